@@ -1,0 +1,233 @@
+//! IKE phase 1 identities, as an operator writes them and as a certificate carries them (RFC 4945 §3.1).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use der::asn1::{Ia5String, OctetString};
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
+
+use crate::error::{Error, Result};
+
+/// The longest textual identity that is taken, in bytes. A DNS name has at most 253.
+const MAX_TEXT: usize = 1024;
+
+/// An identity that a peer may present in IKE phase 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// `ID_FQDN`: a dNSName in the subjectAltName, lower case.
+    Fqdn(String),
+    /// `ID_IPV4_ADDR` or `ID_IPV6_ADDR`: an iPAddress in the subjectAltName.
+    Ip(IpAddr),
+    /// `ID_USER_FQDN` (`ID_RFC822_ADDR`): an rfc822Name in the subjectAltName.
+    Email(String),
+    /// `ID_DER_ASN1_DN`: the subject itself.
+    Dn(Name),
+}
+
+impl Identity {
+    /// The subjectAltName entry that carries this identity; `None` for a DN, which is the subject.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when the text does not fit an IA5String.
+    pub fn general_name(&self) -> Result<Option<GeneralName>> {
+        let not_ia5 = |e: der::Error| Error::malformed(format!("`{self}` is not ASCII: {e}"));
+        Ok(match self {
+            Self::Fqdn(name) => Some(GeneralName::DnsName(Ia5String::new(name).map_err(not_ia5)?)),
+            Self::Email(mailbox) => {
+                Some(GeneralName::Rfc822Name(Ia5String::new(mailbox).map_err(not_ia5)?))
+            }
+            Self::Ip(address) => Some(GeneralName::IpAddress(
+                match address {
+                    IpAddr::V4(v4) => OctetString::new(v4.octets()),
+                    IpAddr::V6(v6) => OctetString::new(v6.octets()),
+                }
+                .map_err(Error::internal)?,
+            )),
+            Self::Dn(_) => None,
+        })
+    }
+
+    /// Reads a subjectAltName entry as an identity.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a kind of name that is no IKE identity, or a value that is not of its kind.
+    pub fn from_general_name(name: &GeneralName) -> Result<Self> {
+        match name {
+            GeneralName::DnsName(dns) => fqdn(dns.as_str()),
+            GeneralName::Rfc822Name(mailbox) => email(mailbox.as_str()),
+            GeneralName::IpAddress(octets) => {
+                if let Ok(v4) = <[u8; 4]>::try_from(octets.as_bytes()) {
+                    Ok(Self::Ip(IpAddr::from(v4)))
+                } else if let Ok(v6) = <[u8; 16]>::try_from(octets.as_bytes()) {
+                    Ok(Self::Ip(IpAddr::from(v6)))
+                } else {
+                    Err(Error::malformed(format!(
+                        "an iPAddress has 4 or 16 octets (RFC 5280 §4.2.1.6), found {}",
+                        octets.as_bytes().len()
+                    )))
+                }
+            }
+            GeneralName::DirectoryName(name) => Ok(Self::Dn(name.clone())),
+            _ => Err(Error::malformed(
+                "a subjectAltName may hold dNSName, iPAddress and rfc822Name here, found another kind",
+            )),
+        }
+    }
+}
+
+/// `fqdn:gw1.example.net`, `ip:192.0.2.1`, `email:a@example.net`, `dn:CN=gw1,O=Example` (RFC 4514).
+impl FromStr for Identity {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text.len() > MAX_TEXT {
+            return Err(Error::malformed(format!(
+                "an identity has at most {MAX_TEXT} bytes, found {}",
+                text.len()
+            )));
+        }
+        match text.split_once(':') {
+            Some(("fqdn" | "dns", name)) => fqdn(name),
+            Some(("ip", address)) => address.parse().map(Self::Ip).map_err(|_| {
+                Error::malformed(format!("expected an IPv4 or IPv6 address, found `{address}`"))
+            }),
+            Some(("email" | "user-fqdn", mailbox)) => email(mailbox),
+            Some(("dn", name)) => distinguished_name(name).map(Self::Dn),
+            _ => Err(Error::malformed(format!(
+                "expected an identity such as `fqdn:gw1.example.net`, `ip:192.0.2.1`, \
+                 `email:a@example.net` or `dn:CN=gw1,O=Example`, found `{text}`"
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fqdn(name) => write!(f, "fqdn:{name}"),
+            Self::Ip(address) => write!(f, "ip:{address}"),
+            Self::Email(mailbox) => write!(f, "email:{mailbox}"),
+            Self::Dn(name) => write!(f, "dn:{name}"),
+        }
+    }
+}
+
+/// Reads a distinguished name in the string form of RFC 4514 (most specific part first).
+///
+/// # Errors
+/// [`Error::Malformed`] when the text is no such name, or holds characters that mislead a reader.
+pub fn distinguished_name(text: &str) -> Result<Name> {
+    refuse_misleading(text)?;
+    let trimmed: Vec<&str> = text.split(", ").collect();
+    let name = Name::from_str(&trimmed.join(",")).map_err(|_| {
+        Error::malformed(format!(
+            "expected a distinguished name such as `CN=gw1,O=Example,C=DE` (RFC 4514), found `{text}`"
+        ))
+    })?;
+    if name.is_empty() {
+        return Err(Error::malformed("expected a distinguished name, found an empty one"));
+    }
+    Ok(name)
+}
+
+/// Refuses control and bidirectional formatting characters: they reach terminals, logs and web pages.
+///
+/// # Errors
+/// [`Error::Malformed`] that names the first such character.
+pub fn refuse_misleading(text: &str) -> Result<()> {
+    let misleading = |c: &char| {
+        c.is_control()
+            || matches!(*c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    match text.chars().find(misleading) {
+        None => Ok(()),
+        Some(c) => Err(Error::malformed(format!(
+            "the character U+{:04X} is not allowed in a name: it is invisible and misleads a reader",
+            u32::from(c)
+        ))),
+    }
+}
+
+/// A DNS name in the preferred syntax of RFC 1034 §3.5, as RFC 5280 §4.2.1.6 demands; one leading `*.` is refused.
+fn fqdn(name: &str) -> Result<Identity> {
+    let label_ok = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if name.len() <= 253 && name.split('.').all(label_ok) {
+        Ok(Identity::Fqdn(name.to_ascii_lowercase()))
+    } else {
+        Err(Error::malformed(format!(
+            "expected a DNS name such as `gw1.example.net` (letters, digits and hyphens; \
+             an international name in its `xn--` form), found `{}`",
+            name.escape_debug()
+        )))
+    }
+}
+
+/// A mailbox `local@domain` of RFC 5321 in ASCII.
+fn email(mailbox: &str) -> Result<Identity> {
+    let wrong = || {
+        Error::malformed(format!(
+            "expected a mailbox such as `a@example.net`, found `{}`",
+            mailbox.escape_debug()
+        ))
+    };
+    let (local, domain) = mailbox.rsplit_once('@').ok_or_else(wrong)?;
+    let local_ok = (1..=64).contains(&local.len())
+        && local.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&b))
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..");
+    let Ok(Identity::Fqdn(domain)) = fqdn(domain) else { return Err(wrong()) };
+    if local_ok { Ok(Identity::Email(format!("{local}@{domain}"))) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_each_kind_and_shows_it_again() {
+        for text in [
+            "fqdn:gw1.example.net",
+            "ip:192.0.2.1",
+            "ip:2001:db8::1",
+            "email:a.b@example.net",
+            "dn:CN=gw1,O=Example,C=DE",
+        ] {
+            assert_eq!(text.parse::<Identity>().unwrap().to_string(), text);
+        }
+        assert_eq!("fqdn:GW1.Example.NET".parse(), Ok(Identity::Fqdn("gw1.example.net".into())));
+        assert_eq!(
+            "dn:CN=gw1, O=Example".parse::<Identity>().unwrap().to_string(),
+            "dn:CN=gw1,O=Example"
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_identity() {
+        for text in [
+            "gw1",
+            "fqdn:",
+            "fqdn:*.example.net",
+            "fqdn:a..b",
+            "fqdn:-a.example",
+            "fqdn:g\u{fc}.example",
+            "ip:192.0.2.256",
+            "ip:192.0.2.0/24",
+            "email:@example.net",
+            "email:a@b@c d",
+            "dn:",
+            "dn:gw1",
+            "dn:CN=\u{202e}gw1",
+            "dn:CN=a\u{0}b",
+        ] {
+            assert!(matches!(text.parse::<Identity>(), Err(Error::Malformed(_))), "{text}");
+        }
+    }
+}

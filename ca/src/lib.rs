@@ -1,0 +1,28 @@
+//! The authority: what is issued, revoked and recorded. It alone holds the signing keys.
+//!
+//! A request reaches it decoded and authenticated, becomes [`Authorized`](authority::Authorized), is signed and
+//! recorded, and only then leaves. Nothing here knows a wire protocol, and nothing here is asynchronous.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test that panics is a test that fails"
+    )
+)]
+
+pub mod clock;
+pub mod entropy;
+mod error;
+pub mod identity;
+pub mod record;
+pub mod store;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use entropy::{Entropy, SystemEntropy};
+pub use error::{Denial, Error, Result};
+pub use identity::Identity;
+pub use store::Store;

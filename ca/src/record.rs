@@ -1,0 +1,353 @@
+//! What the authority remembers: the records that a [`crate::Store`] keeps, as the domain sees them.
+//!
+//! How they lie on disk is the business of `journal/entry.rs` and differs on purpose.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::identity::Identity;
+
+/// The name of an issuing CA, an account or a profile: 1 to 64 of `a-z A-Z 0-9 . _ -`, not starting with a dot or hyphen.
+///
+/// Such a name is safe in a path, a URL, a log line and a DN.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Label(String);
+
+impl Label {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Label {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if (1..=64).contains(&text.len())
+            && text.bytes().all(allowed)
+            && !text.starts_with(['.', '-'])
+        {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::malformed(format!(
+                "expected a name of 1 to 64 letters, digits, `.`, `_` or `-`, found `{}`",
+                text.escape_debug()
+            )))
+        }
+    }
+}
+
+impl TryFrom<String> for Label {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> Self {
+        label.0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A certificate serial number: 128 random bits, never zero (RFC 5280 §4.1.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Serial([u8; 16]);
+
+impl Serial {
+    /// From 16 octets, most significant first; `None` for zero.
+    pub fn new(octets: [u8; 16]) -> Option<Self> {
+        (octets != [0; 16]).then_some(Self(octets))
+    }
+
+    /// The 16 octets, most significant first.
+    pub const fn octets(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// From the content octets of a DER INTEGER, with or without a leading zero; `None` if no serial of ours looks so.
+    pub fn from_integer(content: &[u8]) -> Option<Self> {
+        let magnitude = content.strip_prefix(&[0]).unwrap_or(content);
+        let mut octets = [0; 16];
+        let start = octets.len().checked_sub(magnitude.len())?;
+        octets.get_mut(start..)?.copy_from_slice(magnitude);
+        Self::new(octets)
+    }
+}
+
+/// 32 lower-case hexadecimal digits.
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Serial({self})")
+    }
+}
+
+/// Hexadecimal, upper or lower case, with or without colons and leading zeros.
+impl FromStr for Serial {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::malformed(format!(
+                "expected a serial number of up to 32 hexadecimal digits, found `{}`",
+                text.escape_debug()
+            ))
+        };
+        let digits: String = text.chars().filter(|c| *c != ':').collect();
+        let value = u128::from_str_radix(&digits, 16).map_err(|_| wrong())?;
+        Self::new(value.to_be_bytes()).ok_or_else(wrong)
+    }
+}
+
+/// A certification authority of this instance, as recorded when it was made or brought in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaRecord {
+    /// Its name in commands, URLs and the configuration.
+    pub name: Label,
+    /// Whether it signs only other CAs.
+    pub is_root: bool,
+    /// Its certificate, DER.
+    pub certificate: Vec<u8>,
+}
+
+/// Who may get which identities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The account's name.
+    pub name: Label,
+    /// The identities that its certificates may carry; at least one.
+    pub identities: Vec<Identity>,
+    /// The profile that shapes its certificates.
+    pub profile: Label,
+    /// The issuing CA; `None` means the instance's default.
+    pub ca: Option<Label>,
+    /// The shared secret for a first enrolment, while there is one.
+    pub secret: Option<AccountSecret>,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+/// A shared secret, sealed. The reference is public; the secret itself can be opened by the running service only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountSecret {
+    /// What the peer sends as senderKID. Unique in the instance.
+    pub reference: String,
+    /// The secret, sealed to the instance's sealing key.
+    pub sealed: Vec<u8>,
+    /// After this it is no longer taken.
+    pub expires: Timestamp,
+    /// How many certificates it may still be used for.
+    pub uses_left: u32,
+    /// Wrong secrets locked it until then.
+    pub locked_until: Option<Timestamp>,
+    /// How often it was locked; the lock time grows with it.
+    pub locks: u32,
+}
+
+/// A certificate as it is recorded when it is issued, before it leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The issuing CA.
+    pub ca: Label,
+    /// Its serial number, reserved before.
+    pub serial: Serial,
+    /// The account it was issued to.
+    pub account: Label,
+    /// The profile it was issued under.
+    pub profile: Label,
+    /// The end of its validity.
+    pub not_after: Timestamp,
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Whether it uses up one use of the account's secret.
+    pub consumes_secret: bool,
+    /// The transaction it opens or belongs to.
+    pub transaction: Option<Transaction>,
+    /// The certificate that it replaces, after a key update.
+    pub replaces: Option<Serial>,
+}
+
+/// What the store knows of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateRecord {
+    /// The issuing CA.
+    pub ca: Label,
+    /// Its serial number.
+    pub serial: Serial,
+    /// The account it was issued to.
+    pub account: Label,
+    /// The profile it was issued under.
+    pub profile: Label,
+    /// When it was recorded.
+    pub issued: Timestamp,
+    /// The end of its validity.
+    pub not_after: Timestamp,
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Whether its holder confirmed it. Implicit confirmation counts from the start.
+    pub confirmed: bool,
+    /// Its revocation or hold, if any.
+    pub revocation: Option<Revocation>,
+}
+
+/// The reasons of RFC 5280 §5.3.1, with their CRLReason numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Reason {
+    /// No reason is given; the CRL entry carries no reasonCode.
+    Unspecified = 0,
+    /// The peer's private key is compromised.
+    KeyCompromise = 1,
+    /// The CA's private key is compromised.
+    CaCompromise = 2,
+    /// The subject's name or other data changed.
+    AffiliationChanged = 3,
+    /// Another certificate replaces it.
+    Superseded = 4,
+    /// It is no longer needed.
+    CessationOfOperation = 5,
+    /// Suspended; it can be released or revoked for good.
+    CertificateHold = 6,
+    /// Only in delta CRLs: leaves the CRL again.
+    RemoveFromCrl = 8,
+    /// A privilege in it was withdrawn.
+    PrivilegeWithdrawn = 9,
+    /// An attribute authority is compromised.
+    AaCompromise = 10,
+}
+
+impl Reason {
+    /// Each reason with its name in RFC 5280.
+    pub const ALL: [(Self, &'static str); 10] = [
+        (Self::Unspecified, "unspecified"),
+        (Self::KeyCompromise, "keyCompromise"),
+        (Self::CaCompromise, "cACompromise"),
+        (Self::AffiliationChanged, "affiliationChanged"),
+        (Self::Superseded, "superseded"),
+        (Self::CessationOfOperation, "cessationOfOperation"),
+        (Self::CertificateHold, "certificateHold"),
+        (Self::RemoveFromCrl, "removeFromCRL"),
+        (Self::PrivilegeWithdrawn, "privilegeWithdrawn"),
+        (Self::AaCompromise, "aACompromise"),
+    ];
+
+    /// The reason with this CRLReason number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().map(|(reason, _)| reason).find(|reason| *reason as u8 == number)
+    }
+
+    /// Its name in RFC 5280.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(reason, _)| *reason == self).map_or("", |(_, name)| name)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name of RFC 5280, in any case.
+impl FromStr for Reason {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|(_, name)| name.eq_ignore_ascii_case(text))
+            .map(|(reason, _)| reason)
+            .ok_or_else(|| {
+                let names: Vec<&str> = Self::ALL.iter().map(|(_, name)| *name).collect();
+                Error::malformed(format!(
+                    "expected one of {}, found `{}`",
+                    names.join(", "),
+                    text.escape_debug()
+                ))
+            })
+    }
+}
+
+/// That, when and why a certificate is revoked or held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// When the authority recorded it.
+    pub at: Timestamp,
+    /// Why. `CertificateHold` can be released.
+    pub reason: Reason,
+    /// When the key is thought to have been compromised, if earlier.
+    pub invalidity: Option<Timestamp>,
+}
+
+/// A certificate that belongs on a CRL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedEntry {
+    /// Its serial number.
+    pub serial: Serial,
+    /// The end of its validity, after which it may leave the CRL.
+    pub not_after: Timestamp,
+    /// The revocation.
+    pub revocation: Revocation,
+}
+
+/// A CRL that was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrlRecord {
+    /// The issuing CA.
+    pub ca: Label,
+    /// The cRLNumber; larger than every one before.
+    pub number: u64,
+    /// thisUpdate.
+    pub this_update: Timestamp,
+    /// nextUpdate.
+    pub next_update: Timestamp,
+    /// How many entries it has.
+    pub entries: u64,
+    /// SHA-256 over its DER.
+    pub sha256: [u8; 32],
+}
+
+/// A protocol's transaction that must outlive a restart: an answered request, and what is still expected of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// The transactionID, 1 to 64 octets.
+    pub id: Vec<u8>,
+    /// The account that runs it.
+    pub account: Label,
+    /// The certificate that is to be confirmed; `None` when the transaction is over.
+    pub awaits: Option<(Label, Serial)>,
+    /// When it is forgotten. Until then its identifier cannot be used again.
+    pub expires: Timestamp,
+    /// What the protocol needs to go on, in its own encoding.
+    pub context: Vec<u8>,
+}
+
+/// Something an administrator did that is worth remembering and changes no other record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// Who: a user name or number of the operating system.
+    pub actor: String,
+    /// What, as a noun and a verb, such as `store restore`.
+    pub action: String,
+    /// Details for a reader.
+    pub detail: String,
+}

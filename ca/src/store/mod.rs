@@ -1,0 +1,135 @@
+//! What the authority remembers, in domain verbs. Each verb that records something is one atomic transaction with
+//! its journal entry, and returns when the entry is durable.
+//!
+//! `at` is the present moment as the caller's clock tells it. A moment before the last entry's is refused with
+//! [`crate::Error::Unavailable`]: a clock that went backwards stops signing.
+
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::record::{
+    Account, CaRecord, CertificateRecord, CrlRecord, Deed, Issued, Label, Revocation, RevokedEntry,
+    Serial, Transaction,
+};
+
+/// A store of the authority's records. Every verb is atomic, durable when it returns, and safe from any thread.
+pub trait Store: Send + Sync {
+    /// Records a CA's certificate. A second record of the same name replaces the first.
+    fn record_ca(&self, at: Timestamp, ca: &CaRecord) -> Result<()>;
+
+    /// Every CA, in the order of their names.
+    fn cas(&self) -> Result<Vec<CaRecord>>;
+
+    /// Records serials before anything is signed with them.
+    ///
+    /// # Errors
+    /// [`crate::Denial::Conflict`] when one of them was reserved or issued before.
+    fn reserve_serials(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<()>;
+
+    /// Records a certificate, uses up the account's secret if it says so, and opens its transaction.
+    ///
+    /// # Errors
+    /// `Conflict` if the serial was issued before, `NotAuthorized` if the account is gone or its secret has no use
+    /// left or expired, `TransactionInUse` if the transaction's identifier is known.
+    fn record_issued(&self, at: Timestamp, issued: &Issued) -> Result<()>;
+
+    /// Records that the holder took the certificate, and ends its transaction. The identifier stays known.
+    ///
+    /// # Errors
+    /// `AlreadyConfirmed` if nothing is awaited, `NoSuchCertificate` if the transaction is unknown.
+    fn record_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<()>;
+
+    /// Records a revocation or a hold, and the transaction that asked for it, if any. If the certificate was awaiting
+    /// confirmation, it no longer is.
+    ///
+    /// # Errors
+    /// `NoSuchCertificate`; `AlreadyRevoked` unless a held certificate is now revoked for good;
+    /// `TransactionInUse`.
+    fn record_revoked(
+        &self,
+        at: Timestamp,
+        ca: &Label,
+        serial: &Serial,
+        revocation: &Revocation,
+        transaction: Option<&Transaction>,
+    ) -> Result<()>;
+
+    /// Records that a held certificate is good again.
+    ///
+    /// # Errors
+    /// `NoSuchCertificate`; `Conflict` if it is not on hold.
+    fn record_released(&self, at: Timestamp, ca: &Label, serial: &Serial) -> Result<()>;
+
+    /// Records a CRL before it leaves.
+    ///
+    /// # Errors
+    /// `Conflict` if its number is not larger than the last one of this CA.
+    fn record_crl(&self, at: Timestamp, crl: &CrlRecord) -> Result<()>;
+
+    /// Creates accounts, all or none.
+    ///
+    /// # Errors
+    /// `Conflict` that names the first account or reference that exists already.
+    fn record_accounts(&self, at: Timestamp, accounts: &[Account]) -> Result<()>;
+
+    /// Replaces an account.
+    ///
+    /// # Errors
+    /// `Conflict` if there is none of this name, or its new reference belongs to another.
+    fn record_account_changed(&self, at: Timestamp, account: &Account) -> Result<()>;
+
+    /// Removes an account. Its certificates stay as they are.
+    ///
+    /// # Errors
+    /// `Conflict` if there is none of this name.
+    fn record_account_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
+
+    /// Records that wrong secrets locked a reference until `until`, and counts the lock.
+    ///
+    /// # Errors
+    /// `Conflict` if no account has this reference.
+    fn record_locked(&self, at: Timestamp, reference: &str, until: Timestamp) -> Result<()>;
+
+    /// Records what an administrator did.
+    fn record_deed(&self, at: Timestamp, deed: &Deed) -> Result<()>;
+
+    /// One certificate.
+    fn certificate(&self, ca: &Label, serial: &Serial) -> Result<Option<CertificateRecord>>;
+
+    /// Certificates in the order they were issued: at most `limit`, from position `cursor` (0 at first), of one
+    /// account if one is named. The second value is the cursor for the next page, `None` at the end.
+    fn certificates(
+        &self,
+        account: Option<&Label>,
+        cursor: u64,
+        limit: usize,
+    ) -> Result<(Vec<CertificateRecord>, Option<u64>)>;
+
+    /// Certificates that are neither revoked nor replaced and whose validity ends in `from..until`, at most `limit`, soonest first.
+    fn expiring(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CertificateRecord>>;
+
+    /// The revoked and held certificates of a CA whose validity ends at `valid_after` or later, by serial.
+    fn revoked(&self, ca: &Label, valid_after: Timestamp) -> Result<Vec<RevokedEntry>>;
+
+    /// The last CRL of a CA.
+    fn last_crl(&self, ca: &Label) -> Result<Option<CrlRecord>>;
+
+    /// One account by name.
+    fn account(&self, name: &Label) -> Result<Option<Account>>;
+
+    /// One account by the reference of its secret.
+    fn account_by_reference(&self, reference: &str) -> Result<Option<Account>>;
+
+    /// Every account, in the order of their names.
+    fn accounts(&self) -> Result<Vec<Account>>;
+
+    /// A transaction that is not forgotten at `at`.
+    fn transaction(&self, at: Timestamp, id: &[u8]) -> Result<Option<Transaction>>;
+
+    /// The moment of the last entry; nothing may be signed before it.
+    fn last_entry(&self) -> Timestamp;
+}

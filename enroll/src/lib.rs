@@ -1,0 +1,1 @@
+//! How a peer asks for a certificate.
