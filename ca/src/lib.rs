@@ -18,11 +18,16 @@ pub mod clock;
 pub mod entropy;
 mod error;
 pub mod identity;
+pub mod oid;
+pub mod public_key;
 pub mod record;
+pub mod request;
 pub mod store;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{Denial, Error, Result};
 pub use identity::Identity;
+pub use public_key::{KeyKind, ProvenKey, SubjectPublicKey};
+pub use request::{CertificateRequest, Credential, Requester};
 pub use store::Store;

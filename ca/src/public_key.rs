@@ -1,0 +1,301 @@
+//! Public keys that peers present: which kinds are taken, and how their signatures are verified (by ring).
+//!
+//! SHA-1 and MD5 signatures are not verified at all, and neither is RSA below 2048 bits.
+
+use std::fmt;
+
+use der::asn1::UintRef;
+use der::{Decode, Encode, Sequence};
+use ring::digest;
+use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
+
+use crate::error::{Denial, Error, Result};
+use crate::oid;
+
+/// The largest SubjectPublicKeyInfo that is looked at, in bytes; RSA-8192 takes 1,062.
+const MAX_SPKI: usize = 2048;
+
+/// What kind of public key it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyKind {
+    /// ECDSA on secp256r1.
+    P256,
+    /// ECDSA on secp384r1.
+    P384,
+    /// Ed25519.
+    Ed25519,
+    /// RSA with a modulus of this many bits.
+    Rsa(u32),
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::P256 => f.write_str("P-256"),
+            Self::P384 => f.write_str("P-384"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::Rsa(bits) => write!(f, "RSA-{bits}"),
+        }
+    }
+}
+
+/// A SubjectPublicKeyInfo of a kind that this authority knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectPublicKey {
+    der: Vec<u8>,
+    kind: KeyKind,
+    bits: Vec<u8>,
+}
+
+/// ```text
+/// RSAPublicKey ::= SEQUENCE {
+///     modulus           INTEGER,  -- n
+///     publicExponent    INTEGER   -- e }
+/// ```
+/// RFC 8017 §A.1.1.
+#[derive(Sequence)]
+struct RsaPublicKey<'a> {
+    modulus: UintRef<'a>,
+    public_exponent: UintRef<'a>,
+}
+
+impl SubjectPublicKey {
+    /// Reads a DER SubjectPublicKeyInfo (RFC 5280 §4.1).
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when it is none, `Denied` with [`Denial::Algorithm`] for a kind that is not supported.
+    pub fn from_der(spki: &[u8]) -> Result<Self> {
+        if spki.len() > MAX_SPKI {
+            return Err(Error::malformed(format!(
+                "a public key has at most {MAX_SPKI} bytes here, found {}",
+                spki.len()
+            )));
+        }
+        let info = SubjectPublicKeyInfoRef::from_der(spki)
+            .map_err(|e| Error::malformed(format!("expected a SubjectPublicKeyInfo: {e}")))?;
+        let bits = info
+            .subject_public_key
+            .as_bytes()
+            .ok_or_else(|| Error::malformed("a subjectPublicKey has no unused bits"))?;
+        let kind = kind_of(&info, bits)?;
+        Ok(Self { der: spki.to_vec(), kind, bits: bits.to_vec() })
+    }
+
+    /// The SubjectPublicKeyInfo as it was read.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// What kind of key it is.
+    pub const fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    /// SHA-1 over the BIT STRING's content: the key identifier of RFC 5280 §4.2.1.2, method (1).
+    pub fn key_identifier(&self) -> [u8; 20] {
+        let mut identifier = [0; 20];
+        let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.bits);
+        identifier.copy_from_slice(hash.as_ref());
+        identifier
+    }
+
+    /// Verifies a signature over `message`.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Algorithm`] when the algorithm is not supported or does not fit the key,
+    /// [`Error::Unauthenticated`] when the signature is wrong.
+    pub fn verify(
+        &self,
+        algorithm: &AlgorithmIdentifierOwned,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<()> {
+        let verifier = verifier(self.kind, algorithm)?;
+        UnparsedPublicKey::new(verifier, &self.bits).verify(message, signature).map_err(|_| {
+            Error::unauthenticated(format!("the {} signature does not verify", self.kind))
+        })
+    }
+}
+
+/// A public key whose holder proved possession of the private key. Only a verified signature makes one.
+#[derive(Debug, Clone)]
+pub struct ProvenKey(SubjectPublicKey);
+
+impl ProvenKey {
+    /// Verifies the proof of possession: `signature` over `message`, by `key` itself (RFC 4211 §4.1, RFC 2986 §3).
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::ProofOfPossession`] when it is wrong, with [`Denial::Algorithm`] when the algorithm
+    /// does not fit.
+    pub fn verify(
+        key: SubjectPublicKey,
+        algorithm: &AlgorithmIdentifierOwned,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<Self> {
+        match key.verify(algorithm, message, signature) {
+            Ok(()) => Ok(Self(key)),
+            Err(Error::Unauthenticated(why)) => Err(Error::denied(
+                Denial::ProofOfPossession,
+                format!(
+                    "proof of possession: {why}; sign the request with the key that it asks to certify"
+                ),
+            )),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The key.
+    pub const fn key(&self) -> &SubjectPublicKey {
+        &self.0
+    }
+}
+
+fn kind_of(info: &SubjectPublicKeyInfoRef<'_>, bits: &[u8]) -> Result<KeyKind> {
+    let unsupported = |what: String| {
+        Error::denied(
+            Denial::Algorithm,
+            format!("expected a P-256, P-384, Ed25519 or RSA public key, found {what}"),
+        )
+    };
+    let parameters = info.algorithm.parameters;
+    match info.algorithm.oid {
+        oid::EC_PUBLIC_KEY => {
+            let curve = parameters
+                .and_then(|p| p.decode_as::<der::oid::ObjectIdentifier>().ok())
+                .ok_or_else(|| unsupported("an EC key without a named curve".into()))?;
+            let (kind, point) = match curve {
+                oid::P256 => (KeyKind::P256, 65),
+                oid::P384 => (KeyKind::P384, 97),
+                other => return Err(unsupported(format!("the curve `{other}`"))),
+            };
+            if bits.len() != point || bits.first() != Some(&4) {
+                return Err(Error::malformed(format!(
+                    "expected an uncompressed {kind} point of {point} octets, found {} octets",
+                    bits.len()
+                )));
+            }
+            if kind == KeyKind::P256 && p256::PublicKey::from_sec1_bytes(bits).is_err() {
+                return Err(Error::malformed("the public key is not a point on P-256"));
+            }
+            Ok(kind)
+        }
+        oid::ED25519 if parameters.is_some() => {
+            Err(Error::malformed("an Ed25519 key has no algorithm parameters (RFC 8410 §3)"))
+        }
+        oid::ED25519 if bits.len() != 32 => {
+            Err(Error::malformed(format!("an Ed25519 key has 32 octets, found {}", bits.len())))
+        }
+        oid::ED25519 => Ok(KeyKind::Ed25519),
+        oid::RSA_ENCRYPTION => rsa_kind(bits),
+        other => Err(unsupported(format!("the algorithm `{other}`"))),
+    }
+}
+
+fn rsa_kind(bits: &[u8]) -> Result<KeyKind> {
+    let key = RsaPublicKey::from_der(bits)
+        .map_err(|e| Error::malformed(format!("expected an RSAPublicKey: {e}")))?;
+    let modulus = key.modulus.as_bytes();
+    let leading = modulus.first().map_or(8, |byte| byte.leading_zeros());
+    let length =
+        u32::try_from(modulus.len()).unwrap_or(u32::MAX).saturating_mul(8).saturating_sub(leading);
+    let exponent_is_odd = key.public_exponent.as_bytes().last().is_some_and(|byte| byte & 1 == 1);
+    let odd = modulus.last().is_some_and(|byte| byte & 1 == 1);
+    if !odd || !exponent_is_odd || key.public_exponent.as_bytes() < [3].as_slice() {
+        return Err(Error::malformed(
+            "an RSA modulus and exponent are odd, and the exponent is at least 3",
+        ));
+    }
+    if !(2048..=8192).contains(&length) {
+        return Err(Error::denied(
+            Denial::Algorithm,
+            format!("expected an RSA key of 2048 to 8192 bits, found {length}"),
+        ));
+    }
+    Ok(KeyKind::Rsa(length))
+}
+
+fn verifier(
+    kind: KeyKind,
+    algorithm: &AlgorithmIdentifierOwned,
+) -> Result<&'static dyn VerificationAlgorithm> {
+    let verifier: &'static dyn VerificationAlgorithm = match (kind, algorithm.oid) {
+        (KeyKind::P256, oid::ECDSA_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
+        (KeyKind::P256, oid::ECDSA_SHA384) => &signature::ECDSA_P256_SHA384_ASN1,
+        (KeyKind::P384, oid::ECDSA_SHA256) => &signature::ECDSA_P384_SHA256_ASN1,
+        (KeyKind::P384, oid::ECDSA_SHA384) => &signature::ECDSA_P384_SHA384_ASN1,
+        (KeyKind::Ed25519, oid::ED25519) => &signature::ED25519,
+        (KeyKind::Rsa(_), oid::RSA_SHA256) => &signature::RSA_PKCS1_2048_8192_SHA256,
+        (KeyKind::Rsa(_), oid::RSA_SHA384) => &signature::RSA_PKCS1_2048_8192_SHA384,
+        (KeyKind::Rsa(_), oid::RSA_SHA512) => &signature::RSA_PKCS1_2048_8192_SHA512,
+        (KeyKind::Rsa(_), oid::RSA_PSS) => pss_verifier(algorithm)?,
+        (_, other) => {
+            return Err(Error::denied(
+                Denial::Algorithm,
+                format!(
+                    "the signature algorithm `{other}` is not supported with a {kind} key; \
+                     use SHA-256 or SHA-384 (RSA also SHA-512)"
+                ),
+            ));
+        }
+    };
+    Ok(verifier)
+}
+
+/// ```text
+/// RSASSA-PSS-params ::= SEQUENCE {
+///     hashAlgorithm    [0] HashAlgorithm     DEFAULT sha1Identifier,
+///     maskGenAlgorithm [1] MaskGenAlgorithm  DEFAULT mgf1SHA1Identifier,
+///     saltLength       [2] INTEGER           DEFAULT 20,
+///     trailerField     [3] TrailerField      DEFAULT trailerFieldBC }
+/// ```
+/// RFC 8017 §A.2.3. The hash, the mask and the salt must be of one kind (RFC 4055 §3.1 recommends it).
+#[derive(Sequence)]
+struct PssParameters {
+    #[asn1(context_specific = "0", optional = "true")]
+    hash: Option<AlgorithmIdentifierOwned>,
+    #[asn1(context_specific = "1", optional = "true")]
+    mask: Option<AlgorithmIdentifierOwned>,
+    #[asn1(context_specific = "2", optional = "true")]
+    salt: Option<u32>,
+    #[asn1(context_specific = "3", optional = "true")]
+    trailer: Option<u32>,
+}
+
+fn pss_verifier(
+    algorithm: &AlgorithmIdentifierOwned,
+) -> Result<&'static dyn VerificationAlgorithm> {
+    let unsupported = || {
+        Error::denied(
+            Denial::Algorithm,
+            "RSASSA-PSS is taken with SHA-256, SHA-384 or SHA-512, MGF1 with the same hash, and a salt as long as the hash",
+        )
+    };
+    let parameters: PssParameters = algorithm
+        .parameters
+        .as_ref()
+        .and_then(|any| any.to_der().ok())
+        .and_then(|der| PssParameters::from_der(&der).ok())
+        .ok_or_else(unsupported)?;
+    let hash = parameters.hash.as_ref().map(|a| a.oid).ok_or_else(unsupported)?;
+    let mask = parameters.mask.as_ref().ok_or_else(unsupported)?;
+    let mask_hash = mask
+        .parameters
+        .as_ref()
+        .and_then(|any| any.to_der().ok())
+        .and_then(|der| AlgorithmIdentifierOwned::from_der(&der).ok())
+        .map(|a| a.oid);
+    if mask.oid != oid::MGF1
+        || mask_hash != Some(hash)
+        || parameters.trailer.is_some_and(|t| t != 1)
+    {
+        return Err(unsupported());
+    }
+    match (hash, parameters.salt) {
+        (oid::SHA256, Some(32)) => Ok(&signature::RSA_PSS_2048_8192_SHA256),
+        (oid::SHA384, Some(48)) => Ok(&signature::RSA_PSS_2048_8192_SHA384),
+        (oid::SHA512, Some(64)) => Ok(&signature::RSA_PSS_2048_8192_SHA512),
+        _ => Err(unsupported()),
+    }
+}

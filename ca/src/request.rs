@@ -1,0 +1,64 @@
+//! What reaches the authority: who asks, proven, and what for, as a proposal.
+
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
+
+use crate::clock::Timestamp;
+use crate::public_key::ProvenKey;
+use crate::record::{Account, CertificateRecord, Label, Serial};
+
+/// How a requester proved who it is.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// By the account's shared secret.
+    Secret,
+    /// By the private key of a certificate that this authority issued.
+    Certificate(Box<CertificateRecord>),
+}
+
+/// Somebody who proved who it is. Only [`crate::Authority`] makes one.
+#[derive(Debug, Clone)]
+pub struct Requester {
+    account: Account,
+    credential: Credential,
+}
+
+impl Requester {
+    pub(crate) const fn new(account: Account, credential: Credential) -> Self {
+        Self { account, credential }
+    }
+
+    /// The account.
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// How it was proven.
+    pub const fn credential(&self) -> &Credential {
+        &self.credential
+    }
+}
+
+/// A request for a certificate. It proposes; the account and the profile decide.
+#[derive(Debug, Clone)]
+pub struct CertificateRequest {
+    /// The key to certify.
+    pub key: ProvenKey,
+    /// The subject asked for; `None` when absent or empty.
+    pub subject: Option<Name>,
+    /// The subjectAltName asked for; empty means every identity of the account that the profile takes.
+    pub alt_names: Vec<GeneralName>,
+    /// The notBefore asked for.
+    pub not_before: Option<Timestamp>,
+    /// The notAfter asked for.
+    pub not_after: Option<Timestamp>,
+    /// Every other extension asked for, as sent.
+    pub extensions: Vec<Extension>,
+    /// The profile asked for; `None` means the account's.
+    pub profile: Option<Label>,
+    /// The issuing CA asked for; `None` means the account's, or else the default.
+    pub ca: Option<Label>,
+    /// The certificate that this one replaces: a key update.
+    pub updates: Option<Serial>,
+}
