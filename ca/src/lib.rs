@@ -23,6 +23,7 @@ pub mod oid;
 pub mod public_key;
 pub mod record;
 pub mod request;
+pub mod seal;
 pub mod store;
 
 pub use clock::{Clock, SystemClock, Timestamp};

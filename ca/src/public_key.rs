@@ -202,7 +202,7 @@ fn rsa_kind(bits: &[u8]) -> Result<KeyKind> {
         u32::try_from(modulus.len()).unwrap_or(u32::MAX).saturating_mul(8).saturating_sub(leading);
     let exponent_is_odd = key.public_exponent.as_bytes().last().is_some_and(|byte| byte & 1 == 1);
     let odd = modulus.last().is_some_and(|byte| byte & 1 == 1);
-    if !odd || !exponent_is_odd || key.public_exponent.as_bytes() < [3].as_slice() {
+    if !odd || !exponent_is_odd || key.public_exponent.as_bytes() == [1] {
         return Err(Error::malformed(
             "an RSA modulus and exponent are odd, and the exponent is at least 3",
         ));

@@ -1,0 +1,194 @@
+//! Seals account secrets to the instance: anybody with the public half can seal, only the running service can open.
+//!
+//! ECIES on P-256: an ephemeral key agreement, HKDF-SHA-256 (RFC 5869) over both public keys, AES-256-GCM. Each box
+//! has a key of its own, so its nonce is constant. Layout: version 1, ephemeral public key (65 octets), ciphertext
+//! and tag. The associated data binds a box to its reference, so that it cannot be moved to another account.
+
+use p256::ecdh::diffie_hellman;
+use p256::elliptic_curve::sec1::ToEncodedPoint;
+use p256::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use p256::{PublicKey, SecretKey};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Salt};
+use zeroize::Zeroizing;
+
+use crate::entropy::Entropy;
+use crate::error::{Error, Result};
+use crate::key::{KeyFolder, Passphrase};
+
+const VERSION: u8 = 1;
+const POINT: usize = 65;
+const INFO: &[&[u8]] = &[b"countersign account secret 1"];
+
+/// Seals; holds no secret.
+#[derive(Debug, Clone)]
+pub struct Sealer(PublicKey);
+
+/// Opens what a [`Sealer`] sealed. The key is wiped when dropped.
+pub struct Opener {
+    key: SecretKey,
+    sealer: Sealer,
+}
+
+impl Sealer {
+    /// From a DER SubjectPublicKeyInfo.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when it is no P-256 key.
+    pub fn from_der(spki: &[u8]) -> Result<Self> {
+        PublicKey::from_public_key_der(spki)
+            .map(Self)
+            .map_err(|e| Error::malformed(format!("expected a P-256 sealing key: {e}")))
+    }
+
+    /// The DER SubjectPublicKeyInfo.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it cannot be encoded.
+    pub fn to_der(&self) -> Result<Vec<u8>> {
+        Ok(self.0.to_public_key_der().map_err(Error::internal)?.as_bytes().to_vec())
+    }
+
+    /// Seals `secret`, bound to `context`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] without randomness.
+    pub fn seal(&self, secret: &[u8], context: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>> {
+        let ephemeral = random_key(entropy)?;
+        let point = ephemeral.public_key().to_encoded_point(false);
+        let key = box_key(&ephemeral, &self.0, point.as_bytes(), &self.0)?;
+        let mut sealed = secret.to_vec();
+        key.seal_in_place_append_tag(nonce(), Aad::from(context), &mut sealed)
+            .map_err(|_| Error::internal("a secret could not be sealed"))?;
+        Ok([&[VERSION], point.as_bytes(), sealed.as_slice()].concat())
+    }
+}
+
+impl Opener {
+    /// Makes a sealing key and keeps it, encrypted, under `name`.
+    ///
+    /// # Errors
+    /// As [`KeyFolder::save`].
+    pub fn create(
+        keys: &KeyFolder,
+        name: &str,
+        passphrase: &Passphrase,
+        entropy: &dyn Entropy,
+    ) -> Result<Self> {
+        let key = random_key(entropy)?;
+        let pkcs8 = key.to_pkcs8_der().map_err(Error::internal)?;
+        keys.save_pkcs8(name, pkcs8.as_bytes(), passphrase, entropy)?;
+        Ok(Self::new(key))
+    }
+
+    /// Opens the sealing key kept under `name`.
+    ///
+    /// # Errors
+    /// As [`KeyFolder::load`].
+    pub fn load(keys: &KeyFolder, name: &str, passphrase: &Passphrase) -> Result<Self> {
+        let pkcs8 = keys.load_pkcs8(name, passphrase)?;
+        SecretKey::from_pkcs8_der(pkcs8.as_bytes())
+            .map(Self::new)
+            .map_err(|e| Error::unavailable(format!("the sealing key cannot be used: {e}")))
+    }
+
+    /// The half that seals.
+    pub const fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    /// Opens a box that was sealed with the same `context`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it was not made by our sealer for this context, or is damaged.
+    pub fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        let damaged = || {
+            Error::internal(
+                "a sealed secret is damaged; reset it with `countersign peer reset-secret`",
+            )
+        };
+        let rest = sealed.strip_prefix(&[VERSION]).ok_or_else(damaged)?;
+        let (point, ciphertext) = rest.split_at_checked(POINT).ok_or_else(damaged)?;
+        let ephemeral = PublicKey::from_sec1_bytes(point).map_err(|_| damaged())?;
+        let key = box_key(&self.key, &ephemeral, point, &self.sealer.0)?;
+        let mut buffer = Zeroizing::new(ciphertext.to_vec());
+        let length = key
+            .open_in_place(nonce(), Aad::from(context), &mut buffer)
+            .map_err(|_| damaged())?
+            .len();
+        buffer.truncate(length);
+        Ok(buffer)
+    }
+
+    fn new(key: SecretKey) -> Self {
+        let sealer = Sealer(key.public_key());
+        Self { key, sealer }
+    }
+}
+
+impl std::fmt::Debug for Opener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Opener(…)")
+    }
+}
+
+fn nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; NONCE_LEN])
+}
+
+fn random_key(entropy: &dyn Entropy) -> Result<SecretKey> {
+    // A random string of 32 octets is no scalar of P-256 once in 2^32 times.
+    for _ in 0..8 {
+        let mut octets = Zeroizing::new([0; 32]);
+        entropy.fill(octets.as_mut_slice())?;
+        if let Ok(key) = SecretKey::from_slice(octets.as_slice()) {
+            return Ok(key);
+        }
+    }
+    Err(Error::unavailable("the source of randomness gives no usable key"))
+}
+
+fn box_key(
+    own: &SecretKey,
+    peer: &PublicKey,
+    ephemeral: &[u8],
+    recipient: &PublicKey,
+) -> Result<LessSafeKey> {
+    let shared = diffie_hellman(own.to_nonzero_scalar(), peer.as_affine());
+    let recipient = recipient.to_encoded_point(false);
+    let salt = [ephemeral, recipient.as_bytes()].concat();
+    let prk = Salt::new(HKDF_SHA256, &salt).extract(shared.raw_secret_bytes());
+    let okm =
+        prk.expand(INFO, &AES_256_GCM).map_err(|_| Error::internal("key derivation failed"))?;
+    Ok(LessSafeKey::new(UnboundKey::from(okm)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    #[test]
+    fn only_the_right_key_and_context_open_a_box() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = KeyFolder::new(folder.path());
+        let passphrase = Passphrase::new("p").unwrap();
+        let entropy = SystemEntropy::default();
+        let opener = Opener::create(&keys, "seal", &passphrase, &entropy).unwrap();
+        let sealer = Sealer::from_der(&opener.sealer().to_der().unwrap()).unwrap();
+        let sealed = sealer.seal(b"secret", b"ref-1", &entropy).unwrap();
+        assert!(!sealed.windows(6).any(|window| window == b"secret"));
+
+        let again = Opener::load(&keys, "seal", &passphrase).unwrap();
+        assert_eq!(again.open(&sealed, b"ref-1").unwrap().as_slice(), b"secret");
+        assert!(again.open(&sealed, b"ref-2").is_err());
+        for at in 0..sealed.len() {
+            let mut damaged = sealed.clone();
+            damaged[at] ^= 1;
+            assert!(again.open(&damaged, b"ref-1").is_err(), "octet {at}");
+        }
+        assert!(again.open(&sealed[..sealed.len() - 1], b"ref-1").is_err());
+        let other = Opener::create(&keys, "other", &passphrase, &entropy).unwrap();
+        assert!(other.open(&sealed, b"ref-1").is_err());
+    }
+}
