@@ -234,6 +234,11 @@ impl KeyFolder {
         self.0.join(format!("{name}.key"))
     }
 
+    /// Where a public file of this name lies, or would.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     /// Whether there is a key of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.path(name).exists()

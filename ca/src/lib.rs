@@ -14,18 +14,30 @@
     )
 )]
 
+pub mod accounts;
+pub mod authority;
+pub mod certificate;
+pub mod changes;
 pub mod clock;
+mod crl;
 pub mod entropy;
 mod error;
+pub mod foundation;
+pub mod founding;
+mod gate;
 pub mod identity;
 pub mod key;
+pub mod lint;
 pub mod oid;
+pub mod profile;
 pub mod public_key;
 pub mod record;
 pub mod request;
 pub mod seal;
 pub mod store;
+mod subject;
 
+pub use authority::Authority;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{Denial, Error, Result};

@@ -127,6 +127,8 @@ pub struct CaRecord {
     pub is_root: bool,
     /// Its certificate, DER.
     pub certificate: Vec<u8>,
+    /// The certificates above it, DER, root last; empty for a root.
+    pub chain: Vec<Vec<u8>>,
 }
 
 /// Who may get which identities.
@@ -162,6 +164,10 @@ pub struct AccountSecret {
     /// How often it was locked; the lock time grows with it.
     pub locks: u32,
 }
+
+/// A certificate whose account's name begins with this is the instance's own, such as the signer of CMP answers: no
+/// account has such a name, and the store asks for none.
+pub const OWN_ACCOUNT_PREFIX: char = '_';
 
 /// A certificate as it is recorded when it is issued, before it leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]

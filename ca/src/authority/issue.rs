@@ -1,0 +1,150 @@
+//! Signs what was authorized, and records it before it leaves.
+
+use super::{Authority, Authorized};
+use crate::certificate::EndEntity;
+use crate::clock::Timestamp;
+use crate::error::{Denial, Error, Result};
+use crate::gate::{Gate, Object};
+use crate::lint::Purpose;
+use crate::record::{Issued, Label, Reason, Revocation, Serial, Transaction};
+
+/// A transaction as a protocol opens it.
+#[derive(Debug, Clone)]
+pub struct TransactionDraft {
+    /// The transactionID.
+    pub id: Vec<u8>,
+    /// When it is forgotten.
+    pub expires: Timestamp,
+    /// What the protocol needs to go on, in its own encoding.
+    pub context: Vec<u8>,
+    /// Whether the holder is still to confirm the certificate.
+    pub await_confirmation: bool,
+}
+
+/// A certificate that was signed and recorded.
+#[derive(Debug, Clone)]
+pub struct IssuedCertificate {
+    /// The issuing CA.
+    pub ca: Label,
+    /// Its serial number.
+    pub serial: Serial,
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// The issuing CA's certificate and those above it, DER, root last.
+    pub chain: Vec<Vec<u8>>,
+    /// What differs from the request, in words; empty when it was granted as asked.
+    pub changes: Vec<String>,
+}
+
+impl TransactionDraft {
+    /// The transaction as it is recorded.
+    pub(super) fn opened(
+        self,
+        account: Label,
+        certificate: Option<(Label, Serial)>,
+    ) -> Transaction {
+        Transaction {
+            id: self.id,
+            account,
+            awaits: certificate.filter(|_| self.await_confirmation),
+            expires: self.expires,
+            context: self.context,
+        }
+    }
+}
+
+impl Authority {
+    /// Signs and records a certificate.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Template`] when the lint finds an error, with what the store refuses
+    /// ([`crate::Store::record_issued`]); [`Error::Unavailable`] when it cannot be recorded. Then nothing was issued.
+    pub fn issue(
+        &self,
+        authorized: Authorized,
+        transaction: Option<TransactionDraft>,
+    ) -> Result<IssuedCertificate> {
+        // 1. A serial number, recorded before anything is signed with it.
+        let ca = self.issuing_ca(Some(&authorized.ca))?;
+        let serial = ca.next_serial(&self.ground)?;
+        // 2. The bytes to be signed.
+        let signer = ca.key()?;
+        let profile = &authorized.profile;
+        let tbs = EndEntity {
+            serial,
+            issuer: &ca.facts().subject,
+            issuer_key_identifier: &ca.facts().key_identifier,
+            signature: signer.signature_algorithm(),
+            not_before: authorized.not_before,
+            not_after: authorized.not_after,
+            subject: authorized.names.subject,
+            key: authorized.key.key(),
+            alt_names: authorized.names.alt_names,
+            key_usage: profile.key_usage(),
+            extended_key_usage: profile.extended_key_usage(),
+            policies: profile.policies(),
+            crl_urls: profile.crl_urls(&authorized.ca),
+            ca_issuers_urls: profile.ca_issuers_urls(&authorized.ca),
+        }
+        .tbs()?;
+        // 3. The lint, and the signature over the same bytes.
+        let purpose =
+            if profile.is_for_ike() { Purpose::EndEntity } else { Purpose::Infrastructure };
+        let certificate = Gate::new(signer, Object::Certificate(purpose)).sign_object(&tbs)?;
+        // 4. The record, durable before the certificate leaves.
+        let transaction = transaction.map(|draft| {
+            draft.opened(authorized.account.name.clone(), Some((authorized.ca.clone(), serial)))
+        });
+        let issued = Issued {
+            ca: authorized.ca,
+            serial,
+            account: authorized.account.name,
+            profile: profile.name().clone(),
+            not_after: authorized.not_after,
+            certificate,
+            consumes_secret: authorized.consumes_secret,
+            transaction,
+            replaces: authorized.replaces,
+        };
+        self.store().record_issued(self.now(), &issued)?;
+        tracing::info!(account = %issued.account, ca = %issued.ca, %serial, profile = %issued.profile, "issued");
+        // 5. The answer.
+        Ok(IssuedCertificate {
+            chain: ca.chain().to_vec(),
+            ca: issued.ca,
+            serial,
+            certificate: issued.certificate,
+            changes: authorized.changes,
+        })
+    }
+
+    /// The holder took the certificate.
+    ///
+    /// # Errors
+    /// As [`crate::Store::record_confirmed`].
+    pub fn confirm(&self, transaction: &[u8]) -> Result<()> {
+        self.store().record_confirmed(self.now(), transaction)
+    }
+
+    /// The holder did not take the certificate: it is revoked, and the transaction is over.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::NoSuchCertificate`] when nothing awaits confirmation.
+    pub fn reject(&self, transaction: &[u8]) -> Result<()> {
+        let now = self.now();
+        let awaited =
+            self.store().transaction(now, transaction)?.and_then(|transaction| transaction.awaits);
+        let (ca, serial) = awaited.ok_or_else(|| {
+            Error::denied(
+                Denial::NoSuchCertificate,
+                "no certificate of this transaction awaits confirmation",
+            )
+        })?;
+        let revocation =
+            Revocation { at: now, reason: Reason::CessationOfOperation, invalidity: None };
+        self.store().record_revoked(now, &ca, &serial, &revocation, None)?;
+        tracing::info!(%ca, %serial, "rejected by its holder, and revoked");
+        self.changes.note(&ca);
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! The authority: it authenticates, authorizes, issues, revokes and publishes.
+//!
+//! A certificate comes into being in this order, and each step's result is the next step's only input:
+//! [`Requester`] (authenticate) → [`Authorized`] (authorize) → [`IssuedCertificate`] (issue: serial recorded before,
+//! lint, sign, record). No signed object leaves before its entry is durable.
+
+mod authenticate;
+mod authorize;
+mod issue;
+mod issuer;
+mod publish;
+mod revoke;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use x509_cert::name::Name;
+
+use crate::accounts::{AccountDraft, Accounts, NewAccount, SecretPolicy};
+use crate::changes::Changes;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::foundation::{AUDIT_KEY, Foundation, SEAL_KEY};
+use crate::key::FileKey;
+use crate::profile::Profiles;
+use crate::record::{Label, Transaction};
+use crate::request::Requester;
+use crate::seal::Opener;
+use crate::store::Store;
+
+pub use authorize::Authorized;
+pub use issue::{IssuedCertificate, TransactionDraft};
+pub use issuer::{CaInfo, Protection};
+
+use authenticate::Failures;
+use issuer::Ca;
+
+/// What an operator decides about the authority, apart from profiles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The issuing CA for accounts that name none; `None` means the only one, or else the first by name.
+    pub default_ca: Option<Label>,
+    /// How long an issuing CA's CRL is valid.
+    pub crl_validity: Duration,
+    /// How long a root's CRL is valid.
+    pub root_crl_validity: Duration,
+    /// Where current CRLs lie as files.
+    pub crl_folder: PathBuf,
+}
+
+/// The authority of one instance. Every call is synchronous and may wait for the disk.
+pub struct Authority {
+    ground: Foundation,
+    accounts: Accounts,
+    opener: Opener,
+    audit: FileKey,
+    profiles: RwLock<Arc<Profiles>>,
+    settings: Settings,
+    cas: BTreeMap<Label, Ca>,
+    default_ca: Option<Label>,
+    failures: Mutex<HashMap<String, Failures>>,
+    changes: Changes,
+    decoy: Vec<u8>,
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").field("cas", &self.cas.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// Opens the keys of an instance that was founded.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for a wrong passphrase, [`Error::Unavailable`] when keys are missing,
+    /// [`Error::Malformed`] when the settings name a CA that there is not.
+    pub fn open(ground: Foundation, profiles: Profiles, settings: Settings) -> Result<Self> {
+        let opener = Opener::load(&ground.keys, SEAL_KEY, &ground.passphrase)?;
+        let audit = ground.keys.load(AUDIT_KEY, &ground.passphrase)?;
+        let mut cas = BTreeMap::new();
+        for record in ground.store.cas()? {
+            let ca = Ca::open(&ground, record)?;
+            cas.insert(ca.info().name.clone(), ca);
+        }
+        let default_ca = default_ca(&cas, settings.default_ca.as_ref())?;
+        let accounts = Accounts::new(
+            Arc::clone(&ground.store),
+            opener.sealer().clone(),
+            Arc::clone(&ground.clock),
+            Arc::clone(&ground.entropy),
+        );
+        let decoy = opener.sealer().seal(&[0; 32], b"decoy", ground.entropy.as_ref())?;
+        Ok(Self {
+            ground,
+            accounts,
+            opener,
+            audit,
+            profiles: RwLock::new(Arc::new(profiles)),
+            settings,
+            cas,
+            default_ca,
+            failures: Mutex::default(),
+            changes: Changes::default(),
+            decoy,
+        })
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.ground.clock.now()
+    }
+
+    /// Fills a buffer with random bytes.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the source gives none.
+    pub fn random(&self, buffer: &mut [u8]) -> Result<()> {
+        self.ground.entropy.fill(buffer)
+    }
+
+    /// The records.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.ground.store
+    }
+
+    /// The key that signs the journal's tree heads.
+    pub const fn audit_key(&self) -> &FileKey {
+        &self.audit
+    }
+
+    /// Whose certificates changed their status.
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Every CA, by name.
+    pub fn cas(&self) -> impl Iterator<Item = &CaInfo> {
+        self.cas.values().map(Ca::info)
+    }
+
+    /// Whether this is the name of an issuing CA.
+    pub fn is_ca(&self, name: &Label) -> bool {
+        self.cas.get(name).is_some_and(|ca| !ca.info().is_root)
+    }
+
+    /// Whether this is the name of a profile.
+    pub fn is_profile(&self, name: &Label) -> bool {
+        self.profiles().named(name).is_some()
+    }
+
+    /// The CA whose subject this is.
+    pub fn ca_by_subject(&self, subject: &Name) -> Option<Label> {
+        self.cas.values().find(|ca| ca.facts().subject == *subject).map(|ca| ca.info().name.clone())
+    }
+
+    /// An issuing CA's certificate and those above it, DER, root last. `None` means the default CA.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there is none.
+    pub fn chain(&self, ca: Option<&Label>) -> Result<&[Vec<u8>]> {
+        Ok(self.issuing_ca(ca)?.chain())
+    }
+
+    /// What signs protocol answers for an issuing CA. `None` means the default CA.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there is none.
+    pub fn protection(&self, ca: Option<&Label>) -> Result<&Protection> {
+        self.issuing_ca(ca)?.protection()
+    }
+
+    /// A transaction that is not over and forgotten.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the store fails.
+    pub fn transaction(&self, id: &[u8]) -> Result<Option<Transaction>> {
+        self.ground.store.transaction(self.now(), id)
+    }
+
+    /// The profiles in force.
+    pub fn profiles(&self) -> Arc<Profiles> {
+        Arc::clone(&self.profiles.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other profiles in force. Requests that were authorized before keep theirs.
+    pub fn reload_profiles(&self, profiles: Profiles) {
+        *self.profiles.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(profiles);
+    }
+
+    /// Adds accounts, all or none.
+    ///
+    /// # Errors
+    /// As [`Accounts::add`].
+    pub fn add_accounts(&self, drafts: &[AccountDraft]) -> Result<Vec<NewAccount>> {
+        self.accounts.add(&self.profiles(), drafts)
+    }
+
+    /// Gives an account another secret.
+    ///
+    /// # Errors
+    /// As [`Accounts::reset_secret`].
+    pub fn reset_secret(&self, name: &Label, policy: SecretPolicy) -> Result<NewAccount> {
+        self.accounts.reset_secret(name, policy)
+    }
+
+    /// Removes an account.
+    ///
+    /// # Errors
+    /// As [`Accounts::remove`].
+    pub fn remove_account(&self, name: &Label) -> Result<()> {
+        self.accounts.remove(name)
+    }
+
+    fn issuing_ca(&self, name: Option<&Label>) -> Result<&Ca> {
+        let name = name.or(self.default_ca.as_ref());
+        let ca = name.and_then(|name| self.cas.get(name)).filter(|ca| !ca.info().is_root);
+        ca.ok_or_else(|| match name {
+            Some(name) => Error::unavailable(format!("there is no issuing CA `{name}`")),
+            None => {
+                Error::unavailable("there is no issuing CA yet; `countersign ca add` makes one")
+            }
+        })
+    }
+}
+
+fn default_ca(cas: &BTreeMap<Label, Ca>, wanted: Option<&Label>) -> Result<Option<Label>> {
+    let mut issuing =
+        cas.values().map(Ca::info).filter(|info| !info.is_root).map(|info| &info.name);
+    match wanted {
+        Some(wanted) => match issuing.find(|name| *name == wanted) {
+            Some(name) => Ok(Some(name.clone())),
+            None => Err(Error::malformed(format!(
+                "`default_ca` names `{wanted}`, and there is no such issuing CA"
+            ))),
+        },
+        None => Ok(issuing.next().cloned()),
+    }
+}

@@ -1,0 +1,99 @@
+//! Takes certificates back: by their holder, or by an administrator.
+
+use super::{Authority, Requester, TransactionDraft};
+use crate::clock::Timestamp;
+use crate::error::{Denial, Error, Result};
+use crate::record::{Label, Reason, Revocation, Serial};
+
+impl Authority {
+    /// A peer revokes a certificate of its own account.
+    ///
+    /// # Errors
+    /// `Denied`: [`Denial::NoSuchCertificate`] when the account has none such, [`Denial::AlreadyRevoked`],
+    /// [`Denial::NotAuthorized`] for a release, which is the administrator's, and for a reason that is not a peer's.
+    pub fn revoke_for(
+        &self,
+        requester: &Requester,
+        ca: &Label,
+        serial: &Serial,
+        reason: Reason,
+        invalidity: Option<Timestamp>,
+        transaction: Option<TransactionDraft>,
+    ) -> Result<()> {
+        match reason {
+            Reason::RemoveFromCrl => {
+                return Err(Error::denied(
+                    Denial::NotAuthorized,
+                    "only an administrator releases a certificate from hold",
+                ));
+            }
+            Reason::CaCompromise | Reason::AaCompromise => {
+                return Err(Error::denied(
+                    Denial::NotAuthorized,
+                    format!("a peer cannot revoke its certificate for the reason `{reason}`"),
+                ));
+            }
+            _ => {}
+        }
+        let account = &requester.account().name;
+        let record =
+            self.store().certificate(ca, serial)?.filter(|record| record.account == *account);
+        if record.is_none() {
+            return Err(Error::denied(
+                Denial::NoSuchCertificate,
+                format!("the account `{account}` has no certificate {serial} of this CA"),
+            ));
+        }
+        let transaction = transaction.map(|draft| draft.opened(account.clone(), None));
+        self.record_revocation(ca, serial, reason, invalidity, transaction.as_ref())
+    }
+
+    /// An administrator revokes a certificate, or holds it (`CertificateHold`).
+    ///
+    /// # Errors
+    /// `Denied`: [`Denial::NoSuchCertificate`], [`Denial::AlreadyRevoked`].
+    pub fn revoke(
+        &self,
+        ca: &Label,
+        serial: &Serial,
+        reason: Reason,
+        invalidity: Option<Timestamp>,
+    ) -> Result<()> {
+        if reason == Reason::RemoveFromCrl {
+            return Err(Error::malformed(
+                "`removeFromCRL` is no reason to revoke; use `countersign cert release`",
+            ));
+        }
+        self.record_revocation(ca, serial, reason, invalidity, None)
+    }
+
+    /// An administrator releases a certificate from hold.
+    ///
+    /// # Errors
+    /// `Denied`: [`Denial::NoSuchCertificate`], [`Denial::Conflict`] when it is not on hold.
+    pub fn release(&self, ca: &Label, serial: &Serial) -> Result<()> {
+        self.store().record_released(self.now(), ca, serial)?;
+        tracing::info!(%ca, %serial, "released from hold");
+        self.changes.note(ca);
+        Ok(())
+    }
+
+    fn record_revocation(
+        &self,
+        ca: &Label,
+        serial: &Serial,
+        reason: Reason,
+        invalidity: Option<Timestamp>,
+        transaction: Option<&crate::record::Transaction>,
+    ) -> Result<()> {
+        let now = self.now();
+        if invalidity.is_some_and(|date| date > now || date < Timestamp::default()) {
+            return Err(Error::malformed("an invalidity date lies in the past, after 1970"));
+        }
+        let revocation = Revocation { at: now, reason, invalidity };
+        self.store().record_revoked(now, ca, serial, &revocation, transaction)?;
+        tracing::info!(%ca, %serial, %reason, "revoked");
+        self.changes.note(ca);
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! The last step before a signature: the very bytes that are signed pass the lint first.
+//!
+//! Certificates and CRLs are signed through a [`Gate`] and through nothing else, whoever encoded them.
+
+use std::sync::{Mutex, PoisonError};
+
+use der::asn1::{AnyRef, BitStringRef};
+use der::{Decode, Encode, Sequence};
+use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
+use spki::AlgorithmIdentifierOwned;
+
+use crate::error::{Denial, Error, Result};
+use crate::key::FileKey;
+use crate::lint::{self, Finding, Purpose, Severity};
+
+/// A key that signs only what the lint lets through.
+pub struct Gate<'a> {
+    key: &'a FileKey,
+    object: Object,
+    refusal: Mutex<Option<Error>>,
+}
+
+/// What is about to be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Object {
+    /// A TBSCertificate for this purpose.
+    Certificate(Purpose),
+    /// A TBSCertList.
+    Crl,
+}
+
+/// ```text
+/// Certificate  ::=  SEQUENCE  {
+///      tbsCertificate       TBSCertificate,
+///      signatureAlgorithm   AlgorithmIdentifier,
+///      signatureValue       BIT STRING  }
+/// ```
+/// RFC 5280 §4.1; a CertificateList (§5.1) has the same form.
+#[derive(Sequence)]
+struct Signed<'a> {
+    tbs: AnyRef<'a>,
+    algorithm: AlgorithmIdentifierOwned,
+    signature: BitStringRef<'a>,
+}
+
+impl<'a> Gate<'a> {
+    /// A gate before `key` for one kind of object.
+    pub const fn new(key: &'a FileKey, object: Object) -> Self {
+        Self { key, object, refusal: Mutex::new(None) }
+    }
+
+    /// Checks `tbs`, signs it, and gives the whole object, DER.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Template`] that names the rule which `tbs` breaks.
+    pub fn sign_object(&self, tbs: &[u8]) -> Result<Vec<u8>> {
+        let signature = self.sign(tbs).map_err(|e| self.explain(&e))?;
+        let signed = Signed {
+            tbs: AnyRef::from_der(tbs).map_err(Error::internal)?,
+            algorithm: self.key.signature_algorithm(),
+            signature: BitStringRef::from_bytes(&signature).map_err(Error::internal)?,
+        };
+        signed.to_der().map_err(Error::internal)
+    }
+
+    /// Why a signature failed: the rule that was broken, if one was.
+    pub fn explain(&self, error: &rcgen::Error) -> Error {
+        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        refusal.unwrap_or_else(|| Error::internal(format!("signing failed: {error}")))
+    }
+
+    fn check(&self, tbs: &[u8]) -> Result<()> {
+        let findings = match self.object {
+            Object::Certificate(purpose) => lint::tbs_certificate(tbs, Some(purpose)),
+            Object::Crl => lint::tbs_crl(tbs),
+        };
+        for finding in &findings {
+            match finding.severity {
+                Severity::Error => return Err(refused(finding)),
+                Severity::Warning => {
+                    tracing::warn!(code = finding.code, "about to sign: {}", finding.message);
+                }
+                Severity::Notice => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refused(finding: &Finding) -> Error {
+    Error::denied(
+        Denial::Template,
+        format!("lint `{}` ({}): {}", finding.code, finding.section, finding.message),
+    )
+}
+
+impl PublicKeyData for Gate<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.key.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        PublicKeyData::algorithm(self.key)
+    }
+}
+
+impl SigningKey for Gate<'_> {
+    fn sign(&self, tbs: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        if let Err(refusal) = self.check(tbs) {
+            *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+            return Err(rcgen::Error::RemoteKeyError);
+        }
+        self.key.sign(tbs)
+    }
+}
