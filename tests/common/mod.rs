@@ -1,0 +1,275 @@
+//! What the end-to-end tests share: an instance in an empty folder, and the strangers that talk to it.
+#![allow(dead_code, reason = "each test file uses its own part of it")]
+
+pub mod der;
+pub mod openssl;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program under test.
+pub const COUNTERSIGN: &str = env!("CARGO_BIN_EXE_countersign");
+
+/// An instance of its own: a data folder and, while it runs, a server on a free port.
+pub struct Instance {
+    folder: TempDir,
+    server: Option<Child>,
+    pub address: String,
+}
+
+/// An account as `peer add --format json` prints it.
+pub struct Peer {
+    pub name: String,
+    pub reference: String,
+    pub secret: String,
+}
+
+impl Instance {
+    /// Founds an instance with `countersign init` and starts it.
+    pub fn start() -> Self {
+        let mut instance = Self::init(&[]);
+        instance.serve();
+        instance
+    }
+
+    /// Founds an instance and does not start it.
+    pub fn init(flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let instance = Self { folder, server: None, address: String::new() };
+        let mut arguments = vec!["init"];
+        arguments.extend(flags);
+        instance.ok(&arguments);
+        instance
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A path beside the data folder, for a test's own files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The root certificate, PEM.
+    pub fn root(&self) -> PathBuf {
+        self.data().join("keys/root.crt")
+    }
+
+    /// Starts the server and waits until it listens.
+    pub fn serve(&mut self) {
+        self.serve_with(Command::new(COUNTERSIGN));
+    }
+
+    /// As [`Self::serve`], by a command that runs the program, such as one with another clock.
+    pub fn serve_with(&mut self, mut command: Command) {
+        let listen = self.data().join("listen");
+        let _ = fs::remove_file(&listen);
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.file("server.log")).expect("a log");
+        let child = command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(self.data())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the server starts");
+        self.server = Some(child);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Ok(text) = fs::read_to_string(&listen)
+                && text.ends_with('\n')
+            {
+                self.address = text.trim().trim_start_matches("http://").to_owned();
+                if self.http("GET", "/healthz", "text/plain", &[]).is_ok_and(|answer| answer.status == 200) {
+                    return;
+                }
+            }
+            let ended = self.server.as_mut().is_some_and(|server| server.try_wait().is_ok_and(|s| s.is_some()));
+            assert!(!ended && Instant::now() < deadline, "the server did not start:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What the server logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.file("server.log")).unwrap_or_default()
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().expect("a running server").id()
+    }
+
+    /// Kills the server as a power cut would.
+    pub fn kill(&mut self) {
+        let mut server = self.server.take().expect("a running server");
+        server.kill().expect("SIGKILL");
+        server.wait().expect("it ended");
+    }
+
+    /// Asks the server to stop, and checks that it ends well.
+    pub fn stop(&mut self) {
+        let mut server = self.server.take().expect("a running server");
+        let sent = Command::new("kill").args(["-TERM", &server.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM was not sent");
+        let status = server.wait().expect("it ended");
+        assert!(status.success(), "the server ended with {status}:\n{}", self.log());
+    }
+
+    /// Runs a command of the program on this instance.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(COUNTERSIGN)
+            .args(arguments)
+            .arg("--data")
+            .arg(self.data())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program runs")
+    }
+
+    /// Runs a command that must succeed, and gives its standard output.
+    #[track_caller]
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {}\n{}", text, String::from_utf8_lossy(&output.stderr));
+        text
+    }
+
+    /// Runs a command that must succeed, and reads its JSON.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let mut all = arguments.to_vec();
+        all.extend(["--format", "json"]);
+        let text = self.ok(&all);
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{arguments:?} printed no JSON: {e}\n{text}"))
+    }
+
+    /// Adds an account whose secret may be used many times.
+    pub fn peer(&self, name: &str, ids: &[&str]) -> Peer {
+        self.peer_with(name, ids, &["--uses", "100"])
+    }
+
+    /// Adds an account with further flags.
+    pub fn peer_with(&self, name: &str, ids: &[&str], flags: &[&str]) -> Peer {
+        let mut arguments = vec!["peer", "add", name];
+        for id in ids {
+            arguments.extend(["--id", id]);
+        }
+        arguments.extend(flags);
+        let added = self.json(&arguments);
+        let text = |key: &str| added[key].as_str().unwrap_or_else(|| panic!("no `{key}` in {added}")).to_owned();
+        Peer { name: name.to_owned(), reference: text("reference"), secret: text("secret") }
+    }
+
+    /// Every certificate of an account, oldest first, as `cert list` shows them.
+    pub fn certificates(&self, account: &str) -> Vec<Value> {
+        let list = self.json(&["cert", "list", "--account", account]);
+        list.as_array().expect("an array").clone()
+    }
+
+    /// One request over HTTP/1.1 on a new connection.
+    pub fn http(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> std::io::Result<Answer> {
+        http(&self.address, method, path, content_type, body)
+    }
+
+    /// Sends a CMP message and gives the answer's DER.
+    pub fn cmp(&self, message: &[u8]) -> Vec<u8> {
+        let answer = self
+            .http("POST", "/.well-known/cmp", "application/pkixcmp", message)
+            .unwrap_or_else(|e| panic!("the server gave no answer: {e}\n{}", self.log()));
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        answer.body
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the server's log ---\n{}", self.log());
+        }
+    }
+}
+
+/// An HTTP answer.
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The first header of this name, in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// One request over HTTP/1.1 on a new connection.
+pub fn http(address: &str, method: &str, path: &str, content_type: &str, body: &[u8]) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let status = status.ok_or_else(|| std::io::Error::other(format!("no HTTP status in `{line}`")))?;
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        match line.trim_end().split_once(':') {
+            Some((key, value)) => headers.push((key.to_ascii_lowercase(), value.trim().to_owned())),
+            None => break,
+        }
+    }
+    let length = headers.iter().find(|(key, _)| key == "content-length").and_then(|(_, value)| value.parse().ok());
+    let mut body = Vec::new();
+    match length {
+        Some(length) => {
+            body.resize(length, 0);
+            reader.read_exact(&mut body)?;
+        }
+        None => drop(reader.read_to_end(&mut body)?),
+    }
+    Ok(Answer { status, headers, body })
+}
+
+/// Runs a stranger's program; if it is missing, the test fails and says what to install.
+pub fn tool(program: &str, package: &str, arguments: &[&str], folder: &Path) -> Output {
+    Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("`{program}`: {e}; this test needs the package `{package}`: run `make deps`"))
+}
+
+/// As [`tool`], and it must succeed.
+#[track_caller]
+pub fn tool_ok(program: &str, package: &str, arguments: &[&str], folder: &Path) -> String {
+    let output = tool(program, package, arguments, folder);
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "`{program} {}`: {}\n{text}", arguments.join(" "), output.status);
+    text
+}
