@@ -18,6 +18,7 @@ pub mod clock;
 pub mod entropy;
 mod error;
 pub mod identity;
+pub mod journal;
 pub mod key;
 pub mod oid;
 pub mod public_key;
