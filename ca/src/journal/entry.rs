@@ -76,7 +76,7 @@ pub enum Entry {
 
 impl Entry {
     /// The kind's number in a payload. Numbers are never used again for something else.
-    pub(super) const fn kind(&self) -> u8 {
+    pub(crate) const fn kind(&self) -> u8 {
         match self {
             Self::Ca(_) => 1,
             Self::Reserved { .. } => 2,
