@@ -26,6 +26,7 @@ pub mod foundation;
 pub mod founding;
 mod gate;
 pub mod identity;
+pub mod journal;
 pub mod key;
 pub mod lint;
 pub mod oid;

@@ -4,6 +4,20 @@
 //! `at` is the present moment as the caller's clock tells it. A moment before the last entry's is refused with
 //! [`crate::Error::Unavailable`]: a clock that went backwards stops signing.
 
+mod commit;
+mod embedded;
+mod index;
+mod open;
+mod packed;
+mod records;
+mod rules;
+mod serials;
+
+pub use commit::Counts;
+pub use embedded::{EmbeddedOptions, EmbeddedStore, Status};
+pub use index::IndexSum;
+pub use open::{Progress, ProgressFn};
+
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{

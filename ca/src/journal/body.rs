@@ -1,0 +1,526 @@
+//! The bodies of entries as they lie on disk: CBOR arrays whose places are the fields' numbers.
+//!
+//! These structs change only by new fields at the end. The domain's records change as they need to; this file
+//! stands between.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use der::{Decode as _, Encode as _};
+use minicbor::{Decode, Encode};
+use x509_cert::name::Name;
+
+use super::entry::Entry;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::identity::Identity;
+use crate::record::{
+    Account, AccountSecret, CaRecord, CrlRecord, Deed, Issued, Label, Reason, Revocation, Serial,
+    Transaction,
+};
+
+/// Writes the body of an entry.
+pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>> {
+    match entry {
+        Entry::Ca(ca) => to_vec(&CaBody {
+            name: ca.name.as_str(),
+            is_root: ca.is_root,
+            certificate: &ca.certificate,
+        }),
+        Entry::Reserved { ca, serials } => to_vec(&ReservedBody {
+            ca: ca.as_str(),
+            serials: Cow::Owned(serials.iter().flat_map(|s| *s.octets()).collect()),
+        }),
+        Entry::Issued(issued) => to_vec(&IssuedBody::new(issued)?),
+        Entry::Confirmed { transaction } => to_vec(&ConfirmedBody { transaction }),
+        Entry::Revoked { ca, serial, revocation, transaction } => to_vec(&RevokedBody {
+            ca: ca.as_str(),
+            serial: serial.octets(),
+            at: revocation.at.millis(),
+            reason: revocation.reason as u8,
+            invalidity: revocation.invalidity.map(Timestamp::millis),
+            transaction: transaction.as_ref().map(|t| TransactionBody::new(t, None)).transpose()?,
+        }),
+        Entry::Released { ca, serial } => {
+            to_vec(&ReleasedBody { ca: ca.as_str(), serial: serial.octets() })
+        }
+        Entry::Crl(crl) => to_vec(&CrlBody::new(crl)),
+        Entry::Accounts(accounts) => to_vec(&AccountsBody {
+            accounts: accounts.iter().map(AccountBody::new).collect::<Result<_>>()?,
+        }),
+        Entry::AccountChanged(account) => to_vec(&AccountBody::new(account)?),
+        Entry::AccountRemoved(name) => to_vec(&AccountRemovedBody { name: name.as_str() }),
+        Entry::Locked { reference, until } => {
+            to_vec(&LockedBody { reference, until: until.millis() })
+        }
+        Entry::Deed(deed) => {
+            to_vec(&DeedBody { actor: &deed.actor, action: &deed.action, detail: &deed.detail })
+        }
+    }
+}
+
+/// Reads the body of an entry of this kind.
+pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
+    Ok(match kind {
+        1 => {
+            let ca: CaBody = from_slice(body)?;
+            Entry::Ca(CaRecord {
+                name: ca.name.parse()?,
+                is_root: ca.is_root,
+                certificate: ca.certificate.to_vec(),
+            })
+        }
+        2 => {
+            let reserved: ReservedBody = from_slice(body)?;
+            let (serials, rest) = reserved.serials.as_chunks::<16>();
+            if !rest.is_empty() {
+                return Err(Error::internal("its serials do not have 16 octets each"));
+            }
+            let serials = serials.iter().map(serial).collect::<Result<_>>()?;
+            Entry::Reserved { ca: reserved.ca.parse()?, serials }
+        }
+        3 => Entry::Issued(from_slice::<IssuedBody>(body)?.record()?),
+        4 => Entry::Confirmed {
+            transaction: from_slice::<ConfirmedBody>(body)?.transaction.to_vec(),
+        },
+        5 => {
+            let revoked: RevokedBody = from_slice(body)?;
+            Entry::Revoked {
+                ca: revoked.ca.parse()?,
+                serial: serial(revoked.serial)?,
+                revocation: Revocation {
+                    at: Timestamp::from_millis(revoked.at),
+                    reason: reason(revoked.reason)?,
+                    invalidity: revoked.invalidity.map(Timestamp::from_millis),
+                },
+                transaction: revoked.transaction.map(|t| t.record(None)).transpose()?,
+            }
+        }
+        6 => {
+            let released: ReleasedBody = from_slice(body)?;
+            Entry::Released { ca: released.ca.parse()?, serial: serial(released.serial)? }
+        }
+        7 => Entry::Crl(from_slice::<CrlBody>(body)?.record()?),
+        8 => Entry::Accounts(
+            from_slice::<AccountsBody>(body)?
+                .accounts
+                .into_iter()
+                .map(AccountBody::record)
+                .collect::<Result<_>>()?,
+        ),
+        9 => Entry::AccountChanged(from_slice::<AccountBody>(body)?.record()?),
+        10 => Entry::AccountRemoved(from_slice::<AccountRemovedBody>(body)?.name.parse()?),
+        11 => {
+            let locked: LockedBody = from_slice(body)?;
+            Entry::Locked {
+                reference: locked.reference.to_owned(),
+                until: Timestamp::from_millis(locked.until),
+            }
+        }
+        12 => {
+            let deed: DeedBody = from_slice(body)?;
+            Entry::Deed(Deed {
+                actor: deed.actor.to_owned(),
+                action: deed.action.to_owned(),
+                detail: deed.detail.to_owned(),
+            })
+        }
+        other => {
+            return Err(Error::internal(format!(
+                "its kind `{other}` is unknown: use the newer program that wrote it"
+            )));
+        }
+    })
+}
+
+/// Writes an account as the index keeps it.
+pub(crate) fn encode_account(account: &Account) -> Result<Vec<u8>> {
+    to_vec(&AccountBody::new(account)?)
+}
+
+/// Reads an account as the index keeps it.
+pub(crate) fn decode_account(octets: &[u8]) -> Result<Account> {
+    from_slice::<AccountBody>(octets)?.record()
+}
+
+/// Writes a CRL's record as the index keeps it.
+pub(crate) fn encode_crl(crl: &CrlRecord) -> Result<Vec<u8>> {
+    to_vec(&CrlBody::new(crl))
+}
+
+/// Reads a CRL's record as the index keeps it.
+pub(crate) fn decode_crl(octets: &[u8]) -> Result<CrlRecord> {
+    from_slice::<CrlBody>(octets)?.record()
+}
+
+#[derive(Encode, Decode)]
+struct CaBody<'a> {
+    #[b(0)]
+    name: &'a str,
+    #[n(1)]
+    is_root: bool,
+    #[cbor(b(2), with = "minicbor::bytes")]
+    certificate: &'a [u8],
+}
+
+#[derive(Encode, Decode)]
+struct ReservedBody<'a> {
+    #[b(0)]
+    ca: &'a str,
+    /// 16 octets each, one after the other.
+    #[cbor(b(1), with = "minicbor::bytes")]
+    serials: Cow<'a, [u8]>,
+}
+
+#[derive(Encode, Decode)]
+struct IssuedBody<'a> {
+    #[b(0)]
+    ca: &'a str,
+    #[cbor(b(1), with = "minicbor::bytes")]
+    serial: &'a [u8],
+    #[b(2)]
+    account: &'a str,
+    #[b(3)]
+    profile: &'a str,
+    /// Milliseconds since 1970.
+    #[n(4)]
+    not_after: i64,
+    #[cbor(b(5), with = "minicbor::bytes")]
+    certificate: &'a [u8],
+    #[n(6)]
+    consumes_secret: bool,
+    #[b(7)]
+    transaction: Option<TransactionBody<'a>>,
+    #[cbor(b(8), with = "minicbor::bytes")]
+    replaces: Option<&'a [u8]>,
+}
+
+#[derive(Encode, Decode)]
+struct TransactionBody<'a> {
+    #[cbor(b(0), with = "minicbor::bytes")]
+    id: &'a [u8],
+    #[n(1)]
+    expires: i64,
+    #[cbor(b(2), with = "minicbor::bytes")]
+    context: &'a [u8],
+    /// Whether it awaits the confirmation of the certificate in this very entry.
+    #[n(3)]
+    awaits: bool,
+    /// The account, where it is not the entry's.
+    #[b(4)]
+    account: Option<&'a str>,
+}
+
+#[derive(Encode, Decode)]
+struct ConfirmedBody<'a> {
+    #[cbor(b(0), with = "minicbor::bytes")]
+    transaction: &'a [u8],
+}
+
+#[derive(Encode, Decode)]
+struct RevokedBody<'a> {
+    #[b(0)]
+    ca: &'a str,
+    #[cbor(b(1), with = "minicbor::bytes")]
+    serial: &'a [u8],
+    #[n(2)]
+    at: i64,
+    /// The CRLReason of RFC 5280 §5.3.1.
+    #[n(3)]
+    reason: u8,
+    #[n(4)]
+    invalidity: Option<i64>,
+    #[b(5)]
+    transaction: Option<TransactionBody<'a>>,
+}
+
+#[derive(Encode, Decode)]
+struct ReleasedBody<'a> {
+    #[b(0)]
+    ca: &'a str,
+    #[cbor(b(1), with = "minicbor::bytes")]
+    serial: &'a [u8],
+}
+
+#[derive(Encode, Decode)]
+struct CrlBody<'a> {
+    #[b(0)]
+    ca: &'a str,
+    #[n(1)]
+    number: u64,
+    #[n(2)]
+    this_update: i64,
+    #[n(3)]
+    next_update: i64,
+    #[n(4)]
+    entries: u64,
+    #[cbor(b(5), with = "minicbor::bytes")]
+    sha256: &'a [u8],
+}
+
+#[derive(Encode, Decode)]
+struct AccountsBody<'a> {
+    #[b(0)]
+    accounts: Vec<AccountBody<'a>>,
+}
+
+#[derive(Encode, Decode)]
+struct AccountBody<'a> {
+    #[b(0)]
+    name: &'a str,
+    #[b(1)]
+    identities: Vec<IdentityBody<'a>>,
+    #[b(2)]
+    profile: &'a str,
+    #[b(3)]
+    ca: Option<&'a str>,
+    #[b(4)]
+    secret: Option<SecretBody<'a>>,
+    #[n(5)]
+    created: i64,
+}
+
+#[derive(Encode, Decode)]
+struct IdentityBody<'a> {
+    /// The identification type of RFC 7296 §3.5: 2 FQDN, 3 RFC 822 address, 9 DN; 1 for both IP versions.
+    #[n(0)]
+    kind: u8,
+    /// ASCII, 4 or 16 octets, or a DER Name.
+    #[cbor(b(1), with = "minicbor::bytes")]
+    value: Cow<'a, [u8]>,
+}
+
+#[derive(Encode, Decode)]
+struct SecretBody<'a> {
+    #[b(0)]
+    reference: &'a str,
+    #[cbor(b(1), with = "minicbor::bytes")]
+    sealed: &'a [u8],
+    #[n(2)]
+    expires: i64,
+    #[n(3)]
+    uses_left: u32,
+    #[n(4)]
+    locked_until: Option<i64>,
+    #[n(5)]
+    locks: u32,
+}
+
+#[derive(Encode, Decode)]
+struct AccountRemovedBody<'a> {
+    #[b(0)]
+    name: &'a str,
+}
+
+#[derive(Encode, Decode)]
+struct LockedBody<'a> {
+    #[b(0)]
+    reference: &'a str,
+    #[n(1)]
+    until: i64,
+}
+
+#[derive(Encode, Decode)]
+struct DeedBody<'a> {
+    #[b(0)]
+    actor: &'a str,
+    #[b(1)]
+    action: &'a str,
+    #[b(2)]
+    detail: &'a str,
+}
+
+impl<'a> IssuedBody<'a> {
+    fn new(issued: &'a Issued) -> Result<Self> {
+        Ok(Self {
+            ca: issued.ca.as_str(),
+            serial: issued.serial.octets(),
+            account: issued.account.as_str(),
+            profile: issued.profile.as_str(),
+            not_after: issued.not_after.millis(),
+            certificate: &issued.certificate,
+            consumes_secret: issued.consumes_secret,
+            transaction: issued
+                .transaction
+                .as_ref()
+                .map(|t| TransactionBody::new(t, Some(issued)))
+                .transpose()?,
+            replaces: issued.replaces.as_ref().map(|s| s.octets().as_slice()),
+        })
+    }
+
+    fn record(self) -> Result<Issued> {
+        let mut issued = Issued {
+            ca: self.ca.parse()?,
+            serial: serial(self.serial)?,
+            account: self.account.parse()?,
+            profile: self.profile.parse()?,
+            not_after: Timestamp::from_millis(self.not_after),
+            certificate: self.certificate.to_vec(),
+            consumes_secret: self.consumes_secret,
+            transaction: None,
+            replaces: self.replaces.map(serial).transpose()?,
+        };
+        issued.transaction = self.transaction.map(|t| t.record(Some(&issued))).transpose()?;
+        Ok(issued)
+    }
+}
+
+impl<'a> TransactionBody<'a> {
+    /// `issued` is the certificate in the same entry, the only one that the transaction may await.
+    fn new(transaction: &'a Transaction, issued: Option<&Issued>) -> Result<Self> {
+        let own = issued.map(|i| (&i.ca, &i.serial));
+        let awaited = transaction.awaits.as_ref().map(|(ca, serial)| (ca, serial));
+        if awaited.is_some() && awaited != own {
+            return Err(Error::internal(
+                "a transaction can await only the confirmation of the certificate that it issues",
+            ));
+        }
+        let is_same = issued.is_some_and(|i| i.account == transaction.account);
+        Ok(Self {
+            id: &transaction.id,
+            expires: transaction.expires.millis(),
+            context: &transaction.context,
+            awaits: awaited.is_some(),
+            account: (!is_same).then(|| transaction.account.as_str()),
+        })
+    }
+
+    fn record(self, issued: Option<&Issued>) -> Result<Transaction> {
+        let account = match (self.account, issued) {
+            (Some(name), _) => name.parse()?,
+            (None, Some(issued)) => issued.account.clone(),
+            (None, None) => return Err(Error::internal("its transaction names no account")),
+        };
+        Ok(Transaction {
+            id: self.id.to_vec(),
+            account,
+            awaits: issued.filter(|_| self.awaits).map(|i| (i.ca.clone(), i.serial)),
+            expires: Timestamp::from_millis(self.expires),
+            context: self.context.to_vec(),
+        })
+    }
+}
+
+impl<'a> CrlBody<'a> {
+    fn new(crl: &'a CrlRecord) -> Self {
+        Self {
+            ca: crl.ca.as_str(),
+            number: crl.number,
+            this_update: crl.this_update.millis(),
+            next_update: crl.next_update.millis(),
+            entries: crl.entries,
+            sha256: &crl.sha256,
+        }
+    }
+
+    fn record(self) -> Result<CrlRecord> {
+        Ok(CrlRecord {
+            ca: self.ca.parse()?,
+            number: self.number,
+            this_update: Timestamp::from_millis(self.this_update),
+            next_update: Timestamp::from_millis(self.next_update),
+            entries: self.entries,
+            sha256: self.sha256.try_into().map_err(Error::internal)?,
+        })
+    }
+}
+
+impl<'a> AccountBody<'a> {
+    fn new(account: &'a Account) -> Result<Self> {
+        Ok(Self {
+            name: account.name.as_str(),
+            identities: account.identities.iter().map(IdentityBody::new).collect::<Result<_>>()?,
+            profile: account.profile.as_str(),
+            ca: account.ca.as_ref().map(Label::as_str),
+            secret: account.secret.as_ref().map(|secret| SecretBody {
+                reference: &secret.reference,
+                sealed: &secret.sealed,
+                expires: secret.expires.millis(),
+                uses_left: secret.uses_left,
+                locked_until: secret.locked_until.map(Timestamp::millis),
+                locks: secret.locks,
+            }),
+            created: account.created.millis(),
+        })
+    }
+
+    fn record(self) -> Result<Account> {
+        Ok(Account {
+            name: self.name.parse()?,
+            identities: self
+                .identities
+                .into_iter()
+                .map(IdentityBody::record)
+                .collect::<Result<_>>()?,
+            profile: self.profile.parse()?,
+            ca: self.ca.map(str::parse).transpose()?,
+            secret: self.secret.map(|secret| AccountSecret {
+                reference: secret.reference.to_owned(),
+                sealed: secret.sealed.to_vec(),
+                expires: Timestamp::from_millis(secret.expires),
+                uses_left: secret.uses_left,
+                locked_until: secret.locked_until.map(Timestamp::from_millis),
+                locks: secret.locks,
+            }),
+            created: Timestamp::from_millis(self.created),
+        })
+    }
+}
+
+impl<'a> IdentityBody<'a> {
+    fn new(identity: &'a Identity) -> Result<Self> {
+        let (kind, value) = match identity {
+            Identity::Ip(IpAddr::V4(v4)) => (1, Cow::Owned(v4.octets().to_vec())),
+            Identity::Ip(IpAddr::V6(v6)) => (1, Cow::Owned(v6.octets().to_vec())),
+            Identity::Fqdn(name) => (2, Cow::Borrowed(name.as_bytes())),
+            Identity::Email(mailbox) => (3, Cow::Borrowed(mailbox.as_bytes())),
+            Identity::Dn(name) => (9, Cow::Owned(name.to_der().map_err(Error::internal)?)),
+        };
+        Ok(Self { kind, value })
+    }
+
+    fn record(self) -> Result<Identity> {
+        let text = || std::str::from_utf8(&self.value).map(str::to_owned).map_err(Error::internal);
+        Ok(match (self.kind, self.value.len()) {
+            (1, 4) => Identity::Ip(IpAddr::from(
+                <[u8; 4]>::try_from(&*self.value).map_err(Error::internal)?,
+            )),
+            (1, 16) => Identity::Ip(IpAddr::from(
+                <[u8; 16]>::try_from(&*self.value).map_err(Error::internal)?,
+            )),
+            (2, _) => Identity::Fqdn(text()?),
+            (3, _) => Identity::Email(text()?),
+            (9, _) => Identity::Dn(Name::from_der(&self.value).map_err(Error::internal)?),
+            (kind, _) => {
+                return Err(Error::internal(format!("an identity of kind `{kind}` is unknown")));
+            }
+        })
+    }
+}
+
+fn serial(octets: impl AsRef<[u8]>) -> Result<Serial> {
+    <[u8; 16]>::try_from(octets.as_ref())
+        .ok()
+        .and_then(Serial::new)
+        .ok_or_else(|| Error::internal("a serial does not have 16 octets, or is zero"))
+}
+
+fn reason(number: u8) -> Result<Reason> {
+    Reason::from_number(number)
+        .ok_or_else(|| Error::internal(format!("the revocation reason `{number}` is unknown")))
+}
+
+fn to_vec<T: Encode<()>>(body: &T) -> Result<Vec<u8>> {
+    minicbor::to_vec(body).map_err(Error::internal)
+}
+
+fn from_slice<'b, T: Decode<'b, ()>>(octets: &'b [u8]) -> Result<T> {
+    let mut decoder = minicbor::Decoder::new(octets);
+    let body = decoder.decode().map_err(Error::internal)?;
+    if decoder.position() == octets.len() {
+        Ok(body)
+    } else {
+        Err(Error::internal("something stands behind its end"))
+    }
+}

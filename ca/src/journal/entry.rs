@@ -1,0 +1,350 @@
+//! What one entry of the journal says, and its payload: version, sequence number, time, kind and body in CBOR.
+//!
+//! An entry is one verb of [`crate::Store`]. Its sequence number is its place in the journal, from 0, and the
+//! number of its leaf in the Merkle tree. How the bodies lie on disk stands in `body.rs`.
+
+use minicbor::{Decoder, Encoder};
+
+use super::body;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::record::{
+    Account, CaRecord, CrlRecord, Deed, Issued, Label, Revocation, Serial, Transaction,
+};
+
+/// The version of payloads that this program writes. It reads this one and every one before.
+pub const PAYLOAD_VERSION: u8 = 1;
+
+/// The most serials that one entry reserves.
+pub const MAX_RESERVED: usize = 1024;
+
+/// What one entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A CA's certificate was recorded.
+    Ca(CaRecord),
+    /// Serials are about to be signed with.
+    Reserved {
+        /// The CA that will use them.
+        ca: Label,
+        /// The serials, at most [`MAX_RESERVED`].
+        serials: Vec<Serial>,
+    },
+    /// A certificate was issued.
+    Issued(Issued),
+    /// The holder of a transaction's certificate took it.
+    Confirmed {
+        /// The transaction's identifier.
+        transaction: Vec<u8>,
+    },
+    /// A certificate was revoked or put on hold.
+    Revoked {
+        /// Its CA.
+        ca: Label,
+        /// Its serial.
+        serial: Serial,
+        /// When and why.
+        revocation: Revocation,
+        /// The transaction that asked for it.
+        transaction: Option<Transaction>,
+    },
+    /// A held certificate is good again.
+    Released {
+        /// Its CA.
+        ca: Label,
+        /// Its serial.
+        serial: Serial,
+    },
+    /// A CRL was signed.
+    Crl(CrlRecord),
+    /// Accounts were created.
+    Accounts(Vec<Account>),
+    /// An account was replaced by this one of the same name.
+    AccountChanged(Account),
+    /// An account was removed.
+    AccountRemoved(Label),
+    /// Wrong secrets locked a reference.
+    Locked {
+        /// The reference.
+        reference: String,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// An administrator did something.
+    Deed(Deed),
+}
+
+impl Entry {
+    /// The kind's number in a payload. Numbers are never used again for something else.
+    pub(crate) const fn kind(&self) -> u8 {
+        match self {
+            Self::Ca(_) => 1,
+            Self::Reserved { .. } => 2,
+            Self::Issued(_) => 3,
+            Self::Confirmed { .. } => 4,
+            Self::Revoked { .. } => 5,
+            Self::Released { .. } => 6,
+            Self::Crl(_) => 7,
+            Self::Accounts(_) => 8,
+            Self::AccountChanged(_) => 9,
+            Self::AccountRemoved(_) => 10,
+            Self::Locked { .. } => 11,
+            Self::Deed(_) => 12,
+        }
+    }
+
+    /// The kind's name for a reader.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ca(_) => "ca",
+            Self::Reserved { .. } => "reserved",
+            Self::Issued(_) => "issued",
+            Self::Confirmed { .. } => "confirmed",
+            Self::Revoked { .. } => "revoked",
+            Self::Released { .. } => "released",
+            Self::Crl(_) => "crl",
+            Self::Accounts(_) => "accounts-created",
+            Self::AccountChanged(_) => "account-changed",
+            Self::AccountRemoved(_) => "account-removed",
+            Self::Locked { .. } => "locked",
+            Self::Deed(_) => "deed",
+        }
+    }
+
+    /// The body in CBOR.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it cannot be written.
+    pub fn encode_body(&self) -> Result<Vec<u8>> {
+        body::encode(self)
+    }
+}
+
+/// An entry in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its sequence number, from 0.
+    pub sequence: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// What it says.
+    pub entry: Entry,
+}
+
+/// The envelope of a payload: everything but the body's content.
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope<'a> {
+    /// The payload's version.
+    pub version: u8,
+    /// The sequence number.
+    pub sequence: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
+    kind: u8,
+    body: &'a [u8],
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the envelope of a payload; `None` when it is no payload at all.
+    pub fn parse(payload: &'a [u8]) -> Option<Self> {
+        let mut decoder = Decoder::new(payload);
+        if decoder.array().ok()? != Some(5) {
+            return None;
+        }
+        let version = decoder.u8().ok()?;
+        let sequence = decoder.u64().ok()?;
+        let at = Timestamp::from_millis(decoder.i64().ok()?);
+        let kind = decoder.u8().ok()?;
+        let body = payload.get(decoder.position()..)?;
+        Some(Self { version, sequence, at, kind, body })
+    }
+
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] that says what is unknown or wrong.
+    pub fn open(&self) -> Result<Recorded> {
+        if self.version > PAYLOAD_VERSION {
+            return Err(Error::internal(format!(
+                "entry `{}` of the journal has version `{}`, and this program reads up to `{PAYLOAD_VERSION}`: \
+                 use the newer program that wrote it",
+                self.sequence, self.version
+            )));
+        }
+        let entry = body::decode(self.kind, self.body).map_err(|why| {
+            Error::internal(format!(
+                "entry `{}` of the journal cannot be read: {why}",
+                self.sequence
+            ))
+        })?;
+        Ok(Recorded { sequence: self.sequence, at: self.at, entry })
+    }
+}
+
+/// Writes a payload around a body.
+///
+/// # Errors
+/// [`Error::Internal`] when it cannot be written.
+pub fn payload(sequence: u64, at: Timestamp, kind: u8, body: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = Encoder::new(Vec::with_capacity(body.len().saturating_add(24)));
+    encoder
+        .array(5)
+        .and_then(|e| e.u8(PAYLOAD_VERSION))
+        .and_then(|e| e.u64(sequence))
+        .and_then(|e| e.i64(at.millis()))
+        .and_then(|e| e.u8(kind))
+        .map_err(Error::internal)?;
+    let mut payload = encoder.into_writer();
+    payload.extend_from_slice(body);
+    Ok(payload)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::identity::Identity;
+    use crate::record::{AccountSecret, Reason};
+
+    pub fn label(text: &str) -> Label {
+        text.parse().unwrap()
+    }
+
+    pub fn serial(number: u128) -> Serial {
+        Serial::new(number.to_be_bytes()).unwrap()
+    }
+
+    pub fn account(name: &str) -> Account {
+        Account {
+            name: label(name),
+            identities: [
+                "fqdn:gw1.example.net",
+                "ip:192.0.2.1",
+                "ip:2001:db8::1",
+                "email:a@example.net",
+                "dn:CN=gw1,O=Example,C=DE",
+            ]
+            .map(|text| text.parse::<Identity>().unwrap())
+            .to_vec(),
+            profile: label("gateway"),
+            ca: Some(label("issuing")),
+            secret: Some(AccountSecret {
+                reference: format!("ref-{name}"),
+                sealed: vec![1, 2, 3],
+                expires: Timestamp::from_seconds(2_000_000_000),
+                uses_left: 3,
+                locked_until: Some(Timestamp::from_millis(5)),
+                locks: 2,
+            }),
+            created: Timestamp::from_millis(-7),
+        }
+    }
+
+    /// One entry of each kind.
+    pub fn samples() -> Vec<Entry> {
+        let transaction = |awaits| Transaction {
+            id: vec![9; 16],
+            account: label("gw1"),
+            awaits,
+            expires: Timestamp::from_millis(99),
+            context: vec![4; 40],
+        };
+        let revocation = Revocation {
+            at: Timestamp::from_millis(77),
+            reason: Reason::KeyCompromise,
+            invalidity: Some(Timestamp::from_millis(66)),
+        };
+        vec![
+            Entry::Ca(CaRecord { name: label("root"), is_root: true, certificate: vec![48, 0] }),
+            Entry::Reserved { ca: label("issuing"), serials: vec![serial(1), serial(u128::MAX)] },
+            Entry::Issued(Issued {
+                ca: label("issuing"),
+                serial: serial(1),
+                account: label("gw1"),
+                profile: label("gateway"),
+                not_after: Timestamp::from_seconds(1_900_000_000),
+                certificate: vec![48, 1, 2],
+                consumes_secret: true,
+                transaction: Some(transaction(Some((label("issuing"), serial(1))))),
+                replaces: Some(serial(3)),
+            }),
+            Entry::Issued(Issued {
+                ca: label("issuing"),
+                serial: serial(2),
+                account: label("gw1"),
+                profile: label("host"),
+                not_after: Timestamp::from_seconds(1_900_000_000),
+                certificate: vec![],
+                consumes_secret: false,
+                transaction: None,
+                replaces: None,
+            }),
+            Entry::Confirmed { transaction: vec![9; 16] },
+            Entry::Revoked {
+                ca: label("issuing"),
+                serial: serial(1),
+                revocation: revocation.clone(),
+                transaction: Some(transaction(None)),
+            },
+            Entry::Revoked {
+                ca: label("issuing"),
+                serial: serial(1),
+                revocation: Revocation { invalidity: None, ..revocation },
+                transaction: None,
+            },
+            Entry::Released { ca: label("issuing"), serial: serial(1) },
+            Entry::Crl(CrlRecord {
+                ca: label("issuing"),
+                number: 12,
+                this_update: Timestamp::from_millis(1),
+                next_update: Timestamp::from_millis(2),
+                entries: 3,
+                sha256: [8; 32],
+            }),
+            Entry::Accounts(vec![account("gw1"), account("gw2")]),
+            Entry::AccountChanged(Account { ca: None, secret: None, ..account("gw1") }),
+            Entry::AccountRemoved(label("gw1")),
+            Entry::Locked { reference: "ref-gw1".into(), until: Timestamp::from_millis(1) },
+            Entry::Deed(Deed {
+                actor: "root".into(),
+                action: "store restore".into(),
+                detail: "x".into(),
+            }),
+        ]
+    }
+
+    #[test]
+    fn every_kind_comes_back_as_it_was() {
+        for (sequence, entry) in (7..).zip(samples()) {
+            let at = Timestamp::from_millis(1_700_000_000_123);
+            let bytes = payload(sequence, at, entry.kind(), &entry.encode_body().unwrap()).unwrap();
+            let envelope = Envelope::parse(&bytes).unwrap();
+            assert_eq!(envelope.open().unwrap(), Recorded { sequence, at, entry });
+            for cut in 0..bytes.len() {
+                let opened = Envelope::parse(&bytes[..cut]).map(|e| e.open());
+                assert!(!matches!(opened, Some(Ok(_))), "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_layout_on_disk_stays_what_it_is() {
+        let entry = Entry::Released { ca: label("a"), serial: serial(1) };
+        let bytes =
+            payload(5, Timestamp::from_millis(256), entry.kind(), &entry.encode_body().unwrap())
+                .unwrap();
+        let expected =
+            [vec![0x85, 1, 5, 0x19, 1, 0, 6, 0x82, 0x61, b'a', 0x50], vec![0; 15], vec![1]]
+                .concat();
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn a_newer_version_and_an_unknown_kind_are_named() {
+        let newer = [0x85, 2, 0, 0, 1, 0x80];
+        let error = Envelope::parse(&newer).unwrap().open().unwrap_err().to_string();
+        assert!(error.contains("version `2`"), "{error}");
+        let unknown = [0x85, 1, 0, 0, 0x18, 99, 0x80];
+        let error = Envelope::parse(&unknown).unwrap().open().unwrap_err().to_string();
+        assert!(error.contains("kind `99`"), "{error}");
+    }
+}

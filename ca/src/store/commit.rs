@@ -1,0 +1,312 @@
+//! The writer thread: the only one that changes the journal and the index.
+//!
+//! It takes what is waiting as one group: checks each entry against the index and what the group changes so far,
+//! writes all of them with one append and one `fdatasync`, and only then answers. If nothing came of the write, the
+//! changes are dropped and everybody in the group is told so.
+
+use std::fs::File;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::index::{Changes, Index, Layered, Position};
+use super::rules::{Rules, Stop};
+use super::serials::MAX_OFFSET;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::journal::{self, Entry, FRAME_HEADER, Writer, append, leaf_hash};
+
+/// The most entries in one group.
+const MAX_GROUP: usize = 1024;
+/// A group is written when it has this many octets.
+const MAX_GROUP_OCTETS: usize = 4 << 20;
+/// Changed keys that gather before they go to sled.
+pub const GATHERED: usize = 4096;
+/// With nothing to do for this long, what has gathered goes to sled.
+const IDLE: Duration = Duration::from_millis(500);
+/// How long the writer waits, at most, for as many as were in the last group.
+const MAX_LINGER: Duration = Duration::from_micros(1_000);
+/// A clock may go back by so much: it is being slewed.
+const SLEW: Duration = Duration::from_secs(2);
+
+/// What the writer is asked to do.
+pub enum Command {
+    /// Record an entry.
+    Record(Box<Request>),
+    /// Bring the index up to date, and answer with the position that it then has.
+    Settle(SyncSender<Result<Position>>),
+}
+
+/// An entry to record.
+pub struct Request {
+    /// The caller's clock.
+    pub at: Timestamp,
+    /// The entry.
+    pub entry: Entry,
+    /// Its body, encoded by the caller so that it need not be here.
+    pub body: Vec<u8>,
+    /// Where the answer goes.
+    pub reply: SyncSender<Result<()>>,
+}
+
+/// What the writer shares with readers.
+pub struct Shared {
+    /// The index.
+    pub index: Index,
+    /// The journal, for reading.
+    pub journal: File,
+    /// What is durable.
+    pub durable: RwLock<Position>,
+    /// What was measured.
+    pub counts: Mutex<Counts>,
+}
+
+/// What the writer counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Groups committed, each with one `fdatasync`.
+    pub groups: u64,
+    /// Entries in them.
+    pub entries: u64,
+}
+
+impl Shared {
+    /// What is durable now.
+    pub fn position(&self) -> Position {
+        self.durable.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The writer thread's state.
+pub struct Committer {
+    shared: Arc<Shared>,
+    writer: Writer,
+    commands: Receiver<Command>,
+    earliest: Timestamp,
+    /// Entries in the last group, and how long it took: how long to wait for as many again.
+    last_group: (usize, Duration),
+    /// Why the index takes no more changes.
+    broken: Option<Error>,
+    /// The index lacks something.
+    unsettled: bool,
+}
+
+/// A group that is being put together.
+struct Group {
+    changes: Changes,
+    position: Position,
+    octets: Vec<u8>,
+    answers: Vec<(SyncSender<Result<()>>, Result<()>)>,
+    entries: u64,
+}
+
+impl Committer {
+    /// A writer for this store; [`Self::run`] does the work.
+    pub fn new(shared: Arc<Shared>, writer: Writer, commands: Receiver<Command>) -> Self {
+        let earliest = Timestamp::from_millis(i64::MIN);
+        let last_group = (1, Duration::ZERO);
+        Self { shared, writer, commands, earliest, last_group, broken: None, unsettled: false }
+    }
+
+    /// Works until every sender is gone.
+    pub fn run(mut self) {
+        loop {
+            match self.commands.recv_timeout(IDLE) {
+                Ok(command) => {
+                    let commands = self.gather(command);
+                    self.serve(commands);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let _ = self.settle();
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let _ = self.settle();
+        if let Err(error) = self.shared.index.write_out() {
+            tracing::warn!(%error, "the index was not written out; it will be rebuilt");
+        }
+    }
+
+    /// What is waiting, and what is about to come: those whom the last group answered mostly come again at once, and
+    /// a short wait spares half of the groups.
+    fn gather(&self, first: Command) -> Vec<Command> {
+        let (expected, took) = self.last_group;
+        let deadline = Instant::now() + (took / 4).min(MAX_LINGER);
+        let mut octets = size_of_command(&first);
+        let mut commands = vec![first];
+        while commands.len() < MAX_GROUP && octets < MAX_GROUP_OCTETS {
+            let next = match self.commands.try_recv() {
+                Ok(command) => command,
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if commands.len() >= expected || left.is_zero() {
+                        break;
+                    }
+                    match self.commands.recv_timeout(left) {
+                        Ok(command) => command,
+                        Err(_) => break,
+                    }
+                }
+            };
+            octets = octets.saturating_add(size_of_command(&next));
+            commands.push(next);
+        }
+        commands
+    }
+
+    fn serve(&mut self, commands: Vec<Command>) {
+        let (started, count) = (Instant::now(), commands.len());
+        let mut group = self.new_group();
+        for command in commands {
+            match command {
+                Command::Record(request) => group = self.add(group, request),
+                Command::Settle(reply) => {
+                    self.commit(group);
+                    let _ = reply.send(self.settle());
+                    group = self.new_group();
+                }
+            }
+        }
+        self.commit(group);
+        self.last_group = (count, started.elapsed());
+        if self.shared.index.waiting() >= GATHERED {
+            let _ = self.settle();
+        }
+    }
+
+    fn new_group(&self) -> Group {
+        Group {
+            changes: Changes::default(),
+            position: self.shared.position(),
+            octets: Vec::new(),
+            answers: Vec::new(),
+            entries: 0,
+        }
+    }
+
+    /// Adds an entry to the group. If it depends on a certificate of the same group, the group is committed first.
+    fn add(&mut self, mut group: Group, request: Box<Request>) -> Group {
+        let answer = match self.try_add(&mut group, &request) {
+            Err(Stop::Pending) => {
+                self.commit(group);
+                group = self.new_group();
+                match self.try_add(&mut group, &request) {
+                    Err(Stop::Pending) => Err(Error::internal("a durable entry was not found")),
+                    Err(Stop::Refused(error)) => Err(error),
+                    Ok(()) => Ok(()),
+                }
+            }
+            Err(Stop::Refused(error)) => Err(error),
+            Ok(()) => Ok(()),
+        };
+        group.answers.push((request.reply, answer));
+        group
+    }
+
+    fn try_add(&mut self, group: &mut Group, request: &Request) -> Result<(), Stop> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone().into());
+        }
+        let at = moment(request.at, group.position.last)?;
+        let Request { entry, body, .. } = request;
+        let payload = journal::payload(group.position.sequence, at, entry.kind(), body)?;
+        let offset = group.position.offset;
+        let end = offset + (payload.len() + FRAME_HEADER) as u64;
+        if end > MAX_OFFSET {
+            return Err(Error::unavailable("the journal is as long as it can be (512 GiB)").into());
+        }
+        let mut rules = Rules {
+            view: Layered { changes: &mut group.changes, index: &self.shared.index },
+            journal: &self.shared.journal,
+            durable: self.writer.length(),
+            certificates: &mut group.position.certificates,
+            earliest: &mut self.earliest,
+        };
+        let found = rules.find(entry)?;
+        rules.check(at, entry, found)?;
+        append(&mut group.octets, &payload)?;
+        if let Err(error) = rules.apply(at, entry, found, offset) {
+            // The group's changes are half done: nothing of it can be trusted.
+            self.broken = Some(index_failed(&error));
+            return Err(error.into());
+        }
+        group.position.frontier.push(leaf_hash(&payload));
+        group.position.sequence += 1;
+        group.position.offset = end;
+        group.position.last = at;
+        group.entries += 1;
+        Ok(())
+    }
+
+    /// Makes the group durable, then visible, then answers.
+    fn commit(&mut self, group: Group) {
+        let Group { changes, position, octets, answers, entries } = group;
+        if entries > 0 {
+            let written = match &self.broken {
+                Some(error) => Err(error.clone()),
+                None => self.writer.commit(&octets),
+            };
+            if let Err(error) = written {
+                // What was forgotten in this group is not forgotten: look again.
+                self.earliest = Timestamp::from_millis(i64::MIN);
+                for (reply, _) in answers {
+                    let _ = reply.send(Err(error.clone()));
+                }
+                return;
+            }
+            self.shared.index.absorb(changes);
+            *self.shared.durable.write().unwrap_or_else(PoisonError::into_inner) = position;
+            self.unsettled = true;
+            let mut counts = self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            counts.groups += 1;
+            counts.entries += entries;
+        }
+        for (reply, answer) in answers {
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Hands what has gathered to sled.
+    fn settle(&mut self) -> Result<Position> {
+        let position = self.shared.position();
+        if self.unsettled {
+            if let Some(error) = &self.broken {
+                return Err(error.clone());
+            }
+            if let Err(error) = self.shared.index.apply(&position) {
+                tracing::error!(%error, "the index takes no more changes; nothing more is recorded");
+                self.broken = Some(index_failed(&error));
+                return Err(error);
+            }
+            self.unsettled = false;
+        }
+        Ok(position)
+    }
+}
+
+/// When the entry is recorded: now, but never before the last one.
+fn moment(now: Timestamp, last: Timestamp) -> Result<Timestamp> {
+    if now >= last {
+        Ok(now)
+    } else if last.since(now) <= SLEW {
+        Ok(last)
+    } else {
+        Err(Error::unavailable(format!(
+            "the clock went backwards, from {last} (the journal's last entry) to {now}: nothing is signed until it \
+             has passed that moment again; set the clock right"
+        )))
+    }
+}
+
+fn index_failed(error: &Error) -> Error {
+    Error::unavailable(format!("{error}: start again, and the index is rebuilt from the journal"))
+}
+
+fn size_of_command(command: &Command) -> usize {
+    match command {
+        Command::Record(request) => request.body.len().saturating_add(64),
+        Command::Settle(_) => 0,
+    }
+}

@@ -1,0 +1,548 @@
+//! The embedded store: the journal and its index in one data folder, used by one process.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use super::Store;
+use super::commit::{Command, Committer, Counts, Request, Shared};
+use super::index::{IndexSum, ORDER_CHUNK, Position};
+use super::open::{self, ProgressFn};
+use super::packed;
+use super::records::{self, TransactionState};
+use super::rules::ACCOUNT_CHUNK;
+use super::serials::{Slot, serial_number};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::journal::{
+    self, Entry, Head, HeadSigner, HeadsFile, JournalPaths, Recorded, Tape, Writer, decode_account,
+    decode_crl,
+};
+use crate::record::{
+    Account, CaRecord, CertificateRecord, CrlRecord, Deed, Issued, Label, Revocation, RevokedEntry,
+    Serial, Transaction,
+};
+
+/// The most certificates that one call returns.
+const MAX_PAGE: usize = 10_000;
+
+/// How an embedded store works.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbeddedOptions {
+    /// Whether records are made durable. Without it a power cut loses them: for measurements only.
+    pub sync: bool,
+    /// How many requests may wait; one more gets `Unavailable`.
+    pub queue: usize,
+    /// How much of the index sled keeps in memory, in octets.
+    pub cache_bytes: u64,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        Self { sync: true, queue: 4096, cache_bytes: 8 << 20 }
+    }
+}
+
+/// A store in a folder of this machine.
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    commands: Option<SyncSender<Command>>,
+    writer: Option<JoinHandle<()>>,
+    heads: Mutex<HeadsFile>,
+    instance: [u8; 16],
+    data: PathBuf,
+    options: EmbeddedOptions,
+    /// Held as long as the store is open.
+    _lock: File,
+}
+
+/// What an operator wants to know of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Entries in the journal.
+    pub entries: u64,
+    /// Octets of the journal.
+    pub journal_bytes: u64,
+    /// When the last entry was recorded, if there is one.
+    pub last: Option<Timestamp>,
+    /// Entries that the index on disk has; the rest is replayed on start.
+    pub applied: u64,
+    /// Octets of the index on disk.
+    pub index_bytes: u64,
+    /// Certificates issued.
+    pub certificates: u64,
+    /// The last signed tree head.
+    pub head: Option<Head>,
+    /// Groups that were made durable since the start, and the entries in them.
+    pub counts: Counts,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `folder`, which must exist, or begins a new one in it. `progress` is called while the index
+    /// is brought up to date.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when another process has it open or the disk fails; [`Error::Internal`] that names the
+    /// damage and its place when the journal is not whole.
+    pub fn open(
+        folder: &Path,
+        options: EmbeddedOptions,
+        progress: &mut ProgressFn<'_>,
+    ) -> Result<Self> {
+        Self::open_on(folder, options, progress, |file| Box::new(file))
+    }
+
+    /// Deletes the index, then opens the store, which rebuilds it from the journal.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn rebuild(
+        folder: &Path,
+        options: EmbeddedOptions,
+        progress: &mut ProgressFn<'_>,
+    ) -> Result<Self> {
+        let lock = open::lock(folder)?;
+        let index = open::index_folder(folder);
+        if index.try_exists().unwrap_or(true) {
+            fs::remove_dir_all(&index)
+                .map_err(|e| Error::io(format!("`{}`", index.display()), &e))?;
+        }
+        drop(lock);
+        Self::open(folder, options, progress)
+    }
+
+    /// As [`Self::open`], with the journal written through something else than the file.
+    pub(crate) fn open_on(
+        folder: &Path,
+        options: EmbeddedOptions,
+        progress: &mut ProgressFn<'_>,
+        tape: impl FnOnce(File) -> Box<dyn Tape>,
+    ) -> Result<Self> {
+        let lock = open::lock(folder)?;
+        let (shared, file) = open::open(folder, options.cache_bytes, progress)?;
+        let paths = JournalPaths::new(folder);
+        let instance = journal::JournalFile::open(&paths.journal, false)?.instance;
+        let heads = HeadsFile::open(paths.heads)?;
+        let (shared, length) = (Arc::new(shared), file.metadata());
+        let length = length.map_err(|e| Error::io("the journal", &e))?.len();
+        let writer = Writer::new(tape(file), length, options.sync);
+        let (commands, waiting) = sync_channel(options.queue.max(1));
+        let committer = Committer::new(Arc::clone(&shared), writer, waiting);
+        let writer = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || committer.run())
+            .map_err(|e| Error::io("the journal's thread cannot be started", &e))?;
+        Ok(Self {
+            shared,
+            commands: Some(commands),
+            writer: Some(writer),
+            heads: Mutex::new(heads),
+            instance,
+            data: folder.to_owned(),
+            options,
+            _lock: lock,
+        })
+    }
+
+    /// Signs the durable state of the journal, unless the last head says the same already. Cheap enough for every
+    /// second.
+    ///
+    /// # Errors
+    /// Those of the signer, and [`Error::Unavailable`] when the head cannot be recorded.
+    pub fn sign_head(&self, at: Timestamp, signer: &dyn HeadSigner) -> Result<Head> {
+        let mut heads = self.lock_heads();
+        let Position { sequence: size, frontier, .. } = self.shared.position();
+        if let Some(last) = heads.last().filter(|last| last.size == size) {
+            return Ok(last.clone());
+        }
+        let head = Head::sign(&self.instance, size, frontier.root(), at, signer)?;
+        heads.append(head.clone())?;
+        Ok(head)
+    }
+
+    /// The instance's identifier, which every tree head names.
+    pub const fn instance(&self) -> &[u8; 16] {
+        &self.instance
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        &self.data
+    }
+
+    /// What an operator wants to know.
+    pub fn status(&self) -> Status {
+        let position = self.shared.position();
+        Status {
+            entries: position.sequence,
+            journal_bytes: position.offset,
+            last: (position.sequence > 0).then_some(position.last),
+            applied: self.shared.index.sum().1,
+            index_bytes: self.shared.index.size_on_disk(),
+            certificates: position.certificates,
+            head: self.lock_heads().last().cloned(),
+            counts: *self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// The sum over the index, and the sum over one that is built anew from the same entries in a folder beside it.
+    /// They are equal, or the index is wrong.
+    ///
+    /// # Errors
+    /// Those of a replay.
+    pub fn compare_index(&self) -> Result<(IndexSum, IndexSum)> {
+        let (reply, answer) = sync_channel(1);
+        self.send(Command::Settle(reply))?;
+        let position = answer.recv().map_err(|_| stopped())??;
+        let (sum, applied) = self.shared.index.sum();
+        if applied != position.sequence {
+            return Err(Error::unavailable("the index moved on while it was compared: try again"));
+        }
+        let fresh = self.fresh_sum(position.offset)?;
+        Ok((sum, fresh))
+    }
+
+    fn fresh_sum(&self, until: u64) -> Result<IndexSum> {
+        let folder = self.data.join("index.check");
+        let clear = || match fs::remove_dir_all(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(format!("`{}`", folder.display()), &e))
+            }
+            _ => Ok(()),
+        };
+        clear()?;
+        let paths = JournalPaths::new(&self.data);
+        let file = journal::JournalFile::open(&paths.journal, false)?;
+        let built = open::build_index(&folder, &file, until, self.options.cache_bytes);
+        let sum = built.map(|index| index.sum().0);
+        clear()?;
+        sum
+    }
+
+    pub(super) fn position(&self) -> Position {
+        self.shared.position()
+    }
+
+    pub(super) fn lock_heads(&self) -> MutexGuard<'_, HeadsFile> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, at: Timestamp, entry: Entry) -> Result<()> {
+        let body = entry.encode_body()?;
+        let (reply, answer) = sync_channel(1);
+        self.send(Command::Record(Box::new(Request { at, entry, body, reply })))?;
+        answer.recv().map_err(|_| stopped())?
+    }
+
+    fn send(&self, command: Command) -> Result<()> {
+        let commands = self.commands.as_ref().ok_or_else(stopped)?;
+        commands.try_send(command).map_err(|refused| match refused {
+            TrySendError::Full(_) => Error::unavailable(format!(
+                "the store is busy, `{}` requests are waiting: try again later",
+                self.options.queue
+            )),
+            TrySendError::Disconnected(_) => stopped(),
+        })
+    }
+
+    fn entry_at(&self, offset: u64) -> Result<Recorded> {
+        journal::entry_at(&self.shared.journal, offset)
+    }
+
+    fn certificate_at(&self, offset: u64) -> Result<CertificateRecord> {
+        let Recorded { at, entry: Entry::Issued(issued), .. } = self.entry_at(offset)? else {
+            return Err(Error::internal(format!(
+                "no certificate stands at offset `{offset}` of the journal: run `countersign store rebuild`"
+            )));
+        };
+        let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
+        let index = &self.shared.index;
+        let revocation = index.value(&packed::serial_key(b'r', &ca, &serial))?;
+        let unconfirmed = index.value(&packed::serial_key(b'u', &ca, &serial))?;
+        Ok(CertificateRecord {
+            ca,
+            serial,
+            account,
+            profile,
+            issued: at,
+            not_after,
+            certificate,
+            confirmed: unconfirmed.is_none(),
+            revocation: revocation
+                .map(|octets| Ok::<_, Error>(records::decode_revocation(&octets)?.0))
+                .transpose()?,
+        })
+    }
+
+    /// Offsets in values of `chunk` each, from position `cursor` on: at most `limit`.
+    fn page(
+        &self,
+        cursor: u64,
+        chunk: u64,
+        limit: usize,
+        value: impl Fn(u64) -> Result<Option<Vec<u64>>>,
+    ) -> Result<(Vec<CertificateRecord>, Option<u64>)> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let (mut page, mut at) = (Vec::new(), cursor);
+        while let Some(offsets) = value(at / chunk)? {
+            let skip = usize::try_from(at % chunk).map_err(Error::internal)?;
+            for offset in offsets.iter().skip(skip) {
+                if page.len() == limit {
+                    return Ok((page, Some(at)));
+                }
+                page.push(self.certificate_at(*offset)?);
+                at += 1;
+            }
+            if (offsets.len() as u64) < chunk {
+                break;
+            }
+        }
+        Ok((page, None))
+    }
+}
+
+/// Stops the writer when everything that waits is recorded.
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the journal's thread ended badly");
+        }
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn record_ca(&self, at: Timestamp, ca: &CaRecord) -> Result<()> {
+        self.record(at, Entry::Ca(ca.clone()))
+    }
+
+    fn cas(&self) -> Result<Vec<CaRecord>> {
+        let mut cas = Vec::new();
+        self.shared.index.scan(b"C", b"C", |key, value| {
+            let (is_root, certificate) =
+                value.split_first().ok_or_else(|| Error::internal("the index holds no CA"))?;
+            cas.push(CaRecord {
+                name: records::label(key.get(1..).unwrap_or_default())?,
+                is_root: *is_root == 1,
+                certificate: certificate.to_vec(),
+            });
+            Ok(true)
+        })?;
+        Ok(cas)
+    }
+
+    fn reserve_serials(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<()> {
+        self.record(at, Entry::Reserved { ca: ca.clone(), serials: serials.to_vec() })
+    }
+
+    fn record_issued(&self, at: Timestamp, issued: &Issued) -> Result<()> {
+        self.record(at, Entry::Issued(issued.clone()))
+    }
+
+    fn record_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<()> {
+        self.record(at, Entry::Confirmed { transaction: transaction.to_vec() })
+    }
+
+    fn record_revoked(
+        &self,
+        at: Timestamp,
+        ca: &Label,
+        serial: &Serial,
+        revocation: &Revocation,
+        transaction: Option<&Transaction>,
+    ) -> Result<()> {
+        let entry = Entry::Revoked {
+            ca: ca.clone(),
+            serial: *serial,
+            revocation: revocation.clone(),
+            transaction: transaction.cloned(),
+        };
+        self.record(at, entry)
+    }
+
+    fn record_released(&self, at: Timestamp, ca: &Label, serial: &Serial) -> Result<()> {
+        self.record(at, Entry::Released { ca: ca.clone(), serial: *serial })
+    }
+
+    fn record_crl(&self, at: Timestamp, crl: &CrlRecord) -> Result<()> {
+        self.record(at, Entry::Crl(crl.clone()))
+    }
+
+    fn record_accounts(&self, at: Timestamp, accounts: &[Account]) -> Result<()> {
+        self.record(at, Entry::Accounts(accounts.to_vec()))
+    }
+
+    fn record_account_changed(&self, at: Timestamp, account: &Account) -> Result<()> {
+        self.record(at, Entry::AccountChanged(account.clone()))
+    }
+
+    fn record_account_removed(&self, at: Timestamp, name: &Label) -> Result<()> {
+        self.record(at, Entry::AccountRemoved(name.clone()))
+    }
+
+    fn record_locked(&self, at: Timestamp, reference: &str, until: Timestamp) -> Result<()> {
+        self.record(at, Entry::Locked { reference: reference.to_owned(), until })
+    }
+
+    fn record_deed(&self, at: Timestamp, deed: &Deed) -> Result<()> {
+        self.record(at, Entry::Deed(deed.clone()))
+    }
+
+    fn certificate(&self, ca: &Label, serial: &Serial) -> Result<Option<CertificateRecord>> {
+        match self.shared.index.slot(serial_number(ca, serial)) {
+            Some(Slot::Issued(offset)) => {
+                let record = self.certificate_at(offset)?;
+                Ok((record.ca == *ca && record.serial == *serial).then_some(record))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn certificates(
+        &self,
+        account: Option<&Label>,
+        cursor: u64,
+        limit: usize,
+    ) -> Result<(Vec<CertificateRecord>, Option<u64>)> {
+        let index = &self.shared.index;
+        match account {
+            None => self.page(cursor, ORDER_CHUNK, limit, |chunk| {
+                let value = index.value(&packed::key(b's', &chunk.to_be_bytes()))?;
+                Ok(value.map(|v| packed::numbered_offsets(&v).map(|(_, offset)| offset).collect()))
+            }),
+            Some(name) => self.page(cursor, ACCOUNT_CHUNK, limit, |chunk| {
+                let Ok(chunk) = u32::try_from(chunk) else { return Ok(None) };
+                let value = index.value(&packed::named_key(b'a', name, &chunk.to_be_bytes()))?;
+                Ok(value.map(|v| packed::offsets(&v).collect()))
+            }),
+        }
+    }
+
+    fn expiring(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CertificateRecord>> {
+        let limit = limit.min(MAX_PAGE);
+        let (last_day, _) = packed::day_of(until);
+        let (mut records, mut day) = (Vec::new(), packed::day_of(from).0);
+        while day <= last_day && records.len() < limit {
+            let Some(found) = self.first_day(day)?.filter(|found| *found <= last_day) else {
+                break;
+            };
+            for offset in self.ending_on(found, from, until)? {
+                if records.len() == limit {
+                    break;
+                }
+                let record = self.certificate_at(offset)?;
+                if record.revocation.is_none() {
+                    records.push(record);
+                }
+            }
+            let Some(next) = found.checked_add(1) else { break };
+            day = next;
+        }
+        Ok(records)
+    }
+
+    fn revoked(&self, ca: &Label, valid_after: Timestamp) -> Result<Vec<RevokedEntry>> {
+        let prefix = packed::named_key(b'r', ca, &[]);
+        let mut revoked = Vec::new();
+        self.shared.index.scan(&prefix, &prefix, |key, value| {
+            let (revocation, not_after) = records::decode_revocation(value)?;
+            let serial = key.last_chunk().and_then(|octets| Serial::new(*octets));
+            if let Some(serial) = serial.filter(|_| not_after >= valid_after) {
+                revoked.push(RevokedEntry { serial, not_after, revocation });
+            }
+            Ok(true)
+        })?;
+        Ok(revoked)
+    }
+
+    fn last_crl(&self, ca: &Label) -> Result<Option<CrlRecord>> {
+        let value = self.shared.index.value(&packed::key(b'l', ca.as_str().as_bytes()))?;
+        value.map(|octets| decode_crl(&octets)).transpose()
+    }
+
+    fn account(&self, name: &Label) -> Result<Option<Account>> {
+        let value = self.shared.index.value(&packed::key(b'A', name.as_str().as_bytes()))?;
+        value.map(|octets| decode_account(&octets)).transpose()
+    }
+
+    fn account_by_reference(&self, reference: &str) -> Result<Option<Account>> {
+        match self.shared.index.value(&packed::key(b'R', reference.as_bytes()))? {
+            Some(name) => self.account(&records::label(&name)?),
+            None => Ok(None),
+        }
+    }
+
+    fn accounts(&self) -> Result<Vec<Account>> {
+        let mut accounts = Vec::new();
+        self.shared.index.scan(b"A", b"A", |_, value| {
+            accounts.push(decode_account(value)?);
+            Ok(true)
+        })?;
+        Ok(accounts)
+    }
+
+    fn transaction(&self, at: Timestamp, id: &[u8]) -> Result<Option<Transaction>> {
+        let Some(octets) = self.shared.index.value(&packed::key(b't', id))? else {
+            return Ok(None);
+        };
+        let state = TransactionState::decode(&octets)?;
+        if state.expires <= at {
+            return Ok(None);
+        }
+        let transaction = match self.entry_at(state.offset)?.entry {
+            Entry::Issued(Issued { transaction, .. }) | Entry::Revoked { transaction, .. } => {
+                transaction
+            }
+            _ => None,
+        };
+        Ok(transaction.map(|transaction| Transaction { awaits: state.awaits, ..transaction }))
+    }
+
+    fn last_entry(&self) -> Timestamp {
+        let position = self.shared.position();
+        if position.sequence == 0 { Timestamp::default() } else { position.last }
+    }
+}
+
+impl EmbeddedStore {
+    /// The first day from `day` on, on which something ends.
+    fn first_day(&self, day: u32) -> Result<Option<u32>> {
+        let mut found = None;
+        self.shared.index.scan(b"e", &packed::key(b'e', &day.to_be_bytes()), |key, _| {
+            let day = key.get(1..5).and_then(|day| day.try_into().ok());
+            found = day.map(u32::from_be_bytes);
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
+    /// The offsets of the certificates that end on a day and in `from..until`, soonest first.
+    fn ending_on(&self, day: u32, from: Timestamp, until: Timestamp) -> Result<Vec<u64>> {
+        let prefix = packed::key(b'e', &day.to_be_bytes());
+        let mut ending = Vec::new();
+        self.shared.index.scan(&prefix, &prefix, |_, value| {
+            for (offset, millis) in packed::timed_offsets(value) {
+                let at = packed::from_day(day, millis);
+                if (from..until).contains(&at) {
+                    ending.push((at, offset));
+                }
+            }
+            Ok(true)
+        })?;
+        ending.sort_unstable();
+        Ok(ending.into_iter().map(|(_, offset)| offset).collect())
+    }
+}
+
+fn stopped() -> Error {
+    Error::unavailable("the store is closed")
+}

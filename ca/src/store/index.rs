@@ -1,0 +1,494 @@
+//! The index: small keys and journal offsets in sled. The only file that names sled.
+//!
+//! It is a pure function of the journal, so it may be deleted at any time. Changes gather in memory and go to sled
+//! some hundred entries at a time, as one atomic batch with the position in the journal that they lead to; on start
+//! the journal is replayed from there. Gathering spares most of the work, as the same few values grow with every
+//! certificate. sled may lose what it acknowledged, and panic: every call into it is guarded, and a sum over all keys
+//! and values is kept with the position, so that an index that does not add up is noticed on opening and rebuilt.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use minicbor::{Decode, Encode};
+use ring::digest;
+
+use super::packed;
+use super::serials::{SerialTable, Slot};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::journal::Frontier;
+
+/// The version of the keys and values. Another one means a rebuild.
+const FORMAT: u32 = 1;
+/// The key of the position; no other key begins so.
+const META: &[u8] = b"m";
+/// Certificates in one value of the issue order.
+pub const ORDER_CHUNK: u64 = 64;
+
+type Octets = Vec<u8>;
+
+/// Where in the journal something stands, with what is needed to go on from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The next entry's sequence number.
+    pub sequence: u64,
+    /// Where its frame begins.
+    pub offset: u64,
+    /// When the last entry was recorded.
+    pub last: Timestamp,
+    /// The right edge of the Merkle tree.
+    pub frontier: Frontier,
+    /// How many certificates were issued.
+    pub certificates: u64,
+}
+
+/// What a group of entries changes; layered over the index until the group is durable.
+#[derive(Debug, Default)]
+pub struct Changes {
+    values: BTreeMap<Octets, Option<Octets>>,
+    serials: HashMap<u64, Slot>,
+}
+
+/// A sum over every key and value of an index: equal for equal indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IndexSum(u128);
+
+/// The open index.
+pub struct Index {
+    database: sled::Db,
+    state: RwLock<State>,
+    flushed: Mutex<Flushed>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Changes that sled does not have yet.
+    recent: BTreeMap<Octets, Option<Octets>>,
+    serials: SerialTable,
+}
+
+#[derive(Clone, Copy)]
+struct Flushed {
+    instance: [u8; 16],
+    sum: IndexSum,
+    sequence: u64,
+}
+
+#[derive(Encode, Decode)]
+struct Meta<'a> {
+    #[n(0)]
+    format: u32,
+    #[cbor(b(1), with = "minicbor::bytes")]
+    instance: &'a [u8],
+    #[n(2)]
+    sequence: u64,
+    #[n(3)]
+    offset: u64,
+    #[n(4)]
+    last: i64,
+    #[n(5)]
+    certificates: u64,
+    #[cbor(n(6), with = "minicbor::bytes")]
+    peaks: Vec<u8>,
+    #[cbor(n(7), with = "minicbor::bytes")]
+    sum: [u8; 16],
+}
+
+impl Index {
+    /// Opens the index in `folder`, or begins an empty one. The position is `None` when it is empty.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it is damaged, of another version or of another instance: delete and rebuild it.
+    pub fn open(folder: &Path, cache: u64, instance: [u8; 16]) -> Result<(Self, Option<Position>)> {
+        let database = guarded(|| {
+            sled::Config::new()
+                .path(folder)
+                .cache_capacity(cache)
+                .flush_every_ms(Some(2_000))
+                .mode(sled::Mode::LowSpace)
+                .open()
+        })?;
+        let flushed = Flushed { instance, sum: IndexSum::default(), sequence: 0 };
+        let index = Self { database, state: RwLock::default(), flushed: Mutex::new(flushed) };
+        let position = index.load(instance)?;
+        Ok((index, position))
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the index fails.
+    pub fn value(&self, key: &[u8]) -> Result<Option<Octets>> {
+        if let Some(recent) = self.read_state(|state| state.recent.get(key).cloned()) {
+            return Ok(recent);
+        }
+        Ok(guarded(|| self.database.get(key))?.map(|value| value.to_vec()))
+    }
+
+    /// What is known of a serial.
+    pub fn slot(&self, number: u64) -> Option<Slot> {
+        self.read_state(|state| state.serials.slot(number))
+    }
+
+    /// Visits the keys from `from` on that begin with `prefix`, in order, until `visit` returns `false`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the index fails, or what `visit` returns.
+    pub fn scan(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let within = |key: &[u8]| key.starts_with(prefix);
+        let recent: Vec<(Octets, Option<Octets>)> = self.read_state(|state| {
+            let range = state.recent.range(from.to_vec()..);
+            range.take_while(|(key, _)| within(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+        });
+        let mut recent = recent.into_iter().peekable();
+        let mut stored = self.database.range(from..);
+        loop {
+            let next = guarded(|| stored.next().transpose())?.filter(|(key, _)| within(key));
+            let bound = next.as_ref().map(|(key, _)| key.as_ref());
+            while let Some((key, value)) =
+                recent.next_if(|(key, _)| bound.is_none_or(|bound| key.as_slice() < bound))
+            {
+                if let Some(value) = value
+                    && !visit(&key, &value)?
+                {
+                    return Ok(());
+                }
+            }
+            let Some((key, value)) = next else { return Ok(()) };
+            let go_on = match recent.next_if(|(k, _)| k.as_slice() == key.as_ref()) {
+                Some((_, None)) => true,
+                Some((_, Some(newer))) => visit(&key, &newer)?,
+                None => visit(&key, &value)?,
+            };
+            if !go_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes over the changes of a group that is durable. Readers see all of them at once.
+    pub fn absorb(&self, changes: Changes) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.recent.extend(changes.values);
+        for (number, slot) in changes.serials {
+            state.serials.set(number, slot);
+        }
+    }
+
+    /// How many changed keys sled does not have yet.
+    pub fn waiting(&self) -> usize {
+        self.read_state(|state| state.recent.len())
+    }
+
+    /// Hands every change to sled, as one batch with `position`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the index fails; the changes stay in memory.
+    pub fn apply(&self, position: &Position) -> Result<()> {
+        let mut flushed = self.lock_flushed();
+        let (mut batch, mut sum) = (sled::Batch::default(), flushed.sum);
+        // Only the writer, which is the caller, changes `recent`: between the two locks it stays as it is.
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        for (key, value) in &state.recent {
+            if let Some(old) = guarded(|| self.database.get(key))? {
+                sum.subtract(key, &old);
+            }
+            match value {
+                Some(value) => {
+                    sum.add(key, value);
+                    batch.insert(key.as_slice(), value.as_slice());
+                }
+                None => batch.remove(key.as_slice()),
+            }
+        }
+        drop(state);
+        let applied = Flushed { sum, sequence: position.sequence, ..*flushed };
+        batch.insert(META, meta(&applied, position)?);
+        guarded(|| self.database.apply_batch(batch))?;
+        *flushed = applied;
+        self.state.write().unwrap_or_else(PoisonError::into_inner).recent.clear();
+        Ok(())
+    }
+
+    /// Writes everything that sled has to its files.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the index fails.
+    pub fn write_out(&self) -> Result<()> {
+        guarded(|| self.database.flush()).map(|_| ())
+    }
+
+    /// The sum over what sled has, and the sequence number that it leads to.
+    pub fn sum(&self) -> (IndexSum, u64) {
+        let flushed = self.lock_flushed();
+        (flushed.sum, flushed.sequence)
+    }
+
+    /// Octets of the index on disk.
+    pub fn size_on_disk(&self) -> u64 {
+        guarded(|| self.database.size_on_disk()).unwrap_or(0)
+    }
+
+    /// Reads everything once: sums it up, and fills the table of serials.
+    fn load(&self, instance: [u8; 16]) -> Result<Option<Position>> {
+        let (mut sum, mut kept, mut serials) = (IndexSum::default(), None, SerialTable::default());
+        let mut certificates = 0u64;
+        let mut all = self.database.iter();
+        while let Some((key, value)) = guarded(|| all.next().transpose())? {
+            if key.as_ref() == META {
+                kept = Some(value);
+                continue;
+            }
+            sum.add(&key, &value);
+            match key.first() {
+                Some(b's') => {
+                    for (number, offset) in packed::numbered_offsets(&value) {
+                        serials.set(number, Slot::Issued(offset));
+                        certificates += 1;
+                    }
+                }
+                Some(b'b') => {
+                    let block = packed::u64_from(key.get(1..).unwrap_or_default()).unwrap_or(0);
+                    for number in packed::numbers(&value) {
+                        serials.set(number, Slot::Reserved(block));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let Some(kept) = kept else {
+            return if sum == IndexSum::default() {
+                Ok(None)
+            } else {
+                Err(Error::internal("the index has no position"))
+            };
+        };
+        let (flushed, position) = read_meta(&kept, instance)?;
+        if flushed.sum != sum || position.certificates != certificates {
+            return Err(Error::internal("the index does not add up"));
+        }
+        *self.lock_flushed() = flushed;
+        self.state.write().unwrap_or_else(PoisonError::into_inner).serials = serials;
+        Ok(Some(position))
+    }
+
+    fn read_state<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lock_flushed(&self) -> MutexGuard<'_, Flushed> {
+        self.flushed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first key from `from` on, or the last one before `until`, that lies in `from..until`, with its value.
+    fn neighbour(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        is_last: bool,
+    ) -> Result<Option<(Octets, Octets)>> {
+        let (mut from, mut until) = (from.to_vec(), until.to_vec());
+        loop {
+            let stored = if is_last {
+                guarded(|| {
+                    self.database.range(from.clone()..until.clone()).next_back().transpose()
+                })?
+            } else {
+                guarded(|| self.database.range(from.clone()..until.clone()).next().transpose())?
+            };
+            let recent = self.read_state(|state| {
+                let mut range = state.recent.range(from.clone()..until.clone());
+                let found = if is_last { range.next_back() } else { range.next() };
+                found.map(|(key, value)| (key.clone(), value.clone()))
+            });
+            let stored = stored.map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
+            match nearer(recent, stored, is_last) {
+                None => return Ok(None),
+                Some((key, Some(value))) => return Ok(Some((key, value))),
+                Some((key, None)) if is_last => until = key,
+                Some((key, None)) => from = behind(key),
+            }
+        }
+    }
+}
+
+/// The index as it will be when a group of entries is durable.
+pub struct Layered<'a> {
+    /// What the group changes.
+    pub changes: &'a mut Changes,
+    /// What is below.
+    pub index: &'a Index,
+}
+
+impl Layered<'_> {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the index fails.
+    pub fn value(&self, key: &[u8]) -> Result<Option<Octets>> {
+        match self.changes.values.get(key) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.index.value(key),
+        }
+    }
+
+    /// What is known of a serial.
+    pub fn slot(&self, number: u64) -> Option<Slot> {
+        self.changes.serials.get(&number).copied().or_else(|| self.index.slot(number))
+    }
+
+    /// Sets a value.
+    pub fn put(&mut self, key: Octets, value: Octets) {
+        self.changes.values.insert(key, Some(value));
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: Octets) {
+        self.changes.values.insert(key, None);
+    }
+
+    /// Sets what is known of a serial.
+    pub fn set_slot(&mut self, number: u64, slot: Slot) {
+        self.changes.serials.insert(number, slot);
+    }
+
+    /// The first key in `from..until`, with its value.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the index fails.
+    pub fn first(&self, from: &[u8], until: &[u8]) -> Result<Option<(Octets, Octets)>> {
+        self.neighbour(from, until, false)
+    }
+
+    /// The last key in `from..until`, with its value.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the index fails.
+    pub fn last(&self, from: &[u8], until: &[u8]) -> Result<Option<(Octets, Octets)>> {
+        self.neighbour(from, until, true)
+    }
+
+    fn neighbour(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        is_last: bool,
+    ) -> Result<Option<(Octets, Octets)>> {
+        let (mut from, mut until) = (from.to_vec(), until.to_vec());
+        loop {
+            let below = self.index.neighbour(&from, &until, is_last)?;
+            let mut range = self.changes.values.range(from.clone()..until.clone());
+            let changed = if is_last { range.next_back() } else { range.next() };
+            let changed = changed.map(|(key, value)| (key.clone(), value.clone()));
+            let below = below.map(|(key, value)| (key, Some(value)));
+            match nearer(changed, below, is_last) {
+                None => return Ok(None),
+                Some((key, Some(value))) => return Ok(Some((key, value))),
+                Some((key, None)) if is_last => until = key,
+                Some((key, None)) => from = behind(key),
+            }
+        }
+    }
+}
+
+type Found = Option<(Octets, Option<Octets>)>;
+
+/// Of two layers' finds the one that comes first in the direction; of the same key, the upper layer's.
+fn nearer(upper: Found, lower: Found, is_last: bool) -> Found {
+    match (upper, lower) {
+        (Some(upper), Some(lower)) => {
+            let lower_wins = if is_last { lower.0 > upper.0 } else { lower.0 < upper.0 };
+            Some(if lower_wins { lower } else { upper })
+        }
+        (upper, lower) => upper.or(lower),
+    }
+}
+
+/// The smallest key behind `key`.
+fn behind(mut key: Octets) -> Octets {
+    key.push(0);
+    key
+}
+
+impl IndexSum {
+    fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.0 = self.0.wrapping_add(fingerprint(key, value));
+    }
+
+    fn subtract(&mut self, key: &[u8], value: &[u8]) {
+        self.0 = self.0.wrapping_sub(fingerprint(key, value));
+    }
+}
+
+/// 32 hexadecimal digits.
+impl std::fmt::Display for IndexSum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// The first 128 bits of SHA-256 over the key's length, the key and the value.
+fn fingerprint(key: &[u8], value: &[u8]) -> u128 {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&(key.len() as u64).to_le_bytes());
+    context.update(key);
+    context.update(value);
+    let hash = context.finish();
+    hash.as_ref().first_chunk().map_or(0, |first| u128::from_le_bytes(*first))
+}
+
+fn meta(flushed: &Flushed, position: &Position) -> Result<Vec<u8>> {
+    minicbor::to_vec(Meta {
+        format: FORMAT,
+        instance: &flushed.instance,
+        sequence: position.sequence,
+        offset: position.offset,
+        last: position.last.millis(),
+        certificates: position.certificates,
+        peaks: position.frontier.peaks().concat(),
+        sum: flushed.sum.0.to_be_bytes(),
+    })
+    .map_err(Error::internal)
+}
+
+fn read_meta(octets: &[u8], instance: [u8; 16]) -> Result<(Flushed, Position)> {
+    let meta: Meta = minicbor::decode(octets).map_err(Error::internal)?;
+    if meta.format != FORMAT || meta.instance != instance {
+        return Err(Error::internal("the index is of another version or instance"));
+    }
+    let peaks = meta.peaks.as_chunks::<32>().0.to_vec();
+    let frontier = Frontier::from_parts(meta.sequence, peaks)
+        .ok_or_else(|| Error::internal("the index has a wrong Merkle tree"))?;
+    let sum = IndexSum(u128::from_be_bytes(meta.sum));
+    let position = Position {
+        sequence: meta.sequence,
+        offset: meta.offset,
+        last: Timestamp::from_millis(meta.last),
+        frontier,
+        certificates: meta.certificates,
+    };
+    Ok((Flushed { instance, sum, sequence: meta.sequence }, position))
+}
+
+/// Calls sled; an error or a panic of it becomes an error of ours.
+fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Error::internal(format!("the index failed: {error}"))),
+        Err(panic) => {
+            let why = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            Err(Error::internal(format!("the index failed: {why}")))
+        }
+    }
+}

@@ -1,0 +1,614 @@
+//! What each entry demands of the records before it, and what it changes in the index.
+//!
+//! [`Rules::find`] looks up what an entry is about, [`Rules::check`] refuses, [`Rules::apply`] changes. A replay calls
+//! the same without `check`. All three depend on nothing but the index and the journal, so that a rebuild ends with
+//! the same index.
+//!
+//! | key | value |
+//! |---|---|
+//! | `A` account | the account |
+//! | `R` reference | the account's name |
+//! | `C` CA | whether it is a root, and its certificate |
+//! | `l` CA | its last CRL's record |
+//! | `b` offset | numbers of the serials that the entry there reserved and that are not used yet |
+//! | `s` n | numbers and offsets of the n-th 64 certificates |
+//! | `a` account 0 n | offsets of the account's n-th 32 certificates |
+//! | `e` day offset | offsets, from that one on, of certificates that end on that day and are neither revoked nor replaced |
+//! | `r` CA 0 serial | the revocation or hold |
+//! | `u` CA 0 serial | not confirmed; the transaction that awaits it, if any |
+//! | `t` id | the transaction's entry, end and awaited certificate |
+//! | `x` end id | when to forget the transaction |
+
+use std::collections::HashSet;
+use std::fs::File;
+
+use super::index::{Layered, ORDER_CHUNK};
+use super::packed;
+use super::records::{self, TransactionState};
+use super::serials::{Slot, serial_number};
+use crate::clock::Timestamp;
+use crate::error::{Denial, Error, Result};
+use crate::journal::{
+    self, Entry, MAX_RESERVED, decode_account, decode_crl, encode_account, encode_crl,
+};
+use crate::record::{Account, CrlRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
+
+/// Certificates in one value of an account.
+pub const ACCOUNT_CHUNK: u64 = 32;
+/// Certificates in one value of those that end on a day.
+const EXPIRY_CHUNK: usize = 64;
+/// The most expired transactions that one entry forgets: two more than it can open, and bounded work.
+const FORGOTTEN: usize = 4;
+/// The longest transaction identifier, in octets.
+const MAX_TRANSACTION_ID: usize = 64;
+/// The longest context of a transaction, in octets.
+const MAX_CONTEXT: usize = 64 << 10;
+
+/// Why an entry is not taken.
+#[derive(Debug)]
+pub enum Stop {
+    /// It is refused.
+    Refused(Error),
+    /// It is about a certificate that is recorded in the same group: commit the group first.
+    Pending,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// The certificate that an entry is about: the one it revokes, releases or replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    offset: u64,
+    not_after: Timestamp,
+}
+
+/// The rules at work on one group of entries.
+pub struct Rules<'a> {
+    /// The index with the group's changes.
+    pub view: Layered<'a>,
+    /// The journal.
+    pub journal: &'a File,
+    /// Up to where the journal can be read.
+    pub durable: u64,
+    /// How many certificates were issued.
+    pub certificates: &'a mut u64,
+    /// No transaction ends before this moment.
+    pub earliest: &'a mut Timestamp,
+}
+
+impl Rules<'_> {
+    /// Looks up the certificate that an entry is about, if it is about one that exists.
+    ///
+    /// # Errors
+    /// [`Stop::Pending`] when it is in the same group.
+    pub fn find(&self, entry: &Entry) -> Result<Option<Found>, Stop> {
+        match entry {
+            Entry::Issued(Issued { ca, replaces: Some(serial), .. })
+            | Entry::Revoked { ca, serial, .. }
+            | Entry::Released { ca, serial } => self.certificate(ca, serial),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the entry may be recorded at `at`.
+    ///
+    /// # Errors
+    /// The errors that [`crate::Store`] documents for the entry's verb.
+    pub fn check(&self, at: Timestamp, entry: &Entry, found: Option<Found>) -> Result<()> {
+        match entry {
+            Entry::Reserved { ca, serials } => self.check_reserved(ca, serials),
+            Entry::Issued(issued) => self.check_issued(at, issued),
+            Entry::Confirmed { transaction } => self.check_confirmed(at, transaction),
+            Entry::Revoked { ca, serial, revocation, transaction } => {
+                self.check_revoked(ca, serial, revocation, found)?;
+                self.check_transaction(at, transaction.as_ref())
+            }
+            Entry::Released { ca, serial } => match (found, self.revocation(ca, serial)?) {
+                (None, _) => Err(no_certificate(ca, serial)),
+                (_, Some(Revocation { reason: Reason::CertificateHold, .. })) => Ok(()),
+                _ => Err(conflict(format!("certificate `{serial}` of `{ca}` is not on hold"))),
+            },
+            Entry::Crl(crl) => self.check_crl(crl),
+            Entry::Accounts(accounts) => self.check_accounts(accounts),
+            Entry::AccountChanged(account) => {
+                self.known_account(&account.name)?;
+                self.check_reference(account, Some(&account.name))
+            }
+            Entry::AccountRemoved(name) => self.known_account(name).map(|_| ()),
+            Entry::Locked { reference, .. } => {
+                self.account_of(reference)?.map(|_| ()).ok_or_else(|| {
+                    conflict(format!("no account has the reference `{}`", reference.escape_debug()))
+                })
+            }
+            Entry::Ca(_) | Entry::Deed(_) => Ok(()),
+        }
+    }
+
+    /// Changes the index as the entry at `offset` demands.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the index fails.
+    pub fn apply(
+        &mut self,
+        at: Timestamp,
+        entry: &Entry,
+        found: Option<Found>,
+        offset: u64,
+    ) -> Result<()> {
+        match entry {
+            Entry::Ca(ca) => self.view.put(
+                packed::key(b'C', ca.name.as_str().as_bytes()),
+                [&[u8::from(ca.is_root)], ca.certificate.as_slice()].concat(),
+            ),
+            Entry::Reserved { ca, serials } => self.apply_reserved(ca, serials, offset),
+            Entry::Issued(issued) => self.apply_issued(issued, found, offset)?,
+            Entry::Confirmed { transaction } => self.close(transaction, None)?,
+            Entry::Revoked { ca, serial, revocation, transaction } => {
+                self.apply_revoked(ca, serial, revocation, found)?;
+                self.open(transaction.as_ref(), offset)?;
+            }
+            Entry::Released { ca, serial } => {
+                self.view.remove(packed::serial_key(b'r', ca, serial));
+            }
+            Entry::Crl(crl) => {
+                self.view.put(packed::key(b'l', crl.ca.as_str().as_bytes()), encode_crl(crl)?);
+            }
+            Entry::Accounts(accounts) => {
+                for account in accounts {
+                    self.put_account(account)?;
+                }
+            }
+            Entry::AccountChanged(account) => {
+                self.remove_account(&account.name)?;
+                self.put_account(account)?;
+            }
+            Entry::AccountRemoved(name) => self.remove_account(name)?,
+            Entry::Locked { reference, until } => {
+                if let Some(mut account) = self.account_of(reference)? {
+                    if let Some(secret) = &mut account.secret {
+                        secret.locked_until = Some(*until);
+                        secret.locks = secret.locks.saturating_add(1);
+                    }
+                    self.put_account(&account)?;
+                }
+            }
+            Entry::Deed(_) => {}
+        }
+        self.forget(at)
+    }
+
+    fn check_reserved(&self, ca: &Label, serials: &[Serial]) -> Result<()> {
+        if serials.is_empty() || serials.len() > MAX_RESERVED {
+            return Err(Error::malformed(format!(
+                "expected 1 to {MAX_RESERVED} serials to reserve, found {}",
+                serials.len()
+            )));
+        }
+        let mut seen = HashSet::with_capacity(serials.len());
+        for serial in serials {
+            let number = serial_number(ca, serial);
+            if self.view.slot(number).is_some() || !seen.insert(number) {
+                return Err(conflict(format!("serial `{serial}` of `{ca}` was reserved before")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_issued(&self, at: Timestamp, issued: &Issued) -> Result<()> {
+        let Issued { ca, serial, .. } = issued;
+        match self.view.slot(serial_number(ca, serial)) {
+            Some(Slot::Reserved(_)) => {}
+            Some(Slot::Issued(_)) => {
+                return Err(conflict(format!("serial `{serial}` of `{ca}` was issued before")));
+            }
+            None => {
+                return Err(conflict(format!(
+                    "serial `{serial}` of `{ca}` was not reserved: reserve it before signing"
+                )));
+            }
+        }
+        let account = self.account(&issued.account)?.ok_or_else(|| {
+            not_authorized(format!("account `{}` does not exist any more", issued.account))
+        })?;
+        if issued.consumes_secret {
+            let name = &account.name;
+            let secret = account
+                .secret
+                .ok_or_else(|| not_authorized(format!("account `{name}` has no secret")))?;
+            if secret.uses_left == 0 {
+                return Err(not_authorized(format!(
+                    "the secret of account `{name}` is used up: reset it"
+                )));
+            }
+            if secret.expires <= at {
+                return Err(not_authorized(format!(
+                    "the secret of account `{name}` expired at {}: reset it",
+                    secret.expires
+                )));
+            }
+        }
+        self.check_transaction(at, issued.transaction.as_ref())
+    }
+
+    fn check_transaction(&self, at: Timestamp, transaction: Option<&Transaction>) -> Result<()> {
+        let Some(transaction) = transaction else { return Ok(()) };
+        let (id, context) = (transaction.id.len(), transaction.context.len());
+        if !(1..=MAX_TRANSACTION_ID).contains(&id) || context > MAX_CONTEXT {
+            return Err(Error::malformed(format!(
+                "expected a transaction identifier of 1 to {MAX_TRANSACTION_ID} octets and a context of at most \
+                 {MAX_CONTEXT}, found {id} and {context}"
+            )));
+        }
+        match self.transaction(&transaction.id)? {
+            Some(known) if known.expires > at => Err(Error::denied(
+                Denial::TransactionInUse,
+                "the transaction identifier was used before: choose a new one",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_confirmed(&self, at: Timestamp, id: &[u8]) -> Result<()> {
+        match self.transaction(id)?.filter(|known| known.expires > at) {
+            None => Err(Error::denied(
+                Denial::NoSuchCertificate,
+                "no transaction of this identifier is known, or it has expired",
+            )),
+            Some(TransactionState { awaits: None, .. }) => Err(Error::denied(
+                Denial::AlreadyConfirmed,
+                "the transaction awaits no confirmation any more",
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn check_revoked(
+        &self,
+        ca: &Label,
+        serial: &Serial,
+        revocation: &Revocation,
+        found: Option<Found>,
+    ) -> Result<()> {
+        if found.is_none() {
+            return Err(no_certificate(ca, serial));
+        }
+        match self.revocation(ca, serial)? {
+            Some(before)
+                if before.reason != Reason::CertificateHold
+                    || revocation.reason == Reason::CertificateHold =>
+            {
+                Err(Error::denied(
+                    Denial::AlreadyRevoked,
+                    format!(
+                        "certificate `{serial}` of `{ca}` was revoked at {} ({})",
+                        before.at, before.reason
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_crl(&self, crl: &CrlRecord) -> Result<()> {
+        let last = self.view.value(&packed::key(b'l', crl.ca.as_str().as_bytes()))?;
+        match last.map(|octets| decode_crl(&octets)).transpose()? {
+            Some(last) if last.number >= crl.number => Err(conflict(format!(
+                "expected a CRL number above `{}`, the last one of `{}`, found `{}`",
+                last.number, crl.ca, crl.number
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_accounts(&self, accounts: &[Account]) -> Result<()> {
+        let (mut names, mut references) = (HashSet::new(), HashSet::new());
+        for account in accounts {
+            let name = &account.name;
+            if !names.insert(name) || self.account(name)?.is_some() {
+                return Err(conflict(format!("account `{name}` exists already")));
+            }
+            if let Some(secret) = &account.secret
+                && !references.insert(&secret.reference)
+            {
+                return Err(reference_taken(&secret.reference));
+            }
+            self.check_reference(account, None)?;
+        }
+        Ok(())
+    }
+
+    fn check_reference(&self, account: &Account, owner: Option<&Label>) -> Result<()> {
+        let Some(secret) = &account.secret else { return Ok(()) };
+        match self.account_of(&secret.reference)? {
+            Some(other) if Some(&other.name) != owner => Err(reference_taken(&secret.reference)),
+            _ => Ok(()),
+        }
+    }
+
+    fn known_account(&self, name: &Label) -> Result<Account> {
+        self.account(name)?.ok_or_else(|| conflict(format!("there is no account `{name}`")))
+    }
+
+    fn apply_reserved(&mut self, ca: &Label, serials: &[Serial], offset: u64) {
+        let mut block = Vec::with_capacity(serials.len().saturating_mul(8));
+        for serial in serials {
+            let number = serial_number(ca, serial);
+            block.extend_from_slice(&number.to_be_bytes());
+            self.view.set_slot(number, Slot::Reserved(offset));
+        }
+        self.view.put(packed::key(b'b', &offset.to_be_bytes()), block);
+    }
+
+    fn apply_issued(&mut self, issued: &Issued, found: Option<Found>, offset: u64) -> Result<()> {
+        let number = serial_number(&issued.ca, &issued.serial);
+        if let Some(Slot::Reserved(block)) = self.view.slot(number) {
+            self.use_reserved(block, number)?;
+        }
+        self.view.set_slot(number, Slot::Issued(offset));
+        self.add_to_order(number, offset)?;
+        self.add_to_account(&issued.account, offset)?;
+        self.add_to_expiring(issued.not_after, offset)?;
+        if issued.consumes_secret
+            && let Some(mut account) = self.account(&issued.account)?
+        {
+            if let Some(secret) = &mut account.secret {
+                secret.uses_left = secret.uses_left.saturating_sub(1);
+            }
+            self.put_account(&account)?;
+        }
+        if let Some(replaced) = found {
+            self.remove_from_expiring(replaced)?;
+        }
+        if let Some(Transaction { id, awaits: Some((ca, serial)), .. }) = &issued.transaction {
+            self.view.put(packed::serial_key(b'u', ca, serial), id.clone());
+        }
+        self.open(issued.transaction.as_ref(), offset)
+    }
+
+    fn apply_revoked(
+        &mut self,
+        ca: &Label,
+        serial: &Serial,
+        revocation: &Revocation,
+        found: Option<Found>,
+    ) -> Result<()> {
+        let not_after = found.map_or(Timestamp::default(), |found| found.not_after);
+        self.view.put(
+            packed::serial_key(b'r', ca, serial),
+            records::encode_revocation(revocation, not_after),
+        );
+        if revocation.reason != Reason::CertificateHold
+            && let Some(found) = found
+        {
+            self.remove_from_expiring(found)?;
+        }
+        let unconfirmed = packed::serial_key(b'u', ca, serial);
+        if let Some(id) = self.view.value(&unconfirmed)? {
+            self.view.put(unconfirmed, Vec::new());
+            self.close(&id, Some((ca, serial)))?;
+        }
+        Ok(())
+    }
+
+    fn use_reserved(&mut self, block: u64, number: u64) -> Result<()> {
+        let key = packed::key(b'b', &block.to_be_bytes());
+        let Some(value) = self.view.value(&key)? else { return Ok(()) };
+        let left: Vec<u8> = packed::numbers(&value)
+            .filter(|other| *other != number)
+            .flat_map(u64::to_be_bytes)
+            .collect();
+        if left.is_empty() {
+            self.view.remove(key);
+        } else {
+            self.view.put(key, left);
+        }
+        Ok(())
+    }
+
+    fn add_to_order(&mut self, number: u64, offset: u64) -> Result<()> {
+        let chunk = *self.certificates / ORDER_CHUNK;
+        let key = packed::key(b's', &chunk.to_be_bytes());
+        let mut value = self.view.value(&key)?.unwrap_or_default();
+        packed::push_numbered(&mut value, number, offset);
+        self.view.put(key, value);
+        *self.certificates += 1;
+        Ok(())
+    }
+
+    fn add_to_account(&mut self, account: &Label, offset: u64) -> Result<()> {
+        let first = packed::named_key(b'a', account, &[]);
+        let until = packed::named_key(b'a', account, &[0xff; 5]);
+        let (mut key, mut value) = self
+            .view
+            .last(&first, &until)?
+            .unwrap_or_else(|| (packed::named_key(b'a', account, &[0; 4]), Vec::new()));
+        if packed::offsets(&value).count() as u64 >= ACCOUNT_CHUNK {
+            let chunk = key.last_chunk().map_or(0, |last| u32::from_be_bytes(*last));
+            let next = chunk
+                .checked_add(1)
+                .ok_or_else(|| Error::internal("an account has too many certificates"))?;
+            key = packed::named_key(b'a', account, &next.to_be_bytes());
+            value.clear();
+        }
+        packed::push_offset(&mut value, offset);
+        self.view.put(key, value);
+        Ok(())
+    }
+
+    fn add_to_expiring(&mut self, not_after: Timestamp, offset: u64) -> Result<()> {
+        let (day, millis) = packed::day_of(not_after);
+        let (key, mut value) = match self.expiring_chunk(day, u64::MAX)? {
+            Some((key, value)) if packed::timed_offsets(&value).count() < EXPIRY_CHUNK => {
+                (key, value)
+            }
+            _ => (expiring_key(day, offset), Vec::new()),
+        };
+        packed::push_timed(&mut value, offset, millis);
+        self.view.put(key, value);
+        Ok(())
+    }
+
+    fn remove_from_expiring(&mut self, found: Found) -> Result<()> {
+        let (day, _) = packed::day_of(found.not_after);
+        let Some((key, value)) = self.expiring_chunk(day, found.offset)? else { return Ok(()) };
+        let mut left = Vec::new();
+        for (offset, millis) in packed::timed_offsets(&value) {
+            if offset != found.offset {
+                packed::push_timed(&mut left, offset, millis);
+            }
+        }
+        if left.is_empty() {
+            self.view.remove(key);
+        } else if left.len() < value.len() {
+            self.view.put(key, left);
+        }
+        Ok(())
+    }
+
+    /// The last value of a day that begins at `offset` or before.
+    fn expiring_chunk(&self, day: u32, offset: u64) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        let until = [expiring_key(day, offset), vec![0]].concat();
+        self.view.last(&expiring_key(day, 0), &until)
+    }
+
+    /// Opens a transaction that the entry at `offset` holds.
+    fn open(&mut self, transaction: Option<&Transaction>, offset: u64) -> Result<()> {
+        let Some(transaction) = transaction else { return Ok(()) };
+        let id = transaction.id.as_slice();
+        if let Some(old) = self.transaction(id)? {
+            self.view.remove(forget_key(old.expires, id));
+        }
+        let state = TransactionState {
+            offset,
+            expires: transaction.expires,
+            awaits: transaction.awaits.clone(),
+        };
+        self.view.put(packed::key(b't', id), state.encode());
+        self.view.put(forget_key(transaction.expires, id), Vec::new());
+        *self.earliest = (*self.earliest).min(transaction.expires);
+        Ok(())
+    }
+
+    /// Ends a transaction: its certificate is confirmed, or (`rejected`) the named one will not be.
+    fn close(&mut self, id: &[u8], rejected: Option<(&Label, &Serial)>) -> Result<()> {
+        let Some(mut state) = self.transaction(id)? else { return Ok(()) };
+        let Some((ca, serial)) = state.awaits.take() else { return Ok(()) };
+        match rejected {
+            None => self.view.remove(packed::serial_key(b'u', &ca, &serial)),
+            // The identifier may have been forgotten and used again for another certificate.
+            Some(named) if named != (&ca, &serial) => return Ok(()),
+            Some(_) => {}
+        }
+        self.view.put(packed::key(b't', id), state.encode());
+        Ok(())
+    }
+
+    /// Forgets some transactions that ended before `at`.
+    fn forget(&mut self, at: Timestamp) -> Result<()> {
+        for _ in 0..FORGOTTEN {
+            if *self.earliest > at {
+                return Ok(());
+            }
+            let Some((key, _)) = self.view.first(b"x", b"y")? else {
+                *self.earliest = Timestamp::from_millis(i64::MAX);
+                return Ok(());
+            };
+            let end = key.get(1..).and_then(packed::from_ordered).unwrap_or_default();
+            *self.earliest = end;
+            if end <= at {
+                self.view.remove(packed::key(b't', key.get(9..).unwrap_or_default()));
+                self.view.remove(key);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_account(&mut self, account: &Account) -> Result<()> {
+        let name = account.name.as_str().as_bytes();
+        if let Some(secret) = &account.secret {
+            self.view.put(packed::key(b'R', secret.reference.as_bytes()), name.to_vec());
+        }
+        self.view.put(packed::key(b'A', name), encode_account(account)?);
+        Ok(())
+    }
+
+    fn remove_account(&mut self, name: &Label) -> Result<()> {
+        if let Some(Account { secret: Some(secret), .. }) = self.account(name)? {
+            self.view.remove(packed::key(b'R', secret.reference.as_bytes()));
+        }
+        self.view.remove(packed::key(b'A', name.as_str().as_bytes()));
+        Ok(())
+    }
+
+    fn account(&self, name: &Label) -> Result<Option<Account>> {
+        let octets = self.view.value(&packed::key(b'A', name.as_str().as_bytes()))?;
+        octets.map(|octets| decode_account(&octets)).transpose()
+    }
+
+    fn account_of(&self, reference: &str) -> Result<Option<Account>> {
+        let name = self.view.value(&packed::key(b'R', reference.as_bytes()))?;
+        name.map_or(Ok(None), |name| self.account(&records::label(&name)?))
+    }
+
+    fn transaction(&self, id: &[u8]) -> Result<Option<TransactionState>> {
+        let octets = self.view.value(&packed::key(b't', id))?;
+        octets.map(|octets| TransactionState::decode(&octets)).transpose()
+    }
+
+    fn revocation(&self, ca: &Label, serial: &Serial) -> Result<Option<Revocation>> {
+        let octets = self.view.value(&packed::serial_key(b'r', ca, serial))?;
+        octets.map(|octets| Ok(records::decode_revocation(&octets)?.0)).transpose()
+    }
+
+    fn certificate(&self, ca: &Label, serial: &Serial) -> Result<Option<Found>, Stop> {
+        let Some(Slot::Issued(offset)) = self.view.slot(serial_number(ca, serial)) else {
+            return Ok(None);
+        };
+        if offset >= self.durable {
+            return Err(Stop::Pending);
+        }
+        let recorded = journal::entry_at(self.journal, offset)?;
+        Ok(match recorded.entry {
+            Entry::Issued(issued) if issued.ca == *ca && issued.serial == *serial => {
+                Some(Found { offset, not_after: issued.not_after })
+            }
+            _ => None,
+        })
+    }
+}
+
+fn expiring_key(day: u32, offset: u64) -> Vec<u8> {
+    [&b"e"[..], &day.to_be_bytes(), &offset.to_be_bytes()].concat()
+}
+
+fn forget_key(expires: Timestamp, id: &[u8]) -> Vec<u8> {
+    [&b"x"[..], &packed::ordered(expires), id].concat()
+}
+
+fn conflict(why: String) -> Error {
+    Error::denied(Denial::Conflict, why)
+}
+
+fn not_authorized(why: String) -> Error {
+    Error::denied(Denial::NotAuthorized, why)
+}
+
+fn no_certificate(ca: &Label, serial: &Serial) -> Error {
+    Error::denied(
+        Denial::NoSuchCertificate,
+        format!("`{ca}` has issued no certificate with the serial `{serial}`"),
+    )
+}
+
+fn reference_taken(reference: &str) -> Error {
+    conflict(format!("the reference `{}` belongs to another account", reference.escape_debug()))
+}
+
+/// Octets of the frame of a payload.
+pub const fn frame_length(payload: &[u8]) -> u64 {
+    (crate::journal::FRAME_HEADER + payload.len()) as u64
+}

@@ -1,0 +1,316 @@
+//! The embedded store keeps its promises, verb by verb, and after every kind of stop.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod journal_common;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use countersign_ca::record::{CaRecord, CrlRecord, Deed, Issued, Reason};
+use countersign_ca::{Denial, Error, Result, Store, Timestamp};
+use journal_common::*;
+
+fn denied<T: std::fmt::Debug>(result: Result<T>, kind: Denial) {
+    match result {
+        Err(Error::Denied { kind: found, .. }) if found == kind => {}
+        other => panic!("expected {kind:?}, found {other:?}"),
+    }
+}
+
+#[test]
+fn a_certificate_lives_through_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let root = CaRecord { name: label("root"), is_root: true, certificate: vec![1; 600] };
+    store.record_ca(at(0), &root).unwrap();
+    store.record_accounts(at(1), &[account("gw1", 1), account("gw2", 2)]).unwrap();
+    store.reserve_serials(at(2), &ca(), &[serial(1), serial(2), serial(3)]).unwrap();
+    let first = Issued {
+        consumes_secret: true,
+        transaction: Some(transaction(b"t1", "gw1", Some(1), 60_000)),
+        ..issued(1, "gw1")
+    };
+    store.record_issued(at(3), &first).unwrap();
+    let record = store.certificate(&ca(), &serial(1)).unwrap().unwrap();
+    assert!(!record.confirmed);
+    assert_eq!((record.issued, &record.certificate), (at(3), &first.certificate));
+    assert_eq!(store.account(&label("gw1")).unwrap().unwrap().secret.unwrap().uses_left, 0);
+    assert_eq!(store.transaction(at(4), b"t1").unwrap(), first.transaction);
+    drop(store);
+
+    let store = open(folder.path());
+    store.record_confirmed(at(5), b"t1").unwrap();
+    assert!(store.certificate(&ca(), &serial(1)).unwrap().unwrap().confirmed);
+    let over = store.transaction(at(6), b"t1").unwrap().unwrap();
+    assert_eq!((over.awaits, over.context), (None, b"nonces".to_vec()));
+    assert_eq!(store.transaction(at(60_000), b"t1").unwrap(), None);
+    let second = Issued { replaces: Some(serial(1)), ..issued(2, "gw1") };
+    store.record_issued(at(7), &second).unwrap();
+    store
+        .record_revoked(at(8), &ca(), &serial(2), &revocation(8, Reason::KeyCompromise), None)
+        .unwrap();
+    let crl = CrlRecord {
+        ca: ca(),
+        number: 1,
+        this_update: at(9),
+        next_update: at(10),
+        entries: 1,
+        sha256: [3; 32],
+    };
+    store.record_crl(at(9), &crl).unwrap();
+    let deed = Deed { actor: "root".into(), action: "a b".into(), detail: String::new() };
+    store.record_deed(at(10), &deed).unwrap();
+    drop(store);
+
+    let store = open(folder.path());
+    assert_eq!(store.cas().unwrap(), [root]);
+    assert_eq!(store.last_crl(&ca()).unwrap(), Some(crl));
+    assert_eq!(store.last_entry(), at(10));
+    let revoked = store.revoked(&ca(), Timestamp::default()).unwrap();
+    assert_eq!(revoked.len(), 1);
+    assert_eq!((revoked[0].serial, revoked[0].not_after), (serial(2), second.not_after));
+    assert_eq!(store.revoked(&ca(), at(i64::MAX / 2)).unwrap(), []);
+    assert_eq!(store.expiring(at(0), at(i64::MAX / 2), 10).unwrap(), []);
+    assert_eq!(store.status().certificates, 2);
+    let (kept, fresh) = store.compare_index().unwrap();
+    assert_eq!(kept, fresh);
+}
+
+#[test]
+fn every_refusal_names_its_kind_and_records_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    fill(&store, 2);
+    store.record_accounts(at(10), &[account("gw2", 1)]).unwrap();
+    store.reserve_serials(at(10), &ca(), &[serial(3), serial(4), serial(5)]).unwrap();
+    let hold = revocation(11, Reason::CertificateHold);
+    store.record_revoked(at(11), &ca(), &serial(1), &hold, None).unwrap();
+    let open_one =
+        Issued { transaction: Some(transaction(b"t", "gw1", Some(3), 100)), ..issued(3, "gw1") };
+    store.record_issued(at(12), &open_one).unwrap();
+    let entries = store.status().entries;
+
+    let conflict = Denial::Conflict;
+    denied(store.reserve_serials(at(13), &ca(), &[serial(9), serial(1)]), conflict);
+    denied(store.reserve_serials(at(13), &ca(), &[serial(9), serial(9)]), conflict);
+    denied(store.reserve_serials(at(13), &ca(), &[serial(4)]), conflict);
+    denied(store.record_issued(at(13), &issued(1, "gw1")), conflict);
+    denied(store.record_issued(at(13), &issued(9, "gw1")), conflict);
+    denied(store.record_issued(at(13), &issued(4, "nobody")), Denial::NotAuthorized);
+    let reuse = transaction(b"t", "gw1", None, 200);
+    let again = Issued { transaction: Some(reuse.clone()), ..issued(4, "gw1") };
+    denied(store.record_issued(at(13), &again), Denial::TransactionInUse);
+    let late = Issued { consumes_secret: true, ..issued(4, "gw1") };
+    denied(store.record_confirmed(at(13), b"unknown"), Denial::NoSuchCertificate);
+    let lost = revocation(13, Reason::KeyCompromise);
+    let revoke = |n| store.record_revoked(at(13), &ca(), &serial(n), &lost, Some(&reuse));
+    denied(revoke(9), Denial::NoSuchCertificate);
+    denied(revoke(4), Denial::NoSuchCertificate);
+    denied(revoke(1), Denial::TransactionInUse);
+    denied(store.record_revoked(at(13), &ca(), &serial(1), &hold, None), Denial::AlreadyRevoked);
+    denied(store.record_released(at(13), &ca(), &serial(2)), conflict);
+    denied(store.record_released(at(13), &ca(), &serial(9)), Denial::NoSuchCertificate);
+    denied(store.record_accounts(at(13), &[account("gw3", 1), account("gw1", 1)]), conflict);
+    denied(store.record_accounts(at(13), &[account("gw3", 1), account("gw3", 1)]), conflict);
+    let mut thief = account("gw3", 1);
+    thief.secret = account("gw1", 1).secret;
+    denied(store.record_accounts(at(13), &[thief.clone()]), conflict);
+    thief.name = label("gw2");
+    denied(store.record_account_changed(at(13), &thief), conflict);
+    denied(store.record_account_changed(at(13), &account("gw3", 1)), conflict);
+    denied(store.record_account_removed(at(13), &label("gw3")), conflict);
+    denied(store.record_locked(at(13), "ref-gw3", at(20)), conflict);
+    assert!(matches!(store.reserve_serials(at(13), &ca(), &[]), Err(Error::Malformed(_))));
+    assert_eq!(store.status().entries, entries);
+
+    store.record_released(at(14), &ca(), &serial(1)).unwrap();
+    store.record_revoked(at(14), &ca(), &serial(1), &hold, None).unwrap();
+    store.record_revoked(at(15), &ca(), &serial(1), &lost, None).unwrap();
+    denied(store.record_released(at(16), &ca(), &serial(1)), conflict);
+    // Revoked before it was confirmed: the transaction is over, the certificate stays unconfirmed.
+    store.record_revoked(at(16), &ca(), &serial(3), &lost, None).unwrap();
+    denied(store.record_confirmed(at(17), b"t"), Denial::AlreadyConfirmed);
+    assert!(!store.certificate(&ca(), &serial(3)).unwrap().unwrap().confirmed);
+    // An identifier that was forgotten can be used again, and its old certificate does not touch the new one.
+    store.record_issued(at(100), &again).unwrap();
+    assert_eq!(store.transaction(at(101), b"t").unwrap(), Some(reuse));
+    let mut expired = account("gw1", 5);
+    expired.secret.as_mut().unwrap().expires = at(102);
+    store.record_account_changed(at(101), &expired).unwrap();
+    let late = Issued { serial: serial(5), ..late };
+    denied(store.record_issued(at(102), &late), Denial::NotAuthorized);
+    store.record_account_removed(at(103), &label("gw1")).unwrap();
+    assert_eq!(store.account_by_reference("ref-gw1").unwrap(), None);
+    let (kept, fresh) = store.compare_index().unwrap();
+    assert_eq!(kept, fresh);
+}
+
+#[test]
+fn crl_numbers_only_rise() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let crl = |ca: &str, number| CrlRecord {
+        ca: label(ca),
+        number,
+        this_update: at(0),
+        next_update: at(1),
+        entries: 0,
+        sha256: [0; 32],
+    };
+    store.record_crl(at(0), &crl("a", 5)).unwrap();
+    denied(store.record_crl(at(0), &crl("a", 5)), Denial::Conflict);
+    denied(store.record_crl(at(0), &crl("a", 4)), Denial::Conflict);
+    store.record_crl(at(0), &crl("b", 1)).unwrap();
+    store.record_crl(at(0), &crl("a", 7)).unwrap();
+}
+
+#[test]
+fn accounts_change_lock_and_keep_their_references() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let many: Vec<_> = (0..3000).map(|n| account(&format!("gw{n:05}"), 1)).collect();
+    store.record_accounts(at(0), &many).unwrap();
+    assert_eq!(store.accounts().unwrap(), many);
+    store.record_locked(at(1), "ref-gw00007", at(500)).unwrap();
+    let locked = store.account_by_reference("ref-gw00007").unwrap().unwrap();
+    let secret = locked.secret.clone().unwrap();
+    assert_eq!((secret.locked_until, secret.locks), (Some(at(500)), 1));
+    let mut changed = locked;
+    changed.secret.as_mut().unwrap().reference = "new".into();
+    store.record_account_changed(at(2), &changed).unwrap();
+    assert_eq!(store.account_by_reference("ref-gw00007").unwrap(), None);
+    assert_eq!(store.account_by_reference("new").unwrap(), Some(changed));
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.accounts().unwrap().len(), 3000);
+}
+
+#[test]
+fn certificates_come_in_pages_and_by_expiry() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    fill(&store, 200);
+    store.record_accounts(at(300), &[account("gw2", 1)]).unwrap();
+    store.reserve_serials(at(300), &ca(), &[serial(201), serial(202)]).unwrap();
+    store.record_issued(at(300), &issued(201, "gw2")).unwrap();
+    store
+        .record_issued(at(300), &Issued { replaces: Some(serial(5)), ..issued(202, "gw1") })
+        .unwrap();
+    for name in [None, Some(label("gw1")), Some(label("gw2")), Some(label("gw3"))] {
+        let (mut all, mut cursor) = (Vec::new(), Some(0));
+        while let Some(at) = cursor {
+            let (page, next) = store.certificates(name.as_ref(), at, 7).unwrap();
+            assert!(page.len() <= 7);
+            all.extend(page.into_iter().map(|c| u128::from_be_bytes(*c.serial.octets())));
+            cursor = next;
+        }
+        let expected: Vec<u128> = match name.as_ref().map(|n| n.as_str()) {
+            None => (1..=202).collect(),
+            Some("gw1") => (1..=200).chain([202]).collect(),
+            Some("gw2") => vec![201],
+            _ => vec![],
+        };
+        assert_eq!(all, expected);
+    }
+    let hold = revocation(301, Reason::CertificateHold);
+    store.record_revoked(at(301), &ca(), &serial(6), &hold, None).unwrap();
+    store
+        .record_revoked(at(301), &ca(), &serial(7), &revocation(301, Reason::Superseded), None)
+        .unwrap();
+    let expiring = |limit| {
+        let records = store.expiring(issued(3, "x").not_after, issued(9, "x").not_after, limit);
+        let numbers = records.unwrap().into_iter().map(|c| u128::from_be_bytes(*c.serial.octets()));
+        numbers.collect::<Vec<_>>()
+    };
+    assert_eq!(expiring(10), [3, 4, 8]);
+    assert_eq!(expiring(2), [3, 4]);
+    store.record_released(at(302), &ca(), &serial(6)).unwrap();
+    assert_eq!(expiring(10), [3, 4, 6, 8]);
+}
+
+#[test]
+fn a_clock_that_goes_back_stops_records_but_a_slew_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.record_accounts(at(10_000), &[account("gw1", 1)]).unwrap();
+    store.record_accounts(at(8_000), &[account("gw2", 1)]).unwrap();
+    assert_eq!(store.last_entry(), at(10_000));
+    let refused = store.record_accounts(at(7_999), &[account("gw3", 1)]);
+    let Err(Error::Unavailable(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("went backwards") && why.contains(&at(7_999).to_string()), "{why}");
+    store.record_accounts(at(10_001), &[account("gw3", 1)]).unwrap();
+}
+
+#[test]
+fn a_use_of_a_secret_is_used_once_however_many_ask() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.record_accounts(at(0), &[account("gw1", 3)]).unwrap();
+    let serials: Vec<_> = (1..=64).map(serial).collect();
+    store.reserve_serials(at(0), &ca(), &serials).unwrap();
+    let granted = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..8u128 {
+            let (store, granted) = (&store, &granted);
+            scope.spawn(move || {
+                for n in 1..=8 {
+                    let one = Issued { consumes_secret: true, ..issued(thread * 8 + n, "gw1") };
+                    match store.record_issued(at(1), &one) {
+                        Ok(()) => granted.fetch_add(1, Ordering::Relaxed),
+                        other => {
+                            denied(other, Denial::NotAuthorized);
+                            0
+                        }
+                    };
+                }
+            });
+        }
+    });
+    assert_eq!(granted.into_inner(), 3);
+    assert_eq!(store.status().certificates, 3);
+}
+
+#[test]
+fn eight_threads_share_groups_and_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let durable = countersign_ca::store::EmbeddedOptions { sync: true, ..options() };
+    let store =
+        countersign_ca::store::EmbeddedStore::open(folder.path(), durable, &mut |_| {}).unwrap();
+    store.record_accounts(at(0), &[account("gw1", 1)]).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8u128 {
+            let store = &store;
+            scope.spawn(move || {
+                let own: Vec<_> = (0..50).map(|n| serial(1000 * (thread + 1) + n)).collect();
+                store.reserve_serials(at(1), &ca(), &own).unwrap();
+                for n in 0..50 {
+                    let number = 1000 * (thread + 1) + n;
+                    store.record_issued(at(1), &issued(number, "gw1")).unwrap();
+                    assert!(store.certificate(&ca(), &serial(number)).unwrap().is_some());
+                }
+            });
+        }
+    });
+    let status = store.status();
+    assert_eq!(status.certificates, 400);
+    assert_eq!(status.counts.entries, 409);
+    assert!(status.counts.groups < 300, "{:?}", status.counts);
+    let (kept, fresh) = store.compare_index().unwrap();
+    assert_eq!(kept, fresh);
+}
+
+#[test]
+fn only_one_process_opens_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    assert!(
+        matches!(try_open(folder.path()), Err(Error::Unavailable(why)) if why.contains("open"))
+    );
+    drop(store);
+    open(folder.path());
+}
