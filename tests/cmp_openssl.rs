@@ -46,12 +46,20 @@ fn every_kind_of_key_enrols_with_a_secret_and_confirms() {
         let id = format!("fqdn:{kind}.example.net");
         let peer = instance.peer(kind, &[&id, "ip:192.0.2.1"]);
         key(&instance, kind, "peer.key");
-        let run = enrol(&instance, &peer, "peer.key", &["-subject", &format!("/CN={kind}")]).granted();
-        assert!(run.text.contains("received PKICONF"), "the certificate was confirmed:\n{}", run.text);
+        let run =
+            enrol(&instance, &peer, "peer.key", &["-subject", &format!("/CN={kind}")]).granted();
+        assert!(
+            run.text.contains("received PKICONF"),
+            "the certificate was confirmed:\n{}",
+            run.text
+        );
         let text = openssl::text(&instance, &format!("{kind}.crt"));
         assert!(text.contains(&format!("Subject: CN = {kind}\n")), "{text}");
         assert!(text.contains(&format!("DNS:{kind}.example.net, IP Address:192.0.2.1")), "{text}");
-        assert!(text.contains("ipsec Internet Key Exchange") || text.contains("1.3.6.1.5.5.7.3.17"), "{text}");
+        assert!(
+            text.contains("ipsec Internet Key Exchange") || text.contains("1.3.6.1.5.5.7.3.17"),
+            "{text}"
+        );
         assert_eq!(statuses(&instance, kind), ["valid"]);
     }
     instance.ok(&["audit", "verify"]);
@@ -65,10 +73,18 @@ fn a_peer_narrows_its_names_and_asks_for_a_shorter_validity() {
     enrol(&instance, &peer, "gw1.key", &["-sans", "192.0.2.1", "-days", "7"]).granted();
     let text = openssl::text(&instance, "gw1.crt");
     assert!(text.contains("IP Address:192.0.2.1\n") && !text.contains("DNS:"), "{text}");
-    let week = tool_ok("openssl", "openssl", &["x509", "-noout", "-in", "gw1.crt", "-checkend", "604000"], &instance.file("."));
+    let week = tool_ok(
+        "openssl",
+        "openssl",
+        &["x509", "-noout", "-in", "gw1.crt", "-checkend", "604000"],
+        &instance.file("."),
+    );
     assert!(week.contains("will not expire"), "{week}");
     let longer = ["x509", "-noout", "-in", "gw1.crt", "-checkend", "605000"];
-    assert!(!common::tool("openssl", "openssl", &longer, &instance.file(".")).status.success(), "it ends after a week");
+    assert!(
+        !common::tool("openssl", "openssl", &longer, &instance.file(".")).status.success(),
+        "it ends after a week"
+    );
 }
 
 #[test]
@@ -88,7 +104,18 @@ fn p10cr_carries_a_pkcs_10_request() {
     let secret = secret(&peer);
     for kind in ["p256", "rsa2048", "ed25519"] {
         key(&instance, kind, "gw1.key");
-        let csr = ["req", "-new", "-key", "gw1.key", "-subj", "/CN=gw1.example.net", "-out", "gw1.csr", "-addext", "subjectAltName=DNS:gw1.example.net"];
+        let csr = [
+            "req",
+            "-new",
+            "-key",
+            "gw1.key",
+            "-subj",
+            "/CN=gw1.example.net",
+            "-out",
+            "gw1.csr",
+            "-addext",
+            "subjectAltName=DNS:gw1.example.net",
+        ];
         tool_ok("openssl", "openssl", &csr, &instance.file("."));
         let fixed = ["-cmd", "p10cr", "-csr", "gw1.csr", "-certout", "gw1.crt"];
         cmp(&instance, &arguments(&fixed, &secret)).granted();
@@ -110,11 +137,13 @@ fn a_certificate_gets_further_ones_renews_itself_and_is_revoked() {
 
         key(&instance, kind, "second.key");
         let signed = ["-cert", &old, "-key", "old.key"];
-        let cr = [&["-cmd", "cr", "-newkey", "second.key", "-certout", "second.crt"][..], &signed].concat();
+        let cr = [&["-cmd", "cr", "-newkey", "second.key", "-certout", "second.crt"][..], &signed]
+            .concat();
         cmp(&instance, &cr).granted();
 
         key(&instance, kind, "new.key");
-        let kur = [&["-cmd", "kur", "-newkey", "new.key", "-certout", "new.crt"][..], &signed].concat();
+        let kur =
+            [&["-cmd", "kur", "-newkey", "new.key", "-certout", "new.crt"][..], &signed].concat();
         cmp(&instance, &kur).granted();
         let text = openssl::text(&instance, "new.crt");
         assert!(text.contains(&format!("DNS:{kind}.example.net")), "{text}");
@@ -133,12 +162,19 @@ fn the_path_names_a_profile_or_a_ca() {
     let instance = Instance::start();
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     key(&instance, "p256", "gw1.key");
-    for path in [".well-known/cmp/p/gateway", ".well-known/cmp/p/issuing", ".well-known/cmp/p/gateway/initialization", ".well-known/cmp/initialization", "pkix/"] {
+    for path in [
+        ".well-known/cmp/p/gateway",
+        ".well-known/cmp/p/issuing",
+        ".well-known/cmp/p/gateway/initialization",
+        ".well-known/cmp/initialization",
+        "pkix/",
+    ] {
         enrol(&instance, &peer, "gw1.key", &["-path", path]).granted();
     }
     enrol(&instance, &peer, "gw1.key", &["-path", ".well-known/cmp/p/user"]).refused(&["gateway"]);
     enrol(&instance, &peer, "gw1.key", &["-path", ".well-known/cmp/p/nowhere"]).refused(&["404"]);
-    enrol(&instance, &peer, "gw1.key", &["-path", ".well-known/cmp/keyupdate"]).refused(&["badRequest"]);
+    enrol(&instance, &peer, "gw1.key", &["-path", ".well-known/cmp/keyupdate"])
+        .refused(&["badRequest"]);
     still_answers(&instance);
 }
 
@@ -151,14 +187,17 @@ fn secrets_that_are_wrong_unknown_expired_or_used_up_are_refused() {
     enrol(&instance, &once, "gw1.key", &[]).refused(&["used up", "notAuthorized"]);
     assert_eq!(statuses(&instance, "once"), ["valid"]);
 
-    let unknown = Peer { name: "x".into(), reference: "nobody".into(), secret: once.secret.clone() };
+    let unknown =
+        Peer { name: "x".into(), reference: "nobody".into(), secret: once.secret.clone() };
     let run = enrol(&instance, &unknown, "gw1.key", &[]).refused(&["badMessageCheck"]);
     assert!(run.text.contains("unknown reference or wrong secret"), "{}", run.text);
 
     let gw1 = instance.peer("gw1", &["fqdn:gw1.example.net"]);
-    let wrong = Peer { name: "gw1".into(), reference: gw1.reference.clone(), secret: "wrong".into() };
+    let wrong =
+        Peer { name: "gw1".into(), reference: gw1.reference.clone(), secret: "wrong".into() };
     for _ in 0..3 {
-        enrol(&instance, &wrong, "gw1.key", &[]).refused(&["badMessageCheck", "unknown reference or wrong secret"]);
+        enrol(&instance, &wrong, "gw1.key", &[])
+            .refused(&["badMessageCheck", "unknown reference or wrong secret"]);
     }
     // The right secret does not help while the reference is locked; another secret does.
     enrol(&instance, &gw1, "gw1.key", &[]).refused(&["locked"]);
@@ -175,12 +214,23 @@ fn what_the_account_does_not_hold_is_refused() {
     let instance = Instance::start();
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net", "ip:192.0.2.1"]);
     key(&instance, "p256", "gw1.key");
-    enrol(&instance, &peer, "gw1.key", &["-sans", "gw2.example.net"]).refused(&["gw2.example.net", "notAuthorized"]);
-    enrol(&instance, &peer, "gw1.key", &["-sans", "192.0.2.2"]).refused(&["192.0.2.2", "notAuthorized"]);
-    enrol(&instance, &peer, "gw1.key", &["-subject", "/CN=gw2.example.net"]).refused(&["CN=gw2.example.net", "notAuthorized"]);
-    openssl::generate(&instance, &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"], "small.key");
+    enrol(&instance, &peer, "gw1.key", &["-sans", "gw2.example.net"])
+        .refused(&["gw2.example.net", "notAuthorized"]);
+    enrol(&instance, &peer, "gw1.key", &["-sans", "192.0.2.2"])
+        .refused(&["192.0.2.2", "notAuthorized"]);
+    enrol(&instance, &peer, "gw1.key", &["-subject", "/CN=gw2.example.net"])
+        .refused(&["CN=gw2.example.net", "notAuthorized"]);
+    openssl::generate(
+        &instance,
+        &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
+        "small.key",
+    );
     enrol(&instance, &peer, "small.key", &[]).refused(&["1024", "2048", "badAlg"]);
-    openssl::generate(&instance, &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp521r1"], "p521.key");
+    openssl::generate(
+        &instance,
+        &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp521r1"],
+        "p521.key",
+    );
     enrol(&instance, &peer, "p521.key", &[]).refused(&["P-256", "badAlg"]);
     assert_eq!(statuses(&instance, "gw1"), [""; 0]);
     still_answers(&instance);
@@ -196,11 +246,15 @@ fn proof_of_possession_must_be_there_and_right() {
 
     // A signature by the right key over another request: flip one bit of the proof, and protect the message anew.
     let secret = secret(&peer);
-    let genuine = Message::read(&request(&instance, &arguments(&["-cmd", "ir", "-newkey", "gw1.key"], &secret)));
+    let genuine = Message::read(&request(
+        &instance,
+        &arguments(&["-cmd", "ir", "-newkey", "gw1.key"], &secret),
+    ));
     let mut body = genuine.body.whole.clone();
     let last = body.len() - 1;
     body[last] ^= 1;
-    let answer = Message::read(&instance.cmp(&genuine.with_body(&body).protected(&peer.secret).bytes()));
+    let answer =
+        Message::read(&instance.cmp(&genuine.with_body(&body).protected(&peer.secret).bytes()));
     let (failures, text) = answer.refusal().expect("a refusal");
     assert_eq!(failures, ["badPOP"], "{text}");
     // The genuine one would have been taken.
@@ -222,7 +276,9 @@ fn a_message_that_was_touched_replayed_or_is_stale_is_refused() {
     let middle = body.len() / 2;
     body[middle] ^= 1;
     let answer = Message::read(&instance.cmp(&message.with_body(&body).bytes()));
-    assert!(answer.refusal().is_some_and(|(failures, _)| failures == ["badMessageCheck"] || failures == ["badDataFormat"]));
+    assert!(answer.refusal().is_some_and(
+        |(failures, _)| failures == ["badMessageCheck"] || failures == ["badDataFormat"]
+    ));
     assert_eq!(statuses(&instance, "gw1"), [""; 0]);
 
     assert_eq!(Message::read(&instance.cmp(&genuine)).body.tag, der::IP);
@@ -237,8 +293,9 @@ fn a_message_that_was_touched_replayed_or_is_stale_is_refused() {
         assert_eq!(failures, ["badTime"], "{text}");
     }
     let timeless = Message::read(&request(&instance, &fixed)).with_field(der::MESSAGE_TIME, None);
-    let (failures, text) =
-        Message::read(&instance.cmp(&timeless.protected(&peer.secret).bytes())).refusal().expect("a refusal");
+    let (failures, text) = Message::read(&instance.cmp(&timeless.protected(&peer.secret).bytes()))
+        .refusal()
+        .expect("a refusal");
     assert_eq!(failures, ["missingTimeStamp"], "{text}");
     assert_eq!(instance.certificates("gw1").len(), 1);
     still_answers(&instance);
@@ -255,8 +312,19 @@ fn signers_that_are_foreign_revoked_held_or_expired_are_refused() {
     };
     instance.serve_with(old(common::COUNTERSIGN));
     let mut add = old(common::COUNTERSIGN);
-    add.args(["peer", "add", "late", "--id", "fqdn:late.example.net", "--format", "json", "--data"]).arg(instance.data());
-    let added: serde_json::Value = serde_json::from_slice(&add.output().expect("faketime").stdout).expect("JSON");
+    add.args([
+        "peer",
+        "add",
+        "late",
+        "--id",
+        "fqdn:late.example.net",
+        "--format",
+        "json",
+        "--data",
+    ])
+    .arg(instance.data());
+    let added: serde_json::Value =
+        serde_json::from_slice(&add.output().expect("faketime").stdout).expect("JSON");
     let late = Peer {
         name: "late".into(),
         reference: added["reference"].as_str().expect("a reference").into(),
@@ -271,7 +339,21 @@ fn signers_that_are_foreign_revoked_held_or_expired_are_refused() {
 
     key(&instance, "p256", "new.key");
     let kur = |certificate: &str, key: &str| {
-        cmp(&instance, &["-cmd", "kur", "-newkey", "new.key", "-certout", "new.crt", "-cert", certificate, "-key", key])
+        cmp(
+            &instance,
+            &[
+                "-cmd",
+                "kur",
+                "-newkey",
+                "new.key",
+                "-certout",
+                "new.crt",
+                "-cert",
+                certificate,
+                "-key",
+                key,
+            ],
+        )
     };
     kur("late.crt", "late.key").refused(&["valid from", "signerNotTrusted"]);
 
@@ -289,16 +371,52 @@ fn signers_that_are_foreign_revoked_held_or_expired_are_refused() {
     // Somebody else's CA of the same name issues a certificate of the same serial number.
     let folder = instance.file(".");
     for arguments in [
-        &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=Countersign issuing CA"][..],
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.crt",
+            "-subj",
+            "/CN=Countersign issuing CA",
+        ][..],
         &["req", "-new", "-key", "gw1.key", "-subj", "/CN=gw1.example.net", "-out", "f.csr"],
-        &["x509", "-req", "-in", "f.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-set_serial", &format!("0x{serial}"), "-out", "foreign.crt"],
+        &[
+            "x509",
+            "-req",
+            "-in",
+            "f.csr",
+            "-CA",
+            "ca.crt",
+            "-CAkey",
+            "ca.key",
+            "-set_serial",
+            &format!("0x{serial}"),
+            "-out",
+            "foreign.crt",
+        ],
     ] {
         tool_ok("openssl", "openssl", arguments, &folder);
     }
     kur("foreign.crt", "gw1.key").refused(&["not issued here", "signerNotTrusted"]);
     // A CA's own certificate signs no requests.
     let root = instance.root();
-    let rooted = ["-cmd", "cr", "-newkey", "new.key", "-certout", "x.crt", "-cert", root.to_str().expect("a path"), "-key", "gw1.key"];
+    let rooted = [
+        "-cmd",
+        "cr",
+        "-newkey",
+        "new.key",
+        "-certout",
+        "x.crt",
+        "-cert",
+        root.to_str().expect("a path"),
+        "-key",
+        "gw1.key",
+    ];
     assert!(!cmp(&instance, &rooted).ok);
     // Another peer's certificate is not one's own to revoke.
     let other = instance.peer("gw2", &["fqdn:gw2.example.net"]);
@@ -306,7 +424,8 @@ fn signers_that_are_foreign_revoked_held_or_expired_are_refused() {
     let third = instance.peer("gw3", &["fqdn:gw3.example.net"]);
     key(&instance, "p256", "gw3.key");
     enrol(&instance, &third, "gw3.key", &[]).granted();
-    cmp(&instance, &["-cmd", "rr", "-oldcert", "gw2.crt", "-cert", "gw3.crt", "-key", "gw3.key"]).refused(&["badCertId"]);
+    cmp(&instance, &["-cmd", "rr", "-oldcert", "gw2.crt", "-cert", "gw3.crt", "-key", "gw3.key"])
+        .refused(&["badCertId"]);
     assert_eq!(statuses(&instance, "gw2"), ["valid"]);
     still_answers(&instance);
 }
@@ -314,7 +433,10 @@ fn signers_that_are_foreign_revoked_held_or_expired_are_refused() {
 /// Sends an ir and gives the request and the answer, with the certificate that awaits its confirmation.
 fn open_transaction(instance: &Instance, peer: &Peer) -> (Message, Message) {
     let secret = secret(peer);
-    let ir = Message::read(&request(instance, &arguments(&["-cmd", "ir", "-newkey", "gw1.key"], &secret)));
+    let ir = Message::read(&request(
+        instance,
+        &arguments(&["-cmd", "ir", "-newkey", "gw1.key"], &secret),
+    ));
     let ip = Message::read(&instance.cmp(&ir.bytes()));
     assert_eq!(ip.body.tag, der::IP, "{:?}", ip.refusal());
     assert!(ip.is_protected_by(&peer.secret), "the answer is protected in kind");
@@ -336,8 +458,13 @@ fn certificate_hash(ip: &Message) -> Vec<u8> {
     fn find(element: &der::Element) -> Option<Vec<u8>> {
         let parts = if element.tag & 0x20 == 0 { Vec::new() } else { element.parts() };
         // certifiedKeyPair: certOrEncCert is [0] EXPLICIT Certificate, whose three parts end in a BIT STRING.
-        let certificate = parts.iter().find(|part| part.tag == 0xa0).and_then(|tagged| tagged.parts().into_iter().next());
-        match certificate.filter(|inner| inner.tag == 0x30 && inner.parts().last().is_some_and(|last| last.tag == 0x03)) {
+        let certificate = parts
+            .iter()
+            .find(|part| part.tag == 0xa0)
+            .and_then(|tagged| tagged.parts().into_iter().next());
+        match certificate.filter(|inner| {
+            inner.tag == 0x30 && inner.parts().last().is_some_and(|last| last.tag == 0x03)
+        }) {
             Some(certificate) => Some(certificate.whole),
             None => parts.iter().find_map(find),
         }
@@ -367,10 +494,14 @@ fn confirmation_counts_only_with_the_right_hash_nonce_and_protection() {
     let (ir, ip) = open_transaction(&instance, &peer);
     assert_eq!(statuses(&instance, "gw1")[1], "unconfirmed");
     let right = cert_conf(&ir, &ip, &certificate_hash(&ip), &peer.secret);
-    let wrong = right.with_field(der::RECIP_NONCE, Some(&tlv(0x04, &[9; 16]))).protected(&peer.secret);
-    let (failures, text) = Message::read(&instance.cmp(&wrong.bytes())).refusal().expect("a refusal");
+    let wrong =
+        right.with_field(der::RECIP_NONCE, Some(&tlv(0x04, &[9; 16]))).protected(&peer.secret);
+    let (failures, text) =
+        Message::read(&instance.cmp(&wrong.bytes())).refusal().expect("a refusal");
     assert_eq!(failures, ["badRecipientNonce"], "{text}");
-    let foreign = right.with_field(der::SENDER_KID, Some(&tlv(0x04, other.reference.as_bytes()))).protected(&other.secret);
+    let foreign = right
+        .with_field(der::SENDER_KID, Some(&tlv(0x04, other.reference.as_bytes())))
+        .protected(&other.secret);
     assert!(Message::read(&instance.cmp(&foreign.bytes())).refusal().is_some());
     assert_eq!(statuses(&instance, "gw1")[1], "unconfirmed");
 
@@ -379,7 +510,8 @@ fn confirmation_counts_only_with_the_right_hash_nonce_and_protection() {
     instance.serve();
     assert_eq!(Message::read(&instance.cmp(&right.bytes())).body.tag, der::PKI_CONF);
     assert_eq!(statuses(&instance, "gw1")[1], "valid");
-    let (failures, text) = Message::read(&instance.cmp(&right.bytes())).refusal().expect("a refusal");
+    let (failures, text) =
+        Message::read(&instance.cmp(&right.bytes())).refusal().expect("a refusal");
     assert_eq!(failures, ["certConfirmed"], "{text}");
     still_answers(&instance);
 }
@@ -391,22 +523,42 @@ fn garbage_and_truncated_messages_get_an_error_and_harm_nobody() {
     key(&instance, "p256", "gw1.key");
     let secret = secret(&peer);
     let genuine = request(&instance, &arguments(&["-cmd", "ir", "-newkey", "gw1.key"], &secret));
-    let bomb = (0..20_000).fold(Vec::new(), |inside: Vec<u8>, depth| if depth < 200 { seq(&[&inside]) } else { inside });
+    let bomb = (0..20_000).fold(
+        Vec::new(),
+        |inside: Vec<u8>, depth| if depth < 200 { seq(&[&inside]) } else { inside },
+    );
     let mut trailing = genuine.clone();
     trailing.push(0);
     let indefinite = [&[0x30, 0x80][..], &genuine[4..], &[0, 0]].concat();
-    for message in [&b""[..], b"GET / HTTP/1.0", &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff], &bomb, &trailing, &indefinite] {
+    for message in [
+        &b""[..],
+        b"GET / HTTP/1.0",
+        &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff],
+        &bomb,
+        &trailing,
+        &indefinite,
+    ] {
         let answer = Message::read(&instance.cmp(message));
         assert_eq!(answer.body.tag, der::ERROR);
         assert_eq!(answer.refusal().expect("a refusal").0, ["badDataFormat"]);
     }
     for length in (0..genuine.len()).step_by(7) {
         let answer = Message::read(&instance.cmp(&genuine[..length]));
-        assert_eq!(answer.refusal().expect("a refusal").0, ["badDataFormat"], "cut to {length} octets");
+        assert_eq!(
+            answer.refusal().expect("a refusal").0,
+            ["badDataFormat"],
+            "cut to {length} octets"
+        );
     }
     let large = vec![0x30; 2 << 20];
-    assert!(instance.http("POST", "/.well-known/cmp", "application/pkixcmp", &large).is_ok_and(|a| a.status == 413) || instance.http("GET", "/healthz", "", &[]).is_ok());
-    let typed = instance.http("POST", "/.well-known/cmp", "text/plain", &genuine).expect("an answer");
+    assert!(
+        instance
+            .http("POST", "/.well-known/cmp", "application/pkixcmp", &large)
+            .is_ok_and(|a| a.status == 413)
+            || instance.http("GET", "/healthz", "", &[]).is_ok()
+    );
+    let typed =
+        instance.http("POST", "/.well-known/cmp", "text/plain", &genuine).expect("an answer");
     assert_eq!(typed.status, 415);
     assert_eq!(instance.http("GET", "/.well-known/cmp", "", &[]).expect("an answer").status, 405);
     assert_eq!(statuses(&instance, "gw1"), [""; 0]);
@@ -419,12 +571,19 @@ fn hostile_mac_parameters_are_refused_before_any_work() {
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     key(&instance, "p256", "gw1.key");
     let secret = secret(&peer);
-    let genuine = Message::read(&request(&instance, &arguments(&["-cmd", "ir", "-newkey", "gw1.key"], &secret)));
+    let genuine = Message::read(&request(
+        &instance,
+        &arguments(&["-cmd", "ir", "-newkey", "gw1.key"], &secret),
+    ));
     let algorithm = genuine.field(der::PROTECTION_ALG).expect("a protectionAlg");
     let parameters = algorithm.parts()[1].parts();
     let with = |salt: &[u8], iterations: &[u8]| {
-        let parameters = seq(&[salt, &parameters[1].whole, &tlv(0x02, iterations), &parameters[3].whole]);
-        genuine.with_field(der::PROTECTION_ALG, Some(&seq(&[&algorithm.parts()[0].whole, &parameters])))
+        let parameters =
+            seq(&[salt, &parameters[1].whole, &tlv(0x02, iterations), &parameters[3].whole]);
+        genuine.with_field(
+            der::PROTECTION_ALG,
+            Some(&seq(&[&algorithm.parts()[0].whole, &parameters])),
+        )
     };
     let salt = &parameters[0].whole;
     // 2^31 iterations would keep a core busy for half an hour: the answer must come at once, and not by luck.
@@ -450,13 +609,32 @@ fn hostile_mac_parameters_are_refused_before_any_work() {
 fn the_readme_lines_work_as_they_are_printed() {
     let instance = Instance::start();
     let home = instance.ok(&["peer", "add", "gw1", "--id", "fqdn:gw1.example.net"]);
-    let line = home.lines().find(|line| line.trim_start().starts_with("openssl cmp")).unwrap_or_else(|| panic!("no openssl line in:\n{home}"));
+    let line = home
+        .lines()
+        .find(|line| line.trim_start().starts_with("openssl cmp"))
+        .unwrap_or_else(|| panic!("no openssl line in:\n{home}"));
     assert!(line.contains(&instance.address), "the line names the running server: {line}");
-    let output = Command::new("sh").args(["-ec", line]).current_dir(instance.file(".")).output().expect("sh");
+    let output = Command::new("sh")
+        .args(["-ec", line])
+        .current_dir(instance.file("."))
+        .output()
+        .expect("sh");
     // The line needs a key, and says so in the lines around it; run what was printed, all of it.
-    let script: String = home.lines().filter(|line| line.trim_start().starts_with("openssl ")).map(|line| format!("{line}\n")).collect();
-    let all = Command::new("sh").args(["-ec", &script]).current_dir(instance.file(".")).output().expect("sh");
-    assert!(output.status.success() || all.status.success(), "{script}\n{}", String::from_utf8_lossy(&all.stderr));
+    let script: String = home
+        .lines()
+        .filter(|line| line.trim_start().starts_with("openssl "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let all = Command::new("sh")
+        .args(["-ec", &script])
+        .current_dir(instance.file("."))
+        .output()
+        .expect("sh");
+    assert!(
+        output.status.success() || all.status.success(),
+        "{script}\n{}",
+        String::from_utf8_lossy(&all.stderr)
+    );
     assert_eq!(statuses(&instance, "gw1").first().map(String::as_str), Some("valid"));
     assert!(fs::read_dir(instance.file(".")).expect("the folder").count() > 2);
 }

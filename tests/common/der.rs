@@ -52,11 +52,20 @@ pub fn elements(mut bytes: &[u8]) -> Vec<Element> {
             short @ 0..=127 => (2, usize::from(short)),
             long => {
                 let octets = usize::from(long & 0x7f);
-                (2 + octets, bytes[2..2 + octets].iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet)))
+                (
+                    2 + octets,
+                    bytes[2..2 + octets]
+                        .iter()
+                        .fold(0, |sum, octet| sum << 8 | usize::from(*octet)),
+                )
             }
         };
         let end = header + length;
-        found.push(Element { tag: bytes[0], content: bytes[header..end].to_vec(), whole: bytes[..end].to_vec() });
+        found.push(Element {
+            tag: bytes[0],
+            content: bytes[header..end].to_vec(),
+            whole: bytes[..end].to_vec(),
+        });
         bytes = &bytes[end..];
     }
     found
@@ -102,7 +111,12 @@ impl Message {
     /// A header field's content, unwrapped from its context tag.
     pub fn field(&self, tag: u8) -> Option<Element> {
         // The first three parts are pvno, sender and recipient, and a sender's tag may look like a field's.
-        self.header.parts().into_iter().skip(3).find(|part| part.tag == tag).and_then(|part| part.parts().into_iter().next())
+        self.header
+            .parts()
+            .into_iter()
+            .skip(3)
+            .find(|part| part.tag == tag)
+            .and_then(|part| part.parts().into_iter().next())
     }
 
     /// The same message with one header field replaced, or left out.
@@ -113,7 +127,9 @@ impl Message {
             let fields = all.split_off(3);
             (all, fields)
         };
-        parts.extend(fields.into_iter().filter(|part| part.tag != tag).map(|part| (part.tag, part.whole)));
+        parts.extend(
+            fields.into_iter().filter(|part| part.tag != tag).map(|part| (part.tag, part.whole)),
+        );
         parts.extend(content.map(|content| (tag, tlv(tag, content))));
         parts.sort_by_key(|(tag, _)| *tag);
         let fixed: Vec<u8> = fixed.into_iter().flat_map(|part| part.whole).collect();
@@ -137,14 +153,19 @@ impl Message {
 
     /// Whether the message's PasswordBasedMac is right under this secret.
     pub fn is_protected_by(&self, secret: &str) -> bool {
-        let bits = self.rest.iter().find(|part| part.tag == 0xa0).and_then(|part| part.parts().into_iter().next());
+        let bits = self
+            .rest
+            .iter()
+            .find(|part| part.tag == 0xa0)
+            .and_then(|part| part.parts().into_iter().next());
         bits.is_some_and(|bits| bits.content[1..] == self.mac(secret))
     }
 
     fn mac(&self, secret: &str) -> Vec<u8> {
         let algorithm = self.field(PROTECTION_ALG).expect("a protectionAlg");
         let parameters = algorithm.parts()[1].parts();
-        let iterations = parameters[2].content.iter().fold(0_u32, |sum, octet| sum << 8 | u32::from(*octet));
+        let iterations =
+            parameters[2].content.iter().fold(0_u32, |sum, octet| sum << 8 | u32::from(*octet));
         let mut key = [secret.as_bytes(), &parameters[0].content].concat();
         for _ in 0..iterations {
             key = digest::digest(&digest::SHA256, &key).as_ref().to_vec();
@@ -200,11 +221,20 @@ fn find_rejection(element: &Element) -> Option<(Vec<&'static str>, String)> {
         && (status.tag, text.tag, bits.tag) == (0x02, 0x30, 0x03)
         && status.content == [2]
     {
-        let text: Vec<String> =
-            text.parts().iter().map(|part| String::from_utf8_lossy(&part.content).into_owned()).collect();
+        let text: Vec<String> = text
+            .parts()
+            .iter()
+            .map(|part| String::from_utf8_lossy(&part.content).into_owned())
+            .collect();
         let octets = &bits.content[1..];
-        let set = |bit: usize| octets.get(bit / 8).is_some_and(|octet| octet & (0x80 >> (bit % 8)) != 0);
-        let names = FAILURES.iter().enumerate().filter(|(bit, _)| set(*bit)).map(|(_, name)| *name).collect();
+        let set =
+            |bit: usize| octets.get(bit / 8).is_some_and(|octet| octet & (0x80 >> (bit % 8)) != 0);
+        let names = FAILURES
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| set(*bit))
+            .map(|(_, name)| *name)
+            .collect();
         return Some((names, text.join(" ")));
     }
     parts.iter().find_map(find_rejection)

@@ -73,7 +73,11 @@ impl Instance {
     pub fn serve_with(&mut self, mut command: Command) {
         let listen = self.data().join("listen");
         let _ = fs::remove_file(&listen);
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.file("server.log")).expect("a log");
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.file("server.log"))
+            .expect("a log");
         let child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(self.data())
@@ -89,12 +93,22 @@ impl Instance {
                 && text.ends_with('\n')
             {
                 self.address = text.trim().trim_start_matches("http://").to_owned();
-                if self.http("GET", "/healthz", "text/plain", &[]).is_ok_and(|answer| answer.status == 200) {
+                if self
+                    .http("GET", "/healthz", "text/plain", &[])
+                    .is_ok_and(|answer| answer.status == 200)
+                {
                     return;
                 }
             }
-            let ended = self.server.as_mut().is_some_and(|server| server.try_wait().is_ok_and(|s| s.is_some()));
-            assert!(!ended && Instant::now() < deadline, "the server did not start:\n{}", self.log());
+            let ended = self
+                .server
+                .as_mut()
+                .is_some_and(|server| server.try_wait().is_ok_and(|s| s.is_some()));
+            assert!(
+                !ended && Instant::now() < deadline,
+                "the server did not start:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -141,7 +155,12 @@ impl Instance {
     pub fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {}\n{}", text, String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}\n{}",
+            text,
+            String::from_utf8_lossy(&output.stderr)
+        );
         text
     }
 
@@ -151,7 +170,8 @@ impl Instance {
         let mut all = arguments.to_vec();
         all.extend(["--format", "json"]);
         let text = self.ok(&all);
-        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{arguments:?} printed no JSON: {e}\n{text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|e| panic!("{arguments:?} printed no JSON: {e}\n{text}"))
     }
 
     /// Adds an account whose secret may be used many times.
@@ -167,7 +187,9 @@ impl Instance {
         }
         arguments.extend(flags);
         let added = self.json(&arguments);
-        let text = |key: &str| added[key].as_str().unwrap_or_else(|| panic!("no `{key}` in {added}")).to_owned();
+        let text = |key: &str| {
+            added[key].as_str().unwrap_or_else(|| panic!("no `{key}` in {added}")).to_owned()
+        };
         Peer { name: name.to_owned(), reference: text("reference"), secret: text("secret") }
     }
 
@@ -178,7 +200,13 @@ impl Instance {
     }
 
     /// One request over HTTP/1.1 on a new connection.
-    pub fn http(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> std::io::Result<Answer> {
+    pub fn http(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> std::io::Result<Answer> {
         http(&self.address, method, path, content_type, body)
     }
 
@@ -219,7 +247,13 @@ impl Answer {
 }
 
 /// One request over HTTP/1.1 on a new connection.
-pub fn http(address: &str, method: &str, path: &str, content_type: &str, body: &[u8]) -> std::io::Result<Answer> {
+pub fn http(
+    address: &str,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &[u8],
+) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let head = format!(
@@ -233,7 +267,8 @@ pub fn http(address: &str, method: &str, path: &str, content_type: &str, body: &
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
-    let status = status.ok_or_else(|| std::io::Error::other(format!("no HTTP status in `{line}`")))?;
+    let status =
+        status.ok_or_else(|| std::io::Error::other(format!("no HTTP status in `{line}`")))?;
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -243,7 +278,10 @@ pub fn http(address: &str, method: &str, path: &str, content_type: &str, body: &
             None => break,
         }
     }
-    let length = headers.iter().find(|(key, _)| key == "content-length").and_then(|(_, value)| value.parse().ok());
+    let length = headers
+        .iter()
+        .find(|(key, _)| key == "content-length")
+        .and_then(|(_, value)| value.parse().ok());
     let mut body = Vec::new();
     match length {
         Some(length) => {
@@ -262,14 +300,25 @@ pub fn tool(program: &str, package: &str, arguments: &[&str], folder: &Path) -> 
         .current_dir(folder)
         .stdin(Stdio::null())
         .output()
-        .unwrap_or_else(|e| panic!("`{program}`: {e}; this test needs the package `{package}`: run `make deps`"))
+        .unwrap_or_else(|e| {
+            panic!("`{program}`: {e}; this test needs the package `{package}`: run `make deps`")
+        })
 }
 
 /// As [`tool`], and it must succeed.
 #[track_caller]
 pub fn tool_ok(program: &str, package: &str, arguments: &[&str], folder: &Path) -> String {
     let output = tool(program, package, arguments, folder);
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "`{program} {}`: {}\n{text}", arguments.join(" "), output.status);
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        output.status.success(),
+        "`{program} {}`: {}\n{text}",
+        arguments.join(" "),
+        output.status
+    );
     text
 }

@@ -17,7 +17,11 @@ pub const KEYS: [(&str, &[&str]); 5] = [
 
 /// Makes a key of this kind in a file beside the instance.
 pub fn key(instance: &Instance, kind: &str, name: &str) -> PathBuf {
-    let arguments = KEYS.iter().find(|(known, _)| *known == kind).unwrap_or_else(|| panic!("no key `{kind}`")).1;
+    let arguments = KEYS
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .unwrap_or_else(|| panic!("no key `{kind}`"))
+        .1;
     generate(instance, arguments, name)
 }
 
@@ -38,7 +42,11 @@ pub struct Run {
 
 impl From<Output> for Run {
     fn from(output: Output) -> Self {
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         Self { ok: output.status.success(), text }
     }
 }
@@ -82,7 +90,9 @@ pub fn cmp_by(mut command: Command, instance: &Instance, arguments: &[&str]) -> 
         .current_dir(instance.file("."))
         .stdin(Stdio::null())
         .output()
-        .unwrap_or_else(|e| panic!("`openssl`: {e}; this test needs the package `openssl`: run `make deps`"))
+        .unwrap_or_else(|e| {
+            panic!("`openssl`: {e}; this test needs the package `openssl`: run `make deps`")
+        })
         .into()
 }
 
@@ -111,19 +121,27 @@ pub fn request_by(mut command: Command, instance: &Instance, arguments: &[&str])
     let file = instance.file("request.der");
     let _ = fs::remove_file(&file);
     // Nobody listens on the discard port here: the client writes its request down and then fails.
-    let mut all = vec!["cmp", "-server", "127.0.0.1:9", "-reqout", "request.der", "-msg_timeout", "2"];
+    let mut all =
+        vec!["cmp", "-server", "127.0.0.1:9", "-reqout", "request.der", "-msg_timeout", "2"];
     all.extend(arguments);
     let run: Run = command
         .args(&all)
         .current_dir(instance.file("."))
         .stdin(Stdio::null())
         .output()
-        .unwrap_or_else(|e| panic!("`openssl`: {e}; this test needs the package `openssl`: run `make deps`"))
+        .unwrap_or_else(|e| {
+            panic!("`openssl`: {e}; this test needs the package `openssl`: run `make deps`")
+        })
         .into();
     fs::read(&file).unwrap_or_else(|e| panic!("no request was written: {e}\n{}", run.text))
 }
 
 /// `openssl x509 -text` of a file beside the instance.
 pub fn text(instance: &Instance, certificate: &str) -> String {
-    tool_ok("openssl", "openssl", &["x509", "-noout", "-text", "-in", certificate], &instance.file("."))
+    tool_ok(
+        "openssl",
+        "openssl",
+        &["x509", "-noout", "-text", "-in", certificate],
+        &instance.file("."),
+    )
 }

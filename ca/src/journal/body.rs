@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use der::{Decode as _, Encode as _};
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use x509_cert::name::Name;
 
@@ -22,11 +23,7 @@ use crate::record::{
 /// Writes the body of an entry.
 pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>> {
     match entry {
-        Entry::Ca(ca) => to_vec(&CaBody {
-            name: ca.name.as_str(),
-            is_root: ca.is_root,
-            certificate: &ca.certificate,
-        }),
+        Entry::Ca(ca) => to_vec(&CaBody::new(ca)),
         Entry::Reserved { ca, serials } => to_vec(&ReservedBody {
             ca: ca.as_str(),
             serials: Cow::Owned(serials.iter().flat_map(|s| *s.octets()).collect()),
@@ -62,14 +59,7 @@ pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>> {
 /// Reads the body of an entry of this kind.
 pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
     Ok(match kind {
-        1 => {
-            let ca: CaBody = from_slice(body)?;
-            Entry::Ca(CaRecord {
-                name: ca.name.parse()?,
-                is_root: ca.is_root,
-                certificate: ca.certificate.to_vec(),
-            })
-        }
+        1 => Entry::Ca(from_slice::<CaBody<'_>>(body)?.record()?),
         2 => {
             let reserved: ReservedBody = from_slice(body)?;
             let (serials, rest) = reserved.serials.as_chunks::<16>();
@@ -148,6 +138,16 @@ pub(crate) fn encode_crl(crl: &CrlRecord) -> Result<Vec<u8>> {
     to_vec(&CrlBody::new(crl))
 }
 
+/// A CA's record as the index keeps it.
+pub(crate) fn encode_ca(ca: &CaRecord) -> Result<Vec<u8>> {
+    to_vec(&CaBody::new(ca))
+}
+
+/// Reads a CA's record as the index keeps it.
+pub(crate) fn decode_ca(octets: &[u8]) -> Result<CaRecord> {
+    from_slice::<CaBody<'_>>(octets)?.record()
+}
+
 /// Reads a CRL's record as the index keeps it.
 pub(crate) fn decode_crl(octets: &[u8]) -> Result<CrlRecord> {
     from_slice::<CrlBody>(octets)?.record()
@@ -161,6 +161,29 @@ struct CaBody<'a> {
     is_root: bool,
     #[cbor(b(2), with = "minicbor::bytes")]
     certificate: &'a [u8],
+    /// The certificates above it, root last.
+    #[n(3)]
+    chain: Vec<ByteVec>,
+}
+
+impl<'a> CaBody<'a> {
+    fn new(ca: &'a CaRecord) -> Self {
+        Self {
+            name: ca.name.as_str(),
+            is_root: ca.is_root,
+            certificate: &ca.certificate,
+            chain: ca.chain.iter().cloned().map(ByteVec::from).collect(),
+        }
+    }
+
+    fn record(self) -> Result<CaRecord> {
+        Ok(CaRecord {
+            name: self.name.parse()?,
+            is_root: self.is_root,
+            certificate: self.certificate.to_vec(),
+            chain: self.chain.into_iter().map(Vec::from).collect(),
+        })
+    }
 }
 
 #[derive(Encode, Decode)]

@@ -254,7 +254,12 @@ pub(crate) mod tests {
             invalidity: Some(Timestamp::from_millis(66)),
         };
         vec![
-            Entry::Ca(CaRecord { name: label("root"), is_root: true, certificate: vec![48, 0] }),
+            Entry::Ca(CaRecord {
+                name: label("root"),
+                is_root: true,
+                certificate: vec![48, 0],
+                chain: vec![vec![48, 1]],
+            }),
             Entry::Reserved { ca: label("issuing"), serials: vec![serial(1), serial(u128::MAX)] },
             Entry::Issued(Issued {
                 ca: label("issuing"),

@@ -27,7 +27,9 @@ pub use merkle::{
 pub use reader::{Scanner, Step, entry_at, payload_at};
 pub use writer::{Tape, Writer};
 
-pub(crate) use body::{decode_account, decode_crl, encode_account, encode_crl};
+pub(crate) use body::{
+    decode_account, decode_ca, decode_crl, encode_account, encode_ca, encode_crl,
+};
 pub(crate) use entry::payload;
 pub(crate) use frame::{FRAME_HEADER, append};
 pub(crate) use head::{HeadsFile, replace_file};

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::{
     self, Entry, Head, HeadSigner, HeadsFile, JournalPaths, Recorded, Tape, Writer, decode_account,
-    decode_crl,
+    decode_ca, decode_crl,
 };
 use crate::record::{
     Account, CaRecord, CertificateRecord, CrlRecord, Deed, Issued, Label, Revocation, RevokedEntry,
@@ -322,14 +322,8 @@ impl Store for EmbeddedStore {
 
     fn cas(&self) -> Result<Vec<CaRecord>> {
         let mut cas = Vec::new();
-        self.shared.index.scan(b"C", b"C", |key, value| {
-            let (is_root, certificate) =
-                value.split_first().ok_or_else(|| Error::internal("the index holds no CA"))?;
-            cas.push(CaRecord {
-                name: records::label(key.get(1..).unwrap_or_default())?,
-                is_root: *is_root == 1,
-                certificate: certificate.to_vec(),
-            });
+        self.shared.index.scan(b"C", b"C", |_, value| {
+            cas.push(decode_ca(value)?);
             Ok(true)
         })?;
         Ok(cas)

@@ -29,9 +29,11 @@ use super::serials::{Slot, serial_number};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::journal::{
-    self, Entry, MAX_RESERVED, decode_account, decode_crl, encode_account, encode_crl,
+    self, Entry, MAX_RESERVED, decode_account, decode_crl, encode_account, encode_ca, encode_crl,
 };
-use crate::record::{Account, CrlRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
+use crate::record::{
+    Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, Serial, Transaction,
+};
 
 /// Certificates in one value of an account.
 pub const ACCOUNT_CHUNK: u64 = 32;
@@ -140,10 +142,9 @@ impl Rules<'_> {
         offset: u64,
     ) -> Result<()> {
         match entry {
-            Entry::Ca(ca) => self.view.put(
-                packed::key(b'C', ca.name.as_str().as_bytes()),
-                [&[u8::from(ca.is_root)], ca.certificate.as_slice()].concat(),
-            ),
+            Entry::Ca(ca) => {
+                self.view.put(packed::key(b'C', ca.name.as_str().as_bytes()), encode_ca(ca)?)
+            }
             Entry::Reserved { ca, serials } => self.apply_reserved(ca, serials, offset),
             Entry::Issued(issued) => self.apply_issued(issued, found, offset)?,
             Entry::Confirmed { transaction } => self.close(transaction, None)?,
@@ -211,10 +212,15 @@ impl Rules<'_> {
                 )));
             }
         }
-        let account = self.account(&issued.account)?.ok_or_else(|| {
-            not_authorized(format!("account `{}` does not exist any more", issued.account))
-        })?;
-        if issued.consumes_secret {
+        let own = issued.account.as_str().starts_with(OWN_ACCOUNT_PREFIX);
+        let account = self.account(&issued.account)?;
+        if account.is_none() && !own {
+            return Err(not_authorized(format!(
+                "account `{}` does not exist any more",
+                issued.account
+            )));
+        }
+        if let Some(account) = account.filter(|_| issued.consumes_secret) {
             let name = &account.name;
             let secret = account
                 .secret
