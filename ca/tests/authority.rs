@@ -1,0 +1,318 @@
+//! The authority over the embedded store: found, authorize, issue, revoke, publish; checked by `openssl verify`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
+use countersign_ca::authority::{Authority, Settings, TransactionDraft};
+use countersign_ca::certificate::to_pem;
+use countersign_ca::foundation::Foundation;
+use countersign_ca::founding::CaOptions;
+use countersign_ca::profile::{DefaultUrls, Profiles};
+use countersign_ca::record::{Label, Reason};
+use countersign_ca::store::{EmbeddedOptions, EmbeddedStore};
+use countersign_ca::{
+    CertificateRequest, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, Passphrase, ProvenKey,
+    Requester, SubjectPublicKey, SystemClock, SystemEntropy,
+};
+use rcgen::SigningKey;
+
+struct Place {
+    folder: tempfile::TempDir,
+    authority: Authority,
+}
+
+fn label(text: &str) -> Label {
+    text.parse().unwrap()
+}
+
+fn options(name: &str, path_length: Option<u8>) -> CaOptions {
+    CaOptions {
+        subject: countersign_ca::identity::distinguished_name(name).unwrap(),
+        validity: Duration::from_secs(3650 * 86_400),
+        path_length,
+        permitted: vec!["dns:example.net".parse().unwrap(), "ip:192.0.2.0/24".parse().unwrap()],
+        excluded: Vec::new(),
+        policies: Vec::new(),
+        crl_urls: vec!["http://pki.example.net/crl/root.crl".into()],
+        ca_issuers_urls: vec!["http://pki.example.net/ca/root.cer".into()],
+    }
+}
+
+fn foundation(folder: &Path) -> Foundation {
+    let store = EmbeddedStore::open(folder, EmbeddedOptions::default(), &mut |_| {}).unwrap();
+    Foundation {
+        store: Arc::new(store),
+        keys: KeyFolder::new(folder.join("keys")),
+        passphrase: Passphrase::new("secret").unwrap(),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy::default()),
+    }
+}
+
+fn found(root: KeyAlgorithm, issuing: KeyAlgorithm) -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = foundation(folder.path());
+    ground.create_own_keys().unwrap();
+    let mut plain = options("CN=Root,O=Example,C=DE", None);
+    (plain.permitted, plain.crl_urls, plain.ca_issuers_urls) = (Vec::new(), Vec::new(), Vec::new());
+    ground.create_root(&plain, root).unwrap();
+    ground
+        .create_issuing(&label("issuing"), &options("CN=Issuing,O=Example,C=DE", Some(0)), issuing)
+        .unwrap();
+    let authority = open(ground, folder.path());
+    Place { folder, authority }
+}
+
+fn open(ground: Foundation, folder: &Path) -> Authority {
+    let urls = DefaultUrls {
+        crl: vec!["http://pki.example.net/crl/{ca}.crl".into()],
+        ca_issuers: vec!["http://pki.example.net/ca/{ca}.cer".into()],
+    };
+    let settings = Settings {
+        default_ca: None,
+        crl_validity: Duration::from_secs(7 * 86_400),
+        root_crl_validity: Duration::from_secs(180 * 86_400),
+        crl_folder: folder.join("crl"),
+    };
+    Authority::open(ground, Profiles::new(&BTreeMap::new(), &urls).unwrap(), settings).unwrap()
+}
+
+fn account(authority: &Authority, name: &str, uses: u32) -> NewAccount {
+    let draft = AccountDraft {
+        name: label(name),
+        identities: vec![
+            format!("fqdn:{name}.example.net").parse().unwrap(),
+            "ip:192.0.2.1".parse().unwrap(),
+        ],
+        profile: label("gateway"),
+        ca: None,
+        secret: Some(SecretPolicy { lifetime: Duration::from_secs(3600), uses }),
+    };
+    authority.add_accounts(&[draft]).unwrap().remove(0)
+}
+
+fn requester(authority: &Authority, account: &NewAccount) -> Requester {
+    let reference = &account.account.secret.as_ref().unwrap().reference;
+    let secret = account.secret.as_ref().unwrap();
+    authority
+        .authenticate_secret(reference.as_bytes(), &mut |tried| tried == secret.as_bytes())
+        .unwrap()
+}
+
+fn request(key: &FileKey) -> CertificateRequest {
+    let signature = key.sign(b"proof").unwrap();
+    CertificateRequest {
+        key: ProvenKey::verify(
+            key.public().clone(),
+            &key.signature_algorithm(),
+            b"proof",
+            &signature,
+        )
+        .unwrap(),
+        subject: None,
+        alt_names: Vec::new(),
+        not_before: None,
+        not_after: None,
+        extensions: Vec::new(),
+        profile: None,
+        ca: None,
+        updates: None,
+    }
+}
+
+fn draft(id: &[u8], await_confirmation: bool) -> Option<TransactionDraft> {
+    let expires = countersign_ca::Timestamp::from_seconds(4_000_000_000);
+    Some(TransactionDraft {
+        id: id.to_vec(),
+        expires,
+        context: b"context".to_vec(),
+        await_confirmation,
+    })
+}
+
+fn openssl_verify(place: &Place, certificate: &[u8]) -> (bool, String) {
+    let write = |name: &str, label, der: &[u8]| {
+        std::fs::write(place.folder.path().join(name), to_pem(label, der).unwrap()).unwrap();
+    };
+    write("leaf.pem", "CERTIFICATE", certificate);
+    let chain = place.authority.chain(None).unwrap();
+    write("issuing.pem", "CERTIFICATE", &chain[0]);
+    write("root.pem", "CERTIFICATE", &chain[1]);
+    let crls: String = ["issuing", "root"]
+        .map(|ca| {
+            to_pem("X509 CRL", &place.authority.crl(&label(ca)).unwrap().expect("a CRL")).unwrap()
+        })
+        .concat();
+    std::fs::write(place.folder.path().join("crls.pem"), crls).unwrap();
+    let output = Command::new("openssl")
+        .current_dir(place.folder.path())
+        .args([
+            "verify",
+            "-x509_strict",
+            "-crl_check_all",
+            "-CAfile",
+            "root.pem",
+            "-untrusted",
+            "issuing.pem",
+        ])
+        .args(["-CRLfile", "crls.pem", "leaf.pem"])
+        .output()
+        .expect("this test needs `openssl`: apt-get install openssl");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn a_certificate_lives_from_its_request_to_the_crl() {
+    for algorithm in
+        [KeyAlgorithm::P256, KeyAlgorithm::P384, KeyAlgorithm::Ed25519, KeyAlgorithm::Rsa3072]
+    {
+        let place = found(algorithm, algorithm);
+        let authority = &place.authority;
+        let gw1 = account(authority, "gw1", 1);
+        let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+        let asker = requester(authority, &gw1);
+        let authorized = authority.authorize(&asker, request(&key)).unwrap();
+        let issued = authority.issue(authorized, draft(b"transaction-1", true)).unwrap();
+        assert_eq!(issued.changes, [""; 0]);
+        for ca in ["root", "issuing"] {
+            authority.publish_crl(&label(ca)).unwrap();
+        }
+        let (good, text) = openssl_verify(&place, &issued.certificate);
+        assert!(good, "{algorithm}: {text}");
+
+        // Its one use is gone, and so is its transaction's name.
+        let again = authority.authorize(&requester(authority, &gw1), request(&key));
+        assert!(
+            matches!(again, Err(Error::Denied { kind: Denial::NotAuthorized, .. })),
+            "{again:?}"
+        );
+        let record = authority.store().certificate(&issued.ca, &issued.serial).unwrap().unwrap();
+        assert!(!record.confirmed);
+        authority.confirm(b"transaction-1").unwrap();
+        assert!(
+            authority.store().certificate(&issued.ca, &issued.serial).unwrap().unwrap().confirmed
+        );
+        let twice = authority.confirm(b"transaction-1");
+        assert!(
+            matches!(twice, Err(Error::Denied { kind: Denial::AlreadyConfirmed, .. })),
+            "{twice:?}"
+        );
+
+        // It speaks for itself until it is revoked.
+        let by_itself = |authority: &Authority| {
+            authority
+                .authenticate_certificate(&issued.certificate, &mut |_: &SubjectPublicKey| Ok(()))
+        };
+        let holder = by_itself(authority).unwrap();
+        authority
+            .revoke_for(&holder, &issued.ca, &issued.serial, Reason::KeyCompromise, None, None)
+            .unwrap();
+        let refused = by_itself(authority);
+        assert!(
+            matches!(refused, Err(Error::Denied { kind: Denial::SignerNotTrusted, .. })),
+            "{refused:?}"
+        );
+        let crl = authority.publish_crl(&issued.ca).unwrap();
+        assert_eq!((crl.number, crl.entries), (2, 1));
+        let (good, text) = openssl_verify(&place, &issued.certificate);
+        assert!(!good && text.contains("certificate revoked"), "{text}");
+    }
+}
+
+#[test]
+fn three_wrong_secrets_lock_a_reference_and_a_new_secret_opens_it() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let gw1 = account(authority, "gw1", 1);
+    let reference = gw1.account.secret.as_ref().unwrap().reference.clone();
+    for _ in 0..3 {
+        let wrong = authority.authenticate_secret(reference.as_bytes(), &mut |_| false);
+        assert!(matches!(wrong, Err(Error::Unauthenticated(_))), "{wrong:?}");
+    }
+    let mut asked = false;
+    let locked = authority.authenticate_secret(reference.as_bytes(), &mut |_| {
+        asked = true;
+        true
+    });
+    assert!(matches!(locked, Err(Error::Unavailable(_))) && !asked, "{locked:?}");
+    let again = authority
+        .reset_secret(&label("gw1"), SecretPolicy { lifetime: Duration::from_secs(60), uses: 2 })
+        .unwrap();
+    assert_ne!(again.account.secret.as_ref().unwrap().reference, reference);
+    drop(requester(authority, &again));
+    let old = authority.authenticate_secret(reference.as_bytes(), &mut |_| false).unwrap_err();
+    let unknown = authority.authenticate_secret(b"nobody", &mut |_| false).unwrap_err();
+    assert_eq!(old, unknown, "an old reference looks like one that never was");
+}
+
+#[test]
+fn a_key_update_keeps_the_identities_and_replaces_its_own_certificate_only() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let gw1 = account(authority, "gw1", 5);
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let asker = requester(authority, &gw1);
+    let mut narrow = request(&key);
+    let fqdn = gw1.account.identities[0].general_name().unwrap().unwrap();
+    let ip = gw1.account.identities[1].general_name().unwrap().unwrap();
+    narrow.alt_names = vec![fqdn.clone()];
+    let first = authority.issue(authority.authorize(&asker, narrow).unwrap(), None).unwrap();
+    let second =
+        authority.issue(authority.authorize(&asker, request(&key)).unwrap(), None).unwrap();
+
+    let holder = authority.authenticate_certificate(&first.certificate, &mut |_| Ok(())).unwrap();
+    let update = |updates, alt_names| CertificateRequest { updates, alt_names, ..request(&key) };
+    let widened = authority.authorize(&holder, update(Some(first.serial), vec![fqdn, ip]));
+    assert!(
+        matches!(&widened, Err(Error::Denied { kind: Denial::NotAuthorized, why }) if why.contains("192.0.2.1")),
+        "{widened:?}"
+    );
+    let other = authority.authorize(&holder, update(Some(second.serial), Vec::new()));
+    assert!(
+        matches!(other, Err(Error::Denied { kind: Denial::NoSuchCertificate, .. })),
+        "{other:?}"
+    );
+    let by_secret = authority.authorize(&asker, update(Some(first.serial), Vec::new()));
+    assert!(
+        matches!(by_secret, Err(Error::Denied { kind: Denial::NotAuthorized, .. })),
+        "{by_secret:?}"
+    );
+    let renewed = authority
+        .issue(authority.authorize(&holder, update(Some(first.serial), Vec::new())).unwrap(), None)
+        .unwrap();
+    let facts = countersign_ca::certificate::Facts::of(&renewed.certificate).unwrap();
+    assert_eq!(facts.alt_names.len(), 1);
+}
+
+#[test]
+fn an_instance_opens_again_with_its_keys_and_its_crl() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let first = place.authority.publish_crl(&label("issuing")).unwrap();
+    let protection = place.authority.protection(None).unwrap().certificate().to_vec();
+    let Place { folder, authority } = place;
+    drop(authority);
+    let authority = open(foundation(folder.path()), folder.path());
+    assert_eq!(
+        authority.protection(None).unwrap().certificate(),
+        protection,
+        "the signer of answers is kept"
+    );
+    assert!(authority.crl(&label("issuing")).unwrap().is_some());
+    assert_eq!(authority.publish_crl(&label("issuing")).unwrap().number, first.number + 1);
+    drop(authority);
+    let mut wrong = foundation(folder.path());
+    wrong.passphrase = Passphrase::new("another").unwrap();
+    assert!(matches!(wrong.create_own_keys(), Err(Error::Unauthenticated(_))));
+}
