@@ -1,0 +1,267 @@
+//! Power cuts and full disks: what was answered is there afterwards, and nothing else is.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use common::der::{self, Message, tlv};
+use common::openssl::{by_secret, enrol, key, request};
+use common::{Instance, Peer};
+
+/// How often the server is killed.
+const ROUNDS: usize = 50;
+
+/// How many clients enrol at once.
+const CLIENTS: usize = 6;
+
+/// A request like `template` in a transaction of its own.
+fn fresh(template: &Message, number: u64, secret: &str) -> Vec<u8> {
+    let mut id = [0x5a; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    template
+        .with_field(der::TRANSACTION_ID, Some(&tlv(0x04, &id)))
+        .with_field(der::SENDER_NONCE, Some(&tlv(0x04, &id)))
+        .protected(secret)
+        .bytes()
+}
+
+/// The serial number of the certificate in an ip, as lower-case hexadecimal without leading zeros.
+fn serial_in(answer: &Message) -> Option<String> {
+    fn certificate(element: &der::Element) -> Option<der::Element> {
+        let parts = if element.tag & 0x20 == 0 { return None } else { element.parts() };
+        let inner = parts.iter().find(|part| part.tag == 0xa0).and_then(|tagged| tagged.parts().into_iter().next());
+        match inner.filter(|inner| inner.tag == 0x30 && inner.parts().last().is_some_and(|last| last.tag == 0x03)) {
+            Some(certificate) => Some(certificate),
+            None => parts.iter().find_map(certificate),
+        }
+    }
+    if answer.body.tag != der::IP {
+        return None;
+    }
+    let content = answer.body.parts().remove(0);
+    let responses = content.parts().into_iter().find(|part| part.tag == 0x30)?;
+    let tbs = certificate(&responses)?.parts().remove(0);
+    let serial = tbs.parts().into_iter().find(|part| part.tag == 0x02)?;
+    Some(hex(&serial.content))
+}
+
+fn hex(octets: &[u8]) -> String {
+    let text: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    text.trim_start_matches('0').to_owned()
+}
+
+fn serials(instance: &Instance, account: &str) -> Vec<String> {
+    let list = instance.certificates(account);
+    list.iter().map(|c| c["serial"].as_str().expect("a serial").trim_start_matches('0').to_owned()).collect()
+}
+
+/// Enrols from several threads until `stop`, and gives the serials of every certificate that was answered.
+fn load(instance: &Instance, template: &Message, peer: &Peer, stop: &AtomicBool, numbers: &AtomicU64) -> BTreeSet<String> {
+    let client = || {
+        let mut answered = BTreeSet::new();
+        while !stop.load(Ordering::Relaxed) {
+            let message = fresh(template, numbers.fetch_add(1, Ordering::Relaxed), &peer.secret);
+            match instance.http("POST", "/.well-known/cmp", "application/pkixcmp", &message) {
+                Ok(answer) if answer.status == 200 => answered.extend(serial_in(&Message::read(&answer.body))),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        answered
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().flat_map(|client| client.join().expect("a client")).collect()
+    })
+}
+
+#[test]
+fn fifty_power_cuts_lose_no_answered_certificate() {
+    let mut instance = Instance::start();
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--uses", "1000000"]);
+    key(&instance, "p256", "gw1.key");
+    let secret = by_secret(&peer);
+    let mut arguments = vec!["-cmd", "ir", "-newkey", "gw1.key", "-implicit_confirm"];
+    arguments.extend(secret.iter().map(String::as_str));
+    let numbers = AtomicU64::new(1);
+    let mut answered = BTreeSet::new();
+    for round in 0..ROUNDS {
+        // The request carries a messageTime, which must stay fresh.
+        let template = Message::read(&request(&instance, &arguments));
+        let stop = AtomicBool::new(false);
+        // A pause that differs from round to round, so that the cut falls into every phase of a commit.
+        let pause = Duration::from_millis(40 + u64::try_from(round * 37 % 211).expect("small"));
+        let pid = instance.pid().to_string();
+        let before = answered.len();
+        let now: BTreeSet<String> = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(pause);
+                let killed = Command::new("kill").args(["-KILL", &pid]).status().expect("kill");
+                assert!(killed.success());
+                stop.store(true, Ordering::Relaxed);
+            });
+            load(&instance, &template, &peer, &stop, &numbers)
+        });
+        answered.extend(now);
+        instance.kill();
+        instance.serve();
+        let stored = serials(&instance, "gw1");
+        let unique: BTreeSet<String> = stored.iter().cloned().collect();
+        assert_eq!(unique.len(), stored.len(), "round {round}: a serial number was issued twice");
+        let lost: Vec<&String> = answered.difference(&unique).collect();
+        assert!(lost.is_empty(), "round {round}: answered and not in the store: {lost:?}");
+        // At first the load may not have begun before the cut; over the rounds it must.
+        assert!(round < 10 || answered.len() > before || answered.len() > 100, "round {round}: nothing was answered");
+    }
+    assert!(answered.len() > ROUNDS, "only {} certificates were answered", answered.len());
+    instance.ok(&["audit", "verify"]);
+    let stored = instance.certificates("gw1");
+    instance.stop();
+    // The index is what a rebuild from the journal gives.
+    let before = instance.json(&["store", "status"]);
+    instance.ok(&["store", "rebuild"]);
+    let after = instance.json(&["store", "status"]);
+    assert_eq!(before["entries"], after["entries"]);
+    assert_eq!(instance.certificates("gw1"), stored);
+    instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn a_damaged_journal_is_reported_for_what_it_is() {
+    let mut instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    for _ in 0..5 {
+        enrol(&instance, &peer, "gw1.key", &[]).granted();
+    }
+    instance.stop();
+    let journal = instance.data().join("journal/journal");
+    let whole = fs::read(&journal).expect("the journal");
+    let verify = || {
+        let output = instance.run(&["audit", "verify"]);
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), text)
+    };
+    assert!(verify().0, "{}", verify().1);
+
+    let mut flipped = whole.clone();
+    let middle = whole.len() / 2;
+    flipped[middle] ^= 0x10;
+    let cases: [(&str, Vec<u8>, &[&str]); 4] = [
+        ("a flipped bit", flipped, &["corrupt"]),
+        ("cut inside an entry", whole[..whole.len() - 9].to_vec(), &["truncated", "shortened"]),
+        ("shortened at an entry", shortened(&whole), &["shortened"]),
+        ("re-ordered", reordered(&whole), &["re-ordered"]),
+    ];
+    for (what, damaged, words) in cases {
+        fs::write(&journal, &damaged).expect("the damage");
+        let (good, text) = verify();
+        assert!(!good, "{what} was not noticed:\n{text}");
+        assert!(words.iter().any(|word| text.contains(word)), "{what}: expected one of {words:?} in:\n{text}");
+        // The server must not go on as if nothing had happened.
+        let output = Command::new("timeout")
+            .args(["20", common::COUNTERSIGN, "serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(instance.data())
+            .output()
+            .expect("timeout");
+        assert!(matches!(output.status.code(), Some(code) if code != 0 && code != 124), "{what}: {:?}", output.status);
+        fs::write(&journal, &whole).expect("the repair");
+        assert!(verify().0, "{what} was repaired: {}", verify().1);
+    }
+    instance.serve();
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+}
+
+/// Frames as (start, end): a length and a checksum of four octets each stand before the payload.
+fn frames(journal: &[u8]) -> Vec<(usize, usize)> {
+    let start = (8..64).find(|start| {
+        let mut at = *start;
+        let mut count = 0;
+        while let Some(length) = journal.get(at..at + 4) {
+            let length = u32::from_le_bytes(length.try_into().expect("four octets"));
+            at += 8 + usize::try_from(length).expect("a length");
+            count += 1;
+            if at == journal.len() {
+                return count > 3;
+            }
+            if at > journal.len() {
+                return false;
+            }
+        }
+        false
+    });
+    let mut at = start.expect("the first frame");
+    let mut found = Vec::new();
+    while at < journal.len() {
+        let length = u32::from_le_bytes(journal[at..at + 4].try_into().expect("four octets"));
+        let end = at + 8 + usize::try_from(length).expect("a length");
+        found.push((at, end));
+        at = end;
+    }
+    found
+}
+
+fn shortened(journal: &[u8]) -> Vec<u8> {
+    let frames = frames(journal);
+    journal[..frames[frames.len() - 3].0].to_vec()
+}
+
+fn reordered(journal: &[u8]) -> Vec<u8> {
+    let frames = frames(journal);
+    let (first, second) = (frames[frames.len() - 4], frames[frames.len() - 3]);
+    [&journal[..first.0], &journal[second.0..second.1], &journal[first.0..first.1], &journal[second.1..]].concat()
+}
+
+#[test]
+fn a_full_disk_gives_the_peer_an_error_and_harms_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = r#"
+        set -eu
+        mount -t tmpfs -o size=24m tmpfs "$1"
+        cd "$1"
+        "$2" init --data data
+        "$2" serve --listen 127.0.0.1:0 --data data 2>server.log &
+        server=$!
+        for i in $(seq 200); do test -s data/listen && break; sleep 0.05; done
+        address=$(sed 's,http://,,' data/listen)
+        peer() { "$2" peer add "$1" --id "fqdn:$1.example.net" --uses 50 --format json --data data; }
+        "$2" peer add gw1 --id fqdn:gw1.example.net --uses 50 --format json --data data >peer.json
+        ref=$(sed -n 's/.*"reference": *"\([^"]*\)".*/\1/p' peer.json)
+        secret=$(sed -n 's/.*"secret": *"\([^"]*\)".*/\1/p' peer.json)
+        openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out gw1.key 2>/dev/null
+        enrol() { openssl cmp -cmd ir -server "$address" -path .well-known/cmp -ref "$ref" -secret "pass:$secret" \
+            -newkey gw1.key -certout "$1" -trusted data/keys/root.crt 2>&1; }
+        enrol /dev/null >first.log || { cat first.log; exit 1; }
+        echo "before: enrolled"
+        dd if=/dev/zero of=filler bs=64k 2>/dev/null || true
+        dd if=/dev/zero of=filler2 bs=1 2>/dev/null || true
+        # The last page of the journal may have room: enrol until it has not.
+        refused=""
+        for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
+            if out=$(enrol /dev/null); then continue; else refused=$out; break; fi
+        done
+        test -n "$refused" || { echo "nothing was refused on a full disk"; exit 1; }
+        echo "full: $refused"
+        kill -0 $server
+        rm -f filler filler2
+        enrol /dev/null >third.log || { cat third.log server.log; exit 1; }
+        echo "after: enrolled"
+        "$2" audit verify --data data
+        kill -TERM $server
+        wait $server
+        "$2" audit verify --data data
+        echo "done"
+    "#;
+    let output = Command::new("unshare")
+        .args(["-rm", "--propagation", "private", "sh", "-c", script, "sh"])
+        .arg(folder.path())
+        .arg(common::COUNTERSIGN)
+        .output()
+        .unwrap_or_else(|e| panic!("`unshare`: {e}; this test needs the package `util-linux`: run `make deps`"));
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.contains("done"), "{text}");
+    assert!(text.contains("systemUnavail") || text.contains("systemFailure"), "the peer is told: {text}");
+}
