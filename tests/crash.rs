@@ -33,8 +33,13 @@ fn fresh(template: &Message, number: u64, secret: &str) -> Vec<u8> {
 fn serial_in(answer: &Message) -> Option<String> {
     fn certificate(element: &der::Element) -> Option<der::Element> {
         let parts = if element.tag & 0x20 == 0 { return None } else { element.parts() };
-        let inner = parts.iter().find(|part| part.tag == 0xa0).and_then(|tagged| tagged.parts().into_iter().next());
-        match inner.filter(|inner| inner.tag == 0x30 && inner.parts().last().is_some_and(|last| last.tag == 0x03)) {
+        let inner = parts
+            .iter()
+            .find(|part| part.tag == 0xa0)
+            .and_then(|tagged| tagged.parts().into_iter().next());
+        match inner.filter(|inner| {
+            inner.tag == 0x30 && inner.parts().last().is_some_and(|last| last.tag == 0x03)
+        }) {
             Some(certificate) => Some(certificate),
             None => parts.iter().find_map(certificate),
         }
@@ -56,17 +61,27 @@ fn hex(octets: &[u8]) -> String {
 
 fn serials(instance: &Instance, account: &str) -> Vec<String> {
     let list = instance.certificates(account);
-    list.iter().map(|c| c["serial"].as_str().expect("a serial").trim_start_matches('0').to_owned()).collect()
+    list.iter()
+        .map(|c| c["serial"].as_str().expect("a serial").trim_start_matches('0').to_owned())
+        .collect()
 }
 
 /// Enrols from several threads until `stop`, and gives the serials of every certificate that was answered.
-fn load(instance: &Instance, template: &Message, peer: &Peer, stop: &AtomicBool, numbers: &AtomicU64) -> BTreeSet<String> {
+fn load(
+    instance: &Instance,
+    template: &Message,
+    peer: &Peer,
+    stop: &AtomicBool,
+    numbers: &AtomicU64,
+) -> BTreeSet<String> {
     let client = || {
         let mut answered = BTreeSet::new();
         while !stop.load(Ordering::Relaxed) {
             let message = fresh(template, numbers.fetch_add(1, Ordering::Relaxed), &peer.secret);
             match instance.http("POST", "/.well-known/cmp", "application/pkixcmp", &message) {
-                Ok(answer) if answer.status == 200 => answered.extend(serial_in(&Message::read(&answer.body))),
+                Ok(answer) if answer.status == 200 => {
+                    answered.extend(serial_in(&Message::read(&answer.body)))
+                }
                 Ok(_) | Err(_) => {}
             }
         }
@@ -114,7 +129,10 @@ fn fifty_power_cuts_lose_no_answered_certificate() {
         let lost: Vec<&String> = answered.difference(&unique).collect();
         assert!(lost.is_empty(), "round {round}: answered and not in the store: {lost:?}");
         // At first the load may not have begun before the cut; over the rounds it must.
-        assert!(round < 10 || answered.len() > before || answered.len() > 100, "round {round}: nothing was answered");
+        assert!(
+            round < 10 || answered.len() > before || answered.len() > 100,
+            "round {round}: nothing was answered"
+        );
     }
     assert!(answered.len() > ROUNDS, "only {} certificates were answered", answered.len());
     instance.ok(&["audit", "verify"]);
@@ -142,7 +160,11 @@ fn a_damaged_journal_is_reported_for_what_it_is() {
     let whole = fs::read(&journal).expect("the journal");
     let verify = || {
         let output = instance.run(&["audit", "verify"]);
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         (output.status.success(), text)
     };
     assert!(verify().0, "{}", verify().1);
@@ -160,14 +182,21 @@ fn a_damaged_journal_is_reported_for_what_it_is() {
         fs::write(&journal, &damaged).expect("the damage");
         let (good, text) = verify();
         assert!(!good, "{what} was not noticed:\n{text}");
-        assert!(words.iter().any(|word| text.contains(word)), "{what}: expected one of {words:?} in:\n{text}");
+        assert!(
+            words.iter().any(|word| text.contains(word)),
+            "{what}: expected one of {words:?} in:\n{text}"
+        );
         // The server must not go on as if nothing had happened.
         let output = Command::new("timeout")
             .args(["20", common::COUNTERSIGN, "serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(instance.data())
             .output()
             .expect("timeout");
-        assert!(matches!(output.status.code(), Some(code) if code != 0 && code != 124), "{what}: {:?}", output.status);
+        assert!(
+            matches!(output.status.code(), Some(code) if code != 0 && code != 124),
+            "{what}: {:?}",
+            output.status
+        );
         fs::write(&journal, &whole).expect("the repair");
         assert!(verify().0, "{what} was repaired: {}", verify().1);
     }
@@ -212,7 +241,13 @@ fn shortened(journal: &[u8]) -> Vec<u8> {
 fn reordered(journal: &[u8]) -> Vec<u8> {
     let frames = frames(journal);
     let (first, second) = (frames[frames.len() - 4], frames[frames.len() - 3]);
-    [&journal[..first.0], &journal[second.0..second.1], &journal[first.0..first.1], &journal[second.1..]].concat()
+    [
+        &journal[..first.0],
+        &journal[second.0..second.1],
+        &journal[first.0..first.1],
+        &journal[second.1..],
+    ]
+    .concat()
 }
 
 #[test]
@@ -260,8 +295,17 @@ fn a_full_disk_gives_the_peer_an_error_and_harms_nobody() {
         .arg(folder.path())
         .arg(common::COUNTERSIGN)
         .output()
-        .unwrap_or_else(|e| panic!("`unshare`: {e}; this test needs the package `util-linux`: run `make deps`"));
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        .unwrap_or_else(|e| {
+            panic!("`unshare`: {e}; this test needs the package `util-linux`: run `make deps`")
+        });
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success() && text.contains("done"), "{text}");
-    assert!(text.contains("systemUnavail") || text.contains("systemFailure"), "the peer is told: {text}");
+    assert!(
+        text.contains("systemUnavail") || text.contains("systemFailure"),
+        "the peer is told: {text}"
+    );
 }

@@ -36,6 +36,8 @@ pub enum Denial {
     Template,
     /// A key kind, size or algorithm that is not allowed.
     Algorithm,
+    /// Wrong secrets locked the reference for a while.
+    Locked,
     /// The proof of possession is missing or wrong.
     ProofOfPossession,
     /// No certificate matches what was named.

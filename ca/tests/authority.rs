@@ -246,7 +246,10 @@ fn three_wrong_secrets_lock_a_reference_and_a_new_secret_opens_it() {
         asked = true;
         true
     });
-    assert!(matches!(locked, Err(Error::Unavailable(_))) && !asked, "{locked:?}");
+    assert!(
+        matches!(locked, Err(Error::Denied { kind: Denial::Locked, .. })) && !asked,
+        "{locked:?}"
+    );
     let again = authority
         .reset_secret(&label("gw1"), SecretPolicy { lifetime: Duration::from_secs(60), uses: 2 })
         .unwrap();

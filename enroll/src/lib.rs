@@ -1,1 +1,15 @@
-//! How a peer asks for a certificate.
+//! How a peer asks for a certificate: CMP over HTTP. Wire formats never decide.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test that panics is a test that fails"
+    )
+)]
+
+pub mod cmp;
+pub mod http;

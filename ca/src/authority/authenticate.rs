@@ -37,8 +37,8 @@ impl Authority {
     /// so that it takes as long and gives the same error.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] for a wrong secret or an unknown reference, [`Error::Unavailable`] while wrong
-    /// secrets have locked the reference.
+    /// [`Error::Unauthenticated`] for a wrong secret or an unknown reference, `Denied` with [`Denial::Locked`]
+    /// while wrong secrets have locked the reference.
     pub fn authenticate_secret(
         &self,
         reference: &[u8],
@@ -54,7 +54,8 @@ impl Authority {
         let now = self.now();
         if let Some(until) = secret.locked_until.filter(|until| now < *until) {
             tracing::warn!(account = %account.name, reference = secret.reference, %until, "the reference is locked");
-            return Err(Error::unavailable(
+            return Err(Error::denied(
+                Denial::Locked,
                 "this reference is locked after wrong secrets; wait, or ask the administrator for a new secret",
             ));
         }

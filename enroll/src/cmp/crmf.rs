@@ -1,0 +1,477 @@
+//! Requests for certificates: CRMF (RFC 4211) and PKCS #10 (RFC 2986).
+
+use countersign_ca::{ProvenKey, SubjectPublicKey, Timestamp};
+use der::asn1::{Any, AnyRef, BitString, Int, Null};
+use der::{Choice, Decode, Encode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
+use x509_cert::serial_number::SerialNumber;
+use x509_cert::time::Time;
+
+use super::oid;
+use super::refusal::{Failure, Refusal};
+
+/// ```text
+/// CertRequest ::= SEQUENCE {
+///     certReqId     INTEGER,
+///     certTemplate  CertTemplate,
+///     controls      Controls OPTIONAL }
+/// ```
+/// RFC 4211 §5.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct CertRequest {
+    /// Matches the request to its answer.
+    pub cert_req_id: Int,
+    /// What is asked for.
+    pub cert_template: CertTemplate,
+    /// Attributes affecting issuance.
+    pub controls: Option<Vec<AttributeTypeAndValue>>,
+}
+
+/// ```text
+/// CertTemplate ::= SEQUENCE {
+///     version      [0] Version               OPTIONAL,
+///     serialNumber [1] INTEGER               OPTIONAL,
+///     signingAlg   [2] AlgorithmIdentifier   OPTIONAL,
+///     issuer       [3] Name                  OPTIONAL,
+///     validity     [4] OptionalValidity      OPTIONAL,
+///     subject      [5] Name                  OPTIONAL,
+///     publicKey    [6] SubjectPublicKeyInfo  OPTIONAL,
+///     issuerUID    [7] UniqueIdentifier      OPTIONAL,
+///     subjectUID   [8] UniqueIdentifier      OPTIONAL,
+///     extensions   [9] Extensions            OPTIONAL }
+/// ```
+/// RFC 4211 §5. All tags are implicit, but a Name is a CHOICE and so its tag is explicit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Sequence)]
+pub struct CertTemplate {
+    /// Must be 2 (v3) if present.
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
+    pub version: Option<Int>,
+    /// Only to name a certificate that exists.
+    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
+    pub serial_number: Option<SerialNumber>,
+    /// Must be absent.
+    #[asn1(context_specific = "2", tag_mode = "IMPLICIT", optional = "true")]
+    pub signing_alg: Option<AlgorithmIdentifierOwned>,
+    /// The CA.
+    #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
+    pub issuer: Option<Name>,
+    /// The validity asked for.
+    #[asn1(context_specific = "4", tag_mode = "IMPLICIT", optional = "true")]
+    pub validity: Option<OptionalValidity>,
+    /// The subject asked for.
+    #[asn1(context_specific = "5", tag_mode = "EXPLICIT", optional = "true")]
+    pub subject: Option<Name>,
+    /// The key to certify.
+    #[asn1(context_specific = "6", tag_mode = "IMPLICIT", optional = "true")]
+    pub public_key: Option<SubjectPublicKeyInfoOwned>,
+    /// Must be absent.
+    #[asn1(context_specific = "7", tag_mode = "IMPLICIT", optional = "true")]
+    pub issuer_uid: Option<BitString>,
+    /// Must be absent.
+    #[asn1(context_specific = "8", tag_mode = "IMPLICIT", optional = "true")]
+    pub subject_uid: Option<BitString>,
+    /// The extensions asked for.
+    #[asn1(context_specific = "9", tag_mode = "IMPLICIT", optional = "true")]
+    pub extensions: Option<Vec<Extension>>,
+}
+
+/// ```text
+/// OptionalValidity ::= SEQUENCE {
+///     notBefore  [0] Time OPTIONAL,
+///     notAfter   [1] Time OPTIONAL } -- at least one MUST be present
+/// ```
+/// RFC 4211 §5.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct OptionalValidity {
+    /// The earliest.
+    #[asn1(context_specific = "0", optional = "true")]
+    pub not_before: Option<Time>,
+    /// The latest.
+    #[asn1(context_specific = "1", optional = "true")]
+    pub not_after: Option<Time>,
+}
+
+/// ```text
+/// CertReqMsg ::= SEQUENCE {
+///     certReq   CertRequest,
+///     popo      ProofOfPossession  OPTIONAL,
+///     regInfo   SEQUENCE SIZE(1..MAX) OF AttributeTypeAndValue OPTIONAL }
+/// ```
+/// RFC 4211 §3. regInfo is read over.
+#[derive(Debug, Clone)]
+pub struct CertReqMsg {
+    /// The request.
+    pub request: CertRequest,
+    /// The request as it came: what a proof of possession is computed over.
+    pub request_bytes: Vec<u8>,
+    /// The proof of possession.
+    pub proof: Option<ProofOfPossession>,
+}
+
+/// ```text
+/// ProofOfPossession ::= CHOICE {
+///     raVerified      [0] NULL,
+///     signature       [1] POPOSigningKey,
+///     keyEncipherment [2] POPOPrivKey,
+///     keyAgreement    [3] POPOPrivKey }
+/// ```
+/// RFC 4211 §4.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProofOfPossession {
+    /// A registration authority checked it.
+    RaVerified,
+    /// A signature by the key.
+    Signature(Box<PopoSigningKey>),
+    /// The certificate is to be returned encrypted, or a challenge answered.
+    Encrypted,
+}
+
+/// ```text
+/// POPOSigningKey ::= SEQUENCE {
+///     poposkInput         [0] POPOSigningKeyInput OPTIONAL,
+///     algorithmIdentifier     AlgorithmIdentifier,
+///     signature               BIT STRING }
+/// ```
+/// RFC 4211 §4.1.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct PopoSigningKey {
+    /// What is signed where the template lacks the subject or the key.
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
+    pub input: Option<PopoSigningKeyInput>,
+    /// The signature's algorithm.
+    pub algorithm: AlgorithmIdentifierOwned,
+    /// The signature.
+    pub signature: BitString,
+}
+
+/// ```text
+/// POPOSigningKeyInput ::= SEQUENCE {
+///     authInfo            CHOICE {
+///         sender              [0] GeneralName,
+///         publicKeyMAC        PKMACValue },
+///     publicKey           SubjectPublicKeyInfo }
+/// ```
+/// RFC 4211 §4.1.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct PopoSigningKeyInput {
+    /// Who has the key.
+    pub auth_info: AuthInfo,
+    /// The key; the same as in the template.
+    pub public_key: SubjectPublicKeyInfoOwned,
+}
+
+/// The CHOICE in [`PopoSigningKeyInput`].
+#[derive(Debug, Clone, PartialEq, Eq, Choice)]
+pub enum AuthInfo {
+    /// A name that was authenticated otherwise.
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", constructed = "true")]
+    Sender(GeneralName),
+    /// A MAC over the public key with the shared secret.
+    PublicKeyMac(PkMacValue),
+}
+
+/// ```text
+/// PKMACValue ::= SEQUENCE { algId AlgorithmIdentifier, value BIT STRING }
+/// ```
+/// RFC 4211 §4.1.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct PkMacValue {
+    /// PasswordBasedMac.
+    pub algorithm: AlgorithmIdentifierOwned,
+    /// The MAC.
+    pub value: BitString,
+}
+
+/// ```text
+/// CertId ::= SEQUENCE { issuer GeneralName, serialNumber INTEGER }
+/// ```
+/// RFC 4211 §6.5.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct CertId {
+    /// The issuer's name.
+    pub issuer: GeneralName,
+    /// The serial number.
+    pub serial_number: SerialNumber,
+}
+
+/// What a request asks for, whatever form it came in.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// The key, whose possession was proven.
+    pub key: ProvenKey,
+    /// The subject; `None` when absent or empty.
+    pub subject: Option<Name>,
+    /// The subjectAltName.
+    pub alt_names: Vec<GeneralName>,
+    /// Every other extension.
+    pub extensions: Vec<Extension>,
+    /// notBefore.
+    pub not_before: Option<Timestamp>,
+    /// notAfter.
+    pub not_after: Option<Timestamp>,
+}
+
+impl CertReqMsg {
+    /// The one CertReqMsg of CertReqMessages (RFC 9483 §4.1: exactly one).
+    pub fn only(body: &Any) -> Result<Self, Refusal> {
+        let mut all = elements(body).map_err(malformed("CertReqMessages"))?.into_iter();
+        match (all.next(), all.next()) {
+            (Some(one), None) => Self::decode(one).map_err(malformed("a CertReqMsg")),
+            _ => Err(Refusal::new(
+                Failure::BadRequest,
+                "expected exactly one CertReqMsg (RFC 9483 §4.1.1)",
+            )),
+        }
+    }
+
+    fn decode(message: AnyRef<'_>) -> der::Result<Self> {
+        let mut reader = SliceReader::new(message.value())?;
+        let request_bytes = reader.tlv_bytes()?.to_vec();
+        let request = CertRequest::from_der(&request_bytes)?;
+        let mut proof = None;
+        while !reader.is_finished() {
+            let bytes = reader.tlv_bytes()?;
+            let element = AnyRef::from_der(bytes)?;
+            match element.tag() {
+                Tag::ContextSpecific { number, .. } if proof.is_none() => {
+                    proof = Some(ProofOfPossession::decode(number, element, bytes)?);
+                }
+                // regInfo stands last.
+                Tag::Sequence if reader.is_finished() => {}
+                other => return Err(other.unexpected_error(None)),
+            }
+        }
+        Ok(Self { request, request_bytes, proof })
+    }
+
+    /// Verifies the proof of possession and gives the wish. `sender` is the authenticated name, and `mac` verifies a
+    /// publicKeyMAC with the shared secret.
+    pub fn proven(
+        self,
+        sender: &GeneralName,
+        mac: &dyn Fn(&PkMacValue, &[u8]) -> Result<bool, Refusal>,
+    ) -> Result<Wish, Refusal> {
+        let template = &self.request.cert_template;
+        let bad = |why: &str| Refusal::new(Failure::BadPop, why.to_owned());
+        let spki = template.public_key.as_ref().ok_or_else(|| {
+            Refusal::new(
+                Failure::BadCertTemplate,
+                "the template has no publicKey; make a key and put its public half there",
+            )
+        })?;
+        let spki = encoded(spki)?;
+        let key = SubjectPublicKey::from_der(&spki)?;
+        let proof = match &self.proof {
+            Some(ProofOfPossession::Signature(proof)) => proof,
+            None => {
+                return Err(bad(
+                    "the proof of possession is missing; sign the request with the new key",
+                ));
+            }
+            Some(ProofOfPossession::RaVerified) => {
+                return Err(bad(
+                    "raVerified is for registration authorities; sign the request with the new key",
+                ));
+            }
+            Some(ProofOfPossession::Encrypted) => {
+                return Err(bad(
+                    "expected a proof of possession by signature, found one by encryption or key agreement",
+                ));
+            }
+        };
+        let signature =
+            proof.signature.as_bytes().ok_or_else(|| bad("the signature has unused bits"))?;
+        // RFC 4211 §4.1: the input is absent if and only if the template has subject and publicKey.
+        let signed = match &proof.input {
+            None if template.subject.is_some() => self.request_bytes.clone(),
+            // OpenSSL signs the CertRequest also where the template has no subject; the proof is as good, because the
+            // key stands in the template and the message is protected.
+            None => self.request_bytes.clone(),
+            Some(_) if template.subject.is_some() => {
+                return Err(bad(
+                    "poposkInput must be absent where the template has subject and publicKey (RFC 4211 §4.1)",
+                ));
+            }
+            Some(input) => {
+                if encoded(&input.public_key)? != spki {
+                    return Err(bad("the publicKey in poposkInput is not the one in the template"));
+                }
+                let authentic = match &input.auth_info {
+                    AuthInfo::Sender(name) => name == sender,
+                    AuthInfo::PublicKeyMac(value) => mac(value, &spki)?,
+                };
+                if !authentic {
+                    return Err(bad(
+                        "authInfo in poposkInput is neither the sender nor a MAC with the shared secret",
+                    ));
+                }
+                encoded(input)?
+            }
+        };
+        let key = ProvenKey::verify(key, &proof.algorithm, &signed, signature)?;
+        self.wish(key)
+    }
+
+    /// The certificate that a key update names in its oldCertID control.
+    pub fn old_cert_id(&self) -> Result<Option<CertId>, Refusal> {
+        let control =
+            self.request.controls.iter().flatten().find(|control| control.oid == oid::OLD_CERT_ID);
+        control
+            .map(|control| control.value.decode_as::<CertId>().map_err(malformed("an oldCertID")))
+            .transpose()
+    }
+
+    fn wish(self, key: ProvenKey) -> Result<Wish, Refusal> {
+        let template = self.request.cert_template;
+        let refused = |why: &str| Err(Refusal::new(Failure::BadCertTemplate, why.to_owned()));
+        if template.serial_number.is_some() {
+            return refused(
+                "a template for a new certificate has no serialNumber: the CA chooses it",
+            );
+        }
+        if template.signing_alg.is_some()
+            || template.issuer_uid.is_some()
+            || template.subject_uid.is_some()
+        {
+            return refused("signingAlg, issuerUID and subjectUID must be absent (RFC 4211 §5)");
+        }
+        if template.version.is_some_and(|version| version.as_bytes() != [2]) {
+            return refused("expected version 2 (v3) or none");
+        }
+        let (alt_names, extensions) = split(template.extensions.unwrap_or_default())?;
+        let (not_before, not_after) = match template.validity {
+            Some(validity) => (validity.not_before.map(moment), validity.not_after.map(moment)),
+            None => (None, None),
+        };
+        let subject = template.subject.filter(|subject| !subject.is_empty());
+        Ok(Wish { key, subject, alt_names, extensions, not_before, not_after })
+    }
+}
+
+impl ProofOfPossession {
+    fn decode(number: TagNumber, element: AnyRef<'_>, bytes: &[u8]) -> der::Result<Self> {
+        match number.value() {
+            0 => {
+                Null::try_from(AnyRef::new(Tag::Null, element.value())?)?;
+                Ok(Self::RaVerified)
+            }
+            1 => {
+                let sequence = AnyRef::new(Tag::Sequence, element.value())?.to_der()?;
+                Ok(Self::Signature(Box::new(PopoSigningKey::from_der(&sequence)?)))
+            }
+            2 | 3 if !bytes.is_empty() => Ok(Self::Encrypted),
+            _ => Err(element.tag().unexpected_error(None)),
+        }
+    }
+}
+
+/// ```text
+/// CertificationRequest ::= SEQUENCE {
+///     certificationRequestInfo SEQUENCE {
+///         version INTEGER, subject Name, subjectPKInfo SubjectPublicKeyInfo, attributes [0] Attributes },
+///     signatureAlgorithm AlgorithmIdentifier,
+///     signature BIT STRING }
+/// ```
+/// RFC 2986 §4. The signature is the proof of possession.
+pub fn pkcs10(body: &Any) -> Result<Wish, Refusal> {
+    let read = malformed("a CertificationRequest");
+    let parts = elements(body).map_err(&read)?;
+    let [info, algorithm, signature] = parts.as_slice() else {
+        return Err(Refusal::new(
+            Failure::BadDataFormat,
+            "expected a CertificationRequest of three parts",
+        ));
+    };
+    let info_bytes = info.to_der().map_err(&read)?;
+    let info_any = Any::from_der(&info_bytes).map_err(&read)?;
+    let info_parts = elements(&info_any).map_err(&read)?;
+    let (Some(subject), Some(spki)) = (info_parts.get(1), info_parts.get(2)) else {
+        return Err(Refusal::new(
+            Failure::BadDataFormat,
+            "the CertificationRequest lacks subject or key",
+        ));
+    };
+    let subject: Name = subject.decode_as().map_err(&read)?;
+    let key = SubjectPublicKey::from_der(&spki.to_der().map_err(&read)?)?;
+    let algorithm: AlgorithmIdentifierOwned = algorithm.decode_as().map_err(&read)?;
+    let signature: BitString = signature.decode_as().map_err(&read)?;
+    let signature = signature
+        .as_bytes()
+        .ok_or_else(|| Refusal::new(Failure::BadPop, "the signature has unused bits"))?;
+    let key = ProvenKey::verify(key, &algorithm, &info_bytes, signature)?;
+    let requested = match info_parts.get(3) {
+        Some(attributes) => requested_extensions(*attributes).map_err(&read)?,
+        None => Vec::new(),
+    };
+    let (alt_names, extensions) = split(requested)?;
+    let subject = Some(subject).filter(|subject| !subject.is_empty());
+    Ok(Wish { key, subject, alt_names, extensions, not_before: None, not_after: None })
+}
+
+fn requested_extensions(attributes: AnyRef<'_>) -> der::Result<Vec<Extension>> {
+    let mut reader = SliceReader::new(attributes.value())?;
+    while !reader.is_finished() {
+        let attribute = x509_cert::attr::Attribute::decode(&mut reader)?;
+        if attribute.oid == oid::EXTENSION_REQUEST {
+            let value = attribute.values.get(0).ok_or_else(|| Tag::Set.value_error())?;
+            return value.decode_as();
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The elements inside a SEQUENCE.
+pub fn elements(sequence: &Any) -> der::Result<Vec<AnyRef<'_>>> {
+    if sequence.tag() != Tag::Sequence {
+        return Err(sequence.tag().unexpected_error(Some(Tag::Sequence)));
+    }
+    let mut reader = SliceReader::new(sequence.value())?;
+    let mut found = Vec::new();
+    while !reader.is_finished() {
+        found.push(AnyRef::decode(&mut reader)?);
+    }
+    Ok(found)
+}
+
+/// A refusal for something that does not decode.
+pub fn malformed(what: &str) -> impl Fn(der::Error) -> Refusal + '_ {
+    move |e| Refusal::new(Failure::BadDataFormat, format!("expected {what}: {e}"))
+}
+
+/// Takes the subjectAltName out of the extensions. No extension may stand twice.
+fn split(extensions: Vec<Extension>) -> Result<(Vec<GeneralName>, Vec<Extension>), Refusal> {
+    let mut names = Vec::new();
+    let mut others: Vec<Extension> = Vec::new();
+    let mut seen = Vec::new();
+    for extension in extensions {
+        if seen.contains(&extension.extn_id) {
+            return Err(Refusal::new(
+                Failure::BadCertTemplate,
+                format!("the extension `{}` stands twice", extension.extn_id),
+            ));
+        }
+        seen.push(extension.extn_id);
+        if extension.extn_id == countersign_ca::oid::SUBJECT_ALT_NAME {
+            let decoded = SubjectAltName::from_der(extension.extn_value.as_bytes());
+            names = decoded.map_err(malformed("a subjectAltName"))?.0;
+        } else {
+            others.push(extension);
+        }
+    }
+    Ok((names, others))
+}
+
+fn moment(time: Time) -> Timestamp {
+    Timestamp::from_seconds(i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX))
+}
+
+fn encoded(value: &impl Encode) -> Result<Vec<u8>, Refusal> {
+    value.to_der().map_err(|e| {
+        Refusal::new(Failure::BadDataFormat, format!("it cannot be encoded again: {e}"))
+    })
+}

@@ -1,0 +1,289 @@
+//! Protection by a shared secret: PasswordBasedMac (RFC 9810 §5.1.3.1) and PBMAC1 (RFC 8018 §7, RFC 9481 §6.1.2).
+//!
+//! Parameters are checked before any work is done with them.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+
+use der::asn1::{Any, OctetString};
+use der::oid::ObjectIdentifier;
+use der::{Decode, Encode, Sequence};
+use ring::{hmac, pbkdf2};
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use spki::AlgorithmIdentifierOwned;
+use zeroize::Zeroizing;
+
+use super::oid;
+use super::refusal::{Failure, Refusal};
+
+/// How long a salt may be, in octets.
+const SALT: RangeInclusive<usize> = 8..=128;
+
+/// ```text
+/// PBMParameter ::= SEQUENCE {
+///     salt                OCTET STRING,
+///     owf                 AlgorithmIdentifier,
+///     iterationCount      INTEGER,
+///     mac                 AlgorithmIdentifier }
+/// ```
+/// RFC 9810 §5.1.3.1.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+struct PbmParameter {
+    salt: OctetString,
+    owf: AlgorithmIdentifierOwned,
+    iteration_count: u32,
+    mac: AlgorithmIdentifierOwned,
+}
+
+/// ```text
+/// PBMAC1-params ::= SEQUENCE {
+///     keyDerivationFunc AlgorithmIdentifier,
+///     messageAuthScheme AlgorithmIdentifier }
+/// ```
+/// RFC 8018 §A.5.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+struct Pbmac1Parameters {
+    key_derivation_func: AlgorithmIdentifierOwned,
+    message_auth_scheme: AlgorithmIdentifierOwned,
+}
+
+/// ```text
+/// PBKDF2-params ::= SEQUENCE {
+///     salt CHOICE { specified OCTET STRING, otherSource AlgorithmIdentifier },
+///     iterationCount INTEGER (1..MAX),
+///     keyLength INTEGER (1..MAX) OPTIONAL,
+///     prf AlgorithmIdentifier DEFAULT algid-hmacWithSHA1 }
+/// ```
+/// RFC 8018 §A.2.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+struct Pbkdf2Parameters {
+    salt: OctetString,
+    iteration_count: u32,
+    key_length: Option<u16>,
+    prf: Option<AlgorithmIdentifierOwned>,
+}
+
+/// The parameters of a MAC, within their bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MacParameters {
+    derivation: Derivation,
+    salt: Vec<u8>,
+    iterations: NonZeroU32,
+    mac: MacHash,
+    algorithm: AlgorithmIdentifierOwned,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Derivation {
+    /// The one-way function, iterated.
+    Pbm(Hash),
+    /// PBKDF2 with this function and this many octets of key.
+    Pbkdf2(MacHash, usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hash {
+    Sha1,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// A hash inside HMAC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct MacHash(Hash);
+
+/// A derived key, wiped when dropped.
+pub struct MacKey(hmac::Key);
+
+impl MacParameters {
+    /// Reads the parameters of a protectionAlg; `None` if it is no MAC.
+    pub fn read(
+        algorithm: &AlgorithmIdentifierOwned,
+        iterations: &RangeInclusive<u32>,
+    ) -> Option<Result<Self, Refusal>> {
+        match algorithm.oid {
+            oid::PASSWORD_BASED_MAC => Some(Self::pbm(algorithm, iterations)),
+            oid::PBMAC1 => Some(Self::pbmac1(algorithm, iterations)),
+            _ => None,
+        }
+    }
+
+    /// The algorithm as it came, for an answer in kind: the same salt and count, so that one derivation serves both.
+    pub const fn algorithm(&self) -> &AlgorithmIdentifierOwned {
+        &self.algorithm
+    }
+
+    /// Derives the key. This is the work that the count bounds.
+    pub fn derive(&self, secret: &[u8]) -> MacKey {
+        let key = match self.derivation {
+            Derivation::Pbm(hash) => iterate(hash, secret, &self.salt, self.iterations),
+            Derivation::Pbkdf2(prf, length) => {
+                let mut key = Zeroizing::new(vec![0; length]);
+                pbkdf2::derive(prf.pbkdf2(), self.iterations, &self.salt, secret, &mut key);
+                key
+            }
+        };
+        MacKey(hmac::Key::new(self.mac.hmac(), &key))
+    }
+
+    fn pbm(
+        algorithm: &AlgorithmIdentifierOwned,
+        iterations: &RangeInclusive<u32>,
+    ) -> Result<Self, Refusal> {
+        let parameters: PbmParameter = parameters(algorithm)?;
+        let hash = match parameters.owf.oid {
+            oid::SHA1 => Hash::Sha1,
+            countersign_ca::oid::SHA256 => Hash::Sha256,
+            countersign_ca::oid::SHA384 => Hash::Sha384,
+            countersign_ca::oid::SHA512 => Hash::Sha512,
+            other => return Err(unsupported("one-way function", other)),
+        };
+        Ok(Self {
+            derivation: Derivation::Pbm(hash),
+            salt: checked_salt(&parameters.salt)?,
+            iterations: checked_count(parameters.iteration_count, iterations)?,
+            mac: MacHash::of(parameters.mac.oid)?,
+            algorithm: algorithm.clone(),
+        })
+    }
+
+    fn pbmac1(
+        algorithm: &AlgorithmIdentifierOwned,
+        iterations: &RangeInclusive<u32>,
+    ) -> Result<Self, Refusal> {
+        let outer: Pbmac1Parameters = parameters(algorithm)?;
+        if outer.key_derivation_func.oid != oid::PBKDF2 {
+            return Err(unsupported("key derivation function", outer.key_derivation_func.oid));
+        }
+        let inner: Pbkdf2Parameters = parameters(&outer.key_derivation_func)?;
+        let prf = MacHash::of(inner.prf.as_ref().map_or(oid::HMAC_SHA1, |prf| prf.oid))?;
+        let mac = MacHash::of(outer.message_auth_scheme.oid)?;
+        let length = inner.key_length.map_or(mac.0.length(), usize::from);
+        if !(16..=64).contains(&length) {
+            return Err(Refusal::new(
+                Failure::BadAlg,
+                format!("expected a keyLength of 16 to 64, found {length}"),
+            ));
+        }
+        Ok(Self {
+            derivation: Derivation::Pbkdf2(prf, length),
+            salt: checked_salt(&inner.salt)?,
+            iterations: checked_count(inner.iteration_count, iterations)?,
+            mac,
+            algorithm: algorithm.clone(),
+        })
+    }
+}
+
+impl MacKey {
+    /// The MAC over `message`.
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        hmac::sign(&self.0, message).as_ref().to_vec()
+    }
+
+    /// Whether `mac` is the MAC over `message`, compared in constant time.
+    pub fn verify(&self, message: &[u8], mac: &[u8]) -> bool {
+        hmac::verify(&self.0, message, mac).is_ok()
+    }
+}
+
+impl Hash {
+    const fn length(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+impl MacHash {
+    fn of(algorithm: ObjectIdentifier) -> Result<Self, Refusal> {
+        match algorithm {
+            oid::HMAC_SHA1 | oid::HMAC_SHA1_CMP => Ok(Self(Hash::Sha1)),
+            oid::HMAC_SHA256 => Ok(Self(Hash::Sha256)),
+            oid::HMAC_SHA384 => Ok(Self(Hash::Sha384)),
+            oid::HMAC_SHA512 => Ok(Self(Hash::Sha512)),
+            other => Err(unsupported("MAC", other)),
+        }
+    }
+
+    const fn hmac(self) -> hmac::Algorithm {
+        match self.0 {
+            Hash::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            Hash::Sha256 => hmac::HMAC_SHA256,
+            Hash::Sha384 => hmac::HMAC_SHA384,
+            Hash::Sha512 => hmac::HMAC_SHA512,
+        }
+    }
+
+    const fn pbkdf2(self) -> pbkdf2::Algorithm {
+        match self.0 {
+            Hash::Sha1 => pbkdf2::PBKDF2_HMAC_SHA1,
+            Hash::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
+            Hash::Sha384 => pbkdf2::PBKDF2_HMAC_SHA384,
+            Hash::Sha512 => pbkdf2::PBKDF2_HMAC_SHA512,
+        }
+    }
+}
+
+fn iterate(hash: Hash, secret: &[u8], salt: &[u8], iterations: NonZeroU32) -> Zeroizing<Vec<u8>> {
+    fn run<D: Digest>(secret: &[u8], salt: &[u8], iterations: NonZeroU32) -> Zeroizing<Vec<u8>> {
+        let mut state = D::new().chain_update(secret).chain_update(salt).finalize();
+        for _ in 1..iterations.get() {
+            state = D::digest(&state);
+        }
+        Zeroizing::new(state.to_vec())
+    }
+    match hash {
+        Hash::Sha1 => run::<Sha1>(secret, salt, iterations),
+        Hash::Sha256 => run::<Sha256>(secret, salt, iterations),
+        Hash::Sha384 => run::<Sha384>(secret, salt, iterations),
+        Hash::Sha512 => run::<Sha512>(secret, salt, iterations),
+    }
+}
+
+fn parameters<T: for<'a> Decode<'a>>(algorithm: &AlgorithmIdentifierOwned) -> Result<T, Refusal> {
+    let parameters = algorithm.parameters.as_ref().map(Any::to_der).transpose().ok().flatten();
+    parameters.and_then(|der| T::from_der(&der).ok()).ok_or_else(|| {
+        Refusal::new(
+            Failure::BadAlg,
+            format!(
+                "the parameters of the protectionAlg `{}` cannot be read or are out of range",
+                algorithm.oid
+            ),
+        )
+    })
+}
+
+fn checked_salt(salt: &OctetString) -> Result<Vec<u8>, Refusal> {
+    let length = salt.as_bytes().len();
+    if SALT.contains(&length) {
+        return Ok(salt.as_bytes().to_vec());
+    }
+    Err(Refusal::new(
+        Failure::BadAlg,
+        format!("expected a salt of {} to {} octets, found {length}", SALT.start(), SALT.end()),
+    ))
+}
+
+fn checked_count(count: u32, allowed: &RangeInclusive<u32>) -> Result<NonZeroU32, Refusal> {
+    NonZeroU32::new(count).filter(|_| allowed.contains(&count)).ok_or_else(|| {
+        Refusal::new(
+            Failure::BadAlg,
+            format!("expected {} to {} iterations, found {count}", allowed.start(), allowed.end()),
+        )
+    })
+}
+
+fn unsupported(what: &str, algorithm: ObjectIdentifier) -> Refusal {
+    Refusal::new(
+        Failure::BadAlg,
+        format!(
+            "the {what} `{algorithm}` is not supported; use SHA-256, SHA-384 or SHA-512 (or SHA-1 for old clients)"
+        ),
+    )
+}

@@ -1,0 +1,16 @@
+//! CMP: RFC 9810 (the line of RFC 2510 and 4210), its transfer over HTTP (RFC 9811), and the lightweight profile
+//! (RFC 9483). Here is what is on the wire; what is granted is decided in `countersign-ca`.
+
+mod bounds;
+mod content;
+mod context;
+mod crmf;
+mod mac;
+mod message;
+mod oid;
+mod refusal;
+mod service;
+
+pub use bounds::Bounds;
+pub use content::kind;
+pub use service::{CmpConfig, CmpService, Outcome, Route};

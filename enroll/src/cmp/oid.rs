@@ -1,0 +1,34 @@
+//! Object identifiers of CMP and CRMF.
+
+use der::oid::ObjectIdentifier;
+
+const fn oid(text: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(text)
+}
+
+/// id-PasswordBasedMac, RFC 9810 §5.1.3.1.
+pub const PASSWORD_BASED_MAC: ObjectIdentifier = oid("1.2.840.113533.7.66.13");
+/// id-PBMAC1, RFC 8018 §A.5.
+pub const PBMAC1: ObjectIdentifier = oid("1.2.840.113549.1.5.14");
+/// id-PBKDF2, RFC 8018 §A.2.
+pub const PBKDF2: ObjectIdentifier = oid("1.2.840.113549.1.5.12");
+/// id-sha1, RFC 3279 §2.1.
+pub const SHA1: ObjectIdentifier = oid("1.3.14.3.2.26");
+/// hmac-SHA1, RFC 4231 and RFC 8018 §B.1.1.
+pub const HMAC_SHA1: ObjectIdentifier = oid("1.2.840.113549.2.7");
+/// id-hmac-SHA1 of RFC 2104 in the form of CMP, RFC 9810 §D.2.
+pub const HMAC_SHA1_CMP: ObjectIdentifier = oid("1.3.6.1.5.5.8.1.2");
+/// id-hmacWithSHA256, RFC 8018 §B.1.2.
+pub const HMAC_SHA256: ObjectIdentifier = oid("1.2.840.113549.2.9");
+/// id-hmacWithSHA384, RFC 8018 §B.1.2.
+pub const HMAC_SHA384: ObjectIdentifier = oid("1.2.840.113549.2.10");
+/// id-hmacWithSHA512, RFC 8018 §B.1.2.
+pub const HMAC_SHA512: ObjectIdentifier = oid("1.2.840.113549.2.11");
+/// id-it-implicitConfirm, RFC 9810 §5.1.1.1.
+pub const IMPLICIT_CONFIRM: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.13");
+/// id-it-confirmWaitTime, RFC 9810 §5.1.1.2.
+pub const CONFIRM_WAIT_TIME: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.14");
+/// id-regCtrl-oldCertID, RFC 4211 §6.5.
+pub const OLD_CERT_ID: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.5");
+/// id-ExtensionReq, RFC 2985 §5.4.2.
+pub const EXTENSION_REQUEST: ObjectIdentifier = oid("1.2.840.113549.1.9.14");

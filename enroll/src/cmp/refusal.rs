@@ -1,0 +1,158 @@
+//! Why a request is refused, in CMP's terms. The one mapping from domain errors to PKIFailureInfo stands here.
+
+use countersign_ca::{Denial, Error};
+use der::asn1::BitString;
+
+/// ```text
+/// PKIFailureInfo ::= BIT STRING { badAlg (0), badMessageCheck (1), … duplicateCertReq (26) }
+/// ```
+/// RFC 9810 §5.2.3. The discriminant is the number of the bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Failure {
+    /// Unrecognized or unsupported algorithm.
+    BadAlg = 0,
+    /// The protection is missing or does not verify.
+    BadMessageCheck = 1,
+    /// The transaction is not permitted or supported.
+    BadRequest = 2,
+    /// messageTime is too far from the system's time.
+    BadTime = 3,
+    /// No certificate matches.
+    BadCertId = 4,
+    /// The data has the wrong format.
+    BadDataFormat = 5,
+    /// The authority named is not this one.
+    WrongAuthority = 6,
+    /// messageTime is missing and must be there.
+    MissingTimeStamp = 8,
+    /// The proof of possession failed.
+    BadPop = 9,
+    /// The certificate is revoked already.
+    CertRevoked = 10,
+    /// The certificate is confirmed already.
+    CertConfirmed = 11,
+    /// The protection is of the wrong kind.
+    WrongIntegrity = 12,
+    /// recipNonce is missing or wrong.
+    BadRecipientNonce = 13,
+    /// senderNonce is missing or too short.
+    BadSenderNonce = 18,
+    /// The extension is not accepted.
+    UnacceptedExtension = 16,
+    /// The template is invalid or lacks something.
+    BadCertTemplate = 19,
+    /// The signer is unknown or not trusted.
+    SignerNotTrusted = 20,
+    /// The transactionID is in use.
+    TransactionIdInUse = 21,
+    /// The version is not supported.
+    UnsupportedVersion = 22,
+    /// The sender may not have this.
+    NotAuthorized = 23,
+    /// The service is unavailable for now.
+    SystemUnavail = 24,
+    /// The service failed.
+    SystemFailure = 25,
+}
+
+impl Failure {
+    /// The bit string with this one bit, without trailing zero bits (a named bit list in DER, X.690 §11.2.2).
+    pub fn bits(self) -> der::Result<BitString> {
+        let bit = usize::from(self as u8);
+        let mut octets = vec![0; bit / 8 + 1];
+        let unused = 7 - bit % 8;
+        if let Some(last) = octets.last_mut() {
+            *last = 1 << unused;
+        }
+        BitString::new(u8::try_from(unused).unwrap_or(0), octets)
+    }
+}
+
+/// A refusal: what the peer is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The failInfo bit.
+    pub failure: Failure,
+    /// The statusString, for the peer's operator.
+    pub text: String,
+}
+
+impl Refusal {
+    /// A refusal with its reason in words.
+    pub fn new(failure: Failure, text: impl Into<String>) -> Self {
+        Self { failure, text: text.into() }
+    }
+}
+
+/// The mapping. What is ours to mend goes to the log, and the peer learns only that it is not its fault.
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Malformed(why) => Self::new(Failure::BadDataFormat, why),
+            Error::Unauthenticated(why) => Self::new(Failure::BadMessageCheck, why),
+            Error::Denied { kind, why } => Self::new(failure_of(kind), why),
+            Error::Unavailable(why) => {
+                tracing::error!("refused for now: {why}");
+                Self::new(Failure::SystemUnavail, "the service cannot do this now; try again later")
+            }
+            Error::Internal(why) => {
+                tracing::error!("refused by a fault of ours: {why}");
+                Self::new(
+                    Failure::SystemFailure,
+                    "the service failed; its administrator finds the reason in the log",
+                )
+            }
+        }
+    }
+}
+
+fn failure_of(kind: Denial) -> Failure {
+    match kind {
+        Denial::NotAuthorized | Denial::Locked => Failure::NotAuthorized,
+        Denial::Template => Failure::BadCertTemplate,
+        Denial::Algorithm => Failure::BadAlg,
+        Denial::ProofOfPossession => Failure::BadPop,
+        Denial::NoSuchCertificate => Failure::BadCertId,
+        Denial::AlreadyRevoked => Failure::CertRevoked,
+        Denial::AlreadyConfirmed => Failure::CertConfirmed,
+        Denial::TransactionInUse => Failure::TransactionIdInUse,
+        Denial::SignerNotTrusted => Failure::SignerNotTrusted,
+        Denial::Conflict => Failure::BadRequest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use der::Encode;
+
+    use super::*;
+
+    #[test]
+    fn bits_are_encoded_as_openssl_reads_them() {
+        // Octets from RFC 9810's bit numbers; `openssl asn1parse` and `openssl cmp` agree.
+        assert_eq!(Failure::BadAlg.bits().unwrap().to_der().unwrap(), [0x03, 0x02, 0x07, 0x80]);
+        assert_eq!(
+            Failure::BadPop.bits().unwrap().to_der().unwrap(),
+            [0x03, 0x03, 0x06, 0x00, 0x40]
+        );
+        assert_eq!(
+            Failure::TransactionIdInUse.bits().unwrap().to_der().unwrap(),
+            [0x03, 0x04, 0x02, 0, 0, 0x04]
+        );
+        assert_eq!(
+            Failure::SystemFailure.bits().unwrap().to_der().unwrap(),
+            [0x03, 0x05, 0x06, 0, 0, 0, 0x40]
+        );
+    }
+
+    #[test]
+    fn inner_details_stay_inside() {
+        for error in
+            [Error::unavailable("`/srv/data`: no space left"), Error::internal("index at 0x17")]
+        {
+            let refusal = Refusal::from(error);
+            assert!(!refusal.text.contains("/srv") && !refusal.text.contains("0x17"));
+        }
+    }
+}
