@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::index::{Changes, Index, Layered, Position};
-use super::rules::{Rules, Stop};
+use super::rules::{ForgetCursor, Rules, Stop};
 use super::serials::MAX_OFFSET;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -82,7 +82,7 @@ pub struct Committer {
     shared: Arc<Shared>,
     writer: Writer,
     commands: Receiver<Command>,
-    earliest: Timestamp,
+    forget: ForgetCursor,
     /// Entries in the last group, and how long it took: how long to wait for as many again.
     last_group: (usize, Duration),
     /// Why the index takes no more changes.
@@ -103,9 +103,8 @@ struct Group {
 impl Committer {
     /// A writer for this store; [`Self::run`] does the work.
     pub fn new(shared: Arc<Shared>, writer: Writer, commands: Receiver<Command>) -> Self {
-        let earliest = Timestamp::from_millis(i64::MIN);
-        let last_group = (1, Duration::ZERO);
-        Self { shared, writer, commands, earliest, last_group, broken: None, unsettled: false }
+        let (forget, last_group) = (ForgetCursor::default(), (1, Duration::ZERO));
+        Self { shared, writer, commands, forget, last_group, broken: None, unsettled: false }
     }
 
     /// Works until every sender is gone.
@@ -222,7 +221,7 @@ impl Committer {
             journal: &self.shared.journal,
             durable: self.writer.length(),
             certificates: &mut group.position.certificates,
-            earliest: &mut self.earliest,
+            forget: &mut self.forget,
         };
         let found = rules.find(entry)?;
         rules.check(at, entry, found)?;
@@ -250,7 +249,7 @@ impl Committer {
             };
             if let Err(error) = written {
                 // What was forgotten in this group is not forgotten: look again.
-                self.earliest = Timestamp::from_millis(i64::MIN);
+                self.forget = ForgetCursor::default();
                 for (reply, _) in answers {
                     let _ = reply.send(Err(error.clone()));
                 }

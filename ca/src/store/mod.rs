@@ -4,6 +4,7 @@
 //! `at` is the present moment as the caller's clock tells it. A moment before the last entry's is refused with
 //! [`crate::Error::Unavailable`]: a clock that went backwards stops signing.
 
+mod backup;
 mod commit;
 mod embedded;
 mod index;
@@ -13,6 +14,7 @@ mod records;
 mod rules;
 mod serials;
 
+pub use backup::{BackupSummary, audit, restore_journal};
 pub use commit::Counts;
 pub use embedded::{EmbeddedOptions, EmbeddedStore, Status};
 pub use index::IndexSum;

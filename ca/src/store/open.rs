@@ -8,7 +8,7 @@ use std::sync::{Mutex, RwLock};
 
 use super::commit::{Counts, GATHERED, Shared};
 use super::index::{Changes, Index, Layered, Position};
-use super::rules::{Rules, Stop};
+use super::rules::{ForgetCursor, Rules, Stop};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::{
@@ -212,7 +212,7 @@ struct Replay<'a> {
     index: &'a Index,
     heads: &'a [Head],
     position: Position,
-    earliest: Timestamp,
+    forget: ForgetCursor,
     end: u64,
 }
 
@@ -225,8 +225,8 @@ impl<'a> Replay<'a> {
     ) -> Self {
         let first = heads.partition_point(|head| head.size <= position.sequence);
         let heads = heads.get(first..).unwrap_or_default();
-        let earliest = Timestamp::from_millis(i64::MIN);
-        Self { journal, index, heads, position, earliest, end: journal.length }
+        let forget = ForgetCursor::default();
+        Self { journal, index, heads, position, forget, end: journal.length }
     }
 
     /// Goes to the end; returns the torn tail, if there is one.
@@ -264,7 +264,7 @@ impl<'a> Replay<'a> {
             journal: &self.journal.file,
             durable: self.end,
             certificates: &mut self.position.certificates,
-            earliest: &mut self.earliest,
+            forget: &mut self.forget,
         };
         let found = match rules.find(entry) {
             Ok(found) => found,

@@ -66,6 +66,27 @@ pub struct Found {
     not_after: Timestamp,
 }
 
+/// No key `x` stands before this one, but for what a group that was given up has put back.
+///
+/// Without it, each search for expired transactions would walk over all those that are removed in memory and still
+/// in sled.
+#[derive(Debug)]
+pub struct ForgetCursor(Vec<u8>);
+
+impl Default for ForgetCursor {
+    fn default() -> Self {
+        Self(b"x".to_vec())
+    }
+}
+
+impl ForgetCursor {
+    /// Whether nothing can have expired at this moment.
+    fn is_after(&self, at: Timestamp) -> bool {
+        self.0.as_slice() > packed::key(b'x', &packed::ordered(at)).as_slice()
+            && !self.0.starts_with(&packed::key(b'x', &packed::ordered(at)))
+    }
+}
+
 /// The rules at work on one group of entries.
 pub struct Rules<'a> {
     /// The index with the group's changes.
@@ -76,8 +97,8 @@ pub struct Rules<'a> {
     pub durable: u64,
     /// How many certificates were issued.
     pub certificates: &'a mut u64,
-    /// No transaction ends before this moment.
-    pub earliest: &'a mut Timestamp,
+    /// Where transactions that can be forgotten begin.
+    pub forget: &'a mut ForgetCursor,
 }
 
 impl Rules<'_> {
@@ -488,8 +509,11 @@ impl Rules<'_> {
             awaits: transaction.awaits.clone(),
         };
         self.view.put(packed::key(b't', id), state.encode());
-        self.view.put(forget_key(transaction.expires, id), Vec::new());
-        *self.earliest = (*self.earliest).min(transaction.expires);
+        let key = forget_key(transaction.expires, id);
+        if key < self.forget.0 {
+            self.forget.0.clone_from(&key);
+        }
+        self.view.put(key, Vec::new());
         Ok(())
     }
 
@@ -510,19 +534,20 @@ impl Rules<'_> {
     /// Forgets some transactions that ended before `at`.
     fn forget(&mut self, at: Timestamp) -> Result<()> {
         for _ in 0..FORGOTTEN {
-            if *self.earliest > at {
-                return Ok(());
+            if self.forget.is_after(at) {
+                break;
             }
-            let Some((key, _)) = self.view.first(b"x", b"y")? else {
-                *self.earliest = Timestamp::from_millis(i64::MAX);
-                return Ok(());
+            let Some((key, _)) = self.view.first(&self.forget.0, b"y")? else {
+                self.forget.0 = b"y".to_vec();
+                break;
             };
+            self.forget.0.clone_from(&key);
             let end = key.get(1..).and_then(packed::from_ordered).unwrap_or_default();
-            *self.earliest = end;
-            if end <= at {
-                self.view.remove(packed::key(b't', key.get(9..).unwrap_or_default()));
-                self.view.remove(key);
+            if end > at {
+                break;
             }
+            self.view.remove(packed::key(b't', key.get(9..).unwrap_or_default()));
+            self.view.remove(key);
         }
         Ok(())
     }
