@@ -7,6 +7,8 @@
 mod backup;
 mod commit;
 mod embedded;
+#[cfg(test)]
+mod faults;
 mod index;
 mod open;
 mod packed;
