@@ -6,10 +6,13 @@
 mod body;
 mod damage;
 mod entry;
+mod export;
 mod frame;
 mod head;
 mod merkle;
+mod proof;
 mod reader;
+mod verify;
 mod writer;
 
 use std::fs::{self, File, OpenOptions};
@@ -18,13 +21,16 @@ use std::path::{Path, PathBuf};
 
 pub use damage::{Damage, DamageKind};
 pub use entry::{Entry, Envelope, MAX_RESERVED, Recorded};
+pub use export::{export, json_of};
 pub use frame::{FILE_HEADER, MAX_PAYLOAD};
 pub use head::{Head, HeadSigner, HeadVerifier, head_message, read_heads};
 pub use merkle::{
     Frontier, Hash, consistency_ranges, inclusion_ranges, leaf_hash, node_hash, verify_consistency,
     verify_inclusion,
 };
+pub use proof::{ConsistencyProof, InclusionProof, consistency_proof, inclusion_proof};
 pub use reader::{Scanner, Step, entry_at, payload_at};
+pub use verify::{Report, Verification, verify};
 pub use writer::{Tape, Writer};
 
 pub(crate) use body::{
@@ -32,7 +38,7 @@ pub(crate) use body::{
 };
 pub(crate) use entry::payload;
 pub(crate) use frame::{FRAME_HEADER, append};
-pub(crate) use head::{HeadsFile, replace_file};
+pub(crate) use head::{HeadsFile, heads_to_octets, replace_file};
 
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};

@@ -82,7 +82,6 @@ pub struct Committer {
     shared: Arc<Shared>,
     writer: Writer,
     commands: Receiver<Command>,
-    earliest: Timestamp,
     /// Entries in the last group, and how long it took: how long to wait for as many again.
     last_group: (usize, Duration),
     /// Why the index takes no more changes.
@@ -103,9 +102,8 @@ struct Group {
 impl Committer {
     /// A writer for this store; [`Self::run`] does the work.
     pub fn new(shared: Arc<Shared>, writer: Writer, commands: Receiver<Command>) -> Self {
-        let earliest = Timestamp::from_millis(i64::MIN);
         let last_group = (1, Duration::ZERO);
-        Self { shared, writer, commands, earliest, last_group, broken: None, unsettled: false }
+        Self { shared, writer, commands, last_group, broken: None, unsettled: false }
     }
 
     /// Works until every sender is gone.
@@ -222,12 +220,11 @@ impl Committer {
             journal: &self.shared.journal,
             durable: self.writer.length(),
             certificates: &mut group.position.certificates,
-            earliest: &mut self.earliest,
         };
         let found = rules.find(entry)?;
-        rules.check(at, entry, found)?;
+        rules.check(at, entry, found.as_ref())?;
         append(&mut group.octets, &payload)?;
-        if let Err(error) = rules.apply(at, entry, found, offset) {
+        if let Err(error) = rules.apply(at, entry, found.as_ref(), offset) {
             // The group's changes are half done: nothing of it can be trusted.
             self.broken = Some(index_failed(&error));
             return Err(error.into());
@@ -249,8 +246,6 @@ impl Committer {
                 None => self.writer.commit(&octets),
             };
             if let Err(error) = written {
-                // What was forgotten in this group is not forgotten: look again.
-                self.earliest = Timestamp::from_millis(i64::MIN);
                 for (reply, _) in answers {
                     let _ = reply.send(Err(error.clone()));
                 }

@@ -11,8 +11,8 @@ use super::commit::{Command, Committer, Counts, Request, Shared};
 use super::index::{IndexSum, ORDER_CHUNK, Position};
 use super::open::{self, ProgressFn};
 use super::packed;
-use super::records::{self, TransactionState};
-use super::rules::ACCOUNT_CHUNK;
+use super::records::{self, transaction_id};
+use super::rules::{ACCOUNT_SPAN, account_key, account_number};
 use super::serials::{Slot, serial_number};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -276,30 +276,34 @@ impl EmbeddedStore {
         })
     }
 
-    /// Offsets in values of `chunk` each, from position `cursor` on: at most `limit`.
-    fn page(
+    /// Which certificates, from `cursor` on in the order of issue, to look at for a page of `limit` and the next
+    /// one: all, or those that may be of an account. The second value is where to go on if these do not suffice.
+    fn ordinals(
         &self,
+        account: Option<&Label>,
         cursor: u64,
-        chunk: u64,
         limit: usize,
-        value: impl Fn(u64) -> Result<Option<Vec<u64>>>,
-    ) -> Result<(Vec<CertificateRecord>, Option<u64>)> {
-        let limit = limit.clamp(1, MAX_PAGE);
-        let (mut page, mut at) = (Vec::new(), cursor);
-        while let Some(offsets) = value(at / chunk)? {
-            let skip = usize::try_from(at % chunk).map_err(Error::internal)?;
-            for offset in offsets.iter().skip(skip) {
-                if page.len() == limit {
-                    return Ok((page, Some(at)));
-                }
-                page.push(self.certificate_at(*offset)?);
-                at += 1;
-            }
-            if (offsets.len() as u64) < chunk {
-                break;
+    ) -> Result<(Vec<u64>, Option<u64>)> {
+        let end = self.shared.position().certificates;
+        // Certificates of other accounts with the same number are rare, but must not end a page early.
+        let enough = limit.saturating_mul(2).saturating_add(64);
+        let Some(name) = account else {
+            let until = end.min(cursor.saturating_add(enough as u64));
+            return Ok(((cursor..until).collect(), (until < end).then_some(until)));
+        };
+        let (part, number) = account_number(name);
+        let mut ordinals = Vec::new();
+        for span in cursor / ACCOUNT_SPAN..end.div_ceil(ACCOUNT_SPAN) {
+            let value = self.shared.index.value(&account_key(span, part))?.unwrap_or_default();
+            let own = packed::members(&value).filter(|(account, _)| *account == number);
+            ordinals.extend(
+                own.map(|(_, which)| span * ACCOUNT_SPAN + which).filter(|which| *which >= cursor),
+            );
+            if ordinals.len() > enough {
+                return Ok((ordinals, Some((span + 1) * ACCOUNT_SPAN)));
             }
         }
-        Ok((page, None))
+        Ok((ordinals, None))
     }
 }
 
@@ -402,18 +406,28 @@ impl Store for EmbeddedStore {
         cursor: u64,
         limit: usize,
     ) -> Result<(Vec<CertificateRecord>, Option<u64>)> {
-        let index = &self.shared.index;
-        match account {
-            None => self.page(cursor, ORDER_CHUNK, limit, |chunk| {
-                let value = index.value(&packed::key(b's', &chunk.to_be_bytes()))?;
-                Ok(value.map(|v| packed::numbered_offsets(&v).map(|(_, offset)| offset).collect()))
-            }),
-            Some(name) => self.page(cursor, ACCOUNT_CHUNK, limit, |chunk| {
-                let Ok(chunk) = u32::try_from(chunk) else { return Ok(None) };
-                let value = index.value(&packed::named_key(b'a', name, &chunk.to_be_bytes()))?;
-                Ok(value.map(|v| packed::offsets(&v).collect()))
-            }),
+        let limit = limit.clamp(1, MAX_PAGE);
+        let (ordinals, rest) = self.ordinals(account, cursor, limit)?;
+        let (mut page, mut chunk) = (Vec::new(), (u64::MAX, Vec::new()));
+        for ordinal in ordinals {
+            let number = ordinal / ORDER_CHUNK;
+            if chunk.0 != number {
+                let value = self.shared.index.value(&packed::key(b's', &number.to_be_bytes()))?;
+                let value = value.unwrap_or_default();
+                let offsets = packed::numbered_offsets(&value);
+                chunk = (number, offsets.map(|(_, offset)| offset).collect());
+            }
+            let place = usize::try_from(ordinal % ORDER_CHUNK).map_err(Error::internal)?;
+            let Some(offset) = chunk.1.get(place) else { break };
+            if page.len() == limit {
+                return Ok((page, Some(ordinal)));
+            }
+            let record = self.certificate_at(*offset)?;
+            if account.is_none_or(|name| record.account == *name) {
+                page.push(record);
+            }
         }
+        Ok((page, rest))
     }
 
     fn expiring(
@@ -485,20 +499,18 @@ impl Store for EmbeddedStore {
     }
 
     fn transaction(&self, at: Timestamp, id: &[u8]) -> Result<Option<Transaction>> {
-        let Some(octets) = self.shared.index.value(&packed::key(b't', id))? else {
-            return Ok(None);
-        };
-        let state = TransactionState::decode(&octets)?;
-        if state.expires <= at {
-            return Ok(None);
-        }
+        let state = self.shared.index.transaction(&transaction_id(id));
+        let Some(state) = state.filter(|state| state.expires > at) else { return Ok(None) };
         let transaction = match self.entry_at(state.offset)?.entry {
             Entry::Issued(Issued { transaction, .. }) | Entry::Revoked { transaction, .. } => {
                 transaction
             }
             _ => None,
         };
-        Ok(transaction.map(|transaction| Transaction { awaits: state.awaits, ..transaction }))
+        Ok(transaction.map(|transaction| {
+            let awaits = transaction.awaits.filter(|_| state.is_awaiting);
+            Transaction { awaits, ..transaction }
+        }))
     }
 
     fn last_entry(&self) -> Timestamp {

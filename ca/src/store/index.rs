@@ -7,6 +7,7 @@
 //! and values is kept with the position, so that an index that does not add up is noticed on opening and rebuilt.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
@@ -15,6 +16,7 @@ use minicbor::{Decode, Encode};
 use ring::digest;
 
 use super::packed;
+use super::records::{TransactionId, TransactionState, read_transactions};
 use super::serials::{SerialTable, Slot};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -49,6 +51,9 @@ pub struct Position {
 pub struct Changes {
     values: BTreeMap<Octets, Option<Octets>>,
     serials: HashMap<u64, Slot>,
+    transactions: HashMap<TransactionId, Option<TransactionState>>,
+    buckets: BTreeMap<u64, u32>,
+    days: HashMap<u32, u64>,
 }
 
 /// A sum over every key and value of an index: equal for equal indexes.
@@ -66,7 +71,19 @@ pub struct Index {
 struct State {
     /// Changes that sled does not have yet.
     recent: BTreeMap<Octets, Option<Octets>>,
+    tables: Tables,
+}
+
+/// What is kept in memory as well, to spare look-ups in sled.
+#[derive(Default)]
+struct Tables {
     serials: SerialTable,
+    /// Transactions that are not forgotten.
+    transactions: HashMap<TransactionId, TransactionState>,
+    /// For each span of time in which transactions end, how many values hold them.
+    buckets: BTreeMap<u64, u32>,
+    /// For each day on which certificates end, the offset in the key of its last value.
+    days: HashMap<u32, u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -129,7 +146,12 @@ impl Index {
 
     /// What is known of a serial.
     pub fn slot(&self, number: u64) -> Option<Slot> {
-        self.read_state(|state| state.serials.slot(number))
+        self.read_state(|state| state.tables.serials.slot(number))
+    }
+
+    /// What is known of a transaction.
+    pub fn transaction(&self, id: &TransactionId) -> Option<TransactionState> {
+        self.read_state(|state| state.tables.transactions.get(id).cloned())
     }
 
     /// Visits the keys from `from` on that begin with `prefix`, in order, until `visit` returns `false`.
@@ -177,9 +199,24 @@ impl Index {
     pub fn absorb(&self, changes: Changes) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.recent.extend(changes.values);
+        let tables = &mut state.tables;
         for (number, slot) in changes.serials {
-            state.serials.set(number, slot);
+            tables.serials.set(number, slot);
         }
+        for (id, transaction) in changes.transactions {
+            match transaction {
+                Some(transaction) => drop(tables.transactions.insert(id, transaction)),
+                None => drop(tables.transactions.remove(&id)),
+            }
+        }
+        for (bucket, count) in changes.buckets {
+            if count == 0 {
+                tables.buckets.remove(&bucket);
+            } else {
+                tables.buckets.insert(bucket, count);
+            }
+        }
+        tables.days.extend(changes.days);
     }
 
     /// How many changed keys sled does not have yet.
@@ -238,7 +275,7 @@ impl Index {
 
     /// Reads everything once: sums it up, and fills the table of serials.
     fn load(&self, instance: [u8; 16]) -> Result<Option<Position>> {
-        let (mut sum, mut kept, mut serials) = (IndexSum::default(), None, SerialTable::default());
+        let (mut sum, mut kept, mut tables) = (IndexSum::default(), None, Tables::default());
         let mut certificates = 0u64;
         let mut all = self.database.iter();
         while let Some((key, value)) = guarded(|| all.next().transpose())? {
@@ -247,21 +284,7 @@ impl Index {
                 continue;
             }
             sum.add(&key, &value);
-            match key.first() {
-                Some(b's') => {
-                    for (number, offset) in packed::numbered_offsets(&value) {
-                        serials.set(number, Slot::Issued(offset));
-                        certificates += 1;
-                    }
-                }
-                Some(b'b') => {
-                    let block = packed::u64_from(key.get(1..).unwrap_or_default()).unwrap_or(0);
-                    for number in packed::numbers(&value) {
-                        serials.set(number, Slot::Reserved(block));
-                    }
-                }
-                _ => {}
-            }
+            certificates += tables.take(&key, &value);
         }
         let Some(kept) = kept else {
             return if sum == IndexSum::default() {
@@ -275,7 +298,7 @@ impl Index {
             return Err(Error::internal("the index does not add up"));
         }
         *self.lock_flushed() = flushed;
-        self.state.write().unwrap_or_else(PoisonError::into_inner).serials = serials;
+        self.state.write().unwrap_or_else(PoisonError::into_inner).tables = tables;
         Ok(Some(position))
     }
 
@@ -287,35 +310,54 @@ impl Index {
         self.flushed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first key from `from` on, or the last one before `until`, that lies in `from..until`, with its value.
-    fn neighbour(
-        &self,
-        from: &[u8],
-        until: &[u8],
-        is_last: bool,
-    ) -> Result<Option<(Octets, Octets)>> {
-        let (mut from, mut until) = (from.to_vec(), until.to_vec());
-        loop {
-            let stored = if is_last {
-                guarded(|| {
-                    self.database.range(from.clone()..until.clone()).next_back().transpose()
-                })?
-            } else {
-                guarded(|| self.database.range(from.clone()..until.clone()).next().transpose())?
-            };
-            let recent = self.read_state(|state| {
-                let mut range = state.recent.range(from.clone()..until.clone());
-                let found = if is_last { range.next_back() } else { range.next() };
-                found.map(|(key, value)| (key.clone(), value.clone()))
-            });
-            let stored = stored.map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
-            match nearer(recent, stored, is_last) {
-                None => return Ok(None),
-                Some((key, Some(value))) => return Ok(Some((key, value))),
-                Some((key, None)) if is_last => until = key,
-                Some((key, None)) => from = behind(key),
+    /// The last key in `from..until`, with its value. Removed keys count, without a value.
+    fn last(&self, from: &[u8], until: &[u8]) -> Result<Found> {
+        let stored = guarded(|| self.database.range(from..until).next_back().transpose())?;
+        let stored = stored.map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
+        let recent = self.read_state(|state| last_of(&state.recent, from, until));
+        Ok(later(recent, stored))
+    }
+}
+
+impl Tables {
+    /// Fills the tables from a key and its value; returns how many certificates they hold.
+    fn take(&mut self, key: &[u8], value: &[u8]) -> u64 {
+        let Some((kind, rest)) = key.split_first() else { return 0 };
+        match kind {
+            b's' => {
+                let mut count = 0;
+                for (number, offset) in packed::numbered_offsets(value) {
+                    self.serials.set(number, Slot::Issued(offset));
+                    count += 1;
+                }
+                return count;
             }
+            b'b' => {
+                let block = packed::u64_from(rest).unwrap_or(0);
+                for number in packed::numbers(value) {
+                    self.serials.set(number, Slot::Reserved(block));
+                }
+            }
+            b'e' => {
+                if let Some((day, offset)) = packed::from_expiring_key(key) {
+                    self.days.insert(day, offset);
+                }
+            }
+            b't' => {
+                if let Some((bucket, number)) = packed::from_transactions_key(key) {
+                    self.buckets.insert(bucket, number.saturating_add(1));
+                    for (id, transaction) in read_transactions(value, (bucket, number)) {
+                        let known = self.transactions.get(&id);
+                        // The identifier was forgotten and used again: the later one counts.
+                        if known.is_none_or(|known| known.offset < transaction.offset) {
+                            self.transactions.insert(id, transaction);
+                        }
+                    }
+                }
+            }
+            _ => {}
         }
+        0
     }
 }
 
@@ -359,62 +401,76 @@ impl Layered<'_> {
         self.changes.serials.insert(number, slot);
     }
 
-    /// The first key in `from..until`, with its value.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] when the index fails.
-    pub fn first(&self, from: &[u8], until: &[u8]) -> Result<Option<(Octets, Octets)>> {
-        self.neighbour(from, until, false)
+    /// What is known of a transaction.
+    pub fn transaction(&self, id: &TransactionId) -> Option<TransactionState> {
+        match self.changes.transactions.get(id) {
+            Some(changed) => changed.clone(),
+            None => self.index.transaction(id),
+        }
     }
 
-    /// The last key in `from..until`, with its value.
+    /// Sets what is known of a transaction, or forgets it.
+    pub fn set_transaction(&mut self, id: TransactionId, state: Option<TransactionState>) {
+        self.changes.transactions.insert(id, state);
+    }
+
+    /// How many values hold the transactions that end in a span of time.
+    pub fn bucket(&self, bucket: u64) -> u32 {
+        let changed = self.changes.buckets.get(&bucket).copied();
+        let below = || self.index.read_state(|s| s.tables.buckets.get(&bucket).copied());
+        changed.or_else(below).unwrap_or(0)
+    }
+
+    /// Sets how many values hold the transactions that end in a span of time.
+    pub fn set_bucket(&mut self, bucket: u64, count: u32) {
+        self.changes.buckets.insert(bucket, count);
+    }
+
+    /// The earliest span of time in which a known transaction ends.
+    pub fn first_bucket(&self) -> Option<u64> {
+        let changed = &self.changes.buckets;
+        let below = self.index.read_state(|state| {
+            state.tables.buckets.keys().copied().find(|bucket| changed.get(bucket) != Some(&0))
+        });
+        let added = changed.iter().find(|(_, count)| **count > 0).map(|(bucket, _)| *bucket);
+        below.into_iter().chain(added).min()
+    }
+
+    /// The offset in the key of the last value of a day.
+    pub fn day(&self, day: u32) -> Option<u64> {
+        let below = || self.index.read_state(|state| state.tables.days.get(&day).copied());
+        self.changes.days.get(&day).copied().or_else(below)
+    }
+
+    /// Sets the offset in the key of the last value of a day.
+    pub fn set_day(&mut self, day: u32, offset: u64) {
+        self.changes.days.insert(day, offset);
+    }
+
+    /// The last key in `from..until`, with its value. None of the keys may ever be removed.
     ///
     /// # Errors
     /// [`Error::Internal`] when the index fails.
     pub fn last(&self, from: &[u8], until: &[u8]) -> Result<Option<(Octets, Octets)>> {
-        self.neighbour(from, until, true)
-    }
-
-    fn neighbour(
-        &self,
-        from: &[u8],
-        until: &[u8],
-        is_last: bool,
-    ) -> Result<Option<(Octets, Octets)>> {
-        let (mut from, mut until) = (from.to_vec(), until.to_vec());
-        loop {
-            let below = self.index.neighbour(&from, &until, is_last)?;
-            let mut range = self.changes.values.range(from.clone()..until.clone());
-            let changed = if is_last { range.next_back() } else { range.next() };
-            let changed = changed.map(|(key, value)| (key.clone(), value.clone()));
-            let below = below.map(|(key, value)| (key, Some(value)));
-            match nearer(changed, below, is_last) {
-                None => return Ok(None),
-                Some((key, Some(value))) => return Ok(Some((key, value))),
-                Some((key, None)) if is_last => until = key,
-                Some((key, None)) => from = behind(key),
-            }
-        }
+        let below = self.index.last(from, until)?;
+        let found = later(last_of(&self.changes.values, from, until), below);
+        Ok(found.and_then(|(key, value)| Some((key, value?))))
     }
 }
 
 type Found = Option<(Octets, Option<Octets>)>;
 
-/// Of two layers' finds the one that comes first in the direction; of the same key, the upper layer's.
-fn nearer(upper: Found, lower: Found, is_last: bool) -> Found {
-    match (upper, lower) {
-        (Some(upper), Some(lower)) => {
-            let lower_wins = if is_last { lower.0 > upper.0 } else { lower.0 < upper.0 };
-            Some(if lower_wins { lower } else { upper })
-        }
-        (upper, lower) => upper.or(lower),
-    }
+fn last_of(values: &BTreeMap<Octets, Option<Octets>>, from: &[u8], until: &[u8]) -> Found {
+    let mut range = values.range::<[u8], _>((Bound::Included(from), Bound::Excluded(until)));
+    range.next_back().map(|(key, value)| (key.clone(), value.clone()))
 }
 
-/// The smallest key behind `key`.
-fn behind(mut key: Octets) -> Octets {
-    key.push(0);
-    key
+/// Of two layers' finds the later key; of the same key, the upper layer's.
+fn later(upper: Found, lower: Found) -> Found {
+    match (upper, lower) {
+        (Some(upper), Some(lower)) => Some(if lower.0 > upper.0 { lower } else { upper }),
+        (upper, lower) => upper.or(lower),
+    }
 }
 
 impl IndexSum {

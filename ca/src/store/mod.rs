@@ -4,8 +4,11 @@
 //! `at` is the present moment as the caller's clock tells it. A moment before the last entry's is refused with
 //! [`crate::Error::Unavailable`]: a clock that went backwards stops signing.
 
+mod backup;
 mod commit;
 mod embedded;
+#[cfg(test)]
+mod faults;
 mod index;
 mod open;
 mod packed;
@@ -13,6 +16,7 @@ mod records;
 mod rules;
 mod serials;
 
+pub use backup::{BackupSummary, audit, restore_journal};
 pub use commit::Counts;
 pub use embedded::{EmbeddedOptions, EmbeddedStore, Status};
 pub use index::IndexSum;

@@ -212,7 +212,6 @@ struct Replay<'a> {
     index: &'a Index,
     heads: &'a [Head],
     position: Position,
-    earliest: Timestamp,
     end: u64,
 }
 
@@ -225,8 +224,7 @@ impl<'a> Replay<'a> {
     ) -> Self {
         let first = heads.partition_point(|head| head.size <= position.sequence);
         let heads = heads.get(first..).unwrap_or_default();
-        let earliest = Timestamp::from_millis(i64::MIN);
-        Self { journal, index, heads, position, earliest, end: journal.length }
+        Self { journal, index, heads, position, end: journal.length }
     }
 
     /// Goes to the end; returns the torn tail, if there is one.
@@ -264,14 +262,13 @@ impl<'a> Replay<'a> {
             journal: &self.journal.file,
             durable: self.end,
             certificates: &mut self.position.certificates,
-            earliest: &mut self.earliest,
         };
         let found = match rules.find(entry) {
             Ok(found) => found,
             Err(Stop::Refused(error)) => return Err(error),
             Err(Stop::Pending) => None,
         };
-        rules.apply(at, entry, found, offset)?;
+        rules.apply(at, entry, found.as_ref(), offset)?;
         self.index.absorb(changes);
         self.position.sequence += 1;
         self.position.offset = end;

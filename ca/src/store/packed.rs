@@ -27,12 +27,6 @@ pub fn ordered(at: Timestamp) -> [u8; 8] {
     (at.millis().cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 
-/// The moment that [`ordered`] wrote at the beginning of `octets`.
-pub fn from_ordered(octets: &[u8]) -> Option<Timestamp> {
-    let value = u64_from(octets.get(..8)?)? ^ (1 << 63);
-    Some(Timestamp::from_millis(value.cast_signed()))
-}
-
 /// The day of a moment since 1970, and the milliseconds since its midnight.
 pub fn day_of(at: Timestamp) -> (u32, u64) {
     let millis = u64::try_from(at.millis()).unwrap_or(0);
@@ -43,6 +37,33 @@ pub fn day_of(at: Timestamp) -> (u32, u64) {
 /// The moment that [`day_of`] divided.
 pub fn from_day(day: u32, millis: u64) -> Timestamp {
     Timestamp::from_millis(i64::try_from(u64::from(day) * DAY + millis).unwrap_or(i64::MAX))
+}
+
+/// The key of certificates that end on a day, from an offset on.
+pub fn expiring_key(day: u32, offset: u64) -> Vec<u8> {
+    [&b"e"[..], &day.to_be_bytes(), &offset.to_be_bytes()].concat()
+}
+
+/// Day and offset of an [`expiring_key`].
+pub fn from_expiring_key(key: &[u8]) -> Option<(u32, u64)> {
+    let (day, offset) = key.get(1..)?.split_first_chunk()?;
+    Some((u32::from_be_bytes(*day), u64_from(offset)?))
+}
+
+/// The span of some 65 seconds in which a transaction ends; a later span has a larger number.
+pub fn bucket_of(at: Timestamp) -> u64 {
+    u64::from_be_bytes(ordered(at)) >> 16
+}
+
+/// The key of transactions that end in a span.
+pub fn transactions_key(bucket: u64, number: u32) -> Vec<u8> {
+    [&b"t"[..], &bucket.to_be_bytes(), &number.to_be_bytes()].concat()
+}
+
+/// Span and number of a [`transactions_key`].
+pub fn from_transactions_key(key: &[u8]) -> Option<(u64, u32)> {
+    let (bucket, number) = key.get(1..)?.split_first_chunk()?;
+    Some((u64::from_be_bytes(*bucket), u32::from_be_bytes(number.try_into().ok()?)))
 }
 
 /// Reads 8 octets, most significant first.
@@ -73,19 +94,20 @@ pub fn take_number(octets: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Rising offsets, each as the distance to the one before.
-pub fn offsets(value: &[u8]) -> impl Iterator<Item = u64> {
-    let (mut rest, mut offset) = (value, 0u64);
+/// Some accounts' certificates: 32 bits of the account's number, and which certificate of the span it is.
+pub fn members(value: &[u8]) -> impl Iterator<Item = (u32, u64)> {
+    let mut rest = value;
     std::iter::from_fn(move || {
-        offset = offset.checked_add(take_number(&mut rest)?)?;
-        Some(offset)
+        let (account, behind) = rest.split_first_chunk::<4>()?;
+        rest = behind;
+        Some((u32::from_be_bytes(*account), take_number(&mut rest)?))
     })
 }
 
-/// Adds a larger offset to [`offsets`].
-pub fn push_offset(value: &mut Vec<u8>, offset: u64) {
-    let last = offsets(value).last().unwrap_or(0);
-    push_number(value, offset.saturating_sub(last));
+/// Adds to [`members`].
+pub fn push_member(value: &mut Vec<u8>, account: u32, which: u64) {
+    value.extend_from_slice(&account.to_be_bytes());
+    push_number(value, which);
 }
 
 /// Serials' numbers, each with an offset; the offsets rise.
@@ -133,18 +155,23 @@ mod tests {
 
     #[test]
     fn what_is_packed_comes_out_again() {
-        let (mut plain, mut numbered, mut timed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut members_of, mut numbered, mut timed) = (Vec::new(), Vec::new(), Vec::new());
         let pairs: Vec<(u64, u64)> = vec![(32, 0), (33, u64::MAX), (1 << 20, 127), (1 << 38, 128)];
         for (offset, other) in &pairs {
-            push_offset(&mut plain, *offset);
+            push_member(&mut members_of, 7, *offset);
             push_numbered(&mut numbered, *other, *offset);
             push_timed(&mut timed, *offset, *other);
         }
         let swapped: Vec<(u64, u64)> = pairs.iter().map(|(a, b)| (*b, *a)).collect();
-        assert_eq!(offsets(&plain).collect::<Vec<_>>(), [32, 33, 1 << 20, 1 << 38]);
+        assert_eq!(
+            members(&members_of).map(|(_, which)| which).collect::<Vec<_>>(),
+            [32, 33, 1 << 20, 1 << 38]
+        );
         assert_eq!(numbered_offsets(&numbered).collect::<Vec<_>>(), swapped);
         assert_eq!(timed_offsets(&timed).collect::<Vec<_>>(), pairs);
-        assert_eq!(plain.len(), 1 + 1 + 3 + 6);
+        assert_eq!(members_of.len(), 16 + 1 + 1 + 3 + 6);
+        assert_eq!(from_expiring_key(&expiring_key(3, 9)), Some((3, 9)));
+        assert_eq!(from_transactions_key(&transactions_key(3, 9)), Some((3, 9)));
     }
 
     #[test]
@@ -152,7 +179,7 @@ mod tests {
         let moments = [i64::MIN, -1, 0, 1, i64::MAX].map(Timestamp::from_millis);
         assert!(moments.map(ordered).is_sorted());
         for at in moments {
-            assert_eq!(from_ordered(&ordered(at)), Some(at));
+            assert!(bucket_of(at) <= bucket_of(Timestamp::from_millis(i64::MAX)));
         }
         let at = Timestamp::from_millis(1_700_000_123_456);
         let (day, millis) = day_of(at);

@@ -1,8 +1,16 @@
 //! Small records as the index keeps them.
 
+use ring::digest;
+
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::{Label, Reason, Revocation, Serial};
+use crate::record::{Label, Reason, Revocation};
+
+/// The first half of SHA-256 over a transaction's identifier: strangers choose identifiers, and may be long-winded.
+pub type TransactionId = [u8; 16];
+
+/// Octets of one transaction in a value.
+const TRANSACTION: usize = 33;
 
 /// Where a transaction stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,39 +19,48 @@ pub struct TransactionState {
     pub offset: u64,
     /// When it is forgotten.
     pub expires: Timestamp,
-    /// The certificate whose confirmation it awaits.
-    pub awaits: Option<(Label, Serial)>,
+    /// Whether the certificate in that entry awaits confirmation.
+    pub is_awaiting: bool,
+    /// In which of the index's values it is: span of time and number.
+    pub place: (u64, u32),
 }
 
-impl TransactionState {
-    /// Offset, end, and the awaited serial with its CA, if any.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut octets = self.offset.to_be_bytes().to_vec();
-        octets.extend_from_slice(&self.expires.millis().to_be_bytes());
-        if let Some((ca, serial)) = &self.awaits {
-            octets.extend_from_slice(serial.octets());
-            octets.extend_from_slice(ca.as_str().as_bytes());
-        }
-        octets
-    }
+/// A transaction's identifier as the index knows it.
+pub fn transaction_id(id: &[u8]) -> TransactionId {
+    let hash = digest::digest(&digest::SHA256, id);
+    hash.as_ref().first_chunk().copied().unwrap_or_default()
+}
 
-    /// Reads what [`Self::encode`] wrote.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] when it did not.
-    pub fn decode(octets: &[u8]) -> Result<Self> {
-        let (offset, rest) = octets.split_first_chunk().ok_or_else(damaged)?;
-        let (expires, rest) = rest.split_first_chunk().ok_or_else(damaged)?;
-        let awaits = match rest.split_first_chunk() {
-            None => None,
-            Some((serial, ca)) => Some((label(ca)?, Serial::new(*serial).ok_or_else(damaged)?)),
-        };
-        Ok(Self {
+/// Adds a transaction to a value.
+pub fn push_transaction(value: &mut Vec<u8>, id: &TransactionId, state: &TransactionState) {
+    value.extend_from_slice(id);
+    value.extend_from_slice(&state.offset.to_be_bytes());
+    value.extend_from_slice(&state.expires.millis().to_be_bytes());
+    value.push(u8::from(state.is_awaiting));
+}
+
+/// The transactions of the value at this place.
+pub fn read_transactions(
+    value: &[u8],
+    place: (u64, u32),
+) -> impl Iterator<Item = (TransactionId, TransactionState)> {
+    value.as_chunks::<TRANSACTION>().0.iter().filter_map(move |record| {
+        let (id, rest) = record.split_first_chunk()?;
+        let (offset, rest) = rest.split_first_chunk()?;
+        let (expires, rest) = rest.split_first_chunk()?;
+        let state = TransactionState {
             offset: u64::from_be_bytes(*offset),
             expires: Timestamp::from_millis(i64::from_be_bytes(*expires)),
-            awaits,
-        })
-    }
+            is_awaiting: rest == [1],
+            place,
+        };
+        Some((*id, state))
+    })
+}
+
+/// How many transactions a value holds.
+pub const fn count_transactions(value: &[u8]) -> usize {
+    value.len() / TRANSACTION
 }
 
 /// Reason, time, end of the certificate's validity, and the invalidity date, if any.

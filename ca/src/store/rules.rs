@@ -12,20 +12,22 @@
 //! | `l` CA | its last CRL's record |
 //! | `b` offset | numbers of the serials that the entry there reserved and that are not used yet |
 //! | `s` n | numbers and offsets of the n-th 64 certificates |
-//! | `a` account 0 n | offsets of the account's n-th 32 certificates |
+//! | `a` n part | of the n-th 4096 certificates, whose they are; the accounts' numbers divide them into 64 parts |
 //! | `e` day offset | offsets, from that one on, of certificates that end on that day and are neither revoked nor replaced |
 //! | `r` CA 0 serial | the revocation or hold |
-//! | `u` CA 0 serial | not confirmed; the transaction that awaits it, if any |
-//! | `t` id | the transaction's entry, end and awaited certificate |
-//! | `x` end id | when to forget the transaction |
+//! | `u` CA 0 serial | not confirmed; the entry and the transaction that awaits it, if any |
+//! | `t` span n | the n-th 32 transactions that end in a span of 65 seconds |
+//!
+//! Values grow at few places at a time, in the order of the journal: a random place for each certificate costs sled
+//! ten times as much.
 
 use std::collections::HashSet;
 use std::fs::File;
 
 use super::index::{Layered, ORDER_CHUNK};
 use super::packed;
-use super::records::{self, TransactionState};
-use super::serials::{Slot, serial_number};
+use super::records::{self, TransactionId, TransactionState, transaction_id};
+use super::serials::{Slot, label_number, serial_number};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::journal::{
@@ -35,12 +37,12 @@ use crate::record::{
     Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, Serial, Transaction,
 };
 
-/// Certificates in one value of an account.
-pub const ACCOUNT_CHUNK: u64 = 32;
+/// Certificates over which the accounts' are looked up together.
+pub const ACCOUNT_SPAN: u64 = 4096;
 /// Certificates in one value of those that end on a day.
 const EXPIRY_CHUNK: usize = 64;
-/// The most expired transactions that one entry forgets: two more than it can open, and bounded work.
-const FORGOTTEN: usize = 4;
+/// Transactions in one value.
+const TRANSACTION_CHUNK: usize = 32;
 /// The longest transaction identifier, in octets.
 const MAX_TRANSACTION_ID: usize = 64;
 /// The longest context of a transaction, in octets.
@@ -61,10 +63,12 @@ impl From<Error> for Stop {
     }
 }
 
-/// The certificate that an entry is about: the one it revokes, releases or replaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The certificate that an entry is about: the one it confirms, revokes, releases or replaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     offset: u64,
+    ca: Label,
+    serial: Serial,
     not_after: Timestamp,
 }
 
@@ -78,8 +82,6 @@ pub struct Rules<'a> {
     pub durable: u64,
     /// How many certificates were issued.
     pub certificates: &'a mut u64,
-    /// No transaction ends before this moment.
-    pub earliest: &'a mut Timestamp,
 }
 
 impl Rules<'_> {
@@ -91,7 +93,19 @@ impl Rules<'_> {
         match entry {
             Entry::Issued(Issued { ca, replaces: Some(serial), .. })
             | Entry::Revoked { ca, serial, .. }
-            | Entry::Released { ca, serial } => self.certificate(ca, serial),
+            | Entry::Released { ca, serial } => {
+                let Some(Slot::Issued(offset)) = self.view.slot(serial_number(ca, serial)) else {
+                    return Ok(None);
+                };
+                let found = self.certificate(offset)?;
+                Ok(found.filter(|found| found.ca == *ca && found.serial == *serial))
+            }
+            Entry::Confirmed { transaction } => {
+                match self.view.transaction(&transaction_id(transaction)) {
+                    Some(state) => self.certificate(state.offset),
+                    None => Ok(None),
+                }
+            }
             _ => Ok(None),
         }
     }
@@ -100,7 +114,7 @@ impl Rules<'_> {
     ///
     /// # Errors
     /// The errors that [`crate::Store`] documents for the entry's verb.
-    pub fn check(&self, at: Timestamp, entry: &Entry, found: Option<Found>) -> Result<()> {
+    pub fn check(&self, at: Timestamp, entry: &Entry, found: Option<&Found>) -> Result<()> {
         match entry {
             Entry::Reserved { ca, serials } => self.check_reserved(ca, serials),
             Entry::Issued(issued) => self.check_issued(at, issued),
@@ -138,7 +152,7 @@ impl Rules<'_> {
         &mut self,
         at: Timestamp,
         entry: &Entry,
-        found: Option<Found>,
+        found: Option<&Found>,
         offset: u64,
     ) -> Result<()> {
         match entry {
@@ -147,7 +161,12 @@ impl Rules<'_> {
             }
             Entry::Reserved { ca, serials } => self.apply_reserved(ca, serials, offset),
             Entry::Issued(issued) => self.apply_issued(issued, found, offset)?,
-            Entry::Confirmed { transaction } => self.close(transaction, None)?,
+            Entry::Confirmed { transaction } => {
+                self.close(&transaction_id(transaction), None)?;
+                if let Some(found) = found {
+                    self.view.remove(packed::serial_key(b'u', &found.ca, &found.serial));
+                }
+            }
             Entry::Revoked { ca, serial, revocation, transaction } => {
                 self.apply_revoked(ca, serial, revocation, found)?;
                 self.open(transaction.as_ref(), offset)?;
@@ -249,7 +268,7 @@ impl Rules<'_> {
                  {MAX_CONTEXT}, found {id} and {context}"
             )));
         }
-        match self.transaction(&transaction.id)? {
+        match self.view.transaction(&transaction_id(&transaction.id)) {
             Some(known) if known.expires > at => Err(Error::denied(
                 Denial::TransactionInUse,
                 "the transaction identifier was used before: choose a new one",
@@ -259,12 +278,13 @@ impl Rules<'_> {
     }
 
     fn check_confirmed(&self, at: Timestamp, id: &[u8]) -> Result<()> {
-        match self.transaction(id)?.filter(|known| known.expires > at) {
+        let known = self.view.transaction(&transaction_id(id));
+        match known.filter(|known| known.expires > at) {
             None => Err(Error::denied(
                 Denial::NoSuchCertificate,
                 "no transaction of this identifier is known, or it has expired",
             )),
-            Some(TransactionState { awaits: None, .. }) => Err(Error::denied(
+            Some(TransactionState { is_awaiting: false, .. }) => Err(Error::denied(
                 Denial::AlreadyConfirmed,
                 "the transaction awaits no confirmation any more",
             )),
@@ -277,7 +297,7 @@ impl Rules<'_> {
         ca: &Label,
         serial: &Serial,
         revocation: &Revocation,
-        found: Option<Found>,
+        found: Option<&Found>,
     ) -> Result<()> {
         if found.is_none() {
             return Err(no_certificate(ca, serial));
@@ -349,14 +369,15 @@ impl Rules<'_> {
         self.view.put(packed::key(b'b', &offset.to_be_bytes()), block);
     }
 
-    fn apply_issued(&mut self, issued: &Issued, found: Option<Found>, offset: u64) -> Result<()> {
+    fn apply_issued(&mut self, issued: &Issued, found: Option<&Found>, offset: u64) -> Result<()> {
         let number = serial_number(&issued.ca, &issued.serial);
         if let Some(Slot::Reserved(block)) = self.view.slot(number) {
             self.use_reserved(block, number)?;
         }
         self.view.set_slot(number, Slot::Issued(offset));
         self.add_to_order(number, offset)?;
-        self.add_to_account(&issued.account, offset)?;
+        self.add_to_account(&issued.account)?;
+        *self.certificates += 1;
         self.add_to_expiring(issued.not_after, offset)?;
         if issued.consumes_secret
             && let Some(mut account) = self.account(&issued.account)?
@@ -369,8 +390,9 @@ impl Rules<'_> {
         if let Some(replaced) = found {
             self.remove_from_expiring(replaced)?;
         }
-        if let Some(Transaction { id, awaits: Some((ca, serial)), .. }) = &issued.transaction {
-            self.view.put(packed::serial_key(b'u', ca, serial), id.clone());
+        if let Some(Transaction { id, awaits: Some(_), .. }) = &issued.transaction {
+            let awaited_by = [&offset.to_be_bytes()[..], &transaction_id(id)].concat();
+            self.view.put(packed::serial_key(b'u', &issued.ca, &issued.serial), awaited_by);
         }
         self.open(issued.transaction.as_ref(), offset)
     }
@@ -380,7 +402,7 @@ impl Rules<'_> {
         ca: &Label,
         serial: &Serial,
         revocation: &Revocation,
-        found: Option<Found>,
+        found: Option<&Found>,
     ) -> Result<()> {
         let not_after = found.map_or(Timestamp::default(), |found| found.not_after);
         self.view.put(
@@ -393,9 +415,13 @@ impl Rules<'_> {
             self.remove_from_expiring(found)?;
         }
         let unconfirmed = packed::serial_key(b'u', ca, serial);
-        if let Some(id) = self.view.value(&unconfirmed)? {
+        if let Some(awaited_by) = self.view.value(&unconfirmed)? {
             self.view.put(unconfirmed, Vec::new());
-            self.close(&id, Some((ca, serial)))?;
+            if let Some((offset, id)) = awaited_by.split_first_chunk()
+                && let Ok(id) = id.try_into()
+            {
+                self.close(&id, Some(u64::from_be_bytes(*offset)))?;
+            }
         }
         Ok(())
     }
@@ -421,115 +447,117 @@ impl Rules<'_> {
         let mut value = self.view.value(&key)?.unwrap_or_default();
         packed::push_numbered(&mut value, number, offset);
         self.view.put(key, value);
-        *self.certificates += 1;
         Ok(())
     }
 
-    fn add_to_account(&mut self, account: &Label, offset: u64) -> Result<()> {
-        let first = packed::named_key(b'a', account, &[]);
-        let until = packed::named_key(b'a', account, &[0xff; 5]);
-        let (mut key, mut value) = self
-            .view
-            .last(&first, &until)?
-            .unwrap_or_else(|| (packed::named_key(b'a', account, &[0; 4]), Vec::new()));
-        if packed::offsets(&value).count() as u64 >= ACCOUNT_CHUNK {
-            let chunk = key.last_chunk().map_or(0, |last| u32::from_be_bytes(*last));
-            let next = chunk
-                .checked_add(1)
-                .ok_or_else(|| Error::internal("an account has too many certificates"))?;
-            key = packed::named_key(b'a', account, &next.to_be_bytes());
-            value.clear();
-        }
-        packed::push_offset(&mut value, offset);
+    fn add_to_account(&mut self, account: &Label) -> Result<()> {
+        let (part, number) = account_number(account);
+        let key = account_key(*self.certificates / ACCOUNT_SPAN, part);
+        let mut value = self.view.value(&key)?.unwrap_or_default();
+        packed::push_member(&mut value, number, *self.certificates % ACCOUNT_SPAN);
         self.view.put(key, value);
         Ok(())
     }
 
     fn add_to_expiring(&mut self, not_after: Timestamp, offset: u64) -> Result<()> {
         let (day, millis) = packed::day_of(not_after);
-        let (key, mut value) = match self.expiring_chunk(day, u64::MAX)? {
-            Some((key, value)) if packed::timed_offsets(&value).count() < EXPIRY_CHUNK => {
+        let last = self.view.day(day).map(|first| packed::expiring_key(day, first));
+        let value = last.as_ref().map_or(Ok(None), |key| self.view.value(key))?;
+        let (key, mut value) = match (last, value) {
+            (Some(key), Some(value)) if packed::timed_offsets(&value).count() < EXPIRY_CHUNK => {
                 (key, value)
             }
-            _ => (expiring_key(day, offset), Vec::new()),
+            _ => {
+                self.view.set_day(day, offset);
+                (packed::expiring_key(day, offset), Vec::new())
+            }
         };
         packed::push_timed(&mut value, offset, millis);
         self.view.put(key, value);
         Ok(())
     }
 
-    fn remove_from_expiring(&mut self, found: Found) -> Result<()> {
+    /// The value stays, if empty: where the next one goes must not depend on what was removed.
+    fn remove_from_expiring(&mut self, found: &Found) -> Result<()> {
         let (day, _) = packed::day_of(found.not_after);
-        let Some((key, value)) = self.expiring_chunk(day, found.offset)? else { return Ok(()) };
+        let (first, until) = (
+            packed::expiring_key(day, 0),
+            packed::expiring_key(day, found.offset.saturating_add(1)),
+        );
+        let Some((key, value)) = self.view.last(&first, &until)? else { return Ok(()) };
         let mut left = Vec::new();
         for (offset, millis) in packed::timed_offsets(&value) {
             if offset != found.offset {
                 packed::push_timed(&mut left, offset, millis);
             }
         }
-        if left.is_empty() {
-            self.view.remove(key);
-        } else if left.len() < value.len() {
+        if left.len() < value.len() {
             self.view.put(key, left);
         }
         Ok(())
     }
 
-    /// The last value of a day that begins at `offset` or before.
-    fn expiring_chunk(&self, day: u32, offset: u64) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        let until = [expiring_key(day, offset), vec![0]].concat();
-        self.view.last(&expiring_key(day, 0), &until)
-    }
-
     /// Opens a transaction that the entry at `offset` holds.
     fn open(&mut self, transaction: Option<&Transaction>, offset: u64) -> Result<()> {
         let Some(transaction) = transaction else { return Ok(()) };
-        let id = transaction.id.as_slice();
-        if let Some(old) = self.transaction(id)? {
-            self.view.remove(forget_key(old.expires, id));
+        let id = transaction_id(&transaction.id);
+        let bucket = packed::bucket_of(transaction.expires);
+        let mut number = self.view.bucket(bucket).saturating_sub(1);
+        let mut value =
+            self.view.value(&packed::transactions_key(bucket, number))?.unwrap_or_default();
+        if records::count_transactions(&value) >= TRANSACTION_CHUNK {
+            number = number.saturating_add(1);
+            value.clear();
         }
         let state = TransactionState {
             offset,
             expires: transaction.expires,
-            awaits: transaction.awaits.clone(),
+            is_awaiting: transaction.awaits.is_some(),
+            place: (bucket, number),
         };
-        self.view.put(packed::key(b't', id), state.encode());
-        self.view.put(forget_key(transaction.expires, id), Vec::new());
-        *self.earliest = (*self.earliest).min(transaction.expires);
+        records::push_transaction(&mut value, &id, &state);
+        self.view.put(packed::transactions_key(bucket, number), value);
+        self.view.set_bucket(bucket, number.saturating_add(1));
+        self.view.set_transaction(id, Some(state));
         Ok(())
     }
 
-    /// Ends a transaction: its certificate is confirmed, or (`rejected`) the named one will not be.
-    fn close(&mut self, id: &[u8], rejected: Option<(&Label, &Serial)>) -> Result<()> {
-        let Some(mut state) = self.transaction(id)? else { return Ok(()) };
-        let Some((ca, serial)) = state.awaits.take() else { return Ok(()) };
-        match rejected {
-            None => self.view.remove(packed::serial_key(b'u', &ca, &serial)),
-            // The identifier may have been forgotten and used again for another certificate.
-            Some(named) if named != (&ca, &serial) => return Ok(()),
-            Some(_) => {}
+    /// Ends a transaction; if an offset is given, only the one that stands there: its identifier may have been
+    /// forgotten and used again.
+    fn close(&mut self, id: &TransactionId, offset: Option<u64>) -> Result<()> {
+        let Some(state) = self.view.transaction(id) else { return Ok(()) };
+        if !state.is_awaiting || offset.is_some_and(|offset| offset != state.offset) {
+            return Ok(());
         }
-        self.view.put(packed::key(b't', id), state.encode());
+        let state = TransactionState { is_awaiting: false, ..state };
+        let key = packed::transactions_key(state.place.0, state.place.1);
+        let value = self.view.value(&key)?.unwrap_or_default();
+        let mut changed = Vec::with_capacity(value.len());
+        for (other, known) in records::read_transactions(&value, state.place) {
+            let is_this = other == *id && known.offset == state.offset;
+            records::push_transaction(&mut changed, &other, if is_this { &state } else { &known });
+        }
+        self.view.put(key, changed);
+        self.view.set_transaction(*id, Some(state));
         Ok(())
     }
 
-    /// Forgets some transactions that ended before `at`.
+    /// Forgets one value of transactions that have ended, so that a single entry never has much to do.
     fn forget(&mut self, at: Timestamp) -> Result<()> {
-        for _ in 0..FORGOTTEN {
-            if *self.earliest > at {
-                return Ok(());
-            }
-            let Some((key, _)) = self.view.first(b"x", b"y")? else {
-                *self.earliest = Timestamp::from_millis(i64::MAX);
-                return Ok(());
-            };
-            let end = key.get(1..).and_then(packed::from_ordered).unwrap_or_default();
-            *self.earliest = end;
-            if end <= at {
-                self.view.remove(packed::key(b't', key.get(9..).unwrap_or_default()));
-                self.view.remove(key);
+        let now = packed::bucket_of(at);
+        let Some(bucket) = self.view.first_bucket().filter(|bucket| *bucket < now) else {
+            return Ok(());
+        };
+        let number = self.view.bucket(bucket).saturating_sub(1);
+        let key = packed::transactions_key(bucket, number);
+        let value = self.view.value(&key)?.unwrap_or_default();
+        for (id, state) in records::read_transactions(&value, (bucket, number)) {
+            if self.view.transaction(&id).is_some_and(|known| known.offset == state.offset) {
+                self.view.set_transaction(id, None);
             }
         }
+        self.view.remove(key);
+        self.view.set_bucket(bucket, number);
         Ok(())
     }
 
@@ -560,39 +588,34 @@ impl Rules<'_> {
         name.map_or(Ok(None), |name| self.account(&records::label(&name)?))
     }
 
-    fn transaction(&self, id: &[u8]) -> Result<Option<TransactionState>> {
-        let octets = self.view.value(&packed::key(b't', id))?;
-        octets.map(|octets| TransactionState::decode(&octets)).transpose()
-    }
-
     fn revocation(&self, ca: &Label, serial: &Serial) -> Result<Option<Revocation>> {
         let octets = self.view.value(&packed::serial_key(b'r', ca, serial))?;
         octets.map(|octets| Ok(records::decode_revocation(&octets)?.0)).transpose()
     }
 
-    fn certificate(&self, ca: &Label, serial: &Serial) -> Result<Option<Found>, Stop> {
-        let Some(Slot::Issued(offset)) = self.view.slot(serial_number(ca, serial)) else {
-            return Ok(None);
-        };
+    /// The certificate in the entry at `offset`.
+    fn certificate(&self, offset: u64) -> Result<Option<Found>, Stop> {
         if offset >= self.durable {
             return Err(Stop::Pending);
         }
-        let recorded = journal::entry_at(self.journal, offset)?;
-        Ok(match recorded.entry {
-            Entry::Issued(issued) if issued.ca == *ca && issued.serial == *serial => {
-                Some(Found { offset, not_after: issued.not_after })
+        Ok(match journal::entry_at(self.journal, offset)?.entry {
+            Entry::Issued(Issued { ca, serial, not_after, .. }) => {
+                Some(Found { offset, ca, serial, not_after })
             }
             _ => None,
         })
     }
 }
 
-fn expiring_key(day: u32, offset: u64) -> Vec<u8> {
-    [&b"e"[..], &day.to_be_bytes(), &offset.to_be_bytes()].concat()
+/// Which of the 64 parts an account is in, and its number there. Two accounts may share both.
+pub fn account_number(account: &Label) -> (u8, u32) {
+    let number = label_number(account);
+    ((number >> 58) as u8, number as u32)
 }
 
-fn forget_key(expires: Timestamp, id: &[u8]) -> Vec<u8> {
-    [&b"x"[..], &packed::ordered(expires), id].concat()
+/// The key of some accounts' certificates among the n-th [`ACCOUNT_SPAN`].
+pub fn account_key(span: u64, part: u8) -> Vec<u8> {
+    [&b"a"[..], &span.to_be_bytes(), &[part]].concat()
 }
 
 fn conflict(why: String) -> Error {

@@ -1,0 +1,114 @@
+//! Proofs over the journal: that an entry is in it, and that it only grew (RFC 9162 §2.1.3 and §2.1.4).
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::frame::FILE_HEADER;
+use super::merkle::{
+    Frontier, Hash, consistency_ranges, inclusion_ranges, leaf_hash, verify_consistency,
+    verify_inclusion,
+};
+use super::reader::{Scanner, Step};
+use super::{JournalFile, JournalPaths};
+use crate::error::{Error, Result};
+
+/// That an entry is in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InclusionProof {
+    /// The entry's sequence number.
+    pub index: u64,
+    /// The number of entries in the tree.
+    pub size: u64,
+    /// The hash of the entry's payload as a leaf.
+    pub leaf: Hash,
+    /// The audit path, from the leaf up.
+    pub path: Vec<Hash>,
+    /// The root that it leads to; a tree head of this size says the same.
+    pub root: Hash,
+}
+
+impl InclusionProof {
+    /// Whether it leads from the leaf to the root.
+    pub fn is_valid(&self) -> bool {
+        verify_inclusion(&self.leaf, self.index, self.size, &self.path, &self.root)
+    }
+}
+
+/// That the journal of the new size begins with the journal of the old size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsistencyProof {
+    /// The number of entries in the old tree.
+    pub old: u64,
+    /// Its root.
+    pub old_root: Hash,
+    /// The number of entries in the new tree.
+    pub new: u64,
+    /// Its root.
+    pub new_root: Hash,
+    /// The nodes that connect them.
+    pub path: Vec<Hash>,
+}
+
+impl ConsistencyProof {
+    /// Whether it connects the two roots.
+    pub fn is_valid(&self) -> bool {
+        verify_consistency(self.old, &self.old_root, self.new, &self.new_root, &self.path)
+    }
+}
+
+/// Proves that entry `index` is among the first `size` entries of the journal in `data`. Reads them once.
+///
+/// # Errors
+/// [`Error::Malformed`] when there is no such entry, [`Error::Internal`] when the journal is damaged.
+pub fn inclusion_proof(data: &Path, index: u64, size: u64) -> Result<InclusionProof> {
+    let mut ranges = inclusion_ranges(index, size)?;
+    ranges.extend([index..index + 1, 0..size]);
+    let mut path = roots(data, &ranges, size)?;
+    match (path.pop(), path.pop()) {
+        (Some(root), Some(leaf)) => Ok(InclusionProof { index, size, leaf, path, root }),
+        _ => Err(Error::internal("a proof lacks its root")),
+    }
+}
+
+/// Proves that the first `old` entries of the journal in `data` are a prefix of the first `new`. Reads them once.
+///
+/// # Errors
+/// [`Error::Malformed`] unless 0 < `old` ≤ `new` ≤ its entries, [`Error::Internal`] when the journal is damaged.
+pub fn consistency_proof(data: &Path, old: u64, new: u64) -> Result<ConsistencyProof> {
+    let mut ranges = consistency_ranges(old, new)?;
+    ranges.extend([0..old, 0..new]);
+    let mut path = roots(data, &ranges, new)?;
+    match (path.pop(), path.pop()) {
+        (Some(new_root), Some(old_root)) => {
+            Ok(ConsistencyProof { old, old_root, new, new_root, path })
+        }
+        _ => Err(Error::internal("a proof lacks its root")),
+    }
+}
+
+/// The roots over ranges of leaves, all below `size`.
+fn roots(data: &Path, ranges: &[Range<u64>], size: u64) -> Result<Vec<Hash>> {
+    let journal = JournalFile::open(&JournalPaths::new(data).journal, false)?;
+    let mut trees = vec![Frontier::default(); ranges.len()];
+    let mut scanner = Scanner::new(&journal.file, FILE_HEADER as u64, 0, journal.length);
+    while scanner.sequence() < size {
+        let sequence = scanner.sequence();
+        match scanner.step()? {
+            Step::Entry { payload, .. } => {
+                let leaf = leaf_hash(payload);
+                for (tree, range) in trees.iter_mut().zip(ranges) {
+                    if range.contains(&sequence) {
+                        tree.push(leaf);
+                    }
+                }
+            }
+            Step::Damaged(damage) => return Err(damage.into()),
+            Step::End => {
+                return Err(Error::malformed(format!(
+                    "expected a tree size up to `{sequence}`, the entries of the journal, found `{size}`"
+                )));
+            }
+        }
+    }
+    Ok(trees.iter().map(Frontier::root).collect())
+}
