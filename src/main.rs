@@ -1,2 +1,27 @@
-//! The program `countersign`.
-fn main() {}
+//! The program `countersign`: certificates and revocation for IPsec peers.
+
+mod admin;
+mod cli;
+mod config;
+mod exit;
+mod folder;
+mod instance;
+mod logging;
+mod metrics;
+mod output;
+mod passphrase;
+mod serve;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                eprintln!("countersign: {}", output::safe(&failure.message));
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}

@@ -87,11 +87,16 @@ impl Accounts {
         Self { store, sealer, clock, entropy }
     }
 
-    /// Adds accounts, all or none.
+    /// Adds accounts, all or none. `progress` is told how many secrets of how many are sealed.
     ///
     /// # Errors
     /// [`Error::Malformed`] for a draft that cannot be, `Denied` with [`Denial::Conflict`] for a name that is taken.
-    pub fn add(&self, profiles: &Profiles, drafts: &[AccountDraft]) -> Result<Vec<NewAccount>> {
+    pub fn add(
+        &self,
+        profiles: &Profiles,
+        drafts: &[AccountDraft],
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Vec<NewAccount>> {
         let now = self.clock.now();
         let cas: BTreeSet<Label> =
             self.store.cas()?.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name).collect();
@@ -111,6 +116,10 @@ impl Accounts {
                 created: now,
             };
             added.push(NewAccount { account, secret: clear });
+            if added.len() % 64 == 0 {
+                let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+                progress(count(added.len()), count(drafts.len()));
+            }
         }
         let accounts: Vec<Account> = added.iter().map(|new| new.account.clone()).collect();
         self.store.record_accounts(now, &accounts)?;

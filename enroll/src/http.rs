@@ -119,7 +119,10 @@ async fn post(
         Ok(Ok(body)) => body,
         Ok(Err(_)) => return text(StatusCode::BAD_REQUEST, "the body was cut off"),
         Err(_) => {
-            return text(StatusCode::PAYLOAD_TOO_LARGE, &format!("expected at most {limit} octets"));
+            return text(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                &format!("expected at most {limit} octets"),
+            );
         }
     };
     let service = Arc::clone(&endpoint.service);

@@ -195,7 +195,7 @@ impl Authority {
     /// # Errors
     /// As [`Accounts::add`].
     pub fn add_accounts(&self, drafts: &[AccountDraft]) -> Result<Vec<NewAccount>> {
-        self.accounts.add(&self.profiles(), drafts)
+        self.accounts.add(&self.profiles(), drafts, &mut |_, _| {})
     }
 
     /// Gives an account another secret.

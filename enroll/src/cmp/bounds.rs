@@ -74,7 +74,9 @@ fn head(message: &[u8], at: usize) -> Result<(bool, usize, usize), Refusal> {
     let (header, length) = match octet(1)? {
         short @ 0..=0x7f => (2, usize::from(short)),
         0x80 => {
-            return Err(unreadable(format!("the length at octet {at} is indefinite: expected DER")));
+            return Err(unreadable(format!(
+                "the length at octet {at} is indefinite: expected DER"
+            )));
         }
         long @ 0x81..=0x84 => {
             let count = usize::from(long & 0x7f);

@@ -1,0 +1,281 @@
+//! What an administrator can do. The same handlers serve a running server's socket and a command that opens the store
+//! itself; each deed that changes no other record is recorded with who did it.
+
+pub mod socket;
+mod view;
+
+use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
+use countersign_ca::identity::Identity;
+use countersign_ca::record::{CertificateRecord, Deed, Label, Reason, Serial};
+use countersign_ca::{Store, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+use crate::instance::Instance;
+
+/// The most items of one answer; a client asks for the next page.
+const PAGE: usize = 1000;
+
+/// A request of an administrator: one JSON object on the socket.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Adds accounts, all or none.
+    PeerAdd { peers: Vec<PeerDraft> },
+    /// Accounts by name.
+    PeerList,
+    /// One account.
+    PeerShow { name: Label },
+    /// Removes an account.
+    PeerRemove { name: Label },
+    /// Gives an account another secret.
+    PeerResetSecret { name: Label, secret: Secret },
+    /// A page of certificates.
+    CertList { account: Option<Label>, cursor: u64 },
+    /// One certificate.
+    CertShow { serial: Serial16, ca: Option<Label> },
+    /// Revokes or holds a certificate.
+    CertRevoke { serial: Serial16, ca: Option<Label>, reason: String, invalidity: Option<i64> },
+    /// Releases a certificate from hold.
+    CertRelease { serial: Serial16, ca: Option<Label> },
+    /// The CAs.
+    CaShow,
+    /// The last CRL of each CA.
+    CrlShow,
+    /// Signs a new CRL.
+    CrlPublish { ca: Option<Label> },
+    /// The state of the store.
+    StoreStatus,
+    /// Writes the journal's backup to a file on the server's machine.
+    Backup { to: std::path::PathBuf },
+}
+
+/// A serial number as text.
+pub type Serial16 = String;
+
+/// An account as it is asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerDraft {
+    /// Its name.
+    pub name: Label,
+    /// Its identities as text.
+    pub ids: Vec<String>,
+    /// Its profile.
+    pub profile: Label,
+    /// Its issuing CA.
+    pub ca: Option<Label>,
+    /// The secret to make; `None` for no secret.
+    pub secret: Option<Secret>,
+}
+
+/// How long and how often a secret is good.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secret {
+    /// Seconds.
+    pub seconds: u64,
+    /// Certificates.
+    pub uses: u32,
+}
+
+impl From<Secret> for SecretPolicy {
+    fn from(secret: Secret) -> Self {
+        Self { lifetime: std::time::Duration::from_secs(secret.seconds), uses: secret.uses }
+    }
+}
+
+/// Carries out a request for `actor`.
+pub fn handle(
+    instance: &Instance,
+    actor: &str,
+    request: Request,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Value, Failure> {
+    match request {
+        Request::PeerAdd { peers } => add_peers(instance, actor, peers, progress),
+        Request::PeerList => {
+            let accounts = instance.store.accounts()?;
+            Ok(accounts.iter().map(view::account).collect())
+        }
+        Request::PeerShow { name } => match instance.store.account(&name)? {
+            Some(account) => Ok(view::account(&account)),
+            None => Err(countersign_ca::accounts::no_account(&name).into()),
+        },
+        Request::PeerRemove { name } => {
+            instance.accounts().remove(&name)?;
+            deed(instance, actor, "peer remove", &name)?;
+            Ok(json!({"removed": name}))
+        }
+        Request::PeerResetSecret { name, secret } => {
+            let new = instance.accounts().reset_secret(&name, secret.into())?;
+            deed(instance, actor, "peer reset-secret", &name)?;
+            Ok(new_account(&new))
+        }
+        Request::CertList { account, cursor } => {
+            let (records, next) = instance.store.certificates(account.as_ref(), cursor, PAGE)?;
+            let now = instance.now();
+            let items: Vec<Value> =
+                records.iter().map(|record| view::certificate(record, now)).collect();
+            Ok(json!({"items": items, "next": next}))
+        }
+        Request::CertShow { serial, ca } => {
+            let record = find(instance, &serial, ca.as_ref())?;
+            Ok(view::certificate_in_full(&record, instance.now())?)
+        }
+        Request::CertRevoke { serial, ca, reason, invalidity } => {
+            revoke(instance, actor, &serial, ca.as_ref(), &reason, invalidity)
+        }
+        Request::CertRelease { serial, ca } => {
+            let record = find(instance, &serial, ca.as_ref())?;
+            instance.store.record_released(instance.now(), &record.ca, &record.serial)?;
+            deed(instance, actor, "cert release", &record.serial)?;
+            let crl = renew_crl(instance, &record.ca)?;
+            Ok(json!({"serial": record.serial.to_string(), "status": "valid", "crl": crl}))
+        }
+        Request::CaShow => view::cas(instance),
+        Request::CrlShow => view::crls(instance),
+        Request::CrlPublish { ca } => publish(instance, actor, ca),
+        Request::StoreStatus => Ok(view::status(&instance.store.status())),
+        Request::Backup { to } => {
+            let summary = instance.store.backup(&to)?;
+            deed(instance, actor, "backup", &to.display())?;
+            Ok(json!({
+                "entries": summary.entries,
+                "journal_bytes": summary.journal_bytes,
+                "sha256": data_encoding::HEXLOWER.encode(&summary.sha256),
+            }))
+        }
+    }
+}
+
+fn add_peers(
+    instance: &Instance,
+    actor: &str,
+    peers: Vec<PeerDraft>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Value, Failure> {
+    let drafts = peers.into_iter().map(draft).collect::<Result<Vec<_>, Failure>>()?;
+    let added = instance.accounts().add(&instance.config.profiles, &drafts, progress)?;
+    let names: Vec<&str> = drafts.iter().take(10).map(|draft| draft.name.as_str()).collect();
+    deed(instance, actor, "peer add", &format!("{} accounts: {}", drafts.len(), names.join(" ")))?;
+    Ok(added.iter().map(new_account).collect())
+}
+
+fn draft(peer: PeerDraft) -> Result<AccountDraft, Failure> {
+    let identities =
+        peer.ids.iter().map(|id| id.parse::<Identity>()).collect::<Result<Vec<_>, _>>();
+    let identities =
+        identities.map_err(|e| Failure::input(format!("account `{}`: {e}", peer.name)))?;
+    Ok(AccountDraft {
+        name: peer.name,
+        identities,
+        profile: peer.profile,
+        ca: peer.ca,
+        secret: peer.secret.map(Into::into),
+    })
+}
+
+/// An account with its secret: the only time that it is shown.
+fn new_account(new: &NewAccount) -> Value {
+    let secret = new.account.secret.as_ref();
+    json!({
+        "name": new.account.name,
+        "reference": secret.map(|secret| secret.reference.clone()),
+        "secret": new.secret.as_ref().map(|secret| secret.as_str().to_owned()),
+        "expires": secret.map(|secret| secret.expires.whole_seconds().to_string()),
+        "uses": secret.map(|secret| secret.uses_left),
+        "ids": new.account.identities.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "profile": new.account.profile,
+        "ca": new.account.ca,
+    })
+}
+
+fn revoke(
+    instance: &Instance,
+    actor: &str,
+    serial: &str,
+    ca: Option<&Label>,
+    reason: &str,
+    invalidity: Option<i64>,
+) -> Result<Value, Failure> {
+    let record = find(instance, serial, ca)?;
+    let reason: Reason = reason.parse()?;
+    if reason == Reason::RemoveFromCrl {
+        return Err(Failure::input(
+            "`removeFromCRL` is no reason to revoke; use `countersign cert release`",
+        ));
+    }
+    let now = instance.now();
+    let invalidity = invalidity.map(Timestamp::from_seconds);
+    if invalidity.is_some_and(|date| date > now || date < Timestamp::default()) {
+        return Err(Failure::input("an invalidity date lies in the past, after 1970"));
+    }
+    let revocation = countersign_ca::record::Revocation { at: now, reason, invalidity };
+    instance.store.record_revoked(now, &record.ca, &record.serial, &revocation, None)?;
+    let action = if reason == Reason::CertificateHold { "cert hold" } else { "cert revoke" };
+    deed(instance, actor, action, &record.serial)?;
+    let status = if reason == Reason::CertificateHold { "held" } else { "revoked" };
+    let crl = renew_crl(instance, &record.ca)?;
+    Ok(
+        json!({"serial": record.serial.to_string(), "status": status, "reason": reason.name(), "crl": crl}),
+    )
+}
+
+/// The CRL shows a change at once where the keys are at hand; otherwise the next `serve` signs it.
+fn renew_crl(instance: &Instance, ca: &Label) -> Result<Value, Failure> {
+    if !instance.has_keys() {
+        return Ok(json!("signed when the server starts: no passphrase is at hand"));
+    }
+    let record = instance.authority()?.publish_crl(ca)?;
+    Ok(json!(record.number))
+}
+
+fn publish(instance: &Instance, actor: &str, ca: Option<Label>) -> Result<Value, Failure> {
+    let authority = instance.authority()?;
+    let all: Vec<Label> = match ca {
+        Some(ca) => vec![ca],
+        None => {
+            authority.cas().filter(|info| info.can_sign).map(|info| info.name.clone()).collect()
+        }
+    };
+    for ca in &all {
+        authority.publish_crl(ca)?;
+        deed(instance, actor, "crl publish", ca)?;
+    }
+    view::crls(instance)
+}
+
+/// The certificate of this serial number, in the named CA or in the only one that has it.
+fn find(
+    instance: &Instance,
+    serial: &str,
+    ca: Option<&Label>,
+) -> Result<CertificateRecord, Failure> {
+    let serial: Serial = serial.parse()?;
+    let cas = match ca {
+        Some(ca) => vec![ca.clone()],
+        None => instance.store.cas()?.into_iter().map(|ca| ca.name).collect(),
+    };
+    for ca in &cas {
+        if let Some(record) = instance.store.certificate(ca, &serial)? {
+            return Ok(record);
+        }
+    }
+    Err(Failure::missing(format!(
+        "no certificate {serial} was issued here; `countersign cert list` shows all"
+    )))
+}
+
+fn deed(
+    instance: &Instance,
+    actor: &str,
+    action: &str,
+    detail: &dyn std::fmt::Display,
+) -> Result<(), Failure> {
+    let deed =
+        Deed { actor: actor.to_owned(), action: action.to_owned(), detail: detail.to_string() };
+    tracing::info!(actor, action, detail = deed.detail, "administrator");
+    Ok(instance.store.record_deed(instance.now(), &deed)?)
+}

@@ -1,0 +1,142 @@
+//! The admin socket: one JSON object a line each way. Who connects is known from the operating system.
+//!
+//! The server answers with lines `{"progress":[done,total]}` and at last `{"ok":…}` or `{"error":{…}}`.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as ClientStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::{Request, handle};
+use crate::exit::Failure;
+use crate::instance::Instance;
+
+/// The longest line, in bytes: 10,000 accounts with their identities.
+const MAX_LINE: u64 = 64 << 20;
+
+/// How long a client may take to send its request.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The most administrators at once.
+const MAX_CLIENTS: usize = 16;
+
+/// The longest path of a Unix socket, in bytes (`sun_path` in unix(7)).
+const MAX_PATH: usize = 107;
+
+/// Listens on the folder's socket. Anything left over from a server that died is removed: the store's lock shows that
+/// no other one runs.
+pub fn listen(instance: &Instance) -> Result<UnixListener, Failure> {
+    let path = instance.place.folder.socket();
+    if path.as_os_str().len() > MAX_PATH {
+        return Err(Failure::unavailable(format!(
+            "the path `{}` is longer than {MAX_PATH} bytes, and a socket cannot have it; choose a shorter `--data`",
+            path.display()
+        )));
+    }
+    let failed = |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", path.display()));
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(failed)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Serves administrators until the task is dropped.
+pub async fn serve(listener: UnixListener, instance: Arc<Instance>) {
+    let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let instance = Arc::clone(&instance);
+                actix_web::rt::spawn(async move {
+                    if let Err(e) = converse(stream, instance).await {
+                        tracing::warn!("an administrator's connection: {e}");
+                    }
+                    drop(slot);
+                });
+            }
+            Err(e) => {
+                tracing::error!("the admin socket: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, instance: Arc<Instance>) -> std::io::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    let (reader, mut writer) = stream.into_split();
+    if peer != 0 && peer != rustix::process::geteuid().as_raw() {
+        let refusal = json!({"error": Failure { code: 4, message: format!("user {peer} may not administer this instance") }});
+        return writer.write_all(format!("{refusal}\n").as_bytes()).await;
+    }
+    let mut line = String::new();
+    let mut reader = tokio::io::BufReader::new(reader.take(MAX_LINE));
+    tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
+    let (progress, mut lines) = mpsc::unbounded_channel::<Value>();
+    let work = actix_web::web::block(move || {
+        let answer = serde_json::from_str::<Request>(&line)
+            .map_err(|e| Failure::input(format!("expected a request: {e}")))
+            .and_then(|request| {
+                handle(&instance, &format!("uid {peer}"), request, &mut |done, total| {
+                    let _ = progress.send(json!({"progress": [done, total]}));
+                })
+            });
+        drop(progress);
+        answer
+    });
+    let work = actix_web::rt::spawn(work);
+    while let Some(line) = lines.recv().await {
+        writer.write_all(format!("{line}\n").as_bytes()).await?;
+    }
+    let answer = match work.await {
+        Ok(Ok(Ok(value))) => json!({"ok": value}),
+        Ok(Ok(Err(failure))) => json!({"error": failure}),
+        Ok(Err(_)) | Err(_) => {
+            json!({"error": Failure { code: 1, message: "the server failed; its log says why".into() }})
+        }
+    };
+    writer.write_all(format!("{answer}\n").as_bytes()).await
+}
+
+/// Asks a running server.
+pub fn ask(
+    stream: ClientStream,
+    request: &Request,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Value, Failure> {
+    let gone =
+        |e: std::io::Error| Failure::unavailable(format!("the running server did not answer: {e}"));
+    let line = serde_json::to_string(request).map_err(|e| Failure::input(e.to_string()))?;
+    let mut writer = stream.try_clone().map_err(gone)?;
+    writer.write_all(format!("{line}\n").as_bytes()).map_err(gone)?;
+    let mut reader = BufReader::new(stream.take(MAX_LINE));
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).map_err(gone)? == 0 {
+            return Err(Failure::unavailable("the running server went away before it answered"));
+        }
+        let mut answer: Value = serde_json::from_str(&line).map_err(|e| {
+            Failure::unavailable(format!("the running server's answer cannot be read: {e}"))
+        })?;
+        if let Some([done, total]) =
+            answer.get("progress").and_then(Value::as_array).map(Vec::as_slice)
+        {
+            progress(done.as_u64().unwrap_or(0), total.as_u64().unwrap_or(0));
+        } else if let Some(error) = answer.get("error") {
+            return Err(serde_json::from_value(error.clone())
+                .unwrap_or_else(|_| Failure { code: 1, message: error.to_string() }));
+        } else {
+            return Ok(answer.get_mut("ok").map(Value::take).unwrap_or_default());
+        }
+    }
+}

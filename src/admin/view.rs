@@ -1,0 +1,134 @@
+//! Records as administrators see them.
+
+use countersign_ca::certificate::{Facts, to_pem};
+use countersign_ca::record::{Account, CertificateRecord, Reason};
+use countersign_ca::store::Status;
+use countersign_ca::{Identity, Store, Timestamp};
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+use crate::instance::Instance;
+
+/// An account, without anything secret.
+pub fn account(account: &Account) -> Value {
+    let secret = account.secret.as_ref();
+    json!({
+        "name": account.name,
+        "profile": account.profile,
+        "ca": account.ca,
+        "ids": account.identities.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "reference": secret.map(|secret| secret.reference.clone()),
+        "uses_left": secret.map(|secret| secret.uses_left),
+        "expires": secret.map(|secret| secret.expires.whole_seconds().to_string()),
+        "locked_until": secret.and_then(|secret| secret.locked_until).map(|until| until.whole_seconds().to_string()),
+        "created": account.created.whole_seconds().to_string(),
+    })
+}
+
+/// A certificate in one line.
+pub fn certificate(record: &CertificateRecord, now: Timestamp) -> Value {
+    let subject = Facts::of(&record.certificate)
+        .map_or_else(|_| "?".to_owned(), |facts| facts.subject.to_string());
+    json!({
+        "serial": record.serial.to_string(),
+        "status": status_of(record, now),
+        "subject": subject,
+        "account": record.account,
+        "profile": record.profile,
+        "ca": record.ca,
+        "issued": record.issued.whole_seconds().to_string(),
+        "not_after": record.not_after.whole_seconds().to_string(),
+    })
+}
+
+/// A certificate with everything that is known of it.
+pub fn certificate_in_full(record: &CertificateRecord, now: Timestamp) -> Result<Value, Failure> {
+    let facts = Facts::of(&record.certificate)?;
+    let names: Vec<String> = facts
+        .alt_names
+        .iter()
+        .map(|name| {
+            Identity::from_general_name(name).map_or_else(|_| "?".into(), |id| id.to_string())
+        })
+        .collect();
+    let mut value = certificate(record, now);
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("not_before".into(), json!(facts.not_before.to_string()));
+        fields.insert("alt_names".into(), json!(names));
+        fields.insert("key".into(), json!(facts.key.kind().to_string()));
+        fields.insert(
+            "key_identifier".into(),
+            json!(data_encoding::HEXLOWER.encode(&facts.key_identifier)),
+        );
+        if let Some(revocation) = &record.revocation {
+            fields.insert("revoked".into(), json!(revocation.at.whole_seconds().to_string()));
+            fields.insert("reason".into(), json!(revocation.reason.name()));
+            fields.insert(
+                "invalidity".into(),
+                json!(revocation.invalidity.map(|date| date.to_string())),
+            );
+        }
+        fields.insert("pem".into(), json!(to_pem("CERTIFICATE", &record.certificate)?));
+    }
+    Ok(value)
+}
+
+/// Every CA.
+pub fn cas(instance: &Instance) -> Result<Value, Failure> {
+    let keys = instance.place.folder.keys();
+    let list = instance.store.cas()?.into_iter().map(|ca| {
+        let facts = Facts::of(&ca.certificate)?;
+        Ok(json!({
+            "name": ca.name,
+            "kind": if ca.is_root { "root" } else { "issuing" },
+            "subject": facts.subject.to_string(),
+            "key": facts.key.kind().to_string(),
+            "key_here": keys.contains(ca.name.as_str()),
+            "not_after": facts.not_after.to_string(),
+            "certificate": keys.file(&format!("{}.crt", ca.name)).display().to_string(),
+        }))
+    });
+    list.collect()
+}
+
+/// The last CRL of each CA.
+pub fn crls(instance: &Instance) -> Result<Value, Failure> {
+    let mut list = Vec::new();
+    for ca in instance.store.cas()? {
+        let last = instance.store.last_crl(&ca.name)?;
+        list.push(json!({
+            "ca": ca.name,
+            "number": last.as_ref().map(|last| last.number),
+            "entries": last.as_ref().map(|last| last.entries),
+            "this_update": last.as_ref().map(|last| last.this_update.to_string()),
+            "next_update": last.as_ref().map(|last| last.next_update.to_string()),
+            "sha256": last.as_ref().map(|last| data_encoding::HEXLOWER.encode(&last.sha256)),
+        }));
+    }
+    Ok(Value::Array(list))
+}
+
+/// The state of the store.
+pub fn status(status: &Status) -> Value {
+    json!({
+        "entries": status.entries,
+        "journal_bytes": status.journal_bytes,
+        "last_entry": status.last.map(|last| last.to_string()),
+        "certificates": status.certificates,
+        "index_applied": status.applied,
+        "index_bytes": status.index_bytes,
+        "head_size": status.head.as_ref().map(|head| head.size),
+        "head_root": status.head.as_ref().map(|head| data_encoding::HEXLOWER.encode(&head.root)),
+        "head_signed": status.head.as_ref().map(|head| head.at.to_string()),
+    })
+}
+
+fn status_of(record: &CertificateRecord, now: Timestamp) -> &'static str {
+    match &record.revocation {
+        Some(revocation) if revocation.reason == Reason::CertificateHold => "held",
+        Some(_) => "revoked",
+        None if record.not_after < now => "expired",
+        None if !record.confirmed => "unconfirmed",
+        None => "valid",
+    }
+}

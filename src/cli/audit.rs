@@ -1,0 +1,218 @@
+//! `countersign audit …` and `countersign store …`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use countersign_ca::foundation::Foundation;
+use countersign_ca::journal::{self, Hash, Head, HeadVerifier, Verification};
+use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress, audit};
+use countersign_ca::{Error, KeyFolder, SubjectPublicKey, Timestamp};
+use serde_json::{Value, json};
+use spki::AlgorithmIdentifierOwned;
+
+use super::Context;
+use crate::admin::Request;
+use crate::exit::Failure;
+use crate::output::{self, Bar};
+
+/// `countersign audit …`
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Verify the whole journal: checksums, order, the Merkle tree against its signed heads, serials, CRL numbers
+    Verify {
+        /// A head that was kept elsewhere, as `audit export --head` wrote it
+        #[arg(long, value_name = "FILE")]
+        head: Option<PathBuf>,
+    },
+    /// Prove that an entry is in the journal, or that the journal only grew (RFC 9162)
+    Proof {
+        /// The number of the entry, from 0
+        #[arg(long, value_name = "N", conflicts_with_all = ["old", "new"], required_unless_present_all = ["old", "new"])]
+        entry: Option<u64>,
+        /// The size of the tree; all entries without it
+        #[arg(long, value_name = "N")]
+        size: Option<u64>,
+        /// The smaller tree
+        #[arg(long, value_name = "N", requires = "new")]
+        old: Option<u64>,
+        /// The larger tree
+        #[arg(long, value_name = "N", requires = "old")]
+        new: Option<u64>,
+    },
+    /// Print the entries, one JSON object a line, or the last signed head
+    Export {
+        /// From this entry on
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        from: u64,
+        /// Print the last signed head instead, to be kept elsewhere
+        #[arg(long)]
+        head: bool,
+    },
+}
+
+impl Audit {
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let data = context.place.folder.path();
+        context.place.folder.check()?;
+        match self {
+            Self::Verify { head } => verify(context, head.as_deref()),
+            Self::Proof { entry: Some(index), size, .. } => {
+                let size = match size {
+                    Some(size) => *size,
+                    None => entries(context)?,
+                };
+                let proof = journal::inclusion_proof(data, *index, size)?;
+                output::print(
+                    context.format,
+                    &json!({
+                        "entry": proof.index, "size": proof.size, "leaf": hex(&proof.leaf),
+                        "path": proof.path.iter().map(hex).collect::<Vec<_>>(), "root": hex(&proof.root),
+                        "valid": proof.is_valid(),
+                    }),
+                );
+                Ok(())
+            }
+            Self::Proof { old, new, .. } => {
+                let proof = journal::consistency_proof(data, old.unwrap_or(0), new.unwrap_or(0))?;
+                output::print(
+                    context.format,
+                    &json!({
+                        "old": proof.old, "old_root": hex(&proof.old_root), "new": proof.new,
+                        "new_root": hex(&proof.new_root), "path": proof.path.iter().map(hex).collect::<Vec<_>>(),
+                        "valid": proof.is_valid(),
+                    }),
+                );
+                Ok(())
+            }
+            Self::Export { head: true, .. } => {
+                let (heads, _) = journal::read_heads(&journal::JournalPaths::new(data).heads)?;
+                match heads.last() {
+                    Some(head) => output::print(output::Format::Json, &head_json(head)),
+                    None => {
+                        return Err(Failure::missing(
+                            "no head was signed yet; the server signs one every second",
+                        ));
+                    }
+                }
+                Ok(())
+            }
+            Self::Export { from, .. } => Ok(journal::export(data, *from, &mut |line| {
+                output::line(line);
+                Ok(true)
+            })?),
+        }
+    }
+}
+
+fn verify(context: &Context, head: Option<&std::path::Path>) -> Result<(), Failure> {
+    let folder = &context.place.folder;
+    let known = head.map(read_head).transpose()?;
+    let verifier = audit_verifier(&folder.keys())?;
+    let how = Verification {
+        verifier: Some(verifier.as_ref()),
+        known_head: known.as_ref(),
+        is_live: context.place.server()?.is_some(),
+    };
+    let mut bar = Bar::new("verifying");
+    let report = audit(folder.path(), how, &mut |done, total| bar.show(done, total))?;
+    bar.done();
+    let findings: Vec<Value> = report
+        .findings
+        .iter()
+        .map(|damage| json!({"what": damage.kind.name(), "detail": damage.to_string()}))
+        .collect();
+    output::print(
+        context.format,
+        &json!({
+            "good": report.is_good(),
+            "entries": report.entries,
+            "certificates": report.certificates,
+            "heads": report.heads,
+            "root": hex(&report.root),
+            "findings": findings,
+            "notes": report.notes,
+        }),
+    );
+    match report.is_good() {
+        true => Ok(()),
+        false => {
+            Err(Failure::found(format!("the journal is not whole: {} findings", report.found)))
+        }
+    }
+}
+
+/// Verifies heads with the public half of the audit key.
+fn audit_verifier(keys: &KeyFolder) -> Result<Box<HeadVerifier<'static>>, Failure> {
+    let key = SubjectPublicKey::from_der(&Foundation::audit_public_key(keys)?)?;
+    let algorithm: AlgorithmIdentifierOwned = countersign_ca::key::signature_algorithm(key.kind());
+    Ok(Box::new(move |message: &[u8], signature: &[u8]| -> Result<(), Error> {
+        key.verify(&algorithm, message, signature)
+    }))
+}
+
+fn head_json(head: &Head) -> Value {
+    json!({
+        "size": head.size, "root": hex(&head.root), "at": head.at.millis(),
+        "signature": data_encoding::BASE64.encode(&head.signature),
+    })
+}
+
+fn read_head(path: &std::path::Path) -> Result<Head, Failure> {
+    let wrong = || {
+        Failure::input(format!(
+            "`{}` holds no head as `audit export --head` prints it",
+            path.display()
+        ))
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::unavailable(format!("`{}`: {e}", path.display())))?;
+    let value: Value = serde_json::from_str(&text).map_err(|_| wrong())?;
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let root = text("root").and_then(|root| data_encoding::HEXLOWER.decode(root.as_bytes()).ok());
+    Ok(Head {
+        size: value.get("size").and_then(Value::as_u64).ok_or_else(wrong)?,
+        root: root.and_then(|root| Hash::try_from(root).ok()).ok_or_else(wrong)?,
+        at: Timestamp::from_millis(value.get("at").and_then(Value::as_i64).ok_or_else(wrong)?),
+        signature: text("signature")
+            .and_then(|signature| data_encoding::BASE64.decode(signature.as_bytes()).ok())
+            .ok_or_else(wrong)?,
+    })
+}
+
+fn entries(context: &Context) -> Result<u64, Failure> {
+    let status = context.ask(Request::StoreStatus)?;
+    Ok(status.get("entries").and_then(Value::as_u64).unwrap_or(0))
+}
+
+fn hex(hash: &Hash) -> String {
+    data_encoding::HEXLOWER.encode(hash)
+}
+
+/// `countersign store …`
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Show how large the journal and its index are
+    Status,
+    /// Delete the index and build it again from the journal; the server must be stopped
+    Rebuild,
+}
+
+impl StoreCommand {
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Status => context.show(Request::StoreStatus),
+            Self::Rebuild => {
+                context.place.folder.check()?;
+                let mut bar = Bar::new("building the index");
+                let store = EmbeddedStore::rebuild(
+                    context.place.folder.path(),
+                    EmbeddedOptions::default(),
+                    &mut |progress: Progress| bar.show(progress.done, progress.total),
+                )?;
+                bar.done();
+                drop(store);
+                context.show(Request::StoreStatus)
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `countersign backup` and `countersign restore`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use countersign_ca::Error;
+use countersign_ca::store::restore_journal;
+use serde_json::json;
+
+use super::Context;
+use crate::admin::Request;
+use crate::exit::Failure;
+use crate::output;
+
+/// The journal inside a backup.
+const JOURNAL: &str = "journal.backup";
+
+/// `countersign backup`
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// The folder to make; it must not exist
+    to: PathBuf,
+}
+
+impl Backup {
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let folder = &context.place.folder;
+        folder.check()?;
+        if self.to.exists() {
+            return Err(Failure::missing(format!(
+                "`{}` exists already; name a folder to make",
+                self.to.display()
+            )));
+        }
+        let to = std::path::absolute(&self.to)?;
+        let new = to.with_added_extension("new");
+        if new.exists() {
+            fs::remove_dir_all(&new).map_err(|e| at(&new, e))?;
+        }
+        fs::create_dir_all(new.join("keys")).map_err(|e| at(&new, e))?;
+        // Keys before the journal: a CA that the journal knows then has its key in the backup.
+        copy_files(&folder.path().join("keys"), &new.join("keys"))?;
+        if folder.config().exists() {
+            copy(&folder.config(), &new.join("countersign.toml"))?;
+        }
+        let mut said = context.ask(Request::Backup { to: new.join(JOURNAL) })?;
+        fs::File::open(&new).and_then(|folder| folder.sync_all()).map_err(|e| at(&new, e))?;
+        fs::rename(&new, &to).map_err(|e| at(&to, e))?;
+        if let Some(fields) = said.as_object_mut() {
+            fields.insert("backup".into(), json!(to.display().to_string()));
+            fields.insert("passphrase".into(), json!("not in the backup: keep it apart"));
+        }
+        output::print(context.format, &said);
+        Ok(())
+    }
+}
+
+/// `countersign restore`
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The backup
+    from: PathBuf,
+}
+
+impl Restore {
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let folder = &context.place.folder;
+        folder.create()?;
+        if folder.is_founded() || context.place.server()?.is_some() {
+            return Err(Failure::missing(format!(
+                "there is an instance in `{}` already; restore into an empty folder",
+                folder.path().display()
+            )));
+        }
+        let journal = self.from.join(JOURNAL);
+        let mut source = fs::File::open(&journal).map_err(|e| at(&journal, e))?;
+        let summary = restore_journal(&mut source, folder.path())?;
+        let keys = folder.path().join("keys");
+        fs::create_dir_all(&keys).map_err(|e| at(&keys, e))?;
+        copy_files(&self.from.join("keys"), &keys)?;
+        let config = self.from.join("countersign.toml");
+        if config.exists() && !folder.config().exists() {
+            copy(&config, &folder.config())?;
+        }
+        output::print(
+            context.format,
+            &json!({
+                "restored": folder.path().display().to_string(),
+                "entries": summary.entries,
+                "next": "put the passphrase in its place, run `countersign audit verify`, and start the server; CRLs are signed anew",
+            }),
+        );
+        Ok(())
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<(), Failure> {
+    for entry in fs::read_dir(from).map_err(|e| at(from, e))? {
+        let entry = entry.map_err(|e| at(from, e))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies a file with its mode, durably.
+fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    fs::copy(from, to).map_err(|e| at(from, e))?;
+    fs::File::open(to).and_then(|file| file.sync_all()).map_err(|e| at(to, e))
+}
+
+fn at(path: &Path, error: std::io::Error) -> Failure {
+    Error::io(format!("`{}`", path.display()), &error).into()
+}

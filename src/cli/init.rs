@@ -1,0 +1,216 @@
+//! `countersign init` and what it shares with `ca add` and `serve --init`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use countersign_ca::certificate::read_all;
+use countersign_ca::foundation::Foundation;
+use countersign_ca::founding::{CaOptions, Constraint};
+use countersign_ca::identity::distinguished_name;
+use countersign_ca::profile::{Policy, PolicyConfig};
+use countersign_ca::record::Label;
+use countersign_ca::KeyAlgorithm;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::config::{Config, TEMPLATE, duration};
+use crate::exit::Failure;
+use crate::output;
+use crate::passphrase;
+
+/// The longest validity of a CA, in seconds: 50 years.
+const LONGEST: u64 = 50 * 366 * 86_400;
+
+/// What an issuing CA shall be.
+#[derive(Debug, Clone, Args)]
+pub struct Issuing {
+    /// The subject of the issuing CA
+    #[arg(long, value_name = "DN", default_value = "CN=Countersign issuing CA")]
+    pub subject: String,
+    /// The key of the issuing CA: p256, p384, ed25519, rsa3072 or rsa4096
+    #[arg(long, value_name = "KIND", default_value_t)]
+    pub algorithm: KeyAlgorithm,
+    /// How long the issuing CA is valid
+    #[arg(long, value_name = "TIME", default_value = "5y")]
+    pub validity: String,
+    /// How many CAs may stand below the issuing CA
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub path_length: u8,
+    /// A name that may be certified: dns:example.net, email:example.net, ip:192.0.2.0/24 (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub permit: Vec<Constraint>,
+    /// A name that may not be certified (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub exclude: Vec<Constraint>,
+    /// A certificate policy, as OID or OID=CPS-URI (repeatable)
+    #[arg(long, value_name = "OID[=URI]")]
+    pub policy: Vec<String>,
+    /// Make the issuing CA's key and write a request for a root that is kept elsewhere
+    #[arg(long, value_name = "FILE", conflicts_with = "root_cert")]
+    pub root_csr: Option<PathBuf>,
+    /// Take the issuing CA's certificate from that root, with the chain above it, root last
+    #[arg(long, value_name = "FILE")]
+    pub root_cert: Option<PathBuf>,
+}
+
+/// `countersign init`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:\n  \
+countersign init\n  \
+countersign init --algorithm p384 --root-algorithm p384 --permit dns:example.net\n  \
+countersign init --root-csr issuing.csr      then, with the root's answer:\n  \
+countersign init --root-cert chain.pem")]
+pub struct Init {
+    /// The name of the issuing CA in commands and URLs
+    #[arg(long, value_name = "NAME", default_value = "issuing")]
+    name: Label,
+    #[command(flatten)]
+    issuing: Issuing,
+    /// The subject of the root
+    #[arg(long, value_name = "DN", default_value = "CN=Countersign root CA")]
+    root_subject: String,
+    /// The key of the root
+    #[arg(long, value_name = "KIND", default_value_t)]
+    root_algorithm: KeyAlgorithm,
+    /// How long the root is valid
+    #[arg(long, value_name = "TIME", default_value = "10y")]
+    root_validity: String,
+}
+
+impl Init {
+    /// The defaults, for `serve --init`.
+    pub fn standard() -> Result<Self, Failure> {
+        use clap::{CommandFactory, FromArgMatches, Parser};
+        #[derive(Parser)]
+        struct Only {
+            #[command(flatten)]
+            init: Init,
+        }
+        let matches = Only::command()
+            .try_get_matches_from(["init"])
+            .map_err(|e| Failure::input(e.to_string()))?;
+        Ok(Only::from_arg_matches(&matches).map_err(|e| Failure::input(e.to_string()))?.init)
+    }
+
+    /// Founds the instance and says what was made.
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        output::print(context.format, &self.found(context)?);
+        Ok(())
+    }
+
+    /// Founds the instance. After an interruption it goes on where it was.
+    pub fn found(&self, context: &Context) -> Result<Value, Failure> {
+        let place = &context.place;
+        if place.server()?.is_some() {
+            return Err(Failure::missing("a server runs on this data folder already"));
+        }
+        place.folder.create()?;
+        let config = place.folder.config();
+        if place.config.is_none() && !config.exists() {
+            countersign_ca::foundation::write_atomically(&config, TEMPLATE.as_bytes())?;
+        }
+        let options = self.issuing.options(&place.config()?)?;
+        let (passphrase, made) = match place.folder.is_founded() {
+            true => (passphrase::existing(&place.folder, place.passphrase_file.as_deref())?, None),
+            false => passphrase::new(&place.folder, place.passphrase_file.as_deref())?,
+        };
+        let ground = place.foundation(Arc::new(place.open_store()?), passphrase);
+        ground.create_own_keys()?;
+        let elsewhere = self.issuing.root_csr.is_some() || self.issuing.root_cert.is_some();
+        if !elsewhere && !ground.store.cas()?.iter().any(|ca| ca.is_root) {
+            ground.create_root(&self.root_options()?, self.root_algorithm)?;
+        }
+        let mut said = self.issuing.make(&ground, &self.name, &options)?;
+        if let Some(fields) = said.as_object_mut() {
+            fields.insert("data".into(), json!(place.folder.path().display().to_string()));
+            fields.insert("config".into(), json!(config.display().to_string()));
+            if let Some(made) = made {
+                let note = format!(
+                    "a random one was made in {}; keep a copy apart from this folder",
+                    made.display()
+                );
+                fields.insert("passphrase".into(), json!(note));
+            }
+        }
+        Ok(said)
+    }
+
+    fn root_options(&self) -> Result<CaOptions, Failure> {
+        Ok(CaOptions {
+            subject: distinguished_name(&self.root_subject)?,
+            validity: duration("--root-validity", &self.root_validity, 86_400, LONGEST)?,
+            path_length: None,
+            permitted: Vec::new(),
+            excluded: Vec::new(),
+            policies: Vec::new(),
+            crl_urls: Vec::new(),
+            ca_issuers_urls: Vec::new(),
+        })
+    }
+}
+
+impl Issuing {
+    /// The options, checked.
+    pub fn options(&self, config: &Config) -> Result<CaOptions, Failure> {
+        let url = |path: &str| {
+            let public = config.file.http.public_url.as_deref();
+            public
+                .map(|url| vec![format!("{}/{path}", url.trim_end_matches('/'))])
+                .unwrap_or_default()
+        };
+        Ok(CaOptions {
+            subject: distinguished_name(&self.subject)?,
+            validity: duration("--validity", &self.validity, 86_400, LONGEST)?,
+            path_length: Some(self.path_length),
+            permitted: self.permit.clone(),
+            excluded: self.exclude.clone(),
+            policies: self.policy.iter().map(|text| policy(text)).collect::<Result<_, _>>()?,
+            crl_urls: url("crl/root.crl"),
+            ca_issuers_urls: url("ca/root.cer"),
+        })
+    }
+
+    /// Makes the issuing CA below the root here, or takes a step with a root elsewhere.
+    pub fn make(
+        &self,
+        ground: &Foundation,
+        name: &Label,
+        options: &CaOptions,
+    ) -> Result<Value, Failure> {
+        if let Some(file) = &self.root_csr {
+            let request = ground.request_issuing(name, options, self.algorithm)?;
+            fs::write(file, request)
+                .map_err(|e| Failure::unavailable(format!("`{}`: {e}", file.display())))?;
+            return Ok(json!({
+                "request": file.display().to_string(),
+                "next": "let the root sign it as a CA, then run this command with `--root-cert FILE`: the new certificate and \
+                         those above it, root last",
+            }));
+        }
+        let record = match &self.root_cert {
+            Some(file) => {
+                let bytes = fs::read(file)
+                    .map_err(|e| Failure::unavailable(format!("`{}`: {e}", file.display())))?;
+                ground.install_issuing(name, &read_all(&bytes)?)?
+            }
+            None => ground.create_issuing(name, options, self.algorithm)?,
+        };
+        let keys = &ground.keys;
+        Ok(json!({
+            "issuing_ca": record.name,
+            "certificate": keys.file(&format!("{name}.crt")).display().to_string(),
+            "root": keys.file("root.crt").display().to_string(),
+        }))
+    }
+}
+
+fn policy(text: &str) -> Result<Policy, Failure> {
+    let (oid, cps) = match text.split_once('=') {
+        Some((oid, cps)) => (oid, Some(cps.to_owned())),
+        None => (text, None),
+    };
+    Ok(Policy::try_from(&PolicyConfig { oid: oid.to_owned(), cps })?)
+}

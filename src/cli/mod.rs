@@ -1,0 +1,175 @@
+//! The command line: a noun, then a verb. Each noun has its file.
+
+mod audit;
+mod backup;
+mod ca;
+mod cert;
+mod init;
+mod peer;
+mod serve;
+mod show;
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use serde_json::Value;
+
+use crate::admin::{self, Request, socket};
+use crate::config::LogFormat;
+use crate::exit::Failure;
+use crate::folder::DataFolder;
+use crate::instance::{Instance, Place};
+use crate::output::{self, Bar, Format};
+
+/// Certificates, revocation and trust policy for IPsec peers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "countersign",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "\
+Exit codes: 0 done; 1 a fault, or a check found something; 2 the command line or an input cannot be read;\n\
+3 there is no such thing, or there is one already; 4 refused; 5 not now.\n\n\
+Begin with:  countersign serve --init"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+struct Global {
+    /// The data folder of the instance
+    #[arg(
+        long,
+        global = true,
+        env = "COUNTERSIGN_DATA",
+        default_value = "./countersign-data",
+        value_name = "DIR"
+    )]
+    data: PathBuf,
+    /// The configuration, if not DIR/countersign.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t)]
+    format: Format,
+    /// The file that holds the passphrase of the keys, in one line
+    #[arg(long, global = true, env = "COUNTERSIGN_PASSPHRASE_FILE", value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// What is logged, such as `info` or `warn,countersign_enroll=debug`
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    /// How log lines look
+    #[arg(long, global = true, value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Found an instance: its keys, a root and an issuing CA
+    Init(init::Init),
+    /// Run the server
+    Serve(serve::Serve),
+    /// Accounts: who may get which identities
+    #[command(subcommand)]
+    Peer(peer::Peer),
+    /// Certificates
+    #[command(subcommand)]
+    Cert(cert::Cert),
+    /// The CAs of the instance
+    #[command(subcommand)]
+    Ca(ca::Ca),
+    /// Certificate revocation lists
+    #[command(subcommand)]
+    Crl(ca::Crl),
+    /// Prove that the history is whole
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// The journal and its index
+    #[command(subcommand)]
+    Store(audit::StoreCommand),
+    /// Write a backup of the instance to a new folder, also while the server runs
+    Backup(backup::Backup),
+    /// Restore an instance from a backup into an empty data folder
+    Restore(backup::Restore),
+    /// Check certificates and CRLs against RFC 5280 and RFC 4945
+    Lint(show::Lint),
+    /// The configuration
+    #[command(subcommand)]
+    Config(show::Config),
+    /// Print a completion script for a shell
+    Completion(show::Completion),
+    /// Write the manual pages
+    Man(show::Man),
+}
+
+/// What a command works on.
+pub struct Context {
+    /// Where the instance is.
+    pub place: Place,
+    /// How results are printed.
+    pub format: Format,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+}
+
+/// Parses the command line and runs the command.
+pub fn run() -> Result<(), Failure> {
+    let cli = Cli::parse();
+    let context = Context {
+        place: Place {
+            folder: DataFolder::new(&cli.global.data),
+            config: cli.global.config,
+            passphrase_file: cli.global.passphrase_file,
+        },
+        format: cli.global.format,
+        log: cli.global.log,
+        log_format: cli.global.log_format,
+    };
+    match cli.command {
+        Command::Init(init) => init.run(&context),
+        Command::Serve(serve) => serve.run(&context),
+        Command::Peer(peer) => peer.run(&context),
+        Command::Cert(cert) => cert.run(&context),
+        Command::Ca(ca) => ca.run(&context),
+        Command::Crl(crl) => crl.run(&context),
+        Command::Audit(audit) => audit.run(&context),
+        Command::Store(store) => store.run(&context),
+        Command::Backup(backup) => backup.run(&context),
+        Command::Restore(restore) => restore.run(&context),
+        Command::Lint(lint) => lint.run(&context),
+        Command::Config(config) => config.run(&context),
+        Command::Completion(completion) => completion.run(&mut Cli::command()),
+        Command::Man(man) => man.run(Cli::command()),
+    }
+}
+
+impl Context {
+    /// Carries out an administrator's request: by the running server, or with the store opened here.
+    pub fn ask(&self, request: Request) -> Result<Value, Failure> {
+        let mut bar = Bar::new("working");
+        let mut progress = |done, total| bar.show(done, total);
+        let answer = match self.place.server()? {
+            Some(stream) => socket::ask(stream, &request, &mut progress),
+            None => {
+                let instance = Instance::open(&self.place)?;
+                let actor = format!("uid {}", rustix::process::getuid().as_raw());
+                admin::handle(&instance, &actor, request, &mut progress)
+            }
+        };
+        bar.done();
+        answer
+    }
+
+    /// As [`Self::ask`], and prints the answer.
+    pub fn show(&self, request: Request) -> Result<(), Failure> {
+        let answer = self.ask(request)?;
+        output::print(self.format, &answer);
+        Ok(())
+    }
+}

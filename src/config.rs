@@ -1,0 +1,398 @@
+//! `countersign.toml`: loose at first, checked once, and never again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use countersign_ca::authority::Settings;
+use countersign_ca::profile::{DefaultUrls, ProfileConfig, Profiles};
+use countersign_ca::record::Label;
+use countersign_enroll::cmp::{Bounds, CmpConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+use crate::folder::DataFolder;
+
+/// The largest configuration file, in bytes.
+const MAX: u64 = 1 << 20;
+
+/// The annotated default, as `init` writes it.
+pub const TEMPLATE: &str = include_str!("countersign.toml");
+
+/// The file as an operator writes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConfigFile {
+    /// HTTP.
+    pub http: HttpFile,
+    /// The authority.
+    pub authority: AuthorityFile,
+    /// CRLs.
+    pub crl: CrlFile,
+    /// CMP.
+    pub cmp: CmpFile,
+    /// Logs.
+    pub log: LogFile,
+    /// Profiles by name.
+    pub profiles: BTreeMap<String, ProfileConfig>,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpFile {
+    /// The address and port.
+    pub listen: SocketAddr,
+    /// The URL under which peers reach this server; CDP and AIA URLs are built from it.
+    pub public_url: Option<String>,
+    /// The most connections at once.
+    pub max_connections: usize,
+    /// How long a client may take to send a request.
+    pub request_timeout: String,
+    /// How long a connection may stay idle.
+    pub keep_alive: String,
+    /// How long requests may take to finish when the server stops.
+    pub shutdown_timeout: String,
+}
+
+impl Default for HttpFile {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8829)),
+            public_url: None,
+            max_connections: 1024,
+            request_timeout: "10s".into(),
+            keep_alive: "30s".into(),
+            shutdown_timeout: "10s".into(),
+        }
+    }
+}
+
+/// `[authority]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthorityFile {
+    /// The issuing CA of accounts that name none.
+    pub default_ca: Option<Label>,
+}
+
+/// `[crl]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CrlFile {
+    /// How long an issuing CA's CRL is valid; it is signed anew after a quarter of that.
+    pub validity: String,
+    /// The same for a root's.
+    pub root_validity: String,
+}
+
+impl Default for CrlFile {
+    fn default() -> Self {
+        Self { validity: "7d".into(), root_validity: "180d".into() }
+    }
+}
+
+/// `[cmp]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CmpFile {
+    /// The largest message, in octets.
+    pub max_bytes: usize,
+    /// The deepest nesting of a message.
+    pub max_depth: usize,
+    /// The most elements of a message.
+    pub max_elements: usize,
+    /// The fewest MAC iterations.
+    pub min_iterations: u32,
+    /// The most MAC iterations.
+    pub max_iterations: u32,
+    /// How far messageTime may be from now.
+    pub time_window: String,
+    /// Whether messageTime must be there.
+    pub require_message_time: bool,
+    /// How long a certificate may await its confirmation.
+    pub confirm_wait: String,
+    /// Whether implicit confirmation is granted.
+    pub implicit_confirm: bool,
+    /// The most messages that are worked on at once.
+    pub max_concurrent: usize,
+}
+
+impl Default for CmpFile {
+    fn default() -> Self {
+        Self {
+            max_bytes: 1 << 20,
+            max_depth: 32,
+            max_elements: 10_000,
+            min_iterations: 100,
+            max_iterations: 100_000,
+            time_window: "5m".into(),
+            require_message_time: true,
+            confirm_wait: "5m".into(),
+            implicit_confirm: true,
+            max_concurrent: 256,
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogFile {
+    /// What is logged, as `tracing` filters: `info`, `warn,countersign_enroll=debug`.
+    pub filter: String,
+    /// `text` or `json`.
+    pub format: LogFormat,
+}
+
+impl Default for LogFile {
+    fn default() -> Self {
+        Self { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file's values, as they are in force.
+    pub file: ConfigFile,
+    /// The profiles.
+    pub profiles: Profiles,
+    /// The authority's settings.
+    pub settings: Settings,
+    /// CMP.
+    pub cmp: CmpConfig,
+    /// How long a client may take.
+    pub request_timeout: Duration,
+    /// How long a connection may stay idle.
+    pub keep_alive: Duration,
+    /// How long a stop may take.
+    pub shutdown_timeout: Duration,
+}
+
+impl Config {
+    /// Reads and checks the file of a data folder, or another; without a file, the defaults.
+    pub fn load(folder: &DataFolder, path: Option<&Path>) -> Result<Self, Failure> {
+        let own = folder.config();
+        let path = path.unwrap_or(&own);
+        let text = match fs::metadata(path) {
+            Ok(metadata) if metadata.len() > MAX => {
+                return Err(Failure::input(format!(
+                    "`{}` is larger than {MAX} bytes",
+                    path.display()
+                )));
+            }
+            Ok(_) => fs::read_to_string(path)
+                .map_err(|e| Failure::unavailable(format!("`{}`: {e}", path.display())))?,
+            Err(_) if path == own => String::new(),
+            Err(e) => return Err(Failure::unavailable(format!("`{}`: {e}", path.display()))),
+        };
+        let file =
+            parse(&text).map_err(|why| Failure::input(format!("`{}`: {why}", path.display())))?;
+        Self::check(file, folder)
+            .map_err(|why| Failure::input(format!("`{}`: {}", path.display(), why.message)))
+    }
+
+    /// Checks every value, once.
+    pub fn check(file: ConfigFile, folder: &DataFolder) -> Result<Self, Failure> {
+        let urls = default_urls(file.http.public_url.as_deref())?;
+        let profiles = Profiles::new(&file.profiles, &urls)?;
+        let settings = Settings {
+            default_ca: file.authority.default_ca.clone(),
+            crl_validity: duration("crl.validity", &file.crl.validity, 600, 366 * 86_400)?,
+            root_crl_validity: duration(
+                "crl.root_validity",
+                &file.crl.root_validity,
+                3600,
+                3660 * 86_400,
+            )?,
+            crl_folder: folder.crls(),
+        };
+        let cmp = cmp(&file.cmp)?;
+        within("http.max_connections", file.http.max_connections, 1, 100_000)?;
+        within("cmp.max_concurrent", file.cmp.max_concurrent, 1, 10_000)?;
+        Ok(Self {
+            profiles,
+            settings,
+            cmp,
+            request_timeout: duration("http.request_timeout", &file.http.request_timeout, 1, 600)?,
+            keep_alive: duration("http.keep_alive", &file.http.keep_alive, 1, 3600)?,
+            shutdown_timeout: duration(
+                "http.shutdown_timeout",
+                &file.http.shutdown_timeout,
+                1,
+                600,
+            )?,
+            file,
+        })
+    }
+}
+
+/// Reads the text; an unknown key is named with its line and the key that may be meant.
+pub fn parse(text: &str) -> Result<ConfigFile, String> {
+    toml::from_str(text).map_err(|e: toml::de::Error| {
+        let message = e.message();
+        let line = e.span().map_or(0, |span| {
+            text.get(..span.start).unwrap_or("").matches('\n').count().saturating_add(1)
+        });
+        format!("line {line}: {message}{}", did_you_mean(message))
+    })
+}
+
+/// serde names the unknown key and the known ones in backticks, the unknown one first.
+fn did_you_mean(message: &str) -> String {
+    if !message.contains("unknown field") && !message.contains("unknown variant") {
+        return String::new();
+    }
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let Some(unknown) = quoted.next() else { return String::new() };
+    let close = quoted.max_by(|a, b| {
+        strsim::jaro_winkler(a, unknown).total_cmp(&strsim::jaro_winkler(b, unknown))
+    });
+    close
+        .filter(|known| strsim::jaro_winkler(known, unknown) > 0.8)
+        .map(|known| format!("; did you mean `{known}`?"))
+        .unwrap_or_default()
+}
+
+fn default_urls(public_url: Option<&str>) -> Result<DefaultUrls, Failure> {
+    let Some(url) = public_url else { return Ok(DefaultUrls::default()) };
+    let url = url.trim_end_matches('/');
+    if !url.starts_with("http://") || !url.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Failure::input(format!(
+            "expected http.public_url to be an `http:` URL such as `http://pki.example.net`, found `{}`; CRLs are signed, \
+             and daemons fetch them without TLS",
+            url.escape_debug()
+        )));
+    }
+    Ok(DefaultUrls {
+        crl: vec![format!("{url}/crl/{{ca}}.crl")],
+        ca_issuers: vec![format!("{url}/ca/{{ca}}.cer")],
+    })
+}
+
+fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
+    within("cmp.max_bytes", file.max_bytes, 4096, 64 << 20)?;
+    within("cmp.max_depth", file.max_depth, 16, 64)?;
+    within("cmp.max_elements", file.max_elements, 100, 1_000_000)?;
+    if !(1..=file.max_iterations).contains(&file.min_iterations) || file.max_iterations > 10_000_000
+    {
+        return Err(Failure::input(format!(
+            "expected 1 ≤ cmp.min_iterations ≤ cmp.max_iterations ≤ 10000000, found {} and {}",
+            file.min_iterations, file.max_iterations
+        )));
+    }
+    Ok(CmpConfig {
+        bounds: Bounds {
+            bytes: file.max_bytes,
+            depth: file.max_depth,
+            elements: file.max_elements,
+        },
+        iterations: file.min_iterations..=file.max_iterations,
+        time_window: duration("cmp.time_window", &file.time_window, 10, 86_400)?,
+        require_message_time: file.require_message_time,
+        confirm_wait: duration("cmp.confirm_wait", &file.confirm_wait, 10, 7 * 86_400)?,
+        implicit_confirm: file.implicit_confirm,
+    })
+}
+
+fn within(key: &str, value: usize, least: usize, most: usize) -> Result<(), Failure> {
+    match (least..=most).contains(&value) {
+        true => Ok(()),
+        false => {
+            Err(Failure::input(format!("expected {key} from {least} to {most}, found {value}")))
+        }
+    }
+}
+
+/// Reads a duration such as `7d`, within bounds in seconds.
+pub fn duration(key: &str, text: &str, least: u64, most: u64) -> Result<Duration, Failure> {
+    let expected = |why: String| {
+        Failure::input(format!(
+            "expected {key} from {} to {}, found `{}`{why}",
+            humantime::format_duration(Duration::from_secs(least)),
+            humantime::format_duration(Duration::from_secs(most)),
+            text.escape_debug()
+        ))
+    };
+    let parsed = humantime::parse_duration(text).map_err(|e| expected(format!(": {e}")))?;
+    match (least..=most).contains(&parsed.as_secs()) {
+        true => Ok(parsed),
+        false => Err(expected(String::new())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_annotated_default_says_what_is_in_force() {
+        assert_eq!(parse(TEMPLATE).unwrap(), ConfigFile::default());
+        // Every key stands in it, most of them as comments: uncommented, they are the defaults still.
+        let uncommented: String = TEMPLATE
+            .lines()
+            .map(|line| line.strip_prefix("#= ").unwrap_or(line))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let shown = parse(&uncommented).unwrap();
+        assert_eq!(
+            ConfigFile { profiles: BTreeMap::new(), ..shown.clone() },
+            ConfigFile::default()
+        );
+        assert_eq!(
+            shown.profiles.get("gateway"),
+            countersign_ca::profile::built_in("gateway").as_ref()
+        );
+        let values = toml::Value::try_from(ConfigFile::default()).unwrap();
+        for (section, keys) in values.as_table().unwrap() {
+            for key in keys.as_table().into_iter().flatten().map(|(key, _)| key) {
+                assert!(
+                    TEMPLATE.contains(&format!("{key} = ")),
+                    "{section}.{key} is not in the annotated default"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
+        let why =
+            parse("[http]\nlisten = \"127.0.0.1:1\"\npublik_url = \"http://x\"\n").unwrap_err();
+        assert!(why.contains("line 3") && why.contains("did you mean `public_url`?"), "{why}");
+        let why = parse("[profiles.gateway]\nvalidty = \"1d\"\n").unwrap_err();
+        assert!(why.contains("did you mean `validity`?"), "{why}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let folder = DataFolder::new(Path::new("x"));
+        for (text, word) in [
+            ("[crl]\nvalidity = \"1s\"", "crl.validity"),
+            ("[cmp]\nmin_iterations = 0", "cmp.min_iterations"),
+            ("[cmp]\nmax_depth = 1000", "cmp.max_depth"),
+            ("[http]\npublic_url = \"https://x\"", "http.public_url"),
+            ("[profiles.gateway]\nkeys = []", "profile `gateway`"),
+        ] {
+            let failure = Config::check(parse(text).unwrap(), &folder).unwrap_err();
+            assert!(
+                failure.code == 2 && failure.message.contains(word),
+                "{text}: {}",
+                failure.message
+            );
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Exit codes, the same for every command.
+//!
+//! | code | meaning |
+//! | --- | --- |
+//! | 0 | done |
+//! | 1 | an internal fault, or what was checked is not right (`audit verify`, `lint`) |
+//! | 2 | the command line or an input cannot be read |
+//! | 3 | there is no such thing, or there is one already |
+//! | 4 | refused: not allowed, or a wrong passphrase |
+//! | 5 | not now: locked by another process, disk full, a file is missing |
+
+use std::fmt;
+
+use countersign_ca::{Denial, Error};
+use serde::{Deserialize, Serialize};
+
+/// Why a command failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// What was expected, found, and what to do.
+    pub message: String,
+}
+
+impl Failure {
+    /// A check that found something.
+    pub fn found(message: impl Into<String>) -> Self {
+        Self { code: 1, message: message.into() }
+    }
+
+    /// An input that cannot be read.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+
+    /// Nothing of this name.
+    pub fn missing(message: impl Into<String>) -> Self {
+        Self { code: 3, message: message.into() }
+    }
+
+    /// Not now.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self { code: 5, message: message.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// The mapping from the authority's errors.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = match &error {
+            Error::Malformed(_) => 2,
+            Error::Denied {
+                kind: Denial::Conflict | Denial::NoSuchCertificate | Denial::AlreadyRevoked,
+                ..
+            } => 3,
+            Error::Denied { .. } | Error::Unauthenticated(_) => 4,
+            Error::Unavailable(_) => 5,
+            Error::Internal(_) => 1,
+        };
+        Self { code, message: error.to_string() }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::unavailable(error.to_string())
+    }
+}

@@ -1,0 +1,85 @@
+//! The data folder: where everything of an instance lies. The map is in docs/ARCHITECTURE.md.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use countersign_ca::KeyFolder;
+
+use crate::exit::Failure;
+
+/// The data folder of one instance.
+#[derive(Debug, Clone)]
+pub struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// The folder at this path, which need not exist.
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("countersign.toml")
+    }
+
+    /// The passphrase that `--init` made.
+    pub fn passphrase(&self) -> PathBuf {
+        self.0.join("passphrase")
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> KeyFolder {
+        KeyFolder::new(self.0.join("keys"))
+    }
+
+    /// The current CRLs.
+    pub fn crls(&self) -> PathBuf {
+        self.0.join("crl")
+    }
+
+    /// The socket of a running server.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("admin.sock")
+    }
+
+    /// The address of a running server.
+    pub fn listen(&self) -> PathBuf {
+        self.0.join("listen")
+    }
+
+    /// Whether an instance was founded here: its own keys are the first thing that is made.
+    pub fn is_founded(&self) -> bool {
+        self.keys().contains(countersign_ca::foundation::AUDIT_KEY)
+    }
+
+    /// Makes the folder, readable by its owner only.
+    pub fn create(&self) -> Result<(), Failure> {
+        let failed =
+            |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", self.0.display()));
+        if !self.0.is_dir() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(failed)?;
+        }
+        self.check()
+    }
+
+    /// Refuses a folder that does not exist or that others may write to.
+    pub fn check(&self) -> Result<(), Failure> {
+        let path = self.0.display();
+        let metadata = fs::metadata(&self.0).map_err(|e| {
+            Failure::unavailable(format!("the data folder `{path}`: {e}; `countersign init` makes one, `--data` names another"))
+        })?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o022 != 0 {
+            return Err(Failure::unavailable(format!(
+                "expected `{path}` to be writable by its owner only, found mode {mode:04o}; run `chmod 700 {path}`"
+            )));
+        }
+        Ok(())
+    }
+}

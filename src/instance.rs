@@ -1,0 +1,146 @@
+//! An instance as the program holds it: opened by `serve` with its keys, or by a command for a moment.
+
+use std::io::IsTerminal;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use countersign_ca::accounts::Accounts;
+use countersign_ca::foundation::Foundation;
+use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress};
+use countersign_ca::{Authority, Clock, Entropy, Store, SystemClock, SystemEntropy};
+
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::folder::DataFolder;
+use crate::output;
+use crate::passphrase;
+
+/// What every command needs to know.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The data folder.
+    pub folder: DataFolder,
+    /// The configuration, if not the folder's own.
+    pub config: Option<PathBuf>,
+    /// The passphrase's file, if one is named.
+    pub passphrase_file: Option<PathBuf>,
+}
+
+impl Place {
+    /// The configuration in force.
+    pub fn config(&self) -> Result<Config, Failure> {
+        Config::load(&self.folder, self.config.as_deref())
+    }
+
+    /// Connects to a running server, if there is one.
+    pub fn server(&self) -> Result<Option<UnixStream>, Failure> {
+        let socket = self.folder.socket();
+        match UnixStream::connect(&socket) {
+            Ok(stream) => Ok(Some(stream)),
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(e) => Err(Failure::unavailable(format!("`{}`: {e}", socket.display()))),
+        }
+    }
+
+    /// Opens the store, with a progress bar on a terminal when the index must be brought up to date.
+    pub fn open_store(&self) -> Result<EmbeddedStore, Failure> {
+        self.folder.check()?;
+        let mut bar = output::Bar::new("bringing the index up to date");
+        let store = EmbeddedStore::open(
+            self.folder.path(),
+            EmbeddedOptions::default(),
+            &mut |progress: Progress| {
+                bar.show(progress.done, progress.total);
+            },
+        )?;
+        bar.done();
+        Ok(store)
+    }
+
+    /// What an instance stands on, with its store open.
+    pub fn foundation(
+        &self,
+        store: Arc<EmbeddedStore>,
+        passphrase: countersign_ca::Passphrase,
+    ) -> Foundation {
+        Foundation {
+            store,
+            keys: self.folder.keys(),
+            passphrase,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy::default()),
+        }
+    }
+}
+
+/// An open instance.
+pub struct Instance {
+    /// Where it is.
+    pub place: Place,
+    /// The records.
+    pub store: Arc<EmbeddedStore>,
+    /// The configuration as it was read at the start.
+    pub config: Config,
+    accounts: Accounts,
+    authority: OnceLock<Arc<Authority>>,
+}
+
+impl Instance {
+    /// Opens the records; the keys stay closed until they are needed.
+    pub fn open(place: &Place) -> Result<Self, Failure> {
+        if !place.folder.is_founded() {
+            return Err(Failure::unavailable(format!(
+                "there is no instance in `{}`; `countersign init` makes one, `--data` names another folder",
+                place.folder.path().display()
+            )));
+        }
+        let config = place.config()?;
+        let store = Arc::new(place.open_store()?);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
+        let sealer = Foundation::sealer(&place.folder.keys())?;
+        let accounts = Accounts::new(Arc::clone(&store) as Arc<dyn Store>, sealer, clock, entropy);
+        Ok(Self { place: place.clone(), store, config, accounts, authority: OnceLock::new() })
+    }
+
+    /// The accounts, for which no key is needed.
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The authority; opens the keys at the first use.
+    pub fn authority(&self) -> Result<&Arc<Authority>, Failure> {
+        if let Some(authority) = self.authority.get() {
+            return Ok(authority);
+        }
+        let passphrase =
+            passphrase::existing(&self.place.folder, self.place.passphrase_file.as_deref())?;
+        let ground = self.place.foundation(Arc::clone(&self.store), passphrase);
+        let authority =
+            Authority::open(ground, self.config.profiles.clone(), self.config.settings.clone())?;
+        Ok(self.authority.get_or_init(|| Arc::new(authority)))
+    }
+
+    /// Whether the keys are open, or can be opened without asking anybody.
+    pub fn has_keys(&self) -> bool {
+        let place = &self.place;
+        self.authority.get().is_some()
+            || place.passphrase_file.is_some()
+            || place.folder.passphrase().exists()
+            || std::env::var_os("CREDENTIALS_DIRECTORY").is_some()
+            || std::io::stdin().is_terminal()
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> countersign_ca::Timestamp {
+        SystemClock.now()
+    }
+}

@@ -1,0 +1,115 @@
+//! What Prometheus scrapes at `/metrics`.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+
+use countersign_ca::Store;
+use countersign_enroll::cmp::Outcome;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::instance::Instance;
+
+/// The metrics of a running server.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    cmp: Family<CmpLabels, Counter>,
+    entries: Gauge<u64, AtomicU64>,
+    journal_bytes: Gauge<u64, AtomicU64>,
+    certificates: Gauge<u64, AtomicU64>,
+    crl_number: Family<CaLabels, Gauge>,
+    crl_next_update: Family<CaLabels, Gauge>,
+    crl_entries: Family<CaLabels, Gauge>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CmpLabels {
+    kind: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CaLabels {
+    ca: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BuildLabels {
+    version: String,
+}
+
+impl Metrics {
+    /// Metrics with nothing counted.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("countersign");
+        let (cmp, entries, journal_bytes, certificates) =
+            (Family::default(), Gauge::default(), Gauge::default(), Gauge::default());
+        let (crl_number, crl_next_update, crl_entries) =
+            (Family::default(), Family::default(), Family::default());
+        registry.register("cmp_messages", "CMP messages by body and outcome", cmp.clone());
+        registry.register("journal_entries", "entries in the journal", entries.clone());
+        registry.register("journal_bytes", "octets of the journal", journal_bytes.clone());
+        registry.register(
+            "certificates_issued",
+            "certificates issued since the beginning",
+            certificates.clone(),
+        );
+        registry.register("crl_number", "number of the last CRL", crl_number.clone());
+        registry.register(
+            "crl_next_update_timestamp_seconds",
+            "nextUpdate of the last CRL",
+            crl_next_update.clone(),
+        );
+        registry.register("crl_entries", "entries of the last CRL", crl_entries.clone());
+        let build: Family<BuildLabels, Gauge> = Family::default();
+        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION").into() }).set(1);
+        registry.register("build_info", "the running version", build);
+        Self {
+            registry: Mutex::new(registry),
+            cmp,
+            entries,
+            journal_bytes,
+            certificates,
+            crl_number,
+            crl_next_update,
+            crl_entries,
+        }
+    }
+
+    /// Counts an answered message.
+    pub fn count(&self, outcome: Outcome) {
+        let labels = CmpLabels {
+            kind: outcome.kind.into(),
+            outcome: if outcome.granted { "granted" } else { "refused" }.into(),
+        };
+        self.cmp.get_or_create(&labels).inc();
+    }
+
+    /// The text that Prometheus reads.
+    pub fn text(&self, instance: &Instance) -> Result<String, countersign_ca::Error> {
+        let status = instance.store.status();
+        self.entries.set(status.entries);
+        self.journal_bytes.set(status.journal_bytes);
+        self.certificates.set(status.certificates);
+        for ca in instance.store.cas()? {
+            let Some(last) = instance.store.last_crl(&ca.name)? else { continue };
+            let labels = CaLabels { ca: ca.name.to_string() };
+            self.crl_number
+                .get_or_create(&labels)
+                .set(i64::try_from(last.number).unwrap_or(i64::MAX));
+            self.crl_next_update.get_or_create(&labels).set(last.next_update.seconds());
+            self.crl_entries
+                .get_or_create(&labels)
+                .set(i64::try_from(last.entries).unwrap_or(i64::MAX));
+        }
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        encode(&mut text, &registry).map_err(countersign_ca::Error::internal)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,160 @@
+//! What people and programs get to read: text or JSON on standard output, progress on standard error.
+
+use std::io::{IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Prints a result: a list as a table, an object line by line.
+pub fn print(format: Format, value: &Value) {
+    let text = match format {
+        Format::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
+        Format::Text => text(value),
+    };
+    line(&text);
+}
+
+/// Prints a line. A reader that went away is no error.
+pub fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{}", text.trim_end());
+}
+
+/// A string as a terminal may show it: control and bidirectional characters are escaped.
+pub fn safe(text: &str) -> String {
+    let misleading = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars()
+        .flat_map(|c| {
+            if misleading(c) && c != '\n' {
+                c.escape_unicode().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Array(rows) if rows.is_empty() => "none".into(),
+        Value::Array(rows) if rows.iter().all(Value::is_object) => table(rows),
+        Value::Array(rows) => rows.iter().map(|row| format!("{}\n", cell(row))).collect(),
+        Value::Object(fields) => {
+            let width = fields.keys().map(String::len).max().unwrap_or(0);
+            fields.iter().map(|(key, value)| format!("{key:width$}  {}\n", cell(value))).collect()
+        }
+        other => cell(other),
+    }
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => safe(text),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(" "),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| format!("{key}={}", cell(value)))
+            .collect::<Vec<_>>()
+            .join(" "),
+        other => other.to_string(),
+    }
+}
+
+fn table(rows: &[Value]) -> String {
+    let Some(heads) =
+        rows.first().and_then(Value::as_object).map(|row| row.keys().cloned().collect::<Vec<_>>())
+    else {
+        return String::new();
+    };
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            heads.iter().map(|head| row.get(head).map_or_else(|| "-".into(), cell)).collect()
+        })
+        .collect();
+    let widths: Vec<usize> = heads
+        .iter()
+        .enumerate()
+        .map(|(column, head)| {
+            let widest = cells
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max();
+            widest.unwrap_or(0).max(head.len())
+        })
+        .collect();
+    let render = |row: &[String]| {
+        let padded: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}", width = *width))
+            .collect();
+        format!("{}\n", padded.join("  ").trim_end())
+    };
+    let upper: Vec<String> = heads.iter().map(|head| head.to_uppercase()).collect();
+    std::iter::once(render(&upper)).chain(cells.iter().map(|row| render(row))).collect()
+}
+
+/// A progress bar on standard error, only on a terminal.
+pub struct Bar {
+    title: &'static str,
+    bar: Option<ProgressBar>,
+}
+
+impl Bar {
+    /// A bar that appears with the first progress.
+    pub const fn new(title: &'static str) -> Self {
+        Self { title, bar: None }
+    }
+
+    /// Shows how far it is.
+    pub fn show(&mut self, done: u64, total: u64) {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::new(total);
+            if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
+                bar.set_style(style);
+            }
+            bar.set_message(self.title);
+            bar
+        });
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+
+    /// Takes the bar away.
+    pub fn done(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_cannot_steer_a_terminal() {
+        let shown = text(&serde_json::json!([{"subject": "CN=\u{1b}[2J\u{202e}x", "n": 1}]));
+        assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'), "{shown:?}");
+        assert!(shown.starts_with("N"), "{shown:?}");
+    }
+}

@@ -1,0 +1,80 @@
+//! Where the passphrase comes from: `--passphrase-file`, systemd credentials, the data folder, or a prompt.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use countersign_ca::key::read_private;
+use countersign_ca::{Entropy, Passphrase, SystemEntropy};
+use zeroize::Zeroizing;
+
+use crate::exit::Failure;
+use crate::folder::DataFolder;
+
+/// The largest passphrase file, in bytes.
+const MAX: u64 = 4096;
+
+/// The name of the systemd credential.
+const CREDENTIAL: &str = "countersign-passphrase";
+
+/// The passphrase of an instance that was founded.
+pub fn existing(folder: &DataFolder, file: Option<&Path>) -> Result<Passphrase, Failure> {
+    match source(folder, file) {
+        Some(path) => read(&path),
+        None => prompt("passphrase: "),
+    }
+}
+
+/// The passphrase for a new instance. With nobody to ask and nothing given, a random one is made; the path of its file
+/// is the second value.
+pub fn new(
+    folder: &DataFolder,
+    file: Option<&Path>,
+) -> Result<(Passphrase, Option<PathBuf>), Failure> {
+    if let Some(path) = source(folder, file) {
+        return Ok((read(&path)?, None));
+    }
+    let mut random = Zeroizing::new([0; 32]);
+    SystemEntropy::default().fill(random.as_mut_slice())?;
+    let text =
+        Zeroizing::new(data_encoding::BASE32_NOPAD.encode(random.as_slice()).to_ascii_lowercase());
+    let path = folder.passphrase();
+    write_private(&path, format!("{}\n", text.as_str()).as_bytes())?;
+    Ok((Passphrase::new(&text)?, Some(path)))
+}
+
+/// Writes a file that only its owner can read, and that did not exist.
+pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let failed = |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", path.display()));
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+fn source(folder: &DataFolder, file: Option<&Path>) -> Option<PathBuf> {
+    if let Some(path) = file {
+        return Some(path.to_owned());
+    }
+    let credential =
+        std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(CREDENTIAL));
+    credential
+        .filter(|path| path.exists())
+        .or_else(|| Some(folder.passphrase()).filter(|path| path.exists()))
+}
+
+fn read(path: &Path) -> Result<Passphrase, Failure> {
+    let text = read_private(path, MAX)?;
+    Passphrase::new(&text)
+        .map_err(|e| Failure { message: format!("`{}`: {e}", path.display()), ..Failure::from(e) })
+}
+
+fn prompt(text: &str) -> Result<Passphrase, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::input(
+            "the passphrase is missing: name its file with `--passphrase-file` or COUNTERSIGN_PASSPHRASE_FILE",
+        ));
+    }
+    let typed = Zeroizing::new(rpassword::prompt_password(text)?);
+    Ok(Passphrase::new(&typed)?)
+}

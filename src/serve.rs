@@ -1,0 +1,367 @@
+//! `countersign serve`: wires the authority to HTTP, to the admin socket, and to the threads that sign CRLs and heads.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::http::header::{CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED};
+use actix_web::middleware::DefaultHeaders;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use countersign_ca::journal::HeadSigner;
+use countersign_ca::record::Label;
+use countersign_ca::{Authority, Store, Timestamp};
+use countersign_enroll::cmp::CmpService;
+use countersign_enroll::http::Endpoint;
+use rcgen::SigningKey;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::admin::socket;
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::instance::Instance;
+use crate::logging::LogControl;
+use crate::metrics::Metrics;
+
+/// After a change, further changes are waited for this long before a CRL is signed.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// What the handlers share.
+struct Shared {
+    instance: Arc<Instance>,
+    authority: Arc<Authority>,
+    metrics: Metrics,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub fn run(
+    instance: Instance,
+    listen: Option<SocketAddr>,
+    log: &LogControl,
+    started: &dyn Fn(SocketAddr),
+) -> Result<(), Failure> {
+    let authority = Arc::clone(instance.authority()?);
+    let instance = Arc::new(instance);
+    if instance.config.file.http.public_url.is_none() {
+        tracing::warn!("http.public_url is not set: certificates carry no CRL and CA locations");
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let threads = [
+        crl_thread(Arc::clone(&authority)),
+        head_thread(Arc::clone(&instance), Arc::clone(&authority), Arc::clone(&stop)),
+    ];
+    let served =
+        actix_web::rt::System::new().block_on(serve(&instance, &authority, listen, log, started));
+    // What was acknowledged is durable already; the last head says so.
+    stop.store(true, Ordering::Relaxed);
+    authority.changes().close();
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread ended badly");
+        }
+    }
+    let _ = std::fs::remove_file(instance.place.folder.socket());
+    let _ = std::fs::remove_file(instance.place.folder.listen());
+    tracing::info!("stopped");
+    served
+}
+
+async fn serve(
+    instance: &Arc<Instance>,
+    authority: &Arc<Authority>,
+    listen: Option<SocketAddr>,
+    log: &LogControl,
+    started: &dyn Fn(SocketAddr),
+) -> Result<(), Failure> {
+    let config = &instance.config;
+    let shared = web::Data::new(Shared {
+        instance: Arc::clone(instance),
+        authority: Arc::clone(authority),
+        metrics: Metrics::new(),
+    });
+    let service = Arc::new(CmpService::new(Arc::clone(authority), config.cmp.clone()));
+    let counted = shared.clone();
+    let endpoint = Endpoint::new(
+        service,
+        config.file.cmp.max_concurrent,
+        Arc::new(move |outcome| counted.metrics.count(outcome)),
+    );
+    let listen = listen.unwrap_or(config.file.http.listen);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
+            .configure(|routes| endpoint.configure(routes))
+            .route("/", web::get().to(index))
+            .route("/healthz", web::get().to(healthz))
+            .route("/readyz", web::get().to(readyz))
+            .route("/metrics", web::get().to(metrics))
+            .route("/crl/{file}", web::get().to(crl))
+            .route("/ca/{file}", web::get().to(ca_certificate))
+    })
+    .workers(std::thread::available_parallelism().map_or(2, usize::from))
+    .max_connections(config.file.http.max_connections)
+    .client_request_timeout(config.request_timeout)
+    .keep_alive(config.keep_alive)
+    .shutdown_timeout(config.shutdown_timeout.as_secs())
+    .disable_signals()
+    .bind(listen)
+    .map_err(|e| Failure::unavailable(format!("`{listen}`: {e}")))?;
+    let address = server.addrs().first().copied().unwrap_or(listen);
+    let server = server.run();
+    let handle = server.handle();
+    let admin =
+        actix_web::rt::spawn(socket::serve(socket::listen(instance)?, Arc::clone(instance)));
+    let listen_file = instance.place.folder.listen();
+    countersign_ca::foundation::write_atomically(
+        &listen_file,
+        format!("http://{address}\n").as_bytes(),
+    )?;
+    tracing::info!(%address, "listening");
+    started(address);
+    let serving = actix_web::rt::spawn(server);
+    until_stopped(instance, authority, log).await?;
+    tracing::info!("stopping");
+    admin.abort();
+    handle.stop(true).await;
+    serving.await.map_err(|e| Failure::unavailable(e.to_string()))??;
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT; SIGHUP reads the configuration again.
+async fn until_stopped(
+    instance: &Arc<Instance>,
+    authority: &Authority,
+    log: &LogControl,
+) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => reload(instance, authority, log),
+        }
+    }
+}
+
+/// Profiles and the log's filter change at once; the rest of the file counts at the next start.
+fn reload(instance: &Instance, authority: &Authority, log: &LogControl) {
+    match instance.place.config() {
+        Ok(Config { profiles, file, .. }) => {
+            authority.reload_profiles(profiles);
+            log.set_filter(&file.log.filter);
+            tracing::info!(
+                "the configuration was read again: profiles and log filter are in force"
+            );
+        }
+        Err(failure) => {
+            tracing::error!("the configuration is not taken, and the old one stays: {failure}")
+        }
+    }
+}
+
+/// Signs CRLs: at the start if due, on schedule, and after each change.
+fn crl_thread(authority: Arc<Authority>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let cas: Vec<Label> =
+            authority.cas().filter(|info| info.can_sign).map(|info| info.name.clone()).collect();
+        let mut patience = Duration::ZERO;
+        loop {
+            let Some(mut changed) = authority.changes().wait(patience) else { return };
+            if !changed.is_empty() {
+                std::thread::sleep(DEBOUNCE);
+                match authority.changes().wait(Duration::ZERO) {
+                    Some(more) => changed.extend(more),
+                    None => return,
+                }
+            }
+            // A second between looks at the schedule; a failed CRL is tried again after ten.
+            patience = Duration::from_secs(1);
+            for ca in &cas {
+                let due = authority
+                    .crl_due(ca)
+                    .is_ok_and(|due| due.is_some_and(|due| due <= authority.now()));
+                if (due || changed.contains(ca))
+                    && let Err(e) = authority.publish_crl(ca)
+                {
+                    tracing::error!(%ca, "the CRL was not signed: {e}");
+                    authority.changes().note(ca);
+                    std::thread::sleep(DEBOUNCE);
+                    patience = Duration::from_secs(10);
+                }
+            }
+        }
+    })
+}
+
+struct AuditSigner<'a>(&'a Authority);
+
+impl HeadSigner for AuditSigner<'_> {
+    fn sign(&self, message: &[u8]) -> countersign_ca::Result<Vec<u8>> {
+        self.0.audit_key().sign(message).map_err(|e| countersign_ca::Error::internal(e.to_string()))
+    }
+}
+
+/// Signs the journal's head every second while it grows, and at the end.
+fn head_thread(
+    instance: Arc<Instance>,
+    authority: Arc<Authority>,
+    stop: Arc<AtomicBool>,
+) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        loop {
+            let last = stop.load(Ordering::Relaxed);
+            if let Err(e) = instance.store.sign_head(authority.now(), &AuditSigner(&authority)) {
+                tracing::error!("the journal's head was not signed: {e}");
+            }
+            if last {
+                return;
+            }
+            for _ in 0..10 {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+    })
+}
+
+async fn index() -> HttpResponse {
+    plain(
+        200,
+        "Countersign\n\n\
+         POST /.well-known/cmp              CMP (RFC 9811), also /.well-known/cmp/p/<profile or CA> and /pkix/\n\
+         GET  /crl/<ca>.crl                 certificate revocation lists\n\
+         GET  /ca/<ca>.cer                  certificates of the CAs\n\
+         GET  /healthz /readyz /metrics     for operators\n",
+    )
+}
+
+async fn healthz() -> HttpResponse {
+    plain(200, "ok\n")
+}
+
+/// Ready when the clock, the CAs and the CRLs are good; the reasons otherwise.
+async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
+    let checked = web::block(move || unready(&shared)).await;
+    match checked {
+        Ok(reasons) if reasons.is_empty() => plain(200, "ready\n"),
+        Ok(reasons) => plain(503, &reasons.join("\n")),
+        Err(_) => plain(503, "busy\n"),
+    }
+}
+
+fn unready(shared: &Shared) -> Vec<String> {
+    let now = shared.authority.now();
+    let mut reasons = Vec::new();
+    let last = shared.instance.store.last_entry();
+    if now < last.minus(Duration::from_secs(2)) {
+        reasons.push(format!(
+            "the clock went backwards: it is {now}, and the last entry is of {last}"
+        ));
+    }
+    for ca in shared.authority.cas() {
+        if ca.not_after <= now {
+            reasons.push(format!("the CA `{}` ended on {}", ca.name, ca.not_after));
+            continue;
+        }
+        if !ca.can_sign {
+            continue;
+        }
+        match shared.instance.store.last_crl(&ca.name) {
+            Ok(Some(crl)) => {
+                let half = crl.this_update.plus(crl.next_update.since(crl.this_update) / 2);
+                if half < now {
+                    reasons.push(format!(
+                        "the CRL of `{}` is older than half its validity: nextUpdate is {}",
+                        ca.name, crl.next_update
+                    ));
+                }
+            }
+            Ok(None) => reasons.push(format!("the CA `{}` has no CRL yet", ca.name)),
+            Err(e) => reasons.push(format!("the store: {e}")),
+        }
+    }
+    reasons
+}
+
+async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
+    match web::block(move || shared.metrics.text(&shared.instance)).await {
+        Ok(Ok(text)) => HttpResponse::Ok()
+            .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+            .body(text),
+        Ok(Err(e)) => {
+            tracing::error!("metrics: {e}");
+            plain(500, "the metrics cannot be read\n")
+        }
+        Err(_) => plain(503, "busy\n"),
+    }
+}
+
+/// `GET /crl/<ca>.crl` (RFC 5280 §4.2.1.13, RFC 2585 §4.2).
+async fn crl(file: web::Path<String>, shared: web::Data<Shared>) -> HttpResponse {
+    let Some(ca) = named(&file, ".crl") else { return plain(404, "expected /crl/<ca>.crl\n") };
+    let found = web::block(move || {
+        let crl = shared.authority.crl(&ca)?;
+        let record = shared.instance.store.last_crl(&ca)?;
+        Ok::<_, countersign_ca::Error>(
+            crl.zip(record).map(|(crl, record)| (crl, record, shared.authority.now())),
+        )
+    })
+    .await;
+    match found {
+        Ok(Ok(Some((crl, record, now)))) => HttpResponse::Ok()
+            .content_type("application/pkix-crl")
+            .insert_header((
+                ETAG,
+                format!("\"{}\"", data_encoding::HEXLOWER.encode(&record.sha256)),
+            ))
+            .insert_header((LAST_MODIFIED, http_date(record.this_update)))
+            .insert_header((EXPIRES, http_date(record.next_update)))
+            .insert_header((
+                CACHE_CONTROL,
+                format!("max-age={}", record.next_update.since(now).as_secs().min(300)),
+            ))
+            .body(web::Bytes::copy_from_slice(&crl)),
+        Ok(Ok(None)) => plain(404, "there is no CRL yet\n"),
+        Ok(Err(countersign_ca::Error::Denied { .. })) => plain(404, "there is no such CA\n"),
+        Ok(Err(e)) => {
+            tracing::error!("a CRL cannot be read: {e}");
+            plain(500, "the CRL cannot be read\n")
+        }
+        Err(_) => plain(503, "busy\n"),
+    }
+}
+
+/// `GET /ca/<ca>.cer` (RFC 5280 §4.2.2.1, RFC 2585 §4.1).
+async fn ca_certificate(file: web::Path<String>, shared: web::Data<Shared>) -> HttpResponse {
+    let name = named(&file, ".cer");
+    match name.and_then(|name| {
+        shared.authority.cas().find(|ca| ca.name == name).map(|ca| ca.certificate.clone())
+    }) {
+        Some(certificate) => {
+            HttpResponse::Ok().content_type("application/pkix-cert").body(certificate)
+        }
+        None => plain(404, "there is no such CA; expected /ca/<ca>.cer\n"),
+    }
+}
+
+fn named(file: &str, suffix: &str) -> Option<Label> {
+    file.strip_suffix(suffix)?.parse().ok()
+}
+
+fn http_date(at: Timestamp) -> String {
+    let seconds = u64::try_from(at.seconds()).unwrap_or(0);
+    actix_web::http::header::HttpDate::from(std::time::UNIX_EPOCH + Duration::from_secs(seconds))
+        .to_string()
+}
+
+fn plain(status: u16, text: &str) -> HttpResponse {
+    let status = actix_web::http::StatusCode::from_u16(status)
+        .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
+    HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(text.to_owned())
+}
