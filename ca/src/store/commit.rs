@@ -84,6 +84,8 @@ pub struct Committer {
     commands: Receiver<Command>,
     /// Entries in the last group, and how long it took: how long to wait for as many again.
     last_group: (usize, Duration),
+    /// The octets of the last group, to be used again.
+    buffer: Vec<u8>,
     /// Why the index takes no more changes.
     broken: Option<Error>,
     /// The index lacks something.
@@ -103,7 +105,15 @@ impl Committer {
     /// A writer for this store; [`Self::run`] does the work.
     pub fn new(shared: Arc<Shared>, writer: Writer, commands: Receiver<Command>) -> Self {
         let last_group = (1, Duration::ZERO);
-        Self { shared, writer, commands, last_group, broken: None, unsettled: false }
+        Self {
+            shared,
+            writer,
+            commands,
+            last_group,
+            buffer: Vec::new(),
+            broken: None,
+            unsettled: false,
+        }
     }
 
     /// Works until every sender is gone.
@@ -174,11 +184,14 @@ impl Committer {
         }
     }
 
-    fn new_group(&self) -> Group {
+    fn new_group(&mut self) -> Group {
+        let mut octets = std::mem::take(&mut self.buffer);
+        octets.clear();
+        octets.shrink_to(MAX_GROUP_OCTETS);
         Group {
             changes: Changes::default(),
             position: self.shared.position(),
-            octets: Vec::new(),
+            octets,
             answers: Vec::new(),
             entries: 0,
         }
@@ -245,6 +258,7 @@ impl Committer {
                 Some(error) => Err(error.clone()),
                 None => self.writer.commit(&octets),
             };
+            self.buffer = octets;
             if let Err(error) = written {
                 for (reply, _) in answers {
                     let _ = reply.send(Err(error.clone()));
