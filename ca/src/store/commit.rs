@@ -90,7 +90,7 @@ pub struct Committer {
     buffer: Vec<u8>,
     /// The index failed: not before this moment is it tried again.
     retry: Instant,
-    /// The index lacks something.
+    /// The index may lack something.
     unsettled: bool,
 }
 
@@ -116,7 +116,7 @@ impl Committer {
             last_group,
             buffer: Vec::new(),
             retry: Instant::now(),
-            unsettled: false,
+            unsettled: true,
         }
     }
 
