@@ -50,20 +50,29 @@ fn main() {
     goal("11", "memory growth per million, MiB (stretch)", grown.memory, 32.0, false);
     goal("11", "disk ÷ DER octets", grown.disk, 1.6, false);
     goal("11", "disk ÷ DER octets (stretch)", grown.disk, 1.15, false);
-    goal("12", "record rate at all stored ÷ at none, 64 writers", grown.rate, 0.9, true);
+    goal(
+        "12",
+        "rate at all stored ÷ at none, 64 writers, 2V+2S each",
+        grown.enrolment_rate,
+        0.9,
+        true,
+    );
+    goal("(12)", "the same, records alone", grown.record_rate, 0.9, true);
     println!("\nwhole run: {:.0} s", started.elapsed().as_secs_f64());
 }
 
 struct Grown {
     memory: f64,
     disk: f64,
-    rate: f64,
+    record_rate: f64,
+    enrolment_rate: f64,
 }
 
 /// Fills a store, and measures what that costs.
 fn grow(folder: &Scratch, certificates: u64, slice: Duration) -> Grown {
     let bench = Bench::open(folder.0.join("large"), true);
-    bench.issue(64, Until::Count(10_000), None);
+    // Threads, caches and live transactions reach their usual size first: they do not grow with the certificates.
+    bench.issue(256, Until::Count(certificates / 20), None);
     let (memory, disk, der) = (resident(), on_disk(&bench.folder), bench.der_octets());
     let began = Instant::now();
     bench.issue(256, Until::Count(certificates), None);
@@ -96,15 +105,17 @@ fn grow(folder: &Scratch, certificates: u64, slice: Duration) -> Grown {
     let held = resident().saturating_sub(before) as f64 / 1_048_576.0;
     println!("| memory taken by that start | {held:.1} MiB |");
     let small = |n: usize| Bench::open(folder.0.join(format!("small{n}")), true);
-    let ratios: Vec<f64> = (0..ALTERNATIONS)
-        .map(|n| {
-            let empty = small(n);
-            let at_none = empty.issue(64, Until::Time(slice), None).rate;
-            let at_all = reopened.issue(64, Until::Time(slice), None).rate;
-            empty.remove();
-            at_all / at_none
-        })
-        .collect();
+    let crypto = Crypto::new();
+    let (mut records, mut enrolments) = (Vec::new(), Vec::new());
+    for n in 0..ALTERNATIONS {
+        let empty = small(n);
+        for (crypto, ratios) in [(None, &mut records), (Some(&crypto), &mut enrolments)] {
+            let at_none = empty.issue(64, Until::Time(slice), crypto).rate;
+            let at_all = reopened.issue(64, Until::Time(slice), crypto).rate;
+            ratios.push(at_all / at_none);
+        }
+        empty.remove();
+    }
     let (path, counters) = reopened.close();
     let began = Instant::now();
     let rebuilt = EmbeddedStore::rebuild(&path, EmbeddedOptions::default(), &mut |_| {}).unwrap();
@@ -115,7 +126,12 @@ fn grow(folder: &Scratch, certificates: u64, slice: Duration) -> Grown {
     );
     drop((rebuilt, counters));
     fs::remove_dir_all(&path).unwrap();
-    Grown { memory, disk: disk_used / der, rate: median(ratios) }
+    Grown {
+        memory,
+        disk: disk_used / der,
+        record_rate: median(records),
+        enrolment_rate: median(enrolments),
+    }
 }
 
 /// Commits per second beside the disk's own rate.

@@ -85,21 +85,22 @@ impl Model {
         let name = format!("gw{}", numbers.below(6));
         let uses = numbers.below(4) as u32;
         let record = account(&name, uses);
-        if self.accounts.contains_key(&name) {
-            return match numbers.below(3) {
-                0 => (Some(Denial::Conflict), store.record_accounts(at(now), &[record])),
-                1 => {
-                    self.accounts.insert(name, uses);
-                    (None, store.record_account_changed(at(now), &record))
-                }
-                _ => {
-                    self.accounts.remove(&name);
-                    (None, store.record_account_removed(at(now), &record.name))
-                }
-            };
+        let change = if self.accounts.contains_key(&name) { numbers.below(3) } else { 3 };
+        match change {
+            0 => (Some(Denial::Conflict), store.record_accounts(at(now), &[record])),
+            1 => {
+                self.accounts.insert(name, uses);
+                (None, store.record_account_changed(at(now), &record))
+            }
+            2 => {
+                self.accounts.remove(&name);
+                (None, store.record_account_removed(at(now), &record.name))
+            }
+            _ => {
+                self.accounts.insert(name, uses);
+                (None, store.record_accounts(at(now), &[record]))
+            }
         }
-        self.accounts.insert(name, uses);
-        (None, store.record_accounts(at(now), &[record]))
     }
 
     fn reserve(

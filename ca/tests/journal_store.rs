@@ -26,7 +26,12 @@ fn denied<T: std::fmt::Debug>(result: Result<T>, kind: Denial) {
 fn a_certificate_lives_through_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let root = CaRecord { name: label("root"), is_root: true, certificate: vec![1; 600] };
+    let root = CaRecord {
+        name: label("root"),
+        is_root: true,
+        certificate: vec![1; 600],
+        chain: vec![vec![2; 500], vec![3; 400]],
+    };
     store.record_ca(at(0), &root).unwrap();
     store.record_accounts(at(1), &[account("gw1", 1), account("gw2", 2)]).unwrap();
     store.reserve_serials(at(2), &ca(), &[serial(1), serial(2), serial(3)]).unwrap();

@@ -53,7 +53,10 @@ pub fn json_of(recorded: &Recorded) -> Value {
 fn fields(entry: &Entry) -> Value {
     match entry {
         Entry::Ca(ca) => json!({
-            "ca": ca.name, "root": ca.is_root, "certificate": BASE64.encode(&ca.certificate),
+            "ca": ca.name,
+            "root": ca.is_root,
+            "certificate": BASE64.encode(&ca.certificate),
+            "chain": ca.chain.iter().map(|above| BASE64.encode(above)).collect::<Vec<_>>(),
         }),
         Entry::Reserved { ca, serials } => json!({
             "ca": ca, "serials": serials.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -26,6 +26,8 @@ pub const GATHERED: usize = 4096;
 const IDLE: Duration = Duration::from_millis(500);
 /// How long the writer waits, at most, for as many as were in the last group.
 const MAX_LINGER: Duration = Duration::from_micros(1_000);
+/// How long a failed index is left alone.
+const RETRY: Duration = Duration::from_secs(10);
 /// A clock may go back by so much: it is being slewed.
 const SLEW: Duration = Duration::from_secs(2);
 
@@ -84,9 +86,11 @@ pub struct Committer {
     commands: Receiver<Command>,
     /// Entries in the last group, and how long it took: how long to wait for as many again.
     last_group: (usize, Duration),
-    /// Why the index takes no more changes.
-    broken: Option<Error>,
-    /// The index lacks something.
+    /// The octets of the last group, to be used again.
+    buffer: Vec<u8>,
+    /// The index failed: not before this moment is it tried again.
+    retry: Instant,
+    /// The index may lack something.
     unsettled: bool,
 }
 
@@ -97,13 +101,23 @@ struct Group {
     octets: Vec<u8>,
     answers: Vec<(SyncSender<Result<()>>, Result<()>)>,
     entries: u64,
+    /// The index failed in the middle of an entry: nothing of the group can be used.
+    failed: Option<Error>,
 }
 
 impl Committer {
     /// A writer for this store; [`Self::run`] does the work.
     pub fn new(shared: Arc<Shared>, writer: Writer, commands: Receiver<Command>) -> Self {
         let last_group = (1, Duration::ZERO);
-        Self { shared, writer, commands, last_group, broken: None, unsettled: false }
+        Self {
+            shared,
+            writer,
+            commands,
+            last_group,
+            buffer: Vec::new(),
+            retry: Instant::now(),
+            unsettled: true,
+        }
     }
 
     /// Works until every sender is gone.
@@ -114,9 +128,10 @@ impl Committer {
                     let commands = self.gather(command);
                     self.serve(commands);
                 }
-                Err(RecvTimeoutError::Timeout) => {
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= self.retry => {
                     let _ = self.settle();
                 }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -169,18 +184,22 @@ impl Committer {
         }
         self.commit(group);
         self.last_group = (count, started.elapsed());
-        if self.shared.index.waiting() >= GATHERED {
+        if self.shared.index.waiting() >= GATHERED && Instant::now() >= self.retry {
             let _ = self.settle();
         }
     }
 
-    fn new_group(&self) -> Group {
+    fn new_group(&mut self) -> Group {
+        let mut octets = std::mem::take(&mut self.buffer);
+        octets.clear();
+        octets.shrink_to(MAX_GROUP_OCTETS);
         Group {
             changes: Changes::default(),
             position: self.shared.position(),
-            octets: Vec::new(),
+            octets,
             answers: Vec::new(),
             entries: 0,
+            failed: None,
         }
     }
 
@@ -204,9 +223,6 @@ impl Committer {
     }
 
     fn try_add(&mut self, group: &mut Group, request: &Request) -> Result<(), Stop> {
-        if let Some(error) = &self.broken {
-            return Err(error.clone().into());
-        }
         let at = moment(request.at, group.position.last)?;
         let Request { entry, body, .. } = request;
         let payload = journal::payload(group.position.sequence, at, entry.kind(), body)?;
@@ -225,8 +241,7 @@ impl Committer {
         rules.check(at, entry, found.as_ref())?;
         append(&mut group.octets, &payload)?;
         if let Err(error) = rules.apply(at, entry, found.as_ref(), offset) {
-            // The group's changes are half done: nothing of it can be trusted.
-            self.broken = Some(index_failed(&error));
+            group.failed = Some(index_failed(&error));
             return Err(error.into());
         }
         group.position.frontier.push(leaf_hash(&payload));
@@ -239,12 +254,13 @@ impl Committer {
 
     /// Makes the group durable, then visible, then answers.
     fn commit(&mut self, group: Group) {
-        let Group { changes, position, octets, answers, entries } = group;
-        if entries > 0 {
-            let written = match &self.broken {
-                Some(error) => Err(error.clone()),
+        let Group { changes, position, octets, answers, entries, failed } = group;
+        if entries > 0 || failed.is_some() {
+            let written = match failed {
+                Some(error) => Err(error),
                 None => self.writer.commit(&octets),
             };
+            self.buffer = octets;
             if let Err(error) = written {
                 for (reply, _) in answers {
                     let _ = reply.send(Err(error.clone()));
@@ -263,16 +279,14 @@ impl Committer {
         }
     }
 
-    /// Hands what has gathered to sled.
+    /// Hands what has gathered to sled. If sled fails, as on a full disk, the changes stay in memory, some 40 octets
+    /// for each certificate, and nothing else is affected: the journal is the truth.
     fn settle(&mut self) -> Result<Position> {
         let position = self.shared.position();
         if self.unsettled {
-            if let Some(error) = &self.broken {
-                return Err(error.clone());
-            }
             if let Err(error) = self.shared.index.apply(&position) {
-                tracing::error!(%error, "the index takes no more changes; nothing more is recorded");
-                self.broken = Some(index_failed(&error));
+                tracing::warn!(%error, "the index stays in memory; it is written anew after the next start");
+                self.retry = Instant::now() + RETRY;
                 return Err(error);
             }
             self.unsettled = false;
@@ -296,7 +310,9 @@ fn moment(now: Timestamp, last: Timestamp) -> Result<Timestamp> {
 }
 
 fn index_failed(error: &Error) -> Error {
-    Error::unavailable(format!("{error}: start again, and the index is rebuilt from the journal"))
+    Error::unavailable(format!(
+        "{error}: if this goes on, start again, and the index is rebuilt from the journal"
+    ))
 }
 
 fn size_of_command(command: &Command) -> usize {

@@ -35,13 +35,13 @@ pub struct EmbeddedOptions {
     pub sync: bool,
     /// How many requests may wait; one more gets `Unavailable`.
     pub queue: usize,
-    /// How much of the index sled keeps in memory, in octets.
+    /// How much of the index sled keeps in memory, in octets as sled counts them; it takes several times as much.
     pub cache_bytes: u64,
 }
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self { sync: true, queue: 4096, cache_bytes: 8 << 20 }
+        Self { sync: true, queue: 4096, cache_bytes: 1 << 20 }
     }
 }
 

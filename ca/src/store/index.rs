@@ -548,3 +548,78 @@ fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Resu
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(folder: &Path) -> Position {
+        let (index, position) = Index::open(folder, 1 << 20, [7; 16]).unwrap();
+        assert_eq!(position, None);
+        let mut changes = Changes::default();
+        let mut view = Layered { changes: &mut changes, index: &index };
+        for n in 0..100u64 {
+            view.put(packed::key(b'A', &n.to_be_bytes()), vec![1; 20]);
+        }
+        view.remove(packed::key(b'A', &3u64.to_be_bytes()));
+        index.absorb(changes);
+        let position = Position { sequence: 0, offset: 32, ..super::super::open::beginning() };
+        index.apply(&position).unwrap();
+        index.write_out().unwrap();
+        position
+    }
+
+    #[test]
+    fn an_index_that_lost_or_changed_something_does_not_open() {
+        let change: [fn(&sled::Db); 4] = [
+            |_| {},
+            |db| drop(db.remove(packed::key(b'A', &5u64.to_be_bytes())).unwrap()),
+            |db| drop(db.insert(packed::key(b'A', &5u64.to_be_bytes()), vec![2; 20]).unwrap()),
+            |db| drop(db.remove(META).unwrap()),
+        ];
+        for (number, change) in change.into_iter().enumerate() {
+            let folder = tempfile::tempdir().unwrap();
+            let position = filled(folder.path());
+            let database = sled::open(folder.path()).unwrap();
+            change(&database);
+            drop(database);
+            let opened = Index::open(folder.path(), 1 << 20, [7; 16]);
+            match number {
+                0 => assert_eq!(opened.unwrap().1, Some(position)),
+                _ => assert!(opened.is_err(), "{number}"),
+            }
+            let foreign = Index::open(folder.path(), 1 << 20, [8; 16]);
+            assert!(foreign.is_err());
+        }
+    }
+
+    #[test]
+    fn layers_cover_each_other_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path());
+        let (index, _) = Index::open(folder.path(), 1 << 20, [7; 16]).unwrap();
+        let key = |n: u64| packed::key(b'A', &n.to_be_bytes());
+        let mut changes = Changes::default();
+        let mut view = Layered { changes: &mut changes, index: &index };
+        view.remove(key(4));
+        view.put(key(5), vec![9]);
+        view.put(key(200), vec![8]);
+        assert_eq!(view.value(&key(4)).unwrap(), None);
+        assert_eq!(view.last(&key(0), &key(6)).unwrap(), Some((key(5), vec![9])));
+        assert_eq!(index.value(&key(5)).unwrap(), Some(vec![1; 20]));
+        index.absorb(changes);
+        let mut seen = Vec::new();
+        index
+            .scan(b"A", &key(2), |key, value| {
+                seen.push((packed::u64_from(&key[1..]).unwrap(), value.len()));
+                Ok(true)
+            })
+            .unwrap();
+        let expected: Vec<(u64, usize)> = [(2, 20), (5, 1)]
+            .into_iter()
+            .chain((6..100).map(|n| (n, 20)))
+            .chain([(200, 1)])
+            .collect();
+        assert_eq!(seen, expected);
+    }
+}

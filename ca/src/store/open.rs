@@ -90,7 +90,9 @@ pub fn open(data: &Path, cache: u64, progress: &mut ProgressFn<'_>) -> Result<(S
         cut_tail(&paths, &mut journal, &torn)?;
     }
     journal.file.sync_data().map_err(|e| Error::io("the journal cannot be made durable", &e))?;
-    index.apply(&position)?;
+    if let Err(error) = index.apply(&position) {
+        tracing::warn!(%error, "the index stays in memory; it is written anew after the next start");
+    }
     let reader = journal.file.try_clone().map_err(|e| Error::io("the journal", &e))?;
     let shared = Shared {
         index,
