@@ -46,6 +46,11 @@ pub fn run(
     if instance.config.file.http.public_url.is_none() {
         tracing::warn!("http.public_url is not set: certificates carry no CRL and CA locations");
     }
+    // Whoever finds the server listening finds its CRLs.
+    let signing = signing_cas(&authority);
+    for ca in &signing {
+        sign_if_due(&authority, ca);
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let threads = [
         crl_thread(Arc::clone(&authority)),
@@ -163,11 +168,21 @@ fn reload(instance: &Instance, authority: &Authority, log: &LogControl) {
     }
 }
 
+fn signing_cas(authority: &Authority) -> Vec<Label> {
+    authority.cas().filter(|info| info.can_sign).map(|info| info.name.clone()).collect()
+}
+
+fn sign_if_due(authority: &Authority, ca: &Label) {
+    let due = authority.crl_due(ca).is_ok_and(|due| due.is_some_and(|due| due <= authority.now()));
+    if due && let Err(e) = authority.publish_crl(ca) {
+        tracing::error!(%ca, "the CRL was not signed: {e}");
+    }
+}
+
 /// Signs CRLs: at the start if due, on schedule, and after each change.
 fn crl_thread(authority: Arc<Authority>) -> JoinHandle<()> {
     std::thread::spawn(move || {
-        let cas: Vec<Label> =
-            authority.cas().filter(|info| info.can_sign).map(|info| info.name.clone()).collect();
+        let cas = signing_cas(&authority);
         let mut patience = Duration::ZERO;
         loop {
             let Some(mut changed) = authority.changes().wait(patience) else { return };

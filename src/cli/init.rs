@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use countersign_ca::KeyAlgorithm;
 use countersign_ca::certificate::read_all;
 use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::{CaOptions, Constraint};
 use countersign_ca::identity::distinguished_name;
 use countersign_ca::profile::{Policy, PolicyConfig};
 use countersign_ca::record::Label;
-use countersign_ca::KeyAlgorithm;
 use serde_json::{Value, json};
 
 use super::Context;

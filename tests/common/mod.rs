@@ -39,10 +39,15 @@ impl Instance {
         instance
     }
 
+    /// A folder for an instance, and nothing in it.
+    pub fn empty() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { folder, server: None, address: String::new() }
+    }
+
     /// Founds an instance and does not start it.
     pub fn init(flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let instance = Self { folder, server: None, address: String::new() };
+        let instance = Self::empty();
         let mut arguments = vec!["init"];
         arguments.extend(flags);
         instance.ok(&arguments);
@@ -291,6 +296,20 @@ pub fn http(
         None => drop(reader.read_to_end(&mut body)?),
     }
     Ok(Answer { status, headers, body })
+}
+
+/// A command whose clock is shifted, such as by `-100d`. The library is loaded without the `faketime` program in
+/// between, so that signals reach the command itself.
+pub fn at_another_time(shift: &str, program: &str) -> Command {
+    let asked = Command::new("faketime").args(["-f", shift, "printenv", "LD_PRELOAD"]).output();
+    let library = asked.unwrap_or_else(|e| {
+        panic!("`faketime`: {e}; this test needs the package `faketime`: run `make deps`")
+    });
+    let mut command = Command::new(program);
+    command
+        .env("LD_PRELOAD", String::from_utf8_lossy(&library.stdout).trim())
+        .env("FAKETIME", shift);
+    command
 }
 
 /// Runs a stranger's program; if it is missing, the test fails and says what to install.

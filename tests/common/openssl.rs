@@ -123,6 +123,9 @@ pub fn request_by(mut command: Command, instance: &Instance, arguments: &[&str])
     // Nobody listens on the discard port here: the client writes its request down and then fails.
     let mut all =
         vec!["cmp", "-server", "127.0.0.1:9", "-reqout", "request.der", "-msg_timeout", "2"];
+    if !arguments.contains(&"rr") {
+        all.extend(["-certout", "never.crt"]);
+    }
     all.extend(arguments);
     let run: Run = command
         .args(&all)
