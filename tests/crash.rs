@@ -1,4 +1,11 @@
 //! Power cuts and full disks: what was answered is there afterwards, and nothing else is.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
 
 mod common;
 

@@ -249,12 +249,12 @@ impl CertReqMsg {
         Ok(Self { request, request_bytes, proof })
     }
 
-    /// Verifies the proof of possession and gives the wish. `sender` is the authenticated name, and `mac` verifies a
-    /// publicKeyMAC with the shared secret.
+    /// Verifies the proof of possession and gives the wish. `sender` is the authenticated name, and
+    /// `public_key_mac` the publicKeyMAC that was verified with the shared secret, if there was one.
     pub fn proven(
         self,
         sender: &GeneralName,
-        mac: &dyn Fn(&PkMacValue, &[u8]) -> Result<bool, Refusal>,
+        public_key_mac: Option<&PkMacValue>,
     ) -> Result<Wish, Refusal> {
         let template = &self.request.cert_template;
         let bad = |why: &str| Refusal::new(Failure::BadPop, why.to_owned());
@@ -286,10 +286,9 @@ impl CertReqMsg {
         };
         let signature =
             proof.signature.as_bytes().ok_or_else(|| bad("the signature has unused bits"))?;
-        // RFC 4211 §4.1: the input is absent if and only if the template has subject and publicKey.
+        // RFC 4211 §4.1: the input is absent where the template has subject and publicKey.
         let signed = match &proof.input {
-            None if template.subject.is_some() => self.request_bytes.clone(),
-            // OpenSSL signs the CertRequest also where the template has no subject; the proof is as good, because the
+            // OpenSSL signs the CertRequest also where the template has no subject. The proof is as good, because the
             // key stands in the template and the message is protected.
             None => self.request_bytes.clone(),
             Some(_) if template.subject.is_some() => {
@@ -303,7 +302,7 @@ impl CertReqMsg {
                 }
                 let authentic = match &input.auth_info {
                     AuthInfo::Sender(name) => name == sender,
-                    AuthInfo::PublicKeyMac(value) => mac(value, &spki)?,
+                    AuthInfo::PublicKeyMac(value) => public_key_mac == Some(value),
                 };
                 if !authentic {
                     return Err(bad(

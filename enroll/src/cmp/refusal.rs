@@ -9,6 +9,7 @@ use der::asn1::BitString;
 /// RFC 9810 §5.2.3. The discriminant is the number of the bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
+#[allow(clippy::enum_variant_names, reason = "the names are those of RFC 9810")]
 pub enum Failure {
     /// Unrecognized or unsupported algorithm.
     BadAlg = 0,

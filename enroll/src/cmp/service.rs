@@ -93,7 +93,7 @@ pub struct CmpService {
 /// How the answer is protected, and for whom.
 enum Protector {
     /// With the key that the peer derived from its secret.
-    Mac(MacKey, MacParameters),
+    Mac(Box<(MacKey, MacParameters)>),
     /// With the signature of the CA's own CMP signer.
     Signature,
 }
@@ -109,7 +109,7 @@ struct Authenticated {
 impl Protector {
     const fn kind(&self) -> Kind {
         match self {
-            Self::Mac(..) => Kind::Mac,
+            Self::Mac(_) => Kind::Mac,
             Self::Signature => Kind::Signature,
         }
     }
@@ -162,7 +162,7 @@ impl CmpService {
         let granted = answer.is_ok();
         let answer = answer.or_else(|refusal| {
             tracing::info!(failure = ?refusal.failure, "refused: {}", refusal.text);
-            refused_answer(message, protector.kind(), &refusal).map_err(Error::internal)
+            refused_answer(message, &refusal).map_err(Error::internal)
         })?;
         let bytes = self.protect(route, Some(&message.header), &answer, &protector, &nonce)?;
         Ok((bytes, Outcome { kind: kind::name(message.kind), granted }))
@@ -315,7 +315,7 @@ impl CmpService {
         let key = key.ok_or_else(|| Refusal::new(Failure::SystemFailure, "the service failed"))?;
         Ok(Authenticated {
             requester,
-            protector: Protector::Mac(key, parameters),
+            protector: Protector::Mac(Box::new((key, parameters))),
             public_key_mac: public_key_mac.map(|(value, _)| value),
         })
     }
@@ -371,10 +371,9 @@ impl CmpService {
         let signer = self.authority.protection(route.ca.as_ref())?;
         let octets = |bytes: &[u8]| OctetString::new(bytes).map_err(Error::internal);
         let (algorithm, sender_kid) = match protector {
-            Protector::Mac(_, parameters) => (
-                parameters.algorithm().clone(),
-                request.and_then(|header| header.sender_kid.clone()),
-            ),
+            Protector::Mac(mac) => {
+                (mac.1.algorithm().clone(), request.and_then(|header| header.sender_kid.clone()))
+            }
             Protector::Signature => (signer.algorithm(), Some(octets(signer.key_identifier())?)),
         };
         let now = u64::try_from(self.authority.now().seconds()).map_err(Error::internal)?;
@@ -407,7 +406,7 @@ impl CmpService {
         let body = tagged_body(answer.kind, &answer.content).map_err(Error::internal)?;
         let protected = protected_part(&header, &body).map_err(Error::internal)?;
         let protection = match protector {
-            Protector::Mac(key, _) => key.sign(&protected),
+            Protector::Mac(mac) => mac.0.sign(&protected),
             Protector::Signature => signer.sign(&protected)?,
         };
         let mut extra: Vec<&[u8]> = Vec::new();
@@ -450,10 +449,7 @@ impl Exchange<'_> {
         if let Some(issuer) = &request.request.cert_template.issuer {
             self.check_issuer(issuer)?;
         }
-        let verified = self.public_key_mac.clone();
-        let wish = request.proven(&self.message.header.sender, &|value, _| {
-            Ok(verified.as_ref() == Some(value))
-        })?;
+        let wish = request.proven(&self.message.header.sender, self.public_key_mac.as_ref())?;
         self.grant(answer, id, wish, updates)
     }
 
@@ -708,7 +704,7 @@ impl Exchange<'_> {
 
 /// Where a refusal stands: in the response's own body once the sender is known, in an error message before (RFC 9483
 /// §3.6.4 leaves it to the server for the latter).
-fn refused_answer(message: &Message, _protection: Kind, refusal: &Refusal) -> der::Result<Answer> {
+fn refused_answer(message: &Message, refusal: &Refusal) -> der::Result<Answer> {
     let before = matches!(
         refusal.failure,
         Failure::BadMessageCheck
