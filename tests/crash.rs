@@ -211,32 +211,18 @@ fn a_damaged_journal_is_reported_for_what_it_is() {
     enrol(&instance, &peer, "gw1.key", &[]).granted();
 }
 
-/// Frames as (start, end): a length and a checksum of four octets each stand before the payload.
+/// Frames as (start, end): behind a header of 32 octets, each has a length, a checksum and a distance of four octets,
+/// then its payload.
 fn frames(journal: &[u8]) -> Vec<(usize, usize)> {
-    let start = (8..64).find(|start| {
-        let mut at = *start;
-        let mut count = 0;
-        while let Some(length) = journal.get(at..at + 4) {
-            let length = u32::from_le_bytes(length.try_into().expect("four octets"));
-            at += 8 + usize::try_from(length).expect("a length");
-            count += 1;
-            if at == journal.len() {
-                return count > 3;
-            }
-            if at > journal.len() {
-                return false;
-            }
-        }
-        false
-    });
-    let mut at = start.expect("the first frame");
+    let mut at = 32;
     let mut found = Vec::new();
     while at < journal.len() {
         let length = u32::from_le_bytes(journal[at..at + 4].try_into().expect("four octets"));
-        let end = at + 8 + usize::try_from(length).expect("a length");
+        let end = at + 12 + usize::try_from(length).expect("a length");
         found.push((at, end));
         at = end;
     }
+    assert!(found.len() > 8 && at == journal.len(), "the journal is made of frames");
     found
 }
 

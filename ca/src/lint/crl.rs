@@ -1,0 +1,128 @@
+//! Rules on CRLs (RFC 5280 §5). Linear in the number of entries.
+
+use std::collections::HashSet;
+
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::{RevokedCertificate, TbsCertList};
+use x509_parser::x509::X509Version;
+
+use super::Report;
+use super::rules;
+use super::{certificate, names};
+
+/// Findings on entries are of no use beyond this many.
+const MAX_ENTRY_FINDINGS: usize = 100;
+
+/// Lints a TBSCertList.
+pub fn lint(tbs: &[u8], report: &mut Report) {
+    let strict = <x509_cert::crl::TbsCertList as der::Decode>::from_der(tbs);
+    let strict = match strict {
+        Ok(strict) => strict,
+        Err(e) => return report.find(&rules::DER, e.to_string()),
+    };
+    // An empty SEQUENCE is told from an absent one only here.
+    if strict.revoked_certificates.is_some_and(|revoked| revoked.is_empty()) {
+        report.find(&rules::CRL_EMPTY, "it is an empty SEQUENCE");
+    }
+    let parsed = match TbsCertList::from_der(tbs) {
+        Ok((rest, parsed)) if rest.is_empty() => parsed,
+        Ok(_) => return report.find(&rules::DER, "octets stand behind it"),
+        Err(e) => return report.find(&rules::DER, e.to_string()),
+    };
+    if parsed.version != Some(X509Version::V2) {
+        report.find(&rules::CRL_VERSION, "it is another");
+    }
+    certificate::algorithm(&parsed.signature, report);
+    if parsed.issuer.iter_rdn().next().is_none() {
+        report.find(&rules::ISSUER_EMPTY, "it is");
+    }
+    names::lint("issuer", &parsed.issuer, report);
+    if parsed.next_update.is_none_or(|next| next <= parsed.this_update) {
+        report.find(&rules::CRL_DATES, "it is missing, or not after");
+    }
+    let is_delta = extensions(&parsed, report);
+    let mut serials = HashSet::with_capacity(parsed.revoked_certificates.len());
+    let before = report.0.len();
+    for entry in &parsed.revoked_certificates {
+        if !serials.insert(entry.raw_serial()) {
+            report
+                .find(&rules::CRL_TWICE, format!("{} stands twice", entry.raw_serial_as_string()));
+        }
+        if entry.revocation_date > parsed.this_update {
+            report.find(
+                &rules::CRL_FUTURE,
+                format!("{} was, on {}", entry.raw_serial_as_string(), entry.revocation_date),
+            );
+        }
+        entry_extensions(entry, is_delta, report);
+        if report.0.len().saturating_sub(before) >= MAX_ENTRY_FINDINGS {
+            return;
+        }
+    }
+}
+
+/// Lints the CRL's extensions, and tells whether it is a delta CRL.
+fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
+    let (mut number, mut aki, mut is_delta) = (false, false, false);
+    let mut seen = HashSet::new();
+    for extension in crl.extensions() {
+        let id = extension.oid.to_id_string();
+        if !seen.insert(id.clone()) {
+            report.find(&rules::EXTENSION_TWICE, format!("`{id}` stands twice"));
+        }
+        match extension.parsed_extension() {
+            ParsedExtension::CRLNumber(value) => {
+                number = !extension.critical && value.bits() <= 159
+            }
+            ParsedExtension::AuthorityKeyIdentifier(identifier) => {
+                aki = identifier.key_identifier.is_some()
+            }
+            ParsedExtension::IssuingDistributionPoint(_) => {}
+            ParsedExtension::ParseError { error } => {
+                report.find(&rules::EXTENSION_UNREADABLE, format!("`{id}`: {error}"));
+            }
+            _ if id == "2.5.29.27" => is_delta = true,
+            ParsedExtension::UnsupportedExtension { .. } if extension.critical => {
+                report.find(&rules::CRL_UNKNOWN, format!("`{id}` is"));
+            }
+            _ => {}
+        }
+    }
+    if !number {
+        report.find(&rules::CRL_NUMBER, "it is missing, critical or too large");
+    }
+    if !aki {
+        report.find(&rules::CRL_AKI, "it is missing");
+    }
+    is_delta
+}
+
+fn entry_extensions(entry: &RevokedCertificate<'_>, is_delta: bool, report: &mut Report) {
+    for extension in entry.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::ReasonCode(code) => {
+                let allowed = matches!(code.0, 1..=6 | 9 | 10) || (code.0 == 8 && is_delta);
+                if !allowed {
+                    report.find(
+                        &rules::CRL_REASON,
+                        format!("{} has {}", entry.raw_serial_as_string(), code.0),
+                    );
+                }
+            }
+            ParsedExtension::ParseError { error } => {
+                report.find(
+                    &rules::EXTENSION_UNREADABLE,
+                    format!("in the entry {}: {error}", entry.raw_serial_as_string()),
+                );
+            }
+            ParsedExtension::UnsupportedExtension { .. } if extension.critical => {
+                report.find(
+                    &rules::CRL_UNKNOWN,
+                    format!("`{}` in the entry {} is", extension.oid, entry.raw_serial_as_string()),
+                );
+            }
+            _ => {}
+        }
+    }
+}
