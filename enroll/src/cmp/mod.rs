@@ -4,6 +4,8 @@
 mod answer;
 mod authenticate;
 mod bounds;
+#[cfg(test)]
+mod captured;
 mod confirm;
 mod content;
 mod context;
