@@ -2,9 +2,10 @@
 //! event loop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use countersign_ca::record::Label;
 use tokio::sync::Semaphore;
@@ -13,6 +14,9 @@ use crate::cmp::{CmpService, Outcome, Route, kind};
 
 /// The media type of both ways (RFC 9811 §3.3).
 const CMP: &str = "application/pkixcmp";
+
+/// How long a body may take to arrive. A message has about a kilobyte.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a path's operation label stands for (RFC 9483 §6.1).
 const OPERATIONS: [(&str, u8); 5] = [
@@ -32,6 +36,7 @@ pub struct Endpoint {
     service: Arc<CmpService>,
     slots: Arc<Semaphore>,
     observer: Observer,
+    body_timeout: Duration,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -43,7 +48,15 @@ impl std::fmt::Debug for Endpoint {
 impl Endpoint {
     /// Serves `service`, at most `concurrent` messages at once; one more is answered "busy".
     pub fn new(service: Arc<CmpService>, concurrent: usize, observer: Observer) -> Self {
-        Self { service, slots: Arc::new(Semaphore::new(concurrent)), observer }
+        let slots = Arc::new(Semaphore::new(concurrent));
+        Self { service, slots, observer, body_timeout: BODY_TIMEOUT }
+    }
+
+    /// Another time for a body to arrive in than 10 seconds.
+    #[must_use]
+    pub const fn with_body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
     }
 
     /// Adds the paths to an application.
@@ -101,7 +114,7 @@ async fn post(
     endpoint: web::Data<Endpoint>,
     payload: web::Payload,
 ) -> HttpResponse {
-    if request.headers().get("content-type").and_then(|value| value.to_str().ok()) != Some(CMP) {
+    if !is_cmp(&request) {
         return text(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             &format!("expected the content type `{CMP}`"),
@@ -111,19 +124,22 @@ async fn post(
         Ok(route) => route,
         Err(why) => return text(StatusCode::NOT_FOUND, &why),
     };
-    let Ok(slot) = Arc::clone(&endpoint.slots).try_acquire_owned() else {
-        return busy();
-    };
     let limit = endpoint.service.config().bounds.bytes;
-    let body = match payload.to_bytes_limited(limit).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return text(StatusCode::BAD_REQUEST, "the body was cut off"),
-        Err(_) => {
+    let arriving = payload.to_bytes_limited(limit);
+    let body = match tokio::time::timeout(endpoint.body_timeout, arriving).await {
+        Ok(Ok(Ok(body))) => body,
+        Ok(Ok(Err(_))) => return text(StatusCode::BAD_REQUEST, "the body was cut off"),
+        Ok(Err(_)) => {
             return text(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 &format!("expected at most {limit} octets"),
             );
         }
+        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"),
+    };
+    // A slot is taken only when the whole message is here: who sends slowly keeps nobody else out.
+    let Ok(slot) = Arc::clone(&endpoint.slots).try_acquire_owned() else {
+        return busy();
     };
     let service = Arc::clone(&endpoint.service);
     let answered = web::block(move || {
@@ -146,6 +162,13 @@ async fn post(
         }
         Err(_) => busy(),
     }
+}
+
+/// Whether the content type is CMP's, in any case and with any parameters (RFC 9110 §8.3.1).
+fn is_cmp(request: &HttpRequest) -> bool {
+    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(CMP)
 }
 
 async fn only_post() -> HttpResponse {

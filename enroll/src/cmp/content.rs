@@ -1,7 +1,7 @@
 //! The contents of bodies other than requests for certificates (RFC 9810 §5.3).
 
+use der::Sequence;
 use der::asn1::{Any, BitString, Int, OctetString};
-use der::{Encode, Sequence};
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::Extension;
 
@@ -202,38 +202,4 @@ pub struct ErrorMsgContent {
     pub error_code: Option<Int>,
     /// Further text.
     pub error_details: Option<Vec<String>>,
-}
-
-/// What an answer says: the body's kind and its content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The body's context tag.
-    pub kind: u8,
-    /// The content, DER.
-    pub content: Vec<u8>,
-    /// Whether implicit confirmation is granted.
-    pub implicit_confirm: bool,
-    /// Until when confirmation is awaited.
-    pub confirm_until: Option<countersign_ca::Timestamp>,
-    /// Certificates for extraCerts, DER.
-    pub extra_certs: Vec<Vec<u8>>,
-}
-
-impl Answer {
-    /// An answer without anything beside its body.
-    pub fn plain(kind: u8, content: &impl Encode) -> der::Result<Self> {
-        Ok(Self {
-            kind,
-            content: content.to_der()?,
-            implicit_confirm: false,
-            confirm_until: None,
-            extra_certs: Vec::new(),
-        })
-    }
-
-    /// An error message.
-    pub fn error(refusal: &Refusal) -> der::Result<Self> {
-        let status = PkiStatusInfo::refused(refusal)?;
-        Self::plain(kind::ERROR, &ErrorMsgContent { status, error_code: None, error_details: None })
-    }
 }

@@ -249,8 +249,8 @@ impl CertReqMsg {
         Ok(Self { request, request_bytes, proof })
     }
 
-    /// Verifies the proof of possession and gives the wish. `sender` is the authenticated name, and
-    /// `public_key_mac` the publicKeyMAC that was verified with the shared secret, if there was one.
+    /// Verifies the proof of possession and gives the wish. `sender` is the authenticated name, and `public_key_mac` the
+    /// publicKeyMAC that was verified with the shared secret, over the key in poposkInput.
     pub fn proven(
         self,
         sender: &GeneralName,
@@ -286,10 +286,10 @@ impl CertReqMsg {
         };
         let signature =
             proof.signature.as_bytes().ok_or_else(|| bad("the signature has unused bits"))?;
-        // RFC 4211 §4.1: the input is absent where the template has subject and publicKey.
+        // RFC 4211 §4.1: the input is absent if and only if the template has subject and publicKey.
         let signed = match &proof.input {
-            // OpenSSL signs the CertRequest also where the template has no subject. The proof is as good, because the
-            // key stands in the template and the message is protected.
+            // Without a subject the input should be there, but OpenSSL's and mbed TLS's clients sign the CertRequest
+            // all the same. That proves as much: the key stands in it, and the message itself is authenticated.
             None => self.request_bytes.clone(),
             Some(_) if template.subject.is_some() => {
                 return Err(bad(
@@ -389,12 +389,18 @@ pub fn pkcs10(body: &Any) -> Result<Wish, Refusal> {
     let info_bytes = info.to_der().map_err(&read)?;
     let info_any = Any::from_der(&info_bytes).map_err(&read)?;
     let info_parts = elements(&info_any).map_err(&read)?;
-    let (Some(subject), Some(spki)) = (info_parts.get(1), info_parts.get(2)) else {
+    let [version, subject, spki, attributes @ ..] = info_parts.as_slice() else {
         return Err(Refusal::new(
             Failure::BadDataFormat,
-            "the CertificationRequest lacks subject or key",
+            "the CertificationRequest lacks version, subject or key",
         ));
     };
+    if version.decode_as::<u8>().ok() != Some(0) || attributes.len() > 1 {
+        return Err(Refusal::new(
+            Failure::BadDataFormat,
+            "expected a CertificationRequest of version 0 (v1), with one set of attributes",
+        ));
+    }
     let subject: Name = subject.decode_as().map_err(&read)?;
     let key = SubjectPublicKey::from_der(&spki.to_der().map_err(&read)?)?;
     let algorithm: AlgorithmIdentifierOwned = algorithm.decode_as().map_err(&read)?;
@@ -403,7 +409,7 @@ pub fn pkcs10(body: &Any) -> Result<Wish, Refusal> {
         .as_bytes()
         .ok_or_else(|| Refusal::new(Failure::BadPop, "the signature has unused bits"))?;
     let key = ProvenKey::verify(key, &algorithm, &info_bytes, signature)?;
-    let requested = match info_parts.get(3) {
+    let requested = match attributes.first() {
         Some(attributes) => requested_extensions(*attributes).map_err(&read)?,
         None => Vec::new(),
     };
@@ -413,6 +419,8 @@ pub fn pkcs10(body: &Any) -> Result<Wish, Refusal> {
 }
 
 fn requested_extensions(attributes: AnyRef<'_>) -> der::Result<Vec<Extension>> {
+    let expected = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
+    attributes.tag().assert_eq(expected)?;
     let mut reader = SliceReader::new(attributes.value())?;
     while !reader.is_finished() {
         let attribute = x509_cert::attr::Attribute::decode(&mut reader)?;

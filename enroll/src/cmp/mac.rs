@@ -94,8 +94,11 @@ enum Hash {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct MacHash(Hash);
 
-/// A derived key, wiped when dropped.
-pub struct MacKey(hmac::Key);
+/// A derived key, wiped when dropped. HMAC's inner state is made of it for each use and is not kept.
+pub struct MacKey {
+    hash: MacHash,
+    key: Zeroizing<Vec<u8>>,
+}
 
 impl MacParameters {
     /// Reads the parameters of a protectionAlg; `None` if it is no MAC.
@@ -125,7 +128,7 @@ impl MacParameters {
                 key
             }
         };
-        MacKey(hmac::Key::new(self.mac.hmac(), &key))
+        MacKey { hash: self.mac, key }
     }
 
     fn pbm(
@@ -180,12 +183,16 @@ impl MacParameters {
 impl MacKey {
     /// The MAC over `message`.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
-        hmac::sign(&self.0, message).as_ref().to_vec()
+        hmac::sign(&self.hmac(), message).as_ref().to_vec()
     }
 
     /// Whether `mac` is the MAC over `message`, compared in constant time.
     pub fn verify(&self, message: &[u8], mac: &[u8]) -> bool {
-        hmac::verify(&self.0, message, mac).is_ok()
+        hmac::verify(&self.hmac(), message, mac).is_ok()
+    }
+
+    fn hmac(&self) -> hmac::Key {
+        hmac::Key::new(self.hash.hmac(), &self.key)
     }
 }
 
@@ -232,11 +239,13 @@ impl MacHash {
 
 fn iterate(hash: Hash, secret: &[u8], salt: &[u8], iterations: NonZeroU32) -> Zeroizing<Vec<u8>> {
     fn run<D: Digest>(secret: &[u8], salt: &[u8], iterations: NonZeroU32) -> Zeroizing<Vec<u8>> {
-        let mut state = D::new().chain_update(secret).chain_update(salt).finalize();
+        let first = D::new().chain_update(secret).chain_update(salt).finalize();
+        let mut state = Zeroizing::new(first.to_vec());
         for _ in 1..iterations.get() {
-            state = D::digest(&state);
+            let next = D::digest(state.as_slice());
+            state.copy_from_slice(&next);
         }
-        Zeroizing::new(state.to_vec())
+        state
     }
     match hash {
         Hash::Sha1 => run::<Sha1>(secret, salt, iterations),

@@ -157,6 +157,7 @@ impl Message {
                 if self.extra_certs.is_empty() =>
             {
                 let sequence = AnyRef::from_der(tagged.value())?;
+                sequence.tag().assert_eq(Tag::Sequence)?;
                 let mut reader = SliceReader::new(sequence.value())?;
                 while !reader.is_finished() {
                     if self.extra_certs.len() == MAX_EXTRA_CERTS {

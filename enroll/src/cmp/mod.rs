@@ -1,14 +1,23 @@
 //! CMP: RFC 9810 (the line of RFC 2510 and 4210), its transfer over HTTP (RFC 9811), and the lightweight profile
 //! (RFC 9483). Here is what is on the wire; what is granted is decided in `countersign-ca`.
 
+mod answer;
+mod authenticate;
 mod bounds;
+#[cfg(test)]
+mod captured;
+mod confirm;
 mod content;
 mod context;
 mod crmf;
+mod exchange;
+mod header;
 mod mac;
 mod message;
 mod oid;
+mod protect;
 mod refusal;
+mod revoke;
 mod service;
 
 pub use bounds::Bounds;

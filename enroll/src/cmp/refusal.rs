@@ -4,12 +4,51 @@ use countersign_ca::{Denial, Error};
 use der::asn1::BitString;
 
 /// ```text
-/// PKIFailureInfo ::= BIT STRING { badAlg (0), badMessageCheck (1), … duplicateCertReq (26) }
+/// PKIFailureInfo ::= BIT STRING { badAlg (0), badMessageCheck (1), … }
 /// ```
-/// RFC 9810 §5.2.3. The discriminant is the number of the bit.
+/// RFC 9810 §5.2.3: the names of the bits, in their order.
+const NAMES: [&str; 27] = [
+    "badAlg",
+    "badMessageCheck",
+    "badRequest",
+    "badTime",
+    "badCertId",
+    "badDataFormat",
+    "wrongAuthority",
+    "incorrectData",
+    "missingTimeStamp",
+    "badPOP",
+    "certRevoked",
+    "certConfirmed",
+    "wrongIntegrity",
+    "badRecipientNonce",
+    "timeNotAvailable",
+    "unacceptedPolicy",
+    "unacceptedExtension",
+    "addInfoNotAvailable",
+    "badSenderNonce",
+    "badCertTemplate",
+    "signerNotTrusted",
+    "transactionIdInUse",
+    "unsupportedVersion",
+    "notAuthorized",
+    "systemUnavail",
+    "systemFailure",
+    "duplicateCertReq",
+];
+
+/// The names of the bits that a peer set, for the log.
+pub fn names(bits: &BitString) -> Vec<&'static str> {
+    let set = bits.bits().zip(NAMES);
+    set.filter(|(set, _)| *set).map(|(_, name)| name).collect()
+}
+
+/// What this server refuses for. The discriminant is the number of the bit in PKIFailureInfo. Left out are bits of other
+/// services (incorrectData, timeNotAvailable, addInfoNotAvailable), unacceptedPolicy, because nobody asks for policies,
+/// and duplicateCertReq, which would forbid to ask again after an answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-#[allow(clippy::enum_variant_names, reason = "the names are those of RFC 9810")]
+#[allow(clippy::enum_variant_names, reason = "systemFailure is the name of the bit")]
 pub enum Failure {
     /// Unrecognized or unsupported algorithm.
     BadAlg = 0,
@@ -37,10 +76,10 @@ pub enum Failure {
     WrongIntegrity = 12,
     /// recipNonce is missing or wrong.
     BadRecipientNonce = 13,
-    /// senderNonce is missing or too short.
-    BadSenderNonce = 18,
     /// The extension is not accepted.
     UnacceptedExtension = 16,
+    /// senderNonce is missing or too short.
+    BadSenderNonce = 18,
     /// The template is invalid or lacks something.
     BadCertTemplate = 19,
     /// The signer is unknown or not trusted.
@@ -82,8 +121,28 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with its reason in words.
     pub fn new(failure: Failure, text: impl Into<String>) -> Self {
-        Self { failure, text: text.into() }
+        Self { failure, text: legible(&text.into()) }
     }
+}
+
+/// The longest text of a refusal, in characters.
+const MAX_TEXT: usize = 600;
+
+/// A text as it may stand in a log, on a terminal and in a message: a peer's own words can be part of it, so what is
+/// invisible or would change the look of the rest is written as an escape, and the length has an end.
+pub fn legible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().min(MAX_TEXT));
+    for (count, c) in text.chars().enumerate() {
+        if count == MAX_TEXT {
+            out.push('…');
+            break;
+        }
+        match countersign_ca::identity::refuse_misleading(c.encode_utf8(&mut [0; 4])) {
+            Ok(()) => out.push(c),
+            Err(_) => out.extend(c.escape_unicode()),
+        }
+    }
+    out
 }
 
 /// The mapping. What is ours to mend goes to the log, and the peer learns only that it is not its fault.
@@ -145,6 +204,54 @@ mod tests {
             Failure::SystemFailure.bits().unwrap().to_der().unwrap(),
             [0x03, 0x05, 0x06, 0, 0, 0, 0x40]
         );
+    }
+
+    #[test]
+    fn each_bit_stands_where_rfc_9810_puts_it() {
+        for (failure, bit) in [
+            (Failure::BadAlg, 0),
+            (Failure::BadMessageCheck, 1),
+            (Failure::BadRequest, 2),
+            (Failure::BadTime, 3),
+            (Failure::BadCertId, 4),
+            (Failure::BadDataFormat, 5),
+            (Failure::WrongAuthority, 6),
+            (Failure::MissingTimeStamp, 8),
+            (Failure::BadPop, 9),
+            (Failure::CertRevoked, 10),
+            (Failure::CertConfirmed, 11),
+            (Failure::WrongIntegrity, 12),
+            (Failure::BadRecipientNonce, 13),
+            (Failure::UnacceptedExtension, 16),
+            (Failure::BadSenderNonce, 18),
+            (Failure::BadCertTemplate, 19),
+            (Failure::SignerNotTrusted, 20),
+            (Failure::TransactionIdInUse, 21),
+            (Failure::UnsupportedVersion, 22),
+            (Failure::NotAuthorized, 23),
+            (Failure::SystemUnavail, 24),
+            (Failure::SystemFailure, 25),
+        ] {
+            let der = failure.bits().unwrap().to_der().unwrap();
+            let (unused, octets) = (usize::from(der[2]), &der[3..]);
+            let set: Vec<usize> = (0..octets.len() * 8)
+                .filter(|bit| octets[bit / 8] & (0x80 >> (bit % 8)) != 0)
+                .collect();
+            assert_eq!(set, [bit], "{failure:?}");
+            assert_eq!(format!("{failure:?}").to_lowercase(), NAMES[bit].to_lowercase());
+            assert_eq!(names(&failure.bits().unwrap()), [NAMES[bit]]);
+            // X.690 §11.2.2: a named bit list ends with its last bit that is set.
+            assert_eq!(octets.len() * 8 - unused, bit + 1, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_peers_words_cannot_forge_a_log_line_or_turn_the_text_around() {
+        let refusal =
+            Refusal::new(Failure::BadRequest, "a\nINFO granted \u{1b}[31m\u{202e}x\u{0}\u{e4}");
+        assert_eq!(refusal.text, "a\\u{a}INFO granted \\u{1b}[31m\\u{202e}x\\u{0}\u{e4}");
+        let long = Refusal::new(Failure::BadRequest, "x".repeat(100_000)).text;
+        assert_eq!(long.chars().count(), MAX_TEXT + 1);
     }
 
     #[test]

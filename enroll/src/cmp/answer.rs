@@ -1,0 +1,92 @@
+//! What an answer says, before it becomes a message.
+
+use countersign_ca::{Error, Timestamp};
+use der::Encode;
+use der::asn1::{Int, Null};
+
+use super::content::{
+    CertRepMessage, CertResponse, ErrorMsgContent, PkiStatusInfo, RevRepContent, kind,
+};
+use super::refusal::{Failure, Refusal};
+
+/// What an answer says: the body's kind and its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The body's context tag.
+    pub kind: u8,
+    /// The content, DER.
+    pub content: Vec<u8>,
+    /// Whether implicit confirmation is granted.
+    pub implicit_confirm: bool,
+    /// Until when confirmation is awaited.
+    pub confirm_until: Option<Timestamp>,
+    /// Certificates for extraCerts, DER.
+    pub extra_certs: Vec<Vec<u8>>,
+}
+
+impl Answer {
+    /// An answer without anything beside its body.
+    pub fn plain(kind: u8, content: &impl Encode) -> der::Result<Self> {
+        Ok(Self {
+            kind,
+            content: content.to_der()?,
+            implicit_confirm: false,
+            confirm_until: None,
+            extra_certs: Vec::new(),
+        })
+    }
+
+    /// An error message.
+    pub fn error(refusal: &Refusal) -> der::Result<Self> {
+        let status = PkiStatusInfo::refused(refusal)?;
+        Self::plain(kind::ERROR, &ErrorMsgContent { status, error_code: None, error_details: None })
+    }
+
+    /// pkiConf: the confirmation, or the error, was heard.
+    pub fn confirmed() -> Result<Self, Refusal> {
+        Self::plain(kind::PKICONF, &Null).map_err(failed)
+    }
+}
+
+/// Where a refusal stands: in a response of the request's kind when its sender is known and it could be read, else in
+/// an error message (RFC 9483 §3.6.4 and §4.1.1).
+pub fn refused_answer(request: u8, to_known_peer: bool, refusal: &Refusal) -> der::Result<Answer> {
+    let general = matches!(
+        refusal.failure,
+        Failure::BadMessageCheck
+            | Failure::BadRequest
+            | Failure::BadDataFormat
+            | Failure::WrongIntegrity
+            | Failure::TransactionIdInUse
+            | Failure::SystemUnavail
+            | Failure::SystemFailure
+    );
+    let response = |kind: u8, id: Int| {
+        let status = PkiStatusInfo::refused(refusal)?;
+        let response = CertResponse { cert_req_id: id, status, certified_key_pair: None };
+        Answer::plain(kind, &CertRepMessage { ca_pubs: None, response: vec![response] })
+    };
+    match request {
+        _ if general || !to_known_peer => Answer::error(refusal),
+        // Any other certReqId than 0 was refused as a bad request.
+        kind::IR => response(kind::IP, Int::new(&[0])?),
+        kind::CR => response(kind::CP, Int::new(&[0])?),
+        kind::KUR => response(kind::KUP, Int::new(&[0])?),
+        kind::P10CR => response(kind::CP, Int::new(&[0xff])?),
+        kind::RR => {
+            let status = vec![PkiStatusInfo::refused(refusal)?];
+            Answer::plain(kind::RP, &RevRepContent { status, rev_certs: None })
+        }
+        _ => Answer::error(refusal),
+    }
+}
+
+/// certReqId −1, which stands for the one request of a p10cr (RFC 9483 §4.1.4).
+pub fn minus_one() -> Result<Int, Refusal> {
+    Int::new(&[0xff]).map_err(failed)
+}
+
+/// A refusal because an answer cannot be encoded, which is our fault.
+pub fn failed(error: der::Error) -> Refusal {
+    Refusal::from(Error::internal(format!("an answer cannot be encoded: {error}")))
+}

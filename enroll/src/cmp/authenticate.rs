@@ -1,0 +1,184 @@
+//! Who sends a message, and how the answer is protected: in kind (RFC 9483 §3.2).
+
+use countersign_ca::record::Label;
+use countersign_ca::{Credential, Requester, certificate};
+use der::Encode;
+use x509_cert::ext::pkix::name::GeneralName;
+
+use super::content::kind;
+use super::context::Kind;
+use super::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
+use super::mac::{MacKey, MacParameters};
+use super::message::Message;
+use super::refusal::{Failure, Refusal};
+use super::service::{CmpService, Route};
+
+/// How an answer is protected.
+pub enum Protector {
+    /// With the key that the peer derived from its secret.
+    Mac(Box<(MacKey, MacParameters)>),
+    /// With the signature of a CA's own CMP signer.
+    Signature,
+}
+
+impl Protector {
+    /// As it is recorded with a transaction.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Mac(_) => Kind::Mac,
+            Self::Signature => Kind::Signature,
+        }
+    }
+}
+
+/// A message whose sender proved who it is.
+pub struct Authenticated {
+    /// Who it is.
+    pub requester: Requester,
+    /// How the answer is protected.
+    pub protector: Protector,
+    /// The CA that the path names, or else the sender's own; `None` means the default.
+    pub ca: Option<Label>,
+    /// A publicKeyMAC that was verified with the secret: its PKMACValue.
+    pub public_key_mac: Option<PkMacValue>,
+}
+
+/// To whom an answer goes.
+pub struct Reply {
+    /// How it is protected.
+    pub protector: Protector,
+    /// Which CA answers; `None` means the default.
+    pub ca: Option<Label>,
+    /// Whether the sender is known and its header is in order, so that a refusal stands in the body of its kind.
+    pub to_known_peer: bool,
+}
+
+impl Reply {
+    /// To somebody who did not prove who it is.
+    pub fn signed(route: &Route) -> Self {
+        Self { protector: Protector::Signature, ca: route.ca.clone(), to_known_peer: false }
+    }
+}
+
+impl CmpService {
+    /// Finds out who sends, by the shared secret or by the certificate that protects the message.
+    pub(super) fn authenticate(
+        &self,
+        route: &Route,
+        message: &Message,
+    ) -> Result<Authenticated, Refusal> {
+        let missing = || {
+            Refusal::new(
+                Failure::BadMessageCheck,
+                "the message is not protected; use a secret or a certificate",
+            )
+        };
+        let algorithm = message.header.protection_alg.as_ref().ok_or_else(missing)?;
+        let protection = message.protection.as_ref().ok_or_else(missing)?;
+        let mut sender = match MacParameters::read(algorithm, &self.config().iterations) {
+            Some(parameters) => self.authenticate_mac(message, parameters?, protection),
+            None => self.authenticate_signature(message, algorithm, protection),
+        }?;
+        if route.ca.is_some() {
+            sender.ca.clone_from(&route.ca);
+        }
+        Ok(sender)
+    }
+
+    fn authenticate_mac(
+        &self,
+        message: &Message,
+        parameters: MacParameters,
+        protection: &[u8],
+    ) -> Result<Authenticated, Refusal> {
+        let reference = message.header.sender_kid.as_ref().ok_or_else(|| {
+            Refusal::new(
+                Failure::BadMessageCheck,
+                "senderKID is missing: it names the reference of the secret",
+            )
+        })?;
+        let pending = public_key_mac(message);
+        let mut key = None;
+        let mut public_key_mac = None;
+        let requester =
+            self.authority().authenticate_secret(reference.as_bytes(), &mut |secret| {
+                let derived = parameters.derive(secret);
+                let right = derived.verify(&message.protected_part, protection);
+                if right {
+                    public_key_mac = pending.clone().filter(|(value, spki)| {
+                        let inner =
+                            MacParameters::read(&value.algorithm, &self.config().iterations)
+                                .and_then(Result::ok);
+                        let mac = value.value.as_bytes().unwrap_or_default();
+                        inner.is_some_and(|inner| inner.derive(secret).verify(spki, mac))
+                    });
+                    key = Some(derived);
+                }
+                right
+            })?;
+        let key = key.ok_or_else(|| Refusal::new(Failure::SystemFailure, "the service failed"))?;
+        Ok(Authenticated {
+            ca: requester.account().ca.clone(),
+            requester,
+            protector: Protector::Mac(Box::new((key, parameters))),
+            public_key_mac: public_key_mac.map(|(value, _)| value),
+        })
+    }
+
+    fn authenticate_signature(
+        &self,
+        message: &Message,
+        algorithm: &spki::AlgorithmIdentifierOwned,
+        protection: &[u8],
+    ) -> Result<Authenticated, Refusal> {
+        let signer = message.extra_certs.first().ok_or_else(|| {
+            Refusal::new(
+                Failure::SignerNotTrusted,
+                "the signer's certificate is missing: put it first in extraCerts",
+            )
+        })?;
+        let facts = certificate::Facts::of(signer)?;
+        if let GeneralName::DirectoryName(sender) = &message.header.sender
+            && !sender.is_empty()
+            && *sender != facts.subject
+        {
+            return Err(Refusal::new(
+                Failure::BadMessageCheck,
+                format!(
+                    "the sender `{sender}` is not the subject of the signer's certificate, `{}`",
+                    facts.subject
+                ),
+            ));
+        }
+        if let Some(kid) = &message.header.sender_kid
+            && kid.as_bytes() != facts.key_identifier
+        {
+            return Err(Refusal::new(
+                Failure::BadMessageCheck,
+                "senderKID is not the subject key identifier of the signer's certificate",
+            ));
+        }
+        let requester = self.authority().authenticate_certificate(signer, &mut |key| {
+            key.verify(algorithm, &message.protected_part, protection)
+        })?;
+        let ca = match requester.credential() {
+            Credential::Certificate(record) => Some(record.ca.clone()),
+            Credential::Secret => None,
+        };
+        Ok(Authenticated { requester, protector: Protector::Signature, ca, public_key_mac: None })
+    }
+}
+
+/// A publicKeyMAC in the request's proof of possession, with the key it is computed over.
+fn public_key_mac(message: &Message) -> Option<(PkMacValue, Vec<u8>)> {
+    if !matches!(message.kind, kind::IR | kind::CR | kind::KUR) {
+        return None;
+    }
+    let request = CertReqMsg::only(&message.body).ok()?;
+    let ProofOfPossession::Signature(proof) = request.proof? else { return None };
+    let input = proof.input?;
+    match input.auth_info {
+        AuthInfo::PublicKeyMac(value) => Some((value, input.public_key.to_der().ok()?)),
+        AuthInfo::Sender(_) => None,
+    }
+}

@@ -1,0 +1,149 @@
+//! What follows an issued certificate: certConf, or an error from the peer (RFC 9483 §4.1.1 and §3.6).
+
+use countersign_ca::Error;
+use countersign_ca::oid as ca;
+use countersign_ca::record::Transaction;
+use der::{Decode, Encode};
+use ring::digest;
+
+use super::answer::{Answer, failed};
+use super::content::{ACCEPTED, CertStatus, ErrorMsgContent, GRANTED_WITH_MODS, PkiStatusInfo};
+use super::context::Context;
+use super::crmf::{elements, malformed};
+use super::exchange::Exchange;
+use super::refusal::{Failure, Refusal, legible, names};
+
+impl Exchange<'_> {
+    /// certConf: the holder takes the certificate, or does not.
+    pub(super) fn confirmation(self) -> Result<Answer, Refusal> {
+        let authority = self.service.authority();
+        let (transaction, context) = self.continued()?;
+        let Some((ca, serial)) = transaction.awaits else {
+            return Err(Refusal::new(
+                Failure::CertConfirmed,
+                "the certificate of this transaction is confirmed already",
+            ));
+        };
+        let statuses = elements(&self.message.body).map_err(malformed("CertConfirmContent"))?;
+        let status = match statuses.as_slice() {
+            // An empty certConf takes nothing (RFC 9810 §5.3.18).
+            [] => None,
+            [one] => {
+                let der = one.to_der().map_err(malformed("a CertStatus"))?;
+                Some(CertStatus::from_der(&der).map_err(malformed("a CertStatus"))?)
+            }
+            _ => {
+                return Err(Refusal::new(
+                    Failure::BadRequest,
+                    "expected one CertStatus: one certificate was issued",
+                ));
+            }
+        };
+        let Some(status) = status.filter(is_taken) else {
+            tracing::info!("the peer does not take its certificate, which is revoked");
+            authority.reject(&transaction.id)?;
+            return Answer::confirmed();
+        };
+        let record = authority.store().certificate(&ca, &serial)?;
+        let record = record.ok_or_else(|| {
+            Refusal::from(Error::internal("a transaction without its certificate"))
+        })?;
+        let hash = hash_of(&record.certificate, &status)?;
+        if hash != status.cert_hash.as_bytes() || status.cert_req_id != context.cert_req_id {
+            // What the peer holds is not what was issued: it must not come into use (RFC 9483 §4.1.1).
+            authority.reject(&transaction.id)?;
+            return Err(Refusal::new(
+                Failure::BadCertId,
+                "certHash or certReqId is not that of the certificate in this transaction; the certificate is revoked",
+            ));
+        }
+        authority.confirm(&transaction.id)?;
+        Answer::confirmed()
+    }
+
+    /// error: the peer gives the transaction up.
+    pub(super) fn client_error(self) -> Result<Answer, Refusal> {
+        let (transaction, _) = self.continued()?;
+        let error = self.message.body.decode_as::<ErrorMsgContent>();
+        log(&error.map_err(malformed("an ErrorMsgContent"))?.status);
+        if transaction.awaits.is_some() {
+            self.service.authority().reject(&transaction.id)?;
+            tracing::info!("the peer gives the transaction up, and its certificate is revoked");
+        }
+        Answer::confirmed()
+    }
+
+    /// The transaction that this message goes on with.
+    fn continued(&self) -> Result<(Transaction, Context), Refusal> {
+        let unknown = || {
+            Refusal::new(
+                Failure::BadRequest,
+                "no transaction of this transactionID awaits a message",
+            )
+        };
+        let transaction = self
+            .service
+            .authority()
+            .transaction(self.message.transaction_id())?
+            .ok_or_else(unknown)?;
+        if transaction.account != self.requester.account().name {
+            tracing::warn!(owner = %transaction.account, "a message for another account's transaction");
+            return Err(unknown());
+        }
+        let context = Context::decode(&transaction.context)?;
+        if context.protection != self.protection {
+            return Err(Refusal::new(
+                Failure::WrongIntegrity,
+                "protect every message of a transaction in the same way",
+            ));
+        }
+        if self.message.header.recip_nonce.as_ref() != Some(&context.nonce) {
+            return Err(Refusal::new(
+                Failure::BadRecipientNonce,
+                "recipNonce is not the senderNonce of the answer before",
+            ));
+        }
+        Ok((transaction, context))
+    }
+}
+
+/// Whether the peer takes the certificate (RFC 9810 §5.3.18).
+fn is_taken(status: &CertStatus) -> bool {
+    let Some(info) = &status.status_info else { return true };
+    let taken = matches!(info.status, ACCEPTED | GRANTED_WITH_MODS);
+    if !taken {
+        log(info);
+    }
+    taken
+}
+
+/// What a peer reports.
+fn log(info: &PkiStatusInfo) {
+    let failures = info.fail_info.as_ref().map(names).unwrap_or_default();
+    let text =
+        legible(&info.status_string.iter().flatten().cloned().collect::<Vec<_>>().join("; "));
+    tracing::warn!(status = info.status, ?failures, "the peer reports: {text}");
+}
+
+/// The hash that a certConf must carry: by hashAlg if it is there, else by the hash of the certificate's signature.
+fn hash_of(certificate: &[u8], status: &CertStatus) -> Result<Vec<u8>, Refusal> {
+    let algorithm = match &status.hash_alg {
+        Some(algorithm) => algorithm.oid,
+        None => {
+            x509_cert::Certificate::from_der(certificate).map_err(failed)?.signature_algorithm.oid
+        }
+    };
+    let hash = match algorithm {
+        ca::SHA256 | ca::ECDSA_SHA256 | ca::RSA_SHA256 => &digest::SHA256,
+        ca::SHA384 | ca::ECDSA_SHA384 | ca::RSA_SHA384 => &digest::SHA384,
+        // RFC 9481 §3.3: Ed25519 goes with SHA-512.
+        ca::SHA512 | ca::ED25519 | ca::RSA_SHA512 => &digest::SHA512,
+        other => {
+            return Err(Refusal::new(
+                Failure::BadAlg,
+                format!("hashAlg `{other}` is not supported; use SHA-256"),
+            ));
+        }
+    };
+    Ok(digest::digest(hash, certificate).as_ref().to_vec())
+}

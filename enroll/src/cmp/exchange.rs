@@ -1,0 +1,203 @@
+//! Requests for certificates: ir, cr, kur and p10cr become a [`CertificateRequest`], and its certificate an answer
+//! (RFC 9483 §4.1).
+
+use countersign_ca::authority::TransactionDraft;
+use countersign_ca::record::{Label, Serial};
+use countersign_ca::{CertificateRequest, Credential, Denial, Error, Requester, Timestamp};
+use der::Decode;
+use der::asn1::{Any, Int};
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
+
+use super::answer::{Answer, failed, minus_one};
+use super::content::{CertRepMessage, CertResponse, CertifiedKeyPair, PkiStatusInfo, kind};
+use super::context::{Context, Kind};
+use super::crmf::{CertReqMsg, PkMacValue, Wish, pkcs10};
+use super::message::Message;
+use super::oid;
+use super::refusal::{Failure, Refusal};
+use super::service::{CmpService, Route};
+
+/// One authenticated message and what is needed to act on it.
+pub struct Exchange<'a> {
+    pub(super) service: &'a CmpService,
+    pub(super) route: &'a Route,
+    pub(super) message: &'a Message,
+    pub(super) requester: &'a Requester,
+    pub(super) protection: Kind,
+    pub(super) nonce: &'a [u8; 16],
+    pub(super) public_key_mac: Option<PkMacValue>,
+}
+
+impl Exchange<'_> {
+    /// ir, cr and kur.
+    pub(super) fn certificate_request(self, answer: u8) -> Result<Answer, Refusal> {
+        let request = CertReqMsg::only(&self.message.body)?;
+        let id = request.request.cert_req_id.clone();
+        if id.as_bytes() != [0] {
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                "expected certReqId 0 (RFC 9483 §4.1.1)",
+            ));
+        }
+        let updates = if answer == kind::KUP { Some(self.updated(&request)?) } else { None };
+        if let Some(issuer) = &request.request.cert_template.issuer {
+            self.check_issuer(issuer)?;
+        }
+        let sender = &self.message.header.sender;
+        let wish = request.proven(sender, self.public_key_mac.as_ref())?;
+        self.grant(answer, id, wish, updates)
+    }
+
+    /// p10cr: a PKCS #10 request, whose signature is the proof of possession.
+    pub(super) fn pkcs10_request(self) -> Result<Answer, Refusal> {
+        let wish = pkcs10(&self.message.body)?;
+        self.grant(kind::CP, minus_one()?, wish, None)
+    }
+
+    /// The certificate that a kur replaces: the one that signs it, which oldCertID must name if it is there.
+    fn updated(&self, request: &CertReqMsg) -> Result<Serial, Refusal> {
+        let Credential::Certificate(signer) = self.requester.credential() else {
+            return Err(Refusal::new(
+                Failure::WrongIntegrity,
+                "a kur is signed with the certificate that it replaces; with a secret, send an ir",
+            ));
+        };
+        let Some(old) = request.old_cert_id()? else { return Ok(signer.serial) };
+        let (ca, serial) = self.own(&old.issuer, old.serial_number.as_bytes())?;
+        if (&ca, &serial) != (&signer.ca, &signer.serial) {
+            return Err(Refusal::new(
+                Failure::BadCertId,
+                format!(
+                    "oldCertID names {serial} of `{ca}`, and the message is signed with {} of `{}`",
+                    signer.serial, signer.ca
+                ),
+            ));
+        }
+        Ok(serial)
+    }
+
+    fn check_issuer(&self, issuer: &Name) -> Result<(), Refusal> {
+        if issuer.is_empty() || self.service.authority().ca_by_subject(issuer).is_some() {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Failure::WrongAuthority,
+            format!("the issuer asked for, `{issuer}`, is not a CA of this instance"),
+        ))
+    }
+
+    fn grant(
+        self,
+        kind: u8,
+        id: Int,
+        wish: Wish,
+        updates: Option<Serial>,
+    ) -> Result<Answer, Refusal> {
+        let config = self.service.config();
+        let authority = self.service.authority();
+        let implicit = config.implicit_confirm && asks_for_implicit_confirm(self.message);
+        let confirm_until = authority.now().plus(config.confirm_wait);
+        let draft = self.draft(&id, confirm_until, !implicit)?;
+        let request = CertificateRequest {
+            key: wish.key,
+            subject: wish.subject,
+            alt_names: wish.alt_names,
+            not_before: wish.not_before,
+            not_after: wish.not_after,
+            extensions: wish.extensions,
+            profile: self.profile()?,
+            ca: self.route.ca.clone(),
+            updates,
+        };
+        let authorized = authority.authorize(self.requester, request)?;
+        let issued = authority.issue(authorized, Some(draft))?;
+        // A trust anchor goes only to a peer that shares a secret with us (RFC 9483 §4.1.1).
+        let root = issued.chain.last().filter(|_| kind == kind::IP && self.protection == Kind::Mac);
+        let any = |der: &Vec<u8>| Any::from_der(der).map_err(failed);
+        let response = CertResponse {
+            cert_req_id: id,
+            status: PkiStatusInfo::granted(&issued.changes),
+            certified_key_pair: Some(CertifiedKeyPair { certificate: any(&issued.certificate)? }),
+        };
+        let content = CertRepMessage {
+            ca_pubs: root.map(|root| any(root).map(|root| vec![root])).transpose()?,
+            response: vec![response],
+        };
+        let mut answer = Answer::plain(kind, &content).map_err(failed)?;
+        answer.implicit_confirm = implicit;
+        answer.confirm_until = (!implicit).then_some(confirm_until);
+        answer.extra_certs = issued.chain;
+        Ok(answer)
+    }
+
+    /// The profile that the path or the header names (id-it-certProfile, RFC 9483 §3.1).
+    fn profile(&self) -> Result<Option<Label>, Refusal> {
+        let bad = |why: String| Refusal::new(Failure::BadRequest, why);
+        let infos = self.message.header.general_info.iter().flatten();
+        let Some(info) = infos.into_iter().find(|info| info.info_type == oid::CERT_PROFILE) else {
+            return Ok(self.route.profile.clone());
+        };
+        let names =
+            info.info_value.as_ref().and_then(|value| value.decode_as::<Vec<String>>().ok());
+        let [name] = names.as_deref().unwrap_or_default() else {
+            return Err(bad(
+                "expected one profile in certProfile: one certificate is asked for".into()
+            ));
+        };
+        let label: Label = name.parse()?;
+        match &self.route.profile {
+            Some(path) if *path != label => {
+                Err(bad(format!("the path names the profile `{path}`, and certProfile `{label}`")))
+            }
+            _ if self.service.authority().is_profile(&label) => Ok(Some(label)),
+            _ => Err(bad(format!("there is no profile `{label}`"))),
+        }
+    }
+
+    /// Opens a transaction, whose identifier must be new. It is remembered until no replay of its messages could pass
+    /// the check of messageTime: a message may be dated up to one window ahead, and is taken for one window more.
+    pub(super) fn draft(
+        &self,
+        id: &Int,
+        until: Timestamp,
+        await_confirmation: bool,
+    ) -> Result<TransactionDraft, Refusal> {
+        let transaction = self.message.transaction_id();
+        if self.service.authority().transaction(transaction)?.is_some() {
+            return Err(Refusal::new(
+                Failure::TransactionIdInUse,
+                "this transactionID was used before; begin a new transaction",
+            ));
+        }
+        let context = Context::new(id.clone(), self.nonce, self.protection)
+            .and_then(|context| context.encode());
+        Ok(TransactionDraft {
+            id: transaction.to_vec(),
+            expires: until.plus(self.service.config().time_window.saturating_mul(2)),
+            context: context.map_err(failed)?,
+            await_confirmation,
+        })
+    }
+
+    /// A certificate of ours by its issuer's name and its serial number.
+    pub(super) fn own(
+        &self,
+        issuer: &GeneralName,
+        serial: &[u8],
+    ) -> Result<(Label, Serial), Refusal> {
+        let none = || {
+            Refusal::from(Error::denied(
+                Denial::NoSuchCertificate,
+                "no certificate of this issuer and serial number was issued here",
+            ))
+        };
+        let GeneralName::DirectoryName(name) = issuer else { return Err(none()) };
+        let ca = self.service.authority().ca_by_subject(name).ok_or_else(none)?;
+        Ok((ca, Serial::from_integer(serial).ok_or_else(none)?))
+    }
+}
+
+fn asks_for_implicit_confirm(message: &Message) -> bool {
+    message.header.general_info.iter().flatten().any(|info| info.info_type == oid::IMPLICIT_CONFIRM)
+}

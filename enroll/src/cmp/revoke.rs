@@ -1,0 +1,95 @@
+//! rr: a peer revokes a certificate of its account (RFC 9483 §4.2).
+
+use countersign_ca::Timestamp;
+use countersign_ca::record::Reason;
+use der::asn1::GeneralizedTime;
+use der::{Decode, Encode, Enumerated};
+use x509_cert::ext::pkix::name::GeneralName;
+
+use super::answer::{Answer, failed, minus_one};
+use super::content::{PkiStatusInfo, RevDetails, RevRepContent, kind};
+use super::crmf::{CertId, elements, malformed};
+use super::exchange::Exchange;
+use super::refusal::{Failure, Refusal};
+
+impl Exchange<'_> {
+    /// rr: the holder revokes a certificate of its account.
+    pub(super) fn revocation(self) -> Result<Answer, Refusal> {
+        let authority = self.service.authority();
+        let details = elements(&self.message.body).map_err(malformed("RevReqContent"))?;
+        let [details] = details.as_slice() else {
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                "expected exactly one RevDetails (RFC 9483 §4.2)",
+            ));
+        };
+        let der = details.to_der().map_err(malformed("RevDetails"))?;
+        let details = RevDetails::from_der(&der).map_err(malformed("RevDetails"))?;
+        let template = details.cert_details;
+        let (Some(issuer), Some(serial_number)) = (template.issuer, template.serial_number) else {
+            return Err(Refusal::new(
+                Failure::BadCertTemplate,
+                "certDetails need issuer and serialNumber (RFC 9483 §4.2)",
+            ));
+        };
+        let issuer = GeneralName::DirectoryName(issuer);
+        let (ca, serial) = self.own(&issuer, serial_number.as_bytes())?;
+        let (reason, invalidity) = entry_details(details.crl_entry_details.unwrap_or_default())?;
+        let draft = self.draft(&minus_one()?, authority.now(), false)?;
+        authority.revoke_for(self.requester, &ca, &serial, reason, invalidity, Some(draft))?;
+        let content = RevRepContent {
+            status: vec![PkiStatusInfo::granted(&[])],
+            rev_certs: Some(vec![CertId { issuer, serial_number }]),
+        };
+        Answer::plain(kind::RP, &content).map_err(failed)
+    }
+}
+
+/// ```text
+/// CRLReason ::= ENUMERATED { … }
+/// ```
+/// RFC 5280 §5.3.1, read as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enumerated)]
+#[repr(u8)]
+enum ReasonNumber {
+    Unspecified = 0,
+    KeyCompromise = 1,
+    CaCompromise = 2,
+    AffiliationChanged = 3,
+    Superseded = 4,
+    CessationOfOperation = 5,
+    CertificateHold = 6,
+    RemoveFromCrl = 8,
+    PrivilegeWithdrawn = 9,
+    AaCompromise = 10,
+}
+
+fn entry_details(
+    extensions: Vec<x509_cert::ext::Extension>,
+) -> Result<(Reason, Option<Timestamp>), Refusal> {
+    let mut reason = Reason::Unspecified;
+    let mut invalidity = None;
+    for extension in extensions {
+        let content = extension.extn_value.as_bytes();
+        match extension.extn_id {
+            countersign_ca::oid::CRL_REASON => {
+                let number = ReasonNumber::from_der(content).map_err(malformed("a CRLReason"))?;
+                reason = Reason::from_number(number as u8).unwrap_or(Reason::Unspecified);
+            }
+            countersign_ca::oid::INVALIDITY_DATE => {
+                let date =
+                    GeneralizedTime::from_der(content).map_err(malformed("an invalidityDate"))?;
+                let seconds = i64::try_from(date.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
+                invalidity = Some(Timestamp::from_seconds(seconds));
+            }
+            other if extension.critical => {
+                return Err(Refusal::new(
+                    Failure::UnacceptedExtension,
+                    format!("the critical CRL entry extension `{other}` is not known here"),
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok((reason, invalidity))
+}
