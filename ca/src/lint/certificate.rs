@@ -23,7 +23,7 @@ pub fn lint(tbs: &[u8], purpose: Option<Purpose>, report: &mut Report) {
         return;
     }
     let parsed = match TbsCertificate::from_der(tbs) {
-        Ok((rest, parsed)) if rest.is_empty() => parsed,
+        Ok(([], parsed)) => parsed,
         Ok(_) => return report.find(&rules::DER, "octets stand behind it"),
         Err(e) => return report.find(&rules::DER, e.to_string()),
     };

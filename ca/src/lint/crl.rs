@@ -26,7 +26,7 @@ pub fn lint(tbs: &[u8], report: &mut Report) {
         report.find(&rules::CRL_EMPTY, "it is an empty SEQUENCE");
     }
     let parsed = match TbsCertList::from_der(tbs) {
-        Ok((rest, parsed)) if rest.is_empty() => parsed,
+        Ok(([], parsed)) => parsed,
         Ok(_) => return report.find(&rules::DER, "octets stand behind it"),
         Err(e) => return report.find(&rules::DER, e.to_string()),
     };

@@ -169,8 +169,11 @@ fn object(der: &[u8]) -> (ObjectKind, Vec<Finding>) {
     }
 }
 
+/// The to-be-signed bytes, the algorithm inside them, and the one outside.
+type Parts<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
+
 /// The to-be-signed bytes, the algorithm inside them, and the one outside, of a signed object.
-fn parts(der: &[u8]) -> Result<(&[u8], Option<&[u8]>, &[u8]), Finding> {
+fn parts(der: &[u8]) -> Result<Parts<'_>, Finding> {
     use der::asn1::AnyRef;
     use der::{Decode, Reader, SliceReader, Tag, Tagged};
     let wrong = |e: der::Error| finding(&rules::DER, e.to_string());
