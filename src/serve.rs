@@ -1,15 +1,15 @@
 //! `countersign serve`: wires the authority to HTTP, to the admin socket, and to the threads that sign CRLs and heads.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpResponse, HttpServer, web};
-use countersign_ca::journal::HeadSigner;
+use countersign_ca::journal::{HeadSigner, Verification, verify};
 use countersign_ca::record::Label;
 use countersign_ca::{Authority, Store, Timestamp};
 use countersign_enroll::cmp::CmpService;
@@ -32,6 +32,8 @@ struct Shared {
     instance: Arc<Instance>,
     authority: Arc<Authority>,
     metrics: Metrics,
+    /// What the verification of the journal found, once it is through.
+    journal: Arc<OnceLock<Option<String>>>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -84,6 +86,7 @@ async fn serve(
         instance: Arc::clone(instance),
         authority: Arc::clone(authority),
         metrics: Metrics::new(),
+        journal: verify_journal(instance),
     });
     let service = Arc::new(CmpService::new(Arc::clone(authority), config.cmp.clone()));
     let counted = shared.clone();
@@ -166,6 +169,32 @@ fn reload(instance: &Instance, authority: &Authority, log: &LogControl) {
             tracing::error!("the configuration is not taken, and the old one stays: {failure}")
         }
     }
+}
+
+/// Reads the whole journal through once, beside the service: a start reads only what the index has not, and old damage
+/// must not stay hidden until somebody asks.
+fn verify_journal(instance: &Instance) -> Arc<OnceLock<Option<String>>> {
+    let found = Arc::new(OnceLock::new());
+    let (result, folder) = (Arc::clone(&found), instance.place.folder.clone());
+    std::thread::spawn(move || {
+        let verified = crate::cli::audit_verifier(&folder.keys()).and_then(|verifier| {
+            let how =
+                Verification { verifier: Some(verifier.as_ref()), known_head: None, is_live: true };
+            Ok(verify(folder.path(), how, &mut |_, _| {})?)
+        });
+        let damage = match verified {
+            Ok(report) => {
+                report.findings.first().map(|damage| format!("the journal is damaged: {damage}"))
+            }
+            Err(failure) => Some(format!("the journal cannot be verified: {failure}")),
+        };
+        match &damage {
+            Some(damage) => tracing::error!("{damage}; run `countersign audit verify`"),
+            None => tracing::debug!("the journal is whole"),
+        }
+        let _ = result.set(damage);
+    });
+    found
 }
 
 fn signing_cas(authority: &Authority) -> Vec<Label> {
@@ -272,7 +301,7 @@ async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
 
 fn unready(shared: &Shared) -> Vec<String> {
     let now = shared.authority.now();
-    let mut reasons = Vec::new();
+    let mut reasons: Vec<String> = shared.journal.get().cloned().flatten().into_iter().collect();
     let last = shared.instance.store.last_entry();
     if now < last.minus(Duration::from_secs(2)) {
         reasons.push(format!(

@@ -193,17 +193,37 @@ fn a_damaged_journal_is_reported_for_what_it_is() {
             words.iter().any(|word| text.contains(word)),
             "{what}: expected one of {words:?} in:\n{text}"
         );
-        // The server must not go on as if nothing had happened.
-        let output = Command::new("timeout")
-            .args(["20", common::COUNTERSIGN, "serve", "--listen", "127.0.0.1:0", "--data"])
+        // The server does not go on as if nothing had happened: it does not start, or is not ready and says why.
+        let mut server = Command::new(common::COUNTERSIGN)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(instance.data())
-            .output()
-            .expect("timeout");
-        assert!(
-            matches!(output.status.code(), Some(code) if code != 0 && code != 124),
-            "{what}: {:?}",
-            output.status
-        );
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the server");
+        let noticed = || {
+            let address = fs::read_to_string(instance.data().join("listen")).unwrap_or_default();
+            let address = address.trim().trim_start_matches("http://");
+            let answer = common::http(address, "GET", "/readyz", "", &[]);
+            answer.is_ok_and(|a| {
+                a.status == 503 && String::from_utf8_lossy(&a.body).contains("journal is damaged")
+            })
+        };
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        let ended = loop {
+            match server.try_wait().expect("a child") {
+                Some(status) => break Some(status),
+                None if noticed() => break None,
+                None => assert!(
+                    std::time::Instant::now() < deadline,
+                    "{what}: the server did not notice"
+                ),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let _ = server.kill();
+        let _ = server.wait();
+        assert!(ended.is_none_or(|status| !status.success()), "{what}: {ended:?}");
+        let _ = fs::remove_file(instance.data().join("listen"));
         fs::write(&journal, &whole).expect("the repair");
         assert!(verify().0, "{what} was repaired: {}", verify().1);
     }

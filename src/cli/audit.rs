@@ -142,7 +142,7 @@ fn verify(context: &Context, head: Option<&std::path::Path>) -> Result<(), Failu
 }
 
 /// Verifies heads with the public half of the audit key.
-fn audit_verifier(keys: &KeyFolder) -> Result<Box<HeadVerifier<'static>>, Failure> {
+pub fn audit_verifier(keys: &KeyFolder) -> Result<Box<HeadVerifier<'static>>, Failure> {
     let key = SubjectPublicKey::from_der(&Foundation::audit_public_key(keys)?)?;
     let algorithm: AlgorithmIdentifierOwned = countersign_ca::key::signature_algorithm(key.kind());
     Ok(Box::new(move |message: &[u8], signature: &[u8]| -> Result<(), Error> {

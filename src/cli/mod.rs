@@ -14,6 +14,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde_json::Value;
 
+pub use audit::audit_verifier;
+
 use crate::admin::{self, Request, socket};
 use crate::config::LogFormat;
 use crate::exit::Failure;
