@@ -1,6 +1,5 @@
 //! `countersign serve`
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 
 use clap::Args;
@@ -44,29 +43,34 @@ impl Serve {
         crate::serve::run(instance, self.listen, &log, &|address| {
             eprintln!("listening on http://{address}");
             if self.init {
-                output::line(&how_to_try(&data, address, std::io::stdout().is_terminal()));
+                output::line(&how_to_try(&data, address));
             }
         })
     }
 }
 
-/// The exact lines of a first enrolment, renewal and revocation.
-fn how_to_try(data: &str, address: SocketAddr, _terminal: bool) -> String {
+/// The exact lines of a first enrolment, renewal and revocation: to be pasted into another shell as they stand.
+fn how_to_try(data: &str, address: SocketAddr) -> String {
     let program = std::env::current_exe()
         .map_or_else(|_| "countersign".into(), |path| path.display().to_string());
+    let data = std::path::absolute(data)
+        .map_or_else(|_| data.to_owned(), |path| path.display().to_string());
+    let cmp = format!("openssl cmp -server {address} -path .well-known/cmp");
+    let key = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out";
+    let field = |name: &str| format!("$(sed -n 's/.*\"{name}\": \"\\(.*\\)\".*/\\1/p' gw1.json)");
+    let (reference, secret) = (field("reference"), field("secret"));
     format!(
         "\n\
-Try it, in another terminal:\n\n\
-{program} peer add gw1 --id fqdn:gw1.example.net --id ip:192.0.2.1 --profile gateway --data {data}\n\n\
-It prints a reference and a secret, once. Put them into these lines:\n\n\
-openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out gw1.key\n\
-openssl cmp -cmd ir -server {address} -path .well-known/cmp -ref REFERENCE -secret pass:SECRET \\\n    \
--newkey gw1.key -certout gw1.crt -cacertsout root.crt\n\n\
-Renew it with a new key, signed by the old certificate; then revoke it:\n\n\
-openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out gw1-new.key\n\
-openssl cmp -cmd kur -server {address} -path .well-known/cmp -cert gw1.crt -key gw1.key -trusted root.crt \\\n    \
--newkey gw1-new.key -certout gw1-new.crt\n\
-openssl cmp -cmd rr -server {address} -path .well-known/cmp -cert gw1-new.crt -key gw1-new.key -trusted root.crt \\\n    \
--oldcert gw1-new.crt -revreason 4\n"
+# Try it: paste this into another shell. An account for gw1, with a reference and a secret that are shown once:\n\
+{program} --data {data} peer add gw1 --id fqdn:gw1.example.net --id ip:192.0.2.1 --format json > gw1.json\n\
+# gw1 makes a key and enrols with the secret:\n\
+{key} gw1.key\n\
+{cmp} -cmd ir -ref \"{reference}\" -secret \"pass:{secret}\" -newkey gw1.key -certout gw1.crt -cacertsout root.crt\n\
+# It renews with a new key, signed by the old certificate:\n\
+{key} gw1-new.key\n\
+{cmp} -cmd kur -cert gw1.crt -key gw1.key -trusted root.crt -newkey gw1-new.key -certout gw1-new.crt\n\
+# It revokes the new certificate, and the CRL says so:\n\
+{cmp} -cmd rr -cert gw1-new.crt -key gw1-new.key -trusted root.crt -oldcert gw1-new.crt -revreason 4\n\
+{program} --data {data} cert list\n"
     )
 }
