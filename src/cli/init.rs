@@ -120,7 +120,14 @@ impl Init {
         let ground = place.foundation(Arc::new(place.open_store()?), passphrase);
         ground.create_own_keys()?;
         let elsewhere = self.issuing.root_csr.is_some() || self.issuing.root_cert.is_some();
-        if !elsewhere && !ground.store.cas()?.iter().any(|ca| ca.is_root) {
+        let has_root = ground.store.cas()?.iter().any(|ca| ca.is_root);
+        if !elsewhere && !has_root {
+            if ground.keys.contains(self.name.as_str()) {
+                return Err(Failure::missing(format!(
+                    "the CA `{}` waits for a root elsewhere; give its certificate with `--root-cert FILE`",
+                    self.name
+                )));
+            }
             ground.create_root(&self.root_options()?, self.root_algorithm)?;
         }
         let mut said = self.issuing.make(&ground, &self.name, &options)?;

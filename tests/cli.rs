@@ -1,0 +1,463 @@
+//! The program as an operator meets it: files and their modes, refusals and exit codes, the same answers with and
+//! without a running server, a root elsewhere, import, backup and restore, reload.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::openssl::{enrol, key};
+use common::{COUNTERSIGN, Instance, tool_ok};
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Asserts this exit code and that each word is said.
+#[track_caller]
+fn fails(output: &Output, code: i32, words: &[&str]) {
+    let said = text(output);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for word in words {
+        assert!(said.contains(word), "expected `{word}` in: {said}");
+    }
+}
+
+fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !check() {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn exit_codes_and_messages_say_who_must_act() {
+    let nowhere = Instance::empty();
+    fails(&nowhere.run(&["peer", "list"]), 5, &["there is no instance", "countersign init"]);
+    fails(&nowhere.run(&["serve"]), 5, &["serve --init"]);
+    let instance = Instance::init(&[]);
+    fails(&instance.run(&["peer", "add"]), 2, &["--id"]);
+    fails(&instance.run(&["peer", "add", "gw1", "--id", "gw1"]), 2, &["fqdn:gw1.example.net"]);
+    fails(
+        &instance.run(&["peer", "add", "gw1", "--id", "ip:192.0.2.1", "--profile", "gate"]),
+        2,
+        &["no profile `gate`", "`gateway`"],
+    );
+    fails(
+        &instance.run(&["peer", "add", "_cmp", "--id", "ip:192.0.2.1"]),
+        2,
+        &["the instance's own"],
+    );
+    fails(&instance.run(&["peer", "show", "gw1"]), 3, &["no account `gw1`"]);
+    instance.peer("gw1", &["ip:192.0.2.1"]);
+    fails(&instance.run(&["peer", "add", "gw1", "--id", "ip:192.0.2.1"]), 3, &["gw1", "exists"]);
+    fails(&instance.run(&["cert", "show", "12ab"]), 3, &["12ab", "cert list"]);
+    fails(&instance.run(&["cert", "show", "xyz"]), 2, &["hexadecimal"]);
+    fails(&instance.run(&["init"]), 3, &["already"]);
+    instance.ok(&["peer", "remove", "gw1"]);
+    assert_eq!(instance.json(&["peer", "list"]).as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn keys_and_passphrases_that_others_can_read_are_refused() {
+    let instance = Instance::init(&[]);
+    for (path, mode) in [
+        ("", 0o700),
+        ("passphrase", 0o600),
+        ("keys/root.key", 0o600),
+        ("keys/issuing.key", 0o600),
+        ("keys/_seal.key", 0o600),
+    ] {
+        let path = instance.data().join(path);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            mode,
+            "{}",
+            path.display()
+        );
+    }
+    let set = |name: &str, mode| {
+        fs::set_permissions(instance.data().join(name), fs::Permissions::from_mode(mode)).unwrap()
+    };
+    set("keys/issuing.key", 0o644);
+    fails(&instance.run(&["crl", "publish"]), 5, &["0644", "chmod 600"]);
+    set("keys/issuing.key", 0o600);
+    set("passphrase", 0o640);
+    fails(&instance.run(&["crl", "publish"]), 5, &["0640", "chmod 600"]);
+    set("passphrase", 0o600);
+    set("", 0o777);
+    fails(&instance.run(&["crl", "publish"]), 5, &["0777", "chmod 700"]);
+    set("", 0o700);
+    instance.ok(&["crl", "publish"]);
+
+    let wrong = instance.file("wrong");
+    fs::write(&wrong, "wrong\n").unwrap();
+    fs::set_permissions(&wrong, fs::Permissions::from_mode(0o600)).unwrap();
+    fails(
+        &instance.run(&["crl", "publish", "--passphrase-file", wrong.to_str().unwrap()]),
+        4,
+        &["the passphrase does not open"],
+    );
+    // Adding an account needs no passphrase: its secret is sealed to the public half.
+    fs::remove_file(instance.data().join("passphrase")).unwrap();
+    instance.peer("gw1", &["ip:192.0.2.1"]);
+    fails(&instance.run(&["crl", "publish"]), 2, &["--passphrase-file"]);
+    // No secret lies in the folder in clear.
+    let added = instance.peer("gw2", &["ip:192.0.2.2"]);
+    let output =
+        Command::new("grep").args(["-r", &added.secret]).arg(instance.data()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+}
+
+#[test]
+fn with_and_without_a_server_the_answers_are_the_same() {
+    let mut instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    let questions = [
+        &["peer", "list"][..],
+        &["peer", "show", "gw1"],
+        &["cert", "list"],
+        &["ca", "show"],
+        &["crl", "show"],
+    ];
+    let serial = instance.certificates("gw1")[0]["serial"].as_str().unwrap().to_owned();
+    let online: Vec<_> = questions.iter().map(|question| instance.json(question)).collect();
+    let shown = instance.json(&["cert", "show", &serial]);
+    fails(&instance.run(&["store", "rebuild"]), 5, &["another process"]);
+    fails(&instance.run(&["ca", "add", "second"]), 5, &["stop it"]);
+    instance.stop();
+    let offline: Vec<_> = questions.iter().map(|question| instance.json(question)).collect();
+    assert_eq!(online, offline);
+    assert_eq!(instance.json(&["cert", "show", &serial]), shown);
+    assert_eq!(shown["alt_names"], serde_json::json!(["fqdn:gw1.example.net"]));
+    let pem = instance.ok(&["cert", "export", &serial]);
+    assert_eq!(pem.trim(), fs::read_to_string(instance.file("gw1.crt")).unwrap().trim());
+    // Revoked without a server, the CRL is there when it starts.
+    instance.ok(&["cert", "revoke", &serial, "--reason", "superseded"]);
+    instance.serve();
+    let crl = instance.http("GET", "/crl/issuing.crl", "", &[]).unwrap();
+    fs::write(instance.file("crl.der"), crl.body).unwrap();
+    let printed = tool_ok(
+        "openssl",
+        "openssl",
+        &["crl", "-inform", "DER", "-in", "crl.der", "-noout", "-text"],
+        &instance.file("."),
+    );
+    assert!(
+        printed.contains(&serial.to_uppercase()) && printed.contains("Superseded"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn ten_thousand_accounts_are_imported_all_or_none() {
+    let instance = Instance::init(&[]);
+    let rows: String = (0..10_000)
+        .map(|n| format!("gw{n},fqdn:gw{n}.example.net ip:10.0.{}.{},host\n", n / 250, n % 250))
+        .collect();
+    let file = instance.file("peers.csv");
+    let path = file.to_str().unwrap();
+    fs::write(&file, format!("name,ids,profile\n{rows}gw1,fqdn:other.example.net,host\n")).unwrap();
+    fails(&instance.run(&["peer", "import", path]), 3, &["gw1", "exists"]);
+    fs::write(&file, format!("name,ids,profile\n{rows}bad,fqdn:a..b,host\n")).unwrap();
+    fails(&instance.run(&["peer", "import", path]), 2, &["line 10002", "a..b"]);
+    assert_eq!(instance.json(&["peer", "list"]).as_array().map(Vec::len), Some(0));
+    fs::write(&file, format!("name,ids,profile\n{rows}")).unwrap();
+    let out = instance.file("secrets.csv");
+    instance.ok(&["peer", "import", path, "--out", out.to_str().unwrap()]);
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    let secrets = fs::read_to_string(&out).unwrap();
+    assert_eq!(secrets.lines().count(), 10_001);
+    assert_eq!(instance.json(&["peer", "show", "gw9999"])["ids"][1], "ip:10.0.39.249");
+    instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn a_root_elsewhere_signs_the_issuing_ca() {
+    let mut instance = Instance::empty();
+    let folder = instance.file(".");
+    let csr = instance.file("issuing.csr");
+    instance.ok(&[
+        "init",
+        "--root-csr",
+        csr.to_str().unwrap(),
+        "--subject",
+        "CN=Gateways,O=Example,C=DE",
+    ]);
+    fails(&instance.run(&["init"]), 3, &["root"]);
+    fs::write(
+        folder.join("ca.ext"),
+        "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n\
+        subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n",
+    )
+    .unwrap();
+    for arguments in [
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:3072",
+            "-nodes",
+            "-keyout",
+            "root.key",
+            "-out",
+            "root.pem",
+            "-days",
+            "3650",
+            "-subj",
+            "/O=Example/CN=Root elsewhere",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign",
+        ][..],
+        &[
+            "x509",
+            "-req",
+            "-in",
+            "issuing.csr",
+            "-CA",
+            "root.pem",
+            "-CAkey",
+            "root.key",
+            "-days",
+            "1000",
+            "-extfile",
+            "ca.ext",
+            "-out",
+            "issuing.pem",
+        ],
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "other.key",
+            "-out",
+            "other.pem",
+            "-subj",
+            "/CN=Other",
+        ],
+    ] {
+        tool_ok("openssl", "openssl", arguments, &folder);
+    }
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let install = |content: String| {
+        fs::write(folder.join("chain.pem"), content).unwrap();
+        instance.run(&["init", "--root-cert", folder.join("chain.pem").to_str().unwrap()])
+    };
+    fails(&install(read("issuing.pem")), 4, &["Root elsewhere"]);
+    fails(&install(read("issuing.pem") + &read("other.pem")), 4, &["Root elsewhere", "Other"]);
+    fails(&install(read("other.pem")), 4, &["another key"]);
+    let installed = install(read("issuing.pem") + &read("root.pem"));
+    assert!(installed.status.success(), "{}", text(&installed));
+    instance.serve();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &["-out_trusted", "root.pem"]).granted();
+    tool_ok(
+        "openssl",
+        "openssl",
+        &["verify", "-CAfile", "root.pem", "-untrusted", "issuing.pem", "gw1.crt"],
+        &folder,
+    );
+    assert_eq!(instance.http("GET", "/readyz", "", &[]).unwrap().status, 200);
+    // The root's CRL is its own affair.
+    assert_eq!(instance.http("GET", "/crl/root.crl", "", &[]).unwrap().status, 404);
+}
+
+#[test]
+fn several_issuing_cas_serve_their_own_accounts() {
+    let mut instance = Instance::init(&[
+        "--permit",
+        "dns:example.net",
+        "--policy",
+        "1.3.6.1.4.1.99999.1=http://pki.example.net/cps",
+    ]);
+    instance.ok(&["ca", "add", "second", "--subject", "CN=Second", "--algorithm", "p384"]);
+    instance.serve();
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--ca", "second"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &["-path", ".well-known/cmp/p/second"]).granted();
+    enrol(&instance, &peer, "gw1.key", &["-path", ".well-known/cmp/p/issuing"])
+        .refused(&["notAuthorized", "second"]);
+    assert_eq!(instance.certificates("gw1")[0]["ca"], "second");
+    assert_eq!(instance.http("GET", "/crl/second.crl", "", &[]).unwrap().status, 200);
+    let issuing = tool_ok(
+        "openssl",
+        "openssl",
+        &["x509", "-in", "data/keys/issuing.crt", "-noout", "-text"],
+        &instance.file("."),
+    );
+    for word in [
+        "Name Constraints: critical",
+        "DNS:example.net",
+        "1.3.6.1.4.1.99999.1",
+        "CPS: http://pki.example.net/cps",
+        "pathlen:0",
+    ] {
+        assert!(issuing.contains(word), "{word}: {issuing}");
+    }
+}
+
+#[test]
+fn a_backup_of_a_live_instance_is_restored() {
+    let mut instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    let backup = instance.file("backup");
+    let to = backup.to_str().unwrap();
+    instance.ok(&["backup", to]);
+    fails(&instance.run(&["backup", to]), 3, &["exists already"]);
+    let before = instance.certificates("gw1");
+    fails(&instance.run(&["restore", to]), 3, &["already"]);
+    assert!(!backup.join("passphrase").exists(), "the passphrase is kept apart");
+    let head = instance.ok(&["audit", "export", "--head"]);
+    fs::write(instance.file("head.json"), head).unwrap();
+    instance.stop();
+    fs::rename(instance.data(), instance.file("lost")).unwrap();
+    instance.ok(&["restore", to]);
+    fs::copy(instance.file("lost/passphrase"), instance.data().join("passphrase")).unwrap();
+    instance.ok(&["audit", "verify"]);
+    instance.serve();
+    assert_eq!(instance.certificates("gw1"), before);
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    instance.stop();
+    // A head that was kept elsewhere betrays a journal that was cut off together with its own heads.
+    instance.ok(&["audit", "verify", "--head", instance.file("head.json").to_str().unwrap()]);
+}
+
+#[test]
+fn the_history_is_exported_and_proven() {
+    let mut instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    instance.stop();
+    let lines = instance.ok(&["audit", "export"]);
+    let entries: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.contains("gw1.example.net") && !lines.contains(&peer.secret));
+    for entry in [0, entries.len() - 1] {
+        let proof = instance.json(&["audit", "proof", "--entry", &entry.to_string()]);
+        assert_eq!(
+            (proof["valid"].as_bool(), proof["size"].as_u64()),
+            (Some(true), Some(u64::try_from(entries.len()).unwrap()))
+        );
+    }
+    let grown =
+        instance.json(&["audit", "proof", "--old", "3", "--new", &entries.len().to_string()]);
+    assert_eq!(grown["valid"], true);
+}
+
+#[test]
+fn configuration_is_checked_and_read_again() {
+    let mut instance = Instance::init(&[]);
+    let path = instance.data().join("countersign.toml");
+    let default = fs::read_to_string(&path).unwrap();
+    instance.ok(&["config", "check"]);
+    fs::write(&path, format!("{default}\n[profiles.gateway]\nvalidty = \"1d\"\n")).unwrap();
+    fails(&instance.run(&["config", "check"]), 2, &["did you mean `validity`?", "line "]);
+    fs::write(&path, format!("{default}\n[profiles.gateway]\nvalidity = \"1d\"\n")).unwrap();
+    assert!(instance.ok(&["config", "show"]).contains("validity = \"1d\""));
+    assert_eq!(instance.json(&["config", "show"])["cmp"]["max_iterations"], 100_000);
+    instance.serve();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    let days = |instance: &Instance| {
+        enrol(instance, &peer, "gw1.key", &[]).granted();
+        let day = |days: u32| {
+            let seconds = (days * 86_400 - 600).to_string();
+            let arguments = ["x509", "-in", "gw1.crt", "-noout", "-checkend", &seconds];
+            common::tool("openssl", "openssl", &arguments, &instance.file(".")).status.success()
+        };
+        (1..100).take_while(|days| day(*days)).last().unwrap_or(0)
+    };
+    assert_eq!(days(&instance), 1);
+    let hangup = |instance: &Instance| {
+        let sent = Command::new("kill").args(["-HUP", &instance.pid().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
+    };
+    fs::write(&path, "[http\n").unwrap();
+    hangup(&instance);
+    eventually("the refusal of the broken file", || instance.log().contains("the old one stays"));
+    assert_eq!(days(&instance), 1);
+    fs::write(&path, format!("{default}\n[profiles.gateway]\nvalidity = \"3d\"\n")).unwrap();
+    hangup(&instance);
+    eventually("the new file", || instance.log().contains("was read again"));
+    assert_eq!(days(&instance), 3);
+    instance.stop();
+}
+
+#[test]
+fn operators_see_health_and_metrics() {
+    let mut instance = Instance::start();
+    let get = |instance: &Instance, path: &str| {
+        let answer = instance.http("GET", path, "", &[]).unwrap();
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    assert_eq!(get(&instance, "/readyz"), (200, "ready\n".into()));
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    let (_, metrics) = get(&instance, "/metrics");
+    for line in [
+        "countersign_cmp_messages_total{kind=\"ir\",outcome=\"granted\"} 1",
+        "countersign_cmp_messages_total{kind=\"certConf\",outcome=\"granted\"} 1",
+        "countersign_crl_number{ca=\"issuing\"} 1",
+        "countersign_certificates_issued 2",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in:\n{metrics}");
+    }
+    // A revocation by the peer reaches the CRL without anybody's help.
+    let rr = ["-cmd", "rr", "-oldcert", "gw1.crt", "-cert", "gw1.crt", "-key", "gw1.key"];
+    common::openssl::cmp(&instance, &rr).granted();
+    eventually("the CRL", || {
+        get(&instance, "/metrics").1.contains("countersign_crl_entries{ca=\"issuing\"} 1")
+    });
+    // A certificate with the CA's location is answered there.
+    let ca = instance.http("GET", "/ca/issuing.cer", "", &[]).unwrap();
+    assert_eq!((ca.status, ca.header("content-type")), (200, Some("application/pkix-cert")));
+    assert_eq!(get(&instance, "/ca/nobody.cer").0, 404);
+    assert_eq!(get(&instance, "/crl/..%2f..%2fpassphrase.crl").0, 404);
+    instance.stop();
+}
+
+#[test]
+fn completion_manual_and_lint_work_without_an_instance() {
+    let nowhere = Instance::empty();
+    assert!(nowhere.ok(&["completion", "bash"]).contains("countersign__subcmd__peer__subcmd__add"));
+    let man = nowhere.file("man");
+    nowhere.ok(&["man", "--dir", man.to_str().unwrap()]);
+    assert!(fs::read_to_string(man.join("countersign-peer-add.1")).unwrap().contains("fqdn:"));
+    let weak = [
+        "req", "-x509", "-newkey", "rsa:1024", "-nodes", "-keyout", "k", "-out", "weak.pem",
+        "-subj", "/CN=weak",
+    ];
+    tool_ok("openssl", "openssl", &weak, &nowhere.file("."));
+    fails(
+        &nowhere.run(&["lint", nowhere.file("weak.pem").to_str().unwrap()]),
+        1,
+        &["house.key.rsa", "2048"],
+    );
+    fails(&nowhere.run(&["lint", COUNTERSIGN]), 2, &["certificates or CRLs"]);
+    let closed = Command::new(COUNTERSIGN).args(["man"]).stdout(Stdio::null()).status();
+    assert!(closed.is_ok_and(|status| status.success()));
+}
