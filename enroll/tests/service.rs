@@ -120,6 +120,12 @@ fn answers_come_from_the_ca_of_the_account() {
     let key = p256();
     let (draft, ip) = enrol(&place, &secret, &key);
     let certificate = issued(&ip);
+    let sender = |ca: &str| {
+        let signer = place.authority().protection(Some(&label(ca))).unwrap();
+        tlv(0xa4, &::der::Encode::to_der(signer.subject()).unwrap())
+    };
+    assert_eq!(ip.header.parts()[1].whole, sender("second"));
+    assert_ne!(sender("first"), sender("second"));
     let conf = draft.next(&ip, CERT_CONF, &confirmation(&certificate, &[]));
     // The certificate is signed with SHA-384, so the hash of certConf is that (RFC 9810 §5.3.18).
     assert!(
