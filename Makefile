@@ -1,7 +1,7 @@
 # The few verbs. `make test` is all that a newcomer needs: it installs what the tests need, then runs everything.
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES := build-essential faketime libstrongswan-extra-plugins libstrongswan-standard-plugins openssl pkg-config \
+PACKAGES := build-essential curl faketime libstrongswan-extra-plugins libstrongswan-standard-plugins openssl pkg-config \
 	python3 python3-venv strongswan-pki util-linux
 VENV := target/test-tools
 
