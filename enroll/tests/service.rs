@@ -252,7 +252,7 @@ fn a_pkcs_10_request_proves_itself() {
 }
 
 #[test]
-fn headers_are_checked_and_the_answer_is_in_kind() {
+fn headers_are_checked_before_the_secret_is_tried() {
     let place = Place::new();
     let secret = place.account("gw1", 100, None);
     let key = p256();
@@ -271,10 +271,7 @@ fn headers_are_checked_and_the_answer_is_in_kind() {
     ] {
         let answer = place.send(&draft.protected(&secret));
         refused(&answer, ERROR, bit);
-        assert!(
-            secret.protects(&answer),
-            "{bit}: a client that trusts only its secret can read why"
-        );
+        signed_by(&place, &answer, "first");
     }
     for version in [0, 1, 4, 127] {
         let answer = place.send(&Draft { pvno: version, ..genuine() }.protected(&secret));
@@ -322,6 +319,23 @@ fn three_wrong_secrets_lock_and_the_right_one_is_told_so() {
     signed_by(&place, &answer, "first");
     place.clock.pass(61);
     assert_eq!(enrol(&place, &secret, &p256()).1.body.tag, IP);
+}
+
+#[test]
+fn an_old_message_does_not_help_who_guesses() {
+    let place = Place::new();
+    let secret = place.account("gw1", 100, None);
+    let key = p256();
+    let captured =
+        place.draft(IR, &cert_request(&template(&key, None), &key, &[])).protected(&secret);
+    assert!(place.send(&captured).refusal().is_none());
+    place.clock.pass(3600);
+    let wrong = Secret { secret: "wrong".into(), ..secret.clone() };
+    for _ in 0..3 {
+        refused(&enrol(&place, &wrong, &key).1, ERROR, "badMessageCheck");
+        refused(&place.send(&captured), ERROR, "badTime");
+    }
+    refused(&enrol(&place, &wrong, &key).1, ERROR, "notAuthorized");
 }
 
 #[test]

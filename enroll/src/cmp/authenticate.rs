@@ -49,7 +49,7 @@ pub struct Reply {
     pub protector: Protector,
     /// Which CA answers; `None` means the default.
     pub ca: Option<Label>,
-    /// Whether the sender is known and its header is in order, so that a refusal stands in the body of its kind.
+    /// Whether the sender is known, so that a refusal stands in the body of its kind.
     pub to_known_peer: bool,
 }
 

@@ -25,17 +25,13 @@ const MAX_KID: usize = 128;
 const MAX_NAME: usize = 4096;
 
 impl CmpService {
-    /// RFC 9810 §7: other versions have another syntax.
-    pub(super) fn check_version(header: &PkiHeader) -> Result<(), Refusal> {
-        match header.pvno.as_bytes() {
-            [2 | 3] => Ok(()),
-            _ => Err(Refusal::new(Failure::UnsupportedVersion, "expected pvno 2 or 3")),
-        }
-    }
-
     /// RFC 9483 §3.1 and §3.5, as far as it needs no key.
     pub(super) fn check_header(&self, message: &Message) -> Result<(), Refusal> {
         let header = &message.header;
+        // RFC 9810 §7: other versions have another syntax.
+        if !matches!(header.pvno.as_bytes(), [2 | 3]) {
+            return Err(Refusal::new(Failure::UnsupportedVersion, "expected pvno 2 or 3"));
+        }
         let id = message.transaction_id().len();
         if !TRANSACTION_ID.contains(&id) {
             return Err(Refusal::new(

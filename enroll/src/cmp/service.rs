@@ -136,20 +136,13 @@ impl CmpService {
         nonce: &[u8; 16],
         reply: &mut Reply,
     ) -> Result<Answer, Refusal> {
-        // 1. A version that is understood.
-        Self::check_version(&message.header)?;
-        // 2. Who sends. A fault of the header is answered in kind too, so that a client that trusts only its secret
-        //    can show it to its operator.
-        let fit = self.check_header(message).and_then(|()| check_route(route, message.kind));
+        // 1. The header is one that can be answered, and fits the path. This stands before the secret is tried: a right
+        //    secret forgets the wrong ones before it, and an old message, replayed, must not do that.
+        self.check_header(message)?;
+        check_route(route, message.kind)?;
+        // 2. Who sends.
         let Authenticated { requester, protector, ca, public_key_mac } =
-            match (fit, self.authenticate(route, message)) {
-                (Ok(()), sender) => sender?,
-                (Err(refusal), Ok(Authenticated { protector, ca, .. })) => {
-                    *reply = Reply { protector, ca, to_known_peer: false };
-                    return Err(refusal);
-                }
-                (Err(refusal), Err(_)) => return Err(refusal),
-            };
+            self.authenticate(route, message)?;
         let protection = protector.kind();
         *reply = Reply { protector, ca, to_known_peer: true };
         tracing::debug!(account = %requester.account().name, "authenticated");

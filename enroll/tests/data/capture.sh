@@ -1,6 +1,6 @@
 #!/bin/sh
 # Captures requests of the installed `openssl cmp` into this folder. Nobody listens on port 9: the client writes its
-# request down and then fails. Keys are made anew, so every run gives other octets; the tests expect names, not octets.
+# request down and then fails. Keys are made anew, so every run gives other octets; see README.md.
 set -eu
 cd "$(dirname "$0")"
 work=$(mktemp -d)
