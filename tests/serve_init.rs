@@ -68,7 +68,8 @@ fn what_serve_init_prints_works_as_it_is_printed() {
 #[test]
 fn the_commands_of_the_readme_work() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let console = readme.split("```console\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let console =
+        readme.split("```console\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let bin = folder.path().join("bin");
     fs::create_dir(&bin).unwrap();
@@ -86,20 +87,38 @@ fn the_commands_of_the_readme_work() {
         assert!(Instant::now() < deadline, "the server did not start");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let address = fs::read_to_string(&listen).unwrap().trim().trim_start_matches("http://").to_owned();
+    let address =
+        fs::read_to_string(&listen).unwrap().trim().trim_start_matches("http://").to_owned();
     let lines: Vec<String> = console
         .lines()
         .filter_map(|line| line.strip_prefix("$ "))
         // The CRL follows the revocation within a moment.
-        .map(|line| if line.starts_with("curl") { format!("sleep 2; {line}\n") } else { format!("{line}\n") })
+        .map(|line| {
+            if line.starts_with("curl") {
+                format!("sleep 2; {line}\n")
+            } else {
+                format!("{line}\n")
+            }
+        })
         .collect();
     assert!(lines.len() > 8, "{lines:?}");
     let script = lines.concat().replace("127.0.0.1:8829", &address);
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let output = Command::new("sh").args(["-ec", &script]).current_dir(folder.path()).env("PATH", path).output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("sh")
+        .args(["-ec", &script])
+        .current_dir(folder.path())
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success(), "{script}\n{said}");
-    for word in ["DNS:gw1.example.net, IP Address:192.0.2.1", "revoked", "Superseded", "good          true"] {
+    for word in
+        ["DNS:gw1.example.net, IP Address:192.0.2.1", "revoked", "Superseded", "good          true"]
+    {
         assert!(said.contains(word), "expected `{word}` in:\n{said}");
     }
     server.kill().unwrap();

@@ -261,6 +261,25 @@ fn three_wrong_secrets_lock_a_reference_and_a_new_secret_opens_it() {
 }
 
 #[test]
+fn a_right_secret_alone_does_not_reset_the_count_of_wrong_ones() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let gw1 = account(authority, "gw1", 5);
+    let reference = gw1.account.secret.as_ref().unwrap().reference.clone();
+    let wrong = || authority.authenticate_secret(reference.as_bytes(), &mut |_| false);
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    // Two wrong ones, a certificate, two wrong ones: no lock.
+    assert!(wrong().is_err() && wrong().is_err());
+    let asker = requester(authority, &gw1);
+    authority.issue(authority.authorize(&asker, request(&key)).unwrap(), None).unwrap();
+    assert!(wrong().is_err() && wrong().is_err());
+    // A message that is only replayed authenticates, and resets nothing.
+    drop(requester(authority, &gw1));
+    assert!(matches!(wrong(), Err(Error::Unauthenticated(_))));
+    assert!(matches!(wrong(), Err(Error::Denied { kind: Denial::Locked, .. })));
+}
+
+#[test]
 fn a_key_update_keeps_the_identities_and_replaces_its_own_certificate_only() {
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
     let authority = &place.authority;

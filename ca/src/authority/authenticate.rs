@@ -61,7 +61,6 @@ impl Authority {
         }
         let clear = self.opener.open(&secret.sealed, secret.reference.as_bytes())?;
         if verify(&clear) {
-            self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&secret.reference);
             return Ok(Requester::new(account, Credential::Secret));
         }
         self.count_failure(&account, &secret, now)?;
@@ -102,6 +101,12 @@ impl Authority {
             refused(format!("the account `{}` of the signer's certificate is gone", record.account))
         })?;
         Ok(Requester::new(account, Credential::Certificate(Box::new(record))))
+    }
+
+    /// Forgets wrong secrets, once a certificate was issued. A right secret alone does not count: it may stand in a
+    /// replayed message, and a guesser would dodge the lock with it.
+    pub(super) fn forget_failures(&self, reference: &str) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
     }
 
     fn account_of(&self, reference: &[u8]) -> Result<Option<(Account, AccountSecret)>> {

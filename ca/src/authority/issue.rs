@@ -92,6 +92,12 @@ impl Authority {
             if profile.is_for_ike() { Purpose::EndEntity } else { Purpose::Infrastructure };
         let certificate = Gate::new(signer, Object::Certificate(purpose)).sign_object(&tbs)?;
         // 4. The record, durable before the certificate leaves.
+        let reference = authorized
+            .account
+            .secret
+            .as_ref()
+            .filter(|_| authorized.consumes_secret)
+            .map(|secret| secret.reference.clone());
         let transaction = transaction.map(|draft| {
             draft.opened(authorized.account.name.clone(), Some((authorized.ca.clone(), serial)))
         });
@@ -107,6 +113,9 @@ impl Authority {
             replaces: authorized.replaces,
         };
         self.store().record_issued(self.now(), &issued)?;
+        if let Some(reference) = reference {
+            self.forget_failures(&reference);
+        }
         tracing::info!(account = %issued.account, ca = %issued.ca, %serial, profile = %issued.profile, "issued");
         // 5. The answer.
         Ok(IssuedCertificate {

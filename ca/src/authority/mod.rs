@@ -1,7 +1,7 @@
 //! The authority: it authenticates, authorizes, issues, revokes and publishes.
 //!
 //! A certificate comes into being in this order, and each step's result is the next step's only input:
-//! [`Requester`] (authenticate) → [`Authorized`] (authorize) → [`IssuedCertificate`] (issue: serial recorded before,
+//! [`Requester`](crate::Requester) (authenticate) → [`Authorized`] (authorize) → [`IssuedCertificate`] (issue: serial recorded before,
 //! lint, sign, record). No signed object leaves before its entry is durable.
 
 mod authenticate;
@@ -26,7 +26,6 @@ use crate::foundation::{AUDIT_KEY, Foundation, SEAL_KEY};
 use crate::key::FileKey;
 use crate::profile::Profiles;
 use crate::record::{Label, Transaction};
-use crate::request::Requester;
 use crate::seal::Opener;
 use crate::store::Store;
 

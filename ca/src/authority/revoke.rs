@@ -1,9 +1,10 @@
 //! Takes certificates back: by their holder, or by an administrator.
 
-use super::{Authority, Requester, TransactionDraft};
+use super::{Authority, TransactionDraft};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::record::{Label, Reason, Revocation, Serial};
+use crate::request::{Credential, Requester};
 
 impl Authority {
     /// A peer revokes a certificate of its own account.
@@ -35,6 +36,7 @@ impl Authority {
             }
             _ => {}
         }
+        check_secret(requester, self.now())?;
         let account = &requester.account().name;
         let record =
             self.store().certificate(ca, serial)?.filter(|record| record.account == *account);
@@ -95,5 +97,20 @@ impl Authority {
         tracing::info!(%ca, %serial, %reason, "revoked");
         self.changes.note(ca);
         Ok(())
+    }
+}
+
+/// A secret that is used up still revokes, so that a peer that lost its key can; an expired one does not.
+fn check_secret(requester: &Requester, now: Timestamp) -> Result<()> {
+    let secret = match requester.credential() {
+        Credential::Secret => requester.account().secret.as_ref(),
+        Credential::Certificate(_) => None,
+    };
+    match secret.filter(|secret| now >= secret.expires) {
+        Some(secret) => Err(Error::denied(
+            Denial::NotAuthorized,
+            format!("the secret expired on {}; ask the administrator to revoke", secret.expires),
+        )),
+        None => Ok(()),
     }
 }
