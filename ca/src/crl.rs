@@ -1,7 +1,7 @@
 //! Encodes certificate revocation lists (RFC 5280 §5).
 
+use der::Encode;
 use der::asn1::{GeneralizedTime, OctetString, UintRef};
-use der::{Encode, Enumerated};
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::Version;
 use x509_cert::crl::{RevokedCert, TbsCertList};
@@ -32,44 +32,6 @@ pub struct Crl<'a> {
     pub next_update: Timestamp,
     /// The revoked and held certificates.
     pub revoked: &'a [RevokedEntry],
-}
-
-/// ```text
-/// CRLReason ::= ENUMERATED { unspecified (0), keyCompromise (1), cACompromise (2), affiliationChanged (3),
-///     superseded (4), cessationOfOperation (5), certificateHold (6), removeFromCRL (8), privilegeWithdrawn (9),
-///     aACompromise (10) }
-/// ```
-/// RFC 5280 §5.3.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enumerated)]
-#[repr(u8)]
-enum CrlReason {
-    Unspecified = 0,
-    KeyCompromise = 1,
-    CaCompromise = 2,
-    AffiliationChanged = 3,
-    Superseded = 4,
-    CessationOfOperation = 5,
-    CertificateHold = 6,
-    RemoveFromCrl = 8,
-    PrivilegeWithdrawn = 9,
-    AaCompromise = 10,
-}
-
-impl From<Reason> for CrlReason {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::Unspecified => Self::Unspecified,
-            Reason::KeyCompromise => Self::KeyCompromise,
-            Reason::CaCompromise => Self::CaCompromise,
-            Reason::AffiliationChanged => Self::AffiliationChanged,
-            Reason::Superseded => Self::Superseded,
-            Reason::CessationOfOperation => Self::CessationOfOperation,
-            Reason::CertificateHold => Self::CertificateHold,
-            Reason::RemoveFromCrl => Self::RemoveFromCrl,
-            Reason::PrivilegeWithdrawn => Self::PrivilegeWithdrawn,
-            Reason::AaCompromise => Self::AaCompromise,
-        }
-    }
 }
 
 impl Crl<'_> {
@@ -107,7 +69,7 @@ fn revoked_cert(entry: &RevokedEntry) -> Result<RevokedCert> {
     let mut extensions = Vec::new();
     // RFC 5280 §5.3.1: the reason code is absent instead of unspecified.
     if entry.revocation.reason != Reason::Unspecified {
-        let reason = CrlReason::from(entry.revocation.reason).to_der().map_err(Error::internal)?;
+        let reason = entry.revocation.reason.to_der().map_err(Error::internal)?;
         extensions.push(entry_extension(oid::CRL_REASON, reason)?);
     }
     if let Some(invalidity) = entry.revocation.invalidity {

@@ -215,8 +215,13 @@ pub struct CertificateRecord {
     pub revocation: Option<Revocation>,
 }
 
-/// The reasons of RFC 5280 §5.3.1, with their CRLReason numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// ```text
+/// CRLReason ::= ENUMERATED { unspecified (0), keyCompromise (1), cACompromise (2), affiliationChanged (3),
+///     superseded (4), cessationOfOperation (5), certificateHold (6), removeFromCRL (8), privilegeWithdrawn (9),
+///     aACompromise (10) }
+/// ```
+/// RFC 5280 §5.3.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, der::Enumerated)]
 #[repr(u8)]
 pub enum Reason {
     /// No reason is given; the CRL entry carries no reasonCode.

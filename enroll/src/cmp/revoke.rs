@@ -3,7 +3,7 @@
 use countersign_ca::Timestamp;
 use countersign_ca::record::Reason;
 use der::asn1::GeneralizedTime;
-use der::{Decode, Encode, Enumerated};
+use der::{Decode, Encode};
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::answer::{Answer, failed, minus_one};
@@ -45,25 +45,6 @@ impl Exchange<'_> {
     }
 }
 
-/// ```text
-/// CRLReason ::= ENUMERATED { … }
-/// ```
-/// RFC 5280 §5.3.1, read as a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enumerated)]
-#[repr(u8)]
-enum ReasonNumber {
-    Unspecified = 0,
-    KeyCompromise = 1,
-    CaCompromise = 2,
-    AffiliationChanged = 3,
-    Superseded = 4,
-    CessationOfOperation = 5,
-    CertificateHold = 6,
-    RemoveFromCrl = 8,
-    PrivilegeWithdrawn = 9,
-    AaCompromise = 10,
-}
-
 fn entry_details(
     extensions: Vec<x509_cert::ext::Extension>,
 ) -> Result<(Reason, Option<Timestamp>), Refusal> {
@@ -73,8 +54,7 @@ fn entry_details(
         let content = extension.extn_value.as_bytes();
         match extension.extn_id {
             countersign_ca::oid::CRL_REASON => {
-                let number = ReasonNumber::from_der(content).map_err(malformed("a CRLReason"))?;
-                reason = Reason::from_number(number as u8).unwrap_or(Reason::Unspecified);
+                reason = Reason::from_der(content).map_err(malformed("a CRLReason"))?;
             }
             countersign_ca::oid::INVALIDITY_DATE => {
                 let date =
