@@ -1,0 +1,19 @@
+//! KeyNote (RFC 2704, RFC 2792): who may do what, and why.
+//!
+//! Assertions are parsed and their signatures verified once, into a set that many questions are put to. Nothing here
+//! reads a file, a clock or the network, and no input makes it panic.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test that panics is a test that fails"
+    )
+)]
+
+pub mod attributes;
+
+pub use attributes::AttributeSet;
