@@ -15,5 +15,6 @@
 )]
 
 pub mod attributes;
+pub mod ipsec;
 
 pub use attributes::AttributeSet;
