@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod algorithm;
+pub mod format;
 pub mod name;
 pub mod question;
 pub mod requesters;
@@ -14,10 +15,11 @@ pub use address::{AddressError, AddressRange, CivilTime, Subnet};
 pub use algorithm::{
     Aead, AhHash, Cipher, Compression, Encapsulation, EspAlgorithms, Exchange, Integrity,
 };
+pub use format::Format;
 pub use name::{DistinguishedName, NameError};
 pub use question::{Ah, Comp, Esp, Identity, Moment, Phase1, Phase2, Proposal, Selector, Terms};
 pub use requesters::{PassphraseError, distinguished_name, passphrase};
-pub use vocabulary::{Attribute, Format, Scope, attribute, names};
+pub use vocabulary::{Attribute, Scope, attribute, names};
 
 /// The compliance values isakmpd asks with, ascending.
 pub const COMPLIANCE_VALUES: [&str; 2] = ["false", "true"];

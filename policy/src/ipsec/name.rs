@@ -4,7 +4,7 @@
 //! that two names can have one line; such names are refused here. x509-parser is not used for names, since it silently
 //! ends a name at the first part that it cannot read.
 
-use der::asn1::{AnyRef, ObjectIdentifier};
+use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
 use std::fmt;
 
@@ -12,6 +12,8 @@ use std::fmt;
 pub const MAX_DER: usize = 8 << 10;
 /// The longest one-line form taken, in bytes.
 pub const MAX_LINE: usize = 16 << 10;
+/// The longest attribute type written as numbers, in characters.
+pub const MAX_TYPE: usize = 79;
 
 /// Why a name has no one-line form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,10 +24,10 @@ pub enum NameError {
     /// No attribute at all. An empty line would name everybody whose name is empty.
     #[error("the name is empty; a principal needs at least one attribute")]
     Empty,
-    /// More than is taken.
-    #[error("the name has {length} bytes; at most {limit} are taken")]
+    /// The name, its line, or one of its attribute types is too long.
+    #[error("the name or a part of it has {length} bytes or more; at most {limit} are taken")]
     TooLong {
-        /// What was found.
+        /// What was found until reading ended.
         length: usize,
         /// What is allowed.
         limit: usize,
@@ -60,7 +62,7 @@ impl DistinguishedName {
     ///
     /// # Errors
     /// The DER is malformed, a value is not a string, the name is empty, too long, or its line would be ambiguous.
-    /// Attribute types beyond 39 bytes or 32 bits an arc, which OpenSSL cuts short, are malformed here.
+    /// So is one with an attribute type of more than 79 characters, which OpenSSL cuts short.
     pub fn from_der(name: &[u8]) -> Result<Self, NameError> {
         within(name.len(), MAX_DER)?;
         let mut line = String::with_capacity(2 * name.len());
@@ -98,8 +100,7 @@ fn push_attribute(line: &mut String, attribute: AnyRef<'_>) -> Result<(), NameEr
             fields.len()
         )));
     };
-    let kind: ObjectIdentifier = kind.decode_as()?;
-    let numbers = kind.to_string();
+    let numbers = dotted(sequence(*kind, Tag::ObjectIdentifier)?.value())?;
     let short = SHORT_NAMES.iter().find(|(oid, _)| *oid == numbers).map(|(_, short)| *short);
     let kind = short.unwrap_or(&numbers);
     let bytes = text(*value)?;
@@ -110,6 +111,34 @@ fn push_attribute(line: &mut String, attribute: AnyRef<'_>) -> Result<(), NameEr
     line.push('=');
     bytes.iter().for_each(|byte| push_escaped(line, *byte));
     Ok(())
+}
+
+/// An object identifier as numbers (X.690 §8.19). Not that of `der`, which does not take `2.999`.
+fn dotted(oid: &[u8]) -> Result<String, NameError> {
+    let malformed = || NameError::Malformed("an attribute type is no object identifier".into());
+    let mut text = String::new();
+    let mut arc = None;
+    for byte in oid {
+        let begun: u128 = match (arc, byte) {
+            (None, 0x80) => return Err(malformed()),
+            (None, _) => 0,
+            (Some(begun), _) => begun,
+        };
+        let value = begun.checked_mul(128).ok_or_else(malformed)? | u128::from(byte & 0x7f);
+        arc = (byte & 0x80 != 0).then_some(value);
+        if arc.is_none() {
+            match (text.is_empty(), value) {
+                (true, 0..40) => text = format!("0.{value}"),
+                (true, 40..80) => text = format!("1.{}", value - 40),
+                (true, _) => text = format!("2.{}", value - 80),
+                (false, _) => text.push_str(&format!(".{value}")),
+            }
+        }
+        if text.len() > MAX_TYPE {
+            return Err(NameError::TooLong { length: text.len(), limit: MAX_TYPE });
+        }
+    }
+    if text.is_empty() || arc.is_some() { Err(malformed()) } else { Ok(text) }
 }
 
 fn push_escaped(line: &mut String, byte: u8) {

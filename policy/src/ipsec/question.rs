@@ -5,9 +5,10 @@
 
 use super::address::{AddressRange, CivilTime, Padded, Subnet};
 use super::algorithm::{AhHash, Compression, Encapsulation, EspAlgorithms, Exchange, Integrity};
+use super::format::MAX_NUMBER;
 use super::name::DistinguishedName;
 use super::vocabulary::{
-    AH, COMP, ESP, LOCAL_FILTER, MAX_NUMBER, ProtocolNames, REMOTE_FILTER, REMOTE_ID, SelectorNames,
+    AH, COMP, ESP, LOCAL_FILTER, ProtocolNames, REMOTE_FILTER, REMOTE_ID, SelectorNames,
 };
 use crate::attributes::{AttributeError, AttributeSet};
 use data_encoding::HEXLOWER;

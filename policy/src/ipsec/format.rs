@@ -1,0 +1,168 @@
+//! What the values of an attribute look like, and whether a literal can ever equal one.
+
+use super::address::{self, AddressRange, Padded, Subnet};
+use crate::attributes::MAX_VALUE;
+use std::net::IpAddr;
+
+/// The largest number an assertion can compare with (RFC 2704 §4.6.5); larger values of a proposal are shown as this.
+pub const MAX_NUMBER: u32 = i32::MAX as u32;
+
+/// What the values of an attribute look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One of these words, in this case.
+    OneOf(&'static [&'static str]),
+    /// A decimal number up to this one, without leading zeros.
+    Number(u32),
+    /// An address of fixed width ([`Padded`]).
+    Address,
+    /// An address, a range `lower-upper` of addresses, or any text that is a name.
+    Identity,
+    /// `tcp`, `udp`, `etherip`, or the number of another IP protocol.
+    TransportProtocol,
+    /// `YYYYMMDDHHMMSS`.
+    Time,
+    /// Any text.
+    Text,
+}
+
+impl Format {
+    /// Whether a value of this format can ever equal a literal (under `==`: a shorter time is still good for ordering).
+    /// The empty string passes, since the attribute decides whether it can be empty: see [`Attribute::check`](super::Attribute::check).
+    ///
+    /// # Errors
+    /// It cannot; the text says what was expected, what was found, and what to write.
+    pub fn check(&self, literal: impl AsRef<[u8]>) -> Result<(), String> {
+        let literal = literal.as_ref();
+        if literal.is_empty() {
+            return Ok(());
+        }
+        if literal.len() > MAX_VALUE {
+            return Err(format!("expected at most {MAX_VALUE} bytes, found {}", literal.len()));
+        }
+        if literal.contains(&0) {
+            return Err("a NUL byte, which no value holds".into());
+        }
+        let text = std::str::from_utf8(literal).ok();
+        let found = || excerpt(literal);
+        match self {
+            Self::Text => Ok(()),
+            Self::Identity => text.map_or(Ok(()), identity),
+            Self::OneOf(words) => one_of(words, text.unwrap_or_default(), &found()),
+            Self::Number(limit) => number(*limit, text.unwrap_or_default(), &found()),
+            Self::TransportProtocol => transport(text.unwrap_or_default(), &found()),
+            Self::Address => match text.and_then(address::parse) {
+                Some(address) => padded(text.unwrap_or_default(), address),
+                None => Err(format!(
+                    "expected an address such as `192.168.002.001`, found `{}`",
+                    found()
+                )),
+            },
+            Self::Time => match text.and_then(address::parse_time) {
+                Some(_) => Ok(()),
+                None => Err(format!(
+                    "expected a time `YYYYMMDDHHMMSS`, found `{}`; fewer digits only serve `<` and `>`",
+                    found()
+                )),
+            },
+        }
+    }
+}
+
+fn one_of(words: &[&str], text: &str, found: &str) -> Result<(), String> {
+    if words.contains(&text) {
+        return Ok(());
+    }
+    let list = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    let hint = nearest(words, text).map(|word| format!("; did you mean `{word}`?"));
+    Err(format!("expected one of {list}, found `{found}`{}", hint.unwrap_or_default()))
+}
+
+/// The word that was probably meant: the same in another case, one that goes on after a dash (`md5` for `hmac-md5`), or
+/// one that differs by a slip of the pen.
+fn nearest<'a>(words: &[&'a str], text: &str) -> Option<&'a str> {
+    let text = text.get(..text.len().min(64))?.to_ascii_lowercase();
+    let close = |word: &str| strsim::damerau_levenshtein(&word.to_ascii_lowercase(), &text);
+    let part =
+        |word: &&&str| text.len() > 1 && word.split_once('-').is_some_and(|(_, rest)| rest == text);
+    let exact = words
+        .iter()
+        .find(|word| word.eq_ignore_ascii_case(&text))
+        .or_else(|| words.iter().find(part));
+    exact
+        .or_else(|| words.iter().min_by_key(|word| close(word)).filter(|word| close(word) <= 2))
+        .copied()
+}
+
+fn number(limit: u32, text: &str, found: &str) -> Result<(), String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("expected a decimal number, found `{found}`"));
+    }
+    match text.parse::<u32>() {
+        Ok(value) if value > limit => Err(format!("expected at most `{limit}`, found `{found}`")),
+        Err(_) => Err(format!("expected at most `{limit}`, found `{found}`")),
+        Ok(value) if value.to_string() != text => {
+            Err(format!("numbers have no leading zeros: write `{value}`, not `{found}`"))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+fn transport(text: &str, found: &str) -> Result<(), String> {
+    if ["tcp", "udp", "etherip"].contains(&text) {
+        return Ok(());
+    }
+    let name = match text.to_ascii_lowercase().as_str() {
+        "tcp" | "6" => "tcp",
+        "udp" | "17" => "udp",
+        "etherip" | "97" => "etherip",
+        _ => {
+            return number(u32::from(u8::MAX), text, found).map_err(|message| {
+                format!(
+                    "neither `tcp`, `udp`, `etherip` nor the number of another protocol: {message}"
+                )
+            });
+        }
+    };
+    Err(format!("the protocol `{found}` is written `{name}`"))
+}
+
+fn padded(text: &str, address: IpAddr) -> Result<(), String> {
+    let right = Padded(address).to_string();
+    if text == right {
+        return Ok(());
+    }
+    Err(format!("addresses are padded with zeros and in lower case: write `{right}`, not `{text}`"))
+}
+
+fn identity(text: &str) -> Result<(), String> {
+    if let Some(address) = address::parse(text) {
+        return padded(text, address);
+    }
+    if let Some((lower, upper)) = pair(text, '-') {
+        let range = AddressRange::new(lower, upper).map_err(|error| error.to_string())?.to_string();
+        if text != range {
+            return Err(format!(
+                "addresses are padded with zeros and in lower case: write `{range}`, not `{text}`"
+            ));
+        }
+        return Ok(());
+    }
+    let Some((address, prefix)) = text.split_once('/') else { return Ok(()) };
+    let subnet = match (address::parse(address), prefix.parse::<u8>(), address::parse(prefix)) {
+        (Some(address), Ok(length), _) => Subnet::new(address, length),
+        (Some(address), _, Some(mask)) => Subnet::with_mask(address, mask),
+        _ => return Ok(()),
+    };
+    let range = subnet.map_err(|error| error.to_string())?.range();
+    Err(format!("a subnet is written as a range: `{range}`, not `{text}`"))
+}
+
+fn pair(text: &str, between: char) -> Option<(IpAddr, IpAddr)> {
+    let (lower, upper) = text.split_once(between)?;
+    Some((address::parse(lower)?, address::parse(upper)?))
+}
+
+fn excerpt(literal: &[u8]) -> String {
+    String::from_utf8_lossy(literal.get(..64).unwrap_or(literal)).into_owned()
+}
