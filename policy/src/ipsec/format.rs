@@ -78,20 +78,16 @@ fn one_of(words: &[&str], text: &str, found: &str) -> Result<(), String> {
     Err(format!("expected one of {list}, found `{found}`{}", hint.unwrap_or_default()))
 }
 
-/// The word that was probably meant: the same in another case, one that goes on after a dash (`md5` for `hmac-md5`), or
-/// one that differs by a slip of the pen.
+/// The word that was probably meant: one that goes on so after a dash (`md5` for `hmac-md5`), or one that differs in case
+/// or by a slip of the pen.
 fn nearest<'a>(words: &[&'a str], text: &str) -> Option<&'a str> {
     let text = text.get(..text.len().min(64))?.to_ascii_lowercase();
-    let close = |word: &str| strsim::damerau_levenshtein(&word.to_ascii_lowercase(), &text);
-    let part =
-        |word: &&&str| text.len() > 1 && word.split_once('-').is_some_and(|(_, rest)| rest == text);
-    let exact = words
-        .iter()
-        .find(|word| word.eq_ignore_ascii_case(&text))
-        .or_else(|| words.iter().find(part));
-    exact
-        .or_else(|| words.iter().min_by_key(|word| close(word)).filter(|word| close(word) <= 2))
-        .copied()
+    let distance = |word: &str| strsim::damerau_levenshtein(&word.to_ascii_lowercase(), &text);
+    let ending =
+        words.iter().find(|word| word.split_once('-').is_some_and(|(_, rest)| rest == text));
+    let closest =
+        || words.iter().min_by_key(|word| distance(word)).filter(|word| distance(word) <= 2);
+    ending.or_else(closest).copied()
 }
 
 fn number(limit: u32, text: &str, found: &str) -> Result<(), String> {
