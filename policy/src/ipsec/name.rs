@@ -1,9 +1,9 @@
 //! X.500 names in OpenSSL's one-line form, `/C=SE/O=Example/CN=gw7`: the form of isakmpd's `DN:` principals.
 //!
 //! The line is that of X509_NAME_oneline in OpenSSL 3. It escapes `/`, `+` and non-printable bytes but no backslash, so
-//! that two names can have one line; such names are refused here. Older OpenSSL and LibreSSL leave `/` and `+` alone: a
-//! policy written for one of them must say `\/` where a value has a slash, and until then matches nobody. x509-parser is not used for names, since it silently
-//! ends a name at the first part that it cannot read.
+//! that two names can have one line; such names are refused here. LibreSSL escapes neither sign, and writes `/` where
+//! `+` joins the attributes of one relative name: a policy from there matches nobody of such a name until it is adapted.
+//! x509-parser is not used for names, since it silently ends a name at the first part that it cannot read.
 
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
