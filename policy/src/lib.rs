@@ -15,5 +15,31 @@
 )]
 
 pub mod attributes;
+mod bind;
+mod evaluate;
+pub mod exercise;
+pub mod explain;
+pub mod ipsec;
+pub mod key;
+pub mod layout;
+pub mod lint;
+mod number;
+pub mod principal;
+pub mod regex;
+pub mod requesters;
+pub mod set;
+pub mod signature;
+pub mod source;
+pub mod syntax;
+pub mod values;
 
 pub use attributes::AttributeSet;
+pub use evaluate::Fault;
+pub use explain::Trace;
+pub use principal::Principal;
+pub use requesters::Requesters;
+pub use set::{Answer, DropReason, Dropped, PolicySet, PolicySetBuilder, Question};
+pub use signature::LegacySignatures;
+pub use source::{Finding, Severity, Source, Span};
+pub use syntax::Assertion;
+pub use values::ComplianceValues;
