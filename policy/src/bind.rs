@@ -88,9 +88,7 @@ impl Binder {
                 self.text(text);
                 asks_groups(text)
             }
-            Then::Program(program) => {
-                program.iter_mut().fold(false, |asks, clause| self.clause(clause) || asks)
-            }
+            Then::Program(program) => every(program.iter_mut().map(|clause| self.clause(clause))),
         };
         let asks = self.test(&mut clause.test) || later;
         if asks {
@@ -103,7 +101,7 @@ impl Binder {
         match &mut test.kind {
             TestKind::Constant(_) => false,
             TestKind::All(parts) | TestKind::Any(parts) => {
-                parts.iter_mut().fold(false, |asks, part| self.test(part) || asks)
+                every(parts.iter_mut().map(|part| self.test(part)))
             }
             TestKind::Not(of) => self.test(of),
             TestKind::Integers(_, left, right) => self.number(left) | self.number(right),
@@ -126,15 +124,20 @@ impl Binder {
         match number {
             Number::Literal(_) => false,
             Number::Negative(of) => self.number(of),
-            Number::Chain(first, rest) => rest
-                .iter_mut()
-                .fold(self.number(first), |asks, (_, operand)| self.number(operand) || asks),
+            Number::Chain(first, rest) => {
+                self.number(first) | every(rest.iter_mut().map(|(_, operand)| self.number(operand)))
+            }
             Number::Convert(text) => {
                 self.text(text);
                 asks_groups(text)
             }
         }
     }
+}
+
+/// Whether any is true, with all of them looked at: each is bound on the way.
+fn every(asks: impl Iterator<Item = bool>) -> bool {
+    asks.fold(false, |any, asks| any | asks)
 }
 
 /// Whether a string may be what a group matched: a computed name may be any.

@@ -128,7 +128,7 @@ fn items(text: &[u8], content: Span) -> Vec<Item<'_>> {
     let mut items = Vec::new();
     let mut end = content.start();
     // INVARIANT: the assertion was parsed, so the lexer finds no fault.
-    while let Ok(lexeme) = lexer.next() {
+    while let Ok(lexeme) = lexer.read() {
         if lexeme.token == Token::End {
             break;
         }

@@ -1,6 +1,11 @@
 //! Printing and formatting change nothing: over every well-formed assertion of the corpus, and over examples with comments.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
 
 use countersign_policy::Source;
 use countersign_policy::layout::format;

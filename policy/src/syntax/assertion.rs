@@ -183,8 +183,8 @@ impl Reader<'_> {
 /// `<VersionString>`: `2` or `"2"`, RFC 2704 §4.6.1.
 fn version(text: &[u8], content: Span) -> Result<(), Finding> {
     let mut lexer = Lexer::new(text, content);
-    let version = lexer.next()?;
-    let end = lexer.next()?;
+    let version = lexer.read()?;
+    let end = lexer.read()?;
     let known = match &version.token {
         Token::Integer(Some(2)) => text.get(version.span.range()) == Some(b"2"),
         Token::String(value) => **value == *b"2",
@@ -206,7 +206,7 @@ fn constants(text: &[u8], content: Span) -> Result<Vec<Constant>, Finding> {
     let mut constants: Vec<Constant> = Vec::new();
     let mut names = std::collections::HashSet::new();
     loop {
-        let name = lexer.next()?;
+        let name = lexer.read()?;
         let text = match name.token {
             Token::End => return Ok(constants),
             Token::Name(ref text) => text.clone(),
@@ -219,11 +219,11 @@ fn constants(text: &[u8], content: Span) -> Result<Vec<Constant>, Finding> {
             )
             .hint("names that begin with `_` are the evaluator's own (RFC 2704 section 3)"));
         }
-        let equals = lexer.next()?;
+        let equals = lexer.read()?;
         if !equals.is("=") {
             return Err(expected(&equals, "`=`"));
         }
-        let literal = lexer.next()?;
+        let literal = lexer.read()?;
         let Token::String(ref value) = literal.token else {
             return Err(expected(&literal, "a string in double quotes"));
         };

@@ -101,7 +101,7 @@ impl<'t> Lexer<'t> {
     ///
     /// # Errors
     /// Something that begins no token, or a string that does not end.
-    pub fn next(&mut self) -> Result<Lexeme, Finding> {
+    pub fn read(&mut self) -> Result<Lexeme, Finding> {
         self.skip_space();
         let start = self.at;
         let Some(first) = self.peek() else {
@@ -301,7 +301,7 @@ mod tests {
         let mut lexer = Lexer::new(text.as_bytes(), Span::new(0, text.len()));
         let mut all = Vec::new();
         loop {
-            match lexer.next()?.token {
+            match lexer.read()?.token {
                 Token::End => return Ok(all),
                 token => all.push(token),
             }

@@ -122,14 +122,14 @@ impl<'t> Parser<'t> {
     fn peek(&mut self) -> Parsed<&Lexeme> {
         let next = match self.next.take() {
             Some(lexeme) => lexeme,
-            None => self.lexer.next()?,
+            None => self.lexer.read()?,
         };
         Ok(self.next.insert(next))
     }
 
     fn take(&mut self) -> Parsed<Lexeme> {
         self.peek()?;
-        self.next.take().map_or_else(|| self.lexer.next(), Ok)
+        self.next.take().map_or_else(|| self.lexer.read(), Ok)
     }
 
     fn take_if(&mut self, symbol: &str) -> Parsed<Option<Lexeme>> {

@@ -58,12 +58,17 @@ impl Check {
             Format::Json => output::print(Format::Json, &checked.json()),
             Format::Text => output::line(&format!("{}{summary}", checked.text())),
         }
-        if errors > 0 || (self.deny_warnings && warned > 0) { Err(Failure::found(summary)) } else { Ok(()) }
+        if errors > 0 || (self.deny_warnings && warned > 0) {
+            Err(Failure::found(summary))
+        } else {
+            Ok(())
+        }
     }
 
     fn check(&self, warnings: bool) -> Result<Checked, Failure> {
         let values = self.order.values()?;
-        let mut checked = Checked { sources: Vec::new(), assertions: Vec::new(), findings: Vec::new() };
+        let mut checked =
+            Checked { sources: Vec::new(), assertions: Vec::new(), findings: Vec::new() };
         let mut of = Vec::new();
         for path in &self.files {
             let source = read(path)?;
@@ -74,7 +79,9 @@ impl Check {
                     checked.assertions.extend(assertions);
                 }
                 Err(findings) => {
-                    checked.findings.extend(findings.into_iter().map(|finding| (position, finding)));
+                    checked
+                        .findings
+                        .extend(findings.into_iter().map(|finding| (position, finding)));
                 }
             }
             checked.sources.push(source);
@@ -96,7 +103,10 @@ impl Checked {
         self.findings.iter().filter(|(_, finding)| finding.severity == severity).count()
     }
 
-    fn each<'c, T>(&'c self, show: impl Fn(&Source, &Finding) -> T + 'c) -> impl Iterator<Item = T> + 'c {
+    fn each<'c, T>(
+        &'c self,
+        show: impl Fn(&Source, &Finding) -> T + 'c,
+    ) -> impl Iterator<Item = T> + 'c {
         self.findings
             .iter()
             .filter_map(move |(source, finding)| Some(show(self.sources.get(*source)?, finding)))
@@ -130,7 +140,8 @@ impl Fmt {
         let mut changed = Vec::new();
         for path in &self.files {
             let source = read(path)?;
-            let formatted = layout::format(&source).map_err(|findings| refused(&source, &findings))?;
+            let formatted =
+                layout::format(&source).map_err(|findings| refused(&source, &findings))?;
             let differs = formatted != source.text();
             if path == Path::new("-") && !self.check {
                 show(
@@ -151,7 +162,11 @@ impl Fmt {
             show(context, || changed.join("\n"), || json!({ "changed": changed }));
         }
         if self.check && !changed.is_empty() {
-            return Err(Failure::found(format!("{} of {} files are not in canonical layout", changed.len(), self.files.len())));
+            return Err(Failure::found(format!(
+                "{} of {} files are not in canonical layout",
+                changed.len(),
+                self.files.len()
+            )));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use countersign_ca::{FileKey, KeyAlgorithm, KeyFolder, Passphrase, SystemEntropy
 use countersign_policy::signature::{Encoding, SigningKey};
 use countersign_policy::syntax::{Assertion, Field, split};
 use countersign_policy::{PolicySet, Principal, Source};
+use ring::rand::SystemRandom;
 use serde_json::json;
 
 use super::{Context, dropped_json, legacy, read, refused, show};
@@ -55,12 +56,14 @@ impl Sign {
             Spelling::Hex => Encoding::Hex,
         };
         let signature = key
-            .sign(assertion.body(), encoding, &ring::rand::SystemRandom::new())
+            .sign(assertion.body(), encoding, &SystemRandom::new())
             .map_err(|e| Failure::unavailable(e.to_string()))?;
         let text = String::from_utf8_lossy(assertion.source().text()).into_owned();
         let credential = format!("{text}Signature: \"{signature}\"\n");
         match &self.out {
-            Some(path) => countersign_ca::foundation::write_atomically(path, credential.as_bytes())?,
+            Some(path) => {
+                countersign_ca::foundation::write_atomically(path, credential.as_bytes())?
+            }
             None => show(context, || credential.clone(), || json!({ "credential": credential })),
         }
         Ok(())
@@ -80,7 +83,8 @@ fn unsigned(source: &Source) -> Result<Assertion, Failure> {
     let mut text = source.text().get(part.range()).unwrap_or_default().trim_ascii_end().to_vec();
     text.push(b'\n');
     let whole = Source::new(source.name(), text);
-    let assertion = Assertion::from_source(&whole).map_err(|findings| refused(&whole, &findings))?;
+    let assertion =
+        Assertion::from_source(&whole).map_err(|findings| refused(&whole, &findings))?;
     if assertion.field(Field::Signature).is_some() {
         return Err(Failure::input(format!("`{}` is signed already", source.name())));
     }
@@ -110,7 +114,10 @@ impl Verify {
             wrong += set.dropped().len();
             for dropped in set.dropped() {
                 let line = dropped.source.position(dropped.span.start()).line;
-                rows.push((format!("{}:{line} does not count: {}", source.name(), dropped.reason), dropped_json(dropped)));
+                rows.push((
+                    format!("{}:{line} does not count: {}", source.name(), dropped.reason),
+                    dropped_json(dropped),
+                ));
             }
         }
         let summary = format!("{right} credentials count, {wrong} do not");
@@ -121,7 +128,10 @@ impl Verify {
             }
             Format::Json => {
                 let rows: Vec<_> = rows.into_iter().map(|(_, json)| json).collect();
-                output::print(Format::Json, &json!({ "valid": right, "invalid": wrong, "credentials": rows }));
+                output::print(
+                    Format::Json,
+                    &json!({ "valid": right, "invalid": wrong, "credentials": rows }),
+                );
             }
         }
         match (right, wrong) {
@@ -198,9 +208,14 @@ fn open(context: &Context, path: &Path) -> Result<SigningKey, Failure> {
     open_with(&folder, &name, &secret(context)?)
 }
 
-fn open_with(folder: &KeyFolder, name: &str, passphrase: &Passphrase) -> Result<SigningKey, Failure> {
+fn open_with(
+    folder: &KeyFolder,
+    name: &str,
+    passphrase: &Passphrase,
+) -> Result<SigningKey, Failure> {
     let document = folder.load_pkcs8(name, passphrase)?;
-    SigningKey::from_pkcs8(document.as_bytes()).map_err(|e| Failure::input(e.to_string()))
+    SigningKey::from_pkcs8(document.as_bytes(), &SystemRandom::new())
+        .map_err(|e| Failure::input(e.to_string()))
 }
 
 fn secret(context: &Context) -> Result<Passphrase, Failure> {
@@ -208,10 +223,17 @@ fn secret(context: &Context) -> Result<Passphrase, Failure> {
 }
 
 fn key_place(path: &Path) -> Result<(KeyFolder, String), Failure> {
-    let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".key"));
+    let name =
+        path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".key"));
     let Some(name) = name.filter(|name| !name.is_empty()) else {
-        return Err(Failure::input(format!("expected a file name that ends with `.key`, found `{}`", path.display())));
+        return Err(Failure::input(format!(
+            "expected a file name that ends with `.key`, found `{}`",
+            path.display()
+        )));
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
     Ok((KeyFolder::new(folder), name.to_owned()))
 }

@@ -89,7 +89,11 @@ const fn legacy(accepted: bool) -> LegacySignatures {
     if accepted { LegacySignatures::Accepted } else { LegacySignatures::Refused }
 }
 
-fn load(policy: &[PathBuf], credentials: &[PathBuf], legacy: LegacySignatures) -> Result<PolicySet, Failure> {
+fn load(
+    policy: &[PathBuf],
+    credentials: &[PathBuf],
+    legacy: LegacySignatures,
+) -> Result<PolicySet, Failure> {
     let mut builder = PolicySet::builder();
     builder.legacy_signatures(legacy);
     for path in policy {
@@ -112,7 +116,8 @@ struct Order {
 
 impl Order {
     fn values(&self) -> Result<ComplianceValues, Failure> {
-        ComplianceValues::new(&self.values).map_err(|error: ValuesError| Failure::input(format!("--values: {error}")))
+        ComplianceValues::new(&self.values)
+            .map_err(|error: ValuesError| Failure::input(format!("--values: {error}")))
     }
 }
 
@@ -121,7 +126,8 @@ fn read(path: &Path) -> Result<Source, Failure> {
     let (name, text) = if path == Path::new("-") {
         ("standard input".to_owned(), read_limited(std::io::stdin().lock()))
     } else {
-        let file = std::fs::File::open(path).map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))?;
+        let file = std::fs::File::open(path)
+            .map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))?;
         (path.display().to_string(), read_limited(file))
     };
     match text {

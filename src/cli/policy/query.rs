@@ -47,7 +47,9 @@ impl Query {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let input = self.input()?;
         let values = match &input.values {
-            Some(values) => ComplianceValues::new(values).map_err(|e| Failure::input(e.to_string()))?,
+            Some(values) => {
+                ComplianceValues::new(values).map_err(|e| Failure::input(e.to_string()))?
+            }
             None => self.order.values()?,
         };
         let mut attributes = AttributeSet::new();
@@ -58,16 +60,25 @@ impl Query {
         let requesters = Requesters::new(input.requesters.iter().chain(&self.requester))
             .map_err(|e| Failure::input(format!("{e}; name one with --requester")))?;
         let set = self.loaded.set()?;
-        let question = Question { attributes: &attributes, requesters: &requesters, values: &values };
+        let question =
+            Question { attributes: &attributes, requesters: &requesters, values: &values };
         if self.explain {
             let trace = set.explain(question);
-            show(context, || trace.to_string(), || serde_json::to_value(&trace).unwrap_or_default());
+            show(
+                context,
+                || trace.to_string(),
+                || serde_json::to_value(&trace).unwrap_or_default(),
+            );
             return Ok(());
         }
         let answer = set.ask(question);
         let value = String::from_utf8_lossy(answer.value).into_owned();
         let dropped = set.dropped().len();
-        show(context, || value.clone(), || json!({ "value": value, "position": answer.position, "dropped": dropped }));
+        show(
+            context,
+            || value.clone(),
+            || json!({ "value": value, "position": answer.position, "dropped": dropped }),
+        );
         Ok(())
     }
 

@@ -111,7 +111,9 @@ impl Verdict {
     fn json(&self) -> Value {
         match &self.answer {
             Ok(value) => json!({ "id": self.id, "outcome": "value", "value": value }),
-            Err(reason) => json!({ "id": self.id, "outcome": "error", "value": null, "reason": reason }),
+            Err(reason) => {
+                json!({ "id": self.id, "outcome": "error", "value": null, "reason": reason })
+            }
         }
     }
 }
@@ -128,7 +130,11 @@ impl Suite {
             let lines = path.extension().is_some_and(|extension| extension == "jsonl")
                 || source.text().trim_ascii_start().starts_with(b"{");
             let mut each = |verdict: Verdict| counts.add(context.format, &verdict);
-            if lines { self.json_lines(&source, &mut each)? } else { self.toml(path, &source, &mut each)? }
+            if lines {
+                self.json_lines(&source, &mut each)?
+            } else {
+                self.toml(path, &source, &mut each)?
+            }
         }
         if context.format == Format::Text {
             output::line(&counts.summary());
@@ -144,26 +150,44 @@ impl Suite {
         self.only.as_ref().is_none_or(|only| name.contains(only))
     }
 
-    fn toml(&self, path: &Path, source: &Source, each: &mut dyn FnMut(Verdict)) -> Result<(), Failure> {
-        let unreadable = |e: &dyn std::fmt::Display| Failure::input(format!("`{}`: {e}", source.name()));
+    fn toml(
+        &self,
+        path: &Path,
+        source: &Source,
+        each: &mut dyn FnMut(Verdict),
+    ) -> Result<(), Failure> {
+        let unreadable =
+            |e: &dyn std::fmt::Display| Failure::input(format!("`{}`: {e}", source.name()));
         let text = std::str::from_utf8(source.text()).map_err(|e| unreadable(&e))?;
         let file: TomlFile = toml::from_str(text).map_err(|e| unreadable(&e))?;
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
-        let beside = |paths: &[PathBuf]| paths.iter().map(|path| folder.join(path)).collect::<Vec<_>>();
-        let set = load(&beside(&file.policy), &beside(&file.credentials), legacy(self.legacy_signatures))?;
+        let beside =
+            |paths: &[PathBuf]| paths.iter().map(|path| folder.join(path)).collect::<Vec<_>>();
+        let set = load(
+            &beside(&file.policy),
+            &beside(&file.credentials),
+            legacy(self.legacy_signatures),
+        )?;
         let values = ComplianceValues::new(&file.values).map_err(|e| unreadable(&e))?;
         for case in file.cases.iter().filter(|case| self.wanted(&case.name)) {
             if values.position(case.expect.as_bytes()).is_none() {
-                return Err(unreadable(&format!("case `{}` expects `{}`, which is no value", case.name, case.expect)));
+                return Err(unreadable(&format!(
+                    "case `{}` expects `{}`, which is no value",
+                    case.name, case.expect
+                )));
             }
             let mut attributes = AttributeSet::new();
             for (name, value) in file.attributes.iter().chain(&case.attributes) {
-                attributes.set(name, value).map_err(|e| unreadable(&format!("case `{}`: {e}", case.name)))?;
+                attributes
+                    .set(name, value)
+                    .map_err(|e| unreadable(&format!("case `{}`: {e}", case.name)))?;
             }
-            let named = if case.requesters.is_empty() { &file.requesters } else { &case.requesters };
-            let requesters =
-                Requesters::new(named).map_err(|e| unreadable(&format!("case `{}`: {e}", case.name)))?;
-            let question = Question { attributes: &attributes, requesters: &requesters, values: &values };
+            let named =
+                if case.requesters.is_empty() { &file.requesters } else { &case.requesters };
+            let requesters = Requesters::new(named)
+                .map_err(|e| unreadable(&format!("case `{}`: {e}", case.name)))?;
+            let question =
+                Question { attributes: &attributes, requesters: &requesters, values: &values };
             each(self.verdict(&case.name, Some(case.expect.clone()), &set, question));
         }
         Ok(())
@@ -187,8 +211,13 @@ impl Suite {
         let mut builder = PolicySet::builder();
         builder.legacy_signatures(legacy(self.legacy_signatures));
         for (position, assertion) in case.assertions.iter().enumerate() {
-            let source = Source::new(format!("{} assertion {position}", case.id), latin1(&assertion.text)?);
-            if assertion.local { builder.assertion(&source) } else { builder.credential(&source) };
+            let source =
+                Source::new(format!("{} assertion {position}", case.id), latin1(&assertion.text)?);
+            if assertion.local {
+                builder.assertion(&source)
+            } else {
+                builder.credential(&source)
+            };
         }
         let set = builder.build();
         let mut attributes = AttributeSet::new();
@@ -196,27 +225,40 @@ impl Suite {
             // Names that no caller can set stay unset; a case may be about just that.
             let _ = attributes.set(latin1(name)?, latin1(value)?);
         }
-        let values: Vec<Vec<u8>> = case.values.iter().map(|value| latin1(value)).collect::<Result<_, _>>()?;
+        let values: Vec<Vec<u8>> =
+            case.values.iter().map(|value| latin1(value)).collect::<Result<_, _>>()?;
         let values = ComplianceValues::new(values).map_err(|e| e.to_string())?;
         let expected = case.recommended.clone().or_else(|| {
             let rfc = case.rfc.as_ref()?;
             Some(rfc.value.clone().unwrap_or_else(|| rfc.outcome.clone()))
         });
-        let requesters: Vec<Vec<u8>> = case.authorizers.iter().map(|text| latin1(text)).collect::<Result<_, _>>()?;
+        let requesters: Vec<Vec<u8>> =
+            case.authorizers.iter().map(|text| latin1(text)).collect::<Result<_, _>>()?;
         Ok(match Requesters::new(requesters) {
             Ok(requesters) => {
-                let question = Question { attributes: &attributes, requesters: &requesters, values: &values };
+                let question =
+                    Question { attributes: &attributes, requesters: &requesters, values: &values };
                 self.verdict(&case.id, expected, &set, question)
             }
-            Err(error) => {
-                Verdict { id: case.id.clone(), answer: Err(error.to_string()), expected, explanation: None }
-            }
+            Err(error) => Verdict {
+                id: case.id.clone(),
+                answer: Err(error.to_string()),
+                expected,
+                explanation: None,
+            },
         })
     }
 
-    fn verdict(&self, id: &str, expected: Option<String>, set: &PolicySet, question: Question<'_>) -> Verdict {
+    fn verdict(
+        &self,
+        id: &str,
+        expected: Option<String>,
+        set: &PolicySet,
+        question: Question<'_>,
+    ) -> Verdict {
         let answer: String = set.ask(question).value.iter().map(|byte| char::from(*byte)).collect();
-        let mut verdict = Verdict { id: id.into(), answer: Ok(answer), expected, explanation: None };
+        let mut verdict =
+            Verdict { id: id.into(), answer: Ok(answer), expected, explanation: None };
         if self.explain && !verdict.passed() {
             verdict.explanation = Some(set.explain(question).to_string());
         }
@@ -227,7 +269,10 @@ impl Suite {
 /// Latin-1 code points to bytes.
 fn latin1(text: &str) -> Result<Vec<u8>, String> {
     text.chars()
-        .map(|c| u8::try_from(u32::from(c)).map_err(|_| format!("expected a byte as a Latin-1 code point, found `{c}`")))
+        .map(|c| {
+            u8::try_from(u32::from(c))
+                .map_err(|_| format!("expected a byte as a Latin-1 code point, found `{c}`"))
+        })
         .collect()
 }
 
