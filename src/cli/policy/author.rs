@@ -8,7 +8,7 @@ use countersign_policy::syntax::{Assertion, parse_file};
 use countersign_policy::{Finding, Severity, Source, ipsec, layout};
 use serde_json::{Value, json};
 
-use super::{Context, Order, finding_json, read, refused, show};
+use super::{Context, Order, finding_json, plural, read, refused, show};
 use crate::exit::Failure;
 use crate::output::{self, Format};
 
@@ -50,19 +50,20 @@ impl Check {
         let errors = checked.count(Severity::Error);
         let warned = checked.count(Severity::Warning);
         let summary = format!(
-            "{} assertions in {} files: {errors} errors, {warned} warnings",
-            checked.assertions.len(),
-            checked.sources.len()
+            "{} in {}: {}, {}",
+            plural(checked.assertions.len(), "assertion"),
+            plural(checked.sources.len(), "file"),
+            plural(errors, "error"),
+            plural(warned, "warning")
         );
+        let bad = errors > 0 || (self.deny_warnings && warned > 0);
         match context.format {
             Format::Json => output::print(Format::Json, &checked.json()),
+            // A failure says it itself.
+            Format::Text if bad => output::line(&checked.text()),
             Format::Text => output::line(&format!("{}{summary}", checked.text())),
         }
-        if errors > 0 || (self.deny_warnings && warned > 0) {
-            Err(Failure::found(summary))
-        } else {
-            Ok(())
-        }
+        if bad { Err(Failure::found(summary)) } else { Ok(()) }
     }
 
     fn check(&self, warnings: bool) -> Result<Checked, Failure> {
@@ -163,9 +164,8 @@ impl Fmt {
         }
         if self.check && !changed.is_empty() {
             return Err(Failure::found(format!(
-                "{} of {} files are not in canonical layout",
-                changed.len(),
-                self.files.len()
+                "{} not in canonical layout",
+                plural(changed.len(), "file")
             )));
         }
         Ok(())
@@ -202,7 +202,7 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
 pub fn vocabulary(context: &Context) {
     let rows: Vec<Value> = ipsec::names()
         .filter_map(ipsec::attribute)
-        .map(|attribute| json!({ "name": attribute.name, "format": attribute.format.to_string(), "meaning": attribute.meaning }))
+        .map(|attribute| json!({ "name": attribute.name, "meaning": attribute.meaning, "format": attribute.format.to_string() }))
         .collect();
     output::print(context.format, &Value::Array(rows));
 }

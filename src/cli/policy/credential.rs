@@ -10,7 +10,7 @@ use countersign_policy::{PolicySet, Principal, Source};
 use ring::rand::SystemRandom;
 use serde_json::json;
 
-use super::{Context, dropped_json, legacy, read, refused, show};
+use super::{Context, dropped_json, legacy, plural, read, refused, show};
 use crate::exit::Failure;
 use crate::output::{self, Format};
 use crate::passphrase;
@@ -120,11 +120,13 @@ impl Verify {
                 ));
             }
         }
-        let summary = format!("{right} credentials count, {wrong} do not");
+        let summary = format!("{right} of {} count", plural(right + wrong, "credential"));
         match context.format {
             Format::Text => {
                 rows.iter().for_each(|(text, _)| output::line(&output::safe(text)));
-                output::line(&summary);
+                if wrong == 0 {
+                    output::line(&summary);
+                }
             }
             Format::Json => {
                 let rows: Vec<_> = rows.into_iter().map(|(_, json)| json).collect();

@@ -174,3 +174,8 @@ fn show(context: &Context, text: impl FnOnce() -> String, json: impl FnOnce() ->
         Format::Json => output::print(Format::Json, &json()),
     }
 }
+
+/// `1 file`, `2 files`
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
