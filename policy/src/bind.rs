@@ -10,13 +10,14 @@ use crate::syntax::tree::{
     Then, Tree,
 };
 
-/// A tree in which the local constants (RFC 2704 §4.6.2) stand in their places.
-pub(crate) fn bind(mut tree: Tree) -> Tree {
-    let constants: HashMap<Box<[u8]>, Box<[u8]>> = tree
-        .constants
-        .iter()
-        .map(|constant| (constant.name.clone(), constant.value.clone()))
-        .collect();
+/// Local constants, by name.
+pub(crate) type Constants = HashMap<Box<[u8]>, Box<[u8]>>;
+
+/// A tree in which the local constants (RFC 2704 §4.6.2) stand in their places, and those constants that a computed name
+/// (`$name`) may still ask for.
+pub(crate) fn bind(mut tree: Tree) -> (Tree, Constants) {
+    let constants: Constants =
+        tree.constants.drain(..).map(|constant| (constant.name, constant.value)).collect();
     let binder = Binder { constants };
     binder.text(&mut tree.authorizer);
     if let Some(Licensees::Principals(principals)) = &mut tree.licensees {
@@ -28,7 +29,8 @@ pub(crate) fn bind(mut tree: Tree) -> Tree {
     for clause in tree.conditions.iter_mut().flatten() {
         binder.clause(clause);
     }
-    tree
+    let computed = tree.texts().iter().any(|text| matches!(text.kind, TextKind::Dereference(_)));
+    (tree, if computed { binder.constants } else { Constants::new() })
 }
 
 /// Whether a string is computed by looking attributes up, so that it is known only once somebody asks.
@@ -40,7 +42,7 @@ pub(crate) fn literal(text: &Text) -> Option<&[u8]> {
 }
 
 struct Binder {
-    constants: HashMap<Box<[u8]>, Box<[u8]>>,
+    constants: Constants,
 }
 
 impl Binder {
@@ -159,5 +161,66 @@ fn capture(test: &mut Test) {
         | TestKind::Integers(..)
         | TestKind::Floats(..)
         | TestKind::Texts(..) => {}
+    }
+}
+
+/// Gives the names in conditions their slots.
+pub(crate) fn number_names(program: &mut [Clause], slot: &mut impl FnMut(&[u8]) -> u8) {
+    for clause in program {
+        number_in_test(&mut clause.test, slot);
+        match &mut clause.then {
+            Then::MaxTrust => {}
+            Then::Value(value) => number_in_text(value, slot),
+            Then::Program(program) => number_names(program, slot),
+        }
+    }
+}
+
+fn number_in_test(test: &mut Test, slot: &mut impl FnMut(&[u8]) -> u8) {
+    match &mut test.kind {
+        TestKind::Constant(_) => {}
+        TestKind::All(parts) | TestKind::Any(parts) => {
+            parts.iter_mut().for_each(|part| number_in_test(part, slot));
+        }
+        TestKind::Not(of) => number_in_test(of, slot),
+        TestKind::Integers(_, left, right) => {
+            [left, right].into_iter().for_each(|of| number_in_number(of, slot));
+        }
+        TestKind::Floats(_, left, right) => {
+            [left, right].into_iter().for_each(|of| number_in_number(of, slot));
+        }
+        TestKind::Texts(_, left, right) => {
+            [left, right].into_iter().for_each(|of| number_in_text(of, slot));
+        }
+        TestKind::Matches(text, pattern) => {
+            [text, &mut pattern.text].into_iter().for_each(|of| number_in_text(of, slot));
+        }
+    }
+}
+
+fn number_in_number<T>(number: &mut Number<T>, slot: &mut impl FnMut(&[u8]) -> u8) {
+    match number {
+        Number::Literal(_) => {}
+        Number::Negative(of) => number_in_number(of, slot),
+        Number::Chain(first, rest) => {
+            number_in_number(first, slot);
+            rest.iter_mut().for_each(|(_, operand)| number_in_number(operand, slot));
+        }
+        Number::Convert(text) => number_in_text(text, slot),
+    }
+}
+
+fn number_in_text(text: &mut Text, slot: &mut impl FnMut(&[u8]) -> u8) {
+    match &mut text.kind {
+        TextKind::Literal(_) => {}
+        TextKind::Attribute(name) => {
+            if name.owner == Owner::Action {
+                name.slot = slot(&name.text);
+            }
+        }
+        TextKind::Dereference(of) => number_in_text(of, slot),
+        TextKind::Concatenation(parts) => {
+            parts.iter_mut().for_each(|part| number_in_text(part, slot))
+        }
     }
 }

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::attributes::{AttributeSet, hash, is_name};
+use crate::bind::Constants;
 use crate::number::Arithmetic;
 use crate::regex::Regex;
 use crate::syntax::tree::{
-    Clause, Constant, Name, Number, Owner, Pattern, Test, TestKind, Text, TextKind, Then,
+    Clause, Name, Number, Owner, Pattern, SLOTS, Test, TestKind, Text, TextKind, Then,
 };
 use crate::values::ComplianceValues;
 
@@ -63,12 +64,15 @@ pub(crate) struct Evaluation<'q, O> {
     /// `_ACTION_AUTHORIZERS`
     pub authorizers: &'q [u8],
     /// The assertion's local constants, for computed names; written ones are replaced when the assertion is loaded.
-    pub constants: &'q [Constant],
+    pub constants: Option<&'q Constants>,
     /// What is left of the work that the question may cost, in about nanoseconds.
     pub work: usize,
     /// Who looks on.
     pub observer: O,
     groups: Option<Rc<[Vec<u8>]>>,
+    /// Values that were looked up, by slot, and which slots those are.
+    slots: [Option<&'q [u8]>; SLOTS as usize],
+    known: u64,
 }
 
 impl<'q, O: Observer> Evaluation<'q, O> {
@@ -80,7 +84,17 @@ impl<'q, O: Observer> Evaluation<'q, O> {
         work: usize,
         observer: O,
     ) -> Self {
-        Self { attributes, values, authorizers, constants: &[], work, observer, groups: None }
+        Self {
+            attributes,
+            values,
+            authorizers,
+            constants: None,
+            work,
+            observer,
+            groups: None,
+            slots: [None; SLOTS as usize],
+            known: 0,
+        }
     }
 
     /// The position of the highest value among the clauses; 0 if there is none.
@@ -250,7 +264,7 @@ impl<'q, O: Observer> Evaluation<'q, O> {
 
     fn attribute(&mut self, name: &Name) -> Cow<'q, [u8]> {
         let value = match name.owner {
-            Owner::Action => self.attributes.value_hashed(name.hash, &name.text),
+            Owner::Action => self.action(name),
             Owner::MinTrust => Some(self.values.name(0)),
             Owner::MaxTrust => Some(self.values.name(self.values.max())),
             Owner::Values => Some(self.values.joined()),
@@ -267,13 +281,29 @@ impl<'q, O: Observer> Evaluation<'q, O> {
         Cow::Borrowed(value.unwrap_or_default())
     }
 
+    /// An action attribute: looked up once for each question.
+    fn action(&mut self, name: &Name) -> Option<&'q [u8]> {
+        let bit = 1_u64 << (name.slot & 63);
+        match self.slots.get(usize::from(name.slot)) {
+            Some(value) if self.known & bit != 0 => *value,
+            _ => {
+                let value = self.attributes.value_hashed(name.hash, &name.text);
+                if let Some(slot) = self.slots.get_mut(usize::from(name.slot)) {
+                    *slot = value;
+                    self.known |= bit;
+                }
+                value
+            }
+        }
+    }
+
     /// `$name`: what is not a name has no value.
     fn computed(&mut self, name: &[u8]) -> Cow<'q, [u8]> {
         if !is_name(name) {
             return Cow::Borrowed(&[]);
         }
-        if let Some(constant) = self.constants.iter().find(|constant| *constant.name == *name) {
-            return Cow::Borrowed(&constant.value);
+        if let Some(constant) = self.constants.and_then(|constants| constants.get(name)) {
+            return Cow::Borrowed(constant);
         }
         match Owner::of(name) {
             Owner::Action => {

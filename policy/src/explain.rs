@@ -7,11 +7,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::bind::literal;
+use crate::bind::{Constants, bind, literal};
 use crate::evaluate::{Evaluation, Fault, Observer};
 use crate::principal::Principal;
 use crate::set::{AssertionId, Loaded, Outcome, PolicySet, PrincipalId, Question};
 use crate::source::printable;
+use crate::syntax::Assertion;
 use crate::syntax::tree::{Clause, Licensees, Principals, Test, Text};
 use crate::values::ComplianceValues;
 
@@ -248,7 +249,14 @@ impl<'q> Explainer<'q> {
     }
 
     fn conditions(&self, loaded: &Loaded) -> (usize, Option<Vec<ClauseTrace>>) {
-        let Some(program) = &loaded.conditions else { return (self.values().max(), None) };
+        if loaded.conditions.is_none() {
+            return (self.values().max(), None);
+        }
+        // The set keeps conditions that are alike once; the places to show are in this assertion's own text.
+        let assertion = Assertion::parse(&loaded.source, loaded.span).ok();
+        let Some((tree, constants)) = assertion.map(|assertion| bind(assertion.into_tree())) else {
+            return (0, None);
+        };
         let recorder = Recorder {
             loaded,
             question: self.question,
@@ -256,16 +264,20 @@ impl<'q> Explainer<'q> {
             comparisons: vec![Vec::new()],
             attributes: Vec::new(),
         };
-        let mut evaluation = self.evaluation(loaded, recorder);
-        let value = evaluation.program(program);
+        let mut evaluation = self.evaluation(&constants, recorder);
+        let value = evaluation.program(tree.conditions.as_deref().unwrap_or_default());
         (value, Some(evaluation.observer.open.pop().unwrap_or_default()))
     }
 
-    fn evaluation<O: Observer>(&self, loaded: &'q Loaded, observer: O) -> Evaluation<'q, O> {
+    fn evaluation<'e, O: Observer>(
+        &'e self,
+        constants: &'e Constants,
+        observer: O,
+    ) -> Evaluation<'e, O> {
         let Question { attributes, requesters, values } = self.question;
         let mut evaluation =
             Evaluation::new(attributes, values, requesters.joined(), WORK, observer);
-        evaluation.constants = &loaded.constants;
+        evaluation.constants = Some(constants);
         evaluation
     }
 
@@ -348,7 +360,7 @@ impl<'q> Explainer<'q> {
     }
 
     fn text(&self, loaded: &'q Loaded, text: &'q Text) -> Option<Vec<u8>> {
-        self.evaluation(loaded, ()).text(text).ok().map(std::borrow::Cow::into_owned)
+        self.evaluation(&loaded.constants, ()).text(text).ok().map(std::borrow::Cow::into_owned)
     }
 
     const fn values(&self) -> &'q ComplianceValues {

@@ -32,8 +32,7 @@ use crate::signature::Signature;
 use crate::source::{Finding, Severity, Span, printable};
 use crate::syntax::Assertion;
 use crate::syntax::tree::{
-    Clause, Licensees, Name, Number, Owner, Program, Relation, Test, TestKind, Text, TextKind,
-    Then, Tree,
+    Clause, Licensees, Name, Owner, Program, Relation, Test, TestKind, Text, TextKind, Then, Tree,
 };
 use crate::values::ComplianceValues;
 
@@ -55,7 +54,7 @@ pub fn lint(assertions: &[Assertion], options: Options<'_>) -> Vec<(usize, Findi
         let mut linter = Linter {
             options,
             assertion,
-            bound: bind(assertion.tree().clone()),
+            bound: bind(assertion.tree().clone()).0,
             authorizers: &authorizers,
             findings: assertion.warnings().to_vec(),
         };
@@ -141,7 +140,7 @@ impl Linter<'_> {
             tree.constants.iter().map(|constant| &*constant.name).collect();
         let mut used: HashSet<&[u8]> = HashSet::new();
         let mut computed = false;
-        for text in all_texts(tree) {
+        for text in tree.texts() {
             match &text.kind {
                 TextKind::Attribute(name) if constants.contains(&*name.text) => {
                     used.insert(&name.text);
@@ -483,74 +482,9 @@ fn excluded(parts: &[Test], relation: Relation) -> bool {
 }
 
 fn mentions_attributes(test: &Test) -> bool {
-    let mut texts = Vec::new();
-    test_texts(test, &mut texts);
-    texts.iter().any(|text| matches!(text.kind, TextKind::Attribute(_) | TextKind::Dereference(_)))
-}
-
-/// Every string expression of an assertion, the inner ones too, but not the signature.
-fn all_texts(tree: &Tree) -> Vec<&Text> {
-    let mut texts = Vec::new();
-    inner_texts(&tree.authorizer, &mut texts);
-    if let Some(Licensees::Principals(principals)) = &tree.licensees {
-        principals.texts().into_iter().for_each(|text| inner_texts(text, &mut texts));
-    }
-    tree.conditions.iter().for_each(|program| program_texts(program, &mut texts));
-    texts
-}
-
-fn program_texts<'t>(program: &'t Program, into: &mut Vec<&'t Text>) {
-    for clause in program {
-        test_texts(&clause.test, into);
-        match &clause.then {
-            Then::MaxTrust => {}
-            Then::Value(value) => inner_texts(value, into),
-            Then::Program(program) => program_texts(program, into),
-        }
-    }
-}
-
-fn test_texts<'t>(test: &'t Test, into: &mut Vec<&'t Text>) {
-    match &test.kind {
-        TestKind::Constant(_) => {}
-        TestKind::All(parts) | TestKind::Any(parts) => {
-            parts.iter().for_each(|part| test_texts(part, into))
-        }
-        TestKind::Not(of) => test_texts(of, into),
-        TestKind::Integers(_, left, right) => {
-            [left, right].into_iter().for_each(|of| number_texts(of, into))
-        }
-        TestKind::Floats(_, left, right) => {
-            [left, right].into_iter().for_each(|of| number_texts(of, into))
-        }
-        TestKind::Texts(_, left, right) => {
-            [left, right].into_iter().for_each(|of| inner_texts(of, into))
-        }
-        TestKind::Matches(text, pattern) => {
-            [text, &pattern.text].into_iter().for_each(|of| inner_texts(of, into))
-        }
-    }
-}
-
-fn number_texts<'t, T>(number: &'t Number<T>, into: &mut Vec<&'t Text>) {
-    match number {
-        Number::Literal(_) => {}
-        Number::Negative(of) => number_texts(of, into),
-        Number::Chain(first, rest) => {
-            number_texts(first, into);
-            rest.iter().for_each(|(_, operand)| number_texts(operand, into));
-        }
-        Number::Convert(text) => inner_texts(text, into),
-    }
-}
-
-fn inner_texts<'t>(text: &'t Text, into: &mut Vec<&'t Text>) {
-    into.push(text);
-    match &text.kind {
-        TextKind::Literal(_) | TextKind::Attribute(_) => {}
-        TextKind::Dereference(of) => inner_texts(of, into),
-        TextKind::Concatenation(parts) => parts.iter().for_each(|part| inner_texts(part, into)),
-    }
+    test.texts()
+        .iter()
+        .any(|text| matches!(text.kind, TextKind::Attribute(_) | TextKind::Dereference(_)))
 }
 
 /// What IKE daemons put in front of a requester that is no key.

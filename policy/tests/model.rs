@@ -29,7 +29,7 @@ use generate::Authorizers::{Seen, Unseen};
 use terms::{Assertion, Field, Princ, Query};
 
 /// Whether conditions hold regular expressions.
-const REGULAR_EXPRESSIONS: bool = false;
+const REGULAR_EXPRESSIONS: bool = true;
 
 const CASES: u32 = 2048;
 

@@ -93,6 +93,8 @@ struct Run<'q, O> {
     waiting: BinaryHeap<(usize, PrincipalId)>,
     settled: Map<usize>,
     counts: Map<u32>,
+    /// Values of conditions that several assertions have.
+    programs: Map<usize>,
     conditions: HashMap<AssertionId, usize>,
     to_the_end: bool,
 }
@@ -108,6 +110,7 @@ impl<'q, O: Observer> Run<'q, O> {
             waiting: BinaryHeap::new(),
             settled: Map::with_hasher(FixedState::with_seed(0)),
             counts: Map::with_hasher(FixedState::with_seed(0)),
+            programs: Map::with_hasher(FixedState::with_seed(0)),
             conditions: HashMap::new(),
             to_the_end: false,
         }
@@ -192,15 +195,25 @@ impl<'q, O: Observer> Run<'q, O> {
 
     fn conditions(&mut self, assertion: AssertionId) -> usize {
         let Some(loaded) = self.set.assertions.get(assertion as usize) else { return 0 };
-        let value = match &loaded.conditions {
+        let value = match loaded.conditions {
             None => self.question.values.max(),
-            Some(program) => {
-                self.evaluation.constants = &loaded.constants;
-                self.evaluation.program(program)
-            }
+            Some(program) => self.program(program),
         };
         if self.to_the_end {
             self.conditions.insert(assertion, value);
+        }
+        value
+    }
+
+    fn program(&mut self, id: u32) -> usize {
+        let Some(conditions) = self.set.programs.get(id as usize) else { return 0 };
+        if let Some(value) = self.programs.get(&id).filter(|_| conditions.shared) {
+            return *value;
+        }
+        self.evaluation.constants = Some(&conditions.constants);
+        let value = self.evaluation.program(&conditions.program);
+        if conditions.shared {
+            self.programs.insert(id, value);
         }
         value
     }
@@ -212,7 +225,7 @@ impl<'q, O: Observer> Run<'q, O> {
         }
         for assertion in &self.set.graph.unknown_authorizers {
             let Some(loaded) = self.set.assertions.get(*assertion as usize) else { continue };
-            self.evaluation.constants = &loaded.constants;
+            self.evaluation.constants = Some(&loaded.constants);
             let authorizer = self.evaluation.text(&loaded.authorizer).ok();
             let authorizer = authorizer.and_then(|text| Principal::parse(&text).ok());
             let authorizer = authorizer.map(|principal| self.ensure(&principal));
@@ -222,7 +235,7 @@ impl<'q, O: Observer> Run<'q, O> {
             let Some(loaded) = self.set.assertions.get(unknown.assertion as usize) else {
                 continue;
             };
-            self.evaluation.constants = &loaded.constants;
+            self.evaluation.constants = Some(&loaded.constants);
             let licensee = self.evaluation.text(&unknown.text).ok();
             match licensee.and_then(|text| Principal::parse(&text).ok()) {
                 Some(principal) => {

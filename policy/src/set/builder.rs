@@ -1,15 +1,16 @@
 //! Loading: policy is trusted and taken whole or not at all; credentials come from strangers, stand alone, and count only
 //! if their signatures are right (RFC 2704 §5.4).
 
+use std::collections::HashMap;
 use std::num::NonZero;
 
-use crate::bind::{bind, literal};
+use crate::bind::{bind, literal, number_names};
 use crate::principal::Principal;
 use crate::set::graph::Graph;
-use crate::set::{DropReason, Dropped, Loaded, PolicySet};
+use crate::set::{Conditions, DropReason, Dropped, Loaded, PolicySet};
 use crate::signature::{LegacySignatures, Signature};
 use crate::source::{Finding, Source, Span, printable};
-use crate::syntax::tree::{Licensees, Text};
+use crate::syntax::tree::{Licensees, NO_SLOT, SLOTS, Text, Tree};
 use crate::syntax::{Assertion, parse_file, split};
 
 /// The longest credential, in bytes.
@@ -78,23 +79,69 @@ impl PolicySetBuilder {
     pub fn build(self) -> PolicySet {
         let Self { trusted, credentials, legacy, mut dropped } = self;
         let mut assertions = Vec::with_capacity(trusted.len() + credentials.len());
+        let mut programs = Programs::default();
         let trusted = trusted.into_iter().map(|assertion| {
             let (source, span) = (assertion.source().clone(), assertion.span());
-            let loaded = load(assertion, true);
-            well_formed_keys(loaded).map_err(|reason| Dropped { source, span, reason })
+            load(assertion, true).map_err(|reason| Dropped { source, span, reason })
         });
         for result in trusted.chain(verify_all(&credentials, legacy)) {
             match result {
-                Ok(loaded) => assertions.push(loaded),
+                Ok(candidate) => assertions.push(programs.take(candidate)),
                 Err(drop) => dropped.push(drop),
             }
         }
         let (graph, principals, ids) = Graph::connect(&assertions);
-        PolicySet { assertions, principals, ids, graph, dropped }
+        PolicySet { assertions, principals, ids, programs: programs.all, graph, dropped }
     }
 }
 
-type Verdict = Result<Loaded, Dropped>;
+/// An assertion that counts, before its conditions have found their like.
+struct Candidate {
+    loaded: Loaded,
+    /// The conditions, and their text, which is the same for the same conditions.
+    conditions: Option<(String, Conditions)>,
+}
+
+/// Conditions that differ, and the slots of their attributes.
+#[derive(Default)]
+struct Programs {
+    all: Vec<Conditions>,
+    by_text: HashMap<String, u32>,
+    slots: HashMap<Box<[u8]>, u8>,
+}
+
+impl Programs {
+    fn take(&mut self, candidate: Candidate) -> Loaded {
+        let Candidate { mut loaded, conditions } = candidate;
+        let Some((text, mut conditions)) = conditions else { return loaded };
+        let known = self.by_text.get(&text).copied();
+        if let Some(program) = known.and_then(|id| self.all.get_mut(id as usize)) {
+            program.shared = true;
+            loaded.conditions = known;
+            return loaded;
+        }
+        number_names(&mut conditions.program, &mut |name| slot(&mut self.slots, name));
+        let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        self.all.push(conditions);
+        self.by_text.insert(text, id);
+        loaded.conditions = Some(id);
+        loaded
+    }
+}
+
+/// The first names get slots; strangers may bring any number of others.
+fn slot(slots: &mut HashMap<Box<[u8]>, u8>, name: &[u8]) -> u8 {
+    if let Some(slot) = slots.get(name) {
+        return *slot;
+    }
+    let next = u8::try_from(slots.len()).ok().filter(|next| *next < SLOTS).unwrap_or(NO_SLOT);
+    if next != NO_SLOT {
+        slots.insert(name.into(), next);
+    }
+    next
+}
+
+type Verdict = Result<Candidate, Dropped>;
 
 fn verify_all(credentials: &[(Source, Span)], legacy: LegacySignatures) -> Vec<Verdict> {
     let each = |(source, span): &(Source, Span)| {
@@ -129,14 +176,14 @@ fn verify_all(credentials: &[(Source, Span)], legacy: LegacySignatures) -> Vec<V
 }
 
 /// RFC 2704 §4.6.7: the authorizer is a key, and the signature over the text is its.
-fn verify(source: &Source, span: Span, legacy: LegacySignatures) -> Result<Loaded, DropReason> {
+fn verify(source: &Source, span: Span, legacy: LegacySignatures) -> Result<Candidate, DropReason> {
     let length = span.end() - span.start();
     if length > MAX_CREDENTIAL {
         return Err(DropReason::TooLong(length));
     }
     let assertion = Assertion::parse(source, span).map_err(DropReason::Malformed)?;
     let body = assertion.body().to_vec();
-    let mut tree = bind(assertion.tree().clone());
+    let (mut tree, _) = bind(assertion.tree().clone());
     let signature = tree.signature.take();
     let authorizer = match literal(&tree.authorizer) {
         Some(text) => known(text)?,
@@ -148,7 +195,7 @@ fn verify(source: &Source, span: Span, legacy: LegacySignatures) -> Result<Loade
     let signature = signature.ok_or(DropReason::NotSigned)?;
     let signature = Signature::parse(literal(&signature).ok_or(DropReason::NotSigned)?)?;
     signature.verify(key, &body, legacy)?;
-    well_formed_keys(load(assertion, false))
+    load(assertion, false)
 }
 
 fn not_a_key(text: &[u8]) -> DropReason {
@@ -159,43 +206,42 @@ fn known(text: &[u8]) -> Result<Principal, DropReason> {
     Principal::parse(text).map_err(|error| DropReason::Principal(error.to_string()))
 }
 
-fn load(assertion: Assertion, trusted: bool) -> Loaded {
-    let (source, span) = (assertion.source().clone(), assertion.span());
-    let tree = bind(assertion.into_tree());
-    Loaded {
-        source,
-        span,
-        trusted,
-        authorizer: tree.authorizer,
-        licensees: tree.licensees,
-        conditions: tree.conditions,
-        constants: tree.constants,
-    }
-}
-
 /// A malformed key of a known algorithm takes the whole assertion with it: a licensee that nobody can be might be what
 /// keeps the others in check.
-fn well_formed_keys(loaded: Loaded) -> Result<Loaded, DropReason> {
-    let named = match &loaded.licensees {
+fn load(assertion: Assertion, trusted: bool) -> Result<Candidate, DropReason> {
+    let (source, span) = (assertion.source().clone(), assertion.span());
+    let (tree, constants) = bind(assertion.into_tree());
+    for text in named(&tree).into_iter().filter_map(literal) {
+        known(text)?;
+    }
+    let conditions = tree.conditions.map(|program| {
+        let mut text: String = program.iter().map(|clause| format!("{clause};")).collect();
+        let mut computed: Vec<_> = constants.iter().collect();
+        computed.sort_unstable();
+        computed.iter().for_each(|constant| text.push_str(&format!("{constant:?}")));
+        (text, Conditions { program, constants: constants.clone(), shared: false })
+    });
+    let Tree { authorizer, licensees, .. } = tree;
+    let loaded =
+        Loaded { source, span, trusted, authorizer, licensees, conditions: None, constants };
+    Ok(Candidate { loaded, conditions })
+}
+
+/// The authorizer and the licensees.
+fn named(tree: &Tree) -> Vec<&Text> {
+    let mut named = match &tree.licensees {
         Some(Licensees::Principals(principals)) => principals.texts(),
         _ => Vec::new(),
     };
-    for text in named.into_iter().chain([&loaded.authorizer]).filter_map(literal) {
-        known(text)?;
-    }
-    Ok(loaded)
+    named.push(&tree.authorizer);
+    named
 }
 
 fn malformed_keys(assertion: &Assertion) -> Vec<Finding> {
-    let tree = bind(assertion.tree().clone());
-    let named = match &tree.licensees {
-        Some(Licensees::Principals(principals)) => principals.texts(),
-        _ => Vec::new(),
-    };
+    let (tree, _) = bind(assertion.tree().clone());
     let faulty = |text: &Text| Some((text.span, Principal::parse(literal(text)?).err()?));
-    named
+    named(&tree)
         .into_iter()
-        .chain([&tree.authorizer])
         .filter_map(faulty)
         .map(|(span, error)| Finding::error(span, error.to_string()))
         .collect()

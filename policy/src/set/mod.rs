@@ -7,10 +7,11 @@ mod graph;
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::bind::Constants;
 use crate::principal::Principal;
 use crate::signature::SignatureError;
 use crate::source::{Finding, Source, Span};
-use crate::syntax::tree::{Constant, Licensees, Program, Text};
+use crate::syntax::tree::{Licensees, Program, Text};
 
 pub use ask::{Answer, Question};
 pub use builder::{MAX_CREDENTIAL, PolicySetBuilder};
@@ -26,6 +27,7 @@ pub struct PolicySet {
     pub(crate) assertions: Vec<Loaded>,
     pub(crate) principals: Vec<Principal>,
     pub(crate) ids: HashMap<Principal, PrincipalId>,
+    pub(crate) programs: Vec<Conditions>,
     graph: Graph,
     dropped: Vec<Dropped>,
 }
@@ -62,7 +64,7 @@ impl fmt::Debug for PolicySet {
     }
 }
 
-/// An assertion that takes part, with its constants in their places.
+/// An assertion that takes part, with its local constants in their places.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub source: Source,
@@ -70,8 +72,20 @@ pub(crate) struct Loaded {
     pub trusted: bool,
     pub authorizer: Text,
     pub licensees: Option<Licensees>,
-    pub conditions: Option<Program>,
-    pub constants: Vec<Constant>,
+    /// An index into the programs of the set; nothing if the field is missing.
+    pub conditions: Option<u32>,
+    /// For computed names in the authorizer and the licensees.
+    pub constants: Constants,
+}
+
+/// Conditions, as one or many assertions have them: what an authority issues often differs in the licensee alone. A question
+/// evaluates them once. Their places are those of the first assertion that had them.
+#[derive(Debug)]
+pub(crate) struct Conditions {
+    pub program: Program,
+    pub constants: Constants,
+    /// Whether several assertions have them.
+    pub shared: bool,
 }
 
 /// An assertion that does not take part.

@@ -100,11 +100,15 @@ impl Assertion {
 /// All assertions of a file.
 ///
 /// # Errors
-/// What is wrong with any of them: a file is taken whole or not at all, because half a policy says something else.
+/// What is wrong with any of them, the first hundred or so faults: a file is taken whole or not at all, because half a policy
+/// says something else.
 pub fn parse_file(source: &Source) -> Result<Vec<Assertion>, Vec<Finding>> {
     let mut assertions = Vec::new();
     let mut findings = Vec::new();
     for part in fields::split(source.text()) {
+        if findings.len() >= fields::MAX_FINDINGS {
+            break;
+        }
         match Assertion::parse(source, part) {
             Ok(assertion) => assertions.push(assertion),
             Err(found) => findings.extend(found),

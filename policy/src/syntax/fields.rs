@@ -3,6 +3,9 @@
 use crate::source::{Finding, Span};
 use crate::syntax::tree::Field;
 
+/// After this many faults, nobody reads on.
+pub(super) const MAX_FINDINGS: usize = 100;
+
 /// A field as it stands in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawField {
@@ -44,6 +47,9 @@ pub fn fields(text: &[u8], part: Span) -> Result<Vec<RawField>, Vec<Finding>> {
     let mut findings = Vec::new();
     let mut blank: Option<Span> = None;
     for (line, content) in lines(text, part) {
+        if findings.len().max(found.len()) >= MAX_FINDINGS {
+            break;
+        }
         if content.is_empty() {
             blank = blank.or((!found.is_empty()).then_some(line));
             continue;

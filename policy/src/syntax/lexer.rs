@@ -193,7 +193,7 @@ impl<'t> Lexer<'t> {
         self.at += 1;
         let mut value = Vec::new();
         loop {
-            let plain = self.take_while(|byte| !matches!(byte, b'"' | b'\\' | b'\n'));
+            let plain = self.take_while(|byte| !matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | 0));
             value.extend_from_slice(plain);
             match self.peek() {
                 Some(b'"') => {
@@ -206,13 +206,22 @@ impl<'t> Lexer<'t> {
                         return Err(unterminated(start, self.at));
                     }
                 }
-                Some(_) => {
+                Some(b'\n') => {
                     return Err(Finding::error(
                         Span::new(start, self.at),
                         "expected `\"` before the end of the line, found a newline inside a string",
                     )
                     .hint(
                         "end the string with `\"`, or continue it with `\\` at the end of the line",
+                    ));
+                }
+                Some(byte) => {
+                    return Err(Finding::error(
+                        Span::new(self.at, self.at + 1),
+                        format!("expected text, found the byte 0x{byte:02x} inside a string"),
+                    )
+                    .hint(
+                        "a carriage return is written `\\r`; a NUL byte has no place in KeyNote",
                     ));
                 }
                 None => return Err(unterminated(start, self.at)),
@@ -222,7 +231,9 @@ impl<'t> Lexer<'t> {
 
     /// What follows a backslash; false if nothing does.
     fn escape(&mut self, value: &mut Vec<u8>) -> bool {
-        let Some(first) = self.peek() else { return false };
+        let Some(first) = self.peek().filter(|first| !matches!(first, b'\r' | 0)) else {
+            return false;
+        };
         if first == b'\n' {
             self.take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n'));
             return true;

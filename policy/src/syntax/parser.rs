@@ -20,7 +20,7 @@ use crate::syntax::tree::{
 };
 
 /// How deep parentheses, braces and prefix operators may nest.
-pub const MAX_DEPTH: usize = 100;
+pub const MAX_DEPTH: usize = 64;
 
 const OR: u8 = 1;
 const AND: u8 = 2;

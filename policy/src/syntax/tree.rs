@@ -76,7 +76,7 @@ pub struct Tree {
 impl Tree {
     /// The authorizer, if it is known without a question: nothing if it is computed from attributes, or a malformed key.
     pub fn known_authorizer(&self) -> Option<Principal> {
-        let bound = bind(self.clone());
+        let (bound, _) = bind(self.clone());
         Principal::parse(literal(&bound.authorizer)?).ok()
     }
 }
@@ -163,7 +163,14 @@ pub struct Name {
     pub owner: Owner,
     /// For the look-up in an action attribute set.
     pub(crate) hash: u64,
+    /// Where a question keeps the value once it is looked up; [`NO_SLOT`] for names that came too late for one.
+    pub(crate) slot: u8,
 }
+
+/// How many attributes a question keeps at hand.
+pub(crate) const SLOTS: u8 = 48;
+/// An attribute that is looked up each time.
+pub(crate) const NO_SLOT: u8 = u8::MAX;
 
 /// Who gives an attribute its value (RFC 2704 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +194,12 @@ pub enum Owner {
 impl Name {
     /// A name, with its owner found out.
     pub fn new(text: &[u8]) -> Self {
-        Self { text: text.into(), owner: Owner::of(text), hash: attributes::hash(text) }
+        Self {
+            text: text.into(),
+            owner: Owner::of(text),
+            hash: attributes::hash(text),
+            slot: NO_SLOT,
+        }
     }
 }
 
@@ -387,4 +399,79 @@ pub enum Number<T> {
     Chain(Box<Number<T>>, Vec<(Operator, Number<T>)>),
     /// `"@" <StrEx>` or `"&" <StrEx>`
     Convert(Text),
+}
+
+impl Tree {
+    /// Every string expression, the inner ones too, but not the signature.
+    pub fn texts(&self) -> Vec<&Text> {
+        let mut texts = Vec::new();
+        inner_texts(&self.authorizer, &mut texts);
+        if let Some(Licensees::Principals(principals)) = &self.licensees {
+            principals.texts().into_iter().for_each(|text| inner_texts(text, &mut texts));
+        }
+        self.conditions.iter().for_each(|program| program_texts(program, &mut texts));
+        texts
+    }
+}
+
+impl Test {
+    /// Every string expression in it, the inner ones too.
+    pub fn texts(&self) -> Vec<&Text> {
+        let mut texts = Vec::new();
+        test_texts(self, &mut texts);
+        texts
+    }
+}
+fn program_texts<'t>(program: &'t Program, into: &mut Vec<&'t Text>) {
+    for clause in program {
+        test_texts(&clause.test, into);
+        match &clause.then {
+            Then::MaxTrust => {}
+            Then::Value(value) => inner_texts(value, into),
+            Then::Program(program) => program_texts(program, into),
+        }
+    }
+}
+
+fn test_texts<'t>(test: &'t Test, into: &mut Vec<&'t Text>) {
+    match &test.kind {
+        TestKind::Constant(_) => {}
+        TestKind::All(parts) | TestKind::Any(parts) => {
+            parts.iter().for_each(|part| test_texts(part, into))
+        }
+        TestKind::Not(of) => test_texts(of, into),
+        TestKind::Integers(_, left, right) => {
+            [left, right].into_iter().for_each(|of| number_texts(of, into))
+        }
+        TestKind::Floats(_, left, right) => {
+            [left, right].into_iter().for_each(|of| number_texts(of, into))
+        }
+        TestKind::Texts(_, left, right) => {
+            [left, right].into_iter().for_each(|of| inner_texts(of, into))
+        }
+        TestKind::Matches(text, pattern) => {
+            [text, &pattern.text].into_iter().for_each(|of| inner_texts(of, into))
+        }
+    }
+}
+
+fn number_texts<'t, T>(number: &'t Number<T>, into: &mut Vec<&'t Text>) {
+    match number {
+        Number::Literal(_) => {}
+        Number::Negative(of) => number_texts(of, into),
+        Number::Chain(first, rest) => {
+            number_texts(first, into);
+            rest.iter().for_each(|(_, operand)| number_texts(operand, into));
+        }
+        Number::Convert(text) => inner_texts(text, into),
+    }
+}
+
+fn inner_texts<'t>(text: &'t Text, into: &mut Vec<&'t Text>) {
+    into.push(text);
+    match &text.kind {
+        TextKind::Literal(_) | TextKind::Attribute(_) => {}
+        TextKind::Dereference(of) => inner_texts(of, into),
+        TextKind::Concatenation(parts) => parts.iter().for_each(|part| inner_texts(part, into)),
+    }
 }
