@@ -52,20 +52,28 @@ fn main() {
     row("reading that key's spelling", parse, hand);
 
     println!(
-        "\n| credentials loaded | fan-out, one asks | ÷ at 10 | chain of as many | ns a link |\n|---|---|---|---|---|"
+        "\n| credentials loaded | fan-out, one asks | ÷ at 10 | chain of as many, conditions alike | each link its own | ns a link |"
     );
+    println!("|---|---|---|---|---|---|");
     let (mut first, mut last, mut chain_1000) = (None, None, None);
     for count in [10, 100, 1_000, 10_000, 100_000].into_iter().filter(|count| *count <= most) {
         let fan = ask(&fan_out(count), &format!("user{}", count / 2), &attributes, &values);
         let base = *first.get_or_insert(fan);
         last = Some(fan);
-        let chain = ask(&chain(count), &format!("p{count}"), &attributes, &values);
+        let end = format!("p{count}");
+        let alike = ask(&chain(count, false), &end, &attributes, &values);
+        let own = ask(&chain(count, true), &end, &attributes, &values);
         if count == 1_000 {
-            chain_1000 = Some(chain);
+            chain_1000 = Some((alike, own));
         }
-        let link = chain.as_secs_f64() * 1e9 / count as f64;
+        let link = own.as_secs_f64() * 1e9 / count as f64;
         let ratio = fan.as_secs_f64() / base.as_secs_f64();
-        println!("| {count} | {} | {ratio:.2} | {} | {link:.0} |", show(fan), show(chain));
+        println!(
+            "| {count} | {} | {ratio:.2} | {} | {} | {link:.0} |",
+            show(fan),
+            show(alike),
+            show(own)
+        );
     }
     load(most.min(100_000));
 
@@ -74,8 +82,9 @@ fn main() {
     goal("14, stretch", "one policy assertion", one, Duration::from_nanos(500));
     goal("14", "fan-out, the most credentials", last.unwrap(), Duration::from_micros(5));
     goal("14, stretch", "fan-out, the most credentials", last.unwrap(), Duration::from_nanos(2500));
-    if let Some(chain) = chain_1000 {
-        goal("issue", "chain of 1,000", chain, Duration::from_micros(100));
+    if let Some((alike, own)) = chain_1000 {
+        goal("issue", "chain of 1,000, conditions alike", alike, Duration::from_micros(100));
+        goal("issue", "chain of 1,000, each link its own", own, Duration::from_micros(100));
     }
 }
 
@@ -171,11 +180,17 @@ fn fan_out(count: usize) -> PolicySet {
     builder.build()
 }
 
-fn chain(count: usize) -> PolicySet {
+/// A chain; with `own`, no two links have the same conditions.
+fn chain(count: usize, own: bool) -> PolicySet {
     let mut builder = PolicySet::builder();
     builder.assertion(&assertion("POLICY", "p1"));
     for link in 1..count {
-        builder.assertion(&assertion(&format!("p{link}"), &format!("p{}", link + 1)));
+        let more = if own { format!(" && remote_id != \"no{link}\"") } else { String::new() };
+        let text = format!(
+            "Authorizer: \"p{link}\"\nLicensees: \"p{}\"\nConditions: {TERMS}{more};\n",
+            link + 1
+        );
+        builder.assertion(&Source::new("bench", text.into_bytes()));
     }
     builder.build()
 }

@@ -313,7 +313,7 @@ impl Phase1<'_> {
         set.yes_no("initiator", self.initiator)?;
         set.text("phase_1", self.exchange.name())?;
         set.number("phase1_group_desc", self.group)?;
-        set.selector("remote_id", Some(&self.remote_id))?;
+        set.selector(&REMOTE_ID, Some(&self.remote_id))?;
         for name in ["remote_ike_address", "remote_negotiation_address"] {
             set.text(name, address(self.remote_address))?;
         }
@@ -328,31 +328,92 @@ impl Phase2<'_> {
     fn describe(&self, set: &mut Attributes) -> Result<(), AttributeError> {
         set.yes_no("pfs", self.pfs)?;
         let (hash, ah) = self.ah.unzip();
-        set.transform("ah", ah)?;
-        set.protection("ah", ah)?;
+        set.transform(&AH, ah)?;
+        set.protection(&AH, ah)?;
         set.text("ah_hash_alg", hash.map_or("", Hash::name))?;
         let (encryption, esp) = self.esp.unzip();
-        set.transform("esp", esp)?;
-        set.protection("esp", esp)?;
+        set.transform(&ESP, esp)?;
+        set.protection(&ESP, esp)?;
         set.text("esp_enc_alg", encryption.map_or("", Encryption::name))?;
         set.ipcomp(self.ipcomp)?;
-        set.selector("remote_filter", Some(&self.remote))?;
-        set.selector("local_filter", Some(&self.local))
+        set.selector(&REMOTE_FILTER, Some(&self.remote))?;
+        set.selector(&LOCAL_FILTER, Some(&self.local))
     }
 
     fn describe_absence(set: &mut Attributes) -> Result<(), AttributeError> {
         set.yes_no("pfs", false)?;
-        for protocol in ["ah", "esp"] {
-            set.transform(protocol, None)?;
-            set.protection(protocol, None)?;
+        for names in [&AH, &ESP] {
+            set.transform(names, None)?;
+            set.protection(names, None)?;
         }
         set.text("ah_hash_alg", "")?;
         set.text("esp_enc_alg", "")?;
         set.ipcomp(None)?;
-        set.selector("remote_filter", None)?;
-        set.selector("local_filter", None)
+        set.selector(&REMOTE_FILTER, None)?;
+        set.selector(&LOCAL_FILTER, None)
     }
 }
+
+/// The names of what AH, ESP and IPComp have in common.
+struct TransformNames {
+    present: &'static str,
+    encapsulation: &'static str,
+    life_seconds: &'static str,
+    life_kilobytes: &'static str,
+    group: &'static str,
+    ecn: &'static str,
+    authentication: &'static str,
+    key_length: &'static str,
+    key_rounds: &'static str,
+}
+
+macro_rules! transform_names {
+    ($protocol:literal) => {
+        TransformNames {
+            present: concat!($protocol, "_present"),
+            encapsulation: concat!($protocol, "_encapsulation"),
+            life_seconds: concat!($protocol, "_life_seconds"),
+            life_kilobytes: concat!($protocol, "_life_kbytes"),
+            group: concat!($protocol, "_group_desc"),
+            ecn: concat!($protocol, "_ecn"),
+            authentication: concat!($protocol, "_auth_alg"),
+            key_length: concat!($protocol, "_key_length"),
+            key_rounds: concat!($protocol, "_key_rounds"),
+        }
+    };
+}
+
+const AH: TransformNames = transform_names!("ah");
+const ESP: TransformNames = transform_names!("esp");
+/// The last three names of it are not in the vocabulary, and never used.
+const COMP: TransformNames = transform_names!("comp");
+
+/// The names of an identity or of traffic.
+struct SelectorNames {
+    value: &'static str,
+    kind: &'static str,
+    lower: &'static str,
+    upper: &'static str,
+    port: &'static str,
+    protocol: &'static str,
+}
+
+macro_rules! selector_names {
+    ($name:literal) => {
+        SelectorNames {
+            value: $name,
+            kind: concat!($name, "_type"),
+            lower: concat!($name, "_addr_lower"),
+            upper: concat!($name, "_addr_upper"),
+            port: concat!($name, "_port"),
+            protocol: concat!($name, "_proto"),
+        }
+    };
+}
+
+const REMOTE_ID: SelectorNames = selector_names!("remote_id");
+const REMOTE_FILTER: SelectorNames = selector_names!("remote_filter");
+const LOCAL_FILTER: SelectorNames = selector_names!("local_filter");
 
 struct Attributes(AttributeSet);
 
@@ -372,53 +433,44 @@ impl Attributes {
     }
 
     /// What AH, ESP and IPComp have in common.
-    fn transform(&mut self, protocol: &str, transform: Option<Transform>) -> Set {
+    fn transform(&mut self, names: &TransformNames, transform: Option<Transform>) -> Set {
         let Transform { encapsulation, life_seconds, life_kilobytes, group, ecn, .. } =
             transform.unwrap_or_default();
-        self.yes_no(format!("{protocol}_present"), transform.is_some())?;
-        self.text(
-            format!("{protocol}_encapsulation"),
-            encapsulation.map_or("", Encapsulation::name),
-        )?;
-        self.number(format!("{protocol}_life_seconds"), life_seconds)?;
-        self.number(format!("{protocol}_life_kbytes"), life_kilobytes)?;
-        self.number(format!("{protocol}_group_desc"), group)?;
-        self.yes_no(format!("{protocol}_ecn"), ecn)
+        self.yes_no(names.present, transform.is_some())?;
+        self.text(names.encapsulation, encapsulation.map_or("", Encapsulation::name))?;
+        self.number(names.life_seconds, life_seconds)?;
+        self.number(names.life_kilobytes, life_kilobytes)?;
+        self.number(names.group, group)?;
+        self.yes_no(names.ecn, ecn)
     }
 
     /// What AH and ESP have in common.
-    fn protection(&mut self, protocol: &str, transform: Option<Transform>) -> Set {
+    fn protection(&mut self, names: &TransformNames, transform: Option<Transform>) -> Set {
         let Transform { authentication, key_length, key_rounds, .. } =
             transform.unwrap_or_default();
-        self.text(format!("{protocol}_auth_alg"), authentication.map_or("", Authentication::name))?;
-        self.number(format!("{protocol}_key_length"), key_length)?;
-        self.number(format!("{protocol}_key_rounds"), key_rounds)
+        self.text(names.authentication, authentication.map_or("", Authentication::name))?;
+        self.number(names.key_length, key_length)?;
+        self.number(names.key_rounds, key_rounds)
     }
 
     fn ipcomp(&mut self, ipcomp: Option<Ipcomp>) -> Set {
-        self.transform("comp", ipcomp.map(|ipcomp| ipcomp.transform))?;
+        self.transform(&COMP, ipcomp.map(|ipcomp| ipcomp.transform))?;
         self.text("comp_alg", ipcomp.map_or("", |ipcomp| ipcomp.compression.name()))?;
         self.number("comp_dict_size", ipcomp.and_then(|ipcomp| ipcomp.dictionary))?;
         self.number("comp_private_alg", ipcomp.and_then(|ipcomp| ipcomp.private))
     }
 
-    fn selector(&mut self, name: &str, selector: Option<&Selector<'_>>) -> Set {
+    fn selector(&mut self, names: &SelectorNames, selector: Option<&Selector<'_>>) -> Set {
         let identity = selector.map(|selector| &selector.identity);
         let addresses = match identity {
             Some(Identity::Addresses(range)) => Some(range),
             _ => None,
         };
-        self.text(name, identity.map_or_else(Vec::new, Identity::value))?;
-        self.text(format!("{name}_type"), identity.map_or("", Identity::type_name))?;
-        self.text(
-            format!("{name}_addr_lower"),
-            addresses.map_or_else(String::new, AddressRange::lower),
-        )?;
-        self.text(
-            format!("{name}_addr_upper"),
-            addresses.map_or_else(String::new, AddressRange::upper),
-        )?;
-        self.number(format!("{name}_port"), selector.map(|selector| selector.port))?;
+        self.text(names.value, identity.map_or_else(Vec::new, Identity::value))?;
+        self.text(names.kind, identity.map_or("", Identity::type_name))?;
+        self.text(names.lower, addresses.map_or_else(String::new, AddressRange::lower))?;
+        self.text(names.upper, addresses.map_or_else(String::new, AddressRange::upper))?;
+        self.number(names.port, selector.map(|selector| selector.port))?;
         let protocol = selector.map(|selector| match selector.protocol {
             1 => "icmp".to_owned(),
             6 => "tcp".to_owned(),
@@ -426,6 +478,6 @@ impl Attributes {
             58 => "ipv6-icmp".to_owned(),
             other => other.to_string(),
         });
-        self.text(format!("{name}_proto"), protocol.unwrap_or_default())
+        self.text(names.protocol, protocol.unwrap_or_default())
     }
 }

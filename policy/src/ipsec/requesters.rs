@@ -37,8 +37,8 @@ pub fn pre_shared_key(secret: &[u8]) -> [Zeroizing<Vec<u8>>; 3] {
 
 /// `DN:` and a name from a certificate, as OpenSSL writes it on one line: `DN:/C=SE/O=Example/CN=gw7`.
 ///
-/// Bytes outside printable ASCII are `\xHH`. A slash in a value is not escaped, so that two names can have one spelling;
-/// policies that must tell them apart name keys.
+/// As OpenSSL 3 does, `/` and `+` in a value are written behind a backslash, so that no value passes for two, and bytes outside
+/// printable ASCII as `\xHH`.
 ///
 /// # Errors
 /// It is no name, an empty one, or too long.
@@ -51,20 +51,15 @@ pub fn distinguished_name(der: &[u8]) -> Result<String, NameError> {
         return Err(NameError::Malformed);
     }
     let mut line = String::new();
-    for attribute in name.iter_attributes() {
-        let kind = attribute.attr_type().to_id_string();
-        let kind = SHORT_NAMES
-            .iter()
-            .find(|(oid, _)| *oid == kind)
-            .map_or(kind.as_str(), |(_, name)| *name);
-        line.push('/');
-        line.push_str(kind);
-        line.push('=');
-        for byte in attribute.attr_value().data {
-            match byte {
-                b' '..=b'~' => line.push(char::from(*byte)),
-                other => line.push_str(&format!("\\x{other:02X}")),
-            }
+    for relative in name.iter() {
+        for (position, attribute) in relative.iter().enumerate() {
+            line.push(if position == 0 { '/' } else { '+' });
+            let kind = attribute.attr_type().to_id_string();
+            line.push_str(
+                SHORT_NAMES.iter().find(|(oid, _)| *oid == kind).map_or(&kind, |(_, name)| *name),
+            );
+            line.push('=');
+            push_value(&mut line, attribute.attr_value().data);
         }
     }
     match line.len() {
@@ -74,8 +69,18 @@ pub fn distinguished_name(der: &[u8]) -> Result<String, NameError> {
     }
 }
 
+fn push_value(line: &mut String, value: &[u8]) {
+    for byte in value {
+        match byte {
+            b'/' | b'+' => line.extend(['\\', char::from(*byte)]),
+            b' '..=b'~' => line.push(char::from(*byte)),
+            other => line.push_str(&format!("\\x{other:02X}")),
+        }
+    }
+}
+
 /// OpenSSL's short names of attributes in names; others are written as object identifiers.
-const SHORT_NAMES: [(&str, &str); 25] = [
+const SHORT_NAMES: [(&str, &str); 26] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.4", "SN"),
     ("2.5.4.5", "serialNumber"),
@@ -98,6 +103,7 @@ const SHORT_NAMES: [(&str, &str); 25] = [
     ("2.5.4.45", "x500UniqueIdentifier"),
     ("2.5.4.46", "dnQualifier"),
     ("2.5.4.65", "pseudonym"),
+    ("2.5.4.97", "organizationIdentifier"),
     ("0.9.2342.19200300.100.1.1", "UID"),
     ("0.9.2342.19200300.100.1.25", "DC"),
     ("1.2.840.113549.1.9.1", "emailAddress"),

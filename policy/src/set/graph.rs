@@ -3,7 +3,7 @@
 //!
 //! Every licensees expression is a tree of thresholds: `&&` is n of n, `||` is 1 of n.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::bind::literal;
 use crate::principal::Principal;
@@ -161,9 +161,7 @@ impl Connector {
     }
 
     fn finish(mut self) -> (Graph, Vec<Principal>, HashMap<Principal, PrincipalId>) {
-        if self.graph.is_static() {
-            self.prune();
-        }
+        self.prune();
         // A stable counting sort by principal.
         let mut starts = vec![0_u32; self.principals.len() + 1];
         for (principal, ..) in &self.named {
@@ -185,6 +183,17 @@ impl Connector {
     /// Leaves out what no chain of delegation from `POLICY` reaches: strangers may add such assertions at will, and no
     /// answer can depend on them.
     fn prune(&mut self) {
+        let Some(alive) = self.alive() else { return };
+        let lives =
+            |assertion: AssertionId| alive.get(assertion as usize).copied().unwrap_or(false);
+        self.named.retain(|(_, _, assertion)| lives(*assertion));
+        self.graph.open.retain(|assertion| lives(*assertion));
+        self.graph.unknown_licensees.retain(|unknown| lives(unknown.assertion));
+    }
+
+    /// Which assertions a chain of delegation from `POLICY` reaches; nothing if a licensee on such a chain is computed, and may
+    /// be anybody.
+    fn alive(&self) -> Option<Vec<bool>> {
         let mut made: Vec<Vec<AssertionId>> = vec![Vec::new(); self.principals.len()];
         for (assertion, authorizer) in (0..).zip(&self.graph.authorizers) {
             if let Some(made) = authorizer.and_then(|id| made.get_mut(id as usize)) {
@@ -197,25 +206,30 @@ impl Connector {
                 named.push(*principal);
             }
         }
+        let anybody: HashSet<AssertionId> =
+            self.graph.unknown_licensees.iter().map(|unknown| unknown.assertion).collect();
         let mut alive = vec![false; licensees.len()];
         let mut seen = vec![false; self.principals.len()];
+        // Whoever makes an assertion under a computed name is trusted: such an assertion is policy.
+        let mut assertions = self.graph.unknown_authorizers.clone();
         let mut next = vec![POLICY];
-        while let Some(principal) = next.pop() {
+        loop {
+            while let Some(assertion) = assertions.pop() {
+                if anybody.contains(&assertion) {
+                    return None;
+                }
+                if let Some(alive) = alive.get_mut(assertion as usize) {
+                    *alive = true;
+                }
+                next.extend(licensees.get(assertion as usize).into_iter().flatten());
+            }
+            let Some(principal) = next.pop() else { return Some(alive) };
             match seen.get_mut(principal as usize) {
                 Some(seen) if !*seen => *seen = true,
                 _ => continue,
             }
-            for assertion in made.get(principal as usize).into_iter().flatten() {
-                if let Some(alive) = alive.get_mut(*assertion as usize) {
-                    *alive = true;
-                }
-                next.extend(licensees.get(*assertion as usize).into_iter().flatten());
-            }
+            assertions.extend(made.get(principal as usize).into_iter().flatten());
         }
-        let lives =
-            |assertion: &AssertionId| alive.get(*assertion as usize).copied().unwrap_or(false);
-        self.named.retain(|(_, _, assertion)| lives(assertion));
-        self.graph.open.retain(lives);
     }
 }
 

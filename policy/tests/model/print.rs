@@ -314,8 +314,9 @@ impl Printer {
                 swallows = true;
             }
             let last = position + 1 == text.len();
-            let plain = !matches!(byte, b'"' | b'\\' | b'\n' | b'\r')
-                && !(swallows && matches!(byte, b' ' | b'\t'));
+            let special = matches!(byte, b'"' | b'\\' | b'\n' | b'\r');
+            let swallowed = swallows && matches!(byte, b' ' | b'\t');
+            let plain = !(special || swallowed);
             swallows = false;
             match self.pick(8) {
                 6 if last && byte < 8 => {
