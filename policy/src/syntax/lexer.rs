@@ -88,6 +88,11 @@ impl<'t> Lexer<'t> {
         self.at
     }
 
+    /// A part of the text.
+    pub fn slice(&self, span: Span) -> &'t [u8] {
+        self.text.get(span.range()).unwrap_or_default()
+    }
+
     /// Takes `word` if it stands exactly here.
     pub fn eat(&mut self, word: &[u8]) -> bool {
         let found = self.rest().starts_with(word);

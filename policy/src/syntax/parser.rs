@@ -356,8 +356,10 @@ impl<'t> Parser<'t> {
         let Token::Integer(k) = k.token else {
             return Err(Finding::error(span, "expected a number"));
         };
+        // `<K>` has no leading zero.
+        let zero = self.lexer.slice(Span::new(start, start + 1)) == b"0";
         match k.and_then(|k| u32::try_from(k).ok()) {
-            Some(k) if k >= 1 && k as usize <= of.len() => {
+            Some(k) if !zero && k as usize <= of.len() => {
                 Ok(Node { value: Value::Principals(Principals::Threshold { k, of, span }), span })
             }
             _ => Err(Finding::error(

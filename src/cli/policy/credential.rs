@@ -6,7 +6,7 @@ use clap::Args;
 use countersign_ca::{FileKey, KeyAlgorithm, KeyFolder, Passphrase, SystemEntropy};
 use countersign_policy::signature::{Encoding, SigningKey};
 use countersign_policy::syntax::{Assertion, Field, split};
-use countersign_policy::{PolicySet, Principal, Source};
+use countersign_policy::{PolicySet, Principal, Source, ipsec};
 use ring::rand::SystemRandom;
 use serde_json::json;
 
@@ -175,7 +175,7 @@ pub struct ShowPrincipal {
     /// A principal in any spelling
     #[arg(value_name = "PRINCIPAL")]
     text: Option<String>,
-    /// A certificate, DER or PEM
+    /// A certificate, DER or PEM: the principals of its key and of its name
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// A key, as `policy keygen` wrote it
@@ -185,20 +185,31 @@ pub struct ShowPrincipal {
 
 impl ShowPrincipal {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let principal = match (&self.text, &self.certificate, &self.key) {
-            (Some(text), ..) => parse(text.as_bytes())?,
-            (_, Some(path), _) => {
-                let source = read(path)?;
-                let pem = x509_parser::pem::parse_x509_pem(source.text()).ok();
-                let der = pem.as_ref().map_or_else(|| source.text(), |(_, pem)| &pem.contents);
-                parse(format!("x509-base64:{}", data_encoding::BASE64.encode(der)).as_bytes())?
-            }
-            (_, _, Some(path)) => open(context, path)?.principal(),
+        let principals = match (&self.text, &self.certificate, &self.key) {
+            (Some(text), ..) => vec![parse(text.as_bytes())?],
+            (_, Some(path), _) => of_certificate(path)?,
+            (_, _, Some(path)) => vec![open(context, path)?.principal()],
             _ => return Err(Failure::input("expected a principal, --certificate or --key")),
         };
-        show(context, || principal.to_string(), || json!({ "principal": principal.to_string() }));
+        let texts: Vec<String> = principals.iter().map(ToString::to_string).collect();
+        show(context, || texts.join("\n"), || json!({ "principals": texts }));
         Ok(())
     }
+}
+
+/// The two names under which the holder of a certificate asks: its key, and its distinguished name.
+fn of_certificate(path: &Path) -> Result<Vec<Principal>, Failure> {
+    let source = read(path)?;
+    let pem = x509_parser::pem::parse_x509_pem(source.text()).ok();
+    let der = pem.as_ref().map_or_else(|| source.text(), |(_, pem)| &pem.contents);
+    let key = parse(format!("x509-base64:{}", data_encoding::BASE64.encode(der)).as_bytes())?;
+    let mut principals = vec![key];
+    if let Ok((_, certificate)) = x509_parser::parse_x509_certificate(der)
+        && let Ok(name) = ipsec::distinguished_name(certificate.subject().as_raw())
+    {
+        principals.push(parse(name.as_bytes())?);
+    }
+    Ok(principals)
 }
 
 fn parse(text: &[u8]) -> Result<Principal, Failure> {
