@@ -365,3 +365,36 @@ fn a_certificate_is_the_principal_of_its_key() {
     let vocabulary = author.run(&["vocabulary", "--json"]).json();
     assert_eq!(vocabulary.as_array().unwrap().len(), 59);
 }
+
+/// The README's own commands print what it shows.
+#[test]
+fn the_policy_of_the_readme() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let section = readme.split("## A policy, tried before a gateway meets it").nth(1).unwrap();
+    let block = |kind: &str| {
+        let opening = format!("```{kind}\n");
+        section.split(&opening).nth(1).unwrap().split("```").next().unwrap().to_owned()
+    };
+    let author = Author::new();
+    let console = block("console");
+    let mut steps = console.split("$ ").skip(1).map(|step| step.split_once('\n').unwrap());
+    let (command, text) = steps.next().unwrap();
+    assert_eq!(command, "cat gw.policy");
+    author.write("gw.policy", text);
+    let bin = author.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_countersign"), bin.join("countersign")).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    for (command, wanted) in steps {
+        let output = Command::new("sh")
+            .args(["-ec", command])
+            .current_dir(author.path())
+            .env("PATH", &path)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted, "{command}");
+    }
+    author.write("cases.toml", &block("toml"));
+    assert_eq!(author.run(&["test", "cases.toml"]).ok(), "2 passed, 0 failed\n");
+}

@@ -60,3 +60,12 @@ fn ask(source: &Source, values: &ComplianceValues) {
         drop(trace.to_string());
     }
 }
+
+/// Parses, and shows what is wrong; nothing more, so that a fuzzer comes far.
+pub fn parse(text: &[u8]) {
+    let source = Source::new("fuzz", text);
+    match parse_file(&source) {
+        Err(findings) => findings.iter().for_each(|finding| drop(source.render(finding))),
+        Ok(assertions) => assertions.iter().for_each(round_trip),
+    }
+}

@@ -14,6 +14,10 @@
     )
 )]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod attributes;
 mod bind;
 mod evaluate;
