@@ -1,6 +1,7 @@
 //! The language of RFC 2704: bytes to assertions.
 
 pub mod assertion;
+mod binding;
 pub mod fields;
 pub mod lexer;
 pub mod parser;

@@ -1,18 +1,8 @@
 //! Tokens to a tree (RFC 2704 §4.6): one precedence climber for licensees and conditions, which gives every
 //! expression its type at once.
-//!
-//! | binds | operators |
-//! | --- | --- |
-//! | 8 | unary `-` `@` `&` `$` |
-//! | 7 | `^` |
-//! | 6 | `*` `/` `%` |
-//! | 5 | `+` `-` `.` |
-//! | 4 | `==` `!=` `<` `>` `<=` `>=` `~=` |
-//! | 3 | `!` |
-//! | 2 | `&&` |
-//! | 1 | `\|\|` |
 
 use crate::source::{Finding, Span};
+use crate::syntax::binding::{AND, NOT, OR, POWER, PRODUCT, RELATION, SUM};
 use crate::syntax::lexer::{Lexeme, Lexer, Token};
 use crate::syntax::tree::{
     Clause, Float, Integer, Name, Number, Operator, Pattern, Principals, Program, Relation, Test,
@@ -21,14 +11,6 @@ use crate::syntax::tree::{
 
 /// How deep parentheses, braces and prefix operators may nest.
 pub const MAX_DEPTH: usize = 64;
-
-const OR: u8 = 1;
-const AND: u8 = 2;
-const NOT: u8 = 3;
-const RELATION: u8 = 4;
-const SUM: u8 = 5;
-const PRODUCT: u8 = 6;
-const POWER: u8 = 7;
 
 type Parsed<T> = Result<T, Finding>;
 

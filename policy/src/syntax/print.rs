@@ -2,19 +2,11 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
+use crate::syntax::binding::{AND, NOT, OR, POWER, PREFIX, PRODUCT, SUM};
 use crate::syntax::tree::{
     Clause, Constant, Licensees, Number, Operator, Principals, Test, TestKind, Text, TextKind,
     Then, Tree,
 };
-
-// What binds an operand, as in the parser; higher binds closer.
-const OR: u8 = 1;
-const AND: u8 = 2;
-const NOT: u8 = 3;
-const SUM: u8 = 5;
-const PRODUCT: u8 = 6;
-const POWER: u8 = 7;
-const PREFIX: u8 = 8;
 
 /// An assertion, without its last newline.
 impl Display for Tree {
