@@ -25,8 +25,9 @@ use ring::signature::{
 
 const BATCHES: usize = 9;
 const BATCH: Duration = Duration::from_millis(60);
-const TERMS: &str = "app_domain == \"IPsec policy\" && esp_present == \"yes\" && esp_enc_alg == \"aes\" && \
-                     @esp_key_length >= 128 && remote_filter_type == \"IPv4 subnet\"";
+const FOUR: &str = "app_domain == \"IPsec policy\" && esp_present == \"yes\" && esp_enc_alg == \"aes\" && \
+                    @esp_key_length >= 128";
+const LAST: &str = "remote_filter_type == \"IPv4 subnet\"";
 
 fn main() {
     let most: usize = std::env::var("POLICY_BENCH_CREDENTIALS")
@@ -166,8 +167,9 @@ fn policy(delegations: &[(&str, &str)]) -> PolicySet {
 }
 
 fn assertion(authorizer: &str, licensee: &str) -> Source {
-    let text =
-        format!("Authorizer: \"{authorizer}\"\nLicensees: \"{licensee}\"\nConditions: {TERMS};\n");
+    let text = format!(
+        "Authorizer: \"{authorizer}\"\nLicensees: \"{licensee}\"\nConditions: {FOUR} && {LAST};\n"
+    );
     Source::new("bench", text.into_bytes())
 }
 
@@ -185,9 +187,9 @@ fn chain(count: usize, own: bool) -> PolicySet {
     let mut builder = PolicySet::builder();
     builder.assertion(&assertion("POLICY", "p1"));
     for link in 1..count {
-        let more = if own { format!(" && remote_id != \"no{link}\"") } else { String::new() };
+        let last = if own { format!("remote_id != \"no{link}\"") } else { LAST.to_owned() };
         let text = format!(
-            "Authorizer: \"p{link}\"\nLicensees: \"p{}\"\nConditions: {TERMS}{more};\n",
+            "Authorizer: \"p{link}\"\nLicensees: \"p{}\"\nConditions: {FOUR} && {last};\n",
             link + 1
         );
         builder.assertion(&Source::new("bench", text.into_bytes()));
@@ -237,7 +239,7 @@ fn load(count: usize) {
     let mut texts = String::new();
     for user in 0..count {
         let body = format!(
-            "Authorizer: \"{authority}\"\nLicensees: \"user{user}\"\nConditions: {TERMS};\n"
+            "Authorizer: \"{authority}\"\nLicensees: \"user{user}\"\nConditions: {FOUR} && {LAST};\n"
         );
         let signature = key.sign(body.as_bytes(), Encoding::Base64, &random).unwrap();
         texts.push_str(&format!("{body}Signature: \"{signature}\"\n\n"));

@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use crate::attributes::is_name;
 use crate::regex::Regex;
 use crate::syntax::tree::{
-    Clause, Licensees, Name, Number, Owner, Pattern, Principals, Test, TestKind, Text, TextKind,
-    Then, Tree,
+    Clause, Licensees, Name, Number, Owner, Principals, Test, TestKind, Text, TextKind, Then, Tree,
 };
 
 /// Local constants, by name.
@@ -156,7 +155,7 @@ fn capture(test: &mut Test) {
     match &mut test.kind {
         TestKind::All(parts) | TestKind::Any(parts) => parts.iter_mut().for_each(capture),
         TestKind::Not(of) => capture(of),
-        TestKind::Matches(_, Pattern { captures, .. }) => *captures = true,
+        TestKind::Matches(_, pattern) => pattern.captures = true,
         TestKind::Constant(_)
         | TestKind::Integers(..)
         | TestKind::Floats(..)

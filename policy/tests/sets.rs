@@ -77,6 +77,22 @@ fn principals_can_be_computed_from_the_question() {
     );
 }
 
+/// What no delegation reaches is left out when the set is built; what a computed name may reach is not.
+#[test]
+fn chains_may_go_on_behind_a_computed_name() {
+    let through_authorizer = "Authorizer: \"POLICY\"\nLicensees: \"mid\"\nConditions: true;\n\n\
+                              Authorizer: who\nLicensees: \"sub\"\nConditions: true;\n\n\
+                              Authorizer: \"sub\"\nLicensees: \"alice\"\nConditions: true;\n";
+    assert_eq!(ask(through_authorizer, "", &["alice"], &[("who", "mid")]), "all");
+    assert_eq!(ask(through_authorizer, "", &["alice"], &[("who", "other")]), "no");
+    let through_licensee = "Authorizer: \"POLICY\"\nLicensees: who\nConditions: true;\n\n\
+                            Authorizer: \"sub\"\nLicensees: \"alice\"\nConditions: true;\n\n\
+                            Authorizer: \"other\"\nConditions: true -> \"some\";\n";
+    assert_eq!(ask(through_licensee, "", &["alice"], &[("who", "sub")]), "all");
+    assert_eq!(ask(through_licensee, "", &["alice"], &[("who", "other")]), "some");
+    assert_eq!(ask(through_licensee, "", &["alice"], &[]), "no");
+}
+
 /// A stranger cannot speak for POLICY, for a name, or for a key that it does not have.
 #[test]
 fn unsigned_credentials_say_nothing() {

@@ -168,6 +168,14 @@ mod tests {
             let PublicKey::Dsa(key) = PublicKey::dsa(&der).unwrap() else { panic!("a DSA key") };
             assert!(!verify_dsa(&key, &[0; 20], &forged), "y = {y}");
         }
+        // -1 has order 2: with s = 1/2, and so u2 = 2, it would verify r = 1.
+        let half: BigUint = (&q + &one) >> 1;
+        let content = [integer(&one), integer(&half)].concat();
+        let forged_with_order_2 =
+            [vec![0x30, u8::try_from(content.len()).unwrap()], content].concat();
+        let der = sequence([integer(&(&p - &one)), integer(&p), integer(&q), integer(&g)].concat());
+        let PublicKey::Dsa(key) = PublicKey::dsa(&der).unwrap() else { panic!("a DSA key") };
+        assert!(!verify_dsa(&key, &[0; 20], &forged_with_order_2));
         let PublicKey::Dsa(key) = PublicKey::dsa(&real).unwrap() else { panic!("a DSA key") };
         for signature in [[0x30, 6, 2, 1, 0, 2, 1, 1], [0x30, 6, 2, 1, 1, 2, 1, 0], forged] {
             assert!(!verify_dsa(&key, &[0; 20], &signature));

@@ -143,7 +143,9 @@ impl<'q, O: Observer> Run<'q, O> {
             for target in self.set.graph.targets(principal) {
                 self.arrive(*target, value);
             }
-            if let Some(targets) = self.asked.targets.remove(&principal) {
+            if !self.asked.targets.is_empty()
+                && let Some(targets) = self.asked.targets.remove(&principal)
+            {
                 targets.into_iter().for_each(|target| self.arrive(target, value));
             }
         }
@@ -181,10 +183,12 @@ impl<'q, O: Observer> Run<'q, O> {
         let authorizer =
             known.or_else(|| self.asked.authorizers.get(&assertion).copied().flatten());
         let Some(authorizer) = authorizer else { return };
-        if self.asked.authorizers.get(&assertion) == Some(&None) {
+        if !self.asked.authorizers.is_empty()
+            && self.asked.authorizers.get(&assertion) == Some(&None)
+        {
             return;
         }
-        if self.settled.contains_key(&authorizer) && !self.to_the_end {
+        if !self.to_the_end && self.settled.contains_key(&authorizer) {
             return;
         }
         let value = value.min(self.conditions(assertion));
@@ -207,7 +211,9 @@ impl<'q, O: Observer> Run<'q, O> {
 
     fn program(&mut self, id: u32) -> usize {
         let Some(conditions) = self.set.programs.get(id as usize) else { return 0 };
-        if let Some(value) = self.programs.get(&id).filter(|_| conditions.shared) {
+        if conditions.shared
+            && let Some(value) = self.programs.get(&id)
+        {
             return *value;
         }
         self.evaluation.constants = Some(&conditions.constants);

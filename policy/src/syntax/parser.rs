@@ -475,7 +475,7 @@ fn relation(left: Node, symbol: &'static str, at: Span, right: Node) -> Parsed<T
         let text = as_text(right)?;
         return Ok(TestKind::Matches(
             as_text(left)?,
-            Pattern { text, compiled: None, captures: false },
+            Box::new(Pattern { text, compiled: None, captures: false }),
         ));
     };
     match (left.value, right.value) {

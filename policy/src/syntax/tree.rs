@@ -275,7 +275,7 @@ pub enum TestKind {
     /// `<StringRelExpr>` but for `~=`
     Texts(Relation, Text, Text),
     /// `<StrEx> "~=" <RegExpr>`
-    Matches(Text, Pattern),
+    Matches(Text, Box<Pattern>),
 }
 
 /// `<RegExpr>`: a literal is compiled once.
