@@ -69,7 +69,7 @@ impl Policy {
 #[derive(Debug, Args)]
 struct Loaded {
     /// A policy file, trusted as it is; `-` is standard input
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, required = true, value_name = "FILE")]
     policy: Vec<PathBuf>,
     /// A file of signed credentials; those that are not right are left out
     #[arg(long, short, value_name = "FILE")]

@@ -16,7 +16,8 @@ use crate::exit::Failure;
 pub struct Query {
     #[command(flatten)]
     loaded: Loaded,
-    /// Who asks: a key, `DN:…`, `passphrase:…` or any name; may be given several times
+    /// Who asks: a key, `DN:…`, `passphrase:…` or any name; may be given several times. Secrets belong into --input, because
+    /// others can see command lines
     #[arg(long, short, value_name = "PRINCIPAL")]
     requester: Vec<String>,
     /// An action attribute, as NAME=VALUE; may be given several times
