@@ -15,6 +15,7 @@ test: deps
 
 bench: deps
 	cargo bench --bench store
+	cargo bench -p countersign-policy --bench query
 
 lint:
 	cargo fmt --all -- --check

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::certificate::{Facts, to_pem};
@@ -238,7 +238,10 @@ pub(crate) fn random_serial(entropy: &dyn Entropy) -> Result<Serial> {
 /// [`Error::Unavailable`] that names the file.
 pub fn write_atomically(path: &PathBuf, content: &[u8]) -> Result<()> {
     let failed = |e: &std::io::Error| Error::io(format!("`{}`", path.display()), e);
-    let folder = path.parent().ok_or_else(|| Error::internal("a file without a folder"))?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
     fs::create_dir_all(folder).map_err(|e| failed(&e))?;
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".new");

@@ -289,8 +289,11 @@ impl KeyFolder {
         self.write_new(name, pem.as_bytes())
     }
 
-    /// As [`Self::load`], for any PKCS#8 key.
-    pub(crate) fn load_pkcs8(&self, name: &str, passphrase: &Passphrase) -> Result<SecretDocument> {
+    /// As [`Self::load`], for any PKCS#8 key, and as it is.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_pkcs8(&self, name: &str, passphrase: &Passphrase) -> Result<SecretDocument> {
         let path = self.path(name);
         let pem = read_private(&path, MAX_KEY_FILE)?;
         let (label, document) = SecretDocument::from_pem(&pem).map_err(|e| {

@@ -11,6 +11,9 @@ pub const MAX_VALUE: usize = 1 << 16;
 /// The most attributes in a set.
 pub const MAX_ATTRIBUTES: usize = 1 << 12;
 
+/// What all names and values may take, in bytes; values that were replaced count.
+const MAX_BYTES: usize = 1 << 28;
+
 /// Why an attribute is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AttributeError {
@@ -36,7 +39,7 @@ pub enum AttributeError {
         limit: usize,
     },
     /// The set is full.
-    #[error("more than {MAX_ATTRIBUTES} attributes")]
+    #[error("more than {MAX_ATTRIBUTES} attributes, or {MAX_BYTES} bytes of them")]
     TooMany,
 }
 
@@ -65,7 +68,7 @@ impl AttributeSet {
     pub fn with_capacity(attributes: usize, bytes: usize) -> Self {
         let room = attributes.min(MAX_ATTRIBUTES);
         Self {
-            bytes: Vec::with_capacity(bytes.min(MAX_ATTRIBUTES * MAX_VALUE)),
+            bytes: Vec::with_capacity(bytes.min(MAX_BYTES)),
             entries: Vec::with_capacity(room),
             table: HashTable::with_capacity(room),
         }
@@ -84,7 +87,8 @@ impl AttributeSet {
         check(name, value)?;
         let hash = hash(name);
         let known = self.position(hash, name);
-        if known.is_none() && self.entries.len() >= MAX_ATTRIBUTES {
+        if (known.is_none() && self.entries.len() >= MAX_ATTRIBUTES) || self.bytes.len() > MAX_BYTES
+        {
             return Err(AttributeError::TooMany);
         }
         let value = self.store(value);
@@ -141,7 +145,7 @@ impl AttributeSet {
     }
 
     fn store(&mut self, text: &[u8]) -> (u32, u32) {
-        // INVARIANT: `check` and MAX_ATTRIBUTES keep the arena below 4 GiB, unless one name is set without end.
+        // INVARIANT: MAX_BYTES keeps the arena far below 4 GiB.
         let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         self.bytes.extend_from_slice(text);
         (start, u32::try_from(self.bytes.len()).unwrap_or(u32::MAX))

@@ -14,7 +14,20 @@
     )
 )]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod attributes;
 pub mod ipsec;
 
 pub use attributes::AttributeSet;
+pub use evaluate::Fault;
+pub use explain::Trace;
+pub use principal::Principal;
+pub use requesters::Requesters;
+pub use set::{Answer, DropReason, Dropped, PolicySet, PolicySetBuilder, Question};
+pub use signature::LegacySignatures;
+pub use source::{Finding, Severity, Source, Span};
+pub use syntax::Assertion;
+pub use values::ComplianceValues;

@@ -6,6 +6,7 @@ mod ca;
 mod cert;
 mod init;
 mod peer;
+mod policy;
 mod serve;
 mod show;
 
@@ -60,6 +61,9 @@ struct Global {
     /// How results are printed
     #[arg(long, global = true, value_enum, default_value_t)]
     format: Format,
+    /// The same as --format json
+    #[arg(long, global = true, conflicts_with = "format")]
+    json: bool,
     /// The file that holds the passphrase of the keys, in one line
     #[arg(long, global = true, env = "COUNTERSIGN_PASSPHRASE_FILE", value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -89,6 +93,9 @@ enum Command {
     /// Certificate revocation lists
     #[command(subcommand)]
     Crl(ca::Crl),
+    /// KeyNote policy: check, lint, format, ask, test, sign
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Prove that the history is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -129,7 +136,7 @@ pub fn run() -> Result<(), Failure> {
             config: cli.global.config,
             passphrase_file: cli.global.passphrase_file,
         },
-        format: cli.global.format,
+        format: if cli.global.json { Format::Json } else { cli.global.format },
         log: cli.global.log,
         log_format: cli.global.log_format,
     };
@@ -140,6 +147,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Cert(cert) => cert.run(&context),
         Command::Ca(ca) => ca.run(&context),
         Command::Crl(crl) => crl.run(&context),
+        Command::Policy(policy) => policy.run(&context),
         Command::Audit(audit) => audit.run(&context),
         Command::Store(store) => store.run(&context),
         Command::Backup(backup) => backup.run(&context),

@@ -1,0 +1,289 @@
+//! Keys as KeyNote spells them: RFC 2792 for RSA and DSA, the reference's `x509-`, and names of our own for ECDSA and
+//! Ed25519 (policy/README.md).
+
+mod legacy;
+mod signing;
+
+use std::borrow::Cow;
+
+use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
+use der::asn1::UintRef;
+use der::{Decode, Encode, Sequence};
+use p256::elliptic_curve::sec1::ToEncodedPoint;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+pub(crate) use legacy::{Digest, verify_dsa, verify_rsa};
+pub use signing::{SigningError, SigningKey};
+
+/// The largest RSA modulus or DSA prime, in bits.
+const MAX_BITS: usize = 16384;
+
+/// How bits are written as text (RFC 2792 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Hexadecimal digits.
+    Hex,
+    /// Base 64 with padding (RFC 4648 §4).
+    Base64,
+}
+
+impl Encoding {
+    /// The suffix of an algorithm's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hex => "hex",
+            Self::Base64 => "base64",
+        }
+    }
+
+    /// Bits as text.
+    pub fn encode(self, bits: &[u8]) -> String {
+        match self {
+            Self::Hex => HEXLOWER.encode(bits),
+            Self::Base64 => BASE64.encode(bits),
+        }
+    }
+
+    /// Text as bits.
+    ///
+    /// # Errors
+    /// Anything else than digits, an odd number of them, wrong padding.
+    pub fn decode(self, text: &[u8]) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Hex => HEXLOWER_PERMISSIVE.decode(text).map_err(|e| {
+                format!("expected an even number of hexadecimal digits, found something else: {e}")
+            }),
+            Self::Base64 => BASE64
+                .decode(text)
+                .map_err(|e| format!("expected base64 with padding, found something else: {e}")),
+        }
+    }
+
+    /// `<name>-hex:<bits>` or `<name>-base64:<bits>`; the suffix ignores case.
+    pub(crate) fn split(text: &[u8]) -> Option<(Self, &[u8], &[u8])> {
+        let colon = text.iter().take(40).position(|byte| *byte == b':')?;
+        let (algorithm, bits) = (text.get(..colon)?, text.get(colon + 1..)?);
+        let dash = algorithm.iter().rposition(|byte| *byte == b'-')?;
+        let suffix = algorithm.get(dash + 1..)?;
+        let encoding = [Self::Hex, Self::Base64]
+            .into_iter()
+            .find(|known| suffix.eq_ignore_ascii_case(known.name().as_bytes()))?;
+        Some((encoding, algorithm.get(..dash)?, bits))
+    }
+}
+
+/// A public key in canonical form.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PublicKey {
+    /// RSA.
+    Rsa(RsaKey),
+    /// DSA.
+    Dsa(DsaKey),
+    /// ECDSA on P-256: the point, uncompressed (SEC 1 §2.3.3).
+    EcdsaP256(Box<[u8]>),
+    /// ECDSA on P-384: the point, uncompressed.
+    EcdsaP384(Box<[u8]>),
+    /// Ed25519 (RFC 8032 §5.1.5).
+    Ed25519([u8; 32]),
+}
+
+/// RFC 8017 A.1.1, of which DER knows one encoding.
+///
+/// ```text
+/// RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RsaKey {
+    der: Box<[u8]>,
+    bits: usize,
+}
+
+impl RsaKey {
+    /// The length of the modulus.
+    pub const fn bits(&self) -> usize {
+        self.bits
+    }
+
+    /// The key in DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+}
+
+/// RFC 2792 §3.1, of which DER knows one encoding.
+///
+/// ```text
+/// SEQUENCE { y INTEGER, p INTEGER, q INTEGER, g INTEGER }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DsaKey {
+    der: Box<[u8]>,
+}
+
+impl DsaKey {
+    /// The key in DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+}
+
+#[derive(Sequence)]
+struct RsaDer<'a> {
+    modulus: UintRef<'a>,
+    exponent: UintRef<'a>,
+}
+
+#[derive(Sequence)]
+struct DsaDer<'a> {
+    y: UintRef<'a>,
+    p: UintRef<'a>,
+    q: UintRef<'a>,
+    g: UintRef<'a>,
+}
+
+/// RFC 3279 §2.3.2.
+#[derive(Sequence)]
+struct DsaParameters<'a> {
+    p: UintRef<'a>,
+    q: UintRef<'a>,
+    g: UintRef<'a>,
+}
+
+impl PublicKey {
+    /// The name that principals of this kind begin with, before `-hex:` or `-base64:`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Rsa(_) => "rsa",
+            Self::Dsa(_) => "dsa",
+            Self::EcdsaP256(_) => "ecdsa-p256",
+            Self::EcdsaP384(_) => "ecdsa-p384",
+            Self::Ed25519(_) => "ed25519",
+        }
+    }
+
+    /// What is spelled behind the name.
+    pub fn bits(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Rsa(key) => Cow::Borrowed(&key.der),
+            Self::Dsa(key) => Cow::Borrowed(&key.der),
+            Self::EcdsaP256(point) | Self::EcdsaP384(point) => Cow::Borrowed(point),
+            Self::Ed25519(key) => Cow::Borrowed(key),
+        }
+    }
+
+    pub(crate) fn rsa(der: &[u8]) -> Result<Self, String> {
+        let key = RsaDer::from_der(der).map_err(|e| {
+            format!("expected an RSAPublicKey of PKCS #1 in DER, found something else: {e}")
+        })?;
+        let bits = bits(key.modulus);
+        if bits > MAX_BITS || self::bits(key.exponent) > 64 {
+            return Err(format!(
+                "expected at most {MAX_BITS} bits of modulus and 64 of exponent, found {bits} and more"
+            ));
+        }
+        if !odd(key.modulus) || !odd(key.exponent) {
+            return Err("expected an odd modulus and exponent, found an even one".into());
+        }
+        Ok(Self::Rsa(RsaKey { der: der.into(), bits }))
+    }
+
+    pub(crate) fn dsa(der: &[u8]) -> Result<Self, String> {
+        let key = DsaDer::from_der(der)
+            .map_err(|e| format!("expected a SEQUENCE of four integers y, p, q and g in DER, found something else: {e}"))?;
+        if [key.y, key.p, key.g].into_iter().any(|number| bits(number) > MAX_BITS)
+            || bits(key.q) > 512
+        {
+            return Err(format!("expected at most {MAX_BITS} bits, and 512 for q, found more"));
+        }
+        if !odd(key.p) || !odd(key.q) {
+            return Err("expected odd primes p and q, found an even number".into());
+        }
+        Ok(Self::Dsa(DsaKey { der: der.into() }))
+    }
+
+    pub(crate) fn ecdsa_p256(point: &[u8]) -> Result<Self, String> {
+        let key = p256::PublicKey::from_sec1_bytes(point).map_err(|_| {
+            "expected a point on P-256 as SEC 1 writes it, found something else".to_owned()
+        })?;
+        Ok(Self::EcdsaP256(key.to_encoded_point(false).as_bytes().into()))
+    }
+
+    /// The point is checked by what verifies with it.
+    pub(crate) fn ecdsa_p384(point: &[u8]) -> Result<Self, String> {
+        match point {
+            [4, rest @ ..] if rest.len() == 96 => Ok(Self::EcdsaP384(point.into())),
+            _ => Err(format!(
+                "expected an uncompressed point on P-384, 04 and 97 octets in all, found {}",
+                point.len()
+            )),
+        }
+    }
+
+    pub(crate) fn ed25519(key: &[u8]) -> Result<Self, String> {
+        let key = key.try_into().map_err(|_| format!("expected 32 octets, found {}", key.len()))?;
+        Ok(Self::Ed25519(key))
+    }
+
+    /// The key that an X.509 certificate is about (RFC 5280 §4.1.2.7).
+    ///
+    /// # Errors
+    /// It is no certificate, or its key is of a kind that KeyNote does not know here.
+    pub fn in_certificate(der: &[u8]) -> Result<Self, String> {
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|e| {
+            format!("expected an X.509 certificate in DER, found something else: {e}")
+        })?;
+        if !rest.is_empty() {
+            return Err(format!(
+                "expected an X.509 certificate and nothing else, found {} octets behind it",
+                rest.len()
+            ));
+        }
+        Self::from_spki(certificate.public_key().raw)
+    }
+
+    /// The key in a SubjectPublicKeyInfo.
+    ///
+    /// # Errors
+    /// It is none, or of a kind that KeyNote does not know here.
+    pub fn from_spki(der: &[u8]) -> Result<Self, String> {
+        let info = spki::SubjectPublicKeyInfoRef::from_der(der)
+            .map_err(|e| format!("expected a SubjectPublicKeyInfo, found something else: {e}"))?;
+        let bits =
+            info.subject_public_key.as_bytes().ok_or("expected whole octets of key, found bits")?;
+        let curve = info.algorithm.parameters_oid().ok();
+        match info.algorithm.oid.to_string().as_str() {
+            "1.2.840.113549.1.1.1" => Self::rsa(bits),
+            "1.3.101.112" => Self::ed25519(bits),
+            "1.2.840.10045.2.1" if curve == Some(P256) => Self::ecdsa_p256(bits),
+            "1.2.840.10045.2.1" if curve == Some(P384) => Self::ecdsa_p384(bits),
+            "1.2.840.10040.4.1" => {
+                let parameters =
+                    info.algorithm.parameters.ok_or("expected DSA parameters, found none")?;
+                Self::dsa(
+                    &dsa_der(&parameters.to_der().map_err(|e| e.to_string())?, bits)
+                        .map_err(|e| e.to_string())?,
+                )
+            }
+            other => Err(format!(
+                "expected an RSA, DSA, P-256, P-384 or Ed25519 key, found the algorithm `{other}`"
+            )),
+        }
+    }
+}
+
+const P256: spki::ObjectIdentifier = spki::ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: spki::ObjectIdentifier = spki::ObjectIdentifier::new_unwrap("1.3.132.0.34");
+
+fn dsa_der(parameters: &[u8], key: &[u8]) -> der::Result<Vec<u8>> {
+    let DsaParameters { p, q, g } = DsaParameters::from_der(parameters)?;
+    DsaDer { y: UintRef::from_der(key)?, p, q, g }.to_der()
+}
+
+fn bits(number: UintRef<'_>) -> usize {
+    let bytes = number.as_bytes();
+    bytes.first().map_or(0, |first| bytes.len() * 8 - first.leading_zeros() as usize)
+}
+
+fn odd(number: UintRef<'_>) -> bool {
+    number.as_bytes().last().is_some_and(|last| last & 1 == 1)
+}

@@ -1,0 +1,116 @@
+//! POSIX extended regular expressions (IEEE Std 1003.1, chapter 9) over bytes, for KeyNote's `~=`.
+//!
+//! Leftmost-longest, unanchored, case-sensitive, in the C locale; `.` and negated brackets match a newline, and `^` and `$`
+//! are the ends of the text. What POSIX does not have, back-references and the escapes of others, is refused with a reason.
+//! Whether a text matches is found in linear time by an automaton of `regex-automata`; what the groups matched, by a
+//! bounded pass of our own, because no library of the field follows the POSIX rule for them.
+
+mod automaton;
+mod parse;
+mod submatch;
+mod syntax;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use automaton::Automaton;
+use syntax::Expression;
+
+/// The longest pattern, in bytes.
+pub const MAX_PATTERN: usize = 8192;
+/// The longest text in which groups are looked for, in bytes. RFC 2704 §3 asks for 2048.
+pub const MAX_CAPTURED: usize = 4096;
+
+/// Why a pattern is no regular expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at byte {offset} of the pattern")]
+pub struct RegexError {
+    /// Where, in bytes from the beginning of the pattern.
+    pub offset: usize,
+    /// What was expected and what was found.
+    pub message: String,
+    /// What the author can do.
+    pub hint: Option<String>,
+}
+
+impl RegexError {
+    fn new(offset: usize, message: impl Into<String>) -> Self {
+        Self { offset, message: message.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Finding what the groups matched would take more work than one question may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too much work to find what the groups of a regular expression matched")]
+pub struct OutOfSteps;
+
+/// Where each group matched; the whole match is number 0. Nothing for a group that took no part.
+pub type Groups = Vec<Option<Range<usize>>>;
+
+/// A compiled regular expression. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Regex(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    expression: Expression,
+    automaton: Automaton,
+}
+
+impl Regex {
+    /// Compiles a pattern.
+    ///
+    /// # Errors
+    /// It is no POSIX extended regular expression, or takes too much memory.
+    pub fn new(pattern: &[u8]) -> Result<Self, RegexError> {
+        let expression = parse::parse(pattern)?;
+        let automaton = Automaton::new(&expression).ok_or_else(|| {
+            RegexError::new(
+                0,
+                "expected a smaller expression, found one that takes too much memory",
+            )
+        })?;
+        Ok(Self(Arc::new(Inner { expression, automaton })))
+    }
+
+    /// The number of parenthesised groups.
+    pub fn groups(&self) -> usize {
+        self.0.expression.groups
+    }
+
+    /// About how many nanoseconds it takes to look into a text.
+    pub fn cost(&self, length: usize) -> usize {
+        self.0.automaton.cost(length)
+    }
+
+    /// Whether it matches somewhere in a text.
+    pub fn is_match(&self, text: &[u8]) -> bool {
+        self.0.automaton.is_match(text)
+    }
+
+    /// The leftmost, and of those the longest match, and what the groups matched in it: each the longest it can from left
+    /// to right, the last time if it is repeated.
+    ///
+    /// # Errors
+    /// It would take too much work, or the text is longer than [`MAX_CAPTURED`].
+    pub fn captures(&self, text: &[u8]) -> Result<Option<Groups>, OutOfSteps> {
+        if !self.is_match(text) {
+            return Ok(None);
+        }
+        if text.len() > MAX_CAPTURED {
+            return Err(OutOfSteps);
+        }
+        match self.0.automaton.find(text)? {
+            Some(span) => submatch::groups(&self.0.expression, text, span).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

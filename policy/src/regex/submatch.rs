@@ -1,0 +1,310 @@
+//! What the groups matched, by the POSIX rule (IEEE Std 1003.1, 9.1): from left to right, each part of the expression matches
+//! the longest text it can without making the whole match impossible; a null string is longer than no match; of a
+//! repeated group, the last time counts.
+//!
+//! The whole match is known. For each part, and each place where it may begin, the set of places where it may end is
+//! computed once; the parts are then placed from left to right.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::syntax::{Expression, Node};
+use super::{Groups, OutOfSteps};
+
+/// The most steps; one is about a word of a set of places.
+const MAX_STEPS: usize = 4 << 20;
+
+pub(super) fn groups(
+    expression: &Expression,
+    text: &[u8],
+    span: Range<usize>,
+) -> Result<Groups, OutOfSteps> {
+    let mut matcher = Matcher {
+        text,
+        end: span.end,
+        known: HashMap::new(),
+        groups: vec![None; expression.groups + 1],
+        steps: MAX_STEPS,
+    };
+    if let Some(whole) = matcher.groups.first_mut() {
+        *whole = Some(span.clone());
+    }
+    matcher.place(&expression.root, span.start, span.end)?;
+    Ok(matcher.groups)
+}
+
+struct Matcher<'t> {
+    text: &'t [u8],
+    /// Where the whole match ends: nothing ends behind it.
+    end: usize,
+    /// By the address of a node, which lives as long as the expression, and where it begins.
+    known: HashMap<(*const Node, usize), Rc<Places>>,
+    groups: Groups,
+    steps: usize,
+}
+
+/// A set of offsets into the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Places(Vec<u64>);
+
+impl Places {
+    fn none(end: usize) -> Self {
+        Self(vec![0; end / 64 + 1])
+    }
+
+    fn one(place: usize, end: usize) -> Self {
+        let mut places = Self::none(end);
+        places.insert(place);
+        places
+    }
+
+    fn insert(&mut self, place: usize) {
+        if let Some(word) = self.0.get_mut(place / 64) {
+            *word |= 1 << (place % 64);
+        }
+    }
+
+    fn contains(&self, place: usize) -> bool {
+        self.0.get(place / 64).is_some_and(|word| word & (1 << (place % 64)) != 0)
+    }
+
+    /// Whether anything was new.
+    fn join(&mut self, other: &Self) -> bool {
+        let mut grew = false;
+        for (word, more) in self.0.iter_mut().zip(&other.0) {
+            grew |= *more & !*word != 0;
+            *word |= more;
+        }
+        grew
+    }
+
+    fn without(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(word, less)| word & !less).collect())
+    }
+
+    fn last_in(&self, other: &Self) -> Option<usize> {
+        let words = self.0.iter().zip(&other.0).enumerate().rev();
+        words
+            .map(|(index, (word, also))| (index, word & also))
+            .find(|(_, both)| *both != 0)
+            .map(|(index, both)| index * 64 + 63 - both.leading_zeros() as usize)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().flat_map(|(index, word)| {
+            (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| index * 64 + bit)
+        })
+    }
+}
+
+impl Matcher<'_> {
+    fn spend(&mut self, steps: usize) -> Result<(), OutOfSteps> {
+        self.steps = self.steps.checked_sub(steps).ok_or(OutOfSteps)?;
+        Ok(())
+    }
+
+    fn words(&self) -> usize {
+        self.end / 64 + 2
+    }
+
+    /// Where a node that begins at `start` may end.
+    fn ends(&mut self, node: &Node, start: usize) -> Result<Rc<Places>, OutOfSteps> {
+        let key = (std::ptr::from_ref(node), start);
+        if let Some(known) = self.known.get(&key) {
+            return Ok(known.clone());
+        }
+        self.spend(self.words())?;
+        let here =
+            |yes: bool, end: usize| if yes { Places::one(start, end) } else { Places::none(end) };
+        let places = match node {
+            Node::Empty => here(true, self.end),
+            Node::Start => here(start == 0, self.end),
+            Node::End => here(start == self.text.len(), self.end),
+            Node::Set(set) => {
+                let byte = self.text.get(start).filter(|_| start < self.end);
+                let mut places = Places::none(self.end);
+                if byte.is_some_and(|byte| set.contains(*byte)) {
+                    places.insert(start + 1);
+                }
+                places
+            }
+            Node::Group(_, of) => (*self.ends(of, start)?).clone(),
+            Node::Concatenation(parts) => {
+                let mut places = Places::one(start, self.end);
+                for part in parts {
+                    places = self.step(part, &places)?;
+                }
+                places
+            }
+            Node::Alternation(parts) => {
+                let mut places = Places::none(self.end);
+                for part in parts {
+                    places.join(&*self.ends(part, start)?);
+                }
+                places
+            }
+            Node::Repetition { of, min, max, .. } => self.repeat(of, *min, *max, start)?,
+        };
+        let places = Rc::new(places);
+        self.known.insert(key, places.clone());
+        Ok(places)
+    }
+
+    /// Where a node may end that begins at any of the places.
+    fn step(&mut self, node: &Node, from: &Places) -> Result<Places, OutOfSteps> {
+        let mut to = Places::none(self.end);
+        for start in from.iter() {
+            self.spend(self.words())?;
+            to.join(&*self.ends(node, start)?);
+        }
+        Ok(to)
+    }
+
+    fn repeat(
+        &mut self,
+        of: &Node,
+        min: u32,
+        max: Option<u32>,
+        start: usize,
+    ) -> Result<Places, OutOfSteps> {
+        let mut fresh = Places::one(start, self.end);
+        for _ in 0..min {
+            fresh = self.step(of, &fresh)?;
+        }
+        let mut all = fresh.clone();
+        let mut times = min;
+        while max.is_none_or(|max| times < max) && !fresh.is_empty() {
+            fresh = self.step(of, &fresh)?.without(&all);
+            all.join(&fresh);
+            times = times.saturating_add(1);
+        }
+        Ok(all)
+    }
+
+    /// Says what the groups of a node matched that begins and ends there, which it can.
+    fn place(&mut self, node: &Node, start: usize, end: usize) -> Result<(), OutOfSteps> {
+        if !node.has_groups() {
+            return Ok(());
+        }
+        match node {
+            Node::Group(number, of) => {
+                if let Some(group) = self.groups.get_mut(*number) {
+                    *group = Some(start..end);
+                }
+                self.place(of, start, end)
+            }
+            Node::Concatenation(parts) => self.place_parts(parts, start, end),
+            Node::Alternation(parts) => {
+                for part in parts {
+                    if self.ends(part, start)?.contains(end) {
+                        return self.place(part, start, end);
+                    }
+                }
+                Ok(())
+            }
+            Node::Repetition { of, min, max, groups } => {
+                self.place_times(of, (*min, *max), groups.clone(), start, end)
+            }
+            Node::Empty | Node::Set(_) | Node::Start | Node::End => Ok(()),
+        }
+    }
+
+    fn place_parts(&mut self, parts: &[Node], start: usize, end: usize) -> Result<(), OutOfSteps> {
+        // Where each part may begin, from the left; the last is where the whole may end.
+        let mut begins = vec![Places::one(start, self.end)];
+        for part in parts {
+            let next = match begins.last() {
+                Some(from) => self.step(part, &from.clone())?,
+                None => return Ok(()),
+            };
+            begins.push(next);
+        }
+        // Of those, the ones from which the rest can end at `end`.
+        let mut good = vec![Places::one(end, self.end)];
+        for (part, from) in parts.iter().zip(&begins).rev() {
+            let next = match good.last() {
+                Some(to) => self.leading(part, from, &to.clone())?,
+                None => return Ok(()),
+            };
+            good.push(next);
+        }
+        good.reverse();
+        let mut at = start;
+        for (part, to) in parts.iter().zip(good.iter().skip(1)) {
+            let Some(next) = self.ends(part, at)?.last_in(to) else { return Ok(()) };
+            self.place(part, at, next)?;
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// The places of `from` at which a node may begin that ends in `to`.
+    fn leading(&mut self, node: &Node, from: &Places, to: &Places) -> Result<Places, OutOfSteps> {
+        let mut leading = Places::none(self.end);
+        for start in from.iter() {
+            self.spend(self.words())?;
+            if self.ends(node, start)?.last_in(to).is_some() {
+                leading.insert(start);
+            }
+        }
+        Ok(leading)
+    }
+
+    fn place_times(
+        &mut self,
+        of: &Node,
+        (min, max): (u32, Option<u32>),
+        groups: Range<usize>,
+        start: usize,
+        end: usize,
+    ) -> Result<(), OutOfSteps> {
+        // Where each time may begin. Times that match nothing are of use only to reach the least number.
+        let mut begins = vec![Places::one(start, self.end)];
+        let useful = end - start + min.max(1) as usize;
+        let most = max.map_or(useful, |max| useful.min(max as usize));
+        for _ in 0..most {
+            let next = match begins.last() {
+                Some(from) if !from.is_empty() => self.step(of, &from.clone())?,
+                _ => break,
+            };
+            begins.push(next);
+        }
+        // Of those, the ones from which the rest can end at `end`, by the number of times that are over.
+        let mut good: Vec<Places> = Vec::with_capacity(begins.len());
+        let mut after = Places::none(self.end);
+        for (times, from) in begins.iter().enumerate().rev() {
+            let mut here = self.leading(of, from, &after)?;
+            if times >= min as usize && from.contains(end) {
+                here.insert(end);
+            }
+            good.push(here.clone());
+            after = here;
+        }
+        good.reverse();
+        let mut at = start;
+        for (times, to) in good.iter().skip(1).enumerate() {
+            let enough = times >= min as usize;
+            let nothing_yet = times == 0 && max != Some(0);
+            if at == end && enough && !nothing_yet {
+                return Ok(());
+            }
+            let Some(next) = self.ends(of, at)?.last_in(to) else { return Ok(()) };
+            if next == at && enough && !nothing_yet {
+                return Ok(());
+            }
+            groups.clone().for_each(|number| {
+                if let Some(group) = self.groups.get_mut(number) {
+                    *group = None;
+                }
+            });
+            self.place(of, at, next)?;
+            at = next;
+        }
+        Ok(())
+    }
+}

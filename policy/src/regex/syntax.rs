@@ -1,0 +1,85 @@
+//! A regular expression as a tree.
+
+/// A tree with its groups numbered from 1, in the order of their opening parentheses.
+#[derive(Debug)]
+pub(super) struct Expression {
+    pub root: Node,
+    pub groups: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Node {
+    Empty,
+    Set(ByteSet),
+    /// `^`
+    Start,
+    /// `$`
+    End,
+    Group(usize, Box<Node>),
+    Concatenation(Vec<Node>),
+    Alternation(Vec<Node>),
+    Repetition {
+        of: Box<Node>,
+        min: u32,
+        max: Option<u32>,
+        /// The numbers of the groups inside.
+        groups: std::ops::Range<usize>,
+    },
+}
+
+/// A set of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    pub const ALL: Self = Self([u64::MAX; 4]);
+
+    pub fn of(byte: u8) -> Self {
+        let mut set = Self::default();
+        set.insert(byte);
+        set
+    }
+
+    pub fn insert(&mut self, byte: u8) {
+        if let Some(word) = self.0.get_mut(usize::from(byte >> 6)) {
+            *word |= 1 << (byte & 63);
+        }
+    }
+
+    pub fn contains(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte >> 6)).is_some_and(|word| word & (1 << (byte & 63)) != 0)
+    }
+
+    pub fn negate(&mut self) {
+        self.0.iter_mut().for_each(|word| *word = !*word);
+    }
+}
+
+impl Node {
+    /// How many nodes there are once bounded repetitions are written out.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Empty | Self::Set(_) | Self::Start | Self::End => 1,
+            Self::Group(_, of) => of.size().saturating_add(1),
+            Self::Concatenation(parts) | Self::Alternation(parts) => {
+                parts.iter().fold(1, |sum: usize, part| sum.saturating_add(part.size()))
+            }
+            Self::Repetition { of, min, max, .. } => {
+                let times = max.unwrap_or(min.saturating_add(1)).max(1) as usize;
+                of.size().saturating_mul(times).saturating_add(1)
+            }
+        }
+    }
+
+    /// Whether a group is in it.
+    pub fn has_groups(&self) -> bool {
+        match self {
+            Self::Empty | Self::Set(_) | Self::Start | Self::End => false,
+            Self::Group(..) => true,
+            Self::Concatenation(parts) | Self::Alternation(parts) => {
+                parts.iter().any(Self::has_groups)
+            }
+            Self::Repetition { groups, .. } => !groups.is_empty(),
+        }
+    }
+}

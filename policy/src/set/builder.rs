@@ -1,0 +1,248 @@
+//! Loading: policy is trusted and taken whole or not at all; credentials come from strangers, stand alone, and count only
+//! if their signatures are right (RFC 2704 §5.4).
+
+use std::collections::HashMap;
+use std::num::NonZero;
+
+use crate::bind::{bind, literal, number_names};
+use crate::principal::Principal;
+use crate::set::graph::Graph;
+use crate::set::{Conditions, DropReason, Dropped, Loaded, PolicySet};
+use crate::signature::{LegacySignatures, Signature};
+use crate::source::{Finding, Source, Span, printable};
+use crate::syntax::tree::{Licensees, NO_SLOT, SLOTS, Text, Tree};
+use crate::syntax::{Assertion, parse_file, split};
+
+/// The longest credential, in bytes.
+pub const MAX_CREDENTIAL: usize = 1 << 20;
+
+/// Below this many credentials, one thread verifies them all.
+const FEW: usize = 16;
+
+/// Collects assertions for a [`PolicySet`].
+#[derive(Debug, Default)]
+pub struct PolicySetBuilder {
+    trusted: Vec<Assertion>,
+    credentials: Vec<(Source, Span)>,
+    legacy: LegacySignatures,
+    dropped: Vec<Dropped>,
+}
+
+impl PolicySetBuilder {
+    /// Whether SHA-1, MD5 and DSA signatures count. They do not unless this says so.
+    pub fn legacy_signatures(&mut self, legacy: LegacySignatures) -> &mut Self {
+        self.legacy = legacy;
+        self
+    }
+
+    /// Adds a policy file: trusted, unsigned or not.
+    ///
+    /// # Errors
+    /// What is wrong with it. Nothing of it is added then: half a policy may allow what the whole does not.
+    pub fn policy(&mut self, source: &Source) -> Result<&mut Self, Vec<Finding>> {
+        let assertions = parse_file(source)?;
+        let findings: Vec<Finding> = assertions.iter().flat_map(malformed_keys).collect();
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        self.trusted.extend(assertions);
+        Ok(self)
+    }
+
+    /// Adds one trusted assertion, which is dropped alone if it is malformed.
+    pub fn assertion(&mut self, source: &Source) -> &mut Self {
+        match Assertion::from_source(source) {
+            Ok(assertion) => self.trusted.push(assertion),
+            Err(findings) => self.dropped.push(Dropped {
+                source: source.clone(),
+                span: Span::new(0, source.text().len()),
+                reason: DropReason::Malformed(findings),
+            }),
+        }
+        self
+    }
+
+    /// Adds signed credentials, with blank lines between them.
+    pub fn credentials(&mut self, source: &Source) -> &mut Self {
+        self.credentials
+            .extend(split(source.text()).into_iter().map(|part| (source.clone(), part)));
+        self
+    }
+
+    /// Adds one signed credential; whatever follows its signature, blank lines too, is not part of it.
+    pub fn credential(&mut self, source: &Source) -> &mut Self {
+        self.credentials.push((source.clone(), Span::new(0, source.text().len())));
+        self
+    }
+
+    /// Verifies the credentials, on all cores if there are many, and connects what counts.
+    pub fn build(self) -> PolicySet {
+        let Self { trusted, credentials, legacy, mut dropped } = self;
+        let mut assertions = Vec::with_capacity(trusted.len() + credentials.len());
+        let mut programs = Programs::default();
+        let trusted = trusted.into_iter().map(|assertion| {
+            let (source, span) = (assertion.source().clone(), assertion.span());
+            load(assertion, true).map_err(|reason| Dropped { source, span, reason })
+        });
+        for result in trusted.chain(verify_all(&credentials, legacy)) {
+            match result {
+                Ok(candidate) => assertions.push(programs.take(candidate)),
+                Err(drop) => dropped.push(drop),
+            }
+        }
+        let (graph, principals, ids) = Graph::connect(&assertions);
+        PolicySet { assertions, principals, ids, programs: programs.all, graph, dropped }
+    }
+}
+
+/// An assertion that counts, before its conditions have found their like.
+struct Candidate {
+    loaded: Loaded,
+    /// The conditions, and their text, which is the same for the same conditions.
+    conditions: Option<(String, Conditions)>,
+}
+
+/// Conditions that differ, and the slots of their attributes.
+#[derive(Default)]
+struct Programs {
+    all: Vec<Conditions>,
+    by_text: HashMap<String, u32>,
+    slots: HashMap<Box<[u8]>, u8>,
+}
+
+impl Programs {
+    fn take(&mut self, candidate: Candidate) -> Loaded {
+        let Candidate { mut loaded, conditions } = candidate;
+        let Some((text, mut conditions)) = conditions else { return loaded };
+        let known = self.by_text.get(&text).copied();
+        if let Some(program) = known.and_then(|id| self.all.get_mut(id as usize)) {
+            program.shared = true;
+            loaded.conditions = known;
+            return loaded;
+        }
+        number_names(&mut conditions.program, &mut |name| slot(&mut self.slots, name));
+        let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        self.all.push(conditions);
+        self.by_text.insert(text, id);
+        loaded.conditions = Some(id);
+        loaded
+    }
+}
+
+/// The first names get slots; strangers may bring any number of others.
+fn slot(slots: &mut HashMap<Box<[u8]>, u8>, name: &[u8]) -> u8 {
+    if let Some(slot) = slots.get(name) {
+        return *slot;
+    }
+    let next = u8::try_from(slots.len()).ok().filter(|next| *next < SLOTS).unwrap_or(NO_SLOT);
+    if next != NO_SLOT {
+        slots.insert(name.into(), next);
+    }
+    next
+}
+
+type Verdict = Result<Candidate, Dropped>;
+
+fn verify_all(credentials: &[(Source, Span)], legacy: LegacySignatures) -> Vec<Verdict> {
+    let each = |(source, span): &(Source, Span)| {
+        verify(source, *span, legacy).map_err(|reason| Dropped {
+            source: source.clone(),
+            span: *span,
+            reason,
+        })
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    if credentials.len() < FEW || threads == 1 {
+        return credentials.iter().map(each).collect();
+    }
+    // Small shares, dealt in turn: credentials differ in what they cost.
+    let share = credentials.len().div_ceil(threads * 8);
+    let shares: Vec<&[(Source, Span)]> = credentials.chunks(share).collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let mut done: Vec<(usize, Vec<Verdict>)> = std::thread::scope(|scope| {
+        let work = || {
+            let mut mine = Vec::new();
+            loop {
+                let position = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let Some(share) = shares.get(position) else { return mine };
+                mine.push((position, share.iter().map(each).collect()));
+            }
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+    });
+    done.sort_by_key(|(position, _)| *position);
+    done.into_iter().flat_map(|(_, verdicts)| verdicts).collect()
+}
+
+/// RFC 2704 §4.6.7: the authorizer is a key, and the signature over the text is its.
+fn verify(source: &Source, span: Span, legacy: LegacySignatures) -> Result<Candidate, DropReason> {
+    let length = span.end() - span.start();
+    if length > MAX_CREDENTIAL {
+        return Err(DropReason::TooLong(length));
+    }
+    let assertion = Assertion::parse(source, span).map_err(DropReason::Malformed)?;
+    let body = assertion.body().to_vec();
+    let (mut tree, _) = bind(assertion.tree().clone());
+    let signature = tree.signature.take();
+    let authorizer = match literal(&tree.authorizer) {
+        Some(text) => known(text)?,
+        None => return Err(not_a_key(source.slice(tree.authorizer.span))),
+    };
+    let Some(key) = authorizer.key() else {
+        return Err(not_a_key(&authorizer.text()));
+    };
+    let signature = signature.ok_or(DropReason::NotSigned)?;
+    let signature = Signature::parse(literal(&signature).ok_or(DropReason::NotSigned)?)?;
+    signature.verify(key, &body, legacy)?;
+    load(assertion, false)
+}
+
+fn not_a_key(text: &[u8]) -> DropReason {
+    DropReason::NotAKey(printable(text.get(..64).unwrap_or(text)))
+}
+
+fn known(text: &[u8]) -> Result<Principal, DropReason> {
+    Principal::parse(text).map_err(|error| DropReason::Principal(error.to_string()))
+}
+
+/// A malformed key of a known algorithm takes the whole assertion with it: a licensee that nobody can be might be what
+/// keeps the others in check.
+fn load(assertion: Assertion, trusted: bool) -> Result<Candidate, DropReason> {
+    let (source, span) = (assertion.source().clone(), assertion.span());
+    let (tree, constants) = bind(assertion.into_tree());
+    for text in named(&tree).into_iter().filter_map(literal) {
+        known(text)?;
+    }
+    let conditions = tree.conditions.map(|program| {
+        let mut text: String = program.iter().map(|clause| format!("{clause};")).collect();
+        let mut computed: Vec<_> = constants.iter().collect();
+        computed.sort_unstable();
+        computed.iter().for_each(|constant| text.push_str(&format!("{constant:?}")));
+        (text, Conditions { program, constants: constants.clone(), shared: false })
+    });
+    let Tree { authorizer, licensees, .. } = tree;
+    let loaded =
+        Loaded { source, span, trusted, authorizer, licensees, conditions: None, constants };
+    Ok(Candidate { loaded, conditions })
+}
+
+/// The authorizer and the licensees.
+fn named(tree: &Tree) -> Vec<&Text> {
+    let mut named = match &tree.licensees {
+        Some(Licensees::Principals(principals)) => principals.texts(),
+        _ => Vec::new(),
+    };
+    named.push(&tree.authorizer);
+    named
+}
+
+fn malformed_keys(assertion: &Assertion) -> Vec<Finding> {
+    let (tree, _) = bind(assertion.tree().clone());
+    let faulty = |text: &Text| Some((text.span, Principal::parse(literal(text)?).err()?));
+    named(&tree)
+        .into_iter()
+        .filter_map(faulty)
+        .map(|(span, error)| Finding::error(span, error.to_string()))
+        .collect()
+}

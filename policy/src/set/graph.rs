@@ -1,0 +1,239 @@
+//! Who delegates to whom, as arrays: from a principal to the licensees fields that name it, and up through them to the
+//! principal that made the assertion.
+//!
+//! Every licensees expression is a tree of thresholds: `&&` is n of n, `||` is 1 of n.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::bind::literal;
+use crate::principal::Principal;
+use crate::set::Loaded;
+use crate::syntax::tree::{Licensees, Principals, Text};
+
+/// An index into the assertions of a set.
+pub(crate) type AssertionId = u32;
+/// An index into the principals of a set. 0 is `POLICY`.
+pub(crate) type PrincipalId = u32;
+
+/// `POLICY`.
+pub(super) const POLICY: PrincipalId = 0;
+
+/// Where support for a licensees field arrives: at a threshold in it, or at the whole of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    Threshold(u32),
+    Assertion(AssertionId),
+}
+
+/// A threshold in a licensees field.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Threshold {
+    /// How many of its parts it takes.
+    pub need: u32,
+    /// Where it counts.
+    pub above: Target,
+}
+
+/// A principal that is known only once somebody asks.
+#[derive(Debug, Clone)]
+pub(super) struct Unknown {
+    pub assertion: AssertionId,
+    pub text: Text,
+    pub target: Target,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    /// By assertion; nothing if it is known only once somebody asks.
+    pub authorizers: Vec<Option<PrincipalId>>,
+    pub thresholds: Vec<Threshold>,
+    /// Where a principal is named: `targets[starts[id]..starts[id + 1]]`.
+    starts: Vec<u32>,
+    targets: Vec<Target>,
+    /// Assertions without a licensees field: everybody is meant (RFC 2704 §5.3.5).
+    pub open: Vec<AssertionId>,
+    /// Licensees that are computed from attributes.
+    pub unknown_licensees: Vec<Unknown>,
+    /// Assertions whose authorizer is computed from attributes.
+    pub unknown_authorizers: Vec<AssertionId>,
+}
+
+impl Graph {
+    pub fn connect(
+        assertions: &[Loaded],
+    ) -> (Self, Vec<Principal>, HashMap<Principal, PrincipalId>) {
+        let mut connector = Connector::default();
+        connector.principal(&Principal::policy());
+        for (id, assertion) in (0..).zip(assertions) {
+            connector.assertion(id, assertion);
+        }
+        connector.finish()
+    }
+
+    /// Where a principal is named.
+    pub fn targets(&self, principal: PrincipalId) -> &[Target] {
+        let principal = principal as usize;
+        match (self.starts.get(principal), self.starts.get(principal + 1)) {
+            (Some(start), Some(end)) => {
+                self.targets.get(*start as usize..*end as usize).unwrap_or_default()
+            }
+            _ => &[],
+        }
+    }
+
+    /// Whether something is known only once somebody asks.
+    pub fn is_static(&self) -> bool {
+        self.unknown_licensees.is_empty() && self.unknown_authorizers.is_empty()
+    }
+}
+
+#[derive(Default)]
+struct Connector {
+    principals: Vec<Principal>,
+    ids: HashMap<Principal, PrincipalId>,
+    graph: Graph,
+    /// Principal, where it is named, and by which assertion.
+    named: Vec<(PrincipalId, Target, AssertionId)>,
+}
+
+impl Connector {
+    fn principal(&mut self, principal: &Principal) -> PrincipalId {
+        if let Some(id) = self.ids.get(principal) {
+            return *id;
+        }
+        let id = narrow(self.principals.len());
+        self.principals.push(principal.clone());
+        self.ids.insert(principal.clone(), id);
+        id
+    }
+
+    fn assertion(&mut self, id: AssertionId, assertion: &Loaded) {
+        // INVARIANT: the builder has dropped every assertion that names a malformed key.
+        let known = literal(&assertion.authorizer).and_then(|text| Principal::parse(text).ok());
+        let authorizer = known.map(|principal| self.principal(&principal));
+        if authorizer.is_none() {
+            self.graph.unknown_authorizers.push(id);
+        }
+        self.graph.authorizers.push(authorizer);
+        match &assertion.licensees {
+            None => self.graph.open.push(id),
+            Some(Licensees::Nobody) => {}
+            Some(Licensees::Principals(principals)) => {
+                self.licensees(id, principals, Target::Assertion(id))
+            }
+        }
+    }
+
+    fn licensees(&mut self, id: AssertionId, principals: &Principals, above: Target) {
+        match principals {
+            Principals::One(text) => self.licensee(id, text, above),
+            Principals::All(parts) => {
+                let target = self.threshold(parts.len(), above);
+                parts.iter().for_each(|part| self.licensees(id, part, target));
+            }
+            Principals::Any(parts) => {
+                let target = self.threshold(1, above);
+                parts.iter().for_each(|part| self.licensees(id, part, target));
+            }
+            Principals::Threshold { k, of, .. } => {
+                let target = self.threshold(*k as usize, above);
+                of.iter().for_each(|text| self.licensee(id, text, target));
+            }
+        }
+    }
+
+    fn threshold(&mut self, need: usize, above: Target) -> Target {
+        let target = Target::Threshold(narrow(self.graph.thresholds.len()));
+        self.graph.thresholds.push(Threshold { need: narrow(need), above });
+        target
+    }
+
+    fn licensee(&mut self, assertion: AssertionId, text: &Text, target: Target) {
+        match literal(text).and_then(|text| Principal::parse(text).ok()) {
+            Some(principal) => {
+                let principal = self.principal(&principal);
+                self.named.push((principal, target, assertion));
+            }
+            None => {
+                self.graph.unknown_licensees.push(Unknown { assertion, text: text.clone(), target })
+            }
+        }
+    }
+
+    fn finish(mut self) -> (Graph, Vec<Principal>, HashMap<Principal, PrincipalId>) {
+        self.prune();
+        // A stable counting sort by principal.
+        let mut starts = vec![0_u32; self.principals.len() + 1];
+        for (principal, ..) in &self.named {
+            if let Some(count) = starts.get_mut(*principal as usize + 1) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        self.named.sort_by_key(|(principal, ..)| *principal);
+        self.graph.targets = self.named.iter().map(|(_, target, _)| *target).collect();
+        self.graph.starts = starts;
+        (self.graph, self.principals, self.ids)
+    }
+
+    /// Leaves out what no chain of delegation from `POLICY` reaches: strangers may add such assertions at will, and no
+    /// answer can depend on them.
+    fn prune(&mut self) {
+        let Some(alive) = self.alive() else { return };
+        let lives =
+            |assertion: AssertionId| alive.get(assertion as usize).copied().unwrap_or(false);
+        self.named.retain(|(_, _, assertion)| lives(*assertion));
+        self.graph.open.retain(|assertion| lives(*assertion));
+        self.graph.unknown_licensees.retain(|unknown| lives(unknown.assertion));
+    }
+
+    /// Which assertions a chain of delegation from `POLICY` reaches; nothing if a licensee on such a chain is computed, and may
+    /// be anybody.
+    fn alive(&self) -> Option<Vec<bool>> {
+        let mut made: Vec<Vec<AssertionId>> = vec![Vec::new(); self.principals.len()];
+        for (assertion, authorizer) in (0..).zip(&self.graph.authorizers) {
+            if let Some(made) = authorizer.and_then(|id| made.get_mut(id as usize)) {
+                made.push(assertion);
+            }
+        }
+        let mut licensees: Vec<Vec<PrincipalId>> = vec![Vec::new(); self.graph.authorizers.len()];
+        for (principal, _, assertion) in &self.named {
+            if let Some(named) = licensees.get_mut(*assertion as usize) {
+                named.push(*principal);
+            }
+        }
+        let anybody: HashSet<AssertionId> =
+            self.graph.unknown_licensees.iter().map(|unknown| unknown.assertion).collect();
+        let mut alive = vec![false; licensees.len()];
+        let mut seen = vec![false; self.principals.len()];
+        // Whoever makes an assertion under a computed name is trusted: such an assertion is policy.
+        let mut assertions = self.graph.unknown_authorizers.clone();
+        let mut next = vec![POLICY];
+        loop {
+            while let Some(assertion) = assertions.pop() {
+                if anybody.contains(&assertion) {
+                    return None;
+                }
+                if let Some(alive) = alive.get_mut(assertion as usize) {
+                    *alive = true;
+                }
+                next.extend(licensees.get(assertion as usize).into_iter().flatten());
+            }
+            let Some(principal) = next.pop() else { return Some(alive) };
+            match seen.get_mut(principal as usize) {
+                Some(seen) if !*seen => *seen = true,
+                _ => continue,
+            }
+            assertions.extend(made.get(principal as usize).into_iter().flatten());
+        }
+    }
+}
+
+/// INVARIANT: 4 GiB of assertions do not fit into the bounds on their length and number.
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,13 @@
+//! The language of RFC 2704: bytes to assertions.
+
+pub mod assertion;
+mod binding;
+pub mod fields;
+pub mod lexer;
+pub mod parser;
+pub mod print;
+pub mod tree;
+
+pub use assertion::{Assertion, MAX_ASSERTION, parse_file};
+pub use fields::split;
+pub use tree::{Field, Tree};

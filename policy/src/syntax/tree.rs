@@ -1,0 +1,477 @@
+//! An assertion as a tree: one type per production of RFC 2704 §4, typed as the grammar types it.
+
+use std::fmt;
+
+use crate::attributes;
+use crate::bind::{bind, literal};
+use crate::principal::Principal;
+use crate::source::Span;
+
+/// The fields of RFC 2704 §4.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// `KeyNote-Version`
+    Version,
+    /// `Authorizer`
+    Authorizer,
+    /// `Licensees`
+    Licensees,
+    /// `Local-Constants`
+    LocalConstants,
+    /// `Conditions`
+    Conditions,
+    /// `Comment`
+    Comment,
+    /// `Signature`
+    Signature,
+}
+
+impl Field {
+    /// All of them, in the order of the grammar.
+    pub const ALL: [Self; 7] = [
+        Self::Version,
+        Self::Authorizer,
+        Self::Licensees,
+        Self::LocalConstants,
+        Self::Conditions,
+        Self::Comment,
+        Self::Signature,
+    ];
+
+    /// The label, without its colon.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Version => "KeyNote-Version",
+            Self::Authorizer => "Authorizer",
+            Self::Licensees => "Licensees",
+            Self::LocalConstants => "Local-Constants",
+            Self::Conditions => "Conditions",
+            Self::Comment => "Comment",
+            Self::Signature => "Signature",
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// `<Assertion>`, RFC 2704 §4.1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tree {
+    /// `<AuthField>`: the principal that makes the assertion.
+    pub authorizer: Text,
+    /// `<LicenseesField>`: nothing if it is missing.
+    pub licensees: Option<Licensees>,
+    /// `<LocalConstantsField>`.
+    pub constants: Vec<Constant>,
+    /// `<ConditionsField>`: nothing if it is missing.
+    pub conditions: Option<Program>,
+    /// `<SignatureField>`.
+    pub signature: Option<Text>,
+}
+
+impl Tree {
+    /// The authorizer, if it is known without a question: nothing if it is computed from attributes, or a malformed key.
+    pub fn known_authorizer(&self) -> Option<Principal> {
+        let (bound, _) = bind(self.clone());
+        Principal::parse(literal(&bound.authorizer)?).ok()
+    }
+}
+
+/// `<Assignments>`: a name and a literal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constant {
+    /// The name.
+    pub name: Box<[u8]>,
+    /// The value.
+    pub value: Box<[u8]>,
+    /// Name and value.
+    pub span: Span,
+}
+
+/// `<LicenseesExpr>`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Licensees {
+    /// The field is there and empty.
+    Nobody,
+    /// `<PrincExpr>`
+    Principals(Principals),
+}
+
+/// `<PrincExpr>`, RFC 2704 §4.6.4. `all` and `any` are chains of `&&` and `||`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Principals {
+    /// `<PrincipalIdentifier>` or `<DerefAttribute>`
+    One(Text),
+    /// `a && b && c`
+    All(Vec<Principals>),
+    /// `a || b || c`
+    Any(Vec<Principals>),
+    /// `<K>-of(<PrincList>)`
+    Threshold {
+        /// How many.
+        k: u32,
+        /// Of which.
+        of: Vec<Text>,
+        /// From K to the closing parenthesis.
+        span: Span,
+    },
+}
+
+impl Principals {
+    /// Every principal in it, from left to right.
+    pub fn texts(&self) -> Vec<&Text> {
+        match self {
+            Self::One(text) => vec![text],
+            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::texts).collect(),
+            Self::Threshold { of, .. } => of.iter().collect(),
+        }
+    }
+}
+
+/// `<StrEx>`, RFC 2704 §4.3.2.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Text {
+    /// What.
+    pub kind: TextKind,
+    /// Where.
+    pub span: Span,
+}
+
+/// The forms of `<StrEx>`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TextKind {
+    /// `<StringLiteral>`
+    Literal(Box<[u8]>),
+    /// `<DerefAttribute>`
+    Attribute(Name),
+    /// `"$" <StrEx>`
+    Dereference(Box<Text>),
+    /// `a . b . c`
+    Concatenation(Vec<Text>),
+}
+
+/// An attribute's name, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// As written.
+    pub text: Box<[u8]>,
+    /// Who gives the value.
+    pub owner: Owner,
+    /// For the look-up in an action attribute set.
+    pub(crate) hash: u64,
+    /// Where a question keeps the value once it is looked up; [`NO_SLOT`] for names that came too late for one.
+    pub(crate) slot: u8,
+}
+
+/// How many attributes a question keeps at hand.
+pub(crate) const SLOTS: u8 = 48;
+/// An attribute that is looked up each time.
+pub(crate) const NO_SLOT: u8 = u8::MAX;
+
+/// Who gives an attribute its value (RFC 2704 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The action attribute set.
+    Action,
+    /// `_MIN_TRUST`
+    MinTrust,
+    /// `_MAX_TRUST`
+    MaxTrust,
+    /// `_VALUES`
+    Values,
+    /// `_ACTION_AUTHORIZERS`
+    ActionAuthorizers,
+    /// `_0`, `_1`, …: what the last regular expression matched.
+    Group(u32),
+    /// Another name with `_` first: always empty.
+    Nobody,
+}
+
+impl Name {
+    /// A name, with its owner found out.
+    pub fn new(text: &[u8]) -> Self {
+        Self {
+            text: text.into(),
+            owner: Owner::of(text),
+            hash: attributes::hash(text),
+            slot: NO_SLOT,
+        }
+    }
+}
+
+impl Owner {
+    /// The owner of a name.
+    pub fn of(name: &[u8]) -> Self {
+        match name {
+            b"_MIN_TRUST" => Self::MinTrust,
+            b"_MAX_TRUST" => Self::MaxTrust,
+            b"_VALUES" => Self::Values,
+            b"_ACTION_AUTHORIZERS" => Self::ActionAuthorizers,
+            [b'_', digits @ ..] => group(digits).map_or(Self::Nobody, Self::Group),
+            _ => Self::Action,
+        }
+    }
+}
+
+fn group(digits: &[u8]) -> Option<u32> {
+    let canonical = matches!(digits, [b'0'] | [b'1'..=b'9', ..]) && digits.len() < 6;
+    (canonical && digits.iter().all(u8::is_ascii_digit))
+        .then(|| digits.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0')))
+}
+
+/// `<ConditionsProgram>`, RFC 2704 §4.6.5.
+pub type Program = Vec<Clause>;
+
+/// `<Clause>`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clause {
+    /// `<Test>`
+    pub test: Test,
+    /// What follows `->`.
+    pub then: Then,
+    /// Without the semicolon.
+    pub span: Span,
+}
+
+/// What a clause gives when its test is true.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Then {
+    /// Nothing is written: `_MAX_TRUST`.
+    MaxTrust,
+    /// `-> <Value>`
+    Value(Text),
+    /// `-> { <ConditionsProgram> }`
+    Program(Program),
+}
+
+/// `<RelExpr>`. Its parts are in the order of evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Test {
+    /// What.
+    pub kind: TestKind,
+    /// Where.
+    pub span: Span,
+}
+
+/// The forms of `<RelExpr>`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TestKind {
+    /// `true` or `false`
+    Constant(bool),
+    /// `a && b && c`
+    All(Vec<Test>),
+    /// `a || b || c`
+    Any(Vec<Test>),
+    /// `! a`
+    Not(Box<Test>),
+    /// `<IntRelExpr>`
+    Integers(Relation, Integer, Integer),
+    /// `<FloatRelExpr>`
+    Floats(Relation, Float, Float),
+    /// `<StringRelExpr>` but for `~=`
+    Texts(Relation, Text, Text),
+    /// `<StrEx> "~=" <RegExpr>`
+    Matches(Text, Box<Pattern>),
+}
+
+/// `<RegExpr>`: a literal is compiled once.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// The expression that gives the pattern.
+    pub text: Text,
+    /// Compiled, if the pattern is known; the error if it is none.
+    pub(crate) compiled: Option<Result<crate::regex::Regex, crate::regex::RegexError>>,
+    /// Whether a later part of the clause may ask what the groups matched.
+    pub(crate) captures: bool,
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// `==`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `>`
+    Greater,
+    /// `<=`
+    LessOrEqual,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+impl Relation {
+    /// As it is written.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::Greater => ">",
+            Self::LessOrEqual => "<=",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+
+    /// The relation that a symbol stands for.
+    pub fn from_symbol(symbol: &str) -> Option<Self> {
+        [
+            Self::Equal,
+            Self::NotEqual,
+            Self::Less,
+            Self::Greater,
+            Self::LessOrEqual,
+            Self::GreaterOrEqual,
+        ]
+        .into_iter()
+        .find(|relation| relation.symbol() == symbol)
+    }
+
+    /// Whether it holds between two values.
+    pub fn holds<T: PartialOrd + ?Sized>(self, left: &T, right: &T) -> bool {
+        match self {
+            Self::Equal => left == right,
+            Self::NotEqual => left != right,
+            Self::Less => left < right,
+            Self::Greater => left > right,
+            Self::LessOrEqual => left <= right,
+            Self::GreaterOrEqual => left >= right,
+        }
+    }
+}
+
+/// An operator of arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`
+    Divide,
+    /// `%`, integers only
+    Remainder,
+    /// `^`
+    Power,
+}
+
+impl Operator {
+    /// As it is written.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Remainder => "%",
+            Self::Power => "^",
+        }
+    }
+}
+
+/// `<IntEx>` over `i32`.
+pub type Integer = Number<i32>;
+/// `<FloatEx>` over `f64`.
+pub type Float = Number<f64>;
+
+/// `<IntEx>` or `<FloatEx>`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Number<T> {
+    /// A literal.
+    Literal(T),
+    /// `"-" a`
+    Negative(Box<Number<T>>),
+    /// `a + b - c`: operators of one precedence, from left to right.
+    Chain(Box<Number<T>>, Vec<(Operator, Number<T>)>),
+    /// `"@" <StrEx>` or `"&" <StrEx>`
+    Convert(Text),
+}
+
+impl Tree {
+    /// Every string expression, the inner ones too, but not the signature.
+    pub fn texts(&self) -> Vec<&Text> {
+        let mut texts = Vec::new();
+        inner_texts(&self.authorizer, &mut texts);
+        if let Some(Licensees::Principals(principals)) = &self.licensees {
+            principals.texts().into_iter().for_each(|text| inner_texts(text, &mut texts));
+        }
+        self.conditions.iter().for_each(|program| program_texts(program, &mut texts));
+        texts
+    }
+}
+
+impl Test {
+    /// Every string expression in it, the inner ones too.
+    pub fn texts(&self) -> Vec<&Text> {
+        let mut texts = Vec::new();
+        test_texts(self, &mut texts);
+        texts
+    }
+}
+fn program_texts<'t>(program: &'t Program, into: &mut Vec<&'t Text>) {
+    for clause in program {
+        test_texts(&clause.test, into);
+        match &clause.then {
+            Then::MaxTrust => {}
+            Then::Value(value) => inner_texts(value, into),
+            Then::Program(program) => program_texts(program, into),
+        }
+    }
+}
+
+fn test_texts<'t>(test: &'t Test, into: &mut Vec<&'t Text>) {
+    match &test.kind {
+        TestKind::Constant(_) => {}
+        TestKind::All(parts) | TestKind::Any(parts) => {
+            parts.iter().for_each(|part| test_texts(part, into))
+        }
+        TestKind::Not(of) => test_texts(of, into),
+        TestKind::Integers(_, left, right) => {
+            [left, right].into_iter().for_each(|of| number_texts(of, into))
+        }
+        TestKind::Floats(_, left, right) => {
+            [left, right].into_iter().for_each(|of| number_texts(of, into))
+        }
+        TestKind::Texts(_, left, right) => {
+            [left, right].into_iter().for_each(|of| inner_texts(of, into))
+        }
+        TestKind::Matches(text, pattern) => {
+            [text, &pattern.text].into_iter().for_each(|of| inner_texts(of, into))
+        }
+    }
+}
+
+fn number_texts<'t, T>(number: &'t Number<T>, into: &mut Vec<&'t Text>) {
+    match number {
+        Number::Literal(_) => {}
+        Number::Negative(of) => number_texts(of, into),
+        Number::Chain(first, rest) => {
+            number_texts(first, into);
+            rest.iter().for_each(|(_, operand)| number_texts(operand, into));
+        }
+        Number::Convert(text) => inner_texts(text, into),
+    }
+}
+
+fn inner_texts<'t>(text: &'t Text, into: &mut Vec<&'t Text>) {
+    into.push(text);
+    match &text.kind {
+        TextKind::Literal(_) | TextKind::Attribute(_) => {}
+        TextKind::Dereference(of) => inner_texts(of, into),
+        TextKind::Concatenation(parts) => parts.iter().for_each(|part| inner_texts(part, into)),
+    }
+}

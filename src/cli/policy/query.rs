@@ -1,0 +1,102 @@
+//! `policy query`: a question from flags or a JSON file, and the answer.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use countersign_policy::{AttributeSet, ComplianceValues, Question, Requesters};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Context, Loaded, Order, read, show};
+use crate::exit::Failure;
+
+/// `policy query`
+#[derive(Debug, Args)]
+pub struct Query {
+    #[command(flatten)]
+    loaded: Loaded,
+    /// Who asks: a key, `DN:…`, `passphrase:…` or any name; may be given several times. Secrets belong into --input, because
+    /// others can see command lines
+    #[arg(long, short, value_name = "PRINCIPAL")]
+    requester: Vec<String>,
+    /// An action attribute, as NAME=VALUE; may be given several times
+    #[arg(long, short, value_name = "NAME=VALUE", value_parser = pair)]
+    attribute: Vec<(String, String)>,
+    /// A JSON file with `requesters`, `attributes` and `values`; flags add to it
+    #[arg(long, short, value_name = "FILE")]
+    input: Option<PathBuf>,
+    #[command(flatten)]
+    order: Order,
+    /// Say why
+    #[arg(long)]
+    explain: bool,
+}
+
+/// A question, as JSON files spell it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    #[serde(default)]
+    requesters: Vec<String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+    values: Option<Vec<String>>,
+}
+
+impl Query {
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let input = self.input()?;
+        let values = match &input.values {
+            Some(values) => {
+                ComplianceValues::new(values).map_err(|e| Failure::input(e.to_string()))?
+            }
+            None => self.order.values()?,
+        };
+        let mut attributes = AttributeSet::new();
+        let flags = self.attribute.iter().map(|(name, value)| (name, value));
+        for (name, value) in input.attributes.iter().chain(flags) {
+            attributes.set(name, value).map_err(|e| Failure::input(e.to_string()))?;
+        }
+        let requesters = Requesters::new(input.requesters.iter().chain(&self.requester))
+            .map_err(|e| Failure::input(format!("{e}; name one with --requester")))?;
+        let set = self.loaded.set()?;
+        let question =
+            Question { attributes: &attributes, requesters: &requesters, values: &values };
+        if self.explain {
+            let trace = set.explain(question);
+            show(
+                context,
+                || trace.to_string(),
+                || serde_json::to_value(&trace).unwrap_or_default(),
+            );
+            return Ok(());
+        }
+        let answer = set.ask(question);
+        let value = String::from_utf8_lossy(answer.value).into_owned();
+        let dropped = set.dropped().len();
+        show(
+            context,
+            || value.clone(),
+            || json!({ "value": value, "position": answer.position, "dropped": dropped }),
+        );
+        Ok(())
+    }
+
+    fn input(&self) -> Result<Input, Failure> {
+        let Some(path) = &self.input else { return Ok(Input::default()) };
+        let source = read(path)?;
+        serde_json::from_slice(source.text()).map_err(|e| {
+            Failure::input(format!(
+                "`{}`: {e}; expected `{{\"requesters\": […], \"attributes\": {{…}}, \"values\": […]}}`",
+                source.name()
+            ))
+        })
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("expected NAME=VALUE, found `{text}`"))
+}
