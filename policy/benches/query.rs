@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use countersign_policy::ipsec::{
-    self, AddressRange, Authentication, Encapsulation, Encryption, Exchange, Identity, Moment,
-    Phase1, Phase2, Selector, Transform,
+    Cipher, CivilTime, Encapsulation, Esp, EspAlgorithms, Exchange, Identity, Integrity, Moment,
+    Phase1, Phase2, Proposal, Selector, Subnet, Terms,
 };
 use countersign_policy::key::{Encoding, SigningKey};
 use countersign_policy::{AttributeSet, ComplianceValues, PolicySet, Question, Requesters, Source};
@@ -33,7 +33,8 @@ fn main() {
     let most: usize = std::env::var("POLICY_BENCH_CREDENTIALS")
         .ok()
         .map_or(100_000, |text| text.parse().unwrap());
-    let attributes = question().attributes().unwrap();
+    let asked = question();
+    let attributes = asked.attributes().unwrap();
     let values = ComplianceValues::boolean();
     println!(
         "policy: {} attributes, a condition of five terms, values false and true\n",
@@ -41,7 +42,7 @@ fn main() {
     );
 
     let hand = by_hand(&attributes);
-    let build = median(|| drop(black_box(question().attributes().unwrap())));
+    let build = median(|| drop(black_box(asked.attributes().unwrap())));
     println!("| | one question | ÷ by hand |\n|---|---|---|");
     row("the same decision by hand, over a HashMap", hand, hand);
     row("building the attribute set from a typed question", build, hand);
@@ -93,46 +94,45 @@ const KEY: &str = "rsa-hex:30818902818100d46a6eb3556bf218773116f9fb597ea5b98a92e
 a8920b3f74da3531c39149b08d11a9d97a0054f6a05ddf1c87af0242acf27351cd9ba47e31f0af4e022a462c4b5c7b854d874b7e0b9ceb503847916f7e698f\
 b174421ac0ce9c149e2dba6c366e426fee1e7826190203010001";
 
-fn question() -> ipsec::Question<'static> {
-    let subnet = |text: &str| Selector {
-        identity: Identity::Addresses(AddressRange::subnet(text.parse().unwrap(), 24).unwrap()),
-        protocol: 0,
-        port: 0,
+fn question() -> Phase2 {
+    let subnet = |text: &str| {
+        let subnet = Subnet::new(text.parse().unwrap(), 24).unwrap();
+        Some(Selector { identity: Identity::Subnet(subnet), protocol: 0, port: 0 })
     };
-    let moment = Moment { year: 2026, month: 11, day: 23, hour: 10, minute: 30, second: 0 };
-    ipsec::Question {
+    let now = CivilTime::new((2026, 11, 23), (10, 30, 0)).unwrap();
+    let terms = Terms {
+        life_seconds: Some(3600),
+        encapsulation: Some(Encapsulation::Tunnel),
+        group: Some(19),
+        ..Terms::default()
+    };
+    Phase2 {
         phase1: Phase1 {
             exchange: Exchange::Ikev2,
             initiator: false,
             group: Some(19),
-            remote_id: Selector {
-                identity: Identity::Fqdn(b"gw7.example.org"),
+            identity: Selector {
+                identity: Identity::Fqdn(b"gw7.example.org".to_vec()),
                 protocol: 17,
                 port: 500,
             },
             remote_address: "198.51.100.7".parse().unwrap(),
             local_address: "203.0.113.1".parse().unwrap(),
+            moment: Moment { utc: now, local: now },
         },
-        phase2: Some(Phase2 {
-            pfs: true,
-            ah: None,
-            esp: Some((
-                Encryption::Aes,
-                Transform {
-                    authentication: Some(Authentication::HmacSha256),
-                    encapsulation: Some(Encapsulation::Tunnel),
-                    life_seconds: Some(3600),
-                    key_length: Some(256),
-                    group: Some(19),
-                    ..Transform::default()
-                },
-            )),
-            ipcomp: None,
-            remote: subnet("10.3.51.0"),
-            local: subnet("172.16.0.0"),
-        }),
-        utc: moment,
-        local: moment,
+        initiator: false,
+        pfs: true,
+        proposal: Proposal {
+            esp: Some(Esp {
+                algorithms: EspAlgorithms::Separate(Cipher::Aes, Some(Integrity::HmacSha256)),
+                key_length: Some(256),
+                key_rounds: None,
+                terms,
+            }),
+            ..Proposal::default()
+        },
+        remote: subnet("10.3.51.0"),
+        local: subnet("172.16.0.0"),
     }
 }
 

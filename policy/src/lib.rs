@@ -19,7 +19,23 @@
 struct Readme;
 
 pub mod attributes;
+mod bind;
+mod evaluate;
+pub mod exercise;
+pub mod explain;
 pub mod ipsec;
+pub mod key;
+pub mod layout;
+pub mod lint;
+mod number;
+pub mod principal;
+pub mod regex;
+pub mod requesters;
+pub mod set;
+pub mod signature;
+pub mod source;
+pub mod syntax;
+pub mod values;
 
 pub use attributes::AttributeSet;
 pub use evaluate::Fault;

@@ -405,14 +405,16 @@ impl Linter<'_> {
         let equality = matches!(relation, Relation::Equal | Relation::NotEqual);
         let number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
         match known {
-            Some(attribute) if equality && !value_text.is_empty() => {
-                if let Err(reason) = attribute.format.check(&printable(value_text)) {
+            Some(attribute) if equality => {
+                if let Err(reason) = attribute.check(value_text) {
                     let message =
                         format!("`{}` is never `{}`", attribute.name, printable(value_text));
                     self.warn("impossible-value", value.span, message, reason);
                 }
             }
-            Some(attribute) if !equality && attribute.format == ipsec::Format::Number => {
+            Some(attribute)
+                if !equality && matches!(attribute.format, ipsec::Format::Number(_)) =>
+            {
                 self.numeric(relation, &printable(&name.text), value);
             }
             // 14 digits are a time, which orders as a string.

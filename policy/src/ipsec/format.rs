@@ -2,6 +2,7 @@
 
 use super::address::{self, AddressRange, Padded, Subnet};
 use crate::attributes::MAX_VALUE;
+use std::fmt;
 use std::net::IpAddr;
 
 /// The largest number an assertion can compare with (RFC 2704 §4.6.5); larger values of a proposal are shown as this.
@@ -65,6 +66,20 @@ impl Format {
                     found()
                 )),
             },
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneOf(words) => f.write_str(&words.join(" | ")),
+            Self::Number(_) => f.write_str("decimal number"),
+            Self::Address => f.write_str("192.168.002.001 or 2001:0db8:…:0001"),
+            Self::Identity => f.write_str("address, lower-upper, or name"),
+            Self::TransportProtocol => f.write_str("tcp | udp | etherip | number"),
+            Self::Time => f.write_str("YYYYMMDDHHMMSS"),
+            Self::Text => f.write_str("text"),
         }
     }
 }

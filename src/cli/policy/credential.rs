@@ -207,7 +207,7 @@ fn of_certificate(path: &Path) -> Result<Vec<Principal>, Failure> {
     if let Ok((_, certificate)) = x509_parser::parse_x509_certificate(der)
         && let Ok(name) = ipsec::distinguished_name(certificate.subject().as_raw())
     {
-        principals.push(parse(name.as_bytes())?);
+        principals.push(parse(&name)?);
     }
     Ok(principals)
 }
