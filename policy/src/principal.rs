@@ -42,7 +42,7 @@ impl Principal {
     /// The algorithm is known, and what follows is no key of it.
     pub fn parse(text: &[u8]) -> Result<Self, PrincipalError> {
         let Some((kind, encoding, bits)) = known_algorithm(text) else {
-            return Ok(Self(Arc::new(Identity::Opaque(text.into()))));
+            return Ok(Self::opaque(text));
         };
         let malformed = |reason: String| PrincipalError {
             spelling: String::from_utf8_lossy(text.get(..40).unwrap_or(text)).into_owned(),
@@ -69,12 +69,17 @@ impl Principal {
 
     /// The root of trust, `POLICY`.
     pub fn policy() -> Self {
-        Self(Arc::new(Identity::Opaque((*b"POLICY").into())))
+        Self::opaque(b"POLICY")
     }
 
     /// A key as a principal.
     pub fn of_key(key: PublicKey) -> Self {
         Self(Arc::new(Identity::Key(key)))
+    }
+
+    /// A label, whatever it looks like.
+    pub fn opaque(label: &[u8]) -> Self {
+        Self(Arc::new(Identity::Opaque(label.into())))
     }
 
     /// Whether it is the root of trust.

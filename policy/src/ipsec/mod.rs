@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod algorithm;
+pub mod certificate;
 pub mod format;
 pub mod name;
 pub mod question;
@@ -15,6 +16,7 @@ pub use address::{AddressError, AddressRange, CivilTime, Subnet};
 pub use algorithm::{
     Aead, AhHash, Cipher, Compression, Encapsulation, EspAlgorithms, Exchange, Integrity,
 };
+pub use certificate::{CertificateError, delegations};
 pub use format::Format;
 pub use name::{DistinguishedName, NameError};
 pub use question::{Ah, Comp, Esp, Identity, Moment, Phase1, Phase2, Proposal, Selector, Terms};

@@ -62,6 +62,12 @@ impl PolicySetBuilder {
         self
     }
 
+    /// Adds an assertion that is known to be well formed, and trusted.
+    pub fn trusted(&mut self, assertion: Assertion) -> &mut Self {
+        self.trusted.push(assertion);
+        self
+    }
+
     /// Adds signed credentials, with blank lines between them.
     pub fn credentials(&mut self, source: &Source) -> &mut Self {
         self.credentials

@@ -50,6 +50,15 @@ impl Assertion {
         Self::parse(source, Span::new(0, source.text().len()))
     }
 
+    /// An assertion made of values. What it prints is its text, so that a trace can show it.
+    pub fn of_tree(name: &str, tree: Tree) -> Self {
+        let source = Source::new(name, format!("{tree}\n").into_bytes());
+        let whole = Span::new(0, source.text().len());
+        // INVARIANT: what is printed has a right layout.
+        let fields = fields::fields(source.text(), whole).unwrap_or_default();
+        Self { source, fields, tree, warnings: Vec::new() }
+    }
+
     /// Where it stands.
     pub const fn source(&self) -> &Source {
         &self.source
