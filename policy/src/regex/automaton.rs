@@ -16,8 +16,6 @@ const NFA_BYTES: usize = 2 << 20;
 /// The largest DFA, and the largest workspace to make one, in bytes.
 const DFA_BYTES: usize = 256 << 10;
 const DETERMINIZE_BYTES: usize = 1 << 20;
-/// The most steps to find where a match begins and ends.
-const MAX_STEPS: usize = 1 << 25;
 
 #[derive(Debug)]
 pub(super) enum Automaton {
@@ -27,7 +25,7 @@ pub(super) enum Automaton {
 
 impl Automaton {
     /// Nothing if it takes too much memory.
-    pub fn new(expression: &Expression) -> Option<Self> {
+    pub fn new(expression: &Expression, dense: bool) -> Option<Self> {
         let config = thompson::Config::new()
             .utf8(false)
             .which_captures(WhichCaptures::Implicit)
@@ -36,7 +34,7 @@ impl Automaton {
             .configure(config)
             .build_from_hir(&hir(&expression.root))
             .ok()?;
-        match dense_dfa(&nfa) {
+        match dense.then(|| dense_dfa(&nfa)).flatten() {
             Some(dfa) => Some(Self::Dense(Box::new(dfa))),
             None => {
                 let config = PikeVM::config().match_kind(MatchKind::All);
@@ -63,12 +61,11 @@ impl Automaton {
         }
     }
 
-    /// The leftmost match, and of those the longest.
-    pub fn find(&self, text: &[u8]) -> Result<Option<Range<usize>>, OutOfSteps> {
-        let mut steps = MAX_STEPS;
+    /// The leftmost match, and of those the longest. What it costs is taken off `work`.
+    pub fn find(&self, text: &[u8], work: &mut usize) -> Result<Option<Range<usize>>, OutOfSteps> {
         for start in 0..=text.len() {
             let rest = text.len() - start;
-            steps = steps.checked_sub(self.cost(rest) + 1).ok_or(OutOfSteps)?;
+            *work = work.checked_sub(self.cost(rest) + 10).ok_or(OutOfSteps)?;
             let input = Input::new(text).span(start..text.len()).anchored(Anchored::Yes);
             let end = match self {
                 Self::Dense(dfa) => {

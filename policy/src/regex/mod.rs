@@ -21,6 +21,9 @@ pub const MAX_PATTERN: usize = 8192;
 /// The longest text in which groups are looked for, in bytes. RFC 2704 §3 asks for 2048.
 pub const MAX_CAPTURED: usize = 4096;
 
+/// What finding submatches may cost, in about nanoseconds.
+const MAX_WORK: usize = 1 << 27;
+
 /// Why a pattern is no regular expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at byte {offset} of the pattern")]
@@ -63,13 +66,22 @@ struct Inner {
 }
 
 impl Regex {
-    /// Compiles a pattern.
+    /// Compiles a pattern that will be used many times.
     ///
     /// # Errors
     /// It is no POSIX extended regular expression, or takes too much memory.
     pub fn new(pattern: &[u8]) -> Result<Self, RegexError> {
+        Self::compile(pattern, true)
+    }
+
+    /// Compiles a pattern that came with a question: quick to make, slower to use.
+    pub(crate) fn once(pattern: &[u8]) -> Result<Self, RegexError> {
+        Self::compile(pattern, false)
+    }
+
+    fn compile(pattern: &[u8], dense: bool) -> Result<Self, RegexError> {
         let expression = parse::parse(pattern)?;
-        let automaton = Automaton::new(&expression).ok_or_else(|| {
+        let automaton = Automaton::new(&expression, dense).ok_or_else(|| {
             RegexError::new(
                 0,
                 "expected a smaller expression, found one that takes too much memory",
@@ -99,14 +111,23 @@ impl Regex {
     /// # Errors
     /// It would take too much work, or the text is longer than [`MAX_CAPTURED`].
     pub fn captures(&self, text: &[u8]) -> Result<Option<Groups>, OutOfSteps> {
+        self.captures_within(text, &mut MAX_WORK.clone())
+    }
+
+    /// As [`captures`](Self::captures), with what it may cost, in about nanoseconds; what it did cost is taken off.
+    pub(crate) fn captures_within(
+        &self,
+        text: &[u8],
+        work: &mut usize,
+    ) -> Result<Option<Groups>, OutOfSteps> {
         if !self.is_match(text) {
             return Ok(None);
         }
         if text.len() > MAX_CAPTURED {
             return Err(OutOfSteps);
         }
-        match self.0.automaton.find(text)? {
-            Some(span) => submatch::groups(&self.0.expression, text, span).map(Some),
+        match self.0.automaton.find(text, work)? {
+            Some(span) => submatch::groups(&self.0.expression, text, span, work).map(Some),
             None => Ok(None),
         }
     }

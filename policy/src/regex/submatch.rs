@@ -12,26 +12,24 @@ use std::rc::Rc;
 use super::syntax::{Expression, Node};
 use super::{Groups, OutOfSteps};
 
-/// The most steps; one is about a word of a set of places.
-const MAX_STEPS: usize = 4 << 20;
+/// What a step costs, which is about a word of a set of places, in nanoseconds.
+const STEP: usize = 32;
 
 pub(super) fn groups(
     expression: &Expression,
     text: &[u8],
     span: Range<usize>,
+    work: &mut usize,
 ) -> Result<Groups, OutOfSteps> {
-    let mut matcher = Matcher {
-        text,
-        end: span.end,
-        known: HashMap::new(),
-        groups: vec![None; expression.groups + 1],
-        steps: MAX_STEPS,
-    };
+    let groups = vec![None; expression.groups + 1];
+    let mut matcher =
+        Matcher { text, end: span.end, known: HashMap::new(), groups, steps: *work / STEP };
     if let Some(whole) = matcher.groups.first_mut() {
         *whole = Some(span.clone());
     }
-    matcher.place(&expression.root, span.start, span.end)?;
-    Ok(matcher.groups)
+    let placed = matcher.place(&expression.root, span.start, span.end);
+    *work = matcher.steps * STEP;
+    placed.map(|()| matcher.groups)
 }
 
 struct Matcher<'t> {
