@@ -1,10 +1,9 @@
-//! What can be known of an assertion before anybody asks: local constants put in their places, constant strings joined,
-//! regular expressions compiled, and which of them must say what their groups matched.
+//! What can be known of an assertion before anybody asks: local constants put in their places, constant strings joined, and which
+//! regular expressions must say what their groups matched.
 
 use std::collections::HashMap;
 
 use crate::attributes::is_name;
-use crate::regex::Regex;
 use crate::syntax::tree::{
     Clause, Licensees, Name, Number, Owner, Principals, Test, TestKind, Text, TextKind, Then, Tree,
 };
@@ -14,10 +13,19 @@ pub(crate) type Constants = HashMap<Box<[u8]>, Box<[u8]>>;
 
 /// A tree in which the local constants (RFC 2704 §4.6.2) stand in their places, and those constants that a computed name
 /// (`$name`) may still ask for.
-pub(crate) fn bind(mut tree: Tree) -> (Tree, Constants) {
+pub(crate) fn bind(tree: Tree) -> (Tree, Constants) {
+    bind_with(tree, false)
+}
+
+/// As [`bind`], with all regular expressions compiled.
+pub(crate) fn bind_and_compile(tree: Tree) -> (Tree, Constants) {
+    bind_with(tree, true)
+}
+
+fn bind_with(mut tree: Tree, compile: bool) -> (Tree, Constants) {
     let constants: Constants =
         tree.constants.drain(..).map(|constant| (constant.name, constant.value)).collect();
-    let binder = Binder { constants };
+    let binder = Binder { constants, compile };
     binder.text(&mut tree.authorizer);
     if let Some(Licensees::Principals(principals)) = &mut tree.licensees {
         binder.principals(principals);
@@ -42,6 +50,7 @@ pub(crate) fn literal(text: &Text) -> Option<&[u8]> {
 
 struct Binder {
     constants: Constants,
+    compile: bool,
 }
 
 impl Binder {
@@ -115,7 +124,9 @@ impl Binder {
             TestKind::Matches(text, pattern) => {
                 self.text(text);
                 self.text(&mut pattern.text);
-                pattern.compiled = literal(&pattern.text).map(Regex::new);
+                if self.compile {
+                    pattern.regex();
+                }
                 asks_groups(text) || asks_groups(&pattern.text)
             }
         }

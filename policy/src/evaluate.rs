@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::attributes::{AttributeSet, hash, is_name};
-use crate::bind::Constants;
+use crate::bind::{Constants, literal};
 use crate::number::Arithmetic;
 use crate::regex::Regex;
 use crate::syntax::tree::{
@@ -15,8 +15,8 @@ use crate::values::ComplianceValues;
 /// The longest string that a condition may compute, in bytes.
 const MAX_TEXT: usize = 1 << 20;
 
-/// What compiling a pattern that came with the question costs.
-const COMPILE: usize = 1_000_000;
+/// What compiling a pattern costs at most.
+const COMPILE: usize = 2_500_000;
 
 /// A run-time error: the test in which it happens is false (RFC 2704 §5.3.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -253,7 +253,10 @@ impl<'q, O: Observer> Evaluation<'q, O> {
 
     fn matches(&mut self, text: &Text, pattern: &Pattern) -> Result<bool, Fault> {
         let text = self.text(text)?;
-        match &pattern.compiled {
+        if literal(&pattern.text).is_some() && !pattern.is_compiled() {
+            self.spend(COMPILE)?;
+        }
+        match pattern.regex() {
             Some(Ok(regex)) => self.matched(regex, &text, pattern.captures),
             Some(Err(_)) => Err(Fault::Pattern),
             None => {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::bind::{Constants, bind, literal};
+use crate::bind::{Constants, bind, bind_and_compile, literal};
 use crate::evaluate::{Evaluation, Fault, Observer};
 use crate::principal::Principal;
 use crate::set::{AssertionId, Loaded, Outcome, PolicySet, PrincipalId, Question};
@@ -23,7 +23,7 @@ const MAX_IDLE: usize = 8;
 /// The most that is shown of a text, in bytes.
 const MAX_TEXT: usize = 160;
 /// What explaining one assertion may cost.
-const WORK: usize = 1 << 26;
+const WORK: usize = 1 << 30;
 
 /// Why a question was answered as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -253,8 +253,10 @@ impl<'q> Explainer<'q> {
             return (self.values().max(), None);
         }
         // The set keeps conditions that are alike once; the places to show are in this assertion's own text.
+        let bind_again = if loaded.trusted { bind_and_compile } else { bind };
         let assertion = Assertion::parse(&loaded.source, loaded.span).ok();
-        let Some((tree, constants)) = assertion.map(|assertion| bind(assertion.into_tree())) else {
+        let Some((tree, constants)) = assertion.map(|assertion| bind_again(assertion.into_tree()))
+        else {
             return (0, None);
         };
         let recorder = Recorder {

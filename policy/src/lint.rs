@@ -379,7 +379,7 @@ impl Linter<'_> {
                 self.texts(*relation, right, left);
             }
             TestKind::Matches(_, pattern) => {
-                if let Some(Err(error)) = &pattern.compiled {
+                if let Some(Err(error)) = pattern.regex() {
                     self.findings.push(Finding {
                         severity: Severity::Error,
                         code: "invalid-regex",

@@ -12,10 +12,10 @@ use super::OutOfSteps;
 use super::syntax::{ByteSet, Expression, Node};
 
 /// The largest NFA, in bytes.
-const NFA_BYTES: usize = 2 << 20;
+const NFA_BYTES: usize = 512 << 10;
 /// The largest DFA, and the largest workspace to make one, in bytes.
-const DFA_BYTES: usize = 256 << 10;
-const DETERMINIZE_BYTES: usize = 1 << 20;
+const DFA_BYTES: usize = 64 << 10;
+const DETERMINIZE_BYTES: usize = 128 << 10;
 
 #[derive(Debug)]
 pub(super) enum Automaton {

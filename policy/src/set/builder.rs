@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::num::NonZero;
 
-use crate::bind::{bind, literal, number_names};
+use crate::bind::{bind, bind_and_compile, literal, number_names};
 use crate::principal::Principal;
 use crate::set::graph::Graph;
 use crate::set::{Conditions, DropReason, Dropped, Loaded, PolicySet};
@@ -216,6 +216,8 @@ fn known(text: &[u8]) -> Result<Principal, DropReason> {
 /// keeps the others in check.
 fn load(assertion: Assertion, trusted: bool) -> Result<Candidate, DropReason> {
     let (source, span) = (assertion.source().clone(), assertion.span());
+    // A stranger's regular expressions are compiled only if a question comes to them.
+    let bind = if trusted { bind_and_compile } else { bind };
     let (tree, constants) = bind(assertion.into_tree());
     for text in named(&tree).into_iter().filter_map(literal) {
         known(text)?;

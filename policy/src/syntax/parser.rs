@@ -473,10 +473,7 @@ fn extend<T>(left: Number<T>, operator: Operator, right: Number<T>, chain: bool)
 fn relation(left: Node, symbol: &'static str, at: Span, right: Node) -> Parsed<TestKind> {
     let Some(relation) = Relation::from_symbol(symbol) else {
         let text = as_text(right)?;
-        return Ok(TestKind::Matches(
-            as_text(left)?,
-            Box::new(Pattern { text, compiled: None, captures: false }),
-        ));
+        return Ok(TestKind::Matches(as_text(left)?, Box::new(Pattern::new(text))));
     };
     match (left.value, right.value) {
         (Value::Integer(left), Value::Integer(right)) => Ok(TestKind::Integers(relation, left, right)),

@@ -1,10 +1,12 @@
 //! An assertion as a tree: one type per production of RFC 2704 §4, typed as the grammar types it.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::attributes;
 use crate::bind::{bind, literal};
 use crate::principal::Principal;
+use crate::regex::{Regex, RegexError};
 use crate::source::Span;
 
 /// The fields of RFC 2704 §4.1.
@@ -278,15 +280,32 @@ pub enum TestKind {
     Matches(Text, Box<Pattern>),
 }
 
-/// `<RegExpr>`: a literal is compiled once.
+/// `<RegExpr>`. A literal is compiled once: in policy when it is loaded, in credentials when somebody first needs it.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     /// The expression that gives the pattern.
     pub text: Text,
-    /// Compiled, if the pattern is known; the error if it is none.
-    pub(crate) compiled: Option<Result<crate::regex::Regex, crate::regex::RegexError>>,
+    compiled: OnceLock<Result<Regex, RegexError>>,
     /// Whether a later part of the clause may ask what the groups matched.
     pub(crate) captures: bool,
+}
+
+impl Pattern {
+    /// A pattern that nobody has compiled.
+    pub const fn new(text: Text) -> Self {
+        Self { text, compiled: OnceLock::new(), captures: false }
+    }
+
+    /// The regular expression of a literal, or why it is none; nothing for a pattern that is computed.
+    pub fn regex(&self) -> Option<&Result<Regex, RegexError>> {
+        let pattern = literal(&self.text)?;
+        Some(self.compiled.get_or_init(|| Regex::new(pattern)))
+    }
+
+    /// Whether [`regex`](Self::regex) has been asked before.
+    pub(crate) fn is_compiled(&self) -> bool {
+        self.compiled.get().is_some()
+    }
 }
 
 impl PartialEq for Pattern {
