@@ -114,6 +114,11 @@ impl Item<'_> {
         self.lexeme.token == Token::Comment
     }
 
+    /// Whether a line may end behind it.
+    fn may_break(&self) -> bool {
+        self.is("&&") || self.is("||") || self.is(",")
+    }
+
     /// Whether it ends an operand.
     fn ends_operand(&self) -> bool {
         matches!(
@@ -159,15 +164,16 @@ impl Layout {
 
     /// All on one line, but for comments.
     fn line(mut self, items: &[Item<'_>]) -> Vec<u8> {
-        self.tokens(items, false);
+        self.tokens(items, None);
         self.out
     }
 
     /// `K-of` lists and chains of `&&` and `||` are broken where they do not fit.
     fn licensees(mut self, items: &[Item<'_>]) -> Vec<u8> {
-        let broken = self.out.len() + 1 + width(items) > WIDTH;
-        self.indent = INDENT * 3;
-        self.tokens(items, broken);
+        let label = self.out.len() + 1;
+        self.indent = INDENT * 2;
+        let breaks = (label + width(items) > WIDTH).then(|| depth_to_break(items, self.indent));
+        self.tokens(items, breaks);
         self.out
     }
 
@@ -185,7 +191,7 @@ impl Layout {
                 })
                 .map_or(rest.len(), |(position, _)| position);
             let (constant, others) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-            self.tokens(constant, false);
+            self.tokens(constant, None);
             rest = others;
         }
         self.out
@@ -195,7 +201,7 @@ impl Layout {
         let one = items.iter().filter(|item| item.is(";")).count() == 1;
         let plain = !items.iter().any(|item| item.is_comment() || item.is("{"));
         if one && plain && self.out.len() + 1 + width(items) <= WIDTH {
-            self.tokens(items, false);
+            self.tokens(items, None);
             return self.out;
         }
         let mut rest = items;
@@ -208,8 +214,8 @@ impl Layout {
             }
             let length = statement(rest);
             let (statement, others) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-            let broken = self.indent + width(statement) > WIDTH;
-            self.tokens(statement, broken);
+            let too_wide = self.indent + width(statement) > WIDTH;
+            self.tokens(statement, too_wide.then(|| depth_to_break(statement, self.indent)));
             if statement.last().is_some_and(|last| last.is("{")) {
                 self.indent += INDENT;
             }
@@ -218,9 +224,9 @@ impl Layout {
         self.out
     }
 
-    /// Tokens with the space that belongs between them. `broken`: a new line behind `&&`, `||` and `,` outside of inner
-    /// parentheses.
-    fn tokens(&mut self, items: &[Item<'_>], broken: bool) {
+    /// Tokens with the space that belongs between them. With `breaks`, a new line behind `&&`, `||` and `,` that stand in no more
+    /// parentheses than that.
+    fn tokens(&mut self, items: &[Item<'_>], breaks: Option<usize>) {
         let base = self.indent;
         let mut depth = 0_usize;
         let mut previous: Option<&Item<'_>> = None;
@@ -230,7 +236,7 @@ impl Layout {
                 self.newline();
             } else if self.fresh && previous.is_some() {
                 self.fresh = false;
-                self.indent = base + INDENT;
+                self.indent = base + INDENT * (1 + depth);
                 self.newline();
                 self.indent = base;
             }
@@ -248,9 +254,8 @@ impl Layout {
             if item.is(")") {
                 depth = depth.saturating_sub(1);
             }
-            let breaks = item.is("&&") || item.is("||") || item.is(",");
-            self.fresh =
-                item.is_comment() || (broken && breaks && depth <= usize::from(item.is(",")));
+            self.fresh = item.is_comment()
+                || (item.may_break() && breaks.is_some_and(|breaks| depth <= breaks));
             before = previous;
             previous = Some(item);
         }
@@ -266,6 +271,27 @@ impl Layout {
         self.out.push(b'\n');
         self.out.extend(std::iter::repeat_n(b' ', self.indent));
     }
+}
+
+/// How deep in parentheses lines must be broken so that all of them fit, if they can.
+fn depth_to_break(items: &[Item<'_>], indent: usize) -> usize {
+    let deepest = 4;
+    (0..deepest).find(|breaks| widest(items, indent, *breaks) <= WIDTH).unwrap_or(deepest)
+}
+
+/// The width of the widest line, broken where parentheses are at most `breaks` deep.
+fn widest(items: &[Item<'_>], indent: usize, breaks: usize) -> usize {
+    let (mut depth, mut line, mut widest) = (0_usize, indent, 0);
+    for item in items.iter().filter(|item| !item.is_comment()) {
+        line += item.text.len() + 1;
+        depth =
+            if item.is("(") { depth + 1 } else { depth.saturating_sub(usize::from(item.is(")"))) };
+        widest = widest.max(line);
+        if item.may_break() && depth <= breaks {
+            line = indent + INDENT * (1 + depth);
+        }
+    }
+    widest
 }
 
 /// The number of tokens up to the end of a statement: a clause, `test -> {`, `};`, or a comment of its own.

@@ -107,6 +107,22 @@ Conditions:
 }
 
 #[test]
+fn what_is_too_wide_is_broken_as_deep_as_it_must() {
+    let text = "Authorizer: \"POLICY\"\nLicensees: \"DN:/C=US/O=Foo\" && (\"DN:/CN=a\" || \"DN:/CN=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\" || \
+                \"DN:/CN=ccccccccccccccccccccccc\")\nConditions: true;\n";
+    let wanted = "\
+Authorizer: \"POLICY\"
+Licensees: \"DN:/C=US/O=Foo\" &&
+            (\"DN:/CN=a\" ||
+                \"DN:/CN=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\" ||
+                \"DN:/CN=ccccccccccccccccccccccc\")
+Conditions: true;
+";
+    let formatted = format(&Source::new("x", text.as_bytes())).unwrap();
+    assert_eq!(String::from_utf8_lossy(&formatted), wanted);
+}
+
+#[test]
 fn a_signed_assertion_is_left_as_it_is() {
     let text = "authorizer:\"x\"\nconditions:true;\nsignature:\"y\"\n";
     assert_eq!(format(&Source::new("x", text.as_bytes())).unwrap(), text.as_bytes());
