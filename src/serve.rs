@@ -6,9 +6,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED};
+use actix_web::http::header::{
+    CACHE_CONTROL, ETAG, EXPIRES, EntityTag, Header, IfNoneMatch, LAST_MODIFIED,
+};
 use actix_web::middleware::DefaultHeaders;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use countersign_ca::journal::{HeadSigner, Verification, verify};
 use countersign_ca::record::Label;
 use countersign_ca::{Authority, Store, Timestamp};
@@ -346,8 +348,12 @@ async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
     }
 }
 
-/// `GET /crl/<ca>.crl` (RFC 5280 §4.2.1.13, RFC 2585 §4.2).
-async fn crl(file: web::Path<String>, shared: web::Data<Shared>) -> HttpResponse {
+/// `GET /crl/<ca>.crl` (RFC 5280 §4.2.1.13, RFC 2585 §4.2). Who has the current one gets 304 (RFC 9110 §13.1.2).
+async fn crl(
+    file: web::Path<String>,
+    request: HttpRequest,
+    shared: web::Data<Shared>,
+) -> HttpResponse {
     let Some(ca) = named(&file, ".crl") else { return plain(404, "expected /crl/<ca>.crl\n") };
     let found = web::block(move || {
         let crl = shared.authority.crl(&ca)?;
@@ -358,19 +364,23 @@ async fn crl(file: web::Path<String>, shared: web::Data<Shared>) -> HttpResponse
     })
     .await;
     match found {
-        Ok(Ok(Some((crl, record, now)))) => HttpResponse::Ok()
-            .content_type("application/pkix-crl")
-            .insert_header((
-                ETAG,
-                format!("\"{}\"", data_encoding::HEXLOWER.encode(&record.sha256)),
-            ))
-            .insert_header((LAST_MODIFIED, http_date(record.this_update)))
-            .insert_header((EXPIRES, http_date(record.next_update)))
-            .insert_header((
-                CACHE_CONTROL,
-                format!("max-age={}", record.next_update.since(now).as_secs().min(300)),
-            ))
-            .body(web::Bytes::copy_from_slice(&crl)),
+        Ok(Ok(Some((crl, record, now)))) => {
+            let tag = EntityTag::new_strong(data_encoding::HEXLOWER.encode(&record.sha256));
+            let known = is_known(&request, &tag);
+            let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+            answer
+                .insert_header((ETAG, tag.to_string()))
+                .insert_header((LAST_MODIFIED, http_date(record.this_update)))
+                .insert_header((EXPIRES, http_date(record.next_update)))
+                .insert_header((
+                    CACHE_CONTROL,
+                    format!("max-age={}", record.next_update.since(now).as_secs().min(300)),
+                ));
+            if known {
+                return answer.finish();
+            }
+            answer.content_type("application/pkix-crl").body(web::Bytes::copy_from_slice(&crl))
+        }
         Ok(Ok(None)) => plain(404, "there is no CRL yet\n"),
         Ok(Err(countersign_ca::Error::Denied { .. })) => plain(404, "there is no such CA\n"),
         Ok(Err(e)) => {
@@ -378,6 +388,14 @@ async fn crl(file: web::Path<String>, shared: web::Data<Shared>) -> HttpResponse
             plain(500, "the CRL cannot be read\n")
         }
         Err(_) => plain(503, "busy\n"),
+    }
+}
+
+fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
+    match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Any) => true,
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(tag)),
+        Err(_) => false,
     }
 }
 

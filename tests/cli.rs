@@ -461,3 +461,28 @@ fn completion_manual_and_lint_work_without_an_instance() {
     let closed = Command::new(COUNTERSIGN).args(["man"]).stdout(Stdio::null()).status();
     assert!(closed.is_ok_and(|status| status.success()));
 }
+
+/// A daemon that polls the CRL fetches it once: curl remembers the entity tag, and the server compares it.
+#[test]
+fn a_crl_that_somebody_has_is_not_sent_again() {
+    let instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    let fetch = |more: &[&str]| {
+        let url = format!("http://{}/crl/issuing.crl", instance.address);
+        let arguments =
+            [&["-s", "-o", "crl.der", "-w", "%{http_code} %{size_download}", &url][..], more]
+                .concat();
+        tool_ok("curl", "curl", &arguments, &instance.file("."))
+    };
+    assert!(fetch(&["--etag-save", "tag"]).starts_with("200 "));
+    let before = fs::read(instance.file("crl.der")).unwrap();
+    assert_eq!(fetch(&["--etag-compare", "tag"]), "304 0");
+    assert_eq!(fetch(&["-H", "If-None-Match: *"]), "304 0");
+    assert!(fetch(&["-H", "If-None-Match: \"other\""]).starts_with("200 "));
+    let serial = instance.certificates("gw1")[0]["serial"].as_str().unwrap().to_owned();
+    instance.ok(&["cert", "revoke", &serial]);
+    eventually("a new CRL", || fetch(&["--etag-compare", "tag"]).starts_with("200 "));
+    assert_ne!(fs::read(instance.file("crl.der")).unwrap(), before);
+}
