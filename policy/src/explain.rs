@@ -204,7 +204,6 @@ impl<'q> Explainer<'q> {
             .flatten()
             .map(|id| (self.outcome.conditions.get(id).copied().unwrap_or(0), *id))
             .collect();
-        made.sort_by_key(|(value, id)| (std::cmp::Reverse(*value), *id));
         let reached =
             made.iter().filter(|(_, id)| self.outcome.conditions.contains_key(id)).count();
         let keep = reached.max(made.len().min(MAX_IDLE));
