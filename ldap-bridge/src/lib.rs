@@ -1,0 +1,17 @@
+//! How the world looks up what the authority says: entries for directories, a publisher to directories of others, a
+//! read-only directory of our own, and OCSP.
+//!
+//! It reads the authority's records and decides nothing. Wire formats stop here.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test that panics is a test that fails"
+    )
+)]
+
+pub mod ocsp;
