@@ -14,4 +14,11 @@
     )
 )]
 
+pub mod dn;
+pub mod entry;
+mod error;
 pub mod ocsp;
+
+pub use dn::Dn;
+pub use entry::{Attribute, Entry};
+pub use error::{Error, Result};
