@@ -1,6 +1,7 @@
 //! The last step before a signature: the very bytes that are signed pass the lint first.
 //!
-//! Certificates and CRLs are signed through a [`Gate`] and through nothing else, whoever encoded them.
+//! Certificates are signed through a [`Gate`] and through nothing else, whoever encoded them; `crl.rs` lints the CRLs that
+//! it writes in the same way.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -25,8 +26,6 @@ pub struct Gate<'a> {
 pub enum Object {
     /// A TBSCertificate for this purpose.
     Certificate(Purpose),
-    /// A TBSCertList.
-    Crl,
 }
 
 /// ```text
@@ -72,11 +71,10 @@ impl<'a> Gate<'a> {
     fn check(&self, tbs: &[u8]) -> Result<()> {
         let findings = match self.object {
             Object::Certificate(purpose) => lint::tbs_certificate(tbs, Some(purpose)),
-            Object::Crl => lint::tbs_crl(tbs),
         };
         for finding in &findings {
             match finding.severity {
-                Severity::Error => return Err(refused(finding)),
+                Severity::Error => return Err(refuse(finding)),
                 Severity::Warning => {
                     tracing::warn!(code = finding.code, "about to sign: {}", finding.message);
                 }
@@ -87,7 +85,8 @@ impl<'a> Gate<'a> {
     }
 }
 
-fn refused(finding: &Finding) -> Error {
+/// The refusal to sign what breaks a rule.
+pub fn refuse(finding: &Finding) -> Error {
     Error::denied(
         Denial::Template,
         format!("lint `{}` ({}): {}", finding.code, finding.section, finding.message),

@@ -152,8 +152,8 @@ impl FileKey {
         signature_algorithm(self.public.kind())
     }
 
-    /// The key as PKCS#8, unencrypted: for [`KeyFolder::save`] only.
-    fn pkcs8(&self) -> &[u8] {
+    /// The key as PKCS#8, unencrypted: for [`KeyFolder::save`] and for signing in parts only.
+    pub(crate) fn pkcs8(&self) -> &[u8] {
         self.pair.serialized_der()
     }
 

@@ -78,6 +78,10 @@ pub const SUBJECT_KEY_IDENTIFIER: ObjectIdentifier = oid("2.5.29.14");
 pub const AUTHORITY_KEY_IDENTIFIER: ObjectIdentifier = oid("2.5.29.35");
 /// id-ce-cRLNumber, RFC 5280 §5.2.3.
 pub const CRL_NUMBER: ObjectIdentifier = oid("2.5.29.20");
+/// id-ce-issuingDistributionPoint, RFC 5280 §5.2.5.
+pub const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = oid("2.5.29.28");
+/// id-ce-deltaCRLIndicator, RFC 5280 §5.2.4.
+pub const DELTA_CRL_INDICATOR: ObjectIdentifier = oid("2.5.29.27");
 /// id-ce-cRLReasons, RFC 5280 §5.3.1.
 pub const CRL_REASON: ObjectIdentifier = oid("2.5.29.21");
 /// id-ce-invalidityDate, RFC 5280 §5.3.2.

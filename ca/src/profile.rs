@@ -16,6 +16,9 @@ use crate::oid;
 use crate::public_key::KeyKind;
 use crate::record::Label;
 
+/// The place of a partition's number in a URL.
+const PARTITION: &str = "{partition}";
+
 /// The longest validity that a profile may give: 20 years.
 const MAX_VALIDITY: Duration = Duration::from_secs(20 * 365 * 86_400);
 
@@ -43,7 +46,8 @@ pub struct ProfileConfig {
     pub subject: Option<String>,
     /// The kinds of identity that may stand in the subjectAltName: `fqdn`, `ip`, `email`.
     pub alt_names: Option<Vec<String>>,
-    /// CRL distribution points (`http:` or `ldap:` URLs), with `{ca}` for the name of the issuing CA.
+    /// CRL distribution points (`http:` or `ldap:` URLs), with `{ca}` for the name of the issuing CA, and `{partition}`
+    /// for the number of the certificate's partition if CRLs are divided.
     pub crl_urls: Option<Vec<String>>,
     /// Where the issuer's certificate can be fetched, with `{ca}` for the name of the issuing CA.
     pub ca_issuers_urls: Option<Vec<String>>,
@@ -176,9 +180,19 @@ impl Profile {
         self.alt_names.contains(&kind)
     }
 
-    /// The CRL distribution points for certificates of this CA.
-    pub fn crl_urls(&self, ca: &Label) -> Vec<String> {
-        self.crl_urls.iter().map(|url| url.replace("{ca}", ca.as_str())).collect()
+    /// The CRL distribution points for a certificate of this CA and this partition.
+    pub fn crl_urls(&self, ca: &Label, partition: Option<u16>) -> Vec<String> {
+        self.crl_urls.iter().filter_map(|url| filled_url(url, ca, partition)).collect()
+    }
+
+    /// The distribution points that name a partition, with `{ca}` and `{partition}`.
+    pub fn partition_urls(&self) -> impl Iterator<Item = &String> {
+        self.crl_urls.iter().filter(|url| url.contains(PARTITION))
+    }
+
+    /// Whether a distribution point names a partition.
+    pub fn names_partition(&self) -> bool {
+        self.partition_urls().next().is_some()
     }
 
     /// Where the certificate of this CA can be fetched.
@@ -429,6 +443,15 @@ fn parse_validity(text: Option<&String>) -> Result<Duration> {
         )));
     }
     Ok(validity)
+}
+
+/// A URL with its places filled; `None` when it names a partition and there is none.
+pub fn filled_url(template: &str, ca: &Label, partition: Option<u16>) -> Option<String> {
+    let url = template.replace("{ca}", ca.as_str());
+    match partition {
+        Some(number) => Some(url.replace(PARTITION, &number.to_string())),
+        None => (!url.contains(PARTITION)).then_some(url),
+    }
 }
 
 /// Reads an object identifier in dotted form.

@@ -190,6 +190,8 @@ pub struct Issued {
     pub transaction: Option<Transaction>,
     /// The certificate that it replaces, after a key update.
     pub replaces: Option<Serial>,
+    /// The partition of the CRLs that its distribution point names, if it names one.
+    pub partition: Option<u16>,
 }
 
 /// What the store knows of a certificate.
@@ -316,8 +318,32 @@ pub struct RevokedEntry {
     pub serial: Serial,
     /// The end of its validity, after which it may leave the CRL.
     pub not_after: Timestamp,
+    /// The partition of the CRLs that its certificate names, if it names one.
+    pub partition: Option<u16>,
     /// The revocation.
     pub revocation: Revocation,
+}
+
+/// What a CRL covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CrlScope {
+    /// Every certificate of the CA.
+    Full,
+    /// What changed since a full CRL, its base (RFC 5280 §5.2.4).
+    Delta,
+    /// The certificates whose distribution point names this partition (RFC 5280 §5.2.5).
+    Partition(u16),
+}
+
+/// `full`, `delta` or the partition's number.
+impl fmt::Display for CrlScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("full"),
+            Self::Delta => f.write_str("delta"),
+            Self::Partition(number) => write!(f, "{number}"),
+        }
+    }
 }
 
 /// A CRL that was signed.
@@ -325,7 +351,9 @@ pub struct RevokedEntry {
 pub struct CrlRecord {
     /// The issuing CA.
     pub ca: Label,
-    /// The cRLNumber; larger than every one before.
+    /// What it covers.
+    pub scope: CrlScope,
+    /// The cRLNumber; larger than every one before of this CA and scope.
     pub number: u64,
     /// thisUpdate.
     pub this_update: Timestamp,
@@ -333,8 +361,10 @@ pub struct CrlRecord {
     pub next_update: Timestamp,
     /// How many entries it has.
     pub entries: u64,
-    /// SHA-256 over its DER.
-    pub sha256: [u8; 32],
+    /// SHA-256 over its TBSCertList: what was signed.
+    pub tbs_sha256: [u8; 32],
+    /// Of a full CRL, whether delta CRLs refer to it from now on.
+    pub is_base: bool,
 }
 
 /// A protocol's transaction that must outlive a restart: an answered request, and what is still expected of it.

@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
-use countersign_ca::authority::{Authority, Settings, TransactionDraft};
+use countersign_ca::authority::{Authority, CrlSettings, Settings, TransactionDraft};
 use countersign_ca::certificate::to_pem;
 use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::CaOptions;
 use countersign_ca::profile::{DefaultUrls, Profiles};
-use countersign_ca::record::{Label, Reason};
+use countersign_ca::record::{CrlScope, Label, Reason};
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore};
 use countersign_ca::{
     CertificateRequest, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, Passphrase, ProvenKey,
@@ -79,13 +79,21 @@ fn open(ground: Foundation, folder: &Path) -> Authority {
         crl: vec!["http://pki.example.net/crl/{ca}.crl".into()],
         ca_issuers: vec!["http://pki.example.net/ca/{ca}.cer".into()],
     };
-    let settings = Settings {
-        default_ca: None,
-        crl_validity: Duration::from_secs(7 * 86_400),
-        root_crl_validity: Duration::from_secs(180 * 86_400),
-        crl_folder: folder.join("crl"),
-    };
+    let settings = Settings { default_ca: None, crl: crl_settings(folder) };
     Authority::open(ground, Profiles::new(&BTreeMap::new(), &urls).unwrap(), settings).unwrap()
+}
+
+fn crl_settings(folder: &Path) -> CrlSettings {
+    CrlSettings {
+        validity: Duration::from_secs(7 * 86_400),
+        root_validity: Duration::from_secs(180 * 86_400),
+        interval: None,
+        partitions: 0,
+        partition_urls: Vec::new(),
+        delta: false,
+        delta_urls: Vec::new(),
+        folder: folder.join("crl"),
+    }
 }
 
 fn account(authority: &Authority, name: &str, uses: u32) -> NewAccount {
@@ -151,7 +159,8 @@ fn openssl_verify(place: &Place, certificate: &[u8]) -> (bool, String) {
     write("root.pem", "CERTIFICATE", &chain[1]);
     let crls: String = ["issuing", "root"]
         .map(|ca| {
-            to_pem("X509 CRL", &place.authority.crl(&label(ca)).unwrap().expect("a CRL")).unwrap()
+            let crl = place.authority.crl(&label(ca), CrlScope::Full).unwrap().expect("a CRL");
+            to_pem("X509 CRL", &crl.der).unwrap()
         })
         .concat();
     std::fs::write(place.folder.path().join("crls.pem"), crls).unwrap();
@@ -331,7 +340,7 @@ fn an_instance_opens_again_with_its_keys_and_its_crl() {
         protection,
         "the signer of answers is kept"
     );
-    assert!(authority.crl(&label("issuing")).unwrap().is_some());
+    assert!(authority.crl(&label("issuing"), CrlScope::Full).unwrap().is_some());
     assert_eq!(authority.publish_crl(&label("issuing")).unwrap().number, first.number + 1);
     drop(authority);
     let mut wrong = foundation(folder.path());

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use countersign_ca::record::{CrlRecord, Issued, Reason, Revocation};
+use countersign_ca::record::{CrlRecord, CrlScope, Issued, Reason, Revocation};
 use countersign_ca::store::EmbeddedStore;
 use countersign_ca::{Denial, Error, Result, Store, Timestamp};
 use journal_common::*;
@@ -60,7 +60,9 @@ impl Model {
                     this_update: at(now),
                     next_update: at(now),
                     entries: 0,
-                    sha256: [1; 32],
+                    tbs_sha256: [1; 32],
+                    scope: CrlScope::Full,
+                    is_base: false,
                 };
                 let refused = number <= self.crl;
                 if !refused {
@@ -252,12 +254,16 @@ impl Model {
                 self.issued.iter().filter(|(_, n)| *n == name).map(|(n, _)| *n).collect();
             assert_eq!(own, expected);
         }
-        let revoked = store.revoked(&ca(), Timestamp::default()).unwrap();
-        let revoked: BTreeMap<u128, Revocation> = revoked
-            .into_iter()
-            .map(|entry| (u128::from_be_bytes(*entry.serial.octets()), entry.revocation))
-            .collect();
-        assert_eq!(self.revoked, revoked);
+        let listed = store.revoked(&ca()).unwrap();
+        assert_eq!(listed.len(), self.revoked.len());
+        for (entry, (number, expected)) in listed.iter().zip(&self.revoked) {
+            assert_eq!(entry.serial, serial(*number));
+            let whole = |at: Timestamp| at.whole_seconds();
+            let (at, invalidity) = (whole(expected.at), expected.invalidity.map(whole));
+            assert_eq!(entry.revocation, Revocation { at, invalidity, ..*expected });
+            let exact = store.certificate(&ca(), &entry.serial).unwrap().unwrap().revocation;
+            assert_eq!(exact.as_ref(), Some(expected));
+        }
         let expiring = store.expiring(at(0), at(i64::MAX / 2), 1000).unwrap();
         let expiring: Vec<_> =
             expiring.iter().map(|c| u128::from_be_bytes(*c.serial.octets())).collect();
@@ -273,7 +279,10 @@ impl Model {
             let known = self.transactions.get(&vec![id; 16]).filter(|(end, _)| *end > now);
             assert_eq!(found, known.map(|(end, awaits)| (at(*end), *awaits)));
         }
-        assert_eq!(store.last_crl(&ca()).unwrap().map_or(0, |crl| crl.number), self.crl);
+        assert_eq!(
+            store.last_crl(&ca(), CrlScope::Full).unwrap().map_or(0, |crl| crl.number),
+            self.crl
+        );
         let (kept, fresh) = store.compare_index().unwrap();
         assert_eq!(kept, fresh);
     }

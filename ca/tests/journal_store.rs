@@ -11,7 +11,7 @@ mod journal_common;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use countersign_ca::record::{CaRecord, CrlRecord, Deed, Issued, Reason};
+use countersign_ca::record::{CaRecord, CrlRecord, CrlScope, Deed, Issued, Reason};
 use countersign_ca::{Denial, Error, Result, Store, Timestamp};
 use journal_common::*;
 
@@ -65,7 +65,9 @@ fn a_certificate_lives_through_a_restart() {
         this_update: at(9),
         next_update: at(10),
         entries: 1,
-        sha256: [3; 32],
+        tbs_sha256: [3; 32],
+        scope: CrlScope::Full,
+        is_base: false,
     };
     store.record_crl(at(9), &crl).unwrap();
     let deed = Deed { actor: "root".into(), action: "a b".into(), detail: String::new() };
@@ -74,12 +76,16 @@ fn a_certificate_lives_through_a_restart() {
 
     let store = open(folder.path());
     assert_eq!(store.cas().unwrap(), [root]);
-    assert_eq!(store.last_crl(&ca()).unwrap(), Some(crl));
+    assert_eq!(store.last_crl(&ca(), CrlScope::Full).unwrap(), Some(crl));
     assert_eq!(store.last_entry(), at(10));
-    let revoked = store.revoked(&ca(), Timestamp::default()).unwrap();
+    let revoked: Vec<_> = store.revoked(&ca()).unwrap().iter().collect();
     assert_eq!(revoked.len(), 1);
-    assert_eq!((revoked[0].serial, revoked[0].not_after), (serial(2), second.not_after));
-    assert_eq!(store.revoked(&ca(), at(i64::MAX / 2)).unwrap(), []);
+    assert_eq!(
+        (revoked[0].serial, revoked[0].not_after),
+        (serial(2), second.not_after.whole_seconds())
+    );
+    assert_eq!(store.revocation(&ca(), &serial(2)).unwrap().unwrap().reason, Reason::KeyCompromise);
+    assert_eq!(store.revocation(&ca(), &serial(1)).unwrap(), None);
     assert_eq!(store.expiring(at(0), at(i64::MAX / 2), 10).unwrap(), []);
     assert_eq!(store.status().certificates, 2);
     let (kept, fresh) = store.compare_index().unwrap();
@@ -165,7 +171,9 @@ fn crl_numbers_only_rise() {
         this_update: at(0),
         next_update: at(1),
         entries: 0,
-        sha256: [0; 32],
+        tbs_sha256: [0; 32],
+        scope: CrlScope::Full,
+        is_base: false,
     };
     store.record_crl(at(0), &crl("a", 5)).unwrap();
     denied(store.record_crl(at(0), &crl("a", 5)), Denial::Conflict);

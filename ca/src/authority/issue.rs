@@ -70,6 +70,7 @@ impl Authority {
         // 2. The bytes to be signed.
         let signer = ca.key()?;
         let profile = &authorized.profile;
+        let partition = self.partition_of(&serial).filter(|_| profile.names_partition());
         let tbs = EndEntity {
             serial,
             issuer: &ca.facts().subject,
@@ -83,7 +84,7 @@ impl Authority {
             key_usage: profile.key_usage(),
             extended_key_usage: profile.extended_key_usage(),
             policies: profile.policies(),
-            crl_urls: profile.crl_urls(&authorized.ca),
+            crl_urls: profile.crl_urls(&authorized.ca, partition),
             ca_issuers_urls: profile.ca_issuers_urls(&authorized.ca),
         }
         .tbs()?;
@@ -111,6 +112,7 @@ impl Authority {
             consumes_secret: authorized.consumes_secret,
             transaction,
             replaces: authorized.replaces,
+            partition,
         };
         self.store().record_issued(self.now(), &issued)?;
         if let Some(reference) = reference {
@@ -125,6 +127,13 @@ impl Authority {
             certificate: issued.certificate,
             changes: authorized.changes,
         })
+    }
+
+    /// The partition of the CRLs for a new certificate: serial numbers are random, so that partitions are of about equal size.
+    fn partition_of(&self, serial: &Serial) -> Option<u16> {
+        let count = u64::from(self.settings.crl.partitions);
+        let (first, _) = serial.octets().split_first_chunk()?;
+        u16::try_from(u64::from_be_bytes(*first).checked_rem(count)?).ok()
     }
 
     /// The holder took the certificate.

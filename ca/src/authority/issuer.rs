@@ -1,5 +1,6 @@
 //! One CA of the instance, with its key, its serial numbers, and the certificate that signs protocol answers for it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,6 +8,7 @@ use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 use x509_cert::name::Name;
 
+use super::publish::CurrentCrl;
 use crate::certificate::{EndEntity, Facts, read_all};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -17,7 +19,7 @@ use crate::identity::distinguished_name;
 use crate::key::{FileKey, KeyAlgorithm};
 use crate::lint::Purpose;
 use crate::oid;
-use crate::record::{CaRecord, Issued, Label, Serial};
+use crate::record::{CaRecord, CrlScope, Issued, Label, Serial};
 
 /// How many serial numbers are reserved at once, so that issuing waits for one commit and not for two.
 const SERIAL_BLOCK: usize = 64;
@@ -99,7 +101,10 @@ pub struct Ca {
     key: Option<FileKey>,
     protection: Option<Protection>,
     serials: Mutex<Vec<Serial>>,
-    pub(super) crl: Mutex<Option<Arc<Vec<u8>>>>,
+    /// Held while an edition of CRLs is signed.
+    pub(super) publishing: Mutex<()>,
+    /// The CRLs in force, as far as somebody asked for them.
+    pub(super) crls: Mutex<BTreeMap<CrlScope, Arc<CurrentCrl>>>,
 }
 
 impl Ca {
@@ -135,7 +140,8 @@ impl Ca {
             key,
             protection: None,
             serials: Mutex::default(),
-            crl: Mutex::default(),
+            publishing: Mutex::default(),
+            crls: Mutex::default(),
         };
         if !ca.info.is_root {
             ca.protection = Some(ca.open_protection(ground)?);
@@ -254,6 +260,7 @@ impl Ca {
                 consumes_secret: false,
                 transaction: None,
                 replaces: None,
+                partition: None,
             },
         )?;
         Ok(certificate)

@@ -12,9 +12,7 @@ mod publish;
 mod revoke;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use x509_cert::name::Name;
 
@@ -32,6 +30,7 @@ use crate::store::Store;
 pub use authorize::Authorized;
 pub use issue::{IssuedCertificate, TransactionDraft};
 pub use issuer::{CaInfo, Protection};
+pub use publish::{CrlSettings, CurrentCrl};
 
 use authenticate::Failures;
 use issuer::Ca;
@@ -41,12 +40,8 @@ use issuer::Ca;
 pub struct Settings {
     /// The issuing CA for accounts that name none; `None` means the only one, or else the first by name.
     pub default_ca: Option<Label>,
-    /// How long an issuing CA's CRL is valid.
-    pub crl_validity: Duration,
-    /// How long a root's CRL is valid.
-    pub root_crl_validity: Duration,
-    /// Where current CRLs lie as files.
-    pub crl_folder: PathBuf,
+    /// CRLs.
+    pub crl: CrlSettings,
 }
 
 /// The authority of one instance. Every call is synchronous and may wait for the disk.

@@ -1,10 +1,12 @@
-//! Signs CRLs, on schedule and when a status changed.
+//! Signs CRLs, on schedule and when a status changed: the full one, and the delta and the partitions where they are in force.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use der::{Decode, Reader, SliceReader};
 use ring::digest::{SHA256, digest};
 
 use super::Authority;
@@ -12,26 +14,62 @@ use super::issuer::Ca;
 use crate::clock::Timestamp;
 use crate::crl::Crl;
 use crate::error::{Denial, Error, Result};
-use crate::foundation::write_atomically;
-use crate::gate::{Gate, Object};
-use crate::record::{CrlRecord, Label};
+use crate::key::FileKey;
+use crate::record::{CrlRecord, CrlScope, Label, RevokedEntry};
+
+/// What an operator decides about CRLs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrlSettings {
+    /// How long an issuing CA's CRL is valid.
+    pub validity: Duration,
+    /// How long a root's CRL is valid.
+    pub root_validity: Duration,
+    /// How often an issuing CA's CRL is signed anew; `None` means after a quarter of its validity.
+    pub interval: Option<Duration>,
+    /// Into how many partitions certificates are divided; 0 for none. Certificates keep the partition that they name.
+    pub partitions: u16,
+    /// The URLs of partitions, with `{ca}` and `{partition}`: what certificates and CRLs name.
+    pub partition_urls: Vec<String>,
+    /// Whether delta CRLs are signed (RFC 5280 §5.2.4). RFC 4945 §5.2.1 warns that IKE daemons do not read them.
+    pub delta: bool,
+    /// The URLs of delta CRLs, with `{ca}`: what full CRLs name in freshestCRL.
+    pub delta_urls: Vec<String>,
+    /// Where current CRLs lie as files.
+    pub folder: PathBuf,
+}
+
+/// A CRL in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CurrentCrl {
+    /// What is recorded of it.
+    pub record: CrlRecord,
+    /// The CRL, DER.
+    pub der: Bytes,
+}
+
+/// What all CRLs that are signed together have in common.
+struct Edition<'a> {
+    ca: &'a Ca,
+    key: &'a FileKey,
+    number: u64,
+    this_update: Timestamp,
+    next_update: Timestamp,
+}
 
 impl Authority {
-    /// Signs a new CRL, records it, and puts it in its file.
+    /// Signs new CRLs of every scope in force, records them, and puts them in their files. Gives the full one's record.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the CA's key is elsewhere, or the CRL cannot be recorded or written; the one before
+    /// [`Error::Unavailable`] when the CA's key is elsewhere, or a CRL cannot be recorded or written; the one before
     /// stays in place.
     pub fn publish_crl(&self, ca: &Label) -> Result<CrlRecord> {
         let ca = self.ca(ca)?;
-        // One at a time: numbers rise in the order of their files.
-        let mut current = ca.crl.lock().unwrap_or_else(PoisonError::into_inner);
         let name = &ca.info().name;
+        // 1. One edition at a time: numbers rise in the order of their files.
+        let _one = ca.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        // 2. What is revoked, and then the time: nothing on the list happens after thisUpdate.
+        let revoked = self.store().revoked(name)?;
         let now = self.now();
-        let last = self.store().last_crl(name)?;
-        // A certificate that expired since the last CRL must stand on this one (RFC 5280 §3.3).
-        let valid_after = last.as_ref().map_or(Timestamp::default(), |last| last.this_update);
-        let revoked = self.store().revoked(name, valid_after)?;
         let root_key;
         let key = match ca.key() {
             Ok(key) => key,
@@ -41,6 +79,116 @@ impl Authority {
             }
             Err(e) => return Err(e),
         };
+        let edition = self.edition(ca, key, now)?;
+        // 3. The full CRL, with whatever expired since the last one, once more (RFC 5280 §3.3).
+        let settings = &self.settings.crl;
+        let base = self
+            .store()
+            .base_crl(name)?
+            .filter(|base| now < base.this_update.plus(self.crl_interval(ca)));
+        let is_base = settings.delta && base.is_none();
+        let freshest =
+            if settings.delta { urls(&settings.delta_urls, name, None) } else { Vec::new() };
+        let full = Crl { freshest: &freshest, ..edition.crl() };
+        let since = self.last_update(name, CrlScope::Full)?;
+        let entries = revoked.iter().filter(|entry| is_listed(entry, since));
+        let record = self.sign_crl(&edition, CrlScope::Full, is_base, &full, entries)?;
+        // 4. The delta, of the same number.
+        if settings.delta {
+            let base = base.as_ref().unwrap_or(&record);
+            let changed = self.changed_since(name, base.this_update, &revoked)?;
+            let delta = Crl { base: Some(base.number), ..edition.crl() };
+            self.sign_crl(&edition, CrlScope::Delta, false, &delta, changed.iter().cloned())?;
+        }
+        // 5. The partitions.
+        for scope in self.crl_scopes(name)? {
+            let CrlScope::Partition(number) = scope else { continue };
+            let point = urls(&settings.partition_urls, name, Some(number));
+            let partition = Crl { distribution_point: &point, ..edition.crl() };
+            let since = self.last_update(name, scope)?;
+            let entries = revoked
+                .iter()
+                .filter(|entry| entry.partition == Some(number) && is_listed(entry, since));
+            self.sign_crl(&edition, scope, false, &partition, entries)?;
+        }
+        Ok(record)
+    }
+
+    /// The CRL in force, of a CA and a scope; `None` before the first, when the scope is not in force, or when its file is
+    /// damaged and must be made again.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when there is no such CA.
+    pub fn crl(&self, ca: &Label, scope: CrlScope) -> Result<Option<Arc<CurrentCrl>>> {
+        let ca = self.ca(ca)?;
+        let name = &ca.info().name;
+        let mut current = ca.crls.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(record) = self.store().last_crl(name, scope)? else { return Ok(None) };
+        if !self.crl_scopes(name)?.contains(&scope) {
+            return Ok(None);
+        }
+        if let Some(known) = current.get(&scope).filter(|known| known.record == record) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        current.remove(&scope);
+        let Ok(der) = fs::read(self.crl_path(name, scope)) else { return Ok(None) };
+        if tbs_sha256(&der) != Some(record.tbs_sha256) {
+            return Ok(None);
+        }
+        let read = Arc::new(CurrentCrl { record, der: der.into() });
+        current.insert(scope, Arc::clone(&read));
+        Ok(Some(read))
+    }
+
+    /// The scopes in force of a CA: the full one, then the delta, then the partitions, those included that only older
+    /// certificates name.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when there is no such CA.
+    pub fn crl_scopes(&self, ca: &Label) -> Result<Vec<CrlScope>> {
+        let ca = self.ca(ca)?;
+        let mut scopes = vec![CrlScope::Full];
+        scopes.extend(self.settings.crl.delta.then_some(CrlScope::Delta));
+        if !ca.info().is_root {
+            let named = self.store().last_partition(&ca.info().name)?;
+            let named = named.map_or(0, |last| last.saturating_add(1));
+            let count = self.settings.crl.partitions.max(named);
+            scopes.extend((0..count).map(CrlScope::Partition));
+        }
+        Ok(scopes)
+    }
+
+    /// When the next scheduled CRLs of this CA are due: now when one is missing or damaged. `None` when its key is elsewhere
+    /// or it ended.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when there is no such CA.
+    pub fn crl_due(&self, ca: &Label) -> Result<Option<Timestamp>> {
+        let ca = self.ca(ca)?;
+        let name = &ca.info().name;
+        if !ca.info().can_sign || ca.facts().not_after <= self.now() {
+            return Ok(None);
+        }
+        let mut number = None;
+        let mut due = None;
+        for scope in self.crl_scopes(name)? {
+            let Some(CurrentCrl { record, .. }) = self.crl(name, scope)?.as_deref().cloned() else {
+                return Ok(Some(self.now()));
+            };
+            // An edition that was interrupted.
+            if number.is_some_and(|number| number != record.number) {
+                return Ok(Some(self.now()));
+            }
+            number = Some(record.number);
+            let half = record.next_update.since(record.this_update) / 2;
+            let next = record.this_update.plus(self.crl_interval(ca).min(half));
+            due = Some(due.map_or(next, |due: Timestamp| due.min(next)));
+        }
+        Ok(due)
+    }
+
+    fn edition<'a>(&self, ca: &'a Ca, key: &'a FileKey, now: Timestamp) -> Result<Edition<'a>> {
+        let name = &ca.info().name;
         let this_update = now.whole_seconds();
         let next_update = now.plus(self.crl_validity(ca)).min(ca.facts().not_after).whole_seconds();
         if next_update <= this_update {
@@ -49,76 +197,83 @@ impl Authority {
                 ca.facts().not_after
             )));
         }
-        let tbs = Crl {
-            issuer: &ca.facts().subject,
-            issuer_key_identifier: &ca.facts().key_identifier,
-            signature: key.signature_algorithm(),
-            number: last.map_or(1, |last| last.number.saturating_add(1)),
-            this_update,
-            next_update,
-            revoked: &revoked,
-        };
-        let number = tbs.number;
-        let der = Gate::new(key, Object::Crl).sign_object(&tbs.tbs()?)?;
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(digest(&SHA256, &der).as_ref());
+        let last = self.store().crls(name)?.iter().map(|crl| crl.number).max();
+        let number = last.map_or(1, |last| last.saturating_add(1));
+        Ok(Edition { ca, key, number, this_update, next_update })
+    }
+
+    /// Signs one CRL into a file beside the present one, records it, and puts it in its place.
+    fn sign_crl(
+        &self,
+        edition: &Edition<'_>,
+        scope: CrlScope,
+        is_base: bool,
+        crl: &Crl<'_>,
+        entries: impl Iterator<Item = RevokedEntry> + Clone,
+    ) -> Result<CrlRecord> {
+        let name = &edition.ca.info().name;
+        let path = self.crl_path(name, scope);
+        let mut replacement = Replacement::begin(&path)?;
+        let signed = crl.sign(edition.key, entries, &mut replacement.file)?;
+        replacement.sync()?;
         let record = CrlRecord {
             ca: name.clone(),
-            number,
-            this_update,
-            next_update,
-            entries: u64::try_from(revoked.len()).unwrap_or(u64::MAX),
-            sha256,
+            scope,
+            number: edition.number,
+            this_update: edition.this_update,
+            next_update: edition.next_update,
+            entries: signed.entries,
+            tbs_sha256: signed.tbs_sha256,
+            is_base,
         };
-        self.store().record_crl(now, &record)?;
-        write_atomically(&self.crl_path(name), &der)?;
-        *current = Some(Arc::new(der));
-        tracing::info!(ca = %name, number, entries = record.entries, %next_update, "crl signed");
+        // Nobody reads between the record and its file.
+        let mut current = edition.ca.crls.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store().record_crl(self.now(), &record)?;
+        replacement.finish()?;
+        current.remove(&scope);
+        drop(current);
+        let CrlRecord { number, entries, next_update, .. } = &record;
+        tracing::info!(ca = %name, %scope, number, entries, %next_update, "crl signed");
         Ok(record)
     }
 
-    /// The current CRL, DER; `None` before the first, or when its file is damaged and must be made again.
-    ///
-    /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such CA.
-    pub fn crl(&self, ca: &Label) -> Result<Option<Arc<Vec<u8>>>> {
-        let ca = self.ca(ca)?;
-        let mut current = ca.crl.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.is_none() {
-            let last = self.store().last_crl(&ca.info().name)?;
-            *current = last.and_then(|last| {
-                let der = fs::read(self.crl_path(&ca.info().name)).ok()?;
-                (digest(&SHA256, &der).as_ref() == last.sha256).then(|| Arc::new(der))
-            });
-        }
-        Ok(current.clone())
+    /// What was revoked, held or released since a full CRL, by serial.
+    fn changed_since(
+        &self,
+        ca: &Label,
+        base: Timestamp,
+        revoked: &crate::revoked::RevokedSet,
+    ) -> Result<Vec<RevokedEntry>> {
+        let mut changed: Vec<RevokedEntry> =
+            revoked.iter().filter(|entry| entry.revocation.at >= base).collect();
+        let released = self.store().released(ca, base)?;
+        // What was released while this edition is made is on the lists still.
+        changed.extend(released.into_iter().filter(|entry| revoked.entry(&entry.serial).is_none()));
+        changed.sort_unstable_by_key(|entry| entry.serial);
+        Ok(changed)
     }
 
-    /// When the next scheduled CRL of this CA is due: a quarter into the validity of the last one, or now without one.
-    /// `None` when its key is elsewhere.
-    ///
-    /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such CA.
-    pub fn crl_due(&self, ca: &Label) -> Result<Option<Timestamp>> {
-        let ca = self.ca(ca)?;
-        if !ca.info().can_sign || ca.facts().not_after <= self.now() {
-            return Ok(None);
-        }
-        if self.crl(&ca.info().name)?.is_none() {
-            return Ok(Some(self.now()));
-        }
-        Ok(Some(self.store().last_crl(&ca.info().name)?.map_or_else(
-            || self.now(),
-            |last| last.this_update.plus(last.next_update.since(last.this_update) / 4),
-        )))
+    fn last_update(&self, ca: &Label, scope: CrlScope) -> Result<Timestamp> {
+        let last = self.store().last_crl(ca, scope)?;
+        Ok(last.map_or(Timestamp::default(), |last| last.this_update))
     }
 
     fn crl_validity(&self, ca: &Ca) -> Duration {
-        if ca.info().is_root { self.settings.root_crl_validity } else { self.settings.crl_validity }
+        let settings = &self.settings.crl;
+        if ca.info().is_root { settings.root_validity } else { settings.validity }
     }
 
-    fn crl_path(&self, ca: &Label) -> PathBuf {
-        self.settings.crl_folder.join(format!("{ca}.crl"))
+    fn crl_interval(&self, ca: &Ca) -> Duration {
+        let quarter = self.crl_validity(ca) / 4;
+        self.settings.crl.interval.filter(|_| !ca.info().is_root).unwrap_or(quarter)
+    }
+
+    fn crl_path(&self, ca: &Label, scope: CrlScope) -> PathBuf {
+        let folder = &self.settings.crl.folder;
+        match scope {
+            CrlScope::Full => folder.join(format!("{ca}.crl")),
+            part => folder.join(ca.as_str()).join(format!("{part}.crl")),
+        }
     }
 
     fn ca(&self, name: &Label) -> Result<&Ca> {
@@ -128,5 +283,72 @@ impl Authority {
                 format!("there is no CA `{name}`; `countersign ca show` lists them"),
             )
         })
+    }
+}
+
+impl Edition<'_> {
+    fn crl(&self) -> Crl<'_> {
+        Crl {
+            issuer: &self.ca.facts().subject,
+            issuer_key_identifier: &self.ca.facts().key_identifier,
+            number: self.number,
+            this_update: self.this_update,
+            next_update: self.next_update,
+            base: None,
+            distribution_point: &[],
+            freshest: &[],
+        }
+    }
+}
+
+/// An expired certificate leaves the list when it was on one that was signed after it expired or was revoked.
+fn is_listed(entry: &RevokedEntry, last_update: Timestamp) -> bool {
+    entry.not_after >= last_update || entry.revocation.at >= last_update
+}
+
+fn urls(templates: &[String], ca: &Label, partition: Option<u16>) -> Vec<String> {
+    templates.iter().filter_map(|url| crate::profile::filled_url(url, ca, partition)).collect()
+}
+
+/// SHA-256 over the first element inside the outer SEQUENCE.
+fn tbs_sha256(der: &[u8]) -> Option<[u8; 32]> {
+    let outer = der::asn1::AnyRef::from_der(der).ok()?;
+    let tbs = SliceReader::new(outer.value()).ok()?.tlv_bytes().ok()?;
+    digest(&SHA256, tbs).as_ref().try_into().ok()
+}
+
+/// A file that takes the place of another when it is finished, and vanishes otherwise.
+struct Replacement {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Replacement {
+    fn begin(path: &Path) -> Result<Self> {
+        let temporary = path.with_extension("crl.new");
+        let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let file = folder.and_then(|()| File::create(&temporary));
+        let file = file.map_err(|e| Error::io(format!("`{}`", temporary.display()), &e))?;
+        Ok(Self { file, temporary, path: path.to_owned() })
+    }
+
+    fn sync(&self) -> Result<()> {
+        let failed = |e| Error::io(format!("`{}`", self.temporary.display()), &e);
+        self.file.sync_all().map_err(failed)
+    }
+
+    fn finish(self) -> Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::rename(&self.temporary, &self.path)
+            .and_then(|()| File::open(folder)?.sync_all())
+            .map_err(|e| Error::io(format!("`{}`", self.path.display()), &e))
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // After `finish` there is none.
+        let _ = fs::remove_file(&self.temporary);
     }
 }

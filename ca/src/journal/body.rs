@@ -16,8 +16,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::record::{
-    Account, AccountSecret, CaRecord, CrlRecord, Deed, Issued, Label, Reason, Revocation, Serial,
-    Transaction,
+    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Reason, Revocation,
+    Serial, Transaction,
 };
 
 /// Writes the body of an entry.
@@ -216,6 +216,8 @@ struct IssuedBody<'a> {
     transaction: Option<TransactionBody<'a>>,
     #[cbor(b(8), with = "minicbor::bytes")]
     replaces: Option<&'a [u8]>,
+    #[n(9)]
+    partition: Option<u16>,
 }
 
 #[derive(Encode, Decode)]
@@ -277,8 +279,14 @@ struct CrlBody<'a> {
     next_update: i64,
     #[n(4)]
     entries: u64,
+    /// SHA-256 over the TBSCertList; in entries without the next field, over the whole CRL.
     #[cbor(b(5), with = "minicbor::bytes")]
     sha256: &'a [u8],
+    /// 0 full, 1 delta, 2 and more: a partition's number and 2.
+    #[n(6)]
+    scope: Option<u32>,
+    #[n(7)]
+    is_base: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -369,6 +377,7 @@ impl<'a> IssuedBody<'a> {
                 .map(|t| TransactionBody::new(t, Some(issued)))
                 .transpose()?,
             replaces: issued.replaces.as_ref().map(|s| s.octets().as_slice()),
+            partition: issued.partition,
         })
     }
 
@@ -383,6 +392,7 @@ impl<'a> IssuedBody<'a> {
             consumes_secret: self.consumes_secret,
             transaction: None,
             replaces: self.replaces.map(serial).transpose()?,
+            partition: self.partition,
         };
         issued.transaction = self.transaction.map(|t| t.record(Some(&issued))).transpose()?;
         Ok(issued)
@@ -433,7 +443,13 @@ impl<'a> CrlBody<'a> {
             this_update: crl.this_update.millis(),
             next_update: crl.next_update.millis(),
             entries: crl.entries,
-            sha256: &crl.sha256,
+            sha256: &crl.tbs_sha256,
+            scope: Some(match crl.scope {
+                CrlScope::Full => 0,
+                CrlScope::Delta => 1,
+                CrlScope::Partition(number) => u32::from(number).saturating_add(2),
+            }),
+            is_base: Some(crl.is_base),
         }
     }
 
@@ -444,7 +460,15 @@ impl<'a> CrlBody<'a> {
             this_update: Timestamp::from_millis(self.this_update),
             next_update: Timestamp::from_millis(self.next_update),
             entries: self.entries,
-            sha256: self.sha256.try_into().map_err(Error::internal)?,
+            tbs_sha256: self.sha256.try_into().map_err(Error::internal)?,
+            scope: match self.scope {
+                None | Some(0) => CrlScope::Full,
+                Some(1) => CrlScope::Delta,
+                Some(more) => CrlScope::Partition(
+                    u16::try_from(more.saturating_sub(2)).map_err(Error::internal)?,
+                ),
+            },
+            is_base: self.is_base.unwrap_or(false),
         })
     }
 }

@@ -203,7 +203,7 @@ pub fn payload(sequence: u64, at: Timestamp, kind: u8, body: &[u8]) -> Result<Ve
 pub(crate) mod tests {
     use super::*;
     use crate::identity::Identity;
-    use crate::record::{AccountSecret, Reason};
+    use crate::record::{AccountSecret, CrlScope, Reason};
 
     pub fn label(text: &str) -> Label {
         text.parse().unwrap()
@@ -271,6 +271,7 @@ pub(crate) mod tests {
                 consumes_secret: true,
                 transaction: Some(transaction(Some((label("issuing"), serial(1))))),
                 replaces: Some(serial(3)),
+                partition: Some(5),
             }),
             Entry::Issued(Issued {
                 ca: label("issuing"),
@@ -282,6 +283,7 @@ pub(crate) mod tests {
                 consumes_secret: false,
                 transaction: None,
                 replaces: None,
+                partition: None,
             }),
             Entry::Confirmed { transaction: vec![9; 16] },
             Entry::Revoked {
@@ -303,7 +305,9 @@ pub(crate) mod tests {
                 this_update: Timestamp::from_millis(1),
                 next_update: Timestamp::from_millis(2),
                 entries: 3,
-                sha256: [8; 32],
+                tbs_sha256: [8; 32],
+                scope: CrlScope::Partition(7),
+                is_base: true,
             }),
             Entry::Accounts(vec![account("gw1"), account("gw2")]),
             Entry::AccountChanged(Account { ca: None, secret: None, ..account("gw1") }),

@@ -84,11 +84,13 @@ fn fields(entry: &Entry) -> Value {
         Entry::Released { ca, serial } => json!({ "ca": ca, "serial": serial.to_string() }),
         Entry::Crl(crl) => json!({
             "ca": crl.ca,
+            "scope": crl.scope.to_string(),
             "number": crl.number,
             "this_update": time(crl.this_update),
             "next_update": time(crl.next_update),
             "entries": crl.entries,
-            "sha256": HEXLOWER.encode(&crl.sha256),
+            "tbs_sha256": HEXLOWER.encode(&crl.tbs_sha256),
+            "is_base": crl.is_base,
         }),
         Entry::Accounts(accounts) => json!({
             "accounts": accounts.iter().map(account).collect::<Vec<_>>(),

@@ -64,7 +64,8 @@ pub fn lint(tbs: &[u8], report: &mut Report) {
 
 /// Lints the CRL's extensions, and tells whether it is a delta CRL.
 fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
-    let (mut number, mut aki, mut is_delta) = (false, false, false);
+    let (mut number, mut aki, mut is_delta) = (None, false, false);
+    let (mut base, mut freshest) = (None, false);
     let mut seen = HashSet::new();
     for extension in crl.extensions() {
         let id = extension.oid.to_id_string();
@@ -73,29 +74,66 @@ fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
         }
         match extension.parsed_extension() {
             ParsedExtension::CRLNumber(value) => {
-                number = !extension.critical && value.bits() <= 159
+                number = (!extension.critical && value.bits() <= 159).then(|| value.to_bytes_be());
             }
             ParsedExtension::AuthorityKeyIdentifier(identifier) => {
                 aki = identifier.key_identifier.is_some()
             }
-            ParsedExtension::IssuingDistributionPoint(_) => {}
+            ParsedExtension::IssuingDistributionPoint(point) => {
+                let is_empty = point.distribution_point.is_none()
+                    && point.only_some_reasons.is_none()
+                    && ![
+                        point.only_contains_user_certs,
+                        point.only_contains_ca_certs,
+                        point.indirect_crl,
+                        point.only_contains_attribute_certs,
+                    ]
+                    .contains(&true);
+                if is_empty || !extension.critical {
+                    report.find(&rules::CRL_POINT, "it is empty or not critical");
+                }
+            }
             ParsedExtension::ParseError { error } => {
                 report.find(&rules::EXTENSION_UNREADABLE, format!("`{id}`: {error}"));
             }
-            _ if id == "2.5.29.27" => is_delta = true,
+            _ if id == "2.5.29.27" => {
+                is_delta = true;
+                base = unsigned(extension.value).filter(|_| extension.critical);
+            }
+            _ if id == "2.5.29.46" => freshest = true,
             ParsedExtension::UnsupportedExtension { .. } if extension.critical => {
                 report.find(&rules::CRL_UNKNOWN, format!("`{id}` is"));
             }
             _ => {}
         }
     }
-    if !number {
+    if is_delta
+        && base.is_none_or(|base| {
+            number.as_ref().is_none_or(|own| (base.len(), &base) > (own.len(), own))
+        })
+    {
+        report.find(&rules::CRL_DELTA, "it is not, or its base cannot be read or is newer");
+    }
+    let freshest_critical = crl
+        .extensions()
+        .iter()
+        .any(|extension| extension.critical && extension.oid.to_id_string() == "2.5.29.46");
+    if freshest && (is_delta || freshest_critical) {
+        report.find(&rules::CRL_FRESHEST, "it is");
+    }
+    if number.is_none() {
         report.find(&rules::CRL_NUMBER, "it is missing, critical or too large");
     }
     if !aki {
         report.find(&rules::CRL_AKI, "it is missing");
     }
     is_delta
+}
+
+/// The octets of an INTEGER that is not negative, DER, without leading zeros but for zero itself.
+fn unsigned(der: &[u8]) -> Option<Vec<u8>> {
+    let content = <der::asn1::UintRef<'_> as der::Decode>::from_der(der).ok()?;
+    Some(content.as_bytes().to_vec())
 }
 
 fn entry_extensions(entry: &RevokedCertificate<'_>, is_delta: bool, report: &mut Report) {

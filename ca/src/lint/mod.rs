@@ -4,10 +4,12 @@
 
 mod certificate;
 mod crl;
+mod entry;
 mod extensions;
 mod names;
 mod rules;
 
+pub use entry::EntryLint;
 pub use rules::Rule;
 
 use crate::error::{Error, Result};

@@ -94,5 +94,9 @@ rules! {
     CRL_TWICE Error "rfc5280.crl.twice" "RFC 5280 §5.1.2.6" "each serial number stands once";
     CRL_REASON Error "rfc5280.crl.reason" "RFC 5280 §5.3.1" "a reason code is known, not unspecified, and removeFromCRL only in a delta CRL";
     CRL_FUTURE Error "rfc5280.crl.future" "RFC 5280 §5.1.2.6" "no certificate was revoked after thisUpdate";
+    CRL_ENTRY Error "rfc5280.crl.entry" "RFC 5280 §5.1.2.6" "an entry has a serial number, a time and known extensions, each once";
+    CRL_DELTA Error "rfc5280.crl.delta" "RFC 5280 §5.2.4" "deltaCRLIndicator is critical, and refers to a CRL that is not newer";
+    CRL_POINT Error "rfc5280.crl.idp" "RFC 5280 §5.2.5" "issuingDistributionPoint is critical and not empty";
+    CRL_FRESHEST Error "rfc5280.crl.freshest" "RFC 5280 §5.2.6" "freshestCRL is not critical, and not in a delta CRL";
     CRL_UNKNOWN Error "rfc5280.crl.unknown" "RFC 5280 §5.2" "no unknown extension is critical";
 }

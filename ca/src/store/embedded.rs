@@ -21,9 +21,10 @@ use crate::journal::{
     decode_ca, decode_crl,
 };
 use crate::record::{
-    Account, CaRecord, CertificateRecord, CrlRecord, Deed, Issued, Label, Revocation, RevokedEntry,
-    Serial, Transaction,
+    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Issued, Label, Revocation,
+    RevokedEntry, Serial, Transaction,
 };
+use crate::revoked::RevokedSet;
 
 /// The most certificates that one call returns.
 const MAX_PAGE: usize = 10_000;
@@ -271,8 +272,9 @@ impl EmbeddedStore {
             certificate,
             confirmed: unconfirmed.is_none(),
             revocation: revocation
-                .map(|octets| Ok::<_, Error>(records::decode_revocation(&octets)?.0))
-                .transpose()?,
+                .map(|octets| records::decode_revocation(serial, &octets))
+                .transpose()?
+                .map(|entry| entry.revocation),
         })
     }
 
@@ -458,23 +460,53 @@ impl Store for EmbeddedStore {
         Ok(records)
     }
 
-    fn revoked(&self, ca: &Label, valid_after: Timestamp) -> Result<Vec<RevokedEntry>> {
-        let prefix = packed::named_key(b'r', ca, &[]);
-        let mut revoked = Vec::new();
+    fn revoked(&self, ca: &Label) -> Result<RevokedSet> {
+        Ok(self.shared.index.revoked(ca))
+    }
+
+    fn revocation(&self, ca: &Label, serial: &Serial) -> Result<Option<Revocation>> {
+        Ok(self.shared.index.revocation(ca, serial))
+    }
+
+    fn released(&self, ca: &Label, since: Timestamp) -> Result<Vec<RevokedEntry>> {
+        let prefix = packed::named_key(b'f', ca, &[]);
+        let mut released = Vec::new();
         self.shared.index.scan(&prefix, &prefix, |key, value| {
-            let (revocation, not_after) = records::decode_revocation(value)?;
-            let serial = key.last_chunk().and_then(|octets| Serial::new(*octets));
-            if let Some(serial) = serial.filter(|_| not_after >= valid_after) {
-                revoked.push(RevokedEntry { serial, not_after, revocation });
+            if let Some(serial) = packed::serial_of(key) {
+                let entry = records::decode_revocation(serial, value)?;
+                released.extend((entry.revocation.at >= since).then_some(entry));
             }
             Ok(true)
         })?;
-        Ok(revoked)
+        Ok(released)
     }
 
-    fn last_crl(&self, ca: &Label) -> Result<Option<CrlRecord>> {
-        let value = self.shared.index.value(&packed::key(b'l', ca.as_str().as_bytes()))?;
+    fn last_partition(&self, ca: &Label) -> Result<Option<u16>> {
+        let value = self.shared.index.value(&packed::named_key(b'p', ca, &[]))?;
+        Ok(value.and_then(|octets| octets.first_chunk().copied()).map(u16::from_be_bytes))
+    }
+
+    fn last_crl(&self, ca: &Label, scope: CrlScope) -> Result<Option<CrlRecord>> {
+        let value = self.shared.index.value(&packed::crl_key(ca, Some(scope)))?;
         value.map(|octets| decode_crl(&octets)).transpose()
+    }
+
+    fn base_crl(&self, ca: &Label) -> Result<Option<CrlRecord>> {
+        let value = self.shared.index.value(&packed::crl_key(ca, None))?;
+        value.map(|octets| decode_crl(&octets)).transpose()
+    }
+
+    fn crls(&self, ca: &Label) -> Result<Vec<CrlRecord>> {
+        let (prefix, base) = (packed::named_key(b'l', ca, &[]), packed::crl_key(ca, None));
+        let mut crls = Vec::new();
+        self.shared.index.scan(&prefix, &prefix, |key, value| {
+            if key != base {
+                crls.push(decode_crl(value)?);
+            }
+            Ok(true)
+        })?;
+        crls.sort_by_key(|crl| crl.scope);
+        Ok(crls)
     }
 
     fn account(&self, name: &Label) -> Result<Option<Account>> {

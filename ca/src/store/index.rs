@@ -16,14 +16,18 @@ use minicbor::{Decode, Encode};
 use ring::digest;
 
 use super::packed;
-use super::records::{TransactionId, TransactionState, read_transactions};
+use super::records::{
+    TransactionId, TransactionState, decode_revocation, encode_revocation, read_transactions,
+};
 use super::serials::{SerialTable, Slot};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::Frontier;
+use crate::record::{Label, Revocation, RevokedEntry, Serial};
+use crate::revoked::RevokedSet;
 
 /// The version of the keys and values. Another one means a rebuild.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The key of the position; no other key begins so.
 const META: &[u8] = b"m";
 /// Certificates in one value of the issue order.
@@ -54,6 +58,7 @@ pub struct Changes {
     transactions: HashMap<TransactionId, Option<TransactionState>>,
     buckets: BTreeMap<u64, u32>,
     days: HashMap<u32, u64>,
+    revoked: HashMap<(Label, Serial), Option<RevokedEntry>>,
 }
 
 /// A sum over every key and value of an index: equal for equal indexes.
@@ -84,6 +89,8 @@ struct Tables {
     buckets: BTreeMap<u64, u32>,
     /// For each day on which certificates end, the offset in the key of its last value.
     days: HashMap<u32, u64>,
+    /// What is revoked or held, by CA.
+    revoked: HashMap<Label, RevokedSet>,
 }
 
 #[derive(Clone, Copy)]
@@ -154,6 +161,16 @@ impl Index {
         self.read_state(|state| state.tables.transactions.get(id).cloned())
     }
 
+    /// The revoked and held certificates of a CA, as they are now.
+    pub fn revoked(&self, ca: &Label) -> RevokedSet {
+        self.read_state(|state| state.tables.revoked.get(ca).cloned()).unwrap_or_default()
+    }
+
+    /// The revocation of a certificate, in whole seconds.
+    pub fn revocation(&self, ca: &Label, serial: &Serial) -> Option<Revocation> {
+        self.read_state(|state| Some(state.tables.revoked.get(ca)?.entry(serial)?.revocation))
+    }
+
     /// Visits the keys from `from` on that begin with `prefix`, in order, until `visit` returns `false`.
     ///
     /// # Errors
@@ -217,6 +234,13 @@ impl Index {
             }
         }
         tables.days.extend(changes.days);
+        for ((ca, serial), entry) in changes.revoked {
+            let set = tables.revoked.entry(ca).or_default();
+            match entry {
+                Some(entry) => set.insert(&entry),
+                None => set.remove(&serial),
+            }
+        }
     }
 
     /// How many changed keys sled does not have yet.
@@ -338,6 +362,13 @@ impl Tables {
                     self.serials.set(number, Slot::Reserved(block));
                 }
             }
+            b'r' => {
+                if let Some((ca, serial)) = packed::from_serial_key(key)
+                    && let Ok(entry) = decode_revocation(serial, value)
+                {
+                    self.revoked.entry(ca).or_default().insert(&entry);
+                }
+            }
             b'e' => {
                 if let Some((day, offset)) = packed::from_expiring_key(key) {
                     self.days.insert(day, offset);
@@ -394,6 +425,16 @@ impl Layered<'_> {
     /// Removes a key.
     pub fn remove(&mut self, key: Octets) {
         self.changes.values.insert(key, None);
+    }
+
+    /// Sets what is known of a certificate's revocation.
+    pub fn set_revoked(&mut self, ca: &Label, serial: &Serial, entry: Option<RevokedEntry>) {
+        let key = packed::serial_key(b'r', ca, serial);
+        match &entry {
+            Some(entry) => self.put(key, encode_revocation(entry)),
+            None => self.remove(key),
+        }
+        self.changes.revoked.insert((ca.clone(), *serial), entry);
     }
 
     /// Sets what is known of a serial.

@@ -25,9 +25,10 @@ pub use open::{Progress, ProgressFn};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{
-    Account, CaRecord, CertificateRecord, CrlRecord, Deed, Issued, Label, Revocation, RevokedEntry,
-    Serial, Transaction,
+    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Issued, Label, Revocation,
+    RevokedEntry, Serial, Transaction,
 };
+use crate::revoked::RevokedSet;
 
 /// A store of the authority's records. Every verb is atomic, durable when it returns, and safe from any thread.
 pub trait Store: Send + Sync {
@@ -80,7 +81,7 @@ pub trait Store: Send + Sync {
     /// Records a CRL before it leaves.
     ///
     /// # Errors
-    /// `Conflict` if its number is not larger than the last one of this CA.
+    /// `Conflict` if its number is not larger than the last one of this CA and scope.
     fn record_crl(&self, at: Timestamp, crl: &CrlRecord) -> Result<()>;
 
     /// Creates accounts, all or none.
@@ -130,11 +131,28 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<CertificateRecord>>;
 
-    /// The revoked and held certificates of a CA whose validity ends at `valid_after` or later, by serial.
-    fn revoked(&self, ca: &Label, valid_after: Timestamp) -> Result<Vec<RevokedEntry>>;
+    /// The revoked and held certificates of a CA as they are now.
+    fn revoked(&self, ca: &Label) -> Result<RevokedSet>;
 
-    /// The last CRL of a CA.
-    fn last_crl(&self, ca: &Label) -> Result<Option<CrlRecord>>;
+    /// The revocation or hold of one certificate, in whole seconds; `None` also when there is no such certificate. Cheaper
+    /// than [`Self::certificate`].
+    fn revocation(&self, ca: &Label, serial: &Serial) -> Result<Option<Revocation>>;
+
+    /// The certificates of a CA that were released from hold at `since` or later, and that are good now. Their entries
+    /// have the reason `RemoveFromCrl` and the moment of the release.
+    fn released(&self, ca: &Label, since: Timestamp) -> Result<Vec<RevokedEntry>>;
+
+    /// The largest number of a partition that a certificate of this CA names, if one does.
+    fn last_partition(&self, ca: &Label) -> Result<Option<u16>>;
+
+    /// The last CRL of a CA and a scope.
+    fn last_crl(&self, ca: &Label, scope: CrlScope) -> Result<Option<CrlRecord>>;
+
+    /// The full CRL to which delta CRLs refer.
+    fn base_crl(&self, ca: &Label) -> Result<Option<CrlRecord>>;
+
+    /// The last CRL of each scope of a CA: the full one, the delta, the partitions by number.
+    fn crls(&self, ca: &Label) -> Result<Vec<CrlRecord>>;
 
     /// One account by name.
     fn account(&self, name: &Label) -> Result<Option<Account>>;

@@ -3,7 +3,7 @@
 //! sled spends far more on a key than on an octet: 64 certificates share one value.
 
 use crate::clock::Timestamp;
-use crate::record::{Label, Serial};
+use crate::record::{CrlScope, Label, Serial};
 
 const DAY: u64 = 86_400_000;
 
@@ -20,6 +20,32 @@ pub fn named_key(kind: u8, name: &Label, rest: &[u8]) -> Vec<u8> {
 /// The key of something of a certificate.
 pub fn serial_key(kind: u8, ca: &Label, serial: &Serial) -> Vec<u8> {
     named_key(kind, ca, serial.octets())
+}
+
+/// The serial at the end of a [`serial_key`].
+pub fn serial_of(key: &[u8]) -> Option<Serial> {
+    key.last_chunk().and_then(|octets| Serial::new(*octets))
+}
+
+/// The name and the serial of a [`serial_key`].
+pub fn from_serial_key(key: &[u8]) -> Option<(Label, Serial)> {
+    let (_, rest) = key.split_first()?;
+    let (name, serial) = rest.split_last_chunk()?;
+    let name = std::str::from_utf8(name.strip_suffix(&[0])?).ok()?;
+    Some((name.parse().ok()?, Serial::new(*serial)?))
+}
+
+/// The key of a CA's last CRL of a scope; without one, of the base of its delta CRLs.
+pub fn crl_key(ca: &Label, scope: Option<CrlScope>) -> Vec<u8> {
+    match scope {
+        None => named_key(b'l', ca, b"b"),
+        Some(CrlScope::Full) => named_key(b'l', ca, b"f"),
+        Some(CrlScope::Delta) => named_key(b'l', ca, b"d"),
+        Some(CrlScope::Partition(number)) => {
+            let [high, low] = number.to_be_bytes();
+            named_key(b'l', ca, &[b'p', high, low])
+        }
+    }
 }
 
 /// A moment so that the order of octets is the order of time.

@@ -4,7 +4,7 @@ use ring::digest;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::{Label, Reason, Revocation};
+use crate::record::{Label, Reason, Revocation, RevokedEntry, Serial};
 
 /// The first half of SHA-256 over a transaction's identifier: strangers choose identifiers, and may be long-winded.
 pub type TransactionId = [u8; 16];
@@ -63,12 +63,14 @@ pub const fn count_transactions(value: &[u8]) -> usize {
     value.len() / TRANSACTION
 }
 
-/// Reason, time, end of the certificate's validity, and the invalidity date, if any.
-pub fn encode_revocation(revocation: &Revocation, not_after: Timestamp) -> Vec<u8> {
+/// Reason, time, end of the certificate's validity, the invalidity date, if any, and the partition, if any.
+pub fn encode_revocation(entry: &RevokedEntry) -> Vec<u8> {
+    let RevokedEntry { revocation, not_after, partition, .. } = entry;
     let mut octets = vec![revocation.reason as u8];
-    for at in [Some(revocation.at), Some(not_after), revocation.invalidity].into_iter().flatten() {
+    for at in [Some(revocation.at), Some(*not_after), revocation.invalidity].into_iter().flatten() {
         octets.extend_from_slice(&at.millis().to_be_bytes());
     }
+    octets.extend(partition.iter().flat_map(|number| number.to_be_bytes()));
     octets
 }
 
@@ -76,21 +78,18 @@ pub fn encode_revocation(revocation: &Revocation, not_after: Timestamp) -> Vec<u
 ///
 /// # Errors
 /// [`Error::Internal`] when it did not.
-pub fn decode_revocation(octets: &[u8]) -> Result<(Revocation, Timestamp)> {
-    let (reason, times) = octets.split_first().ok_or_else(damaged)?;
-    let mut times = times
-        .as_chunks()
-        .0
-        .iter()
-        .map(|millis| Timestamp::from_millis(i64::from_be_bytes(*millis)));
-    let revocation =
-        |at, invalidity| Some(Revocation { at, reason: Reason::from_number(*reason)?, invalidity });
-    match (times.next(), times.next()) {
-        (Some(at), Some(not_after)) => {
-            revocation(at, times.next()).map(|r| (r, not_after)).ok_or_else(damaged)
-        }
-        _ => Err(damaged()),
-    }
+pub fn decode_revocation(serial: Serial, octets: &[u8]) -> Result<RevokedEntry> {
+    let (reason, rest) = octets.split_first().ok_or_else(damaged)?;
+    let (times, partition) = rest.as_chunks();
+    let mut times = times.iter().map(|millis| Timestamp::from_millis(i64::from_be_bytes(*millis)));
+    let reason = Reason::from_number(*reason).ok_or_else(damaged)?;
+    let (at, not_after) = times.next().zip(times.next()).ok_or_else(damaged)?;
+    Ok(RevokedEntry {
+        serial,
+        not_after,
+        partition: partition.first_chunk().copied().map(u16::from_be_bytes),
+        revocation: Revocation { at, reason, invalidity: times.next() },
+    })
 }
 
 /// Reads a name.

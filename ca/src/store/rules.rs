@@ -9,12 +9,14 @@
 //! | `A` account | the account |
 //! | `R` reference | the account's name |
 //! | `C` CA | whether it is a root, and its certificate |
-//! | `l` CA | its last CRL's record |
+//! | `l` CA 0 scope | the last CRL's record; `f` full, `d` delta, `p` number a partition, `b` the base of deltas |
+//! | `p` CA 0 | the largest number of a partition that a certificate names |
 //! | `b` offset | numbers of the serials that the entry there reserved and that are not used yet |
 //! | `s` n | numbers and offsets of the n-th 64 certificates |
 //! | `a` n part | of the n-th 4096 certificates, whose they are; the accounts' numbers divide them into 64 parts |
 //! | `e` day offset | offsets, from that one on, of certificates that end on that day and are neither revoked nor replaced |
 //! | `r` CA 0 serial | the revocation or hold |
+//! | `f` CA 0 serial | when it was released from hold |
 //! | `u` CA 0 serial | not confirmed; the entry and the transaction that awaits it, if any |
 //! | `t` span n | the n-th 32 transactions that end in a span of 65 seconds |
 //!
@@ -34,7 +36,8 @@ use crate::journal::{
     self, Entry, MAX_RESERVED, decode_account, decode_crl, encode_account, encode_ca, encode_crl,
 };
 use crate::record::{
-    Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, Serial, Transaction,
+    Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, RevokedEntry,
+    Serial, Transaction,
 };
 
 /// Certificates over which the accounts' are looked up together.
@@ -70,6 +73,7 @@ pub struct Found {
     ca: Label,
     serial: Serial,
     not_after: Timestamp,
+    partition: Option<u16>,
 }
 
 /// The rules at work on one group of entries.
@@ -172,10 +176,14 @@ impl Rules<'_> {
                 self.open(transaction.as_ref(), offset)?;
             }
             Entry::Released { ca, serial } => {
-                self.view.remove(packed::serial_key(b'r', ca, serial));
+                self.apply_released(at, ca, serial, found);
             }
             Entry::Crl(crl) => {
-                self.view.put(packed::key(b'l', crl.ca.as_str().as_bytes()), encode_crl(crl)?);
+                let record = encode_crl(crl)?;
+                if crl.is_base {
+                    self.view.put(packed::crl_key(&crl.ca, None), record.clone());
+                }
+                self.view.put(packed::crl_key(&crl.ca, Some(crl.scope)), record);
             }
             Entry::Accounts(accounts) => {
                 for account in accounts {
@@ -320,11 +328,11 @@ impl Rules<'_> {
     }
 
     fn check_crl(&self, crl: &CrlRecord) -> Result<()> {
-        let last = self.view.value(&packed::key(b'l', crl.ca.as_str().as_bytes()))?;
+        let last = self.view.value(&packed::crl_key(&crl.ca, Some(crl.scope)))?;
         match last.map(|octets| decode_crl(&octets)).transpose()? {
             Some(last) if last.number >= crl.number => Err(conflict(format!(
-                "expected a CRL number above `{}`, the last one of `{}`, found `{}`",
-                last.number, crl.ca, crl.number
+                "expected a CRL number above `{}`, the last one of `{}` ({}), found `{}`",
+                last.number, crl.ca, crl.scope, crl.number
             ))),
             _ => Ok(()),
         }
@@ -379,6 +387,7 @@ impl Rules<'_> {
         self.add_to_account(&issued.account)?;
         *self.certificates += 1;
         self.add_to_expiring(issued.not_after, offset)?;
+        self.note_partition(issued)?;
         if issued.consumes_secret
             && let Some(mut account) = self.account(&issued.account)?
         {
@@ -404,11 +413,14 @@ impl Rules<'_> {
         revocation: &Revocation,
         found: Option<&Found>,
     ) -> Result<()> {
-        let not_after = found.map_or(Timestamp::default(), |found| found.not_after);
-        self.view.put(
-            packed::serial_key(b'r', ca, serial),
-            records::encode_revocation(revocation, not_after),
-        );
+        let entry = RevokedEntry {
+            serial: *serial,
+            not_after: found.map_or(Timestamp::default(), |found| found.not_after),
+            partition: found.and_then(|found| found.partition),
+            revocation: revocation.clone(),
+        };
+        self.view.set_revoked(ca, serial, Some(entry));
+        self.view.remove(packed::serial_key(b'f', ca, serial));
         if revocation.reason != Reason::CertificateHold
             && let Some(found) = found
         {
@@ -422,6 +434,34 @@ impl Rules<'_> {
             {
                 self.close(&id, Some(u64::from_be_bytes(*offset)))?;
             }
+        }
+        Ok(())
+    }
+
+    fn apply_released(
+        &mut self,
+        at: Timestamp,
+        ca: &Label,
+        serial: &Serial,
+        found: Option<&Found>,
+    ) {
+        let entry = RevokedEntry {
+            serial: *serial,
+            not_after: found.map_or(Timestamp::default(), |found| found.not_after),
+            partition: found.and_then(|found| found.partition),
+            revocation: Revocation { at, reason: Reason::RemoveFromCrl, invalidity: None },
+        };
+        self.view.set_revoked(ca, serial, None);
+        self.view.put(packed::serial_key(b'f', ca, serial), records::encode_revocation(&entry));
+    }
+
+    fn note_partition(&mut self, issued: &Issued) -> Result<()> {
+        let Some(number) = issued.partition else { return Ok(()) };
+        let key = packed::named_key(b'p', &issued.ca, &[]);
+        let known = self.view.value(&key)?;
+        let known = known.and_then(|octets| octets.first_chunk().copied());
+        if known.is_none_or(|known| u16::from_be_bytes(known) < number) {
+            self.view.put(key, number.to_be_bytes().to_vec());
         }
         Ok(())
     }
@@ -590,7 +630,9 @@ impl Rules<'_> {
 
     fn revocation(&self, ca: &Label, serial: &Serial) -> Result<Option<Revocation>> {
         let octets = self.view.value(&packed::serial_key(b'r', ca, serial))?;
-        octets.map(|octets| Ok(records::decode_revocation(&octets)?.0)).transpose()
+        octets
+            .map(|octets| Ok(records::decode_revocation(*serial, &octets)?.revocation))
+            .transpose()
     }
 
     /// The certificate in the entry at `offset`.
@@ -599,8 +641,8 @@ impl Rules<'_> {
             return Err(Stop::Pending);
         }
         Ok(match journal::entry_at(self.journal, offset)?.entry {
-            Entry::Issued(Issued { ca, serial, not_after, .. }) => {
-                Some(Found { offset, ca, serial, not_after })
+            Entry::Issued(Issued { ca, serial, not_after, partition, .. }) => {
+                Some(Found { offset, ca, serial, not_after, partition })
             }
             _ => None,
         })

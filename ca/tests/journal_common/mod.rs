@@ -78,6 +78,7 @@ pub fn issued(number: u128, account: &str) -> Issued {
         consumes_secret: false,
         transaction: None,
         replaces: None,
+        partition: None,
     }
 }
 

@@ -1,0 +1,143 @@
+//! Rules on the entries of a CRL of our own while it is written: each entry once, as octets, without a list of them.
+//!
+//! It knows only what we write, so that anything else is a finding. `crl.rs` lints the lists of anybody.
+
+use super::{Finding, finding, rules};
+use crate::clock::Timestamp;
+
+/// Lints entries in the order in which they are written.
+#[derive(Debug)]
+pub struct EntryLint {
+    this_update: [u8; 14],
+    is_delta: bool,
+    previous: [u8; 20],
+}
+
+impl EntryLint {
+    /// For a list with this thisUpdate.
+    pub fn new(this_update: Timestamp, is_delta: bool) -> Self {
+        let mut digits = [b'9'; 14];
+        if let Some(date) = this_update.date_time() {
+            let text = format!(
+                "{:04}{:02}{:02}{:02}{:02}{:02}",
+                date.year(),
+                u8::from(date.month()),
+                date.day(),
+                date.hour(),
+                date.minute(),
+                date.second()
+            );
+            if let Ok(read) = text.as_bytes().try_into() {
+                digits = read;
+            }
+        }
+        Self { this_update: digits, is_delta, previous: [0; 20] }
+    }
+
+    /// Checks one entry, DER. Serial numbers ascend, so that none stands twice.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&mut self, entry: &[u8]) -> Result<(), Finding> {
+        let wrong = |why: &str| finding(&rules::CRL_ENTRY, why);
+        let [0x30, length, content @ ..] = entry else { return Err(wrong("it is no SEQUENCE")) };
+        if usize::from(*length) != content.len() || *length >= 0x80 {
+            return Err(wrong("its length is wrong"));
+        }
+        let (serial, rest) = element(content, 0x02).ok_or_else(|| wrong("it has no serial"))?;
+        self.check_serial(serial)?;
+        let rest = self.check_time(rest)?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        match element(rest, 0x30) {
+            Some((extensions, [])) if !extensions.is_empty() => self.check_extensions(extensions),
+            _ => Err(wrong("its extensions cannot be read")),
+        }
+    }
+
+    fn check_serial(&mut self, serial: &[u8]) -> Result<(), Finding> {
+        match serial {
+            [] | [0] | [0x80..=0xff, ..] | [0, 0..0x80, ..] => {
+                return Err(finding(&rules::SERIAL_POSITIVE, "it is not, or not DER"));
+            }
+            _ => {}
+        }
+        let mut number = [0; 20];
+        let start = number
+            .len()
+            .checked_sub(serial.len())
+            .ok_or_else(|| finding(&rules::SERIAL_LENGTH, "it has more"))?;
+        if let Some(place) = number.get_mut(start..) {
+            place.copy_from_slice(serial);
+        }
+        if number <= self.previous {
+            return Err(finding(&rules::CRL_TWICE, "the serial numbers do not ascend"));
+        }
+        self.previous = number;
+        Ok(())
+    }
+
+    /// Checks the revocationDate, and gives what stands behind it.
+    fn check_time<'a>(&self, octets: &'a [u8]) -> Result<&'a [u8], Finding> {
+        let wrong = || finding(&rules::CRL_ENTRY, "its time is not of RFC 5280 §5.1.2.4");
+        let (at, rest) = match element(octets, 0x17) {
+            Some((&[ref digits @ .., b'Z'], rest)) if digits.len() == 12 => {
+                let century = if digits.first() < Some(&b'5') { *b"20" } else { *b"19" };
+                let mut at = [0; 14];
+                for (place, digit) in at.iter_mut().zip(century.iter().chain(digits)) {
+                    *place = *digit;
+                }
+                (at, rest)
+            }
+            _ => {
+                let (content, rest) = element(octets, 0x18).ok_or_else(wrong)?;
+                let at = generalized(content).ok_or_else(wrong)?;
+                (at, if at < *b"20500000000000" { return Err(wrong()) } else { rest })
+            }
+        };
+        if !at.iter().all(u8::is_ascii_digit) {
+            return Err(wrong());
+        }
+        if at > self.this_update {
+            return Err(finding(&rules::CRL_FUTURE, String::from_utf8_lossy(&at)));
+        }
+        Ok(rest)
+    }
+
+    fn check_extensions(&self, mut rest: &[u8]) -> Result<(), Finding> {
+        let (mut reason, mut invalidity) = (false, false);
+        while !rest.is_empty() {
+            let unknown = || finding(&rules::CRL_ENTRY, "it has an extension that is not known");
+            let (extension, next) = element(rest, 0x30).ok_or_else(unknown)?;
+            match extension {
+                [6, 3, 0x55, 0x1d, 21, 4, 3, 0x0a, 1, code] if !reason => {
+                    let allowed = matches!(code, 1..=6 | 9 | 10) || (*code == 8 && self.is_delta);
+                    if !allowed {
+                        return Err(finding(&rules::CRL_REASON, format!("it is {code}")));
+                    }
+                    reason = true;
+                }
+                [6, 3, 0x55, 0x1d, 24, 4, 17, 0x18, 15, date @ ..] if !invalidity => {
+                    generalized(date).ok_or_else(unknown)?;
+                    invalidity = true;
+                }
+                _ => return Err(unknown()),
+            }
+            rest = next;
+        }
+        Ok(())
+    }
+}
+
+/// The content of an element of fewer than 128 octets with this tag, and what stands behind it.
+fn element(octets: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let [found, length @ 0..0x80, rest @ ..] = octets else { return None };
+    (*found == tag).then(|| rest.split_at_checked(usize::from(*length)))?
+}
+
+/// The digits of a GeneralizedTime without fractions.
+fn generalized(content: &[u8]) -> Option<[u8; 14]> {
+    let digits: [u8; 14] = content.strip_suffix(b"Z")?.try_into().ok()?;
+    digits.iter().all(u8::is_ascii_digit).then_some(digits)
+}
