@@ -357,6 +357,7 @@ impl Bench {
             }),
             account,
             replaces: None,
+            partition: None,
         };
         self.store().record_issued(Timestamp::from_millis(now), &issued).unwrap();
     }

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use countersign_ca::authority::Settings;
-use countersign_ca::profile::{DefaultUrls, ProfileConfig, Profiles};
+use countersign_ca::authority::{CrlSettings, Settings};
+use countersign_ca::profile::{DefaultUrls, Profile, ProfileConfig, Profiles};
 use countersign_ca::record::Label;
 use countersign_enroll::cmp::{Bounds, CmpConfig};
 use serde::{Deserialize, Serialize};
@@ -86,11 +86,23 @@ pub struct CrlFile {
     pub validity: String,
     /// The same for a root's.
     pub root_validity: String,
+    /// How often an issuing CA's CRL is signed anew, if not after a quarter of its validity; at most half of it.
+    pub interval: Option<String>,
+    /// Into how many partitions new certificates are divided; 0 for none.
+    pub partitions: u16,
+    /// Whether delta CRLs are signed.
+    pub delta: bool,
 }
 
 impl Default for CrlFile {
     fn default() -> Self {
-        Self { validity: "7d".into(), root_validity: "180d".into() }
+        Self {
+            validity: "7d".into(),
+            root_validity: "180d".into(),
+            interval: None,
+            partitions: 0,
+            delta: false,
+        }
     }
 }
 
@@ -208,18 +220,12 @@ impl Config {
 
     /// Checks every value, once.
     pub fn check(file: ConfigFile, folder: &DataFolder) -> Result<Self, Failure> {
-        let urls = default_urls(file.http.public_url.as_deref())?;
-        let profiles = Profiles::new(&file.profiles, &urls)?;
+        let places = Places::new(&file)?;
+        let profiles =
+            Profiles::new(&file.profiles, &places.default_urls(file.crl.partitions > 0))?;
         let settings = Settings {
             default_ca: file.authority.default_ca.clone(),
-            crl_validity: duration("crl.validity", &file.crl.validity, 600, 366 * 86_400)?,
-            root_crl_validity: duration(
-                "crl.root_validity",
-                &file.crl.root_validity,
-                3600,
-                3660 * 86_400,
-            )?,
-            crl_folder: folder.crls(),
+            crl: crl(&file.crl, &places, &profiles, folder)?,
         };
         let cmp = cmp(&file.cmp)?;
         within("http.max_connections", file.http.max_connections, 1, 100_000)?;
@@ -268,19 +274,86 @@ fn did_you_mean(message: &str) -> String {
         .unwrap_or_default()
 }
 
-fn default_urls(public_url: Option<&str>) -> Result<DefaultUrls, Failure> {
-    let Some(url) = public_url else { return Ok(DefaultUrls::default()) };
-    let url = url.trim_end_matches('/');
-    if !url.starts_with("http://") || !url.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Failure::input(format!(
-            "expected http.public_url to be an `http:` URL such as `http://pki.example.net`, found `{}`; CRLs are signed, \
-             and daemons fetch them without TLS",
-            url.escape_debug()
-        )));
+/// Where peers find this server: the beginnings of the URLs in certificates.
+struct Places {
+    http: Option<String>,
+}
+
+impl Places {
+    fn new(file: &ConfigFile) -> Result<Self, Failure> {
+        let http = file.http.public_url.as_deref().map(|url| url.trim_end_matches('/'));
+        match http {
+            Some(url)
+                if !url.starts_with("http://") || !url.bytes().all(|b| b.is_ascii_graphic()) =>
+            {
+                Err(Failure::input(format!(
+                    "expected http.public_url to be an `http:` URL such as `http://pki.example.net`, found `{}`; CRLs are \
+                     signed, and daemons fetch them without TLS",
+                    url.escape_debug()
+                )))
+            }
+            _ => Ok(Self { http: http.map(str::to_owned) }),
+        }
     }
-    Ok(DefaultUrls {
-        crl: vec![format!("{url}/crl/{{ca}}.crl")],
-        ca_issuers: vec![format!("{url}/ca/{{ca}}.cer")],
+
+    fn default_urls(&self, partitions: bool) -> DefaultUrls {
+        DefaultUrls {
+            crl: if partitions { self.partition_urls() } else { self.http("crl/{ca}.crl") },
+            ca_issuers: self.http("ca/{ca}.cer"),
+        }
+    }
+
+    fn partition_urls(&self) -> Vec<String> {
+        self.http("crl/{ca}/{partition}.crl")
+    }
+
+    fn delta_urls(&self) -> Vec<String> {
+        self.http("crl/{ca}/delta.crl")
+    }
+
+    fn http(&self, path: &str) -> Vec<String> {
+        self.http.iter().map(|url| format!("{url}/{path}")).collect()
+    }
+}
+
+fn crl(
+    file: &CrlFile,
+    places: &Places,
+    profiles: &Profiles,
+    folder: &DataFolder,
+) -> Result<CrlSettings, Failure> {
+    let validity = duration("crl.validity", &file.validity, 600, 366 * 86_400)?;
+    let interval = file.interval.as_ref();
+    let interval = interval
+        .map(|text| duration("crl.interval", text, 60, validity.as_secs() / 2))
+        .transpose()?;
+    within("crl.partitions", file.partitions.into(), 0, 4096)?;
+    let mut partition_urls = places.partition_urls();
+    for url in profiles.iter().flat_map(Profile::partition_urls) {
+        if !partition_urls.contains(url) {
+            partition_urls.push(url.clone());
+        }
+    }
+    let delta_urls = places.delta_urls();
+    if (file.partitions > 0 && partition_urls.is_empty()) || (file.delta && delta_urls.is_empty()) {
+        return Err(Failure::input(
+            "crl.partitions and crl.delta need http.public_url: certificates and CRLs name where these CRLs are",
+        ));
+    }
+    if file.partitions == 0 && profiles.iter().any(Profile::names_partition) {
+        return Err(Failure::input(
+            "a profile's crl_urls name a `{partition}`, and crl.partitions is 0; set it to the number of partitions",
+        ));
+    }
+    Ok(CrlSettings {
+        validity,
+        root_validity: duration("crl.root_validity", &file.root_validity, 3600, 3660 * 86_400)?,
+        interval,
+        partitions: file.partitions,
+        partition_urls,
+        delta: file.delta,
+        delta_urls,
+        folder: folder.crls(),
     })
 }
 
@@ -382,6 +455,10 @@ mod tests {
         let folder = DataFolder::new(Path::new("x"));
         for (text, word) in [
             ("[crl]\nvalidity = \"1s\"", "crl.validity"),
+            ("[crl]\ninterval = \"4d\"", "crl.interval"),
+            ("[crl]\npartitions = 8", "http.public_url"),
+            ("[crl]\ndelta = true", "http.public_url"),
+            ("[profiles.gateway]\ncrl_urls = [\"http://x/{partition}\"]", "crl.partitions"),
             ("[cmp]\nmin_iterations = 0", "cmp.min_iterations"),
             ("[cmp]\nmax_depth = 1000", "cmp.max_depth"),
             ("[http]\npublic_url = \"https://x\"", "http.public_url"),

@@ -10,6 +10,7 @@ mod logging;
 mod metrics;
 mod output;
 mod passphrase;
+mod repository;
 mod serve;
 
 use std::process::ExitCode;

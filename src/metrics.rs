@@ -22,9 +22,10 @@ pub struct Metrics {
     entries: Gauge<u64, AtomicU64>,
     journal_bytes: Gauge<u64, AtomicU64>,
     certificates: Gauge<u64, AtomicU64>,
-    crl_number: Family<CaLabels, Gauge>,
-    crl_next_update: Family<CaLabels, Gauge>,
-    crl_entries: Family<CaLabels, Gauge>,
+    crl_number: Family<CrlLabels, Gauge>,
+    crl_next_update: Family<CrlLabels, Gauge>,
+    crl_entries: Family<CrlLabels, Gauge>,
+    crl_is_stale: Family<CrlLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -34,8 +35,9 @@ struct CmpLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CaLabels {
+struct CrlLabels {
     ca: String,
+    scope: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -49,8 +51,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("countersign");
         let (cmp, entries, journal_bytes, certificates) =
             (Family::default(), Gauge::default(), Gauge::default(), Gauge::default());
-        let (crl_number, crl_next_update, crl_entries) =
-            (Family::default(), Family::default(), Family::default());
+        let (crl_number, crl_next_update, crl_entries, crl_is_stale) =
+            (Family::default(), Family::default(), Family::default(), Family::default());
         registry.register("cmp_messages", "CMP messages by body and outcome", cmp.clone());
         registry.register("journal_entries", "entries in the journal", entries.clone());
         registry.register("journal_bytes", "octets of the journal", journal_bytes.clone());
@@ -66,6 +68,11 @@ impl Metrics {
             crl_next_update.clone(),
         );
         registry.register("crl_entries", "entries of the last CRL", crl_entries.clone());
+        registry.register(
+            "crl_is_stale",
+            "1 when the last CRL is older than half its validity",
+            crl_is_stale.clone(),
+        );
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         registry.register("build_info", "the running version", build);
@@ -78,6 +85,7 @@ impl Metrics {
             crl_number,
             crl_next_update,
             crl_entries,
+            crl_is_stale,
         }
     }
 
@@ -97,15 +105,16 @@ impl Metrics {
         self.journal_bytes.set(status.journal_bytes);
         self.certificates.set(status.certificates);
         for ca in instance.store.cas()? {
-            let Some(last) = instance.store.last_crl(&ca.name)? else { continue };
-            let labels = CaLabels { ca: ca.name.to_string() };
-            self.crl_number
-                .get_or_create(&labels)
-                .set(i64::try_from(last.number).unwrap_or(i64::MAX));
-            self.crl_next_update.get_or_create(&labels).set(last.next_update.seconds());
-            self.crl_entries
-                .get_or_create(&labels)
-                .set(i64::try_from(last.entries).unwrap_or(i64::MAX));
+            for last in instance.store.crls(&ca.name)? {
+                let labels = CrlLabels { ca: ca.name.to_string(), scope: last.scope.to_string() };
+                let number = i64::try_from(last.number).unwrap_or(i64::MAX);
+                let entries = i64::try_from(last.entries).unwrap_or(i64::MAX);
+                let is_stale = last.is_past_half(instance.now());
+                self.crl_number.get_or_create(&labels).set(number);
+                self.crl_next_update.get_or_create(&labels).set(last.next_update.seconds());
+                self.crl_entries.get_or_create(&labels).set(entries);
+                self.crl_is_stale.get_or_create(&labels).set(i64::from(is_stale));
+            }
         }
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,11 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix_web::http::header::{
-    CACHE_CONTROL, ETAG, EXPIRES, EntityTag, Header, IfNoneMatch, LAST_MODIFIED,
-};
 use actix_web::middleware::DefaultHeaders;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpResponse, HttpServer, web};
 use countersign_ca::journal::{HeadSigner, Verification, verify};
 use countersign_ca::record::Label;
 use countersign_ca::{Authority, Store, Timestamp};
@@ -25,15 +22,19 @@ use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::logging::LogControl;
 use crate::metrics::Metrics;
+use crate::repository;
 
 /// After a change, further changes are waited for this long before a CRL is signed.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// What the handlers share.
-struct Shared {
-    instance: Arc<Instance>,
-    authority: Arc<Authority>,
-    metrics: Metrics,
+pub struct Shared {
+    /// The instance.
+    pub instance: Arc<Instance>,
+    /// Its authority.
+    pub authority: Arc<Authority>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// What the verification of the journal found, once it is through.
     journal: Arc<OnceLock<Option<String>>>,
 }
@@ -107,8 +108,7 @@ async fn serve(
             .route("/healthz", web::get().to(healthz))
             .route("/readyz", web::get().to(readyz))
             .route("/metrics", web::get().to(metrics))
-            .route("/crl/{file}", web::get().to(crl))
-            .route("/ca/{file}", web::get().to(ca_certificate))
+            .configure(repository::configure)
     })
     .workers(std::thread::available_parallelism().map_or(2, usize::from))
     .max_connections(config.file.http.max_connections)
@@ -282,6 +282,8 @@ async fn index() -> HttpResponse {
         "Countersign\n\n\
          POST /.well-known/cmp              CMP (RFC 9811), also /.well-known/cmp/p/<profile or CA> and /pkix/\n\
          GET  /crl/<ca>.crl                 certificate revocation lists\n\
+         GET  /crl/<ca>/delta.crl           what changed since the last full one, if deltas are on\n\
+         GET  /crl/<ca>/<n>.crl             its partitions, if CRLs are divided\n\
          GET  /ca/<ca>.cer                  certificates of the CAs\n\
          GET  /healthz /readyz /metrics     for operators\n",
     )
@@ -318,21 +320,32 @@ fn unready(shared: &Shared) -> Vec<String> {
         if !ca.can_sign {
             continue;
         }
-        match shared.instance.store.last_crl(&ca.name) {
-            Ok(Some(crl)) => {
-                let half = crl.this_update.plus(crl.next_update.since(crl.this_update) / 2);
-                if half < now {
-                    reasons.push(format!(
-                        "the CRL of `{}` is older than half its validity: nextUpdate is {}",
-                        ca.name, crl.next_update
-                    ));
-                }
-            }
-            Ok(None) => reasons.push(format!("the CA `{}` has no CRL yet", ca.name)),
+        match stale_crls(&shared.authority, &ca.name, now) {
+            Ok(stale) => reasons.extend(stale),
             Err(e) => reasons.push(format!("the store: {e}")),
         }
     }
     reasons
+}
+
+/// The CRLs of a CA that are missing, or older than half their validity.
+fn stale_crls(
+    authority: &Authority,
+    ca: &Label,
+    now: Timestamp,
+) -> countersign_ca::Result<Vec<String>> {
+    let mut reasons = Vec::new();
+    for scope in authority.crl_scopes(ca)? {
+        match authority.crl(ca, scope)? {
+            Some(crl) if crl.record.is_past_half(now) => reasons.push(format!(
+                "the CRL of `{ca}` ({scope}) is older than half its validity: nextUpdate is {}",
+                crl.record.next_update
+            )),
+            Some(_) => {}
+            None => reasons.push(format!("the CA `{ca}` has no CRL yet ({scope})")),
+        }
+    }
+    Ok(reasons)
 }
 
 async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
@@ -348,81 +361,8 @@ async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
     }
 }
 
-/// `GET /crl/<ca>.crl` (RFC 5280 §4.2.1.13, RFC 2585 §4.2). Who has the current one gets 304 (RFC 9110 §13.1.2).
-async fn crl(
-    file: web::Path<String>,
-    request: HttpRequest,
-    shared: web::Data<Shared>,
-) -> HttpResponse {
-    let Some(ca) = named(&file, ".crl") else { return plain(404, "expected /crl/<ca>.crl\n") };
-    let found = web::block(move || {
-        let crl = shared.authority.crl(&ca)?;
-        let record = shared.instance.store.last_crl(&ca)?;
-        Ok::<_, countersign_ca::Error>(
-            crl.zip(record).map(|(crl, record)| (crl, record, shared.authority.now())),
-        )
-    })
-    .await;
-    match found {
-        Ok(Ok(Some((crl, record, now)))) => {
-            let tag = EntityTag::new_strong(data_encoding::HEXLOWER.encode(&record.sha256));
-            let known = is_known(&request, &tag);
-            let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-            answer
-                .insert_header((ETAG, tag.to_string()))
-                .insert_header((LAST_MODIFIED, http_date(record.this_update)))
-                .insert_header((EXPIRES, http_date(record.next_update)))
-                .insert_header((
-                    CACHE_CONTROL,
-                    format!("max-age={}", record.next_update.since(now).as_secs().min(300)),
-                ));
-            if known {
-                return answer.finish();
-            }
-            answer.content_type("application/pkix-crl").body(web::Bytes::copy_from_slice(&crl))
-        }
-        Ok(Ok(None)) => plain(404, "there is no CRL yet\n"),
-        Ok(Err(countersign_ca::Error::Denied { .. })) => plain(404, "there is no such CA\n"),
-        Ok(Err(e)) => {
-            tracing::error!("a CRL cannot be read: {e}");
-            plain(500, "the CRL cannot be read\n")
-        }
-        Err(_) => plain(503, "busy\n"),
-    }
-}
-
-fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
-    match IfNoneMatch::parse(request) {
-        Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(tag)),
-        Err(_) => false,
-    }
-}
-
-/// `GET /ca/<ca>.cer` (RFC 5280 §4.2.2.1, RFC 2585 §4.1).
-async fn ca_certificate(file: web::Path<String>, shared: web::Data<Shared>) -> HttpResponse {
-    let name = named(&file, ".cer");
-    match name.and_then(|name| {
-        shared.authority.cas().find(|ca| ca.name == name).map(|ca| ca.certificate.clone())
-    }) {
-        Some(certificate) => {
-            HttpResponse::Ok().content_type("application/pkix-cert").body(certificate)
-        }
-        None => plain(404, "there is no such CA; expected /ca/<ca>.cer\n"),
-    }
-}
-
-fn named(file: &str, suffix: &str) -> Option<Label> {
-    file.strip_suffix(suffix)?.parse().ok()
-}
-
-fn http_date(at: Timestamp) -> String {
-    let seconds = u64::try_from(at.seconds()).unwrap_or(0);
-    actix_web::http::header::HttpDate::from(std::time::UNIX_EPOCH + Duration::from_secs(seconds))
-        .to_string()
-}
-
-fn plain(status: u16, text: &str) -> HttpResponse {
+/// A short text.
+pub fn plain(status: u16, text: &str) -> HttpResponse {
     let status = actix_web::http::StatusCode::from_u16(status)
         .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
     HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(text.to_owned())

@@ -367,6 +367,13 @@ pub struct CrlRecord {
     pub is_base: bool,
 }
 
+impl CrlRecord {
+    /// Whether more than half of its validity is over.
+    pub fn is_past_half(&self, now: Timestamp) -> bool {
+        self.this_update.plus(self.next_update.since(self.this_update) / 2) < now
+    }
+}
+
 /// A protocol's transaction that must outlive a restart: an answered request, and what is still expected of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {

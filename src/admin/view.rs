@@ -91,19 +91,25 @@ pub fn cas(instance: &Instance) -> Result<Value, Failure> {
     list.collect()
 }
 
-/// The last CRL of each CA.
+/// The last CRL of each CA and scope.
 pub fn crls(instance: &Instance) -> Result<Value, Failure> {
     let mut list = Vec::new();
     for ca in instance.store.cas()? {
-        let last = instance.store.last_crl(&ca.name)?;
-        list.push(json!({
-            "ca": ca.name,
-            "number": last.as_ref().map(|last| last.number),
-            "entries": last.as_ref().map(|last| last.entries),
-            "this_update": last.as_ref().map(|last| last.this_update.to_string()),
-            "next_update": last.as_ref().map(|last| last.next_update.to_string()),
-            "sha256": last.as_ref().map(|last| data_encoding::HEXLOWER.encode(&last.sha256)),
-        }));
+        let crls = instance.store.crls(&ca.name)?;
+        if crls.is_empty() {
+            list.push(json!({ "ca": ca.name, "scope": "full", "number": null }));
+        }
+        for crl in crls {
+            list.push(json!({
+                "ca": crl.ca,
+                "scope": crl.scope.to_string(),
+                "number": crl.number,
+                "entries": crl.entries,
+                "this_update": crl.this_update.to_string(),
+                "next_update": crl.next_update.to_string(),
+                "tbs_sha256": data_encoding::HEXLOWER.encode(&crl.tbs_sha256),
+            }));
+        }
     }
     Ok(Value::Array(list))
 }

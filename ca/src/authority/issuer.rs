@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use spki::AlgorithmIdentifierOwned;
@@ -101,8 +102,10 @@ pub struct Ca {
     key: Option<FileKey>,
     protection: Option<Protection>,
     serials: Mutex<Vec<Serial>>,
-    /// Held while an edition of CRLs is signed.
-    pub(super) publishing: Mutex<()>,
+    /// How many editions of CRLs were begun.
+    pub(super) editions: AtomicU64,
+    /// Held while an edition is signed: which one was finished last.
+    pub(super) publishing: Mutex<u64>,
     /// The CRLs in force, as far as somebody asked for them.
     pub(super) crls: Mutex<BTreeMap<CrlScope, Arc<CurrentCrl>>>,
 }
@@ -140,6 +143,7 @@ impl Ca {
             key,
             protection: None,
             serials: Mutex::default(),
+            editions: AtomicU64::new(0),
             publishing: Mutex::default(),
             crls: Mutex::default(),
         };
