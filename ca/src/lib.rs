@@ -37,6 +37,7 @@ pub mod record;
 pub mod request;
 pub mod revoked;
 pub mod seal;
+pub mod search;
 pub mod store;
 mod subject;
 

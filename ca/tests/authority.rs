@@ -347,3 +347,62 @@ fn an_instance_opens_again_with_its_keys_and_its_crl() {
     wrong.passphrase = Passphrase::new("another").unwrap();
     assert!(matches!(wrong.create_own_keys(), Err(Error::Unauthenticated(_))));
 }
+
+#[test]
+fn a_certificate_is_found_by_each_of_its_keys() {
+    use countersign_ca::search::{SearchKey, sha1};
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let store = authority.store();
+    let mut issued = Vec::new();
+    for name in ["gw1", "gw2", "gw2b"] {
+        let account = account(authority, name, 5);
+        let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+        let asker = requester(authority, &account);
+        issued.push(
+            authority.issue(authority.authorize(&asker, request(&key)).unwrap(), None).unwrap(),
+        );
+    }
+    for (n, own) in issued.iter().enumerate() {
+        let keys = SearchKey::of(&own.certificate);
+        assert!(keys.contains(&SearchKey::Certificate(sha1(&own.certificate))), "{keys:?}");
+        let kinds: std::collections::BTreeSet<_> = keys
+            .iter()
+            .map(|key| format!("{key:?}").split('(').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(kinds.len(), 6, "{keys:?}");
+        for key in keys {
+            let found = store.find(&key, 10).unwrap();
+            // The address is everybody's.
+            let all = matches!(&key, SearchKey::Uri(uri) if uri == "192.0.2.1");
+            let expected: Vec<_> = match all {
+                true => issued.iter().rev().map(|issued| issued.serial).collect(),
+                false => vec![issued[n].serial],
+            };
+            assert_eq!(found.iter().map(|r| r.serial).collect::<Vec<_>>(), expected, "{key:?}");
+        }
+    }
+    assert_eq!(store.find(&SearchKey::Uri("192.0.2.1".into()), 2).unwrap().len(), 2);
+    assert_eq!(store.find(&SearchKey::Name("nobody".into()), 2).unwrap(), []);
+    // OpenSSL's view of the same: the hash of issuer and serial, the key identifier, the names.
+    std::fs::write(place.folder.path().join("c.der"), &issued[0].certificate).unwrap();
+    let output = Command::new("openssl")
+        .current_dir(place.folder.path())
+        .args(["x509", "-inform", "DER", "-in", "c.der", "-noout", "-fingerprint", "-sha1"])
+        .args(["-ext", "subjectKeyIdentifier,subjectAltName"])
+        .output()
+        .expect("this test needs `openssl`: apt-get install openssl");
+    let text = String::from_utf8_lossy(&output.stdout).replace(':', "");
+    let upper = |octets: &[u8]| data_encoding::HEXUPPER.encode(octets);
+    for key in SearchKey::of(&issued[0].certificate) {
+        match key {
+            SearchKey::Certificate(hash) => assert!(text.contains(&upper(&hash)), "{text}"),
+            SearchKey::Uri(uri) => assert!(text.contains(&uri), "{text}"),
+            SearchKey::KeyIdentifier(_) => {
+                let found = store.find(&key, 1).unwrap();
+                assert_eq!(found[0].serial, issued[0].serial);
+            }
+            _ => {}
+        }
+    }
+}

@@ -12,7 +12,8 @@ mod journal_common;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use countersign_ca::record::{CaRecord, CrlRecord, CrlScope, Deed, Issued, Reason};
-use countersign_ca::{Denial, Error, Result, Store, Timestamp};
+use countersign_ca::store::Change;
+use countersign_ca::{Denial, Error, Result, Store};
 use journal_common::*;
 
 fn denied<T: std::fmt::Debug>(result: Result<T>, kind: Denial) {
@@ -326,4 +327,88 @@ fn only_one_process_opens_a_store() {
     );
     drop(store);
     open(folder.path());
+}
+
+#[test]
+fn what_changed_is_told_in_order_and_once_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let begin = store.mark();
+    assert!(!store.wait_beyond(begin, std::time::Duration::ZERO));
+    fill(&store, 3);
+    assert!(store.wait_beyond(begin, std::time::Duration::ZERO));
+    let hold = revocation(20, Reason::CertificateHold);
+    store.record_revoked(at(20), &ca(), &serial(2), &hold, None).unwrap();
+    store.record_released(at(21), &ca(), &serial(2)).unwrap();
+    let crl = CrlRecord {
+        ca: ca(),
+        number: 1,
+        this_update: at(22),
+        next_update: at(23),
+        entries: 0,
+        tbs_sha256: [3; 32],
+        scope: CrlScope::Delta,
+        is_base: false,
+    };
+    store.record_crl(at(22), &crl).unwrap();
+    drop(store);
+    let store = open(folder.path());
+    let (changes, end) = store.changes_since(begin).unwrap();
+    let told: Vec<String> = changes
+        .iter()
+        .map(|change| match change {
+            Change::Issued(issued) => format!("issued {}", issued.serial),
+            Change::Status { serial, .. } => format!("status {serial}"),
+            Change::Crl { scope, .. } => format!("crl {scope}"),
+            Change::Ca(name) => format!("ca {name}"),
+        })
+        .collect();
+    let expected: Vec<String> = (1..=3)
+        .map(|n| format!("issued {}", serial(n)))
+        .chain(std::iter::repeat_n(format!("status {}", serial(2)), 2))
+        .chain(["crl delta".to_owned()])
+        .collect();
+    assert_eq!(told, expected);
+    assert_eq!(end, store.mark());
+    assert_eq!(store.changes_since(end).unwrap(), (Vec::new(), end));
+    // Somebody waits in another thread, and is woken by the next entry.
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| store.wait_beyond(end, std::time::Duration::from_secs(60)));
+        store.record_released(at(24), &ca(), &serial(2)).unwrap_err();
+        store.record_revoked(at(24), &ca(), &serial(2), &hold, None).unwrap();
+        assert!(waiting.join().unwrap());
+    });
+}
+
+#[test]
+fn released_certificates_and_partitions_are_kept_by_the_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    fill(&store, 2);
+    let third = Issued { partition: Some(700), ..issued(3, "gw1") };
+    store.reserve_serials(at(10), &ca(), &[serial(3)]).unwrap();
+    assert_eq!(store.last_partition(&ca()).unwrap(), None);
+    store.record_issued(at(10), &third).unwrap();
+    let hold = |at| revocation(at, Reason::CertificateHold);
+    for n in [1, 3] {
+        store.record_revoked(at(20), &ca(), &serial(n), &hold(20), None).unwrap();
+    }
+    let listed = store.revoked(&ca()).unwrap();
+    let partitions: Vec<_> = listed.iter().map(|entry| entry.partition).collect();
+    assert_eq!(partitions, [None, Some(700)]);
+    store.record_released(at(4_000), &ca(), &serial(1)).unwrap();
+    store.record_released(at(4_000), &ca(), &serial(3)).unwrap();
+    store.record_revoked(at(5_000), &ca(), &serial(3), &hold(5_000), None).unwrap();
+    // What was held again is no longer released; the snapshot from before still says what it said.
+    assert_eq!((listed.len(), store.revoked(&ca()).unwrap().len()), (2, 1));
+    drop(store);
+    let store = open(folder.path());
+    let released = |since| -> Vec<_> {
+        store.released(&ca(), at(since)).unwrap().iter().map(|entry| entry.serial).collect()
+    };
+    assert_eq!((released(4_000), released(4_001)), (vec![serial(1)], vec![]));
+    assert_eq!(store.last_partition(&ca()).unwrap(), Some(700));
+    assert_eq!(store.revoked(&ca()).unwrap().entry(&serial(3)).unwrap().partition, Some(700));
+    let (kept, fresh) = store.compare_index().unwrap();
+    assert_eq!(kept, fresh);
 }

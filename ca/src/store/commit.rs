@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::index::{Changes, Index, Layered, Position};
@@ -61,6 +61,8 @@ pub struct Shared {
     pub durable: RwLock<Position>,
     /// What was measured.
     pub counts: Mutex<Counts>,
+    /// How many entries are durable, for those who wait for more.
+    pub recorded: (Mutex<u64>, Condvar),
 }
 
 /// What the writer counts.
@@ -268,7 +270,10 @@ impl Committer {
                 return;
             }
             self.shared.index.absorb(changes);
+            let recorded = position.sequence;
             *self.shared.durable.write().unwrap_or_else(PoisonError::into_inner) = position;
+            *self.shared.recorded.0.lock().unwrap_or_else(PoisonError::into_inner) = recorded;
+            self.shared.recorded.1.notify_all();
             self.unsettled = true;
             let mut counts = self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
             counts.groups += 1;

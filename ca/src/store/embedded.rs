@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::Store;
 use super::commit::{Command, Committer, Counts, Request, Shared};
+use super::history::{self, Change, Mark};
 use super::index::{IndexSum, ORDER_CHUNK, Position};
 use super::open::{self, ProgressFn};
 use super::packed;
 use super::records::{self, transaction_id};
-use super::rules::{ACCOUNT_SPAN, account_key, account_number};
+use super::rules::{
+    ACCOUNT_SPAN, SEARCH_SPAN, account_key, account_number, search_key, search_number,
+};
 use super::serials::{Slot, serial_number};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -25,6 +29,7 @@ use crate::record::{
     RevokedEntry, Serial, Transaction,
 };
 use crate::revoked::RevokedSet;
+use crate::search::SearchKey;
 
 /// The most certificates that one call returns.
 const MAX_PAGE: usize = 10_000;
@@ -278,6 +283,16 @@ impl EmbeddedStore {
         })
     }
 
+    /// The n-th certificate in the order of issue.
+    fn certificate_of(&self, ordinal: u64) -> Result<Option<CertificateRecord>> {
+        let chunk = ordinal / ORDER_CHUNK;
+        let value = self.shared.index.value(&packed::key(b's', &chunk.to_be_bytes()))?;
+        let value = value.unwrap_or_default();
+        let place = usize::try_from(ordinal % ORDER_CHUNK).map_err(Error::internal)?;
+        let offset = packed::numbered_offsets(&value).nth(place).map(|(_, offset)| offset);
+        offset.map(|offset| self.certificate_at(offset)).transpose()
+    }
+
     /// Which certificates, from `cursor` on in the order of issue, to look at for a page of `limit` and the next
     /// one: all, or those that may be of an account. The second value is where to go on if these do not suffice.
     fn ordinals(
@@ -430,6 +445,48 @@ impl Store for EmbeddedStore {
             }
         }
         Ok((page, rest))
+    }
+
+    fn find(&self, key: &SearchKey, limit: usize) -> Result<Vec<CertificateRecord>> {
+        let (part, number) = search_number(key.fingerprint());
+        let spans = self.shared.position().certificates.div_ceil(SEARCH_SPAN);
+        let mut found = Vec::new();
+        for span in (0..spans).rev() {
+            let value = self.shared.index.value(&search_key(span, part))?.unwrap_or_default();
+            let mut members: Vec<u64> = packed::members(&value)
+                .filter(|(other, _)| *other == number)
+                .map(|(_, which)| span * SEARCH_SPAN + which)
+                .collect();
+            members.sort_unstable_by(|a, b| b.cmp(a));
+            for ordinal in members {
+                if found.len() >= limit {
+                    return Ok(found);
+                }
+                let record = self.certificate_of(ordinal)?;
+                found.extend(
+                    record.filter(|record| SearchKey::of(&record.certificate).contains(key)),
+                );
+            }
+        }
+        Ok(found)
+    }
+
+    fn mark(&self) -> Mark {
+        let Position { sequence, offset, .. } = self.shared.position();
+        Mark { sequence, offset }
+    }
+
+    fn changes_since(&self, mark: Mark) -> Result<(Vec<Change>, Mark)> {
+        history::changes(&self.shared.journal, mark, self.mark())
+    }
+
+    fn wait_beyond(&self, mark: Mark, patience: Duration) -> bool {
+        let (recorded, signal) = &self.shared.recorded;
+        let recorded = recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let (recorded, _) = signal
+            .wait_timeout_while(recorded, patience, |recorded| *recorded <= mark.sequence)
+            .unwrap_or_else(PoisonError::into_inner);
+        *recorded > mark.sequence
     }
 
     fn expiring(

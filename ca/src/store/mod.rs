@@ -9,6 +9,7 @@ mod commit;
 mod embedded;
 #[cfg(test)]
 mod faults;
+mod history;
 mod index;
 mod open;
 mod packed;
@@ -19,8 +20,11 @@ mod serials;
 pub use backup::{BackupSummary, audit, restore_journal};
 pub use commit::Counts;
 pub use embedded::{EmbeddedOptions, EmbeddedStore, Status};
+pub use history::{Change, Mark};
 pub use index::IndexSum;
 pub use open::{Progress, ProgressFn};
+
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -29,6 +33,7 @@ use crate::record::{
     RevokedEntry, Serial, Transaction,
 };
 use crate::revoked::RevokedSet;
+use crate::search::SearchKey;
 
 /// A store of the authority's records. Every verb is atomic, durable when it returns, and safe from any thread.
 pub trait Store: Send + Sync {
@@ -122,6 +127,18 @@ pub trait Store: Send + Sync {
         cursor: u64,
         limit: usize,
     ) -> Result<(Vec<CertificateRecord>, Option<u64>)>;
+
+    /// The certificates that have this key, newest first, at most `limit`.
+    fn find(&self, key: &SearchKey, limit: usize) -> Result<Vec<CertificateRecord>>;
+
+    /// The present end of the history.
+    fn mark(&self) -> Mark;
+
+    /// What changed behind `mark`, in order, and where to go on. It may be a part: go on until the mark does not move.
+    fn changes_since(&self, mark: Mark) -> Result<(Vec<Change>, Mark)>;
+
+    /// Waits at most `patience` for something to be recorded behind `mark`; whether something is.
+    fn wait_beyond(&self, mark: Mark, patience: Duration) -> bool;
 
     /// Certificates that are neither revoked nor replaced and whose validity ends in `from..until`, at most `limit`, soonest first.
     fn expiring(

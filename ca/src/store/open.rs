@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, RwLock};
+use std::sync::{Condvar, Mutex, RwLock};
 
 use super::commit::{Counts, GATHERED, Shared};
 use super::index::{Changes, Index, Layered, Position};
@@ -94,7 +94,9 @@ pub fn open(data: &Path, cache: u64, progress: &mut ProgressFn<'_>) -> Result<(S
         tracing::warn!(%error, "the index stays in memory; it is written anew after the next start");
     }
     let reader = journal.file.try_clone().map_err(|e| Error::io("the journal", &e))?;
+    let recorded = (Mutex::new(position.sequence), Condvar::new());
     let shared = Shared {
+        recorded,
         index,
         journal: reader,
         durable: RwLock::new(position),

@@ -14,6 +14,7 @@
 //! | `b` offset | numbers of the serials that the entry there reserved and that are not used yet |
 //! | `s` n | numbers and offsets of the n-th 64 certificates |
 //! | `a` n part | of the n-th 4096 certificates, whose they are; the accounts' numbers divide them into 64 parts |
+//! | `h` n part | of the n-th 4096 certificates, those that have a search key; the keys' numbers divide them into 256 parts |
 //! | `e` day offset | offsets, from that one on, of certificates that end on that day and are neither revoked nor replaced |
 //! | `r` CA 0 serial | the revocation or hold |
 //! | `f` CA 0 serial | when it was released from hold |
@@ -39,9 +40,12 @@ use crate::record::{
     Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, RevokedEntry,
     Serial, Transaction,
 };
+use crate::search::SearchKey;
 
 /// Certificates over which the accounts' are looked up together.
 pub const ACCOUNT_SPAN: u64 = 4096;
+/// Certificates over which search keys are looked up together.
+pub const SEARCH_SPAN: u64 = 4096;
 /// Certificates in one value of those that end on a day.
 const EXPIRY_CHUNK: usize = 64;
 /// Transactions in one value.
@@ -385,6 +389,7 @@ impl Rules<'_> {
         self.view.set_slot(number, Slot::Issued(offset));
         self.add_to_order(number, offset)?;
         self.add_to_account(&issued.account)?;
+        self.add_to_search(&issued.certificate)?;
         *self.certificates += 1;
         self.add_to_expiring(issued.not_after, offset)?;
         self.note_partition(issued)?;
@@ -496,6 +501,18 @@ impl Rules<'_> {
         let mut value = self.view.value(&key)?.unwrap_or_default();
         packed::push_member(&mut value, number, *self.certificates % ACCOUNT_SPAN);
         self.view.put(key, value);
+        Ok(())
+    }
+
+    fn add_to_search(&mut self, certificate: &[u8]) -> Result<()> {
+        let (span, which) = (*self.certificates / SEARCH_SPAN, *self.certificates % SEARCH_SPAN);
+        for found in SearchKey::of(certificate) {
+            let (part, number) = search_number(found.fingerprint());
+            let key = search_key(span, part);
+            let mut value = self.view.value(&key)?.unwrap_or_default();
+            packed::push_member(&mut value, number, which);
+            self.view.put(key, value);
+        }
         Ok(())
     }
 
@@ -658,6 +675,16 @@ pub fn account_number(account: &Label) -> (u8, u32) {
 /// The key of some accounts' certificates among the n-th [`ACCOUNT_SPAN`].
 pub fn account_key(span: u64, part: u8) -> Vec<u8> {
     [&b"a"[..], &span.to_be_bytes(), &[part]].concat()
+}
+
+/// Which of the 256 parts a search key is in, and its number there.
+pub const fn search_number(fingerprint: u64) -> (u8, u32) {
+    ((fingerprint >> 56) as u8, fingerprint as u32)
+}
+
+/// The key of those that have some search keys, among the n-th [`SEARCH_SPAN`].
+pub fn search_key(span: u64, part: u8) -> Vec<u8> {
+    [&b"h"[..], &span.to_be_bytes(), &[part]].concat()
 }
 
 fn conflict(why: String) -> Error {
