@@ -11,6 +11,7 @@ mod metrics;
 mod output;
 mod passphrase;
 mod repository;
+mod search;
 mod serve;
 
 use std::process::ExitCode;

@@ -57,7 +57,7 @@ async fn partial_crl(
 }
 
 /// A CRL; who has it already gets 304 (RFC 9110 §13.1.2).
-async fn crl(
+pub async fn crl(
     ca: Label,
     scope: CrlScope,
     request: HttpRequest,

@@ -23,6 +23,7 @@ use crate::instance::Instance;
 use crate::logging::LogControl;
 use crate::metrics::Metrics;
 use crate::repository;
+use crate::search;
 
 /// After a change, further changes are waited for this long before a CRL is signed.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -109,6 +110,7 @@ async fn serve(
             .route("/readyz", web::get().to(readyz))
             .route("/metrics", web::get().to(metrics))
             .configure(repository::configure)
+            .configure(search::configure)
     })
     .workers(std::thread::available_parallelism().map_or(2, usize::from))
     .max_connections(config.file.http.max_connections)
@@ -285,6 +287,8 @@ async fn index() -> HttpResponse {
          GET  /crl/<ca>/delta.crl           what changed since the last full one, if deltas are on\n\
          GET  /crl/<ca>/<n>.crl             its partitions, if CRLs are divided\n\
          GET  /ca/<ca>.cer                  certificates of the CAs\n\
+         GET  /certificates/search.cgi      certificates by hash, name or address (RFC 4387), also /crls/search.cgi\n\
+         GET  /hash/<sha1>                  certificates by SHA-1, for IKEv2 hash and URL\n\
          GET  /healthz /readyz /metrics     for operators\n",
     )
 }
