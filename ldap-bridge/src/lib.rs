@@ -14,10 +14,12 @@
     )
 )]
 
+pub mod catalogue;
 pub mod dn;
 pub mod entry;
 mod error;
 pub mod ocsp;
+pub mod tree;
 
 pub use dn::Dn;
 pub use entry::{Attribute, Entry};

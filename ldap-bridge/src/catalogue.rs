@@ -1,0 +1,235 @@
+//! What is to be published, kept in step with the authority's records by its history: nothing is asked twice, and nothing
+//! is missed while nobody looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use countersign_ca::record::{CertificateRecord, CrlScope, Label, OWN_ACCOUNT_PREFIX, Serial};
+use countersign_ca::store::{Change, Mark};
+use countersign_ca::{Authority, Identity, Timestamp};
+
+use crate::entry::Entry;
+use crate::error::Result;
+use crate::tree::{self, CaView, Layout, PeerView};
+
+/// Certificates that are read at once while the catalogue is begun; no more than these end at one moment.
+const PAGE: usize = 10_000;
+
+/// The entries that there shall be, and how far in the history they are.
+pub struct Catalogue {
+    authority: Arc<Authority>,
+    layout: Layout,
+    limit: usize,
+    mark: Mark,
+    peers: BTreeMap<Owner, Peer>,
+    /// Certificates by their end, the soonest first.
+    ends: BTreeSet<(Timestamp, CertificateId)>,
+    /// Where each certificate is, and when it ends.
+    owners: BTreeMap<CertificateId, (Owner, Timestamp)>,
+    left_out: u64,
+}
+
+/// The issuing CA and the serial number.
+type CertificateId = (Label, Serial);
+/// The account and the profile.
+type Owner = (Label, Label);
+
+struct Peer {
+    id: String,
+    certificates: BTreeMap<CertificateId, Bytes>,
+}
+
+impl Catalogue {
+    /// Reads every certificate that is in use. `limit` is how many certificates of peers are held; 0 for none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn open(authority: Arc<Authority>, layout: Layout, limit: usize) -> Result<Self> {
+        // The mark first: what is recorded while the pages are read is looked at again.
+        let mark = authority.store().mark();
+        let mut catalogue = Self {
+            authority,
+            layout,
+            limit,
+            mark,
+            peers: BTreeMap::new(),
+            ends: BTreeSet::new(),
+            owners: BTreeMap::new(),
+            left_out: 0,
+        };
+        let end = Timestamp::from_millis(i64::MAX);
+        let mut from = (limit > 0).then(|| catalogue.authority.now());
+        while let Some(start) = from {
+            let page = catalogue.authority.store().expiring(start, end, PAGE)?;
+            let last = page.last().filter(|_| page.len() == PAGE).map(|last| last.not_after);
+            for record in page {
+                if catalogue.is_in_use(&record) {
+                    catalogue.add(record)?;
+                }
+            }
+            from = last;
+        }
+        Ok(catalogue)
+    }
+
+    /// Where in the history it is.
+    pub const fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// How many certificates of peers it holds, and how many it left out because of its limit.
+    pub fn counts(&self) -> (usize, u64) {
+        (self.owners.len(), self.left_out)
+    }
+
+    /// Takes over what changed, and whether anything that is published did.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn update(&mut self) -> Result<bool> {
+        let mut changed = self.drop_expired();
+        loop {
+            let (changes, mark) = self.authority.store().changes_since(self.mark)?;
+            if mark == self.mark {
+                return Ok(changed);
+            }
+            for change in changes {
+                changed |= self.take(change)?;
+            }
+            self.mark = mark;
+        }
+    }
+
+    /// Every entry that there shall be, those above before those below.
+    ///
+    /// # Errors
+    /// Those of the store, and of names that no entry can have.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        let cas = self.cas()?;
+        let peers: Vec<PeerView> = self
+            .peers
+            .iter()
+            .map(|((account, profile), peer)| PeerView {
+                account: account.clone(),
+                profile: profile.clone(),
+                id: peer.id.clone(),
+                certificates: peer.certificates.values().cloned().collect(),
+            })
+            .collect();
+        tree::entries(&self.layout, &cas, peers.iter())
+    }
+
+    fn cas(&self) -> Result<Vec<CaView>> {
+        let mut cas = Vec::new();
+        for info in self.authority.cas() {
+            let mut view = CaView {
+                name: info.name.clone(),
+                is_root: info.is_root,
+                certificate: Bytes::from(info.certificate.clone()),
+                crl: None,
+                delta: None,
+                partitions: Vec::new(),
+            };
+            for scope in self.authority.crl_scopes(&info.name)? {
+                let der = self.authority.crl(&info.name, scope)?.map(|crl| crl.der.clone());
+                match scope {
+                    CrlScope::Full => view.crl = der,
+                    CrlScope::Delta => view.delta = der,
+                    CrlScope::Partition(number) => {
+                        view.partitions.extend(der.map(|der| (number, der)));
+                    }
+                }
+            }
+            cas.push(view);
+        }
+        Ok(cas)
+    }
+
+    fn take(&mut self, change: Change) -> Result<bool> {
+        match change {
+            Change::Crl { .. } | Change::Ca(_) => Ok(true),
+            _ if self.limit == 0 => Ok(false),
+            Change::Issued(issued) => {
+                let old = issued.replaces.map(|serial| (issued.ca.clone(), serial));
+                let removed = old.is_some_and(|old| self.remove(&old));
+                Ok(self.look_again(&issued.ca, &issued.serial)? || removed)
+            }
+            Change::Status { ca, serial } => self.look_again(&ca, &serial),
+        }
+    }
+
+    fn look_again(&mut self, ca: &Label, serial: &Serial) -> Result<bool> {
+        match self.authority.store().certificate(ca, serial)? {
+            Some(record) if self.is_in_use(&record) => self.add(record),
+            _ => Ok(self.remove(&(ca.clone(), *serial))),
+        }
+    }
+
+    fn is_in_use(&self, record: &CertificateRecord) -> bool {
+        record.revocation.is_none()
+            && record.not_after >= self.authority.now()
+            && !record.account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
+    }
+
+    fn add(&mut self, record: CertificateRecord) -> Result<bool> {
+        let id = (record.ca, record.serial);
+        if self.owners.contains_key(&id) {
+            return Ok(false);
+        }
+        if self.owners.len() >= self.limit {
+            if self.left_out == 0 {
+                tracing::warn!(
+                    limit = self.limit,
+                    "more certificates than ldap.max_peers: the further ones are not published"
+                );
+            }
+            self.left_out = self.left_out.saturating_add(1);
+            return Ok(false);
+        }
+        let owner = (record.account, record.profile);
+        if !self.peers.contains_key(&owner) {
+            let id = self.first_identity(&owner.0)?;
+            self.peers.insert(owner.clone(), Peer { id, certificates: BTreeMap::new() });
+        }
+        if let Some(peer) = self.peers.get_mut(&owner) {
+            peer.certificates.insert(id.clone(), Bytes::from(record.certificate));
+        }
+        self.ends.insert((record.not_after, id.clone()));
+        self.owners.insert(id, (owner, record.not_after));
+        Ok(true)
+    }
+
+    fn remove(&mut self, id: &CertificateId) -> bool {
+        let Some((owner, end)) = self.owners.remove(id) else { return false };
+        self.ends.remove(&(end, id.clone()));
+        if let Some(peer) = self.peers.get_mut(&owner) {
+            peer.certificates.remove(id);
+            if peer.certificates.is_empty() {
+                self.peers.remove(&owner);
+            }
+        }
+        true
+    }
+
+    fn drop_expired(&mut self) -> bool {
+        let now = self.authority.now();
+        let mut dropped = false;
+        while let Some((_, id)) = self.ends.first().filter(|(end, _)| *end < now).cloned() {
+            dropped |= self.remove(&id);
+        }
+        dropped
+    }
+
+    /// The first identity of an account, or its name when it is gone.
+    fn first_identity(&self, account: &Label) -> Result<String> {
+        let known = self.authority.store().account(account)?;
+        Ok(match known.and_then(|account| account.identities.into_iter().next()) {
+            Some(Identity::Fqdn(name)) => name,
+            Some(Identity::Email(mailbox)) => mailbox,
+            Some(Identity::Ip(address)) => address.to_string(),
+            Some(Identity::Dn(name)) => name.to_string(),
+            None => account.to_string(),
+        })
+    }
+}

@@ -1,0 +1,466 @@
+//! Which entries there shall be: the CAs, the partitions of their CRLs, the peers, and what stands above them. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use countersign_ca::record::Label;
+use der::{Encode, Header, Length, Tag, TagNumber};
+
+use crate::dn::{Dn, Rdn};
+use crate::entry::{
+    AUTHORITY_REVOCATION_LIST, Attribute, CA_CERTIFICATE, CERTIFICATE_REVOCATION_LIST,
+    CROSS_CERTIFICATE_PAIR, DELTA_REVOCATION_LIST, Entry, USER_CERTIFICATE,
+};
+use crate::error::{Error, Result};
+
+/// How entries are named. Templates stand below `base`; `{…}` in their values are places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    base: Dn,
+    ca: Dn,
+    partition: Dn,
+    peer: Dn,
+    peers: BTreeMap<Label, Option<Dn>>,
+}
+
+/// The names of entries as an operator writes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayoutConfig {
+    /// The DN above all entries; empty for none.
+    pub base: String,
+    /// A CA's entry, with `{ca}`.
+    pub ca: String,
+    /// The entry of a CRL's partition, with `{ca}` and `{partition}`.
+    pub partition: String,
+    /// A peer's entry, with `{account}`, `{id}` (its first identity) and `{profile}`.
+    pub peer: String,
+    /// The same for the peers of some profiles; empty for profiles that have no entries.
+    pub peers: BTreeMap<Label, String>,
+}
+
+/// A CA, with what it published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaView {
+    /// Its name.
+    pub name: Label,
+    /// Whether it signs only other CAs.
+    pub is_root: bool,
+    /// Its certificate, DER.
+    pub certificate: Bytes,
+    /// Its full CRL.
+    pub crl: Option<Bytes>,
+    /// Its delta CRL.
+    pub delta: Option<Bytes>,
+    /// Its partitions' CRLs.
+    pub partitions: Vec<(u16, Bytes)>,
+}
+
+/// A peer with its certificates that are in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerView {
+    /// Its account.
+    pub account: Label,
+    /// The profile of its certificates.
+    pub profile: Label,
+    /// Its first identity, without the kind.
+    pub id: String,
+    /// Its certificates, DER.
+    pub certificates: Vec<Bytes>,
+}
+
+impl Layout {
+    /// Checks every name.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] that names the key, what was expected and what was found.
+    pub fn new(config: &LayoutConfig) -> Result<Self> {
+        let base: Dn = read("base", &config.base)?;
+        let layout = Self {
+            ca: template("ca_dn", &config.ca, &["ca"])?,
+            partition: template("partition_dn", &config.partition, &["ca", "partition"])?,
+            peer: template("peer_dn", &config.peer, &PEER_PLACES)?,
+            peers: config
+                .peers
+                .iter()
+                .map(|(profile, text)| {
+                    let key = format!("peer_dns.{profile}");
+                    let named = (!text.is_empty()).then(|| template(&key, text, &PEER_PLACES));
+                    Ok((profile.clone(), named.transpose()?))
+                })
+                .collect::<Result<_>>()?,
+            base,
+        };
+        for (key, dn, kinds) in [
+            ("ca_dn", Some(&layout.ca), &["cn"][..]),
+            ("partition_dn", Some(&layout.partition), &["cn"]),
+            ("peer_dn", Some(&layout.peer), &["cn", "uid"]),
+        ]
+        .into_iter()
+        .chain(layout.peers.values().map(|dn| ("peer_dns", dn.as_ref(), &["cn", "uid"][..])))
+        {
+            check_kind(key, dn, kinds)?;
+        }
+        Ok(layout)
+    }
+
+    /// The DN above all entries.
+    pub const fn base(&self) -> &Dn {
+        &self.base
+    }
+
+    /// The name of a CA's entry.
+    pub fn ca(&self, ca: &Label) -> Dn {
+        self.placed(&self.ca, &[("ca", ca.as_str())])
+    }
+
+    /// The name of the entry of a CRL's partition.
+    pub fn partition(&self, ca: &Label, number: &str) -> Dn {
+        self.placed(&self.partition, &[("ca", ca.as_str()), ("partition", number)])
+    }
+
+    /// The name of a peer's entry; `None` when its profile has none.
+    pub fn peer(&self, peer: &PeerView) -> Option<Dn> {
+        let template = match self.peers.get(&peer.profile) {
+            Some(own) => own.as_ref()?,
+            None => &self.peer,
+        };
+        let values = [
+            ("account", peer.account.as_str()),
+            ("id", peer.id.as_str()),
+            ("profile", peer.profile.as_str()),
+        ];
+        Some(self.placed(template, &values))
+    }
+
+    fn placed(&self, template: &Dn, values: &[(&str, &str)]) -> Dn {
+        let value_of = |name: &str| {
+            let found = values.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        template.filled(&value_of).below(&self.base)
+    }
+}
+
+/// Every entry that there shall be, those above before those below.
+///
+/// # Errors
+/// [`Error::Malformed`] when a name cannot be given to an entry.
+pub fn entries<'a>(
+    layout: &Layout,
+    cas: &[CaView],
+    peers: impl Iterator<Item = &'a PeerView>,
+) -> Result<Vec<Entry>> {
+    let mut named: BTreeMap<String, Entry> = BTreeMap::new();
+    for ca in cas {
+        let entry = ca_entry(layout, ca)?;
+        named.insert(entry.dn.key(), entry);
+        for (number, crl) in &ca.partitions {
+            let entry = partition_entry(layout, ca, *number, crl)?;
+            named.insert(entry.dn.key(), entry);
+        }
+    }
+    for peer in peers {
+        let Some(dn) = layout.peer(peer) else { continue };
+        // Two accounts may have one name by a template: the entry has the certificates of both.
+        match named.get_mut(&dn.key()) {
+            Some(known) => add_certificates(known, &peer.certificates),
+            None => {
+                let entry = peer_entry(dn, &peer.certificates)?;
+                named.insert(entry.dn.key(), entry);
+            }
+        }
+    }
+    let mut above = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for entry in named.values() {
+        let mut next = entry.dn.parent();
+        // What is above the base is somebody else's.
+        while let Some(dn) = next.filter(|dn| !dn.is_empty() && dn.is_within(&layout.base)) {
+            let key = dn.key();
+            if !seen.insert(key.clone()) {
+                break;
+            }
+            next = dn.parent();
+            if !named.contains_key(&key) {
+                above.insert(key, container(&dn)?);
+            }
+        }
+    }
+    let mut all: Vec<Entry> = above.into_values().chain(named.into_values()).collect();
+    all.sort_by_key(|entry| entry.dn.rdns().len());
+    Ok(all)
+}
+
+/// RFC 4523 §3.1 and §3.4: `pkiCA` and `deltaCRL` beside a structural class that needs nothing but a name.
+fn ca_entry(layout: &Layout, ca: &CaView) -> Result<Entry> {
+    let dn = layout.ca(&ca.name);
+    let mut classes = vec!["applicationProcess", "pkiCA"];
+    let mut attributes = naming(&dn)?;
+    attributes.push(Attribute::new(CA_CERTIFICATE, [ca.certificate.clone()]));
+    if let Some(crl) = &ca.crl {
+        attributes.push(Attribute::new(CERTIFICATE_REVOCATION_LIST, [crl.clone()]));
+        // A root's list is about CAs, those of issuing CAs are not.
+        if ca.is_root {
+            attributes.push(Attribute::new(AUTHORITY_REVOCATION_LIST, [crl.clone()]));
+        }
+    }
+    if let Some(delta) = &ca.delta {
+        classes.push("deltaCRL");
+        attributes.push(Attribute::new(DELTA_REVOCATION_LIST, [delta.clone()]));
+    }
+    if !ca.is_root {
+        let pair = Bytes::from(issued_to_this_ca(&ca.certificate)?);
+        attributes.push(Attribute::new(CROSS_CERTIFICATE_PAIR, [pair]));
+    }
+    Ok(Entry { dn, classes, attributes })
+}
+
+/// RFC 4523 §3.3.
+fn partition_entry(layout: &Layout, ca: &CaView, number: u16, crl: &Bytes) -> Result<Entry> {
+    let dn = layout.partition(&ca.name, &number.to_string());
+    let mut attributes = naming(&dn)?;
+    attributes.push(Attribute::new(CERTIFICATE_REVOCATION_LIST, [crl.clone()]));
+    Ok(Entry { dn, classes: vec!["cRLDistributionPoint"], attributes })
+}
+
+/// RFC 4523 §3.2: `pkiUser` beside a class that fits the name.
+fn peer_entry(dn: Dn, certificates: &[Bytes]) -> Result<Entry> {
+    let named_by = |kind| {
+        let first = dn.rdns().first().map_or(&[][..], Rdn::attributes);
+        first.iter().any(|ava| ava.kind == kind)
+    };
+    let structural = if named_by("cn") { "device" } else { "account" };
+    let attributes = naming(&dn)?;
+    let mut entry = Entry { dn, classes: vec![structural, "pkiUser"], attributes };
+    add_certificates(&mut entry, certificates);
+    Ok(entry)
+}
+
+fn add_certificates(entry: &mut Entry, certificates: &[Bytes]) {
+    if certificates.is_empty() {
+        return;
+    }
+    match entry.attributes.iter_mut().find(|attribute| attribute.name == USER_CERTIFICATE) {
+        Some(known) => known.values.extend(certificates.iter().cloned()),
+        None => {
+            entry.attributes.push(Attribute::new(USER_CERTIFICATE, certificates.iter().cloned()));
+        }
+    }
+}
+
+/// An entry that only holds others.
+fn container(dn: &Dn) -> Result<Entry> {
+    let kind = dn.rdns().first().and_then(|rdn| rdn.attributes().first());
+    let classes = match kind.map(|ava| ava.kind.as_str()) {
+        Some("o") => vec!["organization"],
+        Some("ou") => vec!["organizationalUnit"],
+        Some("dc") => vec!["organization", "dcObject"],
+        Some("c") => vec!["country"],
+        Some("l" | "st") => vec!["locality"],
+        Some("cn") => vec!["applicationProcess"],
+        _ => {
+            return Err(Error::Malformed(format!(
+                "no entry can be made for `{dn}`: expected it to be named by o, ou, dc, c, l, st or cn"
+            )));
+        }
+    };
+    let mut attributes = naming(dn)?;
+    // A dcObject needs a structural class beside it, and an organization needs `o`.
+    if classes.contains(&"dcObject") && !attributes.iter().any(|a| a.name == "o") {
+        let values = attributes.first().map(|own| own.values.clone()).unwrap_or_default();
+        attributes.push(Attribute::new("o", values));
+    }
+    Ok(Entry { dn: dn.clone(), classes, attributes })
+}
+
+/// The attributes that name an entry.
+fn naming(dn: &Dn) -> Result<Vec<Attribute>> {
+    let first = dn.rdns().first().map_or(&[][..], Rdn::attributes);
+    first
+        .iter()
+        .map(|ava| {
+            let name = NAMES.iter().find(|name| name.eq_ignore_ascii_case(&ava.kind));
+            let name = name.ok_or_else(|| {
+                Error::Malformed(format!(
+                    "expected `{dn}` to be named by one of {}, found `{}`",
+                    NAMES.join(", "),
+                    ava.kind
+                ))
+            })?;
+            Ok(Attribute::new(name, [Bytes::from(ava.value.clone())]))
+        })
+        .collect()
+}
+
+/// The attributes that may name an entry, as the schema spells them.
+const NAMES: [&str; 9] = ["cn", "o", "ou", "dc", "c", "l", "st", "uid", "serialNumber"];
+
+const PEER_PLACES: [&str; 3] = ["account", "id", "profile"];
+
+/// ```text
+/// CertificatePair ::= SEQUENCE {
+///     issuedToThisCA [0] Certificate OPTIONAL,
+///     issuedByThisCA [1] Certificate OPTIONAL }
+/// ```
+/// X.509 §11.2.3, with explicit tags; RFC 4523 §2.3.
+fn issued_to_this_ca(certificate: &[u8]) -> Result<Vec<u8>> {
+    let wrap = |tag: Tag, content: &[u8]| -> der::Result<Vec<u8>> {
+        let mut der = Header::new(tag, Length::try_from(content.len())?)?.to_der()?;
+        der.extend_from_slice(content);
+        Ok(der)
+    };
+    let tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
+    wrap(tag, certificate)
+        .and_then(|forward| wrap(Tag::Sequence, &forward))
+        .map_err(|e| Error::Internal(e.to_string()))
+}
+
+fn read(key: &str, text: &str) -> Result<Dn> {
+    text.parse().map_err(|e| Error::Malformed(format!("{key}: {e}")))
+}
+
+/// A template whose places are known.
+fn template(key: &str, text: &str, places: &[&str]) -> Result<Dn> {
+    let dn = read(key, text)?;
+    let values = dn.rdns().iter().flat_map(|rdn| rdn.attributes());
+    for value in values.map(|ava| ava.value.as_str()) {
+        let mut rest = value;
+        while let Some((_, behind)) = rest.split_once('{') {
+            let (place, after) = behind.split_once('}').unwrap_or((behind, ""));
+            if !places.contains(&place) {
+                return Err(Error::Malformed(format!(
+                    "{key}: expected the places {{{}}}, found `{{{}}}`",
+                    places.join("}, {"),
+                    place.escape_debug()
+                )));
+            }
+            rest = after;
+        }
+    }
+    match places.first() {
+        Some(_) if !places.iter().any(|place| text.contains(&format!("{{{place}}}"))) => {
+            Err(Error::Malformed(format!(
+                "{key}: expected a place, one of {{{}}}, or all entries would have one name; found `{}`",
+                places.join("}, {"),
+                text.escape_debug()
+            )))
+        }
+        _ => Ok(dn),
+    }
+}
+
+fn check_kind(key: &str, dn: Option<&Dn>, kinds: &[&str]) -> Result<()> {
+    let Some(first) = dn.and_then(|dn| dn.rdns().first()) else { return Ok(()) };
+    if first.attributes().iter().any(|ava| kinds.contains(&ava.kind.as_str())) {
+        Ok(())
+    } else {
+        Err(Error::Malformed(format!(
+            "{key}: expected a name by {}, found `{first}`",
+            kinds.join(" or ")
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> LayoutConfig {
+        LayoutConfig {
+            base: "o=Example\\, Inc.,c=DE".into(),
+            ca: "cn={ca}".into(),
+            partition: "cn={partition},cn={ca}".into(),
+            peer: "cn={account},ou=peers".into(),
+            peers: BTreeMap::from([
+                ("user".parse().unwrap(), "uid={id},ou=people,ou=peers".into()),
+                ("ra".parse().unwrap(), String::new()),
+            ]),
+        }
+    }
+
+    fn peer(account: &str, profile: &str, id: &str) -> PeerView {
+        PeerView {
+            account: account.parse().unwrap(),
+            profile: profile.parse().unwrap(),
+            id: id.into(),
+            certificates: vec![Bytes::from(account.to_owned())],
+        }
+    }
+
+    #[test]
+    fn every_entry_stands_below_its_parent_and_has_what_its_classes_ask_for() {
+        let ca = |name: &str, is_root| CaView {
+            name: name.parse().unwrap(),
+            is_root,
+            certificate: Bytes::from_static(b"\x30\x00"),
+            crl: Some(Bytes::from_static(b"crl")),
+            delta: (!is_root).then(|| Bytes::from_static(b"delta")),
+            partitions: if is_root { vec![] } else { vec![(7, Bytes::from_static(b"seven"))] },
+        };
+        let hostile = "a,cn=admin+o=x\0 ";
+        let peers =
+            [peer("gw1", "gateway", "x"), peer("u1", "user", hostile), peer("r", "ra", "x")];
+        let layout = Layout::new(&config()).unwrap();
+        let all =
+            entries(&layout, &[ca("root", true), ca("issuing", false)], peers.iter()).unwrap();
+        let names: Vec<String> = all.iter().map(|entry| entry.dn.to_string()).collect();
+        let base = "o=Example\\, Inc.,c=DE";
+        let expected = [
+            base.to_owned(),
+            format!("ou=peers,{base}"),
+            format!("cn=issuing,{base}"),
+            format!("cn=root,{base}"),
+            format!("ou=people,ou=peers,{base}"),
+            format!("cn=7,cn=issuing,{base}"),
+            format!("cn=gw1,ou=peers,{base}"),
+            format!("uid=a\\,cn\\=admin\\+o\\=x\\00\\ ,ou=people,ou=peers,{base}")
+                .replace("\\=", "="),
+        ];
+        assert_eq!(names, expected);
+        let find = |name: &str| all.iter().find(|entry| entry.dn.to_string() == name).unwrap();
+        let issuing = find(&expected[2]);
+        assert_eq!(issuing.classes, ["applicationProcess", "pkiCA", "deltaCRL"]);
+        assert_eq!(issuing.values("certificaterevocationlist"), [Bytes::from_static(b"crl")]);
+        assert_eq!(issuing.values(AUTHORITY_REVOCATION_LIST).len(), 0);
+        assert_eq!(issuing.values(CROSS_CERTIFICATE_PAIR), [&b"\x30\x04\xa0\x02\x30\x00"[..]]);
+        let root = find(&expected[3]);
+        assert_eq!(root.values(AUTHORITY_REVOCATION_LIST), [Bytes::from_static(b"crl")]);
+        assert_eq!(root.values(CROSS_CERTIFICATE_PAIR).len(), 0);
+        assert_eq!(find(&expected[7]).values("uid"), [Bytes::from_static(hostile.as_bytes())]);
+        assert_eq!(find(&expected[7]).classes, ["account", "pkiUser"]);
+    }
+
+    #[test]
+    fn what_an_operator_mistypes_is_named() {
+        type Change = fn(&mut LayoutConfig);
+        let cases: [(Change, &str); 6] = [
+            (|c| c.base = "Example".into(), "base"),
+            (|c| c.ca = "cn={name}".into(), "ca_dn: expected the places {ca}"),
+            (|c| c.ca = "cn=ca".into(), "one name"),
+            (|c| c.ca = "ou={ca}".into(), "ca_dn: expected a name by cn"),
+            (|c| c.peer = "mail={id}".into(), "peer_dn: expected a name by cn or uid"),
+            (|c| c.peer = "cn={account".into(), "peer_dn"),
+        ];
+        for (change, word) in cases {
+            let mut config = config();
+            change(&mut config);
+            let why = Layout::new(&config).unwrap_err().to_string();
+            assert!(why.contains(word), "{why}");
+        }
+        let mut strange = config();
+        strange.base = "title=x".into();
+        let layout = Layout::new(&strange).unwrap();
+        let why = entries(&layout, &[], [peer("a", "gateway", "x")].iter()).unwrap_err();
+        assert!(why.to_string().contains("named by o, ou, dc"), "{why}");
+    }
+
+    #[test]
+    fn accounts_with_one_name_share_an_entry() {
+        let mut config = config();
+        config.peer = "cn={id}".into();
+        let layout = Layout::new(&config).unwrap();
+        let peers = [peer("a", "gateway", "same"), peer("b", "gateway", "SAME")];
+        let all = entries(&layout, &[], peers.iter()).unwrap();
+        assert_eq!(all.last().unwrap().values(USER_CERTIFICATE).len(), 2);
+    }
+}
