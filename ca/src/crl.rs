@@ -24,7 +24,8 @@ use crate::key::FileKey;
 use crate::lint;
 use crate::message_signer::MessageSigner;
 use crate::oid;
-use crate::record::{Reason, RevokedEntry, Serial};
+use crate::record::{Reason, Serial};
+use crate::revoked::Listed;
 
 /// How much is gathered before it is hashed and written, in octets.
 const CHUNK: usize = 64 << 10;
@@ -73,7 +74,7 @@ impl Crl<'_> {
     pub fn sign<W: Write + Seek>(
         &self,
         key: &FileKey,
-        entries: impl Iterator<Item = RevokedEntry> + Clone,
+        entries: impl Iterator<Item = Listed> + Clone,
         out: &mut W,
     ) -> Result<SignedCrl> {
         let failed = |e: std::io::Error| Error::io("the CRL", &e);
@@ -81,11 +82,9 @@ impl Crl<'_> {
         let algorithm = key.signature_algorithm();
         let (head, tail) = self.frame(&algorithm)?;
         // 2. Every length, so that the octets can be written in order.
-        let mut encoder = EntryEncoder::default();
-        let mut count = 0u64;
-        let mut content = 0usize;
+        let (mut count, mut content) = (0u64, 0usize);
         for entry in entries.clone() {
-            content = content.saturating_add(encoder.length(&entry));
+            content = content.saturating_add(entry_length(&entry));
             count = count.saturating_add(1);
         }
         // RFC 5280 §5.1.2.6: the list is absent when nothing is revoked.
@@ -105,12 +104,12 @@ impl Crl<'_> {
         sink.put(&head)?;
         sink.put(&list)?;
         let mut linter = lint::EntryLint::new(self.this_update, self.base.is_some());
+        let mut octets = [0; MAX_ENTRY];
         for entry in entries {
-            let start = sink.waiting.len();
-            encoder.encode(&entry, &mut sink.waiting)?;
-            let octets = sink.waiting.get(start..).unwrap_or_default();
-            linter.check(octets).map_err(|finding| refuse(&finding))?;
-            sink.spill()?;
+            let length = encode_entry(&entry, &mut octets);
+            let encoded = octets.get(..length).unwrap_or_default();
+            linter.check(encoded).map_err(|finding| refuse(&finding))?;
+            sink.put(encoded)?;
         }
         sink.put(&tail)?;
         sink.write()?;
@@ -210,110 +209,123 @@ impl<W: Write> Sink<'_, '_, W> {
     }
 }
 
-/// Encodes entries: each has fewer than 128 octets, so that every length is one octet.
-#[derive(Default)]
-struct EntryEncoder {
-    extensions: Vec<u8>,
-}
+/// The longest entry: a serial of 17 octets, a GeneralizedTime, a reason and an invalidity date. Every length is one octet.
+const MAX_ENTRY: usize = 2 + 19 + 17 + 2 + REASON.len() + 1 + INVALIDITY.len() + 17;
 
-impl EntryEncoder {
-    fn length(&mut self, entry: &RevokedEntry) -> usize {
-        let reason = if entry.revocation.reason == Reason::Unspecified { 0 } else { 12 };
-        let invalidity = if entry.revocation.invalidity.is_some() { 26 } else { 0 };
-        let extensions = if reason + invalidity == 0 { 0 } else { 2 + reason + invalidity };
-        let date = if entry.revocation.at < GENERALIZED { 15 } else { 17 };
-        2 + 2 + serial_content(&entry.serial).1 + date + extensions
-    }
-
-    /// ```text
-    /// revokedCertificates     SEQUENCE OF SEQUENCE  {
-    ///      userCertificate         CertificateSerialNumber,
-    ///      revocationDate          Time,
-    ///      crlEntryExtensions      Extensions OPTIONAL  -- if present, version MUST be v2
-    ///                           }  OPTIONAL,
-    /// ```
-    /// RFC 5280 §5.1.
-    fn encode(&mut self, entry: &RevokedEntry, out: &mut Vec<u8>) -> Result<()> {
-        let length = u8::try_from(self.length(entry).saturating_sub(2)).map_err(Error::internal)?;
-        out.extend_from_slice(&[0x30, length]);
-        let (padded, serial) = serial_content(&entry.serial);
-        out.extend_from_slice(&[0x02, u8::try_from(serial).map_err(Error::internal)?]);
-        out.extend_from_slice(
-            padded.get(padded.len().saturating_sub(serial)..).unwrap_or_default(),
-        );
-        put_time(entry.revocation.at, out);
-        self.extensions.clear();
-        // RFC 5280 §5.3.1: the reason code is absent instead of unspecified.
-        if entry.revocation.reason != Reason::Unspecified {
-            let reason = entry.revocation.reason as u8;
-            self.extensions.extend_from_slice(&[0x30, 10, 6, 3, 0x55, 0x1d, 21, 4, 3, 0x0a, 1]);
-            self.extensions.push(reason);
-        }
-        if let Some(date) = entry.revocation.invalidity {
-            self.extensions.extend_from_slice(&[0x30, 24, 6, 3, 0x55, 0x1d, 24, 4, 17]);
-            put_generalized(date, &mut self.extensions);
-        }
-        if !self.extensions.is_empty() {
-            let length = u8::try_from(self.extensions.len()).map_err(Error::internal)?;
-            out.extend_from_slice(&[0x30, length]);
-            out.extend_from_slice(&self.extensions);
-        }
-        Ok(())
-    }
-}
+/// A reason code without its last octet.
+const REASON: [u8; 11] = [0x30, 10, 6, 3, 0x55, 0x1d, 21, 4, 3, 0x0a, 1];
+/// An invalidity date without its GeneralizedTime.
+const INVALIDITY: [u8; 9] = [0x30, 24, 6, 3, 0x55, 0x1d, 24, 4, 17];
 
 /// From 2050 on a time is a GeneralizedTime (RFC 5280 §5.1.2.4).
-const GENERALIZED: Timestamp = Timestamp::from_seconds(2_524_608_000);
+const GENERALIZED: u32 = 2_524_608_000;
 
-/// A serial behind a zero, and how many octets at its end are the content of its INTEGER.
-fn serial_content(serial: &Serial) -> ([u8; 17], usize) {
-    let mut padded = [0; 17];
-    if let Some(place) = padded.last_chunk_mut() {
-        *place = *serial.octets();
-    }
-    let zeros = padded.iter().take_while(|octet| **octet == 0).count();
-    let is_negative = padded.get(zeros).is_some_and(|first| *first >= 0x80);
-    (padded, padded.len().saturating_sub(zeros).saturating_add(usize::from(is_negative)))
+fn entry_length(entry: &Listed) -> usize {
+    let reason = if entry.reason == Reason::Unspecified { 0 } else { REASON.len() + 1 };
+    let invalidity = if entry.invalidity.is_some() { INVALIDITY.len() + 17 } else { 0 };
+    let extensions = if reason + invalidity == 0 { 0 } else { 2 + reason + invalidity };
+    let date = if entry.at < GENERALIZED { 15 } else { 17 };
+    2 + 2 + serial_length(&entry.serial) + date + extensions
 }
 
-fn put_time(at: Timestamp, out: &mut Vec<u8>) {
-    if at >= GENERALIZED {
-        return put_generalized(at, out);
+/// Writes an entry, and returns its length.
+///
+/// ```text
+/// revokedCertificates     SEQUENCE OF SEQUENCE  {
+///      userCertificate         CertificateSerialNumber,
+///      revocationDate          Time,
+///      crlEntryExtensions      Extensions OPTIONAL  -- if present, version MUST be v2
+///                           }  OPTIONAL,
+/// ```
+/// RFC 5280 §5.1.
+fn encode_entry(entry: &Listed, out: &mut [u8; MAX_ENTRY]) -> usize {
+    let length = entry_length(entry);
+    let serial = serial_length(&entry.serial);
+    let mut out = Place { octets: out, at: 0 };
+    out.put([0x30, (length - 2) as u8, 0x02, serial as u8]);
+    let value = u128::from_be_bytes(*entry.serial.octets());
+    if serial > 16 {
+        out.put([0]);
+        out.put(value.to_be_bytes());
+    } else {
+        // Sixteen octets are written, and those behind the number written over.
+        out.put((value << (8 * (16 - serial))).to_be_bytes());
+        out.at -= 16 - serial;
     }
-    let digits = digits(at);
-    out.extend_from_slice(&[0x17, 13]);
-    out.extend_from_slice(digits.get(2..).unwrap_or_default());
-    out.push(b'Z');
+    let digits = digits(entry.at);
+    if entry.at < GENERALIZED {
+        let [_, _, short @ ..] = digits;
+        out.put([0x17, 13]);
+        out.put(short);
+        out.put([b'Z']);
+    } else {
+        out.put_generalized(digits);
+    }
+    if length > out.at {
+        out.put([0x30, (length - out.at - 2) as u8]);
+    }
+    // RFC 5280 §5.3.1: the reason code is absent instead of unspecified.
+    if entry.reason != Reason::Unspecified {
+        out.put(REASON);
+        out.put([entry.reason as u8]);
+    }
+    if let Some(date) = entry.invalidity {
+        out.put(INVALIDITY);
+        out.put_generalized(self::digits(date));
+    }
+    length
 }
 
-fn put_generalized(at: Timestamp, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[0x18, 15]);
-    out.extend_from_slice(&digits(at));
-    out.push(b'Z');
+/// Where the next octets of an entry go.
+struct Place<'a> {
+    octets: &'a mut [u8; MAX_ENTRY],
+    at: usize,
+}
+
+impl Place<'_> {
+    fn put<const N: usize>(&mut self, part: [u8; N]) {
+        if let Some(place) = self.octets.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut) {
+            *place = part;
+        }
+        self.at += N;
+    }
+
+    fn put_generalized(&mut self, digits: [u8; 14]) {
+        self.put([0x18, 15]);
+        self.put(digits);
+        self.put([b'Z']);
+    }
+}
+
+/// How many octets the content of its INTEGER has: one more than whole octets of bits, for the sign.
+const fn serial_length(serial: &Serial) -> usize {
+    let bits = u128::BITS - u128::from_be_bytes(*serial.octets()).leading_zeros();
+    bits as usize / 8 + 1
 }
 
 /// `YYYYMMDDhhmmss`.
-fn digits(at: Timestamp) -> [u8; 14] {
-    let seconds = u64::try_from(at.seconds()).unwrap_or(0);
-    let (year, month, day) = civil(seconds / 86_400);
-    let rest = seconds % 86_400;
-    let fields = [year / 100, year % 100, month, day, rest / 3600, rest / 60 % 60, rest % 60];
-    let mut digits = [b'0'; 14];
-    for (place, field) in digits.as_chunks_mut().0.iter_mut().zip(fields) {
-        *place = [b'0' + (field / 10 % 10) as u8, b'0' + (field % 10) as u8];
-    }
-    digits
+const fn digits(at: u32) -> [u8; 14] {
+    let (year, month, day) = civil(at / 86_400);
+    let rest = at % 86_400;
+    let ([a, b], [c, d]) = (pair(year / 100), pair(year % 100));
+    let ([e, f], [g, h]) = (pair(month), pair(day));
+    let ([i, j], [k, l], [m, n]) = (pair(rest / 3600), pair(rest / 60 % 60), pair(rest % 60));
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n]
+}
+
+const fn pair(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
 /// Year, month and day of a day since 1970, in the proleptic Gregorian calendar: eras of 400 years that begin in March.
-const fn civil(day: u64) -> (u64, u64, u64) {
+const fn civil(day: u32) -> (u32, u32, u32) {
     let day = day + 719_468;
     let (era, of_era) = (day / 146_097, day % 146_097);
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let month = (5 * of_year + 2) / 153;
-    let (day, month) =
-        (of_year - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
     (era * 400 + year + if month <= 2 { 1 } else { 0 }, month, day)
 }
 

@@ -23,6 +23,30 @@ pub struct RevokedSet {
     invalidity: Arc<BTreeMap<Serial, u32>>,
 }
 
+/// An entry as a CRL lists it. Times are whole seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed {
+    /// The serial number.
+    pub serial: Serial,
+    /// When it was revoked.
+    pub at: u32,
+    /// Why.
+    pub reason: Reason,
+    /// When the key is thought to have been compromised.
+    pub invalidity: Option<u32>,
+}
+
+impl From<&RevokedEntry> for Listed {
+    fn from(entry: &RevokedEntry) -> Self {
+        Self {
+            serial: entry.serial,
+            at: seconds(entry.revocation.at),
+            reason: entry.revocation.reason,
+            invalidity: entry.revocation.invalidity.map(seconds),
+        }
+    }
+}
+
 /// Times are whole seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 struct Row {
@@ -117,11 +141,38 @@ impl RevokedSet {
         self.blocks.iter().flat_map(|block| block.iter()).map(|row| self.read(row))
     }
 
-    fn read(&self, row: &Row) -> RevokedEntry {
-        let invalidity = match self.invalidity.is_empty() {
+    /// What a CRL lists, by serial: those of one partition, or of all, that had not expired when the last CRL was signed, or
+    /// that were revoked since (RFC 5280 §3.3: an expired certificate stands on one more CRL).
+    pub fn listed(
+        &self,
+        partition: Option<u16>,
+        last_update: Timestamp,
+    ) -> impl Iterator<Item = Listed> + Clone {
+        let last = seconds(last_update);
+        self.blocks
+            .iter()
+            .flat_map(|block| block.iter())
+            .filter(move |row| {
+                (row.not_after >= last || row.at >= last)
+                    && partition.is_none_or(|partition| row.partition == partition)
+            })
+            .map(|row| Listed {
+                serial: row.serial,
+                at: row.at,
+                reason: row.reason,
+                invalidity: self.invalidity_of(&row.serial),
+            })
+    }
+
+    fn invalidity_of(&self, serial: &Serial) -> Option<u32> {
+        match self.invalidity.is_empty() {
             true => None,
-            false => self.invalidity.get(&row.serial).copied().map(moment),
-        };
+            false => self.invalidity.get(serial).copied(),
+        }
+    }
+
+    fn read(&self, row: &Row) -> RevokedEntry {
+        let invalidity = self.invalidity_of(&row.serial).map(moment);
         RevokedEntry {
             serial: row.serial,
             not_after: moment(row.not_after),
@@ -161,11 +212,11 @@ mod tests {
         RevokedEntry {
             serial: Serial::new(octets).unwrap(),
             not_after: Timestamp::from_seconds(4_000_000_000 + i64::from(number % 7)),
-            partition: (number % 3 > 0).then_some(number as u16 % 3),
+            partition: (!number.is_multiple_of(3)).then_some(number as u16 % 3),
             revocation: Revocation {
                 at: Timestamp::from_seconds(1_000_000_000 + i64::from(number)),
                 reason: Reason::from_number(reason).unwrap(),
-                invalidity: (number % 5 == 0).then(|| Timestamp::from_seconds(i64::from(number))),
+                invalidity: number.is_multiple_of(5).then(|| Timestamp::from_seconds(i64::from(number))),
             },
         }
     }

@@ -14,7 +14,7 @@ use std::process::Command;
 use countersign_ca::certificate::to_pem;
 use countersign_ca::crl::Crl;
 use countersign_ca::record::{Reason, Revocation, RevokedEntry, Serial};
-use countersign_ca::revoked::RevokedSet;
+use countersign_ca::revoked::{Listed, RevokedSet};
 use countersign_ca::{FileKey, KeyAlgorithm, Timestamp, lint};
 use der::{Decode, Encode};
 use x509_cert::crl::CertificateList;
@@ -64,7 +64,7 @@ fn entries(count: u32) -> RevokedSet {
 
 fn sign(crl: &Crl<'_>, key: &FileKey, entries: &RevokedSet) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
-    let signed = crl.sign(key, entries.iter(), &mut out).unwrap();
+    let signed = crl.sign(key, entries.listed(None, Timestamp::default()), &mut out).unwrap();
     let der = out.into_inner();
     assert_eq!((signed.entries, signed.length), (entries.len() as u64, der.len() as u64));
     der
@@ -106,6 +106,19 @@ fn a_list_of_any_length_is_der_and_says_what_it_was_given() {
         let set = entries(count);
         check(&sign(&list(&issuer, None), &key, &set), &key, &set);
     }
+    // After 2049 the dates are of another type.
+    let mut set = entries(50);
+    for mut entry in set.clone().iter().step_by(2) {
+        let later = entry.revocation.at.seconds() + 1_600_000_000;
+        entry.revocation.at = Timestamp::from_seconds(later);
+        set.insert(&entry);
+    }
+    let late = Crl {
+        this_update: Timestamp::from_seconds(3_400_000_000),
+        next_update: Timestamp::from_seconds(3_400_600_000),
+        ..list(&issuer, None)
+    };
+    check(&sign(&late, &key, &set), &key, &set);
     for (algorithm, _) in KeyAlgorithm::ALL {
         let key = FileKey::generate(algorithm).unwrap();
         let set = entries(100);
@@ -162,7 +175,7 @@ fn what_breaks_a_rule_is_not_signed() {
     let issuer = issuer();
     let refused = |crl: &Crl<'_>, entries: Vec<RevokedEntry>| {
         let mut out = Cursor::new(Vec::new());
-        crl.sign(&key, entries.into_iter(), &mut out).unwrap_err().to_string()
+        crl.sign(&key, entries.iter().map(Listed::from), &mut out).unwrap_err().to_string()
     };
     let entry = entries(1).iter().next().unwrap();
     let twice = refused(&list(&issuer, None), vec![entry.clone(), entry.clone()]);

@@ -132,6 +132,27 @@ impl Layout {
         Some(self.placed(template, &values))
     }
 
+    /// The URL of a CA's CRL for certificates (RFC 4516), with `{ca}`. It names the attribute: IKE daemons fetch nothing
+    /// otherwise.
+    pub fn crl_url(&self, server: &str) -> String {
+        url(server, &self.ca.below(&self.base), CERTIFICATE_REVOCATION_LIST)
+    }
+
+    /// The URL of a partition's CRL, with `{ca}` and `{partition}`.
+    pub fn partition_url(&self, server: &str) -> String {
+        url(server, &self.partition.below(&self.base), CERTIFICATE_REVOCATION_LIST)
+    }
+
+    /// The URL of a CA's delta CRL, with `{ca}`.
+    pub fn delta_url(&self, server: &str) -> String {
+        url(server, &self.ca.below(&self.base), DELTA_REVOCATION_LIST)
+    }
+
+    /// The URL of a CA's certificate, with `{ca}`.
+    pub fn ca_url(&self, server: &str) -> String {
+        url(server, &self.ca.below(&self.base), CA_CERTIFICATE)
+    }
+
     fn placed(&self, template: &Dn, values: &[(&str, &str)]) -> Dn {
         let value_of = |name: &str| {
             let found = values.iter().find(|(known, _)| *known == name);
@@ -315,6 +336,16 @@ fn issued_to_this_ca(certificate: &[u8]) -> Result<Vec<u8>> {
         .map_err(|e| Error::Internal(e.to_string()))
 }
 
+/// A base search for one attribute (RFC 4516 §2); places stay as they are.
+fn url(server: &str, dn: &Dn, attribute: &str) -> String {
+    let mut url = format!("{}/", server.trim_end_matches('/'));
+    for octet in dn.to_string().bytes() {
+        let is_plain = octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@{}".contains(&octet);
+        if is_plain { url.push(char::from(octet)) } else { url.push_str(&format!("%{octet:02X}")) }
+    }
+    format!("{url}?{attribute};binary?base")
+}
+
 fn read(key: &str, text: &str) -> Result<Dn> {
     text.parse().map_err(|e| Error::Malformed(format!("{key}: {e}")))
 }
@@ -452,6 +483,18 @@ mod tests {
         let layout = Layout::new(&strange).unwrap();
         let why = entries(&layout, &[], [peer("a", "gateway", "x")].iter()).unwrap_err();
         assert!(why.to_string().contains("named by o, ou, dc"), "{why}");
+    }
+
+    #[test]
+    fn a_url_names_one_entry_and_one_attribute() {
+        let layout = Layout::new(&config()).unwrap();
+        assert_eq!(
+            layout.crl_url("ldap://ldap.example.net/"),
+            "ldap://ldap.example.net/cn={ca},o=Example%5C,%20Inc.,c=DE?certificateRevocationList;binary?base"
+        );
+        assert!(layout.partition_url("ldap://h").contains("/cn={partition},cn={ca},o="));
+        assert!(layout.ca_url("ldap://h").ends_with("?cACertificate;binary?base"));
+        assert!(layout.delta_url("ldap://h").ends_with("?deltaRevocationList;binary?base"));
     }
 
     #[test]

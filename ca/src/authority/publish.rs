@@ -17,6 +17,7 @@ use crate::crl::Crl;
 use crate::error::{Denial, Error, Result};
 use crate::key::FileKey;
 use crate::record::{CrlRecord, CrlScope, Label, RevokedEntry};
+use crate::revoked::{Listed, RevokedSet};
 
 /// What an operator decides about CRLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,14 +101,20 @@ impl Authority {
             if settings.delta { urls(&settings.delta_urls, name, None) } else { Vec::new() };
         let full = Crl { freshest: &freshest, ..edition.crl() };
         let since = self.last_update(name, CrlScope::Full)?;
-        let entries = revoked.iter().filter(|entry| is_listed(entry, since));
+        let entries = revoked.listed(None, since);
         let record = self.sign_crl(&edition, CrlScope::Full, is_base, &full, entries)?;
         // 4. The delta, of the same number.
         if settings.delta {
             let base = base.as_ref().unwrap_or(&record);
             let changed = self.changed_since(name, base.this_update, &revoked)?;
             let delta = Crl { base: Some(base.number), ..edition.crl() };
-            self.sign_crl(&edition, CrlScope::Delta, false, &delta, changed.iter().cloned())?;
+            self.sign_crl(
+                &edition,
+                CrlScope::Delta,
+                false,
+                &delta,
+                changed.iter().map(Listed::from),
+            )?;
         }
         // 5. The partitions.
         for scope in self.crl_scopes(name)? {
@@ -115,9 +122,7 @@ impl Authority {
             let point = urls(&settings.partition_urls, name, Some(number));
             let partition = Crl { distribution_point: &point, ..edition.crl() };
             let since = self.last_update(name, scope)?;
-            let entries = revoked
-                .iter()
-                .filter(|entry| entry.partition == Some(number) && is_listed(entry, since));
+            let entries = revoked.listed(Some(number), since);
             self.sign_crl(&edition, scope, false, &partition, entries)?;
         }
         *finished = begun;
@@ -219,7 +224,7 @@ impl Authority {
         scope: CrlScope,
         is_base: bool,
         crl: &Crl<'_>,
-        entries: impl Iterator<Item = RevokedEntry> + Clone,
+        entries: impl Iterator<Item = Listed> + Clone,
     ) -> Result<CrlRecord> {
         let name = &edition.ca.info().name;
         let path = self.crl_path(name, scope);
@@ -252,7 +257,7 @@ impl Authority {
         &self,
         ca: &Label,
         base: Timestamp,
-        revoked: &crate::revoked::RevokedSet,
+        revoked: &RevokedSet,
     ) -> Result<Vec<RevokedEntry>> {
         let mut changed: Vec<RevokedEntry> =
             revoked.iter().filter(|entry| entry.revocation.at >= base).collect();
@@ -309,11 +314,6 @@ impl Edition<'_> {
             freshest: &[],
         }
     }
-}
-
-/// An expired certificate leaves the list when it was on one that was signed after it expired or was revoked.
-fn is_listed(entry: &RevokedEntry, last_update: Timestamp) -> bool {
-    entry.not_after >= last_update || entry.revocation.at >= last_update
 }
 
 fn urls(templates: &[String], ca: &Label, partition: Option<u16>) -> Vec<String> {

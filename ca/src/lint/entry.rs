@@ -8,9 +8,9 @@ use crate::clock::Timestamp;
 /// Lints entries in the order in which they are written.
 #[derive(Debug)]
 pub struct EntryLint {
-    this_update: [u8; 14],
+    this_update: u128,
     is_delta: bool,
-    previous: [u8; 20],
+    previous: u128,
 }
 
 impl EntryLint {
@@ -31,7 +31,7 @@ impl EntryLint {
                 digits = read;
             }
         }
-        Self { this_update: digits, is_delta, previous: [0; 20] }
+        Self { this_update: number(&digits), is_delta, previous: 0 }
     }
 
     /// Checks one entry, DER. Serial numbers ascend, so that none stands twice.
@@ -63,14 +63,15 @@ impl EntryLint {
             }
             _ => {}
         }
-        let mut number = [0; 20];
-        let start = number
-            .len()
-            .checked_sub(serial.len())
-            .ok_or_else(|| finding(&rules::SERIAL_LENGTH, "it has more"))?;
-        if let Some(place) = number.get_mut(start..) {
-            place.copy_from_slice(serial);
+        if serial.len() > 20 {
+            return Err(finding(&rules::SERIAL_LENGTH, "it has more"));
         }
+        // Ours have 128 bits; a longer one is not ours.
+        let magnitude = serial.strip_prefix(&[0]).unwrap_or(serial);
+        if magnitude.len() > 16 {
+            return Err(finding(&rules::CRL_ENTRY, "its serial number has more than 128 bits"));
+        }
+        let number = number(magnitude);
         if number <= self.previous {
             return Err(finding(&rules::CRL_TWICE, "the serial numbers do not ascend"));
         }
@@ -84,23 +85,23 @@ impl EntryLint {
         let (at, rest) = match element(octets, 0x17) {
             Some((&[ref digits @ .., b'Z'], rest)) if digits.len() == 12 => {
                 let century = if digits.first() < Some(&b'5') { *b"20" } else { *b"19" };
-                let mut at = [0; 14];
-                for (place, digit) in at.iter_mut().zip(century.iter().chain(digits)) {
-                    *place = *digit;
+                let digits: [u8; 12] = digits.try_into().map_err(|_| wrong())?;
+                if !digits.iter().all(u8::is_ascii_digit) {
+                    return Err(wrong());
                 }
-                (at, rest)
+                ((number(&century) << 96) | number(&digits), rest)
             }
             _ => {
                 let (content, rest) = element(octets, 0x18).ok_or_else(wrong)?;
                 let at = generalized(content).ok_or_else(wrong)?;
-                (at, if at < *b"20500000000000" { return Err(wrong()) } else { rest })
+                if at < *b"20500000000000" {
+                    return Err(wrong());
+                }
+                (number(&at), rest)
             }
         };
-        if !at.iter().all(u8::is_ascii_digit) {
-            return Err(wrong());
-        }
         if at > self.this_update {
-            return Err(finding(&rules::CRL_FUTURE, String::from_utf8_lossy(&at)));
+            return Err(finding(&rules::CRL_FUTURE, "it was later"));
         }
         Ok(rest)
     }
@@ -140,4 +141,12 @@ fn element(octets: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 fn generalized(content: &[u8]) -> Option<[u8; 14]> {
     let digits: [u8; 14] = content.strip_suffix(b"Z")?.try_into().ok()?;
     digits.iter().all(u8::is_ascii_digit).then_some(digits)
+}
+
+/// Up to 16 octets as a number, the first the most significant: for octets of one length it orders as they do.
+fn number(octets: &[u8]) -> u128 {
+    match octets.try_into() {
+        Ok(all) => u128::from_be_bytes(all),
+        Err(_) => octets.iter().fold(0, |number, octet| (number << 8) | u128::from(*octet)),
+    }
 }
