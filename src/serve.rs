@@ -16,6 +16,7 @@ use countersign_ca::record::Label;
 use countersign_ca::{Authority, Store, Timestamp};
 use countersign_enroll::cmp::CmpService;
 use countersign_enroll::http::Endpoint;
+use countersign_ldap_bridge::ocsp::OcspService;
 use rcgen::SigningKey;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,9 +26,13 @@ use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::logging::LogControl;
 use crate::metrics::Metrics;
+use crate::ocsp;
 
 /// After a change, further changes are waited for this long before a CRL is signed.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// How often OCSP answers that go stale are signed ahead, in tenths of a second.
+const OCSP_REFRESH: u32 = 50;
 
 /// What the handlers share.
 struct Shared {
@@ -48,20 +53,25 @@ pub fn run(
     let authority = Arc::clone(instance.authority()?);
     let instance = Arc::new(instance);
     if instance.config.file.http.public_url.is_none() {
-        tracing::warn!("http.public_url is not set: certificates carry no CRL and CA locations");
+        tracing::warn!("http.public_url is not set: certificates carry no CRL, OCSP and CA locations");
     }
     // Whoever finds the server listening finds its CRLs.
     let signing = signing_cas(&authority);
     for ca in &signing {
         sign_if_due(&authority, ca);
     }
+    let responder =
+        Arc::new(OcspService::new(Arc::clone(&authority), instance.config.ocsp.clone())?);
+    // Whoever finds it listening has an answer signed by a responder that is there.
+    responder.refresh();
     let stop = Arc::new(AtomicBool::new(false));
     let threads = [
         crl_thread(Arc::clone(&authority)),
         head_thread(Arc::clone(&instance), Arc::clone(&authority), Arc::clone(&stop)),
+        ocsp_thread(Arc::clone(&responder), Arc::clone(&stop)),
     ];
-    let served =
-        actix_web::rt::System::new().block_on(serve(&instance, &authority, listen, log, started));
+    let served = actix_web::rt::System::new()
+        .block_on(serve(&instance, &authority, &responder, listen, log, started));
     // What was acknowledged is durable already; the last head says so.
     stop.store(true, Ordering::Relaxed);
     authority.changes().close();
@@ -79,6 +89,7 @@ pub fn run(
 async fn serve(
     instance: &Arc<Instance>,
     authority: &Arc<Authority>,
+    responder: &Arc<OcspService>,
     listen: Option<SocketAddr>,
     log: &LogControl,
     started: &dyn Fn(SocketAddr),
@@ -97,12 +108,19 @@ async fn serve(
         config.file.cmp.max_concurrent,
         Arc::new(move |outcome| counted.metrics.count(outcome)),
     );
+    let counted = shared.clone();
+    let responder = ocsp::Endpoint::new(
+        Arc::clone(responder),
+        config.file.ocsp.max_concurrent,
+        Arc::new(move |answer| counted.metrics.count_ocsp(answer)),
+    );
     let listen = listen.unwrap_or(config.file.http.listen);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
             .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
             .configure(|routes| endpoint.configure(routes))
+            .configure(|routes| responder.configure(routes))
             .route("/", web::get().to(index))
             .route("/healthz", web::get().to(healthz))
             .route("/readyz", web::get().to(readyz))
@@ -276,6 +294,21 @@ fn head_thread(
     })
 }
 
+/// Signs OCSP answers ahead, and renews their signers.
+fn ocsp_thread(responder: Arc<OcspService>, stop: Arc<AtomicBool>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        loop {
+            for _ in 0..OCSP_REFRESH {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            responder.refresh();
+        }
+    })
+}
+
 async fn index() -> HttpResponse {
     plain(
         200,
@@ -283,6 +316,7 @@ async fn index() -> HttpResponse {
          POST /.well-known/cmp              CMP (RFC 9811), also /.well-known/cmp/p/<profile or CA> and /pkix/\n\
          GET  /crl/<ca>.crl                 certificate revocation lists\n\
          GET  /ca/<ca>.cer                  certificates of the CAs\n\
+         POST /ocsp, GET /ocsp/<base64>     status of certificates (RFC 6960)\n\
          GET  /healthz /readyz /metrics     for operators\n",
     )
 }
@@ -318,6 +352,9 @@ fn unready(shared: &Shared) -> Vec<String> {
         if !ca.can_sign {
             continue;
         }
+        if let Err(e) = shared.authority.responder(&ca.name) {
+            reasons.push(format!("OCSP: {e}"));
+        }
         match shared.instance.store.last_crl(&ca.name) {
             Ok(Some(crl)) => {
                 let half = crl.this_update.plus(crl.next_update.since(crl.this_update) / 2);
@@ -336,7 +373,7 @@ fn unready(shared: &Shared) -> Vec<String> {
 }
 
 async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
-    match web::block(move || shared.metrics.text(&shared.instance)).await {
+    match web::block(move || shared.metrics.text(&shared.instance, &shared.authority)).await {
         Ok(Ok(text)) => HttpResponse::Ok()
             .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
             .body(text),
@@ -391,7 +428,8 @@ async fn crl(
     }
 }
 
-fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
+/// Whether the client has what this tag stands for (RFC 9110 §13.1.2).
+pub fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
     match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(tag)),
@@ -416,7 +454,8 @@ fn named(file: &str, suffix: &str) -> Option<Label> {
     file.strip_suffix(suffix)?.parse().ok()
 }
 
-fn http_date(at: Timestamp) -> String {
+/// A moment as HTTP writes it (RFC 9110 §5.6.7).
+pub fn http_date(at: Timestamp) -> String {
     let seconds = u64::try_from(at.seconds()).unwrap_or(0);
     actix_web::http::header::HttpDate::from(std::time::UNIX_EPOCH + Duration::from_secs(seconds))
         .to_string()

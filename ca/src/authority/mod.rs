@@ -6,9 +6,11 @@
 
 mod authenticate;
 mod authorize;
+mod delegate;
 mod issue;
 mod issuer;
 mod publish;
+mod responder;
 mod revoke;
 
 use std::collections::{BTreeMap, HashMap};
@@ -30,8 +32,10 @@ use crate::seal::Opener;
 use crate::store::Store;
 
 pub use authorize::Authorized;
+pub use delegate::Delegate;
 pub use issue::{IssuedCertificate, TransactionDraft};
-pub use issuer::{CaInfo, Protection};
+pub use issuer::CaInfo;
+pub use responder::{CertificateStatus, Responder};
 
 use authenticate::Failures;
 use issuer::Ca;
@@ -45,6 +49,8 @@ pub struct Settings {
     pub crl_validity: Duration,
     /// How long a root's CRL is valid.
     pub root_crl_validity: Duration,
+    /// How long the certificate that signs OCSP answers is valid; it is renewed at half its life.
+    pub responder_validity: Duration,
     /// Where current CRLs lie as files.
     pub crl_folder: PathBuf,
 }
@@ -167,7 +173,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when there is none.
-    pub fn protection(&self, ca: Option<&Label>) -> Result<&Protection> {
+    pub fn protection(&self, ca: Option<&Label>) -> Result<&Delegate> {
         self.issuing_ca(ca)?.protection()
     }
 
