@@ -53,7 +53,9 @@ pub fn run(
     let authority = Arc::clone(instance.authority()?);
     let instance = Arc::new(instance);
     if instance.config.file.http.public_url.is_none() {
-        tracing::warn!("http.public_url is not set: certificates carry no CRL, OCSP and CA locations");
+        tracing::warn!(
+            "http.public_url is not set: certificates carry no CRL, OCSP and CA locations"
+        );
     }
     // Whoever finds the server listening finds its CRLs.
     let signing = signing_cas(&authority);
