@@ -17,7 +17,8 @@ pub struct Kept {
     pub serial: Serial,
     pub der: Bytes,
     pub freshness: Freshness,
-    status: CertificateStatus,
+    /// What it says.
+    pub status: CertificateStatus,
     /// Whether somebody asked for it since it was signed or since room was made the last time.
     used: AtomicBool,
 }
@@ -53,18 +54,11 @@ impl Cache {
         Self { most, answers: RwLock::default() }
     }
 
-    /// The answer to this CertID, if it says `status` and half its validity is still to come.
-    pub fn find(
-        &self,
-        cert_id: &[u8],
-        status: &CertificateStatus,
-        now: Timestamp,
-    ) -> Option<Arc<Kept>> {
+    /// The answer to this CertID, if half its validity is still to come. Whether it is still true is for the caller to
+    /// find out.
+    pub fn find(&self, cert_id: &[u8], now: Timestamp) -> Option<Arc<Kept>> {
         let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
-        let kept = answers.get(cert_id)?;
-        if kept.status != *status || kept.is_past(2, now) {
-            return None;
-        }
+        let kept = answers.get(cert_id).filter(|kept| !kept.is_past(2, now))?;
         kept.used.store(true, Ordering::Relaxed);
         Some(Arc::clone(kept))
     }
@@ -105,4 +99,74 @@ fn make_room(answers: &mut HashMap<Box<[u8]>, Arc<Kept>>, most: usize) {
         surplus = surplus.saturating_sub(1);
         stays
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_seconds(second)
+    }
+
+    /// Valid from 1000 to 2000.
+    fn kept(number: u8) -> Kept {
+        let freshness =
+            Freshness { this_update: at(1000), next_update: at(2000), sha256: [number; 32] };
+        Kept::new(
+            "issuing".parse().unwrap(),
+            Serial::new([number; 16]).unwrap(),
+            CertificateStatus::Good,
+            Bytes::from(vec![number]),
+            freshness,
+        )
+    }
+
+    #[test]
+    fn an_answer_is_found_for_half_its_validity() {
+        let cache = Cache::new(10);
+        cache.keep(&[1], kept(1));
+        for (second, found) in [(999, false), (1000, true), (1499, true), (1500, false)] {
+            assert_eq!(cache.find(&[1], at(second)).is_some(), found, "{second}");
+        }
+        assert!(cache.find(&[2], at(1000)).is_none());
+        cache.keep(&[1], kept(3));
+        assert_eq!(cache.find(&[1], at(1000)).unwrap().der, [3][..]);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_signed_ahead_and_the_rest_is_dropped() {
+        let cache = Cache::new(10);
+        cache.keep(&[1], kept(1));
+        cache.keep(&[2], kept(2));
+        cache.find(&[1], at(1100)).unwrap();
+        assert!(cache.due(at(1249)).is_empty());
+        let due = cache.due(at(1250));
+        assert_eq!(due.iter().map(|(cert_id, _)| &cert_id[..]).collect::<Vec<_>>(), [[1]]);
+        // Signed anew, it must be asked for again to be signed ahead once more.
+        cache.keep(&[1], kept(1));
+        assert!(cache.due(at(1499)).is_empty());
+        assert!(cache.due(at(1500)).is_empty());
+        assert!(cache.answers.read().unwrap().is_empty());
+    }
+
+    #[test]
+    fn there_is_never_more_than_the_room_and_what_is_used_stays() {
+        let cache = Cache::new(16);
+        cache.keep(&[0], kept(1));
+        for number in 1..=200 {
+            cache.find(&[0], at(1000)).expect("what is asked for all the time");
+            cache.keep(&[number], kept(number));
+            assert!(cache.answers.read().unwrap().len() <= 16);
+            assert!(cache.find(&[number], at(1000)).is_some());
+        }
+        let none = Cache::new(0);
+        none.keep(&[1], kept(1));
+        assert!(none.find(&[1], at(1000)).is_none());
+        let one = Cache::new(1);
+        for number in 1..=3 {
+            one.keep(&[number], kept(number));
+            assert_eq!(one.answers.read().unwrap().len(), 1);
+        }
+    }
 }

@@ -166,6 +166,13 @@ impl OcspService {
         self.try_answer(request).unwrap_or_else(|refusal| refused(&refusal))
     }
 
+    /// The answer that was signed before, if there is one and it is still true; `None` means [`Self::answer`]. It signs
+    /// nothing and waits for nothing but a look-up.
+    pub fn kept(&self, request: &[u8]) -> Option<Answer> {
+        let request = Request::decode(request).ok()?;
+        self.find(&request).ok().flatten()
+    }
+
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         self.authority.now()
@@ -192,8 +199,11 @@ impl OcspService {
     }
 
     fn try_answer(&self, request: &[u8]) -> Result<Answer, Refusal> {
-        // 1. What is asked.
+        // 1. What is asked, and whether that was answered before.
         let request = Request::decode(request)?;
+        if let Some(answer) = self.find(&request)? {
+            return Ok(answer);
+        }
         // 2. The one CA that the answer is signed for.
         let ca = self.issuer(&request.certificates)?;
         // 3. What the authority says now.
@@ -205,19 +215,24 @@ impl OcspService {
             };
             statuses.push((cert_id.der, status));
         }
-        // 4. The answer that was signed before, if it says the same.
-        if let ([(cert_id, status)], None) = (statuses.as_slice(), request.nonce)
-            && let Some(kept) = self.cache.find(cert_id, &status.is, self.authority.now())
-        {
-            return Ok(Answer {
-                der: kept.der.clone(),
-                cacheable: Some(kept.freshness),
-                kind: kind(&statuses),
-                cached: true,
-            });
-        }
-        // 5. Or a new one.
+        // 4. An answer that says so.
         Ok(self.signed(ca, &statuses, request.nonce)?)
+    }
+
+    fn find(&self, request: &Request<'_>) -> Result<Option<Answer>, Error> {
+        let ([cert_id], None) = (request.certificates.as_slice(), request.nonce) else {
+            return Ok(None);
+        };
+        let Some(kept) = self.cache.find(cert_id.der, self.authority.now()) else {
+            return Ok(None);
+        };
+        let status = self.status(&kept.ca, &kept.serial)?.is;
+        Ok((status == kept.status).then(|| Answer {
+            der: kept.der.clone(),
+            cacheable: Some(kept.freshness),
+            kind: kind(&status),
+            cached: true,
+        }))
     }
 
     /// The CA that all of these certificates are said to be of.
@@ -277,7 +292,10 @@ impl OcspService {
         };
         let der = Bytes::from(content.signed(&responder)?);
         let freshness = Freshness { this_update, next_update, sha256: sha256(&der) };
-        let kind = kind(statuses);
+        let kind = match statuses {
+            [(_, status)] => kind(&status.is),
+            _ => Kind::Several,
+        };
         let mut cacheable = None;
         // Strangers can make up any number of serial numbers: only answers about issued certificates are kept.
         if let ([(cert_id, Status { serial: Some(serial), is })], None) = (statuses, nonce)
@@ -298,14 +316,11 @@ struct Status {
     is: CertificateStatus,
 }
 
-fn kind(statuses: &[(&[u8], Status)]) -> Kind {
-    match statuses {
-        [(_, status)] => match status.is {
-            CertificateStatus::Good => Kind::Good,
-            CertificateStatus::Revoked(_) => Kind::Revoked,
-            CertificateStatus::NeverIssued => Kind::Unknown,
-        },
-        _ => Kind::Several,
+const fn kind(status: &CertificateStatus) -> Kind {
+    match status {
+        CertificateStatus::Good => Kind::Good,
+        CertificateStatus::Revoked(_) => Kind::Revoked,
+        CertificateStatus::NeverIssued => Kind::Unknown,
     }
 }
 

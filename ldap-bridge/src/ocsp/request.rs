@@ -269,3 +269,112 @@ fn reader(sequence: AnyRef<'_>) -> Result<SliceReader<'_>, Malformed> {
     sequence.tag().assert_eq(Tag::Sequence)?;
     Ok(SliceReader::new(sequence.value())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use der::Encode;
+    use der::asn1::{GeneralizedTime, Ia5String, OctetString};
+    use proptest::prelude::*;
+    use spki::AlgorithmIdentifierOwned;
+    use x509_cert::ext::Extension as OwnedExtension;
+    use x509_cert::ext::pkix::name::GeneralName;
+    use x509_cert::serial_number::SerialNumber;
+    use x509_ocsp as other;
+
+    use super::*;
+
+    fn single(serial: &[u8]) -> other::Request {
+        other::Request {
+            req_cert: other::CertId {
+                hash_algorithm: AlgorithmIdentifierOwned {
+                    oid: countersign_ca::oid::SHA256,
+                    parameters: Some(der::asn1::Null.into()),
+                },
+                issuer_name_hash: OctetString::new([1; 32]).unwrap(),
+                issuer_key_hash: OctetString::new([2; 32]).unwrap(),
+                serial_number: SerialNumber::new(serial).unwrap(),
+            },
+            single_request_extensions: None,
+        }
+    }
+
+    /// As another library writes it.
+    fn written(count: usize, nonce: Option<usize>) -> Vec<u8> {
+        let nonce = nonce.map(|length| {
+            let value = OctetString::new(vec![7; length]).unwrap().to_der().unwrap();
+            vec![OwnedExtension {
+                extn_id: NONCE,
+                critical: false,
+                extn_value: OctetString::new(value).unwrap(),
+            }]
+        });
+        other::OcspRequest {
+            tbs_request: other::TbsRequest {
+                version: other::Version::V1,
+                requestor_name: Some(GeneralName::Rfc822Name(Ia5String::new("a@b").unwrap())),
+                request_list: vec![single(&[0x80, 1]); count],
+                request_extensions: nonce,
+            },
+            optional_signature: None,
+        }
+        .to_der()
+        .unwrap()
+    }
+
+    #[test]
+    fn what_another_library_writes_is_read() {
+        let bytes = written(2, Some(16));
+        let request = Request::decode(&bytes).unwrap();
+        let [first, second] = request.certificates.as_slice() else { panic!("two") };
+        assert_eq!(first.der, single(&[0x80, 1]).req_cert.to_der().unwrap());
+        assert_eq!((first.serial, second.serial), (&[0, 0x80, 1][..], &[0, 0x80, 1][..]));
+        assert_eq!((first.issuer_name_hash, first.issuer_key_hash), (&[1; 32][..], &[2; 32][..]));
+        assert_eq!(first.hash_algorithm, countersign_ca::oid::SHA256);
+        assert_eq!(request.nonce.unwrap()[..2], [4, 16]);
+        assert_eq!(Request::decode(&written(1, None)).unwrap().nonce, None);
+    }
+
+    #[test]
+    fn bounds_hold_to_the_last_one() {
+        assert!(Request::decode(&written(MAX_CERTIFICATES, None)).is_ok());
+        assert!(Request::decode(&written(MAX_CERTIFICATES + 1, None)).is_err());
+        assert!(Request::decode(&written(0, None)).is_err());
+        for (length, good) in [(0, false), (1, true), (128, true), (129, false)] {
+            assert_eq!(Request::decode(&written(1, Some(length))).is_ok(), good, "{length}");
+        }
+        assert!(Request::decode(&vec![0x30; MAX_REQUEST + 1]).unwrap_err().0.contains("at most"));
+    }
+
+    #[test]
+    fn a_hash_with_parameters_of_its_own_is_refused() {
+        let mut request = single(&[1]);
+        let mut encoded = |parameters| {
+            request.req_cert.hash_algorithm.parameters = parameters;
+            request.req_cert.to_der().unwrap()
+        };
+        let time = GeneralizedTime::from_unix_duration(Duration::ZERO).unwrap();
+        assert!(CertId::decode(&encoded(None)).is_ok());
+        assert!(CertId::decode(&encoded(Some(der::asn1::Null.into()))).is_ok());
+        assert!(CertId::decode(&encoded(Some(der::Any::encode_from(&time).unwrap()))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn damage_is_an_error_and_no_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            at in any::<prop::sample::Index>(),
+            octet in any::<u8>(),
+        ) {
+            let _ = Request::decode(&bytes);
+            let mut damaged = written(2, Some(16));
+            let at = at.index(damaged.len());
+            damaged[at] = octet;
+            if let Ok(request) = Request::decode(&damaged) {
+                prop_assert!((1..=MAX_CERTIFICATES).contains(&request.certificates.len()));
+                prop_assert!(request.nonce.is_none_or(|nonce| (3..=131).contains(&nonce.len())));
+            }
+        }
+    }
+}
