@@ -10,6 +10,7 @@ use countersign_ca::authority::{CrlSettings, Settings};
 use countersign_ca::profile::{DefaultUrls, Profile, ProfileConfig, Profiles};
 use countersign_ca::record::Label;
 use countersign_enroll::cmp::{Bounds, CmpConfig};
+use countersign_ldap_bridge::ocsp::OcspConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
@@ -31,6 +32,8 @@ pub struct ConfigFile {
     pub authority: AuthorityFile,
     /// CRLs.
     pub crl: CrlFile,
+    /// OCSP.
+    pub ocsp: OcspFile,
     /// CMP.
     pub cmp: CmpFile,
     /// Logs.
@@ -102,6 +105,37 @@ impl Default for CrlFile {
             interval: None,
             partitions: 0,
             delta: false,
+        }
+    }
+}
+
+/// `[ocsp]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OcspFile {
+    /// From thisUpdate to nextUpdate.
+    pub validity: String,
+    /// How long the certificate that signs answers is valid; it is renewed at half its life.
+    pub responder_validity: String,
+    /// Whether serial numbers that were never issued are answered `revoked`.
+    pub extended_revoked: bool,
+    /// The retention that answers tell as archive cut-off, or `off`.
+    pub archive_cutoff: String,
+    /// The most answers that are kept.
+    pub max_cached: usize,
+    /// The most requests that are worked on at once.
+    pub max_concurrent: usize,
+}
+
+impl Default for OcspFile {
+    fn default() -> Self {
+        Self {
+            validity: "1h".into(),
+            responder_validity: "30d".into(),
+            extended_revoked: false,
+            archive_cutoff: "off".into(),
+            max_cached: 10_000,
+            max_concurrent: 256,
         }
     }
 }
@@ -185,6 +219,8 @@ pub struct Config {
     pub profiles: Profiles,
     /// The authority's settings.
     pub settings: Settings,
+    /// OCSP.
+    pub ocsp: OcspConfig,
     /// CMP.
     pub cmp: CmpConfig,
     /// How long a client may take.
@@ -226,13 +262,22 @@ impl Config {
         let settings = Settings {
             default_ca: file.authority.default_ca.clone(),
             crl: crl(&file.crl, &places, &profiles, folder)?,
+            responder_validity: duration(
+                "ocsp.responder_validity",
+                &file.ocsp.responder_validity,
+                3600,
+                366 * 86_400,
+            )?,
         };
+        let ocsp = ocsp(&file.ocsp, settings.responder_validity)?;
         let cmp = cmp(&file.cmp)?;
         within("http.max_connections", file.http.max_connections, 1, 100_000)?;
+        within("ocsp.max_concurrent", file.ocsp.max_concurrent, 1, 10_000)?;
         within("cmp.max_concurrent", file.cmp.max_concurrent, 1, 10_000)?;
         Ok(Self {
             profiles,
             settings,
+            ocsp,
             cmp,
             request_timeout: duration("http.request_timeout", &file.http.request_timeout, 1, 600)?,
             keep_alive: duration("http.keep_alive", &file.http.keep_alive, 1, 3600)?,
@@ -299,6 +344,7 @@ impl Places {
     fn default_urls(&self, partitions: bool) -> DefaultUrls {
         DefaultUrls {
             crl: if partitions { self.partition_urls() } else { self.http("crl/{ca}.crl") },
+            ocsp: self.http("ocsp"),
             ca_issuers: self.http("ca/{ca}.cer"),
         }
     }
@@ -354,6 +400,28 @@ fn crl(
         delta: file.delta,
         delta_urls,
         folder: folder.crls(),
+    })
+}
+
+fn ocsp(file: &OcspFile, responder_validity: Duration) -> Result<OcspConfig, Failure> {
+    within("ocsp.max_cached", file.max_cached, 0, 10_000_000)?;
+    let validity = duration("ocsp.validity", &file.validity, 10, 31 * 86_400)?;
+    // The responder is renewed at half its life, and no answer outlives it.
+    if validity > responder_validity / 2 {
+        return Err(Failure::input(format!(
+            "expected ocsp.validity to be at most half of ocsp.responder_validity, found `{}` and `{}`",
+            file.validity, file.responder_validity
+        )));
+    }
+    let archive_cutoff = match file.archive_cutoff.as_str() {
+        "off" => None,
+        text => Some(duration("ocsp.archive_cutoff", text, 86_400, 50 * 366 * 86_400)?),
+    };
+    Ok(OcspConfig {
+        validity,
+        extended_revoked: file.extended_revoked,
+        archive_cutoff,
+        max_cached: file.max_cached,
     })
 }
 
@@ -459,6 +527,10 @@ mod tests {
             ("[crl]\npartitions = 8", "http.public_url"),
             ("[crl]\ndelta = true", "http.public_url"),
             ("[profiles.gateway]\ncrl_urls = [\"http://x/{partition}\"]", "crl.partitions"),
+            ("[ocsp]\nvalidity = \"1s\"", "ocsp.validity"),
+            ("[ocsp]\nvalidity = \"16d\"", "half of ocsp.responder_validity"),
+            ("[ocsp]\narchive_cutoff = \"never\"", "ocsp.archive_cutoff"),
+            ("[profiles.gateway]\nocsp_urls = [\"ldap://x/?a\"]", "http:"),
             ("[cmp]\nmin_iterations = 0", "cmp.min_iterations"),
             ("[cmp]\nmax_depth = 1000", "cmp.max_depth"),
             ("[http]\npublic_url = \"https://x\"", "http.public_url"),

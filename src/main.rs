@@ -8,6 +8,7 @@ mod folder;
 mod instance;
 mod logging;
 mod metrics;
+mod ocsp;
 mod output;
 mod passphrase;
 mod repository;

@@ -4,8 +4,9 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 
-use countersign_ca::Store;
+use countersign_ca::{Authority, Store};
 use countersign_enroll::cmp::Outcome;
+use countersign_ldap_bridge::ocsp::Answer;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -26,12 +27,25 @@ pub struct Metrics {
     crl_next_update: Family<CrlLabels, Gauge>,
     crl_entries: Family<CrlLabels, Gauge>,
     crl_is_stale: Family<CrlLabels, Gauge>,
+    ocsp: Family<OcspLabels, Counter>,
+    responder_not_after: Family<CaLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CmpLabels {
     kind: String,
     outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OcspLabels {
+    status: &'static str,
+    cached: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CaLabels {
+    ca: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -73,6 +87,17 @@ impl Metrics {
             "1 when the last CRL is older than half its validity",
             crl_is_stale.clone(),
         );
+        let (ocsp, responder_not_after) = (Family::default(), Family::default());
+        registry.register(
+            "ocsp_answers",
+            "OCSP answers by status, and whether they were signed before",
+            ocsp.clone(),
+        );
+        registry.register(
+            "ocsp_responder_not_after_timestamp_seconds",
+            "end of the certificate that signs OCSP answers",
+            responder_not_after.clone(),
+        );
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         registry.register("build_info", "the running version", build);
@@ -86,6 +111,8 @@ impl Metrics {
             crl_next_update,
             crl_entries,
             crl_is_stale,
+            ocsp,
+            responder_not_after,
         }
     }
 
@@ -98,8 +125,19 @@ impl Metrics {
         self.cmp.get_or_create(&labels).inc();
     }
 
+    /// Counts an answer about the status of certificates.
+    pub fn count_ocsp(&self, answer: &Answer) {
+        let cached = if answer.cached { "true" } else { "false" };
+        let labels = OcspLabels { status: answer.kind.name(), cached };
+        self.ocsp.get_or_create(&labels).inc();
+    }
+
     /// The text that Prometheus reads.
-    pub fn text(&self, instance: &Instance) -> Result<String, countersign_ca::Error> {
+    pub fn text(
+        &self,
+        instance: &Instance,
+        authority: &Authority,
+    ) -> Result<String, countersign_ca::Error> {
         let status = instance.store.status();
         self.entries.set(status.entries);
         self.journal_bytes.set(status.journal_bytes);
@@ -115,6 +153,11 @@ impl Metrics {
                 self.crl_entries.get_or_create(&labels).set(entries);
                 self.crl_is_stale.get_or_create(&labels).set(i64::from(is_stale));
             }
+        }
+        for ca in authority.cas().filter(|ca| ca.can_sign) {
+            let Ok(responder) = authority.responder(&ca.name) else { continue };
+            let labels = CaLabels { ca: ca.name.to_string() };
+            self.responder_not_after.get_or_create(&labels).set(responder.not_after().seconds());
         }
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,6 +13,7 @@ use countersign_ca::record::Label;
 use countersign_ca::{Authority, Store, Timestamp};
 use countersign_enroll::cmp::CmpService;
 use countersign_enroll::http::Endpoint;
+use countersign_ldap_bridge::ocsp::OcspService;
 use rcgen::SigningKey;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,11 +23,15 @@ use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::logging::LogControl;
 use crate::metrics::Metrics;
+use crate::ocsp;
 use crate::repository;
 use crate::search;
 
 /// After a change, further changes are waited for this long before a CRL is signed.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// How often OCSP answers that go stale are signed ahead, in tenths of a second.
+const OCSP_REFRESH: u32 = 50;
 
 /// What the handlers share.
 pub struct Shared {
@@ -50,20 +55,27 @@ pub fn run(
     let authority = Arc::clone(instance.authority()?);
     let instance = Arc::new(instance);
     if instance.config.file.http.public_url.is_none() {
-        tracing::warn!("http.public_url is not set: certificates carry no CRL and CA locations");
+        tracing::warn!(
+            "http.public_url is not set: certificates carry no CRL, OCSP and CA locations"
+        );
     }
     // Whoever finds the server listening finds its CRLs.
     let signing = signing_cas(&authority);
     for ca in &signing {
         sign_if_due(&authority, ca);
     }
+    let responder =
+        Arc::new(OcspService::new(Arc::clone(&authority), instance.config.ocsp.clone())?);
+    // Whoever finds it listening has an answer signed by a responder that is there.
+    responder.refresh();
     let stop = Arc::new(AtomicBool::new(false));
     let threads = [
         crl_thread(Arc::clone(&authority)),
         head_thread(Arc::clone(&instance), Arc::clone(&authority), Arc::clone(&stop)),
+        ocsp_thread(Arc::clone(&responder), Arc::clone(&stop)),
     ];
-    let served =
-        actix_web::rt::System::new().block_on(serve(&instance, &authority, listen, log, started));
+    let served = actix_web::rt::System::new()
+        .block_on(serve(&instance, &authority, &responder, listen, log, started));
     // What was acknowledged is durable already; the last head says so.
     stop.store(true, Ordering::Relaxed);
     authority.changes().close();
@@ -81,6 +93,7 @@ pub fn run(
 async fn serve(
     instance: &Arc<Instance>,
     authority: &Arc<Authority>,
+    responder: &Arc<OcspService>,
     listen: Option<SocketAddr>,
     log: &LogControl,
     started: &dyn Fn(SocketAddr),
@@ -99,12 +112,19 @@ async fn serve(
         config.file.cmp.max_concurrent,
         Arc::new(move |outcome| counted.metrics.count(outcome)),
     );
+    let counted = shared.clone();
+    let responder = ocsp::Endpoint::new(
+        Arc::clone(responder),
+        config.file.ocsp.max_concurrent,
+        Arc::new(move |answer| counted.metrics.count_ocsp(answer)),
+    );
     let listen = listen.unwrap_or(config.file.http.listen);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
             .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
             .configure(|routes| endpoint.configure(routes))
+            .configure(|routes| responder.configure(routes))
             .route("/", web::get().to(index))
             .route("/healthz", web::get().to(healthz))
             .route("/readyz", web::get().to(readyz))
@@ -278,6 +298,21 @@ fn head_thread(
     })
 }
 
+/// Signs OCSP answers ahead, and renews their signers.
+fn ocsp_thread(responder: Arc<OcspService>, stop: Arc<AtomicBool>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        loop {
+            for _ in 0..OCSP_REFRESH {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            responder.refresh();
+        }
+    })
+}
+
 async fn index() -> HttpResponse {
     plain(
         200,
@@ -287,6 +322,7 @@ async fn index() -> HttpResponse {
          GET  /crl/<ca>/delta.crl           what changed since the last full one, if deltas are on\n\
          GET  /crl/<ca>/<n>.crl             its partitions, if CRLs are divided\n\
          GET  /ca/<ca>.cer                  certificates of the CAs\n\
+         POST /ocsp, GET /ocsp/<base64>     status of certificates (RFC 6960)\n\
          GET  /certificates/search.cgi      certificates by hash, name or address (RFC 4387), also /crls/search.cgi\n\
          GET  /hash/<sha1>                  certificates by SHA-1, for IKEv2 hash and URL\n\
          GET  /healthz /readyz /metrics     for operators\n",
@@ -324,6 +360,9 @@ fn unready(shared: &Shared) -> Vec<String> {
         if !ca.can_sign {
             continue;
         }
+        if let Err(e) = shared.authority.responder(&ca.name) {
+            reasons.push(format!("OCSP: {e}"));
+        }
         match stale_crls(&shared.authority, &ca.name, now) {
             Ok(stale) => reasons.extend(stale),
             Err(e) => reasons.push(format!("the store: {e}")),
@@ -353,7 +392,7 @@ fn stale_crls(
 }
 
 async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
-    match web::block(move || shared.metrics.text(&shared.instance)).await {
+    match web::block(move || shared.metrics.text(&shared.instance, &shared.authority)).await {
         Ok(Ok(text)) => HttpResponse::Ok()
             .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
             .body(text),

@@ -1,7 +1,7 @@
 //! Encodes end entity certificates (RFC 5280 §4) on `x509-cert`: rcgen's names cannot hold two attributes of one
 //! type, and peers' subjects can.
 
-use der::asn1::{GeneralizedTime, Ia5String, OctetString, UtcTime};
+use der::asn1::{GeneralizedTime, Ia5String, Null, OctetString, UtcTime};
 use der::oid::{AssociatedOid, ObjectIdentifier};
 use der::{Any, Decode, Encode};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
@@ -54,8 +54,13 @@ pub struct EndEntity<'a> {
     pub policies: &'a [Policy],
     /// CRL distribution points; empty for none.
     pub crl_urls: Vec<String>,
+    /// OCSP responders; empty for none.
+    pub ocsp_urls: Vec<String>,
     /// caIssuers URLs; empty for none.
     pub ca_issuers_urls: Vec<String>,
+    /// Whether id-pkix-ocsp-nocheck is there: an OCSP responder's certificate, whose own status nobody asks
+    /// (RFC 6960 §4.2.2.2.1).
+    pub ocsp_nocheck: bool,
 }
 
 impl EndEntity<'_> {
@@ -105,8 +110,17 @@ impl EndEntity<'_> {
         if !self.crl_urls.is_empty() {
             extensions.push(extension(false, &distribution_points(&self.crl_urls)?)?);
         }
-        if !self.ca_issuers_urls.is_empty() {
-            extensions.push(extension(false, &authority_info_access(&self.ca_issuers_urls)?)?);
+        if !self.ocsp_urls.is_empty() || !self.ca_issuers_urls.is_empty() {
+            let access = authority_info_access(&self.ocsp_urls, &self.ca_issuers_urls)?;
+            extensions.push(extension(false, &access)?);
+        }
+        if self.ocsp_nocheck {
+            let null = Null.to_der().map_err(Error::internal)?;
+            extensions.push(Extension {
+                extn_id: oid::OCSP_NOCHECK,
+                critical: false,
+                extn_value: octets(&null)?,
+            });
         }
         Ok(extensions)
     }
@@ -147,13 +161,18 @@ pub fn authority_key_identifier(identifier: &[u8]) -> Result<AuthorityKeyIdentif
     })
 }
 
-/// The content of an authorityInfoAccess extension that names where the issuer's certificate is.
+/// The content of an authorityInfoAccess extension that names OCSP responders and where the issuer's certificate is.
 ///
 /// # Errors
 /// [`Error::Malformed`] for a URL that is not ASCII.
-pub fn authority_info_access(urls: &[String]) -> Result<AuthorityInfoAccessSyntax> {
-    let descriptions = urls.iter().map(|url| {
-        Ok(AccessDescription { access_method: oid::CA_ISSUERS, access_location: uri(url)? })
+pub fn authority_info_access(
+    ocsp: &[String],
+    ca_issuers: &[String],
+) -> Result<AuthorityInfoAccessSyntax> {
+    let ocsp = ocsp.iter().map(|url| (oid::OCSP, url));
+    let ca_issuers = ca_issuers.iter().map(|url| (oid::CA_ISSUERS, url));
+    let descriptions = ocsp.chain(ca_issuers).map(|(access_method, url)| {
+        Ok(AccessDescription { access_method, access_location: uri(url)? })
     });
     Ok(AuthorityInfoAccessSyntax(descriptions.collect::<Result<_>>()?))
 }

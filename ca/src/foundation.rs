@@ -205,7 +205,8 @@ impl Foundation {
     }
 
     fn refuse_existing(&self, name: &Label) -> Result<()> {
-        if name.as_str().starts_with('_') || name.as_str().ends_with(".cmp") {
+        let of_a_delegate = [".cmp", ".ocsp"].iter().any(|ending| name.as_str().ends_with(ending));
+        if name.as_str().starts_with('_') || of_a_delegate {
             return Err(Error::malformed(format!(
                 "`{name}` is a name of the instance's own; choose another"
             )));

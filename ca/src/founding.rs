@@ -47,6 +47,8 @@ pub struct CaOptions {
     pub policies: Vec<Policy>,
     /// Where the issuer's CRL can be fetched.
     pub crl_urls: Vec<String>,
+    /// Who answers OCSP requests for the issuer.
+    pub ocsp_urls: Vec<String>,
     /// Where the issuer's certificate can be fetched.
     pub ca_issuers_urls: Vec<String>,
 }
@@ -244,10 +246,10 @@ fn params(
         params.crl_distribution_points =
             vec![CrlDistributionPoint { uris: options.crl_urls.clone() }];
     }
-    if !options.ca_issuers_urls.is_empty() {
-        let access =
-            authority_info_access(&options.ca_issuers_urls)?.to_der().map_err(Error::internal)?;
-        params.custom_extensions.push(custom(oid::AUTHORITY_INFO_ACCESS, access));
+    if !options.ocsp_urls.is_empty() || !options.ca_issuers_urls.is_empty() {
+        let access = authority_info_access(&options.ocsp_urls, &options.ca_issuers_urls)?;
+        let content = access.to_der().map_err(Error::internal)?;
+        params.custom_extensions.push(custom(oid::AUTHORITY_INFO_ACCESS, content));
     }
     if !options.policies.is_empty() {
         let policies =

@@ -51,6 +51,8 @@ pub const IKE_INTERMEDIATE: ObjectIdentifier = oid("1.3.6.1.5.5.8.2.2");
 pub const CMC_CA: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.27");
 /// id-kp-cmcRA, RFC 6402 §2.10: a registration authority.
 pub const CMC_RA: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.28");
+/// id-kp-OCSPSigning, RFC 6960 §4.2.2.2.
+pub const OCSP_SIGNING: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.9");
 
 /// id-ce-subjectAltName, RFC 5280 §4.2.1.6.
 pub const SUBJECT_ALT_NAME: ObjectIdentifier = oid("2.5.29.17");
@@ -66,6 +68,10 @@ pub const CERTIFICATE_POLICIES: ObjectIdentifier = oid("2.5.29.32");
 pub const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = oid("2.5.29.31");
 /// id-pe-authorityInfoAccess, RFC 5280 §4.2.2.1.
 pub const AUTHORITY_INFO_ACCESS: ObjectIdentifier = oid("1.3.6.1.5.5.7.1.1");
+/// id-ad-ocsp, RFC 5280 §4.2.2.1.
+pub const OCSP: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.1");
+/// id-pkix-ocsp-nocheck, RFC 6960 §4.2.2.2.1.
+pub const OCSP_NOCHECK: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.1.5");
 /// id-ad-caIssuers, RFC 5280 §4.2.2.1.
 pub const CA_ISSUERS: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.2");
 /// id-qt-cps, RFC 5280 §4.2.1.4.

@@ -49,6 +49,8 @@ pub struct ProfileConfig {
     /// CRL distribution points (`http:` or `ldap:` URLs), with `{ca}` for the name of the issuing CA, and `{partition}`
     /// for the number of the certificate's partition if CRLs are divided.
     pub crl_urls: Option<Vec<String>>,
+    /// OCSP responders (`http:` URLs), with `{ca}` for the name of the issuing CA.
+    pub ocsp_urls: Option<Vec<String>>,
     /// Where the issuer's certificate can be fetched, with `{ca}` for the name of the issuing CA.
     pub ca_issuers_urls: Option<Vec<String>>,
     /// Certificate policies.
@@ -98,6 +100,7 @@ pub struct Profile {
     subject: String,
     alt_names: Vec<AltNameKind>,
     crl_urls: Vec<String>,
+    ocsp_urls: Vec<String>,
     ca_issuers_urls: Vec<String>,
     policies: Vec<Policy>,
 }
@@ -195,6 +198,11 @@ impl Profile {
         self.partition_urls().next().is_some()
     }
 
+    /// The OCSP responders for certificates of this CA.
+    pub fn ocsp_urls(&self, ca: &Label) -> Vec<String> {
+        self.ocsp_urls.iter().map(|url| url.replace("{ca}", ca.as_str())).collect()
+    }
+
     /// Where the certificate of this CA can be fetched.
     pub fn ca_issuers_urls(&self, ca: &Label) -> Vec<String> {
         self.ca_issuers_urls.iter().map(|url| url.replace("{ca}", ca.as_str())).collect()
@@ -246,8 +254,10 @@ impl Profile {
         };
         let extended = list(&config.extended_key_usage, &base.extended_key_usage);
         let crl_urls = config.crl_urls.clone().unwrap_or_else(|| urls.crl.clone());
+        let ocsp_urls = config.ocsp_urls.clone().unwrap_or_else(|| urls.ocsp.clone());
         let ca_issuers = config.ca_issuers_urls.clone().unwrap_or_else(|| urls.ca_issuers.clone());
         crl_urls.iter().try_for_each(|url| check_url(url, &["http:", "ldap:"]))?;
+        ocsp_urls.iter().try_for_each(|url| check_url(url, &["http:"]))?;
         ca_issuers.iter().try_for_each(|url| check_url(url, &["http:", "ldap:"]))?;
         let key_usage =
             lookup_all("key usage", &KEY_USAGES, &list(&config.key_usage, &base.key_usage))?;
@@ -277,6 +287,7 @@ impl Profile {
                 &list(&config.alt_names, &base.alt_names),
             )?,
             crl_urls,
+            ocsp_urls,
             ca_issuers_urls: ca_issuers,
             policies: config
                 .policies
@@ -307,6 +318,8 @@ impl Profile {
 pub struct DefaultUrls {
     /// CRL distribution points, with `{ca}`.
     pub crl: Vec<String>,
+    /// OCSP responders, with `{ca}`.
+    pub ocsp: Vec<String>,
     /// caIssuers, with `{ca}`.
     pub ca_issuers: Vec<String>,
 }

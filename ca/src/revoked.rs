@@ -216,7 +216,9 @@ mod tests {
             revocation: Revocation {
                 at: Timestamp::from_seconds(1_000_000_000 + i64::from(number)),
                 reason: Reason::from_number(reason).unwrap(),
-                invalidity: number.is_multiple_of(5).then(|| Timestamp::from_seconds(i64::from(number))),
+                invalidity: number
+                    .is_multiple_of(5)
+                    .then(|| Timestamp::from_seconds(i64::from(number))),
             },
         }
     }

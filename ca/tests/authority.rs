@@ -45,6 +45,7 @@ fn options(name: &str, path_length: Option<u8>) -> CaOptions {
         excluded: Vec::new(),
         policies: Vec::new(),
         crl_urls: vec!["http://pki.example.net/crl/root.crl".into()],
+        ocsp_urls: vec!["http://pki.example.net/ocsp".into()],
         ca_issuers_urls: vec!["http://pki.example.net/ca/root.cer".into()],
     }
 }
@@ -65,7 +66,8 @@ fn found(root: KeyAlgorithm, issuing: KeyAlgorithm) -> Place {
     let ground = foundation(folder.path());
     ground.create_own_keys().unwrap();
     let mut plain = options("CN=Root,O=Example,C=DE", None);
-    (plain.permitted, plain.crl_urls, plain.ca_issuers_urls) = (Vec::new(), Vec::new(), Vec::new());
+    (plain.permitted, plain.crl_urls) = (Vec::new(), Vec::new());
+    (plain.ocsp_urls, plain.ca_issuers_urls) = (Vec::new(), Vec::new());
     ground.create_root(&plain, root).unwrap();
     ground
         .create_issuing(&label("issuing"), &options("CN=Issuing,O=Example,C=DE", Some(0)), issuing)
@@ -77,9 +79,14 @@ fn found(root: KeyAlgorithm, issuing: KeyAlgorithm) -> Place {
 fn open(ground: Foundation, folder: &Path) -> Authority {
     let urls = DefaultUrls {
         crl: vec!["http://pki.example.net/crl/{ca}.crl".into()],
+        ocsp: vec!["http://pki.example.net/ocsp".into()],
         ca_issuers: vec!["http://pki.example.net/ca/{ca}.cer".into()],
     };
-    let settings = Settings { default_ca: None, crl: crl_settings(folder) };
+    let settings = Settings {
+        default_ca: None,
+        crl: crl_settings(folder),
+        responder_validity: Duration::from_secs(30 * 86_400),
+    };
     Authority::open(ground, Profiles::new(&BTreeMap::new(), &urls).unwrap(), settings).unwrap()
 }
 

@@ -35,6 +35,9 @@ use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::{Time, Validity};
 use x509_cert::{TbsCertificate, Version};
 
+/// id-pkix-ocsp-nocheck.
+const NOCHECK: &str = "1.3.6.1.5.5.7.48.1.5";
+
 const EKU: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
 
 fn oid(text: &str) -> ObjectIdentifier {
@@ -307,6 +310,22 @@ fn peer_cases() -> Vec<(&'static str, Mutation<TbsCertificate>)> {
         ("rfc4945.eku", eku(vec!["1.3.6.1.5.5.7.3.3"])),
         ("rfc4945.eku.obsolete", eku(vec!["1.3.6.1.5.5.7.3.17", "1.3.6.1.5.5.7.3.6"])),
         ("house.eku.intermediate", eku(vec!["1.3.6.1.5.5.7.3.17", "1.3.6.1.5.5.8.2.2"])),
+        ("house.ocsp.alone", eku(vec!["1.3.6.1.5.5.7.3.17", "1.3.6.1.5.5.7.3.9"])),
+        (
+            "rfc5280.ocsp.ku",
+            Box::new(|tbs| {
+                set(tbs, ext(true, &KeyUsage(KeyUsages::KeyAgreement.into())));
+                set(tbs, ext(false, &ExtendedKeyUsage(vec![oid("1.3.6.1.5.5.7.3.9")])));
+            }),
+        ),
+        ("rfc6960.nocheck", Box::new(|tbs| set(tbs, raw(oid(NOCHECK), false, &[5, 0])))),
+        (
+            "rfc6960.nocheck",
+            Box::new(|tbs| {
+                set(tbs, ext(false, &ExtendedKeyUsage(vec![oid("1.3.6.1.5.5.7.3.9")])));
+                set(tbs, raw(oid(NOCHECK), true, &[5, 0]));
+            }),
+        ),
         ("rfc5280.eku.empty", eku(Vec::new())),
         ("rfc5280.eku.empty", eku(vec!["1.3.6.1.5.5.7.3.17", "1.3.6.1.5.5.7.3.17"])),
         (

@@ -154,6 +154,7 @@ impl Init {
             excluded: Vec::new(),
             policies: Vec::new(),
             crl_urls: Vec::new(),
+            ocsp_urls: Vec::new(),
             ca_issuers_urls: Vec::new(),
         })
     }
@@ -176,6 +177,7 @@ impl Issuing {
             excluded: self.exclude.clone(),
             policies: self.policy.iter().map(|text| policy(text)).collect::<Result<_, _>>()?,
             crl_urls: url("crl/root.crl"),
+            ocsp_urls: url("ocsp"),
             ca_issuers_urls: url("ca/root.cer"),
         })
     }

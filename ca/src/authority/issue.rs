@@ -85,7 +85,9 @@ impl Authority {
             extended_key_usage: profile.extended_key_usage(),
             policies: profile.policies(),
             crl_urls: profile.crl_urls(&authorized.ca, partition),
+            ocsp_urls: profile.ocsp_urls(&authorized.ca),
             ca_issuers_urls: profile.ca_issuers_urls(&authorized.ca),
+            ocsp_nocheck: false,
         }
         .tbs()?;
         // 3. The lint, and the signature over the same bytes.

@@ -6,13 +6,16 @@
 
 mod authenticate;
 mod authorize;
+mod delegate;
 mod issue;
 mod issuer;
 mod publish;
+mod responder;
 mod revoke;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use x509_cert::name::Name;
 
@@ -28,9 +31,11 @@ use crate::seal::Opener;
 use crate::store::Store;
 
 pub use authorize::Authorized;
+pub use delegate::Delegate;
 pub use issue::{IssuedCertificate, TransactionDraft};
-pub use issuer::{CaInfo, Protection};
+pub use issuer::CaInfo;
 pub use publish::{CrlSettings, CurrentCrl};
+pub use responder::{CertificateStatus, Responder};
 
 use authenticate::Failures;
 use issuer::Ca;
@@ -42,6 +47,8 @@ pub struct Settings {
     pub default_ca: Option<Label>,
     /// CRLs.
     pub crl: CrlSettings,
+    /// How long the certificate that signs OCSP answers is valid; it is renewed at half its life.
+    pub responder_validity: Duration,
 }
 
 /// The authority of one instance. Every call is synchronous and may wait for the disk.
@@ -162,7 +169,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when there is none.
-    pub fn protection(&self, ca: Option<&Label>) -> Result<&Protection> {
+    pub fn protection(&self, ca: Option<&Label>) -> Result<&Delegate> {
         self.issuing_ca(ca)?.protection()
     }
 

@@ -58,6 +58,7 @@ pub fn lint(tbs: &TbsCertificate<'_>, purpose: Purpose, key: Option<KeyKind>, re
     if !seen.aki && purpose != Purpose::Root {
         report.find(&rules::AKI_MISSING, "there is none");
     }
+    ocsp_responder(tbs, key_usage, report);
     if purpose == Purpose::EndEntity {
         if !seen.identity {
             report.find(
@@ -69,6 +70,36 @@ pub fn lint(tbs: &TbsCertificate<'_>, purpose: Purpose, key: Option<KeyKind>, re
             report.find(&rules::IKE_KU, "it has neither");
         }
     }
+}
+
+/// A delegated OCSP responder, and what only such a one may carry (RFC 6960 §4.2.2.2).
+fn ocsp_responder(tbs: &TbsCertificate<'_>, key_usage: Option<&KeyUsage>, report: &mut Report) {
+    let usages = tbs.extended_key_usage().ok().flatten().map(|usages| usages.value);
+    let signs = usages.is_some_and(|usages| usages.ocsp_signing);
+    if signs {
+        if key_usage.is_some_and(|usage| !usage.digital_signature() && !usage.non_repudiation()) {
+            report.find(&rules::OCSP_KU, "it has neither");
+        }
+        if usages.is_some_and(is_for_more_than_ocsp) {
+            report.find(&rules::OCSP_ALONE, "it has other extended key usages");
+        }
+    }
+    let nocheck = oid::OCSP_NOCHECK.to_string();
+    for extension in tbs.extensions().iter().filter(|e| e.oid.to_id_string() == nocheck) {
+        if extension.critical || extension.value != [5, 0] || !signs {
+            report.find(&rules::OCSP_NOCHECK, "it is something else, or stands elsewhere");
+        }
+    }
+}
+
+fn is_for_more_than_ocsp(usages: &ExtendedKeyUsage<'_>) -> bool {
+    usages.any
+        || usages.server_auth
+        || usages.client_auth
+        || usages.code_signing
+        || usages.email_protection
+        || usages.time_stamping
+        || !usages.other.is_empty()
 }
 
 fn one(

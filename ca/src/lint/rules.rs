@@ -78,6 +78,9 @@ rules! {
     IKE_EKU_OBSOLETE Warning "rfc4945.eku.obsolete" "RFC 4945 §5.1.3.12" "the obsolete IPsec key usages are not used";
     IKE_INTERMEDIATE Notice "house.eku.intermediate" "house rule" "iKEIntermediate is for old clients";
     EKU_EMPTY Error "rfc5280.eku.empty" "RFC 5280 §4.2.1.12" "an extendedKeyUsage has at least one usage, each once";
+    OCSP_KU Error "rfc5280.ocsp.ku" "RFC 5280 §4.2.1.12" "an OCSP responder's keyUsage has digitalSignature or nonRepudiation";
+    OCSP_ALONE Warning "house.ocsp.alone" "house rule" "an OCSP responder's key signs nothing but OCSP answers";
+    OCSP_NOCHECK Error "rfc6960.nocheck" "RFC 6960 §4.2.2.2.1" "nocheck is NULL, not critical, and stands only in an OCSP responder";
     NC_END_ENTITY Error "rfc5280.nc.endentity" "RFC 5280 §4.2.1.10" "nameConstraints stand only in a CA";
     NC_CRITICAL Error "rfc5280.nc.critical" "RFC 5280 §4.2.1.10" "nameConstraints are critical";
     NC_EMPTY Error "rfc5280.nc.empty" "RFC 5280 §4.2.1.10" "nameConstraints have at least one subtree";

@@ -80,6 +80,7 @@ fn ca(name: &str, path_length: Option<u8>) -> CaOptions {
             Some(_) => vec!["http://pki.example.net/crl/root.crl".into()],
             None => Vec::new(),
         },
+        ocsp_urls: Vec::new(),
         ca_issuers_urls: Vec::new(),
     }
 }
@@ -209,10 +210,12 @@ fn open(ground: Foundation, folder: &Path) -> Arc<Authority> {
         default_ca: Some(label("first")),
         crl_validity: Duration::from_secs(7 * 86_400),
         root_crl_validity: Duration::from_secs(180 * 86_400),
+        responder_validity: Duration::from_secs(30 * 86_400),
         crl_folder: folder.join("crl"),
     };
     let urls = DefaultUrls {
         crl: vec!["http://pki.example.net/crl/{ca}.crl".into()],
+        ocsp: vec!["http://pki.example.net/ocsp".into()],
         ca_issuers: vec!["http://pki.example.net/ca/{ca}.cer".into()],
     };
     let profiles = Profiles::new(&BTreeMap::new(), &urls).expect("profiles");

@@ -1,1 +1,354 @@
-//! The Online Certificate Status Protocol (RFC 6960, RFC 5019, RFC 9654).
+//! The Online Certificate Status Protocol (RFC 6960), with the lightweight profile (RFC 5019) and nonces (RFC 9654).
+//!
+//! One request, one answer, synchronous and without HTTP. A delegated responder of the CA signs
+//! ([`countersign_ca::authority::Responder`]). Answers about one issued certificate are kept until its status changes or
+//! half their validity is over, and [`OcspService::refresh`] signs them ahead; every look-up compares the kept status
+//! with the present one, so a change shows in the very next answer.
+//!
+//! What is answered with an error, unsigned: a request that breaks a bound or holds a critical extension that is not
+//! known (`malformedRequest`), one for a CA whose key is not here (`unauthorized`, RFC 5019 §2.2.3), and one for several
+//! CAs, because one answer has one signer and RFC 6960 §4.2.2.2 binds it to one CA (`unauthorized` too). Signatures on
+//! requests are not looked at: the status is public.
+
+mod cache;
+mod issuers;
+mod request;
+mod response;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use countersign_ca::authority::CertificateStatus;
+use countersign_ca::record::{Label, Serial};
+use countersign_ca::{Authority, Error, Timestamp};
+
+use cache::{Cache, Kept};
+use issuers::Issuers;
+use request::{CertId, Request};
+use response::{Content, Single};
+
+/// The largest request that is looked at, in octets. One with [`MAX_CERTIFICATES`] certificates takes 8 KiB, and a
+/// signature with its certificates may follow.
+pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// The most certificates that one request may ask about.
+pub const MAX_CERTIFICATES: usize = 64;
+
+/// How far the clock may be behind the last journal entry: other threads record meanwhile.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// How answers look and how many are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OcspConfig {
+    /// From thisUpdate to nextUpdate. The end of the responder's certificate comes first.
+    pub validity: Duration,
+    /// Whether serial numbers that were never issued are answered `revoked` and not `unknown` (RFC 6960 §2.2, §4.4.8).
+    pub extended_revoked: bool,
+    /// How long after the expiry of a certificate its revocation is still told, if answers shall say so
+    /// (RFC 6960 §4.4.4). It is told without end in any case.
+    pub archive_cutoff: Option<Duration>,
+    /// The most answers that are kept; each takes about a kilobyte, with RSA two or three.
+    pub max_cached: usize,
+}
+
+/// An answer, whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The OCSPResponse, DER.
+    pub der: Bytes,
+    /// Until when HTTP may keep it; `None` for never.
+    pub cacheable: Option<Freshness>,
+    /// What it says.
+    pub kind: Kind,
+    /// Whether it was signed before it was asked for.
+    pub cached: bool,
+}
+
+/// How long an answer counts, and its fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// thisUpdate.
+    pub this_update: Timestamp,
+    /// nextUpdate.
+    pub next_update: Timestamp,
+    /// SHA-256 over the DER.
+    pub sha256: [u8; 32],
+}
+
+/// What an answer says, for counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// One certificate is good.
+    Good,
+    /// One certificate is revoked or on hold.
+    Revoked,
+    /// One serial number was never issued.
+    Unknown,
+    /// Several certificates.
+    Several,
+    /// malformedRequest.
+    Malformed,
+    /// unauthorized.
+    Unauthorized,
+    /// tryLater.
+    TryLater,
+    /// internalError.
+    Internal,
+}
+
+impl Kind {
+    /// Its name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Revoked => "revoked",
+            Self::Unknown => "unknown",
+            Self::Several => "several",
+            Self::Malformed => "malformed_request",
+            Self::Unauthorized => "unauthorized",
+            Self::TryLater => "try_later",
+            Self::Internal => "internal_error",
+        }
+    }
+}
+
+/// Answers requests about the certificates of one instance.
+pub struct OcspService {
+    authority: Arc<Authority>,
+    config: OcspConfig,
+    issuers: Issuers,
+    cache: Cache,
+}
+
+impl std::fmt::Debug for OcspService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OcspService").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Why a request is not answered with a status.
+#[derive(Debug)]
+enum Refusal {
+    /// The sender must send something else.
+    Malformed(String),
+    /// Nothing here may answer it.
+    Unauthorized(String),
+    /// The authority failed.
+    Failed(Error),
+}
+
+impl From<request::Malformed> for Refusal {
+    fn from(malformed: request::Malformed) -> Self {
+        Self::Malformed(malformed.to_string())
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl OcspService {
+    /// A service for every CA whose key is here.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the certificate of a CA cannot be read.
+    pub fn new(authority: Arc<Authority>, config: OcspConfig) -> Result<Self, Error> {
+        let issuers = Issuers::of(authority.cas())?;
+        let cache = Cache::new(config.max_cached);
+        Ok(Self { authority, config, issuers, cache })
+    }
+
+    /// Answers a DER OCSPRequest. Every request has an answer; an error is one without a signature.
+    pub fn answer(&self, request: &[u8]) -> Answer {
+        self.try_answer(request).unwrap_or_else(|refusal| refused(&refusal))
+    }
+
+    /// The answer that was signed before, if there is one and it is still true; `None` means [`Self::answer`]. It signs
+    /// nothing and waits for nothing but a look-up.
+    pub fn kept(&self, request: &[u8]) -> Option<Answer> {
+        let request = Request::decode(request).ok()?;
+        self.find(&request).ok().flatten()
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.authority.now()
+    }
+
+    /// Signs anew what was asked for lately and goes stale, and renews the responders' certificates. To be called every
+    /// few seconds.
+    pub fn refresh(&self) {
+        for ca in self.authority.cas().filter(|ca| ca.can_sign) {
+            if ca.not_after > self.authority.now()
+                && let Err(e) = self.authority.responder(&ca.name)
+            {
+                tracing::error!(ca = %ca.name, "no OCSP answers: {e}");
+            }
+        }
+        for (cert_id, kept) in self.cache.due(self.authority.now()) {
+            let renewed = self
+                .status(&kept.ca, &kept.serial)
+                .and_then(|status| self.signed(&kept.ca, &[(&cert_id, status)], None).map(|_| ()));
+            if let Err(e) = renewed {
+                tracing::warn!(ca = %kept.ca, serial = %kept.serial, "an OCSP answer was not signed ahead: {e}");
+            }
+        }
+    }
+
+    fn try_answer(&self, request: &[u8]) -> Result<Answer, Refusal> {
+        // 1. What is asked, and whether that was answered before.
+        let request = Request::decode(request)?;
+        if let Some(answer) = self.find(&request)? {
+            return Ok(answer);
+        }
+        // 2. The one CA that the answer is signed for.
+        let ca = self.issuer(&request.certificates)?;
+        // 3. What the authority says now.
+        let mut statuses = Vec::with_capacity(request.certificates.len());
+        for cert_id in &request.certificates {
+            let status = match Serial::from_integer(cert_id.serial) {
+                Some(serial) => self.status(ca, &serial)?,
+                None => Status { serial: None, is: CertificateStatus::NeverIssued },
+            };
+            statuses.push((cert_id.der, status));
+        }
+        // 4. An answer that says so.
+        Ok(self.signed(ca, &statuses, request.nonce)?)
+    }
+
+    fn find(&self, request: &Request<'_>) -> Result<Option<Answer>, Error> {
+        let ([cert_id], None) = (request.certificates.as_slice(), request.nonce) else {
+            return Ok(None);
+        };
+        let Some(kept) = self.cache.find(cert_id.der, self.authority.now()) else {
+            return Ok(None);
+        };
+        let status = self.status(&kept.ca, &kept.serial)?.is;
+        Ok((status == kept.status).then(|| Answer {
+            der: kept.der.clone(),
+            cacheable: Some(kept.freshness),
+            kind: kind(&status),
+            cached: true,
+        }))
+    }
+
+    /// The CA that all of these certificates are said to be of.
+    fn issuer(&self, certificates: &[CertId<'_>]) -> Result<&Label, Refusal> {
+        let mut found: Option<&Label> = None;
+        for cert_id in certificates {
+            let issuer = self.issuers.find(cert_id)?.ok_or_else(|| {
+                Refusal::Unauthorized("the issuer is no CA whose key is here".into())
+            })?;
+            if found.is_some_and(|found| found != issuer) {
+                return Err(Refusal::Unauthorized(
+                    "certificates of several CAs are in one request; one answer has one signer: ask about each CA's \
+                     certificates alone"
+                        .into(),
+                ));
+            }
+            found = Some(issuer);
+        }
+        found.ok_or_else(|| Refusal::Malformed("no certificate is asked about".into()))
+    }
+
+    /// The one place that asks for a status.
+    fn status(&self, ca: &Label, serial: &Serial) -> Result<Status, Error> {
+        let is = self.authority.certificate_status(ca, serial)?;
+        Ok(Status { serial: Some(*serial), is })
+    }
+
+    /// Signs an answer, and keeps it if it is one that others may get too.
+    fn signed(
+        &self,
+        ca: &Label,
+        statuses: &[(&[u8], Status)],
+        nonce: Option<&[u8]>,
+    ) -> Result<Answer, Error> {
+        // The moment is taken after the status: thisUpdate is never before a revocation that the answer tells.
+        let now = self.authority.now();
+        let last_entry = self.authority.store().last_entry();
+        if now.plus(CLOCK_TOLERANCE) < last_entry {
+            return Err(Error::unavailable(format!(
+                "the clock went backwards: it is {now}, and the last entry is of {last_entry}"
+            )));
+        }
+        let responder = self.authority.responder(ca)?;
+        let this_update = now.whole_seconds();
+        let next_update = now.plus(self.config.validity).min(responder.not_after()).whole_seconds();
+        let content = Content {
+            produced_at: this_update,
+            this_update,
+            next_update,
+            archive_cutoff: self.config.archive_cutoff.map(|kept| this_update.minus(kept)),
+            extended_revoked: self.config.extended_revoked,
+            nonce,
+            singles: statuses
+                .iter()
+                .map(|(cert_id, status)| Single { cert_id, status: &status.is })
+                .collect(),
+        };
+        let der = Bytes::from(content.signed(&responder)?);
+        let freshness = Freshness { this_update, next_update, sha256: sha256(&der) };
+        let kind = match statuses {
+            [(_, status)] => kind(&status.is),
+            _ => Kind::Several,
+        };
+        let mut cacheable = None;
+        // Strangers can make up any number of serial numbers: only answers about issued certificates are kept.
+        if let ([(cert_id, Status { serial: Some(serial), is })], None) = (statuses, nonce)
+            && *is != CertificateStatus::NeverIssued
+        {
+            cacheable = Some(freshness);
+            let kept = Kept::new(ca.clone(), *serial, is.clone(), der.clone(), freshness);
+            self.cache.keep(cert_id, kept);
+        }
+        Ok(Answer { der, cacheable, kind, cached: false })
+    }
+}
+
+/// A serial number of ours and what the authority says of it.
+struct Status {
+    /// `None` for an integer that no serial number of ours is.
+    serial: Option<Serial>,
+    is: CertificateStatus,
+}
+
+const fn kind(status: &CertificateStatus) -> Kind {
+    match status {
+        CertificateStatus::Good => Kind::Good,
+        CertificateStatus::Revoked(_) => Kind::Revoked,
+        CertificateStatus::NeverIssued => Kind::Unknown,
+    }
+}
+
+/// The one mapping of what went wrong to OCSPResponseStatus. Why stands in the log only.
+fn refused(refusal: &Refusal) -> Answer {
+    let kind = match refusal {
+        Refusal::Malformed(why) => {
+            tracing::debug!("malformed OCSP request: {why}");
+            Kind::Malformed
+        }
+        Refusal::Unauthorized(why) => {
+            tracing::info!("an OCSP request is not answered: {why}");
+            Kind::Unauthorized
+        }
+        Refusal::Failed(Error::Unavailable(why)) => {
+            tracing::warn!("an OCSP request is not answered now: {why}");
+            Kind::TryLater
+        }
+        Refusal::Failed(why) => {
+            tracing::error!("an OCSP request is not answered: {why}");
+            Kind::Internal
+        }
+    };
+    Answer { der: response::error(kind), cacheable: None, kind, cached: false }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    hash
+}

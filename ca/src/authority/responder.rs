@@ -1,0 +1,116 @@
+//! What OCSP needs of the authority: the status of one certificate, and who signs the answer (RFC 6960 §4.2.2.2).
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::Authority;
+use super::delegate::{Delegate, Role};
+use super::issuer::Ca;
+use crate::clock::Timestamp;
+use crate::error::{Denial, Error, Result};
+use crate::record::{Label, Revocation, Serial};
+
+/// How long after a failure a responder's certificate is not tried again: strangers' requests must not cost a key
+/// derivation each.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Signs OCSP answers for one CA: extended key usage OCSPSigning, with id-pkix-ocsp-nocheck.
+pub type Responder = Delegate;
+
+/// What the authority says of a serial number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateStatus {
+    /// No certificate of this CA ever had it.
+    NeverIssued,
+    /// Its certificate is not revoked; it may have expired.
+    Good,
+    /// Its certificate is revoked or on hold.
+    Revoked(Revocation),
+}
+
+/// The responder of a CA, and when it could not be had.
+#[derive(Default)]
+pub(super) struct Responding {
+    current: Option<Arc<Responder>>,
+    failed: Option<(Timestamp, Error)>,
+}
+
+impl Authority {
+    /// What signs OCSP answers for a CA. Its certificate is made at the first call, and anew when half its life is over;
+    /// it is valid at this moment.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when there is no such CA; [`Error::Unavailable`] when its key is elsewhere, it
+    /// ended, or a new certificate cannot be recorded and the old one ended.
+    pub fn responder(&self, ca: &Label) -> Result<Arc<Responder>> {
+        let ca = self.cas.get(ca).ok_or_else(|| {
+            Error::denied(
+                Denial::Conflict,
+                format!("there is no CA `{ca}`; `countersign ca show` lists them"),
+            )
+        })?;
+        if !ca.info().can_sign {
+            return Err(Error::unavailable(format!(
+                "the key of the CA `{}` is elsewhere; nothing here answers for it",
+                ca.info().name
+            )));
+        }
+        let now = self.now();
+        let mut state = ca.responder.lock().unwrap_or_else(PoisonError::into_inner);
+        self.renew(ca, &mut state, now);
+        match (&state.current, &state.failed) {
+            (Some(current), _) if current.is_valid(now) => Ok(Arc::clone(current)),
+            (_, Some((_, why))) => Err(why.clone()),
+            (current, None) => Err(Error::unavailable(format!(
+                "the OCSP responder of `{}` is not valid now: {current:?}",
+                ca.info().name
+            ))),
+        }
+    }
+
+    /// The present status of a serial number.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the store fails.
+    pub fn certificate_status(&self, ca: &Label, serial: &Serial) -> Result<CertificateStatus> {
+        match self.store().certificate(ca, serial)? {
+            Some(record) => {
+                Ok(record.revocation.map_or(CertificateStatus::Good, CertificateStatus::Revoked))
+            }
+            None if self.is_ca_certificate(ca, serial) => Ok(CertificateStatus::Good),
+            None => Ok(CertificateStatus::NeverIssued),
+        }
+    }
+
+    /// Makes the responder, or its successor, if it is time to.
+    fn renew(&self, ca: &Ca, state: &mut Responding, now: Timestamp) {
+        let current = state.current.as_ref();
+        if current.is_some_and(|current| !current.is_due(ca.facts(), now)) {
+            return;
+        }
+        let lately = |(at, _): &(Timestamp, Error)| *at <= now && now.since(*at) < RETRY;
+        if state.failed.as_ref().is_some_and(lately) {
+            return;
+        }
+        let key = current.map(|current| current.key());
+        match ca.open_delegate(&self.ground, &Role::OCSP, self.settings.responder_validity, key) {
+            Ok(responder) => {
+                *state = Responding { current: Some(Arc::new(responder)), failed: None };
+            }
+            Err(why) => {
+                tracing::error!(ca = %ca.info().name, "the OCSP responder has no new certificate: {why}");
+                state.failed = Some((now, why));
+            }
+        }
+    }
+
+    /// Certificates of CAs are recorded with their CA, and not among those of the peers.
+    fn is_ca_certificate(&self, issuer: &Label, serial: &Serial) -> bool {
+        self.cas.get(issuer).is_some_and(|issuer| {
+            self.cas.values().map(Ca::facts).any(|facts| {
+                facts.issuer == issuer.facts().subject
+                    && Serial::from_integer(&facts.serial) == Some(*serial)
+            })
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! Answers that were signed before they were asked for, by CertID. Bounded: the ones that nobody asks for leave first.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use countersign_ca::Timestamp;
+use countersign_ca::authority::CertificateStatus;
+use countersign_ca::record::{Label, Serial};
+
+use super::Freshness;
+
+/// An answer about one certificate, without a nonce.
+pub struct Kept {
+    pub ca: Label,
+    pub serial: Serial,
+    pub der: Bytes,
+    pub freshness: Freshness,
+    /// What it says.
+    pub status: CertificateStatus,
+    /// Whether somebody asked for it since it was signed or since room was made the last time.
+    used: AtomicBool,
+}
+
+impl Kept {
+    pub const fn new(
+        ca: Label,
+        serial: Serial,
+        status: CertificateStatus,
+        der: Bytes,
+        freshness: Freshness,
+    ) -> Self {
+        Self { ca, serial, der, freshness, status, used: AtomicBool::new(false) }
+    }
+
+    /// Whether a part of its validity is over, in fractions of `1 / divisor`, or the clock is before it.
+    fn is_past(&self, divisor: u32, now: Timestamp) -> bool {
+        let Freshness { this_update, next_update, .. } = self.freshness;
+        let life = next_update.since(this_update);
+        now < this_update || now >= this_update.plus(life.checked_div(divisor).unwrap_or(life))
+    }
+}
+
+/// The kept answers by the DER of their CertID.
+pub struct Cache {
+    most: usize,
+    answers: RwLock<HashMap<Box<[u8]>, Arc<Kept>>>,
+}
+
+impl Cache {
+    /// Room for `most` answers.
+    pub fn new(most: usize) -> Self {
+        Self { most, answers: RwLock::default() }
+    }
+
+    /// The answer to this CertID, if half its validity is still to come. Whether it is still true is for the caller to
+    /// find out.
+    pub fn find(&self, cert_id: &[u8], now: Timestamp) -> Option<Arc<Kept>> {
+        let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = answers.get(cert_id).filter(|kept| !kept.is_past(2, now))?;
+        kept.used.store(true, Ordering::Relaxed);
+        Some(Arc::clone(kept))
+    }
+
+    /// Keeps an answer in the place of the one before.
+    pub fn keep(&self, cert_id: &[u8], kept: Kept) {
+        if self.most == 0 {
+            return;
+        }
+        let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= self.most && !answers.contains_key(cert_id) {
+            make_room(&mut answers, self.most);
+        }
+        answers.insert(cert_id.into(), Arc::new(kept));
+    }
+
+    /// The answers that somebody asked for and of whose validity a quarter is over. Stale ones that nobody asked for are
+    /// dropped.
+    pub fn due(&self, now: Timestamp) -> Vec<(Box<[u8]>, Arc<Kept>)> {
+        let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|_, kept| kept.used.load(Ordering::Relaxed) || !kept.is_past(2, now));
+        answers
+            .iter()
+            .filter(|(_, kept)| kept.used.load(Ordering::Relaxed) && kept.is_past(4, now))
+            .map(|(cert_id, kept)| (cert_id.clone(), Arc::clone(kept)))
+            .collect()
+    }
+}
+
+/// Leaves at least an eighth of the room free, so that the cost of a sweep is spread over as many new answers.
+fn make_room(answers: &mut HashMap<Box<[u8]>, Arc<Kept>>, most: usize) {
+    let target = most.saturating_sub((most / 8).max(1));
+    // Who was asked for since the last sweep gets a second chance.
+    answers.retain(|_, kept| kept.used.swap(false, Ordering::Relaxed));
+    let mut surplus = answers.len().saturating_sub(target);
+    answers.retain(|_, _| {
+        let stays = surplus == 0;
+        surplus = surplus.saturating_sub(1);
+        stays
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_seconds(second)
+    }
+
+    /// Valid from 1000 to 2000.
+    fn kept(number: u8) -> Kept {
+        let freshness =
+            Freshness { this_update: at(1000), next_update: at(2000), sha256: [number; 32] };
+        Kept::new(
+            "issuing".parse().unwrap(),
+            Serial::new([number; 16]).unwrap(),
+            CertificateStatus::Good,
+            Bytes::from(vec![number]),
+            freshness,
+        )
+    }
+
+    #[test]
+    fn an_answer_is_found_for_half_its_validity() {
+        let cache = Cache::new(10);
+        cache.keep(&[1], kept(1));
+        for (second, found) in [(999, false), (1000, true), (1499, true), (1500, false)] {
+            assert_eq!(cache.find(&[1], at(second)).is_some(), found, "{second}");
+        }
+        assert!(cache.find(&[2], at(1000)).is_none());
+        cache.keep(&[1], kept(3));
+        assert_eq!(cache.find(&[1], at(1000)).unwrap().der, [3][..]);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_signed_ahead_and_the_rest_is_dropped() {
+        let cache = Cache::new(10);
+        cache.keep(&[1], kept(1));
+        cache.keep(&[2], kept(2));
+        cache.find(&[1], at(1100)).unwrap();
+        assert!(cache.due(at(1249)).is_empty());
+        let due = cache.due(at(1250));
+        assert_eq!(due.iter().map(|(cert_id, _)| &cert_id[..]).collect::<Vec<_>>(), [[1]]);
+        // Signed anew, it must be asked for again to be signed ahead once more.
+        cache.keep(&[1], kept(1));
+        assert!(cache.due(at(1499)).is_empty());
+        assert!(cache.due(at(1500)).is_empty());
+        assert!(cache.answers.read().unwrap().is_empty());
+    }
+
+    #[test]
+    fn there_is_never_more_than_the_room_and_what_is_used_stays() {
+        let cache = Cache::new(16);
+        cache.keep(&[0], kept(1));
+        for number in 1..=200 {
+            cache.find(&[0], at(1000)).expect("what is asked for all the time");
+            cache.keep(&[number], kept(number));
+            assert!(cache.answers.read().unwrap().len() <= 16);
+            assert!(cache.find(&[number], at(1000)).is_some());
+        }
+        let none = Cache::new(0);
+        none.keep(&[1], kept(1));
+        assert!(none.find(&[1], at(1000)).is_none());
+        let one = Cache::new(1);
+        for number in 1..=3 {
+            one.keep(&[number], kept(number));
+            assert_eq!(one.answers.read().unwrap().len(), 1);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! OCSP over HTTP (RFC 6960 §A.1, RFC 5019 §5 and §6): `POST /ocsp` and `GET /ocsp/<base64>`. The work itself is
+//! synchronous; what must be signed is signed beside the event loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, EntityTag, LAST_MODIFIED, RETRY_AFTER,
+};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use countersign_ca::Timestamp;
+use countersign_ldap_bridge::ocsp::{Answer, Freshness, MAX_REQUEST, OcspService};
+use data_encoding::BASE64_NOPAD;
+use tokio::sync::Semaphore;
+
+use crate::repository::{http_date, is_known};
+
+/// The media types (RFC 6960 §A.1, §C).
+const REQUEST: &str = "application/ocsp-request";
+const RESPONSE: &str = "application/ocsp-response";
+
+/// How long a body may take to arrive. A request has about a hundred octets.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest path of a GET. RFC 5019 §5 sends what is longer than 255 octets by POST.
+const MAX_PATH: usize = 8 * 1024;
+
+/// The longest time that a cache in between may answer without asking, in seconds: a revocation must not stay unseen
+/// until nextUpdate.
+const MAX_AGE: u64 = 300;
+
+/// Told of every answer, for counting.
+pub type Observer = Arc<dyn Fn(&Answer) + Send + Sync>;
+
+/// OCSP at its paths.
+#[derive(Clone)]
+pub struct Endpoint {
+    service: Arc<OcspService>,
+    slots: Arc<Semaphore>,
+    observer: Observer,
+}
+
+impl Endpoint {
+    /// Serves `service`, at most `concurrent` requests at once; one more is answered "busy".
+    pub fn new(service: Arc<OcspService>, concurrent: usize, observer: Observer) -> Self {
+        Self { service, slots: Arc::new(Semaphore::new(concurrent)), observer }
+    }
+
+    /// Adds the paths to an application.
+    pub fn configure(&self, config: &mut web::ServiceConfig) {
+        for path in ["/ocsp", "/ocsp/"] {
+            config.service(
+                web::resource(path)
+                    .app_data(web::PayloadConfig::new(MAX_REQUEST))
+                    .app_data(web::Data::new(self.clone()))
+                    .route(web::post().to(post))
+                    .default_service(web::to(only_post)),
+            );
+        }
+        config.service(
+            web::resource("/ocsp/{request:.*}")
+                .app_data(web::Data::new(self.clone()))
+                .route(web::get().to(get))
+                .default_service(web::to(only_get)),
+        );
+    }
+
+    /// The answer, counted, and the present moment; `None` when too many are asked for at once.
+    async fn answer(&self, request: web::Bytes) -> Option<(Answer, Timestamp)> {
+        // What was signed before is only looked up: no other thread need wake for that.
+        if let Some(kept) = self.service.kept(&request) {
+            (self.observer)(&kept);
+            return Some((kept, self.service.now()));
+        }
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        let service = Arc::clone(&self.service);
+        let answered = web::block(move || {
+            let answer = service.answer(&request);
+            drop(slot);
+            (answer, service.now())
+        })
+        .await
+        .ok()?;
+        (self.observer)(&answered.0);
+        Some(answered)
+    }
+}
+
+async fn post(
+    request: HttpRequest,
+    endpoint: web::Data<Endpoint>,
+    payload: web::Payload,
+) -> HttpResponse {
+    if !is_ocsp(&request) {
+        let why = format!("expected the content type `{REQUEST}`");
+        return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, &why);
+    }
+    let arriving = payload.to_bytes_limited(MAX_REQUEST);
+    let body = match tokio::time::timeout(BODY_TIMEOUT, arriving).await {
+        Ok(Ok(Ok(body))) => body,
+        Ok(Ok(Err(_))) => return text(StatusCode::BAD_REQUEST, "the body was cut off"),
+        Ok(Err(_)) => {
+            let why = format!("expected at most {MAX_REQUEST} octets");
+            return text(StatusCode::PAYLOAD_TOO_LARGE, &why);
+        }
+        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"),
+    };
+    match endpoint.answer(body).await {
+        Some((answer, _)) => not_kept(StatusCode::OK).content_type(RESPONSE).body(answer.der),
+        None => busy(),
+    }
+}
+
+async fn get(request: HttpRequest, endpoint: web::Data<Endpoint>) -> HttpResponse {
+    // As it stands in the request line: a decoded path has lost which slashes were part of the base64.
+    let path = request.uri().path();
+    if path.len() > MAX_PATH {
+        return text(StatusCode::URI_TOO_LONG, &format!("expected at most {MAX_PATH} octets"));
+    }
+    // What is no base64 is no request either, and gets the answer of one that cannot be read.
+    let body = path.strip_prefix("/ocsp/").and_then(decode).unwrap_or_default();
+    match endpoint.answer(body.into()).await {
+        Some((Answer { der, cacheable: Some(freshness), .. }, now)) => {
+            kept(&request, der, &freshness, now)
+        }
+        Some((answer, _)) => not_kept(StatusCode::OK).content_type(RESPONSE).body(answer.der),
+        None => busy(),
+    }
+}
+
+/// An answer with the headers of RFC 5019 §6.2; 304 for who has it.
+fn kept(
+    request: &HttpRequest,
+    der: web::Bytes,
+    freshness: &Freshness,
+    now: Timestamp,
+) -> HttpResponse {
+    let tag = EntityTag::new_strong(data_encoding::HEXLOWER.encode(&freshness.sha256));
+    let known = is_known(request, &tag);
+    let age = freshness.next_update.since(now).as_secs().min(MAX_AGE);
+    let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    answer
+        .insert_header((ETAG, tag.to_string()))
+        .insert_header((LAST_MODIFIED, http_date(freshness.this_update)))
+        .insert_header((EXPIRES, http_date(freshness.next_update)))
+        .insert_header((
+            CACHE_CONTROL,
+            format!("max-age={age}, public, no-transform, must-revalidate"),
+        ));
+    match known {
+        true => answer.finish(),
+        false => answer.content_type(RESPONSE).body(der),
+    }
+}
+
+/// The base64 of a path, URL-encoded or not, padded or not (RFC 6960 §A.1).
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut octets = text.bytes();
+    while let Some(octet) = octets.next() {
+        plain.push(match octet {
+            b'%' => hex(octets.next()?)? << 4 | hex(octets.next()?)?,
+            other => other,
+        });
+    }
+    while plain.last() == Some(&b'=') {
+        plain.pop();
+    }
+    BASE64_NOPAD.decode(&plain).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+/// Whether the content type is OCSP's, in any case and with any parameters (RFC 9110 §8.3.1).
+fn is_ocsp(request: &HttpRequest) -> bool {
+    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(REQUEST)
+}
+
+async fn only_post() -> HttpResponse {
+    not_kept(StatusCode::METHOD_NOT_ALLOWED)
+        .insert_header(("allow", "POST"))
+        .body("OCSP requests are sent by POST here, or by GET behind /ocsp/\n")
+}
+
+async fn only_get() -> HttpResponse {
+    not_kept(StatusCode::METHOD_NOT_ALLOWED)
+        .insert_header(("allow", "GET"))
+        .body("OCSP requests are sent by GET here, or by POST to /ocsp\n")
+}
+
+fn busy() -> HttpResponse {
+    not_kept(StatusCode::SERVICE_UNAVAILABLE)
+        .insert_header((RETRY_AFTER, "2"))
+        .body("busy; try again\n")
+}
+
+fn text(status: StatusCode, why: &str) -> HttpResponse {
+    not_kept(status).content_type("text/plain; charset=utf-8").body(format!("{why}\n"))
+}
+
+fn not_kept(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.insert_header((CACHE_CONTROL, "no-cache, no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_read_as_clients_write_it() {
+        let request = [0xfb, 0xff, 0xbf, 0x3e, 0x01];
+        for text in ["+/+/PgE=", "+/+/PgE", "%2B%2F%2B%2FPgE%3D", "%2b%2f%2b/PgE=", "+/+/PgE%3d"] {
+            assert_eq!(decode(text).as_deref(), Some(&request[..]), "{text}");
+        }
+        for text in ["%", "%2", "%zz", "Pg=E", "P", "Pg\u{e9}", "-_-_PgE"] {
+            assert_eq!(decode(text), None, "{text}");
+        }
+    }
+}
