@@ -18,7 +18,7 @@ use common::openssl::{enrol, key};
 /// Runs a line of shell in the instance's folder; its standard output.
 fn shell(instance: &Instance, line: &str) -> String {
     let output = Command::new("bash")
-        .args(["-c", &line.to_owned()])
+        .args(["-c", line])
         .current_dir(instance.file("."))
         .output()
         .expect("bash");
