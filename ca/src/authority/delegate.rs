@@ -128,6 +128,11 @@ impl Role {
 }
 
 impl Ca {
+    /// Whether this delegate was ever given a certificate.
+    pub(super) fn has_delegate(&self, ground: &Foundation, role: &Role) -> bool {
+        ground.keys.file(&format!("{}.{}.crt", self.info().name, role.suffix)).exists()
+    }
+
     /// The delegate on disk, or one with a new certificate when there is none, its half life is over, or it is valid for
     /// longer than `validity`. `key` is its key, if it is open already.
     pub(super) fn open_delegate(

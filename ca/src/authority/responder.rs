@@ -68,6 +68,11 @@ impl Authority {
         }
     }
 
+    /// Whether the CA's responder was ever given a certificate; without one, [`Self::responder`] issues it.
+    pub fn has_responder(&self, ca: &Label) -> bool {
+        self.cas.get(ca).is_some_and(|ca| ca.has_delegate(&self.ground, &Role::OCSP))
+    }
+
     /// The present status of a serial number.
     ///
     /// # Errors
