@@ -408,6 +408,15 @@ fn http_keeps_answers_as_rfc_5019_says() {
         assert_eq!(get(&instance, written).body, first.body, "{written}");
     }
     assert_eq!(post(&instance, &plain).body, first.body);
+    // Slashes and plus signs of base64 survive as they are.
+    for pattern in [[0xff, 0xff, 0xff], [0xfb, 0xef, 0xbe]] {
+        let nonce = extension(&[1, 2], false, &tlv(4, &pattern.repeat(10)));
+        let asked = request(&single(&instance, &[7], &[]), &nonce);
+        let path = data_encoding::BASE64.encode(&asked);
+        assert!(path.contains("////") || path.contains("++++"), "{path}");
+        let data = Data::of(&get(&instance, &path).body);
+        assert_eq!(data.extensions.expect("a nonce").parts()[0].content, nonce);
+    }
     // Who has it is not sent it again, until the status changes.
     let url = format!("http://{}/ocsp/{encoded}", instance.address);
     let fetch = |more: &[&str]| {
@@ -579,7 +588,50 @@ fn the_responder_renews_itself_while_the_server_runs() {
         assert_eq!(refusal(&post(&instance, &fresh).body), TRY_LATER, "{shift}");
     }
     at("+101d");
-    judged("+101d");
+    let last = judged("+101d");
+    // A restart finds it on disk.
+    instance.stop();
+    instance.serve_with(at_another_time("+101d", COUNTERSIGN));
+    assert_eq!(Data::of(&post(&instance, &plain).body).certificate, last.certificate);
+}
+
+#[test]
+fn a_responder_without_its_key_is_made_anew_and_a_broken_one_is_reported() {
+    let mut instance = instance("", &[]);
+    let plain = written(&instance, &["-no_nonce", "-cert", "gw1.crt"]);
+    let ready = |instance: &Instance| {
+        let answer = instance.http("GET", "/readyz", "", &[]).expect("an answer");
+        (answer.status, String::from_utf8(answer.body).expect("UTF-8"))
+    };
+    let before = Data::of(&post(&instance, &plain).body);
+    // The key is lost: another one, and a certificate for it.
+    instance.stop();
+    let key = instance.data().join("keys/issuing.ocsp.key");
+    fs::remove_file(&key).expect("a key");
+    instance.serve();
+    let after = Data::of(&post(&instance, &plain).body);
+    assert_ne!((after.responder, after.certificate), (before.responder, before.certificate));
+    assert!(ask(&instance, &["-cert", "gw1.crt"]).contains("gw1.crt: good"));
+    // A shorter validity counts from the next start.
+    instance.stop();
+    let short = "[ocsp]\nvalidity = \"1h\"\nresponder_validity = \"2h\"\n";
+    fs::write(instance.data().join("countersign.toml"), short).expect("a file");
+    instance.serve();
+    let shorter = Data::of(&post(&instance, &plain).body).certificate;
+    let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(&shorter).expect("DER");
+    let validity = parsed.validity();
+    let life = validity.not_after.timestamp() - validity.not_before.timestamp();
+    assert!((7200..=7261).contains(&life), "{life}");
+    // The key cannot be opened: OCSP says so, and everything else goes on.
+    instance.stop();
+    let kept = fs::read_to_string(&key).expect("a key");
+    fs::write(&key, kept.replace("ENCRYPTED PRIVATE KEY", "RUBBISH")).expect("a file");
+    instance.serve();
+    assert_eq!(refusal(&post(&instance, &plain).body), TRY_LATER);
+    let (status, why) = ready(&instance);
+    assert!(status == 503 && why.contains("OCSP") && why.contains("issuing.ocsp.key"), "{why}");
+    add(&instance, "gw2");
+    assert_eq!(instance.http("GET", "/crl/issuing.crl", "", &[]).expect("a CRL").status, 200);
 }
 
 #[test]
