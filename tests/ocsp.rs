@@ -12,6 +12,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::der::{Element, elements, seq, tlv};
 use common::openssl::{enrol, key};
@@ -218,6 +219,38 @@ fn a_change_of_status_is_in_the_next_answer() {
         "countersign_ocsp_responder_not_after_timestamp_seconds{ca=\"root\"} ",
     ] {
         assert!(metrics.contains(line), "{line} is not in:\n{metrics}");
+    }
+}
+
+#[test]
+fn a_crowd_that_asks_does_not_keep_an_old_status_alive() {
+    let instance = instance("", &[]);
+    let gw1 = serial(&instance, "gw1");
+    let plain = written(&instance, &["-no_nonce", "-cert", "gw1.crt"]);
+    let path = data_encoding::BASE64.encode(&plain);
+    let statuses =
+        || [post(&instance, &plain), get(&instance, &path)].map(|a| Data::of(&a.body).first[1].tag);
+    let done = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    statuses();
+                }
+            });
+        }
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            for (verb, expected) in [("hold", 0xa1), ("release", 0x80)] {
+                let ok = instance.run(&["cert", verb, &gw1]).status.success();
+                seen.push((ok, statuses(), [expected; 2]));
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        seen
+    });
+    for (ok, found, expected) in seen {
+        assert!(ok && found == expected, "{found:x?}, expected {expected:x?}");
     }
 }
 
