@@ -13,6 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use common::der::{Element, elements, seq, tlv};
 use common::openssl::{enrol, key};
@@ -629,7 +630,7 @@ fn the_responder_renews_itself_while_the_server_runs() {
 }
 
 #[test]
-fn a_responder_without_its_key_is_made_anew_and_a_broken_one_is_reported() {
+fn a_responder_whose_key_is_lost_revoked_or_broken() {
     let mut instance = instance("", &[]);
     let plain = written(&instance, &["-no_nonce", "-cert", "gw1.crt"]);
     let ready = |instance: &Instance| {
@@ -655,6 +656,19 @@ fn a_responder_without_its_key_is_made_anew_and_a_broken_one_is_reported() {
     let validity = parsed.validity();
     let life = validity.not_after.timestamp() - validity.not_before.timestamp();
     assert!((7200..=7261).contains(&life), "{life}");
+    // An administrator revokes the responder's certificate: it gets another key while the server runs.
+    let certificates = instance.certificates("_ocsp");
+    let of_issuing = |c: &&serde_json::Value| c["ca"] == "issuing" && c["status"] == "valid";
+    let newest = certificates.iter().rfind(of_issuing).expect("a responder")["serial"].clone();
+    let key_hash = || Data::of(&post(&instance, &plain).body).responder;
+    let compromised = key_hash();
+    instance.ok(&["cert", "revoke", newest.as_str().expect("text"), "--reason", "keyCompromise"]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while key_hash() == compromised {
+        assert!(Instant::now() < deadline, "the revoked responder stays:\n{}", instance.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(ask(&instance, &["-cert", "gw1.crt"]).contains("gw1.crt: good"));
     // The key cannot be opened: OCSP says so, and everything else goes on.
     instance.stop();
     let kept = fs::read_to_string(&key).expect("a key");

@@ -178,8 +178,8 @@ impl OcspService {
         self.authority.now()
     }
 
-    /// Signs anew what was asked for lately and goes stale, and renews the responders' certificates. To be called every
-    /// few seconds.
+    /// Signs anew what was asked for lately and goes stale, and renews the responders' certificates or replaces revoked
+    /// ones. To be called every few seconds.
     pub fn refresh(&self) {
         self.open_responders(|_| true);
         for (cert_id, kept) in self.cache.due(self.authority.now()) {
@@ -202,8 +202,10 @@ impl OcspService {
         let now = self.authority.now();
         let signing = |ca: &&CaInfo| ca.can_sign && ca.not_after > now;
         for ca in self.authority.cas().filter(signing).filter(|ca| which(ca)) {
-            if let Err(e) = self.authority.responder(&ca.name) {
-                tracing::error!(ca = %ca.name, "no OCSP answers: {e}");
+            match self.authority.replace_revoked_responder(&ca.name) {
+                Ok(true) => self.cache.forget(&ca.name),
+                Ok(false) => {}
+                Err(e) => tracing::error!(ca = %ca.name, "no OCSP answers: {e}"),
             }
         }
     }
