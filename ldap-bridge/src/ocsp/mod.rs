@@ -186,8 +186,15 @@ impl OcspService {
             let renewed = self
                 .status(&kept.ca, &kept.serial)
                 .and_then(|status| self.signed(&kept.ca, &[(&cert_id, status)], None).map(|_| ()));
-            if let Err(e) = renewed {
-                tracing::warn!(ca = %kept.ca, serial = %kept.serial, "an OCSP answer was not signed ahead: {e}");
+            match renewed {
+                Ok(()) => {}
+                // What hinders one hinders all: the next call tries again.
+                Err(Error::Unavailable(why)) => {
+                    return tracing::warn!("OCSP answers are not signed ahead now: {why}");
+                }
+                Err(e) => {
+                    tracing::error!(ca = %kept.ca, serial = %kept.serial, "an OCSP answer was not signed ahead: {e}");
+                }
             }
         }
     }
