@@ -138,6 +138,12 @@ impl Metrics {
         instance: &Instance,
         authority: &Authority,
     ) -> Result<String, countersign_ca::Error> {
+        // First, because it may issue a certificate, which counts below.
+        for ca in authority.cas().filter(|ca| ca.can_sign) {
+            let Ok(responder) = authority.responder(&ca.name) else { continue };
+            let labels = CaLabels { ca: ca.name.to_string() };
+            self.responder_not_after.get_or_create(&labels).set(responder.not_after().seconds());
+        }
         let status = instance.store.status();
         self.entries.set(status.entries);
         self.journal_bytes.set(status.journal_bytes);
@@ -153,11 +159,6 @@ impl Metrics {
                 self.crl_entries.get_or_create(&labels).set(entries);
                 self.crl_is_stale.get_or_create(&labels).set(i64::from(is_stale));
             }
-        }
-        for ca in authority.cas().filter(|ca| ca.can_sign) {
-            let Ok(responder) = authority.responder(&ca.name) else { continue };
-            let labels = CaLabels { ca: ca.name.to_string() };
-            self.responder_not_after.get_or_create(&labels).set(responder.not_after().seconds());
         }
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);

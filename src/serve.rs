@@ -66,8 +66,7 @@ pub fn run(
     }
     let responder =
         Arc::new(OcspService::new(Arc::clone(&authority), instance.config.ocsp.clone())?);
-    // Whoever finds it listening has an answer signed by a responder that is there.
-    responder.refresh();
+    responder.prepare();
     let stop = Arc::new(AtomicBool::new(false));
     let threads = [
         crl_thread(Arc::clone(&authority)),
@@ -298,17 +297,17 @@ fn head_thread(
     })
 }
 
-/// Signs OCSP answers ahead, and renews their signers.
+/// Opens the signers of OCSP answers, signs ahead, and renews the signers. Who asks sooner waits for his signer.
 fn ocsp_thread(responder: Arc<OcspService>, stop: Arc<AtomicBool>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         loop {
+            responder.refresh();
             for _ in 0..OCSP_REFRESH {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
                 std::thread::sleep(Duration::from_millis(100));
             }
-            responder.refresh();
         }
     })
 }
