@@ -142,7 +142,7 @@ fn entry(n: u32, of: u32) -> RevokedEntry {
         revocation: Revocation {
             // Who is revoked when has nothing to do with serials.
             at: Timestamp::from_seconds(1_700_000_000 + (noise % 90_000_000) as i64),
-            reason: if n % 2 == 0 { Reason::Unspecified } else { Reason::Superseded },
+            reason: if n.is_multiple_of(2) { Reason::Unspecified } else { Reason::Superseded },
             invalidity: None,
         },
     }
