@@ -11,6 +11,11 @@ use countersign_ca::Authority;
 use countersign_ldap_bridge::Entry;
 use countersign_ldap_bridge::catalogue::Catalogue;
 use countersign_ldap_bridge::directory::{Directory, DirectoryConfig, DirectoryHandle, Snapshot};
+use countersign_ldap_bridge::publisher::{
+    self, Publisher, PublisherSettings, Report, Scope, Status,
+};
+use countersign_ldap_bridge::tree::Layout;
+use der::Encode;
 use tokio::sync::oneshot;
 
 use crate::config::LdapConfig;
@@ -26,6 +31,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// The bridge of a running server.
 pub struct Bridge {
     directory: Option<Listening>,
+    publishers: Vec<Arc<Publisher>>,
     state: Arc<Mutex<State>>,
     stop: Arc<AtomicBool>,
     feeder: Option<JoinHandle<()>>,
@@ -53,8 +59,16 @@ impl Bridge {
     /// Starts the built-in directory, if one is configured, and feeds it. When this returns, it has its entries.
     pub fn start(authority: &Arc<Authority>, config: &LdapConfig) -> Result<Self, Failure> {
         let directory = config.directory.clone().map(listen).transpose()?;
+        let scope = scope(authority, &config.layout)?;
+        let publishers = config
+            .publishers
+            .iter()
+            .map(|settings| Publisher::start(settings.clone(), scope.clone()).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failure)?;
         let mut bridge = Self {
             directory,
+            publishers,
             state: Arc::default(),
             stop: Arc::default(),
             feeder: None,
@@ -68,7 +82,10 @@ impl Bridge {
         let layout = config.layout.clone();
         let first = Catalogue::open(Arc::clone(authority), layout.clone(), 0);
         let entries = first.and_then(|catalogue| catalogue.entries()).map_err(failure)?;
-        outlets.iter().for_each(|outlet| outlet.take(&entries));
+        // Others get what there is as a whole: what is not read yet must not look as if it were gone.
+        if let Some(directory) = bridge.directory() {
+            directory.replace(Snapshot::new(&entries));
+        }
         let feeder = Feeder {
             authority: Arc::clone(authority),
             outlets,
@@ -110,10 +127,19 @@ impl Bridge {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         reasons
             .extend(state.failure.iter().map(|why| format!("the directories lag behind: {why}")));
+        reasons.extend(self.publishers().into_iter().filter_map(|publisher| {
+            let why = publisher.error?;
+            Some(format!("the directory `{}` is not in step: {why}", publisher.name))
+        }));
         if self.feeder.is_some() && !state.is_fed && state.failure.is_none() {
             reasons.push("the certificates for the directories are being read".to_owned());
         }
         reasons
+    }
+
+    /// How each directory of others is kept in step.
+    pub fn publishers(&self) -> Vec<Status> {
+        self.publishers.iter().map(|publisher| publisher.status()).collect()
     }
 
     /// Reads TLS certificates again.
@@ -126,8 +152,50 @@ impl Bridge {
     }
 
     fn outlets(&self) -> Vec<Outlet> {
-        self.directory().cloned().map(Outlet::Directory).into_iter().collect()
+        let own = self.directory().cloned().map(Outlet::Directory);
+        own.into_iter().chain(self.publishers.iter().cloned().map(Outlet::Publisher)).collect()
     }
+}
+
+/// Brings directories in step at once, or tells what that would take: all of them, or the one of this name.
+pub fn reconcile(
+    authority: &Arc<Authority>,
+    config: &LdapConfig,
+    name: Option<&str>,
+    dry_run: bool,
+) -> Result<Vec<(String, Report)>, Failure> {
+    let chosen: Vec<&PublisherSettings> = config
+        .publishers
+        .iter()
+        .filter(|settings| name.is_none_or(|name| settings.name == name))
+        .collect();
+    if chosen.is_empty() {
+        return Err(Failure::missing(match name {
+            Some(name) => format!("no directory `{name}` is configured; see [[ldap.directories]]"),
+            None => "no directory is configured; see [[ldap.directories]]".to_owned(),
+        }));
+    }
+    let catalogue = Catalogue::open(Arc::clone(authority), config.layout.clone(), config.max_peers);
+    let entries = catalogue.and_then(|catalogue| catalogue.entries()).map_err(failure)?;
+    let scope = scope(authority, &config.layout)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    chosen
+        .into_iter()
+        .map(|settings| {
+            let done = runtime.block_on(publisher::reconcile(settings, &scope, &entries, dry_run));
+            let report = done.map_err(|e| {
+                let Failure { code, message } = failure(e);
+                Failure { code, message: format!("`{}`: {message}", settings.name) }
+            })?;
+            Ok((settings.name.clone(), report))
+        })
+        .collect()
+}
+
+fn scope(authority: &Authority, layout: &Layout) -> Result<Scope, Failure> {
+    let owners = authority.cas().map(|ca| ca.subject.to_der());
+    let owners = owners.collect::<Result<_, _>>().map_err(countersign_ca::Error::internal)?;
+    Ok(Scope { base: layout.base().clone(), owners })
 }
 
 impl Drop for Bridge {
@@ -153,12 +221,14 @@ impl Drop for Bridge {
 /// Where entries go.
 enum Outlet {
     Directory(DirectoryHandle),
+    Publisher(Arc<Publisher>),
 }
 
 impl Outlet {
-    fn take(&self, entries: &[Entry]) {
+    fn take(&self, entries: &Arc<Vec<Entry>>) {
         match self {
             Self::Directory(directory) => directory.replace(Snapshot::new(entries)),
+            Self::Publisher(publisher) => publisher.publish(Arc::clone(entries)),
         }
     }
 }
@@ -171,7 +241,7 @@ struct Feeder {
 }
 
 impl Feeder {
-    fn run(self, layout: countersign_ldap_bridge::tree::Layout, limit: usize) {
+    fn run(self, layout: Layout, limit: usize) {
         while !self.stopped() {
             let opened = Catalogue::open(Arc::clone(&self.authority), layout.clone(), limit);
             match opened.and_then(|catalogue| self.feed(catalogue)) {
@@ -192,7 +262,7 @@ impl Feeder {
             changed |= catalogue.update()?;
             if changed {
                 let began = Instant::now();
-                let entries = catalogue.entries()?;
+                let entries = Arc::new(catalogue.entries()?);
                 self.outlets.iter().for_each(|outlet| outlet.take(&entries));
                 let (certificates, left_out) = catalogue.counts();
                 self.note(|state| {
@@ -235,7 +305,12 @@ impl Feeder {
 /// Starts the directory on a thread of its own, so that nothing else can make it wait.
 fn listen(config: DirectoryConfig) -> Result<Listening, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let directory = runtime.block_on(Directory::bind(config)).map_err(failure)?;
+    let directory = runtime.block_on(Directory::bind(config)).map_err(|e| match failure(e) {
+        Failure { code: 5, message } => Failure::unavailable(format!(
+            "{message}; `--ldap-listen ADDR:PORT` names another address, `--ldap-listen off` goes without"
+        )),
+        other => other,
+    })?;
     let (handle, address) = (directory.handle(), directory.address());
     for address in [address, directory.tls_address()].into_iter().flatten() {
         tracing::info!(%address, "the LDAP directory listens");
@@ -253,9 +328,7 @@ fn failure(error: countersign_ldap_bridge::Error) -> Failure {
     match error {
         Error::Malformed(why) => Failure::input(why),
         Error::Denied(why) => Failure { code: 4, message: why },
-        Error::Unavailable(why) => Failure::unavailable(format!(
-            "{why}; `--ldap-listen ADDR:PORT` names another address, `--ldap-listen off` goes without"
-        )),
+        Error::Unavailable(why) => Failure::unavailable(why),
         Error::Internal(why) => Failure { code: 1, message: why },
     }
 }

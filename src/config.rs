@@ -12,6 +12,7 @@ use countersign_ca::record::Label;
 use countersign_enroll::cmp::{Bounds, CmpConfig};
 use countersign_ldap_bridge::directory::{DirectoryConfig, Limits, TlsFiles};
 use countersign_ldap_bridge::ocsp::OcspConfig;
+use countersign_ldap_bridge::publisher::{PublisherConfig, PublisherSettings};
 use countersign_ldap_bridge::tree::{Layout, LayoutConfig};
 use serde::{Deserialize, Serialize};
 
@@ -178,6 +179,8 @@ pub struct LdapFile {
     pub max_entries: usize,
     /// How long a client may be silent.
     pub idle_timeout: String,
+    /// Directories of others that are kept in step.
+    pub directories: Vec<PublisherConfig>,
 }
 
 impl Default for LdapFile {
@@ -199,6 +202,7 @@ impl Default for LdapFile {
             max_connections_per_address: limits.max_connections_per_address,
             max_entries: limits.max_entries,
             idle_timeout: "2m".into(),
+            directories: Vec::new(),
         }
     }
 }
@@ -282,6 +286,8 @@ pub struct LdapConfig {
     pub layout: Layout,
     /// The most certificates of peers that are published.
     pub max_peers: usize,
+    /// Directories of others.
+    pub publishers: Vec<PublisherSettings>,
 }
 
 /// The configuration, checked.
@@ -576,7 +582,19 @@ fn ldap(file: &LdapFile, layout: Layout) -> Result<LdapConfig, Failure> {
         naming_contexts: vec![layout.base().clone()],
         limits,
     });
-    Ok(LdapConfig { directory, layout, max_peers: file.max_peers })
+    let mut publishers: Vec<PublisherSettings> = Vec::new();
+    for config in &file.directories {
+        let settings = PublisherSettings::new(config)
+            .map_err(|e| Failure::input(format!("ldap.directories: {e}")))?;
+        if publishers.iter().any(|other| other.name == settings.name) {
+            return Err(Failure::input(format!(
+                "ldap.directories: two have the name `{}`; give each its own",
+                settings.name
+            )));
+        }
+        publishers.push(settings);
+    }
+    Ok(LdapConfig { directory, layout, max_peers: file.max_peers, publishers })
 }
 
 /// Where the built-in directory listens; `None` for `off`.
@@ -704,6 +722,7 @@ mod tests {
             ("[ldap]\nca_dn = \"cn=x\"", "ldap.ca_dn"),
             ("[ldap]\nkey = \"x\"", "ldap.certificate"),
             ("[ldap]\npeer_dns = { user = \"mail={id}\" }", "peer_dns"),
+            ("[[ldap.directories]]\nname = \"a\"\nurls = []", "urls"),
             ("[cmp]\nmin_iterations = 0", "cmp.min_iterations"),
             ("[cmp]\nmax_depth = 1000", "cmp.max_depth"),
             ("[http]\npublic_url = \"https://x\"", "http.public_url"),

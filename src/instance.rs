@@ -3,13 +3,14 @@
 use std::io::IsTerminal;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use countersign_ca::accounts::Accounts;
 use countersign_ca::foundation::Foundation;
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress};
 use countersign_ca::{Authority, Clock, Entropy, Store, SystemClock, SystemEntropy};
 
+use crate::bridge::Bridge;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::folder::DataFolder;
@@ -91,6 +92,7 @@ pub struct Instance {
     pub config: Config,
     accounts: Accounts,
     authority: OnceLock<Arc<Authority>>,
+    bridge: OnceLock<Weak<Bridge>>,
 }
 
 impl Instance {
@@ -108,7 +110,14 @@ impl Instance {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let sealer = Foundation::sealer(&place.folder.keys())?;
         let accounts = Accounts::new(Arc::clone(&store) as Arc<dyn Store>, sealer, clock, entropy);
-        Ok(Self { place: place.clone(), store, config, accounts, authority: OnceLock::new() })
+        Ok(Self {
+            place: place.clone(),
+            store,
+            config,
+            accounts,
+            authority: OnceLock::new(),
+            bridge: OnceLock::new(),
+        })
     }
 
     /// The accounts, for which no key is needed.
@@ -127,6 +136,16 @@ impl Instance {
         let authority =
             Authority::open(ground, self.config.profiles.clone(), self.config.settings.clone())?;
         Ok(self.authority.get_or_init(|| Arc::new(authority)))
+    }
+
+    /// Takes note of the bridge that keeps directories in step.
+    pub fn set_bridge(&self, bridge: &Arc<Bridge>) {
+        let _ = self.bridge.set(Arc::downgrade(bridge));
+    }
+
+    /// The bridge, in a running server.
+    pub fn bridge(&self) -> Option<Arc<Bridge>> {
+        self.bridge.get()?.upgrade()
     }
 
     /// Whether the keys are open, or can be opened without asking anybody.

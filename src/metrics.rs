@@ -41,6 +41,14 @@ struct Ldap {
     turned_away: Gauge<u64, AtomicU64>,
     entries: Gauge<u64, AtomicU64>,
     left_out: Gauge<u64, AtomicU64>,
+    in_step: Family<DirectoryLabels, Gauge>,
+    failures: Family<DirectoryLabels, Gauge>,
+    last_success: Family<DirectoryLabels, Gauge>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DirectoryLabels {
+    directory: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -124,6 +132,25 @@ impl Metrics {
         ] {
             registry.register(name, help, metric.clone());
         }
+        for (name, help, metric) in [
+            (
+                "publish_in_step",
+                "1 when a directory has everything that is published",
+                &ldap.in_step,
+            ),
+            (
+                "publish_failures",
+                "how often in a row a directory was not brought in step",
+                &ldap.failures,
+            ),
+            (
+                "publish_last_success_timestamp_seconds",
+                "when a directory was last in step",
+                &ldap.last_success,
+            ),
+        ] {
+            registry.register(name, help, metric.clone());
+        }
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         registry.register("build_info", "the running version", build);
@@ -184,6 +211,14 @@ impl Metrics {
             self.ldap.entries.set(u64::try_from(directory.entries()).unwrap_or(u64::MAX));
         }
         self.ldap.left_out.set(bridge.certificates().1);
+        for status in bridge.publishers() {
+            let labels = DirectoryLabels { directory: status.name };
+            let in_step = status.error.is_none() && !status.is_behind;
+            self.ldap.in_step.get_or_create(&labels).set(i64::from(in_step));
+            self.ldap.failures.get_or_create(&labels).set(i64::from(status.failures));
+            let last = status.last_success.map_or(0, countersign_ca::Timestamp::seconds);
+            self.ldap.last_success.get_or_create(&labels).set(last);
+        }
         for ca in instance.store.cas()? {
             for last in instance.store.crls(&ca.name)? {
                 let labels = CrlLabels { ca: ca.name.to_string(), scope: last.scope.to_string() };

@@ -71,6 +71,7 @@ pub fn run(
         Arc::new(OcspService::new(Arc::clone(&authority), instance.config.ocsp.clone())?);
     responder.prepare();
     let bridge = Arc::new(Bridge::start(&authority, &instance.config.ldap)?);
+    instance.set_bridge(&bridge);
     let stop = Arc::new(AtomicBool::new(false));
     let threads = [
         crl_thread(Arc::clone(&authority)),

@@ -379,9 +379,10 @@ fn what_changed_is_told_in_order_and_once_also_after_a_restart() {
         store.record_released(at(24), &ca(), &serial(2)).unwrap_err();
         store.record_revoked(at(24), &ca(), &serial(2), &hold, None).unwrap();
         assert!(waiting.join().unwrap());
-        // Or by somebody who wants an end.
-        let end = store.mark();
-        let stop = std::sync::atomic::AtomicBool::new(false);
+    });
+    // Or by somebody who wants an end.
+    let (end, stop) = (store.mark(), std::sync::atomic::AtomicBool::new(false));
+    std::thread::scope(|scope| {
         let waiting =
             scope.spawn(|| store.wait_beyond(end, std::time::Duration::from_secs(600), &stop));
         stop.store(true, std::sync::atomic::Ordering::Relaxed);

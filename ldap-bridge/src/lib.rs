@@ -20,6 +20,7 @@ pub mod dn;
 pub mod entry;
 mod error;
 pub mod ocsp;
+pub mod publisher;
 pub mod tree;
 
 pub use dn::Dn;

@@ -8,9 +8,11 @@ use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
 use countersign_ca::identity::Identity;
 use countersign_ca::record::{CertificateRecord, Deed, Label, Reason, Serial};
 use countersign_ca::{Store, Timestamp};
+use countersign_ldap_bridge::publisher::ldif;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::bridge;
 use crate::exit::Failure;
 use crate::instance::Instance;
 
@@ -45,6 +47,10 @@ pub enum Request {
     CrlShow,
     /// Signs a new CRL.
     CrlPublish { ca: Option<Label> },
+    /// How directories are kept in step.
+    PublishStatus,
+    /// Compares directories with what there shall be, and brings them in step unless it is a dry run.
+    PublishRun { directory: Option<String>, dry_run: bool },
     /// The state of the store.
     StoreStatus,
     /// Writes the journal's backup to a file on the server's machine.
@@ -137,6 +143,10 @@ pub fn handle(
         Request::CaShow => view::cas(instance),
         Request::CrlShow => view::crls(instance),
         Request::CrlPublish { ca } => publish(instance, actor, ca),
+        Request::PublishStatus => Ok(view::publishing(instance)),
+        Request::PublishRun { directory, dry_run } => {
+            publish_now(instance, actor, directory.as_deref(), dry_run)
+        }
         Request::StoreStatus => Ok(view::status(&instance.store.status())),
         Request::Backup { to } => {
             let summary = instance.store.backup(&to)?;
@@ -245,6 +255,33 @@ fn publish(instance: &Instance, actor: &str, ca: Option<Label>) -> Result<Value,
         deed(instance, actor, "crl publish", ca)?;
     }
     view::crls(instance)
+}
+
+fn publish_now(
+    instance: &Instance,
+    actor: &str,
+    name: Option<&str>,
+    dry_run: bool,
+) -> Result<Value, Failure> {
+    let reports = bridge::reconcile(instance.authority()?, &instance.config.ldap, name, dry_run)?;
+    if !dry_run {
+        deed(instance, actor, "publish run", &name.unwrap_or("every directory"))?;
+    }
+    Ok(reports
+        .into_iter()
+        .map(|(name, report)| {
+            let mut value = json!({
+                "directory": name,
+                "url": report.url,
+                "operations": report.operations.len(),
+                "problems": report.problems,
+            });
+            if let Some(fields) = value.as_object_mut().filter(|_| dry_run) {
+                fields.insert("ldif".into(), json!(ldif(&report.operations)));
+            }
+            value
+        })
+        .collect())
 }
 
 /// The certificate of this serial number, in the named CA or in the only one that has it.

@@ -97,7 +97,15 @@ pub fn crls(instance: &Instance) -> Result<Value, Failure> {
     for ca in instance.store.cas()? {
         let crls = instance.store.crls(&ca.name)?;
         if crls.is_empty() {
-            list.push(json!({ "ca": ca.name, "scope": "full", "number": null }));
+            list.push(json!({
+                "ca": ca.name,
+                "scope": "full",
+                "number": null,
+                "entries": null,
+                "this_update": null,
+                "next_update": null,
+                "tbs_sha256": null,
+            }));
         }
         for crl in crls {
             list.push(json!({
@@ -112,6 +120,48 @@ pub fn crls(instance: &Instance) -> Result<Value, Failure> {
         }
     }
     Ok(Value::Array(list))
+}
+
+/// The built-in directory, and how directories of others are kept in step.
+pub fn publishing(instance: &Instance) -> Value {
+    let Some(bridge) = instance.bridge() else {
+        let names = instance.config.ldap.publishers.iter().map(
+            |settings| json!({ "directory": settings.name, "state": "the server does not run" }),
+        );
+        return names.collect();
+    };
+    let own = bridge.directory().map(|directory| {
+        json!({
+            "directory": "built-in",
+            "state": "serves",
+            "url": bridge.address().map(|address| format!("ldap://{address}")),
+            "entries": directory.entries(),
+            "last_success": null,
+            "operations": null,
+            "failures": null,
+            "next_try": null,
+            "error": null,
+        })
+    });
+    let others = bridge.publishers().into_iter().map(|status| {
+        let state = match (&status.error, status.is_behind) {
+            (Some(_), _) => "fails",
+            (None, true) => "behind",
+            (None, false) => "in step",
+        };
+        json!({
+            "directory": status.name,
+            "state": state,
+            "url": status.url,
+            "entries": null,
+            "last_success": status.last_success.map(|at| at.whole_seconds().to_string()),
+            "operations": status.operations,
+            "failures": status.failures,
+            "next_try": status.next_try.map(|at| at.whole_seconds().to_string()),
+            "error": status.error,
+        })
+    });
+    own.into_iter().chain(others).collect()
 }
 
 /// The state of the store.

@@ -7,6 +7,7 @@ mod cert;
 mod init;
 mod peer;
 mod policy;
+mod publish;
 mod serve;
 mod show;
 
@@ -93,6 +94,9 @@ enum Command {
     /// Certificate revocation lists
     #[command(subcommand)]
     Crl(ca::Crl),
+    /// Directories: publish to them, compare them
+    #[command(subcommand)]
+    Publish(publish::Publish),
     /// KeyNote policy: check, lint, format, ask, test, sign
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -147,6 +151,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Cert(cert) => cert.run(&context),
         Command::Ca(ca) => ca.run(&context),
         Command::Crl(crl) => crl.run(&context),
+        Command::Publish(publish) => publish.run(&context),
         Command::Policy(policy) => policy.run(&context),
         Command::Audit(audit) => audit.run(&context),
         Command::Store(store) => store.run(&context),

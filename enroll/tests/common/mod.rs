@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ::der::Encode;
 use countersign_ca::accounts::{AccountDraft, SecretPolicy};
-use countersign_ca::authority::{Authority, Settings};
+use countersign_ca::authority::{Authority, CrlSettings, Settings};
 use countersign_ca::certificate::Facts;
 use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::CaOptions;
@@ -208,10 +208,17 @@ fn foundation(folder: &Path, clock: &Arc<TestClock>) -> Foundation {
 fn open(ground: Foundation, folder: &Path) -> Arc<Authority> {
     let settings = Settings {
         default_ca: Some(label("first")),
-        crl_validity: Duration::from_secs(7 * 86_400),
-        root_crl_validity: Duration::from_secs(180 * 86_400),
+        crl: CrlSettings {
+            validity: Duration::from_secs(7 * 86_400),
+            root_validity: Duration::from_secs(180 * 86_400),
+            interval: None,
+            partitions: 0,
+            partition_urls: Vec::new(),
+            delta: false,
+            delta_urls: Vec::new(),
+            folder: folder.join("crl"),
+        },
         responder_validity: Duration::from_secs(30 * 86_400),
-        crl_folder: folder.join("crl"),
     };
     let urls = DefaultUrls {
         crl: vec!["http://pki.example.net/crl/{ca}.crl".into()],

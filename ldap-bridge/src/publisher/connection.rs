@@ -1,0 +1,307 @@
+//! A connection to a directory of somebody else, by the ldap3 crate: reads what concerns us, applies operations. Every step has
+//! a time, and every answer a bound.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bytes::Bytes;
+use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, Mod, Scope, SearchEntry};
+use tokio::time::timeout;
+
+use super::plan::{Change, Found, Operation, key_of};
+use super::settings::{Bind, PublisherSettings};
+use crate::dn::Dn;
+use crate::entry::BINARY;
+use crate::error::{Error, Result};
+
+/// Entries that one answer of a directory holds while everything is read.
+const PAGE: i32 = 500;
+/// How many octets of values are read at most.
+const MAX_READ: usize = 1 << 30;
+/// slapd drops a connection on which something longer is sent, by its default `sockbuf_max_incoming_auth`.
+const SLAPD_LIMIT: usize = 4 << 20;
+
+/// The entries that concern us.
+const FILTER: &str = "(|(objectClass=pkiCA)(objectClass=pkiUser)(objectClass=certificationAuthority)(objectClass=cRLDistributionPoint))";
+
+/// An open connection.
+pub struct Connection {
+    ldap: Ldap,
+    settings: PublisherSettings,
+    url: String,
+}
+
+/// How an operation ended that the directory answered.
+pub type Applied = std::result::Result<(), String>;
+
+impl Connection {
+    /// Connects to the first server that lets us in.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] that tells of each server; [`Error::Denied`] when the last one refused the authentication.
+    pub async fn open(settings: &PublisherSettings) -> Result<Self> {
+        let mut failures = Vec::new();
+        let mut is_denied = false;
+        for url in &settings.urls {
+            match timeout(settings.timeout, Self::open_one(settings, url)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(e)) => {
+                    is_denied = matches!(e, Error::Denied(_));
+                    failures.push(format!("`{url}`: {e}"));
+                }
+                Err(_) => failures.push(format!(
+                    "`{url}`: no answer within {}",
+                    humantime::format_duration(settings.timeout)
+                )),
+            }
+        }
+        let why = failures.join("; ");
+        Err(if is_denied { Error::Denied(why) } else { Error::Unavailable(why) })
+    }
+
+    async fn open_one(settings: &PublisherSettings, url: &str) -> Result<Self> {
+        let mut how = LdapConnSettings::new().set_conn_timeout(settings.timeout);
+        if settings.starttls || url.starts_with("ldaps://") {
+            how = how.set_starttls(settings.starttls).set_config(settings.tls()?);
+        }
+        let unreachable = |e: LdapError| Error::Unavailable(e.to_string());
+        let (connection, mut ldap) =
+            LdapConnAsync::with_settings(how, url).await.map_err(unreachable)?;
+        tokio::spawn(async move {
+            if let Err(e) = connection.drive().await {
+                tracing::debug!("an LDAP connection ended: {e}");
+            }
+        });
+        let bound = match &settings.bind {
+            Bind::Anonymous => ldap.simple_bind("", "").await,
+            Bind::Simple(dn, file) => {
+                let password = PublisherSettings::password(file)?;
+                if password.is_empty() {
+                    return Err(Error::Malformed(format!(
+                        "the password in `{}` is empty",
+                        file.display()
+                    )));
+                }
+                ldap.simple_bind(dn, &password).await
+            }
+            Bind::External(..) => ldap.sasl_external_bind().await,
+        };
+        let result = bound.map_err(unreachable)?;
+        match result.rc {
+            0 => Ok(Self { ldap, settings: settings.clone(), url: url.to_owned() }),
+            rc => {
+                Err(Error::Denied(format!("the bind was refused: {}", explain(rc, &result.text))))
+            }
+        }
+    }
+
+    /// The server that it talks to.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Everything below `base` that concerns us, and the entries of these names.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the connection fails or the answer is too large; [`Error::Denied`] when reading is refused.
+    pub async fn read_all(&mut self, base: &Dn, names: &[Dn]) -> Result<HashMap<String, Found>> {
+        let adapters: Vec<Box<dyn Adapter<_, _>>> =
+            vec![Box::new(EntriesOnly::new()), Box::new(PagedResults::new(PAGE))];
+        let (mut found, within) = (HashMap::new(), base.to_string());
+        let patience = self.settings.timeout;
+        let slow = |_| Error::Unavailable("the directory does not answer in time".into());
+        let search = self.ldap.streaming_search_with(
+            adapters,
+            &within,
+            Scope::Subtree,
+            FILTER,
+            wanted_attributes(),
+        );
+        let mut stream = timeout(patience, search).await.map_err(slow)?.map_err(failed)?;
+        let mut read = 0usize;
+        while let Some(entry) =
+            timeout(patience, stream.next()).await.map_err(slow)?.map_err(failed)?
+        {
+            let entry = found_entry(SearchEntry::construct(entry));
+            read = read.saturating_add(size(&entry));
+            if read > MAX_READ {
+                return Err(Error::Unavailable(format!(
+                    "the directory holds more than {MAX_READ} octets of certificates and CRLs below `{base}`; \
+                     set ldap.base deeper"
+                )));
+            }
+            found.insert(key_of(&entry.dn), entry);
+        }
+        let result = timeout(patience, stream.finish()).await.map_err(slow)?;
+        // 32: there is no base yet.
+        if !matches!(result.rc, 0 | 32) {
+            return Err(Error::Denied(format!(
+                "`{base}` cannot be read: {}",
+                explain(result.rc, &result.text)
+            )));
+        }
+        let missing: Vec<Dn> =
+            names.iter().filter(|dn| !found.contains_key(&dn.key())).cloned().collect();
+        found.extend(self.read(&missing).await?);
+        Ok(found)
+    }
+
+    /// The entries of these names, as far as they exist.
+    ///
+    /// # Errors
+    /// As [`Self::read_all`].
+    pub async fn read(&mut self, names: &[Dn]) -> Result<HashMap<String, Found>> {
+        let mut found = HashMap::new();
+        for dn in names {
+            let text = dn.to_string();
+            let search =
+                self.ldap.search(&text, Scope::Base, "(objectClass=*)", wanted_attributes());
+            let result = timeout(self.settings.timeout, search)
+                .await
+                .map_err(|_| Error::Unavailable("the directory does not answer in time".into()))?
+                .map_err(failed)?;
+            match result.1.rc {
+                0 => {
+                    for entry in result.0 {
+                        found.insert(dn.key(), found_entry(SearchEntry::construct(entry)));
+                    }
+                }
+                // No such object, or nothing that we may see.
+                32 => {}
+                rc => {
+                    return Err(Error::Denied(format!(
+                        "`{text}` cannot be read: {}",
+                        explain(rc, &result.1.text)
+                    )));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Carries out an operation. The inner result is what the directory said.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the connection fails, with the reason that it may have.
+    pub async fn apply(&mut self, operation: &Operation) -> Result<Applied> {
+        let set =
+            |values: &[Bytes]| values.iter().map(|value| value.to_vec()).collect::<HashSet<_>>();
+        let patience = self.settings.timeout;
+        let answered = match operation {
+            Operation::Add { dn, attributes } => {
+                let attributes = attributes
+                    .iter()
+                    .map(|(name, values)| (name.clone().into_bytes(), set(values)))
+                    .collect();
+                timeout(patience, self.ldap.add(dn, attributes)).await
+            }
+            Operation::Modify { dn, changes } => {
+                let changes = changes
+                    .iter()
+                    .map(|change| match change {
+                        Change::Add(name, values) => {
+                            Mod::Add(name.clone().into_bytes(), set(values))
+                        }
+                        Change::Delete(name, values) => {
+                            Mod::Delete(name.clone().into_bytes(), set(values))
+                        }
+                        Change::Replace(name, values) => {
+                            Mod::Replace(name.clone().into_bytes(), set(values))
+                        }
+                    })
+                    .collect();
+                timeout(patience, self.ldap.modify(dn, changes)).await
+            }
+        };
+        let lost = |why: String| {
+            let hint = if operation.largest() > SLAPD_LIMIT {
+                format!(
+                    "; a value of {} octets was sent, and slapd drops connections on more than `sockbuf_max_incoming_auth`, \
+                     4 MiB unless it is raised (olcSockbufMaxIncomingAuth)",
+                    operation.largest()
+                )
+            } else {
+                String::new()
+            };
+            Error::Unavailable(format!("`{}` was not changed: {why}{hint}", operation.dn()))
+        };
+        match answered {
+            Err(_) => Err(lost("no answer in time".into())),
+            Ok(Err(e)) => Err(lost(e.to_string())),
+            Ok(Ok(result)) if result.rc == 0 => Ok(Ok(())),
+            Ok(Ok(result)) => {
+                Ok(Err(format!("`{}`: {}", operation.dn(), explain(result.rc, &result.text))))
+            }
+        }
+    }
+
+    /// Says good-bye.
+    pub async fn close(mut self) {
+        let _ = timeout(self.settings.timeout, self.ldap.unbind()).await;
+    }
+}
+
+fn wanted_attributes() -> Vec<String> {
+    let binary = BINARY.iter().map(|name| format!("{name};binary"));
+    std::iter::once("objectClass".to_owned()).chain(binary).collect()
+}
+
+fn found_entry(entry: SearchEntry) -> Found {
+    let mut found = Found { dn: entry.dn, classes: Vec::new(), values: BTreeMap::new() };
+    let text = entry.attrs.into_iter().map(|(name, values)| {
+        (name, values.into_iter().map(String::into_bytes).collect::<Vec<_>>())
+    });
+    for (name, values) in text.chain(entry.bin_attrs) {
+        let kind = name.split(';').next().unwrap_or_default();
+        if kind.eq_ignore_ascii_case("objectClass") {
+            found.classes.extend(values.into_iter().filter_map(|v| String::from_utf8(v).ok()));
+        } else if let Some(known) =
+            BINARY.into_iter().find(|known| known.eq_ignore_ascii_case(kind))
+        {
+            let kept = found.values.entry(known).or_default();
+            kept.extend(values.into_iter().map(Bytes::from));
+        }
+    }
+    found
+}
+
+fn size(found: &Found) -> usize {
+    found.values.values().flatten().map(Bytes::len).sum()
+}
+
+fn failed(error: LdapError) -> Error {
+    match error {
+        LdapError::LdapResult { result } => Error::Denied(explain(result.rc, &result.text)),
+        other => Error::Unavailable(other.to_string()),
+    }
+}
+
+/// A result code of RFC 4511 appendix A, with what an administrator can do.
+fn explain(rc: u32, text: &str) -> String {
+    let (name, hint) = match rc {
+        1 => ("operationsError", ""),
+        7 => ("authMethodNotSupported", "; the server offers no SASL EXTERNAL, or TLS is off"),
+        8 => ("strongerAuthRequired", "; set starttls, or bind with a name"),
+        13 => ("confidentialityRequired", "; set starttls or use `ldaps:`"),
+        16 => ("noSuchAttribute", ""),
+        17 => ("undefinedAttributeType", "; the schema of RFC 4523 is missing: load core.schema"),
+        19 => ("constraintViolation", ""),
+        20 => ("attributeOrValueExists", ""),
+        21 => ("invalidAttributeSyntax", ""),
+        32 => ("noSuchObject", "; the entry above is missing: set create_missing, or make it"),
+        34 => ("invalidDNSyntax", ""),
+        48 => ("inappropriateAuthentication", ""),
+        49 => ("invalidCredentials", "; look at bind_dn and password_file"),
+        50 => ("insufficientAccessRights", "; give the publisher write access there"),
+        51 => ("busy", ""),
+        52 => ("unavailable", ""),
+        53 => ("unwillingToPerform", ""),
+        64 => ("namingViolation", ""),
+        65 => ("objectClassViolation", ""),
+        68 => ("entryAlreadyExists", ""),
+        _ => ("other", ""),
+    };
+    let said =
+        if text.is_empty() { String::new() } else { format!(" (`{}`)", text.escape_debug()) };
+    format!("{name} ({rc}){said}{hint}")
+}

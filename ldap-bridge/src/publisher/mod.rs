@@ -1,0 +1,336 @@
+//! Keeps directories of others in step. It reconciles: reads what is there, computes the least operations, applies them, so that
+//! a restart, a lost directory or somebody's edit heals by itself. Each directory has a thread of its own, and a dead one
+//! delays nobody.
+
+mod connection;
+mod ldif;
+mod plan;
+mod settings;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use countersign_ca::{Clock, SystemClock, Timestamp};
+use ring::digest::{SHA256, digest};
+use tokio::sync::watch;
+use tokio::time::{sleep, sleep_until};
+
+use crate::dn::Dn;
+use crate::entry::Entry;
+use crate::error::{Error, Result};
+use connection::Connection;
+use plan::{Plan, Rules, plan};
+
+pub use ldif::ldif;
+pub use plan::{Change, Operation};
+pub use settings::{Bind, PublisherConfig, PublisherSettings};
+
+/// After a change, further changes are waited for this long.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+/// The first wait after a failure; it doubles with each.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait after a failure.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// What a publisher works on, besides the entries.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// The DN above all entries.
+    pub base: Dn,
+    /// The subjects of our CAs, DER.
+    pub owners: BTreeSet<Vec<u8>>,
+}
+
+/// What one look at a directory came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The server.
+    pub url: String,
+    /// What was done, or in a dry run would be.
+    pub operations: Vec<Operation>,
+    /// What was refused, or cannot be done.
+    pub problems: Vec<String>,
+}
+
+/// How a directory is kept in step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Its name.
+    pub name: String,
+    /// The server in use, or the last one.
+    pub url: Option<String>,
+    /// Whether something that changed is not there yet.
+    pub is_behind: bool,
+    /// When it was last in step.
+    pub last_success: Option<Timestamp>,
+    /// Why it is not, if it is not.
+    pub error: Option<String>,
+    /// How often in a row it failed.
+    pub failures: u32,
+    /// When it is tried again, after a failure.
+    pub next_try: Option<Timestamp>,
+    /// How many operations were carried out since the start.
+    pub operations: u64,
+}
+
+/// Compares a directory with what there shall be, and unless it is a dry run brings it in step.
+///
+/// # Errors
+/// [`Error::Unavailable`] when no server can be reached or the connection is lost; [`Error::Denied`] when it refuses to
+/// be read.
+pub async fn reconcile(
+    settings: &PublisherSettings,
+    scope: &Scope,
+    desired: &[Entry],
+    dry_run: bool,
+) -> Result<Report> {
+    let mut connection = Connection::open(settings).await?;
+    let names: Vec<Dn> = desired.iter().map(|entry| entry.dn.clone()).collect();
+    let found = connection.read_all(&scope.base, &names).await?;
+    let plan = plan(desired, &found, &rules(settings, scope));
+    let report = match dry_run {
+        true => Report {
+            url: connection.url().to_owned(),
+            operations: plan.operations,
+            problems: plan.problems,
+        },
+        false => apply(&mut connection, plan).await?,
+    };
+    connection.close().await;
+    Ok(report)
+}
+
+fn rules(settings: &PublisherSettings, scope: &Scope) -> Rules {
+    Rules {
+        create_missing: settings.create_missing,
+        remove_certificates: settings.remove_certificates,
+        owners: scope.owners.clone(),
+    }
+}
+
+/// An operation that is refused does not hinder the others; a lost connection does.
+async fn apply(connection: &mut Connection, plan: Plan) -> Result<Report> {
+    let mut report =
+        Report { url: connection.url().to_owned(), problems: plan.problems, ..Report::default() };
+    for operation in plan.operations {
+        match connection.apply(&operation).await? {
+            Ok(()) => report.operations.push(operation),
+            Err(refusal) => report.problems.push(refusal),
+        }
+    }
+    Ok(report)
+}
+
+/// A directory that is kept in step until it is dropped.
+pub struct Publisher {
+    desired: watch::Sender<Arc<Vec<Entry>>>,
+    status: Arc<Mutex<Status>>,
+    thread: Option<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Publisher {
+    /// Starts a thread for a directory. It does nothing before the first entries come.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there can be no further thread.
+    pub fn start(settings: PublisherSettings, scope: Scope) -> Result<Self> {
+        let (desired, entries) = watch::channel(Arc::default());
+        let (stop, stopped) = watch::channel(false);
+        let status = Arc::new(Mutex::new(Status {
+            name: settings.name.clone(),
+            url: None,
+            is_behind: true,
+            last_success: None,
+            error: None,
+            failures: 0,
+            next_try: None,
+            operations: 0,
+        }));
+        let failed = |e: std::io::Error| Error::Unavailable(e.to_string());
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let worker = Worker {
+            settings,
+            scope,
+            status: Arc::clone(&status),
+            connection: None,
+            confirmed: HashMap::new(),
+            full_check: Instant::now(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("publisher".into())
+            .spawn(move || runtime.block_on(worker.run(entries, stopped)))
+            .map_err(failed)?;
+        Ok(Self { desired, status, thread: Some(thread), stop })
+    }
+
+    /// Hands on what there shall be.
+    pub fn publish(&self, entries: Arc<Vec<Entry>>) {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).is_behind = true;
+        let _ = self.desired.send(entries);
+    }
+
+    /// How the directory is kept in step.
+    pub fn status(&self) -> Status {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Ends the thread; what is under way is given up.
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("a publisher ended badly");
+        }
+    }
+}
+
+struct Worker {
+    settings: PublisherSettings,
+    scope: Scope,
+    status: Arc<Mutex<Status>>,
+    connection: Option<Connection>,
+    /// The entries that the directory is known to have, by key.
+    confirmed: HashMap<String, [u8; 32]>,
+    /// When everything is read again.
+    full_check: Instant,
+}
+
+impl Worker {
+    async fn run(
+        mut self,
+        mut entries: watch::Receiver<Arc<Vec<Entry>>>,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        tokio::select! {
+            _ = stopped.changed() => {}
+            () = self.work(&mut entries) => {}
+        }
+    }
+
+    async fn work(&mut self, entries: &mut watch::Receiver<Arc<Vec<Entry>>>) {
+        let mut wait = FIRST_WAIT;
+        if entries.changed().await.is_err() {
+            return;
+        }
+        loop {
+            sleep(DEBOUNCE).await;
+            let desired = Arc::clone(&entries.borrow_and_update());
+            match self.step(&desired).await {
+                Ok(()) => {
+                    wait = FIRST_WAIT;
+                    tokio::select! {
+                        changed = entries.changed() => if changed.is_err() { return },
+                        () = sleep_until(self.full_check.into()) => {}
+                    }
+                }
+                Err(e) => {
+                    self.connection = None;
+                    self.confirmed.clear();
+                    let pause = with_jitter(wait);
+                    self.failed(&e, pause);
+                    sleep(pause).await;
+                    wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self, desired: &[Entry]) -> Result<()> {
+        let is_full = self.connection.is_none() || Instant::now() >= self.full_check;
+        if self.connection.is_none() || is_full {
+            // A fresh connection goes to the first server that answers, so that this also ends a failover.
+            if let Some(old) = self.connection.take() {
+                old.close().await;
+            }
+            self.connection = Some(Connection::open(&self.settings).await?);
+        }
+        let marks: HashMap<String, [u8; 32]> =
+            desired.iter().map(|entry| (entry.dn.key(), mark(entry))).collect();
+        let changed: Vec<Entry> = desired
+            .iter()
+            .filter(|entry| {
+                let key = entry.dn.key();
+                is_full || self.confirmed.get(&key) != marks.get(&key)
+            })
+            .cloned()
+            .collect();
+        let gone: Vec<Dn> = self
+            .confirmed
+            .keys()
+            .filter(|key| !marks.contains_key(*key))
+            .filter_map(|key| key.parse().ok())
+            .collect();
+        let rules = rules(&self.settings, &self.scope);
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let names: Vec<Dn> = changed.iter().map(|entry| entry.dn.clone()).chain(gone).collect();
+        let found = match is_full {
+            true => connection.read_all(&self.scope.base, &names).await?,
+            false => connection.read(&names).await?,
+        };
+        let report = apply(connection, plan(&changed, &found, &rules)).await?;
+        if is_full {
+            self.full_check = later(self.settings.interval);
+        }
+        self.confirmed = marks;
+        self.done(report)
+    }
+
+    fn done(&mut self, report: Report) -> Result<()> {
+        let count = report.operations.len();
+        if count > 0 {
+            tracing::info!(directory = %self.settings.name, operations = count, "published");
+        }
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.operations = status.operations.saturating_add(count as u64);
+        status.url = Some(report.url);
+        if let Some(problem) = report.problems.first() {
+            let more = report.problems.len().saturating_sub(1);
+            let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+            return Err(Error::Denied(format!("{problem}{more}")));
+        }
+        status.is_behind = false;
+        status.last_success = Some(SystemClock.now());
+        (status.error, status.failures, status.next_try) = (None, 0, None);
+        Ok(())
+    }
+
+    fn failed(&self, error: &Error, pause: Duration) {
+        tracing::warn!(directory = %self.settings.name, pause = ?pause, "not published: {error}");
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.is_behind = true;
+        status.error = Some(error.to_string());
+        status.failures = status.failures.saturating_add(1);
+        status.next_try = Some(SystemClock.now().plus(pause));
+    }
+}
+
+/// Half of the time or more, at random, so that many publishers do not come back at once.
+fn with_jitter(wait: Duration) -> Duration {
+    let mut octets = [0; 4];
+    let random = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut octets);
+    let part = random.map_or(1.0, |()| f64::from(u32::from_be_bytes(octets)) / f64::from(u32::MAX));
+    wait.mul_f64(part.mul_add(0.5, 0.5))
+}
+
+fn later(time: Duration) -> Instant {
+    Instant::now().checked_add(time).unwrap_or_else(Instant::now)
+}
+
+/// What tells an entry from another one of its name.
+fn mark(entry: &Entry) -> [u8; 32] {
+    let mut text = entry.classes.join(" ").into_bytes();
+    for attribute in &entry.attributes {
+        text.extend_from_slice(attribute.name.as_bytes());
+        for value in &attribute.values {
+            text.extend_from_slice(digest(&SHA256, value).as_ref());
+        }
+    }
+    digest(&SHA256, &text).as_ref().try_into().unwrap_or_default()
+}

@@ -1,0 +1,424 @@
+//! The least operations that bring a directory in step with the entries that there shall be. Pure.
+//!
+//! Only our own values are touched: certificates and CRLs whose issuer is one of our CAs, certificates of our CAs, and what
+//! cannot be read in entries that only we write. Everything else in a directory is somebody else's. Entries are never deleted:
+//! an entry without certificates harms nobody, and somebody may have added to it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+use der::{Decode, Encode, Reader, SliceReader};
+use x509_cert::Certificate;
+use x509_cert::crl::CertificateList;
+
+use crate::dn::Dn;
+use crate::entry::{
+    AUTHORITY_REVOCATION_LIST, BINARY, CA_CERTIFICATE, CERTIFICATE_REVOCATION_LIST,
+    CROSS_CERTIFICATE_PAIR, DELTA_REVOCATION_LIST, Entry, USER_CERTIFICATE, is_binary,
+};
+
+/// What a directory has of one entry, as far as it concerns us.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its name, as the directory writes it.
+    pub dn: String,
+    /// Its object classes.
+    pub classes: Vec<String>,
+    /// The values of the attributes of RFC 4523, by type.
+    pub values: BTreeMap<&'static str, Vec<Bytes>>,
+}
+
+/// What may be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether entries that do not exist are made.
+    pub create_missing: bool,
+    /// Whether peers' certificates that are revoked, replaced or expired are removed.
+    pub remove_certificates: bool,
+    /// The subjects of our CAs, DER.
+    pub owners: BTreeSet<Vec<u8>>,
+}
+
+/// One operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Make an entry.
+    Add {
+        /// Its name.
+        dn: String,
+        /// Its attributes, described for a transfer, `objectClass` first.
+        attributes: Vec<(String, Vec<Bytes>)>,
+    },
+    /// Change an entry.
+    Modify {
+        /// Its name.
+        dn: String,
+        /// The changes, made all or none.
+        changes: Vec<Change>,
+    },
+}
+
+/// A change of one attribute, described for a transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Adds values.
+    Add(String, Vec<Bytes>),
+    /// Deletes these values.
+    Delete(String, Vec<Bytes>),
+    /// Puts these values in the place of all.
+    Replace(String, Vec<Bytes>),
+}
+
+/// What is to be done, in this order, and what cannot be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The operations.
+    pub operations: Vec<Operation>,
+    /// What an administrator must look at.
+    pub problems: Vec<String>,
+}
+
+impl Operation {
+    /// The entry that it is about.
+    pub fn dn(&self) -> &str {
+        match self {
+            Self::Add { dn, .. } | Self::Modify { dn, .. } => dn,
+        }
+    }
+
+    /// The largest value that it sends.
+    pub fn largest(&self) -> usize {
+        let values: Vec<&Vec<Bytes>> = match self {
+            Self::Add { attributes, .. } => attributes.iter().map(|(_, values)| values).collect(),
+            Self::Modify { changes, .. } => changes.iter().map(Change::values).collect(),
+        };
+        values.into_iter().flatten().map(Bytes::len).max().unwrap_or(0)
+    }
+}
+
+impl Change {
+    /// Its values.
+    pub const fn values(&self) -> &Vec<Bytes> {
+        match self {
+            Self::Add(_, values) | Self::Delete(_, values) | Self::Replace(_, values) => values,
+        }
+    }
+}
+
+/// Compares what there shall be with what was found, both by [`Dn::key`]. What was found and shall not be loses our values.
+pub fn plan(desired: &[Entry], found: &HashMap<String, Found>, rules: &Rules) -> Plan {
+    let mut plan = Plan::default();
+    let mut wanted = BTreeSet::new();
+    for entry in desired {
+        let key = entry.dn.key();
+        match found.get(&key) {
+            Some(found) => plan.change(entry, found, rules),
+            None if !is_sound(entry, &mut plan.problems) => {}
+            None if rules.create_missing => plan.operations.push(add(entry)),
+            None => plan.problems.push(format!(
+                "`{}` does not exist; make it, or set create_missing = true",
+                entry.dn
+            )),
+        }
+        wanted.insert(key);
+    }
+    let mut stale: Vec<(&String, &Found)> =
+        found.iter().filter(|(key, _)| !wanted.contains(*key)).collect();
+    stale.sort_unstable_by_key(|(key, _)| *key);
+    for (_, found) in stale {
+        plan.strip(found, rules);
+    }
+    plan
+}
+
+impl Plan {
+    fn change(&mut self, entry: &Entry, found: &Found, rules: &Rules) {
+        if !is_sound(entry, &mut self.problems) {
+            return;
+        }
+        let has = |class: &str| found.classes.iter().any(|own| own.eq_ignore_ascii_case(class));
+        let is_distribution_point = entry.classes.contains(&"cRLDistributionPoint");
+        if is_distribution_point && !has("cRLDistributionPoint") {
+            self.problems.push(format!(
+                "`{}` is no cRLDistributionPoint, and its class cannot be changed; remove it, or name partitions differently",
+                entry.dn
+            ));
+            return;
+        }
+        let missing: Vec<Bytes> = AUXILIARY
+            .iter()
+            .filter(|class| entry.classes.contains(*class) && !has(class))
+            .map(|class| Bytes::from_static(class.as_bytes()))
+            .collect();
+        let mut changes = Vec::new();
+        if !missing.is_empty() {
+            changes.push(Change::Add("objectClass".into(), missing));
+        }
+        let is_ours_alone = is_distribution_point || entry.classes.contains(&"pkiCA");
+        for name in BINARY {
+            let wanted = entry.values(name);
+            let kept = found.values.get(name).map_or(&[][..], Vec::as_slice);
+            // RFC 4523 §3.5: an entry of this class has all three.
+            let needed = has("certificationAuthority")
+                && [CA_CERTIFICATE, CERTIFICATE_REVOCATION_LIST, AUTHORITY_REVOCATION_LIST]
+                    .contains(&name);
+            let may_remove = !needed || !wanted.is_empty();
+            let removable = |value: &Bytes| {
+                may_remove
+                    && (name != USER_CERTIFICATE || rules.remove_certificates)
+                    && is_ours(name, value, rules, is_ours_alone)
+            };
+            changes.extend(attribute_change(name, wanted, kept, &removable));
+        }
+        if !changes.is_empty() {
+            self.operations.push(Operation::Modify { dn: found.dn.clone(), changes });
+        }
+    }
+
+    /// Removes our values from an entry that has none of ours any more.
+    fn strip(&mut self, found: &Found, rules: &Rules) {
+        let mut changes = Vec::new();
+        let needed =
+            found.classes.iter().any(|class| class.eq_ignore_ascii_case("certificationAuthority"));
+        for (name, kept) in &found.values {
+            if needed || (*name == USER_CERTIFICATE && !rules.remove_certificates) {
+                continue;
+            }
+            changes.extend(attribute_change(name, &[], kept, &|value| {
+                is_ours(name, value, rules, false)
+            }));
+        }
+        if !changes.is_empty() {
+            self.operations.push(Operation::Modify { dn: found.dn.clone(), changes });
+        }
+    }
+}
+
+/// Classes that can be added to any entry.
+const AUXILIARY: [&str; 3] = ["pkiCA", "pkiUser", "deltaCRL"];
+
+fn add(entry: &Entry) -> Operation {
+    let classes = entry.classes.iter().map(|class| Bytes::from_static(class.as_bytes())).collect();
+    let mut attributes = vec![("objectClass".to_owned(), classes)];
+    attributes.extend(entry.attributes.iter().map(|a| (a.description(), a.values.clone())));
+    Operation::Add { dn: entry.dn.to_string(), attributes }
+}
+
+/// Deletes before it adds, in one operation: a reader finds the one value or the other.
+fn attribute_change(
+    name: &str,
+    wanted: &[Bytes],
+    kept: &[Bytes],
+    removable: &dyn Fn(&Bytes) -> bool,
+) -> Vec<Change> {
+    let description = if is_binary(name) { format!("{name};binary") } else { name.to_owned() };
+    let surplus: Vec<Bytes> =
+        kept.iter().filter(|value| !wanted.contains(value) && removable(value)).cloned().collect();
+    let lacking: Vec<Bytes> =
+        wanted.iter().filter(|value| !kept.contains(value)).cloned().collect();
+    if !surplus.is_empty() && surplus.len() == kept.len() {
+        // Nothing stays: what is there need not be sent to be deleted.
+        return vec![Change::Replace(description, lacking)];
+    }
+    let mut changes = Vec::new();
+    if !surplus.is_empty() {
+        changes.push(Change::Delete(description.clone(), surplus));
+    }
+    if !lacking.is_empty() {
+        changes.push(Change::Add(description, lacking));
+    }
+    changes
+}
+
+/// Whether every value of an entry is one DER element and no more: slapd takes a CRL with octets behind it.
+fn is_sound(entry: &Entry, problems: &mut Vec<String>) -> bool {
+    for attribute in entry.attributes.iter().filter(|attribute| attribute.is_binary()) {
+        if !attribute.values.iter().all(|value| der::asn1::AnyRef::from_der(value).is_ok()) {
+            problems
+                .push(format!("`{}` of `{}` is not DER; it is not sent", attribute.name, entry.dn));
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a value is ours to change. What cannot be read is, where only we write.
+fn is_ours(name: &str, value: &[u8], rules: &Rules, is_ours_alone: bool) -> bool {
+    match owner(name, value) {
+        Some(owner) => rules.owners.contains(&owner),
+        None => is_ours_alone,
+    }
+}
+
+/// Whose a value is: the issuer's name, or for the certificate of a CA its subject, DER.
+fn owner(name: &str, value: &[u8]) -> Option<Vec<u8>> {
+    let certificate = |der: &[u8]| Certificate::from_der(der).ok().map(|c| c.tbs_certificate);
+    let name = match name {
+        USER_CERTIFICATE => certificate(value)?.issuer,
+        CA_CERTIFICATE => certificate(value)?.subject,
+        CROSS_CERTIFICATE_PAIR => {
+            let pair = der::asn1::AnyRef::from_der(value).ok()?;
+            let first = SliceReader::new(pair.value()).ok()?.tlv_bytes().ok()?;
+            certificate(der::asn1::AnyRef::from_der(first).ok()?.value())?.subject
+        }
+        CERTIFICATE_REVOCATION_LIST | AUTHORITY_REVOCATION_LIST | DELTA_REVOCATION_LIST => {
+            CertificateList::from_der(value).ok()?.tbs_cert_list.issuer
+        }
+        _ => return None,
+    };
+    name.to_der().ok()
+}
+
+/// The key by which entries are compared.
+pub fn key_of(dn: &str) -> String {
+    dn.parse::<Dn>().map_or_else(|_| dn.to_lowercase(), |dn| dn.key())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::entry::Attribute;
+
+    /// A directory that does what it is told.
+    fn apply(found: &mut HashMap<String, Found>, operation: &Operation) {
+        match operation {
+            Operation::Add { dn, attributes } => {
+                let mut entry = Found { dn: dn.clone(), ..Found::default() };
+                for (name, values) in attributes {
+                    put(&mut entry, name, values);
+                }
+                assert!(found.insert(key_of(dn), entry).is_none(), "{dn} exists");
+            }
+            Operation::Modify { dn, changes } => {
+                let entry = found.get_mut(&key_of(dn)).expect("it exists");
+                for change in changes {
+                    match change {
+                        Change::Add(name, values) => put(entry, name, values),
+                        Change::Delete(name, values) => {
+                            let name = BINARY.into_iter().find(|n| name.starts_with(n)).unwrap();
+                            let kept = entry.values.get_mut(name).unwrap();
+                            for value in values {
+                                let at = kept.iter().position(|v| v == value).expect("it is there");
+                                kept.remove(at);
+                            }
+                        }
+                        Change::Replace(name, values) => {
+                            let name = BINARY.into_iter().find(|n| name.starts_with(n)).unwrap();
+                            entry.values.insert(name, values.clone());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn put(entry: &mut Found, name: &str, values: &[Bytes]) {
+        if name == "objectClass" {
+            entry.classes.extend(values.iter().map(|v| String::from_utf8(v.to_vec()).unwrap()));
+        } else if let Some(name) = BINARY.into_iter().find(|known| name.starts_with(known)) {
+            let kept = entry.values.entry(name).or_default();
+            for value in values {
+                assert!(!kept.contains(value), "a value twice");
+                kept.push(value.clone());
+            }
+        }
+    }
+
+    /// Certificates of two CAs; the first is ours.
+    fn certificates() -> [Vec<Bytes>; 2] {
+        ["ours", "theirs"].map(|name| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let issuer = rcgen::Issuer::from_params(&params, &key);
+            (0..6)
+                .map(|_| {
+                    let leaf = rcgen::CertificateParams::default();
+                    Bytes::from(leaf.signed_by(&key, &issuer).unwrap().der().to_vec())
+                })
+                .collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn a_plan_reaches_what_is_wanted_and_leaves_the_rest(
+            wanted in proptest::collection::vec(proptest::collection::vec(0usize..6, 0..4), 4),
+            there in proptest::collection::vec(
+                proptest::option::of(proptest::collection::vec((0usize..2, 0usize..6), 0..5)), 6),
+        ) {
+            thread_local!(static MADE: [Vec<Bytes>; 2] = certificates());
+            MADE.with(|made| {
+                let owners = made[0][..1].iter().map(|der| {
+                    Certificate::from_der(der).unwrap().tbs_certificate.issuer.to_der().unwrap()
+                });
+                let rules = Rules { create_missing: true, remove_certificates: true, owners: owners.collect() };
+                let unique = |list: Vec<Bytes>| {
+                    let mut seen = Vec::new();
+                    for value in list {
+                        if !seen.contains(&value) { seen.push(value); }
+                    }
+                    seen
+                };
+                let desired: Vec<Entry> = wanted.iter().enumerate().map(|(n, list)| Entry {
+                    dn: format!("cn=gw{n},o=x").parse().unwrap(),
+                    classes: vec!["device", "pkiUser"],
+                    attributes: vec![Attribute::new(
+                        USER_CERTIFICATE,
+                        unique(list.iter().map(|at| made[0][*at].clone()).collect()),
+                    )],
+                }).collect();
+                let mut found: HashMap<String, Found> = there.iter().enumerate().filter_map(|(n, list)| {
+                    let dn = format!("CN=GW{n}, O=X");
+                    let values = unique(list.as_ref()?.iter().map(|(ca, at)| made[*ca][*at].clone()).collect());
+                    let classes = vec!["device".into()];
+                    Some((key_of(&dn), Found { dn, classes, values: BTreeMap::from([(USER_CERTIFICATE, values)]) }))
+                }).collect();
+                let before = found.clone();
+                let first = plan(&desired, &found, &rules);
+                first.operations.iter().for_each(|operation| apply(&mut found, operation));
+                assert_eq!(plan(&desired, &found, &rules), Plan::default());
+                for n in 0..6 {
+                    let key = key_of(&format!("cn=gw{n},o=x"));
+                    let has = |found: &HashMap<String, Found>, ca: usize| -> BTreeSet<Bytes> {
+                        let entry = found.get(&key).and_then(|e| e.values.get(USER_CERTIFICATE));
+                        entry.into_iter().flatten().filter(|v| made[ca].contains(v)).cloned().collect()
+                    };
+                    assert_eq!(has(&found, 1), has(&before, 1), "another CA's values");
+                    let wanted: BTreeSet<Bytes> = desired.get(n)
+                        .map(|e| e.values(USER_CERTIFICATE).iter().cloned().collect())
+                        .unwrap_or_default();
+                    assert_eq!(has(&found, 0), wanted);
+                }
+                let kept = plan(&desired, &before, &Rules { create_missing: false, remove_certificates: false, ..rules });
+                let deletes = kept.operations.iter().any(|operation| match operation {
+                    Operation::Add { .. } => true,
+                    Operation::Modify { changes, .. } =>
+                        changes.iter().any(|change| !matches!(change, Change::Add(..))),
+                });
+                assert!(!deletes, "{kept:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn what_is_not_der_is_not_sent() {
+        let entry = Entry {
+            dn: "cn=ca,o=x".parse().unwrap(),
+            classes: vec!["applicationProcess", "pkiCA"],
+            attributes: vec![Attribute::new(
+                CERTIFICATE_REVOCATION_LIST,
+                [Bytes::from_static(b"\x30\x00\x00")],
+            )],
+        };
+        let rules =
+            Rules { create_missing: true, remove_certificates: true, owners: BTreeSet::new() };
+        let plan = plan(&[entry], &HashMap::new(), &rules);
+        assert_eq!(plan.operations, []);
+        assert!(plan.problems[0].contains("not DER"), "{plan:?}");
+    }
+}

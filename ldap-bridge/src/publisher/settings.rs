@@ -1,0 +1,313 @@
+//! A directory to publish to, as an operator writes it, and checked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_ca::key::read_private;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::dn::Dn;
+use crate::error::{Error, Result};
+
+/// The largest password or key file, in bytes.
+const MAX_SECRET: u64 = 64 << 10;
+
+/// A directory as an operator writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublisherConfig {
+    /// Its name in commands, metrics and logs.
+    pub name: String,
+    /// Its servers, `ldap:` or `ldaps:`; the first that answers is used.
+    pub urls: Vec<String>,
+    /// Whether `ldap:` connections go over to TLS before anything else.
+    #[serde(default)]
+    pub starttls: bool,
+    /// The CAs that TLS certificates of servers are trusted by, PEM.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Who binds with a password.
+    #[serde(default)]
+    pub bind_dn: Option<String>,
+    /// The file with the password, readable by its owner only.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// The TLS certificate by which SASL EXTERNAL authenticates, PEM.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM, readable by its owner only.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+    /// Whether entries that do not exist are made.
+    #[serde(default = "yes")]
+    pub create_missing: bool,
+    /// Whether peers' certificates that are revoked, replaced or expired are removed.
+    #[serde(default = "yes")]
+    pub remove_certificates: bool,
+    /// How often everything is read and compared; in between only changes are published.
+    #[serde(default = "interval")]
+    pub interval: String,
+    /// How long a connection and each operation may take.
+    #[serde(default = "patience")]
+    pub timeout: String,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn interval() -> String {
+    "1m".into()
+}
+
+fn patience() -> String {
+    "20s".into()
+}
+
+/// A directory to publish to, checked.
+#[derive(Debug, Clone)]
+pub struct PublisherSettings {
+    /// Its name.
+    pub name: String,
+    /// Its servers.
+    pub urls: Vec<String>,
+    /// Whether `ldap:` connections go over to TLS.
+    pub starttls: bool,
+    /// Who publishes.
+    pub bind: Bind,
+    /// The CAs that are trusted; the platform's without it.
+    pub ca_file: Option<PathBuf>,
+    /// Whether entries that do not exist are made.
+    pub create_missing: bool,
+    /// Whether peers' certificates are removed.
+    pub remove_certificates: bool,
+    /// How often everything is compared.
+    pub interval: Duration,
+    /// How long a connection and each operation may take.
+    pub timeout: Duration,
+}
+
+/// How the publisher authenticates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// Not at all.
+    Anonymous,
+    /// By a name and the password in a file.
+    Simple(String, PathBuf),
+    /// By the certificate and the key of the TLS connection (SASL EXTERNAL).
+    External(PathBuf, PathBuf),
+}
+
+impl PublisherSettings {
+    /// Checks what an operator wrote.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] that names the key.
+    pub fn new(config: &PublisherConfig) -> Result<Self> {
+        let error = |key: &str, why: String| {
+            Error::Malformed(format!(
+                "the directory `{}`: {key}: {why}",
+                config.name.escape_debug()
+            ))
+        };
+        let wrong = |key: &str, why: String| Err(error(key, why));
+        if config.name.is_empty()
+            || config.name.len() > 64
+            || !config.name.chars().all(|c| c.is_ascii_graphic())
+        {
+            return wrong("name", "expected 1 to 64 printable characters".into());
+        }
+        if config.urls.is_empty() {
+            return wrong(
+                "urls",
+                "expected at least one URL such as `ldap://ldap.example.net`".into(),
+            );
+        }
+        for url in &config.urls {
+            let host = url.strip_prefix("ldap://").or_else(|| url.strip_prefix("ldaps://"));
+            if host.is_none_or(|host| host.is_empty() || host.contains(['/', '?', ' '])) {
+                return wrong(
+                    "urls",
+                    format!(
+                        "expected `ldap://host:port` or `ldaps://host:port`, found `{}`",
+                        url.escape_debug()
+                    ),
+                );
+            }
+            if config.starttls && url.starts_with("ldaps://") {
+                return wrong(
+                    "starttls",
+                    format!("`{url}` is TLS from the start; use `ldap:`, or leave starttls out"),
+                );
+            }
+        }
+        let is_tls = config.starttls || config.urls.iter().all(|url| url.starts_with("ldaps://"));
+        let bind = match (&config.bind_dn, &config.password_file, &config.certificate, &config.key)
+        {
+            (None, None, None, None) => Bind::Anonymous,
+            (Some(dn), Some(file), None, None) => {
+                dn.parse::<Dn>().map_err(|e| {
+                    Error::Malformed(format!("the directory `{}`: bind_dn: {e}", config.name))
+                })?;
+                Bind::Simple(dn.clone(), file.clone())
+            }
+            (None, None, Some(certificate), Some(key)) if is_tls => {
+                Bind::External(certificate.clone(), key.clone())
+            }
+            (None, None, Some(_), Some(_)) => {
+                return wrong(
+                    "certificate",
+                    "SASL EXTERNAL needs TLS: set starttls, or use `ldaps:` URLs".into(),
+                );
+            }
+            _ => {
+                return wrong(
+                    "bind_dn",
+                    "expected bind_dn with password_file, or certificate with key, or none of them"
+                        .into(),
+                );
+            }
+        };
+        let time =
+            |key: &str, text: &str, least: u64, most: u64| match humantime::parse_duration(text) {
+                Ok(time)
+                    if (least..=most)
+                        .contains(&time.as_millis().try_into().unwrap_or(u64::MAX)) =>
+                {
+                    Ok(time)
+                }
+                _ => Err(error(
+                    key,
+                    format!("expected a time such as `1m`, found `{}`", text.escape_debug()),
+                )),
+            };
+        Ok(Self {
+            interval: time("interval", &config.interval, 100, 86_400_000)?,
+            timeout: time("timeout", &config.timeout, 100, 600_000)?,
+            name: config.name.clone(),
+            urls: config.urls.clone(),
+            starttls: config.starttls,
+            bind,
+            ca_file: config.ca_file.clone(),
+            create_missing: config.create_missing,
+            remove_certificates: config.remove_certificates,
+        })
+    }
+
+    /// The password, read anew each time: it may have been changed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the file is missing or others can read it.
+    pub fn password(file: &std::path::Path) -> Result<Zeroizing<String>> {
+        let text = read_private(file, MAX_SECRET)?;
+        Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+    }
+
+    /// How TLS is spoken.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] that names the file and what is wrong with it.
+    pub fn tls(&self) -> Result<Arc<ClientConfig>> {
+        let wrong = |path: &std::path::Path, why: String| {
+            Error::Malformed(format!("`{}`: {why}", path.display()))
+        };
+        let mut roots = RootCertStore::empty();
+        if let Some(file) = &self.ca_file {
+            let certificates = CertificateDer::pem_file_iter(file)
+                .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+                .map_err(|e| wrong(file, format!("expected certificates in PEM: {e}")))?;
+            for certificate in certificates {
+                roots.add(certificate).map_err(|e| wrong(file, e.to_string()))?;
+            }
+        } else {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| Error::Internal(e.to_string()))?
+            .with_root_certificates(roots);
+        let config = match &self.bind {
+            Bind::External(certificate, key) => {
+                let chain = CertificateDer::pem_file_iter(certificate)
+                    .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+                    .map_err(|e| {
+                        wrong(certificate, format!("expected certificates in PEM: {e}"))
+                    })?;
+                let text = read_private(key, MAX_SECRET)?;
+                let private = PrivateKeyDer::from_pem_slice(text.as_bytes())
+                    .map_err(|e| wrong(key, format!("expected a private key in PEM: {e}")))?;
+                builder.with_client_auth_cert(chain, private).map_err(|e| {
+                    wrong(certificate, format!("certificate and key do not serve: {e}"))
+                })?
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        Ok(Arc::new(config))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_operator_mistypes_is_named() {
+        let good = PublisherConfig {
+            name: "main".into(),
+            urls: vec!["ldap://h".into()],
+            starttls: false,
+            ca_file: None,
+            bind_dn: None,
+            password_file: None,
+            certificate: None,
+            key: None,
+            create_missing: true,
+            remove_certificates: true,
+            interval: "1m".into(),
+            timeout: "20s".into(),
+        };
+        assert_eq!(PublisherSettings::new(&good).unwrap().bind, Bind::Anonymous);
+        type Change = fn(&mut PublisherConfig);
+        let cases: [(Change, &str); 9] = [
+            (|c| c.name = String::new(), "name"),
+            (|c| c.urls.clear(), "urls"),
+            (|c| c.urls = vec!["http://h".into()], "ldap://host:port"),
+            (|c| c.urls = vec!["ldap://h/o=x".into()], "ldap://host:port"),
+            (
+                |c| {
+                    c.starttls = true;
+                    c.urls = vec!["ldaps://h".into()]
+                },
+                "starttls",
+            ),
+            (|c| c.bind_dn = Some("cn=x".into()), "password_file"),
+            (
+                |c| {
+                    c.bind_dn = Some("x".into());
+                    c.password_file = Some("p".into())
+                },
+                "bind_dn",
+            ),
+            (
+                |c| {
+                    c.certificate = Some("c".into());
+                    c.key = Some("k".into())
+                },
+                "needs TLS",
+            ),
+            (|c| c.interval = "soon".into(), "interval"),
+        ];
+        for (change, word) in cases {
+            let mut config = good.clone();
+            change(&mut config);
+            let why = PublisherSettings::new(&config).unwrap_err().to_string();
+            assert!(why.contains(word), "{why}");
+        }
+    }
+}
