@@ -1,0 +1,66 @@
+//! IKE daemons that we did not write learn of a revocation and refuse the peer: strongSwan, libreswan and OpenIKED, by CRL over HTTP and
+//! LDAP and by OCSP.
+//!
+//! Each test makes a network of its own (`daemons/namespaces.rs`) and runs there a Countersign, two daemons, and a directory if need be.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod common;
+mod daemons;
+
+use daemons::charon::Charon;
+use daemons::namespaces::{Gateway, isolated};
+use daemons::quoted;
+use daemons::site::{Site, Source};
+
+#[test]
+fn charon_refuses_what_a_crl_over_http_revokes() {
+    isolated("charon_refuses_what_a_crl_over_http_revokes", || {
+        charon(Source::CrlHttp, "fetching crl from");
+    });
+}
+
+#[test]
+fn charon_refuses_what_a_crl_in_slapd_revokes() {
+    isolated("charon_refuses_what_a_crl_in_slapd_revokes", || {
+        charon(Source::CrlSlapd, "fetching crl from");
+    });
+}
+
+#[test]
+fn charon_refuses_what_ocsp_revokes() {
+    isolated("charon_refuses_what_ocsp_revokes", || {
+        charon(Source::Ocsp, "requesting ocsp status from");
+    });
+}
+
+/// Two charons with `revocation = strict`: `east` comes up, is revoked, and is refused; `spare` on the same gateway stays good.
+fn charon(source: Source, fetching: &str) {
+    let site = Site::start(source);
+    let [west, east, spare] = ["west", "east", "spare"].map(|name| site.enrol(name));
+    let responder = Charon::start(Gateway::West, &site, &[&west]);
+    let initiator = Charon::start(Gateway::East, &site, &[&east, &spare]);
+
+    for good in [&east, &spare] {
+        let (up, said) = initiator.initiate(good);
+        assert!(up && responder.sas().contains(&good.id), "{}: {said}", good.id);
+        quoted("charon", &responder.log(), &["established between", &good.id]);
+        initiator.terminate(good);
+    }
+    quoted("charon", &responder.log(), &[fetching, &source.url()]);
+
+    site.revoke("east");
+    responder.forget_statuses();
+    let (up, said) = initiator.initiate(&east);
+    assert!(!up && !responder.sas().contains(&east.id), "the revoked peer is up: {said}");
+    assert!(said.contains("AUTHENTICATION_FAILED"), "{said}");
+    quoted("charon", &responder.log(), &["certificate was revoked on", "reason: key compromise"]);
+
+    let (up, said) = initiator.initiate(&spare);
+    assert!(up && responder.sas().contains(&spare.id), "{}: {said}", spare.id);
+}
