@@ -88,7 +88,7 @@ impl Charon {
     /// Forgets the CRLs and OCSP answers that it fetched: it would keep them until they expire.
     pub fn forget_statuses(&self) {
         self.ok(&["--flush-certs", "--type", "x509_crl"]);
-        self.ok(&["--flush-certs", "--type", "x509_ocsp_response"]);
+        self.ok(&["--flush-certs", "--type", "ocsp_response"]);
     }
 
     /// What it logged so far.
