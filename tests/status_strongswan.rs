@@ -14,6 +14,7 @@ mod common;
 mod daemons;
 
 use daemons::charon::Charon;
+use daemons::libreswan::{self, Pluto};
 use daemons::namespaces::{Gateway, isolated};
 use daemons::quoted;
 use daemons::site::{Site, Source};
@@ -37,6 +38,21 @@ fn charon_refuses_what_ocsp_revokes() {
     isolated("charon_refuses_what_ocsp_revokes", || {
         charon(Source::Ocsp, "requesting ocsp status from");
     });
+}
+
+#[test]
+fn libreswan_refuses_what_a_crl_over_http_revokes() {
+    isolated("libreswan_refuses_what_a_crl_over_http_revokes", || libreswan(Source::CrlHttp));
+}
+
+#[test]
+fn libreswan_refuses_what_a_crl_in_slapd_revokes() {
+    isolated("libreswan_refuses_what_a_crl_in_slapd_revokes", || libreswan(Source::CrlSlapd));
+}
+
+#[test]
+fn libreswan_refuses_what_ocsp_revokes() {
+    isolated("libreswan_refuses_what_ocsp_revokes", || libreswan(Source::Ocsp));
 }
 
 /// Two charons with `revocation = strict`: `east` comes up, is revoked, and is refused; `spare` on the same gateway stays good.
@@ -63,4 +79,43 @@ fn charon(source: Source, fetching: &str) {
 
     let (up, said) = initiator.initiate(&spare);
     assert!(up && responder.sas().contains(&spare.id), "{}: {said}", spare.id);
+}
+
+/// The same with two plutos, strict about CRLs or OCSP.
+fn libreswan(source: Source) {
+    libreswan::install();
+    let site = Site::start(source);
+    let [west, east, spare] = ["west", "east", "spare"].map(|name| site.enrol_rsa(name));
+    let responder = Pluto::start(Gateway::West, &site, source, &[&west], &[&east, &spare]);
+    let initiator = Pluto::start(Gateway::East, &site, source, &[&east, &spare], &[&west]);
+    let crl = source != Source::Ocsp;
+    if crl {
+        responder.wait_for_crl(0);
+        initiator.wait_for_crl(0);
+        quoted("libreswan", &responder.log(), &["imported CRL", &source.url()]);
+    }
+
+    for good in [&east, &spare] {
+        let (up, said) = initiator.initiate(good.name());
+        assert!(up, "{}: {said}", good.id);
+        quoted("libreswan", &responder.log(), &["responder established IKE SA", &good.id]);
+        initiator.terminate(good.name());
+    }
+
+    site.revoke("east");
+    if crl {
+        responder.wait_for_crl(1);
+    }
+    responder.forget_answers();
+    let before = responder.log().len();
+    let (up, said) = initiator.initiate(east.name());
+    assert!(!up && said.contains("AUTHENTICATION_FAILED"), "the revoked peer is up: {said}");
+    initiator.terminate(east.name());
+    quoted("libreswan", &responder.log()[before..], &["SEC_ERROR_REVOKED_CERTIFICATE"]);
+    quoted("libreswan", &responder.log()[before..], &["certificate payload rejected"]);
+
+    let (up, said) = initiator.initiate(spare.name());
+    assert!(up, "{}: {said}", spare.id);
+    let after = &responder.log()[before..];
+    assert!(!after.contains(&format!("using peer certificate '@{}'", east.id)), "{after}");
 }

@@ -53,7 +53,7 @@ impl Charon {
             let certificate = folder.join(format!("x509/{id}.crt"));
             fs::copy(&credentials.certificate, certificate).expect("a file");
             fs::copy(&credentials.key, folder.join(format!("private/{id}.key"))).expect("a file");
-            connections.push_str(&connection(gateway, id));
+            connections.push_str(&connection(gateway, credentials));
         }
         fs::write(folder.join("strongswan.conf"), SETTINGS.replace("FOLDER", &text))
             .expect("a file");
@@ -71,13 +71,12 @@ impl Charon {
 
     /// Initiates the connection as `own`; whether the IKE SA came up, and what `swanctl` said.
     pub fn initiate(&self, own: &Credentials) -> (bool, String) {
-        let name = name(&own.id);
-        outcome(&mut self.swanctl(&["--initiate", "--ike", &name, "--timeout", "30"]))
+        outcome(&mut self.swanctl(&["--initiate", "--ike", own.name(), "--timeout", "30"]))
     }
 
     /// Takes the IKE SA of `own` down.
     pub fn terminate(&self, own: &Credentials) {
-        self.ok(&["--terminate", "--ike", &name(&own.id), "--timeout", "30"]);
+        self.ok(&["--terminate", "--ike", own.name(), "--timeout", "30"]);
     }
 
     /// The IKE SAs that are established, as `swanctl` shows them.
@@ -122,13 +121,9 @@ fn uri(folder: &Path) -> String {
     format!("unix://{}/vici", folder.display())
 }
 
-/// swanctl's names of connections hold no dots.
-fn name(id: &str) -> String {
-    id.split('.').next().unwrap_or(id).to_owned()
-}
-
 /// A connection without CHILD_SA: whether a peer is taken is decided before there is one, and the kernel need not know ESP.
-fn connection(gateway: Gateway, id: &str) -> String {
+fn connection(gateway: Gateway, own: &Credentials) -> String {
+    let id = &own.id;
     let remote = match gateway {
         Gateway::West => Gateway::East,
         Gateway::East => Gateway::West,
@@ -147,7 +142,7 @@ fn connection(gateway: Gateway, id: &str) -> String {
       revocation = strict
       id = %any }}
   }}\n",
-        name(id),
+        own.name(),
         gateway.address(),
         remote.address()
     )

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each daemon uses its own part of it")]
 
 pub mod charon;
+pub mod libreswan;
 pub mod namespaces;
 pub mod site;
 pub mod slapd;
@@ -31,6 +32,14 @@ pub fn wait_for<T>(
         assert!(Instant::now() < deadline, "{what} did not happen in {PATIENCE:?}:\n{}", state());
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The folder that `make deps` unpacked a package into.
+#[track_caller]
+pub fn unpacked(package: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-daemons").join(package);
+    assert!(folder.is_dir(), "`{}` is missing: run `make deps`", folder.display());
+    folder
 }
 
 /// A command that must succeed; gives what it wrote on both outputs.

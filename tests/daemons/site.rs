@@ -54,6 +54,13 @@ pub struct Credentials {
     pub key: PathBuf,
 }
 
+impl Credentials {
+    /// The first label of the identity.
+    pub fn name(&self) -> &str {
+        self.id.split('.').next().unwrap_or(&self.id)
+    }
+}
+
 /// The servers.
 pub struct Site {
     pub instance: Instance,
