@@ -16,6 +16,7 @@ mod daemons;
 use daemons::charon::Charon;
 use daemons::libreswan::{self, Pluto};
 use daemons::namespaces::{Gateway, isolated};
+use daemons::openiked::Iked;
 use daemons::quoted;
 use daemons::site::{Site, Source};
 
@@ -53,6 +54,11 @@ fn libreswan_refuses_what_a_crl_in_slapd_revokes() {
 #[test]
 fn libreswan_refuses_what_ocsp_revokes() {
     isolated("libreswan_refuses_what_ocsp_revokes", || libreswan(Source::Ocsp));
+}
+
+#[test]
+fn openiked_refuses_what_a_crl_file_revokes() {
+    isolated("openiked_refuses_what_a_crl_file_revokes", openiked);
 }
 
 /// Two charons with `revocation = strict`: `east` comes up, is revoked, and is refused; `spare` on the same gateway stays good.
@@ -118,4 +124,34 @@ fn libreswan(source: Source) {
     assert!(up, "{}: {said}", spare.id);
     let after = &responder.log()[before..];
     assert!(!after.contains(&format!("using peer certificate '@{}'", east.id)), "{after}");
+}
+
+/// The same with two ikeds, whose CRLs are files. An iked has one key, so `east` and `spare` take turns.
+fn openiked() {
+    let site = Site::start(Source::CrlHttp);
+    let [west, east, spare] = ["west", "east", "spare"].map(|name| site.enrol(name));
+    let mut responder = Iked::start(Gateway::West, &site, &west);
+    for good in [&east, &spare] {
+        let initiator = Iked::start(Gateway::East, &site, good);
+        responder.wait_for(0, &["established peer", &good.id]);
+        quoted("openiked", &responder.log(), &["established peer", &good.id]);
+        initiator.stop();
+    }
+
+    site.revoke("east");
+    responder.reload(&site);
+    let before = responder.log().len();
+    let mut initiator = Iked::start(Gateway::East, &site, &east);
+    initiator.wait_for(0, &["AUTHENTICATION_FAILED", "closing SA"]);
+    responder.wait_for(before, &["authentication failed for", &east.id]);
+    quoted("openiked", &responder.log()[before..], &[&east.id, "certificate revoked"]);
+    initiator.stop();
+
+    let initiator = Iked::start(Gateway::East, &site, &spare);
+    responder.wait_for(before, &["established peer", &spare.id]);
+    let after = &responder.log()[before..];
+    let revoked_is_up =
+        format!("established peer {}:500[FQDN/{}]", Gateway::East.address(), east.id);
+    assert!(!after.contains(&revoked_is_up), "{after}");
+    initiator.stop();
 }

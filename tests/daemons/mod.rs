@@ -4,6 +4,7 @@
 pub mod charon;
 pub mod libreswan;
 pub mod namespaces;
+pub mod openiked;
 pub mod site;
 pub mod slapd;
 
@@ -89,6 +90,17 @@ impl Daemon {
         let mut bytes = Vec::new();
         let read = fs::File::open(&self.log).and_then(|mut file| file.read_to_end(&mut bytes));
         read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// Asks it to end, and waits until it did.
+    pub fn stop(mut self) {
+        run(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
+        let log = self.log.clone();
+        wait_for(
+            "the daemon's end",
+            || fs::read_to_string(&log).unwrap_or_default(),
+            || self.child.try_wait().expect("a status"),
+        );
     }
 
     /// Waits until `ready` holds; fails at once when the daemon has ended.
