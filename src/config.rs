@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use countersign_ca::authority::{CrlSettings, Settings};
 use countersign_ca::profile::{DefaultUrls, Profile, ProfileConfig, Profiles};
 use countersign_ca::record::Label;
 use countersign_enroll::cmp::{Bounds, CmpConfig};
+use countersign_ldap_bridge::directory::{DirectoryConfig, Limits, TlsFiles};
 use countersign_ldap_bridge::ocsp::OcspConfig;
+use countersign_ldap_bridge::tree::{Layout, LayoutConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
@@ -34,6 +36,8 @@ pub struct ConfigFile {
     pub crl: CrlFile,
     /// OCSP.
     pub ocsp: OcspFile,
+    /// Directories.
+    pub ldap: LdapFile,
     /// CMP.
     pub cmp: CmpFile,
     /// Logs.
@@ -140,6 +144,65 @@ impl Default for OcspFile {
     }
 }
 
+/// `[ldap]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LdapFile {
+    /// Where the built-in directory listens, or `off`.
+    pub listen: String,
+    /// Where it listens for LDAPS.
+    pub tls_listen: Option<SocketAddr>,
+    /// The certificate for LDAPS and StartTLS, and those above it, PEM.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// The URL under which peers reach a directory with these entries; CDP and AIA URLs are built from it.
+    pub public_url: Option<String>,
+    /// The DN above all entries.
+    pub base: String,
+    /// The entry of a CA, with `{ca}`.
+    pub ca_dn: String,
+    /// The entry of a CRL's partition, with `{ca}` and `{partition}`.
+    pub partition_dn: String,
+    /// The entry of a peer, with `{account}`, `{id}` and `{profile}`.
+    pub peer_dn: String,
+    /// The same for single profiles; empty for none.
+    pub peer_dns: BTreeMap<Label, String>,
+    /// The most certificates of peers that are published; 0 for none.
+    pub max_peers: usize,
+    /// The most connections at once.
+    pub max_connections: usize,
+    /// The most connections at once from one address.
+    pub max_connections_per_address: usize,
+    /// The most entries of one answer or one page.
+    pub max_entries: usize,
+    /// How long a client may be silent.
+    pub idle_timeout: String,
+}
+
+impl Default for LdapFile {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            listen: "127.0.0.1:8389".into(),
+            tls_listen: None,
+            certificate: None,
+            key: None,
+            public_url: None,
+            base: "o=Countersign".into(),
+            ca_dn: "cn={ca}".into(),
+            partition_dn: "cn={partition},cn={ca}".into(),
+            peer_dn: "cn={account},ou=peers".into(),
+            peer_dns: BTreeMap::new(),
+            max_peers: 100_000,
+            max_connections: limits.max_connections,
+            max_connections_per_address: limits.max_connections_per_address,
+            max_entries: limits.max_entries,
+            idle_timeout: "2m".into(),
+        }
+    }
+}
+
 /// `[cmp]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -210,6 +273,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// Directories, checked.
+#[derive(Debug, Clone)]
+pub struct LdapConfig {
+    /// The built-in directory, unless it is off.
+    pub directory: Option<DirectoryConfig>,
+    /// How entries are named.
+    pub layout: Layout,
+    /// The most certificates of peers that are published.
+    pub max_peers: usize,
+}
+
 /// The configuration, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -221,6 +295,8 @@ pub struct Config {
     pub settings: Settings,
     /// OCSP.
     pub ocsp: OcspConfig,
+    /// Directories.
+    pub ldap: LdapConfig,
     /// CMP.
     pub cmp: CmpConfig,
     /// How long a client may take.
@@ -254,9 +330,17 @@ impl Config {
             .map_err(|why| Failure::input(format!("`{}`: {}", path.display(), why.message)))
     }
 
+    /// Has the built-in directory listen elsewhere, or not at all.
+    pub fn set_ldap_listen(&mut self, listen: &str) -> Result<(), Failure> {
+        self.file.ldap.listen = listen.to_owned();
+        self.ldap = ldap(&self.file.ldap, self.ldap.layout.clone())?;
+        Ok(())
+    }
+
     /// Checks every value, once.
     pub fn check(file: ConfigFile, folder: &DataFolder) -> Result<Self, Failure> {
-        let places = Places::new(&file)?;
+        let layout = layout(&file.ldap)?;
+        let places = Places::new(&file, &layout)?;
         let profiles =
             Profiles::new(&file.profiles, &places.default_urls(file.crl.partitions > 0))?;
         let settings = Settings {
@@ -270,6 +354,7 @@ impl Config {
             )?,
         };
         let ocsp = ocsp(&file.ocsp, settings.responder_validity)?;
+        let ldap = ldap(&file.ldap, layout)?;
         let cmp = cmp(&file.cmp)?;
         within("http.max_connections", file.http.max_connections, 1, 100_000)?;
         within("ocsp.max_concurrent", file.ocsp.max_concurrent, 1, 10_000)?;
@@ -278,6 +363,7 @@ impl Config {
             profiles,
             settings,
             ocsp,
+            ldap,
             cmp,
             request_timeout: duration("http.request_timeout", &file.http.request_timeout, 1, 600)?,
             keep_alive: duration("http.keep_alive", &file.http.keep_alive, 1, 3600)?,
@@ -322,10 +408,24 @@ fn did_you_mean(message: &str) -> String {
 /// Where peers find this server: the beginnings of the URLs in certificates.
 struct Places {
     http: Option<String>,
+    ldap: Option<(String, Layout)>,
 }
 
 impl Places {
-    fn new(file: &ConfigFile) -> Result<Self, Failure> {
+    fn new(file: &ConfigFile, layout: &Layout) -> Result<Self, Failure> {
+        let ldap = file.ldap.public_url.as_deref().map(|url| url.trim_end_matches('/'));
+        if let Some(url) = ldap.filter(|url| {
+            !url.starts_with("ldap://")
+                || !url.bytes().all(|b| b.is_ascii_graphic())
+                || url.contains('?')
+                || url.matches('/').count() > 2
+        }) {
+            return Err(Failure::input(format!(
+                "expected ldap.public_url to be an `ldap:` URL without a DN such as `ldap://ldap.example.net`, found `{}`; IKE \
+                 daemons fetch CRLs without TLS, and take `ldaps:` for `ldap:`",
+                url.escape_debug()
+            )));
+        }
         let http = file.http.public_url.as_deref().map(|url| url.trim_end_matches('/'));
         match http {
             Some(url)
@@ -337,24 +437,36 @@ impl Places {
                     url.escape_debug()
                 )))
             }
-            _ => Ok(Self { http: http.map(str::to_owned) }),
+            _ => Ok(Self {
+                http: http.map(str::to_owned),
+                ldap: ldap.map(|url| (url.to_owned(), layout.clone())),
+            }),
         }
     }
 
     fn default_urls(&self, partitions: bool) -> DefaultUrls {
         DefaultUrls {
-            crl: if partitions { self.partition_urls() } else { self.http("crl/{ca}.crl") },
+            crl: match partitions {
+                true => self.partition_urls(),
+                false => self.both("crl/{ca}.crl", Layout::crl_url),
+            },
             ocsp: self.http("ocsp"),
-            ca_issuers: self.http("ca/{ca}.cer"),
+            ca_issuers: self.both("ca/{ca}.cer", Layout::ca_url),
         }
     }
 
     fn partition_urls(&self) -> Vec<String> {
-        self.http("crl/{ca}/{partition}.crl")
+        self.both("crl/{ca}/{partition}.crl", Layout::partition_url)
     }
 
     fn delta_urls(&self) -> Vec<String> {
-        self.http("crl/{ca}/delta.crl")
+        self.both("crl/{ca}/delta.crl", Layout::delta_url)
+    }
+
+    /// HTTP first: more daemons read it.
+    fn both(&self, path: &str, entry: fn(&Layout, &str) -> String) -> Vec<String> {
+        let ldap = self.ldap.iter().map(|(server, layout)| entry(layout, server));
+        self.http(path).into_iter().chain(ldap).collect()
     }
 
     fn http(&self, path: &str) -> Vec<String> {
@@ -423,6 +535,61 @@ fn ocsp(file: &OcspFile, responder_validity: Duration) -> Result<OcspConfig, Fai
         archive_cutoff,
         max_cached: file.max_cached,
     })
+}
+
+fn layout(file: &LdapFile) -> Result<Layout, Failure> {
+    let config = LayoutConfig {
+        base: file.base.clone(),
+        ca: file.ca_dn.clone(),
+        partition: file.partition_dn.clone(),
+        peer: file.peer_dn.clone(),
+        peers: file.peer_dns.clone(),
+    };
+    Layout::new(&config).map_err(|e| Failure::input(format!("ldap.{e}")))
+}
+
+fn ldap(file: &LdapFile, layout: Layout) -> Result<LdapConfig, Failure> {
+    within("ldap.max_connections", file.max_connections, 1, 100_000)?;
+    within("ldap.max_connections_per_address", file.max_connections_per_address, 1, 100_000)?;
+    within("ldap.max_entries", file.max_entries, 1, 100_000)?;
+    within("ldap.max_peers", file.max_peers, 0, 10_000_000)?;
+    let tls = match (&file.certificate, &file.key) {
+        (Some(certificate), Some(key)) => {
+            Some(TlsFiles { certificate: certificate.clone(), key: key.clone() })
+        }
+        (None, None) => None,
+        _ => {
+            return Err(Failure::input("ldap.certificate and ldap.key belong together; set both"));
+        }
+    };
+    let limits = Limits {
+        max_connections: file.max_connections,
+        max_connections_per_address: file.max_connections_per_address,
+        max_entries: file.max_entries,
+        idle: duration("ldap.idle_timeout", &file.idle_timeout, 1, 86_400)?,
+        ..Limits::default()
+    };
+    let directory = ldap_listen(&file.listen)?.map(|listen| DirectoryConfig {
+        listen: Some(listen),
+        tls_listen: file.tls_listen,
+        tls,
+        naming_contexts: vec![layout.base().clone()],
+        limits,
+    });
+    Ok(LdapConfig { directory, layout, max_peers: file.max_peers })
+}
+
+/// Where the built-in directory listens; `None` for `off`.
+pub fn ldap_listen(text: &str) -> Result<Option<SocketAddr>, Failure> {
+    match text {
+        "off" => Ok(None),
+        address => address.parse().map(Some).map_err(|_| {
+            Failure::input(format!(
+                "expected ldap.listen to be an address and port such as `127.0.0.1:8389`, or `off`, found `{}`",
+                address.escape_debug()
+            ))
+        }),
+    }
 }
 
 fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
@@ -531,6 +698,12 @@ mod tests {
             ("[ocsp]\nvalidity = \"16d\"", "half of ocsp.responder_validity"),
             ("[ocsp]\narchive_cutoff = \"never\"", "ocsp.archive_cutoff"),
             ("[profiles.gateway]\nocsp_urls = [\"ldap://x/?a\"]", "http:"),
+            ("[ldap]\nlisten = \"nowhere\"", "ldap.listen"),
+            ("[ldap]\npublic_url = \"ldaps://x\"", "ldap.public_url"),
+            ("[ldap]\npublic_url = \"ldap://x/o=y\"", "ldap.public_url"),
+            ("[ldap]\nca_dn = \"cn=x\"", "ldap.ca_dn"),
+            ("[ldap]\nkey = \"x\"", "ldap.certificate"),
+            ("[ldap]\npeer_dns = { user = \"mail={id}\" }", "peer_dns"),
             ("[cmp]\nmin_iterations = 0", "cmp.min_iterations"),
             ("[cmp]\nmax_depth = 1000", "cmp.max_depth"),
             ("[http]\npublic_url = \"https://x\"", "http.public_url"),

@@ -53,6 +53,11 @@ impl DataFolder {
         self.0.join("listen")
     }
 
+    /// The address of a running server's LDAP directory.
+    pub fn ldap_listen(&self) -> PathBuf {
+        self.0.join("listen.ldap")
+    }
+
     /// Whether an instance was founded here: its own keys are the first thing that is made.
     pub fn is_founded(&self) -> bool {
         self.keys().contains(countersign_ca::foundation::AUDIT_KEY)

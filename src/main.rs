@@ -1,6 +1,7 @@
 //! The program `countersign`: certificates and revocation for IPsec peers.
 
 mod admin;
+mod bridge;
 mod cli;
 mod config;
 mod exit;

@@ -14,6 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::bridge::Bridge;
 use crate::instance::Instance;
 
 /// The metrics of a running server.
@@ -29,6 +30,17 @@ pub struct Metrics {
     crl_is_stale: Family<CrlLabels, Gauge>,
     ocsp: Family<OcspLabels, Counter>,
     responder_not_after: Family<CaLabels, Gauge>,
+    ldap: Ldap,
+}
+
+/// The built-in directory.
+#[derive(Default)]
+struct Ldap {
+    connections: Gauge<u64, AtomicU64>,
+    searches: Gauge<u64, AtomicU64>,
+    turned_away: Gauge<u64, AtomicU64>,
+    entries: Gauge<u64, AtomicU64>,
+    left_out: Gauge<u64, AtomicU64>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -98,6 +110,20 @@ impl Metrics {
             "end of the certificate that signs OCSP answers",
             responder_not_after.clone(),
         );
+        let ldap = Ldap::default();
+        for (name, help, metric) in [
+            (
+                "ldap_connections",
+                "connections to the LDAP directory since the start",
+                &ldap.connections,
+            ),
+            ("ldap_searches", "searches in the LDAP directory since the start", &ldap.searches),
+            ("ldap_turned_away", "clients that the LDAP directory turned away", &ldap.turned_away),
+            ("ldap_entries", "entries of the LDAP directory", &ldap.entries),
+            ("ldap_left_out", "certificates beyond ldap.max_peers", &ldap.left_out),
+        ] {
+            registry.register(name, help, metric.clone());
+        }
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         registry.register("build_info", "the running version", build);
@@ -113,6 +139,7 @@ impl Metrics {
             crl_is_stale,
             ocsp,
             responder_not_after,
+            ldap,
         }
     }
 
@@ -137,11 +164,26 @@ impl Metrics {
         &self,
         instance: &Instance,
         authority: &Authority,
+        bridge: &Bridge,
     ) -> Result<String, countersign_ca::Error> {
+        // First, because it may issue a certificate, which counts below.
+        for ca in authority.cas().filter(|ca| ca.can_sign) {
+            let Ok(responder) = authority.responder(&ca.name) else { continue };
+            let labels = CaLabels { ca: ca.name.to_string() };
+            self.responder_not_after.get_or_create(&labels).set(responder.not_after().seconds());
+        }
         let status = instance.store.status();
         self.entries.set(status.entries);
         self.journal_bytes.set(status.journal_bytes);
         self.certificates.set(status.certificates);
+        if let Some(directory) = bridge.directory() {
+            let counts = directory.counts();
+            self.ldap.connections.set(counts.connections());
+            self.ldap.searches.set(counts.searches());
+            self.ldap.turned_away.set(counts.turned_away());
+            self.ldap.entries.set(u64::try_from(directory.entries()).unwrap_or(u64::MAX));
+        }
+        self.ldap.left_out.set(bridge.certificates().1);
         for ca in instance.store.cas()? {
             for last in instance.store.crls(&ca.name)? {
                 let labels = CrlLabels { ca: ca.name.to_string(), scope: last.scope.to_string() };
@@ -153,11 +195,6 @@ impl Metrics {
                 self.crl_entries.get_or_create(&labels).set(entries);
                 self.crl_is_stale.get_or_create(&labels).set(i64::from(is_stale));
             }
-        }
-        for ca in authority.cas().filter(|ca| ca.can_sign) {
-            let Ok(responder) = authority.responder(&ca.name) else { continue };
-            let labels = CaLabels { ca: ca.name.to_string() };
-            self.responder_not_after.get_or_create(&labels).set(responder.not_after().seconds());
         }
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);

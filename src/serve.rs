@@ -18,6 +18,7 @@ use rcgen::SigningKey;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::socket;
+use crate::bridge::Bridge;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::instance::Instance;
@@ -39,6 +40,8 @@ pub struct Shared {
     pub instance: Arc<Instance>,
     /// Its authority.
     pub authority: Arc<Authority>,
+    /// Directories.
+    pub bridge: Arc<Bridge>,
     /// What is counted.
     pub metrics: Metrics,
     /// What the verification of the journal found, once it is through.
@@ -66,8 +69,8 @@ pub fn run(
     }
     let responder =
         Arc::new(OcspService::new(Arc::clone(&authority), instance.config.ocsp.clone())?);
-    // Whoever finds it listening has an answer signed by a responder that is there.
-    responder.refresh();
+    responder.prepare();
+    let bridge = Arc::new(Bridge::start(&authority, &instance.config.ldap)?);
     let stop = Arc::new(AtomicBool::new(false));
     let threads = [
         crl_thread(Arc::clone(&authority)),
@@ -75,7 +78,8 @@ pub fn run(
         ocsp_thread(Arc::clone(&responder), Arc::clone(&stop)),
     ];
     let served = actix_web::rt::System::new()
-        .block_on(serve(&instance, &authority, &responder, listen, log, started));
+        .block_on(serve(&instance, &authority, &responder, &bridge, listen, log, started));
+    drop(bridge);
     // What was acknowledged is durable already; the last head says so.
     stop.store(true, Ordering::Relaxed);
     authority.changes().close();
@@ -86,6 +90,7 @@ pub fn run(
     }
     let _ = std::fs::remove_file(instance.place.folder.socket());
     let _ = std::fs::remove_file(instance.place.folder.listen());
+    let _ = std::fs::remove_file(instance.place.folder.ldap_listen());
     tracing::info!("stopped");
     served
 }
@@ -94,6 +99,7 @@ async fn serve(
     instance: &Arc<Instance>,
     authority: &Arc<Authority>,
     responder: &Arc<OcspService>,
+    bridge: &Arc<Bridge>,
     listen: Option<SocketAddr>,
     log: &LogControl,
     started: &dyn Fn(SocketAddr),
@@ -102,6 +108,7 @@ async fn serve(
     let shared = web::Data::new(Shared {
         instance: Arc::clone(instance),
         authority: Arc::clone(authority),
+        bridge: Arc::clone(bridge),
         metrics: Metrics::new(),
         journal: verify_journal(instance),
     });
@@ -146,6 +153,10 @@ async fn serve(
     let admin =
         actix_web::rt::spawn(socket::serve(socket::listen(instance)?, Arc::clone(instance)));
     let listen_file = instance.place.folder.listen();
+    if let Some(ldap) = bridge.address() {
+        let file = instance.place.folder.ldap_listen();
+        countersign_ca::foundation::write_atomically(&file, format!("ldap://{ldap}\n").as_bytes())?;
+    }
     countersign_ca::foundation::write_atomically(
         &listen_file,
         format!("http://{address}\n").as_bytes(),
@@ -153,7 +164,7 @@ async fn serve(
     tracing::info!(%address, "listening");
     started(address);
     let serving = actix_web::rt::spawn(server);
-    until_stopped(instance, authority, log).await?;
+    until_stopped(instance, authority, bridge, log).await?;
     tracing::info!("stopping");
     admin.abort();
     handle.stop(true).await;
@@ -165,6 +176,7 @@ async fn serve(
 async fn until_stopped(
     instance: &Arc<Instance>,
     authority: &Authority,
+    bridge: &Bridge,
     log: &LogControl,
 ) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -174,7 +186,10 @@ async fn until_stopped(
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => reload(instance, authority, log),
+            _ = hangup.recv() => {
+                reload(instance, authority, log);
+                bridge.reload();
+            }
         }
     }
 }
@@ -298,17 +313,17 @@ fn head_thread(
     })
 }
 
-/// Signs OCSP answers ahead, and renews their signers.
+/// Opens the signers of OCSP answers, signs ahead, and renews the signers. Who asks sooner waits for his signer.
 fn ocsp_thread(responder: Arc<OcspService>, stop: Arc<AtomicBool>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         loop {
+            responder.refresh();
             for _ in 0..OCSP_REFRESH {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
                 std::thread::sleep(Duration::from_millis(100));
             }
-            responder.refresh();
         }
     })
 }
@@ -346,6 +361,7 @@ async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
 fn unready(shared: &Shared) -> Vec<String> {
     let now = shared.authority.now();
     let mut reasons: Vec<String> = shared.journal.get().cloned().flatten().into_iter().collect();
+    reasons.extend(shared.bridge.unready());
     let last = shared.instance.store.last_entry();
     if now < last.minus(Duration::from_secs(2)) {
         reasons.push(format!(
@@ -392,7 +408,11 @@ fn stale_crls(
 }
 
 async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
-    match web::block(move || shared.metrics.text(&shared.instance, &shared.authority)).await {
+    match web::block(move || {
+        shared.metrics.text(&shared.instance, &shared.authority, &shared.bridge)
+    })
+    .await
+    {
         Ok(Ok(text)) => HttpResponse::Ok()
             .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
             .body(text),

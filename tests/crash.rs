@@ -195,7 +195,7 @@ fn a_damaged_journal_is_reported_for_what_it_is() {
         );
         // The server does not go on as if nothing had happened: it does not start, or is not ready and says why.
         let mut server = Command::new(common::COUNTERSIGN)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--ldap-listen", "127.0.0.1:0", "--data"])
             .arg(instance.data())
             .stderr(std::process::Stdio::null())
             .spawn()

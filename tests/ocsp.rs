@@ -12,6 +12,8 @@ mod common;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use common::der::{Element, elements, seq, tlv};
 use common::openssl::{enrol, key};
@@ -222,6 +224,38 @@ fn a_change_of_status_is_in_the_next_answer() {
 }
 
 #[test]
+fn a_crowd_that_asks_does_not_keep_an_old_status_alive() {
+    let instance = instance("", &[]);
+    let gw1 = serial(&instance, "gw1");
+    let plain = written(&instance, &["-no_nonce", "-cert", "gw1.crt"]);
+    let path = data_encoding::BASE64.encode(&plain);
+    let statuses =
+        || [post(&instance, &plain), get(&instance, &path)].map(|a| Data::of(&a.body).first[1].tag);
+    let done = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    statuses();
+                }
+            });
+        }
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            for (verb, expected) in [("hold", 0xa1), ("release", 0x80)] {
+                let ok = instance.run(&["cert", verb, &gw1]).status.success();
+                seen.push((ok, statuses(), [expected; 2]));
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        seen
+    });
+    for (ok, found, expected) in seen {
+        assert!(ok && found == expected, "{found:x?}, expected {expected:x?}");
+    }
+}
+
+#[test]
 fn many_certificates_unknown_ones_and_other_issuers() {
     let instance = instance(PUBLIC_URL, &[]);
     add(&instance, "gw2");
@@ -313,11 +347,22 @@ fn nonce(length: usize) -> Vec<u8> {
 #[test]
 fn bounds_nonces_and_extensions() {
     let instance = instance("", &[]);
-    let number = data_encoding::HEXLOWER.decode(serial(&instance, "gw1").as_bytes()).unwrap();
+    // A peer whose serial number needs a zero in front to be positive, as that of every second has.
+    let octets = |name: &str| {
+        data_encoding::HEXLOWER.decode(serial(&instance, name).as_bytes()).expect("hexadecimal")
+    };
+    let peer = (1..64).map(|number| format!("gw{number}")).find(|name| {
+        if name != "gw1" {
+            add(&instance, name);
+        }
+        octets(name)[0] >= 0x80
+    });
+    let file = format!("{}.crt", peer.as_ref().expect("one of many"));
+    let number = octets(&peer.expect("one of many"));
     let one = single(&instance, &[&[0][..], &number].concat(), &[]);
     let answered = |bytes: &[u8]| post(&instance, bytes).body;
     let good = answered(&request(&one, &[]));
-    assert!(read(&instance, &good, &["-cert", "gw1.crt"]).contains("gw1.crt: good"));
+    assert!(read(&instance, &good, &["-cert", &file]).contains(&format!("{file}: good")));
     // A nonce of 1 to 128 octets comes back as it went (RFC 9654 §2.1).
     for length in [1, 32, 128] {
         let extension = nonce(length);
@@ -349,7 +394,7 @@ fn bounds_nonces_and_extensions() {
     Data::of(&answered(&request(&single(&instance, &[7], &of_one(false)), &[])));
     let critical = request(&single(&instance, &[7], &of_one(true)), &[]);
     assert_eq!(refusal(&answered(&critical)), MALFORMED);
-    // A serial number as old clients write it, without the zero that makes it positive, is found and comes back so.
+    // As old clients write it, without that zero, it is found, and comes back so.
     let top = Data::of(&answered(&request(&single(&instance, &number, &[]), &[])));
     assert_eq!((top.first[0].parts()[3].content.as_slice(), top.first[1].tag), (&number[..], 0x80));
     // 64 certificates and no more; none is too few.
@@ -397,6 +442,15 @@ fn http_keeps_answers_as_rfc_5019_says() {
         assert_eq!(get(&instance, written).body, first.body, "{written}");
     }
     assert_eq!(post(&instance, &plain).body, first.body);
+    // Slashes and plus signs of base64 survive as they are.
+    for pattern in [[0xff, 0xff, 0xff], [0xfb, 0xef, 0xbe]] {
+        let nonce = extension(&[1, 2], false, &tlv(4, &pattern.repeat(10)));
+        let asked = request(&single(&instance, &[7], &[]), &nonce);
+        let path = data_encoding::BASE64.encode(&asked);
+        assert!(path.contains("////") || path.contains("++++"), "{path}");
+        let data = Data::of(&get(&instance, &path).body);
+        assert_eq!(data.extensions.expect("a nonce").parts()[0].content, nonce);
+    }
     // Who has it is not sent it again, until the status changes.
     let url = format!("http://{}/ocsp/{encoded}", instance.address);
     let fetch = |more: &[&str]| {
@@ -561,12 +615,70 @@ fn the_responder_renews_itself_while_the_server_runs() {
     at("+100d");
     assert_ne!(judged("+100d").certificate, renewed.certificate);
     assert_eq!(instance.http("GET", "/healthz", "", &[]).unwrap().status, 200);
-    // A clock that went back signs nothing.
-    at("+50d");
+    // A clock that went back signs nothing: not 50 days, and not 50 seconds, when the responder is valid already.
     let fresh = written(&instance, &["-cert", "gw1.crt"]);
-    assert_eq!(refusal(&post(&instance, &fresh).body), TRY_LATER);
+    for shift in ["+8639950s", "+50d"] {
+        at(shift);
+        assert_eq!(refusal(&post(&instance, &fresh).body), TRY_LATER, "{shift}");
+    }
     at("+101d");
-    judged("+101d");
+    let last = judged("+101d");
+    // A restart finds it on disk.
+    instance.stop();
+    instance.serve_with(at_another_time("+101d", COUNTERSIGN));
+    assert_eq!(Data::of(&post(&instance, &plain).body).certificate, last.certificate);
+}
+
+#[test]
+fn a_responder_whose_key_is_lost_revoked_or_broken() {
+    let mut instance = instance("", &[]);
+    let plain = written(&instance, &["-no_nonce", "-cert", "gw1.crt"]);
+    let ready = |instance: &Instance| {
+        let answer = instance.http("GET", "/readyz", "", &[]).expect("an answer");
+        (answer.status, String::from_utf8(answer.body).expect("UTF-8"))
+    };
+    let before = Data::of(&post(&instance, &plain).body);
+    // The key is lost: another one, and a certificate for it.
+    instance.stop();
+    let key = instance.data().join("keys/issuing.ocsp.key");
+    fs::remove_file(&key).expect("a key");
+    instance.serve();
+    let after = Data::of(&post(&instance, &plain).body);
+    assert_ne!((after.responder, after.certificate), (before.responder, before.certificate));
+    assert!(ask(&instance, &["-cert", "gw1.crt"]).contains("gw1.crt: good"));
+    // A shorter validity counts from the next start.
+    instance.stop();
+    let short = "[ocsp]\nvalidity = \"1h\"\nresponder_validity = \"2h\"\n";
+    fs::write(instance.data().join("countersign.toml"), short).expect("a file");
+    instance.serve();
+    let shorter = Data::of(&post(&instance, &plain).body).certificate;
+    let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(&shorter).expect("DER");
+    let validity = parsed.validity();
+    let life = validity.not_after.timestamp() - validity.not_before.timestamp();
+    assert!((7200..=7261).contains(&life), "{life}");
+    // An administrator revokes the responder's certificate: it gets another key while the server runs.
+    let certificates = instance.certificates("_ocsp");
+    let of_issuing = |c: &&serde_json::Value| c["ca"] == "issuing" && c["status"] == "valid";
+    let newest = certificates.iter().rfind(of_issuing).expect("a responder")["serial"].clone();
+    let key_hash = || Data::of(&post(&instance, &plain).body).responder;
+    let compromised = key_hash();
+    instance.ok(&["cert", "revoke", newest.as_str().expect("text"), "--reason", "keyCompromise"]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while key_hash() == compromised {
+        assert!(Instant::now() < deadline, "the revoked responder stays:\n{}", instance.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(ask(&instance, &["-cert", "gw1.crt"]).contains("gw1.crt: good"));
+    // The key cannot be opened: OCSP says so, and everything else goes on.
+    instance.stop();
+    let kept = fs::read_to_string(&key).expect("a key");
+    fs::write(&key, kept.replace("ENCRYPTED PRIVATE KEY", "RUBBISH")).expect("a file");
+    instance.serve();
+    assert_eq!(refusal(&post(&instance, &plain).body), TRY_LATER);
+    let (status, why) = ready(&instance);
+    assert!(status == 503 && why.contains("OCSP") && why.contains("issuing.ocsp.key"), "{why}");
+    add(&instance, "gw2");
+    assert_eq!(instance.http("GET", "/crl/issuing.crl", "", &[]).expect("a CRL").status, 200);
 }
 
 #[test]

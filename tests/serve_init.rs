@@ -19,7 +19,7 @@ fn what_serve_init_prints_works_as_it_is_printed() {
     let folder = tempfile::tempdir().unwrap();
     let printed = folder.path().join("printed");
     let mut server = Command::new(COUNTERSIGN)
-        .args(["serve", "--init", "--listen", "127.0.0.1:0"])
+        .args(["serve", "--init", "--listen", "127.0.0.1:0", "--ldap-listen", "127.0.0.1:0"])
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(fs::File::create(&printed).unwrap())
@@ -75,7 +75,7 @@ fn the_commands_of_the_readme_work() {
     fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(COUNTERSIGN, bin.join("countersign")).unwrap();
     let mut server = Command::new(COUNTERSIGN)
-        .args(["serve", "--init", "--listen", "127.0.0.1:0"])
+        .args(["serve", "--init", "--listen", "127.0.0.1:0", "--ldap-listen", "127.0.0.1:0"])
         .current_dir(folder.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -13,7 +13,7 @@ use countersign_ca::{FileKey, KeyAlgorithm, Timestamp};
 use rcgen::SigningKey;
 use ring::digest::{Context, SHA256};
 
-use crate::measure::{Goal, Scratch, cost_of, cpu, median, status};
+use crate::measure::{Goal, Scratch, cost_of, median, own_cpu, status};
 
 const ALTERNATIONS: usize = 7;
 
@@ -100,9 +100,9 @@ pub fn child(arguments: &[String]) {
     let mut file =
         File::options().create(true).truncate(true).read(true).write(true).open(path).unwrap();
     for _ in 0..ALTERNATIONS {
-        let before = cpu(pid);
+        let before = own_cpu();
         length = crl.sign(&key, set.listed(None, Timestamp::default()), &mut file).unwrap().length;
-        ours.push((cpu(pid) - before).as_secs_f64());
+        ours.push((own_cpu() - before).as_secs_f64());
         file.seek(SeekFrom::Start(0)).unwrap();
         bounds.push(hash_and_sign(&mut file, &key).as_secs_f64());
     }
@@ -130,37 +130,37 @@ fn hash_and_sign(file: &mut File, key: &FileKey) -> Duration {
     took + began.elapsed()
 }
 
-/// Random serials, a reason in half of the entries.
-fn revoked(entries: u32) -> RevokedSet {
-    let mut serials: Vec<u128> = (0..u128::from(entries))
-        .map(|n| {
-            let mixed = (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-            (mixed ^ (mixed >> 61)).max(1)
-        })
-        .collect();
-    // As an index is read when a store opens.
-    serials.sort_unstable();
-    let mut set = RevokedSet::default();
-    for (n, serial) in serials.into_iter().enumerate() {
-        let reason = if n % 2 == 0 { Reason::Unspecified } else { Reason::Superseded };
-        set.insert(&RevokedEntry {
-            serial: Serial::new(serial.to_be_bytes()).unwrap(),
-            not_after: Timestamp::from_seconds(1_900_000_000),
-            partition: None,
-            revocation: Revocation {
-                at: Timestamp::from_seconds(1_700_000_000 + n as i64 % 10_000_000),
-                reason,
-                invalidity: None,
-            },
-        });
+/// The n-th of so many entries, in the order of their serials, which are spread evenly; half of them have a reason.
+fn entry(n: u32, of: u32) -> RevokedEntry {
+    let noise = u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) >> 32;
+    let serial =
+        (u128::MAX / u128::from(of)) * u128::from(n) + noise % (u128::MAX / u128::from(of)) + 1;
+    RevokedEntry {
+        serial: Serial::new(serial.to_be_bytes()).unwrap(),
+        not_after: Timestamp::from_seconds(1_900_000_000),
+        partition: None,
+        revocation: Revocation {
+            // Who is revoked when has nothing to do with serials.
+            at: Timestamp::from_seconds(1_700_000_000 + (noise % 90_000_000) as i64),
+            reason: if n.is_multiple_of(2) { Reason::Unspecified } else { Reason::Superseded },
+            invalidity: None,
+        },
     }
+}
+
+/// As when a store opens.
+fn revoked(entries: u32) -> RevokedSet {
+    let mut set = RevokedSet::default();
+    (0..entries).for_each(|n| set.insert(&entry(n, entries)));
     set
 }
 
 /// `openssl ca -gencrl` over an index of the same kind: CPU seconds and peak memory in MiB.
 fn theirs(entries: u32, folder: &Path) -> (f64, f64) {
     let mut index = String::new();
-    for entry in revoked(entries).iter() {
+    // In the order of issue, in which serials are random.
+    for n in (0..u64::from(entries)).map(|n| n * 7_919 % u64::from(entries)) {
+        let entry = entry(n as u32, entries);
         let reason = if entry.revocation.reason == Reason::Superseded { ",superseded" } else { "" };
         let serial = entry.serial.to_string().to_uppercase();
         index.push_str(&format!(

@@ -334,9 +334,10 @@ fn what_changed_is_told_in_order_and_once_also_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let begin = store.mark();
-    assert!(!store.wait_beyond(begin, std::time::Duration::ZERO));
+    let never = std::sync::atomic::AtomicBool::new(false);
+    assert!(!store.wait_beyond(begin, std::time::Duration::ZERO, &never));
     fill(&store, 3);
-    assert!(store.wait_beyond(begin, std::time::Duration::ZERO));
+    assert!(store.wait_beyond(begin, std::time::Duration::ZERO, &never));
     let hold = revocation(20, Reason::CertificateHold);
     store.record_revoked(at(20), &ca(), &serial(2), &hold, None).unwrap();
     store.record_released(at(21), &ca(), &serial(2)).unwrap();
@@ -373,10 +374,19 @@ fn what_changed_is_told_in_order_and_once_also_after_a_restart() {
     assert_eq!(store.changes_since(end).unwrap(), (Vec::new(), end));
     // Somebody waits in another thread, and is woken by the next entry.
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| store.wait_beyond(end, std::time::Duration::from_secs(60)));
+        let waiting =
+            scope.spawn(|| store.wait_beyond(end, std::time::Duration::from_secs(60), &never));
         store.record_released(at(24), &ca(), &serial(2)).unwrap_err();
         store.record_revoked(at(24), &ca(), &serial(2), &hold, None).unwrap();
         assert!(waiting.join().unwrap());
+        // Or by somebody who wants an end.
+        let end = store.mark();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let waiting =
+            scope.spawn(|| store.wait_beyond(end, std::time::Duration::from_secs(600), &stop));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        store.wake();
+        assert!(!waiting.join().unwrap());
     });
 }
 

@@ -106,7 +106,8 @@ impl Rdn {
         &self.0
     }
 
-    fn key(&self) -> String {
+    /// As [`Dn::key`], of this RDN alone.
+    pub fn key(&self) -> String {
         let mut keys: Vec<String> = self
             .0
             .iter()
@@ -313,7 +314,7 @@ fn escaped(value: &str) -> String {
 }
 
 /// Lower case, without outer spaces, and inner runs of spaces as one.
-fn prepared(value: &str) -> String {
+pub(crate) fn prepared(value: &str) -> String {
     let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
     words.join(" ").to_lowercase()
 }

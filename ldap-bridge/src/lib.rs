@@ -15,6 +15,7 @@
 )]
 
 pub mod catalogue;
+pub mod directory;
 pub mod dn;
 pub mod entry;
 mod error;

@@ -17,6 +17,9 @@ pub struct Serve {
     /// Where to listen, if not as the configuration says
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
+    /// Where the built-in directory listens, or `off`, if not as the configuration says
+    #[arg(long, value_name = "ADDR:PORT")]
+    ldap_listen: Option<String>,
     /// Found the instance first, if there is none, and show how to try it
     #[arg(long)]
     init: bool,
@@ -38,7 +41,10 @@ impl Serve {
         let config = context.place.config()?;
         let filter = context.log.as_ref().unwrap_or(&config.file.log.filter);
         let log = LogControl::start(filter, context.log_format.unwrap_or(config.file.log.format))?;
-        let instance = Instance::open(&context.place)?;
+        let mut instance = Instance::open(&context.place)?;
+        if let Some(listen) = &self.ldap_listen {
+            instance.config.set_ldap_listen(listen)?;
+        }
         let data = folder.path().display().to_string();
         crate::serve::run(instance, self.listen, &log, &|address| {
             eprintln!("listening on http://{address}");

@@ -21,7 +21,10 @@ pub const COUNTERSIGN: &str = env!("CARGO_BIN_EXE_countersign");
 pub struct Instance {
     folder: TempDir,
     server: Option<Child>,
+    /// Where it listens for HTTP.
     pub address: String,
+    /// Where its directory listens.
+    pub ldap: String,
 }
 
 /// An account as `peer add --format json` prints it.
@@ -42,7 +45,7 @@ impl Instance {
     /// A folder for an instance, and nothing in it.
     pub fn empty() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { folder, server: None, address: String::new() }
+        Self { folder, server: None, address: String::new(), ldap: String::new() }
     }
 
     /// Founds an instance and does not start it.
@@ -84,7 +87,7 @@ impl Instance {
             .open(self.file("server.log"))
             .expect("a log");
         let child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--ldap-listen", "127.0.0.1:0", "--data"])
             .arg(self.data())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -98,6 +101,8 @@ impl Instance {
                 && text.ends_with('\n')
             {
                 self.address = text.trim().trim_start_matches("http://").to_owned();
+                let ldap = fs::read_to_string(self.data().join("listen.ldap")).unwrap_or_default();
+                self.ldap = ldap.trim().trim_start_matches("ldap://").to_owned();
                 if self
                     .http("GET", "/healthz", "text/plain", &[])
                     .is_ok_and(|answer| answer.status == 200)

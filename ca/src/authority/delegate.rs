@@ -78,6 +78,10 @@ impl Delegate {
         self.facts.not_before <= at && at < self.facts.not_after
     }
 
+    pub(super) fn serial(&self) -> &[u8] {
+        &self.facts.serial
+    }
+
     pub(super) fn key(&self) -> Arc<FileKey> {
         Arc::clone(&self.key)
     }
@@ -128,6 +132,20 @@ impl Role {
 }
 
 impl Ca {
+    /// Whether this delegate was ever given a certificate.
+    pub(super) fn has_delegate(&self, ground: &Foundation, role: &Role) -> bool {
+        ground.keys.file(&format!("{}.{}.crt", self.info().name, role.suffix)).exists()
+    }
+
+    /// Puts a delegate's key out of use: the next one has a new key, and a new certificate for it. The old one is kept
+    /// beside it for whoever investigates.
+    pub(super) fn retire_delegate_key(&self, ground: &Foundation, role: &Role) -> Result<()> {
+        let name = format!("{}.{}", self.info().name, role.suffix);
+        let (path, kept) =
+            (ground.keys.path(&name), ground.keys.file(&format!("{name}.key.revoked")));
+        fs::rename(&path, kept).map_err(|e| Error::io(format!("`{}`", path.display()), &e))
+    }
+
     /// The delegate on disk, or one with a new certificate when there is none, its half life is over, or it is valid for
     /// longer than `validity`. `key` is its key, if it is open already.
     pub(super) fn open_delegate(

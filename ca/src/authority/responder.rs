@@ -68,6 +68,34 @@ impl Authority {
         }
     }
 
+    /// Whether the CA's responder was ever given a certificate; without one, [`Self::responder`] issues it.
+    pub fn has_responder(&self, ca: &Label) -> bool {
+        self.cas.get(ca).is_some_and(|ca| ca.has_delegate(&self.ground, &Role::OCSP))
+    }
+
+    /// Gives a CA's responder another key and certificate if an administrator revoked or held the one it has. Clients do
+    /// not ask about a certificate with nocheck, so it must not stay in use. Whether that happened.
+    ///
+    /// # Errors
+    /// As [`Self::responder`]; [`Error::Unavailable`] when the old key cannot be put away.
+    pub fn replace_revoked_responder(&self, ca: &Label) -> Result<bool> {
+        let responder = self.responder(ca)?;
+        let Some(serial) = Serial::from_integer(responder.serial()) else { return Ok(false) };
+        let Some(holder) = self.cas.get(ca) else { return Ok(false) };
+        if !matches!(self.certificate_status(ca, &serial)?, CertificateStatus::Revoked(_)) {
+            return Ok(false);
+        }
+        let mut state = holder.responder.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &responder)) {
+            tracing::warn!(%ca, %serial, "the OCSP responder's certificate was revoked; it gets another key");
+            holder.retire_delegate_key(&self.ground, &Role::OCSP)?;
+            *state = Responding::default();
+            self.renew(holder, &mut state, self.now());
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
     /// The present status of a serial number.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -480,13 +481,21 @@ impl Store for EmbeddedStore {
         history::changes(&self.shared.journal, mark, self.mark())
     }
 
-    fn wait_beyond(&self, mark: Mark, patience: Duration) -> bool {
+    fn wait_beyond(&self, mark: Mark, patience: Duration, stop: &AtomicBool) -> bool {
         let (recorded, signal) = &self.shared.recorded;
         let recorded = recorded.lock().unwrap_or_else(PoisonError::into_inner);
         let (recorded, _) = signal
-            .wait_timeout_while(recorded, patience, |recorded| *recorded <= mark.sequence)
+            .wait_timeout_while(recorded, patience, |recorded| {
+                *recorded <= mark.sequence && !stop.load(Ordering::Relaxed)
+            })
             .unwrap_or_else(PoisonError::into_inner);
         *recorded > mark.sequence
+    }
+
+    fn wake(&self) {
+        // Under the lock, so that nobody is between looking and waiting.
+        let _recorded = self.shared.recorded.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.recorded.1.notify_all();
     }
 
     fn expiring(

@@ -24,6 +24,7 @@ pub use history::{Change, Mark};
 pub use index::IndexSum;
 pub use open::{Progress, ProgressFn};
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -137,8 +138,12 @@ pub trait Store: Send + Sync {
     /// What changed behind `mark`, in order, and where to go on. It may be a part: go on until the mark does not move.
     fn changes_since(&self, mark: Mark) -> Result<(Vec<Change>, Mark)>;
 
-    /// Waits at most `patience` for something to be recorded behind `mark`; whether something is.
-    fn wait_beyond(&self, mark: Mark, patience: Duration) -> bool;
+    /// Waits at most `patience` for something to be recorded behind `mark`; whether something is. It ends when `stop` is
+    /// true and [`Self::wake`] is called.
+    fn wait_beyond(&self, mark: Mark, patience: Duration, stop: &AtomicBool) -> bool;
+
+    /// Has everybody who waits look at their `stop`.
+    fn wake(&self);
 
     /// Certificates that are neither revoked nor replaced and whose validity ends in `from..until`, at most `limit`, soonest first.
     fn expiring(

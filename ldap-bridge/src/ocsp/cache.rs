@@ -75,6 +75,12 @@ impl Cache {
         answers.insert(cert_id.into(), Arc::new(kept));
     }
 
+    /// Drops the answers about the certificates of one CA.
+    pub fn forget(&self, ca: &Label) {
+        let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|_, kept| kept.ca != *ca);
+    }
+
     /// The answers that somebody asked for and of whose validity a quarter is over. Stale ones that nobody asked for are
     /// dropped.
     pub fn due(&self, now: Timestamp) -> Vec<(Box<[u8]>, Arc<Kept>)> {
@@ -160,6 +166,10 @@ mod tests {
             assert!(cache.answers.read().unwrap().len() <= 16);
             assert!(cache.find(&[number], at(1000)).is_some());
         }
+        cache.forget(&"other".parse().unwrap());
+        assert!(cache.find(&[200], at(1000)).is_some());
+        cache.forget(&"issuing".parse().unwrap());
+        assert!(cache.find(&[200], at(1000)).is_none());
         let none = Cache::new(0);
         none.keep(&[1], kept(1));
         assert!(none.find(&[1], at(1000)).is_none());

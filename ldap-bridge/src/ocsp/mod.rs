@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_ca::authority::CertificateStatus;
+use countersign_ca::authority::{CaInfo, CertificateStatus};
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::{Authority, Error, Timestamp};
 
@@ -178,22 +178,41 @@ impl OcspService {
         self.authority.now()
     }
 
-    /// Signs anew what was asked for lately and goes stale, and renews the responders' certificates. To be called every
-    /// few seconds.
+    /// Signs anew what was asked for lately and goes stale, and renews the responders' certificates or replaces revoked
+    /// ones. To be called every few seconds.
     pub fn refresh(&self) {
-        for ca in self.authority.cas().filter(|ca| ca.can_sign) {
-            if ca.not_after > self.authority.now()
-                && let Err(e) = self.authority.responder(&ca.name)
-            {
-                tracing::error!(ca = %ca.name, "no OCSP answers: {e}");
-            }
-        }
+        self.open_responders(|_| true);
         for (cert_id, kept) in self.cache.due(self.authority.now()) {
             let renewed = self
                 .status(&kept.ca, &kept.serial)
                 .and_then(|status| self.signed(&kept.ca, &[(&cert_id, status)], None).map(|_| ()));
-            if let Err(e) = renewed {
-                tracing::warn!(ca = %kept.ca, serial = %kept.serial, "an OCSP answer was not signed ahead: {e}");
+            match renewed {
+                Ok(()) => {}
+                // What hinders one hinders all: the next call tries again.
+                Err(Error::Unavailable(why)) => {
+                    return tracing::warn!("OCSP answers are not signed ahead now: {why}");
+                }
+                Err(e) => {
+                    tracing::error!(ca = %kept.ca, serial = %kept.serial, "an OCSP answer was not signed ahead: {e}");
+                }
+            }
+        }
+    }
+
+    /// Lets every CA that has no responder yet issue its certificate. To be called before the first request, so that
+    /// nobody waits for it.
+    pub fn prepare(&self) {
+        self.open_responders(|ca| !self.authority.has_responder(&ca.name));
+    }
+
+    fn open_responders(&self, which: impl Fn(&CaInfo) -> bool) {
+        let now = self.authority.now();
+        let signing = |ca: &&CaInfo| ca.can_sign && ca.not_after > now;
+        for ca in self.authority.cas().filter(signing).filter(|ca| which(ca)) {
+            match self.authority.replace_revoked_responder(&ca.name) {
+                Ok(true) => self.cache.forget(&ca.name),
+                Ok(false) => {}
+                Err(e) => tracing::error!(ca = %ca.name, "no OCSP answers: {e}"),
             }
         }
     }

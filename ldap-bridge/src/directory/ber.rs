@@ -1,0 +1,279 @@
+//! The frame around LDAP messages (RFC 4511 §4.1.1, §5.1): cut out of a stream within bounds, its controls read with their
+//! criticality, and answers written without copying large values.
+//!
+//! What is inside a request is decoded by `ldap3_proto`, which loses the criticality of controls.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use ldap3_proto::LdapCodec;
+use ldap3_proto::proto::{LdapMsg, LdapOp};
+use tokio_util::codec::Decoder;
+
+/// The deepest nesting of a request apart from its filter.
+const ENVELOPE_DEPTH: usize = 8;
+
+/// Why a stream cannot be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// It is no LDAP message.
+    Malformed,
+    /// The message is larger than allowed.
+    TooLarge,
+    /// It is nested deeper than allowed.
+    TooDeep,
+}
+
+impl Broken {
+    /// What the client is told.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Malformed => "expected an LDAP message",
+            Self::TooLarge => "the message is larger than this directory takes",
+            Self::TooDeep => "the message is nested deeper than this directory takes",
+        }
+    }
+}
+
+/// A control of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// Its type, a dotted OID.
+    pub oid: String,
+    /// Whether the operation must fail if it is not known.
+    pub is_critical: bool,
+    /// Its value.
+    pub value: Option<Bytes>,
+}
+
+/// A request, cut out of the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The message's identifier.
+    pub id: i32,
+    /// The tag of the operation.
+    pub tag: u8,
+    /// The controls.
+    pub controls: Vec<Control>,
+    operation: Bytes,
+}
+
+impl Frame {
+    /// Takes the next message out of `buffer`; `None` when it is not there as a whole yet.
+    ///
+    /// # Errors
+    /// [`Broken`]: nothing behind can be read.
+    pub fn take(
+        buffer: &mut BytesMut,
+        max_bytes: usize,
+        max_depth: usize,
+    ) -> Result<Option<Self>, Broken> {
+        let Some(length) = frame_length(buffer, max_bytes)? else { return Ok(None) };
+        if buffer.len() < length {
+            return Ok(None);
+        }
+        let message = buffer.split_to(length).freeze();
+        let content = Element::read(&message).ok_or(Broken::Malformed)?;
+        let deepest = max_depth.saturating_add(ENVELOPE_DEPTH);
+        if nesting(&content.value, deepest) > deepest {
+            return Err(Broken::TooDeep);
+        }
+        Self::parse(&content.value).map(Some).ok_or(Broken::Malformed)
+    }
+
+    fn parse(content: &Bytes) -> Option<Self> {
+        let id = Element::read(content)?;
+        let operation = Element::read(&id.rest)?;
+        let number = id.value.iter().try_fold(0i64, |number, octet| {
+            number.checked_mul(256)?.checked_add(i64::from(*octet))
+        })?;
+        let whole = id.rest.len().checked_sub(operation.rest.len())?;
+        let controls = match Element::read(&operation.rest) {
+            Some(list) if list.tag == 0xa0 && list.rest.is_empty() => controls(&list.value)?,
+            None if operation.rest.is_empty() => Vec::new(),
+            _ => return None,
+        };
+        // RFC 4511 §4.1.1.1: from 0 to 2147483647.
+        (id.tag == 0x02 && id.value.first()? & 0x80 == 0).then_some(Self {
+            id: i32::try_from(number).ok()?,
+            tag: operation.tag,
+            controls,
+            operation: id.rest.slice(..whole),
+        })
+    }
+
+    /// The operation; `None` when it cannot be read.
+    pub fn operation(&self) -> Option<LdapOp> {
+        let mut message = BytesMut::new();
+        let body = [unsigned(0x02, self.id.unsigned_abs()), self.operation.to_vec()].concat();
+        put_header(&mut message, 0x30, body.len());
+        message.extend_from_slice(&body);
+        let (bytes, depth) =
+            (message.len(), nesting(&message, usize::MAX).saturating_add(ENVELOPE_DEPTH));
+        let mut codec = LdapCodec::new(Some(bytes), Some(depth));
+        let LdapMsg { op, .. } = codec.decode(&mut message).ok()??;
+        Some(op)
+    }
+
+    /// The message that an abandon request names, if this is one.
+    pub fn abandons(&self) -> Option<i32> {
+        match (self.tag, self.operation()) {
+            (0x50, Some(LdapOp::AbandonRequest(id))) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// How long the message at the beginning of `buffer` is, if that can be told already.
+fn frame_length(buffer: &[u8], max_bytes: usize) -> Result<Option<usize>, Broken> {
+    let [tag, rest @ ..] = buffer else { return Ok(None) };
+    if *tag != 0x30 {
+        return Err(Broken::Malformed);
+    }
+    let (header, length) = match rest {
+        [] => return Ok(None),
+        [short @ ..=0x7f, ..] => (2, usize::from(*short)),
+        [long @ 0x81..=0x84, rest @ ..] => {
+            let count = usize::from(long & 0x7f);
+            let Some(octets) = rest.get(..count) else { return Ok(None) };
+            let length = octets.iter().fold(0usize, |n, octet| (n << 8) | usize::from(*octet));
+            (2usize.saturating_add(count), length)
+        }
+        _ => return Err(Broken::Malformed),
+    };
+    let whole = header.saturating_add(length);
+    if whole > max_bytes { Err(Broken::TooLarge) } else { Ok(Some(whole)) }
+}
+
+/// How deep constructed elements are nested, counted up to one more than `enough`. Iterative: strangers choose it.
+fn nesting(content: &[u8], enough: usize) -> usize {
+    let mut ends: Vec<usize> = Vec::new();
+    let (mut at, mut deepest) = (0usize, 0);
+    while let Some((tag, header, length)) = header_at(content, at) {
+        while ends.last().is_some_and(|end| at >= *end) {
+            ends.pop();
+        }
+        let start = at.saturating_add(header);
+        if tag & 0x20 == 0 {
+            at = start.saturating_add(length);
+            continue;
+        }
+        ends.push(start.saturating_add(length));
+        deepest = deepest.max(ends.len());
+        if deepest > enough {
+            break;
+        }
+        at = start;
+    }
+    deepest
+}
+
+fn header_at(content: &[u8], at: usize) -> Option<(u8, usize, usize)> {
+    let (tag, rest) = content.get(at..)?.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    if *first < 0x80 {
+        return Some((*tag, 2, usize::from(*first)));
+    }
+    let count = usize::from(first & 0x7f);
+    let octets = rest.get(..count).filter(|_| (1..=4).contains(&count))?;
+    let length = octets.iter().fold(0usize, |n, octet| (n << 8) | usize::from(*octet));
+    Some((*tag, 2usize.saturating_add(count), length))
+}
+
+/// One element, and what stands behind it.
+struct Element {
+    tag: u8,
+    value: Bytes,
+    rest: Bytes,
+}
+
+impl Element {
+    fn read(octets: &Bytes) -> Option<Self> {
+        let (tag, header, length) = header_at(octets, 0)?;
+        let end = header.checked_add(length).filter(|end| *end <= octets.len())?;
+        Some(Self { tag, value: octets.slice(header..end), rest: octets.slice(end..) })
+    }
+}
+
+/// ```text
+/// Control ::= SEQUENCE {
+///      controlType             LDAPOID,
+///      criticality             BOOLEAN DEFAULT FALSE,
+///      controlValue            OCTET STRING OPTIONAL }
+/// ```
+/// RFC 4511 §4.1.11.
+fn controls(list: &Bytes) -> Option<Vec<Control>> {
+    let (mut controls, mut rest) = (Vec::new(), list.clone());
+    while !rest.is_empty() {
+        let control = Element::read(&rest)?;
+        let oid = Element::read(&control.value).filter(|oid| oid.tag == 0x04)?;
+        let mut found = Control {
+            oid: String::from_utf8(oid.value.to_vec()).ok()?,
+            is_critical: false,
+            value: None,
+        };
+        let mut parts = oid.rest;
+        while !parts.is_empty() {
+            let part = Element::read(&parts)?;
+            match part.tag {
+                0x01 => found.is_critical = part.value.iter().any(|octet| *octet != 0),
+                0x04 => found.value = Some(part.value),
+                _ => return None,
+            }
+            parts = part.rest;
+        }
+        controls.push(found);
+        rest = control.rest;
+    }
+    Some(controls)
+}
+
+/// The size and the cookie of a paged results control (RFC 2696 §2).
+pub fn paged_value(value: &Bytes) -> Option<(i64, Bytes)> {
+    let sequence = Element::read(value).filter(|sequence| sequence.tag == 0x30)?;
+    let size = Element::read(&sequence.value).filter(|size| size.tag == 0x02)?;
+    let cookie = Element::read(&size.rest).filter(|cookie| cookie.tag == 0x04)?;
+    let octets = <[u8; 8]>::try_from(
+        [vec![0; 8usize.checked_sub(size.value.len())?], size.value.to_vec()].concat(),
+    );
+    Some((i64::from_be_bytes(octets.ok()?), cookie.value))
+}
+
+/// Tag and length of an element.
+pub fn put_header(out: &mut BytesMut, tag: u8, length: usize) {
+    out.put_u8(tag);
+    let octets = (length as u64).to_be_bytes();
+    let zeros = octets.iter().take_while(|octet| **octet == 0).count();
+    let significant = octets.get(zeros..).unwrap_or_default();
+    match significant {
+        [] => out.put_u8(0),
+        [short @ 0..0x80] => out.put_u8(*short),
+        long => {
+            out.put_u8(0x80 | long.len() as u8);
+            out.extend_from_slice(long);
+        }
+    }
+}
+
+/// How many octets a header for this length has.
+pub const fn header_length(length: usize) -> usize {
+    if length < 0x80 {
+        2
+    } else {
+        2 + (usize::BITS as usize - length.leading_zeros() as usize).div_ceil(8)
+    }
+}
+
+/// An element with its content.
+pub fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = BytesMut::with_capacity(content.len().saturating_add(6));
+    put_header(&mut out, tag, content.len());
+    out.extend_from_slice(content);
+    out.to_vec()
+}
+
+/// An INTEGER or ENUMERATED with this tag that is not negative.
+pub fn unsigned(tag: u8, value: u32) -> Vec<u8> {
+    let octets = [&[0], &value.to_be_bytes()[..]].concat();
+    let zeros = octets.iter().take_while(|octet| **octet == 0).count();
+    let is_negative = octets.get(zeros).is_none_or(|first| *first >= 0x80);
+    element(tag, octets.get(zeros.saturating_sub(usize::from(is_negative))..).unwrap_or_default())
+}

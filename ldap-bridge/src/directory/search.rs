@@ -1,0 +1,278 @@
+//! One search, in steps (RFC 4511 §4.5): the next entries, or the result at the end.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ldap3_proto::proto::{LdapFilter, LdapResultCode as Code, LdapSearchRequest, LdapSearchScope};
+
+use super::Limits;
+use super::ber::{Frame, element, paged_value, unsigned};
+use super::filter;
+use super::schema::{AttributeType, PAGED_RESULTS, SUBSCHEMA, attribute_type};
+use super::snapshot::{Node, Snapshot};
+use crate::dn::Dn;
+
+/// How many entries are looked at before others get their turn.
+const STEP: usize = 256;
+
+/// A search under way.
+pub struct Search {
+    id: Vec<u8>,
+    range: std::ops::Range<usize>,
+    /// Only entries with so many RDNs.
+    depth: Option<usize>,
+    filter: LdapFilter,
+    types_only: bool,
+    wanted: Wanted,
+    left: usize,
+    /// What is answered when more entries match than are left.
+    over: Code,
+    page: Option<usize>,
+    looked_at: usize,
+    max_looked_at: usize,
+    deadline: Instant,
+    last_path: String,
+}
+
+/// What a search gives next.
+pub enum Step {
+    /// A SearchResultEntry, in chunks.
+    Entry(Vec<Bytes>),
+    /// Nothing yet; others may have their turn.
+    Pause,
+    /// The end.
+    Done(Outcome),
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The result code.
+    pub code: Code,
+    /// The nearest entry above, when there is no such object.
+    pub matched: String,
+    /// For people.
+    pub message: String,
+    /// The cookie of the next page, if results are paged; empty at the end.
+    pub cookie: Option<Vec<u8>>,
+}
+
+impl Outcome {
+    /// Without a matched name.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, matched: String::new(), message: message.into(), cookie: None }
+    }
+}
+
+/// The root DSE and the subschema, which stand beside the entries.
+pub struct Apart {
+    /// The root DSE.
+    pub root: Node,
+    /// The subschema.
+    pub subschema: Node,
+}
+
+/// Which attributes a client asks for (RFC 4511 §4.5.1.8).
+struct Wanted {
+    user: bool,
+    operational: bool,
+    named: Vec<&'static AttributeType>,
+}
+
+impl Search {
+    /// Begins a search, or says why not. A search of the root DSE or the subschema gives the entry itself.
+    ///
+    /// # Errors
+    /// The outcome, when nothing is to be looked at.
+    pub fn begin(
+        frame: &Frame,
+        request: LdapSearchRequest,
+        snapshot: &Snapshot,
+        apart: &Apart,
+        limits: &Limits,
+    ) -> Result<(Self, Option<Vec<Bytes>>), Outcome> {
+        let (nodes, depth) = filter::size(&request.filter);
+        if nodes > limits.max_filter_nodes || depth > limits.max_filter_depth {
+            return Err(Outcome::new(Code::UnwillingToPerform, "the filter has too many parts"));
+        }
+        if request.attrs.len() > limits.max_attributes {
+            return Err(Outcome::new(
+                Code::UnwillingToPerform,
+                "too many attributes are asked for",
+            ));
+        }
+        let base: Dn = request
+            .base
+            .parse()
+            .map_err(|e: crate::Error| Outcome::new(Code::InvalidDNSyntax, e.to_string()))?;
+        let (page, start) = page_of(frame, limits)?;
+        let client = usize::try_from(request.sizelimit).ok().filter(|limit| *limit > 0);
+        let left = [client, page, Some(limits.max_entries)].into_iter().flatten().min();
+        let seconds = u64::try_from(request.timelimit).ok().filter(|limit| *limit > 0);
+        let time =
+            seconds.map_or(limits.search_time, |s| limits.search_time.min(Duration::from_secs(s)));
+        let mut search = Self {
+            id: unsigned(0x02, frame.id.unsigned_abs()),
+            range: 0..0,
+            depth: None,
+            filter: request.filter,
+            types_only: request.typesonly,
+            wanted: Wanted::new(&request.attrs),
+            left: left.unwrap_or(0),
+            over: Code::SizeLimitExceeded,
+            page: page.filter(|page| Some(*page) <= client.or(Some(usize::MAX))),
+            looked_at: 0,
+            max_looked_at: limits.max_looked_at,
+            deadline: Instant::now().checked_add(time).unwrap_or_else(Instant::now),
+            last_path: String::new(),
+        };
+        let special = match (&request.scope, request.base.trim()) {
+            (LdapSearchScope::Base, "") => Some(&apart.root),
+            (LdapSearchScope::Base, _) if is_subschema(&base) => Some(&apart.subschema),
+            _ => None,
+        };
+        if let Some(node) = special {
+            let found = filter::matches(&search.filter, node) == Some(true);
+            return Ok((search, found.then_some(node)).into_answer());
+        }
+        search.locate(&base, &request.scope, snapshot)?;
+        if let Some(path) = start {
+            search.range.start =
+                snapshot.behind(&path).max(search.range.start).min(search.range.end);
+        }
+        Ok((search, None))
+    }
+
+    /// Goes on for a bounded number of entries.
+    pub fn step(&mut self, snapshot: &Snapshot) -> Step {
+        for _ in 0..STEP {
+            let Some(node) = self.range.next().and_then(|at| snapshot.node(at)) else {
+                let cookie = self.page.map(|_| Vec::new());
+                return Step::Done(Outcome { cookie, ..Outcome::new(Code::Success, "") });
+            };
+            self.looked_at = self.looked_at.saturating_add(1);
+            if self.looked_at > self.max_looked_at {
+                let why = "more entries than this directory looks at; narrow the search";
+                return Step::Done(Outcome::new(Code::AdminLimitExceeded, why));
+            }
+            if self.depth.is_some_and(|depth| depth != node.depth())
+                || filter::matches(&self.filter, node) != Some(true)
+            {
+                continue;
+            }
+            if self.left == 0 {
+                return Step::Done(self.full());
+            }
+            self.left = self.left.saturating_sub(1);
+            node.path().clone_into(&mut self.last_path);
+            return Step::Entry(self.result(node));
+        }
+        if Instant::now() >= self.deadline {
+            return Step::Done(Outcome::new(Code::TimeLimitExceeded, "the time is over"));
+        }
+        Step::Pause
+    }
+
+    fn result(&self, node: &Node) -> Vec<Bytes> {
+        node.result(&self.id, self.types_only, &|kind| self.wanted.has(kind))
+    }
+
+    /// The end of a page, or of what the client or the directory allows.
+    fn full(&self) -> Outcome {
+        match self.page {
+            Some(_) => Outcome {
+                cookie: Some(self.last_path.clone().into_bytes()),
+                ..Outcome::new(Code::Success, "")
+            },
+            None => Outcome::new(
+                self.over.clone(),
+                "there are more entries; narrow the search, or ask for pages",
+            ),
+        }
+    }
+
+    fn locate(
+        &mut self,
+        base: &Dn,
+        scope: &LdapSearchScope,
+        snapshot: &Snapshot,
+    ) -> Result<(), Outcome> {
+        let own = if base.is_empty() {
+            0..snapshot.len()
+        } else {
+            let place = snapshot.place(base).ok_or_else(|| Outcome {
+                matched: snapshot
+                    .matched(base)
+                    .map_or_else(String::new, |node| node.dn().to_owned()),
+                ..Outcome::new(Code::NoSuchObject, "")
+            })?;
+            place..snapshot.end_of(place)
+        };
+        let start = own.start;
+        (self.range, self.depth) = match scope {
+            LdapSearchScope::Base => (start..start.saturating_add(1), None),
+            LdapSearchScope::Subtree => (own, None),
+            LdapSearchScope::Children => (start.saturating_add(1)..own.end, None),
+            // Below the root of the directory stand the naming contexts.
+            LdapSearchScope::OneLevel if base.is_empty() => {
+                let depth = snapshot.node(0).map_or(0, Node::depth);
+                (own, Some(depth))
+            }
+            LdapSearchScope::OneLevel => {
+                (start.saturating_add(1)..own.end, Some(base.rdns().len().saturating_add(1)))
+            }
+        };
+        Ok(())
+    }
+}
+
+/// A search with the entry that it begins with.
+trait IntoAnswer {
+    fn into_answer(self) -> (Search, Option<Vec<Bytes>>);
+}
+
+impl IntoAnswer for (Search, Option<&Node>) {
+    fn into_answer(self) -> (Search, Option<Vec<Bytes>>) {
+        let entry = self.1.map(|node| self.0.result(node));
+        (self.0, entry)
+    }
+}
+
+impl Wanted {
+    fn new(names: &[String]) -> Self {
+        let has = |wanted: &str| names.iter().any(|name| name == wanted);
+        Self {
+            user: names.is_empty() || has("*"),
+            operational: has("+"),
+            named: names.iter().filter_map(|name| attribute_type(name)).collect(),
+        }
+    }
+
+    fn has(&self, kind: &AttributeType) -> bool {
+        let by_kind = if kind.is_operational { self.operational } else { self.user };
+        by_kind || self.named.contains(&kind)
+    }
+}
+
+fn is_subschema(base: &Dn) -> bool {
+    SUBSCHEMA.parse::<Dn>().is_ok_and(|subschema| subschema.key() == base.key())
+}
+
+/// The size of a page, and where to go on.
+fn page_of(frame: &Frame, limits: &Limits) -> Result<(Option<usize>, Option<String>), Outcome> {
+    let Some(control) = frame.controls.iter().find(|control| control.oid == PAGED_RESULTS) else {
+        return Ok((None, None));
+    };
+    let wrong = || Outcome::new(Code::ProtocolError, "the paged results control cannot be read");
+    let (size, cookie) = control.value.as_ref().and_then(paged_value).ok_or_else(wrong)?;
+    let size = usize::try_from(size).map_err(|_| wrong())?.clamp(1, limits.max_entries);
+    let start = String::from_utf8(cookie.to_vec()).map_err(|_| wrong())?;
+    Ok((Some(size), (!start.is_empty()).then_some(start)))
+}
+
+/// The controls of a SearchResultDone with this cookie: a paged results control without an estimate (RFC 2696 §2).
+pub fn paged_control(cookie: &[u8]) -> Vec<u8> {
+    let value = element(0x30, &[unsigned(0x02, 0), element(0x04, cookie)].concat());
+    let control = [element(0x04, PAGED_RESULTS.as_bytes()), element(0x04, &value)].concat();
+    element(0xa0, &element(0x30, &control))
+}

@@ -1,0 +1,270 @@
+//! The entries of the directory at one moment: in order, so that a subtree is a range, and encoded once, so that a large
+//! CRL is sent to many clients without a copy.
+
+use std::collections::HashMap;
+
+use bytes::{Bytes, BytesMut};
+
+use super::ber::{header_length, put_header};
+use super::schema::{self, AttributeType, attribute_type};
+use crate::dn::Dn;
+use crate::entry::{Attribute, Entry};
+
+/// A value of fewer octets is put together with what stands before it.
+const LARGE: usize = 4096;
+
+/// The entries at one moment. Never changed; replaced as a whole.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    nodes: Vec<Node>,
+    places: HashMap<String, usize>,
+}
+
+/// An entry, encoded.
+#[derive(Debug)]
+pub struct Node {
+    /// The RDNs from the root down, so that an entry's subtree follows it in order.
+    path: String,
+    depth: usize,
+    dn: String,
+    attributes: Vec<Encoded>,
+}
+
+/// An attribute of an entry, encoded as a PartialAttribute, with and without its values (RFC 4511 §4.1.7).
+#[derive(Debug)]
+pub struct Encoded {
+    /// Its type.
+    pub kind: &'static AttributeType,
+    /// Its values, for filters.
+    pub values: Vec<Bytes>,
+    chunks: Vec<Bytes>,
+    without_values: Bytes,
+}
+
+impl Snapshot {
+    /// Encodes entries. What has an attribute that the schema does not know is left out, with a warning.
+    pub fn new(entries: &[Entry]) -> Self {
+        let mut nodes: Vec<Node> = entries.iter().map(Node::new).collect();
+        nodes.sort_by(|a, b| a.path.cmp(&b.path));
+        nodes.dedup_by(|a, b| a.path == b.path);
+        let places = nodes.iter().enumerate().map(|(at, node)| (node.path.clone(), at)).collect();
+        Self { nodes, places }
+    }
+
+    /// How many entries there are.
+    pub const fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The place of an entry.
+    pub fn place(&self, dn: &Dn) -> Option<usize> {
+        self.places.get(&path_of(dn)).copied()
+    }
+
+    /// The entry at a place.
+    pub fn node(&self, place: usize) -> Option<&Node> {
+        self.nodes.get(place)
+    }
+
+    /// The first place behind an entry and everything below it.
+    pub fn end_of(&self, place: usize) -> usize {
+        let Some(node) = self.nodes.get(place) else { return place };
+        let below = |other: &Node| other.path.starts_with(&node.path);
+        place.saturating_add(self.nodes.get(place..).unwrap_or_default().partition_point(below))
+    }
+
+    /// The first place whose path is behind this one.
+    pub fn behind(&self, path: &str) -> usize {
+        self.nodes.partition_point(|node| node.path.as_str() <= path)
+    }
+
+    /// The nearest entry above a name.
+    pub fn matched(&self, dn: &Dn) -> Option<&Node> {
+        std::iter::successors(dn.parent(), Dn::parent)
+            .find_map(|above| self.place(&above))
+            .and_then(|place| self.nodes.get(place))
+    }
+}
+
+impl Node {
+    /// An entry apart from any snapshot, such as the root DSE.
+    pub fn apart(dn: &str, attributes: &[Attribute]) -> Self {
+        let encoded = attributes.iter().filter_map(Encoded::new).collect();
+        Self { path: String::new(), depth: 0, dn: dn.to_owned(), attributes: encoded }
+    }
+
+    fn new(entry: &Entry) -> Self {
+        let classes = std::iter::once("top").chain(entry.classes.iter().copied());
+        let mut attributes = vec![
+            Attribute::new("objectClass", classes.map(Bytes::from)),
+            Attribute::new("subschemaSubentry", [Bytes::from(schema::SUBSCHEMA)]),
+        ];
+        attributes.extend(entry.attributes.iter().cloned());
+        Self {
+            path: path_of(&entry.dn),
+            depth: entry.dn.rdns().len(),
+            ..Self::apart(&entry.dn.to_string(), &attributes)
+        }
+    }
+
+    /// Its name, as text.
+    pub fn dn(&self) -> &str {
+        &self.dn
+    }
+
+    /// Where it stands in the order.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// How many RDNs its name has.
+    pub const fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The attribute of this type.
+    pub fn attribute(&self, kind: &AttributeType) -> Option<&Encoded> {
+        self.attributes.iter().find(|attribute| attribute.kind == kind)
+    }
+
+    /// A SearchResultEntry in chunks: small ones, and the large values as they are shared.
+    ///
+    /// ```text
+    /// SearchResultEntry ::= [APPLICATION 4] SEQUENCE {
+    ///      objectName      LDAPDN,
+    ///      attributes      PartialAttributeList }
+    /// ```
+    /// RFC 4511 §4.5.2.
+    pub fn result(
+        &self,
+        id: &[u8],
+        types_only: bool,
+        is_wanted: &dyn Fn(&AttributeType) -> bool,
+    ) -> Vec<Bytes> {
+        let wanted: Vec<&Encoded> =
+            self.attributes.iter().filter(|attribute| is_wanted(attribute.kind)).collect();
+        let chunks: Vec<&[Bytes]> = wanted
+            .iter()
+            .map(|attribute| match types_only {
+                true => std::slice::from_ref(&attribute.without_values),
+                false => attribute.chunks.as_slice(),
+            })
+            .collect();
+        let list: usize = chunks.iter().flat_map(|chunks| chunks.iter()).map(Bytes::len).sum();
+        let name = header_length(self.dn.len()).saturating_add(self.dn.len());
+        let inside = name.saturating_add(header_length(list)).saturating_add(list);
+        let whole = id.len().saturating_add(header_length(inside)).saturating_add(inside);
+        let mut head = BytesMut::new();
+        put_header(&mut head, 0x30, whole);
+        head.extend_from_slice(id);
+        put_header(&mut head, 0x64, inside);
+        put_header(&mut head, 0x04, self.dn.len());
+        head.extend_from_slice(self.dn.as_bytes());
+        put_header(&mut head, 0x30, list);
+        std::iter::once(head.freeze())
+            .chain(chunks.into_iter().flat_map(|chunks| chunks.iter().cloned()))
+            .collect()
+    }
+}
+
+impl Encoded {
+    fn new(attribute: &Attribute) -> Option<Self> {
+        let Some(kind) = attribute_type(attribute.name) else {
+            tracing::warn!(
+                attribute = attribute.name,
+                "the directory does not know this attribute"
+            );
+            return None;
+        };
+        let description = attribute.description();
+        let sizes = attribute.values.iter().map(|v| header_length(v.len()).saturating_add(v.len()));
+        let set: usize = sizes.sum();
+        let frame = |set: usize| {
+            let name = header_length(description.len()).saturating_add(description.len());
+            let inside = name.saturating_add(header_length(set)).saturating_add(set);
+            let mut head = BytesMut::new();
+            put_header(&mut head, 0x30, inside);
+            put_header(&mut head, 0x04, description.len());
+            head.extend_from_slice(description.as_bytes());
+            put_header(&mut head, 0x31, set);
+            head
+        };
+        let (mut chunks, mut small) = (Vec::new(), frame(set));
+        for value in &attribute.values {
+            put_header(&mut small, 0x04, value.len());
+            if value.len() < LARGE {
+                small.extend_from_slice(value);
+            } else {
+                chunks.push(small.split().freeze());
+                chunks.push(value.clone());
+            }
+        }
+        if !small.is_empty() {
+            chunks.push(small.freeze());
+        }
+        let without_values = frame(0).freeze();
+        Some(Self { kind, values: attribute.values.clone(), chunks, without_values })
+    }
+}
+
+/// The RDNs from the root down, each behind an octet that no key of an RDN has: control characters are escaped there.
+fn path_of(dn: &Dn) -> String {
+    dn.rdns().iter().rev().fold(String::new(), |path, rdn| path + &rdn.key() + "\u{1}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(dn: &str, attributes: Vec<Attribute>) -> Entry {
+        Entry { dn: dn.parse().unwrap(), classes: vec!["device"], attributes }
+    }
+
+    #[test]
+    fn a_subtree_is_a_range() {
+        let names =
+            ["o=x", "cn=b,o=x", "cn=a,cn=b,o=x", "cn=b c,o=x", "cn=bb,o=x", "o=xy", "cn=a,o=xy"];
+        let all: Vec<Entry> = names.iter().map(|dn| entry(dn, vec![])).collect();
+        let snapshot = Snapshot::new(&all);
+        assert_eq!(snapshot.len(), 7);
+        for (name, count) in [("O=X", 5), ("cn=B,o=x", 2), ("cn=b c,o=x", 1), ("o=xy", 2)] {
+            let base: Dn = name.parse().unwrap();
+            let place = snapshot.place(&base).unwrap();
+            let range = place..snapshot.end_of(place);
+            let below = range.clone().filter(|at| {
+                let dn: Dn = snapshot.node(*at).unwrap().dn().parse().unwrap();
+                dn.is_within(&base)
+            });
+            assert_eq!((range.len(), below.count()), (count, count), "{name}");
+        }
+        let missing: Dn = "cn=z,cn=y,cn=b,o=x".parse().unwrap();
+        assert_eq!(snapshot.matched(&missing).unwrap().dn(), "cn=b,o=x");
+        assert!(snapshot.matched(&"o=z".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_large_value_is_shared_with_every_answer() {
+        let crl = Bytes::from(vec![0x30; 1 << 20]);
+        let attributes = vec![
+            Attribute::new("cn", [Bytes::from("x")]),
+            Attribute::new("certificateRevocationList", [crl.clone()]),
+        ];
+        let snapshot = Snapshot::new(&[entry("cn=x", attributes)]);
+        let node = snapshot.node(0).unwrap();
+        for _ in 0..3 {
+            let chunks = node.result(&[2, 1, 7], false, &|_| true);
+            assert!(chunks.iter().any(|chunk| chunk.as_ptr() == crl.as_ptr()));
+            let small: usize =
+                chunks.iter().filter(|c| c.as_ptr() != crl.as_ptr()).map(Bytes::len).sum();
+            assert!(small < 300, "{small}");
+        }
+        let names = node.result(&[2, 1, 7], true, &|kind| kind.name == "certificateRevocationList");
+        let text = String::from_utf8_lossy(&names.concat()).into_owned();
+        assert!(text.contains("certificateRevocationList;binary") && text.len() < 100, "{text:?}");
+    }
+}

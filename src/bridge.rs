@@ -1,0 +1,261 @@
+//! Keeps directories in step with the authority: a thread reads what changed, the built-in directory and the publishers
+//! get the entries. None of it ever stands in the way of an enrolment.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use countersign_ca::Authority;
+use countersign_ldap_bridge::Entry;
+use countersign_ldap_bridge::catalogue::Catalogue;
+use countersign_ldap_bridge::directory::{Directory, DirectoryConfig, DirectoryHandle, Snapshot};
+use tokio::sync::oneshot;
+
+use crate::config::LdapConfig;
+use crate::exit::Failure;
+
+/// After a change, further changes are waited for this long.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+/// How often expired certificates are looked for.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a failed look is left alone.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The bridge of a running server.
+pub struct Bridge {
+    directory: Option<Listening>,
+    state: Arc<Mutex<State>>,
+    stop: Arc<AtomicBool>,
+    feeder: Option<JoinHandle<()>>,
+    authority: Arc<Authority>,
+}
+
+/// The built-in directory.
+struct Listening {
+    handle: DirectoryHandle,
+    address: Option<SocketAddr>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the feeder found.
+#[derive(Default)]
+struct State {
+    certificates: usize,
+    left_out: u64,
+    failure: Option<String>,
+    is_fed: bool,
+}
+
+impl Bridge {
+    /// Starts the built-in directory, if one is configured, and feeds it. When this returns, it has its entries.
+    pub fn start(authority: &Arc<Authority>, config: &LdapConfig) -> Result<Self, Failure> {
+        let directory = config.directory.clone().map(listen).transpose()?;
+        let mut bridge = Self {
+            directory,
+            state: Arc::default(),
+            stop: Arc::default(),
+            feeder: None,
+            authority: Arc::clone(authority),
+        };
+        let outlets = bridge.outlets();
+        if outlets.is_empty() {
+            return Ok(bridge);
+        }
+        // The CAs come first and at once; to read a million certificates takes a while.
+        let layout = config.layout.clone();
+        let first = Catalogue::open(Arc::clone(authority), layout.clone(), 0);
+        let entries = first.and_then(|catalogue| catalogue.entries()).map_err(failure)?;
+        outlets.iter().for_each(|outlet| outlet.take(&entries));
+        let feeder = Feeder {
+            authority: Arc::clone(authority),
+            outlets,
+            state: Arc::clone(&bridge.state),
+            stop: Arc::clone(&bridge.stop),
+        };
+        let limit = config.max_peers;
+        bridge.feeder = Some(std::thread::spawn(move || feeder.run(layout, limit)));
+        Ok(bridge)
+    }
+
+    /// Where the built-in directory listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.directory.as_ref().and_then(|directory| directory.address)
+    }
+
+    /// The built-in directory.
+    pub fn directory(&self) -> Option<&DirectoryHandle> {
+        self.directory.as_ref().map(|directory| &directory.handle)
+    }
+
+    /// How many certificates of peers are published, and how many are left out because of the limit.
+    pub fn certificates(&self) -> (usize, u64) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.certificates, state.left_out)
+    }
+
+    /// Why it does not do its work, if it does not.
+    pub fn unready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        let ended =
+            |thread: &Option<JoinHandle<()>>| thread.as_ref().is_some_and(JoinHandle::is_finished);
+        if self.directory.as_ref().is_some_and(|directory| ended(&directory.thread)) {
+            reasons.push("the LDAP directory ended; see the log".to_owned());
+        }
+        if ended(&self.feeder) {
+            reasons.push("nothing feeds the directories any more; see the log".to_owned());
+        }
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons
+            .extend(state.failure.iter().map(|why| format!("the directories lag behind: {why}")));
+        if self.feeder.is_some() && !state.is_fed && state.failure.is_none() {
+            reasons.push("the certificates for the directories are being read".to_owned());
+        }
+        reasons
+    }
+
+    /// Reads TLS certificates again.
+    pub fn reload(&self) {
+        if let Some(directory) = self.directory()
+            && let Err(e) = directory.reload_tls()
+        {
+            tracing::error!("the LDAP directory keeps its TLS certificate: {e}");
+        }
+    }
+
+    fn outlets(&self) -> Vec<Outlet> {
+        self.directory().cloned().map(Outlet::Directory).into_iter().collect()
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.authority.store().wake();
+        let directory = self.directory.as_mut();
+        let threads = [
+            self.feeder.take(),
+            directory.and_then(|directory| {
+                drop(directory.stop.take());
+                directory.thread.take()
+            }),
+        ];
+        for thread in threads.into_iter().flatten() {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the LDAP bridge ended badly");
+            }
+        }
+    }
+}
+
+/// Where entries go.
+enum Outlet {
+    Directory(DirectoryHandle),
+}
+
+impl Outlet {
+    fn take(&self, entries: &[Entry]) {
+        match self {
+            Self::Directory(directory) => directory.replace(Snapshot::new(entries)),
+        }
+    }
+}
+
+struct Feeder {
+    authority: Arc<Authority>,
+    outlets: Vec<Outlet>,
+    state: Arc<Mutex<State>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Feeder {
+    fn run(self, layout: countersign_ldap_bridge::tree::Layout, limit: usize) {
+        while !self.stopped() {
+            let opened = Catalogue::open(Arc::clone(&self.authority), layout.clone(), limit);
+            match opened.and_then(|catalogue| self.feed(catalogue)) {
+                Ok(()) => return,
+                Err(e) => {
+                    tracing::error!("the directories are not fed: {e}");
+                    self.note(|state| state.failure = Some(e.to_string()));
+                    self.pause(RETRY);
+                }
+            }
+        }
+    }
+
+    /// Hands entries on whenever they change, until the end.
+    fn feed(&self, mut catalogue: Catalogue) -> countersign_ldap_bridge::Result<()> {
+        let mut changed = true;
+        loop {
+            changed |= catalogue.update()?;
+            if changed {
+                let began = Instant::now();
+                let entries = catalogue.entries()?;
+                self.outlets.iter().for_each(|outlet| outlet.take(&entries));
+                let (certificates, left_out) = catalogue.counts();
+                self.note(|state| {
+                    *state = State { certificates, left_out, failure: None, is_fed: true };
+                });
+                changed = false;
+                // However many certificates there are and however often they change, this takes a tenth of a core at most.
+                self.pause(began.elapsed().saturating_mul(9).min(Duration::from_secs(10)));
+            }
+            if self.stopped() {
+                return Ok(());
+            }
+            if self.authority.store().wait_beyond(catalogue.mark(), LOOK, &self.stop) {
+                self.pause(DEBOUNCE);
+            }
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Waits, but not beyond the end.
+    fn pause(&self, time: Duration) {
+        let until = Instant::now().checked_add(time).unwrap_or_else(Instant::now);
+        while !self.stopped() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(100)));
+        }
+    }
+}
+
+/// Starts the directory on a thread of its own, so that nothing else can make it wait.
+fn listen(config: DirectoryConfig) -> Result<Listening, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let directory = runtime.block_on(Directory::bind(config)).map_err(failure)?;
+    let (handle, address) = (directory.handle(), directory.address());
+    for address in [address, directory.tls_address()].into_iter().flatten() {
+        tracing::info!(%address, "the LDAP directory listens");
+    }
+    let (stop, stopped) = oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().name("ldap".into()).spawn(move || {
+        // It ends when the sender is dropped.
+        runtime.block_on(directory.serve(async { drop(stopped.await) }));
+    })?;
+    Ok(Listening { handle, address, stop: Some(stop), thread: Some(thread) })
+}
+
+fn failure(error: countersign_ldap_bridge::Error) -> Failure {
+    use countersign_ldap_bridge::Error;
+    match error {
+        Error::Malformed(why) => Failure::input(why),
+        Error::Denied(why) => Failure { code: 4, message: why },
+        Error::Unavailable(why) => Failure::unavailable(format!(
+            "{why}; `--ldap-listen ADDR:PORT` names another address, `--ldap-listen off` goes without"
+        )),
+        Error::Internal(why) => Failure { code: 1, message: why },
+    }
+}
