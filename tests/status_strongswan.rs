@@ -35,6 +35,13 @@ fn charon_refuses_what_a_crl_in_slapd_revokes() {
 }
 
 #[test]
+fn charon_refuses_what_a_crl_in_the_own_directory_revokes() {
+    isolated("charon_refuses_what_a_crl_in_the_own_directory_revokes", || {
+        charon(Source::CrlDirectory, "fetching crl from");
+    });
+}
+
+#[test]
 fn charon_refuses_what_ocsp_revokes() {
     isolated("charon_refuses_what_ocsp_revokes", || {
         charon(Source::Ocsp, "requesting ocsp status from");
@@ -49,6 +56,13 @@ fn libreswan_refuses_what_a_crl_over_http_revokes() {
 #[test]
 fn libreswan_refuses_what_a_crl_in_slapd_revokes() {
     isolated("libreswan_refuses_what_a_crl_in_slapd_revokes", || libreswan(Source::CrlSlapd));
+}
+
+#[test]
+fn libreswan_refuses_what_a_crl_in_the_own_directory_revokes() {
+    isolated("libreswan_refuses_what_a_crl_in_the_own_directory_revokes", || {
+        libreswan(Source::CrlDirectory);
+    });
 }
 
 #[test]
@@ -94,8 +108,7 @@ fn libreswan(source: Source) {
     let [west, east, spare] = ["west", "east", "spare"].map(|name| site.enrol_rsa(name));
     let responder = Pluto::start(Gateway::West, &site, source, &[&west], &[&east, &spare]);
     let initiator = Pluto::start(Gateway::East, &site, source, &[&east, &spare], &[&west]);
-    let crl = source != Source::Ocsp;
-    if crl {
+    if source.is_crl() {
         responder.wait_for_crl(0);
         initiator.wait_for_crl(0);
         quoted("libreswan", &responder.log(), &["imported CRL", &source.url()]);
@@ -109,7 +122,7 @@ fn libreswan(source: Source) {
     }
 
     site.revoke("east");
-    if crl {
+    if source.is_crl() {
         responder.wait_for_crl(1);
     }
     responder.forget_answers();

@@ -144,9 +144,10 @@ fn make_database(database: &Path, site: &Site, own: &[&Credentials]) {
 
 /// CRLs are fetched 5 s after the start and then at each interval, never for a peer that waits for one.
 fn setup(source: Source, folder: &Path) -> String {
-    let strict = match source {
-        Source::Ocsp => "ocsp-enable=yes\n    ocsp-strict=yes",
-        Source::CrlHttp | Source::CrlSlapd => "crl-strict=yes\n    crlcheckinterval=2",
+    let strict = if source.is_crl() {
+        "crl-strict=yes\n    crlcheckinterval=2"
+    } else {
+        "ocsp-enable=yes\n    ocsp-strict=yes"
     };
     format!("config setup\n    logfile={}/pluto.log\n    {strict}\n", folder.display())
 }

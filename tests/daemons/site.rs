@@ -17,6 +17,8 @@ pub enum Source {
     CrlHttp,
     /// A CRL, from OpenLDAP's server.
     CrlSlapd,
+    /// A CRL, from the server's own directory.
+    CrlDirectory,
     /// OCSP, from the server.
     Ocsp,
 }
@@ -27,24 +29,34 @@ impl Source {
         match self {
             Self::CrlHttp => format!("http://{SERVER}:{PORT}/crl/issuing.crl"),
             Self::CrlSlapd => Slapd::url("issuing"),
+            Self::CrlDirectory => format!(
+                "ldap://{DIRECTORY}/cn=issuing,o=Countersign?certificateRevocationList;binary?base"
+            ),
             Self::Ocsp => format!("http://{SERVER}:{PORT}/ocsp"),
         }
     }
 
-    /// The configuration whose certificates name this source and no other.
+    /// Whether it is a CRL.
+    pub fn is_crl(self) -> bool {
+        self != Self::Ocsp
+    }
+
+    /// The configuration whose certificates of peers name this source and no other.
     fn config(self) -> String {
-        let (crl, ocsp) = match self {
-            Self::CrlHttp | Self::CrlSlapd => (format!("\"{}\"", self.url()), String::new()),
-            Self::Ocsp => (String::new(), format!("\"{}\"", self.url())),
-        };
+        let named = format!("[\"{}\"]", self.url());
+        let (crl, ocsp) = if self.is_crl() { (&*named, "[]") } else { ("[]", &*named) };
         format!(
-            "[http]\npublic_url = \"http://{SERVER}:{PORT}\"\n[profiles.gateway]\ncrl_urls = [{crl}]\nocsp_urls = [{ocsp}]\n"
+            "[http]\npublic_url = \"http://{SERVER}:{PORT}\"\n[ldap]\nlisten = \"{DIRECTORY}\"\n\
+             [profiles.gateway]\ncrl_urls = {crl}\nocsp_urls = {ocsp}\n"
         )
     }
 }
 
 /// Where the server listens. Nobody else is on this network.
 const PORT: u16 = 8829;
+
+/// Where its directory listens.
+const DIRECTORY: &str = "10.9.0.1:8389";
 
 /// A peer's certificate and key, PEM.
 pub struct Credentials {
