@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::namespaces::SERVER;
-use super::slapd::Slapd;
+use super::slapd::{Slapd, fetch_crl};
 use super::{run, wait_for};
 use crate::common::openssl::{enrol, generate, key};
 use crate::common::{COUNTERSIGN, Instance};
@@ -77,6 +77,7 @@ impl Credentials {
 pub struct Site {
     pub instance: Instance,
     server: Child,
+    source: Source,
     slapd: Option<Slapd>,
 }
 
@@ -108,7 +109,7 @@ impl Site {
             },
         );
         let slapd = (source == Source::CrlSlapd).then(|| Slapd::start(&instance.file("slapd")));
-        let site = Self { instance, server, slapd };
+        let site = Self { instance, server, source, slapd };
         site.publish();
         site
     }
@@ -134,18 +135,15 @@ impl Site {
         Credentials { id, certificate: self.instance.file(&format!("{name}.crt")), key }
     }
 
-    /// Revokes the peer's certificate, and waits until every source says so.
+    /// Revokes the peer's certificate, and waits until the source says so.
     pub fn revoke(&self, name: &str) {
         let serial = self.instance.certificates(name)[0]["serial"]
             .as_str()
             .expect("a serial")
             .to_uppercase();
         self.instance.ok(&["cert", "revoke", &serial, "--reason", "keyCompromise"]);
-        wait_for(
-            "the revocation in the CRL",
-            || self.crl_text(),
-            || self.crl_text().contains(&serial).then_some(()),
-        );
+        let listed = || self.crl_text().contains(&serial).then_some(());
+        wait_for("the revocation in the CRL", || self.crl_text(), listed);
         self.publish();
     }
 
@@ -163,10 +161,19 @@ impl Site {
         path
     }
 
+    /// What the CRL says, read from the built-in directory if that is the source.
     fn crl_text(&self) -> String {
+        let mut path = self.crl("issuing");
+        if self.source == Source::CrlDirectory {
+            path = self.instance.file("directory.crl");
+            assert!(
+                fetch_crl(DIRECTORY, "cn=issuing,o=Countersign", &path),
+                "no CRL in the directory"
+            );
+        }
         run(Command::new("openssl")
             .args(["crl", "-inform", "DER", "-noout", "-text", "-in"])
-            .arg(self.crl("issuing")))
+            .arg(path))
     }
 
     fn publish(&self) {

@@ -78,7 +78,26 @@ impl Slapd {
 }
 
 fn client(program: &str) -> Command {
+    client_of(SERVER, program)
+}
+
+fn client_of(server: &str, program: &str) -> Command {
     let mut command = Command::new(program);
-    command.args(["-H", &format!("ldap://{SERVER}"), "-x"]);
+    command.args(["-H", &format!("ldap://{server}"), "-x"]);
     command
+}
+
+/// Writes the CRL that a directory has in an entry to a file, DER; whether there is one.
+pub fn fetch_crl(server: &str, dn: &str, file: &Path) -> bool {
+    let attribute = "certificateRevocationList;binary";
+    let mut search = client_of(server, "ldapsearch");
+    let (ok, ldif) =
+        outcome(search.args(["-LLL", "-o", "ldif-wrap=no", "-s", "base", "-b", dn, attribute]));
+    let value = ldif.lines().find_map(|line| line.strip_prefix(&format!("{attribute}:: ")));
+    let Some(value) = value.filter(|_| ok) else { return false };
+    let encoded = file.with_extension("b64");
+    fs::write(&encoded, value).expect("a file");
+    let mut openssl = Command::new("openssl");
+    run(openssl.args(["base64", "-d", "-A", "-in"]).arg(encoded).arg("-out").arg(file));
+    true
 }
