@@ -1,9 +1,14 @@
 # The few verbs. `make test` is all that a newcomer needs: it installs what the tests need, then runs everything.
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES := build-essential curl faketime libstrongswan-extra-plugins libstrongswan-standard-plugins openssl pkg-config \
-	python3 python3-venv strongswan-pki util-linux
+PACKAGES := build-essential charon-systemd curl faketime iproute2 ldap-utils libaudit1 libcap-ng0 libcurl3-nss libevent-2.1-7 \
+	libevent-core-2.1-7 libevent-pthreads-2.1-7 libldap-2.5-0 libldns3 libnss3-tools libstrongswan-extra-plugins \
+	libstrongswan-standard-plugins libunbound8 openssl pkg-config procps python3 python3-venv slapd strongswan-pki strongswan-swanctl \
+	util-linux
+# IKE daemons that do not go beside strongSwan: unpacked into a folder, not installed.
+UNPACKED := libreswan openiked
 VENV := target/test-tools
+DAEMONS := target/test-daemons
 
 .PHONY: run test bench lint deps
 
@@ -23,14 +28,30 @@ lint:
 	cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked
 	cargo deny --all-features check bans licenses sources
 
-# What the tests run against, from Debian and PyPI: OpenSSL's CMP client, strongSwan's pki, pkilint, a faked clock.
+# What the tests run against, from Debian and PyPI: OpenSSL's CMP client, strongSwan, libreswan, OpenIKED, OpenLDAP, pkilint, a faked
+# clock. policy-rc.d has the packages start no service, and none of them starts with the machine.
 deps: $(VENV)/.done
 	@missing=""; for package in $(PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
-	  $(SUDO) apt-get update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing; \
+	  policy=/usr/sbin/policy-rc.d; \
+	  if [ ! -e $$policy ]; then \
+	    trap "$(SUDO) rm -f $$policy" EXIT; \
+	    printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee $$policy >/dev/null && $(SUDO) chmod 755 $$policy; \
+	  fi; \
+	  $(SUDO) apt-get update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing || exit; \
+	  case "$$missing" in *slapd*) $(SUDO) systemctl disable slapd >/dev/null 2>&1;; esac; \
+	  case "$$missing" in *charon-systemd*) $(SUDO) systemctl disable strongswan >/dev/null 2>&1;; esac; \
+	  true; \
 	fi
+	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done
+
+$(DAEMONS)/.done: Makefile
+	rm -rf $(DAEMONS) && mkdir -p $(DAEMONS)
+	cd $(DAEMONS) && { apt-get download $(UNPACKED) || { $(SUDO) apt-get update && apt-get download $(UNPACKED); }; }
+	for package in $(UNPACKED); do dpkg -x $(DAEMONS)/$${package}_*.deb $(DAEMONS)/$$package || exit; done
+	touch $@
 
 $(VENV)/.done: tests/requirements.txt
 	@command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || { \

@@ -1,0 +1,149 @@
+//! strongSwan's charon, by its own programs `charon-systemd` and `swanctl`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::namespaces::Gateway;
+use super::site::{Credentials, Site};
+use super::{Daemon, outcome, run};
+
+/// strongSwan's logs are one file for each instance; its control socket likewise, so that several share a `/run`.
+const SETTINGS: &str = "\
+charon-systemd {
+  load_modular = yes
+  filelog { main { path = FOLDER/charon.log
+      default = 1
+      cfg = 2
+      ike = 2
+      flush_line = yes } }
+  journal { default = -1 }
+  plugins {
+    include /etc/strongswan.d/charon/*.conf
+    vici { socket = unix://FOLDER/vici }
+    stroke { load = no }
+    bypass-lan { load = no }
+    resolve { load = no }
+  }
+}
+";
+
+/// One charon.
+pub struct Charon {
+    gateway: Gateway,
+    folder: PathBuf,
+    process: Daemon,
+}
+
+impl Charon {
+    /// Starts charon on a gateway. It speaks for each of `own`, and takes whoever the site's CAs certify and whose status is known
+    /// to be good.
+    pub fn start(gateway: Gateway, site: &Site, own: &[&Credentials]) -> Self {
+        let folder = site.instance.file(gateway.name());
+        let text = folder.to_str().expect("UTF-8").to_owned();
+        for name in ["x509", "x509ca", "private"] {
+            fs::create_dir_all(folder.join(name)).expect("a folder");
+        }
+        for ca in ["root", "issuing"] {
+            fs::copy(site.ca(ca), folder.join(format!("x509ca/{ca}.crt"))).expect("a file");
+        }
+        let mut connections = String::new();
+        for credentials in own {
+            let id = &credentials.id;
+            let certificate = folder.join(format!("x509/{id}.crt"));
+            fs::copy(&credentials.certificate, certificate).expect("a file");
+            fs::copy(&credentials.key, folder.join(format!("private/{id}.key"))).expect("a file");
+            connections.push_str(&connection(gateway, credentials));
+        }
+        fs::write(folder.join("strongswan.conf"), SETTINGS.replace("FOLDER", &text))
+            .expect("a file");
+        fs::write(folder.join("swanctl.conf"), format!("connections {{\n{connections}}}\n"))
+            .expect("a file");
+        let mut command = gateway.command("charon-systemd");
+        command.env("STRONGSWAN_CONF", folder.join("strongswan.conf"));
+        let process = Daemon::start(&mut command, &folder.join("output"));
+        let mut charon = Self { gateway, folder, process };
+        let socket = charon.folder.join("vici");
+        charon.process.wait_until("charon's start", |_| socket.exists());
+        charon.ok(&["--load-all"]);
+        charon
+    }
+
+    /// Initiates the connection as `own`; whether the IKE SA came up, and what `swanctl` said.
+    pub fn initiate(&self, own: &Credentials) -> (bool, String) {
+        outcome(&mut self.swanctl(&["--initiate", "--ike", own.name(), "--timeout", "30"]))
+    }
+
+    /// Takes the IKE SA of `own` down.
+    pub fn terminate(&self, own: &Credentials) {
+        self.ok(&["--terminate", "--ike", own.name(), "--timeout", "30"]);
+    }
+
+    /// The IKE SAs that are established, as `swanctl` shows them.
+    pub fn sas(&self) -> String {
+        self.ok(&["--list-sas"])
+    }
+
+    /// Forgets the CRLs and OCSP answers that it fetched: it would keep them until they expire.
+    pub fn forget_statuses(&self) {
+        self.ok(&["--flush-certs", "--type", "x509_crl"]);
+        self.ok(&["--flush-certs", "--type", "ocsp_response"]);
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("charon.log")).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn ok(&self, arguments: &[&str]) -> String {
+        run(&mut self.swanctl(arguments))
+    }
+
+    fn swanctl(&self, arguments: &[&str]) -> Command {
+        let mut command = self.gateway.command("swanctl");
+        command.args(arguments).arg("--uri").arg(uri(&self.folder));
+        command.env("SWANCTL_DIR", &self.folder);
+        command.env("STRONGSWAN_CONF", self.folder.join("strongswan.conf"));
+        command
+    }
+}
+
+impl Drop for Charon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- charon on {} ---\n{}", self.gateway.name(), self.log());
+        }
+    }
+}
+
+fn uri(folder: &Path) -> String {
+    format!("unix://{}/vici", folder.display())
+}
+
+/// A connection without CHILD_SA: whether a peer is taken is decided before there is one, and the kernel need not know ESP.
+fn connection(gateway: Gateway, own: &Credentials) -> String {
+    let id = &own.id;
+    let remote = match gateway {
+        Gateway::West => Gateway::East,
+        Gateway::East => Gateway::West,
+    };
+    format!(
+        "  {} {{
+    version = 2
+    local_addrs = {}
+    remote_addrs = {}
+    proposals = aes256gcm16-prfsha256-ecp256
+    childless = force
+    local {{ auth = pubkey
+      certs = {id}.crt
+      id = {id} }}
+    remote {{ auth = pubkey
+      revocation = strict
+      id = %any }}
+  }}\n",
+        own.name(),
+        gateway.address(),
+        remote.address()
+    )
+}

@@ -1,0 +1,177 @@
+//! libreswan's pluto, with keys and CAs in an NSS database, by its own programs.
+//!
+//! It does not go beside strongSwan, so `make deps` unpacks it into a folder, which stands in for `/usr/libexec` here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::namespaces::{Gateway, bind};
+use super::site::{Credentials, Site, Source};
+use super::{Daemon, outcome, run, unpacked, wait_for};
+
+/// Where pluto expects its helpers.
+const PROGRAMS: &str = "/usr/libexec/ipsec";
+
+/// Puts libreswan's programs where they expect each other.
+pub fn install() {
+    bind(&unpacked("libreswan").join("usr/libexec"), "/usr/libexec");
+}
+
+/// One pluto.
+pub struct Pluto {
+    gateway: Gateway,
+    folder: PathBuf,
+    process: Daemon,
+}
+
+impl Pluto {
+    /// Starts pluto on a gateway, strict about statuses from this source. It has a connection for each pair of its `own` and its `peers`'
+    /// credentials, named after the one that is not `west`.
+    pub fn start(
+        gateway: Gateway,
+        site: &Site,
+        source: Source,
+        own: &[&Credentials],
+        peers: &[&Credentials],
+    ) -> Self {
+        let folder = site.instance.file(gateway.name());
+        fs::create_dir_all(folder.join("run")).expect("a folder");
+        make_database(&folder.join("lib/ipsec/nss"), site, own);
+        let mut config = setup(source, &folder);
+        for own in own {
+            config.extend(peers.iter().map(|peer| connection(gateway, own, peer)));
+        }
+        fs::write(folder.join("ipsec.conf"), config).expect("a file");
+        fs::write(folder.join("ipsec.secrets"), "").expect("a file");
+        // The helper that imports CRLs knows the database at its default place only.
+        let script = format!(
+            "mount --bind lib /var/lib && exec {PROGRAMS}/pluto --nofork --config ipsec.conf --rundir \"$PWD/run\" \
+             --secretsfile \"$PWD/ipsec.secrets\""
+        );
+        let mut command = gateway.command("unshare");
+        command.args(["--mount", "sh", "-c", &script]).current_dir(&folder);
+        let process = Daemon::start(&mut command, &folder.join("output"));
+        let mut pluto = Self { gateway, folder, process };
+        pluto.listen();
+        pluto
+    }
+
+    /// Initiates a connection; whether pluto's IKE SA came up, and what `whack` said.
+    pub fn initiate(&self, name: &str) -> (bool, String) {
+        let said = outcome(&mut self.whack(&["--initiate", "--name", name])).1;
+        (said.contains("initiator established IKE SA"), said)
+    }
+
+    /// Takes a connection down, and no longer tries to bring it up.
+    pub fn terminate(&self, name: &str) {
+        run(&mut self.whack(&["--terminate", "--name", name]));
+    }
+
+    /// Waits until the CRL of the issuing CA with so many entries was fetched.
+    pub fn wait_for_crl(&self, entries: usize) {
+        let crls = || run(&mut self.whack(&["--listcrls"]));
+        wait_for(
+            "the fetch of the CRL",
+            || format!("{}\n{}", crls(), self.log()),
+            || {
+                let crls = crls();
+                let ours =
+                    crls.split("issuer:").find(|text| text.contains("Countersign issuing CA"))?;
+                ours.contains(&format!("revoked certs: {entries}\n")).then_some(())
+            },
+        );
+    }
+
+    /// Forgets the OCSP answers that it fetched: it would keep them for an hour.
+    pub fn forget_answers(&self) {
+        run(&mut self.whack(&["--purgeocsp"]));
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("pluto.log")).unwrap_or_default()
+    }
+
+    fn listen(&mut self) {
+        let socket = self.folder.join("run/pluto.ctl");
+        self.process.wait_until("pluto's start", |_| socket.exists());
+        let mut add = self.gateway.command(format!("{PROGRAMS}/addconn"));
+        add.args(["--config", "ipsec.conf", "--autoall", "--ctlsocket"]).arg(&socket);
+        run(add.current_dir(&self.folder));
+        run(&mut self.whack(&["--listen"]));
+    }
+
+    fn whack(&self, arguments: &[&str]) -> Command {
+        let mut command = self.gateway.command("timeout");
+        command.args(["30", &format!("{PROGRAMS}/whack"), "--rundir"]);
+        command.arg(self.folder.join("run")).args(arguments);
+        command
+    }
+}
+
+impl Drop for Pluto {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- pluto on {} ---\n{}", self.gateway.name(), self.log());
+        }
+    }
+}
+
+/// The NSS database: the CAs, the root trusted, and the own keys with their certificates.
+fn make_database(database: &Path, site: &Site, own: &[&Credentials]) {
+    fs::create_dir_all(database).expect("a folder");
+    let name = format!("sql:{}", database.display());
+    let certutil = |arguments: &[&str]| {
+        run(Command::new("certutil").args(["-d", &name]).args(arguments));
+    };
+    certutil(&["-N", "--empty-password"]);
+    for (ca, trust) in [("root", "CT,,"), ("issuing", ",,")] {
+        certutil(&["-A", "-n", ca, "-t", trust, "-i", site.ca(ca).to_str().expect("UTF-8")]);
+    }
+    for credentials in own {
+        let bundle = credentials.certificate.with_extension("p12");
+        run(Command::new("openssl")
+            .args(["pkcs12", "-export", "-passout", "pass:x", "-name", &credentials.id, "-in"])
+            .arg(&credentials.certificate)
+            .arg("-inkey")
+            .arg(&credentials.key)
+            .arg("-out")
+            .arg(&bundle));
+        run(Command::new("pk12util").args(["-d", &name, "-W", "x", "-i"]).arg(&bundle));
+    }
+}
+
+/// CRLs are fetched 5 s after the start and then at each interval, never for a peer that waits for one.
+fn setup(source: Source, folder: &Path) -> String {
+    let strict = if source.is_crl() {
+        "crl-strict=yes\n    crlcheckinterval=2"
+    } else {
+        "ocsp-enable=yes\n    ocsp-strict=yes"
+    };
+    format!("config setup\n    logfile={}/pluto.log\n    {strict}\n", folder.display())
+}
+
+fn connection(gateway: Gateway, own: &Credentials, peer: &Credentials) -> String {
+    let (remote, name) = match gateway {
+        Gateway::West => (Gateway::East, peer.name()),
+        Gateway::East => (Gateway::West, own.name()),
+    };
+    format!(
+        "conn {name}
+    ikev2=insist
+    authby=rsasig
+    auto=add
+    left={}
+    leftcert={}
+    leftid=@{}
+    right={}
+    rightid=@{}
+    rightca=%same\n",
+        gateway.address(),
+        own.id,
+        own.id,
+        remote.address(),
+        peer.id
+    )
+}

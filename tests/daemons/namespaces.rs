@@ -1,0 +1,124 @@
+//! A network of the test's own, in namespaces that end with it: a bridge where the servers are, and two gateways on it.
+//!
+//! ```text
+//! west 10.9.0.2 ──┐
+//!                 ├── br0 10.9.0.1: countersign, slapd
+//! east 10.9.0.3 ──┘
+//! ```
+//!
+//! No root is needed where the kernel lets users make namespaces. With root and without those, root does it.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::{outcome, run};
+
+/// Set in the half of a test that runs inside.
+const INSIDE: &str = "COUNTERSIGN_TEST_INSIDE";
+
+/// Where the servers are.
+pub const SERVER: &str = "10.9.0.1";
+
+/// Namespaces with a process tree that ends with its first process, which ends with the test.
+const ALL: [&str; 4] = ["--mount-proc", "--kill-child", "-nmpf", "--propagation=private"];
+
+/// A gateway's network namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gateway {
+    West,
+    East,
+}
+
+impl Gateway {
+    pub const BOTH: [Self; 2] = [Self::West, Self::East];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::West => "west",
+            Self::East => "east",
+        }
+    }
+
+    pub const fn address(self) -> &'static str {
+        match self {
+            Self::West => "10.9.0.2",
+            Self::East => "10.9.0.3",
+        }
+    }
+
+    /// The identity in its certificate.
+    pub fn id(self) -> String {
+        format!("{}.example.net", self.name())
+    }
+
+    /// A command on this gateway.
+    pub fn command(self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.name())).arg("--").arg(program);
+        command
+    }
+}
+
+/// Runs the body of the test `name` in namespaces of its own, by running this very program there for that one test.
+#[track_caller]
+pub fn isolated(name: &str, body: impl FnOnce()) {
+    if env::var(INSIDE).is_ok_and(|inside| inside == name) {
+        build_network();
+        return body();
+    }
+    let this = env::current_exe().expect("the path of this program");
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "unshare"]).args(kind()).args(ALL).arg("--").arg(this);
+    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(INSIDE, name);
+    let (ok, text) = outcome(&mut command);
+    println!("{text}");
+    assert!(ok && text.contains("1 passed"), "`{name}` failed inside its namespaces, see above");
+}
+
+/// Which namespaces may be made here: with a user namespace, or as root without.
+fn kind() -> &'static [&'static str] {
+    let user: &[&str] = &["-Ur"];
+    let root: &[&str] = &[];
+    let mut refusals = String::new();
+    for kind in [user, root] {
+        let (ok, text) = outcome(Command::new("unshare").args(kind).args(ALL).arg("true"));
+        if ok {
+            return kind;
+        }
+        refusals.push_str(&text);
+    }
+    panic!(
+        "this test needs network, mount and process namespaces, and may not make them here: run it where `unshare -Urnmpf \
+         --mount-proc true` works, or as root with CAP_SYS_ADMIN:\n{refusals}"
+    );
+}
+
+fn build_network() {
+    run(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]));
+    fs::create_dir("/run/netns").expect("a folder");
+    ip("link set lo up");
+    ip("link add br0 type bridge");
+    ip(&format!("address add {SERVER}/24 dev br0"));
+    ip("link set br0 up");
+    for gateway in Gateway::BOTH {
+        let (name, address) = (gateway.name(), gateway.address());
+        ip(&format!("netns add {name}"));
+        ip(&format!("link add {name} type veth peer name eth0 netns {name}"));
+        ip(&format!("link set {name} master br0 up"));
+        ip(&format!("-n {name} link set lo up"));
+        ip(&format!("-n {name} address add {address}/24 dev eth0"));
+        ip(&format!("-n {name} link set eth0 up"));
+    }
+}
+
+#[track_caller]
+fn ip(arguments: &str) {
+    run(Command::new("ip").args(arguments.split(' ')));
+}
+
+/// Puts a folder in the place of another, in these namespaces only.
+pub fn bind(folder: &Path, onto: &str) {
+    run(Command::new("mount").arg("--bind").args([folder, Path::new(onto)]));
+}

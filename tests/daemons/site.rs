@@ -1,0 +1,191 @@
+//! A Countersign on the test's network, the certificates of the gateways, and where the gateways learn of revocations.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::namespaces::SERVER;
+use super::slapd::{Slapd, fetch_crl};
+use super::{run, wait_for};
+use crate::common::openssl::{enrol, generate, key};
+use crate::common::{COUNTERSIGN, Instance};
+
+/// Where a certificate says that its status is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A CRL, from the server over HTTP.
+    CrlHttp,
+    /// A CRL, from OpenLDAP's server.
+    CrlSlapd,
+    /// A CRL, from the server's own directory.
+    CrlDirectory,
+    /// OCSP, from the server.
+    Ocsp,
+}
+
+impl Source {
+    /// The URL that stands in the certificates.
+    pub fn url(self) -> String {
+        match self {
+            Self::CrlHttp => format!("http://{SERVER}:{PORT}/crl/issuing.crl"),
+            Self::CrlSlapd => Slapd::url("issuing"),
+            Self::CrlDirectory => format!(
+                "ldap://{DIRECTORY}/cn=issuing,o=Countersign?certificateRevocationList;binary?base"
+            ),
+            Self::Ocsp => format!("http://{SERVER}:{PORT}/ocsp"),
+        }
+    }
+
+    /// Whether it is a CRL.
+    pub fn is_crl(self) -> bool {
+        self != Self::Ocsp
+    }
+
+    /// The configuration whose certificates of peers name this source and no other.
+    fn config(self) -> String {
+        let named = format!("[\"{}\"]", self.url());
+        let (crl, ocsp) = if self.is_crl() { (&*named, "[]") } else { ("[]", &*named) };
+        format!(
+            "[http]\npublic_url = \"http://{SERVER}:{PORT}\"\n[ldap]\nlisten = \"{DIRECTORY}\"\n\
+             [profiles.gateway]\ncrl_urls = {crl}\nocsp_urls = {ocsp}\n"
+        )
+    }
+}
+
+/// Where the server listens. Nobody else is on this network.
+const PORT: u16 = 8829;
+
+/// Where its directory listens.
+const DIRECTORY: &str = "10.9.0.1:8389";
+
+/// A peer's certificate and key, PEM.
+pub struct Credentials {
+    /// The identity: a name in the DNS.
+    pub id: String,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Credentials {
+    /// The first label of the identity.
+    pub fn name(&self) -> &str {
+        self.id.split('.').next().unwrap_or(&self.id)
+    }
+}
+
+/// The servers.
+pub struct Site {
+    pub instance: Instance,
+    server: Child,
+    source: Source,
+    slapd: Option<Slapd>,
+}
+
+impl Site {
+    /// Founds a Countersign whose certificates name this source, and starts what serves it.
+    pub fn start(source: Source) -> Self {
+        let mut instance = Instance::empty();
+        fs::create_dir(instance.data()).expect("a folder");
+        fs::write(instance.data().join("countersign.toml"), source.config()).expect("a file");
+        instance.ok(&["init"]);
+        instance.address = format!("{SERVER}:{PORT}");
+        let log = fs::File::create(instance.file("server.log")).expect("a log");
+        let server = Command::new(COUNTERSIGN)
+            .args(["serve", "--listen", &instance.address, "--data"])
+            .arg(instance.data())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the server starts");
+        wait_for(
+            "the server's start",
+            || instance.log(),
+            || {
+                instance
+                    .http("GET", "/healthz", "", &[])
+                    .is_ok_and(|a| a.status == 200)
+                    .then_some(())
+            },
+        );
+        let slapd = (source == Source::CrlSlapd).then(|| Slapd::start(&instance.file("slapd")));
+        let site = Self { instance, server, source, slapd };
+        site.publish();
+        site
+    }
+
+    /// Enrols the peer `name` over CMP with an ECDSA key.
+    pub fn enrol(&self, name: &str) -> Credentials {
+        key(&self.instance, "p256", &format!("{name}.key"));
+        self.enrolled(name)
+    }
+
+    /// Enrols the peer `name` over CMP with an RSA key.
+    pub fn enrol_rsa(&self, name: &str) -> Credentials {
+        let rsa = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
+        generate(&self.instance, &rsa, &format!("{name}.key"));
+        self.enrolled(name)
+    }
+
+    fn enrolled(&self, name: &str) -> Credentials {
+        let id = format!("{name}.example.net");
+        let peer = self.instance.peer(name, &[&format!("fqdn:{id}")]);
+        let key = self.instance.file(&format!("{name}.key"));
+        enrol(&self.instance, &peer, key.to_str().expect("UTF-8"), &[]).granted();
+        Credentials { id, certificate: self.instance.file(&format!("{name}.crt")), key }
+    }
+
+    /// Revokes the peer's certificate, and waits until the source says so.
+    pub fn revoke(&self, name: &str) {
+        let serial = self.instance.certificates(name)[0]["serial"]
+            .as_str()
+            .expect("a serial")
+            .to_uppercase();
+        self.instance.ok(&["cert", "revoke", &serial, "--reason", "keyCompromise"]);
+        let listed = || self.crl_text().contains(&serial).then_some(());
+        wait_for("the revocation in the CRL", || self.crl_text(), listed);
+        self.publish();
+    }
+
+    /// The certificate of a CA, PEM.
+    pub fn ca(&self, name: &str) -> PathBuf {
+        self.instance.data().join(format!("keys/{name}.crt"))
+    }
+
+    /// A CA's CRL as the server gives it, in a file, DER.
+    pub fn crl(&self, ca: &str) -> PathBuf {
+        let answer = self.instance.http("GET", &format!("/crl/{ca}.crl"), "", &[]).expect("a CRL");
+        assert_eq!(answer.status, 200, "the CRL of `{ca}`");
+        let path = self.instance.file(&format!("{ca}.crl"));
+        fs::write(&path, answer.body).expect("a file");
+        path
+    }
+
+    /// What the CRL says, read from the built-in directory if that is the source.
+    fn crl_text(&self) -> String {
+        let mut path = self.crl("issuing");
+        if self.source == Source::CrlDirectory {
+            path = self.instance.file("directory.crl");
+            assert!(
+                fetch_crl(DIRECTORY, "cn=issuing,o=Countersign", &path),
+                "no CRL in the directory"
+            );
+        }
+        run(Command::new("openssl")
+            .args(["crl", "-inform", "DER", "-noout", "-text", "-in"])
+            .arg(path))
+    }
+
+    fn publish(&self) {
+        if let Some(slapd) = &self.slapd {
+            slapd.publish("issuing", &self.crl("issuing"));
+        }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
