@@ -147,7 +147,7 @@ fn setup(source: Source, folder: &Path) -> String {
     let strict = if source.is_crl() {
         "crl-strict=yes\n    crlcheckinterval=2"
     } else {
-        "ocsp-enable=yes\n    ocsp-strict=yes"
+        "ocsp-enable=yes\n    ocsp-strict=yes\n    ocsp-timeout=20"
     };
     format!("config setup\n    logfile={}/pluto.log\n    {strict}\n", folder.display())
 }
