@@ -20,6 +20,7 @@ test: deps
 
 bench: deps
 	cargo bench --bench store
+	cargo bench --bench status
 	cargo bench -p countersign-policy --bench query
 
 lint:

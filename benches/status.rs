@@ -15,8 +15,12 @@
 
 #[path = "status/crl.rs"]
 mod crl;
+#[path = "status/lookups.rs"]
+mod lookups;
 #[path = "status/measure.rs"]
 mod measure;
+#[path = "status/site.rs"]
+mod site;
 
 use std::time::Instant;
 
@@ -31,6 +35,7 @@ fn main() {
     let started = Instant::now();
     let mut goals = Vec::new();
     crl::run(&mut goals);
+    lookups::run(&mut goals);
     println!("\n| goal | ratio | measured | target | |\n|---|---|---|---|---|");
     for goal in &goals {
         println!("{goal}");

@@ -102,7 +102,10 @@ fn the_commands_of_the_readme_work() {
         })
         .collect();
     assert!(lines.len() > 8, "{lines:?}");
-    let script = lines.concat().replace("127.0.0.1:8829", &address);
+    let ldap = fs::read_to_string(listen.with_extension("ldap")).unwrap();
+    let ldap = ldap.trim().trim_start_matches("ldap://").to_owned();
+    let script =
+        lines.concat().replace("127.0.0.1:8829", &address).replace("127.0.0.1:8389", &ldap);
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let output = Command::new("sh")
         .args(["-ec", &script])
@@ -116,9 +119,15 @@ fn the_commands_of_the_readme_work() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(output.status.success(), "{script}\n{said}");
-    for word in
-        ["DNS:gw1.example.net, IP Address:192.0.2.1", "revoked", "Superseded", "good          true"]
-    {
+    for word in [
+        "DNS:gw1.example.net, IP Address:192.0.2.1",
+        "revoked",
+        "Superseded",
+        "gw1.crt: good",
+        "gw1-new.crt: revoked",
+        "DN: cn=issuing,o=Countersign",
+        "good          true",
+    ] {
         assert!(said.contains(word), "expected `{word}` in:\n{said}");
     }
     server.kill().unwrap();

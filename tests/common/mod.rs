@@ -3,6 +3,7 @@
 
 pub mod der;
 pub mod openssl;
+pub mod slapd;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 const PAGE: i32 = 500;
 /// How many octets of values are read at most.
 const MAX_READ: usize = 1 << 30;
-/// slapd drops a connection on which something longer is sent, by its default `sockbuf_max_incoming_auth`.
+/// slapd drops a connection on which something longer is sent, where `sockbuf_max_incoming_auth` is 4 MiB.
 const SLAPD_LIMIT: usize = 4 << 20;
 
 /// The entries that concern us.
@@ -105,6 +105,12 @@ impl Connection {
     /// # Errors
     /// [`Error::Unavailable`] when the connection fails or the answer is too large; [`Error::Denied`] when reading is refused.
     pub async fn read_all(&mut self, base: &Dn, names: &[Dn]) -> Result<HashMap<String, Found>> {
+        let url = self.url.clone();
+        let read = self.read_subtree(base, names).await;
+        read.map_err(|e| at(&url, e))
+    }
+
+    async fn read_subtree(&mut self, base: &Dn, names: &[Dn]) -> Result<HashMap<String, Found>> {
         let adapters: Vec<Box<dyn Adapter<_, _>>> =
             vec![Box::new(EntriesOnly::new()), Box::new(PagedResults::new(PAGE))];
         let (mut found, within) = (HashMap::new(), base.to_string());
@@ -142,7 +148,7 @@ impl Connection {
         }
         let missing: Vec<Dn> =
             names.iter().filter(|dn| !found.contains_key(&dn.key())).cloned().collect();
-        found.extend(self.read(&missing).await?);
+        found.extend(self.read_entries(&missing).await?);
         Ok(found)
     }
 
@@ -151,6 +157,11 @@ impl Connection {
     /// # Errors
     /// As [`Self::read_all`].
     pub async fn read(&mut self, names: &[Dn]) -> Result<HashMap<String, Found>> {
+        let url = self.url.clone();
+        self.read_entries(names).await.map_err(|e| at(&url, e))
+    }
+
+    async fn read_entries(&mut self, names: &[Dn]) -> Result<HashMap<String, Found>> {
         let mut found = HashMap::new();
         for dn in names {
             let text = dn.to_string();
@@ -213,17 +224,21 @@ impl Connection {
                 timeout(patience, self.ldap.modify(dn, changes)).await
             }
         };
+        let url = self.url.clone();
         let lost = |why: String| {
             let hint = if operation.largest() > SLAPD_LIMIT {
                 format!(
-                    "; a value of {} octets was sent, and slapd drops connections on more than `sockbuf_max_incoming_auth`, \
-                     4 MiB unless it is raised (olcSockbufMaxIncomingAuth)",
+                    "; a value of {} octets was sent, and slapd drops connections on more than `sockbuf_max_incoming_auth` \
+                     (olcSockbufMaxIncomingAuth): raise it",
                     operation.largest()
                 )
             } else {
                 String::new()
             };
-            Error::Unavailable(format!("`{}` was not changed: {why}{hint}", operation.dn()))
+            Error::Unavailable(format!(
+                "`{url}`: `{}` was not changed: {why}{hint}",
+                operation.dn()
+            ))
         };
         match answered {
             Err(_) => Err(lost("no answer in time".into())),
@@ -267,6 +282,15 @@ fn found_entry(entry: SearchEntry) -> Found {
 
 fn size(found: &Found) -> usize {
     found.values.values().flatten().map(Bytes::len).sum()
+}
+
+/// The error with the server that it is about.
+fn at(url: &str, error: Error) -> Error {
+    match error {
+        Error::Unavailable(why) => Error::Unavailable(format!("`{url}`: {why}")),
+        Error::Denied(why) => Error::Denied(format!("`{url}`: {why}")),
+        other => other,
+    }
 }
 
 fn failed(error: LdapError) -> Error {

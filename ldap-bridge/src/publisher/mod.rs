@@ -159,6 +159,7 @@ impl Publisher {
             connection: None,
             confirmed: HashMap::new(),
             full_check: Instant::now(),
+            was_reused: false,
         };
         let thread = std::thread::Builder::new()
             .name("publisher".into())
@@ -200,6 +201,8 @@ struct Worker {
     confirmed: HashMap<String, [u8; 32]>,
     /// When everything is read again.
     full_check: Instant,
+    /// Whether the last look was over a connection from before.
+    was_reused: bool,
 }
 
 impl Worker {
@@ -222,7 +225,13 @@ impl Worker {
         loop {
             sleep(DEBOUNCE).await;
             let desired = Arc::clone(&entries.borrow_and_update());
-            match self.step(&desired).await {
+            let mut stepped = self.step(&desired).await;
+            if self.was_reused && matches!(stepped, Err(Error::Unavailable(_))) {
+                // A connection that was idle may have ended without notice: a fresh one tells.
+                self.connection = None;
+                stepped = self.step(&desired).await;
+            }
+            match stepped {
                 Ok(()) => {
                     wait = FIRST_WAIT;
                     tokio::select! {
@@ -244,7 +253,8 @@ impl Worker {
 
     async fn step(&mut self, desired: &[Entry]) -> Result<()> {
         let is_full = self.connection.is_none() || Instant::now() >= self.full_check;
-        if self.connection.is_none() || is_full {
+        self.was_reused = !is_full;
+        if is_full {
             // A fresh connection goes to the first server that answers, so that this also ends a failover.
             if let Some(old) = self.connection.take() {
                 old.close().await;

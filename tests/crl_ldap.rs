@@ -1,0 +1,531 @@
+//! The LDAP bridge with a real slapd: published within a second, healed after everything that befalls it, and read as the same
+//! octets as from the built-in directory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod common;
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use common::openssl::{enrol, key};
+use common::slapd::{ADMIN, PASSWORD, Slapd, free_port, values};
+use common::{Instance, tool_ok};
+use countersign_ca::Timestamp;
+use countersign_ca::crl::Crl;
+use countersign_ca::record::{Reason, Revocation, RevokedEntry, Serial};
+use countersign_ca::revoked::RevokedSet;
+use countersign_ldap_bridge::publisher::{Bind, PublisherSettings, Scope, reconcile};
+use countersign_ldap_bridge::{Attribute, Entry};
+use serde_json::Value;
+
+const ISSUING: &str = "cn=issuing,o=Countersign";
+const CRL: &str = "certificateRevocationList;binary";
+
+/// An instance that publishes to these servers, and runs.
+fn publishing(urls: &[String], more: &str) -> Instance {
+    let mut instance = configured(urls, more);
+    instance.serve();
+    instance
+}
+
+fn configured(urls: &[String], more: &str) -> Instance {
+    let instance = Instance::empty();
+    fs::create_dir(instance.data()).unwrap();
+    fs::set_permissions(instance.data(), fs::Permissions::from_mode(0o700)).unwrap();
+    let password = instance.data().join("ldap.password");
+    fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    let bind = match more.contains("certificate =") {
+        true => String::new(),
+        false => format!("bind_dn = {ADMIN:?}\npassword_file = {password:?}\n"),
+    };
+    let config = format!(
+        "[[ldap.directories]]\nname = \"main\"\nurls = {urls:?}\ninterval = \"1s\"\ntimeout = \"2s\"\n{bind}{more}"
+    );
+    fs::write(instance.data().join("countersign.toml"), config).unwrap();
+    instance.ok(&["init"]);
+    instance
+}
+
+fn enrolled(instance: &Instance, name: &str) -> String {
+    let known = instance.json(&["peer", "list"]);
+    let known = known.as_array().unwrap().iter().any(|peer| peer["name"] == name);
+    if known {
+        instance.ok(&["peer", "remove", name]);
+    }
+    let peer = instance.peer(name, &[&format!("fqdn:{name}.example.net")]);
+    key(instance, "p256", &format!("{name}.key"));
+    enrol(instance, &peer, &format!("{name}.key"), &[]).granted();
+    instance.certificates(name).pop().unwrap()["serial"].as_str().unwrap().to_owned()
+}
+
+/// How the directory is kept in step.
+fn status(instance: &Instance) -> Value {
+    let all = instance.json(&["publish", "status"]);
+    all.as_array().unwrap().iter().find(|d| d["directory"] == "main").unwrap().clone()
+}
+
+/// Waits until something holds; how long that took.
+#[track_caller]
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(40), "{what} did not come true");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    began.elapsed()
+}
+
+/// The octets that HTTP gives, in base64.
+fn over_http(instance: &Instance, path: &str) -> Vec<String> {
+    let answer = instance.http("GET", path, "text/plain", &[]).unwrap();
+    assert_eq!(answer.status, 200);
+    vec![data_encoding::BASE64.encode(&answer.body)]
+}
+
+fn peer_dn(name: &str) -> String {
+    format!("cn={name},ou=peers,o=Countersign")
+}
+
+#[test]
+fn what_is_revoked_is_in_the_directory_within_a_second_and_every_loss_heals() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut slapd = Slapd::start(folder.path(), "");
+    let instance = publishing(&[slapd.url()], "");
+    let built_in = format!("ldap://{}", instance.ldap);
+    let serials: Vec<String> = ["gw1", "gw2", "gw3"].map(|name| enrolled(&instance, name)).to_vec();
+    eventually("three peers", || {
+        ["gw1", "gw2", "gw3"]
+            .iter()
+            .all(|n| slapd.values(&peer_dn(n), "userCertificate;binary").len() == 1)
+    });
+
+    // Published: the same octets over HTTP, from slapd and from the built-in directory, to ldapsearch and to curl.
+    let same = |ca: &str| {
+        let dn = format!("cn={ca},o=Countersign");
+        let http = over_http(&instance, &format!("/crl/{ca}.crl"));
+        let both = [slapd.url(), built_in.clone()].map(|url| values(&url, &dn, CRL));
+        both.iter().all(|found| *found == http)
+    };
+    eventually("the same CRL everywhere", || same("issuing") && same("root"));
+    for (ca, attribute, count) in [
+        ("root", "authorityRevocationList;binary", 1),
+        ("issuing", "authorityRevocationList;binary", 0),
+        ("issuing", "crossCertificatePair;binary", 1),
+        ("root", "crossCertificatePair;binary", 0),
+    ] {
+        let dn = format!("cn={ca},o=Countersign");
+        for url in [slapd.url(), built_in.clone()] {
+            assert_eq!(values(&url, &dn, attribute).len(), count, "{url} {ca} {attribute}");
+        }
+    }
+    assert_eq!(
+        slapd.values(ISSUING, "cACertificate;binary"),
+        over_http(&instance, "/ca/issuing.cer")
+    );
+    for url in [slapd.url(), built_in.clone()] {
+        let url = format!("{url}/{ISSUING}?{CRL}?base");
+        let text = tool_ok("curl", "curl", &["-s", "-S", &url], &instance.file("."));
+        let (_, value) = text.split_once(&format!("{CRL}:: ")).unwrap();
+        assert_eq!(
+            vec![value.trim().to_owned()],
+            over_http(&instance, "/crl/issuing.crl"),
+            "{url}"
+        );
+    }
+    // In step, nothing is done again.
+    eventually("in step", || status(&instance)["state"] == "in step");
+    let operations = status(&instance)["operations"].clone();
+    let last = status(&instance)["last_success"].clone();
+    eventually("another full look", || status(&instance)["last_success"] != last);
+    assert_eq!(status(&instance)["operations"], operations);
+    instance.ok(&["publish", "verify"]);
+
+    // Revoked: within a second. The polls are 20 ms apart, and each takes some itself.
+    let before = slapd.values(ISSUING, CRL);
+    let began = Instant::now();
+    instance.ok(&["cert", "revoke", &serials[0], "--reason", "keyCompromise"]);
+    eventually("the new CRL", || slapd.values(ISSUING, CRL) != before);
+    eventually("the certificate is gone", || {
+        slapd.values(&peer_dn("gw1"), "userCertificate;binary").is_empty()
+    });
+    let took = began.elapsed();
+    println!("revoked, signed, published and read again in {took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(slapd.values(ISSUING, CRL), over_http(&instance, "/crl/issuing.crl"));
+
+    // Killed, revoked more, back with an empty database: enrolments go on meanwhile, and all is there again.
+    slapd.kill();
+    instance.ok(&["cert", "revoke", &serials[1]]);
+    let began = Instant::now();
+    enrolled(&instance, "gw4");
+    assert!(began.elapsed() < Duration::from_secs(20));
+    eventually("the failure shows", || status(&instance)["state"] == "fails");
+    let why = status(&instance)["error"].as_str().unwrap().to_owned();
+    assert!(why.contains("127.0.0.1"), "{why}");
+    let ready = instance.http("GET", "/readyz", "text/plain", &[]).unwrap();
+    let text = String::from_utf8_lossy(&ready.body).into_owned();
+    assert!(ready.status == 503 && text.contains("the directory `main` is not in step"), "{text}");
+    let metrics = instance.http("GET", "/metrics", "text/plain", &[]).unwrap();
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    assert!(metrics.contains("countersign_publish_in_step{directory=\"main\"} 0"), "{metrics}");
+    slapd.run_empty();
+    eventually("all there again", || {
+        slapd.values(ISSUING, CRL) == over_http(&instance, "/crl/issuing.crl")
+            && slapd.values(&peer_dn("gw2"), "userCertificate;binary").is_empty()
+            && slapd.values(&peer_dn("gw3"), "userCertificate;binary").len() == 1
+            && slapd.values(&peer_dn("gw4"), "userCertificate;binary").len() == 1
+    });
+    eventually("ready", || {
+        instance.http("GET", "/readyz", "text/plain", &[]).unwrap().status == 200
+    });
+
+    // Edited by hand: an entry deleted, a CRL replaced by an older one, an attribute emptied.
+    let old = &before[0];
+    let removed = slapd.client("ldapdelete", &[&peer_dn("gw3")]);
+    assert!(removed.0, "{}", removed.1);
+    slapd.load(&format!(
+        "dn: {ISSUING}\nchangetype: modify\nreplace: {CRL}\n{CRL}:: {old}\n-\ndelete: cACertificate;binary\n\n\
+         dn: {}\nchangetype: modify\nadd: objectClass\nobjectClass: uidObject\n-\nadd: uid\nuid: kept\n",
+        peer_dn("gw4")
+    ));
+    eventually("healed", || {
+        slapd.values(ISSUING, CRL) == over_http(&instance, "/crl/issuing.crl")
+            && slapd.values(ISSUING, "cACertificate;binary").len() == 1
+            && slapd.values(&peer_dn("gw3"), "userCertificate;binary").len() == 1
+    });
+    let kept = slapd.client("ldapsearch", &["-LLL", "-s", "base", "-b", &peer_dn("gw4"), "uid"]);
+    assert!(kept.1.contains("uid: kept"), "{}", kept.1);
+}
+
+/// A self-signed CA that is not ours, its certificate and a CRL of its own, in base64.
+fn stranger(folder: &Path) -> (String, String) {
+    let openssl = |arguments: &[&str]| tool_ok("openssl", "openssl", arguments, folder);
+    fs::write(folder.join("index.txt"), "").unwrap();
+    fs::write(
+        folder.join("ca.cnf"),
+        "[ca]\ndefault_ca=a\n[a]\ndatabase=index.txt\ndefault_md=sha256\ndefault_crl_days=7\n",
+    )
+    .unwrap();
+    openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=Stranger",
+        "-keyout",
+        "s.key",
+        "-out",
+        "s.crt",
+    ]);
+    openssl(&[
+        "ca", "-gencrl", "-config", "ca.cnf", "-cert", "s.crt", "-keyfile", "s.key", "-out",
+        "s.pem",
+    ]);
+    openssl(&["x509", "-in", "s.crt", "-outform", "DER", "-out", "s.der"]);
+    openssl(&["crl", "-in", "s.pem", "-outform", "DER", "-out", "s.crl"]);
+    let base64 = |file: &str| data_encoding::BASE64.encode(&fs::read(folder.join(file)).unwrap());
+    (base64("s.der"), base64("s.crl"))
+}
+
+#[test]
+fn only_our_own_values_are_touched_and_a_dry_run_is_ldif_that_does_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let slapd = Slapd::start(&folder.path().join("slapd"), "");
+    let instance = configured(&[slapd.url()], "");
+    let (certificate, crl) = stranger(folder.path());
+    // Before anything is published, an operator's own entries stand there, with a stranger's values.
+    slapd.load(&format!(
+        "dn: o=Countersign\nchangetype: add\nobjectClass: organization\no: Countersign\n\n\
+         dn: ou=peers,o=Countersign\nchangetype: add\nobjectClass: organizationalUnit\nou: peers\ndescription: ours\n\n\
+         dn: {}\nchangetype: add\nobjectClass: device\nobjectClass: pkiUser\ncn: gw1\nserialNumber: 7\n\
+         userCertificate;binary:: {certificate}\n\n\
+         dn: cn=Old, o=Countersign\nchangetype: add\nobjectClass: certificationAuthority\nobjectClass: device\ncn: Old\n\
+         cACertificate;binary:: {certificate}\ncertificateRevocationList;binary:: {crl}\n\
+         authorityRevocationList;binary:: {crl}\n",
+        peer_dn("gw1")
+    ));
+    let mut instance = instance;
+    instance.serve();
+    let first = enrolled(&instance, "gw1");
+    eventually("both certificates", || {
+        slapd.values(&peer_dn("gw1"), "userCertificate;binary").len() == 2
+    });
+    instance.ok(&["cert", "revoke", &first]);
+    eventually("the stranger's alone", || {
+        slapd.values(&peer_dn("gw1"), "userCertificate;binary") == [certificate.clone()]
+    });
+    assert_eq!(slapd.values("cn=Old,o=Countersign", CRL), [crl]);
+    let kept = slapd.client(
+        "ldapsearch",
+        &["-LLL", "-b", "o=Countersign", "(|(serialNumber=7)(description=ours))"],
+    );
+    assert!(
+        kept.1.contains("serialNumber: 7") && kept.1.contains("description: ours"),
+        "{}",
+        kept.1
+    );
+    enrolled(&instance, "gw2");
+    eventually("in step", || status(&instance)["state"] == "in step");
+    instance.stop();
+
+    // Without a server: what is to be done as LDIF, applied by ldapmodify, leaves nothing to do.
+    slapd.load(&format!(
+        "dn: {}\nchangetype: delete\n\ndn: {ISSUING}\nchangetype: delete\n",
+        peer_dn("gw2")
+    ));
+    let behind = instance.run(&["publish", "verify"]);
+    let why = String::from_utf8_lossy(&behind.stderr).into_owned();
+    assert!(behind.status.code() == Some(1) && why.contains("lacks 2 operations"), "{why}");
+    let ldif = instance.ok(&["publish", "run", "--dry-run"]);
+    assert!(
+        ldif.contains("changetype: add") && ldif.lines().all(|line| line.len() <= 200),
+        "{ldif}"
+    );
+    slapd.load(&ldif);
+    instance.ok(&["publish", "verify"]);
+    slapd.load(&format!("dn: {ISSUING}\nchangetype: delete\n"));
+    let report = instance.json(&["publish", "run", "--directory", "main"]);
+    assert_eq!(
+        (&report[0]["operations"], &report[0]["problems"]),
+        (&Value::from(1), &Value::Array(vec![]))
+    );
+    instance.ok(&["publish", "verify"]);
+    let missing = instance.run(&["publish", "run", "--directory", "other"]);
+    assert_eq!(missing.status.code(), Some(3));
+}
+
+#[test]
+fn entries_that_may_not_be_made_are_named_and_certificates_may_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let slapd = Slapd::start(folder.path(), "");
+    let instance =
+        publishing(&[slapd.url()], "create_missing = false\nremove_certificates = false\n");
+    let serial = enrolled(&instance, "gw1");
+    eventually("the refusal", || {
+        status(&instance)["error"]
+            .as_str()
+            .is_some_and(|why| why.contains("does not exist") && why.contains("create_missing"))
+    });
+    slapd.load(&format!(
+        "dn: o=Countersign\nchangetype: add\nobjectClass: organization\no: Countersign\n\n\
+         dn: ou=peers,o=Countersign\nchangetype: add\nobjectClass: organizationalUnit\nou: peers\n\n\
+         dn: {}\nchangetype: add\nobjectClass: device\ncn: gw1\n\n\
+         dn: {ISSUING}\nchangetype: add\nobjectClass: applicationProcess\ncn: issuing\n\n\
+         dn: cn=root,o=Countersign\nchangetype: add\nobjectClass: applicationProcess\ncn: root\n",
+        peer_dn("gw1")
+    ));
+    eventually("in step", || status(&instance)["state"] == "in step");
+    let own = slapd.values(&peer_dn("gw1"), "userCertificate;binary");
+    assert_eq!(own.len(), 1);
+    instance.ok(&["cert", "revoke", &serial]);
+    eventually("the CRL", || {
+        slapd.values(ISSUING, CRL) == over_http(&instance, "/crl/issuing.crl")
+    });
+    assert_eq!(slapd.values(&peer_dn("gw1"), "userCertificate;binary"), own, "it stays");
+}
+
+/// A CA for TLS, a server's certificate for 127.0.0.1 and a publisher's, in PEM files of a folder.
+fn tls(folder: &Path) {
+    let openssl = |arguments: &[&str]| tool_ok("openssl", "openssl", arguments, folder);
+    let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    openssl(
+        &[
+            &["req", "-x509", "-subj", "/CN=TLS CA", "-keyout", "ca.key", "-out", "ca.crt"][..],
+            &new_key,
+        ]
+        .concat(),
+    );
+    for (name, extension) in
+        [("server", "subjectAltName=IP:127.0.0.1"), ("publisher", "extendedKeyUsage=clientAuth")]
+    {
+        fs::write(folder.join("ext"), extension).unwrap();
+        let (key, request, certificate) =
+            (format!("{name}.key"), format!("{name}.csr"), format!("{name}.crt"));
+        let subject = format!("/O=Countersign/CN={name}");
+        openssl(
+            &[&["req", "-subj", &subject, "-keyout", &key, "-out", &request][..], &new_key]
+                .concat(),
+        );
+        openssl(&[
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            "ca.crt",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-extfile",
+            "ext",
+            "-out",
+            &certificate,
+            "-days",
+            "10",
+        ]);
+        fs::set_permissions(folder.join(&key), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+#[test]
+fn every_way_in_works_and_wrong_ones_say_why() {
+    let folder = tempfile::tempdir().unwrap();
+    tls(folder.path());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let more = format!(
+        "TLSCACertificateFile {}\nTLSCertificateFile {}\nTLSCertificateKeyFile {}\nTLSVerifyClient try\n\
+         authz-regexp \"cn=publisher,o=Countersign\" \"{ADMIN}\"\n",
+        file("ca.crt"),
+        file("server.crt"),
+        file("server.key")
+    );
+    let mut slapd = Slapd::start(&folder.path().join("slapd"), &more);
+    let secure = format!("ldaps://127.0.0.1:{}", slapd.tls_port);
+    let ca = format!("ca_file = {:?}\n", file("ca.crt"));
+    let external =
+        format!("certificate = {:?}\nkey = {:?}\n", file("publisher.crt"), file("publisher.key"));
+    for (urls, more) in [
+        (vec![slapd.url()], format!("starttls = true\n{ca}")),
+        (vec![secure.clone()], ca.clone()),
+        (vec![slapd.url()], format!("starttls = true\n{ca}{external}")),
+        (vec![secure.clone()], format!("{ca}{external}")),
+        // A dead server first: the other one takes its place.
+        (vec![format!("ldap://127.0.0.1:{}", free_port()), slapd.url()], String::new()),
+    ] {
+        slapd.kill();
+        slapd.run_empty();
+        let instance = configured(&urls, &more);
+        let report = instance.json(&["publish", "run"]);
+        assert_eq!(report[0]["problems"], Value::Array(vec![]), "{urls:?} {more}");
+        assert!(report[0]["operations"].as_u64().unwrap() >= 3, "{report}");
+        assert_eq!(report[0]["url"], *urls.last().unwrap());
+        instance.ok(&["publish", "verify"]);
+    }
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_url = format!("ldap://{}", silent.local_addr().unwrap());
+    for (urls, more, word) in [
+        (vec![secure], String::new(), "certificate"),
+        (
+            vec![slapd.url()],
+            format!("bind_dn = \"{ADMIN}\"\npassword_file = {:?}\n", file("wrong")),
+            "invalidCredentials (49)",
+        ),
+        (vec![silent_url], String::new(), "within 2s"),
+        (vec![format!("ldap://127.0.0.1:{}", free_port())], String::new(), "refused"),
+    ] {
+        fs::write(file("wrong"), "wrong horse\n").unwrap();
+        fs::set_permissions(file("wrong"), fs::Permissions::from_mode(0o600)).unwrap();
+        let instance = configured(&urls, "");
+        let config = instance.data().join("countersign.toml");
+        let mut text = fs::read_to_string(&config).unwrap();
+        if more.contains("bind_dn") {
+            text = text
+                .lines()
+                .filter(|line| !line.starts_with("bind_dn") && !line.starts_with("password"))
+                .map(|line| format!("{line}\n"))
+                .collect();
+        }
+        fs::write(&config, text + &more).unwrap();
+        let began = Instant::now();
+        let refused = instance.run(&["publish", "run"]);
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && why.contains(word), "{urls:?}: {why}");
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
+}
+
+/// A CRL of some 5 MiB.
+fn large_crl() -> Vec<u8> {
+    let key = countersign_ca::FileKey::generate(countersign_ca::KeyAlgorithm::P256).unwrap();
+    let mut set = RevokedSet::default();
+    for n in 1..=130_000u128 {
+        set.insert(&RevokedEntry {
+            serial: Serial::new((n << 100).to_be_bytes()).unwrap(),
+            not_after: Timestamp::from_seconds(2_000_000_000),
+            partition: None,
+            revocation: Revocation {
+                at: Timestamp::from_seconds(1_700_000_000),
+                reason: Reason::Superseded,
+                invalidity: None,
+            },
+        });
+    }
+    let issuer = "CN=Issuing".parse().unwrap();
+    let crl = Crl {
+        issuer: &issuer,
+        issuer_key_identifier: &[7; 20],
+        number: 1,
+        this_update: Timestamp::from_seconds(1_800_000_000),
+        next_update: Timestamp::from_seconds(1_900_000_000),
+        base: None,
+        distribution_point: &[],
+        freshest: &[],
+    };
+    let mut out = std::io::Cursor::new(Vec::new());
+    crl.sign(&key, set.listed(None, Timestamp::default()), &mut out).unwrap();
+    out.into_inner()
+}
+
+#[test]
+fn a_crl_beyond_slapds_limit_is_explained_and_passes_when_that_is_raised() {
+    let der = large_crl();
+    assert!(der.len() > 5 << 20, "{}", der.len());
+    let text = |name, value: &'static str| Attribute::new(name, [value.into()]);
+    let entries = [
+        Entry {
+            dn: "o=Countersign".parse().unwrap(),
+            classes: vec!["organization"],
+            attributes: vec![text("o", "Countersign")],
+        },
+        Entry {
+            dn: ISSUING.parse().unwrap(),
+            classes: vec!["applicationProcess", "pkiCA"],
+            attributes: vec![
+                text("cn", "issuing"),
+                Attribute::new("certificateRevocationList", [der.clone().into()]),
+            ],
+        },
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    fs::write(&password, PASSWORD).unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    let publish = |slapd: &Slapd| {
+        let settings = PublisherSettings {
+            name: "main".into(),
+            urls: vec![slapd.url()],
+            starttls: false,
+            bind: Bind::Simple(ADMIN.into(), password.clone()),
+            ca_file: None,
+            create_missing: true,
+            remove_certificates: true,
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(30),
+        };
+        let scope = Scope { base: "o=Countersign".parse().unwrap(), owners: Default::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(reconcile(&settings, &scope, &entries, false))
+    };
+    let slapd = Slapd::start(&folder.path().join("small"), "sockbuf_max_incoming_auth 4194303");
+    let Err(refusal) = publish(&slapd) else { panic!("slapd took it") };
+    let why = refusal.to_string();
+    assert!(why.contains("was not changed") && why.contains("sockbuf_max_incoming_auth"), "{why}");
+    let slapd = Slapd::start(&folder.path().join("large"), "sockbuf_max_incoming_auth 16777216");
+    assert_eq!(publish(&slapd).map(|report| report.problems), Ok(Vec::new()));
+    assert!(slapd.values(ISSUING, CRL) == [data_encoding::BASE64.encode(&der)]);
+    assert_eq!(publish(&slapd).unwrap().operations.len(), 0);
+}
