@@ -78,7 +78,7 @@ fn openiked_refuses_what_a_crl_file_revokes() {
 /// Two charons with `revocation = strict`: `east` comes up, is revoked, and is refused; `spare` on the same gateway stays good.
 fn charon(source: Source, fetching: &str) {
     let site = Site::start(source);
-    let [west, east, spare] = ["west", "east", "spare"].map(|name| site.enrol(name));
+    let [west, east, spare] = ["west", "east", "spare"].map(|name| site.enrol(name, "p256"));
     let responder = Charon::start(Gateway::West, &site, &[&west]);
     let initiator = Charon::start(Gateway::East, &site, &[&east, &spare]);
 
@@ -105,7 +105,7 @@ fn charon(source: Source, fetching: &str) {
 fn libreswan(source: Source) {
     libreswan::install();
     let site = Site::start(source);
-    let [west, east, spare] = ["west", "east", "spare"].map(|name| site.enrol_rsa(name));
+    let [west, east, spare] = ["west", "east", "spare"].map(|name| site.enrol(name, "rsa2048"));
     let responder = Pluto::start(Gateway::West, &site, source, &[&west], &[&east, &spare]);
     let initiator = Pluto::start(Gateway::East, &site, source, &[&east, &spare], &[&west]);
     if source.is_crl() {
@@ -142,7 +142,7 @@ fn libreswan(source: Source) {
 /// The same with two ikeds, whose CRLs are files. An iked has one key, so `east` and `spare` take turns.
 fn openiked() {
     let site = Site::start(Source::CrlHttp);
-    let [west, east, spare] = ["west", "east", "spare"].map(|name| site.enrol(name));
+    let [west, east, spare] = ["west", "east", "spare"].map(|name| site.enrol(name, "p256"));
     let mut responder = Iked::start(Gateway::West, &site, &west);
     for good in [&east, &spare] {
         let initiator = Iked::start(Gateway::East, &site, good);

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use super::namespaces::SERVER;
 use super::slapd::{Slapd, fetch_crl};
 use super::{run, wait_for};
-use crate::common::openssl::{enrol, generate, key};
+use crate::common::openssl::{enrol, key};
 use crate::common::{COUNTERSIGN, Instance};
 
 /// Where a certificate says that its status is found.
@@ -111,26 +111,16 @@ impl Site {
         let slapd = (source == Source::CrlSlapd).then(|| Slapd::start(&instance.file("slapd")));
         let site = Self { instance, server, source, slapd };
         site.publish();
+        let published = || site.crl_text().map(drop);
+        wait_for("the publication of the first CRL", || site.instance.log(), published);
         site
     }
 
-    /// Enrols the peer `name` over CMP with an ECDSA key.
-    pub fn enrol(&self, name: &str) -> Credentials {
-        key(&self.instance, "p256", &format!("{name}.key"));
-        self.enrolled(name)
-    }
-
-    /// Enrols the peer `name` over CMP with an RSA key.
-    pub fn enrol_rsa(&self, name: &str) -> Credentials {
-        let rsa = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
-        generate(&self.instance, &rsa, &format!("{name}.key"));
-        self.enrolled(name)
-    }
-
-    fn enrolled(&self, name: &str) -> Credentials {
+    /// Enrols the peer `name` over CMP, with a key of this kind.
+    pub fn enrol(&self, name: &str, kind: &str) -> Credentials {
+        let key = key(&self.instance, kind, &format!("{name}.key"));
         let id = format!("{name}.example.net");
         let peer = self.instance.peer(name, &[&format!("fqdn:{id}")]);
-        let key = self.instance.file(&format!("{name}.key"));
         enrol(&self.instance, &peer, key.to_str().expect("UTF-8"), &[]).granted();
         Credentials { id, certificate: self.instance.file(&format!("{name}.crt")), key }
     }
@@ -142,8 +132,8 @@ impl Site {
         self.instance.ok(&["cert", "revoke", shown, "--reason", "keyCompromise"]);
         // OpenSSL shows no leading zero octets.
         let serial = shown.trim_start_matches('0').to_uppercase();
-        let listed = || self.crl_text().contains(&serial).then_some(());
-        wait_for("the revocation in the CRL", || self.crl_text(), listed);
+        let listed = || self.crl_text().filter(|text| text.contains(&serial));
+        wait_for("the revocation in the CRL", || format!("{:?}", self.crl_text()), listed);
         self.publish();
     }
 
@@ -161,19 +151,17 @@ impl Site {
         path
     }
 
-    /// What the CRL says, read from the built-in directory if that is the source.
-    fn crl_text(&self) -> String {
-        let mut path = self.crl("issuing");
-        if self.source == Source::CrlDirectory {
-            path = self.instance.file("directory.crl");
-            assert!(
-                fetch_crl(DIRECTORY, "cn=issuing,o=Countersign", &path),
-                "no CRL in the directory"
-            );
-        }
-        run(Command::new("openssl")
-            .args(["crl", "-inform", "DER", "-noout", "-text", "-in"])
-            .arg(path))
+    /// What the issuing CA's CRL says, read from the built-in directory if that is the source; `None` when it is not there yet.
+    fn crl_text(&self) -> Option<String> {
+        let path = match self.source {
+            Source::CrlDirectory => {
+                let path = self.instance.file("directory.crl");
+                fetch_crl(DIRECTORY, "cn=issuing,o=Countersign", &path).then_some(path)?
+            }
+            _ => self.crl("issuing"),
+        };
+        let mut openssl = Command::new("openssl");
+        Some(run(openssl.args(["crl", "-inform", "DER", "-noout", "-text", "-in"]).arg(path)))
     }
 
     fn publish(&self) {
