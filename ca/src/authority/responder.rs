@@ -102,12 +102,19 @@ impl Authority {
     /// [`Error::Internal`] when the store fails.
     pub fn certificate_status(&self, ca: &Label, serial: &Serial) -> Result<CertificateStatus> {
         match self.store().certificate(ca, serial)? {
-            Some(record) => {
-                Ok(record.revocation.map_or(CertificateStatus::Good, CertificateStatus::Revoked))
-            }
+            Some(_) => self.issued_status(ca, serial),
             None if self.is_ca_certificate(ca, serial) => Ok(CertificateStatus::Good),
             None => Ok(CertificateStatus::NeverIssued),
         }
+    }
+
+    /// The present status of a serial number that was issued: a look-up in memory. Times are whole seconds.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the store fails.
+    pub fn issued_status(&self, ca: &Label, serial: &Serial) -> Result<CertificateStatus> {
+        let revocation = self.store().revocation(ca, serial)?;
+        Ok(revocation.map_or(CertificateStatus::Good, CertificateStatus::Revoked))
     }
 
     /// Makes the responder, or its successor, if it is time to.

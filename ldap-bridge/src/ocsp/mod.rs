@@ -245,7 +245,8 @@ impl OcspService {
         let Some(kept) = self.cache.find(cert_id.der, self.authority.now()) else {
             return Ok(None);
         };
-        let status = self.status(&kept.ca, &kept.serial)?.is;
+        // Only answers about issued certificates are kept.
+        let status = self.authority.issued_status(&kept.ca, &kept.serial)?;
         Ok((status == kept.status).then(|| Answer {
             der: kept.der.clone(),
             cacheable: Some(kept.freshness),
@@ -273,7 +274,7 @@ impl OcspService {
         found.ok_or_else(|| Refusal::Malformed("no certificate is asked about".into()))
     }
 
-    /// The one place that asks for a status.
+    /// The status of any serial number.
     fn status(&self, ca: &Label, serial: &Serial) -> Result<Status, Error> {
         let is = self.authority.certificate_status(ca, serial)?;
         Ok(Status { serial: Some(*serial), is })
