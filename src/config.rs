@@ -305,6 +305,8 @@ pub struct Config {
     pub ldap: LdapConfig,
     /// CMP.
     pub cmp: CmpConfig,
+    /// The locations of a CA's CRL, of OCSP and of a CA, with `{ca}`: what the certificates of CAs name.
+    pub ca_urls: DefaultUrls,
     /// How long a client may take.
     pub request_timeout: Duration,
     /// How long a connection may stay idle.
@@ -371,6 +373,8 @@ impl Config {
             ocsp,
             ldap,
             cmp,
+            // Only peers' certificates are divided.
+            ca_urls: places.default_urls(false),
             request_timeout: duration("http.request_timeout", &file.http.request_timeout, 1, 600)?,
             keep_alive: duration("http.keep_alive", &file.http.keep_alive, 1, 3600)?,
             shutdown_timeout: duration(

@@ -448,6 +448,61 @@ fn every_way_in_works_and_wrong_ones_say_why() {
     }
 }
 
+#[test]
+fn hostile_names_stay_one_entry_in_both_directories() {
+    let folder = tempfile::tempdir().unwrap();
+    let slapd = Slapd::start(folder.path(), "");
+    let more = "[ldap]\npeer_dn = \"cn={id},ou=peers\"\n";
+    let mut instance = configured(&[slapd.url()], "");
+    let config = instance.data().join("countersign.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{more}{text}")).unwrap();
+    instance.serve();
+    let built_in = format!("ldap://{}", instance.ldap);
+    for (n, id) in [
+        r#"dn:CN=gw\, ou\=admins\+cn\=root \"x\" \<y\>\;,O=Example"#,
+        r"dn:CN=\#1 Lu\C4\8Di\C4\87 *)(cn=*\\\20 ",
+        "email:o'brien+vpn@example.net",
+        "dn:CN=a,CN=b,DC=example,DC=net",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let name = format!("h{n}");
+        let peer = instance.peer(&name, &[id, &format!("fqdn:h{n}.example.net")]);
+        key(&instance, "p256", "h.key");
+        enrol(&instance, &peer, "h.key", &[]).granted();
+        let certificate = fs::read_to_string(instance.file(&format!("{name}.crt"))).unwrap();
+        let base64: String = certificate.lines().filter(|line| !line.starts_with("---")).collect();
+        for url in [slapd.url(), built_in.clone()] {
+            // One level below `ou=peers`, one entry more each time, with this very certificate.
+            let search = [
+                "-x",
+                "-LLL",
+                "-o",
+                "ldif-wrap=no",
+                "-H",
+                &url,
+                "-s",
+                "one",
+                "-b",
+                "ou=peers,o=Countersign",
+            ];
+            let search =
+                [&search[..], &["(objectClass=pkiUser)", "cn", "userCertificate;binary"]].concat();
+            eventually("the entry", || {
+                let found = common::tool("ldapsearch", "ldap-utils", &search, Path::new("/"));
+                let text = String::from_utf8_lossy(&found.stdout).into_owned();
+                text.matches("dn:").count() == n + 1 && text.contains(&base64)
+            });
+        }
+    }
+    eventually("in step", || status(&instance)["state"] == "in step");
+    instance.ok(&["publish", "verify"]);
+    let ldif = instance.ok(&["publish", "run", "--dry-run"]);
+    assert!(!ldif.contains("changetype"), "{ldif}");
+}
+
 /// A CRL of some 5 MiB.
 fn large_crl() -> Vec<u8> {
     let key = countersign_ca::FileKey::generate(countersign_ca::KeyAlgorithm::P256).unwrap();
@@ -528,4 +583,43 @@ fn a_crl_beyond_slapds_limit_is_explained_and_passes_when_that_is_raised() {
     assert_eq!(publish(&slapd).map(|report| report.problems), Ok(Vec::new()));
     assert!(slapd.values(ISSUING, CRL) == [data_encoding::BASE64.encode(&der)]);
     assert_eq!(publish(&slapd).unwrap().operations.len(), 0);
+}
+
+#[test]
+fn certificates_of_peers_and_cas_name_both_places() {
+    let instance = Instance::empty();
+    fs::create_dir(instance.data()).unwrap();
+    let config = "[http]\npublic_url = \"http://pki.example.net\"\n[ldap]\npublic_url = \"ldap://ldap.example.net\"\n\
+                  base = \"o=Example \\\\2C Inc.,c=DE\"\n";
+    fs::write(instance.data().join("countersign.toml"), config).unwrap();
+    instance.ok(&["init"]);
+    let mut instance = instance;
+    instance.serve();
+    enrolled(&instance, "gw1");
+    let base = "o=Example%20%5C,%20Inc.,c=DE";
+    for (file, ca) in [("gw1.crt", "issuing"), ("data/keys/issuing.crt", "root")] {
+        let text = common::openssl::text(&instance, file);
+        for expected in [
+            format!("URI:http://pki.example.net/crl/{ca}.crl"),
+            format!(
+                "URI:ldap://ldap.example.net/cn={ca},{base}?certificateRevocationList;binary?base"
+            ),
+            "OCSP - URI:http://pki.example.net/ocsp".to_owned(),
+            format!("CA Issuers - URI:http://pki.example.net/ca/{ca}.cer"),
+            format!(
+                "CA Issuers - URI:ldap://ldap.example.net/cn={ca},{base}?cACertificate;binary?base"
+            ),
+        ] {
+            assert!(text.contains(&expected), "{file}: {expected}: {text}");
+        }
+        let lint = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-tools/bin/lint_pkix_cert");
+        let found = tool_ok(lint, "pkilint", &["lint", "-s", "WARNING", file], &instance.file("."));
+        assert_eq!(found.trim(), "", "{file}");
+    }
+    // What a certificate names is there: the same URL at the address where the directory really is.
+    for (ca, attribute) in [("issuing", "certificateRevocationList"), ("root", "cACertificate")] {
+        let url = format!("ldap://{}/cn={ca},{base}?{attribute};binary?base", instance.ldap);
+        let text = tool_ok("curl", "curl", &["-s", "-S", &url], &instance.file("."));
+        assert!(text.contains(&format!("{attribute};binary:: MI")), "{url}: {text}");
+    }
 }

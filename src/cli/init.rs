@@ -163,11 +163,9 @@ impl Init {
 impl Issuing {
     /// The options, checked.
     pub fn options(&self, config: &Config) -> Result<CaOptions, Failure> {
-        let url = |path: &str| {
-            let public = config.file.http.public_url.as_deref();
-            public
-                .map(|url| vec![format!("{}/{path}", url.trim_end_matches('/'))])
-                .unwrap_or_default()
+        // The certificate is the root's to sign: its locations are those of the root.
+        let urls = |templates: &[String]| -> Vec<String> {
+            templates.iter().map(|url| url.replace("{ca}", "root")).collect()
         };
         Ok(CaOptions {
             subject: distinguished_name(&self.subject)?,
@@ -176,9 +174,9 @@ impl Issuing {
             permitted: self.permit.clone(),
             excluded: self.exclude.clone(),
             policies: self.policy.iter().map(|text| policy(text)).collect::<Result<_, _>>()?,
-            crl_urls: url("crl/root.crl"),
-            ocsp_urls: url("ocsp"),
-            ca_issuers_urls: url("ca/root.cer"),
+            crl_urls: urls(&config.ca_urls.crl),
+            ocsp_urls: urls(&config.ca_urls.ocsp),
+            ca_issuers_urls: urls(&config.ca_urls.ca_issuers),
         })
     }
 
