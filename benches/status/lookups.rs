@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::measure::{Goal, cpu, median};
-use crate::site::{Site, path};
+use crate::site::{Site, path, post};
 
 const ALTERNATIONS: usize = 7;
-const SLICE: Duration = Duration::from_millis(700);
+const SLICE: Duration = Duration::from_millis(1000);
 const CLIENTS: usize = 8;
 
 /// Measures both protocols, and prints two tables.
@@ -57,13 +57,6 @@ fn slice<C: Send>(
 fn ocsp(site: &Site, goals: &mut Vec<Goal>) {
     let (rival, rival_address) = site.openssl_ocsp();
     let requests = ["plain.req", "nonce.req"].map(|name| fs::read(path(site, name)).unwrap());
-    let post = |request: &[u8]| {
-        let head = format!(
-            "POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Type: application/ocsp-request\r\nContent-Length: {}\r\n\r\n",
-            request.len()
-        );
-        [head.as_bytes(), request].concat()
-    };
     let [cached, fresh] = requests.map(|request| post(&request));
     let ours = |message: &[u8]| {
         slice(

@@ -29,14 +29,11 @@ impl fmt::Display for Goal {
     }
 }
 
-/// The CPU time of a process so far, over all its threads.
+/// The CPU time of a process so far, over all its threads and those that ended. The system's clock ticks a hundred times
+/// a second.
 pub fn cpu(pid: u32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
-    let nanoseconds = tasks.filter_map(|task| {
-        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanoseconds.sum())
+    let ticks: u64 = fields(pid)[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// The CPU time of this process so far.
@@ -59,7 +56,7 @@ pub struct Cost {
     pub peak_kib: u64,
 }
 
-/// Runs a command to its end, and looks at it until then. The system's clock ticks a hundred times a second.
+/// Runs a command to its end, and looks at it until then.
 pub fn cost_of(command: &mut Command) -> Cost {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     let (pid, mut peak_kib) = (child.id(), 0);
@@ -68,9 +65,9 @@ pub fn cost_of(command: &mut Command) -> Cost {
         peak_kib = status(pid, "VmHWM").unwrap_or(0).max(peak_kib);
         std::thread::sleep(Duration::from_millis(2));
     }
-    let ticks: u64 = fields(pid)[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    let cpu = cpu(pid);
     assert!(child.wait().expect("it ends").success(), "{command:?}");
-    Cost { cpu: Duration::from_millis(ticks * 10), peak_kib }
+    Cost { cpu, peak_kib }
 }
 
 /// The fields of `/proc/PID/stat` behind the name: the state first.

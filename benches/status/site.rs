@@ -1,6 +1,7 @@
 //! A running server with a CRL of some 1 MiB and one enrolled peer, and its rivals with the same content.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -152,7 +153,14 @@ impl Site {
             .spawn()
             .unwrap();
         let address = format!("127.0.0.1:{port}");
-        eventually(|| TcpStream::connect(&address).ok());
+        // A connection without a request would have it spin for ever.
+        let request = post(&fs::read(self.folder().join("plain.req")).unwrap());
+        eventually(|| {
+            let mut stream = TcpStream::connect(&address).ok()?;
+            stream.write_all(&request).ok()?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).ok().filter(|read| *read > 200)
+        });
         (Server(server), address)
     }
 
@@ -201,6 +209,15 @@ impl Site {
         );
         (Server(server), address)
     }
+}
+
+/// An OCSP request as HTTP sends it.
+pub fn post(request: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Type: application/ocsp-request\r\nContent-Length: {}\r\n\r\n",
+        request.len()
+    );
+    [head.as_bytes(), request].concat()
 }
 
 /// Records certificates and their revocations, as if they had been issued.

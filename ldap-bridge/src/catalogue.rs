@@ -13,8 +13,8 @@ use crate::entry::Entry;
 use crate::error::Result;
 use crate::tree::{self, CaView, Layout, PeerView};
 
-/// Certificates that are read at once while the catalogue is begun; no more than these end at one moment.
-const PAGE: usize = 10_000;
+/// Certificates that are read at once while the catalogue is begun.
+const PAGE: usize = 1000;
 
 /// The entries that there shall be, and how far in the history they are.
 pub struct Catalogue {
@@ -58,17 +58,15 @@ impl Catalogue {
             owners: BTreeMap::new(),
             left_out: 0,
         };
-        let end = Timestamp::from_millis(i64::MAX);
-        let mut from = (limit > 0).then(|| catalogue.authority.now());
-        while let Some(start) = from {
-            let page = catalogue.authority.store().expiring(start, end, PAGE)?;
-            let last = page.last().filter(|_| page.len() == PAGE).map(|last| last.not_after);
+        let mut cursor = (limit > 0).then_some(0);
+        while let Some(at) = cursor {
+            let (page, next) = catalogue.authority.store().certificates(None, at, PAGE)?;
             for record in page {
                 if catalogue.is_in_use(&record) {
                     catalogue.add(record)?;
                 }
             }
-            from = last;
+            cursor = next;
         }
         Ok(catalogue)
     }
@@ -150,11 +148,8 @@ impl Catalogue {
         match change {
             Change::Crl { .. } | Change::Ca(_) => Ok(true),
             _ if self.limit == 0 => Ok(false),
-            Change::Issued(issued) => {
-                let old = issued.replaces.map(|serial| (issued.ca.clone(), serial));
-                let removed = old.is_some_and(|old| self.remove(&old));
-                Ok(self.look_again(&issued.ca, &issued.serial)? || removed)
-            }
+            // What it replaces is good until it ends or is revoked.
+            Change::Issued(issued) => self.look_again(&issued.ca, &issued.serial),
             Change::Status { ca, serial } => self.look_again(&ca, &serial),
         }
     }

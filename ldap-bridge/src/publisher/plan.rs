@@ -33,7 +33,7 @@ pub struct Found {
 pub struct Rules {
     /// Whether entries that do not exist are made.
     pub create_missing: bool,
-    /// Whether peers' certificates that are revoked, replaced or expired are removed.
+    /// Whether peers' certificates that are revoked or expired are removed.
     pub remove_certificates: bool,
     /// The subjects of our CAs, DER.
     pub owners: BTreeSet<Vec<u8>>,

@@ -46,7 +46,7 @@ pub struct PublisherConfig {
     /// Whether entries that do not exist are made.
     #[serde(default = "yes")]
     pub create_missing: bool,
-    /// Whether peers' certificates that are revoked, replaced or expired are removed.
+    /// Whether peers' certificates that are revoked or expired are removed.
     #[serde(default = "yes")]
     pub remove_certificates: bool,
     /// How often everything is read and compared; in between only changes are published.
