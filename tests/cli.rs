@@ -431,7 +431,9 @@ fn operators_see_health_and_metrics() {
     let rr = ["-cmd", "rr", "-oldcert", "gw1.crt", "-cert", "gw1.crt", "-key", "gw1.key"];
     common::openssl::cmp(&instance, &rr).granted();
     eventually("the CRL", || {
-        get(&instance, "/metrics").1.contains("countersign_crl_entries{ca=\"issuing\",scope=\"full\"} 1")
+        get(&instance, "/metrics")
+            .1
+            .contains("countersign_crl_entries{ca=\"issuing\",scope=\"full\"} 1")
     });
     // A certificate with the CA's location is answered there.
     let ca = instance.http("GET", "/ca/issuing.cer", "", &[]).unwrap();
