@@ -59,6 +59,7 @@ pub struct Changes {
     buckets: BTreeMap<u64, u32>,
     days: HashMap<u32, u64>,
     revoked: HashMap<(Label, Serial), Option<RevokedEntry>>,
+    search: HashMap<(u64, u8), Octets>,
 }
 
 /// A sum over every key and value of an index: equal for equal indexes.
@@ -91,6 +92,8 @@ struct Tables {
     days: HashMap<u32, u64>,
     /// What is revoked or held, by CA.
     revoked: HashMap<Label, RevokedSet>,
+    /// The last span of search keys, and its values by part: each certificate adds to several of them.
+    search: (u64, HashMap<u8, Octets>),
 }
 
 #[derive(Clone, Copy)]
@@ -234,6 +237,9 @@ impl Index {
             }
         }
         tables.days.extend(changes.days);
+        for ((span, part), value) in changes.search {
+            tables.set_search(span, part, value);
+        }
         for ((ca, serial), entry) in changes.revoked {
             let set = tables.revoked.entry(ca).or_default();
             match entry {
@@ -344,6 +350,16 @@ impl Index {
 }
 
 impl Tables {
+    fn set_search(&mut self, span: u64, part: u8, value: Octets) {
+        let (last, values) = &mut self.search;
+        if span > *last {
+            (*last, *values) = (span, HashMap::new());
+        }
+        if span == *last {
+            values.insert(part, value);
+        }
+    }
+
     /// Fills the tables from a key and its value; returns how many certificates they hold.
     fn take(&mut self, key: &[u8], value: &[u8]) -> u64 {
         let Some((kind, rest)) = key.split_first() else { return 0 };
@@ -367,6 +383,11 @@ impl Tables {
                     && let Ok(entry) = decode_revocation(serial, value)
                 {
                     self.revoked.entry(ca).or_default().insert(&entry);
+                }
+            }
+            b'h' => {
+                if let Some((span, [part])) = rest.split_first_chunk() {
+                    self.set_search(u64::from_be_bytes(*span), *part, value.to_vec());
                 }
             }
             b'e' => {
@@ -425,6 +446,23 @@ impl Layered<'_> {
     /// Removes a key.
     pub fn remove(&mut self, key: Octets) {
         self.changes.values.insert(key, None);
+    }
+
+    /// The value of a part of a span of search keys, which is the last one or a later one.
+    pub fn search(&self, span: u64, part: u8) -> Octets {
+        if let Some(changed) = self.changes.search.get(&(span, part)) {
+            return changed.clone();
+        }
+        self.index.read_state(|state| {
+            let (last, values) = &state.tables.search;
+            values.get(&part).filter(|_| *last == span).cloned().unwrap_or_default()
+        })
+    }
+
+    /// Sets the value of a part of a span of search keys.
+    pub fn set_search(&mut self, key: Octets, span: u64, part: u8, value: Octets) {
+        self.changes.search.insert((span, part), value.clone());
+        self.put(key, value);
     }
 
     /// Sets what is known of a certificate's revocation.

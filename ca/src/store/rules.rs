@@ -389,7 +389,7 @@ impl Rules<'_> {
         self.view.set_slot(number, Slot::Issued(offset));
         self.add_to_order(number, offset)?;
         self.add_to_account(&issued.account)?;
-        self.add_to_search(&issued.certificate)?;
+        self.add_to_search(&issued.certificate);
         *self.certificates += 1;
         self.add_to_expiring(issued.not_after, offset)?;
         self.note_partition(issued)?;
@@ -504,16 +504,14 @@ impl Rules<'_> {
         Ok(())
     }
 
-    fn add_to_search(&mut self, certificate: &[u8]) -> Result<()> {
+    fn add_to_search(&mut self, certificate: &[u8]) {
         let (span, which) = (*self.certificates / SEARCH_SPAN, *self.certificates % SEARCH_SPAN);
         for found in SearchKey::of(certificate) {
             let (part, number) = search_number(found.fingerprint());
-            let key = search_key(span, part);
-            let mut value = self.view.value(&key)?.unwrap_or_default();
+            let mut value = self.view.search(span, part);
             packed::push_member(&mut value, number, which);
-            self.view.put(key, value);
+            self.view.set_search(search_key(span, part), span, part, value);
         }
-        Ok(())
     }
 
     fn add_to_expiring(&mut self, not_after: Timestamp, offset: u64) -> Result<()> {
