@@ -84,6 +84,8 @@ fn on_a_small_disk(folder: &Path) {
         }
     };
     all(&store);
+    let (kept, fresh) = store.compare_index().unwrap();
+    assert_eq!(kept, fresh);
     drop(store);
     let store = open(&data);
     all(&store);

@@ -269,8 +269,8 @@ impl Committer {
                 }
                 return;
             }
-            self.shared.index.absorb(changes);
             let recorded = position.sequence;
+            self.shared.index.absorb(changes, (recorded, position.offset));
             *self.shared.durable.write().unwrap_or_else(PoisonError::into_inner) = position;
             *self.shared.recorded.0.lock().unwrap_or_else(PoisonError::into_inner) = recorded;
             self.shared.recorded.1.notify_all();
@@ -284,15 +284,14 @@ impl Committer {
         }
     }
 
-    /// Hands what has gathered to sled. If sled fails, as on a full disk, the changes stay in memory, some 40 octets
-    /// for each certificate, and nothing else is affected: the journal is the truth.
+    /// Hands what has gathered to sled. If sled fails, as on a full disk, the index goes on in memory, and nothing else is affected:
+    /// the journal is the truth.
     fn settle(&mut self) -> Result<Position> {
         let position = self.shared.position();
         if self.unsettled {
             if let Err(error) = self.shared.index.apply(&position) {
-                tracing::warn!(%error, "the index stays in memory; it is written anew after the next start");
                 self.retry = Instant::now() + RETRY;
-                return Err(error);
+                self.shared.index.leave_disk(error)?;
             }
             self.unsettled = false;
         }

@@ -186,7 +186,7 @@ impl EmbeddedStore {
             entries: position.sequence,
             journal_bytes: position.offset,
             last: (position.sequence > 0).then_some(position.last),
-            applied: self.shared.index.sum().1,
+            applied: self.shared.index.applied(),
             index_bytes: self.shared.index.size_on_disk(),
             certificates: position.certificates,
             head: self.lock_heads().last().cloned(),

@@ -4,13 +4,15 @@
 //! some hundred entries at a time, as one atomic batch with the position in the journal that they lead to; on start
 //! the journal is replayed from there. Gathering spares most of the work, as the same few values grow with every
 //! certificate. sled may lose what it acknowledged, and panic: every call into it is guarded, and a sum over all keys
-//! and values is kept with the position, so that an index that does not add up is noticed on opening and rebuilt.
+//! and values is kept with the position, so that an index that does not add up is noticed on opening and rebuilt. Once a
+//! write failed, as on a full disk, sled reads no page either that it has not in memory: then the whole index is built in
+//! memory from the journal, and sled is left alone until the next start.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use minicbor::{Decode, Encode};
 use ring::digest;
@@ -35,6 +37,12 @@ pub const ORDER_CHUNK: u64 = 64;
 
 type Octets = Vec<u8>;
 
+/// Changed keys with their values, or all of an index.
+type Values = BTreeMap<Octets, Option<Octets>>;
+
+/// Builds the whole index in memory, from the journal up to an offset.
+type Rebuild = dyn Fn(u64) -> Result<Index> + Send + Sync;
+
 /// Where in the journal something stands, with what is needed to go on from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
@@ -53,7 +61,7 @@ pub struct Position {
 /// What a group of entries changes; layered over the index until the group is durable.
 #[derive(Debug, Default)]
 pub struct Changes {
-    values: BTreeMap<Octets, Option<Octets>>,
+    values: Values,
     serials: HashMap<u64, Slot>,
     transactions: HashMap<TransactionId, Option<TransactionState>>,
     buckets: BTreeMap<u64, u32>,
@@ -68,16 +76,22 @@ pub struct IndexSum(u128);
 
 /// The open index.
 pub struct Index {
-    database: sled::Db,
+    /// `None` for an index in memory.
+    database: Option<sled::Db>,
     state: RwLock<State>,
     flushed: Mutex<Flushed>,
+    rebuild: OnceLock<Box<Rebuild>>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Changes that sled does not have yet.
-    recent: BTreeMap<Octets, Option<Octets>>,
+    /// Changes that sled does not have yet; everything, if sled is not used.
+    recent: Values,
     tables: Tables,
+    /// The position that `recent` leads to: sequence number and offset.
+    reached: (u64, u64),
+    /// Whether `recent` has everything.
+    in_memory: bool,
 }
 
 /// What is kept in memory as well, to spare look-ups in sled.
@@ -137,10 +151,50 @@ impl Index {
                 .mode(sled::Mode::LowSpace)
                 .open()
         })?;
-        let flushed = Flushed { instance, sum: IndexSum::default(), sequence: 0 };
-        let index = Self { database, state: RwLock::default(), flushed: Mutex::new(flushed) };
+        let index = Self::new(Some(database), instance);
         let position = index.load(instance)?;
         Ok((index, position))
+    }
+
+    /// An empty index in memory.
+    pub fn in_memory() -> Self {
+        Self::new(None, [0; 16])
+    }
+
+    fn new(database: Option<sled::Db>, instance: [u8; 16]) -> Self {
+        let flushed = Flushed { instance, sum: IndexSum::default(), sequence: 0 };
+        let state = State { in_memory: database.is_none(), ..State::default() };
+        Self {
+            database,
+            state: RwLock::new(state),
+            flushed: Mutex::new(flushed),
+            rebuild: OnceLock::new(),
+        }
+    }
+
+    /// Names what builds the whole index in memory when sled fails.
+    pub fn rebuild_with(&self, rebuild: impl Fn(u64) -> Result<Self> + Send + Sync + 'static) {
+        let _ = self.rebuild.set(Box::new(rebuild));
+    }
+
+    /// Builds the whole index in memory, after which sled is not used any more. Others wait until that is done.
+    ///
+    /// # Errors
+    /// `because`, the failure of sled, when the index cannot be built.
+    pub fn leave_disk(&self, because: Error) -> Result<()> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.in_memory {
+            return Ok(());
+        }
+        let Some(rebuild) = self.rebuild.get() else { return Err(because) };
+        tracing::warn!(error = %because, "the index is kept in memory until the next start");
+        let built = rebuild(state.reached.1).inspect_err(|error| {
+            tracing::error!(%error, "the index cannot be built in memory: start again");
+        });
+        let built = built.map_err(|_| because)?;
+        state.recent = built.state.into_inner().unwrap_or_else(PoisonError::into_inner).recent;
+        state.in_memory = true;
+        Ok(())
     }
 
     /// The value of a key.
@@ -148,10 +202,16 @@ impl Index {
     /// # Errors
     /// [`Error::Internal`] when the index fails.
     pub fn value(&self, key: &[u8]) -> Result<Option<Octets>> {
-        if let Some(recent) = self.read_state(|state| state.recent.get(key).cloned()) {
-            return Ok(recent);
-        }
-        Ok(guarded(|| self.database.get(key))?.map(|value| value.to_vec()))
+        self.persistently(|| {
+            let (recent, database) = self.layers(|recent| recent.get(key).cloned());
+            match (recent, database) {
+                (Some(recent), _) => Ok(recent),
+                (None, Some(database)) => {
+                    Ok(guarded(|| database.get(key))?.map(|value| value.to_vec()))
+                }
+                (None, None) => Ok(None),
+            }
+        })
     }
 
     /// What is known of a serial.
@@ -184,21 +244,45 @@ impl Index {
         from: &[u8],
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
     ) -> Result<()> {
+        let mut from = from.to_vec();
+        let mut go_on = Ok(true);
+        self.persistently(|| {
+            self.walk(prefix, &from.clone(), |key, value| {
+                from.clear();
+                from.extend_from_slice(key);
+                from.push(0);
+                go_on = visit(key, value);
+                matches!(go_on, Ok(true))
+            })
+        })?;
+        go_on.map(|_| ())
+    }
+
+    fn walk(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<()> {
         let within = |key: &[u8]| key.starts_with(prefix);
-        let recent: Vec<(Octets, Option<Octets>)> = self.read_state(|state| {
-            let range = state.recent.range(from.to_vec()..);
-            range.take_while(|(key, _)| within(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+        let (recent, database) = self.layers(|recent| {
+            let range = recent.range(from.to_vec()..).take_while(|(key, _)| within(key));
+            range.map(|(k, v)| (k.clone(), v.clone())).collect::<Vec<_>>()
         });
         let mut recent = recent.into_iter().peekable();
-        let mut stored = self.database.range(from..);
+        let mut stored = database.map(|database| database.range(from..));
         loop {
-            let next = guarded(|| stored.next().transpose())?.filter(|(key, _)| within(key));
+            let next = match &mut stored {
+                Some(stored) => guarded(|| stored.next().transpose())?,
+                None => None,
+            };
+            let next = next.filter(|(key, _)| within(key));
             let bound = next.as_ref().map(|(key, _)| key.as_ref());
             while let Some((key, value)) =
                 recent.next_if(|(key, _)| bound.is_none_or(|bound| key.as_slice() < bound))
             {
                 if let Some(value) = value
-                    && !visit(&key, &value)?
+                    && !visit(&key, &value)
                 {
                     return Ok(());
                 }
@@ -206,8 +290,8 @@ impl Index {
             let Some((key, value)) = next else { return Ok(()) };
             let go_on = match recent.next_if(|(k, _)| k.as_slice() == key.as_ref()) {
                 Some((_, None)) => true,
-                Some((_, Some(newer))) => visit(&key, &newer)?,
-                None => visit(&key, &value)?,
+                Some((_, Some(newer))) => visit(&key, &newer),
+                None => visit(&key, &value),
             };
             if !go_on {
                 return Ok(());
@@ -215,10 +299,18 @@ impl Index {
         }
     }
 
-    /// Takes over the changes of a group that is durable. Readers see all of them at once.
-    pub fn absorb(&self, changes: Changes) {
+    /// Takes over the changes of a group that is durable and leads to this position: sequence number and offset. Readers see all
+    /// of them at once.
+    pub fn absorb(&self, changes: Changes, reached: (u64, u64)) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.recent.extend(changes.values);
+        state.reached = reached;
+        for (key, value) in changes.values {
+            if value.is_none() && state.in_memory {
+                state.recent.remove(&key);
+            } else {
+                state.recent.insert(key, value);
+            }
+        }
         let tables = &mut state.tables;
         for (number, slot) in changes.serials {
             tables.serials.set(number, slot);
@@ -249,22 +341,23 @@ impl Index {
         }
     }
 
-    /// How many changed keys sled does not have yet.
+    /// How many changed keys sled does not have yet; none, if it is not used.
     pub fn waiting(&self) -> usize {
-        self.read_state(|state| state.recent.len())
+        self.read_state(|state| if state.in_memory { 0 } else { state.recent.len() })
     }
 
-    /// Hands every change to sled, as one batch with `position`.
+    /// Hands every change to sled, if it is used, as one batch with `position`.
     ///
     /// # Errors
     /// [`Error::Internal`] when the index fails; the changes stay in memory.
     pub fn apply(&self, position: &Position) -> Result<()> {
+        let ((), Some(database)) = self.layers(|_| ()) else { return Ok(()) };
         let mut flushed = self.lock_flushed();
         let (mut batch, mut sum) = (sled::Batch::default(), flushed.sum);
         // Only the writer, which is the caller, changes `recent`: between the two locks it stays as it is.
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         for (key, value) in &state.recent {
-            if let Some(old) = guarded(|| self.database.get(key))? {
+            if let Some(old) = guarded(|| database.get(key))? {
                 sum.subtract(key, &old);
             }
             match value {
@@ -278,9 +371,13 @@ impl Index {
         drop(state);
         let applied = Flushed { sum, sequence: position.sequence, ..*flushed };
         batch.insert(META, meta(&applied, position)?);
-        guarded(|| self.database.apply_batch(batch))?;
+        guarded(|| database.apply_batch(batch))?;
         *flushed = applied;
-        self.state.write().unwrap_or_else(PoisonError::into_inner).recent.clear();
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        // A reader may have left the disk meanwhile.
+        if !state.in_memory {
+            state.recent.clear();
+        }
         Ok(())
     }
 
@@ -289,25 +386,45 @@ impl Index {
     /// # Errors
     /// [`Error::Internal`] when the index fails.
     pub fn write_out(&self) -> Result<()> {
-        guarded(|| self.database.flush()).map(|_| ())
+        match self.layers(|_| ()).1 {
+            Some(database) => guarded(|| database.flush()).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
-    /// The sum over what sled has, and the sequence number that it leads to.
+    /// The sum over what sled has, or over everything if it is not used, and the sequence number that it leads to.
     pub fn sum(&self) -> (IndexSum, u64) {
+        // Locked in the order of `apply`.
         let flushed = self.lock_flushed();
-        (flushed.sum, flushed.sequence)
+        self.read_state(|state| {
+            if !state.in_memory {
+                return (flushed.sum, flushed.sequence);
+            }
+            let mut sum = IndexSum::default();
+            for (key, value) in &state.recent {
+                sum.add(key, value.as_deref().unwrap_or_default());
+            }
+            (sum, state.reached.0)
+        })
+    }
+
+    /// The sequence number that what sled has leads to.
+    pub fn applied(&self) -> u64 {
+        self.lock_flushed().sequence
     }
 
     /// Octets of the index on disk.
     pub fn size_on_disk(&self) -> u64 {
-        guarded(|| self.database.size_on_disk()).unwrap_or(0)
+        let size = self.database.as_ref().map(|database| guarded(|| database.size_on_disk()));
+        size.and_then(Result::ok).unwrap_or(0)
     }
 
     /// Reads everything once: sums it up, and fills the table of serials.
     fn load(&self, instance: [u8; 16]) -> Result<Option<Position>> {
         let (mut sum, mut kept, mut tables) = (IndexSum::default(), None, Tables::default());
         let mut certificates = 0u64;
-        let mut all = self.database.iter();
+        let Some(database) = &self.database else { return Ok(None) };
+        let mut all = database.iter();
         while let Some((key, value)) = guarded(|| all.next().transpose())? {
             if key.as_ref() == META {
                 kept = Some(value);
@@ -328,7 +445,8 @@ impl Index {
             return Err(Error::internal("the index does not add up"));
         }
         *self.lock_flushed() = flushed;
-        self.state.write().unwrap_or_else(PoisonError::into_inner).tables = tables;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        (state.tables, state.reached) = (tables, (position.sequence, position.offset));
         Ok(Some(position))
     }
 
@@ -342,10 +460,31 @@ impl Index {
 
     /// The last key in `from..until`, with its value. Removed keys count, without a value.
     fn last(&self, from: &[u8], until: &[u8]) -> Result<Found> {
-        let stored = guarded(|| self.database.range(from..until).next_back().transpose())?;
-        let stored = stored.map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
-        let recent = self.read_state(|state| last_of(&state.recent, from, until));
-        Ok(later(recent, stored))
+        self.persistently(|| {
+            let (recent, database) = self.layers(|recent| last_of(recent, from, until));
+            let stored = match database {
+                Some(database) => guarded(|| database.range(from..until).next_back().transpose())?,
+                None => None,
+            };
+            let stored = stored.map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
+            Ok(later(recent, stored))
+        })
+    }
+
+    /// Reads; if sled fails, the disk is left and it is read once more.
+    fn persistently<T>(&self, mut read: impl FnMut() -> Result<T>) -> Result<T> {
+        read().or_else(|error| {
+            self.leave_disk(error)?;
+            read()
+        })
+    }
+
+    /// Something of the changes in memory, and sled below them, if it is used.
+    fn layers<T>(&self, read: impl FnOnce(&Values) -> T) -> (T, Option<&sled::Db>) {
+        self.read_state(|state| {
+            let database = self.database.as_ref().filter(|_| !state.in_memory);
+            (read(&state.recent), database)
+        })
     }
 }
 
@@ -539,7 +678,7 @@ impl Layered<'_> {
 
 type Found = Option<(Octets, Option<Octets>)>;
 
-fn last_of(values: &BTreeMap<Octets, Option<Octets>>, from: &[u8], until: &[u8]) -> Found {
+fn last_of(values: &Values, from: &[u8], until: &[u8]) -> Found {
     let mut range = values.range::<[u8], _>((Bound::Included(from), Bound::Excluded(until)));
     range.next_back().map(|(key, value)| (key.clone(), value.clone()))
 }
@@ -641,7 +780,7 @@ mod tests {
             view.put(packed::key(b'A', &n.to_be_bytes()), vec![1; 20]);
         }
         view.remove(packed::key(b'A', &3u64.to_be_bytes()));
-        index.absorb(changes);
+        index.absorb(changes, (0, 32));
         let position = Position { sequence: 0, offset: 32, ..super::super::open::beginning() };
         index.apply(&position).unwrap();
         index.write_out().unwrap();
@@ -673,6 +812,47 @@ mod tests {
     }
 
     #[test]
+    fn an_index_that_leaves_the_disk_holds_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path());
+        let (index, _) = Index::open(folder.path(), 1 << 20, [7; 16]).unwrap();
+        let contents = |index: &Index| {
+            let mut all = Vec::new();
+            let mut take = |key: &[u8], value: &[u8]| {
+                all.push((key.to_vec(), value.to_vec()));
+                Ok(true)
+            };
+            index.scan(b"A", b"A", &mut take).unwrap();
+            all
+        };
+        let (before, sum) = (contents(&index), index.sum());
+        assert_eq!(before.len(), 99);
+        let refused = index.leave_disk(Error::internal("broken")).unwrap_err();
+        assert!(refused.to_string().contains("broken"), "nothing can build it: {refused}");
+
+        let copy = before.clone();
+        index.rebuild_with(move |until| {
+            assert_eq!(until, 32);
+            let index = Index::in_memory();
+            let values = copy.iter().cloned().map(|(key, value)| (key, Some(value))).collect();
+            index.absorb(Changes { values, ..Changes::default() }, (0, until));
+            Ok(index)
+        });
+        index.leave_disk(Error::internal("broken")).unwrap();
+        assert_eq!((contents(&index), index.sum()), (before, sum));
+        let key = |n: u64| packed::key(b'A', &n.to_be_bytes());
+        let values = [(key(5), None), (key(7), Some(vec![3]))].into_iter().collect();
+        index.absorb(Changes { values, ..Changes::default() }, (2, 64));
+        index
+            .apply(&Position { sequence: 2, offset: 64, ..super::super::open::beginning() })
+            .unwrap();
+        assert_eq!(index.value(&key(5)).unwrap(), None);
+        assert_eq!(index.value(&key(7)).unwrap(), Some(vec![3]));
+        assert_eq!(index.last(&key(4), &key(6)).unwrap().map(|found| found.0), Some(key(4)));
+        assert_eq!((contents(&index).len(), index.sum().1, index.applied()), (98, 2, 0));
+    }
+
+    #[test]
     fn layers_cover_each_other_in_order() {
         let folder = tempfile::tempdir().unwrap();
         filled(folder.path());
@@ -686,7 +866,7 @@ mod tests {
         assert_eq!(view.value(&key(4)).unwrap(), None);
         assert_eq!(view.last(&key(0), &key(6)).unwrap(), Some((key(5), vec![9])));
         assert_eq!(index.value(&key(5)).unwrap(), Some(vec![1; 20]));
-        index.absorb(changes);
+        index.absorb(changes, (0, 32));
         let mut seen = Vec::new();
         index
             .scan(b"A", &key(2), |key, value| {

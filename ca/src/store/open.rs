@@ -91,9 +91,11 @@ pub fn open(data: &Path, cache: u64, progress: &mut ProgressFn<'_>) -> Result<(S
     }
     journal.file.sync_data().map_err(|e| Error::io("the journal cannot be made durable", &e))?;
     if let Err(error) = index.apply(&position) {
-        tracing::warn!(%error, "the index stays in memory; it is written anew after the next start");
+        tracing::warn!(%error, "the index stays in memory for now");
     }
     let reader = journal.file.try_clone().map_err(|e| Error::io("the journal", &e))?;
+    let path = paths.journal;
+    index.rebuild_with(move |until| index_in_memory(&JournalFile::open(&path, false)?, until));
     let recorded = (Mutex::new(position.sequence), Condvar::new());
     let shared = Shared {
         recorded,
@@ -111,6 +113,15 @@ pub fn open(data: &Path, cache: u64, progress: &mut ProgressFn<'_>) -> Result<(S
 /// [`Error::Internal`] when journal or index fail.
 pub fn build_index(folder: &Path, journal: &JournalFile, until: u64, cache: u64) -> Result<Index> {
     let (index, _) = Index::open(folder, cache, journal.instance)?;
+    fill(index, journal, until)
+}
+
+/// Builds an index in memory from the first entries of a journal, up to `until`.
+fn index_in_memory(journal: &JournalFile, until: u64) -> Result<Index> {
+    fill(Index::in_memory(), journal, until)
+}
+
+fn fill(index: Index, journal: &JournalFile, until: u64) -> Result<Index> {
     let mut replay = Replay::new(journal, &index, beginning(), &[]);
     replay.end = until;
     if let Some(damage) = replay.run(&mut |_| {})? {
@@ -273,9 +284,9 @@ impl<'a> Replay<'a> {
             Err(Stop::Pending) => None,
         };
         rules.apply(at, entry, found.as_ref(), offset)?;
-        self.index.absorb(changes);
         self.position.sequence += 1;
         self.position.offset = end;
+        self.index.absorb(changes, (self.position.sequence, end));
         self.position.last = at;
         if self.index.waiting() >= GATHERED {
             self.index.apply(&self.position)?;
