@@ -71,6 +71,32 @@ fn assert_is_a_fair_sample(answers: &BTreeMap<(usize, usize), u32>) {
     );
 }
 
+/// However the assertions are divided between a set and its extension.
+#[test]
+fn a_divided_set_answers_as_the_whole() {
+    check(
+        CASES,
+        &(generate::assertions(Seen), generate::query(), any::<u64>()),
+        |(assertions, query, division)| {
+            let texts = texts(&assertions, 0);
+            let wanted = ask(&texts, &query)?;
+            let mut builders = [PolicySet::builder(), PolicySet::builder()];
+            for (position, text) in texts.iter().enumerate() {
+                let side = usize::from(division >> (position % 64) & 1 == 1);
+                let source = Source::new(format!("assertion {position}"), text.as_slice());
+                builders[side].extensible().assertion(&source);
+            }
+            let [base, extension] = builders.map(|mut builder| {
+                builder.extensible();
+                builder.build()
+            });
+            let answer = put(&query, |question| base.ask_with(&extension, question).position);
+            prop_assert_eq!(answer, wanted, "{:b}: {}", division, shown(&texts));
+            Ok(())
+        },
+    );
+}
+
 /// RFC 2704 §2: removing an assertion never results in increasing the compliance value.
 #[test]
 fn removing_an_assertion_never_raises_the_answer() {
@@ -218,14 +244,20 @@ fn ask(texts: &[Vec<u8>], query: &Query) -> Result<usize, TestCaseError> {
             );
         }
     }
+    let (position, value) = put(query, |question| {
+        let answer = set.ask(question);
+        (answer.position, answer.value.to_vec())
+    });
+    prop_assert_eq!(value, query.values[position].as_bytes());
+    Ok(position)
+}
+
+fn put<T>(query: &Query, ask: impl FnOnce(Question<'_>) -> T) -> T {
     let mut attributes = AttributeSet::new();
     for (name, value) in &query.attributes {
         attributes.set(name, value).unwrap();
     }
     let requesters = Requesters::new(&query.requesters).unwrap();
     let values = ComplianceValues::new(&query.values).unwrap();
-    let answer =
-        set.ask(Question { attributes: &attributes, requesters: &requesters, values: &values });
-    prop_assert_eq!(answer.value, query.values[answer.position].as_bytes());
-    Ok(answer.position)
+    ask(Question { attributes: &attributes, requesters: &requesters, values: &values })
 }

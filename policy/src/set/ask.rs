@@ -48,6 +48,13 @@ impl PolicySet {
         Answer { position, value: question.values.name(position) }
     }
 
+    /// Asks this set and an extension as if they were one, such as what every peer is asked by and what one peer brought with it. Build
+    /// both with [`PolicySetBuilder::extensible`](crate::PolicySetBuilder::extensible).
+    pub fn ask_with<'q>(&self, extension: &Self, question: Question<'q>) -> Answer<'q> {
+        let position = together(Run::new(self, question, ()), Run::new(extension, question, ()));
+        Answer { position, value: question.values.name(position) }
+    }
+
     /// Asks, and settles every principal that a requester reaches, with somebody looking on.
     pub(crate) fn settle<O: Observer>(&self, question: Question<'_>, observer: O) -> (Outcome, O) {
         let mut run = Run::new(self, question, observer);
@@ -85,6 +92,31 @@ pub(crate) struct Asked {
     targets: HashMap<PrincipalId, Vec<Target>>,
 }
 
+/// Two sets as one: the highest value of both is settled next, and a principal that is settled in one is so in the other.
+fn together<'q>(mut left: Run<'q, ()>, mut right: Run<'q, ()>) -> usize {
+    left.begin();
+    right.begin();
+    loop {
+        let from_left = match (left.waiting.peek(), right.waiting.peek()) {
+            (None, None) => return 0,
+            (Some((left, _)), Some((right, _))) => left >= right,
+            (left, _) => left.is_some(),
+        };
+        let (run, other) =
+            if from_left { (&mut left, &mut right) } else { (&mut right, &mut left) };
+        let Some((value, id)) = run.waiting.pop() else { return 0 };
+        if !run.settle(id, value) {
+            continue;
+        }
+        if id == POLICY {
+            return value;
+        }
+        if let Some(same) = run.principal(id).and_then(|principal| other.id(principal)) {
+            other.waiting.push((value, same));
+        }
+    }
+}
+
 struct Run<'q, O> {
     set: &'q PolicySet,
     question: Question<'q>,
@@ -117,9 +149,20 @@ impl<'q, O: Observer> Run<'q, O> {
     }
 
     fn policy(&mut self) -> usize {
+        self.begin();
+        while let Some((value, principal)) = self.waiting.pop() {
+            if self.settle(principal, value) && principal == POLICY && !self.to_the_end {
+                return value;
+            }
+        }
+        self.settled.get(&POLICY).copied().unwrap_or(0)
+    }
+
+    /// The requesters, and what means everybody.
+    fn begin(&mut self) {
         let max = self.question.values.max();
         if max == 0 {
-            return 0;
+            return;
         }
         if !self.set.graph.is_static() {
             self.ask_for_principals();
@@ -132,24 +175,29 @@ impl<'q, O: Observer> Run<'q, O> {
         for assertion in &self.set.graph.open {
             self.supported(*assertion, max);
         }
-        while let Some((value, principal)) = self.waiting.pop() {
-            if self.settled.contains_key(&principal) {
-                continue;
-            }
-            self.settled.insert(principal, value);
-            if principal == POLICY && !self.to_the_end {
-                return value;
-            }
-            for target in self.set.graph.targets(principal) {
-                self.arrive(*target, value);
-            }
-            if !self.asked.targets.is_empty()
-                && let Some(targets) = self.asked.targets.remove(&principal)
-            {
-                targets.into_iter().for_each(|target| self.arrive(target, value));
-            }
+    }
+
+    /// A principal has this value, unless it has one already; whether it had none.
+    fn settle(&mut self, principal: PrincipalId, value: usize) -> bool {
+        if self.settled.contains_key(&principal) {
+            return false;
         }
-        self.settled.get(&POLICY).copied().unwrap_or(0)
+        self.settled.insert(principal, value);
+        for target in self.set.graph.targets(principal) {
+            self.arrive(*target, value);
+        }
+        if !self.asked.targets.is_empty()
+            && let Some(targets) = self.asked.targets.remove(&principal)
+        {
+            targets.into_iter().for_each(|target| self.arrive(target, value));
+        }
+        true
+    }
+
+    /// The principal of an id.
+    fn principal(&self, id: PrincipalId) -> Option<&Principal> {
+        let known = self.set.principals.get(id as usize);
+        known.or_else(|| self.asked.extra.iter().find(|(_, extra)| **extra == id).map(|(p, _)| p))
     }
 
     fn id(&self, principal: &Principal) -> Option<PrincipalId> {

@@ -26,9 +26,16 @@ pub struct PolicySetBuilder {
     credentials: Vec<(Source, Span)>,
     legacy: LegacySignatures,
     dropped: Vec<Dropped>,
+    extensible: bool,
 }
 
 impl PolicySetBuilder {
+    /// Builds a set for [`PolicySet::ask_with`]: it keeps what no chain of delegation from `POLICY` reaches, which another set may.
+    pub fn extensible(&mut self) -> &mut Self {
+        self.extensible = true;
+        self
+    }
+
     /// Whether SHA-1, MD5 and DSA signatures count. They do not unless this says so.
     pub fn legacy_signatures(&mut self, legacy: LegacySignatures) -> &mut Self {
         self.legacy = legacy;
@@ -83,7 +90,7 @@ impl PolicySetBuilder {
 
     /// Verifies the credentials, on all cores if there are many, and connects what counts.
     pub fn build(self) -> PolicySet {
-        let Self { trusted, credentials, legacy, mut dropped } = self;
+        let Self { trusted, credentials, legacy, mut dropped, extensible } = self;
         let mut assertions = Vec::with_capacity(trusted.len() + credentials.len());
         let mut programs = Programs::default();
         let trusted = trusted.into_iter().map(|assertion| {
@@ -96,7 +103,7 @@ impl PolicySetBuilder {
                 Err(drop) => dropped.push(drop),
             }
         }
-        let (graph, principals, ids) = Graph::connect(&assertions);
+        let (graph, principals, ids) = Graph::connect(&assertions, !extensible);
         PolicySet { assertions, principals, ids, programs: programs.all, graph, dropped }
     }
 }

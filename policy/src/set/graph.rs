@@ -61,11 +61,15 @@ pub(super) struct Graph {
 impl Graph {
     pub fn connect(
         assertions: &[Loaded],
+        prune: bool,
     ) -> (Self, Vec<Principal>, HashMap<Principal, PrincipalId>) {
         let mut connector = Connector::default();
         connector.principal(&Principal::policy());
         for (id, assertion) in (0..).zip(assertions) {
             connector.assertion(id, assertion);
+        }
+        if prune {
+            connector.prune();
         }
         connector.finish()
     }
@@ -161,7 +165,6 @@ impl Connector {
     }
 
     fn finish(mut self) -> (Graph, Vec<Principal>, HashMap<Principal, PrincipalId>) {
-        self.prune();
         // A stable counting sort by principal.
         let mut starts = vec![0_u32; self.principals.len() + 1];
         for (principal, ..) in &self.named {
