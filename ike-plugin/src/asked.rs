@@ -115,7 +115,7 @@ fn proposal(child: &Child) -> Result<Proposal, String> {
         ecn: false,
         group: child.group,
     };
-    let ipcomp = of.ipcomp.then(|| Comp {
+    let ipcomp = of.ipcomp.then_some(Comp {
         algorithm: None,
         dictionary: None,
         private_algorithm: None,

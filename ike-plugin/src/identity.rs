@@ -10,10 +10,11 @@ use countersign_ca::certificate::Facts;
 use countersign_ca::identity::Identity;
 use countersign_policy::ipsec::{self, AddressRange, DistinguishedName, Subnet};
 use data_encoding::HEXLOWER;
-use der::{Any, Decode, Encode, Tag, Tagged};
+use der::{Decode, Encode};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
+use crate::path::same_name;
 use crate::wire::IkeId;
 
 /// The longest ID payload taken, in octets.
@@ -283,30 +284,6 @@ fn holds(name: &GeneralName, identity: &Identity) -> bool {
         }
         _ => false,
     }
-}
-
-/// RFC 5280 §7.1: names are compared part by part, strings in any case and with white space as one space.
-fn same_name(left: &Name, right: &Name) -> bool {
-    left.0.len() == right.0.len()
-        && left.0.iter().zip(&right.0).all(|(left, right)| {
-            let (left, right) = (&left.0, &right.0);
-            left.len() == right.len()
-                && left.iter().all(|attribute| {
-                    right.iter().any(|other| {
-                        attribute.oid == other.oid && same_value(&attribute.value, &other.value)
-                    })
-                })
-        })
-}
-
-fn same_value(left: &Any, right: &Any) -> bool {
-    let folded = |value: &Any| {
-        let is_text =
-            matches!(value.tag(), Tag::Utf8String | Tag::PrintableString | Tag::Ia5String);
-        let text = std::str::from_utf8(value.value()).ok().filter(|_| is_text)?;
-        Some(text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase())
-    };
-    left == right || folded(left).is_some_and(|left| folded(right) == Some(left))
 }
 
 /// RFC 5280 §7.5: the part before `@` as it is written, the host in any case.

@@ -1,9 +1,16 @@
 //! How an IKE daemon asks whether a peer may come in: path, status, identity and policy decide, and the answer says why.
 
 pub mod asked;
+pub mod authorizer;
+pub mod decision;
+pub mod explain;
 pub mod gateway;
 pub mod identity;
+pub mod kept;
 pub mod moment;
 pub mod path;
+pub mod policy;
+pub mod server;
 pub mod status;
+pub mod trust;
 pub mod wire;

@@ -1,1 +1,3 @@
-//! Whether a certificate is revoked: CRLs and OCSP answers, fetched ahead of their end and kept.
+//! Whether a certificate is revoked.
+
+pub mod crl;

@@ -1,0 +1,394 @@
+//! The decision: path, status, identity, policy, in this order; each denies with its own reason.
+//!
+//! What costs is found out once for a peer and kept until a status, the policy or a certificate's validity changes. The policy
+//! is asked each time: that takes microseconds, and its answer may depend on the time of day and on what is negotiated.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use countersign_ca::Timestamp;
+use countersign_ca::clock::Clock;
+use data_encoding::HEXLOWER;
+use jiff::tz::TimeZone;
+use ring::rand::{SecureRandom, SystemRandom};
+use sha2::{Digest, Sha256};
+
+use crate::asked;
+use crate::decision::{Decision, DecisionLog, PeerCertificate};
+use crate::identity::{Mapping, Names, PeerId};
+use crate::kept::Kept;
+use crate::moment::moment;
+use crate::path::ValidPath;
+use crate::policy::{Asker, LoadedPolicy, Policy};
+use crate::trust::{Status, Trust};
+use crate::wire::{Answer, IkeId, MAX_CHAIN, Octets, Question, Secret, Step, VERSION, Verdict};
+
+/// A denial is kept this long: what was wrong may be mended any time, and a peer that is refused may come again at once.
+const DENIAL: Duration = Duration::from_secs(2);
+/// What was looked up is kept this long at most: another certificate may be there.
+const LOOKED_UP: Duration = Duration::from_secs(60);
+/// The most certificates of an identity that are tried.
+const MAX_FOUND: usize = 8;
+
+/// What decides.
+pub struct Authorizer {
+    trust: Arc<dyn Trust>,
+    policy: Policy,
+    mapping: Mapping,
+    clock: Arc<dyn Clock>,
+    log: DecisionLog,
+    kept: Kept<Key, Known>,
+    zone: TimeZone,
+    salt: [u8; 32],
+    random: SystemRandom,
+    counts: Counts,
+}
+
+type Key = [u8; 32];
+type Denial = (Step, String);
+
+/// What was found out about a peer.
+struct Known {
+    generation: (u64, u64),
+    from: Timestamp,
+    until: Timestamp,
+    /// The decision that found it out.
+    trace: String,
+    policy: Arc<LoadedPolicy>,
+    certificate: Option<Arc<PeerCertificate>>,
+    path: Option<Arc<ValidPath>>,
+    found: Result<Asker, Denial>,
+}
+
+/// How many questions were answered.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Peers that were let in.
+    pub allowed: AtomicU64,
+    /// Peers that were refused, by step, in the order of [`Step`].
+    pub denied: [AtomicU64; 6],
+    /// Answers for which nothing had to be found out.
+    pub kept: AtomicU64,
+}
+
+impl Authorizer {
+    /// An authorizer that keeps what it knows of at most `max_kept` peers.
+    ///
+    /// # Errors
+    /// In words, why there is no randomness.
+    pub fn new(
+        trust: Arc<dyn Trust>,
+        policy: Policy,
+        mapping: Mapping,
+        clock: Arc<dyn Clock>,
+        log: DecisionLog,
+        max_kept: usize,
+    ) -> Result<Self, String> {
+        let (random, mut salt) = (SystemRandom::new(), [0; 32]);
+        random.fill(&mut salt).map_err(|_| "the system gives no random numbers")?;
+        log.keep_policy(&policy.current());
+        Ok(Self {
+            trust,
+            policy,
+            mapping,
+            clock,
+            log,
+            kept: Kept::new(max_kept),
+            zone: TimeZone::system(),
+            salt,
+            random,
+            counts: Counts::default(),
+        })
+    }
+
+    /// Decides, and records the decision. It says no after `deadline`.
+    pub fn decide(&self, mut question: Question, deadline: Instant) -> Answer {
+        let (started, at) = (Instant::now(), self.clock.now());
+        let trace = self.trace();
+        let secret = question.psk.take();
+        let (known, was_kept) = self.known(&question, secret.as_ref(), &trace, at, deadline);
+        let denial = match &known {
+            Err(denial) => Err(denial.clone()),
+            Ok(known) => match &known.found {
+                Err(denial) => Err(denial.clone()),
+                Ok(asker) => self.ask(&question, &known.policy, asker, at),
+            },
+        };
+        let denial = denial.and_then(|()| in_time(deadline));
+        let known = known.ok();
+        let answer = answer(&question, denial, trace);
+        self.count(&answer, was_kept);
+        let asker = known.as_deref().and_then(|known| known.found.as_ref().ok());
+        self.log.record(Decision {
+            at,
+            micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            answer: answer.clone(),
+            question,
+            same_as: known.as_deref().filter(|_| was_kept).map(|known| known.trace.clone()),
+            certificate: known.as_deref().and_then(|known| known.certificate.clone()),
+            requesters: asker.map(|asker| Arc::clone(&asker.shown)),
+            policy: known.as_deref().map(|known| Arc::clone(known.policy.digest())),
+            path: known.as_deref().and_then(|known| known.path.clone()),
+        });
+        answer
+    }
+
+    /// Says no to what was no question, and records it.
+    pub fn refuse(&self, step: Step, reason: String) -> Answer {
+        let trace = self.trace();
+        let answer =
+            Answer { v: VERSION, id: String::new(), decision: Verdict::Deny, step, reason, trace };
+        self.count(&answer, false);
+        self.log.record_refusal(self.clock.now(), answer.clone());
+        answer
+    }
+
+    /// Loads the policy again; what was kept is found out anew.
+    ///
+    /// # Errors
+    /// In words, what is wrong with the new one; the old one stays in force.
+    pub fn reload(&self) -> Result<Arc<LoadedPolicy>, String> {
+        let loaded = self.policy.reload()?;
+        self.log.keep_policy(&loaded);
+        Ok(loaded)
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<LoadedPolicy> {
+        self.policy.current()
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Decisions that could not be recorded.
+    pub fn lost(&self) -> u64 {
+        self.log.lost()
+    }
+
+    fn known(
+        &self,
+        question: &Question,
+        secret: Option<&Secret>,
+        trace: &str,
+        at: Timestamp,
+        deadline: Instant,
+    ) -> (Result<Arc<Known>, Denial>, bool) {
+        if let Err(why) = check(question, secret) {
+            return (Err((Step::Question, why)), false);
+        }
+        let peer = match PeerId::read(&question.remote.id) {
+            Ok(peer) => peer,
+            Err(e) => return (Err((Step::Question, e.to_string())), false),
+        };
+        // Before anything is looked at: a change meanwhile makes what is found out old at once.
+        let policy = self.policy.current();
+        let generation = (self.trust.generation(), policy.number());
+        let key = self.key(&question.chain, secret, &question.remote.id);
+        if let Some(known) = self.kept.value(&key)
+            && known.generation == generation
+            && (known.from..known.until).contains(&at)
+        {
+            return (Ok(known), true);
+        }
+        let known = self.find_out(question, secret, &peer, policy, at, deadline);
+        let known = Arc::new(Known { generation, trace: trace.to_owned(), ..known });
+        self.kept.insert(key, Arc::clone(&known));
+        (Ok(known), false)
+    }
+
+    fn find_out(
+        &self,
+        question: &Question,
+        secret: Option<&Secret>,
+        peer: &PeerId,
+        policy: Arc<LoadedPolicy>,
+        at: Timestamp,
+        deadline: Instant,
+    ) -> Known {
+        let mut certificate = None;
+        let mut until = Timestamp::from_millis(i64::MAX);
+        let path = if secret.is_some() {
+            Ok(None)
+        } else if question.chain.is_empty() {
+            until = at.plus(LOOKED_UP);
+            self.looked_up(peer, at, deadline, &mut certificate).map(Some)
+        } else {
+            let chain: Vec<Vec<u8>> = question.chain.iter().map(|of| of.0.clone()).collect();
+            self.trusted(&chain, peer, at, deadline, &mut certificate).map(Some)
+        };
+        let mut trusted = None;
+        let found = path.and_then(|path| {
+            if let Some((path, good_until)) = path {
+                until = until.min(good_until);
+                trusted = Some(Arc::new(path));
+            }
+            let id = peer.to_string();
+            policy.asker(trusted.as_deref(), secret, &id).map_err(|why| (Step::Policy, why))
+        });
+        if found.is_err() {
+            until = at.plus(DENIAL);
+        }
+        Known {
+            generation: (0, 0),
+            from: at,
+            until,
+            trace: String::new(),
+            policy,
+            certificate: certificate.map(Arc::new),
+            path: trusted,
+            found,
+        }
+    }
+
+    /// Path, status, identity.
+    fn trusted(
+        &self,
+        chain: &[Vec<u8>],
+        peer: &PeerId,
+        at: Timestamp,
+        deadline: Instant,
+        certificate: &mut Option<PeerCertificate>,
+    ) -> Result<(ValidPath, Timestamp), Denial> {
+        *certificate = chain.first().and_then(|leaf| PeerCertificate::of(leaf));
+        let path = self.trust.path(chain, at).map_err(|why| (Step::Path, why))?;
+        let good_until = match self.trust.status(&path, at, deadline) {
+            Status::Good(until) => path
+                .pairs()
+                .fold(until, |until, (of, issuer)| until.min(of.not_after).min(issuer.not_after)),
+            Status::Revoked(why) | Status::Unknown(why) => return Err((Step::Status, why)),
+        };
+        let leaf = path.certificates.first().map(|leaf| leaf.der()).unwrap_or_default();
+        let names = Names::of(leaf).map_err(|e| (Step::Identity, e.to_string()))?;
+        names.check(peer, &self.mapping).map_err(|why| (Step::Identity, why))?;
+        Ok((path, good_until))
+    }
+
+    /// Of the certificates that the peer may have, the first that is good.
+    fn looked_up(
+        &self,
+        peer: &PeerId,
+        at: Timestamp,
+        deadline: Instant,
+        certificate: &mut Option<PeerCertificate>,
+    ) -> Result<(ValidPath, Timestamp), Denial> {
+        let found = self.trust.look_up(peer, deadline).map_err(|why| (Step::Question, why))?;
+        let mut first = None;
+        for chain in found.into_iter().take(MAX_FOUND) {
+            match self.trusted(&chain, peer, at, deadline, certificate) {
+                Ok(path) => return Ok(path),
+                Err(denial) => first = first.or(Some(denial)),
+            }
+        }
+        Err(first.unwrap_or_else(|| {
+            let why = format!(
+                "expected a certificate of the {} `{}`, found none: the daemon told none, and none is on record",
+                peer.kind(),
+                peer.to_string().escape_debug()
+            );
+            (Step::Question, why)
+        }))
+    }
+
+    fn ask(
+        &self,
+        question: &Question,
+        policy: &LoadedPolicy,
+        asker: &Asker,
+        at: Timestamp,
+    ) -> Result<(), Denial> {
+        let moment = moment(at, &self.zone)
+            .ok_or_else(|| (Step::Authorizer, format!("the clock is wrong: it says {at}")))?;
+        let peer =
+            PeerId::read(&question.remote.id).map_err(|e| (Step::Question, e.to_string()))?;
+        let questions =
+            asked::attributes(question, &peer, moment).map_err(|why| (Step::Question, why))?;
+        if policy.allows(asker, &questions) {
+            return Ok(());
+        }
+        let phase = if question.child.is_some() { "this traffic" } else { "phase 1" };
+        let digest = policy.digest().get(..12).unwrap_or_default();
+        Err((
+            Step::Policy,
+            format!(
+                "the policy {digest} does not allow {phase} in the name of {}",
+                asker.shown.join(" or ")
+            ),
+        ))
+    }
+
+    fn key(&self, chain: &[Octets], secret: Option<&Secret>, id: &IkeId) -> Key {
+        let mut digest = Sha256::new();
+        digest.update(self.salt);
+        let mut part = |octets: &[u8]| {
+            digest.update((octets.len() as u64).to_le_bytes());
+            digest.update(octets);
+        };
+        part(&[id.kind, u8::from(secret.is_some())]);
+        part(&id.data.0);
+        if let Some(secret) = secret {
+            part(&secret.0);
+        }
+        chain.iter().for_each(|certificate| part(&certificate.0));
+        digest.finalize().into()
+    }
+
+    /// 64 random bits, in hex.
+    fn trace(&self) -> String {
+        let mut octets = [0; 8];
+        // Two decisions of one name are a nuisance, not a danger.
+        let _ = self.random.fill(&mut octets);
+        HEXLOWER.encode(&octets)
+    }
+
+    fn count(&self, answer: &Answer, was_kept: bool) {
+        if was_kept {
+            self.counts.kept.fetch_add(1, Ordering::Relaxed);
+        }
+        match answer.decision {
+            Verdict::Allow => {
+                self.counts.allowed.fetch_add(1, Ordering::Relaxed);
+            }
+            Verdict::Deny => {
+                if let Some(count) = self.counts.denied.get(answer.step as usize) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}
+
+fn check(question: &Question, secret: Option<&Secret>) -> Result<(), String> {
+    if question.v != VERSION {
+        return Err(format!("expected version `v` {VERSION}, found {}", question.v));
+    }
+    if question.chain.len() > MAX_CHAIN {
+        return Err(format!(
+            "expected a chain of at most {MAX_CHAIN} certificates, found {}",
+            question.chain.len()
+        ));
+    }
+    if secret.is_some() && !question.chain.is_empty() {
+        return Err("expected a `chain` or a `psk`, found both: a peer proves one".into());
+    }
+    Ok(())
+}
+
+fn in_time(deadline: Instant) -> Result<(), Denial> {
+    if Instant::now() <= deadline {
+        return Ok(());
+    }
+    Err((Step::Authorizer, "no decision within the time that the daemon waits".into()))
+}
+
+fn answer(question: &Question, result: Result<(), Denial>, trace: String) -> Answer {
+    let (decision, step, reason) = match result {
+        Ok(()) => (Verdict::Allow, Step::Policy, "path, status, identity and policy agree".into()),
+        Err((step, reason)) => (Verdict::Deny, step, reason),
+    };
+    let id = question.id.chars().take(64).collect();
+    Answer { v: VERSION, id, decision, step, reason, trace }
+}

@@ -1,0 +1,379 @@
+//! The decision log: one JSON object a line, in files of bounded size and number, and the policies they were made by.
+//!
+//! A thread of its own writes, so that a decision does not wait for the disk. If the disk fails, decisions go on, and those that are
+//! not on record are counted: a full disk must not take all tunnels down.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use countersign_ca::Timestamp;
+use countersign_ca::certificate::Facts;
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::identity::{PeerId, general_name};
+use crate::path::ValidPath;
+use crate::policy::LoadedPolicy;
+use crate::wire::{Answer, Octets, Question, Verdict};
+
+/// Decisions that may await the disk.
+const QUEUE: usize = 4096;
+/// A file is put aside at this size, in octets.
+const FILE: u64 = 64 << 20;
+/// Files that are kept aside.
+const ASIDE: usize = 3;
+/// Policies that are kept.
+const POLICIES: usize = 32;
+/// The name of the file that grows.
+const NAME: &str = "decisions.jsonl";
+
+/// A decision, as it is recorded.
+#[derive(Debug)]
+pub struct Decision {
+    /// When it was made.
+    pub at: Timestamp,
+    /// How long it took.
+    pub micros: u64,
+    /// The answer.
+    pub answer: Answer,
+    /// The question, without a pre-shared key.
+    pub question: Question,
+    /// The earlier decision that found out all but the policy's answer.
+    pub same_as: Option<String>,
+    /// The peer's certificate.
+    pub certificate: Option<Arc<PeerCertificate>>,
+    /// In whose name the policy was asked.
+    pub requesters: Option<Arc<[String]>>,
+    /// The SHA-256 of the policy.
+    pub policy: Option<Arc<str>>,
+    /// The path that was found out for this decision.
+    pub path: Option<Arc<ValidPath>>,
+}
+
+/// A peer's certificate, as people know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerCertificate {
+    /// The subject (RFC 4514).
+    pub subject: String,
+    /// The subject alternative names.
+    pub names: Vec<String>,
+    /// The issuer (RFC 4514).
+    pub issuer: String,
+    /// The serial number, hex.
+    pub serial: String,
+    /// The end of its validity (RFC 3339).
+    pub not_after: String,
+    /// SHA-256 over the certificate, hex.
+    pub sha256: String,
+}
+
+impl PeerCertificate {
+    /// Of a certificate, DER; `None` if it is none.
+    pub fn of(der: &[u8]) -> Option<Self> {
+        let facts = Facts::of(der).ok()?;
+        Some(Self {
+            subject: facts.subject.to_string(),
+            names: facts.alt_names.iter().map(general_name).collect(),
+            issuer: facts.issuer.to_string(),
+            serial: HEXLOWER.encode(&facts.serial),
+            not_after: facts.not_after.to_string(),
+            sha256: HEXLOWER.encode(&Sha256::digest(der)),
+        })
+    }
+}
+
+enum Line {
+    Decision(Box<Decision>),
+    Refusal(Timestamp, Answer),
+    Policy(String, Arc<[u8]>),
+    Flushed(SyncSender<()>),
+}
+
+/// The log.
+pub struct DecisionLog {
+    lines: Option<SyncSender<Line>>,
+    lost: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DecisionLog {
+    /// Opens the log in `folder`, which is made.
+    ///
+    /// # Errors
+    /// The folder or the file cannot be written.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder.join("policies"))?;
+        let writer = LogWriter::open(folder.to_owned())?;
+        let (lines, waiting) = sync_channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&lost);
+        let thread = std::thread::Builder::new()
+            .name("decisions".into())
+            .spawn(move || writer.run(&waiting, &counted))?;
+        Ok(Self { lines: Some(lines), lost, thread: Some(thread) })
+    }
+
+    /// A log that keeps nothing.
+    pub fn none() -> Self {
+        Self { lines: None, lost: Arc::default(), thread: None }
+    }
+
+    /// Records a decision. It waits while too many await the disk.
+    pub fn record(&self, decision: Decision) {
+        self.send(Line::Decision(Box::new(decision)));
+    }
+
+    /// Records that something was refused that was no question.
+    pub fn record_refusal(&self, at: Timestamp, answer: Answer) {
+        self.send(Line::Refusal(at, answer));
+    }
+
+    /// Keeps a policy, so that a decision by it can be explained later.
+    pub fn keep_policy(&self, policy: &LoadedPolicy) {
+        self.send(Line::Policy(policy.digest().to_string(), Arc::clone(policy.text())));
+    }
+
+    /// Waits until everything recorded so far is in the file.
+    pub fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        self.send(Line::Flushed(done));
+        let _ = wait.recv();
+    }
+
+    /// Decisions that could not be recorded.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, line: Line) {
+        if let Some(lines) = &self.lines
+            && lines.send(line).is_err()
+        {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for DecisionLog {
+    fn drop(&mut self) {
+        self.lines = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct LogWriter {
+    folder: PathBuf,
+    file: File,
+    size: u64,
+    buffer: Vec<u8>,
+    waiting: u64,
+}
+
+impl LogWriter {
+    fn open(folder: PathBuf) -> io::Result<Self> {
+        let file = append(&folder.join(NAME))?;
+        let size = file.metadata()?.len();
+        Ok(Self { folder, file, size, buffer: Vec::new(), waiting: 0 })
+    }
+
+    fn run(mut self, lines: &Receiver<Line>, lost: &AtomicU64) {
+        while let Ok(line) = lines.recv() {
+            let mut flushed = Vec::new();
+            self.take(line, &mut flushed);
+            while self.buffer.len() < (1 << 20)
+                && let Ok(line) = lines.try_recv()
+            {
+                self.take(line, &mut flushed);
+            }
+            if let Err(error) = self.write() {
+                tracing::error!(%error, lost = self.waiting, "decisions were not recorded");
+                lost.fetch_add(self.waiting, Ordering::Relaxed);
+            }
+            self.buffer.clear();
+            self.waiting = 0;
+            for done in flushed {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn take(&mut self, line: Line, flushed: &mut Vec<SyncSender<()>>) {
+        let value = match line {
+            Line::Decision(decision) => decision_json(*decision),
+            Line::Refusal(at, answer) => refusal_json(at, &answer),
+            Line::Policy(digest, text) => {
+                if let Err(error) = self.keep(&digest, &text) {
+                    tracing::warn!(%error, "the policy is not kept; decisions by it cannot be explained later");
+                }
+                return;
+            }
+            Line::Flushed(done) => return flushed.push(done),
+        };
+        self.waiting += 1;
+        self.buffer.extend_from_slice(value.to_string().as_bytes());
+        self.buffer.push(b'\n');
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        if self.size > FILE {
+            self.put_aside()?;
+        }
+        let written = self.file.write_all(&self.buffer);
+        if written.is_err() {
+            // Half a line would spoil the next one.
+            let _ = self.file.set_len(self.size);
+        }
+        written?;
+        self.size = self.size.saturating_add(self.buffer.len() as u64);
+        Ok(())
+    }
+
+    fn put_aside(&mut self) -> io::Result<()> {
+        let name = |number: usize| self.folder.join(format!("{NAME}.{number}"));
+        for number in (1..ASIDE).rev() {
+            match fs::rename(name(number), name(number + 1)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        fs::rename(self.folder.join(NAME), name(1))?;
+        self.file = append(&self.folder.join(NAME))?;
+        self.size = 0;
+        Ok(())
+    }
+
+    fn keep(&self, digest: &str, text: &[u8]) -> io::Result<()> {
+        let folder = self.folder.join("policies");
+        let path = folder.join(format!("{digest}.policy"));
+        let beside = folder.join("new");
+        fs::write(&beside, text)?;
+        fs::rename(&beside, &path)?;
+        let mut kept: Vec<_> = fs::read_dir(&folder)?
+            .filter_map(Result::ok)
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        kept.sort();
+        let surplus = kept.len().saturating_sub(POLICIES);
+        kept.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+fn decision_json(decision: Decision) -> Value {
+    let Decision { at, micros, answer, mut question, same_as, certificate, .. } = decision;
+    let end = |end: &crate::wire::End| {
+        let id = PeerId::read(&end.id);
+        json!({
+            "address": end.address,
+            "port": end.port,
+            "id": id.as_ref().map_or_else(ToString::to_string, ToString::to_string),
+            "id_type": id.as_ref().map_or("unreadable", |id| id.kind()),
+        })
+    };
+    let mut value = json!({
+        "time": at.to_string(),
+        "trace": answer.trace,
+        "decision": answer.decision,
+        "step": answer.step,
+        "reason": answer.reason,
+        "phase": if question.child.is_some() { 2 } else { 1 },
+        "daemon": question.daemon,
+        "connection": question.connection,
+        "ike": question.ike,
+        "mode": question.mode,
+        "role": question.role,
+        "local": end(&question.local),
+        "remote": end(&question.remote),
+        "proposal": question.proposal.text,
+        "certificate": certificate.as_deref(),
+        "requesters": decision.requesters.as_deref(),
+        "policy": decision.policy.as_deref(),
+        "same_as": same_as,
+        "micros": micros,
+    });
+    if let Some(fields) = value.as_object_mut() {
+        if let Some(path) = decision.path.filter(|_| same_as.is_none()) {
+            let octets = |of: &[u8]| json!(Octets(of.to_vec()));
+            let certificates = path.certificates.iter().map(|of| octets(of.der()));
+            fields.insert("path".into(), certificates.collect());
+            fields.insert("anchor_key".into(), octets(path.anchor.spki()));
+            question.chain.clear();
+        }
+        if same_as.is_some() {
+            question.chain.clear();
+        }
+        fields.insert("question".into(), json!(question));
+    }
+    value
+}
+
+fn refusal_json(at: Timestamp, answer: &Answer) -> Value {
+    json!({
+        "time": at.to_string(),
+        "trace": answer.trace,
+        "decision": Verdict::Deny,
+        "step": answer.step,
+        "reason": answer.reason,
+    })
+}
+
+/// The newest decisions that `wanted` takes, at most `limit`, newest first.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn decisions(
+    folder: &Path,
+    limit: usize,
+    mut wanted: impl FnMut(&Value) -> bool,
+) -> io::Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for number in 0..=ASIDE {
+        let name = if number == 0 { NAME.to_owned() } else { format!("{NAME}.{number}") };
+        let file = match File::open(folder.join(name)) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(e),
+        };
+        let mut last: VecDeque<Value> = VecDeque::new();
+        for line in BufReader::new(file).split(b'\n') {
+            let Ok(value) = serde_json::from_slice(&line?) else { continue };
+            if wanted(&value) {
+                if last.len() == limit {
+                    last.pop_front();
+                }
+                last.push_back(value);
+            }
+        }
+        found.extend(last.into_iter().rev());
+        found.truncate(limit);
+        if found.len() == limit {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// A policy that decisions were made by.
+///
+/// # Errors
+/// It is not kept any more, or cannot be read.
+pub fn kept_policy(folder: &Path, digest: &str) -> io::Result<Vec<u8>> {
+    if digest.is_empty() || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no digest of a policy"));
+    }
+    fs::read(folder.join("policies").join(format!("{digest}.policy")))
+}

@@ -1,0 +1,125 @@
+//! Why a recorded decision came out as it did: the policy that was in force is asked again, with what the log knows.
+
+use std::path::{Path, PathBuf};
+
+use countersign_ca::Timestamp;
+use countersign_policy::ipsec::{self, delegations};
+use countersign_policy::key::PublicKey;
+use countersign_policy::{
+    ComplianceValues, PolicySet, Principal, Question, Requesters, Source, Trace,
+};
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use crate::asked;
+use crate::decision::{decisions, kept_policy};
+use crate::identity::PeerId;
+use crate::moment::moment;
+use crate::policy::credentials;
+use crate::wire;
+
+/// What explaining needs.
+#[derive(Debug, Clone)]
+pub struct Explainer {
+    /// The folder of the decision log.
+    pub log: PathBuf,
+    /// The folder of credentials, which are taken as they are now.
+    pub credentials: Option<PathBuf>,
+}
+
+impl Explainer {
+    /// The decision of this trace.
+    ///
+    /// # Errors
+    /// The log cannot be read, or there is none such.
+    pub fn decision(&self, trace: &str) -> Result<Value, String> {
+        let found = decisions(&self.log, 1, |line| {
+            line.get("trace").and_then(Value::as_str) == Some(trace)
+        });
+        let found = found.map_err(|e| format!("`{}`: {e}", self.log.display()))?;
+        found.into_iter().next().ok_or_else(|| format!("no decision `{trace}` is on record"))
+    }
+
+    /// What the policy saw, one trace for each question to it; none if the policy was not asked.
+    ///
+    /// # Errors
+    /// In words, what is not on record any more.
+    pub fn explain(&self, decision: &Value) -> Result<Vec<Trace>, String> {
+        let text = |name: &str| decision.get(name).and_then(Value::as_str).unwrap_or_default();
+        if text("step") != "policy" {
+            return Ok(Vec::new());
+        }
+        let question: wire::Question = member(decision, "question")?;
+        let peer = PeerId::read(&question.remote.id).map_err(|e| e.to_string())?;
+        let at = text("time").parse::<jiff::Timestamp>().map_err(|e| e.to_string())?;
+        let moment = moment(Timestamp::from_seconds(at.as_second()), &TimeZone::system())
+            .ok_or("the time of the decision cannot be read")?;
+        let facts = match text("same_as") {
+            "" => decision.clone(),
+            earlier => self.decision(earlier)?,
+        };
+        let (set, requesters) = self.set(text("policy"), &facts, &peer.to_string())?;
+        let values = ComplianceValues::boolean();
+        let all = asked::attributes(&question, &peer, moment)?;
+        Ok(all
+            .iter()
+            .map(|attributes| {
+                set.explain(Question { attributes, requesters: &requesters, values: &values })
+            })
+            .collect())
+    }
+
+    fn set(
+        &self,
+        digest: &str,
+        facts: &Value,
+        id: &str,
+    ) -> Result<(PolicySet, Requesters), String> {
+        let policy = kept_policy(&self.log, digest)
+            .map_err(|e| format!("the policy {digest} is not kept any more: {e}"))?;
+        let mut builder = PolicySet::builder();
+        let source = Source::new("policy", policy);
+        builder.policy(&source).map_err(|_| "the kept policy is damaged".to_owned())?;
+        if let Some(source) = self.credentials.as_deref().and_then(|at: &Path| credentials(at, id))
+        {
+            builder.credentials(&source?);
+        }
+        if facts.get("path").is_none() {
+            return Err(
+                "the peer proved a pre-shared key, which is not on record; ask again with `countersign policy query`".into(),
+            );
+        }
+        let path: Vec<wire::Octets> = member(facts, "path")?;
+        let anchor: wire::Octets = member(facts, "anchor_key")?;
+        let mut requesters = Vec::new();
+        let keys: Vec<Vec<u8>> = path.iter().filter_map(|of| spki(&of.0)).collect();
+        let issuers = keys.iter().skip(1).chain(std::iter::once(&anchor.0));
+        for (certificate, issuer) in path.iter().zip(issuers) {
+            for assertion in delegations(&certificate.0, issuer).into_iter().flatten() {
+                builder.trusted(assertion);
+            }
+        }
+        if let (Some(leaf), Some(key)) = (path.first(), keys.first()) {
+            let key = PublicKey::from_spki(key).ok();
+            requesters.extend(key.map(|key| Principal::of_key(key).text().into_owned()));
+            requesters
+                .extend(subject(&leaf.0).and_then(|der| ipsec::distinguished_name(&der).ok()));
+        }
+        let requesters = Requesters::new(&requesters).map_err(|e| e.to_string())?;
+        Ok((builder.build(), requesters))
+    }
+}
+
+fn member<T: serde::de::DeserializeOwned>(of: &Value, name: &str) -> Result<T, String> {
+    let value = of.get(name).cloned().ok_or_else(|| format!("the record has no `{name}`"))?;
+    serde_json::from_value(value).map_err(|e| format!("`{name}` of the record cannot be read: {e}"))
+}
+
+fn spki(certificate: &[u8]) -> Option<Vec<u8>> {
+    Some(countersign_ca::certificate::Facts::of(certificate).ok()?.key.der().to_vec())
+}
+
+fn subject(certificate: &[u8]) -> Option<Vec<u8>> {
+    use der::Encode;
+    countersign_ca::certificate::Facts::of(certificate).ok()?.subject.to_der().ok()
+}

@@ -1,0 +1,238 @@
+//! Looks for a path: from the peer's certificate up, issuer by issuer, within bounds that no bundle of certificates can exceed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use countersign_ca::Timestamp;
+use x509_cert::ext::pkix::KeyUsages;
+
+use super::PathError;
+use super::certificate::Certificate;
+use super::check::{PathSettings, check};
+use super::name::same_name;
+
+/// The most signatures that are verified for one path.
+const MAX_SIGNATURES: usize = 64;
+/// The most certificates that are looked at.
+const MAX_STEPS: usize = 4096;
+
+/// CAs that are trusted. RFC 5280 §6.1.1 (d) takes their names and keys alone; validity, name constraints and path length of their
+/// certificates count here, too, as in RFC 5937: whoever gave a CA bounds meant them.
+#[derive(Debug, Clone, Default)]
+pub struct Anchors {
+    all: Vec<Arc<Certificate>>,
+}
+
+impl Anchors {
+    /// Of certificates, DER.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn new(certificates: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, PathError> {
+        let read = |der| Certificate::from_der(der).map(Arc::new);
+        Ok(Self { all: certificates.into_iter().map(read).collect::<Result<_, _>>()? })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether nobody is trusted.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Certificate>> {
+        self.all.iter()
+    }
+}
+
+/// A valid path.
+#[derive(Debug, Clone)]
+pub struct ValidPath {
+    /// The peer's certificate first; without the anchor.
+    pub certificates: Vec<Arc<Certificate>>,
+    /// The anchor.
+    pub anchor: Arc<Certificate>,
+}
+
+impl ValidPath {
+    /// Each certificate with the one that signed it.
+    pub fn pairs(&self) -> impl Iterator<Item = (&Arc<Certificate>, &Arc<Certificate>)> {
+        let issuers = self.certificates.iter().skip(1).chain(std::iter::once(&self.anchor));
+        self.certificates.iter().zip(issuers)
+    }
+}
+
+/// Finds a valid path from the first certificate of `chain` to an anchor, over the rest of `chain` and `store`, in any order.
+///
+/// # Errors
+/// Why there is none: of all that was tried, what came furthest.
+pub fn validate(
+    anchors: &Anchors,
+    settings: &PathSettings,
+    chain: &[Arc<Certificate>],
+    store: &[Arc<Certificate>],
+    at: Timestamp,
+) -> Result<ValidPath, PathError> {
+    let (leaf, others) =
+        chain.split_first().ok_or_else(|| PathError::Malformed("there is none".into()))?;
+    let mut search = Search {
+        anchors,
+        settings,
+        at,
+        others: others.iter().chain(store).collect(),
+        signatures: 0,
+        steps: 0,
+        verified: HashMap::new(),
+        furthest: None,
+    };
+    let mut path = vec![Arc::clone(leaf)];
+    match search.extend(&mut path)? {
+        Some(anchor) => Ok(ValidPath { certificates: path, anchor }),
+        None => Err(search.furthest.map_or_else(|| no_issuer(leaf), |(_, error)| error)),
+    }
+}
+
+struct Search<'a> {
+    anchors: &'a Anchors,
+    settings: &'a PathSettings,
+    at: Timestamp,
+    others: Vec<&'a Arc<Certificate>>,
+    signatures: usize,
+    steps: usize,
+    /// By certificate and issuer.
+    verified: HashMap<([u8; 32], [u8; 32]), bool>,
+    furthest: Option<(usize, PathError)>,
+}
+
+impl Search<'_> {
+    /// Extends a path until an anchor issued its last certificate, and it is valid.
+    fn extend(
+        &mut self,
+        path: &mut Vec<Arc<Certificate>>,
+    ) -> Result<Option<Arc<Certificate>>, PathError> {
+        let Some(last) = path.last().cloned() else { return Ok(None) };
+        let (anchors, others) = (self.anchors, self.others.clone());
+        let mut issued = false;
+        for anchor in ranked(&last, anchors.iter()) {
+            self.step()?;
+            issued = true;
+            match self.by_anchor(path, &last, anchor)? {
+                Ok(()) => return Ok(Some(Arc::clone(anchor))),
+                Err(error) => self.note(path.len() + 1, error),
+            }
+        }
+        let most = self.settings.max_intermediates;
+        let counted = path.iter().skip(1).filter(|of| !of.is_self_issued()).count();
+        for issuer in ranked(&last, others.into_iter()) {
+            self.step()?;
+            // RFC 5280 §6.1: no certificate twice; nor a CA with the same key, which would lead round in a circle.
+            if path.iter().any(|of| of.spki() == issuer.spki() && of.subject() == issuer.subject())
+            {
+                continue;
+            }
+            issued = true;
+            if counted >= most && !issuer.is_self_issued() {
+                let why =
+                    format!("more than {most} certificates stand between the peer's and an anchor");
+                self.note(path.len(), PathError::Refused { certificate: last.shown(), why });
+                continue;
+            }
+            if !self.verifies(&last, issuer)? {
+                let why = format!("the signature of `{}` over it is wrong", issuer.shown());
+                self.note(path.len(), PathError::Refused { certificate: last.shown(), why });
+                continue;
+            }
+            path.push(Arc::clone(issuer));
+            if let Some(anchor) = self.extend(path)? {
+                return Ok(Some(anchor));
+            }
+            path.pop();
+        }
+        if !issued {
+            self.note(path.len(), no_issuer(&last));
+        }
+        Ok(None)
+    }
+
+    fn by_anchor(
+        &mut self,
+        path: &[Arc<Certificate>],
+        last: &Arc<Certificate>,
+        anchor: &Arc<Certificate>,
+    ) -> Result<Result<(), PathError>, PathError> {
+        if !self.verifies(last, anchor)? {
+            let why = format!("the signature of the anchor `{}` over it is wrong", anchor.shown());
+            return Ok(Err(PathError::Refused { certificate: last.shown(), why }));
+        }
+        let refused = |why: String| PathError::Refused { certificate: anchor.shown(), why };
+        if let Some(defect) = anchor.defects.first() {
+            return Ok(Err(refused(defect.clone())));
+        }
+        // A certificate of version 1 has no extensions to say so.
+        let signs =
+            anchor.key_usage.as_ref().is_none_or(|usage| usage.0.contains(KeyUsages::KeyCertSign));
+        if anchor.version == 2 && !(anchor.is_ca() && signs) {
+            return Ok(Err(refused(
+                "the anchor's basicConstraints or keyUsage say that it is no CA (§4.2.1.9)".into(),
+            )));
+        }
+        if !(anchor.not_before..=anchor.not_after).contains(&self.at.whole_seconds()) {
+            let why =
+                format!("the anchor is valid from {} to {}", anchor.not_before, anchor.not_after);
+            return Ok(Err(refused(why)));
+        }
+        Ok(check(path, anchor, self.settings, self.at))
+    }
+
+    fn verifies(
+        &mut self,
+        of: &Arc<Certificate>,
+        issuer: &Arc<Certificate>,
+    ) -> Result<bool, PathError> {
+        let key = (*of.fingerprint(), *issuer.fingerprint());
+        if let Some(verified) = self.verified.get(&key) {
+            return Ok(*verified);
+        }
+        if self.signatures == MAX_SIGNATURES {
+            return Err(PathError::TooMuch(MAX_SIGNATURES));
+        }
+        self.signatures += 1;
+        let verified = issuer.verify(&of.algorithm, &of.signed, &of.signature).is_ok();
+        self.verified.insert(key, verified);
+        Ok(verified)
+    }
+
+    fn step(&mut self) -> Result<(), PathError> {
+        self.steps += 1;
+        if self.steps > MAX_STEPS { Err(PathError::TooMuch(MAX_STEPS)) } else { Ok(()) }
+    }
+
+    fn note(&mut self, depth: usize, error: PathError) {
+        if self.furthest.as_ref().is_none_or(|(furthest, _)| depth > *furthest) {
+            self.furthest = Some((depth, error));
+        }
+    }
+}
+
+/// Those of the issuer's name, with the right key identifier first.
+fn ranked<'c>(
+    of: &Certificate,
+    all: impl Iterator<Item = &'c Arc<Certificate>>,
+) -> Vec<&'c Arc<Certificate>> {
+    let mut found: Vec<_> =
+        all.filter(|issuer| same_name(&issuer.subject_name, &of.issuer_name)).collect();
+    found.sort_by_key(|issuer| match (&of.authority_key, &issuer.subject_key) {
+        (Some(wanted), Some(key)) if wanted == key => 0,
+        (Some(_), Some(_)) => 2,
+        _ => 1,
+    });
+    found
+}
+
+fn no_issuer(of: &Certificate) -> PathError {
+    PathError::NoIssuer { certificate: of.shown(), issuer: of.issuer_name.to_string() }
+}

@@ -1,0 +1,411 @@
+//! A certificate, read once.
+
+use std::collections::HashSet;
+
+use countersign_ca::Timestamp;
+use countersign_ca::public_key::SubjectPublicKey;
+use der::asn1::{AnyRef, BitString, BitStringRef, ObjectIdentifier};
+use der::oid::AssociatedOid;
+use der::{Any, Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged};
+use sha2::{Digest, Sha256};
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::constraints::name::NameConstraints;
+use x509_cert::ext::pkix::crl::dp::DistributionPoint;
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::ext::pkix::{
+    AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, BasicConstraints, CertificatePolicies,
+    CrlDistributionPoints, ExtendedKeyUsage, FreshestCrl, IssuerAltName, KeyUsage,
+    PolicyConstraints, PolicyMappings, SubjectAltName, SubjectKeyIdentifier,
+};
+use x509_cert::name::Name;
+use x509_cert::time::Time;
+
+use super::PathError;
+use super::name::same_name;
+
+/// The largest certificate taken, in octets.
+const MAX_CERTIFICATE: usize = 64 << 10;
+/// The most policies, mappings and extensions of one certificate.
+const MAX_PARTS: usize = 64;
+/// id-ce-inhibitAnyPolicy
+const INHIBIT_ANY_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.54");
+/// id-ad-ocsp
+const AD_OCSP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1");
+
+/// ```text
+/// TBSCertificate ::= SEQUENCE {
+///     version         [0] EXPLICIT Version DEFAULT v1,
+///     serialNumber        CertificateSerialNumber,
+///     signature           AlgorithmIdentifier,
+///     issuer              Name,
+///     validity            Validity,
+///     subject             Name,
+///     subjectPublicKeyInfo SubjectPublicKeyInfo,
+///     issuerUniqueID  [1] IMPLICIT UniqueIdentifier OPTIONAL,
+///     subjectUniqueID [2] IMPLICIT UniqueIdentifier OPTIONAL,
+///     extensions      [3] EXPLICIT Extensions OPTIONAL }
+/// ```
+/// RFC 5280 §4.1. x509-cert's type takes no moment before 1970.
+#[derive(Sequence)]
+struct Tbs {
+    #[asn1(context_specific = "0", default = "first_version")]
+    version: u8,
+    serial_number: Any,
+    signature: AlgorithmIdentifierOwned,
+    issuer: Name,
+    validity: Validity,
+    subject: Name,
+    subject_public_key_info: SubjectPublicKeyInfoOwned,
+    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
+    issuer_unique_id: Option<BitString>,
+    #[asn1(context_specific = "2", tag_mode = "IMPLICIT", optional = "true")]
+    subject_unique_id: Option<BitString>,
+    #[asn1(context_specific = "3", optional = "true")]
+    extensions: Option<Vec<Extension>>,
+}
+
+fn first_version() -> u8 {
+    0
+}
+
+#[derive(Sequence)]
+struct Validity {
+    not_before: Any,
+    not_after: Any,
+}
+
+/// A certificate with what a path asks of it.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    der: Vec<u8>,
+    fingerprint: [u8; 32],
+    pub(super) signed: Vec<u8>,
+    pub(super) algorithm: AlgorithmIdentifierOwned,
+    pub(super) signature: Vec<u8>,
+    subject: Vec<u8>,
+    spki: Vec<u8>,
+    /// The serial number's content octets.
+    pub serial: Vec<u8>,
+    /// The subject.
+    pub subject_name: Name,
+    /// The issuer.
+    pub issuer_name: Name,
+    /// notBefore.
+    pub not_before: Timestamp,
+    /// notAfter.
+    pub not_after: Timestamp,
+    /// The subject alternative names.
+    pub alt_names: Vec<GeneralName>,
+    pub(super) version: u8,
+    pub(super) basic: Option<BasicConstraints>,
+    pub(crate) key_usage: Option<KeyUsage>,
+    pub(super) key_purposes: Option<Vec<ObjectIdentifier>>,
+    pub(super) constraints: Option<NameConstraints>,
+    pub(super) policies: Option<Vec<ObjectIdentifier>>,
+    pub(super) mappings: Vec<(ObjectIdentifier, ObjectIdentifier)>,
+    pub(super) policy_constraints: Option<PolicyConstraints>,
+    pub(super) inhibit_any_policy: Option<u32>,
+    pub(super) authority_key: Option<Vec<u8>>,
+    pub(crate) subject_key: Option<Vec<u8>>,
+    /// Where its CRLs are.
+    pub distribution_points: Vec<DistributionPoint>,
+    ocsp: Vec<String>,
+    /// What RFC 5280 does not allow, or is critical and unknown; refuses every path with this certificate.
+    pub(super) defects: Vec<String>,
+}
+
+impl Certificate {
+    /// Reads a certificate, DER.
+    ///
+    /// # Errors
+    /// [`PathError::Malformed`].
+    pub fn from_der(der: Vec<u8>) -> Result<Self, PathError> {
+        if der.len() > MAX_CERTIFICATE {
+            return Err(PathError::Malformed(format!(
+                "expected at most {MAX_CERTIFICATE} octets, found {}",
+                der.len()
+            )));
+        }
+        Self::read(&der).map_err(|e| PathError::Malformed(e.to_string()))
+    }
+
+    fn read(der: &[u8]) -> der::Result<Self> {
+        let (signed, algorithm, signature) = signed_parts(der)?;
+        let tbs = Tbs::from_der(signed)?;
+        let mut read = Self {
+            der: der.to_vec(),
+            fingerprint: Sha256::digest(der).into(),
+            signed: signed.to_vec(),
+            signature,
+            subject: tbs.subject.to_der()?,
+            spki: tbs.subject_public_key_info.to_der()?,
+            serial: tbs.serial_number.value().to_vec(),
+            not_before: any_moment(&tbs.validity.not_before)?,
+            not_after: any_moment(&tbs.validity.not_after)?,
+            alt_names: Vec::new(),
+            version: tbs.version,
+            basic: None,
+            key_usage: None,
+            key_purposes: None,
+            constraints: None,
+            policies: None,
+            mappings: Vec::new(),
+            policy_constraints: None,
+            inhibit_any_policy: None,
+            authority_key: None,
+            subject_key: None,
+            distribution_points: Vec::new(),
+            ocsp: Vec::new(),
+            defects: Vec::new(),
+            subject_name: tbs.subject,
+            issuer_name: tbs.issuer,
+            algorithm: algorithm.clone(),
+        };
+        if tbs.signature != algorithm {
+            read.defects.push("the two names of its signature algorithm differ (§4.1.1.2)".into());
+        }
+        if read.issuer_name.0.is_empty() {
+            read.defects.push("its issuer's name is empty (§4.1.2.4)".into());
+        }
+        let extensions = tbs.extensions.unwrap_or_default();
+        if tbs.version != 2 && !extensions.is_empty() {
+            read.defects.push("it has extensions, and is not of version 3 (§4.1.2.1)".into());
+        }
+        read.extensions(&extensions)?;
+        Ok(read)
+    }
+
+    fn extensions(&mut self, extensions: &[Extension]) -> der::Result<()> {
+        let mut seen = HashSet::new();
+        if extensions.len() > MAX_PARTS {
+            self.defects.push(format!("it has more than {MAX_PARTS} extensions"));
+            return Ok(());
+        }
+        for extension in extensions {
+            if !seen.insert(extension.extn_id) {
+                self.defects
+                    .push(format!("it has the extension `{}` twice (§4.2)", extension.extn_id));
+            }
+            self.extension(extension)?;
+        }
+        if self.subject_name.0.is_empty() {
+            let san = extensions.iter().find(|of| of.extn_id == SubjectAltName::OID);
+            if !san.is_some_and(|of| of.critical) {
+                self.defects.push(
+                    "its subject is empty, and it has no critical subjectAltName (§4.2.1.6)".into(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn extension(&mut self, extension: &Extension) -> der::Result<()> {
+        let octets = extension.extn_value.as_bytes();
+        match extension.extn_id {
+            BasicConstraints::OID => self.basic = Some(Decode::from_der(octets)?),
+            KeyUsage::OID => self.key_usage = Some(Decode::from_der(octets)?),
+            ExtendedKeyUsage::OID => {
+                self.key_purposes = Some(ExtendedKeyUsage::from_der(octets)?.0);
+            }
+            NameConstraints::OID => self.constraints = Some(Decode::from_der(octets)?),
+            SubjectAltName::OID => self.alt_names = SubjectAltName::from_der(octets)?.0,
+            CertificatePolicies::OID => self.take_policies(octets)?,
+            PolicyMappings::OID => {
+                let mappings = PolicyMappings::from_der(octets)?.0.into_iter();
+                self.mappings = mappings
+                    .map(|of| (of.issuer_domain_policy, of.subject_domain_policy))
+                    .collect();
+                if self.mappings.len() > MAX_PARTS {
+                    self.defects.push(format!("it maps more than {MAX_PARTS} policies"));
+                }
+            }
+            PolicyConstraints::OID => {
+                self.policy_constraints = Some(Decode::from_der(octets)?);
+                if !extension.critical {
+                    self.defects.push("its policyConstraints are not critical (§4.2.1.11)".into());
+                }
+            }
+            INHIBIT_ANY_POLICY => self.inhibit_any_policy = Some(Decode::from_der(octets)?),
+            AuthorityKeyIdentifier::OID => {
+                let identifier = AuthorityKeyIdentifier::from_der(octets)?.key_identifier;
+                self.authority_key = identifier.map(|octets| octets.as_bytes().to_vec());
+                self.not_critical(extension, "authorityKeyIdentifier (§4.2.1.1)");
+            }
+            SubjectKeyIdentifier::OID => {
+                self.subject_key =
+                    Some(SubjectKeyIdentifier::from_der(octets)?.0.as_bytes().to_vec());
+                self.not_critical(extension, "subjectKeyIdentifier (§4.2.1.2)");
+            }
+            CrlDistributionPoints::OID => {
+                self.distribution_points = CrlDistributionPoints::from_der(octets)?.0;
+                self.distribution_points.truncate(MAX_PARTS);
+            }
+            AuthorityInfoAccessSyntax::OID => {
+                let all = AuthorityInfoAccessSyntax::from_der(octets)?.0;
+                self.ocsp = all
+                    .into_iter()
+                    .filter(|of| of.access_method == AD_OCSP)
+                    .filter_map(|of| url(&of.access_location))
+                    .collect();
+                self.not_critical(extension, "authorityInfoAccess (§4.2.2.1)");
+            }
+            FreshestCrl::OID | IssuerAltName::OID => {}
+            unknown if extension.critical => {
+                self.defects.push(format!("its critical extension `{unknown}` is unknown (§4.2)"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_policies(&mut self, octets: &[u8]) -> der::Result<()> {
+        let all = CertificatePolicies::from_der(octets)?.0;
+        if all.len() > MAX_PARTS {
+            self.defects.push(format!("it has more than {MAX_PARTS} policies"));
+        }
+        let mut policies: Vec<_> = all.into_iter().map(|of| of.policy_identifier).collect();
+        policies.sort_unstable();
+        policies.dedup();
+        self.policies = Some(policies);
+        Ok(())
+    }
+
+    fn not_critical(&mut self, extension: &Extension, name: &str) {
+        if extension.critical {
+            self.defects.push(format!("its {name} is critical, and must not be"));
+        }
+    }
+
+    /// The certificate itself.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// SHA-256 over it.
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
+    }
+
+    /// Its SubjectPublicKeyInfo, DER.
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// Its subject, DER.
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// Its subject for people; of an empty one the alternative names.
+    pub fn shown(&self) -> String {
+        if !self.subject_name.0.is_empty() {
+            return self.subject_name.to_string();
+        }
+        let names = self.alt_names.iter().take(4).map(crate::identity::general_name);
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether subject and issuer are the same name (§6.1).
+    pub fn is_self_issued(&self) -> bool {
+        same_name(&self.subject_name, &self.issuer_name)
+    }
+
+    /// Whether basicConstraints says that it is a CA.
+    pub fn is_ca(&self) -> bool {
+        self.basic.as_ref().is_some_and(|basic| basic.ca)
+    }
+
+    /// The URLs of its CRLs.
+    pub fn crl_urls(&self) -> Vec<String> {
+        let names = self.distribution_points.iter().filter_map(|of| of.distribution_point.as_ref());
+        names
+            .filter_map(|name| match name {
+                DistributionPointName::FullName(names) => Some(names),
+                DistributionPointName::NameRelativeToCRLIssuer(_) => None,
+            })
+            .flatten()
+            .filter_map(url)
+            .collect()
+    }
+
+    /// The URLs of its OCSP responders.
+    pub fn ocsp_urls(&self) -> &[String] {
+        &self.ocsp
+    }
+
+    /// Verifies a signature by its key.
+    ///
+    /// # Errors
+    /// In words, what is wrong with key, algorithm or signature.
+    pub fn verify(
+        &self,
+        algorithm: &AlgorithmIdentifierOwned,
+        signed: &[u8],
+        signature: &[u8],
+    ) -> Result<(), String> {
+        verify(&self.spki, algorithm, signed, signature)
+    }
+}
+
+/// Verifies a signature by a key.
+pub(crate) fn verify(
+    spki: &[u8],
+    algorithm: &AlgorithmIdentifierOwned,
+    signed: &[u8],
+    signature: &[u8],
+) -> Result<(), String> {
+    let key = SubjectPublicKey::from_der(spki).map_err(|e| e.to_string())?;
+    key.verify(algorithm, signed, signature).map_err(|e| e.to_string())
+}
+
+/// `SEQUENCE { signed, algorithm, signature }`: the octets that were signed, as they stand.
+pub(crate) fn signed_parts(der: &[u8]) -> der::Result<(&[u8], AlgorithmIdentifierOwned, Vec<u8>)> {
+    let outer = AnyRef::from_der(der)?;
+    outer.tag().assert_eq(Tag::Sequence)?;
+    let mut reader = SliceReader::new(outer.value())?;
+    let signed = reader.tlv_bytes()?;
+    let algorithm = AlgorithmIdentifierOwned::decode(&mut reader)?;
+    let signature = BitStringRef::decode(&mut reader)?;
+    let octets = signature.as_bytes().ok_or(der::ErrorKind::Failed)?.to_vec();
+    reader.finish((signed, algorithm, octets))
+}
+
+/// A moment of an X.509 time.
+pub(crate) fn moment(time: Time) -> Timestamp {
+    let seconds = time.to_unix_duration().as_secs();
+    Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+/// A UTCTime or GeneralizedTime of any year (RFC 5280 §4.1.2.5).
+fn any_moment(value: &Any) -> der::Result<Timestamp> {
+    let wrong = || der::Error::from(der::ErrorKind::DateTime);
+    let text = std::str::from_utf8(value.value()).map_err(|_| wrong())?;
+    let two = |at: usize| {
+        let digits = text.get(at..at + 2).filter(|of| of.bytes().all(|b| b.is_ascii_digit()));
+        digits.and_then(|digits| digits.parse::<u8>().ok()).ok_or_else(wrong)
+    };
+    let (year, rest) = match (value.tag(), text.len()) {
+        (Tag::UtcTime, 13) => (i32::from(two(0)?) + if two(0)? >= 50 { 1900 } else { 2000 }, 2),
+        (Tag::GeneralizedTime, 15) => (i32::from(two(0)?) * 100 + i32::from(two(2)?), 4),
+        _ => return Err(wrong()),
+    };
+    if !text.ends_with('Z') {
+        return Err(wrong());
+    }
+    let month = time::Month::try_from(two(rest)?).map_err(|_| wrong())?;
+    let date = time::Date::from_calendar_date(year, month, two(rest + 2)?).map_err(|_| wrong())?;
+    let time = time::Time::from_hms(two(rest + 4)?, two(rest + 6)?, two(rest + 8)?)
+        .map_err(|_| wrong())?;
+    Ok(Timestamp::from(time::OffsetDateTime::new_utc(date, time)))
+}
+
+fn url(name: &GeneralName) -> Option<String> {
+    match name {
+        GeneralName::UniformResourceIdentifier(uri) => Some(uri.to_string()),
+        _ => None,
+    }
+}
+
+/// anyPolicy.
+pub(super) const ANY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.32.0");

@@ -1,0 +1,220 @@
+//! A whole path against RFC 5280 §6.1, from the anchor down. Signatures and names were looked at when it was built.
+
+use std::sync::Arc;
+
+use countersign_ca::Timestamp;
+use der::asn1::ObjectIdentifier;
+use x509_cert::ext::pkix::KeyUsages;
+
+use super::PathError;
+use super::certificate::{ANY, Certificate};
+use super::constraints::Constraints;
+use super::policies::PolicyGraph;
+
+/// anyExtendedKeyUsage
+const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
+
+/// What a path must be like.
+#[derive(Debug, Clone)]
+pub struct PathSettings {
+    /// The most certificates between the peer's and the anchor.
+    pub max_intermediates: usize,
+    /// Of these a certificate must have one, if it has an extKeyUsage; empty: none is asked for.
+    pub key_purposes: Vec<ObjectIdentifier>,
+    /// Policies.
+    pub initial: Initial,
+}
+
+impl Default for PathSettings {
+    fn default() -> Self {
+        Self { max_intermediates: 8, key_purposes: Vec::new(), initial: Initial::default() }
+    }
+}
+
+/// The inputs about policies (§6.1.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Initial {
+    /// user-initial-policy-set; empty means any.
+    pub policies: Vec<ObjectIdentifier>,
+    /// initial-explicit-policy
+    pub explicit_policy: bool,
+    /// initial-policy-mapping-inhibit
+    pub inhibit_mapping: bool,
+    /// initial-any-policy-inhibit
+    pub inhibit_any: bool,
+}
+
+/// Checks a path: the anchor's subordinate last, the peer's certificate first.
+pub fn check(
+    path: &[Arc<Certificate>],
+    anchor: &Certificate,
+    settings: &PathSettings,
+    at: Timestamp,
+) -> Result<(), PathError> {
+    let mut state = State::new(path.len(), &settings.initial);
+    let refused = |of: &Certificate, why| PathError::Refused { certificate: of.shown(), why };
+    state.constraints.add(anchor).map_err(|why| refused(anchor, why))?;
+    if let Some(most) = anchor.basic.as_ref().and_then(|basic| basic.path_len_constraint) {
+        state.max_path = state.max_path.min(most.into());
+    }
+    let count = path.len();
+    for (number, certificate) in (1..=count).zip(path.iter().rev()) {
+        let last = number == count;
+        let checked = state.certificate(certificate, last, at).and_then(|()| {
+            if last { state.peer(certificate, settings) } else { state.ca(certificate, settings) }
+        });
+        checked.map_err(|why| refused(certificate, why))?;
+    }
+    Ok(())
+}
+
+/// The state variables of §6.1.2.
+struct State {
+    constraints: Constraints,
+    policies: PolicyGraph,
+    explicit_policy: usize,
+    inhibit_any: usize,
+    policy_mapping: usize,
+    max_path: usize,
+}
+
+type Checked = Result<(), String>;
+
+impl State {
+    fn new(count: usize, initial: &Initial) -> Self {
+        let from = |now: bool| if now { 0 } else { count + 1 };
+        Self {
+            constraints: Constraints::default(),
+            policies: PolicyGraph::new(),
+            explicit_policy: from(initial.explicit_policy),
+            inhibit_any: from(initial.inhibit_any),
+            policy_mapping: from(initial.inhibit_mapping),
+            max_path: count,
+        }
+    }
+
+    /// §6.1.3
+    fn certificate(&mut self, of: &Certificate, last: bool, at: Timestamp) -> Checked {
+        if let Some(defect) = of.defects.first() {
+            return Err(defect.clone());
+        }
+        if at < of.not_before {
+            return Err(format!(
+                "it is valid from {} on, and now is {at} (§4.1.2.5)",
+                of.not_before
+            ));
+        }
+        // notAfter is the last second of its validity.
+        if at.whole_seconds() > of.not_after {
+            return Err(format!("it was valid until {}, and now is {at} (§4.1.2.5)", of.not_after));
+        }
+        if last || !of.is_self_issued() {
+            self.constraints.check(of)?;
+        }
+        let any = self.inhibit_any > 0 || (!last && of.is_self_issued());
+        self.policies.add(of, any);
+        self.policies_left()
+    }
+
+    /// §6.1.3 (f)
+    fn policies_left(&self) -> Checked {
+        if self.explicit_policy == 0 && self.policies.is_null() {
+            return Err(
+                "a certificate policy is required, and none is left on the path (§6.1.3)".into()
+            );
+        }
+        Ok(())
+    }
+
+    /// §6.1.4
+    fn ca(&mut self, of: &Certificate, settings: &PathSettings) -> Checked {
+        if of.mappings.iter().any(|(issuer, subject)| *issuer == ANY || *subject == ANY) {
+            return Err("it maps anyPolicy (§4.2.1.5)".into());
+        }
+        self.policies.map(&of.mappings, self.policy_mapping > 0);
+        self.constraints.add(of)?;
+        let self_issued = of.is_self_issued();
+        if !self_issued {
+            for count in
+                [&mut self.explicit_policy, &mut self.policy_mapping, &mut self.inhibit_any]
+            {
+                *count = count.saturating_sub(1);
+            }
+        }
+        self.policy_constraints(of);
+        if let Some(most) = of.inhibit_any_policy {
+            self.inhibit_any = self.inhibit_any.min(most as usize);
+        }
+        let Some(basic) = of.basic.as_ref().filter(|basic| basic.ca) else {
+            return Err("it issued a certificate, and its basicConstraints do not say that it is a CA (§4.2.1.9)".into());
+        };
+        if !self_issued {
+            if self.max_path == 0 {
+                return Err("there are more certificates below a CA than its pathLenConstraint allows (§4.2.1.9)".into());
+            }
+            self.max_path -= 1;
+        }
+        if let Some(most) = basic.path_len_constraint {
+            self.max_path = self.max_path.min(most.into());
+        }
+        if of.key_usage.as_ref().is_some_and(|usage| !usage.0.contains(KeyUsages::KeyCertSign)) {
+            return Err(
+                "it issued a certificate, and its keyUsage lacks keyCertSign (§4.2.1.3)".into()
+            );
+        }
+        purposes(of, settings)
+    }
+
+    /// §6.1.5
+    fn peer(&mut self, of: &Certificate, settings: &PathSettings) -> Checked {
+        if !of.is_ca() {
+            if of.constraints.is_some() {
+                return Err("it has name constraints, and is no CA (§4.2.1.10)".into());
+            }
+            if of.key_usage.as_ref().is_some_and(|usage| usage.0.contains(KeyUsages::KeyCertSign)) {
+                return Err("its keyUsage has keyCertSign, and it is no CA (§4.2.1.3)".into());
+            }
+        }
+        self.explicit_policy = self.explicit_policy.saturating_sub(1);
+        if of.policy_constraints.as_ref().is_some_and(|of| of.require_explicit_policy == Some(0)) {
+            self.explicit_policy = 0;
+        }
+        if self.explicit_policy == 0 && !self.policies.is_acceptable(&settings.initial.policies) {
+            return Err(
+                "a certificate policy is required, and the path has none of those wanted (§6.1.5)"
+                    .into(),
+            );
+        }
+        purposes(of, settings)
+    }
+
+    fn policy_constraints(&mut self, of: &Certificate) {
+        let Some(constraints) = &of.policy_constraints else { return };
+        if let Some(most) = constraints.require_explicit_policy {
+            self.explicit_policy = self.explicit_policy.min(most as usize);
+        }
+        if let Some(most) = constraints.inhibit_policy_mapping {
+            self.policy_mapping = self.policy_mapping.min(most as usize);
+        }
+    }
+}
+
+fn purposes(of: &Certificate, settings: &PathSettings) -> Checked {
+    let (Some(has), false) = (&of.key_purposes, settings.key_purposes.is_empty()) else {
+        return Ok(());
+    };
+    let fits = |purpose: &ObjectIdentifier| {
+        *purpose == ANY_PURPOSE || settings.key_purposes.contains(purpose)
+    };
+    if has.iter().any(fits) {
+        return Ok(());
+    }
+    let list = |of: &[ObjectIdentifier]| {
+        of.iter().take(16).map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    Err(format!(
+        "expected one of the key purposes {}, found {} (§4.2.1.12)",
+        list(&settings.key_purposes),
+        list(has)
+    ))
+}

@@ -1,0 +1,304 @@
+//! `countersign authorizer …`: the process that IKE daemons ask, and those that ask it from a shell or from PAM.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use countersign_ca::identity::{Identity, distinguished_name};
+use countersign_ike_plugin::server::{Control, ask, control};
+use countersign_ike_plugin::wire::{
+    Answer, End, IkeId, IkeProposal, Mode, Octets, Question, Role, Secret, VERSION, Verdict,
+};
+use der::Encode;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
+
+use super::Context;
+use crate::authorizer::Running;
+use crate::exit::Failure;
+use crate::logging::LogControl;
+use crate::output;
+
+/// `countersign authorizer …`
+#[derive(Debug, Subcommand)]
+pub enum Authorizer {
+    /// Answer IKE daemons until SIGTERM; SIGHUP loads the policy again. No CA is needed
+    Run(Run),
+    /// Load the policy again; a broken one is refused, and the old one stays
+    Reload(Socket),
+    /// Show the policy in force and how many were let in and refused
+    Status(Socket),
+    /// Ask as a daemon would
+    Ask(Box<Ask>),
+    /// Ask for PAM: libreswan's `pam-authorize=yes` with pam_exec(8)
+    Pam(Socket),
+}
+
+/// `authorizer run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Where daemons ask, if not as the configuration says
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// Where to ask.
+#[derive(Debug, Args)]
+pub struct Socket {
+    /// Where the authorizer listens, if not as the configuration says
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// `authorizer ask`
+#[derive(Debug, Args)]
+pub struct Ask {
+    #[command(flatten)]
+    socket: Socket,
+    /// Who the peer says it is: `fqdn:…`, `ip:…`, `email:…`, `dn:…`, `key-id:…`
+    #[arg(long, value_name = "ID")]
+    peer: String,
+    /// The peer's certificate and those above it, PEM or DER; without it, one on record is taken
+    #[arg(long, value_name = "FILE", conflicts_with = "psk_file")]
+    certificate: Vec<PathBuf>,
+    /// The file that holds the pre-shared key that the peer proved
+    #[arg(long, value_name = "FILE")]
+    psk_file: Option<PathBuf>,
+    /// The peer's address
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    address: IpAddr,
+    /// This end's address
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    local_address: IpAddr,
+    /// How phase 1 is established
+    #[arg(long, value_enum, default_value_t)]
+    exchange: Exchange,
+    /// Whether this end began
+    #[arg(long)]
+    initiator: bool,
+}
+
+/// How phase 1 is established.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Exchange {
+    /// IKEv2
+    #[default]
+    Ikev2,
+    /// IKEv1 main mode
+    Main,
+    /// IKEv1 aggressive mode
+    Aggressive,
+}
+
+impl Authorizer {
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Run(run) => run.run(context),
+            Self::Reload(socket) => socket.control(context, Control::Reload),
+            Self::Status(socket) => socket.control(context, Control::Status),
+            Self::Ask(ask) => ask.run(context),
+            Self::Pam(socket) => socket.pam(context),
+        }
+    }
+}
+
+impl Run {
+    fn run(&self, context: &Context) -> Result<(), Failure> {
+        let mut config = context.place.config()?;
+        let filter = context.log.as_ref().unwrap_or(&config.file.log.filter);
+        let log = LogControl::start(filter, context.log_format.unwrap_or(config.file.log.format))?;
+        if let Some(socket) = &self.socket {
+            config.authorizer.socket.path.clone_from(socket);
+        }
+        let running = Running::start(&config.authorizer, None)?;
+        eprintln!("daemons may ask at {}", config.authorizer.socket.path.display());
+        let place = context.place.clone();
+        actix_web::rt::System::new().block_on(async move {
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut hangup = signal(SignalKind::hangup())?;
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return Ok(()),
+                    _ = interrupt.recv() => return Ok(()),
+                    _ = hangup.recv() => {
+                        if let Ok(config) = place.config() {
+                            log.set_filter(&config.file.log.filter);
+                        }
+                        running.reload();
+                    }
+                }
+            }
+        })
+    }
+}
+
+impl Socket {
+    fn path(&self, context: &Context) -> Result<PathBuf, Failure> {
+        match &self.socket {
+            Some(path) => Ok(path.clone()),
+            None => Ok(context.place.config()?.authorizer.socket.path),
+        }
+    }
+
+    fn control(&self, context: &Context, what: Control) -> Result<(), Failure> {
+        let path = self.path(context)?;
+        let state = control(&path, what).map_err(|e| match e.kind() {
+            std::io::ErrorKind::Other => Failure::input(e.to_string()),
+            _ => Failure::unavailable(format!("`{}`: {e}", path.display())),
+        })?;
+        output::print(context.format, &state);
+        Ok(())
+    }
+
+    /// `PAM_USER` is the peer's identity as pluto writes it, `PAM_RHOST` its address. The exit code is the answer.
+    fn pam(&self, context: &Context) -> Result<(), Failure> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let user = variable("PAM_USER")
+            .ok_or_else(|| Failure::input("expected the peer's identity in `PAM_USER`, found none"))?;
+        let address = variable("PAM_RHOST").and_then(|text| text.parse().ok());
+        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let question = Question {
+            connection: variable("PAM_SERVICE").unwrap_or_default(),
+            ..question("pluto", pluto_id(&user)?, address, local_for(address))
+        };
+        let answer = put(&self.path(context)?, &question)?;
+        output::line(&said(&user, &answer));
+        decided(&answer)
+    }
+}
+
+impl Ask {
+    fn run(&self, context: &Context) -> Result<(), Failure> {
+        let id = match self.peer.strip_prefix("key-id:") {
+            Some(key_id) => IkeId { kind: 11, data: Octets(key_id.as_bytes().to_vec()) },
+            None => ike_id(&self.peer.parse()?)?,
+        };
+        let (ike, mode) = match self.exchange {
+            Exchange::Ikev2 => (2, Mode::IkeSa),
+            Exchange::Main => (1, Mode::Main),
+            Exchange::Aggressive => (1, Mode::Aggressive),
+        };
+        let psk = self.psk_file.as_deref().map(secret).transpose()?;
+        let question = Question {
+            ike,
+            mode,
+            role: if self.initiator { Role::Initiator } else { Role::Responder },
+            chain: crate::authorizer::certificates(&self.certificate)?.into_iter().map(Octets).collect(),
+            psk,
+            ..question("ask", id, self.address, self.local_address)
+        };
+        let answer = put(&self.socket.path(context)?, &question)?;
+        output::print(
+            context.format,
+            &json!({
+                "decision": answer.decision,
+                "step": answer.step,
+                "reason": answer.reason,
+                "trace": answer.trace,
+            }),
+        );
+        decided(&answer)
+    }
+}
+
+fn question(daemon: &str, id: IkeId, address: IpAddr, local: IpAddr) -> Question {
+    Question {
+        v: VERSION,
+        id: String::new(),
+        timeout_ms: 5_000,
+        daemon: daemon.into(),
+        connection: String::new(),
+        ike: 2,
+        mode: Mode::IkeSa,
+        role: Role::Responder,
+        local: End { address: local, port: 0, id: IkeId { kind: 11, data: Octets(b"local".to_vec()) } },
+        remote: End { address, port: 0, id },
+        chain: Vec::new(),
+        psk: None,
+        proposal: IkeProposal::default(),
+        child: None,
+    }
+}
+
+fn put(socket: &Path, question: &Question) -> Result<Answer, Failure> {
+    ask(socket, question).map_err(|e| {
+        Failure::unavailable(format!("refused, for the authorizer at `{}` did not answer: {e}", socket.display()))
+    })
+}
+
+fn said(peer: &str, answer: &Answer) -> String {
+    let verdict = match answer.decision {
+        Verdict::Allow => "allowed",
+        Verdict::Deny => "refused",
+    };
+    format!("`{}` {verdict}: {} [trace {}]", output::safe(peer), answer.reason, answer.trace)
+}
+
+fn decided(answer: &Answer) -> Result<(), Failure> {
+    match answer.decision {
+        Verdict::Allow => Ok(()),
+        Verdict::Deny => Err(Failure {
+            code: 4,
+            message: format!("refused: {} [trace {}]", answer.reason, answer.trace),
+        }),
+    }
+}
+
+fn secret(path: &Path) -> Result<Secret, Failure> {
+    let text = std::fs::read(path).map(Zeroizing::new);
+    let text = text.map_err(|e| Failure::unavailable(format!("`{}`: {e}", path.display())))?;
+    let secret = text.strip_suffix(b"\n").unwrap_or(&text);
+    Ok(Secret(Zeroizing::new(secret.to_vec())))
+}
+
+fn ike_id(identity: &Identity) -> Result<IkeId, Failure> {
+    let (kind, data) = match identity {
+        Identity::Ip(IpAddr::V4(address)) => (1, address.octets().to_vec()),
+        Identity::Ip(IpAddr::V6(address)) => (5, address.octets().to_vec()),
+        Identity::Fqdn(name) => (2, name.clone().into_bytes()),
+        Identity::Email(mailbox) => (3, mailbox.clone().into_bytes()),
+        Identity::Dn(name) => (9, name.to_der().map_err(|e| Failure::input(e.to_string()))?),
+    };
+    Ok(IkeId { kind, data: Octets(data) })
+}
+
+/// An identity as pluto writes it: `@name`, an address, `user@host`, or a name with its most general part first.
+fn pluto_id(text: &str) -> Result<IkeId, Failure> {
+    let identity = if let Ok(address) = text.parse() {
+        Identity::Ip(address)
+    } else if let Some(name) = text.strip_prefix('@') {
+        format!("fqdn:{name}").parse()?
+    } else if text.contains('=') {
+        let parts: Vec<&str> = text.split(", ").rev().collect();
+        Identity::Dn(distinguished_name(&parts.join(","))?)
+    } else {
+        format!("email:{text}").parse()?
+    };
+    ike_id(&identity)
+}
+
+fn local_for(remote: IpAddr) -> IpAddr {
+    match remote {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_are_read_as_pluto_writes_them() {
+        let id = |text: &str| pluto_id(text).unwrap();
+        assert_eq!((id("@gw1.example").kind, id("@gw1.example").data.0), (2, b"gw1.example".to_vec()));
+        assert_eq!((id("192.0.2.1").kind, id("192.0.2.1").data.0), (1, vec![192, 0, 2, 1]));
+        assert_eq!(id("2001:db8::1").kind, 5);
+        assert_eq!((id("op@gw.example").kind, id("op@gw.example").data.0), (3, b"op@gw.example".to_vec()));
+        let name = distinguished_name("CN=gw1,O=Example,C=SE").unwrap().to_der().unwrap();
+        assert_eq!((id("C=SE, O=Example, CN=gw1").kind, id("C=SE, O=Example, CN=gw1").data.0), (9, name));
+        assert!(pluto_id("nobody").is_err() && pluto_id("@").is_err());
+    }
+}

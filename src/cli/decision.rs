@@ -1,0 +1,151 @@
+//! `countersign decision …`: what daemons asked, what they were answered, and why.
+
+use clap::{Args, Subcommand};
+use countersign_ike_plugin::decision::decisions;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::exit::Failure;
+use crate::output::{self, Format};
+
+/// `countersign decision …`
+#[derive(Debug, Subcommand)]
+pub enum Decision {
+    /// List the latest decisions, newest first
+    List(List),
+    /// Show one decision
+    Show(Show),
+}
+
+/// `decision list`
+#[derive(Debug, Args)]
+pub struct List {
+    /// How many at most
+    #[arg(long, default_value_t = 20, value_name = "NUMBER")]
+    limit: usize,
+    /// Only refusals
+    #[arg(long)]
+    denied: bool,
+    /// Only of this peer: a part of its identity or its address
+    #[arg(long, value_name = "TEXT")]
+    peer: Option<String>,
+}
+
+/// `decision show`
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The trace, as the daemon's log and `decision list` have it
+    trace: String,
+    /// Say why, in words: the policy that was in force is asked again
+    #[arg(long)]
+    explain: bool,
+}
+
+impl Decision {
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => list.run(context),
+            Self::Show(show) => show.run(context),
+        }
+    }
+}
+
+impl List {
+    fn run(&self, context: &Context) -> Result<(), Failure> {
+        let config = context.place.config()?.authorizer;
+        let wanted = |line: &Value| {
+            (!self.denied || at(line, "/decision") == "deny")
+                && self.peer.as_deref().is_none_or(|peer| {
+                    at(line, "/remote/id").contains(peer) || at(line, "/remote/address") == peer
+                })
+        };
+        let found = decisions(&config.decisions, self.limit.clamp(1, 100_000), wanted)
+            .map_err(|e| Failure::unavailable(format!("`{}`: {e}", config.decisions.display())))?;
+        if context.format == Format::Json {
+            output::print(Format::Json, &Value::Array(found));
+            return Ok(());
+        }
+        let rows: Vec<Value> = found
+            .iter()
+            .map(|line| {
+                json!({
+                    "time": at(line, "/time"),
+                    "trace": at(line, "/trace"),
+                    "decision": at(line, "/decision"),
+                    "step": at(line, "/step"),
+                    "phase": line.get("phase"),
+                    "peer": at(line, "/remote/id"),
+                    "address": at(line, "/remote/address"),
+                    "reason": at(line, "/reason"),
+                })
+            })
+            .collect();
+        output::print(Format::Text, &Value::Array(rows));
+        Ok(())
+    }
+}
+
+impl Show {
+    fn run(&self, context: &Context) -> Result<(), Failure> {
+        let explainer = context.place.config()?.authorizer.explainer();
+        let mut decision = explainer.decision(&self.trace).map_err(Failure::missing)?;
+        let traces = match self.explain {
+            true => explainer.explain(&decision).map_err(Failure::unavailable)?,
+            false => Vec::new(),
+        };
+        if context.format == Format::Json {
+            if self.explain
+                && let Some(fields) = decision.as_object_mut()
+            {
+                fields.insert("explanation".into(), json!(traces));
+            }
+            output::print(Format::Json, &decision);
+            return Ok(());
+        }
+        if let Some(fields) = decision.as_object_mut() {
+            for bulky in ["question", "path", "anchor_key"] {
+                fields.remove(bulky);
+            }
+        }
+        output::print(Format::Text, &decision);
+        if self.explain {
+            output::line(&format!("\n{}", words(&decision)));
+        }
+        traces.iter().for_each(|trace| output::line(&format!("\nthe policy's answer: {trace}")));
+        Ok(())
+    }
+}
+
+/// The steps, in words.
+fn words(decision: &Value) -> String {
+    const STEPS: [(&str, &str); 5] = [
+        ("question", "the question could be read"),
+        ("path", "the certification path is valid up to an anchor"),
+        ("status", "no certificate on the path is revoked"),
+        ("identity", "the certificate holds the identity that the peer says it has"),
+        ("policy", "the policy allows it"),
+    ];
+    let (decided, allowed) = (at(decision, "/step"), at(decision, "/decision") == "allow");
+    let by_secret = decision.pointer("/certificate").is_none_or(Value::is_null)
+        && decision.pointer("/requesters").is_some_and(|names| !names.is_null());
+    let mut words = String::new();
+    for (step, meaning) in STEPS {
+        let of_certificates = matches!(step, "path" | "status" | "identity");
+        if by_secret && of_certificates {
+            words.push_str(&format!("{step}: not asked, for the peer proved a pre-shared key\n"));
+        } else if step == decided && !allowed {
+            words.push_str(&format!("{step}: NO. {}\n", at(decision, "/reason")));
+            return words;
+        } else {
+            words.push_str(&format!("{step}: yes, {meaning}\n"));
+        }
+    }
+    if !allowed {
+        words.push_str(&format!("authorizer: NO. {}\n", at(decision, "/reason")));
+    }
+    words
+}
+
+fn at<'v>(line: &'v Value, pointer: &str) -> &'v str {
+    line.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
