@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use countersign_ca::certificate::read_all;
 use countersign_ca::identity::Identity;
@@ -16,7 +15,7 @@ use countersign_ike_plugin::policy::{Policy, PolicyFiles};
 use countersign_ike_plugin::server::{AuthorizerServer, SocketSettings};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{duration, within};
+use crate::config::within;
 use crate::exit::Failure;
 use crate::folder::DataFolder;
 use crate::trust;
@@ -54,10 +53,16 @@ pub struct AuthorizerFile {
     pub decisions: Option<PathBuf>,
     /// Names that stand for key IDs, subnets and ranges.
     pub identities: BTreeMap<String, String>,
-    /// Where certificates are looked up that a daemon does not tell, with `{id}`.
-    pub look_up: Vec<String>,
-    /// Revocation.
-    pub status: StatusFile,
+    /// What must be known of a certificate: `strict`, `if-present` or `off`.
+    pub status: String,
+    /// Beginnings of URLs in certificates that may be fetched.
+    pub locations: Vec<String>,
+    /// CRLs besides those that certificates name: URLs and files.
+    pub crls: Vec<String>,
+    /// The folder in which CRLs outlast a restart.
+    pub crl_cache: Option<PathBuf>,
+    /// How often a CRL is fetched at least.
+    pub crl_refresh: String,
 }
 
 impl Default for AuthorizerFile {
@@ -78,39 +83,11 @@ impl Default for AuthorizerFile {
             max_kept: 100_000,
             decisions: None,
             identities: BTreeMap::new(),
-            look_up: Vec::new(),
-            status: StatusFile::default(),
-        }
-    }
-}
-
-/// `[authorizer.status]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StatusFile {
-    /// `strict`, `if-present` or `off`.
-    pub mode: String,
-    /// `crl` or `ocsp`: what is asked first.
-    pub prefer: String,
-    /// Beginnings of URLs in certificates that may be fetched.
-    pub locations: Vec<String>,
-    /// CRLs besides those that certificates name: URLs and files.
-    pub crls: Vec<String>,
-    /// The folder in which CRLs outlast a restart.
-    pub cache: Option<PathBuf>,
-    /// How often a CRL is fetched at least.
-    pub refresh: String,
-}
-
-impl Default for StatusFile {
-    fn default() -> Self {
-        Self {
-            mode: "strict".into(),
-            prefer: "crl".into(),
+            status: "strict".into(),
             locations: Vec::new(),
             crls: Vec::new(),
-            cache: None,
-            refresh: "5m".into(),
+            crl_cache: None,
+            crl_refresh: "5m".into(),
         }
     }
 }
@@ -193,7 +170,10 @@ impl Running {
     ///
     /// # Errors
     /// Policy, anchors or socket are not usable.
-    pub fn start(config: &AuthorizerConfig, authority: Option<&Arc<Authority>>) -> Result<Self, Failure> {
+    pub fn start(
+        config: &AuthorizerConfig,
+        authority: Option<&Arc<Authority>>,
+    ) -> Result<Self, Failure> {
         if config.files.policies.is_empty() {
             return Err(Failure::input(
                 "expected authorizer.policy to name a file of KeyNote policy, found none: without one nobody is let in; \
@@ -245,17 +225,9 @@ pub fn certificates(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
     for path in files {
         let octets = std::fs::read(path)
             .map_err(|e| Failure::unavailable(format!("`{}`: {e}", path.display())))?;
-        let read = read_all(&octets)
-            .map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))?;
+        let read =
+            read_all(&octets).map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))?;
         all.extend(read);
     }
     Ok(all)
-}
-
-/// A duration of the status settings.
-///
-/// # Errors
-/// It is out of bounds.
-pub fn refresh(file: &StatusFile) -> Result<Duration, Failure> {
-    duration("authorizer.status.refresh", &file.refresh, 10, 7 * 86_400)
 }

@@ -16,6 +16,7 @@ use countersign_ldap_bridge::publisher::{PublisherConfig, PublisherSettings};
 use countersign_ldap_bridge::tree::{Layout, LayoutConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::authorizer::{AuthorizerConfig, AuthorizerFile};
 use crate::exit::Failure;
 use crate::folder::DataFolder;
 
@@ -41,6 +42,8 @@ pub struct ConfigFile {
     pub ldap: LdapFile,
     /// CMP.
     pub cmp: CmpFile,
+    /// The authorizer.
+    pub authorizer: AuthorizerFile,
     /// Logs.
     pub log: LogFile,
     /// Profiles by name.
@@ -305,6 +308,8 @@ pub struct Config {
     pub ldap: LdapConfig,
     /// CMP.
     pub cmp: CmpConfig,
+    /// The authorizer.
+    pub authorizer: AuthorizerConfig,
     /// The locations of a CA's CRL, of OCSP and of a CA, with `{ca}`: what the certificates of CAs name.
     pub ca_urls: DefaultUrls,
     /// How long a client may take.
@@ -373,6 +378,7 @@ impl Config {
             ocsp,
             ldap,
             cmp,
+            authorizer: AuthorizerConfig::check(&file.authorizer, folder)?,
             // Only peers' certificates are divided.
             ca_urls: places.default_urls(false),
             request_timeout: duration("http.request_timeout", &file.http.request_timeout, 1, 600)?,
@@ -639,7 +645,8 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
     })
 }
 
-fn within(key: &str, value: usize, least: usize, most: usize) -> Result<(), Failure> {
+/// Refuses a number out of bounds.
+pub fn within(key: &str, value: usize, least: usize, most: usize) -> Result<(), Failure> {
     match (least..=most).contains(&value) {
         true => Ok(()),
         false => {

@@ -1,6 +1,7 @@
 //! The program `countersign`: certificates and revocation for IPsec peers.
 
 mod admin;
+mod authorizer;
 mod bridge;
 mod cli;
 mod config;
@@ -15,6 +16,7 @@ mod passphrase;
 mod repository;
 mod search;
 mod serve;
+mod trust;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use countersign_ca::{Authority, Store};
 use countersign_enroll::cmp::Outcome;
@@ -13,6 +13,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+use countersign_ike_plugin::authorizer::{Authorizer, Counts};
+use countersign_ike_plugin::server::STEPS;
 
 use crate::bridge::Bridge;
 use crate::instance::Instance;
@@ -30,6 +33,7 @@ pub struct Metrics {
     crl_is_stale: Family<CrlLabels, Gauge>,
     ocsp: Family<OcspLabels, Counter>,
     responder_not_after: Family<CaLabels, Gauge>,
+    decisions: Family<DecisionLabels, Gauge>,
     ldap: Ldap,
 }
 
@@ -61,6 +65,12 @@ struct CmpLabels {
 struct OcspLabels {
     status: &'static str,
     cached: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DecisionLabels {
+    decision: &'static str,
+    step: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -151,6 +161,12 @@ impl Metrics {
         ] {
             registry.register(name, help, metric.clone());
         }
+        let decisions: Family<DecisionLabels, Gauge> = Family::default();
+        registry.register(
+            "decisions",
+            "answers to IKE daemons since the start, by what decided",
+            decisions.clone(),
+        );
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         registry.register("build_info", "the running version", build);
@@ -166,6 +182,7 @@ impl Metrics {
             crl_is_stale,
             ocsp,
             responder_not_after,
+            decisions,
             ldap,
         }
     }
@@ -186,18 +203,34 @@ impl Metrics {
         self.ocsp.get_or_create(&labels).inc();
     }
 
+    fn decisions(&self, counts: &Counts) {
+        let set = |decision, step, count: &AtomicU64| {
+            let labels = DecisionLabels { decision, step };
+            let count = i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+            self.decisions.get_or_create(&labels).set(count);
+        };
+        set("allow", "policy", &counts.allowed);
+        for (step, count) in STEPS.iter().zip(&counts.denied) {
+            set("deny", step, count);
+        }
+    }
+
     /// The text that Prometheus reads.
     pub fn text(
         &self,
         instance: &Instance,
         authority: &Authority,
         bridge: &Bridge,
+        authorizer: Option<&Authorizer>,
     ) -> Result<String, countersign_ca::Error> {
         // First, because it may issue a certificate, which counts below.
         for ca in authority.cas().filter(|ca| ca.can_sign) {
             let Ok(responder) = authority.responder(&ca.name) else { continue };
             let labels = CaLabels { ca: ca.name.to_string() };
             self.responder_not_after.get_or_create(&labels).set(responder.not_after().seconds());
+        }
+        if let Some(authorizer) = authorizer {
+            self.decisions(authorizer.counts());
         }
         let status = instance.store.status();
         self.entries.set(status.entries);

@@ -18,6 +18,7 @@ use rcgen::SigningKey;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::socket;
+use crate::authorizer::Running;
 use crate::bridge::Bridge;
 use crate::config::Config;
 use crate::exit::Failure;
@@ -42,10 +43,20 @@ pub struct Shared {
     pub authority: Arc<Authority>,
     /// Directories.
     pub bridge: Arc<Bridge>,
+    /// What answers IKE daemons.
+    authorizer: Option<Arc<Running>>,
     /// What is counted.
     pub metrics: Metrics,
     /// What the verification of the journal found, once it is through.
     journal: Arc<OnceLock<Option<String>>>,
+}
+
+/// What answers, each in its protocol.
+struct Parts {
+    authority: Arc<Authority>,
+    responder: Arc<OcspService>,
+    bridge: Arc<Bridge>,
+    authorizer: Option<Arc<Running>>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -72,15 +83,20 @@ pub fn run(
     responder.prepare();
     let bridge = Arc::new(Bridge::start(&authority, &instance.config.ldap)?);
     instance.set_bridge(&bridge);
+    let authorizer = match instance.config.file.authorizer.serve {
+        true => Some(Arc::new(Running::start(&instance.config.authorizer, Some(&authority))?)),
+        false => None,
+    };
     let stop = Arc::new(AtomicBool::new(false));
     let threads = [
         crl_thread(Arc::clone(&authority)),
         head_thread(Arc::clone(&instance), Arc::clone(&authority), Arc::clone(&stop)),
         ocsp_thread(Arc::clone(&responder), Arc::clone(&stop)),
     ];
-    let served = actix_web::rt::System::new()
-        .block_on(serve(&instance, &authority, &responder, &bridge, listen, log, started));
-    drop(bridge);
+    let parts = Parts { authority: Arc::clone(&authority), responder, bridge, authorizer };
+    let served =
+        actix_web::rt::System::new().block_on(serve(&instance, &parts, listen, log, started));
+    drop(parts);
     // What was acknowledged is durable already; the last head says so.
     stop.store(true, Ordering::Relaxed);
     authority.changes().close();
@@ -98,18 +114,18 @@ pub fn run(
 
 async fn serve(
     instance: &Arc<Instance>,
-    authority: &Arc<Authority>,
-    responder: &Arc<OcspService>,
-    bridge: &Arc<Bridge>,
+    parts: &Parts,
     listen: Option<SocketAddr>,
     log: &LogControl,
     started: &dyn Fn(SocketAddr),
 ) -> Result<(), Failure> {
     let config = &instance.config;
+    let Parts { authority, responder, bridge, authorizer } = parts;
     let shared = web::Data::new(Shared {
         instance: Arc::clone(instance),
         authority: Arc::clone(authority),
         bridge: Arc::clone(bridge),
+        authorizer: authorizer.clone(),
         metrics: Metrics::new(),
         journal: verify_journal(instance),
     });
@@ -165,7 +181,7 @@ async fn serve(
     tracing::info!(%address, "listening");
     started(address);
     let serving = actix_web::rt::spawn(server);
-    until_stopped(instance, authority, bridge, log).await?;
+    until_stopped(instance, parts, log).await?;
     tracing::info!("stopping");
     admin.abort();
     handle.stop(true).await;
@@ -176,8 +192,7 @@ async fn serve(
 /// Waits for SIGTERM or SIGINT; SIGHUP reads the configuration again.
 async fn until_stopped(
     instance: &Arc<Instance>,
-    authority: &Authority,
-    bridge: &Bridge,
+    parts: &Parts,
     log: &LogControl,
 ) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -188,8 +203,11 @@ async fn until_stopped(
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {
-                reload(instance, authority, log);
-                bridge.reload();
+                reload(instance, &parts.authority, log);
+                parts.bridge.reload();
+                if let Some(authorizer) = &parts.authorizer {
+                    authorizer.reload();
+                }
             }
         }
     }
@@ -410,7 +428,8 @@ fn stale_crls(
 
 async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
     match web::block(move || {
-        shared.metrics.text(&shared.instance, &shared.authority, &shared.bridge)
+        let authorizer = shared.authorizer.as_ref().map(|running| running.authorizer().as_ref());
+        shared.metrics.text(&shared.instance, &shared.authority, &shared.bridge, authorizer)
     })
     .await
     {

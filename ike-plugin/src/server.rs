@@ -21,6 +21,9 @@ const IDLE: Duration = Duration::from_secs(300);
 /// How long an answer may take to be read.
 const WRITE: Duration = Duration::from_secs(10);
 
+/// The names of the steps, in the order of [`Step`].
+pub const STEPS: [&str; 6] = ["question", "path", "status", "identity", "policy", "authorizer"];
+
 /// How a line of an operator begins, rather than a daemon's.
 const CONTROL: &[u8] = b"{\"do\":";
 
@@ -231,8 +234,7 @@ fn controlled(shared: &Shared, octets: &[u8]) -> Vec<u8> {
 pub fn state(authorizer: &Authorizer) -> Value {
     let (policy, counts) = (authorizer.policy(), authorizer.counts());
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let steps = ["question", "path", "status", "identity", "policy", "authorizer"];
-    let denied: serde_json::Map<String, Value> = steps
+    let denied: serde_json::Map<String, Value> = STEPS
         .iter()
         .zip(&counts.denied)
         .map(|(step, count)| ((*step).to_owned(), read(count).into()))

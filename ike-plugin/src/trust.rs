@@ -1,11 +1,18 @@
 //! Whom to trust: the certification path of a peer, and the status of each certificate on it.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use countersign_ca::Timestamp;
+use countersign_ca::authority::CertificateStatus;
+use countersign_ca::identity::Identity;
+use countersign_ca::record::{Label, Serial};
+use countersign_ca::search::{SearchKey, sha1};
+use countersign_ca::{Authority, Timestamp};
+use der::Encode;
 
 use crate::identity::PeerId;
-use crate::path::ValidPath;
+use crate::path::{Certificate, PathSettings, ValidPath, validate};
+use crate::status::{CrlChecker, Mode};
 
 /// Whether the certificates of a path are revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,4 +45,130 @@ pub trait Trust: Send + Sync {
 
     /// A number that changes whenever another answer may be due: a new CRL, a revocation, other anchors.
     fn generation(&self) -> u64;
+}
+
+/// The most certificates of an identity that are looked up.
+const MAX_FOUND: usize = 16;
+
+/// Trust by anchors and CRLs, and by the store of an authority where that is at hand.
+pub struct Standing {
+    /// What a path must be like.
+    pub settings: PathSettings,
+    /// CRLs, and who is trusted.
+    pub checker: CrlChecker,
+    /// The authority that issued most of the peers' certificates.
+    pub authority: Option<Arc<Authority>>,
+}
+
+impl Standing {
+    /// The certificates of an authority's roots, and those of the CAs below them.
+    ///
+    /// # Errors
+    /// A certificate cannot be read.
+    pub fn of_authority(authority: &Authority) -> Result<[Vec<Vec<u8>>; 2], countersign_ca::Error> {
+        let (mut roots, mut below) = (Vec::new(), Vec::new());
+        for ca in authority.cas().filter(|ca| !ca.is_root) {
+            if let Some((root, others)) = authority.chain(Some(&ca.name))?.split_last() {
+                roots.push(root.clone());
+                below.extend(others.iter().cloned());
+            }
+        }
+        roots.sort();
+        roots.dedup();
+        Ok([roots, below])
+    }
+
+    /// The authority and its CA, if that signed this certificate.
+    fn own_ca(&self, issuer: &Certificate) -> Option<(&Arc<Authority>, Label)> {
+        let authority = self.authority.as_ref()?;
+        let ca = authority.ca_by_subject(&issuer.subject_name)?;
+        let own = authority.chain(Some(&ca)).ok().and_then(|chain| chain.first());
+        let own = match own {
+            Some(own) => Certificate::from_der(own.clone()).ok()?,
+            None => return None,
+        };
+        (own.spki() == issuer.spki()).then_some((authority, ca))
+    }
+
+    fn recorded(
+        &self,
+        authority: &Authority,
+        ca: &Label,
+        certificate: &Certificate,
+        at: Timestamp,
+    ) -> Status {
+        let Some(serial) = Serial::from_integer(&certificate.serial) else {
+            return Status::Unknown(format!("the CA `{ca}` issues no such serial numbers"));
+        };
+        match authority.certificate_status(ca, &serial) {
+            // The store's generation says when this is no longer so.
+            Ok(CertificateStatus::Good) => Status::Good(at.plus(Duration::from_secs(86_400))),
+            Ok(CertificateStatus::Revoked(revocation)) => Status::Revoked(format!(
+                "the certificate `{}` was revoked at {}: {}",
+                certificate.shown(),
+                revocation.at,
+                revocation.reason.name()
+            )),
+            Ok(CertificateStatus::NeverIssued) => Status::Unknown(format!(
+                "the CA `{ca}` has no record of the serial number `{serial}` of `{}`",
+                certificate.shown()
+            )),
+            Err(e) => Status::Unknown(format!("the store failed: {e}")),
+        }
+    }
+}
+
+impl Trust for Standing {
+    fn path(&self, chain: &[Vec<u8>], at: Timestamp) -> Result<ValidPath, String> {
+        let read = |der: &Vec<u8>| Certificate::from_der(der.clone()).map(Arc::new);
+        let chain: Vec<_> =
+            chain.iter().map(read).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        let checker = &self.checker;
+        validate(&checker.anchors, &self.settings, &chain, &checker.others, at)
+            .map_err(|e| e.to_string())
+    }
+
+    fn status(&self, path: &ValidPath, at: Timestamp, deadline: Instant) -> Status {
+        let mut until = Timestamp::from_millis(i64::MAX);
+        if self.checker.mode == Mode::Off {
+            return Status::Good(until);
+        }
+        for (certificate, issuer) in path.pairs() {
+            let status = match self.own_ca(issuer) {
+                Some((authority, ca)) => self.recorded(authority, &ca, certificate, at),
+                None => self.checker.check(path, certificate, issuer, at, deadline),
+            };
+            match status {
+                Status::Good(good_until) => until = until.min(good_until),
+                other => return other,
+            }
+        }
+        Status::Good(until)
+    }
+
+    fn look_up(&self, id: &PeerId, _deadline: Instant) -> Result<Vec<Vec<Vec<u8>>>, String> {
+        let Some(authority) = &self.authority else {
+            return Err("expected a certificate from the daemon, found none; only an authorizer within `countersign serve` can look \
+                        one up"
+                .into());
+        };
+        let key = match id.identity() {
+            Some(Identity::Fqdn(name)) => SearchKey::Uri(name),
+            Some(Identity::Email(mailbox)) => SearchKey::Uri(mailbox),
+            Some(Identity::Ip(address)) => SearchKey::Uri(address.to_string()),
+            Some(Identity::Dn(name)) => {
+                SearchKey::Subject(sha1(&name.to_der().map_err(|e| e.to_string())?))
+            }
+            None => return Ok(Vec::new()),
+        };
+        let found = authority.store().find(&key, MAX_FOUND).map_err(|e| e.to_string())?;
+        Ok(found.into_iter().map(|record| vec![record.certificate]).collect())
+    }
+
+    /// Both only rise.
+    fn generation(&self) -> u64 {
+        let recorded =
+            self.authority.as_ref().map_or(0, |authority| authority.store().mark().sequence());
+        self.checker.cache.generation().wrapping_add(recorded)
+    }
 }

@@ -155,8 +155,9 @@ impl Socket {
     /// `PAM_USER` is the peer's identity as pluto writes it, `PAM_RHOST` its address. The exit code is the answer.
     fn pam(&self, context: &Context) -> Result<(), Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let user = variable("PAM_USER")
-            .ok_or_else(|| Failure::input("expected the peer's identity in `PAM_USER`, found none"))?;
+        let user = variable("PAM_USER").ok_or_else(|| {
+            Failure::input("expected the peer's identity in `PAM_USER`, found none")
+        })?;
         let address = variable("PAM_RHOST").and_then(|text| text.parse().ok());
         let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let question = Question {
@@ -185,7 +186,10 @@ impl Ask {
             ike,
             mode,
             role: if self.initiator { Role::Initiator } else { Role::Responder },
-            chain: crate::authorizer::certificates(&self.certificate)?.into_iter().map(Octets).collect(),
+            chain: crate::authorizer::certificates(&self.certificate)?
+                .into_iter()
+                .map(Octets)
+                .collect(),
             psk,
             ..question("ask", id, self.address, self.local_address)
         };
@@ -213,7 +217,11 @@ fn question(daemon: &str, id: IkeId, address: IpAddr, local: IpAddr) -> Question
         ike: 2,
         mode: Mode::IkeSa,
         role: Role::Responder,
-        local: End { address: local, port: 0, id: IkeId { kind: 11, data: Octets(b"local".to_vec()) } },
+        local: End {
+            address: local,
+            port: 0,
+            id: IkeId { kind: 11, data: Octets(b"local".to_vec()) },
+        },
         remote: End { address, port: 0, id },
         chain: Vec::new(),
         psk: None,
@@ -224,7 +232,10 @@ fn question(daemon: &str, id: IkeId, address: IpAddr, local: IpAddr) -> Question
 
 fn put(socket: &Path, question: &Question) -> Result<Answer, Failure> {
     ask(socket, question).map_err(|e| {
-        Failure::unavailable(format!("refused, for the authorizer at `{}` did not answer: {e}", socket.display()))
+        Failure::unavailable(format!(
+            "refused, for the authorizer at `{}` did not answer: {e}",
+            socket.display()
+        ))
     })
 }
 
@@ -271,7 +282,7 @@ fn pluto_id(text: &str) -> Result<IkeId, Failure> {
     } else if let Some(name) = text.strip_prefix('@') {
         format!("fqdn:{name}").parse()?
     } else if text.contains('=') {
-        let parts: Vec<&str> = text.split(", ").rev().collect();
+        let parts: Vec<&str> = text.rsplit(", ").collect();
         Identity::Dn(distinguished_name(&parts.join(","))?)
     } else {
         format!("email:{text}").parse()?
@@ -293,12 +304,21 @@ mod tests {
     #[test]
     fn identities_are_read_as_pluto_writes_them() {
         let id = |text: &str| pluto_id(text).unwrap();
-        assert_eq!((id("@gw1.example").kind, id("@gw1.example").data.0), (2, b"gw1.example".to_vec()));
+        assert_eq!(
+            (id("@gw1.example").kind, id("@gw1.example").data.0),
+            (2, b"gw1.example".to_vec())
+        );
         assert_eq!((id("192.0.2.1").kind, id("192.0.2.1").data.0), (1, vec![192, 0, 2, 1]));
         assert_eq!(id("2001:db8::1").kind, 5);
-        assert_eq!((id("op@gw.example").kind, id("op@gw.example").data.0), (3, b"op@gw.example".to_vec()));
+        assert_eq!(
+            (id("op@gw.example").kind, id("op@gw.example").data.0),
+            (3, b"op@gw.example".to_vec())
+        );
         let name = distinguished_name("CN=gw1,O=Example,C=SE").unwrap().to_der().unwrap();
-        assert_eq!((id("C=SE, O=Example, CN=gw1").kind, id("C=SE, O=Example, CN=gw1").data.0), (9, name));
+        assert_eq!(
+            (id("C=SE, O=Example, CN=gw1").kind, id("C=SE, O=Example, CN=gw1").data.0),
+            (9, name)
+        );
         assert!(pluto_id("nobody").is_err() && pluto_id("@").is_err());
     }
 }

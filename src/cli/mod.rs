@@ -1,9 +1,11 @@
 //! The command line: a noun, then a verb. Each noun has its file.
 
 mod audit;
+mod authorizer;
 mod backup;
 mod ca;
 mod cert;
+mod decision;
 mod init;
 mod peer;
 mod policy;
@@ -100,6 +102,12 @@ enum Command {
     /// KeyNote policy: check, lint, format, ask, test, sign
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// What IKE daemons ask whether a peer may come in
+    #[command(subcommand)]
+    Authorizer(authorizer::Authorizer),
+    /// What was decided about peers, and why
+    #[command(subcommand)]
+    Decision(decision::Decision),
     /// Prove that the history is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -153,6 +161,8 @@ pub fn run() -> Result<(), Failure> {
         Command::Crl(crl) => crl.run(&context),
         Command::Publish(publish) => publish.run(&context),
         Command::Policy(policy) => policy.run(&context),
+        Command::Authorizer(authorizer) => authorizer.run(&context),
+        Command::Decision(decision) => decision.run(&context),
         Command::Audit(audit) => audit.run(&context),
         Command::Store(store) => store.run(&context),
         Command::Backup(backup) => backup.run(&context),

@@ -14,6 +14,13 @@ pub struct Mark {
     pub(super) offset: u64,
 }
 
+impl Mark {
+    /// How many entries stand before it.
+    pub const fn sequence(self) -> u64 {
+        self.sequence
+    }
+}
+
 /// Something that whoever publishes must know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {

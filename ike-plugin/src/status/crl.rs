@@ -196,6 +196,17 @@ impl Crl {
         }
     }
 
+    /// Whether it is the same CRL.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.signed == other.signed && self.signature == other.signature
+    }
+
+    /// Whether this CA signed it.
+    pub fn is_signed_by(&self, signer: &Certificate) -> bool {
+        same_name(&self.issuer, &signer.subject_name)
+            && verify(signer.spki(), &self.algorithm, &self.signed, &self.signature).is_ok()
+    }
+
     fn is_delta(&self) -> bool {
         self.base.is_some()
     }

@@ -1,0 +1,365 @@
+//! CRLs by location, fetched ahead of their end, so that a decision does not wait for the network.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use countersign_ca::clock::Clock;
+use data_encoding::{BASE64, HEXLOWER};
+use sha2::{Digest, Sha256};
+
+use super::crl::Crl;
+use crate::path::Certificate;
+
+/// The most locations that are kept.
+const MAX_LOCATIONS: usize = 256;
+/// The most issuers that are known for one location.
+const MAX_SIGNERS: usize = 8;
+/// Locations that are fetched at once: a silent server holds up one of them.
+const WORKERS: usize = 4;
+/// A location that failed is tried again after this, then after twice as long, and so on.
+const RETRY: Duration = Duration::from_secs(10);
+/// The longest time between two attempts at a location that fails.
+const MAX_RETRY: Duration = Duration::from_secs(600);
+/// The shortest time between two fetches of a location that is good.
+const MIN_REFRESH: Duration = Duration::from_secs(2);
+
+/// Gets what is at a location, within bounds of size and time.
+pub trait Fetch: Send + Sync {
+    /// The octets at a location.
+    ///
+    /// # Errors
+    /// In words, why there are none.
+    fn fetch(&self, location: &str) -> Result<Vec<u8>, String>;
+}
+
+/// How CRLs are kept.
+#[derive(Debug, Clone)]
+pub struct CacheSettings {
+    /// The folder in which they outlast a restart.
+    pub folder: Option<PathBuf>,
+    /// The longest time between two fetches.
+    pub refresh: Duration,
+}
+
+/// CRLs by location.
+pub struct CrlCache {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    generation: AtomicU64,
+    fetch: Box<dyn Fetch>,
+    clock: Arc<dyn Clock>,
+    settings: CacheSettings,
+}
+
+#[derive(Default)]
+struct State {
+    slots: HashMap<String, Slot>,
+    stop: bool,
+}
+
+/// What is known of a location.
+struct Slot {
+    crl: Option<Arc<Crl>>,
+    /// Whether somebody known signed it.
+    verified: bool,
+    signers: Vec<Arc<Certificate>>,
+    error: Option<String>,
+    failures: u32,
+    due: Instant,
+    tried: bool,
+    busy: bool,
+    asked: Instant,
+}
+
+/// What a location holds.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The CRLs.
+    pub crls: Vec<Arc<Crl>>,
+    /// In words, what was wrong with the other locations.
+    pub errors: Vec<String>,
+}
+
+impl CrlCache {
+    /// A cache that fetches by `fetch`.
+    ///
+    /// # Errors
+    /// Its folder or a thread cannot be made.
+    pub fn start(
+        settings: CacheSettings,
+        fetch: Box<dyn Fetch>,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
+        if let Some(folder) = &settings.folder {
+            std::fs::create_dir_all(folder)?;
+        }
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            generation: AtomicU64::new(0),
+            fetch,
+            clock,
+            settings,
+        });
+        let work = |_| {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new().name("crl".into()).spawn(move || shared.work())
+        };
+        let workers = (0..WORKERS).map(work).collect::<Result<_, _>>()?;
+        Ok(Self { shared, workers })
+    }
+
+    /// The CRLs at these locations. It waits for a location that was never tried, until `deadline`. `signer` is whoever may have
+    /// signed them.
+    pub fn at(
+        &self,
+        locations: &[String],
+        signer: Option<&Arc<Certificate>>,
+        deadline: Instant,
+    ) -> Found {
+        let mut state = self.shared.lock();
+        for location in locations {
+            self.shared.want(&mut state, location, signer);
+        }
+        self.shared.changed.notify_all();
+        loop {
+            let untried =
+                |location: &String| state.slots.get(location).is_some_and(|slot| !slot.tried);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || !locations.iter().any(untried) || state.stop {
+                return found(&state, locations);
+            }
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// A number that rises when a CRL came that was not there.
+    pub fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    /// Has all locations fetched anew.
+    pub fn fetch_now(&self) {
+        let now = Instant::now();
+        self.shared.lock().slots.values_mut().for_each(|slot| slot.due = now);
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for CrlCache {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.changed.notify_all();
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+    }
+}
+
+fn found(state: &State, locations: &[String]) -> Found {
+    let mut found = Found { crls: Vec::new(), errors: Vec::new() };
+    for location in locations {
+        match state.slots.get(location) {
+            None => found.errors.push(format!(
+                "`{location}`: {MAX_LOCATIONS} locations are known; no more are taken"
+            )),
+            Some(slot) => {
+                found.crls.extend(slot.crl.clone());
+                match &slot.error {
+                    Some(error) => found.errors.push(format!("`{location}`: {error}")),
+                    None if !slot.tried => {
+                        found.errors.push(format!("`{location}` did not answer in time"));
+                    }
+                    None => {}
+                }
+            }
+        }
+    }
+    found
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn want(&self, state: &mut State, location: &str, signer: Option<&Arc<Certificate>>) {
+        if !state.slots.contains_key(location) {
+            if state.slots.len() >= MAX_LOCATIONS && !forget(state) {
+                return;
+            }
+            state.slots.insert(location.to_owned(), self.slot(location));
+        }
+        let Some(slot) = state.slots.get_mut(location) else { return };
+        slot.asked = Instant::now();
+        if let Some(signer) = signer
+            && slot.signers.len() < MAX_SIGNERS
+            && !slot.signers.iter().any(|known| known.fingerprint() == signer.fingerprint())
+        {
+            slot.signers.push(Arc::clone(signer));
+            slot.verified = slot
+                .crl
+                .as_ref()
+                .is_some_and(|crl| slot.signers.iter().any(|of| crl.is_signed_by(of)));
+        }
+    }
+
+    /// With the CRL of before the restart.
+    fn slot(&self, location: &str) -> Slot {
+        let kept = self.settings.folder.as_ref().and_then(|folder| {
+            let octets = std::fs::read(kept_file(folder, location)).ok()?;
+            Crl::from_der(&octets).ok()
+        });
+        let now = Instant::now();
+        Slot {
+            crl: kept.map(Arc::new),
+            verified: false,
+            signers: Vec::new(),
+            error: None,
+            failures: 0,
+            due: now,
+            tried: false,
+            busy: false,
+            asked: now,
+        }
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        while !state.stop {
+            let now = Instant::now();
+            let next = state
+                .slots
+                .iter_mut()
+                .filter(|(_, slot)| !slot.busy)
+                .min_by_key(|(_, slot)| slot.due);
+            match next {
+                Some((location, slot)) if slot.due <= now => {
+                    slot.busy = true;
+                    let location = location.clone();
+                    drop(state);
+                    let fetched = self.fetch.fetch(&location).and_then(|octets| read(&octets));
+                    state = self.lock();
+                    self.take(&mut state, &location, fetched);
+                    self.changed.notify_all();
+                }
+                next => {
+                    let wait = next.map_or(Duration::from_secs(3600), |(_, slot)| {
+                        slot.due.saturating_duration_since(now)
+                    });
+                    state = self
+                        .changed
+                        .wait_timeout(state, wait)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0;
+                }
+            }
+        }
+    }
+
+    fn take(&self, state: &mut State, location: &str, fetched: Result<(Vec<u8>, Crl), String>) {
+        let Some(slot) = state.slots.get_mut(location) else { return };
+        slot.busy = false;
+        slot.tried = true;
+        let taken = fetched.and_then(|(octets, crl)| {
+            let verified = slot.signers.iter().any(|signer| crl.is_signed_by(signer));
+            if let Some(old) = slot.crl.as_ref().filter(|_| slot.verified) {
+                if !verified {
+                    return Err(
+                        "what came is signed by nobody known; the CRL of before stays".into()
+                    );
+                }
+                if crl.is_older_than(old) {
+                    return Err(format!(
+                        "what came is older ({}) than the CRL of before, which stays",
+                        crl.this_update
+                    ));
+                }
+            }
+            Ok((octets, crl, verified))
+        });
+        match taken {
+            Ok((octets, crl, verified)) => {
+                let is_new = slot.crl.as_ref().is_none_or(|old| !old.is_same(&crl));
+                slot.due = Instant::now() + self.refresh(&crl, location);
+                (slot.verified, slot.error, slot.failures) = (verified, None, 0);
+                if is_new {
+                    slot.crl = Some(Arc::new(crl));
+                    self.generation.fetch_add(1, Ordering::AcqRel);
+                    self.keep(location, &octets);
+                }
+            }
+            Err(why) => {
+                let wait = RETRY.saturating_mul(1 << slot.failures.min(6)).min(MAX_RETRY);
+                slot.failures = slot.failures.saturating_add(1);
+                slot.due = Instant::now() + wait;
+                tracing::warn!(location, "no CRL was fetched: {why}");
+                slot.error = Some(format!(
+                    "{why}; it is tried again after {}",
+                    humantime::format_duration(wait)
+                ));
+            }
+        }
+    }
+
+    /// Halfway to its end, or sooner; not all locations at one time.
+    fn refresh(&self, crl: &Crl, location: &str) -> Duration {
+        let now = self.clock.now();
+        let left = crl.next_update.map_or(Duration::ZERO, |next| next.since(now)) / 2;
+        let spread = Sha256::digest(location).first().copied().unwrap_or_default();
+        let wait = left.min(self.settings.refresh).max(MIN_REFRESH);
+        wait - wait.mul_f64(f64::from(spread) / 2560.0)
+    }
+
+    fn keep(&self, location: &str, octets: &[u8]) {
+        let Some(folder) = &self.settings.folder else { return };
+        let path = kept_file(folder, location);
+        if let Err(error) = countersign_ca::foundation::write_atomically(&path, octets) {
+            tracing::warn!(location, "the CRL is not kept for a restart: {error}");
+        }
+    }
+}
+
+/// Forgets the location that nobody asked for the longest; whether there was one.
+fn forget(state: &mut State) -> bool {
+    let idle = |slot: &Slot| !slot.busy && slot.asked.elapsed() > Duration::from_secs(60);
+    let oldest =
+        state.slots.iter().filter(|(_, slot)| idle(slot)).min_by_key(|(_, slot)| slot.asked);
+    let Some(location) = oldest.map(|(location, _)| location.clone()) else { return false };
+    state.slots.remove(&location).is_some()
+}
+
+fn kept_file(folder: &Path, location: &str) -> PathBuf {
+    folder.join(format!("{}.crl", HEXLOWER.encode(&Sha256::digest(location))))
+}
+
+/// A CRL in DER or PEM.
+fn read(octets: &[u8]) -> Result<(Vec<u8>, Crl), String> {
+    let der = match std::str::from_utf8(octets).ok().and_then(pem) {
+        Some(der) => der,
+        None => octets.to_vec(),
+    };
+    let crl = Crl::from_der(&der).map_err(|e| e.to_string())?;
+    Ok((der, crl))
+}
+
+fn pem(text: &str) -> Option<Vec<u8>> {
+    let (_, rest) = text.split_once("-----BEGIN X509 CRL-----")?;
+    let (body, _) = rest.split_once("-----END X509 CRL-----")?;
+    let base64: String = body.split_whitespace().collect();
+    BASE64.decode(base64.as_bytes()).ok()
+}

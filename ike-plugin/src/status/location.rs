@@ -1,0 +1,96 @@
+//! Which locations may be fetched. A URL in a certificate is what a stranger wrote.
+
+/// Beginnings of URLs that may be fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Locations(Vec<Place>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    authority: String,
+    path: String,
+}
+
+impl Locations {
+    /// Reads beginnings such as `http://pki.example.net/crl/`.
+    ///
+    /// # Errors
+    /// In words, which one is no such beginning.
+    pub fn new(beginnings: &[String]) -> Result<Self, String> {
+        let read = |text: &String| {
+            place(text).ok_or_else(|| {
+                format!(
+                    "expected the beginning of an `http:` URL such as `http://pki.example.net/`, found `{}`",
+                    text.escape_debug()
+                )
+            })
+        };
+        beginnings.iter().map(read).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether a URL may be fetched: the host and port are one of those named, and the path begins as there.
+    pub fn allow(&self, url: &str) -> bool {
+        place(url).is_some_and(|url| {
+            self.0.iter().any(|of| of.authority == url.authority && url.path.starts_with(&of.path))
+        })
+    }
+}
+
+fn place(url: &str) -> Option<Place> {
+    let rest = url.strip_prefix("http://")?;
+    if url.len() > 2048
+        || !url.bytes().all(|byte| byte.is_ascii_graphic())
+        || url.contains(['\\', '#'])
+    {
+        return None;
+    }
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(at)?;
+    let steps_up =
+        |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    if authority.is_empty() || authority.contains('@') || path.split(['/', '?']).any(steps_up) {
+        return None;
+    }
+    let authority = authority.strip_suffix(":80").unwrap_or(authority).to_ascii_lowercase();
+    let path = if path.is_empty() { "/".to_owned() } else { path.to_owned() };
+    Some(Place { authority, path })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_allowed_is_fetched() {
+        let allowed = ["http://good.example/crl/".to_owned(), "http://192.0.2.1:8080".to_owned()];
+        let locations = Locations::new(&allowed).unwrap();
+        for url in [
+            "http://good.example/crl/a.crl",
+            "http://GOOD.example:80/crl/a",
+            "http://192.0.2.1:8080/x?y",
+        ] {
+            assert!(locations.allow(url), "{url}");
+        }
+        for url in [
+            "https://good.example/crl/a",
+            "http://good.example/other/a",
+            "http://good.example/crl/../other/a",
+            "http://good.example/crl/%2e%2E/other/a",
+            "http://good.example@evil.example/crl/a",
+            "http://good.example.evil.example/crl/a",
+            "http://good.example:8080/crl/a",
+            "http://evil.example/http://good.example/crl/",
+            "http://good.example\\@evil.example/crl/",
+            "http://192.0.2.1/x",
+            "http://good.example/crl/\r\nHost: evil",
+            "ldap://good.example/crl/",
+            "file:///etc/passwd",
+            "",
+        ] {
+            assert!(!locations.allow(url), "{url}");
+        }
+        assert!(
+            Locations::new(&["https://good.example/".to_owned()]).unwrap_err().contains("https://")
+        );
+        assert!(!Locations::default().allow("http://good.example/"));
+    }
+}

@@ -1,0 +1,145 @@
+//! Whom the authorizer trusts: its anchors, path settings and CRLs, from the configuration.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_ca::{Authority, SystemClock};
+use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings};
+use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
+use countersign_ike_plugin::status::fetch::Fetcher;
+use countersign_ike_plugin::status::location::Locations;
+use countersign_ike_plugin::status::{CrlChecker, Mode};
+use countersign_ike_plugin::trust::{Standing, Trust};
+use der::asn1::ObjectIdentifier;
+
+use crate::authorizer::{AuthorizerFile, certificates};
+use crate::config::duration;
+use crate::exit::Failure;
+use crate::folder::DataFolder;
+
+/// The largest CRL that is fetched, in octets.
+const MAX_CRL: u64 = 64 << 20;
+
+/// Extended key usages by name (RFC 5280 §4.2.1.12, RFC 4945 §5.1.3.12).
+const PURPOSES: [(&str, &str); 5] = [
+    ("ipsecIKE", "1.3.6.1.5.5.7.3.17"),
+    ("iKEIntermediate", "1.3.6.1.5.5.8.2.2"),
+    ("serverAuth", "1.3.6.1.5.5.7.3.1"),
+    ("clientAuth", "1.3.6.1.5.5.7.3.2"),
+    ("any", "2.5.29.37.0"),
+];
+
+/// `[authorizer]` as far as it says whom to trust, checked.
+#[derive(Debug, Clone)]
+pub struct TrustSettings {
+    anchors: Vec<PathBuf>,
+    intermediates: Vec<PathBuf>,
+    key_purposes: Vec<ObjectIdentifier>,
+    mode: Mode,
+    locations: Locations,
+    crls: Vec<String>,
+    cache: CacheSettings,
+}
+
+impl TrustSettings {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// A value is not what it must be.
+    pub fn check(file: &AuthorizerFile, folder: &DataFolder) -> Result<Self, Failure> {
+        let mode = match file.status.as_str() {
+            "strict" => Mode::Strict,
+            "if-present" => Mode::IfPresent,
+            "off" => Mode::Off,
+            other => {
+                return Err(Failure::input(format!(
+                    "expected authorizer.status to be `strict`, `if-present` or `off`, found `{}`",
+                    other.escape_debug()
+                )));
+            }
+        };
+        Ok(Self {
+            anchors: file.anchors.clone(),
+            intermediates: file.intermediates.clone(),
+            key_purposes: file
+                .key_purposes
+                .iter()
+                .map(|of| purpose(of))
+                .collect::<Result<_, _>>()?,
+            mode,
+            locations: Locations::new(&file.locations)
+                .map_err(|why| Failure::input(format!("authorizer.locations: {why}")))?,
+            crls: file.crls.clone(),
+            cache: CacheSettings {
+                folder: Some(
+                    file.crl_cache.clone().unwrap_or_else(|| folder.path().join("status")),
+                ),
+                refresh: duration("authorizer.crl_refresh", &file.crl_refresh, 2, 7 * 86_400)?,
+            },
+        })
+    }
+}
+
+/// Reads the certificates, and begins to fetch CRLs.
+///
+/// # Errors
+/// There is no anchor, or a file cannot be read.
+pub fn start(
+    settings: &TrustSettings,
+    authority: Option<&Arc<Authority>>,
+) -> Result<Arc<dyn Trust>, Failure> {
+    let mut anchors = certificates(&settings.anchors)?;
+    let mut others = certificates(&settings.intermediates)?;
+    if let Some(authority) = authority {
+        let [roots, below] = Standing::of_authority(authority)?;
+        anchors.extend(roots);
+        others.extend(below);
+    }
+    if anchors.is_empty() {
+        return Err(Failure::input(
+            "expected authorizer.anchors to name a file with the certificate of a root CA, found none; `countersign ca show` tells \
+             where an instance has its own",
+        ));
+    }
+    let unusable = |e: countersign_ike_plugin::path::PathError| {
+        Failure::input(format!("authorizer.anchors: {e}"))
+    };
+    let others: Result<Vec<_>, _> =
+        others.into_iter().map(|der| Certificate::from_der(der).map(Arc::new)).collect();
+    let failed = |e: std::io::Error| Failure::unavailable(format!("the folder of CRLs: {e}"));
+    let cache = CrlCache::start(
+        settings.cache.clone(),
+        Box::new(Fetcher::new(MAX_CRL)),
+        Arc::new(SystemClock),
+    );
+    let cache = cache.map_err(failed)?;
+    // What is configured is there when somebody asks.
+    let _ = cache.at(&settings.crls, None, std::time::Instant::now() + Duration::from_millis(500));
+    Ok(Arc::new(Standing {
+        settings: PathSettings {
+            key_purposes: settings.key_purposes.clone(),
+            ..PathSettings::default()
+        },
+        checker: CrlChecker {
+            mode: settings.mode,
+            locations: settings.locations.clone(),
+            configured: settings.crls.clone(),
+            cache,
+            others: others.map_err(unusable)?,
+            anchors: Anchors::new(anchors).map_err(unusable)?,
+        },
+        authority: authority.cloned(),
+    }))
+}
+
+fn purpose(text: &str) -> Result<ObjectIdentifier, Failure> {
+    let known = PURPOSES.iter().find(|(name, _)| *name == text).map_or(text, |(_, oid)| *oid);
+    ObjectIdentifier::new(known).map_err(|_| {
+        Failure::input(format!(
+            "expected authorizer.key_purposes to have object identifiers such as `1.3.6.1.5.5.7.3.17` or names such as `ipsecIKE`, \
+             found `{}`",
+            text.escape_debug()
+        ))
+    })
+}
