@@ -116,21 +116,17 @@ pub fn start(
     let cache = cache.map_err(failed)?;
     // What is configured is there when somebody asks.
     let _ = cache.at(&settings.crls, None, std::time::Instant::now() + Duration::from_millis(500));
-    Ok(Arc::new(Standing {
-        settings: PathSettings {
-            key_purposes: settings.key_purposes.clone(),
-            ..PathSettings::default()
-        },
-        checker: CrlChecker {
-            mode: settings.mode,
-            locations: settings.locations.clone(),
-            configured: settings.crls.clone(),
-            cache,
-            others: others.map_err(unusable)?,
-            anchors: Anchors::new(anchors).map_err(unusable)?,
-        },
-        authority: authority.cloned(),
-    }))
+    let path =
+        PathSettings { key_purposes: settings.key_purposes.clone(), ..PathSettings::default() };
+    let checker = CrlChecker {
+        mode: settings.mode,
+        locations: settings.locations.clone(),
+        configured: settings.crls.clone(),
+        cache,
+        others: others.map_err(unusable)?,
+        anchors: Anchors::new(anchors).map_err(unusable)?,
+    };
+    Ok(Arc::new(Standing::new(path, checker, authority.cloned())?))
 }
 
 fn purpose(text: &str) -> Result<ObjectIdentifier, Failure> {

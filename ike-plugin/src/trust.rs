@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_ca::authority::CertificateStatus;
+use countersign_ca::certificate::Facts;
 use countersign_ca::identity::Identity;
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::search::{SearchKey, sha1};
@@ -52,15 +53,36 @@ const MAX_FOUND: usize = 16;
 
 /// Trust by anchors and CRLs, and by the store of an authority where that is at hand.
 pub struct Standing {
-    /// What a path must be like.
-    pub settings: PathSettings,
-    /// CRLs, and who is trusted.
-    pub checker: CrlChecker,
-    /// The authority that issued most of the peers' certificates.
-    pub authority: Option<Arc<Authority>>,
+    settings: PathSettings,
+    checker: CrlChecker,
+    authority: Option<Arc<Authority>>,
+    /// The keys of its CAs.
+    own: Vec<Vec<u8>>,
 }
 
 impl Standing {
+    /// Trust as these say. With an authority, what its own CAs issued is looked up in its store.
+    ///
+    /// # Errors
+    /// A certificate of the authority cannot be read.
+    pub fn new(
+        settings: PathSettings,
+        checker: CrlChecker,
+        authority: Option<Arc<Authority>>,
+    ) -> Result<Self, countersign_ca::Error> {
+        let mut own = Vec::new();
+        for der in authority
+            .iter()
+            .map(|of| Self::of_authority(of))
+            .collect::<Result<Vec<_>, _>>()?
+            .concat()
+            .concat()
+        {
+            own.push(Facts::of(&der)?.key.der().to_vec());
+        }
+        Ok(Self { settings, checker, authority, own })
+    }
+
     /// The certificates of an authority's roots, and those of the CAs below them.
     ///
     /// # Errors
@@ -78,16 +100,14 @@ impl Standing {
         Ok([roots, below])
     }
 
-    /// The authority and its CA, if that signed this certificate.
+    /// The authority and its CA, if the issuer is one of its own.
     fn own_ca(&self, issuer: &Certificate) -> Option<(&Arc<Authority>, Label)> {
         let authority = self.authority.as_ref()?;
-        let ca = authority.ca_by_subject(&issuer.subject_name)?;
-        let own = authority.chain(Some(&ca)).ok().and_then(|chain| chain.first());
-        let own = match own {
-            Some(own) => Certificate::from_der(own.clone()).ok()?,
-            None => return None,
-        };
-        (own.spki() == issuer.spki()).then_some((authority, ca))
+        let is_own = self.own.iter().any(|own| own == issuer.spki());
+        is_own
+            .then(|| authority.ca_by_subject(&issuer.subject_name))
+            .flatten()
+            .map(|ca| (authority, ca))
     }
 
     fn recorded(
@@ -100,7 +120,12 @@ impl Standing {
         let Some(serial) = Serial::from_integer(&certificate.serial) else {
             return Status::Unknown(format!("the CA `{ca}` issues no such serial numbers"));
         };
-        match authority.certificate_status(ca, &serial) {
+        let status = match authority.issued_status(ca, &serial) {
+            // Certificates of CAs are revoked like others, and recorded elsewhere.
+            Ok(CertificateStatus::Good) => authority.certificate_status(ca, &serial),
+            other => other,
+        };
+        match status {
             // The store's generation says when this is no longer so.
             Ok(CertificateStatus::Good) => Status::Good(at.plus(Duration::from_secs(86_400))),
             Ok(CertificateStatus::Revoked(revocation)) => Status::Revoked(format!(

@@ -1,0 +1,427 @@
+//! The authorizer as an operator and a daemon meet it: over its socket, with certificates, CRLs and revocations of a real instance.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::openssl::{enrol, key};
+use common::{COUNTERSIGN, Instance, tool_ok};
+use serde_json::{Value, json};
+
+/// A gateway without the CA, and the CA elsewhere.
+struct Gateway {
+    ca: Instance,
+    process: Option<Child>,
+}
+
+/// Everybody whom the issuing CA certifies, if this holds.
+fn policy(condition: &str) -> String {
+    format!(
+        "Authorizer: \"POLICY\"\nLicensees: \"DN:/CN=Countersign issuing CA\"\n\
+         Conditions: app_domain == \"IPsec policy\" && {condition} -> \"true\";\n"
+    )
+}
+
+fn revoke(ca: &Instance, account: &str) {
+    let certificates = ca.certificates(account);
+    ca.ok(&["cert", "revoke", certificates[0]["serial"].as_str().unwrap()]);
+}
+
+impl Gateway {
+    /// With certificates for gw1 and gw2, and a policy for gw1 and whoever knows a pre-shared key.
+    fn start() -> Self {
+        let ca = Instance::start();
+        for name in ["gw1", "gw2"] {
+            let peer = ca.peer(name, &[&format!("fqdn:{name}.example.net"), "ip:192.0.2.7"]);
+            key(&ca, "p256", &format!("{name}.key"));
+            enrol(&ca, &peer, &format!("{name}.key"), &[]).granted();
+        }
+        let gateway = Self { ca, process: None };
+        fs::create_dir(gateway.file("gateway")).unwrap();
+        gateway.write_policy(&format!(
+            "{}\nAuthorizer: \"POLICY\"\nLicensees: \"passphrase:open sesame\"\nConditions: phase_1 == \"main\" -> \"true\";\n",
+            policy("remote_id == \"gw1.example.net\"")
+        ));
+        let crl = |name: &str| format!("http://{}/crl/{name}.crl", gateway.ca.address);
+        let config = json!({
+            "policy": [gateway.file("gateway/policy")],
+            "anchors": [gateway.ca.root()],
+            "intermediates": [gateway.ca.data().join("keys/issuing.crt")],
+            "socket": gateway.socket(),
+            "crls": [crl("issuing"), crl("root")],
+            "crl_refresh": "2s",
+        });
+        let lines: Vec<String> = config
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}\n"))
+            .collect();
+        fs::write(
+            gateway.file("gateway/countersign.toml"),
+            format!("[authorizer]\n{}", lines.concat()),
+        )
+        .unwrap();
+        let mut gateway = gateway;
+        gateway.run();
+        gateway
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.ca.file(name)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.file("gateway/socket")
+    }
+
+    fn write_policy(&self, text: &str) {
+        fs::write(self.file("gateway/policy"), text).unwrap();
+    }
+
+    fn run(&mut self) {
+        let log = fs::File::create(self.file("authorizer.log")).unwrap();
+        let mut command = Command::new(COUNTERSIGN);
+        command.args(["authorizer", "run", "--data"]).arg(self.file("gateway"));
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while UnixStream::connect(self.socket()).is_err() {
+            let text = fs::read_to_string(self.file("authorizer.log")).unwrap_or_default();
+            assert!(
+                child.try_wait().unwrap().is_none() && Instant::now() < deadline,
+                "no start:\n{text}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.process = Some(child);
+    }
+
+    /// Ends the authorizer as an operator does.
+    fn stop(&mut self) {
+        let mut child = self.process.take().unwrap();
+        let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(killed.success() && child.wait().unwrap().success());
+    }
+
+    fn cli(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(COUNTERSIGN);
+        command.args(arguments).arg("--data").arg(self.file("gateway")).current_dir(self.file("."));
+        command.output().unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let mut arguments = arguments.to_vec();
+        arguments.push("--json");
+        let output = self.cli(&arguments);
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {output:?}"))
+    }
+
+    /// What is decided about a peer with a certificate.
+    fn ask(&self, id: &str, certificate: &str) -> Value {
+        self.json(&["authorizer", "ask", "--peer", id, "--certificate", certificate])
+    }
+
+    #[track_caller]
+    fn denied(&self, id: &str, certificate: &str, step: &str, words: &str) {
+        let answer = self.ask(id, certificate);
+        assert_eq!(
+            (&answer["decision"], &answer["step"]),
+            (&json!("deny"), &json!(step)),
+            "{answer}"
+        );
+        assert!(answer["reason"].as_str().unwrap().contains(words), "{answer}");
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Talks to the socket as a daemon does.
+struct Asker(BufReader<UnixStream>);
+
+impl Asker {
+    fn connect(gateway: &Gateway) -> Self {
+        let stream = UnixStream::connect(gateway.socket()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    fn put(&mut self, line: &[u8]) -> Value {
+        self.0.get_mut().write_all(line).unwrap();
+        self.0.get_mut().write_all(b"\n").unwrap();
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Value {
+        let mut answer = String::new();
+        self.0.read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap()
+    }
+}
+
+fn question(gateway: &Gateway, name: &str) -> Value {
+    let pem = fs::read_to_string(gateway.file(&format!("{name}.crt"))).unwrap();
+    let base64: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let id = data_encoding::BASE64.encode(format!("{name}.example.net").as_bytes());
+    json!({
+        "v": 1, "id": "q1", "timeout_ms": 5000, "daemon": "charon", "connection": "site", "ike": 2, "mode": "ike_sa", "role": "responder",
+        "local": {"address": "192.0.2.1", "port": 500, "id": {"type": 2, "data": "Z3c="}},
+        "remote": {"address": "192.0.2.7", "port": 500, "id": {"type": 2, "data": id}},
+        "chain": [base64], "proposal": {"group": 19, "text": "AES_GCM_16_256/PRF_HMAC_SHA2_256/ECP_256"},
+        "something_new": true,
+    })
+}
+
+#[test]
+fn each_step_denies_with_its_own_reason_and_the_log_says_why() {
+    let mut gateway = Gateway::start();
+    let answer = gateway.ask("fqdn:gw1.example.net", "gw1.crt");
+    assert_eq!(answer["decision"], "allow", "{answer}");
+
+    let openssl = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout f.key -out foreign.crt -days 9 \
+                   -subj /CN=gw1 -addext subjectAltName=DNS:gw1.example.net -addext basicConstraints=CA:FALSE";
+    let words: Vec<&str> = openssl.split_whitespace().skip(1).collect();
+    tool_ok("openssl", "openssl", &words, &gateway.file("."));
+    gateway.denied("fqdn:gw1.example.net", "foreign.crt", "path", "nobody known issued");
+    gateway.denied(
+        "fqdn:gw9.example.net",
+        "gw1.crt",
+        "identity",
+        "`dns:gw1.example.net`, `ip:192.0.2.7`".replace('`', "").split(',').next().unwrap(),
+    );
+    gateway.denied("fqdn:gw2.example.net", "gw2.crt", "policy", "does not allow phase 1");
+    revoke(&gateway.ca, "gw1");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while gateway.ask("fqdn:gw1.example.net", "gw1.crt")["step"] != "status" {
+        assert!(Instant::now() < deadline, "the revocation did not arrive");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    gateway.denied("fqdn:gw1.example.net", "gw1.crt", "status", "was revoked at");
+
+    fs::write(gateway.file("psk"), "open sesame\n").unwrap();
+    let psk =
+        ["authorizer", "ask", "--peer", "ip:192.0.2.9", "--psk-file", "psk", "--exchange", "main"];
+    assert_eq!(gateway.json(&psk)["decision"], "allow");
+    fs::write(gateway.file("psk"), "open barley\n").unwrap();
+    assert_eq!(gateway.json(&psk)["step"], "policy");
+
+    gateway.stop();
+    let log = fs::read_to_string(gateway.file("gateway/decisions/decisions.jsonl")).unwrap();
+    assert!(!log.contains("sesame") && !log.contains("barley"), "a secret is in the log");
+    let encoded = data_encoding::BASE64.encode(b"open sesame");
+    assert!(!log.contains(&encoded), "a secret is in the log");
+    let list = gateway.json(&["decision", "list", "--denied", "--peer", "gw2"]);
+    let trace = list[0]["trace"].as_str().unwrap();
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["step"]), (1, &json!("policy")), "{list}");
+    assert_eq!(list[0]["certificate"]["names"], json!(["dns:gw2.example.net", "ip:192.0.2.7"]));
+    let shown = gateway.cli(&["decision", "show", trace, "--explain"]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for words in [
+        "status: yes",
+        "identity: yes",
+        "policy: NO.",
+        "remote_id == \"gw1.example.net\"",
+        "gw2.example.net",
+    ] {
+        assert!(shown.contains(words), "`{words}` is not in\n{shown}");
+    }
+    let first = gateway.json(&["decision", "list", "--limit", "1000"]);
+    let first = first.as_array().unwrap().last().unwrap()["trace"].as_str().unwrap().to_owned();
+    let why = gateway.json(&["decision", "show", &first, "--explain"]);
+    assert_eq!(why["explanation"][0]["value"], "true", "{why}");
+    assert_eq!(gateway.cli(&["decision", "show", "0000000000000000"]).status.code(), Some(3));
+}
+
+#[test]
+fn a_new_policy_counts_at_once_and_a_broken_one_never() {
+    let mut gateway = Gateway::start();
+    gateway.denied("fqdn:gw2.example.net", "gw2.crt", "policy", "does not allow");
+    gateway.write_policy("Authorizer: \"POLICY\"\nLicensees: (\"a\" &&\n");
+    let output = gateway.cli(&["authorizer", "reload"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && said.contains("gateway/policy:3:1"),
+        "{said}"
+    );
+    assert_eq!(gateway.ask("fqdn:gw1.example.net", "gw1.crt")["decision"], "allow");
+    gateway.write_policy(&policy("remote_id == \"gw2.example.net\""));
+    assert_eq!(
+        gateway.ask("fqdn:gw1.example.net", "gw1.crt")["decision"],
+        "allow",
+        "not loaded yet"
+    );
+    let state = gateway.json(&["authorizer", "reload"]);
+    assert_eq!((&state["assertions"], &state["loaded"]), (&json!(1), &json!(2)), "{state}");
+    assert_eq!(gateway.ask("fqdn:gw2.example.net", "gw2.crt")["decision"], "allow");
+    gateway.denied("fqdn:gw1.example.net", "gw1.crt", "policy", "does not allow");
+    // A hangup loads it, too.
+    gateway.write_policy(&policy("remote_id == \"gw1.example.net\""));
+    let pid = gateway.process.as_ref().unwrap().id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while gateway.ask("fqdn:gw1.example.net", "gw1.crt")["decision"] != "allow" {
+        assert!(Instant::now() < deadline, "SIGHUP did not load the policy");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Nobody answers: whoever asks is refused.
+    gateway.stop();
+    let output = gateway.cli(&[
+        "authorizer",
+        "ask",
+        "--peer",
+        "fqdn:gw1.example.net",
+        "--certificate",
+        "gw1.crt",
+    ]);
+    assert_eq!(output.status.code(), Some(5));
+    // What a dead authorizer left behind is in nobody's way.
+    gateway.run();
+    let mut child = gateway.process.take().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(gateway.socket().exists());
+    gateway.run();
+    assert_eq!(gateway.ask("fqdn:gw1.example.net", "gw1.crt")["decision"], "allow");
+}
+
+#[test]
+fn daemons_ask_line_by_line_and_nonsense_is_denied() {
+    let gateway = Gateway::start();
+    let mode = fs::metadata(gateway.socket()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600, "{mode:o}");
+    let mut asker = Asker::connect(&gateway);
+    let good = question(&gateway, "gw1");
+    let answer = asker.put(good.to_string().as_bytes());
+    assert_eq!(
+        (&answer["v"], &answer["id"], &answer["decision"]),
+        (&json!(1), &json!("q1"), &json!("allow")),
+        "{answer}"
+    );
+    assert_eq!(answer["trace"].as_str().unwrap().len(), 16);
+
+    let changed = |path: &str, value: Value| {
+        let mut question = good.clone();
+        *question.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value;
+        question
+    };
+    for (question, words) in [
+        (changed("/v", json!(2)), "version"),
+        (changed("/ike", json!(1)), "expected `ike` 1"),
+        (changed("/remote/id/type", json!(9)), "an X.500 name"),
+        (changed("/remote/id/data", json!("*")), "not Base64"),
+        (changed("/remote/address", json!("nowhere")), "expected a question"),
+        (changed("/chain", json!(["AAAA"])), "cannot be read"),
+        (changed("/chain", json!(vec!["AAAA"; 17])), "at most 16"),
+        (changed("/chain", json!([])), "expected a certificate from the daemon"),
+        (changed("/chain/0", json!(data_encoding::BASE64.encode(&[0x30; 5000]))), "cannot be read"),
+    ] {
+        let answer = asker.put(question.to_string().as_bytes());
+        assert_eq!(answer["decision"], "deny", "{question}");
+        assert!(answer["reason"].as_str().unwrap().contains(words), "{words}: {answer}");
+    }
+    let mut both = good.clone();
+    both["psk"] = json!("c2VjcmV0");
+    assert!(
+        asker.put(both.to_string().as_bytes())["reason"].as_str().unwrap().contains("found both")
+    );
+    for nonsense in [&b"{}"[..], b"", b"null", b"\xff\xfe", b"{\"v\":1", &[b'['; 10_000]] {
+        assert_eq!(asker.put(nonsense)["decision"], "deny");
+    }
+    // The traffic of phase 2 is asked about, too; the policy does not look at it.
+    let mut phase_2 = good.clone();
+    phase_2["child"] = json!({
+        "role": "initiator", "mode": "tunnel", "proposal": {"protocol": "esp", "encryption": 20, "key_length": 256},
+        "local": [{"from": "10.1.0.0", "to": "10.1.255.255"}], "remote": [{"from": "10.2.0.0", "to": "10.2.255.255"}],
+    });
+    assert_eq!(asker.put(phase_2.to_string().as_bytes())["decision"], "allow");
+    assert_eq!(
+        asker.put(good.to_string().as_bytes())["decision"],
+        "allow",
+        "the connection goes on"
+    );
+
+    let mut endless = Asker::connect(&gateway);
+    let line = vec![b'x'; 300 << 10];
+    let _ = endless.0.get_mut().write_all(&line);
+    let answer = endless.answer();
+    assert!(answer["reason"].as_str().unwrap().contains("at most 262144 octets"), "{answer}");
+    let none = changed("/timeout_ms", json!(0));
+    let late = asker.put(none.to_string().as_bytes());
+    assert_eq!(
+        (&late["decision"], &late["step"]),
+        (&json!("deny"), &json!("authorizer")),
+        "{late}"
+    );
+}
+
+#[test]
+fn within_the_server_a_revocation_counts_at_the_next_question_and_pam_is_answered() {
+    let mut ca = Instance::init(&[]);
+    let socket = ca.file("socket");
+    fs::write(ca.file("policy"), policy("phase_1 == \"ikev2\"")).unwrap();
+    let config = ca.data().join("countersign.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let section = format!(
+        "[authorizer]\nserve = true\nsocket = {socket:?}\npolicy = [{:?}]\n",
+        ca.file("policy")
+    );
+    fs::write(&config, text.replace("[authorizer]\n", &section)).unwrap();
+    ca.serve();
+    let peer = ca.peer("gw1", &["fqdn:gw1.example.net", "dn:CN=gw1,O=Example"]);
+    key(&ca, "p256", "gw1.key");
+    enrol(&ca, &peer, "gw1.key", &[]).granted();
+    let here = ca.file(".");
+    let pam = |user: &str| {
+        let mut command = Command::new(COUNTERSIGN);
+        command.args(["authorizer", "pam", "--socket"]).arg(&socket);
+        command.env("PAM_USER", user).env("PAM_RHOST", "192.0.2.7").env("PAM_SERVICE", "pluto");
+        let output = command.current_dir(&here).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let certificate = ca.file("gw1.crt");
+    let ask = || {
+        let id = ["authorizer", "ask", "--peer", "fqdn:gw1.example.net", "--certificate"];
+        let output = ca.run(&[&id[..], &[certificate.to_str().unwrap()]].concat());
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(ask().0, Some(0), "{}", ask().1);
+    let (code, said) = pam("@gw1.example.net");
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(pam("O=Example, CN=gw1").0, Some(0));
+    let (code, said) = pam("@gw2.example.net");
+    assert!(code == Some(4) && said.contains("none is on record"), "{said}");
+    revoke(&ca, "gw1");
+    let (code, said) = ask();
+    assert!(code == Some(4) && said.contains("was revoked at"), "{said}");
+    let (code, said) = pam("@gw1.example.net");
+    assert!(code == Some(4) && said.contains("was revoked at"), "{said}");
+    let metrics = ca.http("GET", "/metrics", "text/plain", &[]).unwrap();
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    assert!(metrics.contains("decisions{decision=\"deny\",step=\"status\"} 2"), "{metrics}");
+    ca.stop();
+    assert!(!socket.exists());
+    let (code, said) = pam("@gw1.example.net");
+    assert!(code == Some(5) && said.contains("refused"), "{said}");
+}
