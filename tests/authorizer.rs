@@ -260,10 +260,7 @@ fn a_new_policy_counts_at_once_and_a_broken_one_never() {
     gateway.write_policy("Authorizer: \"POLICY\"\nLicensees: (\"a\" &&\n");
     let output = gateway.cli(&["authorizer", "reload"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        !output.status.success() && said.contains("gateway/policy:3:1"),
-        "{said}"
-    );
+    assert!(!output.status.success() && said.contains("gateway/policy:3:1"), "{said}");
     assert_eq!(gateway.ask("fqdn:gw1.example.net", "gw1.crt")["decision"], "allow");
     gateway.write_policy(&policy("remote_id == \"gw2.example.net\""));
     assert_eq!(
