@@ -1,16 +1,22 @@
 # The few verbs. `make test` is all that a newcomer needs: it installs what the tests need, then runs everything.
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES := build-essential charon-systemd curl faketime iproute2 ldap-utils libaudit1 libcap-ng0 libcurl3-nss libevent-2.1-7 \
-	libevent-core-2.1-7 libevent-pthreads-2.1-7 libldap-2.5-0 libldns3 libnss3-tools libstrongswan-extra-plugins \
+PACKAGES := build-essential charon-systemd curl faketime iproute2 iputils-ping ldap-utils libaudit1 libcap-ng0 libcurl3-nss libevent-2.1-7 \
+	libevent-core-2.1-7 libevent-pthreads-2.1-7 libcharon-extra-plugins libjansson-dev libldap-2.5-0 libldns3 libnss3-tools libstrongswan-extra-plugins \
 	libstrongswan-standard-plugins libunbound8 openssl pkg-config procps python3 python3-venv slapd strongswan-pki strongswan-swanctl \
 	util-linux
 # IKE daemons that do not go beside strongSwan: unpacked into a folder, not installed.
 UNPACKED := libreswan openiked
 VENV := target/test-tools
 DAEMONS := target/test-daemons
+# The plugin for charon, and the headers of the strongSwan that is installed, from Debian's source package.
+PLUGIN := $(CURDIR)/target/charon-plugin
+STRONGSWAN = $(shell dpkg-query -W -f '$${source:Version}' libstrongswan 2>/dev/null)
+HEADERS = $(PLUGIN)/headers-$(firstword $(subst -, ,$(STRONGSWAN)))
+APT_SOURCES = -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=$(PLUGIN)/apt/parts -o Dir::State::lists=$(PLUGIN)/apt/lists \
+	-o Dir::Cache=$(PLUGIN)/apt/cache
 
-.PHONY: run test bench lint deps
+.PHONY: run test bench lint deps charon-plugin
 
 run:
 	cargo run --release -- serve --init
@@ -47,6 +53,26 @@ deps: $(VENV)/.done
 	  true; \
 	fi
 	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done
+	@$(MAKE) -s --no-print-directory charon-plugin
+
+# strongSwan's plugin, for the strongSwan that is installed: target/charon-plugin/libstrongswan-countersign.so
+charon-plugin: $(HEADERS)/.done
+	@$(MAKE) -s --no-print-directory -C ike-plugin/charon HEADERS=$(HEADERS) TARGET=$(PLUGIN)/libstrongswan-countersign.so
+
+$(HEADERS)/.done:
+	@test -n "$(STRONGSWAN)" || { echo "strongSwan is not installed: run \`make deps\`" >&2; exit 1; }
+	rm -rf $(PLUGIN) && mkdir -p $(HEADERS) $(PLUGIN)/apt/parts $(PLUGIN)/apt/lists/partial $(PLUGIN)/apt/cache/archives/partial
+	for file in /etc/apt/sources.list.d/*.sources; do test ! -e $$file || sed 's/^Types:.*/Types: deb-src/' $$file; echo; done \
+	  >$(PLUGIN)/apt/parts/src.sources
+	sed -n 's/^deb /deb-src /p' /dev/null $$(ls /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null) \
+	  >$(PLUGIN)/apt/parts/src.list
+	apt-get -q $(APT_SOURCES) update
+	# Of the source package only the upstream's archive is needed; apt keeps it if its sum is right.
+	cd $(PLUGIN) && { apt-get -q $(APT_SOURCES) source --download-only strongswan=$(STRONGSWAN) || \
+	  apt-get -q $(APT_SOURCES) source --download-only strongswan || true; }
+	tar -xf $$(ls $(PLUGIN)/strongswan_$(patsubst headers-%,%,$(notdir $(HEADERS))).orig.tar.* | grep -v '\.asc$$') -C $(HEADERS) --strip-components=2 --wildcards \
+	  '*/src/libstrongswan/*.h' '*/src/libcharon/*.h'
+	touch $@
 
 $(DAEMONS)/.done: Makefile
 	rm -rf $(DAEMONS) && mkdir -p $(DAEMONS)

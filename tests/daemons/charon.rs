@@ -24,6 +24,7 @@ charon-systemd {
     stroke { load = no }
     bypass-lan { load = no }
     resolve { load = no }
+    PLUGINS
   }
 }
 ";
@@ -39,6 +40,18 @@ impl Charon {
     /// Starts charon on a gateway. It speaks for each of `own`, and takes whoever the site's CAs certify and whose status is known
     /// to be good.
     pub fn start(gateway: Gateway, site: &Site, own: &[&Credentials]) -> Self {
+        let connections: String = own.iter().map(|own| connection(gateway, own)).collect();
+        Self::start_with(gateway, site, own, "", &format!("connections {{\n{connections}}}\n"))
+    }
+
+    /// Starts charon with a configuration for `swanctl`, and settings of plugins besides the usual ones.
+    pub fn start_with(
+        gateway: Gateway,
+        site: &Site,
+        own: &[&Credentials],
+        plugins: &str,
+        config: &str,
+    ) -> Self {
         let folder = site.instance.file(gateway.name());
         let text = folder.to_str().expect("UTF-8").to_owned();
         for name in ["x509", "x509ca", "private"] {
@@ -47,18 +60,18 @@ impl Charon {
         for ca in ["root", "issuing"] {
             fs::copy(site.ca(ca), folder.join(format!("x509ca/{ca}.crt"))).expect("a file");
         }
-        let mut connections = String::new();
         for credentials in own {
             let id = &credentials.id;
             let certificate = folder.join(format!("x509/{id}.crt"));
             fs::copy(&credentials.certificate, certificate).expect("a file");
             fs::copy(&credentials.key, folder.join(format!("private/{id}.key"))).expect("a file");
-            connections.push_str(&connection(gateway, credentials));
         }
-        fs::write(folder.join("strongswan.conf"), SETTINGS.replace("FOLDER", &text))
-            .expect("a file");
-        fs::write(folder.join("swanctl.conf"), format!("connections {{\n{connections}}}\n"))
-            .expect("a file");
+        for old in ["vici", "charon.log"] {
+            let _ = fs::remove_file(folder.join(old));
+        }
+        let settings = SETTINGS.replace("FOLDER", &text).replace("PLUGINS", plugins);
+        fs::write(folder.join("strongswan.conf"), settings).expect("a file");
+        fs::write(folder.join("swanctl.conf"), config).expect("a file");
         let mut command = gateway.command("charon-systemd");
         command.env("STRONGSWAN_CONF", folder.join("strongswan.conf"));
         let process = Daemon::start(&mut command, &folder.join("output"));
@@ -67,6 +80,35 @@ impl Charon {
         charon.process.wait_until("charon's start", |_| socket.exists());
         charon.ok(&["--load-all"]);
         charon
+    }
+
+    /// Initiates a connection's IKE SA, or with `child` that CHILD_SA; whether it came up, and what `swanctl` said.
+    pub fn bring_up(&self, ike: &str, child: Option<&str>) -> (bool, String) {
+        let child = child.map_or(Vec::new(), |child| vec!["--child", child]);
+        let arguments = [&["--initiate", "--ike", ike], &child[..], &["--timeout", "20"]].concat();
+        outcome(&mut self.swanctl(&arguments))
+    }
+
+    /// Takes a connection's IKE SA down.
+    pub fn take_down(&self, ike: &str) {
+        self.ok(&["--terminate", "--ike", ike, "--timeout", "30"]);
+    }
+
+    /// Waits until a line with all these words is in the part of the log behind `from`; gives it.
+    #[track_caller]
+    pub fn wait_for(&mut self, from: usize, words: &[&str]) -> String {
+        let folder = self.folder.clone();
+        let line = || {
+            let log = fs::read_to_string(folder.join("charon.log")).unwrap_or_default();
+            let line = log
+                .get(from..)?
+                .lines()
+                .rfind(|line| words.iter().all(|word| line.contains(word)))?
+                .to_owned();
+            Some(line)
+        };
+        self.process.wait_until(&format!("charon's log line with {words:?}"), |_| line().is_some());
+        line().expect("the line")
     }
 
     /// Initiates the connection as `own`; whether the IKE SA came up, and what `swanctl` said.

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#define _GNU_SOURCE
+#include "countersign_ask.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* the longest answer, in octets */
+#define MAX_ANSWER 65536
+
+static int64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void refuse(countersign_answer_t *answer, const char *what, int error)
+{
+	answer->allowed = FALSE;
+	snprintf(answer->step, sizeof(answer->step), "authorizer");
+	snprintf(answer->reason, sizeof(answer->reason), "%s%s%s", what,
+			 error ? ": " : "", error ? strerror(error) : "");
+	answer->trace[0] = '\0';
+}
+
+/* waits until the socket is ready; 0, or an error number */
+static int ready(int fd, short events, int64_t deadline)
+{
+	struct pollfd pfd = { .fd = fd, .events = events };
+	int64_t left;
+	int res;
+
+	do
+	{
+		left = deadline - now();
+		if (left <= 0)
+		{
+			return ETIMEDOUT;
+		}
+		res = poll(&pfd, 1, left);
+	}
+	while (res < 0 && errno == EINTR);
+
+	return res > 0 ? 0 : res == 0 ? ETIMEDOUT : errno;
+}
+
+static int dial(char *path, int64_t deadline, int *fd)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+	{
+		return ENAMETOOLONG;
+	}
+	strcpy(addr.sun_path, path);
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*fd < 0)
+	{
+		return errno;
+	}
+	while (connect(*fd, (struct sockaddr*)&addr, sizeof(addr)) != 0)
+	{
+		if (errno == EAGAIN)
+		{	/* its backlog is full */
+			if (now() >= deadline)
+			{
+				return ETIMEDOUT;
+			}
+			usleep(5000);
+			continue;
+		}
+		if (errno != EINPROGRESS)
+		{
+			return errno;
+		}
+		error = ready(*fd, POLLOUT, deadline);
+		if (!error && getsockopt(*fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		{
+			error = errno;
+		}
+		return error;
+	}
+	return 0;
+}
+
+static int put(int fd, const char *line, size_t len, int64_t deadline)
+{
+	ssize_t sent;
+	int error;
+
+	while (len)
+	{
+		sent = send(fd, line, len, MSG_NOSIGNAL);
+		if (sent > 0)
+		{
+			line += sent;
+			len -= sent;
+		}
+		else if (errno != EAGAIN && errno != EINTR)
+		{
+			return errno;
+		}
+		else if ((error = ready(fd, POLLOUT, deadline)))
+		{
+			return error;
+		}
+	}
+	return 0;
+}
+
+/* reads up to the end of the line */
+static int get(int fd, char *line, size_t *len, int64_t deadline)
+{
+	size_t have = 0;
+	ssize_t got;
+	int error;
+
+	while (have < MAX_ANSWER)
+	{
+		got = recv(fd, line + have, MAX_ANSWER - have, 0);
+		if (got > 0)
+		{
+			char *end = memchr(line + have, '\n', got);
+
+			have += got;
+			if (end)
+			{
+				*len = end - line;
+				return 0;
+			}
+		}
+		else if (got == 0)
+		{
+			return ECONNRESET;
+		}
+		else if (errno != EAGAIN && errno != EINTR)
+		{
+			return errno;
+		}
+		else if ((error = ready(fd, POLLIN, deadline)))
+		{
+			return error;
+		}
+	}
+	return EMSGSIZE;
+}
+
+static void copy(json_t *from, const char *name, char *to, size_t len)
+{
+	const char *text = json_string_value(json_object_get(from, name));
+
+	snprintf(to, len, "%s", text ? text : "");
+	for (; *to; to++)
+	{	/* it goes into logs */
+		if ((unsigned char)*to < ' ' || *to == 0x7f)
+		{
+			*to = '?';
+		}
+	}
+}
+
+static void understand(const char *line, size_t len, countersign_answer_t *answer)
+{
+	json_error_t error;
+	json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+	const char *decision = json_string_value(json_object_get(object, "decision"));
+
+	if (json_integer_value(json_object_get(object, "v")) != 1 || !decision ||
+		(!streq(decision, "allow") && !streq(decision, "deny")))
+	{
+		refuse(answer, "the authorizer's answer cannot be understood", 0);
+	}
+	else
+	{
+		answer->allowed = streq(decision, "allow");
+		copy(object, "step", answer->step, sizeof(answer->step));
+		copy(object, "reason", answer->reason, sizeof(answer->reason));
+		copy(object, "trace", answer->trace, sizeof(answer->trace));
+	}
+	json_decref(object);
+}
+
+/* the question as a line; the secret never goes through the JSON library, which does not wipe what it frees */
+static char *encode(json_t *question, chunk_t psk, size_t *len)
+{
+	char *text = json_dumps(question, JSON_COMPACT), *line = NULL;
+	chunk_t base64;
+
+	if (text && !psk.len)
+	{
+		*len = asprintf(&line, "%s\n", text);
+	}
+	else if (text)
+	{
+		base64 = chunk_to_base64(psk, NULL);
+		*len = asprintf(&line, "{\"psk\":\"%.*s\",%s\n", (int)base64.len, (char*)base64.ptr,
+						text + 1);
+		chunk_clear(&base64);
+	}
+	free(text);
+	return line;
+}
+
+void countersign_ask(char *socket, u_int timeout, json_t *question, chunk_t psk,
+					 countersign_answer_t *answer)
+{
+	int64_t deadline = now() + timeout;
+	size_t len = 0;
+	char *line, *reply;
+	int fd = -1, error;
+
+	/* the authorizer shall have given up before we do */
+	json_object_set_new(question, "timeout_ms", json_integer(timeout - timeout / 10));
+	line = encode(question, psk, &len);
+	reply = malloc(MAX_ANSWER);
+	if (!line || !reply)
+	{
+		refuse(answer, "the question cannot be written", 0);
+	}
+	else if ((error = dial(socket, deadline, &fd)))
+	{
+		refuse(answer, "the authorizer cannot be reached", error);
+	}
+	else if ((error = put(fd, line, len, deadline)) ||
+			 (error = get(fd, reply, &len, deadline)))
+	{
+		refuse(answer, "the authorizer did not answer", error);
+	}
+	else
+	{
+		understand(reply, len, answer);
+	}
+	if (line)
+	{
+		memwipe(line, strlen(line));
+	}
+	free(line);
+	free(reply);
+	if (fd >= 0)
+	{
+		close(fd);
+	}
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#define _GNU_SOURCE
+#include "countersign_question.h"
+
+#include <stdio.h>
+
+/* the most certificates of a chain that the authorizer takes */
+#define MAX_CHAIN 16
+
+static json_t *base64(chunk_t octets)
+{
+	chunk_t text = chunk_to_base64(octets, NULL);
+	json_t *string = json_stringn((char*)text.ptr, text.len);
+
+	chunk_free(&text);
+	return string;
+}
+
+static json_t *address(chunk_t octets, int family)
+{
+	host_t *host = host_create_from_chunk(family, octets, 0);
+	char text[64] = "";
+	json_t *string;
+
+	if (host)
+	{
+		snprintf(text, sizeof(text), "%H", host);
+		host->destroy(host);
+	}
+	string = json_string(text);
+	return string;
+}
+
+static json_t *end(host_t *host, identification_t *id)
+{
+	return json_pack("{s:o,s:i,s:{s:i,s:o}}",
+					 "address", address(host->get_address(host), host->get_family(host)),
+					 "port", (int)host->get_port(host),
+					 "id", "type", (int)id->get_type(id),
+					 "data", base64(id->get_encoding(id)));
+}
+
+static const char *mode(ike_sa_t *ike_sa)
+{
+	peer_cfg_t *cfg = ike_sa->get_peer_cfg(ike_sa);
+
+	if (ike_sa->get_version(ike_sa) != IKEV1)
+	{
+		return "ike_sa";
+	}
+	return cfg && cfg->use_aggressive(cfg) ? "aggressive" : "main";
+}
+
+static json_t *ike_proposal(ike_sa_t *ike_sa)
+{
+	proposal_t *proposal = ike_sa->get_proposal(ike_sa);
+	json_t *object = json_object();
+	uint16_t group;
+	char *text;
+
+	if (proposal)
+	{
+		if (asprintf(&text, "%P", proposal) >= 0)
+		{
+			json_object_set_new(object, "text", json_string(text));
+			free(text);
+		}
+		if (proposal->get_algorithm(proposal, KEY_EXCHANGE_METHOD, &group, NULL))
+		{
+			json_object_set_new(object, "group", json_integer(group));
+		}
+	}
+	return object;
+}
+
+json_t *countersign_question(ike_sa_t *ike_sa, identification_t *remote)
+{
+	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
+	char *name = ike_sa->get_name(ike_sa);
+	json_t *question;
+
+	question = json_pack("{s:i,s:s,s:i,s:s,s:s,s:o,s:o,s:o}",
+			"v", 1, "daemon", "charon",
+			"ike", ike_sa->get_version(ike_sa) == IKEV1 ? 1 : 2,
+			"mode", mode(ike_sa),
+			"role", id->is_initiator(id) ? "initiator" : "responder",
+			"local", end(ike_sa->get_my_host(ike_sa), ike_sa->get_my_id(ike_sa)),
+			"remote", end(ike_sa->get_other_host(ike_sa), remote),
+			"proposal", ike_proposal(ike_sa));
+	if (name)
+	{
+		json_object_set_new(question, "connection", json_string(name));
+	}
+	return question;
+}
+
+static void add_certificate(json_t *chain, certificate_t *cert)
+{
+	chunk_t encoding;
+
+	if (json_array_size(chain) < MAX_CHAIN &&
+		cert->get_encoding(cert, CERT_ASN1_DER, &encoding))
+	{
+		json_array_append_new(chain, base64(encoding));
+		chunk_free(&encoding);
+	}
+}
+
+void countersign_add_chain(json_t *question, certificate_t *subject, auth_cfg_t *auth)
+{
+	json_t *chain = json_array();
+	enumerator_t *enumerator;
+	auth_rule_t rule;
+	void *value;
+
+	add_certificate(chain, subject);
+	enumerator = auth->create_enumerator(auth);
+	while (enumerator->enumerate(enumerator, &rule, &value))
+	{
+		if (rule == AUTH_RULE_IM_CERT)
+		{
+			add_certificate(chain, value);
+		}
+	}
+	enumerator->destroy(enumerator);
+	json_object_set_new(question, "chain", chain);
+}
+
+static json_t *selectors(linked_list_t *list)
+{
+	json_t *array = json_array();
+	enumerator_t *enumerator;
+	traffic_selector_t *ts;
+
+	enumerator = list->create_enumerator(list);
+	while (enumerator->enumerate(enumerator, &ts))
+	{
+		int family = ts->get_type(ts) == TS_IPV4_ADDR_RANGE ? AF_INET : AF_INET6;
+
+		json_array_append_new(array, json_pack("{s:o,s:o,s:i,s:i,s:i}",
+					"from", address(ts->get_from_address(ts), family),
+					"to", address(ts->get_to_address(ts), family),
+					"protocol", (int)ts->get_protocol(ts),
+					"from_port", (int)ts->get_from_port(ts),
+					"to_port", (int)ts->get_to_port(ts)));
+	}
+	enumerator->destroy(enumerator);
+	return array;
+}
+
+static void add_algorithm(json_t *to, const char *name, proposal_t *proposal,
+						  transform_type_t type, bool with_key_length)
+{
+	uint16_t algorithm, key_length = 0;
+
+	if (proposal->get_algorithm(proposal, type, &algorithm, &key_length) && algorithm)
+	{
+		json_object_set_new(to, name, json_integer(algorithm));
+		if (with_key_length && key_length)
+		{
+			json_object_set_new(to, "key_length", json_integer(key_length));
+		}
+	}
+}
+
+static json_t *child_proposal(child_sa_t *child_sa, child_cfg_t *cfg)
+{
+	proposal_t *proposal = child_sa->get_proposal(child_sa);
+	lifetime_cfg_t *lifetime = cfg->get_lifetime(cfg, FALSE);
+	bool ah = proposal && proposal->get_protocol(proposal) == PROTO_AH;
+	json_t *object = json_pack("{s:s,s:b}", "protocol", ah ? "ah" : "esp",
+							   "ipcomp", child_sa->get_ipcomp(child_sa) != IPCOMP_NONE);
+
+	if (proposal)
+	{
+		add_algorithm(object, "encryption", proposal, ENCRYPTION_ALGORITHM, TRUE);
+		add_algorithm(object, "integrity", proposal, INTEGRITY_ALGORITHM, FALSE);
+	}
+	if (lifetime->time.life)
+	{
+		json_object_set_new(object, "life_seconds",
+							json_integer(min(lifetime->time.life, UINT32_MAX)));
+	}
+	if (lifetime->bytes.life)
+	{
+		json_object_set_new(object, "life_kbytes",
+							json_integer(min(lifetime->bytes.life / 1024, UINT32_MAX)));
+	}
+	free(lifetime);
+	return object;
+}
+
+void countersign_add_child(json_t *question, ike_sa_t *ike_sa, child_sa_t *child_sa,
+						   bool initiator, linked_list_t *local, linked_list_t *remote)
+{
+	child_cfg_t *cfg = child_sa->get_config(child_sa);
+	proposal_t *proposal = child_sa->get_proposal(child_sa);
+	uint16_t group;
+	json_t *child;
+
+	child = json_pack("{s:s,s:s,s:o,s:o,s:s,s:o}",
+			"name", child_sa->get_name(child_sa),
+			"role", initiator ? "initiator" : "responder",
+			"local", selectors(local), "remote", selectors(remote),
+			"mode", cfg->get_mode(cfg) == MODE_TRANSPORT ? "transport" : "tunnel",
+			"proposal", child_proposal(child_sa, cfg));
+	if (proposal && proposal->get_algorithm(proposal, KEY_EXCHANGE_METHOD, &group, NULL) && group)
+	{
+		json_object_set_new(child, "group", json_integer(group));
+	}
+	json_object_set_new(question, "child", child);
+}
