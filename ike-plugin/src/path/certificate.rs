@@ -220,12 +220,7 @@ impl Certificate {
                     self.defects.push(format!("it maps more than {MAX_PARTS} policies"));
                 }
             }
-            PolicyConstraints::OID => {
-                self.policy_constraints = Some(Decode::from_der(octets)?);
-                if !extension.critical {
-                    self.defects.push("its policyConstraints are not critical (§4.2.1.11)".into());
-                }
-            }
+            PolicyConstraints::OID => self.policy_constraints = Some(Decode::from_der(octets)?),
             INHIBIT_ANY_POLICY => self.inhibit_any_policy = Some(Decode::from_der(octets)?),
             AuthorityKeyIdentifier::OID => {
                 let identifier = AuthorityKeyIdentifier::from_der(octets)?.key_identifier;
