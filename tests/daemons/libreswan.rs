@@ -35,12 +35,26 @@ impl Pluto {
         own: &[&Credentials],
         peers: &[&Credentials],
     ) -> Self {
+        Self::start_with(gateway, site, source, own, peers, "")
+    }
+
+    /// As [`Self::start`], with a further line in each connection.
+    pub fn start_with(
+        gateway: Gateway,
+        site: &Site,
+        source: Source,
+        own: &[&Credentials],
+        peers: &[&Credentials],
+        line: &str,
+    ) -> Self {
         let folder = site.instance.file(gateway.name());
         fs::create_dir_all(folder.join("run")).expect("a folder");
         make_database(&folder.join("lib/ipsec/nss"), site, own);
         let mut config = setup(source, &folder);
         for own in own {
-            config.extend(peers.iter().map(|peer| connection(gateway, own, peer)));
+            config.extend(
+                peers.iter().map(|peer| format!("{}    {line}\n", connection(gateway, own, peer))),
+            );
         }
         fs::write(folder.join("ipsec.conf"), config).expect("a file");
         fs::write(folder.join("ipsec.secrets"), "").expect("a file");

@@ -84,9 +84,21 @@ pub struct Site {
 impl Site {
     /// Founds a Countersign whose certificates name this source, and starts what serves it.
     pub fn start(source: Source) -> Self {
+        Self::start_with(source, "", "")
+    }
+
+    /// As [`Self::start`], with further sections in the configuration, in which `FOLDER` is the test's, and a KeyNote policy in the
+    /// file `policy`.
+    pub fn start_with(source: Source, sections: &str, policy: &str) -> Self {
         let mut instance = Instance::empty();
         fs::create_dir(instance.data()).expect("a folder");
-        fs::write(instance.data().join("countersign.toml"), source.config()).expect("a file");
+        let config = format!(
+            "{}{}",
+            source.config(),
+            sections.replace("FOLDER", instance.file(".").to_str().expect("UTF-8"))
+        );
+        fs::write(instance.data().join("countersign.toml"), config).expect("a file");
+        fs::write(instance.file("policy"), policy).expect("a file");
         instance.ok(&["init"]);
         instance.address = format!("{SERVER}:{PORT}");
         let log = fs::File::create(instance.file("server.log")).expect("a log");
