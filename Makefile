@@ -27,6 +27,7 @@ test: deps
 bench: deps
 	cargo bench --bench store
 	cargo bench --bench status
+	cargo bench --bench authorize
 	cargo bench -p countersign-policy --bench query
 
 lint:

@@ -115,13 +115,10 @@ fn listen(settings: &SocketSettings) -> io::Result<UnixListener> {
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
         Err(_) => {}
     }
-    // Nobody may connect before its mode is set.
+    // Under its own name only when its mode is set.
     let beside = path.with_extension(format!("{}", std::process::id()));
     let _ = std::fs::remove_file(&beside);
-    let made = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-    let listener = UnixListener::bind(&beside);
-    rustix::process::umask(made);
-    let listener = listener?;
+    let listener = UnixListener::bind(&beside)?;
     std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(settings.mode))?;
     std::fs::rename(&beside, path)?;
     Ok(listener)

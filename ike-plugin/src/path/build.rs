@@ -201,7 +201,7 @@ impl Search<'_> {
             return Err(PathError::TooMuch(MAX_SIGNATURES));
         }
         self.signatures += 1;
-        let verified = issuer.verify(&of.algorithm, &of.signed, &of.signature).is_ok();
+        let verified = of.is_signed_by(issuer);
         self.verified.insert(key, verified);
         Ok(verified)
     }

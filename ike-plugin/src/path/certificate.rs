@@ -329,6 +329,11 @@ impl Certificate {
         &self.ocsp
     }
 
+    /// Whether this CA's key signed it; nothing else is looked at.
+    pub fn is_signed_by(&self, issuer: &Self) -> bool {
+        issuer.verify(&self.algorithm, &self.signed, &self.signature).is_ok()
+    }
+
     /// Verifies a signature by its key.
     ///
     /// # Errors

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use countersign_ca::clock::Clock;
@@ -12,7 +11,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
 
 use super::crl::Crl;
-use crate::path::Certificate;
+use crate::path::{Certificate, same_name};
 
 /// The most locations that are kept.
 const MAX_LOCATIONS: usize = 256;
@@ -48,7 +47,6 @@ pub struct CacheSettings {
 /// CRLs by location.
 pub struct CrlCache {
     shared: Arc<Shared>,
-    workers: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -110,15 +108,14 @@ impl CrlCache {
             clock,
             settings,
         });
-        let work = |_| {
+        for _ in 0..WORKERS {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("crl".into()).spawn(move || shared.work())
-        };
-        let workers = (0..WORKERS).map(work).collect::<Result<_, _>>()?;
-        Ok(Self { shared, workers })
+            std::thread::Builder::new().name("crl".into()).spawn(move || shared.work())?;
+        }
+        Ok(Self { shared })
     }
 
-    /// The CRLs at these locations. It waits for a location that was never tried, until `deadline`. `signer` is whoever may have
+    /// The CRLs at these locations. It waits for a location of which nothing is known yet, until `deadline`. `signer` is whoever may have
     /// signed them.
     pub fn at(
         &self,
@@ -132,8 +129,9 @@ impl CrlCache {
         }
         self.shared.changed.notify_all();
         loop {
-            let untried =
-                |location: &String| state.slots.get(location).is_some_and(|slot| !slot.tried);
+            let untried = |location: &String| {
+                state.slots.get(location).is_some_and(|slot| !slot.tried && slot.crl.is_none())
+            };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || !locations.iter().any(untried) || state.stop {
                 return found(&state, locations);
@@ -161,12 +159,10 @@ impl CrlCache {
 }
 
 impl Drop for CrlCache {
+    /// Whoever waits for a silent server ends by itself, when the server's time is over.
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.changed.notify_all();
-        for worker in self.workers.drain(..) {
-            let _ = worker.join();
-        }
     }
 }
 
@@ -206,7 +202,10 @@ impl Shared {
         }
         let Some(slot) = state.slots.get_mut(location) else { return };
         slot.asked = Instant::now();
-        if let Some(signer) = signer
+        let is_other = |signer: &Certificate| {
+            slot.crl.as_ref().is_some_and(|crl| !same_name(crl.issuer(), &signer.subject_name))
+        };
+        if let Some(signer) = signer.filter(|signer| !is_other(signer))
             && slot.signers.len() < MAX_SIGNERS
             && !slot.signers.iter().any(|known| known.fingerprint() == signer.fingerprint())
         {

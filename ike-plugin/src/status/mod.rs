@@ -60,7 +60,7 @@ impl CrlChecker {
         let (allowed, other): (Vec<_>, Vec<_>) =
             named.into_iter().partition(|url| self.locations.allow(url));
         let Found { mut crls, mut errors } = self.cache.at(&allowed, Some(issuer), deadline);
-        let configured = self.cache.at(&self.configured, None, deadline);
+        let configured = self.cache.at(&self.configured, Some(issuer), deadline);
         crls.extend(configured.crls);
         errors.extend(configured.errors);
         errors.extend(other.iter().map(|url| {
