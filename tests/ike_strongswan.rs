@@ -24,7 +24,9 @@ use std::time::Duration;
 
 use common::COUNTERSIGN;
 use daemons::charon::Charon;
+use daemons::libreswan::{self, Pluto};
 use daemons::namespaces::{Gateway, bind, isolated};
+use daemons::openiked::Iked;
 use daemons::site::{Credentials, Site, Source};
 use daemons::{Daemon, outcome, run, wait_for};
 use serde_json::{Value, json};
@@ -497,5 +499,53 @@ fn packets_pass_only_where_the_policy_lets_traffic_pass() {
         );
         let decision = authorizer.last("east");
         assert_eq!(decision["question"]["child"]["remote"][0]["from"], "10.3.0.0", "{decision}");
+    });
+}
+
+/// Strangers on the other side: they know nothing of the plugin.
+#[test]
+fn openiked_and_libreswan_are_let_in_and_refused() {
+    isolated("openiked_and_libreswan_are_let_in_and_refused", || {
+        libreswan::install();
+        let site = Site::start(Source::CrlHttp);
+        install(&site);
+        let [own, east] = ["west", "east"].map(|name| site.enrol(name, "rsa2048"));
+        let authorizer = Authorizer::start(&site, &policy("true"), &site.ca("root"));
+        let more = "version = 2\n proposals = aes256-sha256-modp2048,aes256gcm16-prfsha256-modp2048,aes256-sha256-ecp256\n \
+                    children { net { mode = transport } }";
+        let config = connection("west", Gateway::West, &by_certificate(&own), more);
+        let mut west = Charon::start_with(
+            Gateway::West,
+            &site,
+            &[&own],
+            &plugin(&site),
+            &format!("connections {{\n{config}}}\n"),
+        );
+        let refused = policy("remote_id == \"nobody\"");
+
+        let iked = Iked::start(Gateway::East, &site, &east);
+        west.wait_for(0, &["phase 1 of 'east.example.net' is allowed"]);
+        west.wait_for(0, &["IKE_SA west", "established between"]);
+        iked.stop();
+        authorizer.replace(&refused);
+        let from = west.log().len();
+        let iked = Iked::start(Gateway::East, &site, &east);
+        west.wait_for(from, &["phase 1 of 'east.example.net' is refused (policy)"]);
+        iked.stop();
+
+        authorizer.replace(&policy("true"));
+        let pluto = Pluto::start(Gateway::East, &site, Source::CrlHttp, &[&east], &[&own]);
+        pluto.wait_for_crl(0);
+        let from = west.log().len();
+        let (up, said) = pluto.initiate("east");
+        assert!(up, "{said}\n{}", west.log());
+        west.wait_for(from, &["phase 1 of 'east.example.net' is allowed"]);
+        pluto.terminate("east");
+        authorizer.replace(&refused);
+        let from = west.log().len();
+        let (up, said) = pluto.initiate("east");
+        assert!(!up && said.contains("AUTHENTICATION_FAILED"), "{said}");
+        west.wait_for(from, &["phase 1 of 'east.example.net' is refused (policy)"]);
+        pluto.terminate("east");
     });
 }
