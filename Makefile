@@ -68,9 +68,10 @@ $(HEADERS)/.done:
 	sed -n 's/^deb /deb-src /p' /dev/null $$(ls /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null) \
 	  >$(PLUGIN)/apt/parts/src.list
 	apt-get -q $(APT_SOURCES) update
-	# Of the source package only the upstream's archive is needed; apt keeps it if its sum is right.
-	cd $(PLUGIN) && { apt-get -q $(APT_SOURCES) source --download-only strongswan=$(STRONGSWAN) || \
-	  apt-get -q $(APT_SOURCES) source --download-only strongswan || true; }
+	cd $(PLUGIN) && { apt-get -q $(APT_SOURCES) source --download-only --tar-only strongswan=$(STRONGSWAN) || \
+	  apt-get -q $(APT_SOURCES) source --download-only --tar-only strongswan || true; }
+	@ls $(PLUGIN)/strongswan_$(patsubst headers-%,%,$(notdir $(HEADERS))).orig.tar.* >/dev/null 2>&1 || \
+	  { echo "strongSwan $(STRONGSWAN) is installed, but its source package is not to be had, or is of another version: upgrade strongSwan" >&2; exit 1; }
 	tar -xf $$(ls $(PLUGIN)/strongswan_$(patsubst headers-%,%,$(notdir $(HEADERS))).orig.tar.* | grep -v '\.asc$$') -C $(HEADERS) --strip-components=2 --wildcards \
 	  '*/src/libstrongswan/*.h' '*/src/libcharon/*.h'
 	touch $@

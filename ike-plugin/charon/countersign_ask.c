@@ -24,11 +24,11 @@ static int64_t now(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static void refuse(countersign_answer_t *answer, const char *what, int error)
+static void refuse(countersign_answer_t *answer, const char *socket, const char *what, int error)
 {
 	answer->allowed = FALSE;
 	snprintf(answer->step, sizeof(answer->step), "authorizer");
-	snprintf(answer->reason, sizeof(answer->reason), "%s%s%s", what,
+	snprintf(answer->reason, sizeof(answer->reason), "the authorizer at `%s` %s%s%s", socket, what,
 			 error ? ": " : "", error ? strerror(error) : "");
 	answer->trace[0] = '\0';
 }
@@ -171,7 +171,7 @@ static void copy(json_t *from, const char *name, char *to, size_t len)
 	}
 }
 
-static void understand(const char *line, size_t len, countersign_answer_t *answer)
+static void understand(const char *line, size_t len, char *socket, countersign_answer_t *answer)
 {
 	json_error_t error;
 	json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
@@ -180,7 +180,7 @@ static void understand(const char *line, size_t len, countersign_answer_t *answe
 	if (json_integer_value(json_object_get(object, "v")) != 1 || !decision ||
 		(!streq(decision, "allow") && !streq(decision, "deny")))
 	{
-		refuse(answer, "the authorizer's answer cannot be understood", 0);
+		refuse(answer, socket, "gave an answer that cannot be understood", 0);
 	}
 	else
 	{
@@ -227,20 +227,20 @@ void countersign_ask(char *socket, u_int timeout, json_t *question, chunk_t psk,
 	reply = malloc(MAX_ANSWER);
 	if (!line || !reply)
 	{
-		refuse(answer, "the question cannot be written", 0);
+		refuse(answer, socket, "cannot be asked: the question cannot be written", 0);
 	}
 	else if ((error = dial(socket, deadline, &fd)))
 	{
-		refuse(answer, "the authorizer cannot be reached", error);
+		refuse(answer, socket, "cannot be reached", error);
 	}
 	else if ((error = put(fd, line, len, deadline)) ||
 			 (error = get(fd, reply, &len, deadline)))
 	{
-		refuse(answer, "the authorizer did not answer", error);
+		refuse(answer, socket, "did not answer", error);
 	}
 	else
 	{
-		understand(reply, len, answer);
+		understand(reply, len, socket, answer);
 	}
 	if (line)
 	{

@@ -10,6 +10,8 @@
 
 #include "countersign_plugin.h"
 #include "countersign_ask.h"
+#include "countersign_claims.h"
+#include "countersign_kept.h"
 #include "countersign_question.h"
 
 #include <daemon.h>
@@ -17,11 +19,13 @@
 #include <credentials/cert_validator.h>
 #include <threading/mutex.h>
 
-/* answers that are kept at most; an SA that goes takes its own along */
-#define MAX_KEPT 4096
+/* times to wait, in milliseconds: what is usual, and what is allowed at most */
+#define TIMEOUT 5000
+#define MAX_TIMEOUT 60000
+#define TIMEOUT_AUTHORIZE 500
+#define MAX_TIMEOUT_AUTHORIZE 500
 
 typedef struct private_countersign_plugin_t private_countersign_plugin_t;
-typedef struct kept_t kept_t;
 
 struct private_countersign_plugin_t {
 	plugin_t public;
@@ -29,27 +33,13 @@ struct private_countersign_plugin_t {
 	cert_validator_t validator;
 };
 
-/* an answer about a peer of an SA */
-struct kept_t {
-	uint32_t sa;
-	identification_t *id;
-	certificate_t *cert;
-	countersign_answer_t answer;
-};
-
 /* of the one plugin that charon loads */
 static struct {
-	/* answers by SA, kept_t, newest first */
-	linked_list_t *kept;
+	countersign_kept_t *kept;
+	/* threads that wait for an answer while the bus is free, and what guards their number */
+	u_int waiting;
 	mutex_t *mutex;
 } state;
-
-static void kept_destroy(kept_t *this)
-{
-	this->id->destroy(this->id);
-	this->cert->destroy(this->cert);
-	free(this);
-}
 
 static char *get_socket(void)
 {
@@ -57,15 +47,14 @@ static char *get_socket(void)
 								  "/run/countersign/authorizer.sock", lib->ns);
 }
 
-/* milliseconds */
-static u_int get_timeout(const char *name, u_int standard)
+static u_int get_timeout(const char *name, u_int standard, u_int longest)
 {
 	char key[64];
 	int timeout;
 
 	snprintf(key, sizeof(key), "%%s.plugins.countersign.%s", name);
 	timeout = lib->settings->get_int(lib->settings, key, standard, lib->ns);
-	return timeout > 0 && timeout <= 60000 ? (u_int)timeout : standard;
+	return timeout > 0 ? min((u_int)timeout, longest) : standard;
 }
 
 static void report(identification_t *id, const char *what, countersign_answer_t *answer)
@@ -81,72 +70,31 @@ static void report(identification_t *id, const char *what, countersign_answer_t 
 	}
 }
 
-static void keep(ike_sa_t *ike_sa, identification_t *id,
-				 certificate_t *cert, countersign_answer_t *answer)
+static void refuse(countersign_answer_t *answer, const char *reason)
 {
-	kept_t *kept, *last = NULL;
-
-	INIT(kept,
-		.sa = ike_sa->get_unique_id(ike_sa),
-		.id = id->clone(id),
-		.cert = cert->get_ref(cert),
-		.answer = *answer,
-	);
-	state.mutex->lock(state.mutex);
-	state.kept->insert_first(state.kept, kept);
-	if (state.kept->get_count(state.kept) > MAX_KEPT)
-	{
-		state.kept->remove_last(state.kept, (void**)&last);
-	}
-	state.mutex->unlock(state.mutex);
-	if (last)
-	{
-		kept_destroy(last);
-	}
+	memset(answer, 0, sizeof(*answer));
+	snprintf(answer->step, sizeof(answer->step), "question");
+	snprintf(answer->reason, sizeof(answer->reason), "%s", reason);
 }
 
-static bool find(ike_sa_t *ike_sa, identification_t *id,
-				 certificate_t *cert, countersign_answer_t *answer)
+/* FALSE when half of the threads wait already. The others are for peers who need no answer or have it: whoever has seen a certificate
+ * can hold up a thread with it while the authorizer is silent. */
+static bool enter(void)
 {
-	uint32_t sa = ike_sa->get_unique_id(ike_sa);
-	enumerator_t *enumerator;
-	kept_t *kept;
-	bool found = FALSE;
+	u_int most = max(1, lib->processor->get_total_threads(lib->processor) / 2);
+	bool entered;
 
 	state.mutex->lock(state.mutex);
-	enumerator = state.kept->create_enumerator(state.kept);
-	while (!found && enumerator->enumerate(enumerator, &kept))
-	{
-		/* equals() of identities takes other cases for the same, the authorizer may not */
-		if (kept->sa == sa && kept->id->get_type(kept->id) == id->get_type(id) &&
-			chunk_equals(kept->id->get_encoding(kept->id), id->get_encoding(id)) &&
-			kept->cert->equals(kept->cert, cert))
-		{
-			*answer = kept->answer;
-			found = TRUE;
-		}
-	}
-	enumerator->destroy(enumerator);
+	entered = state.waiting < most;
+	state.waiting += entered ? 1 : 0;
 	state.mutex->unlock(state.mutex);
-	return found;
+	return entered;
 }
 
-static void forget(uint32_t sa)
+static void leave(void)
 {
-	enumerator_t *enumerator;
-	kept_t *kept;
-
 	state.mutex->lock(state.mutex);
-	enumerator = state.kept->create_enumerator(state.kept);
-	while (enumerator->enumerate(enumerator, &kept))
-	{
-		if (kept->sa == sa)
-		{
-			state.kept->remove_at(state.kept, enumerator);
-			kept_destroy(kept);
-		}
-	}
-	enumerator->destroy(enumerator);
+	state.waiting--;
 	state.mutex->unlock(state.mutex);
 }
 
@@ -157,6 +105,7 @@ static bool validate_online(cert_validator_t *validator, certificate_t *subject,
 	countersign_answer_t answer = {};
 	identification_t *id;
 	json_t *question;
+	bool entered;
 
 	/* certificates of CAs, and those that no peer showed */
 	if (pathlen || !ike_sa)
@@ -169,10 +118,26 @@ static bool validate_online(cert_validator_t *validator, certificate_t *subject,
 		return TRUE;
 	}
 	question = countersign_question(ike_sa, id);
-	countersign_add_chain(question, subject, auth);
-	countersign_ask(get_socket(), get_timeout("timeout", 5000), question, chunk_empty, &answer);
+	entered = enter();
+	if (!entered)
+	{
+		refuse(&answer, "too many peers wait for the authorizer already");
+	}
+	else if (!countersign_add_chain(question, auth))
+	{
+		refuse(&answer, "its certificate cannot be written down");
+	}
+	else
+	{
+		countersign_ask(get_socket(), get_timeout("timeout", TIMEOUT, MAX_TIMEOUT), question,
+						chunk_empty, &answer);
+	}
+	if (entered)
+	{
+		leave();
+	}
 	json_decref(question);
-	keep(ike_sa, id, subject, &answer);
+	countersign_keep(state.kept, ike_sa, id, subject, &answer);
 	if (!answer.allowed)
 	{
 		report(id, "phase 1", &answer);
@@ -181,79 +146,76 @@ static bool validate_online(cert_validator_t *validator, certificate_t *subject,
 	return answer.allowed;
 }
 
-/* the round in which the peer was authenticated by certificate or pre-shared key */
-static auth_cfg_t *proof(ike_sa_t *ike_sa)
+/* asks while the bus is locked; child is NULL for phase 1 */
+static void ask(ike_sa_t *ike_sa, countersign_claim_t *claim, countersign_child_t *child,
+				countersign_answer_t *answer)
 {
-	auth_cfg_t *auth, *found = NULL;
-	enumerator_t *enumerator;
+	json_t *question = countersign_question(ike_sa, claim->id);
 
-	enumerator = ike_sa->create_auth_cfg_enumerator(ike_sa, FALSE);
-	while (!found && enumerator->enumerate(enumerator, &auth))
+	if (claim->auth && !countersign_add_chain(question, claim->auth))
 	{
-		uintptr_t class = (uintptr_t)auth->get(auth, AUTH_RULE_AUTH_CLASS);
-
-		if (auth->get(auth, AUTH_RULE_SUBJECT_CERT) || class == AUTH_CLASS_PSK)
-		{
-			found = auth;
-		}
+		refuse(answer, "its certificate cannot be written down");
 	}
-	enumerator->destroy(enumerator);
-	return found ?: ike_sa->get_auth_cfg(ike_sa, FALSE);
+	else if (child && (!child->proposal || !countersign_add_child(question, child)))
+	{
+		refuse(answer, "its traffic cannot be written down");
+	}
+	else
+	{
+		countersign_ask(get_socket(),
+						get_timeout("timeout_authorize", TIMEOUT_AUTHORIZE, MAX_TIMEOUT_AUTHORIZE),
+						question, claim->psk ? claim->psk->get_key(claim->psk) : chunk_empty, answer);
+	}
+	json_decref(question);
 }
 
-/* adds what the peer proved; the secret, if it is one, is the caller's to wipe */
-static chunk_t add_proof(json_t *question, ike_sa_t *ike_sa, auth_cfg_t *auth, identification_t *id)
+/* whether all that the peer has shown is allowed */
+static bool is_allowed(ike_sa_t *ike_sa, countersign_child_t *child)
 {
-	certificate_t *cert = auth->get(auth, AUTH_RULE_SUBJECT_CERT);
-	uintptr_t class = (uintptr_t)auth->get(auth, AUTH_RULE_AUTH_CLASS);
-	chunk_t psk = chunk_empty;
-	shared_key_t *shared;
+	const char *problem, *what = child ? "phase 2" : "phase 1";
+	shared_key_t *psk = countersign_find_psk(state.kept, ike_sa);
+	linked_list_t *claims = countersign_claims(ike_sa, psk, &problem);
+	countersign_answer_t answer = {};
+	countersign_claim_t *claim;
+	enumerator_t *enumerator;
+	certificate_t *cert;
 
-	if (cert)
+	DESTROY_IF(psk);
+	if (!claims)
 	{
-		countersign_add_chain(question, cert, auth);
+		refuse(&answer, problem);
+		report(ike_sa->get_other_id(ike_sa), what, &answer);
+		return FALSE;
 	}
-	else if (class == AUTH_CLASS_PSK)
+	enumerator = claims->create_enumerator(claims);
+	do
 	{
-		shared = lib->credmgr->get_shared(lib->credmgr, SHARED_IKE, ike_sa->get_my_id(ike_sa), id);
-		if (shared)
+		if (!enumerator->enumerate(enumerator, &claim))
 		{
-			psk = chunk_clone(shared->get_key(shared));
-			shared->destroy(shared);
+			break;
 		}
+		cert = claim->auth ? claim->auth->get(claim->auth, AUTH_RULE_SUBJECT_CERT) : NULL;
+		if (child || !cert || !countersign_find(state.kept, ike_sa, claim->id, cert, &answer))
+		{
+			ask(ike_sa, claim, child, &answer);
+		}
+		report(claim->id, what, &answer);
 	}
-	return psk;
+	while (answer.allowed);
+	enumerator->destroy(enumerator);
+	countersign_claims_destroy(claims);
+	return answer.allowed;
 }
 
 static bool authorize(listener_t *listener, ike_sa_t *ike_sa, bool final, bool *success)
 {
-	countersign_answer_t answer = {};
-	certificate_t *cert;
-	identification_t *id;
-	auth_cfg_t *auth;
-	json_t *question;
-	chunk_t psk;
-
-	if (!final)
+	if (final)
 	{
-		return TRUE;
-	}
-	auth = proof(ike_sa);
-	id = auth->get(auth, AUTH_RULE_IDENTITY) ?: ike_sa->get_other_id(ike_sa);
-	cert = auth->get(auth, AUTH_RULE_SUBJECT_CERT);
-	if (!cert || !find(ike_sa, id, cert, &answer))
-	{
-		question = countersign_question(ike_sa, id);
-		psk = add_proof(question, ike_sa, auth, id);
-		countersign_ask(get_socket(), get_timeout("timeout_authorize", 500), question, psk, &answer);
-		chunk_clear(&psk);
-		json_decref(question);
-	}
-	forget(ike_sa->get_unique_id(ike_sa));
-	report(id, "phase 1", &answer);
-	if (!answer.allowed)
-	{
-		*success = FALSE;
+		if (!is_allowed(ike_sa, NULL))
+		{
+			*success = FALSE;
+		}
+		countersign_forget(state.kept, ike_sa, FALSE);
 	}
 	return TRUE;
 }
@@ -268,34 +230,104 @@ static void clear(linked_list_t *list)
 	}
 }
 
+static bool has_choice(proposal_t *proposal, transform_type_t type)
+{
+	enumerator_t *enumerator = proposal->create_enumerator(proposal, type);
+	uint16_t algorithm, key_length;
+	u_int count = 0;
+
+	while (enumerator->enumerate(enumerator, &algorithm, &key_length))
+	{
+		count++;
+	}
+	enumerator->destroy(enumerator);
+	return count > 1;
+}
+
+/* the proposal of phase 2, if the configuration leaves no choice; NULL otherwise */
+static proposal_t *only_proposal(child_cfg_t *cfg)
+{
+	linked_list_t *proposals = cfg->get_proposals(cfg, FALSE);
+	proposal_t *proposal = NULL;
+
+	if (proposals->get_count(proposals) == 1)
+	{
+		proposals->remove_first(proposals, (void**)&proposal);
+		if (has_choice(proposal, ENCRYPTION_ALGORITHM) || has_choice(proposal, INTEGRITY_ALGORITHM) ||
+			has_choice(proposal, KEY_EXCHANGE_METHOD))
+		{
+			proposal->destroy(proposal);
+			proposal = NULL;
+		}
+	}
+	proposals->destroy_offset(proposals, offsetof(proposal_t, destroy));
+	return proposal;
+}
+
+/*
+ * Whether to ask in this call, and the proposal to ask about. In IKEv2 a responder knows it at the first call. In IKEv1 it knows it
+ * then only if it has one: else the second call counts, when the peer thinks that its CHILD_SA is up, which is then deleted.
+ */
+static bool is_to_ask(ike_sa_t *ike_sa, child_sa_t *child_sa, narrow_hook_t type,
+					  proposal_t **proposal)
+{
+	proposal_t *agreed = child_sa->get_proposal(child_sa), *only = NULL;
+	bool first = type == NARROW_RESPONDER, responder = first || type == NARROW_RESPONDER_POST;
+	bool ask = type == NARROW_INITIATOR_POST_AUTH || type == NARROW_INITIATOR_POST_NOAUTH;
+
+	if (responder && ike_sa->get_version(ike_sa) == IKEV1)
+	{
+		only = only_proposal(child_sa->get_config(child_sa));
+		ask = first == (only != NULL);
+	}
+	else if (responder)
+	{
+		ask = first;
+	}
+	if (ask && !only && agreed)
+	{
+		only = agreed->clone(agreed, 0);
+	}
+	if (!ask)
+	{
+		DESTROY_IF(only);
+	}
+	*proposal = ask ? only : NULL;
+	return ask;
+}
+
 static bool narrow(listener_t *listener, ike_sa_t *ike_sa, child_sa_t *child_sa,
 				   narrow_hook_t type, linked_list_t *local, linked_list_t *remote)
 {
-	bool initiator = type == NARROW_INITIATOR_POST_AUTH || type == NARROW_INITIATOR_POST_NOAUTH;
-	countersign_answer_t answer = {};
-	identification_t *id;
-	auth_cfg_t *auth;
-	json_t *question;
-	chunk_t psk;
+	countersign_child_t child = {
+		.child_sa = child_sa,
+		.initiator = type == NARROW_INITIATOR_POST_AUTH || type == NARROW_INITIATOR_POST_NOAUTH,
+		.local = local,
+		.remote = remote,
+	};
 
-	if ((!initiator && type != NARROW_RESPONDER) ||
-		!local->get_count(local) || !remote->get_count(remote))
+	if (!local->get_count(local) || !remote->get_count(remote) ||
+		!is_to_ask(ike_sa, child_sa, type, &child.proposal))
 	{
 		return TRUE;
 	}
-	auth = proof(ike_sa);
-	id = auth->get(auth, AUTH_RULE_IDENTITY) ?: ike_sa->get_other_id(ike_sa);
-	question = countersign_question(ike_sa, id);
-	psk = add_proof(question, ike_sa, auth, id);
-	countersign_add_child(question, ike_sa, child_sa, initiator, local, remote);
-	countersign_ask(get_socket(), get_timeout("timeout_authorize", 500), question, psk, &answer);
-	chunk_clear(&psk);
-	json_decref(question);
-	report(id, "phase 2", &answer);
-	if (!answer.allowed)
+	if (!is_allowed(ike_sa, &child))
 	{
 		clear(local);
 		clear(remote);
+	}
+	DESTROY_IF(child.proposal);
+	return TRUE;
+}
+
+/* IKEv1's keys come from the pre-shared key, which may be another one than that of the IDs, which are not known before */
+static bool ike_keys(listener_t *listener, ike_sa_t *ike_sa, key_exchange_t *dh, chunk_t dh_other,
+					 chunk_t nonce_i, chunk_t nonce_r, ike_sa_t *rekey, shared_key_t *shared,
+					 auth_method_t method)
+{
+	if (shared)
+	{
+		countersign_keep_psk(state.kept, ike_sa, shared);
 	}
 	return TRUE;
 }
@@ -304,7 +336,7 @@ static bool ike_state_change(listener_t *listener, ike_sa_t *ike_sa, ike_sa_stat
 {
 	if (to == IKE_DESTROYING)
 	{
-		forget(ike_sa->get_unique_id(ike_sa));
+		countersign_forget(state.kept, ike_sa, TRUE);
 	}
 	return TRUE;
 }
@@ -345,7 +377,7 @@ METHOD(plugin_t, get_features, int,
 METHOD(plugin_t, destroy, void,
 	private_countersign_plugin_t *this)
 {
-	state.kept->destroy_function(state.kept, (void*)kept_destroy);
+	countersign_kept_destroy(state.kept);
 	state.mutex->destroy(state.mutex);
 	free(this);
 }
@@ -363,13 +395,14 @@ plugin_t *countersign_plugin_create(void)
 		.listener = {
 			.authorize = authorize,
 			.narrow = narrow,
+			.ike_keys = ike_keys,
 			.ike_state_change = ike_state_change,
 		},
 		.validator = {
 			.validate_online = validate_online,
 		},
 	);
-	state.kept = linked_list_create();
+	state.kept = countersign_kept_create();
 	state.mutex = mutex_create(MUTEX_TYPE_DEFAULT);
 	return &this->public;
 }

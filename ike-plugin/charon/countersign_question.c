@@ -74,9 +74,40 @@ static json_t *ike_proposal(ike_sa_t *ike_sa)
 	return object;
 }
 
+/* Who this end is. A responder settles on it only when it answers: before, its configuration says it. */
+static identification_t *local_id(ike_sa_t *ike_sa)
+{
+	identification_t *id = ike_sa->get_my_id(ike_sa), *configured;
+	peer_cfg_t *cfg = ike_sa->get_peer_cfg(ike_sa);
+	host_t *host = ike_sa->get_my_host(ike_sa);
+	enumerator_t *enumerator;
+	auth_cfg_t *auth;
+
+	if (id && !id->contains_wildcards(id))
+	{
+		return id->clone(id);
+	}
+	id = NULL;
+	if (cfg)
+	{
+		enumerator = cfg->create_auth_cfg_enumerator(cfg, TRUE);
+		if (enumerator->enumerate(enumerator, &auth))
+		{
+			configured = auth->get(auth, AUTH_RULE_IDENTITY);
+			if (configured && !configured->contains_wildcards(configured))
+			{
+				id = configured->clone(configured);
+			}
+		}
+		enumerator->destroy(enumerator);
+	}
+	return id ?: identification_create_from_sockaddr(host->get_sockaddr(host));
+}
+
 json_t *countersign_question(ike_sa_t *ike_sa, identification_t *remote)
 {
-	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
+	bool initiator = ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR);
+	identification_t *local = local_id(ike_sa);
 	char *name = ike_sa->get_name(ike_sa);
 	json_t *question;
 
@@ -84,10 +115,11 @@ json_t *countersign_question(ike_sa_t *ike_sa, identification_t *remote)
 			"v", 1, "daemon", "charon",
 			"ike", ike_sa->get_version(ike_sa) == IKEV1 ? 1 : 2,
 			"mode", mode(ike_sa),
-			"role", id->is_initiator(id) ? "initiator" : "responder",
-			"local", end(ike_sa->get_my_host(ike_sa), ike_sa->get_my_id(ike_sa)),
+			"role", initiator ? "initiator" : "responder",
+			"local", end(ike_sa->get_my_host(ike_sa), local),
 			"remote", end(ike_sa->get_other_host(ike_sa), remote),
 			"proposal", ike_proposal(ike_sa));
+	local->destroy(local);
 	if (name)
 	{
 		json_object_set_new(question, "connection", json_string(name));
@@ -95,26 +127,39 @@ json_t *countersign_question(ike_sa_t *ike_sa, identification_t *remote)
 	return question;
 }
 
-static void add_certificate(json_t *chain, certificate_t *cert)
+static bool add_certificate(json_t *chain, certificate_t *cert)
 {
 	chunk_t encoding;
+	bool added;
 
-	if (json_array_size(chain) < MAX_CHAIN &&
-		cert->get_encoding(cert, CERT_ASN1_DER, &encoding))
+	if (json_array_size(chain) >= MAX_CHAIN ||
+		!cert->get_encoding(cert, CERT_ASN1_DER, &encoding))
 	{
-		json_array_append_new(chain, base64(encoding));
-		chunk_free(&encoding);
+		return FALSE;
 	}
+	added = json_array_append_new(chain, base64(encoding)) == 0;
+	chunk_free(&encoding);
+	return added;
 }
 
-void countersign_add_chain(json_t *question, certificate_t *subject, auth_cfg_t *auth)
+bool countersign_add_chain(json_t *question, auth_cfg_t *auth)
 {
+	certificate_t *subject = auth->get(auth, AUTH_RULE_SUBJECT_CERT);
 	json_t *chain = json_array();
 	enumerator_t *enumerator;
 	auth_rule_t rule;
 	void *value;
 
-	add_certificate(chain, subject);
+	if (subject && subject->get_type(subject) != CERT_X509)
+	{
+		json_decref(chain);
+		return TRUE;
+	}
+	if (!subject || !add_certificate(chain, subject))
+	{
+		json_decref(chain);
+		return FALSE;
+	}
 	enumerator = auth->create_enumerator(auth);
 	while (enumerator->enumerate(enumerator, &rule, &value))
 	{
@@ -124,7 +169,7 @@ void countersign_add_chain(json_t *question, certificate_t *subject, auth_cfg_t 
 		}
 	}
 	enumerator->destroy(enumerator);
-	json_object_set_new(question, "chain", chain);
+	return json_object_set_new(question, "chain", chain) == 0;
 }
 
 static json_t *selectors(linked_list_t *list)
@@ -164,19 +209,16 @@ static void add_algorithm(json_t *to, const char *name, proposal_t *proposal,
 	}
 }
 
-static json_t *child_proposal(child_sa_t *child_sa, child_cfg_t *cfg)
+static json_t *child_proposal(proposal_t *proposal, child_cfg_t *cfg)
 {
-	proposal_t *proposal = child_sa->get_proposal(child_sa);
 	lifetime_cfg_t *lifetime = cfg->get_lifetime(cfg, FALSE);
-	bool ah = proposal && proposal->get_protocol(proposal) == PROTO_AH;
+	bool ah = proposal->get_protocol(proposal) == PROTO_AH;
+	/* whether the peer compresses, too, is not known yet */
 	json_t *object = json_pack("{s:s,s:b}", "protocol", ah ? "ah" : "esp",
-							   "ipcomp", child_sa->get_ipcomp(child_sa) != IPCOMP_NONE);
+							   "ipcomp", (int)cfg->has_option(cfg, OPT_IPCOMP));
 
-	if (proposal)
-	{
-		add_algorithm(object, "encryption", proposal, ENCRYPTION_ALGORITHM, TRUE);
-		add_algorithm(object, "integrity", proposal, INTEGRITY_ALGORITHM, FALSE);
-	}
+	add_algorithm(object, "encryption", proposal, ENCRYPTION_ALGORITHM, TRUE);
+	add_algorithm(object, "integrity", proposal, INTEGRITY_ALGORITHM, FALSE);
 	if (lifetime->time.life)
 	{
 		json_object_set_new(object, "life_seconds",
@@ -191,23 +233,20 @@ static json_t *child_proposal(child_sa_t *child_sa, child_cfg_t *cfg)
 	return object;
 }
 
-void countersign_add_child(json_t *question, ike_sa_t *ike_sa, child_sa_t *child_sa,
-						   bool initiator, linked_list_t *local, linked_list_t *remote)
+bool countersign_add_child(json_t *question, countersign_child_t *child)
 {
-	child_cfg_t *cfg = child_sa->get_config(child_sa);
-	proposal_t *proposal = child_sa->get_proposal(child_sa);
-	uint16_t group;
-	json_t *child;
+	child_cfg_t *cfg = child->child_sa->get_config(child->child_sa);
+	json_t *object;
 
-	child = json_pack("{s:s,s:s,s:o,s:o,s:s,s:o}",
-			"name", child_sa->get_name(child_sa),
-			"role", initiator ? "initiator" : "responder",
-			"local", selectors(local), "remote", selectors(remote),
+	object = json_pack("{s:s,s:s,s:o,s:o,s:s,s:o}",
+			"name", child->child_sa->get_name(child->child_sa),
+			"role", child->initiator ? "initiator" : "responder",
+			"local", selectors(child->local), "remote", selectors(child->remote),
 			"mode", cfg->get_mode(cfg) == MODE_TRANSPORT ? "transport" : "tunnel",
-			"proposal", child_proposal(child_sa, cfg));
-	if (proposal && proposal->get_algorithm(proposal, KEY_EXCHANGE_METHOD, &group, NULL) && group)
+			"proposal", child_proposal(child->proposal, cfg));
+	if (object)
 	{
-		json_object_set_new(child, "group", json_integer(group));
+		add_algorithm(object, "group", child->proposal, KEY_EXCHANGE_METHOD, FALSE);
 	}
-	json_object_set_new(question, "child", child);
+	return json_object_set_new(question, "child", object) == 0;
 }

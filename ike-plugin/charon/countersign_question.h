@@ -8,14 +8,30 @@
 #include <daemon.h>
 #include <jansson.h>
 
+typedef struct countersign_child_t countersign_child_t;
+
+/* what is asked for in phase 2 */
+struct countersign_child_t {
+	child_sa_t *child_sa;
+	/* the proposal that was agreed on: the CHILD_SA may not have it yet */
+	proposal_t *proposal;
+	/* whether this end began phase 2 */
+	bool initiator;
+	/* traffic_selector_t */
+	linked_list_t *local;
+	linked_list_t *remote;
+};
+
 /* A question about phase 1; remote is who the peer says it is. */
 json_t *countersign_question(ike_sa_t *ike_sa, identification_t *remote);
 
-/* Adds the certificates of a peer, its own first. */
-void countersign_add_chain(json_t *question, certificate_t *subject, auth_cfg_t *auth);
+/*
+ * Adds the peer's certificates, its own first. A raw key is none: the authorizer is asked without any. FALSE if the certificate cannot
+ * be written down.
+ */
+bool countersign_add_chain(json_t *question, auth_cfg_t *auth);
 
-/* Adds the traffic and the proposal of phase 2. */
-void countersign_add_child(json_t *question, ike_sa_t *ike_sa, child_sa_t *child_sa,
-						   bool initiator, linked_list_t *local, linked_list_t *remote);
+/* Adds the traffic and the proposal of phase 2. FALSE if they cannot be written down: without them it is a question about phase 1. */
+bool countersign_add_child(json_t *question, countersign_child_t *child);
 
 #endif
