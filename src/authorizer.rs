@@ -177,7 +177,7 @@ impl Running {
         if config.files.policies.is_empty() {
             return Err(Failure::input(
                 "expected authorizer.policy to name a file of KeyNote policy, found none: without one nobody is let in; \
-                 `countersign policy --help` shows how to write one",
+                 docs/authorizer.md shows one",
             ));
         }
         let trust = trust::start(&config.trust, authority)?;

@@ -98,8 +98,8 @@ pub fn start(
     }
     if anchors.is_empty() {
         return Err(Failure::input(
-            "expected authorizer.anchors to name a file with the certificate of a root CA, found none; `countersign ca show` tells \
-             where an instance has its own",
+            "expected authorizer.anchors to name a file with the certificate of a root CA, found none; an instance has its own in \
+             `keys/root.crt` of its data folder",
         ));
     }
     let unusable = |e: countersign_ike_plugin::path::PathError| {
