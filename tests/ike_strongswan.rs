@@ -15,9 +15,8 @@ mod common;
 mod daemons;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,31 +24,12 @@ use std::time::Duration;
 use common::COUNTERSIGN;
 use daemons::charon::Charon;
 use daemons::libreswan::{self, Pluto};
-use daemons::namespaces::{Gateway, bind, isolated};
+use daemons::namespaces::{Gateway, isolated};
 use daemons::openiked::Iked;
+use daemons::plugin::{Told, answered, by_certificate, connection, id, install, plugin, socket};
 use daemons::site::{Credentials, Site, Source};
 use daemons::{Daemon, outcome, run, wait_for};
 use serde_json::{Value, json};
-
-/// Puts charon's plugins, and Countersign's, where charon looks for them.
-fn install(site: &Site) {
-    let folder = site.instance.file("plugins");
-    run(Command::new("cp").args(["-r", "/usr/lib/ipsec/plugins"]).arg(&folder));
-    let built = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("target/charon-plugin/libstrongswan-countersign.so");
-    let copied = fs::copy(&built, folder.join("libstrongswan-countersign.so"));
-    copied.unwrap_or_else(|e| panic!("`{}`: {e}; `make charon-plugin` builds it", built.display()));
-    bind(&folder, "/usr/lib/ipsec/plugins");
-}
-
-fn socket(site: &Site) -> PathBuf {
-    site.instance.file("authorizer.sock")
-}
-
-/// The settings of the plugin.
-fn plugin(site: &Site) -> String {
-    format!("countersign {{ load = yes\n socket = {} }}", socket(site).display())
-}
 
 /// Whom the policy lets in: those with certificates of our CA, of these names.
 fn policy(condition: &str) -> String {
@@ -105,20 +85,6 @@ impl<'s> Authorizer<'s> {
         let list: Value = serde_json::from_str(&list).unwrap();
         list[0].clone()
     }
-}
-
-/// A connection of `own`, with what `more` says.
-fn connection(name: &str, gateway: Gateway, own: &str, more: &str) -> String {
-    let remote = if gateway == Gateway::West { Gateway::East } else { Gateway::West };
-    let (local, remote) = (gateway.address(), remote.address());
-    format!("{name} {{\n local_addrs = {local}\n remote_addrs = {remote}\n {own}\n {more}\n}}\n")
-}
-
-fn by_certificate(own: &Credentials) -> String {
-    let id = &own.id;
-    format!(
-        "local {{ auth = pubkey\n certs = {id}.crt\n id = {id} }}\n remote {{ auth = pubkey\n id = %any }}"
-    )
 }
 
 const V2: &str = "version = 2\n childless = force\n proposals = aes256gcm16-prfsha256-ecp256";
@@ -313,45 +279,6 @@ fn whoever_knows_the_pre_shared_key_asks_in_its_name() {
             fs::read_to_string(site.instance.file("authorizer/decisions/decisions.jsonl")).unwrap();
         assert!(!log.contains("sesame") && !log.contains("barley"), "a secret is in the log");
     });
-}
-
-/// Answers as it is told, and remembers what it was asked.
-struct Told {
-    questions: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Told {
-    fn start(site: &Site, answer: impl Fn(&Value) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let path = socket(site);
-        let _ = fs::remove_file(&path);
-        let listener = UnixListener::bind(path).unwrap();
-        let (questions, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(answer));
-        let asked = Arc::clone(&questions);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
-                std::thread::spawn(move || {
-                    let mut stream = stream.unwrap();
-                    let mut line = String::new();
-                    BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
-                    let question: Value = serde_json::from_str(&line).unwrap();
-                    asked.lock().unwrap().push(question.clone());
-                    let _ = stream.write_all(&answer(&question));
-                });
-            }
-        });
-        Self { questions }
-    }
-}
-
-fn answered(decision: &str) -> Vec<u8> {
-    let answer = json!({"v": 1, "id": "", "decision": decision, "step": "policy", "reason": "as told", "trace": "00"});
-    format!("{answer}\n").into_bytes()
-}
-
-fn id(question: &Value) -> String {
-    let data = question["remote"]["id"]["data"].as_str().unwrap();
-    String::from_utf8(data_encoding::BASE64.decode(data.as_bytes()).unwrap()).unwrap()
 }
 
 #[test]

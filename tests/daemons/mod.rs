@@ -5,6 +5,7 @@ pub mod charon;
 pub mod libreswan;
 pub mod namespaces;
 pub mod openiked;
+pub mod plugin;
 pub mod site;
 pub mod slapd;
 

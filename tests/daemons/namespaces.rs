@@ -118,6 +118,38 @@ fn ip(arguments: &str) {
     run(Command::new("ip").args(arguments.split(' ')));
 }
 
+/// Where the gateway is that [`behind_nat`] hides, as the others see it.
+pub const NAT: &str = "10.9.0.4";
+
+/// Puts a router between a gateway and the bridge, which gives packets its own address and ports. The gateway gets 10.8.0.3.
+pub fn behind_nat(gateway: Gateway) {
+    let name = gateway.name();
+    ip(&format!("link delete {name}"));
+    ip("netns add nat");
+    ip("link add nat type veth peer name eth0 netns nat");
+    ip("link set nat master br0 up");
+    ip(&format!("-n nat address add {NAT}/24 dev eth0"));
+    ip(&format!("-n nat link add inner type veth peer name eth0 netns {name}"));
+    ip("-n nat address add 10.8.0.1/24 dev inner");
+    for link in ["lo", "eth0", "inner"] {
+        ip(&format!("-n nat link set {link} up"));
+    }
+    ip(&format!("-n {name} address add 10.8.0.3/24 dev eth0"));
+    ip(&format!("-n {name} link set eth0 up"));
+    ip(&format!("-n {name} route add default via 10.8.0.1"));
+    let nat = |program: &str, arguments: &[&str]| {
+        run(Command::new("nsenter").args(["--net=/run/netns/nat", "--", program]).args(arguments));
+    };
+    nat("sysctl", &["-qw", "net.ipv4.ip_forward=1"]);
+    nat(
+        "nft",
+        &[
+            "add table ip nat; add chain ip nat post { type nat hook postrouting priority srcnat; }; \
+           add rule ip nat post oifname eth0 ip protocol udp masquerade to :20000-20999",
+        ],
+    );
+}
+
 /// Puts a folder in the place of another, in these namespaces only.
 pub fn bind(folder: &Path, onto: &str) {
     run(Command::new("mount").arg("--bind").args([folder, Path::new(onto)]));
