@@ -48,7 +48,10 @@ fn socket(site: &Site) -> PathBuf {
 
 /// The settings of the plugin.
 fn plugin(site: &Site) -> String {
-    format!("countersign {{ load = yes\n socket = {} }}", socket(site).display())
+    format!(
+        "countersign {{ load = yes\n socket = {}\n timeout_authorize = 10000 }}",
+        socket(site).display()
+    )
 }
 
 /// Whom the policy lets in: those with certificates of our CA, of these names.
