@@ -17,6 +17,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -41,6 +42,17 @@ fn charon(
 ) -> Charon {
     let config = format!("connections {{\n{connections}}}\nsecrets {{\n{secrets}}}\n");
     Charon::start_with(gateway, site, own, plugins, &config)
+}
+
+/// Waits until a line with all these words is in the part of the log behind `from`.
+#[track_caller]
+fn logged(charon: &Charon, from: usize, words: &[&str]) {
+    let has = |line: &str| words.iter().all(|word| line.contains(word));
+    wait_for(
+        &format!("the log line with {words:?}"),
+        || charon.log(),
+        || charon.log().get(from..)?.lines().any(has).then_some(()),
+    );
 }
 
 fn asked(told: &Told) -> Vec<Value> {
@@ -103,7 +115,7 @@ fn questions_about_certificates_say_what_charon_knows() {
                 &connection("conn", Gateway::East, &by_certificate(&east), more),
                 "",
             );
-            let mut west = charon(
+            let west = charon(
                 Gateway::West,
                 &site,
                 &[&own],
@@ -143,7 +155,7 @@ fn questions_about_certificates_say_what_charon_knows() {
                 assert_eq!(question.get("psk").or(question.get("child")), None, "{question}");
                 beginner.take_down("conn");
             }
-            west.wait_for(0, &["countersign: phase 1 of", "is allowed"]);
+            logged(&west, 0, &["countersign: phase 1 of", "is allowed"]);
             // Each negotiation is asked about once: authorize takes the answer to validate_online.
             assert_eq!(asked(&told).len(), 2, "{:?}", asked(&told));
         }
@@ -152,6 +164,156 @@ fn questions_about_certificates_say_what_charon_knows() {
 
 const MAIN: &str = "version = 1\n proposals = aes256-sha256-modp2048";
 const AGGRESSIVE: &str = "version = 1\n aggressive = yes\n proposals = aes256-sha256-modp2048";
+
+#[test]
+fn a_denial_counts_on_both_sides_and_in_all_modes() {
+    isolated("a_denial_counts_on_both_sides_and_in_all_modes", || {
+        let site = Site::start(Source::CrlHttp);
+        install(&site);
+        let [own, east] = ["west", "east"].map(|name| site.enrol(name, "rsa2048"));
+        let _told = Told::start(&site, |_| answered("deny"));
+        for more in [
+            "version = 2\n childless = force\n proposals = aes256-sha256-modp2048",
+            MAIN,
+            AGGRESSIVE,
+        ] {
+            let config = |gateway, own| connection("conn", gateway, &by_certificate(own), more);
+            let peer =
+                charon(Gateway::East, &site, &[&east], "", &config(Gateway::East, &east), "");
+            let west = charon(
+                Gateway::West,
+                &site,
+                &[&own],
+                &plugin(&site),
+                &config(Gateway::West, &own),
+                "",
+            );
+            for (beginner, begins) in [(&peer, false), (&west, true)] {
+                let from = west.log().len();
+                let (up, said) = beginner.bring_up("conn", None);
+                logged(
+                    &west,
+                    from,
+                    &[
+                        "countersign: phase 1 of 'east.example.net' is refused (policy): as told [trace 00]",
+                    ],
+                );
+                // The initiator of aggressive mode sends the last message, and learns of the refusal after it.
+                assert!(!up || (more == AGGRESSIVE && !begins), "{said}");
+                wait_for("the end", || west.sas(), || (!west.sas().contains("conn")).then_some(()));
+                wait_for("the end", || peer.sas(), || (!peer.sas().contains("conn")).then_some(()));
+                assert!(!west.log().contains("established between"), "{}", west.log());
+            }
+        }
+    });
+}
+
+#[test]
+fn a_raw_key_is_asked_about_without_a_certificate() {
+    isolated("a_raw_key_is_asked_about_without_a_certificate", || {
+        let site = Site::start(Source::CrlHttp);
+        install(&site);
+        let [own, east] = ["west", "east"].map(|name| site.enrol(name, "p256"));
+        let raw = |credentials: &Credentials| {
+            let file = site.instance.file(&format!("{}.pub", credentials.id));
+            let mut openssl = Command::new("openssl");
+            run(openssl
+                .args(["pkey", "-pubout", "-in"])
+                .arg(&credentials.key)
+                .arg("-out")
+                .arg(&file));
+            file
+        };
+        let (own_key, east_key) = (raw(&own), raw(&east));
+        let auth = |own: &Credentials, own_key: &Path, peer: &Credentials, peer_key: &Path| {
+            format!(
+                "local {{ auth = pubkey\n id = {}\n pubkeys = {} }}\n remote {{ auth = pubkey\n id = {}\n pubkeys = {} }}",
+                own.id,
+                own_key.display(),
+                peer.id,
+                peer_key.display()
+            )
+        };
+        for (decision, comes_in) in [("allow", true), ("deny", false)] {
+            let told = Told::start(&site, move |_| answered(decision));
+            let peer = charon(
+                Gateway::East,
+                &site,
+                &[&east],
+                "",
+                &connection("conn", Gateway::East, &auth(&east, &east_key, &own, &own_key), V2),
+                "",
+            );
+            let west = charon(
+                Gateway::West,
+                &site,
+                &[&own],
+                &plugin(&site),
+                &connection("conn", Gateway::West, &auth(&own, &own_key, &east, &east_key), V2),
+                "",
+            );
+            let (up, said) = peer.bring_up("conn", None);
+            assert_eq!(up, comes_in, "{said}\n{}", west.log());
+            let question = latest(&told);
+            assert_eq!(id(&question), east.id);
+            assert!(question.get("chain").is_none_or(|chain| *chain == json!([])), "{question}");
+        }
+    });
+}
+
+#[test]
+fn a_silent_authorizer_does_not_take_all_threads() {
+    isolated("a_silent_authorizer_does_not_take_all_threads", || {
+        let site = Site::start(Source::CrlHttp);
+        install(&site);
+        let [own, east] = ["west", "east"].map(|name| site.enrol(name, "p256"));
+        let gate = Arc::new(Mutex::new(()));
+        let (held, waiting) = (gate.lock().unwrap(), Arc::clone(&gate));
+        let told = Told::start(&site, move |_| {
+            drop(waiting.lock());
+            answered("allow")
+        });
+        let names: Vec<_> = (0..9).map(|number| format!("conn{number}")).collect();
+        // charon takes connections that differ in their names only for one.
+        let connections: String = (100..)
+            .zip(&names)
+            .map(|(delay, name)| {
+                let more = format!("{V2}\n dpd_delay = {delay}s");
+                connection(name, Gateway::East, &by_certificate(&east), &more)
+            })
+            .collect();
+        let peer = charon(Gateway::East, &site, &[&east], "", &connections, "");
+        let auth = by_certificate(&own);
+        // charon itself would take five such peers from one address only.
+        let slow = format!(
+            "{}\n countersign {{ timeout = 60000 }}\n }}\n dos_protection = no\n plugins {{",
+            plugin(&site)
+        );
+        let west = charon(
+            Gateway::West,
+            &site,
+            &[&own],
+            &slow,
+            &connection("conn", Gateway::West, &auth, V2),
+            "",
+        );
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = names
+                .iter()
+                .map(|name| {
+                    let peer = &peer;
+                    scope.spawn(move || peer.bring_up(name, None).0)
+                })
+                .collect();
+            // charon has 16 threads: eight wait, and the ninth peer is refused at once.
+            logged(&west, 0, &["is refused (question): too many peers wait"]);
+            wait_for("the questions", || west.log(), || (asked(&told).len() == 8).then_some(()));
+            drop(held);
+            let up = waiting.into_iter().map(|one| one.join().unwrap());
+            assert_eq!(up.filter(|up| *up).count(), 8, "{}", west.log());
+        });
+    });
+}
 
 #[test]
 fn an_answer_about_one_connection_is_none_about_another() {
@@ -175,11 +337,11 @@ fn an_answer_about_one_connection_is_none_about_another() {
             by_certificate(&own).replace("remote { auth = pubkey", "remote { auth = ecdsa-521");
         let connections = connection("strict", Gateway::West, &strict, V2)
             + &connection("weak", Gateway::West, &by_certificate(&own), V2);
-        let mut west = charon(Gateway::West, &site, &[&own], &plugin(&site), &connections, "");
+        let west = charon(Gateway::West, &site, &[&own], &plugin(&site), &connections, "");
         let (up, said) = peer.bring_up("conn", None);
         assert!(!up && said.contains("AUTHENTICATION_FAILED"), "{said}\n{}", west.log());
-        west.wait_for(0, &["switching to peer config 'weak'"]);
-        west.wait_for(0, &["phase 1 of 'east.example.net' is refused (policy)"]);
+        logged(&west, 0, &["switching to peer config 'weak'"]);
+        logged(&west, 0, &["phase 1 of 'east.example.net' is refused (policy)"]);
         let names: Vec<_> = asked(&told).into_iter().map(|q| q["connection"].clone()).collect();
         assert_eq!(names, ["strict", "weak"]);
         assert!(!west.sas().contains("ESTABLISHED"), "{}", west.sas());
@@ -203,35 +365,71 @@ fn the_pre_shared_key_asked_about_is_the_one_that_was_used() {
         let both = secret("name", "east", "by name")
             + &secret("address", Gateway::East.address(), "by address");
 
-        for (more, used) in [(MAIN, "by address"), (AGGRESSIVE, "by name")] {
-            let told = Told::start(&site, |_| answered("allow"));
-            let peer = charon(
-                Gateway::East,
-                &site,
-                &[],
-                "",
-                &connection("conn", Gateway::East, &by_psk("east"), more),
-                &secret("any", Gateway::West.address(), used),
-            );
-            let mut west = charon(
-                Gateway::West,
-                &site,
-                &[],
-                &plugin(&site),
-                &connection("conn", Gateway::West, &by_psk("west"), more),
-                &both,
-            );
-            let (up, said) = peer.bring_up("conn", None);
+        // In main mode the name comes after the key was needed: charon takes that of the address.
+        let told = Told::start(&site, |_| answered("allow"));
+        let peer = charon(
+            Gateway::East,
+            &site,
+            &[],
+            "",
+            &connection("conn", Gateway::East, &by_psk("east"), MAIN),
+            &secret("any", Gateway::West.address(), "by address"),
+        );
+        let west = charon(
+            Gateway::West,
+            &site,
+            &[],
+            &plugin(&site),
+            &connection("conn", Gateway::West, &by_psk("west"), MAIN),
+            &both,
+        );
+        for (beginner, role) in [(&peer, "responder"), (&west, "initiator")] {
+            let (up, said) = beginner.bring_up("conn", None);
             assert!(up, "{said}\n{}", west.log());
-            west.wait_for(0, &["phase 1 of 'east' is allowed"]);
+            wait_for(
+                "the question",
+                || west.log(),
+                || (asked(&told).last()?["role"] == role).then_some(()),
+            );
             let question = latest(&told);
-            assert_eq!(question["psk"], base64(used), "{question}");
-            assert_eq!(question["remote"]["id"], json!({"type": 2, "data": base64("east")}));
+            assert_members(
+                &question,
+                &[
+                    ("/psk", base64("by address")),
+                    ("/remote/id", json!({"type": 2, "data": base64("east")})),
+                    ("/local/id", json!({"type": 2, "data": base64("west")})),
+                    ("/mode", json!("main")),
+                ],
+            );
             assert!(question.get("chain").is_none_or(|chain| *chain == json!([])), "{question}");
+            beginner.take_down("conn");
         }
+        drop((told, west));
+        let west = charon(
+            Gateway::West,
+            &site,
+            &[],
+            &format!("{}\n countersign {{ timeout_authorize = 500 }}", plugin(&site)),
+            &connection("conn", Gateway::West, &by_psk("west"), MAIN),
+            &both,
+        );
+        let _silent = Told::start(&site, |_| {
+            std::thread::sleep(Duration::from_secs(30));
+            Vec::new()
+        });
+        let from = west.log().len();
+        let (_, said) = peer.bring_up("conn", None);
+        logged(
+            &west,
+            from,
+            &["phase 1 of 'east' is refused (authorizer)", "did not answer: Connection timed out"],
+        );
+        assert!(!west.sas().contains("ESTABLISHED"), "{said}\n{}", west.sas());
+        drop((peer, west));
 
         // IKEv2 does not say which of two keys it was: both must be allowed.
         let two = secret("one", "east", "first") + &secret("two", "east", "second");
+        let any = two.replace("= east", "= %any");
         for (refused, comes_in) in [("second", false), ("first", false), ("neither", true)] {
             let refused = base64(refused);
             let told = Told::start(&site, move |question| {
@@ -243,7 +441,7 @@ fn the_pre_shared_key_asked_about_is_the_one_that_was_used() {
                 &[],
                 "",
                 &connection("conn", Gateway::East, &by_psk("east"), V2),
-                &secret("one", "west", "first"),
+                &any,
             );
             let west = charon(
                 Gateway::West,
@@ -345,7 +543,7 @@ fn questions_about_traffic_have_its_proposal_and_refuse_it() {
                 "",
             );
             let auth = by_certificate(&own);
-            let mut west = charon(
+            let west = charon(
                 Gateway::West,
                 &site,
                 &[&own],
@@ -416,7 +614,7 @@ fn questions_about_traffic_have_its_proposal_and_refuse_it() {
             *verdict.lock().unwrap() = "deny";
             let from = west.log().len();
             let (up, said) = peer.bring_up("conn", Some("net"));
-            west.wait_for(from, &["phase 2 of 'east.example.net' is refused (policy): as told"]);
+            logged(&west, from, &["phase 2 of 'east.example.net' is refused (policy): as told"]);
             // An IKEv1 peer that offered one of several thinks for a moment that it is up.
             assert!(!up || (version == 1 && taken != offered), "{said}");
             for side in [&peer, &west] {
@@ -431,7 +629,8 @@ fn questions_about_traffic_have_its_proposal_and_refuse_it() {
                 let from = west.log().len();
                 let (up, said) = west.bring_up("conn", Some("net"));
                 assert!(!up, "{said}");
-                west.wait_for(
+                logged(
+                    &west,
                     from,
                     &["phase 2 of 'east.example.net' is refused (policy): as told"],
                 );

@@ -19,11 +19,10 @@
 #include <credentials/cert_validator.h>
 #include <threading/mutex.h>
 
-/* times to wait, in milliseconds: what is usual, and what is allowed at most */
+/* times to wait, in milliseconds: what is usual, and what the protocol allows at most */
 #define TIMEOUT 5000
-#define MAX_TIMEOUT 60000
 #define TIMEOUT_AUTHORIZE 500
-#define MAX_TIMEOUT_AUTHORIZE 500
+#define MAX_TIMEOUT 60000
 
 typedef struct private_countersign_plugin_t private_countersign_plugin_t;
 
@@ -47,14 +46,14 @@ static char *get_socket(void)
 								  "/run/countersign/authorizer.sock", lib->ns);
 }
 
-static u_int get_timeout(const char *name, u_int standard, u_int longest)
+static u_int get_timeout(const char *name, u_int standard)
 {
 	char key[64];
 	int timeout;
 
 	snprintf(key, sizeof(key), "%%s.plugins.countersign.%s", name);
 	timeout = lib->settings->get_int(lib->settings, key, standard, lib->ns);
-	return timeout > 0 ? min((u_int)timeout, longest) : standard;
+	return timeout > 0 ? min((u_int)timeout, MAX_TIMEOUT) : standard;
 }
 
 static void report(identification_t *id, const char *what, countersign_answer_t *answer)
@@ -129,7 +128,7 @@ static bool validate_online(cert_validator_t *validator, certificate_t *subject,
 	}
 	else
 	{
-		countersign_ask(get_socket(), get_timeout("timeout", TIMEOUT, MAX_TIMEOUT), question,
+		countersign_ask(get_socket(), get_timeout("timeout", TIMEOUT), question,
 						chunk_empty, &answer);
 	}
 	if (entered)
@@ -162,9 +161,8 @@ static void ask(ike_sa_t *ike_sa, countersign_claim_t *claim, countersign_child_
 	}
 	else
 	{
-		countersign_ask(get_socket(),
-						get_timeout("timeout_authorize", TIMEOUT_AUTHORIZE, MAX_TIMEOUT_AUTHORIZE),
-						question, claim->psk ? claim->psk->get_key(claim->psk) : chunk_empty, answer);
+		countersign_ask(get_socket(), get_timeout("timeout_authorize", TIMEOUT_AUTHORIZE), question,
+						claim->psk ? claim->psk->get_key(claim->psk) : chunk_empty, answer);
 	}
 	json_decref(question);
 }

@@ -145,7 +145,8 @@ pub fn behind_nat(gateway: Gateway) {
         "nft",
         &[
             "add table ip nat; add chain ip nat post { type nat hook postrouting priority srcnat; }; \
-           add rule ip nat post oifname eth0 ip protocol udp masquerade to :20000-20999",
+           add rule ip nat post oifname eth0 ip protocol udp masquerade to :20000-20999; \
+           add rule ip nat post oifname eth0 masquerade",
         ],
     );
 }
