@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod exit;
 mod folder;
+mod gateway;
 mod instance;
 mod logging;
 mod metrics;
