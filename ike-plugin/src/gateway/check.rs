@@ -85,7 +85,7 @@ pub fn together(
         let facts = Facts::of(&shown.certificate)?;
         let mut found = Found { gateway: peer, daemon: own.daemon, list: Vec::new() };
         found.trusted_by(own, material, shown)?;
-        found.key_for(own, &facts);
+        found.key_for(own, &facts, Facts::of(&material.certificate)?.key);
         found.purposes_for(own, &facts);
         found.reachable(own, peer, &facts);
         list.append(&mut found.list);
@@ -302,7 +302,17 @@ impl Found<'_> {
         Ok(())
     }
 
-    fn key_for(&mut self, own: &Gateway, facts: &Facts) {
+    fn key_for(&mut self, own: &Gateway, facts: &Facts, own_key: KeyKind) {
+        let is_rsa = |key| matches!(key, KeyKind::Rsa(_));
+        if own.daemon == Daemon::Libreswan && is_rsa(own_key) != is_rsa(facts.key) {
+            self.error(
+                "key-kind",
+                format!(
+                    "libreswan on `{}` authenticates both sides in one way, found {own_key} there and {} here; enrol with keys of one kind",
+                    own.name, facts.key
+                ),
+            );
+        }
         if let Err(why) = signs(own.daemon, own.mode, facts.key) {
             self.error("key-kind", format!("its peer `{}` cannot verify it: {why}", own.name));
         }

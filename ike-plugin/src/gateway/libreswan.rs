@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use countersign_ca::Identity;
+use countersign_ca::public_key::KeyKind;
 use zeroize::Zeroizing;
 
 use super::pkcs12::pkcs12;
 use super::text::{heading, mailbox, plain_dn};
-use super::{Export, Files, Gateway, GatewayError, Mode, Revocation, Start};
+use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Revocation, Start};
 
 /// `/etc/pam.d/pluto`, where the authorizer is asked.
 const PAM: &str = "\
@@ -143,17 +144,13 @@ fn connection(
         Mode::Aggressive => "    ikev2=no\n    aggressive=yes",
     };
     let _ = writeln!(text, "{mode}");
-    let _ = writeln!(
-        text,
-        "    authby={}",
-        if by_secret {
-            "secret"
-        } else if own.mode == Mode::Ikev2 {
-            "ecdsa,rsasig"
-        } else {
-            "rsasig"
-        }
-    );
+    // With both, pluto 4.10 announces RSA for whatever key it has.
+    let authby = match Facts::of(&export.material.certificate)?.key {
+        _ if by_secret => "secret",
+        KeyKind::P256 | KeyKind::P384 => "ecdsa",
+        KeyKind::Rsa(_) | KeyKind::Ed25519 => "rsasig",
+    };
+    let _ = writeln!(text, "    authby={authby}");
     let ike = export.proposals(|proposal| {
         (own.mode == Mode::Ikev2 || proposal.is_for_v1()).then(|| proposal.libreswan())
     })?;
