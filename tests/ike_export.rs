@@ -130,7 +130,7 @@ fn strongswan_ikev1_main_rsa() {
         "strongswan_ikev1_main_rsa",
         "mode = \"main\"",
         "rsa2048",
-        &["initiating a Main Mode", "is initiating"].get(1..).unwrap(),
+        &["is initiating a Main Mode IKE_SA"],
     );
 }
 
@@ -163,12 +163,8 @@ fn strongswan_pre_shared_key() {
 #[test]
 fn strongswan_asks_the_authorizer() {
     isolated("strongswan_asks_the_authorizer", || {
-        let west = "daemon = \"strongswan\"\nauthorizer = true";
-        let sections =
-            format!("{AUTHORIZER}{}", described(west, "daemon = \"strongswan\"\naddress = \"10.9.0.3\"").replace(
-                "address = \"10.9.0.3\"\nnetworks = [\"10.2.0.0/16\"]\nstart = \"wait\"\ndaemon = \"strongswan\"\naddress",
-                "networks = [\"10.2.0.0/16\"]\nstart = \"wait\"\ndaemon = \"strongswan\"\naddress",
-            ));
+        let asks = "daemon = \"strongswan\"\nauthorizer = true";
+        let sections = format!("{AUTHORIZER}{}", described(asks, "daemon = \"strongswan\""));
         let site = Site::start_with(Source::CrlHttp, &sections, &policy("east"));
         install(&site);
         let [own, peer] = ["west", "east"].map(|name| site.enrol(name, "p256"));

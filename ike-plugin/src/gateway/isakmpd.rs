@@ -145,17 +145,8 @@ struct Connection<'c> {
 fn connections<'c>(export: &'c Export<'_>) -> Result<Vec<Connection<'c>>, GatewayError> {
     let mut all = Vec::new();
     for &peer in export.peers {
-        let mut number = 0_usize;
-        for here in export.networks_of(export.own)? {
-            for there in export.networks_of(peer)? {
-                number = number.saturating_add(1);
-                all.push(Connection {
-                    name: format!("net-{}-{number}", peer.name),
-                    peer,
-                    here,
-                    there,
-                });
-            }
+        for (number, (here, there)) in (1_usize..).zip(export.pairs(peer)?) {
+            all.push(Connection { name: format!("net-{}-{number}", peer.name), peer, here, there });
         }
     }
     Ok(all)

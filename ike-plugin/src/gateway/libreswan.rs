@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::pkcs12::pkcs12;
 use super::text::{heading, mailbox, plain_dn};
-use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Revocation, Start};
+use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Network, Revocation, Start};
 
 /// `/etc/pam.d/pluto`, where the authorizer is asked.
 const PAM: &str = "\
@@ -121,10 +121,28 @@ fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
         if strict { "yes" } else { "no" }
     );
     if export.peers.is_empty() {
-        connection(&mut text, export, "peers", None)?;
+        connection(&mut text, export, "peers", None, &[])?;
     }
-    for peer in export.peers {
-        connection(&mut text, export, &peer.name, Some(peer))?;
+    for &peer in export.peers {
+        if export.own.networks.is_empty() && peer.networks.is_empty() {
+            connection(&mut text, export, &peer.name, Some(peer), &[])?;
+            continue;
+        }
+        // A connection has networks of one family.
+        let (v4, v6): (Vec<_>, Vec<_>) =
+            export.pairs(peer)?.into_iter().partition(|(here, _)| here.address().is_ipv4());
+        let both = !v4.is_empty() && !v6.is_empty();
+        for (suffix, pairs) in [("", v4), (if both { "-v6" } else { "" }, v6)] {
+            if !pairs.is_empty() {
+                connection(
+                    &mut text,
+                    export,
+                    &format!("{}{suffix}", peer.name),
+                    Some(peer),
+                    &pairs,
+                )?;
+            }
+        }
     }
     Ok(text)
 }
@@ -134,6 +152,7 @@ fn connection(
     export: &Export<'_>,
     name: &str,
     peer: Option<&Gateway>,
+    networks: &[(Network, Network)],
 ) -> Result<(), GatewayError> {
     let own = export.own;
     let by_secret = export.authentication.secret().is_some();
@@ -167,9 +186,12 @@ fn connection(
         // The name in the database is the certificate's; pluto must not take another ID from it.
         let _ = writeln!(text, "    leftid={}\n    leftsendcert=always", id(&own.id)?);
     }
-    if !own.networks.is_empty() {
-        subnets(text, "left", own)?;
-    }
+    let behind = if peer.is_some() {
+        networks.iter().map(|(here, _)| *here).collect()
+    } else {
+        own.networks.clone()
+    };
+    subnets(text, "left", behind);
     match peer {
         None if by_secret => {
             return Err(GatewayError::new(
@@ -184,9 +206,7 @@ fn connection(
             if !by_secret {
                 text.push_str("    rightca=%same\n");
             }
-            if !peer.networks.is_empty() {
-                subnets(text, "right", peer)?;
-            }
+            subnets(text, "right", networks.iter().map(|(_, there)| *there).collect());
         }
     }
     if own.authorizer {
@@ -209,17 +229,18 @@ fn connection(
 }
 
 /// `leftsubnets` makes one tunnel for each pair.
-fn subnets(text: &mut String, side: &str, gateway: &Gateway) -> Result<(), GatewayError> {
-    let list: Vec<String> = gateway.networks.iter().map(ToString::to_string).collect();
-    match list.as_slice() {
-        [one] => {
-            let _ = writeln!(text, "    {side}subnet={one}");
-        }
-        many => {
-            let _ = writeln!(text, "    {side}subnets={{{}}}", many.join(" "));
+fn subnets(text: &mut String, side: &str, networks: Vec<Network>) {
+    let mut list: Vec<String> = Vec::new();
+    for network in networks.iter().map(ToString::to_string) {
+        if !list.contains(&network) {
+            list.push(network);
         }
     }
-    Ok(())
+    let _ = match list.as_slice() {
+        [] => Ok(()),
+        [one] => writeln!(text, "    {side}subnet={one}"),
+        many => writeln!(text, "    {side}subnets={{{}}}", many.join(" ")),
+    };
 }
 
 fn secrets(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {

@@ -374,4 +374,23 @@ impl Export<'_> {
             networks => Ok(networks.to_vec()),
         }
     }
+
+    /// The pairs of networks between which a tunnel is possible: those of one family.
+    fn pairs(&self, peer: &Gateway) -> Result<Vec<(Network, Network)>, GatewayError> {
+        let mut pairs = Vec::new();
+        for here in self.networks_of(self.own)? {
+            for there in self.networks_of(peer)? {
+                if here.address.is_ipv4() == there.address.is_ipv4() {
+                    pairs.push((here, there));
+                }
+            }
+        }
+        if pairs.is_empty() {
+            return Err(GatewayError::new(format!(
+                "expected networks of one family behind `{}` and `{}`, found IPv4 on one side and IPv6 on the other",
+                self.own.name, peer.name
+            )));
+        }
+        Ok(pairs)
+    }
 }

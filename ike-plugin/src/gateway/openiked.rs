@@ -100,11 +100,8 @@ fn policy(
     );
     match peer {
         Some(peer) => {
-            let there = export.networks_of(peer)?;
-            for here in export.networks_of(own)? {
-                for there in &there {
-                    let _ = writeln!(text, "\tfrom {here} to {there} \\");
-                }
+            for (here, there) in export.pairs(peer)? {
+                let _ = writeln!(text, "\tfrom {here} to {there} \\");
             }
         }
         None => {

@@ -94,10 +94,8 @@ fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
         remote(&mut text, export, peer)?;
     }
     for &peer in export.peers {
-        for here in export.networks_of(own)? {
-            for there in export.networks_of(peer)? {
-                sainfo(&mut text, export, here, there)?;
-            }
+        for (here, there) in export.pairs(peer)? {
+            sainfo(&mut text, export, here, there)?;
         }
     }
     Ok(text)
@@ -173,11 +171,9 @@ fn policies(export: &Export<'_>) -> Result<String, GatewayError> {
     let address = export.address_of(own)?;
     for &peer in export.peers {
         let Some(remote) = peer.address else { continue };
-        for here in export.networks_of(own)? {
-            for there in export.networks_of(peer)? {
-                policy(&mut text, (here, there), "out", (address, remote));
-                policy(&mut text, (there, here), "in", (remote, address));
-            }
+        for (here, there) in export.pairs(peer)? {
+            policy(&mut text, (here, there), "out", (address, remote));
+            policy(&mut text, (there, here), "in", (remote, address));
         }
     }
     Ok(text)
