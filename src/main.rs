@@ -5,6 +5,7 @@ mod authorizer;
 mod bridge;
 mod cli;
 mod config;
+mod demo;
 mod exit;
 mod folder;
 mod gateway;

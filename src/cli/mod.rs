@@ -6,6 +6,7 @@ mod backup;
 mod ca;
 mod cert;
 mod decision;
+mod demo;
 mod export;
 mod init;
 mod peer;
@@ -113,6 +114,8 @@ enum Command {
     Export(export::Export),
     /// Would two gateways, as they are configured, come up?
     Check(export::Check),
+    /// Play it through on this machine: two gateways enrol, connect, and one is revoked
+    Demo(demo::Demo),
     /// Prove that the history is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -170,6 +173,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Decision(decision) => decision.run(&context),
         Command::Export(export) => export.run(&context),
         Command::Check(check) => check.run(&context),
+        Command::Demo(demo) => demo.run(),
         Command::Audit(audit) => audit.run(&context),
         Command::Store(store) => store.run(&context),
         Command::Backup(backup) => backup.run(&context),

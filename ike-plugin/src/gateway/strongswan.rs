@@ -10,10 +10,16 @@ use super::{Export, Files, Gateway, GatewayError, Mode, Revocation, Start};
 /// The settings of charon's plugin, as they come with it.
 const PLUGIN: &str = include_str!("../../charon/countersign.conf");
 
+/// All that `swanctl` looks into; it complains about each that is not there.
+const FOLDERS: [&str; 13] = [
+    "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa",
+    "ecdsa", "bliss", "pkcs8", "pkcs12",
+];
+
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     let name = &export.own.name;
     let mut files = Files::default();
-    for folder in ["x509", "x509ca", "x509crl", "private"] {
+    for folder in FOLDERS {
         files.add_folder(folder);
     }
     files.add_secret("swanctl.conf", swanctl(export)?.as_bytes());
