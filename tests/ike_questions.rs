@@ -126,6 +126,12 @@ fn questions_about_certificates_say_what_charon_knows() {
             for (beginner, role) in [(&peer, "responder"), (&west, "initiator")] {
                 let (up, said) = beginner.bring_up("conn", None);
                 assert!(up, "{said}\n{}", west.log());
+                // The initiator of aggressive mode is up when its last message is sent: West has not yet read it then.
+                wait_for(
+                    "the IKE SA",
+                    || west.log(),
+                    || west.sas().contains("ESTABLISHED").then_some(()),
+                );
                 assert_members(
                     &latest(&told),
                     &[
@@ -154,6 +160,14 @@ fn questions_about_certificates_say_what_charon_knows() {
                 );
                 assert_eq!(question.get("psk").or(question.get("child")), None, "{question}");
                 beginner.take_down("conn");
+                // Nobody confirms the end of an IKEv1 SA, and what is still up is not brought up again.
+                for side in [&peer, &west] {
+                    wait_for(
+                        "the end",
+                        || side.sas(),
+                        || (!side.sas().contains("conn")).then_some(()),
+                    );
+                }
             }
             logged(&west, 0, &["countersign: phase 1 of", "is allowed"]);
             // Each negotiation is asked about once: authorize takes the answer to validate_online.
