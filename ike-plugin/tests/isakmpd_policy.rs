@@ -1,7 +1,7 @@
 //! Policies after the examples of isakmpd.policy(5): what that manual promises of each is what a daemon is answered.
 //!
 //! isakmpd asks its policy in phase 2 only, and a daemon here asks in phase 1, too. There is no ESP and no filter yet then: an assertion
-//! that demands ESP refuses phase 1, and [`phase_1`] is what an operator adds to such a policy.
+//! that demands ESP refuses phase 1, and [`gateway::phase_1`] is what an operator adds to such a policy.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,30 +15,16 @@ mod gateway;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::Ordering;
 
-use countersign_ca::Timestamp;
-use countersign_ike_plugin::asked;
-use countersign_ike_plugin::identity::PeerId;
-use countersign_ike_plugin::moment::moment;
-use countersign_ike_plugin::wire::{Question, Step, Verdict};
+use countersign_ike_plugin::wire::{Step, Verdict};
 use countersign_policy::ipsec::vocabulary::attribute;
 use data_encoding::BASE64;
-use jiff::civil::date;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use gateway::{
-    AES, BLOWFISH, Ca, Gateway, MD5, NULL, Peer, SHA, SHA256, TRIPLE_DES, broken, but, loaded,
+    AES, BLOWFISH, Ca, Gateway, MD5, NULL, Peer, SHA, SHA256, TRIPLE_DES, broken, but, phase_1,
     principal,
 };
-
-/// What lets these licensees through phase 1, and through nothing else: in phase 2 there is always a filter.
-fn phase_1(licensees: &str) -> String {
-    format!(
-        "\nAuthorizer: \"POLICY\"\nLicensees: {licensees}\nConditions: remote_filter_type == \"\" -> \"true\";\n"
-    )
-}
 
 #[test]
 fn an_assertion_with_nothing_but_an_authorizer_accepts_everything() {
@@ -426,171 +412,5 @@ fn a_credential_as_openbsd_signs_it_counts_where_old_signatures_do() {
         for question in [peer.phase1(), peer.esp(AES)] {
             if legacy { gateway.allows(&question) } else { gateway.denies(&question) }
         }
-    }
-}
-
-/// For one who knows the phrase, if this holds; and phase 1.
-fn on_condition(condition: &str) -> Gateway {
-    let licensees = "\"passphrase:spare key 3\"";
-    let policy = format!(
-        "Authorizer: \"POLICY\"\nLicensees: {licensees}\nConditions: app_domain == \"IPsec policy\" &&\n  esp_present == \"yes\" && {condition} -> \"true\";\n"
-    );
-    Gateway::new(&(policy + &phase_1(licensees)), &[])
-}
-
-#[test]
-fn filters_are_ranges_ports_and_protocols() {
-    let peer = Peer::knows("spare key 3");
-    let traffic = peer.esp(AES);
-    let selectors =
-        |side: &str, selectors: Value| but(&traffic, &format!("/child/{side}"), selectors);
-    let remote = |from: &str, to: &str| selectors("remote", json!([{"from": from, "to": to}]));
-
-    let whole = on_condition("remote_filter == \"010.002.000.000-010.002.255.255\"");
-    whole.allows(&peer.phase1());
-    whole.denies(&Peer::knows("spare key 4").phase1());
-    whole.allows(&traffic);
-    whole.denies(&remote("10.2.0.0", "10.2.127.255"));
-    whole.denies(&remote("10.2.0.0", "10.3.255.255"));
-    // Every one of the selectors counts.
-    let two = json!([{"from": "10.2.0.0", "to": "10.2.255.255"}, {"from": "10.9.0.0", "to": "10.9.0.255"}]);
-    whole.denies(&selectors("remote", two));
-
-    let within = on_condition(
-        "remote_filter_addr_lower >= \"010.002.000.000\" && remote_filter_addr_upper <= \"010.002.255.255\"",
-    );
-    for (from, to) in
-        [("10.2.0.0", "10.2.0.255"), ("10.2.3.4", "10.2.3.4"), ("10.2.0.9", "10.2.100.1")]
-    {
-        within.allows(&remote(from, to));
-    }
-    // 10.10.0.0 would be between them if the quads were not of three digits.
-    for (from, to) in
-        [("10.2.0.0", "10.3.0.0"), ("10.1.255.255", "10.2.0.9"), ("10.10.0.0", "10.10.0.9")]
-    {
-        within.denies(&remote(from, to));
-    }
-
-    let kinds = [
-        ("IPv4 address", "192.0.2.9", "192.0.2.9", "192.000.002.009"),
-        ("IPv4 range", "192.0.2.9", "192.0.2.11", "192.000.002.009-192.000.002.011"),
-        ("IPv4 subnet", "192.0.2.8", "192.0.2.11", "192.000.002.008-192.000.002.011"),
-        (
-            "IPv6 subnet",
-            "1080:0:12::",
-            "1080:0:12:ffff:ffff:ffff:ffff:ffff",
-            "1080:0000:0012:0000:0000:0000:0000:0000-1080:0000:0012:ffff:ffff:ffff:ffff:ffff",
-        ),
-        (
-            "IPv6 address",
-            "1080:0:12:0:8:800:200c:417a",
-            "1080:0:12:0:8:800:200c:417a",
-            "1080:0000:0012:0000:0008:0800:200c:417a",
-        ),
-    ];
-    for (kind, from, to, text) in kinds {
-        for side in ["local", "remote"] {
-            let gateway = on_condition(&format!(
-                "{side}_filter_type == \"{kind}\" && {side}_filter == \"{text}\""
-            ));
-            gateway.allows(&selectors(side, json!([{"from": from, "to": to}])));
-            gateway.denies(&traffic);
-            let other = if side == "local" { "remote" } else { "local" };
-            gateway.denies(&selectors(other, json!([{"from": from, "to": to}])));
-        }
-    }
-
-    let service = on_condition(
-        "remote_filter_proto == \"tcp\" && remote_filter_port == \"443\" && local_filter_proto == \"0\" && local_filter_port == \"0\"",
-    );
-    let https = |protocol: u8, first: u16, last: u16| {
-        let of = json!([{
-            "from": "10.2.0.0", "to": "10.2.255.255", "protocol": protocol, "from_port": first, "to_port": last
-        }]);
-        selectors("remote", of)
-    };
-    service.allows(&https(6, 443, 443));
-    for (protocol, first, last) in [(17, 443, 443), (6, 444, 444), (6, 0, 65535), (0, 443, 443)] {
-        service.denies(&https(protocol, first, last));
-    }
-    service.denies(&traffic);
-    // The vocabulary has one port or all: a range is no question, and is refused before the policy is asked.
-    assert_eq!(service.ask(&https(6, 443, 444)).step, Step::Question);
-    let numbered = on_condition("remote_filter_proto == \"udp\"");
-    numbered.allows(&https(17, 500, 500));
-    numbered.denies(&https(6, 500, 500));
-}
-
-#[test]
-fn who_the_peer_is_and_where_it_is_can_be_asked_in_both_phases() {
-    let policy = "Authorizer: \"POLICY\"\nLicensees: \"passphrase:spare key 3\"\nConditions: remote_id_type == \"FQDN\" &&\n  \
-                  remote_id == \"gw2.example\" && remote_negotiation_address == \"192.000.002.002\" &&\n  \
-                  local_negotiation_address == \"192.000.002.001\" && initiator == \"no\" -> \"true\";\n";
-    let gateway = Gateway::new(policy, &[]);
-    let peer = Peer::knows("spare key 3");
-    gateway.allows(&peer.phase1());
-    gateway.allows(&peer.esp(AES));
-    for question in [peer.phase1(), peer.esp(AES)] {
-        gateway.denies(&but(&question, "/remote/id/data", json!(BASE64.encode(b"gw3.example"))));
-        gateway.denies(&but(&question, "/remote/id/type", json!(11)));
-        gateway.denies(&but(&question, "/remote/address", json!("192.0.2.3")));
-        gateway.denies(&but(&question, "/local/address", json!("192.0.2.3")));
-    }
-    gateway.denies(&but(&peer.phase1(), "/role", json!("initiator")));
-    gateway.denies(&but(&peer.esp(AES), "/child/role", json!("initiator")));
-}
-
-/// From eight to six, on any day of the decade.
-const OFFICE_HOURS: &str = "Authorizer: \"POLICY\"\nLicensees: \"passphrase:spare key 3\"\nConditions: LocalTimeOfDay ~= \
-                            \"^20[0-9][0-9][0-9]{4}(08|09|1[0-7])\" &&\n  GMTTimeOfDay < \"20300101000000\" -> \"true\";\n";
-
-#[test]
-fn the_time_of_day_is_that_of_the_question() {
-    let gateway = Gateway::new(OFFICE_HOURS, &[]);
-    let peer = Peer::knows("spare key 3");
-    let set = |year: i16, hour: i8, minute: i8, second: i8| {
-        let local = date(year, 7, 1).at(hour, minute, second, 0);
-        let at = TimeZone::system().to_timestamp(local).unwrap().as_second();
-        gateway.clock.0.store(at, Ordering::Relaxed);
-    };
-    for question in [peer.phase1(), peer.esp(AES)] {
-        for (year, hour, minute, second, is_open) in [
-            (2026, 12, 0, 0, true),
-            (2026, 7, 59, 59, false),
-            (2026, 8, 0, 0, true),
-            (2026, 17, 59, 59, true),
-            (2026, 18, 0, 0, false),
-            (2029, 12, 0, 0, true),
-            (2030, 12, 0, 0, false),
-        ] {
-            set(year, hour, minute, second);
-            if is_open { gateway.allows(&question) } else { gateway.denies(&question) }
-        }
-    }
-}
-
-#[test]
-fn local_time_is_that_of_the_gateway() {
-    let folder = tempfile::tempdir().unwrap();
-    let policy = loaded(folder.path(), OFFICE_HOURS, false).current();
-    let peer = Peer::knows("spare key 3");
-    let at = |hour: i8| {
-        let utc = TimeZone::UTC.to_timestamp(date(2026, 7, 1).at(hour, 30, 0, 0)).unwrap();
-        Timestamp::from_seconds(utc.as_second())
-    };
-    // Half past seven here is half past three there: each place has its own hours.
-    let [utc, new_york] = [TimeZone::UTC, TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap()];
-    for question in [peer.phase1(), peer.esp(AES)] {
-        let question: Question = serde_json::from_value(question).unwrap();
-        let asker = policy.asker(None, question.psk.as_ref(), "gw2.example").unwrap();
-        let open = |hour, zone| {
-            let id = PeerId::read(&question.remote.id).unwrap();
-            let moment = moment(at(hour), zone).unwrap();
-            policy.allows(&asker, &asked::attributes(&question, &id, moment).unwrap())
-        };
-        assert!(open(9, &utc) && !open(9, &new_york));
-        assert!(open(14, &utc) && open(14, &new_york));
-        assert!(!open(20, &utc) && open(20, &new_york));
-        assert!(!open(7, &utc) && !open(23, &new_york));
     }
 }

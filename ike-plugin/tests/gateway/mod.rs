@@ -1,4 +1,5 @@
 //! A gateway with an isakmpd policy, and the peers that ask it to come in.
+#![allow(dead_code, reason = "each test uses its own part of it")]
 
 use std::fs;
 use std::path::Path;
@@ -196,7 +197,7 @@ pub fn but(question: &Value, pointer: &str, value: Value) -> Value {
 
 /// A gateway with a policy, and CAs that it trusts to say who a peer is.
 pub struct Gateway {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     pub clock: Arc<Hands>,
     authorizer: Authorizer,
 }
@@ -231,7 +232,16 @@ impl Gateway {
             100,
         )
         .unwrap();
-        Self { _folder: folder, clock, authorizer }
+        Self { folder, clock, authorizer }
+    }
+
+    /// Another policy takes the place of this one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn replace(&self, policy: &str) -> Result<(), String> {
+        fs::write(self.folder.path().join("isakmpd.policy"), policy).unwrap();
+        self.authorizer.reload().map(drop)
     }
 
     pub fn ask(&self, question: &Value) -> Answer {
@@ -277,4 +287,11 @@ fn standing(anchors: &[&Ca], clock: Arc<dyn Clock>) -> Standing {
         anchors: Anchors::new(anchors.iter().map(|ca| ca.der.clone())).unwrap(),
     };
     Standing::new(PathSettings::default(), checker, None).unwrap()
+}
+
+/// What lets these licensees through phase 1, and through nothing else: in phase 2 there is always a filter.
+pub fn phase_1(licensees: &str) -> String {
+    format!(
+        "\nAuthorizer: \"POLICY\"\nLicensees: {licensees}\nConditions: remote_filter_type == \"\" -> \"true\";\n"
+    )
 }
