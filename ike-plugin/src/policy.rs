@@ -24,6 +24,8 @@ use crate::wire::Secret;
 
 /// The largest policy file, in octets.
 const MAX_POLICY: u64 = 256 << 20;
+/// The most credentials of a peer of which the log says why they do not count.
+const MAX_SAID: usize = 16;
 /// The name of a peer's credentials in its folder, as in isakmpd.
 const CREDENTIALS: &str = "credentials";
 
@@ -179,7 +181,16 @@ impl LoadedPolicy {
         }
         let requesters = Requesters::new(&requesters)
             .map_err(|e| format!("the policy cannot be asked in the name of this peer: {e}"))?;
-        Ok(Asker { extension: builder.build(), requesters, shown: shown.into() })
+        let extension = builder.build();
+        for dropped in extension.dropped().iter().take(MAX_SAID) {
+            let line = dropped.source.position(dropped.span.start()).line;
+            let name = dropped.source.name();
+            tracing::warn!(
+                "`{name}`, line {line}: a credential does not count: {}",
+                dropped.reason
+            );
+        }
+        Ok(Asker { extension, requesters, shown: shown.into() })
     }
 
     /// Whether the policy allows all of it.
