@@ -38,6 +38,8 @@ pub struct PolicyFiles {
     pub credentials: Option<PathBuf>,
     /// Whether SHA-1, MD5 and DSA signatures of credentials count.
     pub legacy_signatures: bool,
+    /// Whether the policy is asked in phase 2 only, as isakmpd does.
+    pub phase_2_only: bool,
 }
 
 /// The policy in force; another one takes its place at once, for all who ask later.
@@ -124,6 +126,11 @@ impl LoadedPolicy {
     /// Its files, one after the other.
     pub fn text(&self) -> &Arc<[u8]> {
         &self.text
+    }
+
+    /// Whether it decides about traffic only, and not about phase 1.
+    pub fn is_for_phase_2_only(&self) -> bool {
+        self.files.phase_2_only
     }
 
     /// How many were loaded, with this one.

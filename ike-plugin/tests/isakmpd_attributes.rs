@@ -168,7 +168,7 @@ fn the_time_of_day_is_that_of_the_question() {
 #[test]
 fn local_time_is_that_of_the_gateway() {
     let folder = tempfile::tempdir().unwrap();
-    let policy = loaded(folder.path(), OFFICE_HOURS, false).current();
+    let policy = loaded(folder.path(), OFFICE_HOURS, &|_| ()).current();
     let peer = Peer::knows("spare key 3");
     let at = |hour: i8| {
         let utc = TimeZone::UTC.to_timestamp(date(2026, 7, 1).at(hour, 30, 0, 0)).unwrap();

@@ -55,6 +55,34 @@ fn an_assertion_with_nothing_but_an_authorizer_accepts_everything() {
     }
 }
 
+/// isakmpd has its policy decide about traffic; who somebody is, path, status and identity say.
+#[test]
+fn a_policy_may_be_asked_when_isakmpd_asks_it() {
+    let (ca, stranger) = (Ca::root("Yard CA", None), Ca::root("Another CA", None));
+    let policy =
+        format!("Authorizer: \"POLICY\"\nLicensees: \"DN:/CN=Yard CA\"\nConditions: {ENCRYPTED}\n");
+    let gateway = Gateway::as_isakmpd(&policy, &[&ca]);
+    let peer = ca.peer("gw2.example");
+    let answer = gateway.ask(&peer.phase1());
+    assert_eq!(
+        (answer.decision, answer.step),
+        (Verdict::Allow, Step::Identity),
+        "{}",
+        answer.reason
+    );
+    assert!(answer.reason.contains("phase 2 only"), "{}", answer.reason);
+    gateway.allows(&peer.esp(AES));
+    gateway.denies(&peer.esp(NULL));
+    // Phase 1 is not open to everybody.
+    let other = stranger.peer("gw2.example");
+    assert_eq!(gateway.ask(&other.phase1()).step, Step::Path);
+    let other = but(&peer.phase1(), "/remote/id/data", json!(BASE64.encode(b"gw3.example")));
+    assert_eq!(gateway.ask(&other).step, Step::Identity);
+    assert_eq!(gateway.ask(&other).decision, Verdict::Deny);
+    // As it is by default, the same policy refuses phase 1.
+    Gateway::new(&policy, &[&ca]).denies(&peer.phase1());
+}
+
 /// What the manual demands in its examples: the packets are encrypted.
 const ENCRYPTED: &str = "app_domain == \"IPsec policy\" &&\n   esp_present == \"yes\" &&\n   esp_enc_alg != \"null\" -> \"true\";";
 

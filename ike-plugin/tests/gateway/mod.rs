@@ -214,13 +214,27 @@ impl Gateway {
 
     /// With credentials by identity, and old signatures if they shall count.
     pub fn with(policy: &str, anchors: &[&Ca], credentials: &[(&str, &str)], legacy: bool) -> Self {
+        Self::by(policy, anchors, credentials, &|files| files.legacy_signatures = legacy)
+    }
+
+    /// One that asks its policy when isakmpd does.
+    pub fn as_isakmpd(policy: &str, anchors: &[&Ca]) -> Self {
+        Self::by(policy, anchors, &[], &|files| files.phase_2_only = true)
+    }
+
+    fn by(
+        policy: &str,
+        anchors: &[&Ca],
+        credentials: &[(&str, &str)],
+        settings: &dyn Fn(&mut PolicyFiles),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (identity, credentials) in credentials {
             let of = folder.path().join("credentials").join(identity);
             fs::create_dir_all(&of).unwrap();
             fs::write(of.join("credentials"), credentials).unwrap();
         }
-        let policy = loaded(folder.path(), policy, legacy);
+        let policy = loaded(folder.path(), policy, settings);
         let noon = TimeZone::UTC.to_timestamp(noon()).unwrap().as_second();
         let clock = Arc::new(Hands(AtomicI64::new(noon)));
         let authorizer = Authorizer::new(
@@ -265,14 +279,15 @@ impl Gateway {
     }
 }
 
-pub fn loaded(folder: &Path, text: &str, legacy: bool) -> Policy {
+pub fn loaded(folder: &Path, text: &str, settings: &dyn Fn(&mut PolicyFiles)) -> Policy {
     let file = folder.join("isakmpd.policy");
     fs::write(&file, text).unwrap();
-    let files = PolicyFiles {
+    let mut files = PolicyFiles {
         policies: vec![file],
         credentials: Some(folder.join("credentials")),
-        legacy_signatures: legacy,
+        ..PolicyFiles::default()
     };
+    settings(&mut files);
     Policy::load(files).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
