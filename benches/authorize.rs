@@ -29,7 +29,8 @@ use countersign_ike_plugin::server::{AuthorizerServer, SocketSettings};
 use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
 use countersign_ike_plugin::status::fetch::Fetcher;
 use countersign_ike_plugin::status::location::Locations;
-use countersign_ike_plugin::status::{CrlChecker, Mode};
+use countersign_ike_plugin::status::responders::OcspCache;
+use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
 use countersign_ike_plugin::trust::Standing;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
@@ -239,6 +240,14 @@ impl Site {
             locations: Locations::default(),
             configured: self.crls.clone(),
             cache,
+            prefer: Prefer::Crl,
+            responders: Vec::new(),
+            ocsp: OcspCache::start(
+                Duration::from_secs(3600),
+                Box::new(Fetcher::new(64 << 10)),
+                Arc::new(SystemClock),
+            )
+            .unwrap(),
             others: Vec::new(),
             anchors: Anchors::new([self.root.clone()]).unwrap(),
         };

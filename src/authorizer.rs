@@ -61,6 +61,10 @@ pub struct AuthorizerFile {
     pub locations: Vec<String>,
     /// CRLs besides those that certificates name: URLs and files.
     pub crls: Vec<String>,
+    /// OCSP responders besides those that certificates name.
+    pub ocsp: Vec<String>,
+    /// What is asked first: `crl` or `ocsp`.
+    pub prefer: String,
     /// The folder in which CRLs outlast a restart.
     pub crl_cache: Option<PathBuf>,
     /// How often a CRL is fetched at least.
@@ -89,6 +93,8 @@ impl Default for AuthorizerFile {
             status: "strict".into(),
             locations: Vec::new(),
             crls: Vec::new(),
+            ocsp: Vec::new(),
+            prefer: "crl".into(),
             crl_cache: None,
             crl_refresh: "5m".into(),
         }

@@ -9,7 +9,8 @@ use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings};
 use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
 use countersign_ike_plugin::status::fetch::Fetcher;
 use countersign_ike_plugin::status::location::Locations;
-use countersign_ike_plugin::status::{CrlChecker, Mode};
+use countersign_ike_plugin::status::responders::OcspCache;
+use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
 use countersign_ike_plugin::trust::{Standing, Trust};
 use der::asn1::ObjectIdentifier;
 
@@ -39,6 +40,8 @@ pub struct TrustSettings {
     mode: Mode,
     locations: Locations,
     crls: Vec<String>,
+    prefer: Prefer,
+    responders: Vec<String>,
     cache: CacheSettings,
 }
 
@@ -59,6 +62,22 @@ impl TrustSettings {
                 )));
             }
         };
+        let prefer = match file.prefer.as_str() {
+            "crl" => Prefer::Crl,
+            "ocsp" => Prefer::Ocsp,
+            other => {
+                return Err(Failure::input(format!(
+                    "expected authorizer.prefer to be `crl` or `ocsp`, found `{}`",
+                    other.escape_debug()
+                )));
+            }
+        };
+        if let Some(other) = file.ocsp.iter().find(|url| !url.starts_with("http://")) {
+            return Err(Failure::input(format!(
+                "expected authorizer.ocsp to have `http:` URLs, found `{}`",
+                other.escape_debug()
+            )));
+        }
         Ok(Self {
             anchors: file.anchors.clone(),
             intermediates: file.intermediates.clone(),
@@ -71,6 +90,8 @@ impl TrustSettings {
             locations: Locations::new(&file.locations)
                 .map_err(|why| Failure::input(format!("authorizer.locations: {why}")))?,
             crls: file.crls.clone(),
+            prefer,
+            responders: file.ocsp.clone(),
             cache: CacheSettings {
                 folder: Some(
                     file.crl_cache.clone().unwrap_or_else(|| folder.path().join("status")),
@@ -116,6 +137,11 @@ pub fn start(
     let cache = cache.map_err(failed)?;
     // What is configured is there when somebody asks.
     let _ = cache.at(&settings.crls, None, std::time::Instant::now() + Duration::from_millis(500));
+    let responses = OcspCache::start(
+        settings.cache.refresh,
+        Box::new(Fetcher::new(MAX_CRL)),
+        Arc::new(SystemClock),
+    );
     let path =
         PathSettings { key_purposes: settings.key_purposes.clone(), ..PathSettings::default() };
     let checker = CrlChecker {
@@ -123,6 +149,9 @@ pub fn start(
         locations: settings.locations.clone(),
         configured: settings.crls.clone(),
         cache,
+        prefer: settings.prefer,
+        responders: settings.responders.clone(),
+        ocsp: responses?,
         others: others.map_err(unusable)?,
         anchors: Anchors::new(anchors).map_err(unusable)?,
     };

@@ -43,6 +43,14 @@ fn revoke(ca: &Instance, account: &str) {
 impl Gateway {
     /// With certificates for gw1 and gw2, and a policy for gw1 and whoever knows a pre-shared key.
     fn start() -> Self {
+        Self::start_with(|ca| {
+            let crl = |name: &str| format!("http://{}/crl/{name}.crl", ca.address);
+            json!({"crls": [crl("issuing"), crl("root")]})
+        })
+    }
+
+    /// As [`Self::start`], with these sources of statuses.
+    fn start_with(sources: impl FnOnce(&Instance) -> Value) -> Self {
         let ca = Instance::start();
         for name in ["gw1", "gw2"] {
             let peer = ca.peer(name, &[&format!("fqdn:{name}.example.net"), "ip:192.0.2.7"]);
@@ -55,15 +63,15 @@ impl Gateway {
             "{}\nAuthorizer: \"POLICY\"\nLicensees: \"passphrase:open sesame\"\nConditions: phase_1 == \"main\" -> \"true\";\n",
             policy("remote_id == \"gw1.example.net\"")
         ));
-        let crl = |name: &str| format!("http://{}/crl/{name}.crl", gateway.ca.address);
-        let config = json!({
+        let mut config = json!({
             "policy": [gateway.file("gateway/policy")],
             "anchors": [gateway.ca.root()],
             "intermediates": [gateway.ca.data().join("keys/issuing.crt")],
             "socket": gateway.socket(),
-            "crls": [crl("issuing"), crl("root")],
             "crl_refresh": "2s",
         });
+        let sources = sources(&gateway.ca);
+        config.as_object_mut().unwrap().extend(sources.as_object().unwrap().clone());
         let lines: Vec<String> = config
             .as_object()
             .unwrap()
@@ -421,4 +429,54 @@ fn within_the_server_a_revocation_counts_at_the_next_question_and_pam_is_answere
     assert!(!socket.exists());
     let (code, said) = pam("@gw1.example.net");
     assert!(code == Some(5) && said.contains("refused"), "{said}");
+}
+
+/// The same revocation, learnt from the server's OCSP responder, and from a CRL in its directory.
+#[test]
+fn statuses_come_by_ocsp_and_from_directories() {
+    let by_ocsp: fn(&Instance) -> Value =
+        |ca| json!({"ocsp": [format!("http://{}/ocsp", ca.address)], "prefer": "ocsp"});
+    let by_ldap: fn(&Instance) -> Value = |ca| {
+        let address = fs::read_to_string(ca.data().join("listen.ldap")).unwrap();
+        let crl = |name: &str| {
+            format!(
+                "{}/cn={name},o=Countersign?certificateRevocationList;binary?base",
+                address.trim()
+            )
+        };
+        json!({"crls": [crl("issuing"), crl("root")]})
+    };
+    for (sources, words) in [(by_ocsp, "(OCSP)"), (by_ldap, "was revoked at")] {
+        let gateway = Gateway::start_with(sources);
+        let answer = gateway.ask("fqdn:gw1.example.net", "gw1.crt");
+        assert_eq!(answer["decision"], "allow", "{answer}");
+        revoke(&gateway.ca, "gw1");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = gateway.ask("fqdn:gw1.example.net", "gw1.crt");
+            if answer["decision"] == "deny" {
+                let reason = answer["reason"].as_str().unwrap();
+                assert!(answer["step"] == "status" && reason.contains(words), "{answer}");
+                break;
+            }
+            assert!(Instant::now() < deadline, "{answer}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    // With neither, nobody is let in, and both are named.
+    let gateway = Gateway::start_with(
+        |_| json!({"ocsp": ["http://127.0.0.1:9/ocsp"], "crls": ["ldap://127.0.0.1:9/o=x?certificateRevocationList"]}),
+    );
+    let answer = gateway.ask("fqdn:gw1.example.net", "gw1.crt");
+    let reason = answer["reason"].as_str().unwrap();
+    assert_eq!(
+        (&answer["decision"], &answer["step"]),
+        (&json!("deny"), &json!("status")),
+        "{answer}"
+    );
+    assert!(
+        reason.contains("OCSP: `http://127.0.0.1:9/ocsp`")
+            && reason.contains("`ldap://127.0.0.1:9/"),
+        "{reason}"
+    );
 }

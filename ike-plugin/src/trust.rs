@@ -194,6 +194,7 @@ impl Trust for Standing {
     fn generation(&self) -> u64 {
         let recorded =
             self.authority.as_ref().map_or(0, |authority| authority.store().mark().sequence());
-        self.checker.cache.generation().wrapping_add(recorded)
+        let fetched = self.checker.cache.generation().wrapping_add(self.checker.ocsp.generation());
+        fetched.wrapping_add(recorded)
     }
 }

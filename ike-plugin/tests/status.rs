@@ -19,7 +19,8 @@ use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings, ValidPath
 use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
 use countersign_ike_plugin::status::fetch::Fetcher;
 use countersign_ike_plugin::status::location::Locations;
-use countersign_ike_plugin::status::{CrlChecker, Mode};
+use countersign_ike_plugin::status::responders::OcspCache;
+use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
 use countersign_ike_plugin::trust::Status;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
@@ -148,6 +149,14 @@ impl Site {
             configured: Vec::new(),
             cache: CrlCache::start(
                 settings,
+                Box::new(Fetcher::new(64 << 10)),
+                Arc::new(SystemClock),
+            )
+            .unwrap(),
+            prefer: Prefer::Crl,
+            responders: Vec::new(),
+            ocsp: OcspCache::start(
+                Duration::from_secs(3600),
                 Box::new(Fetcher::new(64 << 10)),
                 Arc::new(SystemClock),
             )

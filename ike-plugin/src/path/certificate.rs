@@ -100,7 +100,7 @@ pub struct Certificate {
     pub(super) version: u8,
     pub(super) basic: Option<BasicConstraints>,
     pub(crate) key_usage: Option<KeyUsage>,
-    pub(super) key_purposes: Option<Vec<ObjectIdentifier>>,
+    pub(crate) key_purposes: Option<Vec<ObjectIdentifier>>,
     pub(super) constraints: Option<NameConstraints>,
     pub(super) policies: Option<Vec<ObjectIdentifier>>,
     pub(super) mappings: Vec<(ObjectIdentifier, ObjectIdentifier)>,

@@ -1,15 +1,20 @@
-//! Fetching over HTTP and from files.
+//! Fetching over HTTP, from directories and from files.
 
 use std::fs::File;
 use std::io::Read;
 use std::time::Duration;
 
 use super::cache::Fetch;
+use super::ldap;
+use super::responders::Ask;
 
 /// The longest that a fetch may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Fetches `http:` URLs and reads paths of files. Redirections are not followed: they would lead past the allowed locations.
+/// The largest response of an OCSP responder, in octets.
+const MAX_RESPONSE: u64 = 64 << 10;
+
+/// Fetches `http:` and `ldap:` URLs and reads paths of files. Redirections are not followed: they would lead past the allowed locations.
 #[derive(Debug)]
 pub struct Fetcher {
     agent: ureq::Agent,
@@ -31,6 +36,9 @@ impl Fetcher {
 
 impl Fetch for Fetcher {
     fn fetch(&self, location: &str) -> Result<Vec<u8>, String> {
+        if location.starts_with("ldap://") || location.starts_with("ldaps://") {
+            return ldap::fetch(location, PATIENCE, self.most);
+        }
         if !location.starts_with("http://") {
             return self.file(location);
         }
@@ -39,6 +47,18 @@ impl Fetch for Fetcher {
             return Err(format!("expected HTTP status 200, found {}", response.status()));
         }
         let body = response.body_mut().with_config().limit(self.most);
+        body.read_to_vec().map_err(|e| e.to_string())
+    }
+}
+
+impl Ask for Fetcher {
+    fn ask(&self, url: &str, request: &[u8]) -> Result<Vec<u8>, String> {
+        let asked = self.agent.post(url).content_type("application/ocsp-request").send(request);
+        let mut response = asked.map_err(|e| e.to_string())?;
+        if response.status() != 200 {
+            return Err(format!("expected HTTP status 200, found {}", response.status()));
+        }
+        let body = response.body_mut().with_config().limit(MAX_RESPONSE.min(self.most));
         body.read_to_vec().map_err(|e| e.to_string())
     }
 }

@@ -6,6 +6,7 @@ pub struct Locations(Vec<Place>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
+    scheme: &'static str,
     authority: String,
     path: String,
 }
@@ -19,7 +20,7 @@ impl Locations {
         let read = |text: &String| {
             place(text).ok_or_else(|| {
                 format!(
-                    "expected the beginning of an `http:` URL such as `http://pki.example.net/`, found `{}`",
+                    "expected the beginning of an `http:`, `ldap:` or `ldaps:` URL such as `http://pki.example.net/`, found `{}`",
                     text.escape_debug()
                 )
             })
@@ -30,13 +31,22 @@ impl Locations {
     /// Whether a URL may be fetched: the host and port are one of those named, and the path begins as there.
     pub fn allow(&self, url: &str) -> bool {
         place(url).is_some_and(|url| {
-            self.0.iter().any(|of| of.authority == url.authority && url.path.starts_with(&of.path))
+            self.0.iter().any(|of| {
+                (of.scheme, &of.authority) == (url.scheme, &url.authority)
+                    && url.path.starts_with(&of.path)
+            })
         })
     }
 }
 
+/// What may be fetched, with the port that needs not be written.
+const SCHEMES: [(&str, &str, &str); 3] =
+    [("http", "http://", ":80"), ("ldap", "ldap://", ":389"), ("ldaps", "ldaps://", ":636")];
+
 fn place(url: &str) -> Option<Place> {
-    let rest = url.strip_prefix("http://")?;
+    let (scheme, rest, port) = SCHEMES
+        .into_iter()
+        .find_map(|(scheme, prefix, port)| Some((scheme, url.strip_prefix(prefix)?, port)))?;
     if url.len() > 2048
         || !url.bytes().all(|byte| byte.is_ascii_graphic())
         || url.contains(['\\', '#'])
@@ -50,9 +60,9 @@ fn place(url: &str) -> Option<Place> {
     if authority.is_empty() || authority.contains('@') || path.split(['/', '?']).any(steps_up) {
         return None;
     }
-    let authority = authority.strip_suffix(":80").unwrap_or(authority).to_ascii_lowercase();
+    let authority = authority.strip_suffix(port).unwrap_or(authority).to_ascii_lowercase();
     let path = if path.is_empty() { "/".to_owned() } else { path.to_owned() };
-    Some(Place { authority, path })
+    Some(Place { scheme, authority, path })
 }
 
 #[cfg(test)]
@@ -61,12 +71,14 @@ mod tests {
 
     #[test]
     fn only_what_was_allowed_is_fetched() {
-        let allowed = ["http://good.example/crl/".to_owned(), "http://192.0.2.1:8080".to_owned()];
+        let allowed = ["http://good.example/crl/", "http://192.0.2.1:8080", "ldap://dir.example/"];
+        let allowed = allowed.map(str::to_owned);
         let locations = Locations::new(&allowed).unwrap();
         for url in [
             "http://good.example/crl/a.crl",
             "http://GOOD.example:80/crl/a",
             "http://192.0.2.1:8080/x?y",
+            "ldap://dir.example:389/o=x?certificateRevocationList",
         ] {
             assert!(locations.allow(url), "{url}");
         }
@@ -83,6 +95,9 @@ mod tests {
             "http://192.0.2.1/x",
             "http://good.example/crl/\r\nHost: evil",
             "ldap://good.example/crl/",
+            "http://dir.example/o=x",
+            "ldaps://dir.example/o=x",
+            "ldap://dir.example:80/o=x",
             "file:///etc/passwd",
             "",
         ] {

@@ -1,9 +1,12 @@
-//! Whether a certificate is revoked: by CRLs, which are fetched ahead of their end and kept.
+//! Whether a certificate is revoked: by CRLs and OCSP, which are asked ahead of their end and kept.
 
 pub mod cache;
 pub mod crl;
 pub mod fetch;
+pub mod ldap;
 pub mod location;
+pub mod ocsp;
+pub mod responders;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +18,10 @@ use crate::trust::Status;
 use cache::{CrlCache, Found};
 use crl::{Crl, CrlStatus, crl_status};
 use location::Locations;
+use responders::OcspCache;
+
+/// How long an OCSP answer counts before it is looked at again.
+const RECHECK: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// What must be known of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +34,17 @@ pub enum Mode {
     Off,
 }
 
-/// Asks CRLs about each certificate of a path.
+/// What is asked first; the other one is asked if it says nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Prefer {
+    /// CRLs.
+    #[default]
+    Crl,
+    /// OCSP.
+    Ocsp,
+}
+
+/// Asks CRLs and OCSP responders about each certificate of a path.
 pub struct CrlChecker {
     /// What must be known.
     pub mode: Mode,
@@ -37,6 +54,12 @@ pub struct CrlChecker {
     pub configured: Vec<String>,
     /// What was fetched.
     pub cache: CrlCache,
+    /// What is asked first.
+    pub prefer: Prefer,
+    /// OCSP responders besides those that certificates name.
+    pub responders: Vec<String>,
+    /// What responders said.
+    pub ocsp: OcspCache,
     /// Certificates of which one may sign a CRL.
     pub others: Vec<Arc<Certificate>>,
     /// Who is trusted.
@@ -56,6 +79,60 @@ impl CrlChecker {
         if self.mode == Mode::Off {
             return Status::Good(Timestamp::from_millis(i64::MAX));
         }
+        let (urls, refused) = self.responders_of(certificate);
+        let by_crl = |deadline| self.by_crl(path, certificate, issuer, at, deadline);
+        let by_ocsp = |deadline| self.by_ocsp(certificate, issuer, &urls, &refused, at, deadline);
+        // Where both may know, the first must leave time for the second.
+        let now = Instant::now();
+        let half = now + deadline.saturating_duration_since(now) / 2;
+        let has_both = !urls.is_empty() && self.has_crls(certificate);
+        let first_by = if has_both { half } else { deadline };
+        let first = match self.prefer {
+            Prefer::Crl => by_crl(first_by),
+            Prefer::Ocsp => by_ocsp(first_by),
+        };
+        let Err(first_why) = first else { return first.unwrap_or_else(Status::Unknown) };
+        let second = match self.prefer {
+            Prefer::Crl => by_ocsp(deadline),
+            Prefer::Ocsp => by_crl(deadline),
+        };
+        let Err(second_why) = second else { return second.unwrap_or_else(Status::Unknown) };
+        if self.mode == Mode::IfPresent {
+            // Not for long: a CRL may come.
+            return Status::Good(at.plus(std::time::Duration::from_secs(60)));
+        }
+        let why: Vec<String> =
+            [first_why, second_why].into_iter().filter(|why| !why.is_empty()).collect();
+        Status::Unknown(format!(
+            "whether the certificate `{}` is revoked is not known: {}",
+            certificate.shown(),
+            why.join("; ")
+        ))
+    }
+
+    /// The responders that may be asked, and what to say of the others.
+    fn responders_of(&self, certificate: &Certificate) -> (Vec<String>, Vec<String>) {
+        let named = certificate.ocsp_urls().iter().cloned();
+        let (mut allowed, other): (Vec<String>, Vec<String>) =
+            named.partition(|url| self.locations.allow(url));
+        allowed.extend(self.responders.iter().cloned());
+        (allowed, other.iter().map(|url| not_allowed(url)).collect())
+    }
+
+    fn has_crls(&self, certificate: &Certificate) -> bool {
+        !self.configured.is_empty()
+            || certificate.crl_urls().iter().any(|url| self.locations.allow(url))
+    }
+
+    /// What CRLs say; the error says why they say nothing.
+    fn by_crl(
+        &self,
+        path: &ValidPath,
+        certificate: &Arc<Certificate>,
+        issuer: &Arc<Certificate>,
+        at: Timestamp,
+        deadline: Instant,
+    ) -> Result<Status, String> {
         let named = certificate.crl_urls();
         let (allowed, other): (Vec<_>, Vec<_>) =
             named.into_iter().partition(|url| self.locations.allow(url));
@@ -63,29 +140,48 @@ impl CrlChecker {
         let configured = self.cache.at(&self.configured, Some(issuer), deadline);
         crls.extend(configured.crls);
         errors.extend(configured.errors);
-        errors.extend(other.iter().map(|url| {
-            format!(
-                "`{}` is not fetched, for authorizer.locations does not allow it",
-                url.escape_debug()
-            )
-        }));
+        errors.extend(other.iter().map(|url| not_allowed(url)));
         match self.status(path, certificate, issuer, &crls, at) {
-            CrlStatus::Good(until) => Status::Good(until),
-            CrlStatus::Revoked { reason, at } => Status::Revoked(format!(
+            CrlStatus::Good(until) => Ok(Status::Good(until)),
+            CrlStatus::Revoked { reason, at } => Ok(Status::Revoked(format!(
                 "the certificate `{}` was revoked at {at}: {reason:?}",
                 certificate.shown()
-            )),
-            CrlStatus::Unknown(_) if self.mode == Mode::IfPresent => {
-                // Not for long: a CRL may come.
-                Status::Good(at.plus(std::time::Duration::from_secs(60)))
+            ))),
+            CrlStatus::Unknown(why) => {
+                errors.insert(0, why);
+                Err(errors.join("; "))
             }
-            CrlStatus::Unknown(why) => Status::Unknown(format!(
-                "whether the certificate `{}` is revoked is not known: {why}{}{}",
-                certificate.shown(),
-                if errors.is_empty() { "" } else { "; " },
-                errors.join("; ")
-            )),
         }
+    }
+
+    /// What responders say; the error says why they say nothing.
+    fn by_ocsp(
+        &self,
+        certificate: &Arc<Certificate>,
+        issuer: &Arc<Certificate>,
+        urls: &[String],
+        refused: &[String],
+        at: Timestamp,
+        deadline: Instant,
+    ) -> Result<Status, String> {
+        if urls.is_empty() {
+            return Err(refused.join("; "));
+        }
+        let answer = self.ocsp.status(certificate, issuer, urls, deadline);
+        let answer = answer.map_err(|why| {
+            std::iter::once(format!("OCSP: {why}"))
+                .chain(refused.iter().cloned())
+                .collect::<Vec<_>>()
+                .join("; ")
+        })?;
+        Ok(match &answer.revoked {
+            // Asked again before long: only so does the cache know that the answer is still wanted.
+            None => Status::Good(answer.until.min(at.plus(RECHECK))),
+            Some((at, reason)) => Status::Revoked(format!(
+                "the certificate `{}` was revoked at {at}: {reason} (OCSP)",
+                certificate.shown()
+            )),
+        })
     }
 
     fn status(
@@ -119,4 +215,8 @@ impl CrlChecker {
         };
         crl_status(certificate, issuer, &others, &is_trusted, crls, at)
     }
+}
+
+fn not_allowed(url: &str) -> String {
+    format!("`{}` is not asked, for authorizer.locations does not allow it", url.escape_debug())
 }

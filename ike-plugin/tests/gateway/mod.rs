@@ -17,7 +17,8 @@ use countersign_ike_plugin::policy::{Policy, PolicyFiles};
 use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
 use countersign_ike_plugin::status::fetch::Fetcher;
 use countersign_ike_plugin::status::location::Locations;
-use countersign_ike_plugin::status::{CrlChecker, Mode};
+use countersign_ike_plugin::status::responders::OcspCache;
+use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
 use countersign_ike_plugin::trust::Standing;
 use countersign_ike_plugin::wire::{Answer, Question, Step, Verdict};
 use countersign_policy::key::{Encoding, SigningKey};
@@ -297,7 +298,11 @@ fn standing(anchors: &[&Ca], clock: Arc<dyn Clock>) -> Standing {
         mode: Mode::Off,
         locations: Locations::default(),
         configured: Vec::new(),
-        cache: CrlCache::start(settings, Box::new(Fetcher::new(1 << 10)), clock).unwrap(),
+        cache: CrlCache::start(settings, Box::new(Fetcher::new(1 << 10)), clock.clone()).unwrap(),
+        prefer: Prefer::Crl,
+        responders: Vec::new(),
+        ocsp: OcspCache::start(Duration::from_secs(3600), Box::new(Fetcher::new(64 << 10)), clock)
+            .unwrap(),
         others: Vec::new(),
         anchors: Anchors::new(anchors.iter().map(|ca| ca.der.clone())).unwrap(),
     };

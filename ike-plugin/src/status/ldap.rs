@@ -1,0 +1,136 @@
+//! CRLs from directories: the URL names the entry and the attribute (RFC 4516, RFC 4523), as CRL distribution points do.
+
+use std::time::Duration;
+
+use ldap3::{LdapConnAsync, LdapConnSettings, Scope, SearchEntry};
+use url::Url;
+
+/// The attributes that hold CRLs, as they may be written in lower case, without their option.
+const ATTRIBUTES: [&str; 3] =
+    ["certificaterevocationlist", "authorityrevocationlist", "deltarevocationlist"];
+
+/// What a URL asks for.
+#[derive(Debug, PartialEq)]
+struct Asked {
+    server: String,
+    dn: String,
+    attribute: String,
+    scope: Scope,
+    filter: String,
+}
+
+/// Reads the one value that a URL names, anonymously, in at most `patience`.
+///
+/// # Errors
+/// In words, why there is none.
+pub fn fetch(url: &str, patience: Duration, most: u64) -> Result<Vec<u8>, String> {
+    let asked = asked(url)?;
+    // A runtime for a fetch: there are few, and each ends with all that it began.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| e.to_string())?;
+    let found =
+        runtime.block_on(async { tokio::time::timeout(patience, search(&asked, patience)).await });
+    let values = found
+        .map_err(|_| format!("no answer within {}", humantime::format_duration(patience)))??;
+    let mut values = values.into_iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) if value.len() as u64 <= most => Ok(value),
+        (Some(value), None) => {
+            Err(format!("expected at most {most} octets, found {}", value.len()))
+        }
+        (None, _) => Err(format!("the entry has no `{}`", asked.attribute)),
+        (Some(_), Some(_)) => {
+            Err(format!("expected one value of `{}`, found several", asked.attribute))
+        }
+    }
+}
+
+async fn search(asked: &Asked, patience: Duration) -> Result<Vec<Vec<u8>>, String> {
+    let settings = LdapConnSettings::new().set_conn_timeout(patience);
+    let text = |e: ldap3::LdapError| e.to_string();
+    let (connection, mut ldap) =
+        LdapConnAsync::with_settings(settings, &asked.server).await.map_err(text)?;
+    let driven = tokio::spawn(connection.drive());
+    let attributes = vec![asked.attribute.as_str()];
+    let found =
+        ldap.search(&asked.dn, asked.scope, &asked.filter, attributes).await.map_err(text)?;
+    let (entries, _) = found.success().map_err(text)?;
+    let _ = ldap.unbind().await;
+    driven.abort();
+    Ok(entries.into_iter().map(SearchEntry::construct).flat_map(values).collect())
+}
+
+/// Binary values, and those that happen to be text.
+fn values(entry: SearchEntry) -> Vec<Vec<u8>> {
+    let text = entry.attrs.into_values().flatten().map(String::into_bytes);
+    entry.bin_attrs.into_values().flatten().chain(text).collect()
+}
+
+/// Reads `ldap://host/dn?attribute?scope?filter`.
+fn asked(text: &str) -> Result<Asked, String> {
+    let wrong =
+        |why: &str| format!("expected `ldap://host/dn?certificateRevocationList;binary`, {why}");
+    let url = Url::parse(text).map_err(|e| wrong(&e.to_string()))?;
+    let host = url.host_str().ok_or_else(|| wrong("found no host"))?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let decoded = |part: &str| {
+        percent_encoding::percent_decode_str(part)
+            .decode_utf8()
+            .map(|text| text.into_owned())
+            .map_err(|_| wrong("found octets that are no UTF-8"))
+    };
+    let dn = decoded(url.path().strip_prefix('/').unwrap_or_default())?;
+    let mut parts = url.query().unwrap_or_default().splitn(4, '?');
+    let attribute = decoded(parts.next().unwrap_or_default())?;
+    let name = attribute.split(';').next().unwrap_or_default().to_ascii_lowercase();
+    if !ATTRIBUTES.contains(&name.as_str()) {
+        return Err(wrong(&format!("found the attribute `{}`", attribute.escape_debug())));
+    }
+    let scope = match parts.next().unwrap_or_default() {
+        "" | "base" => Scope::Base,
+        "one" => Scope::OneLevel,
+        "sub" => Scope::Subtree,
+        other => return Err(wrong(&format!("found the scope `{}`", other.escape_debug()))),
+    };
+    let filter = decoded(parts.next().unwrap_or_default())?;
+    let filter = if filter.is_empty() { "(objectClass=*)".to_owned() } else { filter };
+    Ok(Asked { server: format!("{}://{host}{port}", url.scheme()), dn, attribute, scope, filter })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_say_what_is_asked() {
+        let base = asked(
+            "ldap://dir.example:8389/cn=issuing,o=Some%20CA?certificateRevocationList;binary",
+        )
+        .unwrap();
+        assert_eq!(
+            base,
+            Asked {
+                server: "ldap://dir.example:8389".into(),
+                dn: "cn=issuing,o=Some CA".into(),
+                attribute: "certificateRevocationList;binary".into(),
+                scope: Scope::Base,
+                filter: "(objectClass=*)".into(),
+            }
+        );
+        let sub = asked("ldaps://[2001:db8::1]/o=x?deltaRevocationList?sub?(cn=issuing)").unwrap();
+        assert_eq!(
+            (&*sub.server, sub.scope, &*sub.filter),
+            ("ldaps://[2001:db8::1]", Scope::Subtree, "(cn=issuing)")
+        );
+        for text in [
+            "ldap:///cn=x?certificateRevocationList",
+            "ldap://dir.example/cn=x",
+            "ldap://dir.example/cn=x?userPassword",
+            "ldap://dir.example/cn=x?certificateRevocationList?all",
+            "ldap://dir.example/%ff?certificateRevocationList",
+            "nonsense",
+        ] {
+            assert!(asked(text).unwrap_err().contains("expected"), "{text}");
+        }
+    }
+}
