@@ -61,6 +61,8 @@ pub struct AuthorizerFile {
     pub locations: Vec<String>,
     /// CRLs besides those that certificates name: URLs and files.
     pub crls: Vec<String>,
+    /// The certificate store (RFC 4387) in which certificates are looked up that a daemon does not tell.
+    pub certificates: Option<String>,
     /// OCSP responders besides those that certificates name.
     pub ocsp: Vec<String>,
     /// What is asked first: `crl` or `ocsp`.
@@ -93,6 +95,7 @@ impl Default for AuthorizerFile {
             status: "strict".into(),
             locations: Vec::new(),
             crls: Vec::new(),
+            certificates: None,
             ocsp: Vec::new(),
             prefer: "crl".into(),
             crl_cache: None,

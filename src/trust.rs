@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::{Authority, SystemClock};
+use countersign_ike_plugin::lookup::CertificateStore;
 use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings};
 use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
 use countersign_ike_plugin::status::fetch::Fetcher;
@@ -40,6 +41,7 @@ pub struct TrustSettings {
     mode: Mode,
     locations: Locations,
     crls: Vec<String>,
+    certificates: Option<String>,
     prefer: Prefer,
     responders: Vec<String>,
     cache: CacheSettings,
@@ -72,9 +74,11 @@ impl TrustSettings {
                 )));
             }
         };
-        if let Some(other) = file.ocsp.iter().find(|url| !url.starts_with("http://")) {
+        let named = file.ocsp.iter().map(|url| ("ocsp", url));
+        let named = named.chain(file.certificates.iter().map(|url| ("certificates", url)));
+        if let Some((key, other)) = named.into_iter().find(|(_, url)| !url.starts_with("http://")) {
             return Err(Failure::input(format!(
-                "expected authorizer.ocsp to have `http:` URLs, found `{}`",
+                "expected authorizer.{key} to have `http:` URLs, found `{}`",
                 other.escape_debug()
             )));
         }
@@ -90,6 +94,7 @@ impl TrustSettings {
             locations: Locations::new(&file.locations)
                 .map_err(|why| Failure::input(format!("authorizer.locations: {why}")))?,
             crls: file.crls.clone(),
+            certificates: file.certificates.clone(),
             prefer,
             responders: file.ocsp.clone(),
             cache: CacheSettings {
@@ -155,7 +160,9 @@ pub fn start(
         others: others.map_err(unusable)?,
         anchors: Anchors::new(anchors).map_err(unusable)?,
     };
-    Ok(Arc::new(Standing::new(path, checker, authority.cloned())?))
+    let certificates = settings.certificates.as_deref().map(CertificateStore::new);
+    let standing = Standing::new(path, checker, authority.cloned())?;
+    Ok(Arc::new(standing.with_certificates(certificates)))
 }
 
 fn purpose(text: &str) -> Result<ObjectIdentifier, Failure> {

@@ -480,3 +480,44 @@ fn statuses_come_by_ocsp_and_from_directories() {
         "{reason}"
     );
 }
+
+/// libreswan tells PAM no certificate: a gateway without the CA finds it in the CA's certificate store, and judges it itself.
+#[test]
+fn certificates_are_looked_up_over_http() {
+    let gateway = Gateway::start_with(|ca| {
+        let url = |path: &str| format!("http://{}/{path}", ca.address);
+        json!({"certificates": url("certificates/search.cgi"), "ocsp": [url("ocsp")], "prefer": "ocsp"})
+    });
+    // Another certificate of the same peer: the store gives both.
+    let again = gateway.ca.peer("gw1b", &["fqdn:gw1.example.net"]);
+    key(&gateway.ca, "p256", "gw1b.key");
+    enrol(&gateway.ca, &again, "gw1b.key", &[]).granted();
+    let pam = |user: &str| {
+        let mut command = Command::new(COUNTERSIGN);
+        command.args(["authorizer", "pam", "--socket"]).arg(gateway.socket());
+        command.env("PAM_USER", user).env("PAM_RHOST", "192.0.2.7").env("PAM_SERVICE", "pluto");
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let (code, said) = pam("@gw1.example.net");
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = pam("@gw3.example.net");
+    assert!(code == Some(4) && said.contains("expected a certificate of the FQDN"), "{said}");
+    let (code, said) = pam("@gw2.example.net");
+    assert!(code == Some(4) && said.contains("does not allow phase 1"), "{said}");
+    // One that is revoked does not stand in the way of one that is good; with none good, nobody is let in.
+    revoke(&gateway.ca, "gw1b");
+    assert_eq!(pam("@gw1.example.net").0, Some(0));
+    revoke(&gateway.ca, "gw1");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (code, said) = pam("@gw1.example.net");
+        if code == Some(4) {
+            assert!(said.contains("was revoked at"), "{said}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{said}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

@@ -12,6 +12,7 @@ use countersign_ca::{Authority, Timestamp};
 use der::Encode;
 
 use crate::identity::PeerId;
+use crate::lookup::CertificateStore;
 use crate::path::{Certificate, PathSettings, ValidPath, validate};
 use crate::status::{CrlChecker, Mode};
 
@@ -58,6 +59,8 @@ pub struct Standing {
     authority: Option<Arc<Authority>>,
     /// The keys of its CAs.
     own: Vec<Vec<u8>>,
+    /// Where certificates are looked up without an authority.
+    certificates: Option<CertificateStore>,
 }
 
 impl Standing {
@@ -80,7 +83,13 @@ impl Standing {
         {
             own.push(Facts::of(&der)?.key.der().to_vec());
         }
-        Ok(Self { settings, checker, authority, own })
+        Ok(Self { settings, checker, authority, own, certificates: None })
+    }
+
+    /// Has certificates looked up there, where no authority is at hand.
+    #[must_use]
+    pub fn with_certificates(self, certificates: Option<CertificateStore>) -> Self {
+        Self { certificates, ..self }
     }
 
     /// The certificates of an authority's roots, and those of the CAs below them.
@@ -171,12 +180,7 @@ impl Trust for Standing {
         Status::Good(until)
     }
 
-    fn look_up(&self, id: &PeerId, _deadline: Instant) -> Result<Vec<Vec<Vec<u8>>>, String> {
-        let Some(authority) = &self.authority else {
-            return Err("expected a certificate from the daemon, found none; only an authorizer within `countersign serve` can look \
-                        one up"
-                .into());
-        };
+    fn look_up(&self, id: &PeerId, deadline: Instant) -> Result<Vec<Vec<Vec<u8>>>, String> {
         let key = match id.identity() {
             Some(Identity::Fqdn(name)) => SearchKey::Uri(name),
             Some(Identity::Email(mailbox)) => SearchKey::Uri(mailbox),
@@ -186,8 +190,19 @@ impl Trust for Standing {
             }
             None => return Ok(Vec::new()),
         };
-        let found = authority.store().find(&key, MAX_FOUND).map_err(|e| e.to_string())?;
-        Ok(found.into_iter().map(|record| vec![record.certificate]).collect())
+        let found = match (&self.authority, &self.certificates) {
+            (Some(authority), _) => {
+                let found = authority.store().find(&key, MAX_FOUND).map_err(|e| e.to_string())?;
+                found.into_iter().map(|record| record.certificate).collect()
+            }
+            (None, Some(store)) => store.find(&key, deadline)?,
+            (None, None) => {
+                return Err("expected a certificate from the daemon, found none; an authorizer within `countersign serve` looks them up, and \
+                            another one does if `authorizer.certificates` names a certificate store"
+                    .into());
+            }
+        };
+        Ok(found.into_iter().map(|certificate| vec![certificate]).collect())
     }
 
     /// Both only rise.

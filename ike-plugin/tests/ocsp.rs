@@ -81,6 +81,8 @@ impl Ca {
     }
 }
 
+type OnTheWay = fn(Vec<u8>) -> Result<Vec<u8>, String>;
+
 /// OpenSSL's responder, which answers a request that lies in a file.
 struct Responder {
     folder: tempfile::TempDir,
@@ -88,7 +90,7 @@ struct Responder {
     /// The line of the index after the kind: of the certificate 7.
     entry: Mutex<&'static str>,
     /// What becomes of a response on the way.
-    on_the_way: Mutex<fn(Vec<u8>) -> Result<Vec<u8>, String>>,
+    on_the_way: Mutex<OnTheWay>,
     asked: AtomicUsize,
 }
 
