@@ -67,7 +67,13 @@ impl Foundation {
         let key = self.key(name.as_str(), algorithm)?;
         let serial = self.reserve(&name)?;
         let certificate = founding::root(options, &key, serial, self.clock.now())?;
-        self.record(CaRecord { name, is_root: true, certificate, chain: Vec::new() })
+        self.record(CaRecord {
+            name,
+            is_root: true,
+            certificate,
+            chain: Vec::new(),
+            succeeds: None,
+        })
     }
 
     /// Makes an issuing CA below the root.
@@ -108,6 +114,7 @@ impl Foundation {
             is_root: false,
             certificate,
             chain: vec![root.certificate],
+            succeeds: None,
         })
     }
 
@@ -155,6 +162,7 @@ impl Foundation {
                     is_root: true,
                     certificate: root.clone(),
                     chain: Vec::new(),
+                    succeeds: None,
                 })?;
             }
         }
@@ -163,6 +171,7 @@ impl Foundation {
             is_root: false,
             certificate: certificate.clone(),
             chain: above.to_vec(),
+            succeeds: None,
         })
     }
 

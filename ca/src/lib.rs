@@ -50,3 +50,4 @@ pub use key::{FileKey, KeyAlgorithm, KeyFolder, Passphrase};
 pub use public_key::{KeyKind, ProvenKey, SubjectPublicKey};
 pub use request::{CertificateRequest, Credential, Requester};
 pub use store::Store;
+pub use subject::Names;

@@ -32,6 +32,7 @@ fn a_certificate_lives_through_a_restart() {
         is_root: true,
         certificate: vec![1; 600],
         chain: vec![vec![2; 500], vec![3; 400]],
+        succeeds: None,
     };
     store.record_ca(at(0), &root).unwrap();
     store.record_accounts(at(1), &[account("gw1", 1), account("gw2", 2)]).unwrap();

@@ -81,7 +81,11 @@ impl Authority {
         })
     }
 
-    fn profile_for(&self, account: &Account, wanted: Option<&Label>) -> Result<Profile> {
+    /// The profile of an account, which is the only one that it may ask for.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::NotAuthorized`] when `wanted` is another; [`Error::Internal`] when it is not configured.
+    pub fn profile_for(&self, account: &Account, wanted: Option<&Label>) -> Result<Profile> {
         if let Some(wanted) = wanted.filter(|wanted| **wanted != account.profile) {
             return Err(not_authorized(format!(
                 "the account `{}` is for the profile `{}`, not `{wanted}`",

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::foundation::{Foundation, random_serial};
 use crate::key::FileKey;
-use crate::record::{CaRecord, CrlScope, Label, Serial};
+use crate::record::{CaRecord, CrlScope, Label, Serial, Succession};
 
 /// How many serial numbers are reserved at once, so that issuing waits for one commit and not for two.
 const SERIAL_BLOCK: usize = 64;
@@ -44,6 +44,7 @@ pub struct CaInfo {
 pub struct Ca {
     info: CaInfo,
     facts: Facts,
+    succeeds: Option<Succession>,
     /// The certificate of this CA and those above it.
     chain: Vec<Vec<u8>>,
     key: Option<FileKey>,
@@ -87,6 +88,7 @@ impl Ca {
         let mut ca = Self {
             info,
             facts,
+            succeeds: record.succeeds,
             chain,
             key,
             protection: None,
@@ -109,6 +111,11 @@ impl Ca {
 
     pub const fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// The CA whose key this one's follows.
+    pub const fn succeeds(&self) -> Option<&Succession> {
+        self.succeeds.as_ref()
     }
 
     pub fn chain(&self) -> &[Vec<u8>] {

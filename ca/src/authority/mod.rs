@@ -7,6 +7,7 @@
 mod authenticate;
 mod authorize;
 mod delegate;
+mod information;
 mod issue;
 mod issuer;
 mod publish;
@@ -32,6 +33,7 @@ use crate::store::Store;
 
 pub use authorize::Authorized;
 pub use delegate::Delegate;
+pub use information::RootUpdate;
 pub use issue::{IssuedCertificate, TransactionDraft};
 pub use issuer::CaInfo;
 pub use publish::{CrlSettings, CurrentCrl};

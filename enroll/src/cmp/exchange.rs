@@ -132,7 +132,7 @@ impl Exchange<'_> {
     }
 
     /// The profile that the path or the header names (id-it-certProfile, RFC 9483 §3.1).
-    fn profile(&self) -> Result<Option<Label>, Refusal> {
+    pub(super) fn profile(&self) -> Result<Option<Label>, Refusal> {
         let bad = |why: String| Refusal::new(Failure::BadRequest, why);
         let infos = self.message.header.general_info.iter().flatten();
         let Some(info) = infos.into_iter().find(|info| info.info_type == oid::CERT_PROFILE) else {
