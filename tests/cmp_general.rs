@@ -10,41 +10,12 @@
 
 mod common;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fs;
 
-use common::der::{self, Element, Message, seq, tlv};
+use common::der::{self, Message, seq, tlv};
+use common::general::*;
 use common::openssl::{by_secret, cmp, enrol, key, request};
 use common::{Instance, Peer, tool_ok};
-
-/// The body kinds of general messages by their context tags.
-const GENM: u8 = 0xb5;
-const GENP: u8 = 0xb6;
-
-const CA_PROT_ENC_CERT: u8 = 1;
-const SIGN_KEY_PAIR_TYPES: u8 = 2;
-const ENC_KEY_PAIR_TYPES: u8 = 3;
-const PREFERRED_SYMM_ALG: u8 = 4;
-const CURRENT_CRL: u8 = 6;
-const UNSUPPORTED_OIDS: u8 = 7;
-const REV_PASSPHRASE: u8 = 12;
-const SUPP_LANG_TAGS: u8 = 16;
-const CA_CERTS: u8 = 17;
-const ROOT_CA_KEY_UPDATE: u8 = 18;
-const CERT_REQ_TEMPLATE: u8 = 19;
-const ROOT_CA_CERT: u8 = 20;
-const CRL_STATUS_LIST: u8 = 22;
-const CRLS: u8 = 23;
-
-/// id-it and a last arc.
-fn id_it(last: u8) -> Vec<u8> {
-    tlv(0x06, &[0x2b, 6, 1, 5, 5, 7, 4, last])
-}
-
-fn info(last: u8, value: &[u8]) -> Vec<u8> {
-    seq(&[&id_it(last), value])
-}
 
 /// An instance with one account, whose server runs.
 fn start(config: &str) -> (Instance, Peer) {
@@ -56,78 +27,6 @@ fn start(config: &str) -> (Instance, Peer) {
     instance.serve();
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net", "ip:192.0.2.1"]);
     (instance, peer)
-}
-
-thread_local! {
-    /// A genm of `openssl cmp` for each reference: nothing remembers its transactionID, so that one header does for many.
-    static TEMPLATES: RefCell<HashMap<String, Message>> = RefCell::default();
-}
-
-/// A genm with these elements, protected with the peer's secret.
-fn genm(instance: &Instance, peer: &Peer, infos: &[Vec<u8>]) -> Message {
-    let made = || {
-        let secret = by_secret(peer);
-        let mut arguments = vec!["-cmd", "genm"];
-        arguments.extend(secret.iter().map(String::as_str));
-        Message::read(&request(instance, &arguments))
-    };
-    let template = TEMPLATES
-        .with_borrow_mut(|known| known.entry(peer.reference.clone()).or_insert_with(made).clone());
-    assert_eq!(template.body.tag, GENM);
-    let infos: Vec<&[u8]> = infos.iter().map(Vec::as_slice).collect();
-    template.with_body(&tlv(GENM, &seq(&infos))).protected(&peer.secret)
-}
-
-/// What these elements are answered with, in order, each with the last arc of its type.
-fn ask(instance: &Instance, peer: &Peer, infos: &[Vec<u8>]) -> Vec<(u8, Option<Element>)> {
-    let answer = Message::read(&instance.cmp(&genm(instance, peer, infos).bytes()));
-    assert!(answer.is_protected_by(&peer.secret), "the answer's MAC");
-    told(&answer)
-}
-
-/// The elements of a genp.
-fn told(answer: &Message) -> Vec<(u8, Option<Element>)> {
-    assert_eq!(answer.body.tag, GENP, "{:?}", answer.refusal());
-    let list = &answer.body.parts()[0];
-    assert_eq!(list.tag, 0x30);
-    let element = |info: &Element| {
-        let parts = info.parts();
-        assert_eq!(parts[0].content[..7], [0x2b, 6, 1, 5, 5, 7, 4]);
-        assert!(parts.len() <= 2);
-        (parts[0].content[7], parts.get(1).cloned())
-    };
-    list.parts().iter().map(element).collect()
-}
-
-/// The one element that one is answered with.
-fn ask_one(instance: &Instance, peer: &Peer, asked: Vec<u8>) -> (u8, Option<Element>) {
-    let mut answer = ask(instance, peer, &[asked]);
-    assert_eq!(answer.len(), 1);
-    answer.remove(0)
-}
-
-/// The failInfo and text that these elements are refused with.
-fn refused(instance: &Instance, peer: &Peer, infos: &[Vec<u8>]) -> (Vec<&'static str>, String) {
-    let answer = Message::read(&instance.cmp(&genm(instance, peer, infos).bytes()));
-    assert_eq!(answer.body.tag, der::ERROR);
-    answer.refusal().expect("a refusal")
-}
-
-/// `openssl x509` on a certificate, DER.
-fn x509(instance: &Instance, der: &[u8], flags: &[&str]) -> String {
-    fs::write(instance.file("one.der"), der).unwrap();
-    let mut arguments = vec!["x509", "-inform", "DER", "-in", "one.der", "-noout"];
-    arguments.extend(flags);
-    tool_ok("openssl", "openssl", &arguments, &instance.file(".")).trim().to_owned()
-}
-
-/// The DER of a PEM file of the instance's keys.
-fn der_of(instance: &Instance, name: &str) -> Vec<u8> {
-    let path = instance.data().join("keys").join(name);
-    let path = path.to_str().unwrap();
-    let arguments = ["x509", "-in", path, "-outform", "DER", "-out", "of.der"];
-    tool_ok("openssl", "openssl", &arguments, &instance.file("."));
-    fs::read(instance.file("of.der")).unwrap()
 }
 
 #[test]

@@ -87,17 +87,7 @@ impl Foundation {
         algorithm: KeyAlgorithm,
     ) -> Result<CaRecord> {
         self.refuse_existing(name)?;
-        let root = self
-            .store
-            .cas()?
-            .into_iter()
-            .find(|ca| ca.is_root && self.keys.contains(ca.name.as_str()));
-        let root = root.ok_or_else(|| {
-            Error::denied(
-                Denial::Conflict,
-                "the root's key is not here; make a request for it with `--root-csr FILE`",
-            )
-        })?;
+        let root = self.signing_root()?;
         let root_key = self.keys.load(root.name.as_str(), &self.passphrase)?;
         let key = self.key(name.as_str(), algorithm)?;
         let serial = self.reserve(&root.name)?;
@@ -213,7 +203,7 @@ impl Foundation {
         write_atomically(&self.keys.file(file), to_pem(label, der)?.as_bytes())
     }
 
-    fn refuse_existing(&self, name: &Label) -> Result<()> {
+    pub(crate) fn refuse_existing(&self, name: &Label) -> Result<()> {
         let of_a_delegate = [".cmp", ".ocsp"].iter().any(|ending| name.as_str().ends_with(ending));
         if name.as_str().starts_with('_') || of_a_delegate {
             return Err(Error::malformed(format!(
@@ -226,7 +216,8 @@ impl Foundation {
         }
     }
 
-    fn record(&self, ca: CaRecord) -> Result<CaRecord> {
+    /// Records a CA, and publishes its certificate.
+    pub(crate) fn record(&self, ca: CaRecord) -> Result<CaRecord> {
         Facts::of(&ca.certificate)?;
         self.store.record_ca(self.clock.now(), &ca)?;
         self.publish(&format!("{}.crt", ca.name), "CERTIFICATE", &ca.certificate)?;

@@ -100,9 +100,16 @@ impl Authority {
         })
     }
 
-    fn ca_for(&self, account: &Account, wanted: Option<&Label>) -> Result<&Ca> {
-        let ca = self.issuing_ca(account.ca.as_ref())?;
-        match wanted.filter(|wanted| **wanted != ca.info().name) {
+    pub(super) fn ca_for(&self, account: &Account, wanted: Option<&Label>) -> Result<&Ca> {
+        let named = self.issuing_ca(account.ca.as_ref())?;
+        // The last key of the CA issues; it answers to the names of those before.
+        let ca = self.latest(named);
+        let is_meant = |wanted: &Label| {
+            self.cas
+                .get(wanted)
+                .is_some_and(|wanted| self.latest(wanted).info().name == ca.info().name)
+        };
+        match wanted.filter(|wanted| !is_meant(wanted)) {
             Some(wanted) => Err(not_authorized(format!(
                 "the account `{}` is for the CA `{}`, not `{wanted}`",
                 account.name,

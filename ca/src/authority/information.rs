@@ -1,8 +1,7 @@
-//! What anybody, or any peer, may learn of the authority: its certificates, how its keys followed each other, where its
-//! CRLs are, and what a request should say.
+//! What anybody, or any peer, may learn of the authority: its certificates, where its CRLs are, and what a request should
+//! say.
 
 use super::Authority;
-use super::issuer::Ca;
 use crate::error::Result;
 use crate::profile::{Profile, filled_url};
 use crate::record::{Account, CrlScope, Label};
@@ -10,17 +9,6 @@ use crate::subject::{self, Names};
 
 /// The place of a partition's number in a URL.
 const PARTITION: &str = "{partition}";
-
-/// What leads from a root to the next one (RFC 9810 §4.4). All three are DER.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RootUpdate<'a> {
-    /// The new root.
-    pub new_with_new: &'a [u8],
-    /// The new key, signed by the old one.
-    pub new_with_old: &'a [u8],
-    /// The old key, signed by the new one.
-    pub old_with_new: &'a [u8],
-}
 
 impl Authority {
     /// The certificates that stand between those of peers and roots, DER: of issuing CAs, of CAs above them, and those
@@ -39,31 +27,6 @@ impl Authority {
         let mut seen = std::collections::BTreeSet::new();
         found.retain(|der| seen.insert(*der));
         found
-    }
-
-    /// What leads from the root `known` to the one after it; without `known`, from the last but one root above `ca`
-    /// (`None` means the default CA) to the last. `None` when there is no such root or nothing came after it.
-    ///
-    /// # Errors
-    /// [`crate::Error::Unavailable`] when there is no such CA.
-    pub fn root_update(
-        &self,
-        known: Option<&[u8]>,
-        ca: Option<&Label>,
-    ) -> Result<Option<RootUpdate<'_>>> {
-        let next = match known {
-            Some(known) => self.cas.values().find(|ca| ca.info().certificate == known),
-            None => self.last_root(ca)?.and_then(|last| self.predecessor(last)),
-        };
-        let next = next.filter(|ca| ca.info().is_root).and_then(|ca| self.successor(ca));
-        Ok(next.and_then(|next| {
-            let links = next.succeeds()?.links.as_ref()?;
-            Some(RootUpdate {
-                new_with_new: &next.info().certificate,
-                new_with_old: &links.new_with_old,
-                old_with_new: &links.old_with_new,
-            })
-        }))
     }
 
     /// The CA and the scope of the CRL that a distribution point or freshestCRL names by this URL.
@@ -98,37 +61,20 @@ impl Authority {
         Ok(self.issuing_ca(ca)?.info().name.clone())
     }
 
+    /// The name of the CA that issues to an account now.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when there is none.
+    pub fn issuer_for(&self, account: &Account) -> Result<Label> {
+        Ok(self.ca_for(account, None)?.info().name.clone())
+    }
+
     /// The names that a certificate of this account carries when its request names none.
     ///
     /// # Errors
     /// `Denied` when no identity of the account can stand in a certificate of the profile.
     pub fn names_for(&self, account: &Account, profile: &Profile) -> Result<Names> {
         subject::decide(account, profile, None, &[])
-    }
-
-    /// The CA whose key follows this one's.
-    pub(super) fn successor(&self, ca: &Ca) -> Option<&Ca> {
-        self.cas.values().find(|next| {
-            next.succeeds().is_some_and(|succession| succession.predecessor == ca.info().name)
-        })
-    }
-
-    fn predecessor(&self, ca: &Ca) -> Option<&Ca> {
-        self.cas.get(&ca.succeeds()?.predecessor)
-    }
-
-    /// The last key of the root above an issuing CA.
-    fn last_root(&self, ca: Option<&Label>) -> Result<Option<&Ca>> {
-        let Some(root) = self.issuing_ca(ca)?.chain().last() else { return Ok(None) };
-        let mut last = self.cas.values().find(|ca| ca.info().certificate == *root);
-        // Each key has one successor at most, and none follows itself: there are no more steps than CAs.
-        for _ in 0..self.cas.len() {
-            match last.and_then(|ca| self.successor(ca)) {
-                Some(next) => last = Some(next),
-                None => break,
-            }
-        }
-        Ok(last)
     }
 }
 

@@ -98,7 +98,8 @@ impl Ca {
             crls: Mutex::default(),
             responder: Mutex::default(),
         };
-        if !ca.info.is_root {
+        // One that ended issues nothing any more, and the one that follows it answers.
+        if !ca.info.is_root && ground.clock.now() < ca.facts.not_after {
             ca.protection =
                 Some(ca.open_delegate(ground, &Role::CMP, PROTECTION_VALIDITY, None)?);
         }

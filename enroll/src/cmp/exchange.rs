@@ -193,8 +193,9 @@ impl Exchange<'_> {
             ))
         };
         let GeneralName::DirectoryName(name) = issuer else { return Err(none()) };
-        let ca = self.service.authority().ca_by_subject(name).ok_or_else(none)?;
-        Ok((ca, Serial::from_integer(serial).ok_or_else(none)?))
+        let serial = Serial::from_integer(serial).ok_or_else(none)?;
+        let ca = self.service.authority().ca_of(name, &serial)?.ok_or_else(none)?;
+        Ok((ca, serial))
     }
 }
 

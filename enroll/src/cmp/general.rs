@@ -39,7 +39,8 @@ const PUBLIC: [ObjectIdentifier; 4] =
 /// A general message that is to be answered.
 struct Question<'a> {
     service: &'a CmpService,
-    /// The CA that it is about: the path's, that of the certificate which signs, or the account's; `None` means the default.
+    /// The CA that it is about: the path's, that of the certificate which signs, or the one that issues to the
+    /// account; `None` means the default.
     ca: Option<Label>,
     /// Who asks, with the profile that the path or the header names; `None` for a stranger.
     peer: Option<(&'a Requester, Option<Label>)>,
@@ -50,12 +51,12 @@ impl Exchange<'_> {
     pub(super) fn general_message(self) -> Result<Answer, Refusal> {
         let profile = self.profile()?;
         let own = match self.requester.credential() {
-            Credential::Certificate(signer) => Some(signer.ca.clone()),
-            Credential::Secret => self.requester.account().ca.clone(),
+            Credential::Certificate(signer) => signer.ca.clone(),
+            Credential::Secret => self.service.authority().issuer_for(self.requester.account())?,
         };
         let question = Question {
             service: self.service,
-            ca: self.route.ca.clone().or(own),
+            ca: self.route.ca.clone().or(Some(own)),
             peer: Some((self.requester, profile)),
         };
         question.answer(&self.message.body)
