@@ -54,6 +54,16 @@ fn openssl_asks_and_is_told() {
             assert_eq!(run.text.matches("id-it-").count(), 1, "{asked}:\n{}", run.text);
         }
     }
+    // The operation labels of RFC 9483 §6.1.
+    let proof = by_secret(&peer);
+    for path in ["getcacerts", "getrootupdate", "p/gateway/getcertreqtemplate", "getcrls"] {
+        let path = format!(".well-known/cmp/{path}");
+        let mut arguments = vec!["-cmd", "genm", "-infotype", "caCerts", "-path", &path];
+        arguments.extend(proof.iter().map(String::as_str));
+        cmp(&instance, &arguments).granted();
+    }
+    enrol(&instance, &peer, "gw1.key", &["-path", ".well-known/cmp/getcrls"])
+        .refused(&["the path is for genm, found ir"]);
 }
 
 #[test]
