@@ -253,7 +253,7 @@ impl Default for CmpFile {
             confirm_wait: "5m".into(),
             implicit_confirm: true,
             unprotected_genm: false,
-            max_information: 4 << 20,
+            max_information: 1 << 20,
             max_concurrent: 256,
         }
     }

@@ -162,7 +162,8 @@ fn one_language_is_taken() {
         assert_eq!(kind, SUPP_LANG_TAGS);
         assert_eq!(value.unwrap().whole, seq(&[&tlv(0x0c, taken.as_bytes())]));
     }
-    for unknown in [&["de", "english"][..], &[]] {
+    let long = format!("en-{}", "x".repeat(33));
+    for unknown in [&["de", "english", &long][..], &[]] {
         assert_eq!(refused(&instance, &peer, &[tags(unknown)]).0, ["badRequest"]);
     }
 }
@@ -255,6 +256,44 @@ fn a_profile_shapes_the_template_and_only_its_accounts_may_name_it() {
         let answer = instance.http("POST", &path, "application/pkixcmp", &message).unwrap();
         assert_eq!(Message::read(&answer.body).body.tag == GENP, taken, "{path}");
     }
+}
+
+#[test]
+fn every_request_for_a_certificate_may_name_its_profile_and_no_other() {
+    let config = "[profiles.small]\nbase = \"gateway\"\nvalidity = \"7d\"\n";
+    let (instance, other) = start(config);
+    let peer = instance.peer_with(
+        "small",
+        &["fqdn:s.example.net"],
+        &["--profile", "small", "--uses", "9"],
+    );
+    key(&instance, "p256", "gw1.key");
+    let arguments = ["req", "-new", "-key", "gw1.key", "-subj", "/", "-out", "gw1.csr"];
+    tool_ok("openssl", "openssl", &arguments, &instance.file("."));
+    let profile = seq(&[&info(21, &seq(&[&tlv(0x0c, b"small")]))]);
+    for (command, answered) in [("ir", 0xa1), ("cr", 0xa3), ("p10cr", 0xa3)] {
+        for (peer, granted) in [(&peer, true), (&other, false)] {
+            let secret = by_secret(peer);
+            let mut arguments = vec!["-cmd", command, "-newkey", "gw1.key"];
+            if command == "p10cr" {
+                arguments = vec!["-cmd", command, "-csr", "gw1.csr"];
+            }
+            arguments.extend(secret.iter().map(String::as_str));
+            let message = Message::read(&request(&instance, &arguments));
+            let message = message.with_field(0xa8, Some(&profile)).protected(&peer.secret);
+            let answer = Message::read(&instance.cmp(&message.bytes()));
+            assert_eq!(answer.body.tag, answered, "{command}");
+            match answer.refusal() {
+                None => assert!(granted, "{command}"),
+                Some((failure, text)) => {
+                    assert!(!granted && failure == ["notAuthorized"], "{command}: {text}");
+                    assert!(text.contains("the profile `gateway`, not `small`"), "{text}");
+                }
+            }
+        }
+    }
+    let list = instance.certificates("small");
+    assert!(list.len() == 3 && list.iter().all(|one| one["profile"] == "small"), "{list:?}");
 }
 
 /// DER of a CRL's or message's time, such as `260101000000Z`.

@@ -28,6 +28,9 @@ use super::service::{CmpService, Route};
 /// The most that one message asks for. RFC 9483 §4.3 asks for one thing at a time.
 const MAX_INFOS: usize = 16;
 
+/// The longest language tag that an answer repeats, in octets: that of RFC 5646 §4.4.1.
+const MAX_TAG: usize = 35;
+
 /// What a general message without any content is answered with (RFC 9810 §5.3.19: whatever the CA wishes to tell).
 const OF_OWN_ACCORD: [ObjectIdentifier; 4] =
     [oid::CA_CERTS, oid::SIGN_KEY_PAIR_TYPES, oid::PREFERRED_SYMM_ALG, oid::CERT_REQ_TEMPLATE];
@@ -195,7 +198,8 @@ fn language(asked: Option<&Any>) -> Result<InfoTypeAndValue, Refusal> {
     let tags: Vec<String> =
         asked.ok_or_else(missing)?.decode_as().map_err(malformed("language tags"))?;
     let is_english = |tag: &String| {
-        tag.split('-').next().is_some_and(|language| language.eq_ignore_ascii_case("en"))
+        tag.len() <= MAX_TAG
+            && tag.split('-').next().is_some_and(|language| language.eq_ignore_ascii_case("en"))
     };
     let Some(tag) = tags.into_iter().find(is_english) else {
         return Err(Refusal::new(Failure::BadRequest, "texts are in `en`, and no other language"));

@@ -49,7 +49,7 @@ impl Default for CmpConfig {
             confirm_wait: Duration::from_secs(300),
             implicit_confirm: true,
             unprotected_genm: false,
-            max_information: 4 << 20,
+            max_information: 1 << 20,
         }
     }
 }
