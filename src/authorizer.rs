@@ -41,6 +41,8 @@ pub struct AuthorizerFile {
     pub credentials: Option<PathBuf>,
     /// Whether SHA-1, MD5 and DSA signatures of credentials count.
     pub legacy_signatures: bool,
+    /// Whether the policy is asked in phase 2 only, as isakmpd does.
+    pub policy_in_phase_2_only: bool,
     /// Files of CA certificates that are trusted, PEM or DER.
     pub anchors: Vec<PathBuf>,
     /// Files of CA certificates that are not trusted of themselves.
@@ -75,6 +77,7 @@ impl Default for AuthorizerFile {
             policy: Vec::new(),
             credentials: None,
             legacy_signatures: false,
+            policy_in_phase_2_only: false,
             anchors: Vec::new(),
             intermediates: Vec::new(),
             key_purposes: ["ipsecIKE", "iKEIntermediate", "serverAuth", "clientAuth", "any"]
@@ -135,6 +138,7 @@ impl AuthorizerConfig {
                 policies: file.policy.clone(),
                 credentials: file.credentials.clone(),
                 legacy_signatures: file.legacy_signatures,
+                phase_2_only: file.policy_in_phase_2_only,
             },
             mapping: mapping(&file.identities)?,
             max_kept: file.max_kept,

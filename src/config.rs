@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::authorizer::{AuthorizerConfig, AuthorizerFile};
 use crate::exit::Failure;
 use crate::folder::DataFolder;
+use crate::gateway::{self, Gateways};
 
 /// The largest configuration file, in bytes.
 const MAX: u64 = 1 << 20;
@@ -44,6 +45,8 @@ pub struct ConfigFile {
     pub cmp: CmpFile,
     /// The authorizer.
     pub authorizer: AuthorizerFile,
+    /// Gateways by name.
+    pub gateways: Gateways,
     /// Logs.
     pub log: LogFile,
     /// Profiles by name.
@@ -375,6 +378,7 @@ impl Config {
         let ocsp = ocsp(&file.ocsp, settings.responder_validity)?;
         let ldap = ldap(&file.ldap, layout)?;
         let cmp = cmp(&file.cmp)?;
+        gateway::check(&file.gateways)?;
         within("http.max_connections", file.http.max_connections, 1, 100_000)?;
         within("ocsp.max_concurrent", file.ocsp.max_concurrent, 1, 10_000)?;
         within("cmp.max_concurrent", file.cmp.max_concurrent, 1, 10_000)?;

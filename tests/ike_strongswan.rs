@@ -211,6 +211,43 @@ fn a_path_that_charon_takes_and_the_authorizer_does_not_is_refused() {
     });
 }
 
+/// charon lets an ID with a wildcard stand for a name in the certificate; RFC 4945 does not.
+#[test]
+fn an_identity_that_charon_takes_and_the_certificate_does_not_hold_is_refused() {
+    isolated("an_identity_that_charon_takes_and_the_certificate_does_not_hold_is_refused", || {
+        let site = Site::start(Source::CrlHttp);
+        install(&site);
+        let [own, east] = ["west", "east"].map(|name| site.enrol(name, "p256"));
+        let authorizer = Authorizer::start(&site, &policy("true"), &site.ca("root"));
+        let said_by_east =
+            by_certificate(&east).replace("id = east.example.net", "id = *.example.net");
+        let config = connection("east", Gateway::East, &said_by_east, V2);
+        let east = Charon::start_with(
+            Gateway::East,
+            &site,
+            &[&east],
+            "",
+            &format!("connections {{\n{config}}}\n"),
+        );
+        let config = connection("west", Gateway::West, &by_certificate(&own), V2);
+        let mut west = Charon::start_with(
+            Gateway::West,
+            &site,
+            &[&own],
+            &plugin(&site),
+            &format!("connections {{\n{config}}}\n"),
+        );
+        let (up, said) = east.bring_up("east", None);
+        assert!(!up && said.contains("AUTHENTICATION_FAILED"), "{said}");
+        west.wait_for(
+            0,
+            &["phase 1 of '*.example.net' is refused (identity)", "`dns:east.example.net`"],
+        );
+        let decision = authorizer.last("*.example.net");
+        assert_eq!(decision["step"], "identity", "{decision}");
+    });
+}
+
 #[test]
 fn ikev1_main_and_aggressive_mode_are_asked_about() {
     isolated("ikev1_main_and_aggressive_mode_are_asked_about", || {

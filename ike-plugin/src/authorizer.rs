@@ -111,16 +111,19 @@ impl Authorizer {
         let patience = deadline.saturating_duration_since(started);
         let wait = deadline.checked_sub(patience / 5).unwrap_or(deadline);
         let (known, was_kept) = self.known(&question, secret.as_ref(), &trace, at, wait);
-        let denial = match &known {
+        let allowed = match &known {
             Err(denial) => Err(denial.clone()),
             Ok(known) => match &known.found {
                 Err(denial) => Err(denial.clone()),
-                Ok(asker) => self.ask(&question, &known.policy, asker, at),
+                Ok(_) if question.child.is_none() && known.policy.is_for_phase_2_only() => {
+                    Ok(Step::Identity)
+                }
+                Ok(asker) => self.ask(&question, &known.policy, asker, at).map(|()| Step::Policy),
             },
         };
-        let denial = denial.and_then(|()| in_time(deadline));
+        let allowed = allowed.and_then(|last| in_time(deadline).map(|()| last));
         let known = known.ok();
-        let answer = answer(&question, denial, trace);
+        let answer = answer(&question, allowed, trace);
         self.count(&answer, was_kept);
         let asker = known.as_deref().and_then(|known| known.found.as_ref().ok());
         self.log.record(Decision {
@@ -387,9 +390,16 @@ fn in_time(deadline: Instant) -> Result<(), Denial> {
     Err((Step::Authorizer, "no decision within the time that the daemon waits".into()))
 }
 
-fn answer(question: &Question, result: Result<(), Denial>, trace: String) -> Answer {
+/// With the last step that was taken, if all agreed.
+fn answer(question: &Question, result: Result<Step, Denial>, trace: String) -> Answer {
     let (decision, step, reason) = match result {
-        Ok(()) => (Verdict::Allow, Step::Policy, "path, status, identity and policy agree".into()),
+        Ok(Step::Policy) => {
+            (Verdict::Allow, Step::Policy, "path, status, identity and policy agree".into())
+        }
+        Ok(step) => {
+            let why = "path, status and identity agree; the policy is asked in phase 2 only";
+            (Verdict::Allow, step, why.into())
+        }
         Err((step, reason)) => (Verdict::Deny, step, reason),
     };
     let id = question.id.chars().take(64).collect();

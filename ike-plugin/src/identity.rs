@@ -233,7 +233,8 @@ impl Names {
         if self.hold(&identity) { Ok(()) } else { Err(self.mismatch(id)) }
     }
 
-    fn hold(&self, identity: &Identity) -> bool {
+    /// Whether one of its names is this identity.
+    pub fn hold(&self, identity: &Identity) -> bool {
         match identity {
             Identity::Dn(name) => {
                 let is = |other: &Name| same_name(name, other);
@@ -247,6 +248,16 @@ impl Names {
     }
 
     fn mismatch(&self, id: &PeerId) -> String {
+        format!(
+            "expected a certificate with the {} `{}`, found {}",
+            id.kind(),
+            id.to_string().escape_debug(),
+            self.shown()
+        )
+    }
+
+    /// All of them in words.
+    pub fn shown(&self) -> String {
         let mut held: Vec<String> = self
             .alternatives
             .iter()
@@ -262,11 +273,7 @@ impl Names {
         } else {
             format!("; its subject is `{}`", self.subject)
         };
-        format!(
-            "expected a certificate with the {} `{}`, found subject alternative names: {held}{subject}",
-            id.kind(),
-            id.to_string().escape_debug()
-        )
+        format!("subject alternative names: {held}{subject}")
     }
 }
 

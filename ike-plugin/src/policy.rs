@@ -24,6 +24,8 @@ use crate::wire::Secret;
 
 /// The largest policy file, in octets.
 const MAX_POLICY: u64 = 256 << 20;
+/// The most credentials of a peer of which the log says why they do not count.
+const MAX_SAID: usize = 16;
 /// The name of a peer's credentials in its folder, as in isakmpd.
 const CREDENTIALS: &str = "credentials";
 
@@ -36,6 +38,8 @@ pub struct PolicyFiles {
     pub credentials: Option<PathBuf>,
     /// Whether SHA-1, MD5 and DSA signatures of credentials count.
     pub legacy_signatures: bool,
+    /// Whether the policy is asked in phase 2 only, as isakmpd does.
+    pub phase_2_only: bool,
 }
 
 /// The policy in force; another one takes its place at once, for all who ask later.
@@ -124,6 +128,11 @@ impl LoadedPolicy {
         &self.text
     }
 
+    /// Whether it decides about traffic only, and not about phase 1.
+    pub fn is_for_phase_2_only(&self) -> bool {
+        self.files.phase_2_only
+    }
+
     /// How many were loaded, with this one.
     pub fn number(&self) -> u64 {
         self.number
@@ -179,7 +188,16 @@ impl LoadedPolicy {
         }
         let requesters = Requesters::new(&requesters)
             .map_err(|e| format!("the policy cannot be asked in the name of this peer: {e}"))?;
-        Ok(Asker { extension: builder.build(), requesters, shown: shown.into() })
+        let extension = builder.build();
+        for dropped in extension.dropped().iter().take(MAX_SAID) {
+            let line = dropped.source.position(dropped.span.start()).line;
+            let name = dropped.source.name();
+            tracing::warn!(
+                "`{name}`, line {line}: a credential does not count: {}",
+                dropped.reason
+            );
+        }
+        Ok(Asker { extension, requesters, shown: shown.into() })
     }
 
     /// Whether the policy allows all of it.

@@ -133,6 +133,8 @@ fn words(decision: &Value) -> String {
         let of_certificates = matches!(step, "path" | "status" | "identity");
         if by_secret && of_certificates {
             words.push_str(&format!("{step}: not asked, for the peer proved a pre-shared key\n"));
+        } else if step == "policy" && allowed && decided != "policy" {
+            words.push_str("policy: not asked about phase 1 (`policy_in_phase_2_only`)\n");
         } else if step == decided && !allowed {
             words.push_str(&format!("{step}: NO. {}\n", at(decision, "/reason")));
             return words;

@@ -6,6 +6,8 @@ mod backup;
 mod ca;
 mod cert;
 mod decision;
+mod demo;
+mod export;
 mod init;
 mod peer;
 mod policy;
@@ -108,6 +110,12 @@ enum Command {
     /// What was decided about peers, and why
     #[command(subcommand)]
     Decision(decision::Decision),
+    /// Write what the daemon of a gateway needs: configuration, certificates, CRLs, key
+    Export(export::Export),
+    /// Would two gateways, as they are configured, come up?
+    Check(export::Check),
+    /// Play it through on this machine: two gateways enrol, connect, and one is revoked
+    Demo(demo::Demo),
     /// Prove that the history is whole
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -163,6 +171,9 @@ pub fn run() -> Result<(), Failure> {
         Command::Policy(policy) => policy.run(&context),
         Command::Authorizer(authorizer) => authorizer.run(&context),
         Command::Decision(decision) => decision.run(&context),
+        Command::Export(export) => export.run(&context),
+        Command::Check(check) => check.run(&context),
+        Command::Demo(demo) => demo.run(),
         Command::Audit(audit) => audit.run(&context),
         Command::Store(store) => store.run(&context),
         Command::Backup(backup) => backup.run(&context),

@@ -33,6 +33,7 @@ charon-systemd {
 pub struct Charon {
     gateway: Gateway,
     folder: PathBuf,
+    swanctl: PathBuf,
     process: Daemon,
 }
 
@@ -53,7 +54,6 @@ impl Charon {
         config: &str,
     ) -> Self {
         let folder = site.instance.file(gateway.name());
-        let text = folder.to_str().expect("UTF-8").to_owned();
         for name in ["x509", "x509ca", "private"] {
             fs::create_dir_all(folder.join(name)).expect("a folder");
         }
@@ -66,20 +66,38 @@ impl Charon {
             fs::copy(&credentials.certificate, certificate).expect("a file");
             fs::copy(&credentials.key, folder.join(format!("private/{id}.key"))).expect("a file");
         }
+        fs::write(folder.join("swanctl.conf"), config).expect("a file");
+        Self::run(gateway, folder.clone(), folder, plugins)
+    }
+
+    /// Starts charon on a folder as it is, for `swanctl`.
+    pub fn start_on(gateway: Gateway, site: &Site, swanctl: &Path, plugins: &str) -> Self {
+        let folder = site.instance.file(gateway.name());
+        fs::create_dir_all(&folder).expect("a folder");
+        Self::run(gateway, folder, swanctl.to_owned(), plugins)
+    }
+
+    fn run(gateway: Gateway, folder: PathBuf, swanctl: PathBuf, plugins: &str) -> Self {
         for old in ["vici", "charon.log"] {
             let _ = fs::remove_file(folder.join(old));
         }
-        let settings = SETTINGS.replace("FOLDER", &text).replace("PLUGINS", plugins);
+        let text = folder.to_str().expect("UTF-8");
+        let settings = SETTINGS.replace("FOLDER", text).replace("PLUGINS", plugins);
         fs::write(folder.join("strongswan.conf"), settings).expect("a file");
-        fs::write(folder.join("swanctl.conf"), config).expect("a file");
         let mut command = gateway.command("charon-systemd");
         command.env("STRONGSWAN_CONF", folder.join("strongswan.conf"));
         let process = Daemon::start(&mut command, &folder.join("output"));
-        let mut charon = Self { gateway, folder, process };
+        let mut charon = Self { gateway, folder, swanctl, process };
         let socket = charon.folder.join("vici");
         charon.process.wait_until("charon's start", |_| socket.exists());
         charon.ok(&["--load-all"]);
         charon
+    }
+
+    /// Has it read its folder again, and take its CRLs instead of those that it has.
+    pub fn reload(&self) {
+        self.ok(&["--flush-certs", "--type", "x509_crl"]);
+        self.ok(&["--load-all"]);
     }
 
     /// Initiates a connection's IKE SA, or with `child` that CHILD_SA; whether it came up, and what `swanctl` said.
@@ -145,7 +163,7 @@ impl Charon {
     fn swanctl(&self, arguments: &[&str]) -> Command {
         let mut command = self.gateway.command("swanctl");
         command.args(arguments).arg("--uri").arg(uri(&self.folder));
-        command.env("SWANCTL_DIR", &self.folder);
+        command.env("SWANCTL_DIR", &self.swanctl);
         command.env("STRONGSWAN_CONF", self.folder.join("strongswan.conf"));
         command
     }

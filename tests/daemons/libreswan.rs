@@ -22,6 +22,7 @@ pub fn install() {
 pub struct Pluto {
     gateway: Gateway,
     folder: PathBuf,
+    config: PathBuf,
     process: Daemon,
 }
 
@@ -50,7 +51,7 @@ impl Pluto {
         let folder = site.instance.file(gateway.name());
         fs::create_dir_all(folder.join("run")).expect("a folder");
         make_database(&folder.join("lib/ipsec/nss"), site, own);
-        let mut config = setup(source, &folder);
+        let mut config = setup(source);
         for own in own {
             config.extend(
                 peers.iter().map(|peer| format!("{}    {line}\n", connection(gateway, own, peer))),
@@ -58,15 +59,27 @@ impl Pluto {
         }
         fs::write(folder.join("ipsec.conf"), config).expect("a file");
         fs::write(folder.join("ipsec.secrets"), "").expect("a file");
+        Self::run(gateway, folder.clone(), folder)
+    }
+
+    /// Starts pluto on a folder as it is, after its script has filled the database.
+    pub fn start_on(gateway: Gateway, site: &Site, exported: &Path) -> Self {
+        let folder = site.instance.file(gateway.name());
+        fs::create_dir_all(folder.join("run")).expect("a folder");
+        run(Command::new("sh").arg(exported.join("import.sh")).arg(folder.join("lib/ipsec/nss")));
+        Self::run(gateway, folder, exported.to_owned())
+    }
+
+    fn run(gateway: Gateway, folder: PathBuf, config: PathBuf) -> Self {
         // The helper that imports CRLs knows the database at its default place only.
         let script = format!(
-            "mount --bind lib /var/lib && exec {PROGRAMS}/pluto --nofork --config ipsec.conf --rundir \"$PWD/run\" \
-             --secretsfile \"$PWD/ipsec.secrets\""
+            "mount --bind lib /var/lib && exec {PROGRAMS}/pluto --nofork --config \"$0/ipsec.conf\" --rundir \"$PWD/run\" \
+             --secretsfile \"$0/ipsec.secrets\" --logfile \"$PWD/pluto.log\""
         );
         let mut command = gateway.command("unshare");
-        command.args(["--mount", "sh", "-c", &script]).current_dir(&folder);
+        command.args(["--mount", "sh", "-c", &script]).arg(&config).current_dir(&folder);
         let process = Daemon::start(&mut command, &folder.join("output"));
-        let mut pluto = Self { gateway, folder, process };
+        let mut pluto = Self { gateway, folder, config, process };
         pluto.listen();
         pluto
     }
@@ -111,7 +124,8 @@ impl Pluto {
         let socket = self.folder.join("run/pluto.ctl");
         self.process.wait_until("pluto's start", |_| socket.exists());
         let mut add = self.gateway.command(format!("{PROGRAMS}/addconn"));
-        add.args(["--config", "ipsec.conf", "--autoall", "--ctlsocket"]).arg(&socket);
+        add.arg("--config").arg(self.config.join("ipsec.conf"));
+        add.args(["--autoall", "--ctlsocket"]).arg(&socket);
         run(add.current_dir(&self.folder));
         run(&mut self.whack(&["--listen"]));
     }
@@ -157,13 +171,13 @@ fn make_database(database: &Path, site: &Site, own: &[&Credentials]) {
 }
 
 /// CRLs are fetched 5 s after the start and then at each interval, never for a peer that waits for one.
-fn setup(source: Source, folder: &Path) -> String {
+fn setup(source: Source) -> String {
     let strict = if source.is_crl() {
         "crl-strict=yes\n    crlcheckinterval=2"
     } else {
         "ocsp-enable=yes\n    ocsp-strict=yes\n    ocsp-timeout=20"
     };
-    format!("config setup\n    logfile={}/pluto.log\n    {strict}\n", folder.display())
+    format!("config setup\n    {strict}\n")
 }
 
 fn connection(gateway: Gateway, own: &Credentials, peer: &Credentials) -> String {

@@ -39,10 +39,24 @@ impl Iked {
             .arg(&own.key)
             .arg("-out")
             .arg(iked.join("local.pub")));
-        fs::write(folder.join("etc/passwd"), "_iked:x:0:0::/:/bin/false\n").expect("a file");
         fs::write(folder.join("iked.conf"), policy(gateway, own)).expect("a file");
-        run(Command::new("chmod").arg("600").arg(folder.join("iked.conf")));
         install_crls(site, &folder);
+        Self::run(gateway, site, folder)
+    }
+
+    /// Starts iked on a folder as it is.
+    pub fn start_on(gateway: Gateway, site: &Site, exported: &Path) -> Self {
+        let folder = site.instance.file(&format!("{}-iked", gateway.name()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("etc")).expect("a folder");
+        run(Command::new("cp").arg("-rT").arg(exported).arg(folder.join("etc/iked")));
+        fs::rename(folder.join("etc/iked/iked.conf"), folder.join("iked.conf")).expect("a file");
+        Self::run(gateway, site, folder)
+    }
+
+    fn run(gateway: Gateway, site: &Site, folder: PathBuf) -> Self {
+        fs::write(folder.join("etc/passwd"), "_iked:x:0:0::/:/bin/false\n").expect("a file");
+        run(Command::new("chmod").arg("600").arg(folder.join("iked.conf")));
         let mut command = gateway.command("unshare");
         command
             .args([

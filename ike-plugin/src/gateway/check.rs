@@ -1,0 +1,491 @@
+//! Whether gateways would come up as they are configured, and what stands in the way. Each daemon's own rules were found by
+//! experiment with that daemon.
+
+use std::fmt;
+use std::net::{IpAddr, ToSocketAddrs};
+
+use countersign_ca::public_key::KeyKind;
+use countersign_ca::{Identity, Timestamp};
+use serde::Serialize;
+
+use super::material::next_update;
+use super::{Daemon, Facts, Gateway, GatewayError, Material, Mode, Proposal, Revocation};
+use crate::path::Certificate;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// They come up, but not for ever, or not in each direction.
+    Warning,
+    /// They do not come up.
+    Error,
+}
+
+/// What stands in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Obstacle {
+    /// How bad it is.
+    pub severity: Severity,
+    /// A word to look for.
+    pub code: &'static str,
+    /// The gateway that has it.
+    pub gateway: String,
+    /// The daemon that would refuse.
+    pub daemon: Daemon,
+    /// What was expected, what was found, what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.gateway, self.daemon, self.message)
+    }
+}
+
+/// The days before the end of a certificate or a CRL from which on it is told.
+const SOON: i64 = 7 * 86_400;
+
+/// Extended key usages: ipsecIKE, iKEIntermediate, anyExtendedKeyUsage, serverAuth, clientAuth.
+const IPSEC_IKE: &str = "1.3.6.1.5.5.7.3.17";
+const IKE_INTERMEDIATE: &str = "1.3.6.1.5.5.8.2.2";
+const ANY: &str = "2.5.29.37.0";
+const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
+const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
+
+/// What a gateway has in its own way, whoever its peer is.
+///
+/// # Errors
+/// The certificate or a CRL cannot be read.
+pub fn alone(
+    gateway: &Gateway,
+    material: &Material,
+    now: Timestamp,
+) -> Result<Vec<Obstacle>, GatewayError> {
+    let facts = Facts::of(&material.certificate)?;
+    let mut found = Found { gateway, daemon: gateway.daemon, list: Vec::new() };
+    found.mode();
+    found.own_certificate(&facts, material, now);
+    found.proposals(&gateway.proposals);
+    found.authorizer();
+    found.crls(material, now)?;
+    Ok(found.list)
+}
+
+/// What stands between two gateways, both ways; what each has alone is not repeated.
+///
+/// # Errors
+/// A certificate cannot be read.
+pub fn together(
+    one: (&Gateway, &Material),
+    other: (&Gateway, &Material),
+) -> Result<Vec<Obstacle>, GatewayError> {
+    let mut list = Vec::new();
+    for ((own, material), (peer, shown)) in [(one, other), (other, one)] {
+        let facts = Facts::of(&shown.certificate)?;
+        let mut found = Found { gateway: peer, daemon: own.daemon, list: Vec::new() };
+        found.trusted_by(own, material, shown)?;
+        found.key_for(own, &facts, Facts::of(&material.certificate)?.key);
+        found.purposes_for(own, &facts);
+        found.reachable(own, peer, &facts);
+        list.append(&mut found.list);
+    }
+    let (one, other) = (one.0, other.0);
+    let mut found = Found { gateway: one, daemon: other.daemon, list: Vec::new() };
+    found.same_mode(other);
+    found.common_proposal(other);
+    found.places(other);
+    list.append(&mut found.list);
+    Ok(list)
+}
+
+/// The obstacles of one gateway, in the view of one daemon.
+struct Found<'g> {
+    gateway: &'g Gateway,
+    daemon: Daemon,
+    list: Vec<Obstacle>,
+}
+
+impl Found<'_> {
+    fn add(&mut self, severity: Severity, code: &'static str, message: String) {
+        let obstacle = Obstacle {
+            severity,
+            code,
+            gateway: self.gateway.name.clone(),
+            daemon: self.daemon,
+            message,
+        };
+        if !self.list.contains(&obstacle) {
+            self.list.push(obstacle);
+        }
+    }
+
+    fn error(&mut self, code: &'static str, message: String) {
+        self.add(Severity::Error, code, message);
+    }
+
+    fn warning(&mut self, code: &'static str, message: String) {
+        self.add(Severity::Warning, code, message);
+    }
+
+    fn mode(&mut self) {
+        let Gateway { daemon, mode, .. } = *self.gateway;
+        if !daemon.speaks(mode) {
+            let others = if mode == Mode::Ikev2 { "IKEv1" } else { "IKEv2" };
+            self.error(
+                "mode",
+                format!(
+                    "{daemon} speaks {others} only, found mode `{}`; change `mode` or `daemon`",
+                    mode.name()
+                ),
+            );
+        }
+    }
+
+    fn own_certificate(&mut self, facts: &Facts, material: &Material, now: Timestamp) {
+        let id = self.gateway.id.clone();
+        if !facts.holds(&id) {
+            let kind =
+                if matches!(id, Identity::Dn(_)) { "subject" } else { "subject alternative name" };
+            self.error(
+                "id-not-in-certificate",
+                format!(
+                    "expected its certificate to hold its identity `{id}` as {kind}, found {}; peers compare these, never the CN: add the \
+                     identity to the account and enrol again, or change `id`",
+                    facts.names()
+                ),
+            );
+        }
+        if material.is_revoked {
+            self.error("revoked", "its certificate is revoked; enrol again".to_owned());
+        }
+        let (from, to) = (facts.not_before, facts.not_after);
+        if now < from {
+            self.error(
+                "not-yet-valid",
+                format!(
+                    "its certificate is valid from {from} only; it is {now} now: look at the clocks"
+                ),
+            );
+        } else if to < now {
+            self.error("expired", format!("its certificate ended at {to}; enrol again"));
+        } else if to.seconds().saturating_sub(now.seconds()) < SOON {
+            self.warning("expires-soon", format!("its certificate ends at {to}; renew it"));
+        }
+        if !facts.may_sign() {
+            self.error(
+                "key-usage",
+                "expected a certificate whose key usage is absent or has digitalSignature or nonRepudiation (RFC 4945 §5.1.3.2), found \
+                 neither; use another profile"
+                    .to_owned(),
+            );
+        }
+        if let Err(why) = signs(self.gateway.daemon, self.gateway.mode, facts.key) {
+            self.error("key-kind", format!("{why}; enrol with another kind of key"));
+        }
+    }
+
+    fn proposals(&mut self, proposals: &[Proposal]) {
+        let Gateway { daemon, mode, .. } = *self.gateway;
+        for proposal in proposals {
+            let known = match daemon {
+                Daemon::Isakmpd | Daemon::Racoon => proposal.classic().is_some(),
+                _ => mode == Mode::Ikev2 || proposal.is_for_v1(),
+            };
+            if !known {
+                self.error(
+                    "proposal",
+                    format!("{daemon} cannot use `{proposal}` in mode `{}`; name another in `proposals`", mode.name()),
+                );
+            }
+        }
+        let mut groups: Vec<_> = proposals.iter().map(|proposal| proposal.group).collect();
+        groups.dedup();
+        if mode == Mode::Aggressive && groups.len() > 1 {
+            self.error(
+                "proposal",
+                "aggressive mode has no choice of groups: expected one group in all `proposals`, found several".to_owned(),
+            );
+        }
+    }
+
+    fn authorizer(&mut self) {
+        let Gateway { daemon, mode, authorizer, .. } = *self.gateway;
+        let asks = match daemon {
+            Daemon::Strongswan => true,
+            Daemon::Libreswan => mode == Mode::Ikev2,
+            _ => false,
+        };
+        if authorizer && !asks {
+            self.error(
+                "authorizer",
+                format!(
+                    "{daemon} does not ask the authorizer in mode `{}`; set `authorizer = false`",
+                    mode.name()
+                ),
+            );
+        }
+    }
+
+    fn crls(&mut self, material: &Material, now: Timestamp) -> Result<(), GatewayError> {
+        let is_strict = self.gateway.revocation == Revocation::Strict;
+        for ca in material.cas() {
+            let Some(crl) = material.crls.iter().find(|crl| crl.ca == ca.name) else {
+                if is_strict {
+                    self.warning(
+                        "no-crl",
+                        format!("there is no CRL of the CA `{}` to begin with; `countersign crl publish` signs one", ca.name),
+                    );
+                }
+                continue;
+            };
+            let Some(next) = next_update(crl)? else { continue };
+            if next < now {
+                let message = format!(
+                    "the CRL of the CA `{}` ended at {next}; `countersign crl publish` signs a new one, `serve` does so by itself",
+                    ca.name
+                );
+                if is_strict {
+                    self.error("crl-expired", message)
+                } else {
+                    self.warning("crl-expired", message)
+                }
+            } else if next.seconds().saturating_sub(now.seconds()) < 3600 {
+                self.warning(
+                    "crl-expires-soon",
+                    format!("the CRL of the CA `{}` ends at {next}", ca.name),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The other side must reach one of its own roots from what this gateway shows.
+    fn trusted_by(
+        &mut self,
+        own: &Gateway,
+        trusting: &Material,
+        shown: &Material,
+    ) -> Result<(), GatewayError> {
+        let read = |der: &[u8]| {
+            Certificate::from_der(der.to_vec()).map_err(|e| {
+                GatewayError::new(format!(
+                    "a certificate of `{}` cannot be read: {e}",
+                    self.gateway.name
+                ))
+            })
+        };
+        let mut at = read(&shown.certificate)?;
+        let roots =
+            trusting.roots.iter().map(|root| read(&root.der)).collect::<Result<Vec<_>, _>>()?;
+        let between = shown.chain.iter().map(|ca| read(&ca.der)).collect::<Result<Vec<_>, _>>()?;
+        // As many steps as there are CAs, so that two that certify each other end.
+        for _ in 0..=between.len() {
+            if roots.iter().any(|root| at.is_signed_by(root)) {
+                return Ok(());
+            }
+            match between.iter().find(|ca| at.is_signed_by(ca)) {
+                Some(next) => at = next.clone(),
+                None => break,
+            }
+        }
+        let issuer = shown.roots.first().map_or("its CA", |root| root.name.as_str());
+        self.error(
+            "untrusted",
+            format!(
+                "its certificate leads to the root `{issuer}`, which `{}` does not trust (it trusts {}); add it to `gateways.{}.trust`",
+                own.name,
+                names(trusting.roots.iter().map(|root| root.name.as_str())),
+                own.name
+            ),
+        );
+        Ok(())
+    }
+
+    fn key_for(&mut self, own: &Gateway, facts: &Facts, own_key: KeyKind) {
+        let is_rsa = |key| matches!(key, KeyKind::Rsa(_));
+        if own.daemon == Daemon::Libreswan && is_rsa(own_key) != is_rsa(facts.key) {
+            self.error(
+                "key-kind",
+                format!(
+                    "libreswan on `{}` authenticates both sides in one way, found {own_key} there and {} here; enrol with keys of one kind",
+                    own.name, facts.key
+                ),
+            );
+        }
+        if let Err(why) = signs(own.daemon, own.mode, facts.key) {
+            self.error("key-kind", format!("its peer `{}` cannot verify it: {why}", own.name));
+        }
+    }
+
+    fn purposes_for(&mut self, own: &Gateway, facts: &Facts) {
+        let purposes = &facts.key_purposes;
+        let good: &[&str] = match own.daemon {
+            // No other daemon looks at them.
+            Daemon::Libreswan => &[IPSEC_IKE, ANY, SERVER_AUTH, CLIENT_AUTH],
+            _ => return,
+        };
+        if !purposes.is_empty() && !purposes.iter().any(|purpose| good.contains(&purpose.as_str()))
+        {
+            let hint = if purposes.iter().any(|purpose| purpose == IKE_INTERMEDIATE) {
+                " (iKEIntermediate is not enough)"
+            } else {
+                ""
+            };
+            self.error(
+                "extended-key-usage",
+                format!(
+                    "expected its certificate to have no extended key usage, or ipsecIKE, serverAuth, clientAuth or any for {} on `{}`, found {}{hint}; \
+                     use another profile",
+                    own.daemon,
+                    own.name,
+                    purposes.join(", ")
+                ),
+            );
+        }
+    }
+
+    /// A CRL or OCSP responder behind the tunnel can only be asked when the tunnel is up.
+    fn reachable(&mut self, own: &Gateway, peer: &Gateway, facts: &Facts) {
+        let urls: Vec<&String> = match own.daemon {
+            Daemon::Strongswan | Daemon::Libreswan => {
+                facts.crl_urls.iter().chain(&facts.ocsp_urls).collect()
+            }
+            // These read files.
+            _ => return,
+        };
+        let behind = |url: &String| {
+            addresses(url)
+                .iter()
+                .any(|address| peer.networks.iter().any(|network| network.holds(*address)))
+        };
+        let (through, free): (Vec<&String>, Vec<&String>) =
+            urls.into_iter().partition(|url| behind(url));
+        if through.is_empty() {
+            return;
+        }
+        let message = format!(
+            "`{}` would fetch {} through the tunnel that it is to decide about: the host is in a network of `{}`",
+            own.name,
+            names(through.into_iter().map(String::as_str)),
+            peer.name
+        );
+        if free.is_empty() && own.revocation == Revocation::Strict {
+            self.error(
+                "crl-behind-tunnel",
+                format!("{message}; publish the CRL where it is reached without"),
+            );
+        } else {
+            self.warning("crl-behind-tunnel", message);
+        }
+    }
+
+    fn same_mode(&mut self, other: &Gateway) {
+        let (here, there) = (self.gateway.mode, other.mode);
+        if here != there {
+            self.error(
+                "mode",
+                format!(
+                    "it negotiates by `{}`, its peer `{}` by `{}`; set the same `mode` for both",
+                    here.name(),
+                    other.name,
+                    there.name()
+                ),
+            );
+        }
+    }
+
+    fn common_proposal(&mut self, other: &Gateway) {
+        if !self.gateway.proposals.iter().any(|proposal| other.proposals.contains(proposal)) {
+            self.error(
+                "proposal",
+                format!(
+                    "it has no proposal in common with `{}`: {} here, {} there",
+                    other.name,
+                    names(self.gateway.proposals.iter().map(ToString::to_string)),
+                    names(other.proposals.iter().map(ToString::to_string))
+                ),
+            );
+        }
+    }
+
+    fn places(&mut self, other: &Gateway) {
+        let own = self.gateway;
+        if own.id == other.id {
+            self.error(
+                "same-id",
+                format!("it has the identity `{}`, as `{}` has", own.id, other.name),
+            );
+        }
+        match (own.address, other.address) {
+            (None, None) => self.error(
+                "no-address",
+                format!("neither it nor `{}` has an `address`: none of them can begin", other.name),
+            ),
+            (Some(here), Some(there)) if here == there => {
+                self.error(
+                    "same-address",
+                    format!("it has the address {here}, as `{}` has", other.name),
+                );
+            }
+            (Some(here), Some(there)) if here.is_ipv4() != there.is_ipv4() => {
+                self.error(
+                    "address-family",
+                    format!(
+                        "it is reached at {here}, `{}` at {there}: one is IPv4, the other IPv6",
+                        other.name
+                    ),
+                );
+            }
+            _ => {}
+        }
+        for here in &own.networks {
+            if let Some(there) = other.networks.iter().find(|there| here.overlaps(**there)) {
+                self.error("networks", format!("its network {here} overlaps with {there} behind `{}`: packets would not find the tunnel", other.name));
+            }
+        }
+    }
+}
+
+/// Whether a daemon can sign with a kind of key; what it can sign with, it can verify, and nothing else.
+fn signs(daemon: Daemon, mode: Mode, key: KeyKind) -> Result<(), String> {
+    match (daemon, key) {
+        (Daemon::Isakmpd | Daemon::Racoon, KeyKind::Rsa(_)) => Ok(()),
+        (Daemon::Isakmpd | Daemon::Racoon, _) => {
+            Err(format!("{daemon} uses RSA keys only, found {key}"))
+        }
+        (Daemon::Libreswan, KeyKind::P256 | KeyKind::P384) if mode != Mode::Ikev2 => Err(format!(
+            "libreswan uses ECDSA keys with IKEv2 only, found {key} in mode `{}`",
+            mode.name()
+        )),
+        (Daemon::Libreswan | Daemon::Iked, KeyKind::Ed25519) => {
+            Err(format!("{daemon} has no {key}"))
+        }
+        (Daemon::Strongswan, KeyKind::Ed25519) if mode != Mode::Ikev2 => {
+            Err(format!("IKEv1 has no {key}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The addresses of a URL's host, as they are known here.
+fn addresses(url: &str) -> Vec<IpAddr> {
+    let Some((_, rest)) = url.split_once("://") else { return Vec::new() };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    match host.parse() {
+        Ok(address) => vec![address],
+        Err(_) => (host, 0)
+            .to_socket_addrs()
+            .map(|all| all.map(|at| at.ip()).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn names(list: impl Iterator<Item = impl fmt::Display>) -> String {
+    let list: Vec<String> = list.map(|item| format!("`{item}`")).collect();
+    if list.is_empty() { "none".to_owned() } else { list.join(", ") }
+}

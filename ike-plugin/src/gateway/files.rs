@@ -1,0 +1,188 @@
+//! A folder that is written whole or not at all.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, RenameFlags};
+use zeroize::Zeroizing;
+
+/// One entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A file that anybody may read.
+    Public(Vec<u8>),
+    /// A file for its owner only.
+    Secret(Zeroizing<Vec<u8>>),
+    /// A script.
+    Script(Vec<u8>),
+    /// A symbolic link to another file of the folder.
+    Link(String),
+}
+
+impl Entry {
+    const fn mode(&self) -> u32 {
+        match self {
+            Self::Public(_) => 0o644,
+            Self::Secret(_) => 0o600,
+            Self::Script(_) => 0o755,
+            Self::Link(_) => 0o777,
+        }
+    }
+
+    /// Its content; a link has none.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Public(bytes) | Self::Script(bytes) => bytes,
+            Self::Secret(bytes) => bytes,
+            Self::Link(_) => &[],
+        }
+    }
+}
+
+/// The files of a folder by path, and folders that may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    entries: BTreeMap<String, Entry>,
+    folders: Vec<String>,
+}
+
+impl Files {
+    /// Adds a file that anybody may read.
+    pub fn add(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
+        self.entries.insert(path.into(), Entry::Public(content.into()));
+    }
+
+    /// Adds a file for its owner only.
+    pub fn add_secret(&mut self, path: impl Into<String>, content: &[u8]) {
+        self.entries.insert(path.into(), Entry::Secret(Zeroizing::new(content.to_vec())));
+    }
+
+    /// Adds a script.
+    pub fn add_script(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
+        self.entries.insert(path.into(), Entry::Script(content.into()));
+    }
+
+    /// Adds a link.
+    pub fn add_link(&mut self, path: impl Into<String>, to: impl Into<String>) {
+        self.entries.insert(path.into(), Entry::Link(to.into()));
+    }
+
+    /// Adds a folder that a daemon wants even if it is empty.
+    pub fn add_folder(&mut self, path: &str) {
+        self.folders.push(path.to_owned());
+    }
+
+    /// The entries by path.
+    pub const fn entries(&self) -> &BTreeMap<String, Entry> {
+        &self.entries
+    }
+
+    /// Writes them to a new folder, which appears whole. An existing one is only replaced if `replace` says so, and then at once.
+    ///
+    /// # Errors
+    /// The folder exists, or cannot be written.
+    pub fn write(&self, folder: &Path, replace: bool) -> io::Result<()> {
+        let exists = folder.symlink_metadata().is_ok();
+        let is_empty = || fs::read_dir(folder).is_ok_and(|mut list| list.next().is_none());
+        if exists && !replace && !is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "it exists already; `--replace` replaces it with all that is in it",
+            ));
+        }
+        let name =
+            folder.file_name().ok_or_else(|| io::Error::other("expected the name of a folder"))?;
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or_else(|| Path::new("."));
+        fs::create_dir_all(parent)?;
+        let new = tempfile::Builder::new()
+            .prefix(&format!(".{}-", name.to_string_lossy()))
+            .tempdir_in(parent)?;
+        self.fill(new.path())?;
+        if exists {
+            rustix::fs::renameat_with(CWD, new.path(), CWD, folder, RenameFlags::EXCHANGE)?;
+            // What was there before goes with the temporary folder.
+            new.close()?;
+        } else {
+            fs::rename(new.path(), folder)?;
+            let _ = new.keep();
+        }
+        fs::File::open(parent)?.sync_all()
+    }
+
+    /// The same as an archive, for POSIX's tar.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn tar(&self, to: impl Write) -> io::Result<()> {
+        let mut archive = tar::Builder::new(to);
+        let header = |kind, size: usize, mode| {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_size(u64::try_from(size).unwrap_or(u64::MAX));
+            header.set_mode(mode);
+            header.set_mtime(0);
+            header
+        };
+        for folder in &self.folders {
+            let mut header = header(tar::EntryType::Directory, 0, 0o755);
+            archive.append_data(&mut header, format!("{folder}/"), io::empty())?;
+        }
+        for (path, entry) in &self.entries {
+            match entry {
+                Entry::Link(to) => {
+                    archive.append_link(
+                        &mut header(tar::EntryType::Symlink, 0, 0o777),
+                        path,
+                        to,
+                    )?;
+                }
+                file => {
+                    let bytes = file.bytes();
+                    let mut header = header(tar::EntryType::Regular, bytes.len(), file.mode());
+                    archive.append_data(&mut header, path, bytes)?;
+                }
+            }
+        }
+        archive.finish()
+    }
+
+    fn fill(&self, folder: &Path) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o755);
+        for path in &self.folders {
+            builder.create(within(folder, path)?)?;
+        }
+        for (path, entry) in &self.entries {
+            let path = within(folder, path)?;
+            if let Some(parent) = path.parent() {
+                builder.create(parent)?;
+            }
+            match entry {
+                Entry::Link(to) => std::os::unix::fs::symlink(to, &path)?,
+                file => {
+                    let mut options = fs::OpenOptions::new();
+                    options.write(true).create_new(true).mode(file.mode());
+                    let mut written = options.open(&path)?;
+                    written.write_all(file.bytes())?;
+                    written.sync_all()?;
+                }
+            }
+        }
+        // A temporary folder is its owner's alone; the daemon may be another user.
+        rustix::fs::chmodat(CWD, folder, 0o755.into(), AtFlags::empty())?;
+        Ok(())
+    }
+}
+
+/// A path below the folder, whatever names it is made of.
+fn within(folder: &Path, path: &str) -> io::Result<PathBuf> {
+    let relative = Path::new(path);
+    if relative.components().all(|component| matches!(component, Component::Normal(_))) {
+        return Ok(folder.join(relative));
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{path}` leaves the folder")))
+}

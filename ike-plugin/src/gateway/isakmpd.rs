@@ -1,0 +1,307 @@
+//! OpenBSD's isakmpd: `isakmpd.conf`, the KeyNote policy `isakmpd.policy`, and the folders below `/etc/isakmpd`.
+//!
+//! All transforms are written out. isakmpd has sections of its own for many of them, but which ones depends on its version.
+
+use std::fmt::Write;
+
+use countersign_ca::Identity;
+use countersign_ca::public_key::KeyKind;
+use countersign_policy::ipsec::DistinguishedName;
+use zeroize::Zeroizing;
+
+use super::text::{heading, mailbox};
+use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Network, Start};
+
+pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
+    let own = export.own;
+    classic_only(export, "isakmpd")?;
+    let mut files = Files::default();
+    for folder in ["ca", "certs", "crls", "private", "keynote", "pubkeys"] {
+        files.add_folder(folder);
+    }
+    files.add_secret("isakmpd.conf", configuration(export)?.as_bytes());
+    files.add_secret("isakmpd.policy", policy(export)?.as_bytes());
+    if export.authentication.secret().is_none() {
+        for ca in export.material.cas() {
+            files.add(format!("ca/{}.crt", ca.name), ca.pem()?);
+        }
+        files.add(format!("certs/{}.crt", own.name), export.material.pem()?);
+        for crl in &export.material.crls {
+            files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
+        }
+        if let Some(key) = export.key {
+            files.add_secret("private/local.key", key.pem().as_bytes());
+        }
+    }
+    files.add("README", readme(export));
+    Ok(files)
+}
+
+/// What isakmpd and racoon cannot do: IKEv2, keys other than RSA, and asking anybody.
+pub fn classic_only(export: &Export<'_>, daemon: &str) -> Result<(), GatewayError> {
+    let own = export.own;
+    if own.mode == Mode::Ikev2 {
+        return Err(GatewayError::new(format!(
+            "`{}` runs {daemon}, which speaks IKEv1 only, found mode `ikev2`; set `mode = \"main\"`",
+            own.name
+        )));
+    }
+    if own.authorizer {
+        return Err(GatewayError::new(format!(
+            "`{}` runs {daemon}, which has no hook to ask the authorizer; set `authorizer = false`",
+            own.name
+        )));
+    }
+    let key = Facts::of(&export.material.certificate)?.key;
+    if export.authentication.secret().is_none() && !matches!(key, KeyKind::Rsa(_)) {
+        return Err(GatewayError::new(format!(
+            "`{}` runs {daemon}, which signs with RSA only, found a certificate for {key}; enrol with an RSA key",
+            own.name
+        )));
+    }
+    if export.peers.is_empty() {
+        return Err(GatewayError::new(format!(
+            "expected `--peer`: {daemon} on `{}` must be told whom it talks to",
+            own.name
+        )));
+    }
+    Ok(())
+}
+
+fn readme(export: &Export<'_>) -> String {
+    let mut text = heading("#", &export.own.name, "isakmpd");
+    text.push_str("\nCopy the folder's content to /etc/isakmpd. Then `rcctl restart isakmpd`.\n");
+    if export.key.is_none() && export.authentication.secret().is_none() {
+        text.push_str("The private key is not here: put it into /etc/isakmpd/private/local.key, readable by root only.\n");
+    }
+    text.push_str("isakmpd fetches no CRLs: export again before these end and after each revocation, and send it SIGHUP.\n");
+    text
+}
+
+fn configuration(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
+    let own = export.own;
+    let transforms = export.proposals(|proposal| {
+        proposal.classic().map(|(key, hash, group)| format!("aes{key}-sha{hash}-modp{group}"))
+    })?;
+    let mut text = Zeroizing::new(heading("#", &own.name, "isakmpd"));
+    let _ = writeln!(text, "\n[General]\nPolicy-file=\t/etc/isakmpd/isakmpd.policy");
+    if let Some(address) = own.address {
+        let _ = writeln!(text, "Listen-on=\t{address}");
+    }
+    text.push_str("\n[X509-certificates]\nCA-directory=\t/etc/isakmpd/ca/\nCert-directory=\t/etc/isakmpd/certs/\nCRL-directory=\t/etc/isakmpd/crls/\nPrivate-key=\t/etc/isakmpd/private/local.key\n");
+    text.push_str("\n[KeyNote]\nCredential-directory=\t/etc/isakmpd/keynote/\n");
+    text.push_str("\n[Phase 1]\n");
+    for peer in export.peers {
+        match peer.address {
+            Some(address) => {
+                let _ = writeln!(text, "{address}=\tpeer-{}", peer.name);
+            }
+            None => {
+                let _ = writeln!(text, "Default=\tpeer-{}", peer.name);
+            }
+        }
+    }
+    let connections = connections(export)?;
+    let active = |connection: &&Connection<'_>| {
+        own.start != Start::Wait && connection.peer.address.is_some()
+    };
+    text.push_str("\n[Phase 2]\n");
+    for (key, wanted) in [("Connections", true), ("Passive-connections", false)] {
+        let names: Vec<&str> = connections
+            .iter()
+            .filter(|connection| active(connection) == wanted)
+            .map(|connection| connection.name.as_str())
+            .collect();
+        if !names.is_empty() {
+            let _ = writeln!(text, "{key}=\t{}", names.join(","));
+        }
+    }
+    for peer in export.peers {
+        section_of_peer(&mut text, export, peer)?;
+    }
+    for connection in &connections {
+        let name = &connection.name;
+        let _ = writeln!(
+            text,
+            "\n[{name}]\nPhase=\t2\nISAKMP-peer=\tpeer-{}\nConfiguration=\tquick-mode\nLocal-ID=\t{name}-here\nRemote-ID=\t{name}-there",
+            connection.peer.name
+        );
+        section_of_network(&mut text, &format!("{name}-here"), connection.here);
+        section_of_network(&mut text, &format!("{name}-there"), connection.there);
+    }
+    let _ = writeln!(text, "\n[own-id]\n{}", id(&own.id)?);
+    sections_of_transforms(&mut text, export, &transforms);
+    Ok(text)
+}
+
+/// A pair of networks behind a gateway and one of its peers.
+struct Connection<'c> {
+    name: String,
+    peer: &'c Gateway,
+    here: Network,
+    there: Network,
+}
+
+fn connections<'c>(export: &'c Export<'_>) -> Result<Vec<Connection<'c>>, GatewayError> {
+    let mut all = Vec::new();
+    for &peer in export.peers {
+        for (number, (here, there)) in (1_usize..).zip(export.pairs(peer)?) {
+            all.push(Connection { name: format!("net-{}-{number}", peer.name), peer, here, there });
+        }
+    }
+    Ok(all)
+}
+
+fn section_of_peer(
+    text: &mut String,
+    export: &Export<'_>,
+    peer: &Gateway,
+) -> Result<(), GatewayError> {
+    let name = &peer.name;
+    let _ = writeln!(
+        text,
+        "\n[peer-{name}]\nPhase=\t1\nConfiguration=\tphase-1\nID=\town-id\nRemote-ID=\tid-{name}"
+    );
+    if let Some(address) = peer.address {
+        let _ = writeln!(text, "Address=\t{address}");
+    }
+    if let Some(address) = export.own.address {
+        let _ = writeln!(text, "Local-address=\t{address}");
+    }
+    if let Some(secret) = export.authentication.secret() {
+        let _ = writeln!(text, "Authentication=\t{secret}");
+    }
+    let _ = writeln!(text, "\n[id-{name}]\n{}", id(&peer.id)?);
+    Ok(())
+}
+
+fn section_of_network(text: &mut String, name: &str, network: Network) {
+    let family = if network.address().is_ipv4() { "IPV4" } else { "IPV6" };
+    let _ = writeln!(
+        text,
+        "\n[{name}]\nID-type=\t{family}_ADDR_SUBNET\nNetwork=\t{}\nNetmask=\t{}",
+        network.address(),
+        network.mask()
+    );
+}
+
+fn sections_of_transforms(text: &mut String, export: &Export<'_>, transforms: &[String]) {
+    let own = export.own;
+    let method = if export.authentication.secret().is_some() { "PRE_SHARED" } else { "RSA_SIG" };
+    let exchange = if own.mode == Mode::Aggressive { "AGGRESSIVE" } else { "ID_PROT" };
+    let named = |prefix: &str| {
+        transforms.iter().map(|name| format!("{prefix}-{name}")).collect::<Vec<_>>().join(",")
+    };
+    let _ = writeln!(
+        text,
+        "\n[phase-1]\nDOI=\tIPSEC\nEXCHANGE_TYPE=\t{exchange}\nTransforms=\t{}",
+        named("phase-1")
+    );
+    let _ = writeln!(
+        text,
+        "\n[quick-mode]\nDOI=\tIPSEC\nEXCHANGE_TYPE=\tQUICK_MODE\nSuites=\t{}",
+        named("suite")
+    );
+    for (name, (key, hash, group)) in
+        transforms.iter().zip(own.proposals.iter().filter_map(super::Proposal::classic))
+    {
+        let _ = writeln!(
+            text,
+            "\n[phase-1-{name}]\nENCRYPTION_ALGORITHM=\tAES_CBC\nKEY_LENGTH=\t{key},{key}:{key}\nHASH_ALGORITHM=\tSHA2_{hash}\n\
+             AUTHENTICATION_METHOD=\t{method}\nGROUP_DESCRIPTION=\tMODP_{group}\nLife=\tlifetime-1"
+        );
+        let _ = writeln!(text, "\n[suite-{name}]\nProtocols=\tesp-{name}");
+        let _ = writeln!(
+            text,
+            "\n[esp-{name}]\nPROTOCOL_ID=\tIPSEC_ESP\nTransforms=\ttransform-{name}"
+        );
+        let _ = writeln!(
+            text,
+            "\n[transform-{name}]\nTRANSFORM_ID=\tAES\nKEY_LENGTH=\t{key},{key}:{key}\nENCAPSULATION_MODE=\tTUNNEL\n\
+             AUTHENTICATION_ALGORITHM=\tHMAC_SHA2_{hash}\nGROUP_DESCRIPTION=\tMODP_{group}\nLife=\tlifetime-2"
+        );
+    }
+    text.push_str("\n[lifetime-1]\nLIFE_TYPE=\tSECONDS\nLIFE_DURATION=\t28800,60:86400\n");
+    text.push_str("\n[lifetime-2]\nLIFE_TYPE=\tSECONDS\nLIFE_DURATION=\t3600,60:86400\n");
+}
+
+/// The value of the licensees is a string of KeyNote: quotes and backslashes in it are escaped.
+fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
+    let mut text = Zeroizing::new(String::from(
+        "KeyNote-Version: 2\nComment: written by `countersign export`; changes belong into countersign.toml\nAuthorizer: \"POLICY\"\n",
+    ));
+    let licensee = match export.authentication.secret() {
+        Some(secret) => {
+            let digest = <sha1::Sha1 as sha1::Digest>::digest(secret.as_bytes());
+            format!("passphrase-sha1-hex:{}", data_encoding::HEXLOWER.encode(&digest))
+        }
+        None => {
+            let issuer = export
+                .material
+                .issuer()
+                .ok_or_else(|| GatewayError::new("the certificate has no issuer here"))?;
+            let facts = Facts::of(&issuer.der)?;
+            if !matches!(facts.key, KeyKind::Rsa(_)) {
+                return Err(GatewayError::new(format!(
+                    "expected an RSA key of the CA `{}`: isakmpd believes the certificates of no other CA, found {}; found an issuing CA with `countersign init --algorithm rsa3072`",
+                    issuer.name, facts.key
+                )));
+            }
+            let name = DistinguishedName::from_der(&facts.subject_der).map_err(|e| {
+                GatewayError::new(format!(
+                    "the name of the CA `{}` cannot be written: {e}",
+                    issuer.name
+                ))
+            })?;
+            format!("DN:{}", name.one_line())
+        }
+    };
+    let _ = writeln!(text, "Licensees: \"{}\"", quoted(&licensee));
+    let peers = export.peers.iter().map(|peer| remote(&peer.id)).collect::<Result<Vec<_>, _>>()?;
+    let encryption = "esp_present == \"yes\" && esp_enc_alg == \"aes\" && pfs == \"yes\"";
+    let _ = writeln!(
+        text,
+        "Conditions: app_domain == \"IPsec policy\" && {encryption} &&\n            ({}) -> \"true\";",
+        peers.join(" ||\n             ")
+    );
+    Ok(text)
+}
+
+/// The peer's phase-1 identity, as isakmpd tells the policy.
+fn remote(id: &Identity) -> Result<String, GatewayError> {
+    let (kind, value) = match id {
+        Identity::Fqdn(name) => ("FQDN", name.clone()),
+        Identity::Email(held) => ("User FQDN", held.clone()),
+        Identity::Ip(address) => {
+            let kind = if address.is_ipv4() { "IPv4 address" } else { "IPv6 address" };
+            (kind, countersign_policy::ipsec::address::Padded(*address).to_string())
+        }
+        Identity::Dn(_) => return Err(no_dn(id)),
+    };
+    Ok(format!("(remote_id_type == \"{kind}\" && remote_id == \"{}\")", quoted(&value)))
+}
+
+fn quoted(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+fn id(id: &Identity) -> Result<String, GatewayError> {
+    Ok(match id {
+        Identity::Fqdn(name) => format!("ID-type=\tFQDN\nName=\t{name}"),
+        Identity::Email(held) => {
+            mailbox("isakmpd", held)?;
+            format!("ID-type=\tUSER_FQDN\nName=\t{held}")
+        }
+        Identity::Ip(address) => {
+            let family = if address.is_ipv4() { "IPV4" } else { "IPV6" };
+            format!("ID-type=\t{family}_ADDR\nAddress=\t{address}")
+        }
+        Identity::Dn(_) => return Err(no_dn(id)),
+    })
+}
+
+fn no_dn(id: &Identity) -> GatewayError {
+    GatewayError::new(format!(
+        "the configuration of isakmpd cannot hold the identity `{id}`: a name in the DNS, a mailbox or an address is expected"
+    ))
+}

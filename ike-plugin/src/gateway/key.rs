@@ -1,0 +1,104 @@
+//! The private key of a gateway, which was made elsewhere and is only passed on.
+
+use std::fmt;
+
+use ring::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    KeyPair, RsaKeyPair,
+};
+use spki::SubjectPublicKeyInfoRef;
+use zeroize::Zeroizing;
+
+use super::GatewayError;
+use crate::gateway::Facts;
+
+/// A private key, PKCS#8 (RFC 5958), not encrypted.
+pub struct PrivateKey {
+    der: Zeroizing<Vec<u8>>,
+    pem: Zeroizing<String>,
+}
+
+impl PrivateKey {
+    /// Reads PEM.
+    ///
+    /// # Errors
+    /// It is no such key, or of a kind that is not known.
+    pub fn from_pem(text: &str) -> Result<Self, GatewayError> {
+        let expected = |found: &str| {
+            GatewayError::new(format!(
+                "expected a private key as PEM, PKCS#8, without a passphrase (`-----BEGIN PRIVATE KEY-----`), found {found}; \
+                 `openssl pkcs8 -topk8 -nocrypt` makes one from the others"
+            ))
+        };
+        let start = text.find("-----BEGIN ").ok_or_else(|| expected("no PEM"))?;
+        let text = text.get(start..).unwrap_or_default();
+        let (label, document) =
+            der::Document::from_pem(text).map_err(|e| expected(&e.to_string()))?;
+        let der = Zeroizing::new(document.as_bytes().to_vec());
+        // The document is not ours to wipe otherwise.
+        drop(Zeroizing::new(document.into_vec()));
+        if label != "PRIVATE KEY" {
+            return Err(expected(&format!("`{label}`")));
+        }
+        let pem = der::pem::encode_string("PRIVATE KEY", der::pem::LineEnding::LF, &der);
+        let pem = Zeroizing::new(pem.map_err(|e| expected(&e.to_string()))?);
+        Ok(Self { der, pem })
+    }
+
+    /// DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Whether it is the key that a certificate certifies.
+    ///
+    /// # Errors
+    /// It is another key; the names of both kinds are said.
+    pub fn check(&self, facts: &Facts) -> Result<(), GatewayError> {
+        let certified = SubjectPublicKeyInfoRef::try_from(facts.spki.as_slice())
+            .map_err(|e| GatewayError::new(format!("the certificate's key cannot be read: {e}")))?;
+        let certified = certified.subject_public_key.raw_bytes();
+        if self.public().is_some_and(|public| public == certified) {
+            return Ok(());
+        }
+        Err(GatewayError::new(format!(
+            "expected the private key of the certificate of `{}` ({}), found another key; `--key` names the file of the one \
+             that the gateway enrolled with",
+            facts.subject, facts.key
+        )))
+    }
+
+    /// The public key, as the bits of a SubjectPublicKeyInfo.
+    fn public(&self) -> Option<Vec<u8>> {
+        let random = ring::rand::SystemRandom::new();
+        let ecdsa = [&ECDSA_P256_SHA256_ASN1_SIGNING, &ECDSA_P384_SHA384_ASN1_SIGNING]
+            .into_iter()
+            .find_map(|curve| {
+                EcdsaKeyPair::from_pkcs8(curve, &self.der, &random)
+                    .ok()
+                    .map(|pair| pair.public_key().as_ref().to_vec())
+            });
+        ecdsa
+            .or_else(|| {
+                RsaKeyPair::from_pkcs8(&self.der)
+                    .ok()
+                    .map(|pair| pair.public_key().as_ref().to_vec())
+            })
+            .or_else(|| {
+                Ed25519KeyPair::from_pkcs8_maybe_unchecked(&self.der)
+                    .ok()
+                    .map(|pair| pair.public_key().as_ref().to_vec())
+            })
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(…)")
+    }
+}

@@ -1,0 +1,270 @@
+//! libreswan: `ipsec.conf`, `ipsec.secrets`, and a script that fills the NSS database with the PKCS#12 file, the CAs and the CRLs.
+
+use std::fmt::Write;
+
+use countersign_ca::Identity;
+use countersign_ca::public_key::KeyKind;
+use zeroize::Zeroizing;
+
+use super::pkcs12::pkcs12;
+use super::text::{heading, mailbox, plain_dn};
+use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Network, Revocation, Start};
+
+/// `/etc/pam.d/pluto`, where the authorizer is asked.
+const PAM: &str = "\
+auth    required pam_exec.so /usr/bin/countersign authorizer pam
+account required pam_exec.so /usr/bin/countersign authorizer pam
+";
+
+pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
+    let name = &export.own.name;
+    let mut files = Files::default();
+    files.add("ipsec.conf", configuration(export)?);
+    files.add_secret("ipsec.secrets", secrets(export)?.as_bytes());
+    if export.authentication.secret().is_none() {
+        for ca in export.material.cas() {
+            files.add(format!("ca/{}.pem", ca.name), ca.pem()?);
+        }
+        for crl in &export.material.crls {
+            files.add(format!("crls/{}.crl", crl.ca), crl.der.as_slice());
+        }
+        files.add(format!("{name}.pem"), export.material.pem()?);
+        if let Some(key) = export.key {
+            let password = password()?;
+            let bundle = pkcs12(name, key, export.material, &password)?;
+            files.add_secret(format!("{name}.p12"), &bundle);
+            files.add_secret(format!("{name}.p12.password"), password.as_bytes());
+        }
+        files.add_script("import.sh", script(export));
+    }
+    if export.own.authorizer {
+        files.add("pam.d/pluto", PAM);
+    }
+    files.add("README", readme(export));
+    Ok(files)
+}
+
+/// What opens the PKCS#12 file: it lies beside it, so it only has to exist.
+fn password() -> Result<Zeroizing<String>, GatewayError> {
+    let mut octets = Zeroizing::new([0_u8; 16]);
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), octets.as_mut_slice())
+        .map_err(|_| GatewayError::new("the system has no random numbers"))?;
+    Ok(Zeroizing::new(data_encoding::HEXLOWER.encode(octets.as_slice())))
+}
+
+fn readme(export: &Export<'_>) -> String {
+    let name = &export.own.name;
+    let mut text = heading("#", name, "libreswan");
+    text.push_str(
+        "\nCopy ipsec.conf to /etc/ipsec.conf and ipsec.secrets to /etc/ipsec.secrets (or each below /etc/ipsec.d).\n",
+    );
+    if export.authentication.secret().is_none() {
+        text.push_str(
+            "`sh import.sh` imports certificates, key and CRLs into /var/lib/ipsec/nss; another database is its argument. Then `ipsec restart`.\n",
+        );
+        if export.key.is_none() {
+            let _ = writeln!(
+                text,
+                "The private key is not here: `openssl pkcs12 -export -name {name} -in {name}.pem -inkey KEY -out {name}.p12` makes what import.sh \
+                 takes; the password belongs into {name}.p12.password."
+            );
+        }
+    }
+    if export.own.authorizer {
+        text.push_str("pam.d/pluto belongs into /etc/pam.d. IKEv1 connections are not asked about: libreswan has no hook there.\n");
+    }
+    text
+}
+
+/// The root alone is trusted: a CA below it is one by its chain.
+fn script(export: &Export<'_>) -> String {
+    let name = &export.own.name;
+    let mut text = String::from("#!/bin/sh\n");
+    text.push_str(&heading("#", name, "libreswan"));
+    text.push_str(
+        "set -eu\ncd \"$(dirname \"$0\")\"\ndatabase=\"${1:-/var/lib/ipsec/nss}\"\nmkdir -p \"$database\"\n\
+         [ -e \"$database/cert9.db\" ] || certutil -N -d \"sql:$database\" --empty-password\n",
+    );
+    for (cas, trust) in [(&export.material.roots, "CT,,"), (&export.material.chain, ",,")] {
+        for ca in cas {
+            let _ = writeln!(
+                text,
+                "certutil -A -d \"sql:$database\" -n '{0}' -t '{trust}' -i 'ca/{0}.pem'",
+                ca.name
+            );
+        }
+    }
+    // Of two certificates of one name, pluto might take the old one. NSS keeps the nickname under which it met a certificate first, and PKCS#12 files name theirs in many ways.
+    let _ = writeln!(
+        text,
+        "while certutil -D -d \"sql:$database\" -n '{name}' 2>/dev/null; do :; done\n\
+         certutil -A -d \"sql:$database\" -n '{name}' -t ',,' -i '{name}.pem'\n\
+         [ ! -e '{name}.p12' ] || pk12util -d \"sql:$database\" -w '{name}.p12.password' -i '{name}.p12'"
+    );
+    for crl in &export.material.crls {
+        let _ = writeln!(text, "crlutil -I -d \"sql:$database\" -t 1 -i 'crls/{}.crl'", crl.ca);
+    }
+    text
+}
+
+fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
+    let own = export.own;
+    let mut text = heading("#", &own.name, "libreswan");
+    text.push_str("\nconfig setup\n");
+    if own.mode != Mode::Ikev2 {
+        text.push_str("    ikev1-policy=accept\n");
+    }
+    let strict = own.revocation == Revocation::Strict && export.authentication.secret().is_none();
+    let _ = writeln!(
+        text,
+        "    crl-strict={}\n    crlcheckinterval=5m",
+        if strict { "yes" } else { "no" }
+    );
+    if export.peers.is_empty() {
+        connection(&mut text, export, "peers", None, &[])?;
+    }
+    for &peer in export.peers {
+        if export.own.networks.is_empty() && peer.networks.is_empty() {
+            connection(&mut text, export, &peer.name, Some(peer), &[])?;
+            continue;
+        }
+        // A connection has networks of one family.
+        let (v4, v6): (Vec<_>, Vec<_>) =
+            export.pairs(peer)?.into_iter().partition(|(here, _)| here.address().is_ipv4());
+        let both = !v4.is_empty() && !v6.is_empty();
+        for (suffix, pairs) in [("", v4), (if both { "-v6" } else { "" }, v6)] {
+            if !pairs.is_empty() {
+                connection(
+                    &mut text,
+                    export,
+                    &format!("{}{suffix}", peer.name),
+                    Some(peer),
+                    &pairs,
+                )?;
+            }
+        }
+    }
+    Ok(text)
+}
+
+fn connection(
+    text: &mut String,
+    export: &Export<'_>,
+    name: &str,
+    peer: Option<&Gateway>,
+    networks: &[(Network, Network)],
+) -> Result<(), GatewayError> {
+    let own = export.own;
+    let by_secret = export.authentication.secret().is_some();
+    let _ = writeln!(text, "\nconn {name}");
+    let mode = match own.mode {
+        Mode::Ikev2 => "    ikev2=insist",
+        Mode::Main => "    ikev2=no",
+        Mode::Aggressive => "    ikev2=no\n    aggressive=yes",
+    };
+    let _ = writeln!(text, "{mode}");
+    // With both, pluto 4.10 announces RSA for whatever key it has.
+    let authby = match Facts::of(&export.material.certificate)?.key {
+        _ if by_secret => "secret",
+        KeyKind::P256 | KeyKind::P384 => "ecdsa",
+        KeyKind::Rsa(_) | KeyKind::Ed25519 => "rsasig",
+    };
+    let _ = writeln!(text, "    authby={authby}");
+    let ike = export.proposals(|proposal| {
+        (own.mode == Mode::Ikev2 || proposal.is_for_v1()).then(|| proposal.libreswan())
+    })?;
+    let mut esp: Vec<String> = own.proposals.iter().map(super::Proposal::libreswan_esp).collect();
+    esp.dedup();
+    let _ = writeln!(text, "    ike={}\n    esp={}", ike.join(","), esp.join(","));
+    let left =
+        own.address.map_or_else(|| "%defaultroute".to_owned(), |address| address.to_string());
+    let _ = writeln!(text, "    left={left}");
+    if by_secret {
+        let _ = writeln!(text, "    leftid={}", id(&own.id)?);
+    } else {
+        let _ = writeln!(text, "    leftcert={}", own.name);
+        // The name in the database is the certificate's; pluto must not take another ID from it.
+        let _ = writeln!(text, "    leftid={}\n    leftsendcert=always", id(&own.id)?);
+    }
+    let behind = if peer.is_some() {
+        networks.iter().map(|(here, _)| *here).collect()
+    } else {
+        own.networks.clone()
+    };
+    subnets(text, "left", behind);
+    match peer {
+        None if by_secret => {
+            return Err(GatewayError::new(
+                "expected `--peer` with a pre-shared key: it is a secret of two gateways",
+            ));
+        }
+        None => text.push_str("    right=%any\n    rightid=%fromcert\n    rightca=%same\n"),
+        Some(peer) => {
+            let right =
+                peer.address.map_or_else(|| "%any".to_owned(), |address| address.to_string());
+            let _ = writeln!(text, "    right={right}\n    rightid={}", id(&peer.id)?);
+            if !by_secret {
+                text.push_str("    rightca=%same\n");
+            }
+            subnets(text, "right", networks.iter().map(|(_, there)| *there).collect());
+        }
+    }
+    if own.authorizer {
+        if own.mode != Mode::Ikev2 {
+            return Err(GatewayError::new(format!(
+                "libreswan on `{}` asks the authorizer about IKEv2 peers only, found mode `{}`; set `authorizer = false` or `mode = \"ikev2\"`",
+                own.name,
+                own.mode.name()
+            )));
+        }
+        text.push_str("    pam-authorize=yes\n");
+    }
+    let auto = match own.start {
+        Start::OnTraffic if peer.is_some_and(|peer| peer.address.is_some()) => "ondemand",
+        Start::AtOnce if peer.is_some_and(|peer| peer.address.is_some()) => "start",
+        _ => "add",
+    };
+    let _ = writeln!(text, "    auto={auto}");
+    Ok(())
+}
+
+/// `leftsubnets` makes one tunnel for each pair.
+fn subnets(text: &mut String, side: &str, networks: Vec<Network>) {
+    let mut list: Vec<String> = Vec::new();
+    for network in networks.iter().map(ToString::to_string) {
+        if !list.contains(&network) {
+            list.push(network);
+        }
+    }
+    let _ = match list.as_slice() {
+        [] => Ok(()),
+        [one] => writeln!(text, "    {side}subnet={one}"),
+        many => writeln!(text, "    {side}subnets={{{}}}", many.join(" ")),
+    };
+}
+
+fn secrets(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
+    let mut text = Zeroizing::new(heading("#", &export.own.name, "libreswan"));
+    if let Some(secret) = export.authentication.secret() {
+        for peer in export.peers {
+            text.push_str(&format!(
+                "{} {} : PSK \"{secret}\"\n",
+                id(&export.own.id)?,
+                id(&peer.id)?
+            ));
+        }
+    }
+    Ok(text)
+}
+
+fn id(id: &Identity) -> Result<String, GatewayError> {
+    Ok(match id {
+        Identity::Fqdn(name) => format!("@{name}"),
+        Identity::Email(held) => {
+            mailbox("libreswan", held)?;
+            format!("@@{held}")
+        }
+        Identity::Ip(address) => address.to_string(),
+        Identity::Dn(_) => format!("\"{}\"", plain_dn("libreswan", id)?.join(", ")),
+    })
+}

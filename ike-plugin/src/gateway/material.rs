@@ -1,0 +1,168 @@
+//! The certificate of a gateway with what belongs to it, and what of it decides whether a daemon can use it.
+
+use countersign_ca::certificate::to_pem;
+use countersign_ca::public_key::KeyKind;
+use countersign_ca::{Identity, Timestamp};
+use der::{Decode, Encode};
+use x509_cert::Certificate as X509;
+use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, KeyUsages};
+
+use super::GatewayError;
+use crate::identity::Names;
+use crate::path::Certificate;
+use crate::status::crl::Crl;
+
+/// A CA's certificate under a name that is good for a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedCa {
+    /// Its name.
+    pub name: String,
+    /// DER.
+    pub der: Vec<u8>,
+}
+
+impl NamedCa {
+    /// PEM.
+    pub fn pem(&self) -> Result<String, GatewayError> {
+        pem("CERTIFICATE", &self.der)
+    }
+}
+
+/// A CRL of the CA of this name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedCrl {
+    /// The name of the CA.
+    pub ca: String,
+    /// DER.
+    pub der: Vec<u8>,
+}
+
+impl IssuedCrl {
+    /// PEM.
+    pub fn pem(&self) -> Result<String, GatewayError> {
+        pem("X509 CRL", &self.der)
+    }
+}
+
+/// What a gateway has to show, and whom it trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Material {
+    /// Its certificate, DER.
+    pub certificate: Vec<u8>,
+    /// The CAs between its certificate and a root, the issuer first.
+    pub chain: Vec<NamedCa>,
+    /// The roots that it trusts.
+    pub roots: Vec<NamedCa>,
+    /// The CRLs of these CAs, as far as there are any.
+    pub crls: Vec<IssuedCrl>,
+    /// Whether the CA has revoked it.
+    pub is_revoked: bool,
+}
+
+impl Material {
+    /// The certificate, PEM.
+    pub fn pem(&self) -> Result<String, GatewayError> {
+        pem("CERTIFICATE", &self.certificate)
+    }
+
+    /// Every CA, the issuer first and the roots last.
+    pub fn cas(&self) -> impl Iterator<Item = &NamedCa> {
+        self.chain.iter().chain(&self.roots)
+    }
+
+    /// The CA that issued the certificate.
+    pub fn issuer(&self) -> Option<&NamedCa> {
+        self.cas().next()
+    }
+}
+
+/// What the certificate says.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The subject, RFC 4514.
+    pub subject: String,
+    /// The subject, DER.
+    pub subject_der: Vec<u8>,
+    /// The key.
+    pub key: KeyKind,
+    /// The key, SubjectPublicKeyInfo, DER.
+    pub spki: Vec<u8>,
+    /// notBefore.
+    pub not_before: Timestamp,
+    /// notAfter.
+    pub not_after: Timestamp,
+    /// The key usage, if it is there.
+    pub key_usage: Option<KeyUsage>,
+    /// The extended key usages, dotted; empty for none.
+    pub key_purposes: Vec<String>,
+    /// Where its CRL is.
+    pub crl_urls: Vec<String>,
+    /// Where its OCSP responders are.
+    pub ocsp_urls: Vec<String>,
+    names: Names,
+}
+
+impl Facts {
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn of(der: &[u8]) -> Result<Self, GatewayError> {
+        let unreadable = |e: &dyn std::fmt::Display| {
+            GatewayError::new(format!("the certificate cannot be read: {e}"))
+        };
+        let own = countersign_ca::certificate::Facts::of(der).map_err(|e| unreadable(&e))?;
+        let certificate = Certificate::from_der(der.to_vec()).map_err(|e| unreadable(&e))?;
+        let parsed = X509::from_der(der).map_err(|e| unreadable(&e))?;
+        let usage = parsed.tbs_certificate.get::<KeyUsage>().map_err(|e| unreadable(&e))?;
+        let purposes =
+            parsed.tbs_certificate.get::<ExtendedKeyUsage>().map_err(|e| unreadable(&e))?;
+        Ok(Self {
+            subject: own.subject.to_string(),
+            subject_der: own.subject.to_der().map_err(|e| unreadable(&e))?,
+            key: own.key.kind(),
+            spki: certificate.spki().to_vec(),
+            not_before: own.not_before,
+            not_after: own.not_after,
+            key_usage: usage.map(|(_, usage)| usage),
+            key_purposes: purposes
+                .map(|(_, ExtendedKeyUsage(list))| list.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
+            crl_urls: certificate.crl_urls(),
+            ocsp_urls: certificate.ocsp_urls().to_vec(),
+            names: Names::of(der).map_err(|e| unreadable(&e))?,
+        })
+    }
+
+    /// Whether the certificate holds an identity, as an IKE daemon looks for it: never the CN.
+    pub fn holds(&self, id: &Identity) -> bool {
+        self.names.hold(id)
+    }
+
+    /// Its names, in words.
+    pub fn names(&self) -> String {
+        self.names.shown()
+    }
+
+    /// Whether it may sign IKE's messages (RFC 4945 §5.1.3.2): no key usage, digitalSignature or nonRepudiation.
+    pub fn may_sign(&self) -> bool {
+        self.key_usage.as_ref().is_none_or(|usage| {
+            usage.0.contains(KeyUsages::DigitalSignature)
+                || usage.0.contains(KeyUsages::NonRepudiation)
+        })
+    }
+}
+
+/// Until when a CRL is good.
+///
+/// # Errors
+/// It cannot be read.
+pub fn next_update(crl: &IssuedCrl) -> Result<Option<Timestamp>, GatewayError> {
+    Crl::from_der(&crl.der)
+        .map(|read| read.next_update)
+        .map_err(|e| GatewayError::new(format!("the CRL of `{}` cannot be read: {e}", crl.ca)))
+}
+
+fn pem(label: &'static str, der: &[u8]) -> Result<String, GatewayError> {
+    to_pem(label, der).map_err(|e| GatewayError::new(e.to_string()))
+}

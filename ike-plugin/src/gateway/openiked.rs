@@ -1,0 +1,153 @@
+//! OpenIKED: `iked.conf` and the folders below `/etc/iked`.
+
+use std::fmt::Write;
+
+use countersign_ca::Identity;
+use countersign_ca::certificate::to_pem;
+
+use super::text::{heading, mailbox, plain_dn};
+use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Revocation, Start};
+
+pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
+    let own = export.own;
+    if own.mode != Mode::Ikev2 {
+        return Err(GatewayError::new(format!(
+            "`{}` runs iked, which speaks IKEv2 only, found mode `{}`",
+            own.name,
+            own.mode.name()
+        )));
+    }
+    if own.authorizer {
+        return Err(GatewayError::new(format!(
+            "`{}` runs iked, which has no hook to ask the authorizer; set `authorizer = false`",
+            own.name
+        )));
+    }
+    let mut files = Files::default();
+    for folder in [
+        "ca",
+        "certs",
+        "crls",
+        "private",
+        "pubkeys/dn",
+        "pubkeys/fqdn",
+        "pubkeys/ipv4",
+        "pubkeys/ipv6",
+        "pubkeys/ufqdn",
+    ] {
+        files.add_folder(folder);
+    }
+    files.add_secret("iked.conf", configuration(export)?.as_bytes());
+    if export.authentication.secret().is_none() {
+        // iked reads one certificate of each file in ca/ but the first, so all are in one.
+        let cas = export.material.cas().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
+        files.add("ca/ca.crt", cas.concat());
+        files.add(format!("certs/{}.crt", own.name), export.material.pem()?);
+        for crl in &export.material.crls {
+            files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
+        }
+        let spki = Facts::of(&export.material.certificate)?.spki;
+        files.add(
+            "local.pub",
+            to_pem("PUBLIC KEY", &spki).map_err(|e| GatewayError::new(e.to_string()))?,
+        );
+        if let Some(key) = export.key {
+            files.add_secret("private/local.key", key.pem().as_bytes());
+        }
+    }
+    files.add("README", readme(export));
+    Ok(files)
+}
+
+fn readme(export: &Export<'_>) -> String {
+    let mut text = heading("#", &export.own.name, "OpenIKED");
+    text.push_str("\niked.conf belongs to /etc, all else to /etc/iked. Then `rcctl restart iked`, or `ikectl reload`.\n");
+    if export.key.is_none() && export.authentication.secret().is_none() {
+        text.push_str("The private key is not here: put it into /etc/iked/private/local.key, readable by root only.\n");
+    }
+    text.push_str(
+        "iked fetches no CRLs: export again before these end and after each revocation, and run `ikectl reload`; SAs that are up stay up.\n",
+    );
+    if export.own.revocation == Revocation::Strict {
+        text.push_str("A certificate whose CA has no CRL here is let in: iked cannot be strict.\n");
+    }
+    text
+}
+
+fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
+    let mut text = heading("#", &export.own.name, "OpenIKED");
+    if export.peers.is_empty() {
+        policy(&mut text, export, None)?;
+    }
+    for peer in export.peers {
+        policy(&mut text, export, Some(peer))?;
+    }
+    Ok(text)
+}
+
+fn policy(
+    text: &mut String,
+    export: &Export<'_>,
+    peer: Option<&Gateway>,
+) -> Result<(), GatewayError> {
+    let own = export.own;
+    let initiates = own.start != Start::Wait && peer.is_some_and(|peer| peer.address.is_some());
+    let name = peer.map_or("peers", |peer| peer.name.as_str());
+    let _ = write!(
+        text,
+        "\nikev2 \"{name}\" {} esp \\\n",
+        if initiates { "active" } else { "passive" }
+    );
+    match peer {
+        Some(peer) => {
+            for (here, there) in export.pairs(peer)? {
+                let _ = writeln!(text, "\tfrom {here} to {there} \\");
+            }
+        }
+        None => {
+            for here in export.networks_of(own)? {
+                let _ = writeln!(text, "\tfrom {here} to dynamic \\");
+            }
+        }
+    }
+    let local = own.address.map_or_else(|| "any".to_owned(), |address| address.to_string());
+    let remote = peer
+        .and_then(|peer| peer.address)
+        .map_or_else(|| "any".to_owned(), |address| address.to_string());
+    let _ = writeln!(text, "\tlocal {local} peer {remote} \\");
+    for proposal in &own.proposals {
+        let _ = writeln!(text, "\t{} \\", proposal.iked());
+    }
+    for proposal in &own.proposals {
+        let _ = writeln!(text, "\t{} \\", proposal.iked_esp());
+    }
+    let _ = write!(text, "\tsrcid {}", id(&own.id)?);
+    if let Some(peer) = peer {
+        let _ = write!(text, " dstid {}", id(&peer.id)?);
+    }
+    match (export.authentication.secret(), peer) {
+        (None, _) => {}
+        (Some(secret), Some(_)) => {
+            let _ = write!(text, " \\\n\tpsk \"{secret}\"");
+        }
+        (Some(_), None) => {
+            return Err(GatewayError::new(
+                "expected `--peer` with a pre-shared key: it is a secret of two gateways",
+            ));
+        }
+    }
+    text.push('\n');
+    Ok(())
+}
+
+fn id(id: &Identity) -> Result<String, GatewayError> {
+    Ok(match id {
+        Identity::Fqdn(name) => name.clone(),
+        Identity::Email(held) => {
+            mailbox("iked", held)?;
+            held.clone()
+        }
+        Identity::Ip(address) => address.to_string(),
+        Identity::Dn(_) => format!("\"/{}\"", plain_dn("iked", id)?.join("/")),
+    })
+}

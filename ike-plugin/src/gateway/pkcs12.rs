@@ -1,0 +1,47 @@
+//! PKCS#12 (RFC 7292), for databases of NSS.
+
+use p12_keystore::{
+    Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKeyChain,
+};
+use zeroize::Zeroizing;
+
+use super::{GatewayError, Material, PrivateKey};
+
+/// How often a password is hashed. OpenSSL and NSS do so, too, when they write such files.
+const ITERATIONS: u64 = 10_000;
+
+/// The key and its chain under this name, encrypted by AES-256 under PBKDF2 with SHA-256 (RFC 8018).
+///
+/// # Errors
+/// Something cannot be encoded.
+pub fn pkcs12(
+    name: &str,
+    key: &PrivateKey,
+    material: &Material,
+    password: &str,
+) -> Result<Zeroizing<Vec<u8>>, GatewayError> {
+    let failed = |e: &dyn std::fmt::Display| {
+        GatewayError::new(format!("the PKCS#12 file cannot be made: {e}"))
+    };
+    let chain = std::iter::once(material.certificate.as_slice())
+        .chain(material.chain.iter().map(|ca| ca.der.as_slice()))
+        .map(Certificate::from_der);
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|e| failed(&e))?;
+    let mut store = KeyStore::new();
+    // It only ties key and certificate together.
+    let local_id: Vec<u8> = sha1::Digest::finalize(<sha1::Sha1 as sha1::Digest>::new_with_prefix(
+        &material.certificate,
+    ))
+    .to_vec();
+    let entry = PrivateKeyChain::new(key.der(), local_id, chain);
+    store.add_entry(name, KeyStoreEntry::PrivateKeyChain(entry));
+    store
+        .writer(password)
+        .encryption_algorithm(EncryptionAlgorithm::PbeWithHmacSha256AndAes256)
+        .encryption_iterations(ITERATIONS)
+        .mac_algorithm(MacAlgorithm::HmacSha256)
+        .mac_iterations(ITERATIONS)
+        .write()
+        .map(Zeroizing::new)
+        .map_err(|e| failed(&e))
+}

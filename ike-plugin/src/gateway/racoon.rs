@@ -1,0 +1,217 @@
+//! racoon of the IPsec tools: `racoon.conf`, the kernel's policies for `setkey`, and certificates under the names that OpenSSL looks for.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use countersign_ca::Identity;
+
+use super::isakmpd::classic_only;
+use super::text::{heading, mailbox, plain_dn};
+use super::{
+    Export, Facts, Files, Gateway, GatewayError, Mode, Network, Start, subject_hash,
+    subject_hash_old,
+};
+
+pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
+    let own = export.own;
+    classic_only(export, "racoon")?;
+    let mut files = Files::default();
+    files.add("racoon.conf", configuration(export)?);
+    files.add("setkey.conf", policies(export)?);
+    match export.authentication.secret() {
+        Some(secret) => {
+            let mut lines = zeroize::Zeroizing::new(String::new());
+            for peer in export.peers {
+                let _ = writeln!(lines, "{}\t{secret}", psk_id(&peer.id)?);
+            }
+            files.add_secret("psk.txt", lines.as_bytes());
+        }
+        None => {
+            files.add(format!("certs/{}.crt", own.name), export.material.pem()?);
+            if let Some(key) = export.key {
+                files.add_secret(format!("certs/{}.key", own.name), key.pem().as_bytes());
+            }
+            certificates(&mut files, export)?;
+        }
+    }
+    files.add("README", readme(export));
+    Ok(files)
+}
+
+/// CAs and CRLs, with the links by which OpenSSL finds them: by the hash of today and by that of before 1.0.
+fn certificates(files: &mut Files, export: &Export<'_>) -> Result<(), GatewayError> {
+    let mut numbers = std::collections::BTreeMap::<String, u32>::new();
+    for ca in export.material.cas() {
+        let name = Facts::of(&ca.der)?.subject_der;
+        let crl = export.material.crls.iter().find(|crl| crl.ca == ca.name);
+        let file = format!("{}.crt", ca.name);
+        files.add(format!("certs/{file}"), ca.pem()?);
+        if let Some(crl) = crl {
+            files.add(format!("certs/{}.crl", ca.name), crl.pem()?);
+        }
+        for hash in [subject_hash(&name)?, subject_hash_old(&name)] {
+            // Two CAs of one name follow each other.
+            let number = numbers.entry(hash.clone()).or_insert(0);
+            files.add_link(format!("certs/{hash}.{number}"), &file);
+            if crl.is_some() {
+                files.add_link(format!("certs/{hash}.r{number}"), format!("{}.crl", ca.name));
+            }
+            *number = number.saturating_add(1);
+        }
+    }
+    Ok(())
+}
+
+fn readme(export: &Export<'_>) -> String {
+    let own = &export.own.name;
+    let mut text = heading("#", own, "racoon");
+    text.push_str("\nCopy the folder's content to /etc/racoon; `setkey -f /etc/racoon/setkey.conf`, then start racoon.\n");
+    if export.authentication.secret().is_none() && export.key.is_none() {
+        let _ = writeln!(
+            text,
+            "The private key is not here: put it into /etc/racoon/certs/{own}.key, readable by root only."
+        );
+    }
+    text.push_str("racoon fetches no CRLs: export again before these end and after each revocation, and run `racoonctl reload-config`.\n");
+    text
+}
+
+fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
+    let own = export.own;
+    let mut text = heading("#", &own.name, "racoon");
+    if export.authentication.secret().is_some() {
+        text.push_str("\npath pre_shared_key \"/etc/racoon/psk.txt\";\n");
+    } else {
+        text.push_str("\npath certificate \"/etc/racoon/certs\";\n");
+    }
+    if let Some(address) = own.address {
+        let _ = writeln!(
+            text,
+            "\nlisten {{\n\tisakmp {address} [500];\n\tisakmp_natt {address} [4500];\n\tstrict_address;\n}}"
+        );
+    }
+    for peer in export.peers {
+        remote(&mut text, export, peer)?;
+    }
+    for &peer in export.peers {
+        for (here, there) in export.pairs(peer)? {
+            sainfo(&mut text, export, here, there)?;
+        }
+    }
+    Ok(text)
+}
+
+fn remote(text: &mut String, export: &Export<'_>, peer: &Gateway) -> Result<(), GatewayError> {
+    let own = export.own;
+    let address =
+        peer.address.map_or_else(|| "anonymous".to_owned(), |address| address.to_string());
+    let mode = if own.mode == Mode::Aggressive { "aggressive" } else { "main" };
+    let _ = writeln!(text, "\nremote {address} {{\n\texchange_mode {mode};");
+    let method = if export.authentication.secret().is_some() {
+        "pre_shared_key"
+    } else {
+        let _ = writeln!(
+            text,
+            "\tcertificate_type x509 \"{0}.crt\" \"{0}.key\";\n\tverify_cert on;",
+            own.name
+        );
+        "rsasig"
+    };
+    let _ = writeln!(text, "\tmy_identifier {};", id(&own.id, true)?);
+    let _ = writeln!(text, "\tpeers_identifier {};\n\tverify_identifier on;", id(&peer.id, false)?);
+    if own.start == Start::Wait || peer.address.is_none() {
+        text.push_str("\tpassive on;\n");
+    }
+    text.push_str("\tproposal_check obey;\n\tnat_traversal on;\n\tdpd_delay 30;\n");
+    for (key, hash, group) in classic(export)? {
+        let _ = writeln!(
+            text,
+            "\tproposal {{\n\t\tencryption_algorithm aes {key};\n\t\thash_algorithm sha{hash};\n\t\tauthentication_method {method};\n\
+             \t\tdh_group modp{group};\n\t\tlifetime time 8 hour;\n\t}}"
+        );
+    }
+    text.push_str("}\n");
+    Ok(())
+}
+
+fn sainfo(
+    text: &mut String,
+    export: &Export<'_>,
+    here: Network,
+    there: Network,
+) -> Result<(), GatewayError> {
+    let Some((_, _, group)) = classic(export)?.first().copied() else { return Ok(()) };
+    let mut encryption: Vec<String> =
+        classic(export)?.iter().map(|(key, ..)| format!("aes {key}")).collect();
+    encryption.dedup();
+    let mut hashes: Vec<String> =
+        classic(export)?.iter().map(|(_, hash, _)| format!("hmac_sha{hash}")).collect();
+    hashes.dedup();
+    let _ = writeln!(
+        text,
+        "\nsainfo address {here} any address {there} any {{\n\tpfs_group modp{group};\n\tencryption_algorithm {};\n\
+         \tauthentication_algorithm {};\n\tcompression_algorithm deflate;\n\tlifetime time 1 hour;\n}}",
+        encryption.join(", "),
+        hashes.join(", ")
+    );
+    Ok(())
+}
+
+fn classic(export: &Export<'_>) -> Result<Vec<(u16, u16, u16)>, GatewayError> {
+    export.proposals(|proposal| proposal.classic().map(|_| String::new()))?;
+    Ok(export.own.proposals.iter().filter_map(super::Proposal::classic).collect())
+}
+
+/// What the kernel has racoon negotiate for.
+fn policies(export: &Export<'_>) -> Result<String, GatewayError> {
+    let own = export.own;
+    let mut text = String::from("#!/usr/sbin/setkey -f\n");
+    text.push_str(&heading("#", &own.name, "racoon"));
+    text.push_str("\nflush;\nspdflush;\n");
+    let address = export.address_of(own)?;
+    for &peer in export.peers {
+        let Some(remote) = peer.address else { continue };
+        for (here, there) in export.pairs(peer)? {
+            policy(&mut text, (here, there), "out", (address, remote));
+            policy(&mut text, (there, here), "in", (remote, address));
+        }
+    }
+    Ok(text)
+}
+
+fn policy(
+    text: &mut String,
+    (from, to): (Network, Network),
+    way: &str,
+    (source, target): (IpAddr, IpAddr),
+) {
+    let _ = writeln!(
+        text,
+        "spdadd {from} {to} any -P {way} ipsec esp/tunnel/{source}-{target}/require;"
+    );
+}
+
+/// The own DN is taken from the certificate.
+fn id(id: &Identity, is_own: bool) -> Result<String, GatewayError> {
+    Ok(match id {
+        Identity::Fqdn(name) => format!("fqdn \"{name}\""),
+        Identity::Email(held) => {
+            mailbox("racoon", held)?;
+            format!("user_fqdn \"{held}\"")
+        }
+        Identity::Ip(address) => format!("address \"{address}\""),
+        Identity::Dn(_) if is_own => "asn1dn".to_owned(),
+        Identity::Dn(_) => format!("asn1dn \"{}\"", plain_dn("racoon", id)?.join(", ")),
+    })
+}
+
+fn psk_id(id: &Identity) -> Result<String, GatewayError> {
+    match id {
+        Identity::Fqdn(name) => Ok(name.clone()),
+        Identity::Email(held) => mailbox("racoon", held).map(|()| held.clone()),
+        Identity::Ip(address) => Ok(address.to_string()),
+        Identity::Dn(_) => Err(GatewayError::new(format!(
+            "racoon finds a pre-shared key by address, name in the DNS or mailbox, found `{id}`"
+        ))),
+    }
+}

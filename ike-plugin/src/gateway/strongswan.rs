@@ -1,0 +1,183 @@
+//! strongSwan: what belongs below `/etc/swanctl`, and the settings of the plugin.
+
+use std::fmt::Write;
+
+use countersign_ca::Identity;
+
+use super::text::heading;
+use super::{Export, Files, Gateway, GatewayError, Mode, Revocation, Start};
+
+/// The settings of charon's plugin, as they come with it.
+const PLUGIN: &str = include_str!("../../charon/countersign.conf");
+
+/// All that `swanctl` looks into; it complains about each that is not there.
+const FOLDERS: [&str; 13] = [
+    "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa",
+    "ecdsa", "bliss", "pkcs8", "pkcs12",
+];
+
+pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
+    let name = &export.own.name;
+    let mut files = Files::default();
+    for folder in FOLDERS {
+        files.add_folder(folder);
+    }
+    files.add_secret("swanctl.conf", swanctl(export)?.as_bytes());
+    if export.authentication.secret().is_none() {
+        files.add(format!("x509/{name}.pem"), export.material.pem()?);
+        for ca in export.material.cas() {
+            files.add(format!("x509ca/{}.pem", ca.name), ca.pem()?);
+        }
+        for crl in &export.material.crls {
+            files.add(format!("x509crl/{}.pem", crl.ca), crl.pem()?);
+        }
+        if let Some(key) = export.key {
+            files.add_secret(format!("private/{name}.pem"), key.pem().as_bytes());
+        }
+    }
+    if export.own.authorizer {
+        files.add("countersign.conf", PLUGIN);
+    }
+    files.add("README", readme(export));
+    Ok(files)
+}
+
+fn readme(export: &Export<'_>) -> String {
+    let name = &export.own.name;
+    let mut text = heading("#", name, "strongSwan");
+    text.push_str("\nCopy the folder's content to /etc/swanctl and run `swanctl --load-all`.\n");
+    if export.key.is_none() && export.authentication.secret().is_none() {
+        let _ = writeln!(
+            text,
+            "The private key is not here: put it into private/{name}.pem, readable by root only."
+        );
+    }
+    if export.own.authorizer {
+        text.push_str(
+            "countersign.conf belongs into /etc/strongswan.d/charon/, and the plugin must be installed: docs/authorizer.md.\n",
+        );
+    }
+    text.push_str(
+        "\nThe CRLs here are those of the moment. charon fetches newer ones from where the certificates say. If they say nothing, export \
+         again before the CRLs end, and run `swanctl --flush-certs --type x509_crl` and `swanctl --load-creds`.\n",
+    );
+    text
+}
+
+fn swanctl(export: &Export<'_>) -> Result<String, GatewayError> {
+    let own = export.own;
+    let mut text = heading("#", &own.name, "strongSwan");
+    text.push_str("\nconnections {\n");
+    if export.peers.is_empty() {
+        connection(&mut text, export, "peers", None)?;
+    }
+    for peer in export.peers {
+        connection(&mut text, export, &peer.name, Some(peer))?;
+    }
+    text.push_str("}\n");
+    if let Some(secret) = export.authentication.secret() {
+        text.push_str("\nsecrets {\n");
+        for (number, peer) in export.peers.iter().enumerate() {
+            let _ = writeln!(
+                text,
+                "    ike-{} {{\n        id-own = {}\n        id-{number} = {}\n        secret = \"{secret}\"\n    }}",
+                peer.name,
+                id(&own.id)?,
+                id(&peer.id)?
+            );
+        }
+        text.push_str("}\n");
+    }
+    Ok(text)
+}
+
+fn connection(
+    text: &mut String,
+    export: &Export<'_>,
+    name: &str,
+    peer: Option<&Gateway>,
+) -> Result<(), GatewayError> {
+    let own = export.own;
+    let any = || "%any".to_owned();
+    let _ = writeln!(text, "    {name} {{");
+    let _ = writeln!(text, "        version = {}", if own.mode == Mode::Ikev2 { 2 } else { 1 });
+    if own.mode == Mode::Aggressive {
+        text.push_str("        aggressive = yes\n");
+    }
+    if let Some(address) = own.address {
+        let _ = writeln!(text, "        local_addrs = {address}");
+    }
+    let remote = peer.and_then(|peer| peer.address).map_or_else(any, |address| address.to_string());
+    let _ = writeln!(text, "        remote_addrs = {remote}");
+    let proposals = export.proposals(|proposal| {
+        (own.mode == Mode::Ikev2 || proposal.is_for_v1()).then(|| proposal.strongswan())
+    })?;
+    let _ = writeln!(text, "        proposals = {}", proposals.join(","));
+    text.push_str("        dpd_delay = 30s\n");
+    let (auth, remote_id) = match peer {
+        _ if export.authentication.secret().is_none() => {
+            ("pubkey", peer.map_or_else(|| Ok(any()), |peer| id(&peer.id))?)
+        }
+        Some(peer) => ("psk", id(&peer.id)?),
+        None => {
+            return Err(GatewayError::new(
+                "expected `--peer` with a pre-shared key: it is a secret of two gateways",
+            ));
+        }
+    };
+    let _ = writeln!(text, "        local {{\n            auth = {auth}");
+    if export.authentication.secret().is_none() {
+        let _ = writeln!(text, "            certs = {}.pem", own.name);
+    }
+    let _ = writeln!(text, "            id = {}\n        }}", id(&own.id)?);
+    let _ = writeln!(
+        text,
+        "        remote {{\n            auth = {auth}\n            id = {remote_id}"
+    );
+    if export.authentication.secret().is_none() {
+        let revocation = match own.revocation {
+            Revocation::Strict => "strict",
+            Revocation::IfPresent => "relaxed",
+        };
+        let _ = writeln!(text, "            revocation = {revocation}");
+    }
+    text.push_str("        }\n        children {\n            net {\n");
+    let esp: Vec<String> = own.proposals.iter().map(super::Proposal::strongswan_esp).collect();
+    traffic(text, "local_ts", own);
+    if let Some(peer) = peer {
+        traffic(text, "remote_ts", peer);
+    }
+    let start = match own.start {
+        Start::OnTraffic if peer.is_some_and(|peer| peer.address.is_some()) => "trap",
+        Start::AtOnce if peer.is_some_and(|peer| peer.address.is_some()) => "start",
+        _ => "none",
+    };
+    let _ = writeln!(
+        text,
+        "                esp_proposals = {}\n                start_action = {start}\n            }}\n        }}\n    }}",
+        esp.join(",")
+    );
+    Ok(())
+}
+
+/// Without networks, strongSwan takes the address of that end.
+fn traffic(text: &mut String, key: &str, gateway: &Gateway) {
+    if !gateway.networks.is_empty() {
+        let networks: Vec<String> = gateway.networks.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "                {key} = {}", networks.join(","));
+    }
+}
+
+/// An identity whose kind charon need not guess.
+fn id(id: &Identity) -> Result<String, GatewayError> {
+    Ok(match id {
+        Identity::Fqdn(name) => format!("\"fqdn:{name}\""),
+        Identity::Email(mailbox) => format!("\"email:{mailbox}\""),
+        Identity::Ip(address) => address.to_string(),
+        Identity::Dn(name) => {
+            let der = der::Encode::to_der(name)
+                .map_err(|e| GatewayError::new(format!("`{id}` cannot be encoded: {e}")))?;
+            format!("\"asn1dn:#{}\"", data_encoding::HEXLOWER.encode(&der))
+        }
+    })
+}

@@ -1,0 +1,58 @@
+//! Values in the configurations of daemons. What cannot be written so that the daemon reads it back is refused, never bent.
+
+use countersign_ca::Identity;
+
+use super::GatewayError;
+
+/// The longest name of a gateway. libreswan's connections have at most 63 characters, and two names stand in one.
+const MAX_NAME: usize = 31;
+
+/// Takes a name that is a word for each daemon and a file name everywhere.
+pub fn plain_name(name: &str) -> Result<(), GatewayError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
+    if first && name.len() <= MAX_NAME && name.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(GatewayError::new(format!(
+        "expected a gateway's name of at most {MAX_NAME} letters, digits, `-` and `_`, beginning with a letter, found `{}`",
+        name.escape_debug()
+    )))
+}
+
+/// A mailbox that no daemon's configuration takes for something else.
+pub fn mailbox(daemon: &str, mailbox: &str) -> Result<(), GatewayError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@.+-_".contains(&byte);
+    if mailbox.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(GatewayError::new(format!(
+        "the configuration of {daemon} cannot hold the identity `{}`: only letters, digits and `.+-_` are safe before the `@`",
+        mailbox.escape_debug()
+    )))
+}
+
+/// The parts of a DN in the order of the certificate, each `TYPE=value`, where no value has a character that could end it.
+pub fn plain_dn(daemon: &str, id: &Identity) -> Result<Vec<String>, GatewayError> {
+    let text = id.to_string();
+    let text = text.strip_prefix("dn:").unwrap_or(&text);
+    let plain = |c: char| c.is_ascii_alphanumeric() || " .-_=@,:".contains(c);
+    let mut parts: Vec<String> = text.split(',').map(str::to_owned).collect();
+    let one_equals = |part: &String| part.matches('=').count() == 1;
+    if !text.chars().all(plain) || !parts.iter().all(one_equals) {
+        return Err(GatewayError::new(format!(
+            "the configuration of {daemon} cannot hold the distinguished name `{text}`: only letters, digits, spaces and `.-_@:` are \
+             safe in its values; use another identity of the gateway"
+        )));
+    }
+    // RFC 4514 writes the last part first.
+    parts.reverse();
+    Ok(parts)
+}
+
+/// A comment line.
+pub fn heading(mark: &str, own: &str, daemon: &str) -> String {
+    format!(
+        "{mark} `{own}` for {daemon}. Written by `countersign export`, which writes it again: changes belong into countersign.toml.\n"
+    )
+}

@@ -1,0 +1,39 @@
+//! `countersign demo`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::demo::{self, Settings};
+use crate::exit::Failure;
+
+/// `countersign demo`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It needs no root where users may make namespaces, listens to nobody outside, and leaves nothing behind. Needs strongSwan \
+                  (charon-systemd, strongswan-swanctl, libcharon-extra-plugins) and `make charon-plugin`."
+)]
+pub struct Demo {
+    /// Wait for Enter between the steps
+    #[arg(long)]
+    pause: bool,
+    /// The folder that is made and stays
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// charon's plugin, if it is not beside this program, as `make charon-plugin` leaves it, or installed
+    #[arg(long, value_name = "FILE")]
+    plugin: Option<PathBuf>,
+    /// The demo itself, within its namespaces
+    #[arg(long, hide = true, value_name = "DIR")]
+    inside: Option<PathBuf>,
+}
+
+impl Demo {
+    pub fn run(self) -> Result<(), Failure> {
+        let settings = Settings { plugin: self.plugin, keep: self.keep, pause: self.pause };
+        match self.inside {
+            Some(folder) => demo::inside(&folder, &settings),
+            None => demo::play(&settings),
+        }
+    }
+}

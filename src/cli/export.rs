@@ -1,0 +1,193 @@
+//! `countersign export` and `countersign check`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use countersign_ca::key::read_private;
+use countersign_ca::{Clock, SystemClock};
+use countersign_ike_plugin::gateway::{
+    Authentication, Daemon, Export as Exported, Facts, GatewayError, Obstacle, PrivateKey,
+    Severity, alone, together,
+};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::Context;
+use crate::exit::Failure;
+use crate::gateway::{Described, describe};
+use crate::output;
+
+/// The largest file of a key or secret, in bytes.
+const MAX_KEY: u64 = 64 << 10;
+
+/// `countersign export`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Describe the gateways in sections [gateways.NAME] of the configuration; docs/gateways.md. The README in the folder says where its \
+                  files go."
+)]
+pub struct Export {
+    /// The gateway: a section [gateways.NAME] of the configuration, or an account
+    gateway: String,
+    /// What it runs: strongswan, libreswan, iked, isakmpd or racoon; without it, what its section says
+    #[arg(long = "for", value_name = "DAEMON")]
+    daemon: Option<Daemon>,
+    /// Whom it talks to; may be repeated. Without it, whoever its CAs certify
+    #[arg(long, value_name = "GATEWAY")]
+    peer: Vec<String>,
+    /// Its private key, PEM, PKCS#8
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The file with the pre-shared key, in one line, that stands in for certificates
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    psk: Option<PathBuf>,
+    /// The folder to make; one that ends in .tar is an archive. GATEWAY-DAEMON without it
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replace what is there
+    #[arg(long)]
+    replace: bool,
+    /// Write it although `countersign check` would find errors
+    #[arg(long)]
+    force: bool,
+}
+
+/// `countersign check`
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code 1 says that they would not come up; warnings are only printed.")]
+pub struct Check {
+    /// A gateway
+    one: String,
+    /// Its peer
+    other: String,
+}
+
+impl Export {
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let own = describe(context, &self.gateway, self.daemon)?;
+        let peers = self.peer.iter().map(|name| {
+            // What the peer runs does not matter here.
+            describe(context, name, Some(own.gateway.daemon)).map(|described| described.gateway)
+        });
+        let peers = peers.collect::<Result<Vec<_>, _>>()?;
+        let material = own.material?;
+        let found = alone(&own.gateway, &material, SystemClock.now()).map_err(refused)?;
+        let error = found.iter().find(|obstacle| obstacle.severity == Severity::Error);
+        if let (false, Some(error)) = (self.force, error) {
+            return Err(Failure {
+                code: 4,
+                message: format!("{error} (`--force` writes it nevertheless)"),
+            });
+        }
+        let key =
+            self.key.as_deref().map(|path| private_key(path, &material.certificate)).transpose()?;
+        let authentication = match &self.psk {
+            Some(path) => Authentication::pre_shared_key(secret(path)?).map_err(refused)?,
+            None => Authentication::Certificate,
+        };
+        let export = Exported {
+            own: &own.gateway,
+            material: &material,
+            key: key.as_ref(),
+            peers: &peers.iter().collect::<Vec<_>>(),
+            authentication: &authentication,
+        };
+        let files = export.files().map_err(refused)?;
+        let out = self
+            .out
+            .clone()
+            .unwrap_or_else(|| format!("{}-{}", own.gateway.name, own.gateway.daemon).into());
+        let failed = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                Failure::missing(format!("`{}`: {e}", out.display()))
+            }
+            _ => Failure::unavailable(format!("`{}`: {e}", out.display())),
+        };
+        if out.extension().is_some_and(|extension| extension == "tar") {
+            if out.exists() && !self.replace {
+                return Err(Failure::missing(format!(
+                    "`{}` exists already; `--replace` replaces it",
+                    out.display()
+                )));
+            }
+            let mut archive = Zeroizing::new(Vec::new());
+            files.tar(&mut *archive).map_err(failed)?;
+            write_private(&out, &archive).map_err(failed)?;
+        } else {
+            files.write(&out, self.replace).map_err(failed)?;
+        }
+        let list: Vec<&String> = files.entries().keys().collect();
+        output::print(
+            context.format,
+            &json!({
+                "gateway": own.gateway.name,
+                "daemon": own.gateway.daemon,
+                "out": out.display().to_string(),
+                "files": list,
+                "key": if key.is_some() || self.psk.is_some() { "included" } else { "not included: README says where it goes" },
+                "warnings": found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            }),
+        );
+        Ok(())
+    }
+}
+
+impl Check {
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let now = SystemClock.now();
+        let mut found = Vec::new();
+        let [one, other] = [&self.one, &self.other].map(|name| {
+            let Described { gateway, material } = describe(context, name, None)?;
+            let material = material?;
+            let mut own = alone(&gateway, &material, now).map_err(refused)?;
+            found.append(&mut own);
+            Ok::<_, Failure>((gateway, material))
+        });
+        let (one, other) = (one?, other?);
+        found.extend(together((&one.0, &one.1), (&other.0, &other.1)).map_err(refused)?);
+        found.sort_by_key(|obstacle| std::cmp::Reverse(obstacle.severity));
+        let errors = found.iter().filter(|obstacle| obstacle.severity == Severity::Error).count();
+        let rows: Vec<Value> = found.iter().map(row).collect::<Result<_, _>>()?;
+        output::print(context.format, &Value::Array(rows));
+        match errors {
+            0 => Ok(()),
+            1 => Err(Failure::found("1 obstacle: they would not come up")),
+            errors => Err(Failure::found(format!("{errors} obstacles: they would not come up"))),
+        }
+    }
+}
+
+fn row(obstacle: &Obstacle) -> Result<Value, Failure> {
+    serde_json::to_value(obstacle).map_err(|e| Failure { code: 1, message: e.to_string() })
+}
+
+fn private_key(path: &Path, certificate: &[u8]) -> Result<PrivateKey, Failure> {
+    let at = |e: GatewayError| Failure::input(format!("`{}`: {e}", path.display()));
+    let text = read_private(path, MAX_KEY)?;
+    let key = PrivateKey::from_pem(&text).map_err(at)?;
+    key.check(&Facts::of(certificate).map_err(at)?).map_err(at)?;
+    Ok(key)
+}
+
+fn secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let text = read_private(path, MAX_KEY)?;
+    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// An archive holds keys: it is its owner's alone from the first octet on.
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(parent)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
+fn refused(error: GatewayError) -> Failure {
+    Failure::input(error.to_string())
+}

@@ -1,0 +1,53 @@
+//! Two charons on one machine: each has its settings, and both find the plugin.
+
+use std::fs;
+use std::path::Path;
+
+use super::network::{Gateway, quiet};
+use super::{PLUGIN, PLUGINS};
+use crate::exit::Failure;
+
+/// What an operator has in `/etc/strongswan.conf`, here for each gateway. ESP is done without the kernel.
+const SETTINGS: &str = "\
+charon-systemd {
+  load_modular = yes
+  filelog { main { path = FOLDER/NAME.log
+      default = 1
+      ike = 2
+      flush_line = yes } }
+  journal { default = -1 }
+  plugins {
+    include /etc/strongswan.d/charon/*.conf
+    vici { socket = unix://FOLDER/NAME.vici }
+    stroke { load = no }
+    bypass-lan { load = no }
+    resolve { load = no }
+    kernel-libipsec { load = yes }
+    include FOLDER/NAME-strongswan/countersign.conf
+    countersign { socket = FOLDER/authorizer.sock
+      timeout_authorize = 5000 }
+  }
+}
+";
+
+/// Puts the plugins where charon looks for them, in these namespaces only, and writes the settings.
+pub fn install(folder: &Path, plugin: &Path) -> Result<(), Failure> {
+    let plugins = folder.join("plugins");
+    let plugins_text = utf8(&plugins)?;
+    quiet("cp", &format!("-r {PLUGINS} {plugins_text}"))?;
+    fs::copy(plugin, plugins.join(PLUGIN))?;
+    quiet("mount", &format!("--bind {plugins_text} {PLUGINS}"))?;
+    for gateway in Gateway::BOTH {
+        let name = gateway.name();
+        let settings = SETTINGS.replace("FOLDER", utf8(folder)?).replace("NAME", name);
+        fs::write(folder.join(format!("{name}.conf")), settings)?;
+    }
+    Ok(())
+}
+
+/// A path that stands in configurations and in commands.
+fn utf8(path: &Path) -> Result<&str, Failure> {
+    path.to_str().filter(|text| !text.contains([' ', '"', '{', '}', '#', '\n'])).ok_or_else(|| {
+        Failure::input(format!("expected a folder without spaces and signs in its path, found `{}`; set TMPDIR or `--keep`", path.display()))
+    })
+}

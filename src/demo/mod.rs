@@ -1,0 +1,180 @@
+//! `countersign demo`: two gateways in network namespaces enrol, bring up a tunnel, and one of them is revoked. Everything happens in
+//! a temporary folder and in namespaces that end with it.
+
+mod daemons;
+mod network;
+mod stage;
+mod story;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::exit::Failure;
+use crate::output;
+
+/// How it is played.
+#[derive(Debug)]
+pub struct Settings {
+    /// The plugin of charon, if it is not where it is looked for.
+    pub plugin: Option<PathBuf>,
+    /// The folder that stays; a temporary one without it.
+    pub keep: Option<PathBuf>,
+    /// Whether each step waits for Enter.
+    pub pause: bool,
+}
+
+/// The programs that it needs, and the Debian packages that have them.
+const PROGRAMS: [(&str, &str); 12] = [
+    ("charon-systemd", "charon-systemd"),
+    ("swanctl", "strongswan-swanctl"),
+    ("openssl", "openssl"),
+    ("ip", "iproute2"),
+    ("ping", "iputils-ping"),
+    ("unshare", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("setpriv", "util-linux"),
+    ("mount", "mount"),
+    ("cp", "coreutils"),
+    ("true", "coreutils"),
+    ("kill", "procps"),
+];
+
+/// Where Debian's strongSwan has its plugins.
+const PLUGINS: &str = "/usr/lib/ipsec/plugins";
+
+/// The plugin that gives ESP without the kernel.
+const USER_SPACE_ESP: &str = "libstrongswan-kernel-libipsec.so";
+
+/// Ours.
+const PLUGIN: &str = "libstrongswan-countersign.so";
+
+/// Plays it: this process stays outside, and cleans up.
+pub fn play(settings: &Settings) -> Result<(), Failure> {
+    let plugin = prepare(settings)?;
+    let temporary;
+    let folder = match &settings.keep {
+        Some(folder) => {
+            if folder.exists() {
+                return Err(Failure::missing(format!(
+                    "`{}` exists already; `--keep` makes a folder",
+                    folder.display()
+                )));
+            }
+            fs::create_dir_all(folder)?;
+            folder.canonicalize()?
+        }
+        None => {
+            temporary = tempfile::Builder::new().prefix("countersign-demo-").tempdir()?;
+            temporary.path().to_owned()
+        }
+    };
+    let kind = network::kind()?;
+    let mut inside = Command::new("setpriv");
+    inside.args(["--pdeathsig", "KILL", "unshare"]).args(kind).args(network::ALL).arg("--");
+    inside
+        .arg(std::env::current_exe()?)
+        .args(["demo", "--inside"])
+        .arg(&folder)
+        .arg("--plugin")
+        .arg(plugin);
+    if settings.pause {
+        inside.arg("--pause");
+    }
+    let ended = wait(inside);
+    if settings.keep.is_some() {
+        output::line(&format!("\nEverything is in {}", folder.display()));
+    }
+    ended
+}
+
+/// Plays it in the namespaces.
+pub fn inside(folder: &Path, settings: &Settings) -> Result<(), Failure> {
+    let plugin = settings
+        .plugin
+        .as_deref()
+        .ok_or_else(|| Failure::input("`--inside` is for the demo itself"))?;
+    network::build()?;
+    daemons::install(folder, plugin)?;
+    story::tell(&mut stage::Stage::new(folder, settings.pause)?)
+}
+
+/// Says all that is missing at once; gives the plugin's path.
+fn prepare(settings: &Settings) -> Result<PathBuf, Failure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |program: &str| {
+        let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+        std::env::split_paths(&path).chain(usual).any(|folder| folder.join(program).is_file())
+    };
+    let mut packages: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if !Path::new(PLUGINS).join(USER_SPACE_ESP).is_file() {
+        packages.push("libcharon-extra-plugins");
+    }
+    packages.sort_unstable();
+    packages.dedup();
+    if !packages.is_empty() {
+        return Err(Failure::unavailable(format!(
+            "the demo needs Debian packages that are not installed: `apt-get install {}`",
+            packages.join(" ")
+        )));
+    }
+    let places = match &settings.plugin {
+        Some(plugin) => vec![plugin.clone()],
+        None => {
+            let program = std::env::current_exe()?;
+            let beside = program.parent().unwrap_or_else(|| Path::new("."));
+            vec![
+                beside.join(PLUGIN),
+                beside.join("../charon-plugin").join(PLUGIN),
+                Path::new(PLUGINS).join(PLUGIN),
+            ]
+        }
+    };
+    let found =
+        places.iter().find_map(|place| place.canonicalize().ok().filter(|path| path.is_file()));
+    found.ok_or_else(|| {
+        let places: Vec<String> = places.iter().map(|place| format!("`{}`", place.display())).collect();
+        Failure::unavailable(format!(
+            "the demo needs charon's plugin, looked for it at {}; `make charon-plugin` builds it, `--plugin` names another place",
+            places.join(", ")
+        ))
+    })
+}
+
+/// Waits for the inner process; a signal ends it first, and with it all that it started.
+fn wait(mut command: Command) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut child = command.spawn()?;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return match status.code() {
+                    Some(0) => Ok(()),
+                    // It has said why.
+                    code => Err(Failure {
+                        code: code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
+                        message: String::new(),
+                    }),
+                };
+            }
+            let stopped = tokio::select! {
+                _ = interrupt.recv() => true,
+                _ = terminate.recv() => true,
+                () = tokio::time::sleep(Duration::from_millis(50)) => false,
+            };
+            if stopped {
+                child.kill()?;
+                child.wait()?;
+                return Err(Failure { code: 5, message: "stopped".into() });
+            }
+        }
+    })
+}

@@ -1,0 +1,220 @@
+//! Runs commands before the eyes of the reader: each is shown as it could be typed, with what it said.
+
+use std::fs;
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::network::Gateway;
+use crate::exit::Failure;
+use crate::output;
+
+/// How long anything may take. Nothing waits that long unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The lines of a log that are shown when something fails.
+const TAIL: usize = 30;
+
+/// Where a command runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    /// Where the server is.
+    Server,
+    /// On a gateway.
+    On(Gateway),
+}
+
+/// What a command said, and how it ended.
+pub struct Said {
+    /// Whether it succeeded.
+    pub ok: bool,
+    /// Both outputs.
+    pub text: String,
+}
+
+/// The folder, and what runs in it.
+pub struct Stage {
+    folder: PathBuf,
+    program: PathBuf,
+    pause: bool,
+    step: usize,
+    running: Vec<Child>,
+}
+
+impl Stage {
+    pub fn new(folder: &Path, pause: bool) -> Result<Self, Failure> {
+        Ok(Self {
+            folder: folder.to_owned(),
+            program: std::env::current_exe()?,
+            pause,
+            step: 0,
+            running: Vec::new(),
+        })
+    }
+
+    /// A file of the demo.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Begins a step.
+    pub fn step(&mut self, what: &str) {
+        if self.pause && self.step > 0 {
+            let _ = write!(std::io::stdout(), "\n[Enter]");
+            let _ = std::io::stdout().flush();
+            let _ = std::io::stdin().lock().read_line(&mut String::new());
+        }
+        self.step = self.step.saturating_add(1);
+        output::line(&format!("\n── {}. {what}", self.step));
+    }
+
+    /// Says something.
+    pub fn say(&self, text: &str) {
+        for line in text.lines() {
+            output::line(&format!("   {line}"));
+        }
+    }
+
+    /// Writes a file before the reader's eyes.
+    pub fn write(&self, name: &str, content: &str) -> Result<(), Failure> {
+        fs::write(self.file(name), content)?;
+        output::line(&format!("$ cat {name}"));
+        self.say(content);
+        Ok(())
+    }
+
+    /// Runs a command that must succeed; `shown` picks the lines that are shown.
+    pub fn run(
+        &self,
+        place: Place,
+        line: &[&str],
+        shown: impl Fn(&str) -> bool,
+    ) -> Result<String, Failure> {
+        let said = self.attempt(place, line, shown)?;
+        if said.ok {
+            return Ok(said.text);
+        }
+        Err(self.failure(&format!("`{}` failed:\n{}", quoted(line), said.text.trim_end())))
+    }
+
+    /// Runs a command that may fail.
+    pub fn attempt(
+        &self,
+        place: Place,
+        line: &[&str],
+        shown: impl Fn(&str) -> bool,
+    ) -> Result<Said, Failure> {
+        self.announce(place, line);
+        let output = self.command(place, line).stdin(Stdio::null()).output();
+        let output = output.map_err(|e| self.failure(&format!("`{}`: {e}", quoted(line))))?;
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        text.lines().filter(|line| shown(line)).for_each(|line| self.say(&output::safe(line)));
+        Ok(Said { ok: output.status.success(), text })
+    }
+
+    /// Starts something that runs to the end of the demo, its outputs in a log.
+    pub fn start(&mut self, place: Place, line: &[&str], log: &str) -> Result<(), Failure> {
+        self.announce(place, &[line, &["&"]].concat());
+        let log = fs::File::create(self.file(log))?;
+        let mut command = self.command(place, line);
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
+        self.running.push(child.map_err(|e| self.failure(&format!("`{}`: {e}", quoted(line))))?);
+        Ok(())
+    }
+
+    /// Waits until something is so; fails when it does not come, or when one of those that run has ended.
+    pub fn wait_until(
+        &mut self,
+        what: &str,
+        mut ready: impl FnMut() -> bool,
+    ) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        while !ready() {
+            let ended = self.running.iter_mut().any(|child| !matches!(child.try_wait(), Ok(None)));
+            if ended || Instant::now() > deadline {
+                return Err(self.failure(&format!("{what} did not happen")));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// The latest line of a log with all these words, once it is there.
+    pub fn logged(&mut self, log: &str, from: usize, words: &[&str]) -> Result<String, Failure> {
+        let path = self.file(log);
+        let line = || {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            text.get(from..)?
+                .lines()
+                .rfind(|line| words.iter().all(|word| line.contains(word)))
+                .map(str::to_owned)
+        };
+        self.wait_until(&format!("a line with {words:?} in {log}"), || line().is_some())?;
+        Ok(output::safe(&line().unwrap_or_default()))
+    }
+
+    /// A failure with what the logs say last.
+    pub fn failure(&self, message: &str) -> Failure {
+        let mut text = message.to_owned();
+        for log in ["server.log", "west.log", "east.log"] {
+            if let Ok(content) = fs::read_to_string(self.file(log)) {
+                let lines: Vec<&str> = content.lines().collect();
+                let tail = lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default();
+                text.push_str(&format!("\n--- the end of {log} ---\n{}", tail.join("\n")));
+            }
+        }
+        Failure::found(text)
+    }
+
+    fn announce(&self, place: Place, line: &[&str]) {
+        let prompt = match place {
+            Place::Server => "$".to_owned(),
+            Place::On(gateway) => format!("{}#", gateway.name()),
+        };
+        output::line(&format!("{prompt} {}", quoted(line)));
+    }
+
+    fn command(&self, place: Place, line: &[&str]) -> Command {
+        let (name, arguments) =
+            line.split_first().map_or(("true", line), |(name, rest)| (*name, rest));
+        let program = if name == "countersign" { self.program.as_os_str() } else { name.as_ref() };
+        let mut command = match place {
+            Place::Server => Command::new(program),
+            Place::On(gateway) => {
+                let mut command = Command::new("nsenter");
+                command.arg(format!("--net=/run/netns/{}", gateway.name())).arg("--").arg(program);
+                let name = gateway.name();
+                command.env("STRONGSWAN_CONF", self.file(&format!("{name}.conf")));
+                command.env("SWANCTL_DIR", self.file(&format!("{name}-strongswan")));
+                command
+            }
+        };
+        command.args(arguments).current_dir(&self.folder);
+        command.env("COUNTERSIGN_DATA", self.file("ca"));
+        command
+    }
+}
+
+/// As it would be typed.
+fn quoted(line: &[&str]) -> String {
+    let plain = |word: &str| {
+        !word.is_empty()
+            && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:=,@%+&".contains(&b))
+    };
+    let words: Vec<String> = line
+        .iter()
+        .map(|word| if plain(word) { (*word).to_owned() } else { format!("'{word}'") })
+        .collect();
+    words.join(" ")
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        for child in &mut self.running {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! `[gateways.…]`: the gateways as their operator describes them, and what the instance holds for each.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use countersign_ca::Identity;
+use countersign_ca::certificate::read_all;
+use countersign_ca::record::Label;
+use countersign_ike_plugin::gateway::{
+    Daemon, Gateway, IssuedCrl, Material, Mode, NamedCa, Network, Proposal, Revocation, Start,
+};
+use countersign_ike_plugin::path::Certificate;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::admin::Request;
+use crate::cli::Context;
+use crate::exit::Failure;
+
+/// The largest CRL that is written into a folder, in bytes: one of a million entries takes 49 MB.
+const MAX_CRL: u64 = 256 << 20;
+
+/// The largest file with a certificate, in bytes.
+const MAX_CERTIFICATE: u64 = 1 << 20;
+
+/// `[gateways.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayFile {
+    /// Its account, if that has another name.
+    pub account: Option<Label>,
+    /// Who it says it is, if not the account's first identity.
+    pub id: Option<String>,
+    /// Where it is reached.
+    pub address: Option<IpAddr>,
+    /// The networks behind it.
+    pub networks: Vec<String>,
+    /// What it runs.
+    pub daemon: Option<Daemon>,
+    /// How it negotiates, if not by what its daemon prefers.
+    pub mode: Option<Mode>,
+    /// Its proposals.
+    pub proposals: Vec<Proposal>,
+    /// When it brings tunnels up.
+    pub start: Start,
+    /// What it must know of a peer's certificate.
+    pub revocation: Revocation,
+    /// Whether it asks the authorizer.
+    pub authorizer: bool,
+    /// The roots that it trusts, if not only its own.
+    pub trust: Vec<Label>,
+    /// The file of its certificate and those above it, if another PKI issued it; PEM.
+    pub certificate: Option<PathBuf>,
+}
+
+/// The gateways by name, checked.
+pub type Gateways = BTreeMap<String, GatewayFile>;
+
+/// Checks every value that can be checked without the records.
+///
+/// # Errors
+/// A value is not what it must be.
+pub fn check(gateways: &Gateways) -> Result<(), Failure> {
+    for (name, file) in gateways {
+        let at = |e: &dyn std::fmt::Display| Failure::input(format!("gateways.{name}: {e}"));
+        for network in &file.networks {
+            network.parse::<Network>().map_err(|e| at(&e))?;
+        }
+        if let Some(id) = &file.id {
+            id.parse::<Identity>().map_err(|e| at(&e))?;
+        }
+        if file.certificate.is_some() && file.id.is_none() {
+            return Err(at(&"expected an `id` beside `certificate`: it has no account here"));
+        }
+    }
+    Ok(())
+}
+
+/// A gateway, and its certificate if it has one.
+pub struct Described {
+    /// The gateway.
+    pub gateway: Gateway,
+    /// What it has to show, and whom it trusts; the reason if there is none.
+    pub material: Result<Material, Failure>,
+}
+
+/// Finds a gateway in configuration and records.
+///
+/// # Errors
+/// There is none of this name, or something of it cannot be read.
+pub fn describe(
+    context: &Context,
+    name: &str,
+    daemon: Option<Daemon>,
+) -> Result<Described, Failure> {
+    let gateways = context.place.config()?.file.gateways;
+    let known = gateways.get(name);
+    let file = known.cloned().unwrap_or_default();
+    let daemon = daemon.or(file.daemon).ok_or_else(|| {
+        Failure::input(format!(
+            "expected `daemon` in the section [gateways.{name}] of the configuration, or `--for`: strongswan, libreswan, iked, isakmpd or racoon"
+        ))
+    })?;
+    let account = account(context, name, &file)?;
+    let id = match (&file.id, &account) {
+        (Some(id), _) => id.parse().map_err(|e| Failure::input(format!("gateways.{name}: {e}")))?,
+        (None, Some(account)) => first_identity(account)?,
+        (None, None) => {
+            return Err(Failure::missing(format!(
+                "there is neither an account `{name}` nor a section [gateways.{name}] with an `id`; `countersign peer list` shows the accounts"
+            )));
+        }
+    };
+    let mode =
+        file.mode.unwrap_or(if daemon.speaks(Mode::Ikev2) { Mode::Ikev2 } else { Mode::Main });
+    let material = match (&file.certificate, &account) {
+        (Some(path), _) => from_file(context, name, path, &file.trust),
+        (None, Some(_)) => {
+            from_records(context, file.account.as_ref().map_or(name, Label::as_str), &file.trust)
+        }
+        (None, None) => Err(Failure::missing(format!(
+            "the gateway `{name}` has no account and no `certificate`"
+        ))),
+    };
+    let networks = file.networks.iter().map(|network| {
+        network.parse().map_err(|e| Failure::input(format!("gateways.{name}: {e}")))
+    });
+    let gateway = Gateway {
+        name: name.to_owned(),
+        daemon,
+        id,
+        address: file.address,
+        networks: networks.collect::<Result<_, _>>()?,
+        mode,
+        proposals: match file.proposals.as_slice() {
+            [] if mode == Mode::Ikev2 => Proposal::DEFAULT_V2.into(),
+            [] => vec![Proposal::DEFAULT_V1],
+            named => named.to_vec(),
+        },
+        start: file.start,
+        revocation: file.revocation,
+        authorizer: file.authorizer,
+    };
+    Ok(Described { gateway, material })
+}
+
+/// The account of a gateway, as administrators see it. A gateway of another PKI has none.
+fn account(context: &Context, name: &str, file: &GatewayFile) -> Result<Option<Value>, Failure> {
+    if file.certificate.is_some() {
+        return Ok(None);
+    }
+    let label = match &file.account {
+        Some(account) => account.clone(),
+        None => match name.parse::<Label>() {
+            Ok(label) => label,
+            Err(_) => return Ok(None),
+        },
+    };
+    match context.ask(Request::PeerShow { name: label }) {
+        Ok(account) => Ok(Some(account)),
+        Err(failure) if failure.code == 3 && file.account.is_none() && file.id.is_some() => {
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn first_identity(account: &Value) -> Result<Identity, Failure> {
+    let ids = account.get("ids").and_then(Value::as_array);
+    let first = ids.and_then(|ids| ids.first()).and_then(Value::as_str).unwrap_or_default();
+    Ok(first.parse()?)
+}
+
+/// The newest certificate of an account that is good; else the newest.
+fn from_records(context: &Context, account: &str, trust: &[Label]) -> Result<Material, Failure> {
+    let label: Label = account.parse()?;
+    let mut best: Option<Value> = None;
+    let mut cursor = Some(0);
+    while let Some(at) = cursor {
+        let mut page =
+            context.ask(Request::CertList { account: Some(label.clone()), cursor: at })?;
+        cursor = page.get("next").and_then(Value::as_u64);
+        let items = page
+            .get_mut("items")
+            .and_then(Value::as_array_mut)
+            .map(std::mem::take)
+            .unwrap_or_default();
+        for item in items {
+            if is_good(&item) || !best.as_ref().is_some_and(is_good) {
+                best = Some(item);
+            }
+        }
+    }
+    let best = best.ok_or_else(|| {
+        Failure::missing(format!("`{account}` has no certificate yet; it must enrol first"))
+    })?;
+    let text = |key: &str| best.get(key).and_then(Value::as_str).unwrap_or_default();
+    let shown = context.ask(Request::CertShow {
+        serial: text("serial").to_owned(),
+        ca: text("ca").parse().ok(),
+    })?;
+    let pem = shown.get("pem").and_then(Value::as_str).unwrap_or_default();
+    let certificate = certificates(pem.as_bytes())?.into_iter().next().unwrap_or_default();
+    let is_revoked = matches!(text("status"), "revoked" | "held");
+    complete(context, certificate, &[], trust, is_revoked)
+}
+
+fn is_good(item: &Value) -> bool {
+    item.get("status").and_then(Value::as_str) == Some("valid")
+}
+
+/// A certificate that another PKI issued, with those above it; the last of them is the root, if it is one.
+fn from_file(
+    context: &Context,
+    name: &str,
+    path: &Path,
+    trust: &[Label],
+) -> Result<Material, Failure> {
+    let mut chain = certificates(&read(path, MAX_CERTIFICATE)?)?.into_iter();
+    let certificate = chain
+        .next()
+        .ok_or_else(|| Failure::input(format!("`{}` has no certificate", path.display())))?;
+    let above: Vec<NamedCa> = chain
+        .enumerate()
+        .map(|(number, der)| NamedCa {
+            name: format!("{name}-ca-{}", number.saturating_add(1)),
+            der,
+        })
+        .collect();
+    complete(context, certificate, &above, trust, false)
+}
+
+/// Finds the CAs above a certificate, the roots that are trusted besides, and the CRLs of all.
+fn complete(
+    context: &Context,
+    certificate: Vec<u8>,
+    others: &[NamedCa],
+    trust: &[Label],
+    is_revoked: bool,
+) -> Result<Material, Failure> {
+    let mut known = others.to_vec();
+    known.extend(cas(context)?);
+    let mut at = parse(&certificate)?;
+    let (mut chain, mut roots) = (Vec::new(), Vec::new());
+    for _ in 0..known.len() {
+        let mut above = None;
+        for ca in &known {
+            let parsed = parse(&ca.der)?;
+            if at.is_signed_by(&parsed) {
+                above = Some((ca.clone(), parsed));
+                break;
+            }
+        }
+        let Some((ca, parsed)) = above else { break };
+        if parsed.is_self_issued() {
+            roots.push(ca);
+            break;
+        }
+        chain.push(ca);
+        at = parsed;
+    }
+    if !trust.is_empty() {
+        let named = trust.iter().map(|name| {
+            known.iter().find(|ca| ca.name == name.as_str()).cloned().ok_or_else(|| {
+                Failure::missing(format!("`trust` names the CA `{name}`; `countersign ca show` lists those that there are"))
+            })
+        });
+        roots = named.collect::<Result<_, _>>()?;
+    }
+    let mut crls = Vec::new();
+    for ca in chain.iter().chain(&roots) {
+        let path = context.place.folder.crls().join(format!("{}.crl", ca.name));
+        if path.exists() {
+            crls.push(IssuedCrl { ca: ca.name.clone(), der: read(&path, MAX_CRL)? });
+        }
+    }
+    Ok(Material { certificate, chain, roots, crls, is_revoked })
+}
+
+/// The CAs of the instance.
+fn cas(context: &Context) -> Result<Vec<NamedCa>, Failure> {
+    let list = context.ask(Request::CaShow)?;
+    let mut cas = Vec::new();
+    for ca in list.as_array().into_iter().flatten() {
+        let text = |key: &str| ca.get(key).and_then(Value::as_str).unwrap_or_default();
+        let pem = read(Path::new(text("certificate")), MAX_CERTIFICATE)?;
+        let der = certificates(&pem)?.into_iter().next().unwrap_or_default();
+        cas.push(NamedCa { name: text("name").to_owned(), der });
+    }
+    Ok(cas)
+}
+
+fn parse(der: &[u8]) -> Result<Certificate, Failure> {
+    Certificate::from_der(der.to_vec())
+        .map_err(|e| Failure::input(format!("a certificate cannot be read: {e}")))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
+    Ok(read_all(pem)?)
+}
+
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+    let failed = |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", path.display()));
+    if fs::metadata(path).map_err(failed)?.len() > most {
+        return Err(Failure::input(format!("`{}` is larger than {most} bytes", path.display())));
+    }
+    fs::read(path).map_err(failed)
+}

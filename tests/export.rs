@@ -1,0 +1,611 @@
+//! What `countersign export` writes, read by strangers' programs, and what `countersign check` finds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use common::openssl::{enrol, key};
+use common::{COUNTERSIGN, Instance, at_another_time, tool_ok};
+use serde_json::Value;
+
+/// Two gateways that OpenBSD's isakmpd and racoon can be: all is RSA.
+fn classic() -> Instance {
+    let sections = "\
+[gateways.gw1]
+daemon = \"isakmpd\"
+address = \"192.0.2.1\"
+networks = [\"10.1.0.0/16\"]
+[gateways.gw2]
+daemon = \"racoon\"
+address = \"192.0.2.2\"
+networks = [\"10.2.0.0/16\", \"2001:db8:2::/48\"]
+start = \"wait\"
+[gateways.road]
+mode = \"aggressive\"
+daemon = \"isakmpd\"
+networks = [\"10.9.9.9\"]
+";
+    let mut instance =
+        instance(sections, &["--algorithm", "rsa3072", "--root-algorithm", "rsa3072"]);
+    for name in ["gw1", "gw2"] {
+        enrolled(&mut instance, name, &format!("fqdn:{name}.example.net"), "rsa2048");
+    }
+    enrolled(&mut instance, "road", "email:road@example.net", "rsa2048");
+    instance
+}
+
+/// A served instance with these sections in its configuration.
+fn instance(sections: &str, flags: &[&str]) -> Instance {
+    let mut instance = Instance::empty();
+    fs::create_dir(instance.data()).unwrap();
+    fs::write(instance.data().join("countersign.toml"), sections).unwrap();
+    instance.ok(&[&["init"], flags].concat());
+    instance.serve();
+    instance
+}
+
+fn enrolled(instance: &mut Instance, name: &str, id: &str, kind: &str) {
+    enrolled_by(instance, name, id, kind, &[]);
+}
+
+fn enrolled_by(instance: &mut Instance, name: &str, id: &str, kind: &str, flags: &[&str]) {
+    let path = key(instance, kind, &format!("{name}.key"));
+    let peer = instance.peer_with(name, &[id], &[&["--uses", "9"], flags].concat());
+    enrol(instance, &peer, path.to_str().unwrap(), &[]).granted();
+}
+
+/// The folder that an export wrote.
+fn export(instance: &Instance, name: &str, more: &[&str]) -> PathBuf {
+    let out = instance.file(&format!("{name}.out"));
+    let mut arguments = vec!["export", name, "--replace", "--out", out.to_str().unwrap()];
+    arguments.extend(more);
+    instance.ok(&arguments);
+    out
+}
+
+/// Runs a command that must fail with this exit code and these words.
+#[track_caller]
+fn fails(output: &Output, code: i32, words: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for word in words {
+        assert!(text.contains(word), "expected `{word}`: {text}");
+    }
+}
+
+/// The file as it is known to be good. `UPDATE_GOLDEN=1` writes it: read the difference before it is committed.
+#[track_caller]
+fn assert_golden(file: &Path, golden: &str) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(golden);
+    let found = fs::read_to_string(file).unwrap_or_else(|e| panic!("`{}`: {e}", file.display()));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(golden.parent().unwrap()).unwrap();
+        fs::write(&golden, &found).unwrap();
+    }
+    let expected =
+        fs::read_to_string(&golden).unwrap_or_else(|e| panic!("`{}`: {e}", golden.display()));
+    assert_eq!(found, expected, "`{}`", golden.display());
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn isakmpd_gets_its_folder() {
+    let instance = classic();
+    let own = instance.file("gw1.key");
+    let folder = export(
+        &instance,
+        "gw1",
+        &["--peer", "gw2", "--peer", "road", "--key", own.to_str().unwrap()],
+    );
+    assert_golden(&folder.join("isakmpd.conf"), "isakmpd.conf");
+    assert_golden(&folder.join("isakmpd.policy"), "isakmpd.policy");
+    for empty in ["ca", "certs", "crls", "private", "keynote"] {
+        assert!(folder.join(empty).is_dir(), "{empty}");
+    }
+    assert_eq!(
+        fs::read_to_string(folder.join("private/local.key")).unwrap(),
+        fs::read_to_string(own).unwrap()
+    );
+    for (secret, wanted) in
+        [("private/local.key", 0o600), ("isakmpd.conf", 0o600), ("certs/gw1.crt", 0o644)]
+    {
+        assert_eq!(mode(&folder.join(secret)), wanted, "{secret}");
+    }
+    let arguments = [
+        "verify",
+        "-CAfile",
+        "ca/root.crt",
+        "-untrusted",
+        "ca/issuing.crt",
+        "-CRLfile",
+        "crls/issuing.crl",
+        "-crl_check",
+        "certs/gw1.crt",
+    ];
+    tool_ok("openssl", "openssl", &arguments, &folder);
+
+    // The engine reads the policy as isakmpd would, and lets in whom it names.
+    let ask = |requester: &str, kind: &str, id: &str, more: &[&str]| {
+        let (kind, id) = (format!("remote_id_type={kind}"), format!("remote_id={id}"));
+        let mut arguments = vec![
+            "policy",
+            "query",
+            "-p",
+            folder.join("isakmpd.policy").to_str().unwrap().to_owned().leak(),
+            "-r",
+            requester,
+        ];
+        for attribute in ["app_domain=IPsec policy", "esp_present=yes", "pfs=yes", &kind, &id] {
+            arguments.extend(["-a", attribute]);
+        }
+        if more.is_empty() {
+            arguments.extend(["-a", "esp_enc_alg=aes"]);
+        }
+        arguments.extend(more);
+        instance.ok(&arguments)
+    };
+    let ca = "DN:/CN=Countersign issuing CA";
+    assert_eq!(ask(ca, "FQDN", "gw2.example.net", &[]), "true\n");
+    assert_eq!(ask(ca, "User FQDN", "road@example.net", &[]), "true\n");
+    assert_eq!(ask(ca, "FQDN", "gw3.example.net", &[]), "false\n");
+    assert_eq!(ask(ca, "FQDN", "road@example.net", &[]), "false\n");
+    assert_eq!(ask("DN:/CN=Another CA", "FQDN", "gw2.example.net", &[]), "false\n");
+    assert_eq!(ask(ca, "FQDN", "gw2.example.net", &["-a", "esp_enc_alg=des"]), "false\n");
+}
+
+#[test]
+fn racoon_gets_its_folder() {
+    let instance = classic();
+    let own = instance.file("gw2.key");
+    let folder = export(&instance, "gw2", &["--peer", "gw1", "--key", own.to_str().unwrap()]);
+    assert_golden(&folder.join("racoon.conf"), "racoon.conf");
+    assert_golden(&folder.join("setkey.conf"), "setkey.conf");
+    assert_eq!(mode(&folder.join("certs/gw2.key")), 0o600);
+    // OpenSSL finds CAs and CRLs by their hashes, as racoon has it look for them.
+    let certs = folder.join("certs");
+    let arguments =
+        ["verify", "-no-CAfile", "-no-CAstore", "-CApath", ".", "-crl_check_all", "gw2.crt"];
+    tool_ok("openssl", "openssl", &arguments, &certs);
+    for ca in ["root", "issuing"] {
+        for (flag, suffix) in [("-subject_hash", "0"), ("-subject_hash_old", "0")] {
+            let hash = tool_ok(
+                "openssl",
+                "openssl",
+                &["x509", "-noout", flag, "-in", &format!("{ca}.crt")],
+                &certs,
+            );
+            let link = certs.join(format!("{}.{suffix}", hash.trim()));
+            assert_eq!(
+                fs::read_link(&link).unwrap(),
+                Path::new(&format!("{ca}.crt")),
+                "{}",
+                link.display()
+            );
+        }
+        let hash = tool_ok(
+            "openssl",
+            "openssl",
+            &["crl", "-noout", "-hash", "-in", &format!("{ca}.crl")],
+            &certs,
+        );
+        assert_eq!(
+            fs::read_link(certs.join(format!("{}.r0", hash.trim()))).unwrap(),
+            Path::new(&format!("{ca}.crl"))
+        );
+    }
+    // Without the CRL it must not be found: the links decide.
+    fs::remove_file(certs.join("issuing.crl")).unwrap();
+    let refused = Command::new("openssl").args(arguments).current_dir(&certs).output().unwrap();
+    assert!(!refused.status.success());
+}
+
+#[test]
+fn a_pre_shared_key_stands_where_each_daemon_looks_for_it() {
+    let instance = classic();
+    let psk = instance.file("psk");
+    let secret = "c0ffee5eedc0ffee5eedc0ffee5eed";
+    fs::write(&psk, format!("{secret}\n")).unwrap();
+    let arguments = |daemon| ["--for", daemon, "--peer", "gw2", "--psk", psk.to_str().unwrap()];
+    fails(
+        &instance.run(&[&["export", "gw1"], &arguments("racoon")[..]].concat()),
+        5,
+        &["chmod 600"],
+    );
+    fs::set_permissions(&psk, fs::Permissions::from_mode(0o600)).unwrap();
+    for (daemon, file, line) in [
+        ("isakmpd", "isakmpd.conf", format!("Authentication=\t{secret}\n")),
+        ("racoon", "psk.txt", format!("gw2.example.net\t{secret}\n")),
+        (
+            "libreswan",
+            "ipsec.secrets",
+            format!("@gw1.example.net @gw2.example.net : PSK \"{secret}\"\n"),
+        ),
+        ("strongswan", "swanctl.conf", format!("secret = \"{secret}\"\n")),
+    ] {
+        let folder = export(&instance, "gw1", &arguments(daemon));
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        assert!(text.contains(&line), "{daemon}: {text}");
+        assert_eq!(mode(&folder.join(file)), 0o600, "{daemon}");
+        // It is nowhere that others can read.
+        for path in walk(&folder).into_iter().filter(|path| mode(path) & 0o077 != 0) {
+            assert!(
+                !fs::read_to_string(&path).unwrap_or_default().contains(secret),
+                "{}",
+                path.display()
+            );
+        }
+    }
+    // isakmpd's policy knows it by its hash, which OpenSSL makes too.
+    let folder = export(&instance, "gw1", &arguments("isakmpd"));
+    let hash = tool_ok(
+        "sh",
+        "dash",
+        &["-c", &format!("printf %s {secret} | openssl sha1 -r")],
+        Path::new("."),
+    );
+    let policy = fs::read_to_string(folder.join("isakmpd.policy")).unwrap();
+    assert!(
+        policy.contains(&format!("passphrase-sha1-hex:{}", hash.split(' ').next().unwrap())),
+        "{policy}"
+    );
+    for bad in ["", "with space", "quote\"", "0x31", "hash#", &"a".repeat(129)] {
+        fs::write(&psk, bad).unwrap();
+        fails(
+            &instance.run(&[&["export", "gw1"], &arguments("racoon")[..]].concat()),
+            2,
+            &["expected a pre-shared key"],
+        );
+    }
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.is_symlink() { all.extend(walk(&path)) } else { all.push(path) }
+    }
+    all
+}
+
+#[test]
+fn what_is_there_is_not_lost() {
+    let instance = classic();
+    let out = instance.file("out");
+    let arguments = ["export", "gw1", "--peer", "gw2", "--out", out.to_str().unwrap()];
+    instance.ok(&arguments);
+    // Without the key, it says where the key goes.
+    assert!(fs::read_to_string(out.join("README")).unwrap().contains("private/local.key"));
+    fs::write(out.join("mine"), "precious").unwrap();
+    fails(&instance.run(&arguments), 3, &["exists already", "--replace"]);
+    assert_eq!(fs::read_to_string(out.join("mine")).unwrap(), "precious");
+    instance.ok(&[&arguments[..], &["--replace"]].concat());
+    assert!(!out.join("mine").exists());
+    assert_eq!(
+        fs::read_dir(out.parent().unwrap())
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with(".out"))
+            .count(),
+        0
+    );
+
+    // An archive has the same, and is its owner's alone.
+    let tar = instance.file("gw1.tar");
+    let own = instance.file("gw1.key");
+    instance.ok(&[
+        "export",
+        "gw1",
+        "--peer",
+        "gw2",
+        "--key",
+        own.to_str().unwrap(),
+        "--out",
+        tar.to_str().unwrap(),
+    ]);
+    assert_eq!(mode(&tar), 0o600);
+    let unpacked = instance.file("unpacked");
+    fs::create_dir(&unpacked).unwrap();
+    tool_ok("tar", "tar", &["xpf", tar.to_str().unwrap()], &unpacked);
+    let folder = export(&instance, "gw1", &["--peer", "gw2", "--key", own.to_str().unwrap()]);
+    tool_ok(
+        "diff",
+        "diffutils",
+        &["-r", unpacked.to_str().unwrap(), folder.to_str().unwrap()],
+        Path::new("."),
+    );
+    assert_eq!(mode(&unpacked.join("private/local.key")), 0o600);
+    fails(
+        &instance.run(&["export", "gw1", "--peer", "gw2", "--out", tar.to_str().unwrap()]),
+        3,
+        &["exists already"],
+    );
+}
+
+#[test]
+fn what_a_daemon_cannot_be_told_is_refused() {
+    let sections = "\
+[gateways.gw1]
+daemon = \"strongswan\"
+address = \"192.0.2.1\"
+[gateways.odd]
+daemon = \"strongswan\"
+[gateways.named]
+daemon = \"libreswan\"
+address = \"192.0.2.3\"
+";
+    let mut instance = instance(sections, &[]);
+    enrolled(&mut instance, "gw1", "fqdn:gw1.example.net", "p256");
+    enrolled(&mut instance, "odd", "email:o'dd#1@example.net", "rsa2048");
+    enrolled(&mut instance, "named", "dn:CN=gw\\22x,O=Example", "rsa2048");
+    let other = key(&instance, "p256", "other.key");
+    let own = instance.file("gw1.key");
+    let sec1 = instance.file("sec1.key");
+    tool_ok(
+        "openssl",
+        "openssl",
+        &["ec", "-in", own.to_str().unwrap(), "-out", sec1.to_str().unwrap()],
+        Path::new("."),
+    );
+    for (arguments, code, words) in [
+        (
+            &["gw1", "--for", "isakmpd", "--peer", "odd"][..],
+            4,
+            &["RSA keys only", "P-256", "--force"][..],
+        ),
+        (&["gw1", "--for", "isakmpd", "--peer", "odd", "--force"], 2, &["RSA only", "P-256"]),
+        (&["gw1", "--for", "racoon"], 4, &["RSA keys only"]),
+        (
+            &["gw1", "--for", "charon"],
+            2,
+            &["strongswan, libreswan, iked, isakmpd or racoon", "`charon`"],
+        ),
+        (&["nobody"], 2, &["[gateways.nobody]", "--for"]),
+        (&["nobody", "--for", "iked"], 3, &["nobody"]),
+        (
+            &["gw1", "--key", other.to_str().unwrap()],
+            2,
+            &["expected the private key of the certificate", "another key"],
+        ),
+        (
+            &["gw1", "--key", sec1.to_str().unwrap()],
+            2,
+            &["EC PRIVATE KEY", "openssl pkcs8 -topk8 -nocrypt"],
+        ),
+        (&["gw1", "--key", instance.root().to_str().unwrap()], 5, &["chmod 600"]),
+        (
+            &["named", "--peer", "odd"],
+            2,
+            &["libreswan cannot hold the distinguished name", "CN=gw"],
+        ),
+        (&["odd", "--for", "iked"], 2, &["gateways.odd.address"]),
+        (
+            &["gw1", "--peer", "named", "--for", "libreswan"],
+            2,
+            &["cannot hold the distinguished name"],
+        ),
+    ] {
+        let out = instance.file("never");
+        let all = [&["export"], arguments, &["--out", out.to_str().unwrap()]].concat();
+        fails(&instance.run(&all), code, words);
+        assert!(!out.exists(), "{arguments:?}");
+    }
+    // charon can be told both: the mailbox in quotes, the name by its octets.
+    let folder = export(&instance, "gw1", &["--peer", "odd", "--peer", "named"]);
+    let text = fs::read_to_string(folder.join("swanctl.conf")).unwrap();
+    assert!(
+        text.contains("id = \"email:o'dd#1@example.net\"") && text.contains("id = \"asn1dn:#30"),
+        "{text}"
+    );
+}
+
+/// Every obstacle as (severity, code, gateway, daemon), and the exit code.
+fn check(output: &Output) -> (Vec<[String; 4]>, String, Option<i32>) {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rows: Value = serde_json::from_str(&text)
+        .unwrap_or_else(|e| panic!("{e}: {text}{}", String::from_utf8_lossy(&output.stderr)));
+    let list = rows.as_array().unwrap().iter();
+    let list = list.map(|row| {
+        ["severity", "code", "gateway", "daemon"].map(|key| row[key].as_str().unwrap().to_owned())
+    });
+    (list.collect(), text, output.status.code())
+}
+
+/// Two gateways, and what each of these changes to the configuration does to them.
+#[test]
+fn check_names_what_stands_between_two_gateways() {
+    let good = "\
+[profiles.behind]
+base = \"gateway\"
+crl_urls = [\"http://10.2.0.80/issuing.crl\"]
+[gateways.gw1]
+daemon = \"strongswan\"
+address = \"192.0.2.1\"
+networks = [\"10.1.0.0/16\"]
+[gateways.gw2]
+daemon = \"libreswan\"
+address = \"192.0.2.2\"
+networks = [\"10.2.0.0/16\"]
+";
+    let mut instance = instance(good, &[]);
+    enrolled(&mut instance, "gw1", "fqdn:gw1.example.net", "p256");
+    enrolled(&mut instance, "gw2", "fqdn:gw2.example.net", "p256");
+    enrolled(&mut instance, "rsa", "fqdn:rsa.example.net", "rsa2048");
+    enrolled_by(&mut instance, "behind", "fqdn:b.example.net", "p256", &["--profile", "behind"]);
+    enrolled(&mut instance, "revoked", "fqdn:r.example.net", "p256");
+    let serial = instance.certificates("revoked")[0]["serial"].as_str().unwrap().to_owned();
+    instance.ok(&["cert", "revoke", &serial]);
+    foreign(&instance);
+    let config = instance.data().join("countersign.toml");
+    let ask = |changes: &[(&str, &str)]| {
+        let mut text = good.to_owned();
+        for (from, to) in changes {
+            assert!(text.contains(from), "{from}");
+            text = text.replacen(from, to, 1);
+        }
+        fs::write(&config, text).unwrap();
+        check(&instance.run(&["check", "gw1", "gw2", "--format", "json"]))
+    };
+    assert_eq!(ask(&[]), (Vec::new(), "[]\n".to_owned(), Some(0)));
+
+    let gw1 = "[gateways.gw1]\n";
+    let gw2 = "[gateways.gw2]\n";
+    let own_foreign = format!(
+        "[gateways.gw1]\ncertificate = {:?}\nid = \"fqdn:gw1.example.org\"\n",
+        instance.file("intermediate.pem")
+    );
+    let foreign = format!(
+        "[gateways.gw2]\ncertificate = {:?}\nid = \"fqdn:gw2.example.org\"\n",
+        instance.file("foreign.pem")
+    );
+    for (changes, obstacles, words) in [
+        (
+            &[(gw1, "[gateways.gw1]\nid = \"fqdn:gw9.example.net\"\n")][..],
+            &["error id-not-in-certificate gw1 strongswan"][..],
+            &["`fqdn:gw9.example.net`", "dns:gw1.example.net", "never the CN"][..],
+        ),
+        (
+            &[("strongswan", "isakmpd")],
+            &[
+                "error key-kind gw1 isakmpd",
+                "error key-kind gw2 isakmpd",
+                "error mode gw1 libreswan",
+            ],
+            &["isakmpd uses RSA keys only, found P-256"],
+        ),
+        (
+            &[("libreswan", "iked"), (gw2, "[gateways.gw2]\nmode = \"main\"\n")],
+            &["error mode gw1 iked", "error mode gw2 iked"],
+            &["IKEv2 only", "`main`"],
+        ),
+        (
+            &[(gw1, "[gateways.gw1]\naccount = \"rsa\"\n")],
+            &["error key-kind gw1 libreswan"],
+            &["enrol with keys of one kind"],
+        ),
+        (
+            &[(gw1, &own_foreign)],
+            &[
+                "error extended-key-usage gw1 libreswan",
+                "error untrusted gw1 libreswan",
+                "error untrusted gw2 strongswan",
+                "warning no-crl gw1 strongswan",
+            ],
+            &["iKEIntermediate is not enough", "1.3.6.1.5.5.8.2.2"],
+        ),
+        (
+            &[(gw2, "[gateways.gw2]\naccount = \"behind\"\n")],
+            &["error crl-behind-tunnel gw2 strongswan"],
+            &["http://10.2.0.80/issuing.crl", "through the tunnel"],
+        ),
+        (
+            &[
+                (gw2, "[gateways.gw2]\naccount = \"behind\"\n"),
+                (gw1, "[gateways.gw1]\nrevocation = \"if-present\"\n"),
+            ],
+            &["warning crl-behind-tunnel gw2 strongswan"],
+            &["through the tunnel"],
+        ),
+        (
+            &[(gw2, "[gateways.gw2]\naccount = \"revoked\"\n")],
+            &["error revoked gw2 libreswan"],
+            &["enrol again"],
+        ),
+        (
+            &[(gw2, "[gateways.gw2]\nproposals = [\"aes128-sha256-ecp384\"]\n")],
+            &["error proposal gw1 libreswan"],
+            &["no proposal in common", "`aes128-sha256-ecp384`"],
+        ),
+        (
+            &[("10.2.0.0/16", "10.1.128.0/17")],
+            &["error networks gw1 libreswan"],
+            &["10.1.0.0/16 overlaps with 10.1.128.0/17"],
+        ),
+        (&[("192.0.2.2", "192.0.2.1")], &["error same-address gw1 libreswan"], &["192.0.2.1"]),
+        (
+            &[("address = \"192.0.2.1\"\n", ""), ("address = \"192.0.2.2\"\n", "")],
+            &["error no-address gw1 libreswan"],
+            &["none of them can begin"],
+        ),
+        (&[("192.0.2.2", "2001:db8::2")], &["error address-family gw1 libreswan"], &["IPv6"]),
+        (
+            &[(gw2, "[gateways.gw2]\nid = \"fqdn:gw1.example.net\"\n")],
+            &["error id-not-in-certificate gw2 libreswan", "error same-id gw1 libreswan"],
+            &["fqdn:gw1.example.net"],
+        ),
+        (
+            &[("libreswan", "iked"), (gw2, "[gateways.gw2]\nauthorizer = true\n")],
+            &["error authorizer gw2 iked"],
+            &["does not ask the authorizer"],
+        ),
+        (
+            &[(gw2, &foreign)],
+            &[
+                "error untrusted gw1 libreswan",
+                "error untrusted gw2 strongswan",
+                "warning no-crl gw2 libreswan",
+            ],
+            &["which `gw1` does not trust (it trusts `root`)", "gateways.gw1.trust"],
+        ),
+    ] {
+        let (mut found, text, code) = ask(changes);
+        found.sort();
+        let found: Vec<String> = found.iter().map(|row| row.join(" ")).collect();
+        assert_eq!(found, obstacles, "{changes:?}: {text}");
+        for word in words {
+            assert!(text.contains(word), "expected `{word}`: {text}");
+        }
+        let is_error = obstacles.iter().any(|obstacle| obstacle.starts_with("error"));
+        assert_eq!(code, Some(i32::from(is_error)), "{text}");
+    }
+
+    // Time goes by while no server runs.
+    instance.stop();
+    fs::write(&config, good).unwrap();
+    for (shift, codes) in [("+8d", &["crl-expired"][..]), ("+2y", &["crl-expired", "expired"])] {
+        let mut later = at_another_time(shift, COUNTERSIGN);
+        later
+            .args(["check", "gw1", "gw2", "--format", "json", "--data"])
+            .arg(instance.data())
+            .stdin(Stdio::null());
+        let (found, text, code) = check(&later.output().unwrap());
+        let mut found: Vec<&str> =
+            found.iter().filter(|row| row[0] == "error").map(|row| row[1].as_str()).collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!((found, code), (codes.to_vec(), Some(1)), "{shift}: {text}");
+    }
+}
+
+/// Certificates of another PKI, made by OpenSSL: one is good, one has no extended key usage but iKEIntermediate.
+fn foreign(instance: &Instance) {
+    let folder = instance.data().parent().unwrap().to_owned();
+    let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let new = [&new[..], &["-days", "30", "-keyout", "foreign.key"]].concat();
+    let root = ["-keyout", "foreign-ca.key", "-out", "foreign-ca.pem", "-subj", "/CN=Another root"];
+    tool_ok("openssl", "openssl", &[&new[..], &root].concat(), &folder);
+    for (name, gateway, usage) in
+        [("foreign", "gw2", "serverAuth"), ("intermediate", "gw1", "1.3.6.1.5.5.8.2.2")]
+    {
+        let subject = format!("/CN={gateway}");
+        let names = format!("subjectAltName=DNS:{gateway}.example.org");
+        let usage = format!("extendedKeyUsage={usage}");
+        let own = ["-out", "own.pem", "-subj", &subject, "-CA", "foreign-ca.pem", "-CAkey"];
+        let own = [&new[..], &own, &["foreign-ca.key", "-addext", &names, "-addext", &usage]];
+        let leaf = ["-addext", "basicConstraints=critical,CA:FALSE"];
+        tool_ok("openssl", "openssl", &[&own.concat()[..], &leaf].concat(), &folder);
+        let both = ["own.pem", "foreign-ca.pem"].map(|file| fs::read(folder.join(file)).unwrap());
+        fs::write(folder.join(format!("{name}.pem")), both.concat()).unwrap();
+    }
+}

@@ -1,0 +1,253 @@
+//! Real daemons on the folders that `countersign export` wrote, unedited: every mode, and strongSwan with each of the others.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod common;
+mod daemons;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use daemons::charon::Charon;
+use daemons::libreswan::{self, Pluto};
+use daemons::namespaces::{Gateway, isolated};
+use daemons::openiked::Iked;
+use daemons::plugin::{install, plugin};
+use daemons::site::{Credentials, Site, Source};
+use daemons::{outcome, run};
+use serde_json::Value;
+
+/// ESP in user space: the kernels of test machines need not have it.
+const ESP: &str = "kernel-libipsec { load = yes }";
+
+/// The authorizer within the server.
+const AUTHORIZER: &str = "[authorizer]\nserve = true\nsocket = \"FOLDER/authorizer.sock\"\npolicy = [\"FOLDER/policy\"]\n";
+
+/// Of our CA's peers, those of this name.
+fn policy(name: &str) -> String {
+    format!(
+        "Authorizer: \"POLICY\"\nLicensees: \"DN:/CN=Countersign issuing CA\"\n\
+         Conditions: remote_id == \"{name}.example.net\" -> \"true\";\n"
+    )
+}
+
+/// Both gateways as their operator describes them.
+fn described(west: &str, east: &str) -> String {
+    let one = |gateway: Gateway, network: &str, more: &str| {
+        format!(
+            "[gateways.{}]\naddress = \"{}\"\nnetworks = [\"{network}\"]\nstart = \"wait\"\n{more}\n",
+            gateway.name(),
+            gateway.address()
+        )
+    };
+    one(Gateway::West, "10.1.0.0/16", west) + &one(Gateway::East, "10.2.0.0/16", east)
+}
+
+/// Writes the folder of a gateway.
+fn export(site: &Site, gateway: Gateway, own: &Credentials, more: &[&str]) -> PathBuf {
+    let peer = if gateway == Gateway::West { "east" } else { "west" };
+    let folder = site.instance.file(&format!("{}-exported", gateway.name()));
+    let mut arguments = vec!["export", gateway.name(), "--peer", peer, "--replace", "--out"];
+    arguments.push(folder.to_str().unwrap());
+    if !more.contains(&"--psk") {
+        arguments.extend(["--key", own.key.to_str().unwrap()]);
+    }
+    arguments.extend(more);
+    site.instance.ok(&arguments);
+    folder
+}
+
+fn inner_addresses() {
+    for (gateway, address) in [("west", "10.1.0.1/32"), ("east", "10.2.0.1/32")] {
+        run(Command::new("ip").args(["-n", gateway, "address", "add", address, "dev", "lo"]));
+    }
+}
+
+#[track_caller]
+fn ping(from: &str, to: &str, log: &dyn Fn() -> String) {
+    let mut ping = Gateway::East.command("ping");
+    ping.args(["-c", "3", "-W", "5", "-I", from, to]);
+    let (through, said) = outcome(&mut ping);
+    assert!(through && said.contains(" 0% packet loss"), "{said}\n{}", log());
+}
+
+/// A tunnel between two charons on their folders, with packets through it.
+fn tunnel(site: &Site, west: &Path, east: &Path, words: &[&str]) {
+    let mut responder = Charon::start_on(Gateway::West, site, west, ESP);
+    let initiator = Charon::start_on(Gateway::East, site, east, ESP);
+    let (up, said) = initiator.bring_up("west", Some("net"));
+    assert!(up, "{said}\n{}", responder.log());
+    responder.wait_for(0, &["IKE_SA east", "established between"]);
+    for word in words {
+        assert!(responder.log().contains(word), "expected `{word}`:\n{}", responder.log());
+    }
+    ping("10.2.0.1", "10.1.0.1", &|| responder.sas());
+}
+
+fn between_charons(name: &str, section: &str, kind: &str, words: &[&str]) {
+    isolated(name, || {
+        let section = format!("daemon = \"strongswan\"\n{section}");
+        let site = Site::start_with(Source::CrlHttp, &described(&section, &section), "");
+        let [own, peer] = ["west", "east"].map(|name| site.enrol(name, kind));
+        inner_addresses();
+        assert_eq!(site.instance.json(&["check", "west", "east"]), Value::Array(Vec::new()));
+        let west = export(&site, Gateway::West, &own, &[]);
+        let east = export(&site, Gateway::East, &peer, &[]);
+        tunnel(&site, &west, &east, words);
+
+        // What was exported is strict about CRLs: the same folders refuse the peer once it is revoked.
+        site.revoke("east");
+        let mut responder = Charon::start_on(Gateway::West, &site, &west, ESP);
+        let initiator = Charon::start_on(Gateway::East, &site, &east, ESP);
+        // The CRL that came with the folder is good still: a newer one takes its place by the next export.
+        export(&site, Gateway::West, &own, &[]);
+        responder.reload();
+        let (up, _) = initiator.bring_up("west", Some("net"));
+        responder.wait_for(0, &["certificate was revoked"]);
+        assert!(!up || section.contains("aggressive"), "{}", responder.log());
+    });
+}
+
+#[test]
+fn strongswan_ikev2_ecdsa() {
+    between_charons(
+        "strongswan_ikev2_ecdsa",
+        "",
+        "p256",
+        &["selected proposal: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_256/ECP_256"],
+    );
+}
+
+#[test]
+fn strongswan_ikev1_main_rsa() {
+    between_charons(
+        "strongswan_ikev1_main_rsa",
+        "mode = \"main\"",
+        "rsa2048",
+        &["is initiating a Main Mode IKE_SA"],
+    );
+}
+
+#[test]
+fn strongswan_ikev1_aggressive_rsa() {
+    between_charons(
+        "strongswan_ikev1_aggressive_rsa",
+        "mode = \"aggressive\"",
+        "rsa2048",
+        &["is initiating a Aggressive Mode IKE_SA"],
+    );
+}
+
+#[test]
+fn strongswan_pre_shared_key() {
+    isolated("strongswan_pre_shared_key", || {
+        let section = "daemon = \"strongswan\"";
+        let site = Site::start_with(Source::CrlHttp, &described(section, section), "");
+        let [own, peer] = ["west", "east"].map(|name| site.enrol(name, "p256"));
+        inner_addresses();
+        let psk = site.instance.file("psk");
+        run(Command::new("sh").args(["-c", "umask 077; openssl rand -hex 32 > \"$0\""]).arg(&psk));
+        let psk = ["--psk", psk.to_str().unwrap()];
+        let west = export(&site, Gateway::West, &own, &psk);
+        let east = export(&site, Gateway::East, &peer, &psk);
+        tunnel(&site, &west, &east, &["with pre-shared key successful"]);
+    });
+}
+
+#[test]
+fn strongswan_asks_the_authorizer() {
+    isolated("strongswan_asks_the_authorizer", || {
+        let asks = "daemon = \"strongswan\"\nauthorizer = true";
+        let sections = format!("{AUTHORIZER}{}", described(asks, "daemon = \"strongswan\""));
+        let site = Site::start_with(Source::CrlHttp, &sections, &policy("east"));
+        install(&site);
+        let [own, peer] = ["west", "east"].map(|name| site.enrol(name, "p256"));
+        inner_addresses();
+        let west = export(&site, Gateway::West, &own, &[]);
+        let east = export(&site, Gateway::East, &peer, &[]);
+        let shipped =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("ike-plugin/charon/countersign.conf");
+        assert_eq!(fs::read(west.join("countersign.conf")).unwrap(), fs::read(shipped).unwrap());
+        let plugins = format!("{ESP}\n{}", plugin(&site));
+        let mut responder = Charon::start_on(Gateway::West, &site, &west, &plugins);
+        let initiator = Charon::start_on(Gateway::East, &site, &east, ESP);
+        let (up, said) = initiator.bring_up("west", Some("net"));
+        assert!(up, "{said}\n{}", responder.log());
+        responder.wait_for(0, &["phase 2 of 'east.example.net' is allowed"]);
+        ping("10.2.0.1", "10.1.0.1", &|| responder.sas());
+        initiator.take_down("west");
+
+        fs::write(site.instance.file("policy"), policy("nobody")).unwrap();
+        let socket = site.instance.file("authorizer.sock");
+        site.instance.ok(&["authorizer", "reload", "--socket", socket.to_str().unwrap()]);
+        let from = responder.log().len();
+        let (up, said) = initiator.bring_up("west", Some("net"));
+        assert!(!up && said.contains("AUTHENTICATION_FAILED"), "{said}");
+        responder.wait_for(from, &["phase 1 of 'east.example.net' is refused (policy)"]);
+    });
+}
+
+/// The kernel cannot take libreswan's ESP here: what is seen is that both sides proved who they are.
+fn with_libreswan(name: &str, more: &str, kind: &str) {
+    isolated(name, || {
+        libreswan::install();
+        let sections = described(
+            &format!("daemon = \"strongswan\"\n{more}"),
+            &format!("daemon = \"libreswan\"\n{more}"),
+        );
+        let site = Site::start_with(Source::CrlHttp, &sections, "");
+        let [own, peer] = ["west", "east"].map(|name| site.enrol(name, kind));
+        assert_eq!(site.instance.json(&["check", "west", "east"]), Value::Array(Vec::new()));
+        let west = export(&site, Gateway::West, &own, &[]);
+        let east = export(&site, Gateway::East, &peer, &[]);
+        let mut charon = Charon::start_on(Gateway::West, &site, &west, ESP);
+        let pluto = Pluto::start_on(Gateway::East, &site, &east);
+        let (_, said) = pluto.initiate("west");
+        charon.wait_for(0, &["IKE_SA east", "established between"]);
+        assert!(
+            said.contains("IKE SA") || said.contains("ISAKMP SA established"),
+            "{said}\n{}",
+            pluto.log()
+        );
+    });
+}
+
+#[test]
+fn strongswan_with_libreswan_ikev2() {
+    with_libreswan("strongswan_with_libreswan_ikev2", "", "p256");
+}
+
+#[test]
+fn strongswan_with_libreswan_ikev1() {
+    with_libreswan("strongswan_with_libreswan_ikev1", "mode = \"main\"", "rsa2048");
+}
+
+#[test]
+fn strongswan_with_openiked() {
+    isolated("strongswan_with_openiked", || {
+        let sections =
+            described("daemon = \"strongswan\"", "daemon = \"iked\"\nstart = \"at-once\"")
+                .replace("start = \"wait\"\ndaemon = \"iked\"", "daemon = \"iked\"");
+        let site = Site::start_with(Source::CrlHttp, &sections, "");
+        let [own, peer] = ["west", "east"].map(|name| site.enrol(name, "rsa2048"));
+        assert_eq!(site.instance.json(&["check", "west", "east"]), Value::Array(Vec::new()));
+        let west = export(&site, Gateway::West, &own, &[]);
+        let east = export(&site, Gateway::East, &peer, &[]);
+        let mut charon = Charon::start_on(Gateway::West, &site, &west, ESP);
+        let iked = Iked::start_on(Gateway::East, &site, &east);
+        charon.wait_for(0, &["IKE_SA east", "established between"]);
+        iked.stop();
+
+        // The other way round: iked has the CRLs of its folder, and refuses who is on them.
+        site.revoke("west");
+        let east = export(&site, Gateway::East, &peer, &[]);
+        let mut iked = Iked::start_on(Gateway::East, &site, &east);
+        iked.wait_for(0, &["certificate revoked"]);
+    });
+}
