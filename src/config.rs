@@ -235,6 +235,10 @@ pub struct CmpFile {
     pub confirm_wait: String,
     /// Whether implicit confirmation is granted.
     pub implicit_confirm: bool,
+    /// Whether an unprotected genm is answered, for public data only.
+    pub unprotected_genm: bool,
+    /// The largest content of a genp, in octets.
+    pub max_information: usize,
     /// The most messages that are worked on at once.
     pub max_concurrent: usize,
 }
@@ -251,6 +255,8 @@ impl Default for CmpFile {
             require_message_time: true,
             confirm_wait: "5m".into(),
             implicit_confirm: true,
+            unprotected_genm: false,
+            max_information: 1 << 20,
             max_concurrent: 256,
         }
     }
@@ -531,6 +537,7 @@ fn crl(
         partition_urls,
         delta: file.delta,
         delta_urls,
+        full_urls: places.default_urls(false).crl,
         folder: folder.crls(),
     })
 }
@@ -628,6 +635,7 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
     within("cmp.max_bytes", file.max_bytes, 4096, 64 << 20)?;
     within("cmp.max_depth", file.max_depth, 16, 64)?;
     within("cmp.max_elements", file.max_elements, 100, 1_000_000)?;
+    within("cmp.max_information", file.max_information, 4096, 64 << 20)?;
     if !(1..=file.max_iterations).contains(&file.min_iterations) || file.max_iterations > 10_000_000
     {
         return Err(Failure::input(format!(
@@ -646,6 +654,8 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
         require_message_time: file.require_message_time,
         confirm_wait: duration("cmp.confirm_wait", &file.confirm_wait, 10, 7 * 86_400)?,
         implicit_confirm: file.implicit_confirm,
+        unprotected_genm: file.unprotected_genm,
+        max_information: file.max_information,
     })
 }
 

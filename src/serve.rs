@@ -388,6 +388,9 @@ fn unready(shared: &Shared) -> Vec<String> {
         ));
     }
     for ca in shared.authority.cas() {
+        if ca.not_after <= now && shared.authority.is_succeeded(&ca.name) {
+            continue;
+        }
         if ca.not_after <= now {
             reasons.push(format!("the CA `{}` ended on {}", ca.name, ca.not_after));
             continue;

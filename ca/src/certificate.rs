@@ -284,7 +284,7 @@ pub fn to_pem(label: &'static str, der: &[u8]) -> Result<String> {
     der::pem::encode_string(label, der::pem::LineEnding::LF, der).map_err(Error::internal)
 }
 
-fn distribution_points(urls: &[String]) -> Result<CrlDistributionPoints> {
+pub(crate) fn distribution_points(urls: &[String]) -> Result<CrlDistributionPoints> {
     // One distribution point with several names: the same CRL in several places (RFC 5280 §4.2.1.13).
     let names = urls.iter().map(|url| uri(url)).collect::<Result<Vec<_>>>()?;
     Ok(CrlDistributionPoints(vec![DistributionPoint {
@@ -300,6 +300,6 @@ fn uri(url: &str) -> Result<GeneralName> {
         .map_err(|_| Error::malformed(format!("the URL `{url}` is not ASCII")))
 }
 
-fn octets(bytes: &[u8]) -> Result<OctetString> {
+pub(crate) fn octets(bytes: &[u8]) -> Result<OctetString> {
     OctetString::new(bytes).map_err(Error::internal)
 }

@@ -67,7 +67,13 @@ impl Foundation {
         let key = self.key(name.as_str(), algorithm)?;
         let serial = self.reserve(&name)?;
         let certificate = founding::root(options, &key, serial, self.clock.now())?;
-        self.record(CaRecord { name, is_root: true, certificate, chain: Vec::new() })
+        self.record(CaRecord {
+            name,
+            is_root: true,
+            certificate,
+            chain: Vec::new(),
+            succeeds: None,
+        })
     }
 
     /// Makes an issuing CA below the root.
@@ -81,17 +87,7 @@ impl Foundation {
         algorithm: KeyAlgorithm,
     ) -> Result<CaRecord> {
         self.refuse_existing(name)?;
-        let root = self
-            .store
-            .cas()?
-            .into_iter()
-            .find(|ca| ca.is_root && self.keys.contains(ca.name.as_str()));
-        let root = root.ok_or_else(|| {
-            Error::denied(
-                Denial::Conflict,
-                "the root's key is not here; make a request for it with `--root-csr FILE`",
-            )
-        })?;
+        let root = self.signing_root()?;
         let root_key = self.keys.load(root.name.as_str(), &self.passphrase)?;
         let key = self.key(name.as_str(), algorithm)?;
         let serial = self.reserve(&root.name)?;
@@ -108,6 +104,7 @@ impl Foundation {
             is_root: false,
             certificate,
             chain: vec![root.certificate],
+            succeeds: None,
         })
     }
 
@@ -155,6 +152,7 @@ impl Foundation {
                     is_root: true,
                     certificate: root.clone(),
                     chain: Vec::new(),
+                    succeeds: None,
                 })?;
             }
         }
@@ -163,6 +161,7 @@ impl Foundation {
             is_root: false,
             certificate: certificate.clone(),
             chain: above.to_vec(),
+            succeeds: None,
         })
     }
 
@@ -204,7 +203,7 @@ impl Foundation {
         write_atomically(&self.keys.file(file), to_pem(label, der)?.as_bytes())
     }
 
-    fn refuse_existing(&self, name: &Label) -> Result<()> {
+    pub(crate) fn refuse_existing(&self, name: &Label) -> Result<()> {
         let of_a_delegate = [".cmp", ".ocsp"].iter().any(|ending| name.as_str().ends_with(ending));
         if name.as_str().starts_with('_') || of_a_delegate {
             return Err(Error::malformed(format!(
@@ -217,7 +216,8 @@ impl Foundation {
         }
     }
 
-    fn record(&self, ca: CaRecord) -> Result<CaRecord> {
+    /// Records a CA, and publishes its certificate.
+    pub(crate) fn record(&self, ca: CaRecord) -> Result<CaRecord> {
         Facts::of(&ca.certificate)?;
         self.store.record_ca(self.clock.now(), &ca)?;
         self.publish(&format!("{}.crt", ca.name), "CERTIFICATE", &ca.certificate)?;

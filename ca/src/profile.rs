@@ -163,6 +163,17 @@ impl Profile {
         self.validity
     }
 
+    /// The kinds of key that are taken, RSA with the smallest modulus.
+    pub fn keys(&self) -> Vec<KeyKind> {
+        let kind = |family: &KeyFamily| match family {
+            KeyFamily::P256 => KeyKind::P256,
+            KeyFamily::P384 => KeyKind::P384,
+            KeyFamily::Ed25519 => KeyKind::Ed25519,
+            KeyFamily::Rsa => KeyKind::Rsa(self.min_rsa_bits),
+        };
+        self.keys.iter().map(kind).collect()
+    }
+
     /// The key usage bits.
     pub const fn key_usage(&self) -> KeyUsage {
         self.key_usage

@@ -129,6 +129,26 @@ pub struct CaRecord {
     pub certificate: Vec<u8>,
     /// The certificates above it, DER, root last; empty for a root.
     pub chain: Vec<Vec<u8>>,
+    /// The CA of the same subject whose key this one's follows.
+    pub succeeds: Option<Succession>,
+}
+
+/// That a CA was given its next key, which is a record of its own: certificates and CRLs of both are told apart by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Succession {
+    /// The CA with the key before.
+    pub predecessor: Label,
+    /// Between two keys of a root; those of issuing CAs are connected by their root.
+    pub links: Option<Links>,
+}
+
+/// The certificates that lead from one key of a root to the other, both ways (RFC 9810 §4.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Links {
+    /// The new key, signed by the old one, DER.
+    pub new_with_old: Vec<u8>,
+    /// The old key, signed by the new one, DER.
+    pub old_with_new: Vec<u8>,
 }
 
 /// Who may get which identities.

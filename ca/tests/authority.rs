@@ -99,6 +99,7 @@ fn crl_settings(folder: &Path) -> CrlSettings {
         partition_urls: Vec::new(),
         delta: false,
         delta_urls: Vec::new(),
+        full_urls: Vec::new(),
         folder: folder.join("crl"),
     }
 }

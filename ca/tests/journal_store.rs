@@ -11,8 +11,10 @@ mod journal_common;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use countersign_ca::record::{CaRecord, CrlRecord, CrlScope, Deed, Issued, Reason};
-use countersign_ca::store::Change;
+use countersign_ca::record::{
+    CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Reason, Serial, Succession,
+};
+use countersign_ca::store::{Change, EmbeddedStore};
 use countersign_ca::{Denial, Error, Result, Store};
 use journal_common::*;
 
@@ -32,6 +34,7 @@ fn a_certificate_lives_through_a_restart() {
         is_root: true,
         certificate: vec![1; 600],
         chain: vec![vec![2; 500], vec![3; 400]],
+        succeeds: None,
     };
     store.record_ca(at(0), &root).unwrap();
     store.record_accounts(at(1), &[account("gw1", 1), account("gw2", 2)]).unwrap();
@@ -91,6 +94,43 @@ fn a_certificate_lives_through_a_restart() {
     assert_eq!(store.status().certificates, 2);
     let (kept, fresh) = store.compare_index().unwrap();
     assert_eq!(kept, fresh);
+}
+
+#[test]
+fn the_next_key_of_a_ca_replaces_what_the_one_before_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let record = |name: &str, of: Option<&str>| CaRecord {
+        name: label(name),
+        is_root: false,
+        certificate: name.as_bytes().to_vec(),
+        chain: vec![vec![2; 500]],
+        succeeds: of.map(|of| Succession { predecessor: label(of), links: None }),
+    };
+    store.record_ca(at(0), &record("issuing", None)).unwrap();
+    store.record_accounts(at(1), &[account("gw1", 1)]).unwrap();
+    store.reserve_serials(at(2), &ca(), &[serial(1)]).unwrap();
+    store.record_issued(at(3), &issued(1, "gw1")).unwrap();
+    for (name, of) in [("issuing.2", "issuing"), ("issuing.3", "issuing.2"), ("other", "gone")] {
+        store.record_ca(at(4), &record(name, Some(of))).unwrap();
+    }
+    let expiring = |store: &EmbeddedStore| -> Vec<(Label, Serial)> {
+        let records = store.expiring(at(0), at(i64::MAX / 2), 10).unwrap();
+        records.into_iter().map(|record| (record.ca, record.serial)).collect()
+    };
+    // Another CA's certificate of that serial number is none of its business.
+    for (name, left) in [("other", true), ("issuing.3", false)] {
+        store.reserve_serials(at(5), &label(name), &[serial(2)]).unwrap();
+        let next = Issued { ca: label(name), replaces: Some(serial(1)), ..issued(2, "gw1") };
+        store.record_issued(at(6), &next).unwrap();
+        assert_eq!(expiring(&store).contains(&(ca(), serial(1))), left, "{name}");
+    }
+    let (kept, fresh) = store.compare_index().unwrap();
+    assert_eq!(kept, fresh);
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(expiring(&store).len(), 2);
+    assert_eq!(store.cas().unwrap()[1], record("issuing.2", Some("issuing")));
 }
 
 #[test]

@@ -19,12 +19,16 @@ const CMP: &str = "application/pkixcmp";
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a path's operation label stands for (RFC 9483 §6.1).
-const OPERATIONS: [(&str, u8); 5] = [
+const OPERATIONS: [(&str, u8); 9] = [
     ("initialization", kind::IR),
     ("certification", kind::CR),
     ("keyupdate", kind::KUR),
     ("pkcs10", kind::P10CR),
     ("revocation", kind::RR),
+    ("getcacerts", kind::GENM),
+    ("getrootupdate", kind::GENM),
+    ("getcertreqtemplate", kind::GENM),
+    ("getcrls", kind::GENM),
 ];
 
 /// Told of every answered message, for counting.

@@ -708,9 +708,17 @@ fn bodies_that_are_not_spoken_are_named() {
     let place = Place::new();
     let secret = place.account("gw1", 100, None);
     for number in 0..31_u8 {
-        if [kind::IR, kind::CR, kind::P10CR, kind::KUR, kind::RR, kind::CERT_CONF, kind::ERROR]
-            .contains(&number)
-        {
+        const SPOKEN: [u8; 8] = [
+            kind::IR,
+            kind::CR,
+            kind::P10CR,
+            kind::KUR,
+            kind::RR,
+            kind::CERT_CONF,
+            kind::ERROR,
+            kind::GENM,
+        ];
+        if SPOKEN.contains(&number) {
             continue;
         }
         let answer = place.send(&place.draft(0xa0 | number, &seq(&[])).protected(&secret));

@@ -113,10 +113,7 @@ impl Standing {
     fn own_ca(&self, issuer: &Certificate) -> Option<(&Arc<Authority>, Label)> {
         let authority = self.authority.as_ref()?;
         let is_own = self.own.iter().any(|own| own == issuer.spki());
-        is_own
-            .then(|| authority.ca_by_subject(&issuer.subject_name))
-            .flatten()
-            .map(|ca| (authority, ca))
+        is_own.then(|| authority.ca_by_key(issuer.spki())).flatten().map(|ca| (authority, ca))
     }
 
     fn recorded(

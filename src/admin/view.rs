@@ -85,6 +85,7 @@ pub fn cas(instance: &Instance) -> Result<Value, Failure> {
             "key": facts.key.kind().to_string(),
             "key_here": keys.contains(ca.name.as_str()),
             "not_after": facts.not_after.to_string(),
+            "succeeds": ca.succeeds.as_ref().map(|succession| &succession.predecessor),
             "certificate": keys.file(&format!("{}.crt", ca.name)).display().to_string(),
         }))
     });

@@ -8,7 +8,7 @@ use clap::Args;
 use countersign_ca::KeyAlgorithm;
 use countersign_ca::certificate::read_all;
 use countersign_ca::foundation::Foundation;
-use countersign_ca::founding::{CaOptions, Constraint};
+use countersign_ca::founding::{CaOptions, Constraint, root_label};
 use countersign_ca::identity::distinguished_name;
 use countersign_ca::profile::{Policy, PolicyConfig};
 use countersign_ca::record::Label;
@@ -21,7 +21,7 @@ use crate::output;
 use crate::passphrase;
 
 /// The longest validity of a CA, in seconds: 50 years.
-const LONGEST: u64 = 50 * 366 * 86_400;
+pub const LONGEST: u64 = 50 * 366 * 86_400;
 
 /// What an issuing CA shall be.
 #[derive(Debug, Clone, Args)]
@@ -112,7 +112,7 @@ impl Init {
         if place.config.is_none() && !config.exists() {
             countersign_ca::foundation::write_atomically(&config, TEMPLATE.as_bytes())?;
         }
-        let options = self.issuing.options(&place.config()?)?;
+        let options = self.issuing.options(&place.config()?, &root_label()?)?;
         let (passphrase, made) = match place.folder.is_founded() {
             true => (passphrase::existing(&place.folder, place.passphrase_file.as_deref())?, None),
             false => passphrase::new(&place.folder, place.passphrase_file.as_deref())?,
@@ -161,11 +161,11 @@ impl Init {
 }
 
 impl Issuing {
-    /// The options, checked.
-    pub fn options(&self, config: &Config) -> Result<CaOptions, Failure> {
+    /// The options, checked, for a certificate that the root of this name signs.
+    pub fn options(&self, config: &Config, root: &Label) -> Result<CaOptions, Failure> {
         // The certificate is the root's to sign: its locations are those of the root.
         let urls = |templates: &[String]| -> Vec<String> {
-            templates.iter().map(|url| url.replace("{ca}", "root")).collect()
+            templates.iter().map(|url| url.replace("{ca}", root.as_str())).collect()
         };
         Ok(CaOptions {
             subject: distinguished_name(&self.subject)?,

@@ -122,8 +122,8 @@ impl Authority {
         certificate: &[u8],
         facts: &Facts,
     ) -> Result<Option<CertificateRecord>> {
-        let Some(ca) = self.ca_by_subject(&facts.issuer) else { return Ok(None) };
         let Some(serial) = Serial::from_integer(&facts.serial) else { return Ok(None) };
+        let Some(ca) = self.ca_of(&facts.issuer, &serial)? else { return Ok(None) };
         let record = self.store().certificate(&ca, &serial)?;
         Ok(record.filter(|record| record.certificate == certificate))
     }

@@ -81,7 +81,11 @@ impl Authority {
         })
     }
 
-    fn profile_for(&self, account: &Account, wanted: Option<&Label>) -> Result<Profile> {
+    /// The profile of an account, which is the only one that it may ask for.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::NotAuthorized`] when `wanted` is another; [`Error::Internal`] when it is not configured.
+    pub fn profile_for(&self, account: &Account, wanted: Option<&Label>) -> Result<Profile> {
         if let Some(wanted) = wanted.filter(|wanted| **wanted != account.profile) {
             return Err(not_authorized(format!(
                 "the account `{}` is for the profile `{}`, not `{wanted}`",
@@ -96,9 +100,16 @@ impl Authority {
         })
     }
 
-    fn ca_for(&self, account: &Account, wanted: Option<&Label>) -> Result<&Ca> {
-        let ca = self.issuing_ca(account.ca.as_ref())?;
-        match wanted.filter(|wanted| **wanted != ca.info().name) {
+    pub(super) fn ca_for(&self, account: &Account, wanted: Option<&Label>) -> Result<&Ca> {
+        let named = self.issuing_ca(account.ca.as_ref())?;
+        // The last key of the CA issues; it answers to the names of those before.
+        let ca = self.latest(named);
+        let is_meant = |wanted: &Label| {
+            self.cas
+                .get(wanted)
+                .is_some_and(|wanted| self.latest(wanted).info().name == ca.info().name)
+        };
+        match wanted.filter(|wanted| !is_meant(wanted)) {
             Some(wanted) => Err(not_authorized(format!(
                 "the account `{}` is for the CA `{}`, not `{wanted}`",
                 account.name,

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::foundation::{Foundation, random_serial};
 use crate::key::FileKey;
-use crate::record::{CaRecord, CrlScope, Label, Serial};
+use crate::record::{CaRecord, CrlScope, Label, Serial, Succession};
 
 /// How many serial numbers are reserved at once, so that issuing waits for one commit and not for two.
 const SERIAL_BLOCK: usize = 64;
@@ -44,6 +44,7 @@ pub struct CaInfo {
 pub struct Ca {
     info: CaInfo,
     facts: Facts,
+    succeeds: Option<Succession>,
     /// The certificate of this CA and those above it.
     chain: Vec<Vec<u8>>,
     key: Option<FileKey>,
@@ -87,6 +88,7 @@ impl Ca {
         let mut ca = Self {
             info,
             facts,
+            succeeds: record.succeeds,
             chain,
             key,
             protection: None,
@@ -96,7 +98,8 @@ impl Ca {
             crls: Mutex::default(),
             responder: Mutex::default(),
         };
-        if !ca.info.is_root {
+        // One that ended issues nothing any more, and the one that follows it answers.
+        if !ca.info.is_root && ground.clock.now() < ca.facts.not_after {
             ca.protection =
                 Some(ca.open_delegate(ground, &Role::CMP, PROTECTION_VALIDITY, None)?);
         }
@@ -109,6 +112,11 @@ impl Ca {
 
     pub const fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// The CA whose key this one's follows.
+    pub const fn succeeds(&self) -> Option<&Succession> {
+        self.succeeds.as_ref()
     }
 
     pub fn chain(&self) -> &[Vec<u8>] {

@@ -7,11 +7,13 @@
 mod authenticate;
 mod authorize;
 mod delegate;
+mod information;
 mod issue;
 mod issuer;
 mod publish;
 mod responder;
 mod revoke;
+mod succession;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -36,6 +38,7 @@ pub use issue::{IssuedCertificate, TransactionDraft};
 pub use issuer::CaInfo;
 pub use publish::{CrlSettings, CurrentCrl};
 pub use responder::{CertificateStatus, Responder};
+pub use succession::RootUpdate;
 
 use authenticate::Failures;
 use issuer::Ca;
@@ -82,7 +85,7 @@ impl Authority {
         let opener = Opener::load(&ground.keys, SEAL_KEY, &ground.passphrase)?;
         let audit = ground.keys.load(AUDIT_KEY, &ground.passphrase)?;
         let mut cas = BTreeMap::new();
-        for record in ground.store.cas()? {
+        for record in succession::connected(ground.store.cas()?, ground.clock.now()) {
             let ca = Ca::open(&ground, record)?;
             cas.insert(ca.info().name.clone(), ca);
         }
@@ -157,6 +160,11 @@ impl Authority {
         self.cas.values().find(|ca| ca.facts().subject == *subject).map(|ca| ca.info().name.clone())
     }
 
+    /// The CA whose key this is: a DER SubjectPublicKeyInfo.
+    pub fn ca_by_key(&self, spki: &[u8]) -> Option<Label> {
+        self.cas.values().find(|ca| ca.facts().key.der() == spki).map(|ca| ca.info().name.clone())
+    }
+
     /// An issuing CA's certificate and those above it, DER, root last. `None` means the default CA.
     ///
     /// # Errors
@@ -170,7 +178,8 @@ impl Authority {
     /// # Errors
     /// [`Error::Unavailable`] when there is none.
     pub fn protection(&self, ca: Option<&Label>) -> Result<&Delegate> {
-        self.issuing_ca(ca)?.protection()
+        let ca = self.issuing_ca(ca)?;
+        ca.protection().or_else(|_| self.latest(ca).protection())
     }
 
     /// A transaction that is not over and forgotten.
@@ -215,10 +224,14 @@ impl Authority {
         self.accounts.remove(name)
     }
 
+    /// The CA of this very name; without one, what issues for the default CA now.
     fn issuing_ca(&self, name: Option<&Label>) -> Result<&Ca> {
-        let name = name.or(self.default_ca.as_ref());
-        let ca = name.and_then(|name| self.cas.get(name)).filter(|ca| !ca.info().is_root);
-        ca.ok_or_else(|| match name {
+        let default = self.default_ca.as_ref().and_then(|name| self.cas.get(name));
+        let ca = match name {
+            Some(name) => self.cas.get(name),
+            None => default.map(|ca| self.latest(ca)),
+        };
+        ca.filter(|ca| !ca.info().is_root).ok_or_else(|| match name {
             Some(name) => Error::unavailable(format!("there is no issuing CA `{name}`")),
             None => {
                 Error::unavailable("there is no issuing CA yet; `countersign ca add` makes one")

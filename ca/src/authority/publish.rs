@@ -36,6 +36,8 @@ pub struct CrlSettings {
     pub delta: bool,
     /// The URLs of delta CRLs, with `{ca}`: what full CRLs name in freshestCRL.
     pub delta_urls: Vec<String>,
+    /// The URLs of full CRLs, with `{ca}`, beside those that profiles name: what certificates of CAs name.
+    pub full_urls: Vec<String>,
     /// Where current CRLs lie as files.
     pub folder: PathBuf,
 }

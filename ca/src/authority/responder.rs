@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::Authority;
 use super::delegate::{Delegate, Role};
 use super::issuer::Ca;
+use crate::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
+use crate::founding::verify_signature;
 use crate::record::{Label, Revocation, Serial};
 
 /// How long after a failure a responder's certificate is not tried again: strangers' requests must not cost a key
@@ -141,11 +143,13 @@ impl Authority {
 
     /// Certificates of CAs are recorded with their CA, and not among those of the peers.
     fn is_ca_certificate(&self, issuer: &Label, serial: &Serial) -> bool {
-        self.cas.get(issuer).is_some_and(|issuer| {
-            self.cas.values().map(Ca::facts).any(|facts| {
-                facts.issuer == issuer.facts().subject
-                    && Serial::from_integer(&facts.serial) == Some(*serial)
-            })
-        })
+        let Some(issuer) = self.cas.get(issuer) else { return false };
+        let is_it = |facts: &Facts| Serial::from_integer(&facts.serial) == Some(*serial);
+        // Of two CAs with one subject, only the key tells which of them signed.
+        let signed = |der: &[u8]| verify_signature(der, &issuer.facts().key).is_ok();
+        let links = self.cas.values().filter_map(|ca| ca.succeeds()?.links.as_ref());
+        let mut links = links.flat_map(|links| [&links.new_with_old, &links.old_with_new]);
+        self.cas.values().any(|ca| is_it(ca.facts()) && signed(&ca.info().certificate))
+            || links.any(|link| Facts::of(link).is_ok_and(|facts| is_it(&facts)) && signed(link))
     }
 }

@@ -16,8 +16,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::record::{
-    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Reason, Revocation,
-    Serial, Transaction,
+    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Links, Reason,
+    Revocation, Serial, Succession, Transaction,
 };
 
 /// Writes the body of an entry.
@@ -164,6 +164,41 @@ struct CaBody<'a> {
     /// The certificates above it, root last.
     #[n(3)]
     chain: Vec<ByteVec>,
+    #[b(4)]
+    succeeds: Option<SuccessionBody<'a>>,
+}
+
+#[derive(Encode, Decode)]
+struct SuccessionBody<'a> {
+    #[b(0)]
+    predecessor: &'a str,
+    #[cbor(b(1), with = "minicbor::bytes")]
+    new_with_old: Option<&'a [u8]>,
+    #[cbor(b(2), with = "minicbor::bytes")]
+    old_with_new: Option<&'a [u8]>,
+}
+
+impl<'a> SuccessionBody<'a> {
+    fn new(succession: &'a Succession) -> Self {
+        let links = succession.links.as_ref();
+        Self {
+            predecessor: succession.predecessor.as_str(),
+            new_with_old: links.map(|links| links.new_with_old.as_slice()),
+            old_with_new: links.map(|links| links.old_with_new.as_slice()),
+        }
+    }
+
+    fn record(self) -> Result<Succession> {
+        let links = match (self.new_with_old, self.old_with_new) {
+            (Some(new_with_old), Some(old_with_new)) => Some(Links {
+                new_with_old: new_with_old.to_vec(),
+                old_with_new: old_with_new.to_vec(),
+            }),
+            (None, None) => None,
+            _ => return Err(Error::internal("one of its two links between roots is missing")),
+        };
+        Ok(Succession { predecessor: self.predecessor.parse()?, links })
+    }
 }
 
 impl<'a> CaBody<'a> {
@@ -173,6 +208,7 @@ impl<'a> CaBody<'a> {
             is_root: ca.is_root,
             certificate: &ca.certificate,
             chain: ca.chain.iter().cloned().map(ByteVec::from).collect(),
+            succeeds: ca.succeeds.as_ref().map(SuccessionBody::new),
         }
     }
 
@@ -182,6 +218,7 @@ impl<'a> CaBody<'a> {
             is_root: self.is_root,
             certificate: self.certificate.to_vec(),
             chain: self.chain.into_iter().map(Vec::from).collect(),
+            succeeds: self.succeeds.map(SuccessionBody::record).transpose()?,
         })
     }
 }

@@ -203,7 +203,7 @@ pub fn payload(sequence: u64, at: Timestamp, kind: u8, body: &[u8]) -> Result<Ve
 pub(crate) mod tests {
     use super::*;
     use crate::identity::Identity;
-    use crate::record::{AccountSecret, CrlScope, Reason};
+    use crate::record::{AccountSecret, CrlScope, Links, Reason, Succession};
 
     pub fn label(text: &str) -> Label {
         text.parse().unwrap()
@@ -259,6 +259,24 @@ pub(crate) mod tests {
                 is_root: true,
                 certificate: vec![48, 0],
                 chain: vec![vec![48, 1]],
+                succeeds: None,
+            }),
+            Entry::Ca(CaRecord {
+                name: label("root.2"),
+                is_root: true,
+                certificate: vec![48, 2],
+                chain: Vec::new(),
+                succeeds: Some(Succession {
+                    predecessor: label("root"),
+                    links: Some(Links { new_with_old: vec![48, 3], old_with_new: vec![48, 4] }),
+                }),
+            }),
+            Entry::Ca(CaRecord {
+                name: label("issuing.2"),
+                is_root: false,
+                certificate: vec![48, 5],
+                chain: vec![vec![48, 2]],
+                succeeds: Some(Succession { predecessor: label("issuing"), links: None }),
             }),
             Entry::Reserved { ca: label("issuing"), serials: vec![serial(1), serial(u128::MAX)] },
             Entry::Issued(Issued {

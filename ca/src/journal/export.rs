@@ -57,6 +57,11 @@ fn fields(entry: &Entry) -> Value {
             "root": ca.is_root,
             "certificate": BASE64.encode(&ca.certificate),
             "chain": ca.chain.iter().map(|above| BASE64.encode(above)).collect::<Vec<_>>(),
+            "succeeds": ca.succeeds.as_ref().map(|succession| json!({
+                "ca": succession.predecessor,
+                "new_with_old": succession.links.as_ref().map(|l| BASE64.encode(&l.new_with_old)),
+                "old_with_new": succession.links.as_ref().map(|l| BASE64.encode(&l.old_with_new)),
+            })),
         }),
         Entry::Reserved { ca, serials } => json!({
             "ca": ca, "serials": serials.iter().map(ToString::to_string).collect::<Vec<_>>(),

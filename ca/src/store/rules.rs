@@ -34,7 +34,8 @@ use super::serials::{Slot, label_number, serial_number};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::journal::{
-    self, Entry, MAX_RESERVED, decode_account, decode_crl, encode_account, encode_ca, encode_crl,
+    self, Entry, MAX_RESERVED, decode_account, decode_ca, decode_crl, encode_account, encode_ca,
+    encode_crl,
 };
 use crate::record::{
     Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, RevokedEntry,
@@ -48,6 +49,8 @@ pub const ACCOUNT_SPAN: u64 = 4096;
 pub const SEARCH_SPAN: u64 = 4096;
 /// Certificates in one value of those that end on a day.
 const EXPIRY_CHUNK: usize = 64;
+/// Keys that a CA had one after the other, over which a replaced certificate is looked for.
+const MAX_KEYS: usize = 64;
 /// Transactions in one value.
 const TRANSACTION_CHUNK: usize = 32;
 /// The longest transaction identifier, in octets.
@@ -99,14 +102,11 @@ impl Rules<'_> {
     /// [`Stop::Pending`] when it is in the same group.
     pub fn find(&self, entry: &Entry) -> Result<Option<Found>, Stop> {
         match entry {
-            Entry::Issued(Issued { ca, replaces: Some(serial), .. })
-            | Entry::Revoked { ca, serial, .. }
-            | Entry::Released { ca, serial } => {
-                let Some(Slot::Issued(offset)) = self.view.slot(serial_number(ca, serial)) else {
-                    return Ok(None);
-                };
-                let found = self.certificate(offset)?;
-                Ok(found.filter(|found| found.ca == *ca && found.serial == *serial))
+            Entry::Issued(Issued { ca, replaces: Some(serial), .. }) => {
+                self.find_replaced(ca, serial)
+            }
+            Entry::Revoked { ca, serial, .. } | Entry::Released { ca, serial } => {
+                self.find_issued(ca, serial)
             }
             Entry::Confirmed { transaction } => {
                 match self.view.transaction(&transaction_id(transaction)) {
@@ -116,6 +116,30 @@ impl Rules<'_> {
             }
             _ => Ok(None),
         }
+    }
+
+    fn find_issued(&self, ca: &Label, serial: &Serial) -> Result<Option<Found>, Stop> {
+        let Some(Slot::Issued(offset)) = self.view.slot(serial_number(ca, serial)) else {
+            return Ok(None);
+        };
+        let found = self.certificate(offset)?;
+        Ok(found.filter(|found| found.ca == *ca && found.serial == *serial))
+    }
+
+    /// What a certificate of this CA replaces may have been signed with a key that the CA had before.
+    fn find_replaced(&self, ca: &Label, serial: &Serial) -> Result<Option<Found>, Stop> {
+        let mut ca = ca.clone();
+        for _ in 0..MAX_KEYS {
+            if let Some(found) = self.find_issued(&ca, serial)? {
+                return Ok(Some(found));
+            }
+            let record = self.view.value(&packed::key(b'C', ca.as_str().as_bytes()))?;
+            match record.map(|octets| decode_ca(&octets)).transpose()?.and_then(|ca| ca.succeeds) {
+                Some(succession) => ca = succession.predecessor,
+                None => break,
+            }
+        }
+        Ok(None)
     }
 
     /// Whether the entry may be recorded at `at`.

@@ -30,6 +30,10 @@ pub mod kind {
     pub const RP: u8 = 12;
     /// Confirmation.
     pub const PKICONF: u8 = 19;
+    /// General message.
+    pub const GENM: u8 = 21;
+    /// General response.
+    pub const GENP: u8 = 22;
     /// Error.
     pub const ERROR: u8 = 23;
     /// Certificate confirmation.

@@ -132,7 +132,7 @@ impl Exchange<'_> {
     }
 
     /// The profile that the path or the header names (id-it-certProfile, RFC 9483 §3.1).
-    fn profile(&self) -> Result<Option<Label>, Refusal> {
+    pub(super) fn profile(&self) -> Result<Option<Label>, Refusal> {
         let bad = |why: String| Refusal::new(Failure::BadRequest, why);
         let infos = self.message.header.general_info.iter().flatten();
         let Some(info) = infos.into_iter().find(|info| info.info_type == oid::CERT_PROFILE) else {
@@ -193,8 +193,9 @@ impl Exchange<'_> {
             ))
         };
         let GeneralName::DirectoryName(name) = issuer else { return Err(none()) };
-        let ca = self.service.authority().ca_by_subject(name).ok_or_else(none)?;
-        Ok((ca, Serial::from_integer(serial).ok_or_else(none)?))
+        let serial = Serial::from_integer(serial).ok_or_else(none)?;
+        let ca = self.service.authority().ca_of(name, &serial)?.ok_or_else(none)?;
+        Ok((ca, serial))
     }
 }
 

@@ -34,3 +34,35 @@ pub const OLD_CERT_ID: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.5");
 pub const EXTENSION_REQUEST: ObjectIdentifier = oid("1.2.840.113549.1.9.14");
 /// id-it-certProfile, RFC 9810 §5.1.1.4.
 pub const CERT_PROFILE: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.21");
+/// id-it-caProtEncCert, RFC 9810 §5.3.19.1.
+pub const CA_PROT_ENC_CERT: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.1");
+/// id-it-signKeyPairTypes, RFC 9810 §5.3.19.2.
+pub const SIGN_KEY_PAIR_TYPES: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.2");
+/// id-it-encKeyPairTypes, RFC 9810 §5.3.19.3.
+pub const ENC_KEY_PAIR_TYPES: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.3");
+/// id-it-preferredSymmAlg, RFC 9810 §5.3.19.4.
+pub const PREFERRED_SYMM_ALG: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.4");
+/// id-it-currentCRL, RFC 9810 §5.3.19.6.
+pub const CURRENT_CRL: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.6");
+/// id-it-unsupportedOIDs, RFC 9810 §5.3.19.7.
+pub const UNSUPPORTED_OIDS: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.7");
+/// id-it-suppLangTags, RFC 9810 §5.3.19.13.
+pub const SUPP_LANG_TAGS: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.16");
+/// id-it-caCerts, RFC 9810 §5.3.19.14.
+pub const CA_CERTS: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.17");
+/// id-it-rootCaKeyUpdate, RFC 9810 §5.3.19.15.
+pub const ROOT_CA_KEY_UPDATE: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.18");
+/// id-it-certReqTemplate, RFC 9810 §5.3.19.16.
+pub const CERT_REQ_TEMPLATE: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.19");
+/// id-it-rootCaCert, RFC 9810 §5.3.19.15.
+pub const ROOT_CA_CERT: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.20");
+/// id-it-crlStatusList, RFC 9810 §5.3.19.17.
+pub const CRL_STATUS_LIST: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.22");
+/// id-it-crls, RFC 9810 §5.3.19.17.
+pub const CRLS: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.23");
+/// id-regCtrl-algId, RFC 9810 §5.3.19.16.
+pub const ALG_ID: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.11");
+/// id-regCtrl-rsaKeyLen, RFC 9810 §5.3.19.16.
+pub const RSA_KEY_LEN: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.12");
+/// aes256-CBC, RFC 9481 §4.3.
+pub const AES_256_CBC: ObjectIdentifier = oid("2.16.840.1.101.3.4.1.42");

@@ -44,7 +44,7 @@ pub fn names(bits: &BitString) -> Vec<&'static str> {
 }
 
 /// What this server refuses for. The discriminant is the number of the bit in PKIFailureInfo. Left out are bits of other
-/// services (incorrectData, timeNotAvailable, addInfoNotAvailable), unacceptedPolicy, because nobody asks for policies,
+/// services (incorrectData, timeNotAvailable), unacceptedPolicy, because nobody asks for policies,
 /// and duplicateCertReq, which would forbid to ask again after an answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -78,6 +78,8 @@ pub enum Failure {
     BadRecipientNonce = 13,
     /// The extension is not accepted.
     UnacceptedExtension = 16,
+    /// What is asked for is not available here.
+    AddInfoNotAvailable = 17,
     /// senderNonce is missing or too short.
     BadSenderNonce = 18,
     /// The template is invalid or lacks something.
@@ -223,6 +225,7 @@ mod tests {
             (Failure::WrongIntegrity, 12),
             (Failure::BadRecipientNonce, 13),
             (Failure::UnacceptedExtension, 16),
+            (Failure::AddInfoNotAvailable, 17),
             (Failure::BadSenderNonce, 18),
             (Failure::BadCertTemplate, 19),
             (Failure::SignerNotTrusted, 20),

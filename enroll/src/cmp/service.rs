@@ -33,6 +33,10 @@ pub struct CmpConfig {
     pub confirm_wait: Duration,
     /// Whether implicit confirmation is granted to whoever asks for it.
     pub implicit_confirm: bool,
+    /// Whether an unprotected genm is answered, for public data only: CA certificates, root updates and CRLs.
+    pub unprotected_genm: bool,
+    /// The largest content of a genp, in octets: a CRL beyond it is to be fetched from its distribution point.
+    pub max_information: usize,
 }
 
 impl Default for CmpConfig {
@@ -44,6 +48,8 @@ impl Default for CmpConfig {
             require_message_time: true,
             confirm_wait: Duration::from_secs(300),
             implicit_confirm: true,
+            unprotected_genm: false,
+            max_information: 1 << 20,
         }
     }
 }
@@ -140,7 +146,10 @@ impl CmpService {
         //    secret forgets the wrong ones before it, and an old message, replayed, must not do that.
         self.check_header(message)?;
         check_route(route, message.kind)?;
-        // 2. Who sends.
+        // 2. Who sends. What is public needs nobody to be known, where the operator allows it.
+        if let Some(answer) = self.public_information(route, message)? {
+            return Ok(answer);
+        }
         let Authenticated { requester, protector, ca, public_key_mac } =
             self.authenticate(route, message)?;
         let protection = protector.kind();
@@ -164,10 +173,11 @@ impl CmpService {
             kind::CERT_CONF => exchange.confirmation(),
             kind::RR => exchange.revocation(),
             kind::ERROR => exchange.client_error(),
+            kind::GENM => exchange.general_message(),
             other => Err(Refusal::new(
                 Failure::BadRequest,
                 format!(
-                    "expected ir, cr, p10cr, kur, certConf, rr or error, found {}",
+                    "expected ir, cr, p10cr, kur, certConf, rr, genm or error, found {}",
                     kind::name(other)
                 ),
             )),

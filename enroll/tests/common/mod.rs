@@ -216,6 +216,7 @@ fn open(ground: Foundation, folder: &Path) -> Arc<Authority> {
             partition_urls: Vec::new(),
             delta: false,
             delta_urls: Vec::new(),
+            full_urls: Vec::new(),
             folder: folder.join("crl"),
         },
         responder_validity: Duration::from_secs(30 * 86_400),

@@ -1,0 +1,89 @@
+//! What anybody, or any peer, may learn of the authority: its certificates, where its CRLs are, and what a request should
+//! say.
+
+use super::Authority;
+use crate::error::Result;
+use crate::profile::{Profile, filled_url};
+use crate::record::{Account, CrlScope, Label};
+use crate::subject::{self, Names};
+
+/// The place of a partition's number in a URL.
+const PARTITION: &str = "{partition}";
+
+impl Authority {
+    /// The certificates that stand between those of peers and roots, DER: of issuing CAs, of CAs above them, and those
+    /// that lead from one key of a root to another. What ended is left out.
+    pub fn ca_certificates(&self) -> Vec<&[u8]> {
+        let now = self.now();
+        let mut found: Vec<&[u8]> = Vec::new();
+        let lasting = || self.cas.values().filter(|ca| ca.facts().not_after > now);
+        for ca in lasting().filter(|ca| !ca.info().is_root) {
+            let below_root = ca.chain().len().saturating_sub(1);
+            found.extend(ca.chain().iter().take(below_root).map(Vec::as_slice));
+        }
+        for links in lasting().filter_map(|ca| ca.succeeds()?.links.as_ref()) {
+            found.extend([links.new_with_old.as_slice(), &links.old_with_new]);
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        found.retain(|der| seen.insert(*der));
+        found
+    }
+
+    /// The CA and the scope of the CRL that a distribution point or freshestCRL names by this URL.
+    pub fn crl_at(&self, url: &str) -> Option<(Label, CrlScope)> {
+        let profiles = self.profiles();
+        let settings = &self.settings.crl;
+        let is_at = |template: &String, ca: &Label| {
+            filled_url(template, ca, None).is_some_and(|filled| filled == url)
+        };
+        self.cas.keys().find_map(|ca| {
+            let scope = if settings.full_urls.iter().any(|template| is_at(template, ca))
+                || profiles
+                    .iter()
+                    .any(|profile| profile.crl_urls(ca, None).iter().any(|u| u == url))
+            {
+                CrlScope::Full
+            } else if settings.delta_urls.iter().any(|template| is_at(template, ca)) {
+                CrlScope::Delta
+            } else {
+                let mut templates = settings.partition_urls.iter();
+                CrlScope::Partition(templates.find_map(|template| partition_in(template, ca, url))?)
+            };
+            Some((ca.clone(), scope))
+        })
+    }
+
+    /// The name of an issuing CA; `None` means the default one.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when there is none.
+    pub fn issuing_name(&self, ca: Option<&Label>) -> Result<Label> {
+        Ok(self.issuing_ca(ca)?.info().name.clone())
+    }
+
+    /// The name of the CA that issues to an account now.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when there is none.
+    pub fn issuer_for(&self, account: &Account) -> Result<Label> {
+        Ok(self.ca_for(account, None)?.info().name.clone())
+    }
+
+    /// The names that a certificate of this account carries when its request names none.
+    ///
+    /// # Errors
+    /// `Denied` when no identity of the account can stand in a certificate of the profile.
+    pub fn names_for(&self, account: &Account, profile: &Profile) -> Result<Names> {
+        subject::decide(account, profile, None, &[])
+    }
+}
+
+/// The number of the partition that a URL of this form names.
+fn partition_in(template: &str, ca: &Label, url: &str) -> Option<u16> {
+    let (before, _) = template.split_once(PARTITION)?;
+    let before = filled_url(before, ca, None)?;
+    let digits: String =
+        url.strip_prefix(&before)?.chars().take_while(char::is_ascii_digit).collect();
+    let number = digits.parse().ok()?;
+    (filled_url(template, ca, Some(number))? == url).then_some(number)
+}

@@ -1,0 +1,339 @@
+//! Gives a CA its next key: `countersign ca roll`. The next key is a CA of its own name and the same subject, so that
+//! certificates and CRLs of both stay apart; that one follows the other is recorded with it.
+//!
+//! Two certificates connect the keys of a root, so that who trusts either can verify what the other signed (RFC 9810
+//! §4.4). Those of an issuing CA need none: the root certifies both.
+
+use std::time::Duration;
+
+use der::{Decode, Encode};
+use spki::SubjectPublicKeyInfoOwned;
+use x509_cert::certificate::{TbsCertificate, Version};
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::SubjectKeyIdentifier;
+use x509_cert::serial_number::SerialNumber;
+use x509_cert::time::Validity;
+use x509_cert::{Certificate, name::Name};
+
+use crate::certificate::{
+    Facts, authority_info_access, authority_key_identifier, distribution_points, extension, octets,
+    time,
+};
+use crate::clock::Timestamp;
+use crate::error::{Denial, Error, Result};
+use crate::foundation::Foundation;
+use crate::founding::BACKDATING;
+use crate::gate::{Gate, Object};
+use crate::key::{FileKey, KeyAlgorithm};
+use crate::lint::Purpose;
+use crate::oid;
+use crate::profile::{DefaultUrls, filled_url};
+use crate::public_key::{KeyKind, SubjectPublicKey};
+use crate::record::{CaRecord, Label, Links, Serial, Succession};
+
+/// id-ce-freshestCRL, RFC 5280 §4.2.1.15.
+const FRESHEST_CRL: der::oid::ObjectIdentifier =
+    der::oid::ObjectIdentifier::new_unwrap("2.5.29.46");
+
+/// What the next key shall be.
+#[derive(Debug, Clone)]
+pub struct RollOptions {
+    /// Its kind; `None` means that of the key before.
+    pub algorithm: Option<KeyAlgorithm>,
+    /// How long its certificate is valid; `None` means as long as the one before.
+    pub validity: Option<Duration>,
+    /// Where CRLs, OCSP responders and certificates of CAs are, with `{ca}`.
+    pub urls: DefaultUrls,
+}
+
+/// One certificate of a CA, modelled on another.
+struct Renewal<'a> {
+    model: &'a TbsCertificate,
+    key: &'a SubjectPublicKey,
+    /// Who signs: its subject, its key and its name in URLs; `None` for the key itself.
+    issuer: Option<(&'a Name, &'a Label)>,
+    signer: &'a FileKey,
+    serial: Serial,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+impl Foundation {
+    /// Makes the next key of a CA, its certificate, and for a root those that connect both keys. New certificates are
+    /// signed with it from the next start; CRLs of the CA before go on until it ends.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when there is no such CA, it was rolled already, or a key is kept elsewhere;
+    /// with [`Denial::Template`] when the lint finds an error.
+    pub fn roll(&self, name: &Label, options: &RollOptions) -> Result<CaRecord> {
+        // 1. The CA that is rolled, and the name of the next one.
+        let cas = self.store.cas()?;
+        let conflict = |why: String| Error::denied(Denial::Conflict, why);
+        let old = cas.iter().find(|ca| ca.name == *name).ok_or_else(|| {
+            conflict(format!("there is no CA `{name}`; `countersign ca show` lists them"))
+        })?;
+        if let Some(next) = successor(&cas, name) {
+            return self.finish(next);
+        }
+        if !self.keys.contains(name.as_str()) {
+            return Err(conflict(format!(
+                "the key of `{name}` is not here; roll it where it is kept"
+            )));
+        }
+        let next = next_name(name)?;
+        self.refuse_existing(&next)?;
+        // 2. The next key, which an interruption leaves behind for the next try.
+        let facts = Facts::of(&old.certificate)?;
+        let algorithm = options.algorithm.unwrap_or_else(|| algorithm_of(facts.key.kind()));
+        let key = self.key(next.as_str(), algorithm)?;
+        // 3. The certificates.
+        let lasts = facts.not_after.since(facts.not_before);
+        let until = self.clock.now().plus(options.validity.unwrap_or(lasts));
+        let record = match old.is_root {
+            true => self.next_root(old, &facts, next, &key, until, &options.urls)?,
+            false => self.next_issuing(old, next, &key, until, &options.urls)?,
+        };
+        // 4. One record with all of them, and the files.
+        let record = self.record(record)?;
+        self.publish_links(&record)?;
+        Ok(record)
+    }
+
+    /// The root that signs new issuing CAs: the last one of its line whose key is here.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when it is kept elsewhere.
+    pub fn signing_root(&self) -> Result<CaRecord> {
+        let cas = self.store.cas()?;
+        let is_last = |ca: &&CaRecord| {
+            ca.is_root
+                && self.keys.contains(ca.name.as_str())
+                && successor(&cas, &ca.name).is_none()
+        };
+        cas.iter().find(is_last).cloned().ok_or_else(|| {
+            Error::denied(
+                Denial::Conflict,
+                "the root's key is not here; make a request for it with `--root-csr FILE`",
+            )
+        })
+    }
+
+    fn next_root(
+        &self,
+        old: &CaRecord,
+        facts: &Facts,
+        name: Label,
+        key: &FileKey,
+        until: Timestamp,
+        urls: &DefaultUrls,
+    ) -> Result<CaRecord> {
+        let old_key = self.keys.load(old.name.as_str(), &self.passphrase)?;
+        let model = tbs_of(&old.certificate)?;
+        let from = self.clock.now().minus(BACKDATING);
+        let new_with_new = Renewal {
+            model: &model,
+            key: key.public(),
+            issuer: None,
+            signer: key,
+            serial: self.reserve(&name)?,
+            not_before: from,
+            not_after: until,
+        };
+        // It is of use until nobody has the old key any more.
+        let new_with_old = Renewal {
+            issuer: Some((&facts.subject, &old.name)),
+            signer: &old_key,
+            serial: self.reserve(&old.name)?,
+            not_after: until.min(facts.not_after),
+            ..new_with_new
+        };
+        let old_with_new = Renewal {
+            key: old_key.public(),
+            issuer: Some((&facts.subject, &name)),
+            serial: self.reserve(&name)?,
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+            ..new_with_new
+        };
+        let links = Links {
+            new_with_old: new_with_old.sign(Purpose::IssuingCa, urls)?,
+            old_with_new: old_with_new.sign(Purpose::IssuingCa, urls)?,
+        };
+        let certificate = new_with_new.sign(Purpose::Root, urls)?;
+        let succeeds = Some(Succession { predecessor: old.name.clone(), links: Some(links) });
+        Ok(CaRecord { name, is_root: true, certificate, chain: Vec::new(), succeeds })
+    }
+
+    fn next_issuing(
+        &self,
+        old: &CaRecord,
+        name: Label,
+        key: &FileKey,
+        until: Timestamp,
+        urls: &DefaultUrls,
+    ) -> Result<CaRecord> {
+        let root = self.signing_root()?;
+        let root_key = self.keys.load(root.name.as_str(), &self.passphrase)?;
+        let above = Facts::of(&root.certificate)?;
+        if above.subject != Facts::of(&old.certificate)?.issuer {
+            return Err(Error::denied(
+                Denial::Conflict,
+                format!(
+                    "`{}` is certified by another root than `{}`, the one here; add a CA of another name instead",
+                    old.name, root.name
+                ),
+            ));
+        }
+        let now = self.clock.now();
+        let renewal = Renewal {
+            model: &tbs_of(&old.certificate)?,
+            key: key.public(),
+            issuer: Some((&above.subject, &root.name)),
+            signer: &root_key,
+            serial: self.reserve(&root.name)?,
+            not_before: now.minus(BACKDATING).max(above.not_before),
+            not_after: until.min(above.not_after),
+        };
+        if renewal.not_after <= now {
+            return Err(Error::denied(
+                Denial::Template,
+                format!("the root `{}` ended on {}; roll it first", root.name, above.not_after),
+            ));
+        }
+        let certificate = renewal.sign(Purpose::IssuingCa, urls)?;
+        let succeeds = Some(Succession { predecessor: old.name.clone(), links: None });
+        Ok(CaRecord { name, is_root: false, certificate, chain: vec![root.certificate], succeeds })
+    }
+
+    /// What a roll that was interrupted behind its record left undone.
+    fn finish(&self, next: &CaRecord) -> Result<CaRecord> {
+        let last = match next.succeeds.as_ref().and_then(|succession| succession.links.as_ref()) {
+            Some(_) => format!("{}.old-with-new.crt", next.name),
+            None => format!("{}.crt", next.name),
+        };
+        if self.keys.file(&last).exists() {
+            return Err(Error::denied(
+                Denial::Conflict,
+                format!(
+                    "its next key is `{0}` already; to roll that one, name it: `ca roll {0}`",
+                    next.name
+                ),
+            ));
+        }
+        self.publish(&format!("{}.crt", next.name), "CERTIFICATE", &next.certificate)?;
+        self.publish_links(next)?;
+        Ok(next.clone())
+    }
+
+    fn publish_links(&self, ca: &CaRecord) -> Result<()> {
+        let Some(links) = ca.succeeds.as_ref().and_then(|s| s.links.as_ref()) else {
+            return Ok(());
+        };
+        let file = |which: &str| format!("{}.{which}.crt", ca.name);
+        self.publish(&file("new-with-old"), "CERTIFICATE", &links.new_with_old)?;
+        self.publish(&file("old-with-new"), "CERTIFICATE", &links.old_with_new)
+    }
+}
+
+impl Renewal<'_> {
+    fn sign(&self, purpose: Purpose, urls: &DefaultUrls) -> Result<Vec<u8>> {
+        let tbs = TbsCertificate {
+            version: Version::V3,
+            serial_number: SerialNumber::new(self.serial.octets()).map_err(Error::internal)?,
+            signature: self.signer.signature_algorithm(),
+            issuer: self
+                .issuer
+                .map_or_else(|| self.model.subject.clone(), |(name, _)| name.clone()),
+            validity: Validity {
+                not_before: time(self.not_before.whole_seconds())?,
+                not_after: time(self.not_after.whole_seconds())?,
+            },
+            subject: self.model.subject.clone(),
+            subject_public_key_info: SubjectPublicKeyInfoOwned::from_der(self.key.der())
+                .map_err(Error::internal)?,
+            issuer_unique_id: None,
+            subject_unique_id: None,
+            extensions: Some(self.extensions(urls)?),
+        };
+        let tbs = tbs.to_der().map_err(Error::internal)?;
+        Gate::new(self.signer, Object::Certificate(purpose)).sign_object(&tbs)
+    }
+
+    /// Those of the model, but for what names a key or the issuer's services.
+    fn extensions(&self, urls: &DefaultUrls) -> Result<Vec<Extension>> {
+        let own = [
+            oid::SUBJECT_KEY_IDENTIFIER,
+            oid::AUTHORITY_KEY_IDENTIFIER,
+            oid::CRL_DISTRIBUTION_POINTS,
+            oid::AUTHORITY_INFO_ACCESS,
+            FRESHEST_CRL,
+        ];
+        let kept = self.model.extensions.iter().flatten();
+        let mut extensions: Vec<Extension> =
+            kept.filter(|kept| !own.contains(&kept.extn_id)).cloned().collect();
+        let identifier = SubjectKeyIdentifier(octets(&self.key.key_identifier())?);
+        extensions.push(extension(false, &identifier)?);
+        let Some((_, issuer)) = self.issuer else { return Ok(extensions) };
+        let above = authority_key_identifier(&self.signer.public().key_identifier())?;
+        extensions.push(extension(false, &above)?);
+        let at = |templates: &[String]| -> Vec<String> {
+            templates.iter().filter_map(|url| filled_url(url, issuer, None)).collect()
+        };
+        let (crl, ocsp, issuers) = (at(&urls.crl), at(&urls.ocsp), at(&urls.ca_issuers));
+        if !crl.is_empty() {
+            extensions.push(extension(false, &distribution_points(&crl)?)?);
+        }
+        if !ocsp.is_empty() || !issuers.is_empty() {
+            extensions.push(extension(false, &authority_info_access(&ocsp, &issuers)?)?);
+        }
+        Ok(extensions)
+    }
+}
+
+/// The CA whose key follows this one's.
+fn successor<'a>(cas: &'a [CaRecord], name: &Label) -> Option<&'a CaRecord> {
+    cas.iter().find(|ca| ca.succeeds.as_ref().is_some_and(|of| of.predecessor == *name))
+}
+
+/// `root`, `root.2`, `root.3`.
+fn next_name(name: &Label) -> Result<Label> {
+    let numbered = name.as_str().rsplit_once('.').and_then(|(stem, digits)| {
+        digits.parse::<u32>().ok().filter(|number| *number >= 2).map(|number| (stem, number))
+    });
+    let (stem, number) = numbered.unwrap_or((name.as_str(), 1));
+    format!("{stem}.{}", number.saturating_add(1)).parse()
+}
+
+/// A key of the same kind.
+const fn algorithm_of(kind: KeyKind) -> KeyAlgorithm {
+    match kind {
+        KeyKind::P256 => KeyAlgorithm::P256,
+        KeyKind::P384 => KeyAlgorithm::P384,
+        KeyKind::Ed25519 => KeyAlgorithm::Ed25519,
+        KeyKind::Rsa(bits) if bits > 3072 => KeyAlgorithm::Rsa4096,
+        KeyKind::Rsa(_) => KeyAlgorithm::Rsa3072,
+    }
+}
+
+fn tbs_of(certificate: &[u8]) -> Result<TbsCertificate> {
+    let wrong = |e: der::Error| Error::malformed(format!("expected a certificate: {e}"));
+    Ok(Certificate::from_der(certificate).map_err(wrong)?.tbs_certificate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_are_counted() {
+        for (name, next) in [
+            ("root", "root.2"),
+            ("root.2", "root.3"),
+            ("root.9", "root.10"),
+            ("a.b", "a.b.2"),
+            ("a.1", "a.1.2"),
+        ] {
+            assert_eq!(next_name(&name.parse().unwrap()).unwrap().as_str(), next);
+        }
+    }
+}

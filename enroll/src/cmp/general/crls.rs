@@ -1,0 +1,113 @@
+//! CRLs: currentCRL (RFC 9810 §5.3.19.6), and crlStatusList → crls, which gives only what is newer than what the peer has
+//! (RFC 9810 §5.3.19.17, RFC 9483 §4.3.4).
+
+use std::sync::Arc;
+
+use countersign_ca::Timestamp;
+use countersign_ca::authority::CurrentCrl;
+use countersign_ca::record::{CrlScope, Label};
+use der::asn1::Any;
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::time::Time;
+
+use super::content::{CrlSource, CrlStatus};
+use super::{Question, with_sequence, without_value};
+use crate::cmp::answer::failed;
+use crate::cmp::crmf::malformed;
+use crate::cmp::message::InfoTypeAndValue;
+use crate::cmp::oid;
+use crate::cmp::refusal::{Failure, Refusal};
+
+/// The most CRLs that one list asks about.
+const MAX_SOURCES: usize = 16;
+
+/// The most names in one of them.
+const MAX_NAMES: usize = 8;
+
+impl Question<'_> {
+    /// The full CRL of the CA that the message is about; no value before its first one.
+    pub(super) fn current_crl(&self, left: usize) -> Result<InfoTypeAndValue, Refusal> {
+        let authority = self.service.authority();
+        let ca = authority.issuing_name(self.ca.as_ref())?;
+        let Some(crl) = authority.crl(&ca, CrlScope::Full)? else {
+            return Ok(without_value(oid::CURRENT_CRL));
+        };
+        if crl.der.len() > left {
+            return Err(self.too_large());
+        }
+        let info_value = Some(<Any as der::Decode>::from_der(&crl.der).map_err(failed)?);
+        Ok(InfoTypeAndValue { info_type: oid::CURRENT_CRL, info_value })
+    }
+
+    /// The CRLs of a list that are newer than the peer's; no value where there are none.
+    pub(super) fn newer_crls(
+        &self,
+        list: Option<&Any>,
+        left: usize,
+    ) -> Result<InfoTypeAndValue, Refusal> {
+        let list = list.ok_or_else(|| {
+            Refusal::new(Failure::BadRequest, "expected a CRLStatusList in crlStatusList")
+        })?;
+        let list: Vec<CrlStatus> = list.decode_as().map_err(malformed("a CRLStatusList"))?;
+        if list.is_empty() || list.len() > MAX_SOURCES {
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                format!("expected 1 to {MAX_SOURCES} CRLs to be asked for, found {}", list.len()),
+            ));
+        }
+        let mut found: Vec<Arc<CurrentCrl>> = Vec::new();
+        for status in &list {
+            for (ca, scope) in self.named(&status.source)? {
+                let Some(crl) = self.service.authority().crl(&ca, scope)? else { continue };
+                let is_newer =
+                    status.this_update.is_none_or(|known| seconds(known) < crl.record.this_update);
+                if is_newer && !found.iter().any(|other| other.record == crl.record) {
+                    found.push(crl);
+                }
+            }
+        }
+        let length = found.iter().fold(0_usize, |sum, crl| sum.saturating_add(crl.der.len()));
+        if length > left {
+            return Err(self.too_large());
+        }
+        let parts: Vec<&[u8]> = found.iter().map(|crl| crl.der.as_ref()).collect();
+        with_sequence(oid::CRLS, &parts)
+    }
+
+    /// The CRLs that a source means. One that is not ours is none, and not a fault: the peer asks whom it can reach.
+    fn named(&self, source: &CrlSource) -> Result<Vec<(Label, CrlScope)>, Refusal> {
+        let names = match source {
+            CrlSource::Point(DistributionPointName::FullName(names)) | CrlSource::Issuer(names) => {
+                names
+            }
+            CrlSource::Point(DistributionPointName::NameRelativeToCRLIssuer(_)) => {
+                return Ok(Vec::new());
+            }
+        };
+        if names.len() > MAX_NAMES {
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                format!("expected at most {MAX_NAMES} names of one CRL, found {}", names.len()),
+            ));
+        }
+        let authority = self.service.authority();
+        let mut found = Vec::new();
+        for name in names {
+            match name {
+                GeneralName::DirectoryName(name) => {
+                    let cas = authority.cas().filter(|ca| ca.subject == *name);
+                    found.extend(cas.map(|ca| (ca.name.clone(), CrlScope::Full)));
+                }
+                GeneralName::UniformResourceIdentifier(url) => {
+                    found.extend(authority.crl_at(url.as_str()));
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn seconds(time: Time) -> Timestamp {
+    Timestamp::from_seconds(i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX))
+}

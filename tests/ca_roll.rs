@@ -1,0 +1,331 @@
+//! `countersign ca roll`: the next key of a root and of an issuing CA, followed by OpenSSL and by CMP clients.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::general::*;
+use common::openssl::{by_secret, cmp, cmp_by, enrol, key};
+use common::{COUNTERSIGN, Instance, at_another_time, tool, tool_ok};
+use serde_json::Value;
+
+const URL: &str = "http://pki.example.net";
+
+/// An instance whose certificates say where CRLs are. It is not started.
+fn founded(flags: &[&str]) -> Instance {
+    let instance = Instance::empty();
+    let config = instance.file("first.toml");
+    fs::write(&config, format!("[http]\npublic_url = \"{URL}\"\n")).unwrap();
+    let mut arguments = vec!["init", "--config", config.to_str().unwrap()];
+    arguments.extend(flags);
+    instance.ok(&arguments);
+    fs::copy(&config, instance.data().join("countersign.toml")).unwrap();
+    instance
+}
+
+/// The path of a certificate of the instance.
+fn certificate(instance: &Instance, name: &str) -> String {
+    instance.data().join(format!("keys/{name}.crt")).to_str().unwrap().to_owned()
+}
+
+/// Whether `openssl verify` takes a leaf under one root with these certificates between.
+fn verifies(instance: &Instance, root: &str, between: &[&str], leaf: &str) -> bool {
+    // A root more than once changes nothing, and OpenSSL reads no empty file.
+    let names = between.iter().chain([&root]);
+    let files = names.map(|name| fs::read(certificate(instance, name)).unwrap());
+    fs::write(instance.file("between.pem"), files.collect::<Vec<_>>().concat()).unwrap();
+    let root = certificate(instance, root);
+    let mut arguments = vec!["verify", "-x509_strict", "-no-CApath", "-no-CAstore"];
+    arguments.extend(["-CAfile", &root, "-untrusted", "between.pem", leaf]);
+    tool("openssl", "openssl", &arguments, &instance.file(".")).status.success()
+}
+
+/// A field of `openssl x509 -text` of a certificate of the instance.
+fn text(instance: &Instance, name: &str) -> String {
+    let path = certificate(instance, name);
+    let arguments = ["x509", "-noout", "-text", "-in", &path];
+    tool_ok("openssl", "openssl", &arguments, &instance.file("."))
+}
+
+/// Whether the current CRL of a CA is signed by it, and the serial numbers on it.
+fn crl(instance: &Instance, ca: &str) -> String {
+    let answer = instance.http("GET", &format!("/crl/{ca}.crl"), "text/plain", &[]).unwrap();
+    assert_eq!(answer.status, 200, "{ca}");
+    fs::write(instance.file("one.crl"), &answer.body).unwrap();
+    let issuer = certificate(instance, ca);
+    let arguments =
+        ["crl", "-inform", "DER", "-in", "one.crl", "-CAfile", &issuer, "-noout", "-text"];
+    let text = tool_ok("openssl", "openssl", &arguments, &instance.file("."));
+    assert!(text.contains("verify OK"), "{ca}: {text}");
+    text
+}
+
+fn roll(instance: &Instance, name: &str) -> Value {
+    instance.json(&["ca", "roll", name])
+}
+
+fn cas(instance: &Instance) -> Vec<(String, Option<String>)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let list = instance.json(&["ca", "show"]);
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|ca| (text(&ca["name"]).unwrap(), text(&ca["succeeds"])))
+        .collect()
+}
+
+/// The serial number of a certificate file, as CRLs print it.
+fn serial(instance: &Instance, file: &str) -> String {
+    let arguments = ["x509", "-noout", "-serial", "-in", file];
+    let text = tool_ok("openssl", "openssl", &arguments, &instance.file("."));
+    text.trim().trim_start_matches("serial=").to_owned()
+}
+
+#[test]
+fn a_root_and_its_issuing_ca_are_rolled_and_all_trust_goes_on() {
+    let mut instance = founded(&[]);
+    instance.serve();
+    key(&instance, "p256", "gw.key");
+    let old =
+        instance.peer_with("old", &["fqdn:old.example.net"], &["--ca", "issuing", "--uses", "9"]);
+    enrol(&instance, &old, "gw.key", &[]).granted();
+    let running = instance.run(&["ca", "roll", "root"]);
+    assert!(String::from_utf8_lossy(&running.stderr).contains("stop it, roll the CA"));
+    instance.stop();
+
+    // 1. The roll, and what it says of itself.
+    let said = roll(&instance, "root");
+    assert_eq!(said["ca"], "root.2");
+    assert_eq!(said["succeeds"], "root");
+    for file in ["certificate", "new_with_old", "old_with_new"] {
+        let path = said[file].as_str().unwrap();
+        let arguments = ["x509", "-noout", "-in", path];
+        tool_ok("openssl", "openssl", &arguments, &instance.file("."));
+    }
+    let again = instance.run(&["ca", "roll", "root"]);
+    assert!(!again.status.success());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("`ca roll root.2`"));
+    let said = roll(&instance, "issuing");
+    assert_eq!((&said["ca"], &said["new_with_old"]), (&"issuing.2".into(), &Value::Null));
+    let files = instance.ok(&["audit", "verify"]);
+    assert!(!files.is_empty());
+    let lint: Vec<String> = ["root.2", "root.2.new-with-old", "root.2.old-with-new", "issuing.2"]
+        .map(|name| certificate(&instance, name))
+        .to_vec();
+    for file in &lint {
+        instance.ok(&["lint", file]);
+    }
+    // Each says where the CRL of its own signer is.
+    for (name, url) in [
+        ("root.2.new-with-old", "/crl/root.crl"),
+        ("root.2.old-with-new", "/crl/root.2.crl"),
+        ("issuing.2", "/crl/root.2.crl"),
+    ] {
+        assert!(text(&instance, name).contains(&format!("{URL}{url}\n")), "{name}");
+    }
+    assert!(!text(&instance, "root.2").contains("CRL Distribution Points"));
+    assert!(text(&instance, "issuing.2").contains("pathlen:0"));
+
+    // 2. Issuance goes on with the new key, for accounts that name the old CA too.
+    instance.serve();
+    let names: Vec<(String, Option<String>)> = [
+        ("issuing", None),
+        ("issuing.2", Some("issuing")),
+        ("root", None),
+        ("root.2", Some("root")),
+    ]
+    .map(|(name, of)| (name.to_owned(), of.map(str::to_owned)))
+    .to_vec();
+    assert_eq!(cas(&instance), names);
+    let new = instance.peer("new", &["fqdn:new.example.net"]);
+    enrol(&instance, &new, "gw.key", &["-path", ".well-known/cmp/p/issuing"]).granted();
+    // 3. Who trusts either root verifies either leaf, by the certificates that connect them and not without.
+    for (root, between, leaf, expected) in [
+        ("root", &["issuing"][..], "old.crt", true),
+        ("root.2", &["issuing.2"], "new.crt", true),
+        ("root.2", &["issuing", "root.2.old-with-new"], "old.crt", true),
+        ("root.2", &["issuing"], "old.crt", false),
+        ("root", &["issuing.2", "root.2.new-with-old"], "new.crt", true),
+        ("root", &["issuing.2"], "new.crt", false),
+        ("root", &["issuing", "root.2.new-with-old"], "new.crt", false),
+    ] {
+        let found = verifies(&instance, root, between, leaf);
+        assert_eq!(found, expected, "{leaf} under {root} with {between:?}");
+    }
+    // 4. A holder of an old certificate, who trusts the old root alone, renews and revokes.
+    let signed = ["-cert", "old.crt", "-key", "gw.key"];
+    key(&instance, "p256", "next.key");
+    let kur = ["-cmd", "kur", "-newkey", "next.key", "-certout", "next.crt"];
+    cmp(&instance, &[&signed[..], &kur].concat()).granted();
+    assert!(verifies(&instance, "root.2", &["issuing.2"], "next.crt"));
+    // Who signs with the new one is answered by a signer below the new root: the chain leads to the old one.
+    let next = ["-cert", "next.crt", "-key", "next.key"];
+    let genm = ["-cmd", "genm", "-infotype", "caCerts"];
+    cmp(&instance, &[&next[..], &genm].concat()).granted();
+    cmp(&instance, &[&signed[..], &["-cmd", "rr", "-oldcert", "old.crt"]].concat()).granted();
+    cmp(&instance, &[&next[..], &["-cmd", "rr", "-oldcert", "next.crt"]].concat()).granted();
+
+    // 5. CRLs of both.
+    for ca in ["issuing", "issuing.2", "root", "root.2"] {
+        instance.ok(&["crl", "publish", "--ca", ca]);
+    }
+    let (first, second) = (serial(&instance, "old.crt"), serial(&instance, "next.crt"));
+    let (before, after) = (crl(&instance, "issuing"), crl(&instance, "issuing.2"));
+    assert!(before.contains(&first) && !before.contains(&second), "{before}");
+    assert!(after.contains(&second) && !after.contains(&first), "{after}");
+    crl(&instance, "root");
+    crl(&instance, "root.2");
+    // 6. OCSP, for both leaves and for the certificates that connect the roots.
+    let links = ["root.2.new-with-old", "root.2.old-with-new"].map(|n| certificate(&instance, n));
+    for (root, ca, leaf, status) in [
+        ("root", "issuing", "old.crt", "revoked"),
+        ("root.2", "issuing.2", "new.crt", "good"),
+        ("root", "root", links[0].as_str(), "good"),
+        ("root.2", "root.2", links[1].as_str(), "good"),
+    ] {
+        let (root, issuer) = (certificate(&instance, root), certificate(&instance, ca));
+        let url = format!("http://{}/ocsp", instance.address);
+        let arguments = ["ocsp", "-issuer", &issuer, "-cert", leaf, "-url", &url, "-CAfile", &root];
+        let answer = tool_ok("openssl", "openssl", &arguments, &instance.file("."));
+        assert!(answer.contains(&format!("{leaf}: {status}")), "{answer}");
+        assert!(answer.contains("Response verify OK"), "{answer}");
+    }
+    // 7. The index without its past: everything comes back from the journal.
+    instance.stop();
+    instance.ok(&["audit", "verify"]);
+    fs::remove_dir_all(instance.data().join("index")).unwrap();
+    instance.serve();
+    assert_eq!(cas(&instance), names);
+    enrol(&instance, &new, "gw.key", &[]).granted();
+    assert!(verifies(&instance, "root.2", &["issuing.2"], "new.crt"));
+}
+
+#[test]
+fn a_client_follows_its_root_to_the_last_key() {
+    let mut instance = founded(&["--root-algorithm", "p384"]);
+    let root = |instance: &Instance, name: &str| der_of(instance, &format!("{name}.crt"));
+    for name in ["root", "root.2", "issuing"] {
+        roll(&instance, name);
+    }
+    assert!(text(&instance, "root.3").contains("384 bit"));
+    instance.serve();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let update = |value: &[u8]| {
+        let (kind, value) = ask_one(&instance, &peer, info(ROOT_CA_CERT, value));
+        assert_eq!(kind, ROOT_CA_KEY_UPDATE);
+        value.map(|value| {
+            let parts = value.parts();
+            let [new, with_old, old_with] = parts.as_slice() else { panic!("three certificates") };
+            assert_eq!((with_old.tag, old_with.tag), (0xa0, 0xa1));
+            [new.whole.clone(), with_old.content.clone(), old_with.content.clone()]
+        })
+    };
+    let expected = |next: &str| {
+        let names =
+            [next.to_owned(), format!("{next}.new-with-old"), format!("{next}.old-with-new")];
+        Some(names.map(|name| root(&instance, &name)))
+    };
+    assert_eq!(update(&root(&instance, "root")), expected("root.2"));
+    assert_eq!(update(&root(&instance, "root.2")), expected("root.3"));
+    assert_eq!(update(&root(&instance, "root.3")), None);
+    assert_eq!(update(b""), expected("root.3"));
+    assert_eq!(update(&root(&instance, "issuing")), None, "no root");
+
+    // The CAs below the roots, and all that connects these.
+    let (_, list) = ask_one(&instance, &peer, info(CA_CERTS, b""));
+    let mut list: Vec<Vec<u8>> = list.unwrap().parts().into_iter().map(|c| c.whole).collect();
+    let mut all: Vec<Vec<u8>> = [
+        "issuing",
+        "issuing.2",
+        "root.2.new-with-old",
+        "root.2.old-with-new",
+        "root.3.new-with-old",
+        "root.3.old-with-new",
+    ]
+    .map(|name| root(&instance, name))
+    .to_vec();
+    list.sort();
+    all.sort();
+    assert_eq!(list, all);
+    // The chain to the first root goes over both links, and the answers of the server hold it.
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &["-extracertsout", "extra.pem"]).granted();
+    let links = ["issuing.2", "root.3.new-with-old", "root.2.new-with-old"];
+    assert!(verifies(&instance, "root", &links, "gw1.crt"));
+    assert!(!verifies(&instance, "root", &links[..2], "gw1.crt"));
+    let root = certificate(&instance, "root");
+    let arguments = ["verify", "-CAfile", &root, "-untrusted", "extra.pem", "gw1.crt"];
+    tool_ok("openssl", "openssl", &arguments, &instance.file("."));
+    // caPubs hold the last root.
+    enrol(&instance, &peer, "gw1.key", &["-cacertsout", "pubs.pem"]).granted();
+    let pubs = tool_ok("openssl", "openssl", &["x509", "-in", "pubs.pem"], &instance.file("."));
+    assert_eq!(pubs.trim(), fs::read_to_string(certificate(&instance, "root.3")).unwrap().trim());
+}
+
+#[test]
+fn what_cannot_be_rolled_is_refused_and_what_was_interrupted_goes_on() {
+    let instance = founded(&[]);
+    let refused = |arguments: &[&str], why: &str| {
+        let output = instance.run(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(why), "{arguments:?}: {text}");
+    };
+    refused(&["ca", "roll", "nosuch"], "there is no CA `nosuch`");
+    refused(&["ca", "roll", "root", "--validity", "never"], "--validity");
+    // A key that an interrupted roll left is used by the next try; a lost file is written again.
+    roll(&instance, "root");
+    let next = fs::read(certificate(&instance, "root.2")).unwrap();
+    for file in ["root.2", "root.2.new-with-old", "root.2.old-with-new"] {
+        fs::remove_file(certificate(&instance, file)).unwrap();
+    }
+    roll(&instance, "root");
+    assert_eq!(fs::read(certificate(&instance, "root.2")).unwrap(), next);
+    assert!(fs::exists(certificate(&instance, "root.2.new-with-old")).unwrap());
+    refused(&["ca", "roll", "root"], "its next key is `root.2` already");
+    // Without the root's key nothing below it is rolled.
+    fs::rename(instance.data().join("keys/root.2.key"), instance.file("root.2.key")).unwrap();
+    refused(&["ca", "roll", "root.2"], "the key of `root.2` is not here");
+    refused(&["ca", "roll", "issuing"], "the root's key is not here");
+    fs::rename(instance.file("root.2.key"), instance.data().join("keys/root.2.key")).unwrap();
+    // A further CA is certified by the last root, and says so.
+    instance.ok(&["ca", "add", "other", "--subject", "CN=Other"]);
+    assert!(text(&instance, "other").contains(&format!("{URL}/crl/root.2.crl\n")));
+    let other = certificate(&instance, "other");
+    assert!(verifies(&instance, "root.2", &[], &other));
+}
+
+#[test]
+fn when_the_old_ca_ends_the_new_one_goes_on_alone() {
+    let mut instance = founded(&["--validity", "30d"]);
+    instance.ok(&["ca", "roll", "issuing", "--validity", "400d", "--algorithm", "rsa3072"]);
+    assert!(text(&instance, "issuing.2").contains("3072 bit"));
+    instance.serve_with(at_another_time("+60d", COUNTERSIGN));
+    let ready = instance.http("GET", "/readyz", "text/plain", &[]).unwrap();
+    let said = String::from_utf8_lossy(&ready.body).into_owned();
+    assert!(!said.contains("ended"), "{said}");
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--ca", "issuing"]);
+    key(&instance, "p256", "gw1.key");
+    let secret = by_secret(&peer);
+    let mut arguments = vec!["-cmd", "ir", "-newkey", "gw1.key", "-certout", "gw1.crt"];
+    arguments.extend(secret.iter().map(String::as_str));
+    let client = || -> Command { at_another_time("+60d", "openssl") };
+    cmp_by(client(), &instance, &arguments).granted();
+    let (root, above) = (certificate(&instance, "root"), certificate(&instance, "issuing.2"));
+    let output = client()
+        .args(["verify", "-CAfile", &root, "-untrusted", &above, "gw1.crt"])
+        .current_dir(instance.file("."))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // What is signed with the new certificate is answered by the new CA's signer.
+    let request = ["-cmd", "genm", "-infotype", "caCerts", "-cert", "gw1.crt", "-key", "gw1.key"];
+    cmp_by(client(), &instance, &request).granted();
+}
