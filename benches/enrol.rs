@@ -16,6 +16,10 @@
     reason = "a benchmark that panics says so"
 )]
 
+#[path = "store/certificates.rs"]
+mod certificates;
+#[path = "enrol/cli.rs"]
+mod cli;
 #[path = "enrol/client.rs"]
 mod client;
 #[path = "enrol/goals.rs"]
@@ -29,17 +33,41 @@ mod load;
 mod measure;
 #[path = "enrol/meter.rs"]
 mod meter;
+#[path = "enrol/million.rs"]
+mod million;
+#[path = "enrol/peers.rs"]
+mod peers;
+#[path = "enrol/plain.rs"]
+mod plain;
 #[path = "enrol/site.rs"]
 mod site;
+#[path = "enrol/soak.rs"]
+mod soak;
 #[path = "enrol/wire.rs"]
 mod wire;
 
 use std::time::Instant;
 
+use clap::Parser;
+
 fn main() {
+    match cli::Arguments::parse().mode {
+        Some(cli::Mode::Load(load)) => load.run(),
+        Some(cli::Mode::Soak(soak)) => soak.run(),
+        Some(cli::Mode::ServePlain { folder, durable }) => plain::serve(&folder, durable),
+        Some(cli::Mode::Count { folder }) => plain::counted(&folder),
+        None => bench(),
+    }
+}
+
+fn bench() {
     let started = Instant::now();
     let mut goals = Vec::new();
-    goals::run_all(&mut goals);
+    goals::enrolments(&mut goals);
+    goals::durability(&mut goals);
+    goals::instructions(&mut goals);
+    goals::million(&mut goals);
+    goals.sort_by_key(|goal| goal.number.parse::<u32>().unwrap_or(u32::MAX));
     println!("\n| goal | ratio | measured | target | |\n|---|---|---|---|---|");
     for goal in &goals {
         println!("{goal}");

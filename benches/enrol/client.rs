@@ -116,7 +116,8 @@ impl<'a> Connection<'a> {
                 return Ok((status, keep, buffer[start..start + length].to_vec()));
             }
             let mut chunk = [0; 8192];
-            let read = stream.read(&mut chunk).map_err(|e| format!("waiting for an answer: {e}"))?;
+            let read =
+                stream.read(&mut chunk).map_err(|e| format!("waiting for an answer: {e}"))?;
             if read == 0 {
                 return match head {
                     Some(Head { status, start, length: None, .. }) => {

@@ -39,16 +39,15 @@ const TRICKS: [(&str, Trick); 10] = [
     }),
     ("huge HTTP headers", |h| {
         let plain = h.target.post(&h.genuine());
-        let (line, rest) = plain.split_at(plain.iter().position(|octet| *octet == b'\n').unwrap() + 1);
+        let (line, rest) =
+            plain.split_at(plain.iter().position(|octet| *octet == b'\n').unwrap() + 1);
         [line, b"X-Long: ", &[b'x'; 300_000], b"\r\n", rest].concat()
     }),
     ("a huge CMP header", |h| {
         let text = seq(&[&tlv(0x0c, &[b'x'; 2_000_000])]);
         h.target.post(&seq(&[&seq(&[&[2, 1, 2], &tlv(0xa7, &text)])]))
     }),
-    ("deep nesting", |h| {
-        h.target.post(&(0..400).fold(Vec::new(), |inner, _| tlv(0x30, &inner)))
-    }),
+    ("deep nesting", |h| h.target.post(&(0..400).fold(Vec::new(), |inner, _| tlv(0x30, &inner)))),
     ("another method and path", |_| {
         format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "%2e%2e/".repeat(500)).into_bytes()
     }),
@@ -66,9 +65,8 @@ impl<'a> Hostile<'a> {
         // Whether the server answers or hangs up is its own affair.
         let (status, body) = Connection::new(self.target).send(&trick(self)).ok()?;
         let granted = status == 200
-            && Answer::read(&body).is_ok_and(|answer| {
-                GRANTS.contains(&answer.kind) && answer.rejection().is_none()
-            });
+            && Answer::read(&body)
+                .is_ok_and(|answer| GRANTS.contains(&answer.kind) && answer.rejection().is_none());
         granted.then(|| name.to_owned())
     }
 

@@ -53,8 +53,7 @@ pub fn prepare(
     count: usize,
     subject: Option<&str>,
 ) -> Vec<Prepared> {
-    let contents: Vec<_> =
-        peers.iter().map(|peer| peer.key.request(manner.ask, subject)).collect();
+    let contents: Vec<_> = peers.iter().map(|peer| peer.key.request(manner.ask, subject)).collect();
     (0..count)
         .map(|n| {
             let peer = n % peers.len();
@@ -71,7 +70,6 @@ pub struct Run {
     pub rate: f64,
     /// Microseconds.
     pub p50: f64,
-    pub elapsed: Duration,
     /// The certificates, each with its peer.
     pub certificates: Vec<(usize, Vec<u8>)>,
 }
@@ -123,7 +121,6 @@ pub fn run(
     Run {
         rate: latencies.len() as f64 / elapsed.as_secs_f64(),
         p50: latencies[latencies.len() / 2].as_secs_f64() * 1e6,
-        elapsed,
         certificates: certificates.collect(),
     }
 }
@@ -294,9 +291,7 @@ impl Load<'_> {
         }
         match self.manner.implicit {
             true => Ok(()),
-            false => {
-                try_confirm(connection, self.target, &request, &answer, &peer.protector)
-            }
+            false => try_confirm(connection, self.target, &request, &answer, &peer.protector),
         }
     }
 }

@@ -67,6 +67,9 @@ pub struct Bounds {
     pub derive: [f64; 2],
     /// `fdatasync` after an append of 900 octets, the median.
     pub sync: f64,
+    /// Verifying and making one signature while every CPU does so: what a loaded server has, where two virtual CPUs are
+    /// two threads of one core.
+    pub loaded: f64,
 }
 
 /// Times what bounds an enrolment.
@@ -94,7 +97,9 @@ impl Bench {
                 each(20, || drop(derive(b"secret", &[1; 16], 10_000))),
             ],
             sync: 0.0,
+            loaded: 0.0,
         };
+        let loaded = self.loaded();
         let probe = &mut self.probe;
         let times = (0..100).map(|_| {
             let from = Instant::now();
@@ -102,7 +107,21 @@ impl Bench {
             probe.sync_data().unwrap();
             from.elapsed().as_secs_f64() * 1e6
         });
-        Bounds { sync: median(times.collect()), ..bounds }
+        Bounds { sync: median(times.collect()), loaded, ..bounds }
+    }
+
+    fn loaded(&self) -> f64 {
+        let cpus = std::thread::available_parallelism().map_or(2, usize::from);
+        let both = || {
+            each(300, || {
+                self.verify();
+                self.sign();
+            })
+        };
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..cpus).map(|_| scope.spawn(both)).collect();
+            median(all.into_iter().map(|one| one.join().unwrap()).collect())
+        })
     }
 
     /// One verification, as the server does it: from the octets of the key.

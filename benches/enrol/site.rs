@@ -72,8 +72,7 @@ impl Site {
     }
 
     fn accounts(&self) -> Vec<Secret> {
-        let rows: String =
-            (0..PEERS).map(|n| format!("gw{n},fqdn:gw{n}.example.net\n")).collect();
+        let rows: String = (0..PEERS).map(|n| format!("gw{n},fqdn:gw{n}.example.net\n")).collect();
         fs::write(self.folder().join("peers.csv"), format!("name,ids\n{rows}")).unwrap();
         let import = ["--data", "data", "--format", "json", "peer", "import", "peers.csv"];
         let all = [&import[..], &["--uses", "4000000000"]].concat();

@@ -52,12 +52,10 @@ const P256_KEY: &[u8] = &[
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 const PASSWORD_BASED_MAC: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf6, 0x7d, 0x07, 0x42, 0x0d];
-const OWF_SHA256: &[u8] =
-    &[0x30, 0x0b, 6, 9, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
+const OWF_SHA256: &[u8] = &[0x30, 0x0b, 6, 9, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
 const HMAC_SHA256: &[u8] = &[0x30, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x09];
 /// id-it-implicitConfirm with NULL.
-const IMPLICIT_CONFIRM: &[u8] =
-    &[0x30, 0x0c, 6, 8, 0x2b, 6, 1, 5, 5, 7, 4, 0x0d, 5, 0];
+const IMPLICIT_CONFIRM: &[u8] = &[0x30, 0x0c, 6, 8, 0x2b, 6, 1, 5, 5, 7, 4, 0x0d, 5, 0];
 const COMMON_NAME: &[u8] = &[6, 3, 0x55, 4, 3];
 
 /// One tag, length and value.
@@ -111,8 +109,7 @@ pub struct Key {
 impl Key {
     pub fn generate() -> Self {
         let random = SystemRandom::new();
-        let pkcs8 =
-            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
         Self::from_pkcs8(pkcs8.as_ref()).unwrap()
     }
 
@@ -418,7 +415,9 @@ impl<'a> Answer<'a> {
             None => &[],
         };
         let extra = match inside(0xa1) {
-            Some(content) => parts(first(content)?.content)?.iter().map(|cert| cert.whole).collect(),
+            Some(content) => {
+                parts(first(content)?.content)?.iter().map(|cert| cert.whole).collect()
+            }
             None => Vec::new(),
         };
         Ok(Self {
