@@ -256,7 +256,7 @@ impl Load<'_> {
                 found.taken_in.extend(hostile.strike());
             }
             let from = Instant::now();
-            let sampled = round as u64 % SAMPLE == 0;
+            let sampled = (round as u64).is_multiple_of(SAMPLE);
             match self.enrol(&mut connection, peer, content, sampled) {
                 Ok(()) => {
                     found.granted += 1;

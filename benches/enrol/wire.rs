@@ -45,7 +45,7 @@ impl Ask {
 pub const CERT_CONF: u8 = 0xb8;
 pub const PKI_CONF: u8 = 0xb3;
 
-const ECDSA_SHA256: &[u8] =
+pub const ECDSA_SHA256: &[u8] =
     &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 const P256_KEY: &[u8] = &[
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
@@ -78,7 +78,7 @@ pub fn seq(parts: &[&[u8]]) -> Vec<u8> {
     tlv(0x30, &parts.concat())
 }
 
-fn bits(octets: &[u8]) -> Vec<u8> {
+pub fn bits(octets: &[u8]) -> Vec<u8> {
     tlv(3, &[&[0], octets].concat())
 }
 
@@ -191,14 +191,14 @@ impl Protector {
         })
     }
 
-    fn algorithm(&self) -> &[u8] {
+    pub fn algorithm(&self) -> &[u8] {
         match self {
             Self::Mac { algorithm, .. } => algorithm,
             Self::Signature { .. } => ECDSA_SHA256,
         }
     }
 
-    fn protect(&self, part: &[u8]) -> Vec<u8> {
+    pub fn protect(&self, part: &[u8]) -> Vec<u8> {
         match self {
             Self::Mac { key, .. } => hmac::sign(key, part).as_ref().to_vec(),
             Self::Signature { key, .. } => key.sign(part),
@@ -268,6 +268,10 @@ fn message(
 }
 
 impl Request {
+    pub const fn transaction(&self) -> [u8; 16] {
+        self.transaction
+    }
+
     /// The certConf that takes the certificate of this answer.
     pub fn confirmation(&self, granted: &Granted<'_>, by: &Protector) -> Self {
         let hash = digest(&SHA256, granted.certificate);
@@ -387,7 +391,7 @@ pub struct Answer<'a> {
     /// The tag of its body.
     pub kind: u8,
     body: &'a [u8],
-    nonce: &'a [u8],
+    pub nonce: &'a [u8],
     transaction: &'a [u8],
     recipient_nonce: &'a [u8],
     algorithm: &'a [u8],
@@ -476,13 +480,14 @@ fn rejection(content: &[u8], depth: u8) -> Option<String> {
 
 /// An element: its tag, its content, and the whole of it.
 #[derive(Clone, Copy)]
-struct Part<'a> {
-    tag: u8,
-    content: &'a [u8],
-    whole: &'a [u8],
+pub struct Part<'a> {
+    pub tag: u8,
+    pub content: &'a [u8],
+    pub whole: &'a [u8],
 }
 
-fn parts(content: &[u8]) -> Result<Vec<Part<'_>>, String> {
+/// The elements that follow each other.
+pub fn parts(content: &[u8]) -> Result<Vec<Part<'_>>, String> {
     let malformed = |e: der::Error| format!("an answer is no DER: {e}");
     let mut reader = SliceReader::new(content).map_err(malformed)?;
     let mut found = Vec::new();
