@@ -1,6 +1,7 @@
 //! Minutes at full speed with hostile clients among the others: no honest one may get an error, memory may not grow
 //! beyond what certificates take, and the journal must verify.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -47,8 +48,14 @@ pub fn run(time: Duration, connections: usize, hostile: u32) {
     let log = fs::read_to_string(site.log()).unwrap();
     let panics = log.lines().filter(|line| line.contains("panicked")).count();
     println!("| lines in the server's log, panics | {}, {panics} |", log.lines().count());
-    for line in log.lines().take(5) {
-        println!("| in the log | {} |", line.escape_debug());
+    // Each line without its time, and how often it stands there.
+    let mut lines = BTreeMap::new();
+    for line in log.lines() {
+        let (_, text) = line.split_once("Z ").unwrap_or(("", line));
+        *lines.entry(text.trim()).or_insert(0_u32) += 1;
+    }
+    for (line, count) in lines.iter().take(10) {
+        println!("| {count} times | {} |", line.escape_debug());
     }
     let folder = site.stop();
     let verified = command(&folder.0, COUNTERSIGN, &["--data", "data", "audit", "verify"]);

@@ -220,7 +220,7 @@ pub fn derive(secret: &[u8], salt: &[u8], iterations: u32) -> Vec<u8> {
 pub struct Request {
     pub ask: Ask,
     pub message: Vec<u8>,
-    transaction: [u8; 16],
+    pub transaction: [u8; 16],
     nonce: [u8; 16],
 }
 
@@ -268,10 +268,6 @@ fn message(
 }
 
 impl Request {
-    pub const fn transaction(&self) -> [u8; 16] {
-        self.transaction
-    }
-
     /// The certConf that takes the certificate of this answer.
     pub fn confirmation(&self, granted: &Granted<'_>, by: &Protector) -> Self {
         let hash = digest(&SHA256, granted.certificate);

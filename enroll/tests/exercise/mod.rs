@@ -147,7 +147,7 @@ impl Place {
     fn ask(&self, implicit: bool) -> (Request, Vec<u8>) {
         let content = self.key.request(Ask::Ir, None);
         let request = request(Ask::Ir, &content, &self.by_secret, implicit);
-        let message = self.rebuilt(&request.message, &request.transaction(), None);
+        let message = self.rebuilt(&request.message, &request.transaction, None);
         let answer = self.send(&message.expect("our own message"));
         (request, answer)
     }
@@ -157,7 +157,7 @@ impl Place {
         self.open.take().unwrap_or_else(|| {
             let (request, answer) = self.ask(false);
             let granted = request.granted(&answer, None).expect("a certificate");
-            (request.transaction(), granted.answer.nonce.to_vec())
+            (request.transaction, granted.answer.nonce.to_vec())
         })
     }
 
