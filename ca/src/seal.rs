@@ -4,6 +4,7 @@
 //! has a key of its own, so its nonce is constant. Layout: version 1, ephemeral public key (65 octets), ciphertext
 //! and tag. The associated data binds a box to its reference, so that it cannot be moved to another account.
 
+use aws_lc_rs::agreement;
 use p256::ecdh::diffie_hellman;
 use p256::elliptic_curve::sec1::ToEncodedPoint;
 use p256::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
@@ -26,7 +27,8 @@ pub struct Sealer(PublicKey);
 
 /// Opens what a [`Sealer`] sealed. The key is wiped when dropped.
 pub struct Opener {
-    key: SecretKey,
+    /// aws-lc's, since a message under a secret waits for this: it agrees on a key several times faster.
+    key: agreement::PrivateKey,
     sealer: Sealer,
 }
 
@@ -56,7 +58,8 @@ impl Sealer {
     pub fn seal(&self, secret: &[u8], context: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>> {
         let ephemeral = random_key(entropy)?;
         let point = ephemeral.public_key().to_encoded_point(false);
-        let key = box_key(&ephemeral, &self.0, point.as_bytes(), &self.0)?;
+        let shared = diffie_hellman(ephemeral.to_nonzero_scalar(), self.0.as_affine());
+        let key = box_key(shared.raw_secret_bytes(), point.as_bytes(), &self.0)?;
         let mut sealed = secret.to_vec();
         key.seal_in_place_append_tag(nonce(), Aad::from(context), &mut sealed)
             .map_err(|_| Error::internal("a secret could not be sealed"))?;
@@ -78,7 +81,7 @@ impl Opener {
         let key = random_key(entropy)?;
         let pkcs8 = key.to_pkcs8_der().map_err(Error::internal)?;
         keys.save_pkcs8(name, pkcs8.as_bytes(), passphrase, entropy)?;
-        Ok(Self::new(key))
+        Self::new(&key)
     }
 
     /// Opens the sealing key kept under `name`.
@@ -87,9 +90,9 @@ impl Opener {
     /// As [`KeyFolder::load`].
     pub fn load(keys: &KeyFolder, name: &str, passphrase: &Passphrase) -> Result<Self> {
         let pkcs8 = keys.load_pkcs8(name, passphrase)?;
-        SecretKey::from_pkcs8_der(pkcs8.as_bytes())
-            .map(Self::new)
-            .map_err(|e| Error::unavailable(format!("the sealing key cannot be used: {e}")))
+        let key = SecretKey::from_pkcs8_der(pkcs8.as_bytes())
+            .map_err(|e| Error::unavailable(format!("the sealing key cannot be used: {e}")))?;
+        Self::new(&key)
     }
 
     /// The half that seals.
@@ -109,8 +112,10 @@ impl Opener {
         };
         let rest = sealed.strip_prefix(&[VERSION]).ok_or_else(damaged)?;
         let (point, ciphertext) = rest.split_at_checked(POINT).ok_or_else(damaged)?;
-        let ephemeral = PublicKey::from_sec1_bytes(point).map_err(|_| damaged())?;
-        let key = box_key(&self.key, &ephemeral, point, &self.sealer.0)?;
+        let ephemeral = agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, point);
+        let key = agreement::agree(&self.key, ephemeral, damaged(), |shared| {
+            box_key(shared, point, &self.sealer.0)
+        })?;
         let mut buffer = Zeroizing::new(ciphertext.to_vec());
         let length = key
             .open_in_place(nonce(), Aad::from(context), &mut buffer)
@@ -120,9 +125,12 @@ impl Opener {
         Ok(buffer)
     }
 
-    fn new(key: SecretKey) -> Self {
+    fn new(key: &SecretKey) -> Result<Self> {
         let sealer = Sealer(key.public_key());
-        Self { key, sealer }
+        let octets = Zeroizing::new(key.to_bytes());
+        let key = agreement::PrivateKey::from_private_key(&agreement::ECDH_P256, octets.as_slice())
+            .map_err(|e| Error::unavailable(format!("the sealing key cannot be used: {e}")))?;
+        Ok(Self { key, sealer })
     }
 }
 
@@ -148,16 +156,10 @@ fn random_key(entropy: &dyn Entropy) -> Result<SecretKey> {
     Err(Error::unavailable("the source of randomness gives no usable key"))
 }
 
-fn box_key(
-    own: &SecretKey,
-    peer: &PublicKey,
-    ephemeral: &[u8],
-    recipient: &PublicKey,
-) -> Result<LessSafeKey> {
-    let shared = diffie_hellman(own.to_nonzero_scalar(), peer.as_affine());
+fn box_key(shared: &[u8], ephemeral: &[u8], recipient: &PublicKey) -> Result<LessSafeKey> {
     let recipient = recipient.to_encoded_point(false);
     let salt = [ephemeral, recipient.as_bytes()].concat();
-    let prk = Salt::new(HKDF_SHA256, &salt).extract(shared.raw_secret_bytes());
+    let prk = Salt::new(HKDF_SHA256, &salt).extract(shared);
     let okm =
         prk.expand(INFO, &AES_256_GCM).map_err(|_| Error::internal("key derivation failed"))?;
     Ok(LessSafeKey::new(UnboundKey::from(okm)))

@@ -17,11 +17,10 @@ const LAST_UTC_TIME: i64 = 2_524_607_999;
 /// Lints a TBSCertificate.
 pub fn lint(tbs: &[u8], purpose: Option<Purpose>, report: &mut Report) {
     // The strict reader first: it takes DER only.
-    let strict = <x509_cert::TbsCertificate as der::Decode>::from_der(tbs);
-    if let Err(e) = strict {
-        report.find(&rules::DER, e.to_string());
-        return;
-    }
+    let strict = match <x509_cert::TbsCertificate as der::Decode>::from_der(tbs) {
+        Ok(strict) => strict,
+        Err(e) => return report.find(&rules::DER, e.to_string()),
+    };
     let parsed = match TbsCertificate::from_der(tbs) {
         Ok(([], parsed)) => parsed,
         Ok(_) => return report.find(&rules::DER, "octets stand behind it"),
@@ -29,7 +28,7 @@ pub fn lint(tbs: &[u8], purpose: Option<Purpose>, report: &mut Report) {
     };
     let purpose = purpose.unwrap_or_else(|| guess(&parsed));
     fields(&parsed, purpose, report);
-    dates(tbs, &parsed, report);
+    dates(&strict, &parsed, report);
     let key = key(&parsed, report);
     extensions::lint(&parsed, purpose, key, report);
 }
@@ -39,11 +38,7 @@ fn guess(tbs: &TbsCertificate<'_>) -> Purpose {
     let usages = tbs.extended_key_usage().ok().flatten();
     let for_ike = usages.is_none_or(|usages| {
         usages.value.any
-            || usages
-                .value
-                .other
-                .iter()
-                .any(|usage| usage.to_id_string() == oid::IPSEC_IKE.to_string())
+            || usages.value.other.iter().any(|usage| usage.as_bytes() == oid::IPSEC_IKE.as_bytes())
     });
     match (is_ca, tbs.subject() == tbs.issuer(), for_ike) {
         (true, true, _) => Purpose::Root,
@@ -85,8 +80,8 @@ fn fields(tbs: &TbsCertificate<'_>, purpose: Purpose, report: &mut Report) {
 
 /// The signature algorithm and its parameters; CRLs have the same.
 pub fn algorithm(algorithm: &AlgorithmIdentifier<'_>, report: &mut Report) {
-    let name = algorithm.algorithm.to_id_string();
-    let is = |known: &der::oid::ObjectIdentifier| known.to_string() == name;
+    let name = &algorithm.algorithm;
+    let is = |known: &der::oid::ObjectIdentifier| known.as_bytes() == name.as_bytes();
     let without = [oid::ECDSA_SHA256, oid::ECDSA_SHA384, oid::ED25519];
     let with_null = [oid::RSA_SHA256, oid::RSA_SHA384, oid::RSA_SHA512];
     let parameters = algorithm.parameters.as_ref().map(Any::tag);
@@ -109,7 +104,7 @@ pub fn algorithm(algorithm: &AlgorithmIdentifier<'_>, report: &mut Report) {
     }
 }
 
-fn dates(tbs: &[u8], parsed: &TbsCertificate<'_>, report: &mut Report) {
+fn dates(strict: &x509_cert::TbsCertificate, parsed: &TbsCertificate<'_>, report: &mut Report) {
     let validity = parsed.validity();
     let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
     if from > until {
@@ -119,7 +114,6 @@ fn dates(tbs: &[u8], parsed: &TbsCertificate<'_>, report: &mut Report) {
         );
     }
     // x509-cert keeps which of the two types it was.
-    let Ok(strict) = <x509_cert::TbsCertificate as der::Decode>::from_der(tbs) else { return };
     for time in [strict.validity.not_before, strict.validity.not_after] {
         let seconds = i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
         let is_utc = matches!(time, x509_cert::time::Time::UtcTime(_));

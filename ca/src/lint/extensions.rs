@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use der::oid::ObjectIdentifier;
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::{
     DistributionPointName, ExtendedKeyUsage, GeneralName, KeyUsage, NameConstraints,
@@ -14,7 +15,11 @@ use crate::oid;
 use crate::public_key::KeyKind;
 
 /// The obsolete usages ipsecEndSystem, ipsecTunnel and ipsecUser.
-const OBSOLETE: [&str; 3] = ["1.3.6.1.5.5.7.3.5", "1.3.6.1.5.5.7.3.6", "1.3.6.1.5.5.7.3.7"];
+const OBSOLETE: [ObjectIdentifier; 3] = [
+    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.5"),
+    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.6"),
+    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.7"),
+];
 
 /// What the extensions say, as far as rules span several of them.
 #[derive(Default)]
@@ -33,13 +38,12 @@ pub fn lint(tbs: &TbsCertificate<'_>, purpose: Purpose, key: Option<KeyKind>, re
     let mut oids = BTreeSet::new();
     let mut key_usage = None;
     for extension in tbs.extensions() {
-        let id = extension.oid.to_id_string();
         one(tbs, extension, is_ca, purpose, key, &mut seen, report);
         if let ParsedExtension::KeyUsage(usage) = extension.parsed_extension() {
             key_usage = Some(usage);
         }
-        if !oids.insert(id.clone()) {
-            report.find(&rules::EXTENSION_TWICE, format!("`{id}` stands twice"));
+        if !oids.insert(extension.oid.as_bytes()) {
+            report.find(&rules::EXTENSION_TWICE, format!("`{}` stands twice", extension.oid));
         }
     }
     if is_ca {
@@ -84,8 +88,8 @@ fn ocsp_responder(tbs: &TbsCertificate<'_>, key_usage: Option<&KeyUsage>, report
             report.find(&rules::OCSP_ALONE, "it has other extended key usages");
         }
     }
-    let nocheck = oid::OCSP_NOCHECK.to_string();
-    for extension in tbs.extensions().iter().filter(|e| e.oid.to_id_string() == nocheck) {
+    let nocheck = oid::OCSP_NOCHECK.as_bytes();
+    for extension in tbs.extensions().iter().filter(|e| e.oid.as_bytes() == nocheck) {
         if extension.critical || extension.value != [5, 0] || !signs {
             report.find(&rules::OCSP_NOCHECK, "it is something else, or stands elsewhere");
         }
@@ -111,7 +115,7 @@ fn one(
     seen: &mut Seen,
     report: &mut Report,
 ) {
-    let id = extension.oid.to_id_string();
+    let id = &extension.oid;
     let never_critical = |report: &mut Report| {
         if extension.critical {
             report.find(&rules::EXTENSION_CRITICAL, format!("`{id}` is"));
@@ -174,7 +178,7 @@ fn one(
         ParsedExtension::CertificatePolicies(policies) => {
             let mut known = BTreeSet::new();
             for policy in policies {
-                if !known.insert(policy.policy_id.to_id_string()) {
+                if !known.insert(policy.policy_id.as_bytes()) {
                     report.find(&rules::CP_TWICE, format!("`{}` stands twice", policy.policy_id));
                 }
             }
@@ -241,7 +245,9 @@ fn extended_key_usage(
     purpose: Purpose,
     report: &mut Report,
 ) {
-    let others: Vec<String> = usage.other.iter().map(|other| other.to_id_string()).collect();
+    let has = |known: &ObjectIdentifier| {
+        usage.other.iter().any(|other| other.as_bytes() == known.as_bytes())
+    };
     // x509-parser folds repeated usages; the list itself tells.
     let listed = <x509_cert::ext::pkix::ExtendedKeyUsage as der::Decode>::from_der(content)
         .map_or_else(|_| Vec::new(), |list| list.0);
@@ -252,13 +258,13 @@ fn extended_key_usage(
     if purpose != Purpose::EndEntity {
         return;
     }
-    if !usage.any && !others.contains(&oid::IPSEC_IKE.to_string()) {
+    if !usage.any && !has(&oid::IPSEC_IKE) {
         report.find(&rules::IKE_EKU, "it has neither");
     }
-    if others.iter().any(|other| OBSOLETE.contains(&other.as_str())) {
+    if OBSOLETE.iter().any(has) {
         report.find(&rules::IKE_EKU_OBSOLETE, "one of them is there");
     }
-    if others.contains(&oid::IKE_INTERMEDIATE.to_string()) {
+    if has(&oid::IKE_INTERMEDIATE) {
         report.find(&rules::IKE_INTERMEDIATE, "it is there");
     }
 }

@@ -11,6 +11,7 @@ mod content;
 mod context;
 mod crmf;
 mod exchange;
+pub mod exercise;
 mod general;
 mod header;
 mod mac;
