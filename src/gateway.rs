@@ -35,6 +35,8 @@ pub struct GatewayFile {
     pub id: Option<String>,
     /// Where it is reached.
     pub address: Option<IpAddr>,
+    /// The address that it has itself, where that is another one: behind NAT.
+    pub local_address: Option<IpAddr>,
     /// The networks behind it.
     pub networks: Vec<String>,
     /// What it runs.
@@ -86,19 +88,31 @@ pub struct Described {
     pub material: Result<Material, Failure>,
 }
 
+/// Which daemon a gateway runs.
+#[derive(Debug, Clone, Copy)]
+pub enum For {
+    /// This one, whatever its section says.
+    This(Daemon),
+    /// That of its section.
+    ItsOwn,
+    /// That of its section, or this one if it says nothing.
+    ItsOwnOr(Daemon),
+}
+
 /// Finds a gateway in configuration and records.
 ///
 /// # Errors
 /// There is none of this name, or something of it cannot be read.
-pub fn describe(
-    context: &Context,
-    name: &str,
-    daemon: Option<Daemon>,
-) -> Result<Described, Failure> {
+pub fn describe(context: &Context, name: &str, daemon: For) -> Result<Described, Failure> {
     let gateways = context.place.config()?.file.gateways;
     let known = gateways.get(name);
     let file = known.cloned().unwrap_or_default();
-    let daemon = daemon.or(file.daemon).ok_or_else(|| {
+    let daemon = match daemon {
+        For::This(daemon) => Some(daemon),
+        For::ItsOwn => file.daemon,
+        For::ItsOwnOr(other) => file.daemon.or(Some(other)),
+    };
+    let daemon = daemon.ok_or_else(|| {
         Failure::input(format!(
             "expected `daemon` in the section [gateways.{name}] of the configuration, or `--for`: strongswan, libreswan, iked, isakmpd or racoon"
         ))
@@ -132,6 +146,7 @@ pub fn describe(
         daemon,
         id,
         address: file.address,
+        local_address: file.local_address,
         networks: networks.collect::<Result<_, _>>()?,
         mode,
         proposals: match file.proposals.as_slice() {

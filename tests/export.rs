@@ -23,15 +23,17 @@ fn classic() -> Instance {
     let sections = "\
 [gateways.gw1]
 daemon = \"isakmpd\"
+mode = \"main\"
 address = \"192.0.2.1\"
 networks = [\"10.1.0.0/16\"]
 [gateways.gw2]
 daemon = \"racoon\"
+mode = \"main\"
 address = \"192.0.2.2\"
 networks = [\"10.2.0.0/16\", \"2001:db8:2::/48\"]
 start = \"wait\"
 [gateways.road]
-mode = \"aggressive\"
+mode = \"main\"
 daemon = \"isakmpd\"
 networks = [\"10.9.9.9\"]
 ";
@@ -138,32 +140,53 @@ fn isakmpd_gets_its_folder() {
     tool_ok("openssl", "openssl", &arguments, &folder);
 
     // The engine reads the policy as isakmpd would, and lets in whom it names.
-    let ask = |requester: &str, kind: &str, id: &str, more: &[&str]| {
-        let (kind, id) = (format!("remote_id_type={kind}"), format!("remote_id={id}"));
-        let mut arguments = vec![
-            "policy",
-            "query",
-            "-p",
-            folder.join("isakmpd.policy").to_str().unwrap().to_owned().leak(),
-            "-r",
-            requester,
+    let file = folder.join("isakmpd.policy");
+    let ask = |changes: &[(&str, &str)]| {
+        let mut facts = vec![
+            ("requester", "DN:/CN=Countersign issuing CA"),
+            ("app_domain", "IPsec policy"),
+            ("remote_id_type", "FQDN"),
+            ("remote_id", "gw2.example.net"),
+            ("esp_present", "yes"),
+            ("esp_enc_alg", "aes"),
+            ("esp_auth_alg", "hmac-sha2-256"),
+            ("esp_encapsulation", "udp-encap-tunnel"),
+            ("pfs", "yes"),
+            ("local_filter", "010.001.000.000-010.001.255.255"),
+            ("remote_filter", "010.002.000.000-010.002.255.255"),
         ];
-        for attribute in ["app_domain=IPsec policy", "esp_present=yes", "pfs=yes", &kind, &id] {
-            arguments.extend(["-a", attribute]);
+        for (name, value) in changes {
+            facts.iter_mut().find(|fact| fact.0 == *name).unwrap().1 = value;
         }
-        if more.is_empty() {
-            arguments.extend(["-a", "esp_enc_alg=aes"]);
-        }
-        arguments.extend(more);
+        let mut arguments = vec!["policy", "query", "-p", file.to_str().unwrap(), "-r", facts[0].1];
+        let attributes: Vec<String> =
+            facts[1..].iter().map(|(name, value)| format!("{name}={value}")).collect();
+        arguments.extend(attributes.iter().flat_map(|attribute| ["-a", attribute]));
         instance.ok(&arguments)
     };
-    let ca = "DN:/CN=Countersign issuing CA";
-    assert_eq!(ask(ca, "FQDN", "gw2.example.net", &[]), "true\n");
-    assert_eq!(ask(ca, "User FQDN", "road@example.net", &[]), "true\n");
-    assert_eq!(ask(ca, "FQDN", "gw3.example.net", &[]), "false\n");
-    assert_eq!(ask(ca, "FQDN", "road@example.net", &[]), "false\n");
-    assert_eq!(ask("DN:/CN=Another CA", "FQDN", "gw2.example.net", &[]), "false\n");
-    assert_eq!(ask(ca, "FQDN", "gw2.example.net", &["-a", "esp_enc_alg=des"]), "false\n");
+    assert_eq!(ask(&[]), "true\n");
+    let road = [
+        ("remote_id_type", "User FQDN"),
+        ("remote_id", "road@example.net"),
+        ("remote_filter", "010.009.009.009-010.009.009.009"),
+    ];
+    assert_eq!(ask(&road), "true\n");
+    for changes in [
+        &[("requester", "DN:/CN=Another CA")][..],
+        &[("remote_id", "gw3.example.net")],
+        &[("remote_id", "road@example.net")],
+        // Nobody gets another's network, or all.
+        &road[..2],
+        &[("remote_filter", "010.009.009.009-010.009.009.009")],
+        &[("remote_filter", "000.000.000.000-255.255.255.255")],
+        &[("local_filter", "010.001.000.000-010.001.000.255")],
+        &[("esp_enc_alg", "des")],
+        &[("esp_auth_alg", "hmac-md5")],
+        &[("esp_encapsulation", "transport")],
+        &[("pfs", "no")],
+    ] {
+        assert_eq!(ask(changes), "false\n", "{changes:?}");
+    }
 }
 
 #[test]
@@ -184,13 +207,13 @@ fn racoon_gets_its_folder() {
             let hash = tool_ok(
                 "openssl",
                 "openssl",
-                &["x509", "-noout", flag, "-in", &format!("{ca}.crt")],
+                &["x509", "-noout", flag, "-in", &format!("ca-{ca}.crt")],
                 &certs,
             );
             let link = certs.join(format!("{}.{suffix}", hash.trim()));
             assert_eq!(
                 fs::read_link(&link).unwrap(),
-                Path::new(&format!("{ca}.crt")),
+                Path::new(&format!("ca-{ca}.crt")),
                 "{}",
                 link.display()
             );
@@ -198,16 +221,16 @@ fn racoon_gets_its_folder() {
         let hash = tool_ok(
             "openssl",
             "openssl",
-            &["crl", "-noout", "-hash", "-in", &format!("{ca}.crl")],
+            &["crl", "-noout", "-hash", "-in", &format!("ca-{ca}.crl")],
             &certs,
         );
         assert_eq!(
             fs::read_link(certs.join(format!("{}.r0", hash.trim()))).unwrap(),
-            Path::new(&format!("{ca}.crl"))
+            Path::new(&format!("ca-{ca}.crl"))
         );
     }
     // Without the CRL it must not be found: the links decide.
-    fs::remove_file(certs.join("issuing.crl")).unwrap();
+    fs::remove_file(certs.join("ca-issuing.crl")).unwrap();
     let refused = Command::new("openssl").args(arguments).current_dir(&certs).output().unwrap();
     assert!(!refused.status.success());
 }
@@ -227,7 +250,7 @@ fn a_pre_shared_key_stands_where_each_daemon_looks_for_it() {
     fs::set_permissions(&psk, fs::Permissions::from_mode(0o600)).unwrap();
     for (daemon, file, line) in [
         ("isakmpd", "isakmpd.conf", format!("Authentication=\t{secret}\n")),
-        ("racoon", "psk.txt", format!("gw2.example.net\t{secret}\n")),
+        ("racoon", "psk.txt", format!("192.0.2.2\t{secret}\n")),
         (
             "libreswan",
             "ipsec.secrets",
@@ -293,6 +316,14 @@ fn what_is_there_is_not_lost() {
     assert_eq!(fs::read_to_string(out.join("mine")).unwrap(), "precious");
     instance.ok(&[&arguments[..], &["--replace"]].concat());
     assert!(!out.join("mine").exists());
+    // What no export wrote is not replaced, whoever asks for it.
+    let home = instance.file("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join("README"), "mine").unwrap();
+    let elsewhere =
+        ["export", "gw1", "--peer", "gw2", "--replace", "--out", home.to_str().unwrap()];
+    fails(&instance.run(&elsewhere), 3, &["no export wrote it"]);
+    assert_eq!(fs::read_to_string(home.join("README")).unwrap(), "mine");
     assert_eq!(
         fs::read_dir(out.parent().unwrap())
             .unwrap()
@@ -364,7 +395,7 @@ address = \"192.0.2.3\"
             4,
             &["RSA keys only", "P-256", "--force"][..],
         ),
-        (&["gw1", "--for", "isakmpd", "--peer", "odd", "--force"], 2, &["RSA only", "P-256"]),
+        (&["gw1", "--for", "isakmpd", "--peer", "odd", "--force"], 2, &["set the same `mode`"]),
         (&["gw1", "--for", "racoon"], 4, &["RSA keys only"]),
         (
             &["gw1", "--for", "charon"],
@@ -529,7 +560,7 @@ networks = [\"10.2.0.0/16\"]
         ),
         (
             &[("10.2.0.0/16", "10.1.128.0/17")],
-            &["error networks gw1 libreswan"],
+            &["warning networks gw1 libreswan"],
             &["10.1.0.0/16 overlaps with 10.1.128.0/17"],
         ),
         (&[("192.0.2.2", "192.0.2.1")], &["error same-address gw1 libreswan"], &["192.0.2.1"]),
@@ -556,7 +587,7 @@ networks = [\"10.2.0.0/16\"]
                 "error untrusted gw2 strongswan",
                 "warning no-crl gw2 libreswan",
             ],
-            &["which `gw1` does not trust (it trusts `root`)", "gateways.gw1.trust"],
+            &["`gw1` does not trust its certificate", "it trusts `root`", "gateways.gw1.trust"],
         ),
     ] {
         let (mut found, text, code) = ask(changes);

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use crate::exit::Failure;
-use crate::gateway::{Described, describe};
+use crate::gateway::{Described, For, describe};
 use crate::output;
 
 /// The largest file of a key or secret, in bytes.
@@ -64,13 +64,21 @@ pub struct Check {
 
 impl Export {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let own = describe(context, &self.gateway, self.daemon)?;
-        let peers = self.peer.iter().map(|name| {
-            // What the peer runs does not matter here.
-            describe(context, name, Some(own.gateway.daemon)).map(|described| described.gateway)
-        });
-        let peers = peers.collect::<Result<Vec<_>, _>>()?;
-        let material = own.material?;
+        let own = describe(context, &self.gateway, self.daemon.map_or(For::ItsOwn, For::This))?;
+        let daemon = own.gateway.daemon;
+        let described: Vec<Described> = self
+            .peer
+            .iter()
+            .map(|name| describe(context, name, For::ItsOwnOr(daemon)))
+            .collect::<Result<_, _>>()?;
+        let mut material = own.material?;
+        for peer in &described {
+            // A peer may send its certificate without those above it, and a daemon may read CRLs from files only.
+            if let Ok(theirs) = &peer.material {
+                material.add_cas_of(theirs);
+            }
+        }
+        let peers: Vec<_> = described.into_iter().map(|described| described.gateway).collect();
         let found = alone(&own.gateway, &material, SystemClock.now()).map_err(refused)?;
         let error = found.iter().find(|obstacle| obstacle.severity == Severity::Error);
         if let (false, Some(error)) = (self.force, error) {
@@ -78,6 +86,15 @@ impl Export {
                 code: 4,
                 message: format!("{error} (`--force` writes it nevertheless)"),
             });
+        }
+        if let Some(peer) = peers.iter().find(|peer| peer.mode != own.gateway.mode) {
+            return Err(Failure::input(format!(
+                "`{}` negotiates by `{}`, its peer `{}` by `{}`; set the same `mode` for both",
+                own.gateway.name,
+                own.gateway.mode.name(),
+                peer.name,
+                peer.mode.name()
+            )));
         }
         let key =
             self.key.as_deref().map(|path| private_key(path, &material.certificate)).transpose()?;
@@ -104,15 +121,9 @@ impl Export {
             _ => Failure::unavailable(format!("`{}`: {e}", out.display())),
         };
         if out.extension().is_some_and(|extension| extension == "tar") {
-            if out.exists() && !self.replace {
-                return Err(Failure::missing(format!(
-                    "`{}` exists already; `--replace` replaces it",
-                    out.display()
-                )));
-            }
             let mut archive = Zeroizing::new(Vec::new());
             files.tar(&mut *archive).map_err(failed)?;
-            write_private(&out, &archive).map_err(failed)?;
+            write_private(&out, &archive, self.replace).map_err(failed)?;
         } else {
             files.write(&out, self.replace).map_err(failed)?;
         }
@@ -137,14 +148,36 @@ impl Check {
         let now = SystemClock.now();
         let mut found = Vec::new();
         let [one, other] = [&self.one, &self.other].map(|name| {
-            let Described { gateway, material } = describe(context, name, None)?;
+            let Described { gateway, material } = describe(context, name, For::ItsOwn)?;
             let material = material?;
             let mut own = alone(&gateway, &material, now).map_err(refused)?;
             found.append(&mut own);
             Ok::<_, Failure>((gateway, material))
         });
         let (one, other) = (one?, other?);
-        found.extend(together((&one.0, &one.1), (&other.0, &other.1)).map_err(refused)?);
+        found.extend(together((&one.0, &one.1), (&other.0, &other.1), now).map_err(refused)?);
+        // What export refuses, nobody can configure.
+        for (own, peer) in [(&one, &other), (&other, &one)] {
+            let export = Exported {
+                own: &own.0,
+                material: &own.1,
+                key: None,
+                peers: &[&peer.0],
+                authentication: &Authentication::Certificate,
+            };
+            let has_error = found.iter().any(|obstacle| {
+                obstacle.severity == Severity::Error && obstacle.gateway == own.0.name
+            });
+            if let (false, Err(why)) = (has_error, export.files()) {
+                found.push(Obstacle {
+                    severity: Severity::Error,
+                    code: "export",
+                    gateway: own.0.name.clone(),
+                    daemon: own.0.daemon,
+                    message: why.to_string(),
+                });
+            }
+        }
         found.sort_by_key(|obstacle| std::cmp::Reverse(obstacle.severity));
         let errors = found.iter().filter(|obstacle| obstacle.severity == Severity::Error).count();
         let rows: Vec<Value> = found.iter().map(row).collect::<Result<_, _>>()?;
@@ -175,7 +208,7 @@ fn secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
 }
 
 /// An archive holds keys: it is its owner's alone from the first octet on.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write_private(path: &Path, bytes: &[u8], replace: bool) -> std::io::Result<()> {
     use std::io::Write;
     let parent = path
         .parent()
@@ -184,7 +217,16 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(parent)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
+    match replace {
+        true => file.persist(path).map_err(|e| e.error)?,
+        false => file.persist_noclobber(path).map_err(|e| match e.error.kind() {
+            std::io::ErrorKind::AlreadyExists => std::io::Error::new(
+                std::io::ErrorKind::AlreadyExists,
+                "it exists already; `--replace` replaces it",
+            ),
+            _ => e.error,
+        })?,
+    };
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use countersign_ca::public_key::KeyKind;
 use countersign_ca::{Identity, Timestamp};
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use super::material::next_update;
 use super::{Daemon, Facts, Gateway, GatewayError, Material, Mode, Proposal, Revocation};
-use crate::path::Certificate;
+use crate::path::{Anchors, Certificate, PathSettings, validate};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -79,12 +80,13 @@ pub fn alone(
 pub fn together(
     one: (&Gateway, &Material),
     other: (&Gateway, &Material),
+    now: Timestamp,
 ) -> Result<Vec<Obstacle>, GatewayError> {
     let mut list = Vec::new();
     for ((own, material), (peer, shown)) in [(one, other), (other, one)] {
         let facts = Facts::of(&shown.certificate)?;
         let mut found = Found { gateway: peer, daemon: own.daemon, list: Vec::new() };
-        found.trusted_by(own, material, shown)?;
+        found.trusted_by(own, material, shown, now)?;
         found.key_for(own, &facts, Facts::of(&material.certificate)?.key);
         found.purposes_for(own, &facts);
         found.reachable(own, peer, &facts);
@@ -228,7 +230,12 @@ impl Found<'_> {
     }
 
     fn crls(&mut self, material: &Material, now: Timestamp) -> Result<(), GatewayError> {
-        let is_strict = self.gateway.revocation == Revocation::Strict;
+        if material.roots.is_empty() {
+            self.error("no-root", "it trusts no root, so that it would let nobody in; its chain must end with one, or `trust` name one".to_owned());
+        }
+        // What is read from files is checked by OpenSSL, which refuses when a CRL has ended.
+        let is_strict = self.gateway.revocation == Revocation::Strict
+            || matches!(self.gateway.daemon, Daemon::Iked | Daemon::Isakmpd | Daemon::Racoon);
         for ca in material.cas() {
             let Some(crl) = material.crls.iter().find(|crl| crl.ca == ca.name) else {
                 if is_strict {
@@ -260,45 +267,55 @@ impl Found<'_> {
         Ok(())
     }
 
-    /// The other side must reach one of its own roots from what this gateway shows.
+    /// The other side must find a valid path to one of its own roots in what this gateway shows.
     fn trusted_by(
         &mut self,
         own: &Gateway,
         trusting: &Material,
         shown: &Material,
+        now: Timestamp,
     ) -> Result<(), GatewayError> {
-        let read = |der: &[u8]| {
-            Certificate::from_der(der.to_vec()).map_err(|e| {
+        let read = |der: &Vec<u8>| {
+            Certificate::from_der(der.clone()).map(Arc::new).map_err(|e| {
                 GatewayError::new(format!(
                     "a certificate of `{}` cannot be read: {e}",
                     self.gateway.name
                 ))
             })
         };
-        let mut at = read(&shown.certificate)?;
-        let roots =
-            trusting.roots.iter().map(|root| read(&root.der)).collect::<Result<Vec<_>, _>>()?;
-        let between = shown.chain.iter().map(|ca| read(&ca.der)).collect::<Result<Vec<_>, _>>()?;
-        // As many steps as there are CAs, so that two that certify each other end.
-        for _ in 0..=between.len() {
-            if roots.iter().any(|root| at.is_signed_by(root)) {
-                return Ok(());
-            }
-            match between.iter().find(|ca| at.is_signed_by(ca)) {
-                Some(next) => at = next.clone(),
-                None => break,
-            }
+        let leaf = read(&shown.certificate)?;
+        // What has ended, it says of itself.
+        if !(leaf.not_before..=leaf.not_after).contains(&now) {
+            return Ok(());
         }
-        let issuer = shown.roots.first().map_or("its CA", |root| root.name.as_str());
-        self.error(
-            "untrusted",
-            format!(
-                "its certificate leads to the root `{issuer}`, which `{}` does not trust (it trusts {}); add it to `gateways.{}.trust`",
-                own.name,
-                names(trusting.roots.iter().map(|root| root.name.as_str())),
-                own.name
-            ),
-        );
+        let between = shown.chain.iter().chain(&trusting.chain);
+        let between = between.map(|ca| read(&ca.der)).collect::<Result<Vec<_>, _>>()?;
+        let roots =
+            Anchors::new(trusting.roots.iter().map(|root| root.der.clone())).map_err(|e| {
+                GatewayError::new(format!("a root of `{}` cannot be read: {e}", own.name))
+            })?;
+        if let Err(why) = validate(&roots, &PathSettings::default(), &[leaf], &between, now) {
+            self.error(
+                "untrusted",
+                format!(
+                    "`{}` does not trust its certificate: {why}; it trusts {}, and `gateways.{}.trust` names its roots",
+                    own.name,
+                    names(trusting.roots.iter().map(|root| root.name.as_str())),
+                    own.name
+                ),
+            );
+        } else if let (Some(here), Some(there)) = (trusting.issuer(), shown.issuer())
+            && here.der != there.der
+            && matches!(own.daemon, Daemon::Libreswan | Daemon::Isakmpd)
+        {
+            self.error(
+                "other-ca",
+                format!(
+                    "`{}` runs {}, which takes peers of its own CA `{}` only as it is exported, found `{}`",
+                    own.name, own.daemon, here.name, there.name
+                ),
+            );
+        }
         Ok(())
     }
 
@@ -440,8 +457,19 @@ impl Found<'_> {
             _ => {}
         }
         for here in &own.networks {
-            if let Some(there) = other.networks.iter().find(|there| here.overlaps(**there)) {
-                self.error("networks", format!("its network {here} overlaps with {there} behind `{}`: packets would not find the tunnel", other.name));
+            if other.networks.contains(here) {
+                self.error(
+                    "networks",
+                    format!(
+                        "its network {here} is behind `{}`, too: packets would not find the tunnel",
+                        other.name
+                    ),
+                );
+            } else if let Some(there) = other.networks.iter().find(|there| here.overlaps(**there)) {
+                self.warning(
+                    "networks",
+                    format!("its network {here} overlaps with {there} behind `{}`: what is in both goes through the tunnel", other.name),
+                );
             }
         }
     }

@@ -87,11 +87,19 @@ impl Files {
     pub fn write(&self, folder: &Path, replace: bool) -> io::Result<()> {
         let exists = folder.symlink_metadata().is_ok();
         let is_empty = || fs::read_dir(folder).is_ok_and(|mut list| list.next().is_none());
-        if exists && !replace && !is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "it exists already; `--replace` replaces it with all that is in it",
-            ));
+        let refused = |why| Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        if exists && !is_empty() {
+            if !replace {
+                return refused(
+                    "it exists already; `--replace` replaces it with all that is in it",
+                );
+            }
+            let readme = fs::read_to_string(folder.join("README")).unwrap_or_default();
+            if !readme.contains(super::text::WRITTEN_BY) {
+                return refused(
+                    "it exists already, and no export wrote it: it is not replaced; name another folder",
+                );
+            }
         }
         let name =
             folder.file_name().ok_or_else(|| io::Error::other("expected the name of a folder"))?;
@@ -172,7 +180,21 @@ impl Files {
                 }
             }
         }
-        // A temporary folder is its owner's alone; the daemon may be another user.
+        // The daemon may be another user, whatever this one's mask is.
+        for path in self.entries.keys().chain(&self.folders) {
+            let mut at = folder.to_owned();
+            for component in Path::new(path).components() {
+                at.push(component);
+                let mode = self
+                    .entries
+                    .get(path)
+                    .filter(|_| at.ends_with(path))
+                    .map_or(0o755, Entry::mode);
+                if !at.is_symlink() {
+                    rustix::fs::chmodat(CWD, &at, mode.into(), AtFlags::empty())?;
+                }
+            }
+        }
         rustix::fs::chmodat(CWD, folder, 0o755.into(), AtFlags::empty())?;
         Ok(())
     }

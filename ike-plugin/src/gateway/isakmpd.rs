@@ -59,6 +59,12 @@ pub fn classic_only(export: &Export<'_>, daemon: &str) -> Result<(), GatewayErro
             own.name
         )));
     }
+    if export.peers.iter().filter(|peer| peer.address.is_none()).count() > 1 {
+        return Err(GatewayError::new(format!(
+            "expected at most one peer without an `address`: {daemon} on `{}` cannot tell several apart",
+            own.name
+        )));
+    }
     if export.peers.is_empty() {
         return Err(GatewayError::new(format!(
             "expected `--peer`: {daemon} on `{}` must be told whom it talks to",
@@ -70,7 +76,7 @@ pub fn classic_only(export: &Export<'_>, daemon: &str) -> Result<(), GatewayErro
 
 fn readme(export: &Export<'_>) -> String {
     let mut text = heading("#", &export.own.name, "isakmpd");
-    text.push_str("\nCopy the folder's content to /etc/isakmpd. Then `rcctl restart isakmpd`.\n");
+    text.push_str("\nCopy the folder's content to /etc/isakmpd. Then `rcctl restart isakmpd`, without the flag -K, with which it would not ask isakmpd.policy.\n");
     if export.key.is_none() && export.authentication.secret().is_none() {
         text.push_str("The private key is not here: put it into /etc/isakmpd/private/local.key, readable by root only.\n");
     }
@@ -85,7 +91,8 @@ fn configuration(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError>
     })?;
     let mut text = Zeroizing::new(heading("#", &own.name, "isakmpd"));
     let _ = writeln!(text, "\n[General]\nPolicy-file=\t/etc/isakmpd/isakmpd.policy");
-    if let Some(address) = own.address {
+    text.push_str("DPD-check-interval=\t30\n");
+    if let Some(address) = own.bound_to() {
         let _ = writeln!(text, "Listen-on=\t{address}");
     }
     text.push_str("\n[X509-certificates]\nCA-directory=\t/etc/isakmpd/ca/\nCert-directory=\t/etc/isakmpd/certs/\nCRL-directory=\t/etc/isakmpd/crls/\nPrivate-key=\t/etc/isakmpd/private/local.key\n");
@@ -165,7 +172,7 @@ fn section_of_peer(
     if let Some(address) = peer.address {
         let _ = writeln!(text, "Address=\t{address}");
     }
-    if let Some(address) = export.own.address {
+    if let Some(address) = export.own.bound_to() {
         let _ = writeln!(text, "Local-address=\t{address}");
     }
     if let Some(secret) = export.authentication.secret() {
@@ -257,14 +264,45 @@ fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
         }
     };
     let _ = writeln!(text, "Licensees: \"{}\"", quoted(&licensee));
-    let peers = export.peers.iter().map(|peer| remote(&peer.id)).collect::<Result<Vec<_>, _>>()?;
-    let encryption = "esp_present == \"yes\" && esp_enc_alg == \"aes\" && pfs == \"yes\"";
+    // isakmpd lets the policy decide which networks a peer may have, whatever its own configuration says.
+    let peers = export.peers.iter().map(|peer| {
+        let networks: Vec<String> = export.pairs(peer)?.into_iter().map(filters).collect();
+        Ok(format!(
+            "({} &&\n              ({}))",
+            remote(&peer.id)?,
+            networks.join(" ||\n               ")
+        ))
+    });
+    let peers = peers.collect::<Result<Vec<_>, GatewayError>>()?;
+    let mut hashes: Vec<String> = export
+        .own
+        .proposals
+        .iter()
+        .filter_map(super::Proposal::classic)
+        .map(|(_, hash, _)| format!("esp_auth_alg == \"hmac-sha2-{hash}\""))
+        .collect();
+    hashes.dedup();
+    let encryption = format!(
+        "esp_present == \"yes\" && esp_enc_alg == \"aes\" && pfs == \"yes\" &&\n            \
+         esp_encapsulation ~= \"tunnel$\" && ({})",
+        hashes.join(" || ")
+    );
     let _ = writeln!(
         text,
         "Conditions: app_domain == \"IPsec policy\" && {encryption} &&\n            ({}) -> \"true\";",
         peers.join(" ||\n             ")
     );
     Ok(text)
+}
+
+/// The networks of a tunnel, as isakmpd tells the policy.
+fn filters((here, there): (Network, Network)) -> String {
+    let range = |network: Network| {
+        let [first, last] =
+            [network.address(), network.last()].map(countersign_policy::ipsec::address::Padded);
+        format!("{first}-{last}")
+    };
+    format!("(local_filter == \"{}\" && remote_filter == \"{}\")", range(here), range(there))
 }
 
 /// The peer's phase-1 identity, as isakmpd tells the policy.
@@ -278,7 +316,7 @@ fn remote(id: &Identity) -> Result<String, GatewayError> {
         }
         Identity::Dn(_) => return Err(no_dn(id)),
     };
-    Ok(format!("(remote_id_type == \"{kind}\" && remote_id == \"{}\")", quoted(&value)))
+    Ok(format!("remote_id_type == \"{kind}\" && remote_id == \"{}\"", quoted(&value)))
 }
 
 fn quoted(value: &str) -> String {

@@ -89,7 +89,7 @@ fn script(export: &Export<'_>) -> String {
         for ca in cas {
             let _ = writeln!(
                 text,
-                "certutil -A -d \"sql:$database\" -n '{0}' -t '{trust}' -i 'ca/{0}.pem'",
+                "certutil -A -d \"sql:$database\" -n 'ca-{0}' -t '{trust}' -i 'ca/{0}.pem'",
                 ca.name
             );
         }
@@ -177,7 +177,7 @@ fn connection(
     esp.dedup();
     let _ = writeln!(text, "    ike={}\n    esp={}", ike.join(","), esp.join(","));
     let left =
-        own.address.map_or_else(|| "%defaultroute".to_owned(), |address| address.to_string());
+        own.bound_to().map_or_else(|| "%defaultroute".to_owned(), |address| address.to_string());
     let _ = writeln!(text, "    left={left}");
     if by_secret {
         let _ = writeln!(text, "    leftid={}", id(&own.id)?);
@@ -219,6 +219,12 @@ fn connection(
         }
         text.push_str("    pam-authorize=yes\n");
     }
+    let action = match own.start {
+        Start::AtOnce => "restart",
+        Start::OnTraffic => "hold",
+        Start::Wait => "clear",
+    };
+    let _ = writeln!(text, "    dpddelay=30\n    dpdtimeout=120\n    dpdaction={action}");
     let auto = match own.start {
         Start::OnTraffic if peer.is_some_and(|peer| peer.address.is_some()) => "ondemand",
         Start::AtOnce if peer.is_some_and(|peer| peer.address.is_some()) => "start",

@@ -70,6 +70,22 @@ impl Material {
         self.chain.iter().chain(&self.roots)
     }
 
+    /// Adds the CAs between another certificate and its root, and their CRLs; no root is trusted for it.
+    pub fn add_cas_of(&mut self, other: &Self) {
+        for ca in &other.chain {
+            if self.cas().all(|known| known.der != ca.der) {
+                self.chain.push(ca.clone());
+            }
+        }
+        for crl in &other.crls {
+            if self.cas().any(|ca| ca.name == crl.ca)
+                && self.crls.iter().all(|known| known.ca != crl.ca)
+            {
+                self.crls.push(crl.clone());
+            }
+        }
+    }
+
     /// The CA that issued the certificate.
     pub fn issuer(&self) -> Option<&NamedCa> {
         self.cas().next()

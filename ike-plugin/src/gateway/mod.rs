@@ -177,6 +177,15 @@ impl Network {
         }
     }
 
+    /// The last address.
+    pub fn last(self) -> IpAddr {
+        let bits = Self::bits(self.address) | !Self::mask_bits(self.length);
+        match self.address {
+            IpAddr::V4(_) => IpAddr::V4(((bits >> 96) as u32).into()),
+            IpAddr::V6(_) => IpAddr::V6(bits.into()),
+        }
+    }
+
     /// Whether an address is in it.
     pub fn holds(self, address: IpAddr) -> bool {
         self.address.is_ipv4() == address.is_ipv4()
@@ -246,6 +255,8 @@ pub struct Gateway {
     pub id: Identity,
     /// Where it is reached; `None` for one that only initiates.
     pub address: Option<IpAddr>,
+    /// The address that it has itself, where that is another one: behind NAT.
+    pub local_address: Option<IpAddr>,
     /// The networks behind it; empty for none but its own address.
     pub networks: Vec<Network>,
     /// How it negotiates.
@@ -258,6 +269,13 @@ pub struct Gateway {
     pub revocation: Revocation,
     /// Whether it asks the authorizer.
     pub authorizer: bool,
+}
+
+impl Gateway {
+    /// The address that its daemon binds to.
+    pub fn bound_to(&self) -> Option<IpAddr> {
+        self.local_address.or(self.address)
+    }
 }
 
 /// How the two sides prove who they are.

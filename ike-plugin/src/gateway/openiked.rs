@@ -69,7 +69,7 @@ fn readme(export: &Export<'_>) -> String {
         "iked fetches no CRLs: export again before these end and after each revocation, and run `ikectl reload`; SAs that are up stay up.\n",
     );
     if export.own.revocation == Revocation::Strict {
-        text.push_str("A certificate whose CA has no CRL here is let in: iked cannot be strict.\n");
+        text.push_str("A certificate whose CA has no CRL is let in as long as there is no CRL at all: iked cannot be strict.\n");
     }
     text
 }
@@ -110,7 +110,7 @@ fn policy(
             }
         }
     }
-    let local = own.address.map_or_else(|| "any".to_owned(), |address| address.to_string());
+    let local = own.bound_to().map_or_else(|| "any".to_owned(), |address| address.to_string());
     let remote = peer
         .and_then(|peer| peer.address)
         .map_or_else(|| "any".to_owned(), |address| address.to_string());
@@ -142,10 +142,10 @@ fn policy(
 
 fn id(id: &Identity) -> Result<String, GatewayError> {
     Ok(match id {
-        Identity::Fqdn(name) => name.clone(),
+        Identity::Fqdn(name) => format!("\"{name}\""),
         Identity::Email(held) => {
             mailbox("iked", held)?;
-            held.clone()
+            format!("\"{held}\"")
         }
         Identity::Ip(address) => address.to_string(),
         Identity::Dn(_) => format!("\"/{}\"", plain_dn("iked", id)?.join("/")),

@@ -22,7 +22,7 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
         Some(secret) => {
             let mut lines = zeroize::Zeroizing::new(String::new());
             for peer in export.peers {
-                let _ = writeln!(lines, "{}\t{secret}", psk_id(&peer.id)?);
+                let _ = writeln!(lines, "{}\t{secret}", psk_id(own, peer)?);
             }
             files.add_secret("psk.txt", lines.as_bytes());
         }
@@ -44,17 +44,17 @@ fn certificates(files: &mut Files, export: &Export<'_>) -> Result<(), GatewayErr
     for ca in export.material.cas() {
         let name = Facts::of(&ca.der)?.subject_der;
         let crl = export.material.crls.iter().find(|crl| crl.ca == ca.name);
-        let file = format!("{}.crt", ca.name);
+        let file = format!("ca-{}.crt", ca.name);
         files.add(format!("certs/{file}"), ca.pem()?);
         if let Some(crl) = crl {
-            files.add(format!("certs/{}.crl", ca.name), crl.pem()?);
+            files.add(format!("certs/ca-{}.crl", ca.name), crl.pem()?);
         }
         for hash in [subject_hash(&name)?, subject_hash_old(&name)] {
             // Two CAs of one name follow each other.
             let number = numbers.entry(hash.clone()).or_insert(0);
             files.add_link(format!("certs/{hash}.{number}"), &file);
             if crl.is_some() {
-                files.add_link(format!("certs/{hash}.r{number}"), format!("{}.crl", ca.name));
+                files.add_link(format!("certs/{hash}.r{number}"), format!("ca-{}.crl", ca.name));
             }
             *number = number.saturating_add(1);
         }
@@ -72,7 +72,7 @@ fn readme(export: &Export<'_>) -> String {
             "The private key is not here: put it into /etc/racoon/certs/{own}.key, readable by root only."
         );
     }
-    text.push_str("racoon fetches no CRLs: export again before these end and after each revocation, and run `racoonctl reload-config`.\n");
+    text.push_str("racoon lets in a certificate whose CA has no CRL here: it cannot be strict. It fetches no CRLs: export again before these end and after each revocation, and run `racoonctl reload-config`.\n");
     text
 }
 
@@ -84,7 +84,7 @@ fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
     } else {
         text.push_str("\npath certificate \"/etc/racoon/certs\";\n");
     }
-    if let Some(address) = own.address {
+    if let Some(address) = own.bound_to() {
         let _ = writeln!(
             text,
             "\nlisten {{\n\tisakmp {address} [500];\n\tisakmp_natt {address} [4500];\n\tstrict_address;\n}}"
@@ -121,6 +121,9 @@ fn remote(text: &mut String, export: &Export<'_>, peer: &Gateway) -> Result<(), 
     let _ = writeln!(text, "\tpeers_identifier {};\n\tverify_identifier on;", id(&peer.id, false)?);
     if own.start == Start::Wait || peer.address.is_none() {
         text.push_str("\tpassive on;\n");
+        if peer.address.is_none() {
+            text.push_str("\tgenerate_policy on;\n");
+        }
     }
     text.push_str("\tproposal_check obey;\n\tnat_traversal on;\n\tdpd_delay 30;\n");
     for (key, hash, group) in classic(export)? {
@@ -167,8 +170,8 @@ fn policies(export: &Export<'_>) -> Result<String, GatewayError> {
     let own = export.own;
     let mut text = String::from("#!/usr/sbin/setkey -f\n");
     text.push_str(&heading("#", &own.name, "racoon"));
-    text.push_str("\nflush;\nspdflush;\n");
-    let address = export.address_of(own)?;
+    text.push('\n');
+    let address = own.bound_to().map_or_else(|| export.address_of(own), Ok)?;
     for &peer in export.peers {
         let Some(remote) = peer.address else { continue };
         for (here, there) in export.pairs(peer)? {
@@ -185,6 +188,7 @@ fn policy(
     way: &str,
     (source, target): (IpAddr, IpAddr),
 ) {
+    let _ = writeln!(text, "spddelete {from} {to} any -P {way};");
     let _ = writeln!(
         text,
         "spdadd {from} {to} any -P {way} ipsec esp/tunnel/{source}-{target}/require;"
@@ -205,13 +209,24 @@ fn id(id: &Identity, is_own: bool) -> Result<String, GatewayError> {
     })
 }
 
-fn psk_id(id: &Identity) -> Result<String, GatewayError> {
-    match id {
+/// By what racoon finds the key: in main mode the peer's ID is encrypted by that very key, so by the address.
+fn psk_id(own: &Gateway, peer: &Gateway) -> Result<String, GatewayError> {
+    if own.mode == Mode::Main {
+        let address = peer.address.ok_or_else(|| {
+            GatewayError::new(format!(
+                "expected `gateways.{}.address`: racoon finds a pre-shared key in main mode by the peer's address; or set `mode = \"aggressive\"`",
+                peer.name
+            ))
+        })?;
+        return Ok(address.to_string());
+    }
+    match &peer.id {
         Identity::Fqdn(name) => Ok(name.clone()),
         Identity::Email(held) => mailbox("racoon", held).map(|()| held.clone()),
         Identity::Ip(address) => Ok(address.to_string()),
         Identity::Dn(_) => Err(GatewayError::new(format!(
-            "racoon finds a pre-shared key by address, name in the DNS or mailbox, found `{id}`"
+            "racoon finds a pre-shared key by address, name in the DNS or mailbox, found `{}`",
+            peer.id
         ))),
     }
 }

@@ -45,7 +45,7 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
 fn readme(export: &Export<'_>) -> String {
     let name = &export.own.name;
     let mut text = heading("#", name, "strongSwan");
-    text.push_str("\nCopy the folder's content to /etc/swanctl and run `swanctl --load-all`.\n");
+    text.push_str("\nCopy the folders to /etc/swanctl, and swanctl.conf to /etc/swanctl/conf.d, under a name of its own; run `swanctl --load-all`.\n");
     if export.key.is_none() && export.authentication.secret().is_none() {
         let _ = writeln!(
             text,
@@ -104,7 +104,7 @@ fn connection(
     if own.mode == Mode::Aggressive {
         text.push_str("        aggressive = yes\n");
     }
-    if let Some(address) = own.address {
+    if let Some(address) = own.bound_to() {
         let _ = writeln!(text, "        local_addrs = {address}");
     }
     let remote = peer.and_then(|peer| peer.address).map_or_else(any, |address| address.to_string());
@@ -113,7 +113,11 @@ fn connection(
         (own.mode == Mode::Ikev2 || proposal.is_for_v1()).then(|| proposal.strongswan())
     })?;
     let _ = writeln!(text, "        proposals = {}", proposals.join(","));
-    text.push_str("        dpd_delay = 30s\n");
+    text.push_str("        dpd_delay = 30s\n        send_cert = always\n");
+    if own.start == Start::AtOnce {
+        // What is to be up always is tried for ever.
+        text.push_str("        keyingtries = 0\n");
+    }
     let (auth, remote_id) = match peer {
         _ if export.authentication.secret().is_none() => {
             ("pubkey", peer.map_or_else(|| Ok(any()), |peer| id(&peer.id))?)
@@ -152,9 +156,16 @@ fn connection(
         Start::AtOnce if peer.is_some_and(|peer| peer.address.is_some()) => "start",
         _ => "none",
     };
+    let again = match own.start {
+        Start::AtOnce => {
+            "\n                dpd_action = restart\n                close_action = start"
+        }
+        Start::OnTraffic => "\n                dpd_action = trap",
+        Start::Wait => "",
+    };
     let _ = writeln!(
         text,
-        "                esp_proposals = {}\n                start_action = {start}\n            }}\n        }}\n    }}",
+        "                esp_proposals = {}\n                start_action = {start}{again}\n            }}\n        }}\n    }}",
         esp.join(",")
     );
     Ok(())

@@ -50,9 +50,12 @@ pub fn plain_dn(daemon: &str, id: &Identity) -> Result<Vec<String>, GatewayError
     Ok(parts)
 }
 
+/// What the first line of every README says.
+pub const WRITTEN_BY: &str = "Written by `countersign export`";
+
 /// A comment line.
 pub fn heading(mark: &str, own: &str, daemon: &str) -> String {
     format!(
-        "{mark} `{own}` for {daemon}. Written by `countersign export`, which writes it again: changes belong into countersign.toml.\n"
+        "{mark} `{own}` for {daemon}. {WRITTEN_BY}, which writes it again: changes belong into countersign.toml.\n"
     )
 }
