@@ -9,7 +9,7 @@ use std::time::Duration;
 use countersign_ca::authority::{CrlSettings, Settings};
 use countersign_ca::profile::{DefaultUrls, Profile, ProfileConfig, Profiles};
 use countersign_ca::record::Label;
-use countersign_enroll::cmp::{Bounds, CmpConfig};
+use countersign_enroll::cmp::{Bounds, CmpConfig, Protections};
 use countersign_ldap_bridge::directory::{DirectoryConfig, Limits, TlsFiles};
 use countersign_ldap_bridge::ocsp::OcspConfig;
 use countersign_ldap_bridge::publisher::{PublisherConfig, PublisherSettings};
@@ -224,6 +224,12 @@ pub struct CmpFile {
     pub min_iterations: u32,
     /// The most MAC iterations.
     pub max_iterations: u32,
+    /// Whether a MAC may use SHA-1.
+    pub sha1_macs: bool,
+    /// The algorithms that may protect a message; all that are known without it.
+    pub protection_algorithms: Option<Vec<String>>,
+    /// Whether a message for another authority is refused.
+    pub check_recipient: bool,
     /// How far messageTime may be from now.
     pub time_window: String,
     /// Whether messageTime must be there.
@@ -244,6 +250,9 @@ impl Default for CmpFile {
             max_elements: 10_000,
             min_iterations: 100,
             max_iterations: 100_000,
+            sha1_macs: true,
+            protection_algorithms: None,
+            check_recipient: true,
             time_window: "5m".into(),
             require_message_time: true,
             confirm_wait: "5m".into(),
@@ -638,6 +647,13 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
             elements: file.max_elements,
         },
         iterations: file.min_iterations..=file.max_iterations,
+        sha1_macs: file.sha1_macs,
+        protections: match &file.protection_algorithms {
+            Some(names) => Protections::of(names.iter().map(String::as_str))
+                .map_err(|e| Failure::input(format!("cmp.protection_algorithms: {e}")))?,
+            None => Protections::default(),
+        },
+        check_recipient: file.check_recipient,
         time_window: duration("cmp.time_window", &file.time_window, 10, 86_400)?,
         require_message_time: file.require_message_time,
         confirm_wait: duration("cmp.confirm_wait", &file.confirm_wait, 10, 7 * 86_400)?,
@@ -736,6 +752,7 @@ mod tests {
             ("[[ldap.directories]]\nname = \"a\"\nurls = []", "urls"),
             ("[cmp]\nmin_iterations = 0", "cmp.min_iterations"),
             ("[cmp]\nmax_depth = 1000", "cmp.max_depth"),
+            ("[cmp]\nprotection_algorithms = [\"hmac\"]", "cmp.protection_algorithms"),
             ("[http]\npublic_url = \"https://x\"", "http.public_url"),
             ("[profiles.gateway]\nkeys = []", "profile `gateway`"),
         ] {

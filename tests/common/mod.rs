@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: an instance in an empty folder, and the strangers that talk to it.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub mod cmp;
 pub mod der;
 pub mod openssl;
 pub mod slapd;

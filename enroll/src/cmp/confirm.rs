@@ -97,6 +97,21 @@ impl Exchange<'_> {
                 "protect every message of a transaction in the same way",
             ));
         }
+        if context.credential.is_some()
+            && context.credential != Some(self.credential().map_err(failed)?)
+        {
+            return Err(Refusal::new(
+                Failure::BadMessageCheck,
+                "protect every message of a transaction with the same secret, in the same way, or the same certificate",
+            ));
+        }
+        let nonce = &self.message.header.sender_nonce;
+        if *nonce == context.peer_nonce || nonce.as_ref() == Some(&context.nonce) {
+            return Err(Refusal::new(
+                Failure::BadSenderNonce,
+                "this senderNonce was used before in the transaction; each message has a new one",
+            ));
+        }
         if self.message.header.recip_nonce.as_ref() != Some(&context.nonce) {
             return Err(Refusal::new(
                 Failure::BadRecipientNonce,

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::oid;
 use super::refusal::{Failure, Refusal};
+use super::service::CmpConfig;
 
 /// How long a salt may be, in octets.
 const SALT: RangeInclusive<usize> = 8..=128;
@@ -104,13 +105,27 @@ impl MacParameters {
     /// Reads the parameters of a protectionAlg; `None` if it is no MAC.
     pub fn read(
         algorithm: &AlgorithmIdentifierOwned,
-        iterations: &RangeInclusive<u32>,
+        config: &CmpConfig,
     ) -> Option<Result<Self, Refusal>> {
-        match algorithm.oid {
-            oid::PASSWORD_BASED_MAC => Some(Self::pbm(algorithm, iterations)),
-            oid::PBMAC1 => Some(Self::pbmac1(algorithm, iterations)),
-            _ => None,
-        }
+        let read = match algorithm.oid {
+            oid::PASSWORD_BASED_MAC => Self::pbm(algorithm, &config.iterations),
+            oid::PBMAC1 => Self::pbmac1(algorithm, &config.iterations),
+            _ => return None,
+        };
+        Some(read.and_then(|parameters| match parameters.uses_sha1() && !config.sha1_macs {
+            true => Err(Refusal::new(
+                Failure::BadAlg,
+                "SHA-1 is not taken in a MAC here; use SHA-256, SHA-384 or SHA-512",
+            )),
+            false => Ok(parameters),
+        }))
+    }
+
+    fn uses_sha1(&self) -> bool {
+        let function = match self.derivation {
+            Derivation::Pbm(hash) | Derivation::Pbkdf2(MacHash(hash), _) => hash,
+        };
+        function == Hash::Sha1 || self.mac.0 == Hash::Sha1
     }
 
     /// The algorithm as it came, for an answer in kind: the same salt and count, so that one derivation serves both.

@@ -44,8 +44,8 @@ pub fn names(bits: &BitString) -> Vec<&'static str> {
 }
 
 /// What this server refuses for. The discriminant is the number of the bit in PKIFailureInfo. Left out are bits of other
-/// services (incorrectData, timeNotAvailable, addInfoNotAvailable), unacceptedPolicy, because nobody asks for policies,
-/// and duplicateCertReq, which would forbid to ask again after an answer was lost.
+/// services (timeNotAvailable), unacceptedPolicy, because nobody asks for policies, and duplicateCertReq, which would
+/// forbid to ask again after an answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(clippy::enum_variant_names, reason = "systemFailure is the name of the bit")]
@@ -64,6 +64,8 @@ pub enum Failure {
     BadDataFormat = 5,
     /// The authority named is not this one.
     WrongAuthority = 6,
+    /// The requester's data is incorrect.
+    IncorrectData = 7,
     /// messageTime is missing and must be there.
     MissingTimeStamp = 8,
     /// The proof of possession failed.
@@ -78,7 +80,9 @@ pub enum Failure {
     BadRecipientNonce = 13,
     /// The extension is not accepted.
     UnacceptedExtension = 16,
-    /// senderNonce is missing or too short.
+    /// Information that is needed is not there.
+    AddInfoNotAvailable = 17,
+    /// senderNonce is missing, too short or was used before.
     BadSenderNonce = 18,
     /// The template is invalid or lacks something.
     BadCertTemplate = 19,
@@ -216,6 +220,7 @@ mod tests {
             (Failure::BadCertId, 4),
             (Failure::BadDataFormat, 5),
             (Failure::WrongAuthority, 6),
+            (Failure::IncorrectData, 7),
             (Failure::MissingTimeStamp, 8),
             (Failure::BadPop, 9),
             (Failure::CertRevoked, 10),
@@ -223,6 +228,7 @@ mod tests {
             (Failure::WrongIntegrity, 12),
             (Failure::BadRecipientNonce, 13),
             (Failure::UnacceptedExtension, 16),
+            (Failure::AddInfoNotAvailable, 17),
             (Failure::BadSenderNonce, 18),
             (Failure::BadCertTemplate, 19),
             (Failure::SignerNotTrusted, 20),

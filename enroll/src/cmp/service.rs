@@ -7,6 +7,7 @@ use std::time::Duration;
 use countersign_ca::record::Label;
 use countersign_ca::{Authority, Error};
 
+use super::algorithms::Protections;
 use super::answer::{Answer, refused_answer};
 use super::authenticate::{Authenticated, Reply};
 use super::bounds::{self, Bounds};
@@ -25,6 +26,12 @@ pub struct CmpConfig {
     pub bounds: Bounds,
     /// How many iterations a MAC may ask for.
     pub iterations: RangeInclusive<u32>,
+    /// Whether a MAC may use SHA-1, as that of old clients does.
+    pub sha1_macs: bool,
+    /// The algorithms that may protect a message.
+    pub protections: Protections,
+    /// Whether a message for another authority is refused.
+    pub check_recipient: bool,
     /// How far messageTime may be from now, either way.
     pub time_window: Duration,
     /// Whether messageTime must be there. Without it a message can be replayed once its transactionID is forgotten.
@@ -40,6 +47,9 @@ impl Default for CmpConfig {
         Self {
             bounds: Bounds { bytes: 1 << 20, depth: 32, elements: 10_000 },
             iterations: 100..=100_000,
+            sha1_macs: true,
+            protections: Protections::default(),
+            check_recipient: true,
             time_window: Duration::from_secs(300),
             require_message_time: true,
             confirm_wait: Duration::from_secs(300),
