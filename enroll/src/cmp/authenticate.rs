@@ -2,7 +2,8 @@
 
 use countersign_ca::record::Label;
 use countersign_ca::{Credential, Requester, certificate};
-use der::Encode;
+use der::{Decode, Encode};
+use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::content::kind;
@@ -146,7 +147,7 @@ impl CmpService {
             )
         })?;
         let facts = certificate::Facts::of(signer)?;
-        check_sender(&message.header, &facts)?;
+        check_sender(&message.header, &facts, signer)?;
         let requester = self.authority().authenticate_certificate(signer, &mut |key| {
             key.verify(algorithm, &message.protected_part, protection)
         })?;
@@ -159,7 +160,11 @@ impl CmpService {
 }
 
 /// Sender and senderKID are those of the certificate that signs (RFC 9483 §3.1).
-fn check_sender(header: &PkiHeader, signer: &certificate::Facts) -> Result<(), Refusal> {
+fn check_sender(
+    header: &PkiHeader,
+    signer: &certificate::Facts,
+    certificate: &[u8],
+) -> Result<(), Refusal> {
     let bad = |why: String| Err(Refusal::new(Failure::BadMessageCheck, why));
     let GeneralName::DirectoryName(sender) = &header.sender else {
         return bad("with a signature, the sender is a directoryName".into());
@@ -175,11 +180,20 @@ fn check_sender(header: &PkiHeader, signer: &certificate::Facts) -> Result<(), R
         Some(_) => {
             bad("senderKID is not the subject key identifier of the signer's certificate".into())
         }
-        None => bad(
+        None if has_key_identifier(certificate) => bad(
             "senderKID is missing: it is the subject key identifier of the signer's certificate"
                 .into(),
         ),
+        None => Ok(()),
     }
+}
+
+/// Whether a certificate carries a subject key identifier; only then a senderKID must name it.
+fn has_key_identifier(certificate: &[u8]) -> bool {
+    let read = x509_cert::Certificate::from_der(certificate).ok();
+    read.is_some_and(|read| {
+        read.tbs_certificate.get::<SubjectKeyIdentifier>().is_ok_and(|found| found.is_some())
+    })
 }
 
 /// A publicKeyMAC in the request's proof of possession, with the key it is computed over.
