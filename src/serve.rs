@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpResponse, HttpServer, web};
+use countersign_ca::authority::UNCONFIRMED_AT_ONCE;
 use countersign_ca::journal::{HeadSigner, Verification, verify};
 use countersign_ca::record::Label;
 use countersign_ca::{Authority, Store, Timestamp};
@@ -266,13 +267,24 @@ fn sign_if_due(authority: &Authority, ca: &Label) {
     }
 }
 
-/// Signs CRLs: at the start if due, on schedule, and after each change.
+/// Revokes what was never confirmed. That is a change, after which a CRL is signed.
+fn revoke_unconfirmed(authority: &Authority) {
+    while authority
+        .revoke_unconfirmed()
+        .inspect_err(|e| tracing::error!("unconfirmed certificates were not revoked: {e}"))
+        .is_ok_and(|count| count == UNCONFIRMED_AT_ONCE)
+    {}
+}
+
+/// Signs CRLs: at the start if due, on schedule, and after each change. Before each look at the schedule, certificates
+/// whose confirmation is overdue are revoked; after a restart as well.
 fn crl_thread(authority: Arc<Authority>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let cas = signing_cas(&authority);
         let mut patience = Duration::ZERO;
         loop {
             let Some(mut changed) = authority.changes().wait(patience) else { return };
+            revoke_unconfirmed(&authority);
             if !changed.is_empty() {
                 std::thread::sleep(DEBOUNCE);
                 match authority.changes().wait(Duration::ZERO) {

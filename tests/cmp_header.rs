@@ -17,8 +17,8 @@ use common::cmp::{
     revocation,
 };
 use common::{COUNTERSIGN, Instance, Peer, at_another_time};
-use der::Encode;
 use der::asn1::{Any, Int, Null, OctetString, PrintableString, UtcTime};
+use der::{Encode, Tagged};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -721,6 +721,40 @@ fn a_certificate_is_confirmed_once() {
     let empty = Draft::after(&answer, CERT_CONF, Vec::<Null>::new().to_der().unwrap());
     assert_eq!(exchange(&site.instance, &empty.by(&site.holder)).kind, PKICONF);
     let conf = Draft::after(&answer, CERT_CONF, confirmation(&answer.certificate()));
-    site.refused(&conf.by(&site.holder), "certConfirmed");
+    site.refused(&conf.by(&site.holder), "certRevoked");
     assert_eq!(site.statuses(), ["valid", "valid", "valid", "revoked"]);
+}
+
+#[test]
+fn a_certificate_that_nobody_confirms_is_revoked_after_a_restart_too() {
+    let mut site = Site::start();
+    let draft = Draft::new(IR, request(&Key::new()));
+    let answer = exchange(&site.instance, &draft.by_secret(&site.peer));
+    let until = answer.info(cmp::CONFIRM_WAIT_TIME).expect("confirmWaitTime");
+    assert_eq!(until.tag(), der::Tag::GeneralizedTime);
+    assert_eq!(site.statuses(), ["valid", "unconfirmed"]);
+    site.instance.kill();
+    site.instance.serve_with(at_another_time("+10m", COUNTERSIGN));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while site.statuses() != ["valid", "revoked"] {
+        assert!(std::time::Instant::now() < deadline, "{:?}", site.statuses());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let revoked = site.instance.certificates("gw1").remove(1);
+    // The next CRL says so, and a late certConf is told.
+    let serial = revoked["serial"].as_str().unwrap().to_uppercase();
+    let listed = || {
+        let crl = site.instance.http("GET", "/crl/issuing.crl", "", &[]).expect("a CRL");
+        std::fs::write(site.instance.file("issuing.crl"), crl.body).unwrap();
+        let arguments = ["crl", "-inform", "DER", "-in", "issuing.crl", "-noout", "-text"];
+        common::tool_ok("openssl", "openssl", &arguments, &site.instance.file("."))
+    };
+    while !(listed().contains(&serial) && listed().contains("Cessation Of Operation")) {
+        assert!(std::time::Instant::now() < deadline, "{}", listed());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let conf = Draft::after(&answer, CERT_CONF, confirmation(&answer.certificate()))
+        .with(|header| header.message_time = Some(any(&from_now(600))));
+    site.refused(&conf.by_secret(&site.peer), "certRevoked");
+    site.instance.ok(&["audit", "verify"]);
 }

@@ -152,7 +152,7 @@ fn draft(id: &[u8], await_confirmation: bool) -> Option<TransactionDraft> {
         id: id.to_vec(),
         expires,
         context: b"context".to_vec(),
-        await_confirmation,
+        confirm_until: await_confirmation.then_some(expires),
     })
 }
 

@@ -19,10 +19,21 @@ impl Exchange<'_> {
         let authority = self.service.authority();
         let (transaction, context) = self.continued()?;
         let Some((ca, serial)) = transaction.awaits else {
-            return Err(Refusal::new(
-                Failure::CertConfirmed,
-                "the certificate of this transaction is confirmed already",
-            ));
+            let revoked =
+                authority.issued_in(&transaction.id)?.and_then(|issued| issued.revocation);
+            return Err(match revoked {
+                Some(revocation) => Refusal::new(
+                    Failure::CertRevoked,
+                    format!(
+                        "the certificate of this transaction was revoked on {} ({})",
+                        revocation.at, revocation.reason
+                    ),
+                ),
+                None => Refusal::new(
+                    Failure::CertConfirmed,
+                    "the certificate of this transaction is confirmed already",
+                ),
+            });
         };
         let statuses = elements(&self.message.body).map_err(malformed("CertConfirmContent"))?;
         let status = match statuses.as_slice() {

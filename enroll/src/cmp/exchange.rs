@@ -178,7 +178,7 @@ impl Exchange<'_> {
             id: transaction.to_vec(),
             expires: until.plus(self.service.config().time_window.saturating_mul(2)),
             context: context.map_err(failed)?,
-            await_confirmation,
+            confirm_until: await_confirmation.then_some(until),
         })
     }
 
