@@ -9,7 +9,7 @@ use std::time::Duration;
 use countersign_ca::authority::{CrlSettings, Settings};
 use countersign_ca::profile::{DefaultUrls, Profile, ProfileConfig, Profiles};
 use countersign_ca::record::Label;
-use countersign_enroll::cmp::{Bounds, CmpConfig, Protections};
+use countersign_enroll::cmp::{Bounds, CmpConfig, Protections, default_mac_workers};
 use countersign_ldap_bridge::directory::{DirectoryConfig, Limits, TlsFiles};
 use countersign_ldap_bridge::ocsp::OcspConfig;
 use countersign_ldap_bridge::publisher::{PublisherConfig, PublisherSettings};
@@ -238,8 +238,16 @@ pub struct CmpFile {
     pub confirm_wait: String,
     /// Whether implicit confirmation is granted.
     pub implicit_confirm: bool,
-    /// The most messages that are worked on at once.
+    /// The most messages that are worked on at once, without those that a MAC protects.
     pub max_concurrent: usize,
+    /// The most messages that a MAC protects and that are worked on or wait at once.
+    pub max_concurrent_macs: usize,
+    /// How many keys are derived from secrets at once; 0 for half as many as there are processors.
+    pub mac_workers: usize,
+    /// The most messages of one account that are worked on at once.
+    pub max_per_account: usize,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: String,
 }
 
 impl Default for CmpFile {
@@ -258,6 +266,10 @@ impl Default for CmpFile {
             confirm_wait: "5m".into(),
             implicit_confirm: true,
             max_concurrent: 256,
+            max_concurrent_macs: 256,
+            mac_workers: 0,
+            max_per_account: 64,
+            body_timeout: "10s".into(),
         }
     }
 }
@@ -327,6 +339,8 @@ pub struct Config {
     pub keep_alive: Duration,
     /// How long a stop may take.
     pub shutdown_timeout: Duration,
+    /// How long the body of a CMP request may take to arrive.
+    pub cmp_body_timeout: Duration,
 }
 
 impl Config {
@@ -392,6 +406,7 @@ impl Config {
             ca_urls: places.default_urls(false),
             request_timeout: duration("http.request_timeout", &file.http.request_timeout, 1, 600)?,
             keep_alive: duration("http.keep_alive", &file.http.keep_alive, 1, 3600)?,
+            cmp_body_timeout: duration("cmp.body_timeout", &file.cmp.body_timeout, 1, 600)?,
             shutdown_timeout: duration(
                 "http.shutdown_timeout",
                 &file.http.shutdown_timeout,
@@ -633,6 +648,9 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
     within("cmp.max_bytes", file.max_bytes, 4096, 64 << 20)?;
     within("cmp.max_depth", file.max_depth, 16, 64)?;
     within("cmp.max_elements", file.max_elements, 100, 1_000_000)?;
+    within("cmp.max_concurrent_macs", file.max_concurrent_macs, 1, 10_000)?;
+    within("cmp.mac_workers", file.mac_workers, 0, 1024)?;
+    within("cmp.max_per_account", file.max_per_account, 1, 10_000)?;
     if !(1..=file.max_iterations).contains(&file.min_iterations) || file.max_iterations > 10_000_000
     {
         return Err(Failure::input(format!(
@@ -658,6 +676,11 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
         require_message_time: file.require_message_time,
         confirm_wait: duration("cmp.confirm_wait", &file.confirm_wait, 10, 7 * 86_400)?,
         implicit_confirm: file.implicit_confirm,
+        mac_workers: match file.mac_workers {
+            0 => default_mac_workers(),
+            count => count,
+        },
+        max_per_account: file.max_per_account,
     })
 }
 
@@ -752,6 +775,10 @@ mod tests {
             ("[[ldap.directories]]\nname = \"a\"\nurls = []", "urls"),
             ("[cmp]\nmin_iterations = 0", "cmp.min_iterations"),
             ("[cmp]\nmax_depth = 1000", "cmp.max_depth"),
+            ("[cmp]\nmax_concurrent_macs = 0", "cmp.max_concurrent_macs"),
+            ("[cmp]\nmax_per_account = 0", "cmp.max_per_account"),
+            ("[cmp]\nbody_timeout = \"0s\"", "cmp.body_timeout"),
+            ("[http]\nmax_connections = 0", "http.max_connections"),
             ("[cmp]\nprotection_algorithms = [\"hmac\"]", "cmp.protection_algorithms"),
             ("[http]\npublic_url = \"https://x\"", "http.public_url"),
             ("[profiles.gateway]\nkeys = []", "profile `gateway`"),

@@ -53,12 +53,19 @@ pub struct Reply {
     pub ca: Option<Label>,
     /// Whether the sender is known, so that a refusal stands in the body of its kind.
     pub to_known_peer: bool,
+    /// Whether there is none, because too many requests of the account are worked on.
+    pub busy: bool,
 }
 
 impl Reply {
     /// To somebody who did not prove who it is.
     pub fn signed(route: &Route) -> Self {
-        Self { protector: Protector::Signature, ca: route.ca.clone(), to_known_peer: false }
+        Self {
+            protector: Protector::Signature,
+            ca: route.ca.clone(),
+            to_known_peer: false,
+            busy: false,
+        }
     }
 }
 
@@ -112,6 +119,7 @@ impl CmpService {
         let mut public_key_mac = None;
         let requester =
             self.authority().authenticate_secret(reference.as_bytes(), &mut |secret| {
+                let _place = self.derivations().take();
                 let derived = parameters.derive(secret);
                 let right = derived.verify(&message.protected_part, protection);
                 if right {

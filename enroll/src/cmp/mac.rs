@@ -5,13 +5,13 @@
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
-use der::asn1::{Any, OctetString};
+use der::asn1::{Any, AnyRef, OctetString};
 use der::oid::ObjectIdentifier;
-use der::{Decode, Encode, Sequence};
+use der::{Decode, Encode, Sequence, SliceReader, Tag, TagNumber, Tagged};
 use ring::{hmac, pbkdf2};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use spki::AlgorithmIdentifierOwned;
+use spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef};
 use zeroize::Zeroizing;
 
 use super::oid;
@@ -63,6 +63,25 @@ struct Pbkdf2Parameters {
     iteration_count: u32,
     key_length: Option<u16>,
     prf: Option<AlgorithmIdentifierOwned>,
+}
+
+/// Whether a message says that a MAC protects it: a look at its header's fifth field, before it is decoded.
+pub fn protects(message: &[u8]) -> bool {
+    let algorithm = || {
+        let message = AnyRef::from_der(message).ok()?;
+        let header = AnyRef::decode(&mut SliceReader::new(message.value()).ok()?).ok()?;
+        let mut fields = SliceReader::new(header.value()).ok()?;
+        for place in 0..5 {
+            let field = AnyRef::decode(&mut fields).ok()?;
+            let expected = Tag::ContextSpecific { constructed: true, number: TagNumber::N1 };
+            // pvno, sender and recipient stand before; a sender's tag may look like a field's.
+            if place >= 3 && field.tag() == expected {
+                return AlgorithmIdentifierRef::from_der(field.value()).ok();
+            }
+        }
+        None
+    };
+    algorithm().is_some_and(|found| matches!(found.oid, oid::PASSWORD_BASED_MAC | oid::PBMAC1))
 }
 
 /// The parameters of a MAC, within their bounds.
