@@ -392,6 +392,27 @@ fn the_protection_alg_is_allowed_and_fits_the_key() {
 }
 
 #[test]
+fn an_operator_says_what_protects_messages_and_for_whom_they_are() {
+    let instance = Instance::start_with(&[(
+        "cmp",
+        "protection_algorithms = [\"PBMAC1\", \"passwordBasedMac\"]\nsha1_macs = false\ncheck_recipient = false",
+    )]);
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let holder = enrolled(&instance, &peer);
+    let draft = || Draft::new(IR, request(&Key::new())).implicit();
+    refused(&instance, &draft().by(&holder), "badAlg");
+    for (owf, mac) in [(cmp::SHA1, cmp::HMAC_SHA256), (cmp::SHA256, cmp::HMAC_SHA1)] {
+        let draft = draft().of(&peer).with(|header| {
+            header.protection_alg = Some(pbm(&[1; 16], 500, owf, mac));
+        });
+        refused(&instance, &draft.maced(&peer.secret), "badAlg");
+    }
+    assert_eq!(instance.certificates("gw1").len(), 1);
+    let elsewhere = draft().with(|header| header.recipient = name("CN=Another CA"));
+    exchange(&instance, &elsewhere.by_secret(&peer)).certificate();
+}
+
+#[test]
 fn mac_parameters_out_of_bounds_are_refused_before_any_work() {
     let site = Site::start();
     let unreadable = algorithm(cmp::PASSWORD_BASED_MAC, Some(any(&Null)));

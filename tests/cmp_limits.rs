@@ -23,21 +23,6 @@ use der::asn1::OctetString;
 /// How long anything may take before the test fails; far more than it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An instance with these lines in sections of its configuration.
-fn started(lines: &[(&str, &str)]) -> Instance {
-    let mut instance = Instance::init(&[]);
-    let path = instance.data().join("countersign.toml");
-    let mut text = std::fs::read_to_string(&path).expect("a configuration");
-    for (section, line) in lines {
-        let head = format!("[{section}]\n");
-        assert!(text.contains(&head), "no section {head}");
-        text = text.replacen(&head, &format!("{head}{line}\n"), 1);
-    }
-    std::fs::write(&path, text).unwrap();
-    instance.serve();
-    instance
-}
-
 fn post(address: &str, message: &[u8]) -> common::Answer {
     http(address, "POST", "/.well-known/cmp", "application/pkixcmp", message).expect("an answer")
 }
@@ -54,8 +39,10 @@ fn work(iterations: u32) -> Vec<u8> {
 
 #[test]
 fn mac_work_is_bounded_and_starves_nobody_who_signs() {
-    let instance =
-        started(&[("cmp", "max_iterations = 10000000\nmax_concurrent_macs = 1\nmac_workers = 1")]);
+    let instance = Instance::start_with(&[(
+        "cmp",
+        "max_iterations = 10000000\nmax_concurrent_macs = 1\nmac_workers = 1",
+    )]);
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     let holder = enrolled(&instance, &peer);
     let done = AtomicBool::new(false);
@@ -99,7 +86,7 @@ fn mac_work_is_bounded_and_starves_nobody_who_signs() {
 
 #[test]
 fn one_account_does_not_take_every_place() {
-    let instance = started(&[("cmp", "max_per_account = 1")]);
+    let instance = Instance::start_with(&[("cmp", "max_per_account = 1")]);
     let greedy = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--uses", "1000"]);
     let modest = instance.peer("gw2", &["fqdn:gw2.example.net"]);
     let (greedy, modest) = (enrolled(&instance, &greedy), enrolled(&instance, &modest));
@@ -158,7 +145,7 @@ fn connection(instance: &Instance, said: &[u8]) -> TcpStream {
 
 #[test]
 fn heads_and_bodies_that_do_not_come_end_their_connections() {
-    let instance = started(&[
+    let instance = Instance::start_with(&[
         ("http", "request_timeout = \"1s\"\nkeep_alive = \"1s\""),
         ("cmp", "body_timeout = \"1s\""),
     ]);
@@ -188,7 +175,7 @@ fn heads_and_bodies_that_do_not_come_end_their_connections() {
 
 #[test]
 fn bodies_that_are_too_large_are_refused_by_their_length_and_by_their_octets() {
-    let instance = started(&[("cmp", "max_bytes = 4096")]);
+    let instance = Instance::start_with(&[("cmp", "max_bytes = 4096")]);
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     let head = "POST /.well-known/cmp HTTP/1.1\r\nHost: x\r\nContent-Type: application/pkixcmp\r\n";
     let announced =
@@ -203,7 +190,8 @@ fn bodies_that_are_too_large_are_refused_by_their_length_and_by_their_octets() {
 
 #[test]
 fn connections_beyond_the_most_wait_and_are_served_when_others_end() {
-    let instance = started(&[("http", "max_connections = 2\nrequest_timeout = \"1s\"")]);
+    let instance =
+        Instance::start_with(&[("http", "max_connections = 2\nrequest_timeout = \"1s\"")]);
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     let idle: Vec<TcpStream> = (0..16).map(|_| connection(&instance, b"")).collect();
     enrolled(&instance, &peer);

@@ -44,6 +44,21 @@ impl Instance {
         instance
     }
 
+    /// Founds an instance, adds these lines to sections of its configuration, and starts it.
+    pub fn start_with(lines: &[(&str, &str)]) -> Self {
+        let mut instance = Self::init(&[]);
+        let path = instance.data().join("countersign.toml");
+        let mut text = fs::read_to_string(&path).expect("a configuration");
+        for (section, line) in lines {
+            let head = format!("[{section}]\n");
+            assert!(text.contains(&head), "no section {head}");
+            text = text.replacen(&head, &format!("{head}{line}\n"), 1);
+        }
+        fs::write(&path, text).expect("the configuration is written");
+        instance.serve();
+        instance
+    }
+
     /// A folder for an instance, and nothing in it.
     pub fn empty() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
