@@ -357,6 +357,7 @@ impl Bench {
                 id: serial.octets().to_vec(),
                 account: account.clone(),
                 awaits: None,
+                confirm_until: None,
                 expires: Timestamp::from_millis(now + TRANSACTION),
                 context: Vec::new(),
             }),

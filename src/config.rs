@@ -9,7 +9,7 @@ use std::time::Duration;
 use countersign_ca::authority::{CrlSettings, Settings};
 use countersign_ca::profile::{DefaultUrls, Profile, ProfileConfig, Profiles};
 use countersign_ca::record::Label;
-use countersign_enroll::cmp::{Bounds, CmpConfig};
+use countersign_enroll::cmp::{Bounds, CmpConfig, Protections, default_mac_workers};
 use countersign_ldap_bridge::directory::{DirectoryConfig, Limits, TlsFiles};
 use countersign_ldap_bridge::ocsp::OcspConfig;
 use countersign_ldap_bridge::publisher::{PublisherConfig, PublisherSettings};
@@ -227,6 +227,12 @@ pub struct CmpFile {
     pub min_iterations: u32,
     /// The most MAC iterations.
     pub max_iterations: u32,
+    /// Whether a MAC may use SHA-1.
+    pub sha1_macs: bool,
+    /// The algorithms that may protect a message; all that are known without it.
+    pub protection_algorithms: Option<Vec<String>>,
+    /// Whether a message for another authority is refused.
+    pub check_recipient: bool,
     /// How far messageTime may be from now.
     pub time_window: String,
     /// Whether messageTime must be there.
@@ -239,8 +245,16 @@ pub struct CmpFile {
     pub unprotected_genm: bool,
     /// The largest content of a genp, in octets.
     pub max_information: usize,
-    /// The most messages that are worked on at once.
+    /// The most messages that are worked on at once, without those that a MAC protects.
     pub max_concurrent: usize,
+    /// The most messages that a MAC protects and that are worked on or wait at once.
+    pub max_concurrent_macs: usize,
+    /// How many keys are derived from secrets at once; 0 for half as many as there are processors.
+    pub mac_workers: usize,
+    /// The most messages of one account that are worked on at once.
+    pub max_per_account: usize,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: String,
 }
 
 impl Default for CmpFile {
@@ -251,6 +265,9 @@ impl Default for CmpFile {
             max_elements: 10_000,
             min_iterations: 100,
             max_iterations: 100_000,
+            sha1_macs: true,
+            protection_algorithms: None,
+            check_recipient: true,
             time_window: "5m".into(),
             require_message_time: true,
             confirm_wait: "5m".into(),
@@ -258,6 +275,10 @@ impl Default for CmpFile {
             unprotected_genm: false,
             max_information: 1 << 20,
             max_concurrent: 256,
+            max_concurrent_macs: 256,
+            mac_workers: 0,
+            max_per_account: 64,
+            body_timeout: "10s".into(),
         }
     }
 }
@@ -327,6 +348,8 @@ pub struct Config {
     pub keep_alive: Duration,
     /// How long a stop may take.
     pub shutdown_timeout: Duration,
+    /// How long the body of a CMP request may take to arrive.
+    pub cmp_body_timeout: Duration,
 }
 
 impl Config {
@@ -393,6 +416,7 @@ impl Config {
             ca_urls: places.default_urls(false),
             request_timeout: duration("http.request_timeout", &file.http.request_timeout, 1, 600)?,
             keep_alive: duration("http.keep_alive", &file.http.keep_alive, 1, 3600)?,
+            cmp_body_timeout: duration("cmp.body_timeout", &file.cmp.body_timeout, 1, 600)?,
             shutdown_timeout: duration(
                 "http.shutdown_timeout",
                 &file.http.shutdown_timeout,
@@ -636,6 +660,9 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
     within("cmp.max_depth", file.max_depth, 16, 64)?;
     within("cmp.max_elements", file.max_elements, 100, 1_000_000)?;
     within("cmp.max_information", file.max_information, 4096, 64 << 20)?;
+    within("cmp.max_concurrent_macs", file.max_concurrent_macs, 1, 10_000)?;
+    within("cmp.mac_workers", file.mac_workers, 0, 1024)?;
+    within("cmp.max_per_account", file.max_per_account, 1, 10_000)?;
     if !(1..=file.max_iterations).contains(&file.min_iterations) || file.max_iterations > 10_000_000
     {
         return Err(Failure::input(format!(
@@ -650,12 +677,24 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
             elements: file.max_elements,
         },
         iterations: file.min_iterations..=file.max_iterations,
+        sha1_macs: file.sha1_macs,
+        protections: match &file.protection_algorithms {
+            Some(names) => Protections::of(names.iter().map(String::as_str))
+                .map_err(|e| Failure::input(format!("cmp.protection_algorithms: {e}")))?,
+            None => Protections::default(),
+        },
+        check_recipient: file.check_recipient,
         time_window: duration("cmp.time_window", &file.time_window, 10, 86_400)?,
         require_message_time: file.require_message_time,
         confirm_wait: duration("cmp.confirm_wait", &file.confirm_wait, 10, 7 * 86_400)?,
         implicit_confirm: file.implicit_confirm,
         unprotected_genm: file.unprotected_genm,
         max_information: file.max_information,
+        mac_workers: match file.mac_workers {
+            0 => default_mac_workers(),
+            count => count,
+        },
+        max_per_account: file.max_per_account,
     })
 }
 
@@ -750,6 +789,11 @@ mod tests {
             ("[[ldap.directories]]\nname = \"a\"\nurls = []", "urls"),
             ("[cmp]\nmin_iterations = 0", "cmp.min_iterations"),
             ("[cmp]\nmax_depth = 1000", "cmp.max_depth"),
+            ("[cmp]\nmax_concurrent_macs = 0", "cmp.max_concurrent_macs"),
+            ("[cmp]\nmax_per_account = 0", "cmp.max_per_account"),
+            ("[cmp]\nbody_timeout = \"0s\"", "cmp.body_timeout"),
+            ("[http]\nmax_connections = 0", "http.max_connections"),
+            ("[cmp]\nprotection_algorithms = [\"hmac\"]", "cmp.protection_algorithms"),
             ("[http]\npublic_url = \"https://x\"", "http.public_url"),
             ("[profiles.gateway]\nkeys = []", "profile `gateway`"),
         ] {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpResponse, HttpServer, web};
+use countersign_ca::authority::UNCONFIRMED_AT_ONCE;
 use countersign_ca::journal::{HeadSigner, Verification, verify};
 use countersign_ca::record::Label;
 use countersign_ca::{Authority, Store, Timestamp};
@@ -135,7 +136,9 @@ async fn serve(
         service,
         config.file.cmp.max_concurrent,
         Arc::new(move |outcome| counted.metrics.count(outcome)),
-    );
+    )
+    .with_mac_slots(config.file.cmp.max_concurrent_macs)
+    .with_body_timeout(config.cmp_body_timeout);
     let counted = shared.clone();
     let responder = ocsp::Endpoint::new(
         Arc::clone(responder),
@@ -143,6 +146,7 @@ async fn serve(
         Arc::new(move |answer| counted.metrics.count_ocsp(answer)),
     );
     let listen = listen.unwrap_or(config.file.http.listen);
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
@@ -156,8 +160,11 @@ async fn serve(
             .configure(repository::configure)
             .configure(search::configure)
     })
-    .workers(std::thread::available_parallelism().map_or(2, usize::from))
-    .max_connections(config.file.http.max_connections)
+    .workers(workers)
+    // Both are counted in each worker. Nobody waits for a thread because others wait for the disk or for a key: there
+    // are as many as there are places.
+    .max_connections(config.file.http.max_connections.div_ceil(workers))
+    .worker_max_blocking_threads(blocking_threads(config))
     .client_request_timeout(config.request_timeout)
     .keep_alive(config.keep_alive)
     .shutdown_timeout(config.shutdown_timeout.as_secs())
@@ -187,6 +194,15 @@ async fn serve(
     handle.stop(true).await;
     serving.await.map_err(|e| Failure::unavailable(e.to_string()))??;
     Ok(())
+}
+
+/// As many threads as may be busy at once, and some for searches and checks.
+const fn blocking_threads(config: &Config) -> usize {
+    let (cmp, ocsp) = (&config.file.cmp, &config.file.ocsp);
+    cmp.max_concurrent
+        .saturating_add(cmp.max_concurrent_macs)
+        .saturating_add(ocsp.max_concurrent)
+        .saturating_add(32)
 }
 
 /// Waits for SIGTERM or SIGINT; SIGHUP reads the configuration again.
@@ -266,13 +282,24 @@ fn sign_if_due(authority: &Authority, ca: &Label) {
     }
 }
 
-/// Signs CRLs: at the start if due, on schedule, and after each change.
+/// Revokes what was never confirmed. That is a change, after which a CRL is signed.
+fn revoke_unconfirmed(authority: &Authority) {
+    while authority
+        .revoke_unconfirmed()
+        .inspect_err(|e| tracing::error!("unconfirmed certificates were not revoked: {e}"))
+        .is_ok_and(|count| count == UNCONFIRMED_AT_ONCE)
+    {}
+}
+
+/// Signs CRLs: at the start if due, on schedule, and after each change. Before each look at the schedule, certificates
+/// whose confirmation is overdue are revoked; after a restart as well.
 fn crl_thread(authority: Arc<Authority>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let cas = signing_cas(&authority);
         let mut patience = Duration::ZERO;
         loop {
             let Some(mut changed) = authority.changes().wait(patience) else { return };
+            revoke_unconfirmed(&authority);
             if !changed.is_empty() {
                 std::thread::sleep(DEBOUNCE);
                 match authority.changes().wait(Duration::ZERO) {

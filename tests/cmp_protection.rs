@@ -124,8 +124,15 @@ fn signed_cr(instance: &Instance, peer: &Peer, certificate: &[u8], algorithm: &[
     let header = seq(&[&fixed[0].whole, &sender, &fixed[2].whole, &fields]);
     Message { header: elements(&header).remove(0), ..template.clone() }
         .with_field(der::PROTECTION_ALG, Some(algorithm))
-        .with_field(der::SENDER_KID, None)
+        .with_field(der::SENDER_KID, Some(&key_identifier(&tbs)))
         .with_body(&tlv(0xa2, &template.body.content))
+}
+
+/// The subject key identifier among the extensions, which stand last (RFC 5280 §4.2.1.2).
+fn key_identifier(tbs: &Element) -> Vec<u8> {
+    let extensions = tbs.parts().pop().expect("extensions").parts().remove(0).parts();
+    let found = extensions.iter().find(|one| one.parts()[0].content == [0x55, 0x1d, 0x0e]);
+    found.expect("an identifier").parts().pop().expect("a value").content
 }
 
 fn pss() -> Vec<u8> {

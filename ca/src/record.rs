@@ -403,6 +403,8 @@ pub struct Transaction {
     pub account: Label,
     /// The certificate that is to be confirmed; `None` when the transaction is over.
     pub awaits: Option<(Label, Serial)>,
+    /// Until when it may be confirmed; without it, until the transaction is forgotten.
+    pub confirm_until: Option<Timestamp>,
     /// When it is forgotten. Until then its identifier cannot be used again.
     pub expires: Timestamp,
     /// What the protocol needs to go on, in its own encoding.

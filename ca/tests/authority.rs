@@ -153,7 +153,7 @@ fn draft(id: &[u8], await_confirmation: bool) -> Option<TransactionDraft> {
         id: id.to_vec(),
         expires,
         context: b"context".to_vec(),
-        await_confirmation,
+        confirm_until: await_confirmation.then_some(expires),
     })
 }
 
@@ -238,7 +238,7 @@ fn a_certificate_lives_from_its_request_to_the_crl() {
             .unwrap();
         let refused = by_itself(authority);
         assert!(
-            matches!(refused, Err(Error::Denied { kind: Denial::SignerNotTrusted, .. })),
+            matches!(refused, Err(Error::Denied { kind: Denial::AlreadyRevoked, .. })),
             "{refused:?}"
         );
         let crl = authority.publish_crl(&issued.ca).unwrap();

@@ -1,16 +1,22 @@
 //! CMP over HTTP (RFC 9811): paths, content type and bounds. The work itself is synchronous and runs beside the
 //! event loop.
 
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use actix_web::body::{BodySize, BodyStream, MessageBody};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use countersign_ca::record::Label;
 use tokio::sync::Semaphore;
 
-use crate::cmp::{CmpService, Outcome, Route, kind};
+use crate::cmp::{CmpService, Outcome, Route, is_protected_by_mac, kind};
 
 /// The media type of both ways (RFC 9811 §3.3).
 const CMP: &str = "application/pkixcmp";
@@ -39,6 +45,7 @@ pub type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
 pub struct Endpoint {
     service: Arc<CmpService>,
     slots: Arc<Semaphore>,
+    mac_slots: Arc<Semaphore>,
     observer: Observer,
     body_timeout: Duration,
 }
@@ -53,7 +60,15 @@ impl Endpoint {
     /// Serves `service`, at most `concurrent` messages at once; one more is answered "busy".
     pub fn new(service: Arc<CmpService>, concurrent: usize, observer: Observer) -> Self {
         let slots = Arc::new(Semaphore::new(concurrent));
-        Self { service, slots, observer, body_timeout: BODY_TIMEOUT }
+        let mac_slots = Arc::clone(&slots);
+        Self { service, slots, mac_slots, observer, body_timeout: BODY_TIMEOUT }
+    }
+
+    /// Messages that a MAC protects get places of their own: many of them keep no others out.
+    #[must_use]
+    pub fn with_mac_slots(mut self, concurrent: usize) -> Self {
+        self.mac_slots = Arc::new(Semaphore::new(concurrent));
+        self
     }
 
     /// Another time for a body to arrive in than 10 seconds.
@@ -83,6 +98,39 @@ impl Endpoint {
         ] {
             config.service(resource(path));
         }
+    }
+
+    /// The body, whole. What is refused here ends its connection: the rest of it is not waited for.
+    async fn body(
+        &self,
+        request: &HttpRequest,
+        payload: web::Payload,
+    ) -> Result<Vec<u8>, Box<HttpResponse>> {
+        let limit = self.service.config().bounds.bytes;
+        let too_large =
+            || (StatusCode::PAYLOAD_TOO_LARGE, format!("expected at most {limit} octets"));
+        let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let announced = announced.and_then(|text| text.parse::<usize>().ok());
+        let mut stream = Box::pin(BodyStream::new(payload.into_inner()));
+        let arriving = async {
+            if announced.is_some_and(|length| length > limit) {
+                return Err(too_large());
+            }
+            let mut body = Vec::new();
+            while let Some(chunk) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
+                let chunk = chunk
+                    .map_err(|_| (StatusCode::BAD_REQUEST, "the body was cut off".to_owned()))?;
+                if body.len().saturating_add(chunk.len()) > limit {
+                    return Err(too_large());
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(body)
+        };
+        let late =
+            |_| Err((StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive".to_owned()));
+        let arrived = tokio::time::timeout(self.body_timeout, arriving).await.unwrap_or_else(late);
+        arrived.map_err(|(status, why)| Box::new(closing(respond(status), &why, stream)))
     }
 
     /// What the path says; `Err` with a text for a path that names nothing.
@@ -119,30 +167,23 @@ async fn post(
     payload: web::Payload,
 ) -> HttpResponse {
     if !is_cmp(&request) {
-        return text(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            &format!("expected the content type `{CMP}`"),
-        );
+        let why = format!("expected the content type `{CMP}`");
+        return closing(respond(StatusCode::UNSUPPORTED_MEDIA_TYPE), &why, payload);
     }
     let route = match endpoint.route(&request) {
         Ok(route) => route,
-        Err(why) => return text(StatusCode::NOT_FOUND, &why),
+        Err(why) => return closing(respond(StatusCode::NOT_FOUND), &why, payload),
     };
-    let limit = endpoint.service.config().bounds.bytes;
-    let arriving = payload.to_bytes_limited(limit);
-    let body = match tokio::time::timeout(endpoint.body_timeout, arriving).await {
-        Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(_))) => return text(StatusCode::BAD_REQUEST, "the body was cut off"),
-        Ok(Err(_)) => {
-            return text(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                &format!("expected at most {limit} octets"),
-            );
-        }
-        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"),
+    let body = match endpoint.body(&request, payload).await {
+        Ok(body) => body,
+        Err(refusal) => return *refusal,
     };
     // A slot is taken only when the whole message is here: who sends slowly keeps nobody else out.
-    let Ok(slot) = Arc::clone(&endpoint.slots).try_acquire_owned() else {
+    let slots = match is_protected_by_mac(&body) {
+        true => &endpoint.mac_slots,
+        false => &endpoint.slots,
+    };
+    let Ok(slot) = Arc::clone(slots).try_acquire_owned() else {
         return busy();
     };
     let service = Arc::clone(&endpoint.service);
@@ -155,6 +196,9 @@ async fn post(
     match answered {
         Ok(Ok((bytes, outcome))) => {
             (endpoint.observer)(outcome);
+            if outcome.busy {
+                return busy();
+            }
             respond(StatusCode::OK).content_type(CMP).body(bytes)
         }
         Ok(Err(e)) => {
@@ -175,10 +219,10 @@ fn is_cmp(request: &HttpRequest) -> bool {
     essence.trim().eq_ignore_ascii_case(CMP)
 }
 
-async fn only_post() -> HttpResponse {
-    respond(StatusCode::METHOD_NOT_ALLOWED)
-        .insert_header(("allow", "POST"))
-        .body("CMP messages are sent by POST\n")
+async fn only_post(payload: web::Payload) -> HttpResponse {
+    let mut refusal = respond(StatusCode::METHOD_NOT_ALLOWED);
+    refusal.insert_header(("allow", "POST"));
+    closing(refusal, "CMP messages are sent by POST", payload)
 }
 
 fn busy() -> HttpResponse {
@@ -193,6 +237,35 @@ fn unknown_name(name: &str) -> String {
 
 fn text(status: StatusCode, why: &str) -> HttpResponse {
     respond(status).content_type("text/plain; charset=utf-8").body(format!("{why}\n"))
+}
+
+/// A refusal before the whole body is here, with which the connection ends.
+fn closing(mut response: HttpResponseBuilder, why: &str, rest: impl Any) -> HttpResponse {
+    let words = Some(web::Bytes::from(format!("{why}\n")));
+    let ending = Ending { words, _rest: Box::new(rest) };
+    response.content_type("text/plain; charset=utf-8").force_close().body(ending)
+}
+
+/// The text of a refusal, and what is left of the request's body. If that were dropped before the text is sent, actix would
+/// wait for the end of a chunked body, for ever; so it closes the connection.
+struct Ending {
+    words: Option<web::Bytes>,
+    _rest: Box<dyn Any>,
+}
+
+impl MessageBody for Ending {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.words.as_ref().map_or(0, |words| words.len() as u64))
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<web::Bytes, Infallible>>> {
+        Poll::Ready(self.words.take().map(Ok))
+    }
 }
 
 fn respond(status: StatusCode) -> HttpResponseBuilder {

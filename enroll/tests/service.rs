@@ -605,10 +605,10 @@ fn a_peer_revokes_what_is_its_own() {
     let facts = Facts::of(&target).unwrap();
     let issuer = ::der::Encode::to_der(&facts.issuer).unwrap();
     for (body, bit, content) in [
-        (ERROR, "badRequest", seq(&[])),
-        (ERROR, "badRequest", seq(&[&one, &one])),
-        (RP, "badCertTemplate", seq(&[&seq(&[&seq(&[&tlv(0xa3, &issuer)])])])),
-        (RP, "badCertTemplate", seq(&[&seq(&[&seq(&[&tlv(0x81, &facts.serial)])])])),
+        (RP, "badRequest", seq(&[])),
+        (RP, "badRequest", seq(&[&one, &one])),
+        (RP, "addInfoNotAvailable", seq(&[&seq(&[&seq(&[&tlv(0xa3, &issuer)])])])),
+        (RP, "addInfoNotAvailable", seq(&[&seq(&[&seq(&[&tlv(0x81, &facts.serial)])])])),
         (RP, "badCertId", seq(&[&seq(&[&seq(&[&tlv(0x81, &[5]), &tlv(0xa3, &issuer)])])])),
         (
             RP,
@@ -620,7 +620,7 @@ fn a_peer_revokes_what_is_its_own() {
         (RP, "notAuthorized", revocation(&target, &reason(2))),
         (RP, "notAuthorized", revocation(&target, &reason(8))),
         (ERROR, "badDataFormat", revocation(&target, &reason(7))),
-        (ERROR, "badDataFormat", revocation(&target, &date(START + 86_400))),
+        (RP, "incorrectData", revocation(&target, &date(START + 86_400))),
     ] {
         refused(&send(&content), body, bit);
         assert_eq!(place.statuses("gw1"), ["valid", "unconfirmed"], "{bit}");
@@ -644,7 +644,7 @@ fn a_peer_revokes_what_is_its_own() {
     refused(&send(&revocation(&target, &[])), RP, "certRevoked");
     // The signer itself, last; and then it speaks no more.
     assert!(send(&revocation(&signer.certificates[0], &reason(5))).refusal().is_none());
-    refused(&send(&revocation(&target, &[])), ERROR, "signerNotTrusted");
+    refused(&send(&revocation(&target, &[])), ERROR, "certRevoked");
     assert_eq!(place.statuses("gw1"), ["revoked", "revoked"]);
 }
 
@@ -688,7 +688,7 @@ fn templates_that_ask_for_the_impossible_are_refused() {
     let mut id = cert_request(&template(&key, None), &key, &[]);
     let at = id.windows(3).position(|w| w == [2, 1, 0]).unwrap();
     id[at + 2] = 1;
-    refused(&place.send(&place.draft(IR, &id).protected(&secret)), ERROR, "badRequest");
+    refused(&place.send(&place.draft(IR, &id).protected(&secret)), IP, "badRequest");
     assert_eq!(place.certificates("gw1").len(), 0);
 
     // What is our own is taken, and what differs is said.
@@ -766,7 +766,7 @@ fn paths_and_cert_profile_choose_the_profile() {
         let (failures, text) = ask(&Route::default(), Some(names)).refusal().unwrap();
         assert!(failures == ["badRequest"] || failures == ["badDataFormat"], "{text}");
     }
-    refused(&ask(&path("gateway"), Some(&["host"])), ERROR, "badRequest");
+    refused(&ask(&path("gateway"), Some(&["host"])), IP, "badRequest");
     let operation = Route { operation: Some(kind::KUR), ..Route::default() };
     assert!(refused(&ask(&operation, None), ERROR, "badRequest").contains("kur"));
     assert_eq!(place.certificates("gw1").len(), 4);

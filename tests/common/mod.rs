@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: an instance in an empty folder, and the strangers that talk to it.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub mod cmp;
 pub mod der;
 pub mod general;
 pub mod openssl;
@@ -40,6 +41,21 @@ impl Instance {
     /// Founds an instance with `countersign init` and starts it.
     pub fn start() -> Self {
         let mut instance = Self::init(&[]);
+        instance.serve();
+        instance
+    }
+
+    /// Founds an instance, adds these lines to sections of its configuration, and starts it.
+    pub fn start_with(lines: &[(&str, &str)]) -> Self {
+        let mut instance = Self::init(&[]);
+        let path = instance.data().join("countersign.toml");
+        let mut text = fs::read_to_string(&path).expect("a configuration");
+        for (section, line) in lines {
+            let head = format!("[{section}]\n");
+            assert!(text.contains(&head), "no section {head}");
+            text = text.replacen(&head, &format!("{head}{line}\n"), 1);
+        }
+        fs::write(&path, text).expect("the configuration is written");
         instance.serve();
         instance
     }

@@ -10,7 +10,7 @@ use crate::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::public_key::SubjectPublicKey;
-use crate::record::{Account, AccountSecret, CertificateRecord, Serial};
+use crate::record::{Account, AccountSecret, CertificateRecord, Reason, Serial};
 use crate::request::{Credential, Requester};
 
 /// How many wrong secrets in a row lock a reference.
@@ -70,8 +70,9 @@ impl Authority {
     /// Takes a certificate that this authority issued, and lets `verify` check a signature with its key.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::SignerNotTrusted`] when the certificate is foreign, altered, expired, not yet valid,
-    /// revoked or held, or its account is gone; whatever `verify` says otherwise.
+    /// `Denied` with [`Denial::SignerNotTrusted`] when the certificate is foreign, altered, expired, not yet valid or
+    /// held, or its account is gone, with [`Denial::AlreadyRevoked`] when it is revoked for good; whatever `verify`
+    /// says otherwise.
     pub fn authenticate_certificate(
         &self,
         certificate: &[u8],
@@ -91,10 +92,17 @@ impl Authority {
             )));
         }
         if let Some(revocation) = &record.revocation {
-            return Err(refused(format!(
-                "the signer's certificate {} was revoked on {} ({})",
-                record.serial, revocation.at, revocation.reason
-            )));
+            let kind = match revocation.reason {
+                Reason::CertificateHold => Denial::SignerNotTrusted,
+                _ => Denial::AlreadyRevoked,
+            };
+            return Err(Error::denied(
+                kind,
+                format!(
+                    "the signer's certificate {} was revoked on {} ({})",
+                    record.serial, revocation.at, revocation.reason
+                ),
+            ));
         }
         let account = self.store().account(&record.account)?;
         let account = account.ok_or_else(|| {

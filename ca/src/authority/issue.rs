@@ -6,7 +6,11 @@ use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::gate::{Gate, Object};
 use crate::lint::Purpose;
-use crate::record::{Issued, Label, Reason, Revocation, Serial, Transaction};
+use crate::record::{CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
+use std::sync::PoisonError;
+
+/// How many unconfirmed certificates are revoked at once, so that nothing else has to wait for long.
+pub const UNCONFIRMED_AT_ONCE: usize = 256;
 
 /// A transaction as a protocol opens it.
 #[derive(Debug, Clone)]
@@ -17,8 +21,8 @@ pub struct TransactionDraft {
     pub expires: Timestamp,
     /// What the protocol needs to go on, in its own encoding.
     pub context: Vec<u8>,
-    /// Whether the holder is still to confirm the certificate.
-    pub await_confirmation: bool,
+    /// Until when the holder is to confirm the certificate; `None` if it need not.
+    pub confirm_until: Option<Timestamp>,
 }
 
 /// A certificate that was signed and recorded.
@@ -46,7 +50,8 @@ impl TransactionDraft {
         Transaction {
             id: self.id,
             account,
-            awaits: certificate.filter(|_| self.await_confirmation),
+            awaits: certificate.filter(|_| self.confirm_until.is_some()),
+            confirm_until: self.confirm_until,
             expires: self.expires,
             context: self.context,
         }
@@ -141,9 +146,53 @@ impl Authority {
     /// The holder took the certificate.
     ///
     /// # Errors
-    /// As [`crate::Store::record_confirmed`].
+    /// As [`crate::Store::record_confirmed`]; [`Denial::AlreadyRevoked`] when the time for it is over.
     pub fn confirm(&self, transaction: &[u8]) -> Result<()> {
-        self.store().record_confirmed(self.now(), transaction)
+        // Held until it is recorded: what is being confirmed is not revoked at the same moment.
+        let _confirming = self.confirming.read().unwrap_or_else(PoisonError::into_inner);
+        let now = self.now();
+        let known = self.store().transaction(now, transaction)?;
+        match known.filter(|known| known.awaits.is_some()).and_then(|known| known.confirm_until) {
+            Some(until) if until <= now => Err(Error::denied(
+                Denial::AlreadyRevoked,
+                format!("the certificate was to be confirmed before {until}, and is revoked"),
+            )),
+            _ => self.store().record_confirmed(now, transaction),
+        }
+    }
+
+    /// Revokes certificates that were to be confirmed by now and were not (RFC 9810 §5.1.1.2), at most
+    /// [`UNCONFIRMED_AT_ONCE`]. How many there were.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] and [`Error::Internal`] when the store fails.
+    pub fn revoke_unconfirmed(&self) -> Result<usize> {
+        let due = self.store().unconfirmed(self.now(), UNCONFIRMED_AT_ONCE)?;
+        for (ca, serial) in &due {
+            let _revoking = self.confirming.write().unwrap_or_else(PoisonError::into_inner);
+            let record = self.store().certificate(ca, serial)?;
+            if record.is_some_and(|record| record.confirmed || record.revocation.is_some()) {
+                continue;
+            }
+            let now = self.now();
+            let revocation =
+                Revocation { at: now, reason: Reason::CessationOfOperation, invalidity: None };
+            self.store().record_revoked(now, ca, serial, &revocation, None)?;
+            tracing::warn!(%ca, %serial, "never confirmed by its holder, and revoked");
+            self.changes.note(ca);
+        }
+        Ok(due.len())
+    }
+
+    /// The certificate that was issued in a transaction which is not forgotten.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the store fails.
+    pub fn issued_in(&self, transaction: &[u8]) -> Result<Option<CertificateRecord>> {
+        match self.store().issued_in(self.now(), transaction)? {
+            Some((ca, serial)) => self.store().certificate(&ca, &serial),
+            None => Ok(None),
+        }
     }
 
     /// The holder did not take the certificate: it is revoked, and the transaction is over.

@@ -34,7 +34,7 @@ use crate::store::Store;
 
 pub use authorize::Authorized;
 pub use delegate::Delegate;
-pub use issue::{IssuedCertificate, TransactionDraft};
+pub use issue::{IssuedCertificate, TransactionDraft, UNCONFIRMED_AT_ONCE};
 pub use issuer::CaInfo;
 pub use publish::{CrlSettings, CurrentCrl};
 pub use responder::{CertificateStatus, Responder};
@@ -65,6 +65,8 @@ pub struct Authority {
     cas: BTreeMap<Label, Ca>,
     default_ca: Option<Label>,
     failures: Mutex<HashMap<String, Failures>>,
+    /// Read by whoever confirms a certificate, written by who revokes those that nobody confirmed.
+    confirming: RwLock<()>,
     changes: Changes,
     decoy: Vec<u8>,
 }
@@ -107,6 +109,7 @@ impl Authority {
             cas,
             default_ca,
             failures: Mutex::default(),
+            confirming: RwLock::default(),
             changes: Changes::default(),
             decoy,
         })

@@ -271,6 +271,8 @@ struct TransactionBody<'a> {
     /// The account, where it is not the entry's.
     #[b(4)]
     account: Option<&'a str>,
+    #[n(5)]
+    confirm_until: Option<i64>,
 }
 
 #[derive(Encode, Decode)]
@@ -453,6 +455,7 @@ impl<'a> TransactionBody<'a> {
             context: &transaction.context,
             awaits: awaited.is_some(),
             account: (!is_same).then(|| transaction.account.as_str()),
+            confirm_until: transaction.confirm_until.map(Timestamp::millis),
         })
     }
 
@@ -466,6 +469,7 @@ impl<'a> TransactionBody<'a> {
             id: self.id.to_vec(),
             account,
             awaits: issued.filter(|_| self.awaits).map(|i| (i.ca.clone(), i.serial)),
+            confirm_until: self.confirm_until.map(Timestamp::from_millis),
             expires: Timestamp::from_millis(self.expires),
             context: self.context.to_vec(),
         })

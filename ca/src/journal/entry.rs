@@ -245,6 +245,7 @@ pub(crate) mod tests {
             id: vec![9; 16],
             account: label("gw1"),
             awaits,
+            confirm_until: Some(Timestamp::from_millis(98)),
             expires: Timestamp::from_millis(99),
             context: vec![4; 40],
         };

@@ -138,6 +138,7 @@ fn transaction(transaction: &Transaction) -> Value {
         "account": transaction.account,
         "expires": time(transaction.expires),
         "awaits_confirmation": transaction.awaits.is_some(),
+        "confirm_until": transaction.confirm_until.map(time),
     })
 }
 

@@ -611,6 +611,26 @@ impl Store for EmbeddedStore {
         }))
     }
 
+    fn issued_in(&self, at: Timestamp, id: &[u8]) -> Result<Option<(Label, Serial)>> {
+        let state = self.shared.index.transaction(&transaction_id(id));
+        let Some(state) = state.filter(|state| state.expires > at) else { return Ok(None) };
+        Ok(match self.entry_at(state.offset)?.entry {
+            Entry::Issued(issued) => Some((issued.ca, issued.serial)),
+            _ => None,
+        })
+    }
+
+    fn unconfirmed(&self, at: Timestamp, limit: usize) -> Result<Vec<(Label, Serial)>> {
+        let mut found = Vec::new();
+        self.shared.index.scan(b"w", b"w", |key, _| {
+            let due = packed::from_awaited_key(key).filter(|(until, _, _)| *until <= at);
+            let is_due = due.is_some() && found.len() < limit;
+            found.extend(due.filter(|_| is_due).map(|(_, ca, serial)| (ca, serial)));
+            Ok(is_due)
+        })?;
+        Ok(found)
+    }
+
     fn last_entry(&self) -> Timestamp {
         let position = self.shared.position();
         if position.sequence == 0 { Timestamp::default() } else { position.last }

@@ -188,6 +188,13 @@ pub trait Store: Send + Sync {
     /// A transaction that is not forgotten at `at`.
     fn transaction(&self, at: Timestamp, id: &[u8]) -> Result<Option<Transaction>>;
 
+    /// The certificate that a transaction issued, if it did and is not forgotten at `at`.
+    fn issued_in(&self, at: Timestamp, transaction: &[u8]) -> Result<Option<(Label, Serial)>>;
+
+    /// Certificates that were to be confirmed by `at`, neither confirmed nor revoked, longest overdue first, at most
+    /// `limit`.
+    fn unconfirmed(&self, at: Timestamp, limit: usize) -> Result<Vec<(Label, Serial)>>;
+
     /// The moment of the last entry; nothing may be signed before it.
     fn last_entry(&self) -> Timestamp;
 }

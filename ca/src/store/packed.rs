@@ -35,6 +35,20 @@ pub fn from_serial_key(key: &[u8]) -> Option<(Label, Serial)> {
     Some((name.parse().ok()?, Serial::new(*serial)?))
 }
 
+/// The key of a certificate that is to be confirmed until a moment; a later moment has a larger key.
+pub fn awaited_key(until: Timestamp, ca: &Label, serial: &Serial) -> Vec<u8> {
+    [&b"w"[..], &ordered(until), ca.as_str().as_bytes(), &[0], serial.octets()].concat()
+}
+
+/// Moment, CA and serial of an [`awaited_key`].
+pub fn from_awaited_key(key: &[u8]) -> Option<(Timestamp, Label, Serial)> {
+    let (until, rest) = key.get(1..)?.split_first_chunk()?;
+    let (name, serial) = rest.split_last_chunk()?;
+    let name = std::str::from_utf8(name.strip_suffix(&[0])?).ok()?;
+    let millis = (u64::from_be_bytes(*until) ^ (1 << 63)).cast_signed();
+    Some((Timestamp::from_millis(millis), name.parse().ok()?, Serial::new(*serial)?))
+}
+
 /// The key of a CA's last CRL of a scope; without one, of the base of its delta CRLs.
 pub fn crl_key(ca: &Label, scope: Option<CrlScope>) -> Vec<u8> {
     match scope {

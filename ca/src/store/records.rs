@@ -25,6 +25,31 @@ pub struct TransactionState {
     pub place: (u64, u32),
 }
 
+/// By what a certificate's confirmation is awaited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// The journal's entry that holds certificate and transaction.
+    pub offset: u64,
+    /// The transaction.
+    pub id: TransactionId,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// As the index keeps it.
+pub fn encode_awaited(awaited: &Awaited) -> Vec<u8> {
+    let Awaited { offset, id, until } = awaited;
+    [&offset.to_be_bytes()[..], id, &until.millis().to_be_bytes()].concat()
+}
+
+/// Reads what [`encode_awaited`] wrote; `None` for nothing, which stands where nothing is awaited any more.
+pub fn read_awaited(octets: &[u8]) -> Option<Awaited> {
+    let (offset, rest) = octets.split_first_chunk()?;
+    let (id, until) = rest.split_first_chunk()?;
+    let until = Timestamp::from_millis(i64::from_be_bytes(until.try_into().ok()?));
+    Some(Awaited { offset: u64::from_be_bytes(*offset), id: *id, until })
+}
+
 /// A transaction's identifier as the index knows it.
 pub fn transaction_id(id: &[u8]) -> TransactionId {
     let hash = digest::digest(&digest::SHA256, id);

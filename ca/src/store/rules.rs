@@ -18,7 +18,8 @@
 //! | `e` day offset | offsets, from that one on, of certificates that end on that day and are neither revoked nor replaced |
 //! | `r` CA 0 serial | the revocation or hold |
 //! | `f` CA 0 serial | when it was released from hold |
-//! | `u` CA 0 serial | not confirmed; the entry and the transaction that awaits it, if any |
+//! | `u` CA 0 serial | not confirmed; the entry and the transaction that awaits it, if any, and until when |
+//! | `w` until CA 0 serial | awaits its confirmation until then |
 //! | `t` span n | the n-th 32 transactions that end in a span of 65 seconds |
 //!
 //! Values grow at few places at a time, in the order of the journal: a random place for each certificate costs sled
@@ -29,7 +30,7 @@ use std::fs::File;
 
 use super::index::{Layered, ORDER_CHUNK};
 use super::packed;
-use super::records::{self, TransactionId, TransactionState, transaction_id};
+use super::records::{self, Awaited, TransactionId, TransactionState, transaction_id};
 use super::serials::{Slot, label_number, serial_number};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
@@ -196,7 +197,13 @@ impl Rules<'_> {
             Entry::Confirmed { transaction } => {
                 self.close(&transaction_id(transaction), None)?;
                 if let Some(found) = found {
-                    self.view.remove(packed::serial_key(b'u', &found.ca, &found.serial));
+                    let key = packed::serial_key(b'u', &found.ca, &found.serial);
+                    let awaited = self.view.value(&key)?;
+                    if let Some(awaited) = awaited.as_deref().and_then(records::read_awaited) {
+                        let until = awaited.until;
+                        self.view.remove(packed::awaited_key(until, &found.ca, &found.serial));
+                    }
+                    self.view.remove(key);
                 }
             }
             Entry::Revoked { ca, serial, revocation, transaction } => {
@@ -428,9 +435,14 @@ impl Rules<'_> {
         if let Some(replaced) = found {
             self.remove_from_expiring(replaced)?;
         }
-        if let Some(Transaction { id, awaits: Some(_), .. }) = &issued.transaction {
-            let awaited_by = [&offset.to_be_bytes()[..], &transaction_id(id)].concat();
-            self.view.put(packed::serial_key(b'u', &issued.ca, &issued.serial), awaited_by);
+        if let Some(Transaction { id, awaits: Some(_), confirm_until, expires, .. }) =
+            &issued.transaction
+        {
+            let until = confirm_until.unwrap_or(*expires);
+            let awaited = Awaited { offset, id: transaction_id(id), until };
+            let (ca, serial) = (&issued.ca, &issued.serial);
+            self.view.put(packed::serial_key(b'u', ca, serial), records::encode_awaited(&awaited));
+            self.view.put(packed::awaited_key(until, ca, serial), Vec::new());
         }
         self.open(issued.transaction.as_ref(), offset)
     }
@@ -456,12 +468,11 @@ impl Rules<'_> {
             self.remove_from_expiring(found)?;
         }
         let unconfirmed = packed::serial_key(b'u', ca, serial);
-        if let Some(awaited_by) = self.view.value(&unconfirmed)? {
+        if let Some(value) = self.view.value(&unconfirmed)? {
             self.view.put(unconfirmed, Vec::new());
-            if let Some((offset, id)) = awaited_by.split_first_chunk()
-                && let Ok(id) = id.try_into()
-            {
-                self.close(&id, Some(u64::from_be_bytes(*offset)))?;
+            if let Some(awaited) = records::read_awaited(&value) {
+                self.view.remove(packed::awaited_key(awaited.until, ca, serial));
+                self.close(&awaited.id, Some(awaited.offset))?;
             }
         }
         Ok(())

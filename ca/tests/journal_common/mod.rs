@@ -87,6 +87,7 @@ pub fn transaction(id: &[u8], account: &str, awaits: Option<u128>, expires: i64)
         id: id.to_vec(),
         account: label(account),
         awaits: awaits.map(|number| (ca(), serial(number))),
+        confirm_until: awaits.map(|_| at(expires)),
         expires: at(expires),
         context: b"nonces".to_vec(),
     }

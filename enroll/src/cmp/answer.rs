@@ -54,7 +54,6 @@ pub fn refused_answer(request: u8, to_known_peer: bool, refusal: &Refusal) -> de
     let general = matches!(
         refusal.failure,
         Failure::BadMessageCheck
-            | Failure::BadRequest
             | Failure::BadDataFormat
             | Failure::WrongIntegrity
             | Failure::TransactionIdInUse

@@ -2,14 +2,16 @@
 
 use countersign_ca::record::Label;
 use countersign_ca::{Credential, Requester, certificate};
-use der::Encode;
+use der::{Decode, Encode};
+use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::content::kind;
 use super::context::Kind;
 use super::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
 use super::mac::{MacKey, MacParameters};
-use super::message::Message;
+use super::message::{Message, PkiHeader};
+use super::names;
 use super::refusal::{Failure, Refusal};
 use super::service::{CmpService, Route};
 
@@ -51,12 +53,19 @@ pub struct Reply {
     pub ca: Option<Label>,
     /// Whether the sender is known, so that a refusal stands in the body of its kind.
     pub to_known_peer: bool,
+    /// Whether there is none, because too many requests of the account are worked on.
+    pub busy: bool,
 }
 
 impl Reply {
     /// To somebody who did not prove who it is.
     pub fn signed(route: &Route) -> Self {
-        Self { protector: Protector::Signature, ca: route.ca.clone(), to_known_peer: false }
+        Self {
+            protector: Protector::Signature,
+            ca: route.ca.clone(),
+            to_known_peer: false,
+            busy: false,
+        }
     }
 }
 
@@ -75,7 +84,8 @@ impl CmpService {
         };
         let algorithm = message.header.protection_alg.as_ref().ok_or_else(missing)?;
         let protection = message.protection.as_ref().ok_or_else(missing)?;
-        let mut sender = match MacParameters::read(algorithm, &self.config().iterations) {
+        self.config().protections.check(algorithm.oid)?;
+        let mut sender = match MacParameters::read(algorithm, self.config()) {
             Some(parameters) => self.authenticate_mac(message, parameters?, protection),
             None => self.authenticate_signature(message, algorithm, protection),
         }?;
@@ -91,6 +101,13 @@ impl CmpService {
         parameters: MacParameters,
         protection: &[u8],
     ) -> Result<Authenticated, Refusal> {
+        // RFC 9483 §3.1. Which name it is does not count: the reference names the secret.
+        if !matches!(message.header.sender, GeneralName::DirectoryName(_)) {
+            return Err(Refusal::new(
+                Failure::BadMessageCheck,
+                "with a secret, the sender is a directoryName",
+            ));
+        }
         let reference = message.header.sender_kid.as_ref().ok_or_else(|| {
             Refusal::new(
                 Failure::BadMessageCheck,
@@ -102,13 +119,13 @@ impl CmpService {
         let mut public_key_mac = None;
         let requester =
             self.authority().authenticate_secret(reference.as_bytes(), &mut |secret| {
+                let _place = self.derivations().take();
                 let derived = parameters.derive(secret);
                 let right = derived.verify(&message.protected_part, protection);
                 if right {
                     public_key_mac = pending.clone().filter(|(value, spki)| {
-                        let inner =
-                            MacParameters::read(&value.algorithm, &self.config().iterations)
-                                .and_then(Result::ok);
+                        let inner = MacParameters::read(&value.algorithm, self.config())
+                            .and_then(Result::ok);
                         let mac = value.value.as_bytes().unwrap_or_default();
                         inner.is_some_and(|inner| inner.derive(secret).verify(spki, mac))
                     });
@@ -138,26 +155,7 @@ impl CmpService {
             )
         })?;
         let facts = certificate::Facts::of(signer)?;
-        if let GeneralName::DirectoryName(sender) = &message.header.sender
-            && !sender.is_empty()
-            && *sender != facts.subject
-        {
-            return Err(Refusal::new(
-                Failure::BadMessageCheck,
-                format!(
-                    "the sender `{sender}` is not the subject of the signer's certificate, `{}`",
-                    facts.subject
-                ),
-            ));
-        }
-        if let Some(kid) = &message.header.sender_kid
-            && kid.as_bytes() != facts.key_identifier
-        {
-            return Err(Refusal::new(
-                Failure::BadMessageCheck,
-                "senderKID is not the subject key identifier of the signer's certificate",
-            ));
-        }
+        check_sender(&message.header, &facts, signer)?;
         let requester = self.authority().authenticate_certificate(signer, &mut |key| {
             key.verify(algorithm, &message.protected_part, protection)
         })?;
@@ -167,6 +165,43 @@ impl CmpService {
         };
         Ok(Authenticated { requester, protector: Protector::Signature, ca, public_key_mac: None })
     }
+}
+
+/// Sender and senderKID are those of the certificate that signs (RFC 9483 §3.1).
+fn check_sender(
+    header: &PkiHeader,
+    signer: &certificate::Facts,
+    certificate: &[u8],
+) -> Result<(), Refusal> {
+    let bad = |why: String| Err(Refusal::new(Failure::BadMessageCheck, why));
+    let GeneralName::DirectoryName(sender) = &header.sender else {
+        return bad("with a signature, the sender is a directoryName".into());
+    };
+    if !names::same(sender, &signer.subject) {
+        return bad(format!(
+            "the sender `{sender}` is not the subject of the signer's certificate, `{}`, which stands first in extraCerts",
+            signer.subject
+        ));
+    }
+    match &header.sender_kid {
+        Some(kid) if kid.as_bytes() == signer.key_identifier => Ok(()),
+        Some(_) => {
+            bad("senderKID is not the subject key identifier of the signer's certificate".into())
+        }
+        None if has_key_identifier(certificate) => bad(
+            "senderKID is missing: it is the subject key identifier of the signer's certificate"
+                .into(),
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Whether a certificate carries a subject key identifier; only then a senderKID must name it.
+fn has_key_identifier(certificate: &[u8]) -> bool {
+    let read = x509_cert::Certificate::from_der(certificate).ok();
+    read.is_some_and(|read| {
+        read.tbs_certificate.get::<SubjectKeyIdentifier>().is_ok_and(|found| found.is_some())
+    })
 }
 
 /// A publicKeyMAC in the request's proof of possession, with the key it is computed over.

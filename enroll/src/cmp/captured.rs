@@ -11,6 +11,7 @@ use super::mac::MacParameters;
 use super::message::{Message, PkiHeader, assemble, tagged_body};
 use super::oid;
 use super::refusal::{Failure, Refusal};
+use super::service::CmpConfig;
 
 const SECRET: &[u8] = b"correct-horse";
 const BOUNDS: Bounds = Bounds { bytes: 1 << 20, depth: 32, elements: 10_000 };
@@ -43,7 +44,7 @@ fn read(bytes: &[u8]) -> Result<Message, Refusal> {
 
 fn mac(message: &Message) -> Result<MacParameters, Refusal> {
     let algorithm = message.header.protection_alg.as_ref().unwrap();
-    MacParameters::read(algorithm, &(100..=100_000)).expect("a MAC")
+    MacParameters::read(algorithm, &CmpConfig::default()).expect("a MAC")
 }
 
 fn directory(name: &GeneralName) -> String {
@@ -155,7 +156,11 @@ fn mac_parameters_out_of_bounds_are_refused_before_any_work() {
     let bounds = |low: u32, high: u32| {
         let message = read(PBMAC1_SHA512).unwrap();
         let algorithm = message.header.protection_alg.unwrap();
-        MacParameters::read(&algorithm, &(low..=high)).expect("a MAC")
+        MacParameters::read(
+            &algorithm,
+            &CmpConfig { iterations: low..=high, ..CmpConfig::default() },
+        )
+        .expect("a MAC")
     };
     assert!(bounds(100, 100_000).is_ok());
     assert_eq!(bounds(100, 99_999).unwrap_err().failure, Failure::BadAlg);
@@ -262,7 +267,7 @@ fn read_all(bytes: &[u8]) {
         .header
         .protection_alg
         .as_ref()
-        .and_then(|a| MacParameters::read(a, &(100..=100_000)));
+        .and_then(|a| MacParameters::read(a, &CmpConfig::default()));
     let _ = message.extra_certs.first().map(|c| countersign_ca::certificate::Facts::of(c));
     let _ = pkcs10(&message.body);
     if let Ok(request) = CertReqMsg::only(&message.body) {

@@ -19,10 +19,21 @@ impl Exchange<'_> {
         let authority = self.service.authority();
         let (transaction, context) = self.continued()?;
         let Some((ca, serial)) = transaction.awaits else {
-            return Err(Refusal::new(
-                Failure::CertConfirmed,
-                "the certificate of this transaction is confirmed already",
-            ));
+            let revoked =
+                authority.issued_in(&transaction.id)?.and_then(|issued| issued.revocation);
+            return Err(match revoked {
+                Some(revocation) => Refusal::new(
+                    Failure::CertRevoked,
+                    format!(
+                        "the certificate of this transaction was revoked on {} ({})",
+                        revocation.at, revocation.reason
+                    ),
+                ),
+                None => Refusal::new(
+                    Failure::CertConfirmed,
+                    "the certificate of this transaction is confirmed already",
+                ),
+            });
         };
         let statuses = elements(&self.message.body).map_err(malformed("CertConfirmContent"))?;
         let status = match statuses.as_slice() {
@@ -95,6 +106,21 @@ impl Exchange<'_> {
             return Err(Refusal::new(
                 Failure::WrongIntegrity,
                 "protect every message of a transaction in the same way",
+            ));
+        }
+        if context.credential.is_some()
+            && context.credential != Some(self.credential().map_err(failed)?)
+        {
+            return Err(Refusal::new(
+                Failure::BadMessageCheck,
+                "protect every message of a transaction with the same secret, in the same way, or the same certificate",
+            ));
+        }
+        let nonce = &self.message.header.sender_nonce;
+        if *nonce == context.peer_nonce || nonce.as_ref() == Some(&context.nonce) {
+            return Err(Refusal::new(
+                Failure::BadSenderNonce,
+                "this senderNonce was used before in the transaction; each message has a new one",
             ));
         }
         if self.message.header.recip_nonce.as_ref() != Some(&context.nonce) {

@@ -20,7 +20,9 @@ pub enum Kind {
 ///     version      INTEGER,
 ///     certReqId    INTEGER,
 ///     nonce        OCTET STRING,   -- ours, which the next message must repeat
-///     protection   ENUMERATED }
+///     protection   ENUMERATED,
+///     peerNonce    [0] OCTET STRING OPTIONAL, -- that of the request, which no later message may repeat
+///     credential   [1] OCTET STRING OPTIONAL } -- a hash of what proved the peer
 /// ```
 /// Our own.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
@@ -32,12 +34,31 @@ pub struct Context {
     pub nonce: OctetString,
     /// How the transaction is protected.
     pub protection: Kind,
+    /// The senderNonce of the request.
+    #[asn1(context_specific = "0", optional = "true")]
+    pub peer_nonce: Option<OctetString>,
+    /// With what the peer proved itself; the next messages need the same.
+    #[asn1(context_specific = "1", optional = "true")]
+    pub credential: Option<OctetString>,
 }
 
 impl Context {
     /// The context of an answer with this nonce.
     pub fn new(cert_req_id: Int, nonce: &[u8; 16], protection: Kind) -> der::Result<Self> {
-        Ok(Self { version: 1, cert_req_id, nonce: OctetString::new(nonce.as_slice())?, protection })
+        Ok(Self {
+            version: 1,
+            cert_req_id,
+            nonce: OctetString::new(nonce.as_slice())?,
+            protection,
+            peer_nonce: None,
+            credential: None,
+        })
+    }
+
+    /// The same with what binds the peer's next messages to this one.
+    #[must_use]
+    pub fn bound(self, peer_nonce: Option<OctetString>, credential: OctetString) -> Self {
+        Self { peer_nonce, credential: Some(credential), ..self }
     }
 
     /// As it is recorded.

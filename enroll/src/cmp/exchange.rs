@@ -5,7 +5,8 @@ use countersign_ca::authority::TransactionDraft;
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::{CertificateRequest, Credential, Denial, Error, Requester, Timestamp};
 use der::Decode;
-use der::asn1::{Any, Int};
+use der::asn1::{Any, Int, OctetString};
+use ring::digest;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
@@ -170,14 +171,33 @@ impl Exchange<'_> {
                 "this transactionID was used before; begin a new transaction",
             ));
         }
+        let peer_nonce = self.message.header.sender_nonce.clone();
         let context = Context::new(id.clone(), self.nonce, self.protection)
-            .and_then(|context| context.encode());
+            .and_then(|context| context.bound(peer_nonce, self.credential()?).encode());
         Ok(TransactionDraft {
             id: transaction.to_vec(),
             expires: until.plus(self.service.config().time_window.saturating_mul(2)),
             context: context.map_err(failed)?,
-            await_confirmation,
+            confirm_until: await_confirmation.then_some(until),
         })
+    }
+
+    /// Names what proved the peer: the certificate, or the secret and the kind of MAC. Half a SHA-256 over it.
+    pub(super) fn credential(&self) -> der::Result<OctetString> {
+        let named = match self.requester.credential() {
+            Credential::Certificate(record) => format!("{}/{}", record.ca, record.serial),
+            Credential::Secret => {
+                let algorithm = self.message.header.protection_alg.as_ref();
+                let secret = self.requester.account().secret.as_ref();
+                format!(
+                    "{}/{}",
+                    algorithm.map(|algorithm| algorithm.oid.to_string()).unwrap_or_default(),
+                    secret.map(|secret| secret.reference.as_str()).unwrap_or_default()
+                )
+            }
+        };
+        let hash = digest::digest(&digest::SHA256, named.as_bytes());
+        OctetString::new(hash.as_ref().get(..16).unwrap_or_default())
     }
 
     /// A certificate of ours by its issuer's name and its serial number.

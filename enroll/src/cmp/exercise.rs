@@ -28,7 +28,7 @@ pub fn decode(octets: &[u8]) {
     let echo = Echo::of(Some(header));
     assert!(echo.transaction_id.is_none_or(|id| id.as_bytes().len() <= 64), "a long echo");
     let algorithm = header.protection_alg.as_ref();
-    let _ = algorithm.and_then(|algorithm| MacParameters::read(algorithm, &config.iterations));
+    let _ = algorithm.and_then(|algorithm| MacParameters::read(algorithm, &config));
     for certificate in &message.extra_certs {
         let _ = Facts::of(certificate);
     }

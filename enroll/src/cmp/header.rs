@@ -3,20 +3,24 @@
 use std::ops::RangeInclusive;
 
 use countersign_ca::Timestamp;
-use der::Encode;
-use der::asn1::{GeneralizedTime, OctetString};
+use der::asn1::{Any, GeneralizedTime, OctetString};
+use der::{Encode, Tag, Tagged};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
-use super::message::{Message, PkiHeader};
+use super::message::{InfoTypeAndValue, Message, PkiHeader};
 use super::refusal::{Failure, Refusal};
 use super::service::CmpService;
+use super::{names, oid};
 
 /// The lengths of a transactionID that are taken. RFC 9810 §5.1.1 asks for 16 octets; some clients send fewer.
 const TRANSACTION_ID: RangeInclusive<usize> = 8..=64;
 
 /// The lengths of a nonce that are taken (RFC 9810 §5.1.1: 128 bits).
 const NONCE: RangeInclusive<usize> = 16..=64;
+
+/// The bodies that may go on with a transaction: nested, error, certConf and pollReq. Every other one opens one.
+const CONTINUING: [u8; 4] = [20, 23, 24, 25];
 
 /// The largest senderKID that an answer repeats, in octets.
 const MAX_KID: usize = 128;
@@ -46,7 +50,39 @@ impl CmpService {
                 format!("expected a senderNonce of 16 octets, found {nonce}"),
             ));
         }
-        self.check_time(header.message_time)
+        // RFC 9483 §3.1: the first message of a transaction answers nothing.
+        if header.recip_nonce.is_some() && !CONTINUING.contains(&message.kind) {
+            return Err(Refusal::new(
+                Failure::BadRecipientNonce,
+                "recipNonce must be absent in the first message of a transaction",
+            ));
+        }
+        self.check_time(header.message_time)?;
+        self.check_recipient(&header.recipient)?;
+        check_text(header.free_text.as_deref())?;
+        check_infos(header.general_info.as_deref())
+    }
+
+    /// A message is for this authority: for one of its CAs, for what signs in their name, or for nobody in particular.
+    fn check_recipient(&self, recipient: &GeneralName) -> Result<(), Refusal> {
+        let GeneralName::DirectoryName(recipient) = recipient else { return Ok(()) };
+        if recipient.is_empty() || !self.config().check_recipient {
+            return Ok(());
+        }
+        let authority = self.authority();
+        let signs_as = |ca| {
+            let signer = authority.protection(Some(ca)).ok();
+            signer.is_some_and(|signer| names::same(signer.subject(), recipient))
+        };
+        let is_ours =
+            authority.cas().any(|ca| names::same(&ca.subject, recipient) || signs_as(&ca.name));
+        match is_ours {
+            true => Ok(()),
+            false => Err(Refusal::new(
+                Failure::WrongAuthority,
+                format!("the message is for `{recipient}`, which is not a CA of this instance"),
+            )),
+        }
     }
 
     fn check_time(&self, message_time: Option<GeneralizedTime>) -> Result<(), Refusal> {
@@ -72,6 +108,45 @@ impl CmpService {
         }
         Ok(())
     }
+}
+
+/// PKIFreeText has at least one text (RFC 9810 §5.1.1).
+fn check_text(text: Option<&[String]>) -> Result<(), Refusal> {
+    match text {
+        Some([]) => Err(Refusal::new(Failure::BadDataFormat, "expected a text in freeText")),
+        Some(text) => {
+            tracing::debug!("the peer writes: {}", super::refusal::legible(&text.join("; ")));
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// What generalInfo says of the confirmation (RFC 9483 §3.1).
+fn check_infos(infos: Option<&[InfoTypeAndValue]>) -> Result<(), Refusal> {
+    let Some(infos) = infos else { return Ok(()) };
+    let refused = |failure, why: &str| Err(Refusal::new(failure, why.to_owned()));
+    if infos.is_empty() {
+        return refused(Failure::BadDataFormat, "expected something in generalInfo");
+    }
+    let of = |kind| infos.iter().filter(move |info| info.info_type == kind);
+    let tag = |info: &InfoTypeAndValue| info.info_value.as_ref().map(Any::tag);
+    if of(oid::IMPLICIT_CONFIRM).any(|info| tag(info).is_some_and(|tag| tag != Tag::Null)) {
+        return refused(Failure::BadRequest, "the value of implicitConfirm is NULL");
+    }
+    if of(oid::CONFIRM_WAIT_TIME).any(|info| tag(info) != Some(Tag::GeneralizedTime)) {
+        return refused(
+            Failure::BadDataFormat,
+            "the value of confirmWaitTime is a GeneralizedTime",
+        );
+    }
+    if of(oid::IMPLICIT_CONFIRM).chain(of(oid::CONFIRM_WAIT_TIME)).count() > 1 {
+        return refused(
+            Failure::BadRequest,
+            "implicitConfirm and confirmWaitTime exclude each other, and stand once",
+        );
+    }
+    Ok(())
 }
 
 /// What an answer repeats of the request's header: nothing that is longer than what would be taken, so that a

@@ -5,17 +5,18 @@
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
-use der::asn1::{Any, OctetString};
+use der::asn1::{Any, AnyRef, OctetString};
 use der::oid::ObjectIdentifier;
-use der::{Decode, Encode, Sequence};
+use der::{Decode, Encode, Sequence, SliceReader, Tag, TagNumber, Tagged};
 use ring::{hmac, pbkdf2};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use spki::AlgorithmIdentifierOwned;
+use spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef};
 use zeroize::Zeroizing;
 
 use super::oid;
 use super::refusal::{Failure, Refusal};
+use super::service::CmpConfig;
 
 /// How long a salt may be, in octets.
 const SALT: RangeInclusive<usize> = 8..=128;
@@ -64,6 +65,25 @@ struct Pbkdf2Parameters {
     prf: Option<AlgorithmIdentifierOwned>,
 }
 
+/// Whether a message says that a MAC protects it: a look at its header's fifth field, before it is decoded.
+pub fn protects(message: &[u8]) -> bool {
+    let algorithm = || {
+        let message = AnyRef::from_der(message).ok()?;
+        let header = AnyRef::decode(&mut SliceReader::new(message.value()).ok()?).ok()?;
+        let mut fields = SliceReader::new(header.value()).ok()?;
+        for place in 0..5 {
+            let field = AnyRef::decode(&mut fields).ok()?;
+            let expected = Tag::ContextSpecific { constructed: true, number: TagNumber::N1 };
+            // pvno, sender and recipient stand before; a sender's tag may look like a field's.
+            if place >= 3 && field.tag() == expected {
+                return AlgorithmIdentifierRef::from_der(field.value()).ok();
+            }
+        }
+        None
+    };
+    algorithm().is_some_and(|found| matches!(found.oid, oid::PASSWORD_BASED_MAC | oid::PBMAC1))
+}
+
 /// The parameters of a MAC, within their bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MacParameters {
@@ -104,13 +124,27 @@ impl MacParameters {
     /// Reads the parameters of a protectionAlg; `None` if it is no MAC.
     pub fn read(
         algorithm: &AlgorithmIdentifierOwned,
-        iterations: &RangeInclusive<u32>,
+        config: &CmpConfig,
     ) -> Option<Result<Self, Refusal>> {
-        match algorithm.oid {
-            oid::PASSWORD_BASED_MAC => Some(Self::pbm(algorithm, iterations)),
-            oid::PBMAC1 => Some(Self::pbmac1(algorithm, iterations)),
-            _ => None,
-        }
+        let read = match algorithm.oid {
+            oid::PASSWORD_BASED_MAC => Self::pbm(algorithm, &config.iterations),
+            oid::PBMAC1 => Self::pbmac1(algorithm, &config.iterations),
+            _ => return None,
+        };
+        Some(read.and_then(|parameters| match parameters.uses_sha1() && !config.sha1_macs {
+            true => Err(Refusal::new(
+                Failure::BadAlg,
+                "SHA-1 is not taken in a MAC here; use SHA-256, SHA-384 or SHA-512",
+            )),
+            false => Ok(parameters),
+        }))
+    }
+
+    fn uses_sha1(&self) -> bool {
+        let function = match self.derivation {
+            Derivation::Pbm(hash) | Derivation::Pbkdf2(MacHash(hash), _) => hash,
+        };
+        function == Hash::Sha1 || self.mac.0 == Hash::Sha1
     }
 
     /// The algorithm as it came, for an answer in kind: the same salt and count, so that one derivation serves both.

@@ -1,6 +1,7 @@
 //! CMP: RFC 9810 (the line of RFC 2510 and 4210), its transfer over HTTP (RFC 9811), and the lightweight profile
 //! (RFC 9483). Here is what is on the wire; what is granted is decided in `countersign-ca`.
 
+mod algorithms;
 mod answer;
 mod authenticate;
 mod bounds;
@@ -14,14 +15,18 @@ mod exchange;
 pub mod exercise;
 mod general;
 mod header;
+mod limits;
 mod mac;
 mod message;
+mod names;
 mod oid;
 mod protect;
 mod refusal;
 mod revoke;
 mod service;
 
+pub use algorithms::Protections;
 pub use bounds::Bounds;
 pub use content::kind;
-pub use service::{CmpConfig, CmpService, Outcome, Route};
+pub use mac::protects as is_protected_by_mac;
+pub use service::{CmpConfig, CmpService, Outcome, Route, default_mac_workers};

@@ -44,8 +44,8 @@ pub fn names(bits: &BitString) -> Vec<&'static str> {
 }
 
 /// What this server refuses for. The discriminant is the number of the bit in PKIFailureInfo. Left out are bits of other
-/// services (incorrectData, timeNotAvailable), unacceptedPolicy, because nobody asks for policies,
-/// and duplicateCertReq, which would forbid to ask again after an answer was lost.
+/// services (timeNotAvailable), unacceptedPolicy, because nobody asks for policies, and duplicateCertReq, which would
+/// forbid to ask again after an answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(clippy::enum_variant_names, reason = "systemFailure is the name of the bit")]
@@ -64,6 +64,8 @@ pub enum Failure {
     BadDataFormat = 5,
     /// The authority named is not this one.
     WrongAuthority = 6,
+    /// The requester's data is incorrect.
+    IncorrectData = 7,
     /// messageTime is missing and must be there.
     MissingTimeStamp = 8,
     /// The proof of possession failed.
@@ -78,9 +80,9 @@ pub enum Failure {
     BadRecipientNonce = 13,
     /// The extension is not accepted.
     UnacceptedExtension = 16,
-    /// What is asked for is not available here.
+    /// Information that is needed is not there.
     AddInfoNotAvailable = 17,
-    /// senderNonce is missing or too short.
+    /// senderNonce is missing, too short or was used before.
     BadSenderNonce = 18,
     /// The template is invalid or lacks something.
     BadCertTemplate = 19,
@@ -218,6 +220,7 @@ mod tests {
             (Failure::BadCertId, 4),
             (Failure::BadDataFormat, 5),
             (Failure::WrongAuthority, 6),
+            (Failure::IncorrectData, 7),
             (Failure::MissingTimeStamp, 8),
             (Failure::BadPop, 9),
             (Failure::CertRevoked, 10),

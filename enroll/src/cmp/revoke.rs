@@ -1,15 +1,18 @@
 //! rr: a peer revokes a certificate of its account (RFC 9483 §4.2).
 
-use countersign_ca::Timestamp;
-use countersign_ca::record::Reason;
+use countersign_ca::record::{Label, Reason, Serial};
+use countersign_ca::{Timestamp, certificate};
 use der::asn1::GeneralizedTime;
 use der::{Decode, Encode};
+use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
 
 use super::answer::{Answer, failed, minus_one};
 use super::content::{PkiStatusInfo, RevDetails, RevRepContent, kind};
 use super::crmf::{CertId, elements, malformed};
 use super::exchange::Exchange;
+use super::names;
 use super::refusal::{Failure, Refusal};
 
 impl Exchange<'_> {
@@ -28,13 +31,26 @@ impl Exchange<'_> {
         let template = details.cert_details;
         let (Some(issuer), Some(serial_number)) = (template.issuer, template.serial_number) else {
             return Err(Refusal::new(
-                Failure::BadCertTemplate,
+                Failure::AddInfoNotAvailable,
                 "certDetails need issuer and serialNumber (RFC 9483 §4.2)",
             ));
         };
+        if template.version.is_some_and(|version| version.as_bytes() != [2]) {
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                "expected version 2 (v3) or none in certDetails",
+            ));
+        }
         let issuer = GeneralName::DirectoryName(issuer);
         let (ca, serial) = self.own(&issuer, serial_number.as_bytes())?;
+        self.check_details(&ca, &serial, template.subject.as_ref(), template.public_key.as_ref())?;
         let (reason, invalidity) = entry_details(details.crl_entry_details.unwrap_or_default())?;
+        if invalidity.is_some_and(|date| date > authority.now()) {
+            return Err(Refusal::new(
+                Failure::IncorrectData,
+                "the invalidityDate is still to come; expected one in the past",
+            ));
+        }
         let draft = self.draft(&minus_one()?, authority.now(), false)?;
         authority.revoke_for(self.requester, &ca, &serial, reason, invalidity, Some(draft))?;
         let content = RevRepContent {
@@ -45,12 +61,47 @@ impl Exchange<'_> {
     }
 }
 
+impl Exchange<'_> {
+    /// What certDetails say beside issuer and serialNumber is the certificate's (RFC 9483 §4.2).
+    fn check_details(
+        &self,
+        ca: &Label,
+        serial: &Serial,
+        subject: Option<&Name>,
+        key: Option<&SubjectPublicKeyInfoOwned>,
+    ) -> Result<(), Refusal> {
+        if subject.is_none() && key.is_none() {
+            return Ok(());
+        }
+        let record = self.service.authority().store().certificate(ca, serial)?;
+        let Some(record) = record else { return Ok(()) };
+        let facts = certificate::Facts::of(&record.certificate)?;
+        let other_subject = subject.is_some_and(|subject| !names::same(subject, &facts.subject));
+        let other_key = key.is_some_and(|key| key.to_der().is_ok_and(|der| der != facts.key.der()));
+        match other_subject || other_key {
+            true => Err(Refusal::new(
+                Failure::BadCertId,
+                "the subject or the publicKey in certDetails is not that of the certificate",
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
 fn entry_details(
     extensions: Vec<x509_cert::ext::Extension>,
 ) -> Result<(Reason, Option<Timestamp>), Refusal> {
     let mut reason = Reason::Unspecified;
     let mut invalidity = None;
+    let mut seen = Vec::new();
     for extension in extensions {
+        if seen.contains(&extension.extn_id) {
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                format!("the CRL entry extension `{}` stands twice", extension.extn_id),
+            ));
+        }
+        seen.push(extension.extn_id);
         let content = extension.extn_value.as_bytes();
         match extension.extn_id {
             countersign_ca::oid::CRL_REASON => {

@@ -7,11 +7,13 @@ use std::time::Duration;
 use countersign_ca::record::Label;
 use countersign_ca::{Authority, Error};
 
+use super::algorithms::Protections;
 use super::answer::{Answer, refused_answer};
 use super::authenticate::{Authenticated, Reply};
 use super::bounds::{self, Bounds};
 use super::content::kind;
 use super::exchange::Exchange;
+use super::limits::{InFlight, Places};
 use super::message::Message;
 use super::refusal::{Failure, Refusal};
 
@@ -25,12 +27,22 @@ pub struct CmpConfig {
     pub bounds: Bounds,
     /// How many iterations a MAC may ask for.
     pub iterations: RangeInclusive<u32>,
+    /// Whether a MAC may use SHA-1, as that of old clients does.
+    pub sha1_macs: bool,
+    /// The algorithms that may protect a message.
+    pub protections: Protections,
+    /// Whether a message for another authority is refused.
+    pub check_recipient: bool,
     /// How far messageTime may be from now, either way.
     pub time_window: Duration,
     /// Whether messageTime must be there. Without it a message can be replayed once its transactionID is forgotten.
     pub require_message_time: bool,
     /// How long a certificate may await its confirmation.
     pub confirm_wait: Duration,
+    /// How many keys are derived from secrets at once: the one thing here that costs much and that a stranger asks for.
+    pub mac_workers: usize,
+    /// How many requests of one account are worked on at once; one more is answered "busy".
+    pub max_per_account: usize,
     /// Whether implicit confirmation is granted to whoever asks for it.
     pub implicit_confirm: bool,
     /// Whether an unprotected genm is answered, for public data only: CA certificates, root updates and CRLs.
@@ -44,14 +56,24 @@ impl Default for CmpConfig {
         Self {
             bounds: Bounds { bytes: 1 << 20, depth: 32, elements: 10_000 },
             iterations: 100..=100_000,
+            sha1_macs: true,
+            protections: Protections::default(),
+            check_recipient: true,
             time_window: Duration::from_secs(300),
             require_message_time: true,
             confirm_wait: Duration::from_secs(300),
+            mac_workers: default_mac_workers(),
+            max_per_account: 64,
             implicit_confirm: true,
             unprotected_genm: false,
             max_information: 1 << 20,
         }
     }
+}
+
+/// Half of the processors, so that the other half serves everybody else.
+pub fn default_mac_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2)
 }
 
 /// What the path of a request says.
@@ -72,6 +94,8 @@ pub struct Outcome {
     pub kind: &'static str,
     /// Whether it was granted.
     pub granted: bool,
+    /// Whether too many of its account were worked on: there is no answer then, and it may come again.
+    pub busy: bool,
 }
 
 /// The CMP server of one authority.
@@ -79,12 +103,16 @@ pub struct Outcome {
 pub struct CmpService {
     authority: Arc<Authority>,
     config: CmpConfig,
+    derivations: Places,
+    in_flight: InFlight,
 }
 
 impl CmpService {
     /// A server over this authority.
-    pub const fn new(authority: Arc<Authority>, config: CmpConfig) -> Self {
-        Self { authority, config }
+    pub fn new(authority: Arc<Authority>, config: CmpConfig) -> Self {
+        let derivations = Places::new(config.mac_workers);
+        let in_flight = InFlight::new(config.max_per_account);
+        Self { authority, config, derivations, in_flight }
     }
 
     /// The authority.
@@ -92,12 +120,17 @@ impl CmpService {
         &self.authority
     }
 
+    /// Where keys are derived from secrets.
+    pub(super) const fn derivations(&self) -> &Places {
+        &self.derivations
+    }
+
     /// The bounds in force.
     pub const fn config(&self) -> &CmpConfig {
         &self.config
     }
 
-    /// Answers a message. Every message gets an answer, be it an error.
+    /// Answers a message. Every message gets an answer, be it an error, unless the outcome is "busy".
     ///
     /// # Errors
     /// [`Error`] only when not even an error message can be made, because no CA can sign one.
@@ -110,7 +143,7 @@ impl CmpService {
                 tracing::info!(failure = ?refusal.failure, "unreadable: {}", refusal.text);
                 let answer = Answer::error(&refusal).map_err(Error::internal)?;
                 let bytes = self.protect(None, &answer, &Reply::signed(route), &self.nonce()?)?;
-                return Ok((bytes, Outcome { kind: "unreadable", granted: false }));
+                return Ok((bytes, Outcome { kind: "unreadable", granted: false, busy: false }));
             }
         };
         let id = message.transaction_id();
@@ -125,13 +158,17 @@ impl CmpService {
         let nonce = self.nonce()?;
         let mut reply = Reply::signed(route);
         let answer = self.decide(route, message, &nonce, &mut reply);
-        let granted = answer.is_ok();
+        let (granted, kind) = (answer.is_ok(), kind::name(message.kind));
+        if reply.busy {
+            tracing::warn!("too many requests of the account are worked on");
+            return Ok((Vec::new(), Outcome { kind, granted, busy: true }));
+        }
         let answer = answer.or_else(|refusal| {
             tracing::info!(failure = ?refusal.failure, "refused: {}", refusal.text);
             refused_answer(message.kind, reply.to_known_peer, &refusal).map_err(Error::internal)
         })?;
         let bytes = self.protect(Some(&message.header), &answer, &reply, &nonce)?;
-        Ok((bytes, Outcome { kind: kind::name(message.kind), granted }))
+        Ok((bytes, Outcome { kind, granted, busy: false }))
     }
 
     /// Decides what to answer; `reply` becomes that of the request once its sender is known.
@@ -153,7 +190,11 @@ impl CmpService {
         let Authenticated { requester, protector, ca, public_key_mac } =
             self.authenticate(route, message)?;
         let protection = protector.kind();
-        *reply = Reply { protector, ca, to_known_peer: true };
+        *reply = Reply { protector, ca, to_known_peer: true, busy: false };
+        let Some(_working) = self.in_flight.begin(&requester.account().name) else {
+            reply.busy = true;
+            return Err(Refusal::new(Failure::SystemUnavail, "busy; try again"));
+        };
         tracing::debug!(account = %requester.account().name, "authenticated");
         // 3. What is asked for.
         let exchange = Exchange {

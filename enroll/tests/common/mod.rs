@@ -259,6 +259,10 @@ pub trait Protector {
     fn algorithm(&self) -> Vec<u8>;
     /// The senderKID.
     fn kid(&self) -> Vec<u8>;
+    /// The sender, if the protector says who that is.
+    fn sender(&self) -> Option<Vec<u8>> {
+        None
+    }
     /// The protection over these octets.
     fn protect(&self, part: &[u8]) -> Vec<u8>;
     /// extraCerts.
@@ -342,6 +346,11 @@ impl Protector for Signer {
         self.key.public().key_identifier().to_vec()
     }
 
+    fn sender(&self) -> Option<Vec<u8>> {
+        let facts = Facts::of(self.certificates.first()?).expect("a certificate");
+        Some(tlv(0xa4, &facts.subject.to_der().expect("DER")))
+    }
+
     fn protect(&self, part: &[u8]) -> Vec<u8> {
         self.key.sign(part).expect("a signature")
     }
@@ -368,7 +377,9 @@ pub struct Draft {
 }
 
 impl Draft {
-    fn header(&self, algorithm: Option<&[u8]>, kid: &[u8]) -> Vec<u8> {
+    fn header(&self, algorithm: Option<&[u8]>, kid: &[u8], sender: Option<Vec<u8>>) -> Vec<u8> {
+        let nobody = tlv(0xa4, &seq(&[]));
+        let sender = sender.filter(|_| self.sender == nobody).unwrap_or(self.sender.clone());
         let octets = |tag, octets: &Option<Vec<u8>>| {
             octets.as_ref().map_or_else(Vec::new, |octets| tlv(tag, &tlv(4, octets)))
         };
@@ -376,7 +387,7 @@ impl Draft {
         let info: Vec<u8> = self.info.concat();
         seq(&[
             &tlv(2, &[self.pvno]),
-            &self.sender,
+            &sender,
             &tlv(0xa4, &seq(&[])),
             &self.time.map_or_else(Vec::new, |time| tlv(0xa0, &tlv(0x18, utc(time).as_bytes()))),
             &algorithm.map_or_else(Vec::new, |algorithm| tlv(0xa1, algorithm)),
@@ -390,7 +401,7 @@ impl Draft {
 
     /// The message, DER.
     pub fn protected(&self, by: &dyn Protector) -> Vec<u8> {
-        let header = self.header(Some(&by.algorithm()), &by.kid());
+        let header = self.header(Some(&by.algorithm()), &by.kid(), by.sender());
         let protection = by.protect(&seq(&[&header, &self.body]));
         let bits = tlv(0xa0, &tlv(3, &[&[0], protection.as_slice()].concat()));
         let extra = match by.certificates() {
@@ -402,13 +413,17 @@ impl Draft {
 
     /// The message without protection.
     pub fn bare(&self) -> Vec<u8> {
-        seq(&[&self.header(None, &[]), &self.body])
+        seq(&[&self.header(None, &[], None), &self.body])
     }
 
     /// The next message of the transaction that `answer` belongs to.
     pub fn next(&self, answer: &Message, tag: u8, content: &[u8]) -> Self {
         let nonce = answer.field(der::SENDER_NONCE).expect("a senderNonce").content;
-        Self { recip_nonce: Some(nonce), body: tlv(tag, content), ..self.clone() }
+        let mut fresh = self.nonce.clone();
+        if let Some(first) = fresh.iter_mut().flatten().next() {
+            *first ^= 0x80;
+        }
+        Self { nonce: fresh, recip_nonce: Some(nonce), body: tlv(tag, content), ..self.clone() }
     }
 }
 

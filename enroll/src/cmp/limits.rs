@@ -1,0 +1,125 @@
+//! How much is worked on at once: keys derived from secrets, and requests of one account.
+
+use std::collections::HashMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use countersign_ca::record::Label;
+
+/// Places for work that costs much: whoever finds none free waits for one. How many may wait is bounded by who calls.
+#[derive(Debug)]
+pub struct Places {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// A place, given back when dropped.
+pub struct Place<'a>(&'a Places);
+
+impl Places {
+    /// So many places; one at least.
+    pub fn new(count: usize) -> Self {
+        Self { free: Mutex::new(count.max(1)), freed: Condvar::new() }
+    }
+
+    /// Waits for a place.
+    pub fn take(&self) -> Place<'_> {
+        let free = locked(&self.free);
+        let free = self.freed.wait_while(free, |free| *free == 0);
+        let mut free = free.unwrap_or_else(PoisonError::into_inner);
+        *free = free.saturating_sub(1);
+        Place(self)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut free = locked(&self.0.free);
+        *free = free.saturating_add(1);
+        self.0.freed.notify_one();
+    }
+}
+
+/// How many requests of each account are worked on.
+#[derive(Debug)]
+pub struct InFlight {
+    most: usize,
+    counts: Mutex<HashMap<Label, usize>>,
+}
+
+/// A request that is worked on, until dropped.
+pub struct Working<'a> {
+    all: &'a InFlight,
+    account: Label,
+}
+
+impl InFlight {
+    /// At most `most` of each account.
+    pub fn new(most: usize) -> Self {
+        Self { most, counts: Mutex::default() }
+    }
+
+    /// Begins a request; `None` if too many of the account are worked on.
+    pub fn begin(&self, account: &Label) -> Option<Working<'_>> {
+        let mut counts = locked(&self.counts);
+        let count = counts.get(account).copied().unwrap_or(0);
+        if count >= self.most {
+            return None;
+        }
+        counts.insert(account.clone(), count.saturating_add(1));
+        Some(Working { all: self, account: account.clone() })
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        let mut counts = locked(&self.all.counts);
+        match counts.get_mut(&self.account) {
+            Some(count) if *count > 1 => *count = count.saturating_sub(1),
+            _ => drop(counts.remove(&self.account)),
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_places_work_at_once_and_everybody_gets_one() {
+        let (places, now, most, done) =
+            (Places::new(2), AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    let _place = places.take();
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::yield_now();
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    done.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+        });
+        assert_eq!((most.into_inner() <= 2, done.into_inner()), (true, 16));
+    }
+
+    #[test]
+    fn an_account_has_its_own_count_which_falls_again() {
+        let (gw1, gw2): (Label, Label) = ("gw1".parse().unwrap(), "gw2".parse().unwrap());
+        let all = InFlight::new(2);
+        let first = all.begin(&gw1).expect("the first");
+        let second = all.begin(&gw1).expect("the second");
+        assert!(all.begin(&gw1).is_none());
+        assert!(all.begin(&gw2).is_some());
+        drop(first);
+        let third = all.begin(&gw1).expect("one has ended");
+        assert!(all.begin(&gw1).is_none());
+        drop((second, third));
+        assert!(all.counts.lock().unwrap().is_empty(), "nothing is kept of who is gone");
+    }
+}
