@@ -2,6 +2,7 @@
 //! and the proof of possession is reached. The authority stands in a temporary folder.
 #![no_main]
 
+#[allow(dead_code, reason = "shared with the test of the seeds, which also counts")]
 #[path = "../../enroll/tests/exercise/mod.rs"]
 mod exercise;
 
