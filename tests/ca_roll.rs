@@ -280,8 +280,20 @@ fn what_cannot_be_rolled_is_refused_and_what_was_interrupted_goes_on() {
     };
     refused(&["ca", "roll", "nosuch"], "there is no CA `nosuch`");
     refused(&["ca", "roll", "root", "--validity", "never"], "--validity");
-    // A key that an interrupted roll left is used by the next try; a lost file is written again.
+    // A key that an interrupted roll left is used by the next try.
+    let (data, before) = (instance.data(), instance.file("before"));
+    let paths = [&data, &before].map(|path| path.to_str().unwrap());
+    tool_ok("cp", "coreutils", &["-r", paths[0], paths[1]], &instance.file("."));
     roll(&instance, "root");
+    fs::copy(data.join("keys/root.2.key"), before.join("keys/root.2.key")).unwrap();
+    let again = Command::new(COUNTERSIGN).args(["ca", "roll", "root", "--data", paths[1]]).output();
+    assert!(again.unwrap().status.success());
+    let public = |file: &std::path::Path| {
+        let arguments = ["x509", "-noout", "-pubkey", "-in", file.to_str().unwrap()];
+        tool_ok("openssl", "openssl", &arguments, &instance.file("."))
+    };
+    assert_eq!(public(&before.join("keys/root.2.crt")), public(&data.join("keys/root.2.crt")));
+    // A lost file is written again.
     let next = fs::read(certificate(&instance, "root.2")).unwrap();
     for file in ["root.2", "root.2.new-with-old", "root.2.old-with-new"] {
         fs::remove_file(certificate(&instance, file)).unwrap();
@@ -328,4 +340,72 @@ fn when_the_old_ca_ends_the_new_one_goes_on_alone() {
     // What is signed with the new certificate is answered by the new CA's signer.
     let request = ["-cmd", "genm", "-infotype", "caCerts", "-cert", "gw1.crt", "-key", "gw1.key"];
     cmp_by(client(), &instance, &request).granted();
+}
+
+#[test]
+fn a_root_elsewhere_certifies_the_next_key() {
+    let mut instance = Instance::empty();
+    let folder = instance.file(".");
+    let openssl = |arguments: &[&str]| tool_ok("openssl", "openssl", arguments, &folder);
+    fs::write(
+        folder.join("ca.ext"),
+        "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n\
+         subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n",
+    )
+    .unwrap();
+    let made = ["req", "-x509", "-newkey", "rsa:3072", "-nodes", "-keyout", "away.key"];
+    let said = ["-out", "away.pem", "-days", "3650", "-subj", "/CN=Root elsewhere"];
+    let usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"];
+    openssl(&[&made[..], &said, &usage].concat());
+    // The certificate for a request, with the root's behind it.
+    let certified = |csr: &str, subject: &[&str]| {
+        let signed = ["x509", "-req", "-in", csr, "-CA", "away.pem", "-CAkey", "away.key"];
+        let rest = ["-days", "1000", "-extfile", "ca.ext", "-out", "below.pem"];
+        openssl(&[&signed[..], subject, &rest].concat());
+        let files = ["below.pem", "away.pem"].map(|file| fs::read(folder.join(file)).unwrap());
+        fs::write(folder.join("chain.pem"), files.concat()).unwrap();
+    };
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (csr, chain) = (path("ca.csr"), path("chain.pem"));
+    instance.ok(&["init", "--root-csr", &csr, "--subject", "CN=Gateways,O=Example"]);
+    certified("ca.csr", &[]);
+    instance.ok(&["init", "--root-cert", &chain, "--subject", "CN=Gateways,O=Example"]);
+
+    let refused = |arguments: &[&str], why: &str| {
+        let output = instance.run(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(why), "{arguments:?}: {text}");
+    };
+    refused(&["ca", "roll", "issuing"], "`--root-csr FILE`");
+    refused(&["ca", "roll", "root"], "the key of `root` is not here");
+    refused(&["ca", "roll", "root", "--root-csr", &csr], "`root` is a root");
+    refused(&["ca", "roll", "issuing", "--root-cert", &chain], "issuing.2");
+    instance.ok(&["ca", "roll", "issuing", "--root-csr", &csr, "--algorithm", "p384"]);
+    let request = openssl(&["req", "-in", "ca.csr", "-noout", "-text", "-verify"]);
+    for said in ["O = Example, CN = Gateways", "384 bit", "pathlen:0"] {
+        assert!(request.contains(said), "{said}: {request}");
+    }
+    // Another subject is not the next key of this CA; nor is the old certificate for the new key.
+    openssl(&["req", "-new", "-key", "away.key", "-subj", "/CN=Other", "-out", "other.csr"]);
+    certified("other.csr", &[]);
+    refused(&["ca", "roll", "issuing", "--root-cert", &chain], "found one for `CN=Other`");
+    let old = fs::read(certificate(&instance, "issuing")).unwrap();
+    let both = [old, fs::read(folder.join("away.pem")).unwrap()].concat();
+    fs::write(folder.join("old.pem"), both).unwrap();
+    refused(&["ca", "roll", "issuing", "--root-cert", &path("old.pem")], "another key");
+    certified("ca.csr", &[]);
+    let said = instance.json(&["ca", "roll", "issuing", "--root-cert", &chain]);
+    assert_eq!((&said["ca"], &said["succeeds"]), (&"issuing.2".into(), &"issuing".into()));
+    refused(&["ca", "roll", "issuing", "--root-csr", &csr], "`issuing.2` already");
+
+    instance.serve();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    assert!(verifies(&instance, "root", &["issuing.2"], "gw1.crt"));
+    assert!(!verifies(&instance, "root", &["issuing"], "gw1.crt"));
+    crl(&instance, "issuing");
+    crl(&instance, "issuing.2");
+    instance.stop();
+    instance.ok(&["audit", "verify"]);
 }

@@ -11,7 +11,7 @@ use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
 use crate::founding::{self, CaOptions};
 use crate::key::{FileKey, KeyAlgorithm, KeyFolder, Passphrase};
-use crate::record::{CaRecord, Label, Serial};
+use crate::record::{CaRecord, Label, Serial, Succession};
 use crate::seal::{Opener, Sealer};
 use crate::store::Store;
 
@@ -129,6 +129,16 @@ impl Foundation {
     /// `Denied` that says what is wrong with the chain; [`Error::Unavailable`] when there is no key for it.
     pub fn install_issuing(&self, name: &Label, chain: &[Vec<u8>]) -> Result<CaRecord> {
         self.refuse_existing(name)?;
+        self.install(name, chain, None)
+    }
+
+    /// As [`Self::install_issuing`], for a CA that may follow another.
+    pub(crate) fn install(
+        &self,
+        name: &Label,
+        chain: &[Vec<u8>],
+        succeeds: Option<Succession>,
+    ) -> Result<CaRecord> {
         let key = self.keys.load(name.as_str(), &self.passphrase)?;
         founding::check_chain(chain, &key, self.clock.now())?;
         let (certificate, above) =
@@ -161,7 +171,7 @@ impl Foundation {
             is_root: false,
             certificate: certificate.clone(),
             chain: above.to_vec(),
-            succeeds: None,
+            succeeds,
         })
     }
 

@@ -10,19 +10,19 @@ use der::{Decode, Encode};
 use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::certificate::{TbsCertificate, Version};
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::SubjectKeyIdentifier;
+use x509_cert::ext::pkix::{BasicConstraints, SubjectKeyIdentifier};
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Validity;
 use x509_cert::{Certificate, name::Name};
 
 use crate::certificate::{
     Facts, authority_info_access, authority_key_identifier, distribution_points, extension, octets,
-    time,
+    time, to_pem,
 };
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::foundation::Foundation;
-use crate::founding::BACKDATING;
+use crate::founding::{self, BACKDATING, CaOptions};
 use crate::gate::{Gate, Object};
 use crate::key::{FileKey, KeyAlgorithm};
 use crate::lint::Purpose;
@@ -68,20 +68,16 @@ impl Foundation {
     pub fn roll(&self, name: &Label, options: &RollOptions) -> Result<CaRecord> {
         // 1. The CA that is rolled, and the name of the next one.
         let cas = self.store.cas()?;
-        let conflict = |why: String| Error::denied(Denial::Conflict, why);
-        let old = cas.iter().find(|ca| ca.name == *name).ok_or_else(|| {
-            conflict(format!("there is no CA `{name}`; `countersign ca show` lists them"))
-        })?;
         if let Some(next) = successor(&cas, name) {
             return self.finish(next);
         }
+        let (old, next) = self.next(&cas, name)?;
         if !self.keys.contains(name.as_str()) {
             return Err(conflict(format!(
                 "the key of `{name}` is not here; roll it where it is kept"
             )));
         }
-        let next = next_name(name)?;
-        self.refuse_existing(&next)?;
+        let root = if old.is_root { None } else { Some(self.root_above(old)?) };
         // 2. The next key, which an interruption leaves behind for the next try.
         let facts = Facts::of(&old.certificate)?;
         let algorithm = options.algorithm.unwrap_or_else(|| algorithm_of(facts.key.kind()));
@@ -89,14 +85,63 @@ impl Foundation {
         // 3. The certificates.
         let lasts = facts.not_after.since(facts.not_before);
         let until = self.clock.now().plus(options.validity.unwrap_or(lasts));
-        let record = match old.is_root {
-            true => self.next_root(old, &facts, next, &key, until, &options.urls)?,
-            false => self.next_issuing(old, next, &key, until, &options.urls)?,
+        let record = match root {
+            None => self.next_root(old, &facts, next, &key, until, &options.urls)?,
+            Some(root) => self.next_issuing(root, old, next, &key, until, &options.urls)?,
         };
         // 4. One record with all of them, and the files.
         let record = self.record(record)?;
         self.publish_links(&record)?;
         Ok(record)
+    }
+
+    /// Makes the next key of an issuing CA whose root is kept elsewhere, and a PKCS#10 request (PEM) for that root. It may
+    /// be asked for again.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when there is no such issuing CA, or it was rolled already.
+    pub fn roll_request(&self, name: &Label, algorithm: Option<KeyAlgorithm>) -> Result<String> {
+        let cas = self.store.cas()?;
+        let (old, next) = self.next_issuing_name(&cas, name)?;
+        let facts = Facts::of(&old.certificate)?;
+        let algorithm = algorithm.unwrap_or_else(|| algorithm_of(facts.key.kind()));
+        let key = self.key(next.as_str(), algorithm)?;
+        let constraints = tbs_of(&old.certificate)?.get::<BasicConstraints>();
+        let constraints = constraints.map_err(Error::internal)?;
+        let options = CaOptions {
+            subject: facts.subject,
+            validity: Duration::ZERO,
+            path_length: constraints.and_then(|(_, constraints)| constraints.path_len_constraint),
+            permitted: Vec::new(),
+            excluded: Vec::new(),
+            policies: Vec::new(),
+            crl_urls: Vec::new(),
+            ocsp_urls: Vec::new(),
+            ca_issuers_urls: Vec::new(),
+        };
+        to_pem("CERTIFICATE REQUEST", &founding::request(&options, &key)?)
+    }
+
+    /// Takes the certificate of the next key that a root elsewhere made, with every certificate above it, root last.
+    ///
+    /// # Errors
+    /// As [`Self::roll_request`] and [`Self::install_issuing`]; `Denied` with [`Denial::Template`] for another subject.
+    pub fn roll_installed(&self, name: &Label, chain: &[Vec<u8>]) -> Result<CaRecord> {
+        let cas = self.store.cas()?;
+        let (old, next) = self.next_issuing_name(&cas, name)?;
+        let subject = Facts::of(&old.certificate)?.subject;
+        let found = chain.first().map(|first| Facts::of(first)).transpose()?;
+        if let Some(found) = found.filter(|found| found.subject != subject) {
+            return Err(Error::denied(
+                Denial::Template,
+                format!(
+                    "expected a certificate for `{subject}`, found one for `{}`",
+                    found.subject
+                ),
+            ));
+        }
+        let succeeds = Succession { predecessor: old.name.clone(), links: None };
+        self.install(&next, chain, Some(succeeds))
     }
 
     /// The root that signs new issuing CAs: the last one of its line whose key is here.
@@ -116,6 +161,33 @@ impl Foundation {
                 "the root's key is not here; make a request for it with `--root-csr FILE`",
             )
         })
+    }
+
+    /// A CA that was not rolled yet, and the name of its next key.
+    fn next<'a>(&self, cas: &'a [CaRecord], name: &Label) -> Result<(&'a CaRecord, Label)> {
+        let old = cas.iter().find(|ca| ca.name == *name).ok_or_else(|| {
+            conflict(format!("there is no CA `{name}`; `countersign ca show` lists them"))
+        })?;
+        if let Some(next) = successor(cas, name) {
+            return Err(rolled(next));
+        }
+        let next = next_name(name)?;
+        self.refuse_existing(&next)?;
+        Ok((old, next))
+    }
+
+    fn next_issuing_name<'a>(
+        &self,
+        cas: &'a [CaRecord],
+        name: &Label,
+    ) -> Result<(&'a CaRecord, Label)> {
+        let (old, next) = self.next(cas, name)?;
+        match old.is_root {
+            true => {
+                Err(conflict(format!("`{name}` is a root; no other one certifies its next key")))
+            }
+            false => Ok((old, next)),
+        }
     }
 
     fn next_root(
@@ -164,26 +236,29 @@ impl Foundation {
         Ok(CaRecord { name, is_root: true, certificate, chain: Vec::new(), succeeds })
     }
 
+    /// The root here, if it is the one above an issuing CA.
+    fn root_above(&self, old: &CaRecord) -> Result<CaRecord> {
+        let root = self.signing_root()?;
+        if Facts::of(&root.certificate)?.subject != Facts::of(&old.certificate)?.issuer {
+            return Err(conflict(format!(
+                "`{}` is certified by another root than `{}`, the one here; make a request for it with `--root-csr FILE`",
+                old.name, root.name
+            )));
+        }
+        Ok(root)
+    }
+
     fn next_issuing(
         &self,
+        root: CaRecord,
         old: &CaRecord,
         name: Label,
         key: &FileKey,
         until: Timestamp,
         urls: &DefaultUrls,
     ) -> Result<CaRecord> {
-        let root = self.signing_root()?;
         let root_key = self.keys.load(root.name.as_str(), &self.passphrase)?;
         let above = Facts::of(&root.certificate)?;
-        if above.subject != Facts::of(&old.certificate)?.issuer {
-            return Err(Error::denied(
-                Denial::Conflict,
-                format!(
-                    "`{}` is certified by another root than `{}`, the one here; add a CA of another name instead",
-                    old.name, root.name
-                ),
-            ));
-        }
         let now = self.clock.now();
         let renewal = Renewal {
             model: &tbs_of(&old.certificate)?,
@@ -212,13 +287,7 @@ impl Foundation {
             None => format!("{}.crt", next.name),
         };
         if self.keys.file(&last).exists() {
-            return Err(Error::denied(
-                Denial::Conflict,
-                format!(
-                    "its next key is `{0}` already; to roll that one, name it: `ca roll {0}`",
-                    next.name
-                ),
-            ));
+            return Err(rolled(next));
         }
         self.publish(&format!("{}.crt", next.name), "CERTIFICATE", &next.certificate)?;
         self.publish_links(next)?;
@@ -293,6 +362,17 @@ impl Renewal<'_> {
 /// The CA whose key follows this one's.
 fn successor<'a>(cas: &'a [CaRecord], name: &Label) -> Option<&'a CaRecord> {
     cas.iter().find(|ca| ca.succeeds.as_ref().is_some_and(|of| of.predecessor == *name))
+}
+
+fn rolled(next: &CaRecord) -> Error {
+    conflict(format!(
+        "its next key is `{0}` already; to roll that one, name it: `ca roll {0}`",
+        next.name
+    ))
+}
+
+fn conflict(why: String) -> Error {
+    Error::denied(Denial::Conflict, why)
 }
 
 /// `root`, `root.2`, `root.3`.

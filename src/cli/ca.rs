@@ -1,8 +1,10 @@
 //! `countersign ca …` and `countersign crl …`
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Subcommand;
+use countersign_ca::certificate::read_all;
 use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::root_label;
 use countersign_ca::record::Label;
@@ -10,7 +12,7 @@ use countersign_ca::{KeyAlgorithm, RollOptions};
 use serde_json::json;
 
 use super::Context;
-use super::init::{Issuing, LONGEST};
+use super::init::{Issuing, LONGEST, read, requested, write};
 use crate::admin::Request;
 use crate::config::duration;
 use crate::exit::Failure;
@@ -45,6 +47,12 @@ until it ends.")]
         /// How long the next certificate is valid; as long as the one before unless given
         #[arg(long, value_name = "TIME")]
         validity: Option<String>,
+        /// Make the next key of an issuing CA and write a request for a root that is kept elsewhere
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["root_cert", "validity"])]
+        root_csr: Option<PathBuf>,
+        /// Take the certificate of the next key from that root, with the chain above it, root last
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["algorithm", "validity"])]
+        root_cert: Option<PathBuf>,
     },
 }
 
@@ -58,7 +66,7 @@ impl Ca {
                 output::print(context.format, &issuing.make(&ground, name, &options)?);
                 Ok(())
             }
-            Self::Roll { name, algorithm, validity } => {
+            Self::Roll { name, algorithm, validity, root_csr, root_cert } => {
                 let validity = validity.as_ref();
                 let options = RollOptions {
                     algorithm: *algorithm,
@@ -68,7 +76,15 @@ impl Ca {
                     urls: context.place.config()?.ca_urls,
                 };
                 let ground = ground(context, "roll the CA")?;
-                let record = ground.roll(name, &options)?;
+                if let Some(file) = root_csr {
+                    write(file, &ground.roll_request(name, *algorithm)?)?;
+                    output::print(context.format, &requested(file));
+                    return Ok(());
+                }
+                let record = match root_cert {
+                    Some(file) => ground.roll_installed(name, &read_all(&read(file)?)?)?,
+                    None => ground.roll(name, &options)?,
+                };
                 let file = |of: String| ground.keys.file(&of).display().to_string();
                 let mut said = json!({
                     "ca": record.name,

@@ -1,7 +1,7 @@
 //! `countersign init` and what it shares with `ca add` and `serve --init`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -189,20 +189,11 @@ impl Issuing {
     ) -> Result<Value, Failure> {
         if let Some(file) = &self.root_csr {
             let request = ground.request_issuing(name, options, self.algorithm)?;
-            fs::write(file, request)
-                .map_err(|e| Failure::unavailable(format!("`{}`: {e}", file.display())))?;
-            return Ok(json!({
-                "request": file.display().to_string(),
-                "next": "let the root sign it as a CA, then run this command with `--root-cert FILE`: the new certificate and \
-                         those above it, root last",
-            }));
+            write(file, &request)?;
+            return Ok(requested(file));
         }
         let record = match &self.root_cert {
-            Some(file) => {
-                let bytes = fs::read(file)
-                    .map_err(|e| Failure::unavailable(format!("`{}`: {e}", file.display())))?;
-                ground.install_issuing(name, &read_all(&bytes)?)?
-            }
+            Some(file) => ground.install_issuing(name, &read_all(&read(file)?)?)?,
             None => ground.create_issuing(name, options, self.algorithm)?,
         };
         let keys = &ground.keys;
@@ -212,6 +203,25 @@ impl Issuing {
             "root": keys.file("root.crt").display().to_string(),
         }))
     }
+}
+
+/// What to do with a request for a root elsewhere.
+pub fn requested(file: &Path) -> Value {
+    json!({
+        "request": file.display().to_string(),
+        "next": "let the root sign it as a CA, then run this command with `--root-cert FILE`: the new certificate and those \
+                 above it, root last",
+    })
+}
+
+/// Writes a file that a person named.
+pub fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(file, text).map_err(|e| Failure::unavailable(format!("`{}`: {e}", file.display())))
+}
+
+/// Reads a file that a person named.
+pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file).map_err(|e| Failure::unavailable(format!("`{}`: {e}", file.display())))
 }
 
 fn policy(text: &str) -> Result<Policy, Failure> {
