@@ -28,6 +28,7 @@ bench: deps
 	cargo bench --bench store
 	cargo bench --bench status
 	cargo bench --bench authorize
+	cargo bench --bench enrol
 	cargo bench -p countersign-policy --bench query
 
 lint:
