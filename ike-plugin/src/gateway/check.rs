@@ -89,7 +89,7 @@ pub fn together(
         found.trusted_by(own, material, shown, now)?;
         found.key_for(own, &facts, Facts::of(&material.certificate)?.key);
         found.purposes_for(own, &facts);
-        found.reachable(own, peer, &facts);
+        found.reachable((own, material), (peer, shown))?;
         list.append(&mut found.list);
     }
     let (one, other) = (one.0, other.0);
@@ -363,38 +363,51 @@ impl Found<'_> {
     }
 
     /// A CRL or OCSP responder behind the tunnel can only be asked when the tunnel is up.
-    fn reachable(&mut self, own: &Gateway, peer: &Gateway, facts: &Facts) {
-        let urls: Vec<&String> = match own.daemon {
-            Daemon::Strongswan | Daemon::Libreswan => {
-                facts.crl_urls.iter().chain(&facts.ocsp_urls).collect()
-            }
+    fn reachable(
+        &mut self,
+        (own, material): (&Gateway, &Material),
+        (peer, shown): (&Gateway, &Material),
+    ) -> Result<(), GatewayError> {
+        let above = shown.chain.iter().map(|ca| &ca.der);
+        let asked: Vec<Vec<String>> = match own.daemon {
+            // It looks at each certificate of the peer's path.
+            Daemon::Strongswan => std::iter::once(&shown.certificate)
+                .chain(above)
+                .map(|der| Facts::of(der).map(|facts| [facts.crl_urls, facts.ocsp_urls].concat()))
+                .collect::<Result<_, _>>()?,
+            // It fetches what the certificates of its database name: its own and those of CAs.
+            Daemon::Libreswan => std::iter::once(&material.certificate)
+                .chain(above)
+                .map(|der| Facts::of(der).map(|facts| facts.crl_urls))
+                .collect::<Result<_, _>>()?,
             // These read files.
-            _ => return,
+            Daemon::Iked | Daemon::Isakmpd | Daemon::Racoon => return Ok(()),
         };
         let behind = |url: &String| {
             addresses(url)
                 .iter()
                 .any(|address| peer.networks.iter().any(|network| network.holds(*address)))
         };
-        let (through, free): (Vec<&String>, Vec<&String>) =
-            urls.into_iter().partition(|url| behind(url));
-        if through.is_empty() {
-            return;
-        }
-        let message = format!(
-            "`{}` would fetch {} through the tunnel that it is to decide about: the host is in a network of `{}`",
-            own.name,
-            names(through.into_iter().map(String::as_str)),
-            peer.name
-        );
-        if free.is_empty() && own.revocation == Revocation::Strict {
-            self.error(
-                "crl-behind-tunnel",
-                format!("{message}; publish the CRL where it is reached without"),
+        for urls in asked {
+            let (through, free): (Vec<&String>, Vec<&String>) =
+                urls.iter().partition(|url| behind(url));
+            if through.is_empty() {
+                continue;
+            }
+            let message = format!(
+                "`{}` would fetch {} through the tunnel that it is to decide about: the host is in a network of `{}`",
+                own.name,
+                names(through.into_iter().map(String::as_str)),
+                peer.name
             );
-        } else {
-            self.warning("crl-behind-tunnel", message);
+            if free.is_empty() && own.revocation == Revocation::Strict {
+                let advice = "publish the CRL where it is reached without, or the tunnel ends with the CRL that was exported";
+                self.error("crl-behind-tunnel", format!("{message}; {advice}"));
+            } else {
+                self.warning("crl-behind-tunnel", message);
+            }
         }
+        Ok(())
     }
 
     fn same_mode(&mut self, other: &Gateway) {
