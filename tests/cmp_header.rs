@@ -729,13 +729,32 @@ fn a_certificate_is_confirmed_once() {
     assert_eq!(exchange(&site.instance, &conf).kind, PKICONF);
     let answer = site.refused(&conf, "certConfirmed");
     assert_eq!(answer.kind, ERROR);
+    // Taken, and at once wrong: neither is done.
+    let answer = exchange(&site.instance, &Draft::new(CR, request(&Key::new())).by(&site.holder));
+    let certificate = answer.certificate();
+    let hash = ring::digest::digest(&ring::digest::SHA256, &certificate);
+    let status = cmp::Status {
+        status: 0,
+        text: None,
+        fail_info: Some(der::asn1::BitString::new(5, [0x20]).unwrap()),
+    };
+    let both = vec![cmp::CertStatus {
+        hash: OctetString::new(hash.as_ref()).unwrap(),
+        id: 0,
+        status: Some(status),
+        hash_alg: None,
+    }];
+    let conf = Draft::after(&answer, CERT_CONF, both.to_der().unwrap());
+    site.refused(&conf.by(&site.holder), "badRequest");
+    let conf = Draft::after(&answer, CERT_CONF, confirmation(&certificate));
+    assert_eq!(exchange(&site.instance, &conf.by(&site.holder)).kind, PKICONF);
     // Implicit confirmation leaves nothing to confirm.
     let draft = Draft::new(CR, request(&Key::new())).implicit();
     let answer = exchange(&site.instance, &draft.by(&site.holder));
     assert_eq!(answer.info(cmp::IMPLICIT_CONFIRM), Some(any(&Null)));
     let conf = Draft::after(&answer, CERT_CONF, confirmation(&answer.certificate()));
     site.refused(&conf.by(&site.holder), "certConfirmed");
-    assert_eq!(site.statuses(), ["valid"; 3]);
+    assert_eq!(site.statuses(), ["valid"; 4]);
 
     // What its holder gave back cannot be confirmed.
     let answer = exchange(&site.instance, &Draft::new(CR, request(&Key::new())).by(&site.holder));
@@ -743,7 +762,7 @@ fn a_certificate_is_confirmed_once() {
     assert_eq!(exchange(&site.instance, &empty.by(&site.holder)).kind, PKICONF);
     let conf = Draft::after(&answer, CERT_CONF, confirmation(&answer.certificate()));
     site.refused(&conf.by(&site.holder), "certRevoked");
-    assert_eq!(site.statuses(), ["valid", "valid", "valid", "revoked"]);
+    assert_eq!(site.statuses(), ["valid", "valid", "valid", "valid", "revoked"]);
 }
 
 #[test]

@@ -50,6 +50,12 @@ impl Exchange<'_> {
                 ));
             }
         };
+        if status.as_ref().is_some_and(contradicts_itself) {
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                "a certificate that is taken has no failInfo; say rejection, or leave failInfo out",
+            ));
+        }
         let Some(status) = status.filter(is_taken) else {
             tracing::info!("the peer does not take its certificate, which is revoked");
             authority.reject(&transaction.id)?;
@@ -131,6 +137,14 @@ impl Exchange<'_> {
         }
         Ok((transaction, context))
     }
+}
+
+/// Whether it takes the certificate and says at once what is wrong with it (RFC 9810 §5.2.3).
+fn contradicts_itself(status: &CertStatus) -> bool {
+    let info = status.status_info.as_ref();
+    info.is_some_and(|info| {
+        matches!(info.status, ACCEPTED | GRANTED_WITH_MODS) && info.fail_info.is_some()
+    })
 }
 
 /// Whether the peer takes the certificate (RFC 9810 §5.3.18).
