@@ -10,7 +10,10 @@ use countersign_ca::{Identity, Timestamp};
 use serde::Serialize;
 
 use super::material::next_update;
-use super::{Daemon, Facts, Gateway, GatewayError, Material, Mode, Proposal, Revocation};
+use super::{
+    AltNames, Daemon, Facts, Gateway, GatewayError, Material, Mode, NamedCa, Proposal, Revocation,
+    Start,
+};
 use crate::path::{Anchors, Certificate, PathSettings, validate};
 
 /// How bad it is.
@@ -47,6 +50,9 @@ impl fmt::Display for Obstacle {
 /// The days before the end of a certificate or a CRL from which on it is told.
 const SOON: i64 = 7 * 86_400;
 
+/// The longest list of alternative names that isakmpd reads, in octets.
+const MAX_ISAKMPD_NAMES: usize = 127;
+
 /// Extended key usages: ipsecIKE, iKEIntermediate, anyExtendedKeyUsage, serverAuth, clientAuth.
 const IPSEC_IKE: &str = "1.3.6.1.5.5.7.3.17";
 const IKE_INTERMEDIATE: &str = "1.3.6.1.5.5.8.2.2";
@@ -54,22 +60,25 @@ const ANY: &str = "2.5.29.37.0";
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 
-/// What a gateway has in its own way, whoever its peer is.
+/// What a gateway has in its own way, whoever its peer is. Its `material`, which is none for a pre-shared key, has the CAs and CRLs of
+/// its peers as well ([`Material::add_cas_of`]): it is the one who verifies by them.
 ///
 /// # Errors
 /// The certificate or a CRL cannot be read.
 pub fn alone(
     gateway: &Gateway,
-    material: &Material,
+    material: Option<&Material>,
     now: Timestamp,
 ) -> Result<Vec<Obstacle>, GatewayError> {
-    let facts = Facts::of(&material.certificate)?;
     let mut found = Found { gateway, daemon: gateway.daemon, list: Vec::new() };
     found.mode();
-    found.own_certificate(&facts, material, now);
     found.proposals(&gateway.proposals);
     found.authorizer();
-    found.crls(material, now)?;
+    if let Some(material) = material {
+        found.own_certificate(&Facts::of(&material.certificate)?, material, now);
+        found.first_name_for(gateway, material)?;
+        found.crls(material, now)?;
+    }
     Ok(found.list)
 }
 
@@ -89,6 +98,8 @@ pub fn together(
         found.trusted_by(own, material, shown, now)?;
         found.key_for(own, &facts, Facts::of(&material.certificate)?.key);
         found.purposes_for(own, &facts);
+        found.first_name_for(own, shown)?;
+        found.partitions_for(own, shown)?;
         found.reachable((own, material), (peer, shown))?;
         list.append(&mut found.list);
     }
@@ -192,6 +203,7 @@ impl Found<'_> {
         for proposal in proposals {
             let known = match daemon {
                 Daemon::Isakmpd | Daemon::Racoon => proposal.classic().is_some(),
+                Daemon::Iked => proposal.iked().is_some(),
                 _ => mode == Mode::Ikev2 || proposal.is_for_v1(),
             };
             if !known {
@@ -203,10 +215,15 @@ impl Found<'_> {
         }
         let mut groups: Vec<_> = proposals.iter().map(|proposal| proposal.group).collect();
         groups.dedup();
-        if mode == Mode::Aggressive && groups.len() > 1 {
+        if groups.len() > 1 && mode == Mode::Aggressive {
             self.error(
                 "proposal",
                 "aggressive mode has no choice of groups: expected one group in all `proposals`, found several".to_owned(),
+            );
+        } else if groups.len() > 1 && daemon == Daemon::Racoon {
+            self.error(
+                "proposal",
+                "racoon has one group for perfect forward secrecy: expected one group in all `proposals`, found several".to_owned(),
             );
         }
     }
@@ -239,10 +256,7 @@ impl Found<'_> {
         for ca in material.cas() {
             let Some(crl) = material.crls.iter().find(|crl| crl.ca == ca.name) else {
                 if is_strict {
-                    self.warning(
-                        "no-crl",
-                        format!("there is no CRL of the CA `{}` to begin with; `countersign crl publish` signs one", ca.name),
-                    );
+                    self.no_crl(material, ca)?;
                 }
                 continue;
             };
@@ -263,6 +277,94 @@ impl Found<'_> {
                     format!("the CRL of the CA `{}` ends at {next}", ca.name),
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// There is no CRL of this CA: whether the daemon goes on without depends on the daemon.
+    fn no_crl(&mut self, material: &Material, ca: &NamedCa) -> Result<(), GatewayError> {
+        let name = &ca.name;
+        let advice = format!(
+            "`countersign crl publish` signs one for a CA of this instance; that of another goes into `gateways.{}.crls`",
+            self.gateway.name
+        );
+        match self.gateway.daemon {
+            // OpenSSL wants the CRL of each CA of the path as soon as the daemon gave it one.
+            Daemon::Iked | Daemon::Isakmpd if !material.crls.is_empty() => self.error(
+                "no-crl",
+                format!(
+                    "there is no CRL of the CA `{name}`, and {} refuses everybody who is below a CA without, once it has that of another; \
+                     {advice}",
+                    self.gateway.daemon
+                ),
+            ),
+            Daemon::Strongswan if !self.is_told_where(material, ca)? => self.error(
+                "no-crl",
+                format!(
+                    "there is no CRL of the CA `{name}`, and what it certified does not say where one is, nor an OCSP responder: with \
+                     `revocation = \"strict\"` strongSwan refuses everybody below it; {advice}, and `http.public_url` has certificates say \
+                     where it is"
+                ),
+            ),
+            _ => self.warning(
+                "no-crl",
+                format!("there is no CRL of the CA `{name}` to begin with; {advice}"),
+            ),
+        }
+        Ok(())
+    }
+
+    /// Whether the certificates that a CA signed say where their status is.
+    fn is_told_where(&self, material: &Material, ca: &NamedCa) -> Result<bool, GatewayError> {
+        let parse = |der: &Vec<u8>| {
+            Certificate::from_der(der.clone())
+                .map_err(|e| GatewayError::new(format!("a certificate cannot be read: {e}")))
+        };
+        let above = parse(&ca.der)?;
+        let below = std::iter::once(&material.certificate)
+            .chain(material.chain.iter().map(|ca| &ca.der))
+            .map(parse)
+            .collect::<Result<Vec<_>, _>>()?;
+        let below = below.iter().filter(|certificate| certificate.is_signed_by(&above));
+        Ok(below.into_iter().all(|one| !one.crl_urls().is_empty() || !one.ocsp_urls().is_empty()))
+    }
+
+    /// isakmpd knows a certificate by the first of its alternative names, and reads no list of 128 octets or more.
+    fn first_name_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
+        if own.daemon != Daemon::Isakmpd {
+            return Ok(());
+        }
+        let names = AltNames::of(&shown.certificate)?;
+        if names.octets > MAX_ISAKMPD_NAMES || names.first.as_ref() != Some(&self.gateway.id) {
+            let first = names.first.map_or_else(|| "none".to_owned(), |first| format!("`{first}`"));
+            self.error(
+                "first-name",
+                format!(
+                    "isakmpd on `{}` finds a certificate by its first alternative name only, in a list of at most {MAX_ISAKMPD_NAMES} octets: \
+                     expected its identity `{}`, found {first} first of {} octets; give the account this identity first, and enrol again",
+                    own.name, self.gateway.id, names.octets
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// strongSwan keeps one CRL for each issuer, and takes that of a partition for the whole list.
+    fn partitions_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
+        if own.daemon != Daemon::Strongswan {
+            return Ok(());
+        }
+        let urls = Facts::of(&shown.certificate)?.crl_urls;
+        if urls.iter().any(|url| is_partition(url)) {
+            self.error(
+                "partition",
+                format!(
+                    "its certificate names the CRL of a partition ({}), which strongSwan on `{}` takes for the whole list, so that revoked \
+                     peers of other partitions come in; set `crl.partitions = 0`, and enrol again",
+                    names(urls.iter().filter(|url| is_partition(url))),
+                    own.name
+                ),
+            );
         }
         Ok(())
     }
@@ -452,6 +554,14 @@ impl Found<'_> {
                 "no-address",
                 format!("neither it nor `{}` has an `address`: none of them can begin", other.name),
             ),
+            _ if !begins(own, other) && !begins(other, own) => self.warning(
+                "nobody-begins",
+                format!(
+                    "neither it nor `{}` begins by itself: each waits, or does not know where the other is; set `start` of one that does, or \
+                     initiate by hand",
+                    other.name
+                ),
+            ),
             (Some(here), Some(there)) if here == there => {
                 self.error(
                     "same-address",
@@ -486,6 +596,18 @@ impl Found<'_> {
             }
         }
     }
+}
+
+/// Whether a gateway brings a tunnel to another up by itself.
+fn begins(own: &Gateway, other: &Gateway) -> bool {
+    own.start != Start::Wait && other.address.is_some()
+}
+
+/// Whether a URL is one of those under which `serve` has the CRL of a partition.
+fn is_partition(url: &str) -> bool {
+    let file = url.rsplit('/').next().unwrap_or_default();
+    let is_number = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    url.contains("/crl/") && file.strip_suffix(".crl").is_some_and(is_number)
 }
 
 /// Whether a daemon can sign with a kind of key; what it can sign with, it can verify, and nothing else.
