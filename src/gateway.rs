@@ -281,8 +281,8 @@ fn complete(
     }
     if !file.trust.is_empty() {
         let mut named = Vec::new();
-        for (number, name) in file.trust.iter().enumerate() {
-            named.extend(trusted(name, number, &known)?);
+        for name in &file.trust {
+            named.extend(trusted(name, &known)?);
         }
         roots = named;
     }
@@ -308,7 +308,7 @@ fn complete(
 }
 
 /// The roots that an entry of `trust` names: by the name of a CA, or by a file.
-fn trusted(entry: &str, number: usize, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
+fn trusted(entry: &str, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
     let named = match entry.contains('/') {
         false => {
             let ca = known.iter().find(|ca| ca.name == entry).cloned();
@@ -319,12 +319,16 @@ fn trusted(entry: &str, number: usize, known: &[NamedCa]) -> Result<Vec<NamedCa>
             })?]
         }
         true => {
-            let all = certificates(&read(Path::new(entry), MAX_CERTIFICATE)?)?.into_iter();
-            let named = all.enumerate().map(|(at, der)| NamedCa {
-                name: format!("trust-{}-{}", number.saturating_add(1), at.saturating_add(1)),
-                der,
-            });
-            named.collect()
+            // Two gateways that trust the same root call it the same, and no other so.
+            let named = |der: Vec<u8>| {
+                let hash = ring::digest::digest(&ring::digest::SHA256, &der);
+                let hash = data_encoding::HEXLOWER.encode(hash.as_ref());
+                NamedCa { name: format!("trust-{}", hash.get(..16).unwrap_or_default()), der }
+            };
+            certificates(&read(Path::new(entry), MAX_CERTIFICATE)?)?
+                .into_iter()
+                .map(named)
+                .collect()
         }
     };
     if named.is_empty() {

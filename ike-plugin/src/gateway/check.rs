@@ -100,6 +100,7 @@ pub fn together(
         found.purposes_for(own, &facts);
         found.first_name_for(own, shown)?;
         found.partitions_for(own, shown)?;
+        found.told_where_for(own, material, shown)?;
         found.reachable((own, material), (peer, shown))?;
         list.append(&mut found.list);
     }
@@ -256,7 +257,7 @@ impl Found<'_> {
         for ca in material.cas() {
             let Some(crl) = material.crls.iter().find(|crl| crl.ca == ca.name) else {
                 if is_strict {
-                    self.no_crl(material, ca)?;
+                    self.no_crl(material, ca);
                 }
                 continue;
             };
@@ -282,7 +283,7 @@ impl Found<'_> {
     }
 
     /// There is no CRL of this CA: whether the daemon goes on without depends on the daemon.
-    fn no_crl(&mut self, material: &Material, ca: &NamedCa) -> Result<(), GatewayError> {
+    fn no_crl(&mut self, material: &Material, ca: &NamedCa) {
         let name = &ca.name;
         let advice = format!(
             "`countersign crl publish` signs one for a CA of this instance; that of another goes into `gateways.{}.crls`",
@@ -298,35 +299,49 @@ impl Found<'_> {
                     self.gateway.daemon
                 ),
             ),
-            Daemon::Strongswan if !self.is_told_where(material, ca)? => self.error(
-                "no-crl",
-                format!(
-                    "there is no CRL of the CA `{name}`, and what it certified does not say where one is, nor an OCSP responder: with \
-                     `revocation = \"strict\"` strongSwan refuses everybody below it; {advice}, and `http.public_url` has certificates say \
-                     where it is"
-                ),
-            ),
             _ => self.warning(
                 "no-crl",
                 format!("there is no CRL of the CA `{name}` to begin with; {advice}"),
             ),
         }
-        Ok(())
     }
 
-    /// Whether the certificates that a CA signed say where their status is.
-    fn is_told_where(&self, material: &Material, ca: &NamedCa) -> Result<bool, GatewayError> {
-        let parse = |der: &Vec<u8>| {
-            Certificate::from_der(der.clone())
-                .map_err(|e| GatewayError::new(format!("a certificate cannot be read: {e}")))
-        };
-        let above = parse(&ca.der)?;
-        let below = std::iter::once(&material.certificate)
-            .chain(material.chain.iter().map(|ca| &ca.der))
-            .map(parse)
-            .collect::<Result<Vec<_>, _>>()?;
-        let below = below.iter().filter(|certificate| certificate.is_signed_by(&above));
-        Ok(below.into_iter().all(|one| !one.crl_urls().is_empty() || !one.ocsp_urls().is_empty()))
+    /// strongSwan is strict by a CRL that it has, or by what each certificate of the peer's path says about where its status is.
+    fn told_where_for(
+        &mut self,
+        own: &Gateway,
+        material: &Material,
+        shown: &Material,
+    ) -> Result<(), GatewayError> {
+        if own.daemon != Daemon::Strongswan || own.revocation != Revocation::Strict {
+            return Ok(());
+        }
+        let chain = shown.chain.iter().map(|ca| &ca.der);
+        for der in std::iter::once(&shown.certificate).chain(chain) {
+            let below = read(der)?;
+            let mut issuer = None;
+            for ca in material.cas() {
+                if below.is_signed_by(&read(&ca.der)?) {
+                    issuer = Some(&ca.name);
+                    break;
+                }
+            }
+            let Some(issuer) = issuer else { continue };
+            let is_told = !below.crl_urls().is_empty() || !below.ocsp_urls().is_empty();
+            if !is_told && material.crls.iter().all(|crl| crl.ca != *issuer) {
+                self.error(
+                    "no-crl",
+                    format!(
+                        "`{}` is strict about the status of `{}`, which does not say where a CRL or an OCSP responder is, and has no CRL of \
+                         its issuer `{issuer}`; set `http.public_url` and enrol again, or name the CRL in `gateways.{}.crls`",
+                        own.name,
+                        below.shown(),
+                        own.name
+                    ),
+                );
+            }
+        }
+        Ok(())
     }
 
     /// isakmpd knows a certificate by the first of its alternative names, and reads no list of 128 octets or more.
@@ -377,14 +392,7 @@ impl Found<'_> {
         shown: &Material,
         now: Timestamp,
     ) -> Result<(), GatewayError> {
-        let read = |der: &Vec<u8>| {
-            Certificate::from_der(der.clone()).map(Arc::new).map_err(|e| {
-                GatewayError::new(format!(
-                    "a certificate of `{}` cannot be read: {e}",
-                    self.gateway.name
-                ))
-            })
-        };
+        let read = |der: &Vec<u8>| read(der).map(Arc::new);
         let leaf = read(&shown.certificate)?;
         // What has ended, it says of itself.
         if !(leaf.not_before..=leaf.not_after).contains(&now) {
@@ -596,6 +604,11 @@ impl Found<'_> {
             }
         }
     }
+}
+
+fn read(der: &[u8]) -> Result<Certificate, GatewayError> {
+    Certificate::from_der(der.to_vec())
+        .map_err(|e| GatewayError::new(format!("a certificate cannot be read: {e}")))
 }
 
 /// Whether a gateway brings a tunnel to another up by itself.
