@@ -663,10 +663,7 @@ networks = [\"10.2.0.0/16\"]
             &["/crl/issuing/3.crl", "`crl.partitions = 0`"],
         ),
         (
-            &[
-                (gw1, "[gateways.gw1]\nstart = \"wait\"\n"),
-                (gw2, "[gateways.gw2]\nstart = \"wait\"\n"),
-            ],
+            &[("address = \"192.0.2.1\"\n", "start = \"wait\"\n")],
             &["warning nobody-begins gw1 libreswan"],
             &["initiate by hand"],
         ),

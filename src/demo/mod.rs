@@ -62,7 +62,14 @@ pub fn play(settings: &Settings) -> Result<(), Failure> {
                     folder.display()
                 )));
             }
-            fs::create_dir_all(folder)?;
+            let folder = std::path::absolute(folder)?;
+            if !is_outside_run(&folder) {
+                return Err(Failure::input(format!(
+                    "expected a folder outside /run, of which the demo has its own, found `{}`",
+                    folder.display()
+                )));
+            }
+            fs::create_dir_all(&folder)?;
             folder.canonicalize()?
         }
         None => {
@@ -76,12 +83,6 @@ pub fn play(settings: &Settings) -> Result<(), Failure> {
                 .to_owned()
         }
     };
-    if !is_outside_run(&folder) {
-        return Err(Failure::input(format!(
-            "expected a folder outside /run, of which the demo has its own, found `{}`",
-            folder.display()
-        )));
-    }
     let kind = network::kind()?;
     let mut inside = Command::new("setpriv");
     inside.args(["--pdeathsig", "KILL", "unshare"]).args(kind).args(network::ALL).arg("--");

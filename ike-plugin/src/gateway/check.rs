@@ -520,6 +520,17 @@ impl Found<'_> {
         Ok(())
     }
 
+    /// Only the one without an address can begin, and it waits.
+    fn waits(&mut self, one: &Gateway, other: &Gateway) {
+        self.warning(
+            "nobody-begins",
+            format!(
+                "`{0}` has no `address`, so that `{1}` cannot begin, and `{0}` waits: set another `start` for it, or initiate there by hand",
+                one.name, other.name
+            ),
+        );
+    }
+
     fn same_mode(&mut self, other: &Gateway) {
         let (here, there) = (self.gateway.mode, other.mode);
         if here != there {
@@ -562,14 +573,8 @@ impl Found<'_> {
                 "no-address",
                 format!("neither it nor `{}` has an `address`: none of them can begin", other.name),
             ),
-            _ if !begins(own, other) && !begins(other, own) => self.warning(
-                "nobody-begins",
-                format!(
-                    "neither it nor `{}` begins by itself: each waits, or does not know where the other is; set `start` of one that does, or \
-                     initiate by hand",
-                    other.name
-                ),
-            ),
+            (None, Some(_)) if own.start == Start::Wait => self.waits(own, other),
+            (Some(_), None) if other.start == Start::Wait => self.waits(other, own),
             (Some(here), Some(there)) if here == there => {
                 self.error(
                     "same-address",
@@ -609,11 +614,6 @@ impl Found<'_> {
 fn read(der: &[u8]) -> Result<Certificate, GatewayError> {
     Certificate::from_der(der.to_vec())
         .map_err(|e| GatewayError::new(format!("a certificate cannot be read: {e}")))
-}
-
-/// Whether a gateway brings a tunnel to another up by itself.
-fn begins(own: &Gateway, other: &Gateway) -> bool {
-    own.start != Start::Wait && other.address.is_some()
 }
 
 /// Whether a URL is one of those under which `serve` has the CRL of a partition.
