@@ -31,6 +31,7 @@ pub mod key;
 pub mod lint;
 mod message_signer;
 pub mod oid;
+pub mod path;
 pub mod profile;
 pub mod public_key;
 pub mod record;
