@@ -252,6 +252,7 @@ impl Bench {
                 profile: "gateway".parse().unwrap(),
                 ca: None,
                 secret: None,
+                equipment: None,
                 created: Timestamp::from_millis(now),
             })
             .collect();
@@ -353,6 +354,7 @@ impl Bench {
             not_after: Timestamp::from_millis(now + 90 * 86_400_000),
             certificate,
             consumes_secret: false,
+            consumes_equipment: false,
             transaction: Some(Transaction {
                 id: serial.octets().to_vec(),
                 account: account.clone(),

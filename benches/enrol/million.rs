@@ -46,6 +46,7 @@ fn fill(data: &Path, count: u64) {
         profile: "gateway".parse().unwrap(),
         ca: None,
         secret: None,
+        equipment: None,
         created: now(),
     };
     store.record_accounts(now(), &(0..ACCOUNTS).map(account).collect::<Vec<_>>()).unwrap();
@@ -69,6 +70,7 @@ fn fill(data: &Path, count: u64) {
                             not_after: Timestamp::from_seconds(now().seconds() + 90 * 86_400),
                             certificate: certificate(mix(n), &serial),
                             consumes_secret: false,
+                            consumes_equipment: false,
                             transaction: None,
                             replaces: None,
                             partition: None,

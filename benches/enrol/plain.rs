@@ -141,6 +141,7 @@ fn accounts(authority: &Authority, count: usize) -> Vec<Secret> {
         identities: vec![format!("fqdn:gw{n}.example.net").parse().unwrap()],
         profile: "gateway".parse().unwrap(),
         ca: None,
+        equipment: None,
         secret: Some(SecretPolicy { lifetime: Duration::from_secs(DAY), uses: u32::MAX }),
     };
     let added = authority.add_accounts(&(0..count).map(draft).collect::<Vec<_>>()).unwrap();

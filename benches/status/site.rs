@@ -235,6 +235,7 @@ fn fill(data: &Path) {
         profile: "gateway".parse().unwrap(),
         ca: None,
         secret: None,
+        equipment: None,
         created: now(),
     };
     store.record_accounts(now(), &[record]).unwrap();
@@ -254,6 +255,7 @@ fn fill(data: &Path) {
                         not_after: Timestamp::from_seconds(4_000_000_000),
                         certificate: vec![0x30, 0],
                         consumes_secret: false,
+                        consumes_equipment: false,
                         transaction: None,
                         replaces: None,
                         partition: None,

@@ -21,6 +21,7 @@ pub mod changes;
 pub mod clock;
 pub mod crl;
 pub mod entropy;
+pub mod equipment;
 mod error;
 pub mod foundation;
 pub mod founding;

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::equipment::Equipment;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 
@@ -164,6 +165,8 @@ pub struct Account {
     pub ca: Option<Label>,
     /// The shared secret for a first enrolment, while there is one.
     pub secret: Option<AccountSecret>,
+    /// The equipment that may enrol for it by its vendor's certificate, if there is such.
+    pub equipment: Option<Equipment>,
     /// When it was created.
     pub created: Timestamp,
 }
@@ -206,6 +209,8 @@ pub struct Issued {
     pub certificate: Vec<u8>,
     /// Whether it uses up one use of the account's secret.
     pub consumes_secret: bool,
+    /// Whether it uses up one use of the vendor's certificate of the account's equipment.
+    pub consumes_equipment: bool,
     /// The transaction it opens or belongs to.
     pub transaction: Option<Transaction>,
     /// The certificate that it replaces, after a key update.

@@ -237,6 +237,7 @@ mod tests {
             profile: "gateway".parse().unwrap(),
             ca: None,
             secret: None,
+            equipment: None,
             created: Timestamp::default(),
         }
     }

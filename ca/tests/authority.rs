@@ -113,6 +113,7 @@ fn account(authority: &Authority, name: &str, uses: u32) -> NewAccount {
         ],
         profile: label("gateway"),
         ca: None,
+        equipment: None,
         secret: Some(SecretPolicy { lifetime: Duration::from_secs(3600), uses }),
     };
     authority.add_accounts(&[draft]).unwrap().remove(0)

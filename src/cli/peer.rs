@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Context;
-use crate::admin::{PeerDraft, Request, Secret};
+use crate::admin::{EquipmentAsked, PeerDraft, Request, Secret};
 use crate::config::duration;
 use crate::exit::Failure;
 use crate::output::{self, Format};
@@ -32,6 +32,21 @@ pub enum Peer {
     Show {
         /// Its name
         name: Label,
+    },
+    /// Say which equipment an account is for, and allow it to enrol by its vendor's certificate (again)
+    #[command(after_help = "Example:\n  countersign peer set-equipment gw7 maker:SN12345")]
+    SetEquipment {
+        /// Its name
+        name: Label,
+        /// The equipment: the name of a vendor in `trust list`, a colon, and what names it in the vendor's certificate
+        #[arg(value_name = "VENDOR:VALUE", required_unless_present = "none")]
+        equipment: Option<String>,
+        /// For how many certificates the vendor's certificate is good
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        uses: u32,
+        /// The account is for no equipment any more
+        #[arg(long, conflicts_with_all = ["equipment", "uses"])]
+        none: bool,
     },
     /// Remove an account; its certificates stay valid until they expire or are revoked
     Remove {
@@ -66,6 +81,12 @@ pub struct Add {
     /// Its issuing CA, if not the default
     #[arg(long, value_name = "NAME")]
     ca: Option<Label>,
+    /// The equipment that may enrol by its vendor's certificate instead of a secret, such as maker:SN12345
+    #[arg(long, value_name = "VENDOR:VALUE", conflicts_with_all = ["uses", "expires"])]
+    equipment: Option<String>,
+    /// For how many certificates the vendor's certificate is good
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "equipment", value_parser = clap::value_parser!(u32).range(1..))]
+    equipment_uses: u32,
     #[command(flatten)]
     policy: Policy,
     /// Make no secret: the account is for certificates that it has already
@@ -94,7 +115,7 @@ impl Policy {
 /// `countersign peer import`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The file has a head line and the columns name, ids, and if need be profile and ca:\n\n  \
+The file has a head line and the columns name, ids, and if need be profile, ca and equipment (VENDOR:VALUE):\n\n  \
 name,ids,profile\n  \
 gw1,fqdn:gw1.example.net ip:192.0.2.1,gateway\n\n\
 Each account's reference and secret are printed once, as CSV or JSON.")]
@@ -118,18 +139,25 @@ struct Row {
     profile: Option<String>,
     #[serde(default)]
     ca: Option<String>,
+    #[serde(default)]
+    equipment: Option<String>,
 }
 
 impl Peer {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Add(add) => {
-                let secret = if add.no_secret { None } else { Some(add.policy.secret()?) };
+                let equipment = add.equipment.as_deref();
+                let equipment =
+                    equipment.map(|text| equipment_of(text, add.equipment_uses)).transpose()?;
+                let no_secret = add.no_secret || equipment.is_some();
+                let secret = if no_secret { None } else { Some(add.policy.secret()?) };
                 let draft = PeerDraft {
                     name: add.name.clone(),
                     ids: add.ids.clone(),
                     profile: add.profile.clone(),
                     ca: add.ca.clone(),
+                    equipment,
                     secret,
                 };
                 let mut added = context.ask(Request::PeerAdd { peers: vec![draft] })?;
@@ -138,6 +166,13 @@ impl Peer {
             }
             Self::List => context.show(Request::PeerList),
             Self::Show { name } => context.show(Request::PeerShow { name: name.clone() }),
+            Self::SetEquipment { name, equipment, uses, none: _ } => {
+                let equipment = equipment.as_deref();
+                context.show(Request::PeerSetEquipment {
+                    name: name.clone(),
+                    equipment: equipment.map(|text| equipment_of(text, *uses)).transpose()?,
+                })
+            }
             Self::Remove { name } => context.show(Request::PeerRemove { name: name.clone() }),
             Self::ResetSecret { name, policy } => {
                 let new = context.ask(Request::PeerResetSecret {
@@ -150,6 +185,19 @@ impl Peer {
             Self::Import(import) => import.run(context),
         }
     }
+}
+
+/// `VENDOR:VALUE`.
+fn equipment_of(text: &str, uses: u32) -> Result<EquipmentAsked, Failure> {
+    let parts =
+        text.split_once(':').and_then(|(vendor, value)| Some((vendor.parse().ok()?, value)));
+    let (vendor, value) = parts.ok_or_else(|| {
+        Failure::input(format!(
+            "expected equipment as VENDOR:VALUE, such as `maker:SN12345`, found `{}`",
+            text.escape_debug()
+        ))
+    })?;
+    Ok(EquipmentAsked { vendor, value: value.to_owned(), uses })
 }
 
 /// An account with its secret and, for people, the lines that enrol it.
@@ -218,12 +266,17 @@ fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
         for id in &ids {
             id.parse::<countersign_ca::Identity>().map_err(|e| wrong(e.to_string()))?;
         }
+        let equipment = optional(row.equipment);
+        let equipment = equipment
+            .map(|text| equipment_of(&text, 1).map_err(|e| wrong(e.message)))
+            .transpose()?;
         peers.push(PeerDraft {
             name: label(&row.name)?,
             ids,
             profile: label(&optional(row.profile).unwrap_or_else(|| "gateway".into()))?,
             ca: optional(row.ca).map(|ca| label(&ca)).transpose()?,
-            secret: Some(secret),
+            secret: Some(secret).filter(|_| equipment.is_none()),
+            equipment,
         });
     }
     match peers.is_empty() {

@@ -32,6 +32,7 @@ pub const KUP: u8 = 8;
 pub const RR: u8 = 11;
 pub const RP: u8 = 12;
 pub const PKICONF: u8 = 19;
+pub const GENM: u8 = 21;
 pub const ERROR: u8 = 23;
 pub const CERT_CONF: u8 = 24;
 
@@ -327,9 +328,19 @@ impl Key {
     pub fn new() -> Self {
         let random = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
+        Self::of(pkcs8.as_ref())
+    }
+
+    /// A key that `openssl genpkey` made, PEM.
+    pub fn read(pem: &str) -> Self {
+        let (_, pkcs8) = der::pem::decode_vec(pem.as_bytes()).expect("PEM");
+        Self::of(&pkcs8)
+    }
+
+    fn of(pkcs8: &[u8]) -> Self {
         let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref(), &random)
-                .unwrap();
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8, &SystemRandom::new())
+                .expect("a P-256 key");
         let curve = oid("1.2.840.10045.3.1.7");
         let spki = SubjectPublicKeyInfoOwned {
             algorithm: algorithm("1.2.840.10045.2.1", Some(any(&curve))),

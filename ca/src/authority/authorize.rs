@@ -15,7 +15,7 @@ use crate::oid;
 use crate::profile::Profile;
 use crate::public_key::ProvenKey;
 use crate::record::{Account, Label, Serial};
-use crate::request::{CertificateRequest, Credential, Requester};
+use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
 use crate::subject::{self, Names};
 
 /// A notBefore this close to now means now.
@@ -36,6 +36,7 @@ pub struct Authorized {
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
     pub(super) consumes_secret: bool,
+    pub(super) consumes_equipment: bool,
     pub(super) replaces: Option<Serial>,
     pub(super) changes: Vec<String>,
 }
@@ -76,6 +77,7 @@ impl Authority {
             not_before,
             not_after,
             consumes_secret: matches!(requester.credential(), Credential::Secret),
+            consumes_equipment: matches!(requester.credential(), Credential::Vendor(_)),
             replaces: request.updates,
             changes,
         })
@@ -188,7 +190,27 @@ fn check_credential(requester: &Requester, updates: Option<&Serial>, now: Timest
             ))
         }
         (Credential::Certificate(_), _) => Ok(()),
+        (Credential::Vendor(_), Some(_)) => Err(not_authorized(
+            "a key update is signed with the certificate that it replaces; a vendor's certificate asks for the first one (ir)",
+        )),
+        (Credential::Vendor(vendor), None) => check_equipment(requester.account(), vendor),
     }
+}
+
+/// The vendor's certificate is good for as many certificates as the administrator said: whoever gets hold of its key must not
+/// enrol again unseen.
+fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
+    let equipment = account.equipment.as_ref().filter(|equipment| equipment.is(vendor));
+    let equipment =
+        equipment.ok_or_else(|| Error::internal("a vendor's certificate for other equipment"))?;
+    if equipment.uses_left > 0 {
+        return Ok(());
+    }
+    tracing::warn!(account = %account.name, %equipment, "a vendor's certificate that is used up asks again");
+    Err(not_authorized(format!(
+        "the account `{}` was enrolled by the vendor's certificate already; the administrator can allow it again",
+        account.name
+    )))
 }
 
 /// A request cannot make itself a CA, nor have what nobody here understands. Usages are the profile's.

@@ -7,6 +7,7 @@
 mod authenticate;
 mod authorize;
 mod delegate;
+mod equipment;
 mod information;
 mod issue;
 mod issuer;
@@ -34,6 +35,7 @@ use crate::store::Store;
 
 pub use authorize::Authorized;
 pub use delegate::Delegate;
+pub use equipment::read_crl_file;
 pub use issue::{IssuedCertificate, TransactionDraft, UNCONFIRMED_AT_ONCE};
 pub use issuer::CaInfo;
 pub use publish::{CrlSettings, CurrentCrl};
@@ -41,6 +43,7 @@ pub use responder::{CertificateStatus, Responder};
 pub use succession::RootUpdate;
 
 use authenticate::Failures;
+use equipment::Vendors;
 use issuer::Ca;
 
 /// What an operator decides about the authority, apart from profiles.
@@ -65,6 +68,7 @@ pub struct Authority {
     cas: BTreeMap<Label, Ca>,
     default_ca: Option<Label>,
     failures: Mutex<HashMap<String, Failures>>,
+    vendors: Mutex<Arc<Vendors>>,
     /// Read by whoever confirms a certificate, written by who revokes those that nobody confirmed.
     confirming: RwLock<()>,
     changes: Changes,
@@ -109,6 +113,7 @@ impl Authority {
             cas,
             default_ca,
             failures: Mutex::default(),
+            vendors: Mutex::default(),
             confirming: RwLock::default(),
             changes: Changes::default(),
             decoy,

@@ -7,6 +7,7 @@ use minicbor::{Decoder, Encoder};
 
 use super::body;
 use crate::clock::Timestamp;
+use crate::equipment::Vendor;
 use crate::error::{Error, Result};
 use crate::record::{
     Account, CaRecord, CrlRecord, Deed, Issued, Label, Revocation, Serial, Transaction,
@@ -72,6 +73,10 @@ pub enum Entry {
     },
     /// An administrator did something.
     Deed(Deed),
+    /// A vendor's certificates may sign first enrolments.
+    VendorTrusted(Vendor),
+    /// A vendor is no longer trusted.
+    VendorRemoved(Label),
 }
 
 impl Entry {
@@ -90,6 +95,8 @@ impl Entry {
             Self::AccountRemoved(_) => 10,
             Self::Locked { .. } => 11,
             Self::Deed(_) => 12,
+            Self::VendorTrusted(_) => 30,
+            Self::VendorRemoved(_) => 31,
         }
     }
 
@@ -108,6 +115,8 @@ impl Entry {
             Self::AccountRemoved(_) => "account-removed",
             Self::Locked { .. } => "locked",
             Self::Deed(_) => "deed",
+            Self::VendorTrusted(_) => "vendor-trusted",
+            Self::VendorRemoved(_) => "vendor-removed",
         }
     }
 
@@ -202,6 +211,7 @@ pub fn payload(sequence: u64, at: Timestamp, kind: u8, body: &[u8]) -> Result<Ve
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::equipment::{Equipment, Mapping};
     use crate::identity::Identity;
     use crate::record::{AccountSecret, CrlScope, Links, Reason, Succession};
 
@@ -234,6 +244,12 @@ pub(crate) mod tests {
                 uses_left: 3,
                 locked_until: Some(Timestamp::from_millis(5)),
                 locks: 2,
+            }),
+            equipment: Some(Equipment {
+                vendor: label("maker"),
+                value: format!("SN-{name}"),
+                uses_left: 2,
+                allowed: Timestamp::from_millis(4),
             }),
             created: Timestamp::from_millis(-7),
         }
@@ -288,6 +304,7 @@ pub(crate) mod tests {
                 not_after: Timestamp::from_seconds(1_900_000_000),
                 certificate: vec![48, 1, 2],
                 consumes_secret: true,
+                consumes_equipment: true,
                 transaction: Some(transaction(Some((label("issuing"), serial(1))))),
                 replaces: Some(serial(3)),
                 partition: Some(5),
@@ -300,6 +317,7 @@ pub(crate) mod tests {
                 not_after: Timestamp::from_seconds(1_900_000_000),
                 certificate: vec![],
                 consumes_secret: false,
+                consumes_equipment: false,
                 transaction: None,
                 replaces: None,
                 partition: None,
@@ -329,7 +347,12 @@ pub(crate) mod tests {
                 is_base: true,
             }),
             Entry::Accounts(vec![account("gw1"), account("gw2")]),
-            Entry::AccountChanged(Account { ca: None, secret: None, ..account("gw1") }),
+            Entry::AccountChanged(Account {
+                ca: None,
+                secret: None,
+                equipment: None,
+                ..account("gw1")
+            }),
             Entry::AccountRemoved(label("gw1")),
             Entry::Locked { reference: "ref-gw1".into(), until: Timestamp::from_millis(1) },
             Entry::Deed(Deed {
@@ -337,6 +360,16 @@ pub(crate) mod tests {
                 action: "store restore".into(),
                 detail: "x".into(),
             }),
+            Entry::VendorTrusted(Vendor {
+                name: label("maker"),
+                mapping: Mapping::Fqdn,
+                roots: vec![vec![48, 7], vec![48, 8]],
+                intermediates: vec![vec![48, 9]],
+                profile: Some(label("gateway")),
+                crls: vec!["/srv/maker.crl".into()],
+                created: Timestamp::from_millis(3),
+            }),
+            Entry::VendorRemoved(label("maker")),
         ]
     }
 

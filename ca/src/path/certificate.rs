@@ -309,6 +309,16 @@ impl Certificate {
         same_name(&self.subject_name, &self.issuer_name)
     }
 
+    /// What RFC 5280 does not allow in it, or is critical and unknown, if anything.
+    pub fn defect(&self) -> Option<&str> {
+        self.defects.first().map(String::as_str)
+    }
+
+    /// Whether it is of version 3, and can have extensions.
+    pub const fn is_version_3(&self) -> bool {
+        self.version == 2
+    }
+
     /// Whether basicConstraints says that it is a CA.
     pub fn is_ca(&self) -> bool {
         self.basic.as_ref().is_some_and(|basic| basic.ca)

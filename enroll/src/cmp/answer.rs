@@ -22,6 +22,8 @@ pub struct Answer {
     pub confirm_until: Option<Timestamp>,
     /// Certificates for extraCerts, DER.
     pub extra_certs: Vec<Vec<u8>>,
+    /// A root that stands last in extraCerts, DER; without it there is none.
+    pub root: Option<Vec<u8>>,
 }
 
 impl Answer {
@@ -33,6 +35,7 @@ impl Answer {
             implicit_confirm: false,
             confirm_until: None,
             extra_certs: Vec::new(),
+            root: None,
         })
     }
 

@@ -38,6 +38,8 @@ pub mod kind {
     pub const ERROR: u8 = 23;
     /// Certificate confirmation.
     pub const CERT_CONF: u8 = 24;
+    /// Polling request.
+    pub const POLL_REQ: u8 = 25;
 
     /// The name of a body in RFC 9810.
     pub fn name(kind: u8) -> &'static str {

@@ -113,7 +113,9 @@ impl Exchange<'_> {
         };
         let authorized = authority.authorize(self.requester, request)?;
         let issued = authority.issue(authorized, Some(draft))?;
-        // A trust anchor goes only to a peer that shares a secret with us (RFC 9483 §4.1.1).
+        // A trust anchor in caPubs is trusted at once, which only a shared secret warrants (RFC 9810 §5.3.2). Equipment takes the
+        // operator's root from extraCerts, if it has none yet (3GPP TS 33.310 §9.5.4).
+        let by_vendor = matches!(self.requester.credential(), Credential::Vendor(_));
         let root = issued.chain.last().filter(|_| kind == kind::IP && self.protection == Kind::Mac);
         let any = |der: &Vec<u8>| Any::from_der(der).map_err(failed);
         let response = CertResponse {
@@ -128,6 +130,7 @@ impl Exchange<'_> {
         let mut answer = Answer::plain(kind, &content).map_err(failed)?;
         answer.implicit_confirm = implicit;
         answer.confirm_until = (!implicit).then_some(confirm_until);
+        answer.root = issued.chain.last().filter(|_| by_vendor).cloned();
         answer.extra_certs = issued.chain;
         Ok(answer)
     }
@@ -186,6 +189,9 @@ impl Exchange<'_> {
     pub(super) fn credential(&self) -> der::Result<OctetString> {
         let named = match self.requester.credential() {
             Credential::Certificate(record) => format!("{}/{}", record.ca, record.serial),
+            Credential::Vendor(signed) => {
+                format!("{}:{}", signed.vendor, data_encoding::HEXLOWER.encode(&signed.certificate))
+            }
             Credential::Secret => {
                 let algorithm = self.message.header.protection_alg.as_ref();
                 let secret = self.requester.account().secret.as_ref();

@@ -127,6 +127,7 @@ impl Place {
             ],
             profile: label("gateway"),
             ca: ca.map(label),
+            equipment: None,
             secret: Some(SecretPolicy { lifetime: Duration::from_secs(86_400), uses }),
         };
         let new = self.authority().add_accounts(&[draft]).expect("an account").remove(0);

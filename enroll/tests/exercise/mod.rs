@@ -277,6 +277,7 @@ fn record_accounts(ground: &Foundation) {
                 locked_until: None,
                 locks: 0,
             }),
+            equipment: None,
             created: Timestamp::from_seconds(NOW),
         }
     };
