@@ -253,6 +253,7 @@ impl Bench {
                 ca: None,
                 secret: None,
                 created: Timestamp::from_millis(now),
+                permissions: Default::default(),
             })
             .collect();
         store.record_accounts(Timestamp::from_millis(now), &accounts).unwrap();

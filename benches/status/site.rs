@@ -236,6 +236,7 @@ fn fill(data: &Path) {
         ca: None,
         secret: None,
         created: now(),
+        permissions: Default::default(),
     };
     store.record_accounts(now(), &[record]).unwrap();
     let (store, ca, account, now) = (&store, &ca, &account, &now);

@@ -15,7 +15,7 @@ use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
 use crate::identity::Identity;
 use crate::profile::Profiles;
-use crate::record::{Account, AccountSecret, Label, OWN_ACCOUNT_PREFIX};
+use crate::record::{Account, AccountSecret, Label, OWN_ACCOUNT_PREFIX, Permission};
 use crate::seal::Sealer;
 use crate::store::Store;
 
@@ -35,6 +35,8 @@ pub struct AccountDraft {
     pub ca: Option<Label>,
     /// The secret to make for it, if any.
     pub secret: Option<SecretPolicy>,
+    /// What it may do beyond asking for certificates for keys of its own.
+    pub permissions: BTreeSet<Permission>,
 }
 
 /// How long and how often a secret is good.
@@ -114,6 +116,7 @@ impl Accounts {
                 ca: draft.ca.clone(),
                 secret: sealed,
                 created: now,
+                permissions: draft.permissions.clone(),
             };
             added.push(NewAccount { account, secret: clear });
             if added.len() % 64 == 0 {
@@ -137,6 +140,27 @@ impl Accounts {
         account.secret = Some(sealed);
         self.store.record_account_changed(now, &account)?;
         Ok(NewAccount { account, secret: Some(clear) })
+    }
+
+    /// Grants an account these permissions, or takes them away.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when there is no such account.
+    pub fn permit(
+        &self,
+        name: &Label,
+        permissions: &BTreeSet<Permission>,
+        granted: bool,
+    ) -> Result<Account> {
+        let mut account = self.store.account(name)?.ok_or_else(|| no_account(name))?;
+        for permission in permissions {
+            match granted {
+                true => account.permissions.insert(*permission),
+                false => account.permissions.remove(permission),
+            };
+        }
+        self.store.record_account_changed(self.clock.now(), &account)?;
+        Ok(account)
     }
 
     /// Removes an account. Its certificates stay valid until they expire or are revoked.

@@ -238,6 +238,7 @@ mod tests {
             ca: None,
             secret: None,
             created: Timestamp::default(),
+            permissions: Default::default(),
         }
     }
 

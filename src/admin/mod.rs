@@ -4,9 +4,11 @@
 pub mod socket;
 mod view;
 
+use std::collections::BTreeSet;
+
 use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
 use countersign_ca::identity::Identity;
-use countersign_ca::record::{CertificateRecord, Deed, Label, Reason, Serial};
+use countersign_ca::record::{CertificateRecord, Deed, Label, Permission, Reason, Serial};
 use countersign_ca::{Store, Timestamp};
 use countersign_ldap_bridge::publisher::ldif;
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,8 @@ pub enum Request {
     PeerRemove { name: Label },
     /// Gives an account another secret.
     PeerResetSecret { name: Label, secret: Secret },
+    /// Grants an account permissions, or takes them away.
+    PeerPermit { name: Label, permissions: BTreeSet<Permission>, granted: bool },
     /// A page of certificates.
     CertList { account: Option<Label>, cursor: u64 },
     /// One certificate.
@@ -74,6 +78,9 @@ pub struct PeerDraft {
     pub ca: Option<Label>,
     /// The secret to make; `None` for no secret.
     pub secret: Option<Secret>,
+    /// What it may do beyond asking for certificates for keys of its own.
+    #[serde(default)]
+    pub permissions: BTreeSet<Permission>,
 }
 
 /// How long and how often a secret is good.
@@ -118,6 +125,13 @@ pub fn handle(
             let new = instance.accounts().reset_secret(&name, secret.into())?;
             deed(instance, actor, "peer reset-secret", &name)?;
             Ok(new_account(&new))
+        }
+        Request::PeerPermit { name, permissions, granted } => {
+            let account = instance.accounts().permit(&name, &permissions, granted)?;
+            let names: Vec<&str> = permissions.iter().map(|p| p.name()).collect();
+            let action = if granted { "peer allow" } else { "peer allow --revoke" };
+            deed(instance, actor, action, &format!("{name} {}", names.join(",")))?;
+            Ok(view::account(&account))
         }
         Request::CertList { account, cursor } => {
             let (records, next) = instance.store.certificates(account.as_ref(), cursor, PAGE)?;
@@ -184,6 +198,7 @@ fn draft(peer: PeerDraft) -> Result<AccountDraft, Failure> {
         profile: peer.profile,
         ca: peer.ca,
         secret: peer.secret.map(Into::into),
+        permissions: peer.permissions,
     })
 }
 
@@ -199,6 +214,7 @@ fn new_account(new: &NewAccount) -> Value {
         "ids": new.account.identities.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "profile": new.account.profile,
         "ca": new.account.ca,
+        "permissions": new.account.permissions,
     })
 }
 

@@ -128,6 +128,7 @@ fn account(account: &Account) -> Value {
         "ca": account.ca,
         "secret": secret,
         "created": time(account.created),
+        "permissions": account.permissions,
     })
 }
 

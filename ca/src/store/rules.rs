@@ -39,8 +39,8 @@ use crate::journal::{
     encode_crl,
 };
 use crate::record::{
-    Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, RevokedEntry,
-    Serial, Transaction,
+    Account, AccountSecret, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation,
+    RevokedEntry, Serial, Transaction,
 };
 use crate::search::SearchKey;
 
@@ -226,8 +226,9 @@ impl Rules<'_> {
                 }
             }
             Entry::AccountChanged(account) => {
+                let before = self.account(&account.name)?.and_then(|account| account.secret);
                 self.remove_account(&account.name)?;
-                self.put_account(account)?;
+                self.put_account(&with_uses_of(account, before))?;
             }
             Entry::AccountRemoved(name) => self.remove_account(name)?,
             Entry::Locked { reference, until } => {
@@ -718,6 +719,19 @@ pub const fn search_number(fingerprint: u64) -> (u8, u32) {
 /// The key of those that have some search keys, among the n-th [`SEARCH_SPAN`].
 pub fn search_key(span: u64, part: u8) -> Vec<u8> {
     [&b"h"[..], &span.to_be_bytes(), &[part]].concat()
+}
+
+/// The account with what its secret went through since the change was thought out: uses and locks do not come back.
+fn with_uses_of(account: &Account, before: Option<AccountSecret>) -> Account {
+    let mut account = account.clone();
+    if let (Some(secret), Some(before)) = (&mut account.secret, before)
+        && secret.reference == before.reference
+    {
+        secret.uses_left = secret.uses_left.min(before.uses_left);
+        secret.locked_until = secret.locked_until.max(before.locked_until);
+        secret.locks = secret.locks.max(before.locks);
+    }
+    account
 }
 
 fn conflict(why: String) -> Error {

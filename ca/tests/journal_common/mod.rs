@@ -61,6 +61,7 @@ pub fn account(name: &str, uses: u32) -> Account {
             locks: 0,
         }),
         created: at(0),
+        permissions: Default::default(),
     }
 }
 

@@ -278,6 +278,7 @@ fn record_accounts(ground: &Foundation) {
                 locks: 0,
             }),
             created: Timestamp::from_seconds(NOW),
+            permissions: Default::default(),
         }
     };
     let now = ground.clock.now();
