@@ -254,6 +254,7 @@ impl Bench {
                 secret: None,
                 equipment: None,
                 created: Timestamp::from_millis(now),
+                permissions: Default::default(),
             })
             .collect();
         store.record_accounts(Timestamp::from_millis(now), &accounts).unwrap();

@@ -48,6 +48,7 @@ fn fill(data: &Path, count: u64) {
         secret: None,
         equipment: None,
         created: now(),
+        permissions: Default::default(),
     };
     store.record_accounts(now(), &(0..ACCOUNTS).map(account).collect::<Vec<_>>()).unwrap();
     let next = AtomicU64::new(0);

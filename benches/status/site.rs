@@ -237,6 +237,7 @@ fn fill(data: &Path) {
         secret: None,
         equipment: None,
         created: now(),
+        permissions: Default::default(),
     };
     store.record_accounts(now(), &[record]).unwrap();
     let (store, ca, account, now) = (&store, &ca, &account, &now);

@@ -16,7 +16,7 @@ use crate::equipment::{Equipment, EquipmentDraft, Vendor, no_vendor};
 use crate::error::{Denial, Error, Result};
 use crate::identity::Identity;
 use crate::profile::Profiles;
-use crate::record::{Account, AccountSecret, Label, OWN_ACCOUNT_PREFIX};
+use crate::record::{Account, AccountSecret, Label, OWN_ACCOUNT_PREFIX, Permission};
 use crate::seal::Sealer;
 use crate::store::Store;
 
@@ -38,6 +38,8 @@ pub struct AccountDraft {
     pub equipment: Option<EquipmentDraft>,
     /// The secret to make for it, if any.
     pub secret: Option<SecretPolicy>,
+    /// What it may do beyond asking for certificates for keys of its own.
+    pub permissions: BTreeSet<Permission>,
 }
 
 /// How long and how often a secret is good.
@@ -121,6 +123,7 @@ impl Accounts {
                 secret: sealed,
                 equipment,
                 created: now,
+                permissions: draft.permissions.clone(),
             };
             added.push(NewAccount { account, secret: clear });
             if added.len() % 64 == 0 {
@@ -160,6 +163,27 @@ impl Accounts {
         let now = self.clock.now();
         account.equipment = equipment.map(|of| equipment_of(&vendors, of, now)).transpose()?;
         self.store.record_account_changed(now, &account)?;
+        Ok(account)
+    }
+
+    /// Grants an account these permissions, or takes them away.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when there is no such account.
+    pub fn permit(
+        &self,
+        name: &Label,
+        permissions: &BTreeSet<Permission>,
+        granted: bool,
+    ) -> Result<Account> {
+        let mut account = self.store.account(name)?.ok_or_else(|| no_account(name))?;
+        for permission in permissions {
+            match granted {
+                true => account.permissions.insert(*permission),
+                false => account.permissions.remove(permission),
+            };
+        }
+        self.store.record_account_changed(self.clock.now(), &account)?;
         Ok(account)
     }
 

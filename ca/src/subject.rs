@@ -239,6 +239,7 @@ mod tests {
             secret: None,
             equipment: None,
             created: Timestamp::default(),
+            permissions: Default::default(),
         }
     }
 

@@ -5,10 +5,12 @@ pub mod socket;
 mod trust;
 mod view;
 
+use std::collections::BTreeSet;
+
 use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
 use countersign_ca::equipment::EquipmentDraft;
 use countersign_ca::identity::Identity;
-use countersign_ca::record::{CertificateRecord, Deed, Label, Reason, Serial};
+use countersign_ca::record::{CertificateRecord, Deed, Label, Permission, Reason, Serial};
 use countersign_ca::{Store, Timestamp};
 use countersign_ldap_bridge::publisher::ldif;
 use serde::{Deserialize, Serialize};
@@ -47,6 +49,8 @@ pub enum Request {
     TrustShow { name: Label },
     /// Trusts a vendor no longer.
     TrustRemove { name: Label },
+    /// Grants an account permissions, or takes them away.
+    PeerPermit { name: Label, permissions: BTreeSet<Permission>, granted: bool },
     /// A page of certificates.
     CertList { account: Option<Label>, cursor: u64 },
     /// One certificate.
@@ -91,6 +95,9 @@ pub struct PeerDraft {
     pub equipment: Option<EquipmentAsked>,
     /// The secret to make; `None` for no secret.
     pub secret: Option<Secret>,
+    /// What it may do beyond asking for certificates for keys of its own.
+    #[serde(default)]
+    pub permissions: BTreeSet<Permission>,
 }
 
 /// Equipment as it is asked for.
@@ -175,6 +182,13 @@ pub fn handle(
             deed(instance, actor, "trust remove", &name)?;
             Ok(json!({"removed": name}))
         }
+        Request::PeerPermit { name, permissions, granted } => {
+            let account = instance.accounts().permit(&name, &permissions, granted)?;
+            let names: Vec<&str> = permissions.iter().map(|p| p.name()).collect();
+            let action = if granted { "peer allow" } else { "peer allow --revoke" };
+            deed(instance, actor, action, &format!("{name} {}", names.join(",")))?;
+            Ok(view::account(&account))
+        }
         Request::CertList { account, cursor } => {
             let (records, next) = instance.store.certificates(account.as_ref(), cursor, PAGE)?;
             let now = instance.now();
@@ -241,6 +255,7 @@ fn draft(peer: PeerDraft) -> Result<AccountDraft, Failure> {
         ca: peer.ca,
         equipment: peer.equipment.map(Into::into),
         secret: peer.secret.map(Into::into),
+        permissions: peer.permissions,
     })
 }
 
@@ -257,6 +272,7 @@ fn new_account(new: &NewAccount) -> Value {
         "ids": new.account.identities.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "profile": new.account.profile,
         "ca": new.account.ca,
+        "permissions": new.account.permissions,
     })
 }
 

@@ -24,6 +24,7 @@ pub fn account(account: &Account) -> Value {
         "expires": secret.map(|secret| secret.expires.whole_seconds().to_string()),
         "locked_until": secret.and_then(|secret| secret.locked_until).map(|until| until.whole_seconds().to_string()),
         "created": account.created.whole_seconds().to_string(),
+        "permissions": account.permissions,
     })
 }
 

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use countersign_ca::record::Label;
+use countersign_ca::record::{Label, Permission};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -60,6 +60,22 @@ pub enum Peer {
         #[command(flatten)]
         policy: Policy,
     },
+    /// Grant an account permissions, or take them away
+    Allow {
+        /// Its name
+        name: Label,
+        /// What it may do: key-generation, cross-certification (repeatable, or with commas)
+        #[arg(
+            long = "permission",
+            value_name = "PERMISSION",
+            required = true,
+            value_delimiter = ','
+        )]
+        permissions: Vec<Permission>,
+        /// Take them away
+        #[arg(long)]
+        revoke: bool,
+    },
     /// Add many accounts at once, all or none
     Import(Import),
 }
@@ -87,6 +103,10 @@ pub struct Add {
     /// For how many certificates the vendor's certificate is good
     #[arg(long, value_name = "N", default_value_t = 1, requires = "equipment", value_parser = clap::value_parser!(u32).range(1..))]
     equipment_uses: u32,
+    /// What it may do beyond asking for certificates for its own keys: key-generation (the authority makes its keys),
+    /// cross-certification
+    #[arg(long, value_name = "PERMISSION", value_delimiter = ',')]
+    allow: Vec<Permission>,
     #[command(flatten)]
     policy: Policy,
     /// Make no secret: the account is for certificates that it has already
@@ -115,7 +135,7 @@ impl Policy {
 /// `countersign peer import`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The file has a head line and the columns name, ids, and if need be profile, ca and equipment (VENDOR:VALUE):\n\n  \
+The file has a head line and the columns name, ids, and if need be profile, ca, allow and equipment (VENDOR:VALUE):\n\n  \
 name,ids,profile\n  \
 gw1,fqdn:gw1.example.net ip:192.0.2.1,gateway\n\n\
 Each account's reference and secret are printed once, as CSV or JSON.")]
@@ -141,6 +161,8 @@ struct Row {
     ca: Option<String>,
     #[serde(default)]
     equipment: Option<String>,
+    #[serde(default)]
+    allow: Option<String>,
 }
 
 impl Peer {
@@ -159,6 +181,7 @@ impl Peer {
                     ca: add.ca.clone(),
                     equipment,
                     secret,
+                    permissions: add.allow.iter().copied().collect(),
                 };
                 let mut added = context.ask(Request::PeerAdd { peers: vec![draft] })?;
                 show_new(context, &added.get_mut(0).map(Value::take).unwrap_or_default());
@@ -182,6 +205,11 @@ impl Peer {
                 show_new(context, &new);
                 Ok(())
             }
+            Self::Allow { name, permissions, revoke } => context.show(Request::PeerPermit {
+                name: name.clone(),
+                permissions: permissions.iter().copied().collect(),
+                granted: !revoke,
+            }),
             Self::Import(import) => import.run(context),
         }
     }
@@ -270,6 +298,8 @@ fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
         let equipment = equipment
             .map(|text| equipment_of(&text, 1).map_err(|e| wrong(e.message)))
             .transpose()?;
+        let allow = row.allow.unwrap_or_default();
+        let allow = allow.split([' ', ';']).filter(|permission| !permission.is_empty());
         peers.push(PeerDraft {
             name: label(&row.name)?,
             ids,
@@ -277,6 +307,12 @@ fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
             ca: optional(row.ca).map(|ca| label(&ca)).transpose()?,
             secret: Some(secret).filter(|_| equipment.is_none()),
             equipment,
+            secret: Some(secret),
+            permissions: allow
+                .map(|permission| {
+                    permission.parse().map_err(|e: countersign_ca::Error| wrong(e.to_string()))
+                })
+                .collect::<Result<_, _>>()?,
         });
     }
     match peers.is_empty() {

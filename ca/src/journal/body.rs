@@ -4,6 +4,7 @@
 //! stands between.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use der::{Decode as _, Encode as _};
@@ -17,8 +18,8 @@ use crate::equipment::{Equipment, Vendor};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::record::{
-    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Links, Reason,
-    Revocation, Serial, Succession, Transaction,
+    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Links, Permission,
+    Reason, Revocation, Serial, Succession, Transaction,
 };
 
 /// Writes the body of an entry.
@@ -368,6 +369,9 @@ struct AccountBody<'a> {
     equipment: Option<EquipmentBody<'a>>,
     #[n(5)]
     created: i64,
+    /// The sum of 1 for key generation and 2 for cross-certification; absent for none.
+    #[n(6)]
+    permissions: Option<u32>,
 }
 
 #[derive(Encode, Decode)]
@@ -590,6 +594,7 @@ impl<'a> AccountBody<'a> {
             }),
             equipment: account.equipment.as_ref().map(EquipmentBody::new),
             created: account.created.millis(),
+            permissions: permission_bits(&account.permissions),
         })
     }
 
@@ -661,6 +666,7 @@ impl<'a> VendorBody<'a> {
             profile: self.profile.map(str::parse).transpose()?,
             crls: self.crls.into_iter().map(str::to_owned).collect(),
             created: Timestamp::from_millis(self.created),
+            permissions: permissions(self.permissions.unwrap_or(0))?,
         })
     }
 }
@@ -701,6 +707,34 @@ fn serial(octets: impl AsRef<[u8]>) -> Result<Serial> {
         .ok()
         .and_then(Serial::new)
         .ok_or_else(|| Error::internal("a serial does not have 16 octets, or is zero"))
+}
+
+const fn permission_bit(permission: Permission) -> u32 {
+    match permission {
+        Permission::KeyGeneration => 1,
+        Permission::CrossCertification => 2,
+    }
+}
+
+/// `None` for none, so that the entry of an account without permissions is what it always was.
+fn permission_bits(permissions: &BTreeSet<Permission>) -> Option<u32> {
+    let bits = permissions.iter().fold(0, |bits, permission| bits | permission_bit(*permission));
+    (bits != 0).then_some(bits)
+}
+
+fn permissions(bits: u32) -> Result<BTreeSet<Permission>> {
+    let known: BTreeSet<Permission> = Permission::ALL
+        .into_iter()
+        .map(|(permission, _)| permission)
+        .filter(|permission| bits & permission_bit(*permission) != 0)
+        .collect();
+    if permission_bits(&known).unwrap_or(0) == bits {
+        Ok(known)
+    } else {
+        Err(Error::internal(format!(
+            "its permissions `{bits}` are unknown: use the newer program that wrote them"
+        )))
+    }
 }
 
 fn reason(number: u8) -> Result<Reason> {

@@ -213,7 +213,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::equipment::{Equipment, Mapping};
     use crate::identity::Identity;
-    use crate::record::{AccountSecret, CrlScope, Links, Reason, Succession};
+    use crate::record::{AccountSecret, CrlScope, Links, Permission, Reason, Succession};
 
     pub fn label(text: &str) -> Label {
         text.parse().unwrap()
@@ -252,6 +252,7 @@ pub(crate) mod tests {
                 allowed: Timestamp::from_millis(4),
             }),
             created: Timestamp::from_millis(-7),
+            permissions: [Permission::CrossCertification].into(),
         }
     }
 
@@ -397,6 +398,19 @@ pub(crate) mod tests {
             [vec![0x85, 1, 5, 0x19, 1, 0, 6, 0x82, 0x61, b'a', 0x50], vec![0; 15], vec![1]]
                 .concat();
         assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn an_account_without_permissions_is_what_it_was_before_there_were_any() {
+        let none = Account { permissions: Default::default(), ..account("gw1") };
+        let body = |account: Account| Entry::AccountChanged(account).encode_body().unwrap();
+        // A CBOR array of six, and of seven.
+        assert_eq!((body(none)[0], body(account("gw1"))[0]), (0x86, 0x87));
+        let mut unknown = body(account("gw1"));
+        *unknown.last_mut().unwrap() = 8;
+        let payload = payload(0, Timestamp::default(), 9, &unknown).unwrap();
+        let error = Envelope::parse(&payload).unwrap().open().unwrap_err().to_string();
+        assert!(error.contains("newer program"), "{error}");
     }
 
     #[test]

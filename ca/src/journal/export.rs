@@ -143,6 +143,7 @@ fn account(account: &Account) -> Value {
             "uses_left": equipment.uses_left,
         })),
         "created": time(account.created),
+        "permissions": account.permissions,
     })
 }
 

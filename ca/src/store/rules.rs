@@ -235,8 +235,9 @@ impl Rules<'_> {
                 }
             }
             Entry::AccountChanged(account) => {
+                let before = self.account(&account.name)?;
                 self.remove_account(&account.name)?;
-                self.put_account(account)?;
+                self.put_account(&with_uses_of(account, before))?;
             }
             Entry::AccountRemoved(name) => self.remove_account(name)?,
             Entry::Locked { reference, until } => {
@@ -796,6 +797,27 @@ pub const fn search_number(fingerprint: u64) -> (u8, u32) {
 /// The key of those that have some search keys, among the n-th [`SEARCH_SPAN`].
 pub fn search_key(span: u64, part: u8) -> Vec<u8> {
     [&b"h"[..], &span.to_be_bytes(), &[part]].concat()
+}
+
+/// The account with what its secret and its equipment went through since the change was thought out: uses and locks do not come
+/// back.
+fn with_uses_of(account: &Account, before: Option<Account>) -> Account {
+    let mut account = account.clone();
+    let Some(before) = before else { return account };
+    if let (Some(equipment), Some(before)) = (&mut account.equipment, before.equipment)
+        && (&equipment.vendor, &equipment.value, equipment.allowed)
+            == (&before.vendor, &before.value, before.allowed)
+    {
+        equipment.uses_left = equipment.uses_left.min(before.uses_left);
+    }
+    if let (Some(secret), Some(before)) = (&mut account.secret, before.secret)
+        && secret.reference == before.reference
+    {
+        secret.uses_left = secret.uses_left.min(before.uses_left);
+        secret.locked_until = secret.locked_until.max(before.locked_until);
+        secret.locks = secret.locks.max(before.locks);
+    }
+    account
 }
 
 fn conflict(why: String) -> Error {

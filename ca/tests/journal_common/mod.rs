@@ -62,6 +62,7 @@ pub fn account(name: &str, uses: u32) -> Account {
         }),
         equipment: None,
         created: at(0),
+        permissions: Default::default(),
     }
 }
 

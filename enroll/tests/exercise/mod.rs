@@ -279,6 +279,7 @@ fn record_accounts(ground: &Foundation) {
             }),
             equipment: None,
             created: Timestamp::from_seconds(NOW),
+            permissions: Default::default(),
         }
     };
     let now = ground.clock.now();
