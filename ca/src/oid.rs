@@ -62,6 +62,8 @@ pub const KEY_USAGE: ObjectIdentifier = oid("2.5.29.15");
 pub const EXT_KEY_USAGE: ObjectIdentifier = oid("2.5.29.37");
 /// id-ce-basicConstraints, RFC 5280 §4.2.1.9.
 pub const BASIC_CONSTRAINTS: ObjectIdentifier = oid("2.5.29.19");
+/// id-ce-nameConstraints, RFC 5280 §4.2.1.10.
+pub const NAME_CONSTRAINTS: ObjectIdentifier = oid("2.5.29.30");
 /// id-ce-certificatePolicies, RFC 5280 §4.2.1.4.
 pub const CERTIFICATE_POLICIES: ObjectIdentifier = oid("2.5.29.32");
 /// id-ce-cRLDistributionPoints, RFC 5280 §4.2.1.13.

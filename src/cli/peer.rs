@@ -307,7 +307,6 @@ fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
             ca: optional(row.ca).map(|ca| label(&ca)).transpose()?,
             secret: Some(secret).filter(|_| equipment.is_none()),
             equipment,
-            secret: Some(secret),
             permissions: allow
                 .map(|permission| {
                     permission.parse().map_err(|e: countersign_ca::Error| wrong(e.to_string()))

@@ -31,6 +31,8 @@ pub const KUR: u8 = 7;
 pub const KUP: u8 = 8;
 pub const RR: u8 = 11;
 pub const RP: u8 = 12;
+pub const CCR: u8 = 13;
+pub const CCP: u8 = 14;
 pub const PKICONF: u8 = 19;
 pub const GENM: u8 = 21;
 pub const ERROR: u8 = 23;
@@ -660,7 +662,7 @@ impl Answer {
     /// What it says of the request, if it says anything.
     pub fn status(&self) -> Option<Status> {
         match self.kind {
-            IP | CP | KUP => Some(self.responses().remove(0).status),
+            IP | CP | KUP | CCP => Some(self.responses().remove(0).status),
             RP => Some(self.body.decode_as::<RevRepContent>().expect("rp").status.remove(0)),
             ERROR => Some(self.body.decode_as::<ErrorMsgContent>().expect("error").status),
             _ => None,
@@ -671,7 +673,7 @@ impl Answer {
     #[track_caller]
     pub fn certificate(&self) -> Vec<u8> {
         assert!(
-            matches!(self.kind, IP | CP | KUP),
+            matches!(self.kind, IP | CP | KUP | CCP),
             "no certificate but {:?}",
             self.status().map(|status| (status.failures(), status.words()))
         );

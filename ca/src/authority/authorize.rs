@@ -121,7 +121,7 @@ impl Authority {
         }
     }
 
-    fn refuse_own_keys(&self, key: &ProvenKey) -> Result<()> {
+    pub(super) fn refuse_own_keys(&self, key: &ProvenKey) -> Result<()> {
         match self.cas.values().find(|ca| ca.facts().key == *key.key()) {
             Some(ca) => Err(Error::denied(
                 Denial::Template,
@@ -266,7 +266,7 @@ fn check_extensions(
 }
 
 /// The validity: the profile's, or a shorter one if the request asks for it; never beyond the issuer's.
-fn validity(
+pub(super) fn validity(
     profile: &Profile,
     ca: &Ca,
     request: &CertificateRequest,

@@ -6,6 +6,7 @@
 
 mod authenticate;
 mod authorize;
+mod cross;
 mod delegate;
 mod equipment;
 mod information;
@@ -34,6 +35,7 @@ use crate::seal::Opener;
 use crate::store::Store;
 
 pub use authorize::Authorized;
+pub use cross::CrossAuthorized;
 pub use delegate::Delegate;
 pub use equipment::read_crl_file;
 pub use issue::{IssuedCertificate, TransactionDraft, UNCONFIRMED_AT_ONCE};
@@ -69,6 +71,8 @@ pub struct Authority {
     default_ca: Option<Label>,
     failures: Mutex<HashMap<String, Failures>>,
     vendors: Mutex<Arc<Vendors>>,
+    /// Held while a cross certificate is signed.
+    crossing: Mutex<()>,
     /// Read by whoever confirms a certificate, written by who revokes those that nobody confirmed.
     confirming: RwLock<()>,
     changes: Changes,
@@ -114,6 +118,7 @@ impl Authority {
             default_ca,
             failures: Mutex::default(),
             vendors: Mutex::default(),
+            crossing: Mutex::default(),
             confirming: RwLock::default(),
             changes: Changes::default(),
             decoy,

@@ -618,6 +618,7 @@ impl<'a> AccountBody<'a> {
             }),
             equipment: self.equipment.map(EquipmentBody::record).transpose()?,
             created: Timestamp::from_millis(self.created),
+            permissions: permissions(self.permissions.unwrap_or(0))?,
         })
     }
 }
@@ -666,7 +667,6 @@ impl<'a> VendorBody<'a> {
             profile: self.profile.map(str::parse).transpose()?,
             crls: self.crls.into_iter().map(str::to_owned).collect(),
             created: Timestamp::from_millis(self.created),
-            permissions: permissions(self.permissions.unwrap_or(0))?,
         })
     }
 }

@@ -74,6 +74,7 @@ pub fn refused_answer(request: u8, to_known_peer: bool, refusal: &Refusal) -> de
         kind::IR => response(kind::IP, Int::new(&[0])?),
         kind::CR => response(kind::CP, Int::new(&[0])?),
         kind::KUR => response(kind::KUP, Int::new(&[0])?),
+        kind::CCR => response(kind::CCP, Int::new(&[0])?),
         kind::P10CR => response(kind::CP, Int::new(&[0xff])?),
         kind::RR => {
             let status = vec![PkiStatusInfo::refused(refusal)?];

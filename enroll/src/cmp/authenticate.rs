@@ -174,7 +174,7 @@ impl CmpService {
 }
 
 /// What a vendor's certificate may sign: a first enrolment (RFC 9483 §4.1.1 and §4.1.4), and what goes on with it.
-const fn is_for_equipment(kind: u8) -> bool {
+pub const fn is_for_equipment(kind: u8) -> bool {
     matches!(kind, kind::IR | kind::P10CR | kind::CERT_CONF | kind::ERROR | kind::POLL_REQ)
 }
 

@@ -28,6 +28,10 @@ pub mod kind {
     pub const RR: u8 = 11;
     /// Revocation response.
     pub const RP: u8 = 12;
+    /// Cross-certification request.
+    pub const CCR: u8 = 13;
+    /// Cross-certification response.
+    pub const CCP: u8 = 14;
     /// Confirmation.
     pub const PKICONF: u8 = 19;
     /// General message.

@@ -97,7 +97,7 @@ impl Exchange<'_> {
     ) -> Result<Answer, Refusal> {
         let config = self.service.config();
         let authority = self.service.authority();
-        let implicit = config.implicit_confirm && asks_for_implicit_confirm(self.message);
+        let implicit = config.implicit_confirm && self.asks_for_implicit_confirm();
         let confirm_until = authority.now().plus(config.confirm_wait);
         let draft = self.draft(&id, confirm_until, !implicit)?;
         let request = CertificateRequest {
@@ -185,6 +185,12 @@ impl Exchange<'_> {
         })
     }
 
+    /// Whether the peer asks to confirm nothing.
+    pub(super) fn asks_for_implicit_confirm(&self) -> bool {
+        let infos = self.message.header.general_info.iter().flatten();
+        infos.into_iter().any(|info| info.info_type == oid::IMPLICIT_CONFIRM)
+    }
+
     /// Names what proved the peer: the certificate, or the secret and the kind of MAC. Half a SHA-256 over it.
     pub(super) fn credential(&self) -> der::Result<OctetString> {
         let named = match self.requester.credential() {
@@ -223,8 +229,4 @@ impl Exchange<'_> {
         let ca = self.service.authority().ca_of(name, &serial)?.ok_or_else(none)?;
         Ok((ca, serial))
     }
-}
-
-fn asks_for_implicit_confirm(message: &Message) -> bool {
-    message.header.general_info.iter().flatten().any(|info| info.info_type == oid::IMPLICIT_CONFIRM)
 }
