@@ -28,6 +28,12 @@ pub struct VendorSigned {
     pub value: String,
     /// SHA-256 over it.
     pub certificate: [u8; 32],
+    /// Its issuer.
+    pub issuer: Name,
+    /// Its subject.
+    pub subject: Name,
+    /// Its alternative names.
+    pub alt_names: Vec<GeneralName>,
 }
 
 /// Somebody who proved who it is. Only [`crate::Authority`] makes one.

@@ -6,6 +6,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
 use super::Authority;
+use super::equipment::without_vendors_names;
 use super::issuer::Ca;
 use crate::certificate::Facts;
 use crate::clock::Timestamp;
@@ -55,6 +56,8 @@ impl Authority {
         let account = requester.account();
         // 1. The credential still counts, and a key update replaces the certificate that signed it.
         check_credential(requester, request.updates.as_ref(), now)?;
+        let mut changes = Vec::new();
+        let request = without_vendors_names(requester, request, &mut changes);
         // 2. Profile and issuing CA are the account's.
         let profile = self.profile_for(account, request.profile.as_ref())?;
         let ca = self.ca_for(account, request.ca.as_ref())?;
@@ -65,7 +68,6 @@ impl Authority {
         let wanted = self.wanted_names(requester, &request)?;
         let names = subject::decide(account, &profile, request.subject.as_ref(), &wanted)?;
         // 5. The rest of the request is a wish; what is not granted is said.
-        let mut changes = Vec::new();
         check_extensions(&profile, &request.extensions, &mut changes)?;
         let (not_before, not_after) = validity(&profile, ca, &request, now, &mut changes)?;
         Ok(Authorized {

@@ -9,17 +9,19 @@ use std::io::Read;
 use std::sync::{Arc, PoisonError};
 
 use x509_cert::ext::pkix::KeyUsages;
+use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::Authority;
 use crate::clock::Timestamp;
 use crate::equipment::Vendor;
 use crate::error::{Denial, Error, Result};
+use crate::identity::Identity;
 use crate::path::crl::{Crl, CrlStatus, crl_status};
 use crate::path::{Anchors, Certificate, PathSettings, ValidPath, same_name, validate};
 use crate::public_key::SubjectPublicKey;
 use crate::record::Account;
-use crate::request::{Credential, Requester, VendorSigned};
+use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
 
 /// The largest file of CRLs that is read, in octets.
 const MAX_CRL_FILE: u64 = 32 << 20;
@@ -82,8 +84,14 @@ impl Authority {
         // 5. The vendor's CRLs.
         check_status(vendor, &path, now)?;
         tracing::info!(account = %account.name, vendor = %vendor.name, equipment = value, "equipment with its vendor's certificate");
-        let credential =
-            VendorSigned { vendor: vendor.name.clone(), value, certificate: *leaf.fingerprint() };
+        let credential = VendorSigned {
+            vendor: vendor.name.clone(),
+            value,
+            certificate: *leaf.fingerprint(),
+            issuer: leaf.issuer_name.clone(),
+            subject: leaf.subject_name.clone(),
+            alt_names: leaf.alt_names.clone(),
+        };
         Ok(Requester::new(account, Credential::Vendor(Box::new(credential))))
     }
 
@@ -142,6 +150,34 @@ impl Vendors {
             .and_then(|place| self.records.get(*place))
             .ok_or_else(|| Error::internal("a root of no vendor"))
     }
+}
+
+/// The request without what it repeats of the vendor's certificate, unless the account holds it: a client that is told no names, as
+/// OpenSSL's, fills these in. They are no wish; that they are left out is said.
+pub fn without_vendors_names(
+    requester: &Requester,
+    mut request: CertificateRequest,
+    changes: &mut Vec<String>,
+) -> CertificateRequest {
+    let Credential::Vendor(vendor) = requester.credential() else { return request };
+    let held = &requester.account().identities;
+    let is_held = |name: &GeneralName| {
+        Identity::from_general_name(name).is_ok_and(|identity| held.contains(&identity))
+    };
+    let before = request.alt_names.len();
+    request.alt_names.retain(|name| is_held(name) || !vendor.alt_names.contains(name));
+    if request.alt_names.len() < before {
+        changes.push("the alternative names of the vendor's certificate were left out".into());
+    }
+    let is_dn = |name: &Name| {
+        held.iter().any(|identity| matches!(identity, Identity::Dn(dn) if same_name(dn, name)))
+    };
+    let repeated = |name: &Name| same_name(name, &vendor.subject) && !is_dn(name);
+    if request.subject.as_ref().is_some_and(repeated) {
+        request.subject = None;
+        changes.push("the subject is the account's, not that of the vendor's certificate".into());
+    }
+    request
 }
 
 /// What signs a message is an end entity's certificate whose key may sign (RFC 9483 §3.2).

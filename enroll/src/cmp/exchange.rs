@@ -15,6 +15,7 @@ use super::content::{CertRepMessage, CertResponse, CertifiedKeyPair, PkiStatusIn
 use super::context::{Context, Kind};
 use super::crmf::{CertReqMsg, PkMacValue, Wish, pkcs10};
 use super::message::Message;
+use super::names;
 use super::oid;
 use super::refusal::{Failure, Refusal};
 use super::service::{CmpService, Route};
@@ -80,6 +81,12 @@ impl Exchange<'_> {
 
     fn check_issuer(&self, issuer: &Name) -> Result<(), Refusal> {
         if issuer.is_empty() || self.service.authority().ca_by_subject(issuer).is_some() {
+            return Ok(());
+        }
+        // A client that is told no issuer, as OpenSSL's, repeats that of the vendor's certificate.
+        if let Credential::Vendor(vendor) = self.requester.credential()
+            && names::same(issuer, &vendor.issuer)
+        {
             return Ok(());
         }
         Err(Refusal::new(
