@@ -252,7 +252,9 @@ impl Bench {
                 profile: "gateway".parse().unwrap(),
                 ca: None,
                 secret: None,
+                equipment: None,
                 created: Timestamp::from_millis(now),
+                permissions: Default::default(),
             })
             .collect();
         store.record_accounts(Timestamp::from_millis(now), &accounts).unwrap();
@@ -353,6 +355,7 @@ impl Bench {
             not_after: Timestamp::from_millis(now + 90 * 86_400_000),
             certificate,
             consumes_secret: false,
+            consumes_equipment: false,
             transaction: Some(Transaction {
                 id: serial.octets().to_vec(),
                 account: account.clone(),

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use common::openssl::{enrol, key};
 use common::{COUNTERSIGN, Instance, tool_ok};
+use serde_json::json;
 
 fn text(output: &Output) -> String {
     format!(
@@ -488,4 +489,37 @@ fn a_crl_that_somebody_has_is_not_sent_again() {
     instance.ok(&["cert", "revoke", &serial]);
     eventually("a new CRL", || fetch(&["--etag-compare", "tag"]).starts_with("200 "));
     assert_ne!(fs::read(instance.file("crl.der")).unwrap(), before);
+}
+
+#[test]
+fn permissions_of_accounts_are_given_shown_and_taken_away() {
+    let instance = Instance::init(&[]);
+    instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    assert_eq!(instance.json(&["peer", "show", "gw1"])["permissions"], json!([]));
+    let both = "cross-certification,key-generation";
+    instance.peer_with("gw2", &["fqdn:gw2.example.net"], &["--allow", both]);
+    let listed = instance.json(&["peer", "list"]);
+    assert_eq!(listed[1]["permissions"], json!(["key-generation", "cross-certification"]));
+
+    instance.ok(&["peer", "allow", "gw1", "--permission", "key-generation"]);
+    instance.ok(&["peer", "allow", "gw2", "--permission", "key-generation", "--revoke"]);
+    assert_eq!(instance.json(&["peer", "show", "gw1"])["permissions"], json!(["key-generation"]));
+    assert_eq!(
+        instance.json(&["peer", "show", "gw2"])["permissions"],
+        json!(["cross-certification"])
+    );
+    fails(&instance.run(&["peer", "allow", "gw9", "--permission", both]), 3, &["no account `gw9`"]);
+    let unknown = &["peer", "allow", "gw1", "--permission", "everything"];
+    fails(&instance.run(unknown), 2, &["everything", "`key-generation`"]);
+
+    let file = instance.file("peers.csv");
+    let path = file.to_str().unwrap();
+    fs::write(&file, "name,ids,allow\ngw3,ip:192.0.2.3,key-generation\ngw4,ip:192.0.2.4,\n")
+        .unwrap();
+    instance.ok(&["peer", "import", path]);
+    assert_eq!(instance.json(&["peer", "show", "gw3"])["permissions"], json!(["key-generation"]));
+    assert_eq!(instance.json(&["peer", "show", "gw4"])["permissions"], json!([]));
+    fs::write(&file, "name,ids,allow\ngw5,ip:192.0.2.5,all\n").unwrap();
+    fails(&instance.run(&["peer", "import", path]), 2, &["line 2", "`all`"]);
+    instance.ok(&["audit", "verify"]);
 }

@@ -46,7 +46,9 @@ fn fill(data: &Path, count: u64) {
         profile: "gateway".parse().unwrap(),
         ca: None,
         secret: None,
+        equipment: None,
         created: now(),
+        permissions: Default::default(),
     };
     store.record_accounts(now(), &(0..ACCOUNTS).map(account).collect::<Vec<_>>()).unwrap();
     let next = AtomicU64::new(0);
@@ -69,6 +71,7 @@ fn fill(data: &Path, count: u64) {
                             not_after: Timestamp::from_seconds(now().seconds() + 90 * 86_400),
                             certificate: certificate(mix(n), &serial),
                             consumes_secret: false,
+                            consumes_equipment: false,
                             transaction: None,
                             replaces: None,
                             partition: None,

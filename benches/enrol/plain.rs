@@ -141,7 +141,9 @@ fn accounts(authority: &Authority, count: usize) -> Vec<Secret> {
         identities: vec![format!("fqdn:gw{n}.example.net").parse().unwrap()],
         profile: "gateway".parse().unwrap(),
         ca: None,
+        equipment: None,
         secret: Some(SecretPolicy { lifetime: Duration::from_secs(DAY), uses: u32::MAX }),
+        permissions: Default::default(),
     };
     let added = authority.add_accounts(&(0..count).map(draft).collect::<Vec<_>>()).unwrap();
     let secret = |new: &countersign_ca::accounts::NewAccount| {

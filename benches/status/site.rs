@@ -235,7 +235,9 @@ fn fill(data: &Path) {
         profile: "gateway".parse().unwrap(),
         ca: None,
         secret: None,
+        equipment: None,
         created: now(),
+        permissions: Default::default(),
     };
     store.record_accounts(now(), &[record]).unwrap();
     let (store, ca, account, now) = (&store, &ca, &account, &now);
@@ -254,6 +256,7 @@ fn fill(data: &Path) {
                         not_after: Timestamp::from_seconds(4_000_000_000),
                         certificate: vec![0x30, 0],
                         consumes_secret: false,
+                        consumes_equipment: false,
                         transaction: None,
                         replaces: None,
                         partition: None,

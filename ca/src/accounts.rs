@@ -12,10 +12,11 @@ use zeroize::Zeroizing;
 
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
+use crate::equipment::{Equipment, EquipmentDraft, Vendor, no_vendor};
 use crate::error::{Denial, Error, Result};
 use crate::identity::Identity;
 use crate::profile::Profiles;
-use crate::record::{Account, AccountSecret, Label, OWN_ACCOUNT_PREFIX};
+use crate::record::{Account, AccountSecret, Label, OWN_ACCOUNT_PREFIX, Permission};
 use crate::seal::Sealer;
 use crate::store::Store;
 
@@ -33,8 +34,12 @@ pub struct AccountDraft {
     pub profile: Label,
     /// Its issuing CA; `None` for the default.
     pub ca: Option<Label>,
+    /// The equipment that may enrol for it by its vendor's certificate, if there is such.
+    pub equipment: Option<EquipmentDraft>,
     /// The secret to make for it, if any.
     pub secret: Option<SecretPolicy>,
+    /// What it may do beyond asking for certificates for keys of its own.
+    pub permissions: BTreeSet<Permission>,
 }
 
 /// How long and how often a secret is good.
@@ -100,10 +105,13 @@ impl Accounts {
         let now = self.clock.now();
         let cas: BTreeSet<Label> =
             self.store.cas()?.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name).collect();
+        let vendors = self.store.vendors()?;
         let mut added = Vec::with_capacity(drafts.len());
         for draft in drafts {
             check(draft, profiles, &cas)
                 .map_err(|why| Error::malformed(format!("account `{}`: {why}", draft.name)))?;
+            let equipment = draft.equipment.as_ref();
+            let equipment = equipment.map(|of| equipment_of(&vendors, of, now)).transpose()?;
             let secret =
                 draft.secret.map(|policy| self.new_secret(&draft.name, policy, now)).transpose()?;
             let (sealed, clear) = secret.unzip();
@@ -113,7 +121,9 @@ impl Accounts {
                 profile: draft.profile.clone(),
                 ca: draft.ca.clone(),
                 secret: sealed,
+                equipment,
                 created: now,
+                permissions: draft.permissions.clone(),
             };
             added.push(NewAccount { account, secret: clear });
             if added.len() % 64 == 0 {
@@ -137,6 +147,44 @@ impl Accounts {
         account.secret = Some(sealed);
         self.store.record_account_changed(now, &account)?;
         Ok(NewAccount { account, secret: Some(clear) })
+    }
+
+    /// Says which equipment an account is for, and how often its vendor's certificate may enrol from now on; or that it is for none.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when there is no such account or vendor, or the equipment is another account's.
+    pub fn set_equipment(
+        &self,
+        name: &Label,
+        equipment: Option<&EquipmentDraft>,
+    ) -> Result<Account> {
+        let mut account = self.store.account(name)?.ok_or_else(|| no_account(name))?;
+        let vendors = self.store.vendors()?;
+        let now = self.clock.now();
+        account.equipment = equipment.map(|of| equipment_of(&vendors, of, now)).transpose()?;
+        self.store.record_account_changed(now, &account)?;
+        Ok(account)
+    }
+
+    /// Grants an account these permissions, or takes them away.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when there is no such account.
+    pub fn permit(
+        &self,
+        name: &Label,
+        permissions: &BTreeSet<Permission>,
+        granted: bool,
+    ) -> Result<Account> {
+        let mut account = self.store.account(name)?.ok_or_else(|| no_account(name))?;
+        for permission in permissions {
+            match granted {
+                true => account.permissions.insert(*permission),
+                false => account.permissions.remove(permission),
+            };
+        }
+        self.store.record_account_changed(self.clock.now(), &account)?;
+        Ok(account)
     }
 
     /// Removes an account. Its certificates stay valid until they expire or are revoked.
@@ -174,6 +222,21 @@ impl Accounts {
         };
         Ok((secret, clear))
     }
+}
+
+/// The equipment of a draft, named as its vendor's certificate does.
+fn equipment_of(vendors: &[Vendor], draft: &EquipmentDraft, now: Timestamp) -> Result<Equipment> {
+    let vendor = vendors.iter().find(|vendor| vendor.name == draft.vendor);
+    let vendor = vendor.ok_or_else(|| no_vendor(&draft.vendor))?;
+    if draft.uses == 0 {
+        return Err(Error::malformed("a vendor's certificate is good for at least one use"));
+    }
+    Ok(Equipment {
+        vendor: vendor.name.clone(),
+        value: vendor.mapping.normal(&draft.value)?,
+        uses_left: draft.uses,
+        allowed: now,
+    })
 }
 
 /// There is no account of this name.

@@ -62,6 +62,8 @@ pub const KEY_USAGE: ObjectIdentifier = oid("2.5.29.15");
 pub const EXT_KEY_USAGE: ObjectIdentifier = oid("2.5.29.37");
 /// id-ce-basicConstraints, RFC 5280 §4.2.1.9.
 pub const BASIC_CONSTRAINTS: ObjectIdentifier = oid("2.5.29.19");
+/// id-ce-nameConstraints, RFC 5280 §4.2.1.10.
+pub const NAME_CONSTRAINTS: ObjectIdentifier = oid("2.5.29.30");
 /// id-ce-certificatePolicies, RFC 5280 §4.2.1.4.
 pub const CERTIFICATE_POLICIES: ObjectIdentifier = oid("2.5.29.32");
 /// id-ce-cRLDistributionPoints, RFC 5280 §4.2.1.13.
@@ -78,6 +80,8 @@ pub const CA_ISSUERS: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.2");
 pub const CPS: ObjectIdentifier = oid("1.3.6.1.5.5.7.2.1");
 /// id-at-commonName, RFC 5280 §A.1.
 pub const COMMON_NAME: ObjectIdentifier = oid("2.5.4.3");
+/// id-at-serialNumber, RFC 5280 §A.1.
+pub const SERIAL_NUMBER: ObjectIdentifier = oid("2.5.4.5");
 /// id-ce-subjectKeyIdentifier, RFC 5280 §4.2.1.2.
 pub const SUBJECT_KEY_IDENTIFIER: ObjectIdentifier = oid("2.5.29.14");
 /// id-ce-authorityKeyIdentifier, RFC 5280 §4.2.1.1.

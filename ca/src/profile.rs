@@ -44,6 +44,8 @@ pub struct ProfileConfig {
     /// The subject of an account without a DN identity, with `{id}` for its first identity and `{name}` for its
     /// name; empty for an empty subject.
     pub subject: Option<String>,
+    /// How many CAs may stand below one that is cross-certified; 0 unless given.
+    pub path_length: Option<u8>,
     /// The kinds of identity that may stand in the subjectAltName: `fqdn`, `ip`, `email`.
     pub alt_names: Option<Vec<String>>,
     /// CRL distribution points (`http:` or `ldap:` URLs), with `{ca}` for the name of the issuing CA, and `{partition}`
@@ -98,6 +100,7 @@ pub struct Profile {
     key_usage: KeyUsage,
     extended_key_usage: Vec<ObjectIdentifier>,
     subject: String,
+    path_length: u8,
     alt_names: Vec<AltNameKind>,
     crl_urls: Vec<String>,
     ocsp_urls: Vec<String>,
@@ -187,6 +190,11 @@ impl Profile {
     /// The template of the subject.
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// How many CAs may stand below one that is cross-certified.
+    pub const fn path_length(&self) -> u8 {
+        self.path_length
     }
 
     /// Whether this kind of identity may stand in the subjectAltName.
@@ -292,6 +300,7 @@ impl Profile {
                 config.ike.as_deref().unwrap_or("default"),
             )?,
             subject: config.subject.clone().or(base.subject).unwrap_or_default(),
+            path_length: config.path_length.or(base.path_length).unwrap_or(0),
             alt_names: lookup_all(
                 "identity kind",
                 &AltNameKind::ALL,

@@ -2,12 +2,14 @@
 //!
 //! How they lie on disk is the business of `journal/entry.rs` and differs on purpose.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::equipment::Equipment;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 
@@ -164,8 +166,63 @@ pub struct Account {
     pub ca: Option<Label>,
     /// The shared secret for a first enrolment, while there is one.
     pub secret: Option<AccountSecret>,
+    /// The equipment that may enrol for it by its vendor's certificate, if there is such.
+    pub equipment: Option<Equipment>,
     /// When it was created.
     pub created: Timestamp,
+    /// What it may do beyond asking for certificates for keys of its own.
+    pub permissions: BTreeSet<Permission>,
+}
+
+/// What an account may do only if an administrator said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Permission {
+    /// It may have its keys made by the authority (RFC 9483 §4.1.6).
+    KeyGeneration,
+    /// It may ask for a cross certificate (RFC 9810 §5.3.11).
+    CrossCertification,
+}
+
+impl Permission {
+    /// Each permission with its name.
+    pub const ALL: [(Self, &'static str); 2] = [
+        (Self::KeyGeneration, "key-generation"),
+        (Self::CrossCertification, "cross-certification"),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .into_iter()
+            .find(|(permission, _)| *permission == self)
+            .map_or("", |(_, name)| name)
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Permission {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|(_, name)| *name == text)
+            .map(|(permission, _)| permission)
+            .ok_or_else(|| {
+                let names = Self::ALL.map(|(_, name)| format!("`{name}`"));
+                Error::malformed(format!(
+                    "expected a permission, one of {}, found `{}`",
+                    names.join(", "),
+                    text.escape_debug()
+                ))
+            })
+    }
 }
 
 /// A shared secret, sealed. The reference is public; the secret itself can be opened by the running service only.
@@ -206,6 +263,8 @@ pub struct Issued {
     pub certificate: Vec<u8>,
     /// Whether it uses up one use of the account's secret.
     pub consumes_secret: bool,
+    /// Whether it uses up one use of the vendor's certificate of the account's equipment.
+    pub consumes_equipment: bool,
     /// The transaction it opens or belongs to.
     pub transaction: Option<Transaction>,
     /// The certificate that it replaces, after a key update.

@@ -15,6 +15,25 @@ pub enum Credential {
     Secret,
     /// By the private key of a certificate that this authority issued.
     Certificate(Box<CertificateRecord>),
+    /// By the private key of a certificate of a trusted vendor: for a first enrolment only.
+    Vendor(Box<VendorSigned>),
+}
+
+/// A vendor's certificate that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VendorSigned {
+    /// The vendor.
+    pub vendor: Label,
+    /// What names the equipment in it.
+    pub value: String,
+    /// SHA-256 over it.
+    pub certificate: [u8; 32],
+    /// Its issuer.
+    pub issuer: Name,
+    /// Its subject.
+    pub subject: Name,
+    /// Its alternative names.
+    pub alt_names: Vec<GeneralName>,
 }
 
 /// Somebody who proved who it is. Only [`crate::Authority`] makes one.

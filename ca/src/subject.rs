@@ -237,7 +237,9 @@ mod tests {
             profile: "gateway".parse().unwrap(),
             ca: None,
             secret: None,
+            equipment: None,
             created: Timestamp::default(),
+            permissions: Default::default(),
         }
     }
 

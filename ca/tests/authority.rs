@@ -113,7 +113,9 @@ fn account(authority: &Authority, name: &str, uses: u32) -> NewAccount {
         ],
         profile: label("gateway"),
         ca: None,
+        equipment: None,
         secret: Some(SecretPolicy { lifetime: Duration::from_secs(3600), uses }),
+        permissions: Default::default(),
     };
     authority.add_accounts(&[draft]).unwrap().remove(0)
 }

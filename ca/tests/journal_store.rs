@@ -12,7 +12,8 @@ mod journal_common;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use countersign_ca::record::{
-    CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Reason, Serial, Succession,
+    Account, CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Permission, Reason, Serial,
+    Succession,
 };
 use countersign_ca::store::{Change, EmbeddedStore};
 use countersign_ca::{Denial, Error, Result, Store};
@@ -239,6 +240,14 @@ fn accounts_change_lock_and_keep_their_references() {
     store.record_account_changed(at(2), &changed).unwrap();
     assert_eq!(store.account_by_reference("ref-gw00007").unwrap(), None);
     assert_eq!(store.account_by_reference("new").unwrap(), Some(changed));
+    // What a secret went through stays, whatever a change that was thought out before says.
+    let before = store.account(&label("gw00008")).unwrap().unwrap();
+    store.record_locked(at(3), "ref-gw00008", at(600)).unwrap();
+    let permitted = Account { permissions: [Permission::KeyGeneration].into(), ..before };
+    store.record_account_changed(at(4), &permitted).unwrap();
+    let now = store.account(&label("gw00008")).unwrap().unwrap();
+    assert_eq!(now.permissions, permitted.permissions);
+    assert_eq!(now.secret.unwrap().locked_until, Some(at(600)));
     drop(store);
     let store = open(folder.path());
     assert_eq!(store.accounts().unwrap().len(), 3000);

@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::identity::{PeerId, general_name};
-use crate::path::ValidPath;
+use crate::identity::PeerId;
+use crate::path::{ValidPath, general_name};
 use crate::policy::LoadedPolicy;
 use crate::wire::{Answer, Octets, Question, Verdict};
 

@@ -10,11 +10,11 @@ use countersign_ca::certificate::Facts;
 use countersign_ca::identity::Identity;
 use countersign_policy::ipsec::{self, AddressRange, DistinguishedName, Subnet};
 use data_encoding::HEXLOWER;
-use der::{Decode, Encode};
+use der::Decode;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
-use crate::path::same_name;
+use crate::path::{general_name, same_name};
 use crate::wire::IkeId;
 
 /// The longest ID payload taken, in octets.
@@ -298,24 +298,6 @@ fn same_mailbox(left: &str, right: &str) -> bool {
     match (left.rsplit_once('@'), right.rsplit_once('@')) {
         (Some((a, host_a)), Some((b, host_b))) => a == b && host_a.eq_ignore_ascii_case(host_b),
         _ => false,
-    }
-}
-
-/// A subjectAltName entry for people.
-pub(crate) fn general_name(name: &GeneralName) -> String {
-    match name {
-        GeneralName::DnsName(name) => format!("dns:{}", name.as_str().escape_debug()),
-        GeneralName::Rfc822Name(name) => format!("email:{}", name.as_str().escape_debug()),
-        GeneralName::UniformResourceIdentifier(uri) => {
-            format!("uri:{}", uri.as_str().escape_debug())
-        }
-        GeneralName::DirectoryName(name) => format!("dn:{name}"),
-        GeneralName::IpAddress(octets) => match (v4(octets.as_bytes()), v6(octets.as_bytes())) {
-            (Some(address), _) | (_, Some(address)) => format!("ip:{address}"),
-            _ => format!("ip:0x{}", HEXLOWER.encode(octets.as_bytes())),
-        },
-        GeneralName::RegisteredId(oid) => format!("oid:{oid}"),
-        other => format!("0x{}", HEXLOWER.encode(&other.to_der().unwrap_or_default())),
     }
 }
 

@@ -9,9 +9,10 @@ pub mod identity;
 pub mod kept;
 pub mod lookup;
 pub mod moment;
-pub mod path;
 pub mod policy;
 pub mod server;
 pub mod status;
 pub mod trust;
 pub mod wire;
+
+pub use countersign_ca::path;

@@ -165,6 +165,8 @@ impl Catalogue {
         record.revocation.is_none()
             && record.not_after >= self.authority.now()
             && !record.account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
+            // What a root signed for an account is the certificate of another CA, and nobody's userCertificate.
+            && self.authority.is_ca(&record.ca)
     }
 
     fn add(&mut self, record: CertificateRecord) -> Result<bool> {

@@ -2,11 +2,15 @@
 //! itself; each deed that changes no other record is recorded with who did it.
 
 pub mod socket;
+mod trust;
 mod view;
 
+use std::collections::BTreeSet;
+
 use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
+use countersign_ca::equipment::EquipmentDraft;
 use countersign_ca::identity::Identity;
-use countersign_ca::record::{CertificateRecord, Deed, Label, Reason, Serial};
+use countersign_ca::record::{CertificateRecord, Deed, Label, Permission, Reason, Serial};
 use countersign_ca::{Store, Timestamp};
 use countersign_ldap_bridge::publisher::ldif;
 use serde::{Deserialize, Serialize};
@@ -15,6 +19,8 @@ use serde_json::{Value, json};
 use crate::bridge;
 use crate::exit::Failure;
 use crate::instance::Instance;
+
+pub use trust::TrustDraft;
 
 /// The most items of one answer; a client asks for the next page.
 const PAGE: usize = 1000;
@@ -33,6 +39,18 @@ pub enum Request {
     PeerRemove { name: Label },
     /// Gives an account another secret.
     PeerResetSecret { name: Label, secret: Secret },
+    /// Says which equipment an account is for.
+    PeerSetEquipment { name: Label, equipment: Option<EquipmentAsked> },
+    /// Trusts a vendor's certificates for first enrolments.
+    TrustAdd { vendor: TrustDraft },
+    /// Vendors by name.
+    TrustList,
+    /// One vendor.
+    TrustShow { name: Label },
+    /// Trusts a vendor no longer.
+    TrustRemove { name: Label },
+    /// Grants an account permissions, or takes them away.
+    PeerPermit { name: Label, permissions: BTreeSet<Permission>, granted: bool },
     /// A page of certificates.
     CertList { account: Option<Label>, cursor: u64 },
     /// One certificate.
@@ -72,8 +90,32 @@ pub struct PeerDraft {
     pub profile: Label,
     /// Its issuing CA.
     pub ca: Option<Label>,
+    /// The equipment that it is for.
+    #[serde(default)]
+    pub equipment: Option<EquipmentAsked>,
     /// The secret to make; `None` for no secret.
     pub secret: Option<Secret>,
+    /// What it may do beyond asking for certificates for keys of its own.
+    #[serde(default)]
+    pub permissions: BTreeSet<Permission>,
+}
+
+/// Equipment as it is asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EquipmentAsked {
+    /// Its vendor.
+    pub vendor: Label,
+    /// What names it in its vendor's certificate.
+    pub value: String,
+    /// For how many certificates the vendor's certificate is good.
+    pub uses: u32,
+}
+
+impl From<EquipmentAsked> for EquipmentDraft {
+    fn from(asked: EquipmentAsked) -> Self {
+        Self { vendor: asked.vendor, value: asked.value, uses: asked.uses }
+    }
 }
 
 /// How long and how often a secret is good.
@@ -118,6 +160,34 @@ pub fn handle(
             let new = instance.accounts().reset_secret(&name, secret.into())?;
             deed(instance, actor, "peer reset-secret", &name)?;
             Ok(new_account(&new))
+        }
+        Request::PeerSetEquipment { name, equipment } => {
+            let draft = equipment.map(EquipmentDraft::from);
+            let account = instance.accounts().set_equipment(&name, draft.as_ref())?;
+            let equipment =
+                account.equipment.as_ref().map_or_else(|| "none".into(), ToString::to_string);
+            deed(instance, actor, "peer set-equipment", &format!("{name} {equipment}"))?;
+            Ok(view::account(&account))
+        }
+        Request::TrustAdd { vendor } => {
+            let name = vendor.name.clone();
+            let added = trust::add(instance, vendor)?;
+            deed(instance, actor, "trust add", &name)?;
+            Ok(added)
+        }
+        Request::TrustList => trust::list(instance),
+        Request::TrustShow { name } => trust::show(instance, &name),
+        Request::TrustRemove { name } => {
+            instance.store.record_vendor_removed(instance.now(), &name)?;
+            deed(instance, actor, "trust remove", &name)?;
+            Ok(json!({"removed": name}))
+        }
+        Request::PeerPermit { name, permissions, granted } => {
+            let account = instance.accounts().permit(&name, &permissions, granted)?;
+            let names: Vec<&str> = permissions.iter().map(|p| p.name()).collect();
+            let action = if granted { "peer allow" } else { "peer allow --revoke" };
+            deed(instance, actor, action, &format!("{name} {}", names.join(",")))?;
+            Ok(view::account(&account))
         }
         Request::CertList { account, cursor } => {
             let (records, next) = instance.store.certificates(account.as_ref(), cursor, PAGE)?;
@@ -183,7 +253,9 @@ fn draft(peer: PeerDraft) -> Result<AccountDraft, Failure> {
         identities,
         profile: peer.profile,
         ca: peer.ca,
+        equipment: peer.equipment.map(Into::into),
         secret: peer.secret.map(Into::into),
+        permissions: peer.permissions,
     })
 }
 
@@ -196,9 +268,11 @@ fn new_account(new: &NewAccount) -> Value {
         "secret": new.secret.as_ref().map(|secret| secret.as_str().to_owned()),
         "expires": secret.map(|secret| secret.expires.whole_seconds().to_string()),
         "uses": secret.map(|secret| secret.uses_left),
+        "equipment": new.account.equipment.as_ref().map(ToString::to_string),
         "ids": new.account.identities.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "profile": new.account.profile,
         "ca": new.account.ca,
+        "permissions": new.account.permissions,
     })
 }
 

@@ -17,11 +17,14 @@ pub fn account(account: &Account) -> Value {
         "profile": account.profile,
         "ca": account.ca,
         "ids": account.identities.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "equipment": account.equipment.as_ref().map(ToString::to_string),
+        "equipment_uses_left": account.equipment.as_ref().map(|equipment| equipment.uses_left),
         "reference": secret.map(|secret| secret.reference.clone()),
         "uses_left": secret.map(|secret| secret.uses_left),
         "expires": secret.map(|secret| secret.expires.whole_seconds().to_string()),
         "locked_until": secret.and_then(|secret| secret.locked_until).map(|until| until.whole_seconds().to_string()),
         "created": account.created.whole_seconds().to_string(),
+        "permissions": account.permissions,
     })
 }
 

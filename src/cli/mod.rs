@@ -14,6 +14,7 @@ mod policy;
 mod publish;
 mod serve;
 mod show;
+mod trust;
 
 use std::path::PathBuf;
 
@@ -89,6 +90,9 @@ enum Command {
     /// Accounts: who may get which identities
     #[command(subcommand)]
     Peer(peer::Peer),
+    /// Vendors whose equipment enrols with the certificate that it left the factory with
+    #[command(subcommand)]
+    Trust(trust::Trust),
     /// Certificates
     #[command(subcommand)]
     Cert(cert::Cert),
@@ -164,6 +168,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Init(init) => init.run(&context),
         Command::Serve(serve) => serve.run(&context),
         Command::Peer(peer) => peer.run(&context),
+        Command::Trust(trust) => trust.run(&context),
         Command::Cert(cert) => cert.run(&context),
         Command::Ca(ca) => ca.run(&context),
         Command::Crl(crl) => crl.run(&context),

@@ -4,12 +4,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use countersign_ca::record::Label;
+use countersign_ca::record::{Label, Permission};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Context;
-use crate::admin::{PeerDraft, Request, Secret};
+use crate::admin::{EquipmentAsked, PeerDraft, Request, Secret};
 use crate::config::duration;
 use crate::exit::Failure;
 use crate::output::{self, Format};
@@ -33,6 +33,21 @@ pub enum Peer {
         /// Its name
         name: Label,
     },
+    /// Say which equipment an account is for, and allow it to enrol by its vendor's certificate (again)
+    #[command(after_help = "Example:\n  countersign peer set-equipment gw7 maker:SN12345")]
+    SetEquipment {
+        /// Its name
+        name: Label,
+        /// The equipment: the name of a vendor in `trust list`, a colon, and what names it in the vendor's certificate
+        #[arg(value_name = "VENDOR:VALUE", required_unless_present = "none")]
+        equipment: Option<String>,
+        /// For how many certificates the vendor's certificate is good
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        uses: u32,
+        /// The account is for no equipment any more
+        #[arg(long, conflicts_with_all = ["equipment", "uses"])]
+        none: bool,
+    },
     /// Remove an account; its certificates stay valid until they expire or are revoked
     Remove {
         /// Its name
@@ -44,6 +59,22 @@ pub enum Peer {
         name: Label,
         #[command(flatten)]
         policy: Policy,
+    },
+    /// Grant an account permissions, or take them away
+    Allow {
+        /// Its name
+        name: Label,
+        /// What it may do: key-generation, cross-certification (repeatable, or with commas)
+        #[arg(
+            long = "permission",
+            value_name = "PERMISSION",
+            required = true,
+            value_delimiter = ','
+        )]
+        permissions: Vec<Permission>,
+        /// Take them away
+        #[arg(long)]
+        revoke: bool,
     },
     /// Add many accounts at once, all or none
     Import(Import),
@@ -66,6 +97,16 @@ pub struct Add {
     /// Its issuing CA, if not the default
     #[arg(long, value_name = "NAME")]
     ca: Option<Label>,
+    /// The equipment that may enrol by its vendor's certificate instead of a secret, such as maker:SN12345
+    #[arg(long, value_name = "VENDOR:VALUE", conflicts_with_all = ["uses", "expires"])]
+    equipment: Option<String>,
+    /// For how many certificates the vendor's certificate is good
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "equipment", value_parser = clap::value_parser!(u32).range(1..))]
+    equipment_uses: u32,
+    /// What it may do beyond asking for certificates for its own keys: key-generation (the authority makes its keys),
+    /// cross-certification
+    #[arg(long, value_name = "PERMISSION", value_delimiter = ',')]
+    allow: Vec<Permission>,
     #[command(flatten)]
     policy: Policy,
     /// Make no secret: the account is for certificates that it has already
@@ -94,7 +135,7 @@ impl Policy {
 /// `countersign peer import`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The file has a head line and the columns name, ids, and if need be profile and ca:\n\n  \
+The file has a head line and the columns name, ids, and if need be profile, ca, allow and equipment (VENDOR:VALUE):\n\n  \
 name,ids,profile\n  \
 gw1,fqdn:gw1.example.net ip:192.0.2.1,gateway\n\n\
 Each account's reference and secret are printed once, as CSV or JSON.")]
@@ -118,19 +159,29 @@ struct Row {
     profile: Option<String>,
     #[serde(default)]
     ca: Option<String>,
+    #[serde(default)]
+    equipment: Option<String>,
+    #[serde(default)]
+    allow: Option<String>,
 }
 
 impl Peer {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Add(add) => {
-                let secret = if add.no_secret { None } else { Some(add.policy.secret()?) };
+                let equipment = add.equipment.as_deref();
+                let equipment =
+                    equipment.map(|text| equipment_of(text, add.equipment_uses)).transpose()?;
+                let no_secret = add.no_secret || equipment.is_some();
+                let secret = if no_secret { None } else { Some(add.policy.secret()?) };
                 let draft = PeerDraft {
                     name: add.name.clone(),
                     ids: add.ids.clone(),
                     profile: add.profile.clone(),
                     ca: add.ca.clone(),
+                    equipment,
                     secret,
+                    permissions: add.allow.iter().copied().collect(),
                 };
                 let mut added = context.ask(Request::PeerAdd { peers: vec![draft] })?;
                 show_new(context, &added.get_mut(0).map(Value::take).unwrap_or_default());
@@ -138,6 +189,13 @@ impl Peer {
             }
             Self::List => context.show(Request::PeerList),
             Self::Show { name } => context.show(Request::PeerShow { name: name.clone() }),
+            Self::SetEquipment { name, equipment, uses, none: _ } => {
+                let equipment = equipment.as_deref();
+                context.show(Request::PeerSetEquipment {
+                    name: name.clone(),
+                    equipment: equipment.map(|text| equipment_of(text, *uses)).transpose()?,
+                })
+            }
             Self::Remove { name } => context.show(Request::PeerRemove { name: name.clone() }),
             Self::ResetSecret { name, policy } => {
                 let new = context.ask(Request::PeerResetSecret {
@@ -147,9 +205,27 @@ impl Peer {
                 show_new(context, &new);
                 Ok(())
             }
+            Self::Allow { name, permissions, revoke } => context.show(Request::PeerPermit {
+                name: name.clone(),
+                permissions: permissions.iter().copied().collect(),
+                granted: !revoke,
+            }),
             Self::Import(import) => import.run(context),
         }
     }
+}
+
+/// `VENDOR:VALUE`.
+fn equipment_of(text: &str, uses: u32) -> Result<EquipmentAsked, Failure> {
+    let parts =
+        text.split_once(':').and_then(|(vendor, value)| Some((vendor.parse().ok()?, value)));
+    let (vendor, value) = parts.ok_or_else(|| {
+        Failure::input(format!(
+            "expected equipment as VENDOR:VALUE, such as `maker:SN12345`, found `{}`",
+            text.escape_debug()
+        ))
+    })?;
+    Ok(EquipmentAsked { vendor, value: value.to_owned(), uses })
 }
 
 /// An account with its secret and, for people, the lines that enrol it.
@@ -218,12 +294,24 @@ fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
         for id in &ids {
             id.parse::<countersign_ca::Identity>().map_err(|e| wrong(e.to_string()))?;
         }
+        let equipment = optional(row.equipment);
+        let equipment = equipment
+            .map(|text| equipment_of(&text, 1).map_err(|e| wrong(e.message)))
+            .transpose()?;
+        let allow = row.allow.unwrap_or_default();
+        let allow = allow.split([' ', ';']).filter(|permission| !permission.is_empty());
         peers.push(PeerDraft {
             name: label(&row.name)?,
             ids,
             profile: label(&optional(row.profile).unwrap_or_else(|| "gateway".into()))?,
             ca: optional(row.ca).map(|ca| label(&ca)).transpose()?,
-            secret: Some(secret),
+            secret: Some(secret).filter(|_| equipment.is_none()),
+            equipment,
+            permissions: allow
+                .map(|permission| {
+                    permission.parse().map_err(|e: countersign_ca::Error| wrong(e.to_string()))
+                })
+                .collect::<Result<_, _>>()?,
         });
     }
     match peers.is_empty() {

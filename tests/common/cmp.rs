@@ -31,7 +31,10 @@ pub const KUR: u8 = 7;
 pub const KUP: u8 = 8;
 pub const RR: u8 = 11;
 pub const RP: u8 = 12;
+pub const CCR: u8 = 13;
+pub const CCP: u8 = 14;
 pub const PKICONF: u8 = 19;
+pub const GENM: u8 = 21;
 pub const ERROR: u8 = 23;
 pub const CERT_CONF: u8 = 24;
 
@@ -327,9 +330,19 @@ impl Key {
     pub fn new() -> Self {
         let random = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
+        Self::of(pkcs8.as_ref())
+    }
+
+    /// A key that `openssl genpkey` made, PEM.
+    pub fn read(pem: &str) -> Self {
+        let (_, pkcs8) = der::pem::decode_vec(pem.as_bytes()).expect("PEM");
+        Self::of(&pkcs8)
+    }
+
+    fn of(pkcs8: &[u8]) -> Self {
         let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref(), &random)
-                .unwrap();
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8, &SystemRandom::new())
+                .expect("a P-256 key");
         let curve = oid("1.2.840.10045.3.1.7");
         let spki = SubjectPublicKeyInfoOwned {
             algorithm: algorithm("1.2.840.10045.2.1", Some(any(&curve))),
@@ -649,7 +662,7 @@ impl Answer {
     /// What it says of the request, if it says anything.
     pub fn status(&self) -> Option<Status> {
         match self.kind {
-            IP | CP | KUP => Some(self.responses().remove(0).status),
+            IP | CP | KUP | CCP => Some(self.responses().remove(0).status),
             RP => Some(self.body.decode_as::<RevRepContent>().expect("rp").status.remove(0)),
             ERROR => Some(self.body.decode_as::<ErrorMsgContent>().expect("error").status),
             _ => None,
@@ -660,7 +673,7 @@ impl Answer {
     #[track_caller]
     pub fn certificate(&self) -> Vec<u8> {
         assert!(
-            matches!(self.kind, IP | CP | KUP),
+            matches!(self.kind, IP | CP | KUP | CCP),
             "no certificate but {:?}",
             self.status().map(|status| (status.failures(), status.words()))
         );

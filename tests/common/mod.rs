@@ -6,6 +6,7 @@ pub mod der;
 pub mod general;
 pub mod openssl;
 pub mod slapd;
+pub mod vendor;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -83,6 +83,13 @@ impl Authority {
         let record = self.own_certificate(certificate, &facts)?.ok_or_else(|| {
             refused(format!("the signer's certificate of `{}` was not issued here", facts.subject))
         })?;
+        // A cross certificate is recorded as its account's; its key signs certificates, and no messages.
+        if facts.is_ca {
+            return Err(refused(format!(
+                "the signer's certificate {} is a CA's; sign with an end entity's",
+                record.serial
+            )));
+        }
         verify(&facts.key)?;
         let now = self.now();
         if now < facts.not_before || now > facts.not_after {

@@ -6,6 +6,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
 use super::Authority;
+use super::equipment::without_vendors_names;
 use super::issuer::Ca;
 use crate::certificate::Facts;
 use crate::clock::Timestamp;
@@ -15,7 +16,7 @@ use crate::oid;
 use crate::profile::Profile;
 use crate::public_key::ProvenKey;
 use crate::record::{Account, Label, Serial};
-use crate::request::{CertificateRequest, Credential, Requester};
+use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
 use crate::subject::{self, Names};
 
 /// A notBefore this close to now means now.
@@ -36,6 +37,7 @@ pub struct Authorized {
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
     pub(super) consumes_secret: bool,
+    pub(super) consumes_equipment: bool,
     pub(super) replaces: Option<Serial>,
     pub(super) changes: Vec<String>,
 }
@@ -54,6 +56,8 @@ impl Authority {
         let account = requester.account();
         // 1. The credential still counts, and a key update replaces the certificate that signed it.
         check_credential(requester, request.updates.as_ref(), now)?;
+        let mut changes = Vec::new();
+        let request = without_vendors_names(requester, request, &mut changes);
         // 2. Profile and issuing CA are the account's.
         let profile = self.profile_for(account, request.profile.as_ref())?;
         let ca = self.ca_for(account, request.ca.as_ref())?;
@@ -64,7 +68,6 @@ impl Authority {
         let wanted = self.wanted_names(requester, &request)?;
         let names = subject::decide(account, &profile, request.subject.as_ref(), &wanted)?;
         // 5. The rest of the request is a wish; what is not granted is said.
-        let mut changes = Vec::new();
         check_extensions(&profile, &request.extensions, &mut changes)?;
         let (not_before, not_after) = validity(&profile, ca, &request, now, &mut changes)?;
         Ok(Authorized {
@@ -76,6 +79,7 @@ impl Authority {
             not_before,
             not_after,
             consumes_secret: matches!(requester.credential(), Credential::Secret),
+            consumes_equipment: matches!(requester.credential(), Credential::Vendor(_)),
             replaces: request.updates,
             changes,
         })
@@ -119,7 +123,7 @@ impl Authority {
         }
     }
 
-    fn refuse_own_keys(&self, key: &ProvenKey) -> Result<()> {
+    pub(super) fn refuse_own_keys(&self, key: &ProvenKey) -> Result<()> {
         match self.cas.values().find(|ca| ca.facts().key == *key.key()) {
             Some(ca) => Err(Error::denied(
                 Denial::Template,
@@ -188,7 +192,27 @@ fn check_credential(requester: &Requester, updates: Option<&Serial>, now: Timest
             ))
         }
         (Credential::Certificate(_), _) => Ok(()),
+        (Credential::Vendor(_), Some(_)) => Err(not_authorized(
+            "a key update is signed with the certificate that it replaces; a vendor's certificate asks for the first one (ir)",
+        )),
+        (Credential::Vendor(vendor), None) => check_equipment(requester.account(), vendor),
     }
+}
+
+/// The vendor's certificate is good for as many certificates as the administrator said: whoever gets hold of its key must not
+/// enrol again unseen.
+fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
+    let equipment = account.equipment.as_ref().filter(|equipment| equipment.is(vendor));
+    let equipment =
+        equipment.ok_or_else(|| Error::internal("a vendor's certificate for other equipment"))?;
+    if equipment.uses_left > 0 {
+        return Ok(());
+    }
+    tracing::warn!(account = %account.name, %equipment, "a vendor's certificate that is used up asks again");
+    Err(not_authorized(format!(
+        "the account `{}` was enrolled by the vendor's certificate already; the administrator can allow it again",
+        account.name
+    )))
 }
 
 /// A request cannot make itself a CA, nor have what nobody here understands. Usages are the profile's.
@@ -244,7 +268,7 @@ fn check_extensions(
 }
 
 /// The validity: the profile's, or a shorter one if the request asks for it; never beyond the issuer's.
-fn validity(
+pub(super) fn validity(
     profile: &Profile,
     ca: &Ca,
     request: &CertificateRequest,

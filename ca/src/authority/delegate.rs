@@ -252,6 +252,7 @@ impl Ca {
                 not_after: entity.not_after,
                 certificate: certificate.clone(),
                 consumes_secret: false,
+                consumes_equipment: false,
                 transaction: None,
                 replaces: None,
                 partition: None,

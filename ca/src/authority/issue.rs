@@ -117,6 +117,7 @@ impl Authority {
             not_after: authorized.not_after,
             certificate,
             consumes_secret: authorized.consumes_secret,
+            consumes_equipment: authorized.consumes_equipment,
             transaction,
             replaces: authorized.replaces,
             partition,

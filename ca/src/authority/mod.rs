@@ -6,7 +6,9 @@
 
 mod authenticate;
 mod authorize;
+mod cross;
 mod delegate;
+mod equipment;
 mod information;
 mod issue;
 mod issuer;
@@ -33,7 +35,9 @@ use crate::seal::Opener;
 use crate::store::Store;
 
 pub use authorize::Authorized;
+pub use cross::CrossAuthorized;
 pub use delegate::Delegate;
+pub use equipment::read_crl_file;
 pub use issue::{IssuedCertificate, TransactionDraft, UNCONFIRMED_AT_ONCE};
 pub use issuer::CaInfo;
 pub use publish::{CrlSettings, CurrentCrl};
@@ -41,6 +45,7 @@ pub use responder::{CertificateStatus, Responder};
 pub use succession::RootUpdate;
 
 use authenticate::Failures;
+use equipment::Vendors;
 use issuer::Ca;
 
 /// What an operator decides about the authority, apart from profiles.
@@ -65,6 +70,9 @@ pub struct Authority {
     cas: BTreeMap<Label, Ca>,
     default_ca: Option<Label>,
     failures: Mutex<HashMap<String, Failures>>,
+    vendors: Mutex<Arc<Vendors>>,
+    /// Held while a cross certificate is signed.
+    crossing: Mutex<()>,
     /// Read by whoever confirms a certificate, written by who revokes those that nobody confirmed.
     confirming: RwLock<()>,
     changes: Changes,
@@ -109,6 +117,8 @@ impl Authority {
             cas,
             default_ca,
             failures: Mutex::default(),
+            vendors: Mutex::default(),
+            crossing: Mutex::default(),
             confirming: RwLock::default(),
             changes: Changes::default(),
             decoy,

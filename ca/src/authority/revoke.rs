@@ -105,6 +105,12 @@ fn check_secret(requester: &Requester, now: Timestamp) -> Result<()> {
     let secret = match requester.credential() {
         Credential::Secret => requester.account().secret.as_ref(),
         Credential::Certificate(_) => None,
+        Credential::Vendor(_) => {
+            return Err(Error::denied(
+                Denial::NotAuthorized,
+                "a vendor's certificate asks for the first certificate (ir) and revokes none",
+            ));
+        }
     };
     match secret.filter(|secret| now >= secret.expires) {
         Some(secret) => Err(Error::denied(

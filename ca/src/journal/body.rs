@@ -4,6 +4,7 @@
 //! stands between.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use der::{Decode as _, Encode as _};
@@ -13,11 +14,12 @@ use x509_cert::name::Name;
 
 use super::entry::Entry;
 use crate::clock::Timestamp;
+use crate::equipment::{Equipment, Vendor};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::record::{
-    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Links, Reason,
-    Revocation, Serial, Succession, Transaction,
+    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Links, Permission,
+    Reason, Revocation, Serial, Succession, Transaction,
 };
 
 /// Writes the body of an entry.
@@ -53,6 +55,8 @@ pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>> {
         Entry::Deed(deed) => {
             to_vec(&DeedBody { actor: &deed.actor, action: &deed.action, detail: &deed.detail })
         }
+        Entry::VendorTrusted(vendor) => encode_vendor(vendor),
+        Entry::VendorRemoved(name) => to_vec(&VendorRemovedBody { name: name.as_str() }),
     }
 }
 
@@ -115,6 +119,8 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
                 detail: deed.detail.to_owned(),
             })
         }
+        30 => Entry::VendorTrusted(decode_vendor(body)?),
+        31 => Entry::VendorRemoved(from_slice::<VendorRemovedBody>(body)?.name.parse()?),
         other => {
             return Err(Error::internal(format!(
                 "its kind `{other}` is unknown: use the newer program that wrote it"
@@ -146,6 +152,16 @@ pub(crate) fn encode_ca(ca: &CaRecord) -> Result<Vec<u8>> {
 /// Reads a CA's record as the index keeps it.
 pub(crate) fn decode_ca(octets: &[u8]) -> Result<CaRecord> {
     from_slice::<CaBody<'_>>(octets)?.record()
+}
+
+/// A vendor as the index keeps it.
+pub(crate) fn encode_vendor(vendor: &Vendor) -> Result<Vec<u8>> {
+    to_vec(&VendorBody::new(vendor))
+}
+
+/// Reads a vendor as the index keeps it.
+pub(crate) fn decode_vendor(octets: &[u8]) -> Result<Vendor> {
+    from_slice::<VendorBody<'_>>(octets)?.record()
 }
 
 /// Reads a CRL's record as the index keeps it.
@@ -255,6 +271,9 @@ struct IssuedBody<'a> {
     replaces: Option<&'a [u8]>,
     #[n(9)]
     partition: Option<u16>,
+    /// Absent for no.
+    #[n(11)]
+    consumes_equipment: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -346,8 +365,13 @@ struct AccountBody<'a> {
     ca: Option<&'a str>,
     #[b(4)]
     secret: Option<SecretBody<'a>>,
+    #[b(7)]
+    equipment: Option<EquipmentBody<'a>>,
     #[n(5)]
     created: i64,
+    /// The sum of 1 for key generation and 2 for cross-certification; absent for none.
+    #[n(6)]
+    permissions: Option<u32>,
 }
 
 #[derive(Encode, Decode)]
@@ -374,6 +398,43 @@ struct SecretBody<'a> {
     locked_until: Option<i64>,
     #[n(5)]
     locks: u32,
+}
+
+#[derive(Encode, Decode)]
+struct EquipmentBody<'a> {
+    #[b(0)]
+    vendor: &'a str,
+    #[b(1)]
+    value: &'a str,
+    #[n(2)]
+    uses_left: u32,
+    #[n(3)]
+    allowed: i64,
+}
+
+#[derive(Encode, Decode)]
+struct VendorBody<'a> {
+    #[b(0)]
+    name: &'a str,
+    /// The mapping's name.
+    #[b(1)]
+    mapping: &'a str,
+    #[n(2)]
+    roots: Vec<ByteVec>,
+    #[n(3)]
+    intermediates: Vec<ByteVec>,
+    #[b(4)]
+    profile: Option<&'a str>,
+    #[b(5)]
+    crls: Vec<&'a str>,
+    #[n(6)]
+    created: i64,
+}
+
+#[derive(Encode, Decode)]
+struct VendorRemovedBody<'a> {
+    #[b(0)]
+    name: &'a str,
 }
 
 #[derive(Encode, Decode)]
@@ -417,6 +478,7 @@ impl<'a> IssuedBody<'a> {
                 .transpose()?,
             replaces: issued.replaces.as_ref().map(|s| s.octets().as_slice()),
             partition: issued.partition,
+            consumes_equipment: issued.consumes_equipment.then_some(true),
         })
     }
 
@@ -429,6 +491,7 @@ impl<'a> IssuedBody<'a> {
             not_after: Timestamp::from_millis(self.not_after),
             certificate: self.certificate.to_vec(),
             consumes_secret: self.consumes_secret,
+            consumes_equipment: self.consumes_equipment.unwrap_or(false),
             transaction: None,
             replaces: self.replaces.map(serial).transpose()?,
             partition: self.partition,
@@ -529,7 +592,9 @@ impl<'a> AccountBody<'a> {
                 locked_until: secret.locked_until.map(Timestamp::millis),
                 locks: secret.locks,
             }),
+            equipment: account.equipment.as_ref().map(EquipmentBody::new),
             created: account.created.millis(),
+            permissions: permission_bits(&account.permissions),
         })
     }
 
@@ -551,6 +616,56 @@ impl<'a> AccountBody<'a> {
                 locked_until: secret.locked_until.map(Timestamp::from_millis),
                 locks: secret.locks,
             }),
+            equipment: self.equipment.map(EquipmentBody::record).transpose()?,
+            created: Timestamp::from_millis(self.created),
+            permissions: permissions(self.permissions.unwrap_or(0))?,
+        })
+    }
+}
+
+impl<'a> EquipmentBody<'a> {
+    fn new(equipment: &'a Equipment) -> Self {
+        Self {
+            vendor: equipment.vendor.as_str(),
+            value: &equipment.value,
+            uses_left: equipment.uses_left,
+            allowed: equipment.allowed.millis(),
+        }
+    }
+
+    fn record(self) -> Result<Equipment> {
+        Ok(Equipment {
+            vendor: self.vendor.parse()?,
+            value: self.value.to_owned(),
+            uses_left: self.uses_left,
+            allowed: Timestamp::from_millis(self.allowed),
+        })
+    }
+}
+
+impl<'a> VendorBody<'a> {
+    fn new(vendor: &'a Vendor) -> Self {
+        let all = |list: &[Vec<u8>]| list.iter().cloned().map(ByteVec::from).collect();
+        Self {
+            name: vendor.name.as_str(),
+            mapping: vendor.mapping.name(),
+            roots: all(&vendor.roots),
+            intermediates: all(&vendor.intermediates),
+            profile: vendor.profile.as_ref().map(Label::as_str),
+            crls: vendor.crls.iter().map(String::as_str).collect(),
+            created: vendor.created.millis(),
+        }
+    }
+
+    fn record(self) -> Result<Vendor> {
+        let all = |list: Vec<ByteVec>| list.into_iter().map(Vec::from).collect();
+        Ok(Vendor {
+            name: self.name.parse()?,
+            mapping: self.mapping.parse()?,
+            roots: all(self.roots),
+            intermediates: all(self.intermediates),
+            profile: self.profile.map(str::parse).transpose()?,
+            crls: self.crls.into_iter().map(str::to_owned).collect(),
             created: Timestamp::from_millis(self.created),
         })
     }
@@ -592,6 +707,34 @@ fn serial(octets: impl AsRef<[u8]>) -> Result<Serial> {
         .ok()
         .and_then(Serial::new)
         .ok_or_else(|| Error::internal("a serial does not have 16 octets, or is zero"))
+}
+
+const fn permission_bit(permission: Permission) -> u32 {
+    match permission {
+        Permission::KeyGeneration => 1,
+        Permission::CrossCertification => 2,
+    }
+}
+
+/// `None` for none, so that the entry of an account without permissions is what it always was.
+fn permission_bits(permissions: &BTreeSet<Permission>) -> Option<u32> {
+    let bits = permissions.iter().fold(0, |bits, permission| bits | permission_bit(*permission));
+    (bits != 0).then_some(bits)
+}
+
+fn permissions(bits: u32) -> Result<BTreeSet<Permission>> {
+    let known: BTreeSet<Permission> = Permission::ALL
+        .into_iter()
+        .map(|(permission, _)| permission)
+        .filter(|permission| bits & permission_bit(*permission) != 0)
+        .collect();
+    if permission_bits(&known).unwrap_or(0) == bits {
+        Ok(known)
+    } else {
+        Err(Error::internal(format!(
+            "its permissions `{bits}` are unknown: use the newer program that wrote them"
+        )))
+    }
 }
 
 fn reason(number: u8) -> Result<Reason> {

@@ -7,6 +7,7 @@ use minicbor::{Decoder, Encoder};
 
 use super::body;
 use crate::clock::Timestamp;
+use crate::equipment::Vendor;
 use crate::error::{Error, Result};
 use crate::record::{
     Account, CaRecord, CrlRecord, Deed, Issued, Label, Revocation, Serial, Transaction,
@@ -72,6 +73,10 @@ pub enum Entry {
     },
     /// An administrator did something.
     Deed(Deed),
+    /// A vendor's certificates may sign first enrolments.
+    VendorTrusted(Vendor),
+    /// A vendor is no longer trusted.
+    VendorRemoved(Label),
 }
 
 impl Entry {
@@ -90,6 +95,8 @@ impl Entry {
             Self::AccountRemoved(_) => 10,
             Self::Locked { .. } => 11,
             Self::Deed(_) => 12,
+            Self::VendorTrusted(_) => 30,
+            Self::VendorRemoved(_) => 31,
         }
     }
 
@@ -108,6 +115,8 @@ impl Entry {
             Self::AccountRemoved(_) => "account-removed",
             Self::Locked { .. } => "locked",
             Self::Deed(_) => "deed",
+            Self::VendorTrusted(_) => "vendor-trusted",
+            Self::VendorRemoved(_) => "vendor-removed",
         }
     }
 
@@ -202,8 +211,9 @@ pub fn payload(sequence: u64, at: Timestamp, kind: u8, body: &[u8]) -> Result<Ve
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::equipment::{Equipment, Mapping};
     use crate::identity::Identity;
-    use crate::record::{AccountSecret, CrlScope, Links, Reason, Succession};
+    use crate::record::{AccountSecret, CrlScope, Links, Permission, Reason, Succession};
 
     pub fn label(text: &str) -> Label {
         text.parse().unwrap()
@@ -235,7 +245,14 @@ pub(crate) mod tests {
                 locked_until: Some(Timestamp::from_millis(5)),
                 locks: 2,
             }),
+            equipment: Some(Equipment {
+                vendor: label("maker"),
+                value: format!("SN-{name}"),
+                uses_left: 2,
+                allowed: Timestamp::from_millis(4),
+            }),
             created: Timestamp::from_millis(-7),
+            permissions: [Permission::CrossCertification].into(),
         }
     }
 
@@ -288,6 +305,7 @@ pub(crate) mod tests {
                 not_after: Timestamp::from_seconds(1_900_000_000),
                 certificate: vec![48, 1, 2],
                 consumes_secret: true,
+                consumes_equipment: true,
                 transaction: Some(transaction(Some((label("issuing"), serial(1))))),
                 replaces: Some(serial(3)),
                 partition: Some(5),
@@ -300,6 +318,7 @@ pub(crate) mod tests {
                 not_after: Timestamp::from_seconds(1_900_000_000),
                 certificate: vec![],
                 consumes_secret: false,
+                consumes_equipment: false,
                 transaction: None,
                 replaces: None,
                 partition: None,
@@ -329,7 +348,12 @@ pub(crate) mod tests {
                 is_base: true,
             }),
             Entry::Accounts(vec![account("gw1"), account("gw2")]),
-            Entry::AccountChanged(Account { ca: None, secret: None, ..account("gw1") }),
+            Entry::AccountChanged(Account {
+                ca: None,
+                secret: None,
+                equipment: None,
+                ..account("gw1")
+            }),
             Entry::AccountRemoved(label("gw1")),
             Entry::Locked { reference: "ref-gw1".into(), until: Timestamp::from_millis(1) },
             Entry::Deed(Deed {
@@ -337,6 +361,16 @@ pub(crate) mod tests {
                 action: "store restore".into(),
                 detail: "x".into(),
             }),
+            Entry::VendorTrusted(Vendor {
+                name: label("maker"),
+                mapping: Mapping::Fqdn,
+                roots: vec![vec![48, 7], vec![48, 8]],
+                intermediates: vec![vec![48, 9]],
+                profile: Some(label("gateway")),
+                crls: vec!["/srv/maker.crl".into()],
+                created: Timestamp::from_millis(3),
+            }),
+            Entry::VendorRemoved(label("maker")),
         ]
     }
 
@@ -364,6 +398,19 @@ pub(crate) mod tests {
             [vec![0x85, 1, 5, 0x19, 1, 0, 6, 0x82, 0x61, b'a', 0x50], vec![0; 15], vec![1]]
                 .concat();
         assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn an_account_without_permissions_is_what_it_was_before_there_were_any() {
+        let none = Account { permissions: Default::default(), ..account("gw1") };
+        let body = |account: Account| Entry::AccountChanged(account).encode_body().unwrap();
+        // A CBOR array of six, and of seven.
+        assert_eq!((body(none)[0], body(account("gw1"))[0]), (0x86, 0x87));
+        let mut unknown = body(account("gw1"));
+        *unknown.last_mut().unwrap() = 8;
+        let payload = payload(0, Timestamp::default(), 9, &unknown).unwrap();
+        let error = Envelope::parse(&payload).unwrap().open().unwrap_err().to_string();
+        assert!(error.contains("newer program"), "{error}");
     }
 
     #[test]

@@ -74,6 +74,7 @@ fn fields(entry: &Entry) -> Value {
             "not_after": time(issued.not_after),
             "certificate": BASE64.encode(&issued.certificate),
             "consumes_secret": issued.consumes_secret,
+            "consumes_equipment": issued.consumes_equipment,
             "transaction": issued.transaction.as_ref().map(transaction),
             "replaces": issued.replaces.map(|serial| serial.to_string()),
         }),
@@ -108,6 +109,15 @@ fn fields(entry: &Entry) -> Value {
         Entry::Deed(deed) => json!({
             "actor": deed.actor, "action": deed.action, "detail": deed.detail,
         }),
+        Entry::VendorTrusted(vendor) => json!({
+            "vendor": vendor.name,
+            "mapping": vendor.mapping,
+            "roots": vendor.roots.iter().map(|der| BASE64.encode(der)).collect::<Vec<_>>(),
+            "intermediates": vendor.intermediates.iter().map(|der| BASE64.encode(der)).collect::<Vec<_>>(),
+            "profile": vendor.profile,
+            "crls": vendor.crls,
+        }),
+        Entry::VendorRemoved(name) => json!({ "vendor": name }),
     }
 }
 
@@ -127,7 +137,13 @@ fn account(account: &Account) -> Value {
         "profile": account.profile,
         "ca": account.ca,
         "secret": secret,
+        "equipment": account.equipment.as_ref().map(|equipment| json!({
+            "vendor": equipment.vendor,
+            "value": equipment.value,
+            "uses_left": equipment.uses_left,
+        })),
         "created": time(account.created),
+        "permissions": account.permissions,
     })
 }
 

@@ -34,7 +34,8 @@ pub use verify::{Report, Verification, verify};
 pub use writer::{Tape, Writer};
 
 pub(crate) use body::{
-    decode_account, decode_ca, decode_crl, encode_account, encode_ca, encode_crl,
+    decode_account, decode_ca, decode_crl, decode_vendor, encode_account, encode_ca, encode_crl,
+    encode_vendor,
 };
 pub(crate) use entry::payload;
 pub(crate) use frame::{FRAME_HEADER, append};

@@ -20,10 +20,11 @@ use super::rules::{
 };
 use super::serials::{Slot, serial_number};
 use crate::clock::Timestamp;
+use crate::equipment::Vendor;
 use crate::error::{Error, Result};
 use crate::journal::{
     self, Entry, Head, HeadSigner, HeadsFile, JournalPaths, Recorded, Tape, Writer, decode_account,
-    decode_ca, decode_crl,
+    decode_ca, decode_crl, decode_vendor,
 };
 use crate::record::{
     Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Issued, Label, Revocation,
@@ -404,6 +405,14 @@ impl Store for EmbeddedStore {
         self.record(at, Entry::Locked { reference: reference.to_owned(), until })
     }
 
+    fn record_vendor(&self, at: Timestamp, vendor: &Vendor) -> Result<()> {
+        self.record(at, Entry::VendorTrusted(vendor.clone()))
+    }
+
+    fn record_vendor_removed(&self, at: Timestamp, name: &Label) -> Result<()> {
+        self.record(at, Entry::VendorRemoved(name.clone()))
+    }
+
     fn record_deed(&self, at: Timestamp, deed: &Deed) -> Result<()> {
         self.record(at, Entry::Deed(deed.clone()))
     }
@@ -585,6 +594,23 @@ impl Store for EmbeddedStore {
             Some(name) => self.account(&records::label(&name)?),
             None => Ok(None),
         }
+    }
+
+    fn account_by_equipment(&self, vendor: &Label, value: &str) -> Result<Option<Account>> {
+        let key = packed::named_key(b'E', vendor, value.as_bytes());
+        match self.shared.index.value(&key)? {
+            Some(name) => self.account(&records::label(&name)?),
+            None => Ok(None),
+        }
+    }
+
+    fn vendors(&self) -> Result<Vec<Vendor>> {
+        let mut vendors = Vec::new();
+        self.shared.index.scan(b"V", b"V", |_, value| {
+            vendors.push(decode_vendor(value)?);
+            Ok(true)
+        })?;
+        Ok(vendors)
     }
 
     fn accounts(&self) -> Result<Vec<Account>> {

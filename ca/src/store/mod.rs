@@ -28,6 +28,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::equipment::Vendor;
 use crate::error::Result;
 use crate::record::{
     Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Issued, Label, Revocation,
@@ -114,6 +115,18 @@ pub trait Store: Send + Sync {
     /// `Conflict` if no account has this reference.
     fn record_locked(&self, at: Timestamp, reference: &str, until: Timestamp) -> Result<()>;
 
+    /// Records a vendor whose certificates first enrolments may be signed with.
+    ///
+    /// # Errors
+    /// `Conflict` if there is one of this name.
+    fn record_vendor(&self, at: Timestamp, vendor: &Vendor) -> Result<()>;
+
+    /// Removes a vendor. Accounts keep what they say of its equipment.
+    ///
+    /// # Errors
+    /// `Conflict` if there is none of this name.
+    fn record_vendor_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
+
     /// Records what an administrator did.
     fn record_deed(&self, at: Timestamp, deed: &Deed) -> Result<()>;
 
@@ -181,6 +194,12 @@ pub trait Store: Send + Sync {
 
     /// One account by the reference of its secret.
     fn account_by_reference(&self, reference: &str) -> Result<Option<Account>>;
+
+    /// One account by the equipment that it is for.
+    fn account_by_equipment(&self, vendor: &Label, value: &str) -> Result<Option<Account>>;
+
+    /// Every vendor, in the order of their names.
+    fn vendors(&self) -> Result<Vec<Vendor>>;
 
     /// Every account, in the order of their names.
     fn accounts(&self) -> Result<Vec<Account>>;

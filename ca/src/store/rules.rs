@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `A` account | the account |
 //! | `R` reference | the account's name |
+//! | `E` vendor 0 value | the name of the account that is for this equipment |
+//! | `V` vendor | the vendor |
 //! | `C` CA | whether it is a root, and its certificate |
 //! | `l` CA 0 scope | the last CRL's record; `f` full, `d` delta, `p` number a partition, `b` the base of deltas |
 //! | `p` CA 0 | the largest number of a partition that a certificate names |
@@ -33,10 +35,11 @@ use super::packed;
 use super::records::{self, Awaited, TransactionId, TransactionState, transaction_id};
 use super::serials::{Slot, label_number, serial_number};
 use crate::clock::Timestamp;
+use crate::equipment::{Equipment, Vendor, no_vendor};
 use crate::error::{Denial, Error, Result};
 use crate::journal::{
     self, Entry, MAX_RESERVED, decode_account, decode_ca, decode_crl, encode_account, encode_ca,
-    encode_crl,
+    encode_crl, encode_vendor,
 };
 use crate::record::{
     Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, RevokedEntry,
@@ -165,6 +168,7 @@ impl Rules<'_> {
             Entry::Accounts(accounts) => self.check_accounts(accounts),
             Entry::AccountChanged(account) => {
                 self.known_account(&account.name)?;
+                self.check_equipment(account)?;
                 self.check_reference(account, Some(&account.name))
             }
             Entry::AccountRemoved(name) => self.known_account(name).map(|_| ()),
@@ -173,6 +177,11 @@ impl Rules<'_> {
                     conflict(format!("no account has the reference `{}`", reference.escape_debug()))
                 })
             }
+            Entry::VendorTrusted(vendor) => self.check_vendor(vendor),
+            Entry::VendorRemoved(name) => match self.view.value(&vendor_key(name))? {
+                Some(_) => Ok(()),
+                None => Err(no_vendor(name)),
+            },
             Entry::Ca(_) | Entry::Deed(_) => Ok(()),
         }
     }
@@ -226,8 +235,9 @@ impl Rules<'_> {
                 }
             }
             Entry::AccountChanged(account) => {
+                let before = self.account(&account.name)?;
                 self.remove_account(&account.name)?;
-                self.put_account(account)?;
+                self.put_account(&with_uses_of(account, before))?;
             }
             Entry::AccountRemoved(name) => self.remove_account(name)?,
             Entry::Locked { reference, until } => {
@@ -239,6 +249,10 @@ impl Rules<'_> {
                     self.put_account(&account)?;
                 }
             }
+            Entry::VendorTrusted(vendor) => {
+                self.view.put(vendor_key(&vendor.name), encode_vendor(vendor)?);
+            }
+            Entry::VendorRemoved(name) => self.view.remove(vendor_key(name)),
             Entry::Deed(_) => {}
         }
         self.forget(at)
@@ -299,6 +313,7 @@ impl Rules<'_> {
                 )));
             }
         }
+        self.check_uses_of_equipment(issued)?;
         self.check_transaction(at, issued.transaction.as_ref())
     }
 
@@ -375,7 +390,14 @@ impl Rules<'_> {
 
     fn check_accounts(&self, accounts: &[Account]) -> Result<()> {
         let (mut names, mut references) = (HashSet::new(), HashSet::new());
+        let mut equipment = HashSet::new();
         for account in accounts {
+            if let Some(of) = &account.equipment
+                && !equipment.insert((&of.vendor, &of.value))
+            {
+                return Err(conflict(format!("`{of}` is the equipment of another account, too")));
+            }
+            self.check_equipment(account)?;
             let name = &account.name;
             if !names.insert(name) || self.account(name)?.is_some() {
                 return Err(conflict(format!("account `{name}` exists already")));
@@ -395,6 +417,39 @@ impl Rules<'_> {
         match self.account_of(&secret.reference)? {
             Some(other) if Some(&other.name) != owner => Err(reference_taken(&secret.reference)),
             _ => Ok(()),
+        }
+    }
+
+    /// Equipment is for one account.
+    fn check_equipment(&self, account: &Account) -> Result<()> {
+        let Some(equipment) = &account.equipment else { return Ok(()) };
+        let name = self.view.value(&equipment_key(equipment))?;
+        match name.map(|name| records::label(&name)).transpose()? {
+            Some(other) if other != account.name => {
+                Err(conflict(format!("`{equipment}` is the equipment of the account `{other}`")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_uses_of_equipment(&self, issued: &Issued) -> Result<()> {
+        if !issued.consumes_equipment {
+            return Ok(());
+        }
+        let equipment = self.account(&issued.account)?.and_then(|account| account.equipment);
+        match equipment.filter(|equipment| equipment.uses_left > 0) {
+            Some(_) => Ok(()),
+            None => Err(not_authorized(format!(
+                "the vendor's certificate for the account `{}` is used up",
+                issued.account
+            ))),
+        }
+    }
+
+    fn check_vendor(&self, vendor: &Vendor) -> Result<()> {
+        match self.view.value(&vendor_key(&vendor.name))? {
+            None => Ok(()),
+            Some(_) => Err(conflict(format!("the vendor `{}` is trusted already", vendor.name))),
         }
     }
 
@@ -429,6 +484,14 @@ impl Rules<'_> {
         {
             if let Some(secret) = &mut account.secret {
                 secret.uses_left = secret.uses_left.saturating_sub(1);
+            }
+            self.put_account(&account)?;
+        }
+        if issued.consumes_equipment
+            && let Some(mut account) = self.account(&issued.account)?
+        {
+            if let Some(equipment) = &mut account.equipment {
+                equipment.uses_left = equipment.uses_left.saturating_sub(1);
             }
             self.put_account(&account)?;
         }
@@ -656,6 +719,9 @@ impl Rules<'_> {
         if let Some(secret) = &account.secret {
             self.view.put(packed::key(b'R', secret.reference.as_bytes()), name.to_vec());
         }
+        if let Some(equipment) = &account.equipment {
+            self.view.put(equipment_key(equipment), name.to_vec());
+        }
         self.view.put(packed::key(b'A', name), encode_account(account)?);
         Ok(())
     }
@@ -663,6 +729,9 @@ impl Rules<'_> {
     fn remove_account(&mut self, name: &Label) -> Result<()> {
         if let Some(Account { secret: Some(secret), .. }) = self.account(name)? {
             self.view.remove(packed::key(b'R', secret.reference.as_bytes()));
+        }
+        if let Some(Account { equipment: Some(equipment), .. }) = self.account(name)? {
+            self.view.remove(equipment_key(&equipment));
         }
         self.view.remove(packed::key(b'A', name.as_str().as_bytes()));
         Ok(())
@@ -699,6 +768,16 @@ impl Rules<'_> {
     }
 }
 
+/// The key of equipment.
+fn equipment_key(equipment: &Equipment) -> Vec<u8> {
+    packed::named_key(b'E', &equipment.vendor, equipment.value.as_bytes())
+}
+
+/// The key of a vendor.
+fn vendor_key(name: &Label) -> Vec<u8> {
+    packed::key(b'V', name.as_str().as_bytes())
+}
+
 /// Which of the 64 parts an account is in, and its number there. Two accounts may share both.
 pub fn account_number(account: &Label) -> (u8, u32) {
     let number = label_number(account);
@@ -718,6 +797,27 @@ pub const fn search_number(fingerprint: u64) -> (u8, u32) {
 /// The key of those that have some search keys, among the n-th [`SEARCH_SPAN`].
 pub fn search_key(span: u64, part: u8) -> Vec<u8> {
     [&b"h"[..], &span.to_be_bytes(), &[part]].concat()
+}
+
+/// The account with what its secret and its equipment went through since the change was thought out: uses and locks do not come
+/// back.
+fn with_uses_of(account: &Account, before: Option<Account>) -> Account {
+    let mut account = account.clone();
+    let Some(before) = before else { return account };
+    if let (Some(equipment), Some(before)) = (&mut account.equipment, before.equipment)
+        && (&equipment.vendor, &equipment.value, equipment.allowed)
+            == (&before.vendor, &before.value, before.allowed)
+    {
+        equipment.uses_left = equipment.uses_left.min(before.uses_left);
+    }
+    if let (Some(secret), Some(before)) = (&mut account.secret, before.secret)
+        && secret.reference == before.reference
+    {
+        secret.uses_left = secret.uses_left.min(before.uses_left);
+        secret.locked_until = secret.locked_until.max(before.locked_until);
+        secret.locks = secret.locks.max(before.locks);
+    }
+    account
 }
 
 fn conflict(why: String) -> Error {

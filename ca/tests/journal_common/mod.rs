@@ -60,7 +60,9 @@ pub fn account(name: &str, uses: u32) -> Account {
             locked_until: None,
             locks: 0,
         }),
+        equipment: None,
         created: at(0),
+        permissions: Default::default(),
     }
 }
 
@@ -76,6 +78,7 @@ pub fn issued(number: u128, account: &str) -> Issued {
         not_after: at(90 * 86_400_000 + (number % 1000) as i64 * 3_600_000),
         certificate,
         consumes_secret: false,
+        consumes_equipment: false,
         transaction: None,
         replaces: None,
         partition: None,

@@ -22,6 +22,8 @@ pub struct Answer {
     pub confirm_until: Option<Timestamp>,
     /// Certificates for extraCerts, DER.
     pub extra_certs: Vec<Vec<u8>>,
+    /// A root that stands last in extraCerts, DER; without it there is none.
+    pub root: Option<Vec<u8>>,
 }
 
 impl Answer {
@@ -33,6 +35,7 @@ impl Answer {
             implicit_confirm: false,
             confirm_until: None,
             extra_certs: Vec::new(),
+            root: None,
         })
     }
 
@@ -71,6 +74,7 @@ pub fn refused_answer(request: u8, to_known_peer: bool, refusal: &Refusal) -> de
         kind::IR => response(kind::IP, Int::new(&[0])?),
         kind::CR => response(kind::CP, Int::new(&[0])?),
         kind::KUR => response(kind::KUP, Int::new(&[0])?),
+        kind::CCR => response(kind::CCP, Int::new(&[0])?),
         kind::P10CR => response(kind::CP, Int::new(&[0xff])?),
         kind::RR => {
             let status = vec![PkiStatusInfo::refused(refusal)?];

@@ -1,7 +1,7 @@
 //! Who sends a message, and how the answer is protected: in kind (RFC 9483 §3.2).
 
 use countersign_ca::record::Label;
-use countersign_ca::{Credential, Requester, certificate};
+use countersign_ca::{Credential, Requester, SubjectPublicKey, certificate};
 use der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -156,15 +156,26 @@ impl CmpService {
         })?;
         let facts = certificate::Facts::of(signer)?;
         check_sender(&message.header, &facts, signer)?;
-        let requester = self.authority().authenticate_certificate(signer, &mut |key| {
-            key.verify(algorithm, &message.protected_part, protection)
-        })?;
+        let authority = self.authority();
+        let mut verify =
+            |key: &SubjectPublicKey| key.verify(algorithm, &message.protected_part, protection);
+        let requester = if is_for_equipment(message.kind) && authority.is_foreign(&facts.issuer) {
+            authority.authenticate_equipment(&message.extra_certs, &mut verify)
+        } else {
+            authority.authenticate_certificate(signer, &mut verify)
+        }?;
         let ca = match requester.credential() {
             Credential::Certificate(record) => Some(record.ca.clone()),
             Credential::Secret => None,
+            Credential::Vendor(_) => requester.account().ca.clone(),
         };
         Ok(Authenticated { requester, protector: Protector::Signature, ca, public_key_mac: None })
     }
+}
+
+/// What a vendor's certificate may sign: a first enrolment (RFC 9483 §4.1.1 and §4.1.4), and what goes on with it.
+pub const fn is_for_equipment(kind: u8) -> bool {
+    matches!(kind, kind::IR | kind::P10CR | kind::CERT_CONF | kind::ERROR | kind::POLL_REQ)
 }
 
 /// Sender and senderKID are those of the certificate that signs (RFC 9483 §3.1).

@@ -28,6 +28,10 @@ pub mod kind {
     pub const RR: u8 = 11;
     /// Revocation response.
     pub const RP: u8 = 12;
+    /// Cross-certification request.
+    pub const CCR: u8 = 13;
+    /// Cross-certification response.
+    pub const CCP: u8 = 14;
     /// Confirmation.
     pub const PKICONF: u8 = 19;
     /// General message.
@@ -38,6 +42,8 @@ pub mod kind {
     pub const ERROR: u8 = 23;
     /// Certificate confirmation.
     pub const CERT_CONF: u8 = 24;
+    /// Polling request.
+    pub const POLL_REQ: u8 = 25;
 
     /// The name of a body in RFC 9810.
     pub fn name(kind: u8) -> &'static str {

@@ -15,6 +15,7 @@ use super::content::{CertRepMessage, CertResponse, CertifiedKeyPair, PkiStatusIn
 use super::context::{Context, Kind};
 use super::crmf::{CertReqMsg, PkMacValue, Wish, pkcs10};
 use super::message::Message;
+use super::names;
 use super::oid;
 use super::refusal::{Failure, Refusal};
 use super::service::{CmpService, Route};
@@ -82,6 +83,12 @@ impl Exchange<'_> {
         if issuer.is_empty() || self.service.authority().ca_by_subject(issuer).is_some() {
             return Ok(());
         }
+        // A client that is told no issuer, as OpenSSL's, repeats that of the vendor's certificate.
+        if let Credential::Vendor(vendor) = self.requester.credential()
+            && names::same(issuer, &vendor.issuer)
+        {
+            return Ok(());
+        }
         Err(Refusal::new(
             Failure::WrongAuthority,
             format!("the issuer asked for, `{issuer}`, is not a CA of this instance"),
@@ -97,7 +104,7 @@ impl Exchange<'_> {
     ) -> Result<Answer, Refusal> {
         let config = self.service.config();
         let authority = self.service.authority();
-        let implicit = config.implicit_confirm && asks_for_implicit_confirm(self.message);
+        let implicit = config.implicit_confirm && self.asks_for_implicit_confirm();
         let confirm_until = authority.now().plus(config.confirm_wait);
         let draft = self.draft(&id, confirm_until, !implicit)?;
         let request = CertificateRequest {
@@ -113,7 +120,9 @@ impl Exchange<'_> {
         };
         let authorized = authority.authorize(self.requester, request)?;
         let issued = authority.issue(authorized, Some(draft))?;
-        // A trust anchor goes only to a peer that shares a secret with us (RFC 9483 §4.1.1).
+        // A trust anchor in caPubs is trusted at once, which only a shared secret warrants (RFC 9810 §5.3.2). Equipment takes the
+        // operator's root from extraCerts, if it has none yet (3GPP TS 33.310 §9.5.4).
+        let by_vendor = matches!(self.requester.credential(), Credential::Vendor(_));
         let root = issued.chain.last().filter(|_| kind == kind::IP && self.protection == Kind::Mac);
         let any = |der: &Vec<u8>| Any::from_der(der).map_err(failed);
         let response = CertResponse {
@@ -128,6 +137,7 @@ impl Exchange<'_> {
         let mut answer = Answer::plain(kind, &content).map_err(failed)?;
         answer.implicit_confirm = implicit;
         answer.confirm_until = (!implicit).then_some(confirm_until);
+        answer.root = issued.chain.last().filter(|_| by_vendor).cloned();
         answer.extra_certs = issued.chain;
         Ok(answer)
     }
@@ -182,10 +192,19 @@ impl Exchange<'_> {
         })
     }
 
+    /// Whether the peer asks to confirm nothing.
+    pub(super) fn asks_for_implicit_confirm(&self) -> bool {
+        let infos = self.message.header.general_info.iter().flatten();
+        infos.into_iter().any(|info| info.info_type == oid::IMPLICIT_CONFIRM)
+    }
+
     /// Names what proved the peer: the certificate, or the secret and the kind of MAC. Half a SHA-256 over it.
     pub(super) fn credential(&self) -> der::Result<OctetString> {
         let named = match self.requester.credential() {
             Credential::Certificate(record) => format!("{}/{}", record.ca, record.serial),
+            Credential::Vendor(signed) => {
+                format!("{}:{}", signed.vendor, data_encoding::HEXLOWER.encode(&signed.certificate))
+            }
             Credential::Secret => {
                 let algorithm = self.message.header.protection_alg.as_ref();
                 let secret = self.requester.account().secret.as_ref();
@@ -217,8 +236,4 @@ impl Exchange<'_> {
         let ca = self.service.authority().ca_of(name, &serial)?.ok_or_else(none)?;
         Ok((ca, serial))
     }
-}
-
-fn asks_for_implicit_confirm(message: &Message) -> bool {
-    message.header.general_info.iter().flatten().any(|info| info.info_type == oid::IMPLICIT_CONFIRM)
 }

@@ -55,7 +55,9 @@ impl Exchange<'_> {
         let profile = self.profile()?;
         let own = match self.requester.credential() {
             Credential::Certificate(signer) => signer.ca.clone(),
-            Credential::Secret => self.service.authority().issuer_for(self.requester.account())?,
+            Credential::Secret | Credential::Vendor(_) => {
+                self.service.authority().issuer_for(self.requester.account())?
+            }
         };
         let question = Question {
             service: self.service,

@@ -3,11 +3,13 @@
 use std::ops::RangeInclusive;
 
 use countersign_ca::Timestamp;
+use countersign_ca::certificate::Facts;
 use der::asn1::{Any, GeneralizedTime, OctetString};
 use der::{Encode, Tag, Tagged};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
+use super::authenticate::is_for_equipment;
 use super::message::{InfoTypeAndValue, Message, PkiHeader};
 use super::refusal::{Failure, Refusal};
 use super::service::CmpService;
@@ -58,14 +60,16 @@ impl CmpService {
             ));
         }
         self.check_time(header.message_time)?;
-        self.check_recipient(&header.recipient)?;
+        self.check_recipient(message)?;
         check_text(header.free_text.as_deref())?;
         check_infos(header.general_info.as_deref())
     }
 
     /// A message is for this authority: for one of its CAs, for what signs in their name, or for nobody in particular.
-    fn check_recipient(&self, recipient: &GeneralName) -> Result<(), Refusal> {
-        let GeneralName::DirectoryName(recipient) = recipient else { return Ok(()) };
+    fn check_recipient(&self, message: &Message) -> Result<(), Refusal> {
+        let GeneralName::DirectoryName(recipient) = &message.header.recipient else {
+            return Ok(());
+        };
         if recipient.is_empty() || !self.config().check_recipient {
             return Ok(());
         }
@@ -76,7 +80,7 @@ impl CmpService {
         };
         let is_ours =
             authority.cas().any(|ca| names::same(&ca.subject, recipient) || signs_as(&ca.name));
-        match is_ours {
+        match is_ours || is_vendors(message, recipient) {
             true => Ok(()),
             false => Err(Refusal::new(
                 Failure::WrongAuthority,
@@ -108,6 +112,14 @@ impl CmpService {
         }
         Ok(())
     }
+}
+
+/// Whether equipment names the issuer of its vendor's certificate: OpenSSL's client does so if it is not told whom it asks. That the
+/// certificate is a trusted vendor's is checked with its signature.
+fn is_vendors(message: &Message, recipient: &Name) -> bool {
+    let signer = message.extra_certs.first().filter(|_| is_for_equipment(message.kind));
+    let signer = signer.and_then(|der| Facts::of(der).ok());
+    signer.is_some_and(|signer| names::same(&signer.issuer, recipient))
 }
 
 /// PKIFreeText has at least one text (RFC 9810 §5.1.1).

@@ -11,6 +11,7 @@ mod confirm;
 mod content;
 mod context;
 mod crmf;
+mod cross;
 mod exchange;
 pub mod exercise;
 mod general;

@@ -62,7 +62,7 @@ impl CmpService {
                 signer.sign(&protected)?
             }
         };
-        for certificate in without_root(&answer.extra_certs) {
+        for certificate in without_root(&answer.extra_certs).chain(answer.root.as_deref()) {
             if !extra.contains(&certificate) {
                 extra.push(certificate);
             }

@@ -211,6 +211,7 @@ impl CmpService {
             kind::CR => exchange.certificate_request(kind::CP),
             kind::KUR => exchange.certificate_request(kind::KUP),
             kind::P10CR => exchange.pkcs10_request(),
+            kind::CCR => exchange.cross_certification(),
             kind::CERT_CONF => exchange.confirmation(),
             kind::RR => exchange.revocation(),
             kind::ERROR => exchange.client_error(),
@@ -218,7 +219,7 @@ impl CmpService {
             other => Err(Refusal::new(
                 Failure::BadRequest,
                 format!(
-                    "expected ir, cr, p10cr, kur, certConf, rr, genm or error, found {}",
+                    "expected ir, cr, p10cr, kur, ccr, certConf, rr, genm or error, found {}",
                     kind::name(other)
                 ),
             )),

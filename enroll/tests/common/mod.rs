@@ -127,7 +127,9 @@ impl Place {
             ],
             profile: label("gateway"),
             ca: ca.map(label),
+            equipment: None,
             secret: Some(SecretPolicy { lifetime: Duration::from_secs(86_400), uses }),
+            permissions: Default::default(),
         };
         let new = self.authority().add_accounts(&[draft]).expect("an account").remove(0);
         let reference = new.account.secret.expect("a secret").reference;

@@ -277,7 +277,9 @@ fn record_accounts(ground: &Foundation) {
                 locked_until: None,
                 locks: 0,
             }),
+            equipment: None,
             created: Timestamp::from_seconds(NOW),
+            permissions: Default::default(),
         }
     };
     let now = ground.clock.now();

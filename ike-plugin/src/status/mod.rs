@@ -1,7 +1,6 @@
 //! Whether a certificate is revoked: by CRLs and OCSP, which are asked ahead of their end and kept.
 
 pub mod cache;
-pub mod crl;
 pub mod fetch;
 pub mod ldap;
 pub mod location;
@@ -10,6 +9,8 @@ pub mod responders;
 
 use std::sync::Arc;
 use std::time::Instant;
+
+pub use countersign_ca::path::crl;
 
 use countersign_ca::Timestamp;
 

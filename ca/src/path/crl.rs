@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use countersign_ca::Timestamp;
 use der::Decode;
 use der::asn1::{ObjectIdentifier, Uint};
 use der::oid::AssociatedOid;
@@ -16,8 +15,9 @@ use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber, CrlReason, FreshestCrl, KeyUsages};
 use x509_cert::name::{Name, RdnSequence};
 
-use crate::path::signed::{moment, signed_parts, verify};
-use crate::path::{Certificate, same_name};
+use super::certificate::{Certificate, moment, signed_parts, verify};
+use super::name::same_name;
+use crate::clock::Timestamp;
 
 /// id-ce-deltaCRLIndicator
 const DELTA: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.27");

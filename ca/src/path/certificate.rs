@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use countersign_ca::Timestamp;
-use countersign_ca::public_key::SubjectPublicKey;
 use der::asn1::{AnyRef, BitString, BitStringRef, ObjectIdentifier};
 use der::oid::AssociatedOid;
 use der::{Any, Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged};
@@ -23,6 +21,8 @@ use x509_cert::time::Time;
 
 use super::PathError;
 use super::name::same_name;
+use crate::clock::Timestamp;
+use crate::public_key::SubjectPublicKey;
 
 /// The largest certificate taken, in octets.
 const MAX_CERTIFICATE: usize = 64 << 10;
@@ -99,15 +99,18 @@ pub struct Certificate {
     pub alt_names: Vec<GeneralName>,
     pub(super) version: u8,
     pub(super) basic: Option<BasicConstraints>,
-    pub(crate) key_usage: Option<KeyUsage>,
-    pub(crate) key_purposes: Option<Vec<ObjectIdentifier>>,
+    /// Its keyUsage.
+    pub key_usage: Option<KeyUsage>,
+    /// Its extKeyUsage.
+    pub key_purposes: Option<Vec<ObjectIdentifier>>,
     pub(super) constraints: Option<NameConstraints>,
     pub(super) policies: Option<Vec<ObjectIdentifier>>,
     pub(super) mappings: Vec<(ObjectIdentifier, ObjectIdentifier)>,
     pub(super) policy_constraints: Option<PolicyConstraints>,
     pub(super) inhibit_any_policy: Option<u32>,
     pub(super) authority_key: Option<Vec<u8>>,
-    pub(crate) subject_key: Option<Vec<u8>>,
+    /// Its subject key identifier.
+    pub subject_key: Option<Vec<u8>>,
     /// Where its CRLs are.
     pub distribution_points: Vec<DistributionPoint>,
     ocsp: Vec<String>,
@@ -297,13 +300,23 @@ impl Certificate {
         if !self.subject_name.0.is_empty() {
             return self.subject_name.to_string();
         }
-        let names = self.alt_names.iter().take(4).map(crate::identity::general_name);
+        let names = self.alt_names.iter().take(4).map(super::name::general_name);
         names.collect::<Vec<_>>().join(", ")
     }
 
     /// Whether subject and issuer are the same name (§6.1).
     pub fn is_self_issued(&self) -> bool {
         same_name(&self.subject_name, &self.issuer_name)
+    }
+
+    /// What RFC 5280 does not allow in it, or is critical and unknown, if anything.
+    pub fn defect(&self) -> Option<&str> {
+        self.defects.first().map(String::as_str)
+    }
+
+    /// Whether it is of version 3, and can have extensions.
+    pub const fn is_version_3(&self) -> bool {
+        self.version == 2
     }
 
     /// Whether basicConstraints says that it is a CA.
@@ -349,7 +362,7 @@ impl Certificate {
 }
 
 /// Verifies a signature by a key.
-pub(crate) fn verify(
+pub(super) fn verify(
     spki: &[u8],
     algorithm: &AlgorithmIdentifierOwned,
     signed: &[u8],
@@ -360,7 +373,7 @@ pub(crate) fn verify(
 }
 
 /// `SEQUENCE { signed, algorithm, signature }`: the octets that were signed, as they stand.
-pub(crate) fn signed_parts(der: &[u8]) -> der::Result<(&[u8], AlgorithmIdentifierOwned, Vec<u8>)> {
+pub(super) fn signed_parts(der: &[u8]) -> der::Result<(&[u8], AlgorithmIdentifierOwned, Vec<u8>)> {
     let outer = AnyRef::from_der(der)?;
     outer.tag().assert_eq(Tag::Sequence)?;
     let mut reader = SliceReader::new(outer.value())?;
@@ -372,7 +385,7 @@ pub(crate) fn signed_parts(der: &[u8]) -> der::Result<(&[u8], AlgorithmIdentifie
 }
 
 /// A moment of an X.509 time.
-pub(crate) fn moment(time: Time) -> Timestamp {
+pub(super) fn moment(time: Time) -> Timestamp {
     let seconds = time.to_unix_duration().as_secs();
     Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
 }

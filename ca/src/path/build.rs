@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use countersign_ca::Timestamp;
 use x509_cert::ext::pkix::KeyUsages;
 
 use super::PathError;
 use super::certificate::Certificate;
 use super::check::{PathSettings, check};
 use super::name::same_name;
+use crate::clock::Timestamp;
 
 /// The most signatures that are verified for one path.
 const MAX_SIGNATURES: usize = 64;

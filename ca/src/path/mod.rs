@@ -1,25 +1,21 @@
 //! Certification paths by RFC 5280 §6: from a peer's certificate to a trust anchor.
 //!
 //! `build.rs` looks for issuers, `check.rs` holds a whole path against §6.1, with `constraints.rs` for names and `policies.rs` for
-//! certificate policies. No library at hand passes NIST's test suite here: webpki has neither policies nor several issuers of one
+//! certificate policies; `crl.rs` is §6.3. No library at hand passes NIST's test suite here: webpki has neither policies nor several issuers of one
 //! name. x509-cert and der read the structures, ring verifies.
 
 mod build;
 mod certificate;
 mod check;
 mod constraints;
+pub mod crl;
 mod name;
 mod policies;
-
-pub(crate) mod signed {
-    //! Signed structures, of which CRLs are others.
-    pub(crate) use super::certificate::{moment, signed_parts, verify};
-}
 
 pub use build::{Anchors, ValidPath, validate};
 pub use certificate::Certificate;
 pub use check::{Initial, PathSettings};
-pub use name::{is_within, same_name};
+pub use name::{general_name, is_within, same_name};
 
 /// Why there is no valid path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

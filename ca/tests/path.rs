@@ -11,9 +11,7 @@
 use std::sync::Arc;
 
 use countersign_ca::Timestamp;
-use countersign_ike_plugin::path::{
-    Anchors, Certificate, PathError, PathSettings, ValidPath, validate,
-};
+use countersign_ca::path::{Anchors, Certificate, PathError, PathSettings, ValidPath, validate};
 use der::asn1::ObjectIdentifier;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,

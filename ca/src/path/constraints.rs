@@ -8,8 +8,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::certificate::Certificate;
-use super::name::is_within;
-use crate::identity::general_name;
+use super::name::{general_name, is_within};
 
 /// The most comparisons of a name with a constraint on one path.
 const MAX_WORK: usize = 100_000;

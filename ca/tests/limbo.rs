@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use countersign_ca::Timestamp;
 use countersign_ca::certificate::read_all;
-use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings, validate};
-use countersign_ike_plugin::status::crl::{Crl, CrlStatus, crl_status};
+use countersign_ca::path::crl::{Crl, CrlStatus, crl_status};
+use countersign_ca::path::{Anchors, Certificate, PathSettings, validate};
 use der::asn1::ObjectIdentifier;
 use serde::Deserialize;
 use x509_cert::ext::pkix::name::GeneralName;

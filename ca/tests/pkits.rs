@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use countersign_ca::Timestamp;
-use countersign_ike_plugin::path::{Anchors, Certificate, Initial, PathSettings, validate};
-use countersign_ike_plugin::status::crl::{Crl, CrlStatus, crl_status};
+use countersign_ca::path::crl::{Crl, CrlStatus, crl_status};
+use countersign_ca::path::{Anchors, Certificate, Initial, PathSettings, validate};
 use serde::Deserialize;
 
 /// Rows that come out otherwise, and why.

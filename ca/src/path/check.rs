@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use countersign_ca::Timestamp;
 use der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::KeyUsages;
 
@@ -10,6 +9,7 @@ use super::PathError;
 use super::certificate::{ANY, Certificate};
 use super::constraints::Constraints;
 use super::policies::PolicyGraph;
+use crate::clock::Timestamp;
 
 /// anyExtendedKeyUsage
 const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");

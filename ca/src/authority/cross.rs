@@ -1,0 +1,453 @@
+//! Cross-certification: a certificate for the key of another CA (RFC 9810 §5.3.11 and Appendix D.6), for accounts that may.
+//!
+//! What such a CA certifies is accepted wherever ours is. So the account says what it may certify: its names become the name
+//! constraints of the certificate, and its DN the subject.
+
+use std::net::IpAddr;
+use std::sync::PoisonError;
+
+use der::asn1::{Ia5String, ObjectIdentifier, OctetString};
+use der::{Decode, Encode};
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use x509_cert::certificate::{TbsCertificate, Version};
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::constraints::name::{GeneralSubtree, NameConstraints};
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{
+    BasicConstraints, CertificatePolicies, KeyUsage, KeyUsages, SubjectKeyIdentifier,
+};
+use x509_cert::name::Name;
+use x509_cert::serial_number::SerialNumber;
+use x509_cert::time::Validity;
+
+use super::authorize::validity;
+use super::issuer::Ca;
+use super::{Authority, IssuedCertificate, TransactionDraft};
+use crate::certificate::{
+    Facts, authority_info_access, authority_key_identifier, distribution_points, extension, octets,
+    policy_information, time,
+};
+use crate::clock::Timestamp;
+use crate::error::{Denial, Error, Result};
+use crate::gate::{Gate, Object};
+use crate::identity::Identity;
+use crate::key::signature_algorithm;
+use crate::lint::Purpose;
+use crate::oid;
+use crate::path::same_name;
+use crate::profile::Profile;
+use crate::public_key::ProvenKey;
+use crate::record::{Account, Issued, Label, Permission, Serial};
+use crate::request::{CertificateRequest, Credential, Requester};
+
+/// The longest subject key identifier that is taken, in octets.
+const MAX_KEY_IDENTIFIER: usize = 64;
+
+/// A cross certificate that may be signed, decided in every detail. Only [`Authority::authorize_cross`] makes one, and
+/// [`Authority::issue_cross`] takes nothing else.
+#[derive(Debug)]
+pub struct CrossAuthorized {
+    account: Account,
+    ca: Label,
+    issuer: Name,
+    signature: ObjectIdentifier,
+    profile: Profile,
+    key: ProvenKey,
+    subject: Name,
+    key_identifier: Vec<u8>,
+    constraints: NameConstraints,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    changes: Vec<String>,
+}
+
+impl Authority {
+    /// Decides about the cross certificate that a requester asks for.
+    ///
+    /// # Errors
+    /// `Denied` that says which rule of the account or of the profile the request breaks.
+    pub fn authorize_cross(
+        &self,
+        requester: &Requester,
+        request: CertificateRequest,
+    ) -> Result<CrossAuthorized> {
+        let account = requester.account();
+        // 1. Who asks is a CA's operator, known by a certificate of ours, and may.
+        let Credential::Certificate(signer) = requester.credential() else {
+            return Err(not_authorized(
+                "a cross-certification is signed with a certificate that was issued here (RFC 9810 Appendix D.6)",
+            ));
+        };
+        if !account.permissions.contains(&Permission::CrossCertification) {
+            return Err(not_authorized(format!(
+                "the account `{}` may not have CAs certified; the administrator can allow it `{}`",
+                account.name,
+                Permission::CrossCertification
+            )));
+        }
+        // 2. The profile is the account's, and so is the CA that signs, or one above it that may have CAs below.
+        let profile = self.profile_for(account, request.profile.as_ref())?;
+        let ca = self.certifier(account, request.ca.as_ref(), profile.path_length())?;
+        // 3. The key is of a kind that the profile takes, and neither ours nor that of the requester.
+        profile.check_key(request.key.key().kind())?;
+        self.refuse_own_keys(&request.key)?;
+        if Facts::of(&signer.certificate)?.key == *request.key.key() {
+            return Err(template(
+                "the key is that of the certificate that signs the request; a CA has a key of its own",
+            ));
+        }
+        // 4. The subject and what it may certify are the account's.
+        let subject = self.cross_subject(account, request.subject.as_ref())?;
+        if !request.alt_names.is_empty() {
+            return Err(template("a CA is named by its subject; leave the subjectAltName out"));
+        }
+        let constraints = constraints(account)?;
+        // 5. The rest is a wish; what is not granted is said.
+        let mut changes = Vec::new();
+        let wishes = Wishes::read(&request.extensions, &profile, &constraints, &mut changes)?;
+        let (not_before, not_after) = validity(&profile, ca, &request, self.now(), &mut changes)?;
+        let key_identifier =
+            wishes.key_identifier.unwrap_or_else(|| request.key.key().key_identifier().to_vec());
+        Ok(CrossAuthorized {
+            account: account.clone(),
+            ca: ca.info().name.clone(),
+            issuer: ca.facts().subject.clone(),
+            signature: signature_algorithm(ca.facts().key.kind()).oid,
+            profile,
+            key: request.key,
+            subject,
+            key_identifier,
+            constraints,
+            not_before,
+            not_after,
+            changes,
+        })
+    }
+
+    /// Signs and records a cross certificate.
+    ///
+    /// # Errors
+    /// As [`Self::issue`]; [`Error::Unavailable`] when the key of the CA is not here.
+    pub fn issue_cross(
+        &self,
+        authorized: CrossAuthorized,
+        transaction: Option<TransactionDraft>,
+    ) -> Result<IssuedCertificate> {
+        // One at a time: a root's key takes memory and time to open.
+        let _crossing = self.crossing.lock().unwrap_or_else(PoisonError::into_inner);
+        // 1. A serial number, recorded before anything is signed with it.
+        let ca = self.cas.get(&authorized.ca);
+        let ca = ca.ok_or_else(|| Error::internal("a CA that is not there"))?;
+        let serial = ca.next_serial(&self.ground)?;
+        // 2. The bytes to be signed, the lint, and the signature over the same bytes.
+        let root_key;
+        let signer = match ca.info().is_root {
+            // A root's key is open for this moment only.
+            true => {
+                root_key =
+                    self.ground.keys.load(ca.info().name.as_str(), &self.ground.passphrase)?;
+                &root_key
+            }
+            false => ca.key()?,
+        };
+        let tbs = authorized.tbs(ca, &serial, signer.signature_algorithm())?;
+        let certificate =
+            Gate::new(signer, Object::Certificate(Purpose::IssuingCa)).sign_object(&tbs)?;
+        // 3. The record, durable before the certificate leaves.
+        let transaction = transaction.map(|draft| {
+            draft.opened(authorized.account.name.clone(), Some((authorized.ca.clone(), serial)))
+        });
+        let issued = Issued {
+            ca: authorized.ca,
+            serial,
+            account: authorized.account.name,
+            profile: authorized.profile.name().clone(),
+            not_after: authorized.not_after,
+            certificate,
+            consumes_secret: false,
+            consumes_equipment: false,
+            transaction,
+            replaces: None,
+            partition: None,
+        };
+        self.store().record_issued(self.now(), &issued)?;
+        tracing::warn!(account = %issued.account, ca = %issued.ca, %serial, subject = ?authorized.subject.to_string(), "another CA was certified");
+        Ok(IssuedCertificate {
+            chain: ca.chain().to_vec(),
+            ca: issued.ca,
+            serial,
+            certificate: issued.certificate,
+            changes: authorized.changes,
+        })
+    }
+
+    /// What certifies other CAs for an account: its issuing CA, or the root above it, whichever may have CAs below it first.
+    fn certifier(&self, account: &Account, wanted: Option<&Label>, below: u8) -> Result<&Ca> {
+        let issuing = self.ca_for(account, None)?;
+        let root = issuing.chain().last();
+        let root = self.cas.values().find(|ca| Some(&ca.info().certificate) == root);
+        let may = |ca: &&Ca| {
+            path_length(&ca.info().certificate)
+                .is_ok_and(|most| most.is_none_or(|most| most > below))
+        };
+        let found = std::iter::once(issuing).chain(root).find(may).ok_or_else(|| {
+            Error::denied(
+                Denial::NotAuthorized,
+                format!("neither the CA `{}` nor its root may have such a CA below it (pathLenConstraint)", issuing.info().name),
+            )
+        })?;
+        if !found.info().can_sign {
+            return Err(Error::unavailable(format!(
+                "the key of `{}`, which certifies other CAs, is not here",
+                found.info().name
+            )));
+        }
+        match wanted
+            .filter(|wanted| **wanted != found.info().name && **wanted != issuing.info().name)
+        {
+            Some(wanted) => Err(not_authorized(format!(
+                "`{}` certifies other CAs for the account `{}`, not `{wanted}`",
+                found.info().name,
+                account.name
+            ))),
+            None => Ok(found),
+        }
+    }
+
+    fn cross_subject(&self, account: &Account, wanted: Option<&Name>) -> Result<Name> {
+        let wanted =
+            wanted.ok_or_else(|| template("the template has no subject: the name of the CA"))?;
+        if let Some(own) = self.cas.values().find(|ca| same_name(&ca.facts().subject, wanted)) {
+            return Err(template(format!(
+                "the subject is that of `{}`, a CA of this instance",
+                own.info().name
+            )));
+        }
+        let is_held = account.identities.iter().any(|identity| match identity {
+            Identity::Dn(name) => same_name(name, wanted),
+            _ => false,
+        });
+        match is_held {
+            true => Ok(wanted.clone()),
+            false => Err(not_authorized(format!(
+                "the subject `{wanted}` is no DN identity of the account `{}`",
+                account.name
+            ))),
+        }
+    }
+}
+
+impl CrossAuthorized {
+    /// The subject of the CA that signs it.
+    pub const fn issuer(&self) -> &Name {
+        &self.issuer
+    }
+
+    /// The algorithm that it is signed with.
+    pub const fn signature_algorithm(&self) -> ObjectIdentifier {
+        self.signature
+    }
+
+    /// The TBSCertificate, DER.
+    fn tbs(
+        &self,
+        ca: &Ca,
+        serial: &Serial,
+        signature: AlgorithmIdentifierOwned,
+    ) -> Result<Vec<u8>> {
+        let tbs = TbsCertificate {
+            version: Version::V3,
+            serial_number: SerialNumber::new(serial.octets()).map_err(Error::internal)?,
+            signature,
+            issuer: ca.facts().subject.clone(),
+            validity: Validity {
+                not_before: time(self.not_before)?,
+                not_after: time(self.not_after)?,
+            },
+            subject: self.subject.clone(),
+            subject_public_key_info: SubjectPublicKeyInfoOwned::from_der(self.key.key().der())
+                .map_err(Error::internal)?,
+            issuer_unique_id: None,
+            subject_unique_id: None,
+            extensions: Some(self.extensions(ca)?),
+        };
+        tbs.to_der().map_err(Error::internal)
+    }
+
+    fn extensions(&self, ca: &Ca) -> Result<Vec<Extension>> {
+        let (name, profile) = (&ca.info().name, &self.profile);
+        let basic = BasicConstraints { ca: true, path_len_constraint: Some(profile.path_length()) };
+        let mut extensions = vec![
+            extension(false, &authority_key_identifier(&ca.facts().key_identifier)?)?,
+            extension(false, &SubjectKeyIdentifier(octets(&self.key_identifier)?))?,
+            extension(true, &KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign))?,
+            extension(true, &basic)?,
+            // RFC 5280 §4.2.1.10: critical.
+            extension(true, &self.constraints)?,
+        ];
+        if !profile.policies().is_empty() {
+            let policies = profile.policies().iter().map(policy_information);
+            let policies = CertificatePolicies(policies.collect::<Result<Vec<_>>>()?);
+            extensions.push(extension(false, &policies)?);
+        }
+        let crl_urls = profile.crl_urls(name, None);
+        if !crl_urls.is_empty() {
+            extensions.push(extension(false, &distribution_points(&crl_urls)?)?);
+        }
+        let (ocsp, ca_issuers) = (profile.ocsp_urls(name), profile.ca_issuers_urls(name));
+        if !ocsp.is_empty() || !ca_issuers.is_empty() {
+            extensions.push(extension(false, &authority_info_access(&ocsp, &ca_issuers)?)?);
+        }
+        Ok(extensions)
+    }
+}
+
+/// What a request's extensions ask for, as far as it can be granted.
+struct Wishes {
+    /// The subject key identifier, by which the certificates that the CA issued name it.
+    key_identifier: Option<Vec<u8>>,
+}
+
+impl Wishes {
+    fn read(
+        wanted: &[Extension],
+        profile: &Profile,
+        constraints: &NameConstraints,
+        changes: &mut Vec<String>,
+    ) -> Result<Self> {
+        let mut wishes = Self { key_identifier: None };
+        for extension in wanted {
+            let content = extension.extn_value.as_bytes();
+            let malformed = |what: &'static str| {
+                move |e: der::Error| Error::malformed(format!("{what} cannot be read: {e}"))
+            };
+            match extension.extn_id {
+                oid::BASIC_CONSTRAINTS => {
+                    let basic = BasicConstraints::from_der(content)
+                        .map_err(malformed("basicConstraints"))?;
+                    if !basic.ca {
+                        return Err(template("basicConstraints say that it is no CA"));
+                    }
+                    if basic.path_len_constraint != Some(profile.path_length()) {
+                        changes.push(format!("the pathLenConstraint is {}", profile.path_length()));
+                    }
+                }
+                oid::KEY_USAGE => {
+                    let usage = KeyUsage::from_der(content).map_err(malformed("keyUsage"))?;
+                    if !usage.0.contains(KeyUsages::KeyCertSign) {
+                        return Err(template("a CA's keyUsage has keyCertSign"));
+                    }
+                    if usage.0 != (KeyUsages::KeyCertSign | KeyUsages::CRLSign) {
+                        changes.push("the key usage is keyCertSign and cRLSign".into());
+                    }
+                }
+                oid::NAME_CONSTRAINTS => {
+                    let asked =
+                        NameConstraints::from_der(content).map_err(malformed("nameConstraints"))?;
+                    if asked != *constraints {
+                        changes.push("the name constraints are the account's".into());
+                    }
+                }
+                oid::SUBJECT_KEY_IDENTIFIER => {
+                    let identifier = OctetString::from_der(content)
+                        .map_err(malformed("subjectKeyIdentifier"))?
+                        .as_bytes()
+                        .to_vec();
+                    if !(1..=MAX_KEY_IDENTIFIER).contains(&identifier.len()) {
+                        return Err(template(format!(
+                            "expected a subjectKeyIdentifier of 1 to {MAX_KEY_IDENTIFIER} octets, found {}",
+                            identifier.len()
+                        )));
+                    }
+                    wishes.key_identifier = Some(identifier);
+                }
+                oid::AUTHORITY_KEY_IDENTIFIER => {}
+                other if extension.critical => {
+                    return Err(template(format!(
+                        "the critical extension `{other}` is not known here; leave it out"
+                    )));
+                }
+                other => changes.push(format!("the extension `{other}` was left out")),
+            }
+        }
+        Ok(wishes)
+    }
+}
+
+/// What the CA may certify: the account's names with everything below them, and no address or host beside them.
+fn constraints(account: &Account) -> Result<NameConstraints> {
+    let mut permitted = Vec::new();
+    let (mut hosts, mut addresses) = (false, false);
+    for identity in &account.identities {
+        permitted.push(match identity {
+            Identity::Fqdn(domain) => {
+                hosts = true;
+                dns(domain)?
+            }
+            Identity::Ip(address) => {
+                addresses = true;
+                subnet(*address, true)?
+            }
+            Identity::Email(mailbox) => GeneralName::Rfc822Name(ia5(mailbox)?),
+            Identity::Dn(_) => continue,
+        });
+    }
+    if permitted.is_empty() {
+        return Err(not_authorized(format!(
+            "the account `{}` has no name that another CA may certify: give it an fqdn, ip or email identity for the name constraints",
+            account.name
+        )));
+    }
+    // A kind of name that no constraint speaks of would be free (RFC 5280 §4.2.1.10).
+    let mut excluded = Vec::new();
+    if !hosts {
+        excluded.push(dns("")?);
+    }
+    if !addresses {
+        for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
+            excluded.push(subnet(any, false)?);
+        }
+    }
+    let subtrees = |bases: Vec<GeneralName>| {
+        let all = bases.into_iter().map(|base| GeneralSubtree { base, minimum: 0, maximum: None });
+        Some(all.collect::<Vec<_>>()).filter(|all| !all.is_empty())
+    };
+    Ok(NameConstraints {
+        permitted_subtrees: subtrees(permitted),
+        excluded_subtrees: subtrees(excluded),
+    })
+}
+
+fn dns(domain: &str) -> Result<GeneralName> {
+    Ok(GeneralName::DnsName(ia5(domain)?))
+}
+
+fn ia5(text: &str) -> Result<Ia5String> {
+    Ia5String::new(text).map_err(Error::internal)
+}
+
+/// One address, or every one of its kind: address and mask.
+fn subnet(address: IpAddr, is_one: bool) -> Result<GeneralName> {
+    let octets = match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    let mask = vec![if is_one { 0xff } else { 0 }; octets.len()];
+    let both = OctetString::new([octets, mask].concat()).map_err(Error::internal)?;
+    Ok(GeneralName::IpAddress(both))
+}
+
+/// The pathLenConstraint of a CA.
+fn path_length(certificate: &[u8]) -> Result<Option<u8>> {
+    let read = x509_cert::Certificate::from_der(certificate).map_err(Error::internal)?;
+    let basic = read.tbs_certificate.get::<BasicConstraints>().map_err(Error::internal)?;
+    Ok(basic.and_then(|(_, basic)| basic.path_len_constraint))
+}
+
+fn template(why: impl Into<String>) -> Error {
+    Error::denied(Denial::Template, why)
+}
+
+fn not_authorized(why: impl Into<String>) -> Error {
+    Error::denied(Denial::NotAuthorized, why)
+}

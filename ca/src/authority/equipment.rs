@@ -1,0 +1,279 @@
+//! Who asks, by a certificate of an equipment vendor: a first enrolment (3GPP TS 33.310 §9, RFC 9483 §4.1.1).
+//!
+//! The order bounds what a stranger costs: one signature, then a path within the bounds of `path/build.rs`, and CRL files only for
+//! equipment that has an account.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Arc, PoisonError};
+
+use x509_cert::ext::pkix::KeyUsages;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
+
+use super::Authority;
+use crate::clock::Timestamp;
+use crate::equipment::Vendor;
+use crate::error::{Denial, Error, Result};
+use crate::identity::Identity;
+use crate::path::crl::{Crl, CrlStatus, crl_status};
+use crate::path::{Anchors, Certificate, PathSettings, ValidPath, same_name, validate};
+use crate::public_key::SubjectPublicKey;
+use crate::record::Account;
+use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
+
+/// The largest file of CRLs that is read, in octets.
+const MAX_CRL_FILE: u64 = 32 << 20;
+
+/// What the store says of vendors, read: their certificates, and whose roots they are.
+#[derive(Debug, Default)]
+pub struct Vendors {
+    records: Vec<Vendor>,
+    anchors: Anchors,
+    intermediates: Vec<Arc<Certificate>>,
+    /// By the root's fingerprint, the vendor's place in `records`.
+    of_root: HashMap<[u8; 32], usize>,
+}
+
+impl Authority {
+    /// Whether a certificate of this issuer is not ours, and may be a vendor's.
+    pub fn is_foreign(&self, issuer: &Name) -> bool {
+        !self.cas.values().any(|ca| same_name(&ca.facts().subject, issuer))
+    }
+
+    /// Takes a certificate of a trusted vendor, the first of `certificates`; the others, in any order, may lead to the vendor's root.
+    /// `verify` checks a signature with its key. Which account it stands for, the vendor's mapping says.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::SignerNotTrusted`] when no valid path leads to a vendor, with [`Denial::AlreadyRevoked`] when a certificate
+    /// of the path is revoked, with [`Denial::NotAuthorized`] when no account is for this equipment; [`Error::Unavailable`] when the
+    /// vendor's CRLs do not tell; whatever `verify` says.
+    pub fn authenticate_equipment(
+        &self,
+        certificates: &[Vec<u8>],
+        verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<()>,
+    ) -> Result<Requester> {
+        // 1. Anything to do at all?
+        let vendors = self.vendors()?;
+        let (signer, others) =
+            certificates.split_first().ok_or_else(|| untrusted("it is missing"))?;
+        let signer = Certificate::from_der(signer.clone()).map_err(untrusted)?;
+        if vendors.records.is_empty() {
+            return Err(untrusted(format!("`{}` was not issued here", signer.shown())));
+        }
+        // 2. The signature, by whoever it is.
+        verify(&SubjectPublicKey::from_der(signer.spki())?)?;
+        // 3. The path to a vendor's root. What cannot be read among the others leads nowhere.
+        check_signer(&signer)?;
+        let chain: Vec<Arc<Certificate>> = std::iter::once(Ok(signer))
+            .chain(others.iter().map(|der| Certificate::from_der(der.clone())))
+            .filter_map(|read| read.ok().map(Arc::new))
+            .collect();
+        let now = self.now();
+        let settings = PathSettings::default();
+        let path = validate(&vendors.anchors, &settings, &chain, &vendors.intermediates, now)
+            .map_err(untrusted)?;
+        let vendor = vendors.of(&path.anchor)?;
+        // 4. The account of the equipment.
+        let leaf = path.certificates.first().ok_or_else(|| Error::internal("a path of nothing"))?;
+        let value = vendor.mapping.value_in(leaf).inspect_err(|error| {
+            tracing::warn!(vendor = %vendor.name, %error, "equipment without a name");
+        })?;
+        let account = self.account_for(vendor, &value)?;
+        // 5. The vendor's CRLs.
+        check_status(vendor, &path, now)?;
+        tracing::info!(account = %account.name, vendor = %vendor.name, equipment = value, "equipment with its vendor's certificate");
+        let credential = VendorSigned {
+            vendor: vendor.name.clone(),
+            value,
+            certificate: *leaf.fingerprint(),
+            issuer: leaf.issuer_name.clone(),
+            subject: leaf.subject_name.clone(),
+            alt_names: leaf.alt_names.clone(),
+        };
+        Ok(Requester::new(account, Credential::Vendor(Box::new(credential))))
+    }
+
+    fn account_for(&self, vendor: &Vendor, value: &str) -> Result<Account> {
+        let refused = |why: String| {
+            tracing::warn!(vendor = %vendor.name, equipment = value, "{why}");
+            Err(Error::denied(Denial::NotAuthorized, why))
+        };
+        let Some(account) = self.store().account_by_equipment(&vendor.name, value)? else {
+            return refused(format!(
+                "no account is for the equipment whose {} is `{value}`; ask the administrator for one",
+                vendor.mapping
+            ));
+        };
+        match &vendor.profile {
+            Some(profile) if *profile != account.profile => refused(format!(
+                "the vendor `{}` is trusted for the profile `{profile}` only, and the account `{}` has `{}`",
+                vendor.name, account.name, account.profile
+            )),
+            _ => Ok(account),
+        }
+    }
+
+    /// The vendors as they are now; their certificates are read again only after a change.
+    fn vendors(&self) -> Result<Arc<Vendors>> {
+        let records = self.store().vendors()?;
+        let mut kept = self.vendors.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.records != records {
+            *kept = Arc::new(Vendors::new(records)?);
+        }
+        Ok(Arc::clone(&kept))
+    }
+}
+
+impl Vendors {
+    fn new(records: Vec<Vendor>) -> Result<Self> {
+        let unreadable =
+            |e: crate::path::PathError| Error::internal(format!("a vendor's certificate: {e}"));
+        let roots = records.iter().flat_map(|vendor| vendor.roots.iter().cloned());
+        let anchors = Anchors::new(roots).map_err(unreadable)?;
+        let places = records.iter().enumerate();
+        let of_root = places.flat_map(|(place, vendor)| vendor.roots.iter().map(move |_| place));
+        let of_root =
+            anchors.iter().zip(of_root).map(|(root, place)| (*root.fingerprint(), place)).collect();
+        let intermediates = records.iter().flat_map(|vendor| vendor.intermediates.iter().cloned());
+        let intermediates = intermediates
+            .map(|der| Certificate::from_der(der).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(unreadable)?;
+        Ok(Self { records, anchors, intermediates, of_root })
+    }
+
+    fn of(&self, root: &Certificate) -> Result<&Vendor> {
+        let place = self.of_root.get(root.fingerprint());
+        place
+            .and_then(|place| self.records.get(*place))
+            .ok_or_else(|| Error::internal("a root of no vendor"))
+    }
+}
+
+/// The request without what it repeats of the vendor's certificate, unless the account holds it: a client that is told no names, as
+/// OpenSSL's, fills these in. They are no wish; that they are left out is said.
+pub fn without_vendors_names(
+    requester: &Requester,
+    mut request: CertificateRequest,
+    changes: &mut Vec<String>,
+) -> CertificateRequest {
+    let Credential::Vendor(vendor) = requester.credential() else { return request };
+    let held = &requester.account().identities;
+    let is_held = |name: &GeneralName| {
+        Identity::from_general_name(name).is_ok_and(|identity| held.contains(&identity))
+    };
+    let before = request.alt_names.len();
+    request.alt_names.retain(|name| is_held(name) || !vendor.alt_names.contains(name));
+    if request.alt_names.len() < before {
+        changes.push("the alternative names of the vendor's certificate were left out".into());
+    }
+    let is_dn = |name: &Name| {
+        held.iter().any(|identity| matches!(identity, Identity::Dn(dn) if same_name(dn, name)))
+    };
+    let repeated = |name: &Name| same_name(name, &vendor.subject) && !is_dn(name);
+    if request.subject.as_ref().is_some_and(repeated) {
+        request.subject = None;
+        changes.push("the subject is the account's, not that of the vendor's certificate".into());
+    }
+    request
+}
+
+/// What signs a message is an end entity's certificate whose key may sign (RFC 9483 §3.2).
+fn check_signer(signer: &Certificate) -> Result<()> {
+    if signer.is_ca() {
+        return Err(untrusted(format!(
+            "`{}` is a CA's; sign with the certificate of the equipment",
+            signer.shown()
+        )));
+    }
+    let signs =
+        signer.key_usage.as_ref().is_none_or(|usage| usage.0.contains(KeyUsages::DigitalSignature));
+    match signs {
+        true => Ok(()),
+        false => Err(untrusted(format!(
+            "the keyUsage of `{}` lacks digitalSignature (RFC 9483 §3.2)",
+            signer.shown()
+        ))),
+    }
+}
+
+/// Every certificate of the path is good by the vendor's CRLs, if it has any.
+fn check_status(vendor: &Vendor, path: &ValidPath, now: Timestamp) -> Result<()> {
+    if vendor.crls.is_empty() {
+        return Ok(());
+    }
+    let crls = read_crls(vendor)?;
+    for (certificate, issuer) in path.pairs() {
+        match crl_status(certificate, issuer, &[], &|_| false, &crls, now) {
+            CrlStatus::Good(_) => {}
+            CrlStatus::Revoked { at, .. } => {
+                return Err(Error::denied(
+                    Denial::AlreadyRevoked,
+                    format!(
+                        "the vendor's certificate `{}` was revoked on {at}",
+                        certificate.shown()
+                    ),
+                ));
+            }
+            CrlStatus::Unknown(why) => {
+                return Err(Error::unavailable(format!(
+                    "the status of `{}` by the CRLs of the vendor `{}` is not known: {why}; put a current CRL there",
+                    certificate.shown(),
+                    vendor.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_crls(vendor: &Vendor) -> Result<Vec<Arc<Crl>>> {
+    let mut crls = Vec::new();
+    for file in &vendor.crls {
+        crls.extend(read_crl_file(file)?.into_iter().map(Arc::new));
+    }
+    Ok(crls)
+}
+
+/// Reads the CRLs in a file: one in DER, or some in PEM.
+///
+/// # Errors
+/// [`Error::Unavailable`] when it cannot be read, or holds none.
+pub fn read_crl_file(file: &str) -> Result<Vec<Crl>> {
+    let mut octets = Vec::new();
+    File::open(file)
+        .and_then(|opened| opened.take(MAX_CRL_FILE).read_to_end(&mut octets))
+        .map_err(|e| Error::io(format!("the CRLs in `{file}`"), &e))?;
+    let unreadable =
+        |why: String| Error::unavailable(format!("expected CRLs in `{file}`, PEM or DER: {why}"));
+    let ders = match octets.first() {
+        Some(0x30) => vec![octets],
+        _ => pem_blocks(&octets).map_err(unreadable)?,
+    };
+    if ders.is_empty() {
+        return Err(unreadable("found none".into()));
+    }
+    ders.iter().map(|der| Crl::from_der(der).map_err(|e| unreadable(e.to_string()))).collect()
+}
+
+fn pem_blocks(octets: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    const BEGIN: &str = "-----BEGIN X509 CRL-----";
+    const END: &str = "-----END X509 CRL-----";
+    let mut rest = std::str::from_utf8(octets).map_err(|e| e.to_string())?;
+    let mut found = Vec::new();
+    while let Some((_, block)) = rest.split_once(BEGIN) {
+        let (content, after) =
+            block.split_once(END).ok_or_else(|| "a PEM block does not end".to_owned())?;
+        let block = format!("{BEGIN}\n{}\n{END}\n", content.trim());
+        let (_, der) = der::pem::decode_vec(block.as_bytes()).map_err(|e| e.to_string())?;
+        found.push(der);
+        rest = after;
+    }
+    Ok(found)
+}
+
+fn untrusted(why: impl std::fmt::Display) -> Error {
+    Error::denied(Denial::SignerNotTrusted, format!("the signer's certificate: {why}"))
+}

@@ -1,0 +1,94 @@
+//! ccr: another CA's key is certified (RFC 9810 §5.3.11 and Appendix D.6).
+
+use countersign_ca::CertificateRequest;
+use der::Decode;
+use der::asn1::Any;
+use x509_cert::name::Name;
+
+use super::answer::{Answer, failed};
+use super::content::{CertRepMessage, CertResponse, CertifiedKeyPair, PkiStatusInfo, kind};
+use super::context::Kind;
+use super::crmf::CertReqMsg;
+use super::exchange::Exchange;
+use super::names;
+use super::refusal::{Failure, Refusal};
+
+impl Exchange<'_> {
+    /// ccr: the operator of another CA asks for a certificate on its key.
+    pub(super) fn cross_certification(self) -> Result<Answer, Refusal> {
+        // 1. Appendix D.6: only a signature protects it.
+        if self.protection != Kind::Signature {
+            return Err(Refusal::new(
+                Failure::WrongIntegrity,
+                "a ccr is protected by a signature (RFC 9810 Appendix D.6)",
+            ));
+        }
+        // 2. One request, with the proof that its key is the CA's.
+        let mut request = CertReqMsg::only(&self.message.body)?;
+        let id = request.request.cert_req_id.clone();
+        if id.as_bytes() != [0] {
+            return Err(Refusal::new(Failure::BadRequest, "expected certReqId 0"));
+        }
+        let template = &request.request.cert_template;
+        let (issuer, signing_alg) = (template.issuer.clone(), template.signing_alg.clone());
+        // Appendix D.6 wants signingAlg in a ccr, where RFC 4211 has it absent. The proof covers the request as it came.
+        request.request.cert_template.signing_alg = None;
+        let wish = request.proven(&self.message.header.sender, None)?;
+        // 3. Whether this account may have it, and what exactly.
+        let authority = self.service.authority();
+        let config = self.service.config();
+        let authorized = authority.authorize_cross(
+            self.requester,
+            CertificateRequest {
+                key: wish.key,
+                subject: wish.subject,
+                alt_names: wish.alt_names,
+                not_before: wish.not_before,
+                not_after: wish.not_after,
+                extensions: wish.extensions,
+                profile: self.profile()?,
+                ca: self.route.ca.clone(),
+                updates: None,
+            },
+        )?;
+        check_issuer(issuer.as_ref(), authorized.issuer())?;
+        if signing_alg.is_some_and(|wanted| wanted.oid != authorized.signature_algorithm()) {
+            return Err(Refusal::new(
+                Failure::BadAlg,
+                format!(
+                    "the CA signs with `{}`, and signingAlg names another algorithm",
+                    authorized.signature_algorithm()
+                ),
+            ));
+        }
+        // 4. The certificate, which is confirmed as any other.
+        let implicit = config.implicit_confirm && self.asks_for_implicit_confirm();
+        let confirm_until = authority.now().plus(config.confirm_wait);
+        let draft = self.draft(&id, confirm_until, !implicit)?;
+        let issued = authority.issue_cross(authorized, Some(draft))?;
+        let certificate = Any::from_der(&issued.certificate).map_err(failed)?;
+        let content = CertRepMessage {
+            ca_pubs: None,
+            response: vec![CertResponse {
+                cert_req_id: id,
+                status: PkiStatusInfo::granted(&issued.changes),
+                certified_key_pair: Some(CertifiedKeyPair { certificate }),
+            }],
+        };
+        let mut answer = Answer::plain(kind::CCP, &content).map_err(failed)?;
+        answer.implicit_confirm = implicit;
+        answer.confirm_until = (!implicit).then_some(confirm_until);
+        answer.extra_certs = issued.chain;
+        Ok(answer)
+    }
+}
+
+fn check_issuer(wanted: Option<&Name>, issuer: &Name) -> Result<(), Refusal> {
+    match wanted.filter(|wanted| !wanted.is_empty() && !names::same(wanted, issuer)) {
+        Some(wanted) => Err(Refusal::new(
+            Failure::WrongAuthority,
+            format!("the issuer asked for is `{wanted}`, and `{issuer}` certifies other CAs"),
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,278 @@
+//! Cross-certification (RFC 9810 §5.3.11, Appendix D.6): another CA's key is certified for an account that may, and what it certifies is
+//! accepted by OpenSSL below our root, within the account's names. `openssl cmp` sends no ccr; the tests' own encoder does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod common;
+
+use std::fs;
+use std::str::FromStr;
+
+use common::cmp::{
+    self, Answer, CCP, CCR, CertReqMsg, CertRequest, Draft, Holder, KEY_USAGE, Key, PKICONF,
+    Template, Validity, algorithm, any, confirmation, enrolled, exchange, oid, proven,
+};
+use common::vendor::{CA, Pki};
+use common::{Instance, tool, tool_ok};
+use der::asn1::{BitString, OctetString};
+use der::{Decode, Encode};
+use x509_cert::Certificate;
+use x509_cert::ext::Extension;
+use x509_cert::name::Name;
+
+const SUBJECT: &str = "CN=Partner CA,O=Partner";
+const BASIC_CONSTRAINTS: &str = "2.5.29.19";
+const NAME_CONSTRAINTS: &str = "2.5.29.30";
+const SUBJECT_KEY_IDENTIFIER: &str = "2.5.29.14";
+
+/// An instance with an account `partner` that may have `SUBJECT` certified for names below partner.example, and its certificate.
+fn start() -> (Instance, Holder) {
+    let instance = Instance::start();
+    let ids = ["fqdn:partner.example", &format!("dn:{SUBJECT}")];
+    let peer = instance.peer_with("partner", &ids, &["--allow", "cross-certification"]);
+    let operator = enrolled(&instance, &peer);
+    (instance, operator)
+}
+
+fn template(key: &Key) -> Template {
+    Template {
+        version: Some(der::asn1::Int::new(&[2]).unwrap()),
+        subject: Some(Name::from_str(SUBJECT).unwrap()),
+        public_key: Some(key.spki.clone()),
+        ..Template::default()
+    }
+}
+
+fn ccr(key: &Key, change: impl FnOnce(&mut Template)) -> Vec<u8> {
+    let mut template = template(key);
+    change(&mut template);
+    vec![proven(key, CertRequest { id: 0, template, controls: None })].to_der().unwrap()
+}
+
+fn ask(instance: &Instance, operator: &Holder, body: Vec<u8>) -> Answer {
+    exchange(instance, &Draft::new(CCR, body).implicit().by(operator))
+}
+
+#[track_caller]
+fn refused(answer: &Answer, failure: &str, word: &str) {
+    let status = answer.status().expect("a status");
+    assert_eq!(status.failures(), [failure], "{}", status.words());
+    assert!(status.words().contains(word), "expected `{word}` in: {}", status.words());
+}
+
+fn extension(id: &str, critical: bool, value: &impl Encode) -> Extension {
+    let extn_value = OctetString::new(value.to_der().unwrap()).unwrap();
+    Extension { extn_id: oid(id), critical, extn_value }
+}
+
+fn statuses(instance: &Instance) -> Vec<String> {
+    let all = instance.certificates("partner");
+    all.iter().map(|one| one["status"].as_str().unwrap().to_owned()).collect()
+}
+
+fn pem(instance: &Instance, name: &str, der: &[u8]) {
+    let text = der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, der).unwrap();
+    fs::write(instance.file(name), text).unwrap();
+}
+
+#[test]
+fn what_the_other_ca_certifies_is_accepted_below_our_root_within_its_names() {
+    let (instance, operator) = start();
+    // The other CA, made by OpenSSL, with a peer inside and two outside of its names.
+    let pki = Pki { instance: &instance };
+    pki.root("partner-ca", "/O=Partner/CN=Partner CA");
+    let end = |san: &str| {
+        format!("keyUsage=digitalSignature\nauthorityKeyIdentifier=keyid\nsubjectAltName={san}\n")
+    };
+    pki.issue("inside", "p256", "/CN=gw", "partner-ca", &end("DNS:gw.partner.example"));
+    pki.issue("outside", "p256", "/CN=gw", "partner-ca", &end("DNS:gw.example.net"));
+    pki.issue("address", "p256", "/CN=gw", "partner-ca", &end("IP:192.0.2.1"));
+    pki.issue("sub-ca", "p256", "/CN=Sub", "partner-ca", CA);
+    pki.issue("below", "p256", "/CN=gw", "sub-ca", &end("DNS:gw.partner.example"));
+
+    // The ccr of Appendix D.6, confirmed.
+    let key = Key::read(&fs::read_to_string(instance.file("partner-ca.key")).unwrap());
+    let own = tool_ok(
+        "openssl",
+        "openssl",
+        &["x509", "-in", "partner-ca.crt", "-outform", "DER", "-out", "partner-ca.der"],
+        &instance.file("."),
+    );
+    assert!(own.is_empty(), "{own}");
+    let own = fs::read(instance.file("partner-ca.der")).unwrap();
+    let own = Certificate::from_der(&own).unwrap();
+    let root = fs::read_to_string(instance.root()).unwrap();
+    let (_, root) = der::pem::decode_vec(root.as_bytes()).unwrap();
+    let root = Certificate::from_der(&root).unwrap();
+    let body = ccr(&key, |template| {
+        template.issuer = Some(root.tbs_certificate.subject.clone());
+        template.signing_alg = Some(algorithm(cmp::ECDSA_SHA256, None));
+        template.subject = Some(own.tbs_certificate.subject.clone());
+        template.validity = Some(Validity {
+            not_before: Some(cmp::from_now(0)),
+            not_after: Some(cmp::from_now(20 * 86_400)),
+        });
+        template.extensions = own.tbs_certificate.extensions.clone();
+    });
+    let cross = exchange(&instance, &Draft::new(CCR, body).by(&operator));
+    assert_eq!(cross.kind, CCP);
+    let certificate = cross.certificate();
+    assert_eq!(statuses(&instance), ["valid", "unconfirmed"]);
+    let draft = Draft::after(&cross, cmp::CERT_CONF, confirmation(&certificate));
+    assert_eq!(exchange(&instance, &draft.by(&operator)).kind, PKICONF);
+    assert_eq!(statuses(&instance), ["valid", "valid"]);
+
+    // OpenSSL builds the chain: peer of the other CA, cross certificate, our root.
+    pem(&instance, "cross.crt", &certificate);
+    let root = instance.root();
+    let root = root.to_str().unwrap();
+    let verify = |name: &str, more: &[&str]| {
+        let all = ["verify", "-x509_strict", "-CAfile", root, "-untrusted", "cross.crt"];
+        let output =
+            tool("openssl", "openssl", &[&all[..], more, &[name]].concat(), &instance.file("."));
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (ok, text) = verify("inside.crt", &[]);
+    assert!(ok, "{text}");
+    for name in ["outside.crt", "address.crt"] {
+        let (ok, text) = verify(name, &[]);
+        assert!(!ok && text.contains("subtree violation"), "{name}: {text}");
+    }
+    let (ok, text) = verify("below.crt", &["-untrusted", "sub-ca.crt"]);
+    assert!(!ok && text.contains("path length"), "{text}");
+    let shown = common::openssl::text(&instance, "cross.crt");
+    assert!(shown.contains("CA:TRUE, pathlen:0"), "{shown}");
+    assert!(shown.contains("DNS:partner.example"), "{shown}");
+    assert!(shown.contains("Certificate Sign, CRL Sign"), "{shown}");
+    instance.ok(&["lint", instance.file("cross.crt").to_str().unwrap()]);
+
+    // It is revoked as any other, and stands on the root's CRL.
+    let serial = instance.certificates("partner")[1]["serial"].as_str().unwrap().to_owned();
+    instance.ok(&["cert", "revoke", &serial]);
+    instance.ok(&["crl", "publish", "--ca", "root"]);
+    let crl = instance.data().join("crl/root.crl");
+    let text = tool_ok(
+        "openssl",
+        "openssl",
+        &["crl", "-in", crl.to_str().unwrap(), "-inform", "DER", "-noout", "-text"],
+        &instance.file("."),
+    );
+    assert!(text.to_lowercase().contains(&serial), "{text}");
+    instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn what_is_not_the_accounts_to_ask_for_is_refused() {
+    let (instance, operator) = start();
+    let key = Key::new();
+    let is = |body: Vec<u8>, failure: &str, word: &str| {
+        refused(&ask(&instance, &operator, body), failure, word);
+    };
+    let root = fs::read_to_string(instance.root()).unwrap();
+    let (_, root) = der::pem::decode_vec(root.as_bytes()).unwrap();
+    let root = Certificate::from_der(&root).unwrap().tbs_certificate;
+    let name = |text: &str| Some(Name::from_str(text).unwrap());
+
+    // Subjects.
+    is(ccr(&key, |t| t.subject = None), "badCertTemplate", "no subject");
+    is(
+        ccr(&key, |t| t.subject = Some(root.subject.clone())),
+        "badCertTemplate",
+        "a CA of this instance",
+    );
+    is(ccr(&key, |t| t.subject = name("CN=Other CA")), "notAuthorized", "no DN identity");
+    // Keys: ours, which nobody outside can prove; that which signs the message; none.
+    is(ccr(&operator.key, |_| ()), "badCertTemplate", "a CA has a key of its own");
+    is(ccr(&key, |t| t.public_key = None), "badCertTemplate", "publicKey");
+    is(
+        ccr(&key, |t| t.public_key = Some(root.subject_public_key_info.clone())),
+        "badPOP",
+        "possession",
+    );
+    let bare = CertReqMsg {
+        request: CertRequest { id: 0, template: template(&key), controls: None },
+        proof: None,
+    };
+    is(vec![bare.clone()].to_der().unwrap(), "badPOP", "missing");
+    let mut wrong = proven(&Key::new(), bare.request.clone());
+    is(vec![wrong.clone()].to_der().unwrap(), "badPOP", "possession");
+    wrong.proof = Some(cmp::implicit(0, any(&der::asn1::Null)));
+    is(vec![wrong].to_der().unwrap(), "badPOP", "raVerified");
+    // Issuers and algorithms.
+    is(ccr(&key, |t| t.issuer = name("CN=Nobody")), "wrongAuthority", "CN=Nobody");
+    is(
+        ccr(&key, |t| t.signing_alg = Some(algorithm(cmp::RSA_SHA256, None))),
+        "badAlg",
+        "signingAlg",
+    );
+    // Extensions.
+    let with = |extension: Extension| ccr(&key, |t| t.extensions = Some(vec![extension]));
+    let end = x509_cert::ext::pkix::BasicConstraints { ca: false, path_len_constraint: None };
+    is(with(extension(BASIC_CONSTRAINTS, true, &end)), "badCertTemplate", "no CA");
+    let signs = BitString::new(7, [0x80]).unwrap();
+    is(with(extension(KEY_USAGE, true, &signs)), "badCertTemplate", "keyCertSign");
+    is(with(extension("1.2.3.4", true, &signs)), "badCertTemplate", "1.2.3.4");
+    let long = OctetString::new(vec![7; 65]).unwrap();
+    is(with(extension(SUBJECT_KEY_IDENTIFIER, false, &long)), "badCertTemplate", "64 octets");
+    // Two at once, and another number.
+    let two = vec![proven(&key, bare.request.clone()), proven(&key, bare.request.clone())];
+    is(two.to_der().unwrap(), "badRequest", "exactly one");
+    let fifth = CertRequest { id: 5, ..bare.request };
+    is(vec![proven(&key, fifth)].to_der().unwrap(), "badRequest", "certReqId 0");
+    assert_eq!(statuses(&instance), ["valid"], "nothing was certified");
+    ask(&instance, &operator, ccr(&key, |_| ())).certificate();
+    instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn only_an_account_that_may_has_a_ca_certified_and_only_by_its_certificate() {
+    let (instance, operator) = start();
+    let key = Key::new();
+    // By a secret.
+    let ids = ["fqdn:two.example", "dn:CN=Two"];
+    let two = instance.peer_with("two", &ids, &["--allow", "cross-certification"]);
+    let body = ccr(&key, |t| t.subject = Some(Name::from_str("CN=Two").unwrap()));
+    let answer = exchange(&instance, &Draft::new(CCR, body).by_secret(&two));
+    refused(&answer, "wrongIntegrity", "signature");
+    // Not any more, and not for accounts without names to constrain it by.
+    instance.ok(&["peer", "allow", "partner", "--permission", "cross-certification", "--revoke"]);
+    refused(&ask(&instance, &operator, ccr(&key, |_| ())), "notAuthorized", "cross-certification");
+    instance.ok(&["peer", "allow", "partner", "--permission", "cross-certification"]);
+    let only_dn = instance.peer_with("dn", &["dn:CN=Dn CA"], &["--allow", "cross-certification"]);
+    let holder = enrolled(&instance, &only_dn);
+    let body = ccr(&key, |t| t.subject = Some(Name::from_str("CN=Dn CA").unwrap()));
+    refused(&ask(&instance, &holder, body), "notAuthorized", "name constraints");
+
+    // Mods are named, and the certified CA signs no messages of its own.
+    let any_length = x509_cert::ext::pkix::BasicConstraints { ca: true, path_len_constraint: None };
+    let constraint = x509_cert::ext::pkix::constraints::name::NameConstraints {
+        permitted_subtrees: None,
+        excluded_subtrees: None,
+    };
+    let wide = ccr(&key, |t| {
+        t.extensions = Some(vec![
+            extension(BASIC_CONSTRAINTS, true, &any_length),
+            extension(NAME_CONSTRAINTS, true, &constraint),
+        ]);
+    });
+    let answer = ask(&instance, &operator, wide);
+    let status = answer.status().unwrap();
+    assert_eq!(status.status, 1, "grantedWithMods");
+    let words = status.words();
+    assert!(words.contains("pathLenConstraint") && words.contains("name constraints"), "{words}");
+    let ca = Holder { key, certificate: answer.certificate() };
+    let answer = exchange(&instance, &Draft::new(cmp::CR, cmp::request(&Key::new())).by(&ca));
+    refused(&answer, "signerNotTrusted", "is a CA's");
+
+    // A regular request for a CA is refused as ever.
+    let body = cmp::request_with(&Key::new(), |t| {
+        t.extensions = Some(vec![extension(BASIC_CONSTRAINTS, true, &any_length)]);
+    });
+    let answer = exchange(&instance, &Draft::new(cmp::CR, body).by(&operator));
+    refused(&answer, "badCertTemplate", "ask for a CA");
+}
