@@ -294,6 +294,8 @@ fn a_peer_is_where_and_who_it_says() {
         let reason = answer["reason"].as_str().unwrap();
         assert!(reason.contains("authorizer.address_ids"), "{answer}");
     }
+    let from_there = gateway.ask("ip:192.0.2.7", "gw1.crt");
+    assert_eq!(from_there["decision"], "allow", "unless it says otherwise, it is where it says");
     let mut asker = Asker::connect(&gateway);
     let mut spelt = question(&gateway, "gw2");
     spelt["remote"]["id"]["data"] = json!(data_encoding::BASE64.encode(b"GW2.Example.NET"));

@@ -78,7 +78,10 @@ impl Ca {
             revoked_certs: revoked.iter().map(entry).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        let crl = params.signed_by(&self.issuer()).unwrap();
+        // rcgen asks for the right to sign CRLs, whether or not the certificate has it.
+        let mut issuer = self.params.clone();
+        issuer.key_usages.push(KeyUsagePurpose::CrlSign);
+        let crl = params.signed_by(&Issuer::from_params(&issuer, &self.key)).unwrap();
         Arc::new(Crl::from_der(crl.der()).unwrap())
     }
 }
