@@ -344,7 +344,7 @@ impl<'a> Asked<'a> {
         let mut crls: Vec<&Arc<Crl>> = self.crls.iter().filter(in_scope).collect();
         // Of several of one scope and key only the newest counts: the others cover no further reason.
         crls.sort_by_key(|crl| std::cmp::Reverse(crl.this_update));
-        crls.dedup_by(|crl, other| crl.is_same(other));
+        crls.dedup_by(|crl, other| Arc::ptr_eq(crl, other) || crl.is_same(other));
         let has_ended = crls.iter().any(|crl| self.is_own_and_ended(crl));
         for crl in crls {
             let reasons =
