@@ -1,7 +1,9 @@
-//! What a question to the authorizer costs: over its socket, warm and cold, from 1 and 32 askers, with 10, 10,000 and 100,000 peers in the
-//! policy. Beside it, in the same run: an echo of the same lines over a socket, and the signatures that a cold answer must verify.
+//! What a question to the authorizer costs: over its socket, warm and cold, from 1 and 32 askers, with 10, 10,000 and 100,000 peers that are
+//! known: in the policy, in a CRL that lists a tenth as many, and, where it is warm, each kept and asked about in turn. Beside it, in the same
+//! run: an echo of the same lines over a socket, and the signatures that a cold answer must verify; and the memory of the process.
 //!
-//! `cargo bench --bench authorize`. Figures move with the machine; only ratios of one run compare.
+//! `cargo bench --bench authorize`, or with the numbers of peers: `cargo bench --bench authorize -- 10 1000`. It makes a certificate for each
+//! peer first, which takes a while. Figures move with the machine; only ratios of one run compare.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +19,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use countersign_ca::SystemClock;
@@ -34,54 +37,84 @@ use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
 use countersign_ike_plugin::trust::Standing;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
-    DnType, IsCa, Issuer, KeyIdMethod, KeyPair, SanType, SerialNumber,
+    DnType, IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber,
 };
 use serde_json::json;
 
-/// Peers whose certificates are asked about.
-const PEERS: usize = 2_000;
+/// Peers that are asked about for the first time, at most.
+const COLD: usize = 2_000;
 /// Questions of a warm run.
 const WARM: usize = 40_000;
 
 fn main() {
+    let numbers: Vec<usize> = std::env::args().filter_map(|number| number.parse().ok()).collect();
+    let numbers = if numbers.is_empty() { vec![10, 10_000, 100_000] } else { numbers };
     let folder = tempfile::tempdir().unwrap();
-    let site = Site::new(folder.path());
-    let questions: Vec<Vec<u8>> = (0..PEERS).map(|number| site.question(number)).collect();
+    let most = numbers.iter().copied().max().unwrap();
+    let site = Site::new(most);
     let echo = Echo::start(folder.path());
     let verification = site.verification();
     println!(
         "one P-256 verification: {:.1} µs; a question has {} octets\n",
         micros(verification),
-        questions[0].len()
+        site.question(0).len()
     );
     println!(
-        "| peers | askers | | questions/s | p50 | p99 | bound, p50 | ratio |\n|---|---|---|---|---|---|---|---|"
+        "| peers | askers | | questions/s | p50 | p99 | bound, p50 | ratio | not recorded |\n|---|---|---|---|---|---|---|---|---|"
     );
-    for known in [10, 10_000, 100_000] {
+    let mut memory = Vec::new();
+    for known in numbers {
+        let questions: Vec<Vec<u8>> = (0..known).map(|number| site.question(number)).collect();
+        site.crls(folder.path(), known / 10);
         for askers in [1, 32] {
-            let bound = ask(&echo.0, &questions[..1], WARM, askers).p50;
-            // A cold answer is given once, so each run has an authorizer of its own.
-            let cold = {
-                let running = site.authorizer(folder.path(), known);
-                ask(&running.0, &questions, PEERS, askers)
-            };
+            let bound = ask(&echo.0, &questions[..1], WARM, askers, Hold::Connection).p50;
+            let dialled = ask(&echo.0, &questions[..1], WARM / 4, askers, Hold::Nothing).p50;
+            let before = resident();
             let running = site.authorizer(folder.path(), known);
-            ask(&running.0, &questions[..1], 100, askers);
-            let warm = ask(&running.0, &questions[..1], WARM, askers);
-            row(known, askers, "warm", &warm, bound);
+            let loaded = resident();
+            // A cold answer is given once; then the rest of the peers becomes known.
+            let cold = known.min(COLD);
+            let first = ask(&running.path, &questions[..cold], cold, askers, Hold::Connection);
+            let lost = running.lost();
+            ask(&running.path, &questions[cold..], known - cold, askers, Hold::Connection);
+            if askers == 1 {
+                memory.push((known, before, loaded, resident()));
+            }
+            let kept = running.kept();
+            let warm = ask(&running.path, &questions, WARM, askers, Hold::Connection);
+            assert_eq!(running.kept() - kept, warm.count as u64, "a peer was not known any more");
+            let warm_lost = running.lost() - lost;
+            let each = ask(&running.path, &questions, WARM / 4, askers, Hold::Nothing);
+            let each_lost = running.lost() - lost - warm_lost;
+            row(known, askers, "warm", &warm, bound, warm_lost);
+            row(known, askers, "warm, a connection each", &each, dialled, each_lost);
             // The leaf, the issuing CA, and the CRL of each issuer.
-            row(known, askers, "cold", &cold, bound + verification * 4);
+            row(known, askers, "cold", &first, bound + verification * 4, lost);
         }
     }
     println!(
         "\nthe bound of warm answers is an echo of the same lines; of cold ones, that and four verifications"
     );
+    println!(
+        "\n| peers | before, MiB | policy and CRLs loaded | all peers kept | KiB a peer |\n|---|---|---|---|---|"
+    );
+    for (known, before, loaded, kept) in memory {
+        let each = kept.saturating_sub(loaded) as f64 / known as f64;
+        println!("| {known} | {} | {} | {} | {each:.1} |", before >> 10, loaded >> 10, kept >> 10);
+    }
 }
 
-fn row(known: usize, askers: usize, kind: &str, run: &Run, bound: Duration) {
+/// The memory of this process, with the questions of the askers, in KiB.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+}
+
+fn row(known: usize, askers: usize, kind: &str, run: &Run, bound: Duration, lost: u64) {
     let ratio = run.p50.as_secs_f64() / bound.as_secs_f64();
     println!(
-        "| {known} | {askers} | {kind} | {:.0} | {:.0} µs | {:.0} µs | {:.0} µs | {ratio:.2} |",
+        "| {known} | {askers} | {kind} | {:.0} | {:.0} µs | {:.0} µs | {:.0} µs | {ratio:.2} | {lost} |",
         run.rate,
         micros(run.p50),
         micros(run.p99),
@@ -94,23 +127,37 @@ fn micros(duration: Duration) -> f64 {
 }
 
 struct Run {
+    count: usize,
     rate: f64,
     p50: Duration,
     p99: Duration,
 }
 
-/// Asks `count` questions from as many threads, each with a connection of its own; every answer must be `allow`, or the echo.
-fn ask(socket: &Path, questions: &[Vec<u8>], count: usize, askers: usize) -> Run {
+/// What an asker holds on to between questions.
+#[derive(Clone, Copy, PartialEq)]
+enum Hold {
+    /// Its connection.
+    Connection,
+    /// Nothing: each question has a connection of its own, as charon's have.
+    Nothing,
+}
+
+/// Asks `count` questions in turn from as many threads; every answer must be `allow`, or the echo.
+fn ask(socket: &Path, questions: &[Vec<u8>], count: usize, askers: usize, hold: Hold) -> Run {
     let started = Instant::now();
+    let connect = || BufReader::new(UnixStream::connect(socket).unwrap());
     let mut took: Vec<Duration> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..askers)
             .map(|asker| {
                 scope.spawn(move || {
-                    let mut reader = BufReader::new(UnixStream::connect(socket).unwrap());
+                    let mut reader = connect();
                     let mut answer = String::new();
                     let mut took = Vec::with_capacity(count / askers);
                     for number in (asker..count).step_by(askers) {
                         let began = Instant::now();
+                        if hold == Hold::Nothing {
+                            reader = connect();
+                        }
                         reader.get_mut().write_all(&questions[number % questions.len()]).unwrap();
                         answer.clear();
                         reader.read_line(&mut answer).unwrap();
@@ -128,7 +175,8 @@ fn ask(socket: &Path, questions: &[Vec<u8>], count: usize, askers: usize) -> Run
     });
     let rate = took.len() as f64 / started.elapsed().as_secs_f64();
     took.sort_unstable();
-    Run { rate, p50: took[took.len() / 2], p99: took[took.len() * 99 / 100] }
+    let at = |part: usize| took.get(took.len() * part / 100).copied().unwrap_or_default();
+    Run { count: took.len(), rate, p50: at(50), p99: at(99) }
 }
 
 /// Gives back every line.
@@ -156,49 +204,84 @@ impl Echo {
     }
 }
 
-struct Running(
-    std::path::PathBuf,
-    #[allow(dead_code, reason = "it serves until it is dropped")] AuthorizerServer,
-);
+struct Running {
+    path: std::path::PathBuf,
+    authorizer: Arc<Authorizer>,
+    #[allow(dead_code, reason = "it serves until it is dropped")]
+    server: AuthorizerServer,
+}
+
+impl Running {
+    fn kept(&self) -> u64 {
+        self.authorizer.counts().kept.load(Ordering::Relaxed)
+    }
+
+    fn lost(&self) -> u64 {
+        self.authorizer.lost()
+    }
+}
+
+struct Ca {
+    params: CertificateParams,
+    key: KeyPair,
+    der: Vec<u8>,
+}
+
+impl Ca {
+    fn issuer(&self) -> Issuer<'_, &KeyPair> {
+        Issuer::from_params(&self.params, &self.key)
+    }
+}
 
 /// A root, an issuing CA, their CRLs, and the certificates of the peers.
 struct Site {
-    root: Vec<u8>,
-    issuing: Vec<u8>,
+    root: Ca,
+    issuing: Ca,
     peers: Vec<Vec<u8>>,
-    crls: Vec<String>,
 }
 
 impl Site {
-    fn new(folder: &Path) -> Self {
-        let (root_params, root_key) = (params("root", true), KeyPair::generate().unwrap());
-        let root = root_params.self_signed(&root_key).unwrap().der().to_vec();
-        let root_issuer = Issuer::from_params(&root_params, &root_key);
-        let (issuing_params, issuing_key) = (params("issuing", true), KeyPair::generate().unwrap());
-        let issuing = issuing_params.signed_by(&issuing_key, &root_issuer).unwrap().der().to_vec();
-        let issuer = Issuer::from_params(&issuing_params, &issuing_key);
+    fn new(peers: usize) -> Self {
+        let (root_params, key) = (params("root", true), KeyPair::generate().unwrap());
+        let der = root_params.self_signed(&key).unwrap().der().to_vec();
+        let root = Ca { params: root_params, key, der };
+        let (issuing_params, key) = (params("issuing", true), KeyPair::generate().unwrap());
+        let der = issuing_params.signed_by(&key, &root.issuer()).unwrap().der().to_vec();
+        let issuing = Ca { params: issuing_params, key, der };
+        let issuer = issuing.issuer();
         let peer = |number: usize| {
             let mut params = params(&format!("peer-{number}"), false);
             let name = format!("peer-{number}.example.net");
             params.subject_alt_names = vec![SanType::DnsName(name.try_into().unwrap())];
             params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().to_vec()
         };
-        let crl = |name: &str, issuer: &Issuer<'_, &KeyPair>| {
-            let path = folder.join(name);
-            let now = time::OffsetDateTime::now_utc();
+        let peers = (0..peers).map(peer).collect();
+        Self { root, issuing, peers }
+    }
+
+    /// The CRLs of both CAs; that of the issuing one lists so many certificates, of none that is asked about.
+    fn crls(&self, folder: &Path, listed: usize) {
+        let now = time::OffsetDateTime::now_utc();
+        let entry = |number: usize| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(
+                &[&[0x7f; 12][..], &number.to_be_bytes()].concat(),
+            ),
+            revocation_time: now - time::Duration::hours(2),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        for (name, ca, listed) in [("root", &self.root, 0), ("issuing", &self.issuing, listed)] {
             let params = CertificateRevocationListParams {
                 this_update: now - time::Duration::hours(1),
                 next_update: now + time::Duration::hours(24),
                 crl_number: SerialNumber::from(1),
                 issuing_distribution_point: None,
-                revoked_certs: Vec::new(),
+                revoked_certs: (0..listed).map(entry).collect(),
                 key_identifier_method: KeyIdMethod::Sha256,
             };
-            std::fs::write(&path, params.signed_by(issuer).unwrap().der()).unwrap();
-            path.display().to_string()
-        };
-        let crls = vec![crl("root.crl", &root_issuer), crl("issuing.crl", &issuer)];
-        Self { peers: (0..PEERS).map(peer).collect(), root, issuing, crls }
+            let crl = params.signed_by(&ca.issuer()).unwrap();
+            std::fs::write(folder.join(format!("{name}.crl")), crl.der()).unwrap();
+        }
     }
 
     fn question(&self, number: usize) -> Vec<u8> {
@@ -210,17 +293,15 @@ impl Site {
                 "address": "192.0.2.2", "port": 500,
                 "id": {"type": 2, "data": base64(format!("peer-{number}.example.net").as_bytes())},
             },
-            "chain": [base64(&self.peers[number]), base64(&self.issuing)],
+            "chain": [base64(&self.peers[number]), base64(&self.issuing.der)],
             "proposal": {"group": 19},
         });
         format!("{question}\n").into_bytes()
     }
 
-    /// An assertion for each peer that is known, of which the first are asked about; the CA vouches for the rest.
+    /// An assertion for each peer that is known.
     fn authorizer(&self, folder: &Path, known: usize) -> Running {
-        let mut text = String::from(
-            "Authorizer: \"POLICY\"\nLicensees: \"DN:/CN=issuing\"\nConditions: app_domain == \"IPsec policy\" -> \"true\";\n",
-        );
+        let mut text = String::new();
         for number in 0..known {
             write!(
                 text,
@@ -233,12 +314,13 @@ impl Site {
         std::fs::write(&policy, text).unwrap();
         let settings = CacheSettings { folder: None, refresh: Duration::from_secs(3600) };
         let clock = Arc::new(SystemClock);
+        let crls = ["root.crl", "issuing.crl"].map(|name| folder.join(name).display().to_string());
         let cache =
-            CrlCache::start(settings, Box::new(Fetcher::new(1 << 20)), clock.clone()).unwrap();
+            CrlCache::start(settings, Box::new(Fetcher::new(64 << 20)), clock.clone()).unwrap();
         let checker = CrlChecker {
             mode: Mode::Strict,
             locations: Locations::default(),
-            configured: self.crls.clone(),
+            configured: crls.to_vec(),
             cache,
             prefer: Prefer::Crl,
             responders: Vec::new(),
@@ -249,24 +331,28 @@ impl Site {
             )
             .unwrap(),
             others: Vec::new(),
-            anchors: Anchors::new([self.root.clone()]).unwrap(),
+            anchors: Anchors::new([self.root.der.clone()]).unwrap(),
         };
-        checker.cache.at(&self.crls, None, Instant::now() + Duration::from_secs(10));
+        checker.cache.at(&crls, &[], Instant::now() + Duration::from_secs(10));
         let standing = Standing::new(PathSettings::default(), checker, None).unwrap();
         let files = PolicyFiles { policies: vec![policy], ..PolicyFiles::default() };
         let log = DecisionLog::open(&folder.join("decisions")).unwrap();
         let policy = Policy::load(files).unwrap();
+        // Somewhat more than are known: a half of what is kept may be forgotten at once.
+        let most = known.saturating_mul(2).max(100_000);
         let authorizer =
-            Authorizer::new(Arc::new(standing), policy, Mapping::default(), clock, log, 100_000)
+            Authorizer::new(Arc::new(standing), policy, Mapping::default(), clock, log, most)
                 .unwrap();
         let settings = SocketSettings { path: path.clone(), mode: 0o600, max_connections: 64 };
-        Running(path, AuthorizerServer::start(Arc::new(authorizer), &settings).unwrap())
+        let authorizer = Arc::new(authorizer);
+        let server = AuthorizerServer::start(Arc::clone(&authorizer), &settings).unwrap();
+        Running { path, authorizer, server }
     }
 
     /// What one signature takes, of many.
     fn verification(&self) -> Duration {
-        let root = Certificate::from_der(self.root.clone()).unwrap();
-        let issuing = Certificate::from_der(self.issuing.clone()).unwrap();
+        let root = Certificate::from_der(self.root.der.clone()).unwrap();
+        let issuing = Certificate::from_der(self.issuing.der.clone()).unwrap();
         let started = Instant::now();
         for _ in 0..1_000 {
             assert!(issuing.is_signed_by(&root));

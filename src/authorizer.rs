@@ -7,7 +7,7 @@ use std::sync::Arc;
 use countersign_ca::certificate::read_all;
 use countersign_ca::identity::Identity;
 use countersign_ca::{Authority, SystemClock};
-use countersign_ike_plugin::authorizer::Authorizer;
+use countersign_ike_plugin::authorizer::{AddressIds, Authorizer};
 use countersign_ike_plugin::decision::DecisionLog;
 use countersign_ike_plugin::explain::Explainer;
 use countersign_ike_plugin::identity::Mapping;
@@ -55,6 +55,8 @@ pub struct AuthorizerFile {
     pub decisions: Option<PathBuf>,
     /// Names that stand for key IDs, subnets and ranges.
     pub identities: BTreeMap<String, String>,
+    /// From where a peer may send whose identity is an address: `source` or `any`.
+    pub address_ids: String,
     /// What must be known of a certificate: `strict`, `if-present` or `off`.
     pub status: String,
     /// Beginnings of URLs in certificates that may be fetched.
@@ -92,6 +94,7 @@ impl Default for AuthorizerFile {
             max_kept: 100_000,
             decisions: None,
             identities: BTreeMap::new(),
+            address_ids: "source".into(),
             status: "strict".into(),
             locations: Vec::new(),
             crls: Vec::new(),
@@ -113,6 +116,8 @@ pub struct AuthorizerConfig {
     pub files: PolicyFiles,
     /// Names that stand for other identities.
     pub mapping: Mapping,
+    /// From where a peer may send whose identity is an address.
+    pub address_ids: AddressIds,
     /// How many peers are known at once.
     pub max_kept: usize,
     /// The folder of the decision log.
@@ -150,6 +155,7 @@ impl AuthorizerConfig {
                 phase_2_only: file.policy_in_phase_2_only,
             },
             mapping: mapping(&file.identities)?,
+            address_ids: address_ids(&file.address_ids)?,
             max_kept: file.max_kept,
             decisions: file.decisions.clone().unwrap_or_else(|| folder.path().join("decisions")),
             trust: trust::TrustSettings::check(file, folder)?,
@@ -159,6 +165,17 @@ impl AuthorizerConfig {
     /// What explains decisions of this log.
     pub fn explainer(&self) -> Explainer {
         Explainer { log: self.decisions.clone(), credentials: self.files.credentials.clone() }
+    }
+}
+
+fn address_ids(text: &str) -> Result<AddressIds, Failure> {
+    match text {
+        "source" => Ok(AddressIds::Source),
+        "any" => Ok(AddressIds::Any),
+        other => Err(Failure::input(format!(
+            "expected authorizer.address_ids to be `source` or `any`, found `{}`",
+            other.escape_debug()
+        ))),
     }
 }
 
@@ -205,7 +222,8 @@ impl Running {
             log,
             config.max_kept,
         );
-        let authorizer = Arc::new(authorizer.map_err(Failure::unavailable)?);
+        let authorizer = authorizer.map_err(Failure::unavailable)?;
+        let authorizer = Arc::new(authorizer.with_address_ids(config.address_ids));
         let path = config.socket.path.display();
         let server = AuthorizerServer::start(Arc::clone(&authorizer), &config.socket)
             .map_err(|e| Failure::unavailable(format!("`{path}`: {e}")))?;

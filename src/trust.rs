@@ -133,6 +133,8 @@ pub fn start(
     };
     let others: Result<Vec<_>, _> =
         others.into_iter().map(|der| Certificate::from_der(der).map(Arc::new)).collect();
+    let others = others.map_err(unusable)?;
+    let anchors = Anchors::new(anchors).map_err(unusable)?;
     let failed = |e: std::io::Error| Failure::unavailable(format!("the folder of CRLs: {e}"));
     let cache = CrlCache::start(
         settings.cache.clone(),
@@ -140,15 +142,20 @@ pub fn start(
         Arc::new(SystemClock),
     );
     let cache = cache.map_err(failed)?;
-    // What is configured is there when somebody asks.
-    let _ = cache.at(&settings.crls, None, std::time::Instant::now() + Duration::from_millis(500));
+    // What is configured is there when somebody asks, and whose it is.
+    let signers: Vec<_> = others.iter().chain(anchors.iter()).cloned().collect();
+    let soon = std::time::Instant::now() + Duration::from_millis(500);
+    let _ = cache.at(&settings.crls, &signers, soon);
     let responses = OcspCache::start(
         settings.cache.refresh,
         Box::new(Fetcher::new(MAX_CRL)),
         Arc::new(SystemClock),
     );
-    let path =
-        PathSettings { key_purposes: settings.key_purposes.clone(), ..PathSettings::default() };
+    let path = PathSettings {
+        key_purposes: settings.key_purposes.clone(),
+        signs: true,
+        ..PathSettings::default()
+    };
     let checker = CrlChecker {
         mode: settings.mode,
         locations: settings.locations.clone(),
@@ -157,8 +164,8 @@ pub fn start(
         prefer: settings.prefer,
         responders: settings.responders.clone(),
         ocsp: responses?,
-        others: others.map_err(unusable)?,
-        anchors: Anchors::new(anchors).map_err(unusable)?,
+        others,
+        anchors,
     };
     let certificates = settings.certificates.as_deref().map(CertificateStore::new);
     let standing = Standing::new(path, checker, authority.cloned())?;

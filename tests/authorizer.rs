@@ -230,7 +230,8 @@ fn each_step_denies_with_its_own_reason_and_the_log_says_why() {
     fs::write(gateway.file("psk"), "open sesame\n").unwrap();
     let psk =
         ["authorizer", "ask", "--peer", "ip:192.0.2.9", "--psk-file", "psk", "--exchange", "main"];
-    assert_eq!(gateway.json(&psk)["decision"], "allow");
+    let by_secret = gateway.json(&psk);
+    assert_eq!(by_secret["decision"], "allow");
     fs::write(gateway.file("psk"), "open barley\n").unwrap();
     assert_eq!(gateway.json(&psk)["step"], "policy");
 
@@ -258,7 +259,64 @@ fn each_step_denies_with_its_own_reason_and_the_log_says_why() {
     let first = first.as_array().unwrap().last().unwrap()["trace"].as_str().unwrap().to_owned();
     let why = gateway.json(&["decision", "show", &first, "--explain"]);
     assert_eq!(why["explanation"][0]["value"], "true", "{why}");
+    // A pre-shared key is not on record: the steps are shown, and what is not known any more.
+    let trace = by_secret["trace"].as_str().unwrap();
+    let shown = gateway.cli(&["decision", "show", trace, "--explain"]);
+    let said = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success(), "{said}");
+    for words in [
+        "path: not asked, for the peer proved a pre-shared key",
+        "policy: yes, the policy allows it",
+        "not known any more: the peer proved a pre-shared key, which is not on record",
+    ] {
+        assert!(said.contains(words), "`{words}` is not in\n{said}");
+    }
+    let shown = gateway.json(&["decision", "show", trace, "--explain"]);
+    assert_eq!(shown["explanation"], json!([]), "{shown}");
+    assert!(shown["unexplained"].as_str().unwrap().contains("pre-shared key"), "{shown}");
     assert_eq!(gateway.cli(&["decision", "show", "0000000000000000"]).status.code(), Some(3));
+}
+
+/// RFC 4945 §3.1.1: who says it is an address must send from it, unless the operator knows better. Names are read in one spelling.
+#[test]
+fn a_peer_is_where_and_who_it_says() {
+    let mut gateway = Gateway::start();
+    gateway.write_policy(&policy("remote_id != \"gw2.example.net\""));
+    gateway.json(&["authorizer", "reload"]);
+    let from = |gateway: &Gateway, address: &str| {
+        let peer = ["authorizer", "ask", "--peer", "ip:192.0.2.7", "--certificate", "gw1.crt"];
+        gateway.json(&[&peer[..], &["--address", address]].concat())
+    };
+    for _ in 0..2 {
+        assert_eq!(from(&gateway, "192.0.2.7")["decision"], "allow");
+        let answer = from(&gateway, "198.51.100.7");
+        assert_eq!((&answer["decision"], &answer["step"]), (&json!("deny"), &json!("identity")));
+        let reason = answer["reason"].as_str().unwrap();
+        assert!(reason.contains("authorizer.address_ids"), "{answer}");
+    }
+    let from_there = gateway.ask("ip:192.0.2.7", "gw1.crt");
+    assert_eq!(from_there["decision"], "allow", "unless it says otherwise, it is where it says");
+    let mut asker = Asker::connect(&gateway);
+    let mut spelt = question(&gateway, "gw2");
+    spelt["remote"]["id"]["data"] = json!(data_encoding::BASE64.encode(b"GW2.Example.NET"));
+    let answer = asker.put(spelt.to_string().as_bytes());
+    assert_eq!(
+        (&answer["decision"], &answer["step"]),
+        (&json!("deny"), &json!("policy")),
+        "{answer}"
+    );
+    // Behind NAT.
+    gateway.stop();
+    let config = gateway.file("gateway/countersign.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}address_ids = \"any\"\n")).unwrap();
+    gateway.run();
+    assert_eq!(from(&gateway, "198.51.100.7")["decision"], "allow");
+    gateway.stop();
+    fs::write(&config, format!("{text}address_ids = \"nat\"\n")).unwrap();
+    let output = gateway.cli(&["authorizer", "run"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("`source` or `any`"), "{said}");
 }
 
 #[test]
@@ -269,6 +327,13 @@ fn a_new_policy_counts_at_once_and_a_broken_one_never() {
     let output = gateway.cli(&["authorizer", "reload"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("gateway/policy:3:1"), "{said}");
+    // What is wrong stands beside a pre-shared key: that is shown to nobody.
+    gateway.write_policy("Authorizer: \"POLICY\"\nLicensees: \"passphrase:open barley\" &&&\n");
+    let output = gateway.cli(&["authorizer", "reload"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("\"passphrase:…\" &&&"), "{said}");
+    let log = fs::read_to_string(gateway.file("authorizer.log")).unwrap();
+    assert!(!said.contains("barley") && !log.contains("barley"), "{said}\n{log}");
     assert_eq!(gateway.ask("fqdn:gw1.example.net", "gw1.crt")["decision"], "allow");
     gateway.write_policy(&policy("remote_id == \"gw2.example.net\""));
     assert_eq!(
@@ -417,6 +482,17 @@ fn within_the_server_a_revocation_counts_at_the_next_question_and_pam_is_answere
     assert_eq!(pam("O=Example, CN=gw1").0, Some(0));
     let (code, said) = pam("@gw2.example.net");
     assert!(code == Some(4) && said.contains("none is on record"), "{said}");
+    // What else is recorded leaves alone who is known.
+    let kept = || {
+        let state = ca.json(&["authorizer", "status", "--socket", socket.to_str().unwrap()]);
+        state["kept"].as_u64().unwrap()
+    };
+    assert_eq!(ask().0, Some(0));
+    let before = kept();
+    ca.peer("gw2", &["fqdn:gw2.example.net"]);
+    ca.ok(&["crl", "publish", "--ca", "issuing"]);
+    assert_eq!(ask().0, Some(0));
+    assert_eq!(kept(), before + 1, "gw1 was found out anew");
     revoke(&ca, "gw1");
     let (code, said) = ask();
     assert!(code == Some(4) && said.contains("was revoked at"), "{said}");
@@ -479,6 +555,46 @@ fn statuses_come_by_ocsp_and_from_directories() {
             && reason.contains("`ldap://127.0.0.1:9/"),
         "{reason}"
     );
+}
+
+/// Keys of a CA have one name, and a CRL each: the newest of them does not hide what another says.
+#[test]
+fn after_a_roll_the_crls_of_both_keys_count() {
+    let file = |ca: &Instance, name: &str| ca.data().join(name).to_str().unwrap().to_owned();
+    let mut gateway = Gateway::start_with(
+        |ca| json!({"crls": [file(ca, "crl/issuing.crl"), file(ca, "crl/root.crl")]}),
+    );
+    assert_eq!(gateway.ask("fqdn:gw1.example.net", "gw1.crt")["decision"], "allow");
+    gateway.stop();
+    gateway.ca.stop();
+    assert_eq!(gateway.ca.json(&["ca", "roll", "issuing"])["ca"], "issuing.2");
+    gateway.ca.serve();
+    revoke(&gateway.ca, "gw1");
+    for ca in ["issuing", "root", "issuing.2"] {
+        gateway.ca.ok(&["crl", "publish", "--ca", ca]);
+    }
+    let config = gateway.file("gateway/countersign.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let [first, second] =
+        ["issuing", "issuing.2"].map(|name| file(&gateway.ca, &format!("crl/{name}.crl")));
+    let [old, new] =
+        ["issuing", "issuing.2"].map(|name| file(&gateway.ca, &format!("keys/{name}.crt")));
+    let text = text.replace(&format!("{old:?}"), &format!("{old:?}, {new:?}"));
+    let both = text.replace(&format!("{first:?}"), &format!("{second:?}, {first:?}"));
+    assert!(both != text && both.contains("keys/issuing.2.crt"), "{both}");
+    fs::write(&config, both).unwrap();
+    gateway.run();
+    gateway.denied("fqdn:gw1.example.net", "gw1.crt", "status", "was revoked at");
+    gateway.denied("fqdn:gw2.example.net", "gw2.crt", "policy", "does not allow phase 1");
+    gateway.stop();
+    let later = text.replace(&format!("{first:?}"), &format!("{second:?}"));
+    fs::write(&config, later).unwrap();
+    gateway.run();
+    for name in ["gw1", "gw2"] {
+        let id = format!("fqdn:{name}.example.net");
+        let words = "expected a CRL of the key that signed the certificate";
+        gateway.denied(&id, &format!("{name}.crt"), "status", words);
+    }
 }
 
 /// libreswan tells PAM no certificate: a gateway without the CA finds it in the CA's certificate store, and judges it itself.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use countersign_ca::Timestamp;
 use countersign_ca::certificate::read_all;
-use countersign_ca::path::crl::{Crl, CrlStatus, crl_status};
+use countersign_ca::path::crl::{Crl, CrlStatus, status_by_crls};
 use countersign_ca::path::{Anchors, Certificate, PathSettings, validate};
 use der::asn1::ObjectIdentifier;
 use serde::Deserialize;
@@ -111,11 +111,15 @@ fn run(case: &Case) -> Result<(), String> {
         return Ok(());
     }
     let crls = case.crls.iter().map(|pem| crl(pem)).collect::<Result<Vec<_>, _>>()?;
-    let (certificate, issuer) = path.pairs().next().unwrap();
-    match crl_status(certificate, issuer, &others, &|_| false, &crls, at) {
-        CrlStatus::Good(_) => Ok(()),
-        other => Err(format!("{other:?}")),
+    // The suite has no CRLs of roots. What it has is asked about every certificate; only the peer's must be known to be good.
+    for (number, (certificate, issuer)) in path.pairs().enumerate() {
+        match status_by_crls(&anchors, &others, certificate, issuer, &crls, at) {
+            CrlStatus::Good(_) => {}
+            CrlStatus::Unknown(_) if number > 0 => {}
+            other => return Err(format!("`{}`: {other:?}", certificate.shown())),
+        }
     }
+    Ok(())
 }
 
 #[test]

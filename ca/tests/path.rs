@@ -14,8 +14,9 @@ use countersign_ca::Timestamp;
 use countersign_ca::path::{Anchors, Certificate, PathError, PathSettings, ValidPath, validate};
 use der::asn1::ObjectIdentifier;
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair, NameConstraints, SanType,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    NameConstraints, SanType,
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_785_000_000);
@@ -163,6 +164,65 @@ fn constraints_on_mail_addresses_and_directory_names() {
     let error = leaf(&constrained(vec![organization("Other")], Vec::new()), "gw", "op@example.net");
     let error = error.unwrap_err().to_string();
     assert!(error.contains("dn:CN=gw,O=Example") && error.contains("dn:O=Other"), "{error}");
+}
+
+/// Another encoding of an excluded name is that name.
+#[test]
+fn names_are_the_same_in_every_encoding() {
+    let root = Ca::root("root");
+    let name = |value: DnValue| {
+        let mut name = DistinguishedName::new();
+        name.push(DnType::OrganizationName, value);
+        name
+    };
+    let encodings = || {
+        [
+            DnValue::Utf8String("Café  Bad".into()),
+            DnValue::BmpString("CAFÉ bad".try_into().unwrap()),
+            DnValue::TeletexString(rcgen::string::TeletexString::try_from("Cafe Bad").unwrap()),
+            DnValue::PrintableString("cafe bad".try_into().unwrap()),
+        ]
+    };
+    for (base, same) in [(0, [0, 1]), (1, [0, 1]), (2, [2, 3]), (3, [2, 3])] {
+        let mut constrained = params("constrained", true);
+        let base = GeneralSubtree::DirectoryName(name(encodings()[base].clone()));
+        constrained.name_constraints =
+            Some(NameConstraints { permitted_subtrees: Vec::new(), excluded_subtrees: vec![base] });
+        let ca = root.below(constrained);
+        for (number, encoding) in encodings().into_iter().enumerate() {
+            let mut leaf = params("gw", false);
+            leaf.distinguished_name = name(encoding);
+            let checked = check(&[&root], vec![ca.leaf(&leaf), ca.der.clone()]);
+            assert_eq!(checked.is_err(), same.contains(&number), "{number}: {checked:?}");
+            if let Err(error) = checked {
+                assert!(error.to_string().contains("which a CA above it excludes"), "{error}");
+            }
+        }
+    }
+    let mut leaf = params("gw", false);
+    leaf.distinguished_name = name(DnValue::UniversalString("bad".try_into().unwrap()));
+    let error = check(&[&root], vec![root.leaf(&leaf)]).unwrap_err();
+    assert!(matches!(error, PathError::Malformed(_)), "{error}");
+}
+
+/// RFC 4945 §5.1.3.2; without keyUsage anything is allowed, and where no signer is meant nothing is asked.
+#[test]
+fn a_peer_has_a_key_for_signatures() {
+    let root = Ca::root("root");
+    let peer = PathSettings { signs: true, ..PathSettings::default() };
+    let with = |usages: &[KeyUsagePurpose], settings: &PathSettings| {
+        let mut params = params("gw", false);
+        params.key_usages = usages.to_vec();
+        check_with(&[&root], vec![root.leaf(&params)], settings)
+    };
+    with(&[], &peer).unwrap();
+    with(&[KeyUsagePurpose::DigitalSignature], &peer).unwrap();
+    with(&[KeyUsagePurpose::ContentCommitment, KeyUsagePurpose::KeyEncipherment], &peer).unwrap();
+    for usage in [KeyUsagePurpose::KeyEncipherment, KeyUsagePurpose::KeyAgreement] {
+        let error = with(&[usage], &peer).unwrap_err().to_string();
+        assert!(error.contains("neither digitalSignature nor nonRepudiation"), "{error}");
+        with(&[usage], &PathSettings::default()).unwrap();
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use countersign_ca::Timestamp;
-use countersign_ca::path::crl::{Crl, CrlStatus, crl_status};
+use countersign_ca::path::crl::{Crl, CrlStatus, status_by_crls};
 use countersign_ca::path::{Anchors, Certificate, Initial, PathSettings, validate};
 use serde::Deserialize;
 
@@ -86,21 +86,8 @@ fn run(row: &Row) -> Result<(), String> {
             Crl::from_der(&read("crls", name)).map(Arc::new).map_err(|e| format!("{name}: {e}"))
         })
         .collect::<Result<_, _>>()?;
-    let plain = PathSettings::default();
-    let leads = |signer: &Arc<Certificate>| {
-        validate(&anchors, &plain, &[Arc::clone(signer)], &others, TODAY)
-    };
-    // Two keys of a CA may sign CRLs for each other: whoever signed a CRL must not be revoked, by what is signed by a valid key.
-    let is_trusted = |signer: &Arc<Certificate>| {
-        leads(signer).is_ok_and(|path| {
-            path.pairs().all(|(of, issuer)| {
-                let status = crl_status(of, issuer, &others, &|of| leads(of).is_ok(), &crls, TODAY);
-                matches!(status, CrlStatus::Good(_))
-            })
-        })
-    };
     for (certificate, issuer) in path.pairs() {
-        match crl_status(certificate, issuer, &others, &is_trusted, &crls, TODAY) {
+        match status_by_crls(&anchors, &others, certificate, issuer, &crls, TODAY) {
             CrlStatus::Good(_) => {}
             CrlStatus::Revoked { reason, .. } => {
                 return Err(format!("`{}` is revoked: {reason:?}", certificate.shown()));

@@ -28,6 +28,8 @@ use crate::wire::{Answer, IkeId, MAX_CHAIN, Octets, Question, Secret, Step, VERS
 const DENIAL: Duration = Duration::from_secs(2);
 /// What was looked up is kept this long at most: another certificate may be there.
 const LOOKED_UP: Duration = Duration::from_secs(60);
+/// The most denials that are kept: whoever is refused must not displace those who are not.
+const MAX_DENIED: usize = 1024;
 /// The most certificates of an identity that are tried.
 const MAX_FOUND: usize = 8;
 
@@ -36,19 +38,31 @@ pub struct Authorizer {
     trust: Arc<dyn Trust>,
     policy: Policy,
     mapping: Mapping,
+    address_ids: AddressIds,
     clock: Arc<dyn Clock>,
     log: DecisionLog,
     kept: Kept<Key, Known>,
+    denied: Kept<Key, Known>,
     zone: TimeZone,
     salt: [u8; 32],
     random: SystemRandom,
     counts: Counts,
 }
 
+/// From where a peer may send whose identity is an address, and is in its certificate (RFC 4945 §3.1.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AddressIds {
+    /// From that address.
+    #[default]
+    Source,
+    /// From anywhere.
+    Any,
+}
+
 type Key = [u8; 32];
 type Denial = (Step, String);
 
-/// What was found out about a peer.
+/// What was found out about a peer. The path is not among it: certificates need more memory than all the rest.
 struct Known {
     generation: (u64, u64),
     from: Timestamp,
@@ -57,8 +71,18 @@ struct Known {
     trace: String,
     policy: Arc<LoadedPolicy>,
     certificate: Option<Arc<PeerCertificate>>,
-    path: Option<Arc<ValidPath>>,
+    /// Whom the policy is asked about, if a certificate says so as its certificate writes it.
+    peer: PeerId,
+    by_certificate: bool,
     found: Result<Asker, Denial>,
+}
+
+/// What is known of a peer for a question.
+struct Knowledge {
+    known: Arc<Known>,
+    was_kept: bool,
+    /// The path, if it was found out for this question.
+    path: Option<Arc<ValidPath>>,
 }
 
 /// How many questions were answered.
@@ -92,14 +116,22 @@ impl Authorizer {
             trust,
             policy,
             mapping,
+            address_ids: AddressIds::default(),
             clock,
             log,
             kept: Kept::new(max_kept),
+            denied: Kept::new(max_kept.min(MAX_DENIED)),
             zone: TimeZone::system(),
             salt,
             random,
             counts: Counts::default(),
         })
+    }
+
+    /// Says from where peers may send whose identity is an address.
+    #[must_use]
+    pub fn with_address_ids(self, address_ids: AddressIds) -> Self {
+        Self { address_ids, ..self }
     }
 
     /// Decides, and records the decision. It says no after `deadline`.
@@ -110,32 +142,33 @@ impl Authorizer {
         // What is waited for must leave time to decide.
         let patience = deadline.saturating_duration_since(started);
         let wait = deadline.checked_sub(patience / 5).unwrap_or(deadline);
-        let (known, was_kept) = self.known(&question, secret.as_ref(), &trace, at, wait);
+        let known = self.known(&question, secret.as_ref(), &trace, at, wait);
         let allowed = match &known {
             Err(denial) => Err(denial.clone()),
-            Ok(known) => match &known.found {
+            Ok(of) => match &of.known.found {
                 Err(denial) => Err(denial.clone()),
-                Ok(_) if question.child.is_none() && known.policy.is_for_phase_2_only() => {
-                    Ok(Step::Identity)
-                }
-                Ok(asker) => self.ask(&question, &known.policy, asker, at).map(|()| Step::Policy),
+                Ok(asker) => self.judge(&question, &of.known, asker, at),
             },
         };
         let allowed = allowed.and_then(|last| in_time(deadline).map(|()| last));
-        let known = known.ok();
+        let (known, was_kept, path) = match known {
+            Ok(Knowledge { known, was_kept, path }) => (Some(known), was_kept, path),
+            Err(_) => (None, false, None),
+        };
         let answer = answer(&question, allowed, trace);
         self.count(&answer, was_kept);
-        let asker = known.as_deref().and_then(|known| known.found.as_ref().ok());
+        let known = known.as_deref();
+        let asker = known.and_then(|known| known.found.as_ref().ok());
         self.log.record(Decision {
             at,
             micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             answer: answer.clone(),
             question,
-            same_as: known.as_deref().filter(|_| was_kept).map(|known| known.trace.clone()),
-            certificate: known.as_deref().and_then(|known| known.certificate.clone()),
+            same_as: known.filter(|_| was_kept).map(|known| known.trace.clone()),
+            certificate: known.and_then(|known| known.certificate.clone()),
             requesters: asker.map(|asker| Arc::clone(&asker.shown)),
-            policy: known.as_deref().map(|known| Arc::clone(known.policy.digest())),
-            path: known.as_deref().and_then(|known| known.path.clone()),
+            policy: known.map(|known| Arc::clone(&known.policy)),
+            path,
         });
         answer
     }
@@ -182,54 +215,58 @@ impl Authorizer {
         trace: &str,
         at: Timestamp,
         deadline: Instant,
-    ) -> (Result<Arc<Known>, Denial>, bool) {
-        if let Err(why) = check(question, secret) {
-            return (Err((Step::Question, why)), false);
-        }
-        let peer = match PeerId::read(&question.remote.id) {
-            Ok(peer) => peer,
-            Err(e) => return (Err((Step::Question, e.to_string())), false),
-        };
+    ) -> Result<Knowledge, Denial> {
+        check(question, secret).map_err(|why| (Step::Question, why))?;
+        let peer =
+            PeerId::read(&question.remote.id).map_err(|e| (Step::Question, e.to_string()))?;
         // Before anything is looked at: a change meanwhile makes what is found out old at once.
         let policy = self.policy.current();
         let generation = (self.trust.generation(), policy.number());
         let key = self.key(&question.chain, secret, &question.remote.id);
-        if let Some(known) = self.kept.value(&key)
-            && known.generation == generation
-            && (known.from..known.until).contains(&at)
-        {
-            return (Ok(known), true);
+        let live = |known: &Known| {
+            known.generation == generation && (known.from..known.until).contains(&at)
+        };
+        let kept = [&self.kept, &self.denied].into_iter();
+        let kept = kept.filter_map(|kept| kept.value(&key)).find(|known| live(known));
+        if let Some(known) = kept {
+            return Ok(Knowledge { known, was_kept: true, path: None });
         }
-        let known = self.find_out(question, secret, &peer, policy, at, deadline);
+        let (known, path) = self.find_out(question, secret, peer, policy, at, deadline);
         let known = Arc::new(Known { generation, trace: trace.to_owned(), ..known });
-        self.kept.insert(key, Arc::clone(&known));
-        (Ok(known), false)
+        let kept = if known.found.is_ok() { &self.kept } else { &self.denied };
+        kept.insert(key, Arc::clone(&known), live);
+        Ok(Knowledge { known, was_kept: false, path })
     }
 
     fn find_out(
         &self,
         question: &Question,
         secret: Option<&Secret>,
-        peer: &PeerId,
+        mut peer: PeerId,
         policy: Arc<LoadedPolicy>,
         at: Timestamp,
         deadline: Instant,
-    ) -> Known {
+    ) -> (Known, Option<Arc<ValidPath>>) {
         let mut certificate = None;
         let mut until = Timestamp::from_millis(i64::MAX);
         let path = if secret.is_some() {
             Ok(None)
         } else if question.chain.is_empty() {
             until = at.plus(LOOKED_UP);
-            self.looked_up(peer, at, deadline, &mut certificate).map(Some)
+            self.looked_up(&peer, at, deadline, &mut certificate).map(Some)
         } else {
             let chain: Vec<Vec<u8>> = question.chain.iter().map(|of| of.0.clone()).collect();
-            self.trusted(&chain, peer, at, deadline, &mut certificate).map(Some)
+            self.trusted(&chain, &peer, at, deadline, &mut certificate).map(Some)
         };
         let mut trusted = None;
         let found = path.and_then(|path| {
             if let Some((path, good_until)) = path {
                 until = until.min(good_until);
+                if let Some(names) =
+                    path.certificates.first().and_then(|of| Names::of(of.der()).ok())
+                {
+                    peer = names.as_held(peer.clone());
+                }
                 trusted = Some(Arc::new(path));
             }
             let id = peer.to_string();
@@ -238,16 +275,18 @@ impl Authorizer {
         if found.is_err() {
             until = at.plus(DENIAL);
         }
-        Known {
+        let known = Known {
             generation: (0, 0),
             from: at,
             until,
             trace: String::new(),
             policy,
             certificate: certificate.map(Arc::new),
-            path: trusted,
+            peer,
+            by_certificate: trusted.is_some(),
             found,
-        }
+        };
+        (known, trusted)
     }
 
     /// Path, status, identity.
@@ -299,19 +338,36 @@ impl Authorizer {
         }))
     }
 
+    /// What depends on this question, and is not kept; the last step that was taken.
+    fn judge(
+        &self,
+        question: &Question,
+        known: &Known,
+        asker: &Asker,
+        at: Timestamp,
+    ) -> Result<Step, Denial> {
+        if known.by_certificate && self.address_ids == AddressIds::Source {
+            let source = question.remote.address;
+            known.peer.comes_from(source).map_err(|why| (Step::Identity, why))?;
+        }
+        if question.child.is_none() && known.policy.is_for_phase_2_only() {
+            return Ok(Step::Identity);
+        }
+        self.ask(question, known, asker, at).map(|()| Step::Policy)
+    }
+
     fn ask(
         &self,
         question: &Question,
-        policy: &LoadedPolicy,
+        known: &Known,
         asker: &Asker,
         at: Timestamp,
     ) -> Result<(), Denial> {
         let moment = moment(at, &self.zone)
             .ok_or_else(|| (Step::Authorizer, format!("the clock is wrong: it says {at}")))?;
-        let peer =
-            PeerId::read(&question.remote.id).map_err(|e| (Step::Question, e.to_string()))?;
-        let questions =
-            asked::attributes(question, &peer, moment).map_err(|why| (Step::Question, why))?;
+        let questions = asked::attributes(question, &known.peer, moment)
+            .map_err(|why| (Step::Question, why))?;
+        let policy = &known.policy;
         if policy.allows(asker, &questions) {
             return Ok(());
         }

@@ -1,16 +1,16 @@
 //! The decision log: one JSON object a line, in files of bounded size and number, and the policies they were made by.
 //!
-//! A thread of its own writes, so that a decision does not wait for the disk. If the disk fails, decisions go on, and those that are
-//! not on record are counted: a full disk must not take all tunnels down.
+//! A thread of its own writes, so that a decision does not wait for the disk. If the disk fails or hangs, decisions go on, and those
+//! that are not on record are counted: a disk must not take all tunnels down. Policies may hold pre-shared keys: nobody else reads them.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use countersign_ca::Timestamp;
@@ -37,7 +37,6 @@ const POLICIES: usize = 32;
 const NAME: &str = "decisions.jsonl";
 
 /// A decision, as it is recorded.
-#[derive(Debug)]
 pub struct Decision {
     /// When it was made.
     pub at: Timestamp,
@@ -53,8 +52,8 @@ pub struct Decision {
     pub certificate: Option<Arc<PeerCertificate>>,
     /// In whose name the policy was asked.
     pub requesters: Option<Arc<[String]>>,
-    /// The SHA-256 of the policy.
-    pub policy: Option<Arc<str>>,
+    /// The policy.
+    pub policy: Option<Arc<LoadedPolicy>>,
     /// The path that was found out for this decision.
     pub path: Option<Arc<ValidPath>>,
 }
@@ -111,7 +110,10 @@ impl DecisionLog {
     /// # Errors
     /// The folder or the file cannot be written.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder.join("policies"))?;
+        let policies = folder.join("policies");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&policies)?;
+        // One of an earlier version may be open to others.
+        fs::set_permissions(&policies, fs::Permissions::from_mode(0o700))?;
         let writer = LogWriter::open(folder.to_owned())?;
         let (lines, waiting) = sync_channel(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
@@ -127,7 +129,7 @@ impl DecisionLog {
         Self { lines: None, lost: Arc::default(), thread: None }
     }
 
-    /// Records a decision. It waits while too many await the disk.
+    /// Records a decision. While too many await the disk it is lost, and counted.
     pub fn record(&self, decision: Decision) {
         self.send(Line::Decision(Box::new(decision)));
     }
@@ -145,8 +147,11 @@ impl DecisionLog {
     /// Waits until everything recorded so far is in the file.
     pub fn flush(&self) {
         let (done, wait) = sync_channel(1);
-        self.send(Line::Flushed(done));
-        let _ = wait.recv();
+        if let Some(lines) = &self.lines
+            && lines.send(Line::Flushed(done)).is_ok()
+        {
+            let _ = wait.recv();
+        }
     }
 
     /// Decisions that could not be recorded.
@@ -154,11 +159,24 @@ impl DecisionLog {
         self.lost.load(Ordering::Relaxed)
     }
 
+    /// It never waits: a daemon does, and a disk may hang.
     fn send(&self, line: Line) {
-        if let Some(lines) = &self.lines
-            && lines.send(line).is_err()
-        {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        let Some(lines) = &self.lines else { return };
+        match lines.try_send(line) {
+            Ok(()) => {}
+            Err(
+                TrySendError::Full(Line::Policy(..)) | TrySendError::Disconnected(Line::Policy(..)),
+            ) => {
+                tracing::warn!("the policy is not kept; decisions by it cannot be explained later");
+            }
+            Err(_) => {
+                // Once for a burst: the log is written where the disk may be full, too.
+                if self.lost.fetch_add(1, Ordering::Relaxed).is_multiple_of(10_000) {
+                    tracing::error!(
+                        "decisions are not recorded, for the disk is slower than they are"
+                    );
+                }
+            }
         }
     }
 }
@@ -257,7 +275,12 @@ impl LogWriter {
         let folder = self.folder.join("policies");
         let path = folder.join(format!("{digest}.policy"));
         let beside = folder.join("new");
-        fs::write(&beside, text)?;
+        match fs::remove_file(&beside) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.write_all(text)?;
         fs::rename(&beside, &path)?;
         let mut kept: Vec<_> = fs::read_dir(&folder)?
             .filter_map(Result::ok)
@@ -301,7 +324,7 @@ fn decision_json(decision: Decision) -> Value {
         "proposal": question.proposal.text,
         "certificate": certificate.as_deref(),
         "requesters": decision.requesters.as_deref(),
-        "policy": decision.policy.as_deref(),
+        "policy": decision.policy.as_deref().map(|policy| policy.digest().as_ref()),
         "same_as": same_as,
         "micros": micros,
     });
@@ -315,6 +338,9 @@ fn decision_json(decision: Decision) -> Value {
         }
         if same_as.is_some() {
             question.chain.clear();
+        }
+        if decision.policy.is_some_and(|policy| policy.takes_legacy_signatures()) {
+            fields.insert("legacy_signatures".into(), json!(true));
         }
         fields.insert("question".into(), json!(question));
     }

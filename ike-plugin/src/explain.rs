@@ -6,14 +6,14 @@ use countersign_ca::Timestamp;
 use countersign_policy::ipsec::{self, delegations};
 use countersign_policy::key::PublicKey;
 use countersign_policy::{
-    ComplianceValues, PolicySet, Principal, Question, Requesters, Source, Trace,
+    ComplianceValues, LegacySignatures, PolicySet, Principal, Question, Requesters, Source, Trace,
 };
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::asked;
 use crate::decision::{decisions, kept_policy};
-use crate::identity::PeerId;
+use crate::identity::{Names, PeerId};
 use crate::moment::moment;
 use crate::policy::credentials;
 use crate::wire;
@@ -56,9 +56,12 @@ impl Explainer {
             .ok_or("the time of the decision cannot be read")?;
         let facts = match text("same_as") {
             "" => decision.clone(),
-            earlier => self.decision(earlier)?,
+            earlier => self.decision(earlier).map_err(|_| {
+                format!("the peer's certificates stand in the decision `{earlier}`, which is not on record any more")
+            })?,
         };
-        let (set, requesters) = self.set(text("policy"), &facts, &peer.to_string())?;
+        let legacy = decision.get("legacy_signatures").is_some_and(|of| *of == true);
+        let (set, requesters, peer) = self.set(text("policy"), &facts, peer, legacy)?;
         let values = ComplianceValues::boolean();
         let all = asked::attributes(&question, &peer, moment)?;
         Ok(all
@@ -73,17 +76,14 @@ impl Explainer {
         &self,
         digest: &str,
         facts: &Value,
-        id: &str,
-    ) -> Result<(PolicySet, Requesters), String> {
+        peer: PeerId,
+        legacy: bool,
+    ) -> Result<(PolicySet, Requesters, PeerId), String> {
         let policy = kept_policy(&self.log, digest)
             .map_err(|e| format!("the policy {digest} is not kept any more: {e}"))?;
         let mut builder = PolicySet::builder();
         let source = Source::new("policy", policy);
         builder.policy(&source).map_err(|_| "the kept policy is damaged".to_owned())?;
-        if let Some(source) = self.credentials.as_deref().and_then(|at: &Path| credentials(at, id))
-        {
-            builder.credentials(&source?);
-        }
         if facts.get("path").is_none() {
             return Err(
                 "the peer proved a pre-shared key, which is not on record; ask again with `countersign policy query`".into(),
@@ -91,6 +91,15 @@ impl Explainer {
         }
         let path: Vec<wire::Octets> = member(facts, "path")?;
         let anchor: wire::Octets = member(facts, "anchor_key")?;
+        let names = path.first().and_then(|leaf| Names::of(&leaf.0).ok());
+        let peer = names.map_or(peer.clone(), |names| names.as_held(peer));
+        if legacy {
+            builder.legacy_signatures(LegacySignatures::Accepted);
+        }
+        let folder = self.credentials.as_deref();
+        if let Some(source) = folder.and_then(|at: &Path| credentials(at, &peer.to_string())) {
+            builder.credentials(&source?);
+        }
         let mut requesters = Vec::new();
         let keys: Vec<Vec<u8>> = path.iter().filter_map(|of| spki(&of.0)).collect();
         let issuers = keys.iter().skip(1).chain(std::iter::once(&anchor.0));
@@ -106,7 +115,7 @@ impl Explainer {
                 .extend(subject(&leaf.0).and_then(|der| ipsec::distinguished_name(&der).ok()));
         }
         let requesters = Requesters::new(&requesters).map_err(|e| e.to_string())?;
-        Ok((builder.build(), requesters))
+        Ok((builder.build(), requesters, peer))
     }
 }
 

@@ -10,7 +10,7 @@ use countersign_ca::certificate::Facts;
 use countersign_ca::identity::Identity;
 use countersign_policy::ipsec::{self, AddressRange, DistinguishedName, Subnet};
 use data_encoding::HEXLOWER;
-use der::Decode;
+use der::{Decode, Encode};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
@@ -22,7 +22,8 @@ const MAX_ID: usize = 8 << 10;
 /// The most names of a certificate that a reason lists.
 const MAX_NAMES: usize = 16;
 
-/// An ID payload, read.
+/// An ID payload, read. Names of hosts are in lower case, whatever the peer wrote: else it could choose between spellings that its
+/// certificate has as one, and that a policy tells apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerId {
     /// ID_IPV4_ADDR, ID_IPV6_ADDR.
@@ -70,8 +71,13 @@ impl PeerId {
         Ok(match id.kind {
             1 => Self::Address(v4(data).ok_or_else(|| wrong("4 octets"))?),
             5 => Self::Address(v6(data).ok_or_else(|| wrong("16 octets"))?),
-            2 => Self::Fqdn(text(data).ok_or_else(|| wrong("a name"))?),
-            3 => Self::Email(text(data).ok_or_else(|| wrong("a mail address"))?),
+            2 => Self::Fqdn(text(data).ok_or_else(|| wrong("a name"))?.to_ascii_lowercase()),
+            3 => {
+                let mut mailbox = text(data).ok_or_else(|| wrong("a mail address"))?;
+                let host = mailbox.iter().rposition(|byte| *byte == b'@').unwrap_or(mailbox.len());
+                mailbox.get_mut(host..).unwrap_or_default().make_ascii_lowercase();
+                Self::Email(mailbox)
+            }
             4 | 6 => {
                 let (address, mask) = two(id.kind == 4, data).ok_or_else(|| wrong("a subnet"))?;
                 Self::Subnet(
@@ -112,12 +118,28 @@ impl PeerId {
         let string = |octets: &[u8]| String::from_utf8(octets.to_vec()).ok();
         Some(match self {
             Self::Address(address) => Identity::Ip(*address),
-            Self::Fqdn(name) => Identity::Fqdn(string(name)?.to_ascii_lowercase()),
+            Self::Fqdn(name) => Identity::Fqdn(string(name)?),
             Self::Email(mailbox) => Identity::Email(string(mailbox)?),
             Self::DistinguishedName(der, _) => Identity::Dn(Name::from_der(der).ok()?),
             Self::GeneralName(name) => Identity::from_general_name(name).ok()?,
             _ => return None,
         })
+    }
+
+    /// Whether a peer that says it is an address sends from it (RFC 4945 §3.1.1).
+    ///
+    /// # Errors
+    /// In words what was expected, and what to do.
+    pub fn comes_from(&self, source: IpAddr) -> Result<(), String> {
+        match self.identity() {
+            Some(Identity::Ip(said)) if said.to_canonical() != source.to_canonical() => {
+                Err(format!(
+                    "the peer says it is the address `{said}`, and its packets come from `{source}`; if it is behind NAT, give it another \
+                 kind of identity, or set `authorizer.address_ids = \"any\"`"
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// As the policy's vocabulary has it.
@@ -231,6 +253,25 @@ impl Names {
             },
         };
         if self.hold(&identity) { Ok(()) } else { Err(self.mismatch(id)) }
+    }
+
+    /// The peer as its certificate writes it: names that are the same to X.500 may differ in case, white space and encoding.
+    pub fn as_held(&self, id: PeerId) -> PeerId {
+        let Some(Identity::Dn(said)) = id.identity() else { return id };
+        let among = self.alternatives.iter().filter_map(|name| match name {
+            GeneralName::DirectoryName(name) => Some(name),
+            _ => None,
+        });
+        let held = std::iter::once(&self.subject).chain(among).find(|name| same_name(&said, name));
+        let read = |held: &Name| {
+            let der = held.to_der().ok()?;
+            let line = DistinguishedName::from_der(&der).ok()?;
+            Some(PeerId::DistinguishedName(der, line))
+        };
+        match (&id, held.and_then(read)) {
+            (PeerId::DistinguishedName(..), Some(held)) => held,
+            _ => id,
+        }
     }
 
     /// Whether one of its names is this identity.
@@ -390,6 +431,38 @@ mod tests {
             why.contains("`/CN=other`") && why.contains("its subject is `CN=cn.example`"),
             "{why}"
         );
+    }
+
+    #[test]
+    fn a_peer_cannot_choose_how_the_policy_reads_its_name() {
+        use countersign_policy::ipsec::Identity as Asked;
+        let asked = |kind, data: &[u8]| id(kind, data).unwrap().for_policy();
+        assert_eq!(asked(2, b"GW1.Example"), Asked::Fqdn(b"gw1.example".to_vec()));
+        assert_eq!(asked(3, b"Op@Example.NET"), Asked::UserFqdn(b"Op@example.net".to_vec()));
+        let der = |text: &str| text.parse::<Name>().unwrap().to_der().unwrap();
+        let said = id(9, &der("CN=CN.EXAMPLE")).unwrap();
+        some().check(&said, &Mapping::default()).unwrap();
+        assert_eq!(some().as_held(said).to_string(), "/CN=cn.example");
+        let other = id(9, &der("CN=Other")).unwrap();
+        assert_eq!(some().as_held(other.clone()), other);
+    }
+
+    #[test]
+    fn an_address_is_where_packets_come_from() {
+        let from = |kind, data: &[u8], source: &str| {
+            id(kind, data).unwrap().comes_from(source.parse().unwrap())
+        };
+        from(1, &[192, 0, 2, 1], "192.0.2.1").unwrap();
+        from(1, &[192, 0, 2, 1], "::ffff:192.0.2.1").unwrap();
+        let why = from(1, &[192, 0, 2, 1], "198.51.100.7").unwrap_err();
+        assert!(why.contains("`192.0.2.1`") && why.contains("`198.51.100.7`"), "{why}");
+        let v6: Ipv6Addr = "2001:db8::1".parse().unwrap();
+        assert!(from(5, &v6.octets(), "2001:db8::2").is_err());
+        let general = [0x87, 4, 192, 0, 2, 1];
+        assert!(
+            from(10, &general, "192.0.2.2").is_err() && from(10, &general, "192.0.2.1").is_ok()
+        );
+        from(2, b"gw1.example", "198.51.100.7").unwrap();
     }
 
     #[test]

@@ -25,15 +25,15 @@ impl<K: Eq + Hash + Copy, V> Kept<K, V> {
             return Some(Arc::clone(value));
         }
         let value = halves.1.remove(key)?;
-        self.insert_into(&mut halves, *key, Arc::clone(&value));
+        self.insert_into(&mut halves, *key, Arc::clone(&value), &|_| true);
         Some(value)
     }
 
-    /// Keeps a value.
-    pub fn insert(&self, key: K, value: Arc<V>) {
+    /// Keeps a value. If room is needed, values that are not `live` any more go first.
+    pub fn insert(&self, key: K, value: Arc<V>, live: impl Fn(&V) -> bool) {
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         halves.1.remove(&key);
-        self.insert_into(&mut halves, key, value);
+        self.insert_into(&mut halves, key, value, &live);
     }
 
     /// How many values there are.
@@ -47,9 +47,19 @@ impl<K: Eq + Hash + Copy, V> Kept<K, V> {
         self.len() == 0
     }
 
-    fn insert_into(&self, halves: &mut (Half<K, V>, Half<K, V>), key: K, value: Arc<V>) {
+    fn insert_into(
+        &self,
+        halves: &mut (Half<K, V>, Half<K, V>),
+        key: K,
+        value: Arc<V>,
+        live: &dyn Fn(&V) -> bool,
+    ) {
         if halves.0.len() >= self.half {
-            halves.1 = std::mem::take(&mut halves.0);
+            halves.0.retain(|_, value| live(value));
+            // Only if much was freed, so that few look at them all.
+            if halves.0.len() > self.half / 2 || halves.0.len() == self.half {
+                halves.1 = std::mem::take(&mut halves.0);
+            }
         }
         halves.0.insert(key, value);
     }
@@ -63,12 +73,22 @@ mod tests {
     fn what_is_asked_for_stays_and_the_rest_is_bounded() {
         let kept = Kept::new(100);
         for number in 0..10_000 {
-            kept.insert(number, Arc::new(number));
+            kept.insert(number, Arc::new(number), |_| true);
             assert_eq!(kept.value(&0).as_deref(), Some(&0), "{number}");
             assert!(kept.len() <= 101, "{}", kept.len());
         }
         assert_eq!(kept.value(&9_999).as_deref(), Some(&9_999));
         assert_eq!(kept.value(&5_000), None);
         assert!(!kept.is_empty());
+    }
+
+    #[test]
+    fn what_is_over_goes_before_what_is_good() {
+        let kept = Kept::new(100);
+        let live = |number: &u32| *number < 10;
+        (0..10).for_each(|number| kept.insert(number, Arc::new(number), live));
+        (10..10_000).for_each(|number| kept.insert(number, Arc::new(number), live));
+        (0..10).for_each(|number| assert!(kept.value(&number).is_some(), "{number}"));
+        assert!(kept.len() <= 100, "{}", kept.len());
     }
 }

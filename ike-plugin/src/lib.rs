@@ -7,6 +7,7 @@ pub mod explain;
 pub mod gateway;
 pub mod identity;
 pub mod kept;
+mod lines;
 pub mod lookup;
 pub mod moment;
 pub mod policy;

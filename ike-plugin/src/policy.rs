@@ -133,6 +133,11 @@ impl LoadedPolicy {
         self.files.phase_2_only
     }
 
+    /// Whether SHA-1, MD5 and DSA signatures of credentials count.
+    pub fn takes_legacy_signatures(&self) -> bool {
+        self.files.legacy_signatures
+    }
+
     /// How many were loaded, with this one.
     pub fn number(&self) -> u64 {
         self.number

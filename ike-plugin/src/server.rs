@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::authorizer::Authorizer;
+use crate::lines::Lines;
 use crate::wire::{Answer, MAX_QUESTION, MAX_TIMEOUT, Question, Step};
 
 /// How long a connection may be silent.
@@ -171,26 +172,22 @@ fn refuse(shared: &Shared, mut stream: &UnixStream, why: String) {
 fn converse(stream: &UnixStream, shared: &Shared) -> io::Result<()> {
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(WRITE))?;
-    let mut reader = BufReader::new(stream);
+    let mut lines = Lines::new(stream, MAX_QUESTION);
     let mut writer = stream;
-    let mut octets = zeroize::Zeroizing::new(Vec::new());
     while !shared.stop.load(Ordering::Relaxed) {
-        octets.clear();
-        let read = reader.by_ref().take(MAX_QUESTION as u64 + 1).read_until(b'\n', &mut octets)?;
-        if read == 0 {
-            return Ok(());
-        }
+        let Some(octets) = lines.next()? else { return Ok(()) };
         if octets.last() != Some(&b'\n') {
             let why = format!(
-                "expected one line of at most {MAX_QUESTION} octets, found {read} without an end"
+                "expected one line of at most {MAX_QUESTION} octets, found {} without an end",
+                octets.len()
             );
             writer.write_all(&line(&shared.authorizer.refuse(Step::Question, why)))?;
             return Ok(());
         }
         let answered = if octets.starts_with(CONTROL) {
-            controlled(shared, &octets)
+            controlled(shared, octets)
         } else {
-            line(&answer(shared, &octets))
+            line(&answer(shared, octets))
         };
         writer.write_all(&answered)?;
     }

@@ -1,6 +1,6 @@
 //! Whom to trust: the certification path of a peer, and the status of each certificate on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use countersign_ca::authority::CertificateStatus;
@@ -8,6 +8,7 @@ use countersign_ca::certificate::Facts;
 use countersign_ca::identity::Identity;
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::search::{SearchKey, sha1};
+use countersign_ca::store::{Change, Mark};
 use countersign_ca::{Authority, Timestamp};
 use der::Encode;
 
@@ -59,8 +60,16 @@ pub struct Standing {
     authority: Option<Arc<Authority>>,
     /// The keys of its CAs.
     own: Vec<Vec<u8>>,
+    /// What its store recorded so far.
+    recorded: Mutex<Recorded>,
     /// Where certificates are looked up without an authority.
     certificates: Option<CertificateStore>,
+}
+
+/// Up to where the history of a store was read, and how many statuses changed since it was first looked at.
+struct Recorded {
+    mark: Option<Mark>,
+    changes: u64,
 }
 
 impl Standing {
@@ -83,7 +92,9 @@ impl Standing {
         {
             own.push(Facts::of(&der)?.key.der().to_vec());
         }
-        Ok(Self { settings, checker, authority, own, certificates: None })
+        let mark = authority.as_ref().map(|authority| authority.store().mark());
+        let recorded = Mutex::new(Recorded { mark, changes: 0 });
+        Ok(Self { settings, checker, authority, own, recorded, certificates: None })
     }
 
     /// Has certificates looked up there, where no authority is at hand.
@@ -107,6 +118,32 @@ impl Standing {
         roots.sort();
         roots.dedup();
         Ok([roots, below])
+    }
+
+    /// How many statuses changed. What else is recorded, such as new certificates, leaves those alone that are known.
+    fn status_changes(&self, authority: &Authority) -> u64 {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = authority.store().mark();
+        while let Some(mark) = recorded.mark.filter(|mark| *mark < end) {
+            match authority.store().changes_since(mark) {
+                Ok((changes, next)) => {
+                    let counts = |of: &&Change| matches!(of, Change::Status { .. } | Change::Ca(_));
+                    let count = changes.iter().filter(counts).count() as u64;
+                    recorded.changes = recorded.changes.wrapping_add(count);
+                    recorded.mark = Some(next);
+                    if next <= mark {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    // Who knows what changed: everything may have.
+                    tracing::error!(%error, "the store's history cannot be read");
+                    recorded.changes = recorded.changes.wrapping_add(1);
+                    break;
+                }
+            }
+        }
+        recorded.changes
     }
 
     /// The authority and its CA, if the issuer is one of its own.
@@ -202,10 +239,10 @@ impl Trust for Standing {
         Ok(found.into_iter().map(|certificate| vec![certificate]).collect())
     }
 
-    /// Both only rise.
+    /// All of them only rise.
     fn generation(&self) -> u64 {
         let recorded =
-            self.authority.as_ref().map_or(0, |authority| authority.store().mark().sequence());
+            self.authority.as_ref().map_or(0, |authority| self.status_changes(authority));
         let fetched = self.checker.cache.generation().wrapping_add(self.checker.ocsp.generation());
         fetched.wrapping_add(recorded)
     }

@@ -440,5 +440,12 @@ fn a_credential_as_openbsd_signs_it_counts_where_old_signatures_do() {
         for question in [peer.phase1(), peer.esp(AES)] {
             if legacy { gateway.allows(&question) } else { gateway.denies(&question) }
         }
+        // The log tells whether they counted, so that an explanation comes to the same answer.
+        let traces = [peer.phase1(), peer.esp(AES)].map(|question| gateway.ask(&question).trace);
+        for explanations in gateway.explained(&traces) {
+            for trace in explanations {
+                assert_eq!(trace.value == "true", legacy, "{trace}");
+            }
+        }
     }
 }

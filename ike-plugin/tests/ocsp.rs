@@ -255,6 +255,35 @@ fn an_answer_is_kept_and_a_change_is_noticed() {
     }
 }
 
+/// Whoever did not wait for the first answer decided without it: "revoked" that comes late ends what was decided.
+#[test]
+fn a_first_answer_that_comes_late_is_noticed() {
+    let site = Site::new();
+    *site.responder.entry.lock().unwrap() = REVOKED;
+    let checker = site.checker(Mode::IfPresent);
+    let (certificate, issuer) = site.path.pairs().next().unwrap();
+    let before = checker.ocsp.generation();
+    let now = site.clock.now();
+    let hasty = checker.check(&site.path, certificate, issuer, now, Instant::now());
+    assert!(matches!(hasty, Status::Good(_)), "{hasty:?}");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while checker.ocsp.generation() == before {
+        assert!(Instant::now() < deadline, "what was decided without the answer goes on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(matches!(site.ask(&checker), Status::Revoked(_)));
+}
+
+/// A peer that is asked about for the first time must not have all others found out anew.
+#[test]
+fn a_first_answer_that_was_waited_for_leaves_others_alone() {
+    let site = Site::new();
+    let checker = site.checker(Mode::Strict);
+    let before = checker.ocsp.generation();
+    assert!(matches!(site.ask(&checker), Status::Good(_)));
+    assert_eq!(checker.ocsp.generation(), before);
+}
+
 #[test]
 fn nobody_else_is_believed() {
     let site = Site::new();

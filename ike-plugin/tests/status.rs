@@ -266,7 +266,7 @@ fn no_crl_goes_back_and_none_of_strangers_replaces_a_good_one() {
         let deadline = Instant::now() + LONG;
         let refused = || {
             let found =
-                checker.cache.at(std::slice::from_ref(&site.url), None, Instant::now() + LONG);
+                checker.cache.at(std::slice::from_ref(&site.url), &[], Instant::now() + LONG);
             !found.errors.is_empty()
         };
         while !refused() {
@@ -299,4 +299,75 @@ fn a_restart_without_network_still_knows() {
     }
     let checker = site.checker(Mode::Strict, true, Some(folder.path()));
     unknown(site.status(&checker, Duration::from_millis(100)), &["did not answer in time"]);
+}
+
+/// What was verified before a restart is not replaced by what is older, or of nobody known, before the signer is known again.
+#[test]
+fn no_crl_goes_back_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::new("200 OK", |ca| ca.crl(5, 24, true));
+    let checker = site.checker(Mode::Strict, true, Some(folder.path()));
+    assert!(matches!(site.status(&checker, LONG), Status::Revoked(_)));
+    drop(checker);
+    let stranger = Ca::new();
+    for body in [site.ca.crl(4, 24, false), stranger.crl(9, 24, false)] {
+        site.put(body);
+        let checker = site.checker(Mode::Strict, true, Some(folder.path()));
+        // As at start: nobody is asked about, so that no issuer is known.
+        let deadline = Instant::now() + LONG;
+        while checker.cache.at(std::slice::from_ref(&site.url), &[], deadline).errors.is_empty() {
+            assert!(Instant::now() < deadline, "it was not refused");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(matches!(site.status(&checker, LONG), Status::Revoked(_)));
+        drop(checker);
+        *site.page.lock().unwrap() = None;
+        let checker = site.checker(Mode::Strict, true, Some(folder.path()));
+        let still = site.status(&checker, Duration::from_millis(1));
+        assert!(
+            matches!(still, Status::Revoked(_)),
+            "what lies in the folder was replaced: {still:?}"
+        );
+    }
+    // A newer one of the same CA is taken.
+    site.put(site.ca.crl(6, 24, false));
+    let checker = site.checker(Mode::Strict, true, Some(folder.path()));
+    let deadline = Instant::now() + LONG;
+    while !matches!(site.status(&checker, LONG), Status::Good(_)) {
+        assert!(Instant::now() < deadline, "the newer one did not come");
+        checker.cache.fetch_now();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The signer of an indirect CRL is not the certificate's issuer; it is known nevertheless.
+#[test]
+fn whoever_signed_a_crl_is_known_even_if_another_issued_the_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::new("200 OK", |ca| ca.crl(5, 24, true));
+    let indirect = {
+        let mut params = params("crl issuer");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let der = params.self_signed(&key).unwrap().der().to_vec();
+        Ca { params, key, der }
+    };
+    let signers: Vec<Arc<Certificate>> = [&site.ca, &indirect]
+        .map(|ca| Arc::new(Certificate::from_der(ca.der.clone()).unwrap()))
+        .into();
+    let at = |checker: &CrlChecker| {
+        checker.cache.at(std::slice::from_ref(&site.url), &signers, Instant::now() + LONG)
+    };
+    site.put(indirect.crl(5, 24, true));
+    let checker = site.checker(Mode::Strict, true, Some(folder.path()));
+    assert_eq!(at(&checker).crls[0].len(), 1);
+    site.put(indirect.crl(4, 24, false));
+    checker.cache.fetch_now();
+    let deadline = Instant::now() + LONG;
+    while at(&checker).errors.is_empty() {
+        assert!(Instant::now() < deadline, "the older one was not refused");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(at(&checker).crls[0].len(), 1);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "it outlasts a restart");
 }

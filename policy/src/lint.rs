@@ -29,7 +29,7 @@ use crate::ipsec;
 use crate::key::PublicKey;
 use crate::principal::Principal;
 use crate::signature::Signature;
-use crate::source::{Finding, Severity, Span, printable};
+use crate::source::{Finding, Severity, Span, discreet, printable};
 use crate::syntax::Assertion;
 use crate::syntax::tree::{
     Clause, Licensees, Name, Owner, Program, Relation, Test, TestKind, Text, TextKind, Then, Tree,
@@ -255,7 +255,7 @@ impl Linter<'_> {
                 self.warn("unknown-key-algorithm", span, message, hint);
             }
             None if !authorizer && !can_ask(name) && !self.authorizers.contains(principal) => {
-                let message = format!("nobody can speak for `{}`", printable(name));
+                let message = format!("nobody can speak for `{}`", discreet(name, name.len()));
                 let hint = "peers ask as a key, as `DN:…` or as `passphrase:…`; any other name needs an assertion that it \
                             makes";
                 self.warn("nobody", span, message, hint);

@@ -1,6 +1,7 @@
 //! Where text came from, and how a finding in it is shown: file, line, column, the line with a caret, a hint.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A file, or a text that came in a question, with the name to show for it. The bytes are as they were received: a
@@ -13,6 +14,10 @@ pub struct Source {
 
 /// The longest part of a source line that a finding shows, in bytes.
 const SHOWN: usize = 120;
+/// How far before it a secret may begin, in bytes.
+const BEFORE: usize = 64 << 10;
+/// How the names of principals begin that are pre-shared keys, or their hashes.
+const SECRET: &[u8] = b"passphrase";
 
 impl Source {
     /// A named text.
@@ -43,7 +48,7 @@ impl Source {
         Position { line, column: columns(before.get(start..).unwrap_or_default()) + 1 }
     }
 
-    /// A finding as a person reads it, ending with a newline:
+    /// A finding as a person reads it, ending with a newline. A pre-shared key in the line is not shown:
     ///
     /// ```text
     /// error: expected `;`, found `}`
@@ -55,11 +60,14 @@ impl Source {
     /// ```
     pub fn render(&self, finding: &Finding) -> String {
         let Position { line, column } = self.position(finding.span.start());
-        let (shown, offset) = self.shown_line(finding.span.start());
-        let width = columns(
-            self.slice(finding.span).split(|byte| *byte == b'\n').next().unwrap_or_default(),
-        )
-        .clamp(1, columns(shown).saturating_sub(offset).max(1));
+        let line_shown = self.shown_line(finding.span.start());
+        let offset =
+            columns(self.without_secrets(line_shown.start..finding.span.start()).as_bytes());
+        let shown = self.without_secrets(line_shown.clone());
+        let pointed = self.slice(finding.span).split(|byte| *byte == b'\n').next();
+        let end = finding.span.start().saturating_add(pointed.unwrap_or_default().len());
+        let width = columns(self.without_secrets(finding.span.start()..end).as_bytes())
+            .clamp(1, columns(shown.as_bytes()).saturating_sub(offset).max(1));
         let gutter = line.to_string().len().max(2);
         let mut out = format!("{}: {}", finding.severity.name(), finding.message);
         if !finding.code.is_empty() {
@@ -71,7 +79,7 @@ impl Source {
             " ",
             self.name,
             " ",
-            printable(shown),
+            shown,
             " ",
             " ".repeat(offset),
             "^".repeat(width),
@@ -82,17 +90,73 @@ impl Source {
         out
     }
 
-    /// At most [`SHOWN`] bytes of the line around an offset, and the column of the offset in them.
-    fn shown_line(&self, offset: usize) -> (&[u8], usize) {
+    /// At most [`SHOWN`] bytes of the line around an offset.
+    fn shown_line(&self, offset: usize) -> Range<usize> {
         let offset = offset.min(self.text.len());
         let (before, after) = self.text.split_at_checked(offset).unwrap_or((&self.text, &[]));
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let length = after.iter().position(|byte| *byte == b'\n').unwrap_or(after.len());
         let start = start.max(offset.saturating_sub(SHOWN / 2));
-        let end = (offset + length).min(start + SHOWN);
-        let shown = self.text.get(start..end).unwrap_or_default();
-        (shown, columns(self.text.get(start..offset).unwrap_or_default()))
+        start..(offset + length).min(start + SHOWN)
     }
+
+    /// A part of the text, printable, with `…` for each secret.
+    fn without_secrets(&self, part: Range<usize>) -> String {
+        let from = part.start.saturating_sub(BEFORE);
+        let part = part.start..part.end.min(self.text.len());
+        let mut out = Vec::new();
+        let mut at = part.start;
+        for secret in secrets(self.text.get(from..part.end).unwrap_or_default()) {
+            let secret = (secret.start + from)..(secret.end + from);
+            if secret.end <= at || secret.is_empty() {
+                continue;
+            }
+            out.extend_from_slice(self.text.get(at..secret.start.max(at)).unwrap_or_default());
+            out.extend_from_slice("…".as_bytes());
+            at = secret.end;
+        }
+        out.extend_from_slice(self.text.get(at..part.end).unwrap_or_default());
+        printable(&out)
+    }
+}
+
+/// Where pre-shared keys and their hashes stand in a text: behind `passphrase:` and its like, up to the end of the string or line.
+fn secrets(text: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    let next = |at: usize| {
+        let rest = text.get(at..)?;
+        let here = rest.windows(SECRET.len()).position(|of| of.eq_ignore_ascii_case(SECRET))?;
+        Some(at + here + SECRET.len())
+    };
+    while let Some(behind) = next(at) {
+        let rest = text.get(behind..).unwrap_or_default();
+        let kind = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-');
+        let kind = kind.count();
+        at = behind + kind;
+        if rest.get(kind) != Some(&b':') {
+            continue;
+        }
+        let start = at + 1;
+        let mut escaped = false;
+        let ends = |byte: &u8| {
+            let ends = !escaped && matches!(byte, b'"' | b'\n');
+            escaped = !escaped && *byte == b'\\';
+            ends
+        };
+        let rest = text.get(start..).unwrap_or_default();
+        at = start + rest.iter().position(ends).unwrap_or(rest.len());
+        found.push(start..at);
+    }
+    found
+}
+
+/// What a message may say of a text that may be the name of a principal: without a pre-shared key, and shortened.
+pub(crate) fn discreet(text: &[u8], most: usize) -> String {
+    let secret = secrets(text).first().map(|secret| secret.start);
+    let shown = text.get(..secret.unwrap_or(text.len()).min(most)).unwrap_or(text);
+    let rest = if secret.is_some_and(|start| start <= most) { "…" } else { "" };
+    format!("{}{rest}", printable(shown))
 }
 
 /// A part of a [`Source`], in bytes.
@@ -120,7 +184,7 @@ impl Span {
     }
 
     /// As a range of bytes.
-    pub const fn range(self) -> std::ops::Range<usize> {
+    pub const fn range(self) -> Range<usize> {
         self.start()..self.end()
     }
 
@@ -235,6 +299,34 @@ mod tests {
         let shown = source.render(&Finding::error(Span::new(9_999_999, 10_000_005), "m"));
         assert!(shown.len() < 400 && !shown.contains('\x1b'), "{shown:?}");
         assert!(shown.contains("a:1:10000000"), "{shown}");
+    }
+
+    #[test]
+    fn a_pre_shared_key_is_not_shown() {
+        let shown = |text: &str, at: usize| {
+            let source = Source::new("a", text.as_bytes());
+            source.render(&Finding::error(Span::new(at, at + 3), "m"))
+        };
+        let line = "Licensees: \"passphrase:open sesame\" &&& \"b\"\n";
+        let found = shown(line, line.find("&&&").unwrap());
+        assert!(found.contains(" | Licensees: \"passphrase:…\" &&& \"b\"\n"), "{found}");
+        assert!(found.contains(&format!("\n   | {}^^^\n", " ".repeat(26))), "{found}");
+        let hash = shown("Licensees: \"passphrase-md5-hex:3858f6\" &&&\n", 0);
+        assert!(!hash.contains("3858f6"), "{hash}");
+        for text in [
+            // Longer than what is shown, with quotes of its own, over several lines, without an end, in the middle of the finding.
+            format!("Licensees: \"passphrase:{}sesame\" &&&\n", "x".repeat(500)),
+            "Licensees: \"passphrase:open\\\"sesame\" &&&\n".into(),
+            "Licensees: \"passphrase:open\\\nsesame\" &&&\n".into(),
+            "Licensees: \"passphrase:open sesame\n".into(),
+            "S = \"PassPhrase:open sesame\"\n".into(),
+        ] {
+            for at in 0..text.len() {
+                assert!(!shown(&text, at).contains("same"), "{at}: {}", shown(&text, at));
+            }
+        }
+        assert_eq!(discreet(b"passphrase:a\"b", 40), "passphrase:…");
+        assert_eq!(discreet(b"DN:/CN=passphrases", 6), "DN:/CN");
     }
 
     #[test]

@@ -65,9 +65,9 @@ pub struct Ask {
     /// The file that holds the pre-shared key that the peer proved
     #[arg(long, value_name = "FILE")]
     psk_file: Option<PathBuf>,
-    /// The peer's address
-    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
-    address: IpAddr,
+    /// The peer's address; without it, that of `--peer ip:…`, or none
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
     /// This end's address
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     local_address: IpAddr,
@@ -172,10 +172,18 @@ impl Socket {
 
 impl Ask {
     fn run(&self, context: &Context) -> Result<(), Failure> {
+        let mut address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let id = match self.peer.strip_prefix("key-id:") {
             Some(key_id) => IkeId { kind: 11, data: Octets(key_id.as_bytes().to_vec()) },
-            None => ike_id(&self.peer.parse()?)?,
+            None => {
+                let identity = self.peer.parse()?;
+                if let Identity::Ip(of_peer) = identity {
+                    address = of_peer;
+                }
+                ike_id(&identity)?
+            }
         };
+        let address = self.address.unwrap_or(address);
         let (ike, mode) = match self.exchange {
             Exchange::Ikev2 => (2, Mode::IkeSa),
             Exchange::Main => (1, Mode::Main),
@@ -191,7 +199,7 @@ impl Ask {
                 .map(Octets)
                 .collect(),
             psk,
-            ..question("ask", id, self.address, self.local_address)
+            ..question("ask", id, address, self.local_address)
         };
         let answer = put(&self.socket.path(context)?, &question)?;
         output::print(

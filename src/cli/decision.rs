@@ -89,15 +89,20 @@ impl Show {
     fn run(&self, context: &Context) -> Result<(), Failure> {
         let explainer = context.place.config()?.authorizer.explainer();
         let mut decision = explainer.decision(&self.trace).map_err(Failure::missing)?;
-        let traces = match self.explain {
-            true => explainer.explain(&decision).map_err(Failure::unavailable)?,
-            false => Vec::new(),
+        // The steps are on record, whether or not the policy can be asked again.
+        let (traces, unknown) = match self.explain.then(|| explainer.explain(&decision)) {
+            None => (Vec::new(), None),
+            Some(Ok(traces)) => (traces, None),
+            Some(Err(why)) => (Vec::new(), Some(why)),
         };
         if context.format == Format::Json {
             if self.explain
                 && let Some(fields) = decision.as_object_mut()
             {
                 fields.insert("explanation".into(), json!(traces));
+                if let Some(why) = unknown {
+                    fields.insert("unexplained".into(), why.into());
+                }
             }
             output::print(Format::Json, &decision);
             return Ok(());
@@ -112,6 +117,11 @@ impl Show {
             output::line(&format!("\n{}", words(&decision)));
         }
         traces.iter().for_each(|trace| output::line(&format!("\nthe policy's answer: {trace}")));
+        if let Some(why) = unknown {
+            output::line(&format!(
+                "\nhow the policy came to its answer is not known any more: {why}"
+            ));
+        }
         Ok(())
     }
 }

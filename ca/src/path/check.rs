@@ -21,13 +21,20 @@ pub struct PathSettings {
     pub max_intermediates: usize,
     /// Of these a certificate must have one, if it has an extKeyUsage; empty: none is asked for.
     pub key_purposes: Vec<ObjectIdentifier>,
+    /// Whether the first certificate's key must be for signatures, if its keyUsage says what it is for.
+    pub signs: bool,
     /// Policies.
     pub initial: Initial,
 }
 
 impl Default for PathSettings {
     fn default() -> Self {
-        Self { max_intermediates: 8, key_purposes: Vec::new(), initial: Initial::default() }
+        Self {
+            max_intermediates: 8,
+            key_purposes: Vec::new(),
+            signs: false,
+            initial: Initial::default(),
+        }
     }
 }
 
@@ -174,6 +181,13 @@ impl State {
             if of.key_usage.as_ref().is_some_and(|usage| usage.0.contains(KeyUsages::KeyCertSign)) {
                 return Err("its keyUsage has keyCertSign, and it is no CA (§4.2.1.3)".into());
             }
+        }
+        // RFC 4945 §5.1.3.2: a peer's key signs. Without a keyUsage it may do anything.
+        let for_signatures = KeyUsages::DigitalSignature | KeyUsages::NonRepudiation;
+        if settings.signs
+            && of.key_usage.as_ref().is_some_and(|usage| usage.0.is_disjoint(for_signatures))
+        {
+            return Err("its keyUsage has neither digitalSignature nor nonRepudiation: its key is not for signatures (RFC 4945 §5.1.3.2)".into());
         }
         self.explicit_policy = self.explicit_policy.saturating_sub(1);
         if of.policy_constraints.as_ref().is_some_and(|of| of.require_explicit_policy == Some(0)) {

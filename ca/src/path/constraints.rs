@@ -8,7 +8,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::certificate::Certificate;
-use super::name::{general_name, is_within};
+use super::name::{general_name, is_comparable, is_within};
 
 /// The most comparisons of a name with a constraint on one path.
 const MAX_WORK: usize = 100_000;
@@ -153,6 +153,10 @@ fn within(name: &GeneralName, base: &GeneralName) -> Result<Option<bool>, String
         || format!("its name `{}` cannot be held against a name constraint", general_name(name));
     Ok(Some(match (name, base) {
         (GeneralName::DirectoryName(name), GeneralName::DirectoryName(base)) => {
+            // What cannot be read as text may be what is excluded.
+            if !is_comparable(name, base) {
+                return Err(malformed());
+            }
             is_within(name, base)
         }
         (GeneralName::DnsName(name), GeneralName::DnsName(base)) => {

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use der::Decode;
-use der::asn1::{ObjectIdentifier, Uint};
+use der::asn1::{Any, BitStringRef, ObjectIdentifier, Uint};
 use der::oid::AssociatedOid;
+use der::{Decode, Encode, Tag};
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::crl::{RevokedCert, TbsCertList};
 use x509_cert::ext::pkix::crl::dp::{
@@ -15,7 +15,9 @@ use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber, CrlReason, FreshestCrl, KeyUsages};
 use x509_cert::name::{Name, RdnSequence};
 
+use super::build::{Anchors, validate};
 use super::certificate::{Certificate, moment, signed_parts, verify};
+use super::check::PathSettings;
 use super::name::same_name;
 use crate::clock::Timestamp;
 
@@ -173,6 +175,16 @@ impl Crl {
         Ok(())
     }
 
+    /// The CRL itself.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn to_der(&self) -> der::Result<Vec<u8>> {
+        let rest = [self.algorithm.to_der()?, BitStringRef::from_bytes(&self.signature)?.to_der()?]
+            .concat();
+        Any::new(Tag::Sequence, [self.signed.as_slice(), &rest].concat())?.to_der()
+    }
+
     /// Its issuer.
     pub fn issuer(&self) -> &Name {
         &self.issuer
@@ -188,10 +200,12 @@ impl Crl {
         self.entries.is_empty()
     }
 
-    /// Whether it is older than another one of the same issuer: by number, else by date.
+    /// Whether it is older than another one of the same issuer: by number, if one key gave both numbers, else by date.
     pub fn is_older_than(&self, other: &Self) -> bool {
         match (&self.number, &other.number) {
-            (Some(own), Some(number)) => order(own, number).is_lt(),
+            (Some(own), Some(number)) if self.authority_key == other.authority_key => {
+                order(own, number).is_lt()
+            }
             _ => self.this_update < other.this_update,
         }
     }
@@ -232,12 +246,36 @@ impl Crl {
     }
 }
 
-/// What a CRL's signer is checked with: its certificate leads to an anchor.
-pub type IsTrusted<'a> = dyn Fn(&Arc<Certificate>) -> bool + 'a;
-
 /// Whether a certificate is revoked, by these CRLs. `issuer` signed the certificate; `others` are certificates of which one may
-/// have signed a CRL, if `is_trusted` says so.
-pub fn crl_status(
+/// have signed a CRL. Such a signer counts if it leads to an anchor, and is good itself.
+pub fn status_by_crls(
+    anchors: &Anchors,
+    others: &[Arc<Certificate>],
+    certificate: &Certificate,
+    issuer: &Arc<Certificate>,
+    crls: &[Arc<Crl>],
+    at: Timestamp,
+) -> CrlStatus {
+    let settings = PathSettings::default();
+    let leads =
+        |signer: &Arc<Certificate>| validate(anchors, &settings, &[Arc::clone(signer)], others, at);
+    // Two keys of a CA may sign CRLs for each other: whoever signed a CRL must not be revoked, by what is signed by a valid key.
+    let is_trusted = |signer: &Arc<Certificate>| {
+        leads(signer).is_ok_and(|path| {
+            path.pairs().all(|(of, issuer)| {
+                let status = crl_status(of, issuer, others, &|of| leads(of).is_ok(), crls, at);
+                matches!(status, CrlStatus::Good(_))
+            })
+        })
+    };
+    crl_status(certificate, issuer, others, &is_trusted, crls, at)
+}
+
+/// What a CRL's signer is checked with: its certificate leads to an anchor.
+type IsTrusted<'a> = dyn Fn(&Arc<Certificate>) -> bool + 'a;
+
+/// As [`status_by_crls`]; a signer counts if `is_trusted` says so.
+fn crl_status(
     certificate: &Certificate,
     issuer: &Arc<Certificate>,
     others: &[Arc<Certificate>],
@@ -253,6 +291,7 @@ pub fn crl_status(
         crls,
         at,
         covered: ReasonFlags::default(),
+        told: HashMap::new(),
         until: Timestamp::from_millis(i64::MAX),
         why: None,
     };
@@ -278,36 +317,61 @@ struct Asked<'a> {
     crls: &'a [Arc<Crl>],
     at: Timestamp,
     covered: ReasonFlags,
+    /// What each key's CRLs have told, by SubjectPublicKeyInfo.
+    told: HashMap<Vec<u8>, ReasonFlags>,
     until: Timestamp,
     why: Option<String>,
 }
 
-impl Asked<'_> {
+/// A CRL that may be used.
+struct Usable {
+    until: Timestamp,
+    /// The SubjectPublicKeyInfo that its signature verifies with.
+    key: Vec<u8>,
+    /// Whether what it does not list is not revoked.
+    covers: bool,
+}
+
+impl<'a> Asked<'a> {
     fn is_done(&self) -> bool {
         (self.covered & all_reasons()) == all_reasons()
     }
 
-    /// §6.3.3 for one distribution point: the entry, if a CRL of it has one.
+    /// §6.3.3 for one distribution point: the entry, if a CRL of it has one. Keys of one name may each have a CRL, as CAs that were
+    /// rolled do: what any of them lists is revoked.
     fn point(&mut self, point: &DistributionPoint) -> Option<Entry> {
         let in_scope = |crl: &&Arc<Crl>| !crl.is_delta() && self.is_in_scope(crl, point);
         let mut crls: Vec<&Arc<Crl>> = self.crls.iter().filter(in_scope).collect();
-        // Of several of one scope only the newest counts: the others cover no further reason.
+        // Of several of one scope and key only the newest counts: the others cover no further reason.
         crls.sort_by_key(|crl| std::cmp::Reverse(crl.this_update));
+        crls.dedup_by(|crl, other| Arc::ptr_eq(crl, other) || crl.is_same(other));
+        let has_ended = crls.iter().any(|crl| self.is_own_and_ended(crl));
         for crl in crls {
             let reasons =
                 reasons_of(point) & crl.scope.only_some_reasons.unwrap_or_else(all_reasons);
-            if (reasons | self.covered) == self.covered {
-                continue;
-            }
-            match self.usable(crl) {
-                Ok(until) => self.until = self.until.min(until),
+            let usable = match self.usable(crl, point) {
+                Ok(usable) => usable,
                 Err(why) => {
                     self.why = Some(format!("the CRL of `{}` cannot be used: {why}", crl.issuer));
                     continue;
                 }
+            };
+            let delta = self.delta(crl, &usable.key);
+            let is_own = usable.key == self.issuer.spki();
+            let told = self.told.entry(usable.key).or_default();
+            if (reasons | *told) == *told {
+                continue;
             }
-            self.covered |= reasons;
-            let delta = self.delta(crl);
+            *told |= reasons;
+            if usable.covers && (is_own || !has_ended) {
+                self.until = self.until.min(usable.until);
+                self.covered |= reasons;
+            } else if self.why.is_none() {
+                self.why = Some(format!(
+                    "expected a CRL of the key that signed the certificate, found one of another key of `{}`",
+                    crl.issuer
+                ));
+            }
             let entry = match delta.and_then(|delta| delta.entry(self.certificate)) {
                 Some(entry) if entry.reason == CrlReason::RemoveFromCRL => None,
                 Some(entry) => Some(entry),
@@ -320,8 +384,14 @@ impl Asked<'_> {
         None
     }
 
+    /// Whether the certificate's own issuer signed it, and it cannot be used any more: what it would say now, no other key knows.
+    fn is_own_and_ended(&self, crl: &Crl) -> bool {
+        crl.next_update.is_some_and(|next| self.at.whole_seconds() > next)
+            && crl.is_signed_by(self.issuer)
+    }
+
     /// The newest delta that goes with a CRL (§5.2.4).
-    fn delta(&self, full: &Crl) -> Option<&Arc<Crl>> {
+    fn delta(&self, full: &Crl, key: &[u8]) -> Option<&'a Arc<Crl>> {
         let fits = |delta: &&Arc<Crl>| {
             let (Some(base), Some(number), Some(own)) = (&delta.base, &full.number, &delta.number)
             else {
@@ -332,7 +402,8 @@ impl Asked<'_> {
                 && delta.authority_key == full.authority_key
                 && order(base, number).is_le()
                 && order(own, number).is_ge()
-                && self.usable(delta).is_ok()
+                && delta.usable(self.at).is_ok()
+                && verify(key, &delta.algorithm, &delta.signed, &delta.signature).is_ok()
         };
         self.crls.iter().filter(fits).max_by_key(|delta| delta.this_update)
     }
@@ -366,9 +437,10 @@ impl Asked<'_> {
     }
 
     /// Dates, critical extensions, and the signature of whoever may sign it.
-    fn usable(&self, crl: &Crl) -> Result<Timestamp, String> {
+    fn usable(&self, crl: &Crl, point: &DistributionPoint) -> Result<Usable, String> {
         let until = crl.usable(self.at)?;
         let mut why = format!("nobody known signed it; its issuer is `{}`", crl.issuer);
+        let mut usable = None;
         let candidates = std::iter::once(self.issuer).chain(self.others);
         for signer in candidates.filter(|of| same_name(&of.subject_name, &crl.issuer)) {
             if let (Some(wanted), Some(key)) = (&crl.authority_key, &signer.subject_key)
@@ -385,12 +457,47 @@ impl Asked<'_> {
                 why = error;
                 continue;
             }
-            if Arc::ptr_eq(signer, self.issuer) || (self.is_trusted)(signer) {
-                return Ok(until);
+            if !(Arc::ptr_eq(signer, self.issuer) || (self.is_trusted)(signer)) {
+                why = format!(
+                    "no valid path leads from its signer `{}` to an anchor",
+                    signer.shown()
+                );
+                continue;
             }
-            why = format!("no valid path leads from its signer `{}` to an anchor", signer.shown());
+            let covers = point.crl_issuer.is_some() || self.speaks_for_issuer(signer);
+            if covers || usable.is_none() {
+                usable = Some(Usable { until, key: signer.spki().to_vec(), covers });
+            }
+            if covers {
+                break;
+            }
         }
-        Err(why)
+        usable.ok_or(why)
+    }
+
+    /// Whether a CRL of this key covers what the certificate's issuer signed: it is the issuer's key, the issuer's key signs no CRLs, or
+    /// one of the two certified the other one under the same name. Otherwise another CA, or a later key, may have the name, and list
+    /// its own certificates only.
+    fn speaks_for_issuer(&self, signer: &Arc<Certificate>) -> bool {
+        let issuer = self.issuer;
+        let signs = |of: &Certificate| {
+            of.key_usage.as_ref().is_none_or(|usage| usage.0.contains(KeyUsages::CRLSign))
+        };
+        let connects = |of: &Arc<Certificate>, by: &Certificate| {
+            of.is_self_issued()
+                && same_name(&of.subject_name, &by.subject_name)
+                && of.is_signed_by(by)
+        };
+        let old_with_new = || {
+            std::iter::once(issuer)
+                .chain(self.others)
+                .filter(|of| of.spki() == issuer.spki())
+                .any(|of| connects(of, signer))
+        };
+        signer.spki() == issuer.spki()
+            || !signs(issuer)
+            || connects(signer, issuer)
+            || old_with_new()
     }
 }
 

@@ -32,11 +32,50 @@ fn same_value(left: &Any, right: &Any) -> bool {
     left == right || folded(left).is_some_and(|left| folded(right) == Some(left))
 }
 
+/// Whether the values of the attributes that both names have can be compared: text with text, whatever its encoding. What is no text
+/// where text stands in the other name is neither the same nor another.
+pub fn is_comparable(name: &Name, other: &Name) -> bool {
+    let attributes = |of: &Name| of.0.iter().flat_map(|part| part.0.iter()).cloned().collect();
+    let (left, right): (Vec<AttributeTypeAndValue>, Vec<_>) = (attributes(name), attributes(other));
+    left.iter().all(|one| {
+        right.iter().filter(|other| other.oid == one.oid).all(|other| {
+            one.value == other.value || text(&one.value).is_some() == text(&other.value).is_some()
+        })
+    })
+}
+
 /// A string without regard to case and to how much white space there is; `None` for what is no string.
 fn folded(value: &Any) -> Option<String> {
-    let is_text = matches!(value.tag(), Tag::Utf8String | Tag::PrintableString | Tag::Ia5String);
-    let text = std::str::from_utf8(value.value()).ok().filter(|_| is_text)?;
+    let text = text(value)?;
     Some(text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase())
+}
+
+/// ```text
+/// DirectoryString ::= CHOICE {
+///     teletexString    TeletexString (SIZE (1..MAX)),
+///     printableString  PrintableString (SIZE (1..MAX)),
+///     universalString  UniversalString (SIZE (1..MAX)),
+///     utf8String       UTF8String (SIZE (1..MAX)),
+///     bmpString        BMPString (SIZE (1..MAX)) }
+/// ```
+/// RFC 5280 §4.1.2.4, with the strings of other attributes. Nobody writes T.61: a TeletexString has Latin-1. der knows no
+/// UniversalString, so that no name with one is read.
+fn text(value: &Any) -> Option<String> {
+    let octets = value.value();
+    match value.tag() {
+        Tag::Utf8String
+        | Tag::PrintableString
+        | Tag::Ia5String
+        | Tag::NumericString
+        | Tag::VisibleString => Some(std::str::from_utf8(octets).ok()?.to_owned()),
+        Tag::TeletexString => Some(octets.iter().copied().map(char::from).collect()),
+        Tag::BmpString => {
+            let (units, rest) = octets.as_chunks::<2>();
+            let units: Vec<u16> = units.iter().copied().map(u16::from_be_bytes).collect();
+            String::from_utf16(&units).ok().filter(|_| rest.is_empty())
+        }
+        _ => None,
+    }
 }
 
 /// A subjectAltName entry for people.

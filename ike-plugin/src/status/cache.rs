@@ -67,7 +67,7 @@ struct State {
 /// What is known of a location.
 struct Slot {
     crl: Option<Arc<Crl>>,
-    /// Whether somebody known signed it.
+    /// Whether somebody known signed it. What is in the folder was verified before.
     verified: bool,
     signers: Vec<Arc<Certificate>>,
     error: Option<String>,
@@ -115,17 +115,17 @@ impl CrlCache {
         Ok(Self { shared })
     }
 
-    /// The CRLs at these locations. It waits for a location of which nothing is known yet, until `deadline`. `signer` is whoever may have
-    /// signed them.
+    /// The CRLs at these locations. It waits for a location of which nothing is known yet, until `deadline`. `signers` are those that may
+    /// have signed them; the first issued the certificate in question, if one is.
     pub fn at(
         &self,
         locations: &[String],
-        signer: Option<&Arc<Certificate>>,
+        signers: &[Arc<Certificate>],
         deadline: Instant,
     ) -> Found {
         let mut state = self.shared.lock();
         for location in locations {
-            self.shared.want(&mut state, location, signer);
+            self.shared.want(&mut state, location, signers);
         }
         self.shared.changed.notify_all();
         loop {
@@ -134,7 +134,7 @@ impl CrlCache {
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || !locations.iter().any(untried) || state.stop {
-                return found(&state, locations);
+                break;
             }
             state = self
                 .shared
@@ -143,6 +143,11 @@ impl CrlCache {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+        // Who signed what came only now is seen only now.
+        for location in locations {
+            self.shared.verify(&mut state, location, signers);
+        }
+        found(&state, locations)
     }
 
     /// A number that rises when a CRL came that was not there.
@@ -193,27 +198,44 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn want(&self, state: &mut State, location: &str, signer: Option<&Arc<Certificate>>) {
+    fn want(&self, state: &mut State, location: &str, signers: &[Arc<Certificate>]) {
         if !state.slots.contains_key(location) {
             if state.slots.len() >= MAX_LOCATIONS && !forget(state) {
                 return;
             }
             state.slots.insert(location.to_owned(), self.slot(location));
         }
+        if let Some(slot) = state.slots.get_mut(location) {
+            slot.asked = Instant::now();
+        }
+        self.verify(state, location, signers);
+    }
+
+    /// Takes note of who may sign what is at a location: before a CRL is there the first of them, then all that have its issuer's name. The
+    /// signer of an indirect CRL is among the latter.
+    fn verify(&self, state: &mut State, location: &str, signers: &[Arc<Certificate>]) {
         let Some(slot) = state.slots.get_mut(location) else { return };
-        slot.asked = Instant::now();
-        let is_other = |signer: &Certificate| {
-            slot.crl.as_ref().is_some_and(|crl| !same_name(crl.issuer(), &signer.subject_name))
+        let was_verified = slot.verified;
+        let crl = slot.crl.clone();
+        let may_sign = |signer: &Certificate| {
+            crl.as_ref().is_some_and(|crl| same_name(crl.issuer(), &signer.subject_name))
         };
-        if let Some(signer) = signer.filter(|signer| !is_other(signer))
-            && slot.signers.len() < MAX_SIGNERS
-            && !slot.signers.iter().any(|known| known.fingerprint() == signer.fingerprint())
-        {
+        for (number, signer) in signers.iter().enumerate() {
+            let fits = if crl.is_some() { may_sign(signer) } else { number == 0 };
+            if !fits
+                || slot.signers.len() >= MAX_SIGNERS
+                || slot.signers.iter().any(|known| known.fingerprint() == signer.fingerprint())
+            {
+                continue;
+            }
             slot.signers.push(Arc::clone(signer));
-            slot.verified = slot
-                .crl
-                .as_ref()
-                .is_some_and(|crl| slot.signers.iter().any(|of| crl.is_signed_by(of)));
+            slot.verified |= crl.as_ref().is_some_and(|crl| crl.is_signed_by(signer));
+        }
+        if slot.verified
+            && !was_verified
+            && let Some(crl) = crl
+        {
+            self.keep(location, &crl);
         }
     }
 
@@ -225,8 +247,9 @@ impl Shared {
         });
         let now = Instant::now();
         Slot {
+            // Only what was verified is kept: what is older must not take its place, even before its signer is known again.
+            verified: kept.is_some(),
             crl: kept.map(Arc::new),
-            verified: false,
             signers: Vec::new(),
             error: None,
             failures: 0,
@@ -270,14 +293,18 @@ impl Shared {
         }
     }
 
-    fn take(&self, state: &mut State, location: &str, fetched: Result<(Vec<u8>, Crl), String>) {
+    fn take(&self, state: &mut State, location: &str, fetched: Result<Crl, String>) {
         let Some(slot) = state.slots.get_mut(location) else { return };
         slot.busy = false;
         slot.tried = true;
-        let taken = fetched.and_then(|(octets, crl)| {
+        let taken = fetched.and_then(|crl| {
             let verified = slot.signers.iter().any(|signer| crl.is_signed_by(signer));
             if let Some(old) = slot.crl.as_ref().filter(|_| slot.verified) {
-                if !verified {
+                if crl.is_same(old) {
+                    return Ok((crl, true));
+                }
+                // Whoever takes the CA's place is known only when the old one has had its say.
+                if !verified && old.next_update.is_some_and(|next| self.clock.now() <= next) {
                     return Err(
                         "what came is signed by nobody known; the CRL of before stays".into()
                     );
@@ -289,17 +316,20 @@ impl Shared {
                     ));
                 }
             }
-            Ok((octets, crl, verified))
+            Ok((crl, verified))
         });
         match taken {
-            Ok((octets, crl, verified)) => {
+            Ok((crl, verified)) => {
                 let is_new = slot.crl.as_ref().is_none_or(|old| !old.is_same(&crl));
                 slot.due = Instant::now() + self.refresh(&crl, location);
                 (slot.verified, slot.error, slot.failures) = (verified, None, 0);
                 if is_new {
-                    slot.crl = Some(Arc::new(crl));
+                    let crl = Arc::new(crl);
+                    slot.crl = Some(Arc::clone(&crl));
                     self.generation.fetch_add(1, Ordering::AcqRel);
-                    self.keep(location, &octets);
+                    if verified {
+                        self.keep(location, &crl);
+                    }
                 }
             }
             Err(why) => {
@@ -324,10 +354,13 @@ impl Shared {
         wait - wait.mul_f64(f64::from(spread) / 2560.0)
     }
 
-    fn keep(&self, location: &str, octets: &[u8]) {
+    fn keep(&self, location: &str, crl: &Crl) {
         let Some(folder) = &self.settings.folder else { return };
         let path = kept_file(folder, location);
-        if let Err(error) = countersign_ca::foundation::write_atomically(&path, octets) {
+        let written = crl.to_der().map_err(countersign_ca::Error::internal);
+        let written =
+            written.and_then(|der| countersign_ca::foundation::write_atomically(&path, &der));
+        if let Err(error) = written {
             tracing::warn!(location, "the CRL is not kept for a restart: {error}");
         }
     }
@@ -347,13 +380,9 @@ fn kept_file(folder: &Path, location: &str) -> PathBuf {
 }
 
 /// A CRL in DER or PEM.
-fn read(octets: &[u8]) -> Result<(Vec<u8>, Crl), String> {
-    let der = match std::str::from_utf8(octets).ok().and_then(pem) {
-        Some(der) => der,
-        None => octets.to_vec(),
-    };
-    let crl = Crl::from_der(&der).map_err(|e| e.to_string())?;
-    Ok((der, crl))
+fn read(octets: &[u8]) -> Result<Crl, String> {
+    let from_pem = std::str::from_utf8(octets).ok().and_then(pem);
+    Crl::from_der(from_pem.as_deref().unwrap_or(octets)).map_err(|e| e.to_string())
 }
 
 fn pem(text: &str) -> Option<Vec<u8>> {

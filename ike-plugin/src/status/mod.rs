@@ -14,10 +14,10 @@ pub use countersign_ca::path::crl;
 
 use countersign_ca::Timestamp;
 
-use crate::path::{Anchors, Certificate, PathSettings, ValidPath, validate};
+use crate::path::{Anchors, Certificate, ValidPath};
 use crate::trust::Status;
 use cache::{CrlCache, Found};
-use crl::{Crl, CrlStatus, crl_status};
+use crl::{Crl, CrlStatus, status_by_crls};
 use location::Locations;
 use responders::OcspCache;
 
@@ -137,8 +137,9 @@ impl CrlChecker {
         let named = certificate.crl_urls();
         let (allowed, other): (Vec<_>, Vec<_>) =
             named.into_iter().partition(|url| self.locations.allow(url));
-        let Found { mut crls, mut errors } = self.cache.at(&allowed, Some(issuer), deadline);
-        let configured = self.cache.at(&self.configured, Some(issuer), deadline);
+        let signers: Vec<_> = std::iter::once(issuer).chain(self.others(path)).cloned().collect();
+        let Found { mut crls, mut errors } = self.cache.at(&allowed, &signers, deadline);
+        let configured = self.cache.at(&self.configured, &signers, deadline);
         crls.extend(configured.crls);
         errors.extend(configured.errors);
         errors.extend(other.iter().map(|url| not_allowed(url)));
@@ -193,28 +194,13 @@ impl CrlChecker {
         crls: &[Arc<Crl>],
         at: Timestamp,
     ) -> CrlStatus {
-        let others: Vec<Arc<Certificate>> = path
-            .certificates
-            .iter()
-            .skip(1)
-            .chain([&path.anchor])
-            .chain(&self.others)
-            .cloned()
-            .collect();
-        let settings = PathSettings::default();
-        let leads = |signer: &Arc<Certificate>| {
-            validate(&self.anchors, &settings, &[Arc::clone(signer)], &others, at)
-        };
-        // Two keys of a CA may sign CRLs for each other: whoever signed a CRL must not be revoked, by what is signed by a valid key.
-        let is_trusted = |signer: &Arc<Certificate>| {
-            leads(signer).is_ok_and(|path| {
-                path.pairs().all(|(of, issuer)| {
-                    let status = crl_status(of, issuer, &others, &|of| leads(of).is_ok(), crls, at);
-                    matches!(status, CrlStatus::Good(_))
-                })
-            })
-        };
-        crl_status(certificate, issuer, &others, &is_trusted, crls, at)
+        let others: Vec<_> = self.others(path).cloned().collect();
+        status_by_crls(&self.anchors, &others, certificate, issuer, crls, at)
+    }
+
+    /// The CAs that are known beside a certificate.
+    fn others<'a>(&'a self, path: &'a ValidPath) -> impl Iterator<Item = &'a Arc<Certificate>> {
+        path.certificates.iter().skip(1).chain([&path.anchor]).chain(&self.others)
     }
 }
 

@@ -73,6 +73,8 @@ struct Slot {
     due: Instant,
     tried: bool,
     busy: bool,
+    /// Whether somebody was told that there is no answer, and decided without one.
+    missed: bool,
     asked: Instant,
 }
 
@@ -120,15 +122,16 @@ impl OcspCache {
         want(&mut state, key, wanted);
         self.shared.changed.notify_all();
         loop {
-            let now = self.shared.clock.now();
-            let Some(slot) = state.slots.get(&key) else {
+            let (now, stop) = (self.shared.clock.now(), state.stop);
+            let Some(slot) = state.slots.get_mut(&key) else {
                 return Err(format!("{MAX_KEPT} certificates are asked about; no more are taken"));
             };
             if let Some(answer) = slot.answer.as_ref().filter(|answer| now < answer.until) {
                 return Ok(Arc::clone(answer));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if slot.tried || left.is_zero() || state.stop {
+            if slot.tried || left.is_zero() || stop {
+                slot.missed = true;
                 let late = || "no responder answered in time".to_owned();
                 return Err(slot.error.clone().unwrap_or_else(late));
             }
@@ -141,7 +144,7 @@ impl OcspCache {
         }
     }
 
-    /// A number that rises when an answer came that says something else than the one before.
+    /// A number that rises when an answer came that says something else than the one before, or "revoked" too late for somebody.
     pub fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
     }
@@ -181,6 +184,7 @@ fn want(state: &mut State, key: Key, wanted: Wanted) {
             due: now,
             tried: false,
             busy: false,
+            missed: false,
             asked: now,
         };
         state.slots.insert(key, slot);
@@ -259,7 +263,9 @@ impl Shared {
             Ok(answer) => {
                 (slot.error, slot.failures) = (None, 0);
                 slot.due = Instant::now() + self.pause(&answer);
-                if slot.answer.as_ref().is_some_and(|old| old.revoked != answer.revoked) {
+                // A first answer changes nothing for those who waited for it; others may have let somebody in by a CRL.
+                let missed = std::mem::take(&mut slot.missed) && answer.revoked.is_some();
+                if missed || slot.answer.as_ref().is_some_and(|old| old.revoked != answer.revoked) {
                     self.generation.fetch_add(1, Ordering::AcqRel);
                 }
                 slot.answer = Some(Arc::new(answer));

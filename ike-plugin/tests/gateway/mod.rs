@@ -11,6 +11,7 @@ use countersign_ca::Timestamp;
 use countersign_ca::clock::Clock;
 use countersign_ike_plugin::authorizer::Authorizer;
 use countersign_ike_plugin::decision::DecisionLog;
+use countersign_ike_plugin::explain::Explainer;
 use countersign_ike_plugin::identity::Mapping;
 use countersign_ike_plugin::path::{Anchors, PathSettings};
 use countersign_ike_plugin::policy::{Policy, PolicyFiles};
@@ -21,6 +22,7 @@ use countersign_ike_plugin::status::responders::OcspCache;
 use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
 use countersign_ike_plugin::trust::Standing;
 use countersign_ike_plugin::wire::{Answer, Question, Step, Verdict};
+use countersign_policy::Trace;
 use countersign_policy::key::{Encoding, SigningKey};
 use data_encoding::BASE64;
 use jiff::civil::{DateTime, date};
@@ -243,7 +245,7 @@ impl Gateway {
             policy,
             Mapping::default(),
             clock.clone(),
-            DecisionLog::none(),
+            DecisionLog::open(&folder.path().join("decisions")).unwrap(),
             100,
         )
         .unwrap();
@@ -262,6 +264,22 @@ impl Gateway {
     pub fn ask(&self, question: &Value) -> Answer {
         let question: Question = serde_json::from_value(question.clone()).unwrap();
         self.authorizer.decide(question, Instant::now() + Duration::from_secs(60))
+    }
+
+    /// What the log says of these decisions, in their order, with the traces of the policy when it is asked again.
+    pub fn explained(self, traces: &[String]) -> Vec<Vec<Trace>> {
+        let Self { folder, authorizer, .. } = self;
+        // The log is written when nobody writes to it any more.
+        drop(authorizer);
+        let explainer = Explainer {
+            log: folder.path().join("decisions"),
+            credentials: Some(folder.path().join("credentials")),
+        };
+        let explain = |trace: &String| {
+            let decision = explainer.decision(trace).unwrap();
+            explainer.explain(&decision).unwrap()
+        };
+        traces.iter().map(explain).collect()
     }
 
     #[track_caller]

@@ -9,7 +9,7 @@ use crate::principal::Principal;
 use crate::set::graph::Graph;
 use crate::set::{Conditions, DropReason, Dropped, Loaded, PolicySet};
 use crate::signature::{LegacySignatures, Signature};
-use crate::source::{Finding, Source, Span, printable};
+use crate::source::{Finding, Source, Span, discreet};
 use crate::syntax::tree::{Licensees, NO_SLOT, SLOTS, Text, Tree};
 use crate::syntax::{Assertion, parse_file, split};
 
@@ -212,7 +212,7 @@ fn verify(source: &Source, span: Span, legacy: LegacySignatures) -> Result<Candi
 }
 
 fn not_a_key(text: &[u8]) -> DropReason {
-    DropReason::NotAKey(printable(text.get(..64).unwrap_or(text)))
+    DropReason::NotAKey(discreet(text, 64))
 }
 
 fn known(text: &[u8]) -> Result<Principal, DropReason> {

@@ -41,7 +41,7 @@ impl Lexeme {
     pub fn describe(&self) -> String {
         match &self.token {
             Token::Name(name) => format!("`{}`", crate::source::printable(shorten(name))),
-            Token::String(text) => format!("`\"{}\"`", crate::source::printable(shorten(text))),
+            Token::String(text) => format!("`\"{}\"`", crate::source::discreet(text, SHOWN)),
             Token::Integer(Some(value)) => format!("`{value}`"),
             Token::Integer(None) => "a number".into(),
             Token::Float(value) => format!("`{value:?}`"),
@@ -52,8 +52,11 @@ impl Lexeme {
     }
 }
 
+/// The most of a token that a message shows, in bytes.
+const SHOWN: usize = 40;
+
 fn shorten(bytes: &[u8]) -> &[u8] {
-    bytes.get(..40).unwrap_or(bytes)
+    bytes.get(..SHOWN).unwrap_or(bytes)
 }
 
 /// Longest first.

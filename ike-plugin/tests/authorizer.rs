@@ -1,0 +1,230 @@
+//! What the authorizer keeps of a peer and what it does not, against a trust that counts how often it is asked; and its log.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use countersign_ca::{SystemClock, Timestamp};
+use countersign_ike_plugin::authorizer::{AddressIds, Authorizer};
+use countersign_ike_plugin::decision::DecisionLog;
+use countersign_ike_plugin::identity::{Mapping, PeerId};
+use countersign_ike_plugin::path::{Certificate, ValidPath};
+use countersign_ike_plugin::policy::{Policy, PolicyFiles};
+use countersign_ike_plugin::trust::{Status, Trust};
+use countersign_ike_plugin::wire::{Answer, Octets, Question, Step, Verdict};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
+use serde_json::json;
+
+/// Trusts every certificate.
+#[derive(Default)]
+struct Everybody {
+    paths: AtomicUsize,
+}
+
+impl Trust for Everybody {
+    fn path(&self, chain: &[Vec<u8>], _: Timestamp) -> Result<ValidPath, String> {
+        self.paths.fetch_add(1, Ordering::SeqCst);
+        let read = |der: &Vec<u8>| Arc::new(Certificate::from_der(der.clone()).unwrap());
+        let all: Vec<_> = chain.iter().map(read).collect();
+        Ok(ValidPath { anchor: Arc::clone(all.last().unwrap()), certificates: all })
+    }
+
+    fn status(&self, _: &ValidPath, _: Timestamp, _: Instant) -> Status {
+        Status::Good(Timestamp::from_millis(i64::MAX))
+    }
+
+    fn look_up(&self, _: &PeerId, _: Instant) -> Result<Vec<Vec<Vec<u8>>>, String> {
+        Ok(Vec::new())
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+}
+
+struct Site {
+    folder: tempfile::TempDir,
+    trust: Arc<Everybody>,
+    certificate: Vec<u8>,
+}
+
+impl Site {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "gw1");
+        params.subject_alt_names = vec![
+            SanType::DnsName("gw1.example.net".try_into().unwrap()),
+            SanType::IpAddress("192.0.2.7".parse().unwrap()),
+        ];
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            trust: Arc::default(),
+            certificate: certificate.der().to_vec(),
+        }
+    }
+
+    fn decisions(&self) -> std::path::PathBuf {
+        self.folder.path().join("decisions")
+    }
+
+    fn policy(&self, condition: &str) -> Policy {
+        let path = self.folder.path().join("policy");
+        let text = format!(
+            "Authorizer: \"POLICY\"\nLicensees: \"DN:/CN=gw1\" || \"passphrase:open sesame\"\nConditions: {condition} -> \"true\";\n"
+        );
+        fs::write(&path, text).unwrap();
+        Policy::load(PolicyFiles { policies: vec![path], ..PolicyFiles::default() }).unwrap()
+    }
+
+    fn authorizer(&self, condition: &str, log: DecisionLog) -> Authorizer {
+        let (trust, clock) = (Arc::clone(&self.trust), Arc::new(SystemClock));
+        let policy = self.policy(condition);
+        Authorizer::new(trust, policy, Mapping::default(), clock, log, 10).unwrap()
+    }
+
+    fn question(&self, kind: u8, id: &[u8], source: &str) -> Question {
+        let octets = |octets: &[u8]| json!(Octets(octets.to_vec()));
+        serde_json::from_value(json!({
+            "v": 1, "daemon": "test", "ike": 2, "mode": "ike_sa", "role": "responder",
+            "local": {"address": "192.0.2.1", "id": {"type": 2, "data": "Z3c="}},
+            "remote": {"address": source, "id": {"type": kind, "data": octets(id)}},
+            "chain": [octets(&self.certificate)], "proposal": {"group": 19},
+        }))
+        .unwrap()
+    }
+
+    fn ask(&self, authorizer: &Authorizer, kind: u8, id: &[u8], source: &str) -> Answer {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        authorizer.decide(self.question(kind, id, source), deadline)
+    }
+
+    fn paths(&self) -> usize {
+        self.trust.paths.load(Ordering::SeqCst)
+    }
+}
+
+const NAME: (u8, &[u8]) = (2, b"gw1.example.net");
+const ADDRESS: (u8, &[u8]) = (1, &[192, 0, 2, 7]);
+const THERE: &str = "192.0.2.7";
+const ELSEWHERE: &str = "198.51.100.9";
+
+#[test]
+fn whoever_is_refused_displaces_nobody() {
+    let site = Site::new();
+    let authorizer = site.authorizer("true", DecisionLog::none());
+    let good = || site.ask(&authorizer, NAME.0, NAME.1, THERE);
+    assert_eq!(good().decision, Verdict::Allow);
+    for number in 0..200 {
+        let answer = site.ask(&authorizer, 2, format!("gw-{number}").as_bytes(), THERE);
+        assert_eq!(answer.step, Step::Identity, "{answer:?}");
+    }
+    let before = site.paths();
+    assert_eq!(good().decision, Verdict::Allow);
+    assert_eq!(site.paths(), before, "it was found out anew");
+}
+
+/// RFC 4945 §3.1.1: also for a peer that is known from another question.
+#[test]
+fn whoever_says_it_is_an_address_sends_from_it() {
+    let site = Site::new();
+    let authorizer = site.authorizer("true", DecisionLog::none());
+    let ask = |id: (u8, &[u8]), source| site.ask(&authorizer, id.0, id.1, source);
+    for _ in 0..2 {
+        assert_eq!(ask(ADDRESS, THERE).decision, Verdict::Allow);
+        let answer = ask(ADDRESS, ELSEWHERE);
+        assert_eq!((answer.decision, answer.step), (Verdict::Deny, Step::Identity));
+        assert!(answer.reason.contains("address_ids") && answer.reason.contains(ELSEWHERE));
+        assert_eq!(ask(NAME, ELSEWHERE).decision, Verdict::Allow, "a name may be anywhere");
+    }
+    assert_eq!(
+        site.paths(),
+        2,
+        "all but the first questions of each identity are answered by what is kept"
+    );
+    let lenient = site.authorizer("true", DecisionLog::none()).with_address_ids(AddressIds::Any);
+    assert_eq!(site.ask(&lenient, ADDRESS.0, ADDRESS.1, ELSEWHERE).decision, Verdict::Allow);
+}
+
+/// Spellings that are one to the certificate are one to the policy.
+#[test]
+fn a_peer_cannot_spell_itself_past_the_policy() {
+    use der::Encode;
+    let site = Site::new();
+    let authorizer = site.authorizer(
+        "remote_id != \"gw1.example.net\" && remote_id != \"/CN=gw1\"",
+        DecisionLog::none(),
+    );
+    let name = |text: &str| text.parse::<x509_cert::name::Name>().unwrap().to_der().unwrap();
+    for (kind, id) in [
+        (2, b"gw1.example.net".to_vec()),
+        (2, b"GW1.example.NET".to_vec()),
+        (9, name("CN=gw1")),
+        (9, name("CN=GW1")),
+    ] {
+        let answer = site.ask(&authorizer, kind, &id, THERE);
+        assert_eq!(answer.step, Step::Policy, "{id:?}: {answer:?}");
+        assert_eq!(answer.decision, Verdict::Deny, "{id:?}: {answer:?}");
+    }
+    assert_eq!(site.ask(&authorizer, ADDRESS.0, ADDRESS.1, THERE).decision, Verdict::Allow);
+}
+
+#[test]
+fn nobody_else_reads_the_policies_that_are_kept() {
+    let site = Site::new();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let policies = site.decisions().join("policies");
+    // As an earlier version left it.
+    fs::create_dir_all(&policies).unwrap();
+    fs::set_permissions(&policies, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(policies.join("new"), "").unwrap();
+    let log = DecisionLog::open(&site.decisions()).unwrap();
+    log.keep_policy(&site.policy("true").current());
+    log.flush();
+    assert_eq!(mode(&policies), 0o700);
+    let kept: Vec<_> = fs::read_dir(&policies).unwrap().map(|of| of.unwrap().path()).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(mode(&kept[0]), 0o600);
+    assert!(fs::read_to_string(&kept[0]).unwrap().contains("sesame"));
+    let fresh = site.folder.path().join("fresh");
+    drop(DecisionLog::open(&fresh).unwrap());
+    assert_eq!(mode(&fresh), 0o700);
+}
+
+/// The log is a pipe that nobody reads: as a disk that hangs.
+#[test]
+fn a_disk_that_hangs_stalls_nobody() {
+    let site = Site::new();
+    fs::create_dir(site.decisions()).unwrap();
+    let pipe = site.decisions().join("decisions.jsonl");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap_or_else(|e| panic!("`mkfifo`: {e}; it is in coreutils")).success());
+    // Opened for both, so that nobody waits for a reader, who reads nothing yet.
+    let mut reader = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let authorizer = site.authorizer("true", DecisionLog::open(&site.decisions()).unwrap());
+    for _ in 0..10_000 {
+        assert_eq!(site.ask(&authorizer, NAME.0, NAME.1, THERE).decision, Verdict::Allow);
+    }
+    assert_eq!(authorizer.refuse(Step::Question, "no question".into()).decision, Verdict::Deny);
+    authorizer.reload().unwrap();
+    assert!(authorizer.lost() > 0, "what is not on record is counted");
+    // The disk comes back, or the log would wait for it for ever.
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 16];
+        while reader.read(&mut buffer).is_ok() {}
+    });
+    drop(authorizer);
+}
