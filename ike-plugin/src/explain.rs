@@ -16,6 +16,7 @@ use crate::decision::{decisions, kept_policy};
 use crate::identity::PeerId;
 use crate::moment::moment;
 use crate::policy::credentials;
+use crate::proof::Proof;
 use crate::wire;
 
 /// What explaining needs.
@@ -58,7 +59,7 @@ impl Explainer {
             "" => decision.clone(),
             earlier => self.decision(earlier)?,
         };
-        let (set, requesters) = self.set(text("policy"), &facts, &peer.to_string())?;
+        let (set, requesters) = self.set(text("policy"), &facts, &question, &peer.to_string())?;
         let values = ComplianceValues::boolean();
         let all = asked::attributes(&question, &peer, moment)?;
         Ok(all
@@ -73,6 +74,7 @@ impl Explainer {
         &self,
         digest: &str,
         facts: &Value,
+        question: &wire::Question,
         id: &str,
     ) -> Result<(PolicySet, Requesters), String> {
         let policy = kept_policy(&self.log, digest)
@@ -85,6 +87,17 @@ impl Explainer {
             builder.credentials(&source?);
         }
         if facts.get("path").is_none() {
+            // A raw key, a user: the question has it.
+            if let Some(requester) = Proof::of(question, None)
+                .ok()
+                .map(|proof| proof.requester(id))
+                .transpose()?
+                .flatten()
+            {
+                let requesters =
+                    Requesters::new(&requester.spellings).map_err(|e| e.to_string())?;
+                return Ok((builder.build(), requesters));
+            }
             return Err(
                 "the peer proved a pre-shared key, which is not on record; ask again with `countersign policy query`".into(),
             );

@@ -11,6 +11,7 @@ pub mod lookup;
 pub mod moment;
 pub mod path;
 pub mod policy;
+pub mod proof;
 pub mod server;
 pub mod status;
 pub mod trust;

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use countersign_ca::identity::{Identity, distinguished_name};
 use countersign_ike_plugin::server::{Control, ask, control};
 use countersign_ike_plugin::wire::{
-    Answer, End, IkeId, IkeProposal, Mode, Octets, Question, Role, Secret, VERSION, Verdict,
+    Answer, Auth, End, IkeId, IkeProposal, Mode, Octets, Question, Role, Secret, VERSION, Verdict,
 };
 use der::Encode;
 use serde_json::json;
@@ -190,6 +190,7 @@ impl Ask {
                 .into_iter()
                 .map(Octets)
                 .collect(),
+            auth: Some(if psk.is_some() { Auth::Psk } else { Auth::Cert }),
             psk,
             ..question("ask", id, self.address, self.local_address)
         };
@@ -223,8 +224,10 @@ fn question(daemon: &str, id: IkeId, address: IpAddr, local: IpAddr) -> Question
             id: IkeId { kind: 11, data: Octets(b"local".to_vec()) },
         },
         remote: End { address, port: 0, id },
+        auth: Some(Auth::Cert),
         chain: Vec::new(),
         psk: None,
+        key: None,
         proposal: IkeProposal::default(),
         child: None,
     }
