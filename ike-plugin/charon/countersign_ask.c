@@ -16,7 +16,7 @@
 /* the longest answer, in octets */
 #define MAX_ANSWER 65536
 
-static int64_t now(void)
+int64_t countersign_now(void)
 {
 	struct timespec ts;
 
@@ -42,7 +42,7 @@ static int ready(int fd, short events, int64_t deadline)
 
 	do
 	{
-		left = deadline - now();
+		left = deadline - countersign_now();
 		if (left <= 0)
 		{
 			return ETIMEDOUT;
@@ -74,7 +74,7 @@ static int dial(char *path, int64_t deadline, int *fd)
 	{
 		if (errno == EAGAIN)
 		{	/* its backlog is full */
-			if (now() >= deadline)
+			if (countersign_now() >= deadline)
 			{
 				return ETIMEDOUT;
 			}
@@ -213,16 +213,21 @@ static char *encode(json_t *question, chunk_t psk, size_t *len)
 	return line;
 }
 
-void countersign_ask(char *socket, u_int timeout, json_t *question, chunk_t psk,
+void countersign_ask(char *socket, int64_t deadline, json_t *question, chunk_t psk,
 					 countersign_answer_t *answer)
 {
-	int64_t deadline = now() + timeout;
+	int64_t left = deadline - countersign_now();
 	size_t len = 0;
 	char *line, *reply;
 	int fd = -1, error;
 
+	if (left <= 0)
+	{
+		refuse(answer, socket, "cannot be asked", ETIMEDOUT);
+		return;
+	}
 	/* the authorizer shall have given up before we do */
-	json_object_set_new(question, "timeout_ms", json_integer(timeout - timeout / 10));
+	json_object_set_new(question, "timeout_ms", json_integer(left - left / 10));
 	line = encode(question, psk, &len);
 	reply = malloc(MAX_ANSWER);
 	if (!line || !reply)

@@ -20,13 +20,16 @@ struct countersign_answer_t {
 	char trace[64];
 };
 
+/* Milliseconds of a clock that only goes forward. */
+int64_t countersign_now(void);
+
 /*
- * Asks, and waits at most timeout milliseconds. Whatever goes wrong is a refusal.
+ * Asks, and waits until countersign_now() is deadline. Whatever goes wrong is a refusal.
  *
  * question		the question, not consumed
  * psk			pre-shared key that the peer proved, or chunk_empty
  */
-void countersign_ask(char *socket, u_int timeout, json_t *question, chunk_t psk,
+void countersign_ask(char *socket, int64_t deadline, json_t *question, chunk_t psk,
 					 countersign_answer_t *answer);
 
 #endif

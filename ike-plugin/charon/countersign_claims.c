@@ -17,12 +17,14 @@ void countersign_claims_destroy(linked_list_t *claims)
 	claims->destroy_function(claims, (void*)claim_destroy);
 }
 
-static void add(linked_list_t *claims, identification_t *id, auth_cfg_t *auth, shared_key_t *psk)
+static void add(linked_list_t *claims, identification_t *id, auth_class_t class, auth_cfg_t *auth,
+				shared_key_t *psk)
 {
 	countersign_claim_t *this;
 
 	INIT(this,
 		.id = id->clone(id),
+		.class = class,
 		.auth = auth ? auth->clone(auth) : NULL,
 		.psk = psk ? psk->get_ref(psk) : NULL,
 	);
@@ -58,7 +60,7 @@ static u_int add_configured_psks(linked_list_t *claims, ike_sa_t *ike_sa, identi
 	{
 		if (!is_claimed(claims, psk))
 		{
-			add(claims, id, NULL, psk);
+			add(claims, id, AUTH_CLASS_PSK, NULL, psk);
 			count++;
 		}
 	}
@@ -66,7 +68,7 @@ static u_int add_configured_psks(linked_list_t *claims, ike_sa_t *ike_sa, identi
 	return count;
 }
 
-/* who the peer is after a round */
+/* who the peer is after a round; NULL if that is not known */
 static identification_t *identity(ike_sa_t *ike_sa, auth_cfg_t *round, auth_class_t class)
 {
 	identification_t *id = NULL;
@@ -79,10 +81,11 @@ static identification_t *identity(ike_sa_t *ike_sa, auth_cfg_t *round, auth_clas
 	{
 		id = round->get(round, AUTH_RULE_XAUTH_IDENTITY);
 	}
-	if (!id || id->get_type(id) == ID_ANY)
-	{
-		id = round->get(round, AUTH_RULE_IDENTITY);
+	if (id)
+	{	/* a user whose name charon takes for any: the ID of phase 1 is not the one that was authenticated */
+		return id->get_type(id) == ID_ANY ? NULL : id;
 	}
+	id = round->get(round, AUTH_RULE_IDENTITY);
 	return id && id->get_type(id) != ID_ANY ? id : ike_sa->get_other_id(ike_sa);
 }
 
@@ -101,17 +104,25 @@ linked_list_t *countersign_claims(ike_sa_t *ike_sa, shared_key_t *psk, const cha
 		auth_class_t class = (uintptr_t)round->get(round, AUTH_RULE_AUTH_CLASS);
 
 		id = identity(ike_sa, round, class);
-		if (round->get(round, AUTH_RULE_SUBJECT_CERT))
+		if (!id)
 		{
-			add(claims, id, round, NULL);
+			*problem = "its user name means nobody";
+		}
+		else if (round->get(round, AUTH_RULE_SUBJECT_CERT))
+		{
+			add(claims, id, class, round, NULL);
+		}
+		else if (class == AUTH_CLASS_EAP || class == AUTH_CLASS_XAUTH)
+		{
+			add(weak, id, class, NULL, NULL);
 		}
 		else if (class != AUTH_CLASS_PSK)
 		{
-			add(weak, id, NULL, NULL);
+			*problem = "what it was authenticated with is not known any more";
 		}
 		else if (psk)
 		{
-			add(claims, id, NULL, psk);
+			add(claims, id, class, NULL, psk);
 		}
 		else
 		{

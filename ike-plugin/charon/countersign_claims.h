@@ -18,6 +18,8 @@ struct countersign_claim_t {
 	/* holds its certificate or raw key, and CAs' certificates */
 	auth_cfg_t *auth;
 	shared_key_t *psk;
+	/* without both, what vouches for the ID: AUTH_CLASS_EAP or AUTH_CLASS_XAUTH */
+	auth_class_t class;
 };
 
 /*

@@ -5,7 +5,8 @@
  *
  * It asks where only this IKE_SA waits, when the peer's certificate was verified and before its signature was; the answer is kept for
  * this SA, this identity and this certificate. When the peer is authenticated, the answer counts; if there is none, as for a
- * pre-shared key, it asks then, for a short time, because every other negotiation waits meanwhile. No answer is a refusal.
+ * pre-shared key, or when many wait for theirs, it asks then, for a short time, because every other negotiation waits meanwhile. No
+ * answer is a refusal.
  */
 
 #include "countersign_plugin.h"
@@ -19,10 +20,11 @@
 #include <credentials/cert_validator.h>
 #include <threading/mutex.h>
 
-/* times to wait, in milliseconds: what is usual, and what the protocol allows at most */
+/* times to wait, in milliseconds: what is usual, and what is allowed at most */
 #define TIMEOUT 5000
-#define TIMEOUT_AUTHORIZE 500
 #define MAX_TIMEOUT 60000
+/* while the bus is locked: what is usual, and the most */
+#define TIMEOUT_AUTHORIZE 500
 
 typedef struct private_countersign_plugin_t private_countersign_plugin_t;
 
@@ -46,14 +48,14 @@ static char *get_socket(void)
 								  "/run/countersign/authorizer.sock", lib->ns);
 }
 
-static u_int get_timeout(const char *name, u_int standard)
+static int64_t get_deadline(const char *name, int standard, int most)
 {
 	char key[64];
 	int timeout;
 
 	snprintf(key, sizeof(key), "%%s.plugins.countersign.%s", name);
 	timeout = lib->settings->get_int(lib->settings, key, standard, lib->ns);
-	return timeout > 0 ? min((u_int)timeout, MAX_TIMEOUT) : standard;
+	return countersign_now() + (timeout > 0 ? min(timeout, most) : standard);
 }
 
 static void report(identification_t *id, const char *what, countersign_answer_t *answer)
@@ -76,8 +78,8 @@ static void refuse(countersign_answer_t *answer, const char *reason)
 	snprintf(answer->reason, sizeof(answer->reason), "%s", reason);
 }
 
-/* FALSE when half of the threads wait already. The others are for peers who need no answer or have it: whoever has seen a certificate
- * can hold up a thread with it while the authorizer is silent. */
+/* FALSE when half of the threads wait already. The others are for peers who need no answer or have it, and for those who have proved
+ * their key: whoever has seen a certificate can hold up a thread with it while the authorizer is silent. */
 static bool enter(void)
 {
 	u_int most = max(1, lib->processor->get_total_threads(lib->processor) / 2);
@@ -104,7 +106,6 @@ static bool validate_online(cert_validator_t *validator, certificate_t *subject,
 	countersign_answer_t answer = {};
 	identification_t *id;
 	json_t *question;
-	bool entered;
 
 	/* certificates of CAs, and those that no peer showed */
 	if (pathlen || !ike_sa)
@@ -116,25 +117,22 @@ static bool validate_online(cert_validator_t *validator, certificate_t *subject,
 	{
 		return TRUE;
 	}
-	question = countersign_question(ike_sa, id);
-	entered = enter();
-	if (!entered)
+	if (!enter())
 	{
-		refuse(&answer, "too many peers wait for the authorizer already");
+		DBG1(DBG_CFG, "countersign: many peers wait for the authorizer: '%Y' is asked about when it is authenticated", id);
+		return TRUE;
 	}
-	else if (!countersign_add_chain(question, auth))
+	question = countersign_question(ike_sa, id);
+	if (!countersign_add_subject(question, auth))
 	{
 		refuse(&answer, "its certificate cannot be written down");
 	}
 	else
 	{
-		countersign_ask(get_socket(), get_timeout("timeout", TIMEOUT), question,
+		countersign_ask(get_socket(), get_deadline("timeout", TIMEOUT, MAX_TIMEOUT), question,
 						chunk_empty, &answer);
 	}
-	if (entered)
-	{
-		leave();
-	}
+	leave();
 	json_decref(question);
 	countersign_keep(state.kept, ike_sa, id, subject, &answer);
 	if (!answer.allowed)
@@ -147,11 +145,17 @@ static bool validate_online(cert_validator_t *validator, certificate_t *subject,
 
 /* asks while the bus is locked; child is NULL for phase 1 */
 static void ask(ike_sa_t *ike_sa, countersign_claim_t *claim, countersign_child_t *child,
-				countersign_answer_t *answer)
+				int64_t deadline, countersign_answer_t *answer)
 {
 	json_t *question = countersign_question(ike_sa, claim->id);
+	chunk_t psk = claim->psk ? claim->psk->get_key(claim->psk) : chunk_empty;
 
-	if (claim->auth && !countersign_add_chain(question, claim->auth))
+	if (claim->psk && !psk.len)
+	{
+		refuse(answer, "its pre-shared key is empty");
+	}
+	else if (claim->auth ? !countersign_add_subject(question, claim->auth)
+						 : !countersign_add_class(question, claim->class))
 	{
 		refuse(answer, "its certificate cannot be written down");
 	}
@@ -161,8 +165,7 @@ static void ask(ike_sa_t *ike_sa, countersign_claim_t *claim, countersign_child_
 	}
 	else
 	{
-		countersign_ask(get_socket(), get_timeout("timeout_authorize", TIMEOUT_AUTHORIZE), question,
-						claim->psk ? claim->psk->get_key(claim->psk) : chunk_empty, answer);
+		countersign_ask(get_socket(), deadline, question, psk, answer);
 	}
 	json_decref(question);
 }
@@ -173,6 +176,7 @@ static bool is_allowed(ike_sa_t *ike_sa, countersign_child_t *child)
 	const char *problem, *what = child ? "phase 2" : "phase 1";
 	shared_key_t *psk = countersign_find_psk(state.kept, ike_sa);
 	linked_list_t *claims = countersign_claims(ike_sa, psk, &problem);
+	int64_t deadline = get_deadline("timeout_authorize", TIMEOUT_AUTHORIZE, TIMEOUT_AUTHORIZE);
 	countersign_answer_t answer = {};
 	countersign_claim_t *claim;
 	enumerator_t *enumerator;
@@ -195,7 +199,7 @@ static bool is_allowed(ike_sa_t *ike_sa, countersign_child_t *child)
 		cert = claim->auth ? claim->auth->get(claim->auth, AUTH_RULE_SUBJECT_CERT) : NULL;
 		if (child || !cert || !countersign_find(state.kept, ike_sa, claim->id, cert, &answer))
 		{
-			ask(ike_sa, claim, child, &answer);
+			ask(ike_sa, claim, child, deadline, &answer);
 		}
 		report(claim->id, what, &answer);
 	}
@@ -384,6 +388,12 @@ plugin_t *countersign_plugin_create(void)
 {
 	private_countersign_plugin_t *this;
 
+	if (lib->settings->get_bool(lib->settings, "%s.flush_auth_cfg", FALSE, lib->ns))
+	{	/* each rekeying of phase 2 would be refused, as it would not be known what the peer had shown */
+		DBG1(DBG_CFG, "countersign: `flush_auth_cfg` must be off, for the authorizer is told in phase 2, too, "
+			 "what the peer was authenticated with");
+		return NULL;
+	}
 	INIT(this,
 		.public = {
 			.get_name = _get_name,

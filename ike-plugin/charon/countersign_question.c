@@ -142,20 +142,36 @@ static bool add_certificate(json_t *chain, certificate_t *cert)
 	return added;
 }
 
-bool countersign_add_chain(json_t *question, auth_cfg_t *auth)
+static bool add_raw_key(json_t *question, certificate_t *cert)
+{
+	public_key_t *key = cert->get_public_key(cert);
+	chunk_t encoding;
+	bool added = FALSE;
+
+	if (key && key->get_encoding(key, PUBKEY_SPKI_ASN1_DER, &encoding))
+	{
+		added = json_object_set_new(question, "auth", json_string("raw")) == 0 &&
+				json_object_set_new(question, "key", base64(encoding)) == 0;
+		chunk_free(&encoding);
+	}
+	DESTROY_IF(key);
+	return added;
+}
+
+bool countersign_add_subject(json_t *question, auth_cfg_t *auth)
 {
 	certificate_t *subject = auth->get(auth, AUTH_RULE_SUBJECT_CERT);
-	json_t *chain = json_array();
+	json_t *chain;
 	enumerator_t *enumerator;
 	auth_rule_t rule;
 	void *value;
 
-	if (subject && subject->get_type(subject) != CERT_X509)
+	if (subject && subject->get_type(subject) == CERT_TRUSTED_PUBKEY)
 	{
-		json_decref(chain);
-		return TRUE;
+		return add_raw_key(question, subject);
 	}
-	if (!subject || !add_certificate(chain, subject))
+	chain = json_array();
+	if (!subject || subject->get_type(subject) != CERT_X509 || !add_certificate(chain, subject))
 	{
 		json_decref(chain);
 		return FALSE;
@@ -169,44 +185,77 @@ bool countersign_add_chain(json_t *question, auth_cfg_t *auth)
 		}
 	}
 	enumerator->destroy(enumerator);
-	return json_object_set_new(question, "chain", chain) == 0;
+	return json_object_set_new(question, "chain", chain) == 0 &&
+		   json_object_set_new(question, "auth", json_string("cert")) == 0;
 }
 
+bool countersign_add_class(json_t *question, auth_class_t class)
+{
+	const char *name;
+
+	switch (class)
+	{
+		case AUTH_CLASS_PSK:
+			name = "psk";
+			break;
+		case AUTH_CLASS_EAP:
+			name = "eap";
+			break;
+		case AUTH_CLASS_XAUTH:
+			name = "xauth";
+			break;
+		default:
+			return FALSE;
+	}
+	return json_object_set_new(question, "auth", json_string(name)) == 0;
+}
+
+/* all of them, or NULL: what is left out would not be judged */
 static json_t *selectors(linked_list_t *list)
 {
 	json_t *array = json_array();
 	enumerator_t *enumerator;
 	traffic_selector_t *ts;
+	bool whole = array != NULL;
 
 	enumerator = list->create_enumerator(list);
-	while (enumerator->enumerate(enumerator, &ts))
+	while (whole && enumerator->enumerate(enumerator, &ts))
 	{
 		int family = ts->get_type(ts) == TS_IPV4_ADDR_RANGE ? AF_INET : AF_INET6;
 
-		json_array_append_new(array, json_pack("{s:o,s:o,s:i,s:i,s:i}",
+		whole = json_array_append_new(array, json_pack("{s:o,s:o,s:i,s:i,s:i}",
 					"from", address(ts->get_from_address(ts), family),
 					"to", address(ts->get_to_address(ts), family),
 					"protocol", (int)ts->get_protocol(ts),
 					"from_port", (int)ts->get_from_port(ts),
-					"to_port", (int)ts->get_to_port(ts)));
+					"to_port", (int)ts->get_to_port(ts))) == 0;
 	}
 	enumerator->destroy(enumerator);
+	if (!whole)
+	{
+		json_decref(array);
+		return NULL;
+	}
 	return array;
 }
 
-static void add_algorithm(json_t *to, const char *name, proposal_t *proposal,
+static bool add_algorithm(json_t *to, const char *name, proposal_t *proposal,
 						  transform_type_t type, bool with_key_length)
 {
 	uint16_t algorithm, key_length = 0;
 
-	if (proposal->get_algorithm(proposal, type, &algorithm, &key_length) && algorithm)
+	if (!proposal->get_algorithm(proposal, type, &algorithm, &key_length) || !algorithm)
 	{
-		json_object_set_new(to, name, json_integer(algorithm));
-		if (with_key_length && key_length)
-		{
-			json_object_set_new(to, "key_length", json_integer(key_length));
-		}
+		return TRUE;
 	}
+	return json_object_set_new(to, name, json_integer(algorithm)) == 0 &&
+		   (!with_key_length || !key_length ||
+			json_object_set_new(to, "key_length", json_integer(key_length)) == 0);
+}
+
+static bool add_life(json_t *to, const char *name, uint64_t life)
+{
+	return !life || json_object_set_new(to, name, json_integer(min(life, UINT32_MAX))) == 0;
 }
 
 static json_t *child_proposal(proposal_t *proposal, child_cfg_t *cfg)
@@ -217,17 +266,13 @@ static json_t *child_proposal(proposal_t *proposal, child_cfg_t *cfg)
 	json_t *object = json_pack("{s:s,s:b}", "protocol", ah ? "ah" : "esp",
 							   "ipcomp", (int)cfg->has_option(cfg, OPT_IPCOMP));
 
-	add_algorithm(object, "encryption", proposal, ENCRYPTION_ALGORITHM, TRUE);
-	add_algorithm(object, "integrity", proposal, INTEGRITY_ALGORITHM, FALSE);
-	if (lifetime->time.life)
+	if (!add_algorithm(object, "encryption", proposal, ENCRYPTION_ALGORITHM, TRUE) ||
+		!add_algorithm(object, "integrity", proposal, INTEGRITY_ALGORITHM, FALSE) ||
+		!add_life(object, "life_seconds", lifetime->time.life) ||
+		!add_life(object, "life_kbytes", lifetime->bytes.life / 1024))
 	{
-		json_object_set_new(object, "life_seconds",
-							json_integer(min(lifetime->time.life, UINT32_MAX)));
-	}
-	if (lifetime->bytes.life)
-	{
-		json_object_set_new(object, "life_kbytes",
-							json_integer(min(lifetime->bytes.life / 1024, UINT32_MAX)));
+		json_decref(object);
+		object = NULL;
 	}
 	free(lifetime);
 	return object;
@@ -244,9 +289,10 @@ bool countersign_add_child(json_t *question, countersign_child_t *child)
 			"local", selectors(child->local), "remote", selectors(child->remote),
 			"mode", cfg->get_mode(cfg) == MODE_TRANSPORT ? "transport" : "tunnel",
 			"proposal", child_proposal(child->proposal, cfg));
-	if (object)
+	if (!add_algorithm(object, "group", child->proposal, KEY_EXCHANGE_METHOD, FALSE))
 	{
-		add_algorithm(object, "group", child->proposal, KEY_EXCHANGE_METHOD, FALSE);
+		json_decref(object);
+		return FALSE;
 	}
 	return json_object_set_new(question, "child", object) == 0;
 }

@@ -25,11 +25,11 @@ struct countersign_child_t {
 /* A question about phase 1; remote is who the peer says it is. */
 json_t *countersign_question(ike_sa_t *ike_sa, identification_t *remote);
 
-/*
- * Adds the peer's certificates, its own first. A raw key is none: the authorizer is asked without any. FALSE if the certificate cannot
- * be written down.
- */
-bool countersign_add_chain(json_t *question, auth_cfg_t *auth);
+/* Adds the peer's certificates, its own first, or its raw key. FALSE if they cannot be written down. */
+bool countersign_add_subject(json_t *question, auth_cfg_t *auth);
+
+/* Adds that the peer was authenticated by what is not in the question, or has no public key. FALSE if that cannot be written down. */
+bool countersign_add_class(json_t *question, auth_class_t class);
 
 /* Adds the traffic and the proposal of phase 2. FALSE if they cannot be written down: without them it is a question about phase 1. */
 bool countersign_add_child(json_t *question, countersign_child_t *child);

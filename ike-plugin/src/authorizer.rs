@@ -21,8 +21,9 @@ use crate::kept::Kept;
 use crate::moment::moment;
 use crate::path::ValidPath;
 use crate::policy::{Asker, LoadedPolicy, Policy};
+use crate::proof::Proof;
 use crate::trust::{Status, Trust};
-use crate::wire::{Answer, IkeId, MAX_CHAIN, Octets, Question, Secret, Step, VERSION, Verdict};
+use crate::wire::{Answer, IkeId, Question, Secret, Step, VERSION, Verdict};
 
 /// A denial is kept this long: what was wrong may be mended any time, and a peer that is refused may come again at once.
 const DENIAL: Duration = Duration::from_secs(2);
@@ -155,7 +156,8 @@ impl Authorizer {
             Ok(Knowledge { known, was_kept, path }) => (Some(known), was_kept, path),
             Err(_) => (None, false, None),
         };
-        let answer = answer(&question, allowed, trace);
+        let by_certificate = known.as_deref().is_some_and(|known| known.by_certificate);
+        let answer = answer(&question, allowed, by_certificate, trace);
         self.count(&answer, was_kept);
         let known = known.as_deref();
         let asker = known.and_then(|known| known.found.as_ref().ok());
@@ -216,13 +218,14 @@ impl Authorizer {
         at: Timestamp,
         deadline: Instant,
     ) -> Result<Knowledge, Denial> {
-        check(question, secret).map_err(|why| (Step::Question, why))?;
+        let proof = check(question).and_then(|()| Proof::of(question, secret));
+        let proof = proof.map_err(|why| (Step::Question, why))?;
         let peer =
             PeerId::read(&question.remote.id).map_err(|e| (Step::Question, e.to_string()))?;
         // Before anything is looked at: a change meanwhile makes what is found out old at once.
         let policy = self.policy.current();
         let generation = (self.trust.generation(), policy.number());
-        let key = self.key(&question.chain, secret, &question.remote.id);
+        let key = self.key(&proof, &question.remote.id);
         let live = |known: &Known| {
             known.generation == generation && (known.from..known.until).contains(&at)
         };
@@ -231,7 +234,7 @@ impl Authorizer {
         if let Some(known) = kept {
             return Ok(Knowledge { known, was_kept: true, path: None });
         }
-        let (known, path) = self.find_out(question, secret, peer, policy, at, deadline);
+        let (known, path) = self.find_out(&proof, peer, policy, at, deadline);
         let known = Arc::new(Known { generation, trace: trace.to_owned(), ..known });
         let kept = if known.found.is_ok() { &self.kept } else { &self.denied };
         kept.insert(key, Arc::clone(&known), live);
@@ -240,8 +243,7 @@ impl Authorizer {
 
     fn find_out(
         &self,
-        question: &Question,
-        secret: Option<&Secret>,
+        proof: &Proof<'_>,
         mut peer: PeerId,
         policy: Arc<LoadedPolicy>,
         at: Timestamp,
@@ -249,14 +251,17 @@ impl Authorizer {
     ) -> (Known, Option<Arc<ValidPath>>) {
         let mut certificate = None;
         let mut until = Timestamp::from_millis(i64::MAX);
-        let path = if secret.is_some() {
-            Ok(None)
-        } else if question.chain.is_empty() {
-            until = at.plus(LOOKED_UP);
-            self.looked_up(&peer, at, deadline, &mut certificate).map(Some)
-        } else {
-            let chain: Vec<Vec<u8>> = question.chain.iter().map(|of| of.0.clone()).collect();
-            self.trusted(&chain, &peer, at, deadline, &mut certificate).map(Some)
+        let path = match proof {
+            Proof::Chain(chain) => {
+                let chain: Vec<Vec<u8>> = chain.iter().map(|of| of.0.clone()).collect();
+                self.trusted(&chain, &peer, at, deadline, &mut certificate).map(Some)
+            }
+            Proof::UntoldCertificate => {
+                until = at.plus(LOOKED_UP);
+                self.looked_up(&peer, at, deadline, &mut certificate).map(Some)
+            }
+            // The daemon knows whose secret or key it is; the policy names it.
+            Proof::Secret(_) | Proof::Key(_) | Proof::User(_) => Ok(None),
         };
         let mut trusted = None;
         let found = path.and_then(|path| {
@@ -270,7 +275,7 @@ impl Authorizer {
                 trusted = Some(Arc::new(path));
             }
             let id = peer.to_string();
-            policy.asker(trusted.as_deref(), secret, &id).map_err(|why| (Step::Policy, why))
+            policy.asker(trusted.as_deref(), proof, &id).map_err(|why| (Step::Policy, why))
         });
         if found.is_err() {
             until = at.plus(DENIAL);
@@ -382,19 +387,16 @@ impl Authorizer {
         ))
     }
 
-    fn key(&self, chain: &[Octets], secret: Option<&Secret>, id: &IkeId) -> Key {
+    fn key(&self, proof: &Proof<'_>, id: &IkeId) -> Key {
         let mut digest = Sha256::new();
         digest.update(self.salt);
         let mut part = |octets: &[u8]| {
             digest.update((octets.len() as u64).to_le_bytes());
             digest.update(octets);
         };
-        part(&[id.kind, u8::from(secret.is_some())]);
+        part(&[id.kind]);
         part(&id.data.0);
-        if let Some(secret) = secret {
-            part(&secret.0);
-        }
-        chain.iter().for_each(|certificate| part(&certificate.0));
+        proof.parts().for_each(part);
         digest.finalize().into()
     }
 
@@ -423,18 +425,9 @@ impl Authorizer {
     }
 }
 
-fn check(question: &Question, secret: Option<&Secret>) -> Result<(), String> {
+fn check(question: &Question) -> Result<(), String> {
     if question.v != VERSION {
         return Err(format!("expected version `v` {VERSION}, found {}", question.v));
-    }
-    if question.chain.len() > MAX_CHAIN {
-        return Err(format!(
-            "expected a chain of at most {MAX_CHAIN} certificates, found {}",
-            question.chain.len()
-        ));
-    }
-    if secret.is_some() && !question.chain.is_empty() {
-        return Err("expected a `chain` or a `psk`, found both: a peer proves one".into());
     }
     Ok(())
 }
@@ -447,13 +440,27 @@ fn in_time(deadline: Instant) -> Result<(), Denial> {
 }
 
 /// With the last step that was taken, if all agreed.
-fn answer(question: &Question, result: Result<Step, Denial>, trace: String) -> Answer {
+fn answer(
+    question: &Question,
+    result: Result<Step, Denial>,
+    has_path: bool,
+    trace: String,
+) -> Answer {
     let (decision, step, reason) = match result {
         Ok(Step::Policy) => {
-            (Verdict::Allow, Step::Policy, "path, status, identity and policy agree".into())
+            let why = if has_path {
+                "path, status, identity and policy agree"
+            } else {
+                "the policy agrees; there is no certificate to judge"
+            };
+            (Verdict::Allow, Step::Policy, why.into())
         }
         Ok(step) => {
-            let why = "path, status and identity agree; the policy is asked in phase 2 only";
+            let why = if has_path {
+                "path, status and identity agree; the policy is asked in phase 2 only"
+            } else {
+                "there is no certificate to judge; the policy is asked in phase 2 only"
+            };
             (Verdict::Allow, step, why.into())
         }
         Err((step, reason)) => (Verdict::Deny, step, reason),

@@ -16,6 +16,7 @@ use crate::decision::{decisions, kept_policy};
 use crate::identity::{Names, PeerId};
 use crate::moment::moment;
 use crate::policy::credentials;
+use crate::proof::Proof;
 use crate::wire;
 
 /// What explaining needs.
@@ -61,7 +62,7 @@ impl Explainer {
             })?,
         };
         let legacy = decision.get("legacy_signatures").is_some_and(|of| *of == true);
-        let (set, requesters, peer) = self.set(text("policy"), &facts, peer, legacy)?;
+        let (set, requesters, peer) = self.set(text("policy"), &facts, &question, peer, legacy)?;
         let values = ComplianceValues::boolean();
         let all = asked::attributes(&question, &peer, moment)?;
         Ok(all
@@ -76,6 +77,7 @@ impl Explainer {
         &self,
         digest: &str,
         facts: &Value,
+        question: &wire::Question,
         peer: PeerId,
         legacy: bool,
     ) -> Result<(PolicySet, Requesters, PeerId), String> {
@@ -85,6 +87,17 @@ impl Explainer {
         let source = Source::new("policy", policy);
         builder.policy(&source).map_err(|_| "the kept policy is damaged".to_owned())?;
         if facts.get("path").is_none() {
+            // A raw key, a user: the question has it.
+            if let Some(requester) = Proof::of(question, None)
+                .ok()
+                .map(|proof| proof.requester(&peer.to_string()))
+                .transpose()?
+                .flatten()
+            {
+                let requesters =
+                    Requesters::new(&requester.spellings).map_err(|e| e.to_string())?;
+                return Ok((builder.build(), requesters, peer));
+            }
             return Err(
                 "the peer proved a pre-shared key, which is not on record; ask again with `countersign policy query`".into(),
             );

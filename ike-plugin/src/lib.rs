@@ -11,6 +11,7 @@ mod lines;
 pub mod lookup;
 pub mod moment;
 pub mod policy;
+pub mod proof;
 pub mod server;
 pub mod status;
 pub mod trust;

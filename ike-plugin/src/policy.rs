@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use countersign_policy::ipsec::{self, delegations, passphrase};
+use countersign_policy::ipsec::{self, delegations};
 use countersign_policy::key::PublicKey;
 use countersign_policy::set::MAX_CREDENTIAL;
 use countersign_policy::{
@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::path::ValidPath;
-use crate::wire::Secret;
+use crate::proof::Proof;
 
 /// The largest policy file, in octets.
 const MAX_POLICY: u64 = 256 << 20;
@@ -160,7 +160,7 @@ impl LoadedPolicy {
     pub fn asker(
         &self,
         path: Option<&ValidPath>,
-        secret: Option<&Secret>,
+        proof: &Proof<'_>,
         id: &str,
     ) -> Result<Asker, String> {
         let mut builder = PolicySet::builder();
@@ -187,9 +187,9 @@ impl LoadedPolicy {
                 requesters.push(Zeroizing::new(text));
             }
         }
-        if let Some(secret) = secret {
-            requesters.extend(passphrase(&secret.0).map_err(|e| e.to_string())?);
-            shown.push("passphrase:…".into());
+        if let Some(requester) = proof.requester(id)? {
+            requesters.extend(requester.spellings);
+            shown.push(requester.shown);
         }
         let requesters = Requesters::new(&requesters)
             .map_err(|e| format!("the policy cannot be asked in the name of this peer: {e}"))?;

@@ -46,12 +46,19 @@ pub struct Question {
     pub local: End,
     /// The peer.
     pub remote: End,
-    /// The peer's certificates in DER, its own first, as far as the daemon has them. Empty: one is looked up by the identity.
+    /// What the peer was authenticated with. Without it, `chain` or `psk` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+    /// The peer's certificates in DER, its own first, as far as the daemon has them. Empty with [`Auth::Cert`]: one is looked up by the
+    /// identity.
     #[serde(default)]
     pub chain: Vec<Octets>,
     /// The pre-shared key that the peer has proved to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub psk: Option<Secret>,
+    /// The public key that the peer has proved to have the private one of, where it has no certificate: a SubjectPublicKeyInfo in DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Octets>,
     /// What was agreed for the IKE SA.
     #[serde(default)]
     pub proposal: IkeProposal,
@@ -62,6 +69,22 @@ pub struct Question {
 
 fn default_timeout() -> u32 {
     5_000
+}
+
+/// What a peer was authenticated with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Auth {
+    /// A certificate.
+    Cert,
+    /// A pre-shared key.
+    Psk,
+    /// A public key that the daemon knows without a certificate (RFC 7670, `rightrsasigkey`).
+    Raw,
+    /// EAP, without a certificate that the daemon has seen.
+    Eap,
+    /// XAuth alone.
+    Xauth,
 }
 
 /// The exchange of phase 1.

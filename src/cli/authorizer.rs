@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use countersign_ca::identity::{Identity, distinguished_name};
 use countersign_ike_plugin::server::{Control, ask, control};
 use countersign_ike_plugin::wire::{
-    Answer, End, IkeId, IkeProposal, Mode, Octets, Question, Role, Secret, VERSION, Verdict,
+    Answer, Auth, End, IkeId, IkeProposal, Mode, Octets, Question, Role, Secret, VERSION, Verdict,
 };
 use der::Encode;
 use serde_json::json;
@@ -198,6 +198,7 @@ impl Ask {
                 .into_iter()
                 .map(Octets)
                 .collect(),
+            auth: Some(if psk.is_some() { Auth::Psk } else { Auth::Cert }),
             psk,
             ..question("ask", id, address, self.local_address)
         };
@@ -231,8 +232,10 @@ fn question(daemon: &str, id: IkeId, address: IpAddr, local: IpAddr) -> Question
             id: IkeId { kind: 11, data: Octets(b"local".to_vec()) },
         },
         remote: End { address, port: 0, id },
+        auth: Some(Auth::Cert),
         chain: Vec::new(),
         psk: None,
+        key: None,
         proposal: IkeProposal::default(),
         child: None,
     }
@@ -290,12 +293,35 @@ fn pluto_id(text: &str) -> Result<IkeId, Failure> {
     } else if let Some(name) = text.strip_prefix('@') {
         format!("fqdn:{name}").parse()?
     } else if text.contains('=') {
-        let parts: Vec<&str> = text.rsplit(", ").collect();
-        Identity::Dn(distinguished_name(&parts.join(","))?)
+        Identity::Dn(distinguished_name(&most_specific_first(text))?)
     } else {
         format!("email:{text}").parse()?
     };
     ike_id(&identity)
+}
+
+/// A name as RFC 4514 has it. pluto writes a backslash before what is no separator.
+fn most_specific_first(text: &str) -> String {
+    let mut parts = vec![String::new()];
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let is_separator = c == ',' && rest.next_if_eq(&' ').is_some();
+        if is_separator {
+            parts.push(String::new());
+            continue;
+        }
+        let Some(part) = parts.last_mut() else { break };
+        part.push(c);
+        if c == '\\' {
+            part.extend(rest.next());
+            // Not to be taken for the one of a separator.
+            if rest.next_if_eq(&' ').is_some() {
+                part.push_str("\\20");
+            }
+        }
+    }
+    parts.reverse();
+    parts.join(",")
 }
 
 fn local_for(remote: IpAddr) -> IpAddr {
@@ -327,6 +353,10 @@ mod tests {
             (id("C=SE, O=Example, CN=gw1").kind, id("C=SE, O=Example, CN=gw1").data.0),
             (9, name)
         );
+        let name = distinguished_name("CN=gw1,O=Example\\,\\20Inc.").unwrap();
+        assert!(name.to_string().contains("Example\\, Inc."), "{name}");
+        let name = name.to_der().unwrap();
+        assert_eq!(id("O=Example\\, Inc., CN=gw1").data.0, name);
         assert!(pluto_id("nobody").is_err() && pluto_id("@").is_err());
     }
 }

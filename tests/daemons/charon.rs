@@ -94,6 +94,12 @@ impl Charon {
         charon
     }
 
+    /// Has it read another folder instead.
+    pub fn load(&mut self, swanctl: &Path) {
+        swanctl.clone_into(&mut self.swanctl);
+        self.ok(&["--load-all"]);
+    }
+
     /// Has it read its folder again, and take its CRLs instead of those that it has.
     pub fn reload(&self) {
         self.ok(&["--flush-certs", "--type", "x509_crl"]);

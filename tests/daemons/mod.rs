@@ -1,7 +1,9 @@
 //! Real IKE daemons and a real directory on a network of the test's own, and a Countersign that serves them.
 #![allow(dead_code, reason = "each daemon uses its own part of it")]
 
+pub mod authorizer;
 pub mod charon;
+pub mod exported;
 pub mod libreswan;
 pub mod namespaces;
 pub mod openiked;

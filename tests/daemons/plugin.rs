@@ -29,11 +29,11 @@ pub fn socket(site: &Site) -> PathBuf {
     site.instance.file("authorizer.sock")
 }
 
-/// The settings of the plugin: those that come with it, where the authorizer is, and time for a slow machine.
+/// The settings of the plugin: those that come with it, and where the authorizer is.
 pub fn plugin(site: &Site) -> String {
     let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("ike-plugin/charon/countersign.conf");
     format!(
-        "include {}\n countersign {{ socket = {}\n timeout_authorize = 10000 }}",
+        "include {}\n countersign {{ socket = {}\n }}",
         settings.display(),
         socket(site).display()
     )

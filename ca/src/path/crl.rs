@@ -272,10 +272,10 @@ pub fn status_by_crls(
 }
 
 /// What a CRL's signer is checked with: its certificate leads to an anchor.
-type IsTrusted<'a> = dyn Fn(&Arc<Certificate>) -> bool + 'a;
+pub(crate) type IsTrusted<'a> = dyn Fn(&Arc<Certificate>) -> bool + 'a;
 
 /// As [`status_by_crls`]; a signer counts if `is_trusted` says so.
-fn crl_status(
+pub(crate) fn crl_status(
     certificate: &Certificate,
     issuer: &Arc<Certificate>,
     others: &[Arc<Certificate>],
