@@ -259,8 +259,8 @@ fn headers_are_checked_before_the_secret_is_tried() {
     let genuine = || place.draft(IR, &cert_request(&template(&key, None), &key, &[]));
     for (bit, draft) in [
         ("badDataFormat", Draft { transaction: None, ..genuine() }),
-        ("badDataFormat", Draft { transaction: Some(vec![1; 7]), ..genuine() }),
-        ("badDataFormat", Draft { transaction: Some(vec![1; 65]), ..genuine() }),
+        ("badRequest", Draft { transaction: Some(vec![1; 15]), ..genuine() }),
+        ("badRequest", Draft { transaction: Some(vec![1; 17]), ..genuine() }),
         ("badSenderNonce", Draft { nonce: None, ..genuine() }),
         ("badSenderNonce", Draft { nonce: Some(vec![1; 15]), ..genuine() }),
         ("badSenderNonce", Draft { nonce: Some(vec![1; 65]), ..genuine() }),
@@ -297,7 +297,7 @@ fn headers_are_checked_before_the_secret_is_tried() {
         Draft { time: Some(START - 300), ..genuine() },
         Draft { time: Some(START + 300), ..genuine() },
         Draft { pvno: 3, ..genuine() },
-        Draft { transaction: Some(vec![8; 8]), nonce: Some(vec![6; 64]), ..genuine() },
+        Draft { nonce: Some(vec![6; 64]), ..genuine() },
     ] {
         let answer = place.send(&draft.protected(&secret));
         assert!(answer.refusal().is_none(), "{:?}", answer.refusal());
@@ -794,7 +794,7 @@ fn garbage_gets_a_signed_error_and_nothing_is_echoed_at_length() {
     let secret =
         Secret { reference: String::from_utf8(big).unwrap(), secret: "x".into(), form: Form::Pbm };
     let answer = place.send(&draft.protected(&secret));
-    refused(&answer, ERROR, "badDataFormat");
+    refused(&answer, ERROR, "badRequest");
     assert!(answer.bytes().len() < 4000, "{} octets", answer.bytes().len());
 }
 

@@ -13,10 +13,10 @@ use super::refusal::{Failure, Refusal};
 use super::service::CmpService;
 use super::{names, oid};
 
-/// The lengths of a transactionID that are taken. RFC 9810 §5.1.1 asks for 16 octets; some clients send fewer.
-const TRANSACTION_ID: RangeInclusive<usize> = 8..=64;
+/// The length of a transactionID: 128 bits (RFC 9483 §3.1), as OpenSSL and the clients on mbed TLS send it.
+const TRANSACTION_ID: usize = 16;
 
-/// The lengths of a nonce that are taken (RFC 9810 §5.1.1: 128 bits).
+/// The lengths of a nonce that are taken: 128 bits at least (RFC 9483 §3.5).
 const NONCE: RangeInclusive<usize> = 16..=64;
 
 /// The bodies that may go on with a transaction: nested, error, certConf and pollReq. Every other one opens one.
@@ -36,13 +36,7 @@ impl CmpService {
         if !matches!(header.pvno.as_bytes(), [2 | 3]) {
             return Err(Refusal::new(Failure::UnsupportedVersion, "expected pvno 2 or 3"));
         }
-        let id = message.transaction_id().len();
-        if !TRANSACTION_ID.contains(&id) {
-            return Err(Refusal::new(
-                Failure::BadDataFormat,
-                format!("expected a transactionID of 16 octets, found {id}"),
-            ));
-        }
+        check_transaction(message)?;
         let nonce = header.sender_nonce.as_ref().map_or(0, |nonce| nonce.as_bytes().len());
         if !NONCE.contains(&nonce) {
             return Err(Refusal::new(
@@ -108,6 +102,23 @@ impl CmpService {
         }
         Ok(())
     }
+}
+
+/// A transaction has an identifier of 128 bits. Where it is absent, a first message lacks a field, and any other one
+/// belongs to no transaction (RFC 9483 §3.1 and §3.5).
+fn check_transaction(message: &Message) -> Result<(), Refusal> {
+    let failure = match message.transaction_id().len() {
+        TRANSACTION_ID => return Ok(()),
+        0 if !goes_on(message.kind) => Failure::BadDataFormat,
+        _ => Failure::BadRequest,
+    };
+    let found = message.transaction_id().len();
+    Err(Refusal::new(failure, format!("expected a transactionID of 16 octets, found {found}")))
+}
+
+/// Whether a body always stands within a transaction: error, certConf and pollReq. A nested message may open one.
+const fn goes_on(kind: u8) -> bool {
+    matches!(kind, 23..=25)
 }
 
 /// PKIFreeText has at least one text (RFC 9810 §5.1.1).
@@ -188,7 +199,7 @@ impl Echo {
         Self {
             version: if header.pvno.as_bytes() == [3] { 3 } else { 2 },
             recipient: Some(&header.sender).filter(|name| small(name)).cloned().unwrap_or(nobody),
-            transaction_id: short(&header.transaction_id, *TRANSACTION_ID.end()),
+            transaction_id: short(&header.transaction_id, *NONCE.end()),
             recip_nonce: short(&header.sender_nonce, *NONCE.end()),
             reference: short(&header.sender_kid, MAX_KID),
         }

@@ -1,0 +1,65 @@
+//! What an independent conformance suite for RFC 9483 asks beyond the header (`cmp_header.rs`): where a refusal stands,
+//! which bit it has, and what is granted as it was asked. By the tests' own encoder.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod common;
+
+use common::cmp::{
+    self, Answer, CERT_CONF, CR, Draft, ERROR, IR, Key, PKICONF, confirmation, enrolled, exchange,
+    request,
+};
+use common::{Instance, Peer};
+use der::asn1::OctetString;
+
+/// An instance with one account.
+fn site() -> (Instance, Peer) {
+    let instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    (instance, peer)
+}
+
+/// Asserts that a message is refused with this bit and no other, in a body of this kind.
+#[track_caller]
+fn refused(instance: &Instance, message: &[u8], kind: u8, failure: &str) -> String {
+    let answer = exchange(instance, message);
+    let status = answer.status().unwrap_or_else(|| panic!("expected a refusal: {}", answer.kind));
+    assert_eq!(status.failures(), [failure], "{}", status.words());
+    assert_eq!((answer.kind, status.status), (kind, 2), "{}", status.words());
+    status.words()
+}
+
+/// The statuses of an account's certificates, oldest first.
+fn statuses(instance: &Instance) -> Vec<String> {
+    let certificates = instance.certificates("gw1");
+    certificates.iter().map(|one| one["status"].as_str().expect("a status").into()).collect()
+}
+
+#[test]
+fn a_transaction_identifier_has_128_bits() {
+    let (instance, peer) = site();
+    let holder = enrolled(&instance, &peer);
+    let id = |length: usize| OctetString::new(vec![5; length]).unwrap();
+    for length in [1, 8, 15, 17, 64, 65, 100] {
+        let draft = || {
+            let draft = Draft::new(CR, request(&Key::new()));
+            draft.with(|header| header.transaction_id = Some(id(length)))
+        };
+        refused(&instance, &draft().by(&holder), ERROR, "badRequest");
+        refused(&instance, &draft().by_secret(&peer), ERROR, "badRequest");
+    }
+    // Without one, a first message lacks a field, and another belongs to no transaction.
+    let draft = Draft::new(CR, request(&Key::new()));
+    let answer = exchange(&instance, &draft.by(&holder));
+    let conf = Draft::after(&answer, CERT_CONF, confirmation(&answer.certificate()));
+    let nameless = |draft: Draft| draft.with(|header| header.transaction_id = None).by(&holder);
+    refused(&instance, &nameless(draft), ERROR, "badDataFormat");
+    refused(&instance, &nameless(conf.clone()), ERROR, "badRequest");
+    assert_eq!(statuses(&instance), ["valid", "unconfirmed"]);
+    assert_eq!(exchange(&instance, &conf.by(&holder)).kind, PKICONF);
+}
