@@ -11,8 +11,8 @@
 mod common;
 
 use common::cmp::{
-    self, Answer, CERT_CONF, CR, Draft, ERROR, IR, Key, PKICONF, confirmation, enrolled, exchange,
-    request,
+    CERT_CONF, CR, Draft, ERROR, Key, PKICONF, RR, confirmation, enrolled, exchange, named, request,
+    revocation,
 };
 use common::{Instance, Peer};
 use der::asn1::OctetString;
@@ -60,6 +60,19 @@ fn a_transaction_identifier_has_128_bits() {
     let nameless = |draft: Draft| draft.with(|header| header.transaction_id = None).by(&holder);
     refused(&instance, &nameless(draft), ERROR, "badDataFormat");
     refused(&instance, &nameless(conf.clone()), ERROR, "badRequest");
+    assert_eq!(statuses(&instance), ["valid", "unconfirmed"]);
+    assert_eq!(exchange(&instance, &conf.by(&holder)).kind, PKICONF);
+}
+
+#[test]
+fn implicit_confirmation_is_asked_for_with_a_certificate_only() {
+    let (instance, peer) = site();
+    let holder = enrolled(&instance, &peer);
+    let answer = exchange(&instance, &Draft::new(CR, request(&Key::new())).by(&holder));
+    let conf = Draft::after(&answer, CERT_CONF, confirmation(&answer.certificate()));
+    refused(&instance, &conf.clone().implicit().by(&holder), ERROR, "badRequest");
+    let rr = Draft::new(RR, revocation(named(&holder), Vec::new())).implicit();
+    refused(&instance, &rr.by(&holder), ERROR, "badRequest");
     assert_eq!(statuses(&instance), ["valid", "unconfirmed"]);
     assert_eq!(exchange(&instance, &conf.by(&holder)).kind, PKICONF);
 }

@@ -54,7 +54,7 @@ impl CmpService {
         self.check_time(header.message_time)?;
         self.check_recipient(&header.recipient)?;
         check_text(header.free_text.as_deref())?;
-        check_infos(header.general_info.as_deref())
+        check_infos(message.kind, header.general_info.as_deref())
     }
 
     /// A message is for this authority: for one of its CAs, for what signs in their name, or for nobody in particular.
@@ -134,7 +134,7 @@ fn check_text(text: Option<&[String]>) -> Result<(), Refusal> {
 }
 
 /// What generalInfo says of the confirmation (RFC 9483 §3.1).
-fn check_infos(infos: Option<&[InfoTypeAndValue]>) -> Result<(), Refusal> {
+fn check_infos(kind: u8, infos: Option<&[InfoTypeAndValue]>) -> Result<(), Refusal> {
     let Some(infos) = infos else { return Ok(()) };
     let refused = |failure, why: &str| Err(Refusal::new(failure, why.to_owned()));
     if infos.is_empty() {
@@ -144,6 +144,12 @@ fn check_infos(infos: Option<&[InfoTypeAndValue]>) -> Result<(), Refusal> {
     let tag = |info: &InfoTypeAndValue| info.info_value.as_ref().map(Any::tag);
     if of(oid::IMPLICIT_CONFIRM).any(|info| tag(info).is_some_and(|tag| tag != Tag::Null)) {
         return refused(Failure::BadRequest, "the value of implicitConfirm is NULL");
+    }
+    if of(oid::IMPLICIT_CONFIRM).next().is_some() && !may_confirm(kind) {
+        return refused(
+            Failure::BadRequest,
+            "implicitConfirm stands in requests for certificates only",
+        );
     }
     if of(oid::CONFIRM_WAIT_TIME).any(|info| tag(info) != Some(Tag::GeneralizedTime)) {
         return refused(
@@ -158,6 +164,12 @@ fn check_infos(infos: Option<&[InfoTypeAndValue]>) -> Result<(), Refusal> {
         );
     }
     Ok(())
+}
+
+/// Whether a body may ask for implicit confirmation: ir, cr, p10cr, kur and ccr ask for a certificate, and a nested
+/// message may repeat the header of what is in it (RFC 9483 §3.1).
+const fn may_confirm(kind: u8) -> bool {
+    matches!(kind, 0 | 2 | 4 | 7 | 13 | 20)
 }
 
 /// What an answer repeats of the request's header: nothing that is longer than what would be taken, so that a
