@@ -551,7 +551,7 @@ fn only_a_certificate_in_force_signs_and_the_header_names_it() {
             .contains("sender")
     );
     let bare = Signer { key: p256(), certificates: Vec::new() };
-    refused(&place.send(&draft().protected(&bare)), ERROR, "signerNotTrusted");
+    refused(&place.send(&draft().protected(&bare)), ERROR, "badMessageCheck");
     // Another key behind a certificate of ours; the CA's own certificate and that of its CMP signer.
     let thief = Signer { key: p256(), certificates: signer.certificates.clone() };
     let kidless = Draft { kid: Some(Vec::new()), ..draft() };

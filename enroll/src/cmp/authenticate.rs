@@ -150,7 +150,7 @@ impl CmpService {
     ) -> Result<Authenticated, Refusal> {
         let signer = message.extra_certs.first().ok_or_else(|| {
             Refusal::new(
-                Failure::SignerNotTrusted,
+                Failure::BadMessageCheck,
                 "the signer's certificate is missing: put it first in extraCerts",
             )
         })?;
