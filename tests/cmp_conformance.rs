@@ -11,8 +11,8 @@
 mod common;
 
 use common::cmp::{
-    CERT_CONF, CR, Draft, ERROR, Key, PKICONF, RR, confirmation, enrolled, exchange, named, request,
-    revocation,
+    CERT_CONF, CR, Draft, ERROR, Holder, IR, Key, PKICONF, RR, confirmation, enrolled, exchange,
+    named, pbmac1, request, revocation,
 };
 use common::{Instance, Peer};
 use der::asn1::OctetString;
@@ -74,5 +74,27 @@ fn implicit_confirmation_is_asked_for_with_a_certificate_only() {
     let rr = Draft::new(RR, revocation(named(&holder), Vec::new())).implicit();
     refused(&instance, &rr.by(&holder), ERROR, "badRequest");
     assert_eq!(statuses(&instance), ["valid", "unconfirmed"]);
+    assert_eq!(exchange(&instance, &conf.by(&holder)).kind, PKICONF);
+}
+
+#[test]
+fn a_certificate_is_confirmed_by_who_asked_for_it() {
+    let (instance, peer) = site();
+    let holder = enrolled(&instance, &peer);
+    let other = enrolled(&instance, &peer);
+    let key = Key::new();
+    let answer = exchange(&instance, &Draft::new(CR, request(&key)).by(&holder));
+    let new = Holder { certificate: answer.certificate(), key };
+    let conf = Draft::after(&answer, CERT_CONF, confirmation(&new.certificate));
+    for signer in [&new, &other] {
+        refused(&instance, &conf.by(signer), ERROR, "badRequest");
+    }
+    // Another kind of MAC with the same secret is no other peer, but a wrong protection.
+    let by_mac = exchange(&instance, &Draft::new(IR, request(&Key::new())).by_secret(&peer));
+    let other_mac = Draft::after(&by_mac, CERT_CONF, confirmation(&by_mac.certificate()))
+        .of(&peer)
+        .with(|header| header.protection_alg = Some(pbmac1(&[3; 16], 1000)));
+    refused(&instance, &other_mac.maced(&peer.secret), ERROR, "badMessageCheck");
+    assert_eq!(statuses(&instance), ["valid", "valid", "unconfirmed", "unconfirmed"]);
     assert_eq!(exchange(&instance, &conf.by(&holder)).kind, PKICONF);
 }

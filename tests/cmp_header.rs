@@ -451,7 +451,7 @@ fn messages_of_a_transaction_are_protected_alike_and_by_the_same() {
     let new = Holder { certificate: answer.certificate(), key };
     let conf = Draft::after(&answer, CERT_CONF, confirmation(&new.certificate));
     site.refused(&conf.by_secret(&site.peer), "wrongIntegrity");
-    site.refused(&conf.by(&new), "badMessageCheck");
+    site.refused(&conf.by(&new), "badRequest");
     site.refused(&conf.by(&stranger), "badRequest");
     site.refused(&conf.bytes(None), "badMessageCheck");
     assert_eq!(site.statuses().last().unwrap(), "unconfirmed");

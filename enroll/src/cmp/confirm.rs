@@ -8,7 +8,7 @@ use ring::digest;
 
 use super::answer::{Answer, failed};
 use super::content::{ACCEPTED, CertStatus, ErrorMsgContent, GRANTED_WITH_MODS, PkiStatusInfo};
-use super::context::Context;
+use super::context::{Context, Kind};
 use super::crmf::{elements, malformed};
 use super::exchange::Exchange;
 use super::refusal::{Failure, Refusal, legible, names};
@@ -117,8 +117,14 @@ impl Exchange<'_> {
         if context.credential.is_some()
             && context.credential != Some(self.credential().map_err(failed)?)
         {
+            // With a signature each message proves somebody, only another than before; a secret or a kind of MAC that
+            // changes is a wrong protection.
+            let failure = match self.protection {
+                Kind::Signature => Failure::BadRequest,
+                Kind::Mac => Failure::BadMessageCheck,
+            };
             return Err(Refusal::new(
-                Failure::BadMessageCheck,
+                failure,
                 "protect every message of a transaction with the same secret, in the same way, or the same certificate",
             ));
         }
