@@ -11,8 +11,8 @@
 mod common;
 
 use common::cmp::{
-    CERT_CONF, CR, Draft, ERROR, Holder, IR, Key, PKICONF, RR, confirmation, enrolled, exchange,
-    named, pbmac1, request, revocation,
+    CERT_CONF, CR, Draft, ERROR, Holder, IR, KUR, Key, PKICONF, RR, confirmation, enrolled,
+    exchange, named, pbmac1, request, revocation,
 };
 use common::{Instance, Peer};
 use der::asn1::OctetString;
@@ -97,4 +97,19 @@ fn a_certificate_is_confirmed_by_who_asked_for_it() {
     refused(&instance, &other_mac.maced(&peer.secret), ERROR, "badMessageCheck");
     assert_eq!(statuses(&instance), ["valid", "valid", "unconfirmed", "unconfirmed"]);
     assert_eq!(exchange(&instance, &conf.by(&holder)).kind, PKICONF);
+}
+
+#[test]
+fn a_certificate_signs_nothing_before_it_is_confirmed() {
+    let (instance, peer) = site();
+    let key = Key::new();
+    let answer = exchange(&instance, &Draft::new(IR, request(&key)).by_secret(&peer));
+    let new = Holder { certificate: answer.certificate(), key };
+    let update = || Draft::new(KUR, request(&Key::new())).implicit().by(&new);
+    refused(&instance, &update(), ERROR, "signerNotTrusted");
+    refused(&instance, &Draft::new(CR, request(&Key::new())).by(&new), ERROR, "signerNotTrusted");
+    assert_eq!(statuses(&instance), ["unconfirmed"]);
+    let conf = Draft::after(&answer, CERT_CONF, confirmation(&new.certificate));
+    assert_eq!(exchange(&instance, &conf.by_secret(&peer)).kind, PKICONF);
+    exchange(&instance, &update()).certificate();
 }

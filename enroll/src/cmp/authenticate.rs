@@ -9,6 +9,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use super::content::kind;
 use super::context::Kind;
 use super::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
+use super::header::goes_on;
 use super::mac::{MacKey, MacParameters};
 use super::message::{Message, PkiHeader};
 use super::names;
@@ -160,6 +161,16 @@ impl CmpService {
             key.verify(algorithm, &message.protected_part, protection)
         })?;
         let ca = match requester.credential() {
+            // RFC 9810 §5.3.18: not in use yet. What goes on with a transaction is told so by its own check.
+            Credential::Certificate(record) if !record.confirmed && !goes_on(message.kind) => {
+                return Err(Refusal::new(
+                    Failure::SignerNotTrusted,
+                    format!(
+                        "the signer's certificate {} awaits its confirmation; send its certConf first",
+                        record.serial
+                    ),
+                ));
+            }
             Credential::Certificate(record) => Some(record.ca.clone()),
             Credential::Secret => None,
         };

@@ -117,7 +117,7 @@ fn check_transaction(message: &Message) -> Result<(), Refusal> {
 }
 
 /// Whether a body always stands within a transaction: error, certConf and pollReq. A nested message may open one.
-const fn goes_on(kind: u8) -> bool {
+pub(super) const fn goes_on(kind: u8) -> bool {
     matches!(kind, 23..=25)
 }
 
