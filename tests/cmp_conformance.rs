@@ -11,10 +11,11 @@
 mod common;
 
 use common::cmp::{
-    CERT_CONF, CR, Draft, ERROR, Holder, IR, KUR, Key, PKICONF, RR, confirmation, enrolled,
+    self, CERT_CONF, CR, Draft, ERROR, Holder, IR, KUR, Key, PKICONF, RR, confirmation, enrolled,
     exchange, named, pbmac1, request, revocation,
 };
 use common::{Instance, Peer};
+use der::Encode;
 use der::asn1::OctetString;
 
 /// An instance with one account.
@@ -112,4 +113,20 @@ fn a_certificate_signs_nothing_before_it_is_confirmed() {
     let conf = Draft::after(&answer, CERT_CONF, confirmation(&new.certificate));
     assert_eq!(exchange(&instance, &conf.by_secret(&peer)).kind, PKICONF);
     exchange(&instance, &update()).certificate();
+}
+
+#[test]
+fn a_confirmation_is_for_the_request_that_was_made() {
+    let (instance, peer) = site();
+    let answer = exchange(&instance, &Draft::new(IR, request(&Key::new())).by_secret(&peer));
+    let conf = |id: i8| {
+        let hash = ring::digest::digest(&ring::digest::SHA256, &answer.certificate());
+        let hash = OctetString::new(hash.as_ref()).unwrap();
+        let status = cmp::CertStatus { hash, id, status: None, hash_alg: None };
+        Draft::after(&answer, CERT_CONF, vec![status].to_der().unwrap()).by_secret(&peer)
+    };
+    refused(&instance, &conf(-1), ERROR, "badRequest");
+    refused(&instance, &conf(1), ERROR, "badRequest");
+    assert_eq!(statuses(&instance), ["unconfirmed"]);
+    assert_eq!(exchange(&instance, &conf(0)).kind, PKICONF);
 }

@@ -50,6 +50,12 @@ impl Exchange<'_> {
                 ));
             }
         };
+        if status.as_ref().is_some_and(|status| status.cert_req_id != context.cert_req_id) {
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                "certReqId is not that of the request in this transaction: 0, or -1 after a p10cr",
+            ));
+        }
         if status.as_ref().is_some_and(contradicts_itself) {
             return Err(Refusal::new(
                 Failure::BadRequest,
@@ -66,12 +72,12 @@ impl Exchange<'_> {
             Refusal::from(Error::internal("a transaction without its certificate"))
         })?;
         let hash = hash_of(&record.certificate, &status)?;
-        if hash != status.cert_hash.as_bytes() || status.cert_req_id != context.cert_req_id {
+        if hash != status.cert_hash.as_bytes() {
             // What the peer holds is not what was issued: it must not come into use (RFC 9483 §4.1.1).
             authority.reject(&transaction.id)?;
             return Err(Refusal::new(
                 Failure::BadCertId,
-                "certHash or certReqId is not that of the certificate in this transaction; the certificate is revoked",
+                "certHash is not that of the certificate in this transaction; the certificate is revoked",
             ));
         }
         authority.confirm(&transaction.id)?;
