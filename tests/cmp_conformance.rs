@@ -11,12 +11,14 @@
 mod common;
 
 use common::cmp::{
-    self, CERT_CONF, CR, Draft, ERROR, Holder, IR, KUR, Key, PKICONF, RR, confirmation, enrolled,
-    exchange, named, pbmac1, request, revocation,
+    self, CERT_CONF, CR, Draft, ERROR, Holder, IR, KUP, KUR, Key, PKICONF, RP, RR, any,
+    confirmation, enrolled, exchange, from_now, named, oid, pbmac1, request, revocation,
 };
 use common::{Instance, Peer};
 use der::Encode;
-use der::asn1::OctetString;
+use der::asn1::{Any, OctetString};
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::name::GeneralName;
 
 /// An instance with one account.
 fn site() -> (Instance, Peer) {
@@ -129,4 +131,51 @@ fn a_confirmation_is_for_the_request_that_was_made() {
     refused(&instance, &conf(1), ERROR, "badRequest");
     assert_eq!(statuses(&instance), ["unconfirmed"]);
     assert_eq!(exchange(&instance, &conf(0)).kind, PKICONF);
+}
+
+#[test]
+fn a_revocation_is_refused_in_its_own_response() {
+    let (instance, peer) = site();
+    let holder = enrolled(&instance, &peer);
+    let revoked = enrolled(&instance, &peer);
+    let rr = |extensions: Vec<Extension>| {
+        Draft::new(RR, revocation(named(&holder), extensions)).from(&holder)
+    };
+    let plain = rr(Vec::new());
+    // Its sender is not known.
+    let bare = Draft::new(RR, revocation(named(&holder), Vec::new()));
+    refused(&instance, &bare.bytes(None), RP, "badMessageCheck");
+    let mut nobody = plain.clone();
+    nobody.extra_certs.clear();
+    refused(&instance, &nobody.signed(&holder.key), RP, "badMessageCheck");
+    let issuer = GeneralName::DirectoryName(holder.read().tbs_certificate.issuer);
+    let other = plain.clone().with(|header| header.sender = issuer);
+    refused(&instance, &other.signed(&holder.key), RP, "badMessageCheck");
+    // It is, and asks for what there is not.
+    let unknown = rr(vec![reason(7)]).signed(&holder.key);
+    refused(&instance, &unknown, RP, "badDataFormat");
+    // What is wrong with the message as such is no revocation's.
+    let old = plain.clone().with(|header| header.message_time = Some(any(&from_now(-3600))));
+    refused(&instance, &old.signed(&holder.key), ERROR, "badTime");
+    let later = plain.clone().with(|header| header.pvno = 4);
+    refused(&instance, &later.signed(&holder.key), ERROR, "unsupportedVersion");
+    assert_eq!(statuses(&instance), ["valid", "valid"]);
+
+    let own = Draft::new(RR, revocation(named(&revoked), vec![reason(1)]));
+    assert_eq!(exchange(&instance, &own.by(&revoked)).status().unwrap().status, 0);
+    let again = Draft::new(RR, revocation(named(&revoked), Vec::new()));
+    refused(&instance, &again.by(&revoked), RP, "certRevoked");
+    refused(
+        &instance,
+        &Draft::new(KUR, request(&Key::new())).by_secret(&peer),
+        KUP,
+        "wrongIntegrity",
+    );
+}
+
+/// A reasonCode (RFC 5280 §5.3.1).
+fn reason(number: u8) -> Extension {
+    let value = Any::new(der::Tag::Enumerated, vec![number]).unwrap();
+    let extn_value = OctetString::new(value.to_der().unwrap()).unwrap();
+    Extension { extn_id: oid(cmp::CRL_REASON), critical: false, extn_value }
 }

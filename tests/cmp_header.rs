@@ -470,7 +470,7 @@ fn messages_of_a_transaction_are_protected_alike_and_by_the_same() {
     // A key update is signed with the certificate that it replaces.
     let answer = site
         .refused(&Draft::new(KUR, request(&Key::new())).by_secret(&site.peer), "wrongIntegrity");
-    assert_eq!(answer.kind, ERROR);
+    assert_eq!(answer.kind, KUP);
     assert_eq!(site.statuses(), ["valid"; 3]);
 }
 

@@ -510,7 +510,7 @@ fn a_key_update_replaces_the_certificate_that_signs_it_and_widens_nothing() {
         "notAuthorized",
     );
     let answer = place.send(&update(&[], &[]).protected(&secret));
-    assert!(refused(&answer, ERROR, "wrongIntegrity").contains("signed with the certificate"));
+    assert!(refused(&answer, KUP, "wrongIntegrity").contains("signed with the certificate"));
     assert_eq!(place.certificates("gw1").len(), 1);
 
     for (names, control) in [
@@ -616,7 +616,7 @@ fn a_peer_revokes_what_is_its_own() {
         (RP, "unacceptedExtension", revocation(&target, &entry(99, true, &[5, 0]))),
         (RP, "notAuthorized", revocation(&target, &reason(2))),
         (RP, "notAuthorized", revocation(&target, &reason(8))),
-        (ERROR, "badDataFormat", revocation(&target, &reason(7))),
+        (RP, "badDataFormat", revocation(&target, &reason(7))),
         (RP, "incorrectData", revocation(&target, &date(START + 86_400))),
     ] {
         refused(&send(&content), body, bit);
@@ -641,7 +641,7 @@ fn a_peer_revokes_what_is_its_own() {
     refused(&send(&revocation(&target, &[])), RP, "certRevoked");
     // The signer itself, last; and then it speaks no more.
     assert!(send(&revocation(&signer.certificates[0], &reason(5))).refusal().is_none());
-    refused(&send(&revocation(&target, &[])), ERROR, "certRevoked");
+    refused(&send(&revocation(&target, &[])), RP, "certRevoked");
     assert_eq!(place.statuses("gw1"), ["revoked", "revoked"]);
 }
 
