@@ -241,6 +241,8 @@ pub struct CmpFile {
     pub confirm_wait: String,
     /// Whether implicit confirmation is granted.
     pub implicit_confirm: bool,
+    /// Whether a shared secret revokes, too.
+    pub mac_revocation: bool,
     /// Whether an unprotected genm is answered, for public data only.
     pub unprotected_genm: bool,
     /// The largest content of a genp, in octets.
@@ -272,6 +274,7 @@ impl Default for CmpFile {
             require_message_time: true,
             confirm_wait: "5m".into(),
             implicit_confirm: true,
+            mac_revocation: false,
             unprotected_genm: false,
             max_information: 1 << 20,
             max_concurrent: 256,
@@ -688,6 +691,7 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
         require_message_time: file.require_message_time,
         confirm_wait: duration("cmp.confirm_wait", &file.confirm_wait, 10, 7 * 86_400)?,
         implicit_confirm: file.implicit_confirm,
+        mac_revocation: file.mac_revocation,
         unprotected_genm: file.unprotected_genm,
         max_information: file.max_information,
         mac_workers: match file.mac_workers {

@@ -179,3 +179,21 @@ fn reason(number: u8) -> Extension {
     let extn_value = OctetString::new(value.to_der().unwrap()).unwrap();
     Extension { extn_id: oid(cmp::CRL_REASON), critical: false, extn_value }
 }
+
+#[test]
+fn a_secret_revokes_only_where_the_operator_says_so() {
+    for allowed in [false, true] {
+        let setting = format!("mac_revocation = {allowed}");
+        let instance = Instance::start_with(&[("cmp", &setting)]);
+        let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+        let holder = enrolled(&instance, &peer);
+        let rr = Draft::new(RR, revocation(named(&holder), Vec::new())).by_secret(&peer);
+        if allowed {
+            assert_eq!(exchange(&instance, &rr).status().unwrap().status, 0);
+            assert_eq!(statuses(&instance), ["revoked"]);
+        } else {
+            refused(&instance, &rr, RP, "wrongIntegrity");
+            assert_eq!(statuses(&instance), ["valid"]);
+        }
+    }
+}
