@@ -162,7 +162,9 @@ fn a_revocation_is_refused_in_its_own_response() {
     assert_eq!(statuses(&instance), ["valid", "valid"]);
 
     let own = Draft::new(RR, revocation(named(&revoked), vec![reason(1)]));
-    assert_eq!(exchange(&instance, &own.by(&revoked)).status().unwrap().status, 0);
+    let status = exchange(&instance, &own.by(&revoked)).status().unwrap();
+    assert_eq!(status.status, 0);
+    assert_eq!(status.words(), "the certificate is revoked (keyCompromise)");
     let again = Draft::new(RR, revocation(named(&revoked), Vec::new()));
     refused(&instance, &again.by(&revoked), RP, "certRevoked");
     refused(

@@ -62,7 +62,7 @@ impl Exchange<'_> {
         let draft = self.draft(&minus_one()?, authority.now(), false)?;
         authority.revoke_for(self.requester, &ca, &serial, reason, invalidity, Some(draft))?;
         let content = RevRepContent {
-            status: vec![PkiStatusInfo::granted(&[])],
+            status: vec![PkiStatusInfo::accepted(format!("the certificate is revoked ({reason})"))],
             rev_certs: Some(vec![CertId { issuer, serial_number }]),
         };
         Answer::plain(kind::RP, &content).map_err(failed)
