@@ -199,3 +199,19 @@ fn a_secret_revokes_only_where_the_operator_says_so() {
         }
     }
 }
+
+#[test]
+fn only_what_is_held_could_be_released() {
+    let (instance, peer) = site();
+    let holder = enrolled(&instance, &peer);
+    let held = enrolled(&instance, &peer);
+    let tbs = held.read().tbs_certificate;
+    let serial = data_encoding::HEXLOWER.encode(tbs.serial_number.as_bytes());
+    instance.ok(&["cert", "hold", &serial]);
+    let release =
+        |one: &Holder| Draft::new(RR, revocation(named(one), vec![reason(8)])).by(&holder);
+    refused(&instance, &release(&holder), RP, "badCertId");
+    refused(&instance, &release(&held), RP, "notAuthorized");
+    assert_eq!(instance.certificates("gw1").len(), 2);
+    exchange(&instance, &Draft::new(CR, request(&Key::new())).by(&holder)).certificate();
+}

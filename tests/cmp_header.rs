@@ -702,7 +702,7 @@ fn key_updates_and_revocations_name_a_certificate_of_their_sender() {
     };
     site.refused(&rr(named(&site.holder), vec![reason(1), reason(4)]), "badRequest");
     site.refused(&rr(named(&site.holder), vec![reason(7)]), "badDataFormat");
-    site.refused(&rr(named(&site.holder), vec![reason(8)]), "notAuthorized");
+    site.refused(&rr(named(&site.holder), vec![reason(8)]), "badCertId");
     let version = Template { version: Some(Int::new(&[1]).unwrap()), ..named(&site.holder) };
     site.refused(&rr(version, Vec::new()), "badRequest");
     assert_eq!(site.statuses(), ["valid"]);

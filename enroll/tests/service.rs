@@ -615,7 +615,7 @@ fn a_peer_revokes_what_is_its_own() {
         (RP, "badCertId", revocation(&other.certificates[0], &[])),
         (RP, "unacceptedExtension", revocation(&target, &entry(99, true, &[5, 0]))),
         (RP, "notAuthorized", revocation(&target, &reason(2))),
-        (RP, "notAuthorized", revocation(&target, &reason(8))),
+        (RP, "badCertId", revocation(&target, &reason(8))),
         (RP, "badDataFormat", revocation(&target, &reason(7))),
         (RP, "incorrectData", revocation(&target, &date(START + 86_400))),
     ] {
