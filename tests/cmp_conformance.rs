@@ -215,3 +215,19 @@ fn only_what_is_held_could_be_released() {
     assert_eq!(instance.certificates("gw1").len(), 2);
     exchange(&instance, &Draft::new(CR, request(&Key::new())).by(&holder)).certificate();
 }
+
+#[test]
+fn the_reference_may_be_written_as_a_common_name() {
+    let (instance, peer) = site();
+    let kid = |text: String| {
+        let draft = Draft::new(IR, request(&Key::new())).implicit().of(&peer);
+        let kid = OctetString::new(text.as_bytes()).unwrap();
+        draft.with(|header| header.sender_kid = Some(kid)).maced(&peer.secret)
+    };
+    exchange(&instance, &kid(format!("CN={}", peer.reference))).certificate();
+    for wrong in ["CN=CN=", "cn=", "O=", "CN=x"] {
+        let message = kid(format!("{wrong}{}", peer.reference));
+        refused(&instance, &message, ERROR, "badMessageCheck");
+    }
+    assert_eq!(statuses(&instance), ["valid"]);
+}

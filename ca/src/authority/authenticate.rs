@@ -121,7 +121,13 @@ impl Authority {
         let reference =
             std::str::from_utf8(reference).ok().filter(|text| text.len() <= MAX_REFERENCE);
         let Some(reference) = reference else { return Ok(None) };
-        let account = self.store().account_by_reference(reference)?;
+        let mut account = self.store().account_by_reference(reference)?;
+        // RFC 9483 §3.1 has the senderKID be the commonName of the sender; some clients write its type there, too.
+        if account.is_none()
+            && let Some(name) = reference.strip_prefix("CN=")
+        {
+            account = self.store().account_by_reference(name)?;
+        }
         Ok(account.and_then(|account| account.secret.clone().map(|secret| (account, secret))))
     }
 
