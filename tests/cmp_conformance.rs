@@ -231,3 +231,26 @@ fn the_reference_may_be_written_as_a_common_name() {
     }
     assert_eq!(statuses(&instance), ["valid"]);
 }
+
+#[test]
+fn an_operator_says_when_wrong_secrets_lock() {
+    for (setting, wrong, granted) in [("lock_after = 0", 8, true), ("lock_after = 1", 1, false)] {
+        let instance = Instance::start_with(&[("cmp", setting), ("cmp", "lock_time = \"1h\"")]);
+        let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+        let draft = || Draft::new(IR, request(&Key::new())).implicit().of(&peer);
+        let words = |message: &[u8]| refused(&instance, message, ERROR, "badMessageCheck");
+        for _ in 0..wrong {
+            words(&draft().maced("wrong"));
+        }
+        if granted {
+            exchange(&instance, &draft().maced(&peer.secret)).certificate();
+            continue;
+        }
+        // Locked: it reads as a reference that there is not.
+        let nobody = OctetString::new(&b"nobody"[..]).unwrap();
+        let unknown = draft().with(|header| header.sender_kid = Some(nobody));
+        assert_eq!(words(&draft().maced(&peer.secret)), words(&unknown.maced(&peer.secret)));
+        let shown = instance.json(&["peer", "show", "gw1"]);
+        assert!(shown["locked_until"].is_string(), "{shown}");
+    }
+}

@@ -208,7 +208,9 @@ fn secrets_that_are_wrong_unknown_expired_or_used_up_are_refused() {
             .refused(&["badMessageCheck", "unknown reference or wrong secret"]);
     }
     // The right secret does not help while the reference is locked; another secret does.
-    enrol(&instance, &gw1, "gw1.key", &[]).refused(&["locked"]);
+    enrol(&instance, &gw1, "gw1.key", &[])
+        .refused(&["badMessageCheck", "unknown reference or wrong secret"]);
+    assert!(instance.log().contains("the reference is locked"));
     assert_eq!(statuses(&instance, "gw1"), [""; 0]);
     let reset = instance.json(&["peer", "reset-secret", "gw1"]);
     let text = |key: &str| reset[key].as_str().expect("text").to_owned();

@@ -173,7 +173,9 @@ impl From<Error> for Refusal {
 
 fn failure_of(kind: Denial) -> Failure {
     match kind {
-        Denial::NotAuthorized | Denial::Locked => Failure::NotAuthorized,
+        Denial::NotAuthorized => Failure::NotAuthorized,
+        // As a wrong secret: a guesser learns neither that the reference exists nor that it is locked.
+        Denial::Locked => Failure::BadMessageCheck,
         Denial::Template => Failure::BadCertTemplate,
         Denial::Algorithm => Failure::BadAlg,
         Denial::ProofOfPossession => Failure::BadPop,
