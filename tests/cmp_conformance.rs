@@ -254,3 +254,28 @@ fn an_operator_says_when_wrong_secrets_lock() {
         assert!(shown["locked_until"].is_string(), "{shown}");
     }
 }
+
+#[test]
+fn a_proof_by_an_algorithm_for_another_key_is_none() {
+    let (instance, peer) = site();
+    let proof = |id: &str| {
+        let key = Key::new();
+        let mut message = proven(&key, cmp::plain_request(&key));
+        let signature = key.sign(&message.request.to_der().unwrap());
+        let signature = BitString::from_bytes(&signature).unwrap();
+        let parts = [algorithm(id, None).to_der().unwrap(), signature.to_der().unwrap()];
+        let proof = Any::from_der(&cmp::sequence(&parts)).unwrap();
+        message.proof = Some(cmp::implicit(1, proof));
+        Draft::new(IR, vec![message].to_der().unwrap()).by_secret(&peer)
+    };
+    // sha256WithRSAEncryption and Ed25519, for which the key is none; and what nobody here knows.
+    for (id, failure) in [
+        (cmp::RSA_SHA256, "badPOP"),
+        ("1.3.101.112", "badPOP"),
+        ("1.2.840.10045.4.1", "badAlg"),
+        ("1.2.3.4", "badAlg"),
+    ] {
+        refused(&instance, &proof(id), IP, failure);
+    }
+    exchange(&instance, &proof(cmp::ECDSA_SHA256)).certificate();
+}

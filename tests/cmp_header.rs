@@ -11,7 +11,7 @@
 mod common;
 
 use common::cmp::{
-    self, Answer, CERT_CONF, CR, CertId, Draft, ERROR, Header, Holder, IP, IR, Info, KUR, Key,
+    self, Answer, CERT_CONF, CR, CertId, Draft, ERROR, Header, Holder, IP, IR, Info, KUP, KUR, Key,
     PKICONF, RP, RR, Template, Validity, algorithm, any, confirmation, enrolled, exchange,
     from_now, implicit, name, named, octets, oid, pbm, pbmac1, proven, request, request_with,
     revocation,

@@ -126,8 +126,8 @@ impl ProvenKey {
     /// Verifies the proof of possession: `signature` over `message`, by `key` itself (RFC 4211 §4.1, RFC 2986 §3).
     ///
     /// # Errors
-    /// `Denied` with [`Denial::ProofOfPossession`] when it is wrong, with [`Denial::Algorithm`] when the algorithm
-    /// does not fit.
+    /// `Denied` with [`Denial::ProofOfPossession`] when it is wrong or of an algorithm for another kind of key, with
+    /// [`Denial::Algorithm`] when the algorithm is not supported.
     pub fn verify(
         key: SubjectPublicKey,
         algorithm: &AlgorithmIdentifierOwned,
@@ -142,6 +142,9 @@ impl ProvenKey {
                     "proof of possession: {why}; sign the request with the key that it asks to certify"
                 ),
             )),
+            Err(Error::Denied { why, .. }) if is_for_another(key.kind, algorithm) => {
+                Err(Error::denied(Denial::ProofOfPossession, format!("proof of possession: {why}")))
+            }
             Err(other) => Err(other),
         }
     }
@@ -241,6 +244,18 @@ fn verifier(
         }
     };
     Ok(verifier)
+}
+
+/// Whether a signature algorithm that is known here is for another kind of key than this.
+fn is_for_another(kind: KeyKind, algorithm: &AlgorithmIdentifierOwned) -> bool {
+    match algorithm.oid {
+        oid::ECDSA_SHA256 | oid::ECDSA_SHA384 => !matches!(kind, KeyKind::P256 | KeyKind::P384),
+        oid::ED25519 => kind != KeyKind::Ed25519,
+        oid::RSA_SHA256 | oid::RSA_SHA384 | oid::RSA_SHA512 | oid::RSA_PSS => {
+            !matches!(kind, KeyKind::Rsa(_))
+        }
+        _ => false,
+    }
 }
 
 /// ```text
