@@ -11,14 +11,17 @@
 mod common;
 
 use common::cmp::{
-    self, CERT_CONF, CR, Draft, ERROR, Holder, IR, KUP, KUR, Key, PKICONF, RP, RR, any,
-    confirmation, enrolled, exchange, from_now, named, oid, pbmac1, request, revocation,
+    self, CERT_CONF, CR, Draft, ERROR, Holder, IP, IR, KUP, KUR, Key, P10CR, PKICONF, RP, RR,
+    algorithm, any, confirmation, enrolled, exchange, from_now, named, oid, pbmac1, proven,
+    request, request_with, revocation,
 };
 use common::{Instance, Peer};
-use der::Encode;
-use der::asn1::{Any, OctetString};
+use der::asn1::{Any, BitString, Int, Null, OctetString};
+use der::{Decode, Encode};
+use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
 
 /// An instance with one account.
 fn site() -> (Instance, Peer) {
@@ -278,4 +281,60 @@ fn a_proof_by_an_algorithm_for_another_key_is_none() {
         refused(&instance, &proof(id), IP, failure);
     }
     exchange(&instance, &proof(cmp::ECDSA_SHA256)).certificate();
+}
+
+#[test]
+fn a_key_of_the_wrong_size_is_a_bad_template() {
+    let (instance, peer) = site();
+    let key = Key::new();
+    // A modulus of so many bits. Nobody has such a key: its size is looked at before the proof.
+    let rsa = |bits: usize| {
+        let modulus = [&[0][..], &vec![0xff; bits / 8]].concat();
+        let parts = [Int::new(&modulus).unwrap(), Int::new(&[1, 0, 1]).unwrap()];
+        let bits = BitString::from_bytes(&parts.to_vec().to_der().unwrap()).unwrap();
+        SubjectPublicKeyInfoOwned {
+            algorithm: algorithm("1.2.840.113549.1.1.1", Some(any(&Null))),
+            subject_public_key: bits,
+        }
+    };
+    for bits in [512, 1024, 8200, 18_000, 80_000] {
+        let body = request_with(&key, |template| template.public_key = Some(rsa(bits)));
+        let words =
+            refused(&instance, &Draft::new(IR, body).by_secret(&peer), IP, "badCertTemplate");
+        assert!(words.contains(&bits.to_string()) || bits == 80_000, "{words}");
+    }
+    // As a signer's it is a stranger's.
+    let folder = instance.file(".");
+    let arguments = ["req", "-x509", "-newkey", "rsa:1024", "-nodes", "-keyout", "small.key"];
+    let output = ["-out", "small.crt", "-subj", "/CN=gw1.example.net"];
+    common::tool_ok("openssl", "openssl", &[&arguments[..], &output].concat(), &folder);
+    let pem = std::fs::read(folder.join("small.crt")).unwrap();
+    let small = x509_cert::Certificate::load_pem_chain(&pem).unwrap().remove(0);
+    let small = Holder { key, certificate: small.to_der().unwrap() };
+    let message = Draft::new(CR, request(&Key::new())).by(&small);
+    refused(&instance, &message, ERROR, "signerNotTrusted");
+    assert_eq!(statuses(&instance), [""; 0]);
+}
+
+#[test]
+fn a_pkcs_10_request_by_an_unknown_algorithm_is_not_read_further() {
+    let (instance, peer) = site();
+    // Dilithium of the third round, with keys of 1,312 to 2,592 octets.
+    for length in [1312, 1952, 2592] {
+        let unknown = algorithm("1.3.6.1.4.1.2.267.7.4.4", None);
+        let spki = SubjectPublicKeyInfoOwned {
+            algorithm: unknown.clone(),
+            subject_public_key: BitString::from_bytes(&vec![7; length]).unwrap(),
+        };
+        let info = cmp::sequence(&[
+            0_u8.to_der().unwrap(),
+            "CN=gw1.example.net".parse::<Name>().unwrap().to_der().unwrap(),
+            spki.to_der().unwrap(),
+            cmp::implicit(0, Any::new(der::Tag::Set, Vec::new()).unwrap()).to_der().unwrap(),
+        ]);
+        let signature = BitString::from_bytes(&[7; 2420]).unwrap();
+        let parts = [info, unknown.to_der().unwrap(), signature.to_der().unwrap()];
+        let message = Draft::new(P10CR, cmp::sequence(&parts)).by_secret(&peer);
+        refused(&instance, &message, ERROR, "badAlg");
+    }
 }

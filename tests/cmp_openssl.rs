@@ -235,7 +235,7 @@ fn what_the_account_does_not_hold_is_refused() {
         &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
         "small.key",
     );
-    enrol(&instance, &peer, "small.key", &[]).refused(&["1024", "2048", "badAlg"]);
+    enrol(&instance, &peer, "small.key", &[]).refused(&["1024", "2048", "badCertTemplate"]);
     openssl::generate(
         &instance,
         &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp521r1"],

@@ -232,7 +232,7 @@ impl Profile {
     /// Checks the kind and size of a key.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Algorithm`] that says what is taken.
+    /// `Denied` that says what is taken, with [`Denial::Algorithm`] for the kind and [`Denial::KeySize`] for the size.
     pub fn check_key(&self, key: KeyKind) -> Result<()> {
         let family = match key {
             KeyKind::P256 => KeyFamily::P256,
@@ -241,9 +241,11 @@ impl Profile {
             KeyKind::Rsa(_) => KeyFamily::Rsa,
         };
         let too_small = matches!(key, KeyKind::Rsa(bits) if bits < self.min_rsa_bits);
-        if self.keys.contains(&family) && !too_small {
-            return Ok(());
-        }
+        let denial = match self.keys.contains(&family) {
+            true if !too_small => return Ok(()),
+            true => Denial::KeySize,
+            false => Denial::Algorithm,
+        };
         let taken: Vec<String> = KEY_FAMILIES
             .iter()
             .filter(|(_, family)| self.keys.contains(family))
@@ -253,7 +255,7 @@ impl Profile {
             })
             .collect();
         Err(Error::denied(
-            Denial::Algorithm,
+            denial,
             format!("the profile `{}` takes keys of {}, found {key}", self.name, taken.join(", ")),
         ))
     }
@@ -583,10 +585,13 @@ mod tests {
         .unwrap();
         assert_eq!(profile.check_key(KeyKind::Rsa(3072)), Ok(()));
         assert_eq!(profile.check_key(KeyKind::P384), Ok(()));
-        for key in [KeyKind::Rsa(3071), KeyKind::P256, KeyKind::Ed25519] {
-            let Err(Error::Denied { kind: Denial::Algorithm, why }) = profile.check_key(key) else {
-                panic!("{key}")
-            };
+        for (key, denial) in [
+            (KeyKind::Rsa(3071), Denial::KeySize),
+            (KeyKind::P256, Denial::Algorithm),
+            (KeyKind::Ed25519, Denial::Algorithm),
+        ] {
+            let Err(Error::Denied { kind, why }) = profile.check_key(key) else { panic!("{key}") };
+            assert_eq!(kind, denial, "{key}");
             assert!(
                 why.contains("rsa of 3072 bits or more") && why.contains(&key.to_string()),
                 "{why}"

@@ -13,8 +13,8 @@ use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 use crate::error::{Denial, Error, Result};
 use crate::oid;
 
-/// The largest SubjectPublicKeyInfo that is looked at, in bytes; RSA-8192 takes 1,062.
-const MAX_SPKI: usize = 2048;
+/// The largest SubjectPublicKeyInfo that is looked at, in bytes; RSA-8192 takes 1,062, and what is larger is told its size.
+const MAX_SPKI: usize = 8192;
 
 /// What kind of public key it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,13 +64,14 @@ impl SubjectPublicKey {
     /// Reads a DER SubjectPublicKeyInfo (RFC 5280 §4.1).
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it is none, `Denied` with [`Denial::Algorithm`] for a kind that is not supported.
+    /// [`Error::Malformed`] when it is none, `Denied` with [`Denial::Algorithm`] for a kind that is not supported, with
+    /// [`Denial::KeySize`] for a size that is not.
     pub fn from_der(spki: &[u8]) -> Result<Self> {
         if spki.len() > MAX_SPKI {
-            return Err(Error::malformed(format!(
-                "a public key has at most {MAX_SPKI} bytes here, found {}",
-                spki.len()
-            )));
+            return Err(Error::denied(
+                Denial::KeySize,
+                format!("a public key has at most {MAX_SPKI} bytes here, found {}", spki.len()),
+            ));
         }
         let info = SubjectPublicKeyInfoRef::from_der(spki)
             .map_err(|e| Error::malformed(format!("expected a SubjectPublicKeyInfo: {e}")))?;
@@ -212,7 +213,7 @@ fn rsa_kind(bits: &[u8]) -> Result<KeyKind> {
     }
     if !(2048..=8192).contains(&length) {
         return Err(Error::denied(
-            Denial::Algorithm,
+            Denial::KeySize,
             format!("expected an RSA key of 2048 to 8192 bits, found {length}"),
         ));
     }

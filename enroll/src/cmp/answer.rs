@@ -59,6 +59,8 @@ pub fn refused_answer(request: u8, to_known_peer: bool, refusal: &Refusal) -> de
             | Failure::SystemUnavail
             | Failure::SystemFailure
     );
+    // A PKCS #10 request by an algorithm that nobody knows here is not read any further.
+    let general = general || (request == kind::P10CR && refusal.failure == Failure::BadAlg);
     let of_the_message = matches!(
         refusal.failure,
         Failure::UnsupportedVersion

@@ -1,7 +1,7 @@
 //! Who sends a message, and how the answer is protected: in kind (RFC 9483 §3.2).
 
 use countersign_ca::record::Label;
-use countersign_ca::{Credential, Requester, certificate};
+use countersign_ca::{Credential, Denial, Error, Requester, certificate};
 use der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -155,7 +155,13 @@ impl CmpService {
                 "the signer's certificate is missing: put it first in extraCerts",
             )
         })?;
-        let facts = certificate::Facts::of(signer)?;
+        let facts = certificate::Facts::of(signer).map_err(|error| match error {
+            // Of a size that is never certified here: a stranger's.
+            Error::Denied { kind: Denial::KeySize, why } => {
+                Refusal::new(Failure::SignerNotTrusted, format!("the signer's certificate: {why}"))
+            }
+            other => other.into(),
+        })?;
         check_sender(&message.header, &facts, signer)?;
         let requester = self.authority().authenticate_certificate(signer, &mut |key| {
             key.verify(algorithm, &message.protected_part, protection)

@@ -176,7 +176,8 @@ fn failure_of(kind: Denial) -> Failure {
         Denial::NotAuthorized => Failure::NotAuthorized,
         // As a wrong secret: a guesser learns neither that the reference exists nor that it is locked.
         Denial::Locked => Failure::BadMessageCheck,
-        Denial::Template => Failure::BadCertTemplate,
+        // A known algorithm, but nothing that is certified: it is the template that must change.
+        Denial::Template | Denial::KeySize => Failure::BadCertTemplate,
         Denial::Algorithm => Failure::BadAlg,
         Denial::ProofOfPossession => Failure::BadPop,
         Denial::NoSuchCertificate => Failure::BadCertId,
