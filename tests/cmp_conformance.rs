@@ -11,7 +11,7 @@
 mod common;
 
 use common::cmp::{
-    self, CERT_CONF, CR, Draft, ERROR, Holder, IP, IR, KUP, KUR, Key, P10CR, PKICONF, RP, RR,
+    self, CERT_CONF, CP, CR, Draft, ERROR, Holder, IP, IR, KUP, KUR, Key, P10CR, PKICONF, RP, RR,
     algorithm, any, confirmation, enrolled, exchange, from_now, named, oid, pbmac1, proven,
     request, request_with, revocation,
 };
@@ -180,9 +180,7 @@ fn a_revocation_is_refused_in_its_own_response() {
 
 /// A reasonCode (RFC 5280 §5.3.1).
 fn reason(number: u8) -> Extension {
-    let value = Any::new(der::Tag::Enumerated, vec![number]).unwrap();
-    let extn_value = OctetString::new(value.to_der().unwrap()).unwrap();
-    Extension { extn_id: oid(cmp::CRL_REASON), critical: false, extn_value }
+    extension(cmp::CRL_REASON, false, &Any::new(der::Tag::Enumerated, vec![number]).unwrap())
 }
 
 #[test]
@@ -337,4 +335,35 @@ fn a_pkcs_10_request_by_an_unknown_algorithm_is_not_read_further() {
         let message = Draft::new(P10CR, cmp::sequence(&parts)).by_secret(&peer);
         refused(&instance, &message, ERROR, "badAlg");
     }
+}
+
+/// An extension of a template.
+fn extension(id: &str, critical: bool, value: &impl Encode) -> Extension {
+    let extn_value = OctetString::new(value.to_der().unwrap()).unwrap();
+    Extension { extn_id: oid(id), critical, extn_value }
+}
+
+/// Asks for a certificate with these extensions, signed by its holder.
+fn asking(holder: &Holder, extensions: Vec<Extension>) -> Vec<u8> {
+    let body = request_with(&Key::new(), |template| template.extensions = Some(extensions));
+    Draft::new(CR, body).implicit().by(holder)
+}
+
+#[test]
+fn nobody_becomes_a_ca_by_asking() {
+    let (instance, peer) = site();
+    let holder = enrolled(&instance, &peer);
+    let constraints = |ca: bool, path: Option<u8>| {
+        let mut parts = Vec::new();
+        parts.extend(ca.then(|| true.to_der().unwrap()));
+        parts.extend(path.map(|path| path.to_der().unwrap()));
+        vec![extension("2.5.29.19", true, &Any::from_der(&cmp::sequence(&parts)).unwrap())]
+    };
+    let ask = |extensions| asking(&holder, extensions);
+    refused(&instance, &ask(constraints(true, None)), CP, "notAuthorized");
+    refused(&instance, &ask(constraints(true, Some(0))), CP, "notAuthorized");
+    refused(&instance, &ask(constraints(false, Some(0))), CP, "badCertTemplate");
+    assert_eq!(statuses(&instance), ["valid"]);
+    let answer = exchange(&instance, &ask(constraints(false, None)));
+    assert_eq!(answer.status().unwrap().status, 0);
 }

@@ -670,7 +670,7 @@ fn templates_that_ask_for_the_impossible_are_refused() {
         ("badCertTemplate", 0x88, vec![0, 1]),
         ("wrongAuthority", 0xa3, common_name("Nobody's CA")),
         ("badCertTemplate", 0xa9, [san.clone(), san.clone()].concat()),
-        ("badCertTemplate", 0xa9, ca),
+        ("notAuthorized", 0xa9, ca),
         ("badCertTemplate", 0xa9, extension(99, true, &[5, 0])),
         ("notAuthorized", 0xa9, dns_names(&["gw2.example.net"])),
         ("notAuthorized", 0xa5, common_name("gw2.example.net")),

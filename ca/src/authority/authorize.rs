@@ -203,9 +203,13 @@ fn check_extensions(
         match extension.extn_id {
             oid::BASIC_CONSTRAINTS => match BasicConstraints::from_der(content) {
                 Ok(constraints) if constraints.ca => {
-                    return template(
-                        "basicConstraints ask for a CA; peers get end entity certificates".into(),
-                    );
+                    return Err(not_authorized(
+                        "basicConstraints ask for a CA; peers get end entity certificates",
+                    ));
+                }
+                // RFC 5280 §4.2.1.9.
+                Ok(constraints) if constraints.path_len_constraint.is_some() => {
+                    return template("a pathLenConstraint is for CAs; leave it out".into());
                 }
                 Ok(_) => {}
                 Err(e) => {
