@@ -367,3 +367,20 @@ fn nobody_becomes_a_ca_by_asking() {
     let answer = exchange(&instance, &ask(constraints(false, None)));
     assert_eq!(answer.status().unwrap().status, 0);
 }
+
+#[test]
+fn roles_of_management_entities_are_the_profiles_to_give() {
+    let (instance, peer) = site();
+    let holder = enrolled(&instance, &peer);
+    let usages = |of: &[u8]| {
+        let usages: Vec<_> = of.iter().map(|of| oid(&format!("1.3.6.1.5.5.7.3.{of}"))).collect();
+        asking(&holder, vec![extension("2.5.29.37", false, &usages)])
+    };
+    for role in [27, 28, 32] {
+        refused(&instance, &usages(&[role]), CP, "notAuthorized");
+        refused(&instance, &usages(&[17, role]), CP, "notAuthorized");
+    }
+    assert_eq!(statuses(&instance), ["valid"]);
+    // Another usage is none that rules anybody: the profile's is issued, and that is said.
+    assert_eq!(exchange(&instance, &usages(&[4])).status().unwrap().status, 1);
+}

@@ -228,7 +228,18 @@ fn check_extensions(
                 let usage = ExtendedKeyUsage::from_der(content).map_err(|e| {
                     Error::malformed(format!("extendedKeyUsage cannot be read: {e}"))
                 })?;
-                if usage.0 != profile.extended_key_usage() {
+                let own = profile.extended_key_usage();
+                // RFC 9810 §4.5: roles in CMP itself.
+                let role = [oid::CMC_CA, oid::CMC_RA, oid::CM_KGA]
+                    .into_iter()
+                    .find(|role| usage.0.contains(role) && !own.contains(role));
+                if let Some(role) = role {
+                    return Err(not_authorized(format!(
+                        "the extended key usage `{role}` is that of a management entity, and not of the profile `{}`",
+                        profile.name()
+                    )));
+                }
+                if usage.0 != own {
                     changes.push(format!(
                         "the extended key usage is that of the profile `{}`",
                         profile.name()
