@@ -384,3 +384,39 @@ fn roles_of_management_entities_are_the_profiles_to_give() {
     // Another usage is none that rules anybody: the profile's is issued, and that is said.
     assert_eq!(exchange(&instance, &usages(&[4])).status().unwrap().status, 1);
 }
+
+#[test]
+fn a_request_may_have_less_of_the_key_usage_but_must_sign() {
+    let usages = "[\"digitalSignature\", \"nonRepudiation\", \"keyEncipherment\"]";
+    let mut instance = Instance::init(&[]);
+    let path = instance.data().join("countersign.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let profile = format!("\n[profiles.wide]\nbase = \"gateway\"\nkey_usage = {usages}\n");
+    std::fs::write(&path, format!("{text}{profile}")).unwrap();
+    instance.serve();
+    let flags = ["--uses", "100", "--profile", "wide"];
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &flags);
+    let holder = enrolled(&instance, &peer);
+    // The bits from the first: digitalSignature, nonRepudiation, keyEncipherment, dataEncipherment, keyAgreement.
+    let all = BitString::new(5, [0xe0]).unwrap();
+    for (unused, asked, as_asked) in [
+        (5, 0xe0, true),
+        (5, 0xa0, true),
+        (7, 0x80, true),
+        (6, 0x40, true),
+        (5, 0x20, false),
+        (3, 0x88, false),
+        (4, 0x90, false),
+    ] {
+        let asked = BitString::new(unused, [asked]).unwrap();
+        let extension = extension(cmp::KEY_USAGE, true, &asked);
+        let answer = exchange(&instance, &asking(&holder, vec![extension]));
+        let status = answer.status().unwrap();
+        assert_eq!(status.status, u8::from(!as_asked), "{asked:?}: {}", status.words());
+        let certificate = Holder { key: Key::new(), certificate: answer.certificate() }.read();
+        let extensions = certificate.tbs_certificate.extensions.unwrap();
+        let found = extensions.iter().find(|one| one.extn_id == oid(cmp::KEY_USAGE)).unwrap();
+        let found = BitString::from_der(found.extn_value.as_bytes()).unwrap();
+        assert_eq!(found, if as_asked { asked } else { all.clone() });
+    }
+}

@@ -596,6 +596,12 @@ fn templates_that_cannot_be_granted_say_why() {
         }),
         "badAlg",
     );
+    // badCertTemplate: usages of a CA.
+    for (unused, usage) in [(2, 0x04), (2, 0x84), (1, 0x02)] {
+        let usage = der::asn1::BitString::new(unused, [usage]).unwrap();
+        let usage = extension(cmp::KEY_USAGE, true, &usage);
+        refused(request_with(&key, |t| t.extensions = Some(vec![usage])), "badCertTemplate");
+    }
     // notAuthorized: names of others.
     refused(
         request_with(&key, |t| t.extensions = Some(vec![san("gw2.example.net")])),
@@ -626,7 +632,7 @@ fn what_the_profile_changes_is_granted_with_mods_and_named() {
     let key = Key::new();
     for (change, word) in [
         (
-            extension(cmp::KEY_USAGE, false, &der::asn1::BitString::new(2, [0x04]).unwrap()),
+            extension(cmp::KEY_USAGE, false, &der::asn1::BitString::new(5, [0x20]).unwrap()),
             "key usage",
         ),
         (extension("1.2.3.4", false, &Null), "1.2.3.4"),

@@ -179,6 +179,15 @@ impl Profile {
         self.key_usage
     }
 
+    /// Whether a request may have this key usage: some of the profile's, with what signs. IKE daemons demand
+    /// digitalSignature or nonRepudiation (RFC 4945 §5.1.3.2), and a CMP message digitalSignature (RFC 9483 §3.2).
+    pub fn grants(&self, usage: KeyUsage) -> bool {
+        let signs = |which: KeyUsages| usage.0.contains(which);
+        self.key_usage.0.contains(usage.0)
+            && (signs(KeyUsages::DigitalSignature)
+                || (self.is_for_ike() && signs(KeyUsages::NonRepudiation)))
+    }
+
     /// The extended key usages; empty for no such extension.
     pub fn extended_key_usage(&self) -> &[ObjectIdentifier] {
         &self.extended_key_usage

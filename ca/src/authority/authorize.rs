@@ -3,7 +3,7 @@
 use der::Decode;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages};
 
 use super::Authority;
 use super::issuer::Ca;
@@ -32,6 +32,7 @@ pub struct Authorized {
     pub(super) ca: Label,
     pub(super) profile: Profile,
     pub(super) key: ProvenKey,
+    pub(super) key_usage: KeyUsage,
     pub(super) names: Names,
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
@@ -65,13 +66,14 @@ impl Authority {
         let names = subject::decide(account, &profile, request.subject.as_ref(), &wanted)?;
         // 5. The rest of the request is a wish; what is not granted is said.
         let mut changes = Vec::new();
-        check_extensions(&profile, &request.extensions, &mut changes)?;
+        let key_usage = check_extensions(&profile, &request.extensions, &mut changes)?;
         let (not_before, not_after) = validity(&profile, ca, &request, now, &mut changes)?;
         Ok(Authorized {
             account: account.clone(),
             ca: ca.info().name.clone(),
             profile,
             key: request.key,
+            key_usage,
             names,
             not_before,
             not_after,
@@ -191,12 +193,14 @@ fn check_credential(requester: &Requester, updates: Option<&Serial>, now: Timest
     }
 }
 
-/// A request cannot make itself a CA, nor have what nobody here understands. Usages are the profile's.
+/// A request cannot make itself a CA, nor have what nobody here understands. Usages are the profile's; of its key usage a
+/// request may have less. What key usage is granted.
 fn check_extensions(
     profile: &Profile,
     wanted: &[Extension],
     changes: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<KeyUsage> {
+    let mut key_usage = profile.key_usage();
     for extension in wanted {
         let content = extension.extn_value.as_bytes();
         let template = |why: String| Err(Error::denied(Denial::Template, why));
@@ -219,9 +223,16 @@ fn check_extensions(
             oid::KEY_USAGE => {
                 let usage = KeyUsage::from_der(content)
                     .map_err(|e| Error::malformed(format!("keyUsage cannot be read: {e}")))?;
-                if usage != profile.key_usage() {
-                    changes
-                        .push(format!("the key usage is that of the profile `{}`", profile.name()));
+                if usage.0.contains(KeyUsages::KeyCertSign) || usage.0.contains(KeyUsages::CRLSign)
+                {
+                    return template(
+                        "keyCertSign and cRLSign are usages of CAs; leave them out".into(),
+                    );
+                }
+                match profile.grants(usage) {
+                    true => key_usage = usage,
+                    false => changes
+                        .push(format!("the key usage is that of the profile `{}`", profile.name())),
                 }
             }
             oid::EXT_KEY_USAGE => {
@@ -255,7 +266,7 @@ fn check_extensions(
             other => changes.push(format!("the extension `{other}` was left out")),
         }
     }
-    Ok(())
+    Ok(key_usage)
 }
 
 /// The validity: the profile's, or a shorter one if the request asks for it; never beyond the issuer's.
