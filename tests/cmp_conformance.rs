@@ -12,11 +12,11 @@ mod common;
 
 use common::cmp::{
     self, CERT_CONF, CP, CR, Draft, ERROR, Holder, IP, IR, KUP, KUR, Key, P10CR, PKICONF, RP, RR,
-    algorithm, any, confirmation, enrolled, exchange, from_now, named, oid, pbmac1, proven,
-    request, request_with, revocation,
+    Validity, algorithm, any, confirmation, enrolled, exchange, from_now, named, oid, pbmac1,
+    proven, request, request_with, revocation,
 };
 use common::{Instance, Peer};
-use der::asn1::{Any, BitString, Int, Null, OctetString};
+use der::asn1::{Any, BitString, GeneralizedTime, Int, Null, OctetString};
 use der::{Decode, Encode};
 use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::ext::Extension;
@@ -419,4 +419,32 @@ fn a_request_may_have_less_of_the_key_usage_but_must_sign() {
         let found = BitString::from_der(found.extn_value.as_bytes()).unwrap();
         assert_eq!(found, if as_asked { asked } else { all.clone() });
     }
+}
+
+#[test]
+fn a_validity_that_begins_about_now_is_granted_as_asked() {
+    let (instance, peer) = site();
+    let holder = enrolled(&instance, &peer);
+    let ask = |begin: &GeneralizedTime, end: Option<GeneralizedTime>| {
+        let body = request_with(&Key::new(), |template| {
+            template.validity = Some(Validity { not_before: Some(*begin), not_after: end });
+        });
+        Draft::new(CR, body).implicit().by(&holder)
+    };
+    // Just now, a little ahead, and tomorrow.
+    for seconds in [0, 200, 86_400] {
+        let (begin, end) = (from_now(seconds), from_now(seconds + 30 * 86_400));
+        let answer = exchange(&instance, &ask(&begin, Some(end)));
+        assert_eq!(answer.status().unwrap().status, 0, "{}", answer.status().unwrap().words());
+        let certificate = Holder { key: Key::new(), certificate: answer.certificate() }.read();
+        let validity = certificate.tbs_certificate.validity;
+        assert_eq!(validity.not_before.to_unix_duration(), begin.to_unix_duration());
+        assert_eq!(validity.not_after.to_unix_duration(), end.to_unix_duration());
+    }
+    // Long ago: it begins now, and that is said. When everything is over: refused.
+    let status = exchange(&instance, &ask(&from_now(-86_400), None)).status().unwrap();
+    assert_eq!(status.status, 1);
+    assert!(status.words().contains("begins now"), "{}", status.words());
+    let late = ask(&from_now(20 * 365 * 86_400), None);
+    refused(&instance, &late, CP, "badCertTemplate");
 }

@@ -18,7 +18,7 @@ use crate::record::{Account, Label, Serial};
 use crate::request::{CertificateRequest, Credential, Requester};
 use crate::subject::{self, Names};
 
-/// A notBefore this close to now means now.
+/// A notBefore this little in the past is still issued as it was asked for.
 const NOW_ENOUGH: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// The shortest validity that is issued on request.
@@ -287,12 +287,12 @@ fn validity(
     }
     let longest = now.plus(profile.validity()).min(issuer.not_after);
     let from = match request.not_before {
-        Some(from) if from > now.plus(NOW_ENOUGH) && from < longest => from,
-        Some(from) if from.plus(NOW_ENOUGH) < now => {
+        Some(from) if from.plus(NOW_ENOUGH) >= now && from >= issuer.not_before => from,
+        Some(_) => {
             changes.push("the validity begins now".into());
             now.minus(BACKDATING)
         }
-        _ => now.minus(BACKDATING),
+        None => now.minus(BACKDATING),
     };
     let until = match request.not_after {
         Some(until) if until < from.max(now).plus(SHORTEST) => {
