@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use countersign_ca::authority::{CrlSettings, Settings};
+use countersign_ca::authority::{CrlSettings, LockSettings, Settings};
 use countersign_ca::profile::{DefaultUrls, Profile, ProfileConfig, Profiles};
 use countersign_ca::record::Label;
 use countersign_enroll::cmp::{Bounds, CmpConfig, Protections, default_mac_workers};
@@ -233,6 +233,10 @@ pub struct CmpFile {
     pub protection_algorithms: Option<Vec<String>>,
     /// Whether a message for another authority is refused.
     pub check_recipient: bool,
+    /// How many wrong secrets in a row lock a reference; 0 for none.
+    pub lock_after: u32,
+    /// How long the first lock lasts.
+    pub lock_time: String,
     /// How far messageTime may be from now.
     pub time_window: String,
     /// Whether messageTime must be there.
@@ -241,6 +245,8 @@ pub struct CmpFile {
     pub confirm_wait: String,
     /// Whether implicit confirmation is granted.
     pub implicit_confirm: bool,
+    /// Whether a shared secret revokes, too.
+    pub mac_revocation: bool,
     /// Whether an unprotected genm is answered, for public data only.
     pub unprotected_genm: bool,
     /// The largest content of a genp, in octets.
@@ -268,10 +274,13 @@ impl Default for CmpFile {
             sha1_macs: true,
             protection_algorithms: None,
             check_recipient: true,
+            lock_after: 3,
+            lock_time: "1m".into(),
             time_window: "5m".into(),
             require_message_time: true,
             confirm_wait: "5m".into(),
             implicit_confirm: true,
+            mac_revocation: false,
             unprotected_genm: false,
             max_information: 1 << 20,
             max_concurrent: 256,
@@ -391,6 +400,10 @@ impl Config {
         let settings = Settings {
             default_ca: file.authority.default_ca.clone(),
             crl: crl(&file.crl, &places, &profiles, folder)?,
+            locks: LockSettings {
+                after: file.cmp.lock_after,
+                first: duration("cmp.lock_time", &file.cmp.lock_time, 1, 86_400)?,
+            },
             responder_validity: duration(
                 "ocsp.responder_validity",
                 &file.ocsp.responder_validity,
@@ -688,6 +701,7 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
         require_message_time: file.require_message_time,
         confirm_wait: duration("cmp.confirm_wait", &file.confirm_wait, 10, 7 * 86_400)?,
         implicit_confirm: file.implicit_confirm,
+        mac_revocation: file.mac_revocation,
         unprotected_genm: file.unprotected_genm,
         max_information: file.max_information,
         mac_workers: match file.mac_workers {

@@ -208,7 +208,9 @@ fn secrets_that_are_wrong_unknown_expired_or_used_up_are_refused() {
             .refused(&["badMessageCheck", "unknown reference or wrong secret"]);
     }
     // The right secret does not help while the reference is locked; another secret does.
-    enrol(&instance, &gw1, "gw1.key", &[]).refused(&["locked"]);
+    enrol(&instance, &gw1, "gw1.key", &[])
+        .refused(&["badMessageCheck", "unknown reference or wrong secret"]);
+    assert!(instance.log().contains("the reference is locked"));
     assert_eq!(statuses(&instance, "gw1"), [""; 0]);
     let reset = instance.json(&["peer", "reset-secret", "gw1"]);
     let text = |key: &str| reset[key].as_str().expect("text").to_owned();
@@ -233,7 +235,7 @@ fn what_the_account_does_not_hold_is_refused() {
         &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
         "small.key",
     );
-    enrol(&instance, &peer, "small.key", &[]).refused(&["1024", "2048", "badAlg"]);
+    enrol(&instance, &peer, "small.key", &[]).refused(&["1024", "2048", "badCertTemplate"]);
     openssl::generate(
         &instance,
         &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp521r1"],
@@ -250,7 +252,7 @@ fn proof_of_possession_must_be_there_and_right() {
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     key(&instance, "p256", "gw1.key");
     enrol(&instance, &peer, "gw1.key", &["-popo", "-1"]).refused(&["badPOP"]);
-    enrol(&instance, &peer, "gw1.key", &["-popo", "0"]).refused(&["badPOP"]);
+    enrol(&instance, &peer, "gw1.key", &["-popo", "0"]).refused(&["notAuthorized"]);
 
     // A signature by the right key over another request: flip one bit of the proof, and protect the message anew.
     let secret = secret(&peer);

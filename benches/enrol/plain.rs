@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use actix_web::{App, HttpServer};
 use countersign_ca::accounts::{AccountDraft, SecretPolicy};
-use countersign_ca::authority::{Authority, CrlSettings, Settings};
+use countersign_ca::authority::{Authority, CrlSettings, LockSettings, Settings};
 use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::CaOptions;
 use countersign_ca::profile::{DefaultUrls, Profiles};
@@ -106,6 +106,7 @@ fn service(folder: &Path, sync: bool) -> CmpService {
             delta_urls: Vec::new(),
             folder: folder.join("crl"),
         },
+        locks: LockSettings::default(),
         responder_validity: Duration::from_secs(30 * DAY),
     };
     let urls = DefaultUrls {

@@ -34,8 +34,10 @@ pub enum Denial {
     NotAuthorized,
     /// The request as a template for a certificate breaks a rule of the profile.
     Template,
-    /// A key kind, size or algorithm that is not allowed.
+    /// A kind of key or an algorithm that is not allowed.
     Algorithm,
+    /// A key of a kind that is allowed, too short or too long.
+    KeySize,
     /// Wrong secrets locked the reference for a while.
     Locked,
     /// The proof of possession is missing or wrong.

@@ -182,6 +182,15 @@ impl Profile {
         self.key_usage
     }
 
+    /// Whether a request may have this key usage: some of the profile's, with what signs. IKE daemons demand
+    /// digitalSignature or nonRepudiation (RFC 4945 §5.1.3.2), and a CMP message digitalSignature (RFC 9483 §3.2).
+    pub fn grants(&self, usage: KeyUsage) -> bool {
+        let signs = |which: KeyUsages| usage.0.contains(which);
+        self.key_usage.0.contains(usage.0)
+            && (signs(KeyUsages::DigitalSignature)
+                || (self.is_for_ike() && signs(KeyUsages::NonRepudiation)))
+    }
+
     /// The extended key usages; empty for no such extension.
     pub fn extended_key_usage(&self) -> &[ObjectIdentifier] {
         &self.extended_key_usage
@@ -240,7 +249,7 @@ impl Profile {
     /// Checks the kind and size of a key.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Algorithm`] that says what is taken.
+    /// `Denied` that says what is taken, with [`Denial::Algorithm`] for the kind and [`Denial::KeySize`] for the size.
     pub fn check_key(&self, key: KeyKind) -> Result<()> {
         let family = match key {
             KeyKind::P256 => KeyFamily::P256,
@@ -249,9 +258,11 @@ impl Profile {
             KeyKind::Rsa(_) => KeyFamily::Rsa,
         };
         let too_small = matches!(key, KeyKind::Rsa(bits) if bits < self.min_rsa_bits);
-        if self.keys.contains(&family) && !too_small {
-            return Ok(());
-        }
+        let denial = match self.keys.contains(&family) {
+            true if !too_small => return Ok(()),
+            true => Denial::KeySize,
+            false => Denial::Algorithm,
+        };
         let taken: Vec<String> = KEY_FAMILIES
             .iter()
             .filter(|(_, family)| self.keys.contains(family))
@@ -261,7 +272,7 @@ impl Profile {
             })
             .collect();
         Err(Error::denied(
-            Denial::Algorithm,
+            denial,
             format!("the profile `{}` takes keys of {}, found {key}", self.name, taken.join(", ")),
         ))
     }
@@ -592,10 +603,13 @@ mod tests {
         .unwrap();
         assert_eq!(profile.check_key(KeyKind::Rsa(3072)), Ok(()));
         assert_eq!(profile.check_key(KeyKind::P384), Ok(()));
-        for key in [KeyKind::Rsa(3071), KeyKind::P256, KeyKind::Ed25519] {
-            let Err(Error::Denied { kind: Denial::Algorithm, why }) = profile.check_key(key) else {
-                panic!("{key}")
-            };
+        for (key, denial) in [
+            (KeyKind::Rsa(3071), Denial::KeySize),
+            (KeyKind::P256, Denial::Algorithm),
+            (KeyKind::Ed25519, Denial::Algorithm),
+        ] {
+            let Err(Error::Denied { kind, why }) = profile.check_key(key) else { panic!("{key}") };
+            assert_eq!(kind, denial, "{key}");
             assert!(
                 why.contains("rsa of 3072 bits or more") && why.contains(&key.to_string()),
                 "{why}"

@@ -13,8 +13,8 @@ use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 use crate::error::{Denial, Error, Result};
 use crate::oid;
 
-/// The largest SubjectPublicKeyInfo that is looked at, in bytes; RSA-8192 takes 1,062.
-const MAX_SPKI: usize = 2048;
+/// The largest SubjectPublicKeyInfo that is looked at, in bytes; RSA-8192 takes 1,062, and what is larger is told its size.
+const MAX_SPKI: usize = 8192;
 
 /// What kind of public key it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,13 +64,14 @@ impl SubjectPublicKey {
     /// Reads a DER SubjectPublicKeyInfo (RFC 5280 §4.1).
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it is none, `Denied` with [`Denial::Algorithm`] for a kind that is not supported.
+    /// [`Error::Malformed`] when it is none, `Denied` with [`Denial::Algorithm`] for a kind that is not supported, with
+    /// [`Denial::KeySize`] for a size that is not.
     pub fn from_der(spki: &[u8]) -> Result<Self> {
         if spki.len() > MAX_SPKI {
-            return Err(Error::malformed(format!(
-                "a public key has at most {MAX_SPKI} bytes here, found {}",
-                spki.len()
-            )));
+            return Err(Error::denied(
+                Denial::KeySize,
+                format!("a public key has at most {MAX_SPKI} bytes here, found {}", spki.len()),
+            ));
         }
         let info = SubjectPublicKeyInfoRef::from_der(spki)
             .map_err(|e| Error::malformed(format!("expected a SubjectPublicKeyInfo: {e}")))?;
@@ -126,8 +127,8 @@ impl ProvenKey {
     /// Verifies the proof of possession: `signature` over `message`, by `key` itself (RFC 4211 §4.1, RFC 2986 §3).
     ///
     /// # Errors
-    /// `Denied` with [`Denial::ProofOfPossession`] when it is wrong, with [`Denial::Algorithm`] when the algorithm
-    /// does not fit.
+    /// `Denied` with [`Denial::ProofOfPossession`] when it is wrong or of an algorithm for another kind of key, with
+    /// [`Denial::Algorithm`] when the algorithm is not supported.
     pub fn verify(
         key: SubjectPublicKey,
         algorithm: &AlgorithmIdentifierOwned,
@@ -142,6 +143,9 @@ impl ProvenKey {
                     "proof of possession: {why}; sign the request with the key that it asks to certify"
                 ),
             )),
+            Err(Error::Denied { why, .. }) if is_for_another(key.kind, algorithm) => {
+                Err(Error::denied(Denial::ProofOfPossession, format!("proof of possession: {why}")))
+            }
             Err(other) => Err(other),
         }
     }
@@ -209,7 +213,7 @@ fn rsa_kind(bits: &[u8]) -> Result<KeyKind> {
     }
     if !(2048..=8192).contains(&length) {
         return Err(Error::denied(
-            Denial::Algorithm,
+            Denial::KeySize,
             format!("expected an RSA key of 2048 to 8192 bits, found {length}"),
         ));
     }
@@ -241,6 +245,18 @@ fn verifier(
         }
     };
     Ok(verifier)
+}
+
+/// Whether a signature algorithm that is known here is for another kind of key than this.
+fn is_for_another(kind: KeyKind, algorithm: &AlgorithmIdentifierOwned) -> bool {
+    match algorithm.oid {
+        oid::ECDSA_SHA256 | oid::ECDSA_SHA384 => !matches!(kind, KeyKind::P256 | KeyKind::P384),
+        oid::ED25519 => kind != KeyKind::Ed25519,
+        oid::RSA_SHA256 | oid::RSA_SHA384 | oid::RSA_SHA512 | oid::RSA_PSS => {
+            !matches!(kind, KeyKind::Rsa(_))
+        }
+        _ => false,
+    }
 }
 
 /// ```text

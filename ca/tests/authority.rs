@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
-use countersign_ca::authority::{Authority, CrlSettings, Settings, TransactionDraft};
+use countersign_ca::authority::{Authority, CrlSettings, LockSettings, Settings, TransactionDraft};
 use countersign_ca::certificate::to_pem;
 use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::CaOptions;
@@ -85,6 +85,7 @@ fn open(ground: Foundation, folder: &Path) -> Authority {
     let settings = Settings {
         default_ca: None,
         crl: crl_settings(folder),
+        locks: LockSettings::default(),
         responder_validity: Duration::from_secs(30 * 86_400),
     };
     Authority::open(ground, Profiles::new(&BTreeMap::new(), &urls).unwrap(), settings).unwrap()
@@ -260,15 +261,19 @@ fn three_wrong_secrets_lock_a_reference_and_a_new_secret_opens_it() {
         let wrong = authority.authenticate_secret(reference.as_bytes(), &mut |_| false);
         assert!(matches!(wrong, Err(Error::Unauthenticated(_))), "{wrong:?}");
     }
-    let mut asked = false;
-    let locked = authority.authenticate_secret(reference.as_bytes(), &mut |_| {
-        asked = true;
+    // The secret itself is not tried; another one is, so that it takes as long as with an unknown reference.
+    let mut tried = Vec::new();
+    let locked = authority.authenticate_secret(reference.as_bytes(), &mut |secret| {
+        tried.push(secret.to_vec());
         true
     });
+    let unknown = authority.authenticate_secret(b"nobody", &mut |_| false).unwrap_err();
     assert!(
-        matches!(locked, Err(Error::Denied { kind: Denial::Locked, .. })) && !asked,
+        matches!(&locked, Err(Error::Denied { kind: Denial::Locked, why }) if *why == unknown.to_string()),
         "{locked:?}"
     );
+    assert_eq!(tried.len(), 1);
+    assert_ne!(tried[0], gw1.secret.as_ref().unwrap().as_bytes());
     let again = authority
         .reset_secret(&label("gw1"), SecretPolicy { lifetime: Duration::from_secs(60), uses: 2 })
         .unwrap();

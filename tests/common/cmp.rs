@@ -27,6 +27,7 @@ pub const IR: u8 = 0;
 pub const IP: u8 = 1;
 pub const CR: u8 = 2;
 pub const CP: u8 = 3;
+pub const P10CR: u8 = 4;
 pub const KUR: u8 = 7;
 pub const KUP: u8 = 8;
 pub const RR: u8 = 11;

@@ -13,11 +13,20 @@ use crate::public_key::SubjectPublicKey;
 use crate::record::{Account, AccountSecret, CertificateRecord, Reason, Serial};
 use crate::request::{Credential, Requester};
 
-/// How many wrong secrets in a row lock a reference.
-const TRIES: u32 = 3;
+/// When wrong secrets lock a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockSettings {
+    /// How many in a row lock it; 0 for none.
+    pub after: u32,
+    /// How long the first lock lasts; each further one twice as long as the one before, up to a day.
+    pub first: Duration,
+}
 
-/// The first lock lasts this long, and each further one twice as long as the one before, up to [`LONGEST_LOCK`].
-const FIRST_LOCK: Duration = Duration::from_secs(60);
+impl Default for LockSettings {
+    fn default() -> Self {
+        Self { after: 3, first: Duration::from_secs(60) }
+    }
+}
 
 /// The longest lock.
 const LONGEST_LOCK: Duration = Duration::from_secs(24 * 3600);
@@ -33,8 +42,8 @@ pub struct Failures {
 }
 
 impl Authority {
-    /// Finds the account of a reference and lets `verify` try its secret. An unknown reference gets a random secret,
-    /// so that it takes as long and gives the same error.
+    /// Finds the account of a reference and lets `verify` try its secret. An unknown or locked reference gets a random
+    /// secret, so that it takes as long, and reads the same: a guesser does not learn that the reference exists.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] for a wrong secret or an unknown reference, `Denied` with [`Denial::Locked`]
@@ -45,26 +54,30 @@ impl Authority {
         verify: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<Requester> {
         let Some((account, secret)) = self.account_of(reference)? else {
-            let mut random = Zeroizing::new([0; 32]);
-            self.random(random.as_mut_slice())?;
-            drop(self.opener.open(&self.decoy, b"decoy")?);
-            let _ = verify(random.as_slice());
-            return Err(wrong_secret());
+            self.try_decoy(verify)?;
+            return Err(Error::unauthenticated(WRONG_SECRET));
         };
         let now = self.now();
         if let Some(until) = secret.locked_until.filter(|until| now < *until) {
             tracing::warn!(account = %account.name, reference = secret.reference, %until, "the reference is locked");
-            return Err(Error::denied(
-                Denial::Locked,
-                "this reference is locked after wrong secrets; wait, or ask the administrator for a new secret",
-            ));
+            self.try_decoy(verify)?;
+            return Err(Error::denied(Denial::Locked, WRONG_SECRET));
         }
         let clear = self.opener.open(&secret.sealed, secret.reference.as_bytes())?;
         if verify(&clear) {
             return Ok(Requester::new(account, Credential::Secret));
         }
         self.count_failure(&account, &secret, now)?;
-        Err(wrong_secret())
+        Err(Error::unauthenticated(WRONG_SECRET))
+    }
+
+    /// The work of a secret, with one that nobody has.
+    fn try_decoy(&self, verify: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
+        let mut random = Zeroizing::new([0; 32]);
+        self.random(random.as_mut_slice())?;
+        drop(self.opener.open(&self.decoy, b"decoy")?);
+        let _ = verify(random.as_slice());
+        Ok(())
     }
 
     /// Takes a certificate that this authority issued, and lets `verify` check a signature with its key.
@@ -128,7 +141,13 @@ impl Authority {
         let reference =
             std::str::from_utf8(reference).ok().filter(|text| text.len() <= MAX_REFERENCE);
         let Some(reference) = reference else { return Ok(None) };
-        let account = self.store().account_by_reference(reference)?;
+        let mut account = self.store().account_by_reference(reference)?;
+        // RFC 9483 §3.1 has the senderKID be the commonName of the sender; some clients write its type there, too.
+        if account.is_none()
+            && let Some(name) = reference.strip_prefix("CN=")
+        {
+            account = self.store().account_by_reference(name)?;
+        }
         Ok(account.and_then(|account| account.secret.clone().map(|secret| (account, secret))))
     }
 
@@ -149,28 +168,31 @@ impl Authority {
         secret: &AccountSecret,
         now: Timestamp,
     ) -> Result<()> {
+        let locks = self.settings.locks;
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(secret.reference.clone()).or_default();
         count.in_a_row = count.in_a_row.saturating_add(1);
         tracing::warn!(account = %account.name, reference = secret.reference, in_a_row = count.in_a_row, "wrong secret");
-        if count.in_a_row < TRIES {
+        if locks.after == 0 || count.in_a_row < locks.after {
             return Ok(());
         }
         failures.remove(&secret.reference);
         drop(failures);
-        let until = now.plus(lock_time(secret.locks));
+        let until = now.plus(locks.time(secret.locks));
         tracing::warn!(account = %account.name, reference = secret.reference, %until, "locked after wrong secrets");
         self.store().record_locked(now, &secret.reference, until)
     }
 }
 
-fn lock_time(locks_before: u32) -> Duration {
-    FIRST_LOCK.saturating_mul(1_u32.checked_shl(locks_before).unwrap_or(u32::MAX)).min(LONGEST_LOCK)
+impl LockSettings {
+    fn time(&self, locks_before: u32) -> Duration {
+        let times = 1_u32.checked_shl(locks_before).unwrap_or(u32::MAX);
+        self.first.saturating_mul(times).min(LONGEST_LOCK)
+    }
 }
 
-fn wrong_secret() -> Error {
-    Error::unauthenticated("unknown reference or wrong secret")
-}
+/// What is said of a wrong secret, an unknown reference and a locked one.
+const WRONG_SECRET: &str = "unknown reference or wrong secret";
 
 #[cfg(test)]
 mod tests {
@@ -178,7 +200,7 @@ mod tests {
 
     #[test]
     fn locks_grow_to_a_day() {
-        let minutes = |locks| lock_time(locks).as_secs() / 60;
+        let minutes = |locks| LockSettings::default().time(locks).as_secs() / 60;
         assert_eq!(
             [0, 1, 2, 10, 11, 31, 32, u32::MAX].map(minutes),
             [1, 2, 4, 1024, 1440, 1440, 1440, 1440]

@@ -3,7 +3,7 @@
 use der::Decode;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages};
 
 use super::Authority;
 use super::equipment::without_vendors_names;
@@ -19,7 +19,7 @@ use crate::record::{Account, Label, Serial};
 use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
 use crate::subject::{self, Names};
 
-/// A notBefore this close to now means now.
+/// A notBefore this little in the past is still issued as it was asked for.
 const NOW_ENOUGH: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// The shortest validity that is issued on request.
@@ -33,6 +33,7 @@ pub struct Authorized {
     pub(super) ca: Label,
     pub(super) profile: Profile,
     pub(super) key: ProvenKey,
+    pub(super) key_usage: KeyUsage,
     pub(super) names: Names,
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
@@ -68,13 +69,14 @@ impl Authority {
         let wanted = self.wanted_names(requester, &request)?;
         let names = subject::decide(account, &profile, request.subject.as_ref(), &wanted)?;
         // 5. The rest of the request is a wish; what is not granted is said.
-        check_extensions(&profile, &request.extensions, &mut changes)?;
+        let key_usage = check_extensions(&profile, &request.extensions, &mut changes)?;
         let (not_before, not_after) = validity(&profile, ca, &request, now, &mut changes)?;
         Ok(Authorized {
             account: account.clone(),
             ca: ca.info().name.clone(),
             profile,
             key: request.key,
+            key_usage,
             names,
             not_before,
             not_after,
@@ -215,21 +217,27 @@ fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
     )))
 }
 
-/// A request cannot make itself a CA, nor have what nobody here understands. Usages are the profile's.
+/// A request cannot make itself a CA, nor have what nobody here understands. Usages are the profile's; of its key usage a
+/// request may have less. What key usage is granted.
 fn check_extensions(
     profile: &Profile,
     wanted: &[Extension],
     changes: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<KeyUsage> {
+    let mut key_usage = profile.key_usage();
     for extension in wanted {
         let content = extension.extn_value.as_bytes();
         let template = |why: String| Err(Error::denied(Denial::Template, why));
         match extension.extn_id {
             oid::BASIC_CONSTRAINTS => match BasicConstraints::from_der(content) {
                 Ok(constraints) if constraints.ca => {
-                    return template(
-                        "basicConstraints ask for a CA; peers get end entity certificates".into(),
-                    );
+                    return Err(not_authorized(
+                        "basicConstraints ask for a CA; peers get end entity certificates",
+                    ));
+                }
+                // RFC 5280 §4.2.1.9.
+                Ok(constraints) if constraints.path_len_constraint.is_some() => {
+                    return template("a pathLenConstraint is for CAs; leave it out".into());
                 }
                 Ok(_) => {}
                 Err(e) => {
@@ -239,16 +247,34 @@ fn check_extensions(
             oid::KEY_USAGE => {
                 let usage = KeyUsage::from_der(content)
                     .map_err(|e| Error::malformed(format!("keyUsage cannot be read: {e}")))?;
-                if usage != profile.key_usage() {
-                    changes
-                        .push(format!("the key usage is that of the profile `{}`", profile.name()));
+                if usage.0.contains(KeyUsages::KeyCertSign) || usage.0.contains(KeyUsages::CRLSign)
+                {
+                    return template(
+                        "keyCertSign and cRLSign are usages of CAs; leave them out".into(),
+                    );
+                }
+                match profile.grants(usage) {
+                    true => key_usage = usage,
+                    false => changes
+                        .push(format!("the key usage is that of the profile `{}`", profile.name())),
                 }
             }
             oid::EXT_KEY_USAGE => {
                 let usage = ExtendedKeyUsage::from_der(content).map_err(|e| {
                     Error::malformed(format!("extendedKeyUsage cannot be read: {e}"))
                 })?;
-                if usage.0 != profile.extended_key_usage() {
+                let own = profile.extended_key_usage();
+                // RFC 9810 §4.5: roles in CMP itself.
+                let role = [oid::CMC_CA, oid::CMC_RA, oid::CM_KGA]
+                    .into_iter()
+                    .find(|role| usage.0.contains(role) && !own.contains(role));
+                if let Some(role) = role {
+                    return Err(not_authorized(format!(
+                        "the extended key usage `{role}` is that of a management entity, and not of the profile `{}`",
+                        profile.name()
+                    )));
+                }
+                if usage.0 != own {
                     changes.push(format!(
                         "the extended key usage is that of the profile `{}`",
                         profile.name()
@@ -264,7 +290,7 @@ fn check_extensions(
             other => changes.push(format!("the extension `{other}` was left out")),
         }
     }
-    Ok(())
+    Ok(key_usage)
 }
 
 /// The validity: the profile's, or a shorter one if the request asks for it; never beyond the issuer's.
@@ -285,12 +311,12 @@ pub(super) fn validity(
     }
     let longest = now.plus(profile.validity()).min(issuer.not_after);
     let from = match request.not_before {
-        Some(from) if from > now.plus(NOW_ENOUGH) && from < longest => from,
-        Some(from) if from.plus(NOW_ENOUGH) < now => {
+        Some(from) if from.plus(NOW_ENOUGH) >= now && from >= issuer.not_before => from,
+        Some(_) => {
             changes.push("the validity begins now".into());
             now.minus(BACKDATING)
         }
-        _ => now.minus(BACKDATING),
+        None => now.minus(BACKDATING),
     };
     let until = match request.not_after {
         Some(until) if until < from.max(now).plus(SHORTEST) => {

@@ -86,7 +86,7 @@ impl Authority {
             subject: authorized.names.subject,
             key: authorized.key.key(),
             alt_names: authorized.names.alt_names,
-            key_usage: profile.key_usage(),
+            key_usage: authorized.key_usage,
             extended_key_usage: profile.extended_key_usage(),
             policies: profile.policies(),
             crl_urls: profile.crl_urls(&authorized.ca, partition),

@@ -34,6 +34,7 @@ use crate::record::{Label, Transaction};
 use crate::seal::Opener;
 use crate::store::Store;
 
+pub use authenticate::LockSettings;
 pub use authorize::Authorized;
 pub use cross::CrossAuthorized;
 pub use delegate::Delegate;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub default_ca: Option<Label>,
     /// CRLs.
     pub crl: CrlSettings,
+    /// When wrong secrets lock a reference.
+    pub locks: LockSettings,
     /// How long the certificate that signs OCSP answers is valid; it is renewed at half its life.
     pub responder_validity: Duration,
 }

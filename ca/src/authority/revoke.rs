@@ -3,7 +3,7 @@
 use super::{Authority, TransactionDraft};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::record::{Label, Reason, Revocation, Serial};
+use crate::record::{CertificateRecord, Label, Reason, Revocation, Serial};
 use crate::request::{Credential, Requester};
 
 impl Authority {
@@ -11,7 +11,8 @@ impl Authority {
     ///
     /// # Errors
     /// `Denied`: [`Denial::NoSuchCertificate`] when the account has none such, [`Denial::AlreadyRevoked`],
-    /// [`Denial::NotAuthorized`] for a release, which is the administrator's, and for a reason that is not a peer's.
+    /// [`Denial::NotAuthorized`] for a release, which is the administrator's, and for a reason that is not a peer's,
+    /// [`Denial::NoSuchCertificate`] for a release of what is not on hold.
     pub fn revoke_for(
         &self,
         requester: &Requester,
@@ -22,12 +23,7 @@ impl Authority {
         transaction: Option<TransactionDraft>,
     ) -> Result<()> {
         match reason {
-            Reason::RemoveFromCrl => {
-                return Err(Error::denied(
-                    Denial::NotAuthorized,
-                    "only an administrator releases a certificate from hold",
-                ));
-            }
+            Reason::RemoveFromCrl => return Err(self.refused_release(requester, ca, serial)),
             Reason::CaCompromise | Reason::AaCompromise => {
                 return Err(Error::denied(
                     Denial::NotAuthorized,
@@ -48,6 +44,28 @@ impl Authority {
         }
         let transaction = transaction.map(|draft| draft.opened(account.clone(), None));
         self.record_revocation(ca, serial, reason, invalidity, transaction.as_ref())
+    }
+
+    /// Why a peer does not release a certificate.
+    fn refused_release(&self, requester: &Requester, ca: &Label, serial: &Serial) -> Error {
+        let is_held = |record: &CertificateRecord| {
+            let reason = record.revocation.as_ref().map(|revocation| revocation.reason);
+            record.account == requester.account().name && reason == Some(Reason::CertificateHold)
+        };
+        match self.store().certificate(ca, serial) {
+            Ok(Some(record)) if is_held(&record) => Error::denied(
+                Denial::NotAuthorized,
+                "only an administrator releases a certificate from hold",
+            ),
+            Ok(_) => Error::denied(
+                Denial::NoSuchCertificate,
+                format!(
+                    "the account `{}` has no certificate {serial} of this CA on hold",
+                    requester.account().name
+                ),
+            ),
+            Err(error) => error,
+        }
     }
 
     /// An administrator revokes a certificate, or holds it (`CertificateHold`).

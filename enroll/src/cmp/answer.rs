@@ -52,13 +52,25 @@ impl Answer {
 }
 
 /// Where a refusal stands: in a response of the request's kind when its sender is known and it could be read, else in
-/// an error message (RFC 9483 §3.6.4 and §4.1.1).
+/// an error message (RFC 9483 §3.6.4 and §4.1.1). An rr is refused in an rp (§4.2), unless the message as such is wrong.
 pub fn refused_answer(request: u8, to_known_peer: bool, refusal: &Refusal) -> der::Result<Answer> {
     let general = matches!(
         refusal.failure,
         Failure::BadMessageCheck
             | Failure::BadDataFormat
-            | Failure::WrongIntegrity
+            | Failure::TransactionIdInUse
+            | Failure::SystemUnavail
+            | Failure::SystemFailure
+    );
+    // A PKCS #10 request by an algorithm that nobody knows here is not read any further.
+    let general = general || (request == kind::P10CR && refusal.failure == Failure::BadAlg);
+    let of_the_message = matches!(
+        refusal.failure,
+        Failure::UnsupportedVersion
+            | Failure::BadTime
+            | Failure::MissingTimeStamp
+            | Failure::BadSenderNonce
+            | Failure::BadRecipientNonce
             | Failure::TransactionIdInUse
             | Failure::SystemUnavail
             | Failure::SystemFailure
@@ -69,6 +81,10 @@ pub fn refused_answer(request: u8, to_known_peer: bool, refusal: &Refusal) -> de
         Answer::plain(kind, &CertRepMessage { ca_pubs: None, response: vec![response] })
     };
     match request {
+        kind::RR if !of_the_message => {
+            let status = vec![PkiStatusInfo::refused(refusal)?];
+            Answer::plain(kind::RP, &RevRepContent { status, rev_certs: None })
+        }
         _ if general || !to_known_peer => Answer::error(refusal),
         // Any other certReqId than 0 was refused as a bad request.
         kind::IR => response(kind::IP, Int::new(&[0])?),
@@ -76,10 +92,6 @@ pub fn refused_answer(request: u8, to_known_peer: bool, refusal: &Refusal) -> de
         kind::KUR => response(kind::KUP, Int::new(&[0])?),
         kind::CCR => response(kind::CCP, Int::new(&[0])?),
         kind::P10CR => response(kind::CP, Int::new(&[0xff])?),
-        kind::RR => {
-            let status = vec![PkiStatusInfo::refused(refusal)?];
-            Answer::plain(kind::RP, &RevRepContent { status, rev_certs: None })
-        }
         _ => Answer::error(refusal),
     }
 }

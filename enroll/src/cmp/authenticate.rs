@@ -1,7 +1,7 @@
 //! Who sends a message, and how the answer is protected: in kind (RFC 9483 §3.2).
 
 use countersign_ca::record::Label;
-use countersign_ca::{Credential, Requester, SubjectPublicKey, certificate};
+use countersign_ca::{Credential, Denial, Error, Requester, SubjectPublicKey, certificate};
 use der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -9,6 +9,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use super::content::kind;
 use super::context::Kind;
 use super::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
+use super::header::goes_on;
 use super::mac::{MacKey, MacParameters};
 use super::message::{Message, PkiHeader};
 use super::names;
@@ -150,11 +151,17 @@ impl CmpService {
     ) -> Result<Authenticated, Refusal> {
         let signer = message.extra_certs.first().ok_or_else(|| {
             Refusal::new(
-                Failure::SignerNotTrusted,
+                Failure::BadMessageCheck,
                 "the signer's certificate is missing: put it first in extraCerts",
             )
         })?;
-        let facts = certificate::Facts::of(signer)?;
+        let facts = certificate::Facts::of(signer).map_err(|error| match error {
+            // Of a size that is never certified here: a stranger's.
+            Error::Denied { kind: Denial::KeySize, why } => {
+                Refusal::new(Failure::SignerNotTrusted, format!("the signer's certificate: {why}"))
+            }
+            other => other.into(),
+        })?;
         check_sender(&message.header, &facts, signer)?;
         let authority = self.authority();
         let mut verify =
@@ -165,6 +172,16 @@ impl CmpService {
             authority.authenticate_certificate(signer, &mut verify)
         }?;
         let ca = match requester.credential() {
+            // RFC 9810 §5.3.18: not in use yet. What goes on with a transaction is told so by its own check.
+            Credential::Certificate(record) if !record.confirmed && !goes_on(message.kind) => {
+                return Err(Refusal::new(
+                    Failure::SignerNotTrusted,
+                    format!(
+                        "the signer's certificate {} awaits its confirmation; send its certConf first",
+                        record.serial
+                    ),
+                ));
+            }
             Credential::Certificate(record) => Some(record.ca.clone()),
             Credential::Secret => None,
             Credential::Vendor(_) => requester.account().ca.clone(),

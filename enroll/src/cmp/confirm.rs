@@ -8,7 +8,7 @@ use ring::digest;
 
 use super::answer::{Answer, failed};
 use super::content::{ACCEPTED, CertStatus, ErrorMsgContent, GRANTED_WITH_MODS, PkiStatusInfo};
-use super::context::Context;
+use super::context::{Context, Kind};
 use super::crmf::{elements, malformed};
 use super::exchange::Exchange;
 use super::refusal::{Failure, Refusal, legible, names};
@@ -50,6 +50,12 @@ impl Exchange<'_> {
                 ));
             }
         };
+        if status.as_ref().is_some_and(|status| status.cert_req_id != context.cert_req_id) {
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                "certReqId is not that of the request in this transaction: 0, or -1 after a p10cr",
+            ));
+        }
         if status.as_ref().is_some_and(contradicts_itself) {
             return Err(Refusal::new(
                 Failure::BadRequest,
@@ -66,12 +72,12 @@ impl Exchange<'_> {
             Refusal::from(Error::internal("a transaction without its certificate"))
         })?;
         let hash = hash_of(&record.certificate, &status)?;
-        if hash != status.cert_hash.as_bytes() || status.cert_req_id != context.cert_req_id {
+        if hash != status.cert_hash.as_bytes() {
             // What the peer holds is not what was issued: it must not come into use (RFC 9483 §4.1.1).
             authority.reject(&transaction.id)?;
             return Err(Refusal::new(
                 Failure::BadCertId,
-                "certHash or certReqId is not that of the certificate in this transaction; the certificate is revoked",
+                "certHash is not that of the certificate in this transaction; the certificate is revoked",
             ));
         }
         authority.confirm(&transaction.id)?;
@@ -117,8 +123,14 @@ impl Exchange<'_> {
         if context.credential.is_some()
             && context.credential != Some(self.credential().map_err(failed)?)
         {
+            // With a signature each message proves somebody, only another than before; a secret or a kind of MAC that
+            // changes is a wrong protection.
+            let failure = match self.protection {
+                Kind::Signature => Failure::BadRequest,
+                Kind::Mac => Failure::BadMessageCheck,
+            };
             return Err(Refusal::new(
-                Failure::BadMessageCheck,
+                failure,
                 "protect every message of a transaction with the same secret, in the same way, or the same certificate",
             ));
         }

@@ -91,6 +91,11 @@ impl PkiStatusInfo {
         }
     }
 
+    /// Granted as asked, with a text for people.
+    pub fn accepted(text: String) -> Self {
+        Self { status: ACCEPTED, status_string: Some(vec![text]), fail_info: None }
+    }
+
     /// Refused, and why.
     pub fn refused(refusal: &Refusal) -> der::Result<Self> {
         Ok(Self {

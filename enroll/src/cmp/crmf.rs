@@ -274,7 +274,8 @@ impl CertReqMsg {
                 ));
             }
             Some(ProofOfPossession::RaVerified) => {
-                return Err(bad(
+                return Err(Refusal::new(
+                    Failure::NotAuthorized,
                     "raVerified is for registration authorities; sign the request with the new key",
                 ));
             }
@@ -395,10 +396,16 @@ pub fn pkcs10(body: &Any) -> Result<Wish, Refusal> {
             "the CertificationRequest lacks version, subject or key",
         ));
     };
-    if version.decode_as::<u8>().ok() != Some(0) || attributes.len() > 1 {
+    if version.decode_as::<u8>().ok() != Some(0) {
+        return Err(Refusal::new(
+            Failure::BadCertTemplate,
+            "expected a CertificationRequest of version 0 (v1)",
+        ));
+    }
+    if attributes.len() > 1 {
         return Err(Refusal::new(
             Failure::BadDataFormat,
-            "expected a CertificationRequest of version 0 (v1), with one set of attributes",
+            "expected a CertificationRequest with one set of attributes",
         ));
     }
     let subject: Name = subject.decode_as().map_err(&read)?;

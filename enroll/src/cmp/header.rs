@@ -15,10 +15,10 @@ use super::refusal::{Failure, Refusal};
 use super::service::CmpService;
 use super::{names, oid};
 
-/// The lengths of a transactionID that are taken. RFC 9810 §5.1.1 asks for 16 octets; some clients send fewer.
-const TRANSACTION_ID: RangeInclusive<usize> = 8..=64;
+/// The length of a transactionID: 128 bits (RFC 9483 §3.1), as OpenSSL and the clients on mbed TLS send it.
+const TRANSACTION_ID: usize = 16;
 
-/// The lengths of a nonce that are taken (RFC 9810 §5.1.1: 128 bits).
+/// The lengths of a nonce that are taken: 128 bits at least (RFC 9483 §3.5).
 const NONCE: RangeInclusive<usize> = 16..=64;
 
 /// The bodies that may go on with a transaction: nested, error, certConf and pollReq. Every other one opens one.
@@ -38,13 +38,7 @@ impl CmpService {
         if !matches!(header.pvno.as_bytes(), [2 | 3]) {
             return Err(Refusal::new(Failure::UnsupportedVersion, "expected pvno 2 or 3"));
         }
-        let id = message.transaction_id().len();
-        if !TRANSACTION_ID.contains(&id) {
-            return Err(Refusal::new(
-                Failure::BadDataFormat,
-                format!("expected a transactionID of 16 octets, found {id}"),
-            ));
-        }
+        check_transaction(message)?;
         let nonce = header.sender_nonce.as_ref().map_or(0, |nonce| nonce.as_bytes().len());
         if !NONCE.contains(&nonce) {
             return Err(Refusal::new(
@@ -62,7 +56,7 @@ impl CmpService {
         self.check_time(header.message_time)?;
         self.check_recipient(message)?;
         check_text(header.free_text.as_deref())?;
-        check_infos(header.general_info.as_deref())
+        check_infos(message.kind, header.general_info.as_deref())
     }
 
     /// A message is for this authority: for one of its CAs, for what signs in their name, or for nobody in particular.
@@ -122,6 +116,23 @@ fn is_vendors(message: &Message, recipient: &Name) -> bool {
     signer.is_some_and(|signer| names::same(&signer.issuer, recipient))
 }
 
+/// A transaction has an identifier of 128 bits. Where it is absent, a first message lacks a field, and any other one
+/// belongs to no transaction (RFC 9483 §3.1 and §3.5).
+fn check_transaction(message: &Message) -> Result<(), Refusal> {
+    let failure = match message.transaction_id().len() {
+        TRANSACTION_ID => return Ok(()),
+        0 if !goes_on(message.kind) => Failure::BadDataFormat,
+        _ => Failure::BadRequest,
+    };
+    let found = message.transaction_id().len();
+    Err(Refusal::new(failure, format!("expected a transactionID of 16 octets, found {found}")))
+}
+
+/// Whether a body always stands within a transaction: error, certConf and pollReq. A nested message may open one.
+pub(super) const fn goes_on(kind: u8) -> bool {
+    matches!(kind, 23..=25)
+}
+
 /// PKIFreeText has at least one text (RFC 9810 §5.1.1).
 fn check_text(text: Option<&[String]>) -> Result<(), Refusal> {
     match text {
@@ -135,7 +146,7 @@ fn check_text(text: Option<&[String]>) -> Result<(), Refusal> {
 }
 
 /// What generalInfo says of the confirmation (RFC 9483 §3.1).
-fn check_infos(infos: Option<&[InfoTypeAndValue]>) -> Result<(), Refusal> {
+fn check_infos(kind: u8, infos: Option<&[InfoTypeAndValue]>) -> Result<(), Refusal> {
     let Some(infos) = infos else { return Ok(()) };
     let refused = |failure, why: &str| Err(Refusal::new(failure, why.to_owned()));
     if infos.is_empty() {
@@ -145,6 +156,12 @@ fn check_infos(infos: Option<&[InfoTypeAndValue]>) -> Result<(), Refusal> {
     let tag = |info: &InfoTypeAndValue| info.info_value.as_ref().map(Any::tag);
     if of(oid::IMPLICIT_CONFIRM).any(|info| tag(info).is_some_and(|tag| tag != Tag::Null)) {
         return refused(Failure::BadRequest, "the value of implicitConfirm is NULL");
+    }
+    if of(oid::IMPLICIT_CONFIRM).next().is_some() && !may_confirm(kind) {
+        return refused(
+            Failure::BadRequest,
+            "implicitConfirm stands in requests for certificates only",
+        );
     }
     if of(oid::CONFIRM_WAIT_TIME).any(|info| tag(info) != Some(Tag::GeneralizedTime)) {
         return refused(
@@ -159,6 +176,12 @@ fn check_infos(infos: Option<&[InfoTypeAndValue]>) -> Result<(), Refusal> {
         );
     }
     Ok(())
+}
+
+/// Whether a body may ask for implicit confirmation: ir, cr, p10cr, kur and ccr ask for a certificate, and a nested
+/// message may repeat the header of what is in it (RFC 9483 §3.1).
+const fn may_confirm(kind: u8) -> bool {
+    matches!(kind, 0 | 2 | 4 | 7 | 13 | 20)
 }
 
 /// What an answer repeats of the request's header: nothing that is longer than what would be taken, so that a
@@ -200,7 +223,7 @@ impl Echo {
         Self {
             version: if header.pvno.as_bytes() == [3] { 3 } else { 2 },
             recipient: Some(&header.sender).filter(|name| small(name)).cloned().unwrap_or(nobody),
-            transaction_id: short(&header.transaction_id, *TRANSACTION_ID.end()),
+            transaction_id: short(&header.transaction_id, *NONCE.end()),
             recip_nonce: short(&header.sender_nonce, *NONCE.end()),
             reference: short(&header.sender_kid, MAX_KID),
         }

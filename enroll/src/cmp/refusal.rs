@@ -173,8 +173,11 @@ impl From<Error> for Refusal {
 
 fn failure_of(kind: Denial) -> Failure {
     match kind {
-        Denial::NotAuthorized | Denial::Locked => Failure::NotAuthorized,
-        Denial::Template => Failure::BadCertTemplate,
+        Denial::NotAuthorized => Failure::NotAuthorized,
+        // As a wrong secret: a guesser learns neither that the reference exists nor that it is locked.
+        Denial::Locked => Failure::BadMessageCheck,
+        // A known algorithm, but nothing that is certified: it is the template that must change.
+        Denial::Template | Denial::KeySize => Failure::BadCertTemplate,
         Denial::Algorithm => Failure::BadAlg,
         Denial::ProofOfPossession => Failure::BadPop,
         Denial::NoSuchCertificate => Failure::BadCertId,

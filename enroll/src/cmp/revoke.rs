@@ -1,7 +1,7 @@
 //! rr: a peer revokes a certificate of its account (RFC 9483 §4.2).
 
 use countersign_ca::record::{Label, Reason, Serial};
-use countersign_ca::{Timestamp, certificate};
+use countersign_ca::{Credential, Timestamp, certificate};
 use der::asn1::GeneralizedTime;
 use der::{Decode, Encode};
 use spki::SubjectPublicKeyInfoOwned;
@@ -19,6 +19,14 @@ impl Exchange<'_> {
     /// rr: the holder revokes a certificate of its account.
     pub(super) fn revocation(self) -> Result<Answer, Refusal> {
         let authority = self.service.authority();
+        if matches!(self.requester.credential(), Credential::Secret)
+            && !self.service.config().mac_revocation
+        {
+            return Err(Refusal::new(
+                Failure::WrongIntegrity,
+                "an rr is signed with a certificate of the account; without its key, ask the administrator to revoke",
+            ));
+        }
         let details = elements(&self.message.body).map_err(malformed("RevReqContent"))?;
         let [details] = details.as_slice() else {
             return Err(Refusal::new(
@@ -54,7 +62,7 @@ impl Exchange<'_> {
         let draft = self.draft(&minus_one()?, authority.now(), false)?;
         authority.revoke_for(self.requester, &ca, &serial, reason, invalidity, Some(draft))?;
         let content = RevRepContent {
-            status: vec![PkiStatusInfo::granted(&[])],
+            status: vec![PkiStatusInfo::accepted(format!("the certificate is revoked ({reason})"))],
             rev_certs: Some(vec![CertId { issuer, serial_number }]),
         };
         Answer::plain(kind::RP, &content).map_err(failed)

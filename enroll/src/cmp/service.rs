@@ -45,6 +45,8 @@ pub struct CmpConfig {
     pub max_per_account: usize,
     /// Whether implicit confirmation is granted to whoever asks for it.
     pub implicit_confirm: bool,
+    /// Whether a shared secret revokes; without it an rr must be signed (RFC 9483 §4.2).
+    pub mac_revocation: bool,
     /// Whether an unprotected genm is answered, for public data only: CA certificates, root updates and CRLs.
     pub unprotected_genm: bool,
     /// The largest content of a genp, in octets: a CRL beyond it is to be fetched from its distribution point.
@@ -65,6 +67,7 @@ impl Default for CmpConfig {
             mac_workers: default_mac_workers(),
             max_per_account: 64,
             implicit_confirm: true,
+            mac_revocation: false,
             unprotected_genm: false,
             max_information: 1 << 20,
         }

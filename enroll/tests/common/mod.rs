@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ::der::Encode;
 use countersign_ca::accounts::{AccountDraft, SecretPolicy};
-use countersign_ca::authority::{Authority, CrlSettings, Settings};
+use countersign_ca::authority::{Authority, CrlSettings, LockSettings, Settings};
 use countersign_ca::certificate::Facts;
 use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::CaOptions;
@@ -221,6 +221,7 @@ fn open(ground: Foundation, folder: &Path) -> Arc<Authority> {
             full_urls: Vec::new(),
             folder: folder.join("crl"),
         },
+        locks: LockSettings::default(),
         responder_validity: Duration::from_secs(30 * 86_400),
     };
     let urls = DefaultUrls {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_ca::authority::{Authority, CrlSettings, Settings};
+use countersign_ca::authority::{Authority, CrlSettings, LockSettings, Settings};
 use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::CaOptions;
 use countersign_ca::profile::{DefaultUrls, Profiles};
@@ -86,6 +86,7 @@ impl Place {
                 delta_urls: Vec::new(),
                 folder: folder.path().join("crl"),
             },
+            locks: LockSettings::default(),
             responder_validity: Duration::from_secs(30 * 86_400),
         };
         let urls = DefaultUrls { crl: Vec::new(), ocsp: Vec::new(), ca_issuers: Vec::new() };
