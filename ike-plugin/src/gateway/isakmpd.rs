@@ -10,7 +10,9 @@ use countersign_policy::ipsec::DistinguishedName;
 use zeroize::Zeroizing;
 
 use super::text::{heading, mailbox};
-use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Network, Start};
+use super::{
+    Export, Facts, Files, Gateway, GatewayError, Material, Mode, Network, PrivateKey, Start,
+};
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     let own = export.own;
@@ -22,19 +24,30 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     files.add_secret("isakmpd.conf", configuration(export)?.as_bytes());
     files.add_secret("isakmpd.policy", policy(export)?.as_bytes());
     if export.authentication.secret().is_none() {
-        for ca in export.material.cas() {
-            files.add(format!("ca/{}.crt", ca.name), ca.pem()?);
-        }
-        files.add(format!("certs/{}.crt", own.name), export.material.pem()?);
-        for crl in &export.material.crls {
-            files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
-        }
-        if let Some(key) = export.key {
-            files.add_secret("private/local.key", key.pem().as_bytes());
-        }
+        credentials(&mut files, &own.name, export.material, export.key)?;
     }
     files.add("README", readme(export));
     Ok(files)
+}
+
+/// What proves who a gateway is, and whom it trusts.
+pub fn credentials(
+    files: &mut Files,
+    name: &str,
+    material: &Material,
+    key: Option<&PrivateKey>,
+) -> Result<(), GatewayError> {
+    for ca in material.cas() {
+        files.add(format!("ca/{}.crt", ca.name), ca.pem()?);
+    }
+    files.add(format!("certs/{name}.crt"), material.pem()?);
+    for crl in &material.crls {
+        files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
+    }
+    if let Some(key) = key {
+        files.add_secret("private/local.key", key.pem().as_bytes());
+    }
+    Ok(())
 }
 
 /// What isakmpd and racoon cannot do: IKEv2, keys other than RSA, and asking anybody.

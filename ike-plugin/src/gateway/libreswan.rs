@@ -8,7 +8,10 @@ use zeroize::Zeroizing;
 
 use super::pkcs12::pkcs12;
 use super::text::{heading, mailbox, plain_dn};
-use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Network, Revocation, Start};
+use super::{
+    Export, Facts, Files, Gateway, GatewayError, Material, Mode, Network, PrivateKey, Revocation,
+    Start,
+};
 
 /// `/etc/pam.d/pluto`, where the authorizer is asked.
 const PAM: &str = "\
@@ -22,26 +25,37 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     files.add("ipsec.conf", configuration(export)?);
     files.add_secret("ipsec.secrets", secrets(export)?.as_bytes());
     if export.authentication.secret().is_none() {
-        for ca in export.material.cas() {
-            files.add(format!("ca/{}.pem", ca.name), ca.pem()?);
-        }
-        for crl in &export.material.crls {
-            files.add(format!("crls/{}.crl", crl.ca), crl.der.as_slice());
-        }
-        files.add(format!("{name}.pem"), export.material.pem()?);
-        if let Some(key) = export.key {
-            let password = password()?;
-            let bundle = pkcs12(name, key, export.material, &password)?;
-            files.add_secret(format!("{name}.p12"), &bundle);
-            files.add_secret(format!("{name}.p12.password"), password.as_bytes());
-        }
-        files.add_script("import.sh", script(export));
+        credentials(&mut files, name, export.material, export.key)?;
     }
     if export.own.authorizer {
         files.add("pam.d/pluto", PAM);
     }
     files.add("README", readme(export));
     Ok(files)
+}
+
+/// What proves who a gateway is, and whom it trusts.
+pub fn credentials(
+    files: &mut Files,
+    name: &str,
+    material: &Material,
+    key: Option<&PrivateKey>,
+) -> Result<(), GatewayError> {
+    for ca in material.cas() {
+        files.add(format!("ca/{}.pem", ca.name), ca.pem()?);
+    }
+    for crl in &material.crls {
+        files.add(format!("crls/{}.crl", crl.ca), crl.der.as_slice());
+    }
+    files.add(format!("{name}.pem"), material.pem()?);
+    if let Some(key) = key {
+        let password = password()?;
+        let bundle = pkcs12(name, key, material, &password)?;
+        files.add_secret(format!("{name}.p12"), &bundle);
+        files.add_secret(format!("{name}.p12.password"), password.as_bytes());
+    }
+    files.add_script("import.sh", script(name, material));
+    Ok(())
 }
 
 /// What opens the PKCS#12 file: it lies beside it, so it only has to exist.
@@ -77,15 +91,14 @@ fn readme(export: &Export<'_>) -> String {
 }
 
 /// The root alone is trusted: a CA below it is one by its chain.
-fn script(export: &Export<'_>) -> String {
-    let name = &export.own.name;
+fn script(name: &str, material: &Material) -> String {
     let mut text = String::from("#!/bin/sh\n");
     text.push_str(&heading("#", name, "libreswan"));
     text.push_str(
         "set -eu\ncd \"$(dirname \"$0\")\"\ndatabase=\"${1:-/var/lib/ipsec/nss}\"\nmkdir -p \"$database\"\n\
          [ -e \"$database/cert9.db\" ] || certutil -N -d \"sql:$database\" --empty-password\n",
     );
-    for (cas, trust) in [(&export.material.roots, "CT,,"), (&export.material.chain, ",,")] {
+    for (cas, trust) in [(&material.roots, "CT,,"), (&material.chain, ",,")] {
         for ca in cas {
             let _ = writeln!(
                 text,
@@ -101,7 +114,7 @@ fn script(export: &Export<'_>) -> String {
          certutil -A -d \"sql:$database\" -n '{name}' -t ',,' -i '{name}.pem'\n\
          [ ! -e '{name}.p12' ] || pk12util -d \"sql:$database\" -w '{name}.p12.password' -i '{name}.p12'"
     );
-    for crl in &export.material.crls {
+    for crl in &material.crls {
         let _ = writeln!(text, "crlutil -I -d \"sql:$database\" -t 1 -i 'crls/{}.crl'", crl.ca);
     }
     text

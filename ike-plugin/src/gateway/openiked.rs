@@ -6,7 +6,9 @@ use countersign_ca::Identity;
 use countersign_ca::certificate::to_pem;
 
 use super::text::{heading, mailbox, plain_dn};
-use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Revocation, Start};
+use super::{
+    Export, Facts, Files, Gateway, GatewayError, Material, Mode, PrivateKey, Revocation, Start,
+};
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     let own = export.own;
@@ -39,24 +41,35 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     }
     files.add_secret("iked.conf", configuration(export)?.as_bytes());
     if export.authentication.secret().is_none() {
-        // iked reads one certificate of each file in ca/ but the first, so all are in one.
-        let cas = export.material.cas().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
-        files.add("ca/ca.crt", cas.concat());
-        files.add(format!("certs/{}.crt", own.name), export.material.pem()?);
-        for crl in &export.material.crls {
-            files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
-        }
-        let spki = Facts::of(&export.material.certificate)?.spki;
-        files.add(
-            "local.pub",
-            to_pem("PUBLIC KEY", &spki).map_err(|e| GatewayError::new(e.to_string()))?,
-        );
-        if let Some(key) = export.key {
-            files.add_secret("private/local.key", key.pem().as_bytes());
-        }
+        credentials(&mut files, &own.name, export.material, export.key)?;
     }
     files.add("README", readme(export));
     Ok(files)
+}
+
+/// What proves who a gateway is, and whom it trusts.
+pub fn credentials(
+    files: &mut Files,
+    name: &str,
+    material: &Material,
+    key: Option<&PrivateKey>,
+) -> Result<(), GatewayError> {
+    // iked reads one certificate of each file in ca/ but the first, so all are in one.
+    let cas = material.cas().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
+    files.add("ca/ca.crt", cas.concat());
+    files.add(format!("certs/{name}.crt"), material.pem()?);
+    for crl in &material.crls {
+        files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
+    }
+    let spki = Facts::of(&material.certificate)?.spki;
+    files.add(
+        "local.pub",
+        to_pem("PUBLIC KEY", &spki).map_err(|e| GatewayError::new(e.to_string()))?,
+    );
+    if let Some(key) = key {
+        files.add_secret("private/local.key", key.pem().as_bytes());
+    }
+    Ok(())
 }
 
 fn readme(export: &Export<'_>) -> String {

@@ -8,8 +8,8 @@ use countersign_ca::Identity;
 use super::isakmpd::classic_only;
 use super::text::{heading, mailbox, plain_dn};
 use super::{
-    Export, Facts, Files, Gateway, GatewayError, Mode, Network, Start, subject_hash,
-    subject_hash_old,
+    Export, Facts, Files, Gateway, GatewayError, Material, Mode, Network, PrivateKey, Start,
+    subject_hash, subject_hash_old,
 };
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
@@ -26,24 +26,32 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
             }
             files.add_secret("psk.txt", lines.as_bytes());
         }
-        None => {
-            files.add(format!("certs/{}.crt", own.name), export.material.pem()?);
-            if let Some(key) = export.key {
-                files.add_secret(format!("certs/{}.key", own.name), key.pem().as_bytes());
-            }
-            certificates(&mut files, export)?;
-        }
+        None => credentials(&mut files, &own.name, export.material, export.key)?,
     }
     files.add("README", readme(export));
     Ok(files)
 }
 
+/// What proves who a gateway is, and whom it trusts.
+pub fn credentials(
+    files: &mut Files,
+    name: &str,
+    material: &Material,
+    key: Option<&PrivateKey>,
+) -> Result<(), GatewayError> {
+    files.add(format!("certs/{name}.crt"), material.pem()?);
+    if let Some(key) = key {
+        files.add_secret(format!("certs/{name}.key"), key.pem().as_bytes());
+    }
+    certificates(files, material)
+}
+
 /// CAs and CRLs, with the links by which OpenSSL finds them: by the hash of today and by that of before 1.0.
-fn certificates(files: &mut Files, export: &Export<'_>) -> Result<(), GatewayError> {
+fn certificates(files: &mut Files, material: &Material) -> Result<(), GatewayError> {
     let mut numbers = std::collections::BTreeMap::<String, u32>::new();
-    for ca in export.material.cas() {
+    for ca in material.cas() {
         let name = Facts::of(&ca.der)?.subject_der;
-        let crl = export.material.crls.iter().find(|crl| crl.ca == ca.name);
+        let crl = material.crls.iter().find(|crl| crl.ca == ca.name);
         let file = format!("ca-{}.crt", ca.name);
         files.add(format!("certs/{file}"), ca.pem()?);
         if let Some(crl) = crl {

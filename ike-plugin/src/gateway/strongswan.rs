@@ -5,7 +5,7 @@ use std::fmt::Write;
 use countersign_ca::Identity;
 
 use super::text::heading;
-use super::{Export, Files, Gateway, GatewayError, Mode, Revocation, Start};
+use super::{Export, Files, Gateway, GatewayError, Material, Mode, PrivateKey, Revocation, Start};
 
 /// The settings of charon's plugin, as they come with it.
 const PLUGIN: &str = include_str!("../../charon/countersign.conf");
@@ -24,22 +24,33 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     }
     files.add_secret("swanctl.conf", swanctl(export)?.as_bytes());
     if export.authentication.secret().is_none() {
-        files.add(format!("x509/{name}.pem"), export.material.pem()?);
-        for ca in export.material.cas() {
-            files.add(format!("x509ca/{}.pem", ca.name), ca.pem()?);
-        }
-        for crl in &export.material.crls {
-            files.add(format!("x509crl/{}.pem", crl.ca), crl.pem()?);
-        }
-        if let Some(key) = export.key {
-            files.add_secret(format!("private/{name}.pem"), key.pem().as_bytes());
-        }
+        credentials(&mut files, name, export.material, export.key)?;
     }
     if export.own.authorizer {
         files.add("countersign.conf", PLUGIN);
     }
     files.add("README", readme(export));
     Ok(files)
+}
+
+/// What proves who a gateway is, and whom it trusts.
+pub fn credentials(
+    files: &mut Files,
+    name: &str,
+    material: &Material,
+    key: Option<&PrivateKey>,
+) -> Result<(), GatewayError> {
+    files.add(format!("x509/{name}.pem"), material.pem()?);
+    for ca in material.cas() {
+        files.add(format!("x509ca/{}.pem", ca.name), ca.pem()?);
+    }
+    for crl in &material.crls {
+        files.add(format!("x509crl/{}.pem", crl.ca), crl.pem()?);
+    }
+    if let Some(key) = key {
+        files.add_secret(format!("private/{name}.pem"), key.pem().as_bytes());
+    }
+    Ok(())
 }
 
 fn readme(export: &Export<'_>) -> String {
