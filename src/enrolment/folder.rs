@@ -31,6 +31,15 @@ const MAX_FILE: u64 = 1 << 20;
 /// Where a generation has the daemon's files.
 const FILES: &str = "files";
 
+/// Of which enrolment something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Of the one whose certificate counts.
+    InPlace,
+    /// Of a first one that is on its way, beside which another may be in place.
+    OnItsWay,
+}
+
 /// The folder of an enrolment. While it lives, no other run works on the same.
 pub struct Folder {
     path: PathBuf,
@@ -74,9 +83,9 @@ impl Folder {
         self.path.join("enrolment").join(name)
     }
 
-    /// What a renewal must know; `None` before the first enrolment.
-    pub fn settings(&self) -> Result<Option<Settings>, Failure> {
-        let path = self.settings_path();
+    /// What a renewal must know, or what a first enrolment that is on its way has for it; `None` if there is none.
+    pub fn settings(&self, phase: Phase) -> Result<Option<Settings>, Failure> {
+        let path = self.path_of(phase, "enrolment.toml");
         let Some(text) = read(&path)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&text).into_owned();
         let parsed = Settings::parse(&text);
@@ -84,25 +93,34 @@ impl Folder {
     }
 
     /// Writes it down.
-    pub fn save_settings(&self, settings: &Settings) -> Result<(), Failure> {
-        let path = self.settings_path();
+    pub fn save_settings(&self, phase: Phase, settings: &Settings) -> Result<(), Failure> {
+        let path = self.path_of(phase, "enrolment.toml");
         write_over(&path, settings.text()?.as_bytes()).map_err(at(&path))
     }
 
-    fn settings_path(&self) -> PathBuf {
-        self.path.join("enrolment.toml")
+    fn path_of(&self, phase: Phase, name: &str) -> PathBuf {
+        match phase {
+            Phase::OnItsWay => self.own("pending").join(name),
+            Phase::InPlace if name == "enrolment.toml" => self.path.join(name),
+            Phase::InPlace => self.own(name),
+        }
     }
 
     /// A list of certificates of ours, DER; empty if there is none.
-    pub fn certificates(&self, name: &str) -> Result<Vec<Vec<u8>>, Failure> {
-        let path = self.own(name);
+    pub fn certificates(&self, phase: Phase, name: &str) -> Result<Vec<Vec<u8>>, Failure> {
+        let path = self.path_of(phase, name);
         let Some(pem) = read(&path)? else { return Ok(Vec::new()) };
         read_all(&pem).map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))
     }
 
     /// Writes a list of certificates down; none at all removes it.
-    pub fn save_certificates(&self, name: &str, list: &[Vec<u8>]) -> Result<(), Failure> {
-        let path = self.own(name);
+    pub fn save_certificates(
+        &self,
+        phase: Phase,
+        name: &str,
+        list: &[Vec<u8>],
+    ) -> Result<(), Failure> {
+        let path = self.path_of(phase, name);
         if list.is_empty() {
             return remove(&path).map_err(at(&path));
         }
@@ -189,7 +207,7 @@ impl Folder {
         if self.current().is_some() {
             return;
         }
-        let _ = fs::remove_file(self.settings_path());
+        let _ = fs::remove_file(self.path_of(Phase::InPlace, "enrolment.toml"));
         let _ = fs::remove_dir_all(self.own(""));
         // Only if nothing else is in it.
         let _ = fs::remove_dir(&self.path);

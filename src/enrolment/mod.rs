@@ -8,6 +8,8 @@ mod generation;
 mod material;
 mod peer;
 mod pending;
+#[cfg(test)]
+mod power;
 mod questions;
 mod settings;
 mod story;

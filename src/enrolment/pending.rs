@@ -79,13 +79,19 @@ impl Folder {
         Ok(Some(Pending { purpose, key: key_from_pem(&key)?, state }))
     }
 
+    /// Makes the folder of what is on its way. Without a transaction, what is in it counts for nothing.
+    pub fn prepare(&self) -> Result<(), Failure> {
+        let folder = self.own("pending");
+        if folder.is_dir() {
+            return Ok(());
+        }
+        fs::DirBuilder::new().mode(0o700).create(&folder).map_err(at(&folder))?;
+        sync(&self.own("")).map_err(at(&folder))
+    }
+
     /// Begins: the key is on the disk before anything is sent.
     pub fn begin(&self, purpose: Purpose, key: FileKey) -> Result<Pending, Failure> {
-        let folder = self.own("pending");
-        if !folder.is_dir() {
-            fs::DirBuilder::new().mode(0o700).create(&folder).map_err(at(&folder))?;
-            sync(&self.own("")).map_err(at(&folder))?;
-        }
+        self.prepare()?;
         let (key_path, _) = self.pending_paths();
         write_over(&key_path, key_pem(&key)?.as_bytes()).map_err(at(&key_path))?;
         let pending = Pending { purpose, key, state: State::Sent };
@@ -106,17 +112,16 @@ impl Folder {
         write_over(&path, text.as_bytes()).map_err(at(&path))
     }
 
-    /// Ends: the transaction first, without which the key counts for nothing.
+    /// Ends: the transaction first, without which the rest counts for nothing.
     pub fn drop_pending(&self) -> Result<(), Failure> {
-        let (key, transaction) = self.pending_paths();
         let folder = self.own("pending");
-        for path in [&transaction, &key] {
-            remove(path).map_err(at(path))?;
+        if !folder.is_dir() {
+            return Ok(());
         }
-        match fs::remove_dir_all(&folder) {
-            Ok(()) => sync(&self.own("")).map_err(at(&folder)),
-            Err(_) => Ok(()),
-        }
+        let (_, transaction) = self.pending_paths();
+        remove(&transaction).and_then(|()| sync(&folder)).map_err(at(&transaction))?;
+        let removed = fs::remove_dir_all(&folder);
+        removed.and_then(|()| sync(&self.own(""))).map_err(at(&folder))
     }
 
     fn pending_paths(&self) -> (PathBuf, PathBuf) {

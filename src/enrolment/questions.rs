@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::folder::Folder;
+use super::folder::{Folder, Phase};
 use super::peer::Peer;
 use super::settings::{Overrides, Settings};
 use super::story::{ANCHORS, SIGNER};
@@ -35,10 +35,10 @@ impl Source {
         let folder = Folder::open(out, false)?;
         let missing =
             || Failure::missing(format!("`{}` has no certificate yet", folder.path().display()));
-        let settings = folder.settings()?.ok_or_else(missing)?.with(overrides);
+        let settings = folder.settings(Phase::InPlace)?.ok_or_else(missing)?.with(overrides);
         let present = folder.present()?.ok_or_else(missing)?;
-        let roots = folder.certificates(ANCHORS)?;
-        let signer = folder.certificates(SIGNER)?.into_iter().next();
+        let roots = folder.certificates(Phase::InPlace, ANCHORS)?;
+        let signer = folder.certificates(Phase::InPlace, SIGNER)?.into_iter().next();
         let anchors = Anchors::Known(roots.clone());
         let peer = Peer::new(&settings, present.credential()?, anchors, signer)?;
         Ok(Self { peer, certificate: Some(present.certificate), roots, _folder: Some(folder) })

@@ -10,7 +10,7 @@ use countersign_enroll::cmp::client::{Anchors, ClientError, Issued, Wish};
 use countersign_ike_plugin::gateway::Files;
 use serde_json::{Value, json};
 
-use super::folder::{Folder, at, places, remove, write_over};
+use super::folder::{Folder, Phase, at, places, remove, write_over};
 use super::generation::{Present, compose, name, renew_at};
 use super::peer::{Peer, first_wish};
 use super::pending::{Pending, Purpose, State};
@@ -73,9 +73,11 @@ fn first(folder: &Folder, start: Start) -> Result<Value, Failure> {
     // 2. What is on its way goes on, if it is the same that is asked for.
     let pending = going_on(folder, &settings)?;
     // 3. What a renewal must know, and the key: both before anything is sent.
-    folder.save_certificates(ANCHORS, start.anchors.known())?;
-    folder.save_certificates(SIGNER, &start.signer.iter().cloned().collect::<Vec<_>>())?;
-    folder.save_settings(&settings)?;
+    folder.prepare()?;
+    let signer: Vec<Vec<u8>> = start.signer.iter().cloned().collect();
+    folder.save_certificates(Phase::OnItsWay, ANCHORS, start.anchors.known())?;
+    folder.save_certificates(Phase::OnItsWay, SIGNER, &signer)?;
+    folder.save_settings(Phase::OnItsWay, &settings)?;
     let pending = match pending {
         Some(pending) => pending,
         None => {
@@ -107,7 +109,8 @@ fn going_on(folder: &Folder, settings: &Settings) -> Result<Option<Pending>, Fai
         };
         asked(before) == asked(settings)
     };
-    if pending.purpose == Purpose::First && folder.settings()?.as_ref().is_some_and(same) {
+    let before = folder.settings(Phase::OnItsWay)?;
+    if pending.purpose == Purpose::First && before.as_ref().is_some_and(same) {
         return Ok(Some(pending));
     }
     if pending.state == State::Sent {
@@ -124,17 +127,24 @@ fn going_on(folder: &Folder, settings: &Settings) -> Result<Option<Pending>, Fai
 /// A renewal, if it is due. What is on its way is finished first, due or not.
 pub fn renew(path: &Path, overrides: &Overrides, abandon: bool) -> Result<Value, Failure> {
     let folder = Folder::open(path, false)?;
-    let settings = folder.settings()?.ok_or_else(|| {
-        Failure::missing(format!("`{}` has no enrolment.toml", folder.path().display()))
-    })?;
-    let settings = settings.with(overrides);
     if abandon {
         folder.drop_pending()?;
     }
-    let signer = folder.certificates(SIGNER)?.into_iter().next();
-    let known = folder.certificates(ANCHORS)?;
     let pending = folder.pending()?;
-    if pending.as_ref().is_some_and(|pending| pending.purpose == Purpose::First) {
+    let phase = match &pending {
+        Some(Pending { purpose: Purpose::First, .. }) => Phase::OnItsWay,
+        _ => Phase::InPlace,
+    };
+    let settings = folder.settings(phase)?.ok_or_else(|| {
+        Failure::missing(format!(
+            "`{}` has no certificate yet; enrol first: `countersign enroll --server URL …`",
+            folder.path().display()
+        ))
+    })?;
+    let settings = settings.with(overrides);
+    let signer = folder.certificates(phase, SIGNER)?.into_iter().next();
+    let known = folder.certificates(phase, ANCHORS)?;
+    if phase == Phase::OnItsWay {
         let anchors = match known.is_empty() {
             true => Anchors::FromAnswer,
             false => Anchors::Known(known),
@@ -181,7 +191,7 @@ fn not_due(folder: &Folder, settings: &Settings, present: &Present) -> Result<Va
 }
 
 /// From wherever a transaction stands to its certificate in place. `present` is the one that it follows.
-fn finish(
+pub fn finish(
     folder: &Folder,
     settings: &Settings,
     peer: &Peer,
@@ -216,6 +226,11 @@ fn finish(
         folder.save_state(purpose, &State::Confirmed(issued.clone()))?;
     }
     // 4. It counts from here on.
+    if purpose == Purpose::First {
+        folder.save_settings(Phase::InPlace, settings)?;
+        let signer = folder.certificates(Phase::OnItsWay, SIGNER)?;
+        folder.save_certificates(Phase::InPlace, SIGNER, &signer)?;
+    }
     install(folder, settings, &generation, &files, &issued)?;
     folder.drop_pending()?;
     folder.prune(settings.keep);
@@ -287,7 +302,7 @@ fn install(
     files: &Files,
     issued: &Issued,
 ) -> Result<(), Failure> {
-    folder.save_certificates(ANCHORS, &issued.anchors)?;
+    folder.save_certificates(Phase::InPlace, ANCHORS, &issued.anchors)?;
     if settings.then.is_some() {
         let path = folder.own(THEN);
         write_over(&path, b"").map_err(at(&path))?;
