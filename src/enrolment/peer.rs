@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use countersign_ca::certificate::Facts;
 use countersign_ca::{Clock, FileKey, Identity, SystemClock, SystemEntropy, Timestamp};
 use countersign_enroll::cmp::client::{
     Anchors, Body, Client, Credential, GeneralName, Http, Name, Paths, Wish,
@@ -85,6 +86,13 @@ impl First {
                     chain.extend(certificates(extra)?);
                 }
                 let key = Box::new(key_from_pem(key)?);
+                let facts = Facts::of(&own)?;
+                if facts.key.der() != key.public().der() {
+                    return Err(Failure::input(format!(
+                        "expected the private key of the certificate of `{}` in `--certificate-key`, found another key",
+                        facts.subject
+                    )));
+                }
                 Ok(Credential::Certificate { certificate: own, chain, key })
             }
             _ => Err(Failure::input(

@@ -66,7 +66,10 @@ impl Http {
 
     fn post(&self, message: &[u8]) -> Result<Reply, ClientError> {
         let failed = |e: ureq::Error| ClientError::Unavailable(format!("`{}`: {e}", self.url));
-        let sent = self.agent.post(&self.url).header("accept", CMP).content_type(CMP).send(message);
+        // Each message has its connection: servers are known that give a transaction up when one ends that they kept.
+        let request =
+            self.agent.post(&self.url).header("accept", CMP).header("connection", "close");
+        let sent = request.content_type(CMP).send(message);
         let mut answer = sent.map_err(failed)?;
         let header = |name: &str| {
             answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
