@@ -93,7 +93,10 @@ fn readme(export: &Export<'_>) -> String {
 /// The root alone is trusted: a CA below it is one by its chain.
 fn script(name: &str, material: &Material) -> String {
     let mut text = String::from("#!/bin/sh\n");
-    text.push_str(&heading("#", name, "libreswan"));
+    let _ = writeln!(
+        text,
+        "# `{name}` for libreswan: imports what lies beside it into NSS's database."
+    );
     text.push_str(
         "set -eu\ncd \"$(dirname \"$0\")\"\ndatabase=\"${1:-/var/lib/ipsec/nss}\"\nmkdir -p \"$database\"\n\
          [ -e \"$database/cert9.db\" ] || certutil -N -d \"sql:$database\" --empty-password\n",

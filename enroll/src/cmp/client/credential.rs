@@ -65,11 +65,6 @@ pub enum Protector<'c> {
 }
 
 impl Credential {
-    /// Whether it is a secret.
-    pub const fn is_secret(&self) -> bool {
-        matches!(self, Self::Secret { .. })
-    }
-
     /// Prepares it for a transaction.
     pub(super) fn protector(&self, entropy: &dyn Entropy) -> Result<Protector<'_>, ClientError> {
         match self {

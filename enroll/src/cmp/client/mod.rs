@@ -20,6 +20,9 @@ use std::time::Instant;
 
 use countersign_ca::{Clock, Entropy, Timestamp};
 
+use crate::cmp::content::kind;
+use crate::cmp::message::Message;
+
 pub use certificate::{Confirmation, Issued};
 pub use credential::{Credential, MacKind, common_name};
 pub use error::{ClientError, Refusal};
@@ -84,6 +87,13 @@ pub struct Client<'c> {
     pub signer: Option<Vec<u8>>,
     /// Until when it waits: for a busy server, and for a CA that has to decide.
     pub until: Instant,
+}
+
+/// Reads what a client reads of an answer before it knows who sent it, and right after: for the fuzzer.
+pub(super) fn exercise(answer: &Message) {
+    let id = answer.header.pvno.clone();
+    let _ = response::error_status(answer);
+    let _ = response::decision(answer, answer.kind, kind::name(answer.kind), &id);
 }
 
 impl std::fmt::Debug for Client<'_> {
