@@ -6,8 +6,8 @@ use std::str::FromStr;
 use countersign_ca::public_key::KeyKind;
 
 use super::{
-    Daemon, Facts, Files, GatewayError, Material, PrivateKey, isakmpd, libreswan, openiked, racoon,
-    strongswan, text,
+    Certified, Daemon, Facts, Files, GatewayError, Material, PrivateKey, isakmpd, libreswan,
+    openiked, racoon, strongswan, text,
 };
 
 /// Where a gateway's files go: as one of the daemons has it, or plainly.
@@ -104,15 +104,14 @@ pub fn credentials(
         Layout::For(Daemon::Isakmpd) => isakmpd::credentials,
         Layout::For(Daemon::Racoon) => racoon::credentials,
     };
-    write(&mut files, name, material, Some(key))?;
+    write(&mut files, name, &Certified { material, key: Some(key) })?;
     Ok(files)
 }
 
 fn plain(
     files: &mut Files,
     name: &str,
-    material: &Material,
-    key: Option<&PrivateKey>,
+    Certified { material, key }: &Certified<'_>,
 ) -> Result<(), GatewayError> {
     files.add(format!("{name}.crt"), material.pem()?);
     let pem = |cas: &[super::NamedCa]| {

@@ -9,26 +9,20 @@ use zeroize::Zeroizing;
 use super::pkcs12::pkcs12;
 use super::text::{heading, mailbox, plain_dn};
 use super::{
-    Export, Facts, Files, Gateway, GatewayError, Material, Mode, Network, PrivateKey, Revocation,
+    Certified, Export, Facts, Files, Gateway, GatewayError, Material, Mode, Network, Revocation,
     Start,
 };
-
-/// `/etc/pam.d/pluto`, where the authorizer is asked.
-const PAM: &str = "\
-auth    required pam_exec.so /usr/bin/countersign authorizer pam
-account required pam_exec.so /usr/bin/countersign authorizer pam
-";
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     let name = &export.own.name;
     let mut files = Files::default();
     files.add("ipsec.conf", configuration(export)?);
     files.add_secret("ipsec.secrets", secrets(export)?.as_bytes());
-    if export.authentication.secret().is_none() {
-        credentials(&mut files, name, export.material, export.key)?;
+    if let Some(certified) = export.certified() {
+        credentials(&mut files, name, &certified)?;
     }
     if export.own.authorizer {
-        files.add("pam.d/pluto", PAM);
+        files.add("pam.d/pluto", pam(export.program)?);
     }
     files.add("README", readme(export));
     Ok(files)
@@ -38,8 +32,7 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
 pub fn credentials(
     files: &mut Files,
     name: &str,
-    material: &Material,
-    key: Option<&PrivateKey>,
+    Certified { material, key }: &Certified<'_>,
 ) -> Result<(), GatewayError> {
     for ca in material.cas() {
         files.add(format!("ca/{}.pem", ca.name), ca.pem()?);
@@ -58,6 +51,19 @@ pub fn credentials(
     Ok(())
 }
 
+/// `/etc/pam.d/pluto`, where the authorizer is asked. A module's arguments end at white space, and brackets join them.
+fn pam(program: &str) -> Result<String, GatewayError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+    if !program.starts_with('/') || !program.chars().all(plain) {
+        return Err(GatewayError::new(format!(
+            "PAM cannot run the program `{}`: expected an absolute path of letters, digits and `/._+-`; install it elsewhere",
+            program.escape_debug()
+        )));
+    }
+    let lines = ["auth   ", "account"];
+    Ok(lines.map(|kind| format!("{kind} required pam_exec.so {program} authorizer pam\n")).concat())
+}
+
 /// What opens the PKCS#12 file: it lies beside it, so it only has to exist.
 fn password() -> Result<Zeroizing<String>, GatewayError> {
     let mut octets = Zeroizing::new([0_u8; 16]);
@@ -72,11 +78,11 @@ fn readme(export: &Export<'_>) -> String {
     text.push_str(
         "\nCopy ipsec.conf to /etc/ipsec.conf and ipsec.secrets to /etc/ipsec.secrets (or each below /etc/ipsec.d).\n",
     );
-    if export.authentication.secret().is_none() {
+    if export.certified().is_some() {
         text.push_str(
             "`sh import.sh` imports certificates, key and CRLs into /var/lib/ipsec/nss; another database is its argument. Then `ipsec restart`.\n",
         );
-        if export.key.is_none() {
+        if export.lacks_key() {
             let _ = writeln!(
                 text,
                 "The private key is not here: `openssl pkcs12 -export -name {name} -in {name}.pem -inkey KEY -out {name}.p12` makes what import.sh \
@@ -89,6 +95,17 @@ fn readme(export: &Export<'_>) -> String {
     }
     text
 }
+
+/// pluto may have fetched a newer CRL than the one that was exported, or the same: NSS refuses an older one, and that is well.
+const IMPORT_CRL: &str = "\
+crl() {
+    said=$(crlutil -I -d \"sql:$database\" -t 1 -i \"$1\" 2>&1) && return 0
+    case $said in
+        *SEC_ERROR_OLD_CRL*|*SEC_ERROR_CRL_ALREADY_EXISTS*) echo \"$1: the database has a newer one\" ;;
+        *) printf '%s\\n' \"$said\" >&2; return 1 ;;
+    esac
+}
+";
 
 /// The root alone is trusted: a CA below it is one by its chain.
 fn script(name: &str, material: &Material) -> String {
@@ -117,8 +134,11 @@ fn script(name: &str, material: &Material) -> String {
          certutil -A -d \"sql:$database\" -n '{name}' -t ',,' -i '{name}.pem'\n\
          [ ! -e '{name}.p12' ] || pk12util -d \"sql:$database\" -w '{name}.p12.password' -i '{name}.p12'"
     );
+    if !material.crls.is_empty() {
+        text.push_str(IMPORT_CRL);
+    }
     for crl in &material.crls {
-        let _ = writeln!(text, "crlutil -I -d \"sql:$database\" -t 1 -i 'crls/{}.crl'", crl.ca);
+        let _ = writeln!(text, "crl 'crls/{}.crl'", crl.ca);
     }
     text
 }
@@ -180,10 +200,12 @@ fn connection(
     };
     let _ = writeln!(text, "{mode}");
     // With both, pluto 4.10 announces RSA for whatever key it has.
-    let authby = match Facts::of(&export.material.certificate)?.key {
-        _ if by_secret => "secret",
-        KeyKind::P256 | KeyKind::P384 => "ecdsa",
-        KeyKind::Rsa(_) | KeyKind::Ed25519 => "rsasig",
+    let authby = match export.certified() {
+        None => "secret",
+        Some(certified) => match Facts::of(&certified.material.certificate)?.key {
+            KeyKind::P256 | KeyKind::P384 => "ecdsa",
+            KeyKind::Rsa(_) | KeyKind::Ed25519 => "rsasig",
+        },
     };
     let _ = writeln!(text, "    authby={authby}");
     let ike = export.proposals(|proposal| {
@@ -284,7 +306,8 @@ fn id(id: &Identity) -> Result<String, GatewayError> {
         Identity::Fqdn(name) => format!("@{name}"),
         Identity::Email(held) => {
             mailbox("libreswan", held)?;
-            format!("@@{held}")
+            // pluto takes what has an `@` that is not the first character for a mailbox.
+            held.clone()
         }
         Identity::Ip(address) => address.to_string(),
         Identity::Dn(_) => format!("\"{}\"", plain_dn("libreswan", id)?.join(", ")),

@@ -7,7 +7,7 @@ use countersign_ca::certificate::to_pem;
 
 use super::text::{heading, mailbox, plain_dn};
 use super::{
-    Export, Facts, Files, Gateway, GatewayError, Material, Mode, PrivateKey, Revocation, Start,
+    Certified, Export, Facts, Files, Gateway, GatewayError, Mode, Proposal, Revocation, Start,
 };
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
@@ -40,8 +40,8 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
         files.add_folder(folder);
     }
     files.add_secret("iked.conf", configuration(export)?.as_bytes());
-    if export.authentication.secret().is_none() {
-        credentials(&mut files, &own.name, export.material, export.key)?;
+    if let Some(certified) = export.certified() {
+        credentials(&mut files, &own.name, &certified)?;
     }
     files.add("README", readme(export));
     Ok(files)
@@ -51,8 +51,7 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
 pub fn credentials(
     files: &mut Files,
     name: &str,
-    material: &Material,
-    key: Option<&PrivateKey>,
+    Certified { material, key }: &Certified<'_>,
 ) -> Result<(), GatewayError> {
     // iked reads one certificate of each file in ca/ but the first, so all are in one.
     let cas = material.cas().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
@@ -75,7 +74,7 @@ pub fn credentials(
 fn readme(export: &Export<'_>) -> String {
     let mut text = heading("#", &export.own.name, "OpenIKED");
     text.push_str("\niked.conf belongs to /etc, all else to /etc/iked. Then `rcctl restart iked`, or `ikectl reload`.\n");
-    if export.key.is_none() && export.authentication.secret().is_none() {
+    if export.lacks_key() {
         text.push_str("The private key is not here: put it into /etc/iked/private/local.key, readable by root only.\n");
     }
     text.push_str(
@@ -128,8 +127,8 @@ fn policy(
         .and_then(|peer| peer.address)
         .map_or_else(|| "any".to_owned(), |address| address.to_string());
     let _ = writeln!(text, "\tlocal {local} peer {remote} \\");
-    for proposal in &own.proposals {
-        let _ = writeln!(text, "\t{} \\", proposal.iked());
+    for proposal in export.proposals(Proposal::iked)? {
+        let _ = writeln!(text, "\t{proposal} \\");
     }
     for proposal in &own.proposals {
         let _ = writeln!(text, "\t{} \\", proposal.iked_esp());

@@ -8,8 +8,8 @@ use countersign_ca::Identity;
 use super::isakmpd::classic_only;
 use super::text::{heading, mailbox, plain_dn};
 use super::{
-    Export, Facts, Files, Gateway, GatewayError, Material, Mode, Network, PrivateKey, Start,
-    subject_hash, subject_hash_old,
+    Authentication, Certified, Export, Facts, Files, Gateway, GatewayError, Material, Mode,
+    Network, Start, subject_hash, subject_hash_old,
 };
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
@@ -18,15 +18,17 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     let mut files = Files::default();
     files.add("racoon.conf", configuration(export)?);
     files.add("setkey.conf", policies(export)?);
-    match export.authentication.secret() {
-        Some(secret) => {
+    match export.authentication {
+        Authentication::PreSharedKey(secret) => {
             let mut lines = zeroize::Zeroizing::new(String::new());
             for peer in export.peers {
-                let _ = writeln!(lines, "{}\t{secret}", psk_id(own, peer)?);
+                let _ = writeln!(lines, "{}\t{}", psk_id(own, peer)?, secret.as_str());
             }
             files.add_secret("psk.txt", lines.as_bytes());
         }
-        None => credentials(&mut files, &own.name, export.material, export.key)?,
+        Authentication::Certificate(certified) => {
+            credentials(&mut files, &own.name, certified)?;
+        }
     }
     files.add("README", readme(export));
     Ok(files)
@@ -36,8 +38,7 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
 pub fn credentials(
     files: &mut Files,
     name: &str,
-    material: &Material,
-    key: Option<&PrivateKey>,
+    Certified { material, key }: &Certified<'_>,
 ) -> Result<(), GatewayError> {
     files.add(format!("certs/{name}.crt"), material.pem()?);
     if let Some(key) = key {
@@ -74,7 +75,7 @@ fn readme(export: &Export<'_>) -> String {
     let own = &export.own.name;
     let mut text = heading("#", own, "racoon");
     text.push_str("\nCopy the folder's content to /etc/racoon; `setkey -f /etc/racoon/setkey.conf`, then start racoon.\n");
-    if export.authentication.secret().is_none() && export.key.is_none() {
+    if export.lacks_key() {
         let _ = writeln!(
             text,
             "The private key is not here: put it into /etc/racoon/certs/{own}.key, readable by root only."
@@ -152,6 +153,13 @@ fn sainfo(
     there: Network,
 ) -> Result<(), GatewayError> {
     let Some((_, _, group)) = classic(export)?.first().copied() else { return Ok(()) };
+    // racoon has one group for the traffic, and both sides must name the same.
+    if classic(export)?.iter().any(|(.., other)| *other != group) {
+        return Err(GatewayError::new(format!(
+            "racoon on `{}` has one group for perfect forward secrecy: expected one group in all `proposals`, found several",
+            export.own.name
+        )));
+    }
     let mut encryption: Vec<String> =
         classic(export)?.iter().map(|(key, ..)| format!("aes {key}")).collect();
     encryption.dedup();
