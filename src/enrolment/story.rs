@@ -265,10 +265,13 @@ fn ask(
 }
 
 /// What came to its end is not on its way any more: the CA said no and proved that it was the CA, or we did. After anything
-/// else, the same command goes on.
+/// else, a fault of the CA's included, the same command goes on.
 fn ended(folder: &Folder, error: ClientError) -> Failure {
     let is_over = match &error {
-        ClientError::Refused(refusal) => refusal.unproven.is_none(),
+        ClientError::Refused(refusal) => {
+            let is_fault = |name: &&str| matches!(*name, "systemUnavail" | "systemFailure");
+            refusal.unproven.is_none() && !refusal.failures.iter().any(is_fault)
+        }
         ClientError::BadCertificate(_) => true,
         _ => false,
     };

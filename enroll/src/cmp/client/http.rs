@@ -16,7 +16,7 @@ pub const MAX_ANSWER: u64 = 8 << 20;
 /// The longest text of an answer that is no CMP and is shown, in octets.
 const MAX_TEXT: u64 = 4096;
 
-/// The shortest and the longest pause before a busy server is asked again.
+/// The first pause before a busy server is asked again, and what doubling it ends at; it may want a longer one.
 const PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
 /// How a message gets to the server and its answer back.
@@ -105,7 +105,7 @@ impl Transport for Http {
                 Reply::Message(answer) => return Ok(answer),
                 Reply::Busy(after) => after,
             };
-            let asked = after.map_or(pause, Duration::from_secs).clamp(pause, longest.max(pause));
+            let asked = after.map_or(pause, Duration::from_secs).max(pause);
             let wait = asked.saturating_add(jitter(asked));
             if Instant::now().checked_add(wait).is_none_or(|then| then > until) {
                 return Err(ClientError::Unavailable(format!(
