@@ -8,6 +8,8 @@
 //! | 3 | there is no such thing, or there is one already |
 //! | 4 | refused: not allowed, or a wrong passphrase |
 //! | 5 | not now: locked by another process, disk full, a file is missing |
+//! | 6 | `enroll --renew`: nothing to do, the certificate is not due |
+//! | 7 | `enroll`: the CA has not decided; the same command asks again |
 
 use std::fmt;
 
@@ -24,6 +26,11 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// The exit code of a renewal that is not due.
+    pub const NOT_DUE: u8 = 6;
+    /// The exit code of an enrolment whose CA has not decided.
+    pub const WAITS: u8 = 7;
+
     /// A check that found something.
     pub fn found(message: impl Into<String>) -> Self {
         Self { code: 1, message: message.into() }

@@ -6,6 +6,7 @@ mod bridge;
 mod cli;
 mod config;
 mod demo;
+mod enrolment;
 mod exit;
 mod folder;
 mod gateway;

@@ -152,6 +152,18 @@ impl FileKey {
         signature_algorithm(self.public.kind())
     }
 
+    /// The key as PKCS#8 of version 1 (RFC 5208), unencrypted: for the key file of a gateway that enrols itself. Version 2,
+    /// which Ed25519 keys come in, adds the public key, and OpenSSL 3.0 and strongSwan do not read it.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it cannot be encoded.
+    pub fn exported(&self) -> Result<Zeroizing<Vec<u8>>> {
+        let mut info = PrivateKeyInfo::try_from(self.pkcs8()).map_err(Error::internal)?;
+        info.public_key = None;
+        let der = SecretDocument::encode_msg(&info).map_err(Error::internal)?;
+        Ok(Zeroizing::new(der.as_bytes().to_vec()))
+    }
+
     /// The key as PKCS#8, unencrypted: for [`KeyFolder::save`] and for signing in parts only.
     pub(crate) fn pkcs8(&self) -> &[u8] {
         self.pair.serialized_der()

@@ -7,6 +7,7 @@ mod ca;
 mod cert;
 mod decision;
 mod demo;
+mod enroll;
 mod export;
 mod init;
 mod peer;
@@ -39,7 +40,7 @@ use crate::output::{self, Bar, Format};
     max_term_width = 100,
     after_help = "\
 Exit codes: 0 done; 1 a fault, or a check found something; 2 the command line or an input cannot be read;\n\
-3 there is no such thing, or there is one already; 4 refused; 5 not now.\n\n\
+3 there is no such thing, or there is one already; 4 refused; 5 not now; 6 enroll: not due; 7 enroll: waits for the CA.\n\n\
 Begin with:  countersign serve --init"
 )]
 struct Cli {
@@ -118,6 +119,8 @@ enum Command {
     Export(export::Export),
     /// Would two gateways, as they are configured, come up?
     Check(export::Check),
+    /// Enrol this gateway with a CMP server of any make, and renew its certificate
+    Enroll(Box<enroll::Enroll>),
     /// Play it through on this machine: two gateways enrol, connect, and one is revoked
     Demo(demo::Demo),
     /// Prove that the history is whole
@@ -178,6 +181,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Decision(decision) => decision.run(&context),
         Command::Export(export) => export.run(&context),
         Command::Check(check) => check.run(&context),
+        Command::Enroll(enroll) => enroll.run(&context),
         Command::Demo(demo) => demo.run(),
         Command::Audit(audit) => audit.run(&context),
         Command::Store(store) => store.run(&context),

@@ -143,7 +143,7 @@ impl Message {
     }
 
     /// The same message, protected anew by PasswordBasedMac (RFC 9810 §5.1.3.1) under the parameters in its header:
-    /// SHA-256 as one-way function and HMAC-SHA1, which is what `openssl cmp` 3.0 chooses.
+    /// SHA-256 as one-way function, and HMAC-SHA1, which is what `openssl cmp` 3.0 chooses, or HMAC-SHA-256.
     pub fn protected(&self, secret: &str) -> Self {
         let bits = tlv(0x03, &[&[0], self.mac(secret).as_slice()].concat());
         let mut rest = vec![elements(&tlv(0xa0, &bits)).remove(0)];
@@ -170,7 +170,13 @@ impl Message {
         for _ in 0..iterations {
             key = digest::digest(&digest::SHA256, &key).as_ref().to_vec();
         }
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
+        // hmacWithSHA256, 1.2.840.113549.2.9.
+        let sha256 = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x09];
+        let hash = match parameters[3].parts()[0].content == sha256 {
+            true => hmac::HMAC_SHA256,
+            false => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        };
+        let key = hmac::Key::new(hash, &key);
         hmac::sign(&key, &seq(&[&self.header.whole, &self.body.whole])).as_ref().to_vec()
     }
 

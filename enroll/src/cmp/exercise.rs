@@ -4,7 +4,6 @@
 use countersign_ca::certificate::Facts;
 use der::{Decode, Encode};
 
-use super::bounds;
 use super::content::{CertStatus, ErrorMsgContent, RevDetails};
 use super::context::Context;
 use super::crmf::{CertReqMsg, elements, pkcs10};
@@ -13,6 +12,7 @@ use super::mac::MacParameters;
 use super::message::Message;
 use super::refusal::legible;
 use super::service::CmpConfig;
+use super::{bounds, client};
 
 /// Reads a message and every kind of body in it.
 pub fn decode(octets: &[u8]) {
@@ -38,6 +38,7 @@ pub fn decode(octets: &[u8]) {
         let _ = request.proven(&header.sender, None);
     }
     let _ = message.body.decode_as::<ErrorMsgContent>();
+    client::exercise(&message);
     for part in elements(&message.body).unwrap_or_default() {
         let Ok(der) = part.to_der() else { continue };
         let _ = RevDetails::from_der(&der);

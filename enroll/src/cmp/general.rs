@@ -4,7 +4,7 @@
 //! What is public, such as CA certificates and CRLs, may also be asked for without protection, if the operator allows it;
 //! what depends on an account never is. The answer is signed either way.
 
-mod content;
+pub(super) mod content;
 mod crls;
 mod keys;
 mod roots;

@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
-use der::asn1::{Any, AnyRef, OctetString};
+use der::asn1::{Any, AnyRef, Null, OctetString};
 use der::oid::ObjectIdentifier;
 use der::{Decode, Encode, Sequence, SliceReader, Tag, TagNumber, Tagged};
 use ring::{hmac, pbkdf2};
@@ -211,6 +211,58 @@ impl MacParameters {
             mac,
             algorithm: algorithm.clone(),
         })
+    }
+}
+
+/// The MACs that a client chooses from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MacKind {
+    /// PasswordBasedMac with SHA-256 and HMAC-SHA-256: what every CMP server knows.
+    #[default]
+    PasswordBasedMac,
+    /// PBMAC1: PBKDF2 with HMAC-SHA-256, and HMAC-SHA-256.
+    Pbmac1,
+}
+
+impl MacParameters {
+    /// The parameters of a message of our own.
+    pub fn chosen(kind: MacKind, salt: &[u8], iterations: u32) -> der::Result<Self> {
+        let plain = |oid| AlgorithmIdentifierOwned { oid, parameters: None };
+        let with = |oid, parameters| AlgorithmIdentifierOwned { oid, parameters: Some(parameters) };
+        let salt_octets = OctetString::new(salt)?;
+        let hmac = || with(oid::HMAC_SHA256, Any::from(Null));
+        let mac = MacHash(Hash::Sha256);
+        let (derivation, algorithm) = match kind {
+            MacKind::PasswordBasedMac => {
+                let parameters = PbmParameter {
+                    salt: salt_octets,
+                    owf: plain(countersign_ca::oid::SHA256),
+                    iteration_count: iterations,
+                    mac: hmac(),
+                };
+                let parameters = Any::encode_from(&parameters)?;
+                (Derivation::Pbm(Hash::Sha256), with(oid::PASSWORD_BASED_MAC, parameters))
+            }
+            MacKind::Pbmac1 => {
+                let length = mac.0.length();
+                let inner = Pbkdf2Parameters {
+                    salt: salt_octets,
+                    iteration_count: iterations,
+                    key_length: Some(
+                        u16::try_from(length).map_err(|_| Tag::Integer.value_error())?,
+                    ),
+                    prf: Some(hmac()),
+                };
+                let parameters = Pbmac1Parameters {
+                    key_derivation_func: with(oid::PBKDF2, Any::encode_from(&inner)?),
+                    message_auth_scheme: hmac(),
+                };
+                let parameters = Any::encode_from(&parameters)?;
+                (Derivation::Pbkdf2(mac, length), with(oid::PBMAC1, parameters))
+            }
+        };
+        let iterations = NonZeroU32::new(iterations).ok_or_else(|| Tag::Integer.value_error())?;
+        Ok(Self { derivation, salt: salt.to_vec(), iterations, mac, algorithm })
     }
 }
 

@@ -7,6 +7,7 @@ mod authenticate;
 mod bounds;
 #[cfg(test)]
 mod captured;
+pub mod client;
 mod confirm;
 mod content;
 mod context;

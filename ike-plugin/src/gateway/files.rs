@@ -216,8 +216,19 @@ impl Files {
             }
         }
         rustix::fs::chmodat(CWD, folder, 0o755.into(), AtFlags::empty())?;
-        Ok(())
+        sync_folders(folder)
     }
+}
+
+/// The names in a folder outlast a power cut only once the folder itself is synced.
+fn sync_folders(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    fs::File::open(folder)?.sync_all()
 }
 
 /// A path below the folder, whatever names it is made of.

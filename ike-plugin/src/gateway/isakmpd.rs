@@ -23,20 +23,30 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     }
     files.add_secret("isakmpd.conf", configuration(export)?.as_bytes());
     files.add_secret("isakmpd.policy", policy(export)?.as_bytes());
-    if let Some(Certified { material, key }) = export.certified() {
-        for ca in material.cas() {
-            files.add(format!("ca/{}.crt", ca.name), ca.pem()?);
-        }
-        files.add(format!("certs/{}.crt", own.name), material.pem()?);
-        for crl in &material.crls {
-            files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
-        }
-        if let Some(key) = key {
-            files.add_secret("private/local.key", key.pem().as_bytes());
-        }
+    if let Some(certified) = export.certified() {
+        credentials(&mut files, &own.name, &certified)?;
     }
     files.add("README", readme(export));
     Ok(files)
+}
+
+/// What proves who a gateway is, and whom it trusts.
+pub fn credentials(
+    files: &mut Files,
+    name: &str,
+    Certified { material, key }: &Certified<'_>,
+) -> Result<(), GatewayError> {
+    for ca in material.cas() {
+        files.add(format!("ca/{}.crt", ca.name), ca.pem()?);
+    }
+    files.add(format!("certs/{name}.crt"), material.pem()?);
+    for crl in &material.crls {
+        files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
+    }
+    if let Some(key) = key {
+        files.add_secret("private/local.key", key.pem().as_bytes());
+    }
+    Ok(())
 }
 
 /// What isakmpd and racoon cannot do: IKEv2, keys other than RSA, and asking anybody.

@@ -18,27 +18,37 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     let mut files = Files::default();
     files.add("ipsec.conf", configuration(export)?);
     files.add_secret("ipsec.secrets", secrets(export)?.as_bytes());
-    if let Some(Certified { material, key }) = export.certified() {
-        for ca in material.cas() {
-            files.add(format!("ca/{}.pem", ca.name), ca.pem()?);
-        }
-        for crl in &material.crls {
-            files.add(format!("crls/{}.crl", crl.ca), crl.der.as_slice());
-        }
-        files.add(format!("{name}.pem"), material.pem()?);
-        if let Some(key) = key {
-            let password = password()?;
-            let bundle = pkcs12(name, key, material, &password)?;
-            files.add_secret(format!("{name}.p12"), &bundle);
-            files.add_secret(format!("{name}.p12.password"), password.as_bytes());
-        }
-        files.add_script("import.sh", script(name, material));
+    if let Some(certified) = export.certified() {
+        credentials(&mut files, name, &certified)?;
     }
     if export.own.authorizer {
         files.add("pam.d/pluto", pam(export.program)?);
     }
     files.add("README", readme(export));
     Ok(files)
+}
+
+/// What proves who a gateway is, and whom it trusts.
+pub fn credentials(
+    files: &mut Files,
+    name: &str,
+    Certified { material, key }: &Certified<'_>,
+) -> Result<(), GatewayError> {
+    for ca in material.cas() {
+        files.add(format!("ca/{}.pem", ca.name), ca.pem()?);
+    }
+    for crl in &material.crls {
+        files.add(format!("crls/{}.crl", crl.ca), crl.der.as_slice());
+    }
+    files.add(format!("{name}.pem"), material.pem()?);
+    if let Some(key) = key {
+        let password = password()?;
+        let bundle = pkcs12(name, key, material, &password)?;
+        files.add_secret(format!("{name}.p12"), &bundle);
+        files.add_secret(format!("{name}.p12.password"), password.as_bytes());
+    }
+    files.add_script("import.sh", script(name, material));
+    Ok(())
 }
 
 /// `/etc/pam.d/pluto`, where the authorizer is asked. A module's arguments end at white space, and brackets join them.
@@ -100,7 +110,10 @@ crl() {
 /// The root alone is trusted: a CA below it is one by its chain.
 fn script(name: &str, material: &Material) -> String {
     let mut text = String::from("#!/bin/sh\n");
-    text.push_str(&heading("#", name, "libreswan"));
+    let _ = writeln!(
+        text,
+        "# `{name}` for libreswan: imports what lies beside it into NSS's database."
+    );
     text.push_str(
         "set -eu\ncd \"$(dirname \"$0\")\"\ndatabase=\"${1:-/var/lib/ipsec/nss}\"\nmkdir -p \"$database\"\n\
          [ -e \"$database/cert9.db\" ] || certutil -N -d \"sql:$database\" --empty-password\n",

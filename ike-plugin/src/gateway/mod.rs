@@ -2,6 +2,7 @@
 //! ready to be used; and whether two gateways, as they are configured, would come up.
 
 mod check;
+mod credentials;
 mod files;
 mod hash;
 mod isakmpd;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use check::{Obstacle, Severity, alone, together};
+pub use credentials::{Layout, credentials};
 pub use files::{Entry, Files};
 pub use hash::{subject_hash, subject_hash_old};
 pub use key::PrivateKey;

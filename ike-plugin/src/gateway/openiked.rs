@@ -40,25 +40,35 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
         files.add_folder(folder);
     }
     files.add_secret("iked.conf", configuration(export)?.as_bytes());
-    if let Some(Certified { material, key }) = export.certified() {
-        // iked reads one certificate of each file in ca/ but the first, so all are in one.
-        let cas = material.cas().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
-        files.add("ca/ca.crt", cas.concat());
-        files.add(format!("certs/{}.crt", own.name), material.pem()?);
-        for crl in &material.crls {
-            files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
-        }
-        let spki = Facts::of(&material.certificate)?.spki;
-        files.add(
-            "local.pub",
-            to_pem("PUBLIC KEY", &spki).map_err(|e| GatewayError::new(e.to_string()))?,
-        );
-        if let Some(key) = key {
-            files.add_secret("private/local.key", key.pem().as_bytes());
-        }
+    if let Some(certified) = export.certified() {
+        credentials(&mut files, &own.name, &certified)?;
     }
     files.add("README", readme(export));
     Ok(files)
+}
+
+/// What proves who a gateway is, and whom it trusts.
+pub fn credentials(
+    files: &mut Files,
+    name: &str,
+    Certified { material, key }: &Certified<'_>,
+) -> Result<(), GatewayError> {
+    // iked reads one certificate of each file in ca/ but the first, so all are in one.
+    let cas = material.cas().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
+    files.add("ca/ca.crt", cas.concat());
+    files.add(format!("certs/{name}.crt"), material.pem()?);
+    for crl in &material.crls {
+        files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
+    }
+    let spki = Facts::of(&material.certificate)?.spki;
+    files.add(
+        "local.pub",
+        to_pem("PUBLIC KEY", &spki).map_err(|e| GatewayError::new(e.to_string()))?,
+    );
+    if let Some(key) = key {
+        files.add_secret("private/local.key", key.pem().as_bytes());
+    }
+    Ok(())
 }
 
 fn readme(export: &Export<'_>) -> String {

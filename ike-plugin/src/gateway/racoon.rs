@@ -26,16 +26,25 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
             }
             files.add_secret("psk.txt", lines.as_bytes());
         }
-        Authentication::Certificate(Certified { material, key }) => {
-            files.add(format!("certs/{}.crt", own.name), material.pem()?);
-            if let Some(key) = key {
-                files.add_secret(format!("certs/{}.key", own.name), key.pem().as_bytes());
-            }
-            certificates(&mut files, material)?;
+        Authentication::Certificate(certified) => {
+            credentials(&mut files, &own.name, certified)?;
         }
     }
     files.add("README", readme(export));
     Ok(files)
+}
+
+/// What proves who a gateway is, and whom it trusts.
+pub fn credentials(
+    files: &mut Files,
+    name: &str,
+    Certified { material, key }: &Certified<'_>,
+) -> Result<(), GatewayError> {
+    files.add(format!("certs/{name}.crt"), material.pem()?);
+    if let Some(key) = key {
+        files.add_secret(format!("certs/{name}.key"), key.pem().as_bytes());
+    }
+    certificates(files, material)
 }
 
 /// CAs and CRLs, with the links by which OpenSSL finds them: by the hash of today and by that of before 1.0.

@@ -23,23 +23,33 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
         files.add_folder(folder);
     }
     files.add_secret("swanctl.conf", swanctl(export)?.as_bytes());
-    if let Some(Certified { material, key }) = export.certified() {
-        files.add(format!("x509/{name}.pem"), material.pem()?);
-        for ca in material.cas() {
-            files.add(format!("x509ca/{}.pem", ca.name), ca.pem()?);
-        }
-        for crl in &material.crls {
-            files.add(format!("x509crl/{}.pem", crl.ca), crl.pem()?);
-        }
-        if let Some(key) = key {
-            files.add_secret(format!("private/{name}.pem"), key.pem().as_bytes());
-        }
+    if let Some(certified) = export.certified() {
+        credentials(&mut files, name, &certified)?;
     }
     if export.own.authorizer {
         files.add("countersign.conf", PLUGIN);
     }
     files.add("README", readme(export));
     Ok(files)
+}
+
+/// What proves who a gateway is, and whom it trusts.
+pub fn credentials(
+    files: &mut Files,
+    name: &str,
+    Certified { material, key }: &Certified<'_>,
+) -> Result<(), GatewayError> {
+    files.add(format!("x509/{name}.pem"), material.pem()?);
+    for ca in material.cas() {
+        files.add(format!("x509ca/{}.pem", ca.name), ca.pem()?);
+    }
+    for crl in &material.crls {
+        files.add(format!("x509crl/{}.pem", crl.ca), crl.pem()?);
+    }
+    if let Some(key) = key {
+        files.add_secret(format!("private/{name}.pem"), key.pem().as_bytes());
+    }
+    Ok(())
 }
 
 fn readme(export: &Export<'_>) -> String {

@@ -1,0 +1,180 @@
+//! What proves a peer: a secret that it shares with the CA, or a certificate.
+
+use std::fmt;
+
+use countersign_ca::{Entropy, FileKey};
+use der::asn1::OctetString;
+use rcgen::SigningKey;
+use spki::AlgorithmIdentifierOwned;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
+use zeroize::Zeroizing;
+
+use super::ClientError;
+use crate::cmp::mac::{MacKey, MacParameters};
+
+pub use crate::cmp::mac::MacKind;
+
+/// How long the salt of a MAC is, in octets.
+const SALT: usize = 16;
+
+/// What proves a peer.
+pub enum Credential {
+    /// A reference and a secret.
+    Secret {
+        /// The reference that names the secret.
+        reference: String,
+        /// The secret; wiped when dropped.
+        secret: Zeroizing<String>,
+        /// Which MAC.
+        mac: MacKind,
+        /// How often the secret is hashed.
+        iterations: u32,
+    },
+    /// A certificate with its key.
+    Certificate {
+        /// The certificate, DER.
+        certificate: Vec<u8>,
+        /// Those above it, in order, DER.
+        chain: Vec<Vec<u8>>,
+        /// Its private key.
+        key: Box<FileKey>,
+    },
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret { reference, .. } => write!(f, "Secret({reference}, …)"),
+            Self::Certificate { .. } => f.write_str("Certificate(…)"),
+        }
+    }
+}
+
+/// A credential at work in one transaction.
+pub enum Protector<'c> {
+    /// The key that was derived from the secret, once.
+    Mac { reference: OctetString, name: Name, parameters: MacParameters, key: MacKey },
+    /// The key of the certificate, and what a header says of it.
+    Signature {
+        key: &'c FileKey,
+        subject: Name,
+        identifier: OctetString,
+        certificates: Vec<&'c [u8]>,
+    },
+}
+
+impl Credential {
+    /// Prepares it for a transaction.
+    pub(super) fn protector(&self, entropy: &dyn Entropy) -> Result<Protector<'_>, ClientError> {
+        match self {
+            Self::Secret { reference, secret, mac, iterations } => {
+                let mut salt = [0; SALT];
+                entropy.fill(&mut salt)?;
+                let parameters = MacParameters::chosen(*mac, &salt, *iterations)
+                    .map_err(ClientError::encoding)?;
+                Ok(Protector::Mac {
+                    reference: octets(reference.as_bytes())?,
+                    // RFC 9483 §3.1: the common name repeats the reference.
+                    name: common_name(reference)?,
+                    key: parameters.derive(secret.as_bytes()),
+                    parameters,
+                })
+            }
+            Self::Certificate { certificate, chain, key } => {
+                let facts = countersign_ca::certificate::Facts::of(certificate)?;
+                if facts.key.der() != key.public().der() {
+                    return Err(ClientError::Input(format!(
+                        "expected the private key of the certificate `{}` ({}), found another key",
+                        facts.subject,
+                        facts.key.kind()
+                    )));
+                }
+                let above = chain.iter().filter(|der| !is_self_issued(der));
+                let certificates =
+                    std::iter::once(certificate).chain(above).map(Vec::as_slice).collect();
+                let identifier = octets(&facts.key_identifier)?;
+                Ok(Protector::Signature { key, subject: facts.subject, identifier, certificates })
+            }
+        }
+    }
+
+    /// The key that other parameters than ours give; only for a secret.
+    pub(super) fn derive(&self, parameters: &MacParameters) -> Option<MacKey> {
+        match self {
+            Self::Secret { secret, .. } => Some(parameters.derive(secret.as_bytes())),
+            Self::Certificate { .. } => None,
+        }
+    }
+}
+
+impl Protector<'_> {
+    /// The sender that a header names (RFC 9483 §3.1).
+    pub fn sender(&self) -> GeneralName {
+        GeneralName::DirectoryName(match self {
+            Self::Mac { name, .. } => name.clone(),
+            Self::Signature { subject, .. } => subject.clone(),
+        })
+    }
+
+    /// The senderKID.
+    pub fn key_identifier(&self) -> OctetString {
+        match self {
+            Self::Mac { reference, .. } => reference.clone(),
+            Self::Signature { identifier, .. } => identifier.clone(),
+        }
+    }
+
+    /// The protectionAlg.
+    pub fn algorithm(&self) -> AlgorithmIdentifierOwned {
+        match self {
+            Self::Mac { parameters, .. } => parameters.algorithm().clone(),
+            Self::Signature { key, .. } => key.signature_algorithm(),
+        }
+    }
+
+    /// The protection of these octets.
+    pub fn protect(&self, octets: &[u8]) -> Result<Vec<u8>, ClientError> {
+        match self {
+            Self::Mac { key, .. } => Ok(key.sign(octets)),
+            Self::Signature { key, .. } => sign(key, octets),
+        }
+    }
+
+    /// The certificates for extraCerts, the signer's first and no self-signed one (RFC 9483 §3.3).
+    pub fn certificates(&self) -> &[&[u8]] {
+        match self {
+            Self::Mac { .. } => &[],
+            Self::Signature { certificates, .. } => certificates,
+        }
+    }
+}
+
+/// A signature by a key of ours.
+pub fn sign(key: &FileKey, octets: &[u8]) -> Result<Vec<u8>, ClientError> {
+    key.sign(octets).map_err(|e| ClientError::Internal(format!("signing failed: {e}")))
+}
+
+/// An OCTET STRING.
+pub fn octets(bytes: &[u8]) -> Result<OctetString, ClientError> {
+    OctetString::new(bytes).map_err(ClientError::encoding)
+}
+
+fn is_self_issued(certificate: &[u8]) -> bool {
+    countersign_ca::certificate::Facts::of(certificate)
+        .is_ok_and(|facts| facts.subject == facts.issuer)
+}
+
+/// A name with nothing but a common name.
+///
+/// # Errors
+/// It cannot be encoded.
+pub fn common_name(text: &str) -> Result<Name, ClientError> {
+    let value = der::asn1::Utf8StringRef::new(text)
+        .and_then(|text| der::Any::encode_from(&text))
+        .map_err(ClientError::encoding)?;
+    let attribute =
+        x509_cert::attr::AttributeTypeAndValue { oid: countersign_ca::oid::COMMON_NAME, value };
+    let part = der::asn1::SetOfVec::try_from(vec![attribute]).map_err(ClientError::encoding)?;
+    Ok(x509_cert::name::RdnSequence(vec![x509_cert::name::RelativeDistinguishedName(part)]))
+}

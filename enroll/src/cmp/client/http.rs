@@ -1,0 +1,175 @@
+//! Messages over HTTP (RFC 9811 §3). Plain HTTP is enough: each message is protected by itself, and what it carries is
+//! public. Nothing is redirected, and answers have bounds.
+
+use std::time::{Duration, Instant};
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::ClientError;
+
+/// The media type of both ways (RFC 9811 §3.3).
+const CMP: &str = "application/pkixcmp";
+
+/// The largest answer, in octets. A certificate has about a kilobyte; a CRL has more.
+pub const MAX_ANSWER: u64 = 8 << 20;
+
+/// The longest text of an answer that is no CMP and is shown, in octets.
+const MAX_TEXT: u64 = 4096;
+
+/// The first pause before a busy server is asked again, and what doubling it ends at; it may want a longer one.
+const PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+
+/// How a message gets to the server and its answer back.
+pub trait Transport {
+    /// Sends a message and gives the answer. A busy server is asked again, as long as there is time until `until`.
+    ///
+    /// # Errors
+    /// [`ClientError::Unavailable`] when there is no answer.
+    fn exchange(&self, message: &[u8], until: Instant) -> Result<Vec<u8>, ClientError>;
+}
+
+/// A CMP server at an `http:` URL.
+#[derive(Debug)]
+pub struct Http {
+    agent: ureq::Agent,
+    url: String,
+}
+
+/// What a server sent back.
+enum Reply {
+    Message(Vec<u8>),
+    /// Come again after so many seconds, if it says when.
+    Busy(Option<u64>),
+}
+
+impl Http {
+    /// The server at this URL; without a path, at the one that RFC 9811 §3.4 names. One exchange takes at most `timeout`.
+    ///
+    /// # Errors
+    /// [`ClientError::Input`] when it is no `http:` URL.
+    pub fn new(server: &str, timeout: Duration) -> Result<Self, ClientError> {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(timeout))
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .max_idle_connections(0)
+            .proxy(None)
+            .user_agent("countersign")
+            .build();
+        Ok(Self { agent: config.into(), url: url(server)? })
+    }
+
+    /// The URL in use.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn post(&self, message: &[u8]) -> Result<Reply, ClientError> {
+        let failed = |e: ureq::Error| ClientError::Unavailable(format!("`{}`: {e}", self.url));
+        // Each message has its connection: servers are known that give a transaction up when one ends that they kept.
+        let request =
+            self.agent.post(&self.url).header("accept", CMP).header("connection", "close");
+        let sent = request.content_type(CMP).send(message);
+        let mut answer = sent.map_err(failed)?;
+        let header = |name: &str| {
+            answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        };
+        let essence = header("content-type").split(';').next().unwrap_or_default().trim();
+        let is_cmp = essence.eq_ignore_ascii_case(CMP);
+        let retry_after = header("retry-after").trim().parse().ok();
+        let status = answer.status().as_u16();
+        // RFC 9811 §3.3: a server may send an error message with a status other than 200.
+        if is_cmp && (status == 200 || status >= 400) {
+            let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
+            return Ok(Reply::Message(body.map_err(failed)?));
+        }
+        if status == 503 {
+            return Ok(Reply::Busy(retry_after));
+        }
+        let body = answer.body_mut().with_config().limit(MAX_TEXT).read_to_vec();
+        let text = String::from_utf8_lossy(&body.unwrap_or_default()).trim().to_owned();
+        Err(ClientError::Unavailable(crate::cmp::refusal::legible(&format!(
+            "`{}`: expected HTTP status 200 with `{CMP}`, found {status}{}{}",
+            self.url,
+            if (300..400).contains(&status) { "; redirections are not followed" } else { "" },
+            if text.is_empty() { String::new() } else { format!(": {text}") },
+        ))))
+    }
+}
+
+impl Transport for Http {
+    fn exchange(&self, message: &[u8], until: Instant) -> Result<Vec<u8>, ClientError> {
+        let [mut pause, longest] = PAUSE;
+        loop {
+            let after = match self.post(message)? {
+                Reply::Message(answer) => return Ok(answer),
+                Reply::Busy(after) => after,
+            };
+            let asked = after.map_or(pause, Duration::from_secs).max(pause);
+            let wait = asked.saturating_add(jitter(asked));
+            if Instant::now().checked_add(wait).is_none_or(|then| then > until) {
+                return Err(ClientError::Unavailable(format!(
+                    "`{}`: the server is busy, and asks to come again in {} s; try again later",
+                    self.url,
+                    after.unwrap_or(asked.as_secs())
+                )));
+            }
+            std::thread::sleep(wait);
+            pause = pause.saturating_mul(2).min(longest);
+        }
+    }
+}
+
+/// Up to half of a pause: many gateways that were sent away together do not come back together.
+fn jitter(pause: Duration) -> Duration {
+    let mut octet = [0; 1];
+    let _ = SystemRandom::new().fill(&mut octet);
+    pause.saturating_mul(u32::from(u8::from_be_bytes(octet))) / 512
+}
+
+fn url(server: &str) -> Result<String, ClientError> {
+    let wrong = |why: &str| {
+        ClientError::Input(format!(
+            "expected the server's URL, such as `http://pki.example.net:8829/.well-known/cmp`, found `{}`{why}",
+            server.escape_debug()
+        ))
+    };
+    let Some(rest) = server.strip_prefix("http://") else {
+        let why = match server.starts_with("https://") {
+            true => {
+                ": there is no TLS here, and CMP needs none, as every message is protected by itself; use `http://`"
+            }
+            false => "",
+        };
+        return Err(wrong(why));
+    };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
+    if authority.is_empty() || authority.contains(['@', '?', '#']) || !plain(rest) {
+        return Err(wrong(""));
+    }
+    let path = if path.trim_matches('/').is_empty() { "/.well-known/cmp" } else { path };
+    Ok(format!("http://{authority}{path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_needs_no_path_and_no_tls() {
+        for (given, used) in [
+            ("http://pki.example.net:8829", "http://pki.example.net:8829/.well-known/cmp"),
+            ("http://[2001:db8::1]:80/", "http://[2001:db8::1]:80/.well-known/cmp"),
+            ("http://192.0.2.1/ejbca/publicweb/cmp/x", "http://192.0.2.1/ejbca/publicweb/cmp/x"),
+        ] {
+            assert_eq!(url(given).unwrap(), used);
+        }
+        for given in
+            ["pki.example.net", "ftp://x/", "http://", "http:///cmp", "http://a@b/", "http://a b/"]
+        {
+            assert!(matches!(url(given), Err(ClientError::Input(_))), "{given}");
+        }
+        assert!(url("https://x/").unwrap_err().to_string().contains("no TLS"));
+    }
+}

@@ -1,0 +1,126 @@
+//! What of a gateway's files proves who it is and whom it trusts, without any configuration: for a gateway that enrols itself.
+
+use std::fmt;
+use std::str::FromStr;
+
+use countersign_ca::public_key::KeyKind;
+
+use super::{
+    Certified, Daemon, Facts, Files, GatewayError, Material, PrivateKey, isakmpd, libreswan,
+    openiked, racoon, strongswan, text,
+};
+
+/// Where a gateway's files go: as one of the daemons has it, or plainly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// `NAME.crt`, `NAME.chain.crt`, `root.crt` and `NAME.key`, PEM.
+    #[default]
+    Plain,
+    /// As this daemon reads them.
+    For(Daemon),
+}
+
+impl Layout {
+    /// Where certificate and key of a gateway go.
+    pub fn places(self, name: &str) -> [String; 2] {
+        let (certificate, key) = match self {
+            Self::Plain => (format!("{name}.crt"), format!("{name}.key")),
+            Self::For(Daemon::Strongswan) => {
+                (format!("x509/{name}.pem"), format!("private/{name}.pem"))
+            }
+            Self::For(Daemon::Libreswan) => (format!("{name}.pem"), format!("{name}.p12")),
+            Self::For(Daemon::Iked | Daemon::Isakmpd) => {
+                (format!("certs/{name}.crt"), "private/local.key".to_owned())
+            }
+            Self::For(Daemon::Racoon) => (format!("certs/{name}.crt"), format!("certs/{name}.key")),
+        };
+        [certificate, key]
+    }
+
+    /// Whether whoever reads these files can use a key of this kind.
+    ///
+    /// # Errors
+    /// It cannot; in words what it can use.
+    pub fn check_key(self, kind: KeyKind) -> Result<(), GatewayError> {
+        match self {
+            Self::For(daemon @ (Daemon::Isakmpd | Daemon::Racoon))
+                if !matches!(kind, KeyKind::Rsa(_)) =>
+            {
+                Err(GatewayError::new(format!(
+                    "expected an RSA key for {daemon}, which signs with nothing else, found {kind}; use `--key-kind rsa3072`"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain => f.write_str("plain"),
+            Self::For(daemon) => daemon.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Layout {
+    type Err = GatewayError;
+
+    fn from_str(text: &str) -> Result<Self, GatewayError> {
+        if text == "plain" {
+            return Ok(Self::Plain);
+        }
+        let other = |_| {
+            GatewayError::new(format!(
+                "expected strongswan, libreswan, iked, isakmpd, racoon or plain, found `{}`",
+                text.escape_debug()
+            ))
+        };
+        text.parse().map(Self::For).map_err(other)
+    }
+}
+
+/// The files of a gateway of this name.
+///
+/// # Errors
+/// The key is not that of the certificate, the daemon cannot use it, or the name is none for a file.
+pub fn credentials(
+    layout: Layout,
+    name: &str,
+    material: &Material,
+    key: &PrivateKey,
+) -> Result<Files, GatewayError> {
+    text::plain_name(name)?;
+    let facts = Facts::of(&material.certificate)?;
+    key.check(&facts)?;
+    layout.check_key(facts.key)?;
+    let mut files = Files::default();
+    let write = match layout {
+        Layout::Plain => plain,
+        Layout::For(Daemon::Strongswan) => strongswan::credentials,
+        Layout::For(Daemon::Libreswan) => libreswan::credentials,
+        Layout::For(Daemon::Iked) => openiked::credentials,
+        Layout::For(Daemon::Isakmpd) => isakmpd::credentials,
+        Layout::For(Daemon::Racoon) => racoon::credentials,
+    };
+    write(&mut files, name, &Certified { material, key: Some(key) })?;
+    Ok(files)
+}
+
+fn plain(
+    files: &mut Files,
+    name: &str,
+    Certified { material, key }: &Certified<'_>,
+) -> Result<(), GatewayError> {
+    files.add(format!("{name}.crt"), material.pem()?);
+    let pem = |cas: &[super::NamedCa]| {
+        cas.iter().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+    };
+    files.add(format!("{name}.chain.crt"), pem(&material.chain)?);
+    files.add("root.crt", pem(&material.roots)?);
+    if let Some(key) = key {
+        files.add_secret(format!("{name}.key"), key.pem().as_bytes());
+    }
+    Ok(())
+}

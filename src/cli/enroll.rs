@@ -1,0 +1,284 @@
+//! `countersign enroll`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use countersign_ca::KeyAlgorithm;
+use countersign_ca::record::Reason;
+use countersign_enroll::cmp::client::{Anchors, Information};
+use countersign_ike_plugin::gateway::Layout;
+use serde_json::Value;
+
+use super::Context;
+use crate::enrolment::{
+    self, First, Overrides, Settings, Source, Start, certificates, default_name, inform,
+    key_from_pem, revoke,
+};
+use crate::exit::Failure;
+use crate::output;
+
+/// `countersign enroll`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:\n  \
+countersign enroll --server http://pki.example.net:8829 --reference REF --secret-file secret --trust root.crt \\\n    \
+--id fqdn:gw1.example.net --for strongswan --out /etc/swanctl --then 'swanctl --load-creds'\n  \
+countersign enroll --renew --out /etc/swanctl\n  \
+countersign enroll --revoke --reason superseded --out /etc/swanctl\n  \
+countersign enroll --info caCerts,currentCRL --out /etc/swanctl\n\n\
+Exit codes of --renew: 0 renewed; 6 not due; 7 the CA has not decided, and the next run asks again; any other: failed.\n\
+docs/enrolment.md has units for systemd.")]
+pub struct Enroll {
+    /// Renew the certificate, if it is due, with a new key
+    #[arg(long, group = "mode")]
+    renew: bool,
+    /// Have the certificate revoked
+    #[arg(long, group = "mode")]
+    revoke: bool,
+    /// Ask the CA: caCerts, currentCRL, rootCaUpdate, certReqTemplate, signKeyPairTypes, encKeyPairTypes, preferredSymmAlg, caProtEncCert
+    #[arg(long, group = "mode", value_name = "LIST", value_delimiter = ',')]
+    info: Vec<Information>,
+    /// The folder of the enrolment: the daemon's own, such as /etc/swanctl, or any other
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["info", "revoke"])]
+    out: Option<PathBuf>,
+
+    /// The CMP server, such as http://pki.example.net:8829/.well-known/cmp; messages protect themselves, so it is plain HTTP
+    #[arg(long, value_name = "URL", help_heading = "Server")]
+    server: Option<String>,
+    /// The recipient of messages, for servers that want to be named
+    #[arg(long, value_name = "DN", help_heading = "Server")]
+    recipient: Option<String>,
+    /// The server's certificate, where it has no key purpose that says so
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    signer: Option<PathBuf>,
+    /// How long one exchange may take
+    #[arg(long, value_name = "TIME", help_heading = "Server")]
+    timeout: Option<String>,
+    /// How long to wait for a busy server, and for a CA that has to decide
+    #[arg(long, value_name = "TIME", help_heading = "Server")]
+    patience: Option<String>,
+
+    /// The root to trust, PEM or DER; several in one file
+    #[arg(long, value_name = "FILE", conflicts_with = "trust_from_answer", help_heading = "Trust")]
+    trust: Option<PathBuf>,
+    /// Trust the root that the CA names in an answer that the secret protects
+    #[arg(long, help_heading = "Trust")]
+    trust_from_answer: bool,
+
+    /// The reference of the secret
+    #[arg(long, value_name = "REF", requires = "secret_file", help_heading = "Who this is")]
+    reference: Option<String>,
+    /// The file with the secret, in one line, readable by its owner only
+    #[arg(long, value_name = "FILE", requires = "reference", help_heading = "Who this is")]
+    secret_file: Option<PathBuf>,
+    /// How the secret protects messages: pbm or pbmac1
+    #[arg(long, value_name = "MAC", value_parser = ["pbm", "pbmac1"], help_heading = "Who this is")]
+    mac: Option<String>,
+    /// How often the secret is hashed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000), help_heading = "Who this is")]
+    mac_iterations: Option<u32>,
+    /// A certificate instead of the secret, such as the vendor's
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "certificate_key",
+        conflicts_with = "reference",
+        help_heading = "Who this is"
+    )]
+    certificate: Option<PathBuf>,
+    /// Its private key, PEM, PKCS#8
+    #[arg(long, value_name = "FILE", requires = "certificate", help_heading = "Who this is")]
+    certificate_key: Option<PathBuf>,
+    /// The certificates above it
+    #[arg(long, value_name = "FILE", requires = "certificate", help_heading = "Who this is")]
+    extra_certs: Option<PathBuf>,
+
+    /// An identity to ask for: fqdn:, ip:, email: or dn: (repeatable); without any, what the CA has for this gateway
+    #[arg(long = "id", value_name = "IDENTITY", help_heading = "What is asked for")]
+    ids: Vec<String>,
+    /// The subject, if not CN= and the first identity
+    #[arg(long, value_name = "DN", help_heading = "What is asked for")]
+    subject: Option<String>,
+    /// The profile at the CA
+    #[arg(long, value_name = "NAME", help_heading = "What is asked for")]
+    profile: Option<String>,
+    /// The validity, if not what the CA gives
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_600), help_heading = "What is asked for")]
+    days: Option<u32>,
+    /// The key to make: p256, p384, ed25519, rsa3072 or rsa4096
+    #[arg(long, value_name = "KIND", default_value_t, help_heading = "What is asked for")]
+    key_kind: KeyAlgorithm,
+    /// A private key that is there already, PEM, PKCS#8
+    #[arg(long, value_name = "FILE", help_heading = "What is asked for")]
+    key: Option<PathBuf>,
+    /// Do without a confirmation, if the server wants none
+    #[arg(long, help_heading = "What is asked for")]
+    implicit_confirm: bool,
+
+    /// Whose files are written: strongswan, libreswan, iked, isakmpd, racoon or plain
+    #[arg(long = "for", value_name = "DAEMON", default_value_t, help_heading = "What is written")]
+    layout: Layout,
+    /// What files are named after, if not the first identity
+    #[arg(long, value_name = "NAME", help_heading = "What is written")]
+    name: Option<String>,
+    /// How many certificates are kept to roll back to, the present one included
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..), help_heading = "What is written")]
+    keep: u8,
+    /// A command for /bin/sh after each new certificate, such as `swanctl --load-creds`
+    #[arg(long, value_name = "COMMAND", help_heading = "What is written")]
+    then: Option<String>,
+    /// Enrol anew although there is a certificate
+    #[arg(long, help_heading = "What is written")]
+    replace: bool,
+    /// Give up a request that is on its way
+    #[arg(long, help_heading = "What is written")]
+    abandon: bool,
+
+    /// How long before its end a certificate is renewed, if not a third of its validity
+    #[arg(long, value_name = "TIME", help_heading = "Renewal and revocation")]
+    renew_before: Option<String>,
+    /// Renew although it is not due
+    #[arg(long, requires = "renew", help_heading = "Renewal and revocation")]
+    now: bool,
+    /// Why: keyCompromise, superseded, cessationOfOperation, …
+    #[arg(
+        long,
+        value_name = "REASON",
+        requires = "revoke",
+        default_value = "unspecified",
+        help_heading = "Renewal and revocation"
+    )]
+    reason: Reason,
+    /// Write certificates and CRLs that the CA tells of to this folder
+    #[arg(long, value_name = "DIR", requires = "info", help_heading = "Renewal and revocation")]
+    save: Option<PathBuf>,
+}
+
+impl Enroll {
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        if let Some(filter) = &context.log {
+            crate::logging::LogControl::start(filter, context.log_format.unwrap_or_default())?;
+        }
+        let told = match (self.renew, self.revoke, self.info.is_empty()) {
+            (true, ..) => {
+                let out = self.out.as_deref().unwrap_or_else(|| Path::new("."));
+                enrolment::renew(out, &self.overrides(), self.abandon)?
+            }
+            (_, true, _) => {
+                let source = self.source()?;
+                revoke(&source, self.reason)?
+            }
+            (_, _, false) => inform(&self.source()?, &self.info, self.save.as_deref())?,
+            _ => {
+                let out = self.out.as_deref().unwrap_or_else(|| Path::new("."));
+                enrolment::enrol(out, self.start()?)?
+            }
+        };
+        output::print(context.format, &told);
+        match told.get("status").and_then(Value::as_str) {
+            Some("not due") => Err(Failure { code: Failure::NOT_DUE, message: String::new() }),
+            _ => Ok(()),
+        }
+    }
+
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            server: self.server.clone(),
+            renew_before: self.renew_before.clone(),
+            then: self.then.clone(),
+            patience: self.patience.clone(),
+            timeout: self.timeout.clone(),
+            now: self.now,
+        }
+    }
+
+    /// A first enrolment.
+    fn start(&self) -> Result<Start, Failure> {
+        let settings = self.settings()?;
+        if settings.first.is_empty() {
+            return Err(Failure::input(
+                "expected what proves this gateway: `--reference` with `--secret-file`, or `--certificate` with `--certificate-key`",
+            ));
+        }
+        let anchors = self.anchors()?.ok_or_else(|| {
+            Failure::input(
+                "expected whom to trust: `--trust root.crt`, or `--trust-from-answer` with a secret",
+            )
+        })?;
+        if anchors == Anchors::FromAnswer && settings.first.reference.is_none() {
+            return Err(Failure::input(
+                "expected `--trust`: only an answer that a secret protects can name whom to trust",
+            ));
+        }
+        Ok(Start {
+            settings,
+            anchors,
+            signer: self.signer()?,
+            key: self.key.as_deref().map(key_from_pem).transpose()?,
+            replace: self.replace,
+            abandon: self.abandon,
+        })
+    }
+
+    /// Who asks: the enrolment in a folder, or what stands on the command line.
+    fn source(&self) -> Result<Source, Failure> {
+        match &self.out {
+            Some(out) => Source::enrolled(out, &self.overrides()),
+            None => {
+                let settings = self.settings()?;
+                let anchors = self.anchors()?.unwrap_or(Anchors::FromAnswer);
+                Source::given(&settings, anchors, self.signer()?)
+            }
+        }
+    }
+
+    fn settings(&self) -> Result<Settings, Failure> {
+        let server = self.server.clone().ok_or_else(|| {
+            Failure::input(
+                "expected `--server`, such as `http://pki.example.net:8829/.well-known/cmp`",
+            )
+        })?;
+        let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
+        let settings = Settings {
+            version: 1,
+            server,
+            name: self.name.clone().unwrap_or_else(|| default_name(&self.ids)),
+            layout: self.layout.to_string(),
+            key_kind: self.key_kind.to_string(),
+            ids: self.ids.clone(),
+            subject: self.subject.clone(),
+            profile: self.profile.clone(),
+            recipient: self.recipient.clone(),
+            days: self.days,
+            implicit_confirm: self.implicit_confirm,
+            renew_before: self.renew_before.clone(),
+            patience: self.patience.clone().unwrap_or_else(|| "2m".into()),
+            timeout: self.timeout.clone().unwrap_or_else(|| "30s".into()),
+            then: self.then.clone(),
+            keep: self.keep.into(),
+            first: First {
+                reference: self.reference.clone(),
+                secret_file: absolute(&self.secret_file)?,
+                mac: self.mac.clone(),
+                mac_iterations: self.mac_iterations,
+                certificate: absolute(&self.certificate)?,
+                certificate_key: absolute(&self.certificate_key)?,
+                extra_certs: absolute(&self.extra_certs)?,
+            },
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn anchors(&self) -> Result<Option<Anchors>, Failure> {
+        if self.trust_from_answer {
+            return Ok(Some(Anchors::FromAnswer));
+        }
+        Ok(self.trust.as_deref().map(certificates).transpose()?.map(Anchors::Known))
+    }
+
+    fn signer(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let read = self.signer.as_deref().map(certificates).transpose()?;
+        Ok(read.and_then(|list| list.into_iter().next()))
+    }
+}

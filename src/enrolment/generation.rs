@@ -1,0 +1,98 @@
+//! A generation: one certificate with its key and whoever stands above it, for us to renew by and for the daemon to use.
+
+use std::time::Duration;
+
+use countersign_ca::certificate::Facts;
+use countersign_ca::{FileKey, Timestamp};
+use countersign_enroll::cmp::client::Issued;
+use countersign_ike_plugin::gateway::{Files, Material, NamedCa, PrivateKey, credentials};
+use sha2::{Digest, Sha256};
+
+use super::folder::{Folder, add_daemon_files, pem};
+use super::material::{certificates, key_from_pem, key_pem};
+use super::settings::Settings;
+use crate::exit::Failure;
+
+/// The certificate that counts.
+pub struct Present {
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Those above it, DER.
+    pub chain: Vec<Vec<u8>>,
+    /// Its key.
+    pub key: FileKey,
+    /// What it says.
+    pub facts: Facts,
+}
+
+impl Present {
+    /// From when on it is to be renewed: `before` its end, or when two thirds of its validity are over.
+    pub fn renew_at(&self, before: Option<Duration>) -> Timestamp {
+        renew_at(&self.facts, before)
+    }
+}
+
+/// From when on a certificate is to be renewed.
+pub fn renew_at(facts: &Facts, before: Option<Duration>) -> Timestamp {
+    let third = facts.not_after.since(facts.not_before) / 3;
+    facts.not_after.minus(before.unwrap_or(third))
+}
+
+impl Folder {
+    /// The certificate that counts; `None` before the first.
+    pub fn present(&self) -> Result<Option<Present>, Failure> {
+        let Some(name) = self.current() else { return Ok(None) };
+        let folder = self.own("generations").join(name);
+        let mut list = certificates(&folder.join("certificate.pem"))?.into_iter();
+        let certificate = list.next().ok_or_else(|| {
+            Failure::unavailable(format!("`{}` has no certificate", folder.display()))
+        })?;
+        let facts = Facts::of(&certificate)?;
+        let key = key_from_pem(&folder.join("key.pem"))?;
+        Ok(Some(Present { certificate, chain: list.collect(), key, facts }))
+    }
+}
+
+/// The name of a generation, which begins with the moment from which its certificate is valid and says which it is.
+pub fn name(issued: &Issued) -> Result<String, Failure> {
+    let from = Facts::of(&issued.certificate)?.not_before.to_string();
+    let from: String = from.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let hash = Sha256::digest(&issued.certificate);
+    let hash = data_encoding::HEXLOWER.encode(hash.get(..6).unwrap_or_default());
+    Ok(format!("{from}-{hash}"))
+}
+
+/// The files of a generation.
+pub fn compose(settings: &Settings, issued: &Issued, key: &FileKey) -> Result<Files, Failure> {
+    let failed = |e: countersign_ike_plugin::gateway::GatewayError| Failure::input(e.to_string());
+    let key = key_pem(key)?;
+    let (anchor, between) = match issued.path.split_last() {
+        Some((anchor, between)) => (Some(anchor), between),
+        None => (None, &[][..]),
+    };
+    // The anchor of this very certificate first.
+    let others = issued.anchors.iter().filter(|other| Some(*other) != anchor);
+    let roots = named(&settings.name, "root", anchor.into_iter().chain(others));
+    let material = Material {
+        certificate: issued.certificate.clone(),
+        chain: named(&settings.name, "ca", between.iter()),
+        roots,
+        crls: Vec::new(),
+        is_revoked: false,
+    };
+    let private = PrivateKey::from_pem(&key).map_err(failed)?;
+    let daemon = credentials(settings.layout()?, &settings.name, &material, &private);
+    let mut files = Files::default();
+    let chain: Vec<Vec<u8>> =
+        std::iter::once(&issued.certificate).chain(between).cloned().collect();
+    files.add("certificate.pem", pem(&chain)?);
+    files.add_secret("key.pem", key.as_bytes());
+    add_daemon_files(&mut files, &daemon.map_err(failed)?);
+    Ok(files)
+}
+
+/// CAs under names that no other gateway's files have.
+fn named<'c>(gateway: &str, what: &str, all: impl Iterator<Item = &'c Vec<u8>>) -> Vec<NamedCa> {
+    let name = |number: usize| format!("{gateway}-{what}{number}");
+    (1..).zip(all).map(|(number, der)| NamedCa { name: name(number), der: der.clone() }).collect()
+}

@@ -1,0 +1,40 @@
+//! A gateway enrols itself: `countersign enroll`. The protocol stands in `countersign-enroll`; here is what a gateway keeps,
+//! in which order, so that nothing is lost and its key and its certificate always belong together.
+
+#[cfg(test)]
+mod faults;
+mod folder;
+mod generation;
+mod material;
+mod peer;
+mod pending;
+#[cfg(test)]
+mod power;
+mod questions;
+mod settings;
+mod story;
+
+pub use material::{certificates, key_from_pem};
+pub use questions::{Source, inform, revoke};
+pub use settings::{First, Overrides, Settings, default_name};
+pub use story::{Start, enrol, renew};
+
+use countersign_enroll::cmp::client::ClientError;
+
+use crate::exit::Failure;
+
+/// The mapping from the client's errors.
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let code = match &error {
+            ClientError::Refused(_) => 4,
+            ClientError::Untrusted(_)
+            | ClientError::BadCertificate(_)
+            | ClientError::Internal(_) => 1,
+            ClientError::Waiting { .. } => Self::WAITS,
+            ClientError::Unavailable(_) => 5,
+            ClientError::Input(_) => 2,
+        };
+        Self { code, message: error.to_string() }
+    }
+}

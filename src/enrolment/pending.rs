@@ -1,0 +1,201 @@
+//! A certificate that is on its way: its key, and how far its transaction has come. Both outlast the run.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use countersign_ca::FileKey;
+use countersign_enroll::cmp::client::{Confirmation, Issued, Waiting};
+use data_encoding::{BASE64, HEXLOWER};
+use serde::{Deserialize, Serialize};
+
+use super::folder::{Folder, at, read, remove, sync, write_over};
+use super::material::{key_from_pem, key_pem};
+use crate::exit::Failure;
+
+/// Why a certificate was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// It is the first, by secret or by the vendor's certificate.
+    First,
+    /// It follows the present one.
+    Renewal,
+}
+
+/// How far a transaction has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// The request may have been sent, and there was no answer: it is made again, with the same key.
+    Sent,
+    /// The CA has not decided.
+    Waiting(Waiting),
+    /// The certificate is here, and was found good.
+    Issued(Box<Issued>),
+    /// The CA knows that it is here.
+    Confirmed(Box<Issued>),
+}
+
+/// A certificate that is on its way.
+pub struct Pending {
+    /// Why it was asked for.
+    pub purpose: Purpose,
+    /// Its key.
+    pub key: FileKey,
+    /// How far it has come.
+    pub state: State,
+}
+
+/// The file, as it is written.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    version: u32,
+    purpose: Option<Purpose>,
+    state: String,
+    transaction: String,
+    nonce: String,
+    certificate: String,
+    path: Vec<String>,
+    anchors: Vec<String>,
+    changes: Vec<String>,
+    certificates: Vec<String>,
+}
+
+impl Folder {
+    /// What is on its way; `None` for nothing.
+    pub fn pending(&self) -> Result<Option<Pending>, Failure> {
+        let (key, transaction) = self.pending_paths();
+        let Some(text) = read(&transaction)? else { return Ok(None) };
+        let damaged = |why: String| {
+            Failure::unavailable(format!(
+                "`{}` cannot be used: {why}; `--abandon` gives up what is on its way",
+                transaction.display()
+            ))
+        };
+        let written: Written =
+            toml::from_str(&String::from_utf8_lossy(&text)).map_err(|e| damaged(e.to_string()))?;
+        let (purpose, state) = written.state().ok_or_else(|| damaged("it is damaged".into()))?;
+        Ok(Some(Pending { purpose, key: key_from_pem(&key)?, state }))
+    }
+
+    /// Makes the folder of what is on its way. Without a transaction, what is in it counts for nothing.
+    pub fn prepare(&self) -> Result<(), Failure> {
+        let folder = self.own("pending");
+        if folder.is_dir() {
+            return Ok(());
+        }
+        fs::DirBuilder::new().mode(0o700).create(&folder).map_err(at(&folder))?;
+        sync(&self.own("")).map_err(at(&folder))
+    }
+
+    /// Begins: the key is on the disk before anything is sent.
+    pub fn begin(&self, purpose: Purpose, key: FileKey) -> Result<Pending, Failure> {
+        self.prepare()?;
+        let (key_path, _) = self.pending_paths();
+        write_over(&key_path, key_pem(&key)?.as_bytes()).map_err(at(&key_path))?;
+        let pending = Pending { purpose, key, state: State::Sent };
+        self.save_pending(&pending)?;
+        Ok(pending)
+    }
+
+    /// Writes down how far it has come.
+    pub fn save_pending(&self, pending: &Pending) -> Result<(), Failure> {
+        self.save_state(pending.purpose, &pending.state)
+    }
+
+    /// As [`Self::save_pending`].
+    pub fn save_state(&self, purpose: Purpose, state: &State) -> Result<(), Failure> {
+        let (_, path) = self.pending_paths();
+        let text = toml::to_string(&Written::of(purpose, state))
+            .map_err(|e| Failure { code: 1, message: e.to_string() })?;
+        write_over(&path, text.as_bytes()).map_err(at(&path))
+    }
+
+    /// Ends: the transaction first, without which the rest counts for nothing.
+    pub fn drop_pending(&self) -> Result<(), Failure> {
+        let folder = self.own("pending");
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        let (_, transaction) = self.pending_paths();
+        remove(&transaction).and_then(|()| sync(&folder)).map_err(at(&transaction))?;
+        let removed = fs::remove_dir_all(&folder);
+        removed.and_then(|()| sync(&self.own(""))).map_err(at(&folder))
+    }
+
+    fn pending_paths(&self) -> (PathBuf, PathBuf) {
+        let folder = self.own("pending");
+        (folder.join("key.pem"), folder.join("transaction.toml"))
+    }
+}
+
+impl Written {
+    fn of(purpose: Purpose, state: &State) -> Self {
+        let base64 = |der: &Vec<u8>| BASE64.encode(der);
+        let list = |all: &[Vec<u8>]| all.iter().map(base64).collect();
+        let name = match state {
+            State::Sent => "sent",
+            State::Waiting(_) => "waiting",
+            State::Issued(_) => "issued",
+            State::Confirmed(_) => "confirmed",
+        };
+        let mut written =
+            Self { version: 1, purpose: Some(purpose), state: name.into(), ..Self::default() };
+        match state {
+            State::Sent => {}
+            State::Waiting(waiting) => {
+                written.transaction = HEXLOWER.encode(&waiting.transaction);
+                written.nonce = HEXLOWER.encode(&waiting.nonce);
+            }
+            State::Issued(issued) | State::Confirmed(issued) => {
+                written.certificate = base64(&issued.certificate);
+                written.path = list(&issued.path);
+                written.anchors = list(&issued.anchors);
+                written.changes.clone_from(&issued.changes);
+                if let Some(open) = &issued.confirmation {
+                    written.transaction = HEXLOWER.encode(&open.transaction);
+                    written.nonce = HEXLOWER.encode(&open.nonce);
+                    written.certificates = list(&open.certificates);
+                }
+            }
+        }
+        written
+    }
+
+    fn state(self) -> Option<(Purpose, State)> {
+        let purpose = self.purpose.filter(|_| self.version == 1)?;
+        let state = match self.state.as_str() {
+            "sent" => State::Sent,
+            "waiting" => State::Waiting(Waiting {
+                transaction: hex(&self.transaction)?,
+                nonce: hex(&self.nonce)?,
+            }),
+            "issued" => State::Issued(Box::new(self.issued()?)),
+            "confirmed" => State::Confirmed(Box::new(self.issued()?)),
+            _ => return None,
+        };
+        Some((purpose, state))
+    }
+
+    fn issued(&self) -> Option<Issued> {
+        let base64 = |text: &String| BASE64.decode(text.as_bytes()).ok();
+        let list = |all: &[String]| all.iter().map(base64).collect::<Option<Vec<_>>>();
+        let open = Confirmation {
+            transaction: hex(&self.transaction)?,
+            nonce: hex(&self.nonce)?,
+            certificates: list(&self.certificates)?,
+        };
+        Some(Issued {
+            certificate: base64(&self.certificate)?,
+            path: list(&self.path)?,
+            anchors: list(&self.anchors)?,
+            changes: self.changes.clone(),
+            confirmation: (!open.transaction.is_empty()).then_some(open),
+        })
+    }
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    HEXLOWER.decode(text.as_bytes()).ok()
+}

@@ -1,0 +1,122 @@
+//! The power fails after each single step on the disk: what is there is a key with its certificate, the old ones or the
+//! new, and the next run finishes what was begun.
+
+use countersign_ca::certificate::Facts;
+use countersign_ca::{FileKey, KeyAlgorithm};
+use countersign_enroll::cmp::client::{Anchors, Credential, Issued, MacKind};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer};
+use zeroize::Zeroizing;
+
+use super::faults::fail_after;
+use super::folder::Folder;
+use super::material::{certificates, key_from_pem};
+use super::peer::Peer;
+use super::pending::{Purpose, State};
+use super::settings::{First, Settings};
+use super::story::finish;
+use crate::exit::Failure;
+
+fn settings(layout: &str) -> Settings {
+    Settings {
+        version: 1,
+        server: "http://192.0.2.1/".into(),
+        name: "gw1".into(),
+        layout: layout.into(),
+        key_kind: "p256".into(),
+        ids: vec!["fqdn:gw1.example.net".into()],
+        subject: None,
+        profile: None,
+        recipient: None,
+        days: None,
+        implicit_confirm: false,
+        renew_before: None,
+        patience: "1s".into(),
+        timeout: "1s".into(),
+        then: Some("true".into()),
+        keep: 3,
+        first: First::default(),
+    }
+}
+
+/// A certificate for this key that needs no confirmation.
+fn issued(key: &FileKey) -> Issued {
+    let root_key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "Root");
+    let root = params.self_signed(&root_key).unwrap().der().to_vec();
+    let issuer = Issuer::new(params, &root_key);
+    let leaf = CertificateParams::new(vec!["gw1.example.net".to_owned()]).unwrap();
+    Issued {
+        certificate: leaf.signed_by(key, &issuer).unwrap().der().to_vec(),
+        path: vec![root.clone()],
+        anchors: vec![root],
+        changes: Vec::new(),
+        confirmation: None,
+    }
+}
+
+/// From a new key to its certificate in place.
+fn renew(folder: &Folder, settings: &Settings, peer: &Peer) -> Result<(), Failure> {
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let issued = issued(&key);
+    let mut pending = folder.begin(Purpose::Renewal, key)?;
+    pending.state = State::Issued(Box::new(issued));
+    folder.save_pending(&pending)?;
+    finish(folder, settings, peer, pending, None).map(drop)
+}
+
+/// The certificate that counts, which must have its key beside it, for us and for the daemon.
+#[track_caller]
+fn whole(folder: &Folder, certificate: &str, key: &str) -> Vec<u8> {
+    let present = folder.present().unwrap().expect("a certificate");
+    assert_eq!(present.facts.key.der(), present.key.public().der());
+    let daemons = certificates(&folder.path().join(certificate)).unwrap().remove(0);
+    let its_key = key_from_pem(&folder.path().join(key)).unwrap();
+    assert_eq!(Facts::of(&daemons).unwrap().key.der(), its_key.public().der());
+    assert_eq!(daemons, present.certificate);
+    daemons
+}
+
+#[test]
+fn key_and_certificate_belong_together_whenever_the_power_fails() {
+    let credential = Credential::Secret {
+        reference: "r".into(),
+        secret: Zeroizing::new("s".into()),
+        mac: MacKind::Pbmac1,
+        iterations: 100,
+    };
+    let layout = ("strongswan", "x509/gw1.pem", "private/gw1.pem");
+    let settings = settings(layout.0);
+    let peer = Peer::new(&settings, credential, Anchors::FromAnswer, None).unwrap();
+    let mut old_survived = 0;
+    for steps in 0.. {
+        let at = tempfile::tempdir().unwrap();
+        let folder = Folder::open(at.path(), true).unwrap();
+        renew(&folder, &settings, &peer).unwrap();
+        let old = whole(&folder, layout.1, layout.2);
+        fail_after(Some(steps));
+        let renewed = renew(&folder, &settings, &peer);
+        fail_after(None);
+        drop(folder);
+        // The next run.
+        let folder = Folder::open(at.path(), false).unwrap();
+        let found = whole(&folder, layout.1, layout.2);
+        old_survived += usize::from(found == old);
+        match folder.pending().unwrap() {
+            Some(pending) if pending.state != State::Sent => {
+                finish(&folder, &settings, &peer, pending, None).unwrap();
+                assert_ne!(whole(&folder, layout.1, layout.2), old, "after {steps} steps");
+                assert!(folder.pending().unwrap().is_none());
+            }
+            Some(_) => assert_eq!(found, old),
+            None => {}
+        }
+        renew(&folder, &settings, &peer).unwrap();
+        whole(&folder, layout.1, layout.2);
+        if renewed.is_ok() {
+            assert!(steps > 15 && old_survived > 8, "{steps} steps, {old_survived}");
+            return;
+        }
+    }
+}

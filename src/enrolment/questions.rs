@@ -1,0 +1,175 @@
+//! `--revoke` and `--info`.
+
+use std::fs;
+use std::path::Path;
+
+use countersign_ca::certificate::{Facts, to_pem};
+use countersign_ca::record::Reason;
+use countersign_enroll::cmp::client::{Anchors, Client, Credential, Information, RootUpdate};
+use data_encoding::{BASE64, HEXLOWER};
+use der::Encode;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
+
+use super::folder::{Folder, Phase};
+use super::peer::Peer;
+use super::settings::{Overrides, Settings};
+use super::story::{ANCHORS, SIGNER};
+use crate::exit::Failure;
+
+/// Who asks.
+pub struct Source {
+    peer: Peer,
+    /// The certificate that proves the gateway, DER.
+    certificate: Option<Vec<u8>>,
+    /// Whom it trusts, DER.
+    roots: Vec<Vec<u8>>,
+    _folder: Option<Folder>,
+}
+
+impl Source {
+    /// The gateway whose enrolment is in a folder.
+    pub fn enrolled(out: &Path, overrides: &Overrides) -> Result<Self, Failure> {
+        let folder = Folder::open(out, false)?;
+        let missing =
+            || Failure::missing(format!("`{}` has no certificate yet", folder.path().display()));
+        let settings = folder.settings(Phase::InPlace)?.ok_or_else(missing)?.with(overrides);
+        let present = folder.present()?.ok_or_else(missing)?;
+        let roots = folder.certificates(Phase::InPlace, ANCHORS)?;
+        let signer = folder.certificates(Phase::InPlace, SIGNER)?.into_iter().next();
+        let anchors = Anchors::Known(roots.clone());
+        let peer = Peer::new(&settings, present.credential()?, anchors, signer)?;
+        Ok(Self { peer, certificate: Some(present.certificate), roots, _folder: Some(folder) })
+    }
+
+    /// One that is described on the command line.
+    pub fn given(
+        settings: &Settings,
+        anchors: Anchors,
+        signer: Option<Vec<u8>>,
+    ) -> Result<Self, Failure> {
+        let credential = settings.first.credential()?;
+        let certificate = match &credential {
+            Credential::Certificate { certificate, .. } => Some(certificate.clone()),
+            Credential::Secret { .. } => None,
+        };
+        let roots = anchors.known().to_vec();
+        let peer = Peer::new(settings, credential, anchors, signer)?;
+        Ok(Self { peer, certificate, roots, _folder: None })
+    }
+}
+
+/// Has the gateway's certificate revoked.
+pub fn revoke(source: &Source, reason: Reason) -> Result<Value, Failure> {
+    let certificate = source.certificate.as_ref().ok_or_else(|| {
+        Failure::input("expected the certificate to revoke: `--out`, or `--certificate` with `--certificate-key`")
+    })?;
+    source.peer.client().revoke(certificate, reason)?;
+    let facts = Facts::of(certificate)?;
+    Ok(json!({
+        "status": "revoked",
+        "subject": facts.subject.to_string(),
+        "serial": HEXLOWER.encode(&facts.serial),
+        "reason": reason.name(),
+    }))
+}
+
+/// Asks for these things, one after the other. Certificates and CRLs are also written to the folder `save`.
+pub fn inform(
+    source: &Source,
+    wanted: &[Information],
+    save: Option<&Path>,
+) -> Result<Value, Failure> {
+    let client = source.peer.client();
+    let mut told = Map::new();
+    let mut files: Vec<(String, String)> = Vec::new();
+    for &one in wanted {
+        let value = match one {
+            Information::CaCerts => {
+                let list = client.ca_certificates()?;
+                let pem = list.iter().map(|der| to_pem("CERTIFICATE", der));
+                files.push(("caCerts.pem".into(), pem.collect::<Result<String, _>>()?));
+                list.iter().map(|der| certificate(der)).collect::<Result<_, _>>()?
+            }
+            Information::CurrentCrl => match client.current_crl()? {
+                None => Value::Null,
+                Some(der) => {
+                    files.push(("currentCRL.pem".into(), to_pem("X509 CRL", &der)?));
+                    crl(&der)?
+                }
+            },
+            Information::RootCaUpdate => root_update(&client, &source.roots, &mut files)?,
+            Information::CertReqTemplate => client
+                .template()?
+                .map_or(Value::Null, |(subject, keys)| json!({"subject": subject, "keys": keys})),
+            Information::SignKeyPairTypes | Information::EncKeyPairTypes => {
+                client.key_kinds(one)?.into()
+            }
+            other => match client.information(other, None)? {
+                None => Value::Null,
+                Some(value) => {
+                    let der = value.to_der();
+                    BASE64.encode(&der.map_err(|e| Failure::found(e.to_string()))?).into()
+                }
+            },
+        };
+        told.insert(one.name().into(), value);
+    }
+    if let Some(folder) = save {
+        let failed =
+            |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", folder.display()));
+        fs::create_dir_all(folder).map_err(failed)?;
+        for (name, content) in &files {
+            let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+            std::io::Write::write_all(&mut file, content.as_bytes()).map_err(failed)?;
+            file.persist(folder.join(name)).map_err(|e| failed(e.error))?;
+        }
+    }
+    Ok(Value::Object(told))
+}
+
+/// What follows each root that is trusted.
+fn root_update(
+    client: &Client<'_>,
+    roots: &[Vec<u8>],
+    files: &mut Vec<(String, String)>,
+) -> Result<Value, Failure> {
+    let mut rows = Vec::new();
+    for root in roots {
+        let Some(update) = client.root_update(root)? else { continue };
+        let RootUpdate { new_with_new, new_with_old, old_with_new, is_vouched_for } = update;
+        let all = std::iter::once(&new_with_new).chain(&new_with_old).chain(&old_with_new);
+        let pem = all.map(|der| to_pem("CERTIFICATE", der)).collect::<Result<String, _>>()?;
+        files.push((format!("rootCaUpdate{}.pem", rows.len().saturating_add(1)), pem));
+        rows.push(json!({
+            "root": Facts::of(root)?.subject.to_string(),
+            "new": certificate(&new_with_new)?,
+            "vouched_for": is_vouched_for,
+        }));
+    }
+    Ok(Value::Array(rows))
+}
+
+fn certificate(der: &[u8]) -> Result<Value, Failure> {
+    let facts = Facts::of(der)?;
+    Ok(json!({
+        "subject": facts.subject.to_string(),
+        "issuer": facts.issuer.to_string(),
+        "not_after": facts.not_after.to_string(),
+        "sha256": HEXLOWER.encode(&Sha256::digest(der)),
+    }))
+}
+
+fn crl(der: &[u8]) -> Result<Value, Failure> {
+    let wrong = || Failure::found("expected a CRL in currentCRL, found something else");
+    let (_, read) = CertificateRevocationList::from_der(der).map_err(|_| wrong())?;
+    let time = |time: x509_parser::time::ASN1Time| time.to_rfc2822().unwrap_or_default();
+    Ok(json!({
+        "issuer": read.issuer().to_string(),
+        "this_update": time(read.last_update()),
+        "next_update": read.next_update().map(time),
+        "revoked": read.iter_revoked_certificates().count(),
+    }))
+}

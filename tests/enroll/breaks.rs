@@ -1,0 +1,123 @@
+//! What breaks off on the way goes on later, and a server that is busy is asked again.
+
+use std::time::Duration;
+
+use super::liar::{Liar, Reply};
+use super::{Gateway, pair};
+use crate::common::Instance;
+
+/// The body tags of ir and certConf.
+const IR: u8 = 0xa0;
+const CERT_CONF: u8 = 0xb8;
+
+#[test]
+fn an_answer_that_is_lost_is_asked_for_again_with_the_same_key() {
+    let instance = Instance::start();
+    let mut gateway = Gateway::new(&instance, "gw1", &["fqdn:gw1.example.net"]);
+    let liar = Liar::before(&instance.address, |passing| {
+        let answer = passing.answer();
+        if passing.number == 0 { Reply::Nothing } else { Reply::Message(answer) }
+    });
+    gateway.url.clone_from(&liar.url);
+    gateway.enrol(&[]).fails(5, &[]);
+    assert!(gateway.is_untouched());
+    let key = gateway.read("enrolment/pending/key.pem");
+    gateway.enrol(&[]).done();
+    assert_eq!(gateway.read("gw1.key"), key);
+    assert!(!gateway.out.join("enrolment/pending").exists());
+    // Whoever wants another one meanwhile gets another key.
+    let mut other = Gateway::new(&instance, "gw2", &["fqdn:gw2.example.net"]);
+    let deaf = Liar::before(&instance.address, |_| Reply::Nothing);
+    other.url.clone_from(&deaf.url);
+    other.enrol(&[]).fails(5, &[]);
+    let key = other.read("enrolment/pending/key.pem");
+    other.url = format!("http://{}", instance.address);
+    other.enrol(&["--key-kind", "p384"]).done();
+    assert_ne!(other.read("gw2.key"), key);
+}
+
+#[test]
+fn a_confirmation_that_is_lost_is_said_again_and_no_second_certificate_is_made() {
+    let instance = Instance::start();
+    let mut gateway = Gateway::new(&instance, "gw1", &["fqdn:gw1.example.net"]);
+    // The server hears each of them, and nobody hears the server.
+    let liar = Liar::before(&instance.address, |passing| {
+        let answer = passing.answer();
+        if passing.kind() == CERT_CONF { Reply::Nothing } else { Reply::Message(answer) }
+    });
+    gateway.url.clone_from(&liar.url);
+    gateway.enrol(&[]).fails(5, &[]);
+    assert!(liar.count() >= 4, "it was said three times");
+    assert!(!gateway.out.join("gw1.crt").exists());
+    gateway.renew(&["--server", &format!("http://{}", instance.address)]).done();
+    assert!(pair(&gateway.out, "gw1.crt", "gw1.key"));
+    assert_eq!(instance.certificates("gw1").len(), 1);
+    assert_eq!(instance.certificates("gw1")[0]["status"], "valid");
+}
+
+#[test]
+fn a_busy_server_is_asked_again_within_the_patience() {
+    let instance = Instance::start();
+    let mut gateway = Gateway::new(&instance, "gw1", &["fqdn:gw1.example.net"]);
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let liar = Liar::before(&instance.address, move |passing| match passing.number {
+        0 | 1 => Reply::Raw(busy.into()),
+        _ => Reply::Message(passing.answer()),
+    });
+    gateway.url.clone_from(&liar.url);
+    gateway.enrol(&[]).done();
+    assert_eq!(liar.count(), 4);
+    let always = Liar::before(&instance.address, move |_| Reply::Raw(busy.into()));
+    gateway.renew(&["--now", "--patience", "0s", "--server", &always.url]).fails(5, &["busy"]);
+    assert_eq!(always.count(), 1);
+}
+
+#[test]
+fn what_is_no_answer_is_said_to_be_none() {
+    let instance = Instance::start();
+    let mut gateway = Gateway::new(&instance, "gw1", &["fqdn:gw1.example.net"]);
+    let elsewhere = Liar::before(&instance.address, |_| Reply::Nothing);
+    let redirect = format!(
+        "HTTP/1.1 302 Found\r\nLocation: {}/x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        elsewhere.url
+    );
+    let endless = "HTTP/1.1 200 OK\r\nContent-Type: application/pkixcmp\r\nContent-Length: 99999999999\r\n\r\n0";
+    let page = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\nno CMP\u{1b}";
+    for (reply, word) in [
+        (redirect.as_str(), "redirections are not followed"),
+        (endless, "http"),
+        (page, "404: no CMP"),
+        ("nonsense\r\n\r\n", "http"),
+    ] {
+        let reply = reply.to_owned();
+        let liar = Liar::before(&instance.address, move |_| Reply::Raw(reply.clone()));
+        gateway.url.clone_from(&liar.url);
+        let text = gateway.enrol(&["--timeout", "5s"]).fails(5, &[word]);
+        assert!(!text.contains('\u{1b}'));
+        assert!(gateway.is_untouched());
+    }
+    assert_eq!(elsewhere.count(), 0);
+    let slow = Liar::before(&instance.address, |_| {
+        std::thread::sleep(Duration::from_secs(600));
+        Reply::Nothing
+    });
+    gateway.url.clone_from(&slow.url);
+    gateway.enrol(&["--timeout", "1s"]).fails(5, &["timeout"]);
+    gateway.url = "https://pki.example.net/".into();
+    gateway.enrol(&[]).fails(2, &["no TLS"]);
+}
+
+#[test]
+fn implicit_confirmation_is_only_taken_where_it_was_asked_for() {
+    let instance = Instance::start();
+    let mut gateway = Gateway::new(&instance, "gw1", &["fqdn:gw1.example.net"]);
+    let counting = Liar::before(&instance.address, |passing| {
+        assert!(matches!(passing.kind(), IR | CERT_CONF));
+        Reply::Message(passing.answer())
+    });
+    gateway.url.clone_from(&counting.url);
+    gateway.enrol(&["--implicit-confirm"]).done();
+    assert_eq!(counting.count(), 1);
+    gateway.enrol(&["--replace"]).done();
+    assert_eq!(counting.count(), 3);
+}
