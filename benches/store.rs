@@ -354,6 +354,7 @@ impl Bench {
             certificate,
             consumes_secret: false,
             transaction: Some(Transaction {
+                registrar: None,
                 id: serial.octets().to_vec(),
                 account: account.clone(),
                 awaits: None,

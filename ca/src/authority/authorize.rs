@@ -38,6 +38,8 @@ pub struct Authorized {
     pub(super) consumes_secret: bool,
     pub(super) replaces: Option<Serial>,
     pub(super) changes: Vec<String>,
+    /// The request itself, where an administrator has yet to approve it.
+    pub(super) held: Option<Box<CertificateRequest>>,
 }
 
 impl Authority {
@@ -67,6 +69,7 @@ impl Authority {
         let mut changes = Vec::new();
         check_extensions(&profile, &request.extensions, &mut changes)?;
         let (not_before, not_after) = validity(&profile, ca, &request, now, &mut changes)?;
+        let held = profile.needs_approval().then(|| Box::new(request.clone()));
         Ok(Authorized {
             account: account.clone(),
             ca: ca.info().name.clone(),
@@ -78,6 +81,7 @@ impl Authority {
             consumes_secret: matches!(requester.credential(), Credential::Secret),
             replaces: request.updates,
             changes,
+            held,
         })
     }
 
@@ -187,7 +191,10 @@ fn check_credential(requester: &Requester, updates: Option<&Serial>, now: Timest
                 ),
             ))
         }
-        (Credential::Certificate(_), _) => Ok(()),
+        (Credential::Registrar(_), Some(_)) => Err(not_authorized(
+            "a key update is signed with the certificate that it replaces, and nobody else vouches for it",
+        )),
+        (Credential::Certificate(_), _) | (Credential::Registrar(_), None) => Ok(()),
     }
 }
 

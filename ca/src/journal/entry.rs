@@ -8,6 +8,7 @@ use minicbor::{Decoder, Encoder};
 use super::body;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::pending::{Decision, PendingRequest, RequestId};
 use crate::record::{
     Account, CaRecord, CrlRecord, Deed, Issued, Label, Revocation, Serial, Transaction,
 };
@@ -72,6 +73,15 @@ pub enum Entry {
     },
     /// An administrator did something.
     Deed(Deed),
+    /// A request for a certificate waits for an administrator.
+    Requested(Box<PendingRequest>),
+    /// A request that waits was decided, or was given up.
+    Decided {
+        /// The request.
+        request: RequestId,
+        /// What was decided, by whom and why.
+        decision: Decision,
+    },
 }
 
 impl Entry {
@@ -90,6 +100,8 @@ impl Entry {
             Self::AccountRemoved(_) => 10,
             Self::Locked { .. } => 11,
             Self::Deed(_) => 12,
+            Self::Requested(_) => 20,
+            Self::Decided { .. } => 21,
         }
     }
 
@@ -108,6 +120,8 @@ impl Entry {
             Self::AccountRemoved(_) => "account-removed",
             Self::Locked { .. } => "locked",
             Self::Deed(_) => "deed",
+            Self::Requested(_) => "requested",
+            Self::Decided { .. } => "request-decided",
         }
     }
 
@@ -203,6 +217,7 @@ pub fn payload(sequence: u64, at: Timestamp, kind: u8, body: &[u8]) -> Result<Ve
 pub(crate) mod tests {
     use super::*;
     use crate::identity::Identity;
+    use crate::pending::{RecordedRequest, Verdict};
     use crate::record::{AccountSecret, CrlScope, Links, Reason, Succession};
 
     pub fn label(text: &str) -> Label {
@@ -248,6 +263,7 @@ pub(crate) mod tests {
             confirm_until: Some(Timestamp::from_millis(98)),
             expires: Timestamp::from_millis(99),
             context: vec![4; 40],
+            registrar: None,
         };
         let revocation = Revocation {
             at: Timestamp::from_millis(77),
@@ -309,7 +325,10 @@ pub(crate) mod tests {
                 ca: label("issuing"),
                 serial: serial(1),
                 revocation: revocation.clone(),
-                transaction: Some(transaction(None)),
+                transaction: Some(Transaction {
+                    registrar: Some(label("ra1")),
+                    ..transaction(None)
+                }),
             },
             Entry::Revoked {
                 ca: label("issuing"),
@@ -337,6 +356,28 @@ pub(crate) mod tests {
                 action: "store restore".into(),
                 detail: "x".into(),
             }),
+            Entry::Requested(Box::new(PendingRequest {
+                transaction: transaction(None),
+                request: RecordedRequest {
+                    key: vec![48, 6],
+                    subject: Some(vec![48, 7]),
+                    alt_names: vec![vec![130, 1, 97], vec![]],
+                    extensions: vec![vec![48, 8]],
+                    not_before: None,
+                    not_after: Some(Timestamp::from_millis(5)),
+                    profile: label("gateway"),
+                    ca: label("issuing"),
+                    updates: Some(serial(7)),
+                },
+            })),
+            Entry::Decided {
+                request: RequestId::of(&[9; 16]),
+                decision: Decision {
+                    verdict: Verdict::Rejected,
+                    actor: "uid 0".into(),
+                    words: Some("ask again".into()),
+                },
+            },
         ]
     }
 

@@ -160,7 +160,9 @@ impl CmpService {
             key.verify(algorithm, &message.protected_part, protection)
         })?;
         let ca = match requester.credential() {
-            Credential::Certificate(record) => Some(record.ca.clone()),
+            Credential::Certificate(record) | Credential::Registrar(record) => {
+                Some(record.ca.clone())
+            }
             Credential::Secret => None,
         };
         Ok(Authenticated { requester, protector: Protector::Signature, ca, public_key_mac: None })
