@@ -129,7 +129,12 @@ impl RecordedRequest {
         }
         Ok(Self {
             key: request.key.key().der().to_vec(),
-            subject: request.subject.as_ref().map(Name::to_der).transpose().map_err(Error::internal)?,
+            subject: request
+                .subject
+                .as_ref()
+                .map(Name::to_der)
+                .transpose()
+                .map_err(Error::internal)?,
             alt_names: all(&request.alt_names)?,
             extensions: all(&request.extensions)?,
             not_before: request.not_before,

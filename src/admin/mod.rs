@@ -1,6 +1,7 @@
 //! What an administrator can do. The same handlers serve a running server's socket and a command that opens the store
 //! itself; each deed that changes no other record is recorded with who did it.
 
+mod requests;
 pub mod socket;
 mod view;
 
@@ -41,6 +42,12 @@ pub enum Request {
     CertRevoke { serial: Serial16, ca: Option<Label>, reason: String, invalidity: Option<i64> },
     /// Releases a certificate from hold.
     CertRelease { serial: Serial16, ca: Option<Label> },
+    /// The requests that wait for approval.
+    RequestList,
+    /// One request that waits.
+    RequestShow { id: String },
+    /// Approves or rejects a request that waits.
+    RequestDecide { id: String, approve: bool, words: Option<String> },
     /// The CAs.
     CaShow,
     /// The last CRL of each CA.
@@ -139,6 +146,11 @@ pub fn handle(
             deed(instance, actor, "cert release", &record.serial)?;
             let crl = renew_crl(instance, &record.ca)?;
             Ok(json!({"serial": record.serial.to_string(), "status": "valid", "crl": crl}))
+        }
+        Request::RequestList => requests::list(instance),
+        Request::RequestShow { id } => requests::show(instance, &id),
+        Request::RequestDecide { id, approve, words } => {
+            requests::decide(instance, actor, &id, approve, words.as_deref())
         }
         Request::CaShow => view::cas(instance),
         Request::CrlShow => view::crls(instance),

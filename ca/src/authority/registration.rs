@@ -56,7 +56,9 @@ impl Authority {
         }
         match found.as_slice() {
             [account] => self.on_behalf_of(registrar, &account.name).map(Some),
-            [] => Err(not_authorized("no account, or no single one, holds all of the names asked for")),
+            [] => Err(not_authorized(
+                "no account, or no single one, holds all of the names asked for",
+            )),
             _ => Err(not_authorized(
                 "more than one account holds the names asked for; ask for a name that only one of them has",
             )),
@@ -78,8 +80,7 @@ impl Authority {
                 account.name
             )));
         }
-        let (own, others) =
-            (self.issuer_for(registrar.holder())?, self.issuer_for(&account)?);
+        let (own, others) = (self.issuer_for(registrar.holder())?, self.issuer_for(&account)?);
         if own != others {
             return Err(not_authorized(format!(
                 "the registration authority `{}` is one of the CA `{own}`, and the account `{}` is for the CA `{others}`",
@@ -119,9 +120,13 @@ impl Authority {
     /// The accounts that hold every one of the names.
     fn holders_of(&self, names: &[GeneralName]) -> Result<Vec<Account>> {
         if names.len() > MAX_NAMES {
-            return Err(not_authorized(format!("expected at most {MAX_NAMES} names, found {}", names.len())));
+            return Err(not_authorized(format!(
+                "expected at most {MAX_NAMES} names, found {}",
+                names.len()
+            )));
         }
-        let identities = names.iter().map(Identity::from_general_name).collect::<Result<Vec<_>>>()?;
+        let identities =
+            names.iter().map(Identity::from_general_name).collect::<Result<Vec<_>>>()?;
         let Some(first) = identities.first() else { return Ok(Vec::new()) };
         let mut found = self.store().holders(first)?;
         found.retain(|account| identities.iter().all(|name| account.identities.contains(name)));

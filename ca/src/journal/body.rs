@@ -569,9 +569,8 @@ impl<'a> RequestedBody<'a> {
 impl DecidedBody<'_> {
     fn entry(self) -> Result<Entry> {
         let request = <[u8; 16]>::try_from(self.request).map_err(Error::internal)?;
-        let verdict = Verdict::from_number(self.verdict).ok_or_else(|| {
-            Error::internal(format!("the verdict `{}` is unknown", self.verdict))
-        })?;
+        let verdict = Verdict::from_number(self.verdict)
+            .ok_or_else(|| Error::internal(format!("the verdict `{}` is unknown", self.verdict)))?;
         Ok(Entry::Decided {
             request: RequestId::new(request),
             decision: Decision {

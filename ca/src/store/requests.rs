@@ -49,12 +49,16 @@ impl Rules<'_> {
         decision: &Decision,
     ) -> Result<()> {
         if decision.words.as_ref().is_some_and(|words| words.chars().count() > MAX_WORDS) {
-            return Err(Error::malformed(format!("expected at most {MAX_WORDS} characters of words")));
+            return Err(Error::malformed(format!(
+                "expected at most {MAX_WORDS} characters of words"
+            )));
         }
         let row = self.pending(request)?.filter(|row| row.expires > at);
         let row = row.ok_or_else(|| conflict(format!("no request `{request}` waits")))?;
         match row.decided.filter(|_| decision.verdict != Verdict::Withdrawn) {
-            Some((_, before)) => Err(conflict(format!("the request `{request}` is {before} already"))),
+            Some((_, before)) => {
+                Err(conflict(format!("the request `{request}` is {before} already")))
+            }
             None => Ok(()),
         }
     }

@@ -34,8 +34,8 @@ use std::fs::File;
 use super::index::{Layered, ORDER_CHUNK};
 use super::packed;
 use super::records::{self, Awaited, TransactionId, TransactionState, transaction_id};
-use super::waiting::{PendingRow, identity_key, with_holder};
 use super::serials::{Slot, label_number, serial_number};
+use super::waiting::{PendingRow, identity_key, with_holder};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::journal::{
@@ -318,7 +318,11 @@ impl Rules<'_> {
         }
     }
 
-    pub(super) fn check_transaction(&self, at: Timestamp, transaction: Option<&Transaction>) -> Result<()> {
+    pub(super) fn check_transaction(
+        &self,
+        at: Timestamp,
+        transaction: Option<&Transaction>,
+    ) -> Result<()> {
         let Some(transaction) = transaction else { return Ok(()) };
         let (id, context) = (transaction.id.len(), transaction.context.len());
         if !(1..=MAX_TRANSACTION_ID).contains(&id) || context > MAX_CONTEXT {

@@ -80,10 +80,10 @@ impl CmpService {
             }
             Inner::Batch(messages) => {
                 tracing::info!(registrar = %registrar.account(), messages = messages.len(), "a batch");
-                let answers =
-                    self.each(&route, &messages, Wrapping { depth, forwarder: None })?;
-                let content = AnyRef::new(Tag::Sequence, &answers.concat());
-                let answer = content.and_then(|content| Answer::plain(kind::NESTED, &content));
+                let wrapping = Wrapping { depth, forwarder: None };
+                let answers = self.each(&route, &messages, wrapping)?.concat();
+                let answer = AnyRef::new(Tag::Sequence, &answers);
+                let answer = answer.and_then(|content| Answer::plain(kind::NESTED, &content));
                 let answer = answer.map_err(Error::internal)?;
                 let bytes = self.protect(Some(&message.header), &answer, &reply, &nonce)?;
                 Ok((bytes, outcome(true, false)))
@@ -143,9 +143,9 @@ impl CmpService {
         }
         // 2. A registration authority signs it.
         let algorithm = message.header.protection_alg.as_ref();
-        if algorithm.is_some_and(|algorithm| {
-            MacParameters::read(algorithm, self.config()).is_some()
-        }) {
+        if algorithm
+            .is_some_and(|algorithm| MacParameters::read(algorithm, self.config()).is_some())
+        {
             return Err(Refusal::new(
                 Failure::WrongIntegrity,
                 "a nested message is protected by a signature (RFC 9483 §5.2.2)",
@@ -246,9 +246,8 @@ impl CmpService {
         }
         let is_signed = |message: &&Message| {
             let algorithm = message.header.protection_alg.as_ref();
-            algorithm.is_some_and(|algorithm| {
-                MacParameters::read(algorithm, self.config()).is_none()
-            })
+            algorithm
+                .is_some_and(|algorithm| MacParameters::read(algorithm, self.config()).is_none())
         };
         for message in messages.iter().filter(is_signed) {
             match self.authenticate(route, message) {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use countersign_ca::authority::{Authorized, IssuedCertificate, TransactionDraft};
 use countersign_ca::pending::{MAX_PENDING, RequestId, Verdict, WaitingRequest};
 use countersign_ca::record::{Label, Reason, Transaction};
-use countersign_ca::{Error, Requester, Timestamp};
+use countersign_ca::{Requester, Timestamp};
 use der::Sequence;
 use der::asn1::{Int, OctetString};
 
@@ -153,7 +153,10 @@ impl Exchange<'_> {
         // 1. A transaction of the peer in which something waits, or waited.
         let (transaction, context) = self.owned()?;
         let nothing = || {
-            Refusal::new(Failure::BadRequest, "nothing waits in the transaction of this transactionID")
+            Refusal::new(
+                Failure::BadRequest,
+                "nothing waits in the transaction of this transactionID",
+            )
         };
         let answer = context.answer.ok_or_else(nothing)?;
         let waiting = authority.waiting(&transaction.id)?;
@@ -266,9 +269,7 @@ impl Exchange<'_> {
     /// Whom the sender acts for, if the transaction is not its own.
     fn acting_for(&self, account: &Label) -> Result<Option<Requester>, Refusal> {
         match self.registrar.filter(|registrar| registrar.account() != account) {
-            Some(registrar) => {
-                Ok(Some(self.service.authority().on_behalf_of(registrar, account)?))
-            }
+            Some(registrar) => Ok(Some(self.service.authority().on_behalf_of(registrar, account)?)),
             None => Ok(None),
         }
     }
