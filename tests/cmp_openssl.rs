@@ -250,7 +250,7 @@ fn proof_of_possession_must_be_there_and_right() {
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     key(&instance, "p256", "gw1.key");
     enrol(&instance, &peer, "gw1.key", &["-popo", "-1"]).refused(&["badPOP"]);
-    enrol(&instance, &peer, "gw1.key", &["-popo", "0"]).refused(&["badPOP"]);
+    enrol(&instance, &peer, "gw1.key", &["-popo", "0"]).refused(&["notAuthorized"]);
 
     // A signature by the right key over another request: flip one bit of the proof, and protect the message anew.
     let secret = secret(&peer);

@@ -159,6 +159,11 @@ fn what_is_wrong_with_added_protection_is_named() {
     site.refused(&nonce.by(&site.ra), "badSenderNonce");
     let transaction = around(&ir).with(|header| header.transaction_id = other.clone());
     site.refused(&transaction.by(&site.ra), "badRequest");
+    let answered = around(&ir).with(|header| header.recip_nonce = other.clone());
+    site.refused(&answered.by(&site.ra), "badRecipientNonce");
+    let two = [ir.clone(), ir_of(&site.peer).1];
+    let answered = batch(&two).with(|header| header.recip_nonce = other.clone());
+    site.refused(&answered.by(&site.ra), "badRecipientNonce");
     let answer = site.refused(&around(&ir).by_secret(&site.peer), "wrongIntegrity");
     assert_eq!(answer.kind, ERROR);
     site.refused(&around(&ir).bytes(None), "badMessageCheck");
@@ -408,19 +413,19 @@ fn nobody_vouches_for_more_than_is_his() {
     let site = Site { instance, peer, ra };
     let vouch = |subject: &str| Draft::new(IR, vouched_for(&Key::new(), subject)).implicit();
     // An end entity, with its secret or its certificate.
-    site.refused(&vouch("CN=gw1").by_secret(&site.peer), "badPOP");
+    site.refused(&vouch("CN=gw1").by_secret(&site.peer), "notAuthorized");
     let gw2 = site.instance.peer_with("gw2", &["fqdn:gw2.example.net"], &["--ca", "issuing"]);
     let holder = enrolled(&site.instance, &gw2);
-    site.refused(&vouch("CN=gw1").by(&holder), "badPOP");
-    site.refused(&vouch("CN=gw2").by(&holder), "badPOP");
+    site.refused(&vouch("CN=gw1").by(&holder), "notAuthorized");
+    site.refused(&vouch("CN=gw2").by(&holder), "notAuthorized");
     // In a batch nobody approves of anything.
     let own = vouch("CN=gw1").by_secret(&site.peer);
     let other = ir_of(&gw2).1;
     let answers = inside(&site.send(&batch(&[own, other]).by(&site.ra)));
-    assert_eq!(answers[0].status().unwrap().failures(), ["badPOP"]);
+    assert_eq!(answers[0].status().unwrap().failures(), ["notAuthorized"]);
     // A registration authority with its secret, or for itself.
     let secret = site.instance.peer_with("ra9", &["fqdn:ra9.example.net"], &["--profile", "ra"]);
-    site.refused(&vouch("CN=gw1").by_secret(&secret), "badPOP");
+    site.refused(&vouch("CN=gw1").by_secret(&secret), "notAuthorized");
     for own in ["CN=ra1", "CN=ra1.example.net"] {
         site.refused(&vouch(own).by(&site.ra), "badPOP");
     }

@@ -205,7 +205,8 @@ fn possession_is_proven_in_both_forms_and_in_no_other_way() {
         ("authInfo", by_input(&without, &input(&mac(&secret, &other_spki), &spki), &key)),
     ] {
         let answer = send(&body);
-        let text = refused(&answer, IP, "badPOP");
+        let failure = if word == "raVerified" { "notAuthorized" } else { "badPOP" };
+        let text = refused(&answer, IP, failure);
         assert!(text.contains(word), "expected `{word}` in: {text}");
         assert!(secret.protects(&answer));
     }

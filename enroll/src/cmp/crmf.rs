@@ -274,7 +274,8 @@ impl CertReqMsg {
                 ));
             }
             Some(ProofOfPossession::RaVerified) => {
-                return Err(bad(
+                return Err(Refusal::new(
+                    Failure::NotAuthorized,
                     "raVerified is for registration authorities; sign the request with the new key",
                 ));
             }

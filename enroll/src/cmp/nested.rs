@@ -192,7 +192,17 @@ impl CmpService {
             messages.push(Message::decode(&part.to_der().map_err(failed)?)?);
         }
         let (header, only) = (&message.header, messages.len() == 1);
-        let Some(inner) = messages.pop_if(|_| only) else { return Ok(Inner::Batch(messages)) };
+        let Some(inner) = messages.pop_if(|_| only) else {
+            // A batch begins a transaction of its own.
+            return match header.recip_nonce {
+                Some(_) => Err(recipient_nonce()),
+                None => Ok(Inner::Batch(messages)),
+            };
+        };
+        let answered = message.header.recip_nonce.as_ref();
+        if answered.is_some() && answered != inner.header.recip_nonce.as_ref() {
+            return Err(recipient_nonce());
+        }
         let same_transaction = inner.header.transaction_id == header.transaction_id;
         let same_nonce = inner.header.sender_nonce == header.sender_nonce;
         match (same_transaction, same_nonce) {
@@ -274,6 +284,13 @@ impl CmpService {
             _ => 0,
         }
     }
+}
+
+fn recipient_nonce() -> Refusal {
+    Refusal::new(
+        Failure::BadRecipientNonce,
+        "recipNonce of a nested message is that of the one message in it, or absent",
+    )
 }
 
 /// Reads the messages in a nested one, for the fuzzer.
