@@ -193,7 +193,7 @@ fn who_is_no_registration_authority_sends_no_nested_message() {
     let (_, ir) = ir_of(&site.peer);
     let answer = site.refused(&around(&ir).by(&holder), "notAuthorized");
     assert_eq!(answer.kind, ERROR);
-    site.refused(&batch(&[ir.clone()]).by(&holder), "notAuthorized");
+    site.refused(&batch(std::slice::from_ref(&ir)).by(&holder), "notAuthorized");
     // A registration authority whose certificate is revoked, on hold, or whose account is gone.
     let serial = |holder: &Holder| {
         let tbs = holder.read().tbs_certificate;

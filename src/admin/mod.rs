@@ -43,11 +43,11 @@ pub enum Request {
     /// Releases a certificate from hold.
     CertRelease { serial: Serial16, ca: Option<Label> },
     /// The requests that wait for approval.
-    RequestList,
+    PendingList,
     /// One request that waits.
-    RequestShow { id: String },
+    PendingShow { id: String },
     /// Approves or rejects a request that waits.
-    RequestDecide { id: String, approve: bool, words: Option<String> },
+    PendingDecide { id: String, approve: bool, words: Option<String> },
     /// The CAs.
     CaShow,
     /// The last CRL of each CA.
@@ -147,9 +147,9 @@ pub fn handle(
             let crl = renew_crl(instance, &record.ca)?;
             Ok(json!({"serial": record.serial.to_string(), "status": "valid", "crl": crl}))
         }
-        Request::RequestList => requests::list(instance),
-        Request::RequestShow { id } => requests::show(instance, &id),
-        Request::RequestDecide { id, approve, words } => {
+        Request::PendingList => requests::list(instance),
+        Request::PendingShow { id } => requests::show(instance, &id),
+        Request::PendingDecide { id, approve, words } => {
             requests::decide(instance, actor, &id, approve, words.as_deref())
         }
         Request::CaShow => view::cas(instance),

@@ -37,13 +37,13 @@ pub enum Request {
 impl Request {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         context.show(match self {
-            Self::List => Ask::RequestList,
-            Self::Show { id } => Ask::RequestShow { id: id.clone() },
+            Self::List => Ask::PendingList,
+            Self::Show { id } => Ask::PendingShow { id: id.clone() },
             Self::Approve { id, note } => {
-                Ask::RequestDecide { id: id.clone(), approve: true, words: note.clone() }
+                Ask::PendingDecide { id: id.clone(), approve: true, words: note.clone() }
             }
             Self::Reject { id, reason } => {
-                Ask::RequestDecide { id: id.clone(), approve: false, words: reason.clone() }
+                Ask::PendingDecide { id: id.clone(), approve: false, words: reason.clone() }
             }
         })
     }
