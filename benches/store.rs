@@ -357,6 +357,7 @@ impl Bench {
             consumes_secret: false,
             consumes_equipment: false,
             transaction: Some(Transaction {
+                registrar: None,
                 id: serial.octets().to_vec(),
                 account: account.clone(),
                 awaits: None,

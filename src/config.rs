@@ -249,6 +249,12 @@ pub struct CmpFile {
     pub mac_revocation: bool,
     /// Whether an unprotected genm is answered, for public data only.
     pub unprotected_genm: bool,
+    /// The most messages in a nested one.
+    pub max_batch: usize,
+    /// How long a request may wait for an administrator, and an approved one for its peer.
+    pub approval_wait: String,
+    /// After how long a peer is asked to poll again.
+    pub poll_after: String,
     /// The largest content of a genp, in octets.
     pub max_information: usize,
     /// The most messages that are worked on at once, without those that a MAC protects.
@@ -282,6 +288,9 @@ impl Default for CmpFile {
             implicit_confirm: true,
             mac_revocation: false,
             unprotected_genm: false,
+            max_batch: 32,
+            approval_wait: "7d".into(),
+            poll_after: "1m".into(),
             max_information: 1 << 20,
             max_concurrent: 256,
             max_concurrent_macs: 256,
@@ -673,6 +682,7 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
     within("cmp.max_depth", file.max_depth, 16, 64)?;
     within("cmp.max_elements", file.max_elements, 100, 1_000_000)?;
     within("cmp.max_information", file.max_information, 4096, 64 << 20)?;
+    within("cmp.max_batch", file.max_batch, 1, 256)?;
     within("cmp.max_concurrent_macs", file.max_concurrent_macs, 1, 10_000)?;
     within("cmp.mac_workers", file.mac_workers, 0, 1024)?;
     within("cmp.max_per_account", file.max_per_account, 1, 10_000)?;
@@ -703,6 +713,9 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
         implicit_confirm: file.implicit_confirm,
         mac_revocation: file.mac_revocation,
         unprotected_genm: file.unprotected_genm,
+        max_batch: file.max_batch,
+        approval_wait: duration("cmp.approval_wait", &file.approval_wait, 60, 90 * 86_400)?,
+        poll_after: duration("cmp.poll_after", &file.poll_after, 1, 86_400)?,
         max_information: file.max_information,
         mac_workers: match file.mac_workers {
             0 => default_mac_workers(),
@@ -806,6 +819,9 @@ mod tests {
             ("[cmp]\nmax_concurrent_macs = 0", "cmp.max_concurrent_macs"),
             ("[cmp]\nmax_per_account = 0", "cmp.max_per_account"),
             ("[cmp]\nbody_timeout = \"0s\"", "cmp.body_timeout"),
+            ("[cmp]\nmax_batch = 0", "cmp.max_batch"),
+            ("[cmp]\npoll_after = \"0s\"", "cmp.poll_after"),
+            ("[cmp]\napproval_wait = \"1s\"", "cmp.approval_wait"),
             ("[http]\nmax_connections = 0", "http.max_connections"),
             ("[cmp]\nprotection_algorithms = [\"hmac\"]", "cmp.protection_algorithms"),
             ("[http]\npublic_url = \"https://x\"", "http.public_url"),

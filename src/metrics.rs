@@ -27,6 +27,7 @@ pub struct Metrics {
     entries: Gauge<u64, AtomicU64>,
     journal_bytes: Gauge<u64, AtomicU64>,
     certificates: Gauge<u64, AtomicU64>,
+    requests: Family<RequestLabels, Gauge>,
     crl_number: Family<CrlLabels, Gauge>,
     crl_next_update: Family<CrlLabels, Gauge>,
     crl_entries: Family<CrlLabels, Gauge>,
@@ -59,6 +60,11 @@ struct DirectoryLabels {
 struct CmpLabels {
     kind: String,
     outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -104,6 +110,12 @@ impl Metrics {
             "certificates_issued",
             "certificates issued since the beginning",
             certificates.clone(),
+        );
+        let requests: Family<RequestLabels, Gauge> = Family::default();
+        registry.register(
+            "requests_pending",
+            "requests for certificates that wait for an administrator, or approved for their peer",
+            requests.clone(),
         );
         registry.register("crl_number", "number of the last CRL", crl_number.clone());
         registry.register(
@@ -176,6 +188,7 @@ impl Metrics {
             entries,
             journal_bytes,
             certificates,
+            requests,
             crl_number,
             crl_next_update,
             crl_entries,
@@ -236,6 +249,11 @@ impl Metrics {
         self.entries.set(status.entries);
         self.journal_bytes.set(status.journal_bytes);
         self.certificates.set(status.certificates);
+        let (undecided, approved) = instance.store.count_waiting(instance.now())?;
+        for (state, count) in [("waiting", undecided), ("approved", approved)] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.requests.get_or_create(&RequestLabels { state }).set(count);
+        }
         if let Some(directory) = bridge.directory() {
             let counts = directory.counts();
             self.ldap.connections.set(counts.connections());

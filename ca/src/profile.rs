@@ -57,6 +57,8 @@ pub struct ProfileConfig {
     pub ca_issuers_urls: Option<Vec<String>>,
     /// Certificate policies.
     pub policies: Option<Vec<PolicyConfig>>,
+    /// Whether each request waits until an administrator approves it; `false` without it.
+    pub approval: Option<bool>,
 }
 
 /// A certificate policy with its Certification Practice Statement.
@@ -106,6 +108,7 @@ pub struct Profile {
     ocsp_urls: Vec<String>,
     ca_issuers_urls: Vec<String>,
     policies: Vec<Policy>,
+    approval: bool,
 }
 
 /// A kind of key, whatever its size.
@@ -241,6 +244,16 @@ impl Profile {
         &self.policies
     }
 
+    /// Whether each request waits until an administrator approves it.
+    pub const fn needs_approval(&self) -> bool {
+        self.approval
+    }
+
+    /// Whether its certificates are those of registration authorities (id-kp-cmcRA, RFC 6402 §2.10).
+    pub fn is_for_registrars(&self) -> bool {
+        self.extended_key_usage.contains(&oid::CMC_RA)
+    }
+
     /// Whether the certificate is one that an IKE daemon presents: the rules of RFC 4945 hold for it.
     pub fn is_for_ike(&self) -> bool {
         !self.extended_key_usage.contains(&oid::CMC_RA)
@@ -326,6 +339,7 @@ impl Profile {
                 .flatten()
                 .map(Policy::try_from)
                 .collect::<Result<_>>()?,
+            approval: config.approval.or(base.approval).unwrap_or(false),
             name,
         };
         if profile.keys.is_empty() {
@@ -405,6 +419,7 @@ pub fn built_in(name: &str) -> Option<ProfileConfig> {
         extended_key_usage: strings(&["ipsecIKE", "serverAuth", "clientAuth"]),
         subject: Some("CN={id}".into()),
         alt_names: strings(&["fqdn", "ip"]),
+        approval: Some(false),
         ..ProfileConfig::default()
     };
     Some(match name {

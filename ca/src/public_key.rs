@@ -12,6 +12,7 @@ use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 
 use crate::error::{Denial, Error, Result};
 use crate::oid;
+use crate::request::Registrar;
 
 /// The largest SubjectPublicKeyInfo that is looked at, in bytes; RSA-8192 takes 1,062, and what is larger is told its size.
 const MAX_SPKI: usize = 8192;
@@ -119,7 +120,8 @@ impl SubjectPublicKey {
     }
 }
 
-/// A public key whose holder proved possession of the private key. Only a verified signature makes one.
+/// A public key whose holder proved possession of the private key. Only a verified signature makes one, or the word of
+/// a registration authority.
 #[derive(Debug, Clone)]
 pub struct ProvenKey(SubjectPublicKey);
 
@@ -148,6 +150,17 @@ impl ProvenKey {
             }
             Err(other) => Err(other),
         }
+    }
+
+    /// A key for which a registration authority vouches: it verified the proof of possession (raVerified, RFC 4211 §4).
+    pub fn vouched(key: SubjectPublicKey, registrar: &Registrar) -> Self {
+        tracing::info!(registrar = %registrar.account(), "possession of the key is vouched for");
+        Self(key)
+    }
+
+    /// A key of a request that was recorded, which happens only after its proof was verified.
+    pub(crate) fn recorded(spki: &[u8]) -> Result<Self> {
+        SubjectPublicKey::from_der(spki).map(Self)
     }
 
     /// The key.

@@ -468,6 +468,8 @@ pub struct Transaction {
     pub expires: Timestamp,
     /// What the protocol needs to go on, in its own encoding.
     pub context: Vec<u8>,
+    /// The account of the registration authority that vouches for the request, if one does.
+    pub registrar: Option<Label>,
 }
 
 /// Something an administrator did that is worth remembering and changes no other record.

@@ -15,6 +15,8 @@ pub enum Credential {
     Secret,
     /// By the private key of a certificate that this authority issued.
     Certificate(Box<CertificateRecord>),
+    /// By the word of a registration authority, which proved itself by this certificate.
+    Registrar(Box<CertificateRecord>),
     /// By the private key of a certificate of a trusted vendor: for a first enrolment only.
     Vendor(Box<VendorSigned>),
 }
@@ -34,6 +36,35 @@ pub struct VendorSigned {
     pub subject: Name,
     /// Its alternative names.
     pub alt_names: Vec<GeneralName>,
+}
+
+/// A registration authority of this instance, which proved itself by its certificate. Only
+/// [`crate::Authority::registrar`] makes one.
+#[derive(Debug, Clone)]
+pub struct Registrar {
+    account: Account,
+    certificate: Box<CertificateRecord>,
+}
+
+impl Registrar {
+    pub(crate) const fn new(account: Account, certificate: Box<CertificateRecord>) -> Self {
+        Self { account, certificate }
+    }
+
+    /// The name of its account.
+    pub const fn account(&self) -> &Label {
+        &self.account.name
+    }
+
+    /// Its account.
+    pub(crate) const fn holder(&self) -> &Account {
+        &self.account
+    }
+
+    /// The certificate that it signed with.
+    pub(crate) const fn certificate(&self) -> &CertificateRecord {
+        &self.certificate
+    }
 }
 
 /// Somebody who proved who it is. Only [`crate::Authority`] makes one.

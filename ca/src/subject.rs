@@ -158,15 +158,18 @@ fn decide_subject(
 
 /// A lone common name that repeats the account's name or one of its identities adds no identity.
 fn names_the_account(account: &Account, wanted: &Name) -> bool {
-    let [rdn] = wanted.0.as_slice() else { return false };
-    let [attribute] = rdn.0.as_slice() else { return false };
-    let Ok(text) = std::str::from_utf8(attribute.value.value()) else { return false };
-    let allowed_type =
-        matches!(attribute.value.tag(), der::Tag::Utf8String | der::Tag::PrintableString);
-    let is_held = || account.identities.iter().any(|id| identity_text(id).as_deref() == Some(text));
-    attribute.oid == oid::COMMON_NAME
-        && allowed_type
-        && (text == account.name.as_str() || is_held())
+    let Some(text) = lone_common_name(wanted) else { return false };
+    text == account.name.as_str()
+        || account.identities.iter().any(|id| identity_text(id).as_deref() == Some(text))
+}
+
+/// The text of a subject that is a common name and nothing else.
+pub fn lone_common_name(subject: &Name) -> Option<&str> {
+    let [rdn] = subject.0.as_slice() else { return None };
+    let [attribute] = rdn.0.as_slice() else { return None };
+    let is_text = matches!(attribute.value.tag(), der::Tag::Utf8String | der::Tag::PrintableString);
+    let text = std::str::from_utf8(attribute.value.value()).ok();
+    text.filter(|_| is_text && attribute.oid == oid::COMMON_NAME)
 }
 
 fn from_template(account: &Account, profile: &Profile, identities: &[Identity]) -> Result<Name> {

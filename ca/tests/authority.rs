@@ -153,6 +153,7 @@ fn request(key: &FileKey) -> CertificateRequest {
 fn draft(id: &[u8], await_confirmation: bool) -> Option<TransactionDraft> {
     let expires = countersign_ca::Timestamp::from_seconds(4_000_000_000);
     Some(TransactionDraft {
+        registrar: None,
         id: id.to_vec(),
         expires,
         context: b"context".to_vec(),

@@ -25,12 +25,13 @@ const CMP: &str = "application/pkixcmp";
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a path's operation label stands for (RFC 9483 §6.1).
-const OPERATIONS: [(&str, u8); 9] = [
+const OPERATIONS: [(&str, u8); 10] = [
     ("initialization", kind::IR),
     ("certification", kind::CR),
     ("keyupdate", kind::KUR),
     ("pkcs10", kind::P10CR),
     ("revocation", kind::RR),
+    ("nested", kind::NESTED),
     ("getcacerts", kind::GENM),
     ("getrootupdate", kind::GENM),
     ("getcertreqtemplate", kind::GENM),

@@ -1,6 +1,7 @@
 //! What an administrator can do. The same handlers serve a running server's socket and a command that opens the store
 //! itself; each deed that changes no other record is recorded with who did it.
 
+mod requests;
 pub mod socket;
 mod trust;
 mod view;
@@ -59,6 +60,12 @@ pub enum Request {
     CertRevoke { serial: Serial16, ca: Option<Label>, reason: String, invalidity: Option<i64> },
     /// Releases a certificate from hold.
     CertRelease { serial: Serial16, ca: Option<Label> },
+    /// The requests that wait for approval.
+    PendingList,
+    /// One request that waits.
+    PendingShow { id: String },
+    /// Approves or rejects a request that waits.
+    PendingDecide { id: String, approve: bool, words: Option<String> },
     /// The CAs.
     CaShow,
     /// The last CRL of each CA.
@@ -209,6 +216,11 @@ pub fn handle(
             deed(instance, actor, "cert release", &record.serial)?;
             let crl = renew_crl(instance, &record.ca)?;
             Ok(json!({"serial": record.serial.to_string(), "status": "valid", "crl": crl}))
+        }
+        Request::PendingList => requests::list(instance),
+        Request::PendingShow { id } => requests::show(instance, &id),
+        Request::PendingDecide { id, approve, words } => {
+            requests::decide(instance, actor, &id, approve, words.as_deref())
         }
         Request::CaShow => view::cas(instance),
         Request::CrlShow => view::crls(instance),

@@ -13,6 +13,7 @@ mod init;
 mod peer;
 mod policy;
 mod publish;
+mod request;
 mod serve;
 mod show;
 mod trust;
@@ -97,6 +98,9 @@ enum Command {
     /// Certificates
     #[command(subcommand)]
     Cert(cert::Cert),
+    /// Requests that wait for approval
+    #[command(subcommand)]
+    Request(request::Request),
     /// The CAs of the instance
     #[command(subcommand)]
     Ca(ca::Ca),
@@ -173,6 +177,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Peer(peer) => peer.run(&context),
         Command::Trust(trust) => trust.run(&context),
         Command::Cert(cert) => cert.run(&context),
+        Command::Request(request) => request.run(&context),
         Command::Ca(ca) => ca.run(&context),
         Command::Crl(crl) => crl.run(&context),
         Command::Publish(publish) => publish.run(&context),

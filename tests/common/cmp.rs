@@ -75,6 +75,8 @@ pub const PASSWORD_BASED_MAC: &str = "1.2.840.113533.7.66.13";
 pub const PBMAC1: &str = "1.2.840.113549.1.5.14";
 pub const PBKDF2: &str = "1.2.840.113549.1.5.12";
 pub const HMAC_SHA1: &str = "1.2.840.113549.2.7";
+/// The same in the form of CMP, as OpenSSL 3.0 sends it.
+pub const HMAC_SHA1_CMP: &str = "1.3.6.1.5.5.8.1.2";
 pub const HMAC_SHA256: &str = "1.2.840.113549.2.9";
 pub const SHA1: &str = "1.3.14.3.2.26";
 pub const SHA256: &str = "2.16.840.1.101.3.4.2.1";
@@ -557,7 +559,7 @@ pub fn mac(algorithm: &AlgorithmIdentifierOwned, secret: &str, message: &[u8]) -
     for _ in 0..pbm.iterations {
         key = digest::digest(owf, &key).as_ref().to_vec();
     }
-    let hash = match pbm.mac.oid == oid(HMAC_SHA1) {
+    let hash = match [HMAC_SHA1, HMAC_SHA1_CMP].map(oid).contains(&pbm.mac.oid) {
         true => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
         false => hmac::HMAC_SHA256,
     };

@@ -4,6 +4,7 @@
 pub mod cmp;
 pub mod der;
 pub mod general;
+pub mod nested;
 pub mod openssl;
 pub mod slapd;
 pub mod vendor;

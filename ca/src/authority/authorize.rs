@@ -41,6 +41,8 @@ pub struct Authorized {
     pub(super) consumes_equipment: bool,
     pub(super) replaces: Option<Serial>,
     pub(super) changes: Vec<String>,
+    /// The request itself, where an administrator has yet to approve it.
+    pub(super) held: Option<Box<CertificateRequest>>,
 }
 
 impl Authority {
@@ -71,6 +73,7 @@ impl Authority {
         // 5. The rest of the request is a wish; what is not granted is said.
         let key_usage = check_extensions(&profile, &request.extensions, &mut changes)?;
         let (not_before, not_after) = validity(&profile, ca, &request, now, &mut changes)?;
+        let held = profile.needs_approval().then(|| Box::new(request.clone()));
         Ok(Authorized {
             account: account.clone(),
             ca: ca.info().name.clone(),
@@ -84,6 +87,7 @@ impl Authority {
             consumes_equipment: matches!(requester.credential(), Credential::Vendor(_)),
             replaces: request.updates,
             changes,
+            held,
         })
     }
 
@@ -193,7 +197,10 @@ fn check_credential(requester: &Requester, updates: Option<&Serial>, now: Timest
                 ),
             ))
         }
-        (Credential::Certificate(_), _) => Ok(()),
+        (Credential::Registrar(_), Some(_)) => Err(not_authorized(
+            "a key update is signed with the certificate that it replaces, and nobody else vouches for it",
+        )),
+        (Credential::Certificate(_), _) | (Credential::Registrar(_), None) => Ok(()),
         (Credential::Vendor(_), Some(_)) => Err(not_authorized(
             "a key update is signed with the certificate that it replaces; a vendor's certificate asks for the first one (ir)",
         )),

@@ -23,6 +23,8 @@ pub struct TransactionDraft {
     pub context: Vec<u8>,
     /// Until when the holder is to confirm the certificate; `None` if it need not.
     pub confirm_until: Option<Timestamp>,
+    /// The account of the registration authority that vouches for the request, if one does.
+    pub registrar: Option<Label>,
 }
 
 /// A certificate that was signed and recorded.
@@ -54,6 +56,7 @@ impl TransactionDraft {
             confirm_until: self.confirm_until,
             expires: self.expires,
             context: self.context,
+            registrar: self.registrar,
         }
     }
 }
@@ -69,7 +72,9 @@ impl Authority {
         authorized: Authorized,
         transaction: Option<TransactionDraft>,
     ) -> Result<IssuedCertificate> {
-        // 1. A serial number, recorded before anything is signed with it.
+        // 1. Nothing that an administrator has yet to approve, and then a serial number, recorded before anything is
+        //    signed with it.
+        authorized.check_approved()?;
         let ca = self.issuing_ca(Some(&authorized.ca))?;
         let serial = ca.next_serial(&self.ground)?;
         // 2. The bytes to be signed.

@@ -7,7 +7,7 @@ use crate::record::{CertificateRecord, Label, Reason, Revocation, Serial};
 use crate::request::{Credential, Requester};
 
 impl Authority {
-    /// A peer revokes a certificate of its own account.
+    /// A peer revokes a certificate of its own account, or a registration authority one of its CA.
     ///
     /// # Errors
     /// `Denied`: [`Denial::NoSuchCertificate`] when the account has none such, [`Denial::AlreadyRevoked`],
@@ -34,15 +34,19 @@ impl Authority {
         }
         check_secret(requester, self.now())?;
         let account = &requester.account().name;
-        let record =
-            self.store().certificate(ca, serial)?.filter(|record| record.account == *account);
-        if record.is_none() {
+        let record = self.store().certificate(ca, serial)?;
+        let record = match record {
+            Some(record) if record.account == *account => Some(record),
+            Some(record) if self.may_revoke(requester, &record)? => Some(record),
+            _ => None,
+        };
+        let Some(record) = record else {
             return Err(Error::denied(
                 Denial::NoSuchCertificate,
                 format!("the account `{account}` has no certificate {serial} of this CA"),
             ));
-        }
-        let transaction = transaction.map(|draft| draft.opened(account.clone(), None));
+        };
+        let transaction = transaction.map(|draft| draft.opened(record.account, None));
         self.record_revocation(ca, serial, reason, invalidity, transaction.as_ref())
     }
 
@@ -122,7 +126,7 @@ impl Authority {
 fn check_secret(requester: &Requester, now: Timestamp) -> Result<()> {
     let secret = match requester.credential() {
         Credential::Secret => requester.account().secret.as_ref(),
-        Credential::Certificate(_) => None,
+        Credential::Certificate(_) | Credential::Registrar(_) => None,
         Credential::Vendor(_) => {
             return Err(Error::denied(
                 Denial::NotAuthorized,

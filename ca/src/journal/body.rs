@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::equipment::{Equipment, Vendor};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
+use crate::pending::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::{
     Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Links, Permission,
     Reason, Revocation, Serial, Succession, Transaction,
@@ -57,6 +58,13 @@ pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>> {
         }
         Entry::VendorTrusted(vendor) => encode_vendor(vendor),
         Entry::VendorRemoved(name) => to_vec(&VendorRemovedBody { name: name.as_str() }),
+        Entry::Requested(pending) => to_vec(&RequestedBody::new(pending)?),
+        Entry::Decided { request, decision } => to_vec(&DecidedBody {
+            request: request.octets(),
+            verdict: decision.verdict as u8,
+            actor: &decision.actor,
+            words: decision.words.as_deref(),
+        }),
     }
 }
 
@@ -121,6 +129,8 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
         }
         30 => Entry::VendorTrusted(decode_vendor(body)?),
         31 => Entry::VendorRemoved(from_slice::<VendorRemovedBody>(body)?.name.parse()?),
+        20 => Entry::Requested(Box::new(from_slice::<RequestedBody>(body)?.record()?)),
+        21 => from_slice::<DecidedBody>(body)?.entry()?,
         other => {
             return Err(Error::internal(format!(
                 "its kind `{other}` is unknown: use the newer program that wrote it"
@@ -292,6 +302,9 @@ struct TransactionBody<'a> {
     account: Option<&'a str>,
     #[n(5)]
     confirm_until: Option<i64>,
+    /// The account of the registration authority that vouches for it.
+    #[b(6)]
+    registrar: Option<&'a str>,
 }
 
 #[derive(Encode, Decode)]
@@ -461,6 +474,44 @@ struct DeedBody<'a> {
     detail: &'a str,
 }
 
+#[derive(Encode, Decode)]
+struct RequestedBody<'a> {
+    #[b(0)]
+    transaction: TransactionBody<'a>,
+    #[cbor(b(1), with = "minicbor::bytes")]
+    key: &'a [u8],
+    #[cbor(b(2), with = "minicbor::bytes")]
+    subject: Option<&'a [u8]>,
+    #[n(3)]
+    alt_names: Vec<ByteVec>,
+    #[n(4)]
+    extensions: Vec<ByteVec>,
+    #[n(5)]
+    not_before: Option<i64>,
+    #[n(6)]
+    not_after: Option<i64>,
+    #[b(7)]
+    profile: &'a str,
+    #[b(8)]
+    ca: &'a str,
+    #[cbor(b(9), with = "minicbor::bytes")]
+    updates: Option<&'a [u8]>,
+}
+
+#[derive(Encode, Decode)]
+struct DecidedBody<'a> {
+    /// Half of SHA-256 over the transaction's identifier.
+    #[cbor(b(0), with = "minicbor::bytes")]
+    request: &'a [u8],
+    /// 1 approved, 2 rejected, 3 withdrawn.
+    #[n(1)]
+    verdict: u8,
+    #[b(2)]
+    actor: &'a str,
+    #[b(3)]
+    words: Option<&'a str>,
+}
+
 impl<'a> IssuedBody<'a> {
     fn new(issued: &'a Issued) -> Result<Self> {
         Ok(Self {
@@ -519,6 +570,7 @@ impl<'a> TransactionBody<'a> {
             awaits: awaited.is_some(),
             account: (!is_same).then(|| transaction.account.as_str()),
             confirm_until: transaction.confirm_until.map(Timestamp::millis),
+            registrar: transaction.registrar.as_ref().map(Label::as_str),
         })
     }
 
@@ -535,6 +587,60 @@ impl<'a> TransactionBody<'a> {
             confirm_until: self.confirm_until.map(Timestamp::from_millis),
             expires: Timestamp::from_millis(self.expires),
             context: self.context.to_vec(),
+            registrar: self.registrar.map(str::parse).transpose()?,
+        })
+    }
+}
+
+impl<'a> RequestedBody<'a> {
+    fn new(pending: &'a PendingRequest) -> Result<Self> {
+        let request = &pending.request;
+        let octets = |values: &[Vec<u8>]| values.iter().cloned().map(ByteVec::from).collect();
+        Ok(Self {
+            transaction: TransactionBody::new(&pending.transaction, None)?,
+            key: &request.key,
+            subject: request.subject.as_deref(),
+            alt_names: octets(&request.alt_names),
+            extensions: octets(&request.extensions),
+            not_before: request.not_before.map(Timestamp::millis),
+            not_after: request.not_after.map(Timestamp::millis),
+            profile: request.profile.as_str(),
+            ca: request.ca.as_str(),
+            updates: request.updates.as_ref().map(|serial| serial.octets().as_slice()),
+        })
+    }
+
+    fn record(self) -> Result<PendingRequest> {
+        let octets = |values: Vec<ByteVec>| values.into_iter().map(Vec::from).collect();
+        Ok(PendingRequest {
+            transaction: self.transaction.record(None)?,
+            request: RecordedRequest {
+                key: self.key.to_vec(),
+                subject: self.subject.map(<[u8]>::to_vec),
+                alt_names: octets(self.alt_names),
+                extensions: octets(self.extensions),
+                not_before: self.not_before.map(Timestamp::from_millis),
+                not_after: self.not_after.map(Timestamp::from_millis),
+                profile: self.profile.parse()?,
+                ca: self.ca.parse()?,
+                updates: self.updates.map(serial).transpose()?,
+            },
+        })
+    }
+}
+
+impl DecidedBody<'_> {
+    fn entry(self) -> Result<Entry> {
+        let request = <[u8; 16]>::try_from(self.request).map_err(Error::internal)?;
+        let verdict = Verdict::from_number(self.verdict)
+            .ok_or_else(|| Error::internal(format!("the verdict `{}` is unknown", self.verdict)))?;
+        Ok(Entry::Decided {
+            request: RequestId::new(request),
+            decision: Decision {
+                verdict,
+                actor: self.actor.to_owned(),
+                words: self.words.map(str::to_owned),
+            },
         })
     }
 }

@@ -9,6 +9,7 @@ use super::body;
 use crate::clock::Timestamp;
 use crate::equipment::Vendor;
 use crate::error::{Error, Result};
+use crate::pending::{Decision, PendingRequest, RequestId};
 use crate::record::{
     Account, CaRecord, CrlRecord, Deed, Issued, Label, Revocation, Serial, Transaction,
 };
@@ -77,6 +78,15 @@ pub enum Entry {
     VendorTrusted(Vendor),
     /// A vendor is no longer trusted.
     VendorRemoved(Label),
+    /// A request for a certificate waits for an administrator.
+    Requested(Box<PendingRequest>),
+    /// A request that waits was decided, or was given up.
+    Decided {
+        /// The request.
+        request: RequestId,
+        /// What was decided, by whom and why.
+        decision: Decision,
+    },
 }
 
 impl Entry {
@@ -97,6 +107,8 @@ impl Entry {
             Self::Deed(_) => 12,
             Self::VendorTrusted(_) => 30,
             Self::VendorRemoved(_) => 31,
+            Self::Requested(_) => 20,
+            Self::Decided { .. } => 21,
         }
     }
 
@@ -117,6 +129,8 @@ impl Entry {
             Self::Deed(_) => "deed",
             Self::VendorTrusted(_) => "vendor-trusted",
             Self::VendorRemoved(_) => "vendor-removed",
+            Self::Requested(_) => "requested",
+            Self::Decided { .. } => "request-decided",
         }
     }
 
@@ -213,6 +227,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::equipment::{Equipment, Mapping};
     use crate::identity::Identity;
+    use crate::pending::{RecordedRequest, Verdict};
     use crate::record::{AccountSecret, CrlScope, Links, Permission, Reason, Succession};
 
     pub fn label(text: &str) -> Label {
@@ -265,6 +280,7 @@ pub(crate) mod tests {
             confirm_until: Some(Timestamp::from_millis(98)),
             expires: Timestamp::from_millis(99),
             context: vec![4; 40],
+            registrar: None,
         };
         let revocation = Revocation {
             at: Timestamp::from_millis(77),
@@ -328,7 +344,10 @@ pub(crate) mod tests {
                 ca: label("issuing"),
                 serial: serial(1),
                 revocation: revocation.clone(),
-                transaction: Some(transaction(None)),
+                transaction: Some(Transaction {
+                    registrar: Some(label("ra1")),
+                    ..transaction(None)
+                }),
             },
             Entry::Revoked {
                 ca: label("issuing"),
@@ -371,6 +390,28 @@ pub(crate) mod tests {
                 created: Timestamp::from_millis(3),
             }),
             Entry::VendorRemoved(label("maker")),
+            Entry::Requested(Box::new(PendingRequest {
+                transaction: transaction(None),
+                request: RecordedRequest {
+                    key: vec![48, 6],
+                    subject: Some(vec![48, 7]),
+                    alt_names: vec![vec![130, 1, 97], vec![]],
+                    extensions: vec![vec![48, 8]],
+                    not_before: None,
+                    not_after: Some(Timestamp::from_millis(5)),
+                    profile: label("gateway"),
+                    ca: label("issuing"),
+                    updates: Some(serial(7)),
+                },
+            })),
+            Entry::Decided {
+                request: RequestId::of(&[9; 16]),
+                decision: Decision {
+                    verdict: Verdict::Rejected,
+                    actor: "uid 0".into(),
+                    words: Some("ask again".into()),
+                },
+            },
         ]
     }
 

@@ -11,6 +11,8 @@ use super::reader::{Scanner, Step};
 use super::{JournalFile, JournalPaths};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::identity::Identity;
+use crate::pending::RequestId;
 use crate::record::{Account, Transaction};
 
 /// Calls `line` with each entry of the journal in `data` as a JSON object on one line, from entry `from` on, until
@@ -118,6 +120,24 @@ fn fields(entry: &Entry) -> Value {
             "crls": vendor.crls,
         }),
         Entry::VendorRemoved(name) => json!({ "vendor": name }),
+        Entry::Requested(pending) => json!({
+            "request": RequestId::of(&pending.transaction.id).to_string(),
+            "profile": pending.request.profile,
+            "ca": pending.request.ca,
+            "key": BASE64.encode(&pending.request.key),
+            "subject": pending.request.subject().map(|subject| subject.to_string()),
+            "alt_names": pending.request.alt_names().iter().map(|name| {
+                Identity::from_general_name(name).map_or_else(|_| "?".into(), |id| id.to_string())
+            }).collect::<Vec<String>>(),
+            "replaces": pending.request.updates.map(|serial| serial.to_string()),
+            "transaction": transaction(&pending.transaction),
+        }),
+        Entry::Decided { request, decision } => json!({
+            "request": request.to_string(),
+            "verdict": decision.verdict.name(),
+            "actor": decision.actor,
+            "words": decision.words,
+        }),
     }
 }
 
@@ -155,6 +175,7 @@ fn transaction(transaction: &Transaction) -> Value {
         "expires": time(transaction.expires),
         "awaits_confirmation": transaction.awaits.is_some(),
         "confirm_until": transaction.confirm_until.map(time),
+        "registrar": transaction.registrar,
     })
 }
 

@@ -19,13 +19,16 @@ use super::rules::{
     ACCOUNT_SPAN, SEARCH_SPAN, account_key, account_number, search_key, search_number,
 };
 use super::serials::{Slot, serial_number};
+use super::waiting::{PendingRow, holders, identity_key};
 use crate::clock::Timestamp;
 use crate::equipment::Vendor;
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 use crate::journal::{
     self, Entry, Head, HeadSigner, HeadsFile, JournalPaths, Recorded, Tape, Writer, decode_account,
     decode_ca, decode_crl, decode_vendor,
 };
+use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
 use crate::record::{
     Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Issued, Label, Revocation,
     RevokedEntry, Serial, Transaction,
@@ -413,6 +416,19 @@ impl Store for EmbeddedStore {
         self.record(at, Entry::VendorRemoved(name.clone()))
     }
 
+    fn record_requested(&self, at: Timestamp, pending: &PendingRequest) -> Result<()> {
+        self.record(at, Entry::Requested(Box::new(pending.clone())))
+    }
+
+    fn record_decided(
+        &self,
+        at: Timestamp,
+        request: &RequestId,
+        decision: &Decision,
+    ) -> Result<()> {
+        self.record(at, Entry::Decided { request: *request, decision: decision.clone() })
+    }
+
     fn record_deed(&self, at: Timestamp, deed: &Deed) -> Result<()> {
         self.record(at, Entry::Deed(deed.clone()))
     }
@@ -622,6 +638,39 @@ impl Store for EmbeddedStore {
         Ok(accounts)
     }
 
+    fn holders(&self, identity: &Identity) -> Result<Vec<Account>> {
+        let value = self.shared.index.value(&identity_key(identity))?.unwrap_or_default();
+        let mut accounts = Vec::new();
+        for name in holders(&value) {
+            let account = self.account(&records::label(name)?)?;
+            accounts.extend(account.filter(|account| account.identities.contains(identity)));
+        }
+        Ok(accounts)
+    }
+
+    fn waiting(&self, at: Timestamp, transaction: &[u8]) -> Result<Option<WaitingRequest>> {
+        let id = RequestId::of(transaction);
+        let row = self.shared.index.value(&PendingRow::key(&id))?;
+        let row = row.map(|value| PendingRow::decode(&value)).transpose()?;
+        row.filter(|row| row.expires > at).map(|row| self.waiting_at(id, &row)).transpose()
+    }
+
+    fn all_waiting(&self, at: Timestamp) -> Result<Vec<WaitingRequest>> {
+        let mut all = Vec::new();
+        for (id, row) in self.pending_rows(at)? {
+            all.push(self.waiting_at(id, &row)?);
+        }
+        all.sort_by_key(|waiting| (waiting.received, waiting.id));
+        Ok(all)
+    }
+
+    fn count_waiting(&self, at: Timestamp) -> Result<(usize, usize)> {
+        let rows = self.pending_rows(at)?;
+        let undecided = rows.iter().filter(|(_, row)| row.decided.is_none()).count();
+        let counting = rows.iter().filter(|(_, row)| row.counts()).count();
+        Ok((undecided, counting.saturating_sub(undecided)))
+    }
+
     fn transaction(&self, at: Timestamp, id: &[u8]) -> Result<Option<Transaction>> {
         let state = self.shared.index.transaction(&transaction_id(id));
         let Some(state) = state.filter(|state| state.expires > at) else { return Ok(None) };
@@ -629,6 +678,7 @@ impl Store for EmbeddedStore {
             Entry::Issued(Issued { transaction, .. }) | Entry::Revoked { transaction, .. } => {
                 transaction
             }
+            Entry::Requested(pending) => Some(pending.transaction),
             _ => None,
         };
         Ok(transaction.map(|transaction| {
@@ -664,6 +714,30 @@ impl Store for EmbeddedStore {
 }
 
 impl EmbeddedStore {
+    /// The rows of requests that wait.
+    fn pending_rows(&self, at: Timestamp) -> Result<Vec<(RequestId, PendingRow)>> {
+        let mut rows = Vec::new();
+        self.shared.index.scan(b"q", b"q", |key, value| {
+            let row = PendingRow::decode(value)?;
+            rows.extend(PendingRow::id_of(key).filter(|_| row.expires > at).map(|id| (id, row)));
+            Ok(true)
+        })?;
+        Ok(rows)
+    }
+
+    fn waiting_at(&self, id: RequestId, row: &PendingRow) -> Result<WaitingRequest> {
+        let Recorded { at: received, entry, .. } = self.entry_at(row.offset)?;
+        let Entry::Requested(pending) = entry else { return Err(records::damaged()) };
+        let decision = match row.decided {
+            None => None,
+            Some((offset, _)) => match self.entry_at(offset)? {
+                Recorded { at, entry: Entry::Decided { decision, .. }, .. } => Some((at, decision)),
+                _ => return Err(records::damaged()),
+            },
+        };
+        Ok(WaitingRequest { id, received, pending: *pending, decision })
+    }
+
     /// The first day from `day` on, on which something ends.
     fn first_day(&self, day: u32) -> Result<Option<u32>> {
         let mut found = None;

@@ -14,8 +14,10 @@ mod index;
 mod open;
 mod packed;
 mod records;
+mod requests;
 mod rules;
 mod serials;
+mod waiting;
 
 pub use backup::{BackupSummary, audit, restore_journal};
 pub use commit::Counts;
@@ -30,6 +32,8 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::equipment::Vendor;
 use crate::error::Result;
+use crate::identity::Identity;
+use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
 use crate::record::{
     Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Issued, Label, Revocation,
     RevokedEntry, Serial, Transaction,
@@ -127,6 +131,21 @@ pub trait Store: Send + Sync {
     /// `Conflict` if there is none of this name.
     fn record_vendor_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
 
+    /// Records a request for a certificate that waits for an administrator, and opens its transaction.
+    ///
+    /// # Errors
+    /// `NotAuthorized` if the account is gone; `TransactionInUse`; [`crate::Error::Unavailable`] when too many wait, of
+    /// the account or in all.
+    fn record_requested(&self, at: Timestamp, pending: &PendingRequest) -> Result<()>;
+
+    /// Records what was decided about a request that waits. Once it is approved, a certificate can be issued in its
+    /// transaction; withdrawn, it is gone.
+    ///
+    /// # Errors
+    /// `Conflict` if no such request waits, or it was decided before and is not being withdrawn.
+    fn record_decided(&self, at: Timestamp, request: &RequestId, decision: &Decision)
+    -> Result<()>;
+
     /// Records what an administrator did.
     fn record_deed(&self, at: Timestamp, deed: &Deed) -> Result<()>;
 
@@ -200,6 +219,18 @@ pub trait Store: Send + Sync {
 
     /// Every vendor, in the order of their names.
     fn vendors(&self) -> Result<Vec<Vendor>>;
+
+    /// The accounts that hold an identity.
+    fn holders(&self, identity: &Identity) -> Result<Vec<Account>>;
+
+    /// The request that waits in a transaction at `at`: approved, rejected or undecided.
+    fn waiting(&self, at: Timestamp, transaction: &[u8]) -> Result<Option<WaitingRequest>>;
+
+    /// Every request that waits at `at`, oldest first.
+    fn all_waiting(&self, at: Timestamp) -> Result<Vec<WaitingRequest>>;
+
+    /// How many requests wait at `at`, undecided and approved.
+    fn count_waiting(&self, at: Timestamp) -> Result<(usize, usize)>;
 
     /// Every account, in the order of their names.
     fn accounts(&self) -> Result<Vec<Account>>;

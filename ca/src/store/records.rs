@@ -21,6 +21,8 @@ pub struct TransactionState {
     pub expires: Timestamp,
     /// Whether the certificate in that entry awaits confirmation.
     pub is_awaiting: bool,
+    /// Whether that entry is a request that waited, or waits, for an administrator.
+    pub is_pending: bool,
     /// In which of the index's values it is: span of time and number.
     pub place: (u64, u32),
 }
@@ -61,7 +63,7 @@ pub fn push_transaction(value: &mut Vec<u8>, id: &TransactionId, state: &Transac
     value.extend_from_slice(id);
     value.extend_from_slice(&state.offset.to_be_bytes());
     value.extend_from_slice(&state.expires.millis().to_be_bytes());
-    value.push(u8::from(state.is_awaiting));
+    value.push(u8::from(state.is_awaiting) | u8::from(state.is_pending) << 1);
 }
 
 /// The transactions of the value at this place.
@@ -73,10 +75,12 @@ pub fn read_transactions(
         let (id, rest) = record.split_first_chunk()?;
         let (offset, rest) = rest.split_first_chunk()?;
         let (expires, rest) = rest.split_first_chunk()?;
+        let flags = rest.first().copied()?;
         let state = TransactionState {
             offset: u64::from_be_bytes(*offset),
             expires: Timestamp::from_millis(i64::from_be_bytes(*expires)),
-            is_awaiting: rest == [1],
+            is_awaiting: flags & 1 != 0,
+            is_pending: flags & 2 != 0,
             place,
         };
         Some((*id, state))
@@ -125,7 +129,7 @@ pub fn label(octets: &[u8]) -> Result<Label> {
     std::str::from_utf8(octets).ok().and_then(|text| text.parse().ok()).ok_or_else(damaged)
 }
 
-fn damaged() -> Error {
+pub(super) fn damaged() -> Error {
     Error::internal(
         "a record of the index is damaged: stop the service and run `countersign store rebuild`",
     )

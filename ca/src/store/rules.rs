@@ -22,6 +22,9 @@
 //! | `f` CA 0 serial | when it was released from hold |
 //! | `u` CA 0 serial | not confirmed; the entry and the transaction that awaits it, if any, and until when |
 //! | `w` until CA 0 serial | awaits its confirmation until then |
+//! | `q` request | a request that waits for an administrator: its entry, until when, what was decided, the account |
+//! | `n` account | when the requests expire that wait, of the account, or without one of all |
+//! | `i` identity | the accounts that hold it |
 //! | `t` span n | the n-th 32 transactions that end in a span of 65 seconds |
 //!
 //! Values grow at few places at a time, in the order of the journal: a random place for each certificate costs sled
@@ -34,6 +37,7 @@ use super::index::{Layered, ORDER_CHUNK};
 use super::packed;
 use super::records::{self, Awaited, TransactionId, TransactionState, transaction_id};
 use super::serials::{Slot, label_number, serial_number};
+use super::waiting::{PendingRow, identity_key, with_holder};
 use crate::clock::Timestamp;
 use crate::equipment::{Equipment, Vendor, no_vendor};
 use crate::error::{Denial, Error, Result};
@@ -41,6 +45,7 @@ use crate::journal::{
     self, Entry, MAX_RESERVED, decode_account, decode_ca, decode_crl, encode_account, encode_ca,
     encode_crl, encode_vendor,
 };
+use crate::pending::RequestId;
 use crate::record::{
     Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, RevokedEntry,
     Serial, Transaction,
@@ -182,6 +187,8 @@ impl Rules<'_> {
                 Some(_) => Ok(()),
                 None => Err(no_vendor(name)),
             },
+            Entry::Requested(pending) => self.check_requested(at, pending),
+            Entry::Decided { request, decision } => self.check_decided(at, request, decision),
             Entry::Ca(_) | Entry::Deed(_) => Ok(()),
         }
     }
@@ -217,7 +224,7 @@ impl Rules<'_> {
             }
             Entry::Revoked { ca, serial, revocation, transaction } => {
                 self.apply_revoked(ca, serial, revocation, found)?;
-                self.open(transaction.as_ref(), offset)?;
+                self.open(transaction.as_ref(), offset, false)?;
             }
             Entry::Released { ca, serial } => {
                 self.apply_released(at, ca, serial, found);
@@ -232,12 +239,15 @@ impl Rules<'_> {
             Entry::Accounts(accounts) => {
                 for account in accounts {
                     self.put_account(account)?;
+                    self.put_identities(account, true)?;
                 }
             }
             Entry::AccountChanged(account) => {
                 let before = self.account(&account.name)?;
                 self.remove_account(&account.name)?;
-                self.put_account(&with_uses_of(account, before))?;
+                let account = with_uses_of(account, before);
+                self.put_account(&account)?;
+                self.put_identities(&account, true)?;
             }
             Entry::AccountRemoved(name) => self.remove_account(name)?,
             Entry::Locked { reference, until } => {
@@ -253,6 +263,10 @@ impl Rules<'_> {
                 self.view.put(vendor_key(&vendor.name), encode_vendor(vendor)?);
             }
             Entry::VendorRemoved(name) => self.view.remove(vendor_key(name)),
+            Entry::Requested(pending) => self.apply_requested(at, pending, offset)?,
+            Entry::Decided { request, decision } => {
+                self.apply_decided(request, decision.verdict, offset)?;
+            }
             Entry::Deed(_) => {}
         }
         self.forget(at)
@@ -314,10 +328,17 @@ impl Rules<'_> {
             }
         }
         self.check_uses_of_equipment(issued)?;
-        self.check_transaction(at, issued.transaction.as_ref())
+        match &issued.transaction {
+            Some(transaction) if self.is_approved(at, transaction)? => Ok(()),
+            transaction => self.check_transaction(at, transaction.as_ref()),
+        }
     }
 
-    fn check_transaction(&self, at: Timestamp, transaction: Option<&Transaction>) -> Result<()> {
+    pub(super) fn check_transaction(
+        &self,
+        at: Timestamp,
+        transaction: Option<&Transaction>,
+    ) -> Result<()> {
         let Some(transaction) = transaction else { return Ok(()) };
         let (id, context) = (transaction.id.len(), transaction.context.len());
         if !(1..=MAX_TRANSACTION_ID).contains(&id) || context > MAX_CONTEXT {
@@ -498,6 +519,9 @@ impl Rules<'_> {
         if let Some(replaced) = found {
             self.remove_from_expiring(replaced)?;
         }
+        if let Some(transaction) = &issued.transaction {
+            self.end_request(&transaction.id)?;
+        }
         if let Some(Transaction { id, awaits: Some(_), confirm_until, expires, .. }) =
             &issued.transaction
         {
@@ -507,7 +531,7 @@ impl Rules<'_> {
             self.view.put(packed::serial_key(b'u', ca, serial), records::encode_awaited(&awaited));
             self.view.put(packed::awaited_key(until, ca, serial), Vec::new());
         }
-        self.open(issued.transaction.as_ref(), offset)
+        self.open(issued.transaction.as_ref(), offset, false)
     }
 
     fn apply_revoked(
@@ -651,7 +675,12 @@ impl Rules<'_> {
     }
 
     /// Opens a transaction that the entry at `offset` holds.
-    fn open(&mut self, transaction: Option<&Transaction>, offset: u64) -> Result<()> {
+    pub(super) fn open(
+        &mut self,
+        transaction: Option<&Transaction>,
+        offset: u64,
+        is_pending: bool,
+    ) -> Result<()> {
         let Some(transaction) = transaction else { return Ok(()) };
         let id = transaction_id(&transaction.id);
         let bucket = packed::bucket_of(transaction.expires);
@@ -666,6 +695,7 @@ impl Rules<'_> {
             offset,
             expires: transaction.expires,
             is_awaiting: transaction.awaits.is_some(),
+            is_pending,
             place: (bucket, number),
         };
         records::push_transaction(&mut value, &id, &state);
@@ -695,6 +725,26 @@ impl Rules<'_> {
         Ok(())
     }
 
+    /// Takes a transaction out of its value, because its identifier begins another one.
+    pub(super) fn drop_transaction(
+        &mut self,
+        id: &TransactionId,
+        state: &TransactionState,
+    ) -> Result<()> {
+        let key = packed::transactions_key(state.place.0, state.place.1);
+        let value = self.view.value(&key)?.unwrap_or_default();
+        let mut left = Vec::with_capacity(value.len());
+        for (other, known) in records::read_transactions(&value, state.place) {
+            if other != *id || known.offset != state.offset {
+                records::push_transaction(&mut left, &other, &known);
+            }
+        }
+        // An empty value stays: values of a span are counted.
+        self.view.put(key, left);
+        self.view.set_transaction(*id, None);
+        Ok(())
+    }
+
     /// Forgets one value of transactions that have ended, so that a single entry never has much to do.
     fn forget(&mut self, at: Timestamp) -> Result<()> {
         let now = packed::bucket_of(at);
@@ -707,6 +757,9 @@ impl Rules<'_> {
         for (id, state) in records::read_transactions(&value, (bucket, number)) {
             if self.view.transaction(&id).is_some_and(|known| known.offset == state.offset) {
                 self.view.set_transaction(id, None);
+                if state.is_pending {
+                    self.view.remove(PendingRow::key(&RequestId::new(id)));
+                }
             }
         }
         self.view.remove(key);
@@ -727,8 +780,11 @@ impl Rules<'_> {
     }
 
     fn remove_account(&mut self, name: &Label) -> Result<()> {
-        if let Some(Account { secret: Some(secret), .. }) = self.account(name)? {
-            self.view.remove(packed::key(b'R', secret.reference.as_bytes()));
+        if let Some(account) = self.account(name)? {
+            if let Some(secret) = &account.secret {
+                self.view.remove(packed::key(b'R', secret.reference.as_bytes()));
+            }
+            self.put_identities(&account, false)?;
         }
         if let Some(Account { equipment: Some(equipment), .. }) = self.account(name)? {
             self.view.remove(equipment_key(&equipment));
@@ -737,7 +793,21 @@ impl Rules<'_> {
         Ok(())
     }
 
-    fn account(&self, name: &Label) -> Result<Option<Account>> {
+    /// Adds the account to those that hold its identities, or takes it away from them.
+    fn put_identities(&mut self, account: &Account, are_held: bool) -> Result<()> {
+        for identity in &account.identities {
+            let key = identity_key(identity);
+            let value = self.view.value(&key)?.unwrap_or_default();
+            let value = with_holder(&value, &account.name, are_held);
+            match value.is_empty() {
+                true => self.view.remove(key),
+                false => self.view.put(key, value),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn account(&self, name: &Label) -> Result<Option<Account>> {
         let octets = self.view.value(&packed::key(b'A', name.as_str().as_bytes()))?;
         octets.map(|octets| decode_account(&octets)).transpose()
     }
@@ -820,11 +890,11 @@ fn with_uses_of(account: &Account, before: Option<Account>) -> Account {
     account
 }
 
-fn conflict(why: String) -> Error {
+pub(super) fn conflict(why: String) -> Error {
     Error::denied(Denial::Conflict, why)
 }
 
-fn not_authorized(why: String) -> Error {
+pub(super) fn not_authorized(why: String) -> Error {
     Error::denied(Denial::NotAuthorized, why)
 }
 

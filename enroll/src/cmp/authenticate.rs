@@ -182,7 +182,9 @@ impl CmpService {
                     ),
                 ));
             }
-            Credential::Certificate(record) => Some(record.ca.clone()),
+            Credential::Certificate(record) | Credential::Registrar(record) => {
+                Some(record.ca.clone())
+            }
             Credential::Secret => None,
             Credential::Vendor(_) => requester.account().ca.clone(),
         };

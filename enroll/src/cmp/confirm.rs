@@ -2,7 +2,9 @@
 
 use countersign_ca::Error;
 use countersign_ca::oid as ca;
+use countersign_ca::pending::RequestId;
 use countersign_ca::record::Transaction;
+use der::asn1::OctetString;
 use der::{Decode, Encode};
 use ring::digest;
 
@@ -19,6 +21,12 @@ impl Exchange<'_> {
         let authority = self.service.authority();
         let (transaction, context) = self.continued()?;
         let Some((ca, serial)) = transaction.awaits else {
+            if authority.waiting(&transaction.id)?.is_some() {
+                return Err(Refusal::new(
+                    Failure::BadRequest,
+                    "no certificate is issued yet in this transaction; ask with pollReq how far it is",
+                ));
+            }
             let revoked =
                 authority.issued_in(&transaction.id)?.and_then(|issued| issued.revocation);
             return Err(match revoked {
@@ -92,12 +100,14 @@ impl Exchange<'_> {
         if transaction.awaits.is_some() {
             self.service.authority().reject(&transaction.id)?;
             tracing::info!("the peer gives the transaction up, and its certificate is revoked");
+        } else {
+            self.give_up(&transaction)?;
         }
         Answer::confirmed()
     }
 
-    /// The transaction that this message goes on with.
-    fn continued(&self) -> Result<(Transaction, Context), Refusal> {
+    /// The transaction that this message goes on with, if the peer may, with what it is checked against.
+    pub(super) fn owned(&self) -> Result<(Transaction, Context), Refusal> {
         let unknown = || {
             Refusal::new(
                 Failure::BadRequest,
@@ -109,11 +119,14 @@ impl Exchange<'_> {
             .authority()
             .transaction(self.message.transaction_id())?
             .ok_or_else(unknown)?;
-        if transaction.account != self.requester.account().name {
+        let context = Context::decode(&transaction.context)?;
+        // A registration authority goes on with what it began for another, with the same certificate.
+        let acts_for_it = self.registrar.is_some()
+            && context.credential == Some(self.credential().map_err(failed)?);
+        if transaction.account != self.requester.account().name && !acts_for_it {
             tracing::warn!(owner = %transaction.account, "a message for another account's transaction");
             return Err(unknown());
         }
-        let context = Context::decode(&transaction.context)?;
         if context.protection != self.protection {
             return Err(Refusal::new(
                 Failure::WrongIntegrity,
@@ -134,6 +147,12 @@ impl Exchange<'_> {
                 "protect every message of a transaction with the same secret, in the same way, or the same certificate",
             ));
         }
+        Ok((transaction, context))
+    }
+
+    /// The transaction that this message goes on with, after the answer before.
+    fn continued(&self) -> Result<(Transaction, Context), Refusal> {
+        let (transaction, context) = self.owned()?;
         let nonce = &self.message.header.sender_nonce;
         if *nonce == context.peer_nonce || nonce.as_ref() == Some(&context.nonce) {
             return Err(Refusal::new(
@@ -141,7 +160,14 @@ impl Exchange<'_> {
                 "this senderNonce was used before in the transaction; each message has a new one",
             ));
         }
-        if self.message.header.recip_nonce.as_ref() != Some(&context.nonce) {
+        let answered = self.message.header.recip_nonce.as_ref();
+        // After polls, the answer before is one of those to them.
+        let polls = self.service.polls();
+        let is_poll = |nonce: &OctetString| {
+            let id = RequestId::of(&transaction.id);
+            context.answer.is_some() && polls.is_ours(&id, nonce.as_bytes()) == Some(true)
+        };
+        if answered != Some(&context.nonce) && !answered.is_some_and(is_poll) {
             return Err(Refusal::new(
                 Failure::BadRecipientNonce,
                 "recipNonce is not the senderNonce of the answer before",

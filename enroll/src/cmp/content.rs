@@ -34,6 +34,8 @@ pub mod kind {
     pub const CCP: u8 = 14;
     /// Confirmation.
     pub const PKICONF: u8 = 19;
+    /// Messages in a message.
+    pub const NESTED: u8 = 20;
     /// General message.
     pub const GENM: u8 = 21;
     /// General response.
@@ -44,6 +46,8 @@ pub mod kind {
     pub const CERT_CONF: u8 = 24;
     /// Polling request.
     pub const POLL_REQ: u8 = 25;
+    /// Polling response.
+    pub const POLL_REP: u8 = 26;
 
     /// The name of a body in RFC 9810.
     pub fn name(kind: u8) -> &'static str {
@@ -62,6 +66,8 @@ pub const ACCEPTED: u8 = 0;
 pub const GRANTED_WITH_MODS: u8 = 1;
 /// The request was refused.
 pub const REJECTION: u8 = 2;
+/// Nothing is decided yet; the peer asks again.
+pub const WAITING: u8 = 3;
 
 /// ```text
 /// PKIStatusInfo ::= SEQUENCE {
@@ -94,6 +100,11 @@ impl PkiStatusInfo {
     /// Granted as asked, with a text for people.
     pub fn accepted(text: String) -> Self {
         Self { status: ACCEPTED, status_string: Some(vec![text]), fail_info: None }
+    }
+
+    /// Nothing is decided yet, and why.
+    pub fn waiting(why: String) -> Self {
+        Self { status: WAITING, status_string: Some(vec![why]), fail_info: None }
     }
 
     /// Refused, and why.

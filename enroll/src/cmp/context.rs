@@ -22,7 +22,9 @@ pub enum Kind {
 ///     nonce        OCTET STRING,   -- ours, which the next message must repeat
 ///     protection   ENUMERATED,
 ///     peerNonce    [0] OCTET STRING OPTIONAL, -- that of the request, which no later message may repeat
-///     credential   [1] OCTET STRING OPTIONAL } -- a hash of what proved the peer
+///     credential   [1] OCTET STRING OPTIONAL, -- a hash of what proved the peer
+///     answer       [2] INTEGER OPTIONAL,      -- the body that ends a wait: that of the answer to polls
+///     implicit     [3] BOOLEAN OPTIONAL }     -- whether its certificate needs no confirmation
 /// ```
 /// Our own.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
@@ -40,6 +42,12 @@ pub struct Context {
     /// With what the peer proved itself; the next messages need the same.
     #[asn1(context_specific = "1", optional = "true")]
     pub credential: Option<OctetString>,
+    /// The kind of answer that a request which waits, or waited, gets.
+    #[asn1(context_specific = "2", optional = "true")]
+    pub answer: Option<u8>,
+    /// Whether implicit confirmation is granted to such a request.
+    #[asn1(context_specific = "3", optional = "true")]
+    pub implicit: Option<bool>,
 }
 
 impl Context {
@@ -52,6 +60,8 @@ impl Context {
             protection,
             peer_nonce: None,
             credential: None,
+            answer: None,
+            implicit: None,
         })
     }
 
@@ -59,6 +69,12 @@ impl Context {
     #[must_use]
     pub fn bound(self, peer_nonce: Option<OctetString>, credential: OctetString) -> Self {
         Self { peer_nonce, credential: Some(credential), ..self }
+    }
+
+    /// The same for a request that waits, or waited.
+    #[must_use]
+    pub fn held(self, answer: u8, implicit: bool) -> Self {
+        Self { answer: Some(answer), implicit: Some(implicit), ..self }
     }
 
     /// As it is recorded.

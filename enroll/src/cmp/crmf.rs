@@ -326,7 +326,7 @@ impl CertReqMsg {
             .transpose()
     }
 
-    fn wish(self, key: ProvenKey) -> Result<Wish, Refusal> {
+    pub(super) fn wish(self, key: ProvenKey) -> Result<Wish, Refusal> {
         let template = self.request.cert_template;
         let refused = |why: &str| Err(Refusal::new(Failure::BadCertTemplate, why.to_owned()));
         if template.serial_number.is_some() {

@@ -1,9 +1,11 @@
 //! Requests for certificates: ir, cr, kur and p10cr become a [`CertificateRequest`], and its certificate an answer
 //! (RFC 9483 §4.1).
 
-use countersign_ca::authority::TransactionDraft;
+use countersign_ca::authority::{IssuedCertificate, TransactionDraft};
 use countersign_ca::record::{Label, Serial};
-use countersign_ca::{CertificateRequest, Credential, Denial, Error, Requester, Timestamp};
+use countersign_ca::{
+    CertificateRequest, Credential, Denial, Error, Registrar, Requester, Timestamp,
+};
 use der::Decode;
 use der::asn1::{Any, Int, OctetString};
 use ring::digest;
@@ -29,6 +31,12 @@ pub struct Exchange<'a> {
     pub(super) protection: Kind,
     pub(super) nonce: &'a [u8; 16],
     pub(super) public_key_mac: Option<PkMacValue>,
+    /// The requester, if it is a registration authority.
+    pub(super) registrar: Option<&'a Registrar>,
+    /// The registration authority that added its protection to the message.
+    pub(super) forwarder: Option<&'a Registrar>,
+    /// Whose message a registration authority changed into this one, if it says so.
+    pub(super) original: Option<Label>,
 }
 
 impl Exchange<'_> {
@@ -42,19 +50,31 @@ impl Exchange<'_> {
                 "expected certReqId 0 (RFC 9483 §4.1.1)",
             ));
         }
+        let voucher = self.voucher(&request, answer)?.cloned();
         let updates = if answer == kind::KUP { Some(self.updated(&request)?) } else { None };
         if let Some(issuer) = &request.request.cert_template.issuer {
             self.check_issuer(issuer)?;
         }
         let sender = &self.message.header.sender;
-        let wish = request.proven(sender, self.public_key_mac.as_ref())?;
-        self.grant(answer, id, wish, updates)
+        let wish = match &voucher {
+            Some(registrar) => request.vouched(registrar)?,
+            None => request.proven(sender, self.public_key_mac.as_ref())?,
+        };
+        let on_behalf = if updates.is_some() { None } else { self.on_behalf(&wish)? };
+        if voucher.is_some() && self.forwarder.is_none() && on_behalf.is_none() {
+            return Err(Refusal::new(
+                Failure::BadPop,
+                "raVerified is for the keys of others; sign the request for your own certificate with the new key",
+            ));
+        }
+        self.grant(answer, id, wish, updates, on_behalf)
     }
 
     /// p10cr: a PKCS #10 request, whose signature is the proof of possession.
     pub(super) fn pkcs10_request(self) -> Result<Answer, Refusal> {
         let wish = pkcs10(&self.message.body)?;
-        self.grant(kind::CP, minus_one()?, wish, None)
+        let on_behalf = self.on_behalf(&wish)?;
+        self.grant(kind::CP, minus_one()?, wish, None, on_behalf)
     }
 
     /// The certificate that a kur replaces: the one that signs it, which oldCertID must name if it is there.
@@ -101,12 +121,14 @@ impl Exchange<'_> {
         id: Int,
         wish: Wish,
         updates: Option<Serial>,
+        on_behalf: Option<Requester>,
     ) -> Result<Answer, Refusal> {
         let config = self.service.config();
         let authority = self.service.authority();
         let implicit = config.implicit_confirm && self.asks_for_implicit_confirm();
         let confirm_until = authority.now().plus(config.confirm_wait);
-        let draft = self.draft(&id, confirm_until, !implicit)?;
+        let mut draft = self.draft(&id, confirm_until, !implicit)?;
+        draft.registrar = self.recorded_registrar(on_behalf.is_some());
         let request = CertificateRequest {
             key: wish.key,
             subject: wish.subject,
@@ -118,8 +140,24 @@ impl Exchange<'_> {
             ca: self.route.ca.clone(),
             updates,
         };
-        let authorized = authority.authorize(self.requester, request)?;
+        let requester = on_behalf.as_ref().unwrap_or(self.requester);
+        let authorized = authority.authorize(requester, request)?;
+        if authorized.needs_approval() {
+            return self.hold(kind, &id, authorized, implicit, draft.registrar);
+        }
         let issued = authority.issue(authorized, Some(draft))?;
+        self.issued_answer(kind, id, issued, implicit, confirm_until)
+    }
+
+    /// The answer with a certificate.
+    pub(super) fn issued_answer(
+        &self,
+        kind: u8,
+        id: Int,
+        issued: IssuedCertificate,
+        implicit: bool,
+        confirm_until: Timestamp,
+    ) -> Result<Answer, Refusal> {
         // A trust anchor in caPubs is trusted at once, which only a shared secret warrants (RFC 9810 §5.3.2). Equipment takes the
         // operator's root from extraCerts, if it has none yet (3GPP TS 33.310 §9.5.4).
         let by_vendor = matches!(self.requester.credential(), Credential::Vendor(_));
@@ -181,14 +219,12 @@ impl Exchange<'_> {
                 "this transactionID was used before; begin a new transaction",
             ));
         }
-        let peer_nonce = self.message.header.sender_nonce.clone();
-        let context = Context::new(id.clone(), self.nonce, self.protection)
-            .and_then(|context| context.bound(peer_nonce, self.credential()?).encode());
         Ok(TransactionDraft {
             id: transaction.to_vec(),
             expires: until.plus(self.service.config().time_window.saturating_mul(2)),
-            context: context.map_err(failed)?,
+            context: self.context(id)?.encode().map_err(failed)?,
             confirm_until: await_confirmation.then_some(until),
+            registrar: None,
         })
     }
 
@@ -198,10 +234,20 @@ impl Exchange<'_> {
         infos.into_iter().any(|info| info.info_type == oid::IMPLICIT_CONFIRM)
     }
 
+    /// What the next message of the transaction is checked against.
+    pub(super) fn context(&self, id: &Int) -> Result<Context, Refusal> {
+        let peer_nonce = self.message.header.sender_nonce.clone();
+        let credential = self.credential().map_err(failed)?;
+        let context = Context::new(id.clone(), self.nonce, self.protection).map_err(failed)?;
+        Ok(context.bound(peer_nonce, credential))
+    }
+
     /// Names what proved the peer: the certificate, or the secret and the kind of MAC. Half a SHA-256 over it.
     pub(super) fn credential(&self) -> der::Result<OctetString> {
         let named = match self.requester.credential() {
-            Credential::Certificate(record) => format!("{}/{}", record.ca, record.serial),
+            Credential::Certificate(record) | Credential::Registrar(record) => {
+                format!("{}/{}", record.ca, record.serial)
+            }
             Credential::Vendor(signed) => {
                 format!("{}:{}", signed.vendor, data_encoding::HEXLOWER.encode(&signed.certificate))
             }

@@ -10,6 +10,7 @@ use super::crmf::{CertReqMsg, elements, pkcs10};
 use super::header::Echo;
 use super::mac::MacParameters;
 use super::message::Message;
+use super::poll::PollReq;
 use super::refusal::legible;
 use super::service::CmpConfig;
 use super::{bounds, client};
@@ -32,6 +33,8 @@ pub fn decode(octets: &[u8]) {
     for certificate in &message.extra_certs {
         let _ = Facts::of(certificate);
     }
+    super::nested::read(&message, config.bounds);
+    let _ = message.body.decode_as::<Vec<PollReq>>();
     let _ = pkcs10(&message.body);
     if let Ok(request) = CertReqMsg::only(&message.body) {
         let _ = request.old_cert_id();

@@ -54,7 +54,7 @@ impl Exchange<'_> {
     pub(super) fn general_message(self) -> Result<Answer, Refusal> {
         let profile = self.profile()?;
         let own = match self.requester.credential() {
-            Credential::Certificate(signer) => signer.ca.clone(),
+            Credential::Certificate(signer) | Credential::Registrar(signer) => signer.ca.clone(),
             Credential::Secret | Credential::Vendor(_) => {
                 self.service.authority().issuer_for(self.requester.account())?
             }

@@ -152,6 +152,11 @@ impl MacParameters {
         &self.algorithm
     }
 
+    /// How many iterations it asks for.
+    pub const fn iterations(&self) -> u32 {
+        self.iterations.get()
+    }
+
     /// Derives the key. This is the work that the count bounds.
     pub fn derive(&self, secret: &[u8]) -> MacKey {
         let key = match self.derivation {

@@ -21,9 +21,12 @@ mod limits;
 mod mac;
 mod message;
 mod names;
+mod nested;
 mod oid;
+mod poll;
 mod protect;
 mod refusal;
+mod registration;
 mod revoke;
 mod service;
 

@@ -34,6 +34,8 @@ pub const OLD_CERT_ID: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.5");
 pub const EXTENSION_REQUEST: ObjectIdentifier = oid("1.2.840.113549.1.9.14");
 /// id-it-certProfile, RFC 9810 §5.1.1.4.
 pub const CERT_PROFILE: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.21");
+/// id-it-origPKIMessage, RFC 9810 §5.1.1.3.
+pub const ORIG_PKI_MESSAGE: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.15");
 /// id-it-caProtEncCert, RFC 9810 §5.3.19.1.
 pub const CA_PROT_ENC_CERT: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.1");
 /// id-it-signKeyPairTypes, RFC 9810 §5.3.19.2.

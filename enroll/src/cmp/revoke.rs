@@ -59,7 +59,8 @@ impl Exchange<'_> {
                 "the invalidityDate is still to come; expected one in the past",
             ));
         }
-        let draft = self.draft(&minus_one()?, authority.now(), false)?;
+        let mut draft = self.draft(&minus_one()?, authority.now(), false)?;
+        draft.registrar = self.recorded_registrar(true);
         authority.revoke_for(self.requester, &ca, &serial, reason, invalidity, Some(draft))?;
         let content = RevRepContent {
             status: vec![PkiStatusInfo::accepted(format!("the certificate is revoked ({reason})"))],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::record::Label;
-use countersign_ca::{Authority, Error};
+use countersign_ca::{Authority, Error, Registrar};
 
 use super::algorithms::Protections;
 use super::answer::{Answer, refused_answer};
@@ -15,6 +15,8 @@ use super::content::kind;
 use super::exchange::Exchange;
 use super::limits::{InFlight, Places};
 use super::message::Message;
+use super::nested::Wrapping;
+use super::poll::Polls;
 use super::refusal::{Failure, Refusal};
 
 /// How much of a transactionID reaches the log, in octets; none that is taken has more.
@@ -49,6 +51,12 @@ pub struct CmpConfig {
     pub mac_revocation: bool,
     /// Whether an unprotected genm is answered, for public data only: CA certificates, root updates and CRLs.
     pub unprotected_genm: bool,
+    /// The most messages in a nested one.
+    pub max_batch: usize,
+    /// How long a request may wait for an administrator, and an approved one for its peer.
+    pub approval_wait: Duration,
+    /// After how long a peer is asked to poll again.
+    pub poll_after: Duration,
     /// The largest content of a genp, in octets: a CRL beyond it is to be fetched from its distribution point.
     pub max_information: usize,
 }
@@ -69,6 +77,9 @@ impl Default for CmpConfig {
             implicit_confirm: true,
             mac_revocation: false,
             unprotected_genm: false,
+            max_batch: 32,
+            approval_wait: Duration::from_secs(7 * 86_400),
+            poll_after: Duration::from_secs(60),
             max_information: 1 << 20,
         }
     }
@@ -108,6 +119,7 @@ pub struct CmpService {
     config: CmpConfig,
     derivations: Places,
     in_flight: InFlight,
+    polls: Polls,
 }
 
 impl CmpService {
@@ -115,7 +127,7 @@ impl CmpService {
     pub fn new(authority: Arc<Authority>, config: CmpConfig) -> Self {
         let derivations = Places::new(config.mac_workers);
         let in_flight = InFlight::new(config.max_per_account);
-        Self { authority, config, derivations, in_flight }
+        Self { authority, config, derivations, in_flight, polls: Polls::default() }
     }
 
     /// The authority.
@@ -126,6 +138,16 @@ impl CmpService {
     /// Where keys are derived from secrets.
     pub(super) const fn derivations(&self) -> &Places {
         &self.derivations
+    }
+
+    /// How many requests of each account are worked on.
+    pub(super) const fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
+    /// The nonces of polls.
+    pub(super) const fn polls(&self) -> &Polls {
+        &self.polls
     }
 
     /// The bounds in force.
@@ -153,14 +175,22 @@ impl CmpService {
         let transaction = data_encoding::HEXLOWER.encode(id.get(..LOGGED).unwrap_or(id));
         let span = tracing::info_span!("cmp", transaction, body = kind::name(message.kind));
         let _entered = span.enter();
-        self.respond(route, &message)
+        self.respond(route, &message, Wrapping::default())
     }
 
     /// The story of one message.
-    fn respond(&self, route: &Route, message: &Message) -> Result<(Vec<u8>, Outcome), Error> {
+    pub(super) fn respond(
+        &self,
+        route: &Route,
+        message: &Message,
+        wrapping: Wrapping<'_>,
+    ) -> Result<(Vec<u8>, Outcome), Error> {
+        if message.kind == kind::NESTED {
+            return self.nested(route, message, wrapping);
+        }
         let nonce = self.nonce()?;
         let mut reply = Reply::signed(route);
-        let answer = self.decide(route, message, &nonce, &mut reply);
+        let answer = self.decide(route, message, wrapping.forwarder, &nonce, &mut reply);
         let (granted, kind) = (answer.is_ok(), kind::name(message.kind));
         if reply.busy {
             tracing::warn!("too many requests of the account are worked on");
@@ -179,6 +209,7 @@ impl CmpService {
         &self,
         route: &Route,
         message: &Message,
+        forwarder: Option<&Registrar>,
         nonce: &[u8; 16],
         reply: &mut Reply,
     ) -> Result<Answer, Refusal> {
@@ -199,7 +230,13 @@ impl CmpService {
             return Err(Refusal::new(Failure::SystemUnavail, "busy; try again"));
         };
         tracing::debug!(account = %requester.account().name, "authenticated");
-        // 3. What is asked for.
+        // 3. Whether it is a registration authority, and whose message it passes on.
+        let registrar = self.authority.registrar(&requester);
+        let original = match &registrar {
+            Some(_) => self.original_sender(route, message)?,
+            None => None,
+        };
+        // 4. What is asked for.
         let exchange = Exchange {
             service: self,
             route,
@@ -208,6 +245,9 @@ impl CmpService {
             protection,
             nonce,
             public_key_mac,
+            registrar: registrar.as_ref(),
+            forwarder,
+            original,
         };
         let answer = match message.kind {
             kind::IR => exchange.certificate_request(kind::IP),
@@ -217,12 +257,13 @@ impl CmpService {
             kind::CCR => exchange.cross_certification(),
             kind::CERT_CONF => exchange.confirmation(),
             kind::RR => exchange.revocation(),
+            kind::POLL_REQ => exchange.poll(),
             kind::ERROR => exchange.client_error(),
             kind::GENM => exchange.general_message(),
             other => Err(Refusal::new(
                 Failure::BadRequest,
                 format!(
-                    "expected ir, cr, p10cr, kur, ccr, certConf, rr, genm or error, found {}",
+                    "expected ir, cr, p10cr, kur, ccr, certConf, pollReq, rr, genm, error or nested, found {}",
                     kind::name(other)
                 ),
             )),
@@ -231,7 +272,7 @@ impl CmpService {
         Ok(answer)
     }
 
-    fn nonce(&self) -> Result<[u8; 16], Error> {
+    pub(super) fn nonce(&self) -> Result<[u8; 16], Error> {
         let mut nonce = [0; 16];
         self.authority.random(&mut nonce)?;
         Ok(nonce)
@@ -239,7 +280,7 @@ impl CmpService {
 }
 
 fn check_route(route: &Route, kind: u8) -> Result<(), Refusal> {
-    let continues = matches!(kind, kind::CERT_CONF | kind::ERROR);
+    let continues = matches!(kind, kind::CERT_CONF | kind::ERROR | kind::POLL_REQ);
     match route.operation.filter(|operation| *operation != kind && !continues) {
         Some(operation) => Err(Refusal::new(
             Failure::BadRequest,

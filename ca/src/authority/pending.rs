@@ -1,0 +1,110 @@
+//! Requests that an administrator has to approve: recorded instead of issued, and issued once they are approved
+//! (docs/adr/0007-approval.md).
+//!
+//! At approval nothing is signed. The certificate is issued when its holder comes for it, and the request is authorized
+//! anew then: the account may be gone, its secret used up, the profile another one.
+
+use super::{Authority, Authorized, IssuedCertificate, TransactionDraft};
+use crate::error::{Denial, Error, Result};
+use crate::pending::{
+    Decision, MAX_WORDS, PendingRequest, RecordedRequest, RequestId, Verdict, WaitingRequest,
+};
+use crate::request::Requester;
+
+impl Authorized {
+    /// Whether an administrator has yet to approve it.
+    pub const fn needs_approval(&self) -> bool {
+        self.held.is_some()
+    }
+
+    pub(super) fn check_approved(&self) -> Result<()> {
+        match self.needs_approval() {
+            false => Ok(()),
+            true => Err(Error::denied(
+                Denial::NotAuthorized,
+                format!(
+                    "requests for the profile `{}` wait for an administrator, which this way of asking cannot",
+                    self.profile.name()
+                ),
+            )),
+        }
+    }
+}
+
+impl Authority {
+    /// Has a request wait for an administrator. It is durable when this returns.
+    ///
+    /// # Errors
+    /// As [`crate::Store::record_requested`].
+    pub fn submit(&self, authorized: Authorized, draft: TransactionDraft) -> Result<RequestId> {
+        let request = authorized.held.as_deref().ok_or_else(|| {
+            Error::internal("a request that nobody has to approve was to wait for approval")
+        })?;
+        let request = RecordedRequest::of(request, authorized.profile.name(), &authorized.ca)?;
+        let transaction = draft.opened(authorized.account.name, None);
+        let id = RequestId::of(&transaction.id);
+        let pending = PendingRequest { transaction, request };
+        self.store().record_requested(self.now(), &pending)?;
+        tracing::info!(request = %id, account = %pending.transaction.account, profile = %pending.request.profile, "waits for approval");
+        Ok(id)
+    }
+
+    /// The request that waits in a transaction, with what was decided about it.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the store fails.
+    pub fn waiting(&self, transaction: &[u8]) -> Result<Option<WaitingRequest>> {
+        self.store().waiting(self.now(), transaction)
+    }
+
+    /// Issues what was approved, to the account that asked for it.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`] and [`Self::issue`]; `Denied` with [`Denial::NotAuthorized`] when it was not approved.
+    pub fn issue_approved(
+        &self,
+        requester: &Requester,
+        waiting: &WaitingRequest,
+        draft: TransactionDraft,
+    ) -> Result<IssuedCertificate> {
+        let pending = &waiting.pending;
+        let is_its = requester.account().name == pending.transaction.account
+            && draft.id == pending.transaction.id;
+        if waiting.verdict() != Some(Verdict::Approved) || !is_its {
+            return Err(Error::denied(Denial::NotAuthorized, "the request is not approved"));
+        }
+        let mut authorized = self.authorize(requester, pending.request.request()?)?;
+        authorized.held = None;
+        tracing::info!(request = %waiting.id, account = %requester.account().name, "comes for what was approved");
+        self.issue(authorized, Some(draft))
+    }
+
+    /// The peer gives up a request that waits.
+    ///
+    /// # Errors
+    /// As [`crate::Store::record_decided`].
+    pub fn withdraw(&self, waiting: &WaitingRequest) -> Result<()> {
+        let decision = Decision {
+            verdict: Verdict::Withdrawn,
+            actor: format!("account {}", waiting.pending.transaction.account),
+            words: None,
+        };
+        self.store().record_decided(self.now(), &waiting.id, &decision)?;
+        tracing::info!(request = %waiting.id, "given up by its peer");
+        Ok(())
+    }
+}
+
+/// The words of an administrator as a peer may read them.
+///
+/// # Errors
+/// [`Error::Malformed`] when they are too long or would mislead a reader.
+pub fn checked_words(words: &str) -> Result<String> {
+    crate::identity::refuse_misleading(words)?;
+    match words.chars().count() {
+        1..=MAX_WORDS => Ok(words.to_owned()),
+        found => Err(Error::malformed(format!(
+            "expected words of 1 to {MAX_WORDS} characters, found {found}"
+        ))),
+    }
+}

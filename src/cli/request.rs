@@ -1,0 +1,50 @@
+//! `countersign request …`
+
+use clap::Subcommand;
+
+use super::Context;
+use crate::admin::Request as Ask;
+use crate::exit::Failure;
+
+/// `countersign request …`
+#[derive(Debug, Subcommand)]
+pub enum Request {
+    /// List the requests that wait for approval, oldest first
+    List,
+    /// Show one request
+    Show {
+        /// Its identifier, or the first digits of it
+        id: String,
+    },
+    /// Approve a request: its peer gets the certificate when it asks next
+    Approve {
+        /// Its identifier, or the first digits of it
+        id: String,
+        /// A note for the journal
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Reject a request
+    Reject {
+        /// Its identifier, or the first digits of it
+        id: String,
+        /// Why, in words that the peer is told
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
+impl Request {
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        context.show(match self {
+            Self::List => Ask::PendingList,
+            Self::Show { id } => Ask::PendingShow { id: id.clone() },
+            Self::Approve { id, note } => {
+                Ask::PendingDecide { id: id.clone(), approve: true, words: note.clone() }
+            }
+            Self::Reject { id, reason } => {
+                Ask::PendingDecide { id: id.clone(), approve: false, words: reason.clone() }
+            }
+        })
+    }
+}
