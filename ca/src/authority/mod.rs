@@ -64,7 +64,7 @@ pub struct Authority {
     settings: Settings,
     cas: BTreeMap<Label, Ca>,
     default_ca: Option<Label>,
-    failures: Mutex<HashMap<String, Failures>>,
+    failures: Arc<Mutex<HashMap<String, Failures>>>,
     /// Read by whoever confirms a certificate, written by who revokes those that nobody confirmed.
     confirming: RwLock<()>,
     changes: Changes,
@@ -108,7 +108,7 @@ impl Authority {
             settings,
             cas,
             default_ca,
-            failures: Mutex::default(),
+            failures: Arc::default(),
             confirming: RwLock::default(),
             changes: Changes::default(),
             decoy,
