@@ -9,6 +9,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use super::content::kind;
 use super::context::Kind;
 use super::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
+use super::limits::Working;
 use super::mac::{MacKey, MacParameters};
 use super::message::{Message, PkiHeader};
 use super::names;
@@ -55,6 +56,8 @@ pub struct Reply {
     pub to_known_peer: bool,
     /// Whether there is none, because too many requests of the account are worked on.
     pub busy: bool,
+    /// Counts as one that is worked on, until the answer is sent.
+    pub working: Option<Working>,
 }
 
 impl Reply {
@@ -65,6 +68,7 @@ impl Reply {
             ca: route.ca.clone(),
             to_known_peer: false,
             busy: false,
+            working: None,
         }
     }
 }
@@ -156,7 +160,7 @@ impl CmpService {
         })?;
         let facts = certificate::Facts::of(signer)?;
         check_sender(&message.header, &facts, signer)?;
-        let requester = self.authority().authenticate_certificate(signer, &mut |key| {
+        let requester = self.authority().authenticate_facts(signer, &facts, &mut |key| {
             key.verify(algorithm, &message.protected_part, protection)
         })?;
         let ca = match requester.credential() {

@@ -1,9 +1,11 @@
 //! Requests for certificates: ir, cr, kur and p10cr become a [`CertificateRequest`], and its certificate an answer
 //! (RFC 9483 §4.1).
 
-use countersign_ca::authority::TransactionDraft;
+use countersign_ca::authority::{IssuedCertificate, TransactionDraft};
 use countersign_ca::record::{Label, Serial};
-use countersign_ca::{CertificateRequest, Credential, Denial, Error, Requester, Timestamp};
+use countersign_ca::{
+    CertificateRequest, Credential, Denial, Error, Recording, Requester, Timestamp,
+};
 use der::Decode;
 use der::asn1::{Any, Int, OctetString};
 use ring::digest;
@@ -32,7 +34,7 @@ pub struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// ir, cr and kur.
-    pub(super) fn certificate_request(self, answer: u8) -> Result<Answer, Refusal> {
+    pub(super) fn certificate_request(self, answer: u8) -> Result<Recording<Answer>, Refusal> {
         let request = CertReqMsg::only(&self.message.body)?;
         let id = request.request.cert_req_id.clone();
         if id.as_bytes() != [0] {
@@ -51,7 +53,7 @@ impl Exchange<'_> {
     }
 
     /// p10cr: a PKCS #10 request, whose signature is the proof of possession.
-    pub(super) fn pkcs10_request(self) -> Result<Answer, Refusal> {
+    pub(super) fn pkcs10_request(self) -> Result<Recording<Answer>, Refusal> {
         let wish = pkcs10(&self.message.body)?;
         self.grant(kind::CP, minus_one()?, wish, None)
     }
@@ -94,7 +96,7 @@ impl Exchange<'_> {
         id: Int,
         wish: Wish,
         updates: Option<Serial>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Recording<Answer>, Refusal> {
         let config = self.service.config();
         let authority = self.service.authority();
         let implicit = config.implicit_confirm && asks_for_implicit_confirm(self.message);
@@ -112,24 +114,13 @@ impl Exchange<'_> {
             updates,
         };
         let authorized = authority.authorize(self.requester, request)?;
-        let issued = authority.issue(authorized, Some(draft))?;
-        // A trust anchor goes only to a peer that shares a secret with us (RFC 9483 §4.1.1).
-        let root = issued.chain.last().filter(|_| kind == kind::IP && self.protection == Kind::Mac);
-        let any = |der: &Vec<u8>| Any::from_der(der).map_err(failed);
-        let response = CertResponse {
-            cert_req_id: id,
-            status: PkiStatusInfo::granted(&issued.changes),
-            certified_key_pair: Some(CertifiedKeyPair { certificate: any(&issued.certificate)? }),
-        };
-        let content = CertRepMessage {
-            ca_pubs: root.map(|root| any(root).map(|root| vec![root])).transpose()?,
-            response: vec![response],
-        };
-        let mut answer = Answer::plain(kind, &content).map_err(failed)?;
-        answer.implicit_confirm = implicit;
-        answer.confirm_until = (!implicit).then_some(confirm_until);
-        answer.extra_certs = issued.chain;
-        Ok(answer)
+        // The answer is made while the record is written, and leaves when that is durable.
+        authority.begin_issue(authorized, Some(draft))?.try_map(|issued| {
+            let mut answer = granted(kind, id, issued, self.protection)?;
+            answer.implicit_confirm = implicit;
+            answer.confirm_until = (!implicit).then_some(confirm_until);
+            Ok(answer)
+        })
     }
 
     /// The profile that the path or the header names (id-it-certProfile, RFC 9483 §3.1).
@@ -217,6 +208,30 @@ impl Exchange<'_> {
         let ca = self.service.authority().ca_of(name, &serial)?.ok_or_else(none)?;
         Ok((ca, serial))
     }
+}
+
+/// The answer that carries a certificate.
+fn granted(
+    kind: u8,
+    id: Int,
+    issued: IssuedCertificate,
+    protection: Kind,
+) -> Result<Answer, Refusal> {
+    // A trust anchor goes only to a peer that shares a secret with us (RFC 9483 §4.1.1).
+    let root = issued.chain.last().filter(|_| kind == kind::IP && protection == Kind::Mac);
+    let any = |der: &Vec<u8>| Any::from_der(der).map_err(failed);
+    let response = CertResponse {
+        cert_req_id: id,
+        status: PkiStatusInfo::granted(&issued.changes),
+        certified_key_pair: Some(CertifiedKeyPair { certificate: any(&issued.certificate)? }),
+    };
+    let content = CertRepMessage {
+        ca_pubs: root.map(|root| any(root).map(|root| vec![root])).transpose()?,
+        response: vec![response],
+    };
+    let mut answer = Answer::plain(kind, &content).map_err(failed)?;
+    answer.extra_certs = issued.chain;
+    Ok(answer)
 }
 
 fn asks_for_implicit_confirm(message: &Message) -> bool {
