@@ -49,6 +49,11 @@ mod wire;
 use std::time::Instant;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// As the program has it: what is measured of the library alone is measured as the program would do it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     match cli::Arguments::parse().mode {

@@ -269,8 +269,9 @@ impl Feeder {
                     *state = State { certificates, left_out, failure: None, is_fed: true };
                 });
                 changed = false;
-                // However many certificates there are and however often they change, this takes a tenth of a core at most.
-                self.pause(began.elapsed().saturating_mul(9).min(Duration::from_secs(10)));
+                // However many certificates there are and however often they change, this takes a fiftieth of a core, or more
+                // only where an entry would be ten seconds late.
+                self.pause(began.elapsed().saturating_mul(49).min(Duration::from_secs(10)));
             }
             if self.stopped() {
                 return Ok(());

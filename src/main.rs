@@ -23,6 +23,12 @@ mod trust;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+/// An enrolment allocates some hundred small things, many of which another thread frees.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@
 //! RFC 4945 §5.1).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use der::asn1::Ia5String;
@@ -371,7 +372,7 @@ pub struct DefaultUrls {
 
 /// Every profile of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Profiles(BTreeMap<Label, Profile>);
+pub struct Profiles(BTreeMap<Label, Arc<Profile>>);
 
 impl Profiles {
     /// The built-in profiles, changed and joined by what the operator wrote.
@@ -382,25 +383,26 @@ impl Profiles {
         let mut profiles = BTreeMap::new();
         for name in BUILT_IN {
             let label: Label = name.parse()?;
-            profiles.insert(label.clone(), Profile::new(label, &ProfileConfig::default(), urls)?);
+            let profile = Profile::new(label.clone(), &ProfileConfig::default(), urls)?;
+            profiles.insert(label, Arc::new(profile));
         }
         for (name, config) in configs {
             let profile = name.parse().and_then(|label| Profile::new(label, config, urls));
             let profile =
                 profile.map_err(|e| Error::malformed(format!("profile `{name}`: {e}")))?;
-            profiles.insert(profile.name.clone(), profile);
+            profiles.insert(profile.name.clone(), Arc::new(profile));
         }
         Ok(Self(profiles))
     }
 
     /// The profile of this name.
-    pub fn named(&self, name: &Label) -> Option<&Profile> {
+    pub fn named(&self, name: &Label) -> Option<&Arc<Profile>> {
         self.0.get(name)
     }
 
     /// Every profile, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Profile> {
-        self.0.values()
+        self.0.values().map(Arc::as_ref)
     }
 }
 
@@ -595,6 +597,7 @@ mod tests {
         Ok(Profiles::new(&configs, &DefaultUrls::default())?
             .named(&"own".parse().unwrap())
             .unwrap()
+            .as_ref()
             .clone())
     }
 

@@ -1,11 +1,13 @@
 //! What a certificate can be found by (RFC 4387 §2.2, RFC 7296 §3.6).
 
-use der::Encode;
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use der::asn1::{AnyRef, OctetStringRef};
+use der::oid::{AssociatedOid, ObjectIdentifier};
+use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
+use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use spki::SubjectPublicKeyInfoRef;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::name::Name;
+use x509_cert::ext::pkix::{SubjectAltName, SubjectKeyIdentifier};
 
-use crate::certificate::Facts;
 use crate::identity::Identity;
 use crate::oid;
 
@@ -33,15 +35,13 @@ impl SearchKey {
     /// Every key of a certificate; what cannot be read has only its hash.
     pub fn of(certificate: &[u8]) -> Vec<Self> {
         let mut keys = vec![Self::Certificate(sha1(certificate))];
-        let Ok(facts) = Facts::of(certificate) else { return keys };
-        if let (Ok(subject), Ok(issuer)) = (facts.subject.to_der(), facts.issuer.to_der()) {
-            keys.push(Self::Subject(sha1(&subject)));
-            keys.extend(issuer_and_serial(&issuer, &facts.serial).map(Self::IssuerAndSerial));
-        }
-        keys.extend(facts.key_identifier.as_slice().try_into().ok().map(Self::KeyIdentifier));
-        keys.push(Self::KeyIdentifier(sha1(&facts.key_identifier)));
-        keys.extend(common_names(&facts.subject).map(Self::Name));
-        keys.extend(facts.alt_names.iter().filter_map(uri).map(Self::Uri));
+        let Ok(parts) = Parts::of(certificate) else { return keys };
+        keys.push(Self::Subject(sha1(parts.subject)));
+        keys.extend(sequence_hash(&[parts.issuer, parts.serial]).map(Self::IssuerAndSerial));
+        keys.extend(parts.key_identifier.as_slice().try_into().ok().map(Self::KeyIdentifier));
+        keys.push(Self::KeyIdentifier(sha1(&parts.key_identifier)));
+        keys.extend(parts.common_names.into_iter().map(Self::Name));
+        keys.extend(parts.alt_names.iter().filter_map(uri).map(Self::Uri));
         keys.dedup();
         keys
     }
@@ -56,8 +56,10 @@ impl SearchKey {
             Self::Name(name) => (4, name.as_bytes()),
             Self::Uri(uri) => (5, uri.as_bytes()),
         };
-        let hash = digest(&SHA256, &[&[kind], value].concat());
-        hash.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+        let mut context = Context::new(&SHA256);
+        context.update(&[kind]);
+        context.update(value);
+        context.finish().as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
     }
 }
 
@@ -66,19 +68,94 @@ pub fn sha1(octets: &[u8]) -> Sha1 {
     digest(&SHA1_FOR_LEGACY_USE_ONLY, octets).as_ref().try_into().unwrap_or_default()
 }
 
-fn issuer_and_serial(issuer: &[u8], serial: &[u8]) -> Option<Sha1> {
-    let serial = der::asn1::IntRef::new(serial).and_then(|serial| serial.to_der()).ok()?;
-    let content = [issuer, &serial].concat();
+/// SHA-1 over a SEQUENCE of parts that are encoded.
+fn sequence_hash(parts: &[&[u8]]) -> Option<Sha1> {
+    let content = parts.concat();
     let length = der::Length::try_from(content.len()).ok()?;
     let header = der::Header::new(der::Tag::Sequence, length).and_then(|header| header.to_der());
     Some(sha1(&[header.ok()?, content].concat()))
 }
 
-fn common_names(subject: &Name) -> impl Iterator<Item = String> {
-    let attributes = subject.0.iter().flat_map(|rdn| rdn.0.iter());
-    attributes
-        .filter(|attribute| attribute.oid == oid::COMMON_NAME)
-        .filter_map(|attribute| String::from_utf8(attribute.value.value().to_vec()).ok())
+/// What the keys of a certificate are made of. Each certificate is read for them when it is recorded, so this copies no
+/// more than it must.
+struct Parts<'a> {
+    serial: &'a [u8],
+    issuer: &'a [u8],
+    subject: &'a [u8],
+    /// The extension, or else the one that the key has by method (1) (RFC 5280 §4.2.1.2).
+    key_identifier: Vec<u8>,
+    common_names: Vec<String>,
+    alt_names: Vec<GeneralName>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(certificate: &'a [u8]) -> der::Result<Self> {
+        let mut outer = inside(certificate)?;
+        // TBSCertificate: version [0], serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, …
+        let mut tbs = inside(outer.tlv_bytes()?)?;
+        let mut serial = tbs.tlv_bytes()?;
+        if serial.first() == Some(&0xa0) {
+            serial = tbs.tlv_bytes()?;
+        }
+        let _signature = tbs.tlv_bytes()?;
+        let issuer = tbs.tlv_bytes()?;
+        let _validity = tbs.tlv_bytes()?;
+        let subject = tbs.tlv_bytes()?;
+        let key = SubjectPublicKeyInfoRef::from_der(tbs.tlv_bytes()?)?;
+        let (mut identifier, mut alt_names) = (None, Vec::new());
+        while !tbs.is_finished() {
+            let field = tbs.tlv_bytes()?;
+            if field.first() != Some(&0xa3) {
+                continue;
+            }
+            let mut extensions = inside(inside(field)?.tlv_bytes()?)?;
+            while !extensions.is_finished() {
+                let (id, value) = extension(extensions.tlv_bytes()?)?;
+                if id == SubjectKeyIdentifier::OID {
+                    let found = OctetStringRef::from_der(value)?;
+                    identifier = Some(found.as_bytes().to_vec());
+                } else if id == SubjectAltName::OID {
+                    alt_names = SubjectAltName::from_der(value)?.0;
+                }
+            }
+        }
+        let key_identifier =
+            identifier.unwrap_or_else(|| sha1(key.subject_public_key.raw_bytes()).to_vec());
+        let common_names = common_names(subject)?;
+        Ok(Self { serial, issuer, subject, key_identifier, common_names, alt_names })
+    }
+}
+
+/// The identifier and the content of an Extension (RFC 5280 §4.1).
+fn extension(octets: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
+    let mut fields = inside(octets)?;
+    let id = ObjectIdentifier::decode(&mut fields)?;
+    let mut value = AnyRef::decode(&mut fields)?;
+    if value.tag() == Tag::Boolean {
+        value = AnyRef::decode(&mut fields)?;
+    }
+    Ok((id, value.decode_as::<OctetStringRef<'_>>()?.as_bytes()))
+}
+
+fn common_names(subject: &[u8]) -> der::Result<Vec<String>> {
+    let (mut rdns, mut found) = (inside(subject)?, Vec::new());
+    while !rdns.is_finished() {
+        let mut attributes = inside(rdns.tlv_bytes()?)?;
+        while !attributes.is_finished() {
+            let mut attribute = inside(attributes.tlv_bytes()?)?;
+            let id = ObjectIdentifier::decode(&mut attribute)?;
+            let value = AnyRef::decode(&mut attribute)?.value();
+            if id == oid::COMMON_NAME {
+                found.extend(std::str::from_utf8(value).ok().map(str::to_owned));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The content of an element.
+fn inside(octets: &[u8]) -> der::Result<SliceReader<'_>> {
+    SliceReader::new(AnyRef::from_der(octets)?.value())
 }
 
 fn uri(name: &GeneralName) -> Option<String> {
@@ -88,4 +165,57 @@ fn uri(name: &GeneralName) -> Option<String> {
         Identity::Ip(address) => address.to_string(),
         Identity::Dn(_) => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::certificate::Facts;
+
+    /// The keys by way of the readers that the rest of this crate uses.
+    fn read_otherwise(certificate: &[u8]) -> Vec<SearchKey> {
+        let facts = Facts::of(certificate).unwrap();
+        let read = x509_cert::Certificate::from_der(certificate).unwrap().tbs_certificate;
+        let serial = der::asn1::IntRef::new(&facts.serial).unwrap().to_der().unwrap();
+        let (subject, issuer) = (facts.subject.to_der().unwrap(), facts.issuer.to_der().unwrap());
+        let mut keys = vec![
+            SearchKey::Certificate(sha1(certificate)),
+            SearchKey::Subject(sha1(&subject)),
+            SearchKey::IssuerAndSerial(sequence_hash(&[&issuer, &serial]).unwrap()),
+            SearchKey::KeyIdentifier(facts.key_identifier.as_slice().try_into().unwrap()),
+            SearchKey::KeyIdentifier(sha1(&facts.key_identifier)),
+        ];
+        let names = read.subject.0.iter().flat_map(|rdn| rdn.0.iter());
+        let names = names.filter(|attribute| attribute.oid == oid::COMMON_NAME);
+        keys.extend(names.map(|attribute| {
+            SearchKey::Name(String::from_utf8(attribute.value.value().to_vec()).unwrap())
+        }));
+        keys.extend(facts.alt_names.iter().filter_map(uri).map(SearchKey::Uri));
+        keys
+    }
+
+    #[test]
+    fn the_keys_are_those_that_a_whole_reader_finds() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        for (extensions, names) in [(true, vec!["gw1.example.net", "192.0.2.1"]), (false, vec![])] {
+            let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+            let mut params = rcgen::CertificateParams::new(names).unwrap();
+            params.serial_number = Some(rcgen::SerialNumber::from_slice(&[0x80, 1, 2]));
+            params.distinguished_name.push(rcgen::DnType::CommonName, "gw1");
+            params.distinguished_name.push(rcgen::DnType::OrganizationName, "Example");
+            params.not_after = params.not_before + Duration::from_secs(86_400);
+            if extensions {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            }
+            let certificate = params.self_signed(&key).unwrap();
+            let found = SearchKey::of(certificate.der());
+            assert_eq!(found, read_otherwise(certificate.der()));
+            assert_eq!(found.len(), if extensions { 8 } else { 6 });
+            for end in 0..certificate.der().len() {
+                assert_eq!(SearchKey::of(&certificate.der()[..end]).len(), 1);
+            }
+        }
+    }
 }

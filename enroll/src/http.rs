@@ -7,16 +7,19 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::body::{BodySize, BodyStream, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use countersign_ca::Error;
 use countersign_ca::record::Label;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::cmp::{CmpService, Outcome, Route, is_protected_by_mac, kind};
+use crate::cmp::{CmpService, Outcome, Route, body_kind, is_protected_by_mac, kind};
+use crate::workers::Workers;
 
 /// The media type of both ways (RFC 9811 §3.3).
 const CMP: &str = "application/pkixcmp";
@@ -38,6 +41,9 @@ const OPERATIONS: [(&str, u8); 10] = [
     ("getcrls", kind::GENM),
 ];
 
+/// Requests for certificates. Under a signature they compute, and do not wait.
+const REQUESTS: [u8; 4] = [kind::IR, kind::CR, kind::KUR, kind::P10CR];
+
 /// Told of every answered message, for counting.
 pub type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
 
@@ -47,6 +53,7 @@ pub struct Endpoint {
     service: Arc<CmpService>,
     slots: Arc<Semaphore>,
     mac_slots: Arc<Semaphore>,
+    workers: Workers,
     observer: Observer,
     body_timeout: Duration,
 }
@@ -62,7 +69,8 @@ impl Endpoint {
     pub fn new(service: Arc<CmpService>, concurrent: usize, observer: Observer) -> Self {
         let slots = Arc::new(Semaphore::new(concurrent));
         let mac_slots = Arc::clone(&slots);
-        Self { service, slots, mac_slots, observer, body_timeout: BODY_TIMEOUT }
+        let workers = Workers::new(available_parallelism().map_or(2, usize::from));
+        Self { service, slots, mac_slots, workers, observer, body_timeout: BODY_TIMEOUT }
     }
 
     /// Messages that a MAC protects get places of their own: many of them keep no others out.
@@ -134,6 +142,30 @@ impl Endpoint {
         arrived.map_err(|(status, why)| Box::new(closing(respond(status), &why, stream)))
     }
 
+    /// The answer; `None` if nobody could work on it. A thread is busy while there is something to compute, and none waits
+    /// for the record of a new certificate. `slot` is given back when the answer is there, or, if the peer has gone, when
+    /// the work is done.
+    async fn answer(
+        &self,
+        route: Route,
+        body: Vec<u8>,
+        by_mac: bool,
+        slot: OwnedSemaphorePermit,
+    ) -> Option<Result<(Vec<u8>, Outcome), Error>> {
+        let computes = !by_mac && body_kind(&body).is_some_and(|kind| REQUESTS.contains(&kind));
+        let service = Arc::clone(&self.service);
+        let work = move || (service.begin(&route, &body), slot);
+        let (begun, _slot) = match computes {
+            true => self.workers.run(work).await?,
+            // Some of these wait for a place or for the disk.
+            false => web::block(work).await.ok()?,
+        };
+        match begun {
+            Ok(begun) => Some(begun.settled(&self.service).await),
+            Err(e) => Some(Err(e)),
+        }
+    }
+
     /// What the path says; `Err` with a text for a path that names nothing.
     fn route(&self, request: &HttpRequest) -> Result<Route, String> {
         let mut route = Route::default();
@@ -180,36 +212,30 @@ async fn post(
         Err(refusal) => return *refusal,
     };
     // A slot is taken only when the whole message is here: who sends slowly keeps nobody else out.
-    let slots = match is_protected_by_mac(&body) {
+    let by_mac = is_protected_by_mac(&body);
+    let slots = match by_mac {
         true => &endpoint.mac_slots,
         false => &endpoint.slots,
     };
     let Ok(slot) = Arc::clone(slots).try_acquire_owned() else {
         return busy();
     };
-    let service = Arc::clone(&endpoint.service);
-    let answered = web::block(move || {
-        let answered = service.answer(&route, &body);
-        drop(slot);
-        answered
-    })
-    .await;
-    match answered {
-        Ok(Ok((bytes, outcome))) => {
+    match endpoint.answer(route, body, by_mac, slot).await {
+        Some(Ok((bytes, outcome))) => {
             (endpoint.observer)(outcome);
             if outcome.busy {
                 return busy();
             }
             respond(StatusCode::OK).content_type(CMP).body(bytes)
         }
-        Ok(Err(e)) => {
+        Some(Err(e)) => {
             tracing::error!("no answer could be made: {e}");
             text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the service failed; its administrator finds the reason in the log",
             )
         }
-        Err(_) => busy(),
+        None => busy(),
     }
 }
 

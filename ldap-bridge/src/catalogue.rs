@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use countersign_ca::record::{CertificateRecord, CrlScope, Label, OWN_ACCOUNT_PREFIX, Serial};
+use countersign_ca::record::{
+    CertificateRecord, CrlScope, Issued, Label, OWN_ACCOUNT_PREFIX, Serial,
+};
 use countersign_ca::store::{Change, Mark};
 use countersign_ca::{Authority, Identity, Timestamp};
 
@@ -63,7 +65,7 @@ impl Catalogue {
             let (page, next) = catalogue.authority.store().certificates(None, at, PAGE)?;
             for record in page {
                 if catalogue.is_in_use(&record) {
-                    catalogue.add(record)?;
+                    catalogue.add_record(record)?;
                 }
             }
             cursor = next;
@@ -149,28 +151,50 @@ impl Catalogue {
             Change::Crl { .. } | Change::Ca(_) => Ok(true),
             _ if self.limit == 0 => Ok(false),
             // What it replaces is good until it ends or is revoked.
-            Change::Issued(issued) => self.look_again(&issued.ca, &issued.serial),
+            Change::Issued(issued) => self.take_issued(*issued),
             Change::Status { ca, serial } => self.look_again(&ca, &serial),
         }
     }
 
+    /// The journal said everything of it but whether it was revoked since.
+    fn take_issued(&mut self, issued: Issued) -> Result<bool> {
+        let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
+        let revoked = self.authority.store().revocation(&ca, &serial)?.is_some();
+        if revoked || !self.is_published(&account, not_after) {
+            return Ok(self.remove(&(ca, serial)));
+        }
+        self.add((ca, serial), (account, profile), not_after, certificate)
+    }
+
     fn look_again(&mut self, ca: &Label, serial: &Serial) -> Result<bool> {
         match self.authority.store().certificate(ca, serial)? {
-            Some(record) if self.is_in_use(&record) => self.add(record),
+            Some(record) if self.is_in_use(&record) => self.add_record(record),
             _ => Ok(self.remove(&(ca.clone(), *serial))),
         }
     }
 
     fn is_in_use(&self, record: &CertificateRecord) -> bool {
-        record.revocation.is_none()
-            && record.not_after >= self.authority.now()
-            && !record.account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
+        record.revocation.is_none() && self.is_published(&record.account, record.not_after)
             // What a root signed for an account is the certificate of another CA, and nobody's userCertificate.
             && self.authority.is_ca(&record.ca)
     }
 
-    fn add(&mut self, record: CertificateRecord) -> Result<bool> {
-        let id = (record.ca, record.serial);
+    fn is_published(&self, account: &Label, not_after: Timestamp) -> bool {
+        not_after >= self.authority.now() && !account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
+    }
+
+    fn add_record(&mut self, record: CertificateRecord) -> Result<bool> {
+        let CertificateRecord { ca, serial, account, profile, not_after, certificate, .. } = record;
+        self.add((ca, serial), (account, profile), not_after, certificate)
+    }
+
+    fn add(
+        &mut self,
+        id: CertificateId,
+        owner: Owner,
+        not_after: Timestamp,
+        certificate: Vec<u8>,
+    ) -> Result<bool> {
         if self.owners.contains_key(&id) {
             return Ok(false);
         }
@@ -184,16 +208,15 @@ impl Catalogue {
             self.left_out = self.left_out.saturating_add(1);
             return Ok(false);
         }
-        let owner = (record.account, record.profile);
         if !self.peers.contains_key(&owner) {
             let id = self.first_identity(&owner.0)?;
             self.peers.insert(owner.clone(), Peer { id, certificates: BTreeMap::new() });
         }
         if let Some(peer) = self.peers.get_mut(&owner) {
-            peer.certificates.insert(id.clone(), Bytes::from(record.certificate));
+            peer.certificates.insert(id.clone(), Bytes::from(certificate));
         }
-        self.ends.insert((record.not_after, id.clone()));
-        self.owners.insert(id, (owner, record.not_after));
+        self.ends.insert((not_after, id.clone()));
+        self.owners.insert(id, (owner, not_after));
         Ok(true)
     }
 

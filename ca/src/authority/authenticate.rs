@@ -1,6 +1,7 @@
 //! Who asks: by a shared secret, or by a certificate that this authority issued.
 
-use std::sync::PoisonError;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -91,9 +92,21 @@ impl Authority {
         certificate: &[u8],
         verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<()>,
     ) -> Result<Requester> {
+        self.authenticate_facts(certificate, &Facts::of(certificate)?, verify)
+    }
+
+    /// As [`Self::authenticate_certificate`], for who has read the certificate already: `facts` are those of `certificate`.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate_certificate`].
+    pub fn authenticate_facts(
+        &self,
+        certificate: &[u8],
+        facts: &Facts,
+        verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<()>,
+    ) -> Result<Requester> {
         let refused = |why: String| Error::denied(Denial::SignerNotTrusted, why);
-        let facts = Facts::of(certificate)?;
-        let record = self.own_certificate(certificate, &facts)?.ok_or_else(|| {
+        let record = self.own_certificate(certificate, facts)?.ok_or_else(|| {
             refused(format!("the signer's certificate of `{}` was not issued here", facts.subject))
         })?;
         // A cross certificate is recorded as its account's; its key signs certificates, and no messages.
@@ -129,12 +142,6 @@ impl Authority {
             refused(format!("the account `{}` of the signer's certificate is gone", record.account))
         })?;
         Ok(Requester::new(account, Credential::Certificate(Box::new(record))))
-    }
-
-    /// Forgets wrong secrets, once a certificate was issued. A right secret alone does not count: it may stand in a
-    /// replayed message, and a guesser would dodge the lock with it.
-    pub(super) fn forget_failures(&self, reference: &str) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
     }
 
     fn account_of(&self, reference: &[u8]) -> Result<Option<(Account, AccountSecret)>> {
@@ -182,6 +189,12 @@ impl Authority {
         tracing::warn!(account = %account.name, reference = secret.reference, %until, "locked after wrong secrets");
         self.store().record_locked(now, &secret.reference, until)
     }
+}
+
+/// Forgets wrong secrets, once a certificate was issued. A right secret alone does not count: it may stand in a replayed
+/// message, and a guesser would dodge the lock with it.
+pub fn forget_failures(failures: &Mutex<HashMap<String, Failures>>, reference: &str) {
+    failures.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
 }
 
 impl LockSettings {

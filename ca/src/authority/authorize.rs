@@ -1,5 +1,7 @@
 //! Whether a requester may have what it asks for. The answer is a value: [`Authorized`].
 
+use std::sync::Arc;
+
 use der::Decode;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -31,7 +33,7 @@ const SHORTEST: std::time::Duration = std::time::Duration::from_secs(300);
 pub struct Authorized {
     pub(super) account: Account,
     pub(super) ca: Label,
-    pub(super) profile: Profile,
+    pub(super) profile: Arc<Profile>,
     pub(super) key: ProvenKey,
     pub(super) key_usage: KeyUsage,
     pub(super) names: Names,
@@ -95,7 +97,7 @@ impl Authority {
     ///
     /// # Errors
     /// `Denied` with [`Denial::NotAuthorized`] when `wanted` is another; [`Error::Internal`] when it is not configured.
-    pub fn profile_for(&self, account: &Account, wanted: Option<&Label>) -> Result<Profile> {
+    pub fn profile_for(&self, account: &Account, wanted: Option<&Label>) -> Result<Arc<Profile>> {
         if let Some(wanted) = wanted.filter(|wanted| **wanted != account.profile) {
             return Err(not_authorized(format!(
                 "the account `{}` is for the profile `{}`, not `{wanted}`",

@@ -4,7 +4,7 @@
 //! constraints of the certificate, and its DN the subject.
 
 use std::net::IpAddr;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use der::asn1::{Ia5String, ObjectIdentifier, OctetString};
 use der::{Decode, Encode};
@@ -51,7 +51,7 @@ pub struct CrossAuthorized {
     ca: Label,
     issuer: Name,
     signature: ObjectIdentifier,
-    profile: Profile,
+    profile: Arc<Profile>,
     key: ProvenKey,
     subject: Name,
     key_identifier: Vec<u8>,
@@ -87,6 +87,12 @@ impl Authority {
         }
         // 2. The profile is the account's, and so is the CA that signs, or one above it that may have CAs below.
         let profile = self.profile_for(account, request.profile.as_ref())?;
+        if profile.needs_approval() {
+            return Err(not_authorized(format!(
+                "requests under the profile `{}` wait for an administrator, and a ccr cannot wait; name another profile",
+                profile.name()
+            )));
+        }
         let ca = self.certifier(account, request.ca.as_ref(), profile.path_length())?;
         // 3. The key is of a kind that the profile takes, and neither ours nor that of the requester.
         profile.check_key(request.key.key().kind())?;

@@ -1,13 +1,15 @@
 //! Signs what was authorized, and records it before it leaves.
 
+use super::authenticate::forget_failures;
 use super::{Authority, Authorized};
 use crate::certificate::EndEntity;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::gate::{Gate, Object};
 use crate::lint::Purpose;
+use crate::receipt::Recording;
 use crate::record::{CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 /// How many unconfirmed certificates are revoked at once, so that nothing else has to wait for long.
 pub const UNCONFIRMED_AT_ONCE: usize = 256;
@@ -72,6 +74,18 @@ impl Authority {
         authorized: Authorized,
         transaction: Option<TransactionDraft>,
     ) -> Result<IssuedCertificate> {
+        self.begin_issue(authorized, transaction)?.wait()
+    }
+
+    /// As [`Self::issue`], but does not wait for the disk: the certificate is had when its record is durable.
+    ///
+    /// # Errors
+    /// As [`Self::issue`]; what the store refuses comes with the result.
+    pub fn begin_issue(
+        &self,
+        authorized: Authorized,
+        transaction: Option<TransactionDraft>,
+    ) -> Result<Recording<IssuedCertificate>> {
         // 1. Nothing that an administrator has yet to approve, and then a serial number, recorded before anything is
         //    signed with it.
         authorized.check_approved()?;
@@ -127,19 +141,35 @@ impl Authority {
             replaces: authorized.replaces,
             partition,
         };
-        self.store().record_issued(self.now(), &issued)?;
-        if let Some(reference) = reference {
-            self.forget_failures(&reference);
-        }
-        tracing::info!(account = %issued.account, ca = %issued.ca, %serial, profile = %issued.profile, "issued");
-        // 5. The answer.
-        Ok(IssuedCertificate {
-            chain: ca.chain().to_vec(),
-            ca: issued.ca,
+        let result = IssuedCertificate {
+            ca: issued.ca.clone(),
             serial,
-            certificate: issued.certificate,
+            certificate: issued.certificate.clone(),
+            chain: ca.chain().to_vec(),
             changes: authorized.changes,
-        })
+        };
+        let after = self.after_issue(&issued, reference);
+        let receipt = self.store().begin_issued(self.now(), issued)?;
+        // 5. The answer, which waits for the record.
+        Ok(Recording::new(result, receipt.then(after)))
+    }
+
+    /// What is done when the record is durable, even if whoever asked is gone by then.
+    fn after_issue(
+        &self,
+        issued: &Issued,
+        reference: Option<String>,
+    ) -> impl FnOnce() + Send + 'static {
+        let failures = Arc::clone(&self.failures);
+        let Issued { account, ca, serial, profile, .. } = issued;
+        let (account, ca, serial, profile) =
+            (account.clone(), ca.clone(), *serial, profile.clone());
+        move || {
+            if let Some(reference) = reference {
+                forget_failures(&failures, &reference);
+            }
+            tracing::info!(%account, %ca, %serial, %profile, "issued");
+        }
     }
 
     /// The partition of the CRLs for a new certificate: serial numbers are random, so that partitions are of about equal size.

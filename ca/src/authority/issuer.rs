@@ -15,10 +15,14 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::foundation::{Foundation, random_serial};
 use crate::key::FileKey;
+use crate::receipt::Recording;
 use crate::record::{CaRecord, CrlScope, Label, Serial, Succession};
 
 /// How many serial numbers are reserved at once, so that issuing waits for one commit and not for two.
 const SERIAL_BLOCK: usize = 64;
+
+/// With so many left, the next ones are being reserved, so that issuing mostly waits for none.
+const FEW_SERIALS: usize = 48;
 
 /// How long the certificate that signs protocol answers is valid: two years.
 const PROTECTION_VALIDITY: Duration = Duration::from_secs(2 * 365 * 86_400);
@@ -40,6 +44,13 @@ pub struct CaInfo {
     pub can_sign: bool,
 }
 
+/// Serial numbers that are recorded, and the next ones, which are being recorded.
+#[derive(Default)]
+struct Serials {
+    ready: Vec<Serial>,
+    coming: Option<Recording<Vec<Serial>>>,
+}
+
 /// One CA.
 pub struct Ca {
     info: CaInfo,
@@ -49,7 +60,7 @@ pub struct Ca {
     chain: Vec<Vec<u8>>,
     key: Option<FileKey>,
     protection: Option<Delegate>,
-    serials: Mutex<Vec<Serial>>,
+    serials: Mutex<Serials>,
     /// How many editions of CRLs were begun.
     pub(super) editions: AtomicU64,
     /// Held while an edition is signed: which one was finished last.
@@ -138,14 +149,29 @@ impl Ca {
     /// A serial number that was recorded before.
     pub fn next_serial(&self, ground: &Foundation) -> Result<Serial> {
         let mut serials = self.serials.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(serial) = serials.pop() {
-            return Ok(serial);
+        let Serials { ready, coming } = &mut *serials;
+        if ready.len() <= FEW_SERIALS && coming.is_none() {
+            match self.begin_serials(ground) {
+                Ok(begun) => *coming = Some(begun),
+                Err(error) if ready.is_empty() => return Err(error),
+                Err(_) => {}
+            }
         }
+        if ready.is_empty() {
+            *ready = match coming.take().map(Recording::wait) {
+                Some(Ok(fresh)) => fresh,
+                // They may have been refused a while ago, and for a reason that is gone.
+                _ => self.begin_serials(ground)?.wait()?,
+            };
+        }
+        ready.pop().ok_or_else(|| Error::internal("no serial number was reserved"))
+    }
+
+    fn begin_serials(&self, ground: &Foundation) -> Result<Recording<Vec<Serial>>> {
         let fresh: Vec<Serial> = (0..SERIAL_BLOCK)
             .map(|_| random_serial(ground.entropy.as_ref()))
             .collect::<Result<_>>()?;
-        ground.store.reserve_serials(ground.clock.now(), &self.info.name, &fresh)?;
-        *serials = fresh;
-        serials.pop().ok_or_else(|| Error::internal("no serial number was reserved"))
+        let receipt = ground.store.begin_reserve(ground.clock.now(), &self.info.name, &fresh)?;
+        Ok(Recording::new(fresh, receipt))
     }
 }

@@ -75,7 +75,7 @@ pub struct Authority {
     settings: Settings,
     cas: BTreeMap<Label, Ca>,
     default_ca: Option<Label>,
-    failures: Mutex<HashMap<String, Failures>>,
+    failures: Arc<Mutex<HashMap<String, Failures>>>,
     vendors: Mutex<Arc<Vendors>>,
     /// Held while a cross certificate is signed.
     crossing: Mutex<()>,
@@ -122,7 +122,7 @@ impl Authority {
             settings,
             cas,
             default_ca,
-            failures: Mutex::default(),
+            failures: Arc::default(),
             vendors: Mutex::default(),
             crossing: Mutex::default(),
             confirming: RwLock::default(),

@@ -5,16 +5,18 @@
 //! changes are dropped and everybody in the group is told so.
 
 use std::fs::File;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::index::{Changes, Index, Layered, Position};
+use super::queue::{Awaited, Queue};
 use super::rules::{Rules, Stop};
 use super::serials::MAX_OFFSET;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::{self, Entry, FRAME_HEADER, Writer, append, leaf_hash};
+use crate::receipt::Reply;
 
 /// The most entries in one group.
 const MAX_GROUP: usize = 1024;
@@ -48,7 +50,7 @@ pub struct Request {
     /// Its body, encoded by the caller so that it need not be here.
     pub body: Vec<u8>,
     /// Where the answer goes.
-    pub reply: SyncSender<Result<()>>,
+    pub reply: Reply,
 }
 
 /// What the writer shares with readers.
@@ -85,7 +87,7 @@ impl Shared {
 pub struct Committer {
     shared: Arc<Shared>,
     writer: Writer,
-    commands: Receiver<Command>,
+    commands: Arc<Queue<Command>>,
     /// Entries in the last group, and how long it took: how long to wait for as many again.
     last_group: (usize, Duration),
     /// The octets of the last group, to be used again.
@@ -101,7 +103,7 @@ struct Group {
     changes: Changes,
     position: Position,
     octets: Vec<u8>,
-    answers: Vec<(SyncSender<Result<()>>, Result<()>)>,
+    answers: Vec<(Reply, Result<()>)>,
     entries: u64,
     /// The index failed in the middle of an entry: nothing of the group can be used.
     failed: Option<Error>,
@@ -109,7 +111,7 @@ struct Group {
 
 impl Committer {
     /// A writer for this store; [`Self::run`] does the work.
-    pub fn new(shared: Arc<Shared>, writer: Writer, commands: Receiver<Command>) -> Self {
+    pub fn new(shared: Arc<Shared>, writer: Writer, commands: Arc<Queue<Command>>) -> Self {
         let last_group = (1, Duration::ZERO);
         Self {
             shared,
@@ -122,19 +124,22 @@ impl Committer {
         }
     }
 
-    /// Works until every sender is gone.
+    /// Works until the queue is closed and empty.
     pub fn run(mut self) {
         loop {
-            match self.commands.recv_timeout(IDLE) {
-                Ok(command) => {
-                    let commands = self.gather(command);
+            let (expected, took) = self.last_group;
+            // Those whom the last group answered mostly come again at once, and a short wait spares half of the groups.
+            let linger = (took / 4).min(MAX_LINGER);
+            match self.commands.wait(IDLE, expected.min(MAX_GROUP), linger) {
+                Awaited::Some => {
+                    let commands = self.gather();
                     self.serve(commands);
                 }
-                Err(RecvTimeoutError::Timeout) if Instant::now() >= self.retry => {
+                Awaited::Nothing if Instant::now() >= self.retry => {
                     let _ = self.settle();
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                Awaited::Nothing => {}
+                Awaited::Closed => break,
             }
         }
         let _ = self.settle();
@@ -143,32 +148,15 @@ impl Committer {
         }
     }
 
-    /// What is waiting, and what is about to come: those whom the last group answered mostly come again at once, and
-    /// a short wait spares half of the groups.
-    fn gather(&self, first: Command) -> Vec<Command> {
-        let (expected, took) = self.last_group;
-        let deadline = Instant::now() + (took / 4).min(MAX_LINGER);
-        let mut octets = size_of_command(&first);
-        let mut commands = vec![first];
-        while commands.len() < MAX_GROUP && octets < MAX_GROUP_OCTETS {
-            let next = match self.commands.try_recv() {
-                Ok(command) => command,
-                Err(TryRecvError::Disconnected) => break,
-                Err(TryRecvError::Empty) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if commands.len() >= expected || left.is_zero() {
-                        break;
-                    }
-                    match self.commands.recv_timeout(left) {
-                        Ok(command) => command,
-                        Err(_) => break,
-                    }
-                }
-            };
-            octets = octets.saturating_add(size_of_command(&next));
-            commands.push(next);
-        }
-        commands
+    /// What is waiting, as far as it fits into one group.
+    fn gather(&self) -> Vec<Command> {
+        let (mut count, mut octets) = (0_usize, 0_usize);
+        self.commands.take(|command| {
+            let fits = count < MAX_GROUP && octets < MAX_GROUP_OCTETS;
+            count = count.saturating_add(1);
+            octets = octets.saturating_add(size_of_command(command));
+            fits
+        })
     }
 
     fn serve(&mut self, commands: Vec<Command>) {
@@ -265,7 +253,7 @@ impl Committer {
             self.buffer = octets;
             if let Err(error) = written {
                 for (reply, _) in answers {
-                    let _ = reply.send(Err(error.clone()));
+                    reply.send(Err(error.clone()));
                 }
                 return;
             }
@@ -280,7 +268,7 @@ impl Committer {
             counts.entries += entries;
         }
         for (reply, answer) in answers {
-            let _ = reply.send(answer);
+            reply.send(answer);
         }
     }
 
@@ -296,6 +284,14 @@ impl Committer {
             self.unsettled = false;
         }
         Ok(position)
+    }
+}
+
+/// Nobody waits for a writer that is gone, whyever it is.
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.commands.close();
+        drop(self.commands.take(|_| true));
     }
 }
 

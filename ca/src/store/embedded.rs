@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,10 +14,9 @@ use super::history::{self, Change, Mark};
 use super::index::{IndexSum, ORDER_CHUNK, Position};
 use super::open::{self, ProgressFn};
 use super::packed;
+use super::queue::{Queue, Refused};
 use super::records::{self, transaction_id};
-use super::rules::{
-    ACCOUNT_SPAN, SEARCH_SPAN, account_key, account_number, search_key, search_number,
-};
+use super::rules::{ACCOUNT_SPAN, SEARCH_SPAN, account_key, account_number, search_number};
 use super::serials::{Slot, serial_number};
 use super::waiting::{PendingRow, holders, identity_key};
 use crate::clock::Timestamp;
@@ -29,6 +28,7 @@ use crate::journal::{
     decode_ca, decode_crl, decode_vendor,
 };
 use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
+use crate::receipt::{Receipt, receipt};
 use crate::record::{
     Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Issued, Label, Revocation,
     RevokedEntry, Serial, Transaction,
@@ -59,7 +59,7 @@ impl Default for EmbeddedOptions {
 /// A store in a folder of this machine.
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
-    commands: Option<SyncSender<Command>>,
+    commands: Arc<Queue<Command>>,
     writer: Option<JoinHandle<()>>,
     heads: Mutex<HeadsFile>,
     instance: [u8; 16],
@@ -139,15 +139,15 @@ impl EmbeddedStore {
         let (shared, length) = (Arc::new(shared), file.metadata());
         let length = length.map_err(|e| Error::io("the journal", &e))?.len();
         let writer = Writer::new(tape(file), length, options.sync);
-        let (commands, waiting) = sync_channel(options.queue.max(1));
-        let committer = Committer::new(Arc::clone(&shared), writer, waiting);
+        let commands = Arc::new(Queue::new(options.queue));
+        let committer = Committer::new(Arc::clone(&shared), writer, Arc::clone(&commands));
         let writer = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || committer.run())
             .map_err(|e| Error::io("the journal's thread cannot be started", &e))?;
         Ok(Self {
             shared,
-            commands: Some(commands),
+            commands,
             writer: Some(writer),
             heads: Mutex::new(heads),
             instance,
@@ -241,20 +241,23 @@ impl EmbeddedStore {
     }
 
     fn record(&self, at: Timestamp, entry: Entry) -> Result<()> {
+        self.begin(at, entry)?.wait()
+    }
+
+    fn begin(&self, at: Timestamp, entry: Entry) -> Result<Receipt> {
         let body = entry.encode_body()?;
-        let (reply, answer) = sync_channel(1);
+        let (receipt, reply) = receipt();
         self.send(Command::Record(Box::new(Request { at, entry, body, reply })))?;
-        answer.recv().map_err(|_| stopped())?
+        Ok(receipt)
     }
 
     fn send(&self, command: Command) -> Result<()> {
-        let commands = self.commands.as_ref().ok_or_else(stopped)?;
-        commands.try_send(command).map_err(|refused| match refused {
-            TrySendError::Full(_) => Error::unavailable(format!(
+        self.commands.push(command).map_err(|refused| match refused {
+            Refused::Full => Error::unavailable(format!(
                 "the store is busy, `{}` requests are waiting: try again later",
                 self.options.queue
             )),
-            TrySendError::Disconnected(_) => stopped(),
+            Refused::Closed => stopped(),
         })
     }
 
@@ -268,10 +271,16 @@ impl EmbeddedStore {
                 "no certificate stands at offset `{offset}` of the journal: run `countersign store rebuild`"
             )));
         };
-        let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
+        let Issued { ca, serial, account, profile, not_after, certificate, transaction, .. } =
+            issued;
         let index = &self.shared.index;
-        let revocation = index.value(&packed::serial_key(b'r', &ca, &serial))?;
-        let unconfirmed = index.value(&packed::serial_key(b'u', &ca, &serial))?;
+        // What is revoked is known in memory, and only a certificate that awaits its confirmation can lack it.
+        let revocation = match index.revocation(&ca, &serial) {
+            Some(_) => index.value(&packed::serial_key(b'r', &ca, &serial))?,
+            None => None,
+        };
+        let awaits = transaction.is_some_and(|transaction| transaction.awaits.is_some());
+        let confirmed = !awaits || index.value(&packed::serial_key(b'u', &ca, &serial))?.is_none();
         Ok(CertificateRecord {
             ca,
             serial,
@@ -280,7 +289,7 @@ impl EmbeddedStore {
             issued: at,
             not_after,
             certificate,
-            confirmed: unconfirmed.is_none(),
+            confirmed,
             revocation: revocation
                 .map(|octets| records::decode_revocation(serial, &octets))
                 .transpose()?
@@ -332,7 +341,7 @@ impl EmbeddedStore {
 /// Stops the writer when everything that waits is recorded.
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
-        self.commands = None;
+        self.commands.close();
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()
         {
@@ -355,12 +364,12 @@ impl Store for EmbeddedStore {
         Ok(cas)
     }
 
-    fn reserve_serials(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<()> {
-        self.record(at, Entry::Reserved { ca: ca.clone(), serials: serials.to_vec() })
+    fn begin_reserve(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<Receipt> {
+        self.begin(at, Entry::Reserved { ca: ca.clone(), serials: serials.to_vec() })
     }
 
-    fn record_issued(&self, at: Timestamp, issued: &Issued) -> Result<()> {
-        self.record(at, Entry::Issued(issued.clone()))
+    fn begin_issued(&self, at: Timestamp, issued: Issued) -> Result<Receipt> {
+        self.begin(at, Entry::Issued(issued))
     }
 
     fn record_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<()> {
@@ -478,7 +487,8 @@ impl Store for EmbeddedStore {
         let spans = self.shared.position().certificates.div_ceil(SEARCH_SPAN);
         let mut found = Vec::new();
         for span in (0..spans).rev() {
-            let value = self.shared.index.value(&search_key(span, part))?.unwrap_or_default();
+            let value =
+                self.shared.index.value(&packed::search_key(span, part))?.unwrap_or_default();
             let mut members: Vec<u64> = packed::members(&value)
                 .filter(|(other, _)| *other == number)
                 .map(|(_, which)| span * SEARCH_SPAN + which)

@@ -8,6 +8,7 @@
 //! write failed, as on a full disk, sled reads no page either that it has not in memory: then the whole index is built in
 //! memory from the journal, and sled is left alone until the next start.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +23,7 @@ use super::records::{
     TransactionId, TransactionState, decode_revocation, encode_revocation, read_transactions,
 };
 use super::serials::{SerialTable, Slot};
+use super::transactions::TransactionTable;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::Frontier;
@@ -99,7 +101,7 @@ struct State {
 struct Tables {
     serials: SerialTable,
     /// Transactions that are not forgotten.
-    transactions: HashMap<TransactionId, TransactionState>,
+    transactions: TransactionTable,
     /// For each span of time in which transactions end, how many values hold them.
     buckets: BTreeMap<u64, u32>,
     /// For each day on which certificates end, the offset in the key of its last value.
@@ -221,7 +223,7 @@ impl Index {
 
     /// What is known of a transaction.
     pub fn transaction(&self, id: &TransactionId) -> Option<TransactionState> {
-        self.read_state(|state| state.tables.transactions.get(id).cloned())
+        self.read_state(|state| state.tables.transactions.get(id))
     }
 
     /// The revoked and held certificates of a CA, as they are now.
@@ -311,14 +313,14 @@ impl Index {
                 state.recent.insert(key, value);
             }
         }
-        let tables = &mut state.tables;
+        let State { tables, recent, .. } = &mut *state;
         for (number, slot) in changes.serials {
             tables.serials.set(number, slot);
         }
         for (id, transaction) in changes.transactions {
             match transaction {
-                Some(transaction) => drop(tables.transactions.insert(id, transaction)),
-                None => drop(tables.transactions.remove(&id)),
+                Some(transaction) => tables.transactions.set(&id, &transaction),
+                None => tables.transactions.remove(&id),
             }
         }
         for (bucket, count) in changes.buckets {
@@ -330,6 +332,7 @@ impl Index {
         }
         tables.days.extend(changes.days);
         for ((span, part), value) in changes.search {
+            recent.insert(packed::search_key(span, part), Some(value.clone()));
             tables.set_search(span, part, value);
         }
         for ((ca, serial), entry) in changes.revoked {
@@ -541,7 +544,7 @@ impl Tables {
                         let known = self.transactions.get(&id);
                         // The identifier was forgotten and used again: the later one counts.
                         if known.is_none_or(|known| known.offset < transaction.offset) {
-                            self.transactions.insert(id, transaction);
+                            self.transactions.set(&id, &transaction);
                         }
                     }
                 }
@@ -587,21 +590,42 @@ impl Layered<'_> {
         self.changes.values.insert(key, None);
     }
 
-    /// The value of a part of a span of search keys, which is the last one or a later one.
-    pub fn search(&self, span: u64, part: u8) -> Octets {
-        if let Some(changed) = self.changes.search.get(&(span, part)) {
-            return changed.clone();
-        }
-        self.index.read_state(|state| {
-            let (last, values) = &state.tables.search;
-            values.get(&part).filter(|_| *last == span).cloned().unwrap_or_default()
-        })
+    /// Changes a value where it is, an empty one if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the index fails.
+    pub fn edit<T>(&mut self, key: Octets, change: impl FnOnce(&mut Octets) -> T) -> Result<T> {
+        let value = match self.changes.values.entry(key) {
+            Entry::Occupied(changed) => changed.into_mut(),
+            Entry::Vacant(vacant) => {
+                let value = self.index.value(vacant.key())?;
+                vacant.insert(value)
+            }
+        };
+        Ok(change(value.get_or_insert_default()))
     }
 
-    /// Sets the value of a part of a span of search keys.
-    pub fn set_search(&mut self, key: Octets, span: u64, part: u8, value: Octets) {
-        self.changes.search.insert((span, part), value.clone());
-        self.put(key, value);
+    /// How many octets the value of a key has.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the index fails.
+    pub fn length(&self, key: &[u8]) -> Result<usize> {
+        let length = |value: Option<&Octets>| value.map_or(0, Vec::len);
+        match self.changes.values.get(key) {
+            Some(changed) => Ok(length(changed.as_ref())),
+            None => Ok(length(self.index.value(key)?.as_ref())),
+        }
+    }
+
+    /// Changes the value of a part of a span of search keys, which is the last one or a later one.
+    pub fn edit_search(&mut self, span: u64, part: u8, change: impl FnOnce(&mut Octets)) {
+        let index = self.index;
+        change(self.changes.search.entry((span, part)).or_insert_with(|| {
+            index.read_state(|state| {
+                let (last, values) = &state.tables.search;
+                values.get(&part).filter(|_| *last == span).cloned().unwrap_or_default()
+            })
+        }));
     }
 
     /// Sets what is known of a certificate's revocation.

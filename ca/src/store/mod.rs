@@ -13,10 +13,12 @@ mod history;
 mod index;
 mod open;
 mod packed;
+mod queue;
 mod records;
 mod requests;
 mod rules;
 mod serials;
+mod transactions;
 mod waiting;
 
 pub use backup::{BackupSummary, audit, restore_journal};
@@ -34,6 +36,7 @@ use crate::equipment::Vendor;
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
+use crate::receipt::Receipt;
 use crate::record::{
     Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Issued, Label, Revocation,
     RevokedEntry, Serial, Transaction,
@@ -53,14 +56,30 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`crate::Denial::Conflict`] when one of them was reserved or issued before.
-    fn reserve_serials(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<()>;
+    fn reserve_serials(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<()> {
+        self.begin_reserve(at, ca, serials)?.wait()
+    }
+
+    /// As [`Self::reserve_serials`], without waiting: the receipt says when it is durable.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when too much waits; the others come with the receipt.
+    fn begin_reserve(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<Receipt>;
 
     /// Records a certificate, uses up the account's secret if it says so, and opens its transaction.
     ///
     /// # Errors
     /// `Conflict` if the serial was issued before, `NotAuthorized` if the account is gone or its secret has no use
     /// left or expired, `TransactionInUse` if the transaction's identifier is known.
-    fn record_issued(&self, at: Timestamp, issued: &Issued) -> Result<()>;
+    fn record_issued(&self, at: Timestamp, issued: &Issued) -> Result<()> {
+        self.begin_issued(at, issued.clone())?.wait()
+    }
+
+    /// As [`Self::record_issued`], without waiting: nothing of it may leave before the receipt says that it is durable.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when too much waits; the others come with the receipt.
+    fn begin_issued(&self, at: Timestamp, issued: Issued) -> Result<Receipt>;
 
     /// Records that the holder took the certificate, and ends its transaction. The identifier stays known.
     ///

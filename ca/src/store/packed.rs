@@ -106,6 +106,11 @@ pub fn from_transactions_key(key: &[u8]) -> Option<(u64, u32)> {
     Some((u64::from_be_bytes(*bucket), u32::from_be_bytes(number.try_into().ok()?)))
 }
 
+/// The key of those that have some search keys, among the n-th span of certificates.
+pub fn search_key(span: u64, part: u8) -> Vec<u8> {
+    [&b"h"[..], &span.to_be_bytes(), &[part]].concat()
+}
+
 /// Reads 8 octets, most significant first.
 pub fn u64_from(octets: &[u8]) -> Option<u64> {
     octets.try_into().ok().map(u64::from_be_bytes)
@@ -187,6 +192,15 @@ pub fn push_timed(value: &mut Vec<u8>, offset: u64, millis: u64) {
 /// Serials' numbers, 8 octets each.
 pub fn numbers(value: &[u8]) -> impl Iterator<Item = u64> {
     value.as_chunks::<8>().0.iter().map(|number| u64::from_be_bytes(*number))
+}
+
+/// Takes a number out of [`numbers`]; the others keep their order.
+pub fn remove_number(value: &mut Vec<u8>, number: u64) {
+    let place = numbers(value).position(|other| other == number);
+    if let Some(place) = place {
+        let from = place.saturating_mul(8);
+        value.drain(from..from.saturating_add(8));
+    }
 }
 
 #[cfg(test)]

@@ -87,9 +87,9 @@ pub fn read_transactions(
     })
 }
 
-/// How many transactions a value holds.
-pub const fn count_transactions(value: &[u8]) -> usize {
-    value.len() / TRANSACTION
+/// How many transactions a value of so many octets holds.
+pub const fn count_transactions(octets: usize) -> usize {
+    octets / TRANSACTION
 }
 
 /// Reason, time, end of the certificate's validity, the invalidity date, if any, and the partition, if any.

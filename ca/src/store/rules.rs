@@ -303,14 +303,15 @@ impl Rules<'_> {
             }
         }
         let own = issued.account.as_str().starts_with(OWN_ACCOUNT_PREFIX);
-        let account = self.account(&issued.account)?;
+        let account = self.account_octets(&issued.account)?;
         if account.is_none() && !own {
             return Err(not_authorized(format!(
                 "account `{}` does not exist any more",
                 issued.account
             )));
         }
-        if let Some(account) = account.filter(|_| issued.consumes_secret) {
+        if let Some(octets) = account.filter(|_| issued.consumes_secret) {
+            let account = decode_account(&octets)?;
             let name = &account.name;
             let secret = account
                 .secret
@@ -595,15 +596,12 @@ impl Rules<'_> {
 
     fn use_reserved(&mut self, block: u64, number: u64) -> Result<()> {
         let key = packed::key(b'b', &block.to_be_bytes());
-        let Some(value) = self.view.value(&key)? else { return Ok(()) };
-        let left: Vec<u8> = packed::numbers(&value)
-            .filter(|other| *other != number)
-            .flat_map(u64::to_be_bytes)
-            .collect();
-        if left.is_empty() {
+        let is_used_up = self.view.edit(key.clone(), |value| {
+            packed::remove_number(value, number);
+            value.is_empty()
+        })?;
+        if is_used_up {
             self.view.remove(key);
-        } else {
-            self.view.put(key, left);
         }
         Ok(())
     }
@@ -611,28 +609,21 @@ impl Rules<'_> {
     fn add_to_order(&mut self, number: u64, offset: u64) -> Result<()> {
         let chunk = *self.certificates / ORDER_CHUNK;
         let key = packed::key(b's', &chunk.to_be_bytes());
-        let mut value = self.view.value(&key)?.unwrap_or_default();
-        packed::push_numbered(&mut value, number, offset);
-        self.view.put(key, value);
-        Ok(())
+        self.view.edit(key, |value| packed::push_numbered(value, number, offset))
     }
 
     fn add_to_account(&mut self, account: &Label) -> Result<()> {
         let (part, number) = account_number(account);
         let key = account_key(*self.certificates / ACCOUNT_SPAN, part);
-        let mut value = self.view.value(&key)?.unwrap_or_default();
-        packed::push_member(&mut value, number, *self.certificates % ACCOUNT_SPAN);
-        self.view.put(key, value);
-        Ok(())
+        let which = *self.certificates % ACCOUNT_SPAN;
+        self.view.edit(key, |value| packed::push_member(value, number, which))
     }
 
     fn add_to_search(&mut self, certificate: &[u8]) {
         let (span, which) = (*self.certificates / SEARCH_SPAN, *self.certificates % SEARCH_SPAN);
         for found in SearchKey::of(certificate) {
             let (part, number) = search_number(found.fingerprint());
-            let mut value = self.view.search(span, part);
-            packed::push_member(&mut value, number, which);
-            self.view.set_search(search_key(span, part), span, part, value);
+            self.view.edit_search(span, part, |value| packed::push_member(value, number, which));
         }
     }
 
@@ -685,11 +676,10 @@ impl Rules<'_> {
         let id = transaction_id(&transaction.id);
         let bucket = packed::bucket_of(transaction.expires);
         let mut number = self.view.bucket(bucket).saturating_sub(1);
-        let mut value =
-            self.view.value(&packed::transactions_key(bucket, number))?.unwrap_or_default();
-        if records::count_transactions(&value) >= TRANSACTION_CHUNK {
+        let mut key = packed::transactions_key(bucket, number);
+        if records::count_transactions(self.view.length(&key)?) >= TRANSACTION_CHUNK {
             number = number.saturating_add(1);
-            value.clear();
+            key = packed::transactions_key(bucket, number);
         }
         let state = TransactionState {
             offset,
@@ -698,8 +688,7 @@ impl Rules<'_> {
             is_pending,
             place: (bucket, number),
         };
-        records::push_transaction(&mut value, &id, &state);
-        self.view.put(packed::transactions_key(bucket, number), value);
+        self.view.edit(key, |value| records::push_transaction(value, &id, &state))?;
         self.view.set_bucket(bucket, number.saturating_add(1));
         self.view.set_transaction(id, Some(state));
         Ok(())
@@ -808,8 +797,11 @@ impl Rules<'_> {
     }
 
     pub(super) fn account(&self, name: &Label) -> Result<Option<Account>> {
-        let octets = self.view.value(&packed::key(b'A', name.as_str().as_bytes()))?;
-        octets.map(|octets| decode_account(&octets)).transpose()
+        self.account_octets(name)?.map(|octets| decode_account(&octets)).transpose()
+    }
+
+    fn account_octets(&self, name: &Label) -> Result<Option<Vec<u8>>> {
+        self.view.value(&packed::key(b'A', name.as_str().as_bytes()))
     }
 
     fn account_of(&self, reference: &str) -> Result<Option<Account>> {
@@ -862,11 +854,6 @@ pub fn account_key(span: u64, part: u8) -> Vec<u8> {
 /// Which of the 256 parts a search key is in, and its number there.
 pub const fn search_number(fingerprint: u64) -> (u8, u32) {
     ((fingerprint >> 56) as u8, fingerprint as u32)
-}
-
-/// The key of those that have some search keys, among the n-th [`SEARCH_SPAN`].
-pub fn search_key(span: u64, part: u8) -> Vec<u8> {
-    [&b"h"[..], &span.to_be_bytes(), &[part]].concat()
 }
 
 /// The account with what its secret and its equipment went through since the change was thought out: uses and locks do not come

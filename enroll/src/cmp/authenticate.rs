@@ -10,6 +10,7 @@ use super::content::kind;
 use super::context::Kind;
 use super::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
 use super::header::goes_on;
+use super::limits::Working;
 use super::mac::{MacKey, MacParameters};
 use super::message::{Message, PkiHeader};
 use super::names;
@@ -56,6 +57,8 @@ pub struct Reply {
     pub to_known_peer: bool,
     /// Whether there is none, because too many requests of the account are worked on.
     pub busy: bool,
+    /// Counts as one that is worked on, until the answer is sent.
+    pub working: Option<Working>,
 }
 
 impl Reply {
@@ -66,6 +69,7 @@ impl Reply {
             ca: route.ca.clone(),
             to_known_peer: false,
             busy: false,
+            working: None,
         }
     }
 }
@@ -169,7 +173,7 @@ impl CmpService {
         let requester = if is_for_equipment(message.kind) && authority.is_foreign(&facts.issuer) {
             authority.authenticate_equipment(&message.extra_certs, &mut verify)
         } else {
-            authority.authenticate_certificate(signer, &mut verify)
+            authority.authenticate_facts(signer, &facts, &mut verify)
         }?;
         let ca = match requester.credential() {
             // RFC 9810 §5.3.18: not in use yet. What goes on with a transaction is told so by its own check.

@@ -4,7 +4,7 @@
 use countersign_ca::authority::{IssuedCertificate, TransactionDraft};
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::{
-    CertificateRequest, Credential, Denial, Error, Registrar, Requester, Timestamp,
+    CertificateRequest, Credential, Denial, Error, Recording, Registrar, Requester, Timestamp,
 };
 use der::Decode;
 use der::asn1::{Any, Int, OctetString};
@@ -41,7 +41,7 @@ pub struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// ir, cr and kur.
-    pub(super) fn certificate_request(self, answer: u8) -> Result<Answer, Refusal> {
+    pub(super) fn certificate_request(self, answer: u8) -> Result<Recording<Answer>, Refusal> {
         let request = CertReqMsg::only(&self.message.body)?;
         let id = request.request.cert_req_id.clone();
         if id.as_bytes() != [0] {
@@ -71,7 +71,7 @@ impl Exchange<'_> {
     }
 
     /// p10cr: a PKCS #10 request, whose signature is the proof of possession.
-    pub(super) fn pkcs10_request(self) -> Result<Answer, Refusal> {
+    pub(super) fn pkcs10_request(self) -> Result<Recording<Answer>, Refusal> {
         let wish = pkcs10(&self.message.body)?;
         let on_behalf = self.on_behalf(&wish)?;
         self.grant(kind::CP, minus_one()?, wish, None, on_behalf)
@@ -122,7 +122,7 @@ impl Exchange<'_> {
         wish: Wish,
         updates: Option<Serial>,
         on_behalf: Option<Requester>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Recording<Answer>, Refusal> {
         let config = self.service.config();
         let authority = self.service.authority();
         let implicit = config.implicit_confirm && self.asks_for_implicit_confirm();
@@ -143,10 +143,13 @@ impl Exchange<'_> {
         let requester = on_behalf.as_ref().unwrap_or(self.requester);
         let authorized = authority.authorize(requester, request)?;
         if authorized.needs_approval() {
-            return self.hold(kind, &id, authorized, implicit, draft.registrar);
+            let answer = self.hold(kind, &id, authorized, implicit, draft.registrar)?;
+            return Ok(Recording::ready(answer));
         }
-        let issued = authority.issue(authorized, Some(draft))?;
-        self.issued_answer(kind, id, issued, implicit, confirm_until)
+        // The answer is made while the record is written, and leaves when that is durable.
+        authority
+            .begin_issue(authorized, Some(draft))?
+            .try_map(|issued| self.issued_answer(kind, id, issued, implicit, confirm_until))
     }
 
     /// The answer with a certificate.

@@ -1,7 +1,7 @@
 //! How much is worked on at once: keys derived from secrets, and requests of one account.
 
 use std::collections::HashMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use countersign_ca::record::Label;
 
@@ -43,36 +43,46 @@ impl Drop for Place<'_> {
 #[derive(Debug)]
 pub struct InFlight {
     most: usize,
-    counts: Mutex<HashMap<Label, usize>>,
+    counts: Arc<Counts>,
 }
 
+type Counts = Mutex<HashMap<Label, usize>>;
+
 /// A request that is worked on, until dropped.
-pub struct Working<'a> {
-    all: &'a InFlight,
+#[derive(Debug)]
+pub struct Working {
+    counts: Arc<Counts>,
     account: Label,
 }
 
 impl InFlight {
     /// At most `most` of each account.
     pub fn new(most: usize) -> Self {
-        Self { most, counts: Mutex::default() }
+        Self { most, counts: Arc::default() }
     }
 
     /// Begins a request; `None` if too many of the account are worked on.
-    pub fn begin(&self, account: &Label) -> Option<Working<'_>> {
+    pub fn begin(&self, account: &Label) -> Option<Working> {
         let mut counts = locked(&self.counts);
         let count = counts.get(account).copied().unwrap_or(0);
         if count >= self.most {
             return None;
         }
         counts.insert(account.clone(), count.saturating_add(1));
-        Some(Working { all: self, account: account.clone() })
+        Some(Working { counts: Arc::clone(&self.counts), account: account.clone() })
     }
 }
 
-impl Drop for Working<'_> {
+impl Working {
+    /// Whose it is.
+    pub const fn account(&self) -> &Label {
+        &self.account
+    }
+}
+
+impl Drop for Working {
     fn drop(&mut self) {
-        let mut counts = locked(&self.all.counts);
+        let mut counts = locked(&self.counts);
         match counts.get_mut(&self.account) {
             Some(count) if *count > 1 => *count = count.saturating_sub(1),
             _ => drop(counts.remove(&self.account)),

@@ -177,6 +177,17 @@ impl Message {
     }
 }
 
+/// The body's context tag: a look at the second element of a message, before it is decoded.
+pub fn body_kind(message: &[u8]) -> Option<u8> {
+    let message = AnyRef::from_der(message).ok()?;
+    let mut parts = SliceReader::new(message.value()).ok()?;
+    let _header = parts.tlv_bytes().ok()?;
+    match AnyRef::decode(&mut parts).ok()?.tag() {
+        Tag::ContextSpecific { constructed: true, number } => Some(number.value()),
+        _ => None,
+    }
+}
+
 /// ```text
 /// ProtectedPart ::= SEQUENCE { header PKIHeader, body PKIBody }
 /// ```

@@ -34,4 +34,5 @@ pub use algorithms::Protections;
 pub use bounds::Bounds;
 pub use content::kind;
 pub use mac::protects as is_protected_by_mac;
-pub use service::{CmpConfig, CmpService, Outcome, Route, default_mac_workers};
+pub use message::body_kind;
+pub use service::{Begun, CmpConfig, CmpService, Outcome, Route, Unsent, default_mac_workers};

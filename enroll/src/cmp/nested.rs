@@ -49,13 +49,13 @@ impl CmpService {
     pub(super) fn nested(
         &self,
         route: &Route,
-        message: &Message,
+        message: Message,
         outer: Wrapping<'_>,
     ) -> Result<(Vec<u8>, Outcome), Error> {
         let nonce = self.nonce()?;
         let mut reply = Reply::signed(route);
         let outcome = |granted, busy| Outcome { kind: kind::name(kind::NESTED), granted, busy };
-        let opened = self.opened(route, message, outer, &mut reply);
+        let opened = self.opened(route, &message, outer, &mut reply);
         let (registrar, inner) = match opened {
             Ok(opened) => opened,
             Err(refusal) => {
@@ -76,12 +76,12 @@ impl CmpService {
         match inner {
             Inner::One(inner) => {
                 tracing::info!(registrar = %registrar.account(), "protection was added");
-                self.respond(&route, &inner, Wrapping { depth, forwarder: Some(&registrar) })
+                self.respond_within(&route, *inner, Wrapping { depth, forwarder: Some(&registrar) })
             }
             Inner::Batch(messages) => {
                 tracing::info!(registrar = %registrar.account(), messages = messages.len(), "a batch");
                 let wrapping = Wrapping { depth, forwarder: None };
-                let answers = self.each(&route, &messages, wrapping)?.concat();
+                let answers = self.each(&route, messages, wrapping)?.concat();
                 let answer = AnyRef::new(Tag::Sequence, &answers);
                 let answer = answer.and_then(|content| Answer::plain(kind::NESTED, &content));
                 let answer = answer.map_err(Error::internal)?;
@@ -95,18 +95,19 @@ impl CmpService {
     fn each(
         &self,
         route: &Route,
-        messages: &[Message],
+        messages: Vec<Message>,
         wrapping: Wrapping<'_>,
     ) -> Result<Vec<Vec<u8>>, Error> {
         let mut answers: Vec<Vec<u8>> = Vec::with_capacity(messages.len());
         let mut length = 0_usize;
         for message in messages {
+            let header = message.header.clone();
             let answer = match length < self.config().bounds.bytes {
-                true => self.respond(route, message, wrapping)?,
+                true => self.respond_within(route, message, wrapping)?,
                 false => (Vec::new(), Outcome { kind: "", granted: false, busy: true }),
             };
             let bytes = match answer {
-                (_, Outcome { busy: true, .. }) => self.not_now(route, &message.header)?,
+                (_, Outcome { busy: true, .. }) => self.not_now(route, &header)?,
                 (bytes, _) => bytes,
             };
             length = length.saturating_add(bytes.len());
@@ -153,8 +154,13 @@ impl CmpService {
         }
         let sender = self.authenticate(route, message)?;
         let registrar = self.authority().registrar(&sender.requester);
-        *reply =
-            Reply { protector: sender.protector, ca: sender.ca, to_known_peer: true, busy: false };
+        *reply = Reply {
+            protector: sender.protector,
+            ca: sender.ca,
+            to_known_peer: true,
+            busy: false,
+            working: None,
+        };
         let registrar = registrar.ok_or_else(|| {
             Refusal::new(
                 Failure::NotAuthorized,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::record::Label;
-use countersign_ca::{Authority, Error, Registrar};
+use countersign_ca::{Authority, Error, Recording, Registrar};
+use tracing::Span;
 
 use super::algorithms::Protections;
 use super::answer::{Answer, refused_answer};
@@ -13,7 +14,7 @@ use super::authenticate::{Authenticated, Reply};
 use super::bounds::{self, Bounds};
 use super::content::kind;
 use super::exchange::Exchange;
-use super::limits::{InFlight, Places};
+use super::limits::{InFlight, Places, Working};
 use super::message::Message;
 use super::nested::Wrapping;
 use super::poll::Polls;
@@ -112,6 +113,60 @@ pub struct Outcome {
     pub busy: bool,
 }
 
+/// An answer, or one that waits for the disk.
+pub enum Begun {
+    /// The answer, and what became of the message.
+    Answered(Vec<u8>, Outcome),
+    /// It is there when the record is durable.
+    Recording(Box<Unsent>),
+}
+
+/// An answer that is made, and may not leave before its record is durable.
+pub struct Unsent {
+    recording: Recording<Vec<u8>>,
+    unsettled: Box<Unsettled>,
+}
+
+/// What it takes to refuse a message after all.
+struct Unsettled {
+    message: Message,
+    reply: Reply,
+    nonce: [u8; 16],
+    span: Span,
+}
+
+impl Begun {
+    fn answered((bytes, outcome): (Vec<u8>, Outcome)) -> Self {
+        Self::Answered(bytes, outcome)
+    }
+
+    /// The answer, for who may wait for the disk.
+    fn wait(self, service: &CmpService) -> Result<(Vec<u8>, Outcome), Error> {
+        match self {
+            Self::Answered(bytes, outcome) => Ok((bytes, outcome)),
+            Self::Recording(unsent) => {
+                let Unsent { recording, unsettled } = *unsent;
+                service.settle(recording.wait(), *unsettled)
+            }
+        }
+    }
+
+    /// The answer, as soon as it may leave.
+    ///
+    /// # Errors
+    /// As [`CmpService::answer`].
+    pub async fn settled(self, service: &CmpService) -> Result<(Vec<u8>, Outcome), Error> {
+        match self {
+            Self::Answered(bytes, outcome) => Ok((bytes, outcome)),
+            Self::Recording(unsent) => {
+                let Unsent { recording, unsettled } = *unsent;
+                let recorded = recording.settled().await;
+                service.settle(recorded, *unsettled)
+            }
+        }
+    }
+}
+
 /// The CMP server of one authority.
 #[derive(Debug)]
 pub struct CmpService {
@@ -155,11 +210,21 @@ impl CmpService {
         &self.config
     }
 
-    /// Answers a message. Every message gets an answer, be it an error, unless the outcome is "busy".
+    /// Answers a message. Every message gets an answer, be it an error, unless the outcome is "busy". This waits for the
+    /// disk.
     ///
     /// # Errors
     /// [`Error`] only when not even an error message can be made, because no CA can sign one.
     pub fn answer(&self, route: &Route, bytes: &[u8]) -> Result<(Vec<u8>, Outcome), Error> {
+        self.begin(route, bytes)?.wait(self)
+    }
+
+    /// As [`Self::answer`], but does not wait for the disk: an answer that depends on a record is had from
+    /// [`Begun::settled`].
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub fn begin(&self, route: &Route, bytes: &[u8]) -> Result<Begun, Error> {
         let message =
             bounds::check(bytes, self.config.bounds).and_then(|()| Message::decode(bytes));
         let message = match message {
@@ -168,40 +233,98 @@ impl CmpService {
                 tracing::info!(failure = ?refusal.failure, "unreadable: {}", refusal.text);
                 let answer = Answer::error(&refusal).map_err(Error::internal)?;
                 let bytes = self.protect(None, &answer, &Reply::signed(route), &self.nonce()?)?;
-                return Ok((bytes, Outcome { kind: "unreadable", granted: false, busy: false }));
+                let outcome = Outcome { kind: "unreadable", granted: false, busy: false };
+                return Ok(Begun::Answered(bytes, outcome));
             }
         };
-        let id = message.transaction_id();
-        let transaction = data_encoding::HEXLOWER.encode(id.get(..LOGGED).unwrap_or(id));
-        let span = tracing::info_span!("cmp", transaction, body = kind::name(message.kind));
-        let _entered = span.enter();
-        self.respond(route, &message, Wrapping::default())
+        let span = tracing::info_span!(
+            "cmp",
+            transaction = %Hex(message.transaction_id()),
+            body = kind::name(message.kind)
+        );
+        let entered = span.clone().entered();
+        let begun = self.respond(route, message, span, Wrapping::default());
+        drop(entered);
+        begun
+    }
+
+    /// As [`Self::respond`], for a message within another, which waits for the disk.
+    pub(super) fn respond_within(
+        &self,
+        route: &Route,
+        message: Message,
+        wrapping: Wrapping<'_>,
+    ) -> Result<(Vec<u8>, Outcome), Error> {
+        self.respond(route, message, Span::current(), wrapping)?.wait(self)
     }
 
     /// The story of one message.
-    pub(super) fn respond(
+    fn respond(
         &self,
         route: &Route,
-        message: &Message,
+        message: Message,
+        span: Span,
         wrapping: Wrapping<'_>,
-    ) -> Result<(Vec<u8>, Outcome), Error> {
+    ) -> Result<Begun, Error> {
         if message.kind == kind::NESTED {
-            return self.nested(route, message, wrapping);
+            return self.nested(route, message, wrapping).map(Begun::answered);
         }
         let nonce = self.nonce()?;
         let mut reply = Reply::signed(route);
-        let answer = self.decide(route, message, wrapping.forwarder, &nonce, &mut reply);
-        let (granted, kind) = (answer.is_ok(), kind::name(message.kind));
+        let decided = self.decide(route, &message, wrapping.forwarder, &nonce, &mut reply);
         if reply.busy {
             tracing::warn!("too many requests of the account are worked on");
-            return Ok((Vec::new(), Outcome { kind, granted, busy: true }));
+            let outcome = Outcome { kind: kind::name(message.kind), granted: false, busy: true };
+            return Ok(Begun::Answered(Vec::new(), outcome));
         }
-        let answer = answer.or_else(|refusal| {
-            tracing::info!(failure = ?refusal.failure, "refused: {}", refusal.text);
-            refused_answer(message.kind, reply.to_known_peer, &refusal).map_err(Error::internal)
-        })?;
-        let bytes = self.protect(Some(&message.header), &answer, &reply, &nonce)?;
-        Ok((bytes, Outcome { kind, granted, busy: false }))
+        let recording = match decided {
+            Ok(recording) => recording,
+            Err(refusal) => {
+                let unsettled = Unsettled { message, reply, nonce, span };
+                return self.refuse(&refusal, &unsettled).map(Begun::answered);
+            }
+        };
+        let recording = recording
+            .try_map(|answer| self.protect(Some(&message.header), &answer, &reply, &nonce))?;
+        let unsettled = Unsettled { message, reply, nonce, span };
+        match recording.is_ready() {
+            true => self.settle(recording.wait(), unsettled).map(Begun::answered),
+            false => {
+                let unsettled = Box::new(unsettled);
+                Ok(Begun::Recording(Box::new(Unsent { recording, unsettled })))
+            }
+        }
+    }
+
+    /// The answer that was made is sent when its record is durable; a refusal, when the record was refused.
+    fn settle(
+        &self,
+        recorded: Result<Vec<u8>, Error>,
+        unsettled: Unsettled,
+    ) -> Result<(Vec<u8>, Outcome), Error> {
+        let _entered = unsettled.span.enter();
+        match recorded {
+            Ok(bytes) => {
+                let kind = kind::name(unsettled.message.kind);
+                let account = unsettled.reply.working.as_ref().map(Working::account);
+                tracing::info!(account = account.map(Label::as_str), "answered");
+                Ok((bytes, Outcome { kind, granted: true, busy: false }))
+            }
+            Err(error) => self.refuse(&Refusal::from(error), &unsettled),
+        }
+    }
+
+    fn refuse(
+        &self,
+        refusal: &Refusal,
+        unsettled: &Unsettled,
+    ) -> Result<(Vec<u8>, Outcome), Error> {
+        let Unsettled { message, reply, nonce, .. } = unsettled;
+        tracing::info!(failure = ?refusal.failure, "refused: {}", refusal.text);
+        let answer = refused_answer(message.kind, reply.to_known_peer, refusal);
+        let answer = answer.map_err(Error::internal)?;
+        let bytes = self.protect(Some(&message.header), &answer, reply, nonce)?;
+        Ok((bytes, Outcome { kind: kind::name(message.kind), granted: false, busy: false }))
     }
 
     /// Decides what to answer; `reply` becomes that of the request once its sender is known.
@@ -212,23 +335,23 @@ impl CmpService {
         forwarder: Option<&Registrar>,
         nonce: &[u8; 16],
         reply: &mut Reply,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Recording<Answer>, Refusal> {
         // 1. The header is one that can be answered, and fits the path. This stands before the secret is tried: a right
         //    secret forgets the wrong ones before it, and an old message, replayed, must not do that.
         self.check_header(message)?;
         check_route(route, message.kind)?;
         // 2. Who sends. What is public needs nobody to be known, where the operator allows it.
         if let Some(answer) = self.public_information(route, message)? {
-            return Ok(answer);
+            return Ok(Recording::ready(answer));
         }
         let Authenticated { requester, protector, ca, public_key_mac } =
             self.authenticate(route, message)?;
         let protection = protector.kind();
-        *reply = Reply { protector, ca, to_known_peer: true, busy: false };
-        let Some(_working) = self.in_flight.begin(&requester.account().name) else {
-            reply.busy = true;
+        let working = self.in_flight.begin(&requester.account().name);
+        *reply = Reply { protector, ca, to_known_peer: true, busy: working.is_none(), working };
+        if reply.busy {
             return Err(Refusal::new(Failure::SystemUnavail, "busy; try again"));
-        };
+        }
         tracing::debug!(account = %requester.account().name, "authenticated");
         // 3. Whether it is a registration authority, and whose message it passes on.
         let registrar = self.authority.registrar(&requester);
@@ -250,10 +373,10 @@ impl CmpService {
             original,
         };
         let answer = match message.kind {
-            kind::IR => exchange.certificate_request(kind::IP),
-            kind::CR => exchange.certificate_request(kind::CP),
-            kind::KUR => exchange.certificate_request(kind::KUP),
-            kind::P10CR => exchange.pkcs10_request(),
+            kind::IR => return exchange.certificate_request(kind::IP),
+            kind::CR => return exchange.certificate_request(kind::CP),
+            kind::KUR => return exchange.certificate_request(kind::KUP),
+            kind::P10CR => return exchange.pkcs10_request(),
             kind::CCR => exchange.cross_certification(),
             kind::CERT_CONF => exchange.confirmation(),
             kind::RR => exchange.revocation(),
@@ -267,9 +390,8 @@ impl CmpService {
                     kind::name(other)
                 ),
             )),
-        }?;
-        tracing::info!(account = %requester.account().name, answer = kind::name(answer.kind), "answered");
-        Ok(answer)
+        };
+        answer.map(Recording::ready)
     }
 
     pub(super) fn nonce(&self) -> Result<[u8; 16], Error> {
@@ -287,5 +409,15 @@ fn check_route(route: &Route, kind: u8) -> Result<(), Refusal> {
             format!("the path is for {}, found {}", kind::name(operation), kind::name(kind)),
         )),
         None => Ok(()),
+    }
+}
+
+/// A transactionID in the log, written only when somebody reads it.
+struct Hex<'a>(&'a [u8]);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let logged = self.0.get(..LOGGED).unwrap_or(self.0);
+        write!(f, "{}", data_encoding::HEXLOWER.encode_display(logged))
     }
 }

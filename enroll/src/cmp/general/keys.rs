@@ -1,6 +1,8 @@
 //! Which keys and algorithms are taken: signKeyPairTypes, encKeyPairTypes, preferredSymmAlg (RFC 9810 §5.3.19.2 to
 //! §5.3.19.4).
 
+use std::sync::Arc;
+
 use countersign_ca::profile::Profile;
 use countersign_ca::{Error, KeyKind, oid as ca};
 use der::asn1::{Any, Null};
@@ -16,7 +18,7 @@ use crate::cmp::refusal::Refusal;
 impl Question<'_> {
     /// The kinds of key that the profile takes; each of them can sign.
     pub(super) fn signing_keys(&self) -> Result<InfoTypeAndValue, Refusal> {
-        let kinds = algorithms(&self.profile()?, |_| true)?;
+        let kinds = algorithms(&*self.profile()?, |_| true)?;
         with_value(oid::SIGN_KEY_PAIR_TYPES, &kinds)
     }
 
@@ -36,7 +38,7 @@ impl Question<'_> {
     }
 
     /// The profile that a request of this peer would fall under.
-    pub(super) fn profile(&self) -> Result<Profile, Refusal> {
+    pub(super) fn profile(&self) -> Result<Arc<Profile>, Refusal> {
         let (requester, wanted) =
             self.peer.as_ref().ok_or_else(|| Error::internal("a stranger has no profile"))?;
         Ok(self.service.authority().profile_for(requester.account(), wanted.as_ref())?)
