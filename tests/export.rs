@@ -665,7 +665,7 @@ networks = [\"10.2.0.0/16\"]
         (
             &[("address = \"192.0.2.1\"\n", "start = \"wait\"\n")],
             &["warning nobody-begins gw1 libreswan"],
-            &["initiate by hand"],
+            &["initiate there by hand"],
         ),
         // Each trusts the other's root, and has its CRL.
         (&[("libreswan", "strongswan"), (gw1, &trusting), (gw2, &both_ways)], &[], &[]),
