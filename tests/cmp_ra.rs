@@ -423,6 +423,10 @@ fn nobody_vouches_for_more_than_is_his() {
     let other = ir_of(&gw2).1;
     let answers = inside(&site.send(&batch(&[own, other]).by(&site.ra)));
     assert_eq!(answers[0].status().unwrap().failures(), ["notAuthorized"]);
+    // An authority of another CA approves of nothing here; it may still pass a message on.
+    let foreign = registrar_of(&site.instance, "ra5", &["--ca", "second"]);
+    let own = vouch("CN=gw1").by_secret(&site.peer);
+    site.refused(&around(&own).by(&foreign), "notAuthorized");
     // A registration authority with its secret, or for itself.
     let secret = site.instance.peer_with("ra9", &["fqdn:ra9.example.net"], &["--profile", "ra"]);
     site.refused(&vouch("CN=gw1").by_secret(&secret), "notAuthorized");

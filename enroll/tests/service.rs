@@ -709,7 +709,7 @@ fn bodies_that_are_not_spoken_are_named() {
     let place = Place::new();
     let secret = place.account("gw1", 100, None);
     for number in 0..31_u8 {
-        const SPOKEN: [u8; 8] = [
+        const SPOKEN: [u8; 10] = [
             kind::IR,
             kind::CR,
             kind::P10CR,
@@ -718,6 +718,8 @@ fn bodies_that_are_not_spoken_are_named() {
             kind::CERT_CONF,
             kind::ERROR,
             kind::GENM,
+            kind::NESTED,
+            kind::POLL_REQ,
         ];
         if SPOKEN.contains(&number) {
             continue;
@@ -731,7 +733,9 @@ fn bodies_that_are_not_spoken_are_named() {
         assert!(secret.protects(&answer));
     }
     // A continuation of nothing.
-    for (tag, content) in [(CERT_CONF, seq(&[])), (ERROR, seq(&[&seq(&[&tlv(2, &[2])])]))] {
+    let poll = seq(&[&seq(&[&tlv(2, &[0])])]);
+    let error = seq(&[&seq(&[&tlv(2, &[2])])]);
+    for (tag, content) in [(CERT_CONF, seq(&[])), (ERROR, error), (0xa0 | kind::POLL_REQ, poll)] {
         let answer = place.send(&place.draft(tag, &content).protected(&secret));
         refused(&answer, ERROR, "badRequest");
     }

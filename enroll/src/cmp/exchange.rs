@@ -61,7 +61,7 @@ impl Exchange<'_> {
             None => request.proven(sender, self.public_key_mac.as_ref())?,
         };
         let on_behalf = if updates.is_some() { None } else { self.on_behalf(&wish)? };
-        if voucher.is_some() && self.forwarder.is_none() && on_behalf.is_none() {
+        if voucher.is_some() && self.registrar.is_some() && on_behalf.is_none() {
             return Err(Refusal::new(
                 Failure::BadPop,
                 "raVerified is for the keys of others; sign the request for your own certificate with the new key",

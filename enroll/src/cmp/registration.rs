@@ -60,12 +60,19 @@ impl Exchange<'_> {
         if request.proof != Some(ProofOfPossession::RaVerified) {
             return Ok(None);
         }
-        match (self.forwarder, self.registrar) {
-            (None, Some(_)) if answer == kind::KUP => Err(Refusal::new(
+        match (self.registrar, self.forwarder) {
+            (Some(_), _) if answer == kind::KUP => Err(Refusal::new(
                 Failure::BadPop,
                 "a key update keeps the protection by the certificate that it replaces; add yours by a nested message",
             )),
-            (forwarder, registrar) => Ok(forwarder.or(registrar)),
+            (Some(registrar), _) => Ok(Some(registrar)),
+            (None, Some(forwarder)) => {
+                // It vouches for none but those for whom it may ask.
+                let account = &self.requester.account().name;
+                self.service.authority().on_behalf_of(forwarder, account)?;
+                Ok(Some(forwarder))
+            }
+            (None, None) => Ok(None),
         }
     }
 
