@@ -364,6 +364,8 @@ fn text(octets: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use der::Encode;
+
     use super::*;
     use crate::wire::Octets;
 

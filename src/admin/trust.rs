@@ -1,6 +1,6 @@
 //! Vendors whose certificates first enrolments may be signed with, as administrators trust and see them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use countersign_ca::authority::read_crl_file;
 use countersign_ca::certificate::Facts;
@@ -75,7 +75,7 @@ pub fn show(instance: &Instance, name: &Label) -> Result<Value, Failure> {
     Ok(value)
 }
 
-fn crl_file(file: &PathBuf, now: Timestamp) -> Result<String, Failure> {
+fn crl_file(file: &Path, now: Timestamp) -> Result<String, Failure> {
     let name = file.to_str().filter(|_| file.is_absolute()).ok_or_else(|| {
         Failure::input(format!("expected an absolute path in UTF-8, found `{}`", file.display()))
     })?;
@@ -111,6 +111,6 @@ fn certificate(der: &[u8]) -> Result<Value, Failure> {
         "subject": facts.subject.to_string(),
         "key": facts.key.kind().to_string(),
         "not_after": facts.not_after.to_string(),
-        "sha256": data_encoding::HEXLOWER.encode(&ring::digest::digest(&ring::digest::SHA256, der).as_ref()),
+        "sha256": data_encoding::HEXLOWER.encode(ring::digest::digest(&ring::digest::SHA256, der).as_ref()),
     }))
 }
