@@ -470,6 +470,7 @@ fn implicit_confirmation_is_granted_when_asked_for_and_allowed() {
         assert_eq!(place.statuses("gw1"), [if allowed { "valid" } else { "unconfirmed" }]);
         if allowed {
             let conf = draft.next(&ip, CERT_CONF, &confirmation(&issued(&ip), &[]));
+            let conf = Draft { info: Vec::new(), ..conf };
             refused(&place.send(&conf.protected(&secret)), ERROR, "certConfirmed");
             assert_eq!(place.statuses("gw1"), ["valid"]);
         }
