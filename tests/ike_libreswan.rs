@@ -12,11 +12,9 @@ mod common;
 mod daemons;
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use common::COUNTERSIGN;
 use daemons::charon::Charon;
 use daemons::exported::{ESP, export, section};
 use daemons::libreswan::{self, Pluto};
@@ -169,15 +167,10 @@ fn last(site: &Site, peer: &str) -> Value {
     site.instance.json(&["decision", "list", "--peer", peer, "--limit", "1"])[0].clone()
 }
 
-/// Puts the exported file into `/etc/pam.d`, and Countersign where it looks for it.
+/// Puts the exported file into `/etc/pam.d`.
 fn install_pam(site: &Site, exported: &Path) {
     let folder = site.instance.file("pam.d");
     run(Command::new("cp").args(["-r", "/etc/pam.d"]).arg(&folder));
     fs::copy(exported.join("pam.d/pluto"), folder.join("pluto")).unwrap();
     bind(&folder, "/etc/pam.d");
-    let programs = site.instance.file("bin");
-    fs::create_dir(&programs).unwrap();
-    symlink(COUNTERSIGN, programs.join("countersign")).unwrap();
-    let both = format!("lowerdir={}:/usr/bin", programs.display());
-    run(Command::new("mount").args(["-t", "overlay", "-o", &both, "overlay", "/usr/bin"]));
 }
