@@ -73,6 +73,7 @@ fn fill(data: &Path, count: u64) {
                             transaction: None,
                             replaces: None,
                             partition: None,
+                            withheld: false,
                         };
                         store.record_issued(now(), &issued).unwrap();
                     }

@@ -151,6 +151,14 @@ impl Catalogue {
             // What it replaces is good until it ends or is revoked.
             Change::Issued(issued) => self.look_again(&issued.ca, &issued.serial),
             Change::Status { ca, serial } => self.look_again(&ca, &serial),
+            // It may have been withheld until then.
+            Change::Confirmed { transaction } => {
+                let now = self.authority.now();
+                match self.authority.store().issued_in(now, &transaction)? {
+                    Some((ca, serial)) => self.look_again(&ca, &serial),
+                    None => Ok(false),
+                }
+            }
         }
     }
 
@@ -163,6 +171,7 @@ impl Catalogue {
 
     fn is_in_use(&self, record: &CertificateRecord) -> bool {
         record.revocation.is_none()
+            && !record.withheld
             && record.not_after >= self.authority.now()
             && !record.account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
     }

@@ -3,7 +3,7 @@
 use der::Decode;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages};
 
 use super::Authority;
 use super::issuer::Ca;
@@ -13,7 +13,7 @@ use crate::error::{Denial, Error, Result};
 use crate::founding::BACKDATING;
 use crate::oid;
 use crate::profile::Profile;
-use crate::public_key::ProvenKey;
+use crate::public_key::{KeyKind, Proof, ProvenKey};
 use crate::record::{Account, Label, Serial};
 use crate::request::{CertificateRequest, Credential, Requester};
 use crate::subject::{self, Names};
@@ -59,13 +59,15 @@ impl Authority {
         let ca = self.ca_for(account, request.ca.as_ref())?;
         // 3. The key is of a kind that the profile takes, and nobody else's.
         profile.check_key(request.key.key().kind())?;
+        check_proof(&profile, &request.key)?;
         self.refuse_own_keys(&request.key)?;
         // 4. Every name is the account's.
         let wanted = self.wanted_names(requester, &request)?;
         let names = subject::decide(account, &profile, request.subject.as_ref(), &wanted)?;
         // 5. The rest of the request is a wish; what is not granted is said.
         let mut changes = Vec::new();
-        check_extensions(&profile, &request.extensions, &mut changes)?;
+        let kind = request.key.key().kind();
+        check_extensions(&profile, kind, &request.extensions, &mut changes)?;
         let (not_before, not_after) = validity(&profile, ca, &request, now, &mut changes)?;
         Ok(Authorized {
             account: account.clone(),
@@ -154,7 +156,11 @@ impl Authority {
     }
 }
 
-fn check_credential(requester: &Requester, updates: Option<&Serial>, now: Timestamp) -> Result<()> {
+pub(super) fn check_credential(
+    requester: &Requester,
+    updates: Option<&Serial>,
+    now: Timestamp,
+) -> Result<()> {
     match (requester.credential(), updates) {
         (Credential::Secret, Some(_)) => Err(not_authorized(
             "a key update is signed with the certificate that it replaces; with a secret, ask for a new certificate (ir)",
@@ -191,9 +197,32 @@ fn check_credential(requester: &Requester, updates: Option<&Serial>, now: Timest
     }
 }
 
+/// What is encrypted for a key proves possession only of a key that may decrypt (RFC 4211 §4).
+fn check_proof(profile: &Profile, key: &ProvenKey) -> Result<()> {
+    let kind = key.key().kind();
+    let usage = profile.key_usage_of(kind);
+    let decrypts = !usage.0.is_disjoint(KeyUsages::KeyEncipherment | KeyUsages::KeyAgreement);
+    match key.proof() {
+        Proof::Decryption | Proof::Confirmation if !decrypts => Err(Error::denied(
+            Denial::ProofOfPossession,
+            format!(
+                "the profile `{}` gives a {kind} key neither keyEncipherment nor keyAgreement; prove its possession by a \
+                 signature",
+                profile.name()
+            ),
+        )),
+        _ if usage.0.is_empty() => Err(Error::denied(
+            Denial::Algorithm,
+            format!("the profile `{}` is for no use of a {kind} key", profile.name()),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// A request cannot make itself a CA, nor have what nobody here understands. Usages are the profile's.
 fn check_extensions(
     profile: &Profile,
+    kind: KeyKind,
     wanted: &[Extension],
     changes: &mut Vec<String>,
 ) -> Result<()> {
@@ -215,7 +244,7 @@ fn check_extensions(
             oid::KEY_USAGE => {
                 let usage = KeyUsage::from_der(content)
                     .map_err(|e| Error::malformed(format!("keyUsage cannot be read: {e}")))?;
-                if usage != profile.key_usage() {
+                if usage != profile.key_usage_of(kind) {
                     changes
                         .push(format!("the key usage is that of the profile `{}`", profile.name()));
                 }
@@ -288,6 +317,6 @@ fn validity(
     Ok((from.max(issuer.not_before).whole_seconds(), until.whole_seconds()))
 }
 
-fn not_authorized(why: impl Into<String>) -> Error {
+pub(super) fn not_authorized(why: impl Into<String>) -> Error {
     Error::denied(Denial::NotAuthorized, why)
 }

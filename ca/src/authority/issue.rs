@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::gate::{Gate, Object};
 use crate::lint::Purpose;
+use crate::public_key::Proof;
 use crate::record::{CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
 use std::sync::PoisonError;
 
@@ -69,6 +70,14 @@ impl Authority {
         authorized: Authorized,
         transaction: Option<TransactionDraft>,
     ) -> Result<IssuedCertificate> {
+        // INVARIANT: what proves possession by its confirmation is confirmed, or revoked.
+        let withheld = authorized.key.proof() == Proof::Confirmation;
+        let awaits = transaction.as_ref().is_some_and(|draft| draft.confirm_until.is_some());
+        if withheld && !awaits {
+            return Err(Error::internal(
+                "possession is proven by a confirmation, and none is awaited",
+            ));
+        }
         // 1. A serial number, recorded before anything is signed with it.
         let ca = self.issuing_ca(Some(&authorized.ca))?;
         let serial = ca.next_serial(&self.ground)?;
@@ -86,7 +95,7 @@ impl Authority {
             subject: authorized.names.subject,
             key: authorized.key.key(),
             alt_names: authorized.names.alt_names,
-            key_usage: profile.key_usage(),
+            key_usage: profile.key_usage_of(authorized.key.key().kind()),
             extended_key_usage: profile.extended_key_usage(),
             policies: profile.policies(),
             crl_urls: profile.crl_urls(&authorized.ca, partition),
@@ -120,6 +129,7 @@ impl Authority {
             transaction,
             replaces: authorized.replaces,
             partition,
+            withheld,
         };
         self.store().record_issued(self.now(), &issued)?;
         if let Some(reference) = reference {

@@ -256,6 +256,9 @@ struct IssuedBody<'a> {
     replaces: Option<&'a [u8]>,
     #[n(9)]
     partition: Option<u16>,
+    /// Present and true where the certificate is not shown before it is confirmed.
+    #[n(10)]
+    withheld: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -421,6 +424,7 @@ impl<'a> IssuedBody<'a> {
                 .transpose()?,
             replaces: issued.replaces.as_ref().map(|s| s.octets().as_slice()),
             partition: issued.partition,
+            withheld: issued.withheld.then_some(true),
         })
     }
 
@@ -436,6 +440,7 @@ impl<'a> IssuedBody<'a> {
             transaction: None,
             replaces: self.replaces.map(serial).transpose()?,
             partition: self.partition,
+            withheld: self.withheld.unwrap_or(false),
         };
         issued.transaction = self.transaction.map(|t| t.record(Some(&issued))).transpose()?;
         Ok(issued)

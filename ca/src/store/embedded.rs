@@ -264,7 +264,7 @@ impl EmbeddedStore {
                 "no certificate stands at offset `{offset}` of the journal: run `countersign store rebuild`"
             )));
         };
-        let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
+        let Issued { ca, serial, account, profile, not_after, certificate, withheld, .. } = issued;
         let index = &self.shared.index;
         let revocation = index.value(&packed::serial_key(b'r', &ca, &serial))?;
         let unconfirmed = index.value(&packed::serial_key(b'u', &ca, &serial))?;
@@ -277,6 +277,7 @@ impl EmbeddedStore {
             not_after,
             certificate,
             confirmed: unconfirmed.is_none(),
+            withheld: withheld && unconfirmed.is_some(),
             revocation: revocation
                 .map(|octets| records::decode_revocation(serial, &octets))
                 .transpose()?
