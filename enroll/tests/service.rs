@@ -708,10 +708,11 @@ fn bodies_that_are_not_spoken_are_named() {
     let place = Place::new();
     let secret = place.account("gw1", 100, None);
     for number in 0..31_u8 {
-        const SPOKEN: [u8; 8] = [
+        const SPOKEN: [u8; 9] = [
             kind::IR,
             kind::CR,
             kind::P10CR,
+            kind::POPDECR,
             kind::KUR,
             kind::RR,
             kind::CERT_CONF,
@@ -730,7 +731,9 @@ fn bodies_that_are_not_spoken_are_named() {
         assert!(secret.protects(&answer));
     }
     // A continuation of nothing.
-    for (tag, content) in [(CERT_CONF, seq(&[])), (ERROR, seq(&[&seq(&[&tlv(2, &[2])])]))] {
+    let error = seq(&[&seq(&[&tlv(2, &[2])])]);
+    let number = seq(&[&tlv(2, &[1])]);
+    for (tag, content) in [(CERT_CONF, seq(&[])), (ERROR, error), (0xa6, number)] {
         let answer = place.send(&place.draft(tag, &content).protected(&secret));
         refused(&answer, ERROR, "badRequest");
     }

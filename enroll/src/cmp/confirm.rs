@@ -2,7 +2,7 @@
 
 use countersign_ca::Error;
 use countersign_ca::oid as ca;
-use countersign_ca::record::Transaction;
+use countersign_ca::record::{Label, Transaction};
 use der::{Decode, Encode};
 use ring::digest;
 
@@ -108,6 +108,24 @@ impl Exchange<'_> {
             return Err(unknown());
         }
         let context = Context::decode(&transaction.context)?;
+        self.fits(&context)?;
+        Ok((transaction, context))
+    }
+
+    /// Whether this message goes on with what an account began.
+    pub(super) fn goes_on_with(&self, account: &Label, context: &Context) -> Result<(), Refusal> {
+        if *account != self.requester.account().name {
+            tracing::warn!(owner = %account, "a message for another account's transaction");
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                "no transaction of this transactionID awaits a message",
+            ));
+        }
+        self.fits(context)
+    }
+
+    /// Whether this message is protected as those before it, and has the nonces that go on from them.
+    fn fits(&self, context: &Context) -> Result<(), Refusal> {
         if context.protection != self.protection {
             return Err(Refusal::new(
                 Failure::WrongIntegrity,
@@ -135,7 +153,7 @@ impl Exchange<'_> {
                 "recipNonce is not the senderNonce of the answer before",
             ));
         }
-        Ok((transaction, context))
+        Ok(())
     }
 }
 

@@ -11,9 +11,10 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::answer::{Answer, failed, minus_one};
-use super::content::{CertRepMessage, CertResponse, CertifiedKeyPair, PkiStatusInfo, kind};
+use super::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
 use super::context::{Context, Kind};
 use super::crmf::{CertReqMsg, PkMacValue, Wish, pkcs10};
+use super::delivery::Delivery;
 use super::message::Message;
 use super::oid;
 use super::refusal::{Failure, Refusal};
@@ -28,6 +29,26 @@ pub struct Exchange<'a> {
     pub(super) protection: Kind,
     pub(super) nonce: &'a [u8; 16],
     pub(super) public_key_mac: Option<PkMacValue>,
+    /// The CA that answers; `None` means the default.
+    pub(super) ca: Option<Label>,
+}
+
+/// A certificate that is asked for, its key proven, and how it is answered.
+pub struct Grant {
+    /// The body of the answer.
+    pub(super) answer: u8,
+    /// certReqId.
+    pub(super) id: Int,
+    /// What is asked for.
+    pub(super) wish: Wish,
+    /// The certificate that it replaces.
+    pub(super) updates: Option<Serial>,
+    /// How the certificate reaches its holder.
+    pub(super) delivery: Delivery,
+    /// Whether implicit confirmation is asked for.
+    pub(super) implicit: bool,
+    /// The profile that is asked for.
+    pub(super) profile: Option<Label>,
 }
 
 impl Exchange<'_> {
@@ -45,15 +66,21 @@ impl Exchange<'_> {
         if let Some(issuer) = &request.request.cert_template.issuer {
             self.check_issuer(issuer)?;
         }
+        if let Some(wanted) = request.wanted_key()? {
+            return self.key_generation(answer, id, request, updates, wanted);
+        }
+        if let Some(proof) = request.without_signature() {
+            return self.proof_by_decryption(answer, id, request, updates, proof);
+        }
         let sender = &self.message.header.sender;
         let wish = request.proven(sender, self.public_key_mac.as_ref())?;
-        self.grant(answer, id, wish, updates)
+        self.grant_plainly(answer, id, wish, updates)
     }
 
     /// p10cr: a PKCS #10 request, whose signature is the proof of possession.
     pub(super) fn pkcs10_request(self) -> Result<Answer, Refusal> {
         let wish = pkcs10(&self.message.body)?;
-        self.grant(kind::CP, minus_one()?, wish, None)
+        self.grant_plainly(kind::CP, minus_one()?, wish, None)
     }
 
     /// The certificate that a kur replaces: the one that signs it, which oldCertID must name if it is there.
@@ -88,16 +115,24 @@ impl Exchange<'_> {
         ))
     }
 
-    fn grant(
+    fn grant_plainly(
         self,
-        kind: u8,
+        answer: u8,
         id: Int,
         wish: Wish,
         updates: Option<Serial>,
     ) -> Result<Answer, Refusal> {
+        let (implicit, profile) = (self.asks_for_implicit_confirm(), self.profile()?);
+        let delivery = Delivery::Plain;
+        self.grant(Grant { answer, id, wish, updates, delivery, implicit, profile })
+    }
+
+    /// Has the certificate issued, and answers with it.
+    pub(super) fn grant(self, grant: Grant) -> Result<Answer, Refusal> {
+        let Grant { answer: kind, id, wish, updates, delivery, implicit, profile } = grant;
         let config = self.service.config();
         let authority = self.service.authority();
-        let implicit = config.implicit_confirm && asks_for_implicit_confirm(self.message);
+        let implicit = config.implicit_confirm && implicit && !delivery.proves_possession();
         let confirm_until = authority.now().plus(config.confirm_wait);
         let draft = self.draft(&id, confirm_until, !implicit)?;
         let request = CertificateRequest {
@@ -107,7 +142,7 @@ impl Exchange<'_> {
             not_before: wish.not_before,
             not_after: wish.not_after,
             extensions: wish.extensions,
-            profile: self.profile()?,
+            profile,
             ca: self.route.ca.clone(),
             updates,
         };
@@ -119,7 +154,7 @@ impl Exchange<'_> {
         let response = CertResponse {
             cert_req_id: id,
             status: PkiStatusInfo::granted(&issued.changes),
-            certified_key_pair: Some(CertifiedKeyPair { certificate: any(&issued.certificate)? }),
+            certified_key_pair: Some(delivery.pack(&issued.certificate)?),
         };
         let content = CertRepMessage {
             ca_pubs: root.map(|root| any(root).map(|root| vec![root])).transpose()?,
@@ -164,22 +199,45 @@ impl Exchange<'_> {
         until: Timestamp,
         await_confirmation: bool,
     ) -> Result<TransactionDraft, Refusal> {
-        let transaction = self.message.transaction_id();
-        if self.service.authority().transaction(transaction)?.is_some() {
-            return Err(Refusal::new(
-                Failure::TransactionIdInUse,
-                "this transactionID was used before; begin a new transaction",
-            ));
-        }
-        let peer_nonce = self.message.header.sender_nonce.clone();
-        let context = Context::new(id.clone(), self.nonce, self.protection)
-            .and_then(|context| context.bound(peer_nonce, self.credential()?).encode());
+        self.check_new_transaction()?;
+        let context = self.context(id).and_then(|context| context.encode());
         Ok(TransactionDraft {
-            id: transaction.to_vec(),
+            id: self.message.transaction_id().to_vec(),
             expires: until.plus(self.service.config().time_window.saturating_mul(2)),
             context: context.map_err(failed)?,
             confirm_until: await_confirmation.then_some(until),
         })
+    }
+
+    /// The transactionID is new: no message used it before.
+    pub(super) fn check_new_transaction(&self) -> Result<(), Refusal> {
+        let (authority, id) = (self.service.authority(), self.message.transaction_id());
+        let challenged = self.service.challenges().contains(id, authority.now());
+        match challenged || authority.transaction(id)?.is_some() {
+            true => Err(Refusal::new(
+                Failure::TransactionIdInUse,
+                "this transactionID was used before; begin a new transaction",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// What the next message of the transaction must fit to.
+    pub(super) fn context(&self, id: &Int) -> der::Result<Context> {
+        let peer_nonce = self.message.header.sender_nonce.clone();
+        let context = Context::new(id.clone(), self.nonce, self.protection)?;
+        Ok(context.bound(peer_nonce, self.credential()?))
+    }
+
+    /// The pvno of the message: 2 or 3, which its header was checked for.
+    pub(super) fn version(&self) -> u8 {
+        self.message.header.pvno.as_bytes().last().copied().unwrap_or_default()
+    }
+
+    /// Whether the message asks for implicit confirmation (RFC 9810 §5.1.1.1).
+    pub(super) fn asks_for_implicit_confirm(&self) -> bool {
+        let infos = self.message.header.general_info.iter().flatten();
+        infos.into_iter().any(|info| info.info_type == oid::IMPLICIT_CONFIRM)
     }
 
     /// Names what proved the peer: the certificate, or the secret and the kind of MAC. Half a SHA-256 over it.
@@ -217,8 +275,4 @@ impl Exchange<'_> {
         let ca = self.service.authority().ca_of(name, &serial)?.ok_or_else(none)?;
         Ok((ca, serial))
     }
-}
-
-fn asks_for_implicit_confirm(message: &Message) -> bool {
-    message.header.general_info.iter().flatten().any(|info| info.info_type == oid::IMPLICIT_CONFIRM)
 }

@@ -19,8 +19,8 @@ const TRANSACTION_ID: RangeInclusive<usize> = 8..=64;
 /// The lengths of a nonce that are taken (RFC 9810 §5.1.1: 128 bits).
 const NONCE: RangeInclusive<usize> = 16..=64;
 
-/// The bodies that may go on with a transaction: nested, error, certConf and pollReq. Every other one opens one.
-const CONTINUING: [u8; 4] = [20, 23, 24, 25];
+/// The bodies that may go on with a transaction: popdecr, nested, error, certConf and pollReq. Every other one opens one.
+const CONTINUING: [u8; 5] = [6, 20, 23, 24, 25];
 
 /// The largest senderKID that an answer repeats, in octets.
 const MAX_KID: usize = 128;

@@ -15,6 +15,7 @@ use super::content::kind;
 use super::exchange::Exchange;
 use super::limits::{InFlight, Places};
 use super::message::Message;
+use super::possession::Challenges;
 use super::refusal::{Failure, Refusal};
 
 /// How much of a transactionID reaches the log, in octets; none that is taken has more.
@@ -105,6 +106,7 @@ pub struct CmpService {
     config: CmpConfig,
     derivations: Places,
     in_flight: InFlight,
+    challenges: Challenges,
 }
 
 impl CmpService {
@@ -112,7 +114,7 @@ impl CmpService {
     pub fn new(authority: Arc<Authority>, config: CmpConfig) -> Self {
         let derivations = Places::new(config.mac_workers);
         let in_flight = InFlight::new(config.max_per_account);
-        Self { authority, config, derivations, in_flight }
+        Self { authority, config, derivations, in_flight, challenges: Challenges::default() }
     }
 
     /// The authority.
@@ -123,6 +125,11 @@ impl CmpService {
     /// Where keys are derived from secrets.
     pub(super) const fn derivations(&self) -> &Places {
         &self.derivations
+    }
+
+    /// The challenges that await an answer.
+    pub(super) const fn challenges(&self) -> &Challenges {
+        &self.challenges
     }
 
     /// The bounds in force.
@@ -190,7 +197,7 @@ impl CmpService {
         let Authenticated { requester, protector, ca, public_key_mac } =
             self.authenticate(route, message)?;
         let protection = protector.kind();
-        *reply = Reply { protector, ca, to_known_peer: true, busy: false };
+        *reply = Reply { protector, ca: ca.clone(), to_known_peer: true, busy: false };
         let Some(_working) = self.in_flight.begin(&requester.account().name) else {
             reply.busy = true;
             return Err(Refusal::new(Failure::SystemUnavail, "busy; try again"));
@@ -205,12 +212,14 @@ impl CmpService {
             protection,
             nonce,
             public_key_mac,
+            ca,
         };
         let answer = match message.kind {
             kind::IR => exchange.certificate_request(kind::IP),
             kind::CR => exchange.certificate_request(kind::CP),
             kind::KUR => exchange.certificate_request(kind::KUP),
             kind::P10CR => exchange.pkcs10_request(),
+            kind::POPDECR => exchange.challenge_response(),
             kind::CERT_CONF => exchange.confirmation(),
             kind::RR => exchange.revocation(),
             kind::ERROR => exchange.client_error(),
@@ -218,7 +227,7 @@ impl CmpService {
             other => Err(Refusal::new(
                 Failure::BadRequest,
                 format!(
-                    "expected ir, cr, p10cr, kur, certConf, rr, genm or error, found {}",
+                    "expected ir, cr, p10cr, popdecr, kur, certConf, rr, genm or error, found {}",
                     kind::name(other)
                 ),
             )),
@@ -235,7 +244,7 @@ impl CmpService {
 }
 
 fn check_route(route: &Route, kind: u8) -> Result<(), Refusal> {
-    let continues = matches!(kind, kind::CERT_CONF | kind::ERROR);
+    let continues = matches!(kind, kind::CERT_CONF | kind::ERROR | kind::POPDECR);
     match route.operation.filter(|operation| *operation != kind && !continues) {
         Some(operation) => Err(Refusal::new(
             Failure::BadRequest,
