@@ -10,6 +10,7 @@ use countersign_ca::certificate::read_all;
 use countersign_ca::record::Label;
 use countersign_ike_plugin::gateway::{
     Daemon, Gateway, IssuedCrl, Material, Mode, NamedCa, Network, Proposal, Revocation, Start,
+    issued_crl,
 };
 use countersign_ike_plugin::path::Certificate;
 use serde::{Deserialize, Serialize};
@@ -51,8 +52,10 @@ pub struct GatewayFile {
     pub revocation: Revocation,
     /// Whether it asks the authorizer.
     pub authorizer: bool,
-    /// The roots that it trusts, if not only its own.
-    pub trust: Vec<Label>,
+    /// The roots that it trusts, if not only its own: names of CAs here, and files (with a `/`), PEM.
+    pub trust: Vec<String>,
+    /// Files with CRLs of CAs that are not of this instance, such as a root that is kept elsewhere; PEM or DER.
+    pub crls: Vec<PathBuf>,
     /// The file of its certificate and those above it, if another PKI issued it; PEM.
     pub certificate: Option<PathBuf>,
 }
@@ -130,9 +133,9 @@ pub fn describe(context: &Context, name: &str, daemon: For) -> Result<Described,
     let mode =
         file.mode.unwrap_or(if daemon.speaks(Mode::Ikev2) { Mode::Ikev2 } else { Mode::Main });
     let material = match (&file.certificate, &account) {
-        (Some(path), _) => from_file(context, name, path, &file.trust),
+        (Some(path), _) => from_file(context, name, path, &file),
         (None, Some(_)) => {
-            from_records(context, file.account.as_ref().map_or(name, Label::as_str), &file.trust)
+            from_records(context, file.account.as_ref().map_or(name, Label::as_str), &file)
         }
         (None, None) => Err(Failure::missing(format!(
             "the gateway `{name}` has no account and no `certificate`"
@@ -189,7 +192,7 @@ fn first_identity(account: &Value) -> Result<Identity, Failure> {
 }
 
 /// The newest certificate of an account that is good; else the newest.
-fn from_records(context: &Context, account: &str, trust: &[Label]) -> Result<Material, Failure> {
+fn from_records(context: &Context, account: &str, file: &GatewayFile) -> Result<Material, Failure> {
     let label: Label = account.parse()?;
     let mut best: Option<Value> = None;
     let mut cursor = Some(0);
@@ -219,7 +222,7 @@ fn from_records(context: &Context, account: &str, trust: &[Label]) -> Result<Mat
     let pem = shown.get("pem").and_then(Value::as_str).unwrap_or_default();
     let certificate = certificates(pem.as_bytes())?.into_iter().next().unwrap_or_default();
     let is_revoked = matches!(text("status"), "revoked" | "held");
-    complete(context, certificate, &[], trust, is_revoked)
+    complete(context, certificate, &[], file, is_revoked)
 }
 
 fn is_good(item: &Value) -> bool {
@@ -231,7 +234,7 @@ fn from_file(
     context: &Context,
     name: &str,
     path: &Path,
-    trust: &[Label],
+    file: &GatewayFile,
 ) -> Result<Material, Failure> {
     let mut chain = certificates(&read(path, MAX_CERTIFICATE)?)?.into_iter();
     let certificate = chain
@@ -244,7 +247,7 @@ fn from_file(
             der,
         })
         .collect();
-    complete(context, certificate, &above, trust, false)
+    complete(context, certificate, &above, file, false)
 }
 
 /// Finds the CAs above a certificate, the roots that are trusted besides, and the CRLs of all.
@@ -252,7 +255,7 @@ fn complete(
     context: &Context,
     certificate: Vec<u8>,
     others: &[NamedCa],
-    trust: &[Label],
+    file: &GatewayFile,
     is_revoked: bool,
 ) -> Result<Material, Failure> {
     let mut known = others.to_vec();
@@ -276,13 +279,12 @@ fn complete(
         chain.push(ca);
         at = parsed;
     }
-    if !trust.is_empty() {
-        let named = trust.iter().map(|name| {
-            known.iter().find(|ca| ca.name == name.as_str()).cloned().ok_or_else(|| {
-                Failure::missing(format!("`trust` names the CA `{name}`; `countersign ca show` lists those that there are"))
-            })
-        });
-        roots = named.collect::<Result<_, _>>()?;
+    if !file.trust.is_empty() {
+        let mut named = Vec::new();
+        for name in &file.trust {
+            named.extend(trusted(name, &known)?);
+        }
+        roots = named;
     }
     let mut crls = Vec::new();
     for ca in chain.iter().chain(&roots) {
@@ -291,7 +293,69 @@ fn complete(
             crls.push(IssuedCrl { ca: ca.name.clone(), der: read(&path, MAX_CRL)? });
         }
     }
+    let cas: Vec<&NamedCa> = chain.iter().chain(&roots).collect();
+    for path in &file.crls {
+        let at = |e: &dyn std::fmt::Display| Failure::input(format!("`{}`: {e}", path.display()));
+        let der = crl_der(read(path, MAX_CRL)?).map_err(|e| at(&e))?;
+        let found = issued_crl(der, &cas).map_err(|e| at(&e))?;
+        let found = found.ok_or_else(|| {
+            at(&"expected a CRL of a CA above the gateway's certificate or of one in `trust`, found one of none of them")
+        })?;
+        crls.retain(|known| known.ca != found.ca);
+        crls.push(found);
+    }
     Ok(Material { certificate, chain, roots, crls, is_revoked })
+}
+
+/// The roots that an entry of `trust` names: by the name of a CA, or by a file.
+fn trusted(entry: &str, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
+    let named = match entry.contains('/') {
+        false => {
+            let ca = known.iter().find(|ca| ca.name == entry).cloned();
+            vec![ca.ok_or_else(|| {
+                Failure::missing(format!(
+                    "`trust` names the CA `{entry}`; `countersign ca show` lists those that there are, and a file has a `/` in its name"
+                ))
+            })?]
+        }
+        true => {
+            // Two gateways that trust the same root call it the same, and no other so.
+            let named = |der: Vec<u8>| {
+                let hash = ring::digest::digest(&ring::digest::SHA256, &der);
+                let hash = data_encoding::HEXLOWER.encode(hash.as_ref());
+                NamedCa { name: format!("trust-{}", hash.get(..16).unwrap_or_default()), der }
+            };
+            certificates(&read(Path::new(entry), MAX_CERTIFICATE)?)?
+                .into_iter()
+                .map(named)
+                .collect()
+        }
+    };
+    if named.is_empty() {
+        return Err(Failure::input(format!("`{entry}` in `trust` has no certificate")));
+    }
+    for root in &named {
+        let parsed = parse(&root.der)?;
+        if !parsed.is_signed_by(&parsed) {
+            return Err(Failure::input(format!(
+                "`trust` names roots, and `{}` in `{entry}` is none: another CA signed it, and daemons ask for its root",
+                parsed.shown()
+            )));
+        }
+    }
+    Ok(named)
+}
+
+/// A CRL, PEM or DER.
+fn crl_der(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    if !bytes.starts_with(b"-----BEGIN") {
+        return Ok(bytes);
+    }
+    let (label, der) = der::pem::decode_vec(&bytes).map_err(|e| e.to_string())?;
+    match label {
+        "X509 CRL" => Ok(der),
+        other => Err(format!("expected `X509 CRL`, found `{other}`")),
+    }
 }
 
 /// The CAs of the instance.

@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -53,6 +54,8 @@ fn two_gateways_connect_and_one_is_revoked() {
     // In this order: what the strangers said, and what Countersign said of them.
     for words in [
         "── 1. ",
+        "$ ip netns add west",
+        "$ cat west.conf",
         "$ countersign init",
         "west# openssl cmp",
         "CMP info: received IP",
@@ -83,17 +86,72 @@ fn two_gateways_connect_and_one_is_revoked() {
     assert_nothing_left(temporary.path());
 }
 
+/// Where root runs the tests, somebody else can play it, too: with the program and the plugin where anybody may read them.
+#[test]
+fn nobody_needs_root() {
+    if !rustix::process::geteuid().is_root() {
+        // Then the test above is this one.
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let (program, plugin) = (place.path().join("countersign"), place.path().join("plugin.so"));
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/charon-plugin");
+    fs::copy(COUNTERSIGN, &program).unwrap();
+    fs::copy(built.join("libstrongswan-countersign.so"), &plugin).unwrap();
+    let temporary = place.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    for (path, mode) in
+        [(place.path(), 0o755), (&program, 0o755), (&plugin, 0o644), (&temporary, 0o777)]
+    {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
+    command.args(["demo", "--plugin"]).arg(&plugin).env("TMPDIR", &temporary);
+    let output = command.current_dir(&temporary).stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if errors.contains("needs network, mount and process namespaces") {
+        // The machine lets no user make namespaces: then it is said at once, and what to do.
+        assert!(errors.contains("or as root") && text.is_empty(), "{text}\n{errors}");
+    } else {
+        assert!(output.status.success() && text.contains("Done."), "{text}\n{errors}");
+    }
+    assert_nothing_left(&temporary);
+}
+
 #[test]
 fn one_that_is_stopped_leaves_nothing() {
+    for (signal, at) in [("-INT", "serve --listen"), ("-HUP", "successfully loaded 1 connections")]
+    {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut child = demo(temporary.path()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let begun = lines.find(|line| line.as_ref().unwrap().contains(at));
+        assert!(begun.is_some(), "{at}");
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(5), "{signal}");
+        // At its end it is all gone: nobody has to wait for that.
+        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "{signal}");
+        assert_nothing_left(temporary.path());
+    }
+}
+
+/// Outside namespaces of its own, its inner half would mount and add interfaces on the machine itself.
+#[test]
+fn the_inner_half_runs_nowhere_else() {
     let temporary = tempfile::tempdir().unwrap();
-    let mut child = demo(temporary.path()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let begun = lines.find(|line| line.as_ref().unwrap().contains("serve --listen"));
-    assert!(begun.is_some());
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(5));
-    assert_nothing_left(temporary.path());
+    let mut command = demo(temporary.path());
+    command.args(["--inside", "/nowhere", "--plugin", "/nowhere.so"]);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("is for the demo itself"), "{text}");
+    let below_run =
+        demo(temporary.path()).args(["--keep", "/run/countersign-demo"]).output().unwrap();
+    let text = String::from_utf8_lossy(&below_run.stderr);
+    assert!(!below_run.status.success() && !Path::new("/run/countersign-demo").exists(), "{text}");
 }
 
 #[test]

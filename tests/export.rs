@@ -171,6 +171,9 @@ fn isakmpd_gets_its_folder() {
         ("remote_filter", "010.009.009.009-010.009.009.009"),
     ];
     assert_eq!(ask(&road), "true\n");
+    // isakmpd tells the policy of an address, where the peer asks for one, and not of a range.
+    let alone = [road[0], road[1], ("remote_filter", "010.009.009.009")];
+    assert_eq!(ask(&alone), "true\n");
     for changes in [
         &[("requester", "DN:/CN=Another CA")][..],
         &[("remote_id", "gw3.example.net")],
@@ -284,6 +287,22 @@ fn a_pre_shared_key_stands_where_each_daemon_looks_for_it() {
         policy.contains(&format!("passphrase-sha1-hex:{}", hash.split(' ').next().unwrap())),
         "{policy}"
     );
+    // It needs no certificate, and charon takes none in aggressive mode.
+    let config = instance.data().join("countersign.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let bare = "[gateways.bare]\ndaemon = \"racoon\"\nmode = \"main\"\naddress = \"192.0.2.7\"\nid = \"fqdn:bare.example.net\"\n";
+    fs::write(&config, format!("{text}{bare}")).unwrap();
+    let out = instance.file("bare.out");
+    let to = ["--peer", "gw2", "--psk", psk.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    instance.ok(&[&["export", "bare"], &to[..]].concat());
+    assert_eq!(fs::read_to_string(out.join("psk.txt")).unwrap(), format!("192.0.2.2\t{secret}\n"));
+    fs::write(&config, text.replace("mode = \"main\"", "mode = \"aggressive\"")).unwrap();
+    fails(
+        &instance.run(&[&["export", "gw1"], &arguments("strongswan")[..]].concat()),
+        2,
+        &["refuses a pre-shared key in aggressive mode"],
+    );
+    fs::write(&config, text).unwrap();
     for bad in ["", "with space", "quote\"", "0x31", "hash#", &"a".repeat(129)] {
         fs::write(&psk, bad).unwrap();
         fails(
@@ -357,11 +376,63 @@ fn what_is_there_is_not_lost() {
         Path::new("."),
     );
     assert_eq!(mode(&unpacked.join("private/local.key")), 0o600);
-    fails(
-        &instance.run(&["export", "gw1", "--peer", "gw2", "--out", tar.to_str().unwrap()]),
-        3,
-        &["exists already"],
-    );
+    let again = ["export", "gw1", "--peer", "gw2", "--out", tar.to_str().unwrap()];
+    fails(&instance.run(&again), 3, &["exists already"]);
+    instance.ok(&[&again[..], &["--replace"]].concat());
+    fs::write(&tar, "precious").unwrap();
+    fails(&instance.run(&[&again[..], &["--replace"]].concat()), 3, &["no export wrote it"]);
+    assert_eq!(fs::read_to_string(&tar).unwrap(), "precious");
+}
+
+/// What isakmpd and racoon read of a certificate and of a proposal, and what `check` says of the rest.
+#[test]
+fn check_knows_what_isakmpd_and_racoon_read() {
+    let instance = classic();
+    let key = key(&instance, "rsa2048", "two.key");
+    let peer = instance.peer("two", &["fqdn:two.example.net", "ip:192.0.2.9"]);
+    enrol(&instance, &peer, key.to_str().unwrap(), &[]).granted();
+    let long: Vec<String> =
+        (0..4).map(|n| format!("fqdn:{}{n}.example.net", "l".repeat(40))).collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    let peer = instance.peer("long", &long);
+    let key = common::openssl::key(&instance, "rsa2048", "long.key");
+    enrol(&instance, &peer, key.to_str().unwrap(), &[]).granted();
+    let config = instance.data().join("countersign.toml");
+    let good = fs::read_to_string(&config).unwrap()
+        + "[gateways.two]\nmode = \"main\"\ndaemon = \"racoon\"\naddress = \"192.0.2.9\"\nnetworks = [\"10.4.0.0/16\"]\n"
+        + "[gateways.long]\nmode = \"main\"\ndaemon = \"racoon\"\naddress = \"192.0.2.10\"\nnetworks = [\"10.5.0.0/16\"]\n";
+    let two = "[gateways.two]\n";
+    for (pair, change, wanted, words) in [
+        (["gw1", "two"], (two, two), &[][..], &[][..]),
+        (
+            ["gw1", "two"],
+            (two, "[gateways.two]\nid = \"ip:192.0.2.9\"\n"),
+            &["first-name two isakmpd"],
+            &["`ip:192.0.2.9`", "found `fqdn:two.example.net` first"],
+        ),
+        (["gw1", "long"], (two, two), &["first-name long isakmpd"], &["at most 127 octets"]),
+        // racoon reads all names.
+        (["gw2", "long"], (two, two), &[], &[]),
+        (
+            ["gw1", "two"],
+            (
+                two,
+                "[gateways.two]\nproposals = [\"aes256-sha256-modp3072\", \"aes256-sha256-modp2048\"]\n",
+            ),
+            &["proposal two racoon"],
+            &["one group"],
+        ),
+    ] {
+        fs::write(&config, good.replacen(change.0, change.1, 1)).unwrap();
+        let (found, text, _) =
+            check(&instance.run(&["check", pair[0], pair[1], "--format", "json"]));
+        let errors = found.iter().filter(|row| row[0] == "error");
+        let errors: Vec<String> = errors.map(|row| row[1..].join(" ")).collect();
+        assert_eq!(errors, wanted, "{pair:?}: {text}");
+        for word in words {
+            assert!(text.contains(word), "expected `{word}`: {text}");
+        }
+    }
 }
 
 #[test]
@@ -460,6 +531,9 @@ fn check_names_what_stands_between_two_gateways() {
 [profiles.behind]
 base = \"gateway\"
 crl_urls = [\"http://10.2.0.80/issuing.crl\"]
+[profiles.parts]
+base = \"gateway\"
+crl_urls = [\"http://192.0.2.80/crl/issuing/3.crl\"]
 [gateways.gw1]
 daemon = \"strongswan\"
 address = \"192.0.2.1\"
@@ -474,6 +548,7 @@ networks = [\"10.2.0.0/16\"]
     enrolled(&mut instance, "gw2", "fqdn:gw2.example.net", "p256");
     enrolled(&mut instance, "rsa", "fqdn:rsa.example.net", "rsa2048");
     enrolled_by(&mut instance, "behind", "fqdn:b.example.net", "p256", &["--profile", "behind"]);
+    enrolled_by(&mut instance, "parts", "fqdn:p.example.net", "p256", &["--profile", "parts"]);
     enrolled(&mut instance, "revoked", "fqdn:r.example.net", "p256");
     let serial = instance.certificates("revoked")[0]["serial"].as_str().unwrap().to_owned();
     instance.ok(&["cert", "revoke", &serial]);
@@ -499,6 +574,17 @@ networks = [\"10.2.0.0/16\"]
     let foreign = format!(
         "[gateways.gw2]\ncertificate = {:?}\nid = \"fqdn:gw2.example.org\"\n",
         instance.file("foreign.pem")
+    );
+    let foreign_root = instance.file("foreign-ca.pem");
+    let trusting_without =
+        format!("[gateways.gw1]\ntrust = [\"root\", {:?}]\n", foreign_root.to_str().unwrap());
+    let trusting = format!("{trusting_without}crls = [{:?}]\n", instance.file("foreign-ca.crl"));
+    let without_crl =
+        format!("{foreign}trust = [\"root\", {:?}]\n", foreign_root.to_str().unwrap());
+    let both_ways = format!(
+        "{foreign}trust = [\"root\", {:?}]\ncrls = [{:?}]\n",
+        foreign_root.to_str().unwrap(),
+        instance.file("foreign-ca.crl")
     );
     for (changes, obstacles, words) in [
         (
@@ -533,7 +619,7 @@ networks = [\"10.2.0.0/16\"]
                 "error untrusted gw2 strongswan",
                 "warning no-crl gw1 strongswan",
             ],
-            &["iKEIntermediate is not enough", "1.3.6.1.5.5.8.2.2"],
+            &["iKEIntermediate is not enough", "1.3.6.1.5.5.8.2.2", "`gateways.gw1.crls`"],
         ),
         (
             &[(gw2, "[gateways.gw2]\naccount = \"behind\"\n")],
@@ -562,6 +648,36 @@ networks = [\"10.2.0.0/16\"]
             &[("10.2.0.0/16", "10.1.128.0/17")],
             &["warning networks gw1 libreswan"],
             &["10.1.0.0/16 overlaps with 10.1.128.0/17"],
+        ),
+        (
+            &[
+                ("libreswan", "iked"),
+                (gw2, "[gateways.gw2]\nproposals = [\"aes192gcm16-prfsha256-ecp256\"]\n"),
+            ],
+            &["error proposal gw1 iked", "error proposal gw2 iked"],
+            &["iked cannot use `aes192gcm16-prfsha256-ecp256`"],
+        ),
+        (
+            &[(gw2, "[gateways.gw2]\naccount = \"parts\"\n")],
+            &["error partition gw2 strongswan"],
+            &["/crl/issuing/3.crl", "`crl.partitions = 0`"],
+        ),
+        (
+            &[("address = \"192.0.2.1\"\n", "start = \"wait\"\n")],
+            &["warning nobody-begins gw1 libreswan"],
+            &["initiate by hand"],
+        ),
+        // Each trusts the other's root, and has its CRL.
+        (&[("libreswan", "strongswan"), (gw1, &trusting), (gw2, &both_ways)], &[], &[]),
+        // gw1 refuses by a CRL that gw2 need not have, whatever gw2 does without.
+        (
+            &[("libreswan", "strongswan"), (gw1, &trusting_without), (gw2, &without_crl)],
+            &[
+                "error no-crl gw2 strongswan",
+                "warning no-crl gw1 strongswan",
+                "warning no-crl gw2 strongswan",
+            ],
+            &["`gw1` is strict about the status of `CN=gw2`", "has no CRL of its issuer `trust-"],
         ),
         (&[("192.0.2.2", "192.0.2.1")], &["error same-address gw1 libreswan"], &["192.0.2.1"]),
         (
@@ -601,6 +717,22 @@ networks = [\"10.2.0.0/16\"]
         assert_eq!(code, Some(i32::from(is_error)), "{text}");
     }
 
+    // `trust` names roots that can be read.
+    for (trust, words) in [
+        ("[\"issuing\"]", "names roots, and"),
+        ("[\"nobody\"]", "names the CA `nobody`"),
+        ("[\"/nowhere.pem\"]", "/nowhere.pem"),
+    ] {
+        fs::write(&config, good.replacen(gw1, &format!("{gw1}trust = {trust}\n"), 1)).unwrap();
+        let output = instance.run(&["check", "gw1", "gw2"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(words), "{text}");
+    }
+    // A CRL of nobody that is trusted is none.
+    let stray = format!("{gw1}crls = [{:?}]\n", instance.file("foreign-ca.crl"));
+    fs::write(&config, good.replacen(gw1, &stray, 1)).unwrap();
+    fails(&instance.run(&["check", "gw1", "gw2"]), 2, &["foreign-ca.crl", "one of none of them"]);
+
     // Time goes by while no server runs.
     instance.stop();
     fs::write(&config, good).unwrap();
@@ -639,4 +771,19 @@ fn foreign(instance: &Instance) {
         let both = ["own.pem", "foreign-ca.pem"].map(|file| fs::read(folder.join(file)).unwrap());
         fs::write(folder.join(format!("{name}.pem")), both.concat()).unwrap();
     }
+    let config = "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ndefault_md = sha256\ndefault_crl_days = 3000\ncrlnumber = number\ncrl_extensions = e\n[e]\nauthorityKeyIdentifier = keyid\n";
+    fs::write(folder.join("ca.cnf"), config).unwrap();
+    fs::write(folder.join("index.txt"), "").unwrap();
+    fs::write(folder.join("number"), "01\n").unwrap();
+    let crl = [
+        "ca",
+        "-config",
+        "ca.cnf",
+        "-gencrl",
+        "-cert",
+        "foreign-ca.pem",
+        "-keyfile",
+        "foreign-ca.key",
+    ];
+    tool_ok("openssl", "openssl", &[&crl[..], &["-out", "foreign-ca.crl"]].concat(), &folder);
 }

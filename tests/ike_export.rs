@@ -20,7 +20,7 @@ use daemons::namespaces::{Gateway, isolated};
 use daemons::openiked::Iked;
 use daemons::plugin::{install, plugin};
 use daemons::site::{Credentials, Site, Source};
-use daemons::{outcome, run};
+use daemons::{outcome, run, wait_for};
 use serde_json::Value;
 
 /// ESP in user space: the kernels of test machines need not have it.
@@ -64,16 +64,22 @@ fn export(site: &Site, gateway: Gateway, own: &Credentials, more: &[&str]) -> Pa
 }
 
 fn inner_addresses() {
-    for (gateway, address) in [("west", "10.1.0.1/32"), ("east", "10.2.0.1/32")] {
+    for (gateway, address) in
+        [("west", "10.1.0.1/32"), ("west", "10.3.0.1/32"), ("east", "10.2.0.1/32")]
+    {
         run(Command::new("ip").args(["-n", gateway, "address", "add", address, "dev", "lo"]));
     }
 }
 
 #[track_caller]
 fn ping(from: &str, to: &str, log: &dyn Fn() -> String) {
-    let mut ping = Gateway::East.command("ping");
-    ping.args(["-c", "3", "-W", "5", "-I", from, to]);
-    let (through, said) = outcome(&mut ping);
+    let ping = |count: &str| {
+        let mut ping = Gateway::East.command("ping");
+        outcome(ping.args(["-c", count, "-W", "5", "-I", from, to]))
+    };
+    // IKEv1's initiator is up before the responder has read its last message: what comes first may be lost.
+    wait_for("a packet through the tunnel", log, || ping("1").0.then_some(()));
+    let (through, said) = ping("3");
     assert!(through && said.contains(" 0% packet loss"), "{said}\n{}", log());
 }
 
@@ -142,6 +148,77 @@ fn strongswan_ikev1_aggressive_rsa() {
         "rsa2048",
         &["is initiating a Aggressive Mode IKE_SA"],
     );
+}
+
+#[test]
+fn strongswan_ikev1_reaches_each_of_several_networks() {
+    isolated("strongswan_ikev1_reaches_each_of_several_networks", || {
+        let section = "daemon = \"strongswan\"\nmode = \"main\"";
+        let sections = described(section, section)
+            .replace("\"10.1.0.0/16\"", "\"10.1.0.0/16\", \"10.3.0.0/16\"");
+        let site = Site::start_with(Source::CrlHttp, &sections, "");
+        let [own, peer] = ["west", "east"].map(|name| site.enrol(name, "rsa2048"));
+        inner_addresses();
+        let west = export(&site, Gateway::West, &own, &[]);
+        let east = export(&site, Gateway::East, &peer, &[]);
+        let responder = Charon::start_on(Gateway::West, &site, &west, ESP);
+        let initiator = Charon::start_on(Gateway::East, &site, &east, ESP);
+        for (child, inner) in [("net-1", "10.1.0.1"), ("net-2", "10.3.0.1")] {
+            let (up, said) = initiator.bring_up("west", Some(child));
+            assert!(up, "{child}: {said}\n{}", responder.log());
+            ping("10.2.0.1", inner, &|| responder.sas());
+        }
+    });
+}
+
+/// An address, a mailbox and a distinguished name, as each daemon is told of them.
+#[test]
+fn identities_of_each_kind_are_those_of_the_certificates() {
+    isolated("identities_of_each_kind_are_those_of_the_certificates", || {
+        libreswan::install();
+        let sections = described(
+            "daemon = \"strongswan\"\naccount = \"west\"",
+            "daemon = \"libreswan\"\naccount = \"east\"",
+        );
+        let site = Site::start_with(Source::CrlHttp, &sections, "");
+        let config = site.instance.data().join("countersign.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        for (kind, west, east) in [
+            ("mail", "email:west@example.net", "email:east.road@example.net"),
+            ("address", "ip:10.9.0.2", "ip:10.9.0.3"),
+            ("name", "dn:CN=west,O=Example", "dn:CN=east,OU=Road,O=Example"),
+        ] {
+            let [own, peer] = [("west", west), ("east", east)]
+                .map(|(name, id)| site.enrol_as(&format!("{name}-{kind}"), id, "rsa2048"));
+            let text = ["west", "east"].iter().fold(text.clone(), |text, name| {
+                text.replace(
+                    &format!("account = \"{name}\""),
+                    &format!("account = \"{name}-{kind}\""),
+                )
+            });
+            fs::write(&config, text).unwrap();
+            assert_eq!(site.instance.json(&["check", "west", "east"]), Value::Array(Vec::new()));
+            let west = export(&site, Gateway::West, &own, &[]);
+            let east = export(&site, Gateway::East, &peer, &[]);
+            let mut charon = Charon::start_on(Gateway::West, &site, &west, ESP);
+            let pluto = Pluto::start_on(Gateway::East, &site, &east);
+            let (_, said) = pluto.initiate("west");
+            let line = charon.wait_for(0, &["IKE_SA east", "established between"]);
+            let shown = peer.id.split(',').next_back().unwrap_or(&peer.id);
+            assert!(line.contains(shown), "{kind}: {line}\n{said}");
+
+            // Once more on the same database: the script may be run again and again.
+            drop((charon, pluto));
+            let charon = Charon::start_on(Gateway::West, &site, &west, ESP);
+            let pluto = Pluto::start_on(Gateway::East, &site, &east);
+            let (_, said) = charon.bring_up("east", None);
+            assert!(
+                said.contains("IKE_SA east") && said.contains("established"),
+                "{kind}: {said}\n{}",
+                pluto.log()
+            );
+        }
+    });
 }
 
 #[test]

@@ -6,8 +6,8 @@ use clap::Args;
 use countersign_ca::key::read_private;
 use countersign_ca::{Clock, SystemClock};
 use countersign_ike_plugin::gateway::{
-    Authentication, Daemon, Export as Exported, Facts, GatewayError, Obstacle, PrivateKey,
-    Severity, alone, together,
+    Authentication, Certified, Daemon, Export as Exported, Facts, Files, GatewayError, Obstacle,
+    PrivateKey, Severity, alone, together,
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -71,15 +71,20 @@ impl Export {
             .iter()
             .map(|name| describe(context, name, For::ItsOwnOr(daemon)))
             .collect::<Result<_, _>>()?;
-        let mut material = own.material?;
-        for peer in &described {
-            // A peer may send its certificate without those above it, and a daemon may read CRLs from files only.
-            if let Ok(theirs) = &peer.material {
-                material.add_cas_of(theirs);
+        let (mut psk, mut material) = (None, None);
+        if let Some(path) = &self.psk {
+            psk = Some(Authentication::pre_shared_key(secret(path)?).map_err(refused)?);
+        } else {
+            let material = material.insert(own.material?);
+            for peer in &described {
+                // A peer may send its certificate without those above it, and a daemon may read CRLs from files only.
+                if let Ok(theirs) = &peer.material {
+                    material.add_cas_of(theirs);
+                }
             }
         }
         let peers: Vec<_> = described.into_iter().map(|described| described.gateway).collect();
-        let found = alone(&own.gateway, &material, SystemClock.now()).map_err(refused)?;
+        let found = alone(&own.gateway, material.as_ref(), SystemClock.now()).map_err(refused)?;
         let error = found.iter().find(|obstacle| obstacle.severity == Severity::Error);
         if let (false, Some(error)) = (self.force, error) {
             return Err(Failure {
@@ -96,18 +101,21 @@ impl Export {
                 peer.mode.name()
             )));
         }
-        let key =
-            self.key.as_deref().map(|path| private_key(path, &material.certificate)).transpose()?;
-        let authentication = match &self.psk {
-            Some(path) => Authentication::pre_shared_key(secret(path)?).map_err(refused)?,
-            None => Authentication::Certificate,
+        let key = match (&self.key, &material) {
+            (Some(path), Some(material)) => Some(private_key(path, &material.certificate)?),
+            _ => None,
+        };
+        let certified = material
+            .as_ref()
+            .map(|material| Authentication::Certificate(Certified { material, key: key.as_ref() }));
+        let Some(authentication) = psk.or(certified) else {
+            return Err(Failure::input("expected a certificate or a pre-shared key"));
         };
         let export = Exported {
             own: &own.gateway,
-            material: &material,
-            key: key.as_ref(),
             peers: &peers.iter().collect::<Vec<_>>(),
             authentication: &authentication,
+            program: &program()?,
         };
         let files = export.files().map_err(refused)?;
         let out = self
@@ -123,6 +131,12 @@ impl Export {
         if out.extension().is_some_and(|extension| extension == "tar") {
             let mut archive = Zeroizing::new(Vec::new());
             files.tar(&mut *archive).map_err(failed)?;
+            if self.replace && out.exists() && !is_export(&out) {
+                return Err(Failure::missing(format!(
+                    "`{}`: it exists already, and no export wrote it: it is not replaced; name another archive",
+                    out.display()
+                )));
+            }
             write_private(&out, &archive, self.replace).map_err(failed)?;
         } else {
             files.write(&out, self.replace).map_err(failed)?;
@@ -149,21 +163,28 @@ impl Check {
         let mut found = Vec::new();
         let [one, other] = [&self.one, &self.other].map(|name| {
             let Described { gateway, material } = describe(context, name, For::ItsOwn)?;
-            let material = material?;
-            let mut own = alone(&gateway, &material, now).map_err(refused)?;
-            found.append(&mut own);
-            Ok::<_, Failure>((gateway, material))
+            Ok::<_, Failure>((gateway, material?))
         });
-        let (one, other) = (one?, other?);
+        let (mut one, mut other) = (one?, other?);
+        // As export writes them: each has what it needs to verify the other.
+        let theirs = one.1.clone();
+        one.1.add_cas_of(&other.1);
+        other.1.add_cas_of(&theirs);
+        for (gateway, material) in [&one, &other] {
+            found.append(&mut alone(gateway, Some(material), now).map_err(refused)?);
+        }
+        let program = program()?;
         found.extend(together((&one.0, &one.1), (&other.0, &other.1), now).map_err(refused)?);
         // What export refuses, nobody can configure.
         for (own, peer) in [(&one, &other), (&other, &one)] {
             let export = Exported {
                 own: &own.0,
-                material: &own.1,
-                key: None,
                 peers: &[&peer.0],
-                authentication: &Authentication::Certificate,
+                authentication: &Authentication::Certificate(Certified {
+                    material: &own.1,
+                    key: None,
+                }),
+                program: &program,
             };
             let has_error = found.iter().any(|obstacle| {
                 obstacle.severity == Severity::Error && obstacle.gateway == own.0.name
@@ -188,6 +209,18 @@ impl Check {
             errors => Err(Failure::found(format!("{errors} obstacles: they would not come up"))),
         }
     }
+}
+
+/// This program, for a daemon that runs it.
+fn program() -> Result<String, Failure> {
+    let path = std::env::current_exe()
+        .map_err(|e| Failure::unavailable(format!("the path of this program is not known: {e}")))?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+/// Whether an export wrote this archive.
+fn is_export(archive: &Path) -> bool {
+    std::fs::File::open(archive).is_ok_and(Files::is_export)
 }
 
 fn row(obstacle: &Obstacle) -> Result<Value, Failure> {

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::network::{Gateway, quiet};
+use super::network::Gateway;
+use super::stage::{Place, Stage};
 use super::{PLUGIN, PLUGINS};
 use crate::exit::Failure;
 
@@ -31,16 +32,24 @@ charon-systemd {
 ";
 
 /// Puts the plugins where charon looks for them, in these namespaces only, and writes the settings.
-pub fn install(folder: &Path, plugin: &Path) -> Result<(), Failure> {
-    let plugins = folder.join("plugins");
-    let plugins_text = utf8(&plugins)?;
-    quiet("cp", &format!("-r {PLUGINS} {plugins_text}"))?;
-    fs::copy(plugin, plugins.join(PLUGIN))?;
-    quiet("mount", &format!("--bind {plugins_text} {PLUGINS}"))?;
+pub fn install(stage: &Stage, folder: &Path, plugin: &Path) -> Result<(), Failure> {
+    let folder = utf8(folder)?;
+    let run = |line: &[&str]| stage.run(Place::Server, line, |_| true).map(|_| ());
+    run(&["cp", "-r", PLUGINS, "plugins"])?;
+    run(&["cp", utf8(plugin)?, &format!("plugins/{PLUGIN}")])?;
+    run(&["mount", "--bind", "plugins", PLUGINS])?;
     for gateway in Gateway::BOTH {
         let name = gateway.name();
-        let settings = SETTINGS.replace("FOLDER", utf8(folder)?).replace("NAME", name);
-        fs::write(folder.join(format!("{name}.conf")), settings)?;
+        let settings = SETTINGS.replace("FOLDER", folder).replace("NAME", name);
+        let file = format!("{name}.conf");
+        match gateway {
+            Gateway::West => stage.write(&file, &settings)?,
+            // Reading the same twice tells nobody more.
+            Gateway::East => {
+                fs::write(stage.file(&file), settings)?;
+                stage.say("and east.conf, where `west` is `east`");
+            }
+        }
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ const PLUGIN: &str = "libstrongswan-countersign.so";
 /// Plays it: this process stays outside, and cleans up.
 pub fn play(settings: &Settings) -> Result<(), Failure> {
     let plugin = prepare(settings)?;
-    let temporary;
+    let mut temporary = None;
     let folder = match &settings.keep {
         Some(folder) => {
             if folder.exists() {
@@ -62,12 +62,25 @@ pub fn play(settings: &Settings) -> Result<(), Failure> {
                     folder.display()
                 )));
             }
-            fs::create_dir_all(folder)?;
+            let folder = std::path::absolute(folder)?;
+            if !is_outside_run(&folder) {
+                return Err(Failure::input(format!(
+                    "expected a folder outside /run, of which the demo has its own, found `{}`",
+                    folder.display()
+                )));
+            }
+            fs::create_dir_all(&folder)?;
             folder.canonicalize()?
         }
         None => {
-            temporary = tempfile::Builder::new().prefix("countersign-demo-").tempdir()?;
-            temporary.path().to_owned()
+            // The demo has a /run of its own, which hides what is below the machine's.
+            let places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
+            let place = places.into_iter().find(|place| is_outside_run(place));
+            let place = place.unwrap_or_else(|| "/".into());
+            temporary
+                .insert(tempfile::Builder::new().prefix("countersign-demo-").tempdir_in(place)?)
+                .path()
+                .to_owned()
         }
     };
     let kind = network::kind()?;
@@ -83,10 +96,35 @@ pub fn play(settings: &Settings) -> Result<(), Failure> {
         inside.arg("--pause");
     }
     let ended = wait(inside);
-    if settings.keep.is_some() {
-        output::line(&format!("\nEverything is in {}", folder.display()));
+    match temporary {
+        None => output::line(&format!("\nEverything is in {}", folder.display())),
+        Some(temporary) => remove(temporary)?,
     }
     ended
+}
+
+fn is_outside_run(place: &Path) -> bool {
+    let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
+    !["/run", "/var/run"].iter().any(|run| place.starts_with(run))
+}
+
+/// The folder holds the keys of a CA: it is not left behind in silence.
+fn remove(temporary: tempfile::TempDir) -> Result<(), Failure> {
+    let folder = temporary.keep();
+    let mut removed = fs::remove_dir_all(&folder);
+    for _ in 0..20 {
+        if removed.is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        removed = fs::remove_dir_all(&folder);
+    }
+    removed.map_err(|e| {
+        Failure::unavailable(format!(
+            "`{}` could not be removed, remove it by hand: {e}",
+            folder.display()
+        ))
+    })
 }
 
 /// Plays it in the namespaces.
@@ -94,10 +132,15 @@ pub fn inside(folder: &Path, settings: &Settings) -> Result<(), Failure> {
     let plugin = settings
         .plugin
         .as_deref()
+        .filter(|_| network::is_own())
         .ok_or_else(|| Failure::input("`--inside` is for the demo itself"))?;
-    network::build()?;
-    daemons::install(folder, plugin)?;
-    story::tell(&mut stage::Stage::new(folder, settings.pause)?)
+    let mut stage = stage::Stage::new(folder, settings.pause)?;
+    stage.step(
+        "A network of our own: a bridge where the CA is, and the gateways west and east on it",
+    );
+    network::build(&stage)?;
+    daemons::install(&stage, folder, plugin)?;
+    story::tell(&mut stage)
 }
 
 /// Says all that is missing at once; gives the plugin's path.
@@ -146,13 +189,22 @@ fn prepare(settings: &Settings) -> Result<PathBuf, Failure> {
     })
 }
 
+/// Where the kernel shows the first child of a process.
+fn first_child(of: u32) -> Option<PathBuf> {
+    let children = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).ok()?;
+    Some(Path::new("/proc").join(children.split(' ').next().filter(|id| !id.is_empty())?))
+}
+
 /// Waits for the inner process; a signal ends it first, and with it all that it started.
 fn wait(mut command: Command) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let (mut interrupt, mut terminate, mut hangup) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        );
         let mut child = command.spawn()?;
         loop {
             if let Some(status) = child.try_wait()? {
@@ -168,11 +220,21 @@ fn wait(mut command: Command) -> Result<(), Failure> {
             let stopped = tokio::select! {
                 _ = interrupt.recv() => true,
                 _ = terminate.recv() => true,
+                _ = hangup.recv() => true,
                 () = tokio::time::sleep(Duration::from_millis(50)) => false,
             };
             if stopped {
+                let inner = first_child(child.id());
                 child.kill()?;
                 child.wait()?;
+                // The kernel ends the namespace's first process last, when nobody in it writes any more.
+                let gone = || inner.as_ref().is_none_or(|process| !process.exists());
+                for _ in 0..200 {
+                    if gone() {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
                 return Err(Failure { code: 5, message: "stopped".into() });
             }
         }

@@ -9,6 +9,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use super::stage::{Place, Stage};
 use crate::exit::Failure;
 
 /// Namespaces with a process tree that ends with its first process, which ends with the demo.
@@ -58,12 +59,14 @@ impl Gateway {
     }
 }
 
-/// Which namespaces may be made here: with a user namespace, or as root without.
+/// Which namespaces may be made here: as root without a user namespace, else with one.
 pub fn kind() -> Result<&'static [&'static str], Failure> {
     let user: &[&str] = &["-Ur"];
     let root: &[&str] = &[];
     let mut refusals = String::new();
-    for kind in [user, root] {
+    let is_root = rustix::process::geteuid().is_root();
+    // In a container, root may lack what a user namespace of its own would give.
+    for kind in if is_root { [root, user] } else { [user, root] } {
         let tried = Command::new("unshare")
             .args(kind)
             .args(ALL)
@@ -83,36 +86,39 @@ pub fn kind() -> Result<&'static [&'static str], Failure> {
     )))
 }
 
-/// Builds it, in the namespaces.
-pub fn build() -> Result<(), Failure> {
-    quiet("mount", "-t tmpfs tmpfs /run")?;
-    fs::create_dir("/run/netns")?;
-    quiet("ip", "link set lo up")?;
-    quiet("ip", "link add br0 type bridge")?;
-    quiet("ip", &format!("address add {SERVER}/24 dev br0"))?;
-    quiet("ip", "link set br0 up")?;
-    for gateway in Gateway::BOTH {
-        let (name, address, inner) = (gateway.name(), gateway.address(), gateway.inner());
-        quiet("ip", &format!("netns add {name}"))?;
-        quiet("ip", &format!("link add {name} type veth peer name eth0 netns {name}"))?;
-        quiet("ip", &format!("link set {name} master br0 up"))?;
-        quiet("ip", &format!("-n {name} link set lo up"))?;
-        quiet("ip", &format!("-n {name} address add {address}/24 dev eth0"))?;
-        quiet("ip", &format!("-n {name} address add {inner}/32 dev lo"))?;
-        quiet("ip", &format!("-n {name} link set eth0 up"))?;
-    }
-    Ok(())
+/// Whether this process is the first of a process namespace, in a network namespace where nothing is but the loopback interface: where
+/// the demo may mount and add what it likes.
+pub fn is_own() -> bool {
+    let interfaces = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let names: Vec<&str> = interfaces
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.trim())
+        .collect();
+    std::process::id() == 1 && names == ["lo"]
 }
 
-/// A command that nobody needs to see, unless it fails.
-pub fn quiet(program: &str, arguments: &str) -> Result<(), Failure> {
-    let output = Command::new(program).args(arguments.split(' ')).stdin(Stdio::null()).output();
-    let output = output.map_err(|e| Failure::unavailable(format!("`{program}`: {e}")))?;
-    if output.status.success() {
-        return Ok(());
+/// Builds it, in the namespaces.
+pub fn build(stage: &Stage) -> Result<(), Failure> {
+    let run = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        stage.run(Place::Server, &words, |_| true).map(|_| ())
+    };
+    run("mount -t tmpfs tmpfs /run")?;
+    run("mkdir /run/netns")?;
+    run("ip link set lo up")?;
+    run("ip link add br0 type bridge")?;
+    run(&format!("ip address add {SERVER}/24 dev br0"))?;
+    run("ip link set br0 up")?;
+    for gateway in Gateway::BOTH {
+        let (name, address, inner) = (gateway.name(), gateway.address(), gateway.inner());
+        run(&format!("ip netns add {name}"))?;
+        run(&format!("ip link add {name} type veth peer name eth0 netns {name}"))?;
+        run(&format!("ip link set {name} master br0 up"))?;
+        run(&format!("ip -n {name} link set lo up"))?;
+        run(&format!("ip -n {name} address add {address}/24 dev eth0"))?;
+        run(&format!("ip -n {name} address add {inner}/32 dev lo"))?;
+        run(&format!("ip -n {name} link set eth0 up"))?;
     }
-    Err(Failure::unavailable(format!(
-        "`{program} {arguments}` failed: {}",
-        String::from_utf8_lossy(&output.stderr).trim_end()
-    )))
+    Ok(())
 }

@@ -87,6 +87,9 @@ fn enrol(stage: &mut Stage, gateway: Gateway) -> Result<(), Failure> {
     let secret = stage.file(&format!("{name}.secret"));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(secret)?;
     std::io::Write::write_all(&mut file, text("secret").as_bytes())?;
+    stage.say(&format!(
+        "its secret goes to {name}.secret, readable by its owner only, and is shown to nobody else"
+    ));
 
     let (key, certificate, secret) =
         (format!("{name}.key"), format!("{name}.crt"), format!("file:{name}.secret"));

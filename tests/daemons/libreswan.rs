@@ -71,6 +71,9 @@ impl Pluto {
     }
 
     fn run(gateway: Gateway, folder: PathBuf, config: PathBuf) -> Self {
+        for old in ["run/pluto.ctl", "run/pluto.pid", "pluto.log"] {
+            let _ = fs::remove_file(folder.join(old));
+        }
         // The helper that imports CRLs knows the database at its default place only.
         let script = format!(
             "mount --bind lib /var/lib && exec {PROGRAMS}/pluto --nofork --config \"$0/ipsec.conf\" --rundir \"$PWD/run\" \

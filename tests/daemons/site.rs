@@ -130,9 +130,14 @@ impl Site {
 
     /// Enrols the peer `name` over CMP, with a key of this kind.
     pub fn enrol(&self, name: &str, kind: &str) -> Credentials {
+        self.enrol_as(name, &format!("fqdn:{name}.example.net"), kind)
+    }
+
+    /// As [`Self::enrol`], with another identity.
+    pub fn enrol_as(&self, name: &str, id: &str, kind: &str) -> Credentials {
         let key = key(&self.instance, kind, &format!("{name}.key"));
-        let id = format!("{name}.example.net");
-        let peer = self.instance.peer(name, &[&format!("fqdn:{id}")]);
+        let peer = self.instance.peer(name, &[id]);
+        let id = id.split_once(':').map_or(id, |(_, value)| value).to_owned();
         enrol(&self.instance, &peer, key.to_str().expect("UTF-8"), &[]).granted();
         Credentials { id, certificate: self.instance.file(&format!("{name}.crt")), key }
     }

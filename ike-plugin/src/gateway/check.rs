@@ -10,7 +10,10 @@ use countersign_ca::{Identity, Timestamp};
 use serde::Serialize;
 
 use super::material::next_update;
-use super::{Daemon, Facts, Gateway, GatewayError, Material, Mode, Proposal, Revocation};
+use super::{
+    AltNames, Daemon, Facts, Gateway, GatewayError, Material, Mode, NamedCa, Proposal, Revocation,
+    Start,
+};
 use crate::path::{Anchors, Certificate, PathSettings, validate};
 
 /// How bad it is.
@@ -47,6 +50,9 @@ impl fmt::Display for Obstacle {
 /// The days before the end of a certificate or a CRL from which on it is told.
 const SOON: i64 = 7 * 86_400;
 
+/// The longest list of alternative names that isakmpd reads, in octets.
+const MAX_ISAKMPD_NAMES: usize = 127;
+
 /// Extended key usages: ipsecIKE, iKEIntermediate, anyExtendedKeyUsage, serverAuth, clientAuth.
 const IPSEC_IKE: &str = "1.3.6.1.5.5.7.3.17";
 const IKE_INTERMEDIATE: &str = "1.3.6.1.5.5.8.2.2";
@@ -54,22 +60,25 @@ const ANY: &str = "2.5.29.37.0";
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 
-/// What a gateway has in its own way, whoever its peer is.
+/// What a gateway has in its own way, whoever its peer is. Its `material`, which is none for a pre-shared key, has the CAs and CRLs of
+/// its peers as well ([`Material::add_cas_of`]): it is the one who verifies by them.
 ///
 /// # Errors
 /// The certificate or a CRL cannot be read.
 pub fn alone(
     gateway: &Gateway,
-    material: &Material,
+    material: Option<&Material>,
     now: Timestamp,
 ) -> Result<Vec<Obstacle>, GatewayError> {
-    let facts = Facts::of(&material.certificate)?;
     let mut found = Found { gateway, daemon: gateway.daemon, list: Vec::new() };
     found.mode();
-    found.own_certificate(&facts, material, now);
     found.proposals(&gateway.proposals);
     found.authorizer();
-    found.crls(material, now)?;
+    if let Some(material) = material {
+        found.own_certificate(&Facts::of(&material.certificate)?, material, now);
+        found.first_name_for(gateway, material)?;
+        found.crls(material, now)?;
+    }
     Ok(found.list)
 }
 
@@ -89,6 +98,9 @@ pub fn together(
         found.trusted_by(own, material, shown, now)?;
         found.key_for(own, &facts, Facts::of(&material.certificate)?.key);
         found.purposes_for(own, &facts);
+        found.first_name_for(own, shown)?;
+        found.partitions_for(own, shown)?;
+        found.told_where_for(own, material, shown)?;
         found.reachable((own, material), (peer, shown))?;
         list.append(&mut found.list);
     }
@@ -192,6 +204,7 @@ impl Found<'_> {
         for proposal in proposals {
             let known = match daemon {
                 Daemon::Isakmpd | Daemon::Racoon => proposal.classic().is_some(),
+                Daemon::Iked => proposal.iked().is_some(),
                 _ => mode == Mode::Ikev2 || proposal.is_for_v1(),
             };
             if !known {
@@ -203,10 +216,15 @@ impl Found<'_> {
         }
         let mut groups: Vec<_> = proposals.iter().map(|proposal| proposal.group).collect();
         groups.dedup();
-        if mode == Mode::Aggressive && groups.len() > 1 {
+        if groups.len() > 1 && mode == Mode::Aggressive {
             self.error(
                 "proposal",
                 "aggressive mode has no choice of groups: expected one group in all `proposals`, found several".to_owned(),
+            );
+        } else if groups.len() > 1 && daemon == Daemon::Racoon {
+            self.error(
+                "proposal",
+                "racoon has one group for perfect forward secrecy: expected one group in all `proposals`, found several".to_owned(),
             );
         }
     }
@@ -239,10 +257,7 @@ impl Found<'_> {
         for ca in material.cas() {
             let Some(crl) = material.crls.iter().find(|crl| crl.ca == ca.name) else {
                 if is_strict {
-                    self.warning(
-                        "no-crl",
-                        format!("there is no CRL of the CA `{}` to begin with; `countersign crl publish` signs one", ca.name),
-                    );
+                    self.no_crl(material, ca);
                 }
                 continue;
             };
@@ -267,6 +282,108 @@ impl Found<'_> {
         Ok(())
     }
 
+    /// There is no CRL of this CA: whether the daemon goes on without depends on the daemon.
+    fn no_crl(&mut self, material: &Material, ca: &NamedCa) {
+        let name = &ca.name;
+        let advice = format!(
+            "`countersign crl publish` signs one for a CA of this instance; that of another goes into `gateways.{}.crls`",
+            self.gateway.name
+        );
+        match self.gateway.daemon {
+            // OpenSSL wants the CRL of each CA of the path as soon as the daemon gave it one.
+            Daemon::Iked | Daemon::Isakmpd if !material.crls.is_empty() => self.error(
+                "no-crl",
+                format!(
+                    "there is no CRL of the CA `{name}`, and {} refuses everybody who is below a CA without, once it has that of another; \
+                     {advice}",
+                    self.gateway.daemon
+                ),
+            ),
+            _ => self.warning(
+                "no-crl",
+                format!("there is no CRL of the CA `{name}` to begin with; {advice}"),
+            ),
+        }
+    }
+
+    /// strongSwan is strict by a CRL that it has, or by what each certificate of the peer's path says about where its status is.
+    fn told_where_for(
+        &mut self,
+        own: &Gateway,
+        material: &Material,
+        shown: &Material,
+    ) -> Result<(), GatewayError> {
+        if own.daemon != Daemon::Strongswan || own.revocation != Revocation::Strict {
+            return Ok(());
+        }
+        let chain = shown.chain.iter().map(|ca| &ca.der);
+        for der in std::iter::once(&shown.certificate).chain(chain) {
+            let below = read(der)?;
+            let mut issuer = None;
+            for ca in material.cas() {
+                if below.is_signed_by(&read(&ca.der)?) {
+                    issuer = Some(&ca.name);
+                    break;
+                }
+            }
+            let Some(issuer) = issuer else { continue };
+            let is_told = !below.crl_urls().is_empty() || !below.ocsp_urls().is_empty();
+            if !is_told && material.crls.iter().all(|crl| crl.ca != *issuer) {
+                self.error(
+                    "no-crl",
+                    format!(
+                        "`{}` is strict about the status of `{}`, which does not say where a CRL or an OCSP responder is, and has no CRL of \
+                         its issuer `{issuer}`; set `http.public_url` and enrol again, or name the CRL in `gateways.{}.crls`",
+                        own.name,
+                        below.shown(),
+                        own.name
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// isakmpd knows a certificate by the first of its alternative names, and reads no list of 128 octets or more.
+    fn first_name_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
+        if own.daemon != Daemon::Isakmpd {
+            return Ok(());
+        }
+        let names = AltNames::of(&shown.certificate)?;
+        if names.octets > MAX_ISAKMPD_NAMES || names.first.as_ref() != Some(&self.gateway.id) {
+            let first = names.first.map_or_else(|| "none".to_owned(), |first| format!("`{first}`"));
+            self.error(
+                "first-name",
+                format!(
+                    "isakmpd on `{}` finds a certificate by its first alternative name only, in a list of at most {MAX_ISAKMPD_NAMES} octets: \
+                     expected its identity `{}`, found {first} first of {} octets; give the account this identity first, and enrol again",
+                    own.name, self.gateway.id, names.octets
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// strongSwan keeps one CRL for each issuer, and takes that of a partition for the whole list.
+    fn partitions_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
+        if own.daemon != Daemon::Strongswan {
+            return Ok(());
+        }
+        let urls = Facts::of(&shown.certificate)?.crl_urls;
+        if urls.iter().any(|url| is_partition(url)) {
+            self.error(
+                "partition",
+                format!(
+                    "its certificate names the CRL of a partition ({}), which strongSwan on `{}` takes for the whole list, so that revoked \
+                     peers of other partitions come in; set `crl.partitions = 0`, and enrol again",
+                    names(urls.iter().filter(|url| is_partition(url))),
+                    own.name
+                ),
+            );
+        }
+        Ok(())
+    }
+
     /// The other side must find a valid path to one of its own roots in what this gateway shows.
     fn trusted_by(
         &mut self,
@@ -275,14 +392,7 @@ impl Found<'_> {
         shown: &Material,
         now: Timestamp,
     ) -> Result<(), GatewayError> {
-        let read = |der: &Vec<u8>| {
-            Certificate::from_der(der.clone()).map(Arc::new).map_err(|e| {
-                GatewayError::new(format!(
-                    "a certificate of `{}` cannot be read: {e}",
-                    self.gateway.name
-                ))
-            })
-        };
+        let read = |der: &Vec<u8>| read(der).map(Arc::new);
         let leaf = read(&shown.certificate)?;
         // What has ended, it says of itself.
         if !(leaf.not_before..=leaf.not_after).contains(&now) {
@@ -410,6 +520,17 @@ impl Found<'_> {
         Ok(())
     }
 
+    /// Only the one without an address can begin, and it waits.
+    fn waits(&mut self, one: &Gateway, other: &Gateway) {
+        self.warning(
+            "nobody-begins",
+            format!(
+                "`{0}` has no `address`, so that `{1}` cannot begin, and `{0}` waits: set another `start` for it, or initiate there by hand",
+                one.name, other.name
+            ),
+        );
+    }
+
     fn same_mode(&mut self, other: &Gateway) {
         let (here, there) = (self.gateway.mode, other.mode);
         if here != there {
@@ -452,6 +573,8 @@ impl Found<'_> {
                 "no-address",
                 format!("neither it nor `{}` has an `address`: none of them can begin", other.name),
             ),
+            (None, Some(_)) if own.start == Start::Wait => self.waits(own, other),
+            (Some(_), None) if other.start == Start::Wait => self.waits(other, own),
             (Some(here), Some(there)) if here == there => {
                 self.error(
                     "same-address",
@@ -486,6 +609,18 @@ impl Found<'_> {
             }
         }
     }
+}
+
+fn read(der: &[u8]) -> Result<Certificate, GatewayError> {
+    Certificate::from_der(der.to_vec())
+        .map_err(|e| GatewayError::new(format!("a certificate cannot be read: {e}")))
+}
+
+/// Whether a URL is one of those under which `serve` has the CRL of a partition.
+fn is_partition(url: &str) -> bool {
+    let file = url.rsplit('/').next().unwrap_or_default();
+    let is_number = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    url.contains("/crl/") && file.strip_suffix(".crl").is_some_and(is_number)
 }
 
 /// Whether a daemon can sign with a kind of key; what it can sign with, it can verify, and nothing else.

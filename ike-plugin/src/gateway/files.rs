@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, RenameFlags};
 use zeroize::Zeroizing;
+
+/// How far into an archive the README of an export may stand, in entries.
+const MAX_ENTRIES: usize = 10_000;
+
+/// As much of that README is read, in bytes.
+const MAX_README: u64 = 64 << 10;
 
 /// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,6 +162,20 @@ impl Files {
             }
         }
         archive.finish()
+    }
+
+    /// Whether an export wrote this archive.
+    pub fn is_export(archive: impl Read) -> bool {
+        let mut archive = tar::Archive::new(archive);
+        let Ok(entries) = archive.entries() else { return false };
+        for entry in entries.take(MAX_ENTRIES).map_while(Result::ok) {
+            if entry.path().is_ok_and(|path| path == Path::new("README")) {
+                let mut text = String::new();
+                let read = entry.take(MAX_README).read_to_string(&mut text);
+                return read.is_ok() && text.contains(super::text::WRITTEN_BY);
+            }
+        }
+        false
     }
 
     fn fill(&self, folder: &Path) -> io::Result<()> {

@@ -10,7 +10,9 @@ use countersign_policy::ipsec::DistinguishedName;
 use zeroize::Zeroizing;
 
 use super::text::{heading, mailbox};
-use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Network, Start};
+use super::{
+    Authentication, Certified, Export, Facts, Files, Gateway, GatewayError, Mode, Network, Start,
+};
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     let own = export.own;
@@ -21,15 +23,15 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     }
     files.add_secret("isakmpd.conf", configuration(export)?.as_bytes());
     files.add_secret("isakmpd.policy", policy(export)?.as_bytes());
-    if export.authentication.secret().is_none() {
-        for ca in export.material.cas() {
+    if let Some(Certified { material, key }) = export.certified() {
+        for ca in material.cas() {
             files.add(format!("ca/{}.crt", ca.name), ca.pem()?);
         }
-        files.add(format!("certs/{}.crt", own.name), export.material.pem()?);
-        for crl in &export.material.crls {
+        files.add(format!("certs/{}.crt", own.name), material.pem()?);
+        for crl in &material.crls {
             files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
         }
-        if let Some(key) = export.key {
+        if let Some(key) = key {
             files.add_secret("private/local.key", key.pem().as_bytes());
         }
     }
@@ -52,12 +54,14 @@ pub fn classic_only(export: &Export<'_>, daemon: &str) -> Result<(), GatewayErro
             own.name
         )));
     }
-    let key = Facts::of(&export.material.certificate)?.key;
-    if export.authentication.secret().is_none() && !matches!(key, KeyKind::Rsa(_)) {
-        return Err(GatewayError::new(format!(
-            "`{}` runs {daemon}, which signs with RSA only, found a certificate for {key}; enrol with an RSA key",
-            own.name
-        )));
+    if let Some(certified) = export.certified() {
+        let key = Facts::of(&certified.material.certificate)?.key;
+        if !matches!(key, KeyKind::Rsa(_)) {
+            return Err(GatewayError::new(format!(
+                "`{}` runs {daemon}, which signs with RSA only, found a certificate for {key}; enrol with an RSA key",
+                own.name
+            )));
+        }
     }
     if export.peers.iter().filter(|peer| peer.address.is_none()).count() > 1 {
         return Err(GatewayError::new(format!(
@@ -77,7 +81,7 @@ pub fn classic_only(export: &Export<'_>, daemon: &str) -> Result<(), GatewayErro
 fn readme(export: &Export<'_>) -> String {
     let mut text = heading("#", &export.own.name, "isakmpd");
     text.push_str("\nCopy the folder's content to /etc/isakmpd. Then `rcctl restart isakmpd`, without the flag -K, with which it would not ask isakmpd.policy.\n");
-    if export.key.is_none() && export.authentication.secret().is_none() {
+    if export.lacks_key() {
         text.push_str("The private key is not here: put it into /etc/isakmpd/private/local.key, readable by root only.\n");
     }
     text.push_str("isakmpd fetches no CRLs: export again before these end and after each revocation, and send it SIGHUP.\n");
@@ -184,6 +188,11 @@ fn section_of_peer(
 
 fn section_of_network(text: &mut String, name: &str, network: Network) {
     let family = if network.address().is_ipv4() { "IPV4" } else { "IPV6" };
+    if network.is_host() {
+        let _ =
+            writeln!(text, "\n[{name}]\nID-type=\t{family}_ADDR\nAddress=\t{}", network.address());
+        return;
+    }
     let _ = writeln!(
         text,
         "\n[{name}]\nID-type=\t{family}_ADDR_SUBNET\nNetwork=\t{}\nNetmask=\t{}",
@@ -237,13 +246,13 @@ fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
     let mut text = Zeroizing::new(String::from(
         "KeyNote-Version: 2\nComment: written by `countersign export`; changes belong into countersign.toml\nAuthorizer: \"POLICY\"\n",
     ));
-    let licensee = match export.authentication.secret() {
-        Some(secret) => {
+    let licensee = match export.authentication {
+        Authentication::PreSharedKey(secret) => {
             let digest = <sha1::Sha1 as sha1::Digest>::digest(secret.as_bytes());
             format!("passphrase-sha1-hex:{}", data_encoding::HEXLOWER.encode(&digest))
         }
-        None => {
-            let issuer = export
+        Authentication::Certificate(certified) => {
+            let issuer = certified
                 .material
                 .issuer()
                 .ok_or_else(|| GatewayError::new("the certificate has no issuer here"))?;
@@ -295,14 +304,15 @@ fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
     Ok(text)
 }
 
-/// The networks of a tunnel, as isakmpd tells the policy.
+/// The networks of a tunnel, as isakmpd tells the policy: a range, or where the peer's ID is an address and no subnet, that address alone.
 fn filters((here, there): (Network, Network)) -> String {
-    let range = |network: Network| {
+    let is = |name: &str, network: Network| {
         let [first, last] =
             [network.address(), network.last()].map(countersign_policy::ipsec::address::Padded);
-        format!("{first}-{last}")
+        let range = format!("{name} == \"{first}-{last}\"");
+        if network.is_host() { format!("({name} == \"{first}\" || {range})") } else { range }
     };
-    format!("(local_filter == \"{}\" && remote_filter == \"{}\")", range(here), range(there))
+    format!("({} && {})", is("local_filter", here), is("remote_filter", there))
 }
 
 /// The peer's phase-1 identity, as isakmpd tells the policy.

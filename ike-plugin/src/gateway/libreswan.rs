@@ -8,40 +8,50 @@ use zeroize::Zeroizing;
 
 use super::pkcs12::pkcs12;
 use super::text::{heading, mailbox, plain_dn};
-use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Network, Revocation, Start};
-
-/// `/etc/pam.d/pluto`, where the authorizer is asked.
-const PAM: &str = "\
-auth    required pam_exec.so /usr/bin/countersign authorizer pam
-account required pam_exec.so /usr/bin/countersign authorizer pam
-";
+use super::{
+    Certified, Export, Facts, Files, Gateway, GatewayError, Material, Mode, Network, Revocation,
+    Start,
+};
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     let name = &export.own.name;
     let mut files = Files::default();
     files.add("ipsec.conf", configuration(export)?);
     files.add_secret("ipsec.secrets", secrets(export)?.as_bytes());
-    if export.authentication.secret().is_none() {
-        for ca in export.material.cas() {
+    if let Some(Certified { material, key }) = export.certified() {
+        for ca in material.cas() {
             files.add(format!("ca/{}.pem", ca.name), ca.pem()?);
         }
-        for crl in &export.material.crls {
+        for crl in &material.crls {
             files.add(format!("crls/{}.crl", crl.ca), crl.der.as_slice());
         }
-        files.add(format!("{name}.pem"), export.material.pem()?);
-        if let Some(key) = export.key {
+        files.add(format!("{name}.pem"), material.pem()?);
+        if let Some(key) = key {
             let password = password()?;
-            let bundle = pkcs12(name, key, export.material, &password)?;
+            let bundle = pkcs12(name, key, material, &password)?;
             files.add_secret(format!("{name}.p12"), &bundle);
             files.add_secret(format!("{name}.p12.password"), password.as_bytes());
         }
-        files.add_script("import.sh", script(export));
+        files.add_script("import.sh", script(name, material));
     }
     if export.own.authorizer {
-        files.add("pam.d/pluto", PAM);
+        files.add("pam.d/pluto", pam(export.program)?);
     }
     files.add("README", readme(export));
     Ok(files)
+}
+
+/// `/etc/pam.d/pluto`, where the authorizer is asked. A module's arguments end at white space, and brackets join them.
+fn pam(program: &str) -> Result<String, GatewayError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+    if !program.starts_with('/') || !program.chars().all(plain) {
+        return Err(GatewayError::new(format!(
+            "PAM cannot run the program `{}`: expected an absolute path of letters, digits and `/._+-`; install it elsewhere",
+            program.escape_debug()
+        )));
+    }
+    let lines = ["auth   ", "account"];
+    Ok(lines.map(|kind| format!("{kind} required pam_exec.so {program} authorizer pam\n")).concat())
 }
 
 /// What opens the PKCS#12 file: it lies beside it, so it only has to exist.
@@ -58,11 +68,11 @@ fn readme(export: &Export<'_>) -> String {
     text.push_str(
         "\nCopy ipsec.conf to /etc/ipsec.conf and ipsec.secrets to /etc/ipsec.secrets (or each below /etc/ipsec.d).\n",
     );
-    if export.authentication.secret().is_none() {
+    if export.certified().is_some() {
         text.push_str(
             "`sh import.sh` imports certificates, key and CRLs into /var/lib/ipsec/nss; another database is its argument. Then `ipsec restart`.\n",
         );
-        if export.key.is_none() {
+        if export.lacks_key() {
             let _ = writeln!(
                 text,
                 "The private key is not here: `openssl pkcs12 -export -name {name} -in {name}.pem -inkey KEY -out {name}.p12` makes what import.sh \
@@ -76,16 +86,26 @@ fn readme(export: &Export<'_>) -> String {
     text
 }
 
+/// pluto may have fetched a newer CRL than the one that was exported, or the same: NSS refuses an older one, and that is well.
+const IMPORT_CRL: &str = "\
+crl() {
+    said=$(crlutil -I -d \"sql:$database\" -t 1 -i \"$1\" 2>&1) && return 0
+    case $said in
+        *SEC_ERROR_OLD_CRL*|*SEC_ERROR_CRL_ALREADY_EXISTS*) echo \"$1: the database has a newer one\" ;;
+        *) printf '%s\\n' \"$said\" >&2; return 1 ;;
+    esac
+}
+";
+
 /// The root alone is trusted: a CA below it is one by its chain.
-fn script(export: &Export<'_>) -> String {
-    let name = &export.own.name;
+fn script(name: &str, material: &Material) -> String {
     let mut text = String::from("#!/bin/sh\n");
     text.push_str(&heading("#", name, "libreswan"));
     text.push_str(
         "set -eu\ncd \"$(dirname \"$0\")\"\ndatabase=\"${1:-/var/lib/ipsec/nss}\"\nmkdir -p \"$database\"\n\
          [ -e \"$database/cert9.db\" ] || certutil -N -d \"sql:$database\" --empty-password\n",
     );
-    for (cas, trust) in [(&export.material.roots, "CT,,"), (&export.material.chain, ",,")] {
+    for (cas, trust) in [(&material.roots, "CT,,"), (&material.chain, ",,")] {
         for ca in cas {
             let _ = writeln!(
                 text,
@@ -101,8 +121,11 @@ fn script(export: &Export<'_>) -> String {
          certutil -A -d \"sql:$database\" -n '{name}' -t ',,' -i '{name}.pem'\n\
          [ ! -e '{name}.p12' ] || pk12util -d \"sql:$database\" -w '{name}.p12.password' -i '{name}.p12'"
     );
-    for crl in &export.material.crls {
-        let _ = writeln!(text, "crlutil -I -d \"sql:$database\" -t 1 -i 'crls/{}.crl'", crl.ca);
+    if !material.crls.is_empty() {
+        text.push_str(IMPORT_CRL);
+    }
+    for crl in &material.crls {
+        let _ = writeln!(text, "crl 'crls/{}.crl'", crl.ca);
     }
     text
 }
@@ -164,10 +187,12 @@ fn connection(
     };
     let _ = writeln!(text, "{mode}");
     // With both, pluto 4.10 announces RSA for whatever key it has.
-    let authby = match Facts::of(&export.material.certificate)?.key {
-        _ if by_secret => "secret",
-        KeyKind::P256 | KeyKind::P384 => "ecdsa",
-        KeyKind::Rsa(_) | KeyKind::Ed25519 => "rsasig",
+    let authby = match export.certified() {
+        None => "secret",
+        Some(certified) => match Facts::of(&certified.material.certificate)?.key {
+            KeyKind::P256 | KeyKind::P384 => "ecdsa",
+            KeyKind::Rsa(_) | KeyKind::Ed25519 => "rsasig",
+        },
     };
     let _ = writeln!(text, "    authby={authby}");
     let ike = export.proposals(|proposal| {
@@ -268,7 +293,8 @@ fn id(id: &Identity) -> Result<String, GatewayError> {
         Identity::Fqdn(name) => format!("@{name}"),
         Identity::Email(held) => {
             mailbox("libreswan", held)?;
-            format!("@@{held}")
+            // pluto takes what has an `@` that is not the first character for a mailbox.
+            held.clone()
         }
         Identity::Ip(address) => address.to_string(),
         Identity::Dn(_) => format!("\"{}\"", plain_dn("libreswan", id)?.join(", ")),

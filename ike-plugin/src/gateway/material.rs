@@ -5,7 +5,7 @@ use countersign_ca::public_key::KeyKind;
 use countersign_ca::{Identity, Timestamp};
 use der::{Decode, Encode};
 use x509_cert::Certificate as X509;
-use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, KeyUsages};
+use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName};
 
 use super::GatewayError;
 use crate::identity::Names;
@@ -86,9 +86,12 @@ impl Material {
         }
     }
 
-    /// The CA that issued the certificate.
+    /// The CA that issued the certificate, if it is among those here.
     pub fn issuer(&self) -> Option<&NamedCa> {
-        self.cas().next()
+        let own = Certificate::from_der(self.certificate.clone()).ok()?;
+        self.cas().find(|ca| {
+            Certificate::from_der(ca.der.clone()).is_ok_and(|above| own.is_signed_by(&above))
+        })
     }
 }
 
@@ -165,6 +168,52 @@ impl Facts {
         self.key_usage.as_ref().is_none_or(|usage| {
             usage.0.contains(KeyUsages::DigitalSignature)
                 || usage.0.contains(KeyUsages::NonRepudiation)
+        })
+    }
+}
+
+/// A CRL by the CA that signed it, if it is one of these.
+///
+/// # Errors
+/// It cannot be read.
+pub fn issued_crl(der: Vec<u8>, cas: &[&NamedCa]) -> Result<Option<IssuedCrl>, GatewayError> {
+    let crl = Crl::from_der(&der)
+        .map_err(|e| GatewayError::new(format!("the CRL cannot be read: {e}")))?;
+    let signer = cas.iter().find(|ca| {
+        Certificate::from_der(ca.der.clone()).is_ok_and(|signer| crl.is_signed_by(&signer))
+    });
+    Ok(signer.map(|ca| IssuedCrl { ca: ca.name.clone(), der }))
+}
+
+/// The subjectAltName of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AltNames {
+    /// The first name, if it is an identity.
+    pub first: Option<Identity>,
+    /// How many octets all of them have.
+    pub octets: usize,
+}
+
+impl AltNames {
+    /// Those of a certificate.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn of(der: &[u8]) -> Result<Self, GatewayError> {
+        let unreadable =
+            |e: der::Error| GatewayError::new(format!("the certificate cannot be read: {e}"));
+        let parsed = X509::from_der(der).map_err(unreadable)?;
+        let names = parsed.tbs_certificate.get::<SubjectAltName>().map_err(unreadable)?;
+        let Some((_, SubjectAltName(list))) = names else {
+            return Ok(Self { first: None, octets: 0 });
+        };
+        let mut octets = 0_usize;
+        for name in &list {
+            octets = octets.saturating_add(name.to_der().map_err(unreadable)?.len());
+        }
+        Ok(Self {
+            first: list.first().and_then(|name| Identity::from_general_name(name).ok()),
+            octets,
         })
     }
 }

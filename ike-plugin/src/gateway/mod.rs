@@ -27,7 +27,7 @@ pub use check::{Obstacle, Severity, alone, together};
 pub use files::{Entry, Files};
 pub use hash::{subject_hash, subject_hash_old};
 pub use key::PrivateKey;
-pub use material::{Facts, IssuedCrl, Material, NamedCa};
+pub use material::{AltNames, Facts, IssuedCrl, Material, NamedCa, issued_crl};
 pub use proposal::{Encryption, Group, Hash, Proposal};
 
 /// What is wrong with the data of an export, in words: expected, found, what to do.
@@ -168,6 +168,11 @@ impl Network {
         self.length
     }
 
+    /// Whether it is one address.
+    pub const fn is_host(self) -> bool {
+        self.length == if self.address.is_ipv4() { 32 } else { 128 }
+    }
+
     /// The mask, such as `255.255.0.0`.
     pub fn mask(self) -> IpAddr {
         let bits = Self::mask_bits(self.length);
@@ -279,18 +284,27 @@ impl Gateway {
 }
 
 /// How the two sides prove who they are.
-#[derive(Debug, Clone)]
-pub enum Authentication {
+#[derive(Debug)]
+pub enum Authentication<'e> {
     /// Each by its certificate.
-    Certificate,
+    Certificate(Certified<'e>),
     /// Both by this secret.
     PreSharedKey(Zeroizing<String>),
+}
+
+/// What a gateway proves itself with that has a certificate.
+#[derive(Debug, Clone, Copy)]
+pub struct Certified<'e> {
+    /// Its certificate, its chain, whom it trusts.
+    pub material: &'e Material,
+    /// Its private key; without it, the folder says where the key goes.
+    pub key: Option<&'e PrivateKey>,
 }
 
 /// The longest pre-shared key, in characters. racoon reads lines of a fixed length.
 const MAX_PSK: usize = 128;
 
-impl Authentication {
+impl Authentication<'_> {
     /// A pre-shared key.
     ///
     /// # Errors
@@ -314,8 +328,16 @@ impl Authentication {
     /// The secret, if it is one.
     pub fn secret(&self) -> Option<&str> {
         match self {
-            Self::Certificate => None,
+            Self::Certificate(_) => None,
             Self::PreSharedKey(secret) => Some(secret),
+        }
+    }
+
+    /// The certificate with its key, if it is one.
+    pub const fn certified(&self) -> Option<Certified<'_>> {
+        match self {
+            Self::Certificate(certified) => Some(*certified),
+            Self::PreSharedKey(_) => None,
         }
     }
 }
@@ -325,14 +347,12 @@ impl Authentication {
 pub struct Export<'e> {
     /// The gateway.
     pub own: &'e Gateway,
-    /// Its certificate, its chain, whom it trusts.
-    pub material: &'e Material,
-    /// Its private key; without it, the folder says where the key goes.
-    pub key: Option<&'e PrivateKey>,
     /// Whom it talks to; empty for whoever its CAs certify.
     pub peers: &'e [&'e Gateway],
     /// How both sides prove who they are.
-    pub authentication: &'e Authentication,
+    pub authentication: &'e Authentication<'e>,
+    /// The program that a daemon runs to ask the authorizer.
+    pub program: &'e str,
 }
 
 impl Export<'_> {
@@ -353,6 +373,16 @@ impl Export<'_> {
             Daemon::Isakmpd => isakmpd::files(self),
             Daemon::Racoon => racoon::files(self),
         }
+    }
+
+    /// The certificate with its key; `None` with a pre-shared key.
+    fn certified(&self) -> Option<Certified<'_>> {
+        self.authentication.certified()
+    }
+
+    /// Whether the private key is to be put in by hand.
+    fn lacks_key(&self) -> bool {
+        self.certified().is_some_and(|certified| certified.key.is_none())
     }
 
     /// The proposals of the gateway, each as its daemon writes it.

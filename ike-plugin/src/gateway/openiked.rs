@@ -6,7 +6,9 @@ use countersign_ca::Identity;
 use countersign_ca::certificate::to_pem;
 
 use super::text::{heading, mailbox, plain_dn};
-use super::{Export, Facts, Files, Gateway, GatewayError, Mode, Revocation, Start};
+use super::{
+    Certified, Export, Facts, Files, Gateway, GatewayError, Mode, Proposal, Revocation, Start,
+};
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     let own = export.own;
@@ -38,20 +40,20 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
         files.add_folder(folder);
     }
     files.add_secret("iked.conf", configuration(export)?.as_bytes());
-    if export.authentication.secret().is_none() {
+    if let Some(Certified { material, key }) = export.certified() {
         // iked reads one certificate of each file in ca/ but the first, so all are in one.
-        let cas = export.material.cas().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
+        let cas = material.cas().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
         files.add("ca/ca.crt", cas.concat());
-        files.add(format!("certs/{}.crt", own.name), export.material.pem()?);
-        for crl in &export.material.crls {
+        files.add(format!("certs/{}.crt", own.name), material.pem()?);
+        for crl in &material.crls {
             files.add(format!("crls/{}.crl", crl.ca), crl.pem()?);
         }
-        let spki = Facts::of(&export.material.certificate)?.spki;
+        let spki = Facts::of(&material.certificate)?.spki;
         files.add(
             "local.pub",
             to_pem("PUBLIC KEY", &spki).map_err(|e| GatewayError::new(e.to_string()))?,
         );
-        if let Some(key) = export.key {
+        if let Some(key) = key {
             files.add_secret("private/local.key", key.pem().as_bytes());
         }
     }
@@ -62,7 +64,7 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
 fn readme(export: &Export<'_>) -> String {
     let mut text = heading("#", &export.own.name, "OpenIKED");
     text.push_str("\niked.conf belongs to /etc, all else to /etc/iked. Then `rcctl restart iked`, or `ikectl reload`.\n");
-    if export.key.is_none() && export.authentication.secret().is_none() {
+    if export.lacks_key() {
         text.push_str("The private key is not here: put it into /etc/iked/private/local.key, readable by root only.\n");
     }
     text.push_str(
@@ -115,8 +117,8 @@ fn policy(
         .and_then(|peer| peer.address)
         .map_or_else(|| "any".to_owned(), |address| address.to_string());
     let _ = writeln!(text, "\tlocal {local} peer {remote} \\");
-    for proposal in &own.proposals {
-        let _ = writeln!(text, "\t{} \\", proposal.iked());
+    for proposal in export.proposals(Proposal::iked)? {
+        let _ = writeln!(text, "\t{proposal} \\");
     }
     for proposal in &own.proposals {
         let _ = writeln!(text, "\t{} \\", proposal.iked_esp());

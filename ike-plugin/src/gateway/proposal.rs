@@ -145,17 +145,16 @@ impl Proposal {
         }
     }
 
-    /// iked's `ikesa`.
-    pub fn iked(&self) -> String {
+    /// iked's `ikesa`; it has no AES-GCM with 192 bits in phase 1.
+    pub fn iked(&self) -> Option<String> {
         let (hash, group) = (self.hash.bits(), self.group.name());
         match self.encryption {
-            Encryption::Cbc(key) => {
-                format!(
-                    "ikesa enc aes-{key} prf hmac-sha2-{hash} auth hmac-sha2-{hash} group {group}"
-                )
-            }
+            Encryption::Cbc(key) => Some(format!(
+                "ikesa enc aes-{key} prf hmac-sha2-{hash} auth hmac-sha2-{hash} group {group}"
+            )),
+            Encryption::Gcm(192) => None,
             Encryption::Gcm(key) => {
-                format!("ikesa enc aes-{key}-gcm prf hmac-sha2-{hash} group {group}")
+                Some(format!("ikesa enc aes-{key}-gcm prf hmac-sha2-{hash} group {group}"))
             }
         }
     }

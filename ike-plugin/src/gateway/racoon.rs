@@ -8,8 +8,8 @@ use countersign_ca::Identity;
 use super::isakmpd::classic_only;
 use super::text::{heading, mailbox, plain_dn};
 use super::{
-    Export, Facts, Files, Gateway, GatewayError, Mode, Network, Start, subject_hash,
-    subject_hash_old,
+    Authentication, Certified, Export, Facts, Files, Gateway, GatewayError, Material, Mode,
+    Network, Start, subject_hash, subject_hash_old,
 };
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
@@ -18,20 +18,20 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     let mut files = Files::default();
     files.add("racoon.conf", configuration(export)?);
     files.add("setkey.conf", policies(export)?);
-    match export.authentication.secret() {
-        Some(secret) => {
+    match export.authentication {
+        Authentication::PreSharedKey(secret) => {
             let mut lines = zeroize::Zeroizing::new(String::new());
             for peer in export.peers {
-                let _ = writeln!(lines, "{}\t{secret}", psk_id(own, peer)?);
+                let _ = writeln!(lines, "{}\t{}", psk_id(own, peer)?, secret.as_str());
             }
             files.add_secret("psk.txt", lines.as_bytes());
         }
-        None => {
-            files.add(format!("certs/{}.crt", own.name), export.material.pem()?);
-            if let Some(key) = export.key {
+        Authentication::Certificate(Certified { material, key }) => {
+            files.add(format!("certs/{}.crt", own.name), material.pem()?);
+            if let Some(key) = key {
                 files.add_secret(format!("certs/{}.key", own.name), key.pem().as_bytes());
             }
-            certificates(&mut files, export)?;
+            certificates(&mut files, material)?;
         }
     }
     files.add("README", readme(export));
@@ -39,11 +39,11 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
 }
 
 /// CAs and CRLs, with the links by which OpenSSL finds them: by the hash of today and by that of before 1.0.
-fn certificates(files: &mut Files, export: &Export<'_>) -> Result<(), GatewayError> {
+fn certificates(files: &mut Files, material: &Material) -> Result<(), GatewayError> {
     let mut numbers = std::collections::BTreeMap::<String, u32>::new();
-    for ca in export.material.cas() {
+    for ca in material.cas() {
         let name = Facts::of(&ca.der)?.subject_der;
-        let crl = export.material.crls.iter().find(|crl| crl.ca == ca.name);
+        let crl = material.crls.iter().find(|crl| crl.ca == ca.name);
         let file = format!("ca-{}.crt", ca.name);
         files.add(format!("certs/{file}"), ca.pem()?);
         if let Some(crl) = crl {
@@ -66,7 +66,7 @@ fn readme(export: &Export<'_>) -> String {
     let own = &export.own.name;
     let mut text = heading("#", own, "racoon");
     text.push_str("\nCopy the folder's content to /etc/racoon; `setkey -f /etc/racoon/setkey.conf`, then start racoon.\n");
-    if export.authentication.secret().is_none() && export.key.is_none() {
+    if export.lacks_key() {
         let _ = writeln!(
             text,
             "The private key is not here: put it into /etc/racoon/certs/{own}.key, readable by root only."
@@ -144,6 +144,13 @@ fn sainfo(
     there: Network,
 ) -> Result<(), GatewayError> {
     let Some((_, _, group)) = classic(export)?.first().copied() else { return Ok(()) };
+    // racoon has one group for the traffic, and both sides must name the same.
+    if classic(export)?.iter().any(|(.., other)| *other != group) {
+        return Err(GatewayError::new(format!(
+            "racoon on `{}` has one group for perfect forward secrecy: expected one group in all `proposals`, found several",
+            export.own.name
+        )));
+    }
     let mut encryption: Vec<String> =
         classic(export)?.iter().map(|(key, ..)| format!("aes {key}")).collect();
     encryption.dedup();

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use countersign_ca::Identity;
 
 use super::text::heading;
-use super::{Export, Files, Gateway, GatewayError, Mode, Revocation, Start};
+use super::{Certified, Export, Files, Gateway, GatewayError, Mode, Network, Revocation, Start};
 
 /// The settings of charon's plugin, as they come with it.
 const PLUGIN: &str = include_str!("../../charon/countersign.conf");
@@ -23,15 +23,15 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
         files.add_folder(folder);
     }
     files.add_secret("swanctl.conf", swanctl(export)?.as_bytes());
-    if export.authentication.secret().is_none() {
-        files.add(format!("x509/{name}.pem"), export.material.pem()?);
-        for ca in export.material.cas() {
+    if let Some(Certified { material, key }) = export.certified() {
+        files.add(format!("x509/{name}.pem"), material.pem()?);
+        for ca in material.cas() {
             files.add(format!("x509ca/{}.pem", ca.name), ca.pem()?);
         }
-        for crl in &export.material.crls {
+        for crl in &material.crls {
             files.add(format!("x509crl/{}.pem", crl.ca), crl.pem()?);
         }
-        if let Some(key) = export.key {
+        if let Some(key) = key {
             files.add_secret(format!("private/{name}.pem"), key.pem().as_bytes());
         }
     }
@@ -46,7 +46,7 @@ fn readme(export: &Export<'_>) -> String {
     let name = &export.own.name;
     let mut text = heading("#", name, "strongSwan");
     text.push_str("\nCopy the folders to /etc/swanctl, and swanctl.conf to /etc/swanctl/conf.d, under a name of its own; run `swanctl --load-all`.\n");
-    if export.key.is_none() && export.authentication.secret().is_none() {
+    if export.lacks_key() {
         let _ = writeln!(
             text,
             "The private key is not here: put it into private/{name}.pem, readable by root only."
@@ -66,6 +66,13 @@ fn readme(export: &Export<'_>) -> String {
 
 fn swanctl(export: &Export<'_>) -> Result<String, GatewayError> {
     let own = export.own;
+    if own.mode == Mode::Aggressive && export.authentication.secret().is_some() {
+        return Err(GatewayError::new(format!(
+            "strongSwan on `{}` refuses a pre-shared key in aggressive mode, which shows whoever listens enough to guess the key; set \
+             `mode = \"main\"`, or use certificates",
+            own.name
+        )));
+    }
     let mut text = heading("#", &own.name, "strongSwan");
     text.push_str("\nconnections {\n");
     if export.peers.is_empty() {
@@ -145,12 +152,55 @@ fn connection(
         };
         let _ = writeln!(text, "            revocation = {revocation}");
     }
-    text.push_str("        }\n        children {\n            net {\n");
-    let esp: Vec<String> = own.proposals.iter().map(super::Proposal::strongswan_esp).collect();
-    traffic(text, "local_ts", own);
-    if let Some(peer) = peer {
-        traffic(text, "remote_ts", peer);
+    text.push_str("        }\n        children {\n");
+    for child in children(export, peer)? {
+        traffic(text, export, peer, &child);
     }
+    text.push_str("        }\n    }\n");
+    Ok(())
+}
+
+/// A CHILD_SA with its traffic. Without networks, strongSwan takes the address of that end.
+struct Child {
+    name: String,
+    here: Vec<Network>,
+    there: Vec<Network>,
+}
+
+/// The CHILD_SAs of a connection. Quick mode of IKEv1 agrees on one pair of networks, so that each
+/// pair is one of its own.
+fn children(export: &Export<'_>, peer: Option<&Gateway>) -> Result<Vec<Child>, GatewayError> {
+    let own = export.own;
+    let there = peer.map(|peer| peer.networks.as_slice()).unwrap_or_default();
+    if own.mode == Mode::Ikev2 || own.networks.len() < 2 && there.len() < 2 {
+        let (here, there) = (own.networks.clone(), there.to_vec());
+        return Ok(vec![Child { name: "net".to_owned(), here, there }]);
+    }
+    let pairs: Vec<(Vec<Network>, Vec<Network>)> = match peer {
+        Some(peer) if !own.networks.is_empty() && !there.is_empty() => {
+            export.pairs(peer)?.into_iter().map(|(here, there)| (vec![here], vec![there])).collect()
+        }
+        _ if there.len() > 1 => {
+            there.iter().map(|one| (own.networks.clone(), vec![*one])).collect()
+        }
+        _ => own.networks.iter().map(|one| (vec![*one], there.to_vec())).collect(),
+    };
+    let numbered = (1_usize..).zip(pairs);
+    Ok(numbered
+        .map(|(number, (here, there))| Child { name: format!("net-{number}"), here, there })
+        .collect())
+}
+
+fn traffic(text: &mut String, export: &Export<'_>, peer: Option<&Gateway>, child: &Child) {
+    let own = export.own;
+    let _ = writeln!(text, "            {} {{", child.name);
+    for (key, networks) in [("local_ts", &child.here), ("remote_ts", &child.there)] {
+        if !networks.is_empty() {
+            let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+            let _ = writeln!(text, "                {key} = {}", networks.join(","));
+        }
+    }
+    let esp: Vec<String> = own.proposals.iter().map(super::Proposal::strongswan_esp).collect();
     let start = match own.start {
         Start::OnTraffic if peer.is_some_and(|peer| peer.address.is_some()) => "trap",
         Start::AtOnce if peer.is_some_and(|peer| peer.address.is_some()) => "start",
@@ -165,25 +215,30 @@ fn connection(
     };
     let _ = writeln!(
         text,
-        "                esp_proposals = {}\n                start_action = {start}{again}\n            }}\n        }}\n    }}",
+        "                esp_proposals = {}\n                start_action = {start}{again}\n            }}",
         esp.join(",")
     );
-    Ok(())
-}
-
-/// Without networks, strongSwan takes the address of that end.
-fn traffic(text: &mut String, key: &str, gateway: &Gateway) {
-    if !gateway.networks.is_empty() {
-        let networks: Vec<String> = gateway.networks.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "                {key} = {}", networks.join(","));
-    }
 }
 
 /// An identity whose kind charon need not guess.
 fn id(id: &Identity) -> Result<String, GatewayError> {
     Ok(match id {
         Identity::Fqdn(name) => format!("\"fqdn:{name}\""),
+        // In charon's eyes it would be everybody whose mailbox is like it.
+        Identity::Email(mailbox) if mailbox.contains('*') => {
+            return Err(GatewayError::new(format!(
+                "the configuration of strongSwan cannot hold the identity `{}`: it takes `*` for any characters; use another identity \
+                 of the gateway",
+                mailbox.escape_debug()
+            )));
+        }
         Identity::Email(mailbox) => format!("\"email:{mailbox}\""),
+        Identity::Dn(_) if id.to_string().split([',', '+']).any(|part| part.ends_with("=*")) => {
+            return Err(GatewayError::new(format!(
+                "the configuration of strongSwan cannot hold the identity `{id}`: it takes a value `*` for any; use another identity \
+                 of the gateway"
+            )));
+        }
         Identity::Ip(address) => address.to_string(),
         Identity::Dn(name) => {
             let der = der::Encode::to_der(name)
