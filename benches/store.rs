@@ -368,6 +368,7 @@ impl Bench {
             account,
             replaces: None,
             partition: None,
+            withheld: false,
         };
         self.store().record_issued(Timestamp::from_millis(now), &issued).unwrap();
     }

@@ -121,7 +121,8 @@ fn matching(authority: &Authority, wanted: &Wanted) -> countersign_ca::Result<Ve
         .collect();
     if let Wanted::Key(key) = wanted {
         let records = authority.store().find(key, MAX_FOUND)?;
-        found.extend(records.into_iter().map(|record| record.certificate));
+        let shown = records.into_iter().filter(|record| !record.withheld);
+        found.extend(shown.map(|record| record.certificate));
     }
     found.truncate(MAX_FOUND);
     Ok(found)

@@ -75,6 +75,7 @@ fn fill(data: &Path, count: u64) {
                             transaction: None,
                             replaces: None,
                             partition: None,
+                            withheld: false,
                         };
                         store.record_issued(now(), &issued).unwrap();
                     }

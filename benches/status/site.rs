@@ -260,6 +260,7 @@ fn fill(data: &Path) {
                         transaction: None,
                         replaces: None,
                         partition: None,
+                        withheld: false,
                     };
                     store.record_issued(now(), &issued).unwrap();
                     let revocation =

@@ -216,6 +216,17 @@ pub fn signature_algorithm(kind: KeyKind) -> AlgorithmIdentifierOwned {
     AlgorithmIdentifierOwned { oid, parameters }
 }
 
+/// The algorithm of a public key of this kind (RFC 5480 §2.1.1, RFC 8410 §3, RFC 3279 §2.3.1).
+pub fn algorithm_identifier(kind: KeyKind) -> AlgorithmIdentifierOwned {
+    let (oid, parameters) = match kind {
+        KeyKind::P256 => (oid::EC_PUBLIC_KEY, Some(Any::from(oid::P256))),
+        KeyKind::P384 => (oid::EC_PUBLIC_KEY, Some(Any::from(oid::P384))),
+        KeyKind::Ed25519 => (oid::ED25519, None),
+        KeyKind::Rsa(_) => (oid::RSA_ENCRYPTION, Some(Any::from(Null))),
+    };
+    AlgorithmIdentifierOwned { oid, parameters }
+}
+
 fn signature_algorithm_of(pkcs8: &[u8]) -> Result<&'static SignatureAlgorithm> {
     let info = PrivateKeyInfo::try_from(pkcs8)
         .map_err(|e| Error::malformed(format!("expected a PKCS#8 private key: {e}")))?;

@@ -51,7 +51,7 @@ pub const IKE_INTERMEDIATE: ObjectIdentifier = oid("1.3.6.1.5.5.8.2.2");
 pub const CMC_CA: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.27");
 /// id-kp-cmcRA, RFC 6402 §2.10: a registration authority.
 pub const CMC_RA: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.28");
-/// id-kp-cmKGA, RFC 9480 §2.2: generates keys for others.
+/// id-kp-cmKGA, RFC 9480 §2.2: signs keys that it made for others.
 pub const CM_KGA: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.32");
 /// id-kp-OCSPSigning, RFC 6960 §4.2.2.2.
 pub const OCSP_SIGNING: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.9");

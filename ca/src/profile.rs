@@ -17,6 +17,9 @@ use crate::oid;
 use crate::public_key::KeyKind;
 use crate::record::Label;
 
+/// The variant of a profile whose certificates no IKE daemon presents.
+const NOT_FOR_IKE: &str = "none";
+
 /// The place of a partition's number in a URL.
 const PARTITION: &str = "{partition}";
 
@@ -40,7 +43,8 @@ pub struct ProfileConfig {
     pub key_usage: Option<Vec<String>>,
     /// The extended key usage: `ipsecIKE`, `serverAuth`, `clientAuth`, `cmcRA`, `iKEIntermediate` or an OID.
     pub extended_key_usage: Option<Vec<String>>,
-    /// `default`, `strict-4945` (no extended key usage at all) or `legacy` (adds 1.3.6.1.5.5.8.2.2).
+    /// `default`, `strict-4945` (no extended key usage at all), `legacy` (adds 1.3.6.1.5.5.8.2.2), or `none`: no IKE daemon
+    /// presents the certificate, so that its key need not sign, and the extended key usage is empty unless it is given.
     pub ike: Option<String>,
     /// The subject of an account without a DN identity, with `{id}` for its first identity and `{name}` for its
     /// name; empty for an empty subject.
@@ -102,6 +106,7 @@ pub struct Profile {
     min_rsa_bits: u32,
     key_usage: KeyUsage,
     extended_key_usage: Vec<ObjectIdentifier>,
+    for_ike: bool,
     subject: String,
     path_length: u8,
     alt_names: Vec<AltNameKind>,
@@ -186,13 +191,29 @@ impl Profile {
         self.key_usage
     }
 
-    /// Whether a request may have this key usage: some of the profile's, with what signs. IKE daemons demand
-    /// digitalSignature or nonRepudiation (RFC 4945 §5.1.3.2), and a CMP message digitalSignature (RFC 9483 §3.2).
-    pub fn grants(&self, usage: KeyUsage) -> bool {
+    /// Whether a request may have this key usage for a key of this kind: some of the profile's, with what signs if that is
+    /// among it. IKE daemons demand digitalSignature or nonRepudiation (RFC 4945 §5.1.3.2), and a CMP message
+    /// digitalSignature (RFC 9483 §3.2).
+    pub fn grants(&self, kind: KeyKind, usage: KeyUsage) -> bool {
+        let own = self.key_usage_of(kind).0;
         let signs = |which: KeyUsages| usage.0.contains(which);
-        self.key_usage.0.contains(usage.0)
-            && (signs(KeyUsages::DigitalSignature)
+        let signing = KeyUsages::DigitalSignature | KeyUsages::NonRepudiation;
+        own.contains(usage.0)
+            && !usage.0.is_empty()
+            && (own.is_disjoint(signing)
+                || signs(KeyUsages::DigitalSignature)
                 || (self.is_for_ike() && signs(KeyUsages::NonRepudiation)))
+    }
+
+    /// The key usage bits in a certificate for a key of this kind: an RSA key agrees on nothing, an EC key enciphers no key
+    /// (RFC 8017, RFC 5480 §3), and an Ed25519 key only signs (RFC 8410 §5).
+    pub fn key_usage_of(&self, kind: KeyKind) -> KeyUsage {
+        let never = match kind {
+            KeyKind::Rsa(_) => KeyUsages::KeyAgreement.into(),
+            KeyKind::P256 | KeyKind::P384 => KeyUsages::KeyEncipherment.into(),
+            KeyKind::Ed25519 => KeyUsages::KeyEncipherment | KeyUsages::KeyAgreement,
+        };
+        KeyUsage(self.key_usage.0 - never)
     }
 
     /// The extended key usages; empty for no such extension.
@@ -256,8 +277,8 @@ impl Profile {
     }
 
     /// Whether the certificate is one that an IKE daemon presents: the rules of RFC 4945 hold for it.
-    pub fn is_for_ike(&self) -> bool {
-        !self.extended_key_usage.contains(&oid::CMC_RA)
+    pub const fn is_for_ike(&self) -> bool {
+        self.for_ike
     }
 
     /// Checks the kind and size of a key.
@@ -296,7 +317,13 @@ impl Profile {
         let list = |own: &Option<Vec<String>>, base: &Option<Vec<String>>| {
             own.clone().or_else(|| base.clone()).unwrap_or_default()
         };
-        let extended = list(&config.extended_key_usage, &base.extended_key_usage);
+        let variant = config.ike.as_deref().unwrap_or("default");
+        let extended = match variant {
+            NOT_FOR_IKE => config.extended_key_usage.clone().unwrap_or_default(),
+            _ => list(&config.extended_key_usage, &base.extended_key_usage),
+        };
+        let extended_key_usage = extended_key_usage(&extended, variant)?;
+        let for_ike = variant != NOT_FOR_IKE && !extended_key_usage.contains(&oid::CMC_RA);
         let crl_urls = config.crl_urls.clone().unwrap_or_else(|| urls.crl.clone());
         let ocsp_urls = config.ocsp_urls.clone().unwrap_or_else(|| urls.ocsp.clone());
         let ca_issuers = config.ca_issuers_urls.clone().unwrap_or_else(|| urls.ca_issuers.clone());
@@ -305,13 +332,16 @@ impl Profile {
         ca_issuers.iter().try_for_each(|url| check_url(url, &["http:", "ldap:"]))?;
         let key_usage =
             lookup_all("key usage", &KEY_USAGES, &list(&config.key_usage, &base.key_usage))?;
-        if !key_usage
-            .iter()
-            .any(|usage| matches!(usage, KeyUsages::DigitalSignature | KeyUsages::NonRepudiation))
-        {
+        let signs =
+            |usage| matches!(usage, KeyUsages::DigitalSignature | KeyUsages::NonRepudiation);
+        if variant != NOT_FOR_IKE && !key_usage.iter().any(|usage| signs(*usage)) {
             return Err(Error::malformed(
-                "key_usage needs `digitalSignature` or `nonRepudiation`: IKE daemons demand it (RFC 4945 §5.1.3.2)",
+                "key_usage needs `digitalSignature` or `nonRepudiation`: IKE daemons demand it (RFC 4945 §5.1.3.2); \
+                 `ike = \"none\"` says that the certificate is for none",
             ));
+        }
+        if key_usage.is_empty() {
+            return Err(Error::malformed("key_usage is empty; name at least one usage"));
         }
         let profile = Self {
             validity: parse_validity(config.validity.as_ref().or(base.validity.as_ref()))?,
@@ -320,10 +350,8 @@ impl Profile {
             key_usage: KeyUsage(
                 key_usage.into_iter().fold(Default::default(), |set, usage| set | usage),
             ),
-            extended_key_usage: extended_key_usage(
-                &extended,
-                config.ike.as_deref().unwrap_or("default"),
-            )?,
+            extended_key_usage,
+            for_ike,
             subject: config.subject.clone().or(base.subject).unwrap_or_default(),
             path_length: config.path_length.or(base.path_length).unwrap_or(0),
             alt_names: lookup_all(
@@ -479,13 +507,21 @@ fn extended_key_usage(names: &[String], variant: &str) -> Result<Vec<ObjectIdent
     }
     match variant {
         "default" => {}
+        NOT_FOR_IKE
+            if usages.contains(&oid::IPSEC_IKE) || usages.contains(&oid::IKE_INTERMEDIATE) =>
+        {
+            return Err(Error::malformed(
+                "`ike` is `none`, and the extended key usage is for IKE; leave one of them out",
+            ));
+        }
+        NOT_FOR_IKE => {}
         "strict-4945" => usages.clear(),
         "legacy" if usages.contains(&oid::IKE_INTERMEDIATE) => {}
         "legacy" => usages.push(oid::IKE_INTERMEDIATE),
         other => {
             return Err(not_one_of(
                 "ike variant",
-                ["default", "strict-4945", "legacy"].into_iter(),
+                ["default", "strict-4945", "legacy", NOT_FOR_IKE].into_iter(),
                 other,
             ));
         }
@@ -609,6 +645,26 @@ mod tests {
         assert_eq!(variant("default").extended_key_usage(), default);
         assert_eq!(variant("strict-4945").extended_key_usage(), []);
         assert_eq!(variant("legacy").extended_key_usage()[3], oid::IKE_INTERMEDIATE);
+    }
+
+    #[test]
+    fn a_key_that_only_encrypts_is_for_no_ike_daemon() {
+        let strings = |list: &[&str]| Some(list.iter().map(|s| (*s).to_owned()).collect());
+        let config = ProfileConfig {
+            ike: Some("none".into()),
+            key_usage: strings(&["keyEncipherment", "keyAgreement"]),
+            ..Default::default()
+        };
+        let profile = one(config.clone()).unwrap();
+        assert!(!profile.is_for_ike() && profile.extended_key_usage().is_empty());
+        let usage = |kind| profile.key_usage_of(kind).0;
+        assert_eq!(usage(KeyKind::Rsa(2048)), KeyUsages::KeyEncipherment);
+        assert_eq!(usage(KeyKind::P384), KeyUsages::KeyAgreement);
+        assert!(usage(KeyKind::Ed25519).is_empty());
+        let ike = ProfileConfig { extended_key_usage: strings(&["ipsecIKE"]), ..config.clone() };
+        assert!(one(ike).unwrap_err().to_string().contains("for IKE"));
+        let none = ProfileConfig { key_usage: strings(&[]), ..config };
+        assert!(one(none).unwrap_err().to_string().contains("at least one"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 
 use crate::error::{Denial, Error, Result};
 use crate::oid;
+use crate::possession::check_encryption;
 use crate::request::Registrar;
 
 /// The largest SubjectPublicKeyInfo that is looked at, in bytes; RSA-8192 takes 1,062, and what is larger is told its size.
@@ -120,10 +121,29 @@ impl SubjectPublicKey {
     }
 }
 
-/// A public key whose holder proved possession of the private key. Only a verified signature makes one, or the word of
-/// a registration authority.
+/// A public key whose holder proved possession of the private key, or will have to before its certificate counts; or for
+/// which a registration authority vouches.
 #[derive(Debug, Clone)]
-pub struct ProvenKey(SubjectPublicKey);
+pub struct ProvenKey {
+    key: SubjectPublicKey,
+    proof: Proof,
+}
+
+/// How possession of a private key is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// By a signature that was verified.
+    Signature,
+    /// By the word of a registration authority, which verified it (raVerified, RFC 4211 §4).
+    Vouched,
+    /// By a challenge that was decrypted ([`crate::Challenge`]).
+    Decryption,
+    /// By the confirmation of the certificate, which leaves encrypted and can be confirmed only by who decrypts it
+    /// (RFC 9810 §5.2.8.3.2).
+    Confirmation,
+    /// The key was made here ([`crate::GeneratedKey`]).
+    Generated,
+}
 
 impl ProvenKey {
     /// Verifies the proof of possession: `signature` over `message`, by `key` itself (RFC 4211 §4.1, RFC 2986 §3).
@@ -138,7 +158,7 @@ impl ProvenKey {
         signature: &[u8],
     ) -> Result<Self> {
         match key.verify(algorithm, message, signature) {
-            Ok(()) => Ok(Self(key)),
+            Ok(()) => Ok(Self { key, proof: Proof::Signature }),
             Err(Error::Unauthenticated(why)) => Err(Error::denied(
                 Denial::ProofOfPossession,
                 format!(
@@ -155,17 +175,39 @@ impl ProvenKey {
     /// A key for which a registration authority vouches: it verified the proof of possession (raVerified, RFC 4211 §4).
     pub fn vouched(key: SubjectPublicKey, registrar: &Registrar) -> Self {
         tracing::info!(registrar = %registrar.account(), "possession of the key is vouched for");
-        Self(key)
+        Self { key, proof: Proof::Vouched }
     }
 
     /// A key of a request that was recorded, which happens only after its proof was verified.
     pub(crate) fn recorded(spki: &[u8]) -> Result<Self> {
-        SubjectPublicKey::from_der(spki).map(Self)
+        SubjectPublicKey::from_der(spki).map(|key| Self { key, proof: Proof::Signature })
+    }
+
+    /// A key whose certificate will be returned encrypted for it: the authority issues only what must be confirmed.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::ProofOfPossession`] when nothing can be encrypted for the key.
+    pub fn to_be_confirmed(key: SubjectPublicKey) -> Result<Self> {
+        check_encryption(key.kind())?;
+        Ok(Self { key, proof: Proof::Confirmation })
+    }
+
+    pub(crate) const fn decrypting(key: SubjectPublicKey) -> Self {
+        Self { key, proof: Proof::Decryption }
+    }
+
+    pub(crate) const fn generated(key: SubjectPublicKey) -> Self {
+        Self { key, proof: Proof::Generated }
     }
 
     /// The key.
     pub const fn key(&self) -> &SubjectPublicKey {
-        &self.0
+        &self.key
+    }
+
+    /// How possession is proven.
+    pub const fn proof(&self) -> Proof {
+        self.proof
     }
 }
 

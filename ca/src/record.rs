@@ -271,6 +271,8 @@ pub struct Issued {
     pub replaces: Option<Serial>,
     /// The partition of the CRLs that its distribution point names, if it names one.
     pub partition: Option<u16>,
+    /// Whether nobody may see it before it is confirmed: who confirms it proves to have decrypted it.
+    pub withheld: bool,
 }
 
 /// What the store knows of a certificate.
@@ -292,6 +294,8 @@ pub struct CertificateRecord {
     pub certificate: Vec<u8>,
     /// Whether its holder confirmed it. Implicit confirmation counts from the start.
     pub confirmed: bool,
+    /// Whether it is not to be seen: its holder has still to prove, by the confirmation, that it decrypted it.
+    pub withheld: bool,
     /// Its revocation or hold, if any.
     pub revocation: Option<Revocation>,
 }

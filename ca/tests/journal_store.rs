@@ -408,6 +408,7 @@ fn what_changed_is_told_in_order_and_once_also_after_a_restart() {
         .iter()
         .map(|change| match change {
             Change::Issued(issued) => format!("issued {}", issued.serial),
+            Change::Confirmed { transaction } => format!("confirmed {}", transaction.len()),
             Change::Status { serial, .. } => format!("status {serial}"),
             Change::Crl { scope, .. } => format!("crl {scope}"),
             Change::Ca(name) => format!("ca {name}"),

@@ -710,10 +710,11 @@ fn bodies_that_are_not_spoken_are_named() {
     let place = Place::new();
     let secret = place.account("gw1", 100, None);
     for number in 0..31_u8 {
-        const SPOKEN: [u8; 10] = [
+        const SPOKEN: [u8; 11] = [
             kind::IR,
             kind::CR,
             kind::P10CR,
+            kind::POPDECR,
             kind::KUR,
             kind::RR,
             kind::CERT_CONF,
@@ -736,7 +737,10 @@ fn bodies_that_are_not_spoken_are_named() {
     // A continuation of nothing.
     let poll = seq(&[&seq(&[&tlv(2, &[0])])]);
     let error = seq(&[&seq(&[&tlv(2, &[2])])]);
-    for (tag, content) in [(CERT_CONF, seq(&[])), (ERROR, error), (0xa0 | kind::POLL_REQ, poll)] {
+    let number = seq(&[&tlv(2, &[1])]);
+    let bodies =
+        [(CERT_CONF, seq(&[])), (ERROR, error), (0xa0 | kind::POLL_REQ, poll), (0xa6, number)];
+    for (tag, content) in bodies {
         let answer = place.send(&place.draft(tag, &content).protected(&secret));
         refused(&answer, ERROR, "badRequest");
     }

@@ -153,14 +153,23 @@ impl Catalogue {
             // What it replaces is good until it ends or is revoked.
             Change::Issued(issued) => self.take_issued(*issued),
             Change::Status { ca, serial } => self.look_again(&ca, &serial),
+            // It may have been withheld until then.
+            Change::Confirmed { transaction } => {
+                let now = self.authority.now();
+                match self.authority.store().issued_in(now, &transaction)? {
+                    Some((ca, serial)) => self.look_again(&ca, &serial),
+                    None => Ok(false),
+                }
+            }
         }
     }
 
     /// The journal said everything of it but whether it was revoked since.
     fn take_issued(&mut self, issued: Issued) -> Result<bool> {
-        let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
+        let Issued { ca, serial, account, profile, not_after, certificate, withheld, .. } = issued;
         let revoked = self.authority.store().revocation(&ca, &serial)?.is_some();
-        if revoked || !self.is_published(&account, not_after) {
+        // What is withheld is looked at again when it is confirmed.
+        if revoked || withheld || !self.is_published(&ca, &account, not_after) {
             return Ok(self.remove(&(ca, serial)));
         }
         self.add((ca, serial), (account, profile), not_after, certificate)
@@ -174,13 +183,16 @@ impl Catalogue {
     }
 
     fn is_in_use(&self, record: &CertificateRecord) -> bool {
-        record.revocation.is_none() && self.is_published(&record.account, record.not_after)
-            // What a root signed for an account is the certificate of another CA, and nobody's userCertificate.
-            && self.authority.is_ca(&record.ca)
+        record.revocation.is_none()
+            && !record.withheld
+            && self.is_published(&record.ca, &record.account, record.not_after)
     }
 
-    fn is_published(&self, account: &Label, not_after: Timestamp) -> bool {
-        not_after >= self.authority.now() && !account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
+    fn is_published(&self, ca: &Label, account: &Label, not_after: Timestamp) -> bool {
+        not_after >= self.authority.now()
+            && !account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
+            // What a root signed for an account is the certificate of another CA, and nobody's userCertificate.
+            && self.authority.is_ca(ca)
     }
 
     fn add_record(&mut self, record: CertificateRecord) -> Result<bool> {

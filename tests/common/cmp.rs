@@ -28,6 +28,8 @@ pub const IP: u8 = 1;
 pub const CR: u8 = 2;
 pub const CP: u8 = 3;
 pub const P10CR: u8 = 4;
+pub const POPDECC: u8 = 5;
+pub const POPDECR: u8 = 6;
 pub const KUR: u8 = 7;
 pub const KUP: u8 = 8;
 pub const RR: u8 = 11;
@@ -82,6 +84,7 @@ pub const SHA1: &str = "1.3.14.3.2.26";
 pub const SHA256: &str = "2.16.840.1.101.3.4.2.1";
 pub const SHA512: &str = "2.16.840.1.101.3.4.2.3";
 pub const ECDSA_SHA256: &str = "1.2.840.10045.4.3.2";
+pub const ECDSA_SHA384: &str = "1.2.840.10045.4.3.3";
 pub const RSA_SHA256: &str = "1.2.840.113549.1.1.11";
 /// generalInfo.
 pub const IMPLICIT_CONFIRM: &str = "1.3.6.1.5.5.7.4.13";
@@ -200,13 +203,7 @@ struct CertRepMessage {
 struct CertResponse {
     cert_req_id: Int,
     status: Status,
-    key_pair: Option<CertifiedKeyPair>,
-}
-
-#[derive(Sequence)]
-struct CertifiedKeyPair {
-    #[asn1(context_specific = "0")]
-    certificate: Any,
+    key_pair: Option<Vec<Any>>,
 }
 
 #[derive(Sequence)]
@@ -682,7 +679,28 @@ impl Answer {
         );
         let response = self.responses().remove(0);
         let refused = format!("{:?} {}", response.status.failures(), response.status.words());
-        response.key_pair.expect(&refused).certificate.to_der().unwrap()
+        let first = response.key_pair.expect(&refused).remove(0);
+        assert_eq!(first.to_der().unwrap()[0], 0xa0, "a certificate that is not encrypted");
+        first.value().to_vec()
+    }
+
+    /// The EncryptedKey in the place of the certificate.
+    #[track_caller]
+    pub fn encrypted_certificate(&self) -> Any {
+        let status = self.status().map(|status| (status.failures(), status.words()));
+        assert!(matches!(self.kind, IP | CP | KUP), "no certificate but {status:?}");
+        let pair = self.responses().remove(0).key_pair;
+        let pair = pair.unwrap_or_else(|| panic!("no certificate but {status:?}"));
+        assert_eq!((pair.len(), pair[0].to_der().unwrap()[0]), (1, 0xa1), "an encrypted one");
+        Any::from_der(pair[0].value()).expect("an EncryptedKey")
+    }
+
+    /// The EncryptedKey that stands behind the certificate.
+    pub fn private_key(&self) -> Option<Any> {
+        let pair = self.responses().remove(0).key_pair.expect("a certificate");
+        let key = pair.get(1)?;
+        assert_eq!(key.to_der().unwrap()[0], 0xa0, "a private key");
+        Some(Any::from_der(key.value()).expect("an EncryptedKey"))
     }
 
     /// The value of an infoType in generalInfo.

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 pub mod cmp;
+pub mod cms;
 pub mod der;
 pub mod general;
 pub mod nested;

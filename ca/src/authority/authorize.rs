@@ -16,7 +16,7 @@ use crate::error::{Denial, Error, Result};
 use crate::founding::BACKDATING;
 use crate::oid;
 use crate::profile::Profile;
-use crate::public_key::ProvenKey;
+use crate::public_key::{KeyKind, Proof, ProvenKey};
 use crate::record::{Account, Label, Serial};
 use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
 use crate::subject::{self, Names};
@@ -68,12 +68,14 @@ impl Authority {
         let ca = self.ca_for(account, request.ca.as_ref())?;
         // 3. The key is of a kind that the profile takes, and nobody else's.
         profile.check_key(request.key.key().kind())?;
+        check_proof(&profile, &request.key)?;
         self.refuse_own_keys(&request.key)?;
         // 4. Every name is the account's.
         let wanted = self.wanted_names(requester, &request)?;
         let names = subject::decide(account, &profile, request.subject.as_ref(), &wanted)?;
         // 5. The rest of the request is a wish; what is not granted is said.
-        let key_usage = check_extensions(&profile, &request.extensions, &mut changes)?;
+        let kind = request.key.key().kind();
+        let key_usage = check_extensions(&profile, kind, &request.extensions, &mut changes)?;
         let (not_before, not_after) = validity(&profile, ca, &request, now, &mut changes)?;
         let held = profile.needs_approval().then(|| Box::new(request.clone()));
         Ok(Authorized {
@@ -166,7 +168,11 @@ impl Authority {
     }
 }
 
-fn check_credential(requester: &Requester, updates: Option<&Serial>, now: Timestamp) -> Result<()> {
+pub(super) fn check_credential(
+    requester: &Requester,
+    updates: Option<&Serial>,
+    now: Timestamp,
+) -> Result<()> {
     match (requester.credential(), updates) {
         (Credential::Secret, Some(_)) => Err(not_authorized(
             "a key update is signed with the certificate that it replaces; with a secret, ask for a new certificate (ir)",
@@ -210,6 +216,28 @@ fn check_credential(requester: &Requester, updates: Option<&Serial>, now: Timest
     }
 }
 
+/// What is encrypted for a key proves possession only of a key that may decrypt (RFC 4211 §4).
+fn check_proof(profile: &Profile, key: &ProvenKey) -> Result<()> {
+    let kind = key.key().kind();
+    let usage = profile.key_usage_of(kind);
+    let decrypts = !usage.0.is_disjoint(KeyUsages::KeyEncipherment | KeyUsages::KeyAgreement);
+    match key.proof() {
+        Proof::Decryption | Proof::Confirmation if !decrypts => Err(Error::denied(
+            Denial::ProofOfPossession,
+            format!(
+                "the profile `{}` gives a {kind} key neither keyEncipherment nor keyAgreement; prove its possession by a \
+                 signature",
+                profile.name()
+            ),
+        )),
+        _ if usage.0.is_empty() => Err(Error::denied(
+            Denial::Algorithm,
+            format!("the profile `{}` is for no use of a {kind} key", profile.name()),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The vendor's certificate is good for as many certificates as the administrator said: whoever gets hold of its key must not
 /// enrol again unseen.
 fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
@@ -230,6 +258,7 @@ fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
 /// request may have less. What key usage is granted.
 fn check_extensions(
     profile: &Profile,
+    kind: KeyKind,
     wanted: &[Extension],
     changes: &mut Vec<String>,
 ) -> Result<KeyUsage> {
@@ -262,7 +291,7 @@ fn check_extensions(
                         "keyCertSign and cRLSign are usages of CAs; leave them out".into(),
                     );
                 }
-                match profile.grants(usage) {
+                match profile.grants(kind, usage) {
                     true => key_usage = usage,
                     false => changes
                         .push(format!("the key usage is that of the profile `{}`", profile.name())),
@@ -347,6 +376,6 @@ pub(super) fn validity(
     Ok((from.max(issuer.not_before).whole_seconds(), until.whole_seconds()))
 }
 
-fn not_authorized(why: impl Into<String>) -> Error {
+pub(super) fn not_authorized(why: impl Into<String>) -> Error {
     Error::denied(Denial::NotAuthorized, why)
 }

@@ -175,6 +175,7 @@ impl Authority {
             transaction,
             replaces: None,
             partition: None,
+            withheld: false,
         };
         self.store().record_issued(self.now(), &issued)?;
         tracing::warn!(account = %issued.account, ca = %issued.ca, %serial, subject = ?authorized.subject.to_string(), "another CA was certified");

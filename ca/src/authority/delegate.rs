@@ -1,5 +1,5 @@
 //! Certificates that a CA issues to the instance itself, so that its own key signs certificates and CRLs alone: one for
-//! protocol answers (RFC 9483 §1.5), one for OCSP answers (RFC 6960 §4.2.2.2).
+//! protocol answers (RFC 9483 §1.5), one for OCSP answers (RFC 6960 §4.2.2.2), one for keys that are made here (RFC 9480 §2.2).
 
 use std::fs;
 use std::sync::Arc;
@@ -105,7 +105,7 @@ pub(super) struct Role {
     /// The account that its certificates are recorded for.
     account: &'static str,
     /// What its subject says behind the name of the CA.
-    title: &'static str,
+    pub(super) title: &'static str,
     usage: &'static [ObjectIdentifier],
     /// Whether it carries id-pkix-ocsp-nocheck.
     nocheck: bool,
@@ -118,6 +118,15 @@ impl Role {
         account: "_cmp",
         title: "CMP",
         usage: &[oid::CMC_CA],
+        nocheck: false,
+    };
+
+    /// Signs keys that were made for peers: extended key usage cmKGA (RFC 9480 §2.2).
+    pub const KGA: Self = Self {
+        suffix: "kga",
+        account: "_kga",
+        title: "KGA",
+        usage: &[oid::CM_KGA],
         nocheck: false,
     };
 
@@ -256,6 +265,7 @@ impl Ca {
                 transaction: None,
                 replaces: None,
                 partition: None,
+                withheld: false,
             },
         )?;
         tracing::info!(ca = %self.info().name, %serial, not_after = %entity.not_after, "issued the {} certificate", role.title);

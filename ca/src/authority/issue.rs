@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::gate::{Gate, Object};
 use crate::lint::Purpose;
+use crate::public_key::Proof;
 use crate::receipt::Recording;
 use crate::record::{CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
 use std::sync::{Arc, PoisonError};
@@ -86,6 +87,14 @@ impl Authority {
         authorized: Authorized,
         transaction: Option<TransactionDraft>,
     ) -> Result<Recording<IssuedCertificate>> {
+        // INVARIANT: what proves possession by its confirmation is confirmed, or revoked.
+        let withheld = authorized.key.proof() == Proof::Confirmation;
+        let awaits = transaction.as_ref().is_some_and(|draft| draft.confirm_until.is_some());
+        if withheld && !awaits {
+            return Err(Error::internal(
+                "possession is proven by a confirmation, and none is awaited",
+            ));
+        }
         // 1. Nothing that an administrator has yet to approve, and then a serial number, recorded before anything is
         //    signed with it.
         authorized.check_approved()?;
@@ -140,6 +149,7 @@ impl Authority {
             transaction,
             replaces: authorized.replaces,
             partition,
+            withheld,
         };
         let result = IssuedCertificate {
             ca: issued.ca.clone(),

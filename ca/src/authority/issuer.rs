@@ -24,8 +24,8 @@ const SERIAL_BLOCK: usize = 64;
 /// With so many left, the next ones are being reserved, so that issuing mostly waits for none.
 const FEW_SERIALS: usize = 48;
 
-/// How long the certificate that signs protocol answers is valid: two years.
-const PROTECTION_VALIDITY: Duration = Duration::from_secs(2 * 365 * 86_400);
+/// How long the certificates that sign protocol answers and keys are valid: two years.
+pub(super) const DELEGATE_VALIDITY: Duration = Duration::from_secs(2 * 365 * 86_400);
 
 /// What anybody may know of a CA.
 #[derive(Debug, Clone)]
@@ -68,6 +68,7 @@ pub struct Ca {
     /// The CRLs in force, as far as somebody asked for them.
     pub(super) crls: Mutex<BTreeMap<CrlScope, Arc<CurrentCrl>>>,
     pub(super) responder: Mutex<Responding>,
+    pub(super) key_generator: Mutex<Responding>,
 }
 
 impl Ca {
@@ -108,11 +109,11 @@ impl Ca {
             publishing: Mutex::default(),
             crls: Mutex::default(),
             responder: Mutex::default(),
+            key_generator: Mutex::default(),
         };
         // One that ended issues nothing any more, and the one that follows it answers.
         if !ca.info.is_root && ground.clock.now() < ca.facts.not_after {
-            ca.protection =
-                Some(ca.open_delegate(ground, &Role::CMP, PROTECTION_VALIDITY, None)?);
+            ca.protection = Some(ca.open_delegate(ground, &Role::CMP, DELEGATE_VALIDITY, None)?);
         }
         Ok(ca)
     }

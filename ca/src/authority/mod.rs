@@ -12,6 +12,7 @@ mod equipment;
 mod information;
 mod issue;
 mod issuer;
+mod key_generation;
 mod pending;
 mod publish;
 mod registration;
@@ -28,6 +29,7 @@ use x509_cert::name::Name;
 use crate::accounts::{AccountDraft, Accounts, NewAccount, SecretPolicy};
 use crate::changes::Changes;
 use crate::clock::Timestamp;
+use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::foundation::{AUDIT_KEY, Foundation, SEAL_KEY};
 use crate::key::FileKey;
@@ -142,6 +144,11 @@ impl Authority {
     /// [`Error::Unavailable`] when the source gives none.
     pub fn random(&self, buffer: &mut [u8]) -> Result<()> {
         self.ground.entropy.fill(buffer)
+    }
+
+    /// Where random bytes come from.
+    pub fn entropy(&self) -> &dyn Entropy {
+        self.ground.entropy.as_ref()
     }
 
     /// The records.

@@ -9,6 +9,7 @@ use crate::error::{Denial, Error, Result};
 use crate::pending::{
     Decision, MAX_WORDS, PendingRequest, RecordedRequest, RequestId, Verdict, WaitingRequest,
 };
+use crate::public_key::Proof;
 use crate::request::Requester;
 
 impl Authorized {
@@ -40,6 +41,17 @@ impl Authority {
         let request = authorized.held.as_deref().ok_or_else(|| {
             Error::internal("a request that nobody has to approve was to wait for approval")
         })?;
+        // INVARIANT: the key of a request on record was proven. One that is proven by the certificate's confirmation is not
+        // yet, and the private half of one that was made here is not kept.
+        if !matches!(request.key.proof(), Proof::Signature | Proof::Vouched) {
+            return Err(Error::denied(
+                Denial::NotAuthorized,
+                format!(
+                    "requests for the profile `{}` wait for an administrator, which only those can whose key has signed them",
+                    authorized.profile.name()
+                ),
+            ));
+        }
         let request = RecordedRequest::of(request, authorized.profile.name(), &authorized.ca)?;
         let transaction = draft.opened(authorized.account.name, None);
         let id = RequestId::of(&transaction.id);

@@ -30,11 +30,25 @@ pub enum CertificateStatus {
     Revoked(Revocation),
 }
 
-/// The responder of a CA, and when it could not be had.
+/// The responder of a CA or another delegate that is made when it is needed, and when it could not be had.
 #[derive(Default)]
 pub(super) struct Responding {
     current: Option<Arc<Responder>>,
     failed: Option<(Timestamp, Error)>,
+}
+
+impl Responding {
+    /// The delegate, if it is valid at this moment.
+    pub(super) fn at(&self, now: Timestamp, ca: &Ca) -> Result<Arc<Responder>> {
+        match (&self.current, &self.failed) {
+            (Some(current), _) if current.is_valid(now) => Ok(Arc::clone(current)),
+            (_, Some((_, why))) => Err(why.clone()),
+            (current, None) => Err(Error::unavailable(format!(
+                "the delegate of `{}` is not valid now: {current:?}",
+                ca.info().name
+            ))),
+        }
+    }
 }
 
 impl Authority {
@@ -59,15 +73,8 @@ impl Authority {
         }
         let now = self.now();
         let mut state = ca.responder.lock().unwrap_or_else(PoisonError::into_inner);
-        self.renew(ca, &mut state, now);
-        match (&state.current, &state.failed) {
-            (Some(current), _) if current.is_valid(now) => Ok(Arc::clone(current)),
-            (_, Some((_, why))) => Err(why.clone()),
-            (current, None) => Err(Error::unavailable(format!(
-                "the OCSP responder of `{}` is not valid now: {current:?}",
-                ca.info().name
-            ))),
-        }
+        self.renew(ca, &mut state, &Role::OCSP, self.settings.responder_validity, now);
+        state.at(now, ca)
     }
 
     /// Whether the CA's responder was ever given a certificate; without one, [`Self::responder`] issues it.
@@ -92,7 +99,8 @@ impl Authority {
             tracing::warn!(%ca, %serial, "the OCSP responder's certificate was revoked; it gets another key");
             holder.retire_delegate_key(&self.ground, &Role::OCSP)?;
             *state = Responding::default();
-            self.renew(holder, &mut state, self.now());
+            let validity = self.settings.responder_validity;
+            self.renew(holder, &mut state, &Role::OCSP, validity, self.now());
             return Ok(true);
         }
         Ok(false)
@@ -119,8 +127,15 @@ impl Authority {
         Ok(revocation.map_or(CertificateStatus::Good, CertificateStatus::Revoked))
     }
 
-    /// Makes the responder, or its successor, if it is time to.
-    fn renew(&self, ca: &Ca, state: &mut Responding, now: Timestamp) {
+    /// Makes the delegate, or its successor, if it is time to.
+    pub(super) fn renew(
+        &self,
+        ca: &Ca,
+        state: &mut Responding,
+        role: &Role,
+        validity: Duration,
+        now: Timestamp,
+    ) {
         let current = state.current.as_ref();
         if current.is_some_and(|current| !current.is_due(ca.facts(), now)) {
             return;
@@ -130,12 +145,12 @@ impl Authority {
             return;
         }
         let key = current.map(|current| current.key());
-        match ca.open_delegate(&self.ground, &Role::OCSP, self.settings.responder_validity, key) {
+        match ca.open_delegate(&self.ground, role, validity, key) {
             Ok(responder) => {
                 *state = Responding { current: Some(Arc::new(responder)), failed: None };
             }
             Err(why) => {
-                tracing::error!(ca = %ca.info().name, "the OCSP responder has no new certificate: {why}");
+                tracing::error!(ca = %ca.info().name, "the {} signer has no new certificate: {why}", role.title);
                 state.failed = Some((now, why));
             }
         }

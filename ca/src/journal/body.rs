@@ -284,6 +284,9 @@ struct IssuedBody<'a> {
     /// Absent for no.
     #[n(11)]
     consumes_equipment: Option<bool>,
+    /// Present and true where the certificate is not shown before it is confirmed.
+    #[n(10)]
+    withheld: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -530,6 +533,7 @@ impl<'a> IssuedBody<'a> {
             replaces: issued.replaces.as_ref().map(|s| s.octets().as_slice()),
             partition: issued.partition,
             consumes_equipment: issued.consumes_equipment.then_some(true),
+            withheld: issued.withheld.then_some(true),
         })
     }
 
@@ -546,6 +550,7 @@ impl<'a> IssuedBody<'a> {
             transaction: None,
             replaces: self.replaces.map(serial).transpose()?,
             partition: self.partition,
+            withheld: self.withheld.unwrap_or(false),
         };
         issued.transaction = self.transaction.map(|t| t.record(Some(&issued))).transpose()?;
         Ok(issued)

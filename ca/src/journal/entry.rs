@@ -325,6 +325,7 @@ pub(crate) mod tests {
                 transaction: Some(transaction(Some((label("issuing"), serial(1))))),
                 replaces: Some(serial(3)),
                 partition: Some(5),
+                withheld: true,
             }),
             Entry::Issued(Issued {
                 ca: label("issuing"),
@@ -338,6 +339,7 @@ pub(crate) mod tests {
                 transaction: None,
                 replaces: None,
                 partition: None,
+                withheld: false,
             }),
             Entry::Confirmed { transaction: vec![9; 16] },
             Entry::Revoked {

@@ -271,8 +271,17 @@ impl EmbeddedStore {
                 "no certificate stands at offset `{offset}` of the journal: run `countersign store rebuild`"
             )));
         };
-        let Issued { ca, serial, account, profile, not_after, certificate, transaction, .. } =
-            issued;
+        let Issued {
+            ca,
+            serial,
+            account,
+            profile,
+            not_after,
+            certificate,
+            transaction,
+            withheld,
+            ..
+        } = issued;
         let index = &self.shared.index;
         // What is revoked is known in memory, and only a certificate that awaits its confirmation can lack it.
         let revocation = match index.revocation(&ca, &serial) {
@@ -290,6 +299,7 @@ impl EmbeddedStore {
             not_after,
             certificate,
             confirmed,
+            withheld: withheld && !confirmed,
             revocation: revocation
                 .map(|octets| records::decode_revocation(serial, &octets))
                 .transpose()?

@@ -26,6 +26,11 @@ impl Mark {
 pub enum Change {
     /// A certificate was issued.
     Issued(Box<Issued>),
+    /// The holder of the certificate that this transaction issued took it.
+    Confirmed {
+        /// The transactionID.
+        transaction: Vec<u8>,
+    },
     /// A certificate was revoked, held or released.
     Status {
         /// Its issuing CA.
@@ -65,6 +70,7 @@ pub(super) fn changes(
 fn change(entry: Entry) -> Option<Change> {
     match entry {
         Entry::Issued(issued) => Some(Change::Issued(Box::new(issued))),
+        Entry::Confirmed { transaction } => Some(Change::Confirmed { transaction }),
         Entry::Revoked { ca, serial, .. } | Entry::Released { ca, serial } => {
             Some(Change::Status { ca, serial })
         }

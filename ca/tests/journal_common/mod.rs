@@ -82,6 +82,7 @@ pub fn issued(number: u128, account: &str) -> Issued {
         transaction: None,
         replaces: None,
         partition: None,
+        withheld: false,
     }
 }
 

@@ -3,7 +3,7 @@
 use countersign_ca::Error;
 use countersign_ca::oid as ca;
 use countersign_ca::pending::RequestId;
-use countersign_ca::record::Transaction;
+use countersign_ca::record::{Label, Transaction};
 use der::asn1::OctetString;
 use der::{Decode, Encode};
 use ring::digest;
@@ -127,6 +127,25 @@ impl Exchange<'_> {
             tracing::warn!(owner = %transaction.account, "a message for another account's transaction");
             return Err(unknown());
         }
+        self.is_protected_alike(&context)?;
+        Ok((transaction, context))
+    }
+
+    /// Whether this message goes on with what an account began, after the answer before.
+    pub(super) fn goes_on_with(&self, account: &Label, context: &Context) -> Result<(), Refusal> {
+        if *account != self.requester.account().name {
+            tracing::warn!(owner = %account, "a message for another account's transaction");
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                "no transaction of this transactionID awaits a message",
+            ));
+        }
+        self.is_protected_alike(context)?;
+        self.has_nonces_after(context, &|_| false)
+    }
+
+    /// Whether this message is protected as those before it.
+    fn is_protected_alike(&self, context: &Context) -> Result<(), Refusal> {
         if context.protection != self.protection {
             return Err(Refusal::new(
                 Failure::WrongIntegrity,
@@ -147,12 +166,28 @@ impl Exchange<'_> {
                 "protect every message of a transaction with the same secret, in the same way, or the same certificate",
             ));
         }
-        Ok((transaction, context))
+        Ok(())
     }
 
     /// The transaction that this message goes on with, after the answer before.
     fn continued(&self) -> Result<(Transaction, Context), Refusal> {
         let (transaction, context) = self.owned()?;
+        // After polls, the answer before is one of those to them.
+        let polls = self.service.polls();
+        let is_poll = |nonce: &OctetString| {
+            let id = RequestId::of(&transaction.id);
+            context.answer.is_some() && polls.is_ours(&id, nonce.as_bytes()) == Some(true)
+        };
+        self.has_nonces_after(&context, &is_poll)?;
+        Ok((transaction, context))
+    }
+
+    /// Whether the nonces of this message go on from those of the answer before, or of one that `is_ours` as well.
+    fn has_nonces_after(
+        &self,
+        context: &Context,
+        is_ours: &dyn Fn(&OctetString) -> bool,
+    ) -> Result<(), Refusal> {
         let nonce = &self.message.header.sender_nonce;
         if *nonce == context.peer_nonce || nonce.as_ref() == Some(&context.nonce) {
             return Err(Refusal::new(
@@ -161,19 +196,13 @@ impl Exchange<'_> {
             ));
         }
         let answered = self.message.header.recip_nonce.as_ref();
-        // After polls, the answer before is one of those to them.
-        let polls = self.service.polls();
-        let is_poll = |nonce: &OctetString| {
-            let id = RequestId::of(&transaction.id);
-            context.answer.is_some() && polls.is_ours(&id, nonce.as_bytes()) == Some(true)
-        };
-        if answered != Some(&context.nonce) && !answered.is_some_and(is_poll) {
+        if answered != Some(&context.nonce) && !answered.is_some_and(is_ours) {
             return Err(Refusal::new(
                 Failure::BadRecipientNonce,
                 "recipNonce is not the senderNonce of the answer before",
             ));
         }
-        Ok((transaction, context))
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::Extension;
 
 use super::crmf::{CertId, CertTemplate};
+use super::delivery::CertifiedKeyPair;
 use super::refusal::Refusal;
 
 /// The context tags of PKIBody (RFC 9810 §5.1.2).
@@ -20,6 +21,10 @@ pub mod kind {
     pub const CP: u8 = 3;
     /// PKCS #10 request.
     pub const P10CR: u8 = 4;
+    /// Challenge for a proof of possession.
+    pub const POPDECC: u8 = 5;
+    /// Its response.
+    pub const POPDECR: u8 = 6;
     /// Key update request.
     pub const KUR: u8 = 7;
     /// Key update response.
@@ -148,19 +153,6 @@ pub struct CertResponse {
     pub status: PkiStatusInfo,
     /// The certificate.
     pub certified_key_pair: Option<CertifiedKeyPair>,
-}
-
-/// ```text
-/// CertifiedKeyPair ::= SEQUENCE {
-///     certOrEncCert       CHOICE { certificate [0] CMPCertificate, encryptedCert [1] EncryptedKey },
-///     … }
-/// ```
-/// RFC 9810 §5.3.4. CMPCertificate is a CHOICE, and so its tag is explicit.
-#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-pub struct CertifiedKeyPair {
-    /// The certificate.
-    #[asn1(context_specific = "0")]
-    pub certificate: Any,
 }
 
 /// ```text

@@ -13,6 +13,7 @@ use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Time;
 
 use super::oid;
+use super::possession::PopoPrivKey;
 use super::refusal::{Failure, Refusal};
 
 /// ```text
@@ -127,8 +128,10 @@ pub enum ProofOfPossession {
     RaVerified,
     /// A signature by the key.
     Signature(Box<PopoSigningKey>),
-    /// The certificate is to be returned encrypted, or a challenge answered.
-    Encrypted,
+    /// By decryption, with a key for key encipherment.
+    KeyEncipherment(PopoPrivKey),
+    /// By decryption, with a key for key agreement.
+    KeyAgreement(PopoPrivKey),
 }
 
 /// ```text
@@ -235,11 +238,10 @@ impl CertReqMsg {
         let request = CertRequest::from_der(&request_bytes)?;
         let mut proof = None;
         while !reader.is_finished() {
-            let bytes = reader.tlv_bytes()?;
-            let element = AnyRef::from_der(bytes)?;
+            let element = AnyRef::decode(&mut reader)?;
             match element.tag() {
                 Tag::ContextSpecific { number, .. } if proof.is_none() => {
-                    proof = Some(ProofOfPossession::decode(number, element, bytes)?);
+                    proof = Some(ProofOfPossession::decode(number, element)?);
                 }
                 // regInfo stands last.
                 Tag::Sequence if reader.is_finished() => {}
@@ -258,14 +260,8 @@ impl CertReqMsg {
     ) -> Result<Wish, Refusal> {
         let template = &self.request.cert_template;
         let bad = |why: &str| Refusal::new(Failure::BadPop, why.to_owned());
-        let spki = template.public_key.as_ref().ok_or_else(|| {
-            Refusal::new(
-                Failure::BadCertTemplate,
-                "the template has no publicKey; make a key and put its public half there",
-            )
-        })?;
-        let spki = encoded(spki)?;
-        let key = SubjectPublicKey::from_der(&spki)?;
+        let key = self.key()?;
+        let spki = key.der();
         let proof = match &self.proof {
             Some(ProofOfPossession::Signature(proof)) => proof,
             None => {
@@ -279,7 +275,7 @@ impl CertReqMsg {
                     "raVerified is for registration authorities; sign the request with the new key",
                 ));
             }
-            Some(ProofOfPossession::Encrypted) => {
+            Some(ProofOfPossession::KeyEncipherment(_) | ProofOfPossession::KeyAgreement(_)) => {
                 return Err(bad(
                     "expected a proof of possession by signature, found one by encryption or key agreement",
                 ));
@@ -326,6 +322,7 @@ impl CertReqMsg {
             .transpose()
     }
 
+    /// What is asked for, with a key whose possession is proven.
     pub(super) fn wish(self, key: ProvenKey) -> Result<Wish, Refusal> {
         let template = self.request.cert_template;
         let refused = |why: &str| Err(Refusal::new(Failure::BadCertTemplate, why.to_owned()));
@@ -354,7 +351,7 @@ impl CertReqMsg {
 }
 
 impl ProofOfPossession {
-    fn decode(number: TagNumber, element: AnyRef<'_>, bytes: &[u8]) -> der::Result<Self> {
+    fn decode(number: TagNumber, element: AnyRef<'_>) -> der::Result<Self> {
         match number.value() {
             0 => {
                 Null::try_from(AnyRef::new(Tag::Null, element.value())?)?;
@@ -364,7 +361,8 @@ impl ProofOfPossession {
                 let sequence = AnyRef::new(Tag::Sequence, element.value())?.to_der()?;
                 Ok(Self::Signature(Box::new(PopoSigningKey::from_der(&sequence)?)))
             }
-            2 | 3 if !bytes.is_empty() => Ok(Self::Encrypted),
+            2 => Ok(Self::KeyEncipherment(PopoPrivKey::decode(element.value())?)),
+            3 => Ok(Self::KeyAgreement(PopoPrivKey::decode(element.value())?)),
             _ => Err(element.tag().unexpected_error(None)),
         }
     }

@@ -1,14 +1,13 @@
 //! ccr: another CA's key is certified (RFC 9810 §5.3.11 and Appendix D.6).
 
 use countersign_ca::CertificateRequest;
-use der::Decode;
-use der::asn1::Any;
 use x509_cert::name::Name;
 
 use super::answer::{Answer, failed};
-use super::content::{CertRepMessage, CertResponse, CertifiedKeyPair, PkiStatusInfo, kind};
+use super::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
 use super::context::Kind;
 use super::crmf::CertReqMsg;
+use super::delivery::Delivery;
 use super::exchange::Exchange;
 use super::names;
 use super::refusal::{Failure, Refusal};
@@ -66,13 +65,12 @@ impl Exchange<'_> {
         let confirm_until = authority.now().plus(config.confirm_wait);
         let draft = self.draft(&id, confirm_until, !implicit)?;
         let issued = authority.issue_cross(authorized, Some(draft))?;
-        let certificate = Any::from_der(&issued.certificate).map_err(failed)?;
         let content = CertRepMessage {
             ca_pubs: None,
             response: vec![CertResponse {
                 cert_req_id: id,
                 status: PkiStatusInfo::granted(&issued.changes),
-                certified_key_pair: Some(CertifiedKeyPair { certificate }),
+                certified_key_pair: Some(Delivery::Plain.pack(&issued.certificate)?),
             }],
         };
         let mut answer = Answer::plain(kind::CCP, &content).map_err(failed)?;

@@ -13,9 +13,10 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::answer::{Answer, failed, minus_one};
-use super::content::{CertRepMessage, CertResponse, CertifiedKeyPair, PkiStatusInfo, kind};
+use super::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
 use super::context::{Context, Kind};
 use super::crmf::{CertReqMsg, PkMacValue, Wish, pkcs10};
+use super::delivery::Delivery;
 use super::message::Message;
 use super::names;
 use super::oid;
@@ -37,6 +38,28 @@ pub struct Exchange<'a> {
     pub(super) forwarder: Option<&'a Registrar>,
     /// Whose message a registration authority changed into this one, if it says so.
     pub(super) original: Option<Label>,
+    /// The CA that answers; `None` means the default.
+    pub(super) ca: Option<Label>,
+}
+
+/// A certificate that is asked for, its key proven, and how it is answered.
+pub struct Grant {
+    /// The body of the answer.
+    pub(super) answer: u8,
+    /// certReqId.
+    pub(super) id: Int,
+    /// What is asked for.
+    pub(super) wish: Wish,
+    /// The certificate that it replaces.
+    pub(super) updates: Option<Serial>,
+    /// Whom a registration authority asks for.
+    pub(super) on_behalf: Option<Requester>,
+    /// How the certificate reaches its holder.
+    pub(super) delivery: Delivery,
+    /// Whether implicit confirmation is asked for.
+    pub(super) implicit: bool,
+    /// The profile that is asked for.
+    pub(super) profile: Option<Label>,
 }
 
 impl Exchange<'_> {
@@ -55,6 +78,12 @@ impl Exchange<'_> {
         if let Some(issuer) = &request.request.cert_template.issuer {
             self.check_issuer(issuer)?;
         }
+        if let Some(wanted) = request.wanted_key()? {
+            return self.key_generation(answer, id, request, updates, wanted);
+        }
+        if let Some(proof) = request.without_signature() {
+            return self.proof_by_decryption(answer, id, request, updates, proof);
+        }
         let sender = &self.message.header.sender;
         let wish = match &voucher {
             Some(registrar) => request.vouched(registrar)?,
@@ -67,14 +96,14 @@ impl Exchange<'_> {
                 "raVerified is for the keys of others; sign the request for your own certificate with the new key",
             ));
         }
-        self.grant(answer, id, wish, updates, on_behalf)
+        self.grant_plainly(answer, id, wish, updates, on_behalf)
     }
 
     /// p10cr: a PKCS #10 request, whose signature is the proof of possession.
     pub(super) fn pkcs10_request(self) -> Result<Recording<Answer>, Refusal> {
         let wish = pkcs10(&self.message.body)?;
         let on_behalf = self.on_behalf(&wish)?;
-        self.grant(kind::CP, minus_one()?, wish, None, on_behalf)
+        self.grant_plainly(kind::CP, minus_one()?, wish, None, on_behalf)
     }
 
     /// The certificate that a kur replaces: the one that signs it, which oldCertID must name if it is there.
@@ -115,17 +144,26 @@ impl Exchange<'_> {
         ))
     }
 
-    fn grant(
+    fn grant_plainly(
         self,
-        kind: u8,
+        answer: u8,
         id: Int,
         wish: Wish,
         updates: Option<Serial>,
         on_behalf: Option<Requester>,
     ) -> Result<Recording<Answer>, Refusal> {
+        let (implicit, profile) = (self.asks_for_implicit_confirm(), self.profile()?);
+        let delivery = Delivery::Plain;
+        self.grant(Grant { answer, id, wish, updates, on_behalf, delivery, implicit, profile })
+    }
+
+    /// Has the certificate issued, and answers with it.
+    pub(super) fn grant(self, grant: Grant) -> Result<Recording<Answer>, Refusal> {
+        let Grant { answer: kind, id, wish, updates, on_behalf, delivery, implicit, profile } =
+            grant;
         let config = self.service.config();
         let authority = self.service.authority();
-        let implicit = config.implicit_confirm && self.asks_for_implicit_confirm();
+        let implicit = config.implicit_confirm && implicit && !delivery.proves_possession();
         let confirm_until = authority.now().plus(config.confirm_wait);
         let mut draft = self.draft(&id, confirm_until, !implicit)?;
         draft.registrar = self.recorded_registrar(on_behalf.is_some());
@@ -136,7 +174,7 @@ impl Exchange<'_> {
             not_before: wish.not_before,
             not_after: wish.not_after,
             extensions: wish.extensions,
-            profile: self.profile()?,
+            profile,
             ca: self.route.ca.clone(),
             updates,
         };
@@ -147,9 +185,9 @@ impl Exchange<'_> {
             return Ok(Recording::ready(answer));
         }
         // The answer is made while the record is written, and leaves when that is durable.
-        authority
-            .begin_issue(authorized, Some(draft))?
-            .try_map(|issued| self.issued_answer(kind, id, issued, implicit, confirm_until))
+        authority.begin_issue(authorized, Some(draft))?.try_map(|issued| {
+            self.issued_answer(kind, id, issued, delivery, implicit, confirm_until)
+        })
     }
 
     /// The answer with a certificate.
@@ -158,6 +196,7 @@ impl Exchange<'_> {
         kind: u8,
         id: Int,
         issued: IssuedCertificate,
+        delivery: Delivery,
         implicit: bool,
         confirm_until: Timestamp,
     ) -> Result<Answer, Refusal> {
@@ -169,7 +208,7 @@ impl Exchange<'_> {
         let response = CertResponse {
             cert_req_id: id,
             status: PkiStatusInfo::granted(&issued.changes),
-            certified_key_pair: Some(CertifiedKeyPair { certificate: any(&issued.certificate)? }),
+            certified_key_pair: Some(delivery.pack(&issued.certificate)?),
         };
         let content = CertRepMessage {
             ca_pubs: root.map(|root| any(root).map(|root| vec![root])).transpose()?,
@@ -215,15 +254,9 @@ impl Exchange<'_> {
         until: Timestamp,
         await_confirmation: bool,
     ) -> Result<TransactionDraft, Refusal> {
-        let transaction = self.message.transaction_id();
-        if self.service.authority().transaction(transaction)?.is_some() {
-            return Err(Refusal::new(
-                Failure::TransactionIdInUse,
-                "this transactionID was used before; begin a new transaction",
-            ));
-        }
+        self.check_new_transaction()?;
         Ok(TransactionDraft {
-            id: transaction.to_vec(),
+            id: self.message.transaction_id().to_vec(),
             expires: until.plus(self.service.config().time_window.saturating_mul(2)),
             context: self.context(id)?.encode().map_err(failed)?,
             confirm_until: await_confirmation.then_some(until),
@@ -231,7 +264,25 @@ impl Exchange<'_> {
         })
     }
 
-    /// Whether the peer asks to confirm nothing.
+    /// The transactionID is new: no message used it before.
+    pub(super) fn check_new_transaction(&self) -> Result<(), Refusal> {
+        let (authority, id) = (self.service.authority(), self.message.transaction_id());
+        let challenged = self.service.challenges().contains(id, authority.now());
+        match challenged || authority.transaction(id)?.is_some() {
+            true => Err(Refusal::new(
+                Failure::TransactionIdInUse,
+                "this transactionID was used before; begin a new transaction",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// The pvno of the message: 2 or 3, which its header was checked for.
+    pub(super) fn version(&self) -> u8 {
+        self.message.header.pvno.as_bytes().last().copied().unwrap_or_default()
+    }
+
+    /// Whether the message asks for implicit confirmation (RFC 9810 §5.1.1.1).
     pub(super) fn asks_for_implicit_confirm(&self) -> bool {
         let infos = self.message.header.general_info.iter().flatten();
         infos.into_iter().any(|info| info.info_type == oid::IMPLICIT_CONFIRM)

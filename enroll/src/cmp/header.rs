@@ -21,8 +21,8 @@ const TRANSACTION_ID: usize = 16;
 /// The lengths of a nonce that are taken: 128 bits at least (RFC 9483 §3.5).
 const NONCE: RangeInclusive<usize> = 16..=64;
 
-/// The bodies that may go on with a transaction: nested, error, certConf and pollReq. Every other one opens one.
-const CONTINUING: [u8; 4] = [20, 23, 24, 25];
+/// The bodies that may go on with a transaction: popdecr, nested, error, certConf and pollReq. Every other one opens one.
+const CONTINUING: [u8; 5] = [6, 20, 23, 24, 25];
 
 /// The largest senderKID that an answer repeats, in octets.
 const MAX_KID: usize = 128;

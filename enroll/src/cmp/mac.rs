@@ -58,11 +58,11 @@ struct Pbmac1Parameters {
 /// ```
 /// RFC 8018 §A.2.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-struct Pbkdf2Parameters {
-    salt: OctetString,
-    iteration_count: u32,
-    key_length: Option<u16>,
-    prf: Option<AlgorithmIdentifierOwned>,
+pub(super) struct Pbkdf2Parameters {
+    pub(super) salt: OctetString,
+    pub(super) iteration_count: u32,
+    pub(super) key_length: Option<u16>,
+    pub(super) prf: Option<AlgorithmIdentifierOwned>,
 }
 
 /// Whether a message says that a MAC protects it: a look at its header's fifth field, before it is decoded.

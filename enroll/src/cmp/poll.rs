@@ -18,6 +18,7 @@ use super::answer::{Answer, failed};
 use super::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
 use super::context::Context;
 use super::crmf::malformed;
+use super::delivery::Delivery;
 use super::exchange::Exchange;
 use super::refusal::{Failure, Refusal};
 
@@ -227,7 +228,8 @@ impl Exchange<'_> {
             registrar: transaction.registrar.clone(),
         };
         let issued = authority.issue_approved(requester, waiting, draft)?;
-        self.issued_answer(answer, context.cert_req_id.clone(), issued, implicit, confirm_until)
+        let (id, delivery) = (context.cert_req_id.clone(), Delivery::Plain);
+        self.issued_answer(answer, id, issued, delivery, implicit, confirm_until)
     }
 
     /// The certificate of a transaction once more.
@@ -263,7 +265,8 @@ impl Exchange<'_> {
             changes: Vec::new(),
         };
         let until = transaction.confirm_until.unwrap_or_else(|| authority.now());
-        self.issued_answer(answer, context.cert_req_id.clone(), issued, implicit, until)
+        let (id, delivery) = (context.cert_req_id.clone(), Delivery::Plain);
+        self.issued_answer(answer, id, issued, delivery, implicit, until)
     }
 
     /// Whom the sender acts for, if the transaction is not its own.

@@ -18,6 +18,7 @@ use super::limits::{InFlight, Places, Working};
 use super::message::Message;
 use super::nested::Wrapping;
 use super::poll::Polls;
+use super::possession::Challenges;
 use super::refusal::{Failure, Refusal};
 
 /// How much of a transactionID reaches the log, in octets; none that is taken has more.
@@ -175,6 +176,7 @@ pub struct CmpService {
     derivations: Places,
     in_flight: InFlight,
     polls: Polls,
+    challenges: Challenges,
 }
 
 impl CmpService {
@@ -182,7 +184,8 @@ impl CmpService {
     pub fn new(authority: Arc<Authority>, config: CmpConfig) -> Self {
         let derivations = Places::new(config.mac_workers);
         let in_flight = InFlight::new(config.max_per_account);
-        Self { authority, config, derivations, in_flight, polls: Polls::default() }
+        let (polls, challenges) = (Polls::default(), Challenges::default());
+        Self { authority, config, derivations, in_flight, polls, challenges }
     }
 
     /// The authority.
@@ -203,6 +206,11 @@ impl CmpService {
     /// The nonces of polls.
     pub(super) const fn polls(&self) -> &Polls {
         &self.polls
+    }
+
+    /// The challenges that await an answer.
+    pub(super) const fn challenges(&self) -> &Challenges {
+        &self.challenges
     }
 
     /// The bounds in force.
@@ -348,7 +356,8 @@ impl CmpService {
             self.authenticate(route, message)?;
         let protection = protector.kind();
         let working = self.in_flight.begin(&requester.account().name);
-        *reply = Reply { protector, ca, to_known_peer: true, busy: working.is_none(), working };
+        let busy = working.is_none();
+        *reply = Reply { protector, ca: ca.clone(), to_known_peer: true, busy, working };
         if reply.busy {
             return Err(Refusal::new(Failure::SystemUnavail, "busy; try again"));
         }
@@ -371,12 +380,14 @@ impl CmpService {
             registrar: registrar.as_ref(),
             forwarder,
             original,
+            ca,
         };
         let answer = match message.kind {
             kind::IR => return exchange.certificate_request(kind::IP),
             kind::CR => return exchange.certificate_request(kind::CP),
             kind::KUR => return exchange.certificate_request(kind::KUP),
             kind::P10CR => return exchange.pkcs10_request(),
+            kind::POPDECR => return exchange.challenge_response(),
             kind::CCR => exchange.cross_certification(),
             kind::CERT_CONF => exchange.confirmation(),
             kind::RR => exchange.revocation(),
@@ -386,7 +397,7 @@ impl CmpService {
             other => Err(Refusal::new(
                 Failure::BadRequest,
                 format!(
-                    "expected ir, cr, p10cr, kur, ccr, certConf, pollReq, rr, genm, error or nested, found {}",
+                    "expected ir, cr, p10cr, popdecr, kur, ccr, certConf, pollReq, rr, genm, error or nested, found {}",
                     kind::name(other)
                 ),
             )),
@@ -402,7 +413,7 @@ impl CmpService {
 }
 
 fn check_route(route: &Route, kind: u8) -> Result<(), Refusal> {
-    let continues = matches!(kind, kind::CERT_CONF | kind::ERROR | kind::POLL_REQ);
+    let continues = matches!(kind, kind::CERT_CONF | kind::ERROR | kind::POLL_REQ | kind::POPDECR);
     match route.operation.filter(|operation| *operation != kind && !continues) {
         Some(operation) => Err(Refusal::new(
             Failure::BadRequest,

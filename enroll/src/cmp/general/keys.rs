@@ -6,7 +6,7 @@ use std::sync::Arc;
 use countersign_ca::profile::Profile;
 use countersign_ca::{Error, KeyKind, oid as ca};
 use der::asn1::{Any, Null};
-use spki::AlgorithmIdentifierOwned;
+use spki::{AlgorithmIdentifierOwned, ObjectIdentifier};
 use x509_cert::ext::pkix::KeyUsages;
 
 use super::{Question, with_value, without_value};
@@ -16,25 +16,22 @@ use crate::cmp::oid;
 use crate::cmp::refusal::Refusal;
 
 impl Question<'_> {
-    /// The kinds of key that the profile takes; each of them can sign.
+    /// The kinds of key that the profile takes and lets sign; no value where there are none.
     pub(super) fn signing_keys(&self) -> Result<InfoTypeAndValue, Refusal> {
-        let kinds = algorithms(&*self.profile()?, |_| true)?;
-        with_value(oid::SIGN_KEY_PAIR_TYPES, &kinds)
+        let profile = self.profile()?;
+        let signing = KeyUsages::DigitalSignature | KeyUsages::NonRepudiation;
+        let kinds =
+            algorithms(&profile, |kind| !profile.key_usage_of(kind).0.is_disjoint(signing))?;
+        listed(oid::SIGN_KEY_PAIR_TYPES, &kinds)
     }
 
     /// Those that the profile lets encrypt or agree on keys; no value where there are none.
     pub(super) fn encryption_keys(&self) -> Result<InfoTypeAndValue, Refusal> {
         let profile = self.profile()?;
-        let usage = profile.key_usage();
-        let kinds = algorithms(&profile, |kind| match kind {
-            KeyKind::Rsa(_) => usage.0.contains(KeyUsages::KeyEncipherment),
-            KeyKind::P256 | KeyKind::P384 => usage.0.contains(KeyUsages::KeyAgreement),
-            KeyKind::Ed25519 => false,
-        })?;
-        match kinds.as_slice() {
-            [] => Ok(without_value(oid::ENC_KEY_PAIR_TYPES)),
-            _ => with_value(oid::ENC_KEY_PAIR_TYPES, &kinds),
-        }
+        let encrypting = KeyUsages::KeyEncipherment | KeyUsages::KeyAgreement;
+        let kinds =
+            algorithms(&profile, |kind| !profile.key_usage_of(kind).0.is_disjoint(encrypting))?;
+        listed(oid::ENC_KEY_PAIR_TYPES, &kinds)
     }
 
     /// The profile that a request of this peer would fall under.
@@ -60,6 +57,16 @@ pub fn algorithm(kind: KeyKind) -> Result<AlgorithmIdentifierOwned, Refusal> {
         KeyKind::Rsa(_) => (ca::RSA_ENCRYPTION, Some(Any::encode_from(&Null).map_err(failed)?)),
     };
     Ok(AlgorithmIdentifierOwned { oid, parameters })
+}
+
+fn listed(
+    question: ObjectIdentifier,
+    kinds: &[AlgorithmIdentifierOwned],
+) -> Result<InfoTypeAndValue, Refusal> {
+    match kinds {
+        [] => Ok(without_value(question)),
+        _ => with_value(question, &kinds.to_vec()),
+    }
 }
 
 fn algorithms(

@@ -1,0 +1,183 @@
+//! EnvelopedData (RFC 5652 §6) as CMP uses it (RFC 9810 §5.2.2, RFC 9481 §4): content that one recipient alone can read.
+//! An RSA key gets the content's key by transport, an EC key by agreement, who shares a secret by password.
+//!
+//! An [`Envelope`] is made before the certificate that goes into it is issued: what can fail because of the recipient's
+//! key fails then.
+
+mod agreement;
+mod legacy;
+mod oid;
+mod password;
+mod transport;
+
+use aws_lc_rs::cipher::{AES_256, DecryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey};
+use aws_lc_rs::key_wrap::{self, AesKek, KeyWrap};
+use cms::content_info::CmsVersion;
+use cms::enveloped_data::EncryptedContentInfo;
+use countersign_ca::{Entropy, Error, KeyKind, SubjectPublicKey};
+use der::asn1::{OctetString, SetOfVec};
+use der::oid::ObjectIdentifier;
+use der::{Any, Decode, Encode, Sequence, Tag, TagNumber};
+use spki::AlgorithmIdentifierOwned;
+use zeroize::Zeroizing;
+
+pub use legacy::{EncryptedValue, LegacyEnvelope, encrypt_with};
+pub use oid::{ID_DATA, ID_SIGNED_DATA};
+
+/// The octets of an AES-256 key.
+const KEY: usize = 32;
+
+/// A content encryption key, wiped when dropped.
+type ContentKey = Zeroizing<[u8; KEY]>;
+
+/// ```text
+/// EnvelopedData ::= SEQUENCE {
+///     version CMSVersion,
+///     originatorInfo [0] IMPLICIT OriginatorInfo OPTIONAL,
+///     recipientInfos RecipientInfos,
+///     encryptedContentInfo EncryptedContentInfo,
+///     unprotectedAttrs [1] IMPLICIT UnprotectedAttributes OPTIONAL }
+///
+/// RecipientInfo ::= CHOICE {
+///     ktri     KeyTransRecipientInfo,
+///     kari [1] KeyAgreeRecipientInfo,
+///     kekri [2] KEKRecipientInfo,
+///     pwri [3] PasswordRecipientInfo,
+///     ori  [4] OtherRecipientInfo }
+/// ```
+/// RFC 5652 §6.1 and §6.2, without the optional fields. The crate `cms` has these types too, and tags the rKeyId in a
+/// KeyAgreeRecipientInfo as primitive, which others cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct EnvelopedData {
+    version: CmsVersion,
+    recipient_infos: SetOfVec<Any>,
+    encrypted_content_info: EncryptedContentInfo,
+}
+
+/// What is encrypted for one recipient, before its content is known.
+pub struct Envelope {
+    key: ContentKey,
+    version: CmsVersion,
+    recipient: Any,
+}
+
+impl Envelope {
+    /// For whoever has the private half of `key`, which `key_identifier` names.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when nothing can be encrypted for the key.
+    pub fn for_key(
+        key: &SubjectPublicKey,
+        key_identifier: &[u8],
+        entropy: &dyn Entropy,
+    ) -> Result<Self, Error> {
+        let content_key = content_key(entropy)?;
+        let recipient = match key.kind() {
+            KeyKind::Rsa(_) => {
+                let recipient = transport::recipient(key, key_identifier, &content_key)?;
+                Any::encode_from(&recipient).map_err(Error::internal)?
+            }
+            KeyKind::P256 | KeyKind::P384 => {
+                let recipient = agreement::recipient(key, key_identifier, &content_key, entropy)?;
+                tagged(TagNumber::N1, &recipient).map_err(Error::internal)?
+            }
+            KeyKind::Ed25519 => {
+                return Err(Error::malformed(
+                    "nothing can be encrypted for an Ed25519 key; use an RSA or EC key",
+                ));
+            }
+        };
+        // RFC 5652 §6.1: 2, because the RecipientInfo is not of version 0.
+        Ok(Self { key: content_key, version: CmsVersion::V2, recipient })
+    }
+
+    /// For whoever knows this secret.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there is no randomness.
+    pub fn for_secret(secret: &[u8], entropy: &dyn Entropy) -> Result<Self, Error> {
+        let content_key = content_key(entropy)?;
+        let recipient = password::recipient(secret, &content_key, entropy)?;
+        let recipient = tagged(TagNumber::N3, &recipient).map_err(Error::internal)?;
+        // RFC 5652 §6.1: 3 with a password.
+        Ok(Self { key: content_key, version: CmsVersion::V3, recipient })
+    }
+
+    /// Encrypts the content.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it cannot be encrypted.
+    pub fn seal(
+        self,
+        content_type: ObjectIdentifier,
+        content: &[u8],
+    ) -> Result<EnvelopedData, Error> {
+        let (content_enc_alg, encrypted) = encrypt(&self.key, content)?;
+        Ok(EnvelopedData {
+            version: self.version,
+            recipient_infos: SetOfVec::try_from(vec![self.recipient]).map_err(Error::internal)?,
+            encrypted_content_info: EncryptedContentInfo {
+                content_type,
+                content_enc_alg,
+                encrypted_content: Some(octets(&encrypted)?),
+            },
+        })
+    }
+}
+
+impl std::fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Envelope(…)")
+    }
+}
+
+fn content_key(entropy: &dyn Entropy) -> Result<ContentKey, Error> {
+    let mut key = Zeroizing::new([0; KEY]);
+    entropy.fill(key.as_mut_slice())?;
+    Ok(key)
+}
+
+/// AES-256-CBC with the padding of RFC 5652 §6.3, and its parameters: the IV (RFC 3565 §4.1).
+fn encrypt(key: &ContentKey, content: &[u8]) -> Result<(AlgorithmIdentifierOwned, Vec<u8>), Error> {
+    let failed = |_| Error::internal("the content cannot be encrypted");
+    // Room for the padding from the start: a buffer that grows leaves a copy of the content behind.
+    let mut buffer = Zeroizing::new(Vec::with_capacity(content.len().saturating_add(16)));
+    buffer.extend_from_slice(content);
+    let cipher = UnboundCipherKey::new(&AES_256, key.as_slice()).map_err(failed)?;
+    let cipher = PaddedBlockEncryptingKey::cbc_pkcs7(cipher).map_err(failed)?;
+    let context = cipher.encrypt(&mut *buffer).map_err(failed)?;
+    let DecryptionContext::Iv128(iv) = context else {
+        return Err(Error::internal("the cipher has no initialization vector"));
+    };
+    let iv: &[u8; 16] = iv.as_ref();
+    let parameters = Any::encode_from(&octets(iv)?).map_err(Error::internal)?;
+    let algorithm = AlgorithmIdentifierOwned {
+        oid: crate::cmp::oid::AES_256_CBC,
+        parameters: Some(parameters),
+    };
+    Ok((algorithm, std::mem::take(&mut *buffer)))
+}
+
+/// The content key, wrapped by AES-256 (RFC 3394), with the algorithm's identifier, which has no parameters (RFC 3565 §4.2).
+fn wrap(kek: &[u8], key: &ContentKey) -> Result<OctetString, Error> {
+    let failed = |_| Error::internal("the content's key cannot be wrapped");
+    let mut wrapped = [0; KEY + 8];
+    let kek = AesKek::new(&key_wrap::AES_256, kek).map_err(failed)?;
+    octets(kek.wrap(key.as_slice(), &mut wrapped).map_err(failed)?)
+}
+
+const AES_WRAP: AlgorithmIdentifierOwned =
+    AlgorithmIdentifierOwned { oid: oid::AES_256_WRAP, parameters: None };
+
+/// A SEQUENCE in an implicit context tag.
+fn tagged(number: TagNumber, value: &impl Encode) -> der::Result<Any> {
+    let content = Any::from_der(&value.to_der()?)?;
+    Any::new(Tag::ContextSpecific { constructed: true, number }, content.value())
+}
+
+fn octets(bytes: &[u8]) -> Result<OctetString, Error> {
+    OctetString::new(bytes).map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests;

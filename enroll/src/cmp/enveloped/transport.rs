@@ -1,0 +1,76 @@
+//! Key transport: the content's key is encrypted with the recipient's RSA key, by RSAES-OAEP (RFC 9481 §4.2.1, RFC 3560).
+
+use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
+use cms::content_info::CmsVersion;
+use cms::enveloped_data::{KeyTransRecipientInfo, RecipientIdentifier};
+use countersign_ca::{Error, SubjectPublicKey, oid as ca};
+use der::asn1::{Any, Null};
+use der::{Encode, Sequence};
+use spki::AlgorithmIdentifierOwned;
+use x509_cert::ext::pkix::SubjectKeyIdentifier;
+
+use super::{ContentKey, octets, oid};
+
+/// ```text
+/// RSAES-OAEP-params ::= SEQUENCE {
+///     hashFunc          [0] AlgorithmIdentifier DEFAULT sha1Identifier,
+///     maskGenFunc       [1] AlgorithmIdentifier DEFAULT mgf1SHA1Identifier,
+///     pSourceFunc       [2] AlgorithmIdentifier DEFAULT pSpecifiedEmptyIdentifier }
+/// ```
+/// RFC 4055 §4.1.
+#[derive(Sequence)]
+struct OaepParameters {
+    #[asn1(context_specific = "0")]
+    hash_func: AlgorithmIdentifierOwned,
+    #[asn1(context_specific = "1")]
+    mask_gen_func: AlgorithmIdentifierOwned,
+}
+
+/// ```text
+/// KeyTransRecipientInfo ::= SEQUENCE {
+///     version                CMSVersion,  -- always set to 0 or 2
+///     rid                    RecipientIdentifier,
+///     keyEncryptionAlgorithm KeyEncryptionAlgorithmIdentifier,
+///     encryptedKey           EncryptedKey }
+/// ```
+/// RFC 5652 §6.2.1: version 2 with a subjectKeyIdentifier.
+pub fn recipient(
+    key: &SubjectPublicKey,
+    key_identifier: &[u8],
+    content_key: &ContentKey,
+) -> Result<KeyTransRecipientInfo, Error> {
+    let public = public_key(key)?;
+    let failed = |_| Error::malformed("nothing can be encrypted with this RSA key");
+    let public = OaepPublicEncryptingKey::new(public).map_err(failed)?;
+    let mut room = vec![0; public.ciphertext_size()];
+    let encrypted = public
+        .encrypt(&OAEP_SHA256_MGF1SHA256, content_key.as_slice(), &mut room, None)
+        .map_err(failed)?;
+    Ok(KeyTransRecipientInfo {
+        version: CmsVersion::V2,
+        rid: RecipientIdentifier::SubjectKeyIdentifier(SubjectKeyIdentifier(octets(
+            key_identifier,
+        )?)),
+        key_enc_alg: oaep().map_err(Error::internal)?,
+        enc_key: octets(encrypted)?,
+    })
+}
+
+/// An RSA key to encrypt with.
+pub fn public_key(key: &SubjectPublicKey) -> Result<PublicEncryptingKey, Error> {
+    PublicEncryptingKey::from_der(key.der())
+        .map_err(|e| Error::malformed(format!("nothing can be encrypted with this RSA key: {e}")))
+}
+
+fn oaep() -> der::Result<AlgorithmIdentifierOwned> {
+    let sha256 = || AlgorithmIdentifierOwned { oid: ca::SHA256, parameters: Some(Any::from(Null)) };
+    let parameters = OaepParameters {
+        hash_func: sha256(),
+        mask_gen_func: AlgorithmIdentifierOwned {
+            oid: ca::MGF1,
+            parameters: Some(Any::encode_from(&sha256())?),
+        },
+    };
+    let parameters = der::Decode::from_der(&parameters.to_der()?)?;
+    Ok(AlgorithmIdentifierOwned { oid: oid::RSAES_OAEP, parameters: Some(parameters) })
+}

@@ -1,0 +1,145 @@
+//! popdecc and popdecr: a challenge that only the holder of the private key can answer (RFC 9810 §5.2.8.3.3, §5.3.5, §5.3.6).
+
+use countersign_ca::record::Serial;
+use countersign_ca::{Challenge as Number, Recording, SubjectPublicKey, oid as ca};
+use der::asn1::{Int, OctetString};
+use der::{Encode, Sequence};
+use ring::digest;
+use spki::AlgorithmIdentifierOwned;
+use x509_cert::ext::pkix::name::GeneralName;
+use zeroize::Zeroizing;
+
+use super::pending::Pending;
+use crate::cmp::answer::{Answer, failed};
+use crate::cmp::content::kind;
+use crate::cmp::crmf::{CertReqMsg, elements, malformed};
+use crate::cmp::delivery::Delivery;
+use crate::cmp::enveloped::{Envelope, EnvelopedData, ID_DATA, encrypt_with};
+use crate::cmp::exchange::{Exchange, Grant};
+use crate::cmp::refusal::{Failure, Refusal};
+
+/// The longest request that is kept for the time of a challenge, in octets.
+const MAX_REQUEST: usize = 16 * 1024;
+
+/// ```text
+/// Challenge ::= SEQUENCE {
+///     owf             AlgorithmIdentifier OPTIONAL,
+///     witness         OCTET STRING,
+///     challenge       OCTET STRING,
+///     encryptedRand [0] EnvelopedData OPTIONAL }
+/// ```
+/// RFC 9810 §5.3.5. With pvno 2 the challenge holds the Rand, with pvno 3 it is empty and encryptedRand does.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+struct Challenge {
+    owf: Option<AlgorithmIdentifierOwned>,
+    witness: OctetString,
+    challenge: OctetString,
+    #[asn1(context_specific = "0", optional = "true")]
+    encrypted_rand: Option<EnvelopedData>,
+}
+
+/// ```text
+/// Rand ::= SEQUENCE {
+///     int      INTEGER,      -- the randomly generated INTEGER A
+///     sender   GeneralName } -- the sender's name (as included in PKIHeader)
+/// ```
+/// RFC 9810 §5.3.5.
+#[derive(Sequence)]
+struct Rand {
+    int: Int,
+    sender: GeneralName,
+}
+
+impl Exchange<'_> {
+    /// challengeResp: keeps the request, and answers with a challenge.
+    pub(super) fn challenge(
+        self,
+        answer: u8,
+        id: Int,
+        request: CertReqMsg,
+        updates: Option<Serial>,
+    ) -> Result<Answer, Refusal> {
+        // 1. The request, as far as it can be judged yet, and within what is kept.
+        self.check_new_transaction()?;
+        if request.request_bytes.len() > MAX_REQUEST {
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                format!(
+                    "expected a CertRequest of {MAX_REQUEST} octets or less where a challenge is asked for, found {}",
+                    request.request_bytes.len()
+                ),
+            ));
+        }
+        let profile = self.profile()?;
+        let authority = self.service.authority();
+        let number = Number::new(request.key()?, authority.entropy())?;
+        // 2. The challenge.
+        let content = self.challenge_for(number.key(), number.number())?;
+        let popdecc = Answer::plain(kind::POPDECC, &vec![content]).map_err(failed)?;
+        // 3. What its answer goes on with.
+        let now = authority.now();
+        let pending = Pending {
+            account: self.requester.account().name.clone(),
+            context: self.context(&id)?,
+            challenge: number,
+            request,
+            id,
+            answer,
+            updates,
+            profile,
+            implicit: self.asks_for_implicit_confirm(),
+            expires: now.plus(self.service.config().confirm_wait),
+        };
+        self.service.challenges().put(self.message.transaction_id(), pending, now)?;
+        Ok(popdecc)
+    }
+
+    /// popdecr: the answer, after which the request is granted. A wrong one ends the transaction.
+    pub(in crate::cmp) fn challenge_response(self) -> Result<Recording<Answer>, Refusal> {
+        let responses = elements(&self.message.body).map_err(malformed("POPODecKeyRespContent"))?;
+        let [response] = responses.as_slice() else {
+            return Err(Refusal::new(
+                Failure::BadRequest,
+                "expected one INTEGER: there was one challenge",
+            ));
+        };
+        let response: Int = response.decode_as().map_err(malformed("an INTEGER"))?;
+        let pending = self.service.challenges().take(
+            self.message.transaction_id(),
+            self.service.authority().now(),
+            |pending| self.goes_on_with(&pending.account, &pending.context),
+        )?;
+        let Pending { challenge, request, id, answer, updates, profile, implicit, .. } = pending;
+        let wish = request.wish(challenge.met(response.as_bytes())?)?;
+        let implicit = implicit || self.asks_for_implicit_confirm();
+        let delivery = Delivery::Plain;
+        let on_behalf = None;
+        self.grant(Grant { answer, id, wish, updates, on_behalf, delivery, implicit, profile })
+    }
+
+    fn challenge_for(&self, key: &SubjectPublicKey, number: &[u8]) -> Result<Challenge, Refusal> {
+        let authority = self.service.authority();
+        let signer =
+            authority.protection(self.ca.as_ref()).or_else(|_| authority.protection(None))?;
+        let rand = Rand {
+            int: Int::new(number).map_err(failed)?,
+            sender: GeneralName::DirectoryName(signer.subject().clone()),
+        };
+        let rand = Zeroizing::new(rand.to_der().map_err(failed)?);
+        let (challenge, encrypted_rand) = match self.version() {
+            3 => {
+                let identifier = key.key_identifier();
+                let envelope = Envelope::for_key(key, &identifier, authority.entropy())?;
+                (Vec::new(), Some(envelope.seal(ID_DATA, &rand)?))
+            }
+            _ => (encrypt_with(key, &rand)?, None),
+        };
+        let witness = digest::digest(&digest::SHA256, number);
+        Ok(Challenge {
+            owf: Some(AlgorithmIdentifierOwned { oid: ca::SHA256, parameters: None }),
+            witness: OctetString::new(witness.as_ref()).map_err(failed)?,
+            challenge: OctetString::new(challenge).map_err(failed)?,
+            encrypted_rand,
+        })
+    }
+}
