@@ -153,7 +153,7 @@ mod tests {
         };
         let configs = BTreeMap::from([("own".to_owned(), config)]);
         let profiles = Profiles::new(&configs, &DefaultUrls::default()).unwrap();
-        profiles.named(&"own".parse().unwrap()).unwrap().clone()
+        profiles.named(&"own".parse().unwrap()).unwrap().as_ref().clone()
     }
 
     #[test]

@@ -224,7 +224,10 @@ mod tests {
     fn counted() -> (Arc<AtomicU32>, impl FnOnce() + Send + 'static) {
         let count = Arc::new(AtomicU32::new(0));
         let own = Arc::clone(&count);
-        (count, move || drop(own.fetch_add(1, Ordering::SeqCst)))
+        let add = move || {
+            own.fetch_add(1, Ordering::SeqCst);
+        };
+        (count, add)
     }
 
     #[test]

@@ -115,7 +115,7 @@ mod tests {
         let workers = Workers::new(1);
         let (done, is_done) = oneshot::channel();
         {
-            let mut left = Box::pin(workers.run(move || drop(done.send(()))));
+            let mut left = Box::pin(workers.run(move || done.send(()).is_ok()));
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             let _ = left.as_mut().poll(&mut context);
         }

@@ -15,6 +15,7 @@ use countersign_ca::Timestamp;
 use countersign_ike_plugin::asked;
 use countersign_ike_plugin::identity::PeerId;
 use countersign_ike_plugin::moment::moment;
+use countersign_ike_plugin::proof::Proof;
 use countersign_ike_plugin::wire::{Question, Step};
 use data_encoding::BASE64;
 use der::Encode;
@@ -178,7 +179,8 @@ fn local_time_is_that_of_the_gateway() {
     let [utc, new_york] = [TimeZone::UTC, TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap()];
     for question in [peer.phase1(), peer.esp(AES)] {
         let question: Question = serde_json::from_value(question).unwrap();
-        let asker = policy.asker(None, question.psk.as_ref(), "gw2.example").unwrap();
+        let proof = Proof::of(&question, question.psk.as_ref()).unwrap();
+        let asker = policy.asker(None, &proof, "gw2.example").unwrap();
         let open = |hour, zone| {
             let id = PeerId::read(&question.remote.id).unwrap();
             let moment = moment(at(hour), zone).unwrap();

@@ -1,5 +1,5 @@
 //! Requests that an administrator has to approve: recorded instead of issued, and issued once they are approved
-//! (docs/adr/0007-approval.md).
+//! (docs/adr/0008-approval.md).
 //!
 //! At approval nothing is signed. The certificate is issued when its holder comes for it, and the request is authorized
 //! anew then: the account may be gone, its secret used up, the profile another one.
