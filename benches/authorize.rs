@@ -343,7 +343,7 @@ impl Site {
         let authorizer =
             Authorizer::new(Arc::new(standing), policy, Mapping::default(), clock, log, most)
                 .unwrap();
-        let settings = SocketSettings { path: path.clone(), mode: 0o600, max_connections: 64 };
+        let settings = SocketSettings { path: path.clone(), mode: 0o600, max_connections: 1024 };
         let authorizer = Arc::new(authorizer);
         let server = AuthorizerServer::start(Arc::clone(&authorizer), &settings).unwrap();
         Running { path, authorizer, server }

@@ -9,9 +9,10 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use countersign_ca::Timestamp;
 use countersign_ca::certificate::Facts;
@@ -27,6 +28,8 @@ use crate::wire::{Answer, Octets, Question, Verdict};
 
 /// Decisions that may await the disk.
 const QUEUE: usize = 4096;
+/// How long a decision waits for a place among them, unless others waited in vain.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// A file is put aside at this size, in octets.
 const FILE: u64 = 64 << 20;
 /// Files that are kept aside.
@@ -101,6 +104,8 @@ enum Line {
 pub struct DecisionLog {
     lines: Option<SyncSender<Line>>,
     lost: Arc<AtomicU64>,
+    /// Whether the last one found no place.
+    hangs: AtomicBool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -121,15 +126,15 @@ impl DecisionLog {
         let thread = std::thread::Builder::new()
             .name("decisions".into())
             .spawn(move || writer.run(&waiting, &counted))?;
-        Ok(Self { lines: Some(lines), lost, thread: Some(thread) })
+        Ok(Self { lines: Some(lines), lost, hangs: AtomicBool::new(false), thread: Some(thread) })
     }
 
     /// A log that keeps nothing.
     pub fn none() -> Self {
-        Self { lines: None, lost: Arc::default(), thread: None }
+        Self { lines: None, lost: Arc::default(), hangs: AtomicBool::new(false), thread: None }
     }
 
-    /// Records a decision. While too many await the disk it is lost, and counted.
+    /// Records a decision. If the disk hangs it is lost, and counted.
     pub fn record(&self, decision: Decision) {
         self.send(Line::Decision(Box::new(decision)));
     }
@@ -159,23 +164,38 @@ impl DecisionLog {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// It never waits: a daemon does, and a disk may hang.
-    fn send(&self, line: Line) {
+    /// A daemon waits for who calls this: a disk that is busy is waited for a moment, and one that hangs not at all.
+    fn send(&self, mut line: Line) {
         let Some(lines) = &self.lines else { return };
-        match lines.try_send(line) {
-            Ok(()) => {}
-            Err(
-                TrySendError::Full(Line::Policy(..)) | TrySendError::Disconnected(Line::Policy(..)),
-            ) => {
+        let began = Instant::now();
+        loop {
+            line = match lines.try_send(line) {
+                Ok(()) => return self.hangs.store(false, Ordering::Relaxed),
+                Err(TrySendError::Full(line))
+                    if began.elapsed() < PATIENCE && !self.hangs.load(Ordering::Relaxed) =>
+                {
+                    line
+                }
+                Err(TrySendError::Full(line) | TrySendError::Disconnected(line)) => {
+                    return self.lose(&line);
+                }
+            };
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn lose(&self, line: &Line) {
+        if !self.hangs.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "the disk of the decision log hangs; decisions are counted, and not recorded"
+            );
+        }
+        match line {
+            Line::Policy(..) => {
                 tracing::warn!("the policy is not kept; decisions by it cannot be explained later");
             }
-            Err(_) => {
-                // Once for a burst: the log is written where the disk may be full, too.
-                if self.lost.fetch_add(1, Ordering::Relaxed).is_multiple_of(10_000) {
-                    tracing::error!(
-                        "decisions are not recorded, for the disk is slower than they are"
-                    );
-                }
+            _ => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
