@@ -202,7 +202,7 @@ fn what_is_not_the_accounts_to_ask_for_is_refused() {
     let mut wrong = proven(&Key::new(), bare.request.clone());
     is(vec![wrong.clone()].to_der().unwrap(), "badPOP", "possession");
     wrong.proof = Some(cmp::implicit(0, any(&der::asn1::Null)));
-    is(vec![wrong].to_der().unwrap(), "badPOP", "raVerified");
+    is(vec![wrong].to_der().unwrap(), "notAuthorized", "raVerified");
     // Issuers and algorithms.
     is(ccr(&key, |t| t.issuer = name("CN=Nobody")), "wrongAuthority", "CN=Nobody");
     is(
@@ -274,5 +274,5 @@ fn only_an_account_that_may_has_a_ca_certified_and_only_by_its_certificate() {
         t.extensions = Some(vec![extension(BASIC_CONSTRAINTS, true, &any_length)]);
     });
     let answer = exchange(&instance, &Draft::new(cmp::CR, body).by(&operator));
-    refused(&answer, "badCertTemplate", "ask for a CA");
+    refused(&answer, "notAuthorized", "ask for a CA");
 }

@@ -531,7 +531,7 @@ fn a_registration_authority_revokes_for_the_accounts_of_its_ca() {
     };
     // Reasons that are no peer's, certificates that are not its to revoke.
     site.refused(&rr(&holder, 2).by(&site.ra), "notAuthorized");
-    site.refused(&rr(&holder, 8).by(&site.ra), "notAuthorized");
+    site.refused(&rr(&holder, 8).by(&site.ra), "badCertId");
     let second = registrar(&site.instance, "ra2");
     site.refused(&rr(&second, 1).by(&site.ra), "badCertId");
     let elsewhere = site.instance.peer_with("gw5", &["fqdn:gw5.example.net"], &["--ca", "second"]);

@@ -36,7 +36,8 @@ impl WantedKey {
     /// The kind to make under this profile.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Algorithm`] for one that the profile does not take or that is not made here.
+    /// `Denied` for one that the profile does not take or that is not made here: with [`Denial::Algorithm`] for the kind and
+    /// [`Denial::KeySize`] for the size.
     pub fn under(self, profile: &Profile) -> Result<KeyKind> {
         let kinds = profile.keys();
         let kind = match self {
@@ -56,7 +57,7 @@ impl WantedKey {
         match kind {
             KeyKind::Rsa(bits) if !RSA_SIZES.iter().any(|(size, _)| *size == bits) => {
                 Err(Error::denied(
-                    Denial::Algorithm,
+                    Denial::KeySize,
                     format!("RSA keys of 2048, 3072 and 4096 bits are made here, found {bits}"),
                 ))
             }
@@ -163,8 +164,12 @@ mod tests {
         assert_eq!(WantedKey::Rsa.under(&both), Ok(KeyKind::Rsa(3072)));
         let kind = |kind| WantedKey::Kind(kind).under(&both);
         assert_eq!(kind(KeyKind::Rsa(4096)), Ok(KeyKind::Rsa(4096)));
-        for refused in [KeyKind::Rsa(2048), KeyKind::Rsa(16_384), KeyKind::Ed25519] {
-            assert!(matches!(kind(refused), Err(Error::Denied { kind: Denial::Algorithm, .. })));
+        for (refused, denial) in [
+            (KeyKind::Rsa(2048), Denial::KeySize),
+            (KeyKind::Rsa(16_384), Denial::KeySize),
+            (KeyKind::Ed25519, Denial::Algorithm),
+        ] {
+            assert!(matches!(kind(refused), Err(Error::Denied { kind, .. }) if kind == denial));
         }
         let none = profile(&["p256"], 2048);
         assert!(WantedKey::Rsa.under(&none).unwrap_err().to_string().contains("p256"));

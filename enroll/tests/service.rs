@@ -193,8 +193,8 @@ fn possession_is_proven_in_both_forms_and_in_no_other_way() {
     for (word, body) in [
         ("missing", seq(&[&seq(&[&without])])),
         ("raVerified", seq(&[&seq(&[&without, &tlv(0x80, &[])])])),
-        ("encryption", seq(&[&seq(&[&without, &tlv(0xa2, &tlv(0x81, &[0]))])])),
-        ("agreement", seq(&[&seq(&[&without, &tlv(0xa3, &tlv(0x81, &[0]))])])),
+        ("RSA keys only", seq(&[&seq(&[&without, &tlv(0xa2, &tlv(0x81, &[0]))])])),
+        ("RSA keys only", seq(&[&seq(&[&without, &tlv(0xa3, &tlv(0x81, &[0]))])])),
         ("verify", seq(&[&seq(&[&with, &proof(&other, &[], &with)])])),
         ("verify", seq(&[&seq(&[&with, &proof(&key, &[], &without)])])),
         ("must be absent", by_input(&with, &by_sender, &key)),
@@ -710,13 +710,14 @@ fn bodies_that_are_not_spoken_are_named() {
     let place = Place::new();
     let secret = place.account("gw1", 100, None);
     for number in 0..31_u8 {
-        const SPOKEN: [u8; 11] = [
+        const SPOKEN: [u8; 12] = [
             kind::IR,
             kind::CR,
             kind::P10CR,
             kind::POPDECR,
             kind::KUR,
             kind::RR,
+            kind::CCR,
             kind::CERT_CONF,
             kind::ERROR,
             kind::GENM,

@@ -262,7 +262,7 @@ fn check_extensions(
     wanted: &[Extension],
     changes: &mut Vec<String>,
 ) -> Result<KeyUsage> {
-    let mut key_usage = profile.key_usage();
+    let mut key_usage = profile.key_usage_of(kind);
     for extension in wanted {
         let content = extension.extn_value.as_bytes();
         let template = |why: String| Err(Error::denied(Denial::Template, why));

@@ -2,7 +2,7 @@
 //! for certificates: a private key never leaves in it.
 
 use aws_lc_rs::rsa::Pkcs1PublicEncryptingKey;
-use countersign_ca::{Entropy, Error, KeyKind, SubjectPublicKey};
+use countersign_ca::{Denial, Entropy, Error, KeyKind, SubjectPublicKey};
 use der::Sequence;
 use der::asn1::{BitString, OctetString};
 use spki::AlgorithmIdentifierOwned;
@@ -51,7 +51,7 @@ impl LegacyEnvelope {
     /// For whoever has the private half of an RSA key.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for another key.
+    /// `Denied` with [`Denial::ProofOfPossession`] for another key.
     pub fn for_key(key: &SubjectPublicKey, entropy: &dyn Entropy) -> Result<Self, Error> {
         let content_key = content_key(entropy)?;
         let encrypted_key = encrypt_with(key, content_key.as_slice())?;
@@ -79,13 +79,16 @@ impl LegacyEnvelope {
 /// RSAES-PKCS1-v1_5, which old clients decrypt.
 ///
 /// # Errors
-/// [`Error::Malformed`] for a key that is not RSA.
+/// `Denied` with [`Denial::ProofOfPossession`] for a key that is not RSA, [`Error::Malformed`] for one that encrypts nothing.
 pub fn encrypt_with(key: &SubjectPublicKey, secret: &[u8]) -> Result<Vec<u8>, Error> {
     if !matches!(key.kind(), KeyKind::Rsa(_)) {
-        return Err(Error::malformed(format!(
-            "with pvno 2, something can be encrypted for RSA keys only, found {}; send pvno 3",
-            key.kind()
-        )));
+        return Err(Error::denied(
+            Denial::ProofOfPossession,
+            format!(
+                "with pvno 2, something can be encrypted for RSA keys only, found {}; send pvno 3",
+                key.kind()
+            ),
+        ));
     }
     let failed = |_| Error::malformed("nothing can be encrypted with this RSA key");
     let public = Pkcs1PublicEncryptingKey::new(transport::public_key(key)?).map_err(failed)?;
