@@ -91,7 +91,8 @@ impl Model {
         match change {
             0 => (Some(Denial::Conflict), store.record_accounts(at(now), &[record])),
             1 => {
-                self.accounts.insert(name, uses);
+                // Uses of the same secret do not come back.
+                self.accounts.entry(name).and_modify(|left| *left = uses.min(*left));
                 (None, store.record_account_changed(at(now), &record))
             }
             2 => {
@@ -149,10 +150,18 @@ impl Model {
             Some(0) if consumes_secret => return (Some(Denial::NotAuthorized), found),
             Some(uses) => *uses -= u32::from(consumes_secret),
         }
+        let replaced = replaces.filter(|n| self.has(*n));
+        if let Some(revocation) = replaced.and_then(|n| self.revoked.get(&n)) {
+            let kind = match revocation.reason {
+                Reason::CertificateHold => Denial::SignerNotTrusted,
+                _ => Denial::AlreadyRevoked,
+            };
+            return (Some(kind), found);
+        }
         if opens && self.transactions.get(&id).is_some_and(|(end, _)| *end > now) {
             return (Some(Denial::TransactionInUse), found);
         }
-        self.replaced.extend(replaces.filter(|n| self.has(*n)));
+        self.replaced.extend(replaced);
         self.reserved.remove(&number);
         self.issued.push((number, name));
         if opens {

@@ -158,6 +158,9 @@ fn every_refusal_names_its_kind_and_records_nothing() {
     let reuse = transaction(b"t", "gw1", None, 200);
     let again = Issued { transaction: Some(reuse.clone()), ..issued(4, "gw1") };
     denied(store.record_issued(at(13), &again), Denial::TransactionInUse);
+    // What a key update replaces was revoked since its message was looked at.
+    let update = Issued { replaces: Some(serial(1)), ..issued(4, "gw1") };
+    denied(store.record_issued(at(13), &update), Denial::SignerNotTrusted);
     let late = Issued { consumes_secret: true, ..issued(4, "gw1") };
     denied(store.record_confirmed(at(13), b"unknown"), Denial::NoSuchCertificate);
     let lost = revocation(13, Reason::KeyCompromise);
@@ -185,6 +188,7 @@ fn every_refusal_names_its_kind_and_records_nothing() {
     store.record_revoked(at(14), &ca(), &serial(1), &hold, None).unwrap();
     store.record_revoked(at(15), &ca(), &serial(1), &lost, None).unwrap();
     denied(store.record_released(at(16), &ca(), &serial(1)), conflict);
+    denied(store.record_issued(at(16), &update), Denial::AlreadyRevoked);
     // Revoked before it was confirmed: the transaction is over, the certificate stays unconfirmed.
     store.record_revoked(at(16), &ca(), &serial(3), &lost, None).unwrap();
     denied(store.record_confirmed(at(17), b"t"), Denial::AlreadyConfirmed);

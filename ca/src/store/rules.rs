@@ -158,7 +158,7 @@ impl Rules<'_> {
     pub fn check(&self, at: Timestamp, entry: &Entry, found: Option<&Found>) -> Result<()> {
         match entry {
             Entry::Reserved { ca, serials } => self.check_reserved(ca, serials),
-            Entry::Issued(issued) => self.check_issued(at, issued),
+            Entry::Issued(issued) => self.check_issued(at, issued, found),
             Entry::Confirmed { transaction } => self.check_confirmed(at, transaction),
             Entry::Revoked { ca, serial, revocation, transaction } => {
                 self.check_revoked(ca, serial, revocation, found)?;
@@ -289,7 +289,7 @@ impl Rules<'_> {
         Ok(())
     }
 
-    fn check_issued(&self, at: Timestamp, issued: &Issued) -> Result<()> {
+    fn check_issued(&self, at: Timestamp, issued: &Issued, found: Option<&Found>) -> Result<()> {
         let Issued { ca, serial, .. } = issued;
         match self.view.slot(serial_number(ca, serial)) {
             Some(Slot::Reserved(_)) => {}
@@ -329,9 +329,29 @@ impl Rules<'_> {
             }
         }
         self.check_uses_of_equipment(issued)?;
+        if let Some(replaced) = found {
+            self.check_replaced(replaced)?;
+        }
         match &issued.transaction {
             Some(transaction) if self.is_approved(at, transaction)? => Ok(()),
             transaction => self.check_transaction(at, transaction.as_ref()),
+        }
+    }
+
+    /// Who signed a key update was looked at when the message came. The certificate may have been revoked since.
+    fn check_replaced(&self, replaced: &Found) -> Result<()> {
+        let Found { ca, serial, .. } = replaced;
+        match self.revocation(ca, serial)? {
+            None => Ok(()),
+            Some(Revocation { at, reason, .. }) => Err(Error::denied(
+                match reason {
+                    Reason::CertificateHold => Denial::SignerNotTrusted,
+                    _ => Denial::AlreadyRevoked,
+                },
+                format!(
+                    "certificate `{serial}` of `{ca}`, which is to be replaced, was revoked at {at} ({reason})"
+                ),
+            )),
         }
     }
 
