@@ -1,5 +1,6 @@
 //! Cross-certification (RFC 9810 §5.3.11, Appendix D.6): another CA's key is certified for an account that may, and what it certifies is
-//! accepted by OpenSSL below our root, within the account's names. `openssl cmp` sends no ccr; the tests' own encoder does.
+//! accepted below our root within the account's names, and nothing else of any kind: by OpenSSL, by NSS and by our own path
+//! validation. `openssl cmp` sends no ccr; the tests' own encoder does.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,6 +13,7 @@ mod common;
 
 use std::fs;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use common::cmp::{
     self, Answer, CCP, CCR, CertReqMsg, CertRequest, Draft, Holder, KEY_USAGE, Key, PKICONF,
@@ -19,6 +21,8 @@ use common::cmp::{
 };
 use common::vendor::{CA, Pki};
 use common::{Instance, tool, tool_ok};
+use countersign_ca::path::{self, Anchors, PathSettings};
+use countersign_ca::{Clock, SystemClock};
 use der::asn1::{BitString, OctetString};
 use der::{Decode, Encode};
 use x509_cert::Certificate;
@@ -30,10 +34,11 @@ const BASIC_CONSTRAINTS: &str = "2.5.29.19";
 const NAME_CONSTRAINTS: &str = "2.5.29.30";
 const SUBJECT_KEY_IDENTIFIER: &str = "2.5.29.14";
 
-/// An instance with an account `partner` that may have `SUBJECT` certified for names below partner.example, and its certificate.
+/// An instance with an account `partner` that may have `SUBJECT` certified for names below partner.example and O=Partner, and its
+/// certificate.
 fn start() -> (Instance, Holder) {
     let instance = Instance::start();
-    let ids = ["fqdn:partner.example", &format!("dn:{SUBJECT}")];
+    let ids = ["fqdn:partner.example", &format!("dn:{SUBJECT}"), "dn:O=Partner"];
     let peer = instance.peer_with("partner", &ids, &["--allow", "cross-certification"]);
     let operator = enrolled(&instance, &peer);
     (instance, operator)
@@ -86,29 +91,16 @@ fn what_the_other_ca_certifies_is_accepted_below_our_root_within_its_names() {
     // The other CA, made by OpenSSL, with a peer inside and two outside of its names.
     let pki = Pki { instance: &instance };
     pki.root("partner-ca", "/O=Partner/CN=Partner CA");
-    let end = |san: &str| {
-        format!("keyUsage=digitalSignature\nauthorityKeyIdentifier=keyid\nsubjectAltName={san}\n")
-    };
-    pki.issue("inside", "p256", "/CN=gw", "partner-ca", &end("DNS:gw.partner.example"));
-    pki.issue("outside", "p256", "/CN=gw", "partner-ca", &end("DNS:gw.example.net"));
-    pki.issue("address", "p256", "/CN=gw", "partner-ca", &end("IP:192.0.2.1"));
-    pki.issue("sub-ca", "p256", "/CN=Sub", "partner-ca", CA);
-    pki.issue("below", "p256", "/CN=gw", "sub-ca", &end("DNS:gw.partner.example"));
+    let gw = "/O=Partner/CN=gw";
+    pki.issue("inside", "p256", gw, "partner-ca", &end("DNS:gw.partner.example"));
+    pki.issue("outside", "p256", gw, "partner-ca", &end("DNS:gw.example.net"));
+    pki.issue("sub-ca", "p256", "/O=Partner/CN=Sub", "partner-ca", CA);
+    pki.issue("below", "p256", gw, "sub-ca", &end("DNS:gw.partner.example"));
 
     // The ccr of Appendix D.6, confirmed.
     let key = Key::read(&fs::read_to_string(instance.file("partner-ca.key")).unwrap());
-    let own = tool_ok(
-        "openssl",
-        "openssl",
-        &["x509", "-in", "partner-ca.crt", "-outform", "DER", "-out", "partner-ca.der"],
-        &instance.file("."),
-    );
-    assert!(own.is_empty(), "{own}");
-    let own = fs::read(instance.file("partner-ca.der")).unwrap();
-    let own = Certificate::from_der(&own).unwrap();
-    let root = fs::read_to_string(instance.root()).unwrap();
-    let (_, root) = der::pem::decode_vec(root.as_bytes()).unwrap();
-    let root = Certificate::from_der(&root).unwrap();
+    let own = Certificate::from_der(&der_of(&instance, "partner-ca.crt")).unwrap();
+    let root = Certificate::from_der(&der_of(&instance, "data/keys/root.crt")).unwrap();
     let body = ccr(&key, |template| {
         template.issuer = Some(root.tbs_certificate.subject.clone());
         template.signing_alg = Some(algorithm(cmp::ECDSA_SHA256, None));
@@ -139,10 +131,8 @@ fn what_the_other_ca_certifies_is_accepted_below_our_root_within_its_names() {
     };
     let (ok, text) = verify("inside.crt", &[]);
     assert!(ok, "{text}");
-    for name in ["outside.crt", "address.crt"] {
-        let (ok, text) = verify(name, &[]);
-        assert!(!ok && text.contains("subtree violation"), "{name}: {text}");
-    }
+    let (ok, text) = verify("outside.crt", &[]);
+    assert!(!ok && text.contains("subtree violation"), "{text}");
     let (ok, text) = verify("below.crt", &["-untrusted", "sub-ca.crt"]);
     assert!(!ok && text.contains("path length"), "{text}");
     let shown = common::openssl::text(&instance, "cross.crt");
@@ -164,6 +154,142 @@ fn what_the_other_ca_certifies_is_accepted_below_our_root_within_its_names() {
     );
     assert!(text.to_lowercase().contains(&serial), "{text}");
     instance.ok(&["audit", "verify"]);
+}
+
+/// What a peer's certificate says.
+fn end(san: &str) -> String {
+    let san = if san.is_empty() { String::new() } else { format!("subjectAltName={san}\n") };
+    format!("keyUsage=digitalSignature\nauthorityKeyIdentifier=keyid\n{san}")
+}
+
+fn der_of(instance: &Instance, name: &str) -> Vec<u8> {
+    let text = fs::read_to_string(instance.file(name)).unwrap();
+    der::pem::decode_vec(text.as_bytes()).unwrap().1
+}
+
+/// Another CA, made by OpenSSL, and its certificate by ours.
+struct Crossed<'a> {
+    pki: Pki<'a>,
+    name: &'a str,
+}
+
+impl<'a> Crossed<'a> {
+    fn new(instance: &'a Instance, name: &'a str, subject: &str, ids: &[&str]) -> Self {
+        let flags = ["--allow", "cross-certification"];
+        let operator = enrolled(instance, &instance.peer_with(name, ids, &flags));
+        let pki = Pki { instance };
+        pki.root(name, subject);
+        let own = Certificate::from_der(&der_of(instance, &format!("{name}.crt"))).unwrap();
+        let key = Key::read(&fs::read_to_string(instance.file(&format!("{name}.key"))).unwrap());
+        let body = ccr(&key, |template| {
+            template.subject = Some(own.tbs_certificate.subject.clone());
+            template.extensions = own.tbs_certificate.extensions.clone();
+        });
+        let certificate = ask(instance, &operator, body).certificate();
+        pem(instance, &format!("{name}-cross.crt"), &certificate);
+        instance.ok(&["lint", instance.file(&format!("{name}-cross.crt")).to_str().unwrap()]);
+        Self { pki, name }
+    }
+
+    /// Has the CA certify a peer, and looks who accepts it: OpenSSL, NSS, and our own path validation.
+    fn certifies(&self, subject: &str, san: &str) -> [(bool, String); 3] {
+        let (instance, cross) = (self.pki.instance, format!("{}-cross.crt", self.name));
+        self.pki.issue("peer", "p256", subject, self.name, &end(san));
+        let run = |program: &str, package: &str, arguments: &[&str]| {
+            let output = tool(program, package, arguments, &instance.file("."));
+            let said = [output.stdout, output.stderr].concat();
+            (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+        };
+        let arguments =
+            ["verify", "-x509_strict", "-CAfile", "data/keys/root.crt", "-untrusted", &cross];
+        let openssl = run("openssl", "openssl", &[&arguments[..], &["peer.crt"]].concat());
+        let _ = fs::remove_dir_all(instance.file("nss"));
+        fs::create_dir(instance.file("nss")).unwrap();
+        let nss = |program: &str, arguments: &[&str]| {
+            run(program, "libnss3-tools", &[&["-d", "sql:nss"], arguments].concat())
+        };
+        assert!(nss("certutil", &["-N", "--empty-password"]).0);
+        let root = ["-A", "-n", "root", "-t", "CT,C,C", "-i", "data/keys/root.crt"];
+        assert!(nss("certutil", &root).0);
+        // As libreswan has it: usage IPsec, by libpkix.
+        let nss = nss("vfychain", &["-pp", "-u", "12", "-a", "peer.crt", &cross]);
+        let read =
+            |name: &str| Arc::new(path::Certificate::from_der(der_of(instance, name)).unwrap());
+        let anchors = Anchors::new([der_of(instance, "data/keys/root.crt")]).unwrap();
+        let chain = [read("peer.crt"), read(&cross)];
+        let now = SystemClock.now();
+        let own = path::validate(&anchors, &PathSettings::default(), &chain, &[], now);
+        let own = own.map_or_else(|e| (false, e.to_string()), |_| (true, String::new()));
+        [openssl, nss, own]
+    }
+
+    #[track_caller]
+    fn may(&self, subject: &str, san: &str) {
+        for (ok, said) in self.certifies(subject, san) {
+            assert!(ok, "{subject} {san}: {said}");
+        }
+    }
+
+    /// NSS holds a common name against the domains, if there is no dNSName, and refuses for that.
+    #[track_caller]
+    fn may_but_for_nss(&self, subject: &str) {
+        let [openssl, _, own] = self.certifies(subject, "");
+        assert!(openssl.0 && own.0, "{subject}: {}{}", openssl.1, own.1);
+    }
+
+    #[track_caller]
+    fn may_not(&self, subject: &str, san: &str) {
+        let [openssl, nss, own] = self.certifies(subject, san);
+        let said = format!("{subject} {san}: {} {} {}", openssl.1, nss.1, own.1);
+        assert!(!openssl.0 && openssl.1.contains("subtree violation"), "{said}");
+        assert!(!nss.0 && nss.1.contains("Chain is bad"), "{said}");
+        assert!(!own.0 && own.1.contains("a CA above it"), "{said}");
+    }
+}
+
+/// Names of ours, in every kind of name that an IKE identity can have.
+const OURS: [&str; 4] =
+    ["DNS:gw1.example.net", "IP:192.0.2.1", "IP:2001:db8::1", "email:gw1@example.net"];
+
+#[test]
+fn no_name_of_ours_of_any_kind_is_the_other_cas_to_certify() {
+    let instance = Instance::start();
+    let ids = ["fqdn:partner.example", &format!("dn:{SUBJECT}"), "dn:O=Partner"];
+    let partner = Crossed::new(&instance, "partner", "/O=Partner/CN=Partner CA", &ids);
+    let gw = "/O=Partner/CN=gw";
+    partner.may(gw, "DNS:gw.partner.example");
+    partner.may_but_for_nss(gw);
+    for san in OURS {
+        partner.may_not(gw, san);
+    }
+    let ours = "dirName:ours\n[ours]\nO=Example\nCN=gw1";
+    partner.may_not(gw, ours);
+    partner.may_not("/O=Partner/CN=gw/emailAddress=gw1@example.net", "");
+    for subject in ["/O=Example/CN=gw1", "/CN=gw1", "/CN=gw/O=Partner", "/O=Partner2/CN=gw"] {
+        partner.may_not(subject, "");
+        partner.may_not(subject, "DNS:gw.partner.example");
+    }
+    let shown = common::openssl::text(&instance, "partner-cross.crt");
+    assert!(shown.contains("email:none.invalid") && !shown.contains("DNS:none.invalid"), "{shown}");
+
+    // A DN and nothing else is enough: whole, and with nothing beside it.
+    let lone = Crossed::new(&instance, "lone", "/O=Lone/CN=Lone CA", &["dn:CN=Lone CA,O=Lone"]);
+    let below = "/O=Lone/CN=Lone CA/CN=gw";
+    lone.may_but_for_nss(below);
+    for san in OURS {
+        lone.may_not(below, san);
+    }
+    lone.may_not("/O=Lone/CN=gw", "");
+
+    // Every kind: what the account has, and no more of it.
+    let ids = ["dn:CN=All CA,O=All", "dn:O=All", "ip:192.0.2.9", "email:gw@all.example"];
+    let all = Crossed::new(&instance, "all", "/O=All/CN=All CA", &ids);
+    all.may("/O=All/OU=gw", "IP:192.0.2.9");
+    all.may("/O=All/OU=gw", "email:gw@all.example");
+    for san in OURS {
+        all.may_not("/O=All/OU=gw", san);
+    }
+    all.may_not("/O=All/OU=gw", "email:other@all.example");
 }
 
 #[test]
@@ -239,14 +365,15 @@ fn only_an_account_that_may_has_a_ca_certified_and_only_by_its_certificate() {
     let body = ccr(&key, |t| t.subject = Some(Name::from_str("CN=Two").unwrap()));
     let answer = exchange(&instance, &Draft::new(CCR, body).by_secret(&two));
     refused(&answer, "wrongIntegrity", "signature");
-    // Not any more, and not for accounts without names to constrain it by.
+    // Not any more.
     instance.ok(&["peer", "allow", "partner", "--permission", "cross-certification", "--revoke"]);
     refused(&ask(&instance, &operator, ccr(&key, |_| ())), "notAuthorized", "cross-certification");
     instance.ok(&["peer", "allow", "partner", "--permission", "cross-certification"]);
-    let only_dn = instance.peer_with("dn", &["dn:CN=Dn CA"], &["--allow", "cross-certification"]);
-    let holder = enrolled(&instance, &only_dn);
-    let body = ccr(&key, |t| t.subject = Some(Name::from_str("CN=Dn CA").unwrap()));
-    refused(&ask(&instance, &holder, body), "notAuthorized", "name constraints");
+    // Not for accounts that hold no DN: a CA has one.
+    let no_dn = ["fqdn:three.example"];
+    let no_dn = instance.peer_with("three", &no_dn, &["--allow", "cross-certification"]);
+    let holder = enrolled(&instance, &no_dn);
+    refused(&ask(&instance, &holder, ccr(&key, |_| ())), "notAuthorized", "no DN identity");
 
     // Mods are named, and the certified CA signs no messages of its own.
     let any_length = x509_cert::ext::pkix::BasicConstraints { ca: true, path_len_constraint: None };

@@ -296,6 +296,8 @@ pub struct CertificateRecord {
     pub confirmed: bool,
     /// Whether it is not to be seen: its holder has still to prove, by the confirmation, that it decrypted it.
     pub withheld: bool,
+    /// The account of the registration authority that asked for it, or passed the request on; `None` when nobody did.
+    pub registrar: Option<Label>,
     /// Its revocation or hold, if any.
     pub revocation: Option<Revocation>,
 }

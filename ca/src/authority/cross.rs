@@ -1,7 +1,7 @@
 //! Cross-certification: a certificate for the key of another CA (RFC 9810 §5.3.11 and Appendix D.6), for accounts that may.
 //!
 //! What such a CA certifies is accepted wherever ours is. So the account says what it may certify: its names become the name
-//! constraints of the certificate, and its DN the subject.
+//! constraints of the certificate, and a DN of it the subject (docs/adr/0011-cross-certification.md).
 
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
@@ -37,11 +37,15 @@ use crate::oid;
 use crate::path::same_name;
 use crate::profile::Profile;
 use crate::public_key::ProvenKey;
-use crate::record::{Account, Issued, Label, Permission, Serial};
+use crate::record::{Account, CertificateRecord, Issued, Label, Permission, Serial};
 use crate::request::{CertificateRequest, Credential, Requester};
 
 /// The longest subject key identifier that is taken, in octets.
 const MAX_KEY_IDENTIFIER: usize = 64;
+/// A host that nobody has (RFC 2606 §2).
+const NO_HOST: &str = "none.invalid";
+/// How many certificates of an account are looked at together.
+const PAGE: usize = 256;
 
 /// A cross certificate that may be signed, decided in every detail. Only [`Authority::authorize_cross`] makes one, and
 /// [`Authority::issue_cross`] takes nothing else.
@@ -85,6 +89,7 @@ impl Authority {
                 Permission::CrossCertification
             )));
         }
+        self.refuse_registrars(account, signer)?;
         // 2. The profile is the account's, and so is the CA that signs, or one above it that may have CAs below.
         let profile = self.profile_for(account, request.profile.as_ref())?;
         if profile.needs_approval() {
@@ -186,6 +191,30 @@ impl Authority {
             certificate: issued.certificate,
             changes: authorized.changes,
         })
+    }
+
+    /// A registration authority may have the key of a certificate that it asked for, and of those that were asked for with that
+    /// one, before the account could have CAs certified.
+    fn refuse_registrars(&self, account: &Account, signer: &CertificateRecord) -> Result<()> {
+        let mut cursor = Some(0);
+        while let Some(from) = cursor {
+            let (page, next) = self.store().certificates(Some(&account.name), from, PAGE)?;
+            for record in page.iter().filter(|record| record.issued <= signer.issued) {
+                // A CA's key signs no requests.
+                match &record.registrar {
+                    Some(registrar) if !Facts::of(&record.certificate)?.is_ca => {
+                        return Err(not_authorized(format!(
+                            "the certificate {} of the account `{}` came through the registration authority \
+                             `{registrar}`; give the CA an account of its own, which asks for itself",
+                            record.serial, account.name
+                        )));
+                    }
+                    _ => {}
+                }
+            }
+            cursor = next;
+        }
+        Ok(())
     }
 
     /// What certifies other CAs for an account: its issuing CA, or the root above it, whichever may have CAs below it first.
@@ -381,39 +410,38 @@ impl Wishes {
     }
 }
 
-/// What the CA may certify: the account's names with everything below them, and no address or host beside them.
+/// What the CA may certify: the account's names, of its domains and DNs with everything below them. A kind of name that no
+/// constraint speaks of would be free (RFC 5280 §4.2.1.10), so that each kind that an IKE peer can be known by is
+/// closed if the account has none of it.
+///
+/// INVARIANT: the account has a DN, as the subject is one of its DNs.
 fn constraints(account: &Account) -> Result<NameConstraints> {
-    let mut permitted = Vec::new();
-    let (mut hosts, mut addresses) = (false, false);
-    for identity in &account.identities {
-        permitted.push(match identity {
-            Identity::Fqdn(domain) => {
-                hosts = true;
-                dns(domain)?
-            }
-            Identity::Ip(address) => {
-                addresses = true;
-                subnet(*address, true)?
-            }
-            Identity::Email(mailbox) => GeneralName::Rfc822Name(ia5(mailbox)?),
-            Identity::Dn(_) => continue,
-        });
+    let identities = &account.identities;
+    let has = |is_one: fn(&Identity) -> bool| identities.iter().any(is_one);
+    let mut permitted = identities
+        .iter()
+        .map(|identity| match identity {
+            Identity::Fqdn(domain) => dns(domain),
+            Identity::Ip(address) => subnet(*address, true),
+            Identity::Email(mailbox) => Ok(GeneralName::Rfc822Name(ia5(mailbox)?)),
+            Identity::Dn(name) => Ok(GeneralName::DirectoryName(name.clone())),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    // To exclude the empty domain means all to OpenSSL and none to NSS and strongSwan, and no form of excluded mailbox is
+    // all of them. That a host which nobody has is the only one permitted is the same to all.
+    if !has(|identity| matches!(identity, Identity::Fqdn(_))) {
+        permitted.push(dns(NO_HOST)?);
     }
-    if permitted.is_empty() {
-        return Err(not_authorized(format!(
-            "the account `{}` has no name that another CA may certify: give it an fqdn, ip or email identity for the name constraints",
-            account.name
-        )));
+    if !has(|identity| matches!(identity, Identity::Email(_))) {
+        permitted.push(GeneralName::Rfc822Name(ia5(NO_HOST)?));
     }
-    // A kind of name that no constraint speaks of would be free (RFC 5280 §4.2.1.10).
+    // Each family for itself: strongSwan does not hold an address of one against constraints of the other.
     let mut excluded = Vec::new();
-    if !hosts {
-        excluded.push(dns("")?);
+    if !has(|identity| matches!(identity, Identity::Ip(IpAddr::V4(_)))) {
+        excluded.push(subnet(IpAddr::from([0; 4]), false)?);
     }
-    if !addresses {
-        for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
-            excluded.push(subnet(any, false)?);
-        }
+    if !has(|identity| matches!(identity, Identity::Ip(IpAddr::V6(_)))) {
+        excluded.push(subnet(IpAddr::from([0; 16]), false)?);
     }
     let subtrees = |bases: Vec<GeneralName>| {
         let all = bases.into_iter().map(|base| GeneralSubtree { base, minimum: 0, maximum: None });

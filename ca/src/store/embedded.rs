@@ -288,7 +288,7 @@ impl EmbeddedStore {
             Some(_) => index.value(&packed::serial_key(b'r', &ca, &serial))?,
             None => None,
         };
-        let awaits = transaction.is_some_and(|transaction| transaction.awaits.is_some());
+        let awaits = transaction.as_ref().is_some_and(|transaction| transaction.awaits.is_some());
         let confirmed = !awaits || index.value(&packed::serial_key(b'u', &ca, &serial))?.is_none();
         Ok(CertificateRecord {
             ca,
@@ -300,6 +300,7 @@ impl EmbeddedStore {
             certificate,
             confirmed,
             withheld: withheld && !confirmed,
+            registrar: transaction.and_then(|transaction| transaction.registrar),
             revocation: revocation
                 .map(|octets| records::decode_revocation(serial, &octets))
                 .transpose()?
