@@ -12,9 +12,9 @@
 mod common;
 
 use common::cmp::{
-    Answer, CERT_CONF, CP, CR, CRL_REASON, CertId, CertRequest, Draft, ERROR, Holder, IP, IR, KUP,
-    KUR, Key, OLD_CERT_ID, PKICONF, RP, RR, any, confirmation, enrolled, exchange, named, octets,
-    oid, plain_request, proven, request, request_with, revocation, sequence,
+    Answer, CCR, CERT_CONF, CP, CR, CRL_REASON, CertId, CertRequest, Draft, ERROR, Holder, IP, IR,
+    KUP, KUR, Key, OLD_CERT_ID, PKICONF, RP, RR, Template, any, confirmation, enrolled, exchange,
+    named, octets, oid, plain_request, proven, request, request_with, revocation, sequence,
 };
 use common::nested::{
     NESTED, P10CR, around, batch, between, body, header, inside, registrar, registrar_of, vouched,
@@ -23,7 +23,7 @@ use common::nested::{
 use common::openssl::{self, by_secret, cmp, enrol, key};
 use common::{Instance, Peer};
 use der::Encode;
-use der::asn1::OctetString;
+use der::asn1::{Int, OctetString};
 use serde_json::Value;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::Extension;
@@ -467,6 +467,90 @@ fn nobody_vouches_for_more_than_is_his() {
     site.nothing_was_issued();
 }
 
+/// A request for a certificate of a CA's key, signed with it.
+fn ccr(key: &Key, subject: &str) -> Vec<u8> {
+    let template = Template {
+        version: Some(Int::new(&[2]).expect("an INTEGER")),
+        subject: Some(subject.parse().expect("a name")),
+        public_key: Some(key.spki.clone()),
+        ..Template::default()
+    };
+    vec![proven(key, CertRequest { id: 0, template, controls: None })].to_der().unwrap()
+}
+
+#[test]
+fn nobody_asks_for_an_account_that_may_have_cas_certified() {
+    let site = Site::start();
+    let ids = ["fqdn:partner.example", "dn:CN=Partner CA,O=Partner"];
+    let flags = ["--allow", "cross-certification", "--uses", "9"];
+    let partner = site.instance.peer_with("partner", &ids, &flags);
+    // raVerified, by its names and by the message that was changed; a request that is signed with a key of the authority's own.
+    for subject in ["CN=partner", "CN=partner.example", "CN=Partner CA,O=Partner"] {
+        let vouched = Draft::new(IR, vouched_for(&Key::new(), subject)).implicit();
+        site.refused(&vouched.by(&site.ra), "notAuthorized");
+        let signed = request_with(&Key::new(), |template| {
+            template.subject = Some(subject.parse().expect("a name"));
+        });
+        for kind in [IR, CR] {
+            let signed = Draft::new(kind, signed.clone()).implicit();
+            site.refused(&signed.by(&site.ra), "notAuthorized");
+        }
+    }
+    let unnamed = Draft::new(IR, vouched(plain_request(&Key::new()))).implicit();
+    let id = unnamed.header.transaction_id.clone();
+    let original = Draft::new(IR, request(&Key::new())).with(|header| header.transaction_id = id);
+    let message = original.by_secret(&partner);
+    site.refused(&with_original(unnamed, &[message]).by(&site.ra), "notAuthorized");
+    // Added protection vouches for no key, neither of a first certificate nor of a key update.
+    let own = Draft::new(IR, vouched_for(&Key::new(), "CN=partner")).implicit();
+    site.refused(&around(&own.by_secret(&partner)).by(&site.ra), "notAuthorized");
+    assert_eq!(site.statuses("partner"), [""; 0]);
+    let operator = enrolled(&site.instance, &partner);
+    let update = Draft::new(KUR, vouched(plain_request(&Key::new()))).implicit();
+    site.refused(&around(&update.by(&operator)).by(&site.ra), "notAuthorized");
+    // It asks for itself, also through the authority.
+    let key = Key::new();
+    let cross = Draft::new(CCR, ccr(&key, "CN=Partner CA,O=Partner")).implicit();
+    site.send(&around(&cross.by(&operator)).by(&site.ra)).certificate();
+    let renewed = Key::new();
+    let update = Draft::new(KUR, request(&renewed)).implicit().by(&operator);
+    let certificate = site.send(&update).certificate();
+    let operator = Holder { key: renewed, certificate };
+    let again = Draft::new(CCR, ccr(&Key::new(), "CN=Partner CA,O=Partner")).implicit();
+    site.send(&again.by(&operator)).certificate();
+    assert_eq!(site.statuses("partner"), ["valid"; 4]);
+    site.instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn what_an_authority_asked_for_before_certifies_no_ca_later() {
+    let site = Site::start();
+    let ids = ["fqdn:late.example", "dn:CN=Late CA,O=Late"];
+    let late = site.instance.peer_with("late", &ids, &[]);
+    let key = Key::new();
+    let vouched = Draft::new(IR, vouched_for(&key, "CN=late")).implicit();
+    let certificate = site.send(&vouched.by(&site.ra)).certificate();
+    let vouched = Holder { key, certificate };
+    let certificates = ["late", "--permission", "cross-certification"];
+    site.instance.ok(&[&["peer", "allow"][..], &certificates].concat());
+    let ccr = || Draft::new(CCR, ccr(&Key::new(), "CN=Late CA,O=Late")).implicit();
+    let told = |holder: &Holder| {
+        let words = site.refused(&ccr().by(holder), "notAuthorized").status().unwrap().words();
+        assert!(words.contains("registration authority `ra1`"), "{words}");
+    };
+    told(&vouched);
+    // Nor what was asked for with it, which nothing connects to the authority any more.
+    for kind in [CR, KUR] {
+        let key = Key::new();
+        let draft = Draft::new(kind, request(&key)).implicit();
+        let certificate = site.send(&draft.by(&vouched)).certificate();
+        told(&Holder { key, certificate });
+    }
+    told(&enrolled(&site.instance, &late));
+    assert_eq!(site.statuses("late"), ["valid"; 4]);
+    site.instance.ok(&["audit", "verify"]);
+}
+
 #[test]
 fn the_original_message_must_be_right_and_of_the_account_asked_for() {
     let site = Site::start();
@@ -552,6 +636,30 @@ fn a_registration_authority_revokes_for_the_accounts_of_its_ca() {
         entry["transaction"]["registrar"] == "ra1" && entry["transaction"]["account"] == "gw1"
     }));
     site.instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn a_registration_authority_revokes_no_cas_certificate() {
+    // Where the issuing CA itself may certify others.
+    let mut instance = Instance::init(&["--path-length", "1"]);
+    instance.serve();
+    let ids = ["fqdn:partner.example", "dn:CN=Partner CA,O=Partner"];
+    let partner = instance.peer_with("partner", &ids, &["--allow", "cross-certification"]);
+    let operator = enrolled(&instance, &partner);
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let ra = registrar(&instance, "ra1");
+    let site = Site { instance, peer, ra };
+    let key = Key::new();
+    let cross = Draft::new(CCR, ccr(&key, "CN=Partner CA,O=Partner")).implicit().by(&operator);
+    let cross = Holder { key, certificate: site.send(&cross).certificate() };
+    assert_eq!(site.instance.certificates("partner")[1]["ca"], "issuing");
+    let rr = |holder: &Holder| Draft::new(RR, revocation(named(holder), Vec::new()));
+    site.refused(&rr(&cross).by(&site.ra), "badCertId");
+    assert_eq!(site.statuses("partner"), ["valid", "valid"]);
+    // Its operator may, and the operator's own certificate is a peer's as any other.
+    assert_eq!(site.send(&rr(&cross).by(&operator)).status().unwrap().status, 0);
+    assert_eq!(site.send(&rr(&operator).by(&site.ra)).status().unwrap().status, 0);
+    assert_eq!(site.statuses("partner"), ["revoked", "revoked"]);
 }
 
 #[test]

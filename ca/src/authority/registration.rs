@@ -1,19 +1,19 @@
 //! Registration authorities: who is one, and for whom it may ask (RFC 9483 §5.2.3 and §5.3).
 //!
 //! One is an account whose profile, and whose certificate, carry id-kp-cmcRA (RFC 6402 §2.10). It acts for accounts to
-//! which the CA issues that issues to itself, and for no other registration authority. Whom it asks for, the names in
-//! its request say: they must be identities of one account.
+//! which the CA issues that issues to itself, and neither for another registration authority nor for who may have CAs
+//! certified. Whom it asks for, the names in its request say: they must be identities of one account.
 
 use der::Decode;
-use x509_cert::ext::pkix::ExtendedKeyUsage;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage};
 use x509_cert::name::Name;
 
 use super::Authority;
 use crate::error::{Denial, Error, Result};
 use crate::identity::Identity;
 use crate::oid;
-use crate::record::{Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX};
+use crate::record::{Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission};
 use crate::request::{Credential, Registrar, Requester};
 
 /// The most names of one request that are looked up.
@@ -68,8 +68,8 @@ impl Authority {
     /// The account that a registration authority acts for.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NotAuthorized`] when there is no such account, when another CA issues to it, or when it
-    /// is that of a registration authority.
+    /// `Denied` with [`Denial::NotAuthorized`] when there is no such account, when another CA issues to it, when it is
+    /// that of a registration authority, or when it may have CAs certified.
     pub fn on_behalf_of(&self, registrar: &Registrar, account: &Label) -> Result<Requester> {
         let account = self.store().account(account)?.ok_or_else(|| {
             not_authorized(format!("the account `{account}` does not exist any more"))
@@ -77,6 +77,13 @@ impl Authority {
         if self.is_for_registrars(&account.profile) {
             return Err(not_authorized(format!(
                 "the account `{}` is that of a registration authority, which asks for itself",
+                account.name
+            )));
+        }
+        // With a certificate of such an account it could have a CA of its own certified.
+        if account.permissions.contains(&Permission::CrossCertification) {
+            return Err(not_authorized(format!(
+                "the account `{}` may have CAs certified, and asks for itself; nobody vouches for it",
                 account.name
             )));
         }
@@ -94,7 +101,7 @@ impl Authority {
     }
 
     /// Whether a requester is a registration authority that may revoke this certificate: one that its own CA issued, to
-    /// a peer. The account may be gone.
+    /// a peer and not to a CA. The account may be gone.
     pub(super) fn may_revoke(
         &self,
         requester: &Requester,
@@ -105,7 +112,8 @@ impl Authority {
         let issued_by = self.cas.get(&record.ca).map(|ca| &self.latest(ca).info().name);
         let is_peers = !record.account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
             && !self.is_for_registrars(&record.profile)
-            && !is_registrars(record);
+            && !is_registrars(record)
+            && !is_cas(record);
         let may = issued_by == Some(&own) && is_peers;
         if may {
             tracing::info!(registrar = %registrar.account(), account = %record.account, serial = %record.serial, "revokes for an account");
@@ -159,6 +167,13 @@ fn is_registrars(record: &CertificateRecord) -> bool {
     let certificate = x509_cert::Certificate::from_der(&record.certificate).ok();
     let usage = certificate.and_then(|read| read.tbs_certificate.get::<ExtendedKeyUsage>().ok()?);
     usage.is_some_and(|(_, usage)| usage.0.contains(&oid::CMC_RA))
+}
+
+/// Whether a certificate is that of a CA; one that cannot be read may be.
+fn is_cas(record: &CertificateRecord) -> bool {
+    let certificate = x509_cert::Certificate::from_der(&record.certificate).ok();
+    let basic = certificate.and_then(|read| read.tbs_certificate.get::<BasicConstraints>().ok());
+    basic.is_none_or(|basic| basic.is_some_and(|(_, basic)| basic.ca))
 }
 
 fn not_authorized(why: impl Into<String>) -> Error {
