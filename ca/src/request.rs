@@ -90,11 +90,12 @@ impl Requester {
     }
 }
 
-/// A request for a certificate. It proposes; the account and the profile decide.
+/// A request for a certificate. It proposes; the account and the profile decide. Without a key (`()`) it is one whose key has
+/// still to be made.
 #[derive(Debug, Clone)]
-pub struct CertificateRequest {
+pub struct CertificateRequest<K = ProvenKey> {
     /// The key to certify.
-    pub key: ProvenKey,
+    pub key: K,
     /// The subject asked for; `None` when absent or empty.
     pub subject: Option<Name>,
     /// The subjectAltName asked for; empty means every identity of the account that the profile takes.

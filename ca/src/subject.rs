@@ -22,7 +22,8 @@ pub struct Names {
     pub alt_names: Vec<GeneralName>,
 }
 
-/// Decides the names. Every name that was asked for must be one that the account holds.
+/// Decides the names. Every name that was asked for must be one that the account holds; without any (`None`) it gets all
+/// that it holds.
 ///
 /// # Errors
 /// `Denied` with [`Denial::NotAuthorized`] that names what the account does not hold and lists what it does.
@@ -30,12 +31,11 @@ pub fn decide(
     account: &Account,
     profile: &Profile,
     subject: Option<&Name>,
-    wanted: &[GeneralName],
+    wanted: Option<&[GeneralName]>,
 ) -> Result<Names> {
-    let identities = if wanted.is_empty() {
-        held(account, profile)
-    } else {
-        asked_for(account, profile, wanted)?
+    let identities = match wanted {
+        None => held(account, profile),
+        Some(wanted) => asked_for(account, profile, wanted)?,
     };
     let alt_names = identities
         .iter()
@@ -253,7 +253,8 @@ mod tests {
             .map(|id| id.parse::<Identity>().unwrap().general_name().unwrap().unwrap())
             .collect();
         let subject = subject.map(|text| distinguished_name(text).unwrap());
-        decide(account, profiles.named(&account.profile).unwrap(), subject.as_ref(), &wanted)
+        let wanted = Some(wanted.as_slice()).filter(|wanted| !wanted.is_empty());
+        decide(account, profiles.named(&account.profile).unwrap(), subject.as_ref(), wanted)
     }
 
     #[test]

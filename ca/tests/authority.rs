@@ -22,8 +22,8 @@ use countersign_ca::profile::{DefaultUrls, Profiles};
 use countersign_ca::record::{CrlScope, Label, Reason};
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore};
 use countersign_ca::{
-    CertificateRequest, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, Passphrase, ProvenKey,
-    Requester, SubjectPublicKey, SystemClock, SystemEntropy,
+    CertificateRequest, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, KeyKind, Passphrase,
+    ProvenKey, Requester, SubjectPublicKey, SystemClock, SystemEntropy, WantedKey,
 };
 use rcgen::SigningKey;
 
@@ -341,6 +341,139 @@ fn a_key_update_keeps_the_identities_and_replaces_its_own_certificate_only() {
         .unwrap();
     let facts = countersign_ca::certificate::Facts::of(&renewed.certificate).unwrap();
     assert_eq!(facts.alt_names.len(), 1);
+}
+
+#[test]
+fn a_key_update_keeps_the_subject_and_adds_no_names_where_there_were_none() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let dn = |text: &str| countersign_ca::identity::distinguished_name(text).unwrap();
+    let (one, two) = ("CN=gw1,O=Example", "CN=gw2,O=Example");
+    let held = ["fqdn:gw1.example.net".to_owned(), format!("dn:{one}"), format!("dn:{two}")];
+    let draft = AccountDraft {
+        name: label("gw1"),
+        identities: held.iter().map(|id| id.parse().unwrap()).collect(),
+        profile: label("gateway"),
+        ca: None,
+        equipment: None,
+        secret: Some(SecretPolicy { lifetime: Duration::from_secs(3600), uses: 5 }),
+        permissions: Default::default(),
+    };
+    let account = authority.add_accounts(&[draft]).unwrap().remove(0);
+    let asker = requester(authority, &account);
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let issue = |asker: &Requester, request| {
+        authority.issue(authority.authorize(asker, request).unwrap(), None).unwrap()
+    };
+    let holder = |certificate: &[u8]| {
+        authority.authenticate_certificate(certificate, &mut |_| Ok(())).unwrap()
+    };
+    let facts = |certificate: &[u8]| countersign_ca::certificate::Facts::of(certificate).unwrap();
+    let update = |of: &countersign_ca::authority::IssuedCertificate, subject: Option<&str>| {
+        let subject = subject.map(dn);
+        CertificateRequest { updates: Some(of.serial), subject, ..request(&key) }
+    };
+
+    // The second DN, which is not the one that the account gets without a wish, stays.
+    let first = issue(&asker, CertificateRequest { subject: Some(dn(two)), ..request(&key) });
+    let signer = holder(&first.certificate);
+    for subject in [None, Some(two), Some("cn=GW2,o=example")] {
+        let renewed = issue(&signer, update(&first, subject));
+        assert_eq!(facts(&renewed.certificate).subject, dn(two), "{subject:?}");
+        assert_eq!(facts(&renewed.certificate).alt_names.len(), 1);
+    }
+    for other in [one, "CN=gw1.example.net", "CN=gw1"] {
+        let refused = authority.authorize(&signer, update(&first, Some(other)));
+        assert!(
+            matches!(&refused, Err(Error::Denied { kind: Denial::NotAuthorized, why }) if why.contains("key update")),
+            "{other}: {refused:?}"
+        );
+        // A new certificate may have it.
+        let new = CertificateRequest { subject: Some(dn(other)), ..request(&key) };
+        authority.authorize(&signer, new).unwrap();
+    }
+
+    // The account names something else meanwhile: the update gets what it would have got at first.
+    let renamed = countersign_ca::record::Account {
+        identities: held[..2].iter().map(|id| id.parse().unwrap()).collect(),
+        ..account.account.clone()
+    };
+    let now = countersign_ca::Clock::now(&SystemClock);
+    authority.store().record_account_changed(now, &renamed).unwrap();
+    let signer = holder(&first.certificate);
+    let renewed = issue(&signer, update(&first, None));
+    assert_eq!(facts(&renewed.certificate).subject, dn(one));
+    assert!(authority.authorize(&signer, update(&first, Some(two))).is_err());
+
+    // A certificate of a DN and nothing else gets no alternative names, though the account holds some by now.
+    let only_dn = countersign_ca::record::Account {
+        identities: vec![held[1].parse().unwrap()],
+        ..account.account.clone()
+    };
+    authority.store().record_account_changed(now, &only_dn).unwrap();
+    let bare = issue(&requester(authority, &account), request(&key));
+    assert_eq!(facts(&bare.certificate).alt_names, []);
+    authority.store().record_account_changed(now, &account.account).unwrap();
+    let signer = holder(&bare.certificate);
+    let renewed = issue(&signer, update(&bare, None));
+    assert_eq!(facts(&renewed.certificate).alt_names, []);
+    let fqdn = account.account.identities[0].general_name().unwrap().unwrap();
+    let widened = CertificateRequest { alt_names: vec![fqdn], ..update(&bare, None) };
+    let widened = authority.authorize(&signer, widened);
+    assert!(
+        matches!(&widened, Err(Error::Denied { kind: Denial::NotAuthorized, why }) if why.contains("gw1.example.net")),
+        "{widened:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_granted_has_no_key_made() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let waits =
+        countersign_ca::profile::ProfileConfig { approval: Some(true), ..Default::default() };
+    let profiles = BTreeMap::from([("waits".to_owned(), waits)]);
+    place.authority.reload_profiles(Profiles::new(&profiles, &DefaultUrls::default()).unwrap());
+    let authority = &place.authority;
+    let account = |name: &str, profile: &str| {
+        let draft = AccountDraft {
+            name: label(name),
+            identities: vec![format!("fqdn:{name}.example.net").parse().unwrap()],
+            profile: label(profile),
+            ca: None,
+            equipment: None,
+            secret: Some(SecretPolicy { lifetime: Duration::from_secs(3600), uses: 5 }),
+            permissions: [countersign_ca::record::Permission::KeyGeneration].into(),
+        };
+        requester(authority, &authority.add_accounts(&[draft]).unwrap().remove(0))
+    };
+    let (gw1, gw2) = (account("gw1", "gateway"), account("gw2", "waits"));
+    let plain = || {
+        let CertificateRequest { alt_names, extensions, .. } =
+            request(&FileKey::generate(KeyAlgorithm::P256).unwrap());
+        CertificateRequest {
+            key: (),
+            subject: None,
+            alt_names,
+            not_before: None,
+            not_after: None,
+            extensions,
+            profile: None,
+            ca: None,
+            updates: None,
+        }
+    };
+    let kind = |asker, request| authority.key_to_generate(asker, WantedKey::Any, &request);
+    assert_eq!(kind(&gw1, plain()).unwrap(), KeyKind::P256);
+    let refused = |asker, request, word: &str| {
+        let why = kind(asker, request).unwrap_err().to_string();
+        assert!(why.contains(word), "expected `{word}` in: {why}");
+    };
+    refused(&gw2, plain(), "cannot wait");
+    let subject = countersign_ca::identity::distinguished_name("CN=gw2.example.net").unwrap();
+    refused(&gw1, CertificateRequest { subject: Some(subject), ..plain() }, "CN=gw2.example.net");
+    let past = countersign_ca::Timestamp::from_seconds(1_000_000_000);
+    refused(&gw1, CertificateRequest { not_after: Some(past), ..plain() }, "5 minutes");
+    refused(&gw1, CertificateRequest { ca: Some(label("root")), ..plain() }, "`root`");
 }
 
 #[test]

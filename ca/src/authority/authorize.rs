@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use der::Decode;
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages};
 
 use super::Authority;
@@ -14,7 +13,9 @@ use crate::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::founding::BACKDATING;
+use crate::identity::Identity;
 use crate::oid;
+use crate::path::same_name;
 use crate::profile::Profile;
 use crate::public_key::{KeyKind, Proof, ProvenKey};
 use crate::record::{Account, Label, Serial};
@@ -47,6 +48,14 @@ pub struct Authorized {
     pub(super) held: Option<Box<CertificateRequest>>,
 }
 
+/// What a certificate will say, but for its key.
+pub(super) struct Terms {
+    names: Names,
+    key_usage: KeyUsage,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
 impl Authority {
     /// Decides what the requester gets.
     ///
@@ -69,14 +78,12 @@ impl Authority {
         // 3. The key is of a kind that the profile takes, and nobody else's.
         profile.check_key(request.key.key().kind())?;
         check_proof(&profile, &request.key)?;
+        check_use(&profile, request.key.key().kind())?;
         self.refuse_own_keys(&request.key)?;
-        // 4. Every name is the account's.
-        let wanted = self.wanted_names(requester, &request)?;
-        let names = subject::decide(account, &profile, request.subject.as_ref(), &wanted)?;
-        // 5. The rest of the request is a wish; what is not granted is said.
+        // 4. Names and the rest.
         let kind = request.key.key().kind();
-        let key_usage = check_extensions(&profile, kind, &request.extensions, &mut changes)?;
-        let (not_before, not_after) = validity(&profile, ca, &request, now, &mut changes)?;
+        let Terms { names, key_usage, not_before, not_after } =
+            self.terms(requester, &request, &profile, ca, kind, &mut changes)?;
         let held = profile.needs_approval().then(|| Box::new(request.clone()));
         Ok(Authorized {
             account: account.clone(),
@@ -93,6 +100,24 @@ impl Authority {
             changes,
             held,
         })
+    }
+
+    /// What is granted of a request for a key of this kind, whichever key it is.
+    pub(super) fn terms<K>(
+        &self,
+        requester: &Requester,
+        request: &CertificateRequest<K>,
+        profile: &Profile,
+        ca: &Ca,
+        kind: KeyKind,
+        changes: &mut Vec<String>,
+    ) -> Result<Terms> {
+        // 1. Every name is the account's.
+        let names = names(requester, request, profile)?;
+        // 2. The rest of the request is a wish; what is not granted is said.
+        let key_usage = check_extensions(profile, kind, &request.extensions, changes)?;
+        let (not_before, not_after) = validity(profile, ca, request, self.now(), changes)?;
+        Ok(Terms { names, key_usage, not_before, not_after })
     }
 
     /// The profile of an account, which is the only one that it may ask for.
@@ -142,30 +167,42 @@ impl Authority {
             None => Ok(()),
         }
     }
+}
 
-    /// The names asked for. A key update keeps the identities of the certificate that it replaces.
-    fn wanted_names(
-        &self,
-        requester: &Requester,
-        request: &CertificateRequest,
-    ) -> Result<Vec<GeneralName>> {
-        let (Some(_), Credential::Certificate(old)) = (&request.updates, requester.credential())
-        else {
-            return Ok(request.alt_names.clone());
-        };
-        let before = Facts::of(&old.certificate)?.alt_names;
-        if request.alt_names.is_empty() {
-            return Ok(before);
-        }
-        if let Some(added) = request.alt_names.iter().find(|name| !before.contains(name)) {
-            let added = crate::identity::Identity::from_general_name(added)?;
-            return Err(not_authorized(format!(
-                "a key update keeps the identities of the old certificate, and `{added}` is not one of them; ask for a \
-                 new certificate (cr) instead"
-            )));
-        }
-        Ok(request.alt_names.clone())
+/// The names that are granted. A key update keeps those of the certificate that it replaces (RFC 9483 §4.1.3), or fewer.
+fn names<K>(
+    requester: &Requester,
+    request: &CertificateRequest<K>,
+    profile: &Profile,
+) -> Result<Names> {
+    let (account, subject) = (requester.account(), request.subject.as_ref());
+    let asked = Some(request.alt_names.as_slice()).filter(|names| !names.is_empty());
+    let (Some(_), Credential::Certificate(old)) = (&request.updates, requester.credential()) else {
+        return subject::decide(account, profile, subject, asked);
+    };
+    let old = Facts::of(&old.certificate)?;
+    if let Some(added) = asked.into_iter().flatten().find(|name| !old.alt_names.contains(name)) {
+        return Err(added_by_update(&Identity::from_general_name(added)?.to_string()));
     }
+    if let Some(other) = subject.filter(|subject| !same_name(subject, &old.subject)) {
+        return Err(added_by_update(&other.to_string()));
+    }
+    let alt_names = Some(asked.unwrap_or(&old.alt_names));
+    let kept = subject::decide(account, profile, Some(&old.subject), alt_names);
+    match (kept, subject) {
+        // The account has other names now, or the profile writes subjects otherwise.
+        (Err(Error::Denied { kind: Denial::NotAuthorized, .. }), None) => {
+            subject::decide(account, profile, None, alt_names)
+        }
+        (kept, _) => kept,
+    }
+}
+
+fn added_by_update(name: &str) -> Error {
+    not_authorized(format!(
+        "a key update keeps the identities of the old certificate, and `{name}` is not one of them; ask for a new \
+         certificate (cr) instead"
+    ))
 }
 
 pub(super) fn check_credential(
@@ -230,11 +267,17 @@ fn check_proof(profile: &Profile, key: &ProvenKey) -> Result<()> {
                 profile.name()
             ),
         )),
-        _ if usage.0.is_empty() => Err(Error::denied(
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_use(profile: &Profile, kind: KeyKind) -> Result<()> {
+    match profile.key_usage_of(kind).0.is_empty() {
+        false => Ok(()),
+        true => Err(Error::denied(
             Denial::Algorithm,
             format!("the profile `{}` is for no use of a {kind} key", profile.name()),
         )),
-        _ => Ok(()),
     }
 }
 
@@ -332,10 +375,10 @@ fn check_extensions(
 }
 
 /// The validity: the profile's, or a shorter one if the request asks for it; never beyond the issuer's.
-pub(super) fn validity(
+pub(super) fn validity<K>(
     profile: &Profile,
     ca: &Ca,
-    request: &CertificateRequest,
+    request: &CertificateRequest<K>,
     now: Timestamp,
     changes: &mut Vec<String>,
 ) -> Result<(Timestamp, Timestamp)> {

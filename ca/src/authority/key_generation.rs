@@ -6,17 +6,18 @@ use std::sync::{Arc, PoisonError};
 use zeroize::Zeroizing;
 
 use super::Authority;
-use super::authorize::{check_credential, not_authorized};
+use super::authorize::{check_credential, check_use, not_authorized};
 use super::delegate::{Delegate, Role};
 use super::issuer::DELEGATE_VALIDITY;
 use crate::error::{Error, Result};
 use crate::generated_key::{GeneratedKey, WantedKey};
 use crate::public_key::KeyKind;
 use crate::record::{Label, Permission};
-use crate::request::{Credential, Requester};
+use crate::request::{CertificateRequest, Credential, Requester};
 
 impl Authority {
-    /// Whether this requester may have a key made under this profile, and of which kind it will be. Nothing is made yet.
+    /// Whether this requester may have a key made for this request, and of which kind it will be. Nothing is made yet, and what
+    /// [`Self::authorize`] refuses whatever the key is refused here.
     ///
     /// # Errors
     /// `Denied` that says which rule of the account or of the profile forbids it.
@@ -24,7 +25,7 @@ impl Authority {
         &self,
         requester: &Requester,
         wanted: WantedKey,
-        profile: Option<&Label>,
+        request: &CertificateRequest<()>,
     ) -> Result<KeyKind> {
         let account = requester.account();
         if !account.permissions.contains(&Permission::KeyGeneration) {
@@ -34,8 +35,21 @@ impl Authority {
                 account.name
             )));
         }
-        check_credential(requester, None, self.now())?;
-        wanted.under(self.profile_for(account, profile)?.as_ref())
+        check_credential(requester, request.updates.as_ref(), self.now())?;
+        let profile = self.profile_for(account, request.profile.as_ref())?;
+        // The private half is not kept while an administrator thinks about it.
+        if profile.needs_approval() {
+            return Err(not_authorized(format!(
+                "requests for the profile `{}` wait for an administrator, and a key that is made here cannot wait; make \
+                 the key and put its public half into the template",
+                profile.name()
+            )));
+        }
+        let ca = self.ca_for(account, request.ca.as_ref())?;
+        let kind = wanted.under(&profile)?;
+        check_use(&profile, kind)?;
+        self.terms(requester, request, &profile, ca, kind, &mut Vec::new())?;
+        Ok(kind)
     }
 
     /// Makes a key of a kind that [`Self::key_to_generate`] allowed.

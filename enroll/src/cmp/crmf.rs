@@ -1,6 +1,7 @@
 //! Requests for certificates: CRMF (RFC 4211) and PKCS #10 (RFC 2986).
 
-use countersign_ca::{ProvenKey, SubjectPublicKey, Timestamp};
+use countersign_ca::record::{Label, Serial};
+use countersign_ca::{CertificateRequest, ProvenKey, SubjectPublicKey, Timestamp};
 use der::asn1::{Any, AnyRef, BitString, Int, Null};
 use der::{Choice, Decode, Encode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
@@ -204,9 +205,9 @@ pub struct CertId {
 
 /// What a request asks for, whatever form it came in.
 #[derive(Debug, Clone)]
-pub struct Wish {
-    /// The key, whose possession was proven.
-    pub key: ProvenKey,
+pub struct Wish<K = ProvenKey> {
+    /// The key, whose possession was proven; none (`()`) if it has still to be made.
+    pub key: K,
     /// The subject; `None` when absent or empty.
     pub subject: Option<Name>,
     /// The subjectAltName.
@@ -217,6 +218,36 @@ pub struct Wish {
     pub not_before: Option<Timestamp>,
     /// notAfter.
     pub not_after: Option<Timestamp>,
+}
+
+impl<K> Wish<K> {
+    /// As the authority is asked.
+    pub(super) fn request(
+        self,
+        profile: Option<Label>,
+        ca: Option<Label>,
+        updates: Option<Serial>,
+    ) -> CertificateRequest<K> {
+        CertificateRequest {
+            key: self.key,
+            subject: self.subject,
+            alt_names: self.alt_names,
+            not_before: self.not_before,
+            not_after: self.not_after,
+            extensions: self.extensions,
+            profile,
+            ca,
+            updates,
+        }
+    }
+}
+
+impl Wish<()> {
+    /// With the key that was made.
+    pub(super) fn with_key(self, key: ProvenKey) -> Wish {
+        let Self { key: (), subject, alt_names, extensions, not_before, not_after } = self;
+        Wish { key, subject, alt_names, extensions, not_before, not_after }
+    }
 }
 
 impl CertReqMsg {
@@ -322,8 +353,8 @@ impl CertReqMsg {
             .transpose()
     }
 
-    /// What is asked for, with a key whose possession is proven.
-    pub(super) fn wish(self, key: ProvenKey) -> Result<Wish, Refusal> {
+    /// What is asked for, with a key whose possession is proven, or without one.
+    pub(super) fn wish<K>(self, key: K) -> Result<Wish<K>, Refusal> {
         let template = self.request.cert_template;
         let refused = |why: &str| Err(Refusal::new(Failure::BadCertTemplate, why.to_owned()));
         if template.serial_number.is_some() {

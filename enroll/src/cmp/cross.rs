@@ -1,6 +1,5 @@
 //! ccr: another CA's key is certified (RFC 9810 §5.3.11 and Appendix D.6).
 
-use countersign_ca::CertificateRequest;
 use x509_cert::name::Name;
 
 use super::answer::{Answer, failed};
@@ -38,17 +37,7 @@ impl Exchange<'_> {
         let config = self.service.config();
         let authorized = authority.authorize_cross(
             self.requester,
-            CertificateRequest {
-                key: wish.key,
-                subject: wish.subject,
-                alt_names: wish.alt_names,
-                not_before: wish.not_before,
-                not_after: wish.not_after,
-                extensions: wish.extensions,
-                profile: self.profile()?,
-                ca: self.route.ca.clone(),
-                updates: None,
-            },
+            wish.request(self.profile()?, self.route.ca.clone(), None),
         )?;
         check_issuer(issuer.as_ref(), authorized.issuer())?;
         if signing_alg.is_some_and(|wanted| wanted.oid != authorized.signature_algorithm()) {

@@ -1,11 +1,9 @@
-//! Requests for certificates: ir, cr, kur and p10cr become a [`CertificateRequest`], and its certificate an answer
+//! Requests for certificates: ir, cr, kur and p10cr become a [`countersign_ca::CertificateRequest`], and its certificate an answer
 //! (RFC 9483 §4.1).
 
 use countersign_ca::authority::{IssuedCertificate, TransactionDraft};
 use countersign_ca::record::{Label, Serial};
-use countersign_ca::{
-    CertificateRequest, Credential, Denial, Error, Recording, Registrar, Requester, Timestamp,
-};
+use countersign_ca::{Credential, Denial, Error, Recording, Registrar, Requester, Timestamp};
 use der::Decode;
 use der::asn1::{Any, Int, OctetString};
 use ring::digest;
@@ -167,17 +165,7 @@ impl Exchange<'_> {
         let confirm_until = authority.now().plus(config.confirm_wait);
         let mut draft = self.draft(&id, confirm_until, !implicit)?;
         draft.registrar = self.recorded_registrar(on_behalf.is_some());
-        let request = CertificateRequest {
-            key: wish.key,
-            subject: wish.subject,
-            alt_names: wish.alt_names,
-            not_before: wish.not_before,
-            not_after: wish.not_after,
-            extensions: wish.extensions,
-            profile,
-            ca: self.route.ca.clone(),
-            updates,
-        };
+        let request = wish.request(profile, self.route.ca.clone(), updates);
         let requester = on_behalf.as_ref().unwrap_or(self.requester);
         let authorized = authority.authorize(requester, request)?;
         if authorized.needs_approval() {

@@ -73,7 +73,9 @@ impl Exchange<'_> {
         }
         self.check_new_transaction()?;
         let profile = self.profile()?;
-        let kind = authority.key_to_generate(self.requester, wanted, profile.as_ref())?;
+        let wish = request.wish(())?;
+        let asked = wish.clone().request(profile.clone(), self.route.ca.clone(), updates);
+        let kind = authority.key_to_generate(self.requester, wanted, &asked)?;
         let signer = authority.key_generation_signer(self.requester, self.route.ca.as_ref())?;
         let envelope = self.for_requester()?;
         // 2. The key. To find primes costs as much as many a MAC.
@@ -84,7 +86,7 @@ impl Exchange<'_> {
         // 3. The key generation authority signs it, and only the requester can read it.
         let signed = signed::key_package(&key, &signer)?;
         let sealed = envelope.seal(ID_SIGNED_DATA, &signed)?;
-        let wish = request.wish(key.proven())?;
+        let wish = wish.with_key(key.proven());
         drop((signed, key));
         let delivery = Delivery::WithKey(Box::new(sealed));
         let implicit = self.asks_for_implicit_confirm();
