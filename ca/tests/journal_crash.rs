@@ -91,7 +91,8 @@ impl Model {
         match change {
             0 => (Some(Denial::Conflict), store.record_accounts(at(now), &[record])),
             1 => {
-                self.accounts.insert(name, uses);
+                // Uses of the same secret do not come back.
+                self.accounts.entry(name).and_modify(|left| *left = uses.min(*left));
                 (None, store.record_account_changed(at(now), &record))
             }
             2 => {
