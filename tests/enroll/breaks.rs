@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::liar::{Liar, Reply};
 use super::{Gateway, pair};
-use crate::common::der::{CERT_CONF, ERROR, Message, seq, tlv};
+use crate::common::der::{CERT_CONF, ERROR, IP, Message, seq, tlv};
 use crate::common::{COUNTERSIGN, Instance, at_another_time};
 
 /// The body tags of ir and genm.
@@ -131,6 +131,32 @@ fn a_certificate_whose_confirmation_nobody_heard_is_given_up() {
 /// A PKIStatusInfo's content: rejection for certRevoked.
 fn rejection() -> Vec<u8> {
     [tlv(2, &[2]), tlv(3, &[5, 0, 0x20])].concat()
+}
+
+#[test]
+fn a_server_that_says_waiting_to_each_poll_is_asked_within_the_patience() {
+    let instance = Instance::start();
+    let response = seq(&[&tlv(2, &[0]), &seq(&[&tlv(2, &[3])])]);
+    let responses = tlv(IP, &seq(&[&seq(&[&response])]));
+    let error = tlv(ERROR, &seq(&[&seq(&[&tlv(2, &[3])])]));
+    for (name, waiting) in [("gw1", responses), ("gw2", error)] {
+        let mut gateway = Gateway::new(&instance, name, &["fqdn:gw1.example.net"]);
+        let secret = gateway.secret.clone();
+        let liar = Liar::before(&instance.address, move |passing| {
+            let answer = Message::read(&passing.answer());
+            // It ends, so that the test does.
+            match passing.number < 20 {
+                true => Reply::Message(answer.with_body(&waiting).protected(&secret).bytes()),
+                false => Reply::Nothing,
+            }
+        });
+        gateway.url.clone_from(&liar.url);
+        gateway.enrol(&["--patience", "0s"]).fails(7, &["has not decided", "10 s"]);
+        assert_eq!(liar.count(), 2, "{name}: a request and a poll");
+        // Within the patience one more time, after a pause.
+        gateway.renew(&["--patience", "15s"]).fails(7, &["has not decided"]);
+        assert_eq!(liar.count(), 4, "{name}");
+    }
 }
 
 #[test]
