@@ -5,6 +5,8 @@ PACKAGES := build-essential charon-systemd curl faketime iproute2 iputils-ping l
 	libevent-core-2.1-7 libevent-pthreads-2.1-7 libcharon-extra-plugins libjansson-dev libldap-2.5-0 libldns3 libnss3-tools libstrongswan-extra-plugins \
 	libstrongswan-standard-plugins libunbound8 nftables openssl pkg-config procps python3 python3-venv slapd strongswan-pki strongswan-swanctl \
 	util-linux
+# What only the benches run against: another CA, and the counter of instructions.
+BENCH_PACKAGES := golang-cfssl valgrind
 # IKE daemons that do not go beside strongSwan: unpacked into a folder, not installed.
 UNPACKED := libreswan openiked
 VENV := target/test-tools
@@ -16,7 +18,7 @@ HEADERS = $(PLUGIN)/headers-$(firstword $(subst -, ,$(STRONGSWAN)))
 APT_SOURCES = -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=$(PLUGIN)/apt/parts -o Dir::State::lists=$(PLUGIN)/apt/lists \
 	-o Dir::Cache=$(PLUGIN)/apt/cache
 
-.PHONY: run test bench lint deps charon-plugin
+.PHONY: run test bench lint deps bench-deps charon-plugin
 
 run:
 	cargo run --release -- serve --init
@@ -24,7 +26,7 @@ run:
 test: deps
 	cargo test --workspace
 
-bench: deps
+bench: bench-deps
 	cargo bench --bench store
 	cargo bench --bench status
 	cargo bench --bench authorize
@@ -37,10 +39,9 @@ lint:
 	cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked
 	cargo deny --all-features check bans licenses sources
 
-# What the tests run against, from Debian and PyPI: OpenSSL's CMP client, strongSwan, libreswan, OpenIKED, OpenLDAP, pkilint, a faked
-# clock. policy-rc.d has the packages start no service, and none of them starts with the machine.
-deps: $(VENV)/.done
-	@missing=""; for package in $(PACKAGES); do \
+# Installs what is missing of these packages. policy-rc.d has them start no service, and none of them starts with the machine.
+define install
+	@missing=""; for package in $(1); do \
 	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
@@ -54,8 +55,17 @@ deps: $(VENV)/.done
 	  case "$$missing" in *charon-systemd*) $(SUDO) systemctl disable strongswan >/dev/null 2>&1;; esac; \
 	  true; \
 	fi
+endef
+
+# What the tests run against, from Debian and PyPI: OpenSSL's CMP client, strongSwan, libreswan, OpenIKED, OpenLDAP, pkilint, a faked
+# clock.
+deps: $(VENV)/.done
+	$(call install,$(PACKAGES))
 	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done
 	@$(MAKE) -s --no-print-directory charon-plugin
+
+bench-deps: deps
+	$(call install,$(BENCH_PACKAGES))
 
 # strongSwan's plugin, for the strongSwan that is installed: target/charon-plugin/libstrongswan-countersign.so
 charon-plugin: $(HEADERS)/.done

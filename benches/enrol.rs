@@ -1,7 +1,7 @@
 //! What an enrolment costs: CMP over HTTP, durable and audited, beside its cryptography, `openssl cmp`'s mock server and
 //! `cfssl serve`. Goals 1 to 7 and 12 (docs/PERFORMANCE.md).
 //!
-//! `cargo bench --bench enrol`; it needs `openssl`, `cfssl` and `valgrind` (`make deps`). `ENROL_BENCH_CERTIFICATES`
+//! `cargo bench --bench enrol`; it needs `openssl`, `cfssl` and `valgrind` (`make bench-deps`). `ENROL_BENCH_CERTIFICATES`
 //! (default 1,000,000) is how many are stored for goal 12. Figures move with the machine; only ratios of one run compare.
 //!
 //! The load generator alone, against any CMP server: `cargo bench --bench enrol -- load --help`. Ten minutes with hostile

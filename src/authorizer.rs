@@ -71,7 +71,7 @@ pub struct AuthorizerFile {
     pub prefer: String,
     /// The folder in which CRLs outlast a restart.
     pub crl_cache: Option<PathBuf>,
-    /// How often a CRL is fetched at least.
+    /// After which time a CRL is fetched again at the latest.
     pub crl_refresh: String,
 }
 

@@ -251,7 +251,7 @@ pub struct CmpFile {
     pub unprotected_genm: bool,
     /// The most messages in a nested one.
     pub max_batch: usize,
-    /// How long a request may wait for an administrator, and an approved one for its peer.
+    /// How long a request may wait, from its arrival until it is approved and its peer has the certificate.
     pub approval_wait: String,
     /// After how long a peer is asked to poll again.
     pub poll_after: String,

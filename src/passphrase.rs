@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use countersign_ca::key::read_private;
+use countersign_ca::key::{read_credential, read_private};
 use countersign_ca::{Entropy, Passphrase, SystemEntropy};
 use zeroize::Zeroizing;
 
@@ -56,15 +56,22 @@ fn source(folder: &DataFolder, file: Option<&Path>) -> Option<PathBuf> {
     if let Some(path) = file {
         return Some(path.to_owned());
     }
-    let credential =
-        std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(CREDENTIAL));
-    credential
+    credentials()
+        .map(|folder| folder.join(CREDENTIAL))
         .filter(|path| path.exists())
         .or_else(|| Some(folder.passphrase()).filter(|path| path.exists()))
 }
 
+/// The folder in which systemd puts credentials.
+fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 fn read(path: &Path) -> Result<Passphrase, Failure> {
-    let text = read_private(path, MAX)?;
+    let text = match credentials().is_some_and(|folder| path.parent() == Some(&folder)) {
+        true => read_credential(path, MAX)?,
+        false => read_private(path, MAX)?,
+    };
     Passphrase::new(&text)
         .map_err(|e| Failure { message: format!("`{}`: {e}", path.display()), ..Failure::from(e) })
 }

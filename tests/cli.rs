@@ -12,6 +12,7 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -113,8 +114,27 @@ fn keys_and_passphrases_that_others_can_read_are_refused() {
         4,
         &["the passphrase does not open"],
     );
+    // A credential of systemd's for a service with a user of its own.
+    let folder = instance.file("credentials");
+    fs::create_dir(&folder).unwrap();
+    let credential = folder.join("countersign-passphrase");
+    fs::rename(instance.data().join("passphrase"), &credential).unwrap();
+    let with_credential = |mode, folder: &Path| {
+        fs::set_permissions(&credential, fs::Permissions::from_mode(mode)).unwrap();
+        Command::new(COUNTERSIGN)
+            .args(["crl", "publish", "--data"])
+            .arg(instance.data())
+            .arg("--passphrase-file")
+            .arg(&credential)
+            .env("CREDENTIALS_DIRECTORY", folder)
+            .output()
+            .unwrap()
+    };
+    let taken = with_credential(0o440, &folder);
+    assert!(taken.status.success(), "{}", text(&taken));
+    fails(&with_credential(0o444, &folder), 5, &["0444"]);
+    fails(&with_credential(0o440, &instance.data()), 5, &["0440"]);
     // Adding an account needs no passphrase: its secret is sealed to the public half.
-    fs::remove_file(instance.data().join("passphrase")).unwrap();
     instance.peer("gw1", &["ip:192.0.2.1"]);
     fails(&instance.run(&["crl", "publish"]), 2, &["--passphrase-file"]);
     // No secret lies in the folder in clear.

@@ -1,5 +1,5 @@
-//! What an independent conformance suite for RFC 9483 asks beyond the header (`cmp_header.rs`): where a refusal stands,
-//! which bit it has, and what is granted as it was asked. By the tests' own encoder.
+//! What RFC 9483 demands beyond the header (`cmp_header.rs`): where a refusal stands, which bit it has, and what is granted as it was
+//! asked. By the tests' own encoder.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -149,6 +149,7 @@ fn what_is_revoked_is_in_the_directory_within_a_second_and_every_loss_heals() {
     eventually("another full look", || status(&instance)["last_success"] != last);
     assert_eq!(status(&instance)["operations"], operations);
     instance.ok(&["publish", "verify"]);
+    assert_eq!(instance.json(&["publish", "verify"])["in_step"], true);
 
     // Revoked: within a second. The polls are 20 ms apart, and each takes some itself.
     let before = slapd.values(ISSUING, CRL);

@@ -137,6 +137,13 @@ fn a_certificate_renews_itself_when_it_is_due_and_the_daemon_hears_of_it() {
     assert_eq!(heard(), 6);
     gateway.renew(&[]).fails(6, &[]);
     assert_eq!(heard(), 6);
+    // What a renewal would not heed is an error, not silence.
+    for (option, value) in
+        [("--key-kind", "p384"), ("--id", "fqdn:gw2.example.net"), ("--keep", "5")]
+    {
+        gateway.renew(&["--now", option, value]).fails(2, &["--renew", option]);
+    }
+    gateway.renew(&["--replace"]).fails(2, &["--renew", "--replace"]);
     // A second first enrolment would lose what is there.
     gateway.enrol(&["--for", "strongswan"]).fails(3, &["--renew", "--replace"]);
     gateway.enrol(&["--for", "strongswan", "--replace"]).done();

@@ -224,7 +224,7 @@ pub fn durability(goals: &mut Vec<Goal>) {
 /// Goal 2.
 pub fn instructions(goals: &mut Vec<Goal>) {
     let Some((handler, cryptography)) = plain::instructions() else {
-        return println!("goal 2 is not measured: there is no valgrind (`make deps`)");
+        return println!("goal 2 is not measured: there is no valgrind (`make bench-deps`)");
     };
     println!("\n| instructions by callgrind, a signed ir | |\n|---|---|");
     println!("| from its octets to those of the answer | {handler:.0} |");

@@ -92,7 +92,7 @@ pub fn cfssl(folder: &Path) -> (Rival, Vec<u8>) {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("cfssl: run `make deps`");
+        .expect("cfssl: run `make bench-deps`");
     let target = Target {
         media: "application/json",
         ..Target::cmp(&format!("127.0.0.1:{port}"), "/api/v1/cfssl/sign")

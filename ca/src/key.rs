@@ -354,10 +354,24 @@ impl KeyFolder {
 /// # Errors
 /// [`Error::Unavailable`] when it is missing, too large, not text, or its mode is looser than 0600.
 pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<String>> {
+    read_secret(path, limit, 0o077)
+}
+
+/// Reads a credential that systemd gave, as [`read_private`] reads other files. Its mode is 0440 where the service has a user of
+/// its own: what stands for the group is the mask of an access control list that names this user, and the folder around it is
+/// nobody else's.
+///
+/// # Errors
+/// [`Error::Unavailable`] when it is missing, too large, not text, or its mode is looser than 0640.
+pub fn read_credential(path: &Path, limit: u64) -> Result<Zeroizing<String>> {
+    read_secret(path, limit, 0o037)
+}
+
+fn read_secret(path: &Path, limit: u64, forbidden: u32) -> Result<Zeroizing<String>> {
     let failed = |e: &std::io::Error| Error::io(format!("`{}`", path.display()), e);
     let file = File::open(path).map_err(|e| failed(&e))?;
     let mode = file.metadata().map_err(|e| failed(&e))?.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if mode & forbidden != 0 {
         return Err(Error::unavailable(format!(
             "expected `{0}` to be readable by its owner only, found mode {mode:04o}; run `chmod 600 {0}`",
             path.display()

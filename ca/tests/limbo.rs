@@ -1,4 +1,5 @@
-//! Paths and CRLs against the RFC 5280 cases of x509-limbo: each must come out as it wants, but for those named.
+//! Paths and CRLs against 69 cases of x509-limbo (every second one that is not about the web): each must come out as it wants, but for
+//! those named.
 
 #![allow(
     clippy::unwrap_used,

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 /// Rows that come out otherwise, and why.
 const EXCEPTIONS: [(&str, &str); 2] = [
-    ("40104", "DSA: no IKE daemon at hand takes it"),
+    ("40104", "DSA: no supported IKE daemon takes it"),
     ("40105", "DSA, with parameters inherited from the CA"),
 ];
 

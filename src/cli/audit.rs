@@ -20,7 +20,7 @@ use crate::output::{self, Bar};
 pub enum Audit {
     /// Verify the whole journal: checksums, order, the Merkle tree against its signed heads, serials, CRL numbers
     Verify {
-        /// A head that was kept elsewhere, as `audit export --head` wrote it
+        /// A head that was kept elsewhere: the output of `audit export --head`
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
     },

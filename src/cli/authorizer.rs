@@ -123,8 +123,11 @@ impl Run {
                     _ = terminate.recv() => return Ok(()),
                     _ = interrupt.recv() => return Ok(()),
                     _ = hangup.recv() => {
-                        if let Ok(config) = place.config() {
-                            log.set_filter(&config.file.log.filter);
+                        match place.config() {
+                            Ok(config) => log.set_filter(&config.file.log.filter),
+                            Err(failure) => tracing::error!(
+                                "the configuration is not taken, and the old one stays: {failure}"
+                            ),
                         }
                         running.reload();
                     }

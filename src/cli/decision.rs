@@ -26,7 +26,7 @@ pub struct List {
     /// Only refusals
     #[arg(long)]
     denied: bool,
-    /// Only of this peer: a part of its identity or its address
+    /// Only of this peer: a part of its identity, or its whole address
     #[arg(long, value_name = "TEXT")]
     peer: Option<String>,
 }

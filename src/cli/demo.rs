@@ -10,14 +10,15 @@ use crate::exit::Failure;
 /// `countersign demo`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It needs no root where users may make namespaces, listens to nobody outside, and leaves nothing behind. Needs strongSwan \
-                  (charon-systemd, strongswan-swanctl, libcharon-extra-plugins) and `make charon-plugin`."
+    after_help = "It needs no root where users may make namespaces, listens to nobody outside, and leaves nothing behind. It needs the plugin \
+                  (`make charon-plugin`) and, of Debian: `apt-get install build-essential charon-systemd iproute2 iputils-ping \
+                  libcharon-extra-plugins libjansson-dev openssl strongswan-swanctl`."
 )]
 pub struct Demo {
     /// Wait for Enter between the steps
     #[arg(long)]
     pause: bool,
-    /// The folder that is made and stays
+    /// Make this folder for the demo's files, and leave it there
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// charon's plugin, if it is not beside this program, as `make charon-plugin` leaves it, or installed

@@ -17,6 +17,32 @@ use crate::enrolment::{
 use crate::exit::Failure;
 use crate::output;
 
+/// What only a first enrolment asks: a renewal has it from `enrolment.toml`.
+const FIRST_ONLY: [&str; 22] = [
+    "recipient",
+    "signer",
+    "trust",
+    "trust_from_answer",
+    "reference",
+    "secret_file",
+    "mac",
+    "mac_iterations",
+    "certificate",
+    "certificate_key",
+    "extra_certs",
+    "ids",
+    "subject",
+    "profile",
+    "days",
+    "key_kind",
+    "key",
+    "implicit_confirm",
+    "layout",
+    "name",
+    "keep",
+    "replace",
+];
+
 /// `countersign enroll`
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -26,11 +52,13 @@ countersign enroll --server http://pki.example.net:8829 --reference REF --secret
 countersign enroll --renew --out /etc/swanctl\n  \
 countersign enroll --revoke --reason superseded --out /etc/swanctl\n  \
 countersign enroll --info caCerts,currentCRL --out /etc/swanctl\n\n\
+--renew takes from the command line only --server, --timeout, --patience, --then, --renew-before, --now and --abandon; the rest stands in \
+enrolment.toml, or is set by a new enrolment with --replace. --revoke and --info with --out take the first three of these.\n\n\
 Exit codes of --renew: 0 renewed; 6 not due; 7 the CA has not decided, and the next run asks again; any other: failed.\n\
 docs/enrolment.md has units for systemd.")]
 pub struct Enroll {
     /// Renew the certificate, if it is due, with a new key
-    #[arg(long, group = "mode")]
+    #[arg(long, group = "mode", conflicts_with_all = FIRST_ONLY)]
     renew: bool,
     /// Have the certificate revoked
     #[arg(long, group = "mode")]
@@ -93,7 +121,7 @@ pub struct Enroll {
     #[arg(long, value_name = "FILE", requires = "certificate", help_heading = "Who this is")]
     extra_certs: Option<PathBuf>,
 
-    /// An identity to ask for: fqdn:, ip:, email: or dn: (repeatable); without any, what the CA has for this gateway
+    /// An identity to ask for, such as fqdn:gw1.example.net, or ip:, email:, dn: (repeatable); without any, what the CA has for this gateway
     #[arg(long = "id", value_name = "IDENTITY", help_heading = "What is asked for")]
     ids: Vec<String>,
     /// The subject, if not CN= and the first identity
@@ -102,7 +130,7 @@ pub struct Enroll {
     /// The profile at the CA
     #[arg(long, value_name = "NAME", help_heading = "What is asked for")]
     profile: Option<String>,
-    /// The validity, if not what the CA gives
+    /// The validity in days, if not what the CA gives
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_600), help_heading = "What is asked for")]
     days: Option<u32>,
     /// The key to make: p256, p384, ed25519, rsa3072 or rsa4096

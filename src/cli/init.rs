@@ -61,8 +61,8 @@ pub struct Issuing {
 Examples:\n  \
 countersign init\n  \
 countersign init --algorithm p384 --root-algorithm p384 --permit dns:example.net\n  \
-countersign init --root-csr issuing.csr      then, with the root's answer:\n  \
-countersign init --root-cert chain.pem")]
+countersign init --name branch --root-csr branch.csr      then, with the root's answer and the same name:\n  \
+countersign init --name branch --root-cert chain.pem")]
 pub struct Init {
     /// The name of the issuing CA in commands and URLs
     #[arg(long, value_name = "NAME", default_value = "issuing")]

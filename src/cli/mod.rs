@@ -40,8 +40,15 @@ use crate::output::{self, Bar, Format};
     about,
     max_term_width = 100,
     after_help = "\
-Exit codes: 0 done; 1 a fault, or a check found something; 2 the command line or an input cannot be read;\n\
-3 there is no such thing, or there is one already; 4 refused; 5 not now; 6 enroll: not due; 7 enroll: waits for the CA.\n\n\
+Exit codes:\n  \
+0  done\n  \
+1  an internal fault, or a check found something\n  \
+2  the command line or an input cannot be read\n  \
+3  there is no such thing, or there is one already\n  \
+4  refused: not allowed, or a wrong passphrase\n  \
+5  not now: no server, locked by another process, disk full, a file is missing\n  \
+6  enroll --renew: not due\n  \
+7  enroll: the CA has not decided; the same command asks again\n\n\
 Begin with:  countersign serve --init"
 )]
 struct Cli {
@@ -72,7 +79,8 @@ struct Global {
     /// The same as --format json
     #[arg(long, global = true, conflicts_with = "format")]
     json: bool,
-    /// The file that holds the passphrase of the keys, in one line
+    /// The file that holds the passphrase of the keys, in one line; without it the systemd credential
+    /// `countersign-passphrase`, or else DIR/passphrase
     #[arg(long, global = true, env = "COUNTERSIGN_PASSPHRASE_FILE", value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// What is logged, such as `info` or `warn,countersign_enroll=debug`
@@ -89,10 +97,10 @@ enum Command {
     Init(init::Init),
     /// Run the server
     Serve(serve::Serve),
-    /// Accounts: who may get which identities
+    /// Peers, each known by its account: who may get which identities
     #[command(subcommand)]
     Peer(peer::Peer),
-    /// Vendors whose equipment enrols with the certificate that it left the factory with
+    /// Vendors whose equipment enrols with the certificate that it left the factory with (not the roots of a gateway)
     #[command(subcommand)]
     Trust(trust::Trust),
     /// Certificates
@@ -113,10 +121,10 @@ enum Command {
     /// KeyNote policy: check, lint, format, ask, test, sign
     #[command(subcommand)]
     Policy(policy::Policy),
-    /// What IKE daemons ask whether a peer may come in
+    /// The authorizer: it answers IKE daemons whether a peer may come in
     #[command(subcommand)]
     Authorizer(authorizer::Authorizer),
-    /// What was decided about peers, and why
+    /// What the authorizer decided about peers, and why
     #[command(subcommand)]
     Decision(decision::Decision),
     /// Write what the daemon of a gateway needs: configuration, certificates, CRLs, key

@@ -1,7 +1,7 @@
 //! `countersign publish …`
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Context;
 use crate::admin::Request;
@@ -60,7 +60,10 @@ impl Publish {
                     .collect();
                 match behind.is_empty() {
                     true => {
-                        output::line("every directory is in step");
+                        match context.format {
+                            Format::Json => output::print(Format::Json, &json!({"in_step": true})),
+                            Format::Text => output::line("every directory is in step"),
+                        }
                         Ok(())
                     }
                     false => Err(Failure::found(format!(

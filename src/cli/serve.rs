@@ -55,7 +55,8 @@ impl Serve {
     }
 }
 
-/// The exact lines of a first enrolment, renewal and revocation: to be pasted into another shell as they stand.
+/// The exact lines of a first enrolment, renewal and revocation: to be pasted into another shell as they stand. The account is not
+/// that of the README's examples, so that both may be tried.
 fn how_to_try(data: &str, address: SocketAddr) -> String {
     let program = std::env::current_exe()
         .map_or_else(|_| "countersign".into(), |path| path.display().to_string());
@@ -63,20 +64,20 @@ fn how_to_try(data: &str, address: SocketAddr) -> String {
         .map_or_else(|_| data.to_owned(), |path| path.display().to_string());
     let cmp = format!("openssl cmp -server {address} -path .well-known/cmp");
     let key = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out";
-    let field = |name: &str| format!("$(sed -n 's/.*\"{name}\": \"\\(.*\\)\".*/\\1/p' gw1.json)");
+    let field = |name: &str| format!("$(sed -n 's/.*\"{name}\": \"\\(.*\\)\".*/\\1/p' try1.json)");
     let (reference, secret) = (field("reference"), field("secret"));
     format!(
         "\n\
-# Try it: paste this into another shell. An account for gw1, with a reference and a secret that are shown once:\n\
-{program} --data {data} peer add gw1 --id fqdn:gw1.example.net --id ip:192.0.2.1 --format json > gw1.json\n\
-# gw1 makes a key and enrols with the secret:\n\
-{key} gw1.key\n\
-{cmp} -cmd ir -ref \"{reference}\" -secret \"pass:{secret}\" -newkey gw1.key -certout gw1.crt -cacertsout root.crt\n\
+# Try it: paste this into another shell. An account for try1, with a reference and a secret that are shown once:\n\
+{program} --data {data} peer add try1 --id fqdn:try1.example.net --id ip:192.0.2.101 --format json > try1.json\n\
+# try1 makes a key and enrols with the secret:\n\
+{key} try1.key\n\
+{cmp} -cmd ir -ref \"{reference}\" -secret \"pass:{secret}\" -newkey try1.key -certout try1.crt -cacertsout root.crt\n\
 # It renews with a new key, signed by the old certificate:\n\
-{key} gw1-new.key\n\
-{cmp} -cmd kur -cert gw1.crt -key gw1.key -trusted root.crt -newkey gw1-new.key -certout gw1-new.crt\n\
+{key} try1-new.key\n\
+{cmp} -cmd kur -cert try1.crt -key try1.key -trusted root.crt -newkey try1-new.key -certout try1-new.crt\n\
 # It revokes the new certificate, and the CRL says so:\n\
-{cmp} -cmd rr -cert gw1-new.crt -key gw1-new.key -trusted root.crt -oldcert gw1-new.crt -revreason 4\n\
+{cmp} -cmd rr -cert try1-new.crt -key try1-new.key -trusted root.crt -oldcert try1-new.crt -revreason 4\n\
 {program} --data {data} cert list\n"
     )
 }

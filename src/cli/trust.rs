@@ -15,7 +15,7 @@ use crate::exit::Failure;
 /// `countersign trust …`
 #[derive(Debug, Subcommand)]
 pub enum Trust {
-    /// Trust a vendor's certificates for the first enrolment of its equipment
+    /// Trust a vendor's certificates for the first enrolment of its equipment, and for nothing else
     Add(Add),
     /// List the vendors
     List,

@@ -3,6 +3,8 @@
 //! ```text
 //! DIR/enrolment.toml                      what a renewal must know
 //! DIR/enrolment/anchors.pem               whom the gateway trusts
+//! DIR/enrolment/lock                      which run works on it
+//! DIR/enrolment/made                      there if the first enrolment made DIR
 //! DIR/enrolment/pending/                  a key whose certificate has not come yet, and its transaction
 //! DIR/enrolment/generations/G/            certificate.pem, key.pem, and files/ as the daemon reads them
 //! DIR/enrolment/current → generations/G   which of them counts
@@ -14,8 +16,8 @@
 //! power fails, and never one of each. A key is synced before its request is sent, so that no certificate lacks its key.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use countersign_ca::certificate::{read_all, to_pem};
@@ -30,6 +32,11 @@ const MAX_FILE: u64 = 1 << 20;
 
 /// Where a generation has the daemon's files.
 const FILES: &str = "files";
+
+/// The file that is locked.
+const LOCK: &str = "lock";
+/// The file that says that an enrolment made `DIR`, too.
+const MADE: &str = "made";
 
 /// Of which enrolment something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,26 +58,28 @@ impl Folder {
     pub fn open(path: &Path, create: bool) -> Result<Self, Failure> {
         let path = std::path::absolute(path)?;
         let own = path.join("enrolment");
+        let mut is_new = false;
         if create {
-            let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&own);
-            made.map_err(at(&own))?;
+            is_new = make(&path).map_err(at(&path))?;
+            make(&own).map_err(at(&own))?;
         } else if !own.is_dir() {
             return Err(Failure::missing(format!(
                 "expected an enrolment in `{0}`, found none; `countersign enroll --server URL … --out {0}` makes one",
                 path.display()
             )));
         }
-        let file = own.join("lock");
-        let mut options = fs::OpenOptions::new();
-        let options = options.create(true).truncate(false).write(true).mode(0o600);
-        let lock = options.open(&file).map_err(at(&file))?;
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        let lock = lock(&own.join(LOCK)).map_err(at(&own))?.ok_or_else(|| {
             Failure::unavailable(format!(
                 "another run works on `{}`; try again later",
                 path.display()
             ))
         })?;
-        Ok(Self { path, _lock: lock })
+        let folder = Self { path, _lock: lock };
+        if is_new {
+            let made = folder.own(MADE);
+            write_over(&made, b"").map_err(at(&made))?;
+        }
+        Ok(folder)
     }
 
     /// The folder itself.
@@ -202,15 +211,23 @@ impl Folder {
         }
     }
 
-    /// Leaves nothing behind of a first enrolment that came to nothing.
+    /// Leaves nothing behind of a first enrolment that came to nothing: of what it made itself, and of nothing else.
     pub fn forget(&self) {
-        if self.current().is_some() {
+        let generations = fs::remove_dir(self.own("generations"));
+        // Where a certificate came there is its key, whatever became of `current`.
+        if self.current().is_some() || generations.is_err_and(|e| e.kind() != ErrorKind::NotFound) {
             return;
         }
-        let _ = fs::remove_file(self.path_of(Phase::InPlace, "enrolment.toml"));
-        let _ = fs::remove_dir_all(self.own(""));
-        // Only if nothing else is in it.
-        let _ = fs::remove_dir(&self.path);
+        let made = self.own(MADE);
+        let is_ours = made.exists();
+        let _ = fs::remove_dir_all(self.own("pending"));
+        let _ = fs::remove_file(&made);
+        // From here on another run may begin, and what it makes keeps its folder: none is removed that is not empty.
+        let _ = fs::remove_file(self.own(LOCK));
+        let _ = fs::remove_dir(self.own(""));
+        if is_ours {
+            let _ = fs::remove_dir(&self.path);
+        }
     }
 
     fn link(&self, place: &str) -> io::Result<()> {
@@ -274,13 +291,42 @@ pub fn pem(list: &[Vec<u8>]) -> Result<String, Failure> {
 /// Reads a file of ours; `None` if it is not there.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     match fs::metadata(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(at(path)(e)),
         Ok(metadata) if metadata.len() > MAX_FILE => {
             Err(Failure::input(format!("`{}` is larger than {MAX_FILE} bytes", path.display())))
         }
         Ok(_) => fs::read(path).map(Some).map_err(at(path)),
     }
+}
+
+/// Makes a folder, durably. Whether it was not there before.
+fn make(folder: &Path) -> io::Result<bool> {
+    let parent = folder.parent().unwrap_or_else(|| Path::new("/"));
+    let mut builder = fs::DirBuilder::new();
+    builder.mode(0o755).recursive(true).create(parent)?;
+    match builder.recursive(false).create(folder) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(false),
+        made => made.and_then(|()| sync(parent)).map(|()| true),
+    }
+}
+
+/// Locks a file, which need not be there; `None` when another run has it.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    let mut options = fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    hold(options.open(path)?, path)
+}
+
+/// Who had the lock before may have removed its file, which then keeps nobody away who comes later.
+fn hold(file: File, path: &Path) -> io::Result<Option<File>> {
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+        other => other?,
+    }
+    let id = |found: fs::Metadata| (found.dev(), found.ino());
+    let is_there = fs::metadata(path).ok().map(id) == Some(id(file.metadata()?));
+    Ok(is_there.then_some(file))
 }
 
 /// Writes a file, for its owner only, in place of the one that may be there: whole, and durably.
@@ -299,7 +345,7 @@ pub fn write_over(path: &Path, content: &[u8]) -> io::Result<()> {
 pub fn remove(path: &Path) -> io::Result<()> {
     step()?;
     match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
         _ => Ok(()),
     }
 }
@@ -329,3 +375,63 @@ const fn step() -> io::Result<()> {
 
 #[cfg(test)]
 use super::faults::step;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_came_to_nothing_is_forgotten_and_nothing_else() {
+        let base = tempfile::tempdir().unwrap();
+        let at = base.path().join("made/by/us");
+        Folder::open(&at, true).unwrap().forget();
+        assert!(!at.exists() && base.path().join("made/by").exists());
+        // Whoever comes to nothing later removes what an earlier run made.
+        drop(Folder::open(&at, true).unwrap());
+        Folder::open(&at, true).unwrap().forget();
+        assert!(!at.exists());
+        fs::create_dir(&at).unwrap();
+        Folder::open(&at, true).unwrap().forget();
+        assert_eq!(fs::read_dir(&at).unwrap().count(), 0, "and the folder itself is an operator's");
+        // What others have in folders of the same name.
+        for theirs in ["enrolment.toml", "enrolment/notes", "enrolment/generations/g/key.pem"] {
+            let theirs = at.join(theirs);
+            fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+            fs::write(&theirs, "theirs").unwrap();
+            Folder::open(&at, true).unwrap().forget();
+            assert_eq!(fs::read(&theirs).unwrap(), b"theirs", "{}", theirs.display());
+        }
+    }
+
+    #[test]
+    fn one_run_at_a_time_has_a_folder_that_comes_and_goes() {
+        let base = tempfile::tempdir().unwrap();
+        let at = base.path().join("late");
+        let first = Folder::open(&at, true).unwrap();
+        let late = File::open(first.own(LOCK)).unwrap();
+        first.forget();
+        drop(first);
+        let next = Folder::open(&at, true).unwrap();
+        assert!(hold(late, &next.own(LOCK)).unwrap().is_none());
+        let (at, inside, taken) =
+            (base.path().join("out"), AtomicUsize::new(0), AtomicUsize::new(0));
+        let run = || {
+            for _ in 0..300 {
+                let Ok(folder) = Folder::open(&at, true) else { continue };
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two runs have it");
+                taken.fetch_add(1, Ordering::SeqCst);
+                std::thread::yield_now();
+                inside.fetch_sub(1, Ordering::SeqCst);
+                folder.forget();
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(run);
+            }
+        });
+        assert!(taken.load(Ordering::SeqCst) > 0);
+    }
+}

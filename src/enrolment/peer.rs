@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use countersign_ca::certificate::Facts;
 use countersign_ca::{Clock, FileKey, Identity, SystemClock, SystemEntropy, Timestamp};
 use countersign_enroll::cmp::client::{
-    Anchors, Body, Client, Credential, GeneralName, Http, Name, Paths, Wish,
+    Anchors, Body, Client, ClientError, Credential, GeneralName, Http, Issued, Name, Paths, Wish,
 };
 use countersign_ike_plugin::path::{self, Certificate, PathSettings, validate};
 
@@ -53,11 +53,33 @@ impl Peer {
 
     /// The client, whose patience begins now.
     pub fn client(&self) -> Client<'_> {
+        self.client_of(&self.credential, &self.anchors)
+    }
+
+    /// Whether a secret proves it.
+    pub const fn is_by_secret(&self) -> bool {
+        matches!(self.credential, Credential::Secret { .. })
+    }
+
+    /// Whether the CA takes a certificate that came, whose key this is, as one that is in use.
+    ///
+    /// # Errors
+    /// As [`Client::prove_in_use`].
+    pub fn prove_in_use(&self, issued: &Issued, key: &FileKey) -> Result<(), ClientError> {
+        let credential = Credential::Certificate {
+            certificate: issued.certificate.clone(),
+            chain: issued.path.clone(),
+            key: Box::new(FileKey::from_pkcs8(&key.exported()?)?),
+        };
+        self.client_of(&credential, &Anchors::Known(issued.anchors.clone())).prove_in_use()
+    }
+
+    fn client_of<'c>(&'c self, credential: &'c Credential, anchors: &'c Anchors) -> Client<'c> {
         let now = Instant::now();
         Client {
             transport: &self.http,
-            credential: &self.credential,
-            anchors: &self.anchors,
+            credential,
+            anchors,
             paths: &Finder,
             clock: &SystemClock,
             entropy: &self.entropy,

@@ -1,7 +1,7 @@
 //! `--revoke` and `--info`.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use countersign_ca::certificate::{Facts, to_pem};
 use countersign_ca::record::Reason;
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::folder::{Folder, Phase};
+use super::folder::{Folder, Phase, at, write_over};
 use super::peer::Peer;
 use super::settings::{Overrides, Settings};
 use super::story::{ANCHORS, SIGNER};
@@ -118,16 +118,15 @@ pub fn inform(
         told.insert(one.name().into(), value);
     }
     if let Some(folder) = save {
-        let failed =
-            |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", folder.display()));
-        fs::create_dir_all(folder).map_err(failed)?;
-        for (name, content) in &files {
-            let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-            std::io::Write::write_all(&mut file, content.as_bytes()).map_err(failed)?;
-            file.persist(folder.join(name)).map_err(|e| failed(e.error))?;
-        }
+        keep(folder, &files).map_err(at(folder))?;
     }
     Ok(Value::Object(told))
+}
+
+/// Writes files of these names, each whole or not at all.
+fn keep(folder: &Path, files: &[(String, String)]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    files.iter().try_for_each(|(name, content)| write_over(&folder.join(name), content.as_bytes()))
 }
 
 /// What follows each root that is trusted.
@@ -172,4 +171,26 @@ fn crl(der: &[u8]) -> Result<Value, Failure> {
         "next_update": read.next_update().map(time),
         "revoked": read.iter_revoked_certificates().count(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enrolment::faults::fail_after;
+
+    #[test]
+    fn what_is_told_is_on_the_disk_before_it_has_its_name() {
+        let base = tempfile::tempdir().unwrap();
+        let told = [("caCerts.pem".to_owned(), "new".to_owned())];
+        fs::write(base.path().join("caCerts.pem"), "old").unwrap();
+        // Each step: the file, its name, and the folder that has the name.
+        for (steps, found) in [(0, "old"), (1, "old"), (2, "new")] {
+            fail_after(Some(steps));
+            let kept = keep(base.path(), &told);
+            fail_after(None);
+            assert!(kept.is_err(), "after {steps} steps");
+            assert_eq!(fs::read_to_string(base.path().join("caCerts.pem")).unwrap(), found);
+            assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
+        }
+    }
 }

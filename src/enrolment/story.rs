@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign_ca::certificate::Facts;
 use countersign_ca::{Clock, FileKey, Identity, SystemClock};
-use countersign_enroll::cmp::client::{Anchors, ClientError, Issued, Wish};
+use countersign_enroll::cmp::client::{Anchors, ClientError, Issued, Refusal, Wish};
 use countersign_ike_plugin::gateway::Files;
 use serde_json::{Value, json};
 
@@ -26,6 +26,15 @@ const THEN: &str = "then";
 
 /// How often a confirmation is sent when there is no answer.
 const CONFIRMATIONS: u32 = 3;
+
+/// Whether the CA was told that its certificate is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    No,
+    /// It was, or was about to be, and did not answer.
+    Perhaps,
+    Yes,
+}
 
 /// How a first enrolment begins.
 pub struct Start {
@@ -200,16 +209,16 @@ pub fn finish(
 ) -> Result<Value, Failure> {
     let Pending { purpose, key, state } = pending;
     // 1. The certificate, found good.
-    let (issued, is_confirmed) = match state {
-        State::Issued(issued) => (issued, false),
-        State::Confirmed(issued) => (issued, true),
+    let (issued, told) = match state {
+        State::Issued(issued) => (issued, Told::Perhaps),
+        State::Confirmed(issued) => (issued, Told::Yes),
         State::Sent | State::Waiting(_) => {
             let wish = match present {
                 Some(present) => present.successor(settings, &key)?,
                 None => first_wish(settings, &key)?,
             };
             let asked = ask(folder, peer, purpose, &wish, state);
-            (Box::new(asked.map_err(|e| ended(folder, e))?), false)
+            (Box::new(asked.map_err(|e| ended(folder, e))?), Told::No)
         }
     };
     // 2. It is kept, and its files are written, before anybody hears that it is taken.
@@ -218,8 +227,8 @@ pub fn finish(
     let files = compose(settings, &issued, &key)?;
     folder.add_generation(&generation, &files)?;
     // 3. The CA hears it. Whoever crashed before it was written down says it again.
-    if !is_confirmed {
-        confirm(peer, &issued).map_err(|e| {
+    if told != Told::Yes {
+        confirm(peer, &issued, &key, told).map_err(|e| {
             folder.remove_generation(&generation);
             ended(folder, e)
         })?;
@@ -268,10 +277,7 @@ fn ask(
 /// else, a fault of the CA's included, the same command goes on.
 fn ended(folder: &Folder, error: ClientError) -> Failure {
     let is_over = match &error {
-        ClientError::Refused(refusal) => {
-            let is_fault = |name: &&str| matches!(*name, "systemUnavail" | "systemFailure");
-            refusal.unproven.is_none() && !refusal.failures.iter().any(is_fault)
-        }
+        ClientError::Refused(refusal) => refusal.unproven.is_none() && !is_fault(refusal),
         ClientError::BadCertificate(_) => true,
         _ => false,
     };
@@ -281,8 +287,13 @@ fn ended(folder: &Folder, error: ClientError) -> Failure {
     Failure::from(error)
 }
 
+/// Whether the CA cannot answer, instead of saying no.
+fn is_fault(refusal: &Refusal) -> bool {
+    refusal.failures.iter().any(|name| matches!(*name, "systemUnavail" | "systemFailure"))
+}
+
 /// Nobody knows whether a confirmation arrived that was not answered, and the CA does not wait for long.
-fn confirm(peer: &Peer, issued: &Issued) -> Result<(), ClientError> {
+fn confirm(peer: &Peer, issued: &Issued, key: &FileKey, mut told: Told) -> Result<(), ClientError> {
     let Some(open) = &issued.confirmation else { return Ok(()) };
     let client = peer.client();
     let mut tries = 1;
@@ -290,10 +301,45 @@ fn confirm(peer: &Peer, issued: &Issued) -> Result<(), ClientError> {
         match client.confirm(&issued.certificate, open) {
             Err(ClientError::Unavailable(_)) if tries < CONFIRMATIONS => {
                 std::thread::sleep(Duration::from_secs(tries.into()));
+                told = Told::Perhaps;
                 tries += 1;
+            }
+            Err(ClientError::Refused(refusal)) if told == Told::Perhaps && !is_fault(&refusal) => {
+                return look_up(peer, issued, key, refusal);
             }
             other => return other,
         }
+    }
+}
+
+/// A confirmation was said again, and is refused. The first one may have been heard all the same, by a CA that has
+/// forgotten the transaction since, or takes no message any more from who sent it: the certificate itself asks. Only a
+/// proven no ends it.
+fn look_up(
+    peer: &Peer,
+    issued: &Issued,
+    key: &FileKey,
+    refusal: Refusal,
+) -> Result<(), ClientError> {
+    // With a signature, "revoked" may be meant of the certificate that signs.
+    let is_no = |name: &&str| match *name {
+        "badCertId" => true,
+        "certRevoked" => peer.is_by_secret(),
+        _ => false,
+    };
+    if refusal.unproven.is_none() && refusal.failures.iter().any(is_no) {
+        return Err(ClientError::Refused(refusal));
+    }
+    match peer.prove_in_use(issued, key) {
+        Ok(()) => {
+            tracing::info!("the CA knows already that the certificate is taken: {refusal}");
+            Ok(())
+        }
+        Err(ClientError::Refused(no)) if no.is_of_signer() => Err(ClientError::Refused(no)),
+        Err(e) => Err(ClientError::Unavailable(format!(
+            "{refusal}; whether the CA knows already that the certificate is taken cannot be found out ({e}); it is kept \
+             with its key, and the next run tries again; `--abandon` gives both up"
+        ))),
     }
 }
 

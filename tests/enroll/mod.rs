@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{COUNTERSIGN, Instance, tool_ok};
+use crate::common::{COUNTERSIGN, Instance, at_another_time, tool_ok};
 
 /// A gateway with an account.
 pub struct Gateway {
@@ -108,9 +108,19 @@ impl Gateway {
         Run(self.command(arguments).output().expect("the program runs"))
     }
 
+    /// A renewal by another clock, such as `+20m`.
+    pub fn renew_at(&self, shift: &str, more: &[&str]) -> Run {
+        let program = at_another_time(shift, COUNTERSIGN);
+        let mut command = self.command_by(program, &[&["--renew"], more].concat());
+        Run(command.output().expect("the program runs"))
+    }
+
     /// The command of a run.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(COUNTERSIGN);
+        self.command_by(Command::new(COUNTERSIGN), arguments)
+    }
+
+    fn command_by(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.args(["enroll", "--json", "--out"]).arg(&self.out).args(arguments);
         command.current_dir(&self.folder).stdin(std::process::Stdio::null());
         command

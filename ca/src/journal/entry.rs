@@ -444,12 +444,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_account_without_permissions_is_what_it_was_before_there_were_any() {
-        let none = Account { permissions: Default::default(), ..account("gw1") };
+    fn an_account_without_permissions_and_equipment_is_what_it_was_before_there_were_any() {
+        let all = account("gw1");
+        let permitted = Account { equipment: None, ..all.clone() };
+        let neither = Account { permissions: Default::default(), ..permitted.clone() };
         let body = |account: Account| Entry::AccountChanged(account).encode_body().unwrap();
-        // A CBOR array of six, and of seven.
-        assert_eq!((body(none)[0], body(account("gw1"))[0]), (0x86, 0x87));
-        let mut unknown = body(account("gw1"));
+        // CBOR arrays of six, seven and eight.
+        let mut unknown = body(permitted);
+        assert_eq!([body(neither)[0], unknown[0], body(all)[0]], [0x86, 0x87, 0x88]);
         *unknown.last_mut().unwrap() = 8;
         let payload = payload(0, Timestamp::default(), 9, &unknown).unwrap();
         let error = Envelope::parse(&payload).unwrap().open().unwrap_err().to_string();

@@ -48,6 +48,14 @@ pub struct Refusal {
     pub unproven: Option<String>,
 }
 
+impl Refusal {
+    /// Whether it is proven that the CA takes nothing that the certificate signs which signed the message.
+    pub fn is_of_signer(&self) -> bool {
+        let is_meant = |name: &&str| matches!(*name, "certRevoked" | "signerNotTrusted");
+        self.unproven.is_none() && self.failures.iter().any(is_meant)
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the server refused the {}", self.asked)?;

@@ -10,7 +10,7 @@ use super::{Client, ClientError, Refusal};
 use crate::cmp::content::kind;
 use crate::cmp::crmf::elements;
 use crate::cmp::general::content::{CertReqTemplate, RootCaKeyUpdate};
-use crate::cmp::message::InfoTypeAndValue;
+use crate::cmp::message::{InfoTypeAndValue, Message};
 use crate::cmp::oid;
 
 /// The most certificates of an answer.
@@ -114,17 +114,8 @@ impl Client<'_> {
         wanted: Information,
         value: Option<Any>,
     ) -> Result<Option<Any>, ClientError> {
-        let (question, expected) = wanted.types();
-        let asked = InfoTypeAndValue { info_type: question, info_value: value };
-        let content = vec![asked].to_der().map_err(ClientError::encoding)?;
-        let outgoing = Outgoing { kind: kind::GENM, content, ..Outgoing::default() };
-        let answer = Transaction::begin(self)?.ask(&outgoing)?;
-        if answer.kind != kind::GENP {
-            return Err(ClientError::untrusted(format!(
-                "expected genp to the genm, found {}",
-                kind::name(answer.kind)
-            )));
-        }
+        let (_, expected) = wanted.types();
+        let answer = self.general(wanted, value)?;
         let infos: Vec<InfoTypeAndValue> =
             answer.body.decode_as().map_err(ClientError::unreadable("a GenRepContent"))?;
         if let Some(info) = infos.iter().find(|info| info.info_type == expected) {
@@ -136,6 +127,31 @@ impl Client<'_> {
             text: format!("it has no {} to tell", wanted.name()),
             unproven: None,
         }))
+    }
+
+    /// Whether the CA takes the certificate that signs as one that is in use: it then answers its holder, whatever it has
+    /// to tell. One that it revoked, or whose confirmation it awaits, signs nothing (RFC 9810 §5.3.18).
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] of which [`Refusal::is_of_signer`] holds when it does not; anything else leaves it open.
+    pub fn prove_in_use(&self) -> Result<(), ClientError> {
+        self.general(Information::CaCerts, None).map(drop)
+    }
+
+    /// A genm, and the genp that answers it.
+    fn general(&self, wanted: Information, value: Option<Any>) -> Result<Message, ClientError> {
+        let (question, _) = wanted.types();
+        let asked = InfoTypeAndValue { info_type: question, info_value: value };
+        let content = vec![asked].to_der().map_err(ClientError::encoding)?;
+        let outgoing = Outgoing { kind: kind::GENM, content, ..Outgoing::default() };
+        let answer = Transaction::begin(self)?.ask(&outgoing)?;
+        match answer.kind {
+            kind::GENP => Ok(answer),
+            other => Err(ClientError::untrusted(format!(
+                "expected genp to the genm, found {}",
+                kind::name(other)
+            ))),
+        }
     }
 
     /// The certificates of the CAs, DER.

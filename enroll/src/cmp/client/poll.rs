@@ -18,6 +18,9 @@ const POLL_REP: u8 = 26;
 /// The shortest pause between two questions.
 const SHORTEST: Duration = Duration::from_secs(1);
 
+/// The pause when the CA names none.
+const UNNAMED: Duration = Duration::from_secs(10);
+
 /// ```text
 /// PollReqContent ::= SEQUENCE OF SEQUENCE { certReqId INTEGER }
 /// ```
@@ -54,7 +57,10 @@ pub struct Waiting {
 pub type Checkpoint<'p> = &'p mut dyn FnMut(&Waiting) -> Result<(), ClientError>;
 
 impl Transaction<'_> {
-    /// Asks until there is another answer than "wait". The pauses are those that the CA wants, within the patience.
+    /// Asks until there is another answer than a pollRep. The pauses are those that the CA wants, within the patience.
+    ///
+    /// Some servers answer a pollReq with "waiting" once more, in a response or an error. Whoever then polls again has
+    /// waited first, so that the patience is the bound of that, too.
     ///
     /// # Errors
     /// [`ClientError::Waiting`] when the patience is at its end.
@@ -70,8 +76,13 @@ impl Transaction<'_> {
         let content = vec![PollReq { cert_req_id: id.clone() }];
         let content = content.to_der().map_err(ClientError::encoding)?;
         let question = Outgoing { kind: POLL_REQ, content, ..Outgoing::default() };
+        let mut pause = self.has_polled.then(|| (UNNAMED, reason.unwrap_or_default().to_owned()));
+        self.has_polled = true;
         loop {
             checkpoint(&self.waiting())?;
+            if let Some((wait, text)) = pause {
+                self.pause(wait, &text)?;
+            }
             let answer = self.exchange(&question)?;
             if answer.kind != POLL_REP {
                 return Ok(answer);
@@ -84,8 +95,8 @@ impl Transaction<'_> {
             if answer.cert_req_id != *id {
                 return Err(ClientError::untrusted("the pollRep is for another certReqId"));
             }
-            checkpoint(&self.waiting())?;
-            self.pause(answer)?;
+            let text = legible(&response::text(answer.reason.as_deref()));
+            pause = Some((Duration::from_secs(answer.check_after.into()), text));
         }
     }
 
@@ -93,13 +104,12 @@ impl Transaction<'_> {
         Waiting { transaction: self.id.clone(), nonce: self.peer_nonce.clone().unwrap_or_default() }
     }
 
-    fn pause(&self, answer: &PollRep) -> Result<(), ClientError> {
-        let text = legible(&response::text(answer.reason.as_deref()));
-        let wait = Duration::from_secs(answer.check_after.into()).max(SHORTEST);
+    fn pause(&self, wait: Duration, text: &str) -> Result<(), ClientError> {
+        let wait = wait.max(SHORTEST);
         if Instant::now().checked_add(wait).is_none_or(|then| then > self.client.until) {
             return Err(ClientError::Waiting {
                 after: wait.as_secs(),
-                reason: if text.is_empty() { text } else { format!(" ({text})") },
+                reason: if text.is_empty() { String::new() } else { format!(" ({text})") },
             });
         }
         tracing::info!(seconds = wait.as_secs(), "the CA has not decided: {text}");

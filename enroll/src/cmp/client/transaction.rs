@@ -53,6 +53,8 @@ pub struct Transaction<'c> {
     pub(super) derived: Option<(MacParameters, MacKey)>,
     /// Certificates that came in extraCerts, DER.
     pub(super) certificates: Vec<Vec<u8>>,
+    /// Whether the CA was asked how far it is.
+    pub(super) has_polled: bool,
 }
 
 impl<'c> Transaction<'c> {
@@ -79,6 +81,7 @@ impl<'c> Transaction<'c> {
             nonces,
             derived: None,
             certificates: Vec::new(),
+            has_polled: false,
         })
     }
 
