@@ -9,7 +9,7 @@ use std::time::Duration;
 use countersign_ca::authority::{CrlSettings, LockSettings, Settings};
 use countersign_ca::profile::{DefaultUrls, Profile, ProfileConfig, Profiles};
 use countersign_ca::record::Label;
-use countersign_enroll::cmp::{Bounds, CmpConfig, Protections, default_mac_workers};
+use countersign_enroll::cmp::{Bounds, CmpConfig, Protections, default_workers};
 use countersign_ldap_bridge::directory::{DirectoryConfig, Limits, TlsFiles};
 use countersign_ldap_bridge::ocsp::OcspConfig;
 use countersign_ldap_bridge::publisher::{PublisherConfig, PublisherSettings};
@@ -263,6 +263,8 @@ pub struct CmpFile {
     pub max_concurrent_macs: usize,
     /// How many keys are derived from secrets at once; 0 for half as many as there are processors.
     pub mac_workers: usize,
+    /// How many keys are made for peers at once; 0 for half as many as there are processors.
+    pub key_workers: usize,
     /// The most messages of one account that are worked on at once.
     pub max_per_account: usize,
     /// How long the body of a request may take to arrive.
@@ -295,6 +297,7 @@ impl Default for CmpFile {
             max_concurrent: 256,
             max_concurrent_macs: 256,
             mac_workers: 0,
+            key_workers: 0,
             max_per_account: 64,
             body_timeout: "10s".into(),
         }
@@ -685,6 +688,7 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
     within("cmp.max_batch", file.max_batch, 1, 256)?;
     within("cmp.max_concurrent_macs", file.max_concurrent_macs, 1, 10_000)?;
     within("cmp.mac_workers", file.mac_workers, 0, 1024)?;
+    within("cmp.key_workers", file.key_workers, 0, 1024)?;
     within("cmp.max_per_account", file.max_per_account, 1, 10_000)?;
     if !(1..=file.max_iterations).contains(&file.min_iterations) || file.max_iterations > 10_000_000
     {
@@ -718,7 +722,11 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
         poll_after: duration("cmp.poll_after", &file.poll_after, 1, 86_400)?,
         max_information: file.max_information,
         mac_workers: match file.mac_workers {
-            0 => default_mac_workers(),
+            0 => default_workers(),
+            count => count,
+        },
+        key_workers: match file.key_workers {
+            0 => default_workers(),
             count => count,
         },
         max_per_account: file.max_per_account,
@@ -817,6 +825,7 @@ mod tests {
             ("[cmp]\nmin_iterations = 0", "cmp.min_iterations"),
             ("[cmp]\nmax_depth = 1000", "cmp.max_depth"),
             ("[cmp]\nmax_concurrent_macs = 0", "cmp.max_concurrent_macs"),
+            ("[cmp]\nkey_workers = 1025", "cmp.key_workers"),
             ("[cmp]\nmax_per_account = 0", "cmp.max_per_account"),
             ("[cmp]\nbody_timeout = \"0s\"", "cmp.body_timeout"),
             ("[cmp]\nmax_batch = 0", "cmp.max_batch"),

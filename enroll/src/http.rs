@@ -41,7 +41,7 @@ const OPERATIONS: [(&str, u8); 10] = [
     ("getcrls", kind::GENM),
 ];
 
-/// Requests for certificates. Under a signature they compute, and do not wait.
+/// Requests for certificates. Under a signature most of them compute, and do not wait.
 const REQUESTS: [u8; 4] = [kind::IR, kind::CR, kind::KUR, kind::P10CR];
 
 /// Told of every answered message, for counting.
@@ -153,15 +153,26 @@ impl Endpoint {
         slot: OwnedSemaphorePermit,
     ) -> Option<Result<(Vec<u8>, Outcome), Error>> {
         let computes = !by_mac && body_kind(&body).is_some_and(|kind| REQUESTS.contains(&kind));
+        let job = (route, body, slot);
         let service = Arc::clone(&self.service);
-        let work = move || (service.begin(&route, &body), slot);
-        let (begun, _slot) = match computes {
-            true => self.workers.run(work).await?,
-            // Some of these wait for a place or for the disk.
-            false => web::block(work).await.ok()?,
+        let (begun, job) = match computes {
+            true => {
+                let work = move || (service.begin_computing(&job.0, &job.1), job);
+                self.workers.run(work).await?
+            }
+            false => (Ok(None), job),
+        };
+        let service = Arc::clone(&self.service);
+        let (begun, _job) = match begun {
+            // A place or the disk is waited for, or it takes long.
+            Ok(None) => {
+                let work = move || (service.begin(&job.0, &job.1).map(Some), job);
+                web::block(work).await.ok()?
+            }
+            done => (done, job),
         };
         match begun {
-            Ok(begun) => Some(begun.settled(&self.service).await),
+            Ok(begun) => Some(begun?.settled(&self.service).await),
             Err(e) => Some(Err(e)),
         }
     }

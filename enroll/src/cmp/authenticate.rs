@@ -10,7 +10,7 @@ use super::content::kind;
 use super::context::Kind;
 use super::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
 use super::header::goes_on;
-use super::limits::Working;
+use super::limits::{Thread, Working};
 use super::mac::{MacKey, MacParameters};
 use super::message::{Message, PkiHeader};
 use super::names;
@@ -55,8 +55,6 @@ pub struct Reply {
     pub ca: Option<Label>,
     /// Whether the sender is known, so that a refusal stands in the body of its kind.
     pub to_known_peer: bool,
-    /// Whether there is none, because too many requests of the account are worked on.
-    pub busy: bool,
     /// Counts as one that is worked on, until the answer is sent.
     pub working: Option<Working>,
 }
@@ -68,7 +66,6 @@ impl Reply {
             protector: Protector::Signature,
             ca: route.ca.clone(),
             to_known_peer: false,
-            busy: false,
             working: None,
         }
     }
@@ -80,6 +77,7 @@ impl CmpService {
         &self,
         route: &Route,
         message: &Message,
+        thread: Thread,
     ) -> Result<Authenticated, Refusal> {
         let missing = || {
             Refusal::new(
@@ -91,7 +89,11 @@ impl CmpService {
         let protection = message.protection.as_ref().ok_or_else(missing)?;
         self.config().protections.check(algorithm.oid)?;
         let mut sender = match MacParameters::read(algorithm, self.config()) {
-            Some(parameters) => self.authenticate_mac(message, parameters?, protection),
+            Some(parameters) => {
+                // For a place among those whom strangers send.
+                thread.waits()?;
+                self.authenticate_mac(message, parameters?, protection)
+            }
             None => self.authenticate_signature(message, algorithm, protection),
         }?;
         if route.ca.is_some() {

@@ -16,6 +16,7 @@ use super::authenticate::Reply;
 use super::bounds::Bounds;
 use super::content::kind;
 use super::crmf::{elements, malformed};
+use super::limits::Thread;
 use super::mac::MacParameters;
 use super::message::{Message, PkiHeader};
 use super::refusal::{Failure, Refusal};
@@ -27,13 +28,15 @@ const MAX_DEPTH: u8 = 2;
 /// All the MACs of a batch may ask for so many times the iterations that one message may.
 const WORK: u64 = 4;
 
-/// In what a message came.
+/// In what a message came, and on which thread.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wrapping<'a> {
     /// How many messages are around it.
     pub depth: u8,
     /// The registration authority that added its protection to this very message.
     pub forwarder: Option<&'a Registrar>,
+    /// What the thread may do that works on it.
+    pub thread: Thread,
 }
 
 /// What was in a nested message.
@@ -76,11 +79,15 @@ impl CmpService {
         match inner {
             Inner::One(inner) => {
                 tracing::info!(registrar = %registrar.account(), "protection was added");
-                self.respond_within(&route, *inner, Wrapping { depth, forwarder: Some(&registrar) })
+                self.respond_within(
+                    &route,
+                    *inner,
+                    Wrapping { depth, forwarder: Some(&registrar), thread: Thread::MayWait },
+                )
             }
             Inner::Batch(messages) => {
                 tracing::info!(registrar = %registrar.account(), messages = messages.len(), "a batch");
-                let wrapping = Wrapping { depth, forwarder: None };
+                let wrapping = Wrapping { depth, forwarder: None, thread: Thread::MayWait };
                 let answers = self.each(&route, messages, wrapping)?.concat();
                 let answer = AnyRef::new(Tag::Sequence, &answers);
                 let answer = answer.and_then(|content| Answer::plain(kind::NESTED, &content));
@@ -152,13 +159,12 @@ impl CmpService {
                 "a nested message is protected by a signature (RFC 9483 §5.2.2)",
             ));
         }
-        let sender = self.authenticate(route, message)?;
+        let sender = self.authenticate(route, message, Thread::MayWait)?;
         let registrar = self.authority().registrar(&sender.requester);
         *reply = Reply {
             protector: sender.protector,
             ca: sender.ca,
             to_known_peer: true,
-            busy: false,
             working: None,
         };
         let registrar = registrar.ok_or_else(|| {
@@ -266,7 +272,7 @@ impl CmpService {
                 .is_some_and(|algorithm| MacParameters::read(algorithm, self.config()).is_none())
         };
         for message in messages.iter().filter(is_signed) {
-            match self.authenticate(route, message) {
+            match self.authenticate(route, message, Thread::MayWait) {
                 Err(refusal) if refusal.failure == Failure::BadMessageCheck => return Err(refusal),
                 _ => {}
             }

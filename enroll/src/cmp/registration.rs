@@ -9,6 +9,7 @@ use super::answer::failed;
 use super::content::kind;
 use super::crmf::{CertReqMsg, ProofOfPossession, Wish, elements, malformed};
 use super::exchange::Exchange;
+use super::limits::Thread;
 use super::message::Message;
 use super::oid;
 use super::refusal::{Failure, Refusal};
@@ -21,6 +22,7 @@ impl CmpService {
         &self,
         route: &Route,
         message: &Message,
+        thread: Thread,
     ) -> Result<Option<Label>, Refusal> {
         let bad = |why: &str| Err(Refusal::new(Failure::BadRequest, why.to_owned()));
         let infos = message.header.general_info.iter().flatten();
@@ -43,7 +45,7 @@ impl CmpService {
         if original.header.transaction_id != message.header.transaction_id {
             return bad("the message in origPKIMessage is of another transaction");
         }
-        let sender = self.authenticate(route, &original)?;
+        let sender = self.authenticate(route, &original, thread)?;
         Ok(Some(sender.requester.account().name.clone()))
     }
 }
