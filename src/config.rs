@@ -267,6 +267,8 @@ pub struct CmpFile {
     pub key_workers: usize,
     /// The most messages of one account that are worked on at once.
     pub max_per_account: usize,
+    /// The most octets of all messages that arrive or are worked on, beyond the first 16 KiB of each.
+    pub max_large_bodies: usize,
     /// How long the body of a request may take to arrive.
     pub body_timeout: String,
 }
@@ -299,6 +301,7 @@ impl Default for CmpFile {
             mac_workers: 0,
             key_workers: 0,
             max_per_account: 64,
+            max_large_bodies: 32 << 20,
             body_timeout: "10s".into(),
         }
     }
@@ -682,6 +685,8 @@ pub fn ldap_listen(text: &str) -> Result<Option<SocketAddr>, Failure> {
 
 fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
     within("cmp.max_bytes", file.max_bytes, 4096, 64 << 20)?;
+    // One message of the largest size fits in at least.
+    within("cmp.max_large_bodies", file.max_large_bodies, file.max_bytes, 4 << 30)?;
     within("cmp.max_depth", file.max_depth, 16, 64)?;
     within("cmp.max_elements", file.max_elements, 100, 1_000_000)?;
     within("cmp.max_information", file.max_information, 4096, 64 << 20)?;
@@ -826,6 +831,7 @@ mod tests {
             ("[cmp]\nmax_depth = 1000", "cmp.max_depth"),
             ("[cmp]\nmax_concurrent_macs = 0", "cmp.max_concurrent_macs"),
             ("[cmp]\nkey_workers = 1025", "cmp.key_workers"),
+            ("[cmp]\nmax_bytes = 65536\nmax_large_bodies = 65535", "cmp.max_large_bodies"),
             ("[cmp]\nmax_per_account = 0", "cmp.max_per_account"),
             ("[cmp]\nbody_timeout = \"0s\"", "cmp.body_timeout"),
             ("[cmp]\nmax_batch = 0", "cmp.max_batch"),
