@@ -10,7 +10,7 @@ use tracing::Span;
 
 use super::algorithms::Protections;
 use super::answer::{Answer, refused_answer};
-use super::authenticate::{Authenticated, Reply};
+use super::authenticate::{Authenticated, Reply, TOO_MANY};
 use super::bounds::{self, Bounds};
 use super::content::kind;
 use super::exchange::Exchange;
@@ -389,12 +389,11 @@ impl CmpService {
         if let Some(answer) = self.public_information(route, message)? {
             return Ok(Recording::ready(answer));
         }
-        let Authenticated { requester, protector, ca, public_key_mac } =
+        let Authenticated { requester, protector, ca, working, public_key_mac } =
             self.authenticate(route, message, wrapping.thread)?;
         let protection = protector.kind();
-        let working = self.in_flight.begin(&requester.account().name);
-        let busy = || Refusal::busy("too many requests of the account are worked on");
-        let working = Some(working.ok_or_else(busy)?);
+        let working = working.or_else(|| self.in_flight.begin(&requester.account().name));
+        let working = Some(working.ok_or_else(|| Refusal::busy(TOO_MANY))?);
         *reply = Reply { protector, ca: ca.clone(), to_known_peer: true, working };
         tracing::debug!(account = %requester.account().name, "authenticated");
         // 3. Whether it is a registration authority, and whose message it passes on.
