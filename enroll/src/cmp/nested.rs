@@ -12,7 +12,7 @@ use der::asn1::AnyRef;
 use der::{Encode, Tag};
 
 use super::answer::{Answer, failed, refused_answer};
-use super::authenticate::Reply;
+use super::authenticate::{Reply, public_key_mac};
 use super::bounds::Bounds;
 use super::content::kind;
 use super::crmf::{elements, malformed};
@@ -20,6 +20,7 @@ use super::limits::Thread;
 use super::mac::MacParameters;
 use super::message::{Message, PkiHeader};
 use super::refusal::{Failure, Refusal};
+use super::registration::original;
 use super::service::{CmpService, Outcome, Route};
 
 /// How deep messages stand in messages: a batch, one that has protection added, and the peer's own.
@@ -258,7 +259,8 @@ impl CmpService {
                 ));
             }
         }
-        let work: u64 = messages.iter().map(|message| self.iterations(message)).sum();
+        let work = messages.iter().map(|message| self.iterations(message));
+        let work = work.fold(0, u64::saturating_add);
         let most = u64::from(*self.config().iterations.end()).saturating_mul(WORK);
         if work > most {
             return Err(Refusal::new(
@@ -280,21 +282,30 @@ impl CmpService {
         Ok(())
     }
 
-    /// How many iterations the MAC of a message, or of the one nested in it, asks for.
+    /// How many iterations the MACs in a message ask for: its own, that over a key in it, and those of the message nested in it
+    /// and of the original that stands in its header.
     fn iterations(&self, message: &Message) -> u64 {
-        let algorithm = message.header.protection_alg.as_ref();
-        let parameters =
-            algorithm.and_then(|algorithm| MacParameters::read(algorithm, self.config())?.ok());
-        if let Some(parameters) = parameters {
-            return u64::from(parameters.iterations());
-        }
-        if message.kind != kind::NESTED {
-            return 0;
-        }
-        match self.inner(message) {
-            Ok(Inner::One(inner)) if inner.kind != kind::NESTED => self.iterations(&inner),
+        let inner = match message.kind {
+            kind::NESTED => match self.inner(message) {
+                Ok(Inner::One(inner)) if inner.kind != kind::NESTED => self.in_one(&inner),
+                _ => 0,
+            },
             _ => 0,
-        }
+        };
+        inner.saturating_add(self.in_one(message))
+    }
+
+    fn in_one(&self, message: &Message) -> u64 {
+        let original = original(message).ok().flatten();
+        let originals = original.iter().map(|original| self.of_macs(original));
+        originals.fold(self.of_macs(message), u64::saturating_add)
+    }
+
+    fn of_macs(&self, message: &Message) -> u64 {
+        let over_key = public_key_mac(message).map(|(value, _)| value.algorithm);
+        let macs = message.header.protection_alg.iter().chain(&over_key);
+        let read = macs.filter_map(|mac| MacParameters::read(mac, self.config())?.ok());
+        read.map(|parameters| parameters.iterations()).fold(0, u64::saturating_add)
     }
 }
 
