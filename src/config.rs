@@ -9,7 +9,7 @@ use std::time::Duration;
 use countersign_ca::authority::{CrlSettings, LockSettings, Settings};
 use countersign_ca::profile::{DefaultUrls, Profile, ProfileConfig, Profiles};
 use countersign_ca::record::Label;
-use countersign_enroll::cmp::{Bounds, CmpConfig, Protections, default_mac_workers};
+use countersign_enroll::cmp::{Bounds, CmpConfig, Protections, default_workers};
 use countersign_ldap_bridge::directory::{DirectoryConfig, Limits, TlsFiles};
 use countersign_ldap_bridge::ocsp::OcspConfig;
 use countersign_ldap_bridge::publisher::{PublisherConfig, PublisherSettings};
@@ -263,8 +263,12 @@ pub struct CmpFile {
     pub max_concurrent_macs: usize,
     /// How many keys are derived from secrets at once; 0 for half as many as there are processors.
     pub mac_workers: usize,
+    /// How many keys are made for peers at once; 0 for half as many as there are processors.
+    pub key_workers: usize,
     /// The most messages of one account that are worked on at once.
     pub max_per_account: usize,
+    /// The most octets of all messages that arrive or are worked on, beyond the first 16 KiB of each.
+    pub max_large_bodies: usize,
     /// How long the body of a request may take to arrive.
     pub body_timeout: String,
 }
@@ -295,7 +299,9 @@ impl Default for CmpFile {
             max_concurrent: 256,
             max_concurrent_macs: 256,
             mac_workers: 0,
+            key_workers: 0,
             max_per_account: 64,
+            max_large_bodies: 32 << 20,
             body_timeout: "10s".into(),
         }
     }
@@ -679,12 +685,15 @@ pub fn ldap_listen(text: &str) -> Result<Option<SocketAddr>, Failure> {
 
 fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
     within("cmp.max_bytes", file.max_bytes, 4096, 64 << 20)?;
+    // One message of the largest size fits in at least.
+    within("cmp.max_large_bodies", file.max_large_bodies, file.max_bytes, 4 << 30)?;
     within("cmp.max_depth", file.max_depth, 16, 64)?;
     within("cmp.max_elements", file.max_elements, 100, 1_000_000)?;
     within("cmp.max_information", file.max_information, 4096, 64 << 20)?;
     within("cmp.max_batch", file.max_batch, 1, 256)?;
     within("cmp.max_concurrent_macs", file.max_concurrent_macs, 1, 10_000)?;
     within("cmp.mac_workers", file.mac_workers, 0, 1024)?;
+    within("cmp.key_workers", file.key_workers, 0, 1024)?;
     within("cmp.max_per_account", file.max_per_account, 1, 10_000)?;
     if !(1..=file.max_iterations).contains(&file.min_iterations) || file.max_iterations > 10_000_000
     {
@@ -718,7 +727,11 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
         poll_after: duration("cmp.poll_after", &file.poll_after, 1, 86_400)?,
         max_information: file.max_information,
         mac_workers: match file.mac_workers {
-            0 => default_mac_workers(),
+            0 => default_workers(),
+            count => count,
+        },
+        key_workers: match file.key_workers {
+            0 => default_workers(),
             count => count,
         },
         max_per_account: file.max_per_account,
@@ -817,6 +830,8 @@ mod tests {
             ("[cmp]\nmin_iterations = 0", "cmp.min_iterations"),
             ("[cmp]\nmax_depth = 1000", "cmp.max_depth"),
             ("[cmp]\nmax_concurrent_macs = 0", "cmp.max_concurrent_macs"),
+            ("[cmp]\nkey_workers = 1025", "cmp.key_workers"),
+            ("[cmp]\nmax_bytes = 65536\nmax_large_bodies = 65535", "cmp.max_large_bodies"),
             ("[cmp]\nmax_per_account = 0", "cmp.max_per_account"),
             ("[cmp]\nbody_timeout = \"0s\"", "cmp.body_timeout"),
             ("[cmp]\nmax_batch = 0", "cmp.max_batch"),

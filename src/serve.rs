@@ -138,6 +138,7 @@ async fn serve(
         Arc::new(move |outcome| counted.metrics.count(outcome)),
     )
     .with_mac_slots(config.file.cmp.max_concurrent_macs)
+    .with_large_bodies(config.file.cmp.max_large_bodies)
     .with_body_timeout(config.cmp_body_timeout);
     let counted = shared.clone();
     let responder = ocsp::Endpoint::new(

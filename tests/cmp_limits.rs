@@ -16,9 +16,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::cmp::{self, Answer, CR, Draft, IR, Key, enrolled, exchange, pbm, request};
+use common::cmp::{
+    self, Answer, CR, CertReqMsg, CertRequest, Draft, Holder, IR, Key, Template, any, enrolled,
+    exchange, oid, pbm, request,
+};
 use common::{Instance, http};
+use der::Encode;
 use der::asn1::OctetString;
+use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::name::Name;
 
 /// How long anything may take before the test fails; far more than it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -204,4 +210,112 @@ fn connections_beyond_the_most_wait_and_are_served_when_others_end() {
     drop(idle);
     enrolled(&instance, &peer);
     assert_eq!(instance.certificates("gw1").len(), 2);
+}
+
+/// An instance with a profile whose EC keys can be sent to, and a holder of such a certificate for whom keys are made.
+fn with_key_generation(cmp: &str) -> (Instance, Holder) {
+    let mut instance = Instance::init(&[]);
+    let path = instance.data().join("countersign.toml");
+    let own = "\n[profiles.sealed]\nkey_usage = [\"digitalSignature\", \"keyAgreement\"]\n";
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replacen("[cmp]\n", &format!("[cmp]\n{cmp}\n"), 1);
+    std::fs::write(&path, text + own).unwrap();
+    instance.serve();
+    let flags = ["--allow", "key-generation", "--profile", "sealed"];
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &flags);
+    let holder = enrolled(&instance, &peer);
+    (instance, holder)
+}
+
+/// A signed request for an RSA key of so many bits, or for one of P-256, to be made.
+fn key_wanted(holder: &Holder, rsa_bits: Option<u32>) -> Vec<u8> {
+    let controls = rsa_bits.map(|bits| {
+        vec![AttributeTypeAndValue { oid: oid("1.3.6.1.5.5.7.5.1.12"), value: any(&bits) }]
+    });
+    let template = Template { subject: Some(Name::default()), ..Template::default() };
+    let request = CertReqMsg { request: CertRequest { id: 0, template, controls }, proof: None };
+    let draft = Draft::new(CR, vec![request].to_der().unwrap()).implicit();
+    draft.with(|header| header.pvno = 3).by(holder)
+}
+
+#[test]
+fn whoever_has_a_key_made_waits_for_no_stranger_and_nobody_waits_for_it() {
+    let (instance, holder) = with_key_generation(
+        "max_iterations = 10000000\nmax_concurrent_macs = 1\nmac_workers = 1\nkey_workers = 64",
+    );
+    let begin = Instant::now();
+    // A stranger's work may end before the rest is through; then it is done again.
+    let mut undisturbed = false;
+    while !undisturbed {
+        assert!(begin.elapsed() < PATIENCE, "keys are made when the stranger's work is done");
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // Whoever asks whether the place is taken has it for a moment.
+                while post(&instance.address, &work(10_000_000)).status == 503 {
+                    assert!(begin.elapsed() < PATIENCE, "the place is never free");
+                }
+                done.store(true, Ordering::SeqCst);
+            });
+            // The one place of those whom a secret protects is taken.
+            while post(&instance.address, &work(100)).status != 503 {
+                assert!(begin.elapsed() < PATIENCE, "the stranger never works");
+                thread::sleep(Duration::from_millis(20));
+            }
+            let keys: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| post(&instance.address, &key_wanted(&holder, None))))
+                .collect();
+            let draft = Draft::new(CR, request(&Key::new())).implicit();
+            exchange(&instance, &draft.by(&holder)).certificate();
+            for key in keys {
+                let answer = Answer::read(&key.join().unwrap().body);
+                answer.certificate();
+                answer.private_key().expect("a private key");
+            }
+            undisturbed = !done.load(Ordering::SeqCst);
+        });
+    }
+    instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn keys_have_places_of_their_own_and_others_are_answered_meanwhile() {
+    let (instance, holder) = with_key_generation("key_workers = 1");
+    let (open, busy, made) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let begin = Instant::now();
+    let mut answered = 0;
+    thread::scope(|scope| {
+        // As many as there are threads that compute, and more.
+        for _ in 0..8 {
+            scope.spawn(|| {
+                open.fetch_add(1, Ordering::SeqCst);
+                let answer = post(&instance.address, &key_wanted(&holder, Some(4096)));
+                open.fetch_sub(1, Ordering::SeqCst);
+                match answer.status {
+                    200 => {
+                        Answer::read(&answer.body).certificate();
+                        made.fetch_add(1, Ordering::SeqCst);
+                    }
+                    503 => {
+                        assert!(answer.header("retry-after").is_some());
+                        busy.fetch_add(1, Ordering::SeqCst);
+                    }
+                    other => panic!("HTTP {other}"),
+                }
+            });
+        }
+        while busy.load(Ordering::SeqCst) == 0 || open.load(Ordering::SeqCst) > 0 {
+            assert!(begin.elapsed() < PATIENCE, "nobody was told to wait");
+            if busy.load(Ordering::SeqCst) + made.load(Ordering::SeqCst) == 8 {
+                break;
+            }
+            let draft = Draft::new(CR, request(&Key::new())).implicit();
+            exchange(&instance, &draft.by(&holder)).certificate();
+            answered += usize::from(open.load(Ordering::SeqCst) > 0);
+        }
+    });
+    let (busy, made) = (busy.into_inner(), made.into_inner());
+    assert!(busy > 0 && made > 0, "{busy} busy, {made} made");
+    assert!(answered > 0, "nobody was answered while keys were made");
+    instance.ok(&["audit", "verify"]);
 }

@@ -12,9 +12,10 @@
 mod common;
 
 use common::cmp::{
-    Answer, CCR, CERT_CONF, CP, CR, CRL_REASON, CertId, CertRequest, Draft, ERROR, Holder, IP, IR,
-    KUP, KUR, Key, OLD_CERT_ID, PKICONF, RP, RR, Template, any, confirmation, enrolled, exchange,
-    named, octets, oid, plain_request, proven, request, request_with, revocation, sequence,
+    Answer, CCR, CERT_CONF, CP, CR, CRL_REASON, CertId, CertReqMsg, CertRequest, Draft, ERROR,
+    Holder, IP, IR, KUP, KUR, Key, OLD_CERT_ID, PKICONF, RP, RR, Template, any, confirmation,
+    enrolled, exchange, implicit, named, octets, oid, plain_request, proven, request, request_with,
+    revocation, sequence,
 };
 use common::nested::{
     NESTED, P10CR, around, batch, between, body, header, inside, registrar, registrar_of, vouched,
@@ -22,9 +23,10 @@ use common::nested::{
 };
 use common::openssl::{self, by_secret, cmp, enrol, key};
 use common::{Instance, Peer};
-use der::Encode;
-use der::asn1::{Int, OctetString};
+use der::asn1::{Any, BitString, Int, OctetString};
+use der::{Decode, Encode};
 use serde_json::Value;
+use spki::AlgorithmIdentifierOwned;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::SubjectAltName;
@@ -296,7 +298,46 @@ fn a_batch_that_its_sender_should_have_checked_is_refused_as_a_whole() {
         })
         .collect();
     site.refused(&batch(&costly).by(&site.ra), "badRequest");
+    // A MAC over the key and the original message in a header are work, too.
+    let costly =
+        || common::cmp::pbm(&[1; 16], 100_000, common::cmp::SHA256, common::cmp::HMAC_SHA256);
+    let over_keys: Vec<Vec<u8>> = (0..3)
+        .map(|_| {
+            let draft = Draft::new(IR, with_key_mac(&Key::new(), costly())).of(&site.peer);
+            let draft = draft.with(|header| header.protection_alg = Some(costly()));
+            draft.bytes(Some(&[0; 32]))
+        })
+        .collect();
+    let originals: Vec<Vec<u8>> = (0..5)
+        .map(|_| {
+            let draft = Draft::new(IR, request(&Key::new())).of(&site.peer);
+            let draft = draft.with(|header| header.protection_alg = Some(costly()));
+            let outer = Draft::new(IR, vouched_for(&Key::new(), "CN=gw1"));
+            with_original(outer, &[draft.bytes(Some(&[0; 32]))]).by(&site.ra)
+        })
+        .collect();
+    let deeper: Vec<Vec<u8>> =
+        originals.iter().map(|message| around(message).by(&site.ra)).collect();
+    for messages in [over_keys, originals, deeper] {
+        let answer = site.refused(&batch(&messages).by(&site.ra), "badRequest");
+        let words = answer.status().unwrap().words();
+        assert!(words.contains("iterations"), "{words}");
+    }
     site.nothing_was_issued();
+}
+
+/// CertReqMessages whose poposkInput has a MAC over the key, which need not be right.
+fn with_key_mac(key: &Key, mac: AlgorithmIdentifierOwned) -> Vec<u8> {
+    let bits = || BitString::from_bytes(&[0; 32]).unwrap().to_der().unwrap();
+    let value = sequence(&[mac.to_der().unwrap(), bits()]);
+    let input = Any::from_der(&sequence(&[value, key.spki.to_der().unwrap()])).unwrap();
+    let algorithm = common::cmp::algorithm(common::cmp::ECDSA_SHA256, None);
+    let proof =
+        sequence(&[implicit(0, input).to_der().unwrap(), algorithm.to_der().unwrap(), bits()]);
+    let proof = Some(implicit(1, Any::from_der(&proof).unwrap()));
+    let mut request = plain_request(key);
+    request.template.subject = None;
+    vec![CertReqMsg { request, proof }].to_der().unwrap()
 }
 
 #[test]

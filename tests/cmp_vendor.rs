@@ -460,6 +460,8 @@ fn a_vendors_crls_are_asked_and_must_be_current() {
     fs::remove_file(instance.file("vendor.crl")).unwrap();
     later("No such file");
     assert!(instance.certificates("gw9").is_empty());
+    // Equipment that was enrolled already is told so, and no CRL is read for it.
+    first(&instance, "ir", "good", &FACTORY).refused(&["notAuthorized", "already"]);
 
     // The factory itself is revoked.
     pki.crl("factory", &[], None);

@@ -45,7 +45,7 @@ pub struct Vendor {
     pub intermediates: Vec<Vec<u8>>,
     /// The only profile that its equipment is enrolled for, if not any.
     pub profile: Option<Label>,
-    /// Files with its CRLs, read at each enrolment. If there is one, every certificate of a path needs a current CRL.
+    /// Files with its CRLs, looked at in each enrolment. If there is one, every certificate of a path needs a current CRL.
     pub crls: Vec<String>,
     /// When it was recorded.
     pub created: Timestamp,

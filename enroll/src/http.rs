@@ -27,6 +27,16 @@ const CMP: &str = "application/pkixcmp";
 /// How long a body may take to arrive. A message has about a kilobyte.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Of each body so much is taken without asking, in octets: more than nearly every message has.
+const SMALL: usize = 16 << 10;
+
+/// How much all bodies together may have beyond that.
+const LARGE: usize = 32 << 20;
+
+/// What is said when too much is worked on, and after how many seconds to come again.
+const BUSY: &str = "busy; try again";
+const RETRY: &str = "2";
+
 /// What a path's operation label stands for (RFC 9483 §6.1).
 const OPERATIONS: [(&str, u8); 10] = [
     ("initialization", kind::IR),
@@ -41,11 +51,17 @@ const OPERATIONS: [(&str, u8); 10] = [
     ("getcrls", kind::GENM),
 ];
 
-/// Requests for certificates. Under a signature they compute, and do not wait.
+/// Requests for certificates. Under a signature most of them compute, and do not wait.
 const REQUESTS: [u8; 4] = [kind::IR, kind::CR, kind::KUR, kind::P10CR];
 
 /// Told of every answered message, for counting.
 pub type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
+
+/// A body that has arrived. Its octets count until the message is answered.
+struct Body {
+    octets: Vec<u8>,
+    _taken: Option<OwnedSemaphorePermit>,
+}
 
 /// CMP at its paths.
 #[derive(Clone)]
@@ -53,6 +69,7 @@ pub struct Endpoint {
     service: Arc<CmpService>,
     slots: Arc<Semaphore>,
     mac_slots: Arc<Semaphore>,
+    large: Arc<Semaphore>,
     workers: Workers,
     observer: Observer,
     body_timeout: Duration,
@@ -70,13 +87,21 @@ impl Endpoint {
         let slots = Arc::new(Semaphore::new(concurrent));
         let mac_slots = Arc::clone(&slots);
         let workers = Workers::new(available_parallelism().map_or(2, usize::from));
-        Self { service, slots, mac_slots, workers, observer, body_timeout: BODY_TIMEOUT }
+        let large = Arc::new(Semaphore::new(LARGE));
+        Self { service, slots, mac_slots, large, workers, observer, body_timeout: BODY_TIMEOUT }
     }
 
     /// Messages that a MAC protects get places of their own: many of them keep no others out.
     #[must_use]
     pub fn with_mac_slots(mut self, concurrent: usize) -> Self {
         self.mac_slots = Arc::new(Semaphore::new(concurrent));
+        self
+    }
+
+    /// Another bound on all bodies together than 32 MiB, beyond the first 16 KiB of each; who sends more is told "busy".
+    #[must_use]
+    pub fn with_large_bodies(mut self, octets: usize) -> Self {
+        self.large = Arc::new(Semaphore::new(octets.min(Semaphore::MAX_PERMITS)));
         self
     }
 
@@ -114,10 +139,11 @@ impl Endpoint {
         &self,
         request: &HttpRequest,
         payload: web::Payload,
-    ) -> Result<Vec<u8>, Box<HttpResponse>> {
+    ) -> Result<Body, Box<HttpResponse>> {
         let limit = self.service.config().bounds.bytes;
         let too_large =
             || (StatusCode::PAYLOAD_TOO_LARGE, format!("expected at most {limit} octets"));
+        let no_room = || (StatusCode::SERVICE_UNAVAILABLE, BUSY.to_owned());
         let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         let announced = announced.and_then(|text| text.parse::<usize>().ok());
         let mut stream = Box::pin(BodyStream::new(payload.into_inner()));
@@ -125,21 +151,42 @@ impl Endpoint {
             if announced.is_some_and(|length| length > limit) {
                 return Err(too_large());
             }
-            let mut body = Vec::new();
+            let (mut body, mut taken) = (Vec::new(), None);
             while let Some(chunk) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
                 let chunk = chunk
                     .map_err(|_| (StatusCode::BAD_REQUEST, "the body was cut off".to_owned()))?;
                 if body.len().saturating_add(chunk.len()) > limit {
                     return Err(too_large());
                 }
+                let beyond = chunk.len().min((body.len() + chunk.len()).saturating_sub(SMALL));
+                if beyond > 0 {
+                    self.take(&mut taken, beyond).ok_or_else(no_room)?;
+                }
                 body.extend_from_slice(&chunk);
             }
-            Ok(body)
+            Ok(Body { octets: body, _taken: taken })
         };
         let late =
             |_| Err((StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive".to_owned()));
         let arrived = tokio::time::timeout(self.body_timeout, arriving).await.unwrap_or_else(late);
-        arrived.map_err(|(status, why)| Box::new(closing(respond(status), &why, stream)))
+        arrived.map_err(|(status, why)| {
+            let mut refusal = respond(status);
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                refusal.insert_header((RETRY_AFTER, RETRY));
+            }
+            Box::new(closing(refusal, &why, stream))
+        })
+    }
+
+    /// Takes so much more of what large bodies may have together; `None` if there is not so much left.
+    fn take(&self, taken: &mut Option<OwnedSemaphorePermit>, octets: usize) -> Option<()> {
+        let octets = u32::try_from(octets).ok()?;
+        let more = Arc::clone(&self.large).try_acquire_many_owned(octets).ok()?;
+        match taken {
+            Some(taken) => taken.merge(more),
+            None => *taken = Some(more),
+        }
+        Some(())
     }
 
     /// The answer; `None` if nobody could work on it. A thread is busy while there is something to compute, and none waits
@@ -148,20 +195,32 @@ impl Endpoint {
     async fn answer(
         &self,
         route: Route,
-        body: Vec<u8>,
+        body: Body,
         by_mac: bool,
         slot: OwnedSemaphorePermit,
     ) -> Option<Result<(Vec<u8>, Outcome), Error>> {
-        let computes = !by_mac && body_kind(&body).is_some_and(|kind| REQUESTS.contains(&kind));
+        let computes =
+            !by_mac && body_kind(&body.octets).is_some_and(|kind| REQUESTS.contains(&kind));
+        let job = (route, body, slot);
         let service = Arc::clone(&self.service);
-        let work = move || (service.begin(&route, &body), slot);
-        let (begun, _slot) = match computes {
-            true => self.workers.run(work).await?,
-            // Some of these wait for a place or for the disk.
-            false => web::block(work).await.ok()?,
+        let (begun, job) = match computes {
+            true => {
+                let work = move || (service.begin_computing(&job.0, &job.1.octets), job);
+                self.workers.run(work).await?
+            }
+            false => (Ok(None), job),
+        };
+        let service = Arc::clone(&self.service);
+        let (begun, _job) = match begun {
+            // A place or the disk is waited for, or it takes long.
+            Ok(None) => {
+                let work = move || (service.begin(&job.0, &job.1.octets).map(Some), job);
+                web::block(work).await.ok()?
+            }
+            done => (done, job),
         };
         match begun {
-            Ok(begun) => Some(begun.settled(&self.service).await),
+            Ok(begun) => Some(begun?.settled(&self.service).await),
             Err(e) => Some(Err(e)),
         }
     }
@@ -212,7 +271,7 @@ async fn post(
         Err(refusal) => return *refusal,
     };
     // A slot is taken only when the whole message is here: who sends slowly keeps nobody else out.
-    let by_mac = is_protected_by_mac(&body);
+    let by_mac = is_protected_by_mac(&body.octets);
     let slots = match by_mac {
         true => &endpoint.mac_slots,
         false => &endpoint.slots,
@@ -254,8 +313,8 @@ async fn only_post(payload: web::Payload) -> HttpResponse {
 
 fn busy() -> HttpResponse {
     respond(StatusCode::SERVICE_UNAVAILABLE)
-        .insert_header((RETRY_AFTER, "2"))
-        .body("busy; try again\n")
+        .insert_header((RETRY_AFTER, RETRY))
+        .body(format!("{BUSY}\n"))
 }
 
 fn unknown_name(name: &str) -> String {

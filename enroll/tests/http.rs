@@ -34,6 +34,10 @@ struct Server {
 
 impl Server {
     fn start(slots: usize) -> Self {
+        Self::start_with(slots, 32 << 20, Duration::from_millis(300))
+    }
+
+    fn start_with(slots: usize, large_bodies: usize, body_timeout: Duration) -> Self {
         let mut config = CmpConfig::default();
         config.bounds.bytes = 64 << 10;
         let place = Place::with(config);
@@ -41,7 +45,8 @@ impl Server {
         let seen = Arc::clone(&outcomes);
         let observer = Arc::new(move |outcome| seen.lock().unwrap().push(outcome));
         let endpoint = Endpoint::new(Arc::clone(&place.service), slots, observer)
-            .with_body_timeout(Duration::from_millis(300));
+            .with_large_bodies(large_bodies)
+            .with_body_timeout(body_timeout);
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
@@ -245,4 +250,37 @@ fn who_sends_slowly_keeps_nobody_out_and_is_sent_away() {
         assert_eq!(Answer::read(stream).status, 408);
     }
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+/// Begins a body of 64 KiB, of which one octet does not come.
+fn nearly_sent(server: &Server) -> TcpStream {
+    let mut stream = server.connect();
+    stream.write_all(head("POST", "/pkix/", CMP, 64 << 10).as_bytes()).unwrap();
+    // Whoever is sent away may not take it all.
+    let _ = stream.write_all(&[0x30; (64 << 10) - 1]);
+    stream
+}
+
+#[test]
+fn large_bodies_have_a_bound_together_and_small_ones_come_through() {
+    // Beyond its first 16 KiB each takes 48 KiB: four fit, less what a fifth has taken when it is sent away.
+    let server = Server::start_with(4, 200 << 10, Duration::from_secs(4));
+    let secret = server.place.account("gw1", 100, None);
+    let streams: Vec<TcpStream> = (0..24).map(|_| nearly_sent(&server)).collect();
+    let small = server.post("/pkix/", &ir(&server, &secret));
+    assert_eq!(small.status, 200, "{}", small.text());
+    assert_eq!(Message::read(&small.body).body.tag, IP);
+    let answers: Vec<Answer> = streams.into_iter().map(Answer::read).collect();
+    let told = |status| answers.iter().filter(|answer| answer.status == status).count();
+    // Those that were let in are there until their time is over, and the small one came before that.
+    let (busy, late) = (told(503), told(408));
+    assert!(busy >= 20 && late > 0 && busy + late == 24, "{busy} busy, {late} late");
+    for answer in answers.iter().filter(|answer| answer.status == 503) {
+        assert!(answer.headers.contains("retry-after: 2"), "{}", answer.headers);
+        assert!(answer.headers.contains("connection: close"), "{}", answer.headers);
+    }
+    // All of it is given back.
+    for _ in 0..8 {
+        assert_eq!(server.post("/pkix/", &vec![0x30; 64 << 10]).status, 200);
+    }
 }

@@ -14,6 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use exercise::Place;
+use exercise::wire::Answer;
 
 /// Captures, and what a target's runs found.
 fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -31,6 +32,29 @@ fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
         files.filter(seed).map(|path| (path.clone(), fs::read(path).unwrap())).collect();
     all.sort();
     all
+}
+
+/// The seeds that are written here stand in both folders; `WRITE_SEEDS=1` puts them there.
+#[test]
+fn each_seed_of_our_own_reaches_the_answer_that_it_is_for() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let place = Place::new();
+    let mut others = Vec::new();
+    for (name, octets, kind) in exercise::seeds::all() {
+        for target in ["cmp_answer", "cmp_decode"] {
+            let file = corpus.join(target).join(name);
+            if std::env::var_os("WRITE_SEEDS").is_some() {
+                fs::write(&file, &octets).unwrap();
+            }
+            assert!(fs::read(&file).unwrap() == octets, "{} is another", file.display());
+        }
+        let answer = place.answered(&octets).expect("a message that can be repaired");
+        let answer = Answer::read(&answer).unwrap();
+        if (answer.kind, answer.rejection()) != (kind, None) {
+            others.push(format!("{name}: {:#04x}, {:?}", answer.kind, answer.rejection()));
+        }
+    }
+    assert!(others.is_empty(), "{others:#?}");
 }
 
 #[test]

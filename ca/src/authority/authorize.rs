@@ -283,7 +283,7 @@ pub(super) fn check_use(profile: &Profile, kind: KeyKind) -> Result<()> {
 
 /// The vendor's certificate is good for as many certificates as the administrator said: whoever gets hold of its key must not
 /// enrol again unseen.
-fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
+pub(super) fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
     let equipment = account.equipment.as_ref().filter(|equipment| equipment.is(vendor));
     let equipment =
         equipment.ok_or_else(|| Error::internal("a vendor's certificate for other equipment"))?;

@@ -1,11 +1,11 @@
 //! Who asks, by a certificate of an equipment vendor: a first enrolment (3GPP TS 33.310 §9, RFC 9483 §4.1.1).
 //!
-//! The order bounds what a stranger costs: one signature, then a path within the bounds of `path/build.rs`, and CRL files only for
-//! equipment that has an account.
+//! The order bounds what a stranger costs: one signature, then a path within the bounds of `path/build.rs`, and CRLs only for
+//! equipment that has an account and may go on. Files of CRLs are kept parsed (`equipment/crls.rs`).
+
+mod crls;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::sync::{Arc, PoisonError};
 
 use x509_cert::ext::pkix::KeyUsages;
@@ -13,18 +13,18 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::Authority;
+use super::authorize::check_equipment;
 use crate::clock::Timestamp;
 use crate::equipment::Vendor;
 use crate::error::{Denial, Error, Result};
 use crate::identity::Identity;
-use crate::path::crl::{Crl, CrlStatus, crl_status};
+use crate::path::crl::{CrlStatus, crl_status};
 use crate::path::{Anchors, Certificate, PathSettings, ValidPath, same_name, validate};
 use crate::public_key::SubjectPublicKey;
 use crate::record::Account;
 use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
 
-/// The largest file of CRLs that is read, in octets.
-const MAX_CRL_FILE: u64 = 32 << 20;
+pub use crls::{CrlFiles, read_crl_file};
 
 /// What the store says of vendors, read: their certificates, and whose roots they are.
 #[derive(Debug, Default)]
@@ -43,16 +43,18 @@ impl Authority {
     }
 
     /// Takes a certificate of a trusted vendor, the first of `certificates`; the others, in any order, may lead to the vendor's root.
-    /// `verify` checks a signature with its key. Which account it stands for, the vendor's mapping says.
+    /// `verify` checks a signature with its key. Which account it stands for, the vendor's mapping says. `admit` may refuse it before
+    /// the vendor's CRLs are read, which can be large.
     ///
     /// # Errors
     /// `Denied` with [`Denial::SignerNotTrusted`] when no valid path leads to a vendor, with [`Denial::AlreadyRevoked`] when a certificate
     /// of the path is revoked, with [`Denial::NotAuthorized`] when no account is for this equipment; [`Error::Unavailable`] when the
-    /// vendor's CRLs do not tell; whatever `verify` says.
+    /// vendor's CRLs do not tell; whatever `verify` and `admit` say.
     pub fn authenticate_equipment(
         &self,
         certificates: &[Vec<u8>],
         verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<()>,
+        admit: &mut dyn FnMut(&Requester) -> Result<()>,
     ) -> Result<Requester> {
         // 1. Anything to do at all?
         let vendors = self.vendors()?;
@@ -81,9 +83,6 @@ impl Authority {
             tracing::warn!(vendor = %vendor.name, %error, "equipment without a name");
         })?;
         let account = self.account_for(vendor, &value)?;
-        // 5. The vendor's CRLs.
-        check_status(vendor, &path, now)?;
-        tracing::info!(account = %account.name, vendor = %vendor.name, equipment = value, "equipment with its vendor's certificate");
         let credential = VendorSigned {
             vendor: vendor.name.clone(),
             value,
@@ -92,7 +91,54 @@ impl Authority {
             subject: leaf.subject_name.clone(),
             alt_names: leaf.alt_names.clone(),
         };
-        Ok(Requester::new(account, Credential::Vendor(Box::new(credential))))
+        let requester = Requester::new(account, Credential::Vendor(Box::new(credential)));
+        admit(&requester)?;
+        // 5. The vendor's CRLs.
+        self.check_status(vendor, &path, now)?;
+        let account = &requester.account().name;
+        tracing::info!(%account, vendor = %vendor.name, "equipment with its vendor's certificate");
+        Ok(requester)
+    }
+
+    /// Whether this equipment may still enrol by its vendor's certificate; who proved itself otherwise may.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::NotAuthorized`] when it did already.
+    pub fn check_vendors_uses(&self, requester: &Requester) -> Result<()> {
+        match requester.credential() {
+            Credential::Vendor(vendor) => check_equipment(requester.account(), vendor),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every certificate of the path is good by the vendor's CRLs, if it has any.
+    fn check_status(&self, vendor: &Vendor, path: &ValidPath, now: Timestamp) -> Result<()> {
+        if vendor.crls.is_empty() {
+            return Ok(());
+        }
+        let crls = self.vendor_crls.of(&vendor.crls)?;
+        for (certificate, issuer) in path.pairs() {
+            match crl_status(certificate, issuer, &[], &|_| false, &crls, now) {
+                CrlStatus::Good(_) => {}
+                CrlStatus::Revoked { at, .. } => {
+                    return Err(Error::denied(
+                        Denial::AlreadyRevoked,
+                        format!(
+                            "the vendor's certificate `{}` was revoked on {at}",
+                            certificate.shown()
+                        ),
+                    ));
+                }
+                CrlStatus::Unknown(why) => {
+                    return Err(Error::unavailable(format!(
+                        "the status of `{}` by the CRLs of the vendor `{}` is not known: {why}; put a current CRL there",
+                        certificate.shown(),
+                        vendor.name
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn account_for(&self, vendor: &Vendor, value: &str) -> Result<Account> {
@@ -197,81 +243,6 @@ fn check_signer(signer: &Certificate) -> Result<()> {
             signer.shown()
         ))),
     }
-}
-
-/// Every certificate of the path is good by the vendor's CRLs, if it has any.
-fn check_status(vendor: &Vendor, path: &ValidPath, now: Timestamp) -> Result<()> {
-    if vendor.crls.is_empty() {
-        return Ok(());
-    }
-    let crls = read_crls(vendor)?;
-    for (certificate, issuer) in path.pairs() {
-        match crl_status(certificate, issuer, &[], &|_| false, &crls, now) {
-            CrlStatus::Good(_) => {}
-            CrlStatus::Revoked { at, .. } => {
-                return Err(Error::denied(
-                    Denial::AlreadyRevoked,
-                    format!(
-                        "the vendor's certificate `{}` was revoked on {at}",
-                        certificate.shown()
-                    ),
-                ));
-            }
-            CrlStatus::Unknown(why) => {
-                return Err(Error::unavailable(format!(
-                    "the status of `{}` by the CRLs of the vendor `{}` is not known: {why}; put a current CRL there",
-                    certificate.shown(),
-                    vendor.name
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn read_crls(vendor: &Vendor) -> Result<Vec<Arc<Crl>>> {
-    let mut crls = Vec::new();
-    for file in &vendor.crls {
-        crls.extend(read_crl_file(file)?.into_iter().map(Arc::new));
-    }
-    Ok(crls)
-}
-
-/// Reads the CRLs in a file: one in DER, or some in PEM.
-///
-/// # Errors
-/// [`Error::Unavailable`] when it cannot be read, or holds none.
-pub fn read_crl_file(file: &str) -> Result<Vec<Crl>> {
-    let mut octets = Vec::new();
-    File::open(file)
-        .and_then(|opened| opened.take(MAX_CRL_FILE).read_to_end(&mut octets))
-        .map_err(|e| Error::io(format!("the CRLs in `{file}`"), &e))?;
-    let unreadable =
-        |why: String| Error::unavailable(format!("expected CRLs in `{file}`, PEM or DER: {why}"));
-    let ders = match octets.first() {
-        Some(0x30) => vec![octets],
-        _ => pem_blocks(&octets).map_err(unreadable)?,
-    };
-    if ders.is_empty() {
-        return Err(unreadable("found none".into()));
-    }
-    ders.iter().map(|der| Crl::from_der(der).map_err(|e| unreadable(e.to_string()))).collect()
-}
-
-fn pem_blocks(octets: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    const BEGIN: &str = "-----BEGIN X509 CRL-----";
-    const END: &str = "-----END X509 CRL-----";
-    let mut rest = std::str::from_utf8(octets).map_err(|e| e.to_string())?;
-    let mut found = Vec::new();
-    while let Some((_, block)) = rest.split_once(BEGIN) {
-        let (content, after) =
-            block.split_once(END).ok_or_else(|| "a PEM block does not end".to_owned())?;
-        let block = format!("{BEGIN}\n{}\n{END}\n", content.trim());
-        let (_, der) = der::pem::decode_vec(block.as_bytes()).map_err(|e| e.to_string())?;
-        found.push(der);
-        rest = after;
-    }
-    Ok(found)
 }
 
 fn untrusted(why: impl std::fmt::Display) -> Error {

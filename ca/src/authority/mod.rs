@@ -51,7 +51,7 @@ pub use responder::{CertificateStatus, Responder};
 pub use succession::RootUpdate;
 
 use authenticate::Failures;
-use equipment::Vendors;
+use equipment::{CrlFiles, Vendors};
 use issuer::Ca;
 
 /// What an operator decides about the authority, apart from profiles.
@@ -79,6 +79,7 @@ pub struct Authority {
     default_ca: Option<Label>,
     failures: Arc<Mutex<HashMap<String, Failures>>>,
     vendors: Mutex<Arc<Vendors>>,
+    vendor_crls: CrlFiles,
     /// Held while a cross certificate is signed.
     crossing: Mutex<()>,
     /// Read by whoever confirms a certificate, written by who revokes those that nobody confirmed.
@@ -126,6 +127,7 @@ impl Authority {
             default_ca,
             failures: Arc::default(),
             vendors: Mutex::default(),
+            vendor_crls: CrlFiles::default(),
             crossing: Mutex::default(),
             confirming: RwLock::default(),
             changes: Changes::default(),

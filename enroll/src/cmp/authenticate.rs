@@ -10,7 +10,7 @@ use super::content::kind;
 use super::context::Kind;
 use super::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
 use super::header::goes_on;
-use super::limits::Working;
+use super::limits::{Thread, Working};
 use super::mac::{MacKey, MacParameters};
 use super::message::{Message, PkiHeader};
 use super::names;
@@ -43,6 +43,8 @@ pub struct Authenticated {
     pub protector: Protector,
     /// The CA that the path names, or else the sender's own; `None` means the default.
     pub ca: Option<Label>,
+    /// Counts as one that is worked on, if that was asked already.
+    pub working: Option<Working>,
     /// A publicKeyMAC that was verified with the secret: its PKMACValue.
     pub public_key_mac: Option<PkMacValue>,
 }
@@ -55,8 +57,6 @@ pub struct Reply {
     pub ca: Option<Label>,
     /// Whether the sender is known, so that a refusal stands in the body of its kind.
     pub to_known_peer: bool,
-    /// Whether there is none, because too many requests of the account are worked on.
-    pub busy: bool,
     /// Counts as one that is worked on, until the answer is sent.
     pub working: Option<Working>,
 }
@@ -68,7 +68,6 @@ impl Reply {
             protector: Protector::Signature,
             ca: route.ca.clone(),
             to_known_peer: false,
-            busy: false,
             working: None,
         }
     }
@@ -80,6 +79,7 @@ impl CmpService {
         &self,
         route: &Route,
         message: &Message,
+        thread: Thread,
     ) -> Result<Authenticated, Refusal> {
         let missing = || {
             Refusal::new(
@@ -91,8 +91,12 @@ impl CmpService {
         let protection = message.protection.as_ref().ok_or_else(missing)?;
         self.config().protections.check(algorithm.oid)?;
         let mut sender = match MacParameters::read(algorithm, self.config()) {
-            Some(parameters) => self.authenticate_mac(message, parameters?, protection),
-            None => self.authenticate_signature(message, algorithm, protection),
+            Some(parameters) => {
+                // For a place among those whom strangers send.
+                thread.waits()?;
+                self.authenticate_mac(message, parameters?, protection)
+            }
+            None => self.authenticate_signature(message, algorithm, protection, thread),
         }?;
         if route.ca.is_some() {
             sender.ca.clone_from(&route.ca);
@@ -143,6 +147,7 @@ impl CmpService {
             ca: requester.account().ca.clone(),
             requester,
             protector: Protector::Mac(Box::new((key, parameters))),
+            working: None,
             public_key_mac: public_key_mac.map(|(value, _)| value),
         })
     }
@@ -152,6 +157,7 @@ impl CmpService {
         message: &Message,
         algorithm: &spki::AlgorithmIdentifierOwned,
         protection: &[u8],
+        thread: Thread,
     ) -> Result<Authenticated, Refusal> {
         let signer = message.extra_certs.first().ok_or_else(|| {
             Refusal::new(
@@ -170,11 +176,15 @@ impl CmpService {
         let authority = self.authority();
         let mut verify =
             |key: &SubjectPublicKey| key.verify(algorithm, &message.protected_part, protection);
-        let requester = if is_for_equipment(message.kind) && authority.is_foreign(&facts.issuer) {
-            authority.authenticate_equipment(&message.extra_certs, &mut verify)
-        } else {
-            authority.authenticate_facts(signer, &facts, &mut verify)
-        }?;
+        let (requester, working) =
+            if is_for_equipment(message.kind) && authority.is_foreign(&facts.issuer) {
+                // For files.
+                thread.waits()?;
+                let (requester, working) = self.authenticate_equipment(message, &mut verify)?;
+                (requester, Some(working))
+            } else {
+                (authority.authenticate_facts(signer, &facts, &mut verify)?, None)
+            };
         let ca = match requester.credential() {
             // RFC 9810 §5.3.18: not in use yet. What goes on with a transaction is told so by its own check.
             Credential::Certificate(record) if !record.confirmed && !goes_on(message.kind) => {
@@ -192,9 +202,45 @@ impl CmpService {
             Credential::Secret => None,
             Credential::Vendor(_) => requester.account().ca.clone(),
         };
-        Ok(Authenticated { requester, protector: Protector::Signature, ca, public_key_mac: None })
+        let protector = Protector::Signature;
+        Ok(Authenticated { requester, protector, ca, working, public_key_mac: None })
     }
 }
+
+impl CmpService {
+    /// Equipment by its vendor's certificate. It counts as worked on, and a certificate that is used up is refused, before the
+    /// vendor's CRLs are read.
+    fn authenticate_equipment(
+        &self,
+        message: &Message,
+        verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<(), Error>,
+    ) -> Result<(Requester, Working), Refusal> {
+        let authority = self.authority();
+        let mut working = None;
+        let mut busy = false;
+        let mut admit = |requester: &Requester| {
+            if matches!(message.kind, kind::IR | kind::P10CR) {
+                authority.check_vendors_uses(requester)?;
+            }
+            working = self.in_flight().begin(&requester.account().name);
+            busy = working.is_none();
+            match busy {
+                true => Err(Error::denied(Denial::Conflict, TOO_MANY)),
+                false => Ok(()),
+            }
+        };
+        let admitted = authority.authenticate_equipment(&message.extra_certs, verify, &mut admit);
+        match (admitted, working) {
+            _ if busy => Err(Refusal::busy(TOO_MANY)),
+            (Ok(requester), Some(working)) => Ok((requester, working)),
+            (Ok(_), None) => Err(Error::internal("nobody was admitted").into()),
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+}
+
+/// Why a message is not worked on now.
+pub const TOO_MANY: &str = "too many requests of the account are worked on";
 
 /// What a vendor's certificate may sign: a first enrolment (RFC 9483 §4.1.1 and §4.1.4), and what goes on with it.
 pub const fn is_for_equipment(kind: u8) -> bool {
@@ -239,7 +285,7 @@ fn has_key_identifier(certificate: &[u8]) -> bool {
 }
 
 /// A publicKeyMAC in the request's proof of possession, with the key it is computed over.
-fn public_key_mac(message: &Message) -> Option<(PkMacValue, Vec<u8>)> {
+pub fn public_key_mac(message: &Message) -> Option<(PkMacValue, Vec<u8>)> {
     if !matches!(message.kind, kind::IR | kind::CR | kind::KUR) {
         return None;
     }

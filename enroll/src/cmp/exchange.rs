@@ -15,6 +15,7 @@ use super::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
 use super::context::{Context, Kind};
 use super::crmf::{CertReqMsg, PkMacValue, Wish, pkcs10};
 use super::delivery::Delivery;
+use super::limits::Thread;
 use super::message::Message;
 use super::names;
 use super::oid;
@@ -38,6 +39,8 @@ pub struct Exchange<'a> {
     pub(super) original: Option<Label>,
     /// The CA that answers; `None` means the default.
     pub(super) ca: Option<Label>,
+    /// What the thread may do that works on it.
+    pub(super) thread: Thread,
 }
 
 /// A certificate that is asked for, its key proven, and how it is answered.
@@ -169,6 +172,8 @@ impl Exchange<'_> {
         let requester = on_behalf.as_ref().unwrap_or(self.requester);
         let authorized = authority.authorize(requester, request)?;
         if authorized.needs_approval() {
+            // For the disk.
+            self.thread.waits()?;
             let answer = self.hold(kind, &id, authorized, implicit, draft.registrar)?;
             return Ok(Recording::ready(answer));
         }

@@ -76,14 +76,17 @@ impl Exchange<'_> {
         let wish = request.wish(())?;
         let asked = wish.clone().request(profile.clone(), self.route.ca.clone(), updates);
         let kind = authority.key_to_generate(self.requester, wanted, &asked)?;
+        // 2. Who signs and who may read it. To make a signer waits for the disk, and the key takes long.
+        self.thread.waits()?;
         let signer = authority.key_generation_signer(self.requester, self.route.ca.as_ref())?;
         let envelope = self.for_requester()?;
-        // 2. The key. To find primes costs as much as many a MAC.
+        // 3. The key. To find primes costs as much as many a MAC, so that it has places of its own: strangers cannot fill them.
         let key = {
-            let _place = self.service.derivations().take();
+            let place = self.service.generations().try_take();
+            let _place = place.ok_or_else(|| Refusal::busy("too many keys are made at once"))?;
             authority.generate_key(kind)?
         };
-        // 3. The key generation authority signs it, and only the requester can read it.
+        // 4. The key generation authority signs it, and only the requester can read it.
         let signed = signed::key_package(&key, &signer)?;
         let sealed = envelope.seal(ID_SIGNED_DATA, &signed)?;
         let wish = wish.with_key(key.proven());

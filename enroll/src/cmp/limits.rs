@@ -1,9 +1,34 @@
-//! How much is worked on at once: keys derived from secrets, and requests of one account.
+//! How much is worked on at once: keys derived from secrets, keys that are made here, and requests of one account.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use countersign_ca::record::Label;
+
+use super::refusal::Refusal;
+
+/// What the thread that works on a message may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Thread {
+    /// It may wait: for the disk, or for a place.
+    #[default]
+    MayWait,
+    /// It only computes, and not for long: others wait for it.
+    Computes,
+}
+
+impl Thread {
+    /// What comes next takes long, or waits.
+    ///
+    /// # Errors
+    /// A refusal that has the message worked on by another thread, from the beginning. Nothing may be done before.
+    pub fn waits(self) -> Result<(), Refusal> {
+        match self {
+            Self::MayWait => Ok(()),
+            Self::Computes => Err(Refusal::elsewhere()),
+        }
+    }
+}
 
 /// Places for work that costs much: whoever finds none free waits for one. How many may wait is bounded by who calls.
 #[derive(Debug)]
@@ -28,6 +53,13 @@ impl Places {
         let mut free = free.unwrap_or_else(PoisonError::into_inner);
         *free = free.saturating_sub(1);
         Place(self)
+    }
+
+    /// A place, if one is free.
+    pub fn try_take(&self) -> Option<Place<'_>> {
+        let mut free = locked(&self.free);
+        *free = free.checked_sub(1)?;
+        Some(Place(self))
     }
 }
 
@@ -116,6 +148,15 @@ mod tests {
             }
         });
         assert_eq!((most.into_inner() <= 2, done.into_inner()), (true, 16));
+    }
+
+    #[test]
+    fn who_does_not_wait_gets_a_place_or_none() {
+        let places = Places::new(1);
+        let place = places.try_take().expect("it is free");
+        assert!(places.try_take().is_none());
+        drop(place);
+        assert!(places.try_take().is_some());
     }
 
     #[test]

@@ -152,9 +152,9 @@ impl MacParameters {
         &self.algorithm
     }
 
-    /// How many iterations it asks for.
-    pub const fn iterations(&self) -> u32 {
-        self.iterations.get()
+    /// How many iterations it asks for, of all blocks of the key together.
+    pub fn iterations(&self) -> u64 {
+        u64::from(self.iterations.get()).saturating_mul(self.derivation.blocks())
     }
 
     /// Derives the key. This is the work that the count bounds.
@@ -209,13 +209,38 @@ impl MacParameters {
                 format!("expected a keyLength of 16 to 64, found {length}"),
             ));
         }
-        Ok(Self {
+        let read = Self {
             derivation: Derivation::Pbkdf2(prf, length),
             salt: checked_salt(&inner.salt)?,
             iterations: checked_count(inner.iteration_count, iterations)?,
             mac,
             algorithm: algorithm.clone(),
-        })
+        };
+        let (work, most) = (read.iterations(), *iterations.end());
+        if work > u64::from(most) {
+            let blocks = read.derivation.blocks();
+            return Err(Refusal::new(
+                Failure::BadAlg,
+                format!(
+                    "expected at most {most} iterations, found {work}: a key of {length} octets takes {blocks} times {} of this prf; \
+                     use one with a longer output, or a shorter keyLength",
+                    read.iterations
+                ),
+            ));
+        }
+        Ok(read)
+    }
+}
+
+impl Derivation {
+    /// How many blocks the key has, each of which takes all iterations (RFC 8018 §5.2).
+    fn blocks(self) -> u64 {
+        match self {
+            Self::Pbm(_) => 1,
+            Self::Pbkdf2(prf, length) => {
+                u64::try_from(length.div_ceil(prf.0.length())).unwrap_or(u64::MAX)
+            }
+        }
     }
 }
 
@@ -386,4 +411,50 @@ fn unsupported(what: &str, algorithm: ObjectIdentifier) -> Refusal {
             "the {what} `{algorithm}` is not supported; use SHA-256, SHA-384 or SHA-512 (or SHA-1 for old clients)"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pbmac1(prf: ObjectIdentifier, key_length: Option<u16>, count: u32) -> Result<u64, Refusal> {
+        let plain = |oid| AlgorithmIdentifierOwned { oid, parameters: None };
+        let inner = Pbkdf2Parameters {
+            salt: OctetString::new([7; 16]).unwrap(),
+            iteration_count: count,
+            key_length,
+            prf: (prf != oid::HMAC_SHA1).then(|| plain(prf)),
+        };
+        let with = |oid, parameters| AlgorithmIdentifierOwned { oid, parameters: Some(parameters) };
+        let outer = Pbmac1Parameters {
+            key_derivation_func: with(oid::PBKDF2, Any::encode_from(&inner).unwrap()),
+            message_auth_scheme: plain(oid::HMAC_SHA512),
+        };
+        let algorithm = with(oid::PBMAC1, Any::encode_from(&outer).unwrap());
+        let read = MacParameters::read(&algorithm, &CmpConfig::default()).expect("a MAC");
+        read.map(|parameters| parameters.iterations())
+    }
+
+    #[test]
+    fn each_block_of_a_key_counts_as_the_iterations_that_it_takes() {
+        for (prf, length, count, work) in [
+            (oid::HMAC_SHA512, Some(64), 100_000, 100_000),
+            (oid::HMAC_SHA512, None, 100_000, 100_000),
+            (oid::HMAC_SHA256, Some(32), 100_000, 100_000),
+            (oid::HMAC_SHA256, Some(33), 50_000, 100_000),
+            (oid::HMAC_SHA1, Some(20), 100_000, 100_000),
+            (oid::HMAC_SHA1, Some(64), 25_000, 100_000),
+        ] {
+            assert_eq!(pbmac1(prf, length, count), Ok(work), "{prf} {length:?}");
+        }
+        for (prf, length, count) in [
+            (oid::HMAC_SHA256, Some(33), 50_001),
+            (oid::HMAC_SHA256, None, 100_000),
+            (oid::HMAC_SHA1, Some(64), 100_000),
+            (oid::HMAC_SHA512, Some(65), 1_000),
+        ] {
+            let refusal = pbmac1(prf, length, count).unwrap_err();
+            assert_eq!(refusal.failure, Failure::BadAlg, "{prf} {length:?}: {}", refusal.text);
+        }
+    }
 }

@@ -39,4 +39,4 @@ pub use bounds::Bounds;
 pub use content::kind;
 pub use mac::protects as is_protected_by_mac;
 pub use message::body_kind;
-pub use service::{Begun, CmpConfig, CmpService, Outcome, Route, Unsent, default_mac_workers};
+pub use service::{Begun, CmpConfig, CmpService, Outcome, Route, Unsent, default_workers};

@@ -12,13 +12,15 @@ use der::asn1::AnyRef;
 use der::{Encode, Tag};
 
 use super::answer::{Answer, failed, refused_answer};
-use super::authenticate::Reply;
+use super::authenticate::{Reply, public_key_mac};
 use super::bounds::Bounds;
 use super::content::kind;
 use super::crmf::{elements, malformed};
+use super::limits::Thread;
 use super::mac::MacParameters;
 use super::message::{Message, PkiHeader};
 use super::refusal::{Failure, Refusal};
+use super::registration::original;
 use super::service::{CmpService, Outcome, Route};
 
 /// How deep messages stand in messages: a batch, one that has protection added, and the peer's own.
@@ -27,13 +29,15 @@ const MAX_DEPTH: u8 = 2;
 /// All the MACs of a batch may ask for so many times the iterations that one message may.
 const WORK: u64 = 4;
 
-/// In what a message came.
+/// In what a message came, and on which thread.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wrapping<'a> {
     /// How many messages are around it.
     pub depth: u8,
     /// The registration authority that added its protection to this very message.
     pub forwarder: Option<&'a Registrar>,
+    /// What the thread may do that works on it.
+    pub thread: Thread,
 }
 
 /// What was in a nested message.
@@ -76,11 +80,15 @@ impl CmpService {
         match inner {
             Inner::One(inner) => {
                 tracing::info!(registrar = %registrar.account(), "protection was added");
-                self.respond_within(&route, *inner, Wrapping { depth, forwarder: Some(&registrar) })
+                self.respond_within(
+                    &route,
+                    *inner,
+                    Wrapping { depth, forwarder: Some(&registrar), thread: Thread::MayWait },
+                )
             }
             Inner::Batch(messages) => {
                 tracing::info!(registrar = %registrar.account(), messages = messages.len(), "a batch");
-                let wrapping = Wrapping { depth, forwarder: None };
+                let wrapping = Wrapping { depth, forwarder: None, thread: Thread::MayWait };
                 let answers = self.each(&route, messages, wrapping)?.concat();
                 let answer = AnyRef::new(Tag::Sequence, &answers);
                 let answer = answer.and_then(|content| Answer::plain(kind::NESTED, &content));
@@ -152,13 +160,12 @@ impl CmpService {
                 "a nested message is protected by a signature (RFC 9483 §5.2.2)",
             ));
         }
-        let sender = self.authenticate(route, message)?;
+        let sender = self.authenticate(route, message, Thread::MayWait)?;
         let registrar = self.authority().registrar(&sender.requester);
         *reply = Reply {
             protector: sender.protector,
             ca: sender.ca,
             to_known_peer: true,
-            busy: false,
             working: None,
         };
         let registrar = registrar.ok_or_else(|| {
@@ -252,7 +259,8 @@ impl CmpService {
                 ));
             }
         }
-        let work: u64 = messages.iter().map(|message| self.iterations(message)).sum();
+        let work = messages.iter().map(|message| self.iterations(message));
+        let work = work.fold(0, u64::saturating_add);
         let most = u64::from(*self.config().iterations.end()).saturating_mul(WORK);
         if work > most {
             return Err(Refusal::new(
@@ -266,7 +274,7 @@ impl CmpService {
                 .is_some_and(|algorithm| MacParameters::read(algorithm, self.config()).is_none())
         };
         for message in messages.iter().filter(is_signed) {
-            match self.authenticate(route, message) {
+            match self.authenticate(route, message, Thread::MayWait) {
                 Err(refusal) if refusal.failure == Failure::BadMessageCheck => return Err(refusal),
                 _ => {}
             }
@@ -274,21 +282,30 @@ impl CmpService {
         Ok(())
     }
 
-    /// How many iterations the MAC of a message, or of the one nested in it, asks for.
+    /// How many iterations the MACs in a message ask for: its own, that over a key in it, and those of the message nested in it
+    /// and of the original that stands in its header.
     fn iterations(&self, message: &Message) -> u64 {
-        let algorithm = message.header.protection_alg.as_ref();
-        let parameters =
-            algorithm.and_then(|algorithm| MacParameters::read(algorithm, self.config())?.ok());
-        if let Some(parameters) = parameters {
-            return u64::from(parameters.iterations());
-        }
-        if message.kind != kind::NESTED {
-            return 0;
-        }
-        match self.inner(message) {
-            Ok(Inner::One(inner)) if inner.kind != kind::NESTED => self.iterations(&inner),
+        let inner = match message.kind {
+            kind::NESTED => match self.inner(message) {
+                Ok(Inner::One(inner)) if inner.kind != kind::NESTED => self.in_one(&inner),
+                _ => 0,
+            },
             _ => 0,
-        }
+        };
+        inner.saturating_add(self.in_one(message))
+    }
+
+    fn in_one(&self, message: &Message) -> u64 {
+        let original = original(message).ok().flatten();
+        let originals = original.iter().map(|original| self.of_macs(original));
+        originals.fold(self.of_macs(message), u64::saturating_add)
+    }
+
+    fn of_macs(&self, message: &Message) -> u64 {
+        let over_key = public_key_mac(message).map(|(value, _)| value.algorithm);
+        let macs = message.header.protection_alg.iter().chain(&over_key);
+        let read = macs.filter_map(|mac| MacParameters::read(mac, self.config())?.ok());
+        read.map(|parameters| parameters.iterations()).fold(0, u64::saturating_add)
     }
 }
 

@@ -120,12 +120,35 @@ pub struct Refusal {
     pub failure: Failure,
     /// The statusString, for the peer's operator.
     pub text: String,
+    /// What becomes of the message instead of an answer.
+    pub instead: Option<Instead>,
+}
+
+/// What becomes of a message that is not answered; nothing was done for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instead {
+    /// It may come again when less is worked on.
+    Busy,
+    /// Another thread begins with it anew, one that may wait.
+    Elsewhere,
 }
 
 impl Refusal {
     /// A refusal with its reason in words.
     pub fn new(failure: Failure, text: impl Into<String>) -> Self {
-        Self { failure, text: legible(&text.into()) }
+        Self { failure, text: legible(&text.into()), instead: None }
+    }
+
+    /// Too much is worked on.
+    pub fn busy(what: &str) -> Self {
+        let text = format!("{what}; try again");
+        Self { instead: Some(Instead::Busy), ..Self::new(Failure::SystemUnavail, text) }
+    }
+
+    /// It waits, which this thread does not.
+    pub fn elsewhere() -> Self {
+        let refusal = Self::new(Failure::SystemUnavail, "try again");
+        Self { instead: Some(Instead::Elsewhere), ..refusal }
     }
 }
 

@@ -9,6 +9,7 @@ use super::answer::failed;
 use super::content::kind;
 use super::crmf::{CertReqMsg, ProofOfPossession, Wish, elements, malformed};
 use super::exchange::Exchange;
+use super::limits::Thread;
 use super::message::Message;
 use super::oid;
 use super::refusal::{Failure, Refusal};
@@ -21,31 +22,38 @@ impl CmpService {
         &self,
         route: &Route,
         message: &Message,
+        thread: Thread,
     ) -> Result<Option<Label>, Refusal> {
         let bad = |why: &str| Err(Refusal::new(Failure::BadRequest, why.to_owned()));
-        let infos = message.header.general_info.iter().flatten();
-        let mut infos = infos.filter(|info| info.info_type == oid::ORIG_PKI_MESSAGE);
-        let Some(info) = infos.next() else { return Ok(None) };
-        if infos.next().is_some() {
-            return bad("origPKIMessage stands twice in generalInfo");
-        }
-        let Some(value) = &info.info_value else {
-            return bad("the value of origPKIMessage is the original message, in a SEQUENCE");
-        };
-        let originals = elements(value).map_err(malformed("PKIMessages in origPKIMessage"))?;
-        let [original] = originals.as_slice() else {
-            return bad("expected one message in origPKIMessage");
-        };
-        let original = Message::decode(&original.to_der().map_err(failed)?)?;
+        let Some(original) = original(message)? else { return Ok(None) };
         if original.kind == kind::NESTED {
             return bad("the original message is that of an end entity, and not nested");
         }
         if original.header.transaction_id != message.header.transaction_id {
             return bad("the message in origPKIMessage is of another transaction");
         }
-        let sender = self.authenticate(route, &original)?;
+        let sender = self.authenticate(route, &original, thread)?;
         Ok(Some(sender.requester.account().name.clone()))
     }
+}
+
+/// The message in origPKIMessage, if there is one.
+pub fn original(message: &Message) -> Result<Option<Message>, Refusal> {
+    let bad = |why: &str| Err(Refusal::new(Failure::BadRequest, why.to_owned()));
+    let infos = message.header.general_info.iter().flatten();
+    let mut infos = infos.filter(|info| info.info_type == oid::ORIG_PKI_MESSAGE);
+    let Some(info) = infos.next() else { return Ok(None) };
+    if infos.next().is_some() {
+        return bad("origPKIMessage stands twice in generalInfo");
+    }
+    let Some(value) = &info.info_value else {
+        return bad("the value of origPKIMessage is the original message, in a SEQUENCE");
+    };
+    let originals = elements(value).map_err(malformed("PKIMessages in origPKIMessage"))?;
+    let [original] = originals.as_slice() else {
+        return bad("expected one message in origPKIMessage");
+    };
+    Message::decode(&original.to_der().map_err(failed)?).map(Some)
 }
 
 impl Exchange<'_> {

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::record::Label;
-use countersign_ca::{Authority, Error, Recording, Registrar};
+use countersign_ca::{Authority, Error, Recording};
 use tracing::Span;
 
 use super::algorithms::Protections;
 use super::answer::{Answer, refused_answer};
-use super::authenticate::{Authenticated, Reply};
+use super::authenticate::{Authenticated, Reply, TOO_MANY};
 use super::bounds::{self, Bounds};
 use super::content::kind;
 use super::exchange::Exchange;
-use super::limits::{InFlight, Places, Working};
+use super::limits::{InFlight, Places, Thread, Working};
 use super::message::Message;
 use super::nested::Wrapping;
 use super::poll::Polls;
 use super::possession::Challenges;
-use super::refusal::{Failure, Refusal};
+use super::refusal::{Failure, Instead, Refusal};
 
 /// How much of a transactionID reaches the log, in octets; none that is taken has more.
 const LOGGED: usize = 64;
@@ -45,6 +45,8 @@ pub struct CmpConfig {
     pub confirm_wait: Duration,
     /// How many keys are derived from secrets at once: the one thing here that costs much and that a stranger asks for.
     pub mac_workers: usize,
+    /// How many keys are made for peers at once; who asks for one more is answered "busy".
+    pub key_workers: usize,
     /// How many requests of one account are worked on at once; one more is answered "busy".
     pub max_per_account: usize,
     /// Whether implicit confirmation is granted to whoever asks for it.
@@ -74,7 +76,8 @@ impl Default for CmpConfig {
             time_window: Duration::from_secs(300),
             require_message_time: true,
             confirm_wait: Duration::from_secs(300),
-            mac_workers: default_mac_workers(),
+            mac_workers: default_workers(),
+            key_workers: default_workers(),
             max_per_account: 64,
             implicit_confirm: true,
             mac_revocation: false,
@@ -88,7 +91,7 @@ impl Default for CmpConfig {
 }
 
 /// Half of the processors, so that the other half serves everybody else.
-pub fn default_mac_workers() -> usize {
+pub fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2)
 }
 
@@ -174,6 +177,7 @@ pub struct CmpService {
     authority: Arc<Authority>,
     config: CmpConfig,
     derivations: Places,
+    generations: Places,
     in_flight: InFlight,
     polls: Polls,
     challenges: Challenges,
@@ -183,9 +187,10 @@ impl CmpService {
     /// A server over this authority.
     pub fn new(authority: Arc<Authority>, config: CmpConfig) -> Self {
         let derivations = Places::new(config.mac_workers);
+        let generations = Places::new(config.key_workers);
         let in_flight = InFlight::new(config.max_per_account);
         let (polls, challenges) = (Polls::default(), Challenges::default());
-        Self { authority, config, derivations, in_flight, polls, challenges }
+        Self { authority, config, derivations, generations, in_flight, polls, challenges }
     }
 
     /// The authority.
@@ -196,6 +201,11 @@ impl CmpService {
     /// Where keys are derived from secrets.
     pub(super) const fn derivations(&self) -> &Places {
         &self.derivations
+    }
+
+    /// Where keys are made for peers.
+    pub(super) const fn generations(&self) -> &Places {
+        &self.generations
     }
 
     /// How many requests of each account are worked on.
@@ -233,6 +243,25 @@ impl CmpService {
     /// # Errors
     /// As [`Self::answer`].
     pub fn begin(&self, route: &Route, bytes: &[u8]) -> Result<Begun, Error> {
+        let begun = self.begin_on(Thread::MayWait, route, bytes)?;
+        begun.ok_or_else(|| Error::internal("a thread that may wait did not"))
+    }
+
+    /// As [`Self::begin`], for a thread that only computes and for which others wait. `None` if the message takes long, or
+    /// needs something that is waited for: nothing was done then, and it is for [`Self::begin`].
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub fn begin_computing(&self, route: &Route, bytes: &[u8]) -> Result<Option<Begun>, Error> {
+        self.begin_on(Thread::Computes, route, bytes)
+    }
+
+    fn begin_on(
+        &self,
+        thread: Thread,
+        route: &Route,
+        bytes: &[u8],
+    ) -> Result<Option<Begun>, Error> {
         let message =
             bounds::check(bytes, self.config.bounds).and_then(|()| Message::decode(bytes));
         let message = match message {
@@ -242,7 +271,7 @@ impl CmpService {
                 let answer = Answer::error(&refusal).map_err(Error::internal)?;
                 let bytes = self.protect(None, &answer, &Reply::signed(route), &self.nonce()?)?;
                 let outcome = Outcome { kind: "unreadable", granted: false, busy: false };
-                return Ok(Begun::Answered(bytes, outcome));
+                return Ok(Some(Begun::Answered(bytes, outcome)));
             }
         };
         let span = tracing::info_span!(
@@ -251,7 +280,7 @@ impl CmpService {
             body = kind::name(message.kind)
         );
         let entered = span.clone().entered();
-        let begun = self.respond(route, message, span, Wrapping::default());
+        let begun = self.respond(route, message, span, Wrapping { thread, ..Wrapping::default() });
         drop(entered);
         begun
     }
@@ -263,33 +292,40 @@ impl CmpService {
         message: Message,
         wrapping: Wrapping<'_>,
     ) -> Result<(Vec<u8>, Outcome), Error> {
-        self.respond(route, message, Span::current(), wrapping)?.wait(self)
+        let begun = self.respond(route, message, Span::current(), wrapping)?;
+        begun.ok_or_else(|| Error::internal("a message within another waits"))?.wait(self)
     }
 
-    /// The story of one message.
+    /// The story of one message; `None` if it must be begun anew by a thread that may wait.
     fn respond(
         &self,
         route: &Route,
         message: Message,
         span: Span,
         wrapping: Wrapping<'_>,
-    ) -> Result<Begun, Error> {
+    ) -> Result<Option<Begun>, Error> {
         if message.kind == kind::NESTED {
-            return self.nested(route, message, wrapping).map(Begun::answered);
+            return match wrapping.thread {
+                Thread::Computes => Ok(None),
+                Thread::MayWait => {
+                    self.nested(route, message, wrapping).map(Begun::answered).map(Some)
+                }
+            };
         }
         let nonce = self.nonce()?;
         let mut reply = Reply::signed(route);
-        let decided = self.decide(route, &message, wrapping.forwarder, &nonce, &mut reply);
-        if reply.busy {
-            tracing::warn!("too many requests of the account are worked on");
-            let outcome = Outcome { kind: kind::name(message.kind), granted: false, busy: true };
-            return Ok(Begun::Answered(Vec::new(), outcome));
-        }
-        let recording = match decided {
+        let recording = match self.decide(route, &message, wrapping, &nonce, &mut reply) {
             Ok(recording) => recording,
+            Err(Refusal { instead: Some(Instead::Elsewhere), .. }) => return Ok(None),
+            Err(Refusal { instead: Some(Instead::Busy), text, .. }) => {
+                tracing::warn!("{text}");
+                let kind = kind::name(message.kind);
+                let outcome = Outcome { kind, granted: false, busy: true };
+                return Ok(Some(Begun::Answered(Vec::new(), outcome)));
+            }
             Err(refusal) => {
                 let unsettled = Unsettled { message, reply, nonce, span };
-                return self.refuse(&refusal, &unsettled).map(Begun::answered);
+                return self.refuse(&refusal, &unsettled).map(Begun::answered).map(Some);
             }
         };
         let recording = recording
@@ -302,6 +338,7 @@ impl CmpService {
                 Ok(Begun::Recording(Box::new(Unsent { recording, unsettled })))
             }
         }
+        .map(Some)
     }
 
     /// The answer that was made is sent when its record is durable; a refusal, when the record was refused.
@@ -340,7 +377,7 @@ impl CmpService {
         &self,
         route: &Route,
         message: &Message,
-        forwarder: Option<&Registrar>,
+        wrapping: Wrapping<'_>,
         nonce: &[u8; 16],
         reply: &mut Reply,
     ) -> Result<Recording<Answer>, Refusal> {
@@ -352,20 +389,17 @@ impl CmpService {
         if let Some(answer) = self.public_information(route, message)? {
             return Ok(Recording::ready(answer));
         }
-        let Authenticated { requester, protector, ca, public_key_mac } =
-            self.authenticate(route, message)?;
+        let Authenticated { requester, protector, ca, working, public_key_mac } =
+            self.authenticate(route, message, wrapping.thread)?;
         let protection = protector.kind();
-        let working = self.in_flight.begin(&requester.account().name);
-        let busy = working.is_none();
-        *reply = Reply { protector, ca: ca.clone(), to_known_peer: true, busy, working };
-        if reply.busy {
-            return Err(Refusal::new(Failure::SystemUnavail, "busy; try again"));
-        }
+        let working = working.or_else(|| self.in_flight.begin(&requester.account().name));
+        let working = Some(working.ok_or_else(|| Refusal::busy(TOO_MANY))?);
+        *reply = Reply { protector, ca: ca.clone(), to_known_peer: true, working };
         tracing::debug!(account = %requester.account().name, "authenticated");
         // 3. Whether it is a registration authority, and whose message it passes on.
         let registrar = self.authority.registrar(&requester);
         let original = match &registrar {
-            Some(_) => self.original_sender(route, message)?,
+            Some(_) => self.original_sender(route, message, wrapping.thread)?,
             None => None,
         };
         // 4. What is asked for.
@@ -378,9 +412,10 @@ impl CmpService {
             nonce,
             public_key_mac,
             registrar: registrar.as_ref(),
-            forwarder,
+            forwarder: wrapping.forwarder,
             original,
             ca,
+            thread: wrapping.thread,
         };
         let answer = match message.kind {
             kind::IR => return exchange.certificate_request(kind::IP),
