@@ -427,7 +427,7 @@ fn constraints(account: &Account) -> Result<NameConstraints> {
             Identity::Dn(name) => Ok(GeneralName::DirectoryName(name.clone())),
         })
         .collect::<Result<Vec<_>>>()?;
-    // To exclude the empty domain means all to OpenSSL and none to NSS and strongSwan, and no form of excluded mailbox is
+    // To exclude the empty domain means all to OpenSSL and NSS and none to strongSwan, and no form of excluded mailbox is
     // all of them. That a host which nobody has is the only one permitted is the same to all.
     if !has(|identity| matches!(identity, Identity::Fqdn(_))) {
         permitted.push(dns(NO_HOST)?);
