@@ -65,6 +65,8 @@ pub struct HttpFile {
     pub max_connections: usize,
     /// How long a client may take to send a request.
     pub request_timeout: String,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: String,
     /// How long a connection may stay idle.
     pub keep_alive: String,
     /// How long requests may take to finish when the server stops.
@@ -78,6 +80,7 @@ impl Default for HttpFile {
             public_url: None,
             max_connections: 1024,
             request_timeout: "10s".into(),
+            write_timeout: "30s".into(),
             keep_alive: "30s".into(),
             shutdown_timeout: "10s".into(),
         }
@@ -368,6 +371,8 @@ pub struct Config {
     pub ca_urls: DefaultUrls,
     /// How long a client may take.
     pub request_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: Duration,
     /// How long a connection may stay idle.
     pub keep_alive: Duration,
     /// How long a stop may take.
@@ -443,6 +448,7 @@ impl Config {
             // Only peers' certificates are divided.
             ca_urls: places.default_urls(false),
             request_timeout: duration("http.request_timeout", &file.http.request_timeout, 1, 600)?,
+            write_timeout: duration("http.write_timeout", &file.http.write_timeout, 1, 600)?,
             keep_alive: duration("http.keep_alive", &file.http.keep_alive, 1, 3600)?,
             cmp_body_timeout: duration("cmp.body_timeout", &file.cmp.body_timeout, 1, 600)?,
             shutdown_timeout: duration(

@@ -1,5 +1,6 @@
 //! `countersign serve`: wires the authority to HTTP, to the admin socket, and to the threads that sign CRLs and heads.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +17,8 @@ use countersign_enroll::cmp::CmpService;
 use countersign_enroll::http::Endpoint;
 use countersign_ldap_bridge::ocsp::OcspService;
 use rcgen::SigningKey;
+use rustix::net::sockopt::set_tcp_user_timeout;
+use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::socket;
@@ -148,6 +151,7 @@ async fn serve(
     );
     let listen = listen.unwrap_or(config.file.http.listen);
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let write_timeout = u32::try_from(config.write_timeout.as_millis()).unwrap_or(u32::MAX);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
@@ -167,6 +171,7 @@ async fn serve(
     .max_connections(config.file.http.max_connections.div_ceil(workers))
     .worker_max_blocking_threads(blocking_threads(config))
     .client_request_timeout(config.request_timeout)
+    .on_connect(move |connection, _| end_when_unread(connection, write_timeout))
     .keep_alive(config.keep_alive)
     .shutdown_timeout(config.shutdown_timeout.as_secs())
     .disable_signals()
@@ -195,6 +200,16 @@ async fn serve(
     handle.stop(true).await;
     serving.await.map_err(|e| Failure::unavailable(e.to_string()))??;
     Ok(())
+}
+
+/// Has the kernel end a connection whose client takes nothing of an answer for so many milliseconds (TCP_USER_TIMEOUT): the server
+/// itself has no time-out for writing.
+fn end_when_unread(connection: &dyn Any, timeout: u32) {
+    if let Some(stream) = connection.downcast_ref::<TcpStream>()
+        && let Err(e) = set_tcp_user_timeout(stream, timeout)
+    {
+        tracing::warn!("a connection without a time-out for writing: {e}");
+    }
 }
 
 /// As many threads as may be busy at once, and some for searches and checks.

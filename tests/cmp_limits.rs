@@ -212,6 +212,24 @@ fn connections_beyond_the_most_wait_and_are_served_when_others_end() {
     assert_eq!(instance.certificates("gw1").len(), 2);
 }
 
+#[test]
+fn whoever_reads_no_answer_is_not_waited_for() {
+    let instance = Instance::start_with(&[("http", "max_connections = 2\nwrite_timeout = \"1s\"")]);
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    // More questions than there is room for their answers, until the server takes no more.
+    let unread: Vec<TcpStream> = (0..2)
+        .map(|_| {
+            let mut stream = connection(&instance, b"");
+            stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+            let questions = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000_000);
+            assert!(stream.write_all(questions.as_bytes()).is_err(), "all were answered");
+            stream
+        })
+        .collect();
+    enrolled(&instance, &peer);
+    drop(unread);
+}
+
 /// An instance with a profile whose EC keys can be sent to, and a holder of such a certificate for whom keys are made.
 fn with_key_generation(cmp: &str) -> (Instance, Holder) {
     let mut instance = Instance::init(&[]);
