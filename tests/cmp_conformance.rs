@@ -388,12 +388,8 @@ fn roles_of_management_entities_are_the_profiles_to_give() {
 #[test]
 fn a_request_may_have_less_of_the_key_usage_but_must_sign() {
     let usages = "[\"digitalSignature\", \"nonRepudiation\"]";
-    let mut instance = Instance::init(&[]);
-    let path = instance.data().join("countersign.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let profile = format!("\n[profiles.wide]\nbase = \"gateway\"\nkey_usage = {usages}\n");
-    std::fs::write(&path, format!("{text}{profile}")).unwrap();
-    instance.serve();
+    let profile = format!("[profiles.wide]\nbase = \"gateway\"\nkey_usage = {usages}\n");
+    let instance = Instance::start_with_profile(&[], &profile);
     let flags = ["--uses", "100", "--profile", "wide"];
     let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &flags);
     let holder = enrolled(&instance, &peer);

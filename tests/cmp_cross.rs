@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use common::cmp::{
     self, Answer, CCP, CCR, CertReqMsg, CertRequest, Draft, Holder, KEY_USAGE, Key, PKICONF,
-    Template, Validity, algorithm, any, confirmation, enrolled, exchange, oid, proven,
+    Template, Validity, algorithm, any, confirmation, enrolled, exchange, oid, proven, refused,
 };
 use common::vendor::{CA, Pki};
 use common::{Instance, tool, tool_ok};
@@ -61,13 +61,6 @@ fn ccr(key: &Key, change: impl FnOnce(&mut Template)) -> Vec<u8> {
 
 fn ask(instance: &Instance, operator: &Holder, body: Vec<u8>) -> Answer {
     exchange(instance, &Draft::new(CCR, body).implicit().by(operator))
-}
-
-#[track_caller]
-fn refused(answer: &Answer, failure: &str, word: &str) {
-    let status = answer.status().expect("a status");
-    assert_eq!(status.failures(), [failure], "{}", status.words());
-    assert!(status.words().contains(word), "expected `{word}` in: {}", status.words());
 }
 
 fn extension(id: &str, critical: bool, value: &impl Encode) -> Extension {

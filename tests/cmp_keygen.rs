@@ -29,12 +29,10 @@ const RSA_KEY_LEN: &str = "1.3.6.1.5.5.7.5.1.12";
 
 /// An instance where the profile `sealed` has the key usages that a key needs to be sent to it.
 fn instance() -> Instance {
-    let mut instance = Instance::init(&[]);
-    let path = instance.data().join("countersign.toml");
-    let own = "\n[profiles.sealed]\nkey_usage = [\"digitalSignature\", \"keyEncipherment\", \"keyAgreement\"]\n";
-    fs::write(&path, fs::read_to_string(&path).unwrap() + own).unwrap();
-    instance.serve();
-    instance
+    Instance::start_with_profile(
+        &[],
+        "[profiles.sealed]\nkey_usage = [\"digitalSignature\", \"keyEncipherment\", \"keyAgreement\"]\n",
+    )
 }
 
 fn allowed(instance: &Instance, name: &str, flags: &[&str]) -> Peer {
@@ -78,13 +76,6 @@ fn check_key(instance: &Instance, signed: &[u8], certificate: &[u8]) -> String {
     assert!(signer.contains("Key Generation Authority"), "{signer}");
     assert!(signer.contains("CN = issuing KGA"), "{signer}");
     certified
-}
-
-#[track_caller]
-fn refused(answer: &Answer, failure: &str, word: &str) {
-    let status = answer.status().expect("a status");
-    assert_eq!(status.failures(), [failure], "{}", status.words());
-    assert!(status.words().contains(word), "expected `{word}` in: {}", status.words());
 }
 
 #[test]

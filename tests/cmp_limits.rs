@@ -232,13 +232,8 @@ fn whoever_reads_no_answer_is_not_waited_for() {
 
 /// An instance with a profile whose EC keys can be sent to, and a holder of such a certificate for whom keys are made.
 fn with_key_generation(cmp: &str) -> (Instance, Holder) {
-    let mut instance = Instance::init(&[]);
-    let path = instance.data().join("countersign.toml");
-    let own = "\n[profiles.sealed]\nkey_usage = [\"digitalSignature\", \"keyAgreement\"]\n";
-    let text = std::fs::read_to_string(&path).unwrap();
-    let text = text.replacen("[cmp]\n", &format!("[cmp]\n{cmp}\n"), 1);
-    std::fs::write(&path, text + own).unwrap();
-    instance.serve();
+    let profile = "[profiles.sealed]\nkey_usage = [\"digitalSignature\", \"keyAgreement\"]\n";
+    let instance = Instance::start_with_profile(&[("cmp", cmp)], profile);
     let flags = ["--allow", "key-generation", "--profile", "sealed"];
     let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &flags);
     let holder = enrolled(&instance, &peer);

@@ -32,12 +32,10 @@ const CHALLENGE_RESP: [u8; 3] = [0x81, 1, 1];
 
 /// An instance with the profile `sealed`, for keys that only encrypt.
 fn instance() -> Instance {
-    let mut instance = Instance::init(&[]);
-    let path = instance.data().join("countersign.toml");
-    let own = "\n[profiles.sealed]\nike = \"none\"\nkey_usage = [\"keyEncipherment\", \"keyAgreement\"]\n";
-    fs::write(&path, fs::read_to_string(&path).unwrap() + own).unwrap();
-    instance.serve();
-    instance
+    Instance::start_with_profile(
+        &[],
+        "[profiles.sealed]\nike = \"none\"\nkey_usage = [\"keyEncipherment\", \"keyAgreement\"]\n",
+    )
 }
 
 fn peer(instance: &Instance, name: &str, profile: &str) -> Peer {
@@ -74,13 +72,6 @@ fn after(answer: &Answer, kind: u8, body: Vec<u8>) -> Draft {
 
 fn kinds() -> [(&'static str, u8); 3] {
     [("rsa2048", KEY_ENCIPHERMENT), ("p256", KEY_AGREEMENT), ("p384", KEY_AGREEMENT)]
-}
-
-#[track_caller]
-fn refused(answer: &Answer, failure: &str, word: &str) {
-    let status = answer.status().expect("a status");
-    assert_eq!(status.failures(), [failure], "{}", status.words());
-    assert!(status.words().contains(word), "expected `{word}` in: {}", status.words());
 }
 
 fn status(instance: &Instance, account: &str) -> String {

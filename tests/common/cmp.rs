@@ -627,6 +627,14 @@ pub struct Answer {
     protected: Vec<u8>,
 }
 
+/// Asserts that a request was refused with this failInfo alone, and that the text has this word.
+#[track_caller]
+pub fn refused(answer: &Answer, failure: &str, word: &str) {
+    let status = answer.status().expect("a status");
+    assert_eq!(status.failures(), [failure], "{}", status.words());
+    assert!(status.words().contains(word), "expected `{word}` in: {}", status.words());
+}
+
 impl Answer {
     /// Reads a PKIMessage (RFC 9810 §5.1).
     pub fn read(bytes: &[u8]) -> Self {

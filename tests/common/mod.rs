@@ -50,6 +50,11 @@ impl Instance {
 
     /// Founds an instance, adds these lines to sections of its configuration, and starts it.
     pub fn start_with(lines: &[(&str, &str)]) -> Self {
+        Self::start_with_profile(lines, "")
+    }
+
+    /// As [`Self::start_with`], and with a profile of its own at the end of the configuration.
+    pub fn start_with_profile(lines: &[(&str, &str)], profile: &str) -> Self {
         let mut instance = Self::init(&[]);
         let path = instance.data().join("countersign.toml");
         let mut text = fs::read_to_string(&path).expect("a configuration");
@@ -58,7 +63,7 @@ impl Instance {
             assert!(text.contains(&head), "no section {head}");
             text = text.replacen(&head, &format!("{head}{line}\n"), 1);
         }
-        fs::write(&path, text).expect("the configuration is written");
+        fs::write(&path, format!("{text}\n{profile}")).expect("the configuration is written");
         instance.serve();
         instance
     }

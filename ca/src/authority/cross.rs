@@ -20,7 +20,7 @@ use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Validity;
 
-use super::authorize::validity;
+use super::authorize::{not_authorized, validity};
 use super::issuer::Ca;
 use super::{Authority, IssuedCertificate, TransactionDraft};
 use crate::certificate::{
@@ -481,8 +481,4 @@ fn path_length(certificate: &[u8]) -> Result<Option<u8>> {
 
 fn template(why: impl Into<String>) -> Error {
     Error::denied(Denial::Template, why)
-}
-
-fn not_authorized(why: impl Into<String>) -> Error {
-    Error::denied(Denial::NotAuthorized, why)
 }

@@ -5,12 +5,14 @@
 //! certified. Whom it asks for, the names in its request say: they must be identities of one account.
 
 use der::Decode;
+use x509_cert::ext::pkix::ExtendedKeyUsage;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage};
 use x509_cert::name::Name;
 
 use super::Authority;
-use crate::error::{Denial, Error, Result};
+use super::authorize::not_authorized;
+use crate::certificate::Facts;
+use crate::error::Result;
 use crate::identity::Identity;
 use crate::oid;
 use crate::record::{Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission};
@@ -31,8 +33,8 @@ impl Authority {
     /// Whom a registration authority asks for by these names; `None` for itself, which is also what no names mean.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NotAuthorized`] when no account, or more than one, holds all of the names, and when that
-    /// one is not the registration authority's to ask for.
+    /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) when no account, or more than one, holds all of the
+    /// names, and when that one is not the registration authority's to ask for.
     pub fn asked_for(
         &self,
         registrar: &Registrar,
@@ -68,8 +70,8 @@ impl Authority {
     /// The account that a registration authority acts for.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NotAuthorized`] when there is no such account, when another CA issues to it, when it is
-    /// that of a registration authority, or when it may have CAs certified.
+    /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) when there is no such account, when another CA issues
+    /// to it, when it is that of a registration authority, or when it may have CAs certified.
     pub fn on_behalf_of(&self, registrar: &Registrar, account: &Label) -> Result<Requester> {
         let account = self.store().account(account)?.ok_or_else(|| {
             not_authorized(format!("the account `{account}` does not exist any more"))
@@ -171,11 +173,5 @@ fn is_registrars(record: &CertificateRecord) -> bool {
 
 /// Whether a certificate is that of a CA; one that cannot be read may be.
 fn is_cas(record: &CertificateRecord) -> bool {
-    let certificate = x509_cert::Certificate::from_der(&record.certificate).ok();
-    let basic = certificate.and_then(|read| read.tbs_certificate.get::<BasicConstraints>().ok());
-    basic.is_none_or(|basic| basic.is_some_and(|(_, basic)| basic.ca))
-}
-
-fn not_authorized(why: impl Into<String>) -> Error {
-    Error::denied(Denial::NotAuthorized, why)
+    Facts::of(&record.certificate).map_or(true, |facts| facts.is_ca)
 }

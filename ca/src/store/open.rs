@@ -91,7 +91,7 @@ pub fn open(data: &Path, cache: u64, progress: &mut ProgressFn<'_>) -> Result<(S
     }
     journal.file.sync_data().map_err(|e| Error::io("the journal cannot be made durable", &e))?;
     if let Err(error) = index.apply(&position) {
-        tracing::warn!(%error, "the index stays in memory for now");
+        tracing::warn!(%error, "the index is not on the disk yet, and stays in memory");
     }
     let reader = journal.file.try_clone().map_err(|e| Error::io("the journal", &e))?;
     let path = paths.journal;

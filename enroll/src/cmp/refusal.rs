@@ -94,7 +94,7 @@ pub enum Failure {
     UnsupportedVersion = 22,
     /// The sender may not have this.
     NotAuthorized = 23,
-    /// The service is unavailable for now.
+    /// The service is unavailable, and may be asked again later.
     SystemUnavail = 24,
     /// The service failed.
     SystemFailure = 25,
@@ -180,7 +180,7 @@ impl From<Error> for Refusal {
             Error::Unauthenticated(why) => Self::new(Failure::BadMessageCheck, why),
             Error::Denied { kind, why } => Self::new(failure_of(kind), why),
             Error::Unavailable(why) => {
-                tracing::error!("refused for now: {why}");
+                tracing::error!("refused, though it may be asked again later: {why}");
                 Self::new(Failure::SystemUnavail, "the service cannot do this now; try again later")
             }
             Error::Internal(why) => {
