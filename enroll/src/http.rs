@@ -1,5 +1,5 @@
-//! CMP over HTTP (RFC 9811): paths, content type and bounds. The work itself is synchronous and runs beside the
-//! event loop.
+//! CMP over HTTP (RFC 9811): paths, content type and bounds. What computes runs on the event loop itself, one message after
+//! the other; what waits, or takes long, runs beside it.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -7,7 +7,6 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::body::{BodySize, BodyStream, MessageBody};
@@ -19,7 +18,7 @@ use countersign_ca::record::Label;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cmp::{CmpService, Outcome, Route, body_kind, is_protected_by_mac, kind};
-use crate::workers::Workers;
+use crate::turn::Turn;
 
 /// The media type of both ways (RFC 9811 §3.3).
 const CMP: &str = "application/pkixcmp";
@@ -54,6 +53,9 @@ const OPERATIONS: [(&str, u8); 10] = [
 /// Requests for certificates. Under a signature most of them compute, and do not wait.
 const REQUESTS: [u8; 4] = [kind::IR, kind::CR, kind::KUR, kind::P10CR];
 
+/// What is recorded, mostly.
+const RECORDED: [u8; 6] = [kind::IR, kind::CR, kind::KUR, kind::P10CR, kind::CERT_CONF, kind::RR];
+
 /// Told of every answered message, for counting.
 pub type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
 
@@ -70,7 +72,8 @@ pub struct Endpoint {
     slots: Arc<Semaphore>,
     mac_slots: Arc<Semaphore>,
     large: Arc<Semaphore>,
-    workers: Workers,
+    /// Of each event loop its own: one message computes at a time.
+    turn: Arc<Turn>,
     observer: Observer,
     body_timeout: Duration,
 }
@@ -86,9 +89,9 @@ impl Endpoint {
     pub fn new(service: Arc<CmpService>, concurrent: usize, observer: Observer) -> Self {
         let slots = Arc::new(Semaphore::new(concurrent));
         let mac_slots = Arc::clone(&slots);
-        let workers = Workers::new(available_parallelism().map_or(2, usize::from));
         let large = Arc::new(Semaphore::new(LARGE));
-        Self { service, slots, mac_slots, large, workers, observer, body_timeout: BODY_TIMEOUT }
+        let turn = Arc::default();
+        Self { service, slots, mac_slots, large, turn, observer, body_timeout: BODY_TIMEOUT }
     }
 
     /// Messages that a MAC protects get places of their own: many of them keep no others out.
@@ -112,13 +115,14 @@ impl Endpoint {
         self
     }
 
-    /// Adds the paths to an application.
+    /// Adds the paths to an application, of which each event loop has its own.
     pub fn configure(&self, config: &mut web::ServiceConfig) {
         let bytes = self.service.config().bounds.bytes;
+        let here = Self { turn: Arc::default(), ..self.clone() };
         let resource = |path: &str| {
             web::resource(path)
                 .app_data(web::PayloadConfig::new(bytes))
-                .app_data(web::Data::new(self.clone()))
+                .app_data(web::Data::new(here.clone()))
                 .route(web::post().to(post))
                 .default_service(web::to(only_post))
         };
@@ -189,9 +193,9 @@ impl Endpoint {
         Some(())
     }
 
-    /// The answer; `None` if nobody could work on it. A thread is busy while there is something to compute, and none waits
-    /// for the record of a new certificate. `slot` is given back when the answer is there, or, if the peer has gone, when
-    /// the work is done.
+    /// The answer; `None` if nobody could work on it. The event loop is busy while there is something to compute, and nothing
+    /// waits for the record of a new certificate but its own peer. `slot` is given back when the answer is there, or, if the
+    /// peer has gone, when the work is done.
     async fn answer(
         &self,
         route: Route,
@@ -199,17 +203,16 @@ impl Endpoint {
         by_mac: bool,
         slot: OwnedSemaphorePermit,
     ) -> Option<Result<(Vec<u8>, Outcome), Error>> {
-        let computes =
-            !by_mac && body_kind(&body.octets).is_some_and(|kind| REQUESTS.contains(&kind));
-        let job = (route, body, slot);
-        let service = Arc::clone(&self.service);
-        let (begun, job) = match computes {
+        let kind = body_kind(&body.octets);
+        let is = |kinds: &[u8]| kind.is_some_and(|kind| kinds.contains(&kind));
+        let _announced = is(&RECORDED).then(|| self.service.authority().store().announce());
+        let begun = match !by_mac && is(&REQUESTS) {
             true => {
-                let work = move || (service.begin_computing(&job.0, &job.1.octets), job);
-                self.workers.run(work).await?
+                self.turn.compute(|| self.service.begin_computing(&route, &body.octets)).await?
             }
-            false => (Ok(None), job),
+            false => Ok(None),
         };
+        let job = (route, body, slot);
         let service = Arc::clone(&self.service);
         let (begun, _job) = match begun {
             // A place or the disk is waited for, or it takes long.

@@ -13,4 +13,4 @@
 
 pub mod cmp;
 pub mod http;
-mod workers;
+mod turn;

@@ -28,6 +28,8 @@ pub const GATHERED: usize = 4096;
 const IDLE: Duration = Duration::from_millis(500);
 /// How long the writer waits, at most, for as many as were in the last group.
 const MAX_LINGER: Duration = Duration::from_micros(1_000);
+/// How long it waits, at most, for those that are at work: an `fdatasync` takes as much CPU time as two verifications.
+const MAX_WAIT: Duration = Duration::from_micros(2_000);
 /// How long a failed index is left alone.
 const RETRY: Duration = Duration::from_secs(10);
 /// A clock may go back by so much: it is being slewed.
@@ -130,7 +132,7 @@ impl Committer {
             let (expected, took) = self.last_group;
             // Those whom the last group answered mostly come again at once, and a short wait spares half of the groups.
             let linger = (took / 4).min(MAX_LINGER);
-            match self.commands.wait(IDLE, expected.min(MAX_GROUP), linger) {
+            match self.commands.wait(IDLE, (MAX_WAIT, expected.min(MAX_GROUP), linger)) {
                 Awaited::Some => {
                     let commands = self.gather();
                     self.serve(commands);

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::Store;
 use super::commit::{Command, Committer, Counts, Request, Shared};
 use super::history::{self, Change, Mark};
 use super::index::{IndexSum, ORDER_CHUNK, Position};
@@ -19,6 +18,7 @@ use super::records::{self, transaction_id};
 use super::rules::{ACCOUNT_SPAN, SEARCH_SPAN, account_key, account_number, search_number};
 use super::serials::{Slot, serial_number};
 use super::waiting::{PendingRow, holders, identity_key};
+use super::{Announced, Store};
 use crate::clock::Timestamp;
 use crate::equipment::Vendor;
 use crate::error::{Error, Result};
@@ -377,6 +377,10 @@ impl Store for EmbeddedStore {
 
     fn begin_reserve(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<Receipt> {
         self.begin(at, Entry::Reserved { ca: ca.clone(), serials: serials.to_vec() })
+    }
+
+    fn announce(&self) -> Announced {
+        Announced::new(self.commands.announce())
     }
 
     fn begin_issued(&self, at: Timestamp, issued: Issued) -> Result<Receipt> {

@@ -28,6 +28,7 @@ pub use history::{Change, Mark};
 pub use index::IndexSum;
 pub use open::{Progress, ProgressFn};
 
+use std::any::Any;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -43,6 +44,21 @@ use crate::record::{
 };
 use crate::revoked::RevokedSet;
 use crate::search::SearchKey;
+
+/// Somebody works on something that will probably be recorded, until this is dropped.
+pub struct Announced(#[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send + Sync>);
+
+impl Announced {
+    fn new(guard: impl Any + Send + Sync) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+impl std::fmt::Debug for Announced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Announced")
+    }
+}
 
 /// A store of the authority's records. Every verb is atomic, durable when it returns, and safe from any thread.
 pub trait Store: Send + Sync {
@@ -80,6 +96,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`crate::Error::Unavailable`] when too much waits; the others come with the receipt.
     fn begin_issued(&self, at: Timestamp, issued: Issued) -> Result<Receipt>;
+
+    /// Says that something will probably be recorded soon. While several are at work, what is recorded waits for the others a
+    /// moment (2 ms at most), so that one `fdatasync` serves them; who is alone waits for nobody. Held until the answer
+    /// leaves.
+    fn announce(&self) -> Announced;
 
     /// Records that the holder took the certificate, and ends its transaction. The identifier stays known.
     ///

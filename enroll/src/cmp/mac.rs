@@ -365,10 +365,43 @@ fn iterate(hash: Hash, secret: &[u8], salt: &[u8], iterations: NonZeroU32) -> Ze
     }
     match hash {
         Hash::Sha1 => run::<Sha1>(secret, salt, iterations),
-        Hash::Sha256 => run::<Sha256>(secret, salt, iterations),
+        Hash::Sha256 => iterate_sha256(secret, salt, iterations),
         Hash::Sha384 => run::<Sha384>(secret, salt, iterations),
         Hash::Sha512 => run::<Sha512>(secret, salt, iterations),
     }
+}
+
+/// As `run` does it, a sixth faster: every message but the first has 32 octets, so that its one block is padded once and for
+/// all (FIPS 180-4 §5.1.1).
+fn iterate_sha256(secret: &[u8], salt: &[u8], iterations: NonZeroU32) -> Zeroizing<Vec<u8>> {
+    /// FIPS 180-4 §5.3.3.
+    const INITIAL: [u32; 8] = [
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
+    ];
+    const LENGTH: usize = 32;
+    let first = Sha256::new().chain_update(secret).chain_update(salt).finalize();
+    let mut block = Zeroizing::new([0; 64]);
+    let (message, padding) = block.split_at_mut(LENGTH);
+    message.copy_from_slice(&first);
+    // A one bit, zeros, and the length: 256 bits.
+    if let [one, .., length, _] = padding {
+        (*one, *length) = (0x80, 1);
+    }
+    for _ in 1..iterations.get() {
+        let mut state = INITIAL;
+        sha2::compress256(&mut state, std::slice::from_ref((&*block).into()));
+        for (octets, word) in block.as_chunks_mut().0.iter_mut().zip(state) {
+            *octets = word.to_be_bytes();
+        }
+    }
+    Zeroizing::new(block.iter().take(LENGTH).copied().collect())
 }
 
 fn parameters<T: for<'a> Decode<'a>>(algorithm: &AlgorithmIdentifierOwned) -> Result<T, Refusal> {
@@ -433,6 +466,20 @@ mod tests {
         let algorithm = with(oid::PBMAC1, Any::encode_from(&outer).unwrap());
         let read = MacParameters::read(&algorithm, &CmpConfig::default()).expect("a MAC");
         read.map(|parameters| parameters.iterations())
+    }
+
+    #[test]
+    fn the_faster_iteration_of_sha256_is_the_plain_one() {
+        for (secret, salt, count) in
+            [(&b""[..], &[0; 8][..], 100), (b"secret", &[1; 16], 500), (&[9; 200], &[7; 128], 1)]
+        {
+            let mut state = Sha256::digest([secret, salt].concat());
+            for _ in 1..count {
+                state = Sha256::digest(state);
+            }
+            let key = iterate(Hash::Sha256, secret, salt, NonZeroU32::new(count).unwrap());
+            assert_eq!(key.as_slice(), state.as_slice(), "{count}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::dn::Dn;
 use crate::entry::{Attribute, Entry};
 
 /// A value of fewer octets is put together with what stands before it.
-const LARGE: usize = 4096;
+const LARGE: usize = 512;
 
 /// The entries at one moment. Never changed; replaced as a whole.
 #[derive(Debug, Default)]

@@ -1,0 +1,86 @@
+//! Computing on an event loop: one job after the other, and between two of them the loop looks what else has arrived, and serves
+//! it. To hand a job to another thread and its result back would cost a fifth of an enrolment.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+
+/// Whose turn it is; each event loop has one of its own.
+pub struct Turn(Semaphore);
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self(Semaphore::new(1))
+    }
+}
+
+impl Turn {
+    /// Computes when it is its turn, in the order of calls; `None` if it panicked. Nothing was begun if nobody waits for it any
+    /// more by then.
+    pub async fn compute<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        let _turn = self.0.acquire().await.ok()?;
+        yield_now().await;
+        // The hook of the process has reported a panic, and whoever waits learns that nothing came of it.
+        catch_unwind(AssertUnwindSafe(work)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn between_two_jobs_the_loop_serves_others() {
+        let (turn, done) = (Rc::new(Turn::default()), Rc::new(RefCell::new(Vec::new())));
+        let jobs = (0..3).map(|n| {
+            let (turn, done) = (Rc::clone(&turn), Rc::clone(&done));
+            actix_web::rt::spawn(async move {
+                turn.compute(|| {
+                    std::thread::sleep(Duration::from_millis(20));
+                    done.borrow_mut().push(n);
+                    n
+                })
+                .await
+            })
+        });
+        let jobs: Vec<_> = jobs.collect();
+        // A timer that ends during the first job is served before the last one.
+        let other = Rc::clone(&done);
+        let timer = actix_web::rt::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            other.borrow_mut().push(99);
+        });
+        for (n, job) in jobs.into_iter().enumerate() {
+            assert_eq!(job.await.unwrap(), Some(n));
+        }
+        timer.await.unwrap();
+        let done = done.borrow();
+        let place = |what: usize| done.iter().position(|one| *one == what).unwrap();
+        assert!(place(0) < place(1) && place(1) < place(2) && place(99) < place(2), "{done:?}");
+    }
+
+    #[actix_web::test]
+    async fn a_job_that_panics_harms_no_other() {
+        let turn = Turn::default();
+        assert_eq!(turn.compute(|| panic!("on purpose")).await, None::<()>);
+        assert_eq!(turn.compute(|| 7).await, Some(7));
+    }
+
+    #[actix_web::test]
+    async fn a_job_that_nobody_waits_for_is_not_begun_and_keeps_no_other_out() {
+        let turn = Rc::new(Turn::default());
+        let (own, begun) = (Rc::clone(&turn), Rc::new(RefCell::new(false)));
+        let mark = Rc::clone(&begun);
+        let left = actix_web::rt::spawn(async move {
+            own.compute(|| *mark.borrow_mut() = true).await;
+        });
+        left.abort();
+        assert_eq!(turn.compute(|| 7).await, Some(7));
+        assert!(!*begun.borrow());
+    }
+}
