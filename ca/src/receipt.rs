@@ -38,6 +38,11 @@ impl<T> Recording<T> {
         self.receipt.is_none()
     }
 
+    /// Whether waiting would end at once.
+    pub fn is_settled(&self) -> bool {
+        self.receipt.as_ref().is_none_or(Receipt::is_settled)
+    }
+
     /// Something made of the value, which waits for the same.
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Recording<U> {
         Recording { value: make(self.value), receipt: self.receipt }
@@ -111,6 +116,11 @@ impl Receipt {
     pub fn then(mut self, after: impl FnOnce() + Send + 'static) -> Self {
         self.after = Some(Box::new(after));
         self
+    }
+
+    /// Whether the answer is there.
+    fn is_settled(&self) -> bool {
+        matches!(*self.slot.lock(), State::Done(_))
     }
 
     /// Waits on this thread.

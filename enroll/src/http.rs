@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cmp::{CmpService, Outcome, Route, body_kind, is_protected_by_mac, kind};
 use crate::turn::Turn;
+use crate::workers::Workers;
 
 /// The media type of both ways (RFC 9811 §3.3).
 const CMP: &str = "application/pkixcmp";
@@ -53,9 +54,6 @@ const OPERATIONS: [(&str, u8); 10] = [
 /// Requests for certificates. Under a signature most of them compute, and do not wait.
 const REQUESTS: [u8; 4] = [kind::IR, kind::CR, kind::KUR, kind::P10CR];
 
-/// What is recorded, mostly.
-const RECORDED: [u8; 6] = [kind::IR, kind::CR, kind::KUR, kind::P10CR, kind::CERT_CONF, kind::RR];
-
 /// Told of every answered message, for counting.
 pub type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
 
@@ -74,6 +72,8 @@ pub struct Endpoint {
     large: Arc<Semaphore>,
     /// Of each event loop its own: one message computes at a time.
     turn: Arc<Turn>,
+    /// Threads that derive keys from secrets for requests.
+    derivers: Workers,
     observer: Observer,
     body_timeout: Duration,
 }
@@ -91,7 +91,9 @@ impl Endpoint {
         let mac_slots = Arc::clone(&slots);
         let large = Arc::new(Semaphore::new(LARGE));
         let turn = Arc::default();
-        Self { service, slots, mac_slots, large, turn, observer, body_timeout: BODY_TIMEOUT }
+        let derivers = Workers::new(service.config().mac_workers);
+        let body_timeout = BODY_TIMEOUT;
+        Self { service, slots, mac_slots, large, turn, derivers, observer, body_timeout }
     }
 
     /// Messages that a MAC protects get places of their own: many of them keep no others out.
@@ -203,16 +205,25 @@ impl Endpoint {
         by_mac: bool,
         slot: OwnedSemaphorePermit,
     ) -> Option<Result<(Vec<u8>, Outcome), Error>> {
-        let kind = body_kind(&body.octets);
-        let is = |kinds: &[u8]| kind.is_some_and(|kind| kinds.contains(&kind));
-        let _announced = is(&RECORDED).then(|| self.service.authority().store().announce());
-        let begun = match !by_mac && is(&REQUESTS) {
-            true => {
-                self.turn.compute(|| self.service.begin_computing(&route, &body.octets)).await?
-            }
-            false => Ok(None),
-        };
+        let is_request = body_kind(&body.octets).is_some_and(|kind| REQUESTS.contains(&kind));
+        // What is large takes long to read.
+        let computes = is_request && body.octets.len() <= SMALL;
+        // Until it turns out that it waits for something else.
+        let announced = computes.then(|| self.service.authority().store().announce());
         let job = (route, body, slot);
+        let service = Arc::clone(&self.service);
+        let (begun, job) = match (computes, by_mac) {
+            (true, false) => {
+                let work = || service.begin_computing(&job.0, &job.1.octets);
+                (self.turn.compute(work).await?, job)
+            }
+            (true, true) => {
+                let work = move || (service.begin_deriving(&job.0, &job.1.octets), job);
+                self.derivers.run(work).await?
+            }
+            (false, _) => (Ok(None), job),
+        };
+        let _announced = announced.filter(|_| !matches!(begun, Ok(None)));
         let service = Arc::clone(&self.service);
         let (begun, _job) = match begun {
             // A place or the disk is waited for, or it takes long.

@@ -14,3 +14,4 @@
 pub mod cmp;
 pub mod http;
 mod turn;
+mod workers;

@@ -46,6 +46,8 @@ pub struct Authorized {
     pub(super) changes: Vec<String>,
     /// The request itself, where an administrator has yet to approve it.
     pub(super) held: Option<Box<CertificateRequest>>,
+    /// A serial number that was taken ahead.
+    pub(super) serial: Option<Serial>,
 }
 
 /// What a certificate will say, but for its key.
@@ -99,6 +101,7 @@ impl Authority {
             replaces: request.updates,
             changes,
             held,
+            serial: None,
         })
     }
 

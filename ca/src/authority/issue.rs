@@ -78,6 +78,17 @@ impl Authority {
         self.begin_issue(authorized, transaction)?.wait()
     }
 
+    /// Takes the serial number ahead; whether [`Self::begin_issue`] will not wait for one. For who must not wait.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the CA is gone.
+    pub fn take_serial(&self, authorized: &mut Authorized) -> Result<bool> {
+        if authorized.serial.is_none() {
+            authorized.serial = self.issuing_ca(Some(&authorized.ca))?.try_serial(&self.ground);
+        }
+        Ok(authorized.serial.is_some())
+    }
+
     /// As [`Self::issue`], but does not wait for the disk: the certificate is had when its record is durable.
     ///
     /// # Errors
@@ -99,7 +110,10 @@ impl Authority {
         //    signed with it.
         authorized.check_approved()?;
         let ca = self.issuing_ca(Some(&authorized.ca))?;
-        let serial = ca.next_serial(&self.ground)?;
+        let serial = match authorized.serial {
+            Some(serial) => serial,
+            None => ca.next_serial(&self.ground)?,
+        };
         // 2. The bytes to be signed.
         let signer = ca.key()?;
         let profile = &authorized.profile;

@@ -19,10 +19,10 @@ use crate::receipt::Recording;
 use crate::record::{CaRecord, CrlScope, Label, Serial, Succession};
 
 /// How many serial numbers are reserved at once, so that issuing waits for one commit and not for two.
-const SERIAL_BLOCK: usize = 64;
+const SERIAL_BLOCK: usize = 128;
 
 /// With so many left, the next ones are being reserved, so that issuing mostly waits for none.
-const FEW_SERIALS: usize = 48;
+const FEW_SERIALS: usize = 96;
 
 /// How long the certificates that sign protocol answers and keys are valid: two years.
 pub(super) const DELEGATE_VALIDITY: Duration = Duration::from_secs(2 * 365 * 86_400);
@@ -147,25 +147,40 @@ impl Ca {
         })
     }
 
-    /// A serial number that was recorded before.
+    /// A serial number that was recorded before. This waits for the disk when none is left.
     pub fn next_serial(&self, ground: &Foundation) -> Result<Serial> {
         let mut serials = self.serials.lock().unwrap_or_else(PoisonError::into_inner);
-        let Serials { ready, coming } = &mut *serials;
-        if ready.len() <= FEW_SERIALS && coming.is_none() {
-            match self.begin_serials(ground) {
-                Ok(begun) => *coming = Some(begun),
-                Err(error) if ready.is_empty() => return Err(error),
-                Err(_) => {}
-            }
-        }
-        if ready.is_empty() {
-            *ready = match coming.take().map(Recording::wait) {
+        let failed = self.prepare_serials(&mut serials, ground);
+        if serials.ready.is_empty() {
+            failed?;
+            serials.ready = match serials.coming.take().map(Recording::wait) {
                 Some(Ok(fresh)) => fresh,
                 // They may have been refused a while ago, and for a reason that is gone.
                 _ => self.begin_serials(ground)?.wait()?,
             };
         }
-        ready.pop().ok_or_else(|| Error::internal("no serial number was reserved"))
+        serials.ready.pop().ok_or_else(|| Error::internal("no serial number was reserved"))
+    }
+
+    /// As [`Self::next_serial`], without waiting for anything; `None` if that is not possible at the moment.
+    pub fn try_serial(&self, ground: &Foundation) -> Option<Serial> {
+        let mut serials = self.serials.try_lock().ok()?;
+        // Whoever waits for the next one learns why there is none.
+        let _ = self.prepare_serials(&mut serials, ground);
+        serials.ready.pop()
+    }
+
+    /// Has the next serial numbers recorded when few are left, and takes over those that are.
+    fn prepare_serials(&self, serials: &mut Serials, ground: &Foundation) -> Result<()> {
+        if let Some(settled) = serials.coming.take_if(|coming| coming.is_settled())
+            && let Ok(fresh) = settled.wait()
+        {
+            serials.ready.extend(fresh);
+        }
+        if serials.ready.len() <= FEW_SERIALS && serials.coming.is_none() {
+            serials.coming = Some(self.begin_serials(ground)?);
+        }
+        Ok(())
     }
 
     fn begin_serials(&self, ground: &Foundation) -> Result<Recording<Vec<Serial>>> {

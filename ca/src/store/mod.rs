@@ -98,8 +98,7 @@ pub trait Store: Send + Sync {
     fn begin_issued(&self, at: Timestamp, issued: Issued) -> Result<Receipt>;
 
     /// Says that something will probably be recorded soon. While several are at work, what is recorded waits for the others a
-    /// moment (2 ms at most), so that one `fdatasync` serves them; who is alone waits for nobody. Held until the answer
-    /// leaves.
+    /// moment (2 ms at most), so that one `fdatasync` serves them; who is alone waits for nobody. Held until it is recorded.
     fn announce(&self) -> Announced;
 
     /// Records that the holder took the certificate, and ends its transaction. The identifier stays known.

@@ -91,8 +91,12 @@ impl<T> Queue<T> {
         if state.waiting.is_empty() {
             return if state.closed { Awaited::Closed } else { Awaited::Nothing };
         }
-        let most = if state.announced > 0 { at_work } else { linger };
-        drop(self.wait_for(state, Wanted::All { otherwise: enough.min(self.most) }, most));
+        // When nobody is at work any more, there is nobody to wait for.
+        let (most, otherwise) = match state.announced {
+            0 => (linger, enough.min(self.most)),
+            _ => (at_work, 1),
+        };
+        drop(self.wait_for(state, Wanted::All { otherwise }, most));
         Awaited::Some
     }
 
@@ -171,6 +175,8 @@ impl<T> Drop for Announced<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(600);
@@ -206,7 +212,9 @@ mod tests {
 
     /// Waits as the writer does, and gives what it then has.
     fn taken(queue: &Queue<u32>, (at_work, linger): (Duration, Duration)) -> Vec<u32> {
+        let began = Instant::now();
         assert_eq!(queue.wait(LONG, (at_work, 9, linger)), Awaited::Some);
+        assert!(began.elapsed() < LONG / 10, "it waited until its patience ended");
         queue.take(|_| true)
     }
 
@@ -234,7 +242,16 @@ mod tests {
             scope.spawn(|| drop(other));
             assert_eq!(taken(&queue, (LONG, LONG)), [1]);
         });
-        drop(one);
+        // Nor for anybody, if nobody is at work any more.
+        std::thread::scope(|scope| {
+            let other = queue.announce();
+            queue.push(3).unwrap();
+            scope.spawn(|| {
+                std::thread::sleep(SHORT);
+                drop((one, other));
+            });
+            assert_eq!(taken(&queue, (LONG, LONG)), [3]);
+        });
         let _idle = [queue.announce(), queue.announce()];
         queue.push(2).unwrap();
         assert_eq!(taken(&queue, (SHORT, LONG)), [2], "and for no longer than may be");

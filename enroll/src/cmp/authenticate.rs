@@ -92,8 +92,8 @@ impl CmpService {
         self.config().protections.check(algorithm.oid)?;
         let mut sender = match MacParameters::read(algorithm, self.config()) {
             Some(parameters) => {
-                // For a place among those whom strangers send.
-                thread.waits()?;
+                // Among those whom strangers send.
+                thread.derives()?;
                 self.authenticate_mac(message, parameters?, protection)
             }
             None => self.authenticate_signature(message, algorithm, protection, thread),

@@ -170,12 +170,16 @@ impl Exchange<'_> {
         draft.registrar = self.recorded_registrar(on_behalf.is_some());
         let request = wish.request(profile, self.route.ca.clone(), updates);
         let requester = on_behalf.as_ref().unwrap_or(self.requester);
-        let authorized = authority.authorize(requester, request)?;
+        let mut authorized = authority.authorize(requester, request)?;
         if authorized.needs_approval() {
             // For the disk.
             self.thread.waits()?;
             let answer = self.hold(kind, &id, authorized, implicit, draft.registrar)?;
             return Ok(Recording::ready(answer));
+        }
+        if !authority.take_serial(&mut authorized)? {
+            // For the disk.
+            self.thread.waits()?;
         }
         // The answer is made while the record is written, and leaves when that is durable.
         authority.begin_issue(authorized, Some(draft))?.try_map(|issued| {

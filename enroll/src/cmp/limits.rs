@@ -15,6 +15,9 @@ pub enum Thread {
     MayWait,
     /// It only computes, and not for long: others wait for it.
     Computes,
+    /// It is one of the few threads that derive keys from secrets, one after the other: it waits for nothing longer than a place to do
+    /// so, or the record of a lock.
+    Derives,
 }
 
 impl Thread {
@@ -25,6 +28,17 @@ impl Thread {
     pub fn waits(self) -> Result<(), Refusal> {
         match self {
             Self::MayWait => Ok(()),
+            Self::Computes | Self::Derives => Err(Refusal::elsewhere()),
+        }
+    }
+
+    /// What comes next derives a key from a secret.
+    ///
+    /// # Errors
+    /// As [`Self::waits`].
+    pub fn derives(self) -> Result<(), Refusal> {
+        match self {
+            Self::MayWait | Self::Derives => Ok(()),
             Self::Computes => Err(Refusal::elsewhere()),
         }
     }

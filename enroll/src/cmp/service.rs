@@ -256,6 +256,15 @@ impl CmpService {
         self.begin_on(Thread::Computes, route, bytes)
     }
 
+    /// As [`Self::begin_computing`], for one of the threads that derive keys from secrets. What is for [`Self::begin`] has its key
+    /// derived once more there.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub fn begin_deriving(&self, route: &Route, bytes: &[u8]) -> Result<Option<Begun>, Error> {
+        self.begin_on(Thread::Derives, route, bytes)
+    }
+
     fn begin_on(
         &self,
         thread: Thread,
@@ -306,7 +315,7 @@ impl CmpService {
     ) -> Result<Option<Begun>, Error> {
         if message.kind == kind::NESTED {
             return match wrapping.thread {
-                Thread::Computes => Ok(None),
+                Thread::Computes | Thread::Derives => Ok(None),
                 Thread::MayWait => {
                     self.nested(route, message, wrapping).map(Begun::answered).map(Some)
                 }
@@ -381,6 +390,10 @@ impl CmpService {
         nonce: &[u8; 16],
         reply: &mut Reply,
     ) -> Result<Recording<Answer>, Refusal> {
+        // Everything else waits for the disk, or may take long.
+        if !matches!(message.kind, kind::IR | kind::CR | kind::KUR | kind::P10CR) {
+            wrapping.thread.waits()?;
+        }
         // 1. The header is one that can be answered, and fits the path. This stands before the secret is tried: a right
         //    secret forgets the wrong ones before it, and an old message, replayed, must not do that.
         self.check_header(message)?;
