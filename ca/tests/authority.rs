@@ -477,6 +477,24 @@ fn what_cannot_be_granted_has_no_key_made() {
 }
 
 #[test]
+fn serial_numbers_are_taken_ahead_without_waiting_and_never_twice() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let gw1 = account(authority, "gw1", 1000);
+    let asker = requester(authority, &gw1);
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let mut seen = std::collections::HashSet::new();
+    let mut ahead = 0;
+    for _ in 0..300 {
+        let mut authorized = authority.authorize(&asker, request(&key)).unwrap();
+        ahead += u32::from(authority.take_serial(&mut authorized).unwrap());
+        assert!(seen.insert(authority.issue(authorized, None).unwrap().serial));
+    }
+    // The first ones are waited for, if none were recorded when the CA was opened.
+    assert!(ahead >= 299, "{ahead} of 300");
+}
+
+#[test]
 fn an_instance_opens_again_with_its_keys_and_its_crl() {
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
     let first = place.authority.publish_crl(&label("issuing")).unwrap();
