@@ -45,6 +45,7 @@ pub mod revoked;
 mod rollover;
 pub mod seal;
 pub mod search;
+pub mod sets;
 pub mod store;
 mod subject;
 

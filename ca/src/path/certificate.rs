@@ -23,6 +23,7 @@ use super::PathError;
 use super::name::same_name;
 use crate::clock::Timestamp;
 use crate::public_key::SubjectPublicKey;
+use crate::sets;
 
 /// The largest certificate taken, in octets.
 const MAX_CERTIFICATE: usize = 64 << 10;
@@ -129,6 +130,9 @@ impl Certificate {
                 "expected at most {MAX_CERTIFICATE} octets, found {}",
                 der.len()
             )));
+        }
+        if !sets::are_small(&der) {
+            return Err(PathError::Malformed("a set in it has too many elements".into()));
         }
         Self::read(&der).map_err(|e| PathError::Malformed(e.to_string()))
     }

@@ -1,5 +1,7 @@
-//! What a stranger may send, checked before anything is decoded: DER with definite lengths, not too deep and not too
-//! many elements; and no large sets, which are put in order one by one, in quadratic time.
+//! What a stranger may send, checked before anything is decoded: DER with definite lengths, not too deep, not too
+//! many elements, and no large sets.
+
+use countersign_ca::sets;
 
 use super::refusal::{Failure, Refusal};
 
@@ -14,39 +16,6 @@ pub struct Bounds {
     pub elements: usize,
 }
 
-/// The most elements of a SET: more than any RDN or attribute has.
-const MAX_SET: usize = 16;
-/// The most elements of what may be a SET with an implicit tag, such as the attributes of a PKCS #10 request.
-const MAX_IMPLICIT: usize = 64;
-
-const SET: u8 = 0x31;
-const SEQUENCE: u8 = 0x30;
-const OCTET_STRING: u8 = 0x04;
-
-/// A constructed element whose content is being walked over.
-struct Open {
-    end: usize,
-    tag: u8,
-    elements: usize,
-}
-
-impl Open {
-    /// Counts one more element in it.
-    fn count(&mut self) -> Result<(), Refusal> {
-        self.elements = self.elements.saturating_add(1);
-        let most = match self.tag {
-            SET => MAX_SET,
-            // Context-specific and constructed.
-            0xa0..=0xbf => MAX_IMPLICIT,
-            _ => return Ok(()),
-        };
-        match self.elements > most {
-            true => Err(unreadable(format!("expected at most {most} elements in a SET"))),
-            false => Ok(()),
-        }
-    }
-}
-
 /// Walks over the tags and lengths of `message`, which must be one element and nothing behind it.
 pub fn check(message: &[u8], bounds: Bounds) -> Result<(), Refusal> {
     if message.len() > bounds.bytes {
@@ -56,20 +25,17 @@ pub fn check(message: &[u8], bounds: Bounds) -> Result<(), Refusal> {
             message.len()
         )));
     }
-    let mut open: Vec<Open> = Vec::with_capacity(bounds.depth);
+    let mut open: Vec<usize> = Vec::with_capacity(bounds.depth);
     let mut at = 0;
     let mut elements = 0_usize;
     loop {
-        while open.last().is_some_and(|open| open.end == at) {
+        while open.last() == Some(&at) {
             open.pop();
         }
-        let end = match open.last_mut() {
-            Some(open) => {
-                open.count()?;
-                open.end
-            }
+        let end = match open.last() {
+            Some(end) => *end,
             None if elements == 0 => message.len(),
-            None if at == message.len() => return Ok(()),
+            None if at == message.len() => break,
             None => {
                 return Err(unreadable(format!(
                     "{} octets stand behind the message",
@@ -81,58 +47,28 @@ pub fn check(message: &[u8], bounds: Bounds) -> Result<(), Refusal> {
         if elements > bounds.elements {
             return Err(unreadable(format!("expected at most {} elements", bounds.elements)));
         }
-        let (tag, content, length) = head(message, at)?;
+        let (constructed, content, length) = head(message, at)?;
         let after = content.checked_add(length).filter(|after| *after <= end);
         let after =
             after.ok_or_else(|| unreadable(format!("the element at octet {at} is cut off")))?;
-        if !is_constructed(tag) {
-            if tag == OCTET_STRING {
-                check_inside(message.get(content..after).unwrap_or_default())?;
-            }
+        if !constructed {
             at = after;
             continue;
         }
         if open.len() >= bounds.depth {
             return Err(unreadable(format!("expected at most {} levels of nesting", bounds.depth)));
         }
-        open.push(Open { end: after, tag, elements: 0 });
+        open.push(after);
         at = content;
     }
-}
-
-/// The sets inside an OCTET STRING, such as the value of an extension: what reads it meets them in the same order. Whether it is
-/// DER at all is not for this to say.
-fn check_inside(octets: &[u8]) -> Result<(), Refusal> {
-    let mut open: Vec<Open> = Vec::new();
-    let mut at = 0;
-    if octets.first() != Some(&SEQUENCE) {
-        return Ok(());
+    match sets::are_small(message) {
+        true => Ok(()),
+        false => Err(unreadable("a set has more elements than any name or attribute".into())),
     }
-    while at < octets.len() {
-        while open.last().is_some_and(|open| open.end <= at) {
-            open.pop();
-        }
-        if let Some(set) = open.last_mut().filter(|open| open.tag == SET) {
-            set.count()?;
-        }
-        let Ok((tag, content, length)) = head(octets, at) else { return Ok(()) };
-        let after = content.saturating_add(length).min(octets.len());
-        if is_constructed(tag) && open.len() < MAX_IMPLICIT {
-            open.push(Open { end: after, tag, elements: 0 });
-            at = content;
-        } else {
-            at = after;
-        }
-    }
-    Ok(())
 }
 
-const fn is_constructed(tag: u8) -> bool {
-    tag & 0x20 != 0
-}
-
-/// The tag of the element at `at`, where its content begins, and how long it is.
-fn head(message: &[u8], at: usize) -> Result<(u8, usize, usize), Refusal> {
+/// Whether the element at `at` is constructed, where its content begins, and how long it is.
+fn head(message: &[u8], at: usize) -> Result<(bool, usize, usize), Refusal> {
     let cut = || unreadable(format!("the element at octet {at} is cut off"));
     let octet = |offset: usize| {
         at.checked_add(offset).and_then(|at| message.get(at)).copied().ok_or_else(cut)
@@ -160,7 +96,7 @@ fn head(message: &[u8], at: usize) -> Result<(u8, usize, usize), Refusal> {
             return Err(unreadable(format!("the length at octet {at} is larger than any message")));
         }
     };
-    Ok((tag, at.saturating_add(header), length))
+    Ok((tag & 0x20 != 0, at.saturating_add(header), length))
 }
 
 fn unreadable(why: String) -> Refusal {
@@ -188,6 +124,8 @@ mod tests {
     #[test]
     fn everything_else_is_named() {
         let deep = [0x30, 0x08, 0x30, 0x06, 0x30, 0x04, 0x30, 0x02, 0x30, 0x00];
+        let set: Vec<u8> =
+            [0x31, 0x22].into_iter().chain([0x05, 0x00].into_iter().cycle().take(34)).collect();
         let many: Vec<u8> =
             [0x30, 0x14].into_iter().chain([0x05, 0x00].into_iter().cycle().take(20)).collect();
         for (message, why) in [
@@ -207,27 +145,7 @@ mod tests {
             let refusal = check(message, BOUNDS).unwrap_err();
             assert!(refusal.text.contains(why), "{message:02x?}: {}", refusal.text);
         }
-    }
-
-    #[test]
-    fn sets_are_small_also_in_the_values_of_extensions() {
-        let bounds = Bounds { bytes: 10_000, depth: 9, elements: 1000 };
-        let element = |tag: u8, content: &[u8]| {
-            [&[tag, 0x82][..], &u16::try_from(content.len()).unwrap().to_be_bytes(), content]
-                .concat()
-        };
-        let nulls = |count: usize| [5, 0].repeat(count);
-        let in_set = |count: usize| element(0x30, &element(0x31, &nulls(count)));
-        let in_value = |count: usize| element(0x30, &element(0x04, &in_set(count)));
-        let implicit = |count: usize| element(0x30, &element(0xa0, &nulls(count)));
-        // What is cut off behind a large set does not hide it.
-        let cut = element(0x30, &element(0x04, &[in_set(17), vec![0x30, 0x7f]].concat()));
-        for good in [in_set(16), in_value(16), implicit(64), element(0x30, &nulls(500))] {
-            assert_eq!(check(&good, bounds), Ok(()));
-        }
-        for bad in [in_set(17), in_value(17), implicit(65), cut] {
-            let refusal = check(&bad, bounds).unwrap_err();
-            assert!(refusal.text.contains("in a SET"), "{}", refusal.text);
-        }
+        let refusal = check(&set, Bounds { elements: 20, ..BOUNDS }).unwrap_err();
+        assert!(refusal.text.contains("a set has more"), "{}", refusal.text);
     }
 }

@@ -1,0 +1,115 @@
+//! How large the sets are in what a stranger sends. The DER library puts a set in order one by one, in quadratic time: an RDN of some
+//! thousand attributes would take it seconds.
+
+/// The most elements of a SET: more than any RDN or attribute has.
+const MAX_SET: usize = 16;
+/// The most elements of what may be a SET with an implicit tag, such as the attributes of a PKCS #10 request.
+const MAX_IMPLICIT: usize = 64;
+/// The deepest element that is walked into: deeper ones are of no type that has sets.
+const MAX_DEPTH: usize = 64;
+
+const SET: u8 = 0x31;
+const SEQUENCE: u8 = 0x30;
+const OCTET_STRING: u8 = 0x04;
+
+/// An element whose content is being walked over.
+struct Open {
+    end: usize,
+    most: usize,
+    elements: usize,
+    /// Within the value of an extension, which has no sets with implicit tags.
+    in_octets: bool,
+}
+
+/// Whether every SET in DER has 16 elements at most, and every element with a context-specific tag 64; the former also in the values
+/// of extensions. Where it is no DER, what stands before is looked at: whoever reads it comes no farther.
+pub fn are_small(der: &[u8]) -> bool {
+    let mut open: Vec<Open> = Vec::new();
+    let mut at = 0;
+    while at < der.len() {
+        while open.last().is_some_and(|open| open.end <= at) {
+            open.pop();
+        }
+        if let Some(open) = open.last_mut() {
+            open.elements = open.elements.saturating_add(1);
+            if open.elements > open.most {
+                return false;
+            }
+        }
+        let Some((tag, content, length)) = head(der, at) else { return true };
+        let after = content.saturating_add(length).min(der.len());
+        let is_value = tag == OCTET_STRING && der.get(content) == Some(&SEQUENCE);
+        if (tag & 0x20 != 0 || is_value) && open.len() < MAX_DEPTH {
+            let in_octets = is_value || open.last().is_some_and(|open| open.in_octets);
+            let most = match tag {
+                SET => MAX_SET,
+                // Context-specific and constructed.
+                0xa0..=0xbf if !in_octets => MAX_IMPLICIT,
+                _ => usize::MAX,
+            };
+            open.push(Open { end: after, most, elements: 0, in_octets });
+            at = content;
+        } else {
+            at = after;
+        }
+    }
+    true
+}
+
+/// The tag of the element at `at`, where its content begins, and how long it says that it is.
+fn head(der: &[u8], at: usize) -> Option<(u8, usize, usize)> {
+    let (tag, rest) = der.get(at..)?.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let (octets, length) = match usize::from(*first) {
+        short @ 0..=0x7f => (0, short),
+        long @ 0x81..=0x84 => {
+            let octets = long & 0x7f;
+            (
+                octets,
+                rest.get(..octets)?.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet)),
+            )
+        }
+        _ => return None,
+    };
+    Some((*tag, at.checked_add(2)?.checked_add(octets)?, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82][..], &length, content].concat()
+    }
+
+    fn nulls(count: usize) -> Vec<u8> {
+        [5, 0].repeat(count)
+    }
+
+    #[test]
+    fn sets_are_small_also_in_the_values_of_extensions() {
+        let in_set = |count| element(0x30, &element(0x31, &nulls(count)));
+        let in_value = |count| element(0x30, &element(0x04, &in_set(count)));
+        let implicit = |count| element(0x30, &element(0xa0, &nulls(count)));
+        for good in [in_set(16), in_value(16), implicit(64), element(0x30, &nulls(500))] {
+            assert!(are_small(&good));
+        }
+        // Name constraints have a list with such a tag.
+        assert!(are_small(&element(0x30, &element(0x04, &implicit(500)))));
+        // What is no DER behind a large set does not hide it.
+        let cut = element(0x30, &element(0x04, &[in_set(17), vec![0x30, 0x7f]].concat()));
+        for bad in [in_set(17), in_value(17), implicit(65), cut] {
+            assert!(!are_small(&bad));
+        }
+    }
+
+    #[test]
+    fn garbage_is_not_for_it_to_judge() {
+        for garbage in
+            [&b""[..], &[0x30], &[0x30, 0x80, 1], &[0x31, 0x84, 0xff, 0xff, 0xff, 0xff, 5, 0]]
+        {
+            assert!(are_small(garbage));
+        }
+    }
+}
