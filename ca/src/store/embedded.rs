@@ -380,7 +380,7 @@ impl Store for EmbeddedStore {
     }
 
     fn announce(&self) -> Announced {
-        Announced::new(self.commands.announce())
+        Announced(self.commands.announce())
     }
 
     fn begin_issued(&self, at: Timestamp, issued: Issued) -> Result<Receipt> {

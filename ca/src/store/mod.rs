@@ -28,7 +28,6 @@ pub use history::{Change, Mark};
 pub use index::IndexSum;
 pub use open::{Progress, ProgressFn};
 
-use std::any::Any;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -46,13 +45,9 @@ use crate::revoked::RevokedSet;
 use crate::search::SearchKey;
 
 /// Somebody works on something that will probably be recorded, until this is dropped.
-pub struct Announced(#[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send + Sync>);
-
-impl Announced {
-    fn new(guard: impl Any + Send + Sync) -> Self {
-        Self(Box::new(guard))
-    }
-}
+pub struct Announced(
+    #[expect(dead_code, reason = "held for its drop")] queue::Announced<commit::Command>,
+);
 
 impl std::fmt::Debug for Announced {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
