@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use countersign_ca::accounts::Accounts;
 use countersign_ca::foundation::Foundation;
+use countersign_ca::record::Label;
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress};
 use countersign_ca::{Authority, Clock, Entropy, Store, SystemClock, SystemEntropy};
 
@@ -136,6 +137,19 @@ impl Instance {
         let authority =
             Authority::open(ground, self.config.profiles.clone(), self.config.settings.clone())?;
         Ok(self.authority.get_or_init(|| Arc::new(authority)))
+    }
+
+    /// The authority, if the keys are open already.
+    pub fn opened(&self) -> Option<&Arc<Authority>> {
+        self.authority.get()
+    }
+
+    /// The issuing CA of accounts that name none.
+    pub fn default_ca(&self) -> Result<Option<Label>, Failure> {
+        match &self.config.settings.default_ca {
+            Some(configured) => Ok(Some(configured.clone())),
+            None => Ok(self.store.default_ca()?),
+        }
     }
 
     /// Takes note of the bridge that keeps directories in step.

@@ -10,6 +10,8 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
 use crate::founding::{self, CaOptions};
+use crate::generation;
+use crate::handed_out::HandedOut;
 use crate::key::{FileKey, KeyAlgorithm, KeyFolder, Passphrase};
 use crate::record::{CaRecord, Label, Serial, Succession};
 use crate::seal::{Opener, Sealer};
@@ -64,7 +66,8 @@ impl Foundation {
     pub fn create_root(&self, options: &CaOptions, algorithm: KeyAlgorithm) -> Result<CaRecord> {
         let name = founding::root_label()?;
         self.refuse_existing(&name)?;
-        let key = self.key(name.as_str(), algorithm)?;
+        generation::refuse_taken(&options.subject, &self.store.cas()?)?;
+        let key = self.ca_key(&name, algorithm)?;
         let serial = self.reserve(&name)?;
         let certificate = founding::root(options, &key, serial, self.clock.now())?;
         self.record(CaRecord {
@@ -87,9 +90,10 @@ impl Foundation {
         algorithm: KeyAlgorithm,
     ) -> Result<CaRecord> {
         self.refuse_existing(name)?;
+        generation::refuse_taken(&options.subject, &self.store.cas()?)?;
         let root = self.signing_root()?;
         let root_key = self.keys.load(root.name.as_str(), &self.passphrase)?;
-        let key = self.key(name.as_str(), algorithm)?;
+        let key = self.ca_key(name, algorithm)?;
         let serial = self.reserve(&root.name)?;
         let certificate = founding::issuing(
             options,
@@ -119,7 +123,8 @@ impl Foundation {
         algorithm: KeyAlgorithm,
     ) -> Result<String> {
         self.refuse_existing(name)?;
-        let key = self.key(name.as_str(), algorithm)?;
+        generation::refuse_taken(&options.subject, &self.store.cas()?)?;
+        let key = self.ca_key(name, algorithm)?;
         to_pem("CERTIFICATE REQUEST", &founding::request(options, &key)?)
     }
 
@@ -143,6 +148,7 @@ impl Foundation {
         founding::check_chain(chain, &key, self.clock.now())?;
         let (certificate, above) =
             chain.split_first().ok_or_else(|| Error::malformed("expected a certificate"))?;
+        generation::refuse_taken(&Facts::of(certificate)?.subject, &self.store.cas()?)?;
         let findings = crate::lint::certificate(certificate, Some(crate::lint::Purpose::IssuingCa));
         if let Some(finding) =
             findings.iter().find(|finding| finding.severity == crate::lint::Severity::Error)
@@ -152,6 +158,8 @@ impl Foundation {
                 format!("lint `{}` ({}): {}", finding.code, finding.section, finding.message),
             ));
         }
+        // Nothing below it would verify, or it has room for peers.
+        HandedOut::of(chain)?.probe(self.clock.now())?;
         if let Some(root) = above.last() {
             let label = founding::root_label()?;
             if !self.store.cas()?.iter().any(|ca| ca.certificate == *root) {
@@ -206,6 +214,25 @@ impl Foundation {
         let key = FileKey::generate(algorithm)?;
         self.keys.save(name, &key, &self.passphrase, self.entropy.as_ref())?;
         Ok(key)
+    }
+
+    /// The key of a CA that is being made: one that an interrupted try left, or a new one.
+    ///
+    /// # Errors
+    /// `Denied` with [`Denial::Conflict`] when the one that was left is of another kind.
+    pub(crate) fn ca_key(&self, name: &Label, algorithm: KeyAlgorithm) -> Result<FileKey> {
+        let key = self.key(name.as_str(), algorithm)?;
+        match KeyAlgorithm::of(key.public().kind()) == algorithm {
+            true => Ok(key),
+            false => Err(Error::denied(
+                Denial::Conflict,
+                format!(
+                    "an earlier try left a key of another kind ({}) for `{name}`; ask for that kind, or remove `{}` and try again",
+                    key.public().kind(),
+                    self.keys.path(name.as_str()).display()
+                ),
+            )),
+        }
     }
 
     /// Writes a public object beside the keys, in PEM, for people and tools.

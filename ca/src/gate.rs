@@ -10,14 +10,17 @@ use der::{Decode, Encode, Sequence};
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use spki::AlgorithmIdentifierOwned;
 
+use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
+use crate::handed_out::HandedOut;
 use crate::key::FileKey;
 use crate::lint::{self, Finding, Purpose, Severity};
 
-/// A key that signs only what the lint lets through.
+/// A key that signs only what the lint lets through, and what verifiers accept.
 pub struct Gate<'a> {
     key: &'a FileKey,
     object: Object,
+    path: Option<(&'a HandedOut, Timestamp)>,
     refusal: Mutex<Option<Error>>,
 }
 
@@ -45,7 +48,13 @@ struct Signed<'a> {
 impl<'a> Gate<'a> {
     /// A gate before `key` for one kind of object.
     pub const fn new(key: &'a FileKey, object: Object) -> Self {
-        Self { key, object, refusal: Mutex::new(None) }
+        Self { key, object, path: None, refusal: Mutex::new(None) }
+    }
+
+    /// Lets through only what a verifier accepts below the path that is handed out with it.
+    #[must_use]
+    pub fn below(self, path: &'a HandedOut, now: Timestamp) -> Self {
+        Self { path: Some((path, now)), ..self }
     }
 
     /// Checks `tbs`, signs it, and gives the whole object, DER.
@@ -81,7 +90,10 @@ impl<'a> Gate<'a> {
                 Severity::Notice => {}
             }
         }
-        Ok(())
+        match self.path {
+            Some((path, now)) => path.check(tbs, &self.key.signature_algorithm(), now),
+            None => Ok(()),
+        }
     }
 }
 

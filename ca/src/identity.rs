@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use der::asn1::{Ia5String, OctetString};
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::name::Name;
+pub use x509_cert::name::Name;
 
 use crate::error::{Error, Result};
 

@@ -56,6 +56,17 @@ impl KeyAlgorithm {
         (Self::Rsa3072, "rsa3072"),
         (Self::Rsa4096, "rsa4096"),
     ];
+
+    /// That of a key of this kind, or of the next stronger one that can be generated.
+    pub const fn of(kind: KeyKind) -> Self {
+        match kind {
+            KeyKind::P256 => Self::P256,
+            KeyKind::P384 => Self::P384,
+            KeyKind::Ed25519 => Self::Ed25519,
+            KeyKind::Rsa(bits) if bits > 3072 => Self::Rsa4096,
+            KeyKind::Rsa(_) => Self::Rsa3072,
+        }
+    }
 }
 
 impl fmt::Display for KeyAlgorithm {

@@ -27,6 +27,8 @@ pub mod foundation;
 pub mod founding;
 mod gate;
 pub mod generated_key;
+mod generation;
+pub mod handed_out;
 pub mod identity;
 pub mod journal;
 pub mod key;

@@ -131,7 +131,7 @@ pub struct CaRecord {
     pub certificate: Vec<u8>,
     /// The certificates above it, DER, root last; empty for a root.
     pub chain: Vec<Vec<u8>>,
-    /// The CA of the same subject whose key this one's follows.
+    /// The CA whose key this one's follows.
     pub succeeds: Option<Succession>,
 }
 
@@ -142,6 +142,27 @@ pub struct Succession {
     pub predecessor: Label,
     /// Between two keys of a root; those of issuing CAs are connected by their root.
     pub links: Option<Links>,
+    /// Whether the CA before goes on issuing, until an administrator has this one issue in its place.
+    pub waits: bool,
+}
+
+/// What an administrator has an issuing CA do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// It issues for accounts that name no CA.
+    Default = 1,
+    /// It issues in place of the CA that it succeeds.
+    Issue = 2,
+}
+
+impl Duty {
+    /// Its name for a reader.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Issue => "issue",
+        }
+    }
 }
 
 /// The certificates that lead from one key of a root to the other, both ways (RFC 9810 §4.4).

@@ -1,5 +1,5 @@
-//! Gives a CA its next key: `countersign ca roll`. The next key is a CA of its own name and the same subject, so that
-//! certificates and CRLs of both stay apart; that one follows the other is recorded with it.
+//! Gives a CA its next key: `countersign ca roll`. The next key is a CA of its own, with a name and a subject of its own, so
+//! that certificates and CRLs of both stay apart (`generation.rs`); that one follows the other is recorded with it.
 //!
 //! Two certificates connect the keys of a root, so that who trusts either can verify what the other signed (RFC 9810
 //! §4.4). Those of an issuing CA need none: the root certifies both.
@@ -24,11 +24,12 @@ use crate::error::{Denial, Error, Result};
 use crate::foundation::Foundation;
 use crate::founding::{self, BACKDATING, CaOptions};
 use crate::gate::{Gate, Object};
+use crate::generation;
 use crate::key::{FileKey, KeyAlgorithm};
 use crate::lint::Purpose;
 use crate::oid;
 use crate::profile::{DefaultUrls, filled_url};
-use crate::public_key::{KeyKind, SubjectPublicKey};
+use crate::public_key::SubjectPublicKey;
 use crate::record::{CaRecord, Label, Links, Serial, Succession};
 
 /// id-ce-freshestCRL, RFC 5280 §4.2.1.15.
@@ -40,6 +41,11 @@ const FRESHEST_CRL: der::oid::ObjectIdentifier =
 pub struct RollOptions {
     /// Its kind; `None` means that of the key before.
     pub algorithm: Option<KeyAlgorithm>,
+    /// Its subject; `None` means that of the one before with a number.
+    pub subject: Option<Name>,
+    /// Whether the CA before goes on issuing, until an administrator has this one issue: its certificate and CRL are everywhere
+    /// by then.
+    pub waits: bool,
     /// How long its certificate is valid; `None` means as long as the one before.
     pub validity: Option<Duration>,
     /// Where CRLs, OCSP responders and certificates of CAs are, with `{ca}`.
@@ -49,6 +55,7 @@ pub struct RollOptions {
 /// One certificate of a CA, modelled on another.
 struct Renewal<'a> {
     model: &'a TbsCertificate,
+    subject: &'a Name,
     key: &'a SubjectPublicKey,
     /// Who signs: its subject, its key and its name in URLs; `None` for the key itself.
     issuer: Option<(&'a Name, &'a Label)>,
@@ -64,7 +71,7 @@ impl Foundation {
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`] when there is no such CA, it was rolled already, or a key is kept elsewhere;
-    /// with [`Denial::Template`] when the lint finds an error.
+    /// with [`Denial::Template`] when the lint finds an error, or the subject cannot be numbered.
     pub fn roll(&self, name: &Label, options: &RollOptions) -> Result<CaRecord> {
         // 1. The CA that is rolled, and the name of the next one.
         let cas = self.store.cas()?;
@@ -80,14 +87,21 @@ impl Foundation {
         let root = if old.is_root { None } else { Some(self.root_above(old)?) };
         // 2. The next key, which an interruption leaves behind for the next try.
         let facts = Facts::of(&old.certificate)?;
-        let algorithm = options.algorithm.unwrap_or_else(|| algorithm_of(facts.key.kind()));
-        let key = self.key(next.as_str(), algorithm)?;
+        let subject = self.next_subject(&facts.subject, options.subject.as_ref(), &cas)?;
+        let key = self.next_key(&next, options.algorithm, &facts)?;
         // 3. The certificates.
         let lasts = facts.not_after.since(facts.not_before);
         let until = self.clock.now().plus(options.validity.unwrap_or(lasts));
         let record = match root {
-            None => self.next_root(old, &facts, next, &key, until, &options.urls)?,
-            Some(root) => self.next_issuing(root, old, next, &key, until, &options.urls)?,
+            None => self.next_root(old, &facts, (next, subject), &key, until, &options.urls)?,
+            Some(root) => {
+                let mut record =
+                    self.next_issuing(root, old, (next, subject), &key, until, &options.urls)?;
+                if let Some(succession) = &mut record.succeeds {
+                    succession.waits = options.waits;
+                }
+                record
+            }
         };
         // 4. One record with all of them, and the files.
         let record = self.record(record)?;
@@ -100,16 +114,21 @@ impl Foundation {
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`] when there is no such issuing CA, or it was rolled already.
-    pub fn roll_request(&self, name: &Label, algorithm: Option<KeyAlgorithm>) -> Result<String> {
+    pub fn roll_request(
+        &self,
+        name: &Label,
+        algorithm: Option<KeyAlgorithm>,
+        subject: Option<&Name>,
+    ) -> Result<String> {
         let cas = self.store.cas()?;
         let (old, next) = self.next_issuing_name(&cas, name)?;
         let facts = Facts::of(&old.certificate)?;
-        let algorithm = algorithm.unwrap_or_else(|| algorithm_of(facts.key.kind()));
-        let key = self.key(next.as_str(), algorithm)?;
+        let subject = self.next_subject(&facts.subject, subject, &cas)?;
+        let key = self.next_key(&next, algorithm, &facts)?;
         let constraints = tbs_of(&old.certificate)?.get::<BasicConstraints>();
         let constraints = constraints.map_err(Error::internal)?;
         let options = CaOptions {
-            subject: facts.subject,
+            subject,
             validity: Duration::ZERO,
             path_length: constraints.and_then(|(_, constraints)| constraints.path_len_constraint),
             permitted: Vec::new(),
@@ -125,22 +144,12 @@ impl Foundation {
     /// Takes the certificate of the next key that a root elsewhere made, with every certificate above it, root last.
     ///
     /// # Errors
-    /// As [`Self::roll_request`] and [`Self::install_issuing`]; `Denied` with [`Denial::Template`] for another subject.
-    pub fn roll_installed(&self, name: &Label, chain: &[Vec<u8>]) -> Result<CaRecord> {
+    /// As [`Self::roll_request`] and [`Self::install_issuing`]: another subject than that of the request is taken, and one that
+    /// another CA has is not.
+    pub fn roll_installed(&self, name: &Label, chain: &[Vec<u8>], waits: bool) -> Result<CaRecord> {
         let cas = self.store.cas()?;
         let (old, next) = self.next_issuing_name(&cas, name)?;
-        let subject = Facts::of(&old.certificate)?.subject;
-        let found = chain.first().map(|first| Facts::of(first)).transpose()?;
-        if let Some(found) = found.filter(|found| found.subject != subject) {
-            return Err(Error::denied(
-                Denial::Template,
-                format!(
-                    "expected a certificate for `{subject}`, found one for `{}`",
-                    found.subject
-                ),
-            ));
-        }
-        let succeeds = Succession { predecessor: old.name.clone(), links: None };
+        let succeeds = Succession { predecessor: old.name.clone(), links: None, waits };
         self.install(&next, chain, Some(succeeds))
     }
 
@@ -161,6 +170,24 @@ impl Foundation {
                 "the root's key is not here; make a request for it with `--root-csr FILE`",
             )
         })
+    }
+
+    /// The subject of the next key: the one that was asked for, if nobody has it, or that of the key before with a number.
+    fn next_subject(&self, old: &Name, wanted: Option<&Name>, cas: &[CaRecord]) -> Result<Name> {
+        match wanted {
+            Some(wanted) => generation::refuse_taken(wanted, cas).map(|()| wanted.clone()),
+            None => generation::next_subject(old, cas),
+        }
+    }
+
+    /// The next key, made unless an interrupted roll left it.
+    fn next_key(
+        &self,
+        name: &Label,
+        algorithm: Option<KeyAlgorithm>,
+        old: &Facts,
+    ) -> Result<FileKey> {
+        self.ca_key(name, algorithm.unwrap_or_else(|| KeyAlgorithm::of(old.key.kind())))
     }
 
     /// A CA that was not rolled yet, and the name of its next key.
@@ -194,7 +221,7 @@ impl Foundation {
         &self,
         old: &CaRecord,
         facts: &Facts,
-        name: Label,
+        (name, subject): (Label, Name),
         key: &FileKey,
         until: Timestamp,
         urls: &DefaultUrls,
@@ -204,6 +231,7 @@ impl Foundation {
         let from = self.clock.now().minus(BACKDATING);
         let new_with_new = Renewal {
             model: &model,
+            subject: &subject,
             key: key.public(),
             issuer: None,
             signer: key,
@@ -220,8 +248,9 @@ impl Foundation {
             ..new_with_new
         };
         let old_with_new = Renewal {
+            subject: &facts.subject,
             key: old_key.public(),
-            issuer: Some((&facts.subject, &name)),
+            issuer: Some((&subject, &name)),
             serial: self.reserve(&name)?,
             not_before: facts.not_before,
             not_after: facts.not_after,
@@ -232,14 +261,17 @@ impl Foundation {
             old_with_new: old_with_new.sign(Purpose::IssuingCa, urls)?,
         };
         let certificate = new_with_new.sign(Purpose::Root, urls)?;
-        let succeeds = Some(Succession { predecessor: old.name.clone(), links: Some(links) });
+        let predecessor = old.name.clone();
+        let succeeds = Some(Succession { predecessor, links: Some(links), waits: false });
         Ok(CaRecord { name, is_root: true, certificate, chain: Vec::new(), succeeds })
     }
 
     /// The root here, if it is the one above an issuing CA.
     fn root_above(&self, old: &CaRecord) -> Result<CaRecord> {
         let root = self.signing_root()?;
-        if Facts::of(&root.certificate)?.subject != Facts::of(&old.certificate)?.issuer {
+        let cas = self.store.cas()?;
+        let above = cas.iter().find(|ca| old.chain == [ca.certificate.as_slice()]);
+        if !above.is_some_and(|above| is_followed(&cas, above, &root.name)) {
             return Err(conflict(format!(
                 "`{}` is certified by another root than `{}`, the one here; make a request for it with `--root-csr FILE`",
                 old.name, root.name
@@ -252,7 +284,7 @@ impl Foundation {
         &self,
         root: CaRecord,
         old: &CaRecord,
-        name: Label,
+        (name, subject): (Label, Name),
         key: &FileKey,
         until: Timestamp,
         urls: &DefaultUrls,
@@ -262,6 +294,7 @@ impl Foundation {
         let now = self.clock.now();
         let renewal = Renewal {
             model: &tbs_of(&old.certificate)?,
+            subject: &subject,
             key: key.public(),
             issuer: Some((&above.subject, &root.name)),
             signer: &root_key,
@@ -276,7 +309,8 @@ impl Foundation {
             ));
         }
         let certificate = renewal.sign(Purpose::IssuingCa, urls)?;
-        let succeeds = Some(Succession { predecessor: old.name.clone(), links: None });
+        let predecessor = old.name.clone();
+        let succeeds = Some(Succession { predecessor, links: None, waits: false });
         Ok(CaRecord { name, is_root: false, certificate, chain: vec![root.certificate], succeeds })
     }
 
@@ -310,14 +344,12 @@ impl Renewal<'_> {
             version: Version::V3,
             serial_number: SerialNumber::new(self.serial.octets()).map_err(Error::internal)?,
             signature: self.signer.signature_algorithm(),
-            issuer: self
-                .issuer
-                .map_or_else(|| self.model.subject.clone(), |(name, _)| name.clone()),
+            issuer: self.issuer.map_or_else(|| self.subject.clone(), |(name, _)| name.clone()),
             validity: Validity {
                 not_before: time(self.not_before.whole_seconds())?,
                 not_after: time(self.not_after.whole_seconds())?,
             },
-            subject: self.model.subject.clone(),
+            subject: self.subject.clone(),
             subject_public_key_info: SubjectPublicKeyInfoOwned::from_der(self.key.der())
                 .map_err(Error::internal)?,
             issuer_unique_id: None,
@@ -364,6 +396,20 @@ fn successor<'a>(cas: &'a [CaRecord], name: &Label) -> Option<&'a CaRecord> {
     cas.iter().find(|ca| ca.succeeds.as_ref().is_some_and(|of| of.predecessor == *name))
 }
 
+/// Whether the key of this name is a CA's own, or came after it.
+fn is_followed(cas: &[CaRecord], from: &CaRecord, name: &Label) -> bool {
+    let mut at = Some(from);
+    // Each has one successor at most, and is made after what it succeeds: there are no more steps than CAs.
+    for _ in 0..=cas.len() {
+        match at {
+            Some(ca) if ca.name == *name => return true,
+            Some(ca) => at = successor(cas, &ca.name),
+            None => break,
+        }
+    }
+    false
+}
+
 fn rolled(next: &CaRecord) -> Error {
     conflict(format!(
         "its next key is `{0}` already; to roll that one, name it: `ca roll {0}`",
@@ -382,17 +428,6 @@ fn next_name(name: &Label) -> Result<Label> {
     });
     let (stem, number) = numbered.unwrap_or((name.as_str(), 1));
     format!("{stem}.{}", number.saturating_add(1)).parse()
-}
-
-/// A key of the same kind.
-const fn algorithm_of(kind: KeyKind) -> KeyAlgorithm {
-    match kind {
-        KeyKind::P256 => KeyAlgorithm::P256,
-        KeyKind::P384 => KeyAlgorithm::P384,
-        KeyKind::Ed25519 => KeyAlgorithm::Ed25519,
-        KeyKind::Rsa(bits) if bits > 3072 => KeyAlgorithm::Rsa4096,
-        KeyKind::Rsa(_) => KeyAlgorithm::Rsa3072,
-    }
 }
 
 fn tbs_of(certificate: &[u8]) -> Result<TbsCertificate> {

@@ -106,7 +106,7 @@ fn the_next_key_of_a_ca_replaces_what_the_one_before_signed() {
         is_root: false,
         certificate: name.as_bytes().to_vec(),
         chain: vec![vec![2; 500]],
-        succeeds: of.map(|of| Succession { predecessor: label(of), links: None }),
+        succeeds: of.map(|of| Succession { predecessor: label(of), links: None, waits: false }),
     };
     store.record_ca(at(0), &record("issuing", None)).unwrap();
     store.record_accounts(at(1), &[account("gw1", 1)]).unwrap();

@@ -9,9 +9,13 @@ mod view;
 use std::collections::BTreeSet;
 
 use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
+use countersign_ca::authority::refuse_overruled;
 use countersign_ca::equipment::EquipmentDraft;
+use countersign_ca::handed_out::refuse_outside;
 use countersign_ca::identity::Identity;
-use countersign_ca::record::{CertificateRecord, Deed, Label, Permission, Reason, Serial};
+use countersign_ca::record::{
+    CertificateRecord, CrlScope, Deed, Duty, Label, Permission, Reason, Serial,
+};
 use countersign_ca::{Store, Timestamp};
 use countersign_ldap_bridge::publisher::ldif;
 use serde::{Deserialize, Serialize};
@@ -68,6 +72,8 @@ pub enum Request {
     PendingDecide { id: String, approve: bool, words: Option<String> },
     /// The CAs.
     CaShow,
+    /// Says what a CA does from now on.
+    CaAssign { name: Label, duty: CaDuty },
     /// The last CRL of each CA.
     CrlShow,
     /// Signs a new CRL.
@@ -80,6 +86,34 @@ pub enum Request {
     StoreStatus,
     /// Writes the journal's backup to a file on the server's machine.
     Backup { to: std::path::PathBuf },
+}
+
+/// What a CA does from now on.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaDuty {
+    /// It issues for accounts that name no CA.
+    Default,
+    /// It issues in place of the CA that it succeeds.
+    Issue,
+}
+
+impl From<Duty> for CaDuty {
+    fn from(duty: Duty) -> Self {
+        match duty {
+            Duty::Default => Self::Default,
+            Duty::Issue => Self::Issue,
+        }
+    }
+}
+
+impl From<CaDuty> for Duty {
+    fn from(duty: CaDuty) -> Self {
+        match duty {
+            CaDuty::Default => Self::Default,
+            CaDuty::Issue => Self::Issue,
+        }
+    }
 }
 
 /// A serial number as text.
@@ -223,6 +257,7 @@ pub fn handle(
             requests::decide(instance, actor, &id, approve, words.as_deref())
         }
         Request::CaShow => view::cas(instance),
+        Request::CaAssign { name, duty } => assign(instance, actor, &name, duty.into()),
         Request::CrlShow => view::crls(instance),
         Request::CrlPublish { ca } => publish(instance, actor, ca),
         Request::PublishStatus => Ok(view::publishing(instance)),
@@ -242,6 +277,28 @@ pub fn handle(
     }
 }
 
+/// A CA that takes over has a CRL already: without one, peers would refuse whom it certifies.
+fn assign(instance: &Instance, actor: &str, name: &Label, duty: Duty) -> Result<Value, Failure> {
+    if duty == Duty::Issue && instance.store.last_crl(name, CrlScope::Full)?.is_none() {
+        return Err(Failure::missing(format!(
+            "the CA `{name}` has no CRL yet: start the server, or run `countersign crl publish --ca {name}`, and bring it to the gateways"
+        )));
+    }
+    match instance.opened() {
+        Some(authority) => authority.assign(name, duty)?,
+        None => {
+            refuse_overruled(instance.config.settings.default_ca.as_ref(), duty)?;
+            instance.store.record_assigned(instance.now(), name, duty)?;
+        }
+    }
+    let action = match duty {
+        Duty::Default => "ca set-default",
+        Duty::Issue => "ca activate",
+    };
+    deed(instance, actor, action, name)?;
+    view::cas(instance)
+}
+
 fn add_peers(
     instance: &Instance,
     actor: &str,
@@ -249,6 +306,9 @@ fn add_peers(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Value, Failure> {
     let drafts = peers.into_iter().map(draft).collect::<Result<Vec<_>, Failure>>()?;
+    let cas = instance.store.cas()?;
+    let default = instance.default_ca()?;
+    refuse_outside(&cas, default.as_ref(), &instance.config.profiles, &drafts, instance.now())?;
     let added = instance.accounts().add(&instance.config.profiles, &drafts, progress)?;
     let names: Vec<&str> = drafts.iter().take(10).map(|draft| draft.name.as_str()).collect();
     deed(instance, actor, "peer add", &format!("{} accounts: {}", drafts.len(), names.join(" ")))?;

@@ -1,6 +1,7 @@
 //! Records as administrators see them.
 
 use countersign_ca::certificate::{Facts, to_pem};
+use countersign_ca::handed_out::issuing_now;
 use countersign_ca::record::{Account, CertificateRecord, Reason};
 use countersign_ca::store::Status;
 use countersign_ca::{Identity, Store, Timestamp};
@@ -79,7 +80,10 @@ pub fn certificate_in_full(record: &CertificateRecord, now: Timestamp) -> Result
 /// Every CA.
 pub fn cas(instance: &Instance) -> Result<Value, Failure> {
     let keys = instance.place.folder.keys();
-    let list = instance.store.cas()?.into_iter().map(|ca| {
+    let all = instance.store.cas()?;
+    let default = instance.default_ca()?;
+    let default = default.and_then(|name| issuing_now(&all, &name)).map(|ca| ca.name.clone());
+    let list = all.into_iter().map(|ca| {
         let facts = Facts::of(&ca.certificate)?;
         Ok(json!({
             "name": ca.name,
@@ -89,6 +93,8 @@ pub fn cas(instance: &Instance) -> Result<Value, Failure> {
             "key_here": keys.contains(ca.name.as_str()),
             "not_after": facts.not_after.to_string(),
             "succeeds": ca.succeeds.as_ref().map(|succession| &succession.predecessor),
+            "default": Some(&ca.name) == default.as_ref(),
+            "waits": ca.succeeds.as_ref().is_some_and(|succession| succession.waits),
             "certificate": keys.file(&format!("{}.crt", ca.name)).display().to_string(),
         }))
     });

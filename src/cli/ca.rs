@@ -1,20 +1,23 @@
 //! `countersign ca …` and `countersign crl …`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Subcommand;
-use countersign_ca::certificate::read_all;
+use countersign_ca::certificate::{Facts, read_all};
 use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::root_label;
-use countersign_ca::record::Label;
+use countersign_ca::identity::{Name, distinguished_name};
+use countersign_ca::record::{CaRecord, Duty, Label};
 use countersign_ca::{KeyAlgorithm, RollOptions};
+use countersign_ike_plugin::gateway::Daemon;
 use serde_json::json;
 
 use super::Context;
-use super::init::{Issuing, LONGEST, read, requested, write};
+use super::init::{Issuing, LONGEST, read, requested, tag, write};
 use crate::admin::Request;
-use crate::config::duration;
+use crate::config::{Config, duration};
 use crate::exit::Failure;
 use crate::output;
 use crate::passphrase;
@@ -36,14 +39,26 @@ pub enum Ca {
 Example, a new root and then a new issuing CA below it:\n  \
 countersign ca roll root\n  \
 countersign ca roll issuing\n\n\
-The next key is a CA of its own name, such as `root.2`. New certificates are signed with it; CRLs of the one before go on \
-until it ends.")]
+The next key is a CA of its own name, such as `root.2`, and its subject says so: `CN=Example CA G2`. New certificates are signed \
+with it; CRLs of the one before go on until it ends.\n\n\
+With --staged the present key goes on issuing. Start the server, which signs the first CRL of the next key, bring certificate and \
+CRL to every gateway, and then:\n  \
+countersign ca activate issuing.2")]
     Roll {
         /// The name of the CA
         name: Label,
         /// The next key: p256, p384, ed25519, rsa3072 or rsa4096; as the one before unless given
         #[arg(long, value_name = "KIND")]
         algorithm: Option<KeyAlgorithm>,
+        /// The subject of the next key; without it that of the one before with a number, such as `G2`
+        #[arg(long, value_name = "DN", conflicts_with = "root_cert")]
+        subject: Option<String>,
+        /// Go on issuing with the present key until `ca activate`: the next CRL is everywhere before the first certificate
+        #[arg(long, conflicts_with_all = ["root_csr", "at_once"])]
+        staged: bool,
+        /// Issue with the next key from the next start of the server
+        #[arg(long, conflicts_with = "root_csr")]
+        at_once: bool,
         /// How long the next certificate is valid; as long as the one before unless given
         #[arg(long, value_name = "TIME")]
         validity: Option<String>,
@@ -54,6 +69,28 @@ until it ends.")]
         #[arg(long, value_name = "FILE", conflicts_with_all = ["algorithm", "validity"])]
         root_cert: Option<PathBuf>,
     },
+    /// Have the next key of a CA issue, which was made with `ca roll --staged`
+    Activate {
+        /// Its name, such as `issuing.2`
+        name: Label,
+    },
+    /// Choose the issuing CA of accounts that name none; it is the first that was founded otherwise
+    SetDefault {
+        /// Its name
+        name: Label,
+    },
+}
+
+/// What `ca roll` was asked for.
+struct Roll<'a> {
+    name: &'a Label,
+    algorithm: Option<KeyAlgorithm>,
+    subject: Option<Name>,
+    staged: bool,
+    at_once: bool,
+    validity: Option<Duration>,
+    root_csr: Option<&'a Path>,
+    root_cert: Option<&'a Path>,
 }
 
 impl Ca {
@@ -62,44 +99,141 @@ impl Ca {
             Self::Show => context.show(Request::CaShow),
             Self::Add { name, issuing } => {
                 let ground = ground(context, "add the CA")?;
-                let options = issuing.options(&context.place.config()?, &root_name(&ground)?)?;
+                let options = issuing.options(
+                    &context.place.config()?,
+                    &root_name(&ground)?,
+                    name,
+                    &tag(&ground)?,
+                )?;
                 output::print(context.format, &issuing.make(&ground, name, &options)?);
                 Ok(())
             }
-            Self::Roll { name, algorithm, validity, root_csr, root_cert } => {
-                let validity = validity.as_ref();
-                let options = RollOptions {
+            Self::Roll {
+                name,
+                algorithm,
+                subject,
+                staged,
+                at_once,
+                validity,
+                root_csr,
+                root_cert,
+            } => {
+                let long = |text: &String| duration("--validity", text, 86_400, LONGEST);
+                let subject = subject.as_deref().map(distinguished_name).transpose()?;
+                Roll {
+                    name,
                     algorithm: *algorithm,
-                    validity: validity
-                        .map(|text| duration("--validity", text, 86_400, LONGEST))
-                        .transpose()?,
-                    urls: context.place.config()?.ca_urls,
-                };
-                let ground = ground(context, "roll the CA")?;
-                if let Some(file) = root_csr {
-                    write(file, &ground.roll_request(name, *algorithm)?)?;
-                    output::print(context.format, &requested(file));
-                    return Ok(());
+                    subject,
+                    staged: *staged,
+                    at_once: *at_once,
+                    validity: validity.as_ref().map(long).transpose()?,
+                    root_csr: root_csr.as_deref(),
+                    root_cert: root_cert.as_deref(),
                 }
-                let record = match root_cert {
-                    Some(file) => ground.roll_installed(name, &read_all(&read(file)?)?)?,
-                    None => ground.roll(name, &options)?,
-                };
-                let file = |of: String| ground.keys.file(&of).display().to_string();
-                let mut said = json!({
-                    "ca": record.name,
-                    "succeeds": name,
-                    "certificate": file(format!("{}.crt", record.name)),
-                });
-                if let Some(fields) = said.as_object_mut().filter(|_| record.is_root) {
-                    let link = |which: &str| json!(file(format!("{}.{which}.crt", record.name)));
-                    fields.insert("new_with_old".into(), link("new-with-old"));
-                    fields.insert("old_with_new".into(), link("old-with-new"));
-                }
-                output::print(context.format, &said);
-                Ok(())
+                .run(context)
+            }
+            Self::Activate { name } => {
+                context.show(Request::CaAssign { name: name.clone(), duty: Duty::Issue.into() })
+            }
+            Self::SetDefault { name } => {
+                context.show(Request::CaAssign { name: name.clone(), duty: Duty::Default.into() })
             }
         }
+    }
+}
+
+impl Roll<'_> {
+    fn run(&self, context: &Context) -> Result<(), Failure> {
+        let config = context.place.config()?;
+        let ground = ground(context, "roll the CA")?;
+        let cas = ground.store.cas()?;
+        let old = cas.iter().find(|ca| ca.name == *self.name);
+        if let Some(file) = self.root_csr {
+            let request = ground.roll_request(self.name, self.algorithm, self.subject.as_ref())?;
+            write(file, &request)?;
+            output::print(context.format, &requested(file));
+            return Ok(());
+        }
+        self.refuse_surprise(&config, old)?;
+        let options = RollOptions {
+            algorithm: self.algorithm,
+            subject: self.subject.clone(),
+            waits: self.staged,
+            validity: self.validity,
+            urls: config.ca_urls,
+        };
+        let record = match self.root_cert {
+            Some(file) => {
+                ground.roll_installed(self.name, &read_all(&read(file)?)?, self.staged)?
+            }
+            None => ground.roll(self.name, &options)?,
+        };
+        let file = |of: String| ground.keys.file(&of).display().to_string();
+        let mut said = json!({
+            "ca": record.name,
+            "succeeds": self.name,
+            "subject": Facts::of(&record.certificate)?.subject.to_string(),
+            "certificate": file(format!("{}.crt", record.name)),
+        });
+        if let Some(fields) = said.as_object_mut() {
+            if record.is_root {
+                let link = |which: &str| json!(file(format!("{}.{which}.crt", record.name)));
+                fields.insert("new_with_old".into(), link("new-with-old"));
+                fields.insert("old_with_new".into(), link("old-with-new"));
+            }
+            fields.insert("next".into(), json!(next_steps(&record)));
+        }
+        output::print(context.format, &said);
+        Ok(())
+    }
+
+    /// Gateways that read CRLs from files or from a database refuse who is certified by a CA that they do not know, or whose CRL
+    /// they lack. Whoever has such gateways says how it shall be done.
+    fn refuse_surprise(&self, config: &Config, old: Option<&CaRecord>) -> Result<(), Failure> {
+        if old.is_none_or(|old| old.is_root) {
+            return match self.staged {
+                true => Err(Failure::input(
+                    "`--staged` is for issuing CAs: a root issues nothing to peers",
+                )),
+                false => Ok(()),
+            };
+        }
+        let by_file = |daemon: &Daemon| *daemon != Daemon::Strongswan;
+        let gateways = config.file.gateways.iter();
+        let waiting: Vec<String> = gateways
+            .filter_map(|(name, gateway)| gateway.daemon.filter(by_file).map(|of| (name, of)))
+            .map(|(name, daemon)| format!("`{name}` ({daemon})"))
+            .collect();
+        if self.staged || self.at_once || waiting.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::input(format!(
+            "from the next start on, certificates would be signed by the next key of `{}`, a CA with a name of its own, and {} would refuse \
+             the peers that have them until its certificate and its CRL were brought there. `--staged` makes the next key and its CRL, and \
+             `{}` goes on issuing until `ca activate`; `--at-once` does not wait",
+            self.name,
+            waiting.join(", "),
+            self.name
+        )))
+    }
+}
+
+/// What is left to do, in the order in which nobody is refused.
+fn next_steps(ca: &CaRecord) -> String {
+    let waits = ca.succeeds.as_ref().is_some_and(|succession| succession.waits);
+    let policies =
+        "policies and connections that name the CA before by its subject need this one, too";
+    match (ca.is_root, waits) {
+        (true, _) => "bring both certificates to whoever trusts the root before, then roll the issuing CAs below it".to_owned(),
+        (false, true) => format!(
+            "start the server, which signs the first CRL; bring certificate and CRL to every gateway (`countersign export` again); \
+             {policies}; then `countersign ca activate {}`",
+            ca.name
+        ),
+        (false, false) => format!(
+            "start the server, which signs the first CRL and issues by this CA; bring certificate and CRL to every gateway at once \
+             (`countersign export` again); {policies}"
+        ),
     }
 }
 

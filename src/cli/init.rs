@@ -3,15 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use countersign_ca::KeyAlgorithm;
-use countersign_ca::certificate::read_all;
+use countersign_ca::certificate::{Facts, read_all};
 use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::{CaOptions, Constraint, root_label};
-use countersign_ca::identity::distinguished_name;
+use countersign_ca::identity::{Name, distinguished_name};
+use countersign_ca::path::same_name;
 use countersign_ca::profile::{Policy, PolicyConfig};
-use countersign_ca::record::Label;
+use countersign_ca::record::{CaRecord, Label};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -23,12 +25,16 @@ use crate::passphrase;
 /// The longest validity of a CA, in seconds: 50 years.
 pub const LONGEST: u64 = 50 * 366 * 86_400;
 
+/// As long as the tag of an instance.
+const ANY_TAG: &str = "000000";
+
 /// What an issuing CA shall be.
 #[derive(Debug, Clone, Args)]
 pub struct Issuing {
-    /// The subject of the issuing CA
-    #[arg(long, value_name = "DN", default_value = "CN=Countersign issuing CA")]
-    pub subject: String,
+    /// The subject of the issuing CA, which no other CA has; without it `CN=Countersign NAME CA TAG`, with six digits of this
+    /// instance's own
+    #[arg(long, value_name = "DN")]
+    pub subject: Option<String>,
     /// The key of the issuing CA: p256, p384, ed25519, rsa3072 or rsa4096
     #[arg(long, value_name = "KIND", default_value_t)]
     pub algorithm: KeyAlgorithm,
@@ -69,15 +75,15 @@ pub struct Init {
     name: Label,
     #[command(flatten)]
     issuing: Issuing,
-    /// The subject of the root
-    #[arg(long, value_name = "DN", default_value = "CN=Countersign root CA")]
-    root_subject: String,
-    /// The key of the root
-    #[arg(long, value_name = "KIND", default_value_t)]
-    root_algorithm: KeyAlgorithm,
-    /// How long the root is valid
-    #[arg(long, value_name = "TIME", default_value = "10y")]
-    root_validity: String,
+    /// The subject of the root; without it `CN=Countersign root CA TAG`
+    #[arg(long, value_name = "DN")]
+    root_subject: Option<String>,
+    /// The key of the root; p256 without it
+    #[arg(long, value_name = "KIND")]
+    root_algorithm: Option<KeyAlgorithm>,
+    /// How long the root is valid; 10y without it
+    #[arg(long, value_name = "TIME")]
+    root_validity: Option<String>,
 }
 
 impl Init {
@@ -107,12 +113,15 @@ impl Init {
         if place.server()?.is_some() {
             return Err(Failure::missing("a server runs on this data folder already"));
         }
+        // What is wrong with the configuration and the options, is told before anything is made.
+        let in_force = place.config()?;
+        self.issuing.options(&in_force, &root_label()?, &self.name, ANY_TAG)?;
+        self.root_options(ANY_TAG)?;
         place.folder.create()?;
         let config = place.folder.config();
         if place.config.is_none() && !config.exists() {
             countersign_ca::foundation::write_atomically(&config, TEMPLATE.as_bytes())?;
         }
-        let options = self.issuing.options(&place.config()?, &root_label()?)?;
         let (passphrase, made) = match place.folder.is_founded() {
             true => (passphrase::existing(&place.folder, place.passphrase_file.as_deref())?, None),
             false => passphrase::new(&place.folder, place.passphrase_file.as_deref())?,
@@ -120,15 +129,20 @@ impl Init {
         let ground = place.foundation(Arc::new(place.open_store()?), passphrase);
         ground.create_own_keys()?;
         let elsewhere = self.issuing.root_csr.is_some() || self.issuing.root_cert.is_some();
-        let has_root = ground.store.cas()?.iter().any(|ca| ca.is_root);
-        if !elsewhere && !has_root {
+        let tag = tag(&ground)?;
+        let options = self.issuing.options(&in_force, &root_label()?, &self.name, &tag)?;
+        let cas = ground.store.cas()?;
+        if let Some(root) = cas.iter().find(|ca| ca.is_root) {
+            self.refuse_other_root(root)?;
+        } else if !elsewhere {
             if ground.keys.contains(self.name.as_str()) {
                 return Err(Failure::missing(format!(
                     "the CA `{}` waits for a root elsewhere; give its certificate with `--root-cert FILE`",
                     self.name
                 )));
             }
-            ground.create_root(&self.root_options()?, self.root_algorithm)?;
+            let algorithm = self.root_algorithm.unwrap_or_default();
+            ground.create_root(&self.root_options(&tag)?, algorithm)?;
         }
         let mut said = self.issuing.make(&ground, &self.name, &options)?;
         if let Some(fields) = said.as_object_mut() {
@@ -145,10 +159,41 @@ impl Init {
         Ok(said)
     }
 
-    fn root_options(&self) -> Result<CaOptions, Failure> {
+    /// The root that an interrupted try made stays: options that ask for another one are refused, not passed over.
+    fn refuse_other_root(&self, root: &CaRecord) -> Result<(), Failure> {
+        let facts = Facts::of(&root.certificate)?;
+        let found = |what: &str, there: &dyn std::fmt::Display, asked: &dyn std::fmt::Display| {
+            Err(Failure::missing(format!(
+                "the root `{}` was made before, and {what} is `{there}`, not `{asked}`; leave the option out, or found the instance in \
+                 another folder",
+                root.name
+            )))
+        };
+        if let Some(asked) = &self.root_subject
+            && !same_name(&distinguished_name(asked)?, &facts.subject)
+        {
+            return found("its subject", &facts.subject, asked);
+        }
+        let algorithm = KeyAlgorithm::of(facts.key.kind());
+        if let Some(asked) = self.root_algorithm.filter(|asked| *asked != algorithm) {
+            return found("its key", &algorithm, &asked);
+        }
+        if let Some(asked) = &self.root_validity {
+            let wanted = duration("--root-validity", asked, 86_400, LONGEST)?;
+            let lasts = facts.not_after.since(facts.not_before);
+            // It begins a minute before it is made.
+            if lasts.abs_diff(wanted) > Duration::from_secs(120) {
+                return found("its end", &facts.not_after, asked);
+            }
+        }
+        Ok(())
+    }
+
+    fn root_options(&self, tag: &str) -> Result<CaOptions, Failure> {
+        let validity = self.root_validity.as_deref().unwrap_or("10y");
         Ok(CaOptions {
-            subject: distinguished_name(&self.root_subject)?,
-            validity: duration("--root-validity", &self.root_validity, 86_400, LONGEST)?,
+            subject: subject(self.root_subject.as_deref(), "root", tag)?,
+            validity: duration("--root-validity", validity, 86_400, LONGEST)?,
             path_length: None,
             permitted: Vec::new(),
             excluded: Vec::new(),
@@ -162,13 +207,19 @@ impl Init {
 
 impl Issuing {
     /// The options, checked, for a certificate that the root of this name signs.
-    pub fn options(&self, config: &Config, root: &Label) -> Result<CaOptions, Failure> {
+    pub fn options(
+        &self,
+        config: &Config,
+        root: &Label,
+        name: &Label,
+        tag: &str,
+    ) -> Result<CaOptions, Failure> {
         // The certificate is the root's to sign: its locations are those of the root.
         let urls = |templates: &[String]| -> Vec<String> {
             templates.iter().map(|url| url.replace("{ca}", root.as_str())).collect()
         };
         Ok(CaOptions {
-            subject: distinguished_name(&self.subject)?,
+            subject: subject(self.subject.as_deref(), name.as_str(), tag)?,
             validity: duration("--validity", &self.validity, 86_400, LONGEST)?,
             path_length: Some(self.path_length),
             permitted: self.permit.clone(),
@@ -199,10 +250,26 @@ impl Issuing {
         let keys = &ground.keys;
         Ok(json!({
             "issuing_ca": record.name,
+            "subject": Facts::of(&record.certificate)?.subject.to_string(),
             "certificate": keys.file(&format!("{name}.crt")).display().to_string(),
             "root": keys.file("root.crt").display().to_string(),
         }))
     }
+}
+
+/// The subject of a CA: the one that was asked for, or one that no other instance has.
+fn subject(asked: Option<&str>, name: &str, tag: &str) -> Result<Name, Failure> {
+    match asked {
+        Some(asked) => Ok(distinguished_name(asked)?),
+        None => Ok(distinguished_name(&format!("CN=Countersign {name} CA {tag}"))?),
+    }
+}
+
+/// What tells the CAs of this instance from those of others by default: NSS and others keep one CRL for each name.
+pub fn tag(ground: &Foundation) -> Result<String, Failure> {
+    let key = Foundation::audit_public_key(&ground.keys)?;
+    let hash = ring::digest::digest(&ring::digest::SHA256, &key);
+    Ok(data_encoding::HEXLOWER.encode(hash.as_ref()).chars().take(ANY_TAG.len()).collect())
 }
 
 /// What to do with a request for a root elsewhere.

@@ -57,7 +57,8 @@ fn found(stage: &mut Stage) -> Result<(), Failure> {
         "Authorizer: \"POLICY\"\nLicensees: \"DN:/CN=Countersign issuing CA\"\n\
          Conditions: app_domain == \"IPsec policy\" && remote_id ~= \"\\\\.demo\\\\.example$\" -> \"true\";\n",
     )?;
-    stage.run(Place::Server, &["countersign", "init"], |line| {
+    let init = ["countersign", "init", "--subject", "CN=Countersign issuing CA"];
+    stage.run(Place::Server, &init, |line| {
         !line.starts_with("passphrase") && !line.trim().is_empty()
     })?;
     stage.start(

@@ -177,8 +177,20 @@ impl Instance {
 
     /// Runs a command of the program on this instance.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(COUNTERSIGN)
-            .args(arguments)
+        let mut command = Command::new(COUNTERSIGN);
+        command.args(arguments);
+        // Without these, a part of the names is the instance's own.
+        if arguments.first() == Some(&"init") {
+            for named in
+                ["--subject=CN=Countersign issuing CA", "--root-subject=CN=Countersign root CA"]
+            {
+                let flag = named.split('=').next().unwrap_or_default();
+                if !arguments.contains(&flag) {
+                    command.arg(named);
+                }
+            }
+        }
+        command
             .arg("--data")
             .arg(self.data())
             .stdin(Stdio::null())

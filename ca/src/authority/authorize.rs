@@ -115,11 +115,12 @@ impl Authority {
         kind: KeyKind,
         changes: &mut Vec<String>,
     ) -> Result<Terms> {
-        // 1. Every name is the account's.
+        // 1. Every name is the account's, and one that verifiers accept of this CA.
         let names = names(requester, request, profile)?;
         // 2. The rest of the request is a wish; what is not granted is said.
         let key_usage = check_extensions(profile, kind, &request.extensions, changes)?;
         let (not_before, not_after) = validity(profile, ca, request, self.now(), changes)?;
+        ca.handed_out().permits(ca.facts(), names.clone(), self.now())?;
         Ok(Terms { names, key_usage, not_before, not_after })
     }
 

@@ -162,8 +162,8 @@ impl Authority {
             false => ca.key()?,
         };
         let tbs = authorized.tbs(ca, &serial, signer.signature_algorithm())?;
-        let certificate =
-            Gate::new(signer, Object::Certificate(Purpose::IssuingCa)).sign_object(&tbs)?;
+        let gate = Gate::new(signer, Object::Certificate(Purpose::IssuingCa));
+        let certificate = gate.below(ca.handed_out(), self.now()).sign_object(&tbs)?;
         // 3. The record, durable before the certificate leaves.
         let transaction = transaction.map(|draft| {
             draft.opened(authorized.account.name.clone(), Some((authorized.ca.clone(), serial)))

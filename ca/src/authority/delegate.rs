@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::foundation::Foundation;
 use crate::founding::{BACKDATING, verify_signature};
 use crate::gate::{Gate, Object};
-use crate::identity::distinguished_name;
+use crate::generation;
 use crate::key::{FileKey, KeyAlgorithm};
 use crate::lint::Purpose;
 use crate::oid;
@@ -237,7 +237,10 @@ impl Ca {
             signature: signer.signature_algorithm(),
             not_before: now.minus(BACKDATING).max(self.facts().not_before).whole_seconds(),
             not_after: now.plus(validity).min(self.facts().not_after).whole_seconds(),
-            subject: distinguished_name(&format!("CN={} {}", self.info().name, role.title))?,
+            subject: generation::beside(
+                &self.facts().subject,
+                &format!("{} {}", self.info().name, role.title),
+            )?,
             key: key.public(),
             alt_names: Vec::new(),
             key_usage: KeyUsage(KeyUsages::DigitalSignature.into()),

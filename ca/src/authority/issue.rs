@@ -137,10 +137,11 @@ impl Authority {
             ocsp_nocheck: false,
         }
         .tbs()?;
-        // 3. The lint, and the signature over the same bytes.
+        // 3. The lint, the path that is handed out, and the signature over the same bytes.
         let purpose =
             if profile.is_for_ike() { Purpose::EndEntity } else { Purpose::Infrastructure };
-        let certificate = Gate::new(signer, Object::Certificate(purpose)).sign_object(&tbs)?;
+        let gate = Gate::new(signer, Object::Certificate(purpose));
+        let certificate = gate.below(ca.handed_out(), self.now()).sign_object(&tbs)?;
         // 4. The record, durable before the certificate leaves.
         let reference = authorized
             .account

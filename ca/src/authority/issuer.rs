@@ -1,7 +1,7 @@
 //! One CA of the instance, with its key, its serial numbers, and those who sign answers for it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::foundation::{Foundation, random_serial};
+use crate::handed_out::HandedOut;
 use crate::key::FileKey;
 use crate::receipt::Recording;
 use crate::record::{CaRecord, CrlScope, Label, Serial, Succession};
@@ -56,8 +57,12 @@ pub struct Ca {
     info: CaInfo,
     facts: Facts,
     succeeds: Option<Succession>,
+    /// Whether the CA before goes on issuing.
+    waits: AtomicBool,
     /// The certificate of this CA and those above it.
     chain: Vec<Vec<u8>>,
+    /// The same, as verifiers go through it.
+    handed_out: HandedOut,
     key: Option<FileKey>,
     protection: Option<Delegate>,
     serials: Mutex<Serials>,
@@ -97,11 +102,14 @@ impl Ca {
         };
         let mut chain = vec![record.certificate];
         chain.extend(record.chain);
+        let handed_out = HandedOut::of(&chain)?;
         let mut ca = Self {
             info,
             facts,
+            waits: AtomicBool::new(record.succeeds.as_ref().is_some_and(|of| of.waits)),
             succeeds: record.succeeds,
             chain,
+            handed_out,
             key,
             protection: None,
             serials: Mutex::default(),
@@ -131,8 +139,23 @@ impl Ca {
         self.succeeds.as_ref()
     }
 
+    /// Whether the CA before goes on issuing.
+    pub fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// It issues from now on.
+    pub(super) fn take_over(&self) {
+        self.waits.store(false, Ordering::Relaxed);
+    }
+
     pub fn chain(&self) -> &[Vec<u8>] {
         &self.chain
+    }
+
+    /// The path that is handed out with what it issues.
+    pub const fn handed_out(&self) -> &HandedOut {
+        &self.handed_out
     }
 
     pub fn key(&self) -> Result<&FileKey> {

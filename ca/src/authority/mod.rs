@@ -30,11 +30,11 @@ use crate::accounts::{AccountDraft, Accounts, NewAccount, SecretPolicy};
 use crate::changes::Changes;
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
-use crate::error::{Error, Result};
+use crate::error::{Denial, Error, Result};
 use crate::foundation::{AUDIT_KEY, Foundation, SEAL_KEY};
 use crate::key::FileKey;
 use crate::profile::Profiles;
-use crate::record::{Label, Transaction};
+use crate::record::{Duty, Label, Transaction};
 use crate::seal::Opener;
 use crate::store::Store;
 
@@ -57,7 +57,8 @@ use issuer::Ca;
 /// What an operator decides about the authority, apart from profiles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The issuing CA for accounts that name none; `None` means the only one, or else the first by name.
+    /// The issuing CA for accounts that name none; `None` means the one that the records say: the first that was founded, until
+    /// another is made so.
     pub default_ca: Option<Label>,
     /// CRLs.
     pub crl: CrlSettings,
@@ -76,7 +77,7 @@ pub struct Authority {
     profiles: RwLock<Arc<Profiles>>,
     settings: Settings,
     cas: BTreeMap<Label, Ca>,
-    default_ca: Option<Label>,
+    default_ca: RwLock<Option<Label>>,
     failures: Arc<Mutex<HashMap<String, Failures>>>,
     vendors: Mutex<Arc<Vendors>>,
     vendor_crls: CrlFiles,
@@ -108,7 +109,8 @@ impl Authority {
             let ca = Ca::open(&ground, record)?;
             cas.insert(ca.info().name.clone(), ca);
         }
-        let default_ca = default_ca(&cas, settings.default_ca.as_ref())?;
+        let recorded = ground.store.default_ca()?;
+        let default_ca = default_ca(&cas, settings.default_ca.as_ref(), recorded)?;
         let accounts = Accounts::new(
             Arc::clone(&ground.store),
             opener.sealer().clone(),
@@ -124,7 +126,7 @@ impl Authority {
             profiles: RwLock::new(Arc::new(profiles)),
             settings,
             cas,
-            default_ca,
+            default_ca: RwLock::new(default_ca),
             failures: Arc::default(),
             vendors: Mutex::default(),
             vendor_crls: CrlFiles::default(),
@@ -181,6 +183,32 @@ impl Authority {
     /// Whether this is the name of a profile.
     pub fn is_profile(&self, name: &Label) -> bool {
         self.profiles().named(name).is_some()
+    }
+
+    /// The issuing CA of accounts that name none, by its first key.
+    pub fn default_ca(&self) -> Option<Label> {
+        self.default_ca.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Records what an issuing CA does from now on, and has it do so.
+    ///
+    /// # Errors
+    /// As [`Store::record_assigned`]; `Denied` with [`Denial::Conflict`] when the configuration names the default CA.
+    pub fn assign(&self, name: &Label, duty: Duty) -> Result<()> {
+        refuse_overruled(self.settings.default_ca.as_ref(), duty)?;
+        self.ground.store.record_assigned(self.now(), name, duty)?;
+        match duty {
+            Duty::Default => {
+                let mut default = self.default_ca.write().unwrap_or_else(PoisonError::into_inner);
+                *default = Some(name.clone());
+            }
+            Duty::Issue => {
+                if let Some(ca) = self.cas.get(name) {
+                    ca.take_over();
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The CA whose subject this is.
@@ -254,7 +282,7 @@ impl Authority {
 
     /// The CA of this very name; without one, what issues for the default CA now.
     fn issuing_ca(&self, name: Option<&Label>) -> Result<&Ca> {
-        let default = self.default_ca.as_ref().and_then(|name| self.cas.get(name));
+        let default = self.default_ca().and_then(|name| self.cas.get(&name));
         let ca = match name {
             Some(name) => self.cas.get(name),
             None => default.map(|ca| self.latest(ca)),
@@ -268,7 +296,27 @@ impl Authority {
     }
 }
 
-fn default_ca(cas: &BTreeMap<Label, Ca>, wanted: Option<&Label>) -> Result<Option<Label>> {
+/// The configuration counts before the records do.
+///
+/// # Errors
+/// `Denied` with [`Denial::Conflict`] for another default CA than the one that the configuration names.
+pub fn refuse_overruled(configured: Option<&Label>, duty: Duty) -> Result<()> {
+    match configured {
+        Some(configured) if duty == Duty::Default => Err(Error::denied(
+            Denial::Conflict,
+            format!(
+                "the configuration names the default CA: `authority.default_ca` is `{configured}`; change that line, or take it out"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn default_ca(
+    cas: &BTreeMap<Label, Ca>,
+    wanted: Option<&Label>,
+    recorded: Option<Label>,
+) -> Result<Option<Label>> {
     let mut issuing =
         cas.values().map(Ca::info).filter(|info| !info.is_root).map(|info| &info.name);
     match wanted {
@@ -278,6 +326,6 @@ fn default_ca(cas: &BTreeMap<Label, Ca>, wanted: Option<&Label>) -> Result<Optio
                 "`default_ca` names `{wanted}`, and there is no such issuing CA"
             ))),
         },
-        None => Ok(issuing.next().cloned()),
+        None => Ok(recorded),
     }
 }

@@ -1,4 +1,4 @@
-//! How the keys of a CA follow each other, each a CA of its own name and the same subject (RFC 9810 §4.4).
+//! How the keys of a CA follow each other, each a CA with a name and a subject of its own (RFC 9810 §4.4).
 
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ impl Authority {
         Ok(named.first().map(|ca| (*ca).clone()))
     }
 
-    /// The last one of the line that begins with this CA: the one that issues.
+    /// The last one of the line that begins with this CA and does not wait: the one that issues.
     pub(super) fn latest<'a>(&'a self, ca: &'a Ca) -> &'a Ca {
         let mut last = ca;
         // Each has one successor at most, and is made after what it succeeds: there are no more steps than CAs.
@@ -89,7 +89,7 @@ impl Authority {
 
     fn successor(&self, ca: &Ca) -> Option<&Ca> {
         self.cas.values().find(|next| {
-            next.succeeds().is_some_and(|succession| succession.predecessor == ca.info().name)
+            !next.waits() && next.succeeds().is_some_and(|of| of.predecessor == ca.info().name)
         })
     }
 

@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::pending::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::{
-    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Links, Permission,
-    Reason, Revocation, Serial, Succession, Transaction,
+    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Duty, Issued, Label, Links,
+    Permission, Reason, Revocation, Serial, Succession, Transaction,
 };
 
 /// Writes the body of an entry.
@@ -55,6 +55,9 @@ pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>> {
         }
         Entry::Deed(deed) => {
             to_vec(&DeedBody { actor: &deed.actor, action: &deed.action, detail: &deed.detail })
+        }
+        Entry::Assigned { ca, duty } => {
+            to_vec(&AssignedBody { ca: ca.as_str(), duty: *duty as u8 })
         }
         Entry::VendorTrusted(vendor) => encode_vendor(vendor),
         Entry::VendorRemoved(name) => to_vec(&VendorRemovedBody { name: name.as_str() }),
@@ -131,6 +134,7 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
         31 => Entry::VendorRemoved(from_slice::<VendorRemovedBody>(body)?.name.parse()?),
         20 => Entry::Requested(Box::new(from_slice::<RequestedBody>(body)?.record()?)),
         21 => from_slice::<DecidedBody>(body)?.entry()?,
+        40 => from_slice::<AssignedBody<'_>>(body)?.entry()?,
         other => {
             return Err(Error::internal(format!(
                 "its kind `{other}` is unknown: use the newer program that wrote it"
@@ -202,6 +206,9 @@ struct SuccessionBody<'a> {
     new_with_old: Option<&'a [u8]>,
     #[cbor(b(2), with = "minicbor::bytes")]
     old_with_new: Option<&'a [u8]>,
+    /// Present and true where the CA before goes on issuing.
+    #[n(3)]
+    waits: Option<bool>,
 }
 
 impl<'a> SuccessionBody<'a> {
@@ -211,6 +218,7 @@ impl<'a> SuccessionBody<'a> {
             predecessor: succession.predecessor.as_str(),
             new_with_old: links.map(|links| links.new_with_old.as_slice()),
             old_with_new: links.map(|links| links.old_with_new.as_slice()),
+            waits: succession.waits.then_some(true),
         }
     }
 
@@ -223,7 +231,8 @@ impl<'a> SuccessionBody<'a> {
             (None, None) => None,
             _ => return Err(Error::internal("one of its two links between roots is missing")),
         };
-        Ok(Succession { predecessor: self.predecessor.parse()?, links })
+        let waits = self.waits.unwrap_or_default();
+        Ok(Succession { predecessor: self.predecessor.parse()?, links, waits })
     }
 }
 
@@ -246,6 +255,29 @@ impl<'a> CaBody<'a> {
             chain: self.chain.into_iter().map(Vec::from).collect(),
             succeeds: self.succeeds.map(SuccessionBody::record).transpose()?,
         })
+    }
+}
+
+#[derive(Encode, Decode)]
+struct AssignedBody<'a> {
+    #[b(0)]
+    ca: &'a str,
+    #[n(1)]
+    duty: u8,
+}
+
+impl AssignedBody<'_> {
+    fn entry(self) -> Result<Entry> {
+        let duty = match self.duty {
+            1 => Duty::Default,
+            2 => Duty::Issue,
+            other => {
+                return Err(Error::internal(format!(
+                    "its duty `{other}` is unknown: use the newer program that wrote it"
+                )));
+            }
+        };
+        Ok(Entry::Assigned { ca: self.ca.parse()?, duty })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::equipment::Vendor;
 use crate::error::{Error, Result};
 use crate::pending::{Decision, PendingRequest, RequestId};
 use crate::record::{
-    Account, CaRecord, CrlRecord, Deed, Issued, Label, Revocation, Serial, Transaction,
+    Account, CaRecord, CrlRecord, Deed, Duty, Issued, Label, Revocation, Serial, Transaction,
 };
 
 /// The version of payloads that this program writes. It reads this one and every one before.
@@ -74,6 +74,13 @@ pub enum Entry {
     },
     /// An administrator did something.
     Deed(Deed),
+    /// An administrator has a CA do this.
+    Assigned {
+        /// The CA.
+        ca: Label,
+        /// What it does from now on.
+        duty: Duty,
+    },
     /// A vendor's certificates may sign first enrolments.
     VendorTrusted(Vendor),
     /// A vendor is no longer trusted.
@@ -109,6 +116,7 @@ impl Entry {
             Self::VendorRemoved(_) => 31,
             Self::Requested(_) => 20,
             Self::Decided { .. } => 21,
+            Self::Assigned { .. } => 40,
         }
     }
 
@@ -131,6 +139,7 @@ impl Entry {
             Self::VendorRemoved(_) => "vendor-removed",
             Self::Requested(_) => "requested",
             Self::Decided { .. } => "request-decided",
+            Self::Assigned { .. } => "ca-assigned",
         }
     }
 
@@ -303,6 +312,7 @@ pub(crate) mod tests {
                 succeeds: Some(Succession {
                     predecessor: label("root"),
                     links: Some(Links { new_with_old: vec![48, 3], old_with_new: vec![48, 4] }),
+                    waits: false,
                 }),
             }),
             Entry::Ca(CaRecord {
@@ -310,7 +320,11 @@ pub(crate) mod tests {
                 is_root: false,
                 certificate: vec![48, 5],
                 chain: vec![vec![48, 2]],
-                succeeds: Some(Succession { predecessor: label("issuing"), links: None }),
+                succeeds: Some(Succession {
+                    predecessor: label("issuing"),
+                    links: None,
+                    waits: true,
+                }),
             }),
             Entry::Reserved { ca: label("issuing"), serials: vec![serial(1), serial(u128::MAX)] },
             Entry::Issued(Issued {
@@ -392,6 +406,8 @@ pub(crate) mod tests {
                 created: Timestamp::from_millis(3),
             }),
             Entry::VendorRemoved(label("maker")),
+            Entry::Assigned { ca: label("issuing.2"), duty: Duty::Issue },
+            Entry::Assigned { ca: label("issuing"), duty: Duty::Default },
             Entry::Requested(Box::new(PendingRequest {
                 transaction: transaction(None),
                 request: RecordedRequest {

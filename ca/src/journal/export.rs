@@ -63,8 +63,10 @@ fn fields(entry: &Entry) -> Value {
                 "ca": succession.predecessor,
                 "new_with_old": succession.links.as_ref().map(|l| BASE64.encode(&l.new_with_old)),
                 "old_with_new": succession.links.as_ref().map(|l| BASE64.encode(&l.old_with_new)),
+                "waits": succession.waits,
             })),
         }),
+        Entry::Assigned { ca, duty } => json!({ "ca": ca, "duty": duty.name() }),
         Entry::Reserved { ca, serials } => json!({
             "ca": ca, "serials": serials.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }),

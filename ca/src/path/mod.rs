@@ -14,7 +14,7 @@ mod policies;
 
 pub use build::{Anchors, ValidPath, validate};
 pub use certificate::Certificate;
-pub use check::{Initial, PathSettings};
+pub use check::{Initial, PathSettings, check};
 pub use name::{general_name, is_within, same_name};
 
 /// Why there is no valid path.

@@ -15,7 +15,9 @@ use super::open::{self, ProgressFn};
 use super::packed;
 use super::queue::{Queue, Refused};
 use super::records::{self, transaction_id};
-use super::rules::{ACCOUNT_SPAN, SEARCH_SPAN, account_key, account_number, search_number};
+use super::rules::{
+    ACCOUNT_SPAN, DEFAULT_CA, SEARCH_SPAN, account_key, account_number, search_number,
+};
 use super::serials::{Slot, serial_number};
 use super::waiting::{PendingRow, holders, identity_key};
 use super::{Announced, Store};
@@ -30,8 +32,8 @@ use crate::journal::{
 use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
 use crate::receipt::{Receipt, receipt};
 use crate::record::{
-    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Issued, Label, Revocation,
-    RevokedEntry, Serial, Transaction,
+    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Duty, Issued, Label,
+    Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::revoked::RevokedSet;
 use crate::search::SearchKey;
@@ -373,6 +375,16 @@ impl Store for EmbeddedStore {
             Ok(true)
         })?;
         Ok(cas)
+    }
+
+    fn default_ca(&self) -> Result<Option<Label>> {
+        let name = self.shared.index.value(DEFAULT_CA)?;
+        let text = name.map(String::from_utf8).transpose().map_err(Error::internal)?;
+        text.map(|text| text.parse()).transpose()
+    }
+
+    fn record_assigned(&self, at: Timestamp, ca: &Label, duty: Duty) -> Result<()> {
+        self.record(at, Entry::Assigned { ca: ca.clone(), duty })
     }
 
     fn begin_reserve(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<Receipt> {

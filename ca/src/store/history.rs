@@ -76,6 +76,7 @@ fn change(entry: Entry) -> Option<Change> {
         }
         Entry::Crl(crl) => Some(Change::Crl { ca: crl.ca, scope: crl.scope }),
         Entry::Ca(ca) => Some(Change::Ca(ca.name)),
+        Entry::Assigned { ca, .. } => Some(Change::Ca(ca)),
         _ => None,
     }
 }

@@ -38,8 +38,8 @@ use crate::identity::Identity;
 use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
 use crate::receipt::Receipt;
 use crate::record::{
-    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Issued, Label, Revocation,
-    RevokedEntry, Serial, Transaction,
+    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Duty, Issued, Label,
+    Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::revoked::RevokedSet;
 use crate::search::SearchKey;
@@ -62,6 +62,15 @@ pub trait Store: Send + Sync {
 
     /// Every CA, in the order of their names.
     fn cas(&self) -> Result<Vec<CaRecord>>;
+
+    /// The issuing CA of accounts that name none: the first one, or the one that was made so last.
+    fn default_ca(&self) -> Result<Option<Label>>;
+
+    /// Records what a CA does from now on.
+    ///
+    /// # Errors
+    /// `Conflict` if there is no such issuing CA, or it does not wait to issue.
+    fn record_assigned(&self, at: Timestamp, ca: &Label, duty: Duty) -> Result<()>;
 
     /// Records serials before anything is signed with them.
     ///

@@ -47,11 +47,13 @@ use crate::journal::{
 };
 use crate::pending::RequestId;
 use crate::record::{
-    Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, RevokedEntry,
-    Serial, Transaction,
+    Account, CaRecord, CrlRecord, Duty, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation,
+    RevokedEntry, Serial, Transaction,
 };
 use crate::search::SearchKey;
 
+/// The key of the name of the default CA.
+pub const DEFAULT_CA: &[u8] = b"D";
 /// Certificates over which the accounts' are looked up together.
 pub const ACCOUNT_SPAN: u64 = 4096;
 /// Certificates over which search keys are looked up together.
@@ -142,8 +144,7 @@ impl Rules<'_> {
             if let Some(found) = self.find_issued(&ca, serial)? {
                 return Ok(Some(found));
             }
-            let record = self.view.value(&packed::key(b'C', ca.as_str().as_bytes()))?;
-            match record.map(|octets| decode_ca(&octets)).transpose()?.and_then(|ca| ca.succeeds) {
+            match self.ca(&ca)?.and_then(|ca| ca.succeeds) {
                 Some(succession) => ca = succession.predecessor,
                 None => break,
             }
@@ -189,6 +190,7 @@ impl Rules<'_> {
             },
             Entry::Requested(pending) => self.check_requested(at, pending),
             Entry::Decided { request, decision } => self.check_decided(at, request, decision),
+            Entry::Assigned { ca, duty } => self.check_assigned(ca, *duty),
             Entry::Ca(_) | Entry::Deed(_) => Ok(()),
         }
     }
@@ -205,9 +207,8 @@ impl Rules<'_> {
         offset: u64,
     ) -> Result<()> {
         match entry {
-            Entry::Ca(ca) => {
-                self.view.put(packed::key(b'C', ca.name.as_str().as_bytes()), encode_ca(ca)?)
-            }
+            Entry::Ca(ca) => self.apply_ca(ca)?,
+            Entry::Assigned { ca, duty } => self.apply_assigned(ca, *duty)?,
             Entry::Reserved { ca, serials } => self.apply_reserved(ca, serials, offset),
             Entry::Issued(issued) => self.apply_issued(issued, found, offset)?,
             Entry::Confirmed { transaction } => {
@@ -270,6 +271,48 @@ impl Rules<'_> {
             Entry::Deed(_) => {}
         }
         self.forget(at)
+    }
+
+    fn ca(&self, name: &Label) -> Result<Option<CaRecord>> {
+        let record = self.view.value(&packed::key(b'C', name.as_str().as_bytes()))?;
+        record.map(|octets| decode_ca(&octets)).transpose()
+    }
+
+    fn check_assigned(&self, name: &Label, duty: Duty) -> Result<()> {
+        let ca = self.ca(name)?.filter(|ca| !ca.is_root).ok_or_else(|| {
+            conflict(format!("there is no issuing CA `{name}`; `countersign ca show` lists them"))
+        })?;
+        match duty {
+            Duty::Issue if !ca.succeeds.is_some_and(|succession| succession.waits) => {
+                Err(conflict(format!("the CA `{name}` does not wait to issue in place of another")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The first issuing CA is the default until another is made so.
+    fn apply_ca(&mut self, ca: &CaRecord) -> Result<()> {
+        self.view.put(packed::key(b'C', ca.name.as_str().as_bytes()), encode_ca(ca)?);
+        if !ca.is_root && self.view.value(DEFAULT_CA)?.is_none() {
+            self.view.put(DEFAULT_CA.to_vec(), ca.name.as_str().as_bytes().to_vec());
+        }
+        Ok(())
+    }
+
+    fn apply_assigned(&mut self, name: &Label, duty: Duty) -> Result<()> {
+        match (duty, self.ca(name)?) {
+            (Duty::Default, _) => {
+                self.view.put(DEFAULT_CA.to_vec(), name.as_str().as_bytes().to_vec());
+            }
+            (Duty::Issue, Some(mut ca)) => {
+                if let Some(succession) = &mut ca.succeeds {
+                    succession.waits = false;
+                }
+                self.apply_ca(&ca)?;
+            }
+            (Duty::Issue, None) => {}
+        }
+        Ok(())
     }
 
     fn check_reserved(&self, ca: &Label, serials: &[Serial]) -> Result<()> {
