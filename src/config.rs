@@ -489,6 +489,17 @@ fn did_you_mean(message: &str) -> String {
         .unwrap_or_default()
 }
 
+/// A URL that may hold a password, which no message shows.
+fn shown(url: &str) -> String {
+    let hidden = url.split_once("://").and_then(|(scheme, rest)| {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end)?;
+        let (_, host) = authority.rsplit_once('@')?;
+        Some(format!("{scheme}://…@{host}{path}"))
+    });
+    hidden.unwrap_or_else(|| url.escape_debug().to_string())
+}
+
 /// Where peers find this server: the beginnings of the URLs in certificates.
 struct Places {
     http: Option<String>,
@@ -501,13 +512,13 @@ impl Places {
         if let Some(url) = ldap.filter(|url| {
             !url.starts_with("ldap://")
                 || !url.bytes().all(|b| b.is_ascii_graphic())
-                || url.contains('?')
+                || url.contains(['?', '@', '#'])
                 || url.matches('/').count() > 2
         }) {
             return Err(Failure::input(format!(
                 "expected ldap.public_url to be an `ldap:` URL without a DN such as `ldap://ldap.example.net`, found `{}`; IKE \
                  daemons fetch CRLs without TLS, and take `ldaps:` for `ldap:`",
-                url.escape_debug()
+                shown(url)
             )));
         }
         let http = file.http.public_url.as_deref().map(|url| url.trim_end_matches('/'));
@@ -518,9 +529,15 @@ impl Places {
                 Err(Failure::input(format!(
                     "expected http.public_url to be an `http:` URL such as `http://pki.example.net`, found `{}`; CRLs are \
                      signed, and daemons fetch them without TLS",
-                    url.escape_debug()
+                    shown(url)
                 )))
             }
+            // It stands in every certificate, for anybody to read, and paths are put behind it.
+            Some(url) if url.contains(['@', '?', '#']) => Err(Failure::input(format!(
+                "expected http.public_url without user, password, query and fragment, such as `http://pki.example.net`, found `{}`; every \
+                 certificate shows it, and `/crl/…` follows it",
+                shown(url)
+            ))),
             _ => Ok(Self {
                 http: http.map(str::to_owned),
                 ldap: ldap.map(|url| (url.to_owned(), layout.clone())),
@@ -846,6 +863,10 @@ mod tests {
             ("[http]\nmax_connections = 0", "http.max_connections"),
             ("[cmp]\nprotection_algorithms = [\"hmac\"]", "cmp.protection_algorithms"),
             ("[http]\npublic_url = \"https://x\"", "http.public_url"),
+            ("[http]\npublic_url = \"http://u:hidden@x\"", "http://…@x"),
+            ("[http]\npublic_url = \"http://x/?a=b\"", "query"),
+            ("[http]\npublic_url = \"http://x/#f\"", "fragment"),
+            ("[ldap]\npublic_url = \"ldap://u:hidden@x\"", "ldap://…@x"),
             ("[profiles.gateway]\nkeys = []", "profile `gateway`"),
         ] {
             let failure = Config::check(parse(text).unwrap(), &folder).unwrap_err();

@@ -5,9 +5,9 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use countersign_ca::Identity;
 use countersign_ca::certificate::read_all;
 use countersign_ca::record::Label;
+use countersign_ca::{Clock, Identity, SystemClock};
 use countersign_ike_plugin::gateway::{
     Daemon, Gateway, IssuedCrl, Material, Mode, NamedCa, Network, Proposal, Revocation, Start,
     issued_crl,
@@ -259,7 +259,8 @@ fn complete(
     is_revoked: bool,
 ) -> Result<Material, Failure> {
     let mut known = others.to_vec();
-    known.extend(cas(context)?);
+    let own = cas(context)?;
+    known.extend(own.iter().map(|own| own.ca.clone()));
     let mut at = parse(&certificate)?;
     let (mut chain, mut roots) = (Vec::new(), Vec::new());
     for _ in 0..known.len() {
@@ -286,6 +287,7 @@ fn complete(
         }
         roots = named;
     }
+    add_other_keys(&mut chain, &roots, &own)?;
     let mut crls = Vec::new();
     for ca in chain.iter().chain(&roots) {
         let path = context.place.folder.crls().join(format!("{}.crl", ca.name));
@@ -305,6 +307,34 @@ fn complete(
         crls.push(found);
     }
     Ok(Material { certificate, chain, roots, crls, is_revoked })
+}
+
+/// Adds the keys that a CA had before or has next, below the same roots: peers are certified by them, too, or will be.
+fn add_other_keys(
+    chain: &mut Vec<NamedCa>,
+    roots: &[NamedCa],
+    own: &[OwnCa],
+) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    let mut at = 0;
+    while let Some(ca) = chain.get(at) {
+        let before = own.iter().find(|own| own.ca == *ca).and_then(|own| own.succeeds.as_ref());
+        let is_other_key =
+            |own: &&OwnCa| before == Some(&own.ca.name) || own.succeeds.as_ref() == Some(&ca.name);
+        let others: Vec<_> = own.iter().filter(is_other_key).map(|own| own.ca.clone()).collect();
+        for other in others {
+            let parsed = parse(&other.der)?;
+            let mut is_below = false;
+            for above in chain.iter().chain(roots) {
+                is_below |= parsed.is_signed_by(&parse(&above.der)?);
+            }
+            if is_below && parsed.not_after >= now && !chain.contains(&other) {
+                chain.push(other);
+            }
+        }
+        at = at.saturating_add(1);
+    }
+    Ok(())
 }
 
 /// The roots that an entry of `trust` names: by the name of a CA, or by a file.
@@ -358,15 +388,22 @@ fn crl_der(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     }
 }
 
+/// A CA of the instance, and the one whose key its own follows.
+struct OwnCa {
+    ca: NamedCa,
+    succeeds: Option<String>,
+}
+
 /// The CAs of the instance.
-fn cas(context: &Context) -> Result<Vec<NamedCa>, Failure> {
+fn cas(context: &Context) -> Result<Vec<OwnCa>, Failure> {
     let list = context.ask(Request::CaShow)?;
     let mut cas = Vec::new();
     for ca in list.as_array().into_iter().flatten() {
         let text = |key: &str| ca.get(key).and_then(Value::as_str).unwrap_or_default();
         let pem = read(Path::new(text("certificate")), MAX_CERTIFICATE)?;
         let der = certificates(&pem)?.into_iter().next().unwrap_or_default();
-        cas.push(NamedCa { name: text("name").to_owned(), der });
+        let succeeds = ca.get("succeeds").and_then(Value::as_str).map(str::to_owned);
+        cas.push(OwnCa { ca: NamedCa { name: text("name").to_owned(), der }, succeeds });
     }
     Ok(cas)
 }

@@ -47,7 +47,7 @@ async fn certificates(request: HttpRequest, shared: web::Data<Shared>) -> HttpRe
         Ok(Ok(mut found)) => match found.len() {
             0 => plain(404, "there is no such certificate\n"),
             1 => certificate(found.remove(0)),
-            _ => multipart(&found),
+            _ => multipart(&found, "application/pkix-cert"),
         },
         Ok(Err(e)) => {
             tracing::error!("certificates cannot be looked up: {e}");
@@ -57,19 +57,41 @@ async fn certificates(request: HttpRequest, shared: web::Data<Shared>) -> HttpRe
     }
 }
 
-/// The full CRL of the CA that `iHash`, `sHash` or `sKIDHash` names: a CA issues its own CRL, so that all three name the CA.
+/// The full CRL of the CA that `iHash`, `sHash` or `sKIDHash` names: a CA issues its own CRL, so that all three name the CA. Of
+/// several CAs of one name, the CRLs of all, as `multipart/mixed`.
 async fn crls(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
-    let name = match wanted(request.query_string()) {
-        Ok(Wanted::Issuer(hash)) => ca_with(&shared.authority, &SearchKey::Subject(hash)),
+    let names = match wanted(request.query_string()) {
+        Ok(Wanted::Issuer(hash)) => cas_with(&shared.authority, &SearchKey::Subject(hash)),
         Ok(Wanted::Key(key @ (SearchKey::Subject(_) | SearchKey::KeyIdentifier(_)))) => {
-            ca_with(&shared.authority, &key)
+            cas_with(&shared.authority, &key)
         }
         Ok(_) => return plain(400, "a CRL is found by iHash, sHash or sKIDHash (RFC 4387 §2.2)\n"),
         Err(why) => return plain(400, &why),
     };
-    match name {
-        Some(name) => repository::crl(name, CrlScope::Full, request, shared).await,
-        None => plain(404, "there is no such CA\n"),
+    match names.as_slice() {
+        [] => plain(404, "there is no such CA\n"),
+        [name] => repository::crl(name.clone(), CrlScope::Full, request, shared).await,
+        _ => crls_of(names, shared).await,
+    }
+}
+
+/// The CRLs of CAs of one name: two keys of a CA that was rolled when both still had one.
+async fn crls_of(names: Vec<Label>, shared: web::Data<Shared>) -> HttpResponse {
+    let found = web::block(move || -> countersign_ca::Result<Vec<Vec<u8>>> {
+        let mut all = Vec::new();
+        for name in names.iter().take(MAX_FOUND) {
+            all.extend(shared.authority.crl(name, CrlScope::Full)?.map(|crl| crl.der.to_vec()));
+        }
+        Ok(all)
+    });
+    match found.await {
+        Ok(Ok(found)) if found.is_empty() => plain(404, "there is no such CRL\n"),
+        Ok(Ok(found)) => multipart(&found, "application/pkix-crl"),
+        Ok(Err(e)) => {
+            tracing::error!("CRLs cannot be read: {e}");
+            plain(500, "the CRLs cannot be read\n")
+        }
+        Err(_) => plain(503, "busy\n"),
     }
 }
 
@@ -132,9 +154,9 @@ fn issuer_hash(certificate: &[u8]) -> Option<Sha1> {
     Some(sha1(&Facts::of(certificate).ok()?.issuer.to_der().ok()?))
 }
 
-fn ca_with(authority: &Authority, key: &SearchKey) -> Option<Label> {
-    let mut cas = authority.cas();
-    cas.find(|ca| SearchKey::of(&ca.certificate).contains(key)).map(|ca| ca.name.clone())
+fn cas_with(authority: &Authority, key: &SearchKey) -> Vec<Label> {
+    let named = authority.cas().filter(|ca| SearchKey::of(&ca.certificate).contains(key));
+    named.map(|ca| ca.name.clone()).collect()
 }
 
 /// Reads a query of one attribute and its value.
@@ -174,13 +196,11 @@ fn certificate(der: Vec<u8>) -> HttpResponse {
 }
 
 /// RFC 2046 §5.1.3. The boundary is the hash of what it divides, so that it does not stand inside.
-fn multipart(certificates: &[Vec<u8>]) -> HttpResponse {
-    let boundary = data_encoding::HEXLOWER.encode(&sha1(&certificates.concat()));
+fn multipart(parts: &[Vec<u8>], kind: &str) -> HttpResponse {
+    let boundary = data_encoding::HEXLOWER.encode(&sha1(&parts.concat()));
     let mut body = Vec::new();
-    for der in certificates {
-        body.extend_from_slice(
-            format!("--{boundary}\r\nContent-Type: application/pkix-cert\r\n\r\n").as_bytes(),
-        );
+    for der in parts {
+        body.extend_from_slice(format!("--{boundary}\r\nContent-Type: {kind}\r\n\r\n").as_bytes());
         body.extend_from_slice(der);
         body.extend_from_slice(b"\r\n");
     }

@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as ClientStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,16 +30,22 @@ const MAX_CLIENTS: usize = 16;
 /// The longest path of a Unix socket, in bytes (`sun_path` in unix(7)).
 const MAX_PATH: usize = 107;
 
+/// Whether a socket can have this path.
+pub fn check_path(path: &Path) -> Result<(), Failure> {
+    match path.as_os_str().len() > MAX_PATH {
+        true => Err(Failure::unavailable(format!(
+            "the path `{}` is longer than {MAX_PATH} bytes, and a socket cannot have it; choose a shorter `--data`",
+            path.display()
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Listens on the folder's socket. Anything left over from a server that died is removed: the store's lock shows that
 /// no other one runs.
 pub fn listen(instance: &Instance) -> Result<UnixListener, Failure> {
     let path = instance.place.folder.socket();
-    if path.as_os_str().len() > MAX_PATH {
-        return Err(Failure::unavailable(format!(
-            "the path `{}` is longer than {MAX_PATH} bytes, and a socket cannot have it; choose a shorter `--data`",
-            path.display()
-        )));
-    }
+    check_path(&path)?;
     let failed = |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", path.display()));
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),

@@ -18,9 +18,12 @@ mod serve;
 mod show;
 mod trust;
 
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use countersign_ca::store::LOCKED;
 use serde_json::Value;
 
 pub use audit::audit_verifier;
@@ -156,6 +159,15 @@ enum Command {
     Man(show::Man),
 }
 
+/// How long a command waits for a server that is starting.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Who carries out a request.
+enum Reached {
+    Server(UnixStream),
+    Instance(Box<Instance>),
+}
+
 /// What a command works on.
 pub struct Context {
     /// Where the instance is.
@@ -212,16 +224,42 @@ impl Context {
     pub fn ask(&self, request: Request) -> Result<Value, Failure> {
         let mut bar = Bar::new("working");
         let mut progress = |done, total| bar.show(done, total);
-        let answer = match self.place.server()? {
-            Some(stream) => socket::ask(stream, &request, &mut progress),
-            None => {
-                let instance = Instance::open(&self.place)?;
+        let answer = match self.reach()? {
+            Reached::Server(stream) => socket::ask(stream, &request, &mut progress),
+            Reached::Instance(instance) => {
                 let actor = format!("uid {}", rustix::process::getuid().as_raw());
                 admin::handle(&instance, &actor, request, &mut progress)
             }
         };
         bar.done();
         answer
+    }
+
+    /// The running server, or the instance itself. A server that is starting has the store open and does not listen yet: a moment is
+    /// waited for it.
+    fn reach(&self) -> Result<Reached, Failure> {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        let mut told = false;
+        loop {
+            if let Some(stream) = self.place.server()? {
+                return Ok(Reached::Server(stream));
+            }
+            match Instance::open(&self.place) {
+                Err(failure) if failure.message.contains(LOCKED) => {
+                    if std::time::Instant::now() >= deadline {
+                        return Err(failure);
+                    }
+                    if !told {
+                        eprintln!(
+                            "the server is starting, or another command is at work; waiting for it"
+                        );
+                        told = true;
+                    }
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                opened => return Ok(Reached::Instance(Box::new(opened?))),
+            }
+        }
     }
 
     /// As [`Self::ask`], and prints the answer.

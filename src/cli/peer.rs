@@ -236,16 +236,35 @@ fn show_new(context: &Context, new: &Value) {
     if context.format == Format::Json || secret.is_empty() {
         return;
     }
-    let listen = std::fs::read_to_string(context.place.folder.listen()).ok();
-    let address = listen.as_deref().map(|url| url.trim().trim_start_matches("http://").to_owned());
-    let address = address
-        .or_else(|| context.place.config().ok().map(|config| config.file.http.listen.to_string()))
-        .unwrap_or_else(|| "127.0.0.1:8829".into());
+    let (url, authority, path) = where_to_ask(context);
     output::line(&format!(
-        "\nThe secret is shown this once. On the gateway:\n\n\
+        "\nThe secret is shown this once. On the gateway, which needs the root certificate `{root}` as root.crt:\n\n\
+(umask 077; echo '{secret}' > {name}.secret)\n\
+countersign enroll --server {url} --reference {reference} --secret-file {name}.secret --trust root.crt --out {name}\n\n\
+or with OpenSSL:\n\n\
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {name}.key\n\
-openssl cmp -cmd ir -server {address} -path .well-known/cmp -ref {reference} -secret pass:{secret} -newkey {name}.key -certout {name}.crt -cacertsout root.crt"
+openssl cmp -cmd ir -server {authority} -path {path} -ref {reference} -secret file:{name}.secret -newkey {name}.key -certout {name}.crt -cacertsout root.crt",
+        root = context.place.folder.keys().file("root.crt").display(),
     ));
+}
+
+/// Where gateways reach the server: its URL, and its host and CMP's path as OpenSSL wants them. What the configuration says
+/// that others see, counts before where it listens.
+fn where_to_ask(context: &Context) -> (String, String, String) {
+    let config = context.place.config().ok();
+    let public = config.as_ref().and_then(|config| config.file.http.public_url.clone());
+    let listen = || std::fs::read_to_string(context.place.folder.listen()).ok();
+    let configured = || config.map(|config| format!("http://{}", config.file.http.listen));
+    let url = public.or_else(listen).or_else(configured);
+    let url = url.unwrap_or_else(|| "http://127.0.0.1:8829".into());
+    let url = url.trim().trim_end_matches('/').to_owned();
+    let rest = url.trim_start_matches("http://");
+    let (authority, below) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = match below {
+        "" => ".well-known/cmp".to_owned(),
+        below => format!("{below}/.well-known/cmp"),
+    };
+    (url.clone(), authority.to_owned(), path)
 }
 
 impl Import {

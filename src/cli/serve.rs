@@ -1,12 +1,17 @@
 //! `countersign serve`
 
-use std::net::SocketAddr;
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::net::{SocketAddr, TcpListener};
 
 use clap::Args;
 
 use super::Context;
 use super::init::Init;
+use crate::admin::socket;
 use crate::exit::Failure;
+use crate::folder::DataFolder;
 use crate::instance::Instance;
 use crate::logging::LogControl;
 use crate::output;
@@ -28,16 +33,35 @@ pub struct Serve {
 impl Serve {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let folder = &context.place.folder;
-        if !folder.is_founded() {
-            if !self.init {
-                return Err(Failure::unavailable(format!(
-                    "there is no instance in `{}`; `countersign serve --init` makes one and starts it",
-                    folder.path().display()
-                )));
-            }
-            let made = Init::standard()?.found(context)?;
-            output::print(context.format, &made);
+        if folder.is_founded() {
+            return self.start(context, &Cell::new(false));
         }
+        if !self.init {
+            return Err(Failure::unavailable(format!(
+                "there is no instance in `{}`; `countersign serve --init` makes one and starts it",
+                folder.path().display()
+            )));
+        }
+        // What would keep the server from starting, is told before anything is made.
+        self.try_places(context)?;
+        let untouched = Untouched::look(folder);
+        let made = Init::standard()?.found(context).inspect_err(|_| {
+            if !folder.is_founded() {
+                untouched.restore(folder);
+            }
+        })?;
+        output::print(context.format, &made);
+        let listens = Cell::new(false);
+        self.start(context, &listens).inspect_err(|_| {
+            // It never listened: nobody has anything of it.
+            if !listens.get() {
+                untouched.restore(folder);
+            }
+        })
+    }
+
+    fn start(&self, context: &Context, listens: &Cell<bool>) -> Result<(), Failure> {
+        let folder = &context.place.folder;
         let config = context.place.config()?;
         let filter = context.log.as_ref().unwrap_or(&config.file.log.filter);
         let log = LogControl::start(filter, context.log_format.unwrap_or(config.file.log.format))?;
@@ -47,11 +71,63 @@ impl Serve {
         }
         let data = folder.path().display().to_string();
         crate::serve::run(instance, self.listen, &log, &|address| {
+            listens.set(true);
             eprintln!("listening on http://{address}");
             if self.init {
                 output::line(&how_to_try(&data, address));
             }
         })
+    }
+
+    /// Whether there is a place for each socket.
+    fn try_places(&self, context: &Context) -> Result<(), Failure> {
+        let mut config = context.place.config()?;
+        if let Some(listen) = &self.ldap_listen {
+            config.set_ldap_listen(listen)?;
+        }
+        let http = self.listen.unwrap_or(config.file.http.listen);
+        let ldap = config.file.ldap.listen.parse::<SocketAddr>().ok();
+        for address in std::iter::once(http).chain(ldap) {
+            TcpListener::bind(address)
+                .map_err(|e| Failure::unavailable(format!("`{address}`: {e}; nothing was made")))?;
+        }
+        socket::check_path(&context.place.folder.socket())
+    }
+}
+
+/// What a data folder held before an instance was founded in it.
+struct Untouched {
+    /// `None` for no folder.
+    held: Option<Vec<OsString>>,
+}
+
+impl Untouched {
+    fn look(folder: &DataFolder) -> Self {
+        let entries = std::fs::read_dir(folder.path()).ok();
+        Self { held: entries.map(|all| all.flatten().map(|entry| entry.file_name()).collect()) }
+    }
+
+    /// Removes what was made since. Whoever holds the store's lock has an instance there, which is left alone.
+    fn restore(&self, folder: &DataFolder) {
+        let lock = OpenOptions::new().write(true).open(folder.path().join("store.lock"));
+        if lock.as_ref().is_ok_and(|lock| lock.try_lock().is_err()) {
+            return;
+        }
+        let removed = match &self.held {
+            None => std::fs::remove_dir_all(folder.path()),
+            Some(held) => std::fs::read_dir(folder.path()).and_then(|entries| {
+                for entry in entries.flatten().filter(|entry| !held.contains(&entry.file_name())) {
+                    match entry.file_type()?.is_dir() {
+                        true => std::fs::remove_dir_all(entry.path())?,
+                        false => std::fs::remove_file(entry.path())?,
+                    }
+                }
+                Ok(())
+            }),
+        };
+        if let Err(e) = removed {
+            eprintln!("`{}` was founded and not started, and stays: {e}", folder.path().display());
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub use commit::Counts;
 pub use embedded::{EmbeddedOptions, EmbeddedStore, Status};
 pub use history::{Change, Mark};
 pub use index::IndexSum;
-pub use open::{Progress, ProgressFn};
+pub use open::{LOCKED, Progress, ProgressFn};
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;

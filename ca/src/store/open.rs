@@ -36,6 +36,9 @@ pub fn index_folder(data: &Path) -> PathBuf {
     data.join("index")
 }
 
+/// What the refusal of a store says that another process has open.
+pub const LOCKED: &str = "(a server that is starting or stopping, or another command)";
+
 /// Takes the lock of a data folder.
 ///
 /// # Errors
@@ -53,7 +56,7 @@ pub fn lock(data: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(Error::unavailable(format!(
-            "another process has the store in `{}` open: stop it, or talk to it",
+            "another process has the store in `{}` open {LOCKED}: wait for it, or stop it",
             data.display()
         ))),
         Err(fs::TryLockError::Error(e)) => Err(wrong(&e)),

@@ -5,16 +5,18 @@ use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
 
+use countersign_ca::identity::Name;
 use countersign_ca::public_key::KeyKind;
 use countersign_ca::{Identity, Timestamp};
 use serde::Serialize;
 
+use super::libreswan;
 use super::material::next_update;
 use super::{
     AltNames, Daemon, Facts, Gateway, GatewayError, Material, Mode, NamedCa, Proposal, Revocation,
     Start,
 };
-use crate::path::{Anchors, Certificate, PathSettings, validate};
+use crate::path::{Anchors, Certificate, PathSettings, same_name, validate};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -415,13 +417,17 @@ impl Found<'_> {
                 ),
             );
         } else if let (Some(here), Some(there)) = (trusting.issuer(), shown.issuer())
-            && here.der != there.der
-            && matches!(own.daemon, Daemon::Libreswan | Daemon::Isakmpd)
+            && !same_name(&subject(here)?, &subject(there)?)
+            && match own.daemon {
+                Daemon::Libreswan => libreswan::is_bound_to_issuer(trusting)?,
+                Daemon::Isakmpd => !trusting.issuers().contains(&there),
+                _ => false,
+            }
         {
             self.error(
                 "other-ca",
                 format!(
-                    "`{}` runs {}, which takes peers of its own CA `{}` only as it is exported, found `{}`",
+                    "`{}` runs {}, which takes peers of the CA `{}` only as it is exported, by its name, found those of `{}`",
                     own.name, own.daemon, here.name, there.name
                 ),
             );
@@ -609,6 +615,12 @@ impl Found<'_> {
             }
         }
     }
+}
+
+fn subject(ca: &NamedCa) -> Result<Name, GatewayError> {
+    countersign_ca::certificate::Facts::of(&ca.der)
+        .map(|facts| facts.subject)
+        .map_err(|e| GatewayError::new(format!("the CA `{}` cannot be read: {e}", ca.name)))
 }
 
 fn read(der: &[u8]) -> Result<Certificate, GatewayError> {

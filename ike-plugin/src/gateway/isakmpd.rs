@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use super::text::{heading, mailbox};
 use super::{
-    Authentication, Certified, Export, Facts, Files, Gateway, GatewayError, Mode, Network, Start,
+    Authentication, Certified, Export, Facts, Files, Gateway, GatewayError, Mode, NamedCa, Network,
+    Start,
 };
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
@@ -251,15 +252,27 @@ fn sections_of_transforms(text: &mut String, export: &Export<'_>, transforms: &[
     text.push_str("\n[lifetime-2]\nLIFE_TYPE=\tSECONDS\nLIFE_DURATION=\t3600,60:86400\n");
 }
 
+/// A CA as KeyNote names it; `None` without an RSA key, as isakmpd believes no other.
+fn licensee(ca: &NamedCa) -> Result<Option<String>, GatewayError> {
+    let facts = Facts::of(&ca.der)?;
+    if !matches!(facts.key, KeyKind::Rsa(_)) {
+        return Ok(None);
+    }
+    let name = DistinguishedName::from_der(&facts.subject_der).map_err(|e| {
+        GatewayError::new(format!("the name of the CA `{}` cannot be written: {e}", ca.name))
+    })?;
+    Ok(Some(format!("DN:{}", name.one_line())))
+}
+
 /// The value of the licensees is a string of KeyNote: quotes and backslashes in it are escaped.
 fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
     let mut text = Zeroizing::new(String::from(
         "KeyNote-Version: 2\nComment: written by `countersign export`; changes belong into countersign.toml\nAuthorizer: \"POLICY\"\n",
     ));
-    let licensee = match export.authentication {
+    let licensees = match export.authentication {
         Authentication::PreSharedKey(secret) => {
             let digest = <sha1::Sha1 as sha1::Digest>::digest(secret.as_bytes());
-            format!("passphrase-sha1-hex:{}", data_encoding::HEXLOWER.encode(&digest))
+            vec![format!("passphrase-sha1-hex:{}", data_encoding::HEXLOWER.encode(&digest))]
         }
         Authentication::Certificate(certified) => {
             let issuer = certified
@@ -273,16 +286,13 @@ fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
                     issuer.name, facts.key
                 )));
             }
-            let name = DistinguishedName::from_der(&facts.subject_der).map_err(|e| {
-                GatewayError::new(format!(
-                    "the name of the CA `{}` cannot be written: {e}",
-                    issuer.name
-                ))
-            })?;
-            format!("DN:{}", name.one_line())
+            let licensees = certified.material.issuers().into_iter().map(licensee);
+            licensees.filter_map(Result::transpose).collect::<Result<_, _>>()?
         }
     };
-    let _ = writeln!(text, "Licensees: \"{}\"", quoted(&licensee));
+    let licensees: Vec<String> =
+        licensees.iter().map(|licensee| format!("\"{}\"", quoted(licensee))).collect();
+    let _ = writeln!(text, "Licensees: {}", licensees.join(" || "));
     // isakmpd lets the policy decide which networks a peer may have, whatever its own configuration says.
     let peers = export.peers.iter().map(|peer| {
         let networks: Vec<String> = export.pairs(peer)?.into_iter().map(filters).collect();

@@ -9,9 +9,10 @@ use zeroize::Zeroizing;
 use super::pkcs12::pkcs12;
 use super::text::{heading, mailbox, plain_dn};
 use super::{
-    Certified, Export, Facts, Files, Gateway, GatewayError, Material, Mode, Network, Revocation,
-    Start,
+    Certified, Export, Facts, Files, Gateway, GatewayError, IssuedCrl, Material, Mode, Network,
+    Revocation, Start,
 };
+use crate::status::crl::Crl;
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
     let name = &export.own.name;
@@ -98,12 +99,26 @@ fn readme(export: &Export<'_>) -> String {
 
 /// pluto may have fetched a newer CRL than the one that was exported, or the same: NSS refuses an older one, and that is well.
 const IMPORT_CRL: &str = "\
+missing=0
 crl() {
-    said=$(crlutil -I -d \"sql:$database\" -t 1 -i \"$1\" 2>&1) && return 0
-    case $said in
+    said=$(crlutil -I -d \"sql:$database\" -t 1 -i \"$1\" 2>&1) || case $said in
         *SEC_ERROR_OLD_CRL*|*SEC_ERROR_CRL_ALREADY_EXISTS*) echo \"$1: the database has a newer one\" ;;
-        *) printf '%s\\n' \"$said\" >&2; return 1 ;;
+        *) printf '%s: it was not taken: %s\\n' \"$1\" \"$said\" >&2; missing=1 ;;
     esac
+}
+";
+
+/// NSS keeps one CRL for each name, and says nothing when that of one key takes the place of another's: only a look at the
+/// database tells, whose they are.
+const HELD_CRL: &str = "\
+held() {
+    if ! crlutil -L -d \"sql:$database\" | sed -n 's/ *CRL *$//p' | while IFS= read -r name; do
+        crlutil -L -d \"sql:$database\" -n \"$name\" 2>/dev/null
+    done | tr -d ' \\n' | grep -q \"KeyID:$2\"; then
+        echo \"$1: it was not taken: NSS keeps one CRL for each name of a CA, and has that of another key under this name. Whom it \\
+revokes would come in. Give each CA a name of its own (countersign ca roll), or each its own database\" >&2
+        missing=1
+    fi
 }
 ";
 
@@ -140,7 +155,56 @@ fn script(name: &str, material: &Material) -> String {
     for crl in &material.crls {
         let _ = writeln!(text, "crl 'crls/{}.crl'", crl.ca);
     }
+    let keys: Vec<(&str, String)> = material
+        .crls
+        .iter()
+        .filter_map(|crl| Some((crl.ca.as_str(), key_identifier(crl)?)))
+        .collect();
+    if !keys.is_empty() {
+        text.push_str(HELD_CRL);
+    }
+    for (ca, key) in keys {
+        let _ = writeln!(text, "held 'crls/{ca}.crl' '{key}'");
+    }
+    if !material.crls.is_empty() {
+        text.push_str("exit $missing\n");
+    }
     text
+}
+
+/// Whose CRL it is, as `crlutil` writes it; `None` if it does not say so.
+fn key_identifier(crl: &IssuedCrl) -> Option<String> {
+    let crl = Crl::from_der(&crl.der).ok()?;
+    let octets = crl.authority_key()?.iter().map(|octet| format!("{octet:02x}"));
+    Some(octets.collect::<Vec<_>>().join(":"))
+}
+
+/// Whose peers pluto takes.
+fn peers_ca(export: &Export<'_>) -> Result<String, GatewayError> {
+    match export.certified() {
+        Some(certified) => common_ca(certified.material),
+        None => Ok(SAME.to_owned()),
+    }
+}
+
+/// Peers of the very CA that issued its own certificate, by its name.
+const SAME: &str = "%same";
+
+/// Whether pluto takes peers of the CA alone that certified its gateway.
+pub fn is_bound_to_issuer(material: &Material) -> Result<bool, GatewayError> {
+    Ok(common_ca(material)? == SAME)
+}
+
+/// What stands above all peers that pluto takes: the root, whichever CA or key of a CA certified them, as it goes up from a peer's
+/// issuer by names. Several roots have no common name: which count, says the database.
+fn common_ca(material: &Material) -> Result<String, GatewayError> {
+    let [root] = material.roots.as_slice() else { return Ok("%any".to_owned()) };
+    let subject = countersign_ca::certificate::Facts::of(&root.der)
+        .map_err(|e| GatewayError::new(format!("a root cannot be read: {e}")))?
+        .subject;
+    // What its configuration cannot hold, it finds by the own certificate.
+    Ok(plain_dn("libreswan", &Identity::Dn(subject))
+        .map_or_else(|_| SAME.to_owned(), |parts| format!("\"{}\"", parts.join(", "))))
 }
 
 fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
@@ -236,13 +300,16 @@ fn connection(
                 "expected `--peer` with a pre-shared key: it is a secret of two gateways",
             ));
         }
-        None => text.push_str("    right=%any\n    rightid=%fromcert\n    rightca=%same\n"),
+        None => {
+            let ca = peers_ca(export)?;
+            let _ = writeln!(text, "    right=%any\n    rightid=%fromcert\n    rightca={ca}");
+        }
         Some(peer) => {
             let right =
                 peer.address.map_or_else(|| "%any".to_owned(), |address| address.to_string());
             let _ = writeln!(text, "    right={right}\n    rightid={}", id(&peer.id)?);
             if !by_secret {
-                text.push_str("    rightca=%same\n");
+                let _ = writeln!(text, "    rightca={}", peers_ca(export)?);
             }
             subnets(text, "right", networks.iter().map(|(_, there)| *there).collect());
         }

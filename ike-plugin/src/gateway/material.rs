@@ -86,6 +86,22 @@ impl Material {
         }
     }
 
+    /// The CA that issued the certificate, and those beside it that the same one certified: other keys of it, and other CAs whose
+    /// peers it was written for.
+    pub fn issuers(&self) -> Vec<&NamedCa> {
+        let read = |ca: &NamedCa| Certificate::from_der(ca.der.clone()).ok();
+        let Some(own) = self.issuer() else { return Vec::new() };
+        let above = read(own).and_then(|own| {
+            self.cas().filter_map(read).find(|ca| own.is_signed_by(ca) && !own.is_self_issued())
+        });
+        let is_beside = |ca: &&NamedCa| {
+            let parsed = read(ca);
+            ca.der != own.der
+                && above.as_ref().zip(parsed).is_some_and(|(above, ca)| ca.is_signed_by(above))
+        };
+        std::iter::once(own).chain(self.chain.iter().filter(is_beside)).collect()
+    }
+
     /// The CA that issued the certificate, if it is among those here.
     pub fn issuer(&self) -> Option<&NamedCa> {
         let own = Certificate::from_der(self.certificate.clone()).ok()?;
