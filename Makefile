@@ -1,7 +1,7 @@
 # The few verbs. `make test` is all that a newcomer needs: it installs what the tests need, then runs everything.
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES := build-essential charon-systemd curl faketime iproute2 iputils-ping ldap-utils libaudit1 libcap-ng0 libcurl3-nss libevent-2.1-7 \
+PACKAGES := build-essential charon-systemd curl faketime gnutls-bin iproute2 iputils-ping ldap-utils libaudit1 libcap-ng0 libcurl3-nss libevent-2.1-7 \
 	libevent-core-2.1-7 libevent-pthreads-2.1-7 libcharon-extra-plugins libjansson-dev libldap-2.5-0 libldns3 libnss3-tools libstrongswan-extra-plugins \
 	libstrongswan-standard-plugins libunbound8 nftables openssl pkg-config procps python3 python3-venv slapd strongswan-pki strongswan-swanctl \
 	util-linux

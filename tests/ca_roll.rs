@@ -105,6 +105,7 @@ fn a_root_and_its_issuing_ca_are_rolled_and_all_trust_goes_on() {
     let said = roll(&instance, "root");
     assert_eq!(said["ca"], "root.2");
     assert_eq!(said["succeeds"], "root");
+    assert_eq!(said["subject"], "CN=Countersign root CA G2");
     for file in ["certificate", "new_with_old", "old_with_new"] {
         let path = said[file].as_str().unwrap();
         let arguments = ["x509", "-noout", "-in", path];
@@ -382,13 +383,15 @@ fn a_root_elsewhere_certifies_the_next_key() {
     refused(&["ca", "roll", "issuing", "--root-cert", &chain], "issuing.2");
     instance.ok(&["ca", "roll", "issuing", "--root-csr", &csr, "--algorithm", "p384"]);
     let request = openssl(&["req", "-in", "ca.csr", "-noout", "-text", "-verify"]);
-    for said in ["O = Example, CN = Gateways", "384 bit", "pathlen:0"] {
+    for said in ["O = Example, CN = Gateways G2", "384 bit", "pathlen:0"] {
         assert!(request.contains(said), "{said}: {request}");
     }
-    // Another subject is not the next key of this CA; nor is the old certificate for the new key.
+    // Another key is not the next one of this CA, and one of the old name would share its CRL's name.
     openssl(&["req", "-new", "-key", "away.key", "-subj", "/CN=Other", "-out", "other.csr"]);
     certified("other.csr", &[]);
-    refused(&["ca", "roll", "issuing", "--root-cert", &chain], "found one for `CN=Other`");
+    refused(&["ca", "roll", "issuing", "--root-cert", &chain], "another key");
+    certified("ca.csr", &["-subj", "/O=Example/CN=Gateways"]);
+    refused(&["ca", "roll", "issuing", "--root-cert", &chain], "one CRL for each name");
     let old = fs::read(certificate(&instance, "issuing")).unwrap();
     let both = [old, fs::read(folder.join("away.pem")).unwrap()].concat();
     fs::write(folder.join("old.pem"), both).unwrap();
@@ -408,4 +411,115 @@ fn a_root_elsewhere_certifies_the_next_key() {
     crl(&instance, "issuing.2");
     instance.stop();
     instance.ok(&["audit", "verify"]);
+}
+
+/// The file of a CA's current CRL, which is fetched.
+fn fetched(instance: &Instance, ca: &str) -> String {
+    let answer = instance.http("GET", &format!("/crl/{ca}.crl"), "text/plain", &[]).unwrap();
+    assert_eq!(answer.status, 200, "{ca}");
+    let file = instance.file(&format!("{ca}.crl"));
+    fs::write(&file, &answer.body).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn nss_and_gnutls_keep_the_revocations_of_both_keys() {
+    let mut instance = founded(&[]);
+    let config = instance.data().join("countersign.toml");
+    let gateway = "[gateways.gw]\ndaemon = \"libreswan\"\naddress = \"192.0.2.1\"\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap() + gateway).unwrap();
+    instance.serve();
+    key(&instance, "p256", "gw.key");
+    let ids = ["fqdn:gw.example.net"];
+    let old = instance.peer_with("gw", &ids, &["--uses", "9"]);
+    enrol(&instance, &old, "gw.key", &[]).granted();
+    fs::rename(instance.file("gw.crt"), instance.file("old.crt")).unwrap();
+    instance.ok(&["cert", "revoke", &serial(&instance, "old.crt")]);
+    // 1. Who has gateways that read CRLs from a database is told, and says how it shall be done.
+    let running = instance.run(&["ca", "activate", "issuing"]);
+    assert!(String::from_utf8_lossy(&running.stderr).contains("does not wait"));
+    instance.stop();
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let output = instance.run(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{arguments:?}");
+        words.iter().for_each(|word| assert!(text.contains(word), "{arguments:?}: {text}"));
+    };
+    refused(&["ca", "roll", "issuing"], &["`gw` (libreswan)", "--staged", "--at-once"]);
+    refused(&["ca", "roll", "root", "--staged"], &["a root issues nothing"]);
+    let said = instance.json(&["ca", "roll", "issuing", "--staged"]);
+    assert!(said["next"].as_str().unwrap().contains("ca activate issuing.2"), "{said}");
+    refused(&["ca", "activate", "issuing.2"], &["has no CRL yet"]);
+    // 2. The present key goes on issuing, and the folder of a gateway has the next one's certificate and CRL.
+    instance.serve();
+    let issuer = |file: &str| {
+        let arguments = ["x509", "-noout", "-issuer", "-in", file];
+        tool_ok("openssl", "openssl", &arguments, &instance.file(".")).trim().to_owned()
+    };
+    enrol(&instance, &old, "gw.key", &[]).granted();
+    assert_eq!(issuer("gw.crt"), "issuer=CN = Countersign issuing CA");
+    let folder = instance.file("exported");
+    instance.ok(&["export", "gw", "--out", folder.to_str().unwrap()]);
+    for ca in ["issuing", "issuing.2", "root"] {
+        assert!(folder.join(format!("crls/{ca}.crl")).exists(), "{ca}");
+    }
+    let configuration = fs::read_to_string(folder.join("ipsec.conf")).unwrap();
+    assert!(configuration.contains("rightca=\"CN=Countersign root CA\""), "{configuration}");
+    let database = instance.file("nss").to_str().unwrap().to_owned();
+    let script = folder.join("import.sh").to_str().unwrap().to_owned();
+    tool_ok("sh", "libnss3-tools", &[&script, &database], &instance.file("."));
+    // 3. Then the next key takes over, without a restart.
+    instance.ok(&["ca", "activate", "issuing.2"]);
+    enrol(&instance, &old, "gw.key", &[]).granted();
+    assert_eq!(issuer("gw.crt"), "issuer=CN = Countersign issuing CA G2");
+    let shown = instance.json(&["ca", "show"]);
+    assert_eq!((&shown[1]["name"], &shown[1]["default"]), (&"issuing.2".into(), &true.into()));
+    // 4. Both lists count: whom the old key revoked is refused, and who has the new one is not.
+    let sql = format!("sql:{database}");
+    let nss = |file: &str, name: &str| {
+        let add = ["-A", "-d", &sql, "-n", name, "-t", ",,", "-i", file];
+        tool_ok("certutil", "libnss3-tools", &add, &instance.file("."));
+        let verify = ["-V", "-d", &sql, "-n", name, "-u", "I", "-e"];
+        let output = tool("certutil", "libnss3-tools", &verify, &instance.file("."));
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let revoked = nss("old.crt", "old");
+    assert!(revoked.contains("revoked"), "{revoked}");
+    let valid = nss("gw.crt", "new");
+    assert!(valid.contains("certificate is valid"), "{valid}");
+    let cas = ["issuing", "issuing.2", "root"];
+    let files = cas.map(|name| fs::read(certificate(&instance, name)).unwrap());
+    fs::write(instance.file("cas.pem"), files.concat()).unwrap();
+    let crls = cas.map(|name| {
+        let arguments = ["crl", "-inform", "DER", "-in", &fetched(&instance, name)];
+        tool_ok("openssl", "openssl", &arguments, &instance.file("."))
+    });
+    fs::write(instance.file("crls.pem"), crls.concat()).unwrap();
+    let gnutls = |file: &str| {
+        let trusted = ["--verify", "--load-ca-certificate", "cas.pem", "--load-crl", "crls.pem"];
+        let arguments = [&trusted[..], &["--infile", file]].concat();
+        let output = tool("certtool", "gnutls-bin", &arguments, &instance.file("."));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(gnutls("old.crt").contains("revoked"), "{}", gnutls("old.crt"));
+    assert!(gnutls("gw.crt").contains("The certificate is trusted"), "{}", gnutls("gw.crt"));
+    // 5. A database that has the CRL of another key under a name says so, and fails.
+    let other = founded(&[]);
+    let config = other.data().join("countersign.toml");
+    fs::write(&config, fs::read_to_string(&config).unwrap() + gateway).unwrap();
+    let mut other = other;
+    other.serve();
+    key(&other, "p256", "gw.key");
+    let peer = other.peer("gw", &ids);
+    enrol(&other, &peer, "gw.key", &[]).granted();
+    let folder = other.file("exported");
+    other.ok(&["export", "gw", "--out", folder.to_str().unwrap()]);
+    let script = fs::read_to_string(folder.join("import.sh")).unwrap();
+    // Of one nickname, NSS would refuse the other CA itself.
+    fs::write(folder.join("import.sh"), script.replace("certutil -A", "true certutil -A")).unwrap();
+    let script = folder.join("import.sh").to_str().unwrap().to_owned();
+    let output = tool("sh", "libnss3-tools", &[&script, &database], &other.file("."));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("crls/issuing.crl: it was not taken"), "{text}");
 }

@@ -286,6 +286,23 @@ fn a_root_elsewhere_signs_the_issuing_ca() {
     fails(&install(read("issuing.pem")), 4, &["Root elsewhere"]);
     fails(&install(read("issuing.pem") + &read("other.pem")), 4, &["Root elsewhere", "Other"]);
     fails(&install(read("other.pem")), 4, &["another key"]);
+    // Nothing below these would verify: a root that allows no CA, a CA for another purpose.
+    let root = ["-subj", "/CN=Root of none", "-keyout", "none.key", "-out", "none.pem"];
+    let none = ["-addext", "basicConstraints=critical,CA:TRUE,pathlen:0"];
+    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "99"];
+    let usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"];
+    tool_ok("openssl", "openssl", &[&new[..], &usage, &none, &root].concat(), &folder);
+    let text_of = fs::read_to_string(folder.join("ca.ext")).unwrap();
+    fs::write(folder.join("code.ext"), text_of + "extendedKeyUsage=codeSigning\n").unwrap();
+    for (root, extensions, out) in [("none", "ca.ext", "a.pem"), ("root", "code.ext", "b.pem")] {
+        let (pem, key) = (format!("{root}.pem"), format!("{root}.key"));
+        let sign =
+            ["x509", "-req", "-in", "issuing.csr", "-CA", &pem, "-CAkey", &key, "-days", "9"];
+        let rest = ["-extfile", extensions, "-out", out];
+        tool_ok("openssl", "openssl", &[&sign[..], &rest].concat(), &folder);
+    }
+    fails(&install(read("a.pem") + &read("none.pem")), 4, &["pathLenConstraint"]);
+    fails(&install(read("b.pem") + &read("root.pem")), 4, &["key purposes", "1.3.6.1.5.5.7.3.3"]);
     let installed = install(read("issuing.pem") + &read("root.pem"));
     assert!(installed.status.success(), "{}", text(&installed));
     instance.serve();
@@ -312,6 +329,33 @@ fn several_issuing_cas_serve_their_own_accounts() {
         "1.3.6.1.4.1.99999.1=http://pki.example.net/cps",
     ]);
     instance.ok(&["ca", "add", "second", "--subject", "CN=Second", "--algorithm", "p384"]);
+    // The first founded stays the default, though this one's name comes before.
+    fails(&instance.run(&["ca", "add", "x", "--subject", "cn=SECOND"]), 3, &["`second` already"]);
+    let added = instance.json(&["ca", "add", "branches"]);
+    let subject = added["subject"].as_str().unwrap();
+    assert!(subject.starts_with("CN=Countersign branches CA "), "{subject}");
+    let default = |instance: &Instance| {
+        let shown = instance.json(&["ca", "show"]);
+        let is_default = |ca: &&serde_json::Value| ca["default"] == true;
+        let named: Vec<String> = shown
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(is_default)
+            .map(|ca| ca["name"].to_string())
+            .collect();
+        named.concat()
+    };
+    assert_eq!(default(&instance), "\"issuing\"");
+    // What the CA may not certify is no name of an account.
+    fails(
+        &instance.run(&["peer", "add", "far", "--id", "fqdn:gw1.other.example"]),
+        4,
+        &["account `far`", "gw1.other.example", "not within"],
+    );
+    instance.ok(&["ca", "set-default", "branches"]);
+    assert_eq!(default(&instance), "\"branches\"");
+    fails(&instance.run(&["ca", "set-default", "root"]), 3, &["no issuing CA `root`"]);
     instance.serve();
     let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--ca", "second"]);
     key(&instance, "p256", "gw1.key");

@@ -64,6 +64,46 @@ fn what_serve_init_prints_works_as_it_is_printed() {
     assert!(!data.join("admin.sock").exists() && !data.join("listen").exists());
 }
 
+/// What keeps the server from starting is told before anything is made, and what was made for it is removed.
+#[test]
+fn a_start_that_fails_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = |data: &str, arguments: &[&str]| {
+        let output = Command::new(COUNTERSIGN)
+            .args(["serve", "--init", "--data", data])
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for arguments in [
+        ["--listen", &address, "--ldap-listen", "off"],
+        ["--listen", "127.0.0.1:0", "--ldap-listen", &address],
+    ] {
+        let said = serve("new", &arguments);
+        assert!(said.contains(&address) && said.contains("nothing was made"), "{said}");
+    }
+    let long = "d".repeat(120);
+    assert!(serve(&long, &["--listen", "127.0.0.1:0"]).contains("shorter `--data`"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    // It is founded before this shows; what was in the folder before stays.
+    let data = folder.path().join("prepared");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+    let config = "[authorizer]\nserve = true\npolicy = [\"/nonexistent/policy\"]\n";
+    fs::write(data.join("countersign.toml"), config).unwrap();
+    let said = serve("prepared", &["--listen", "127.0.0.1:0", "--ldap-listen", "off"]);
+    assert!(said.contains("/nonexistent/policy"), "{said}");
+    let left = fs::read_dir(&data).unwrap().flatten().map(|entry| entry.file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["countersign.toml"]);
+    assert_eq!(fs::read_to_string(data.join("countersign.toml")).unwrap(), config);
+}
+
 /// The command lines of the README, as they stand; only the address is that of this server.
 #[test]
 fn the_commands_of_the_readme_work() {

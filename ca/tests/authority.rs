@@ -15,15 +15,17 @@ use std::time::Duration;
 
 use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
 use countersign_ca::authority::{Authority, CrlSettings, LockSettings, Settings, TransactionDraft};
-use countersign_ca::certificate::to_pem;
+use countersign_ca::certificate::{Facts, to_pem};
 use countersign_ca::foundation::Foundation;
-use countersign_ca::founding::CaOptions;
+use countersign_ca::founding::{self, CaOptions};
+use countersign_ca::handed_out::refuse_outside;
 use countersign_ca::profile::{DefaultUrls, Profiles};
-use countersign_ca::record::{CrlScope, Label, Reason};
+use countersign_ca::record::{CaRecord, CrlScope, Duty, Label, Reason, Serial};
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore};
 use countersign_ca::{
-    CertificateRequest, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, KeyKind, Passphrase,
-    ProvenKey, Requester, SubjectPublicKey, SystemClock, SystemEntropy, WantedKey,
+    CertificateRequest, Clock, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, KeyKind,
+    Passphrase, ProvenKey, Requester, RollOptions, SubjectPublicKey, SystemClock, SystemEntropy,
+    WantedKey,
 };
 use rcgen::SigningKey;
 
@@ -571,5 +573,193 @@ fn a_certificate_is_found_by_each_of_its_keys() {
             }
             _ => {}
         }
+    }
+}
+
+#[test]
+fn each_key_of_a_ca_has_a_subject_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = founded(folder.path());
+    let subject = |ca: &CaRecord| Facts::of(&ca.certificate).unwrap().subject.to_string();
+    // One that a CA has already is refused, however it is spelled.
+    let again = options("CN=ISSUING,O=example,C=DE", Some(0));
+    let refused = |result: Result<CaRecord, Error>| {
+        let why = result.unwrap_err().to_string();
+        assert!(why.contains("one CRL for each name"), "{why}");
+    };
+    refused(ground.create_issuing(&label("second"), &again, KeyAlgorithm::P256));
+    refused(ground.create_issuing(
+        &label("second"),
+        &options("CN=Root,O=Example,C=DE", None),
+        KeyAlgorithm::P256,
+    ));
+    let next = ground.roll(&label("issuing"), &roll(false)).unwrap();
+    assert_eq!(subject(&next), "CN=Issuing G2,O=Example,C=DE");
+    let root = ground.roll(&label("root"), &roll(false)).unwrap();
+    assert_eq!(subject(&root), "CN=Root G2,O=Example,C=DE");
+    // What connects the roots names both.
+    let links = root.succeeds.clone().unwrap().links.unwrap();
+    for (link, of, by) in [
+        (&links.new_with_old, "CN=Root G2", "CN=Root,"),
+        (&links.old_with_new, "CN=Root,", "CN=Root G2"),
+    ] {
+        let facts = Facts::of(link).unwrap();
+        assert!(facts.subject.to_string().starts_with(of), "{}", facts.subject);
+        assert!(facts.issuer.to_string().starts_with(by), "{}", facts.issuer);
+    }
+    // Below the root's next key, and with a name that was asked for.
+    let named = countersign_ca::identity::distinguished_name("CN=Gateways").unwrap();
+    let options = RollOptions { subject: Some(named), ..roll(false) };
+    assert_eq!(subject(&ground.roll(&label("issuing.2"), &options).unwrap()), "CN=Gateways");
+    let taken = countersign_ca::identity::distinguished_name("CN=gateways").unwrap();
+    let options = RollOptions { subject: Some(taken), ..roll(false) };
+    refused(ground.roll(&label("issuing.3"), &options));
+    // Another kind of key than the one that an interrupted try left is refused, too.
+    let label = label("third");
+    let third = self::options("CN=Third", Some(0));
+    ground.request_issuing(&label, &third, KeyAlgorithm::P384).unwrap();
+    let why = ground.create_issuing(&label, &third, KeyAlgorithm::P256).unwrap_err().to_string();
+    assert!(why.contains("another kind (P-384)"), "{why}");
+    ground.create_issuing(&label, &third, KeyAlgorithm::P384).unwrap();
+}
+
+#[test]
+fn the_next_key_waits_until_it_is_told_to_issue_and_the_first_ca_stays_the_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = founded(folder.path());
+    let others = options("CN=Branches", Some(0));
+    ground.create_issuing(&label("branches"), &others, KeyAlgorithm::P256).unwrap();
+    ground.roll(&label("issuing"), &roll(true)).unwrap();
+    let why = ground.roll(&label("issuing"), &roll(true)).unwrap_err().to_string();
+    assert!(why.contains("`issuing.2` already"), "{why}");
+    let authority = open(ground, folder.path());
+    let issued = |authority: &Authority, name: &str| {
+        let account = account(authority, name, 1);
+        let requester = requester(authority, &account);
+        let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+        let authorized = authority.authorize(&requester, request(&key)).unwrap();
+        authority.issue(authorized, None).unwrap().ca.to_string()
+    };
+    assert_eq!(authority.default_ca(), Some(label("issuing")));
+    assert_eq!(issued(&authority, "a"), "issuing");
+    assert!(!authority.is_succeeded(&label("issuing")));
+    let denied = |result: Result<(), Error>, words: &str| {
+        let why = result.unwrap_err().to_string();
+        assert!(why.contains(words), "{why}");
+    };
+    denied(authority.assign(&label("issuing"), Duty::Issue), "does not wait");
+    denied(authority.assign(&label("root"), Duty::Default), "no issuing CA `root`");
+    denied(authority.assign(&label("nosuch"), Duty::Default), "no issuing CA `nosuch`");
+    authority.assign(&label("issuing.2"), Duty::Issue).unwrap();
+    assert_eq!(issued(&authority, "b"), "issuing.2");
+    denied(authority.assign(&label("issuing.2"), Duty::Issue), "does not wait");
+    authority.assign(&label("branches"), Duty::Default).unwrap();
+    assert_eq!(issued(&authority, "c"), "branches");
+    // All of it is in the journal, and comes back without the index.
+    drop(authority);
+    std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+    let authority = open(foundation(folder.path()), folder.path());
+    assert_eq!(authority.default_ca(), Some(label("branches")));
+    assert!(authority.is_succeeded(&label("issuing")));
+    assert_eq!(issued(&authority, "d"), "branches");
+}
+
+#[test]
+fn nothing_is_issued_that_no_verifier_accepts_below_the_path() {
+    let template = |result: Result<(), Error>, words: &str| {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Denied { kind: Denial::Template, .. }), "{error:?}");
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    // 1. By constraints that the CA itself has.
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let ask = |authority: &Authority, ids: &[&str]| {
+        let name = format!("gw{}", authority.store().accounts().unwrap().len());
+        let draft = account_draft(&name, ids);
+        let account = authority.add_accounts(&[draft]).unwrap().remove(0);
+        let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+        let authorized = authority.authorize(&requester(authority, &account), request(&key))?;
+        authority.issue(authorized, None).map(drop)
+    };
+    ask(authority, &["fqdn:gw1.example.net", "ip:192.0.2.9"]).unwrap();
+    template(ask(authority, &["fqdn:gw1.other.example"]), "gw1.other.example");
+    template(ask(authority, &["fqdn:gw2.example.net", "ip:198.51.100.1"]), "198.51.100.1");
+    // 2. An administrator is told when the account is made.
+    let cas = authority.store().cas().unwrap();
+    let default = Some(label("issuing"));
+    let told = |ids: &[&str]| {
+        let drafts = [account_draft("a", &["fqdn:a.example.net"]), account_draft("b", ids)];
+        refuse_outside(&cas, default.as_ref(), &authority.profiles(), &drafts, authority.now())
+    };
+    told(&["fqdn:b.sub.example.net", "email:b@anywhere.example"]).unwrap();
+    template(told(&["fqdn:b.example.org"]), "account `b`");
+
+    // 3. By constraints of a root elsewhere, directory names among them: ours are beside the CA's own.
+    let (key, certificate) = root_elsewhere(&["dns:example.net"], None);
+    let folder = tempfile::tempdir().unwrap();
+    let ground = foundation(folder.path());
+    ground.create_own_keys().unwrap();
+    let install = |name: &str, length: Option<u8>, root: (&FileKey, &[u8])| {
+        let mut plain = options(&format!("CN={name},O=Example"), length);
+        plain.permitted.clear();
+        ground.request_issuing(&label(name), &plain, KeyAlgorithm::P256).unwrap();
+        let own = ground.keys.load(name, &ground.passphrase).unwrap();
+        let serial = Serial::new([7; 16]).unwrap();
+        let below = founding::issuing(&plain, &own, root.1, root.0, serial, SystemClock.now());
+        ground.install_issuing(&label(name), &[below.unwrap(), root.1.to_vec()])
+    };
+    install("first", Some(0), (&key, &certificate)).unwrap();
+    // 4. A root that allows no CA below it is refused before anybody asks for a certificate.
+    let (key, certificate) = root_elsewhere(&[], Some(0));
+    template(install("second", None, (&key, &certificate)).map(drop), "pathLenConstraint");
+    assert_eq!(ground.store.cas().unwrap().len(), 2);
+    let authority = open(ground, folder.path());
+    ask(&authority, &["fqdn:gw1.example.net"]).unwrap();
+    template(ask(&authority, &["fqdn:gw1.other.example"]), "gw1.other.example");
+}
+
+fn account_draft(name: &str, ids: &[&str]) -> AccountDraft {
+    AccountDraft {
+        name: label(name),
+        identities: ids.iter().map(|id| id.parse().unwrap()).collect(),
+        profile: label("gateway"),
+        ca: None,
+        equipment: None,
+        secret: Some(SecretPolicy { lifetime: Duration::from_secs(3600), uses: 9 }),
+        permissions: Default::default(),
+    }
+}
+
+/// A root and its key, which no instance has.
+fn root_elsewhere(permitted: &[&str], path_length: Option<u8>) -> (FileKey, Vec<u8>) {
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let mut options = options(&format!("CN=Far {}", permitted.len()), path_length);
+    options.permitted = permitted.iter().map(|name| name.parse().unwrap()).collect();
+    (options.crl_urls, options.ocsp_urls) = (Vec::new(), Vec::new());
+    options.ca_issuers_urls = Vec::new();
+    let root = founding::root(&options, &key, Serial::new([9; 16]).unwrap(), SystemClock.now());
+    (key, root.unwrap())
+}
+
+/// A root and an issuing CA, not opened.
+fn founded(folder: &Path) -> Foundation {
+    let ground = foundation(folder);
+    ground.create_own_keys().unwrap();
+    let mut plain = options("CN=Root,O=Example,C=DE", None);
+    plain.permitted = Vec::new();
+    ground.create_root(&plain, KeyAlgorithm::P256).unwrap();
+    let issuing = options("CN=Issuing,O=Example,C=DE", Some(0));
+    ground.create_issuing(&label("issuing"), &issuing, KeyAlgorithm::P256).unwrap();
+    ground
+}
+
+fn roll(waits: bool) -> RollOptions {
+    RollOptions {
+        algorithm: None,
+        subject: None,
+        waits,
+        validity: None,
+        urls: DefaultUrls { crl: Vec::new(), ocsp: Vec::new(), ca_issuers: Vec::new() },
     }
 }

@@ -137,8 +137,9 @@ fn script(name: &str, material: &Material) -> String {
         for ca in cas {
             let _ = writeln!(
                 text,
-                "certutil -A -d \"sql:$database\" -n 'ca-{0}' -t '{trust}' -i 'ca/{0}.pem'",
-                ca.name
+                "certutil -A -d \"sql:$database\" -n 'ca-{0}-{1}' -t '{trust}' -i 'ca/{0}.pem'",
+                ca.name,
+                own_digits(&ca.der)
             );
         }
     }
@@ -170,6 +171,12 @@ fn script(name: &str, material: &Material) -> String {
         text.push_str("exit $missing\n");
     }
     text
+}
+
+/// What tells a CA from one of the same name here in another instance: NSS takes no two names of CAs under one nickname.
+fn own_digits(certificate: &[u8]) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, certificate);
+    data_encoding::HEXLOWER.encode(hash.as_ref()).chars().take(8).collect()
 }
 
 /// Whose CRL it is, as `crlutil` writes it; `None` if it does not say so.
