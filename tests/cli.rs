@@ -587,3 +587,40 @@ fn permissions_of_accounts_are_given_shown_and_taken_away() {
     fails(&instance.run(&["peer", "import", path]), 2, &["line 2", "`all`"]);
     instance.ok(&["audit", "verify"]);
 }
+
+#[test]
+fn a_command_waits_for_a_server_that_is_starting_and_says_where_gateways_ask() {
+    use std::io::BufRead;
+    let instance = Instance::init(&[]);
+    // Whoever starts has the store open before it listens.
+    let lock = fs::OpenOptions::new().write(true).open(instance.data().join("store.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut waiting = std::process::Command::new(common::COUNTERSIGN)
+        .args(["peer", "list", "--data"])
+        .arg(instance.data())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(waiting.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("the server is starting"), "{line}");
+    drop(lock);
+    assert!(waiting.wait().unwrap().success());
+
+    let path = instance.data().join("countersign.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    let config =
+        config.replacen("[http]\n", "[http]\npublic_url = \"http://pki.example.net/a\"\n", 1);
+    fs::write(&path, config).unwrap();
+    let told = instance.ok(&["peer", "add", "gw1", "--id", "fqdn:gw1.example.net"]);
+    for words in [
+        "countersign enroll --server http://pki.example.net/a --reference gw1-",
+        "-server pki.example.net -path a/.well-known/cmp",
+        "-secret file:gw1.secret",
+    ] {
+        assert!(told.contains(words), "expected `{words}` in:\n{told}");
+    }
+}
