@@ -223,6 +223,11 @@ impl Crl {
         &self.issuer
     }
 
+    /// The key that signed it, as its authorityKeyIdentifier names it.
+    pub fn authority_key(&self) -> Option<&[u8]> {
+        self.authority_key.as_deref()
+    }
+
     /// How many certificates it lists.
     pub fn len(&self) -> usize {
         self.entries().len()
