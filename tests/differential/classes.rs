@@ -16,8 +16,8 @@ pub struct Class {
     pub name: &'static str,
     /// Two classes of one group would get in each other's way.
     pub group: Group,
-    /// Whether a path with it is to be accepted; `None` where chance decides, and all must agree.
-    pub is_good: Option<bool>,
+    /// Whether a path with it is to be accepted.
+    pub is_good: bool,
     pub change: Change,
 }
 
@@ -49,7 +49,7 @@ pub fn class(
     is_good: bool,
     change: impl Fn(&mut Random, &mut Draft) + 'static,
 ) -> Class {
-    Class { name, group, is_good: Some(is_good), change: Box::new(change) }
+    Class { name, group, is_good, change: Box::new(change) }
 }
 
 pub fn all() -> Vec<Class> {
@@ -197,47 +197,7 @@ fn constrain(draft: &mut Draft, at: usize, tag: u8, skip: u8) {
 const GOLD: &str = "1.3.6.1.4.1.99999.1.1";
 const SILVER: &str = "1.3.6.1.4.1.99999.1.2";
 
-const BRONZE: &str = "1.3.6.1.4.1.99999.1.3";
-
-/// Policies and constraints by chance. Not mappings, nor what the user wants: there others let in what must stay out.
-fn policies_at_random(random: &mut Random, draft: &mut Draft) {
-    let last = draft.certificates.len() - 1;
-    let one_in = |random: &mut Random, count| random.below(count) == 0;
-    for at in 1..=last {
-        let chosen: Vec<_> =
-            [GOLD, SILVER, BRONZE, ANY].into_iter().filter(|_| !one_in(random, 2)).collect();
-        if !chosen.is_empty() {
-            with_policies(draft, at, &chosen);
-        }
-        let skip = u8::try_from(random.below(3)).unwrap();
-        match random.below(8) {
-            0 if at < last => constrain(draft, at, 0x80, skip),
-            1 if at < last => constrain(draft, at, 0x81, skip),
-            2 if at < last => {
-                draft.certificates[at].set(extension(INHIBIT_ANY, true, integer(skip.into())));
-            }
-            _ => {}
-        }
-    }
-    for setting in ["explicit-policy", "inhibit-any", "inhibit-mapping"] {
-        if one_in(random, if setting == "explicit-policy" { 2 } else { 6 }) {
-            draft.settings.push(setting.into());
-        }
-    }
-}
-
 fn policies() -> Vec<Class> {
-    let mut all = decided_policies();
-    all.push(Class {
-        name: "policies-at-random",
-        group: Group::Policies,
-        is_good: None,
-        change: Box::new(policies_at_random),
-    });
-    all
-}
-
-fn decided_policies() -> Vec<Class> {
     let class = |name, is_good, change: fn(&mut Random, &mut Draft)| {
         self::class(name, Group::Policies, is_good, change)
     };
@@ -288,6 +248,11 @@ fn decided_policies() -> Vec<Class> {
             let leaf = draft.certificates.len() - 1;
             with_policies(draft, leaf, &[GOLD]);
             wanted(draft, &[GOLD]);
+        }),
+        class("any-policy-in-one-ca", true, |_, draft| {
+            everywhere(draft, &[GOLD, SILVER]);
+            with_policies(draft, 1, &[ANY]);
+            wanted(draft, &[]);
         }),
         class("any-policy-inhibited-by-a-ca", false, |_, draft| {
             everywhere(draft, &[GOLD]);

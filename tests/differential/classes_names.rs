@@ -55,7 +55,7 @@ pub fn names() -> Vec<Class> {
         [("name-of-an-oid-of-two-octets", "2.999"), ("name-of-an-oid-in-arc-2-999", "2.999.7")];
     let typed = types.into_iter().map(|(title, id)| {
         class(title, Group::Names, true, move |random, draft| {
-            let at = draft.some(random);
+            let at = draft.some_ca(random);
             draft.certificates[at].subject =
                 name(&[("2.5.4.3", UTF8, b"odd".to_vec()), (id, UTF8, random.word().into_bytes())]);
         })

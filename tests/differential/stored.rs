@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::model::Case;
 
-/// 2026-11-30 12:00:00 UTC, when all of them are valid.
-const MOMENT: &str = "moment 1796040000";
+/// 2026-11-30 06:00:00 UTC, when all of them are valid.
+const MOMENT: &str = "moment 1796018400";
 
 /// Each with what the RFC wants, and what is asked of it.
 const ALL: &[(&str, bool, &[&str])] = &[

@@ -169,13 +169,7 @@ pub fn java() -> Command {
     }
     let mut command = Command::new("java");
     // What it says is read: not in the language of who runs it. Most of the time is the compiler's.
-    command.args([
-        "-Dcom.sun.security.crl.clockSkew=0",
-        "-Xshare:auto",
-        "-XX:TieredStopAtLevel=1",
-        "-Duser.language=en",
-        "-cp",
-    ]);
+    command.args(["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Duser.language=en", "-cp"]);
     command.arg(archives.join(":")).arg(beside("Validate.java"));
     command
 }
