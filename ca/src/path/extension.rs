@@ -66,7 +66,7 @@ impl<'a> Extension<'a> {
     }
 
     /// One that is there twice (§4.2).
-    pub fn twice<'e>(all: &'e [Self]) -> Option<&'e Self> {
+    pub fn twice(all: &[Self]) -> Option<&Self> {
         let mut rest = all;
         while let Some((first, others)) = rest.split_first() {
             if others.iter().any(|other| other.id == first.id) {

@@ -100,7 +100,11 @@ fn what_is_critical_and_unknown_is_not_used() {
     }
     // Not critical, it says nothing.
     let ignored = extension(99, false, &[5, 0]);
-    good(&of(&root, &leaf, &Draft::of(&[entry(&[8], &[ignored.clone()])]).with(&[ignored])));
+    good(&of(
+        &root,
+        &leaf,
+        &Draft::of(&[entry(&[8], std::slice::from_ref(&ignored))]).with(&[ignored]),
+    ));
     // An identifier of more than 39 octets is one, too.
     let long = |critical: &[u8]| {
         let id = tlv(6, &[&[0x2a][..], &[0x81; 39], &[1]].concat());

@@ -31,6 +31,9 @@ const ISSUER_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.1
 /// Of so many keys it is remembered whether they signed a CRL.
 const MAX_CHECKED: usize = 32;
 
+/// SHA-256 of a SubjectPublicKeyInfo, and whether a signature verifies with it.
+type Checked = ([u8; 32], Result<(), String>);
+
 /// A CRL. Who has one has not verified it yet.
 #[derive(Debug)]
 pub struct Crl {
@@ -53,8 +56,8 @@ pub struct Crl {
     unusable: Option<String>,
     /// Why it does not tell who is good. Whom it lists is revoked all the same.
     flaw: Option<String>,
-    /// By SHA-256 of a SubjectPublicKeyInfo, whether the signature verifies with it.
-    checked: Mutex<Vec<([u8; 32], Result<(), String>)>>,
+    /// What is known of its signature.
+    checked: Mutex<Vec<Checked>>,
 }
 
 impl Crl {
@@ -260,7 +263,7 @@ impl Crl {
     /// Verifies its signature by a key. What came out is remembered: a CRL can have megabytes, and is asked about often.
     pub(super) fn verify(&self, spki: &[u8]) -> Result<(), String> {
         let key: [u8; 32] = Sha256::digest(spki).into();
-        let known = |of: &[([u8; 32], Result<(), String>)]| {
+        let known = |of: &[Checked]| {
             of.iter().find(|(of, _)| *of == key).map(|(_, verified)| verified.clone())
         };
         if let Some(verified) = known(&self.checked.lock().unwrap_or_else(PoisonError::into_inner))

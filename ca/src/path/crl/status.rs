@@ -257,11 +257,9 @@ impl Asked<'_> {
     fn entry(&self, full: &Crl, key: &[u8]) -> Option<(Entry, bool)> {
         for (delta, applies) in self.deltas(full, key) {
             match delta.entry(self.certificate) {
-                Some(entry) if entry.reason == CrlReason::RemoveFromCRL => {
-                    if applies {
-                        return None;
-                    }
-                }
+                Some(entry) if entry.reason == CrlReason::RemoveFromCRL && applies => return None,
+                // One that does not go with it takes nothing back.
+                Some(entry) if entry.reason == CrlReason::RemoveFromCRL => {}
                 Some(entry) if applies || self.still_counts(&entry, delta) => {
                     return Some((entry, true));
                 }
