@@ -12,6 +12,10 @@ const TELETEX: u8 = 0x14;
 const UNIVERSAL: u8 = 0x1c;
 const BMP: u8 = 0x1e;
 
+/// A string's tag, and what it says.
+type Text = (u8, &'static str);
+type Octets = &'static [u8];
+
 fn octets(tag: u8, text: &str) -> Vec<u8> {
     match tag {
         BMP => bmp(text),
@@ -26,7 +30,7 @@ fn organization(tag: u8, text: &str) -> Vec<u8> {
 }
 
 /// A CA's name, and how the certificate below it writes that: class, whether it is the same, tags and texts.
-const CHAINS: &[(&str, bool, (u8, &str), (u8, &str))] = &[
+const CHAINS: &[(&str, bool, Text, Text)] = &[
     ("name-in-another-case", true, (UTF8, "Example Org"), (UTF8, "EXAMPLE org")),
     ("name-with-more-blanks", true, (UTF8, "Example Org"), (UTF8, " Example   Org ")),
     ("name-in-a-printable-string", true, (UTF8, "Example Org"), (PRINTABLE, "Example Org")),
@@ -81,7 +85,7 @@ const URI: u8 = 0x86;
 const ADDRESS: u8 = 0x87;
 
 /// Kind, constraint, name, and whether the name is within it: class by class.
-const WITHIN: &[(&str, u8, &[u8], &[u8], bool)] = &[
+const WITHIN: &[(&str, u8, Octets, Octets, bool)] = &[
     ("dns-itself", DNS, b"example.net", b"example.net", true),
     ("dns-below", DNS, b"example.net", b"a.b.example.net", true),
     ("dns-in-another-case", DNS, b"example.net", b"GW.EXAMPLE.NET", true),
@@ -110,7 +114,7 @@ const WITHIN: &[(&str, u8, &[u8], &[u8], bool)] = &[
 ];
 
 /// Names of organisations: the constraint's and the certificate's.
-const WITHIN_NAMES: &[(&str, (u8, &str), (u8, &str), bool)] = &[
+const WITHIN_NAMES: &[(&str, Text, Text, bool)] = &[
     ("dn-itself", (UTF8, "Example"), (UTF8, "Example"), true),
     ("dn-in-another-case", (UTF8, "Example"), (UTF8, "EXAMPLE"), true),
     ("dn-in-another-encoding", (UTF8, "Example"), (PRINTABLE, "Example"), true),
