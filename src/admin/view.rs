@@ -95,7 +95,8 @@ pub fn cas(instance: &Instance) -> Result<Value, Failure> {
             "succeeds": ca.succeeds.as_ref().map(|succession| &succession.predecessor),
             "default": Some(&ca.name) == default.as_ref(),
             "waits": ca.succeeds.as_ref().is_some_and(|succession| succession.waits),
-            "certificate": keys.file(&format!("{}.crt", ca.name)).display().to_string(),
+            // Whoever asks may have another working directory than the server.
+            "certificate": std::path::absolute(keys.file(&format!("{}.crt", ca.name)))?.display().to_string(),
         }))
     });
     list.collect()

@@ -13,7 +13,7 @@ use crate::admin::socket;
 use crate::exit::Failure;
 use crate::folder::DataFolder;
 use crate::instance::Instance;
-use crate::logging::LogControl;
+use crate::logging::{self, LogControl};
 use crate::output;
 
 /// `countersign serve`
@@ -72,7 +72,7 @@ impl Serve {
         let data = folder.path().display().to_string();
         crate::serve::run(instance, self.listen, &log, &|address| {
             listens.set(true);
-            eprintln!("listening on http://{address}");
+            logging::announce(&format!("listening on http://{address}"));
             if self.init {
                 output::line(&how_to_try(&data, address));
             }
