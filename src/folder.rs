@@ -1,7 +1,7 @@
 //! The data folder: where everything of an instance lies. The map is in docs/ARCHITECTURE.md.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use countersign_ca::KeyFolder;
@@ -65,14 +65,31 @@ impl DataFolder {
         self.keys().contains(countersign_ca::foundation::AUDIT_KEY)
     }
 
-    /// Makes the folder, readable by its owner only.
+    /// Makes the folder, its owner's only; also one that was made for it and holds at most a configuration yet.
     pub fn create(&self) -> Result<(), Failure> {
         let failed =
             |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", self.0.display()));
         if !self.0.is_dir() {
             make_private(&self.0).map_err(failed)?;
+        } else if self.is_begun().map_err(failed)? {
+            fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)).map_err(failed)?;
         }
         self.check()
+    }
+
+    /// Whether it is ours, and nobody can have put anything else into it.
+    fn is_begun(&self) -> std::io::Result<bool> {
+        let metadata = fs::metadata(&self.0)?;
+        let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+        if !ours || metadata.permissions().mode() & 0o022 != 0 {
+            return Ok(false);
+        }
+        for entry in fs::read_dir(&self.0)? {
+            if entry?.path() != self.config() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Refuses a folder that does not exist or that others may read or write.

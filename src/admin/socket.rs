@@ -109,6 +109,7 @@ async fn converse(stream: UnixStream, instance: Arc<Instance>) -> std::io::Resul
         }
     };
     let mut octets = WipedOctets::json(&answer)?;
+    drop(answer);
     octets.write_all(b"\n")?;
     writer.write_all(&octets).await
 }
