@@ -109,7 +109,8 @@ impl Authority {
         let base = self
             .store()
             .base_crl(name)?
-            .filter(|base| now < base.signed.plus(self.crl_interval(ca)));
+            .filter(|base| now < base.signed.plus(self.crl_interval(ca)))
+            .filter(|base| base.signed <= now.plus(NEAR));
         let is_base = settings.delta && base.is_none();
         let freshest =
             if settings.delta { urls(&settings.delta_urls, name, None) } else { Vec::new() };
@@ -209,6 +210,10 @@ impl Authority {
                 return Ok(Some(self.now()));
             }
             number = Some(record.number);
+            // The clock was ahead when it was signed, and is right now: peers take no CRL of a time to come.
+            if record.signed > self.now().plus(NEAR) {
+                return Ok(Some(self.now()));
+            }
             let half = record.next_update.since(record.signed) / 2;
             let next = record.signed.plus(self.crl_interval(ca).min(half));
             due = Some(due.map_or(next, |due: Timestamp| due.min(next)));
@@ -344,7 +349,8 @@ impl Authority {
 
     fn last_update(&self, ca: &Label, scope: CrlScope) -> Result<Timestamp> {
         let last = self.store().last_crl(ca, scope)?;
-        Ok(last.map_or(Timestamp::default(), |last| last.this_update))
+        // No later than now: what a clock that was ahead took for expired is listed again.
+        Ok(last.map_or(Timestamp::default(), |last| last.this_update.min(self.now())))
     }
 
     fn crl_validity(&self, ca: &Ca) -> Duration {
