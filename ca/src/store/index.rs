@@ -867,6 +867,7 @@ mod tests {
         for (number, change) in change.into_iter().enumerate() {
             let folder = tempfile::tempdir().unwrap();
             let position = filled(folder.path());
+            wait_until_released(folder.path()).unwrap();
             let database = sled::open(folder.path()).unwrap();
             change(&database);
             drop(database);
