@@ -19,6 +19,7 @@ use super::init::{Issuing, LONGEST, read, requested, tag, write};
 use crate::admin::Request;
 use crate::config::{Config, duration};
 use crate::exit::Failure;
+use crate::folder::Private;
 use crate::output;
 use crate::passphrase;
 
@@ -95,6 +96,7 @@ struct Roll<'a> {
 
 impl Ca {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let _private = Private::begin();
         match self {
             Self::Show => context.show(Request::CaShow),
             Self::Add { name, issuing } => {

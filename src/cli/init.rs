@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::config::{Config, TEMPLATE, duration};
 use crate::exit::Failure;
+use crate::folder::Private;
 use crate::output;
 use crate::passphrase;
 
@@ -119,6 +120,7 @@ impl Init {
         self.issuing.options(&in_force, &root_label()?, &self.name, ANY_TAG)?;
         self.root_options(ANY_TAG)?;
         place.folder.create()?;
+        let _private = Private::begin();
         let config = place.folder.config();
         if place.config.is_none() && !config.exists() {
             countersign_ca::foundation::write_atomically(&config, TEMPLATE.as_bytes())?;

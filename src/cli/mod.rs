@@ -31,7 +31,7 @@ pub use audit::audit_verifier;
 use crate::admin::{self, Request, socket};
 use crate::config::LogFormat;
 use crate::exit::Failure;
-use crate::folder::DataFolder;
+use crate::folder::{DataFolder, Private};
 use crate::instance::{Instance, Place};
 use crate::output::{self, Bar, Format};
 
@@ -224,6 +224,8 @@ impl Context {
     pub fn ask(&self, request: Request) -> Result<Value, Failure> {
         let mut bar = Bar::new("working");
         let mut progress = |done, total| bar.show(done, total);
+        // What is made where no server runs is its owner's only.
+        let _private = Private::begin();
         let answer = match self.reach()? {
             Reached::Server(stream) => socket::ask(stream, &request, &mut progress),
             Reached::Instance(instance) => {
