@@ -30,6 +30,11 @@ pub fn line(text: &str) {
     let _ = writeln!(out, "{}", text.trim_end());
 }
 
+/// Prints a warning to standard error: standard output is for what scripts read.
+pub fn warn(text: &str) {
+    eprintln!("{}", safe(text));
+}
+
 /// A string as a terminal may show it: control and bidirectional characters are escaped.
 pub fn safe(text: &str) -> String {
     let misleading = |c: char| {

@@ -293,6 +293,64 @@ fn a_transaction_of_another_kind_has_nothing_to_poll() {
 }
 
 #[test]
+fn openssl_that_gave_up_waiting_asks_again_and_joins_its_own_request() {
+    let mut instance = site();
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--uses", "1"]);
+    let secret = by_secret(&peer);
+    let secret: Vec<&str> = secret.iter().map(String::as_str).collect();
+    key(&instance, "p256", "gw1.key");
+    key(&instance, "p256", "other.key");
+    // A validity counts from when it is asked for, and makes no other request.
+    let ir =
+        [&["-cmd", "ir", "-newkey", "gw1.key", "-certout", "gw1.crt", "-days", "20"][..], &secret]
+            .concat();
+    let impatient = [&ir[..], &["-total_timeout", "3"]].concat();
+    // More often than requests of an account may wait.
+    for round in 0..10 {
+        ended(client(&instance, &impatient)).refused(&["total timeout"]);
+        assert_eq!(waiting(&instance).len(), 1, "round {round}");
+        if round == 4 {
+            instance.stop();
+            instance.serve();
+        }
+    }
+    // One that waits in another transaction, over a restart of the server, gets it.
+    let patient = client(&instance, &ir);
+    let id = next_request(&instance);
+    let asked =
+        |instance: &Instance| instance.ok(&["audit", "export"]).matches("request-joined").count();
+    let deadline = Instant::now() + PATIENCE;
+    while asked(&instance) < 10 {
+        assert!(Instant::now() < deadline, "the client did not ask");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    instance.ok(&["request", "approve", &id]);
+    ended(patient).granted();
+    assert_eq!(statuses(&instance, "gw1"), ["valid"]);
+    assert!(waiting(&instance).is_empty());
+
+    // What is approved meanwhile is had at once; another key is another request, and so are other names.
+    instance.ok(&["peer", "remove", "gw1"]);
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net", "ip:192.0.2.1"]);
+    let secret = by_secret(&peer);
+    let secret: Vec<&str> = secret.iter().map(String::as_str).collect();
+    let ir = [&["-cmd", "ir", "-newkey", "gw1.key", "-certout", "gw1.crt"][..], &secret].concat();
+    let wait = ["-total_timeout", "3"];
+    ended(client(&instance, &[&ir[..], &wait].concat())).refused(&["total timeout"]);
+    approve(&instance);
+    ended(client(&instance, &[&ir[..], &wait, &["-sans", "192.0.2.1"]].concat()))
+        .refused(&["total timeout"]);
+    let other =
+        [&["-cmd", "ir", "-newkey", "other.key", "-certout", "x.crt"][..], &secret, &wait].concat();
+    ended(client(&instance, &other)).refused(&["total timeout"]);
+    assert_eq!(waiting(&instance).len(), 3);
+    let run = ended(client(&instance, &ir)).granted();
+    assert!(!run.text.contains("sending POLLREQ"), "{}", run.text);
+    assert_eq!(waiting(&instance).len(), 2);
+    instance.ok(&["audit", "verify"]);
+}
+
+#[test]
 fn a_peer_gives_up_with_an_error() {
     let instance = site();
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
@@ -362,7 +420,8 @@ fn only_so_many_requests_of_an_account_wait() {
     }
     let answer = exchange(&instance, &ir(&peer));
     assert_eq!(answer.kind, ERROR);
-    refused(&answer, "systemUnavail");
+    let words = refused(&answer, "systemUnavail");
+    assert!(words.contains("8 requests of the account `gw1` wait"), "{words}");
     waits(&instance, &ir(&other));
     let all = waiting(&instance);
     assert_eq!(all.len(), 9);

@@ -254,6 +254,7 @@ impl Ca {
         ground.store.record_issued(
             now,
             &Issued {
+                incarnation: None,
                 ca: self.info().name.clone(),
                 serial,
                 account: own.clone(),

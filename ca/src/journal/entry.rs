@@ -49,6 +49,8 @@ pub enum Entry {
         revocation: Revocation,
         /// The transaction that asked for it.
         transaction: Option<Transaction>,
+        /// Whether its holder did not take it, so that the use of the secret comes back.
+        untaken: bool,
     },
     /// A held certificate is good again.
     Released {
@@ -80,6 +82,13 @@ pub enum Entry {
     VendorRemoved(Label),
     /// A request for a certificate waits for an administrator.
     Requested(Box<PendingRequest>),
+    /// Another transaction asks for what a request that waits, or was approved, asks for, and goes on with it.
+    Joined {
+        /// The request.
+        request: RequestId,
+        /// The transaction.
+        transaction: Transaction,
+    },
     /// A request that waits was decided, or was given up.
     Decided {
         /// The request.
@@ -109,6 +118,7 @@ impl Entry {
             Self::VendorRemoved(_) => 31,
             Self::Requested(_) => 20,
             Self::Decided { .. } => 21,
+            Self::Joined { .. } => 22,
         }
     }
 
@@ -131,6 +141,7 @@ impl Entry {
             Self::VendorRemoved(_) => "vendor-removed",
             Self::Requested(_) => "requested",
             Self::Decided { .. } => "request-decided",
+            Self::Joined { .. } => "request-joined",
         }
     }
 
@@ -228,7 +239,9 @@ pub(crate) mod tests {
     use crate::equipment::{Equipment, Mapping};
     use crate::identity::Identity;
     use crate::pending::{RecordedRequest, Verdict};
-    use crate::record::{AccountSecret, CrlScope, Links, Permission, Reason, Succession};
+    use crate::record::{
+        AccountSecret, CrlScope, Incarnation, Links, Permission, Reason, Succession,
+    };
 
     pub fn label(text: &str) -> Label {
         text.parse().unwrap()
@@ -259,6 +272,7 @@ pub(crate) mod tests {
                 uses_left: 3,
                 locked_until: Some(Timestamp::from_millis(5)),
                 locks: 2,
+                given_back: 1,
             }),
             equipment: Some(Equipment {
                 vendor: label("maker"),
@@ -268,6 +282,7 @@ pub(crate) mod tests {
             }),
             created: Timestamp::from_millis(-7),
             permissions: [Permission::CrossCertification].into(),
+            incarnation: Incarnation::NONE,
         }
     }
 
@@ -317,6 +332,7 @@ pub(crate) mod tests {
                 ca: label("issuing"),
                 serial: serial(1),
                 account: label("gw1"),
+                incarnation: None,
                 profile: label("gateway"),
                 not_after: Timestamp::from_seconds(1_900_000_000),
                 certificate: vec![48, 1, 2],
@@ -331,6 +347,7 @@ pub(crate) mod tests {
                 ca: label("issuing"),
                 serial: serial(2),
                 account: label("gw1"),
+                incarnation: None,
                 profile: label("host"),
                 not_after: Timestamp::from_seconds(1_900_000_000),
                 certificate: vec![],
@@ -350,12 +367,14 @@ pub(crate) mod tests {
                     registrar: Some(label("ra1")),
                     ..transaction(None)
                 }),
+                untaken: false,
             },
             Entry::Revoked {
                 ca: label("issuing"),
                 serial: serial(1),
                 revocation: Revocation { invalidity: None, ..revocation },
                 transaction: None,
+                untaken: true,
             },
             Entry::Released { ca: label("issuing"), serial: serial(1) },
             Entry::Crl(CrlRecord {
@@ -394,6 +413,7 @@ pub(crate) mod tests {
             Entry::VendorRemoved(label("maker")),
             Entry::Requested(Box::new(PendingRequest {
                 transaction: transaction(None),
+                incarnation: None,
                 request: RecordedRequest {
                     key: vec![48, 6],
                     subject: Some(vec![48, 7]),
@@ -406,6 +426,10 @@ pub(crate) mod tests {
                     updates: Some(serial(7)),
                 },
             })),
+            Entry::Joined {
+                request: RequestId::of(&[9; 16]),
+                transaction: Transaction { id: vec![8; 16], ..transaction(None) },
+            },
             Entry::Decided {
                 request: RequestId::of(&[9; 16]),
                 decision: Decision {

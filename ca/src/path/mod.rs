@@ -18,7 +18,7 @@ pub use build::{Anchors, ValidPath, validate};
 pub use certificate::Certificate;
 pub use check::{Initial, PathSettings};
 pub use legible::{legible, object_identifier};
-pub use name::{general_name, is_within, same_name};
+pub use name::{general_name, is_within, normal_name, same_name};
 
 /// Why there is no valid path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -31,7 +31,7 @@ use crate::record::{Label, Revocation, RevokedEntry, Serial};
 use crate::revoked::RevokedSet;
 
 /// The version of the keys and values. Another one means a rebuild.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 /// The key of the position; no other key begins so.
 const META: &[u8] = b"m";
 /// Certificates in one value of the issue order.
