@@ -1,1 +1,0 @@
-//! Empty: the manifest beside it names what is fetched.
