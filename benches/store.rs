@@ -255,6 +255,7 @@ impl Bench {
                 equipment: None,
                 created: Timestamp::from_millis(now),
                 permissions: Default::default(),
+                incarnation: Default::default(),
             })
             .collect();
         store.record_accounts(Timestamp::from_millis(now), &accounts).unwrap();
@@ -349,6 +350,7 @@ impl Bench {
         der.fetch_add(certificate.len() as u64, Ordering::Relaxed);
         let account = account(seed % ACCOUNTS);
         let issued = Issued {
+            incarnation: None,
             ca,
             serial,
             profile: "gateway".parse().unwrap(),

@@ -195,9 +195,13 @@ fn ten_thousand_accounts_are_imported_all_or_none() {
     let file = instance.file("peers.csv");
     let path = file.to_str().unwrap();
     fs::write(&file, format!("name,ids,profile\n{rows}gw1,fqdn:other.example.net,host\n")).unwrap();
-    fails(&instance.run(&["peer", "import", path]), 3, &["gw1", "exists"]);
+    fails(
+        &instance.run(&["peer", "import", path]),
+        2,
+        &["line 10002, account `gw1` is there twice", "line 3"],
+    );
     fs::write(&file, format!("name,ids,profile\n{rows}bad,fqdn:a..b,host\n")).unwrap();
-    fails(&instance.run(&["peer", "import", path]), 2, &["line 10002", "a..b"]);
+    fails(&instance.run(&["peer", "import", path]), 2, &["line 10002, column `ids`", "a..b"]);
     assert_eq!(instance.json(&["peer", "list"]).as_array().map(Vec::len), Some(0));
     fs::write(&file, format!("name,ids,profile\n{rows}")).unwrap();
     let out = instance.file("secrets.csv");
@@ -207,6 +211,103 @@ fn ten_thousand_accounts_are_imported_all_or_none() {
     assert_eq!(secrets.lines().count(), 10_001);
     assert_eq!(instance.json(&["peer", "show", "gw9999"])["ids"][1], "ip:10.0.39.249");
     instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn an_import_tells_everything_that_is_wrong_with_its_lines_and_columns() {
+    let instance = Instance::init(&[]);
+    let file = instance.file("peers.csv");
+    let import = |text: &str| {
+        fs::write(&file, text).unwrap();
+        instance.run(&["peer", "import", file.to_str().unwrap()])
+    };
+    // What the file itself says wrongly; a field may hold line ends.
+    let rows = "name,ids,profile,equipment,allow\r\n\
+         gw 1,fqdn:gw1.example.net,gateway,,\r\n\
+         gw2,\"fqdn:gw2.example.net\n  ip:192.0.2.300\",gateway,,\r\n\
+         gw3,fqdn:gw3.example.net,gate way,SN3,\r\n\
+         gw4,fqdn:gw4.example.net,gateway\r\n\
+         gw5,fqdn:gw5.example.net,gateway,,key-making\r\n";
+    let output = import(rows);
+    fails(
+        &output,
+        2,
+        &[
+            "line 2, column `name`",
+            "line 3, column `ids`: expected an IPv4 or IPv6 address",
+            "line 5, column `profile`",
+            "line 5, column `equipment`: expected equipment as VENDOR:VALUE",
+            "line 6: expected 5 columns, found 3",
+            "line 7, column `allow`: expected a permission",
+        ],
+    );
+    for (text, expected) in [
+        ("name,id\ngw1,fqdn:a.example\n", "found `id`"),
+        ("name,profile\ngw1,host\n", "no column `ids`"),
+        ("name,ids,ids\ngw1,a,b\n", "there twice"),
+        ("name,ids\n", "holds no accounts"),
+    ] {
+        fails(&import(text), 2, &[expected]);
+    }
+    // What the instance finds wrong.
+    let output = import(
+        "name,ids,profile,ca\n\
+         gw1,fqdn:gw1.example.net,gatewy,\n\
+         gw2,\"dn:CN=gw2,C=DE,O=Example\\, Inc.; fqdn:gw2.example.net\",gateway,branch\n\
+         gw3,ip:192.0.2.3,user,\n",
+    );
+    fails(
+        &output,
+        2,
+        &[
+            "line 2, account `gw1`, column `profile`: there is no profile `gatewy`",
+            "line 3, account `gw2`, column `ca`: there is no issuing CA `branch`",
+            "line 4, account `gw3`, column `ids`: no identity",
+        ],
+    );
+    assert_eq!(instance.json(&["peer", "list"]).as_array().map(Vec::len), Some(0));
+    // Identities stand apart by blanks or semicolons, and a DN holds both.
+    fs::write(
+        &file,
+        "name,ids\ngw2,\"dn:CN=gw 2, O=Example\\, Inc. ;C=DE; fqdn:gw2.example.net ip:192.0.2.2\"\n\
+         gw3,fqdn:GW2.example.net\n",
+    )
+    .unwrap();
+    let output = instance.run(&["peer", "import", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output));
+    let ids = instance.json(&["peer", "show", "gw2"])["ids"].clone();
+    assert_eq!(
+        ids,
+        serde_json::json!([
+            "dn:CN=gw 2,O=Example\\, Inc.,C=DE",
+            "fqdn:gw2.example.net",
+            "ip:192.0.2.2"
+        ])
+    );
+    // Two accounts with one identity are told.
+    let warning = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        warning.contains("`gw3`: the identity `fqdn:gw2.example.net` is held by `gw2`"),
+        "{warning}"
+    );
+    let added = instance.json(&["peer", "add", "gw4", "--id", "ip:192.0.2.2", "--no-secret"]);
+    assert!(added["warnings"][0].as_str().unwrap().contains("held by `gw2`"), "{added}");
+}
+
+#[test]
+fn names_that_no_certificate_can_hold_are_refused_when_the_account_is_added() {
+    let instance = Instance::init(&[]);
+    let long = format!("dn:CN={}", "a".repeat(70));
+    for (id, expected) in [
+        ("dn:CN=gw7,C=Germany", "two letters"),
+        (&long, "70 characters"),
+        ("dn:emailAddress=\u{fc}@example.net,CN=gw7", "ASCII"),
+        ("dn:CN=gw7,O=Example, Inc.", "`Inc.` has no `=`"),
+    ] {
+        let arguments = ["peer", "add", "gw7", "--id", id];
+        fails(&instance.run(&arguments), 2, &[expected]);
+    }
+    instance.ok(&["peer", "add", "gw7", "--id", "dn:E=ops@example.net,CN=gw7,dnQualifier=1"]);
 }
 
 #[test]

@@ -247,6 +247,111 @@ fn what_the_account_does_not_hold_is_refused() {
 }
 
 #[test]
+fn names_compare_as_names_and_what_a_device_fixes_is_replaced() {
+    let instance = Instance::start();
+    key(&instance, "p256", "gw1.key");
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--uses", "9"]);
+    let inc = "dn:CN=gw7,O=Example\\, Inc.,C=US";
+    let dn = instance.peer_with("gw7", &[inc], &["--uses", "9"]);
+    let mail = "dn:emailAddress=ops@example.net,CN=gw8,O=Example";
+    let mail = instance.peer_with("gw8", &[mail], &["--uses", "9"]);
+    for (peer, wanted, expected) in [
+        (&peer, "/CN=GW1.Example.NET", "CN=gw1.example.net"),
+        (&peer, "/CN=GW1", "CN=gw1"),
+        (&peer, "/C=US/O=Maker/OU=Boxes/CN=gw1.example.net", "CN=gw1.example.net"),
+        (&peer, "/C=US/O=Maker", "CN=gw1.example.net"),
+        (&dn, "/C=us/O=EXAMPLE,   inc./CN=GW7", "CN=gw7,O=Example\\, Inc.,C=US"),
+        (&dn, "/O=Maker/CN=gw7", "CN=gw7,O=Example\\, Inc.,C=US"),
+        (
+            &mail,
+            "/O=example/CN=gw8/emailAddress=OPS@example.net",
+            "emailAddress=ops@example.net,CN=gw8,O=Example",
+        ),
+    ] {
+        let run = enrol(&instance, peer, "gw1.key", &["-subject", wanted]).granted();
+        let file = format!("{}.crt", peer.name);
+        let show = ["x509", "-in", &file, "-noout", "-subject", "-nameopt", "RFC2253"];
+        let subject = tool_ok("openssl", "openssl", &show, &instance.file("."));
+        assert_eq!(subject.trim(), format!("subject={expected}"), "{wanted}: {}", run.text);
+    }
+    let show = ["x509", "-in", "gw8.crt", "-noout", "-subject", "-nameopt", "show_type"];
+    let subject = tool_ok("openssl", "openssl", &show, &instance.file("."));
+    assert!(subject.contains("IA5STRING:ops@example.net"), "{subject}");
+    for (peer, wanted) in [
+        (&peer, "/O=Maker/CN=gw2.example.net"),
+        (&peer, "/CN=gw1.example.net/serialNumber=1"),
+        (&dn, "/O=Example, Inc./C=US/CN=gw8"),
+    ] {
+        enrol(&instance, peer, "gw1.key", &["-subject", wanted]).refused(&["notAuthorized"]);
+    }
+}
+
+#[test]
+fn a_certificate_that_openssl_rejects_does_not_use_up_the_secret() {
+    let instance = Instance::start();
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--uses", "1"]);
+    key(&instance, "p256", "gw1.key");
+    let other = ["req", "-x509", "-key", "gw1.key", "-subj", "/CN=Other", "-out", "other.crt"];
+    tool_ok("openssl", "openssl", &other, &instance.file("."));
+    for _ in 0..2 {
+        let run = enrol(&instance, &peer, "gw1.key", &["-out_trusted", "other.crt"]);
+        assert!(!run.ok && run.text.contains("sending CERTCONF"), "{}", run.text);
+        assert_eq!(instance.json(&["peer", "show", "gw1"])["uses_left"], 1);
+    }
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    assert_eq!(statuses(&instance, "gw1"), ["revoked", "revoked", "valid"]);
+    enrol(&instance, &peer, "gw1.key", &[]).refused(&["used up"]);
+}
+
+#[test]
+fn a_certificate_speaks_for_no_later_account_of_its_name() {
+    let instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "old.key");
+    key(&instance, "p256", "new.key");
+    enrol(&instance, &peer, "old.key", &[]).granted();
+    let folder = instance.file(".");
+    std::fs::copy(folder.join("gw1.crt"), folder.join("old.crt")).unwrap();
+    let removed = instance.json(&["peer", "remove", "gw1"]);
+    assert_eq!(removed["still_valid"].as_array().map(Vec::len), Some(1), "{removed}");
+    let add =
+        ["peer", "add", "gw1", "--id", "fqdn:other.example.net", "--allow", "cross-certification"];
+    let added = instance.json(&add);
+    let warning = added["warnings"][0].as_str().unwrap();
+    let serial = removed["still_valid"][0].as_str().unwrap();
+    assert!(warning.contains("1 certificate of an account that had this name before"), "{warning}");
+    assert!(warning.contains(serial), "{warning}");
+    let text = |key: &str| added[key].as_str().expect("text").to_owned();
+    let next = Peer { name: "gw1".into(), reference: text("reference"), secret: text("secret") };
+    enrol(&instance, &next, "new.key", &[]).granted();
+    let signed = ["-cert", "old.crt", "-key", "old.key"];
+    let more = ["-newkey", "new.key", "-certout", "more.crt"];
+    for command in ["cr", "kur"] {
+        let all = [&["-cmd", command][..], &more, &signed].concat();
+        cmp(&instance, &all).refused(&["signerNotTrusted", "gone"]);
+    }
+    let rr = [&["-cmd", "rr", "-oldcert", "gw1.crt"][..], &signed].concat();
+    cmp(&instance, &rr).refused(&["signerNotTrusted"]);
+    let genm = [&["-cmd", "genm", "-infotype", "caCerts"][..], &signed].concat();
+    cmp(&instance, &genm).refused(&["signerNotTrusted"]);
+    assert_eq!(statuses(&instance, "gw1"), ["valid", "valid"]);
+    let holder = |serial: &str| instance.json(&["cert", "show", serial])["holder"].clone();
+    assert_eq!(holder(serial), "an account that had this name before");
+    // Removed with its certificates, those of before, too.
+    let removed =
+        instance.json(&["peer", "remove", "gw1", "--revoke", "--reason", "keyCompromise"]);
+    assert_eq!(removed["revoked"].as_array().map(Vec::len), Some(2), "{removed}");
+    assert_eq!(statuses(&instance, "gw1"), ["revoked", "revoked"]);
+    assert!(
+        instance
+            .json(&["peer", "add", "gw1", "--id", "fqdn:c.example.net"])
+            .get("warnings")
+            .is_none()
+    );
+    instance.ok(&["audit", "verify"]);
+}
+
+#[test]
 fn proof_of_possession_must_be_there_and_right() {
     let instance = Instance::start();
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);

@@ -292,6 +292,65 @@ fn a_transaction_of_another_kind_has_nothing_to_poll() {
     assert!(words.contains("nothing waits"), "{words}");
 }
 
+/// Starts `openssl cmp` and ends it when so many requests were asked for again, and so many wait.
+fn asked_for(instance: &Instance, arguments: &[&str], joined: usize, waits: usize) {
+    let mut client = client(instance, arguments);
+    until_asked(instance, joined, waits);
+    client.kill().and_then(|()| client.wait()).expect("it ends");
+}
+
+fn until_asked(instance: &Instance, joined: usize, waits: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    let count = || instance.ok(&["audit", "export"]).matches("request-joined").count();
+    while (count(), waiting(instance).len()) != (joined, waits) {
+        assert!(Instant::now() < deadline, "{} and {:?}", count(), waiting(instance));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn openssl_that_gave_up_waiting_asks_again_and_joins_its_own_request() {
+    let mut instance = site();
+    let peer =
+        instance.peer_with("gw1", &["fqdn:gw1.example.net", "ip:192.0.2.1"], &["--uses", "2"]);
+    let secret = by_secret(&peer);
+    let secret: Vec<&str> = secret.iter().map(String::as_str).collect();
+    key(&instance, "p256", "gw1.key");
+    key(&instance, "p256", "other.key");
+    // A validity counts from when it is asked for, and makes no other request.
+    let ir = ["-cmd", "ir", "-newkey", "gw1.key", "-certout", "gw1.crt", "-days", "20"];
+    let ir = [&ir[..], &secret].concat();
+    let impatient = [&ir[..], &["-msg_timeout", "20", "-total_timeout", "20"]].concat();
+    assert!(!ended(client(&instance, &impatient)).ok, "nobody approved it");
+    until_asked(&instance, 0, 1);
+    // More often than requests of an account may wait, and over a restart of the server.
+    for round in 1..=9 {
+        asked_for(&instance, &ir, round, 1);
+        if round == 4 {
+            instance.stop();
+            instance.serve();
+        }
+    }
+    // One that waits in another transaction gets it.
+    let patient = client(&instance, &ir);
+    until_asked(&instance, 10, 1);
+    approve(&instance);
+    ended(patient).granted();
+    assert_eq!(statuses(&instance, "gw1"), ["valid"]);
+    assert!(waiting(&instance).is_empty());
+
+    // What is approved meanwhile is had at once; another key is another request, and so are other names.
+    asked_for(&instance, &ir, 10, 1);
+    approve(&instance);
+    asked_for(&instance, &[&ir[..], &["-sans", "192.0.2.1"]].concat(), 10, 2);
+    let other = ["-cmd", "ir", "-newkey", "other.key", "-certout", "x.crt"];
+    asked_for(&instance, &[&other[..], &secret].concat(), 10, 3);
+    let run = ended(client(&instance, &ir)).granted();
+    assert!(!run.text.contains("sending POLLREQ"), "{}", run.text);
+    assert_eq!(waiting(&instance).len(), 2);
+    instance.ok(&["audit", "verify"]);
+}
+
 #[test]
 fn a_peer_gives_up_with_an_error() {
     let instance = site();
@@ -362,7 +421,8 @@ fn only_so_many_requests_of_an_account_wait() {
     }
     let answer = exchange(&instance, &ir(&peer));
     assert_eq!(answer.kind, ERROR);
-    refused(&answer, "systemUnavail");
+    let words = refused(&answer, "systemUnavail");
+    assert!(words.contains("8 requests of the account `gw1` wait"), "{words}");
     waits(&instance, &ir(&other));
     let all = waiting(&instance);
     assert_eq!(all.len(), 9);

@@ -372,7 +372,7 @@ fn what_cannot_be_trusted_or_said_of_an_account_is_refused_with_words() {
         ["trust".to_owned(), "add".into(), name.into(), "--map".into(), "serialNumber".into()]
     };
     for (name, words) in [
-        (path("factory.crt"), "no certificate that signs itself"),
+        (path("factory.crt"), "one that names itself as its issuer"),
         (path("device.crt"), "is not a CA's"),
         (path("device.key"), "expected a certificate"),
         (path("nowhere.pem"), "nowhere.pem"),
@@ -418,6 +418,121 @@ fn what_cannot_be_trusted_or_said_of_an_account_is_refused_with_words() {
     assert_eq!(imported[0]["secret"], serde_json::Value::Null);
     assert_eq!(imported[0]["equipment"], "maker:SN9");
     assert!(imported[1]["secret"].is_string());
+}
+
+#[test]
+fn a_root_is_a_name_and_a_key_whatever_signature_stands_on_it() {
+    let instance = Instance::start();
+    let folder = instance.file(".");
+    let make = |arguments: &[&str]| drop(tool_ok("openssl", "openssl", arguments, &folder));
+    make(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-sha1",
+        "-nodes",
+        "-keyout",
+        "maker.key",
+        "-out",
+        "maker.crt",
+        "-days",
+        "3650",
+        "-subj",
+        "/O=Maker/CN=Maker Root",
+    ]);
+    fs::write(
+        folder.join("ext"),
+        "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n",
+    )
+    .unwrap();
+    key(&instance, "p256", "device.key");
+    make(&[
+        "req",
+        "-new",
+        "-key",
+        "device.key",
+        "-subj",
+        "/O=Maker/serialNumber=SN7",
+        "-out",
+        "device.csr",
+    ]);
+    make(&[
+        "x509",
+        "-req",
+        "-in",
+        "device.csr",
+        "-CA",
+        "maker.crt",
+        "-CAkey",
+        "maker.key",
+        "-CAcreateserial",
+        "-sha256",
+        "-days",
+        "365",
+        "-extfile",
+        "ext",
+        "-out",
+        "device.crt",
+    ]);
+    trusted(&instance);
+    first(&instance, "ir", "device", &[]).granted();
+    // A self-issued certificate that another key of the name signed leads from that key, and is no root.
+    make(&[
+        "req",
+        "-new",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "next.key",
+        "-subj",
+        "/O=Two/CN=Root",
+        "-out",
+        "next.csr",
+    ]);
+    make(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "two.key",
+        "-out",
+        "two.crt",
+        "-days",
+        "365",
+        "-subj",
+        "/O=Two/CN=Root",
+    ]);
+    fs::write(folder.join("ca"), "basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\n")
+        .unwrap();
+    make(&[
+        "x509",
+        "-req",
+        "-in",
+        "next.csr",
+        "-CA",
+        "two.crt",
+        "-CAkey",
+        "two.key",
+        "-CAcreateserial",
+        "-days",
+        "365",
+        "-extfile",
+        "ca",
+        "-out",
+        "next.crt",
+    ]);
+    let (two, next) = (file(&instance, "two.crt"), file(&instance, "next.crt"));
+    let added =
+        instance.json(&["trust", "add", &two, &next, "--map", "serialNumber", "--name", "two"]);
+    assert_eq!(
+        (added["roots"].as_array().map(Vec::len), &added["intermediates"]),
+        (Some(1), &1.into()),
+        "{added}"
+    );
 }
 
 #[test]

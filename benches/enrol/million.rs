@@ -49,6 +49,7 @@ fn fill(data: &Path, count: u64) {
         equipment: None,
         created: now(),
         permissions: Default::default(),
+        incarnation: Default::default(),
     };
     store.record_accounts(now(), &(0..ACCOUNTS).map(account).collect::<Vec<_>>()).unwrap();
     let next = AtomicU64::new(0);
@@ -64,6 +65,7 @@ fn fill(data: &Path, count: u64) {
                     store.reserve_serials(now(), &ca, &serials).unwrap();
                     for (n, serial) in (first..).zip(serials) {
                         let issued = Issued {
+                            incarnation: None,
                             ca: ca.clone(),
                             serial,
                             account: name(mix(n) % ACCOUNTS),

@@ -238,6 +238,7 @@ fn fill(data: &Path) {
         equipment: None,
         created: now(),
         permissions: Default::default(),
+        incarnation: Default::default(),
     };
     store.record_accounts(now(), &[record]).unwrap();
     let (store, ca, account, now) = (&store, &ca, &account, &now);
@@ -249,6 +250,7 @@ fn fill(data: &Path) {
                     let serial = Serial::new(number.to_be_bytes()).unwrap();
                     store.reserve_serials(now(), ca, &[serial]).unwrap();
                     let issued = Issued {
+                        incarnation: None,
                         ca: ca.clone(),
                         serial,
                         account: account.clone(),

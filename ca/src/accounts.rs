@@ -2,7 +2,7 @@
 //!
 //! Adding an account needs no private key: its secret is sealed to the running service's public one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,25 @@ use crate::equipment::{Equipment, EquipmentDraft, Vendor, no_vendor};
 use crate::error::{Denial, Error, Result};
 use crate::identity::Identity;
 use crate::profile::Profiles;
-use crate::record::{Account, AccountSecret, Label, OWN_ACCOUNT_PREFIX, Permission};
+use crate::record::{
+    Account, AccountSecret, CertificateRecord, Incarnation, Label, OWN_ACCOUNT_PREFIX, Permission,
+    Reason,
+};
 use crate::seal::Sealer;
 use crate::store::Store;
+use crate::subject;
 
 /// The most identities that one account may hold.
 const MAX_IDENTITIES: usize = 64;
+
+/// How many problems of one import are told.
+const MAX_TOLD: usize = 100;
+
+/// How many names are told of one thing.
+const MAX_SHOWN: usize = 5;
+
+/// How many certificates are looked at together.
+const PAGE: usize = 256;
 
 /// An account as an administrator asks for it.
 #[derive(Debug, Clone)]
@@ -40,6 +53,8 @@ pub struct AccountDraft {
     pub secret: Option<SecretPolicy>,
     /// What it may do beyond asking for certificates for keys of its own.
     pub permissions: BTreeSet<Permission>,
+    /// The line of a file that it came from, for what is said of it.
+    pub line: Option<u64>,
 }
 
 /// How long and how often a secret is good.
@@ -64,6 +79,15 @@ impl fmt::Debug for NewAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewAccount").field("account", &self.account).finish_non_exhaustive()
     }
+}
+
+/// What is told of accounts that were added, though nothing forbids it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The account.
+    pub account: Label,
+    /// What is told.
+    pub text: String,
 }
 
 /// What manages accounts.
@@ -95,7 +119,8 @@ impl Accounts {
     /// Adds accounts, all or none. `progress` is told how many secrets of how many are sealed.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for a draft that cannot be, `Denied` with [`Denial::Conflict`] for a name that is taken.
+    /// [`Error::Malformed`] that names everything which cannot be, with its account and column; `Denied` with
+    /// [`Denial::Conflict`] for a name that is taken.
     pub fn add(
         &self,
         profiles: &Profiles,
@@ -103,28 +128,16 @@ impl Accounts {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Vec<NewAccount>> {
         let now = self.clock.now();
-        let cas: BTreeSet<Label> =
-            self.store.cas()?.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name).collect();
         let vendors = self.store.vendors()?;
+        self.check_all(profiles, drafts, &vendors)?;
         let mut added = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            check(draft, profiles, &cas)
-                .map_err(|why| Error::malformed(format!("account `{}`: {why}", draft.name)))?;
             let equipment = draft.equipment.as_ref();
             let equipment = equipment.map(|of| equipment_of(&vendors, of, now)).transpose()?;
             let secret =
                 draft.secret.map(|policy| self.new_secret(&draft.name, policy, now)).transpose()?;
             let (sealed, clear) = secret.unzip();
-            let account = Account {
-                name: draft.name.clone(),
-                identities: draft.identities.clone(),
-                profile: draft.profile.clone(),
-                ca: draft.ca.clone(),
-                secret: sealed,
-                equipment,
-                created: now,
-                permissions: draft.permissions.clone(),
-            };
+            let account = Account { secret: sealed, equipment, created: now, ..draft.account() };
             added.push(NewAccount { account, secret: clear });
             if added.len() % 64 == 0 {
                 let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
@@ -135,6 +148,110 @@ impl Accounts {
         // Sealing took its time, and others recorded meanwhile.
         self.store.record_accounts(self.clock.now(), &accounts)?;
         Ok(added)
+    }
+
+    /// What an administrator should know of accounts that are to be, or were, added: that certificates of an account which had the
+    /// name before are still good, and that others hold an identity, too.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn warnings(&self, drafts: &[AccountDraft]) -> Result<Vec<Warning>> {
+        let mut holders: HashMap<String, &Label> = HashMap::new();
+        let mut warnings = Vec::new();
+        for draft in drafts {
+            let account = || draft.name.clone();
+            let valid = self.valid_certificates(&draft.name)?;
+            if !valid.is_empty() {
+                let text = format!(
+                    "{} of an account that had this name before can still be used with IKE peers ({}), and speak for the present \
+                     account nowhere here; `countersign cert revoke SERIAL` ends them",
+                    counted(valid.len()),
+                    shown(valid.iter().map(|record| record.serial.to_string()))
+                );
+                warnings.push(Warning { account: account(), text });
+            }
+            for identity in &draft.identities {
+                let mut others: Vec<String> = self
+                    .store
+                    .holders(identity)?
+                    .into_iter()
+                    .map(|other| other.name.to_string())
+                    .collect();
+                others.retain(|other| other != draft.name.as_str());
+                if let Some(other) = holders.insert(identity.normal(), &draft.name)
+                    && *other != draft.name
+                    && !others.contains(&other.to_string())
+                {
+                    others.push(other.to_string());
+                }
+                if !others.is_empty() {
+                    let text = format!(
+                        "the identity `{identity}` is held by {} as well: peers cannot tell them apart",
+                        shown(others.into_iter())
+                    );
+                    warnings.push(Warning { account: account(), text });
+                }
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// The certificates of every account that has, or had, a name, which are neither revoked nor over; a hold can be released.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn valid_certificates(&self, name: &Label) -> Result<Vec<CertificateRecord>> {
+        let now = self.clock.now();
+        let (mut found, mut cursor) = (Vec::new(), Some(0));
+        while let Some(from) = cursor {
+            let (page, next) = self.store.certificates(Some(name), from, PAGE)?;
+            found.extend(page.into_iter().filter(|record| {
+                let revocation = record.revocation.as_ref();
+                let is_good =
+                    revocation.is_none_or(|revoked| revoked.reason == Reason::CertificateHold);
+                is_good && record.not_after > now
+            }));
+            cursor = next;
+        }
+        Ok(found)
+    }
+
+    fn check_all(
+        &self,
+        profiles: &Profiles,
+        drafts: &[AccountDraft],
+        vendors: &[Vendor],
+    ) -> Result<()> {
+        let cas: BTreeSet<Label> =
+            self.store.cas()?.into_iter().filter(|ca| !ca.is_root).map(|ca| ca.name).collect();
+        let (mut problems, mut taken) = (Vec::new(), Vec::new());
+        let (mut names, mut equipment) = (BTreeMap::new(), BTreeMap::new());
+        for draft in drafts {
+            let place = draft.place();
+            let columns = check(draft, profiles, &cas, vendors);
+            problems.extend(columns.into_iter().map(|(column, why)| match draft.line {
+                Some(_) => format!("{place}, column `{column}`: {why}"),
+                None => format!("{place}: {why}"),
+            }));
+            if self.store.incarnation(&draft.name)?.is_some() {
+                taken.push(format!("{place} exists already"));
+            }
+            if let Some(first) = names.insert(&draft.name, place.clone()) {
+                problems.push(format!("{place} is there twice; see {first}"));
+            }
+            if let Some(of) = &draft.equipment {
+                let of = (of.vendor.clone(), of.value.clone());
+                if let Some(first) = equipment.insert(of.clone(), place.clone()) {
+                    let (vendor, value) = of;
+                    problems.push(format!("{place} is for `{vendor}:{value}`, as is {first}"));
+                }
+            }
+        }
+        match (problems.is_empty(), taken.is_empty()) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Error::denied(Denial::Conflict, listed(taken))),
+            _ => Err(Error::malformed(listed(problems.into_iter().chain(taken)))),
+        }
     }
 
     /// Replaces an account's secret and its reference. The old ones end at once, with any lock on them.
@@ -221,6 +338,7 @@ impl Accounts {
             uses_left: policy.uses,
             locked_until: None,
             locks: 0,
+            given_back: 0,
         };
         Ok((secret, clear))
     }
@@ -249,28 +367,96 @@ pub fn no_account(name: &Label) -> Error {
     )
 }
 
-fn check(draft: &AccountDraft, profiles: &Profiles, cas: &BTreeSet<Label>) -> Result<(), String> {
+impl AccountDraft {
+    /// The account without secret and equipment.
+    fn account(&self) -> Account {
+        Account {
+            name: self.name.clone(),
+            identities: self.identities.clone(),
+            profile: self.profile.clone(),
+            ca: self.ca.clone(),
+            secret: None,
+            equipment: None,
+            created: Timestamp::default(),
+            permissions: self.permissions.clone(),
+            incarnation: Incarnation::NONE,
+        }
+    }
+
+    /// Where it stands, for people.
+    fn place(&self) -> String {
+        match self.line {
+            Some(line) => format!("line {line}, account `{}`", self.name),
+            None => format!("account `{}`", self.name),
+        }
+    }
+}
+
+/// What is wrong with a draft, by the column of an imported file.
+fn check(
+    draft: &AccountDraft,
+    profiles: &Profiles,
+    cas: &BTreeSet<Label>,
+    vendors: &[Vendor],
+) -> Vec<(&'static str, String)> {
     let names = |list: Vec<String>| list.join(", ");
+    let mut problems = Vec::new();
     if draft.name.as_str().starts_with(OWN_ACCOUNT_PREFIX) {
-        return Err(format!(
-            "a name that begins with `{OWN_ACCOUNT_PREFIX}` is the instance's own"
-        ));
+        let why = format!("a name that begins with `{OWN_ACCOUNT_PREFIX}` is the instance's own");
+        problems.push(("name", why));
     }
     if draft.identities.is_empty() || draft.identities.len() > MAX_IDENTITIES {
-        return Err(format!(
-            "expected 1 to {MAX_IDENTITIES} identities, found {}",
-            draft.identities.len()
-        ));
+        let found = draft.identities.len();
+        problems.push(("ids", format!("expected 1 to {MAX_IDENTITIES} identities, found {found}")));
     }
-    if profiles.named(&draft.profile).is_none() {
-        let known = names(profiles.iter().map(|profile| format!("`{}`", profile.name())).collect());
-        return Err(format!("there is no profile `{}`; there are {known}", draft.profile));
+    match profiles.named(&draft.profile) {
+        None => {
+            let known =
+                names(profiles.iter().map(|profile| format!("`{}`", profile.name())).collect());
+            let why = format!("there is no profile `{}`; there are {known}", draft.profile);
+            problems.push(("profile", why));
+        }
+        Some(profile) if problems.is_empty() => {
+            if let Err(error) = subject::check_account(&draft.account(), profile) {
+                problems.push(("ids", error.to_string()));
+            }
+        }
+        Some(_) => {}
     }
-    match &draft.ca {
-        Some(ca) if !cas.contains(ca) => Err(format!(
-            "there is no issuing CA `{ca}`; there are {}",
-            names(cas.iter().map(|c| format!("`{c}`")).collect())
-        )),
-        _ => Ok(()),
+    if let Some(ca) = draft.ca.as_ref().filter(|ca| !cas.contains(ca)) {
+        let known = names(cas.iter().map(|c| format!("`{c}`")).collect());
+        problems.push(("ca", format!("there is no issuing CA `{ca}`; there are {known}")));
+    }
+    if let Some(of) = &draft.equipment
+        && let Err(error) = equipment_of(vendors, of, Timestamp::default())
+    {
+        problems.push(("equipment", error.to_string()));
+    }
+    problems
+}
+
+/// Lines for people, each on its own; of very many the first.
+fn listed(all: impl IntoIterator<Item = String>) -> String {
+    let mut all: Vec<String> = all.into_iter().collect();
+    let more = all.len().saturating_sub(MAX_TOLD);
+    all.truncate(MAX_TOLD);
+    if more > 0 {
+        all.push(format!("and {more} more"));
+    }
+    all.join("\n")
+}
+
+/// Some names for people.
+fn shown(all: impl Iterator<Item = String>) -> String {
+    let all: Vec<String> = all.map(|one| format!("`{one}`")).collect();
+    let more = all.len().saturating_sub(MAX_SHOWN);
+    let some = all.iter().take(MAX_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if more == 0 { some } else { format!("{some} and {more} more") }
+}
+
+fn counted(certificates: usize) -> String {
+    match certificates {
+        1 => "1 certificate".into(),
+        more => format!("{more} certificates"),
     }
 }

@@ -223,10 +223,10 @@ pub fn trust(store: &dyn Store, now: Timestamp, draft: VendorDraft) -> Result<Ve
     let read = draft.certificates.into_iter().map(|der| read_ca(der, now));
     let cas = read.collect::<Result<Vec<_>>>()?;
     let (roots, intermediates): (Vec<_>, Vec<_>) =
-        cas.into_iter().partition(|ca| ca.is_self_issued() && ca.is_signed_by(ca));
+        cas.iter().cloned().partition(|ca| is_root(ca, &cas));
     if roots.is_empty() {
         return Err(Error::malformed(
-            "expected the vendor's root among the certificates, found no certificate that signs itself",
+            "expected the vendor's root among the certificates: one that names itself as its issuer; found none",
         ));
     }
     for ca in roots.iter().chain(&intermediates) {
@@ -244,6 +244,14 @@ pub fn trust(store: &dyn Store, now: Timestamp, draft: VendorDraft) -> Result<Ve
     };
     store.record_vendor(now, &vendor)?;
     Ok(vendor)
+}
+
+/// Whether a certificate is a root: a name and a key. The signature on it is of no account (RFC 5280 §6.1.1 (d)), and many an old root
+/// has one of SHA-1. One that another key of the same name signed leads from that key to this one, and is no root.
+fn is_root(ca: &Certificate, all: &[Arc<Certificate>]) -> bool {
+    let is_other = |of: &Certificate| of.spki() != ca.spki() && ca.is_signed_by(of);
+    ca.is_self_issued()
+        && (ca.is_signed_by(ca) || (!ca.names_another_key() && !all.iter().any(|of| is_other(of))))
 }
 
 /// There is no vendor of this name.
@@ -348,4 +356,35 @@ fn not_one(name: &str, found: usize) -> Error {
 
 fn unnamed(why: String) -> Error {
     Error::denied(Denial::NotAuthorized, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate::Facts;
+
+    #[test]
+    fn the_roots_that_debian_ships_are_taken() {
+        let folder = "/usr/share/ca-certificates/mozilla";
+        let files = std::fs::read_dir(folder)
+            .expect("this test needs the package `ca-certificates`: run `make deps`");
+        let (mut taken, mut refused) = (0, Vec::new());
+        for file in files {
+            let path = file.unwrap().path();
+            let read = crate::certificate::read_all(&std::fs::read(&path).unwrap());
+            let found = read.and_then(|all| {
+                let ca = read_ca(
+                    all.into_iter().next().unwrap(),
+                    Timestamp::from_seconds(1_640_995_200),
+                )?;
+                Facts::of(ca.der())?;
+                Ok(is_root(&ca, &[Arc::clone(&ca)]))
+            });
+            match found {
+                Ok(true) => taken += 1,
+                other => refused.push(format!("{}: {other:?}\n", path.display())),
+            }
+        }
+        assert!(taken > 100 && refused.is_empty(), "{taken}\n{}", refused.concat());
+    }
 }

@@ -52,6 +52,8 @@ pub enum Denial {
     TransactionInUse,
     /// The signer's certificate is unknown, expired, revoked or may not sign this.
     SignerNotTrusted,
+    /// As many as can be wait or are worked on; the sender may ask again later.
+    TooMany,
     /// An object of this name exists, or does not: an operator's request cannot be carried out.
     Conflict,
 }

@@ -8,7 +8,9 @@ use der::asn1::{Ia5String, OctetString};
 use x509_cert::ext::pkix::name::GeneralName;
 pub use x509_cert::name::Name;
 
+use crate::dn;
 use crate::error::{Error, Result};
+use crate::path::{normal_name, same_name};
 
 /// The longest textual identity that is taken, in bytes. A DNS name has at most 253.
 const MAX_TEXT: usize = 1024;
@@ -47,6 +49,32 @@ impl Identity {
             )),
             Self::Dn(_) => None,
         })
+    }
+
+    /// Whether another identity is the same one: letter case counts neither in a DNS name (RFC 4343) nor in the domain of a mailbox
+    /// (RFC 5280 §7.5), and DNs compare as RFC 5280 §7.1 has it.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Fqdn(own), Self::Fqdn(other)) => own.eq_ignore_ascii_case(other),
+            (Self::Email(own), Self::Email(other)) => {
+                match (own.rsplit_once('@'), other.rsplit_once('@')) {
+                    (Some((local, domain)), Some((other_local, other_domain))) => {
+                        local == other_local && domain.eq_ignore_ascii_case(other_domain)
+                    }
+                    _ => own == other,
+                }
+            }
+            (Self::Dn(own), Self::Dn(other)) => same_name(own, other),
+            (own, other) => own == other,
+        }
+    }
+
+    /// A text that all identities have which are the same, to look them up by.
+    pub(crate) fn normal(&self) -> String {
+        match self {
+            Self::Dn(name) => format!("dn:{}", normal_name(name)),
+            other => other.to_string().to_ascii_lowercase(),
+        }
     }
 
     /// Reads a subjectAltName entry as an identity.
@@ -119,17 +147,7 @@ impl fmt::Display for Identity {
 /// # Errors
 /// [`Error::Malformed`] when the text is no such name, or holds characters that mislead a reader.
 pub fn distinguished_name(text: &str) -> Result<Name> {
-    refuse_misleading(text)?;
-    let trimmed: Vec<&str> = text.split(", ").collect();
-    let name = Name::from_str(&trimmed.join(",")).map_err(|_| {
-        Error::malformed(format!(
-            "expected a distinguished name such as `CN=gw1,O=Example,C=DE` (RFC 4514), found `{text}`"
-        ))
-    })?;
-    if name.is_empty() {
-        return Err(Error::malformed("expected a distinguished name, found an empty one"));
-    }
-    Ok(name)
+    dn::parse(text)
 }
 
 /// Refuses control and bidirectional formatting characters: they reach terminals, logs and web pages.
@@ -210,6 +228,26 @@ mod tests {
     }
 
     #[test]
+    fn the_same_identity_in_other_letters_is_the_same() {
+        let identity = |text: &str| text.parse::<Identity>().unwrap();
+        for (one, other, same) in [
+            ("fqdn:gw1.example.net", "fqdn:GW1.Example.NET", true),
+            ("email:a.b@example.net", "email:a.b@EXAMPLE.net", true),
+            ("email:a.b@example.net", "email:A.b@example.net", false),
+            ("dn:CN=gw1,O=Example Inc", "dn:cn=GW1 , o=EXAMPLE   Inc", true),
+            ("dn:CN=gw1,O=Example", "dn:O=Example,CN=gw1", false),
+            ("dn:CN=gw1+OU=Lab,O=Example", "dn:OU=lab+CN=GW1,O=Example", true),
+            ("dn:CN=gw1,O=Example", "dn:CN=gw1,O=Example2", false),
+            ("ip:2001:db8::1", "ip:2001:DB8:0::1", true),
+            ("fqdn:gw1.example.net", "email:a@gw1.example.net", false),
+        ] {
+            let (one, other) = (identity(one), identity(other));
+            assert_eq!(one.is_same(&other), same, "{one} {other}");
+            assert!(!same || one.normal() == other.normal(), "{one} {other}");
+        }
+    }
+
+    #[test]
     fn refuses_what_is_no_identity() {
         for text in [
             "gw1",
@@ -226,6 +264,8 @@ mod tests {
             "dn:gw1",
             "dn:CN=\u{202e}gw1",
             "dn:CN=a\u{0}b",
+            "dn:CN=a\\00b",
+            "dn:CN=gw1,C=Germany",
         ] {
             assert!(matches!(text.parse::<Identity>(), Err(Error::Malformed(_))), "{text}");
         }

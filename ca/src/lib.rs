@@ -20,6 +20,7 @@ pub mod certificate;
 pub mod changes;
 pub mod clock;
 pub mod crl;
+mod dn;
 pub mod entropy;
 pub mod equipment;
 mod error;

@@ -82,6 +82,16 @@ pub const CA_ISSUERS: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.2");
 pub const CPS: ObjectIdentifier = oid("1.3.6.1.5.5.7.2.1");
 /// id-at-commonName, RFC 5280 §A.1.
 pub const COMMON_NAME: ObjectIdentifier = oid("2.5.4.3");
+/// id-at-countryName, RFC 5280 §A.1.
+pub const COUNTRY: ObjectIdentifier = oid("2.5.4.6");
+/// id-at-stateOrProvinceName, RFC 5280 §A.1.
+pub const STATE: ObjectIdentifier = oid("2.5.4.8");
+/// id-at-dnQualifier, RFC 5280 §A.1.
+pub const DN_QUALIFIER: ObjectIdentifier = oid("2.5.4.46");
+/// id-domainComponent, RFC 5280 §A.1.
+pub const DOMAIN_COMPONENT: ObjectIdentifier = oid("0.9.2342.19200300.100.1.25");
+/// id-emailAddress, RFC 5280 §A.1.
+pub const EMAIL_ADDRESS: ObjectIdentifier = oid("1.2.840.113549.1.9.1");
 /// id-at-serialNumber, RFC 5280 §A.1.
 pub const SERIAL_NUMBER: ObjectIdentifier = oid("2.5.4.5");
 /// id-ce-subjectKeyIdentifier, RFC 5280 §4.2.1.2.

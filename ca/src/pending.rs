@@ -3,6 +3,7 @@
 //! What is kept is the request in the domain's terms, whatever protocol it came in: a key whose possession was proven,
 //! and what was asked for. Nothing is signed before it was approved, and it is authorized anew then.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,8 +15,9 @@ use x509_cert::name::Name;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::path::same_name;
 use crate::public_key::ProvenKey;
-use crate::record::{Label, Serial, Transaction};
+use crate::record::{Incarnation, Label, Serial, Transaction};
 use crate::request::CertificateRequest;
 
 /// The most requests that wait at once, of all accounts: those that are neither rejected nor withdrawn.
@@ -23,6 +25,9 @@ pub const MAX_PENDING: usize = 4096;
 
 /// The most requests of one account that wait at once.
 pub const MAX_PENDING_OF_ACCOUNT: usize = 8;
+
+/// The most transactions that ask for one request again.
+pub const MAX_JOINED: u16 = 4096;
 
 /// The longest words of an administrator, in characters.
 pub const MAX_WORDS: usize = 300;
@@ -145,6 +150,21 @@ impl RecordedRequest {
         })
     }
 
+    /// Whether another one asks for the same, but for the validity, which a client counts from when it asks.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let same_subject = match (self.subject(), other.subject()) {
+            (Some(own), Some(other)) => same_name(&own, &other),
+            (None, None) => true,
+            _ => false,
+        };
+        let all = |values: &[Vec<u8>]| values.iter().cloned().collect::<BTreeSet<_>>();
+        same_subject
+            && (&self.key, &self.profile, &self.ca, &self.updates)
+                == (&other.key, &other.profile, &other.ca, &other.updates)
+            && all(&self.alt_names) == all(&other.alt_names)
+            && all(&self.extensions) == all(&other.extensions)
+    }
+
     /// The request again. The proof of possession was verified before it was recorded.
     pub(crate) fn request(&self) -> Result<CertificateRequest> {
         fn all<T: for<'a> Decode<'a>>(values: &[Vec<u8>]) -> Result<Vec<T>> {
@@ -179,6 +199,8 @@ impl RecordedRequest {
 pub struct PendingRequest {
     /// The transaction. Until it expires, the request waits.
     pub transaction: Transaction,
+    /// Which account of that name was authorized: it must be the present one when this is recorded. `None` asks for none.
+    pub incarnation: Option<Incarnation>,
     /// What is asked for.
     pub request: RecordedRequest,
 }

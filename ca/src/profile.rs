@@ -49,6 +49,9 @@ pub struct ProfileConfig {
     /// The subject of an account without a DN identity, with `{id}` for its first identity and `{name}` for its
     /// name; empty for an empty subject.
     pub subject: Option<String>,
+    /// The attributes of a requested subject that a device fixes and that name nobody, such as `O`, `OU` and `C`: where they differ
+    /// from the account's subject, that one is issued, and the answer says so. Empty: such a request is refused.
+    pub replace_in_subject: Option<Vec<String>>,
     /// How many CAs may stand below one that is cross-certified; 0 unless given.
     pub path_length: Option<u8>,
     /// The kinds of identity that may stand in the subjectAltName: `fqdn`, `ip`, `email`.
@@ -108,6 +111,7 @@ pub struct Profile {
     extended_key_usage: Vec<ObjectIdentifier>,
     for_ike: bool,
     subject: String,
+    replace_in_subject: Vec<ObjectIdentifier>,
     path_length: u8,
     alt_names: Vec<AltNameKind>,
     crl_urls: Vec<String>,
@@ -224,6 +228,11 @@ impl Profile {
     /// The template of the subject.
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// Whether an attribute of a requested subject is replaced rather than refused.
+    pub fn replaces(&self, attribute: &ObjectIdentifier) -> bool {
+        self.replace_in_subject.contains(attribute)
     }
 
     /// How many CAs may stand below one that is cross-certified.
@@ -353,6 +362,10 @@ impl Profile {
             extended_key_usage,
             for_ike,
             subject: config.subject.clone().or(base.subject).unwrap_or_default(),
+            replace_in_subject: list(&config.replace_in_subject, &base.replace_in_subject)
+                .iter()
+                .map(|name| crate::dn::attribute_type(name))
+                .collect::<Result<_>>()?,
             path_length: config.path_length.or(base.path_length).unwrap_or(0),
             alt_names: lookup_all(
                 "identity kind",
@@ -448,6 +461,7 @@ pub fn built_in(name: &str) -> Option<ProfileConfig> {
         key_usage: strings(&["digitalSignature"]),
         extended_key_usage: strings(&["ipsecIKE", "serverAuth", "clientAuth"]),
         subject: Some("CN={id}".into()),
+        replace_in_subject: strings(&["O", "OU", "C", "L", "ST"]),
         alt_names: strings(&["fqdn", "ip"]),
         approval: Some(false),
         ..ProfileConfig::default()

@@ -174,6 +174,31 @@ pub struct Links {
     pub old_with_new: Vec<u8>,
 }
 
+/// One life of an account, from its creation to its removal: the place in the journal of the entry that created it. An account that
+/// is made later under the same name is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Incarnation(u64);
+
+impl Incarnation {
+    /// What stands before every entry: that of an account which is not recorded yet.
+    pub const NONE: Self = Self(0);
+
+    /// By the offset of the entry in the journal.
+    pub const fn new(offset: u64) -> Self {
+        Self(offset)
+    }
+
+    /// The offset of the entry in the journal.
+    pub const fn offset(self) -> u64 {
+        self.0
+    }
+
+    /// Whether what stands at this offset of the journal, and names the account, is of this life or a later one.
+    pub const fn precedes(self, offset: u64) -> bool {
+        self.0 < offset
+    }
+}
+
 /// Who may get which identities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -193,6 +218,15 @@ pub struct Account {
     pub created: Timestamp,
     /// What it may do beyond asking for certificates for keys of its own.
     pub permissions: BTreeSet<Permission>,
+    /// Which account of this name it is. The store sets it when the account is recorded.
+    pub incarnation: Incarnation,
+}
+
+impl Account {
+    /// The identity of the account that is this one, as the account has it.
+    pub fn held(&self, identity: &Identity) -> Option<&Identity> {
+        self.identities.iter().find(|own| own.is_same(identity))
+    }
 }
 
 /// What an account may do only if an administrator said so.
@@ -261,7 +295,13 @@ pub struct AccountSecret {
     pub locked_until: Option<Timestamp>,
     /// How often it was locked; the lock time grows with it.
     pub locks: u32,
+    /// How many uses came back, because the certificate was not taken; at most [`MAX_GIVEN_BACK`].
+    pub given_back: u32,
 }
+
+/// How many uses of one secret come back because the certificate was not taken: enough for a
+/// gateway that is set up wrongly, and no way to have any number of certificates made and revoked.
+pub const MAX_GIVEN_BACK: u32 = 16;
 
 /// A certificate whose account's name begins with this is the instance's own, such as the signer of CMP answers: no
 /// account has such a name, and the store asks for none.
@@ -276,6 +316,8 @@ pub struct Issued {
     pub serial: Serial,
     /// The account it was issued to.
     pub account: Label,
+    /// Which account of that name was authorized: it must be the present one when this is recorded. `None` asks for none.
+    pub incarnation: Option<Incarnation>,
     /// The profile it was issued under.
     pub profile: Label,
     /// The end of its validity.
@@ -303,8 +345,11 @@ pub struct CertificateRecord {
     pub ca: Label,
     /// Its serial number.
     pub serial: Serial,
-    /// The account it was issued to.
+    /// The name of the account it was issued to. That account may be gone, and another one of this name be there:
+    /// [`crate::Store::holder`] tells them apart.
     pub account: Label,
+    /// The offset of its entry in the journal.
+    pub offset: u64,
     /// The profile it was issued under.
     pub profile: Label,
     /// When it was recorded.

@@ -1,12 +1,15 @@
 //! Decides a certificate's names: the subject and the subjectAltName, from the account, the profile and the request.
 
 use der::Tagged;
+use der::asn1::SetOfVec;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::name::Name;
+use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 
 use crate::error::{Denial, Error, Result};
 use crate::identity::{Identity, distinguished_name};
+use crate::lint::{self, Severity};
 use crate::oid;
+use crate::path::same_name;
 use crate::profile::{AltNameKind, Profile};
 use crate::record::Account;
 
@@ -23,7 +26,7 @@ pub struct Names {
 }
 
 /// Decides the names. Every name that was asked for must be one that the account holds; without any (`None`) it gets all
-/// that it holds.
+/// that it holds. What is issued otherwise than asked for is added to `changes`.
 ///
 /// # Errors
 /// `Denied` with [`Denial::NotAuthorized`] that names what the account does not hold and lists what it does.
@@ -32,6 +35,7 @@ pub fn decide(
     profile: &Profile,
     subject: Option<&Name>,
     wanted: Option<&[GeneralName]>,
+    changes: &mut Vec<String>,
 ) -> Result<Names> {
     let identities = match wanted {
         None => held(account, profile),
@@ -41,9 +45,8 @@ pub fn decide(
         .iter()
         .filter_map(|id| id.general_name().transpose())
         .collect::<Result<Vec<_>>>()?;
-    let subject = decide_subject(account, profile, subject, &identities)?;
-    let has_dn_identity =
-        account.identities.iter().any(|id| matches!(id, Identity::Dn(name) if *name == subject));
+    let subject = decide_subject(account, profile, subject, &identities, changes)?;
+    let has_dn_identity = dns(account).any(|name| same_name(name, &subject));
     if profile.is_for_ike() && alt_names.is_empty() && !has_dn_identity {
         return Err(Error::denied(
             Denial::NotAuthorized,
@@ -76,6 +79,24 @@ pub fn check_template(template: &str) -> Result<()> {
     distinguished_name(&filled).map(drop)
 }
 
+/// Checks that a certificate can be issued to an account as it is: what is refused here would be refused to each of its requests.
+///
+/// # Errors
+/// [`Error::Malformed`] that names the identity and the rule; as [`decide`].
+pub fn check_account(account: &Account, profile: &Profile) -> Result<()> {
+    let refused = |name: &Name, why: &str| {
+        Error::malformed(format!("no certificate can hold the subject `{name}`: {why}"))
+    };
+    let names = decide(account, profile, None, None, &mut Vec::new())?;
+    for name in std::iter::once(&names.subject).chain(dns(account)) {
+        let findings = lint::name("subject", name)?;
+        if let Some(found) = findings.iter().find(|found| found.severity == Severity::Error) {
+            return Err(refused(name, &found.message));
+        }
+    }
+    Ok(())
+}
+
 fn held(account: &Account, profile: &Profile) -> Vec<Identity> {
     account
         .identities
@@ -103,17 +124,17 @@ fn asked_for(
                 ),
             ));
         }
-        if !account.identities.contains(&identity) {
-            return Err(Error::denied(
+        let own = account.held(&identity).ok_or_else(|| {
+            Error::denied(
                 Denial::NotAuthorized,
                 format!(
                     "the identity `{identity}` is not one of the account's: it holds {}",
                     list(account)
                 ),
-            ));
-        }
-        if !identities.contains(&identity) {
-            identities.push(identity);
+            )
+        })?;
+        if !identities.contains(own) {
+            identities.push(own.clone());
         }
     }
     Ok(identities)
@@ -124,52 +145,115 @@ fn decide_subject(
     profile: &Profile,
     wanted: Option<&Name>,
     identities: &[Identity],
+    changes: &mut Vec<String>,
 ) -> Result<Name> {
-    let own = account.identities.iter().find_map(|id| match id {
-        Identity::Dn(name) => Some(name.clone()),
-        _ => None,
-    });
-    let default = match own {
-        Some(name) => name,
+    let default = match dns(account).next() {
+        Some(name) => name.clone(),
         None => from_template(account, profile, identities)?,
     };
     let Some(wanted) = wanted else { return Ok(default) };
-    if same(wanted, &default) {
-        return Ok(default);
-    }
-    if let Some(own) = account.identities.iter().find_map(|id| match id {
-        Identity::Dn(name) if same(wanted, name) => Some(name),
-        _ => None,
-    }) {
+    // The account's spelling is what is issued.
+    if let Some(own) =
+        std::iter::once(&default).chain(dns(account)).find(|own| same_name(wanted, own))
+    {
         return Ok(own.clone());
     }
-    if names_the_account(account, wanted) {
-        return Ok(wanted.clone());
+    // Alone it stands only where alternative names say who it is.
+    let has_names = !identities.is_empty() || !profile.is_for_ike();
+    let text = lone_common_name(wanted).filter(|_| has_names);
+    if let Some(text) = text.and_then(|text| spelled(account, text)) {
+        return distinguished_name(&fill("CN={id}", "", &text));
     }
-    Err(Error::denied(
-        Denial::NotAuthorized,
-        format!(
-            "the subject `{wanted}` is not one of the account's: ask for `{default}`, for `CN=` and one of its names, \
-             or for no subject; it holds {}",
-            list(account)
-        ),
-    ))
+    match meant(account, profile, wanted, &default) {
+        Some(own) => {
+            changes.push(replaced(own));
+            Ok(own.clone())
+        }
+        None => Err(Error::denied(
+            Denial::NotAuthorized,
+            format!(
+                "the subject `{wanted}` is not one of the account's: ask for `{default}`, for `CN=` and one of its names, \
+                 or for no subject; it holds {}",
+                list(account)
+            ),
+        )),
+    }
 }
 
-/// A lone common name that repeats the account's name or one of its identities adds no identity.
-fn names_the_account(account: &Account, wanted: &Name) -> bool {
-    let Some(text) = lone_common_name(wanted) else { return false };
-    text == account.name.as_str()
-        || account.identities.iter().any(|id| identity_text(id).as_deref() == Some(text))
+/// What is told where a subject is replaced.
+pub fn replaced(by: &Name) -> String {
+    format!("the subject is `{by}`, as the account and its profile have it")
+}
+
+/// Whether a subject names this account, beside what the profile takes for the device's own.
+pub fn names(account: &Account, profile: &Profile, subject: &Name) -> bool {
+    let is_dn = || dns(account).any(|own| same_name(own, subject));
+    let is_named = || {
+        let left = without_devices_own(profile, subject);
+        lone_common_name(&left).is_some_and(|text| spelled(account, text).is_some())
+    };
+    is_dn() || is_named() || dns(account).any(|own| differs_in_devices_own(profile, subject, own))
+}
+
+/// Whether two subjects differ in nothing but what the profile takes for the device's own, or the first one says nothing else.
+pub fn differs_in_devices_own(profile: &Profile, wanted: &Name, subject: &Name) -> bool {
+    let left = without_devices_own(profile, wanted);
+    left.is_empty() || same_name(&left, &without_devices_own(profile, subject))
+}
+
+/// The subject of the account that is meant by one which differs in what a device fixes (O, OU, C, …).
+fn meant<'a>(
+    account: &'a Account,
+    profile: &Profile,
+    wanted: &Name,
+    default: &'a Name,
+) -> Option<&'a Name> {
+    let left = without_devices_own(profile, wanted);
+    let differs = |own: &&Name| differs_in_devices_own(profile, wanted, own);
+    let names_it = || lone_common_name(&left).is_some_and(|text| spelled(account, text).is_some());
+    let found = std::iter::once(default).chain(dns(account)).find(differs);
+    found.or_else(|| names_it().then_some(default))
+}
+
+/// A name without the attributes that the profile replaces.
+fn without_devices_own(profile: &Profile, name: &Name) -> Name {
+    let part = |part: &RelativeDistinguishedName| {
+        let left: Vec<_> =
+            part.0.iter().filter(|one| !profile.replaces(&one.oid)).cloned().collect();
+        let set = SetOfVec::try_from(left).ok().filter(|set| !set.is_empty());
+        set.map(RelativeDistinguishedName)
+    };
+    RdnSequence(name.0.iter().filter_map(part).collect())
+}
+
+/// The name of the account, or one of its identities, that a common name repeats, in the account's spelling: it adds no identity.
+fn spelled(account: &Account, text: &str) -> Option<String> {
+    let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let own = std::iter::once(account.name.to_string());
+    let mut all = own.chain(account.identities.iter().filter_map(identity_text));
+    all.find(|own| folded(own) == folded(text))
+}
+
+fn dns(account: &Account) -> impl Iterator<Item = &Name> {
+    account.identities.iter().filter_map(|id| match id {
+        Identity::Dn(name) => Some(name),
+        _ => None,
+    })
 }
 
 /// The text of a subject that is a common name and nothing else.
-pub fn lone_common_name(subject: &Name) -> Option<&str> {
+fn lone_common_name(subject: &Name) -> Option<&str> {
     let [rdn] = subject.0.as_slice() else { return None };
-    let [attribute] = rdn.0.as_slice() else { return None };
+    (rdn.0.len() == 1).then(|| common_name(subject)).flatten()
+}
+
+/// The text of the only common name in a subject.
+pub fn common_name(subject: &Name) -> Option<&str> {
+    let all = subject.0.iter().flat_map(|rdn| rdn.0.iter());
+    let mut all = all.filter(|attribute| attribute.oid == oid::COMMON_NAME);
+    let (attribute, None) = (all.next()?, all.next()) else { return None };
     let is_text = matches!(attribute.value.tag(), der::Tag::Utf8String | der::Tag::PrintableString);
-    let text = std::str::from_utf8(attribute.value.value()).ok();
-    text.filter(|_| is_text && attribute.oid == oid::COMMON_NAME)
+    std::str::from_utf8(attribute.value.value()).ok().filter(|_| is_text)
 }
 
 fn from_template(account: &Account, profile: &Profile, identities: &[Identity]) -> Result<Name> {
@@ -196,11 +280,6 @@ fn fill(template: &str, name: &str, id: &str) -> String {
         })
         .collect();
     template.replace("{name}", name).replace("{id}", &escaped)
-}
-
-/// The same attributes with the same text, whatever string types encode them.
-fn same(a: &Name, b: &Name) -> bool {
-    a == b || a.to_string() == b.to_string()
 }
 
 fn identity_text(identity: &Identity) -> Option<String> {
@@ -231,7 +310,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
-    use crate::profile::{DefaultUrls, Profiles};
+    use crate::profile::{DefaultUrls, ProfileConfig, Profiles};
 
     fn account(ids: &[&str]) -> Account {
         Account {
@@ -243,6 +322,7 @@ mod tests {
             equipment: None,
             created: Timestamp::default(),
             permissions: Default::default(),
+            incarnation: Default::default(),
         }
     }
 
@@ -254,7 +334,8 @@ mod tests {
             .collect();
         let subject = subject.map(|text| distinguished_name(text).unwrap());
         let wanted = Some(wanted.as_slice()).filter(|wanted| !wanted.is_empty());
-        decide(account, profiles.named(&account.profile).unwrap(), subject.as_ref(), wanted)
+        let profile = profiles.named(&account.profile).unwrap();
+        decide(account, profile, subject.as_ref(), wanted, &mut Vec::new())
     }
 
     #[test]
@@ -276,8 +357,10 @@ mod tests {
             (None, &["fqdn:gw2.example.net"][..]),
             (None, &["fqdn:gw1.example.net", "ip:192.0.2.2"]),
             (Some("CN=gw2.example.net"), &[]),
-            (Some("CN=gw1,O=Example"), &[]),
-            (Some("O=gw1"), &[]),
+            (Some("CN=gw2,O=Example"), &[]),
+            (Some("CN=gw1,CN=gw2"), &[]),
+            (Some("CN=gw1,serialNumber=7"), &[]),
+            (Some("UID=gw1,O=Example"), &[]),
         ] {
             let Err(Error::Denied { kind: Denial::NotAuthorized, why }) =
                 names(&account, subject, wanted)
@@ -296,9 +379,104 @@ mod tests {
             "CN=gw1,O=Example,C=DE"
         );
         assert!(names(&account, Some("CN=gw1,O=Example,C=DE"), &[]).is_ok());
-        assert!(names(&account, Some("CN=gw1,O=Example,C=FR"), &[]).is_err());
+        assert!(names(&account, Some("CN=gw2,O=Example,C=DE"), &[]).is_err());
+        let sparse = names(&account, Some("CN=gw1"), &[]).unwrap();
+        assert_eq!(sparse.subject.to_string(), "CN=gw1,O=Example,C=DE");
         // The certificate would carry no identity that the account holds.
-        assert!(names(&account, Some("CN=gw1"), &[]).is_err());
+        assert!(names(&account, Some("CN=gw2"), &[]).is_err());
+    }
+
+    #[test]
+    fn what_a_device_fixes_is_replaced_and_told_or_refused() {
+        let subject = |account: &Account, config: ProfileConfig, wanted: &str| {
+            let configs = BTreeMap::from([("gateway".to_owned(), config)]);
+            let profiles = Profiles::new(&configs, &DefaultUrls::default()).unwrap();
+            let wanted = distinguished_name(wanted).unwrap();
+            let mut changes = Vec::new();
+            let profile = profiles.named(&account.profile).unwrap();
+            decide(account, profile, Some(&wanted), None, &mut changes)
+                .map(|names| (names.subject.to_string(), changes.len()))
+        };
+        let exact = || ProfileConfig { replace_in_subject: Some(vec![]), ..Default::default() };
+        let own = || ProfileConfig {
+            subject: Some("CN={id},O=Own".into()),
+            replace_in_subject: Some(vec!["o".into(), "serialNumber".into(), "2.5.4.11".into()]),
+            ..Default::default()
+        };
+        let gateway = account(&["fqdn:gw1.example.net"]);
+        let dn = account(&["dn:CN=gw1,O=Example\\, Inc.,C=DE"]);
+        for (account, config, wanted, expected) in [
+            (
+                &gateway,
+                ProfileConfig::default(),
+                "CN=GW1.example.NET,OU=Maker,O=Maker,C=US",
+                "CN=gw1.example.net",
+            ),
+            (&gateway, ProfileConfig::default(), "CN=gw1,L=Here,ST=There", "CN=gw1.example.net"),
+            (&gateway, ProfileConfig::default(), "O=Maker,C=US", "CN=gw1.example.net"),
+            (
+                &gateway,
+                own(),
+                "CN=gw1.example.net,O=Maker,serialNumber=1",
+                "CN=gw1.example.net,O=Own",
+            ),
+            (&dn, ProfileConfig::default(), "CN=GW1,O=Maker", "CN=gw1,O=Example\\, Inc.,C=DE"),
+            (&dn, ProfileConfig::default(), "O=Maker+CN=gw1", "CN=gw1,O=Example\\, Inc.,C=DE"),
+        ] {
+            assert_eq!(
+                subject(account, config, wanted).unwrap(),
+                (expected.to_owned(), 1),
+                "{wanted}"
+            );
+        }
+        // Case and blanks are no difference, and not told.
+        let wanted = "cn=GW1, o=example\\,  INC.,C=de";
+        let expected = "CN=gw1,O=Example\\, Inc.,C=DE".to_owned();
+        assert_eq!(subject(&dn, exact(), wanted).unwrap(), (expected, 0));
+        for (account, config, wanted) in [
+            (&gateway, exact(), "CN=gw1.example.net,O=Maker"),
+            (&gateway, ProfileConfig::default(), "CN=gw2.example.net,O=Maker"),
+            (&gateway, ProfileConfig::default(), "CN=gw1.example.net,serialNumber=1"),
+            (&gateway, own(), "CN=gw1.example.net,C=US"),
+            (&dn, exact(), "CN=gw1,O=Maker"),
+            (&dn, ProfileConfig::default(), "CN=gw2,O=Example\\, Inc.,C=DE"),
+        ] {
+            let refused = subject(account, config, wanted);
+            assert!(matches!(refused, Err(Error::Denied { .. })), "{wanted}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_common_name_is_issued_as_the_account_spells_it() {
+        let account = account(&["fqdn:gw1.example.net", "email:Ops@example.net"]);
+        for (wanted, expected) in [
+            ("CN=GW1", "CN=gw1"),
+            ("CN=GW1.Example.NET", "CN=gw1.example.net"),
+            ("CN=ops@EXAMPLE.net", "CN=Ops@example.net"),
+        ] {
+            assert_eq!(names(&account, Some(wanted), &[]).unwrap().subject.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn an_account_that_no_certificate_fits_is_refused() {
+        let profiles = Profiles::new(&BTreeMap::new(), &DefaultUrls::default()).unwrap();
+        let check = |profile: &str, ids: &[&str]| {
+            let profile = profiles.named(&profile.parse().unwrap()).unwrap();
+            check_account(&account(ids), profile)
+        };
+        let long = format!("dn:CN={},O=Example", "a".repeat(65));
+        let organization = format!("dn:CN=gw1,O={}", "a".repeat(65));
+        for (profile, ids, expected) in [
+            ("gateway", &[&*long][..], "65 characters"),
+            ("gateway", &["fqdn:gw1.example.net", &*organization], "65 characters"),
+            ("user", &["ip:192.0.2.1"], "no identity"),
+        ] {
+            let error = check(profile, ids).expect_err(ids[0]).to_string();
+            assert!(error.contains(expected), "{ids:?}: {error}");
+        }
+        check("gateway", &["dn:E=ops@example.net,dnQualifier=a,CN=gw1,C=DE"]).unwrap();
+        check("gateway", &[&format!("fqdn:{}.example.net", "a".repeat(60))]).unwrap();
     }
 
     #[test]

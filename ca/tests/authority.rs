@@ -112,6 +112,7 @@ fn crl_settings(folder: &Path) -> CrlSettings {
 
 fn account(authority: &Authority, name: &str, uses: u32) -> NewAccount {
     let draft = AccountDraft {
+        line: None,
         name: label(name),
         identities: vec![
             format!("fqdn:{name}.example.net").parse().unwrap(),
@@ -356,6 +357,7 @@ fn a_key_update_keeps_the_subject_and_adds_no_names_where_there_were_none() {
     let (one, two) = ("CN=gw1,O=Example", "CN=gw2,O=Example");
     let held = ["fqdn:gw1.example.net".to_owned(), format!("dn:{one}"), format!("dn:{two}")];
     let draft = AccountDraft {
+        line: None,
         name: label("gw1"),
         identities: held.iter().map(|id| id.parse().unwrap()).collect(),
         profile: label("gateway"),
@@ -441,6 +443,7 @@ fn what_cannot_be_granted_has_no_key_made() {
     let authority = &place.authority;
     let account = |name: &str, profile: &str| {
         let draft = AccountDraft {
+            line: None,
             name: label(name),
             identities: vec![format!("fqdn:{name}.example.net").parse().unwrap()],
             profile: label(profile),
@@ -1016,4 +1019,131 @@ fn a_second_restore_of_one_backup_does_not_repeat_the_numbers_of_the_first() {
     let second = restored(first, &backup, true);
     let next = second.authority.publish_crl(&issuing).unwrap();
     assert!(next.number > last.number && next.this_update > last.this_update, "{last:?} {next:?}");
+}
+
+#[test]
+fn a_certificate_speaks_for_the_account_that_it_was_issued_to_and_for_no_later_one_of_its_name() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let denied = |found: countersign_ca::Result<()>, kind: Denial| match found {
+        Err(Error::Denied { kind: found, why }) if found == kind => why,
+        other => panic!("expected {kind:?}, found {other:?}"),
+    };
+    let by = |certificate: &[u8]| authority.authenticate_certificate(certificate, &mut |_| Ok(()));
+    let before = account(authority, "gw1", 5);
+    let secret = requester(authority, &before);
+    let first = authority.authorize(&secret, request(&key)).unwrap();
+    let first = authority.issue(first, draft(b"first", true)).unwrap();
+    authority.confirm(b"first").unwrap();
+    // What was begun before the account went: a requester, and what it was granted.
+    let holder = by(&first.certificate).unwrap();
+    let granted = authority.authorize(&secret, request(&key)).unwrap();
+    let updated = CertificateRequest { updates: Some(first.serial), ..request(&key) };
+    let updated = authority.authorize(&holder, updated).unwrap();
+
+    authority.remove_account(&label("gw1")).unwrap();
+    let gone = denied(by(&first.certificate).map(drop), Denial::SignerNotTrusted);
+    assert!(gone.contains("`gw1`") && gone.contains("gone"), "{gone}");
+    let after = AccountDraft {
+        line: None,
+        name: label("gw1"),
+        identities: vec!["fqdn:other.example.net".parse().unwrap()],
+        profile: label("gateway"),
+        ca: None,
+        equipment: None,
+        secret: Some(SecretPolicy { lifetime: Duration::from_secs(3600), uses: 2 }),
+        permissions: Default::default(),
+    };
+    let after = authority.add_accounts(&[after]).unwrap().remove(0);
+
+    // The old certificate does not get the new names, nor does anything that was begun with it.
+    denied(by(&first.certificate).map(drop), Denial::SignerNotTrusted);
+    denied(authority.issue(granted, None).map(drop), Denial::NotAuthorized);
+    denied(authority.issue(updated, None).map(drop), Denial::NotAuthorized);
+    // Nor is what was read of the old account written over the new one.
+    let read = holder.account();
+    denied(authority.store().record_account_changed(authority.now(), read), Denial::NotAuthorized);
+
+    let secret = requester(authority, &after);
+    let second = authority.authorize(&secret, request(&key)).unwrap();
+    let second = authority.issue(second, None).unwrap();
+    // Neither revokes the other's.
+    let revoke = |by: &Requester, issued: &countersign_ca::authority::IssuedCertificate| {
+        authority.revoke_for(by, &issued.ca, &issued.serial, Reason::KeyCompromise, None, None)
+    };
+    denied(revoke(&holder, &second), Denial::NoSuchCertificate);
+    let present = by(&second.certificate).unwrap();
+    denied(revoke(&present, &first), Denial::NoSuchCertificate);
+    denied(revoke(&secret, &first), Denial::NoSuchCertificate);
+    assert_eq!(present.account().identities[0].to_string(), "fqdn:other.example.net");
+    revoke(&present, &second).unwrap();
+}
+
+#[test]
+fn a_certificate_that_is_not_taken_does_not_use_up_the_secret() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let gw1 = account(authority, "gw1", 1);
+    let left = || {
+        let account = authority.store().account(&label("gw1")).unwrap().unwrap();
+        account.secret.unwrap().uses_left
+    };
+    let issue = |id: &[u8]| {
+        let authorized = authority.authorize(&requester(authority, &gw1), request(&key))?;
+        authority.issue(authorized, draft(id, true))
+    };
+    let given_back = countersign_ca::record::MAX_GIVEN_BACK;
+    for n in 0..given_back {
+        issue(&n.to_be_bytes()).unwrap();
+        assert_eq!(left(), 0);
+        authority.reject(&n.to_be_bytes()).unwrap();
+        assert_eq!(left(), 1, "{n}");
+    }
+    // Not for ever: a peer must not have any number of certificates made.
+    issue(b"last").unwrap();
+    authority.reject(b"last").unwrap();
+    assert_eq!(left(), 0);
+    assert!(matches!(issue(b"more"), Err(Error::Denied { kind: Denial::NotAuthorized, .. })));
+}
+
+#[test]
+fn everything_that_is_wrong_with_accounts_is_told_at_once() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    account(authority, "gw1", 1);
+    let draft = |line, name: &str, id: &str, profile: &str| AccountDraft {
+        line: Some(line),
+        name: label(name),
+        identities: vec![id.parse().unwrap()],
+        profile: label(profile),
+        ca: None,
+        equipment: None,
+        secret: None,
+        permissions: Default::default(),
+    };
+    let long = format!("dn:CN={},O=Example", "a".repeat(70));
+    let mut elsewhere = draft(5, "gw5", "fqdn:gw5.example.net", "gateway");
+    elsewhere.ca = Some(label("branch"));
+    let drafts = [
+        draft(2, "gw2", "fqdn:gw2.example.net", "gatewy"),
+        draft(3, "gw3", &long, "gateway"),
+        draft(4, "gw1", "fqdn:gw1.example.net", "gateway"),
+        elsewhere,
+        draft(6, "gw6", "fqdn:gw6.example.net", "gateway"),
+        draft(7, "gw6", "fqdn:gw6.example.net", "gateway"),
+    ];
+    let Err(Error::Malformed(why)) = authority.add_accounts(&drafts) else { panic!("added") };
+    for expected in [
+        "line 2, account `gw2`, column `profile`: there is no profile `gatewy`",
+        "line 3, account `gw3`, column `ids`: no certificate can hold",
+        "line 4, account `gw1` exists already",
+        "line 5, account `gw5`, column `ca`: there is no issuing CA `branch`",
+        "line 7, account `gw6` is there twice; see line 6",
+    ] {
+        assert!(why.lines().any(|line| line.starts_with(expected)), "{expected}\n{why}");
+    }
+    assert_eq!(why.lines().count(), 5, "{why}");
+    assert_eq!(authority.store().accounts().unwrap().len(), 1);
 }

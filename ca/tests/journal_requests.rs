@@ -21,6 +21,7 @@ use journal_common::*;
 fn pending(id: &[u8], account: &str, expires: i64) -> PendingRequest {
     PendingRequest {
         transaction: transaction(id, account, None, expires),
+        incarnation: None,
         request: RecordedRequest {
             key: vec![48, 0],
             subject: None,
@@ -126,10 +127,10 @@ fn what_waits_is_bounded_given_up_and_forgotten() {
         store.record_requested(at(2), &pending(&id(n), "gw1", 200_000)).unwrap();
     }
     let more = pending(b"more", "gw1", 200_000);
-    assert!(matches!(store.record_requested(at(3), &more), Err(Error::Unavailable(_))));
+    denied(store.record_requested(at(3), &more), Denial::TooMany);
     store.record_requested(at(3), &pending(b"other", "gw2", 900_000)).unwrap();
     decide(&store, 4, &id(0), Verdict::Approved).unwrap();
-    assert!(matches!(store.record_requested(at(4), &more), Err(Error::Unavailable(_))));
+    denied(store.record_requested(at(4), &more), Denial::TooMany);
     // Giving up makes room, also after the approval; so does a rejection.
     decide(&store, 5, &id(0), Verdict::Withdrawn).unwrap();
     assert_eq!(store.waiting(at(5), &id(0)).unwrap(), None);
@@ -137,10 +138,7 @@ fn what_waits_is_bounded_given_up_and_forgotten() {
     store.record_requested(at(6), &more).unwrap();
     decide(&store, 7, &id(1), Verdict::Rejected).unwrap();
     store.record_requested(at(7), &pending(b"again", "gw1", 200_000)).unwrap();
-    assert!(matches!(
-        store.record_requested(at(7), &pending(b"full", "gw1", 200_000)),
-        Err(Error::Unavailable(_))
-    ));
+    denied(store.record_requested(at(7), &pending(b"full", "gw1", 200_000)), Denial::TooMany);
     rebuilt_index_is_the_same(&store);
 
     // They end, though nothing is recorded; what is recorded later clears them away, a span of time after it.
@@ -178,5 +176,117 @@ fn the_holders_of_an_identity_are_found_as_accounts_come_and_go() {
     assert_eq!(holders(&store), ["gw3"]);
     store.record_account_removed(at(3), &label("gw3")).unwrap();
     assert_eq!(holders(&store), [""; 0]);
+    rebuilt_index_is_the_same(&store);
+}
+
+#[test]
+fn what_an_account_asked_for_is_not_had_by_a_later_one_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    fill(&store, 0);
+    store.record_accounts(at(1), &[account("gw2", 1)]).unwrap();
+    store.reserve_serials(at(1), &ca(), &[serial(1), serial(2)]).unwrap();
+    store.record_requested(at(2), &pending(b"one", "gw1", 900_000)).unwrap();
+    store.record_requested(at(2), &pending(b"two", "gw1", 900_000)).unwrap();
+    store.record_requested(at(2), &pending(b"other", "gw2", 900_000)).unwrap();
+    decide(&store, 3, b"one", Verdict::Approved).unwrap();
+    let before = store.account(&label("gw1")).unwrap().unwrap();
+    store.record_account_removed(at(4), &label("gw1")).unwrap();
+    assert_eq!(store.count_waiting(at(4)).unwrap(), (1, 0));
+    let again = Account { secret: None, ..account("gw1", 1) };
+    store.record_accounts(at(5), &[again]).unwrap();
+    let now = store.account(&label("gw1")).unwrap().unwrap();
+    assert!(before.incarnation < now.incarnation);
+
+    let mut opened = Some(store);
+    for _ in 0..2 {
+        let rebuild = || EmbeddedStore::rebuild(folder.path(), options(), &mut |_| {}).unwrap();
+        let store = opened.take().unwrap_or_else(rebuild);
+        rebuilt_index_is_the_same(&store);
+        for id in [&b"one"[..], b"two"] {
+            assert_eq!(store.waiting(at(6), id).unwrap(), None);
+            denied(decide(&store, 6, id, Verdict::Approved), Denial::Conflict);
+            denied(decide(&store, 6, id, Verdict::Withdrawn), Denial::Conflict);
+        }
+        assert_eq!(store.all_waiting(at(6)).unwrap().len(), 1);
+        assert_eq!(store.waiting_of(at(6), &label("gw1")).unwrap(), []);
+        let fetched = in_transaction(1, "gw1", b"one", 500_000);
+        denied(store.record_issued(at(6), &fetched), Denial::TransactionInUse);
+        // What was authorized for the account before is not recorded for this one.
+        let late = Issued { incarnation: Some(before.incarnation), ..issued(2, "gw1") };
+        denied(store.record_issued(at(6), &late), Denial::NotAuthorized);
+        let late = PendingRequest {
+            incarnation: Some(before.incarnation),
+            ..pending(b"late", "gw1", 900_000)
+        };
+        denied(store.record_requested(at(6), &late), Denial::NotAuthorized);
+        denied(store.record_account_changed(at(6), &before), Denial::NotAuthorized);
+    }
+    let store = open(folder.path());
+    // Nor do its requests take the places of the present account's.
+    for n in 0..MAX_PENDING_OF_ACCOUNT {
+        store.record_requested(at(7), &pending(&n.to_be_bytes(), "gw1", 900_000)).unwrap();
+    }
+    assert_eq!(store.count_waiting(at(7)).unwrap(), (1 + MAX_PENDING_OF_ACCOUNT, 0));
+    rebuilt_index_is_the_same(&store);
+}
+
+#[test]
+fn a_transaction_that_joins_a_request_goes_on_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path());
+    fill(&store, 0);
+    store.record_accounts(at(1), &[account("gw2", 1)]).unwrap();
+    store.reserve_serials(at(1), &ca(), &[serial(1), serial(2), serial(3)]).unwrap();
+    store.record_requested(at(2), &pending(b"one", "gw1", 900_000)).unwrap();
+    let one = RequestId::of(b"one");
+    let join = |store: &EmbeddedStore, id: &[u8], account: &str, expires| {
+        store.record_joined(at(3), &one, &transaction(id, account, None, expires))
+    };
+    join(&store, b"two", "gw1", 900_000).unwrap();
+    join(&store, b"three", "gw1", 800_000).unwrap();
+    denied(join(&store, b"two", "gw1", 900_000), Denial::TransactionInUse);
+    denied(join(&store, b"four", "gw2", 900_000), Denial::Conflict);
+    assert!(matches!(join(&store, b"four", "gw1", 900_001), Err(Error::Internal(_))));
+    let unknown = transaction(b"four", "gw1", None, 900_000);
+    let unknown = store.record_joined(at(3), &RequestId::of(b"nothing"), &unknown);
+    denied(unknown, Denial::Conflict);
+    assert_eq!(store.count_waiting(at(3)).unwrap(), (1, 0));
+    denied(
+        store.record_issued(at(3), &in_transaction(1, "gw1", b"two", 500_000)),
+        Denial::TransactionInUse,
+    );
+    decide(&store, 4, b"one", Verdict::Approved).unwrap();
+    for round in 0..2 {
+        for id in [&b"one"[..], b"two", b"three"] {
+            let waiting = store.waiting(at(5), id).unwrap().unwrap();
+            assert_eq!((waiting.id, waiting.verdict()), (one, Some(Verdict::Approved)), "{round}");
+            let known = store.transaction(at(5), id).unwrap().unwrap();
+            assert_eq!(known.id, id);
+        }
+        rebuilt_index_is_the_same(&store);
+        drop(store);
+        store = EmbeddedStore::rebuild(folder.path(), options(), &mut |_| {}).unwrap();
+    }
+    // One certificate, in whichever transaction comes first.
+    store.record_issued(at(6), &in_transaction(1, "gw1", b"two", 500_000)).unwrap();
+    assert_eq!(store.issued_in(at(7), b"two").unwrap(), Some((ca(), serial(1))));
+    assert_eq!(store.count_waiting(at(7)).unwrap(), (0, 0));
+    for id in [&b"one"[..], b"three"] {
+        assert_eq!(store.waiting(at(7), id).unwrap(), None);
+        let again = store.record_issued(at(7), &in_transaction(2, "gw1", id, 500_000));
+        denied(again, Denial::TransactionInUse);
+    }
+    denied(join(&store, b"five", "gw1", 900_000), Denial::Conflict);
+
+    // Given up in a transaction that joined, it is given up; what was rejected is asked for anew.
+    store.record_requested(at(8), &pending(b"six", "gw1", 900_000)).unwrap();
+    let six = RequestId::of(b"six");
+    store.record_joined(at(8), &six, &transaction(b"seven", "gw1", None, 900_000)).unwrap();
+    store.record_decided(at(9), &six, &decision(Verdict::Rejected)).unwrap();
+    let late = store.record_joined(at(9), &six, &transaction(b"eight", "gw1", None, 900_000));
+    denied(late, Denial::Conflict);
+    let told = store.waiting(at(9), b"seven").unwrap().unwrap();
+    assert_eq!(told.verdict(), Some(Verdict::Rejected));
     rebuilt_index_is_the_same(&store);
 }

@@ -480,3 +480,50 @@ fn released_certificates_and_partitions_are_kept_by_the_index() {
     let (kept, fresh) = store.compare_index().unwrap();
     assert_eq!(kept, fresh);
 }
+
+#[test]
+fn a_use_comes_back_only_to_the_secret_that_was_used_and_only_for_what_was_not_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.record_accounts(at(1), &[account("gw1", 4)]).unwrap();
+    store.reserve_serials(at(1), &ca(), &(1..=5).map(serial).collect::<Vec<_>>()).unwrap();
+    let left = |store: &EmbeddedStore| {
+        let secret = store.account(&label("gw1")).unwrap().unwrap().secret.unwrap();
+        (secret.uses_left, secret.given_back)
+    };
+    let issue = |number: u128, consumes_secret| {
+        let id = number.to_be_bytes();
+        let record = Issued {
+            consumes_secret,
+            transaction: Some(transaction(&id, "gw1", Some(number), 900_000)),
+            ..issued(number, "gw1")
+        };
+        store.record_issued(at(2), &record).unwrap();
+    };
+    let untaken = |number| {
+        let revocation = revocation(3, Reason::CessationOfOperation);
+        store.record_untaken(at(3), &ca(), &serial(number), &revocation)
+    };
+    (1..=4).for_each(|number| issue(number, true));
+    issue(5, false);
+    assert_eq!(left(&store), (0, 0));
+    untaken(1).unwrap();
+    assert_eq!(left(&store), (1, 1));
+    denied(untaken(1), Denial::AlreadyRevoked);
+    // One that used no secret; one that was confirmed; one that an administrator revoked.
+    untaken(5).unwrap();
+    store.record_confirmed(at(3), &2_u128.to_be_bytes()).unwrap();
+    untaken(2).unwrap();
+    store
+        .record_revoked(at(3), &ca(), &serial(3), &revocation(3, Reason::KeyCompromise), None)
+        .unwrap();
+    assert_eq!(left(&store), (1, 1));
+    // Another secret has its own uses.
+    let mut reset = account("gw1", 7);
+    reset.secret.as_mut().unwrap().reference = "another".into();
+    store.record_account_changed(at(4), &reset).unwrap();
+    untaken(4).unwrap();
+    assert_eq!(left(&store), (7, 0));
+    let (own, fresh) = store.compare_index().unwrap();
+    assert_eq!(own, fresh);
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use countersign_ca::record::{
-    CertificateRecord, CrlScope, Issued, Label, OWN_ACCOUNT_PREFIX, Serial,
+    CertificateRecord, CrlScope, Incarnation, Issued, Label, OWN_ACCOUNT_PREFIX, Serial,
 };
 use countersign_ca::store::{Change, Mark};
 use countersign_ca::{Authority, Identity, Timestamp};
@@ -38,6 +38,8 @@ type CertificateId = (Label, Serial);
 type Owner = (Label, Label);
 
 struct Peer {
+    /// Which account of its name it is; `None` when it was gone already.
+    incarnation: Option<Incarnation>,
     id: String,
     certificates: BTreeMap<CertificateId, Bytes>,
 }
@@ -64,7 +66,7 @@ impl Catalogue {
         while let Some(at) = cursor {
             let (page, next) = catalogue.authority.store().certificates(None, at, PAGE)?;
             for record in page {
-                if catalogue.is_in_use(&record) {
+                if catalogue.is_in_use(&record) && !catalogue.is_anothers(&record)? {
                     catalogue.add_record(record)?;
                 }
             }
@@ -177,7 +179,9 @@ impl Catalogue {
 
     fn look_again(&mut self, ca: &Label, serial: &Serial) -> Result<bool> {
         match self.authority.store().certificate(ca, serial)? {
-            Some(record) if self.is_in_use(&record) => self.add_record(record),
+            Some(record) if self.is_in_use(&record) && !self.is_anothers(&record)? => {
+                self.add_record(record)
+            }
             _ => Ok(self.remove(&(ca.clone(), *serial))),
         }
     }
@@ -186,6 +190,13 @@ impl Catalogue {
         record.revocation.is_none()
             && !record.withheld
             && self.is_published(&record.ca, &record.account, record.not_after)
+    }
+
+    /// Whether another account has the name now of the one that a certificate was issued to: what is found under that name is no
+    /// longer this certificate.
+    fn is_anothers(&self, record: &CertificateRecord) -> Result<bool> {
+        let now = self.authority.store().incarnation(&record.account)?;
+        Ok(now.is_some_and(|account| !account.precedes(record.offset)))
     }
 
     fn is_published(&self, ca: &Label, account: &Label, not_after: Timestamp) -> bool {
@@ -220,16 +231,33 @@ impl Catalogue {
             self.left_out = self.left_out.saturating_add(1);
             return Ok(false);
         }
-        if !self.peers.contains_key(&owner) {
-            let id = self.first_identity(&owner.0)?;
-            self.peers.insert(owner.clone(), Peer { id, certificates: BTreeMap::new() });
-        }
+        self.own(&owner)?;
         if let Some(peer) = self.peers.get_mut(&owner) {
             peer.certificates.insert(id.clone(), Bytes::from(certificate));
         }
         self.ends.insert((not_after, id.clone()));
         self.owners.insert(id, (owner, not_after));
         Ok(true)
+    }
+
+    /// Has an entry for an account. That of one that had its name before goes.
+    fn own(&mut self, owner: &Owner) -> Result<()> {
+        let incarnation = self.authority.store().incarnation(&owner.0)?;
+        let known = self.peers.get(owner);
+        let is_known =
+            known.is_some_and(|peer| incarnation.is_none() || peer.incarnation == incarnation);
+        if is_known {
+            return Ok(());
+        }
+        let before: Vec<CertificateId> =
+            known.map(|peer| peer.certificates.keys().cloned().collect()).unwrap_or_default();
+        for id in &before {
+            self.remove(id);
+        }
+        let id = self.first_identity(&owner.0)?;
+        let peer = Peer { incarnation, id, certificates: BTreeMap::new() };
+        self.peers.insert(owner.clone(), peer);
+        Ok(())
     }
 
     fn remove(&mut self, id: &CertificateId) -> bool {

@@ -1,6 +1,7 @@
 //! What an administrator can do. The same handlers serve a running server's socket and a command that opens the store
 //! itself; each deed that changes no other record is recorded with who did it.
 
+mod peers;
 mod recovery;
 mod requests;
 pub mod socket;
@@ -9,11 +10,9 @@ mod view;
 
 use std::collections::BTreeSet;
 
-use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
+use countersign_ca::accounts::SecretPolicy;
 use countersign_ca::authority::refuse_overruled;
 use countersign_ca::equipment::EquipmentDraft;
-use countersign_ca::handed_out::refuse_outside;
-use countersign_ca::identity::Identity;
 use countersign_ca::record::{
     CertificateRecord, CrlScope, Deed, Duty, Label, Permission, Reason, Serial,
 };
@@ -42,7 +41,12 @@ pub enum Request {
     /// One account.
     PeerShow { name: Label },
     /// Removes an account.
-    PeerRemove { name: Label },
+    PeerRemove {
+        name: Label,
+        /// Revokes its certificates, too, for this reason.
+        #[serde(default)]
+        revoke: Option<String>,
+    },
     /// Gives an account another secret.
     PeerResetSecret { name: Label, secret: Secret },
     /// Says which equipment an account is for.
@@ -142,6 +146,9 @@ pub struct PeerDraft {
     /// What it may do beyond asking for certificates for keys of its own.
     #[serde(default)]
     pub permissions: BTreeSet<Permission>,
+    /// The line of the file that it came from.
+    #[serde(default)]
+    pub line: Option<u64>,
 }
 
 /// Equipment as it is asked for.
@@ -186,7 +193,7 @@ pub fn handle(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Value, Failure> {
     match request {
-        Request::PeerAdd { peers } => add_peers(instance, actor, peers, progress),
+        Request::PeerAdd { peers } => peers::add(instance, actor, peers, progress),
         Request::PeerList => {
             let accounts = instance.store.accounts()?;
             Ok(accounts.iter().map(view::account).collect())
@@ -195,15 +202,11 @@ pub fn handle(
             Some(account) => Ok(view::account(&account)),
             None => Err(countersign_ca::accounts::no_account(&name).into()),
         },
-        Request::PeerRemove { name } => {
-            instance.accounts().remove(&name)?;
-            deed(instance, actor, "peer remove", &name)?;
-            Ok(json!({"removed": name}))
-        }
+        Request::PeerRemove { name, revoke } => peers::remove(instance, actor, &name, revoke),
         Request::PeerResetSecret { name, secret } => {
             let new = instance.accounts().reset_secret(&name, secret.into())?;
             deed(instance, actor, "peer reset-secret", &name)?;
-            Ok(new_account(&new))
+            Ok(peers::new_account(&new))
         }
         Request::PeerSetEquipment { name, equipment } => {
             let draft = equipment.map(EquipmentDraft::from);
@@ -242,7 +245,7 @@ pub fn handle(
         }
         Request::CertShow { serial, ca } => {
             let record = find(instance, &serial, ca.as_ref())?;
-            Ok(view::certificate_in_full(&record, instance.now())?)
+            Ok(view::certificate_in_full(instance, &record)?)
         }
         Request::CertRevoke { serial, ca, reason, invalidity } => {
             revoke(instance, actor, &serial, ca.as_ref(), &reason, invalidity)
@@ -303,55 +306,6 @@ fn assign(instance: &Instance, actor: &str, name: &Label, duty: Duty) -> Result<
     };
     deed(instance, actor, action, name)?;
     view::cas(instance)
-}
-
-fn add_peers(
-    instance: &Instance,
-    actor: &str,
-    peers: Vec<PeerDraft>,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<Value, Failure> {
-    let drafts = peers.into_iter().map(draft).collect::<Result<Vec<_>, Failure>>()?;
-    let cas = instance.store.cas()?;
-    let default = instance.default_ca()?;
-    refuse_outside(&cas, default.as_ref(), &instance.config.profiles, &drafts, instance.now())?;
-    let added = instance.accounts().add(&instance.config.profiles, &drafts, progress)?;
-    let names: Vec<&str> = drafts.iter().take(10).map(|draft| draft.name.as_str()).collect();
-    deed(instance, actor, "peer add", &format!("{} accounts: {}", drafts.len(), names.join(" ")))?;
-    Ok(added.iter().map(new_account).collect())
-}
-
-fn draft(peer: PeerDraft) -> Result<AccountDraft, Failure> {
-    let identities =
-        peer.ids.iter().map(|id| id.parse::<Identity>()).collect::<Result<Vec<_>, _>>();
-    let identities =
-        identities.map_err(|e| Failure::input(format!("account `{}`: {e}", peer.name)))?;
-    Ok(AccountDraft {
-        name: peer.name,
-        identities,
-        profile: peer.profile,
-        ca: peer.ca,
-        equipment: peer.equipment.map(Into::into),
-        secret: peer.secret.map(Into::into),
-        permissions: peer.permissions,
-    })
-}
-
-/// An account with its secret: the only time that it is shown.
-fn new_account(new: &NewAccount) -> Value {
-    let secret = new.account.secret.as_ref();
-    json!({
-        "name": new.account.name,
-        "reference": secret.map(|secret| secret.reference.clone()),
-        "secret": new.secret.as_ref().map(|secret| secret.as_str()),
-        "expires": secret.map(|secret| secret.expires.whole_seconds().to_string()),
-        "uses": secret.map(|secret| secret.uses_left),
-        "equipment": new.account.equipment.as_ref().map(ToString::to_string),
-        "ids": new.account.identities.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "profile": new.account.profile,
-        "ca": new.account.ca,
-        "permissions": new.account.permissions,
-    })
 }
 
 fn revoke(

@@ -46,7 +46,10 @@ pub fn certificate(record: &CertificateRecord, now: Timestamp) -> Value {
 }
 
 /// A certificate with everything that is known of it.
-pub fn certificate_in_full(record: &CertificateRecord, now: Timestamp) -> Result<Value, Failure> {
+pub fn certificate_in_full(
+    instance: &Instance,
+    record: &CertificateRecord,
+) -> Result<Value, Failure> {
     let facts = Facts::of(&record.certificate)?;
     let names: Vec<String> = facts
         .alt_names
@@ -55,8 +58,15 @@ pub fn certificate_in_full(record: &CertificateRecord, now: Timestamp) -> Result
             Identity::from_general_name(name).map_or_else(|_| "?".into(), |id| id.to_string())
         })
         .collect();
-    let mut value = certificate(record, now);
+    // An account that was made later under the same name is another one.
+    let holder = match (instance.store.holder(record)?, instance.store.account(&record.account)?) {
+        (Some(_), _) => "the account",
+        (None, Some(_)) => "an account that had this name before",
+        (None, None) => "an account that is gone",
+    };
+    let mut value = certificate(record, instance.now());
     if let Some(fields) = value.as_object_mut() {
+        fields.insert("holder".into(), json!(holder));
         fields.insert("not_before".into(), json!(facts.not_before.to_string()));
         fields.insert("alt_names".into(), json!(names));
         fields.insert("key".into(), json!(facts.key.kind().to_string()));

@@ -1,5 +1,6 @@
 //! `countersign peer …`
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,15 @@ use crate::wiped::Wiped;
 
 /// The most accounts of one import.
 const MAX_IMPORT: usize = 20_000;
+
+/// How many problems of one file are told.
+const MAX_PROBLEMS: usize = 100;
+
+/// The columns of a file.
+const COLUMNS: [&str; 6] = ["name", "ids", "profile", "ca", "equipment", "allow"];
+
+/// What an identity begins with.
+const IDENTITY_KINDS: [&str; 6] = ["fqdn", "dns", "ip", "email", "user-fqdn", "dn"];
 
 /// The largest file to import, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -51,9 +61,21 @@ pub enum Peer {
         none: bool,
     },
     /// Remove an account; its certificates stay valid until they expire or are revoked
+    #[command(after_help = "Example:\n  countersign peer remove gw1 --revoke")]
     Remove {
         /// Its name
         name: Label,
+        /// Revoke its certificates, too
+        #[arg(long)]
+        revoke: bool,
+        /// The reason for it: cessationOfOperation, keyCompromise, affiliationChanged, privilegeWithdrawn, …
+        #[arg(
+            long,
+            value_name = "REASON",
+            default_value = "cessationOfOperation",
+            requires = "revoke"
+        )]
+        reason: String,
     },
     /// Give an account another reference and secret; the old ones end, with any lock on them
     ResetSecret {
@@ -184,8 +206,10 @@ impl Peer {
                     equipment,
                     secret,
                     permissions: add.allow.iter().copied().collect(),
+                    line: None,
                 };
-                let added = Wiped::from(context.ask(Request::PeerAdd { peers: vec![draft] })?);
+                let mut added = Wiped::from(context.ask(Request::PeerAdd { peers: vec![draft] })?);
+                warn(context, &mut added);
                 show_new(context, added.get(0).unwrap_or(&Value::Null));
                 Ok(())
             }
@@ -198,7 +222,10 @@ impl Peer {
                     equipment: equipment.map(|text| equipment_of(text, *uses)).transpose()?,
                 })
             }
-            Self::Remove { name } => context.show(Request::PeerRemove { name: name.clone() }),
+            Self::Remove { name, revoke, reason } => context.show(Request::PeerRemove {
+                name: name.clone(),
+                revoke: revoke.then(|| reason.clone()),
+            }),
             Self::ResetSecret { name, policy } => {
                 let new = Wiped::from(context.ask(Request::PeerResetSecret {
                     name: name.clone(),
@@ -228,6 +255,21 @@ fn equipment_of(text: &str, uses: u32) -> Result<EquipmentAsked, Failure> {
         ))
     })?;
     Ok(EquipmentAsked { vendor, value: value.to_owned(), uses })
+}
+
+/// What is to be known of accounts that were added: for people beside the answer, which scripts read.
+fn warn(context: &Context, added: &mut Value) {
+    if context.format == Format::Json {
+        return;
+    }
+    for new in added.as_array_mut().into_iter().flatten() {
+        let warnings = new.as_object_mut().and_then(|fields| fields.remove("warnings"));
+        let name = new.get("name").and_then(Value::as_str).unwrap_or_default();
+        for warning in warnings.iter().flat_map(|all| all.as_array()).flatten() {
+            let text = warning.as_str().unwrap_or_default();
+            output::warning(&format!("account `{name}`: {text}"));
+        }
+    }
 }
 
 /// An account with its secret and, for people, the lines that enrol it.
@@ -277,7 +319,8 @@ impl Import {
         if let Some(out) = self.out.as_ref().filter(|out| out.exists()) {
             return Err(Failure::missing(format!("`{}` exists already", out.display())));
         }
-        let added = Wiped::from(context.ask(Request::PeerAdd { peers })?);
+        let mut added = Wiped::from(context.ask(Request::PeerAdd { peers })?);
+        warn(context, &mut added);
         let text = Zeroizing::new(match context.format {
             Format::Json => serde_json::to_string_pretty(&*added).unwrap_or_default(),
             Format::Text => as_csv(&added)?,
@@ -296,54 +339,187 @@ impl Import {
 
 fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
     let name = file.display();
-    let source: Box<dyn Read> = match file.to_str() {
+    let mut source: Box<dyn Read> = match file.to_str() {
         Some("-") => Box::new(std::io::stdin()),
         _ => Box::new(
             std::fs::File::open(file)
                 .map_err(|e| Failure::unavailable(format!("`{name}`: {e}")))?,
         ),
     };
-    let mut reader =
-        csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source.take(MAX_FILE));
-    let mut peers = Vec::new();
-    for (row, line) in reader.deserialize::<Row>().zip(2_u64..) {
-        let wrong = |why: String| Failure::input(format!("`{name}`, line {line}: {why}"));
-        let row = row.map_err(|e| wrong(e.to_string()))?;
-        if peers.len() == MAX_IMPORT {
-            return Err(wrong(format!("expected at most {MAX_IMPORT} accounts at once")));
+    let mut octets = Vec::new();
+    source
+        .by_ref()
+        .take(MAX_FILE)
+        .read_to_end(&mut octets)
+        .map_err(|e| Failure::unavailable(format!("`{name}`: {e}")))?;
+    let mut lines = Lines { octets: &octets, at: 0, line: 1 };
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(octets.as_slice());
+    let (mut peers, mut problems) = (Vec::new(), Vec::new());
+    let heads = reader
+        .headers()
+        .map_err(|e| Failure::input(format!("`{name}`: {}", unreadable(&e, &mut lines))))?;
+    let heads = heads.clone();
+    check_heads(&heads).map_err(|why| Failure::input(format!("`{name}`, line 1: {why}")))?;
+    for record in reader.records() {
+        let drafted = match record.and_then(|record| {
+            let line = record.position().map_or(0, |at| lines.line_at(at.byte()));
+            record.deserialize::<Row>(Some(&heads)).map(|row| (line, row))
+        }) {
+            Ok((line, row)) => draft_of(row, line, secret).map_err(|columns| {
+                let told = |(column, why)| format!("line {line}, column `{column}`: {why}");
+                columns.into_iter().map(told).collect()
+            }),
+            Err(error) => Err(vec![unreadable(&error, &mut lines)]),
+        };
+        match drafted {
+            Ok(_) if peers.len() == MAX_IMPORT => {
+                return Err(Failure::input(format!(
+                    "`{name}`: expected at most {MAX_IMPORT} accounts at once"
+                )));
+            }
+            Ok(draft) => peers.push(draft),
+            Err(found) => problems.extend(found),
         }
-        let label = |text: &str| text.parse::<Label>().map_err(|e| wrong(e.to_string()));
-        let optional = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let ids: Vec<String> =
-            row.ids.split([' ', ';']).filter(|id| !id.is_empty()).map(str::to_owned).collect();
-        for id in &ids {
-            id.parse::<countersign_ca::Identity>().map_err(|e| wrong(e.to_string()))?;
+    }
+    if !problems.is_empty() {
+        let more = problems.len().saturating_sub(MAX_PROBLEMS);
+        problems.truncate(MAX_PROBLEMS);
+        if more > 0 {
+            problems.push(format!("and {more} more"));
         }
-        let equipment = optional(row.equipment);
-        let equipment = equipment
-            .map(|text| equipment_of(&text, 1).map_err(|e| wrong(e.message)))
-            .transpose()?;
-        let allow = row.allow.unwrap_or_default();
-        let allow = allow.split([' ', ';']).filter(|permission| !permission.is_empty());
-        peers.push(PeerDraft {
-            name: label(&row.name)?,
-            ids,
-            profile: label(&optional(row.profile).unwrap_or_else(|| "gateway".into()))?,
-            ca: optional(row.ca).map(|ca| label(&ca)).transpose()?,
-            secret: Some(secret).filter(|_| equipment.is_none()),
-            equipment,
-            permissions: allow
-                .map(|permission| {
-                    permission.parse().map_err(|e: countersign_ca::Error| wrong(e.to_string()))
-                })
-                .collect::<Result<_, _>>()?,
-        });
+        return Err(Failure::input(format!("`{name}`:\n{}", problems.join("\n"))));
     }
     match peers.is_empty() {
         true => Err(Failure::input(format!(
             "`{name}` holds no accounts; expected a head line `name,ids,profile` and more"
         ))),
         false => Ok(peers),
+    }
+}
+
+/// A row as an account, or everything that is wrong with it, by column.
+fn draft_of(row: Row, line: u64, secret: Secret) -> Result<PeerDraft, Vec<(&'static str, String)>> {
+    let mut wrong = Vec::new();
+    let mut label = |column: &'static str, text: &str| match text.parse::<Label>() {
+        Ok(label) => Some(label),
+        Err(e) => {
+            wrong.push((column, e.to_string()));
+            None
+        }
+    };
+    let optional = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let name = label("name", &row.name);
+    let profile = label("profile", &optional(row.profile).unwrap_or_else(|| "gateway".into()));
+    let ca = optional(row.ca).map(|ca| label("ca", &ca));
+    let ids: Vec<String> = split_ids(&row.ids).into_iter().filter(|id| !id.is_empty()).collect();
+    for id in &ids {
+        if let Err(e) = id.parse::<countersign_ca::Identity>() {
+            wrong.push(("ids", e.to_string()));
+        }
+    }
+    let equipment = optional(row.equipment).and_then(|text| match equipment_of(&text, 1) {
+        Ok(equipment) => Some(equipment),
+        Err(e) => {
+            wrong.push(("equipment", e.message));
+            None
+        }
+    });
+    let allow = row.allow.unwrap_or_default();
+    let mut permissions = BTreeSet::new();
+    for text in allow.split([' ', ';']).filter(|permission| !permission.is_empty()) {
+        match text.parse::<Permission>() {
+            Ok(permission) => drop(permissions.insert(permission)),
+            Err(e) => wrong.push(("allow", e.to_string())),
+        }
+    }
+    match (name, profile, wrong.is_empty()) {
+        (Some(name), Some(profile), true) => Ok(PeerDraft {
+            name,
+            ids,
+            profile,
+            ca: ca.flatten(),
+            secret: Some(secret).filter(|_| equipment.is_none()),
+            equipment,
+            permissions,
+            line: Some(line),
+        }),
+        _ => Err(wrong),
+    }
+}
+
+/// Identities stand behind each other with blanks or semicolons between. A DN may hold both: it goes on until something begins that
+/// says what kind of identity it is.
+fn split_ids(text: &str) -> Vec<String> {
+    let begins =
+        |part: &str| part.split_once(':').is_some_and(|(kind, _)| IDENTITY_KINDS.contains(&kind));
+    let mut ids: Vec<String> = Vec::new();
+    for part in text.split_inclusive(|c: char| c == ';' || c.is_whitespace()) {
+        match ids.last_mut() {
+            Some(last) if last.starts_with("dn:") && !begins(part) => last.push_str(part),
+            _ => ids.push(part.to_owned()),
+        }
+    }
+    let trimmed = |id: String| match id.ends_with("\\ ") {
+        true => id,
+        false => id.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned(),
+    };
+    ids.into_iter().map(trimmed).collect()
+}
+
+/// The head line names columns that there are, each once, and those that must be there.
+fn check_heads(heads: &csv::StringRecord) -> Result<(), String> {
+    let known = COLUMNS.map(|column| format!("`{column}`")).join(", ");
+    for (number, head) in heads.iter().enumerate() {
+        if !COLUMNS.contains(&head) {
+            return Err(format!(
+                "expected a head line with columns among {known}, found `{}`",
+                head.escape_debug()
+            ));
+        }
+        if heads.iter().take(number).any(|other| other == head) {
+            return Err(format!("the column `{head}` is there twice"));
+        }
+    }
+    match ["name", "ids"].iter().find(|must| !heads.iter().any(|head| head == **must)) {
+        Some(missing) => Err(format!("the head line has no column `{missing}`; there are {known}")),
+        None => Ok(()),
+    }
+}
+
+/// Counts lines: the reader takes the end of the line before, after a carriage return, and empty lines for the beginning of a row.
+struct Lines<'a> {
+    octets: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of the row that begins at this octet; none before the last one that was asked for.
+    fn line_at(&mut self, byte: u64) -> u64 {
+        let wanted = usize::try_from(byte).unwrap_or(usize::MAX);
+        while let Some(octet) = self.octets.get(self.at) {
+            if self.at >= wanted && !matches!(octet, b'\r' | b'\n') {
+                break;
+            }
+            self.line = self.line.saturating_add(u64::from(*octet == b'\n'));
+            self.at = self.at.saturating_add(1);
+        }
+        self.line
+    }
+}
+
+/// Why a row cannot be read at all.
+fn unreadable(error: &csv::Error, lines: &mut Lines<'_>) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos: Some(at), expected_len, len } => {
+            let line = lines.line_at(at.byte());
+            format!("line {line}: expected {expected_len} columns, found {len}")
+        }
+        csv::ErrorKind::Utf8 { pos: Some(at), err } => {
+            let (line, column) = (lines.line_at(at.byte()), err.field().saturating_add(1));
+            format!("line {line}, column {column}: it is not UTF-8")
+        }
+        other => format!("{other:?}"),
     }
 }
 

@@ -137,9 +137,13 @@ impl Authority {
                 ),
             ));
         }
-        let account = self.store().account(&record.account)?;
-        let account = account.ok_or_else(|| {
-            refused(format!("the account `{}` of the signer's certificate is gone", record.account))
+        // A certificate speaks for the account that it was issued to, and never for a later one of that name.
+        let account = self.store().holder(&record)?.ok_or_else(|| {
+            refused(format!(
+                "the account `{}` that the signer's certificate {} was issued to is gone; enrol again with a secret of the \
+                 present one",
+                record.account, record.serial
+            ))
         })?;
         Ok(Requester::new(account, Credential::Certificate(Box::new(record))))
     }

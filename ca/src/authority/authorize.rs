@@ -116,7 +116,7 @@ impl Authority {
         changes: &mut Vec<String>,
     ) -> Result<Terms> {
         // 1. Every name is the account's, and one that verifiers accept of this CA.
-        let names = names(requester, request, profile)?;
+        let names = names(requester, request, profile, changes)?;
         // 2. The rest of the request is a wish; what is not granted is said.
         let key_usage = check_extensions(profile, kind, &request.extensions, changes)?;
         let (not_before, not_after) = validity(profile, ca, request, self.now(), changes)?;
@@ -178,25 +178,33 @@ fn names<K>(
     requester: &Requester,
     request: &CertificateRequest<K>,
     profile: &Profile,
+    changes: &mut Vec<String>,
 ) -> Result<Names> {
     let (account, subject) = (requester.account(), request.subject.as_ref());
     let asked = Some(request.alt_names.as_slice()).filter(|names| !names.is_empty());
     let (Some(_), Credential::Certificate(old)) = (&request.updates, requester.credential()) else {
-        return subject::decide(account, profile, subject, asked);
+        return subject::decide(account, profile, subject, asked, changes);
     };
     let old = Facts::of(&old.certificate)?;
-    if let Some(added) = asked.into_iter().flatten().find(|name| !old.alt_names.contains(name)) {
-        return Err(added_by_update(&Identity::from_general_name(added)?.to_string()));
+    for added in asked.into_iter().flatten() {
+        let added = Identity::from_general_name(added)?;
+        let is_same = |name| Identity::from_general_name(name).is_ok_and(|own| own.is_same(&added));
+        if !old.alt_names.iter().any(is_same) {
+            return Err(added_by_update(&added.to_string()));
+        }
     }
     if let Some(other) = subject.filter(|subject| !same_name(subject, &old.subject)) {
-        return Err(added_by_update(&other.to_string()));
+        if !subject::differs_in_devices_own(profile, other, &old.subject) {
+            return Err(added_by_update(&other.to_string()));
+        }
+        changes.push(subject::replaced(&old.subject));
     }
     let alt_names = Some(asked.unwrap_or(&old.alt_names));
-    let kept = subject::decide(account, profile, Some(&old.subject), alt_names);
+    let kept = subject::decide(account, profile, Some(&old.subject), alt_names, changes);
     match (kept, subject) {
         // The account has other names now, or the profile writes subjects otherwise.
         (Err(Error::Denied { kind: Denial::NotAuthorized, .. }), None) => {
-            subject::decide(account, profile, None, alt_names)
+            subject::decide(account, profile, None, alt_names, changes)
         }
         (kept, _) => kept,
     }

@@ -172,6 +172,7 @@ impl Authority {
             ca: authorized.ca,
             serial,
             account: authorized.account.name,
+            incarnation: Some(authorized.account.incarnation),
             profile: authorized.profile.name().clone(),
             not_after: authorized.not_after,
             certificate,
@@ -199,7 +200,9 @@ impl Authority {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
             let (page, next) = self.store().certificates(Some(&account.name), from, PAGE)?;
-            for record in page.iter().filter(|record| record.issued <= signer.issued) {
+            // Those of an account that had the name before say nothing of this one.
+            let own = page.iter().filter(|record| account.incarnation.precedes(record.offset));
+            for record in own.filter(|record| record.issued <= signer.issued) {
                 // A CA's key signs no requests.
                 match &record.registrar {
                     Some(registrar) if !Facts::of(&record.certificate)?.is_ca => {

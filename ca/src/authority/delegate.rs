@@ -257,6 +257,7 @@ impl Ca {
         ground.store.record_issued(
             ground.clock.now(),
             &Issued {
+                incarnation: None,
                 ca: self.info().name.clone(),
                 serial,
                 account: own.clone(),

@@ -74,7 +74,7 @@ impl Authority {
     /// # Errors
     /// `Denied` when no identity of the account can stand in a certificate of the profile.
     pub fn names_for(&self, account: &Account, profile: &Profile) -> Result<Names> {
-        subject::decide(account, profile, None, None)
+        subject::decide(account, profile, None, None, &mut Vec::new())
     }
 }
 

@@ -156,6 +156,7 @@ impl Authority {
             ca: authorized.ca,
             serial,
             account: authorized.account.name,
+            incarnation: Some(authorized.account.incarnation),
             profile: profile.name().clone(),
             not_after: authorized.not_after,
             certificate,
@@ -221,7 +222,7 @@ impl Authority {
     }
 
     /// Revokes certificates that were to be confirmed by now and were not (RFC 9810 §5.1.1.2), at most
-    /// [`UNCONFIRMED_AT_ONCE`]. How many there were.
+    /// [`UNCONFIRMED_AT_ONCE`]; the uses of secrets that they took come back. How many there were.
     ///
     /// # Errors
     /// [`Error::Unavailable`] and [`Error::Internal`] when the store fails.
@@ -236,7 +237,7 @@ impl Authority {
             let now = self.now();
             let revocation =
                 Revocation { at: now, reason: Reason::CessationOfOperation, invalidity: None };
-            self.store().record_revoked(self.now(), ca, serial, &revocation, None)?;
+            self.store().record_untaken(self.now(), ca, serial, &revocation)?;
             tracing::warn!(%ca, %serial, "never confirmed by its holder, and revoked");
             self.changes.note(ca);
         }
@@ -254,7 +255,7 @@ impl Authority {
         }
     }
 
-    /// The holder did not take the certificate: it is revoked, and the transaction is over.
+    /// The holder did not take the certificate: it is revoked, the use of the secret comes back, and the transaction is over.
     ///
     /// # Errors
     /// `Denied` with [`Denial::NoSuchCertificate`] when nothing awaits confirmation.
@@ -270,7 +271,7 @@ impl Authority {
         })?;
         let revocation =
             Revocation { at: now, reason: Reason::CessationOfOperation, invalidity: None };
-        self.store().record_revoked(self.now(), &ca, &serial, &revocation, None)?;
+        self.store().record_untaken(self.now(), &ca, &serial, &revocation)?;
         tracing::info!(%ca, %serial, "rejected by its holder, and revoked");
         self.changes.note(&ca);
         Ok(())

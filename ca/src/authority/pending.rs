@@ -10,6 +10,7 @@ use crate::pending::{
     Decision, MAX_WORDS, PendingRequest, RecordedRequest, RequestId, Verdict, WaitingRequest,
 };
 use crate::public_key::Proof;
+use crate::record::Label;
 use crate::request::Requester;
 
 impl Authorized {
@@ -55,10 +56,46 @@ impl Authority {
         let request = RecordedRequest::of(request, authorized.profile.name(), &authorized.ca)?;
         let transaction = draft.opened(authorized.account.name, None);
         let id = RequestId::of(&transaction.id);
-        let pending = PendingRequest { transaction, request };
+        let incarnation = Some(authorized.account.incarnation);
+        let pending = PendingRequest { transaction, incarnation, request };
         self.store().record_requested(self.now(), &pending)?;
         tracing::info!(request = %id, account = %pending.transaction.account, profile = %pending.request.profile, "waits for approval");
         Ok(id)
+    }
+
+    /// A request of the same account, by the same registration authority, for the same key, names and the rest but the validity, that
+    /// waits or was approved: a client that gave up waiting, or was started anew, asks again in another transaction.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the store fails.
+    pub fn waiting_alike(
+        &self,
+        authorized: &Authorized,
+        registrar: Option<&Label>,
+    ) -> Result<Option<WaitingRequest>> {
+        let Some(request) = authorized.held.as_deref() else { return Ok(None) };
+        let asked = RecordedRequest::of(request, authorized.profile.name(), &authorized.ca)?;
+        let mut waiting = self.store().waiting_of(self.now(), &authorized.account.name)?;
+        waiting.retain(|waiting| {
+            matches!(waiting.verdict(), None | Some(Verdict::Approved))
+                && waiting.pending.transaction.registrar.as_ref() == registrar
+                && waiting.pending.request.is_alike(&asked)
+        });
+        // What was approved is had at once.
+        waiting.sort_by_key(|waiting| waiting.verdict().is_none());
+        Ok(waiting.into_iter().next())
+    }
+
+    /// Has a new transaction go on with a request that waits or was approved. It is durable when this returns.
+    ///
+    /// # Errors
+    /// As [`crate::Store::record_joined`].
+    pub fn join(&self, waiting: &WaitingRequest, draft: TransactionDraft) -> Result<()> {
+        let account = waiting.pending.transaction.account.clone();
+        let transaction = draft.opened(account, None);
+        self.store().record_joined(self.now(), &waiting.id, &transaction)?;
+        tracing::info!(request = %waiting.id, account = %transaction.account, "is asked for again");
+        Ok(())
     }
 
     /// The request that waits in a transaction, with what was decided about it.
@@ -80,8 +117,8 @@ impl Authority {
         draft: TransactionDraft,
     ) -> Result<IssuedCertificate> {
         let pending = &waiting.pending;
-        let is_its = requester.account().name == pending.transaction.account
-            && draft.id == pending.transaction.id;
+        let found = self.waiting(&draft.id)?.is_some_and(|found| found.id == waiting.id);
+        let is_its = requester.account().name == pending.transaction.account && found;
         if waiting.verdict() != Some(Verdict::Approved) || !is_its {
             return Err(Error::denied(Denial::NotAuthorized, "the request is not approved"));
         }

@@ -139,7 +139,7 @@ impl Authority {
             names.iter().map(Identity::from_general_name).collect::<Result<Vec<_>>>()?;
         let Some(first) = identities.first() else { return Ok(Vec::new()) };
         let mut found = self.store().holders(first)?;
-        found.retain(|account| identities.iter().all(|name| account.identities.contains(name)));
+        found.retain(|account| identities.iter().all(|name| account.held(name).is_some()));
         Ok(found)
     }
 
@@ -148,7 +148,7 @@ impl Authority {
     fn named_by(&self, subject: Option<&Name>) -> Result<Vec<Account>> {
         let Some(subject) = subject else { return Ok(Vec::new()) };
         let mut found = self.store().holders(&Identity::Dn(subject.clone()))?;
-        if let Some(text) = crate::subject::lone_common_name(subject) {
+        if let Some(text) = crate::subject::common_name(subject) {
             if let Ok(label) = text.parse::<Label>() {
                 found.extend(self.store().account(&label)?);
             }
@@ -160,6 +160,12 @@ impl Authority {
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found.dedup_by(|a, b| a.name == b.name);
+        // Beside the common name may stand what the profile takes for the device's own, and nothing else.
+        let profiles = self.profiles();
+        found.retain(|account| {
+            let profile = profiles.named(&account.profile);
+            profile.is_some_and(|profile| crate::subject::names(account, profile, subject))
+        });
         Ok(found)
     }
 }

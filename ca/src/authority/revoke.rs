@@ -36,7 +36,7 @@ impl Authority {
         let account = &requester.account().name;
         let record = self.store().certificate(ca, serial)?;
         let record = match record {
-            Some(record) if record.account == *account => Some(record),
+            Some(record) if self.is_holders(requester, &record)? => Some(record),
             Some(record) if self.may_revoke(requester, &record)? => Some(record),
             _ => None,
         };
@@ -50,18 +50,28 @@ impl Authority {
         self.record_revocation(ca, serial, reason, invalidity, transaction.as_ref())
     }
 
+    /// Whether a certificate is one of this very account, not of one that had its name before.
+    fn is_holders(&self, requester: &Requester, record: &CertificateRecord) -> Result<bool> {
+        let account = requester.account();
+        let holder = self.store().holder(record)?;
+        Ok(holder.is_some_and(|holder| {
+            (&holder.name, holder.incarnation) == (&account.name, account.incarnation)
+        }))
+    }
+
     /// Why a peer does not release a certificate.
     fn refused_release(&self, requester: &Requester, ca: &Label, serial: &Serial) -> Error {
-        let is_held = |record: &CertificateRecord| {
+        let is_held = |record: CertificateRecord| {
             let reason = record.revocation.as_ref().map(|revocation| revocation.reason);
-            record.account == requester.account().name && reason == Some(Reason::CertificateHold)
+            Ok(self.is_holders(requester, &record)? && reason == Some(Reason::CertificateHold))
         };
-        match self.store().certificate(ca, serial) {
-            Ok(Some(record)) if is_held(&record) => Error::denied(
+        let found = self.store().certificate(ca, serial);
+        match found.and_then(|record| record.map_or(Ok(false), is_held)) {
+            Ok(true) => Error::denied(
                 Denial::NotAuthorized,
                 "only an administrator releases a certificate from hold",
             ),
-            Ok(_) => Error::denied(
+            Ok(false) => Error::denied(
                 Denial::NoSuchCertificate,
                 format!(
                     "the account `{}` has no certificate {serial} of this CA on hold",

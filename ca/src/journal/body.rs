@@ -19,8 +19,9 @@ use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::pending::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::{
-    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Duty, Issued, Label, Links,
-    Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession, Transaction,
+    Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Duty, Incarnation, Issued, Label,
+    Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
+    Transaction,
 };
 
 /// Writes the body of an entry.
@@ -33,13 +34,14 @@ pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>> {
         }),
         Entry::Issued(issued) => to_vec(&IssuedBody::new(issued)?),
         Entry::Confirmed { transaction } => to_vec(&ConfirmedBody { transaction }),
-        Entry::Revoked { ca, serial, revocation, transaction } => to_vec(&RevokedBody {
+        Entry::Revoked { ca, serial, revocation, transaction, untaken } => to_vec(&RevokedBody {
             ca: ca.as_str(),
             serial: serial.octets(),
             at: revocation.at.millis(),
             reason: revocation.reason as u8,
             invalidity: revocation.invalidity.map(Timestamp::millis),
             transaction: transaction.as_ref().map(|t| TransactionBody::new(t, None)).transpose()?,
+            untaken: untaken.then_some(true),
         }),
         Entry::Released { ca, serial } => {
             to_vec(&ReleasedBody { ca: ca.as_str(), serial: serial.octets() })
@@ -62,6 +64,10 @@ pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>> {
         Entry::VendorTrusted(vendor) => encode_vendor(vendor),
         Entry::VendorRemoved(name) => to_vec(&VendorRemovedBody { name: name.as_str() }),
         Entry::Requested(pending) => to_vec(&RequestedBody::new(pending)?),
+        Entry::Joined { request, transaction } => to_vec(&JoinedBody {
+            request: request.octets(),
+            transaction: TransactionBody::new(transaction, None)?,
+        }),
         Entry::Decided { request, decision } => to_vec(&DecidedBody {
             request: request.octets(),
             verdict: decision.verdict as u8,
@@ -114,6 +120,7 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
                     invalidity: revoked.invalidity.map(Timestamp::from_millis),
                 },
                 transaction: revoked.transaction.map(|t| t.record(None)).transpose()?,
+                untaken: revoked.untaken.unwrap_or(false),
             }
         }
         6 => {
@@ -149,6 +156,7 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
         31 => Entry::VendorRemoved(from_slice::<VendorRemovedBody>(body)?.name.parse()?),
         20 => Entry::Requested(Box::new(from_slice::<RequestedBody>(body)?.record()?)),
         21 => from_slice::<DecidedBody>(body)?.entry()?,
+        22 => from_slice::<JoinedBody>(body)?.entry()?,
         40 => from_slice::<AssignedBody<'_>>(body)?.entry()?,
         43 => {
             let restored: RestoredBody = from_slice(body)?;
@@ -186,14 +194,28 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
     })
 }
 
-/// Writes an account as the index keeps it.
+/// Writes an account as the index keeps it: its incarnation, and its body.
 pub(crate) fn encode_account(account: &Account) -> Result<Vec<u8>> {
-    to_vec(&AccountBody::new(account)?)
+    let body = to_vec(&AccountBody::new(account)?)?;
+    Ok([&account.incarnation.offset().to_be_bytes()[..], &body].concat())
 }
 
 /// Reads an account as the index keeps it.
 pub(crate) fn decode_account(octets: &[u8]) -> Result<Account> {
-    from_slice::<AccountBody>(octets)?.record()
+    let (offset, body) = account_parts(octets)?;
+    let account = from_slice::<AccountBody>(body)?.record()?;
+    Ok(Account { incarnation: Incarnation::new(offset), ..account })
+}
+
+/// Which account of its name it is.
+pub(crate) fn incarnation_of(octets: &[u8]) -> Result<Incarnation> {
+    account_parts(octets).map(|(offset, _)| Incarnation::new(offset))
+}
+
+fn account_parts(octets: &[u8]) -> Result<(u64, &[u8])> {
+    let parts = octets.split_first_chunk();
+    let (offset, body) = parts.ok_or_else(|| Error::internal("an account is cut short"))?;
+    Ok((u64::from_be_bytes(*offset), body))
 }
 
 /// Writes a CRL's record as the index keeps it.
@@ -406,6 +428,9 @@ struct RevokedBody<'a> {
     invalidity: Option<i64>,
     #[b(5)]
     transaction: Option<TransactionBody<'a>>,
+    /// Present and true where the holder did not take the certificate.
+    #[n(6)]
+    untaken: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -526,6 +551,9 @@ struct SecretBody<'a> {
     locked_until: Option<i64>,
     #[n(5)]
     locks: u32,
+    /// Absent for none.
+    #[n(6)]
+    given_back: Option<u32>,
 }
 
 #[derive(Encode, Decode)]
@@ -614,6 +642,15 @@ struct RequestedBody<'a> {
 }
 
 #[derive(Encode, Decode)]
+struct JoinedBody<'a> {
+    /// Half of SHA-256 over the identifier of the transaction in which the request came.
+    #[cbor(b(0), with = "minicbor::bytes")]
+    request: &'a [u8],
+    #[b(1)]
+    transaction: TransactionBody<'a>,
+}
+
+#[derive(Encode, Decode)]
 struct DecidedBody<'a> {
     /// Half of SHA-256 over the transaction's identifier.
     #[cbor(b(0), with = "minicbor::bytes")]
@@ -654,6 +691,7 @@ impl<'a> IssuedBody<'a> {
             ca: self.ca.parse()?,
             serial: serial(self.serial)?,
             account: self.account.parse()?,
+            incarnation: None,
             profile: self.profile.parse()?,
             not_after: Timestamp::from_millis(self.not_after),
             certificate: self.certificate.to_vec(),
@@ -731,6 +769,7 @@ impl<'a> RequestedBody<'a> {
         let octets = |values: Vec<ByteVec>| values.into_iter().map(Vec::from).collect();
         Ok(PendingRequest {
             transaction: self.transaction.record(None)?,
+            incarnation: None,
             request: RecordedRequest {
                 key: self.key.to_vec(),
                 subject: self.subject.map(<[u8]>::to_vec),
@@ -743,6 +782,14 @@ impl<'a> RequestedBody<'a> {
                 updates: self.updates.map(serial).transpose()?,
             },
         })
+    }
+}
+
+impl JoinedBody<'_> {
+    fn entry(self) -> Result<Entry> {
+        let request = <[u8; 16]>::try_from(self.request).map_err(Error::internal)?;
+        let transaction = self.transaction.record(None)?;
+        Ok(Entry::Joined { request: RequestId::new(request), transaction })
     }
 }
 
@@ -816,6 +863,7 @@ impl<'a> AccountBody<'a> {
                 uses_left: secret.uses_left,
                 locked_until: secret.locked_until.map(Timestamp::millis),
                 locks: secret.locks,
+                given_back: (secret.given_back > 0).then_some(secret.given_back),
             }),
             equipment: account.equipment.as_ref().map(EquipmentBody::new),
             created: account.created.millis(),
@@ -840,10 +888,12 @@ impl<'a> AccountBody<'a> {
                 uses_left: secret.uses_left,
                 locked_until: secret.locked_until.map(Timestamp::from_millis),
                 locks: secret.locks,
+                given_back: secret.given_back.unwrap_or(0),
             }),
             equipment: self.equipment.map(EquipmentBody::record).transpose()?,
             created: Timestamp::from_millis(self.created),
             permissions: permissions(self.permissions.unwrap_or(0))?,
+            incarnation: Incarnation::NONE,
         })
     }
 }

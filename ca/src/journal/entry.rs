@@ -50,6 +50,8 @@ pub enum Entry {
         revocation: Revocation,
         /// The transaction that asked for it.
         transaction: Option<Transaction>,
+        /// Whether its holder did not take it, so that the use of the secret comes back.
+        untaken: bool,
     },
     /// A held certificate is good again.
     Released {
@@ -88,6 +90,13 @@ pub enum Entry {
     VendorRemoved(Label),
     /// A request for a certificate waits for an administrator.
     Requested(Box<PendingRequest>),
+    /// Another transaction asks for what a request that waits, or was approved, asks for, and goes on with it.
+    Joined {
+        /// The request.
+        request: RequestId,
+        /// The transaction.
+        transaction: Transaction,
+    },
     /// A request that waits was decided, or was given up.
     Decided {
         /// The request.
@@ -132,6 +141,7 @@ impl Entry {
             Self::VendorRemoved(_) => 31,
             Self::Requested(_) => 20,
             Self::Decided { .. } => 21,
+            Self::Joined { .. } => 22,
             Self::Assigned { .. } => 40,
             Self::Restored(_) => 43,
             Self::ClockAccepted { .. } => 41,
@@ -158,6 +168,7 @@ impl Entry {
             Self::VendorRemoved(_) => "vendor-removed",
             Self::Requested(_) => "requested",
             Self::Decided { .. } => "request-decided",
+            Self::Joined { .. } => "request-joined",
             Self::Assigned { .. } => "ca-assigned",
             Self::Restored(_) => "restored",
             Self::ClockAccepted { .. } => "clock-accepted",
@@ -259,7 +270,9 @@ pub(crate) mod tests {
     use crate::equipment::{Equipment, Mapping};
     use crate::identity::Identity;
     use crate::pending::{RecordedRequest, Verdict};
-    use crate::record::{AccountSecret, CrlScope, Links, Permission, Reason, Succession};
+    use crate::record::{
+        AccountSecret, CrlScope, Incarnation, Links, Permission, Reason, Succession,
+    };
 
     pub fn label(text: &str) -> Label {
         text.parse().unwrap()
@@ -290,6 +303,7 @@ pub(crate) mod tests {
                 uses_left: 3,
                 locked_until: Some(Timestamp::from_millis(5)),
                 locks: 2,
+                given_back: 1,
             }),
             equipment: Some(Equipment {
                 vendor: label("maker"),
@@ -299,6 +313,7 @@ pub(crate) mod tests {
             }),
             created: Timestamp::from_millis(-7),
             permissions: [Permission::CrossCertification].into(),
+            incarnation: Incarnation::NONE,
         }
     }
 
@@ -353,6 +368,7 @@ pub(crate) mod tests {
                 ca: label("issuing"),
                 serial: serial(1),
                 account: label("gw1"),
+                incarnation: None,
                 profile: label("gateway"),
                 not_after: Timestamp::from_seconds(1_900_000_000),
                 certificate: vec![48, 1, 2],
@@ -367,6 +383,7 @@ pub(crate) mod tests {
                 ca: label("issuing"),
                 serial: serial(2),
                 account: label("gw1"),
+                incarnation: None,
                 profile: label("host"),
                 not_after: Timestamp::from_seconds(1_900_000_000),
                 certificate: vec![],
@@ -386,12 +403,14 @@ pub(crate) mod tests {
                     registrar: Some(label("ra1")),
                     ..transaction(None)
                 }),
+                untaken: false,
             },
             Entry::Revoked {
                 ca: label("issuing"),
                 serial: serial(1),
                 revocation: Revocation { invalidity: None, ..revocation },
                 transaction: None,
+                untaken: true,
             },
             Entry::Released { ca: label("issuing"), serial: serial(1) },
             Entry::Crl(CrlRecord {
@@ -433,6 +452,7 @@ pub(crate) mod tests {
             Entry::Assigned { ca: label("issuing"), duty: Duty::Default },
             Entry::Requested(Box::new(PendingRequest {
                 transaction: transaction(None),
+                incarnation: None,
                 request: RecordedRequest {
                     key: vec![48, 6],
                     subject: Some(vec![48, 7]),
@@ -445,6 +465,10 @@ pub(crate) mod tests {
                     updates: Some(serial(7)),
                 },
             })),
+            Entry::Joined {
+                request: RequestId::of(&[9; 16]),
+                transaction: Transaction { id: vec![8; 16], ..transaction(None) },
+            },
             Entry::Decided {
                 request: RequestId::of(&[9; 16]),
                 decision: Decision {

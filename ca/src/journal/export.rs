@@ -83,12 +83,13 @@ fn fields(entry: &Entry) -> Value {
             "replaces": issued.replaces.map(|serial| serial.to_string()),
         }),
         Entry::Confirmed { transaction } => json!({ "transaction": HEXLOWER.encode(transaction) }),
-        Entry::Revoked { ca, serial, revocation, transaction: by } => json!({
+        Entry::Revoked { ca, serial, revocation, transaction: by, untaken } => json!({
             "ca": ca,
             "serial": serial.to_string(),
             "revoked": time(revocation.at),
             "reason": revocation.reason.name(),
             "invalidity": revocation.invalidity.map(time),
+            "untaken": untaken,
             "transaction": by.as_ref().map(transaction),
         }),
         Entry::Released { ca, serial } => json!({ "ca": ca, "serial": serial.to_string() }),
@@ -134,6 +135,10 @@ fn fields(entry: &Entry) -> Value {
             }).collect::<Vec<String>>(),
             "replaces": pending.request.updates.map(|serial| serial.to_string()),
             "transaction": transaction(&pending.transaction),
+        }),
+        Entry::Joined { request, transaction: by } => json!({
+            "request": request.to_string(),
+            "transaction": transaction(by),
         }),
         Entry::Decided { request, decision } => json!({
             "request": request.to_string(),

@@ -35,7 +35,7 @@ pub use writer::{Tape, Writer};
 
 pub(crate) use body::{
     decode_account, decode_ca, decode_crl, decode_vendor, encode_account, encode_ca, encode_crl,
-    encode_vendor,
+    encode_vendor, incarnation_of,
 };
 pub(crate) use entry::payload;
 pub(crate) use frame::{FRAME_HEADER, append};

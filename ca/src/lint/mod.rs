@@ -12,6 +12,8 @@ mod rules;
 pub use entry::EntryLint;
 pub use rules::Rule;
 
+use x509_parser::prelude::FromDer;
+
 use crate::error::{Error, Result};
 
 /// The largest certificate that is looked at, in bytes.
@@ -80,6 +82,20 @@ pub fn tbs_certificate(tbs: &[u8], purpose: Option<Purpose>) -> Vec<Finding> {
         certificate::lint(tbs, purpose, &mut report);
     }
     report.0
+}
+
+/// Lints a distinguished name that is to stand in a certificate; `what` is `issuer` or `subject`.
+///
+/// # Errors
+/// [`Error::Internal`] when it does not encode.
+pub fn name(what: &str, name: &x509_cert::name::Name) -> Result<Vec<Finding>> {
+    let der = der::Encode::to_der(name).map_err(Error::internal)?;
+    let mut report = Report::default();
+    match x509_parser::x509::X509Name::from_der(&der) {
+        Ok((_, parsed)) => names::lint(what, &parsed, &mut report),
+        Err(e) => report.find(&rules::DER, e.to_string()),
+    }
+    Ok(report.0)
 }
 
 /// Lints a certificate.

@@ -319,6 +319,13 @@ impl Certificate {
         same_name(&self.subject_name, &self.issuer_name)
     }
 
+    /// Whether its authorityKeyIdentifier is that of another key than its own (§4.2.1.1).
+    pub fn names_another_key(&self) -> bool {
+        self.authority_key.is_some()
+            && self.subject_key.is_some()
+            && self.authority_key != self.subject_key
+    }
+
     /// What RFC 5280 does not allow in it, or is critical and unknown, if anything.
     pub fn defect(&self) -> Option<&str> {
         self.defects.first().map(String::as_str)

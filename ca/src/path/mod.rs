@@ -21,7 +21,7 @@ pub use certificate::Certificate;
 pub use check::{Initial, PathSettings, check};
 pub use extension::Extension;
 pub use legible::{legible, object_identifier};
-pub use name::{general_name, is_within, same_name};
+pub use name::{general_name, is_within, normal_name, same_name};
 
 /// Why there is no valid path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -33,6 +33,24 @@ pub fn is_within(name: &Name, above: &Name) -> bool {
     likeness_within(name, above) == Likeness::Same
 }
 
+/// A text that all names have which are the same, to look them up by. It is for nothing else: two that differ may share it.
+pub fn normal_name(name: &Name) -> String {
+    let part = |part: &RelativeDistinguishedName| {
+        let mut all: Vec<String> = part.0.iter().map(normal_attribute).collect();
+        all.sort_unstable();
+        all.join("+")
+    };
+    name.0.iter().map(part).collect::<Vec<_>>().join(",")
+}
+
+fn normal_attribute(attribute: &AttributeTypeAndValue) -> String {
+    let value = match text(&attribute.value) {
+        Some(text) => prepared::normal(&text),
+        None => HEXLOWER.encode(attribute.value.value()),
+    };
+    format!("{}={value}", attribute.oid)
+}
+
 /// How certainly a name is, or stands below, another one.
 pub fn likeness_within(name: &Name, above: &Name) -> Likeness {
     if name.0.len() < above.0.len() {

@@ -32,6 +32,11 @@ pub fn likeness(left: &str, right: &str) -> Likeness {
     if is_same_so_far { Likeness::Uncertain } else { Likeness::Different }
 }
 
+/// A text that all strings have which are certainly the same. Others may have it, too.
+pub fn normal(text: &str) -> String {
+    prepare(text).text.into_owned()
+}
+
 fn prepare(text: &str) -> Prepared<'_> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
     if text.bytes().all(is_plain) {

@@ -19,7 +19,7 @@ use super::rules::{
     ACCOUNT_SPAN, DEFAULT_CA, RESTORED, SEARCH_SPAN, account_key, account_number, search_number,
 };
 use super::serials::{Slot, serial_number};
-use super::waiting::{PendingRow, holders, identity_key};
+use super::waiting::{PendingRow, holders, identity_key, joined_key};
 use super::{Announced, Store};
 use crate::clock::Timestamp;
 use crate::equipment::Vendor;
@@ -27,13 +27,13 @@ use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::journal::{
     self, Entry, Head, HeadSigner, HeadsFile, JournalPaths, Recorded, Tape, Writer, decode_account,
-    decode_ca, decode_crl, decode_vendor,
+    decode_ca, decode_crl, decode_vendor, incarnation_of,
 };
 use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
 use crate::receipt::{Receipt, receipt};
 use crate::record::{
-    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Duty, Issued, Label,
-    Revocation, RevokedEntry, Serial, Transaction,
+    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Duty, Incarnation, Issued,
+    Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::revoked::RevokedSet;
 use crate::search::SearchKey;
@@ -304,6 +304,7 @@ impl EmbeddedStore {
             ca,
             serial,
             account,
+            offset,
             profile,
             issued: at,
             not_after,
@@ -424,6 +425,24 @@ impl Store for EmbeddedStore {
             serial: *serial,
             revocation: revocation.clone(),
             transaction: transaction.cloned(),
+            untaken: false,
+        };
+        self.record(at, entry)
+    }
+
+    fn record_untaken(
+        &self,
+        at: Timestamp,
+        ca: &Label,
+        serial: &Serial,
+        revocation: &Revocation,
+    ) -> Result<()> {
+        let entry = Entry::Revoked {
+            ca: ca.clone(),
+            serial: *serial,
+            revocation: revocation.clone(),
+            transaction: None,
+            untaken: true,
         };
         self.record(at, entry)
     }
@@ -462,6 +481,15 @@ impl Store for EmbeddedStore {
 
     fn record_requested(&self, at: Timestamp, pending: &PendingRequest) -> Result<()> {
         self.record(at, Entry::Requested(Box::new(pending.clone())))
+    }
+
+    fn record_joined(
+        &self,
+        at: Timestamp,
+        request: &RequestId,
+        transaction: &Transaction,
+    ) -> Result<()> {
+        self.record(at, Entry::Joined { request: *request, transaction: transaction.clone() })
     }
 
     fn record_decided(
@@ -650,6 +678,11 @@ impl Store for EmbeddedStore {
         value.map(|octets| decode_account(&octets)).transpose()
     }
 
+    fn incarnation(&self, name: &Label) -> Result<Option<Incarnation>> {
+        let value = self.shared.index.value(&packed::key(b'A', name.as_str().as_bytes()))?;
+        value.map(|octets| incarnation_of(&octets)).transpose()
+    }
+
     fn account_by_reference(&self, reference: &str) -> Result<Option<Account>> {
         match self.shared.index.value(&packed::key(b'R', reference.as_bytes()))? {
             Some(name) => self.account(&records::label(&name)?),
@@ -688,16 +721,32 @@ impl Store for EmbeddedStore {
         let mut accounts = Vec::new();
         for name in holders(&value) {
             let account = self.account(&records::label(name)?)?;
-            accounts.extend(account.filter(|account| account.identities.contains(identity)));
+            accounts.extend(account.filter(|account| account.held(identity).is_some()));
         }
         Ok(accounts)
     }
 
     fn waiting(&self, at: Timestamp, transaction: &[u8]) -> Result<Option<WaitingRequest>> {
-        let id = RequestId::of(transaction);
+        let joined = self.shared.index.value(&joined_key(&transaction_id(transaction)))?;
+        let joined = joined.and_then(|octets| octets.try_into().ok()).map(RequestId::new);
+        let id = joined.unwrap_or_else(|| RequestId::of(transaction));
         let row = self.shared.index.value(&PendingRow::key(&id))?;
         let row = row.map(|value| PendingRow::decode(&value)).transpose()?;
-        row.filter(|row| row.expires > at).map(|row| self.waiting_at(id, &row)).transpose()
+        match row.filter(|row| row.expires > at) {
+            Some(row) if self.is_accounts(&row)? => self.waiting_at(id, &row).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn waiting_of(&self, at: Timestamp, account: &Label) -> Result<Vec<WaitingRequest>> {
+        let mut all = Vec::new();
+        for (id, row) in self.pending_rows(at)? {
+            if row.account == *account {
+                all.push(self.waiting_at(id, &row)?);
+            }
+        }
+        all.sort_by_key(|waiting| (waiting.received, waiting.id));
+        Ok(all)
     }
 
     fn all_waiting(&self, at: Timestamp) -> Result<Vec<WaitingRequest>> {
@@ -724,6 +773,7 @@ impl Store for EmbeddedStore {
                 transaction
             }
             Entry::Requested(pending) => Some(pending.transaction),
+            Entry::Joined { transaction, .. } => Some(transaction),
             _ => None,
         };
         Ok(transaction.map(|transaction| {
@@ -781,7 +831,18 @@ impl EmbeddedStore {
             rows.extend(PendingRow::id_of(key).filter(|_| row.expires > at).map(|id| (id, row)));
             Ok(true)
         })?;
-        Ok(rows)
+        let mut lasting = Vec::with_capacity(rows.len());
+        for (id, row) in rows {
+            if self.is_accounts(&row)? {
+                lasting.push((id, row));
+            }
+        }
+        Ok(lasting)
+    }
+
+    /// Whether the account that made a request is still there; a later one of its name is another one.
+    fn is_accounts(&self, row: &PendingRow) -> Result<bool> {
+        Ok(self.incarnation(&row.account)?.is_some_and(|own| own.precedes(row.offset)))
     }
 
     fn waiting_at(&self, id: RequestId, row: &PendingRow) -> Result<WaitingRequest> {

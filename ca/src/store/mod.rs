@@ -39,8 +39,8 @@ use crate::identity::Identity;
 use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
 use crate::receipt::Receipt;
 use crate::record::{
-    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Duty, Issued, Label,
-    Revocation, RevokedEntry, Serial, Transaction,
+    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Duty, Incarnation, Issued,
+    Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::revoked::RevokedSet;
 use crate::search::SearchKey;
@@ -127,6 +127,19 @@ pub trait Store: Send + Sync {
         transaction: Option<&Transaction>,
     ) -> Result<()>;
 
+    /// As [`Self::record_revoked`], for a certificate that its holder did not take: the use of the secret comes back
+    /// ([`crate::record::MAX_GIVEN_BACK`]). That of a vendor's certificate does not: whoever has its key must not enrol again unseen.
+    ///
+    /// # Errors
+    /// As [`Self::record_revoked`].
+    fn record_untaken(
+        &self,
+        at: Timestamp,
+        ca: &Label,
+        serial: &Serial,
+        revocation: &Revocation,
+    ) -> Result<()>;
+
     /// Records that a held certificate is good again.
     ///
     /// # Errors
@@ -151,7 +164,7 @@ pub trait Store: Send + Sync {
     /// `Conflict` if there is none of this name, or its new reference belongs to another.
     fn record_account_changed(&self, at: Timestamp, account: &Account) -> Result<()>;
 
-    /// Removes an account. Its certificates stay as they are.
+    /// Removes an account. Its certificates stay as they are; its requests wait no more.
     ///
     /// # Errors
     /// `Conflict` if there is none of this name.
@@ -181,6 +194,18 @@ pub trait Store: Send + Sync {
     /// `NotAuthorized` if the account is gone; `TransactionInUse`; [`crate::Error::Unavailable`] when too many wait, of
     /// the account or in all.
     fn record_requested(&self, at: Timestamp, pending: &PendingRequest) -> Result<()>;
+
+    /// Records that a transaction asks for what a request asks for that waits or was approved. From now on that request is found,
+    /// decided and ended in either transaction.
+    ///
+    /// # Errors
+    /// `Conflict` if no such request of the account waits; `TransactionInUse`; `TooMany`.
+    fn record_joined(
+        &self,
+        at: Timestamp,
+        request: &RequestId,
+        transaction: &Transaction,
+    ) -> Result<()>;
 
     /// Records what was decided about a request that waits. Once it is approved, a certificate can be issued in its
     /// transaction; withdrawn, it is gone.
@@ -255,6 +280,9 @@ pub trait Store: Send + Sync {
     /// One account by name.
     fn account(&self, name: &Label) -> Result<Option<Account>>;
 
+    /// Which account has this name; cheaper than [`Self::account`].
+    fn incarnation(&self, name: &Label) -> Result<Option<Incarnation>>;
+
     /// One account by the reference of its secret.
     fn account_by_reference(&self, reference: &str) -> Result<Option<Account>>;
 
@@ -267,8 +295,18 @@ pub trait Store: Send + Sync {
     /// The accounts that hold an identity.
     fn holders(&self, identity: &Identity) -> Result<Vec<Account>>;
 
-    /// The request that waits in a transaction at `at`: approved, rejected or undecided.
+    /// The account that a certificate was issued to; `None` when it is gone. One that was made later under its name is another one,
+    /// and has nothing to do with the certificate.
+    fn holder(&self, record: &CertificateRecord) -> Result<Option<Account>> {
+        let account = self.account(&record.account)?;
+        Ok(account.filter(|account| account.incarnation.precedes(record.offset)))
+    }
+
+    /// The request that waits in a transaction at `at`, or that it joined: approved, rejected or undecided.
     fn waiting(&self, at: Timestamp, transaction: &[u8]) -> Result<Option<WaitingRequest>>;
+
+    /// The requests of one account that wait at `at`: approved, rejected or undecided, oldest first.
+    fn waiting_of(&self, at: Timestamp, account: &Label) -> Result<Vec<WaitingRequest>>;
 
     /// Every request that waits at `at`, oldest first.
     fn all_waiting(&self, at: Timestamp) -> Result<Vec<WaitingRequest>>;

@@ -4,7 +4,7 @@ use ring::digest;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::{Label, Reason, Revocation, RevokedEntry, Serial};
+use crate::record::{AccountSecret, Label, Reason, Revocation, RevokedEntry, Serial};
 
 /// The first half of SHA-256 over a transaction's identifier: strangers choose identifiers, and may be long-winded.
 pub type TransactionId = [u8; 16];
@@ -36,20 +36,40 @@ pub struct Awaited {
     pub id: TransactionId,
     /// Until when.
     pub until: Timestamp,
+    /// The secret that the certificate used, one use of which comes back if it is not taken: [`AccountSecret::mark`].
+    pub spent: Option<Mark>,
+}
+
+/// Names a secret: a part of SHA-256 over its reference.
+pub type Mark = [u8; 8];
+
+impl AccountSecret {
+    /// What names it.
+    pub(super) fn mark(&self) -> Mark {
+        let hash = digest::digest(&digest::SHA256, self.reference.as_bytes());
+        hash.as_ref().first_chunk().copied().unwrap_or_default()
+    }
 }
 
 /// As the index keeps it.
 pub fn encode_awaited(awaited: &Awaited) -> Vec<u8> {
-    let Awaited { offset, id, until } = awaited;
-    [&offset.to_be_bytes()[..], id, &until.millis().to_be_bytes()].concat()
+    let Awaited { offset, id, until, spent } = awaited;
+    let spent = spent.as_ref().map_or(&[][..], |mark| mark);
+    [&offset.to_be_bytes()[..], id, &until.millis().to_be_bytes(), spent].concat()
 }
 
 /// Reads what [`encode_awaited`] wrote; `None` for nothing, which stands where nothing is awaited any more.
 pub fn read_awaited(octets: &[u8]) -> Option<Awaited> {
     let (offset, rest) = octets.split_first_chunk()?;
-    let (id, until) = rest.split_first_chunk()?;
-    let until = Timestamp::from_millis(i64::from_be_bytes(until.try_into().ok()?));
-    Some(Awaited { offset: u64::from_be_bytes(*offset), id: *id, until })
+    let (id, rest) = rest.split_first_chunk()?;
+    let (until, spent) = rest.split_first_chunk()?;
+    let until = Timestamp::from_millis(i64::from_be_bytes(*until));
+    Some(Awaited {
+        offset: u64::from_be_bytes(*offset),
+        id: *id,
+        until,
+        spent: spent.try_into().ok(),
+    })
 }
 
 /// A transaction's identifier as the index knows it.

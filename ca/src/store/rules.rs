@@ -23,6 +23,7 @@
 //! | `u` CA 0 serial | not confirmed; the entry and the transaction that awaits it, if any, and until when |
 //! | `w` until CA 0 serial | awaits its confirmation until then |
 //! | `q` request | a request that waits for an administrator: its entry, until when, what was decided, the account |
+//! | `j` transaction | the request that it joined |
 //! | `n` account | when the requests expire that wait, of the account, or without one of all |
 //! | `i` identity | the accounts that hold it |
 //! | `t` span n | the n-th 32 transactions that end in a span of 65 seconds |
@@ -36,20 +37,20 @@ use std::fs::File;
 
 use super::index::{Layered, ORDER_CHUNK};
 use super::packed;
-use super::records::{self, Awaited, TransactionId, TransactionState, transaction_id};
+use super::records::{self, Awaited, Mark, TransactionId, TransactionState, transaction_id};
 use super::serials::{Slot, label_number, serial_number};
-use super::waiting::{PendingRow, identity_key, with_holder};
+use super::waiting::{PendingRow, identity_key, joined_key, with_holder};
 use crate::clock::Timestamp;
 use crate::equipment::{Equipment, Vendor, no_vendor};
 use crate::error::{Denial, Error, Result};
 use crate::journal::{
     self, Entry, MAX_RESERVED, decode_account, decode_ca, decode_crl, encode_account, encode_ca,
-    encode_crl, encode_vendor,
+    encode_crl, encode_vendor, incarnation_of,
 };
 use crate::pending::RequestId;
 use crate::record::{
-    Account, CaRecord, CrlRecord, Duty, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Restoration,
-    Revocation, RevokedEntry, Serial, Transaction,
+    Account, AccountSecret, CaRecord, CrlRecord, Duty, Incarnation, Issued, Label, MAX_GIVEN_BACK,
+    OWN_ACCOUNT_PREFIX, Reason, Restoration, Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::search::SearchKey;
 
@@ -95,6 +96,7 @@ pub struct Found {
     serial: Serial,
     not_after: Timestamp,
     partition: Option<u16>,
+    account: Label,
 }
 
 /// The rules at work on one group of entries.
@@ -164,7 +166,7 @@ impl Rules<'_> {
             Entry::Reserved { ca, serials } => self.check_reserved(ca, serials),
             Entry::Issued(issued) => self.check_issued(at, issued, found),
             Entry::Confirmed { transaction } => self.check_confirmed(at, transaction),
-            Entry::Revoked { ca, serial, revocation, transaction } => {
+            Entry::Revoked { ca, serial, revocation, transaction, .. } => {
                 self.check_revoked(ca, serial, revocation, found)?;
                 self.check_transaction(at, transaction.as_ref())
             }
@@ -177,6 +179,8 @@ impl Rules<'_> {
             Entry::Accounts(accounts) => self.check_accounts(accounts),
             Entry::AccountChanged(account) => {
                 self.known_account(&account.name)?;
+                let asked = Some(account.incarnation).filter(|own| *own != Incarnation::NONE);
+                self.check_account(&account.name, asked)?;
                 self.check_equipment(account)?;
                 self.check_reference(account, Some(&account.name))
             }
@@ -192,6 +196,7 @@ impl Rules<'_> {
                 None => Err(no_vendor(name)),
             },
             Entry::Requested(pending) => self.check_requested(at, pending),
+            Entry::Joined { request, transaction } => self.check_joined(at, request, transaction),
             Entry::Decided { request, decision } => self.check_decided(at, request, decision),
             Entry::Assigned { ca, duty } => self.check_assigned(ca, *duty),
             Entry::Listed { ca, entry } => self.check_listed(ca, &entry.serial),
@@ -228,8 +233,8 @@ impl Rules<'_> {
                     self.view.remove(key);
                 }
             }
-            Entry::Revoked { ca, serial, revocation, transaction } => {
-                self.apply_revoked(ca, serial, revocation, found)?;
+            Entry::Revoked { ca, serial, revocation, transaction, untaken } => {
+                self.apply_revoked(ca, serial, revocation, found, *untaken)?;
                 self.open(transaction.as_ref(), offset, false)?;
             }
             Entry::Released { ca, serial } => {
@@ -244,7 +249,8 @@ impl Rules<'_> {
             }
             Entry::Accounts(accounts) => {
                 for account in accounts {
-                    self.put_account(account)?;
+                    let incarnation = Incarnation::new(offset);
+                    self.put_account(&Account { incarnation, ..account.clone() })?;
                     self.put_identities(account, true)?;
                 }
             }
@@ -255,7 +261,10 @@ impl Rules<'_> {
                 self.put_account(&account)?;
                 self.put_identities(&account, true)?;
             }
-            Entry::AccountRemoved(name) => self.remove_account(name)?,
+            Entry::AccountRemoved(name) => {
+                self.remove_account(name)?;
+                self.end_requests_of(name)?;
+            }
             Entry::Locked { reference, until } => {
                 if let Some(mut account) = self.account_of(reference)? {
                     if let Some(secret) = &mut account.secret {
@@ -270,6 +279,9 @@ impl Rules<'_> {
             }
             Entry::VendorRemoved(name) => self.view.remove(vendor_key(name)),
             Entry::Requested(pending) => self.apply_requested(at, pending, offset)?,
+            Entry::Joined { request, transaction } => {
+                self.apply_joined(request, transaction, offset)?;
+            }
             Entry::Decided { request, decision } => {
                 self.apply_decided(request, decision.verdict, offset)?;
             }
@@ -404,13 +416,10 @@ impl Rules<'_> {
             }
         }
         let own = issued.account.as_str().starts_with(OWN_ACCOUNT_PREFIX);
-        let account = self.account_octets(&issued.account)?;
-        if account.is_none() && !own {
-            return Err(not_authorized(format!(
-                "account `{}` does not exist any more",
-                issued.account
-            )));
+        if !own {
+            self.check_account(&issued.account, issued.incarnation)?;
         }
+        let account = self.account_octets(&issued.account)?;
         if let Some(octets) = account.filter(|_| issued.consumes_secret) {
             let account = decode_account(&octets)?;
             let name = &account.name;
@@ -437,6 +446,22 @@ impl Rules<'_> {
             Some(transaction) if self.is_approved(at, transaction)? => Ok(()),
             transaction => self.check_transaction(at, transaction.as_ref()),
         }
+    }
+
+    /// The account is there, and is the one that was authorized, not a later one of its name.
+    pub(super) fn check_account(&self, name: &Label, asked: Option<Incarnation>) -> Result<()> {
+        match (self.incarnation(name)?, asked) {
+            (None, _) => Err(not_authorized(format!("account `{name}` does not exist any more"))),
+            (Some(own), Some(asked)) if own != asked => Err(not_authorized(format!(
+                "account `{name}` was removed, and another one of this name was added meanwhile"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Which account has this name now.
+    pub(super) fn incarnation(&self, name: &Label) -> Result<Option<Incarnation>> {
+        self.account_octets(name)?.map(|octets| incarnation_of(&octets)).transpose()
     }
 
     /// Who signed a key update was looked at when the message came. The certificate may have been revoked since.
@@ -648,7 +673,8 @@ impl Rules<'_> {
             &issued.transaction
         {
             let until = confirm_until.unwrap_or(*expires);
-            let awaited = Awaited { offset, id: transaction_id(id), until };
+            let spent = self.spent_by(issued)?;
+            let awaited = Awaited { offset, id: transaction_id(id), until, spent };
             let (ca, serial) = (&issued.ca, &issued.serial);
             self.view.put(packed::serial_key(b'u', ca, serial), records::encode_awaited(&awaited));
             self.view.put(packed::awaited_key(until, ca, serial), Vec::new());
@@ -662,6 +688,7 @@ impl Rules<'_> {
         serial: &Serial,
         revocation: &Revocation,
         found: Option<&Found>,
+        untaken: bool,
     ) -> Result<()> {
         let entry = RevokedEntry {
             serial: *serial,
@@ -681,8 +708,32 @@ impl Rules<'_> {
             self.view.put(unconfirmed, Vec::new());
             if let Some(awaited) = records::read_awaited(&value) {
                 self.view.remove(packed::awaited_key(awaited.until, ca, serial));
+                if let (true, Some(found), Some(spent)) = (untaken, found, &awaited.spent) {
+                    self.give_back(&found.account, spent)?;
+                }
                 self.close(&awaited.id, Some(awaited.offset))?;
             }
+        }
+        Ok(())
+    }
+
+    /// The secret that a certificate used.
+    fn spent_by(&self, issued: &Issued) -> Result<Option<Mark>> {
+        if !issued.consumes_secret {
+            return Ok(None);
+        }
+        let secret = self.account(&issued.account)?.and_then(|account| account.secret);
+        Ok(secret.as_ref().map(AccountSecret::mark))
+    }
+
+    /// One use comes back, if it is one of the secret that the account still has.
+    fn give_back(&mut self, name: &Label, spent: &Mark) -> Result<()> {
+        let Some(mut account) = self.account(name)? else { return Ok(()) };
+        let secret = account.secret.as_mut().filter(|secret| secret.mark() == *spent);
+        if let Some(secret) = secret.filter(|secret| secret.given_back < MAX_GIVEN_BACK) {
+            secret.given_back = secret.given_back.saturating_add(1);
+            secret.uses_left = secret.uses_left.saturating_add(1);
+            self.put_account(&account)?;
         }
         Ok(())
     }
@@ -869,6 +920,7 @@ impl Rules<'_> {
                 self.view.set_transaction(id, None);
                 if state.is_pending {
                     self.view.remove(PendingRow::key(&RequestId::new(id)));
+                    self.view.remove(joined_key(&id));
                 }
             }
         }
@@ -943,8 +995,8 @@ impl Rules<'_> {
             return Err(Stop::Pending);
         }
         Ok(match journal::entry_at(self.journal, offset)?.entry {
-            Entry::Issued(Issued { ca, serial, not_after, partition, .. }) => {
-                Some(Found { offset, ca, serial, not_after, partition })
+            Entry::Issued(Issued { ca, serial, not_after, partition, account, .. }) => {
+                Some(Found { offset, ca, serial, not_after, partition, account })
             }
             _ => None,
         })
@@ -988,6 +1040,7 @@ pub const fn search_number(fingerprint: u64) -> (u8, u32) {
 fn with_uses_of(account: &Account, before: Option<Account>) -> Account {
     let mut account = account.clone();
     let Some(before) = before else { return account };
+    account.incarnation = before.incarnation;
     if let (Some(equipment), Some(before)) = (&mut account.equipment, before.equipment)
         && (&equipment.vendor, &equipment.value, equipment.allowed)
             == (&before.vendor, &before.value, before.allowed)
@@ -998,6 +1051,7 @@ fn with_uses_of(account: &Account, before: Option<Account>) -> Account {
         && secret.reference == before.reference
     {
         secret.uses_left = secret.uses_left.min(before.uses_left);
+        secret.given_back = secret.given_back.max(before.given_back);
         secret.locked_until = secret.locked_until.max(before.locked_until);
         secret.locks = secret.locks.max(before.locks);
     }

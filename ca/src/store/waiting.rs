@@ -18,6 +18,8 @@ pub struct PendingRow {
     pub expires: Timestamp,
     /// The entry that decided it, and how.
     pub decided: Option<(u64, Verdict)>,
+    /// How many other transactions joined it.
+    pub joined: u16,
     /// Its account.
     pub account: Label,
 }
@@ -41,6 +43,7 @@ impl PendingRow {
             &self.expires.millis().to_be_bytes(),
             &decided.to_be_bytes(),
             &[verdict],
+            &self.joined.to_be_bytes(),
             self.account.as_str().as_bytes(),
         ]
         .concat()
@@ -55,24 +58,31 @@ impl PendingRow {
             let (offset, rest) = octets.split_first_chunk()?;
             let (expires, rest) = rest.split_first_chunk()?;
             let (decided, rest) = rest.split_first_chunk()?;
-            let (verdict, account) = rest.split_first()?;
+            let (verdict, rest) = rest.split_first()?;
+            let (joined, account) = rest.split_first_chunk()?;
             let numbers = (u64::from_be_bytes(*offset), i64::from_be_bytes(*expires));
-            Some((numbers, (u64::from_be_bytes(*decided), *verdict), account))
+            let decision = (u64::from_be_bytes(*decided), *verdict);
+            Some((numbers, decision, u16::from_be_bytes(*joined), account))
         };
-        let ((offset, expires), (decided, verdict), account) =
+        let ((offset, expires), (decided, verdict), joined, account) =
             parts().ok_or_else(records::damaged)?;
         let decided = match verdict {
             0 => None,
             number => Some((decided, Verdict::from_number(number).ok_or_else(records::damaged)?)),
         };
         let account = records::label(account)?;
-        Ok(Self { offset, expires: Timestamp::from_millis(expires), decided, account })
+        Ok(Self { offset, expires: Timestamp::from_millis(expires), decided, joined, account })
     }
 
     /// Whether it counts among those that wait: what is rejected only waits to be told so.
     pub const fn counts(&self) -> bool {
         !matches!(self.decided, Some((_, Verdict::Rejected | Verdict::Withdrawn)))
     }
+}
+
+/// The key of the request that a transaction joined.
+pub fn joined_key(transaction: &[u8; 16]) -> Vec<u8> {
+    super::packed::key(b'j', transaction)
 }
 
 /// The key of when the requests expire that wait, of an account or of all.
@@ -100,14 +110,15 @@ pub fn without_moment(value: &[u8], expires: Timestamp) -> Vec<u8> {
     left.iter().flat_map(|moment| moment.millis().to_be_bytes()).collect()
 }
 
-fn moments(value: &[u8]) -> impl Iterator<Item = Timestamp> {
+/// The moments in a value of [`counts_key`].
+pub fn moments(value: &[u8]) -> impl Iterator<Item = Timestamp> {
     let moments = value.as_chunks::<8>().0.iter();
     moments.map(|millis| Timestamp::from_millis(i64::from_be_bytes(*millis)))
 }
 
 /// The key of the accounts that hold an identity. Two identities may share it, if rarely.
 pub fn identity_key(identity: &Identity) -> Vec<u8> {
-    let hash = digest::digest(&digest::SHA256, identity.to_string().as_bytes());
+    let hash = digest::digest(&digest::SHA256, identity.normal().as_bytes());
     super::packed::key(b'i', hash.as_ref().get(..16).unwrap_or_default())
 }
 
@@ -135,10 +146,11 @@ mod tests {
                 offset: 7,
                 expires: Timestamp::from_millis(-5),
                 decided,
+                joined: 513,
                 account: account.clone(),
             };
             assert_eq!(PendingRow::decode(&row.encode()).unwrap(), row);
-            assert!(PendingRow::decode(&row.encode()[..24]).is_err());
+            assert!(PendingRow::decode(&row.encode()[..26]).is_err());
         }
         let id = RequestId::of(b"x");
         assert_eq!(PendingRow::id_of(&PendingRow::key(&id)), Some(id));

@@ -59,10 +59,12 @@ pub fn account(name: &str, uses: u32) -> Account {
             uses_left: uses,
             locked_until: None,
             locks: 0,
+            given_back: 0,
         }),
         equipment: None,
         created: at(0),
         permissions: Default::default(),
+        incarnation: Default::default(),
     }
 }
 
@@ -74,6 +76,7 @@ pub fn issued(number: u128, account: &str) -> Issued {
         ca: ca(),
         serial: serial(number),
         account: label(account),
+        incarnation: None,
         profile: label("gateway"),
         not_after: at(90 * 86_400_000 + (number % 1000) as i64 * 3_600_000),
         certificate,

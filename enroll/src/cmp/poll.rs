@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use countersign_ca::authority::{Authorized, IssuedCertificate, TransactionDraft};
 use countersign_ca::pending::{MAX_PENDING, RequestId, Verdict, WaitingRequest};
 use countersign_ca::record::{Label, Reason, Transaction};
-use countersign_ca::{Requester, Timestamp};
+use countersign_ca::{Error, Requester, Timestamp};
 use der::Sequence;
 use der::asn1::{Int, OctetString};
 
@@ -135,10 +135,28 @@ impl Exchange<'_> {
         draft.context = context.encode().map_err(failed)?;
         draft.expires = expires;
         draft.registrar = registrar;
-        let request = authority.submit(authorized, draft)?;
         self.service.polls().tidy(now);
-        self.note(request, expires);
-        let text = format!("waits for the approval of an administrator, as request {request}");
+        // A client that waited no longer, or was started anew, asks again: there is one request, whichever transaction it is in.
+        let text = match authority.waiting_alike(&authorized, draft.registrar.as_ref())? {
+            Some(waiting) => {
+                draft.expires = waiting.pending.transaction.expires;
+                let transaction = draft.clone();
+                authority.join(&waiting, draft)?;
+                if waiting.verdict() == Some(Verdict::Approved) {
+                    return self.fetch_joined(&transaction, &waiting);
+                }
+                self.note(RequestId::of(&transaction.id), transaction.expires);
+                format!(
+                    "waits for the approval of an administrator, as before, as request {}",
+                    waiting.id
+                )
+            }
+            None => {
+                let request = authority.submit(authorized, draft)?;
+                self.note(request, expires);
+                format!("waits for the approval of an administrator, as request {request}")
+            }
+        };
         let response = CertResponse {
             cert_req_id: id.clone(),
             status: PkiStatusInfo::waiting(text),
@@ -156,7 +174,8 @@ impl Exchange<'_> {
         let nothing = || {
             Refusal::new(
                 Failure::BadRequest,
-                "nothing waits in the transaction of this transactionID",
+                "nothing waits in the transaction of this transactionID; if its request was asked for again, it goes on in the \
+                 later transaction",
             )
         };
         let answer = context.answer.ok_or_else(nothing)?;
@@ -202,8 +221,22 @@ impl Exchange<'_> {
         let authority = self.service.authority();
         let Some(waiting) = authority.waiting(&transaction.id)? else { return Ok(false) };
         authority.withdraw(&waiting)?;
-        self.service.polls().forget(&waiting.id);
+        self.service.polls().forget(&RequestId::of(&transaction.id));
         Ok(true)
+    }
+
+    /// Issues at once what was approved, to a transaction that joined it.
+    fn fetch_joined(
+        &self,
+        draft: &TransactionDraft,
+        waiting: &WaitingRequest,
+    ) -> Result<Answer, Refusal> {
+        let recorded = self.service.authority().transaction(&draft.id)?;
+        let transaction = recorded.ok_or_else(|| {
+            Refusal::from(Error::internal("a transaction that was recorded is not there"))
+        })?;
+        let context = Context::decode(&transaction.context)?;
+        self.fetch(&transaction, &context, waiting)
     }
 
     /// Issues what was approved. The certificate's transaction takes the place of the request's.

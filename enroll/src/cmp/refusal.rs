@@ -209,6 +209,7 @@ fn failure_of(kind: Denial) -> Failure {
         Denial::TransactionInUse => Failure::TransactionIdInUse,
         Denial::SignerNotTrusted => Failure::SignerNotTrusted,
         Denial::Conflict => Failure::BadRequest,
+        Denial::TooMany => Failure::SystemUnavail,
     }
 }
 

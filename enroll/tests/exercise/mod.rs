@@ -526,6 +526,7 @@ fn record_accounts(ground: &Foundation) {
                 uses_left: u32::MAX,
                 locked_until: None,
                 locks: 0,
+                given_back: 0,
             }
         });
         Account {
@@ -540,6 +541,7 @@ fn record_accounts(ground: &Foundation) {
             equipment: None,
             created: Timestamp::from_seconds(NOW),
             permissions: Default::default(),
+            incarnation: Default::default(),
         }
     };
     let mut accounts = [
