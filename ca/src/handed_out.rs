@@ -19,7 +19,7 @@ use crate::generation;
 use crate::key::signature_algorithm;
 use crate::path::{Certificate, PathError, PathSettings, check};
 use crate::profile::Profiles;
-use crate::record::{Account, CaRecord, Label, Serial};
+use crate::record::{Account, CaRecord, Incarnation, Label, Serial};
 use crate::subject::{self, Names};
 
 /// What IKE daemons look for in an extended key usage: ipsecIKE, iKEIntermediate, serverAuth, clientAuth.
@@ -210,8 +210,10 @@ pub fn refuse_outside(
             equipment: None,
             created: now,
             permissions: Default::default(),
+            incarnation: Incarnation::NONE,
         };
-        let Ok(names) = subject::decide(&account, profile, None, None) else { continue };
+        let names = subject::decide(&account, profile, None, None, &mut Vec::new());
+        let Ok(names) = names else { continue };
         if !paths.contains_key(&ca.name) {
             let chain: Vec<Vec<u8>> =
                 std::iter::once(&ca.certificate).chain(&ca.chain).cloned().collect();

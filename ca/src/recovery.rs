@@ -15,6 +15,7 @@ use x509_cert::name::Name;
 use crate::certificate::Facts;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Denial, Error, Result};
+use crate::founding::BACKDATING;
 use crate::identity::Identity;
 use crate::oid;
 use crate::profile::filled_url;
@@ -125,6 +126,7 @@ impl Recovery<'_> {
             ca: ca.name.clone(),
             serial,
             account: account.clone(),
+            incarnation: None,
             profile,
             not_after: facts.not_after,
             certificate: der.to_vec(),
@@ -310,10 +312,20 @@ impl Recovery<'_> {
         let mut all = found.iter();
         match (all.next(), all.next()) {
             (Some(one), None) => {
-                self.store.account(one)?.ok_or_else(|| crate::accounts::no_account(one))
+                let account = self.store.account(one)?;
+                let account = account.ok_or_else(|| crate::accounts::no_account(one))?;
+                // A certificate speaks for the account that it was issued to, and for no later one of that name (ADR 13).
+                match account.created > facts.not_before.plus(BACKDATING) {
+                    true => refused(format!(
+                        "the account `{one}` was made at {}, after this certificate for {words}: if it is the same holder's, name \
+                         it with `--account {one}`",
+                        account.created
+                    )),
+                    false => Ok(account),
+                }
             }
             (None, _) => refused(format!(
-                "no account holds {words}: make it with `countersign peer add --no-secret`, or name one with `--account`"
+                "no account holds {words}: make it with `countersign peer add --no-secret`, and name it with `--account`"
             )),
             _ => {
                 let found = found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
