@@ -134,7 +134,7 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
         31 => Entry::VendorRemoved(from_slice::<VendorRemovedBody>(body)?.name.parse()?),
         20 => Entry::Requested(Box::new(from_slice::<RequestedBody>(body)?.record()?)),
         21 => from_slice::<DecidedBody>(body)?.entry()?,
-        40 => from_slice::<AssignedBody<'_>>(body)?.entry()?,
+        50 => from_slice::<AssignedBody<'_>>(body)?.entry()?,
         other => {
             return Err(Error::internal(format!(
                 "its kind `{other}` is unknown: use the newer program that wrote it"

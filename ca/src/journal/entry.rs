@@ -116,7 +116,7 @@ impl Entry {
             Self::VendorRemoved(_) => 31,
             Self::Requested(_) => 20,
             Self::Decided { .. } => 21,
-            Self::Assigned { .. } => 40,
+            Self::Assigned { .. } => 50,
         }
     }
 
