@@ -157,8 +157,7 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
         20 => Entry::Requested(Box::new(from_slice::<RequestedBody>(body)?.record()?)),
         21 => from_slice::<DecidedBody>(body)?.entry()?,
         22 => from_slice::<JoinedBody>(body)?.entry()?,
-        40 => from_slice::<AssignedBody<'_>>(body)?.entry()?,
-        43 => {
+        40 => {
             let restored: RestoredBody = from_slice(body)?;
             Entry::Restored(Restoration {
                 actor: restored.actor.to_owned(),
@@ -186,6 +185,7 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
                 },
             }
         }
+        50 => from_slice::<AssignedBody<'_>>(body)?.entry()?,
         other => {
             return Err(Error::internal(format!(
                 "its kind `{other}` is unknown: use the newer program that wrote it"

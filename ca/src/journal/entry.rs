@@ -142,10 +142,10 @@ impl Entry {
             Self::Requested(_) => 20,
             Self::Decided { .. } => 21,
             Self::Joined { .. } => 22,
-            Self::Assigned { .. } => 40,
-            Self::Restored(_) => 43,
+            Self::Restored(_) => 40,
             Self::ClockAccepted { .. } => 41,
             Self::Listed { .. } => 42,
+            Self::Assigned { .. } => 50,
         }
     }
 
