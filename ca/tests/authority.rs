@@ -734,6 +734,7 @@ fn account_draft(name: &str, ids: &[&str]) -> AccountDraft {
         equipment: None,
         secret: Some(SecretPolicy { lifetime: Duration::from_secs(3600), uses: 9 }),
         permissions: Default::default(),
+        line: None,
     }
 }
 
@@ -855,6 +856,7 @@ fn an_import_that_takes_its_time_does_not_set_the_clock_back() {
             equipment: None,
             secret: Some(SecretPolicy { lifetime: Duration::from_secs(3600), uses: 1 }),
             permissions: Default::default(),
+            line: None,
         })
         .collect();
     let deed = Deed { actor: "uid 0".into(), action: "meanwhile".into(), detail: String::new() };
