@@ -648,3 +648,59 @@ fn the_readme_lines_work_as_they_are_printed() {
     assert_eq!(statuses(&instance, "gw1").first().map(String::as_str), Some("valid"));
     assert!(fs::read_dir(instance.file(".")).expect("the folder").count() > 2);
 }
+
+#[test]
+fn what_is_refused_is_read_with_nothing_but_the_secret() {
+    let instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    let by_secret = secret(&peer);
+    let fixed = ["-cmd", "ir", "-newkey", "gw1.key", "-certout", "gw1.crt"];
+    // Without a trust anchor, as a new gateway has none: no refusal can be verified but one under its secret.
+    let path =
+        ["cmp", "-server", &instance.address, "-path", ".well-known/cmp/", "-msg_timeout", "30"];
+    let run = |shift: Option<&str>, extra: &[&str]| {
+        let mut command = match shift {
+            Some(shift) => common::at_another_time(shift, "openssl"),
+            None => Command::new("openssl"),
+        };
+        let all = [&path[..], &arguments(&fixed, &by_secret), extra].concat();
+        let output = command.args(all).current_dir(instance.file(".")).output();
+        openssl::Run::from(output.expect("openssl"))
+    };
+    for shift in ["-1d", "+1d"] {
+        run(Some(shift), &[]).refused(&["set the clock", "badTime"]);
+    }
+    run(None, &["-recipient", "/CN=Another CA"]).refused(&["Another CA", "wrongAuthority"]);
+    run(None, &["-sans", "https://gw1.example.net/"])
+        .refused(&["uniformResourceIdentifier", "badCertTemplate"]);
+    assert_eq!(statuses(&instance, "gw1"), [""; 0]);
+    run(None, &[]).granted();
+}
+
+#[test]
+fn sha_512_and_a_csr_beside_a_certificate_are_taken() {
+    let instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net", "ip:192.0.2.1"]);
+    let subject = ["-subj", "/CN=gw1.example.net"];
+    for kind in ["p256", "p384"] {
+        key(&instance, kind, "gw1.key");
+        enrol(&instance, &peer, "gw1.key", &["-digest", "sha512"]).granted();
+        let signer = ["-cert", "gw1.crt", "-key", "gw1.key", "-digest", "sha512"];
+        let fixed = ["-cmd", "kur", "-newkey", "gw1.key", "-certout", "new.crt"];
+        cmp(&instance, &[&fixed[..], &signer].concat()).granted();
+        // The subjectAltName of the CSR, and that of the old certificate.
+        let csr = ["req", "-new", "-key", "gw1.key", "-out", "gw1.csr", "-addext"];
+        let names = ["subjectAltName=DNS:gw1.example.net"];
+        let arguments = [&csr[..], &names, &subject].concat();
+        tool_ok("openssl", "openssl", &arguments, &instance.file("."));
+        for command in ["cr", "kur"] {
+            let fixed = ["-cmd", command, "-csr", "gw1.csr", "-certout", "new.crt"];
+            let request = [&fixed[..], &signer].concat();
+            cmp(&instance, &[&request[..], &["-newkey", "gw1.key"]].concat()).granted();
+            let names = openssl::text(&instance, "new.crt");
+            assert!(names.contains("DNS:gw1.example.net"), "{names}");
+        }
+    }
+    assert_eq!(statuses(&instance, "gw1"), ["valid"; 8]);
+}

@@ -72,7 +72,7 @@ fn how_to_try(data: &str, address: SocketAddr) -> String {
 {program} --data {data} peer add try1 --id fqdn:try1.example.net --id ip:192.0.2.101 --format json > try1.json\n\
 # try1 makes a key and enrols with the secret:\n\
 {key} try1.key\n\
-{cmp} -cmd ir -ref \"{reference}\" -secret \"pass:{secret}\" -newkey try1.key -certout try1.crt -cacertsout root.crt\n\
+{cmp} -cmd ir -ref \"{reference}\" -secret \"pass:{secret}\" -trusted {data}/keys/root.crt -newkey try1.key -certout try1.crt -cacertsout root.crt\n\
 # It renews with a new key, signed by the old certificate:\n\
 {key} try1-new.key\n\
 {cmp} -cmd kur -cert try1.crt -key try1.key -trusted root.crt -newkey try1-new.key -certout try1-new.crt\n\

@@ -102,7 +102,8 @@ impl Exchange<'_> {
         let authority = self.service.authority();
         let signer = match self.requester.credential() {
             Credential::Secret => {
-                let _place = self.service.derivations().take();
+                let order = self.service.derivations().order(self.route.sender, 1);
+                let _place = self.service.derivations().take(order);
                 let sealed = authority.with_secret(self.requester, |secret| {
                     Envelope::for_secret(secret, authority.entropy())
                 });

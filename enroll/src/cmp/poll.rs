@@ -126,6 +126,7 @@ impl Exchange<'_> {
         authorized: Authorized,
         implicit: bool,
         registrar: Option<Label>,
+        told: Option<String>,
     ) -> Result<Answer, Refusal> {
         let (authority, config) = (self.service.authority(), self.service.config());
         let now = authority.now();
@@ -138,7 +139,10 @@ impl Exchange<'_> {
         let request = authority.submit(authorized, draft)?;
         self.service.polls().tidy(now);
         self.note(request, expires);
-        let text = format!("waits for the approval of an administrator, as request {request}");
+        let mut text = format!("waits for the approval of an administrator, as request {request}");
+        if let Some(told) = told {
+            text = format!("{text}; {told}");
+        }
         let response = CertResponse {
             cert_req_id: id.clone(),
             status: PkiStatusInfo::waiting(text),

@@ -36,7 +36,7 @@ pub fn recipient(
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &salt, secret, kek.as_mut_slice());
     let parameters = Pbkdf2Parameters {
         salt: octets(&salt)?,
-        iteration_count: ITERATIONS.get(),
+        iteration_count: ITERATIONS.get().into(),
         key_length: Some(KEY as u16),
         prf: Some(AlgorithmIdentifierOwned {
             oid: oid::HMAC_SHA256,
