@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign_ca::{Authority, SystemClock};
 use countersign_ike_plugin::lookup::CertificateStore;
-use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings};
+use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings, object_identifier};
 use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
 use countersign_ike_plugin::status::fetch::Fetcher;
 use countersign_ike_plugin::status::location::Locations;
@@ -174,7 +174,7 @@ pub fn start(
 
 fn purpose(text: &str) -> Result<ObjectIdentifier, Failure> {
     let known = PURPOSES.iter().find(|(name, _)| *name == text).map_or(text, |(_, oid)| *oid);
-    ObjectIdentifier::new(known).map_err(|_| {
+    object_identifier(known).ok_or_else(|| {
         Failure::input(format!(
             "expected authorizer.key_purposes to have object identifiers such as `1.3.6.1.5.5.7.3.17` or names such as `ipsecIKE`, \
              found `{}`",

@@ -57,7 +57,7 @@ pub fn are_small(der: &[u8]) -> bool {
 }
 
 /// The tag of the element at `at`, where its content begins, and how long it says that it is.
-fn head(der: &[u8], at: usize) -> Option<(u8, usize, usize)> {
+pub fn head(der: &[u8], at: usize) -> Option<(u8, usize, usize)> {
     let (tag, rest) = der.get(at..)?.split_first()?;
     let (first, rest) = rest.split_first()?;
     let (octets, length) = match usize::from(*first) {

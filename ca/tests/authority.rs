@@ -498,7 +498,7 @@ fn what_cannot_be_granted_has_no_key_made() {
         }
     };
     let kind = |asker, request| authority.key_to_generate(asker, WantedKey::Any, &request);
-    assert_eq!(kind(&gw1, plain()).unwrap(), KeyKind::P256);
+    assert_eq!(kind(&gw1, plain()).unwrap().kind, KeyKind::P256);
     let refused = |asker, request, word: &str| {
         let why = kind(asker, request).unwrap_err().to_string();
         assert!(why.contains(word), "expected `{word}` in: {why}");

@@ -14,7 +14,7 @@ use der::{Decode, Encode};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
-use crate::path::{general_name, same_name};
+use crate::path::{general_name, legible, same_name};
 use crate::wire::IkeId;
 
 /// The longest ID payload taken, in octets.
@@ -120,7 +120,7 @@ impl PeerId {
             Self::Address(address) => Identity::Ip(*address),
             Self::Fqdn(name) => Identity::Fqdn(string(name)?),
             Self::Email(mailbox) => Identity::Email(string(mailbox)?),
-            Self::DistinguishedName(der, _) => Identity::Dn(Name::from_der(der).ok()?),
+            Self::DistinguishedName(der, _) => Identity::Dn(Name::from_der(&legible(der)).ok()?),
             Self::GeneralName(name) => Identity::from_general_name(name).ok()?,
             _ => return None,
         })

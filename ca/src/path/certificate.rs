@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use der::asn1::{AnyRef, BitString, BitStringRef, ObjectIdentifier};
 use der::oid::AssociatedOid;
-use der::{Any, Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged};
+use der::{Any, Decode, Reader, Sequence, SliceReader, Tag, Tagged};
 use sha2::{Digest, Sha256};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::ext::Extension;
@@ -20,6 +20,7 @@ use x509_cert::name::Name;
 use x509_cert::time::Time;
 
 use super::PathError;
+use super::legible::{elements, legible};
 use super::name::same_name;
 use crate::clock::Timestamp;
 use crate::public_key::SubjectPublicKey;
@@ -139,14 +140,15 @@ impl Certificate {
 
     fn read(der: &[u8]) -> der::Result<Self> {
         let (signed, algorithm, signature) = signed_parts(der)?;
-        let tbs = Tbs::from_der(signed)?;
+        let tbs = Tbs::from_der(&legible(signed))?;
+        let (subject, spki) = as_they_came(signed)?;
         let mut read = Self {
             der: der.to_vec(),
             fingerprint: Sha256::digest(der).into(),
             signed: signed.to_vec(),
             signature,
-            subject: tbs.subject.to_der()?,
-            spki: tbs.subject_public_key_info.to_der()?,
+            subject,
+            spki,
             serial: tbs.serial_number.value().to_vec(),
             not_before: any_moment(&tbs.validity.not_before)?,
             not_after: any_moment(&tbs.validity.not_after)?,
@@ -208,7 +210,7 @@ impl Certificate {
     }
 
     fn extension(&mut self, extension: &Extension) -> der::Result<()> {
-        let octets = extension.extn_value.as_bytes();
+        let octets = &*legible(extension.extn_value.as_bytes());
         match extension.extn_id {
             BasicConstraints::OID => self.basic = Some(Decode::from_der(octets)?),
             KeyUsage::OID => self.key_usage = Some(Decode::from_der(octets)?),
@@ -386,6 +388,16 @@ pub(super) fn signed_parts(der: &[u8]) -> der::Result<(&[u8], AlgorithmIdentifie
     let signature = BitStringRef::decode(&mut reader)?;
     let octets = signature.as_bytes().ok_or(der::ErrorKind::Failed)?.to_vec();
     reader.finish((signed, algorithm, octets))
+}
+
+/// Subject and SubjectPublicKeyInfo, the sixth and seventh field, of what was signed.
+fn as_they_came(signed: &[u8]) -> der::Result<(Vec<u8>, Vec<u8>)> {
+    let fields = elements(signed).unwrap_or_default();
+    let has_version = fields.first().is_some_and(|first| first.first() == Some(&0xa0));
+    match fields.get(4 + usize::from(has_version)..) {
+        Some([subject, spki, ..]) => Ok((subject.to_vec(), spki.to_vec())),
+        _ => Err(der::ErrorKind::Failed.into()),
+    }
 }
 
 /// A moment of an X.509 time.

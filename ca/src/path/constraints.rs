@@ -1,6 +1,6 @@
 //! Name constraints (RFC 5280 §4.2.1.10): which names the certificates below a CA may have.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::constraints::name::GeneralSubtree;
@@ -8,7 +8,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::certificate::Certificate;
-use super::name::{general_name, is_comparable, is_within};
+use super::name::{Likeness, general_name, likeness_within};
 
 /// The most comparisons of a name with a constraint on one path.
 const MAX_WORK: usize = 100_000;
@@ -66,9 +66,11 @@ impl Constraints {
             ));
         }
         for base in &self.excluded {
-            if within(name, base)? == Some(true) {
+            let found = within(name, base)?;
+            if found.is_some_and(|likeness| likeness != Likeness::Different) {
+                let may_be = if found == Some(Likeness::Same) { "is" } else { "may be" };
                 return Err(format!(
-                    "its name `{}` is within `{}`, which a CA above it excludes",
+                    "its name `{}` {may_be} within `{}`, which a CA above it excludes",
                     general_name(name),
                     general_name(base)
                 ));
@@ -80,7 +82,7 @@ impl Constraints {
             for base in permitted {
                 let is_within = within(name, base)?;
                 constrained |= is_within.is_some();
-                allowed |= is_within == Some(true);
+                allowed |= is_within == Some(Likeness::Same);
             }
             if constrained && !allowed {
                 return Err(format!(
@@ -111,8 +113,17 @@ fn bases(subtrees: &[GeneralSubtree]) -> Result<Vec<GeneralName>, String> {
 
 fn check_base(base: &GeneralName) -> Result<(), String> {
     let wrong = |why: &str| Err(format!("its name constraint `{}` {why}", general_name(base)));
+    let is_domain = |name: &str| is_host(name.strip_prefix('.').unwrap_or(name), name.is_empty());
     match base {
         GeneralName::DnsName(name) if !is_host(name.as_str(), true) => wrong("is no domain"),
+        GeneralName::Rfc822Name(name)
+            if !is_domain(name.as_str()) && Mailbox::read(name.as_str()).is_none() =>
+        {
+            wrong("is no mail address, host or domain")
+        }
+        GeneralName::UniformResourceIdentifier(name) if !is_domain(name.as_str()) => {
+            wrong("is no host or domain")
+        }
         GeneralName::IpAddress(octets) => match subnet(octets.as_bytes()) {
             Some(_) => Ok(()),
             None => wrong("is no address with a mask"),
@@ -147,34 +158,26 @@ fn mailboxes(subject: &Name) -> Result<Vec<GeneralName>, String> {
         .collect()
 }
 
-/// Whether a name is within a subtree; `None` if they are of different kinds.
-fn within(name: &GeneralName, base: &GeneralName) -> Result<Option<bool>, String> {
+/// How certainly a name is within a subtree; `None` if they are of different kinds.
+fn within(name: &GeneralName, base: &GeneralName) -> Result<Option<Likeness>, String> {
     let malformed =
         || format!("its name `{}` cannot be held against a name constraint", general_name(name));
     Ok(Some(match (name, base) {
         (GeneralName::DirectoryName(name), GeneralName::DirectoryName(base)) => {
-            // What cannot be read as text may be what is excluded.
-            if !is_comparable(name, base) {
-                return Err(malformed());
-            }
-            is_within(name, base)
+            likeness_within(name, base)
         }
         (GeneralName::DnsName(name), GeneralName::DnsName(base)) => {
             let plain = name.as_str().strip_prefix("*.").unwrap_or(name.as_str());
             if !is_host(plain, false) {
                 return Err(malformed());
             }
-            is_below(name.as_str(), base.as_str(), true)
+            certainly(is_below(name.as_str(), base.as_str(), true))
         }
         (GeneralName::Rfc822Name(name), GeneralName::Rfc822Name(base)) => {
-            let (local, host) = name.as_str().rsplit_once('@').ok_or_else(malformed)?;
-            let proper = |byte: u8| byte.is_ascii_graphic() && byte != b'@';
-            if local.is_empty() || !local.bytes().all(proper) || !is_host(host, false) {
-                return Err(malformed());
-            }
-            match base.as_str().rsplit_once('@') {
-                Some((of, at)) => of == local && at.eq_ignore_ascii_case(host),
-                None => host_matches(host, base.as_str()),
+            let mailbox = Mailbox::read(name.as_str()).ok_or_else(malformed)?;
+            match Mailbox::read(base.as_str()) {
+                Some(base) => certainly(mailbox == base),
+                None => host_likeness(&mailbox.host, base.as_str()),
             }
         }
         (
@@ -182,7 +185,7 @@ fn within(name: &GeneralName, base: &GeneralName) -> Result<Option<bool>, String
             GeneralName::UniformResourceIdentifier(base),
         ) => {
             let host = host_of(uri.as_str()).ok_or_else(malformed)?;
-            host_matches(host, base.as_str())
+            host_likeness(host, base.as_str())
         }
         (GeneralName::IpAddress(address), GeneralName::IpAddress(base)) => {
             let address = address.as_bytes();
@@ -190,12 +193,11 @@ fn within(name: &GeneralName, base: &GeneralName) -> Result<Option<bool>, String
                 return Err(malformed());
             }
             let (network, mask) = subnet(base.as_bytes()).ok_or_else(malformed)?;
-            network.len() == address.len()
-                && network
-                    .iter()
-                    .zip(mask)
-                    .zip(address)
-                    .all(|((net, mask), of)| net & mask == of & mask)
+            let pairs = network.iter().zip(mask).zip(address);
+            certainly(
+                network.len() == address.len()
+                    && pairs.into_iter().all(|((net, mask), of)| net & mask == of & mask),
+            )
         }
         (name, base) if std::mem::discriminant(name) != std::mem::discriminant(base) => {
             return Ok(None);
@@ -205,12 +207,69 @@ fn within(name: &GeneralName, base: &GeneralName) -> Result<Option<bool>, String
     }))
 }
 
-/// `.example.com` is what stands below, `example.com` the host itself.
-fn host_matches(host: &str, base: &str) -> bool {
+const fn certainly(is_within: bool) -> Likeness {
+    if is_within { Likeness::Same } else { Likeness::Different }
+}
+
+/// `.example.com` is what stands below, `example.com` the host itself. An empty one is no form of §4.2.1.10: nothing is within it for
+/// certain, so that it permits nothing; some exclude everything by it.
+fn host_likeness(host: &str, base: &str) -> Likeness {
     match base.strip_prefix('.') {
-        Some(domain) => is_below(host, domain, false),
-        None => base.is_empty() || host.eq_ignore_ascii_case(base),
+        Some(domain) => certainly(is_below(host, domain, false)),
+        None if base.is_empty() => Likeness::Uncertain,
+        None => certainly(host.eq_ignore_ascii_case(base)),
     }
+}
+
+/// ```text
+/// Mailbox        = Local-part "@" ( Domain / address-literal )
+/// Local-part     = Dot-string / Quoted-string
+/// Quoted-string  = DQUOTE *QcontentSMTP DQUOTE
+/// ```
+/// RFC 5321 §4.1.2. `"a"@example.com` is the mailbox `a@example.com`; the local part is compared to the letter (RFC 5280 §7.5).
+#[derive(Debug, PartialEq, Eq)]
+struct Mailbox {
+    /// Without quotes.
+    local: String,
+    /// In lower case.
+    host: String,
+}
+
+impl Mailbox {
+    fn read(text: &str) -> Option<Self> {
+        let (local, host) = match text.strip_prefix('"') {
+            Some(quoted) => unquoted(quoted)?,
+            None => {
+                let (local, host) = text.split_once('@')?;
+                let is_proper =
+                    |byte: u8| byte.is_ascii_graphic() && !br#"()<>[]:;\,""#.contains(&byte);
+                (local.bytes().all(is_proper).then(|| local.to_owned())?, host)
+            }
+        };
+        let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let is_address = |text: &str| match text.strip_prefix("IPv6:") {
+            Some(text) => text.parse::<Ipv6Addr>().is_ok(),
+            None => text.parse::<Ipv4Addr>().is_ok(),
+        };
+        let is_host = literal.map_or_else(|| is_host(host, false), is_address);
+        (is_host && !local.is_empty()).then(|| Self { local, host: host.to_ascii_lowercase() })
+    }
+}
+
+/// What stands before the closing quote, without backslashes, and what behind the `@` that follows.
+fn unquoted(quoted: &str) -> Option<(String, &str)> {
+    let mut local = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((local, quoted.get(at + 1..)?.strip_prefix('@')?)),
+            '\\' => local
+                .push(characters.next().map(|(_, of)| of).filter(|of| matches!(of, ' '..='~'))?),
+            ' '..='~' => local.push(character),
+            _ => return None,
+        }
+    }
+    None
 }
 
 fn is_below(name: &str, domain: &str, or_same: bool) -> bool {
@@ -249,7 +308,11 @@ fn subnet(octets: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn host_of(uri: &str) -> Option<&str> {
-    let (_, rest) = uri.split_once("://")?;
+    let (scheme, rest) = uri.split_once("://")?;
+    // RFC 3986 §3.1: what has a colon before is a path.
+    if !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+        return None;
+    }
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = host.split(':').next()?;

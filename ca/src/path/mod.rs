@@ -1,7 +1,7 @@
 //! Certification paths by RFC 5280 §6: from a peer's certificate to a trust anchor.
 //!
 //! `build.rs` looks for issuers, `check.rs` holds a whole path against §6.1, with `constraints.rs` for names and `policies.rs` for
-//! certificate policies; `crl.rs` is §6.3. No library at hand passes NIST's test suite here: webpki has neither policies nor several issuers of one
+//! certificate policies; `crl.rs` is §6.3. `legible.rs` makes the DER library take what it does not know. No library at hand passes NIST's test suite here: webpki has neither policies nor several issuers of one
 //! name. x509-cert and der read the structures, ring verifies.
 
 mod build;
@@ -9,12 +9,15 @@ mod certificate;
 mod check;
 mod constraints;
 pub mod crl;
+mod legible;
 mod name;
 mod policies;
+mod prepared;
 
 pub use build::{Anchors, ValidPath, validate};
 pub use certificate::Certificate;
 pub use check::{Initial, PathSettings};
+pub use legible::{legible, object_identifier};
 pub use name::{general_name, is_within, same_name};
 
 /// Why there is no valid path.

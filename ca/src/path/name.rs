@@ -1,5 +1,6 @@
 //! Names: distinguished ones compared as RFC 5280 §7.1 has it, and all kinds for people.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use data_encoding::HEXLOWER;
@@ -8,46 +9,79 @@ use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::{Name, RelativeDistinguishedName};
 
-/// Whether two names are the same: strings in any case, with white space as one space.
+use super::prepared;
+
+/// How certainly a name is, or is within, another one. What is not certain joins no chain and is permitted by nobody, but may be what is
+/// excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Likeness {
+    /// It is another one.
+    Different,
+    /// A value has no comparable form, or more than one.
+    Uncertain,
+    /// It is the same.
+    Same,
+}
+
+/// Whether two names are certainly the same: strings as RFC 4518 prepares them, in any case, with white space as one space.
 pub fn same_name(left: &Name, right: &Name) -> bool {
     left.0.len() == right.0.len() && is_within(left, right)
 }
 
-/// Whether a name is, or stands below, another one.
+/// Whether a name certainly is, or stands below, another one.
 pub fn is_within(name: &Name, above: &Name) -> bool {
-    name.0.len() >= above.0.len()
-        && name.0.iter().zip(&above.0).all(|(part, other)| same_part(part, other))
+    likeness_within(name, above) == Likeness::Same
 }
 
-fn same_part(left: &RelativeDistinguishedName, right: &RelativeDistinguishedName) -> bool {
-    let has = |of: &RelativeDistinguishedName, wanted: &AttributeTypeAndValue| {
-        of.0.iter().any(|found| found.oid == wanted.oid && same_value(&found.value, &wanted.value))
+/// How certainly a name is, or stands below, another one.
+pub fn likeness_within(name: &Name, above: &Name) -> Likeness {
+    if name.0.len() < above.0.len() {
+        return Likeness::Different;
+    }
+    least(name.0.iter().zip(&above.0).map(|(part, other)| part_likeness(part, other)))
+}
+
+fn part_likeness(left: &RelativeDistinguishedName, right: &RelativeDistinguishedName) -> Likeness {
+    if left.0.len() != right.0.len() {
+        return Likeness::Different;
+    }
+    let found = |wanted: &AttributeTypeAndValue, of: &RelativeDistinguishedName| {
+        let same_type = of.0.iter().filter(|found| found.oid == wanted.oid);
+        same_type
+            .map(|found| value_likeness(&found.value, &wanted.value))
+            .max()
+            .unwrap_or(Likeness::Different)
     };
-    left.0.len() == right.0.len()
-        && left.0.iter().all(|attribute| has(right, attribute))
-        && right.0.iter().all(|attribute| has(left, attribute))
+    let one_way = least(left.0.iter().map(|attribute| found(attribute, right)));
+    // The way back is another one only where a part has an attribute type twice.
+    if left.0.len() == 1 || one_way == Likeness::Different {
+        return one_way;
+    }
+    one_way.min(least(right.0.iter().map(|attribute| found(attribute, left))))
 }
 
-fn same_value(left: &Any, right: &Any) -> bool {
-    left == right || folded(left).is_some_and(|left| folded(right) == Some(left))
+/// The least of them, of none `Same`; what stands behind the first difference is not looked at.
+fn least(all: impl Iterator<Item = Likeness>) -> Likeness {
+    let mut least = Likeness::Same;
+    for likeness in all {
+        least = least.min(likeness);
+        if least == Likeness::Different {
+            break;
+        }
+    }
+    least
 }
 
-/// Whether the values of the attributes that both names have can be compared: text with text, whatever its encoding. What is no text
-/// where text stands in the other name is neither the same nor another.
-pub fn is_comparable(name: &Name, other: &Name) -> bool {
-    let attributes = |of: &Name| of.0.iter().flat_map(|part| part.0.iter()).cloned().collect();
-    let (left, right): (Vec<AttributeTypeAndValue>, Vec<_>) = (attributes(name), attributes(other));
-    left.iter().all(|one| {
-        right.iter().filter(|other| other.oid == one.oid).all(|other| {
-            one.value == other.value || text(&one.value).is_some() == text(&other.value).is_some()
-        })
-    })
-}
-
-/// A string without regard to case and to how much white space there is; `None` for what is no string.
-fn folded(value: &Any) -> Option<String> {
-    let text = text(value)?;
-    Some(text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase())
+fn value_likeness(left: &Any, right: &Any) -> Likeness {
+    if left == right {
+        return Likeness::Same;
+    }
+    match (text(left), text(right)) {
+        (Some(left), Some(right)) => prepared::likeness(&left, &right),
+        (None, None) => Likeness::Different,
+        // What is no text where text stands in the other name is neither the same nor another.
+        _ => Likeness::Uncertain,
+    }
 }
 
 /// ```text
@@ -58,21 +92,34 @@ fn folded(value: &Any) -> Option<String> {
 ///     utf8String       UTF8String (SIZE (1..MAX)),
 ///     bmpString        BMPString (SIZE (1..MAX)) }
 /// ```
-/// RFC 5280 §4.1.2.4, with the strings of other attributes. Nobody writes T.61: a TeletexString has Latin-1. der knows no
-/// UniversalString, so that no name with one is read.
-fn text(value: &Any) -> Option<String> {
+/// RFC 5280 §4.1.2.4, with the strings of other attributes. What is of such a type and cannot be decoded ends where that begins, and is
+/// marked by U+FFFD, which RFC 4518 prohibits. So is what a TeletexString has beyond ASCII: some write T.61 there, most Latin-1, a few
+/// UTF-8. A UniversalString was made a UTF8String when it was read (`legible.rs`).
+fn text(value: &Any) -> Option<Cow<'_, str>> {
     let octets = value.value();
     match value.tag() {
         Tag::Utf8String
         | Tag::PrintableString
         | Tag::Ia5String
         | Tag::NumericString
-        | Tag::VisibleString => Some(std::str::from_utf8(octets).ok()?.to_owned()),
-        Tag::TeletexString => Some(octets.iter().copied().map(char::from).collect()),
+        | Tag::VisibleString => Some(String::from_utf8_lossy(octets)),
+        Tag::TeletexString => {
+            let unclear = octets.iter().position(|octet| !octet.is_ascii());
+            let (clear, mark) = match unclear {
+                Some(at) => (octets.get(..at).unwrap_or_default(), "\u{fffd}"),
+                None => (octets, ""),
+            };
+            Some(String::from_utf8_lossy(clear) + mark)
+        }
         Tag::BmpString => {
             let (units, rest) = octets.as_chunks::<2>();
-            let units: Vec<u16> = units.iter().copied().map(u16::from_be_bytes).collect();
-            String::from_utf16(&units).ok().filter(|_| rest.is_empty())
+            let units = units.iter().copied().map(u16::from_be_bytes);
+            let mut text: String =
+                char::decode_utf16(units).map(|unit| unit.unwrap_or('\u{fffd}')).collect();
+            if !rest.is_empty() {
+                text.push('\u{fffd}');
+            }
+            Some(Cow::Owned(text))
         }
         _ => None,
     }

@@ -19,6 +19,8 @@ pub struct Answer {
     pub kind: u8,
     /// The content, DER.
     pub content: Vec<u8>,
+    /// The lowest pvno of a message that may carry the content: 3 for EnvelopedData (RFC 9810 §5.1.1), else 2.
+    pub pvno: u8,
     /// Whether implicit confirmation is granted.
     pub implicit_confirm: bool,
     /// Until when confirmation is awaited.
@@ -35,6 +37,7 @@ impl Answer {
         Ok(Self {
             kind,
             content: content.to_der()?,
+            pvno: 2,
             implicit_confirm: false,
             confirm_until: None,
             extra_certs: Vec::new(),

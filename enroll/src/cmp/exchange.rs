@@ -221,6 +221,7 @@ impl Exchange<'_> {
         let by_vendor = matches!(self.requester.credential(), Credential::Vendor(_));
         let root = issued.chain.last().filter(|_| kind == kind::IP && self.protection == Kind::Mac);
         let any = |der: &Vec<u8>| Any::from_der(der).map_err(failed);
+        let pvno = delivery.pvno();
         let response = CertResponse {
             cert_req_id: id,
             status: PkiStatusInfo::granted(&issued.changes),
@@ -231,6 +232,7 @@ impl Exchange<'_> {
             response: vec![response],
         };
         let mut answer = Answer::plain(kind, &content).map_err(failed)?;
+        answer.pvno = pvno;
         answer.implicit_confirm = implicit;
         answer.confirm_until = (!implicit).then_some(confirm_until);
         answer.root = issued.chain.last().filter(|_| by_vendor).cloned();
