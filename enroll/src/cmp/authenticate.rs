@@ -179,8 +179,12 @@ impl CmpService {
         protection: &[u8],
         thread: Thread,
     ) -> Result<Authenticated, Refusal> {
-        let unsent = match message.extra_certs.is_empty() {
-            true => self.unsent_signer(message),
+        let unsent = match message.extra_certs.is_empty() && self.is_tolerant() {
+            true => {
+                // For the index, all of which is looked through.
+                thread.waits()?;
+                self.unsent_signer(message)
+            }
             false => None,
         };
         let signer = message.extra_certs.first().or(unsent.as_ref()).ok_or_else(|| {

@@ -276,8 +276,8 @@ impl CmpService {
         self.begin_on(Thread::Computes, route, bytes)
     }
 
-    /// As [`Self::begin_computing`], for one of the threads that derive keys from secrets, in this order. What is for [`Self::begin`] has its key
-    /// derived once more there.
+    /// As [`Self::begin_computing`], for one of the threads that derive keys from secrets, in this order. What is for [`Self::begin`]
+    /// has its key derived once more there.
     ///
     /// # Errors
     /// As [`Self::answer`].

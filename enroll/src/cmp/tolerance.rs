@@ -49,11 +49,8 @@ impl CmpService {
 
     /// The certificate of ours that signs a message without extraCerts, by its senderKID: in a transaction the one that began it.
     pub(super) fn unsent_signer(&self, message: &Message) -> Option<Vec<u8>> {
-        let header = message.header.sender_kid.as_ref().filter(|_| self.is_tolerant())?;
-        let (kid, GeneralName::DirectoryName(sender)) = (header.as_bytes(), &message.header.sender)
-        else {
-            return None;
-        };
+        let kid = message.header.sender_kid.as_ref()?.as_bytes();
+        let GeneralName::DirectoryName(sender) = &message.header.sender else { return None };
         let authority = self.authority();
         let key = SearchKey::KeyIdentifier(kid.try_into().unwrap_or_else(|_| sha1(kid)));
         let now = authority.now();
@@ -86,9 +83,8 @@ impl CmpService {
             return Some(kid.as_bytes().to_vec());
         }
         let GeneralName::DirectoryName(sender) = &header.sender else { return None };
-        let mut attributes = sender.0.iter().flat_map(|part| part.0.iter());
+        let attributes = sender.0.iter().flat_map(|part| part.0.iter());
         let mut names = attributes
-            .by_ref()
             .filter(|attribute| attribute.oid == ca::COMMON_NAME)
             .filter(|attribute| self.is_tolerant() && is_text(&attribute.value));
         match (names.next(), names.next()) {
