@@ -24,6 +24,7 @@ use crate::oid;
 use crate::profile::Policy;
 use crate::public_key::SubjectPublicKey;
 use crate::record::Serial;
+use crate::sets;
 
 /// Everything that an end entity certificate says.
 #[derive(Debug, Clone)]
@@ -226,6 +227,11 @@ impl Facts {
     /// [`Error::Malformed`] when it is none.
     pub fn of(certificate: &[u8]) -> Result<Self> {
         let wrong = |e: der::Error| Error::malformed(format!("expected a certificate: {e}"));
+        if !sets::are_small(certificate) {
+            return Err(Error::malformed(
+                "expected a certificate, found one with a set of too many elements",
+            ));
+        }
         let certificate = x509_cert::Certificate::from_der(certificate).map_err(wrong)?;
         let tbs = certificate.tbs_certificate;
         let key =

@@ -11,18 +11,30 @@ const MAX_DEPTH: usize = 64;
 const SET: u8 = 0x31;
 const SEQUENCE: u8 = 0x30;
 const OCTET_STRING: u8 = 0x04;
+const OBJECT_IDENTIFIER: u8 = 0x06;
 
 /// An element whose content is being walked over.
 struct Open {
     end: usize,
     most: usize,
     elements: usize,
-    /// Within the value of an extension, which has no sets with implicit tags.
+    counted: Counted,
+    /// Within the value of an extension.
     in_octets: bool,
 }
 
+/// Which elements of an element count.
+#[derive(PartialEq)]
+enum Counted {
+    All,
+    /// A SEQUENCE that begins with an OBJECT IDENTIFIER, as an attribute of a name does.
+    Attributes,
+    None,
+}
+
 /// Whether every SET in DER has 16 elements at most, and every element with a context-specific tag 64; the former also in the values
-/// of extensions. Where it is no DER, what stands before is looked at: whoever reads it comes no farther.
+/// of extensions, the latter there as far as the elements look like attributes of a name: a distribution point has an RDN with such a tag,
+/// name constraints have long lists. Where it is no DER, what stands before is looked at: whoever reads it comes no farther.
 pub fn are_small(der: &[u8]) -> bool {
     let mut open: Vec<Open> = Vec::new();
     let mut at = 0;
@@ -30,24 +42,29 @@ pub fn are_small(der: &[u8]) -> bool {
         while open.last().is_some_and(|open| open.end <= at) {
             open.pop();
         }
+        let Some((tag, content, length)) = head(der, at) else { return true };
         if let Some(open) = open.last_mut() {
-            open.elements = open.elements.saturating_add(1);
+            let is_attribute = || tag == SEQUENCE && der.get(content) == Some(&OBJECT_IDENTIFIER);
+            if open.counted == Counted::All || open.counted == Counted::Attributes && is_attribute()
+            {
+                open.elements = open.elements.saturating_add(1);
+            }
             if open.elements > open.most {
                 return false;
             }
         }
-        let Some((tag, content, length)) = head(der, at) else { return true };
         let after = content.saturating_add(length).min(der.len());
         let is_value = tag == OCTET_STRING && der.get(content) == Some(&SEQUENCE);
         if (tag & 0x20 != 0 || is_value) && open.len() < MAX_DEPTH {
             let in_octets = is_value || open.last().is_some_and(|open| open.in_octets);
-            let most = match tag {
-                SET => MAX_SET,
+            let (most, counted) = match tag {
+                SET => (MAX_SET, Counted::All),
                 // Context-specific and constructed.
-                0xa0..=0xbf if !in_octets => MAX_IMPLICIT,
-                _ => usize::MAX,
+                0xa0..=0xbf if in_octets => (MAX_IMPLICIT, Counted::Attributes),
+                0xa0..=0xbf => (MAX_IMPLICIT, Counted::All),
+                _ => (usize::MAX, Counted::None),
             };
-            open.push(Open { end: after, most, elements: 0, in_octets });
+            open.push(Open { end: after, most, elements: 0, counted, in_octets });
             at = content;
         } else {
             at = after;
@@ -95,8 +112,14 @@ mod tests {
         for good in [in_set(16), in_value(16), implicit(64), element(0x30, &nulls(500))] {
             assert!(are_small(&good));
         }
-        // Name constraints have a list with such a tag.
+        // Name constraints have a list with such a tag, a distribution point an RDN.
         assert!(are_small(&element(0x30, &element(0x04, &implicit(500)))));
+        let relative = |count| {
+            let attributes = [0x30, 4, 6, 2, 0x55, 4].repeat(count);
+            let point = element(0x30, &element(0xa0, &element(0xa1, &attributes)));
+            element(0x30, &element(0x04, &element(0x30, &point)))
+        };
+        assert!(are_small(&relative(64)) && !are_small(&relative(65)));
         // What is no DER behind a large set does not hide it.
         let cut = element(0x30, &element(0x04, &[in_set(17), vec![0x30, 0x7f]].concat()));
         for bad in [in_set(17), in_value(17), implicit(65), cut] {

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use countersign_ca::certificate::Facts;
 use countersign_ca::identity::Identity;
+use countersign_ca::sets;
 use countersign_policy::ipsec::{self, AddressRange, DistinguishedName, Subnet};
 use data_encoding::HEXLOWER;
 use der::{Decode, Encode};
@@ -90,6 +91,13 @@ impl PeerId {
                     AddressRange::new(lower, upper)
                         .map_err(|_| wrong("two ascending addresses"))?,
                 )
+            }
+            // The DER library would put a large set in order in quadratic time.
+            9 | 10 if !sets::are_small(data) => {
+                return Err(IdError {
+                    found: "a set of too many elements".into(),
+                    ..wrong("names with few attributes in one part")
+                });
             }
             9 => {
                 let line = DistinguishedName::from_der(data).map_err(|e| IdError {
@@ -506,6 +514,17 @@ mod tests {
         );
     }
 
+    /// A name with a set of 17 attributes, which would be put in order one by one.
+    fn large_name() -> Vec<u8> {
+        let attributes: Vec<u8> = (0..17)
+            .flat_map(|number| {
+                [&[0x30, 14, 6, 3, 0x55, 4, 3, 0x0c, 7][..], b"common", &[b'a' + number]].concat()
+            })
+            .collect();
+        assert_eq!(attributes.len(), 272);
+        [&[0x30, 0x82, 1, 20, 0x31, 0x82, 1, 16][..], &attributes].concat()
+    }
+
     #[test]
     fn what_is_no_id_is_refused() {
         for (kind, data) in [
@@ -516,6 +535,8 @@ mod tests {
             (7, &[10, 0, 0, 9, 10, 0, 0, 1]),
             (9, b"CN=x"),
             (10, b"x"),
+            (9, &large_name()),
+            (10, &[&[0xa4, 0x82, 1, 24][..], &large_name()].concat()),
             (11, b""),
             (0, b"x"),
             (12, b"x"),

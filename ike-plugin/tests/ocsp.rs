@@ -7,6 +7,13 @@
     reason = "a test that panics is a test that fails"
 )]
 
+#[path = "../../ca/tests/path_crl/draft.rs"]
+#[allow(dead_code, reason = "shared with the tests of CRLs")]
+mod draft;
+mod exercise;
+#[path = "ocsp/odd.rs"]
+mod odd;
+
 use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -96,6 +103,7 @@ struct Responder {
 
 const GOOD: &str = "V\t491231235959Z\t\t07\tunknown\t/CN=gw\n";
 const REVOKED: &str = "R\t491231235959Z\t260101120000Z,keyCompromise\t07\tunknown\t/CN=gw\n";
+const HELD: &str = "R\t491231235959Z\t260101120000Z,certificateHold\t07\tunknown\t/CN=gw\n";
 const NOTHING: &str = "V\t491231235959Z\t\t08\tunknown\t/CN=other\n";
 
 impl Responder {
@@ -255,6 +263,22 @@ fn an_answer_is_kept_and_a_change_is_noticed() {
     }
 }
 
+/// Who was revoked for good is revoked also when the answer has ended, and nobody says it again; a hold lapses.
+#[test]
+fn a_revocation_outlives_its_answer() {
+    let site = Site::new();
+    for (entry, lapses) in [(REVOKED, false), (HELD, true)] {
+        site.clock.0.store(0, Ordering::SeqCst);
+        *site.responder.on_the_way.lock().unwrap() = Ok;
+        *site.responder.entry.lock().unwrap() = entry;
+        let checker = site.checker(Mode::IfPresent);
+        assert!(matches!(site.ask(&checker), Status::Revoked(_)));
+        *site.responder.on_the_way.lock().unwrap() = |_| Err("gone".into());
+        site.clock.0.store(30 * 86_400, Ordering::SeqCst);
+        assert_eq!(matches!(site.ask(&checker), Status::Good(_)), lapses, "{entry}");
+    }
+}
+
 /// Whoever did not wait for the first answer decided without it: "revoked" that comes late ends what was decided.
 #[test]
 fn a_first_answer_that_comes_late_is_noticed() {
@@ -298,7 +322,15 @@ fn nobody_else_is_believed() {
     set(site.ca.responder(|params| params.not_after = rcgen::date_time_ymd(2026, 1, 1)));
     site.unknown("is valid from");
     set([other.pem.clone(), other.key.serialize_pem()]);
-    site.unknown("signature of the response is wrong");
+    site.unknown(
+        "the responder `CN=ca` is not believed: the certificate's issuer has not certified it",
+    );
+    set(site.ca.responder(|params| {
+        let mut critical = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+        critical.set_criticality(true);
+        params.custom_extensions.push(critical);
+    }));
+    site.unknown("its critical extension `1.2.3.4` is unknown (§4.2)");
     // A gateway with a certificate of the CA is no responder of it.
     set(site.ca.responder(|params| {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -344,6 +344,79 @@ fn no_crl_goes_back_over_a_restart() {
     }
 }
 
+/// Who was revoked stays so when the CRL has ended, whatever lies at its place then, and over a restart.
+#[test]
+fn a_revocation_outlives_its_crl() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::new("200 OK", |ca| ca.crl(5, -1, true));
+    let revoked = |checker: &CrlChecker, wait| {
+        let status = site.status(checker, wait);
+        assert!(matches!(status, Status::Revoked(_)), "{status:?}");
+    };
+    let checker = site.checker(Mode::IfPresent, true, Some(folder.path()));
+    revoked(&checker, LONG);
+    // Of a stranger of the CA's name, and the next key's of the CA.
+    for body in [Ca::new().crl(9, 24, false), Ca::new().crl(10, 24, false)] {
+        site.put(body);
+        let before = checker.cache.generation();
+        checker.cache.fetch_now();
+        let deadline = Instant::now() + LONG;
+        while checker.cache.generation() == before {
+            assert!(Instant::now() < deadline, "what lies there now did not come");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        revoked(&checker, LONG);
+    }
+    drop(checker);
+    *site.page.lock().unwrap() = None;
+    let checker = site.checker(Mode::IfPresent, true, Some(folder.path()));
+    revoked(&checker, Duration::from_millis(1));
+    // The same key's next one says otherwise.
+    site.put(site.ca.crl(6, 24, false));
+    let checker = site.checker(Mode::Strict, true, Some(folder.path()));
+    let deadline = Instant::now() + LONG;
+    while !matches!(site.status(&checker, LONG), Status::Good(_)) {
+        assert!(Instant::now() < deadline, "the newer one did not come");
+        checker.cache.fetch_now();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Two keys of a CA publish at one place, one after the other: what the first listed is not forgotten.
+#[test]
+fn the_crl_of_a_later_key_hides_no_revocation() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::new("200 OK", |ca| ca.crl(5, -1, true));
+    let next = Ca::new();
+    let signers: Vec<Arc<Certificate>> =
+        [&site.ca, &next].map(|ca| Arc::new(Certificate::from_der(ca.der.clone()).unwrap())).into();
+    let checker = site.checker(Mode::IfPresent, true, Some(folder.path()));
+    let at = |checker: &CrlChecker| {
+        checker.cache.at(std::slice::from_ref(&site.url), &signers, Instant::now() + LONG).crls
+    };
+    assert_eq!(at(&checker).len(), 1);
+    site.put(next.crl(1, 24, false));
+    checker.cache.fetch_now();
+    let deadline = Instant::now() + LONG;
+    while at(&checker).len() < 2 {
+        assert!(Instant::now() < deadline, "the later key's CRL did not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(matches!(site.status(&checker, LONG), Status::Revoked(_)));
+    // A restart has both; each key's next one takes the place of its last.
+    drop(checker);
+    *site.page.lock().unwrap() = None;
+    let checker = site.checker(Mode::IfPresent, true, Some(folder.path()));
+    assert_eq!(at(&checker).len(), 2);
+    site.put(next.crl(2, 24, false));
+    checker.cache.fetch_now();
+    while !at(&checker).first().is_some_and(|crl| crl.is_signed_by(&signers[1])) {
+        assert!(Instant::now() < deadline, "the later key's next CRL did not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(at(&checker).len(), 2);
+}
+
 /// The signer of an indirect CRL is not the certificate's issuer; it is known nevertheless.
 #[test]
 fn whoever_signed_a_crl_is_known_even_if_another_issued_the_certificate() {

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::equipment::Vendor;
 use crate::error::{Denial, Error, Result};
 use crate::identity::Identity;
-use crate::path::crl::{CrlStatus, crl_status};
+use crate::path::crl::{CrlStatus, status_by_crls};
 use crate::path::{Anchors, Certificate, PathSettings, ValidPath, same_name, validate};
 use crate::public_key::SubjectPublicKey;
 use crate::record::Account;
@@ -117,8 +117,9 @@ impl Authority {
             return Ok(());
         }
         let crls = self.vendor_crls.of(&vendor.crls)?;
+        let vendors = Anchors::only(&path.anchor);
         for (certificate, issuer) in path.pairs() {
-            match crl_status(certificate, issuer, &[], &|_| false, &crls, now) {
+            match status_by_crls(&vendors, &[], certificate, issuer, &crls, now) {
                 CrlStatus::Good(_) => {}
                 CrlStatus::Revoked { at, .. } => {
                     return Err(Error::denied(

@@ -33,6 +33,11 @@ impl Anchors {
         Ok(Self { all: certificates.into_iter().map(read).collect::<Result<_, _>>()? })
     }
 
+    /// This one alone.
+    pub fn only(anchor: &Arc<Certificate>) -> Self {
+        Self { all: vec![Arc::clone(anchor)] }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()

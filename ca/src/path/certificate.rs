@@ -17,12 +17,12 @@ use x509_cert::ext::pkix::{
     PolicyConstraints, PolicyMappings, SubjectAltName, SubjectKeyIdentifier,
 };
 use x509_cert::name::Name;
-use x509_cert::time::Time;
 
 use super::PathError;
 use super::legible::{elements, legible};
 use super::name::same_name;
 use crate::clock::Timestamp;
+use crate::oid;
 use crate::public_key::SubjectPublicKey;
 use crate::sets;
 
@@ -116,6 +116,8 @@ pub struct Certificate {
     /// Where its CRLs are.
     pub distribution_points: Vec<DistributionPoint>,
     ocsp: Vec<String>,
+    /// Whether it is a responder's whose own status nobody asks (RFC 6960 §4.2.2.2.1).
+    pub has_ocsp_nocheck: bool,
     /// What RFC 5280 does not allow, or is critical and unknown; refuses every path with this certificate.
     pub(super) defects: Vec<String>,
 }
@@ -149,9 +151,9 @@ impl Certificate {
             signature,
             subject,
             spki,
-            serial: tbs.serial_number.value().to_vec(),
-            not_before: any_moment(&tbs.validity.not_before)?,
-            not_after: any_moment(&tbs.validity.not_after)?,
+            serial: serial_number(&tbs.serial_number)?,
+            not_before: any_moment(tbs.validity.not_before.tag(), tbs.validity.not_before.value())?,
+            not_after: any_moment(tbs.validity.not_after.tag(), tbs.validity.not_after.value())?,
             alt_names: Vec::new(),
             version: tbs.version,
             basic: None,
@@ -166,6 +168,7 @@ impl Certificate {
             subject_key: None,
             distribution_points: Vec::new(),
             ocsp: Vec::new(),
+            has_ocsp_nocheck: false,
             defects: Vec::new(),
             subject_name: tbs.subject,
             issuer_name: tbs.issuer,
@@ -255,6 +258,7 @@ impl Certificate {
                 self.not_critical(extension, "authorityInfoAccess (§4.2.2.1)");
             }
             FreshestCrl::OID | IssuerAltName::OID => {}
+            oid::OCSP_NOCHECK => self.has_ocsp_nocheck = true,
             unknown if extension.critical => {
                 self.defects.push(format!("its critical extension `{unknown}` is unknown (§4.2)"));
             }
@@ -400,21 +404,35 @@ fn as_they_came(signed: &[u8]) -> der::Result<(Vec<u8>, Vec<u8>)> {
     }
 }
 
-/// A moment of an X.509 time.
-pub(super) fn moment(time: Time) -> Timestamp {
-    let seconds = time.to_unix_duration().as_secs();
-    Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+/// The content octets of a serial number: an INTEGER, be it negative or longer than RFC 5280 §4.1.2.2 has it, as X.690 §8.3.2 has it.
+fn serial_number(value: &Any) -> der::Result<Vec<u8>> {
+    value.tag().assert_eq(Tag::Integer)?;
+    let octets = value.value();
+    if octets.is_empty() || minimal(octets).len() != octets.len() {
+        return Err(Tag::Integer.non_canonical_error());
+    }
+    Ok(octets.to_vec())
+}
+
+/// The content octets of an INTEGER without those at its beginning that say nothing (X.690 §8.3.2).
+pub(super) fn minimal(mut octets: &[u8]) -> &[u8] {
+    while let [first @ (0 | 0xff), rest @ ..] = octets
+        && rest.first().is_some_and(|second| (*first == 0xff) == (*second >= 0x80))
+    {
+        octets = rest;
+    }
+    octets
 }
 
 /// A UTCTime or GeneralizedTime of any year (RFC 5280 §4.1.2.5).
-fn any_moment(value: &Any) -> der::Result<Timestamp> {
+pub(super) fn any_moment(tag: Tag, octets: &[u8]) -> der::Result<Timestamp> {
     let wrong = || der::Error::from(der::ErrorKind::DateTime);
-    let text = std::str::from_utf8(value.value()).map_err(|_| wrong())?;
+    let text = std::str::from_utf8(octets).map_err(|_| wrong())?;
     let two = |at: usize| {
         let digits = text.get(at..at + 2).filter(|of| of.bytes().all(|b| b.is_ascii_digit()));
         digits.and_then(|digits| digits.parse::<u8>().ok()).ok_or_else(wrong)
     };
-    let (year, rest) = match (value.tag(), text.len()) {
+    let (year, rest) = match (tag, text.len()) {
         (Tag::UtcTime, 13) => (i32::from(two(0)?) + if two(0)? >= 50 { 1900 } else { 2000 }, 2),
         (Tag::GeneralizedTime, 15) => (i32::from(two(0)?) * 100 + i32::from(two(2)?), 4),
         _ => return Err(wrong()),

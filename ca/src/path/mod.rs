@@ -1,7 +1,8 @@
 //! Certification paths by RFC 5280 §6: from a peer's certificate to a trust anchor.
 //!
 //! `build.rs` looks for issuers, `check.rs` holds a whole path against §6.1, with `constraints.rs` for names and `policies.rs` for
-//! certificate policies; `crl.rs` is §6.3. `legible.rs` makes the DER library take what it does not know. No library at hand passes NIST's test suite here: webpki has neither policies nor several issuers of one
+//! certificate policies; `crl/` is §6.3, `extension.rs` reads extensions as they stand. `legible.rs` makes the DER library take what it
+//! does not know. No library at hand passes NIST's test suite here: webpki has neither policies nor several issuers of one
 //! name. x509-cert and der read the structures, ring verifies.
 
 mod build;
@@ -9,6 +10,7 @@ mod certificate;
 mod check;
 mod constraints;
 pub mod crl;
+mod extension;
 mod legible;
 mod name;
 mod policies;
@@ -17,6 +19,7 @@ mod prepared;
 pub use build::{Anchors, ValidPath, validate};
 pub use certificate::Certificate;
 pub use check::{Initial, PathSettings};
+pub use extension::Extension;
 pub use legible::{legible, object_identifier};
 pub use name::{general_name, is_within, same_name};
 

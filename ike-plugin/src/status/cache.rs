@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use countersign_ca::clock::Clock;
 use data_encoding::{BASE64, HEXLOWER};
+use der::{Reader, SliceReader};
 use sha2::{Digest, Sha256};
 
 use super::crl::Crl;
@@ -23,6 +24,8 @@ const WORKERS: usize = 4;
 const RETRY: Duration = Duration::from_secs(10);
 /// The longest time between two attempts at a location that fails.
 const MAX_RETRY: Duration = Duration::from_secs(600);
+/// The most verified CRLs that are kept of one location.
+const MAX_KEPT: usize = 3;
 /// The shortest time between two fetches of a location that is good.
 const MIN_REFRESH: Duration = Duration::from_secs(2);
 
@@ -66,9 +69,11 @@ struct State {
 
 /// What is known of a location.
 struct Slot {
-    crl: Option<Arc<Crl>>,
-    /// Whether somebody known signed it. What is in the folder was verified before.
-    verified: bool,
+    /// CRLs that somebody known signed, the newest first: what one of them lists is revoked also when it has ended, until its key signs
+    /// another one. What is in the folder was verified before.
+    verified: Vec<Arc<Crl>>,
+    /// What came last, if nobody known signed it.
+    other: Option<Arc<Crl>>,
     signers: Vec<Arc<Certificate>>,
     error: Option<String>,
     failures: u32,
@@ -130,7 +135,10 @@ impl CrlCache {
         self.shared.changed.notify_all();
         loop {
             let untried = |location: &String| {
-                state.slots.get(location).is_some_and(|slot| !slot.tried && slot.crl.is_none())
+                state
+                    .slots
+                    .get(location)
+                    .is_some_and(|slot| !slot.tried && slot.crls().next().is_none())
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || !locations.iter().any(untried) || state.stop {
@@ -179,7 +187,7 @@ fn found(state: &State, locations: &[String]) -> Found {
                 "`{location}`: {MAX_LOCATIONS} locations are known; no more are taken"
             )),
             Some(slot) => {
-                found.crls.extend(slot.crl.clone());
+                found.crls.extend(slot.crls().cloned());
                 match &slot.error {
                     Some(error) => found.errors.push(format!("`{location}`: {error}")),
                     None if !slot.tried => {
@@ -215,13 +223,12 @@ impl Shared {
     /// signer of an indirect CRL is among the latter.
     fn verify(&self, state: &mut State, location: &str, signers: &[Arc<Certificate>]) {
         let Some(slot) = state.slots.get_mut(location) else { return };
-        let was_verified = slot.verified;
-        let crl = slot.crl.clone();
+        let there: Vec<Arc<Crl>> = slot.crls().cloned().collect();
         let may_sign = |signer: &Certificate| {
-            crl.as_ref().is_some_and(|crl| same_name(crl.issuer(), &signer.subject_name))
+            there.iter().any(|crl| same_name(crl.issuer(), &signer.subject_name))
         };
         for (number, signer) in signers.iter().enumerate() {
-            let fits = if crl.is_some() { may_sign(signer) } else { number == 0 };
+            let fits = if there.is_empty() { number == 0 } else { may_sign(signer) };
             if !fits
                 || slot.signers.len() >= MAX_SIGNERS
                 || slot.signers.iter().any(|known| known.fingerprint() == signer.fingerprint())
@@ -229,27 +236,23 @@ impl Shared {
                 continue;
             }
             slot.signers.push(Arc::clone(signer));
-            slot.verified |= crl.as_ref().is_some_and(|crl| crl.is_signed_by(signer));
-        }
-        if slot.verified
-            && !was_verified
-            && let Some(crl) = crl
-        {
-            self.keep(location, &crl);
+            if let Some(crl) = slot.other.take_if(|crl| crl.is_signed_by(signer)) {
+                slot.take_verified(crl);
+                self.keep(location, slot);
+            }
         }
     }
 
     /// With the CRL of before the restart.
     fn slot(&self, location: &str) -> Slot {
         let kept = self.settings.folder.as_ref().and_then(|folder| {
-            let octets = std::fs::read(kept_file(folder, location)).ok()?;
-            Crl::from_der(&octets).ok()
+            std::fs::read(kept_file(folder, location)).ok().map(|octets| read_kept(&octets))
         });
         let now = Instant::now();
         Slot {
             // Only what was verified is kept: what is older must not take its place, even before its signer is known again.
-            verified: kept.is_some(),
-            crl: kept.map(Arc::new),
+            verified: kept.unwrap_or_default(),
+            other: None,
             signers: Vec::new(),
             error: None,
             failures: 0,
@@ -272,9 +275,15 @@ impl Shared {
             match next {
                 Some((location, slot)) if slot.due <= now => {
                     slot.busy = true;
-                    let location = location.clone();
+                    let (location, signers) = (location.clone(), slot.signers.clone());
                     drop(state);
                     let fetched = self.fetch.fetch(&location).and_then(|octets| read(&octets));
+                    if let Ok(crl) = &fetched {
+                        // The signatures over megabytes are verified here, where nobody waits; what comes out is remembered.
+                        for signer in &signers {
+                            crl.is_signed_by(signer);
+                        }
+                    }
                     state = self.lock();
                     self.take(&mut state, &location, fetched);
                     self.changed.notify_all();
@@ -299,36 +308,38 @@ impl Shared {
         slot.tried = true;
         let taken = fetched.and_then(|crl| {
             let verified = slot.signers.iter().any(|signer| crl.is_signed_by(signer));
-            if let Some(old) = slot.crl.as_ref().filter(|_| slot.verified) {
-                if crl.is_same(old) {
-                    return Ok((crl, true));
-                }
-                // Whoever takes the CA's place is known only when the old one has had its say.
-                if !verified && old.next_update.is_some_and(|next| self.clock.now() <= next) {
-                    return Err(
-                        "what came is signed by nobody known; the CRL of before stays".into()
-                    );
-                }
-                if crl.is_older_than(old) {
-                    return Err(format!(
-                        "what came is older ({}) than the CRL of before, which stays",
-                        crl.this_update
-                    ));
-                }
+            let Some(newest) = slot.verified.first() else { return Ok((crl, verified)) };
+            if crl.is_same(newest) {
+                return Ok((crl, true));
+            }
+            // Whoever takes the CA's place is known only when the old one has had its say.
+            if !verified && newest.next_update.is_some_and(|next| self.clock.now() <= next) {
+                return Err("what came is signed by nobody known; the CRL of before stays".into());
+            }
+            let is_older = |old: &Arc<Crl>| {
+                crl.is_older_than(old) && (Arc::ptr_eq(old, newest) || slot.one_signed(&crl, old))
+            };
+            if slot.verified.iter().any(is_older) {
+                return Err(format!(
+                    "what came is older ({}) than the CRL of before, which stays",
+                    crl.this_update
+                ));
             }
             Ok((crl, verified))
         });
         match taken {
             Ok((crl, verified)) => {
-                let is_new = slot.crl.as_ref().is_none_or(|old| !old.is_same(&crl));
+                let is_new = !slot.crls().any(|old| old.is_same(&crl));
                 slot.due = Instant::now() + self.refresh(&crl, location);
-                (slot.verified, slot.error, slot.failures) = (verified, None, 0);
+                (slot.error, slot.failures) = (None, 0);
                 if is_new {
                     let crl = Arc::new(crl);
-                    slot.crl = Some(Arc::clone(&crl));
                     self.generation.fetch_add(1, Ordering::AcqRel);
                     if verified {
-                        self.keep(location, &crl);
+                        slot.take_verified(crl);
+                        self.keep(location, slot);
+                    } else {
+                        slot.other = Some(crl);
                     }
                 }
             }
@@ -354,15 +365,39 @@ impl Shared {
         wait - wait.mul_f64(f64::from(spread) / 2560.0)
     }
 
-    fn keep(&self, location: &str, crl: &Crl) {
+    /// Writes what was verified, one CRL after the other.
+    fn keep(&self, location: &str, slot: &Slot) {
         let Some(folder) = &self.settings.folder else { return };
         let path = kept_file(folder, location);
-        let written = crl.to_der().map_err(countersign_ca::Error::internal);
-        let written =
-            written.and_then(|der| countersign_ca::foundation::write_atomically(&path, &der));
+        let all: der::Result<Vec<Vec<u8>>> = slot.verified.iter().map(|crl| crl.to_der()).collect();
+        let written = all
+            .map_err(countersign_ca::Error::internal)
+            .and_then(|all| countersign_ca::foundation::write_atomically(&path, &all.concat()));
         if let Err(error) = written {
             tracing::warn!(location, "the CRL is not kept for a restart: {error}");
         }
+    }
+}
+
+impl Slot {
+    /// What is known, verified or not.
+    fn crls(&self) -> impl Iterator<Item = &Arc<Crl>> {
+        self.verified.iter().chain(&self.other)
+    }
+
+    /// Whether one key signed both.
+    fn one_signed(&self, crl: &Crl, other: &Crl) -> bool {
+        self.signers.iter().any(|signer| crl.is_signed_by(signer) && other.is_signed_by(signer))
+    }
+
+    /// Takes a CRL, and forgets those that it takes the place of.
+    fn take_verified(&mut self, crl: Arc<Crl>) {
+        let mut old = std::mem::take(&mut self.verified);
+        old.retain(|old| !(crl.replaces(old) && self.one_signed(&crl, old)));
+        old.insert(0, crl);
+        old.truncate(MAX_KEPT);
+        self.verified = old;
+        self.other = None;
     }
 }
 
@@ -377,6 +412,19 @@ fn forget(state: &mut State) -> bool {
 
 fn kept_file(folder: &Path, location: &str) -> PathBuf {
     folder.join(format!("{}.crl", HEXLOWER.encode(&Sha256::digest(location))))
+}
+
+/// CRLs in DER, one after the other; what cannot be read ends them.
+fn read_kept(octets: &[u8]) -> Vec<Arc<Crl>> {
+    let mut crls = Vec::new();
+    let Ok(mut reader) = SliceReader::new(octets) else { return crls };
+    while crls.len() < MAX_KEPT && !reader.is_finished() {
+        let Some(crl) = reader.tlv_bytes().ok().and_then(|der| Crl::from_der(der).ok()) else {
+            break;
+        };
+        crls.push(Arc::new(crl));
+    }
+    crls
 }
 
 /// A CRL in DER or PEM.

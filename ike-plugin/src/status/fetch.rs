@@ -65,6 +65,10 @@ impl Ask for Fetcher {
 
 impl Fetcher {
     fn file(&self, path: &str) -> Result<Vec<u8>, String> {
+        // Whoever opens a pipe waits for its writer.
+        if !std::fs::metadata(path).map_err(|e| e.to_string())?.is_file() {
+            return Err("expected a file, found something else".into());
+        }
         let mut octets = Vec::new();
         let file = File::open(path).map_err(|e| e.to_string())?;
         file.take(self.most + 1).read_to_end(&mut octets).map_err(|e| e.to_string())?;

@@ -180,7 +180,7 @@ impl CrlChecker {
             // Asked again before long: only so does the cache know that the answer is still wanted.
             None => Status::Good(answer.until.min(at.plus(RECHECK))),
             Some((at, reason)) => Status::Revoked(format!(
-                "the certificate `{}` was revoked at {at}: {reason} (OCSP)",
+                "the certificate `{}` was revoked at {at}: {reason:?} (OCSP)",
                 certificate.shown()
             )),
         })
@@ -195,7 +195,9 @@ impl CrlChecker {
         at: Timestamp,
     ) -> CrlStatus {
         let others: Vec<_> = self.others(path).cloned().collect();
-        status_by_crls(&self.anchors, &others, certificate, issuer, crls, at)
+        // RFC 5280 §6.3.3 (f): who signs a CRL leads to the same anchor.
+        let anchor = Anchors::only(&path.anchor);
+        status_by_crls(&anchor, &others, certificate, issuer, crls, at)
     }
 
     /// The CAs that are known beside a certificate.

@@ -1,49 +1,103 @@
 //! OCSP as a client (RFC 6960): one certificate a request, SHA-1 to name its issuer as all responders know it, no nonce: how long an
 //! answer counts is bounded by its nextUpdate (RFC 5019).
+//!
+//! The signature comes first: before it was verified, nothing is read but who made it.
 
 use std::sync::Arc;
 
-use countersign_ca::Timestamp;
-use der::asn1::{AnyRef, Null, ObjectIdentifier, OctetString};
-use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
+use countersign_ca::path::Extension;
+use countersign_ca::{Timestamp, sets};
+use der::asn1::{
+    AnyRef, BitStringRef, GeneralizedTime, Null, ObjectIdentifier, OctetString, OctetStringRef,
+};
+use der::{Any, Decode, Encode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
 use sha1::{Digest, Sha1};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
-use x509_cert::Certificate as X509;
-use x509_cert::serial_number::SerialNumber;
-use x509_ocsp::{
-    BasicOcspResponse, CertId, CertStatus, OcspRequest, OcspResponse, OcspResponseStatus, Request,
-    ResponderId, SingleResponse, TbsRequest, Version,
-};
+use x509_cert::ext::pkix::{CrlReason, KeyUsages};
+use x509_ocsp::{OcspResponse, OcspResponseStatus, ResponderId};
 
-use crate::path::{Certificate, same_name};
+use crate::path::{Certificate, legible, same_name};
 
 /// id-sha1.
 const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
 /// id-pkix-ocsp-basic.
 const BASIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.1");
-/// id-pkix-ocsp-nocheck.
-const NO_CHECK: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.5");
 /// id-kp-OCSPSigning.
 const OCSP_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.9");
 
 /// The most certificates that may come with an answer.
 const MAX_CERTIFICATES: usize = 8;
-/// The most single answers in one.
-const MAX_SINGLE: usize = 64;
 /// How far two clocks may differ, in seconds.
 const SKEW: i64 = 300;
 /// How long an answer without nextUpdate counts, in seconds: newer information is always there (RFC 6960 §4.2.2.1).
 const NO_NEXT: i64 = 300;
 
+/// [0], constructed.
+const ZERO: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
+/// [1], constructed.
+const ONE: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N1 };
+
 /// What a responder said of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcspAnswer {
     /// When it was revoked, and why; `None` for one that is good.
-    pub revoked: Option<(Timestamp, String)>,
+    pub revoked: Option<(Timestamp, CrlReason)>,
     /// When this was so.
     pub this_update: Timestamp,
     /// Until when it counts.
     pub until: Timestamp,
+}
+
+impl OcspAnswer {
+    /// Whether it stays true when it ends: only a hold is lifted.
+    pub fn is_for_good(&self) -> bool {
+        self.revoked.is_some_and(|(_, reason)| reason != CrlReason::CertificateHold)
+    }
+}
+
+/// ```text
+/// OCSPRequest ::= SEQUENCE {
+///     tbsRequest              TBSRequest,
+///     optionalSignature   [0] EXPLICIT Signature OPTIONAL }
+/// TBSRequest ::= SEQUENCE {
+///     version             [0] EXPLICIT Version DEFAULT v1,
+///     requestorName       [1] EXPLICIT GeneralName OPTIONAL,
+///     requestList             SEQUENCE OF Request,
+///     requestExtensions   [2] EXPLICIT Extensions OPTIONAL }
+/// Request ::= SEQUENCE {
+///     reqCert                 CertID,
+///     singleRequestExtensions [0] EXPLICIT Extensions OPTIONAL }
+/// ```
+/// RFC 6960 §4.1.1, without what is optional.
+#[derive(Sequence)]
+struct OcspRequest {
+    tbs_request: TbsRequest,
+}
+
+#[derive(Sequence)]
+struct TbsRequest {
+    request_list: Vec<Request>,
+}
+
+#[derive(Sequence)]
+struct Request {
+    req_cert: CertId,
+}
+
+/// ```text
+/// CertID ::= SEQUENCE {
+///     hashAlgorithm       AlgorithmIdentifier,
+///     issuerNameHash      OCTET STRING,
+///     issuerKeyHash       OCTET STRING,
+///     serialNumber        CertificateSerialNumber }
+/// ```
+/// RFC 6960 §4.1.1. x509-ocsp's type takes no serial number that is negative or has more than 20 octets.
+#[derive(Sequence)]
+struct CertId {
+    hash_algorithm: AlgorithmIdentifierOwned,
+    issuer_name_hash: OctetString,
+    issuer_key_hash: OctetString,
+    serial_number: Any,
 }
 
 /// The request for a certificate, DER.
@@ -52,13 +106,7 @@ pub struct OcspAnswer {
 /// In words, what of the certificates cannot be encoded.
 pub fn request(certificate: &Certificate, issuer: &Certificate) -> Result<Vec<u8>, String> {
     let request = cert_id(certificate, issuer).map(|req_cert| OcspRequest {
-        tbs_request: TbsRequest {
-            version: Version::V1,
-            requestor_name: None,
-            request_list: vec![Request { req_cert, single_request_extensions: None }],
-            request_extensions: None,
-        },
-        optional_signature: None,
+        tbs_request: TbsRequest { request_list: vec![Request { req_cert }] },
     });
     request.and_then(|request| request.to_der()).map_err(|e| e.to_string())
 }
@@ -71,7 +119,7 @@ fn cert_id(certificate: &Certificate, issuer: &Certificate) -> der::Result<CertI
         issuer_key_hash: OctetString::new(
             Sha1::digest(key.subject_public_key.raw_bytes()).as_slice(),
         )?,
-        serial_number: SerialNumber::new(&certificate.serial)?,
+        serial_number: Any::new(Tag::Integer, certificate.serial.as_slice())?,
     })
 }
 
@@ -86,6 +134,9 @@ pub fn read(
     at: Timestamp,
 ) -> Result<OcspAnswer, String> {
     let unreadable = |e: der::Error| format!("what came is no OCSP response: {e}");
+    if !sets::are_small(octets) {
+        return Err("what came is no OCSP response: a set in it has too many elements".into());
+    }
     let response = OcspResponse::from_der(octets).map_err(unreadable)?;
     if response.response_status != OcspResponseStatus::Successful {
         return Err(format!("the responder answered `{:?}`", response.response_status));
@@ -94,100 +145,269 @@ pub fn read(
     if bytes.response_type != BASIC {
         return Err(format!("expected a basic OCSP response, found `{}`", bytes.response_type));
     }
-    let signed = signed_part(bytes.response.as_bytes()).map_err(unreadable)?;
-    let basic = BasicOcspResponse::from_der(bytes.response.as_bytes()).map_err(unreadable)?;
-    verify(&basic, &signed, issuer, at)?;
-    let data = &basic.tbs_response_data;
-    let single =
-        data.responses.iter().take(MAX_SINGLE).find(|single| is_about(single, certificate, issuer));
-    let single = single.ok_or("the response is about another certificate")?;
-    judge(single, at)
+    let basic = Basic::read(bytes.response.as_bytes()).map_err(unreadable)?;
+    basic.verify(issuer, at)?;
+    basic.check_extensions()?;
+    let asked = cert_id(certificate, issuer).map_err(|e| e.to_string())?;
+    let mut answer: Option<Result<OcspAnswer, String>> = None;
+    for single in basic.singles(&asked).map_err(unreadable)? {
+        let next = judge(single, at);
+        // Of several answers about one certificate the worst counts: which of them the responder meant, nobody knows.
+        answer = Some(match answer {
+            Some(before) => worse(before, next),
+            None => next,
+        });
+    }
+    answer.ok_or("the response is about another certificate")?
 }
 
-fn judge(single: &SingleResponse, at: Timestamp) -> Result<OcspAnswer, String> {
-    let seconds = |time: &x509_ocsp::OcspGeneralizedTime| {
-        i64::try_from(time.0.to_unix_duration().as_secs()).unwrap_or(i64::MAX)
+fn worse(
+    one: Result<OcspAnswer, String>,
+    other: Result<OcspAnswer, String>,
+) -> Result<OcspAnswer, String> {
+    match (&one, &other) {
+        (Ok(answer), _) if answer.revoked.is_some() => one,
+        (_, Ok(answer)) if answer.revoked.is_some() => other,
+        (Ok(first), Ok(second)) => {
+            if first.until <= second.until {
+                one
+            } else {
+                other
+            }
+        }
+        (Err(_), _) => one,
+        (_, Err(_)) => other,
+    }
+}
+
+/// ```text
+/// BasicOCSPResponse ::= SEQUENCE {
+///     tbsResponseData      ResponseData,
+///     signatureAlgorithm   AlgorithmIdentifier,
+///     signature            BIT STRING,
+///     certs            [0] EXPLICIT SEQUENCE OF Certificate OPTIONAL }
+/// ResponseData ::= SEQUENCE {
+///     version          [0] EXPLICIT Version DEFAULT v1,
+///     responderID          ResponderID,
+///     producedAt           GeneralizedTime,
+///     responses            SEQUENCE OF SingleResponse,
+///     responseExtensions [1] EXPLICIT Extensions OPTIONAL }
+/// ```
+/// RFC 6960 §4.2.1.
+struct Basic<'a> {
+    /// ResponseData as it came.
+    signed: &'a [u8],
+    responder: ResponderId,
+    /// The content of responses.
+    responses: &'a [u8],
+    extensions: Option<&'a [u8]>,
+    algorithm: AlgorithmIdentifierOwned,
+    signature: &'a [u8],
+    certificates: Vec<&'a [u8]>,
+}
+
+impl<'a> Basic<'a> {
+    fn read(der: &'a [u8]) -> der::Result<Self> {
+        let mut reader = content(AnyRef::from_der(der)?)?;
+        let signed = reader.tlv_bytes()?;
+        let algorithm = AlgorithmIdentifierOwned::decode(&mut reader)?;
+        let signature = BitStringRef::decode(&mut reader)?;
+        let signature = signature.as_bytes().ok_or(der::ErrorKind::Failed)?;
+        let mut certificates = Vec::new();
+        if let Some(outer) = optional(&mut reader, ZERO)? {
+            let mut all = content(AnyRef::from_der(outer.value())?)?;
+            while !all.is_finished() && certificates.len() < MAX_CERTIFICATES {
+                certificates.push(all.tlv_bytes()?);
+            }
+        }
+        reader.finish(())?;
+        let mut data = content(AnyRef::from_der(signed)?)?;
+        if let Some(version) = optional(&mut data, ZERO)?
+            && u8::from_der(version.value())? != 0
+        {
+            return Err(der::ErrorKind::Value { tag: Tag::Integer }.into());
+        }
+        let responder = ResponderId::from_der(&legible(data.tlv_bytes()?))?;
+        GeneralizedTime::decode(&mut data)?;
+        let responses = AnyRef::decode(&mut data)?;
+        responses.tag().assert_eq(Tag::Sequence)?;
+        let extensions = optional(&mut data, ONE)?.map(|of| of.value());
+        data.finish(())?;
+        let responses = responses.value();
+        Ok(Self { signed, responder, responses, extensions, algorithm, signature, certificates })
+    }
+
+    /// RFC 6960 §4.2.2.2: the issuer itself, or whom it certified for this, whatever name that one bears.
+    fn verify(&self, issuer: &Arc<Certificate>, at: Timestamp) -> Result<(), String> {
+        let by = |signer: &Certificate| signer.verify(&self.algorithm, self.signed, self.signature);
+        let mut why = "expected a response signed by the issuer or with its responder's certificate, found neither".to_owned();
+        if is_named(&self.responder, issuer) {
+            match by(issuer) {
+                Ok(()) => return Ok(()),
+                Err(e) => why = format!("the signature of the response is wrong: {e}"),
+            }
+        }
+        for sent in &self.certificates {
+            let Ok(signer) = Certificate::from_der(sent.to_vec()) else { continue };
+            if !is_named(&self.responder, &signer) || signer.spki() == issuer.spki() {
+                continue;
+            }
+            match may_answer(&signer, issuer, at).and_then(|()| by(&signer)) {
+                Ok(()) => return Ok(()),
+                Err(e) => why = format!("the responder `{}` is not believed: {e}", signer.shown()),
+            }
+        }
+        Err(why)
+    }
+
+    fn check_extensions(&self) -> Result<(), String> {
+        self.extensions.map_or(Ok(()), |of| check_extensions(of, "the response"))
+    }
+
+    /// The answers about this certificate. Those about others may be odd.
+    fn singles(&self, asked: &CertId) -> der::Result<Vec<SliceReader<'a>>> {
+        let mut reader = SliceReader::new(self.responses)?;
+        let mut found = Vec::new();
+        while !reader.is_finished() {
+            let single = AnyRef::decode(&mut reader)?;
+            let is_asked = |single: AnyRef<'a>| {
+                let mut reader = content(single).ok()?;
+                is_about(AnyRef::decode(&mut reader).ok()?, asked).then_some(reader)
+            };
+            found.extend(is_asked(single));
+        }
+        Ok(found)
+    }
+}
+
+/// Whichever hash the responder chose, it must be ours: we asked with it.
+fn is_about(id: AnyRef<'_>, asked: &CertId) -> bool {
+    let read = || -> der::Result<bool> {
+        let mut reader = content(id)?;
+        let algorithm = ObjectIdentifier::decode(&mut content(AnyRef::decode(&mut reader)?)?)?;
+        let name = OctetStringRef::decode(&mut reader)?;
+        let key = OctetStringRef::decode(&mut reader)?;
+        let serial = AnyRef::decode(&mut reader)?;
+        Ok(algorithm == asked.hash_algorithm.oid
+            && name.as_bytes() == asked.issuer_name_hash.as_bytes()
+            && key.as_bytes() == asked.issuer_key_hash.as_bytes()
+            && (serial.tag(), serial.value()) == (Tag::Integer, asked.serial_number.value()))
     };
-    let this = seconds(&single.this_update);
-    let next = single.next_update.as_ref().map_or(this.saturating_add(NO_NEXT), seconds);
+    read().unwrap_or(false)
+}
+
+/// The rest of an answer behind its CertID.
+///
+/// ```text
+/// SingleResponse ::= SEQUENCE {
+///     certID               CertID,
+///     certStatus           CertStatus,
+///     thisUpdate           GeneralizedTime,
+///     nextUpdate       [0] EXPLICIT GeneralizedTime OPTIONAL,
+///     singleExtensions [1] EXPLICIT Extensions OPTIONAL }
+/// CertStatus ::= CHOICE {
+///     good             [0] IMPLICIT NULL,
+///     revoked          [1] IMPLICIT RevokedInfo,
+///     unknown          [2] IMPLICIT UnknownInfo }
+/// ```
+/// RFC 6960 §4.2.1.
+struct Single<'a> {
+    status: AnyRef<'a>,
+    this_update: i64,
+    next_update: Option<i64>,
+    extensions: Option<&'a [u8]>,
+}
+
+impl<'a> Single<'a> {
+    fn read(mut reader: SliceReader<'a>) -> der::Result<Self> {
+        let seconds = |time: GeneralizedTime| {
+            i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX)
+        };
+        let status = AnyRef::decode(&mut reader)?;
+        let this_update = seconds(GeneralizedTime::decode(&mut reader)?);
+        let next_update = optional(&mut reader, ZERO)?
+            .map(|of| GeneralizedTime::from_der(of.value()).map(seconds))
+            .transpose()?;
+        let extensions = optional(&mut reader, ONE)?.map(|of| of.value());
+        reader.finish(Self { status, this_update, next_update, extensions })
+    }
+}
+
+fn judge(reader: SliceReader<'_>, at: Timestamp) -> Result<OcspAnswer, String> {
+    let single = Single::read(reader)
+        .map_err(|e| format!("the answer about the certificate cannot be read: {e}"))?;
+    if let Some(extensions) = single.extensions {
+        check_extensions(extensions, "the answer about the certificate")?;
+    }
+    let this = single.this_update;
+    let next = single.next_update.unwrap_or(this.saturating_add(NO_NEXT));
+    let answer = OcspAnswer {
+        revoked: revoked(&single)?,
+        this_update: Timestamp::from_seconds(this),
+        until: Timestamp::from_seconds(next.saturating_add(SKEW)),
+    };
+    // Who said once that it is revoked for good says so for ever.
+    if answer.is_for_good() {
+        return Ok(answer);
+    }
     let now = at.seconds();
     if this > now.saturating_add(SKEW) {
         return Err(format!(
             "the response is of {}, which is in the future; look at the clocks",
-            Timestamp::from_seconds(this)
+            answer.this_update
         ));
     }
     if next.saturating_add(SKEW) < now {
         return Err(format!("the response ended at {}", Timestamp::from_seconds(next)));
     }
-    let revoked = match &single.cert_status {
-        CertStatus::Good(_) => None,
-        CertStatus::Revoked(info) => {
-            let reason = info
-                .revocation_reason
-                .map_or_else(|| "Unspecified".to_owned(), |reason| format!("{reason:?}"));
-            Some((Timestamp::from_seconds(seconds(&info.revocation_time)), reason))
-        }
-        CertStatus::Unknown(_) => return Err("the responder does not know the certificate".into()),
+    Ok(answer)
+}
+
+/// Since when and why; `None` for good. What is odd in it makes nobody good.
+fn revoked(single: &Single<'_>) -> Result<Option<(Timestamp, CrlReason)>, String> {
+    let Tag::ContextSpecific { number, .. } = single.status.tag() else {
+        return Err("the response has no status".into());
     };
-    Ok(OcspAnswer {
-        revoked,
-        this_update: Timestamp::from_seconds(this),
-        until: Timestamp::from_seconds(next.saturating_add(SKEW)),
-    })
-}
-
-/// Whichever hash the responder chose, it must be ours: we asked with it.
-fn is_about(single: &SingleResponse, certificate: &Certificate, issuer: &Certificate) -> bool {
-    cert_id(certificate, issuer).is_ok_and(|asked| {
-        let found = &single.cert_id;
-        found.hash_algorithm.oid == asked.hash_algorithm.oid
-            && found.issuer_name_hash == asked.issuer_name_hash
-            && found.issuer_key_hash == asked.issuer_key_hash
-            && found.serial_number == asked.serial_number
-    })
-}
-
-/// RFC 6960 §4.2.2.2: the issuer itself, or whom it certified for this.
-fn verify(
-    basic: &BasicOcspResponse,
-    signed: &[u8],
-    issuer: &Arc<Certificate>,
-    at: Timestamp,
-) -> Result<(), String> {
-    let signature = basic.signature.as_bytes().ok_or("the signature is not whole octets")?;
-    let by = |signer: &Certificate| signer.verify(&basic.signature_algorithm, signed, signature);
-    let id = &basic.tbs_response_data.responder_id;
-    if is_named(id, issuer) {
-        return by(issuer).map_err(|e| format!("the signature of the response is wrong: {e}"));
+    match number {
+        TagNumber::N0 if single.status.value().is_empty() => return Ok(None),
+        TagNumber::N1 => {}
+        _ => return Err("the responder does not know the certificate".into()),
     }
-    let mut why = "expected a response signed by the issuer or with its responder's certificate, found neither".to_owned();
-    for sent in basic.certs.iter().flatten().take(MAX_CERTIFICATES) {
-        let Some(signer) = sent.to_der().ok().and_then(|der| Certificate::from_der(der).ok())
-        else {
-            continue;
-        };
-        if !is_named(id, &signer) {
-            continue;
-        }
-        match may_answer(&signer, sent, issuer, at).and_then(|()| by(&signer)) {
-            Ok(()) => return Ok(()),
-            Err(e) => why = format!("the responder `{}` is not believed: {e}", signer.shown()),
-        }
-    }
-    Err(why)
+    let read = || -> der::Result<(Timestamp, CrlReason)> {
+        let mut reader = SliceReader::new(single.status.value())?;
+        let since = GeneralizedTime::decode(&mut reader)?.to_unix_duration().as_secs();
+        let reason = optional(&mut reader, ZERO)?
+            .and_then(|of| CrlReason::from_der(of.value()).ok())
+            .unwrap_or(CrlReason::Unspecified);
+        Ok((Timestamp::from_seconds(i64::try_from(since).unwrap_or(i64::MAX)), reason))
+    };
+    let odd = (Timestamp::from_seconds(single.this_update), CrlReason::Unspecified);
+    Ok(Some(read().unwrap_or(odd)))
 }
 
-fn may_answer(
-    signer: &Certificate,
-    sent: &X509,
-    issuer: &Certificate,
-    at: Timestamp,
-) -> Result<(), String> {
+/// RFC 6960 §4.4: none is known here, and none that is critical may be passed over.
+fn check_extensions(der: &[u8], of: &str) -> Result<(), String> {
+    let all = Extension::all(der).map_err(|e| format!("the extensions of {of}: {e}"))?;
+    if let Some(critical) = all.iter().find(|extension| extension.critical) {
+        return Err(format!(
+            "the critical extension `{}` of {of} is unknown (RFC 6960 §4.4)",
+            critical.shown()
+        ));
+    }
+    match Extension::twice(&all) {
+        Some(twice) => Err(format!("{of} has the extension `{}` twice", twice.shown())),
+        None => Ok(()),
+    }
+}
+
+fn may_answer(signer: &Certificate, issuer: &Certificate, at: Timestamp) -> Result<(), String> {
     if !same_name(&signer.issuer_name, &issuer.subject_name) || !signer.is_signed_by(issuer) {
         return Err("the certificate's issuer has not certified it".into());
     }
-    if !(signer.not_before..=signer.not_after).contains(&at) {
+    if let Some(defect) = signer.defect() {
+        return Err(defect.to_owned());
+    }
+    if !(signer.not_before..=signer.not_after).contains(&at.whole_seconds()) {
         return Err(format!(
             "its certificate is valid from {} to {}",
             signer.not_before, signer.not_after
@@ -196,12 +416,11 @@ fn may_answer(
     if !signer.key_purposes.iter().flatten().any(|purpose| *purpose == OCSP_SIGNING) {
         return Err("its certificate is not for OCSP".into());
     }
-    let extensions = sent.tbs_certificate.extensions.iter().flatten();
-    if !extensions.clone().any(|extension| extension.extn_id == NO_CHECK) {
+    if !signer.has_ocsp_nocheck {
         return Err("its certificate has no id-pkix-ocsp-nocheck, so that its own status would be to be asked".into());
     }
-    match signer.key_usage {
-        Some(usage) if !usage.0.contains(x509_cert::ext::pkix::KeyUsages::DigitalSignature) => {
+    match &signer.key_usage {
+        Some(usage) if !usage.0.contains(KeyUsages::DigitalSignature) => {
             Err("its key is not for signatures".into())
         }
         _ => Ok(()),
@@ -217,10 +436,16 @@ fn is_named(id: &ResponderId, of: &Certificate) -> bool {
     }
 }
 
-/// The octets of ResponseData as they came.
-fn signed_part(basic: &[u8]) -> der::Result<Vec<u8>> {
-    let outer = AnyRef::from_der(basic)?;
+/// The content of a SEQUENCE.
+fn content(outer: AnyRef<'_>) -> der::Result<SliceReader<'_>> {
     outer.tag().assert_eq(Tag::Sequence)?;
-    let mut reader = SliceReader::new(outer.value())?;
-    reader.tlv_bytes().map(<[u8]>::to_vec)
+    SliceReader::new(outer.value())
+}
+
+/// The next element, if it has this tag.
+fn optional<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<Option<AnyRef<'a>>> {
+    if reader.is_finished() || reader.peek_tag()? != tag {
+        return Ok(None);
+    }
+    AnyRef::decode(reader).map(Some)
 }

@@ -126,7 +126,8 @@ impl OcspCache {
             let Some(slot) = state.slots.get_mut(&key) else {
                 return Err(format!("{MAX_KEPT} certificates are asked about; no more are taken"));
             };
-            if let Some(answer) = slot.answer.as_ref().filter(|answer| now < answer.until) {
+            let counts = |answer: &&Arc<OcspAnswer>| now < answer.until || answer.is_for_good();
+            if let Some(answer) = slot.answer.as_ref().filter(counts) {
                 return Ok(Arc::clone(answer));
             }
             let left = deadline.saturating_duration_since(Instant::now());

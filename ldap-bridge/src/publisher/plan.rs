@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
+use countersign_ca::path::crl::Crl;
+use countersign_ca::sets;
 use der::{Decode, Encode, Reader, SliceReader};
 use x509_cert::Certificate;
-use x509_cert::crl::CertificateList;
 
 use crate::dn::Dn;
 use crate::entry::{
@@ -252,6 +253,10 @@ fn is_ours(name: &str, value: &[u8], rules: &Rules, is_ours_alone: bool) -> bool
 
 /// Whose a value is: the issuer's name, or for the certificate of a CA its subject, DER.
 fn owner(name: &str, value: &[u8]) -> Option<Vec<u8>> {
+    // Others may have put it there: the DER library would put a large set in order in quadratic time.
+    if !sets::are_small(value) {
+        return None;
+    }
     let certificate = |der: &[u8]| Certificate::from_der(der).ok().map(|c| c.tbs_certificate);
     let name = match name {
         USER_CERTIFICATE => certificate(value)?.issuer,
@@ -262,7 +267,7 @@ fn owner(name: &str, value: &[u8]) -> Option<Vec<u8>> {
             certificate(der::asn1::AnyRef::from_der(first).ok()?.value())?.subject
         }
         CERTIFICATE_REVOCATION_LIST | AUTHORITY_REVOCATION_LIST | DELTA_REVOCATION_LIST => {
-            CertificateList::from_der(value).ok()?.tbs_cert_list.issuer
+            Crl::from_der(value).ok()?.issuer().clone()
         }
         _ => return None,
     };

@@ -1,0 +1,351 @@
+//! A CRL but for its entries, read once.
+
+use std::ops::Range;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use der::asn1::{Any, AnyRef, BitStringRef, ObjectIdentifier, Uint};
+use der::oid::AssociatedOid;
+use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use sha2::{Digest, Sha256};
+use spki::AlgorithmIdentifierOwned;
+use x509_cert::ext::pkix::crl::dp::IssuingDistributionPoint;
+use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber, FreshestCrl};
+use x509_cert::name::Name;
+
+use super::CrlError;
+use super::entries::{Entries, Entry};
+use crate::clock::Timestamp;
+use crate::path::certificate::{Certificate, any_moment, signed_parts, verify};
+use crate::path::extension::Extension;
+use crate::path::legible::legible;
+use crate::path::name::same_name;
+use crate::sets;
+
+/// id-ce-deltaCRLIndicator
+const DELTA: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.27");
+/// id-ce-issuingDistributionPoint
+const SCOPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
+/// id-ce-issuerAltName
+const ISSUER_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.18");
+
+/// Of so many keys it is remembered whether they signed a CRL.
+const MAX_CHECKED: usize = 32;
+
+/// SHA-256 of a SubjectPublicKeyInfo, and whether a signature verifies with it.
+type Checked = ([u8; 32], Result<(), String>);
+
+/// A CRL. Who has one has not verified it yet.
+#[derive(Debug)]
+pub struct Crl {
+    signed: Vec<u8>,
+    pub(super) algorithm: AlgorithmIdentifierOwned,
+    signature: Vec<u8>,
+    pub(super) issuer: Name,
+    /// thisUpdate.
+    pub this_update: Timestamp,
+    /// nextUpdate.
+    pub next_update: Option<Timestamp>,
+    pub(super) number: Option<Vec<u8>>,
+    pub(super) base: Option<Vec<u8>>,
+    pub(super) scope: IssuingDistributionPoint,
+    pub(super) authority_key: Option<Vec<u8>>,
+    /// Where the content of revokedCertificates is.
+    place: Range<usize>,
+    entries: OnceLock<Entries>,
+    /// Why it must not be used to tell the status of a certificate.
+    unusable: Option<String>,
+    /// Why it does not tell who is good. Whom it lists is revoked all the same.
+    flaw: Option<String>,
+    /// What is known of its signature.
+    checked: Mutex<Vec<Checked>>,
+}
+
+impl Crl {
+    /// Reads a CRL, DER.
+    ///
+    /// ```text
+    /// TBSCertList  ::=  SEQUENCE  {
+    ///      version                 Version OPTIONAL, -- if present, MUST be v2
+    ///      signature               AlgorithmIdentifier,
+    ///      issuer                  Name,
+    ///      thisUpdate              Time,
+    ///      nextUpdate              Time OPTIONAL,
+    ///      revokedCertificates     SEQUENCE OF SEQUENCE  { … }  OPTIONAL,
+    ///      crlExtensions           [0]  EXPLICIT Extensions OPTIONAL }
+    /// ```
+    /// RFC 5280 §5.1.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn from_der(der: &[u8]) -> Result<Self, CrlError> {
+        let (signed, algorithm, signature) = signed_parts(der)?;
+        let outer = AnyRef::from_der(signed)?;
+        outer.tag().assert_eq(Tag::Sequence)?;
+        let content = signed.len().saturating_sub(outer.value().len());
+        let mut reader = SliceReader::new(outer.value())?;
+        let version = match reader.peek_tag()? {
+            Tag::Integer => Some(u8::decode(&mut reader)?),
+            _ => None,
+        };
+        let named = AlgorithmIdentifierOwned::decode(&mut reader)?;
+        let issuer = reader.tlv_bytes()?;
+        if !sets::are_small(issuer) {
+            return Err(too_large());
+        }
+        let issuer = Name::from_der(&legible(issuer))?;
+        let this_update = AnyRef::decode(&mut reader)?;
+        let next = next_tag(&reader)?;
+        let next_update = match next {
+            Some(Tag::UtcTime | Tag::GeneralizedTime) => Some(AnyRef::decode(&mut reader)?),
+            _ => None,
+        };
+        let mut place = 0..0;
+        if next_tag(&reader)? == Some(Tag::Sequence) {
+            let entries = AnyRef::decode(&mut reader)?.value();
+            let end = content.saturating_add(usize::try_from(reader.position())?);
+            place = end.saturating_sub(entries.len())..end;
+        }
+        let extensions = match next_tag(&reader)? {
+            Some(Tag::ContextSpecific { constructed: true, number: TagNumber::N0 }) => {
+                Some(AnyRef::decode(&mut reader)?.value())
+            }
+            _ => None,
+        };
+        reader.finish(())?;
+        let mut crl = Self {
+            issuer,
+            this_update: any_moment(this_update.tag(), this_update.value())?,
+            next_update: next_update.map(|at| any_moment(at.tag(), at.value())).transpose()?,
+            number: None,
+            base: None,
+            scope: everything(),
+            authority_key: None,
+            place,
+            entries: OnceLock::new(),
+            unusable: None,
+            flaw: None,
+            checked: Mutex::default(),
+            signed: signed.to_vec(),
+            algorithm,
+            signature,
+        };
+        if named != crl.algorithm {
+            crl.unusable =
+                Some("the two names of its signature algorithm differ (§5.1.1.2)".into());
+        }
+        match (version, extensions) {
+            (Some(1), _) | (None, None) => {}
+            (None, Some(_)) => {
+                crl.flaw = Some("it has extensions, and is not of version 2 (§5.1.2.1)".into());
+            }
+            (Some(other), _) => {
+                crl.flaw = Some(format!("its version is {other}, where only 1 exists (§5.1.2.1)"));
+            }
+        }
+        if let Some(extensions) = extensions {
+            crl.extensions(extensions)?;
+        }
+        Ok(crl)
+    }
+
+    fn extensions(&mut self, der: &[u8]) -> Result<(), CrlError> {
+        if !sets::are_small(der) {
+            return Err(too_large());
+        }
+        let all = Extension::all(der)?;
+        for extension in &all {
+            let octets = &*legible(extension.value);
+            if extension.is(&CrlNumber::OID) {
+                self.number = self.integer(octets, "cRLNumber (§5.2.3)");
+                if extension.critical {
+                    self.unusable =
+                        Some("its cRLNumber is critical, and must not be (§5.2.3)".into());
+                }
+            } else if extension.is(&DELTA) {
+                let base = self.integer(octets, "deltaCRLIndicator (§5.2.4)");
+                // Without a base it fits no complete CRL, and is still none itself.
+                self.base = Some(base.unwrap_or_else(|| vec![0xff; 64]));
+            } else if extension.is(&SCOPE) {
+                match IssuingDistributionPoint::from_der(octets) {
+                    Ok(scope) => self.scope = scope,
+                    Err(_) => {
+                        self.unusable =
+                            Some("its issuingDistributionPoint cannot be read (§5.2.5)".into());
+                    }
+                }
+            } else if extension.is(&AuthorityKeyIdentifier::OID) {
+                match AuthorityKeyIdentifier::from_der(octets) {
+                    Ok(of) => {
+                        self.authority_key = of.key_identifier.map(|of| of.as_bytes().to_vec());
+                    }
+                    Err(_) => {
+                        self.flaw =
+                            Some("its authorityKeyIdentifier cannot be read (§5.2.1)".into());
+                    }
+                }
+            } else if extension.critical
+                && !extension.is(&FreshestCrl::OID)
+                && !extension.is(&ISSUER_ALT_NAME)
+            {
+                self.unusable = Some(format!(
+                    "its critical extension `{}` is unknown (§5.2)",
+                    extension.shown()
+                ));
+            }
+        }
+        if let Some(twice) = Extension::twice(&all) {
+            self.unusable = Some(format!("it has the extension `{}` twice (§4.2)", twice.shown()));
+        }
+        Ok(())
+    }
+
+    /// A number without leading zeros.
+    fn integer(&mut self, der: &[u8], of: &str) -> Option<Vec<u8>> {
+        let read = Uint::from_der(der).map(|number| number.as_bytes().to_vec());
+        if read.is_err() {
+            self.flaw = Some(format!("its {of} cannot be read"));
+        }
+        read.ok()
+    }
+
+    /// The CRL itself.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn to_der(&self) -> der::Result<Vec<u8>> {
+        let rest = [self.algorithm.to_der()?, BitStringRef::from_bytes(&self.signature)?.to_der()?]
+            .concat();
+        Any::new(Tag::Sequence, [self.signed.as_slice(), &rest].concat())?.to_der()
+    }
+
+    /// Its issuer.
+    pub fn issuer(&self) -> &Name {
+        &self.issuer
+    }
+
+    /// How many certificates it lists.
+    pub fn len(&self) -> usize {
+        self.entries().len()
+    }
+
+    /// Whether it lists none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether it is older than another one of the same issuer: by number, if one key gave both numbers, else by date.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        match (&self.number, &other.number) {
+            (Some(own), Some(number)) if self.authority_key == other.authority_key => {
+                order(own, number).is_lt()
+            }
+            _ => self.this_update < other.this_update,
+        }
+    }
+
+    /// Whether it takes the place of another one, if one key signed both: it is as late, of the same scope and kind.
+    pub fn replaces(&self, other: &Self) -> bool {
+        self.scope == other.scope
+            && self.is_delta() == other.is_delta()
+            && !self.is_older_than(other)
+    }
+
+    /// Whether it is the same CRL.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.signature == other.signature && self.signed == other.signed
+    }
+
+    /// Whether this CA signed it.
+    pub fn is_signed_by(&self, signer: &Certificate) -> bool {
+        same_name(&self.issuer, &signer.subject_name) && self.verify(signer.spki()).is_ok()
+    }
+
+    /// Verifies its signature by a key. What came out is remembered: a CRL can have megabytes, and is asked about often.
+    pub(super) fn verify(&self, spki: &[u8]) -> Result<(), String> {
+        let key: [u8; 32] = Sha256::digest(spki).into();
+        let known = |of: &[Checked]| {
+            of.iter().find(|(of, _)| *of == key).map(|(_, verified)| verified.clone())
+        };
+        if let Some(verified) = known(&self.checked.lock().unwrap_or_else(PoisonError::into_inner))
+        {
+            return verified;
+        }
+        let verified = verify(spki, &self.algorithm, &self.signed, &self.signature);
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if checked.len() < MAX_CHECKED {
+            checked.push((key, verified.clone()));
+        }
+        verified
+    }
+
+    /// Whether it goes with a complete CRL (§5.2.4).
+    pub fn is_delta(&self) -> bool {
+        self.base.is_some()
+    }
+
+    fn entries(&self) -> &Entries {
+        self.entries.get_or_init(|| {
+            let (place, at) = (self.place.clone(), self.this_update);
+            Entries::read(&self.signed, place, at, self.scope.indirect_crl)
+        })
+    }
+
+    /// What it says of a certificate. Ask only a CRL of which the signature was verified.
+    pub(super) fn entry(&self, certificate: &Certificate) -> Option<Entry> {
+        self.entries().of(&self.signed, &self.issuer, certificate)
+    }
+
+    /// Why it must not be used at all, without regard to its entries.
+    pub(super) fn is_usable(&self) -> Result<(), String> {
+        self.unusable.clone().map_or(Ok(()), Err)
+    }
+
+    /// As [`Self::is_usable`], with regard to its entries. Ask only a CRL of which the signature was verified.
+    pub(super) fn has_usable_entries(&self) -> Result<(), String> {
+        self.entries().unusable.clone().map_or(Ok(()), Err)
+    }
+
+    /// Until when it tells who is good; in words why it does not. Ask only a CRL of which the signature was verified.
+    pub(super) fn tells_until(&self, at: Timestamp) -> Result<Timestamp, String> {
+        if let Some(flaw) = self.flaw.as_ref().or(self.entries().flaw.as_ref()) {
+            return Err(flaw.clone());
+        }
+        if at < self.this_update {
+            return Err(format!("it is of {}, and now is {at}", self.this_update));
+        }
+        match self.next_update {
+            Some(next) if at.whole_seconds() <= next => Ok(next),
+            Some(next) => Err(format!("it ended at {next}, and now is {at}")),
+            None => Err("it has no nextUpdate (§5.1.2.5)".into()),
+        }
+    }
+
+    /// Whether its end has come.
+    pub(super) fn has_ended(&self, at: Timestamp) -> bool {
+        self.next_update.is_some_and(|next| at.whole_seconds() > next)
+    }
+}
+
+fn next_tag(reader: &SliceReader<'_>) -> der::Result<Option<Tag>> {
+    if reader.is_finished() { Ok(None) } else { reader.peek_tag().map(Some) }
+}
+
+fn too_large() -> CrlError {
+    CrlError("a set in it has too many elements".into())
+}
+
+fn everything() -> IssuingDistributionPoint {
+    IssuingDistributionPoint {
+        distribution_point: None,
+        only_contains_user_certs: false,
+        only_contains_ca_certs: false,
+        only_some_reasons: None,
+        indirect_crl: false,
+        only_contains_attribute_certs: false,
+    }
+}
+
+/// Of two numbers without leading zeros.
+pub(super) fn order(left: &[u8], right: &[u8]) -> std::cmp::Ordering {
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
+}

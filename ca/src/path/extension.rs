@@ -1,0 +1,79 @@
+//! Extensions of CRLs, of their entries and of OCSP responses, as they stand. Their identifiers may be longer than the DER library reads.
+
+use data_encoding::HEXLOWER;
+use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
+use der::{Decode, Reader, SliceReader, Tag, Tagged};
+
+/// The most extensions of one thing.
+const MAX_EXTENSIONS: usize = 64;
+
+/// ```text
+/// Extension  ::=  SEQUENCE  {
+///      extnID      OBJECT IDENTIFIER,
+///      critical    BOOLEAN DEFAULT FALSE,
+///      extnValue   OCTET STRING }
+/// ```
+/// RFC 5280 §4.1.
+#[derive(Debug, Clone, Copy)]
+pub struct Extension<'a> {
+    id: &'a [u8],
+    /// Whether who does not know it must not go on.
+    pub critical: bool,
+    /// The content of extnValue.
+    pub value: &'a [u8],
+}
+
+impl<'a> Extension<'a> {
+    /// Those in `Extensions ::= SEQUENCE SIZE (1..MAX) OF Extension`, DER.
+    ///
+    /// # Errors
+    /// There are none, or more than 64.
+    pub fn all(der: &'a [u8]) -> der::Result<Vec<Self>> {
+        let outer = AnyRef::from_der(der)?;
+        outer.tag().assert_eq(Tag::Sequence)?;
+        let mut reader = SliceReader::new(outer.value())?;
+        let mut all = Vec::new();
+        while !reader.is_finished() {
+            if all.len() == MAX_EXTENSIONS {
+                return Err(der::ErrorKind::Overlength.into());
+            }
+            all.push(Self::read(AnyRef::decode(&mut reader)?)?);
+        }
+        Ok(all)
+    }
+
+    fn read(extension: AnyRef<'a>) -> der::Result<Self> {
+        extension.tag().assert_eq(Tag::Sequence)?;
+        let mut reader = SliceReader::new(extension.value())?;
+        let id = AnyRef::decode(&mut reader)?;
+        id.tag().assert_eq(Tag::ObjectIdentifier)?;
+        let critical = reader.peek_tag()? == Tag::Boolean && bool::decode(&mut reader)?;
+        let value = OctetStringRef::decode(&mut reader)?;
+        reader.finish(Self { id: id.value(), critical, value: value.as_bytes() })
+    }
+
+    /// Whether it is this one.
+    pub fn is(&self, id: &ObjectIdentifier) -> bool {
+        self.id == id.as_bytes()
+    }
+
+    /// Its identifier for people.
+    pub fn shown(&self) -> String {
+        let short = ObjectIdentifier::from_bytes(self.id).map(|id| id.to_string());
+        short.unwrap_or_else(|_| {
+            format!("0x{}", HEXLOWER.encode(self.id.get(..64).unwrap_or(self.id)))
+        })
+    }
+
+    /// One that is there twice (§4.2).
+    pub fn twice(all: &[Self]) -> Option<&Self> {
+        let mut rest = all;
+        while let Some((first, others)) = rest.split_first() {
+            if others.iter().any(|other| other.id == first.id) {
+                return Some(first);
+            }
+            rest = others;
+        }
+        None
+    }
+}
