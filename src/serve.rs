@@ -15,6 +15,7 @@ use countersign_ca::record::Label;
 use countersign_ca::{Authority, Store, Timestamp};
 use countersign_enroll::cmp::CmpService;
 use countersign_enroll::http::Endpoint;
+use countersign_ike_plugin::gateway::{Feature, limits};
 use countersign_ldap_bridge::ocsp::OcspService;
 use rcgen::SigningKey;
 use rustix::net::sockopt::set_tcp_user_timeout;
@@ -76,6 +77,10 @@ pub fn run(
         tracing::warn!(
             "http.public_url is not set: certificates carry no CRL, OCSP and CA locations"
         );
+    }
+    let partitions = instance.config.file.crl.partitions;
+    if partitions > 0 {
+        tracing::warn!("crl.partitions is {partitions}: {}", limits(Feature::Partition));
     }
     // Whoever finds the server listening finds its CRLs.
     let signing = signing_cas(&authority);

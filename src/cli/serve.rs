@@ -9,7 +9,7 @@ use super::init::Init;
 use crate::exit::Failure;
 use crate::folder::Private;
 use crate::instance::Instance;
-use crate::logging::LogControl;
+use crate::logging::{self, LogControl};
 use crate::output;
 
 /// `countersign serve`
@@ -53,7 +53,7 @@ impl Serve {
         }
         let data = folder.path().display().to_string();
         crate::serve::run(instance, self.listen, &log, &|address| {
-            eprintln!("listening on http://{address}");
+            logging::announce(&format!("listening on http://{address}"));
             if self.init {
                 output::line(&how_to_try(&data, address));
             }
