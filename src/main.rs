@@ -20,6 +20,7 @@ mod repository;
 mod search;
 mod serve;
 mod trust;
+mod wiped;
 
 use std::process::ExitCode;
 
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.message.is_empty() {
-                eprintln!("countersign: {}", output::safe(&failure.message));
+                logging::last_words(&failure.message);
             }
             ExitCode::from(failure.code)
         }

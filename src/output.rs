@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -21,13 +22,19 @@ pub fn print(format: Format, value: &Value) {
         Format::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
         Format::Text => text(value),
     };
-    line(&text);
+    // It may show a secret.
+    line(&Zeroizing::new(text));
 }
 
 /// Prints a line. A reader that went away is no error.
 pub fn line(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", text.trim_end());
+}
+
+/// Tells of something that is probably not meant, on standard error. What a command gives stays as it is.
+pub fn warning(text: &str) {
+    eprintln!("countersign: warning: {}", safe(text));
 }
 
 /// A string as a terminal may show it: control and bidirectional characters are escaped.

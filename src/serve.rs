@@ -15,6 +15,7 @@ use countersign_ca::record::Label;
 use countersign_ca::{Authority, Store, Timestamp};
 use countersign_enroll::cmp::CmpService;
 use countersign_enroll::http::Endpoint;
+use countersign_ike_plugin::gateway::{Feature, limits};
 use countersign_ldap_bridge::ocsp::OcspService;
 use rcgen::SigningKey;
 use rustix::net::sockopt::set_tcp_user_timeout;
@@ -76,6 +77,10 @@ pub fn run(
         tracing::warn!(
             "http.public_url is not set: certificates carry no CRL, OCSP and CA locations"
         );
+    }
+    let partitions = instance.config.file.crl.partitions;
+    if partitions > 0 {
+        tracing::warn!("crl.partitions is {partitions}: {}", limits(Feature::Partition));
     }
     // Whoever finds the server listening finds its CRLs.
     let signing = signing_cas(&authority);
@@ -293,6 +298,8 @@ fn signing_cas(authority: &Authority) -> Vec<Label> {
 
 fn sign_if_due(authority: &Authority, ca: &Label) {
     let due = authority.crl_due(ca).is_ok_and(|due| due.is_some_and(|due| due <= authority.now()));
+    // A command may have revoked while no key was at hand.
+    let due = due || authority.crl_lacks_changes(ca).unwrap_or(true);
     if due && let Err(e) = authority.publish_crl(ca) {
         tracing::error!(%ca, "the CRL was not signed: {e}");
     }
@@ -425,6 +432,7 @@ fn unready(shared: &Shared) -> Vec<String> {
     let mut reasons: Vec<String> = shared.journal.get().cloned().flatten().into_iter().collect();
     reasons.extend(shared.bridge.unready());
     let last = shared.instance.store.last_entry();
+    reasons.extend(shared.instance.wrong_clock());
     if now < last.minus(Duration::from_secs(2)) {
         reasons.push(format!(
             "the clock went backwards: it is {now}, and the last entry is of {last}"

@@ -12,11 +12,13 @@ use countersign_ca::founding::{CaOptions, Constraint, root_label};
 use countersign_ca::identity::distinguished_name;
 use countersign_ca::profile::{Policy, PolicyConfig};
 use countersign_ca::record::Label;
+use countersign_ike_plugin::gateway::warnings_of_ca;
 use serde_json::{Value, json};
 
 use super::Context;
 use crate::config::{Config, TEMPLATE, duration};
 use crate::exit::Failure;
+use crate::folder::Private;
 use crate::output;
 use crate::passphrase;
 
@@ -108,6 +110,7 @@ impl Init {
             return Err(Failure::missing("a server runs on this data folder already"));
         }
         place.folder.create()?;
+        let _private = Private::begin();
         let config = place.folder.config();
         if place.config.is_none() && !config.exists() {
             countersign_ca::foundation::write_atomically(&config, TEMPLATE.as_bytes())?;
@@ -197,11 +200,19 @@ impl Issuing {
             None => ground.create_issuing(name, options, self.algorithm)?,
         };
         let keys = &ground.keys;
-        Ok(json!({
+        let mut warnings = Vec::new();
+        for ca in std::iter::once(&record.certificate).chain(&record.chain) {
+            warnings.extend(warnings_of_ca(ca).map_err(|e| Failure::input(e.to_string()))?);
+        }
+        let mut said = json!({
             "issuing_ca": record.name,
             "certificate": keys.file(&format!("{name}.crt")).display().to_string(),
             "root": keys.file("root.crt").display().to_string(),
-        }))
+        });
+        if let Some(fields) = said.as_object_mut().filter(|_| !warnings.is_empty()) {
+            fields.insert("warnings".into(), json!(warnings));
+        }
+        Ok(said)
     }
 }
 
