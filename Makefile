@@ -11,6 +11,8 @@ BENCH_PACKAGES := golang-cfssl valgrind
 UNPACKED := libreswan openiked
 VENV := target/test-tools
 DAEMONS := target/test-daemons
+# A newer OpenSSL than Debian's, as a CMP client: its command, built from the sources that tests/openssl names.
+OPENSSL := target/test-openssl
 # The plugin for charon, and the headers of the strongSwan that is installed, from Debian's source package.
 PLUGIN := $(CURDIR)/target/charon-plugin
 STRONGSWAN = $(shell dpkg-query -W -f '$${source:Version}' libstrongswan 2>/dev/null)
@@ -62,6 +64,7 @@ endef
 deps: $(VENV)/.done
 	$(call install,$(PACKAGES))
 	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done
+	@$(MAKE) -s --no-print-directory $(OPENSSL)/openssl
 	@$(MAKE) -s --no-print-directory charon-plugin
 
 bench-deps: deps
@@ -92,6 +95,15 @@ $(DAEMONS)/.done: Makefile
 	cd $(DAEMONS) && { apt-get download $(UNPACKED) || { $(SUDO) apt-get update && apt-get download $(UNPACKED); }; }
 	for package in $(UNPACKED); do dpkg -x $(DAEMONS)/$${package}_*.deb $(DAEMONS)/$$package || exit; done
 	touch $@
+
+# Only what its commands `cmp`, `cms`, `x509` and the like need.
+$(OPENSSL)/openssl: tests/openssl/Cargo.toml tests/openssl/Cargo.lock
+	rm -rf $(OPENSSL) && mkdir -p $(OPENSSL)
+	cargo vendor --quiet --locked --respect-source-config --manifest-path tests/openssl/Cargo.toml $(OPENSSL)/vendor >/dev/null
+	cd $(OPENSSL)/vendor/openssl-src/openssl && perl Configure linux-$$(uname -m) no-shared no-tests no-docs no-dso no-quic no-sctp no-idea \
+	  no-seed no-camellia no-bf no-cast no-rc2 no-rc4 no-md4 no-mdc2 no-whirlpool no-aria no-srp no-psk no-ts no-ct no-comp no-slh-dsa -O1 \
+	  >../../../log 2>&1 && $(MAKE) -j$$(nproc) build_programs >>../../../log 2>&1 || { tail -n 40 ../../../log >&2; exit 1; }
+	cp $(OPENSSL)/vendor/openssl-src/openssl/apps/openssl $@.new && rm -rf $(OPENSSL)/vendor && mv $@.new $@
 
 $(VENV)/.done: tests/requirements.txt
 	@command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || { \

@@ -9,7 +9,7 @@ use std::time::Duration;
 use countersign_ca::authority::{CrlSettings, LockSettings, Settings};
 use countersign_ca::profile::{DefaultUrls, Profile, ProfileConfig, Profiles};
 use countersign_ca::record::Label;
-use countersign_enroll::cmp::{Bounds, CmpConfig, Protections, default_workers};
+use countersign_enroll::cmp::{Bounds, CmpConfig, Protections, Rules, default_workers};
 use countersign_ldap_bridge::directory::{DirectoryConfig, Limits, TlsFiles};
 use countersign_ldap_bridge::ocsp::OcspConfig;
 use countersign_ldap_bridge::publisher::{PublisherConfig, PublisherSettings};
@@ -220,6 +220,8 @@ impl Default for LdapFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CmpFile {
+    /// By whose rules a header is judged: `rfc9810`, or `rfc9483` to the letter.
+    pub profile: CmpRules,
     /// The largest message, in octets.
     pub max_bytes: usize,
     /// The deepest nesting of a message.
@@ -228,15 +230,17 @@ pub struct CmpFile {
     pub max_elements: usize,
     /// The fewest MAC iterations.
     pub min_iterations: u32,
-    /// The most MAC iterations.
+    /// The most MAC iterations, of all blocks of a key together.
     pub max_iterations: u32,
+    /// The most iterations that are done for a reference that there is not.
+    pub max_unknown_iterations: u32,
     /// Whether a MAC may use SHA-1.
     pub sha1_macs: bool,
     /// The algorithms that may protect a message; all that are known without it.
     pub protection_algorithms: Option<Vec<String>>,
     /// Whether a message for another authority is refused.
     pub check_recipient: bool,
-    /// How many wrong secrets in a row lock a reference; 0 for none.
+    /// How many wrong secrets in a row from one address lock a reference for that address; 0 for none.
     pub lock_after: u32,
     /// How long the first lock lasts.
     pub lock_time: String,
@@ -282,12 +286,14 @@ impl Default for CmpFile {
             max_bytes: 1 << 20,
             max_depth: 32,
             max_elements: 10_000,
+            profile: CmpRules::default(),
             min_iterations: 100,
-            max_iterations: 100_000,
+            max_iterations: 2_000_000,
+            max_unknown_iterations: 10_000,
             sha1_macs: true,
             protection_algorithms: None,
             check_recipient: true,
-            lock_after: 3,
+            lock_after: 0,
             lock_time: "1m".into(),
             time_window: "5m".into(),
             require_message_time: true,
@@ -308,6 +314,17 @@ impl Default for CmpFile {
             body_timeout: "10s".into(),
         }
     }
+}
+
+/// By whose rules a CMP header is judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CmpRules {
+    /// RFC 9810.
+    #[default]
+    Rfc9810,
+    /// The lightweight profile, RFC 9483.
+    Rfc9483,
 }
 
 /// `[log]`
@@ -718,6 +735,12 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
     within("cmp.mac_workers", file.mac_workers, 0, 1024)?;
     within("cmp.key_workers", file.key_workers, 0, 1024)?;
     within("cmp.max_per_account", file.max_per_account, 1, 10_000)?;
+    if !(1..=10_000_000).contains(&file.max_unknown_iterations) {
+        return Err(Failure::input(format!(
+            "expected 1 ≤ cmp.max_unknown_iterations ≤ 10000000, found {}",
+            file.max_unknown_iterations
+        )));
+    }
     if !(1..=file.max_iterations).contains(&file.min_iterations) || file.max_iterations > 10_000_000
     {
         return Err(Failure::input(format!(
@@ -726,12 +749,17 @@ fn cmp(file: &CmpFile) -> Result<CmpConfig, Failure> {
         )));
     }
     Ok(CmpConfig {
+        rules: match file.profile {
+            CmpRules::Rfc9810 => Rules::Rfc9810,
+            CmpRules::Rfc9483 => Rules::Rfc9483,
+        },
         bounds: Bounds {
             bytes: file.max_bytes,
             depth: file.max_depth,
             elements: file.max_elements,
         },
         iterations: file.min_iterations..=file.max_iterations,
+        decoy_iterations: file.max_unknown_iterations.min(file.max_iterations),
         sha1_macs: file.sha1_macs,
         protections: match &file.protection_algorithms {
             Some(names) => Protections::of(names.iter().map(String::as_str))

@@ -549,7 +549,7 @@ fn configuration_is_checked_and_read_again() {
     fails(&instance.run(&["config", "check"]), 2, &["did you mean `validity`?", "line "]);
     fs::write(&path, format!("{default}\n[profiles.gateway]\nvalidity = \"1d\"\n")).unwrap();
     assert!(instance.ok(&["config", "show"]).contains("validity = \"1d\""));
-    assert_eq!(instance.json(&["config", "show"])["cmp"]["max_iterations"], 100_000);
+    assert_eq!(instance.json(&["config", "show"])["cmp"]["max_iterations"], 2_000_000);
     instance.serve();
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     key(&instance, "p256", "gw1.key");

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use common::cmp::*;
 use common::cms::{self, decrypted, decrypted_by_secret, enveloped, openssl, verified};
-use common::openssl::{enrol, key};
+use common::openssl::{self, enrol, key};
 use common::{Instance, Peer};
 use der::asn1::{Any, BitString, Null};
 use der::{Decode, Encode};
@@ -32,6 +32,15 @@ fn instance() -> Instance {
     Instance::start_with_profile(
         &[],
         "[profiles.sealed]\nkey_usage = [\"digitalSignature\", \"keyEncipherment\", \"keyAgreement\"]\n",
+    )
+}
+
+/// As [`instance`], and the profiles `for-openssl` and `for-openssl-sealed` hand keys over as OpenSSL's client reads them.
+fn instance_for_openssl() -> Instance {
+    Instance::start_with_profile(
+        &[],
+        "[profiles.for-openssl]\nenvelope = \"openssl\"\n[profiles.for-openssl-sealed]\nenvelope = \"openssl\"\n\
+         key_usage = [\"digitalSignature\", \"keyEncipherment\", \"keyAgreement\"]\n",
     )
 }
 
@@ -197,8 +206,6 @@ fn what_cannot_be_made_is_refused_and_costs_nothing() {
     let instance = instance();
     let gw1 = allowed(&instance, "gw1", &[]);
     let ask = |draft: Draft| exchange(&instance, &draft.by_secret(&gw1));
-    let answer = ask(draft(wish(None, None)).with(|header| header.pvno = 2));
-    refused(&answer, "unsupportedVersion", "pvno 3");
     for bits in [1024, 2049, 16_384, 0x7f_ffff] {
         refused(&ask(draft(wish(None, Some(bits)))), "badCertTemplate", &bits.to_string());
     }
@@ -233,4 +240,76 @@ fn what_cannot_be_made_is_refused_and_costs_nothing() {
     let answer = ask(Draft::new(4, csr).with(|header| header.pvno = 3));
     refused(&answer, "badDataFormat", "found 0 octets");
     assert_eq!(instance.certificates("gw1").len(), 1);
+}
+
+/// `openssl cmp` of OpenSSL 4.0.3, which asks for keys to be made and reads none but the form `openssl`.
+fn openssl_4(instance: &Instance, arguments: &[&str]) -> openssl::Run {
+    let newer = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-openssl/openssl");
+    assert!(newer.exists(), "{} is missing: run `make deps`", newer.display());
+    openssl::cmp_by(std::process::Command::new(newer), instance, arguments)
+}
+
+#[test]
+fn openssl_4_has_keys_made_under_a_secret_and_under_certificates() {
+    let instance = instance_for_openssl();
+    let gw1 = allowed(&instance, "gw1", &["--profile", "for-openssl-sealed"]);
+    let same_key = |certificate: &str, private: &str| {
+        let certified = openssl(&instance, &format!("x509 -in {certificate} -noout -pubkey"));
+        assert_eq!(openssl(&instance, &format!("pkey -in {private} -pubout")), certified);
+        certified
+    };
+    // Its ir has no key, no proof of possession and pvno 2; the answer has EnvelopedData and so pvno 3.
+    let secret = format!("pass:{}", gw1.secret);
+    let first = ["-cmd", "ir", "-ref", &gw1.reference, "-secret", &secret, "-centralkeygen"];
+    let saved = ["-newkeyout", "made.key", "-certout", "made.crt", "-rspout", "ip.der"];
+    openssl_4(&instance, &[&first[..], &saved[..]].concat()).granted();
+    let first = same_key("made.crt", "made.key");
+    let answer = fs::read(instance.file("ip.der")).unwrap();
+    let header: Vec<Any> = Vec::<Any>::from_der(&answer).unwrap()[0].decode_as().unwrap();
+    assert_eq!(header[0], any(&3_u8), "EnvelopedData is of version 3 (RFC 9810 §5.1.1)");
+    // With the certificate that came, the next key comes by key agreement.
+    let own = ["-cert", "made.crt", "-key", "made.key", "-centralkeygen"];
+    let saved = ["-cmd", "kur", "-newkeyout", "next.key", "-certout", "next.crt"];
+    openssl_4(&instance, &[&own[..], &saved[..]].concat()).granted();
+    assert_ne!(same_key("next.crt", "next.key"), first);
+    // With an RSA key, by key transport.
+    let gw2 = allowed(&instance, "gw2", &["--profile", "for-openssl-sealed"]);
+    key(&instance, "rsa2048", "gw2.key");
+    enrol(&instance, &gw2, "gw2.key", &[]).granted();
+    let own = ["-cert", "gw2.crt", "-key", "gw2.key", "-centralkeygen"];
+    let saved = ["-cmd", "cr", "-newkeyout", "other.key", "-certout", "other.crt"];
+    openssl_4(&instance, &[&own[..], &saved[..]].concat()).granted();
+    same_key("other.crt", "other.key");
+}
+
+#[test]
+fn openssl_4_reads_no_other_form() {
+    // If it learns to read RFC 5958 and AES key wrap, the setting has become needless for it.
+    let instance = instance_for_openssl();
+    let gw1 = allowed(&instance, "gw1", &[]);
+    let secret = format!("pass:{}", gw1.secret);
+    let first = ["-cmd", "ir", "-ref", &gw1.reference, "-secret", &secret, "-centralkeygen"];
+    let saved = ["-newkeyout", "made.key", "-certout", "made.crt"];
+    let run = openssl_4(&instance, &[&first[..], &saved[..]].concat());
+    run.refused(&["unsupported key encryption algorithm"]);
+}
+
+#[test]
+fn who_always_sends_a_popo_says_ra_verified() {
+    let instance = instance();
+    let gw1 = allowed(&instance, "gw1", &[]);
+    // RFC 4211 §4: raVerified [0] NULL.
+    let ra_verified = || Some(implicit(0, Any::from(Null)));
+    let vouched = CertReqMsg { proof: ra_verified(), ..wish(None, None) };
+    for pvno in [2, 3] {
+        let request = draft(vouched.clone()).implicit().with(|header| header.pvno = pvno);
+        let answer = exchange(&instance, &request.by_secret(&gw1));
+        let certificate = answer.certificate();
+        assert_eq!(answer.header.pvno, 3, "EnvelopedData is of version 3 (RFC 9810 §5.1.1)");
+        let sealed = enveloped(&answer.private_key().expect("a private key"));
+        check_key(&instance, &decrypted_by_secret(&instance, &sealed, &gw1.secret), &certificate);
+    }
+    // With a key in the template it vouches for something, and nobody let this peer.
+    let own = CertReqMsg { proof: ra_verified(), request: plain_request(&Key::new()) };
+    refused(&exchange(&instance, &draft(own).by_secret(&gw1)), "notAuthorized", "raVerified");
 }

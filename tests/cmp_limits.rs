@@ -20,7 +20,7 @@ use common::cmp::{
     self, Answer, CR, CertReqMsg, CertRequest, Draft, Holder, IR, Key, Template, any, enrolled,
     exchange, oid, pbm, request,
 };
-use common::{Instance, http};
+use common::{Instance, Peer, http, tool_ok};
 use der::Encode;
 use der::asn1::OctetString;
 use x509_cert::attr::AttributeTypeAndValue;
@@ -33,10 +33,10 @@ fn post(address: &str, message: &[u8]) -> common::Answer {
     http(address, "POST", "/.well-known/cmp", "application/pkixcmp", message).expect("an answer")
 }
 
-/// An ir under a reference that there is not, with a MAC of so many iterations: work for the server, none for the client.
-fn work(iterations: u32) -> Vec<u8> {
+/// An ir under somebody's reference, with a wrong MAC of so many iterations: work for the server, none for the client.
+fn work(reference: &str, iterations: u32) -> Vec<u8> {
     let draft = Draft::new(IR, request(&Key::new())).with(|header| {
-        header.sender_kid = Some(OctetString::new(&b"nobody"[..]).unwrap());
+        header.sender_kid = Some(OctetString::new(reference.as_bytes()).unwrap());
         header.protection_alg =
             Some(pbm(&cmp::random::<16>(), iterations, cmp::SHA256, cmp::HMAC_SHA256));
     });
@@ -57,7 +57,7 @@ fn mac_work_is_bounded_and_starves_nobody_who_signs() {
         let worker = scope.spawn(|| {
             // Whoever has the one place works for seconds; a request below may have it at first.
             let answer = loop {
-                let answer = post(&instance.address, &work(10_000_000));
+                let answer = post(&instance.address, &work(&peer.reference, 10_000_000));
                 if answer.status != 503 {
                     break answer;
                 }
@@ -94,6 +94,62 @@ fn mac_work_is_bounded_and_starves_nobody_who_signs() {
     // The place is free again.
     enrolled(&instance, &peer);
     instance.ok(&["audit", "verify"]);
+}
+
+/// Says that it is over when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_first_enrolment_does_not_wait_for_all_that_strangers_ask_for() {
+    let instance = Instance::start_with(&[("cmp", "max_iterations = 4000000\nmac_workers = 1")]);
+    let victim = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--uses", "1000"]);
+    let (begun, ended, over) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+    let begin = Instant::now();
+    let folder = instance.file(".");
+    let url = format!("http://{}/.well-known/cmp", instance.address);
+    // From another address than the honest peer.
+    let stranger = |number: usize| {
+        let body = format!("work-{number}.der");
+        while !over.load(Ordering::SeqCst) {
+            std::fs::write(folder.join(&body), work(&victim.reference, 4_000_000)).unwrap();
+            let (data, kind) = (format!("@{body}"), "Content-Type: application/pkixcmp");
+            let arguments = ["-s", "-S", "--interface", "127.0.0.2", "-o", "/dev/null", "-H", kind];
+            begun.fetch_add(1, Ordering::SeqCst);
+            tool_ok(
+                "curl",
+                "curl",
+                &[&arguments[..], &["--data-binary", &data, &url]].concat(),
+                &folder,
+            );
+            ended.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    thread::scope(|scope| {
+        for number in 0..16 {
+            let stranger = &stranger;
+            scope.spawn(move || stranger(number));
+        }
+        // They end however this ends.
+        let _over = Over(&over);
+        // The one worker is at work, and others wait for it.
+        while begun.load(Ordering::SeqCst) < 16 || ended.load(Ordering::SeqCst) == 0 {
+            assert!(begin.elapsed() < PATIENCE, "nobody works");
+            thread::sleep(Duration::from_millis(5));
+        }
+        // An honest enrolment has few iterations: it waits for what is being worked on, and is then the first. In the order of
+        // arrival it would wait for fifteen; a few may end while it is on its way.
+        let before = ended.load(Ordering::SeqCst);
+        let draft = Draft::new(IR, request(&Key::new())).implicit();
+        exchange(&instance, &draft.by_secret(&victim)).certificate();
+        let waited = ended.load(Ordering::SeqCst) - before;
+        assert!(waited < 8, "it waited for {waited} others");
+    });
 }
 
 #[test]
@@ -231,13 +287,13 @@ fn whoever_reads_no_answer_is_not_waited_for() {
 }
 
 /// An instance with a profile whose EC keys can be sent to, and a holder of such a certificate for whom keys are made.
-fn with_key_generation(cmp: &str) -> (Instance, Holder) {
+fn with_key_generation(cmp: &str) -> (Instance, Peer, Holder) {
     let profile = "[profiles.sealed]\nkey_usage = [\"digitalSignature\", \"keyAgreement\"]\n";
     let instance = Instance::start_with_profile(&[("cmp", cmp)], profile);
     let flags = ["--allow", "key-generation", "--profile", "sealed"];
     let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &flags);
     let holder = enrolled(&instance, &peer);
-    (instance, holder)
+    (instance, peer, holder)
 }
 
 /// A signed request for an RSA key of so many bits, or for one of P-256, to be made.
@@ -253,7 +309,7 @@ fn key_wanted(holder: &Holder, rsa_bits: Option<u32>) -> Vec<u8> {
 
 #[test]
 fn whoever_has_a_key_made_waits_for_no_stranger_and_nobody_waits_for_it() {
-    let (instance, holder) = with_key_generation(
+    let (instance, peer, holder) = with_key_generation(
         "max_iterations = 10000000\nmax_concurrent_macs = 1\nmac_workers = 1\nkey_workers = 64",
     );
     let begin = Instant::now();
@@ -265,13 +321,13 @@ fn whoever_has_a_key_made_waits_for_no_stranger_and_nobody_waits_for_it() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 // Whoever asks whether the place is taken has it for a moment.
-                while post(&instance.address, &work(10_000_000)).status == 503 {
+                while post(&instance.address, &work(&peer.reference, 10_000_000)).status == 503 {
                     assert!(begin.elapsed() < PATIENCE, "the place is never free");
                 }
                 done.store(true, Ordering::SeqCst);
             });
             // The one place of those whom a secret protects is taken.
-            while post(&instance.address, &work(100)).status != 503 {
+            while post(&instance.address, &work(&peer.reference, 100)).status != 503 {
                 assert!(begin.elapsed() < PATIENCE, "the stranger never works");
                 thread::sleep(Duration::from_millis(20));
             }
@@ -293,7 +349,7 @@ fn whoever_has_a_key_made_waits_for_no_stranger_and_nobody_waits_for_it() {
 
 #[test]
 fn keys_have_places_of_their_own_and_others_are_answered_meanwhile() {
-    let (instance, holder) = with_key_generation("key_workers = 1");
+    let (instance, _, holder) = with_key_generation("key_workers = 1");
     let (open, busy, made) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let begin = Instant::now();
     let mut answered = 0;

@@ -10,33 +10,29 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-const COUNTERSIGN: &str = env!("CARGO_BIN_EXE_countersign");
+mod common;
+
+use common::{COUNTERSIGN, Process, wait_for};
 
 #[test]
 fn what_serve_init_prints_works_as_it_is_printed() {
     let folder = tempfile::tempdir().unwrap();
     let printed = folder.path().join("printed");
-    let mut server = Command::new(COUNTERSIGN)
+    let server = Command::new(COUNTERSIGN)
         .args(["serve", "--init", "--listen", "127.0.0.1:0", "--ldap-listen", "127.0.0.1:0"])
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(fs::File::create(&printed).unwrap())
         .stderr(fs::File::create(folder.path().join("log")).unwrap())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let script = loop {
+        .spawn();
+    let server = Process(server.unwrap());
+    let script = wait_for("lines to try", || {
         let text = fs::read_to_string(&printed).unwrap();
-        if let Some((_, script)) = text.split_once("# Try it")
-            && script.contains("cert list")
-        {
-            break script.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>();
-        }
-        assert!(Instant::now() < deadline, "nothing to try was printed: {text}");
-        std::thread::sleep(Duration::from_millis(50));
-    };
+        let (_, script) = text.split_once("# Try it")?;
+        let whole = script.contains("cert list");
+        whole.then(|| script.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>())
+    });
     let elsewhere = tempfile::tempdir().unwrap();
     let output =
         Command::new("sh").args(["-ec", &script]).current_dir(elsewhere.path()).output().unwrap();
@@ -57,10 +53,7 @@ fn what_serve_init_prints_works_as_it_is_printed() {
             "{file}"
         );
     }
-    assert!(
-        Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success()
-    );
-    assert!(server.wait().unwrap().success());
+    assert!(server.terminate().success());
     assert!(!data.join("admin.sock").exists() && !data.join("listen").exists());
 }
 
@@ -114,31 +107,27 @@ fn the_commands_of_the_readme_work() {
     let bin = folder.path().join("bin");
     fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(COUNTERSIGN, bin.join("countersign")).unwrap();
-    let mut server = Command::new(COUNTERSIGN)
+    let server = Command::new(COUNTERSIGN)
         .args(["serve", "--init", "--listen", "127.0.0.1:0", "--ldap-listen", "127.0.0.1:0"])
         .current_dir(folder.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+        .spawn();
+    let _server = Process(server.unwrap());
     let listen = folder.path().join("countersign-data/listen");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !fs::read_to_string(&listen).is_ok_and(|text| text.ends_with('\n')) {
-        assert!(Instant::now() < deadline, "the server did not start");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let address =
-        fs::read_to_string(&listen).unwrap().trim().trim_start_matches("http://").to_owned();
+    let address = wait_for("the server to listen", || {
+        let text = fs::read_to_string(&listen).ok().filter(|text| text.ends_with('\n'))?;
+        Some(text.trim().trim_start_matches("http://").to_owned())
+    });
     let lines: Vec<String> = console
         .lines()
         .filter_map(|line| line.strip_prefix("$ "))
-        // The CRL follows the revocation within a moment.
-        .map(|line| {
-            if line.starts_with("curl") {
-                format!("sleep 2; {line}\n")
-            } else {
-                format!("{line}\n")
-            }
+        // The CRL follows the revocation within a moment: asked again until it says so.
+        .map(|line| match line.contains("/Superseded/") {
+            true => format!(
+                "for _ in $(seq 600); do said=$({line}); case $said in *Superseded*) break;; esac; sleep 0.2; done; echo \"$said\"\n"
+            ),
+            false => format!("{line}\n"),
         })
         .collect();
     assert!(lines.len() > 8, "{lines:?}");
@@ -170,6 +159,4 @@ fn the_commands_of_the_readme_work() {
     ] {
         assert!(said.contains(word), "expected `{word}` in:\n{said}");
     }
-    server.kill().unwrap();
-    server.wait().unwrap();
 }

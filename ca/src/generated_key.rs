@@ -66,6 +66,30 @@ impl WantedKey {
     }
 }
 
+/// The form in which a key that was made here is handed over, by what its reader can open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeyForm {
+    /// As RFC 9483 §4.1.6 has it: an AsymmetricKeyPackage (RFC 5958 §2), and under a secret AES key wrap (RFC 9481 §4.3.1).
+    #[default]
+    Rfc5958,
+    /// As OpenSSL's client reads it up to 4.0.3: a bare PrivateKeyInfo (RFC 5208 §5), and under a secret id-alg-PWRI-KEK
+    /// (RFC 3211 §2.3).
+    Openssl,
+}
+
+/// The forms by the names that a profile gives them.
+pub(crate) const KEY_FORMS: [(&str, KeyForm); 2] =
+    [("rfc5958", KeyForm::Rfc5958), ("openssl", KeyForm::Openssl)];
+
+/// What is made for a request that wants a key, and how it is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyOrder {
+    /// The kind of key.
+    pub kind: KeyKind,
+    /// The form that the profile says.
+    pub form: KeyForm,
+}
+
 /// A key pair that was made for a peer.
 pub struct GeneratedKey {
     public: SubjectPublicKey,
@@ -101,6 +125,16 @@ impl GeneratedKey {
     /// Its private half: a OneAsymmetricKey, DER, with the public key in it (RFC 5958 §2).
     pub fn one_asymmetric_key(&self) -> &[u8] {
         self.private.as_bytes()
+    }
+
+    /// Its private half: a PrivateKeyInfo, DER (RFC 5208 §5).
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it cannot be encoded.
+    pub fn private_key_info(&self) -> Result<SecretDocument> {
+        let info = PrivateKeyInfo::from_der(self.private.as_bytes()).map_err(Error::internal)?;
+        let bare = PrivateKeyInfo { public_key: None, ..info };
+        SecretDocument::encode_msg(&bare).map_err(Error::internal)
     }
 
     /// For a certificate: nobody need prove possession of what was made here.
@@ -191,6 +225,12 @@ mod tests {
             let der = if kind == KeyKind::Ed25519 { der.to_vec() } else { v1.to_der().unwrap() };
             let key = FileKey::from_pkcs8(&der).unwrap();
             assert_eq!(key.public(), made.public(), "{kind}");
+            let bare = made.private_key_info().unwrap();
+            assert_eq!(bare.as_bytes(), v1.to_der().unwrap(), "{kind}");
+            assert_eq!(
+                PrivateKeyInfo::from_der(bare.as_bytes()).unwrap().version(),
+                pkcs8::Version::V1
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 pub use x509_cert::name::Name;
 
 use crate::dn;
-use crate::error::{Error, Result};
+use crate::error::{Denial, Error, Result};
 use crate::path::{normal_name, same_name};
 
 /// The longest textual identity that is taken, in bytes. A DNS name has at most 253.
@@ -91,18 +91,34 @@ impl Identity {
                 } else if let Ok(v6) = <[u8; 16]>::try_from(octets.as_bytes()) {
                     Ok(Self::Ip(IpAddr::from(v6)))
                 } else {
-                    Err(Error::malformed(format!(
+                    Err(not_held(&format!(
                         "an iPAddress has 4 or 16 octets (RFC 5280 §4.2.1.6), found {}",
                         octets.as_bytes().len()
                     )))
                 }
             }
             GeneralName::DirectoryName(name) => Ok(Self::Dn(name.clone())),
-            _ => Err(Error::malformed(
-                "a subjectAltName may hold dNSName, iPAddress and rfc822Name here, found another kind",
-            )),
+            GeneralName::UniformResourceIdentifier(uri) => {
+                Err(another_kind(&format!("the uniformResourceIdentifier `{}`", uri.as_str())))
+            }
+            GeneralName::RegisteredId(id) => Err(another_kind(&format!("the registeredID `{id}`"))),
+            GeneralName::OtherName(name) => {
+                Err(another_kind(&format!("an otherName of the type `{}`", name.type_id)))
+            }
+            GeneralName::EdiPartyName(_) => Err(another_kind("an ediPartyName")),
         }
     }
+}
+
+/// A name that can be read, and that no certificate has here: it is the request that must change.
+fn not_held(why: &str) -> Error {
+    Error::denied(Denial::Template, why)
+}
+
+fn another_kind(found: &str) -> Error {
+    not_held(&format!(
+        "a subjectAltName holds dNSName, iPAddress and rfc822Name here, found {found}; leave it out"
+    ))
 }
 
 /// `fqdn:gw1.example.net`, `ip:192.0.2.1`, `email:a@example.net`, `dn:CN=gw1,O=Example` (RFC 4514).

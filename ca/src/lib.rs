@@ -57,7 +57,7 @@ pub use authority::Authority;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{Denial, Error, Result};
-pub use generated_key::{GeneratedKey, WantedKey};
+pub use generated_key::{GeneratedKey, KeyForm, KeyOrder, WantedKey};
 pub use identity::Identity;
 pub use key::{FileKey, KeyAlgorithm, KeyFolder, Passphrase};
 pub use possession::Challenge;

@@ -22,6 +22,8 @@ pub const ED25519: ObjectIdentifier = oid("1.3.101.112");
 pub const ECDSA_SHA256: ObjectIdentifier = oid("1.2.840.10045.4.3.2");
 /// ecdsa-with-SHA384, RFC 5758 §3.2.
 pub const ECDSA_SHA384: ObjectIdentifier = oid("1.2.840.10045.4.3.3");
+/// ecdsa-with-SHA512, RFC 5758 §3.2.
+pub const ECDSA_SHA512: ObjectIdentifier = oid("1.2.840.10045.4.3.4");
 /// sha256WithRSAEncryption, RFC 8017 §A.2.4.
 pub const RSA_SHA256: ObjectIdentifier = oid("1.2.840.113549.1.1.11");
 /// sha384WithRSAEncryption, RFC 8017 §A.2.4.

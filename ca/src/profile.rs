@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
 use crate::error::{Denial, Error, Result};
+use crate::generated_key::{KEY_FORMS, KeyForm};
 use crate::oid;
 use crate::public_key::KeyKind;
 use crate::record::Label;
@@ -67,6 +68,9 @@ pub struct ProfileConfig {
     pub policies: Option<Vec<PolicyConfig>>,
     /// Whether each request waits until an administrator approves it; `false` without it.
     pub approval: Option<bool>,
+    /// In which form keys that are made here are handed over: `rfc5958` (RFC 9483 §4.1.6), or `openssl`, which OpenSSL's
+    /// client reads; `rfc5958` without it.
+    pub envelope: Option<String>,
 }
 
 /// A certificate policy with its Certification Practice Statement.
@@ -119,6 +123,7 @@ pub struct Profile {
     ca_issuers_urls: Vec<String>,
     policies: Vec<Policy>,
     approval: bool,
+    key_form: KeyForm,
 }
 
 /// A kind of key, whatever its size.
@@ -280,6 +285,11 @@ impl Profile {
         self.approval
     }
 
+    /// In which form keys that are made here are handed over.
+    pub const fn key_form(&self) -> KeyForm {
+        self.key_form
+    }
+
     /// Whether its certificates are those of registration authorities (id-kp-cmcRA, RFC 6402 §2.10).
     pub fn is_for_registrars(&self) -> bool {
         self.extended_key_usage.contains(&oid::CMC_RA)
@@ -382,6 +392,10 @@ impl Profile {
                 .map(Policy::try_from)
                 .collect::<Result<_>>()?,
             approval: config.approval.or(base.approval).unwrap_or(false),
+            key_form: match config.envelope.as_ref().or(base.envelope.as_ref()) {
+                Some(name) => lookup("envelope", &KEY_FORMS, name)?,
+                None => KeyForm::default(),
+            },
             name,
         };
         if profile.keys.is_empty() {
@@ -464,6 +478,7 @@ pub fn built_in(name: &str) -> Option<ProfileConfig> {
         replace_in_subject: strings(&["O", "OU", "C", "L", "ST"]),
         alt_names: strings(&["fqdn", "ip"]),
         approval: Some(false),
+        envelope: Some("rfc5958".into()),
         ..ProfileConfig::default()
     };
     Some(match name {
@@ -611,15 +626,17 @@ fn lookup_all<T: Copy + PartialEq>(
 ) -> Result<Vec<T>> {
     let mut found = Vec::new();
     for name in names {
-        let (_, value) = known
-            .iter()
-            .find(|(known, _)| known == name)
-            .ok_or_else(|| not_one_of(what, known.iter().map(|(n, _)| *n), name))?;
-        if !found.contains(value) {
-            found.push(*value);
+        let value = lookup(what, known, name)?;
+        if !found.contains(&value) {
+            found.push(value);
         }
     }
     Ok(found)
+}
+
+fn lookup<T: Copy>(what: &str, known: &[(&str, T)], name: &str) -> Result<T> {
+    let value = known.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    value.ok_or_else(|| not_one_of(what, known.iter().map(|(n, _)| *n), name))
 }
 
 fn not_one_of<'a>(what: &str, known: impl Iterator<Item = &'a str>, found: &str) -> Error {

@@ -114,10 +114,14 @@ impl SubjectPublicKey {
         message: &[u8],
         signature: &[u8],
     ) -> Result<()> {
+        let wrong =
+            || Error::unauthenticated(format!("the {} signature does not verify", self.kind));
+        if let Some(verifier) = ecdsa_sha512(self.kind, algorithm) {
+            let key = aws_lc_rs::signature::UnparsedPublicKey::new(verifier, &self.bits);
+            return key.verify(message, signature).map_err(|_| wrong());
+        }
         let verifier = verifier(self.kind, algorithm)?;
-        UnparsedPublicKey::new(verifier, &self.bits).verify(message, signature).map_err(|_| {
-            Error::unauthenticated(format!("the {} signature does not verify", self.kind))
-        })
+        UnparsedPublicKey::new(verifier, &self.bits).verify(message, signature).map_err(|_| wrong())
     }
 }
 
@@ -275,6 +279,18 @@ fn rsa_kind(bits: &[u8]) -> Result<KeyKind> {
     Ok(KeyKind::Rsa(length))
 }
 
+/// ECDSA with SHA-512, which ring does not have.
+fn ecdsa_sha512(
+    kind: KeyKind,
+    algorithm: &AlgorithmIdentifierOwned,
+) -> Option<&'static aws_lc_rs::signature::EcdsaVerificationAlgorithm> {
+    match (kind, algorithm.oid) {
+        (KeyKind::P256, oid::ECDSA_SHA512) => Some(&aws_lc_rs::signature::ECDSA_P256_SHA512_ASN1),
+        (KeyKind::P384, oid::ECDSA_SHA512) => Some(&aws_lc_rs::signature::ECDSA_P384_SHA512_ASN1),
+        _ => None,
+    }
+}
+
 fn verifier(
     kind: KeyKind,
     algorithm: &AlgorithmIdentifierOwned,
@@ -294,7 +310,7 @@ fn verifier(
                 Denial::Algorithm,
                 format!(
                     "the signature algorithm `{other}` is not supported with a {kind} key; \
-                     use SHA-256 or SHA-384 (RSA also SHA-512)"
+                     use SHA-256, SHA-384 or SHA-512"
                 ),
             ));
         }
@@ -305,7 +321,9 @@ fn verifier(
 /// Whether a signature algorithm that is known here is for another kind of key than this.
 fn is_for_another(kind: KeyKind, algorithm: &AlgorithmIdentifierOwned) -> bool {
     match algorithm.oid {
-        oid::ECDSA_SHA256 | oid::ECDSA_SHA384 => !matches!(kind, KeyKind::P256 | KeyKind::P384),
+        oid::ECDSA_SHA256 | oid::ECDSA_SHA384 | oid::ECDSA_SHA512 => {
+            !matches!(kind, KeyKind::P256 | KeyKind::P384)
+        }
         oid::ED25519 => kind != KeyKind::Ed25519,
         oid::RSA_SHA256 | oid::RSA_SHA384 | oid::RSA_SHA512 | oid::RSA_PSS => {
             !matches!(kind, KeyKind::Rsa(_))

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use countersign_ca::accounts::{AccountDraft, Accounts, NewAccount, SecretPolicy};
 use countersign_ca::authority::{
-    Authority, CertificateStatus, CrlSettings, LockSettings, Settings, TransactionDraft,
+    Attempt, Authority, Candidate, CertificateStatus, CrlSettings, LockSettings, Settings,
+    TransactionDraft,
 };
 use countersign_ca::certificate::{Facts, to_pem};
 use countersign_ca::foundation::Foundation;
@@ -90,7 +91,7 @@ fn open(ground: Foundation, folder: &Path) -> Authority {
     let settings = Settings {
         default_ca: None,
         crl: crl_settings(folder),
-        locks: LockSettings::default(),
+        locks: LockSettings { after: 3, ..LockSettings::default() },
         responder_validity: Duration::from_secs(30 * 86_400),
     };
     Authority::open(ground, Profiles::new(&BTreeMap::new(), &urls).unwrap(), settings).unwrap()
@@ -131,7 +132,10 @@ fn requester(authority: &Authority, account: &NewAccount) -> Requester {
     let reference = &account.account.secret.as_ref().unwrap().reference;
     let secret = account.secret.as_ref().unwrap();
     authority
-        .authenticate_secret(reference.as_bytes(), &mut |tried| tried == secret.as_bytes())
+        .authenticate_secret(
+            attempt(reference, 1),
+            &mut |tried| matches!(tried, Candidate::Secret(tried) if tried == secret.as_bytes()),
+        )
         .unwrap()
 }
 
@@ -258,37 +262,67 @@ fn a_certificate_lives_from_its_request_to_the_crl() {
     }
 }
 
+/// Somebody at 192.0.2.`host` who says that it has the secret of this reference.
+fn attempt(reference: &str, host: u8) -> Attempt<'_> {
+    Attempt {
+        reference: reference.as_bytes(),
+        from: Some([192, 0, 2, host].into()),
+        continues: false,
+    }
+}
+
 #[test]
-fn three_wrong_secrets_lock_a_reference_and_a_new_secret_opens_it() {
+fn three_wrong_secrets_lock_a_reference_for_who_sent_them_and_for_nobody_else() {
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
     let authority = &place.authority;
     let gw1 = account(authority, "gw1", 1);
     let reference = gw1.account.secret.as_ref().unwrap().reference.clone();
+    let right = |tried: Candidate<'_>| matches!(tried, Candidate::Secret(tried) if tried == gw1.secret.as_ref().unwrap().as_bytes());
     for _ in 0..3 {
-        let wrong = authority.authenticate_secret(reference.as_bytes(), &mut |_| false);
+        let wrong = authority.authenticate_secret(attempt(&reference, 1), &mut |_| false);
         assert!(matches!(wrong, Err(Error::Unauthenticated(_))), "{wrong:?}");
     }
     // The secret itself is not tried; another one is, so that it takes as long as with an unknown reference.
     let mut tried = Vec::new();
-    let locked = authority.authenticate_secret(reference.as_bytes(), &mut |secret| {
-        tried.push(secret.to_vec());
+    let locked = authority.authenticate_secret(attempt(&reference, 1), &mut |secret| {
+        tried.push(matches!(secret, Candidate::Decoy(_)));
         true
     });
-    let unknown = authority.authenticate_secret(b"nobody", &mut |_| false).unwrap_err();
+    let unknown = authority.authenticate_secret(attempt("nobody", 1), &mut |_| false).unwrap_err();
     assert!(
         matches!(&locked, Err(Error::Denied { kind: Denial::Locked, why }) if *why == unknown.to_string()),
         "{locked:?}"
     );
-    assert_eq!(tried.len(), 1);
-    assert_ne!(tried[0], gw1.secret.as_ref().unwrap().as_bytes());
+    assert_eq!(tried, [true], "a decoy, once");
+    // Its peer, elsewhere, does not notice. Nor does a transaction that was begun with the right secret.
+    authority.authenticate_secret(attempt(&reference, 2), &mut |tried| right(tried)).unwrap();
+    let goes_on = Attempt { continues: true, ..attempt(&reference, 1) };
+    authority.authenticate_secret(goes_on, &mut |tried| right(tried)).unwrap();
     let again = authority
         .reset_secret(&label("gw1"), SecretPolicy { lifetime: Duration::from_secs(60), uses: 2 })
         .unwrap();
     assert_ne!(again.account.secret.as_ref().unwrap().reference, reference);
     drop(requester(authority, &again));
-    let old = authority.authenticate_secret(reference.as_bytes(), &mut |_| false).unwrap_err();
-    let unknown = authority.authenticate_secret(b"nobody", &mut |_| false).unwrap_err();
+    let old = authority.authenticate_secret(attempt(&reference, 3), &mut |_| false).unwrap_err();
+    let unknown = authority.authenticate_secret(attempt("nobody", 3), &mut |_| false).unwrap_err();
     assert_eq!(old, unknown, "an old reference looks like one that never was");
+}
+
+#[test]
+fn wrong_secrets_within_a_transaction_lock_nobody() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let authority = &place.authority;
+    let gw1 = account(authority, "gw1", 1);
+    let reference = gw1.account.secret.as_ref().unwrap().reference.clone();
+    for _ in 0..9 {
+        let within = Attempt { continues: true, ..attempt(&reference, 1) };
+        let wrong = authority.authenticate_secret(within, &mut |_| false);
+        assert!(matches!(wrong, Err(Error::Unauthenticated(_))), "{wrong:?}");
+    }
+    let tried = authority.authenticate_secret(attempt(&reference, 1), &mut |tried| {
+        matches!(tried, Candidate::Secret(_))
+    });
+    assert!(tried.is_ok(), "{tried:?}");
 }
 
 #[test]
@@ -297,7 +331,7 @@ fn a_right_secret_alone_does_not_reset_the_count_of_wrong_ones() {
     let authority = &place.authority;
     let gw1 = account(authority, "gw1", 5);
     let reference = gw1.account.secret.as_ref().unwrap().reference.clone();
-    let wrong = || authority.authenticate_secret(reference.as_bytes(), &mut |_| false);
+    let wrong = || authority.authenticate_secret(attempt(&reference, 1), &mut |_| false);
     let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
     // Two wrong ones, a certificate, two wrong ones: no lock.
     assert!(wrong().is_err() && wrong().is_err());
@@ -471,7 +505,7 @@ fn what_cannot_be_granted_has_no_key_made() {
         }
     };
     let kind = |asker, request| authority.key_to_generate(asker, WantedKey::Any, &request);
-    assert_eq!(kind(&gw1, plain()).unwrap(), KeyKind::P256);
+    assert_eq!(kind(&gw1, plain()).unwrap().kind, KeyKind::P256);
     let refused = |asker, request, word: &str| {
         let why = kind(asker, request).unwrap_err().to_string();
         assert!(why.contains(word), "expected `{word}` in: {why}");

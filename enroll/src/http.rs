@@ -17,7 +17,8 @@ use countersign_ca::Error;
 use countersign_ca::record::Label;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::cmp::{CmpService, Outcome, Route, body_kind, is_protected_by_mac, kind};
+use crate::cmp::{CmpService, Outcome, Route, body_kind, kind, mac_work};
+use crate::share::{Seat, Seats, Sender};
 use crate::turn::Turn;
 use crate::workers::Workers;
 
@@ -67,8 +68,8 @@ struct Body {
 #[derive(Clone)]
 pub struct Endpoint {
     service: Arc<CmpService>,
-    slots: Arc<Semaphore>,
-    mac_slots: Arc<Semaphore>,
+    slots: Seats,
+    mac_slots: Seats,
     large: Arc<Semaphore>,
     /// Of each event loop its own: one message computes at a time.
     turn: Arc<Turn>,
@@ -85,10 +86,10 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Serves `service`, at most `concurrent` messages at once; one more is answered "busy".
+    /// Serves `service`, at most `concurrent` messages at once, of one sender half of them; one more is answered "busy".
     pub fn new(service: Arc<CmpService>, concurrent: usize, observer: Observer) -> Self {
-        let slots = Arc::new(Semaphore::new(concurrent));
-        let mac_slots = Arc::clone(&slots);
+        let slots = Seats::new(concurrent);
+        let mac_slots = slots.clone();
         let large = Arc::new(Semaphore::new(LARGE));
         let turn = Arc::default();
         let derivers = Workers::new(service.config().mac_workers);
@@ -99,7 +100,7 @@ impl Endpoint {
     /// Messages that a MAC protects get places of their own: many of them keep no others out.
     #[must_use]
     pub fn with_mac_slots(mut self, concurrent: usize) -> Self {
-        self.mac_slots = Arc::new(Semaphore::new(concurrent));
+        self.mac_slots = Seats::new(concurrent);
         self
     }
 
@@ -134,9 +135,10 @@ impl Endpoint {
             "/.well-known/cmp/p/{name}/{operation}",
             "/.well-known/cmp/{operation}",
             "/pkix",
-            "/pkix/",
         ] {
             config.service(resource(path));
+            // RFC 9811 §3.1 says nothing of a slash behind it, and clients differ.
+            config.service(resource(&format!("{path}/")));
         }
     }
 
@@ -202,8 +204,8 @@ impl Endpoint {
         &self,
         route: Route,
         body: Body,
-        by_mac: bool,
-        slot: OwnedSemaphorePermit,
+        work: Option<u64>,
+        slot: Seat,
     ) -> Option<Result<(Vec<u8>, Outcome), Error>> {
         let is_request = body_kind(&body.octets).is_some_and(|kind| REQUESTS.contains(&kind));
         // What is large takes long to read.
@@ -212,14 +214,15 @@ impl Endpoint {
         let announced = computes.then(|| self.service.authority().store().announce());
         let job = (route, body, slot);
         let service = Arc::clone(&self.service);
-        let (begun, job) = match (computes, by_mac) {
-            (true, false) => {
+        let (begun, job) = match (computes, work) {
+            (true, None) => {
                 let work = || service.begin_computing(&job.0, &job.1.octets);
                 (self.turn.compute(work).await?, job)
             }
-            (true, true) => {
-                let work = move || (service.begin_deriving(&job.0, &job.1.octets), job);
-                self.derivers.run(work).await?
+            (true, Some(work)) => {
+                let order = service.derivations().order(job.0.sender, work);
+                let work = move || (service.begin_deriving(order, &job.0, &job.1.octets), job);
+                self.derivers.run(order, work).await?
             }
             (false, _) => (Ok(None), job),
         };
@@ -241,7 +244,8 @@ impl Endpoint {
 
     /// What the path says; `Err` with a text for a path that names nothing.
     fn route(&self, request: &HttpRequest) -> Result<Route, String> {
-        let mut route = Route::default();
+        let sender = Sender::of(request.peer_addr().map(|peer| peer.ip()));
+        let mut route = Route { sender, ..Route::default() };
         if let Some(name) = request.match_info().get("name") {
             let authority = self.service.authority();
             let label: Label = name.parse().map_err(|_| unknown_name(name))?;
@@ -285,15 +289,15 @@ async fn post(
         Err(refusal) => return *refusal,
     };
     // A slot is taken only when the whole message is here: who sends slowly keeps nobody else out.
-    let by_mac = is_protected_by_mac(&body.octets);
-    let slots = match by_mac {
-        true => &endpoint.mac_slots,
-        false => &endpoint.slots,
+    let work = mac_work(&body.octets);
+    let slots = match work {
+        Some(_) => &endpoint.mac_slots,
+        None => &endpoint.slots,
     };
-    let Ok(slot) = Arc::clone(slots).try_acquire_owned() else {
+    let Some(slot) = slots.take(route.sender) else {
         return busy();
     };
-    match endpoint.answer(route, body, by_mac, slot).await {
+    match endpoint.answer(route, body, work, slot).await {
         Some(Ok((bytes, outcome))) => {
             (endpoint.observer)(outcome);
             if outcome.busy {

@@ -13,5 +13,8 @@
 
 pub mod cmp;
 pub mod http;
+mod share;
 mod turn;
 mod workers;
+
+pub use share::Sender;

@@ -1,12 +1,14 @@
-//! A few threads, each of which takes one long job after the other. A thread for each job, woken for it and put to sleep after it,
+//! A few threads, each of which takes one long job after the other, in the order that these have. A thread for each job, woken for it and put to sleep after it,
 //! costs more.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix_web::rt::task::spawn_blocking;
 use tokio::sync::oneshot;
+
+use crate::share::Order;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -21,7 +23,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: BTreeMap<Order, Job>,
     working: usize,
 }
 
@@ -31,19 +33,20 @@ impl Workers {
         Self(Arc::new(Shared { most: most.max(1), state: Mutex::default() }))
     }
 
-    /// Has something done, which is done even if nobody waits for its result any more. `None` if it panicked.
+    /// Has something done when it is the first in order, which is done even if nobody waits for its result any more. `None` if it panicked.
     pub async fn run<T: Send + 'static>(
         &self,
+        order: Order,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let (done, result) = oneshot::channel();
-        self.begin(Box::new(move || drop(done.send(work()))));
+        self.begin(order, Box::new(move || drop(done.send(work()))));
         result.await.ok()
     }
 
-    fn begin(&self, job: Job) {
+    fn begin(&self, order: Order, job: Job) {
         let mut state = self.0.lock();
-        state.jobs.push_back(job);
+        state.jobs.insert(order, job);
         if state.working >= self.0.most {
             return;
         }
@@ -59,7 +62,7 @@ impl Shared {
     fn work(&self) {
         loop {
             let mut state = self.lock();
-            let Some(job) = state.jobs.pop_front() else {
+            let Some((_, job)) = state.jobs.pop_first() else {
                 state.working = state.working.saturating_sub(1);
                 return;
             };
@@ -79,13 +82,20 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::share::{Places, Sender};
+
+    /// The orders of work that costs so much each, of one sender.
+    fn order(places: &Places, cost: u64) -> Order {
+        places.order(Sender::of(None), cost)
+    }
 
     #[actix_web::test]
     async fn every_job_is_done_by_no_more_threads_than_that() {
-        let workers = Workers::new(2);
+        let (workers, places) = (Workers::new(2), Places::new(1));
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let jobs = (0..64).map(|n| {
             let (workers, now, most) = (workers.clone(), Arc::clone(&now), Arc::clone(&most));
+            let order = order(&places, 1);
             actix_web::rt::spawn(async move {
                 let work = move || {
                     most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -93,7 +103,7 @@ mod tests {
                     now.fetch_sub(1, Ordering::SeqCst);
                     n
                 };
-                workers.run(work).await
+                workers.run(order, work).await
             })
         });
         let jobs: Vec<_> = jobs.collect();
@@ -105,17 +115,54 @@ mod tests {
 
     #[actix_web::test]
     async fn a_job_that_panics_harms_no_other() {
-        let workers = Workers::new(1);
-        assert_eq!(workers.run(|| panic!("on purpose")).await, None::<()>);
-        assert_eq!(workers.run(|| 7).await, Some(7));
+        let (workers, places) = (Workers::new(1), Places::new(1));
+        assert_eq!(workers.run(order(&places, 1), || panic!("on purpose")).await, None::<()>);
+        assert_eq!(workers.run(order(&places, 1), || 7).await, Some(7));
+    }
+
+    #[actix_web::test]
+    async fn what_costs_little_is_done_before_what_costs_much_and_came_earlier() {
+        let (workers, places) = (Workers::new(1), Places::new(1));
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (begun, is_begun) = oneshot::channel();
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let run = |address: [u8; 4], cost| {
+            let order = places.order(Sender::of(Some(address.into())), cost);
+            let (workers, done) = (workers.clone(), Arc::clone(&done));
+            let work = move || done.lock().unwrap().push(cost);
+            let running = async move { workers.run(order, work).await };
+            actix_web::rt::spawn(running)
+        };
+        let first = workers.clone();
+        let order = places.order(Sender::of(None), 1);
+        let blocker = actix_web::rt::spawn(async move {
+            let work = move || {
+                let _ = begun.send(());
+                held.recv().unwrap();
+            };
+            first.run(order, work).await
+        });
+        is_begun.await.unwrap();
+        let flood = [run([192, 0, 2, 1], 600_000), run([192, 0, 2, 1], 600_001)];
+        let honest = [run([192, 0, 2, 2], 500), run([192, 0, 2, 3], 700_000)];
+        // Every one of them is in the queue before the thread is free.
+        while workers.0.lock().jobs.len() < 4 {
+            tokio::task::yield_now().await;
+        }
+        release.send(()).unwrap();
+        blocker.await.unwrap();
+        for job in flood.into_iter().chain(honest) {
+            job.await.unwrap().unwrap();
+        }
+        assert_eq!(*done.lock().unwrap(), [500, 600_000, 700_000, 600_001]);
     }
 
     #[actix_web::test]
     async fn what_nobody_waits_for_is_done() {
-        let workers = Workers::new(1);
+        let (workers, places) = (Workers::new(1), Places::new(1));
         let (done, is_done) = oneshot::channel();
         {
-            let mut left = Box::pin(workers.run(move || done.send(()).is_ok()));
+            let mut left = Box::pin(workers.run(order(&places, 1), move || done.send(()).is_ok()));
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             let _ = left.as_mut().poll(&mut context);
         }

@@ -13,10 +13,12 @@ mod common;
 
 use common::der::{self, CERT_CONF, ERROR, IP, Message, PKI_CONF, seq, tlv};
 use common::*;
+use countersign_ca::authority::LockSettings;
 use countersign_ca::certificate::Facts;
 use countersign_ca::record::Reason;
 use countersign_ca::{FileKey, KeyAlgorithm};
-use countersign_enroll::cmp::{CmpConfig, Route, kind};
+use countersign_enroll::Sender;
+use countersign_enroll::cmp::{CmpConfig, Route, Rules, kind};
 
 fn p256() -> FileKey {
     FileKey::generate(KeyAlgorithm::P256).unwrap()
@@ -253,8 +255,8 @@ fn a_pkcs_10_request_proves_itself() {
 }
 
 #[test]
-fn headers_are_checked_before_the_secret_is_tried() {
-    let place = Place::new();
+fn headers_are_judged_and_refused_under_the_secret() {
+    let place = Place::with(CmpConfig { rules: Rules::Rfc9483, ..CmpConfig::default() });
     let secret = place.account("gw1", 100, None);
     let key = p256();
     let genuine = || place.draft(IR, &cert_request(&template(&key, None), &key, &[]));
@@ -272,11 +274,17 @@ fn headers_are_checked_before_the_secret_is_tried() {
     ] {
         let answer = place.send(&draft.protected(&secret));
         refused(&answer, ERROR, bit);
+        assert!(secret.protects(&answer), "{bit}: whoever has only the secret can read it");
+        // Nobody else is told what is wrong with it.
+        let wrong = Secret { secret: "wrong".into(), ..secret.clone() };
+        let answer = place.send(&draft.protected(&wrong));
+        refused(&answer, ERROR, "badMessageCheck");
         signed_by(&place, &answer, "first");
     }
     for version in [0, 1, 4, 127] {
         let answer = place.send(&Draft { pvno: version, ..genuine() }.protected(&secret));
         refused(&answer, ERROR, "unsupportedVersion");
+        assert!(secret.protects(&answer));
         assert_eq!(answer.header.parts()[0].content, [2]);
     }
     // Unprotected, without a reference, by an unknown reference, with a wrong secret: signed.
@@ -307,27 +315,69 @@ fn headers_are_checked_before_the_secret_is_tried() {
     assert_eq!(place.certificates("gw1").len(), 4);
 }
 
+/// A place where three wrong secrets lock.
+fn locking() -> Place {
+    let locks = LockSettings { after: 3, ..LockSettings::default() };
+    Place::with_locks(CmpConfig::default(), locks)
+}
+
+/// From 192.0.2.`host`.
+fn from(host: u8) -> Route {
+    Route { sender: Sender::of(Some([192, 0, 2, host].into())), ..Route::default() }
+}
+
 #[test]
-fn three_wrong_secrets_lock_and_nobody_is_told_so() {
+fn wrong_secrets_lock_nobody_out() {
     let place = Place::new();
     let secret = place.account("gw1", 100, None);
     let wrong = Secret { secret: "wrong".into(), ..secret.clone() };
-    for _ in 0..3 {
+    for _ in 0..9 {
         refused(&enrol(&place, &wrong, &p256()).1, ERROR, "badMessageCheck");
     }
-    let (_, answer) = enrol(&place, &secret, &p256());
-    let text = refused(&answer, ERROR, "badMessageCheck");
-    let stranger = Secret { reference: "nobody".into(), ..secret.clone() };
-    let (_, unknown) = enrol(&place, &stranger, &p256());
-    assert_eq!(refused(&unknown, ERROR, "badMessageCheck"), text);
-    signed_by(&place, &answer, "first");
-    place.clock.pass(61);
     assert_eq!(enrol(&place, &secret, &p256()).1.body.tag, IP);
 }
 
 #[test]
+fn three_wrong_secrets_lock_their_sender_out_and_nobody_is_told_so() {
+    let place = locking();
+    let secret = place.account("gw1", 100, None);
+    let wrong = Secret { secret: "wrong".into(), ..secret.clone() };
+    let ask = |secret: &Secret, host: u8| {
+        let key = p256();
+        let draft = place.draft(IR, &cert_request(&template(&key, None), &key, &[]));
+        (place.send_to(&from(host), &draft.protected(secret)), draft)
+    };
+    // The peer has begun, before anybody guesses.
+    let (ip, begun) = ask(&secret, 1);
+    for _ in 0..3 {
+        refused(&ask(&wrong, 1).0, ERROR, "badMessageCheck");
+    }
+    let answer = ask(&secret, 1).0;
+    let text = refused(&answer, ERROR, "badMessageCheck");
+    let stranger = Secret { reference: "nobody".into(), ..secret.clone() };
+    assert_eq!(refused(&ask(&stranger, 1).0, ERROR, "badMessageCheck"), text);
+    signed_by(&place, &answer, "first");
+    // From elsewhere nobody notices, and what was begun is ended, be it from the same address.
+    assert_eq!(ask(&secret, 2).0.body.tag, IP);
+    let conf = begun.next(&ip, CERT_CONF, &confirmation(&issued(&ip), &[]));
+    for _ in 0..9 {
+        refused(&place.send_to(&from(1), &conf.protected(&wrong)), ERROR, "badMessageCheck");
+    }
+    assert_eq!(place.send_to(&from(1), &conf.protected(&secret)).body.tag, PKI_CONF);
+    // A transaction of somebody else helps nobody around the lock.
+    refused(&ask(&wrong, 3).0, ERROR, "badMessageCheck");
+    refused(&ask(&wrong, 3).0, ERROR, "badMessageCheck");
+    refused(&ask(&wrong, 3).0, ERROR, "badMessageCheck");
+    let borrowed = Draft { transaction: begun.transaction.clone(), ..conf.clone() };
+    refused(&ask(&secret, 3).0, ERROR, "badMessageCheck");
+    refused(&place.send_to(&from(3), &borrowed.protected(&stranger)), ERROR, "badMessageCheck");
+    place.clock.pass(61);
+    assert_eq!(ask(&secret, 3).0.body.tag, IP, "the lock has ended");
+}
+
+#[test]
 fn an_old_message_does_not_help_who_guesses() {
-    let place = Place::new();
+    let place = locking();
     let secret = place.account("gw1", 100, None);
     let key = p256();
     let captured =
@@ -335,9 +385,11 @@ fn an_old_message_does_not_help_who_guesses() {
     assert!(place.send(&captured).refusal().is_none());
     place.clock.pass(3600);
     let wrong = Secret { secret: "wrong".into(), ..secret.clone() };
-    for _ in 0..3 {
+    for count in 0..3 {
         refused(&enrol(&place, &wrong, &key).1, ERROR, "badMessageCheck");
-        refused(&place.send(&captured), ERROR, "badTime");
+        // The secret in it is right, and is no excuse for the wrong ones.
+        let bit = if count < 2 { "badTime" } else { "badMessageCheck" };
+        refused(&place.send(&captured), ERROR, bit);
     }
     // Locked: the right secret does not help.
     refused(&enrol(&place, &secret, &key).1, ERROR, "badMessageCheck");
@@ -652,7 +704,7 @@ fn a_peer_revokes_what_is_its_own() {
 
 #[test]
 fn templates_that_ask_for_the_impossible_are_refused() {
-    let place = Place::new();
+    let place = Place::with(CmpConfig { rules: Rules::Rfc9483, ..CmpConfig::default() });
     let secret = place.account("gw1", 100, None);
     let key = p256();
     let algorithm = ::der::Encode::to_der(&key.signature_algorithm()).unwrap();
@@ -805,7 +857,7 @@ fn garbage_gets_a_signed_error_and_nothing_is_echoed_at_length() {
     let secret =
         Secret { reference: String::from_utf8(big).unwrap(), secret: "x".into(), form: Form::Pbm };
     let answer = place.send(&draft.protected(&secret));
-    refused(&answer, ERROR, "badRequest");
+    refused(&answer, ERROR, "badMessageCheck");
     assert!(answer.bytes().len() < 4000, "{} octets", answer.bytes().len());
 }
 

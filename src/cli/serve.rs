@@ -154,7 +154,7 @@ fn how_to_try(data: &str, address: SocketAddr) -> String {
 # try1 makes a key and enrols with the secret:\n\
 {key} try1.key\n\
 (umask 077; echo \"{secret}\" > try1.secret)\n\
-{cmp} -cmd ir -ref \"{reference}\" -secret file:try1.secret -newkey try1.key -certout try1.crt -cacertsout root.crt\n\
+{cmp} -cmd ir -ref \"{reference}\" -secret file:try1.secret -trusted {data}/keys/root.crt -newkey try1.key -certout try1.crt -cacertsout root.crt\n\
 # It renews with a new key, signed by the old certificate:\n\
 {key} try1-new.key\n\
 {cmp} -cmd kur -cert try1.crt -key try1.key -trusted root.crt -newkey try1-new.key -certout try1-new.crt\n\

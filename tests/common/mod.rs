@@ -280,6 +280,42 @@ impl Drop for Instance {
     }
 }
 
+/// A process that ends with the test, however the test ends.
+pub struct Process(pub Child);
+
+impl Process {
+    /// Asks it to stop, and gives how it ended.
+    pub fn terminate(mut self) -> std::process::ExitStatus {
+        let sent = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM was not sent");
+        self.0.wait().expect("it ended")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Looks again and again until there is something, and fails naming what was waited for. The bound is for a machine that is busy with
+/// something else: nothing is concluded from how long it took.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {} s for {what}", PATIENCE.as_secs());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// How long something that must happen may take.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// An HTTP answer.
 pub struct Answer {
     pub status: u16,

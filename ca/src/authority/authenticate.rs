@@ -1,7 +1,8 @@
 //! Who asks: by a shared secret, or by a certificate that this authority issued.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -14,7 +15,7 @@ use crate::public_key::SubjectPublicKey;
 use crate::record::{Account, AccountSecret, CertificateRecord, Reason, Serial};
 use crate::request::{Credential, Requester};
 
-/// When wrong secrets lock a reference.
+/// When wrong secrets from one address lock a reference for that address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockSettings {
     /// How many in a row lock it; 0 for none.
@@ -24,8 +25,9 @@ pub struct LockSettings {
 }
 
 impl Default for LockSettings {
+    /// None: nobody guesses 160 random bits, and whoever saw a reference could lock its peer out.
     fn default() -> Self {
-        Self { after: 3, first: Duration::from_secs(60) }
+        Self { after: 0, first: Duration::from_secs(60) }
     }
 }
 
@@ -35,49 +37,133 @@ const LONGEST_LOCK: Duration = Duration::from_secs(24 * 3600);
 /// The longest reference that is looked up, in bytes.
 const MAX_REFERENCE: usize = 128;
 
-/// Wrong secrets in a row for one reference. Kept in memory: only a lock is worth an entry in the journal, so that a
-/// stranger's guesses do not make it grow faster than the locks allow.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Failures {
+/// For how many pairs of reference and address wrong secrets are remembered; beyond, those are forgotten that failed longest ago.
+const MAX_FAILURES: usize = 4096;
+
+/// Somebody who says that it has the secret of a reference.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The reference.
+    pub reference: &'a [u8],
+    /// From where, if that is known.
+    pub from: Option<IpAddr>,
+    /// Whether it goes on with what was begun with the right secret: then no wrong one counts, and nothing is locked.
+    pub continues: bool,
+}
+
+/// What is tried. It is not shown anywhere.
+#[derive(Clone, Copy)]
+pub enum Candidate<'a> {
+    /// The secret of the reference.
+    Secret(&'a [u8]),
+    /// There is no such reference, or it is locked: what nobody has, to be worked on as if it were a secret.
+    Decoy(&'a [u8]),
+}
+
+/// Wrong secrets for references, by who sent them. They are kept in memory only: what strangers do makes no journal grow.
+#[derive(Debug, Default)]
+pub struct Failures(HashMap<(String, Option<IpAddr>), Failed>);
+
+#[derive(Debug, Clone, Copy)]
+struct Failed {
     in_a_row: u32,
+    locks: u32,
+    until: Option<Timestamp>,
+    last: Timestamp,
+}
+
+impl Failures {
+    /// Until when a reference is locked for an address.
+    fn locked_until(
+        &self,
+        reference: &str,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let failed = self.0.get(&(reference.to_owned(), from))?;
+        failed.until.filter(|until| now < *until)
+    }
+
+    /// Counts one, and tells how many there are in a row and until when they lock.
+    fn count(
+        &mut self,
+        reference: &str,
+        from: Option<IpAddr>,
+        now: Timestamp,
+        locks: LockSettings,
+    ) -> (u32, Option<Timestamp>) {
+        let key = (reference.to_owned(), from);
+        if self.0.len() >= MAX_FAILURES && !self.0.contains_key(&key) {
+            let oldest = self.0.iter().min_by_key(|(_, failed)| failed.last).map(|(key, _)| key);
+            if let Some(oldest) = oldest.cloned() {
+                self.0.remove(&oldest);
+            }
+        }
+        let none = Failed { in_a_row: 0, locks: 0, until: None, last: now };
+        let failed = self.0.entry(key).or_insert(none);
+        failed.last = now;
+        failed.in_a_row = failed.in_a_row.saturating_add(1);
+        let in_a_row = failed.in_a_row;
+        if in_a_row < locks.after {
+            return (in_a_row, None);
+        }
+        failed.in_a_row = 0;
+        failed.until = Some(now.plus(locks.time(failed.locks)));
+        failed.locks = failed.locks.saturating_add(1);
+        (in_a_row, failed.until)
+    }
+
+    /// Forgets those for a reference.
+    fn forget(&mut self, reference: &str) {
+        self.0.retain(|(of, _), _| of != reference);
+    }
 }
 
 impl Authority {
-    /// Finds the account of a reference and lets `verify` try its secret. An unknown or locked reference gets a random
-    /// secret, so that it takes as long, and reads the same: a guesser does not learn that the reference exists.
+    /// Finds the account of a reference and lets `verify` try its secret. For an unknown reference, or one that is locked for who
+    /// asks, it tries a decoy, and the error reads the same: a guesser is not told that the reference exists.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] for a wrong secret or an unknown reference, `Denied` with [`Denial::Locked`]
-    /// while wrong secrets have locked the reference.
+    /// while wrong secrets have locked the reference for that address.
     pub fn authenticate_secret(
         &self,
-        reference: &[u8],
-        verify: &mut dyn FnMut(&[u8]) -> bool,
+        attempt: Attempt<'_>,
+        verify: &mut dyn FnMut(Candidate<'_>) -> bool,
     ) -> Result<Requester> {
-        let Some((account, secret)) = self.account_of(reference)? else {
+        let Attempt { from, continues, .. } = attempt;
+        let Some((account, secret)) = self.account_of(attempt.reference)? else {
             self.try_decoy(verify)?;
             return Err(Error::unauthenticated(WRONG_SECRET));
         };
-        let now = self.now();
-        if let Some(until) = secret.locked_until.filter(|until| now < *until) {
-            tracing::warn!(account = %account.name, reference = secret.reference, %until, "the reference is locked");
+        let (now, reference) = (self.now(), secret.reference.as_str());
+        let locks = Some(self.settings.locks).filter(|locks| locks.after > 0 && !continues);
+        let until = locks.and_then(|_| locked(&self.failures).locked_until(reference, from, now));
+        if let Some(until) = until {
+            tracing::warn!(account = %account.name, reference, %until, "the reference is locked for this address");
             self.try_decoy(verify)?;
             return Err(Error::denied(Denial::Locked, WRONG_SECRET));
         }
-        let clear = self.opener.open(&secret.sealed, secret.reference.as_bytes())?;
-        if verify(&clear) {
+        let clear = self.opener.open(&secret.sealed, reference.as_bytes())?;
+        if verify(Candidate::Secret(&clear)) {
             return Ok(Requester::new(account, Credential::Secret));
         }
-        self.count_failure(&account, &secret, now)?;
+        tracing::warn!(account = %account.name, reference, "wrong secret");
+        if let Some(locks) = locks {
+            let (in_a_row, until) = locked(&self.failures).count(reference, from, now, locks);
+            if let Some(until) = until {
+                tracing::warn!(account = %account.name, reference, in_a_row, %until, "locked for this address after wrong secrets");
+            }
+        }
         Err(Error::unauthenticated(WRONG_SECRET))
     }
 
     /// The work of a secret, with one that nobody has.
-    fn try_decoy(&self, verify: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
+    fn try_decoy(&self, verify: &mut dyn FnMut(Candidate<'_>) -> bool) -> Result<()> {
         let mut random = Zeroizing::new([0; 32]);
         self.random(random.as_mut_slice())?;
         drop(self.opener.open(&self.decoy, b"decoy")?);
-        let _ = verify(random.as_slice());
+        let _ = verify(Candidate::Decoy(random.as_slice()));
         Ok(())
     }
 
@@ -172,33 +258,16 @@ impl Authority {
         let record = self.store().certificate(&ca, &serial)?;
         Ok(record.filter(|record| record.certificate == certificate))
     }
-
-    fn count_failure(
-        &self,
-        account: &Account,
-        secret: &AccountSecret,
-        now: Timestamp,
-    ) -> Result<()> {
-        let locks = self.settings.locks;
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = failures.entry(secret.reference.clone()).or_default();
-        count.in_a_row = count.in_a_row.saturating_add(1);
-        tracing::warn!(account = %account.name, reference = secret.reference, in_a_row = count.in_a_row, "wrong secret");
-        if locks.after == 0 || count.in_a_row < locks.after {
-            return Ok(());
-        }
-        failures.remove(&secret.reference);
-        drop(failures);
-        let until = now.plus(locks.time(secret.locks));
-        tracing::warn!(account = %account.name, reference = secret.reference, %until, "locked after wrong secrets");
-        self.store().record_locked(self.now(), &secret.reference, until)
-    }
 }
 
 /// Forgets wrong secrets, once a certificate was issued. A right secret alone does not count: it may stand in a replayed
 /// message, and a guesser would dodge the lock with it.
-pub fn forget_failures(failures: &Mutex<HashMap<String, Failures>>, reference: &str) {
-    failures.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
+pub fn forget_failures(failures: &Mutex<Failures>, reference: &str) {
+    locked(failures).forget(reference);
+}
+
+fn locked(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
+    failures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl LockSettings {
@@ -222,5 +291,37 @@ mod tests {
             [0, 1, 2, 10, 11, 31, 32, u32::MAX].map(minutes),
             [1, 2, 4, 1024, 1440, 1440, 1440, 1440]
         );
+    }
+
+    #[test]
+    fn wrong_secrets_count_by_reference_and_address_and_their_number_has_an_end() {
+        let (mut failures, at) = (Failures::default(), Timestamp::from_seconds);
+        let locks = LockSettings { after: 2, first: Duration::from_secs(60) };
+        let from = |n: u32| Some(IpAddr::from(n.to_be_bytes()));
+        assert_eq!(failures.count("a", from(1), at(0), locks), (1, None));
+        assert_eq!(failures.count("a", from(2), at(0), locks), (1, None));
+        assert_eq!(failures.count("b", from(1), at(0), locks), (1, None));
+        assert_eq!(failures.count("a", from(1), at(0), locks), (2, Some(at(60))));
+        let locked = |failures: &Failures, of, by, now| failures.locked_until(of, by, at(now));
+        assert_eq!(locked(&failures, "a", from(1), 59), Some(at(60)));
+        for (of, by, now) in
+            [("a", from(1), 60), ("a", from(2), 0), ("a", None, 0), ("b", from(1), 0)]
+        {
+            assert_eq!(locked(&failures, of, by, now), None, "{of} {by:?} {now}");
+        }
+        failures.count("a", from(1), at(60), locks);
+        assert_eq!(
+            failures.count("a", from(1), at(60), locks),
+            (2, Some(at(180))),
+            "twice as long"
+        );
+        failures.forget("a");
+        assert_eq!(locked(&failures, "a", from(1), 60), None);
+        for n in 0..10_000 {
+            failures.count("a", from(n), at(i64::from(n)), locks);
+        }
+        assert_eq!(failures.0.len(), MAX_FAILURES);
+        assert!(failures.0.contains_key(&("a".into(), from(9_999))));
+        assert!(!failures.0.contains_key(&("b".into(), from(1))), "the oldest are forgotten");
     }
 }

@@ -58,6 +58,13 @@ pub(super) struct Terms {
     not_after: Timestamp,
 }
 
+impl Authorized {
+    /// The CA that will issue.
+    pub const fn ca(&self) -> &Label {
+        &self.ca
+    }
+}
+
 impl Authority {
     /// Decides what the requester gets.
     ///

@@ -10,14 +10,14 @@ use super::authorize::{check_credential, check_use, not_authorized};
 use super::delegate::{Delegate, Role};
 use super::issuer::DELEGATE_VALIDITY;
 use crate::error::{Error, Result};
-use crate::generated_key::{GeneratedKey, WantedKey};
+use crate::generated_key::{GeneratedKey, KeyOrder, WantedKey};
 use crate::public_key::KeyKind;
 use crate::record::{Label, Permission};
 use crate::request::{CertificateRequest, Credential, Requester};
 
 impl Authority {
-    /// Whether this requester may have a key made for this request, and of which kind it will be. Nothing is made yet, and what
-    /// [`Self::authorize`] refuses whatever the key is refused here.
+    /// Whether this requester may have a key made for this request, of which kind it will be, and in which form it is handed over.
+    /// Nothing is made yet, and what [`Self::authorize`] refuses whatever the key is refused here.
     ///
     /// # Errors
     /// `Denied` that says which rule of the account or of the profile forbids it.
@@ -26,7 +26,7 @@ impl Authority {
         requester: &Requester,
         wanted: WantedKey,
         request: &CertificateRequest<()>,
-    ) -> Result<KeyKind> {
+    ) -> Result<KeyOrder> {
         let account = requester.account();
         if !account.permissions.contains(&Permission::KeyGeneration) {
             return Err(not_authorized(format!(
@@ -49,7 +49,7 @@ impl Authority {
         let kind = wanted.under(&profile)?;
         check_use(&profile, kind)?;
         self.terms(requester, request, &profile, ca, kind, &mut Vec::new())?;
-        Ok(kind)
+        Ok(KeyOrder { kind, form: profile.key_form() })
     }
 
     /// Makes a key of a kind that [`Self::key_to_generate`] allowed.

@@ -20,7 +20,7 @@ mod responder;
 mod revoke;
 mod succession;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ use crate::record::{Duty, Label, Transaction};
 use crate::seal::Opener;
 use crate::store::Store;
 
-pub use authenticate::LockSettings;
+pub use authenticate::{Attempt, Candidate, LockSettings};
 pub use authorize::Authorized;
 pub use cross::CrossAuthorized;
 pub use delegate::Delegate;
@@ -62,7 +62,7 @@ pub struct Settings {
     pub default_ca: Option<Label>,
     /// CRLs.
     pub crl: CrlSettings,
-    /// When wrong secrets lock a reference.
+    /// When wrong secrets lock a reference for who sent them.
     pub locks: LockSettings,
     /// How long the certificate that signs OCSP answers is valid; it is renewed at half its life.
     pub responder_validity: Duration,
@@ -78,7 +78,7 @@ pub struct Authority {
     settings: Settings,
     cas: BTreeMap<Label, Ca>,
     default_ca: RwLock<Option<Label>>,
-    failures: Arc<Mutex<HashMap<String, Failures>>>,
+    failures: Arc<Mutex<Failures>>,
     vendors: Mutex<Arc<Vendors>>,
     vendor_crls: CrlFiles,
     /// Held while a cross certificate is signed.

@@ -7,11 +7,12 @@ use super::oid;
 use super::refusal::{Failure, Refusal};
 
 /// Every algorithm that protects messages here, by its name in the configuration.
-const PROTECTION: [(&str, ObjectIdentifier); 9] = [
+const PROTECTION: [(&str, ObjectIdentifier); 10] = [
     ("PasswordBasedMac", oid::PASSWORD_BASED_MAC),
     ("PBMAC1", oid::PBMAC1),
     ("ecdsa-with-SHA256", ca::ECDSA_SHA256),
     ("ecdsa-with-SHA384", ca::ECDSA_SHA384),
+    ("ecdsa-with-SHA512", ca::ECDSA_SHA512),
     ("sha256WithRSAEncryption", ca::RSA_SHA256),
     ("sha384WithRSAEncryption", ca::RSA_SHA384),
     ("sha512WithRSAEncryption", ca::RSA_SHA512),

@@ -7,7 +7,10 @@ use der::asn1::{Int, Null};
 use super::content::{
     CertRepMessage, CertResponse, ErrorMsgContent, PkiStatusInfo, RevRepContent, kind,
 };
+use super::crmf::CertReqMsg;
+use super::message::Message;
 use super::refusal::{Failure, Refusal};
+use super::tolerance::MAX_REQUEST_ID;
 
 /// What an answer says: the body's kind and its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub struct Answer {
     pub kind: u8,
     /// The content, DER.
     pub content: Vec<u8>,
+    /// The lowest pvno of a message that may carry the content: 3 for EnvelopedData (RFC 9810 §5.1.1), else 2.
+    pub pvno: u8,
     /// Whether implicit confirmation is granted.
     pub implicit_confirm: bool,
     /// Until when confirmation is awaited.
@@ -32,6 +37,7 @@ impl Answer {
         Ok(Self {
             kind,
             content: content.to_der()?,
+            pvno: 2,
             implicit_confirm: false,
             confirm_until: None,
             extra_certs: Vec::new(),
@@ -53,7 +59,12 @@ impl Answer {
 
 /// Where a refusal stands: in a response of the request's kind when its sender is known and it could be read, else in
 /// an error message (RFC 9483 §3.6.4 and §4.1.1). An rr is refused in an rp (§4.2), unless the message as such is wrong.
-pub fn refused_answer(request: u8, to_known_peer: bool, refusal: &Refusal) -> der::Result<Answer> {
+pub fn refused_answer(
+    message: &Message,
+    to_known_peer: bool,
+    refusal: &Refusal,
+) -> der::Result<Answer> {
+    let request = message.kind;
     let general = matches!(
         refusal.failure,
         Failure::BadMessageCheck
@@ -75,6 +86,11 @@ pub fn refused_answer(request: u8, to_known_peer: bool, refusal: &Refusal) -> de
             | Failure::SystemUnavail
             | Failure::SystemFailure
     );
+    let own_id = || CertReqMsg::only(&message.body).ok().map(|one| one.request.cert_req_id);
+    let id = || match own_id().filter(|id| id.as_bytes().len() <= MAX_REQUEST_ID) {
+        Some(id) => Ok(id),
+        None => Int::new(&[0]),
+    };
     let response = |kind: u8, id: Int| {
         let status = PkiStatusInfo::refused(refusal)?;
         let response = CertResponse { cert_req_id: id, status, certified_key_pair: None };
@@ -86,11 +102,10 @@ pub fn refused_answer(request: u8, to_known_peer: bool, refusal: &Refusal) -> de
             Answer::plain(kind::RP, &RevRepContent { status, rev_certs: None })
         }
         _ if general || !to_known_peer => Answer::error(refusal),
-        // Any other certReqId than 0 was refused as a bad request.
-        kind::IR => response(kind::IP, Int::new(&[0])?),
-        kind::CR => response(kind::CP, Int::new(&[0])?),
-        kind::KUR => response(kind::KUP, Int::new(&[0])?),
-        kind::CCR => response(kind::CCP, Int::new(&[0])?),
+        kind::IR => response(kind::IP, id()?),
+        kind::CR => response(kind::CP, id()?),
+        kind::KUR => response(kind::KUP, id()?),
+        kind::CCR => response(kind::CCP, id()?),
         kind::P10CR => response(kind::CP, Int::new(&[0xff])?),
         _ => Answer::error(refusal),
     }

@@ -1,5 +1,6 @@
 //! Who sends a message, and how the answer is protected: in kind (RFC 9483 §3.2).
 
+use countersign_ca::authority::{Attempt, Candidate};
 use countersign_ca::record::Label;
 use countersign_ca::{Credential, Denial, Error, Requester, SubjectPublicKey, certificate};
 use der::{Decode, Encode};
@@ -7,8 +8,9 @@ use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::content::kind;
-use super::context::Kind;
+use super::context::{Context, Kind};
 use super::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
+use super::exchange::{credential_of, named_secret};
 use super::header::goes_on;
 use super::limits::{Thread, Working};
 use super::mac::{MacKey, MacParameters};
@@ -94,7 +96,7 @@ impl CmpService {
             Some(parameters) => {
                 // Among those whom strangers send.
                 thread.derives()?;
-                self.authenticate_mac(message, parameters?, protection)
+                self.authenticate_mac(route, message, parameters?, protection, thread)
             }
             None => self.authenticate_signature(message, algorithm, protection, thread),
         }?;
@@ -106,42 +108,60 @@ impl CmpService {
 
     fn authenticate_mac(
         &self,
+        route: &Route,
         message: &Message,
         parameters: MacParameters,
         protection: &[u8],
+        thread: Thread,
     ) -> Result<Authenticated, Refusal> {
         // RFC 9483 §3.1. Which name it is does not count: the reference names the secret.
-        if !matches!(message.header.sender, GeneralName::DirectoryName(_)) {
+        if !matches!(message.header.sender, GeneralName::DirectoryName(_)) && !self.is_tolerant() {
             return Err(Refusal::new(
                 Failure::BadMessageCheck,
                 "with a secret, the sender is a directoryName",
             ));
         }
-        let reference = message.header.sender_kid.as_ref().ok_or_else(|| {
+        let reference = self.reference(&message.header).ok_or_else(|| {
             Refusal::new(
                 Failure::BadMessageCheck,
                 "senderKID is missing: it names the reference of the secret",
             )
         })?;
+        let attempt = Attempt {
+            reference: &reference,
+            from: route.sender.address(),
+            continues: self.is_begun_by(&reference, message),
+        };
+        let order = match thread {
+            Thread::Derives(order) => order,
+            _ => self.derivations().order(route.sender, parameters.iterations()),
+        };
         let pending = public_key_mac(message);
         let mut key = None;
         let mut public_key_mac = None;
-        let requester =
-            self.authority().authenticate_secret(reference.as_bytes(), &mut |secret| {
-                let _place = self.derivations().take();
-                let derived = parameters.derive(secret);
-                let right = derived.verify(&message.protected_part, protection);
-                if right {
-                    public_key_mac = pending.clone().filter(|(value, spki)| {
-                        let inner = MacParameters::read(&value.algorithm, self.config())
-                            .and_then(Result::ok);
-                        let mac = value.value.as_bytes().unwrap_or_default();
-                        inner.is_some_and(|inner| inner.derive(secret).verify(spki, mac))
-                    });
-                    key = Some(derived);
+        let requester = self.authority().authenticate_secret(attempt, &mut |candidate| {
+            let _place = self.derivations().take(order);
+            let secret = match candidate {
+                Candidate::Secret(secret) => secret,
+                // As much as an honest client asks for, and no more: there is nothing to be found out.
+                Candidate::Decoy(decoy) => {
+                    parameters.pretend(decoy, self.config().decoy_iterations);
+                    return false;
                 }
-                right
-            })?;
+            };
+            let derived = parameters.matching(secret, &message.protected_part, protection);
+            let right = derived.is_some();
+            if right {
+                public_key_mac = pending.clone().filter(|(value, spki)| {
+                    let inner =
+                        MacParameters::read(&value.algorithm, self.config()).and_then(Result::ok);
+                    let mac = value.value.as_bytes().unwrap_or_default();
+                    inner.is_some_and(|inner| inner.derive(secret).verify(spki, mac))
+                });
+                key = derived;
+            }
+            right
+        })?;
         let key = key.ok_or_else(|| Refusal::new(Failure::SystemFailure, "the service failed"))?;
         Ok(Authenticated {
             ca: requester.account().ca.clone(),
@@ -159,7 +179,15 @@ impl CmpService {
         protection: &[u8],
         thread: Thread,
     ) -> Result<Authenticated, Refusal> {
-        let signer = message.extra_certs.first().ok_or_else(|| {
+        let unsent = match message.extra_certs.is_empty() && self.is_tolerant() {
+            true => {
+                // For the index, all of which is looked through.
+                thread.waits()?;
+                self.unsent_signer(message)
+            }
+            false => None,
+        };
+        let signer = message.extra_certs.first().or(unsent.as_ref()).ok_or_else(|| {
             Refusal::new(
                 Failure::BadMessageCheck,
                 "the signer's certificate is missing: put it first in extraCerts",
@@ -172,7 +200,7 @@ impl CmpService {
             }
             other => other.into(),
         })?;
-        check_sender(&message.header, &facts, signer)?;
+        check_sender(&message.header, &facts, signer, self.is_tolerant())?;
         let authority = self.authority();
         let mut verify =
             |key: &SubjectPublicKey| key.verify(algorithm, &message.protected_part, protection);
@@ -208,6 +236,23 @@ impl CmpService {
 }
 
 impl CmpService {
+    /// Whether a message goes on with a transaction that the secret of this reference began.
+    fn is_begun_by(&self, reference: &[u8], message: &Message) -> bool {
+        let begun = || {
+            let begun = self.authority().transaction(message.transaction_id()).ok()??;
+            Context::decode(&begun.context).ok()?.credential
+        };
+        let Some(begun) = Some(()).filter(|()| goes_on(message.kind)).and_then(|()| begun()) else {
+            return false;
+        };
+        let reference = String::from_utf8_lossy(reference);
+        let algorithm = message.header.protection_alg.as_ref().map(|algorithm| algorithm.oid);
+        let bare = reference.strip_prefix("CN=").unwrap_or(&reference);
+        [&*reference, bare].into_iter().any(|reference| {
+            credential_of(&named_secret(algorithm, reference)).is_ok_and(|named| named == begun)
+        })
+    }
+
     /// Equipment by its vendor's certificate. It counts as worked on, and a certificate that is used up is refused, before the
     /// vendor's CRLs are read.
     fn authenticate_equipment(
@@ -247,11 +292,13 @@ pub const fn is_for_equipment(kind: u8) -> bool {
     matches!(kind, kind::IR | kind::P10CR | kind::CERT_CONF | kind::ERROR | kind::POLL_REQ)
 }
 
-/// Sender and senderKID are those of the certificate that signs (RFC 9483 §3.1).
+/// Sender and senderKID are those of the certificate that signs (RFC 9483 §3.1); RFC 9810 §5.1.1 wants no senderKID where the sender
+/// names one key.
 fn check_sender(
     header: &PkiHeader,
     signer: &certificate::Facts,
     certificate: &[u8],
+    is_tolerant: bool,
 ) -> Result<(), Refusal> {
     let bad = |why: String| Err(Refusal::new(Failure::BadMessageCheck, why));
     let GeneralName::DirectoryName(sender) = &header.sender else {
@@ -268,7 +315,7 @@ fn check_sender(
         Some(_) => {
             bad("senderKID is not the subject key identifier of the signer's certificate".into())
         }
-        None if has_key_identifier(certificate) => bad(
+        None if !is_tolerant && has_key_identifier(certificate) => bad(
             "senderKID is missing: it is the subject key identifier of the signer's certificate"
                 .into(),
         ),

@@ -163,8 +163,8 @@ fn mac_parameters_out_of_bounds_are_refused_before_any_work() {
         .expect("a MAC")
     };
     assert!(bounds(100, 100_000).is_ok());
-    assert_eq!(bounds(100, 99_999).unwrap_err().failure, Failure::BadAlg);
-    assert_eq!(bounds(100_001, 200_000).unwrap_err().failure, Failure::BadAlg);
+    assert_eq!(bounds(100, 99_999).unwrap_err().failure, Failure::BadRequest);
+    assert_eq!(bounds(100_001, 200_000).unwrap_err().failure, Failure::BadRequest);
 
     // The octets of a count in a captured message, replaced: 500 is 02 02 01 f4 and 2048 is 02 02 08 00.
     let replaced = |bytes: &[u8], from: [u8; 4], to: [u8; 4]| {
@@ -206,7 +206,7 @@ fn requests_of_every_kind_prove_their_keys() {
     }
     let message = read(P10CR).unwrap();
     assert_eq!(message.kind, kind::P10CR);
-    let wish = pkcs10(&message.body).unwrap();
+    let wish = pkcs10(&message.body, true).unwrap();
     assert_eq!(wish.key.key().kind().to_string(), "Ed25519");
     assert_eq!(wish.subject.unwrap().to_string(), "CN=gw1.example.net");
     assert!(
@@ -269,7 +269,7 @@ fn read_all(bytes: &[u8]) {
         .as_ref()
         .and_then(|a| MacParameters::read(a, &CmpConfig::default()));
     let _ = message.extra_certs.first().map(|c| countersign_ca::certificate::Facts::of(c));
-    let _ = pkcs10(&message.body);
+    let _ = pkcs10(&message.body, true);
     if let Ok(request) = CertReqMsg::only(&message.body) {
         let _ = request.old_cert_id();
         let _ = request.proven(&message.header.sender, None);

@@ -244,7 +244,7 @@ fn hash_of(certificate: &[u8], status: &CertStatus) -> Result<Vec<u8>, Refusal> 
         ca::SHA256 | ca::ECDSA_SHA256 | ca::RSA_SHA256 => &digest::SHA256,
         ca::SHA384 | ca::ECDSA_SHA384 | ca::RSA_SHA384 => &digest::SHA384,
         // RFC 9481 §3.3: Ed25519 goes with SHA-512.
-        ca::SHA512 | ca::ED25519 | ca::RSA_SHA512 => &digest::SHA512,
+        ca::SHA512 | ca::ED25519 | ca::RSA_SHA512 | ca::ECDSA_SHA512 => &digest::SHA512,
         other => {
             return Err(Refusal::new(
                 Failure::BadAlg,

@@ -16,6 +16,7 @@ use x509_cert::time::Time;
 use super::oid;
 use super::possession::PopoPrivKey;
 use super::refusal::{Failure, Refusal};
+use super::tolerance::one_alt_name;
 
 /// ```text
 /// CertRequest ::= SEQUENCE {
@@ -208,6 +209,8 @@ pub struct CertId {
 pub struct Wish<K = ProvenKey> {
     /// The key, whose possession was proven; none (`()`) if it has still to be made.
     pub key: K,
+    /// The issuer, if one is named.
+    pub issuer: Option<Name>,
     /// The subject; `None` when absent or empty.
     pub subject: Option<Name>,
     /// The subjectAltName.
@@ -245,8 +248,8 @@ impl<K> Wish<K> {
 impl Wish<()> {
     /// With the key that was made.
     pub(super) fn with_key(self, key: ProvenKey) -> Wish {
-        let Self { key: (), subject, alt_names, extensions, not_before, not_after } = self;
-        Wish { key, subject, alt_names, extensions, not_before, not_after }
+        let Self { key: (), issuer, subject, alt_names, extensions, not_before, not_after } = self;
+        Wish { key, issuer, subject, alt_names, extensions, not_before, not_after }
     }
 }
 
@@ -371,13 +374,14 @@ impl CertReqMsg {
         if template.version.is_some_and(|version| version.as_bytes() != [2]) {
             return refused("expected version 2 (v3) or none");
         }
+        let issuer = template.issuer.filter(|issuer| !issuer.is_empty());
         let (alt_names, extensions) = split(template.extensions.unwrap_or_default())?;
         let (not_before, not_after) = match template.validity {
             Some(validity) => (validity.not_before.map(moment), validity.not_after.map(moment)),
             None => (None, None),
         };
         let subject = template.subject.filter(|subject| !subject.is_empty());
-        Ok(Wish { key, subject, alt_names, extensions, not_before, not_after })
+        Ok(Wish { key, issuer, subject, alt_names, extensions, not_before, not_after })
     }
 }
 
@@ -407,7 +411,7 @@ impl ProofOfPossession {
 ///     signature BIT STRING }
 /// ```
 /// RFC 2986 §4. The signature is the proof of possession.
-pub fn pkcs10(body: &Any) -> Result<Wish, Refusal> {
+pub fn pkcs10(body: &Any, is_tolerant: bool) -> Result<Wish, Refusal> {
     let read = malformed("a CertificationRequest");
     let parts = elements(body).map_err(&read)?;
     let [info, algorithm, signature] = parts.as_slice() else {
@@ -449,9 +453,11 @@ pub fn pkcs10(body: &Any) -> Result<Wish, Refusal> {
         Some(attributes) => requested_extensions(*attributes).map_err(&read)?,
         None => Vec::new(),
     };
+    let requested = if is_tolerant { one_alt_name(requested) } else { requested };
     let (alt_names, extensions) = split(requested)?;
     let subject = Some(subject).filter(|subject| !subject.is_empty());
-    Ok(Wish { key, subject, alt_names, extensions, not_before: None, not_after: None })
+    let (issuer, not_before, not_after) = (None, None, None);
+    Ok(Wish { key, issuer, subject, alt_names, extensions, not_before, not_after })
 }
 
 fn requested_extensions(attributes: AnyRef<'_>) -> der::Result<Vec<Extension>> {
@@ -495,7 +501,7 @@ fn split(extensions: Vec<Extension>) -> Result<(Vec<GeneralName>, Vec<Extension>
         if seen.contains(&extension.extn_id) {
             return Err(Refusal::new(
                 Failure::BadCertTemplate,
-                format!("the extension `{}` stands twice", extension.extn_id),
+                format!("the extension `{}` stands twice; leave one out", extension.extn_id),
             ));
         }
         seen.push(extension.extn_id);

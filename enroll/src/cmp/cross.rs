@@ -24,7 +24,7 @@ impl Exchange<'_> {
         // 2. One request, with the proof that its key is the CA's.
         let mut request = CertReqMsg::only(&self.message.body)?;
         let id = request.request.cert_req_id.clone();
-        if id.as_bytes() != [0] {
+        if !self.service.is_request_id(&id) {
             return Err(Refusal::new(Failure::BadRequest, "expected certReqId 0"));
         }
         let template = &request.request.cert_template;

@@ -93,6 +93,14 @@ impl Delivery {
         }))
     }
 
+    /// The lowest pvno of a message that carries it (RFC 9810 §5.1.1: EnvelopedData is of version 3).
+    pub const fn pvno(&self) -> u8 {
+        match self {
+            Self::WithKey(_) | Self::Encrypted(Sealing::Envelope(_)) => 3,
+            Self::Plain | Self::Encrypted(Sealing::Legacy(_)) => 2,
+        }
+    }
+
     /// Whether only the confirmation shows that the peer has the private key.
     pub const fn proves_possession(&self) -> bool {
         matches!(self, Self::Encrypted(_))

@@ -6,6 +6,7 @@ use countersign_ca::record::{Label, Serial};
 use countersign_ca::{Credential, Denial, Error, Recording, Registrar, Requester, Timestamp};
 use der::Decode;
 use der::asn1::{Any, Int, OctetString};
+use der::oid::ObjectIdentifier;
 use ring::digest;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
@@ -66,13 +67,17 @@ pub struct Grant {
 impl Exchange<'_> {
     /// ir, cr and kur.
     pub(super) fn certificate_request(self, answer: u8) -> Result<Recording<Answer>, Refusal> {
-        let request = CertReqMsg::only(&self.message.body)?;
+        let mut request = CertReqMsg::only(&self.message.body)?;
         let id = request.request.cert_req_id.clone();
-        if id.as_bytes() != [0] {
+        if !self.service.is_request_id(&id) {
             return Err(Refusal::new(
                 Failure::BadRequest,
                 "expected certReqId 0 (RFC 9483 §4.1.1)",
             ));
+        }
+        if self.service.is_tolerant() {
+            // The proof of possession covers the request as it came.
+            request.request.cert_template = request.request.cert_template.tolerated();
         }
         let voucher = self.voucher(&request, answer)?.cloned();
         let updates = if answer == kind::KUP { Some(self.updated(&request)?) } else { None };
@@ -102,7 +107,7 @@ impl Exchange<'_> {
 
     /// p10cr: a PKCS #10 request, whose signature is the proof of possession.
     pub(super) fn pkcs10_request(self) -> Result<Recording<Answer>, Refusal> {
-        let wish = pkcs10(&self.message.body)?;
+        let wish = pkcs10(&self.message.body, self.service.is_tolerant())?;
         let on_behalf = self.on_behalf(&wish)?;
         self.grant_plainly(kind::CP, minus_one()?, wish, None, on_behalf)
     }
@@ -145,6 +150,17 @@ impl Exchange<'_> {
         ))
     }
 
+    /// What the peer is told when the CA that issues is not the one that it named: after an account moved to another CA, its gateway
+    /// still names the old one, and is not to be left without a certificate.
+    fn another_issuer(&self, asked: Option<&Name>, ca: &Label) -> Option<String> {
+        let authority = self.service.authority();
+        let asked = asked.filter(|asked| authority.ca_by_subject(asked).is_some())?;
+        let own = authority.cas().find(|own| own.name == *ca)?;
+        let why =
+            || format!("the issuer is `{}`, the account's CA, and not `{asked}`", own.subject);
+        (!names::same(asked, &own.subject)).then(why)
+    }
+
     fn grant_plainly(
         self,
         answer: u8,
@@ -168,13 +184,15 @@ impl Exchange<'_> {
         let confirm_until = authority.now().plus(config.confirm_wait);
         let mut draft = self.draft(&id, confirm_until, !implicit)?;
         draft.registrar = self.recorded_registrar(on_behalf.is_some());
+        let issuer = wish.issuer.clone();
         let request = wish.request(profile, self.route.ca.clone(), updates);
         let requester = on_behalf.as_ref().unwrap_or(self.requester);
         let mut authorized = authority.authorize(requester, request)?;
+        let told = self.another_issuer(issuer.as_ref(), authorized.ca());
         if authorized.needs_approval() {
             // For the disk.
             self.thread.waits()?;
-            let answer = self.hold(kind, &id, authorized, implicit, draft.registrar)?;
+            let answer = self.hold(kind, &id, authorized, implicit, draft.registrar, told)?;
             return Ok(Recording::ready(answer));
         }
         if !authority.take_serial(&mut authorized)? {
@@ -182,7 +200,8 @@ impl Exchange<'_> {
             self.thread.waits()?;
         }
         // The answer is made while the record is written, and leaves when that is durable.
-        authority.begin_issue(authorized, Some(draft))?.try_map(|issued| {
+        authority.begin_issue(authorized, Some(draft))?.try_map(|mut issued| {
+            issued.changes.extend(told);
             self.issued_answer(kind, id, issued, delivery, implicit, confirm_until)
         })
     }
@@ -202,6 +221,7 @@ impl Exchange<'_> {
         let by_vendor = matches!(self.requester.credential(), Credential::Vendor(_));
         let root = issued.chain.last().filter(|_| kind == kind::IP && self.protection == Kind::Mac);
         let any = |der: &Vec<u8>| Any::from_der(der).map_err(failed);
+        let pvno = delivery.pvno();
         let response = CertResponse {
             cert_req_id: id,
             status: PkiStatusInfo::granted(&issued.changes),
@@ -212,6 +232,7 @@ impl Exchange<'_> {
             response: vec![response],
         };
         let mut answer = Answer::plain(kind, &content).map_err(failed)?;
+        answer.pvno = pvno;
         answer.implicit_confirm = implicit;
         answer.confirm_until = (!implicit).then_some(confirm_until);
         answer.root = issued.chain.last().filter(|_| by_vendor).cloned();
@@ -305,15 +326,13 @@ impl Exchange<'_> {
             Credential::Secret => {
                 let algorithm = self.message.header.protection_alg.as_ref();
                 let secret = self.requester.account().secret.as_ref();
-                format!(
-                    "{}/{}",
-                    algorithm.map(|algorithm| algorithm.oid.to_string()).unwrap_or_default(),
-                    secret.map(|secret| secret.reference.as_str()).unwrap_or_default()
+                named_secret(
+                    algorithm.map(|algorithm| algorithm.oid),
+                    secret.map(|secret| secret.reference.as_str()).unwrap_or_default(),
                 )
             }
         };
-        let hash = digest::digest(&digest::SHA256, named.as_bytes());
-        OctetString::new(hash.as_ref().get(..16).unwrap_or_default())
+        credential_of(&named)
     }
 
     /// A certificate of ours by its issuer's name and its serial number.
@@ -333,4 +352,15 @@ impl Exchange<'_> {
         let ca = self.service.authority().ca_of(name, &serial)?.ok_or_else(none)?;
         Ok((ca, serial))
     }
+}
+
+/// Names a secret that is used with this kind of MAC.
+pub fn named_secret(algorithm: Option<ObjectIdentifier>, reference: &str) -> String {
+    format!("{}/{reference}", algorithm.map(|algorithm| algorithm.to_string()).unwrap_or_default())
+}
+
+/// What is recorded of a credential: half a SHA-256 over its name.
+pub fn credential_of(named: &str) -> der::Result<OctetString> {
+    let hash = digest::digest(&digest::SHA256, named.as_bytes());
+    OctetString::new(hash.as_ref().get(..16).unwrap_or_default())
 }

@@ -35,7 +35,7 @@ pub fn decode(octets: &[u8]) {
     }
     super::nested::read(&message, config.bounds);
     let _ = message.body.decode_as::<Vec<PollReq>>();
-    let _ = pkcs10(&message.body);
+    let _ = pkcs10(&message.body, true);
     if let Ok(request) = CertReqMsg::only(&message.body) {
         let _ = request.old_cert_id();
         let _ = request.proven(&header.sender, None);

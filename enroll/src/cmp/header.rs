@@ -16,7 +16,10 @@ use super::service::CmpService;
 use super::{names, oid};
 
 /// The length of a transactionID: 128 bits (RFC 9483 §3.1), as OpenSSL and the clients on mbed TLS send it.
-const TRANSACTION_ID: usize = 16;
+pub const TRANSACTION_ID: usize = 16;
+
+/// The lengths of a transactionID by RFC 9810 §5.1.1, which names none.
+const TRANSACTION_IDS: RangeInclusive<usize> = 1..=64;
 
 /// The lengths of a nonce that are taken: 128 bits at least (RFC 9483 §3.5).
 const NONCE: RangeInclusive<usize> = 16..=64;
@@ -31,19 +34,21 @@ const MAX_KID: usize = 128;
 const MAX_NAME: usize = 4096;
 
 impl CmpService {
-    /// RFC 9483 §3.1 and §3.5, as far as it needs no key.
+    /// RFC 9483 §3.1 and §3.5, as far as it needs no key; of a transactionID what the rules in force say.
     pub(super) fn check_header(&self, message: &Message) -> Result<(), Refusal> {
         let header = &message.header;
         // RFC 9810 §7: other versions have another syntax.
         if !matches!(header.pvno.as_bytes(), [2 | 3]) {
             return Err(Refusal::new(Failure::UnsupportedVersion, "expected pvno 2 or 3"));
         }
-        check_transaction(message)?;
-        let nonce = header.sender_nonce.as_ref().map_or(0, |nonce| nonce.as_bytes().len());
-        if !NONCE.contains(&nonce) {
+        self.check_transaction(message)?;
+        let nonce = header.sender_nonce.as_ref().map(|nonce| nonce.as_bytes().len());
+        if !nonce.is_some_and(|nonce| NONCE.contains(&nonce)) {
+            let found = nonce.map_or_else(|| "none".to_owned(), |nonce| format!("one of {nonce}"));
+            let (least, most) = (NONCE.start(), NONCE.end());
             return Err(Refusal::new(
                 Failure::BadSenderNonce,
-                format!("expected a senderNonce of 16 octets, found {nonce}"),
+                format!("expected a senderNonce of {least} to {most} random octets, found {found}"),
             ));
         }
         // RFC 9483 §3.1: the first message of a transaction answers nothing.
@@ -57,6 +62,25 @@ impl CmpService {
         self.check_recipient(message)?;
         check_text(header.free_text.as_deref())?;
         check_infos(message.kind, header.general_info.as_deref())
+    }
+
+    /// A transaction has an identifier: of 128 bits by RFC 9483 §3.1, of any length by RFC 9810 §5.1.1. Where it is absent, a first
+    /// message lacks a field, and any other one belongs to no transaction (RFC 9483 §3.5).
+    fn check_transaction(&self, message: &Message) -> Result<(), Refusal> {
+        let (found, tolerant) = (message.transaction_id().len(), self.is_tolerant());
+        let failure = match found {
+            TRANSACTION_ID => return Ok(()),
+            _ if tolerant && TRANSACTION_IDS.contains(&found) => return Ok(()),
+            0 if !goes_on(message.kind) => Failure::BadDataFormat,
+            _ => Failure::BadRequest,
+        };
+        let expected = match tolerant {
+            true => format!("{} to {}", TRANSACTION_IDS.start(), TRANSACTION_IDS.end()),
+            false => TRANSACTION_ID.to_string(),
+        };
+        let found = if found == 0 { "none".to_owned() } else { format!("one of {found}") };
+        let why = format!("expected a transactionID of {expected} octets, found {found}");
+        Err(Refusal::new(failure, why))
     }
 
     /// A message is for this authority: for one of its CAs, for what signs in their name, or for nobody in particular.
@@ -114,18 +138,6 @@ fn is_vendors(message: &Message, recipient: &Name) -> bool {
     let signer = message.extra_certs.first().filter(|_| is_for_equipment(message.kind));
     let signer = signer.and_then(|der| Facts::of(der).ok());
     signer.is_some_and(|signer| names::same(&signer.issuer, recipient))
-}
-
-/// A transaction has an identifier of 128 bits. Where it is absent, a first message lacks a field, and any other one
-/// belongs to no transaction (RFC 9483 §3.1 and §3.5).
-fn check_transaction(message: &Message) -> Result<(), Refusal> {
-    let failure = match message.transaction_id().len() {
-        TRANSACTION_ID => return Ok(()),
-        0 if !goes_on(message.kind) => Failure::BadDataFormat,
-        _ => Failure::BadRequest,
-    };
-    let found = message.transaction_id().len();
-    Err(Refusal::new(failure, format!("expected a transactionID of 16 octets, found {found}")))
 }
 
 /// Whether a body always stands within a transaction: error, certConf and pollReq. A nested message may open one.

@@ -4,16 +4,16 @@
 mod signed;
 
 use countersign_ca::record::Serial;
-use countersign_ca::{Credential, KeyKind, Recording, WantedKey, certificate, oid as ca};
+use countersign_ca::{Credential, KeyForm, KeyKind, Recording, WantedKey, certificate, oid as ca};
 use der::Decode;
 use der::asn1::{Int, Uint};
 use spki::{AlgorithmIdentifierOwned, ObjectIdentifier};
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
 use super::answer::{Answer, failed};
-use super::crmf::{CertReqMsg, malformed};
+use super::crmf::{CertReqMsg, ProofOfPossession, malformed};
 use super::delivery::Delivery;
-use super::enveloped::{Envelope, ID_SIGNED_DATA};
+use super::enveloped::{Envelope, ID_SIGNED_DATA, KeyWrapping};
 use super::exchange::{Exchange, Grant};
 use super::oid;
 use super::refusal::{Failure, Refusal};
@@ -23,13 +23,13 @@ impl CertReqMsg {
     ///
     /// # Errors
     /// `badAlg` for an algorithm of which no keys are made here; `badCertTemplate` when there is a proof of possession of
-    /// a key that is not there.
+    /// a key that is not there. raVerified is none: clients say it that always send a popo, and there is nothing to prove.
     pub(super) fn wanted_key(&self) -> Result<Option<WantedKey>, Refusal> {
         let key = self.request.cert_template.public_key.as_ref();
         if key.is_some_and(|key| key.subject_public_key.bit_len() > 0) {
             return Ok(None);
         }
-        if self.proof.is_some() {
+        if !matches!(self.proof, None | Some(ProofOfPossession::RaVerified)) {
             return Err(Refusal::new(
                 Failure::BadCertTemplate,
                 "the template has no publicKey: put the key there, or leave popo out to have a key made (RFC 9483 §4.1.6)",
@@ -65,29 +65,23 @@ impl Exchange<'_> {
     ) -> Result<Recording<Answer>, Refusal> {
         let authority = self.service.authority();
         // 1. Everything that forbids it, before there is a key.
-        if self.version() < 3 {
-            return Err(Refusal::new(
-                Failure::UnsupportedVersion,
-                "a key that is made here is returned in EnvelopedData, which pvno 2 does not have; send pvno 3",
-            ));
-        }
         self.check_new_transaction()?;
         let profile = self.profile()?;
         let wish = request.wish(())?;
         let asked = wish.clone().request(profile.clone(), self.route.ca.clone(), updates);
-        let kind = authority.key_to_generate(self.requester, wanted, &asked)?;
+        let order = authority.key_to_generate(self.requester, wanted, &asked)?;
         // 2. Who signs and who may read it. To make a signer waits for the disk, and the key takes long.
         self.thread.waits()?;
         let signer = authority.key_generation_signer(self.requester, self.route.ca.as_ref())?;
-        let envelope = self.for_requester()?;
+        let envelope = self.for_requester(order.form)?;
         // 3. The key. To find primes costs as much as many a MAC, so that it has places of its own: strangers cannot fill them.
         let key = {
             let place = self.service.generations().try_take();
             let _place = place.ok_or_else(|| Refusal::busy("too many keys are made at once"))?;
-            authority.generate_key(kind)?
+            authority.generate_key(order.kind)?
         };
         // 4. The key generation authority signs it, and only the requester can read it.
-        let signed = signed::key_package(&key, &signer)?;
+        let signed = signed::key_package(&key, order.form, &signer)?;
         let sealed = envelope.seal(ID_SIGNED_DATA, &signed)?;
         let wish = wish.with_key(key.proven());
         drop((signed, key));
@@ -98,13 +92,18 @@ impl Exchange<'_> {
     }
 
     /// An envelope for whoever protected the request: by its shared secret, or by the key of its certificate.
-    fn for_requester(&self) -> Result<Envelope, Refusal> {
+    fn for_requester(&self, form: KeyForm) -> Result<Envelope, Refusal> {
         let authority = self.service.authority();
         let signer = match self.requester.credential() {
             Credential::Secret => {
-                let _place = self.service.derivations().take();
+                let order = self.service.derivations().order(self.route.sender, 1);
+                let _place = self.service.derivations().take(order);
+                let wrapping = match form {
+                    KeyForm::Rfc5958 => KeyWrapping::AesWrap,
+                    KeyForm::Openssl => KeyWrapping::PwriKek,
+                };
                 let sealed = authority.with_secret(self.requester, |secret| {
-                    Envelope::for_secret(secret, authority.entropy())
+                    Envelope::for_secret(secret, wrapping, authority.entropy())
                 });
                 return Ok(sealed??);
             }

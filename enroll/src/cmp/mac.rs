@@ -14,12 +14,16 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef};
 use zeroize::Zeroizing;
 
+use super::message::Message;
 use super::oid;
 use super::refusal::{Failure, Refusal};
 use super::service::CmpConfig;
 
 /// How long a salt may be, in octets.
 const SALT: RangeInclusive<usize> = 8..=128;
+
+/// How long a key of PBMAC1 may be, in octets: the CMP component of Siemens says 4096.
+const KEY: RangeInclusive<usize> = 16..=4096;
 
 /// ```text
 /// PBMParameter ::= SEQUENCE {
@@ -33,7 +37,7 @@ const SALT: RangeInclusive<usize> = 8..=128;
 struct PbmParameter {
     salt: OctetString,
     owf: AlgorithmIdentifierOwned,
-    iteration_count: u32,
+    iteration_count: u64,
     mac: AlgorithmIdentifierOwned,
 }
 
@@ -60,13 +64,14 @@ struct Pbmac1Parameters {
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub(super) struct Pbkdf2Parameters {
     pub(super) salt: OctetString,
-    pub(super) iteration_count: u32,
+    pub(super) iteration_count: u64,
     pub(super) key_length: Option<u16>,
     pub(super) prf: Option<AlgorithmIdentifierOwned>,
 }
 
-/// Whether a message says that a MAC protects it: a look at its header's fifth field, before it is decoded.
-pub fn protects(message: &[u8]) -> bool {
+/// How many iterations a message asks for that a MAC protects, or says that one does: a look at its header's fifth field, before it
+/// is decoded. `None` if it is no such message; 0 for parameters that are refused.
+pub fn work(message: &[u8]) -> Option<u64> {
     let algorithm = || {
         let message = AnyRef::from_der(message).ok()?;
         let header = AnyRef::decode(&mut SliceReader::new(message.value()).ok()?).ok()?;
@@ -81,7 +86,20 @@ pub fn protects(message: &[u8]) -> bool {
         }
         None
     };
-    algorithm().is_some_and(|found| matches!(found.oid, oid::PASSWORD_BASED_MAC | oid::PBMAC1))
+    let found = algorithm().filter(|found| is_mac_algorithm(found.oid))?;
+    let owned = found.to_der().and_then(|der| AlgorithmIdentifierOwned::from_der(&der)).ok()?;
+    let read = MacParameters::decode(&owned).and_then(Result::ok);
+    Some(read.map_or(0, |parameters| parameters.iterations()))
+}
+
+/// Whether a message is protected by a MAC, right or wrong.
+pub fn is_mac(message: &Message) -> bool {
+    let algorithm = message.header.protection_alg.as_ref();
+    message.protection.is_some() && algorithm.is_some_and(|found| is_mac_algorithm(found.oid))
+}
+
+const fn is_mac_algorithm(algorithm: ObjectIdentifier) -> bool {
+    matches!(algorithm, oid::PASSWORD_BASED_MAC | oid::PBMAC1)
 }
 
 /// The parameters of a MAC, within their bounds.
@@ -89,7 +107,8 @@ pub fn protects(message: &[u8]) -> bool {
 pub struct MacParameters {
     derivation: Derivation,
     salt: Vec<u8>,
-    iterations: NonZeroU32,
+    /// As it was asked for, be it more than is ever done.
+    count: u64,
     mac: MacHash,
     algorithm: AlgorithmIdentifierOwned,
 }
@@ -126,18 +145,47 @@ impl MacParameters {
         algorithm: &AlgorithmIdentifierOwned,
         config: &CmpConfig,
     ) -> Option<Result<Self, Refusal>> {
-        let read = match algorithm.oid {
-            oid::PASSWORD_BASED_MAC => Self::pbm(algorithm, &config.iterations),
-            oid::PBMAC1 => Self::pbmac1(algorithm, &config.iterations),
-            _ => return None,
-        };
-        Some(read.and_then(|parameters| match parameters.uses_sha1() && !config.sha1_macs {
-            true => Err(Refusal::new(
-                Failure::BadAlg,
-                "SHA-1 is not taken in a MAC here; use SHA-256, SHA-384 or SHA-512",
-            )),
-            false => Ok(parameters),
+        Some(Self::decode(algorithm)?.and_then(|parameters| {
+            if parameters.uses_sha1() && !config.sha1_macs {
+                return Err(Refusal::new(
+                    Failure::BadAlg,
+                    "SHA-1 is not taken in a MAC here; use SHA-256, SHA-384 or SHA-512",
+                ));
+            }
+            parameters.check_work(&config.iterations)?;
+            Ok(parameters)
         }))
+    }
+
+    /// As [`Self::read`], with whatever count of iterations.
+    fn decode(algorithm: &AlgorithmIdentifierOwned) -> Option<Result<Self, Refusal>> {
+        match algorithm.oid {
+            oid::PASSWORD_BASED_MAC => Some(Self::pbm(algorithm)),
+            oid::PBMAC1 => Some(Self::pbmac1(algorithm)),
+            _ => None,
+        }
+    }
+
+    /// The work is within its bounds.
+    fn check_work(&self, allowed: &RangeInclusive<u32>) -> Result<(), Refusal> {
+        let (least, most) = (u64::from(*allowed.start()), u64::from(*allowed.end()));
+        let (count, work) = (self.count, self.iterations());
+        let why = match (count < least, work > most, self.derivation) {
+            (false, false, _) => return Ok(()),
+            (true, _, _) => format!(
+                "expected at least {least} iterations of the MAC, found {count}; have the client ask for more"
+            ),
+            (_, _, Derivation::Pbkdf2(_, length)) if count <= most => format!(
+                "expected at most {most} iterations of the MAC, found {work}: a key of {length} octets takes {} times {count} of this \
+                 prf; have the client ask for fewer, or use a prf with a longer output or a shorter keyLength",
+                self.derivation.blocks()
+            ),
+            _ => format!(
+                "expected at most {most} iterations of the MAC, found {work}; have the client ask for fewer, or the administrator allow \
+                 more"
+            ),
+        };
+        Err(Refusal::new(Failure::BadRequest, why))
     }
 
     fn uses_sha1(&self) -> bool {
@@ -154,26 +202,57 @@ impl MacParameters {
 
     /// How many iterations it asks for, of all blocks of the key together.
     pub fn iterations(&self) -> u64 {
-        u64::from(self.iterations.get()).saturating_mul(self.derivation.blocks())
+        self.count.saturating_mul(self.derivation.blocks())
+    }
+
+    /// The key with which `mac` is the MAC over `message`, if that of this secret is.
+    pub fn matching(&self, secret: &[u8], message: &[u8], mac: &[u8]) -> Option<MacKey> {
+        let key = self.derive(secret);
+        if key.verify(message, mac) {
+            return Some(key);
+        }
+        // Versions of Siemens' component before 2026 take keyLength for bits: their key is the beginning of this one.
+        let Derivation::Pbkdf2(_, length) = self.derivation else { return None };
+        let beginning = Some(length / 8).filter(|beginning| KEY.contains(beginning))?;
+        let key = MacKey { hash: key.hash, key: key.key.get(..beginning)?.to_vec().into() };
+        Some(key).filter(|key| key.verify(message, mac))
     }
 
     /// Derives the key. This is the work that the count bounds.
     pub fn derive(&self, secret: &[u8]) -> MacKey {
+        self.derived(secret, self.work())
+    }
+
+    /// The work of [`Self::derive`], or of so many iterations if that is less, for nothing.
+    pub fn pretend(&self, secret: &[u8], most: u32) {
+        let most = NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN);
+        let derivation = match self.derivation {
+            Derivation::Pbkdf2(prf, length) => Derivation::Pbkdf2(prf, length.min(prf.0.length())),
+            pbm @ Derivation::Pbm(_) => pbm,
+        };
+        let work = u32::try_from(self.iterations()).unwrap_or(u32::MAX);
+        let work = NonZeroU32::new(work).unwrap_or(NonZeroU32::MIN).min(most);
+        drop(Self { derivation, ..self.clone() }.derived(secret, work));
+    }
+
+    fn work(&self) -> NonZeroU32 {
+        let count = u32::try_from(self.count).unwrap_or(u32::MAX);
+        NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
+    }
+
+    fn derived(&self, secret: &[u8], iterations: NonZeroU32) -> MacKey {
         let key = match self.derivation {
-            Derivation::Pbm(hash) => iterate(hash, secret, &self.salt, self.iterations),
+            Derivation::Pbm(hash) => iterate(hash, secret, &self.salt, iterations),
             Derivation::Pbkdf2(prf, length) => {
                 let mut key = Zeroizing::new(vec![0; length]);
-                pbkdf2::derive(prf.pbkdf2(), self.iterations, &self.salt, secret, &mut key);
+                pbkdf2::derive(prf.pbkdf2(), iterations, &self.salt, secret, &mut key);
                 key
             }
         };
         MacKey { hash: self.mac, key }
     }
 
-    fn pbm(
-        algorithm: &AlgorithmIdentifierOwned,
-        iterations: &RangeInclusive<u32>,
-    ) -> Result<Self, Refusal> {
+    fn pbm(algorithm: &AlgorithmIdentifierOwned) -> Result<Self, Refusal> {
         let parameters: PbmParameter = parameters(algorithm)?;
         let hash = match parameters.owf.oid {
             oid::SHA1 => Hash::Sha1,
@@ -185,50 +264,35 @@ impl MacParameters {
         Ok(Self {
             derivation: Derivation::Pbm(hash),
             salt: checked_salt(&parameters.salt)?,
-            iterations: checked_count(parameters.iteration_count, iterations)?,
+            count: parameters.iteration_count,
             mac: MacHash::of(parameters.mac.oid)?,
             algorithm: algorithm.clone(),
         })
     }
 
-    fn pbmac1(
-        algorithm: &AlgorithmIdentifierOwned,
-        iterations: &RangeInclusive<u32>,
-    ) -> Result<Self, Refusal> {
+    fn pbmac1(algorithm: &AlgorithmIdentifierOwned) -> Result<Self, Refusal> {
         let outer: Pbmac1Parameters = parameters(algorithm)?;
-        if outer.key_derivation_func.oid != oid::PBKDF2 {
+        // PBES2 has other parameters; where those of PBKDF2 stand, it is meant.
+        if !matches!(outer.key_derivation_func.oid, oid::PBKDF2 | oid::PBES2) {
             return Err(unsupported("key derivation function", outer.key_derivation_func.oid));
         }
         let inner: Pbkdf2Parameters = parameters(&outer.key_derivation_func)?;
         let prf = MacHash::of(inner.prf.as_ref().map_or(oid::HMAC_SHA1, |prf| prf.oid))?;
         let mac = MacHash::of(outer.message_auth_scheme.oid)?;
         let length = inner.key_length.map_or(mac.0.length(), usize::from);
-        if !(16..=64).contains(&length) {
+        if !KEY.contains(&length) {
             return Err(Refusal::new(
                 Failure::BadAlg,
-                format!("expected a keyLength of 16 to 64, found {length}"),
+                format!("expected a keyLength of {} to {}, found {length}", KEY.start(), KEY.end()),
             ));
         }
-        let read = Self {
+        Ok(Self {
             derivation: Derivation::Pbkdf2(prf, length),
             salt: checked_salt(&inner.salt)?,
-            iterations: checked_count(inner.iteration_count, iterations)?,
+            count: inner.iteration_count,
             mac,
             algorithm: algorithm.clone(),
-        };
-        let (work, most) = (read.iterations(), *iterations.end());
-        if work > u64::from(most) {
-            let blocks = read.derivation.blocks();
-            return Err(Refusal::new(
-                Failure::BadAlg,
-                format!(
-                    "expected at most {most} iterations, found {work}: a key of {length} octets takes {blocks} times {} of this prf; \
-                     use one with a longer output, or a shorter keyLength",
-                    read.iterations
-                ),
-            ));
-        }
-        Ok(read)
+        })
     }
 }
 
@@ -267,7 +331,7 @@ impl MacParameters {
                 let parameters = PbmParameter {
                     salt: salt_octets,
                     owf: plain(countersign_ca::oid::SHA256),
-                    iteration_count: iterations,
+                    iteration_count: iterations.into(),
                     mac: hmac(),
                 };
                 let parameters = Any::encode_from(&parameters)?;
@@ -277,7 +341,7 @@ impl MacParameters {
                 let length = mac.0.length();
                 let inner = Pbkdf2Parameters {
                     salt: salt_octets,
-                    iteration_count: iterations,
+                    iteration_count: iterations.into(),
                     key_length: Some(
                         u16::try_from(length).map_err(|_| Tag::Integer.value_error())?,
                     ),
@@ -291,8 +355,7 @@ impl MacParameters {
                 (Derivation::Pbkdf2(mac, length), with(oid::PBMAC1, parameters))
             }
         };
-        let iterations = NonZeroU32::new(iterations).ok_or_else(|| Tag::Integer.value_error())?;
-        Ok(Self { derivation, salt: salt.to_vec(), iterations, mac, algorithm })
+        Ok(Self { derivation, salt: salt.to_vec(), count: iterations.into(), mac, algorithm })
     }
 }
 
@@ -428,15 +491,6 @@ fn checked_salt(salt: &OctetString) -> Result<Vec<u8>, Refusal> {
     ))
 }
 
-fn checked_count(count: u32, allowed: &RangeInclusive<u32>) -> Result<NonZeroU32, Refusal> {
-    NonZeroU32::new(count).filter(|_| allowed.contains(&count)).ok_or_else(|| {
-        Refusal::new(
-            Failure::BadAlg,
-            format!("expected {} to {} iterations, found {count}", allowed.start(), allowed.end()),
-        )
-    })
-}
-
 fn unsupported(what: &str, algorithm: ObjectIdentifier) -> Refusal {
     Refusal::new(
         Failure::BadAlg,
@@ -450,7 +504,19 @@ fn unsupported(what: &str, algorithm: ObjectIdentifier) -> Refusal {
 mod tests {
     use super::*;
 
-    fn pbmac1(prf: ObjectIdentifier, key_length: Option<u16>, count: u32) -> Result<u64, Refusal> {
+    fn pbmac1(prf: ObjectIdentifier, key_length: Option<u16>, count: u64) -> Result<u64, Refusal> {
+        let algorithm = pbmac1_algorithm(oid::PBKDF2, prf, key_length, count);
+        let config = CmpConfig { iterations: 100..=100_000, ..CmpConfig::default() };
+        let read = MacParameters::read(&algorithm, &config).expect("a MAC");
+        read.map(|parameters| parameters.iterations())
+    }
+
+    fn pbmac1_algorithm(
+        derivation: ObjectIdentifier,
+        prf: ObjectIdentifier,
+        key_length: Option<u16>,
+        count: u64,
+    ) -> AlgorithmIdentifierOwned {
         let plain = |oid| AlgorithmIdentifierOwned { oid, parameters: None };
         let inner = Pbkdf2Parameters {
             salt: OctetString::new([7; 16]).unwrap(),
@@ -460,12 +526,68 @@ mod tests {
         };
         let with = |oid, parameters| AlgorithmIdentifierOwned { oid, parameters: Some(parameters) };
         let outer = Pbmac1Parameters {
-            key_derivation_func: with(oid::PBKDF2, Any::encode_from(&inner).unwrap()),
+            key_derivation_func: with(derivation, Any::encode_from(&inner).unwrap()),
             message_auth_scheme: plain(oid::HMAC_SHA512),
         };
-        let algorithm = with(oid::PBMAC1, Any::encode_from(&outer).unwrap());
-        let read = MacParameters::read(&algorithm, &CmpConfig::default()).expect("a MAC");
-        read.map(|parameters| parameters.iterations())
+        with(oid::PBMAC1, Any::encode_from(&outer).unwrap())
+    }
+
+    #[test]
+    fn pbkdf2_under_the_name_of_pbes2_is_pbkdf2() {
+        let read = |derivation| {
+            let algorithm = pbmac1_algorithm(derivation, oid::HMAC_SHA256, Some(32), 1000);
+            MacParameters::read(&algorithm, &CmpConfig::default()).expect("a MAC")
+        };
+        let (named, misnamed) = (read(oid::PBKDF2).unwrap(), read(oid::PBES2).unwrap());
+        let mac = named.derive(b"secret").sign(b"message");
+        assert!(misnamed.matching(b"secret", b"message", &mac).is_some());
+        assert_eq!(read(oid::HMAC_SHA256).unwrap_err().failure, Failure::BadAlg);
+    }
+
+    #[test]
+    fn a_long_key_is_taken_and_so_is_its_beginning_where_bits_were_meant() {
+        let algorithm = |length| pbmac1_algorithm(oid::PBKDF2, oid::HMAC_SHA256, Some(length), 100);
+        let read = |length| {
+            MacParameters::read(&algorithm(length), &CmpConfig::default()).expect("a MAC").unwrap()
+        };
+        let (said, octets, bits) = (read(4096), read(4096), read(512));
+        assert_eq!(said.iterations(), 128 * 100);
+        for meant in [octets, bits] {
+            let mac = meant.derive(b"secret").sign(b"message");
+            let key = said.matching(b"secret", b"message", &mac).expect("the MAC is right");
+            // The answer is protected with the same.
+            assert_eq!(key.sign(b"answer"), meant.derive(b"secret").sign(b"answer"));
+            assert!(said.matching(b"other", b"message", &mac).is_none());
+        }
+        let other = read(1024).derive(b"secret").sign(b"message");
+        assert!(said.matching(b"secret", b"message", &other).is_none());
+        // No key has fewer than 16 octets, whatever was meant.
+        let short = read(32);
+        let mac = MacKey { hash: short.mac, key: short.derive(b"secret").key[..4].to_vec().into() };
+        assert!(short.matching(b"secret", b"message", &mac.sign(b"message")).is_none());
+    }
+
+    #[test]
+    fn no_count_is_too_large_to_be_named() {
+        for count in [100_001, u64::from(u32::MAX), u64::from(u32::MAX) + 1, 1 << 62] {
+            let refusal = pbmac1(oid::HMAC_SHA512, Some(64), count).unwrap_err();
+            assert_eq!(refusal.failure, Failure::BadRequest);
+            let text = &refusal.text;
+            assert!(text.contains("at most 100000") && text.contains(&count.to_string()), "{text}");
+            assert!(text.contains("fewer"), "{text}");
+        }
+        let refusal = pbmac1(oid::HMAC_SHA512, Some(64), 99).unwrap_err();
+        assert_eq!(refusal.failure, Failure::BadRequest);
+        assert!(refusal.text.contains("at least 100") && refusal.text.contains("more"));
+    }
+
+    #[test]
+    fn what_strangers_pretend_costs_no_more_than_that() {
+        let algorithm = pbmac1_algorithm(oid::PBKDF2, oid::HMAC_SHA256, Some(4096), u64::MAX >> 1);
+        let read = MacParameters::decode(&algorithm).expect("a MAC").unwrap();
+        // It would take 128 times the age of the universe.
+        read.pretend(b"secret", 1000);
+        assert_eq!(read.iterations(), u64::MAX);
     }
 
     #[test]
@@ -494,14 +616,18 @@ mod tests {
         ] {
             assert_eq!(pbmac1(prf, length, count), Ok(work), "{prf} {length:?}");
         }
+        for length in [15, 4097] {
+            let refusal = pbmac1(oid::HMAC_SHA512, Some(length), 1000).unwrap_err();
+            assert_eq!(refusal.failure, Failure::BadAlg, "{length}");
+        }
         for (prf, length, count) in [
             (oid::HMAC_SHA256, Some(33), 50_001),
             (oid::HMAC_SHA256, None, 100_000),
             (oid::HMAC_SHA1, Some(64), 100_000),
-            (oid::HMAC_SHA512, Some(65), 1_000),
+            (oid::HMAC_SHA512, Some(65), 100_000),
         ] {
             let refusal = pbmac1(prf, length, count).unwrap_err();
-            assert_eq!(refusal.failure, Failure::BadAlg, "{prf} {length:?}: {}", refusal.text);
+            assert_eq!(refusal.failure, Failure::BadRequest, "{prf} {length:?}: {}", refusal.text);
         }
     }
 }

@@ -33,10 +33,11 @@ mod refusal;
 mod registration;
 mod revoke;
 mod service;
+mod tolerance;
 
 pub use algorithms::Protections;
 pub use bounds::Bounds;
 pub use content::kind;
-pub use mac::protects as is_protected_by_mac;
+pub use mac::work as mac_work;
 pub use message::body_kind;
-pub use service::{Begun, CmpConfig, CmpService, Outcome, Route, Unsent, default_workers};
+pub use service::{Begun, CmpConfig, CmpService, Outcome, Route, Rules, Unsent, default_workers};

@@ -64,7 +64,7 @@ impl CmpService {
             Ok(opened) => opened,
             Err(refusal) => {
                 tracing::info!(failure = ?refusal.failure, "refused: {}", refusal.text);
-                let answer = refused_answer(kind::NESTED, reply.to_known_peer, &refusal);
+                let answer = refused_answer(&message, reply.to_known_peer, &refusal);
                 let answer = answer.map_err(Error::internal)?;
                 let bytes = self.protect(Some(&message.header), &answer, &reply, &nonce)?;
                 return Ok((bytes, outcome(false, false)));

@@ -126,6 +126,7 @@ impl Exchange<'_> {
         authorized: Authorized,
         implicit: bool,
         registrar: Option<Label>,
+        told: Option<String>,
     ) -> Result<Answer, Refusal> {
         let (authority, config) = (self.service.authority(), self.service.config());
         let now = authority.now();
@@ -137,7 +138,7 @@ impl Exchange<'_> {
         draft.registrar = registrar;
         self.service.polls().tidy(now);
         // A client that waited no longer, or was started anew, asks again: there is one request, whichever transaction it is in.
-        let text = match authority.waiting_alike(&authorized, draft.registrar.as_ref())? {
+        let mut text = match authority.waiting_alike(&authorized, draft.registrar.as_ref())? {
             Some(waiting) => {
                 draft.expires = waiting.pending.transaction.expires;
                 let transaction = draft.clone();
@@ -157,6 +158,9 @@ impl Exchange<'_> {
                 format!("waits for the approval of an administrator, as request {request}")
             }
         };
+        if let Some(told) = told {
+            text = format!("{text}; {told}");
+        }
         let response = CertResponse {
             cert_req_id: id.clone(),
             status: PkiStatusInfo::waiting(text),

@@ -36,7 +36,7 @@ impl CmpService {
         let now = u64::try_from(authority.now().seconds()).map_err(Error::internal)?;
         let now = GeneralizedTime::from_unix_duration(Duration::from_secs(now));
         let header = PkiHeader {
-            pvno: Int::new(&[echo.version]).map_err(Error::internal)?,
+            pvno: Int::new(&[echo.version.max(answer.pvno)]).map_err(Error::internal)?,
             sender: GeneralName::DirectoryName(signer.subject().clone()),
             recipient: echo.recipient,
             message_time: Some(now.map_err(Error::internal)?),

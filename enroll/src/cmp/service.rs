@@ -14,23 +14,39 @@ use super::authenticate::{Authenticated, Reply, TOO_MANY};
 use super::bounds::{self, Bounds};
 use super::content::kind;
 use super::exchange::Exchange;
-use super::limits::{InFlight, Places, Thread, Working};
+use super::limits::{InFlight, Thread, Working};
+use super::mac::is_mac;
 use super::message::Message;
 use super::nested::Wrapping;
 use super::poll::Polls;
 use super::possession::Challenges;
 use super::refusal::{Failure, Instead, Refusal};
+use crate::share::{Order, Places, Sender};
 
 /// How much of a transactionID reaches the log, in octets; none that is taken has more.
 const LOGGED: usize = 64;
 
+/// By whose rules a header is judged (ADR 19).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rules {
+    /// Those of RFC 9810, by which nothing is lost that protects anybody.
+    #[default]
+    Rfc9810,
+    /// Those of the lightweight profile, to the letter.
+    Rfc9483,
+}
+
 /// What an operator decides about CMP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CmpConfig {
+    /// By whose rules a header is judged.
+    pub rules: Rules,
     /// Bounds on one message.
     pub bounds: Bounds,
-    /// How many iterations a MAC may ask for.
+    /// How many iterations a MAC may ask for, of all blocks of the key together.
     pub iterations: RangeInclusive<u32>,
+    /// How many are done at most for a reference that there is not.
+    pub decoy_iterations: u32,
     /// Whether a MAC may use SHA-1, as that of old clients does.
     pub sha1_macs: bool,
     /// The algorithms that may protect a message.
@@ -69,7 +85,9 @@ impl Default for CmpConfig {
     fn default() -> Self {
         Self {
             bounds: Bounds { bytes: 1 << 20, depth: 32, elements: 10_000 },
-            iterations: 100..=100_000,
+            rules: Rules::default(),
+            iterations: 100..=2_000_000,
+            decoy_iterations: 10_000,
             sha1_macs: true,
             protections: Protections::default(),
             check_recipient: true,
@@ -95,9 +113,11 @@ pub fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2)
 }
 
-/// What the path of a request says.
+/// What the path of a request says, and from where it came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Route {
+    /// Whose shares of places and turns it takes.
+    pub sender: Sender,
     /// The profile that it names.
     pub profile: Option<Label>,
     /// The CA that it names.
@@ -199,7 +219,7 @@ impl CmpService {
     }
 
     /// Where keys are derived from secrets.
-    pub(super) const fn derivations(&self) -> &Places {
+    pub(crate) const fn derivations(&self) -> &Places {
         &self.derivations
     }
 
@@ -256,13 +276,18 @@ impl CmpService {
         self.begin_on(Thread::Computes, route, bytes)
     }
 
-    /// As [`Self::begin_computing`], for one of the threads that derive keys from secrets. What is for [`Self::begin`] has its key
-    /// derived once more there.
+    /// As [`Self::begin_computing`], for one of the threads that derive keys from secrets, in this order. What is for [`Self::begin`]
+    /// has its key derived once more there.
     ///
     /// # Errors
     /// As [`Self::answer`].
-    pub fn begin_deriving(&self, route: &Route, bytes: &[u8]) -> Result<Option<Begun>, Error> {
-        self.begin_on(Thread::Derives, route, bytes)
+    pub(crate) fn begin_deriving(
+        &self,
+        order: Order,
+        route: &Route,
+        bytes: &[u8],
+    ) -> Result<Option<Begun>, Error> {
+        self.begin_on(Thread::Derives(order), route, bytes)
     }
 
     fn begin_on(
@@ -271,8 +296,9 @@ impl CmpService {
         route: &Route,
         bytes: &[u8],
     ) -> Result<Option<Begun>, Error> {
-        let message =
-            bounds::check(bytes, self.config.bounds).and_then(|()| Message::decode(bytes));
+        let message = bounds::check(bytes, self.config.bounds)
+            .and_then(|()| Message::decode(bytes))
+            .map(|message| self.tolerated(message));
         let message = match message {
             Ok(message) => message,
             Err(refusal) => {
@@ -301,6 +327,7 @@ impl CmpService {
         message: Message,
         wrapping: Wrapping<'_>,
     ) -> Result<(Vec<u8>, Outcome), Error> {
+        let message = self.tolerated(message);
         let begun = self.respond(route, message, Span::current(), wrapping)?;
         begun.ok_or_else(|| Error::internal("a message within another waits"))?.wait(self)
     }
@@ -315,7 +342,7 @@ impl CmpService {
     ) -> Result<Option<Begun>, Error> {
         if message.kind == kind::NESTED {
             return match wrapping.thread {
-                Thread::Computes | Thread::Derives => Ok(None),
+                Thread::Computes | Thread::Derives(_) => Ok(None),
                 Thread::MayWait => {
                     self.nested(route, message, wrapping).map(Begun::answered).map(Some)
                 }
@@ -375,7 +402,7 @@ impl CmpService {
     ) -> Result<(Vec<u8>, Outcome), Error> {
         let Unsettled { message, reply, nonce, .. } = unsettled;
         tracing::info!(failure = ?refusal.failure, "refused: {}", refusal.text);
-        let answer = refused_answer(message.kind, reply.to_known_peer, refusal);
+        let answer = refused_answer(message, reply.to_known_peer, refusal);
         let answer = answer.map_err(Error::internal)?;
         let bytes = self.protect(Some(&message.header), &answer, reply, nonce)?;
         Ok((bytes, Outcome { kind: kind::name(message.kind), granted: false, busy: false }))
@@ -394,10 +421,13 @@ impl CmpService {
         if !matches!(message.kind, kind::IR | kind::CR | kind::KUR | kind::P10CR) {
             wrapping.thread.waits()?;
         }
-        // 1. The header is one that can be answered, and fits the path. This stands before the secret is tried: a right
-        //    secret forgets the wrong ones before it, and an old message, replayed, must not do that.
-        self.check_header(message)?;
-        check_route(route, message.kind)?;
+        // 1. The header is one that can be answered, and fits the path. Under a MAC this is judged when the peer is known: whoever has
+        //    nothing but a secret reads no other refusal than one that the secret protects, such as that its clock is wrong.
+        let by_mac = is_mac(message);
+        let judge = || self.check_header(message).and_then(|()| check_route(route, message.kind));
+        if !by_mac {
+            judge()?;
+        }
         // 2. Who sends. What is public needs nobody to be known, where the operator allows it.
         if let Some(answer) = self.public_information(route, message)? {
             return Ok(Recording::ready(answer));
@@ -407,8 +437,12 @@ impl CmpService {
         let protection = protector.kind();
         let working = working.or_else(|| self.in_flight.begin(&requester.account().name));
         let working = Some(working.ok_or_else(|| Refusal::busy(TOO_MANY))?);
-        *reply = Reply { protector, ca: ca.clone(), to_known_peer: true, working };
+        *reply = Reply { protector, ca: ca.clone(), to_known_peer: false, working };
         tracing::debug!(account = %requester.account().name, "authenticated");
+        if by_mac {
+            judge()?;
+        }
+        reply.to_known_peer = true;
         // 3. Whether it is a registration authority, and whose message it passes on.
         let registrar = self.authority.registrar(&requester);
         let original = match &registrar {

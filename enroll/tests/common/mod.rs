@@ -62,6 +62,7 @@ pub struct Place {
     pub folder: tempfile::TempDir,
     pub clock: Arc<TestClock>,
     pub service: Arc<CmpService>,
+    locks: LockSettings,
 }
 
 pub fn label(text: &str) -> Label {
@@ -91,6 +92,11 @@ impl Place {
     }
 
     pub fn with(config: CmpConfig) -> Self {
+        Self::with_locks(config, LockSettings::default())
+    }
+
+    /// One whose references wrong secrets lock.
+    pub fn with_locks(config: CmpConfig, locks: LockSettings) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(TestClock(AtomicI64::new(START * 1000)));
         let ground = foundation(folder.path(), &clock);
@@ -100,17 +106,17 @@ impl Place {
             let options = ca(&format!("CN={name},O=Example"), Some(0));
             ground.create_issuing(&label(name), &options, algorithm).expect("a CA");
         }
-        let service = Arc::new(CmpService::new(open(ground, folder.path()), config));
-        Self { folder, clock, service }
+        let service = Arc::new(CmpService::new(open(ground, folder.path(), locks), config));
+        Self { folder, clock, service, locks }
     }
 
     /// The same folder, opened again as after a restart.
     pub fn restarted(self) -> Self {
-        let Self { folder, clock, service } = self;
+        let Self { folder, clock, service, locks } = self;
         let config = service.config().clone();
         drop(service);
-        let authority = open(foundation(folder.path(), &clock), folder.path());
-        Self { folder, clock, service: Arc::new(CmpService::new(authority, config)) }
+        let authority = open(foundation(folder.path(), &clock), folder.path(), locks);
+        Self { folder, clock, service: Arc::new(CmpService::new(authority, config)), locks }
     }
 
     pub fn authority(&self) -> &Authority {
@@ -208,7 +214,7 @@ fn foundation(folder: &Path, clock: &Arc<TestClock>) -> Foundation {
     }
 }
 
-fn open(ground: Foundation, folder: &Path) -> Arc<Authority> {
+fn open(ground: Foundation, folder: &Path, locks: LockSettings) -> Arc<Authority> {
     let settings = Settings {
         default_ca: Some(label("first")),
         crl: CrlSettings {
@@ -222,7 +228,7 @@ fn open(ground: Foundation, folder: &Path) -> Arc<Authority> {
             full_urls: Vec::new(),
             folder: folder.join("crl"),
         },
-        locks: LockSettings::default(),
+        locks,
         responder_validity: Duration::from_secs(30 * 86_400),
     };
     let urls = DefaultUrls {

@@ -10,7 +10,10 @@ mod oid;
 mod password;
 mod transport;
 
-use aws_lc_rs::cipher::{AES_256, DecryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey};
+use aws_lc_rs::cipher::{
+    AES_256, DecryptionContext, EncryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey,
+};
+use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::key_wrap::{self, AesKek, KeyWrap};
 use cms::content_info::CmsVersion;
 use cms::enveloped_data::EncryptedContentInfo;
@@ -29,6 +32,15 @@ const KEY: usize = 32;
 
 /// A content encryption key, wiped when dropped.
 type ContentKey = Zeroizing<[u8; KEY]>;
+
+/// How a content encryption key is encrypted under a key that comes from a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyWrapping {
+    /// AES key wrap (RFC 9481 §4.3.1).
+    AesWrap,
+    /// id-alg-PWRI-KEK (RFC 3211 §2.3), the only one that OpenSSL reads.
+    PwriKek,
+}
 
 /// ```text
 /// EnvelopedData ::= SEQUENCE {
@@ -95,9 +107,13 @@ impl Envelope {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when there is no randomness.
-    pub fn for_secret(secret: &[u8], entropy: &dyn Entropy) -> Result<Self, Error> {
+    pub fn for_secret(
+        secret: &[u8],
+        wrapping: KeyWrapping,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, Error> {
         let content_key = content_key(entropy)?;
-        let recipient = password::recipient(secret, &content_key, entropy)?;
+        let recipient = password::recipient(secret, &content_key, wrapping, entropy)?;
         let recipient = tagged(TagNumber::N3, &recipient).map_err(Error::internal)?;
         // RFC 5652 §6.1: 3 with a password.
         Ok(Self { key: content_key, version: CmsVersion::V3, recipient })
@@ -156,6 +172,20 @@ fn encrypt(key: &ContentKey, content: &[u8]) -> Result<(AlgorithmIdentifierOwned
         parameters: Some(parameters),
     };
     Ok((algorithm, std::mem::take(&mut *buffer)))
+}
+
+/// AES-256-CBC of whole blocks, without padding.
+fn cbc(key: &ContentKey, iv: &[u8; 16], blocks: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let failed = |_| Error::internal("the content's key cannot be encrypted");
+    let mut buffer = Zeroizing::new(Vec::with_capacity(blocks.len().saturating_add(16)));
+    buffer.extend_from_slice(blocks);
+    let cipher = UnboundCipherKey::new(&AES_256, key.as_slice()).map_err(failed)?;
+    let cipher = PaddedBlockEncryptingKey::cbc_pkcs7(cipher).map_err(failed)?;
+    let context = EncryptionContext::Iv128(FixedLength::from(iv));
+    cipher.less_safe_encrypt(&mut *buffer, context).map_err(failed)?;
+    // Whole blocks are followed by one that is padding alone.
+    buffer.truncate(blocks.len());
+    Ok(buffer)
 }
 
 /// The content key, wrapped by AES-256 (RFC 3394), with the algorithm's identifier, which has no parameters (RFC 3565 §4.2).

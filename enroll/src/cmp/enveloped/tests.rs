@@ -59,11 +59,32 @@ fn openssl_decrypts_what_is_for_a_key() {
     }
 }
 
+fn of_secret(wrapping: KeyWrapping) -> Envelope {
+    Envelope::for_secret(b"a secret", wrapping, &SystemEntropy::default()).unwrap()
+}
+
+#[test]
+fn openssl_decrypts_what_is_for_a_secret_by_the_key_wrap_of_rfc_3211() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Often, as the padding is random and one content key in 256 begins with each octet.
+    for _ in 0..20 {
+        let enveloped = of_secret(KeyWrapping::PwriKek).seal(ID_DATA, CONTENT).unwrap();
+        fs::write(folder.join("cms.der"), content_info(&enveloped)).unwrap();
+        let decrypt = "cms -decrypt -binary -inform DER -in cms.der -pwri_password";
+        let mut arguments: Vec<&str> = decrypt.split(' ').collect();
+        arguments.push("a secret");
+        let output = Command::new("openssl").current_dir(folder).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.stdout, CONTENT);
+    }
+}
+
 #[test]
 fn openssl_decrypts_what_is_for_a_secret() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let envelope = Envelope::for_secret(b"a secret", &SystemEntropy::default()).unwrap();
+    let envelope = of_secret(KeyWrapping::AesWrap);
     let enveloped = envelope.seal(ID_DATA, CONTENT).unwrap();
     // RFC 5652 §6.1 and §6.2.4.
     assert_eq!(enveloped.version, CmsVersion::V3);

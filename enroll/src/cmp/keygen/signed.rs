@@ -1,10 +1,10 @@
-//! A private key in SignedData (RFC 9483 §4.1.6): an AsymmetricKeyPackage (RFC 5958) that the key generation authority signs
-//! (RFC 5652 §5). What holds the key is written into buffers that are wiped, and is never copied.
+//! A private key in SignedData (RFC 9483 §4.1.6): an AsymmetricKeyPackage (RFC 5958), or a bare PrivateKeyInfo for those who read
+//! nothing else, that the key generation authority signs (RFC 5652 §5). What holds the key is written into buffers that are wiped, and is never copied.
 
 use cms::content_info::CmsVersion;
 use cms::signed_data::{SignerIdentifier, SignerInfo};
 use countersign_ca::authority::Delegate;
-use countersign_ca::{Error, GeneratedKey, oid as ca};
+use countersign_ca::{Error, GeneratedKey, KeyForm, oid as ca};
 use der::asn1::{Any, OctetString, OctetStringRef, SetOfVec};
 use der::oid::ObjectIdentifier;
 use der::{AnyRef, Encode, Sequence, SliceWriter, Tag, TagNumber};
@@ -13,6 +13,8 @@ use spki::AlgorithmIdentifierOwned;
 use x509_cert::attr::Attribute;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use zeroize::Zeroizing;
+
+use crate::cmp::enveloped::ID_DATA;
 
 /// id-ct-KP-aKeyPackage, RFC 5958 §2.
 const KEY_PACKAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.2.1.2.78.5");
@@ -58,12 +60,22 @@ struct EncapsulatedContentInfo<'a> {
 ///
 /// # Errors
 /// [`Error::Internal`] when it cannot be encoded or signed.
-pub fn key_package(key: &GeneratedKey, signer: &Delegate) -> Result<Zeroizing<Vec<u8>>, Error> {
-    // AsymmetricKeyPackage ::= SEQUENCE SIZE (1..MAX) OF OneAsymmetricKey (RFC 5958 §2).
-    let package = AnyRef::new(Tag::Sequence, key.one_asymmetric_key());
-    let package = package.and_then(|package| wiped(&package)).map_err(Error::internal)?;
+pub fn key_package(
+    key: &GeneratedKey,
+    form: KeyForm,
+    signer: &Delegate,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let (content_type, package) = match form {
+        KeyForm::Rfc5958 => {
+            // AsymmetricKeyPackage ::= SEQUENCE SIZE (1..MAX) OF OneAsymmetricKey (RFC 5958 §2).
+            let package = AnyRef::new(Tag::Sequence, key.one_asymmetric_key());
+            (KEY_PACKAGE, package.and_then(|package| wiped(&package)).map_err(Error::internal)?)
+        }
+        // A PrivateKeyInfo has no content type of its own.
+        KeyForm::Openssl => (ID_DATA, key.private_key_info()?.to_bytes()),
+    };
     let (digest_alg, hash) = digest_of(&signer.algorithm().oid);
-    let attributes = signed_attributes(digest::digest(hash, &package).as_ref());
+    let attributes = signed_attributes(content_type, digest::digest(hash, &package).as_ref());
     let attributes = attributes.map_err(Error::internal)?;
     let signature = signer.sign(&attributes.to_der().map_err(Error::internal)?)?;
     let octets = |bytes: &[u8]| OctetString::new(bytes).map_err(Error::internal);
@@ -78,10 +90,11 @@ pub fn key_package(key: &GeneratedKey, signer: &Delegate) -> Result<Zeroizing<Ve
         signature: octets(&signature)?,
         unsigned_attrs: None,
     };
-    signed_data(&package, digest_alg, signer, signer_info).map_err(Error::internal)
+    signed_data(content_type, &package, digest_alg, signer, signer_info).map_err(Error::internal)
 }
 
 fn signed_data(
+    content_type: ObjectIdentifier,
     package: &[u8],
     digest_alg: AlgorithmIdentifierOwned,
     signer: &Delegate,
@@ -92,11 +105,11 @@ fn signed_data(
     above.iter().for_each(|certificate| certificates.extend_from_slice(certificate));
     let tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
     wiped(&SignedData {
-        // RFC 5652 §5.1: 3, because the content is not id-data.
+        // RFC 5652 §5.1: 3, because the signer is named by its key identifier.
         version: 3,
         digest_algorithms: SetOfVec::try_from(vec![digest_alg])?,
         encap_content_info: EncapsulatedContentInfo {
-            content_type: KEY_PACKAGE,
+            content_type,
             content: OctetStringRef::new(package)?,
         },
         certificates: AnyRef::new(tag, &certificates)?,
@@ -105,12 +118,15 @@ fn signed_data(
 }
 
 /// contentType and messageDigest (RFC 5652 §5.3): what is signed.
-fn signed_attributes(digest: &[u8]) -> der::Result<SetOfVec<Attribute>> {
+fn signed_attributes(
+    content_type: ObjectIdentifier,
+    digest: &[u8],
+) -> der::Result<SetOfVec<Attribute>> {
     let attribute = |oid, value| {
         Ok::<_, der::Error>(Attribute { oid, values: SetOfVec::try_from(vec![value])? })
     };
     SetOfVec::try_from(vec![
-        attribute(CONTENT_TYPE, Any::encode_from(&KEY_PACKAGE)?)?,
+        attribute(CONTENT_TYPE, Any::encode_from(&content_type)?)?,
         attribute(MESSAGE_DIGEST, Any::encode_from(&OctetString::new(digest)?)?)?,
     ])
 }
