@@ -60,7 +60,7 @@ impl Authority {
         };
         let now = self.now();
         if let Some(until) = secret.locked_until.filter(|until| now < *until) {
-            tracing::warn!(account = %account.name, reference = secret.reference, %until, "the reference is locked");
+            tracing::warn!(target: crate::REFUSED, account = %account.name, reference = secret.reference, %until, "the reference is locked");
             self.try_decoy(verify)?;
             return Err(Error::denied(Denial::Locked, WRONG_SECRET));
         }
@@ -179,14 +179,14 @@ impl Authority {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(secret.reference.clone()).or_default();
         count.in_a_row = count.in_a_row.saturating_add(1);
-        tracing::warn!(account = %account.name, reference = secret.reference, in_a_row = count.in_a_row, "wrong secret");
+        tracing::warn!(target: crate::REFUSED, account = %account.name, reference = secret.reference, in_a_row = count.in_a_row, "wrong secret");
         if locks.after == 0 || count.in_a_row < locks.after {
             return Ok(());
         }
         failures.remove(&secret.reference);
         drop(failures);
         let until = now.plus(locks.time(secret.locks));
-        tracing::warn!(account = %account.name, reference = secret.reference, %until, "locked after wrong secrets");
+        tracing::warn!(target: crate::REFUSED, account = %account.name, reference = secret.reference, %until, "locked after wrong secrets");
         self.store().record_locked(now, &secret.reference, until)
     }
 }
