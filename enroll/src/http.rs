@@ -241,7 +241,8 @@ impl Endpoint {
 
     /// What the path says; `Err` with a text for a path that names nothing.
     fn route(&self, request: &HttpRequest) -> Result<Route, String> {
-        let mut route = Route::default();
+        let client = request.peer_addr().map(|client| client.ip().to_canonical());
+        let mut route = Route { client, ..Route::default() };
         if let Some(name) = request.match_info().get("name") {
             let authority = self.service.authority();
             let label: Label = name.parse().map_err(|_| unknown_name(name))?;

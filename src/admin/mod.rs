@@ -249,7 +249,7 @@ fn add_peers(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Value, Failure> {
     let drafts = peers.into_iter().map(draft).collect::<Result<Vec<_>, Failure>>()?;
-    let added = instance.accounts().add(&instance.config.profiles, &drafts, progress)?;
+    let added = instance.accounts().add(&instance.profiles(), &drafts, progress)?;
     let names: Vec<&str> = drafts.iter().take(10).map(|draft| draft.name.as_str()).collect();
     deed(instance, actor, "peer add", &format!("{} accounts: {}", drafts.len(), names.join(" ")))?;
     Ok(added.iter().map(new_account).collect())
