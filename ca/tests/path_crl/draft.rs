@@ -254,3 +254,34 @@ impl Ca {
         seq(&[signed, ALGORITHM, &tlv(3, &[&[0], signature.as_slice()].concat()), rest])
     }
 }
+
+/// As many changed forms of some octets as wanted, the same in each run: an octet or a few are others, gone, or there again.
+pub fn changed(octets: &[u8], count: usize) -> Vec<Vec<u8>> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ octets.len() as u64;
+    let mut below = move |end: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 16) as usize % end.max(1)
+    };
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let mut octets = octets.to_vec();
+        for _ in 0..=below(3) {
+            let (at, length) = (below(octets.len()), below(6));
+            let end = (at + length).min(octets.len());
+            match below(4) {
+                0 => drop(octets.drain(at..end)),
+                1 => {
+                    let again = octets[at..end].to_vec();
+                    octets.splice(at..at, again);
+                }
+                2 if at < octets.len() => octets[at] = [0, 1, 0x30, 0x7f, 0x80, 0xff][below(6)],
+                _ if at < octets.len() => octets[at] ^= 1 << below(8),
+                _ => octets.push(0),
+            }
+        }
+        all.push(octets);
+    }
+    all
+}
