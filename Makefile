@@ -1,10 +1,10 @@
 # The few verbs. `make test` is all that a newcomer needs: it installs what the tests need, then runs everything.
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-PACKAGES := build-essential charon-systemd curl faketime iproute2 iputils-ping ldap-utils libaudit1 libcap-ng0 libcurl3-nss libevent-2.1-7 \
-	libevent-core-2.1-7 libevent-pthreads-2.1-7 libcharon-extra-plugins libjansson-dev libldap-2.5-0 libldns3 libnss3-tools libstrongswan-extra-plugins \
-	libstrongswan-standard-plugins libunbound8 nftables openssl pkg-config procps python3 python3-venv slapd strongswan-pki strongswan-swanctl \
-	util-linux
+PACKAGES := build-essential charon-systemd curl faketime iproute2 iputils-ping ldap-utils libaudit1 libbcpkix-java libbcprov-java libbcutil-java \
+	libcap-ng0 libcharon-extra-plugins libcurl3-nss libevent-2.1-7 libevent-core-2.1-7 libevent-pthreads-2.1-7 libjansson-dev \
+	libldap-2.5-0 libldns3 libnss3-tools libstrongswan-extra-plugins libstrongswan-standard-plugins libunbound8 nftables \
+	openjdk-17-jdk-headless openssl pkg-config procps python3 python3-venv slapd strongswan-pki strongswan-swanctl util-linux
 # What only the benches run against: another CA, and the counter of instructions.
 BENCH_PACKAGES := golang-cfssl valgrind
 # IKE daemons that do not go beside strongSwan: unpacked into a folder, not installed.
@@ -58,7 +58,7 @@ define install
 endef
 
 # What the tests run against, from Debian and PyPI: OpenSSL's CMP client, strongSwan, libreswan, OpenIKED, OpenLDAP, pkilint, a faked
-# clock.
+# clock, and four validators of paths.
 deps: $(VENV)/.done
 	$(call install,$(PACKAGES))
 	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done
