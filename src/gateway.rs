@@ -364,7 +364,8 @@ fn cas(context: &Context) -> Result<Vec<NamedCa>, Failure> {
     let mut cas = Vec::new();
     for ca in list.as_array().into_iter().flatten() {
         let text = |key: &str| ca.get(key).and_then(Value::as_str).unwrap_or_default();
-        let pem = read(Path::new(text("certificate")), MAX_CERTIFICATE)?;
+        let file = context.place.folder.keys().file(&format!("{}.crt", text("name")));
+        let pem = read(&file, MAX_CERTIFICATE)?;
         let der = certificates(&pem)?.into_iter().next().unwrap_or_default();
         cas.push(NamedCa { name: text("name").to_owned(), der });
     }

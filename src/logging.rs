@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::fmt::{Debug, Write};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use countersign_ca::REFUSED;
 use countersign_ldap_bridge::places::Network;
+use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Metadata, Subscriber, callsite};
@@ -18,6 +19,44 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use crate::config::LogFormat;
 use crate::exit::Failure;
+use crate::output;
+
+/// How the lines of the running log look, once there is one.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Tells whoever started the program where it is, on standard error. A log of JSON lines has it as an event already, and nothing but
+/// JSON.
+pub fn announce(text: &str) {
+    if FORMAT.get() != Some(&LogFormat::Json) {
+        eprintln!("{text}");
+    }
+}
+
+/// The last words of a program that failed, on standard error: a line of the log where that is JSON.
+pub fn last_words(text: &str) {
+    match FORMAT.get() {
+        Some(LogFormat::Json) if tracing::enabled!(tracing::Level::ERROR) => {
+            tracing::error!("{text}")
+        }
+        // The filter leaves errors out, but not the reason why there is no program any more.
+        Some(LogFormat::Json) => {
+            let line =
+                json!({"level": "ERROR", "fields": {"message": text}, "target": "countersign"});
+            eprintln!("{line}");
+        }
+        _ => eprintln!("countersign: {}", output::safe(text)),
+    }
+}
+
+/// Panics become lines of a log that is JSON; elsewhere they are printed as always.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        let words = panic.payload_as_str().unwrap_or("no words");
+        tracing::error!(thread, at, "a thread panicked: {words}");
+    }));
+}
 
 /// How many lines of one kind an address may cause at once.
 const BURST: u32 = 20;
@@ -63,6 +102,9 @@ impl LogControl {
                 told.tell(Instant::now());
             }
         })?;
+        if *FORMAT.get_or_init(|| format) == LogFormat::Json {
+            log_panics();
+        }
         Ok(Self(handle))
     }
 

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.message.is_empty() {
-                eprintln!("countersign: {}", output::safe(&failure.message));
+                logging::last_words(&failure.message);
             }
             ExitCode::from(failure.code)
         }

@@ -30,6 +30,11 @@ pub fn line(text: &str) {
     let _ = writeln!(out, "{}", text.trim_end());
 }
 
+/// Tells of something that is probably not meant, on standard error. What a command gives stays as it is.
+pub fn warning(text: &str) {
+    eprintln!("countersign: warning: {}", safe(text));
+}
+
 /// A string as a terminal may show it: control and bidirectional characters are escaped.
 pub fn safe(text: &str) -> String {
     let misleading = |c: char| {

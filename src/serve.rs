@@ -14,6 +14,7 @@ use countersign_ca::journal::{HeadSigner, Verification, verify};
 use countersign_ca::record::Label;
 use countersign_enroll::cmp::CmpService;
 use countersign_enroll::http::Endpoint;
+use countersign_ike_plugin::gateway::{Feature, limits};
 use countersign_ldap_bridge::ocsp::OcspService;
 use countersign_ldap_bridge::places::Places;
 use rcgen::SigningKey;
@@ -93,6 +94,10 @@ pub fn run(
         tracing::warn!(
             "http.public_url is not set: certificates carry no CRL, OCSP and CA locations"
         );
+    }
+    let partitions = instance.config.file.crl.partitions;
+    if partitions > 0 {
+        tracing::warn!("crl.partitions is {partitions}: {}", limits(Feature::Partition));
     }
     // Whoever finds the server listening finds its CRLs.
     let signing = signing_cas(&authority);

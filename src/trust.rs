@@ -118,6 +118,9 @@ pub fn start(
     let mut anchors = certificates(&settings.anchors)?;
     let mut others = certificates(&settings.intermediates)?;
     if let Some(authority) = authority {
+        for why in unknown_statuses(settings, authority)? {
+            tracing::warn!("{why}");
+        }
         let [roots, below] = Standing::of_authority(authority)?;
         anchors.extend(roots);
         others.extend(below);
@@ -170,6 +173,40 @@ pub fn start(
     let certificates = settings.certificates.as_deref().map(CertificateStore::new);
     let standing = Standing::new(path, checker, authority.cloned())?;
     Ok(Arc::new(standing.with_certificates(certificates)))
+}
+
+/// The issuing CAs whose own status nobody can know here, because their root is kept elsewhere and no source of its CRLs is named.
+fn unknown_statuses(
+    settings: &TrustSettings,
+    authority: &Authority,
+) -> Result<Vec<String>, Failure> {
+    let has_sources = !settings.crls.is_empty() || !settings.responders.is_empty();
+    if settings.mode != Mode::Strict || has_sources {
+        return Ok(Vec::new());
+    }
+    let unusable =
+        |e: countersign_ike_plugin::path::PathError| Failure::input(format!("a CA: {e}"));
+    let mut found = Vec::new();
+    for root in authority.cas().filter(|ca| ca.is_root && !ca.can_sign) {
+        let above = Certificate::from_der(root.certificate.clone()).map_err(unusable)?;
+        for ca in authority.cas().filter(|ca| !ca.is_root) {
+            let below = Certificate::from_der(ca.certificate.clone()).map_err(unusable)?;
+            let urls = below.crl_urls();
+            if !below.is_signed_by(&above) || urls.iter().any(|url| settings.locations.allow(url)) {
+                continue;
+            }
+            let named = match urls.first() {
+                Some(url) => format!("its certificate names `{}`", url.escape_debug()),
+                None => "its certificate names none".into(),
+            };
+            found.push(format!(
+                "the root `{}` is kept elsewhere, and whether it has revoked the CA `{}` is not known: everybody is refused (`status = \
+                 \"strict\"`) until authorizer.crls names the root's CRL; {named}",
+                root.name, ca.name
+            ));
+        }
+    }
+    Ok(found)
 }
 
 fn purpose(text: &str) -> Result<ObjectIdentifier, Failure> {

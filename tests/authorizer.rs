@@ -334,6 +334,19 @@ fn a_new_policy_counts_at_once_and_a_broken_one_never() {
     assert!(!output.status.success() && said.contains("\"passphrase:…\" &&&"), "{said}");
     let log = fs::read_to_string(gateway.file("authorizer.log")).unwrap();
     assert!(!said.contains("barley") && !log.contains("barley"), "{said}\n{log}");
+    // It is refused whenever `policy check` refuses it.
+    for broken in [
+        policy("remote_id ~= \"(gw\""),
+        policy("true -> { pfs == \"yes\" -> \"ture\"; }; true"),
+        policy("true").replace("-> \"true\"", "-> \"ture\""),
+    ] {
+        gateway.write_policy(&broken);
+        let check = gateway.cli(&["policy", "check", "gateway/policy"]);
+        assert_eq!(check.status.code(), Some(1), "{broken}");
+        let output = gateway.cli(&["authorizer", "reload"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains("gateway/policy:3:"), "{said}");
+    }
     assert_eq!(gateway.ask("fqdn:gw1.example.net", "gw1.crt")["decision"], "allow");
     gateway.write_policy(&policy("remote_id == \"gw2.example.net\""));
     assert_eq!(
@@ -508,6 +521,123 @@ fn within_the_server_a_revocation_counts_at_the_next_question_and_pam_is_answere
     assert!(!socket.exists());
     let (code, said) = pam("@gw1.example.net");
     assert!(code == Some(5) && said.contains("refused"), "{said}");
+}
+
+/// What the root has revoked is not on record here, whatever serial numbers it gives; and what a log of JSON holds is JSON.
+#[test]
+fn within_the_server_a_root_that_is_kept_elsewhere_speaks_by_its_crl() {
+    let mut ca = Instance::empty();
+    let folder = ca.file(".");
+    let openssl = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        tool_ok("openssl", "openssl", &words, &folder)
+    };
+    ca.ok(&["init", "--root-csr", ca.file("issuing.csr").to_str().unwrap()]);
+    openssl(
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout root.key -out root.pem -days 90 -subj /CN=Root \
+         -addext keyUsage=critical,keyCertSign,cRLSign",
+    );
+    let extensions = "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n\
+                      subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\ncrlDistributionPoints=URI:http://pki.example.net/root.crl\n";
+    fs::write(ca.file("ca.ext"), extensions).unwrap();
+    openssl(
+        "x509 -req -in issuing.csr -CA root.pem -CAkey root.key -set_serial 0x77 -days 80 -extfile ca.ext -out issuing.pem",
+    );
+    let both = ["issuing.pem", "root.pem"].map(|file| fs::read(ca.file(file)).unwrap());
+    fs::write(ca.file("chain.pem"), both.concat()).unwrap();
+    ca.ok(&["init", "--root-cert", ca.file("chain.pem").to_str().unwrap()]);
+    fs::write(
+        ca.file("ca.cnf"),
+        "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ndefault_md = sha256\ndefault_crl_days = 30\ncrlnumber = number\n\
+         crl_extensions = e\n[e]\nauthorityKeyIdentifier = keyid\n",
+    )
+    .unwrap();
+    fs::write(ca.file("number"), "01\n").unwrap();
+    let index_file = ca.file("index.txt");
+    let crl = |index: &str| {
+        fs::write(&index_file, index).unwrap();
+        openssl("ca -config ca.cnf -gencrl -cert root.pem -keyfile root.key -out root.crl");
+    };
+    crl("");
+
+    fs::write(ca.file("policy"), policy("true")).unwrap();
+    let config = ca.data().join("countersign.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let socket = ca.file("socket");
+    let policy_file = ca.file("policy");
+    let configure = |more: &str| {
+        let section = format!(
+            "[authorizer]\nserve = true\nsocket = {socket:?}\npolicy = [{policy_file:?}]\n{more}"
+        );
+        fs::write(&config, text.replace("[authorizer]\n", &section)).unwrap();
+    };
+    let crls = format!("crls = [{:?}]\ncrl_refresh = \"2s\"\n", ca.file("root.crl"));
+    configure(&crls);
+    let json_lines = || {
+        let mut command = Command::new(COUNTERSIGN);
+        command.args(["--log-format", "json"]);
+        command
+    };
+    ca.serve_with(json_lines());
+    let peer = ca.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&ca, "p256", "gw1.key");
+    enrol(&ca, &peer, "gw1.key", &[]).granted();
+    let certificate = ca.file("gw1.crt");
+    let ask = |ca: &Instance| {
+        let id = ["authorizer", "ask", "--peer", "fqdn:gw1.example.net", "--json", "--certificate"];
+        let output = ca.run(&[&id[..], &[certificate.to_str().unwrap()]].concat());
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let answer = ask(&ca);
+    assert_eq!(answer["decision"], "allow", "{answer}");
+    assert_eq!(answer["reason"], "path, status, identity and policy agree");
+    // The root revokes the issuing CA; only its CRL says so.
+    crl("R\t401231000000Z\t261101000000Z,keyCompromise\t77\tunknown\t/CN=Countersign issuing CA\n");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while ask(&ca)["step"] != "status" {
+        assert!(Instant::now() < deadline, "the root's CRL was not read again");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(
+        ask(&ca)["reason"].as_str().unwrap().contains("`CN=Countersign issuing CA` was revoked")
+    );
+    // A second server fails, and says why in a line of JSON as well.
+    let second = json_lines().args(["serve", "--data"]).arg(ca.data()).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && said.contains("\"level\":\"ERROR\""), "{said}");
+    for line in said.lines().chain(ca.log().lines()) {
+        assert!(serde_json::from_str::<Value>(line).is_ok_and(|of| of.is_object()), "{line}");
+    }
+    assert!(ca.log().contains("\"listening\""), "{}", ca.log());
+
+    // Without its CRL nothing is known, and the log says beforehand what to do.
+    ca.stop();
+    configure("");
+    ca.serve();
+    let answer = ask(&ca);
+    assert_eq!((&answer["decision"], &answer["step"]), (&json!("deny"), &json!("status")));
+    for words in ["authorizer.crls names the root's CRL", "`http://pki.example.net/root.crl`"] {
+        assert!(ca.log().contains(words), "{}", ca.log());
+    }
+    for (status, reason, explained) in [
+        (
+            "if-present",
+            "the status is not known, which `if-present` lets pass",
+            "status: not known",
+        ),
+        ("off", "the status is not asked (`status = \"off\"`)", "status: not asked"),
+    ] {
+        ca.stop();
+        configure(&format!("status = \"{status}\"\n"));
+        ca.serve();
+        let answer = ask(&ca);
+        assert_eq!(answer["reason"], format!("path, identity and policy agree; {reason}"));
+        ca.stop();
+        let why = ca.ok(&["decision", "show", answer["trace"].as_str().unwrap(), "--explain"]);
+        assert!(why.contains(explained) && why.contains("path: yes"), "{why}");
+        assert!(!why.contains("no certificate on the path is revoked"), "{why}");
+        ca.serve();
+    }
 }
 
 /// The same revocation, learnt from the server's OCSP responder, and from a CRL in its directory.

@@ -512,6 +512,144 @@ address = \"192.0.2.3\"
     );
 }
 
+/// A server that ends with the test.
+struct Server(std::process::Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Each program here refuses or misreads what it is said to, and `check`, `export` and `init` say it beforehand. The CA has it all: an
+/// Ed25519 root, name constraints, partitions.
+#[test]
+fn what_daemons_cannot_take_is_known_beforehand() {
+    let gateway = |name: &str, daemon: &str, last: u8| {
+        format!(
+            "[gateways.{name}]\ndaemon = \"{daemon}\"\naddress = \"192.0.2.{last}\"\nnetworks = [\"10.{last}.0.0/16\"]\n"
+        )
+    };
+    let sections = [
+        "[http]\npublic_url = \"http://192.0.2.80\"\n[crl]\npartitions = 2\n".to_owned(),
+        gateway("gw1", "strongswan", 1),
+        gateway("gw2", "libreswan", 2),
+        gateway("gw3", "iked", 3),
+        gateway("bare", "iked", 4),
+    ];
+    let mut instance = Instance::empty();
+    fs::create_dir(instance.data()).unwrap();
+    fs::write(instance.data().join("countersign.toml"), sections.concat()).unwrap();
+    let flags = ["--root-algorithm", "ed25519", "--permit", "dns:example.net"];
+    let made = instance.json(&[&["init", "--permit", "ip:192.0.2.0/24"], &flags[..]].concat());
+    let warnings = made["warnings"].to_string();
+    for words in ["NSS 3.87.1", "strongSwan 5.9.8", "OpenSSL 3.0.19, GnuTLS 3.7.9", "`fqdn:`"] {
+        assert!(warnings.contains(words), "expected `{words}`: {warnings}");
+    }
+    let cas = instance.json(&["ca", "show"]);
+    assert!(cas[0]["certificate"].as_str().unwrap().starts_with('/'), "{cas}");
+    instance.serve();
+    for (name, id) in [
+        ("gw1", "fqdn:gw1.example.net"),
+        ("gw2", "fqdn:gw2.example.net"),
+        ("gw3", "fqdn:gw3.example.net"),
+        ("bare", "ip:192.0.2.4"),
+    ] {
+        enrolled(&mut instance, name, id, "p256");
+    }
+    let check = |one: &str, other: &str| {
+        let (found, text, _) = check(&instance.run(&["check", one, other, "--format", "json"]));
+        let mut found: Vec<String> = found.iter().map(|row| row.join(" ")).collect();
+        found.sort_unstable();
+        (found, text)
+    };
+    let (found, text) = check("gw1", "gw2");
+    let expected = [
+        "error address-constraints gw1 strongswan",
+        "error ca-key-kind gw2 libreswan",
+        "error partition gw1 libreswan",
+        "error partition gw2 strongswan",
+        "warning partition gw1 strongswan",
+        "warning partition gw2 libreswan",
+    ];
+    assert_eq!(found, expected, "{text}");
+    let (found, text) = check("gw3", "bare");
+    assert_eq!(found, ["error common-name bare iked", "warning common-name bare iked"], "{text}");
+    assert!(
+        text.contains("`192.0.2.4` is not within") && text.contains("OpenSSL 3.0.19"),
+        "{text}"
+    );
+    fails(&instance.run(&["export", "gw1"]), 4, &["strongSwan 5.9.8 cannot read", "--force"]);
+    fails(&instance.run(&["export", "gw2"]), 4, &["NSS 3.87.1", "Ed25519 in"]);
+    let out = instance.file("bare.out");
+    let exported = instance.json(&["export", "bare", "--out", out.to_str().unwrap()]);
+    assert!(exported["warnings"][0].as_str().unwrap().contains("OpenSSL 3.0.19"), "{exported}");
+
+    // What the programs do.
+    let keys = instance.data().join("keys");
+    let refused = |program: &str, package: &str, arguments: &[&str], words: &str| {
+        let output = common::tool(program, package, arguments, &keys);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(!output.status.success() && said.contains(words), "{program}: {said}");
+    };
+    let verify = ["verify", "-CAfile", "root.crt", "-untrusted", "issuing.crt"];
+    let at = |name: &str| instance.file(name).to_str().unwrap().to_owned();
+    let [bare, good] = ["bare.crt", "gw1.crt"].map(at);
+    let bare = [&verify[..], &[&bare]].concat();
+    refused("openssl", "openssl", &bare, "permitted subtree violation");
+    tool_ok("openssl", "openssl", &[&verify[..], &[&good]].concat(), &keys);
+    refused("pki", "strongswan-pki", &["--print", "--in", "issuing.crt"], "parsing input failed");
+    tool_ok("pki", "strongswan-pki", &["--print", "--in", "root.crt"], &keys);
+    let database = format!("sql:{}", at("."));
+    let nss = |more: &[&str]| {
+        let program = if more[0] == "-t" { "crlutil" } else { "certutil" };
+        (
+            program,
+            [&["-d", &database], more].concat().into_iter().map(str::to_owned).collect::<Vec<_>>(),
+        )
+    };
+    let run = |(program, arguments): (&str, Vec<String>)| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let output = common::tool(program, "libnss3-tools", &arguments, &keys);
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    assert!(run(nss(&["-N", "--empty-password"])).0);
+    let (done, said) = run(nss(&["-A", "-n", "root", "-t", "CT,,", "-i", "root.crt"]));
+    assert!(!done && said.contains("SEC_ERROR_ADDING_CERT"), "{said}");
+    assert!(run(nss(&["-A", "-n", "issuing", "-t", "CT,,", "-i", "issuing.crt"])).0);
+    let crls = instance.data().join("crl");
+    let import = |file: &str| {
+        let file = crls.join(file);
+        run(nss(&["-t", "1", "-I", "-i", file.to_str().unwrap()]))
+    };
+    let (done, said) = import("issuing/1.crl");
+    assert!(!done && said.contains("SEC_ERROR_CRL_UNKNOWN_CRITICAL_EXTENSION"), "{said}");
+    let (done, said) = import("issuing.crl");
+    assert!(done, "{said}");
+
+    // A server that was started on a relative folder, and a command that runs elsewhere.
+    instance.stop();
+    let parent = instance.data().parent().unwrap().to_owned();
+    let listen = instance.data().join("listen");
+    let command = ["serve", "--listen", "127.0.0.1:0", "--ldap-listen", "off", "--data", "data"];
+    let mut server = Command::new(COUNTERSIGN);
+    server.args(command).current_dir(&parent).stdin(Stdio::null());
+    server.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut server = Server(server.spawn().unwrap());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !listen.exists() {
+        let ended = server.0.try_wait().unwrap().is_some();
+        assert!(!ended && std::time::Instant::now() < deadline, "the server did not start");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let cas = instance.json(&["ca", "show"]);
+    assert!(Path::new(cas[0]["certificate"].as_str().unwrap()).is_file(), "{cas}");
+    export(&instance, "gw3", &["--peer", "bare"]);
+}
+
 /// Every obstacle as (severity, code, gateway, daemon), and the exit code.
 fn check(output: &Output) -> (Vec<[String; 4]>, String, Option<i32>) {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -595,6 +733,7 @@ networks = [\"10.2.0.0/16\"]
         (
             &[("strongswan", "isakmpd")],
             &[
+                "error ca-key-kind gw1 isakmpd",
                 "error key-kind gw1 isakmpd",
                 "error key-kind gw2 isakmpd",
                 "error mode gw1 libreswan",
@@ -659,8 +798,8 @@ networks = [\"10.2.0.0/16\"]
         ),
         (
             &[(gw2, "[gateways.gw2]\naccount = \"parts\"\n")],
-            &["error partition gw2 strongswan"],
-            &["/crl/issuing/3.crl", "`crl.partitions = 0`"],
+            &["error partition gw2 strongswan", "warning partition gw2 libreswan"],
+            &["/crl/issuing/3.crl", "`crl.partitions = 0`", "for the whole list"],
         ),
         (
             &[("address = \"192.0.2.1\"\n", "start = \"wait\"\n")],

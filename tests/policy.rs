@@ -270,6 +270,59 @@ expect = \"false\"
     author.run(&["test", "bad.toml"]).fails(2, &["unknown field `expects`"]);
 }
 
+/// What the authorizer makes of a pre-shared key, and what it never asks.
+#[test]
+fn questions_are_those_of_the_authorizer() {
+    let author = Author::new();
+    let sha1 = "5bfe35a831c99305a5da250c295cf9c452f835a6";
+    author.write(
+        "psk.policy",
+        &format!(
+            "Authorizer: \"POLICY\"\nLicensees: \"passphrase-sha1-hex:{sha1}\"\nConditions: app_domain == \"IPsec policy\" -> \"true\";\n"
+        ),
+    );
+    let cases = "policy = [\"psk.policy\"]\n[attributes]\napp_domain = \"IPsec policy\"\n\
+                 [[case]]\nname = \"the key whose hash is licensed\"\nrequesters = [\"passphrase:tulips in april\"]\nexpect = \"true\"\n\
+                 [[case]]\nname = \"another\"\nrequesters = [\"passphrase:tulips in may\"]\nexpect = \"false\"\n";
+    author.write("cases.toml", cases);
+    assert_eq!(author.run(&["test", "cases.toml"]).ok(), "2 passed, 0 failed\n");
+    let ask = |more: &[&str]| {
+        let question = ["query", "-p", "psk.policy", "-a", "app_domain=IPsec policy"];
+        author.run(&[&question[..], more].concat())
+    };
+    assert_eq!(ask(&["-r", "passphrase:tulips in april"]).ok(), "true\n");
+    let why = ask(&["-r", "passphrase:tulips in april", "--explain"]).ok();
+    assert!(why.contains("passphrase-sha1-hex:…") && !why.contains(sha1), "{why}");
+    ask(&["-r", "passphrase:"]).fails(2, &["the passphrase is empty"]);
+    for (arguments, words) in [
+        (
+            &["-r", "DN:CN=CA, O=Example, C=SE"][..],
+            &["nobody can ask as `DN:CN=CA", "write `DN:/C=SE/O=Example/CN=CA`"][..],
+        ),
+        (
+            &["-r", "DN:/CN=a", "-a", "remote_ike_address=192.168.2.1"],
+            &["never sets `remote_ike_address`", "write `192.168.002.001`"],
+        ),
+        (&["-r", "DN:/CN=a", "-a", "esp_lenght=3"], &["never sets the attribute `esp_lenght`"]),
+    ] {
+        let said = ask(arguments);
+        assert_eq!((said.code, said.out.as_str()), (0, "false\n"), "{}", said.err);
+        for word in words {
+            assert!(said.err.contains(word), "expected `{word}`: {}", said.err);
+        }
+    }
+    // Other applications have other names and attributes.
+    let other = ["query", "-p", "psk.policy", "-a", "app_domain=mail", "-r", "DN:anybody"];
+    assert_eq!(author.run(&other).err, "");
+    author.write("odd.toml", &cases.replace("passphrase:tulips in may", "DN:/Email=x"));
+    let said = author.run(&["test", "odd.toml"]);
+    assert!(
+        said.code == 0 && said.err.contains("case `another`: nobody can ask as"),
+        "{}",
+        said.err
+    );
+}
+
 #[test]
 fn the_corpus_runs_from_the_command_line() {
     let author = Author::new();

@@ -22,7 +22,7 @@ use crate::moment::moment;
 use crate::path::ValidPath;
 use crate::policy::{Asker, LoadedPolicy, Policy};
 use crate::proof::Proof;
-use crate::trust::{Status, Trust};
+use crate::trust::{Lack, Status, Trust};
 use crate::wire::{Answer, IkeId, Question, Secret, Step, VERSION, Verdict};
 
 /// A denial is kept this long: what was wrong may be mended any time, and a peer that is refused may come again at once.
@@ -75,7 +75,16 @@ struct Known {
     /// Whom the policy is asked about, if a certificate says so as its certificate writes it.
     peer: PeerId,
     by_certificate: bool,
+    /// What of the status is not known, and was let pass.
+    lack: Option<Lack>,
     found: Result<Asker, Denial>,
+}
+
+/// A peer's path, until when it is good, and what of its status is not known.
+struct Trusted {
+    path: ValidPath,
+    until: Timestamp,
+    lack: Option<Lack>,
 }
 
 /// What is known of a peer for a question.
@@ -156,8 +165,11 @@ impl Authorizer {
             Ok(Knowledge { known, was_kept, path }) => (Some(known), was_kept, path),
             Err(_) => (None, false, None),
         };
-        let by_certificate = known.as_deref().is_some_and(|known| known.by_certificate);
-        let answer = answer(&question, allowed, by_certificate, trace);
+        let judged = match known.as_deref() {
+            Some(known) if known.by_certificate => Judged::Certificate(known.lack),
+            _ => Judged::Nothing,
+        };
+        let answer = answer(&question, allowed, judged, trace);
         self.count(&answer, was_kept);
         let known = known.as_deref();
         let asker = known.and_then(|known| known.found.as_ref().ok());
@@ -170,6 +182,7 @@ impl Authorizer {
             certificate: known.and_then(|known| known.certificate.clone()),
             requesters: asker.map(|asker| Arc::clone(&asker.shown)),
             policy: known.map(|known| Arc::clone(&known.policy)),
+            lack: known.and_then(|known| known.lack),
             path,
         });
         answer
@@ -272,10 +285,11 @@ impl Authorizer {
             // The daemon knows whose secret or key it is; the policy names it.
             Proof::Secret(_) | Proof::Key(_) | Proof::User(_) => Ok(None),
         };
-        let mut trusted = None;
+        let (mut trusted, mut lack) = (None, None);
         let found = path.and_then(|path| {
-            if let Some((path, good_until)) = path {
+            if let Some(Trusted { path, until: good_until, lack: missing }) = path {
                 until = until.min(good_until);
+                lack = missing;
                 if let Some(names) =
                     path.certificates.first().and_then(|of| Names::of(of.der()).ok())
                 {
@@ -298,6 +312,7 @@ impl Authorizer {
             certificate: certificate.map(Arc::new),
             peer,
             by_certificate: trusted.is_some(),
+            lack,
             found,
         };
         (known, trusted)
@@ -311,19 +326,21 @@ impl Authorizer {
         at: Timestamp,
         deadline: Instant,
         certificate: &mut Option<PeerCertificate>,
-    ) -> Result<(ValidPath, Timestamp), Denial> {
+    ) -> Result<Trusted, Denial> {
         *certificate = chain.first().and_then(|leaf| PeerCertificate::of(leaf));
         let path = self.trust.path(chain, at).map_err(|why| (Step::Path, why))?;
-        let good_until = match self.trust.status(&path, at, deadline) {
-            Status::Good(until) => path
-                .pairs()
-                .fold(until, |until, (of, issuer)| until.min(of.not_after).min(issuer.not_after)),
+        let (good_until, lack) = match self.trust.status(&path, at, deadline) {
+            Status::Good(until) => (until, None),
+            Status::Passed(until, lack) => (until, Some(lack)),
             Status::Revoked(why) | Status::Unknown(why) => return Err((Step::Status, why)),
         };
         let leaf = path.certificates.first().map(|leaf| leaf.der()).unwrap_or_default();
         let names = Names::of(leaf).map_err(|e| (Step::Identity, e.to_string()))?;
         names.check(peer, &self.mapping).map_err(|why| (Step::Identity, why))?;
-        Ok((path, good_until))
+        let until = path
+            .pairs()
+            .fold(good_until, |until, (of, issuer)| until.min(of.not_after).min(issuer.not_after));
+        Ok(Trusted { path, until, lack })
     }
 
     /// Of the certificates that the peer may have, the first that is good.
@@ -333,7 +350,7 @@ impl Authorizer {
         at: Timestamp,
         deadline: Instant,
         certificate: &mut Option<PeerCertificate>,
-    ) -> Result<(ValidPath, Timestamp), Denial> {
+    ) -> Result<Trusted, Denial> {
         let found = self.trust.look_up(peer, deadline).map_err(|why| (Step::Question, why))?;
         let mut first = None;
         for chain in found.into_iter().take(MAX_FOUND) {
@@ -448,31 +465,52 @@ fn in_time(deadline: Instant) -> Result<(), Denial> {
     Err((Step::Authorizer, "no decision within the time that the daemon waits".into()))
 }
 
+/// What there was to judge of a peer before the policy was asked.
+#[derive(Clone, Copy)]
+enum Judged {
+    /// Its certificate, of whose status this is not known.
+    Certificate(Option<Lack>),
+    /// No certificate.
+    Nothing,
+}
+
+/// Which steps agreed about a certificate, in words.
+fn agreement(lack: Option<Lack>, with_policy: bool) -> String {
+    let steps = match (lack, with_policy) {
+        (None, true) => "path, status, identity and policy agree",
+        (None, false) => "path, status and identity agree",
+        (Some(_), true) => "path, identity and policy agree",
+        (Some(_), false) => "path and identity agree",
+    };
+    let status = match lack {
+        None => "",
+        Some(Lack::NotKnown) => "; the status is not known, which `if-present` lets pass",
+        Some(Lack::NotAsked) => "; the status is not asked (`status = \"off\"`)",
+    };
+    format!("{steps}{status}")
+}
+
 /// With the last step that was taken, if all agreed.
 fn answer(
     question: &Question,
     result: Result<Step, Denial>,
-    has_path: bool,
+    judged: Judged,
     trace: String,
 ) -> Answer {
-    let (decision, step, reason) = match result {
-        Ok(Step::Policy) => {
-            let why = if has_path {
-                "path, status, identity and policy agree"
-            } else {
-                "the policy agrees; there is no certificate to judge"
-            };
-            (Verdict::Allow, Step::Policy, why.into())
+    const LATER: &str = "the policy is asked in phase 2 only";
+    const NOTHING: &str = "there is no certificate to judge";
+    let (decision, step, reason) = match (result, judged) {
+        (Err((step, reason)), _) => (Verdict::Deny, step, reason),
+        (Ok(step @ Step::Policy), Judged::Nothing) => {
+            (Verdict::Allow, step, format!("the policy agrees; {NOTHING}"))
         }
-        Ok(step) => {
-            let why = if has_path {
-                "path, status and identity agree; the policy is asked in phase 2 only"
-            } else {
-                "there is no certificate to judge; the policy is asked in phase 2 only"
-            };
-            (Verdict::Allow, step, why.into())
+        (Ok(step), Judged::Nothing) => (Verdict::Allow, step, format!("{NOTHING}; {LATER}")),
+        (Ok(step @ Step::Policy), Judged::Certificate(lack)) => {
+            (Verdict::Allow, step, agreement(lack, true))
         }
-        Err((step, reason)) => (Verdict::Deny, step, reason),
+        (Ok(step), Judged::Certificate(lack)) => {
+            (Verdict::Allow, step, format!("{}; {LATER}", agreement(lack, false)))
+        }
     };
     let id = question.id.chars().take(64).collect();
     Answer { v: VERSION, id, decision, step, reason, trace }

@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::identity::PeerId;
 use crate::path::{ValidPath, general_name};
 use crate::policy::LoadedPolicy;
+use crate::trust::Lack;
 use crate::wire::{Answer, Octets, Question, Verdict};
 
 /// Decisions that may await the disk.
@@ -57,6 +58,8 @@ pub struct Decision {
     pub requesters: Option<Arc<[String]>>,
     /// The policy.
     pub policy: Option<Arc<LoadedPolicy>>,
+    /// What of the status was not known, and let pass.
+    pub lack: Option<Lack>,
     /// The path that was found out for this decision.
     pub path: Option<Arc<ValidPath>>,
 }
@@ -358,6 +361,9 @@ fn decision_json(decision: Decision) -> Value {
         }
         if same_as.is_some() {
             question.chain.clear();
+        }
+        if let Some(lack) = decision.lack {
+            fields.insert("status".into(), json!(lack));
         }
         if decision.policy.is_some_and(|policy| policy.takes_legacy_signatures()) {
             fields.insert("legacy_signatures".into(), json!(true));

@@ -11,6 +11,7 @@ use countersign_ca::search::{SearchKey, sha1};
 use countersign_ca::store::{Change, Mark};
 use countersign_ca::{Authority, Timestamp};
 use der::Encode;
+use serde::{Deserialize, Serialize};
 
 use crate::identity::PeerId;
 use crate::lookup::CertificateStore;
@@ -20,12 +21,24 @@ use crate::status::{CrlChecker, Mode};
 /// Whether the certificates of a path are revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// None is, as far as the settings want to know; true until then.
+    /// None is; true until then.
     Good(Timestamp),
+    /// Not all of it is known, and the settings let that pass, until then.
+    Passed(Timestamp, Lack),
     /// One is; in words which, why and since when.
     Revoked(String),
     /// It is not known, and must be; in words why.
     Unknown(String),
+}
+
+/// What is not known of a status that is let pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lack {
+    /// No CRL and no responder says it of every certificate, and `if-present` is content with that.
+    NotKnown,
+    /// It is not asked: `off`.
+    NotAsked,
 }
 
 /// Decides whom to trust.
@@ -63,8 +76,8 @@ pub struct Standing {
     settings: PathSettings,
     checker: CrlChecker,
     authority: Option<Arc<Authority>>,
-    /// The keys of its CAs.
-    own: Vec<Vec<u8>>,
+    /// The CAs whose keys it has: what they issued and revoked is all on record. A root that is kept elsewhere revokes elsewhere.
+    own: Vec<(Vec<u8>, Label)>,
     /// What its store recorded so far.
     recorded: Mutex<Recorded>,
     /// Where certificates are looked up without an authority.
@@ -88,14 +101,8 @@ impl Standing {
         authority: Option<Arc<Authority>>,
     ) -> Result<Self, countersign_ca::Error> {
         let mut own = Vec::new();
-        for der in authority
-            .iter()
-            .map(|of| Self::of_authority(of))
-            .collect::<Result<Vec<_>, _>>()?
-            .concat()
-            .concat()
-        {
-            own.push(Facts::of(&der)?.key.der().to_vec());
+        for ca in authority.iter().flat_map(|of| of.cas()).filter(|ca| ca.can_sign) {
+            own.push((Facts::of(&ca.certificate)?.key.der().to_vec(), ca.name.clone()));
         }
         let mark = authority.as_ref().map(|authority| authority.store().mark());
         let recorded = Mutex::new(Recorded { mark, changes: 0 });
@@ -152,10 +159,9 @@ impl Standing {
     }
 
     /// The authority and its CA, if the issuer is one of its own.
-    fn own_ca(&self, issuer: &Certificate) -> Option<(&Arc<Authority>, Label)> {
-        let authority = self.authority.as_ref()?;
-        let is_own = self.own.iter().any(|own| own == issuer.spki());
-        is_own.then(|| authority.ca_by_key(issuer.spki())).flatten().map(|ca| (authority, ca))
+    fn own_ca(&self, issuer: &Certificate) -> Option<(&Arc<Authority>, &Label)> {
+        let (_, ca) = self.own.iter().find(|(key, _)| key == issuer.spki())?;
+        Some((self.authority.as_ref()?, ca))
     }
 
     fn recorded(
@@ -204,19 +210,24 @@ impl Trust for Standing {
     fn status(&self, path: &ValidPath, at: Timestamp, deadline: Instant) -> Status {
         let mut until = Timestamp::from_millis(i64::MAX);
         if self.checker.mode == Mode::Off {
-            return Status::Good(until);
+            return Status::Passed(until, Lack::NotAsked);
         }
+        let mut lack = None;
         for (certificate, issuer) in path.pairs() {
             let status = match self.own_ca(issuer) {
-                Some((authority, ca)) => self.recorded(authority, &ca, certificate, at),
+                Some((authority, ca)) => self.recorded(authority, ca, certificate, at),
                 None => self.checker.check(path, certificate, issuer, at, deadline),
             };
             match status {
                 Status::Good(good_until) => until = until.min(good_until),
+                Status::Passed(good_until, what) => {
+                    until = until.min(good_until);
+                    lack = lack.max(Some(what));
+                }
                 other => return other,
             }
         }
-        Status::Good(until)
+        lack.map_or(Status::Good(until), |lack| Status::Passed(until, lack))
     }
 
     fn look_up(&self, id: &PeerId, deadline: Instant) -> Result<Vec<Vec<Vec<u8>>>, String> {

@@ -27,7 +27,7 @@ use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache, Fetch};
 use countersign_ike_plugin::status::location::Locations;
 use countersign_ike_plugin::status::responders::{Ask, OcspCache};
 use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
-use countersign_ike_plugin::trust::Status;
+use countersign_ike_plugin::trust::{Lack, Status};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SerialNumber,
@@ -228,7 +228,8 @@ fn what_the_responder_says_counts() {
         }
         *site.responder.entry.lock().unwrap() = NOTHING;
         site.unknown("does not know the certificate");
-        assert!(matches!(site.ask(&site.checker(Mode::IfPresent)), Status::Good(_)));
+        let passed = site.ask(&site.checker(Mode::IfPresent));
+        assert!(matches!(passed, Status::Passed(_, Lack::NotKnown)), "{passed:?}");
     }
 }
 
@@ -275,7 +276,8 @@ fn a_revocation_outlives_its_answer() {
         assert!(matches!(site.ask(&checker), Status::Revoked(_)));
         *site.responder.on_the_way.lock().unwrap() = |_| Err("gone".into());
         site.clock.0.store(30 * 86_400, Ordering::SeqCst);
-        assert_eq!(matches!(site.ask(&checker), Status::Good(_)), lapses, "{entry}");
+        let passed = matches!(site.ask(&checker), Status::Passed(_, Lack::NotKnown));
+        assert_eq!(passed, lapses, "{entry}");
     }
 }
 
@@ -289,7 +291,7 @@ fn a_first_answer_that_comes_late_is_noticed() {
     let before = checker.ocsp.generation();
     let now = site.clock.now();
     let hasty = checker.check(&site.path, certificate, issuer, now, Instant::now());
-    assert!(matches!(hasty, Status::Good(_)), "{hasty:?}");
+    assert!(matches!(hasty, Status::Passed(_, Lack::NotKnown)), "{hasty:?}");
     let deadline = Instant::now() + Duration::from_secs(60);
     while checker.ocsp.generation() == before {
         assert!(Instant::now() < deadline, "what was decided without the answer goes on");

@@ -21,7 +21,7 @@ use countersign_ike_plugin::status::fetch::Fetcher;
 use countersign_ike_plugin::status::location::Locations;
 use countersign_ike_plugin::status::responders::OcspCache;
 use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
-use countersign_ike_plugin::trust::Status;
+use countersign_ike_plugin::trust::{Lack, Status};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
     DistinguishedName, DnType, IsCa, Issuer, KeyIdMethod, KeyPair, RevocationReason,
@@ -214,7 +214,8 @@ fn good_and_revoked() {
     }
     let lenient = site.checker(Mode::IfPresent, true, None);
     assert!(matches!(site.status(&lenient, LONG), Status::Revoked(_)));
-    assert!(matches!(site.status(&site.checker(Mode::Off, true, None), LONG), Status::Good(_)));
+    let off = site.status(&site.checker(Mode::Off, true, None), LONG);
+    assert!(matches!(off, Status::Passed(_, Lack::NotAsked)), "{off:?}");
 }
 
 #[test]
@@ -231,7 +232,7 @@ fn what_is_no_good_crl_is_not_known() {
         let site = Site::new(status, |_| body);
         unknown(site.status(&site.checker(Mode::Strict, true, None), LONG), words);
         let lenient = site.status(&site.checker(Mode::IfPresent, true, None), LONG);
-        let Status::Good(until) = lenient else { panic!("{lenient:?}") };
+        let Status::Passed(until, Lack::NotKnown) = lenient else { panic!("{lenient:?}") };
         assert!(
             until <= SystemClock.now().plus(Duration::from_secs(61)),
             "it is asked again soon: {until}"

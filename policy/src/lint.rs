@@ -10,7 +10,8 @@
 //! | `always-true` | a test that cannot fail, or a clause that makes a later one pointless |
 //! | `invalid-regex` | a pattern that is no regular expression: its test is false |
 //! | `unknown-value` | a compliance value that is not in the order: it counts as the lowest |
-//! | `nobody` | a licensee that can neither ask nor make assertions here |
+//! | `nobody` | a licensee that can neither ask nor make assertions here, or that nobody asks as in this spelling |
+//! | `unpadded-address` | an address ordered as a string that is not written as the attribute writes it |
 //! | `unknown-key-algorithm` | a principal that looks like a key and is compared as plain text |
 //! | `weak-signature` | a signature by MD5, SHA-1 or DSA |
 //! | `weak-key` | an RSA key below 2048 bits, or a DSA key |
@@ -25,7 +26,8 @@ use std::collections::HashSet;
 use crate::attributes::AttributeSet;
 use crate::bind::{bind, literal};
 use crate::evaluate::Evaluation;
-use crate::ipsec;
+use crate::ipsec::asks::{self, Nobody};
+use crate::ipsec::{self, Format};
 use crate::key::PublicKey;
 use crate::principal::Principal;
 use crate::signature::Signature;
@@ -44,6 +46,15 @@ pub struct Options<'o> {
     /// Whether attributes are those of IPsec (`isakmpd.policy(5)`), or unknown.
     pub ipsec: bool,
 }
+
+/// The findings that are errors: what counts for less than it seems to, so that the assertions should not be used as they stand.
+pub fn errors(assertions: &[Assertion], values: &ComplianceValues) -> Vec<Finding> {
+    let findings = lint(assertions, Options { values, ipsec: false }).into_iter();
+    findings.map(|(_, finding)| finding).filter(|of| of.severity == Severity::Error).collect()
+}
+
+/// How much of a name is shown, in bytes.
+const SHOWN: usize = 120;
 
 /// Everything worth saying about assertions that will be used together, each with the position of its assertion.
 pub fn lint(assertions: &[Assertion], options: Options<'_>) -> Vec<(usize, Finding)> {
@@ -245,23 +256,37 @@ impl Linter<'_> {
                 );
             }
             Some(_) => {}
-            None if looks_like_a_key(name) => {
-                let message = format!(
-                    "`{}` is no key algorithm of KeyNote: it is compared as plain text",
-                    algorithm(name)
-                );
-                let hint = "the names are `rsa-hex:`, `rsa-base64:`, `x509-base64:`, `ecdsa-p256-hex:`, `ed25519-hex:` and \
-                            their like";
-                self.warn("unknown-key-algorithm", span, message, hint);
+            None if authorizer || self.authorizers.contains(principal) => {}
+            None if asks::is_peers(name) => {
+                if let (true, Err(Nobody { why, hint })) = (self.options.ipsec, asks::check(name)) {
+                    let message = format!("nobody can ask as `{}`: {why}", discreet(name, SHOWN));
+                    self.warn("nobody", span, message, hint);
+                }
             }
-            None if !authorizer && !can_ask(name) && !self.authorizers.contains(principal) => {
-                let message = format!("nobody can speak for `{}`", discreet(name, name.len()));
-                let hint = "peers ask as a key, as `DN:…` or as `passphrase:…`; any other name needs an assertion that it \
-                            makes";
-                self.warn("nobody", span, message, hint);
-            }
-            None => {}
+            None => self.stranger(name, span),
         }
+    }
+
+    /// A licensee that is neither a key, nor a peer's name, nor one that an assertion here makes.
+    fn stranger(&mut self, name: &[u8], span: Span) {
+        let meant = asks::beginning(name);
+        if looks_like_a_key(name) && meant.is_none() {
+            let message = format!(
+                "`{}` is no key algorithm of KeyNote: it is compared as plain text",
+                algorithm(name)
+            );
+            let hint = "the names are `rsa-hex:`, `rsa-base64:`, `x509-base64:`, `ecdsa-p256-hex:`, `ed25519-hex:` and \
+                        their like";
+            return self.warn("unknown-key-algorithm", span, message, hint);
+        }
+        let message = format!("nobody can speak for `{}`", discreet(name, SHOWN));
+        let hint = match meant {
+            Some(meant) => format!("did you mean `{meant}`? names are compared in their case"),
+            None => "peers ask as a key, as `DN:…`, as `passphrase:…` or its hash, as `EAP:…` or `XAUTH:…`; any other name needs an \
+                     assertion that it makes"
+                .into(),
+        };
+        self.warn("nobody", span, message, hint);
     }
 
     fn signature(&mut self, bound: &Tree) {
@@ -412,10 +437,15 @@ impl Linter<'_> {
                     self.warn("impossible-value", value.span, message, reason);
                 }
             }
-            Some(attribute)
-                if !equality && matches!(attribute.format, ipsec::Format::Number(_)) =>
-            {
+            Some(attribute) if !equality && matches!(attribute.format, Format::Number(_)) => {
                 self.numeric(relation, &printable(&name.text), value);
+            }
+            Some(attribute) if !equality => {
+                if let Err(reason) = attribute.format.check_order(value_text) {
+                    let message =
+                        format!("`{}` is ordered as a string, and never begins so", attribute.name);
+                    self.warn("unpadded-address", value.span, message, reason);
+                }
             }
             // 14 digits are a time, which orders as a string.
             None if !equality && number(value_text) && value_text.len() != 14 => {
@@ -489,18 +519,11 @@ fn mentions_attributes(test: &Test) -> bool {
         .any(|text| matches!(text.kind, TextKind::Attribute(_) | TextKind::Dereference(_)))
 }
 
-/// What IKE daemons put in front of a requester that is no key.
-fn can_ask(name: &[u8]) -> bool {
-    [b"DN:".as_slice(), b"passphrase:", b"passphrase-md5-hex:", b"passphrase-sha1-hex:", b"binary-"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-}
-
 /// `<ALGORITHM>":"<hexadecimal or base64>` of some length.
 fn looks_like_a_key(name: &[u8]) -> bool {
     let Some(colon) = name.iter().position(|byte| *byte == b':') else { return false };
     let bits = name.get(colon + 1..).unwrap_or_default();
-    let known = can_ask(name);
+    let known = name.starts_with(b"binary-");
     let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
     !known && colon > 0 && bits.len() >= 6 && bits.iter().all(alphabet)
 }

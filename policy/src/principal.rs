@@ -12,8 +12,8 @@ use crate::key::{Encoding, PublicKey};
 /// The longest spelling of a key, in bytes.
 pub const MAX_KEY: usize = 1 << 16;
 
-/// What stands before a pre-shared key in a label.
-const SECRET: &[u8] = b"passphrase:";
+/// How a label begins that holds a pre-shared key or its hash, up to a colon.
+const SECRET: &[u8] = b"passphrase";
 
 /// A malformed key of a known algorithm.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,12 +118,13 @@ impl Drop for Identity {
     }
 }
 
-/// The canonical spelling; a passphrase is not shown.
+/// The canonical spelling; neither a passphrase is shown nor its hash, from which it may be guessed.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Identity::Opaque(text) if text.starts_with(SECRET) => {
-                write!(f, "{}…", String::from_utf8_lossy(SECRET))
+            Identity::Opaque(text) if text.starts_with(SECRET) && text.contains(&b':') => {
+                let kind = text.split_inclusive(|byte| *byte == b':').next().unwrap_or_default();
+                write!(f, "{}…", String::from_utf8_lossy(kind))
             }
             _ => f.write_str(&String::from_utf8_lossy(&self.text())),
         }

@@ -84,6 +84,71 @@ fn each_rule_finds_its_own() {
 }
 
 #[test]
+fn addresses_and_times_that_are_ordered_are_written_as_they_are_set() {
+    for wrong in [
+        "remote_ike_address < \"192.168.2.1\"",
+        "remote_ike_address >= \"10.0.0.0\"",
+        "remote_ike_address >= \"192.168.2\"",
+        "remote_ike_address >= \"192.\" && local_ike_address <= \"10.\"",
+        "remote_filter_addr_lower >= \"2001:db8::\"",
+        "remote_filter_addr_upper <= \"2001:DB8:0000\"",
+        "remote_id >= \"10.1.0.0-10.1.255.255\"",
+        "remote_filter > \"10.1.0.0/16\"",
+        "GMTTimeOfDay >= \"2026-01-01\"",
+    ] {
+        let codes: Vec<_> = conditions(&format!("{wrong};")).into_iter().map(|of| of.0).collect();
+        assert_eq!(codes, ["unpadded-address"], "{wrong}");
+    }
+    for right in [
+        "remote_ike_address >= \"192.168.002.000\" && remote_ike_address <= \"192.168.002.255\"",
+        "remote_ike_address >= \"192.168.\"",
+        "remote_ike_address >= \"192.168.002\"",
+        "remote_filter_addr_lower >= \"2001:0db8:\"",
+        "remote_id >= \"010.001.000.000-010.001.255.255\"",
+        "remote_id >= \"gw1.example.net\" || remote_id > \"dead.example\"",
+        "GMTTimeOfDay >= \"2026\" && LocalTimeOfDay < \"20270101000000\"",
+    ] {
+        assert_eq!(conditions(&format!("{right};")), [], "{right}");
+    }
+}
+
+#[test]
+fn licensees_are_spelled_as_peers_ask() {
+    let lint = |licensees: &str| {
+        found(&format!("Authorizer: \"POLICY\"\nLicensees: {licensees}\nConditions: true;\n"))
+            .into_iter()
+            .map(|(code, at)| format!("{code} {at}"))
+            .collect::<Vec<_>>()
+    };
+    let mail = "\"DN:/C=SE/O=Example/CN=Example CA/Email=ca@example.net\"";
+    let turned = "\"DN:CN=Example CA, O=Example, C=SE\"";
+    assert_eq!(
+        lint(&format!("{mail} || {turned}")),
+        [format!("nobody {mail}"), format!("nobody {turned}")]
+    );
+    for wrong in [
+        "\"passphrase-sha1-hex:5BFE35A831C99305A5DA250C295CF9C452F835A6\"",
+        "\"DN:/O=Example /CN=CA\"",
+        "\"dn:/O=Example/CN=CA\"",
+        "\"binary-hex:00ff\"",
+        "\"EAP:\"",
+    ] {
+        assert_eq!(lint(wrong), [format!("nobody {wrong}")]);
+    }
+    for right in [
+        "\"passphrase-sha1-hex:5bfe35a831c99305a5da250c295cf9c452f835a6\"",
+        "\"DN:/O=Example, Inc./CN=CA/emailAddress=ca@example.net\"",
+        "\"EAP:alice\" || \"XAUTH:alice\"",
+    ] {
+        assert_eq!(lint(right), [""; 0], "{right}");
+    }
+    // Whoever makes assertions here may be called anything.
+    let text = "Authorizer: \"POLICY\"\nLicensees: \"DN:of the house\"\nConditions: true;\n\n\
+                Authorizer: \"DN:of the house\"\nLicensees: \"DN:/CN=a\"\nConditions: true;\n";
+    assert_eq!(found(text), []);
+}
+
+#[test]
 fn what_is_missing_or_meant_for_nobody() {
     assert_eq!(
         found("Authorizer: \"POLICY\"\n"),

@@ -89,7 +89,8 @@ pub fn cas(instance: &Instance) -> Result<Value, Failure> {
             "key_here": keys.contains(ca.name.as_str()),
             "not_after": facts.not_after.to_string(),
             "succeeds": ca.succeeds.as_ref().map(|succession| &succession.predecessor),
-            "certificate": keys.file(&format!("{}.crt", ca.name)).display().to_string(),
+            // Whoever asks may have another working directory than the server.
+            "certificate": std::path::absolute(keys.file(&format!("{}.crt", ca.name)))?.display().to_string(),
         }))
     });
     list.collect()

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::Context;
 use crate::authorizer::Running;
 use crate::exit::Failure;
-use crate::logging::LogControl;
+use crate::logging::{self, LogControl};
 use crate::output;
 
 /// `countersign authorizer …`
@@ -112,7 +112,10 @@ impl Run {
             config.authorizer.socket.path.clone_from(socket);
         }
         let running = Running::start(&config.authorizer, None)?;
-        eprintln!("daemons may ask at {}", config.authorizer.socket.path.display());
+        logging::announce(&format!(
+            "daemons may ask at {}",
+            config.authorizer.socket.path.display()
+        ));
         let place = context.place.clone();
         actix_web::rt::System::new().block_on(async move {
             let mut terminate = signal(SignalKind::terminate())?;

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use countersign_ike_plugin::decision::decisions;
+use countersign_ike_plugin::trust::Lack;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -107,6 +108,7 @@ impl Show {
             output::print(Format::Json, &decision);
             return Ok(());
         }
+        let words = words(&decision);
         if let Some(fields) = decision.as_object_mut() {
             for bulky in ["question", "path", "anchor_key"] {
                 fields.remove(bulky);
@@ -114,7 +116,7 @@ impl Show {
         }
         output::print(Format::Text, &decision);
         if self.explain {
-            output::line(&format!("\n{}", words(&decision)));
+            output::line(&format!("\n{words}"));
         }
         traces.iter().for_each(|trace| output::line(&format!("\nthe policy's answer: {trace}")));
         if let Some(why) = unknown {
@@ -136,18 +138,19 @@ fn words(decision: &Value) -> String {
         ("policy", "the policy allows it"),
     ];
     let (decided, allowed) = (at(decision, "/step"), at(decision, "/decision") == "allow");
-    let by_secret = decision.pointer("/certificate").is_none_or(Value::is_null)
-        && decision.pointer("/requesters").is_some_and(|names| !names.is_null());
+    let proof = proof(decision);
     let mut words = String::new();
     for (step, meaning) in STEPS {
         let of_certificates = matches!(step, "path" | "status" | "identity");
-        if by_secret && of_certificates {
-            words.push_str(&format!("{step}: not asked, for the peer proved a pre-shared key\n"));
+        if let Some(proof) = proof.filter(|_| of_certificates) {
+            words.push_str(&format!("{step}: not asked, for the peer proved {proof}\n"));
         } else if step == "policy" && allowed && decided != "policy" {
             words.push_str("policy: not asked about phase 1 (`policy_in_phase_2_only`)\n");
         } else if step == decided && !allowed {
             words.push_str(&format!("{step}: NO. {}\n", at(decision, "/reason")));
             return words;
+        } else if let Some(lack) = lack(decision).filter(|_| step == "status") {
+            words.push_str(&format!("status: {lack}\n"));
         } else {
             words.push_str(&format!("{step}: yes, {meaning}\n"));
         }
@@ -156,6 +159,28 @@ fn words(decision: &Value) -> String {
         words.push_str(&format!("authorizer: NO. {}\n", at(decision, "/reason")));
     }
     words
+}
+
+/// What a peer proved that has no certificate to judge.
+fn proof(decision: &Value) -> Option<&'static str> {
+    let has_certificate = decision.pointer("/certificate").is_some_and(|of| !of.is_null());
+    if has_certificate || decision.pointer("/requesters").is_none_or(Value::is_null) {
+        return None;
+    }
+    Some(match at(decision, "/question/auth") {
+        "raw" => "a raw public key",
+        "eap" => "to be a user, by EAP",
+        "xauth" => "to be a user, by XAuth",
+        _ => "a pre-shared key",
+    })
+}
+
+/// What of the status was not known, and was let pass all the same. Decisions of earlier versions do not say.
+fn lack(decision: &Value) -> Option<&'static str> {
+    match decision.get("status").cloned().and_then(|of| serde_json::from_value(of).ok())? {
+        Lack::NotKnown => Some("not known, which `status = \"if-present\"` lets pass"),
+        Lack::NotAsked => Some("not asked (`status = \"off\"`)"),
+    }
 }
 
 fn at<'v>(line: &'v Value, pointer: &str) -> &'v str {

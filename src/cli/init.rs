@@ -12,6 +12,7 @@ use countersign_ca::founding::{CaOptions, Constraint, root_label};
 use countersign_ca::identity::distinguished_name;
 use countersign_ca::profile::{Policy, PolicyConfig};
 use countersign_ca::record::Label;
+use countersign_ike_plugin::gateway::warnings_of_ca;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -197,11 +198,19 @@ impl Issuing {
             None => ground.create_issuing(name, options, self.algorithm)?,
         };
         let keys = &ground.keys;
-        Ok(json!({
+        let mut warnings = Vec::new();
+        for ca in std::iter::once(&record.certificate).chain(&record.chain) {
+            warnings.extend(warnings_of_ca(ca).map_err(|e| Failure::input(e.to_string()))?);
+        }
+        let mut said = json!({
             "issuing_ca": record.name,
             "certificate": keys.file(&format!("{name}.crt")).display().to_string(),
             "root": keys.file("root.crt").display().to_string(),
-        }))
+        });
+        if let Some(fields) = said.as_object_mut().filter(|_| !warnings.is_empty()) {
+            fields.insert("warnings".into(), json!(warnings));
+        }
+        Ok(said)
     }
 }
 

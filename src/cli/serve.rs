@@ -8,7 +8,7 @@ use super::Context;
 use super::init::Init;
 use crate::exit::Failure;
 use crate::instance::Instance;
-use crate::logging::LogControl;
+use crate::logging::{self, LogControl};
 use crate::output;
 
 /// `countersign serve`
@@ -47,7 +47,7 @@ impl Serve {
         }
         let data = folder.path().display().to_string();
         crate::serve::run(instance, self.listen, &log, &|address| {
-            eprintln!("listening on http://{address}");
+            logging::announce(&format!("listening on http://{address}"));
             if self.init {
                 output::line(&how_to_try(&data, address));
             }

@@ -9,10 +9,13 @@ use countersign_ca::public_key::KeyKind;
 use countersign_ca::{Identity, Timestamp};
 use serde::Serialize;
 
+use super::abilities::{
+    CaFacts, Effect, Family, IKE_INTERMEDIATE, Library, Limit, limit_of, limits, looks_like_host,
+};
 use super::material::next_update;
 use super::{
-    AltNames, Daemon, Facts, Gateway, GatewayError, Material, Mode, NamedCa, Proposal, Revocation,
-    Start,
+    Abilities, AltNames, Daemon, Facts, Feature, Gateway, GatewayError, Material, Mode, NamedCa,
+    Proposal, Revocation, Start,
 };
 use crate::path::{Anchors, Certificate, PathSettings, validate};
 
@@ -53,13 +56,6 @@ const SOON: i64 = 7 * 86_400;
 /// The longest list of alternative names that isakmpd reads, in octets.
 const MAX_ISAKMPD_NAMES: usize = 127;
 
-/// Extended key usages: ipsecIKE, iKEIntermediate, anyExtendedKeyUsage, serverAuth, clientAuth.
-const IPSEC_IKE: &str = "1.3.6.1.5.5.7.3.17";
-const IKE_INTERMEDIATE: &str = "1.3.6.1.5.5.8.2.2";
-const ANY: &str = "2.5.29.37.0";
-const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
-const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
-
 /// What a gateway has in its own way, whoever its peer is. Its `material`, which is none for a pre-shared key, has the CAs and CRLs of
 /// its peers as well ([`Material::add_cas_of`]): it is the one who verifies by them.
 ///
@@ -77,6 +73,9 @@ pub fn alone(
     if let Some(material) = material {
         found.own_certificate(&Facts::of(&material.certificate)?, material, now);
         found.first_name_for(gateway, material)?;
+        found.own_partitions(material)?;
+        found.own_common_name(material)?;
+        found.cas(material)?;
         found.crls(material, now)?;
     }
     Ok(found.list)
@@ -100,6 +99,7 @@ pub fn together(
         found.purposes_for(own, &facts);
         found.first_name_for(own, shown)?;
         found.partitions_for(own, shown)?;
+        found.common_name_for(own, shown)?;
         found.told_where_for(own, material, shown)?;
         found.reachable((own, material), (peer, shown))?;
         list.append(&mut found.list);
@@ -194,7 +194,7 @@ impl Found<'_> {
                     .to_owned(),
             );
         }
-        if let Err(why) = signs(self.gateway.daemon, self.gateway.mode, facts.key) {
+        if let Err(why) = Abilities::of(self.gateway.daemon).signs(self.gateway.mode, facts.key) {
             self.error("key-kind", format!("{why}; enrol with another kind of key"));
         }
     }
@@ -231,11 +231,7 @@ impl Found<'_> {
 
     fn authorizer(&mut self) {
         let Gateway { daemon, mode, authorizer, .. } = *self.gateway;
-        let asks = match daemon {
-            Daemon::Strongswan => true,
-            Daemon::Libreswan => mode == Mode::Ikev2,
-            _ => false,
-        };
+        let asks = Abilities::of(daemon).asks_in.contains(&mode);
         if authorizer && !asks {
             self.error(
                 "authorizer",
@@ -253,7 +249,7 @@ impl Found<'_> {
         }
         // What is read from files is checked by OpenSSL, which refuses when a CRL has ended.
         let is_strict = self.gateway.revocation == Revocation::Strict
-            || matches!(self.gateway.daemon, Daemon::Iked | Daemon::Isakmpd | Daemon::Racoon);
+            || !Abilities::of(self.gateway.daemon).fetches;
         for ca in material.cas() {
             let Some(crl) = material.crls.iter().find(|crl| crl.ca == ca.name) else {
                 if is_strict {
@@ -346,7 +342,7 @@ impl Found<'_> {
 
     /// isakmpd knows a certificate by the first of its alternative names, and reads no list of 128 octets or more.
     fn first_name_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
-        if own.daemon != Daemon::Isakmpd {
+        if !Abilities::of(own.daemon).first_name_only {
             return Ok(());
         }
         let names = AltNames::of(&shown.certificate)?;
@@ -364,20 +360,122 @@ impl Found<'_> {
         Ok(())
     }
 
-    /// strongSwan keeps one CRL for each issuer, and takes that of a partition for the whole list.
+    /// Some read the CRL of a partition as the whole list, some not at all. Those that read files were given the complete one.
     fn partitions_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
-        if own.daemon != Daemon::Strongswan {
+        let Some(limit) = limit_of(own.daemon, Feature::Partition) else { return Ok(()) };
+        let urls = partitions_of(shown)?;
+        if urls.is_empty() {
             return Ok(());
         }
-        let urls = Facts::of(&shown.certificate)?.crl_urls;
-        if urls.iter().any(|url| is_partition(url)) {
-            self.error(
-                "partition",
+        let message = format!(
+            "its certificate names the CRL of a partition ({}), and {} on `{}` {}; set `crl.partitions = 0`, and enrol again",
+            names(urls.iter()),
+            daemon_and(own.daemon, limit),
+            own.name,
+            limit.does
+        );
+        match (limit.effect, own.revocation) {
+            (Effect::Misreads, _) | (Effect::Refuses, Revocation::Strict) => {
+                self.error(Feature::Partition.code(), message);
+            }
+            (Effect::Refuses, Revocation::IfPresent) => {
+                self.warning(Feature::Partition.code(), message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Its peers are mostly of its own CA, and so are their partitions.
+    fn own_partitions(&mut self, material: &Material) -> Result<(), GatewayError> {
+        let Some(limit) = limit_of(self.gateway.daemon, Feature::Partition) else { return Ok(()) };
+        let urls = partitions_of(material)?;
+        if !urls.is_empty() {
+            self.warning(
+                Feature::Partition.code(),
                 format!(
-                    "its certificate names the CRL of a partition ({}), which strongSwan on `{}` takes for the whole list, so that revoked \
-                     peers of other partitions come in; set `crl.partitions = 0`, and enrol again",
-                    names(urls.iter().filter(|url| is_partition(url))),
-                    own.name
+                    "its CA divides its CRL into partitions ({}), and {} {}; set `crl.partitions = 0`",
+                    names(urls.iter()),
+                    daemon_and(self.gateway.daemon, limit),
+                    limit.does
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Below constraints on DNS names, some take a common name for one.
+    fn common_name_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
+        let Some(limit) = limit_of(own.daemon, Feature::CommonName) else { return Ok(()) };
+        if let Some((name, ca)) = common_name_outside(shown)? {
+            self.error(
+                Feature::CommonName.code(),
+                format!(
+                    "its certificate has no DNS name, and {} on `{}` {}: `{name}` is not within what `{ca}` permits; give the account a \
+                     `fqdn:` that is, and enrol again",
+                    daemon_and(own.daemon, limit),
+                    own.name,
+                    limit.does
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whoever its peers are: it is told before one of them refuses.
+    fn own_common_name(&mut self, material: &Material) -> Result<(), GatewayError> {
+        if let Some((name, ca)) = common_name_outside(material)? {
+            self.warning(
+                Feature::CommonName.code(),
+                format!(
+                    "its certificate has no DNS name, and its common name `{name}` is not within what `{ca}` permits of DNS names: {}, and \
+                     so do iked, isakmpd and racoon; give the account a `fqdn:` that is, and enrol again",
+                    limits(Feature::CommonName)
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// The certificates of CAs that its daemon has to read.
+    fn cas(&mut self, material: &Material) -> Result<(), GatewayError> {
+        let daemon = self.gateway.daemon;
+        let abilities = Abilities::of(daemon);
+        let issuer = material.issuer().map(|ca| &ca.der);
+        let (mut other_keys, mut addresses) = (Vec::new(), Vec::new());
+        for ca in material.cas() {
+            let facts = CaFacts::of(&ca.der)?;
+            // NSS has to take each into its database; isakmpd's policy names the one that issues.
+            let counts = abilities.library == Library::Nss || issuer == Some(&ca.der);
+            if counts && !abilities.ca_keys.contains(&Family::of(facts.key)) {
+                other_keys.push(format!("{} in `{}`", facts.key, facts.subject));
+            }
+            if facts.has_addresses() {
+                addresses.push(facts.subject);
+            }
+        }
+        if !other_keys.is_empty() {
+            let known: Vec<String> = abilities.ca_keys.iter().map(ToString::to_string).collect();
+            let seen = limit_of(daemon, Feature::Ed25519Ca)
+                .map_or_else(|| daemon.to_string(), |limit| daemon_and(daemon, limit));
+            self.error(
+                Feature::Ed25519Ca.code(),
+                format!(
+                    "{seen} verifies by CAs with {} keys only, found {}; found CAs with another `--algorithm` and `--root-algorithm`",
+                    known.join(" or "),
+                    other_keys.join(", ")
+                ),
+            );
+        }
+        if let Some(limit) =
+            limit_of(daemon, Feature::AddressConstraints).filter(|_| !addresses.is_empty())
+        {
+            self.error(
+                Feature::AddressConstraints.code(),
+                format!(
+                    "{} {}, found {}; found a CA without `--permit ip:` and `--exclude ip:`",
+                    daemon_and(daemon, limit),
+                    limit.does,
+                    names(addresses.into_iter())
                 ),
             );
         }
@@ -440,18 +538,17 @@ impl Found<'_> {
                 ),
             );
         }
-        if let Err(why) = signs(own.daemon, own.mode, facts.key) {
+        if let Err(why) = Abilities::of(own.daemon).signs(own.mode, facts.key) {
             self.error("key-kind", format!("its peer `{}` cannot verify it: {why}", own.name));
         }
     }
 
     fn purposes_for(&mut self, own: &Gateway, facts: &Facts) {
         let purposes = &facts.key_purposes;
-        let good: &[&str] = match own.daemon {
-            // No other daemon looks at them.
-            Daemon::Libreswan => &[IPSEC_IKE, ANY, SERVER_AUTH, CLIENT_AUTH],
-            _ => return,
-        };
+        let good = Abilities::of(own.daemon).purposes;
+        if good.is_empty() {
+            return;
+        }
         if !purposes.is_empty() && !purposes.iter().any(|purpose| good.contains(&purpose.as_str()))
         {
             let hint = if purposes.iter().any(|purpose| purpose == IKE_INTERMEDIATE) {
@@ -623,24 +720,30 @@ fn is_partition(url: &str) -> bool {
     url.contains("/crl/") && file.strip_suffix(".crl").is_some_and(is_number)
 }
 
-/// Whether a daemon can sign with a kind of key; what it can sign with, it can verify, and nothing else.
-fn signs(daemon: Daemon, mode: Mode, key: KeyKind) -> Result<(), String> {
-    match (daemon, key) {
-        (Daemon::Isakmpd | Daemon::Racoon, KeyKind::Rsa(_)) => Ok(()),
-        (Daemon::Isakmpd | Daemon::Racoon, _) => {
-            Err(format!("{daemon} uses RSA keys only, found {key}"))
+/// The CRLs of partitions that a certificate names.
+fn partitions_of(shown: &Material) -> Result<Vec<String>, GatewayError> {
+    let urls = Facts::of(&shown.certificate)?.crl_urls;
+    Ok(urls.into_iter().filter(|url| is_partition(url)).collect())
+}
+
+/// A common name that a verifier may take for a DNS name, and the CA whose constraints it is outside of.
+fn common_name_outside(shown: &Material) -> Result<Option<(String, String)>, GatewayError> {
+    let names = Facts::of(&shown.certificate)?.common_names_without_dns()?;
+    for ca in shown.cas() {
+        let ca = CaFacts::of(&ca.der)?;
+        if let Some(name) = names.iter().find(|name| looks_like_host(name) && !ca.allows_dns(name))
+        {
+            return Ok(Some((name.clone(), ca.subject)));
         }
-        (Daemon::Libreswan, KeyKind::P256 | KeyKind::P384) if mode != Mode::Ikev2 => Err(format!(
-            "libreswan uses ECDSA keys with IKEv2 only, found {key} in mode `{}`",
-            mode.name()
-        )),
-        (Daemon::Libreswan | Daemon::Iked, KeyKind::Ed25519) => {
-            Err(format!("{daemon} has no {key}"))
-        }
-        (Daemon::Strongswan, KeyKind::Ed25519) if mode != Mode::Ikev2 => {
-            Err(format!("IKEv1 has no {key}"))
-        }
-        _ => Ok(()),
+    }
+    Ok(None)
+}
+
+/// A daemon with the library that has a limit, and the version in which it was found.
+fn daemon_and(daemon: Daemon, limit: &Limit) -> String {
+    match limit.library {
+        Some(Library::Strongswan) => format!("{} {}", limit.program, limit.version),
+        _ => format!("{daemon} ({} {})", limit.program, limit.version),
     }
 }
 

@@ -3,14 +3,20 @@
 use countersign_ca::certificate::to_pem;
 use countersign_ca::public_key::KeyKind;
 use countersign_ca::{Identity, Timestamp};
+use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
 use x509_cert::Certificate as X509;
+use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName};
+use x509_cert::name::Name;
 
 use super::GatewayError;
 use crate::identity::Names;
 use crate::path::Certificate;
 use crate::status::crl::Crl;
+
+/// commonName (X.520)
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
 /// A CA's certificate under a name that is good for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +124,7 @@ pub struct Facts {
     pub crl_urls: Vec<String>,
     /// Where its OCSP responders are.
     pub ocsp_urls: Vec<String>,
+    has_dns_name: bool,
     names: Names,
 }
 
@@ -149,6 +156,7 @@ impl Facts {
                 .unwrap_or_default(),
             crl_urls: certificate.crl_urls(),
             ocsp_urls: certificate.ocsp_urls().to_vec(),
+            has_dns_name: own.alt_names.iter().any(|name| matches!(name, GeneralName::DnsName(_))),
             names: Names::of(der).map_err(|e| unreadable(&e))?,
         })
     }
@@ -156,6 +164,22 @@ impl Facts {
     /// Whether the certificate holds an identity, as an IKE daemon looks for it: never the CN.
     pub fn holds(&self, id: &Identity) -> bool {
         self.names.hold(id)
+    }
+
+    /// The common names of a certificate that has no dNSName; none if it has one.
+    ///
+    /// # Errors
+    /// The subject cannot be read.
+    pub fn common_names_without_dns(&self) -> Result<Vec<String>, GatewayError> {
+        if self.has_dns_name {
+            return Ok(Vec::new());
+        }
+        let unreadable =
+            |e: der::Error| GatewayError::new(format!("the subject cannot be read: {e}"));
+        let subject = Name::from_der(&self.subject_der).map_err(unreadable)?;
+        let each = subject.0.iter().flat_map(|relative| relative.0.iter());
+        let common = each.filter(|part| part.oid == COMMON_NAME);
+        Ok(common.map(|part| String::from_utf8_lossy(part.value.value()).into_owned()).collect())
     }
 
     /// Its names, in words.

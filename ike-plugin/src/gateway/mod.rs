@@ -1,6 +1,7 @@
 //! What the daemon of a gateway needs in its files: configuration, certificate, chain, CRLs, key. One folder for each kind of daemon,
 //! ready to be used; and whether two gateways, as they are configured, would come up.
 
+pub mod abilities;
 mod check;
 mod credentials;
 mod files;
@@ -24,6 +25,7 @@ use countersign_ca::Identity;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use abilities::{Abilities, Feature, limits, warnings_of_ca};
 pub use check::{Obstacle, Severity, alone, together};
 pub use credentials::{Layout, credentials};
 pub use files::{Entry, Files};
@@ -76,12 +78,8 @@ impl Daemon {
     }
 
     /// Whether it speaks this mode.
-    pub const fn speaks(self, mode: Mode) -> bool {
-        match self {
-            Self::Strongswan | Self::Libreswan => true,
-            Self::Iked => matches!(mode, Mode::Ikev2),
-            Self::Isakmpd | Self::Racoon => !matches!(mode, Mode::Ikev2),
-        }
+    pub fn speaks(self, mode: Mode) -> bool {
+        Abilities::of(self).modes.contains(&mode)
     }
 }
 

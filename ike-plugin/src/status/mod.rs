@@ -16,7 +16,7 @@ pub use countersign_ca::path::crl;
 use countersign_ca::Timestamp;
 
 use crate::path::{Anchors, Certificate, ValidPath};
-use crate::trust::Status;
+use crate::trust::{Lack, Status};
 use cache::{CrlCache, Found};
 use crl::{Crl, CrlStatus, status_by_crls};
 use location::Locations;
@@ -87,7 +87,7 @@ impl CrlChecker {
         deadline: Instant,
     ) -> Status {
         if self.mode == Mode::Off {
-            return Status::Good(Timestamp::from_millis(i64::MAX));
+            return Status::Passed(Timestamp::from_millis(i64::MAX), Lack::NotAsked);
         }
         let (urls, refused) = self.responders_of(certificate);
         let by_crl = |deadline| self.by_crl(path, certificate, issuer, at, deadline);
@@ -109,7 +109,7 @@ impl CrlChecker {
         let Err(second_why) = second else { return second.unwrap_or_else(Status::Unknown) };
         if self.mode == Mode::IfPresent {
             // Not for long: a CRL may come.
-            return Status::Good(at.plus(std::time::Duration::from_secs(60)));
+            return Status::Passed(at.plus(std::time::Duration::from_secs(60)), Lack::NotKnown);
         }
         let why: Vec<String> =
             [first_why, second_why].into_iter().filter(|why| !why.is_empty()).collect();

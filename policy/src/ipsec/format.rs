@@ -68,6 +68,26 @@ impl Format {
             },
         }
     }
+
+    /// Whether a literal can stand in an ordering, `<` or `>=`: values are ordered as strings, so that it must be the beginning of one.
+    ///
+    /// # Errors
+    /// It orders otherwise than it reads; the text says what to write.
+    pub fn check_order(&self, literal: &[u8]) -> Result<(), String> {
+        let Ok(text) = std::str::from_utf8(literal) else { return Ok(()) };
+        match self {
+            Self::Address => ordered_address(text),
+            // What has no digits and points alone is a name.
+            Self::Identity if is_address_like(text) => ordered_address(text),
+            Self::Time if !text.bytes().all(|byte| byte.is_ascii_digit()) || text.len() > 14 => {
+                Err(format!(
+                    "expected a time `YYYYMMDDHHMMSS` or its first digits, found `{}`",
+                    excerpt(literal)
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Format {
@@ -144,6 +164,43 @@ fn padded(text: &str, address: IpAddr) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("addresses are padded with zeros and in lower case: write `{right}`, not `{text}`"))
+}
+
+/// Whether it is an address, a range of addresses or the beginning of one.
+fn is_address_like(text: &str) -> bool {
+    let v4 = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'/');
+    let v6 = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'-' | b'/');
+    let has_digit = text.bytes().any(|byte| byte.is_ascii_hexdigit());
+    has_digit
+        && (text.bytes().all(v4) && text.contains('.')
+            || text.bytes().all(v6) && text.contains(':'))
+}
+
+/// An address or the beginning of one: each part has all its digits.
+fn ordered_address(text: &str) -> Result<(), String> {
+    if let Some((lower, upper)) = text.split_once('-') {
+        return ordered_address(lower).and_then(|()| ordered_address(upper));
+    }
+    if let Some(address) = address::parse(text) {
+        return padded(text, address);
+    }
+    let (separator, width) = if text.contains(':') { (':', 4) } else { ('.', 3) };
+    let digit = |byte: u8| match separator {
+        ':' => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        _ => byte.is_ascii_digit(),
+    };
+    let whole = |part: &str| part.len() == width && part.bytes().all(digit);
+    let mut parts = text.split(separator).rev();
+    // A beginning may end behind a separator.
+    let last = parts.next().is_some_and(|last| last.is_empty() || whole(last));
+    if last && parts.all(whole) {
+        return Ok(());
+    }
+    Err(format!(
+        "addresses are padded with zeros and in lower case, as in `192.168.002.001` and `2001:0db8:…`: expected the beginning of one with \
+         {width} digits in each part, found `{}`",
+        excerpt(text.as_bytes())
+    ))
 }
 
 fn identity(text: &str) -> Result<(), String> {

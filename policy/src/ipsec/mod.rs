@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod algorithm;
+pub mod asks;
 pub mod certificate;
 pub mod format;
 pub mod name;

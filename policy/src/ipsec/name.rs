@@ -102,8 +102,7 @@ fn push_attribute(line: &mut String, attribute: AnyRef<'_>) -> Result<(), NameEr
         )));
     };
     let numbers = dotted(sequence(*kind, Tag::ObjectIdentifier)?.value())?;
-    let short = SHORT_NAMES.iter().find(|(oid, _)| *oid == numbers).map(|(_, short)| *short);
-    let kind = short.unwrap_or(&numbers);
+    let kind = short_name(&numbers).unwrap_or(&numbers);
     let bytes = text(*value)?;
     if is_ambiguous(bytes) {
         return Err(NameError::Ambiguous(kind.to_owned()));
@@ -194,6 +193,19 @@ fn parts<'a>(whole: &AnyRef<'a>) -> Result<Vec<AnyRef<'a>>, NameError> {
 
 fn within(length: usize, limit: usize) -> Result<(), NameError> {
     if length > limit { Err(NameError::TooLong { length, limit }) } else { Ok(()) }
+}
+
+/// The short name of an attribute type, by its numbers.
+pub(super) fn short_name(numbers: &str) -> Option<&'static str> {
+    SHORT_NAMES.iter().find(|(oid, _)| *oid == numbers).map(|(_, short)| *short)
+}
+
+/// The short name that this is in this case, or else in another.
+pub(super) fn type_of(name: &str) -> Option<&'static str> {
+    let mut all = SHORT_NAMES.iter().map(|(_, short)| *short);
+    all.clone()
+        .find(|short| *short == name)
+        .or_else(|| all.find(|short| short.eq_ignore_ascii_case(name)))
 }
 
 /// OpenSSL's short names of attribute types (X.520, RFC 4519, RFC 4524, PKCS #9, CA/Browser Forum, Russian law). A type

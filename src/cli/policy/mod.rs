@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_policy::values::ValuesError;
-use countersign_policy::{ComplianceValues, Dropped, Finding, LegacySignatures, PolicySet, Source};
+use countersign_policy::{
+    ComplianceValues, Dropped, Finding, LegacySignatures, PolicySet, Requesters, Source, ipsec,
+};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::Context;
 use crate::exit::Failure;
@@ -119,6 +122,48 @@ impl Order {
         ComplianceValues::new(&self.values)
             .map_err(|error: ValuesError| Failure::input(format!("--values: {error}")))
     }
+}
+
+/// The requesters as the authorizer has them: whoever knows a pre-shared key asks in the name of its hashes, too.
+fn requesters<'n>(named: impl IntoIterator<Item = &'n String>) -> Result<Requesters, String> {
+    let mut spellings: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+    for name in named {
+        match name.strip_prefix("passphrase:") {
+            Some(secret) => {
+                spellings.extend(ipsec::passphrase(secret.as_bytes()).map_err(|e| e.to_string())?)
+            }
+            None => spellings.push(Zeroizing::new(name.clone().into_bytes())),
+        }
+    }
+    Requesters::new(&spellings).map_err(|e| e.to_string())
+}
+
+/// What of a question about IPsec the authorizer never asks, in words.
+fn never_asked<'n>(
+    named: impl IntoIterator<Item = &'n String>,
+    attributes: &[(&String, &String)],
+) -> Vec<String> {
+    let is_ipsec = |(name, value): &(&String, &String)| {
+        name.as_str() == "app_domain" && value.as_str() == "IPsec policy"
+    };
+    if !attributes.iter().any(is_ipsec) {
+        return Vec::new();
+    }
+    let names = named.into_iter().filter(|name| ipsec::asks::is_peers(name.as_bytes()));
+    let nobody = names.filter_map(|name| {
+        let kind = name.split_inclusive(':').next().unwrap_or_default();
+        let shown = if kind == "DN:" { name.as_str() } else { kind };
+        let nobody = ipsec::asks::check(name.as_bytes()).err()?;
+        Some(format!("nobody can ask as `{shown}`: {}; {}", nobody.why, nobody.hint))
+    });
+    let attributes = attributes.iter().filter_map(|(name, value)| match ipsec::attribute(name) {
+        None => Some(format!("the authorizer never sets the attribute `{name}`")),
+        Some(attribute) => {
+            let why = attribute.check(value).err()?;
+            Some(format!("the authorizer never sets `{name}` to `{value}`: {why}"))
+        }
+    });
+    nobody.chain(attributes).collect()
 }
 
 /// A file, or standard input for `-`.

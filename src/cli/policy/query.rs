@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use countersign_policy::{AttributeSet, ComplianceValues, Question, Requesters};
+use countersign_policy::{AttributeSet, ComplianceValues, Question};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Context, Loaded, Order, read, show};
+use super::{Context, Loaded, Order, never_asked, read, requesters, show};
 use crate::exit::Failure;
+use crate::output;
 
 /// `policy query`
 #[derive(Debug, Args)]
 pub struct Query {
     #[command(flatten)]
     loaded: Loaded,
-    /// Who asks: a key, `DN:…`, `passphrase:…` or any name; may be given several times. Secrets belong into --input, because
-    /// others can see command lines
+    /// Who asks: a key, `DN:…`, `passphrase:…` (which asks in the name of its hashes, too) or any name; may be given several times.
+    /// Secrets belong into --input, because others can see command lines
     #[arg(long, short, value_name = "PRINCIPAL")]
     requester: Vec<String>,
     /// An action attribute, as NAME=VALUE; may be given several times
@@ -55,11 +56,16 @@ impl Query {
         };
         let mut attributes = AttributeSet::new();
         let flags = self.attribute.iter().map(|(name, value)| (name, value));
-        for (name, value) in input.attributes.iter().chain(flags) {
+        let facts: Vec<_> = input.attributes.iter().chain(flags).collect();
+        for (name, value) in &facts {
             attributes.set(name, value).map_err(|e| Failure::input(e.to_string()))?;
         }
-        let requesters = Requesters::new(input.requesters.iter().chain(&self.requester))
+        let named: Vec<&String> = input.requesters.iter().chain(&self.requester).collect();
+        let requesters = requesters(named.iter().copied())
             .map_err(|e| Failure::input(format!("{e}; name one with --requester")))?;
+        for why in never_asked(named, &facts) {
+            output::warning(&why);
+        }
         let set = self.loaded.set()?;
         let question =
             Question { attributes: &attributes, requesters: &requesters, values: &values };

@@ -9,7 +9,7 @@ use countersign_policy::{AttributeSet, ComplianceValues, PolicySet, Question, Re
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Context, legacy, load, read};
+use super::{Context, legacy, load, never_asked, read, requesters};
 use crate::exit::Failure;
 use crate::output::{self, Format};
 
@@ -177,15 +177,19 @@ impl Suite {
                 )));
             }
             let mut attributes = AttributeSet::new();
-            for (name, value) in file.attributes.iter().chain(&case.attributes) {
+            let facts: Vec<_> = file.attributes.iter().chain(&case.attributes).collect();
+            for (name, value) in &facts {
                 attributes
                     .set(name, value)
                     .map_err(|e| unreadable(&format!("case `{}`: {e}", case.name)))?;
             }
             let named =
                 if case.requesters.is_empty() { &file.requesters } else { &case.requesters };
-            let requesters = Requesters::new(named)
-                .map_err(|e| unreadable(&format!("case `{}`: {e}", case.name)))?;
+            let requesters =
+                requesters(named).map_err(|e| unreadable(&format!("case `{}`: {e}", case.name)))?;
+            for why in never_asked(named, &facts) {
+                output::warning(&format!("case `{}`: {why}", case.name));
+            }
             let question =
                 Question { attributes: &attributes, requesters: &requesters, values: &values };
             each(self.verdict(&case.name, Some(case.expect.clone()), &set, question));
