@@ -92,6 +92,7 @@ pub fn look(shared: &Shared) -> Findings {
         _ => {}
     }
     let last = shared.instance.store.last_entry();
+    found.reasons.extend(shared.instance.wrong_clock());
     if now < last.minus(Duration::from_secs(2)) {
         found.reasons.push(format!(
             "the clock went backwards: it is {now}, and the last entry is of {last}"

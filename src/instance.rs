@@ -4,19 +4,23 @@ use std::io::IsTerminal;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use countersign_ca::accounts::Accounts;
 use countersign_ca::foundation::Foundation;
 use countersign_ca::profile::Profiles;
-use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress};
+use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress, clock_ahead};
 use countersign_ca::{Authority, Clock, Entropy, Store, SystemClock, SystemEntropy};
 
 use crate::bridge::Bridge;
 use crate::config::{Config, ConfigFile};
 use crate::exit::Failure;
-use crate::folder::DataFolder;
+use crate::folder::{DataFolder, Private};
 use crate::output;
 use crate::passphrase;
+
+/// A clock that is further than this after the journal's last entry is not believed: it would stop all signing until it is right again.
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(180 * 86_400);
 
 /// What every command needs to know.
 #[derive(Debug, Clone)]
@@ -54,15 +58,23 @@ impl Place {
 
     /// Opens the store, with a progress bar on a terminal when the index must be brought up to date.
     pub fn open_store(&self) -> Result<EmbeddedStore, Failure> {
+        self.open_store_with(EmbeddedOptions {
+            longest_silence: Some(LONGEST_SILENCE),
+            ..EmbeddedOptions::default()
+        })
+    }
+
+    /// As [`Self::open_store`], whatever the clock says.
+    pub fn open_store_at_any_time(&self) -> Result<EmbeddedStore, Failure> {
+        self.open_store_with(EmbeddedOptions::default())
+    }
+
+    fn open_store_with(&self, options: EmbeddedOptions) -> Result<EmbeddedStore, Failure> {
         self.folder.check()?;
+        let _private = Private::begin();
         let mut bar = output::Bar::new("bringing the index up to date");
-        let store = EmbeddedStore::open(
-            self.folder.path(),
-            EmbeddedOptions::default(),
-            &mut |progress: Progress| {
-                bar.show(progress.done, progress.total);
-            },
-        )?;
+        let mut show = |progress: Progress| bar.show(progress.done, progress.total);
+        let store = EmbeddedStore::open(self.folder.path(), options, &mut show)?;
         bar.done();
         Ok(store)
     }
@@ -148,6 +160,15 @@ impl Instance {
         let authority =
             Authority::open(ground, self.config.profiles.clone(), self.config.settings.clone())?;
         Ok(self.authority.get_or_init(|| Arc::new(authority)))
+    }
+
+    /// Why nothing can be signed now, by the clock and the last entry.
+    pub fn wrong_clock(&self) -> Option<String> {
+        let (now, last) = (self.now(), self.store.last_entry());
+        if last == countersign_ca::Timestamp::default() {
+            return None;
+        }
+        clock_ahead(now, last, LONGEST_SILENCE)
     }
 
     /// Takes note of the bridge that keeps directories in step.

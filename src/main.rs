@@ -23,6 +23,7 @@ mod repository;
 mod search;
 mod serve;
 mod trust;
+mod wiped;
 
 use std::process::ExitCode;
 

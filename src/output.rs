@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -21,7 +22,8 @@ pub fn print(format: Format, value: &Value) {
         Format::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
         Format::Text => text(value),
     };
-    line(&text);
+    // It may show a secret.
+    line(&Zeroizing::new(text));
 }
 
 /// Prints a line. A reader that went away is no error.

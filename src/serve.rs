@@ -341,6 +341,8 @@ fn signing_cas(authority: &Authority) -> Vec<Label> {
 
 fn sign_if_due(authority: &Authority, ca: &Label) {
     let due = authority.crl_due(ca).is_ok_and(|due| due.is_some_and(|due| due <= authority.now()));
+    // A command may have revoked while no key was at hand.
+    let due = due || authority.crl_lacks_changes(ca).unwrap_or(true);
     if due && let Err(e) = authority.publish_crl(ca) {
         tracing::error!(%ca, "the CRL was not signed: {e}");
     }

@@ -17,7 +17,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::openssl::{enrol, key};
-use common::{COUNTERSIGN, Instance, tool_ok};
+use common::{COUNTERSIGN, Instance, Peer, at_another_time, tool_ok};
 use serde_json::json;
 
 fn text(output: &Output) -> String {
@@ -354,11 +354,17 @@ fn a_backup_of_a_live_instance_is_restored() {
     fs::write(instance.file("head.json"), head).unwrap();
     instance.stop();
     fs::rename(instance.data(), instance.file("lost")).unwrap();
-    instance.ok(&["restore", to]);
+    let said = instance.ok(&["restore", to]);
+    assert!(said.contains("cert import"), "{said}");
     fs::copy(instance.file("lost/passphrase"), instance.data().join("passphrase")).unwrap();
     instance.ok(&["audit", "verify"]);
     instance.serve();
     assert_eq!(instance.certificates("gw1"), before);
+    // A secret may have been used up since.
+    enrol(&instance, &peer, "gw1.key", &[]).refused(&[]);
+    let again = instance.json(&["peer", "reset-secret", "gw1"]);
+    let field = |name: &str| again[name].as_str().unwrap().to_owned();
+    let peer = Peer { reference: field("reference"), secret: field("secret"), ..peer };
     enrol(&instance, &peer, "gw1.key", &[]).granted();
     instance.stop();
     // A head that was kept elsewhere betrays a journal that was cut off together with its own heads.
@@ -457,7 +463,7 @@ fn operators_see_health_and_metrics() {
     for line in [
         "countersign_cmp_messages_total{kind=\"ir\",outcome=\"granted\"} 1",
         "countersign_cmp_messages_total{kind=\"certConf\",outcome=\"granted\"} 1",
-        "countersign_crl_number{ca=\"issuing\",scope=\"full\"} 1",
+        "countersign_crl_number{ca=\"issuing\",scope=\"full\"} ",
         // The peer's, the signer of CMP answers, and two of OCSP answers: the root's and the issuing CA's.
         "countersign_certificates_issued 4",
         "countersign_unready_reasons 0",
@@ -562,4 +568,208 @@ fn permissions_of_accounts_are_given_shown_and_taken_away() {
     fs::write(&file, "name,ids,allow\ngw5,ip:192.0.2.5,all\n").unwrap();
     fails(&instance.run(&["peer", "import", path]), 2, &["line 2", "`all`"]);
     instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn what_was_issued_and_revoked_since_the_backup_comes_back() {
+    let mut instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    let backup = instance.file("backup");
+    let to = backup.to_str().unwrap();
+    instance.ok(&["backup", to]);
+    // Lost: a certificate that is renewed later, and one that is revoked.
+    enrol(&instance, &peer, "gw1.key", &["-certout", "lost.crt"]).granted();
+    let old = instance.certificates("gw1")[0]["serial"].as_str().unwrap().to_owned();
+    let lost = instance.certificates("gw1")[1]["serial"].as_str().unwrap().to_owned();
+    instance.ok(&["cert", "revoke", &old, "--reason", "keyCompromise"]);
+    let crl = instance.http("GET", "/crl/issuing.crl", "", &[]).unwrap();
+    let pem = |label: &str, der: &[u8]| {
+        let body = data_encoding::BASE64.encode(der);
+        let lines: Vec<&str> =
+            (0..body.len()).step_by(64).map(|at| &body[at..body.len().min(at + 64)]).collect();
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    };
+    let lost_number = instance.json(&["crl", "show"])[0]["number"].as_u64().unwrap();
+    instance.stop();
+    fs::rename(instance.data(), instance.file("lost")).unwrap();
+    instance.ok(&["restore", to, "--keep-uses"]);
+    fs::copy(instance.file("lost/passphrase"), instance.data().join("passphrase")).unwrap();
+    // A file for people, with a foreign certificate in it, too.
+    let own = fs::read_to_string(instance.file("lost.crt")).unwrap();
+    let foreign = rcgen::generate_simple_self_signed(["gw1.example.net".to_owned()]).unwrap();
+    let all = instance.file("all.pem");
+    fs::write(
+        &all,
+        format!(
+            "what is left\n{}{own}\r\n{}",
+            pem("X509 CRL", &crl.body),
+            pem("CERTIFICATE", foreign.cert.der())
+        ),
+    )
+    .unwrap();
+    let all = all.to_str().unwrap();
+    fails(
+        &instance.run(&["cert", "import", all]),
+        1,
+        &["recorded", "1 revoked", "expected what a CA of this instance signed", "1 of 3"],
+    );
+    fails(&instance.run(&["cert", "import", "server.log"]), 5, &["server.log"]);
+    instance.serve();
+    let records = instance.certificates("gw1");
+    let status = |serial: &str| {
+        let record = records.iter().find(|record| record["serial"] == serial).unwrap();
+        record["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((status(&old), status(&lost)), ("revoked".into(), "valid".into()));
+    for crl in instance.json(&["crl", "show"]).as_array().unwrap() {
+        if crl["ca"] == "issuing" {
+            assert!(crl["number"].as_u64().unwrap() > lost_number, "{crl} {lost_number}");
+            assert_eq!(crl["entries"], 1, "{crl}");
+        }
+    }
+    // It is revoked as any other is, and the history says how it came.
+    instance.ok(&["cert", "revoke", &lost]);
+    instance.stop();
+    instance.ok(&["audit", "verify"]);
+    let history = instance.ok(&["audit", "export"]);
+    assert!(history.contains("\"restored\"") && history.contains("cert import"), "{history}");
+}
+
+/// Every file below, with its mode.
+fn modes(folder: &Path) -> Vec<(String, u32)> {
+    let mut found = vec![(
+        folder.display().to_string(),
+        fs::metadata(folder).unwrap().permissions().mode() & 0o777,
+    )];
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        match entry.file_type().unwrap().is_dir() {
+            true => found.extend(modes(&entry.path())),
+            false => found.push((
+                entry.path().display().to_string(),
+                entry.metadata().unwrap().permissions().mode() & 0o777,
+            )),
+        }
+    }
+    found
+}
+
+#[test]
+fn what_holds_keys_and_accounts_is_its_owners_only_whatever_the_umask() {
+    let mut instance = Instance::empty();
+    let open = |arguments: &str| {
+        let script = format!("umask 000; exec {COUNTERSIGN} --data \"$0\" {arguments}");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(script).arg(instance.data());
+        command
+    };
+    // Made beforehand, and open: it holds nothing yet but a configuration.
+    fs::create_dir(instance.data()).unwrap();
+    fs::set_permissions(instance.data(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(instance.data().join("countersign.toml"), "").unwrap();
+    fs::set_permissions(
+        instance.data().join("countersign.toml"),
+        fs::Permissions::from_mode(0o600),
+    )
+    .unwrap();
+    let made = open("init").output().unwrap();
+    assert!(made.status.success(), "{}", text(&made));
+    let backup = instance.file("backup");
+    let mut script = Command::new("sh");
+    script.args(["-c", "umask 000; exec \"$0\" \"$@\"", COUNTERSIGN]);
+    instance.serve_with(script);
+    instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let told = Command::new("sh")
+        .args(["-c", "umask 000; exec \"$0\" \"$@\"", COUNTERSIGN, "--data"])
+        .arg(instance.data())
+        .arg("backup")
+        .arg(&backup)
+        .output()
+        .unwrap();
+    assert!(told.status.success(), "{}", text(&told));
+    instance.stop();
+    let found = [modes(&instance.data()), modes(&backup)].concat();
+    assert!(found.len() > 20, "{found:?}");
+    for (file, mode) in &found {
+        assert!(mode & 0o077 == 0, "{file} has the mode {mode:04o}");
+    }
+    // Once it holds an instance, an open folder is refused.
+    fs::set_permissions(instance.data(), fs::Permissions::from_mode(0o750)).unwrap();
+    fails(&instance.run(&["peer", "list"]), 5, &["0750", "chmod 700"]);
+    fails(&instance.run(&["serve"]), 5, &["0750"]);
+}
+
+#[test]
+fn a_clock_that_is_years_ahead_is_not_believed_and_there_is_a_way_back() {
+    let mut instance = Instance::init(&[]);
+    let ahead = |arguments: &[&str]| {
+        let mut command = at_another_time("+1000d", COUNTERSIGN);
+        command.args(arguments).arg("--data").arg(instance.data()).output().unwrap()
+    };
+    let before = instance.ok(&["store", "status"]);
+    for refused in [&["serve", "--listen", "127.0.0.1:0"][..], &["crl", "publish"]] {
+        fails(&ahead(refused), 5, &["after the last entry", "accept-clock"]);
+    }
+    assert_eq!(instance.ok(&["store", "status"]), before, "nothing was recorded");
+    // Somebody insists; after that nothing is signed with the right clock, until it is accepted again.
+    assert!(ahead(&["store", "accept-clock"]).status.success());
+    assert!(ahead(&["crl", "publish"]).status.success());
+    let ahead_by = instance.json(&["crl", "show"])[0]["this_update"].as_str().unwrap().to_owned();
+    fails(&instance.run(&["crl", "publish"]), 5, &["went backwards", "accept-clock"]);
+    instance.ok(&["store", "accept-clock"]);
+    instance.serve();
+    assert_eq!(instance.http("GET", "/readyz", "", &[]).unwrap().status, 200);
+    // CRLs that no peer would take for years are signed anew.
+    for crl in instance.json(&["crl", "show"]).as_array().unwrap() {
+        assert!(crl["this_update"].as_str().unwrap() < ahead_by.as_str(), "{crl} {ahead_by}");
+    }
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    instance.stop();
+    instance.ok(&["store", "rebuild"]);
+    let verified = instance.json(&["audit", "verify"]);
+    assert_eq!(verified["good"], true, "{verified}");
+    assert!(verified["notes"].to_string().contains("accepted the clock"), "{verified}");
+}
+
+/// Whether a text stands in the memory of a process.
+fn in_memory(pid: u32, text: &str) -> bool {
+    use std::io::Write;
+    use std::os::unix::fs::FileExt;
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let mut grep = Command::new("grep")
+        .args(["-a", "-c", "-F", text])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = grep.stdin.take().unwrap();
+    for line in maps.lines().filter(|line| line.contains(" rw") && !line.contains("[v")) {
+        let (from, to) = line.split_whitespace().next().unwrap().split_once('-').unwrap();
+        let number = |hex: &str| u64::from_str_radix(hex, 16).unwrap();
+        let mut octets = vec![0; usize::try_from(number(to) - number(from)).unwrap()];
+        if memory.read_exact_at(&mut octets, number(from)).is_ok() {
+            input.write_all(&octets).unwrap();
+            input.write_all(b"\n").unwrap();
+        }
+    }
+    drop(input);
+    grep.wait_with_output().unwrap().status.success()
+}
+
+#[test]
+fn a_secret_that_was_shown_is_nowhere_in_the_servers_memory() {
+    let instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let again = instance.json(&["peer", "reset-secret", "gw1"]);
+    let (reference, last) =
+        (again["reference"].as_str().unwrap(), again["secret"].as_str().unwrap());
+    // What is looked for is found where it is: the reference, which is public and on record. The answer is wiped when it was sent.
+    assert!(in_memory(instance.pid(), reference));
+    for secret in [peer.secret.as_str(), last] {
+        eventually("a secret to be wiped", || !in_memory(instance.pid(), secret));
+    }
 }

@@ -132,7 +132,8 @@ impl Accounts {
             }
         }
         let accounts: Vec<Account> = added.iter().map(|new| new.account.clone()).collect();
-        self.store.record_accounts(now, &accounts)?;
+        // Sealing took its time, and others recorded meanwhile.
+        self.store.record_accounts(self.clock.now(), &accounts)?;
         Ok(added)
     }
 
@@ -145,7 +146,7 @@ impl Accounts {
         let mut account = self.store.account(name)?.ok_or_else(|| no_account(name))?;
         let (sealed, clear) = self.new_secret(name, policy, now)?;
         account.secret = Some(sealed);
-        self.store.record_account_changed(now, &account)?;
+        self.store.record_account_changed(self.clock.now(), &account)?;
         Ok(NewAccount { account, secret: Some(clear) })
     }
 
@@ -162,7 +163,7 @@ impl Accounts {
         let vendors = self.store.vendors()?;
         let now = self.clock.now();
         account.equipment = equipment.map(|of| equipment_of(&vendors, of, now)).transpose()?;
-        self.store.record_account_changed(now, &account)?;
+        self.store.record_account_changed(self.clock.now(), &account)?;
         Ok(account)
     }
 
@@ -206,7 +207,8 @@ impl Accounts {
         }
         let mut random = Zeroizing::new([0; 20]);
         self.entropy.fill(random.as_mut_slice())?;
-        let clear = Zeroizing::new(BASE32_NOPAD.encode(random.as_slice()).to_ascii_lowercase());
+        let mut clear = Zeroizing::new(BASE32_NOPAD.encode(random.as_slice()));
+        clear.make_ascii_lowercase();
         let mut tag = [0; 5];
         self.entropy.fill(&mut tag)?;
         let reference = format!("{name}-{}", BASE32_NOPAD.encode(&tag).to_ascii_lowercase());

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -340,7 +340,8 @@ impl KeyFolder {
     fn write_new(&self, name: &str, content: &[u8]) -> Result<()> {
         let path = self.path(name);
         let failed = |e: &std::io::Error| Error::io(format!("`{}`", path.display()), e);
-        fs::create_dir_all(&self.0).map_err(|e| failed(&e))?;
+        let mut folder = fs::DirBuilder::new();
+        folder.recursive(true).mode(0o700).create(&self.0).map_err(|e| failed(&e))?;
         let mut options = OpenOptions::new();
         let mut file =
             options.write(true).create_new(true).mode(0o600).open(&path).map_err(|e| failed(&e))?;

@@ -40,6 +40,7 @@ pub mod profile;
 pub mod public_key;
 mod receipt;
 pub mod record;
+pub mod recovery;
 pub mod request;
 pub mod revoked;
 mod rollover;

@@ -440,8 +440,10 @@ pub struct CrlRecord {
     pub scope: CrlScope,
     /// The cRLNumber; larger than every one before of this CA and scope.
     pub number: u64,
-    /// thisUpdate.
+    /// thisUpdate: later, by whole seconds, than that of every CRL before of this CA.
     pub this_update: Timestamp,
+    /// When it was signed: thisUpdate is before that, as notBefore is.
+    pub signed: Timestamp,
     /// nextUpdate.
     pub next_update: Timestamp,
     /// How many entries it has.
@@ -455,7 +457,7 @@ pub struct CrlRecord {
 impl CrlRecord {
     /// Whether more than half of its validity is over.
     pub fn is_past_half(&self, now: Timestamp) -> bool {
-        self.this_update.plus(self.next_update.since(self.this_update) / 2) < now
+        self.signed.plus(self.next_update.since(self.signed) / 2) < now
     }
 }
 
@@ -476,6 +478,18 @@ pub struct Transaction {
     pub context: Vec<u8>,
     /// The account of the registration authority that vouches for the request, if one does.
     pub registrar: Option<Label>,
+}
+
+/// That a journal goes on from a backup: what was recorded behind it before is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restoration {
+    /// Who restored it: a user name or number of the operating system.
+    pub actor: String,
+    /// SHA-256 over the backup.
+    pub backup: [u8; 32],
+    /// Whether secrets and vendors' certificates keep the uses that they had when the backup was made. They may have been used up
+    /// since, so that without this they have none left.
+    pub keeps_uses: bool,
 }
 
 /// Something an administrator did that is worth remembering and changes no other record.

@@ -181,7 +181,8 @@ fn what_breaks_a_rule_is_not_signed() {
     let twice = refused(&list(&issuer, None), vec![entry.clone(), entry.clone()]);
     assert!(twice.contains("rfc5280.crl.twice"), "{twice}");
     let mut late = entry.clone();
-    late.revocation.at = Timestamp::from_seconds(1_800_000_001);
+    // thisUpdate is a minute before the signature.
+    late.revocation.at = Timestamp::from_seconds(1_800_000_061);
     let late = refused(&list(&issuer, None), vec![late]);
     assert!(late.contains("rfc5280.crl.future"), "{late}");
     let mut released = entry;

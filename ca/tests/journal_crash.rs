@@ -58,6 +58,7 @@ impl Model {
                     ca: ca(),
                     number,
                     this_update: at(now),
+                    signed: at(now),
                     next_update: at(now),
                     entries: 0,
                     tbs_sha256: [1; 32],

@@ -17,7 +17,7 @@ use countersign_ca::journal::{
     DamageKind, FILE_HEADER, Head, HeadSigner, Report, Verification, consistency_proof, export,
     inclusion_proof,
 };
-use countersign_ca::store::{EmbeddedStore, audit, restore_journal};
+use countersign_ca::store::{EmbeddedStore, Restore, audit, restore_journal};
 use countersign_ca::{Denial, Error, Result, Store};
 use journal_common::*;
 use ring::rand::SystemRandom;
@@ -406,20 +406,36 @@ fn a_backup_under_load_restores_to_a_whole_store() {
     let restored = away.path().join("data");
     fs::create_dir(&restored).unwrap();
     let octets = fs::read(&file).unwrap();
-    let again = restore_journal(&mut octets.as_slice(), &restored).unwrap();
+    let how = Restore {
+        at: at(3000),
+        actor: "uid 0".into(),
+        keeps_uses: false,
+        longest_silence: Some(std::time::Duration::from_secs(10)),
+    };
+    // A clock that is behind the backup, or far ahead of it, is not believed.
+    for wrong in [0, 12_001] {
+        let how = Restore { at: at(wrong), ..how.clone() };
+        let result = restore_journal(&mut octets.as_slice(), &restored, &how);
+        assert!(matches!(result, Err(Error::Unavailable(_))), "{wrong} {result:?}");
+        assert!(!restored.join("journal/journal").exists());
+    }
+    let how = Restore { at: at(2600), ..how };
+    let again = restore_journal(&mut octets.as_slice(), &restored, &how).unwrap();
     assert_eq!(again, summary);
     let store = open(&restored);
-    assert_eq!(store.status().entries, summary.entries);
+    // The restore is the first entry of the history that goes on.
+    assert_eq!(store.status().entries, summary.entries + 1);
+    assert_eq!((store.restored().unwrap(), store.last_entry()), (Some(at(2600)), at(2600)));
     assert!(store.certificate(&ca(), &serial(200)).unwrap().is_some());
     let (kept, fresh) = store.compare_index().unwrap();
     assert_eq!(kept, fresh);
     drop(store);
 
-    let twice = restore_journal(&mut octets.as_slice(), &restored);
+    let twice = restore_journal(&mut octets.as_slice(), &restored, &how);
     assert!(matches!(twice, Err(Error::Denied { kind: Denial::Conflict, .. })));
     for cut in [0, 10, 28, 100, octets.len() - 1] {
         let empty = tempfile::tempdir().unwrap();
-        let result = restore_journal(&mut &octets[..cut], empty.path());
+        let result = restore_journal(&mut &octets[..cut], empty.path(), &how);
         assert!(matches!(result, Err(Error::Malformed(_))), "{cut} {result:?}");
         assert!(!empty.path().join("journal/journal").exists());
     }
@@ -427,7 +443,7 @@ fn a_backup_under_load_restores_to_a_whole_store() {
     flipped[5000] ^= 1;
     let empty = tempfile::tempdir().unwrap();
     assert!(matches!(
-        restore_journal(&mut flipped.as_slice(), empty.path()),
+        restore_journal(&mut flipped.as_slice(), empty.path(), &how),
         Err(Error::Malformed(_))
     ));
     assert_eq!(

@@ -1,6 +1,7 @@
 //! What an administrator can do. The same handlers serve a running server's socket and a command that opens the store
 //! itself; each deed that changes no other record is recorded with who did it.
 
+mod recovery;
 mod requests;
 pub mod socket;
 mod trust;
@@ -60,6 +61,8 @@ pub enum Request {
     CertRevoke { serial: Serial16, ca: Option<Label>, reason: String, invalidity: Option<i64> },
     /// Releases a certificate from hold.
     CertRelease { serial: Serial16, ca: Option<Label> },
+    /// Brings back certificates and CRLs (base64) that were signed here before a restore.
+    CertImport { objects: Vec<String>, account: Option<Label> },
     /// The requests that wait for approval.
     PendingList,
     /// One request that waits.
@@ -217,6 +220,9 @@ pub fn handle(
             let crl = renew_crl(instance, &record.ca)?;
             Ok(json!({"serial": record.serial.to_string(), "status": "valid", "crl": crl}))
         }
+        Request::CertImport { objects, account } => {
+            recovery::import(instance, actor, &objects, account.as_ref())
+        }
         Request::PendingList => requests::list(instance),
         Request::PendingShow { id } => requests::show(instance, &id),
         Request::PendingDecide { id, approve, words } => {
@@ -277,7 +283,7 @@ fn new_account(new: &NewAccount) -> Value {
     json!({
         "name": new.account.name,
         "reference": secret.map(|secret| secret.reference.clone()),
-        "secret": new.secret.as_ref().map(|secret| secret.as_str().to_owned()),
+        "secret": new.secret.as_ref().map(|secret| secret.as_str()),
         "expires": secret.map(|secret| secret.expires.whole_seconds().to_string()),
         "uses": secret.map(|secret| secret.uses_left),
         "equipment": new.account.equipment.as_ref().map(ToString::to_string),
@@ -309,7 +315,7 @@ fn revoke(
         return Err(Failure::input("an invalidity date lies in the past, after 1970"));
     }
     let revocation = countersign_ca::record::Revocation { at: now, reason, invalidity };
-    instance.store.record_revoked(now, &record.ca, &record.serial, &revocation, None)?;
+    instance.store.record_revoked(instance.now(), &record.ca, &record.serial, &revocation, None)?;
     let action = if reason == Reason::CertificateHold { "cert hold" } else { "cert revoke" };
     deed(instance, actor, action, &record.serial)?;
     let status = if reason == Reason::CertificateHold { "held" } else { "revoked" };
@@ -324,7 +330,13 @@ fn renew_crl(instance: &Instance, ca: &Label) -> Result<Value, Failure> {
     if !instance.has_keys() {
         return Ok(json!("signed when the server starts: no passphrase is at hand"));
     }
-    let record = instance.authority()?.publish_crl(ca)?;
+    let authority = instance.authority()?;
+    // After many at once the next thisUpdate is up to a second away. A running server need not be waited for.
+    if instance.bridge().is_some() && authority.crl_must_wait(ca)? {
+        authority.changes().note(ca);
+        return Ok(json!("signed within a second or two, with what else is revoked meanwhile"));
+    }
+    let record = authority.publish_crl(ca)?;
     Ok(json!(record.number))
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{Request, handle};
 use crate::exit::Failure;
 use crate::instance::Instance;
+use crate::wiped::{Wiped, WipedOctets};
 
 /// The longest line, in bytes: 10,000 accounts with their identities.
 const MAX_LINE: u64 = 64 << 20;
@@ -98,14 +99,19 @@ async fn converse(stream: UnixStream, instance: Arc<Instance>) -> std::io::Resul
     while let Some(line) = lines.recv().await {
         writer.write_all(format!("{line}\n").as_bytes()).await?;
     }
-    let answer = match work.await {
-        Ok(Ok(Ok(value))) => json!({"ok": value}),
+    let mut answer = Wiped::default();
+    *answer = match work.await {
+        // Moved, where `json!` would copy: it may hold a secret.
+        Ok(Ok(Ok(value))) => Value::Object([("ok".to_owned(), value)].into_iter().collect()),
         Ok(Ok(Err(failure))) => json!({"error": failure}),
         Ok(Err(_)) | Err(_) => {
             json!({"error": Failure { code: 1, message: "the server failed; its log says why".into() }})
         }
     };
-    writer.write_all(format!("{answer}\n").as_bytes()).await
+    let mut octets = WipedOctets::json(&answer)?;
+    drop(answer);
+    octets.write_all(b"\n")?;
+    writer.write_all(&octets).await
 }
 
 /// Asks a running server.
@@ -121,13 +127,15 @@ pub fn ask(
     writer.write_all(format!("{line}\n").as_bytes()).map_err(gone)?;
     let mut reader = BufReader::new(stream.take(MAX_LINE));
     loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).map_err(gone)? == 0 {
+        let line = read_line(&mut reader).map_err(gone)?;
+        if line.is_empty() {
             return Err(Failure::unavailable("the running server went away before it answered"));
         }
-        let mut answer: Value = serde_json::from_str(&line).map_err(|e| {
-            Failure::unavailable(format!("the running server's answer cannot be read: {e}"))
-        })?;
+        let mut answer: Wiped = serde_json::from_slice::<Value>(&line)
+            .map_err(|e| {
+                Failure::unavailable(format!("the running server's answer cannot be read: {e}"))
+            })?
+            .into();
         if let Some([done, total]) =
             answer.get("progress").and_then(Value::as_array).map(Vec::as_slice)
         {
@@ -137,6 +145,21 @@ pub fn ask(
                 .unwrap_or_else(|_| Failure { code: 1, message: error.to_string() }));
         } else {
             return Ok(answer.get_mut("ok").map(Value::take).unwrap_or_default());
+        }
+    }
+}
+
+/// A line, which may hold a secret; empty at the end.
+fn read_line(reader: &mut impl BufRead) -> std::io::Result<WipedOctets> {
+    let mut line = WipedOctets::default();
+    loop {
+        let octets = reader.fill_buf()?;
+        let end = octets.iter().position(|octet| *octet == b'\n').map(|at| at.saturating_add(1));
+        let used = end.unwrap_or(octets.len());
+        line.write_all(octets.get(..used).unwrap_or_default())?;
+        reader.consume(used);
+        if end.is_some() || used == 0 {
+            return Ok(line);
         }
     }
 }

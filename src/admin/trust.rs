@@ -50,7 +50,7 @@ pub fn add(instance: &Instance, draft: TrustDraft) -> Result<Value, Failure> {
         profile: draft.profile,
         crls,
     };
-    Ok(line(&equipment::trust(instance.store.as_ref(), now, draft)?))
+    Ok(line(&equipment::trust(instance.store.as_ref(), instance.now(), draft)?))
 }
 
 /// Every vendor.

@@ -6,13 +6,14 @@ use clap::Subcommand;
 use countersign_ca::foundation::Foundation;
 use countersign_ca::journal::{self, Hash, Head, HeadVerifier, Verification};
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress, audit};
-use countersign_ca::{Error, KeyFolder, SubjectPublicKey, Timestamp};
+use countersign_ca::{Clock, Error, KeyFolder, Store, SubjectPublicKey, SystemClock, Timestamp};
 use serde_json::{Value, json};
 use spki::AlgorithmIdentifierOwned;
 
 use super::Context;
 use crate::admin::Request;
 use crate::exit::Failure;
+use crate::folder::Private;
 use crate::output::{self, Bar};
 
 /// `countersign audit …`
@@ -195,14 +196,29 @@ pub enum StoreCommand {
     Status,
     /// Delete the index and build it again from the journal; the server must be stopped
     Rebuild,
+    /// Say that the clock is right now, although the last entry is of a time to come, or older than half a year; the server must be
+    /// stopped
+    AcceptClock,
 }
 
 impl StoreCommand {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Status => context.show(Request::StoreStatus),
+            Self::AcceptClock => {
+                let store = context.place.open_store_at_any_time()?;
+                let actor = format!("uid {}", rustix::process::getuid().as_raw());
+                let (before, now) = (store.last_entry(), SystemClock.now());
+                store.record_clock_accepted(now, &actor)?;
+                output::print(
+                    context.format,
+                    &json!({"accepted": now.to_string(), "last_entry": before.to_string()}),
+                );
+                Ok(())
+            }
             Self::Rebuild => {
                 context.place.folder.check()?;
+                let _private = Private::begin();
                 let mut bar = Bar::new("building the index");
                 let store = EmbeddedStore::rebuild(
                     context.place.folder.path(),

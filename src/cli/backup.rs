@@ -1,16 +1,19 @@
 //! `countersign backup` and `countersign restore`
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use countersign_ca::Error;
-use countersign_ca::store::restore_journal;
+use countersign_ca::store::{Restore as How, restore_journal};
+use countersign_ca::{Clock, Error, SystemClock};
 use serde_json::json;
 
 use super::Context;
 use crate::admin::Request;
 use crate::exit::Failure;
+use crate::folder::{Private, make_private};
+use crate::instance::LONGEST_SILENCE;
 use crate::output;
 
 /// The journal inside a backup.
@@ -38,7 +41,8 @@ impl Backup {
         if new.exists() {
             fs::remove_dir_all(&new).map_err(|e| at(&new, e))?;
         }
-        fs::create_dir_all(new.join("keys")).map_err(|e| at(&new, e))?;
+        let _private = Private::begin();
+        make_private(&new.join("keys")).map_err(|e| at(&new, e))?;
         // Keys before the journal: a CA that the journal knows then has its key in the backup.
         copy_files(&folder.path().join("keys"), &new.join("keys"))?;
         if folder.config().exists() {
@@ -61,6 +65,13 @@ impl Backup {
 pub struct Restore {
     /// The backup
     from: PathBuf,
+    /// Secrets and vendors' certificates keep the uses that they had in the backup. Without this they end: they may have been used up
+    /// since, and would work again
+    #[arg(long)]
+    keep_uses: bool,
+    /// The clock is right, although the backup is older than half a year
+    #[arg(long)]
+    accept_clock: bool,
 }
 
 impl Restore {
@@ -73,11 +84,18 @@ impl Restore {
                 folder.path().display()
             )));
         }
+        let _private = Private::begin();
         let journal = self.from.join(JOURNAL);
         let mut source = fs::File::open(&journal).map_err(|e| at(&journal, e))?;
-        let summary = restore_journal(&mut source, folder.path())?;
+        let how = How {
+            at: SystemClock.now(),
+            actor: format!("uid {}", rustix::process::getuid().as_raw()),
+            keeps_uses: self.keep_uses,
+            longest_silence: Some(LONGEST_SILENCE).filter(|_| !self.accept_clock),
+        };
+        let summary = restore_journal(&mut source, folder.path(), &how)?;
         let keys = folder.path().join("keys");
-        fs::create_dir_all(&keys).map_err(|e| at(&keys, e))?;
+        make_private(&keys).map_err(|e| at(&keys, e))?;
         copy_files(&self.from.join("keys"), &keys)?;
         let config = self.from.join("countersign.toml");
         if config.exists() && !folder.config().exists() {
@@ -88,7 +106,12 @@ impl Restore {
             &json!({
                 "restored": folder.path().display().to_string(),
                 "entries": summary.entries,
-                "next": "put the passphrase in its place, run `countersign audit verify`, and start the server; CRLs are signed anew",
+                "secrets": match self.keep_uses {
+                    true => "as in the backup: one that was used up since works again",
+                    false => "ended, as they may have been used since: `countersign peer reset-secret NAME` makes another",
+                },
+                "next": "put the passphrase in its place, run `countersign audit verify`, bring back what was issued and revoked since \
+                         with `countersign cert import FILE…` (certificates, and the last CRL that anybody has), and start the server",
             }),
         );
         Ok(())
@@ -105,9 +128,10 @@ fn copy_files(from: &Path, to: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Copies a file with its mode, durably.
+/// Copies a file for its owner only, durably.
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::copy(from, to).map_err(|e| at(from, e))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o600)).map_err(|e| at(to, e))?;
     fs::File::open(to).and_then(|file| file.sync_all()).map_err(|e| at(to, e))
 }
 

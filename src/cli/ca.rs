@@ -16,6 +16,7 @@ use super::init::{Issuing, LONGEST, read, requested, write};
 use crate::admin::Request;
 use crate::config::duration;
 use crate::exit::Failure;
+use crate::folder::Private;
 use crate::output;
 use crate::passphrase;
 
@@ -58,6 +59,7 @@ until it ends.")]
 
 impl Ca {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let _private = Private::begin();
         match self {
             Self::Show => context.show(Request::CaShow),
             Self::Add { name, issuing } => {

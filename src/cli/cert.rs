@@ -1,6 +1,6 @@
 //! `countersign cert …`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use countersign_ca::record::Label;
@@ -10,6 +10,13 @@ use super::Context;
 use crate::admin::Request;
 use crate::exit::Failure;
 use crate::output;
+
+/// How many certificates and CRLs one request brings back.
+const AT_ONCE: usize = 256;
+
+/// Around an object in PEM.
+const BEGIN: &str = "-----BEGIN ";
+const END: &str = "-----END ";
 
 /// `countersign cert …`
 #[derive(Debug, Subcommand)]
@@ -44,6 +51,16 @@ pub enum Cert {
     Hold(One),
     /// Release a certificate from hold
     Release(One),
+    /// Bring back what was signed here and is not on record, after a restore: certificates, each for the account that holds its
+    /// names, and CRLs, whose certificates are revoked
+    Import {
+        /// PEM or DER; several certificates and CRLs may stand in one file
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The account of the certificates, if not the only one that holds their names
+        #[arg(long, value_name = "NAME")]
+        account: Option<Label>,
+    },
     /// Write a certificate as PEM
     Export {
         #[command(flatten)]
@@ -92,6 +109,7 @@ impl Cert {
             Self::Hold(one) => context.show(one.revoke("certificateHold", None)),
             Self::Release(one) => context
                 .show(Request::CertRelease { serial: one.serial.clone(), ca: one.ca.clone() }),
+            Self::Import { files, account } => import(context, files, account.as_ref()),
             Self::Export { one, out } => {
                 let certificate = context.ask(one.request())?;
                 let pem = certificate.get("pem").and_then(Value::as_str).unwrap_or_default();
@@ -118,6 +136,59 @@ impl One {
             invalidity,
         }
     }
+}
+
+/// Certificates come before CRLs, so that these find them.
+fn import(context: &Context, files: &[PathBuf], account: Option<&Label>) -> Result<(), Failure> {
+    let (mut certificates, mut crls) = (Vec::new(), Vec::new());
+    for file in files {
+        for der in objects(file)? {
+            let is_certificate = countersign_ca::certificate::Facts::of(&der).is_ok();
+            let text = data_encoding::BASE64.encode(&der);
+            if is_certificate { certificates.push(text) } else { crls.push(text) }
+        }
+    }
+    certificates.extend(crls);
+    let mut said = Vec::new();
+    for objects in certificates.chunks(AT_ONCE) {
+        let account = account.cloned();
+        let answer = context.ask(Request::CertImport { objects: objects.to_vec(), account })?;
+        said.extend(answer.as_array().cloned().unwrap_or_default());
+    }
+    let refused = said.iter().filter(|line| line.get("kind") == Some(&"refused".into())).count();
+    output::print(context.format, &Value::Array(said));
+    match refused {
+        0 => Ok(()),
+        refused => Err(Failure::found(format!("{refused} of {} were refused", certificates.len()))),
+    }
+}
+
+/// The certificates and CRLs of a file, DER.
+fn objects(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let octets = super::init::read(file)?;
+    if octets.first() == Some(&0x30) {
+        return Ok(vec![octets]);
+    }
+    let wrong = |why: &dyn std::fmt::Display| {
+        Failure::input(format!(
+            "`{}`: expected certificates and CRLs in PEM or DER: {why}",
+            file.display()
+        ))
+    };
+    let text = std::str::from_utf8(&octets).map_err(|e| wrong(&e))?;
+    // What stands before the first block and between two is for people.
+    let blocks = text.match_indices(BEGIN).map(|(at, _)| text.get(at..).unwrap_or_default());
+    let blocks = blocks.map(|block| {
+        let end = block.find(END).and_then(|at| {
+            let line = block.get(at..)?.find('\n');
+            Some(line.map_or(block.len(), |line| at.saturating_add(line).saturating_add(1)))
+        });
+        let block = block.get(..end.unwrap_or(block.len())).unwrap_or_default();
+        let read = der::pem::decode_vec(block.replace('\r', "").as_bytes()).map(|(_, der)| der);
+        read.map_err(|e| wrong(&e))
+    });
+    let found = blocks.collect::<Result<Vec<Vec<u8>>, Failure>>()?;
+    if found.is_empty() { Err(wrong(&"it holds none")) } else { Ok(found) }
 }
 
 /// Fetches page after page.

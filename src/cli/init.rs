@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::config::{Config, TEMPLATE, duration};
 use crate::exit::Failure;
+use crate::folder::Private;
 use crate::output;
 use crate::passphrase;
 
@@ -109,6 +110,7 @@ impl Init {
             return Err(Failure::missing("a server runs on this data folder already"));
         }
         place.folder.create()?;
+        let _private = Private::begin();
         let config = place.folder.config();
         if place.config.is_none() && !config.exists() {
             countersign_ca::foundation::write_atomically(&config, TEMPLATE.as_bytes())?;

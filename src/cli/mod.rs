@@ -28,7 +28,7 @@ pub use audit::audit_verifier;
 use crate::admin::{self, Request, socket};
 use crate::config::LogFormat;
 use crate::exit::Failure;
-use crate::folder::DataFolder;
+use crate::folder::{DataFolder, Private};
 use crate::instance::{Instance, Place};
 use crate::output::{self, Bar, Format};
 
@@ -215,6 +215,7 @@ impl Context {
         let answer = match self.place.server()? {
             Some(stream) => socket::ask(stream, &request, &mut progress),
             None => {
+                let _private = Private::begin();
                 let instance = Instance::open(&self.place)?;
                 let actor = format!("uid {}", rustix::process::getuid().as_raw());
                 admin::handle(&instance, &actor, request, &mut progress)

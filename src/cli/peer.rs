@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use countersign_ca::record::{Label, Permission};
 use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::Context;
 use crate::admin::{EquipmentAsked, PeerDraft, Request, Secret};
@@ -14,6 +15,7 @@ use crate::config::duration;
 use crate::exit::Failure;
 use crate::output::{self, Format};
 use crate::passphrase::write_private;
+use crate::wiped::Wiped;
 
 /// The most accounts of one import.
 const MAX_IMPORT: usize = 20_000;
@@ -183,8 +185,8 @@ impl Peer {
                     secret,
                     permissions: add.allow.iter().copied().collect(),
                 };
-                let mut added = context.ask(Request::PeerAdd { peers: vec![draft] })?;
-                show_new(context, &added.get_mut(0).map(Value::take).unwrap_or_default());
+                let added = Wiped::from(context.ask(Request::PeerAdd { peers: vec![draft] })?);
+                show_new(context, added.get(0).unwrap_or(&Value::Null));
                 Ok(())
             }
             Self::List => context.show(Request::PeerList),
@@ -198,10 +200,10 @@ impl Peer {
             }
             Self::Remove { name } => context.show(Request::PeerRemove { name: name.clone() }),
             Self::ResetSecret { name, policy } => {
-                let new = context.ask(Request::PeerResetSecret {
+                let new = Wiped::from(context.ask(Request::PeerResetSecret {
                     name: name.clone(),
                     secret: policy.secret()?,
-                })?;
+                })?);
                 show_new(context, &new);
                 Ok(())
             }
@@ -232,7 +234,8 @@ fn equipment_of(text: &str, uses: u32) -> Result<EquipmentAsked, Failure> {
 fn show_new(context: &Context, new: &Value) {
     output::print(context.format, new);
     let text = |key: &str| new.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (name, reference, secret) = (text("name"), text("reference"), text("secret"));
+    let (name, reference, secret) =
+        (text("name"), text("reference"), Zeroizing::new(text("secret")));
     if context.format == Format::Json || secret.is_empty() {
         return;
     }
@@ -241,11 +244,13 @@ fn show_new(context: &Context, new: &Value) {
     let address = address
         .or_else(|| context.place.config().ok().map(|config| config.file.http.listen.to_string()))
         .unwrap_or_else(|| "127.0.0.1:8829".into());
-    output::line(&format!(
+    let secret = secret.as_str();
+    output::line(&Zeroizing::new(format!(
         "\nThe secret is shown this once. On the gateway:\n\n\
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {name}.key\n\
-openssl cmp -cmd ir -server {address} -path .well-known/cmp -ref {reference} -secret pass:{secret} -newkey {name}.key -certout {name}.crt -cacertsout root.crt"
-    ));
+(umask 077; echo {secret} > {name}.secret)\n\
+openssl cmp -cmd ir -server {address} -path .well-known/cmp -ref {reference} -secret file:{name}.secret -newkey {name}.key -certout {name}.crt -cacertsout root.crt"
+    )));
 }
 
 impl Import {
@@ -254,13 +259,15 @@ impl Import {
         if let Some(out) = self.out.as_ref().filter(|out| out.exists()) {
             return Err(Failure::missing(format!("`{}` exists already", out.display())));
         }
-        let added = context.ask(Request::PeerAdd { peers })?;
-        let text = match context.format {
-            Format::Json => serde_json::to_string_pretty(&added).unwrap_or_default(),
+        let added = Wiped::from(context.ask(Request::PeerAdd { peers })?);
+        let text = Zeroizing::new(match context.format {
+            Format::Json => serde_json::to_string_pretty(&*added).unwrap_or_default(),
             Format::Text => as_csv(&added)?,
-        };
+        });
         match &self.out {
-            Some(out) => write_private(out, format!("{}\n", text.trim_end()).as_bytes()),
+            Some(out) => {
+                write_private(out, Zeroizing::new(format!("{}\n", text.trim_end())).as_bytes())
+            }
             None => {
                 output::line(&text);
                 Ok(())

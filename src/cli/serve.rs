@@ -7,6 +7,7 @@ use clap::Args;
 use super::Context;
 use super::init::Init;
 use crate::exit::Failure;
+use crate::folder::Private;
 use crate::instance::Instance;
 use crate::logging::{self, LogControl};
 use crate::output;
@@ -28,6 +29,8 @@ pub struct Serve {
 impl Serve {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let folder = &context.place.folder;
+        // As long as it runs: whatever a server makes is its own.
+        let _private = Private::begin();
         if !folder.is_founded() {
             if !self.init {
                 return Err(Failure::unavailable(format!(
@@ -42,6 +45,9 @@ impl Serve {
         let filter = context.log.as_ref().unwrap_or(&config.file.log.filter);
         let log = LogControl::start(filter, context.log_format.unwrap_or(config.file.log.format))?;
         let mut instance = Instance::open(&context.place)?;
+        if let Some(why) = instance.wrong_clock() {
+            return Err(Failure::unavailable(why));
+        }
         if let Some(listen) = &self.ldap_listen {
             instance.config.set_ldap_listen(listen)?;
         }
@@ -72,7 +78,8 @@ fn how_to_try(data: &str, address: SocketAddr) -> String {
 {program} --data {data} peer add try1 --id fqdn:try1.example.net --id ip:192.0.2.101 --format json > try1.json\n\
 # try1 makes a key and enrols with the secret:\n\
 {key} try1.key\n\
-{cmp} -cmd ir -ref \"{reference}\" -secret \"pass:{secret}\" -newkey try1.key -certout try1.crt -cacertsout root.crt\n\
+(umask 077; echo \"{secret}\" > try1.secret)\n\
+{cmp} -cmd ir -ref \"{reference}\" -secret file:try1.secret -newkey try1.key -certout try1.crt -cacertsout root.crt\n\
 # It renews with a new key, signed by the old certificate:\n\
 {key} try1-new.key\n\
 {cmp} -cmd kur -cert try1.crt -key try1.key -trusted root.crt -newkey try1-new.key -certout try1-new.crt\n\

@@ -187,7 +187,7 @@ impl Authority {
         drop(failures);
         let until = now.plus(locks.time(secret.locks));
         tracing::warn!(target: crate::REFUSED, account = %account.name, reference = secret.reference, %until, "locked after wrong secrets");
-        self.store().record_locked(now, &secret.reference, until)
+        self.store().record_locked(self.now(), &secret.reference, until)
     }
 }
 

@@ -252,7 +252,7 @@ impl Ca {
         let certificate = gate.sign_object(&entity.tbs()?)?;
         let own: Label = role.account.parse()?;
         ground.store.record_issued(
-            now,
+            ground.clock.now(),
             &Issued {
                 ca: self.info().name.clone(),
                 serial,

@@ -196,11 +196,9 @@ impl Authority {
         }
     }
 
-    /// The partition of the CRLs for a new certificate: serial numbers are random, so that partitions are of about equal size.
+    /// The partition of the CRLs for a new certificate.
     fn partition_of(&self, serial: &Serial) -> Option<u16> {
-        let count = u64::from(self.settings.crl.partitions);
-        let (first, _) = serial.octets().split_first_chunk()?;
-        u16::try_from(u64::from_be_bytes(*first).checked_rem(count)?).ok()
+        crate::recovery::partition_of(serial, self.settings.crl.partitions)
     }
 
     /// The holder took the certificate.
@@ -217,7 +215,7 @@ impl Authority {
                 Denial::AlreadyRevoked,
                 format!("the certificate was to be confirmed before {until}, and is revoked"),
             )),
-            _ => self.store().record_confirmed(now, transaction),
+            _ => self.store().record_confirmed(self.now(), transaction),
         }
     }
 
@@ -237,7 +235,7 @@ impl Authority {
             let now = self.now();
             let revocation =
                 Revocation { at: now, reason: Reason::CessationOfOperation, invalidity: None };
-            self.store().record_revoked(now, ca, serial, &revocation, None)?;
+            self.store().record_revoked(self.now(), ca, serial, &revocation, None)?;
             tracing::warn!(%ca, %serial, "never confirmed by its holder, and revoked");
             self.changes.note(ca);
         }
@@ -271,7 +269,7 @@ impl Authority {
         })?;
         let revocation =
             Revocation { at: now, reason: Reason::CessationOfOperation, invalidity: None };
-        self.store().record_revoked(now, &ca, &serial, &revocation, None)?;
+        self.store().record_revoked(self.now(), &ca, &serial, &revocation, None)?;
         tracing::info!(%ca, %serial, "rejected by its holder, and revoked");
         self.changes.note(&ca);
         Ok(())

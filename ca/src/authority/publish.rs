@@ -15,9 +15,18 @@ use super::issuer::Ca;
 use crate::clock::Timestamp;
 use crate::crl::Crl;
 use crate::error::{Denial, Error, Result};
+use crate::founding::BACKDATING;
 use crate::key::FileKey;
 use crate::record::{CrlRecord, CrlScope, Label, RevokedEntry};
 use crate::revoked::{Listed, RevokedSet};
+
+/// By how much thisUpdate rises at least.
+const SECOND: Duration = Duration::from_secs(1);
+/// For how much of the time to come the next thisUpdate is waited for.
+const NEAR: Duration = Duration::from_secs(5);
+/// How long, at most, between two looks at the clock, and how many of them.
+const PAUSE: Duration = Duration::from_millis(200);
+const TRIES: usize = 30;
 
 /// What an operator decides about CRLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +65,7 @@ struct Edition<'a> {
     ca: &'a Ca,
     key: &'a FileKey,
     number: u64,
+    signed: Timestamp,
     this_update: Timestamp,
     next_update: Timestamp,
 }
@@ -78,8 +88,10 @@ impl Authority {
         {
             return Ok(last);
         }
+        let earliest = self.earliest_update(name)?;
+        self.wait_until(earliest);
         let begun = ca.editions.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        // 2. What is revoked, and then the time: nothing on the list happens after thisUpdate.
+        // 2. What is revoked, and then the time: nothing on the list happens after the CRL is signed.
         let revoked = self.store().revoked(name)?;
         let now = self.now();
         let root_key;
@@ -91,13 +103,14 @@ impl Authority {
             }
             Err(e) => return Err(e),
         };
-        let edition = self.edition(ca, key, now)?;
+        let edition = self.edition(ca, key, now, earliest)?;
         // 3. The full CRL, with whatever expired since the last one, once more (RFC 5280 §3.3).
         let settings = &self.settings.crl;
         let base = self
             .store()
             .base_crl(name)?
-            .filter(|base| now < base.this_update.plus(self.crl_interval(ca)));
+            .filter(|base| now < base.signed.plus(self.crl_interval(ca)))
+            .filter(|base| base.signed <= now.plus(NEAR));
         let is_base = settings.delta && base.is_none();
         let freshest =
             if settings.delta { urls(&settings.delta_urls, name, None) } else { Vec::new() };
@@ -197,26 +210,89 @@ impl Authority {
                 return Ok(Some(self.now()));
             }
             number = Some(record.number);
-            let half = record.next_update.since(record.this_update) / 2;
-            let next = record.this_update.plus(self.crl_interval(ca).min(half));
+            // The clock was ahead when it was signed, and is right now: peers take no CRL of a time to come.
+            if record.signed > self.now().plus(NEAR) {
+                return Ok(Some(self.now()));
+            }
+            let half = record.next_update.since(record.signed) / 2;
+            let next = record.signed.plus(self.crl_interval(ca).min(half));
             due = Some(due.map_or(next, |due: Timestamp| due.min(next)));
         }
         Ok(due)
     }
 
-    fn edition<'a>(&self, ca: &'a Ca, key: &'a FileKey, now: Timestamp) -> Result<Edition<'a>> {
+    /// Whether a certificate was revoked or released after its last full CRL was signed, as by a command without the CA's key.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the store fails.
+    pub fn crl_lacks_changes(&self, ca: &Label) -> Result<bool> {
+        let Some(last) = self.store().last_crl(ca, CrlScope::Full)? else { return Ok(true) };
+        let revoked = self.store().revoked(ca)?;
+        let since = last.signed.whole_seconds();
+        Ok(revoked.iter().any(|entry| entry.revocation.at >= since)
+            || !self.store().released(ca, last.signed)?.is_empty())
+    }
+
+    /// Whether the CA's next CRL has to wait for its thisUpdate: up to a second, after many in a short time.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the store fails.
+    pub fn crl_must_wait(&self, ca: &Label) -> Result<bool> {
+        Ok(self.earliest_update(ca)? > self.now())
+    }
+
+    /// The earliest thisUpdate of a CA's next CRL. NSS and GnuTLS tell CRLs apart by thisUpdate, so that it is a second later each
+    /// time; and after a restore, later than that of any CRL that the lost instance can have signed.
+    fn earliest_update(&self, ca: &Label) -> Result<Timestamp> {
+        let next = |at: Timestamp| at.whole_seconds().plus(SECOND);
+        let crls = self.store().crls(ca)?;
+        let last = crls.iter().map(|crl| crl.this_update).max().unwrap_or_default();
+        let signed = crls.iter().map(|crl| crl.signed).max();
+        let restored = self.store().restored()?;
+        // The last CRL is of before the restore, if there is one.
+        let restored = restored.filter(|at| signed.is_none_or(|signed| signed <= *at));
+        Ok(next(last).max(restored.map_or(Timestamp::default(), next)))
+    }
+
+    /// Waits for a moment that is near. A clock that stands still is not waited for.
+    fn wait_until(&self, moment: Timestamp) {
+        for _ in 0..TRIES {
+            let left = moment.since(self.now());
+            if left.is_zero() || left > NEAR {
+                return;
+            }
+            std::thread::sleep(left.min(PAUSE));
+        }
+    }
+
+    fn edition<'a>(
+        &self,
+        ca: &'a Ca,
+        key: &'a FileKey,
+        now: Timestamp,
+        earliest: Timestamp,
+    ) -> Result<Edition<'a>> {
         let name = &ca.info().name;
-        let this_update = now.whole_seconds();
         let next_update = now.plus(self.crl_validity(ca)).min(ca.facts().not_after).whole_seconds();
-        if next_update <= this_update {
+        let backdated = now.minus(BACKDATING).max(ca.facts().not_before.min(now)).whole_seconds();
+        let mut this_update = backdated.max(earliest);
+        if this_update > now.plus(NEAR) {
+            // The clock was ahead, and an administrator said that it is right now.
+            tracing::warn!(ca = %name, last = %earliest, "the last CRL is of a time to come: peers that have it keep it");
+            this_update = backdated;
+        }
+        if next_update <= now.whole_seconds() {
             return Err(Error::unavailable(format!(
                 "the CA `{name}` ended on {}; its last CRL stands",
                 ca.facts().not_after
             )));
         }
         let last = self.store().crls(name)?.iter().map(|crl| crl.number).max();
+        // Above every number before, and, as it comes from the time, above those of an instance that was lost with the numbers since
+        // its backup.
         let number = last.map_or(1, |last| last.saturating_add(1));
-        Ok(Edition { ca, key, number, this_update, next_update })
+        let number = number.max(u64::try_from(now.millis()).unwrap_or(0));
+        Ok(Edition { ca, key, number, signed: now, this_update, next_update })
     }
 
     /// Signs one CRL into a file beside the present one, records it, and puts it in its place.
@@ -238,6 +314,7 @@ impl Authority {
             scope,
             number: edition.number,
             this_update: edition.this_update,
+            signed: edition.signed,
             next_update: edition.next_update,
             entries: signed.entries,
             tbs_sha256: signed.tbs_sha256,
@@ -272,7 +349,8 @@ impl Authority {
 
     fn last_update(&self, ca: &Label, scope: CrlScope) -> Result<Timestamp> {
         let last = self.store().last_crl(ca, scope)?;
-        Ok(last.map_or(Timestamp::default(), |last| last.this_update))
+        // No later than now: what a clock that was ahead took for expired is listed again.
+        Ok(last.map_or(Timestamp::default(), |last| last.this_update.min(self.now())))
     }
 
     fn crl_validity(&self, ca: &Ca) -> Duration {

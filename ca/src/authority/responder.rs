@@ -113,8 +113,12 @@ impl Authority {
     pub fn certificate_status(&self, ca: &Label, serial: &Serial) -> Result<CertificateStatus> {
         match self.store().certificate(ca, serial)? {
             Some(_) => self.issued_status(ca, serial),
-            None if self.is_ca_certificate(ca, serial) => Ok(CertificateStatus::Good),
-            None => Ok(CertificateStatus::NeverIssued),
+            None => match self.issued_status(ca, serial)? {
+                // Listed from a CRL that was signed before a restore.
+                revoked @ CertificateStatus::Revoked(_) => Ok(revoked),
+                _ if self.is_ca_certificate(ca, serial) => Ok(CertificateStatus::Good),
+                _ => Ok(CertificateStatus::NeverIssued),
+            },
         }
     }
 

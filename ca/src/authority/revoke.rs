@@ -115,7 +115,7 @@ impl Authority {
             return Err(Error::malformed("an invalidity date lies in the past, after 1970"));
         }
         let revocation = Revocation { at: now, reason, invalidity };
-        self.store().record_revoked(now, ca, serial, &revocation, transaction)?;
+        self.store().record_revoked(self.now(), ca, serial, &revocation, transaction)?;
         tracing::info!(%ca, %serial, %reason, "revoked");
         self.changes.note(ca);
         Ok(())

@@ -20,7 +20,7 @@ use crate::identity::Identity;
 use crate::pending::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::{
     Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Issued, Label, Links, Permission,
-    Reason, Revocation, Serial, Succession, Transaction,
+    Reason, Restoration, Revocation, RevokedEntry, Serial, Succession, Transaction,
 };
 
 /// Writes the body of an entry.
@@ -64,6 +64,21 @@ pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>> {
             verdict: decision.verdict as u8,
             actor: &decision.actor,
             words: decision.words.as_deref(),
+        }),
+        Entry::Restored(restoration) => to_vec(&RestoredBody {
+            actor: &restoration.actor,
+            backup: &restoration.backup,
+            keeps_uses: restoration.keeps_uses,
+        }),
+        Entry::ClockAccepted { actor } => to_vec(&ClockAcceptedBody { actor }),
+        Entry::Listed { ca, entry } => to_vec(&ListedBody {
+            ca: ca.as_str(),
+            serial: entry.serial.octets(),
+            at: entry.revocation.at.millis(),
+            reason: entry.revocation.reason as u8,
+            invalidity: entry.revocation.invalidity.map(Timestamp::millis),
+            not_after: entry.not_after.millis(),
+            partition: entry.partition,
         }),
     }
 }
@@ -131,6 +146,34 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Entry> {
         31 => Entry::VendorRemoved(from_slice::<VendorRemovedBody>(body)?.name.parse()?),
         20 => Entry::Requested(Box::new(from_slice::<RequestedBody>(body)?.record()?)),
         21 => from_slice::<DecidedBody>(body)?.entry()?,
+        40 => {
+            let restored: RestoredBody = from_slice(body)?;
+            Entry::Restored(Restoration {
+                actor: restored.actor.to_owned(),
+                backup: restored.backup.try_into().map_err(Error::internal)?,
+                keeps_uses: restored.keeps_uses,
+            })
+        }
+        41 => {
+            Entry::ClockAccepted { actor: from_slice::<ClockAcceptedBody>(body)?.actor.to_owned() }
+        }
+        42 => {
+            let listed: ListedBody = from_slice(body)?;
+            let revocation = Revocation {
+                at: Timestamp::from_millis(listed.at),
+                reason: reason(listed.reason)?,
+                invalidity: listed.invalidity.map(Timestamp::from_millis),
+            };
+            Entry::Listed {
+                ca: listed.ca.parse()?,
+                entry: RevokedEntry {
+                    serial: serial(listed.serial)?,
+                    not_after: Timestamp::from_millis(listed.not_after),
+                    partition: listed.partition,
+                    revocation,
+                },
+            }
+        }
         other => {
             return Err(Error::internal(format!(
                 "its kind `{other}` is unknown: use the newer program that wrote it"
@@ -361,6 +404,43 @@ struct CrlBody<'a> {
     scope: Option<u32>,
     #[n(7)]
     is_base: Option<bool>,
+    /// Absent where it is thisUpdate, as in all entries before thisUpdate was backdated.
+    #[n(8)]
+    signed: Option<i64>,
+}
+
+#[derive(Encode, Decode)]
+struct RestoredBody<'a> {
+    #[b(0)]
+    actor: &'a str,
+    #[cbor(b(1), with = "minicbor::bytes")]
+    backup: &'a [u8],
+    #[n(2)]
+    keeps_uses: bool,
+}
+
+#[derive(Encode, Decode)]
+struct ClockAcceptedBody<'a> {
+    #[b(0)]
+    actor: &'a str,
+}
+
+#[derive(Encode, Decode)]
+struct ListedBody<'a> {
+    #[b(0)]
+    ca: &'a str,
+    #[cbor(b(1), with = "minicbor::bytes")]
+    serial: &'a [u8],
+    #[n(2)]
+    at: i64,
+    #[n(3)]
+    reason: u8,
+    #[n(4)]
+    invalidity: Option<i64>,
+    #[n(5)]
+    not_after: i64,
+    #[n(6)]
+    partition: Option<u16>,
 }
 
 #[derive(Encode, Decode)]
@@ -665,6 +745,7 @@ impl<'a> CrlBody<'a> {
                 CrlScope::Partition(number) => u32::from(number).saturating_add(2),
             }),
             is_base: Some(crl.is_base),
+            signed: Some(crl.signed).filter(|at| *at != crl.this_update).map(Timestamp::millis),
         }
     }
 
@@ -673,6 +754,7 @@ impl<'a> CrlBody<'a> {
             ca: self.ca.parse()?,
             number: self.number,
             this_update: Timestamp::from_millis(self.this_update),
+            signed: Timestamp::from_millis(self.signed.unwrap_or(self.this_update)),
             next_update: Timestamp::from_millis(self.next_update),
             entries: self.entries,
             tbs_sha256: self.sha256.try_into().map_err(Error::internal)?,

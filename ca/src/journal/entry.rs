@@ -11,7 +11,8 @@ use crate::equipment::Vendor;
 use crate::error::{Error, Result};
 use crate::pending::{Decision, PendingRequest, RequestId};
 use crate::record::{
-    Account, CaRecord, CrlRecord, Deed, Issued, Label, Revocation, Serial, Transaction,
+    Account, CaRecord, CrlRecord, Deed, Issued, Label, Restoration, Revocation, RevokedEntry,
+    Serial, Transaction,
 };
 
 /// The version of payloads that this program writes. It reads this one and every one before.
@@ -87,6 +88,21 @@ pub enum Entry {
         /// What was decided, by whom and why.
         decision: Decision,
     },
+    /// The journal was restored from a backup, which ends before this entry.
+    Restored(Restoration),
+    /// An administrator says that the clock is right, whatever the entry before says. Only this entry may be earlier than the one
+    /// before it.
+    ClockAccepted {
+        /// Who.
+        actor: String,
+    },
+    /// A CRL of this CA that a restored instance signed before it was lost lists this serial, of which nothing else is known.
+    Listed {
+        /// Its CA.
+        ca: Label,
+        /// What the CRL says of it.
+        entry: RevokedEntry,
+    },
 }
 
 impl Entry {
@@ -109,6 +125,9 @@ impl Entry {
             Self::VendorRemoved(_) => 31,
             Self::Requested(_) => 20,
             Self::Decided { .. } => 21,
+            Self::Restored(_) => 40,
+            Self::ClockAccepted { .. } => 41,
+            Self::Listed { .. } => 42,
         }
     }
 
@@ -131,6 +150,9 @@ impl Entry {
             Self::VendorRemoved(_) => "vendor-removed",
             Self::Requested(_) => "requested",
             Self::Decided { .. } => "request-decided",
+            Self::Restored(_) => "restored",
+            Self::ClockAccepted { .. } => "clock-accepted",
+            Self::Listed { .. } => "listed",
         }
     }
 
@@ -362,6 +384,7 @@ pub(crate) mod tests {
                 ca: label("issuing"),
                 number: 12,
                 this_update: Timestamp::from_millis(1),
+                signed: Timestamp::from_millis(61),
                 next_update: Timestamp::from_millis(2),
                 entries: 3,
                 tbs_sha256: [8; 32],
@@ -412,6 +435,25 @@ pub(crate) mod tests {
                     verdict: Verdict::Rejected,
                     actor: "uid 0".into(),
                     words: Some("ask again".into()),
+                },
+            },
+            Entry::Restored(Restoration {
+                actor: "uid 0".into(),
+                backup: [7; 32],
+                keeps_uses: true,
+            }),
+            Entry::ClockAccepted { actor: "uid 0".into() },
+            Entry::Listed {
+                ca: label("issuing"),
+                entry: RevokedEntry {
+                    serial: serial(9),
+                    not_after: Timestamp::from_seconds(1_900_000_000),
+                    partition: Some(3),
+                    revocation: Revocation {
+                        at: Timestamp::from_millis(77),
+                        reason: Reason::KeyCompromise,
+                        invalidity: None,
+                    },
                 },
             },
         ]

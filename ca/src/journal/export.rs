@@ -95,6 +95,7 @@ fn fields(entry: &Entry) -> Value {
             "scope": crl.scope.to_string(),
             "number": crl.number,
             "this_update": time(crl.this_update),
+            "signed": time(crl.signed),
             "next_update": time(crl.next_update),
             "entries": crl.entries,
             "tbs_sha256": HEXLOWER.encode(&crl.tbs_sha256),
@@ -137,6 +138,21 @@ fn fields(entry: &Entry) -> Value {
             "verdict": decision.verdict.name(),
             "actor": decision.actor,
             "words": decision.words,
+        }),
+        Entry::Restored(restoration) => json!({
+            "actor": restoration.actor,
+            "backup_sha256": HEXLOWER.encode(&restoration.backup),
+            "keeps_uses": restoration.keeps_uses,
+        }),
+        Entry::ClockAccepted { actor } => json!({ "actor": actor }),
+        Entry::Listed { ca, entry } => json!({
+            "ca": ca,
+            "serial": entry.serial.to_string(),
+            "revoked": time(entry.revocation.at),
+            "reason": entry.revocation.reason.name(),
+            "invalidity": entry.revocation.invalidity.map(time),
+            "not_after": time(entry.not_after),
+            "partition": entry.partition,
         }),
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use minicbor::{Decode, Encode};
@@ -169,11 +170,13 @@ impl HeadsFile {
             self.thin_out()?;
         }
         let written =
-            OpenOptions::new().create(true).append(true).open(&self.path).and_then(|mut file| {
-                file.set_len(self.length)?;
-                file.write_all(&record)?;
-                file.sync_data()
-            });
+            OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path).and_then(
+                |mut file| {
+                    file.set_len(self.length)?;
+                    file.write_all(&record)?;
+                    file.sync_data()
+                },
+            );
         written.map_err(|e| Error::io("the tree head cannot be recorded", &e))?;
         if self.length == 0 {
             super::sync_folder_of(&self.path)?;
@@ -207,10 +210,23 @@ pub fn heads_to_octets(heads: &[Head]) -> Result<Vec<u8>> {
     Ok(records.concat())
 }
 
+/// An empty file that only its owner reads, whatever the umask and whatever was there.
+pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
 /// Writes a file so that it is there whole or not at all.
 pub(crate) fn replace_file(path: &Path, octets: &[u8]) -> Result<()> {
     let temporary = path.with_extension("new");
-    File::create(&temporary)
+    private_file(&temporary)
         .and_then(|mut file| {
             file.write_all(octets)?;
             file.sync_all()

@@ -39,7 +39,7 @@ pub(crate) use body::{
 };
 pub(crate) use entry::payload;
 pub(crate) use frame::{FRAME_HEADER, append};
-pub(crate) use head::{HeadsFile, heads_to_octets, replace_file};
+pub(crate) use head::{HeadsFile, heads_to_octets, private_file, replace_file};
 
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};

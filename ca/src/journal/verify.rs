@@ -261,7 +261,8 @@ impl Audit {
         self.report.entries += 1;
         let is_in_order = sequence >= self.highest;
         self.highest = self.highest.max(sequence + 1);
-        if let Some(last) = self.report.last.filter(|last| is_in_order && *last > at) {
+        let accepted = matches!(entry, Entry::ClockAccepted { .. });
+        if let Some(last) = self.report.last.filter(|last| is_in_order && !accepted && *last > at) {
             self.find(
                 DamageKind::TimeBackwards,
                 self.offset,
@@ -299,6 +300,13 @@ impl Audit {
                     self.find(DamageKind::CrlNumber, self.offset, why);
                 }
             }
+            Entry::Restored(_) => self.report.notes.push(format!(
+                "the journal was restored from a backup at {at}, with entry `{sequence}`: a tree head over more entries that was \
+                 signed before is of the history that was lost"
+            )),
+            Entry::ClockAccepted { actor } => self.report.notes.push(format!(
+                "`{actor}` accepted the clock at {at}, with entry `{sequence}`"
+            )),
             _ => {}
         }
     }

@@ -10,6 +10,7 @@ use x509_parser::x509::X509Version;
 use super::Report;
 use super::rules;
 use super::{certificate, names};
+use crate::founding::BACKDATING;
 
 /// Findings on entries are of no use beyond this many.
 const MAX_ENTRY_FINDINGS: usize = 100;
@@ -44,12 +45,15 @@ pub fn lint(tbs: &[u8], report: &mut Report) {
     let is_delta = extensions(&parsed, report);
     let mut serials = HashSet::with_capacity(parsed.revoked_certificates.len());
     let before = report.0.len();
+    // thisUpdate is backdated, as notBefore is.
+    let backdating = i64::try_from(BACKDATING.as_secs()).unwrap_or(0);
+    let latest = parsed.this_update.timestamp().saturating_add(backdating);
     for entry in &parsed.revoked_certificates {
         if !serials.insert(entry.raw_serial()) {
             report
                 .find(&rules::CRL_TWICE, format!("{} stands twice", entry.raw_serial_as_string()));
         }
-        if entry.revocation_date > parsed.this_update {
+        if entry.revocation_date.timestamp() > latest {
             report.find(
                 &rules::CRL_FUTURE,
                 format!("{} was, on {}", entry.raw_serial_as_string(), entry.revocation_date),

@@ -4,20 +4,21 @@
 
 use super::{Finding, finding, rules};
 use crate::clock::Timestamp;
+use crate::founding::BACKDATING;
 
 /// Lints entries in the order in which they are written.
 #[derive(Debug)]
 pub struct EntryLint {
-    this_update: u128,
+    signed: u128,
     is_delta: bool,
     previous: u128,
 }
 
 impl EntryLint {
-    /// For a list with this thisUpdate.
+    /// For a list with this thisUpdate, which is before the moment at which it is signed.
     pub fn new(this_update: Timestamp, is_delta: bool) -> Self {
         let mut digits = [b'9'; 14];
-        if let Some(date) = this_update.date_time() {
+        if let Some(date) = this_update.plus(BACKDATING).date_time() {
             let text = format!(
                 "{:04}{:02}{:02}{:02}{:02}{:02}",
                 date.year(),
@@ -31,7 +32,7 @@ impl EntryLint {
                 digits = read;
             }
         }
-        Self { this_update: number(&digits), is_delta, previous: 0 }
+        Self { signed: number(&digits), is_delta, previous: 0 }
     }
 
     /// Checks one entry, DER. Serial numbers ascend, so that none stands twice.
@@ -100,7 +101,7 @@ impl EntryLint {
                 (number(&at), rest)
             }
         };
-        if at > self.this_update {
+        if at > self.signed {
             return Err(finding(&rules::CRL_FUTURE, "it was later"));
         }
         Ok(rest)

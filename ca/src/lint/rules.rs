@@ -96,7 +96,7 @@ rules! {
     CRL_EMPTY Error "rfc5280.crl.empty" "RFC 5280 §5.1.2.6" "revokedCertificates is absent when nothing is revoked";
     CRL_TWICE Error "rfc5280.crl.twice" "RFC 5280 §5.1.2.6" "each serial number stands once";
     CRL_REASON Error "rfc5280.crl.reason" "RFC 5280 §5.3.1" "a reason code is known, not unspecified, and removeFromCRL only in a delta CRL";
-    CRL_FUTURE Error "rfc5280.crl.future" "RFC 5280 §5.1.2.6" "no certificate was revoked after thisUpdate";
+    CRL_FUTURE Error "rfc5280.crl.future" "RFC 5280 §5.1.2.6" "no certificate was revoked more than a minute after thisUpdate";
     CRL_ENTRY Error "rfc5280.crl.entry" "RFC 5280 §5.1.2.6" "an entry has a serial number, a time and known extensions, each once";
     CRL_DELTA Error "rfc5280.crl.delta" "RFC 5280 §5.2.4" "deltaCRLIndicator is critical, and refers to a CRL that is not newer";
     CRL_POINT Error "rfc5280.crl.idp" "RFC 5280 §5.2.5" "issuingDistributionPoint is critical and not empty";

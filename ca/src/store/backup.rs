@@ -8,20 +8,23 @@
 //! The index is not in it, as it is rebuilt. Keys and configuration are the program's to add.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
+use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
 
 use super::embedded::EmbeddedStore;
-use super::index::Index;
+use super::index::{Index, wait_until_released};
 use super::open::{self, build_index, index_folder};
+use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::journal::{
-    self, Damage, DamageKind, FILE_HEADER, Head, JournalFile, JournalPaths, Report, Scanner, Step,
-    Verification, heads_to_octets, read_heads, sync_folder_of,
+    self, Damage, DamageKind, Entry, FILE_HEADER, Head, JournalFile, JournalPaths, Report, Scanner,
+    Step, Verification, append, heads_to_octets, private_file, read_heads, sync_folder_of,
 };
+use crate::record::Restoration;
 
 const MAGIC: &[u8; 8] = b"CSBACKUP";
 const VERSION: u32 = 1;
@@ -50,7 +53,7 @@ impl EmbeddedStore {
     pub fn backup(&self, to: &Path) -> Result<BackupSummary> {
         let temporary = to.with_added_extension("new");
         let wrong = |e: io::Error| Error::io(format!("`{}` cannot be written", to.display()), &e);
-        let mut file = File::create(&temporary).map_err(wrong)?;
+        let mut file = private_file(&temporary).map_err(wrong)?;
         let summary = self.backup_journal(&mut file)?;
         file.sync_all().and_then(|()| fs::rename(&temporary, to)).map_err(wrong)?;
         sync_folder_of(to)?;
@@ -88,13 +91,26 @@ impl EmbeddedStore {
     }
 }
 
-/// Brings the journal and the heads of a backup into a data folder that has none. The journal is read through before
-/// it counts; the index is rebuilt on the next opening.
+/// Who restores a backup, when and how.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// The present moment.
+    pub at: Timestamp,
+    /// Who: a user name or number of the operating system.
+    pub actor: String,
+    /// Whether secrets and vendors' certificates keep the uses that they had when the backup was made.
+    pub keeps_uses: bool,
+    /// How long after the last entry of the backup this may be; after more, the clock is thought to be wrong.
+    pub longest_silence: Option<Duration>,
+}
+
+/// Brings the journal and the heads of a backup into a data folder that has none, and adds the entry that it was restored. The journal
+/// is read through before it counts; the index is rebuilt on the next opening.
 ///
 /// # Errors
 /// `Conflict` when the folder has a journal, [`Error::Malformed`] when this is no whole backup,
-/// [`Error::Unavailable`] when the disk fails.
-pub fn restore_journal(reader: &mut dyn Read, data: &Path) -> Result<BackupSummary> {
+/// [`Error::Unavailable`] when the disk fails or the clock is not believed.
+pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Result<BackupSummary> {
     let _lock = open::lock(data)?;
     let paths = JournalPaths::new(data);
     if paths.journal.try_exists().unwrap_or(true) {
@@ -104,29 +120,41 @@ pub fn restore_journal(reader: &mut dyn Read, data: &Path) -> Result<BackupSumma
         ));
     }
     let wrong = |e: io::Error| Error::io(format!("`{}`", paths.folder.display()), &e);
-    fs::create_dir_all(&paths.folder).map_err(wrong)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&paths.folder).map_err(wrong)?;
     // 1. Everything into temporary files, and the sum over all of it compared.
     let mut input = HashingReader { reader, context: Context::new(&SHA256) };
     let (journal_length, heads_length) = read_header(&mut input)?;
     let temporary = paths.journal.with_extension("restored");
-    let mut file = File::create(&temporary).map_err(wrong)?;
+    let mut file = private_file(&temporary).map_err(wrong)?;
     input.copy(journal_length, &mut file)?;
     let mut heads_octets = Vec::new();
     input.copy(heads_length, &mut heads_octets)?;
     let sha256 = input.finish()?;
     file.sync_all().map_err(wrong)?;
     // 2. The journal is what it should be, and reaches as far as its heads say.
-    let entries = count_entries(&temporary)?;
+    let (entries, last) = count_entries(&temporary)?;
     let heads_file = paths.heads.with_extension("restored");
-    fs::write(&heads_file, &heads_octets).map_err(wrong)?;
-    File::open(&heads_file).and_then(|file| file.sync_all()).map_err(wrong)?;
+    private_file(&heads_file)
+        .and_then(|mut file| file.write_all(&heads_octets).and_then(|()| file.sync_all()))
+        .map_err(wrong)?;
     let (heads, _) = read_heads(&heads_file)?;
     if let Some(Head { size, .. }) = heads.last().filter(|head| head.size > entries) {
         return Err(Error::malformed(format!(
             "the backup has `{entries}` entries, its last tree head says `{size}`"
         )));
     }
-    // 3. It counts from here on. The journal comes last: without it the folder is still empty.
+    // 3. What is lost is known from the first moment: the entry is in the journal when that counts.
+    let restoration =
+        Restoration { actor: how.actor.clone(), backup: sha256, keeps_uses: how.keeps_uses };
+    let entry = Entry::Restored(restoration);
+    let at = restored_at(how, last)?;
+    let mut frame = Vec::new();
+    append(&mut frame, &journal::payload(entries, at, entry.kind(), &entry.encode_body()?)?)?;
+    file.seek(SeekFrom::Start(journal_length))
+        .and_then(|_| file.write_all(&frame))
+        .and_then(|()| file.sync_all())
+        .map_err(wrong)?;
+    // 4. It counts from here on. The journal comes last: without it the folder is still empty.
     let index = index_folder(data);
     if index.is_dir() {
         fs::remove_dir_all(&index).map_err(wrong)?;
@@ -189,6 +217,7 @@ fn compare_index(data: &Path, report: &mut Report) -> Result<()> {
     let fresh = data.join("index.check");
     let _ = fs::remove_dir_all(&fresh);
     let built = build_index(&fresh, &journal, position.offset, CACHE).map(|index| index.sum().0);
+    wait_until_released(&fresh)?;
     let _ = fs::remove_dir_all(&fresh);
     if built? != kept {
         differs("run `countersign store rebuild`".into());
@@ -196,13 +225,36 @@ fn compare_index(data: &Path, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn count_entries(path: &Path) -> Result<u64> {
+/// When the restore is recorded, after the last entry of the backup.
+fn restored_at(how: &Restore, last: Option<Timestamp>) -> Result<Timestamp> {
+    let Some(last) = last else { return Ok(how.at) };
+    if how.at < last {
+        return Err(Error::unavailable(format!(
+            "the clock says {}, and the last entry of the backup is of {last}: set the clock right",
+            how.at
+        )));
+    }
+    let silence = how.at.since(last);
+    match how.longest_silence.filter(|longest| silence > *longest) {
+        Some(_) => Err(Error::unavailable(format!(
+            "the clock says {}, {} days after the last entry of the backup, of {last}: what is signed with a clock that is ahead \
+             stops all signing until that time. Set the clock right, or, if it is right, say `--accept-clock`",
+            how.at,
+            silence.as_secs() / 86_400
+        ))),
+        None => Ok(how.at),
+    }
+}
+
+/// How many entries there are, and when the last one was recorded.
+fn count_entries(path: &Path) -> Result<(u64, Option<Timestamp>)> {
     let journal = JournalFile::open(path, false)?;
     let mut scanner = Scanner::new(&journal.file, FILE_HEADER as u64, 0, journal.length);
+    let mut last = None;
     loop {
         match scanner.step()? {
-            Step::Entry { .. } => {}
-            Step::End => return Ok(scanner.sequence()),
+            Step::Entry { envelope, .. } => last = Some(envelope.at),
+            Step::End => return Ok((scanner.sequence(), last)),
             Step::Damaged(damage) => return Err(damage.into()),
         }
     }

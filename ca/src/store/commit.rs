@@ -47,6 +47,8 @@ pub enum Command {
 pub struct Request {
     /// The caller's clock.
     pub at: Timestamp,
+    /// When the caller asked, so that the time until its turn is not taken for a clock that went backwards.
+    pub asked: Instant,
     /// The entry.
     pub entry: Entry,
     /// Its body, encoded by the caller so that it need not be here.
@@ -98,6 +100,8 @@ pub struct Committer {
     retry: Instant,
     /// The index may lack something.
     unsettled: bool,
+    /// How long after the last entry one may be recorded.
+    longest_silence: Option<Duration>,
 }
 
 /// A group that is being put together.
@@ -113,7 +117,12 @@ struct Group {
 
 impl Committer {
     /// A writer for this store; [`Self::run`] does the work.
-    pub fn new(shared: Arc<Shared>, writer: Writer, commands: Arc<Queue<Command>>) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        writer: Writer,
+        commands: Arc<Queue<Command>>,
+        longest_silence: Option<Duration>,
+    ) -> Self {
         let last_group = (1, Duration::ZERO);
         Self {
             shared,
@@ -123,6 +132,7 @@ impl Committer {
             buffer: Vec::new(),
             retry: Instant::now(),
             unsettled: true,
+            longest_silence,
         }
     }
 
@@ -215,7 +225,13 @@ impl Committer {
     }
 
     fn try_add(&mut self, group: &mut Group, request: &Request) -> Result<(), Stop> {
-        let at = moment(request.at, group.position.last)?;
+        let at = match request.entry {
+            Entry::ClockAccepted { .. } => request.at,
+            _ => {
+                let last = Some(group.position.last).filter(|_| group.position.sequence > 0);
+                moment(request.at, request.asked.elapsed(), last, self.longest_silence)?
+            }
+        };
         let Request { entry, body, .. } = request;
         let payload = journal::payload(group.position.sequence, at, entry.kind(), body)?;
         let offset = group.position.offset;
@@ -297,18 +313,42 @@ impl Drop for Committer {
     }
 }
 
-/// When the entry is recorded: now, but never before the last one.
-fn moment(now: Timestamp, last: Timestamp) -> Result<Timestamp> {
-    if now >= last {
+/// When the entry is recorded: `now`, but never before the last one. `waited` is how long ago the caller's clock said `now`.
+fn moment(
+    now: Timestamp,
+    waited: Duration,
+    last: Option<Timestamp>,
+    longest_silence: Option<Duration>,
+) -> Result<Timestamp> {
+    let Some(last) = last else { return Ok(now) };
+    if let Some(why) = longest_silence.and_then(|longest| clock_ahead(now, last, longest)) {
+        Err(Error::unavailable(why))
+    } else if now >= last {
         Ok(now)
-    } else if last.since(now) <= SLEW {
+    } else if last.since(now) <= SLEW.saturating_add(waited) {
         Ok(last)
     } else {
         Err(Error::unavailable(format!(
             "the clock went backwards, from {last} (the journal's last entry) to {now}: nothing is signed until it \
-             has passed that moment again; set the clock right"
+             has passed that moment again; set the clock right, or, if it is right, stop the server and run \
+             `countersign store accept-clock`"
         )))
     }
+}
+
+/// Why nothing is recorded at `now`, if it is that long after the last entry.
+pub fn clock_ahead(now: Timestamp, last: Timestamp, longest: Duration) -> Option<String> {
+    const DAY: u64 = 86_400;
+    let silence = now.since(last);
+    (silence > longest).then(|| {
+        format!(
+            "the clock says {now}, {} days after the last entry, of {last}, and more than {} are not believed: what is signed \
+             with a clock that is ahead stops all signing until that time. Set the clock right, or, if it is right, stop the \
+             server and run `countersign store accept-clock`",
+            silence.as_secs() / DAY,
+            longest.as_secs() / DAY
+        )
+    })
 }
 
 fn index_failed(error: &Error) -> Error {
@@ -321,5 +361,36 @@ fn size_of_command(command: &Command) -> usize {
     match command {
         Command::Record(request) => request.body.len().saturating_add(64),
         Command::Settle(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Duration = Duration::ZERO;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    #[test]
+    fn who_waited_for_his_turn_is_not_taken_for_a_clock_that_went_backwards() {
+        let moment = |now, waited| moment(at(now), waited, Some(at(100)), None);
+        assert_eq!(moment(101, NONE).unwrap(), at(101));
+        assert_eq!(moment(98, NONE).unwrap(), at(100), "a clock may be slewed");
+        assert!(moment(97, NONE).is_err());
+        assert_eq!(moment(60, Duration::from_secs(40)).unwrap(), at(100));
+        assert!(moment(57, Duration::from_secs(40)).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_is_far_ahead_is_not_believed() {
+        let day = Duration::from_secs(86_400);
+        let moment = |now, last| moment(at(now), NONE, last, Some(day));
+        assert_eq!(moment(86_500, Some(at(100))).unwrap(), at(86_500));
+        let refused = moment(86_501, Some(at(100))).unwrap_err().to_string();
+        assert!(refused.contains("accept-clock"), "{refused}");
+        assert_eq!(moment(86_501, None).unwrap(), at(86_501), "the first entry has none before it");
     }
 }

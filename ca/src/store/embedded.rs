@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::commit::{Command, Committer, Counts, Request, Shared};
 use super::history::{self, Change, Mark};
-use super::index::{IndexSum, ORDER_CHUNK, Position};
+use super::index::{IndexSum, ORDER_CHUNK, Position, wait_until_released};
 use super::open::{self, ProgressFn};
 use super::packed;
 use super::queue::{Queue, Refused};
 use super::records::{self, transaction_id};
-use super::rules::{ACCOUNT_SPAN, SEARCH_SPAN, account_key, account_number, search_number};
+use super::rules::{
+    ACCOUNT_SPAN, RESTORED, SEARCH_SPAN, account_key, account_number, search_number,
+};
 use super::serials::{Slot, serial_number};
 use super::waiting::{PendingRow, holders, identity_key};
 use super::{Announced, Store};
@@ -48,11 +50,13 @@ pub struct EmbeddedOptions {
     pub queue: usize,
     /// How much of the index sled keeps in memory, in octets as sled counts them; it takes several times as much.
     pub cache_bytes: u64,
+    /// How long after the last entry one may be recorded; after more, the clock is thought to be wrong. `None` for any time.
+    pub longest_silence: Option<Duration>,
 }
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self { sync: true, queue: 4096, cache_bytes: 1 << 20 }
+        Self { sync: true, queue: 4096, cache_bytes: 1 << 20, longest_silence: None }
     }
 }
 
@@ -116,6 +120,7 @@ impl EmbeddedStore {
     ) -> Result<Self> {
         let lock = open::lock(folder)?;
         let index = open::index_folder(folder);
+        wait_until_released(&index)?;
         if index.try_exists().unwrap_or(true) {
             fs::remove_dir_all(&index)
                 .map_err(|e| Error::io(format!("`{}`", index.display()), &e))?;
@@ -140,7 +145,8 @@ impl EmbeddedStore {
         let length = length.map_err(|e| Error::io("the journal", &e))?.len();
         let writer = Writer::new(tape(file), length, options.sync);
         let commands = Arc::new(Queue::new(options.queue));
-        let committer = Committer::new(Arc::clone(&shared), writer, Arc::clone(&commands));
+        let silence = options.longest_silence;
+        let committer = Committer::new(Arc::clone(&shared), writer, Arc::clone(&commands), silence);
         let writer = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || committer.run())
@@ -217,11 +223,14 @@ impl EmbeddedStore {
 
     fn fresh_sum(&self, until: u64) -> Result<IndexSum> {
         let folder = self.data.join("index.check");
-        let clear = || match fs::remove_dir_all(&folder) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io(format!("`{}`", folder.display()), &e))
+        let clear = || {
+            wait_until_released(&folder)?;
+            match fs::remove_dir_all(&folder) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::io(format!("`{}`", folder.display()), &e))
+                }
+                _ => Ok(()),
             }
-            _ => Ok(()),
         };
         clear()?;
         let paths = JournalPaths::new(&self.data);
@@ -245,9 +254,10 @@ impl EmbeddedStore {
     }
 
     fn begin(&self, at: Timestamp, entry: Entry) -> Result<Receipt> {
+        let asked = Instant::now();
         let body = entry.encode_body()?;
         let (receipt, reply) = receipt();
-        self.send(Command::Record(Box::new(Request { at, entry, body, reply })))?;
+        self.send(Command::Record(Box::new(Request { at, asked, entry, body, reply })))?;
         Ok(receipt)
     }
 
@@ -730,6 +740,20 @@ impl Store for EmbeddedStore {
             Ok(is_due)
         })?;
         Ok(found)
+    }
+
+    fn record_clock_accepted(&self, at: Timestamp, actor: &str) -> Result<()> {
+        self.record(at, Entry::ClockAccepted { actor: actor.to_owned() })
+    }
+
+    fn record_listed(&self, at: Timestamp, ca: &Label, entry: &RevokedEntry) -> Result<()> {
+        self.record(at, Entry::Listed { ca: ca.clone(), entry: entry.clone() })
+    }
+
+    fn restored(&self) -> Result<Option<Timestamp>> {
+        let value = self.shared.index.value(RESTORED)?;
+        let millis = value.and_then(|octets| octets.first_chunk().copied());
+        Ok(millis.map(|millis| Timestamp::from_millis(i64::from_be_bytes(millis))))
     }
 
     fn last_entry(&self) -> Timestamp {

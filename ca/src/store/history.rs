@@ -74,6 +74,7 @@ fn change(entry: Entry) -> Option<Change> {
         Entry::Revoked { ca, serial, .. } | Entry::Released { ca, serial } => {
             Some(Change::Status { ca, serial })
         }
+        Entry::Listed { ca, entry } => Some(Change::Status { ca, serial: entry.serial }),
         Entry::Crl(crl) => Some(Change::Crl { ca: crl.ca, scope: crl.scope }),
         Entry::Ca(ca) => Some(Change::Ca(ca.name)),
         _ => None,

@@ -10,10 +10,12 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, TryLockError};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use minicbor::{Decode, Encode};
 use ring::digest;
@@ -34,6 +36,9 @@ use crate::revoked::RevokedSet;
 const FORMAT: u32 = 4;
 /// The key of the position; no other key begins so.
 const META: &[u8] = b"m";
+/// How long the lock of a database that was dropped is waited for, and how long between two tries.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 /// Certificates in one value of the issue order.
 pub const ORDER_CHUNK: u64 = 64;
 
@@ -144,7 +149,9 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::Internal`] when it is damaged, of another version or of another instance: delete and rebuild it.
+    /// [`Error::Unavailable`] when it is in use.
     pub fn open(folder: &Path, cache: u64, instance: [u8; 16]) -> Result<(Self, Option<Position>)> {
+        wait_until_released(folder)?;
         let database = guarded(|| {
             sled::Config::new()
                 .path(folder)
@@ -776,6 +783,28 @@ fn read_meta(octets: &[u8], instance: [u8; 16]) -> Result<(Flushed, Position)> {
 }
 
 /// Calls sled; an error or a panic of it becomes an error of ours.
+/// Waits until nobody holds sled's lock on the index in `folder`: threads of a database that was dropped hold it a moment longer, and
+/// write into the folder.
+///
+/// # Errors
+/// [`Error::Unavailable`] when it is held for long.
+pub fn wait_until_released(folder: &Path) -> Result<()> {
+    // The file that sled locks. Whatever else is wrong with it is told when it is opened.
+    let Ok(file) = File::open(folder.join("db")) else { return Ok(()) };
+    let began = Instant::now();
+    while let Err(TryLockError::WouldBlock) = file.try_lock() {
+        if began.elapsed() > LOCK_PATIENCE {
+            return Err(Error::unavailable(format!(
+                "the index in `{}` is in use, {} s after it was closed: see which process has `db` there open",
+                folder.display(),
+                LOCK_PATIENCE.as_secs()
+            )));
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Ok(())
+}
+
 fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
@@ -794,6 +823,22 @@ fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_that_outlives_its_database_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let position = filled(folder.path());
+        let held = File::open(folder.path().join("db")).unwrap();
+        wait_until_released(folder.path()).unwrap();
+        held.lock().unwrap();
+        std::thread::scope(|scope| {
+            let opened = scope.spawn(|| Index::open(folder.path(), 1 << 20, [7; 16]));
+            // Long enough for sled to have refused, and no more than that hangs on it.
+            std::thread::sleep(LOCK_PAUSE * 50);
+            held.unlock().unwrap();
+            assert_eq!(opened.join().unwrap().unwrap().1, Some(position));
+        });
+    }
 
     fn filled(folder: &Path) -> Position {
         let (index, position) = Index::open(folder, 1 << 20, [7; 16]).unwrap();
@@ -822,6 +867,7 @@ mod tests {
         for (number, change) in change.into_iter().enumerate() {
             let folder = tempfile::tempdir().unwrap();
             let position = filled(folder.path());
+            wait_until_released(folder.path()).unwrap();
             let database = sled::open(folder.path()).unwrap();
             change(&database);
             drop(database);

@@ -1,8 +1,9 @@
 //! What the authority remembers, in domain verbs. Each verb that records something is one atomic transaction with
 //! its journal entry, and returns when the entry is durable.
 //!
-//! `at` is the present moment as the caller's clock tells it. A moment before the last entry's is refused with
-//! [`crate::Error::Unavailable`]: a clock that went backwards stops signing.
+//! `at` is the present moment as the caller's clock tells it, taken when the verb is called. A moment before the last entry's is
+//! refused with [`crate::Error::Unavailable`], as a clock that went backwards stops signing; so is one long behind it, where
+//! [`EmbeddedOptions::longest_silence`] says how long: a clock that is years ahead would stop signing for years.
 
 mod backup;
 mod commit;
@@ -21,8 +22,8 @@ mod serials;
 mod transactions;
 mod waiting;
 
-pub use backup::{BackupSummary, audit, restore_journal};
-pub use commit::Counts;
+pub use backup::{BackupSummary, Restore, audit, restore_journal};
+pub use commit::{Counts, clock_ahead};
 pub use embedded::{EmbeddedOptions, EmbeddedStore, Status};
 pub use history::{Change, Mark};
 pub use index::IndexSum;
@@ -278,6 +279,19 @@ pub trait Store: Send + Sync {
     /// Certificates that were to be confirmed by `at`, neither confirmed nor revoked, longest overdue first, at most
     /// `limit`.
     fn unconfirmed(&self, at: Timestamp, limit: usize) -> Result<Vec<(Label, Serial)>>;
+
+    /// Records that an administrator says that the clock is right: `at` may be before the last entry, and long behind it.
+    fn record_clock_accepted(&self, at: Timestamp, actor: &str) -> Result<()>;
+
+    /// Records what a CRL that was signed before a restore says of a serial of which nothing is known. It stays on the CRLs until
+    /// the entry's `not_after` at least.
+    ///
+    /// # Errors
+    /// `Conflict` if the certificate is known, `AlreadyRevoked` if it is listed already.
+    fn record_listed(&self, at: Timestamp, ca: &Label, entry: &RevokedEntry) -> Result<()>;
+
+    /// When the journal was last restored from a backup, if it was.
+    fn restored(&self) -> Result<Option<Timestamp>>;
 
     /// The moment of the last entry; nothing may be signed before it.
     fn last_entry(&self) -> Timestamp;

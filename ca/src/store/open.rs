@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, RwLock};
 
 use super::commit::{Counts, GATHERED, Shared};
-use super::index::{Changes, Index, Layered, Position};
+use super::index::{Changes, Index, Layered, Position, wait_until_released};
 use super::rules::{Rules, Stop};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -162,7 +162,9 @@ fn open_index(data: &Path, cache: u64, journal: &JournalFile) -> Result<(Index, 
     let folder = index_folder(data);
     match Index::open(&folder, cache, journal.instance) {
         Ok(opened) => Ok(opened),
+        Err(error @ Error::Unavailable(_)) => Err(error),
         Err(error) => {
+            wait_until_released(&folder)?;
             tracing::warn!(%error, "the index is rebuilt from the journal");
             let removed = if folder.is_dir() {
                 fs::remove_dir_all(&folder)

@@ -26,6 +26,7 @@
 //! | `n` account | when the requests expire that wait, of the account, or without one of all |
 //! | `i` identity | the accounts that hold it |
 //! | `t` span n | the n-th 32 transactions that end in a span of 65 seconds |
+//! | `z` | when the journal was last restored from a backup |
 //!
 //! Values grow at few places at a time, in the order of the journal: a random place for each certificate costs sled
 //! ten times as much.
@@ -47,8 +48,8 @@ use crate::journal::{
 };
 use crate::pending::RequestId;
 use crate::record::{
-    Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation, RevokedEntry,
-    Serial, Transaction,
+    Account, CrlRecord, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Restoration, Revocation,
+    RevokedEntry, Serial, Transaction,
 };
 use crate::search::SearchKey;
 
@@ -64,6 +65,8 @@ const MAX_KEYS: usize = 64;
 const TRANSACTION_CHUNK: usize = 32;
 /// The longest transaction identifier, in octets.
 const MAX_TRANSACTION_ID: usize = 64;
+/// The key of the last restore.
+pub const RESTORED: &[u8] = b"z";
 /// The longest context of a transaction, in octets.
 const MAX_CONTEXT: usize = 64 << 10;
 
@@ -189,7 +192,9 @@ impl Rules<'_> {
             },
             Entry::Requested(pending) => self.check_requested(at, pending),
             Entry::Decided { request, decision } => self.check_decided(at, request, decision),
-            Entry::Ca(_) | Entry::Deed(_) => Ok(()),
+            Entry::Listed { ca, entry } => self.check_listed(ca, &entry.serial),
+            Entry::Restored(_) => Err(conflict("a restore writes its entry itself".into())),
+            Entry::Ca(_) | Entry::Deed(_) | Entry::ClockAccepted { .. } => Ok(()),
         }
     }
 
@@ -267,9 +272,62 @@ impl Rules<'_> {
             Entry::Decided { request, decision } => {
                 self.apply_decided(request, decision.verdict, offset)?;
             }
-            Entry::Deed(_) => {}
+            Entry::Listed { ca, entry } => {
+                self.view.set_revoked(ca, &entry.serial, Some(entry.clone()));
+            }
+            Entry::Restored(restoration) => self.apply_restored(at, restoration)?,
+            Entry::Deed(_) | Entry::ClockAccepted { .. } => {}
         }
         self.forget(at)
+    }
+
+    /// Only what is not known otherwise: a certificate that is known is revoked.
+    fn check_listed(&self, ca: &Label, serial: &Serial) -> Result<()> {
+        if let Some(Slot::Issued(_)) = self.view.slot(serial_number(ca, serial)) {
+            return Err(conflict(format!("certificate `{serial}` of `{ca}` is known: revoke it")));
+        }
+        match self.revocation(ca, serial)? {
+            Some(before) => Err(Error::denied(
+                Denial::AlreadyRevoked,
+                format!("`{serial}` of `{ca}` is listed as revoked at {} already", before.at),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// What was counted since the backup is lost: secrets and vendors' certificates have no uses left, unless an administrator said
+    /// that they have. A certificate may have been confirmed since, so that none is revoked for want of its confirmation.
+    ///
+    /// INVARIANT: this entry is alone in its group, so that the index has everything.
+    fn apply_restored(&mut self, at: Timestamp, restoration: &Restoration) -> Result<()> {
+        self.view.put(RESTORED.to_vec(), at.millis().to_be_bytes().to_vec());
+        let mut awaited = Vec::new();
+        self.view.index.scan(b"w", b"w", |key, _| {
+            awaited.push(key.to_vec());
+            Ok(true)
+        })?;
+        for key in awaited {
+            self.view.remove(key);
+        }
+        if restoration.keeps_uses {
+            return Ok(());
+        }
+        let mut accounts = Vec::new();
+        self.view.index.scan(b"A", b"A", |_, value| {
+            let account = decode_account(value)?;
+            accounts.extend(Some(account).filter(has_uses));
+            Ok(true)
+        })?;
+        for mut account in accounts {
+            if let Some(secret) = &mut account.secret {
+                secret.uses_left = 0;
+            }
+            if let Some(equipment) = &mut account.equipment {
+                equipment.uses_left = 0;
+            }
+            self.put_account(&account)?;
+        }
+        Ok(())
     }
 
     fn check_reserved(&self, ca: &Label, serials: &[Serial]) -> Result<()> {
@@ -848,6 +906,12 @@ impl Rules<'_> {
             _ => None,
         })
     }
+}
+
+/// Whether its secret or its vendor's certificate is still good for something.
+fn has_uses(account: &Account) -> bool {
+    account.secret.as_ref().is_some_and(|secret| secret.uses_left > 0)
+        || account.equipment.as_ref().is_some_and(|equipment| equipment.uses_left > 0)
 }
 
 /// The key of equipment.

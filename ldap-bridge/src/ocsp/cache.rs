@@ -36,9 +36,9 @@ impl Kept {
 
     /// Whether a part of its validity is over, in fractions of `1 / divisor`, or the clock is before it.
     fn is_past(&self, divisor: u32, now: Timestamp) -> bool {
-        let Freshness { this_update, next_update, .. } = self.freshness;
-        let life = next_update.since(this_update);
-        now < this_update || now >= this_update.plus(life.checked_div(divisor).unwrap_or(life))
+        let Freshness { signed, next_update, .. } = self.freshness;
+        let life = next_update.since(signed);
+        now < signed || now >= signed.plus(life.checked_div(divisor).unwrap_or(life))
     }
 }
 
@@ -117,8 +117,12 @@ mod tests {
 
     /// Valid from 1000 to 2000.
     fn kept(number: u8) -> Kept {
-        let freshness =
-            Freshness { this_update: at(1000), next_update: at(2000), sha256: [number; 32] };
+        let freshness = Freshness {
+            this_update: at(940),
+            signed: at(1000),
+            next_update: at(2000),
+            sha256: [number; 32],
+        };
         Kept::new(
             "issuing".parse().unwrap(),
             Serial::new([number; 16]).unwrap(),

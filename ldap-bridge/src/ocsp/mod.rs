@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use countersign_ca::authority::{CaInfo, CertificateStatus};
+use countersign_ca::founding::BACKDATING;
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::{Authority, Error, Timestamp};
 
@@ -68,8 +69,10 @@ pub struct Answer {
 /// How long an answer counts, and its fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
-    /// thisUpdate.
+    /// thisUpdate, which is before the moment of the signature, as notBefore is: clocks differ.
     pub this_update: Timestamp,
+    /// When it was signed.
+    pub signed: Timestamp,
     /// nextUpdate.
     pub next_update: Timestamp,
     /// SHA-256 over the DER.
@@ -287,7 +290,7 @@ impl OcspService {
         statuses: &[(&[u8], Status)],
         nonce: Option<&[u8]>,
     ) -> Result<Answer, Error> {
-        // The moment is taken after the status: thisUpdate is never before a revocation that the answer tells.
+        // The moment is taken after the status: producedAt is never before a revocation that the answer tells.
         let now = self.authority.now();
         let last_entry = self.authority.store().last_entry();
         if now.plus(CLOCK_TOLERANCE) < last_entry {
@@ -296,13 +299,14 @@ impl OcspService {
             )));
         }
         let responder = self.authority.responder(ca)?;
-        let this_update = now.whole_seconds();
+        let signed = now.whole_seconds();
+        let this_update = signed.minus(BACKDATING);
         let next_update = now.plus(self.config.validity).min(responder.not_after()).whole_seconds();
         let content = Content {
-            produced_at: this_update,
+            produced_at: signed,
             this_update,
             next_update,
-            archive_cutoff: self.config.archive_cutoff.map(|kept| this_update.minus(kept)),
+            archive_cutoff: self.config.archive_cutoff.map(|kept| signed.minus(kept)),
             extended_revoked: self.config.extended_revoked,
             nonce,
             singles: statuses
@@ -311,7 +315,7 @@ impl OcspService {
                 .collect(),
         };
         let der = Bytes::from(content.signed(&responder)?);
-        let freshness = Freshness { this_update, next_update, sha256: sha256(&der) };
+        let freshness = Freshness { this_update, signed, next_update, sha256: sha256(&der) };
         let kind = match statuses {
             [(_, status)] => kind(&status.is),
             _ => Kind::Several,

@@ -1,0 +1,366 @@
+//! Brings back what an instance issued and revoked since the backup that it was restored from, out of certificates and CRLs that
+//! others still have.
+//!
+//! Nothing is believed that is not signed by a key of a CA of this instance. No private key is needed.
+
+use std::collections::BTreeSet;
+
+use der::{Decode, Encode};
+use x509_cert::crl::{CertificateList, RevokedCert};
+use x509_cert::ext::pkix::crl::CrlReason;
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::ext::pkix::{CrlDistributionPoints, CrlNumber};
+use x509_cert::name::Name;
+
+use crate::certificate::Facts;
+use crate::clock::{Clock, Timestamp};
+use crate::error::{Denial, Error, Result};
+use crate::identity::Identity;
+use crate::oid;
+use crate::profile::filled_url;
+use crate::public_key::SubjectPublicKey;
+use crate::record::{
+    Account, CaRecord, CrlRecord, CrlScope, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation,
+    RevokedEntry, Serial,
+};
+use crate::store::Store;
+
+/// id-ce-invalidityDate
+const INVALIDITY_DATE: der::oid::ObjectIdentifier =
+    der::oid::ObjectIdentifier::new_unwrap("2.5.29.24");
+
+/// Brings back what was lost.
+pub struct Recovery<'a> {
+    /// The records.
+    pub store: &'a dyn Store,
+    /// The clock.
+    pub clock: &'a dyn Clock,
+    /// The URLs of partitions, with `{ca}` and `{partition}`.
+    pub partition_urls: &'a [String],
+    /// Into how many partitions certificates are divided; 0 for none.
+    pub partitions: u16,
+}
+
+impl std::fmt::Debug for Recovery<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Recovery(…)")
+    }
+}
+
+/// What became of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedCertificate {
+    /// The CA that signed it.
+    pub ca: Label,
+    /// Its serial number.
+    pub serial: Serial,
+    /// Whose it is; `None` for one of a CA of this instance.
+    pub account: Option<Label>,
+    /// Whether it was recorded now; otherwise it was known.
+    pub is_new: bool,
+}
+
+/// What became of a CRL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedCrl {
+    /// The CA that signed it.
+    pub ca: Label,
+    /// Certificates that are revoked or held now and were not before.
+    pub revoked: Vec<Serial>,
+    /// Serials of certificates that are not known here and are listed from now on.
+    pub listed: Vec<Serial>,
+    /// Entries that say what was known.
+    pub known: usize,
+}
+
+impl Recovery<'_> {
+    /// Records a certificate that one of our CAs signed, for an account that holds its names: the one named, or else the only one.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for what is no certificate of ours by its form; `Denied` when no CA of this instance signed it, when no
+    /// account or several hold its names, or another certificate with its serial is known.
+    pub fn certificate(&self, der: &[u8], account: Option<&Label>) -> Result<ImportedCertificate> {
+        // 1. Signed by one of ours, over these very octets.
+        let facts = Facts::of(der)?;
+        let parsed = x509_cert::Certificate::from_der(der).map_err(not_read)?;
+        let tbs = parsed.tbs_certificate.to_der().map_err(not_read)?;
+        let ca = self.signer(&facts.issuer, |key| {
+            key.verify(&parsed.signature_algorithm, &tbs, parsed.signature.raw_bytes())
+        })?;
+        let whole = parsed.to_der().map_err(not_read)?;
+        let serial = Serial::from_integer(&facts.serial).filter(|_| whole == der);
+        let serial = serial.ok_or_else(|| {
+            Error::malformed(
+                "expected a certificate in DER with a serial number as this program makes them",
+            )
+        })?;
+        // 2. Not known yet.
+        let is_cas = self.store.cas()?.iter().any(|known| known.certificate == der);
+        let known = self.store.certificate(&ca.name, &serial)?;
+        if let Some(other) = known.as_ref().filter(|known| known.certificate != der) {
+            return Err(Error::denied(
+                Denial::Conflict,
+                format!(
+                    "another certificate {serial} of `{}` is known, of the account `{}`",
+                    ca.name, other.account
+                ),
+            ));
+        }
+        if is_cas || known.is_some() {
+            let account = known.map(|known| known.account);
+            return Ok(ImportedCertificate { ca: ca.name, serial, account, is_new: false });
+        }
+        // 3. Whose it is.
+        let (account, profile) = match account {
+            Some(own) if own.as_str().starts_with(OWN_ACCOUNT_PREFIX) => (own.clone(), own.clone()),
+            _ => {
+                let account = self.account(&facts, account)?;
+                (account.name, account.profile)
+            }
+        };
+        // 4. The record. The serial may have been reserved before the backup.
+        let (urls, partition) = (urls_of(&parsed)?, self.largest_partition(&ca.name)?);
+        let issued = Issued {
+            partition: (0..partition).find(|number| self.is_named(&ca.name, *number, &urls)),
+            ca: ca.name.clone(),
+            serial,
+            account: account.clone(),
+            profile,
+            not_after: facts.not_after,
+            certificate: der.to_vec(),
+            consumes_secret: false,
+            consumes_equipment: false,
+            transaction: None,
+            replaces: None,
+            withheld: false,
+        };
+        match self.store.reserve_serials(self.clock.now(), &ca.name, &[serial]) {
+            Ok(()) | Err(Error::Denied { kind: Denial::Conflict, .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.store.record_issued(self.clock.now(), &issued)?;
+        Ok(ImportedCertificate { ca: ca.name, serial, account: Some(account), is_new: true })
+    }
+
+    /// Revokes what a CRL lists that one of our CAs signed. What it lists of certificates that are not known is listed from now on.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when it is no CRL; `Denied` when no CA of this instance signed it.
+    pub fn crl(&self, der: &[u8]) -> Result<ImportedCrl> {
+        let parsed = CertificateList::from_der(der).map_err(|e| {
+            Error::malformed(format!("expected a certificate or a CRL in PEM or DER: {e}"))
+        })?;
+        let list = &parsed.tbs_cert_list;
+        let tbs = list.to_der().map_err(not_read)?;
+        let ca = self.signer(&list.issuer, |key| {
+            key.verify(&parsed.signature_algorithm, &tbs, parsed.signature.raw_bytes())
+        })?;
+        let until = Facts::of(&ca.certificate)?.not_after;
+        let mut done =
+            ImportedCrl { ca: ca.name.clone(), revoked: Vec::new(), listed: Vec::new(), known: 0 };
+        for entry in list.revoked_certificates.iter().flatten() {
+            self.take(&ca.name, entry, until, &mut done)?;
+        }
+        self.note_number(&ca.name, &parsed)?;
+        Ok(done)
+    }
+
+    fn take(
+        &self,
+        ca: &Label,
+        entry: &RevokedCert,
+        until: Timestamp,
+        done: &mut ImportedCrl,
+    ) -> Result<()> {
+        let serial = Serial::from_integer(entry.serial_number.as_bytes()).ok_or_else(|| {
+            Error::malformed(format!(
+                "the CRL lists `{}`, which is no serial number of ours",
+                entry.serial_number
+            ))
+        })?;
+        let Some(revocation) = self.revocation(entry)? else { return Ok(()) };
+        let before = self.store.revocation(ca, &serial)?;
+        let is_worse = |before: &Revocation| {
+            before.reason == Reason::CertificateHold && revocation.reason != Reason::CertificateHold
+        };
+        let is_known = self.store.certificate(ca, &serial)?.is_some();
+        match before {
+            Some(before) if !(is_known && is_worse(&before)) => done.known += 1,
+            _ if is_known => {
+                self.store.record_revoked(self.clock.now(), ca, &serial, &revocation, None)?;
+                done.revoked.push(serial);
+            }
+            _ => {
+                let entry = RevokedEntry {
+                    serial,
+                    not_after: until,
+                    partition: partition_of(&serial, self.partitions),
+                    revocation,
+                };
+                self.store.record_listed(self.clock.now(), ca, &entry)?;
+                done.listed.push(serial);
+            }
+        }
+        Ok(())
+    }
+
+    /// What an entry says; `None` for one that a delta CRL takes off the list.
+    fn revocation(&self, entry: &RevokedCert) -> Result<Option<Revocation>> {
+        let (mut reason, mut invalidity) = (Reason::Unspecified, None);
+        for extension in entry.crl_entry_extensions.iter().flatten() {
+            let octets = extension.extn_value.as_bytes();
+            match extension.extn_id {
+                oid if oid == <CrlReason as der::oid::AssociatedOid>::OID => {
+                    let read = CrlReason::from_der(octets).map_err(not_read)?;
+                    reason = Reason::from_number(read as u8).unwrap_or(Reason::Unspecified);
+                }
+                INVALIDITY_DATE => {
+                    let date = der::asn1::GeneralizedTime::from_der(octets).map_err(not_read)?;
+                    invalidity = Some(seconds(date.to_unix_duration()));
+                }
+                _ => {}
+            }
+        }
+        let at = seconds(entry.revocation_date.to_unix_duration()).min(self.clock.now());
+        let revocation = Revocation { at, reason, invalidity };
+        Ok(Some(revocation).filter(|_| reason != Reason::RemoveFromCrl))
+    }
+
+    /// The next CRL has a larger number and a later thisUpdate than the one that was brought back.
+    fn note_number(&self, ca: &Label, crl: &CertificateList) -> Result<()> {
+        let list = &crl.tbs_cert_list;
+        let extensions = list.crl_extensions.iter().flatten();
+        let mut numbers = extensions.filter(|extension| extension.extn_id == oid::CRL_NUMBER);
+        let Some(number) = numbers.next() else { return Ok(()) };
+        let number = CrlNumber::from_der(number.extn_value.as_bytes()).map_err(not_read)?;
+        let digits = number.0.as_bytes();
+        let Some(start) = size_of::<u64>().checked_sub(digits.len()) else { return Ok(()) };
+        let mut octets = [0; size_of::<u64>()];
+        octets.get_mut(start..).unwrap_or_default().copy_from_slice(digits);
+        let number = u64::from_be_bytes(octets);
+        if self.store.crls(ca)?.iter().any(|known| known.number >= number) {
+            return Ok(());
+        }
+        let this_update = seconds(list.this_update.to_unix_duration());
+        let next_update =
+            list.next_update.map_or(this_update, |next| seconds(next.to_unix_duration()));
+        let record = CrlRecord {
+            ca: ca.clone(),
+            scope: CrlScope::Full,
+            number,
+            this_update,
+            signed: this_update,
+            next_update,
+            entries: list.revoked_certificates.as_ref().map_or(0, |entries| entries.len() as u64),
+            // Its file is not here, so that another one is signed at once.
+            tbs_sha256: [0; 32],
+            is_base: false,
+        };
+        self.store.record_crl(self.clock.now(), &record)
+    }
+
+    /// The CA of this subject whose key `verify` accepts.
+    fn signer(
+        &self,
+        issuer: &Name,
+        verify: impl Fn(&SubjectPublicKey) -> Result<()>,
+    ) -> Result<CaRecord> {
+        for ca in self.store.cas()? {
+            let facts = Facts::of(&ca.certificate)?;
+            if facts.subject == *issuer && verify(&facts.key).is_ok() {
+                return Ok(ca);
+            }
+        }
+        Err(Error::denied(
+            Denial::SignerNotTrusted,
+            format!(
+                "expected what a CA of this instance signed, and none has signed this, of `{issuer}`; `countersign ca show` lists them"
+            ),
+        ))
+    }
+
+    fn account(&self, facts: &Facts, named: Option<&Label>) -> Result<Account> {
+        let mut names = facts
+            .alt_names
+            .iter()
+            .map(Identity::from_general_name)
+            .collect::<Result<Vec<Identity>>>()?;
+        if names.is_empty() {
+            names.push(Identity::Dn(facts.subject.clone()));
+        }
+        let words = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let holds = |account: &Account| names.iter().all(|name| account.identities.contains(name));
+        let refused = |why: String| Err(Error::denied(Denial::NotAuthorized, why));
+        if let Some(name) = named {
+            let account = self.store.account(name)?;
+            let account = account.ok_or_else(|| crate::accounts::no_account(name))?;
+            return match facts.is_ca || holds(&account) {
+                true => Ok(account),
+                false => refused(format!(
+                    "the account `{name}` does not hold {words}, which the certificate names"
+                )),
+            };
+        }
+        let mut found = BTreeSet::new();
+        for name in &names {
+            found.extend(
+                self.store.holders(name)?.iter().filter(|a| holds(a)).map(|a| a.name.clone()),
+            );
+        }
+        let mut all = found.iter();
+        match (all.next(), all.next()) {
+            (Some(one), None) => {
+                self.store.account(one)?.ok_or_else(|| crate::accounts::no_account(one))
+            }
+            (None, _) => refused(format!(
+                "no account holds {words}: make it with `countersign peer add --no-secret`, or name one with `--account`"
+            )),
+            _ => {
+                let found = found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+                refused(format!(
+                    "several accounts hold {words}: name one of {} with `--account`",
+                    found.join(", ")
+                ))
+            }
+        }
+    }
+
+    fn largest_partition(&self, ca: &Label) -> Result<u16> {
+        let named = self.store.last_partition(ca)?;
+        Ok(self.partitions.max(named.map_or(0, |last| last.saturating_add(1))))
+    }
+
+    fn is_named(&self, ca: &Label, partition: u16, urls: &[String]) -> bool {
+        let mut of_it = self.partition_urls.iter();
+        of_it.any(|url| filled_url(url, ca, Some(partition)).is_some_and(|url| urls.contains(&url)))
+    }
+}
+
+/// The partition of the CRLs for a certificate: serial numbers are random, so that partitions are of about equal size.
+pub(crate) fn partition_of(serial: &Serial, count: u16) -> Option<u16> {
+    let (first, _) = serial.octets().split_first_chunk()?;
+    u16::try_from(u64::from_be_bytes(*first).checked_rem(u64::from(count))?).ok()
+}
+
+/// The URLs of the CRLs that a certificate names.
+fn urls_of(certificate: &x509_cert::Certificate) -> Result<Vec<String>> {
+    let points = certificate.tbs_certificate.get::<CrlDistributionPoints>().map_err(not_read)?;
+    let points = points.map_or_else(Vec::new, |(_, points)| points.0);
+    let names = points.into_iter().filter_map(|point| match point.distribution_point? {
+        DistributionPointName::FullName(names) => Some(names),
+        DistributionPointName::NameRelativeToCRLIssuer(_) => None,
+    });
+    let urls = names.flatten().filter_map(|name| match name {
+        GeneralName::UniformResourceIdentifier(url) => Some(url.to_string()),
+        _ => None,
+    });
+    Ok(urls.collect())
+}
+
+fn seconds(since: std::time::Duration) -> Timestamp {
+    Timestamp::from_seconds(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+fn not_read(error: der::Error) -> Error {
+    Error::malformed(format!("it cannot be read: {error}"))
+}
