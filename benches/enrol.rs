@@ -5,7 +5,8 @@
 //! (default 1,000,000) is how many are stored for goal 12. Figures move with the machine; only ratios of one run compare.
 //!
 //! The load generator alone, against any CMP server: `cargo bench --bench enrol -- load --help`. Ten minutes with hostile
-//! clients among the others, against a server of its own: `cargo bench --bench enrol -- soak --minutes 10`.
+//! clients among the others, against a server of its own: `cargo bench --bench enrol -- soak --minutes 10`; before that it is besieged
+//! for some minutes from many addresses, and by a directory and a server of CRLs (`--siege-only` does no more).
 
 #![allow(
     clippy::unwrap_used,
@@ -39,6 +40,8 @@ mod million;
 mod peers;
 #[path = "enrol/plain.rs"]
 mod plain;
+#[path = "enrol/siege.rs"]
+mod siege;
 #[path = "enrol/site.rs"]
 mod site;
 #[path = "enrol/soak.rs"]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use countersign_ca::certificate::read_all;
 use countersign_ca::identity::Identity;
-use countersign_ca::{Authority, SystemClock};
+use countersign_ca::{Authority, SystemClock, Timestamp};
 use countersign_ike_plugin::authorizer::{AddressIds, Authorizer};
 use countersign_ike_plugin::decision::DecisionLog;
 use countersign_ike_plugin::explain::Explainer;
@@ -239,6 +239,12 @@ impl Running {
             }
             Err(why) => tracing::error!("the policy is not taken, and the old one stays: {why}"),
         }
+    }
+
+    /// In words, what an operator must see to before peers are refused for it.
+    pub fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let told = |why: String| format!("the authorizer: {why}");
+        self.authorizer.troubles(now).into_iter().map(told).collect()
     }
 
     /// What decides.

@@ -1,6 +1,6 @@
 //! `countersign.toml`: loose at first, checked once, and never again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,32 @@ pub struct ConfigFile {
     pub profiles: BTreeMap<String, ProfileConfig>,
 }
 
+impl ConfigFile {
+    /// The keys whose values differ from those of another file, such as `http.listen`.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let (mut these, mut those) = (BTreeMap::new(), BTreeMap::new());
+        for (file, values) in [(self, &mut these), (other, &mut those)] {
+            if let Ok(value) = toml::Value::try_from(file) {
+                flatten(String::new(), value, values);
+            }
+        }
+        let keys: BTreeSet<&String> = these.keys().chain(those.keys()).collect();
+        keys.into_iter().filter(|key| these.get(*key) != those.get(*key)).cloned().collect()
+    }
+}
+
+fn flatten(key: String, value: toml::Value, into: &mut BTreeMap<String, toml::Value>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (name, value) in table {
+                let key = if key.is_empty() { name } else { format!("{key}.{name}") };
+                flatten(key, value, into);
+            }
+        }
+        value => drop(into.insert(key, value)),
+    }
+}
+
 /// `[http]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -63,6 +89,8 @@ pub struct HttpFile {
     pub public_url: Option<String>,
     /// The most connections at once.
     pub max_connections: usize,
+    /// The most connections at once from one address, or one /64 of IPv6; 0 for no bound but the other.
+    pub max_connections_per_address: usize,
     /// How long a client may take to send a request.
     pub request_timeout: String,
     /// How long a client may take nothing of an answer.
@@ -79,6 +107,7 @@ impl Default for HttpFile {
             listen: SocketAddr::from(([127, 0, 0, 1], 8829)),
             public_url: None,
             max_connections: 1024,
+            max_connections_per_address: 256,
             request_timeout: "10s".into(),
             write_timeout: "30s".into(),
             keep_alive: "30s".into(),
@@ -453,6 +482,8 @@ impl Config {
         let cmp = cmp(&file.cmp)?;
         gateway::check(&file.gateways)?;
         within("http.max_connections", file.http.max_connections, 1, 100_000)?;
+        let of_one = file.http.max_connections_per_address;
+        within("http.max_connections_per_address", of_one, 0, 100_000)?;
         within("ocsp.max_concurrent", file.ocsp.max_concurrent, 1, 10_000)?;
         within("cmp.max_concurrent", file.cmp.max_concurrent, 1, 10_000)?;
         Ok(Self {
@@ -846,6 +877,21 @@ mod tests {
                     "{section}.{key} is not in the annotated default"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn what_differs_between_two_files_is_named() {
+        let before =
+            parse("[http]\nkeep_alive = \"10s\"\n[profiles.a]\nvalidity = \"1d\"").unwrap();
+        let after = parse(
+            "[log]\nfilter = \"debug\"\n[profiles.b]\n[ldap]\npeer_dns = { a = \"cn={id}\" }",
+        )
+        .unwrap();
+        assert_eq!(before.differences(&before), [""; 0]);
+        let keys = before.differences(&after);
+        for key in ["http.keep_alive", "log.filter", "ldap.peer_dns.a", "profiles.a.validity"] {
+            assert!(keys.iter().any(|found| found == key), "{key}: {keys:?}");
         }
     }
 

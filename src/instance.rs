@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use countersign_ca::accounts::Accounts;
 use countersign_ca::foundation::Foundation;
+use countersign_ca::profile::Profiles;
 use countersign_ca::record::Label;
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress, clock_ahead};
 use countersign_ca::{Authority, Clock, Entropy, Store, SystemClock, SystemEntropy};
 
 use crate::bridge::Bridge;
-use crate::config::Config;
+use crate::config::{Config, ConfigFile};
 use crate::exit::Failure;
 use crate::folder::{DataFolder, Private};
 use crate::output;
@@ -101,8 +102,10 @@ pub struct Instance {
     pub place: Place,
     /// The records.
     pub store: Arc<EmbeddedStore>,
-    /// The configuration as it was read at the start.
+    /// The configuration as it is in force since the start; [`Self::profiles`] may have been replaced.
     pub config: Config,
+    /// The file as it was read at the start.
+    pub read: ConfigFile,
     accounts: Accounts,
     authority: OnceLock<Arc<Authority>>,
     bridge: OnceLock<Weak<Bridge>>,
@@ -126,6 +129,7 @@ impl Instance {
         Ok(Self {
             place: place.clone(),
             store,
+            read: config.file.clone(),
             config,
             accounts,
             authority: OnceLock::new(),
@@ -136,6 +140,14 @@ impl Instance {
     /// The accounts, for which no key is needed.
     pub const fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// The profiles in force: in a server those that it read last.
+    pub fn profiles(&self) -> Arc<Profiles> {
+        match self.authority.get() {
+            Some(authority) => authority.profiles(),
+            None => Arc::new(self.config.profiles.clone()),
+        }
     }
 
     /// The authority; opens the keys at the first use.

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use countersign_ca::{Authority, Store};
+use countersign_ca::Store;
 use countersign_enroll::cmp::Outcome;
 use countersign_ldap_bridge::ocsp::Answer;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -14,11 +14,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use countersign_ike_plugin::authorizer::{Authorizer, Counts};
+use countersign_ike_plugin::authorizer::Counts;
 use countersign_ike_plugin::server::STEPS;
 
-use crate::bridge::Bridge;
-use crate::instance::Instance;
+use crate::health::{self, Findings};
+use crate::serve::Shared;
 
 /// The metrics of a running server.
 pub struct Metrics {
@@ -36,6 +36,70 @@ pub struct Metrics {
     responder_not_after: Family<CaLabels, Gauge>,
     decisions: Family<DecisionLabels, Gauge>,
     ldap: Ldap,
+    health: Health,
+}
+
+/// What is wrong, or will be.
+#[derive(Default)]
+struct Health {
+    reasons: Gauge,
+    warnings: Gauge,
+    disk_free: Gauge<u64, AtomicU64>,
+    panics: Family<ThreadLabels, Gauge>,
+    ca_not_after: Family<CaLabels, Gauge>,
+    ca_cuts: Family<CaLabels, Gauge>,
+    connections: Gauge,
+    given_up: Gauge<u64, AtomicU64>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ThreadLabels {
+    thread: &'static str,
+}
+
+impl Health {
+    fn register(&self, registry: &mut Registry) {
+        for (name, help, gauge) in [
+            ("unready_reasons", "why /readyz says no; 0 when it is ready", &self.reasons),
+            ("warnings", "what /readyz warns of", &self.warnings),
+            ("http_connections", "connections by HTTP", &self.connections),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        let free = "octets that are left on the disk of the data folder";
+        registry.register("disk_free_bytes", free, self.disk_free.clone());
+        let given_up = "idle connections that gave their place to others since the start";
+        registry.register("http_connections_given_up", given_up, self.given_up.clone());
+        let panics = "how often a thread panicked and went on since the start";
+        registry.register("thread_panics", panics, self.panics.clone());
+        let end = "end of a CA's certificate";
+        registry.register("ca_not_after_timestamp_seconds", end, self.ca_not_after.clone());
+        let cuts = "1 when certificates of some profile are cut to the end of their CA";
+        registry.register("ca_cuts_certificates", cuts, self.ca_cuts.clone());
+    }
+
+    fn set(&self, shared: &Shared) {
+        let count = |of: usize| i64::try_from(of).unwrap_or(i64::MAX);
+        let Findings { reasons, warnings } = health::look(shared);
+        self.reasons.set(count(reasons.len()));
+        self.warnings.set(count(warnings.len()));
+        self.connections.set(count(shared.places.taken()));
+        self.given_up.set(shared.places.given_up());
+        if let Some(free) = health::free(shared.instance.place.folder.path()) {
+            self.disk_free.set(free);
+        }
+        for (thread, panics) in shared.threads.panics() {
+            let panics = i64::try_from(panics).unwrap_or(i64::MAX);
+            self.panics.get_or_create(&ThreadLabels { thread }).set(panics);
+        }
+        let now = shared.authority.now();
+        for ca in shared.authority.cas() {
+            let labels = CaLabels { ca: ca.name.to_string() };
+            self.ca_not_after.get_or_create(&labels).set(ca.not_after.seconds());
+            let cuts = health::cuts(&shared.authority, ca, now).is_some();
+            self.ca_cuts.get_or_create(&labels).set(i64::from(cuts));
+        }
+    }
 }
 
 /// The built-in directory.
@@ -179,6 +243,8 @@ impl Metrics {
             "answers to IKE daemons since the start, by what decided",
             decisions.clone(),
         );
+        let health = Health::default();
+        health.register(&mut registry);
         let build: Family<BuildLabels, Gauge> = Family::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         registry.register("build_info", "the running version", build);
@@ -197,6 +263,7 @@ impl Metrics {
             responder_not_after,
             decisions,
             ldap,
+            health,
         }
     }
 
@@ -229,21 +296,17 @@ impl Metrics {
     }
 
     /// The text that Prometheus reads.
-    pub fn text(
-        &self,
-        instance: &Instance,
-        authority: &Authority,
-        bridge: &Bridge,
-        authorizer: Option<&Authorizer>,
-    ) -> Result<String, countersign_ca::Error> {
+    pub fn text(&self, shared: &Shared) -> Result<String, countersign_ca::Error> {
+        let Shared { instance, authority, bridge, .. } = shared;
+        self.health.set(shared);
         // First, because it may issue a certificate, which counts below.
         for ca in authority.cas().filter(|ca| ca.can_sign) {
             let Ok(responder) = authority.responder(&ca.name) else { continue };
             let labels = CaLabels { ca: ca.name.to_string() };
             self.responder_not_after.get_or_create(&labels).set(responder.not_after().seconds());
         }
-        if let Some(authorizer) = authorizer {
-            self.decisions(authorizer.counts());
+        if let Some(running) = &shared.authorizer {
+            self.decisions(running.authorizer().counts());
         }
         let status = instance.store.status();
         self.entries.set(status.entries);

@@ -1,6 +1,7 @@
 //! OCSP over HTTP (RFC 6960 §A.1, RFC 5019 §5 and §6): `POST /ocsp` and `GET /ocsp/<base64>`. The work itself is
 //! synchronous; what must be signed is signed beside the event loop.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use countersign_ca::Timestamp;
 use countersign_ldap_bridge::ocsp::{Answer, Freshness, MAX_REQUEST, OcspService};
 use data_encoding::BASE64_NOPAD;
 use tokio::sync::Semaphore;
+use tracing::field::display;
 
 use crate::repository::{http_date, is_known};
 
@@ -67,7 +69,11 @@ impl Endpoint {
     }
 
     /// The answer, counted, and the present moment; `None` when too many are asked for at once.
-    async fn answer(&self, request: web::Bytes) -> Option<(Answer, Timestamp)> {
+    async fn answer(
+        &self,
+        request: web::Bytes,
+        client: Option<SocketAddr>,
+    ) -> Option<(Answer, Timestamp)> {
         // What was signed before is only looked up: no other thread need wake for that.
         if let Some(kept) = self.service.kept(&request) {
             (self.observer)(&kept);
@@ -75,7 +81,9 @@ impl Endpoint {
         }
         let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
         let service = Arc::clone(&self.service);
+        let client = client.map(|client| display(client.ip().to_canonical()));
         let answered = web::block(move || {
+            let _of = tracing::info_span!("ocsp", client).entered();
             let answer = service.answer(&request);
             drop(slot);
             (answer, service.now())
@@ -106,7 +114,7 @@ async fn post(
         }
         Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"),
     };
-    match endpoint.answer(body).await {
+    match endpoint.answer(body, request.peer_addr()).await {
         Some((answer, _)) => not_kept(StatusCode::OK).content_type(RESPONSE).body(answer.der),
         None => busy(),
     }
@@ -120,7 +128,7 @@ async fn get(request: HttpRequest, endpoint: web::Data<Endpoint>) -> HttpRespons
     }
     // What is no base64 is no request either, and gets the answer of one that cannot be read.
     let body = path.strip_prefix("/ocsp/").and_then(decode).unwrap_or_default();
-    match endpoint.answer(body.into()).await {
+    match endpoint.answer(body.into(), request.peer_addr()).await {
         Some((Answer { der, cacheable: Some(freshness), .. }, now)) => {
             kept(&request, der, &freshness, now)
         }
@@ -167,7 +175,10 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     while plain.last() == Some(&b'=') {
         plain.pop();
     }
-    BASE64_NOPAD.decode(&plain).ok()
+    // A client puts a slash between the URL of the certificate and the request even if the URL ends with one. A request, which
+    // is a SEQUENCE, begins with none.
+    let slashes = plain.iter().take_while(|octet| **octet == b'/').count();
+    BASE64_NOPAD.decode(plain.get(slashes..)?).ok()
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -183,13 +194,13 @@ fn is_ocsp(request: &HttpRequest) -> bool {
 
 async fn only_post() -> HttpResponse {
     not_kept(StatusCode::METHOD_NOT_ALLOWED)
-        .insert_header(("allow", "POST"))
+        .insert_header(("allow", "OPTIONS, POST"))
         .body("OCSP requests are sent by POST here, or by GET behind /ocsp/\n")
 }
 
 async fn only_get() -> HttpResponse {
     not_kept(StatusCode::METHOD_NOT_ALLOWED)
-        .insert_header(("allow", "GET"))
+        .insert_header(("allow", "GET, HEAD, OPTIONS"))
         .body("OCSP requests are sent by GET here, or by POST to /ocsp\n")
 }
 
@@ -218,6 +229,10 @@ mod tests {
         let request = [0xfb, 0xff, 0xbf, 0x3e, 0x01];
         for text in ["+/+/PgE=", "+/+/PgE", "%2B%2F%2B%2FPgE%3D", "%2b%2f%2b/PgE=", "+/+/PgE%3d"] {
             assert_eq!(decode(text).as_deref(), Some(&request[..]), "{text}");
+        }
+        let sequence = [0x30, 0x01, 0xff];
+        for text in ["MAH/", "/MAH/", "//MAH%2F", "%2FMAH/"] {
+            assert_eq!(decode(text).as_deref(), Some(&sequence[..]), "{text}");
         }
         for text in ["%", "%2", "%zz", "Pg=E", "P", "Pg\u{e9}", "-_-_PgE"] {
             assert_eq!(decode(text), None, "{text}");

@@ -1,32 +1,33 @@
 //! `countersign serve`: wires the authority to HTTP, to the admin socket, and to the threads that sign CRLs and heads.
 
-use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix_web::middleware::DefaultHeaders;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::{App, HttpResponse, web};
+use countersign_ca::Authority;
 use countersign_ca::authority::UNCONFIRMED_AT_ONCE;
 use countersign_ca::journal::{HeadSigner, Verification, verify};
 use countersign_ca::record::Label;
-use countersign_ca::{Authority, Store, Timestamp};
 use countersign_enroll::cmp::CmpService;
 use countersign_enroll::http::Endpoint;
 use countersign_ike_plugin::gateway::{Feature, limits};
 use countersign_ldap_bridge::ocsp::OcspService;
+use countersign_ldap_bridge::places::Places;
 use rcgen::SigningKey;
-use rustix::net::sockopt::set_tcp_user_timeout;
-use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::socket;
 use crate::authorizer::Running;
 use crate::bridge::Bridge;
 use crate::config::Config;
+use crate::descriptors;
 use crate::exit::Failure;
+use crate::front;
+use crate::health::{self, Findings, Threads};
 use crate::instance::Instance;
 use crate::logging::LogControl;
 use crate::metrics::Metrics;
@@ -40,6 +41,9 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 /// How often OCSP answers that go stale are signed ahead, in tenths of a second.
 const OCSP_REFRESH: u32 = 50;
 
+/// How often connections are looked for whose client never finishes a request.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
+
 /// What the handlers share.
 pub struct Shared {
     /// The instance.
@@ -49,15 +53,27 @@ pub struct Shared {
     /// Directories.
     pub bridge: Arc<Bridge>,
     /// What answers IKE daemons.
-    authorizer: Option<Arc<Running>>,
+    pub authorizer: Option<Arc<Running>>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Those that sign.
+    pub threads: Threads,
+    /// Who is connected by HTTP.
+    pub places: Arc<Places>,
     /// What the verification of the journal found, once it is through.
     journal: Arc<OnceLock<Option<String>>>,
 }
 
+impl Shared {
+    /// What is wrong with the journal, if that is known.
+    pub fn journal_damage(&self) -> Option<String> {
+        self.journal.get().cloned().flatten()
+    }
+}
+
 /// What answers, each in its protocol.
 struct Parts {
+    threads: Threads,
     authority: Arc<Authority>,
     responder: Arc<OcspService>,
     bridge: Arc<Bridge>,
@@ -66,11 +82,12 @@ struct Parts {
 
 /// Serves until SIGTERM or SIGINT.
 pub fn run(
-    instance: Instance,
+    mut instance: Instance,
     listen: Option<SocketAddr>,
     log: &LogControl,
     started: &dyn Fn(SocketAddr),
 ) -> Result<(), Failure> {
+    descriptors::fit(&mut instance.config);
     let authority = Arc::clone(instance.authority()?);
     let instance = Arc::new(instance);
     if instance.config.file.http.public_url.is_none() {
@@ -97,12 +114,19 @@ pub fn run(
         false => None,
     };
     let stop = Arc::new(AtomicBool::new(false));
+    let watched = Threads::default();
     let threads = [
-        crl_thread(Arc::clone(&authority)),
-        head_thread(Arc::clone(&instance), Arc::clone(&authority), Arc::clone(&stop)),
-        ocsp_thread(Arc::clone(&responder), Arc::clone(&stop)),
+        crl_thread(&watched, Arc::clone(&authority))?,
+        head_thread(&watched, Arc::clone(&instance), Arc::clone(&authority), Arc::clone(&stop))?,
+        ocsp_thread(&watched, Arc::clone(&responder), Arc::clone(&stop))?,
     ];
-    let parts = Parts { authority: Arc::clone(&authority), responder, bridge, authorizer };
+    let parts = Parts {
+        threads: watched,
+        authority: Arc::clone(&authority),
+        responder,
+        bridge,
+        authorizer,
+    };
     let served =
         actix_web::rt::System::new().block_on(serve(&instance, &parts, listen, log, started));
     drop(parts);
@@ -129,13 +153,19 @@ async fn serve(
     started: &dyn Fn(SocketAddr),
 ) -> Result<(), Failure> {
     let config = &instance.config;
-    let Parts { authority, responder, bridge, authorizer } = parts;
+    let Parts { threads, authority, responder, bridge, authorizer } = parts;
+    let places = Places::new(
+        config.file.http.max_connections,
+        at_most(config.file.http.max_connections_per_address),
+    );
     let shared = web::Data::new(Shared {
         instance: Arc::clone(instance),
         authority: Arc::clone(authority),
         bridge: Arc::clone(bridge),
         authorizer: authorizer.clone(),
         metrics: Metrics::new(),
+        threads: threads.clone(),
+        places: Arc::clone(&places),
         journal: verify_journal(instance),
     });
     let service = Arc::new(CmpService::new(Arc::clone(authority), config.cmp.clone()));
@@ -156,11 +186,24 @@ async fn serve(
     );
     let listen = listen.unwrap_or(config.file.http.listen);
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    let write_timeout = u32::try_from(config.write_timeout.as_millis()).unwrap_or(u32::MAX);
-    let server = HttpServer::new(move || {
+    let limits = front::Limits {
+        workers,
+        // Nobody waits for a thread because others wait for the disk or for a key: there are as many as there are places.
+        blocking_threads: blocking_threads(config),
+        max_connections: config.file.http.max_connections,
+        request_timeout: config.request_timeout,
+        write_timeout: config.write_timeout,
+        keep_alive: config.keep_alive,
+        shutdown_timeout: config.shutdown_timeout,
+    };
+    let failed = |e: std::io::Error| Failure::unavailable(format!("`{listen}`: {e}"));
+    let listener = front::listen(listen).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let server = front::server(listener, &limits, &places, move || {
         App::new()
             .app_data(shared.clone())
             .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
+            .wrap(from_fn(front::in_turn))
             .configure(|routes| endpoint.configure(routes))
             .configure(|routes| responder.configure(routes))
             .route("/", web::get().to(index))
@@ -170,20 +213,7 @@ async fn serve(
             .configure(repository::configure)
             .configure(search::configure)
     })
-    .workers(workers)
-    // Both are counted in each worker. Nobody waits for a thread because others wait for the disk or for a key: there
-    // are as many as there are places.
-    .max_connections(config.file.http.max_connections.div_ceil(workers))
-    .worker_max_blocking_threads(blocking_threads(config))
-    .client_request_timeout(config.request_timeout)
-    .on_connect(move |connection, _| end_when_unread(connection, write_timeout))
-    .keep_alive(config.keep_alive)
-    .shutdown_timeout(config.shutdown_timeout.as_secs())
-    .disable_signals()
-    .bind(listen)
-    .map_err(|e| Failure::unavailable(format!("`{listen}`: {e}")))?;
-    let address = server.addrs().first().copied().unwrap_or(listen);
-    let server = server.run();
+    .map_err(failed)?;
     let handle = server.handle();
     let admin =
         actix_web::rt::spawn(socket::serve(socket::listen(instance)?, Arc::clone(instance)));
@@ -199,22 +229,25 @@ async fn serve(
     tracing::info!(%address, "listening");
     started(address);
     let serving = actix_web::rt::spawn(server);
+    let patience = limits.keep_alive.max(limits.request_timeout).saturating_add(IDLE_LOOK);
+    let tidying = actix_web::rt::spawn(async move {
+        loop {
+            tokio::time::sleep(IDLE_LOOK).await;
+            places.end_idle(patience);
+        }
+    });
     until_stopped(instance, parts, log).await?;
     tracing::info!("stopping");
     admin.abort();
+    tidying.abort();
     handle.stop(true).await;
     serving.await.map_err(|e| Failure::unavailable(e.to_string()))??;
     Ok(())
 }
 
-/// Has the kernel end a connection whose client takes nothing of an answer for so many milliseconds (TCP_USER_TIMEOUT): the server
-/// itself has no time-out for writing.
-fn end_when_unread(connection: &dyn Any, timeout: u32) {
-    if let Some(stream) = connection.downcast_ref::<TcpStream>()
-        && let Err(e) = set_tcp_user_timeout(stream, timeout)
-    {
-        tracing::warn!("a connection without a time-out for writing: {e}");
-    }
+/// A bound of which 0 means that there is none.
+const fn at_most(bound: usize) -> usize {
+    if bound == 0 { usize::MAX } else { bound }
 }
 
 /// As many threads as may be busy at once, and some for searches and checks.
@@ -250,7 +283,7 @@ async fn until_stopped(
     }
 }
 
-/// Profiles and the log's filter change at once; the rest of the file counts at the next start.
+/// Profiles and the log's filter change at once, for every verb; what else is different counts at the next start, and is named.
 fn reload(instance: &Instance, authority: &Authority, log: &LogControl) {
     match instance.place.config() {
         Ok(Config { profiles, file, .. }) => {
@@ -259,11 +292,21 @@ fn reload(instance: &Instance, authority: &Authority, log: &LogControl) {
             tracing::info!(
                 "the configuration was read again: profiles and log filter are in force"
             );
+            let later: Vec<String> =
+                instance.read.differences(&file).into_iter().filter(|key| !is_live(key)).collect();
+            if !later.is_empty() {
+                tracing::warn!("what counts only at the next start: `{}`", later.join("`, `"));
+            }
         }
         Err(failure) => {
             tracing::error!("the configuration is not taken, and the old one stays: {failure}")
         }
     }
+}
+
+/// Whether a change of this key is in force already: commands read the gateways themselves.
+fn is_live(key: &str) -> bool {
+    key == "log.filter" || key.starts_with("profiles.") || key.starts_with("gateways.")
 }
 
 /// Reads the whole journal through once, beside the service: a start reads only what the index has not, and old damage
@@ -316,8 +359,8 @@ fn revoke_unconfirmed(authority: &Authority) {
 
 /// Signs CRLs: at the start if due, on schedule, and after each change. Before each look at the schedule, certificates
 /// whose confirmation is overdue are revoked; after a restart as well.
-fn crl_thread(authority: Arc<Authority>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
+fn crl_thread(threads: &Threads, authority: Arc<Authority>) -> std::io::Result<JoinHandle<()>> {
+    threads.start("crl", move || {
         let cas = signing_cas(&authority);
         let mut patience = Duration::ZERO;
         loop {
@@ -359,11 +402,12 @@ impl HeadSigner for AuditSigner<'_> {
 
 /// Signs the journal's head every second while it grows, and at the end.
 fn head_thread(
+    threads: &Threads,
     instance: Arc<Instance>,
     authority: Arc<Authority>,
     stop: Arc<AtomicBool>,
-) -> JoinHandle<()> {
-    std::thread::spawn(move || {
+) -> std::io::Result<JoinHandle<()>> {
+    threads.start("head", move || {
         loop {
             let last = stop.load(Ordering::Relaxed);
             if let Err(e) = instance.store.sign_head(authority.now(), &AuditSigner(&authority)) {
@@ -383,8 +427,12 @@ fn head_thread(
 }
 
 /// Opens the signers of OCSP answers, signs ahead, and renews the signers. Who asks sooner waits for his signer.
-fn ocsp_thread(responder: Arc<OcspService>, stop: Arc<AtomicBool>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
+fn ocsp_thread(
+    threads: &Threads,
+    responder: Arc<OcspService>,
+    stop: Arc<AtomicBool>,
+) -> std::io::Result<JoinHandle<()>> {
+    threads.start("ocsp", move || {
         loop {
             responder.refresh();
             for _ in 0..OCSP_REFRESH {
@@ -417,76 +465,21 @@ async fn healthz() -> HttpResponse {
     plain(200, "ok\n")
 }
 
-/// Ready when the clock, the CAs and the CRLs are good; the reasons otherwise.
+/// Ready when the clock, the disk, the threads, the CAs and the CRLs are good; the reasons otherwise. What will hurt before long is
+/// told either way.
 async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
-    let checked = web::block(move || unready(&shared)).await;
-    match checked {
-        Ok(reasons) if reasons.is_empty() => plain(200, "ready\n"),
-        Ok(reasons) => plain(503, &reasons.join("\n")),
-        Err(_) => plain(503, "busy\n"),
-    }
-}
-
-fn unready(shared: &Shared) -> Vec<String> {
-    let now = shared.authority.now();
-    let mut reasons: Vec<String> = shared.journal.get().cloned().flatten().into_iter().collect();
-    reasons.extend(shared.bridge.unready());
-    let last = shared.instance.store.last_entry();
-    reasons.extend(shared.instance.wrong_clock());
-    if now < last.minus(Duration::from_secs(2)) {
-        reasons.push(format!(
-            "the clock went backwards: it is {now}, and the last entry is of {last}"
-        ));
-    }
-    for ca in shared.authority.cas() {
-        if ca.not_after <= now && shared.authority.is_succeeded(&ca.name) {
-            continue;
-        }
-        if ca.not_after <= now {
-            reasons.push(format!("the CA `{}` ended on {}", ca.name, ca.not_after));
-            continue;
-        }
-        if !ca.can_sign {
-            continue;
-        }
-        if let Err(e) = shared.authority.responder(&ca.name) {
-            reasons.push(format!("OCSP: {e}"));
-        }
-        match stale_crls(&shared.authority, &ca.name, now) {
-            Ok(stale) => reasons.extend(stale),
-            Err(e) => reasons.push(format!("the store: {e}")),
-        }
-    }
-    reasons
-}
-
-/// The CRLs of a CA that are missing, or older than half their validity.
-fn stale_crls(
-    authority: &Authority,
-    ca: &Label,
-    now: Timestamp,
-) -> countersign_ca::Result<Vec<String>> {
-    let mut reasons = Vec::new();
-    for scope in authority.crl_scopes(ca)? {
-        match authority.crl(ca, scope)? {
-            Some(crl) if crl.record.is_past_half(now) => reasons.push(format!(
-                "the CRL of `{ca}` ({scope}) is older than half its validity: nextUpdate is {}",
-                crl.record.next_update
-            )),
-            Some(_) => {}
-            None => reasons.push(format!("the CA `{ca}` has no CRL yet ({scope})")),
-        }
-    }
-    Ok(reasons)
+    let Ok(Findings { reasons, warnings }) = web::block(move || health::look(&shared)).await else {
+        return plain(503, "busy\n");
+    };
+    let status = if reasons.is_empty() { 200 } else { 503 };
+    let ready = reasons.is_empty().then(|| "ready".to_owned());
+    let warnings = warnings.iter().map(|warning| format!("warning: {warning}"));
+    let lines: Vec<String> = ready.into_iter().chain(reasons).chain(warnings).collect();
+    plain(status, &format!("{}\n", lines.join("\n")))
 }
 
 async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
-    match web::block(move || {
-        let authorizer = shared.authorizer.as_ref().map(|running| running.authorizer().as_ref());
-        shared.metrics.text(&shared.instance, &shared.authority, &shared.bridge, authorizer)
-    })
-    .await
-    {
+    match web::block(move || shared.metrics.text(&shared)).await {
         Ok(Ok(text)) => HttpResponse::Ok()
             .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
             .body(text),

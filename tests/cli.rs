@@ -575,6 +575,21 @@ fn configuration_is_checked_and_read_again() {
     hangup(&instance);
     eventually("the new file", || instance.log().contains("was read again"));
     assert_eq!(days(&instance), 3);
+    // A new profile is there for every verb, and what is not in force yet is named.
+    let peers = ["peer", "add", "gw2", "--id", "fqdn:gw2.example.net", "--profile", "branch"];
+    fails(&instance.run(&peers), 2, &["branch"]);
+    let changed = default.replacen("[http]\n", "[http]\nkeep_alive = \"20s\"\n", 1);
+    fs::write(&path, format!("{changed}\n[profiles.branch]\nvalidity = \"2d\"\n")).unwrap();
+    hangup(&instance);
+    let named = "what counts only at the next start: `http.keep_alive`";
+    eventually("what is not in force", || instance.log().contains(named));
+    instance.ok(&peers);
+    let flags = ["trust", "add", "acme", "--ca"];
+    let root = instance.root();
+    let flags = [&flags[..], &[root.to_str().unwrap(), "--profile", "branch"]].concat();
+    let added = instance.run(&flags);
+    let why = String::from_utf8_lossy(&added.stderr).into_owned();
+    assert!(!why.contains("branch"), "the profile is known to every verb: {why}");
     instance.stop();
 }
 
@@ -596,6 +611,11 @@ fn operators_see_health_and_metrics() {
         "countersign_crl_number{ca=\"issuing\",scope=\"full\"} ",
         // The peer's, the signer of CMP answers, and two of OCSP answers: the root's and the issuing CA's.
         "countersign_certificates_issued 4",
+        "countersign_unready_reasons 0",
+        "countersign_warnings 0",
+        "countersign_ca_cuts_certificates{ca=\"issuing\"} 0",
+        "countersign_ca_not_after_timestamp_seconds{ca=\"root\"} ",
+        "countersign_disk_free_bytes ",
     ] {
         assert!(metrics.contains(line), "{line} is not in:\n{metrics}");
     }

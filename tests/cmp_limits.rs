@@ -388,3 +388,163 @@ fn keys_have_places_of_their_own_and_others_are_answered_meanwhile() {
     assert!(answered > 0, "nobody was answered while keys were made");
     instance.ok(&["audit", "verify"]);
 }
+
+/// Resident memory of a server, in KiB.
+fn memory(instance: &Instance) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", instance.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Waits for something, and says for what if it does not come.
+fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_there() {
+        assert!(begin.elapsed() < PATIENCE, "waited for {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A connection from another address of the loopback network.
+fn connection_from(instance: &Instance, last: u8) -> TcpStream {
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        None,
+    )
+    .unwrap();
+    let from = std::net::SocketAddr::from(([127, 0, 0, last], 0));
+    rustix::net::bind(&socket, &from).unwrap();
+    let to: std::net::SocketAddr = instance.address.parse().unwrap();
+    rustix::net::connect(&socket, &to).unwrap();
+    TcpStream::from(socket)
+}
+
+#[test]
+fn idle_connections_keep_nobody_out_and_administrators_never() {
+    // So few descriptors that 2000 connections would take them all, had they places.
+    let mut instance = Instance::init(&[]);
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", "ulimit -n 400 && exec \"$0\" \"$@\"", common::COUNTERSIGN]);
+    instance.serve_with(command);
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let holder = enrolled(&instance, &peer);
+    let mut idle: Vec<TcpStream> = Vec::new();
+    for n in 0..600u32 {
+        idle.push(connection_from(&instance, 10 + (n % 8) as u8));
+        if n % 2 == 0 {
+            // Half of them ask once, and keep the connection.
+            let _ = idle.last_mut().unwrap().write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+        }
+        if n % 3 == 0 {
+            // And some begin a request that they do not finish.
+            let _ = idle.last_mut().unwrap().write_all(b"GET /healthz HTTP/1.1\r\nHo");
+        }
+    }
+    // Meanwhile others are served, from elsewhere and from the address of the flood.
+    let draft = Draft::new(CR, request(&Key::new())).implicit();
+    exchange(&instance, &draft.by(&holder)).certificate();
+    let mut same = connection_from(&instance, 10);
+    same.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    assert!(rest(same).starts_with("HTTP/1.1 200"));
+    let serial = instance.certificates("gw1")[0]["serial"].as_str().unwrap().to_owned();
+    instance.ok(&["cert", "revoke", &serial]);
+    assert!(instance.log().contains("descriptors"), "{}", instance.log());
+    drop(idle);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_their_order_one_after_the_other() {
+    let instance = Instance::start();
+    let paths = ["/healthz", "/ca/root.cer", "/nowhere", "/crl/issuing.crl", "/readyz", "/"];
+    let many: String = (0..20)
+        .flat_map(|_| paths)
+        .map(|path| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+        .collect();
+    let last = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let said = |octets: &[u8]| {
+        let mut stream = connection(&instance, octets);
+        let mut answers = Vec::new();
+        stream.read_to_end(&mut answers).expect("answers");
+        answers
+    };
+    // By head, by octet count and at once the same comes back.
+    let answers = said(format!("{many}{last}").as_bytes());
+    let heads = answers.windows(9).filter(|window| window == b"HTTP/1.1 ").count();
+    assert_eq!(heads, 121, "one answer for each request");
+    // A body and what stands behind it.
+    let post = "POST /.well-known/cmp HTTP/1.1\r\nHost: x\r\nContent-Type: application/pkixcmp\r\nContent-Length: 8\r\n\r\n\r\n\r\n\r\n\r\n";
+    let answers = said(format!("{post}{post}{last}").as_bytes());
+    let heads = answers.windows(13).filter(|window| window == b"HTTP/1.1 200 ").count();
+    assert_eq!(heads, 3, "{}", String::from_utf8_lossy(&answers));
+    // Who closes its side after the questions still gets the answers.
+    let mut half = connection(&instance, many.as_bytes());
+    half.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answers = Vec::new();
+    half.read_to_end(&mut answers).unwrap();
+    assert_eq!(answers.windows(9).filter(|window| window == b"HTTP/1.1 ").count(), 120);
+}
+
+#[test]
+fn answers_that_nobody_reads_take_little_room() {
+    let instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    enrolled(&instance, &peer);
+    let before = memory(&instance);
+    let questions = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(40_000);
+    let unread: Vec<TcpStream> = (0..100)
+        .map(|_| {
+            let stream = connection(&instance, b"");
+            stream.set_nonblocking(true).unwrap();
+            stream
+        })
+        .collect();
+    // Until nothing more is taken of any of them.
+    let mut rests: Vec<&[u8]> = vec![questions.as_bytes(); unread.len()];
+    let mut quiet = Instant::now();
+    let begin = Instant::now();
+    while quiet.elapsed() < Duration::from_secs(1) && begin.elapsed() < PATIENCE {
+        for (mut stream, rest) in unread.iter().zip(&mut rests) {
+            if let Ok(written) = stream.write(rest)
+                && written > 0
+            {
+                *rest = &rest[written..];
+                quiet = Instant::now();
+            }
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    enrolled(&instance, &peer);
+    let grown = memory(&instance).saturating_sub(before);
+    assert!(grown < 48 << 10, "{grown} KiB for {} connections", unread.len());
+}
+
+#[test]
+fn strangers_fill_no_log_and_each_line_names_their_address() {
+    let instance = Instance::start_with(&[("http", "keep_alive = \"1m\"")]);
+    for _ in 0..300 {
+        assert_eq!(post(&instance.address, b"\x30\x03\x02\x01\x00").status, 200);
+    }
+    let lines = || {
+        let log = instance.log();
+        log.lines()
+            .filter(|line| line.contains("countersign::refused"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let refused = lines();
+    assert!((1..60).contains(&refused.len()), "{} lines", refused.len());
+    assert!(refused.iter().all(|line| line.contains("client=127.0.0.1")), "{refused:?}");
+    // What is left out is counted.
+    let told = || {
+        instance
+            .log()
+            .lines()
+            .filter(|line| line.contains("left out of this log"))
+            .filter_map(|line| {
+                line.split("lines=").nth(1)?.split(' ').next()?.parse::<usize>().ok()
+            })
+            .sum::<usize>()
+    };
+    wait_for("the count of what was left out", || told() + lines().len() >= 300);
+}

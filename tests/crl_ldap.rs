@@ -571,6 +571,7 @@ fn a_crl_beyond_slapds_limit_is_explained_and_passes_when_that_is_raised() {
             remove_certificates: true,
             interval: Duration::from_secs(60),
             timeout: Duration::from_secs(30),
+            max_read: 64 << 20,
         };
         let scope = Scope { base: "o=Countersign".parse().unwrap(), owners: Default::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -10,6 +10,8 @@
 mod common;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 
 use common::Instance;
@@ -36,6 +38,67 @@ fn get(instance: &Instance, path: &str) -> (u16, String, Vec<u8>) {
     let answer = instance.http("GET", path, "text/plain", &[]).unwrap();
     let kind = answer.header("content-type").unwrap_or_default().to_owned();
     (answer.status, kind, answer.body)
+}
+
+#[test]
+fn head_is_answered_where_get_is_and_options_everywhere() {
+    let instance = Instance::start();
+    let sent = |text: String| {
+        let mut stream = TcpStream::connect(&instance.address).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap_or_else(|e| panic!("{text}: {e}"));
+        answer
+    };
+    let asked = |method: &str, path: &str| {
+        sent(format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+    };
+    for path in [
+        "/",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/crl/issuing.crl",
+        "/ca/root.cer",
+        "/ca/nothing.cer",
+        "/nowhere",
+        "/certificates/search.cgi?name=x",
+        "/crls/search.cgi",
+        "/hash/00",
+        "/ocsp/MAA=",
+        "/ocsp//MAA=",
+    ] {
+        let head = asked("HEAD", path);
+        let (of_head, body) = head.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, "", "{path}: a HEAD has no body");
+        let status = head.lines().next().unwrap();
+        let length = |head: &str| {
+            head.to_ascii_lowercase()
+                .lines()
+                .find(|line| line.starts_with("content-length"))
+                .map(str::to_owned)
+        };
+        let got = instance.http("GET", path, "", &[]).unwrap();
+        assert!(status.contains(&got.status.to_string()), "{path}: {status}");
+        if path != "/metrics" {
+            let expected = format!("content-length: {}", got.body.len());
+            assert_eq!(length(of_head).as_deref(), Some(expected.as_str()), "{path}");
+        }
+    }
+    for (path, allowed) in [
+        ("/crl/issuing.crl", "GET, HEAD, OPTIONS"),
+        ("/ocsp", "GET, HEAD, OPTIONS, POST"),
+        ("/.well-known/cmp/p/gateway", "OPTIONS, POST"),
+    ] {
+        let options = asked("OPTIONS", path).to_ascii_lowercase();
+        assert!(options.starts_with("http/1.1 204"), "{path}: {options}");
+        assert!(options.contains(&format!("allow: {}", allowed.to_ascii_lowercase())), "{options}");
+    }
+    // Two on one connection: what HEAD leaves out is not what the next answer has.
+    let both = sent(
+        "HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(),
+    );
+    assert!(both.ends_with("\r\n\r\nok\n"), "{both}");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use der::pem;
 
 use crate::client::Target;
 use crate::load::{Load, Manner, Peer};
-use crate::soak;
 use crate::wire::{Ask, Key, Protector};
+use crate::{siege, soak};
 
 /// What an enrolment costs, and a load generator for CMP servers.
 #[derive(Parser)]
@@ -93,6 +93,9 @@ pub struct SoakArguments {
     /// How many of the requests are hostile, such as `1%`
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
     hostile: u32,
+    /// Nothing but the siege before it: floods from many addresses, a hostile directory, a hostile server of CRLs
+    #[arg(long)]
+    siege_only: bool,
 }
 
 #[derive(Args)]
@@ -121,6 +124,10 @@ fn share(text: &str) -> Result<u32, String> {
 
 impl SoakArguments {
     pub fn run(&self) {
+        siege::run();
+        if self.siege_only {
+            return;
+        }
         let time = Duration::from_secs_f64(self.minutes * 60.0);
         soak::run(time, self.common.connections, self.hostile);
     }

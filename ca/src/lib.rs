@@ -53,6 +53,9 @@ pub mod sets;
 pub mod store;
 mod subject;
 
+/// The log's target of what somebody can cause who proved nothing: such lines are limited by address, and fail2ban reads them.
+pub const REFUSED: &str = "countersign::refused";
+
 pub use authority::Authority;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use entropy::{Entropy, SystemEntropy};

@@ -220,7 +220,7 @@ impl Endpoint {
                 (self.turn.compute(work).await?, job)
             }
             (true, Some(work)) => {
-                let order = service.derivations().order(job.0.sender, work);
+                let order = service.derivations().order(job.0.sender(), work);
                 let work = move || (service.begin_deriving(order, &job.0, &job.1.octets), job);
                 self.derivers.run(order, work).await?
             }
@@ -244,8 +244,8 @@ impl Endpoint {
 
     /// What the path says; `Err` with a text for a path that names nothing.
     fn route(&self, request: &HttpRequest) -> Result<Route, String> {
-        let sender = Sender::of(request.peer_addr().map(|peer| peer.ip()));
-        let mut route = Route { sender, ..Route::default() };
+        let client = request.peer_addr().map(|client| client.ip().to_canonical());
+        let mut route = Route { client, ..Route::default() };
         if let Some(name) = request.match_info().get("name") {
             let authority = self.service.authority();
             let label: Label = name.parse().map_err(|_| unknown_name(name))?;
@@ -294,7 +294,7 @@ async fn post(
         Some(_) => &endpoint.mac_slots,
         None => &endpoint.slots,
     };
-    let Some(slot) = slots.take(route.sender) else {
+    let Some(slot) = slots.take(route.sender()) else {
         return busy();
     };
     match endpoint.answer(route, body, work, slot).await {

@@ -218,6 +218,15 @@ impl Authorizer {
         &self.counts
     }
 
+    /// In words, what an operator must see to before peers are refused for it.
+    pub fn troubles(&self, at: Timestamp) -> Vec<String> {
+        let mut troubles = self.trust.troubles(at);
+        if self.lost() > 0 {
+            troubles.push(format!("{} decisions could not be recorded; see the log", self.lost()));
+        }
+        troubles
+    }
+
     /// Decisions that could not be recorded.
     pub fn lost(&self) -> u64 {
         self.log.lost()

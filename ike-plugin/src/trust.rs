@@ -61,6 +61,11 @@ pub trait Trust: Send + Sync {
 
     /// A number that changes whenever another answer may be due: a new CRL, a revocation, other anchors.
     fn generation(&self) -> u64;
+
+    /// In words, what an operator must see to before peers are refused for it.
+    fn troubles(&self, _at: Timestamp) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The most certificates of an identity that are looked up.
@@ -251,6 +256,10 @@ impl Trust for Standing {
     }
 
     /// All of them only rise.
+    fn troubles(&self, at: Timestamp) -> Vec<String> {
+        self.checker.cache.troubles(at)
+    }
+
     fn generation(&self) -> u64 {
         let recorded =
             self.authority.as_ref().map_or(0, |authority| self.status_changes(authority));

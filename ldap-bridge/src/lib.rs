@@ -1,5 +1,5 @@
 //! How the world looks up what the authority says: entries for directories, a publisher to directories of others, a
-//! read-only directory of our own, and OCSP.
+//! read-only directory of our own, OCSP, and places for clients.
 //!
 //! It reads the authority's records and decides nothing. Wire formats stop here.
 
@@ -15,11 +15,13 @@
 )]
 
 pub mod catalogue;
+pub mod client;
 pub mod directory;
 pub mod dn;
 pub mod entry;
 mod error;
 pub mod ocsp;
+pub mod places;
 pub mod publisher;
 pub mod tree;
 

@@ -445,7 +445,7 @@ fn what_cannot_be_read_ends_with_a_notice() {
         ("unknown and critical", search(1, "", 0, &present(), &unknown(true)), 12),
         ("filter too deep", search(1, "", 0, &depth(17), &[]), 53),
         ("filter too wide", search(1, "", 0, &wide, &[]), 53),
-        ("not UTF-8", search(1, "", 0, &foreign, &[]), 2),
+        ("a value that is not UTF-8 is Undefined", search(1, "", 0, &foreign, &[]), 0),
         ("no filter", request(1, &element(0x63, &[4, 0]), &[]), 2),
         ("unknown operation", request(1, &element(0x5f, b""), &[]), 2),
         ("unknown extension", request(1, &element(0x77, &element(0x80, b"1.2.3")), &[]), 2),
@@ -562,6 +562,48 @@ fn requests_are_answered_in_their_order_and_abandoned_ones_end() {
     half.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(message(&mut half).unwrap().0, 0x64);
     assert_eq!(message(&mut half).unwrap().0, 0x65);
+}
+
+#[test]
+fn a_filter_whose_value_is_a_certificate_is_undefined_and_the_rest_of_it_counts() {
+    let server = Server::plain();
+    let hex =
+        |octets: &[u8]| octets.iter().map(|octet| format!("\\{octet:02x}")).collect::<String>();
+    let der = hex(b"\x30\x82\x01\x00\xff\xfe");
+    let names = |filter: &str| {
+        let found = server.found(&["-b", BASE, filter, "1.1"]);
+        found.lines().filter(|line| line.starts_with("dn: ")).count()
+    };
+    let all = names("(cn=issuing)");
+    assert!(all > 0);
+    for (filter, expected) in [
+        (format!("(|(cn=issuing)(userCertificate;binary={der}))"), all),
+        (
+            format!("(|(cACertificate={der})(certificateRevocationList;binary={der})(cn=issuing))"),
+            all,
+        ),
+        (format!("(&(cn=issuing)(userCertificate;binary={der}))"), 0),
+        (format!("(&(cn=issuing)(!(userCertificate={der})))"), 0),
+        (format!("(cn={der})"), 0),
+        (format!("(|(cn=issuing)(cn=*{der}*))"), all),
+        (format!("(|(cn=issuing)(userCertificate:2.5.13.34:={der}))"), all),
+    ] {
+        assert_eq!(names(&filter), expected, "{filter}");
+    }
+}
+
+#[test]
+fn an_idle_client_gives_its_place_to_others() {
+    let limits = Limits { max_connections: 8, max_connections_per_address: 4, ..Limits::default() };
+    let server = Server::start(limits, None);
+    let mut idle: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
+    // Each newcomer is served, though as many are idle as may be of one address.
+    let mut newcomer = server.connect();
+    newcomer.write_all(&base_search(1, "")).unwrap();
+    assert_eq!(message(&mut newcomer).unwrap().0, 0x64);
+    let (tag, content) = message(&mut idle[0]).unwrap();
+    assert_eq!((tag, code(&content)), (0x78, 51), "it is told so");
+    assert!(message(&mut idle[0]).is_none());
 }
 
 #[test]

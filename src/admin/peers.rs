@@ -19,11 +19,12 @@ pub fn add(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Value, Failure> {
     let drafts = peers.into_iter().map(draft).collect::<Result<Vec<_>, Failure>>()?;
+    let profiles = instance.profiles();
     let (cas, default) = (instance.store.cas()?, instance.default_ca()?);
-    refuse_outside(&cas, default.as_ref(), &instance.config.profiles, &drafts, instance.now())?;
+    refuse_outside(&cas, default.as_ref(), &profiles, &drafts, instance.now())?;
     let accounts = instance.accounts();
     let warnings = accounts.warnings(&drafts)?;
-    let added = accounts.add(&instance.config.profiles, &drafts, progress)?;
+    let added = accounts.add(&profiles, &drafts, progress)?;
     let names: Vec<&str> = drafts.iter().take(10).map(|draft| draft.name.as_str()).collect();
     deed(instance, actor, "peer add", &format!("{} accounts: {}", drafts.len(), names.join(" ")))?;
     let mut values: Vec<Value> = added.iter().map(new_account).collect();

@@ -32,7 +32,7 @@ pub struct TrustDraft {
 /// Trusts a vendor. Its CRLs must be there and current: without them no equipment of it could enrol.
 pub fn add(instance: &Instance, draft: TrustDraft) -> Result<Value, Failure> {
     if let Some(profile) =
-        draft.profile.as_ref().filter(|name| instance.config.profiles.named(name).is_none())
+        draft.profile.as_ref().filter(|name| instance.profiles().named(name).is_none())
     {
         return Err(Failure::input(format!("there is no profile `{profile}`")));
     }

@@ -140,7 +140,7 @@ impl Authority {
         let locks = Some(self.settings.locks).filter(|locks| locks.after > 0 && !continues);
         let until = locks.and_then(|_| locked(&self.failures).locked_until(reference, from, now));
         if let Some(until) = until {
-            tracing::warn!(account = %account.name, reference, %until, "the reference is locked for this address");
+            tracing::warn!(target: crate::REFUSED, account = %account.name, reference, %until, "the reference is locked for this address");
             self.try_decoy(verify)?;
             return Err(Error::denied(Denial::Locked, WRONG_SECRET));
         }
@@ -148,11 +148,11 @@ impl Authority {
         if verify(Candidate::Secret(&clear)) {
             return Ok(Requester::new(account, Credential::Secret));
         }
-        tracing::warn!(account = %account.name, reference, "wrong secret");
+        tracing::warn!(target: crate::REFUSED, account = %account.name, reference, "wrong secret");
         if let Some(locks) = locks {
             let (in_a_row, until) = locked(&self.failures).count(reference, from, now, locks);
             if let Some(until) = until {
-                tracing::warn!(account = %account.name, reference, in_a_row, %until, "locked for this address after wrong secrets");
+                tracing::warn!(target: crate::REFUSED, account = %account.name, reference, in_a_row, %until, "locked for this address after wrong secrets");
             }
         }
         Err(Error::unauthenticated(WRONG_SECRET))

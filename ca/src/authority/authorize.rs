@@ -309,7 +309,7 @@ pub(super) fn check_equipment(account: &Account, vendor: &VendorSigned) -> Resul
     if equipment.uses_left > 0 {
         return Ok(());
     }
-    tracing::warn!(account = %account.name, %equipment, "a vendor's certificate that is used up asks again");
+    tracing::warn!(target: crate::REFUSED, account = %account.name, %equipment, "a vendor's certificate that is used up asks again");
     Err(not_authorized(format!(
         "the account `{}` was enrolled by the vendor's certificate already; the administrator can allow it again",
         account.name

@@ -80,7 +80,7 @@ impl Authority {
         // 4. The account of the equipment.
         let leaf = path.certificates.first().ok_or_else(|| Error::internal("a path of nothing"))?;
         let value = vendor.mapping.value_in(leaf).inspect_err(|error| {
-            tracing::warn!(vendor = %vendor.name, %error, "equipment without a name");
+            tracing::warn!(target: crate::REFUSED, vendor = %vendor.name, %error, "equipment without a name");
         })?;
         let account = self.account_for(vendor, &value)?;
         let credential = VendorSigned {
@@ -144,7 +144,7 @@ impl Authority {
 
     fn account_for(&self, vendor: &Vendor, value: &str) -> Result<Account> {
         let refused = |why: String| {
-            tracing::warn!(vendor = %vendor.name, equipment = value, "{why}");
+            tracing::warn!(target: crate::REFUSED, vendor = %vendor.name, equipment = value, "{why}");
             Err(Error::denied(Denial::NotAuthorized, why))
         };
         let Some(account) = self.store().account_by_equipment(&vendor.name, value)? else {

@@ -129,12 +129,12 @@ impl CmpService {
         })?;
         let attempt = Attempt {
             reference: &reference,
-            from: route.sender.address(),
+            from: route.sender().address(),
             continues: self.is_begun_by(&reference, message),
         };
         let order = match thread {
             Thread::Derives(order) => order,
-            _ => self.derivations().order(route.sender, parameters.iterations()),
+            _ => self.derivations().order(route.sender(), parameters.iterations()),
         };
         let pending = public_key_mac(message);
         let mut key = None;

@@ -124,7 +124,7 @@ impl Exchange<'_> {
         let acts_for_it = self.registrar.is_some()
             && context.credential == Some(self.credential().map_err(failed)?);
         if transaction.account != self.requester.account().name && !acts_for_it {
-            tracing::warn!(owner = %transaction.account, "a message for another account's transaction");
+            tracing::warn!(target: countersign_ca::REFUSED, owner = %transaction.account, "a message for another account's transaction");
             return Err(unknown());
         }
         self.is_protected_alike(&context)?;
@@ -134,7 +134,7 @@ impl Exchange<'_> {
     /// Whether this message goes on with what an account began, after the answer before.
     pub(super) fn goes_on_with(&self, account: &Label, context: &Context) -> Result<(), Refusal> {
         if *account != self.requester.account().name {
-            tracing::warn!(owner = %account, "a message for another account's transaction");
+            tracing::warn!(target: countersign_ca::REFUSED, owner = %account, "a message for another account's transaction");
             return Err(Refusal::new(
                 Failure::BadRequest,
                 "no transaction of this transactionID awaits a message",

@@ -96,7 +96,7 @@ impl Exchange<'_> {
         let authority = self.service.authority();
         let signer = match self.requester.credential() {
             Credential::Secret => {
-                let order = self.service.derivations().order(self.route.sender, 1);
+                let order = self.service.derivations().order(self.route.sender(), 1);
                 let _place = self.service.derivations().take(order);
                 let wrapping = match form {
                     KeyForm::Rfc5958 => KeyWrapping::AesWrap,

@@ -63,7 +63,7 @@ impl CmpService {
         let (registrar, inner) = match opened {
             Ok(opened) => opened,
             Err(refusal) => {
-                tracing::info!(failure = ?refusal.failure, "refused: {}", refusal.text);
+                tracing::info!(target: countersign_ca::REFUSED, failure = ?refusal.failure, "refused: {}", refusal.text);
                 let answer = refused_answer(&message, reply.to_known_peer, &refusal);
                 let answer = answer.map_err(Error::internal)?;
                 let bytes = self.protect(Some(&message.header), &answer, &reply, &nonce)?;
@@ -71,7 +71,7 @@ impl CmpService {
             }
         };
         let Some(_working) = self.in_flight().begin(registrar.account()) else {
-            tracing::warn!("too many requests of the registration authority are worked on");
+            tracing::warn!(target: countersign_ca::REFUSED, "too many requests of the registration authority are worked on");
             return Ok((Vec::new(), outcome(false, true)));
         };
         let operation = route.operation.filter(|operation| *operation != kind::NESTED);

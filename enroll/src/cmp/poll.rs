@@ -353,7 +353,7 @@ fn rejection(answer: u8, context: &Context, refusal: &Refusal) -> Result<Answer,
     if matches!(refusal.failure, Failure::SystemFailure | Failure::SystemUnavail) {
         return Err(refusal.clone());
     }
-    tracing::info!(failure = ?refusal.failure, "refused after a wait: {}", refusal.text);
+    tracing::info!(target: countersign_ca::REFUSED, failure = ?refusal.failure, "refused after a wait: {}", refusal.text);
     let response = CertResponse {
         cert_req_id: context.cert_req_id.clone(),
         status: PkiStatusInfo::refused(refusal).map_err(failed)?,

@@ -1,5 +1,6 @@
 //! The CMP server: one message in, one message out. This file is the story; each step has a file of its own.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use countersign_ca::record::Label;
 use countersign_ca::{Authority, Error, Recording};
 use tracing::Span;
+use tracing::field::display;
 
 use super::algorithms::Protections;
 use super::answer::{Answer, refused_answer};
@@ -113,17 +115,24 @@ pub fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2)
 }
 
-/// What the path of a request says, and from where it came.
+/// What the path of a request says, and where it came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Route {
-    /// Whose shares of places and turns it takes.
-    pub sender: Sender,
     /// The profile that it names.
     pub profile: Option<Label>,
     /// The CA that it names.
     pub ca: Option<Label>,
     /// The body that its operation label stands for.
     pub operation: Option<u8>,
+    /// The client's address, for the log, and for its shares of places and turns.
+    pub client: Option<IpAddr>,
+}
+
+impl Route {
+    /// Whose shares of places and turns it takes.
+    pub fn sender(&self) -> Sender {
+        Sender::of(self.client)
+    }
 }
 
 /// What became of a message, for counting.
@@ -302,7 +311,8 @@ impl CmpService {
         let message = match message {
             Ok(message) => message,
             Err(refusal) => {
-                tracing::info!(failure = ?refusal.failure, "unreadable: {}", refusal.text);
+                let client = route.client.map(display);
+                tracing::info!(target: countersign_ca::REFUSED, client, failure = ?refusal.failure, "unreadable: {}", refusal.text);
                 let answer = Answer::error(&refusal).map_err(Error::internal)?;
                 let bytes = self.protect(None, &answer, &Reply::signed(route), &self.nonce()?)?;
                 let outcome = Outcome { kind: "unreadable", granted: false, busy: false };
@@ -311,6 +321,7 @@ impl CmpService {
         };
         let span = tracing::info_span!(
             "cmp",
+            client = route.client.map(display),
             transaction = %Hex(message.transaction_id()),
             body = kind::name(message.kind)
         );
@@ -354,7 +365,7 @@ impl CmpService {
             Ok(recording) => recording,
             Err(Refusal { instead: Some(Instead::Elsewhere), .. }) => return Ok(None),
             Err(Refusal { instead: Some(Instead::Busy), text, .. }) => {
-                tracing::warn!("{text}");
+                tracing::warn!(target: countersign_ca::REFUSED, "{text}");
                 let kind = kind::name(message.kind);
                 let outcome = Outcome { kind, granted: false, busy: true };
                 return Ok(Some(Begun::Answered(Vec::new(), outcome)));
@@ -401,7 +412,7 @@ impl CmpService {
         unsettled: &Unsettled,
     ) -> Result<(Vec<u8>, Outcome), Error> {
         let Unsettled { message, reply, nonce, .. } = unsettled;
-        tracing::info!(failure = ?refusal.failure, "refused: {}", refusal.text);
+        tracing::info!(target: countersign_ca::REFUSED, failure = ?refusal.failure, "refused: {}", refusal.text);
         let answer = refused_answer(message, reply.to_known_peer, refusal);
         let answer = answer.map_err(Error::internal)?;
         let bytes = self.protect(Some(&message.header), &answer, reply, nonce)?;

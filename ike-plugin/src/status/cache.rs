@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use countersign_ca::Timestamp;
 use countersign_ca::clock::Clock;
 use data_encoding::{BASE64, HEXLOWER};
 use der::{Reader, SliceReader};
 use sha2::{Digest, Sha256};
 
 use super::crl::Crl;
+use super::{BROKEN, unbroken};
 use crate::path::{Certificate, same_name};
 
 /// The most locations that are kept.
@@ -115,7 +117,9 @@ impl CrlCache {
         });
         for _ in 0..WORKERS {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("crl".into()).spawn(move || shared.work())?;
+            std::thread::Builder::new()
+                .name("crl".into())
+                .spawn(move || while unbroken(|| shared.work()).is_none() {})?;
         }
         Ok(Self { shared })
     }
@@ -163,6 +167,15 @@ impl CrlCache {
         self.shared.generation.load(Ordering::Acquire)
     }
 
+    /// The locations that could not be read, and CRLs that ended or are about to, as nobody renews them.
+    pub fn troubles(&self, at: Timestamp) -> Vec<String> {
+        let state = self.shared.lock();
+        let mut troubles: Vec<String> =
+            state.slots.iter().filter_map(|(location, slot)| trouble(location, slot, at)).collect();
+        troubles.sort();
+        troubles
+    }
+
     /// Has all locations fetched anew.
     pub fn fetch_now(&self) {
         let now = Instant::now();
@@ -176,6 +189,23 @@ impl Drop for CrlCache {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.changed.notify_all();
+    }
+}
+
+fn trouble(location: &str, slot: &Slot, at: Timestamp) -> Option<String> {
+    let location = location.escape_debug();
+    if let Some(error) = &slot.error {
+        return Some(format!("the CRL at `{location}` was not fetched: {error}"));
+    }
+    let crl = slot.verified.first().or(slot.other.as_ref())?;
+    let end = crl.next_update?;
+    let life = end.since(crl.this_update);
+    match at {
+        _ if end <= at => Some(format!("the CRL at `{location}` ended on {end}")),
+        _ if end.since(at) < life / 8 => {
+            Some(format!("the CRL at `{location}` ends on {end}, and there is no newer one"))
+        }
+        _ => None,
     }
 }
 
@@ -277,13 +307,15 @@ impl Shared {
                     slot.busy = true;
                     let (location, signers) = (location.clone(), slot.signers.clone());
                     drop(state);
-                    let fetched = self.fetch.fetch(&location).and_then(|octets| read(&octets));
-                    if let Ok(crl) = &fetched {
+                    let work = || {
+                        let crl = self.fetch.fetch(&location).and_then(|octets| read(&octets))?;
                         // The signatures over megabytes are verified here, where nobody waits; what comes out is remembered.
                         for signer in &signers {
                             crl.is_signed_by(signer);
                         }
-                    }
+                        Ok(crl)
+                    };
+                    let fetched = unbroken(work).unwrap_or_else(|| Err(BROKEN.into()));
                     state = self.lock();
                     self.take(&mut state, &location, fetched);
                     self.changed.notify_all();

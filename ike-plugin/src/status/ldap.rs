@@ -2,12 +2,20 @@
 
 use std::time::Duration;
 
-use ldap3::{LdapConnAsync, LdapConnSettings, Scope, SearchEntry};
+use countersign_ldap_bridge::client::{self, Bounds, Connection, Security};
+use ldap3::{Scope, SearchEntry};
 use url::Url;
 
 /// The attributes that hold CRLs, as they may be written in lower case, without their option.
 const ATTRIBUTES: [&str; 3] =
     ["certificaterevocationlist", "authorityrevocationlist", "deltarevocationlist"];
+
+/// What an answer may have beside the one value: names, and what a server adds.
+const BESIDE: usize = 64 << 10;
+
+/// The most elements of a frame, and the most entries: one value is asked for.
+const MAX_ELEMENTS: usize = 1000;
+const MAX_ENTRIES: usize = 16;
 
 /// What a URL asks for.
 #[derive(Debug, PartialEq)]
@@ -29,7 +37,7 @@ pub fn fetch(url: &str, patience: Duration, most: u64) -> Result<Vec<u8>, String
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| e.to_string())?;
     let found =
-        runtime.block_on(async { tokio::time::timeout(patience, search(&asked, patience)).await });
+        runtime.block_on(async { tokio::time::timeout(patience, search(&asked, most)).await });
     let values = found
         .map_err(|_| format!("no answer within {}", humantime::format_duration(patience)))??;
     let mut values = values.into_iter();
@@ -45,18 +53,23 @@ pub fn fetch(url: &str, patience: Duration, most: u64) -> Result<Vec<u8>, String
     }
 }
 
-async fn search(asked: &Asked, patience: Duration) -> Result<Vec<Vec<u8>>, String> {
-    let settings = LdapConnSettings::new().set_conn_timeout(patience);
-    let text = |e: ldap3::LdapError| e.to_string();
-    let (connection, mut ldap) =
-        LdapConnAsync::with_settings(settings, &asked.server).await.map_err(text)?;
-    let driven = tokio::spawn(connection.drive());
+async fn search(asked: &Asked, most: u64) -> Result<Vec<Vec<u8>>, String> {
+    let (host, port, is_tls) = client::address(&asked.server)
+        .ok_or_else(|| format!("`{}` is no server", asked.server.escape_debug()))?;
+    let security = match is_tls {
+        true => Security::Tls(client::platform_tls().map_err(|e| e.to_string())?),
+        false => Security::None,
+    };
+    let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(BESIDE);
+    let bounds = Bounds { frame: most, elements: MAX_ELEMENTS, octets: most, entries: MAX_ENTRIES };
+    let connection = Connection::open(host, port, &security, bounds).await;
+    let mut connection = connection.map_err(|e| e.to_string())?;
     let attributes = vec![asked.attribute.as_str()];
-    let found =
-        ldap.search(&asked.dn, asked.scope, &asked.filter, attributes).await.map_err(text)?;
-    let (entries, _) = found.success().map_err(text)?;
-    let _ = ldap.unbind().await;
-    driven.abort();
+    let ldap = &mut connection.ldap;
+    let found = ldap.search(&asked.dn, asked.scope, &asked.filter, attributes).await;
+    let found = found.and_then(ldap3::SearchResult::success);
+    let (entries, _) = found.map_err(|e| connection.reason(e))?;
+    let _ = connection.ldap.unbind().await;
     Ok(entries.into_iter().map(SearchEntry::construct).flat_map(values).collect())
 }
 

@@ -7,6 +7,7 @@ pub mod location;
 pub mod ocsp;
 pub mod responders;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +24,14 @@ use responders::OcspCache;
 
 /// How long an OCSP answer counts before it is looked at again.
 const RECHECK: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// What is told of a location or a responder whose answer made us panic. It is tried again, later and later.
+const BROKEN: &str = "a fault of ours, which the log tells";
+
+/// Works, and gives nothing if that panics: whoever works goes on with what is next. The process's hook has reported it.
+fn unbroken<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
 
 /// What must be known of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use countersign_ca::clock::Clock;
 
 use super::ocsp::{OcspAnswer, read, request};
+use super::{BROKEN, unbroken};
 use crate::path::Certificate;
 
 /// The most certificates of which answers are kept.
@@ -98,7 +99,9 @@ impl OcspCache {
         });
         for _ in 0..WORKERS {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("ocsp".into()).spawn(move || shared.work())?;
+            std::thread::Builder::new()
+                .name("ocsp".into())
+                .spawn(move || while unbroken(|| shared.work()).is_none() {})?;
         }
         Ok(Self { shared })
     }
@@ -214,7 +217,8 @@ impl Shared {
                     slot.busy = true;
                     let (key, wanted) = (*key, slot.wanted.clone());
                     drop(state);
-                    let answer = self.ask(&wanted);
+                    let answer = unbroken(|| self.ask(&wanted));
+                    let answer = answer.unwrap_or_else(|| Err(BROKEN.into()));
                     state = self.lock();
                     self.take(&mut state, key, answer);
                     self.changed.notify_all();

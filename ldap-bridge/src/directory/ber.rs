@@ -102,8 +102,14 @@ impl Frame {
 
     /// The operation; `None` when it cannot be read.
     pub fn operation(&self) -> Option<LdapOp> {
+        let read = self.decoded(&self.operation);
+        // The decoder takes text only; a filter may have values that are none.
+        read.or_else(|| self.decoded(&legible_search(&self.operation)?))
+    }
+
+    fn decoded(&self, operation: &[u8]) -> Option<LdapOp> {
         let mut message = BytesMut::new();
-        let body = [unsigned(0x02, self.id.unsigned_abs()), self.operation.to_vec()].concat();
+        let body = [&unsigned(0x02, self.id.unsigned_abs())[..], operation].concat();
         put_header(&mut message, 0x30, body.len());
         message.extend_from_slice(&body);
         let (bytes, depth) =
@@ -120,6 +126,58 @@ impl Frame {
             _ => None,
         }
     }
+}
+
+/// A search whose filter has no value that is not text. Such a value belongs to an attribute that has no matching rule here, such as
+/// `userCertificate`, or to one whose values are text, which it is not: the part is Undefined either way (RFC 4511 §4.5.1.7). In its
+/// place stands another part that is Undefined, the presence of an attribute that there is not.
+fn legible_search(operation: &Bytes) -> Option<Vec<u8>> {
+    let search = Element::read(operation).filter(|search| search.tag == 0x63)?;
+    let (mut content, mut rest) = (Vec::new(), search.value);
+    // baseObject, scope, derefAliases, sizeLimit, timeLimit, typesOnly; filter; attributes.
+    for place in 0..8 {
+        let part = Element::read(&rest)?;
+        match place {
+            6 => content.extend(legible(part.tag, &part.value)?),
+            _ => content.extend(element(part.tag, &part.value)),
+        }
+        rest = part.rest;
+    }
+    rest.is_empty().then(|| element(0x63, &content))
+}
+
+/// A part of a filter. How deep they are was looked at before.
+fn legible(tag: u8, content: &Bytes) -> Option<Vec<u8>> {
+    match tag {
+        // and, or, not
+        0xa0..=0xa2 => {
+            let (mut parts, mut rest) = (Vec::new(), content.clone());
+            while !rest.is_empty() {
+                let part = Element::read(&rest)?;
+                parts.extend(legible(part.tag, &part.value)?);
+                rest = part.rest;
+            }
+            Some(element(tag, &parts))
+        }
+        _ if is_legible(tag, content)? => Some(element(tag, content)),
+        _ => Some(element(0x87, b"1.1")),
+    }
+}
+
+/// Whether all values of an item are text.
+fn is_legible(tag: u8, content: &Bytes) -> Option<bool> {
+    if tag & 0x20 == 0 {
+        return Some(std::str::from_utf8(content).is_ok());
+    }
+    let mut rest = content.clone();
+    while !rest.is_empty() {
+        let part = Element::read(&rest)?;
+        if !is_legible(part.tag, &part.value)? {
+            return Some(false);
+        }
+        rest = part.rest;
+    }
+    Some(true)
 }
 
 /// How long the message at the beginning of `buffer` is, if that can be told already.

@@ -15,6 +15,7 @@ use super::filter;
 use super::schema::{MANAGE_DSA_IT, PAGED_RESULTS, START_TLS, WHO_AM_I, attribute_type};
 use super::search::{Outcome, Search, Step, paged_control};
 use crate::dn::Dn;
+use crate::places::{Doing, Place};
 
 /// Chunks that are smaller are put together before they are written.
 const GATHER: usize = 16 << 10;
@@ -35,6 +36,7 @@ pub enum Ending<S> {
 pub struct Connection<S> {
     stream: S,
     shared: Arc<Shared>,
+    place: Option<Arc<Place>>,
     has_tls: bool,
     input: BytesMut,
     output: BytesMut,
@@ -44,12 +46,14 @@ enum Next {
     Frame(Frame),
     Broken(Broken),
     Closed,
+    /// Others need the place of this connection.
+    Displaced,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// A connection on which nothing was said.
-    pub fn new(stream: S, shared: Arc<Shared>, has_tls: bool) -> Self {
-        Self { stream, shared, has_tls, input: BytesMut::new(), output: BytesMut::new() }
+    pub fn new(stream: S, shared: Arc<Shared>, place: Option<Arc<Place>>, has_tls: bool) -> Self {
+        Self { stream, shared, place, has_tls, input: BytesMut::new(), output: BytesMut::new() }
     }
 
     /// Serves the client until it goes, fails or asks for TLS.
@@ -58,9 +62,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// That of the stream.
     pub async fn serve(mut self) -> io::Result<Ending<S>> {
         loop {
-            let frame = match self.next().await? {
+            self.note(Doing::Idle);
+            let next = self.next().await?;
+            self.note(Doing::Working);
+            let frame = match next {
                 Next::Frame(frame) => frame,
                 Next::Closed => return Ok(Ending::Closed),
+                Next::Displaced => {
+                    self.shared.counts.refused();
+                    self.notice(Code::Busy, "others need the place").await?;
+                    return Ok(Ending::Closed);
+                }
                 Next::Broken(broken) => {
                     self.shared.counts.refused();
                     self.notice(Code::ProtocolError, broken.message()).await?;
@@ -108,7 +120,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
             self.flush().await?;
             let was_empty = self.input.is_empty();
-            let read = timeout_at(deadline, self.stream.read_buf(&mut self.input)).await;
+            let place = self.place.clone();
+            let read = tokio::select! {
+                read = timeout_at(deadline, self.stream.read_buf(&mut self.input)) => read,
+                () = ended(place.as_deref()) => return Ok(Next::Displaced),
+            };
             match read {
                 Ok(Ok(0)) => return Ok(Next::Closed),
                 Ok(Ok(_)) if was_empty => deadline = Instant::now() + whole,
@@ -316,6 +332,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.put(vec![message.into()]).await
     }
 
+    fn note(&self, doing: Doing) {
+        if let Some(place) = &self.place {
+            place.note(doing);
+        }
+    }
+
+    /// Writes to the client, for whom is waited then.
+    async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.note(Doing::Waiting);
+        write(&mut self.stream, octets, self.shared.limits.write).await?;
+        self.note(Doing::Working);
+        Ok(())
+    }
+
     /// Queues what is small, and writes what is large as it is.
     async fn put(&mut self, chunks: Vec<Bytes>) -> io::Result<()> {
         for chunk in chunks {
@@ -326,7 +356,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 }
             } else {
                 self.flush().await?;
-                write(&mut self.stream, &chunk, self.shared.limits.write).await?;
+                self.write(&chunk).await?;
             }
         }
         Ok(())
@@ -335,9 +365,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn flush(&mut self) -> io::Result<()> {
         if !self.output.is_empty() {
             let output = self.output.split();
-            write(&mut self.stream, &output, self.shared.limits.write).await?;
+            self.write(&output).await?;
         }
         timeout(self.shared.limits.write, self.stream.flush()).await.map_err(io::Error::from)?
+    }
+}
+
+/// Waits until others need a place; without one, for ever.
+async fn ended(place: Option<&Place>) {
+    match place {
+        Some(place) => place.ended().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -9,14 +9,15 @@ mod search;
 mod snapshot;
 mod tls;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use countersign_ca::REFUSED;
 use ldap3_proto::proto::LdapResultCode as Code;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -25,6 +26,7 @@ use tokio::time::timeout;
 
 use crate::dn::Dn;
 use crate::error::{Error, Result};
+use crate::places::{Place, Places};
 use connection::{Connection, Ending};
 use search::Apart;
 use snapshot::Node;
@@ -33,12 +35,15 @@ use tls::Tls;
 pub use snapshot::Snapshot;
 pub use tls::TlsFiles;
 
+/// How long it may take to tell a client that others need its place.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 /// What a client may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// The most connections at once.
     pub max_connections: usize,
-    /// The most connections at once from one address.
+    /// The most connections at once from one address, or one /64 of IPv6.
     pub max_connections_per_address: usize,
     /// The largest request, in octets.
     pub max_request: usize,
@@ -136,7 +141,7 @@ struct Shared {
     tls: Option<Tls>,
     snapshot: RwLock<Arc<Snapshot>>,
     counts: Counts,
-    clients: Mutex<HashMap<IpAddr, usize>>,
+    places: Arc<Places>,
 }
 
 impl Shared {
@@ -203,13 +208,15 @@ impl Directory {
             root: Node::apart("", &schema::root_dse(&contexts, tls.is_some())),
             subschema: Node::apart(schema::SUBSCHEMA, &schema::subschema()),
         };
+        let limits = &config.limits;
+        let places = Places::new(limits.max_connections, limits.max_connections_per_address);
         let shared = Shared {
+            places,
             limits: config.limits,
             apart,
             tls,
             snapshot: RwLock::default(),
             counts: Counts::default(),
-            clients: Mutex::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -289,42 +296,6 @@ async fn accept(listener: Option<&TcpListener>) -> Option<(TcpStream, SocketAddr
     }
 }
 
-/// A client's place among the connections; given back when dropped.
-struct Place {
-    shared: Arc<Shared>,
-    address: IpAddr,
-}
-
-impl Place {
-    /// A place; `None` when there are too many connections.
-    fn take(shared: &Arc<Shared>, address: IpAddr) -> Option<Self> {
-        let mut clients = shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = clients.values().sum();
-        let own = clients.entry(address).or_default();
-        if all >= shared.limits.max_connections || *own >= shared.limits.max_connections_per_address
-        {
-            if *own == 0 {
-                clients.remove(&address);
-            }
-            return None;
-        }
-        *own = own.saturating_add(1);
-        Some(Self { shared: Arc::clone(shared), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = clients.get_mut(&self.address) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                clients.remove(&self.address);
-            }
-        }
-    }
-}
-
 async fn client(
     shared: Arc<Shared>,
     stream: TcpStream,
@@ -333,18 +304,23 @@ async fn client(
     mut stopped: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
-    let Some(_place) = Place::take(&shared, address) else {
+    let address = address.to_canonical();
+    let Ok(place) = shared.places.take(address) else {
         shared.counts.refused();
-        tracing::debug!(%address, "too many LDAP connections");
+        tracing::warn!(target: REFUSED, client = %address, "too many LDAP connections");
         if !is_tls {
-            let mut connection = Connection::new(stream, shared, false);
+            let mut connection = Connection::new(stream, shared, None, false);
             let _ = connection.notice(Code::Busy, "too many connections").await;
         }
         return;
     };
     shared.counts.connections.fetch_add(1, Ordering::Relaxed);
+    let place = Arc::new(place);
+    let mut serving = pin!(converse(Arc::clone(&shared), stream, Arc::clone(&place), is_tls));
     let served = tokio::select! {
-        served = converse(Arc::clone(&shared), stream, is_tls) => served,
+        served = &mut serving => served,
+        // An idle client is told so, one that takes nothing is not.
+        () = place.ended() => timeout(FAREWELL, serving).await.unwrap_or(Ok(())),
         _ = stopped.changed() => return,
     };
     if let Err(e) = served {
@@ -352,11 +328,17 @@ async fn client(
     }
 }
 
-async fn converse(shared: Arc<Shared>, stream: TcpStream, is_tls: bool) -> io::Result<()> {
+async fn converse(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    place: Arc<Place>,
+    is_tls: bool,
+) -> io::Result<()> {
     let stream = if is_tls {
         stream
     } else {
-        match Connection::new(stream, Arc::clone(&shared), false).serve().await? {
+        let plain = Connection::new(stream, Arc::clone(&shared), Some(Arc::clone(&place)), false);
+        match plain.serve().await? {
             Ending::Closed => return Ok(()),
             Ending::StartTls(stream) => stream,
         }
@@ -365,6 +347,6 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, is_tls: bool) -> io::R
     let handshake = tls.acceptor().accept(stream);
     let stream =
         timeout(shared.limits.request_time, handshake).await.map_err(io::Error::from)??;
-    Connection::new(stream, Arc::clone(&shared), true).serve().await?;
+    Connection::new(stream, Arc::clone(&shared), Some(place), true).serve().await?;
     Ok(())
 }

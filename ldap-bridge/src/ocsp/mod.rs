@@ -356,11 +356,11 @@ fn refused(refusal: &Refusal) -> Answer {
             Kind::Malformed
         }
         Refusal::Unauthorized(why) => {
-            tracing::info!("an OCSP request is not answered: {why}");
+            tracing::info!(target: countersign_ca::REFUSED, "an OCSP request is not answered: {why}");
             Kind::Unauthorized
         }
         Refusal::Failed(Error::Unavailable(why)) => {
-            tracing::warn!("an OCSP request is not answered now: {why}");
+            tracing::warn!(target: countersign_ca::REFUSED, "an OCSP request is not answered now: {why}");
             Kind::TryLater
         }
         Refusal::Failed(why) => {

@@ -2,22 +2,32 @@
 //! a time, and every answer a bound.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, Mod, Scope, SearchEntry};
+use ldap3::{LdapError, Mod, Scope, SearchEntry};
 use tokio::time::timeout;
 
 use super::plan::{Change, Found, Operation, key_of};
 use super::settings::{Bind, PublisherSettings};
+use crate::client::{self, Bounds, Security, address};
 use crate::dn::Dn;
-use crate::entry::BINARY;
+use crate::entry::{BINARY, Entry};
 use crate::error::{Error, Result};
 
 /// Entries that one answer of a directory holds while everything is read.
 const PAGE: i32 = 500;
-/// How many octets of values are read at most.
-const MAX_READ: usize = 1 << 30;
+/// Beside what shall be there, a value may have so many octets.
+const MAX_VALUE: usize = 16 << 20;
+/// The most elements of a frame; an entry with a thousand certificates has some thousand.
+const MAX_ELEMENTS: usize = 100_000;
+/// The most entries of one answer.
+const MAX_ENTRIES: usize = 1_000_000;
+/// What an entry costs beside its values.
+const ENTRY: usize = 256;
+/// How long it may take to read everything.
+const WHOLE: Duration = Duration::from_secs(600);
 /// slapd drops a connection on which something longer is sent, where `sockbuf_max_incoming_auth` is 4 MiB.
 const SLAPD_LIMIT: usize = 4 << 20;
 
@@ -26,7 +36,9 @@ const FILTER: &str = "(|(objectClass=pkiCA)(objectClass=pkiUser)(objectClass=cer
 
 /// An open connection.
 pub struct Connection {
-    ldap: Ldap,
+    client: client::Connection,
+    /// How many octets are read at most.
+    most: usize,
     settings: PublisherSettings,
     url: String,
 }
@@ -39,11 +51,12 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Unavailable`] that tells of each server; [`Error::Denied`] when the last one refused the authentication.
-    pub async fn open(settings: &PublisherSettings) -> Result<Self> {
+    pub async fn open(settings: &PublisherSettings, desired: &[Entry]) -> Result<Self> {
+        let bounds = bounds(settings, desired);
         let mut failures = Vec::new();
         let mut is_denied = false;
         for url in &settings.urls {
-            match timeout(settings.timeout, Self::open_one(settings, url)).await {
+            match timeout(settings.timeout, Self::open_one(settings, url, bounds)).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(e)) => {
                     is_denied = matches!(e, Error::Denied(_));
@@ -59,19 +72,16 @@ impl Connection {
         Err(if is_denied { Error::Denied(why) } else { Error::Unavailable(why) })
     }
 
-    async fn open_one(settings: &PublisherSettings, url: &str) -> Result<Self> {
-        let mut how = LdapConnSettings::new().set_conn_timeout(settings.timeout);
-        if settings.starttls || url.starts_with("ldaps://") {
-            how = how.set_starttls(settings.starttls).set_config(settings.tls()?);
-        }
-        let unreachable = |e: LdapError| Error::Unavailable(e.to_string());
-        let (connection, mut ldap) =
-            LdapConnAsync::with_settings(how, url).await.map_err(unreachable)?;
-        tokio::spawn(async move {
-            if let Err(e) = connection.drive().await {
-                tracing::debug!("an LDAP connection ended: {e}");
-            }
-        });
+    async fn open_one(settings: &PublisherSettings, url: &str, bounds: Bounds) -> Result<Self> {
+        let (host, port, is_tls) =
+            address(url).ok_or_else(|| Error::Malformed(format!("`{url}` is no LDAP server")))?;
+        let security = match (is_tls, settings.starttls) {
+            (true, _) => Security::Tls(settings.tls()?),
+            (false, true) => Security::StartTls(settings.tls()?),
+            (false, false) => Security::None,
+        };
+        let mut client = client::Connection::open(host, port, &security, bounds).await?;
+        let ldap = &mut client.ldap;
         let bound = match &settings.bind {
             Bind::Anonymous => ldap.simple_bind("", "").await,
             Bind::Simple(dn, file) => {
@@ -86,9 +96,14 @@ impl Connection {
             }
             Bind::External(..) => ldap.sasl_external_bind().await,
         };
-        let result = bound.map_err(unreachable)?;
+        let result = bound.map_err(|e| Error::Unavailable(client.reason(e)))?;
         match result.rc {
-            0 => Ok(Self { ldap, settings: settings.clone(), url: url.to_owned() }),
+            0 => Ok(Self {
+                client,
+                most: bounds.octets,
+                settings: settings.clone(),
+                url: url.to_owned(),
+            }),
             rc => {
                 Err(Error::Denied(format!("the bind was refused: {}", explain(rc, &result.text))))
             }
@@ -106,8 +121,9 @@ impl Connection {
     /// [`Error::Unavailable`] when the connection fails or the answer is too large; [`Error::Denied`] when reading is refused.
     pub async fn read_all(&mut self, base: &Dn, names: &[Dn]) -> Result<HashMap<String, Found>> {
         let url = self.url.clone();
-        let read = self.read_subtree(base, names).await;
-        read.map_err(|e| at(&url, e))
+        let read = timeout(WHOLE, self.read_subtree(base, names)).await;
+        let late = |_| Err(Error::Unavailable("to read everything takes too long".into()));
+        read.unwrap_or_else(late).map_err(|e| at(&url, self.explained(e)))
     }
 
     async fn read_subtree(&mut self, base: &Dn, names: &[Dn]) -> Result<HashMap<String, Found>> {
@@ -116,7 +132,7 @@ impl Connection {
         let (mut found, within) = (HashMap::new(), base.to_string());
         let patience = self.settings.timeout;
         let slow = |_| Error::Unavailable("the directory does not answer in time".into());
-        let search = self.ldap.streaming_search_with(
+        let search = self.client.ldap.streaming_search_with(
             adapters,
             &within,
             Scope::Subtree,
@@ -124,16 +140,16 @@ impl Connection {
             wanted_attributes(),
         );
         let mut stream = timeout(patience, search).await.map_err(slow)?.map_err(failed)?;
-        let mut read = 0usize;
+        let (mut read, most) = (0usize, self.most);
         while let Some(entry) =
             timeout(patience, stream.next()).await.map_err(slow)?.map_err(failed)?
         {
             let entry = found_entry(SearchEntry::construct(entry));
             read = read.saturating_add(size(&entry));
-            if read > MAX_READ {
+            if read > most {
                 return Err(Error::Unavailable(format!(
-                    "the directory holds more than {MAX_READ} octets of certificates and CRLs below `{base}`; \
-                     set ldap.base deeper"
+                    "the directory holds more than {most} octets of certificates and CRLs below `{base}`; set ldap.base deeper, or \
+                     max_read_mib of this directory higher"
                 )));
             }
             found.insert(key_of(&entry.dn), entry);
@@ -158,7 +174,8 @@ impl Connection {
     /// As [`Self::read_all`].
     pub async fn read(&mut self, names: &[Dn]) -> Result<HashMap<String, Found>> {
         let url = self.url.clone();
-        self.read_entries(names).await.map_err(|e| at(&url, e))
+        let read = self.read_entries(names).await;
+        read.map_err(|e| at(&url, self.explained(e)))
     }
 
     async fn read_entries(&mut self, names: &[Dn]) -> Result<HashMap<String, Found>> {
@@ -166,7 +183,7 @@ impl Connection {
         for dn in names {
             let text = dn.to_string();
             let search =
-                self.ldap.search(&text, Scope::Base, "(objectClass=*)", wanted_attributes());
+                self.client.ldap.search(&text, Scope::Base, "(objectClass=*)", wanted_attributes());
             let result = timeout(self.settings.timeout, search)
                 .await
                 .map_err(|_| Error::Unavailable("the directory does not answer in time".into()))?
@@ -204,7 +221,7 @@ impl Connection {
                     .iter()
                     .map(|(name, values)| (name.clone().into_bytes(), set(values)))
                     .collect();
-                timeout(patience, self.ldap.add(dn, attributes)).await
+                timeout(patience, self.client.ldap.add(dn, attributes)).await
             }
             Operation::Modify { dn, changes } => {
                 let changes = changes
@@ -221,7 +238,7 @@ impl Connection {
                         }
                     })
                     .collect();
-                timeout(patience, self.ldap.modify(dn, changes)).await
+                timeout(patience, self.client.ldap.modify(dn, changes)).await
             }
         };
         let url = self.url.clone();
@@ -242,7 +259,7 @@ impl Connection {
         };
         match answered {
             Err(_) => Err(lost("no answer in time".into())),
-            Ok(Err(e)) => Err(lost(e.to_string())),
+            Ok(Err(e)) => Err(lost(self.client.reason(e))),
             Ok(Ok(result)) if result.rc == 0 => Ok(Ok(())),
             Ok(Ok(result)) => {
                 Ok(Err(format!("`{}`: {}", operation.dn(), explain(result.rc, &result.text))))
@@ -250,9 +267,17 @@ impl Connection {
         }
     }
 
+    /// What was wrong with an answer, if the connection ended by that.
+    fn explained(&self, error: Error) -> Error {
+        match error {
+            Error::Unavailable(why) => Error::Unavailable(self.client.reason(why)),
+            other => other,
+        }
+    }
+
     /// Says good-bye.
     pub async fn close(mut self) {
-        let _ = timeout(self.settings.timeout, self.ldap.unbind()).await;
+        let _ = timeout(self.settings.timeout, self.client.ldap.unbind()).await;
     }
 }
 
@@ -281,7 +306,25 @@ fn found_entry(entry: SearchEntry) -> Found {
 }
 
 fn size(found: &Found) -> usize {
-    found.values.values().flatten().map(Bytes::len).sum()
+    let classes = found.classes.iter().map(String::len);
+    let values = found.values.values().flatten().map(Bytes::len);
+    classes
+        .chain(values)
+        .map(|octets| octets.saturating_add(ENTRY / 4))
+        .fold(ENTRY, usize::saturating_add)
+}
+
+/// What a directory may answer with: as much as shall be there several times, and a fixed amount beside.
+fn bounds(settings: &PublisherSettings, desired: &[Entry]) -> Bounds {
+    let values = || desired.iter().flat_map(|entry| &entry.attributes).flat_map(|a| &a.values);
+    let all = values().map(Bytes::len).fold(0, usize::saturating_add);
+    let largest = values().map(Bytes::len).max().unwrap_or_default();
+    Bounds {
+        frame: largest.saturating_mul(4).saturating_add(MAX_VALUE),
+        elements: MAX_ELEMENTS,
+        octets: all.saturating_mul(8).saturating_add(settings.max_read),
+        entries: MAX_ENTRIES,
+    }
 }
 
 /// The error with the server that it is about.

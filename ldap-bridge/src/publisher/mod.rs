@@ -17,6 +17,7 @@ use ring::digest::{SHA256, digest};
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
+use crate::client::unbroken;
 use crate::dn::Dn;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
@@ -86,7 +87,7 @@ pub async fn reconcile(
     desired: &[Entry],
     dry_run: bool,
 ) -> Result<Report> {
-    let mut connection = Connection::open(settings).await?;
+    let mut connection = Connection::open(settings, desired).await?;
     let names: Vec<Dn> = desired.iter().map(|entry| entry.dn.clone()).collect();
     let found = connection.read_all(&scope.base, &names).await?;
     let plan = plan(desired, &found, &rules(settings, scope));
@@ -225,11 +226,11 @@ impl Worker {
         loop {
             sleep(DEBOUNCE).await;
             let desired = Arc::clone(&entries.borrow_and_update());
-            let mut stepped = self.step(&desired).await;
+            let mut stepped = self.unbroken_step(&desired).await;
             if self.was_reused && matches!(stepped, Err(Error::Unavailable(_))) {
                 // A connection that was idle may have ended without notice: a fresh one tells.
                 self.connection = None;
-                stepped = self.step(&desired).await;
+                stepped = self.unbroken_step(&desired).await;
             }
             match stepped {
                 Ok(()) => {
@@ -251,6 +252,11 @@ impl Worker {
         }
     }
 
+    /// A step. If it panics, that is an error like another: the connection is thrown away, and the work goes on.
+    async fn unbroken_step(&mut self, desired: &[Entry]) -> Result<()> {
+        unbroken(self.step(desired)).await.unwrap_or_else(Err)
+    }
+
     async fn step(&mut self, desired: &[Entry]) -> Result<()> {
         let is_full = self.connection.is_none() || Instant::now() >= self.full_check;
         self.was_reused = !is_full;
@@ -259,7 +265,7 @@ impl Worker {
             if let Some(old) = self.connection.take() {
                 old.close().await;
             }
-            self.connection = Some(Connection::open(&self.settings).await?);
+            self.connection = Some(Connection::open(&self.settings, desired).await?);
         }
         let marks: HashMap<String, [u8; 32]> =
             desired.iter().map(|entry| (entry.dn.key(), mark(entry))).collect();

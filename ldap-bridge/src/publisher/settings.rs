@@ -55,6 +55,13 @@ pub struct PublisherConfig {
     /// How long a connection and each operation may take.
     #[serde(default = "patience")]
     pub timeout: String,
+    /// How much of it is read at a look, in MiB, beside eight times what is published.
+    #[serde(default = "max_read")]
+    pub max_read_mib: usize,
+}
+
+const fn max_read() -> usize {
+    64
 }
 
 const fn yes() -> bool {
@@ -90,6 +97,8 @@ pub struct PublisherSettings {
     pub interval: Duration,
     /// How long a connection and each operation may take.
     pub timeout: Duration,
+    /// How many octets are read, beside eight times what is published.
+    pub max_read: usize,
 }
 
 /// How the publisher authenticates.
@@ -189,6 +198,12 @@ impl PublisherSettings {
         Ok(Self {
             interval: time("interval", &config.interval, 100, 86_400_000)?,
             timeout: time("timeout", &config.timeout, 100, 600_000)?,
+            max_read: match config.max_read_mib {
+                mib @ 1..=4096 => mib << 20,
+                other => {
+                    return wrong("max_read_mib", format!("expected 1 to 4096, found {other}"));
+                }
+            },
             name: config.name.clone(),
             urls: config.urls.clone(),
             starttls: config.starttls,
@@ -271,6 +286,7 @@ mod tests {
             remove_certificates: true,
             interval: "1m".into(),
             timeout: "20s".into(),
+            max_read_mib: 64,
         };
         assert_eq!(PublisherSettings::new(&good).unwrap().bind, Bind::Anonymous);
         type Change = fn(&mut PublisherConfig);

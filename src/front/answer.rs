@@ -1,0 +1,118 @@
+//! What holds for every request, whatever it asks for: its turn, HEAD and OPTIONS (RFC 9110 §9.3.2 and §9.3.7), and an answer that
+//! goes out in parts.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
+use actix_web::http::Method;
+use actix_web::http::header::ALLOW;
+use actix_web::middleware::Next;
+use actix_web::web::Bytes;
+use actix_web::{Error, HttpMessage, HttpResponse};
+use futures_core::Stream;
+
+use super::turn::{Serving, Turn};
+
+/// How much of an answer is copied for the socket at once, in octets.
+const PART: usize = 32 << 10;
+
+/// Paths to which only POST is sent.
+const POSTED: [&str; 2] = ["/.well-known/cmp", "/pkix"];
+
+/// Has a request served in its turn.
+///
+/// # Errors
+/// Those of the application.
+pub async fn in_turn(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let turn = request.conn_data::<Rc<Turn>>().map(Rc::clone);
+    let serving = match turn {
+        Some(turn) => {
+            let payload = request.take_payload();
+            let has_body = !matches!(payload, Payload::None);
+            let serving = turn.begin(has_body).await;
+            if has_body {
+                let payload = Box::pin(Watched { payload, turn: Rc::clone(serving.turn()) });
+                request.set_payload(Payload::Stream { payload });
+            }
+            Some(serving)
+        }
+        None => None,
+    };
+    if request.method() == Method::OPTIONS {
+        let answer =
+            HttpResponse::NoContent().insert_header((ALLOW, allowed(request.path()))).finish();
+        return Ok(request.into_response(answer));
+    }
+    // The answer is the same, and the encoder, which knows what was asked, leaves its body out.
+    if request.method() == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
+    let answer = next.call(request).await?.map_into_boxed_body();
+    Ok(answer
+        .map_body(|_, body| BoxBody::new(Parts { body, rest: Bytes::new(), _serving: serving })))
+}
+
+/// What may be asked of a path.
+fn allowed(path: &str) -> &'static str {
+    if POSTED.iter().any(|posted| path.starts_with(posted)) {
+        "OPTIONS, POST"
+    } else if matches!(path, "/ocsp" | "/ocsp/") {
+        "GET, HEAD, OPTIONS, POST"
+    } else {
+        "GET, HEAD, OPTIONS"
+    }
+}
+
+/// A body of which it is known when it is here.
+struct Watched {
+    payload: Payload,
+    turn: Rc<Turn>,
+}
+
+impl Stream for Watched {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = ready!(Pin::new(&mut self.payload).poll_next(context));
+        if next.is_none() {
+            self.turn.has_body();
+        }
+        Poll::Ready(next)
+    }
+}
+
+/// An answer in parts. When it is dropped, its request is over.
+struct Parts {
+    body: BoxBody,
+    rest: Bytes,
+    _serving: Option<Serving>,
+}
+
+impl MessageBody for Parts {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_next(context)) {
+                Some(Ok(more)) => self.rest = more,
+                other => return Poll::Ready(other),
+            }
+        }
+        let most = self.rest.len().min(PART);
+        Poll::Ready(Some(Ok(self.rest.split_to(most))))
+    }
+}

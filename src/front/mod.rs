@@ -1,0 +1,175 @@
+//! What stands between a client and the HTTP service: a place for each connection, and one request after the other. A client that
+//! sends and does not read, or asks for nothing, costs a bounded and small amount, and only for a time.
+
+mod answer;
+mod stream;
+mod turn;
+
+use std::fmt::Debug;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_http::error::DispatchError;
+use actix_http::{Extensions, HttpService, Request};
+use actix_server::Server;
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+};
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Response};
+use countersign_ldap_bridge::places::{Full, Place, Places};
+use rustix::net::sockopt::set_tcp_user_timeout;
+use tokio::net::TcpStream;
+
+pub use answer::in_turn;
+use stream::Stream;
+
+use crate::logging::REFUSED;
+
+/// Connections that were accepted and are about to be turned away, beside those that have a place.
+pub const PASSING: usize = 64;
+
+/// How many connections the kernel keeps until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// How long the end of a connection may take.
+const DISCONNECT: Duration = Duration::from_secs(1);
+
+/// How often a connection without a place looks for one.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What is said to who has no place.
+const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 2\r\nconnection: close\r\n\r\n";
+
+/// The time-outs and bounds of HTTP.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Event loops.
+    pub workers: usize,
+    /// The most threads of each event loop for what waits or takes long.
+    pub blocking_threads: usize,
+    /// The most connections at once.
+    pub max_connections: usize,
+    /// How long a client may take to send a request's head.
+    pub request_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: Duration,
+    /// How long a connection may stay idle.
+    pub keep_alive: Duration,
+    /// How long requests may take to finish when the server stops.
+    pub shutdown_timeout: Duration,
+}
+
+/// Listens on an address.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    // Once more, with room for a burst.
+    rustix::net::listen(&listener, BACKLOG)?;
+    Ok(listener)
+}
+
+/// A server of an application that `factory` makes for each event loop. Who has no place is told so and goes.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn server<F, I, S, B>(
+    listener: TcpListener,
+    limits: &Limits,
+    places: &Arc<Places>,
+    factory: F,
+) -> std::io::Result<Server>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<Error> + 'static,
+    S::InitError: Debug,
+    S::Response: Into<Response<B>> + 'static,
+    <S::Service as Service<Request>>::Future: 'static,
+    S::Service: 'static,
+    B: MessageBody + 'static,
+{
+    let address = listener.local_addr()?;
+    // Counted in each worker.
+    let accepted = limits.max_connections.saturating_add(PASSING).div_ceil(limits.workers);
+    let builder = Server::build()
+        .workers(limits.workers)
+        .max_concurrent_connections(accepted)
+        .worker_max_blocking_threads(limits.blocking_threads)
+        .shutdown_timeout(limits.shutdown_timeout.as_secs())
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let (limits, places) = (limits.clone(), Arc::clone(places));
+    let make = move || {
+        let stopping = stopping.clone();
+        let (places, limits) = (Arc::clone(&places), limits.clone());
+        let write_timeout = limits.write_timeout;
+        let application = factory().into_factory().map_err(|e| e.into().error_response());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(limits.keep_alive)
+            .client_request_timeout(limits.request_timeout)
+            .client_disconnect_timeout(DISCONNECT)
+            .local_addr(address)
+            .on_connect_ext(|stream: &Stream, data: &mut Extensions| {
+                data.insert(stream.turn());
+            })
+            .h1(map_config(application, |()| AppConfig::default()));
+        fn_service(move |socket: TcpStream| {
+            let (places, patience) = (Arc::clone(&places), limits.request_timeout);
+            async move {
+                let place = place(&socket, &places, patience).await;
+                place
+                    .and_then(|place| open(socket, place, write_timeout))
+                    .map_err(DispatchError::Io)
+            }
+        })
+        .and_then(http)
+    };
+    Ok(builder.listen("http", listener, make)?.run())
+}
+
+/// The place of a connection. Where others have them all, one is waited for; who has his share is told so.
+async fn place(
+    socket: &TcpStream,
+    places: &Arc<Places>,
+    patience: Duration,
+) -> std::io::Result<Place> {
+    let client = socket.peer_addr()?.ip().to_canonical();
+    let until = Instant::now().checked_add(patience);
+    loop {
+        let whose = match places.take(client) {
+            Ok(place) => return Ok(place),
+            Err(Full::All) if until.is_some_and(|until| Instant::now() < until) => {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            Err(Full::All) => "all addresses together",
+            Err(Full::Address) => "this address",
+        };
+        tracing::warn!(target: REFUSED, %client, "too many connections of {whose}");
+        // Whether it is taken does not matter.
+        let _ = socket.try_write(NO_PLACE);
+        return Err(std::io::ErrorKind::ConnectionRefused.into());
+    }
+}
+
+/// Has the kernel end a connection whose client takes nothing of an answer for so long (TCP_USER_TIMEOUT).
+fn open(
+    socket: TcpStream,
+    place: Place,
+    write_timeout: Duration,
+) -> std::io::Result<(Stream, Option<SocketAddr>)> {
+    let client = socket.peer_addr()?;
+    let timeout = u32::try_from(write_timeout.as_millis()).unwrap_or(u32::MAX);
+    set_tcp_user_timeout(&socket, timeout)?;
+    Ok((Stream::new(socket, place), Some(client)))
+}
