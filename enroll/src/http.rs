@@ -18,7 +18,7 @@ use countersign_ca::record::Label;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cmp::{CmpService, Outcome, Route, body_kind, kind, mac_work};
-use crate::share::{Seat, Seats, Sender};
+use crate::share::{Seat, Seats};
 use crate::turn::Turn;
 use crate::workers::Workers;
 

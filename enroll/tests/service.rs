@@ -17,7 +17,6 @@ use countersign_ca::authority::LockSettings;
 use countersign_ca::certificate::Facts;
 use countersign_ca::record::Reason;
 use countersign_ca::{FileKey, KeyAlgorithm};
-use countersign_enroll::Sender;
 use countersign_enroll::cmp::{CmpConfig, Route, Rules, kind};
 
 fn p256() -> FileKey {
@@ -323,7 +322,7 @@ fn locking() -> Place {
 
 /// From 192.0.2.`host`.
 fn from(host: u8) -> Route {
-    Route { sender: Sender::of(Some([192, 0, 2, host].into())), ..Route::default() }
+    Route { client: Some([192, 0, 2, host].into()), ..Route::default() }
 }
 
 #[test]
