@@ -23,9 +23,9 @@ use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
-/// An instance with one account.
+/// An instance with one account, which judges headers by the lightweight profile: these rules are its own.
 fn site() -> (Instance, Peer) {
-    let instance = Instance::start();
+    let instance = Instance::start_with(&[("cmp", "profile = \"rfc9483\"")]);
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     (instance, peer)
 }

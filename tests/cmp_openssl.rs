@@ -419,7 +419,8 @@ fn signers_that_are_foreign_revoked_held_or_expired_are_refused() {
     let mut instance = Instance::empty();
     // The clock of the first server stands 100 days back: its certificates have expired when the second one runs.
     let old = |program: &str| common::at_another_time("-100d", program);
-    let founded = old(common::COUNTERSIGN).args(["init", "--data"]).arg(instance.data()).status();
+    let founding = ["init", "--subject=CN=Countersign issuing CA", "--data"];
+    let founded = old(common::COUNTERSIGN).args(founding).arg(instance.data()).status();
     assert!(
         founded.is_ok_and(|status| status.success()),
         "this test needs `faketime`: run `make deps`"
@@ -734,12 +735,9 @@ fn the_readme_lines_work_as_they_are_printed() {
         .current_dir(instance.file("."))
         .output()
         .expect("sh");
-    // The line needs a key, and says so in the lines around it; run what was printed, all of it.
-    let script: String = home
-        .lines()
-        .filter(|line| line.trim_start().starts_with("openssl "))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    // The line needs a key and a file with the secret, and says so in the lines around it; run what was printed, all of it.
+    let is_command = |line: &&str| line.starts_with("openssl ") || line.starts_with("(umask ");
+    let script: String = home.lines().filter(is_command).map(|line| format!("{line}\n")).collect();
     let all = Command::new("sh")
         .args(["-ec", &script])
         .current_dir(instance.file("."))
