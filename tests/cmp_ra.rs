@@ -478,7 +478,7 @@ fn nobody_vouches_for_more_than_is_his() {
     site.refused(&nobody.by(&site.ra), "badPOP");
     // Names of no account, of two accounts, more than an account's, of another authority, of another CA.
     site.refused(&vouch("CN=elsewhere.example.net").by(&site.ra), "notAuthorized");
-    site.refused(&vouch("CN=gw1,O=Example").by(&site.ra), "notAuthorized");
+    site.refused(&vouch("CN=gw1,DC=example").by(&site.ra), "notAuthorized");
     site.instance.peer("gw3", &["fqdn:shared.example.net"]);
     site.instance.peer("gw4", &["fqdn:shared.example.net"]);
     site.refused(&vouch("CN=shared.example.net").by(&site.ra), "notAuthorized");
