@@ -362,6 +362,8 @@ fn revoke_unconfirmed(authority: &Authority) {
 fn crl_thread(threads: &Threads, authority: Arc<Authority>) -> std::io::Result<JoinHandle<()>> {
     threads.start("crl", move || {
         let cas = signing_cas(&authority);
+        // After a fault, too: what had been noted until then is on no CRL yet.
+        cas.iter().for_each(|ca| sign_if_due(&authority, ca));
         let mut patience = Duration::ZERO;
         loop {
             let Some(mut changed) = authority.changes().wait(patience) else { return };

@@ -454,6 +454,9 @@ address = \"192.0.2.3\"
     let other = key(&instance, "p256", "other.key");
     let own = instance.file("gw1.key");
     let sec1 = instance.file("sec1.key");
+    let open = instance.file("open.key");
+    fs::copy(&own, &open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
     tool_ok(
         "openssl",
         "openssl",
@@ -485,7 +488,7 @@ address = \"192.0.2.3\"
             2,
             &["EC PRIVATE KEY", "openssl pkcs8 -topk8 -nocrypt"],
         ),
-        (&["gw1", "--key", instance.root().to_str().unwrap()], 5, &["chmod 600"]),
+        (&["gw1", "--key", open.to_str().unwrap()], 5, &["chmod 600"]),
         (
             &["named", "--peer", "odd"],
             2,

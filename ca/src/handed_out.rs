@@ -237,6 +237,14 @@ pub fn refuse_outside(
 pub fn issuing_now<'a>(cas: &'a [CaRecord], name: &Label) -> Option<&'a CaRecord> {
     let mut at = cas.iter().find(|ca| ca.name == *name)?;
     for _ in 0..cas.len() {
+        // One that waits issues nothing yet.
+        let before = at.succeeds.as_ref().filter(|of| of.waits);
+        match before.and_then(|of| cas.iter().find(|ca| ca.name == of.predecessor)) {
+            Some(before) => at = before,
+            None => break,
+        }
+    }
+    for _ in 0..cas.len() {
         let follows = |ca: &&CaRecord| {
             ca.succeeds.as_ref().is_some_and(|of| !of.waits && of.predecessor == at.name)
         };

@@ -36,6 +36,15 @@ pub struct Listed {
     pub invalidity: Option<u32>,
 }
 
+impl Listed {
+    /// The same, revoked at this moment at the latest. What was recorded while the clock was ahead must not keep a CRL from being signed
+    /// when it is right again.
+    #[must_use]
+    pub fn no_later_than(self, moment: Timestamp) -> Self {
+        Self { at: self.at.min(seconds(moment)), ..self }
+    }
+}
+
 impl From<&RevokedEntry> for Listed {
     fn from(entry: &RevokedEntry) -> Self {
         Self {

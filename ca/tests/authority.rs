@@ -682,12 +682,22 @@ fn the_next_key_waits_until_it_is_told_to_issue_and_the_first_ca_stays_the_defau
     };
     assert_eq!(authority.default_ca(), Some(label("issuing")));
     assert_eq!(issued(&authority, "a"), "issuing");
+    // Named itself, the key that waits does not issue either.
+    let draft = AccountDraft {
+        ca: Some(label("issuing.2")),
+        ..account_draft("named", &["fqdn:named.example.net"])
+    };
+    let named = authority.add_accounts(&[draft]).unwrap().remove(0);
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let authorized = authority.authorize(&requester(&authority, &named), request(&key)).unwrap();
+    assert_eq!(authority.issue(authorized, None).unwrap().ca, label("issuing"));
     assert!(!authority.is_succeeded(&label("issuing")));
     let denied = |result: Result<(), Error>, words: &str| {
         let why = result.unwrap_err().to_string();
         assert!(why.contains(words), "{why}");
     };
     denied(authority.assign(&label("issuing"), Duty::Issue), "does not wait");
+    denied(authority.assign(&label("issuing.2"), Duty::Default), "ca activate issuing.2");
     denied(authority.assign(&label("root"), Duty::Default), "no issuing CA `root`");
     denied(authority.assign(&label("nosuch"), Duty::Default), "no issuing CA `nosuch`");
     authority.assign(&label("issuing.2"), Duty::Issue).unwrap();

@@ -220,6 +220,8 @@ impl Endpoint {
                 (self.turn.compute(work).await?, job)
             }
             (true, Some(work)) => {
+                // What asks for more is refused, and must not count for more either: a turn would be put off without end.
+                let work = work.min(u64::from(*service.config().iterations.end()));
                 let order = service.derivations().order(job.0.sender(), work);
                 let work = move || (service.begin_deriving(order, &job.0, &job.1.octets), job);
                 self.derivers.run(order, work).await?

@@ -1,10 +1,10 @@
 //! Accounts as administrators add and remove them.
 
-use countersign_ca::Store;
 use countersign_ca::accounts::{AccountDraft, NewAccount};
 use countersign_ca::handed_out::refuse_outside;
 use countersign_ca::identity::Identity;
 use countersign_ca::record::{CertificateRecord, Label, Reason, Revocation};
+use countersign_ca::{Denial, Error, Store};
 use serde_json::{Value, json};
 
 use super::{PeerDraft, deed, renew_crl};
@@ -77,8 +77,11 @@ fn revoke_all(
     for record in certificates {
         let now = instance.now();
         let revocation = Revocation { at: now, reason, invalidity: None };
-        let store = &instance.store;
-        store.record_revoked(now, &record.ca, &record.serial, &revocation, None)?;
+        // The peer itself, or who looks after the unconfirmed, may have been first.
+        match instance.store.record_revoked(now, &record.ca, &record.serial, &revocation, None) {
+            Ok(()) | Err(Error::Denied { kind: Denial::AlreadyRevoked, .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }

@@ -349,9 +349,15 @@ fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
     let mut octets = Vec::new();
     source
         .by_ref()
-        .take(MAX_FILE)
+        .take(MAX_FILE + 1)
         .read_to_end(&mut octets)
         .map_err(|e| Failure::unavailable(format!("`{name}`: {e}")))?;
+    if octets.len() as u64 > MAX_FILE {
+        return Err(Failure::input(format!(
+            "`{name}`: expected at most {} MiB, found more; import it in parts",
+            MAX_FILE >> 20
+        )));
+    }
     let mut lines = Lines { octets: &octets, at: 0, line: 1 };
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(octets.as_slice());
     let (mut peers, mut problems) = (Vec::new(), Vec::new());

@@ -46,7 +46,7 @@ impl Serve {
         }
         // What would keep the server from starting, is told before anything is made.
         self.try_places(context)?;
-        let untouched = Untouched::look(folder);
+        let untouched = Untouched::look(folder)?;
         let made = Init::standard()?.found(context).inspect_err(|_| {
             if !folder.is_founded() {
                 untouched.restore(folder);
@@ -107,9 +107,17 @@ struct Untouched {
 }
 
 impl Untouched {
-    fn look(folder: &DataFolder) -> Self {
-        let entries = std::fs::read_dir(folder.path()).ok();
-        Self { held: entries.map(|all| all.flatten().map(|entry| entry.file_name()).collect()) }
+    /// # Errors
+    /// When the folder cannot be looked at: nothing may be made in it then, as it could not be told from what was there.
+    fn look(folder: &DataFolder) -> Result<Self, Failure> {
+        let names = |entries: std::fs::ReadDir| {
+            entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()
+        };
+        match std::fs::read_dir(folder.path()).and_then(names) {
+            Ok(held) => Ok(Self { held: Some(held) }),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self { held: None }),
+            Err(e) => Err(Failure::unavailable(format!("`{}`: {e}", folder.path().display()))),
+        }
     }
 
     /// Removes what was made since. Whoever holds the store's lock has an instance there, which is left alone.

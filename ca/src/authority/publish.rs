@@ -307,6 +307,8 @@ impl Authority {
         let name = &edition.ca.info().name;
         let path = self.crl_path(name, scope);
         let mut replacement = Replacement::begin(&path)?;
+        let latest = edition.this_update.plus(BACKDATING);
+        let entries = entries.map(move |entry| entry.no_later_than(latest));
         let signed = crl.sign(edition.key, entries, &mut replacement.file)?;
         replacement.sync()?;
         let record = CrlRecord {

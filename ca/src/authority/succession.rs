@@ -77,6 +77,14 @@ impl Authority {
     /// The last one of the line that begins with this CA and does not wait: the one that issues.
     pub(super) fn latest<'a>(&'a self, ca: &'a Ca) -> &'a Ca {
         let mut last = ca;
+        // A key that waits issues nothing, by whatever name it is asked for: the one before it does.
+        for _ in 0..self.cas.len() {
+            let before = last.succeeds().filter(|_| last.waits());
+            match before.and_then(|of| self.cas.get(&of.predecessor)) {
+                Some(before) => last = before,
+                None => break,
+            }
+        }
         // Each has one successor at most, and is made after what it succeeds: there are no more steps than CAs.
         for _ in 0..self.cas.len() {
             match self.successor(last) {

@@ -303,10 +303,14 @@ impl Rules<'_> {
         let ca = self.ca(name)?.filter(|ca| !ca.is_root).ok_or_else(|| {
             conflict(format!("there is no issuing CA `{name}`; `countersign ca show` lists them"))
         })?;
+        let waits = ca.succeeds.is_some_and(|succession| succession.waits);
         match duty {
-            Duty::Issue if !ca.succeeds.is_some_and(|succession| succession.waits) => {
+            Duty::Issue if !waits => {
                 Err(conflict(format!("the CA `{name}` does not wait to issue in place of another")))
             }
+            Duty::Default if waits => Err(conflict(format!(
+                "the CA `{name}` waits to issue in place of another: `countersign ca activate {name}` first"
+            ))),
             _ => Ok(()),
         }
     }
@@ -376,6 +380,8 @@ impl Rules<'_> {
         for mut account in accounts {
             if let Some(secret) = &mut account.secret {
                 secret.uses_left = 0;
+                // Nor do any come back, of certificates that the lost instance may have seen confirmed.
+                secret.given_back = MAX_GIVEN_BACK;
             }
             if let Some(equipment) = &mut account.equipment {
                 equipment.uses_left = 0;
@@ -1005,7 +1011,9 @@ impl Rules<'_> {
 
 /// Whether its secret or its vendor's certificate is still good for something.
 fn has_uses(account: &Account) -> bool {
-    account.secret.as_ref().is_some_and(|secret| secret.uses_left > 0)
+    let may_have =
+        |secret: &AccountSecret| secret.uses_left > 0 || secret.given_back < MAX_GIVEN_BACK;
+    account.secret.as_ref().is_some_and(may_have)
         || account.equipment.as_ref().is_some_and(|equipment| equipment.uses_left > 0)
 }
 

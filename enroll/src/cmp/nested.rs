@@ -274,7 +274,8 @@ impl CmpService {
                 .is_some_and(|algorithm| MacParameters::read(algorithm, self.config()).is_none())
         };
         for message in messages.iter().filter(is_signed) {
-            match self.authenticate(route, message, Thread::MayWait) {
+            let message = self.tolerated(message.clone());
+            match self.authenticate(route, &message, Thread::MayWait) {
                 Err(refusal) if refusal.failure == Failure::BadMessageCheck => return Err(refusal),
                 _ => {}
             }

@@ -16,7 +16,7 @@ use countersign_ca::authority::{Authority, CrlSettings, LockSettings, Settings};
 use countersign_ca::equipment::{self, Equipment, Mapping, VendorDraft};
 use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::CaOptions;
-use countersign_ca::pending::{Decision, RequestId, Verdict};
+use countersign_ca::pending::{Decision, Verdict};
 use countersign_ca::profile::{DefaultUrls, ProfileConfig, Profiles};
 use countersign_ca::record::{Account, AccountSecret, Permission};
 use countersign_ca::seal::Sealer;
@@ -242,8 +242,12 @@ impl Place {
             _ => return Some(within),
         };
         let decision = Decision { verdict, actor: "administrator".into(), words: None };
-        let (store, id) = (self.service.authority().store(), RequestId::of(&within.transaction));
-        store.record_decided(Standing.now(), &id, &decision).ok()?;
+        // One that waits already is joined, whichever transaction began it.
+        let waiting = self.service.authority().waiting(&within.transaction).ok()??;
+        if waiting.decision.is_none() {
+            let store = self.service.authority().store();
+            store.record_decided(Standing.now(), &waiting.id, &decision).ok()?;
+        }
         Some(within)
     }
 
