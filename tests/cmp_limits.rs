@@ -262,6 +262,14 @@ fn connections_beyond_the_most_wait_and_are_served_when_others_end() {
         Instance::start_with(&[("http", "max_connections = 2\nrequest_timeout = \"1s\"")]);
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     let idle: Vec<TcpStream> = (0..16).map(|_| connection(&instance, b"")).collect();
+    // Each that was taken ended another; one that is still to be taken would end whoever asks for something meanwhile.
+    common::wait_for("the idle connections to be two", || {
+        let is_open = |stream: &&TcpStream| {
+            stream.set_nonblocking(true).unwrap();
+            stream.peek(&mut [0]).is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock)
+        };
+        (idle.iter().filter(is_open).count() == 2).then_some(())
+    });
     enrolled(&instance, &peer);
     drop(idle);
     enrolled(&instance, &peer);
