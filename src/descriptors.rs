@@ -22,7 +22,7 @@ pub fn fit(config: &mut Config) {
     tracing::warn!(
         limit,
         "too few file descriptors for http.max_connections and ldap.max_connections, which are {http_share} and {ldap_share} \
-         for now; raise the limit (`LimitNOFILE=` in systemd's unit, `ulimit -n`)"
+         instead; raise the limit (`LimitNOFILE=` in systemd's unit, `ulimit -n`)"
     );
     *http = http_share;
     if let Some(limits) = directory {
