@@ -314,8 +314,9 @@ impl Recovery<'_> {
             (Some(one), None) => {
                 let account = self.store.account(one)?;
                 let account = account.ok_or_else(|| crate::accounts::no_account(one))?;
-                // A certificate speaks for the account that it was issued to, and for no later one of that name (ADR 13).
-                match account.created > facts.not_before.plus(BACKDATING) {
+                // A certificate speaks for the account that it was issued to, and for no later one of that name (ADR 13). Its
+                // notBefore has no fraction of a second: one that was issued within the second of the account's creation is its.
+                match account.created.whole_seconds() > facts.not_before.plus(BACKDATING) {
                     true => refused(format!(
                         "the account `{one}` was made at {}, after this certificate for {words}: if it is the same holder's, name \
                          it with `--account {one}`",

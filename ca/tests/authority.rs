@@ -68,8 +68,12 @@ fn foundation(folder: &Path) -> Foundation {
 }
 
 fn found(root: KeyAlgorithm, issuing: KeyAlgorithm) -> Place {
+    found_by(Arc::new(SystemClock), root, issuing)
+}
+
+fn found_by(clock: Arc<dyn Clock>, root: KeyAlgorithm, issuing: KeyAlgorithm) -> Place {
     let folder = tempfile::tempdir().unwrap();
-    let ground = foundation(folder.path());
+    let ground = Foundation { clock, ..foundation(folder.path()) };
     ground.create_own_keys().unwrap();
     let mut plain = options("CN=Root,O=Example,C=DE", None);
     (plain.permitted, plain.crl_urls) = (Vec::new(), Vec::new());
@@ -867,8 +871,12 @@ struct ByHand(std::sync::Mutex<Timestamp>);
 
 impl ByHand {
     fn advance(&self, seconds: u64) -> Timestamp {
+        self.advance_by(Duration::from_secs(seconds))
+    }
+
+    fn advance_by(&self, duration: Duration) -> Timestamp {
         let mut now = self.0.lock().unwrap();
-        *now = now.plus(Duration::from_secs(seconds));
+        *now = now.plus(duration);
         *now
     }
 }
@@ -918,6 +926,10 @@ fn an_import_that_takes_its_time_does_not_set_the_clock_back() {
 
 /// Everything of an instance as it is now, and where a restored one may lie.
 fn back_up(place: Place) -> (Place, Vec<u8>) {
+    back_up_by(Arc::new(SystemClock), place)
+}
+
+fn back_up_by(clock: Arc<dyn Clock>, place: Place) -> (Place, Vec<u8>) {
     let Place { folder, authority } = place;
     drop(authority);
     let mut octets = Vec::new();
@@ -925,7 +937,7 @@ fn back_up(place: Place) -> (Place, Vec<u8>) {
         EmbeddedStore::open(folder.path(), EmbeddedOptions::default(), &mut |_| {}).unwrap();
     store.backup_journal(&mut octets).unwrap();
     drop(store);
-    let authority = open(foundation(folder.path()), folder.path());
+    let authority = open(Foundation { clock, ..foundation(folder.path()) }, folder.path());
     (Place { folder, authority }, octets)
 }
 
@@ -1046,6 +1058,28 @@ fn a_restored_instance_goes_on_where_the_lost_one_ended() {
     authority.release(&issuing, &unknown.serial).unwrap();
     authority.revoke(&issuing, &renewed.serial, Reason::Superseded, None).unwrap();
     assert_eq!(authority.publish_crl(&issuing).unwrap().entries, 2);
+}
+
+/// X.509 has no fractions of a second, so that such a certificate's notBefore looks older than the account is.
+#[test]
+fn what_was_issued_in_the_second_of_the_accounts_creation_is_the_accounts() {
+    let long_ago = SystemClock.now().minus(Duration::from_secs(3600)).whole_seconds();
+    let clock = Arc::new(ByHand(std::sync::Mutex::new(long_ago)));
+    let place = found_by(Arc::clone(&clock) as _, KeyAlgorithm::P256, KeyAlgorithm::P256);
+    clock.advance_by(Duration::from_millis(293));
+    let gw1 = account(&place.authority, "gw1", 1);
+    let (place, backup) = back_up_by(Arc::clone(&clock) as _, place);
+    clock.advance_by(Duration::from_millis(200));
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let authorized =
+        place.authority.authorize(&requester(&place.authority, &gw1), request(&key)).unwrap();
+    let issued = place.authority.issue(authorized, None).unwrap();
+    let place = restored(place, &backup, false);
+    let store = place.authority.store();
+    let recovery =
+        Recovery { store: store.as_ref(), clock: &SystemClock, partition_urls: &[], partitions: 0 };
+    let imported = recovery.certificate(&issued.certificate, None).unwrap();
+    assert_eq!((imported.is_new, imported.account), (true, Some(label("gw1"))));
 }
 
 #[test]
