@@ -501,6 +501,39 @@ fn a_changed_key_update_has_the_authoritys_word_and_the_peers_own_message() {
     site.instance.ok(&["audit", "verify"]);
 }
 
+#[test]
+fn a_key_update_is_not_changed_by_the_rules_of_rfc_9483_nor_where_it_waits() {
+    let held = "[profiles.field]\nbase = \"gateway\"\napproval = true\n";
+    for (rules, profile, failure) in
+        [("profile = \"rfc9483\"", "gateway", "badRequest"), ("", "field", "notAuthorized")]
+    {
+        let instance = Instance::start_with_profile(&[("cmp", rules)], held);
+        let flags = ["--profile", profile, "--uses", "9"];
+        let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &flags);
+        let ra = registrar(&instance, "ra1");
+        let site = Site { instance, peer, ra };
+        let key = Key::new();
+        let ir = Draft::new(IR, request(&key)).implicit().by_secret(&site.peer);
+        let first = site.send(&ir);
+        let first = match profile {
+            "field" => {
+                let id = site.instance.json(&["request", "list"])[0]["id"].clone();
+                site.instance.ok(&["request", "approve", id.as_str().unwrap()]);
+                site.send(&common::nested::poll(&first, &[0]).by_secret(&site.peer))
+            }
+            _ => first,
+        };
+        let gw1 = Holder { key, certificate: first.certificate() };
+        let key = Key::new();
+        let kur = Draft::new(KUR, request(&key));
+        let changed = changed(&kur, &kur.by(&gw1), vouched(plain_request(&key)));
+        site.refused(&changed.by(&site.ra), failure);
+        // As it is, it is passed on.
+        let passed_on = site.send(&around(&kur.by(&gw1)).by(&site.ra));
+        assert_eq!((passed_on.kind, passed_on.status().unwrap().failures().len()), (KUP, 0));
+    }
+}
+
 /// A subjectAltName extension.
 fn extension(names: &[GeneralName]) -> Extension {
     Extension {
