@@ -371,6 +371,7 @@ impl Bench {
             replaces: None,
             partition: None,
             withheld: false,
+            unpublished: false,
         };
         self.store().record_issued(Timestamp::from_millis(now), &issued).unwrap();
     }

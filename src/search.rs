@@ -5,7 +5,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag};
 use actix_web::{HttpRequest, HttpResponse, web};
 use countersign_ca::Authority;
 use countersign_ca::certificate::Facts;
-use countersign_ca::record::{CrlScope, Label};
+use countersign_ca::record::{CertificateRecord, CrlScope, Label};
 use countersign_ca::search::{SearchKey, Sha1, sha1};
 use der::Encode;
 
@@ -143,7 +143,7 @@ fn matching(authority: &Authority, wanted: &Wanted) -> countersign_ca::Result<Ve
         .collect();
     if let Wanted::Key(key) = wanted {
         let records = authority.store().find(key, MAX_FOUND)?;
-        let shown = records.into_iter().filter(|record| !record.withheld);
+        let shown = records.into_iter().filter(CertificateRecord::is_public);
         found.extend(shown.map(|record| record.certificate));
     }
     found.truncate(MAX_FOUND);

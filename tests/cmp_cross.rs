@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use common::cmp::{
     self, Answer, CCP, CCR, CertReqMsg, CertRequest, Draft, Holder, KEY_USAGE, Key, PKICONF,
-    Template, Validity, algorithm, any, confirmation, enrolled, exchange, oid, proven, refused,
+    Template, Validity, algorithm, any, confirmation, cross_template, enrolled, exchange, oid,
+    proven, refused,
 };
 use common::vendor::{CA, Pki};
 use common::{Instance, tool, tool_ok};
@@ -44,17 +45,8 @@ fn start() -> (Instance, Holder) {
     (instance, operator)
 }
 
-fn template(key: &Key) -> Template {
-    Template {
-        version: Some(der::asn1::Int::new(&[2]).unwrap()),
-        subject: Some(Name::from_str(SUBJECT).unwrap()),
-        public_key: Some(key.spki.clone()),
-        ..Template::default()
-    }
-}
-
-fn ccr(key: &Key, change: impl FnOnce(&mut Template)) -> Vec<u8> {
-    let mut template = template(key);
+fn ccr(instance: &Instance, key: &Key, change: impl FnOnce(&mut Template)) -> Vec<u8> {
+    let mut template = cross_template(instance, "root", key, SUBJECT);
     change(&mut template);
     vec![proven(key, CertRequest { id: 0, template, controls: None })].to_der().unwrap()
 }
@@ -93,15 +85,8 @@ fn what_the_other_ca_certifies_is_accepted_below_our_root_within_its_names() {
     // The ccr of Appendix D.6, confirmed.
     let key = Key::read(&fs::read_to_string(instance.file("partner-ca.key")).unwrap());
     let own = Certificate::from_der(&der_of(&instance, "partner-ca.crt")).unwrap();
-    let root = Certificate::from_der(&der_of(&instance, "data/keys/root.crt")).unwrap();
-    let body = ccr(&key, |template| {
-        template.issuer = Some(root.tbs_certificate.subject.clone());
-        template.signing_alg = Some(algorithm(cmp::ECDSA_SHA256, None));
+    let body = ccr(&instance, &key, |template| {
         template.subject = Some(own.tbs_certificate.subject.clone());
-        template.validity = Some(Validity {
-            not_before: Some(cmp::from_now(0)),
-            not_after: Some(cmp::from_now(20 * 86_400)),
-        });
         template.extensions = own.tbs_certificate.extensions.clone();
     });
     let cross = exchange(&instance, &Draft::new(CCR, body).by(&operator));
@@ -174,7 +159,7 @@ impl<'a> Crossed<'a> {
         pki.root(name, subject);
         let own = Certificate::from_der(&der_of(instance, &format!("{name}.crt"))).unwrap();
         let key = Key::read(&fs::read_to_string(instance.file(&format!("{name}.key"))).unwrap());
-        let body = ccr(&key, |template| {
+        let body = ccr(instance, &key, |template| {
             template.subject = Some(own.tbs_certificate.subject.clone());
             template.extensions = own.tbs_certificate.extensions.clone();
         });
@@ -298,23 +283,31 @@ fn what_is_not_the_accounts_to_ask_for_is_refused() {
     let name = |text: &str| Some(Name::from_str(text).unwrap());
 
     // Subjects.
-    is(ccr(&key, |t| t.subject = None), "badCertTemplate", "no subject");
+    is(ccr(&instance, &key, |t| t.subject = None), "badCertTemplate", "add subject");
     is(
-        ccr(&key, |t| t.subject = Some(root.subject.clone())),
+        ccr(&instance, &key, |t| t.subject = Some(root.subject.clone())),
         "badCertTemplate",
         "a CA of this instance",
     );
-    is(ccr(&key, |t| t.subject = name("CN=Other CA")), "notAuthorized", "no DN identity");
-    // Keys: ours, which nobody outside can prove; that which signs the message; none.
-    is(ccr(&operator.key, |_| ()), "badCertTemplate", "a CA has a key of its own");
-    is(ccr(&key, |t| t.public_key = None), "badCertTemplate", "publicKey");
     is(
-        ccr(&key, |t| t.public_key = Some(root.subject_public_key_info.clone())),
+        ccr(&instance, &key, |t| t.subject = name("CN=Other CA")),
+        "notAuthorized",
+        "no DN identity",
+    );
+    // Keys: ours, which nobody outside can prove; that which signs the message; none.
+    is(ccr(&instance, &operator.key, |_| ()), "badCertTemplate", "a CA has a key of its own");
+    is(ccr(&instance, &key, |t| t.public_key = None), "badCertTemplate", "publicKey");
+    is(
+        ccr(&instance, &key, |t| t.public_key = Some(root.subject_public_key_info.clone())),
         "badPOP",
         "possession",
     );
     let bare = CertReqMsg {
-        request: CertRequest { id: 0, template: template(&key), controls: None },
+        request: CertRequest {
+            id: 0,
+            template: cross_template(&instance, "root", &key, SUBJECT),
+            controls: None,
+        },
         proof: None,
     };
     is(vec![bare.clone()].to_der().unwrap(), "badPOP", "missing");
@@ -323,14 +316,33 @@ fn what_is_not_the_accounts_to_ask_for_is_refused() {
     wrong.proof = Some(cmp::implicit(0, any(&der::asn1::Null)));
     is(vec![wrong].to_der().unwrap(), "notAuthorized", "raVerified");
     // Issuers and algorithms.
-    is(ccr(&key, |t| t.issuer = name("CN=Nobody")), "wrongAuthority", "CN=Nobody");
+    is(ccr(&instance, &key, |t| t.issuer = name("CN=Nobody")), "wrongAuthority", "CN=Nobody");
     is(
-        ccr(&key, |t| t.signing_alg = Some(algorithm(cmp::RSA_SHA256, None))),
+        ccr(&instance, &key, |t| t.signing_alg = Some(algorithm(cmp::RSA_SHA256, None))),
         "badAlg",
         "signingAlg",
     );
+    // What Appendix D.6 demands, one by one, and all at once.
+    is(ccr(&instance, &key, |t| t.version = None), "badCertTemplate", "add version");
+    is(ccr(&instance, &key, |t| t.signing_alg = None), "badCertTemplate", "add signingAlg");
+    is(ccr(&instance, &key, |t| t.issuer = None), "badCertTemplate", "add issuer");
+    is(ccr(&instance, &key, |t| t.issuer = Some(Name::default())), "badCertTemplate", "add issuer");
+    is(
+        ccr(&instance, &key, |t| t.subject = Some(Name::default())),
+        "badCertTemplate",
+        "add subject",
+    );
+    let without =
+        |change: fn(&mut Validity)| ccr(&instance, &key, |t| change(t.validity.as_mut().unwrap()));
+    is(without(|validity| validity.not_before = None), "badCertTemplate", "add validity.notBefore");
+    is(without(|validity| validity.not_after = None), "badCertTemplate", "add validity.notAfter");
+    let all = "add version, signingAlg, issuer, validity.notBefore, validity.notAfter, subject, publicKey";
+    is(ccr(&instance, &key, |t| *t = Template::default()), "badCertTemplate", all);
+    let second = Some(der::asn1::Int::new(&[1]).unwrap());
+    is(ccr(&instance, &key, |t| t.version = second), "badCertTemplate", "version 2 (v3)");
     // Extensions.
-    let with = |extension: Extension| ccr(&key, |t| t.extensions = Some(vec![extension]));
+    let with =
+        |extension: Extension| ccr(&instance, &key, |t| t.extensions = Some(vec![extension]));
     let end = x509_cert::ext::pkix::BasicConstraints { ca: false, path_len_constraint: None };
     is(with(extension(BASIC_CONSTRAINTS, true, &end)), "badCertTemplate", "no CA");
     let signs = BitString::new(7, [0x80]).unwrap();
@@ -355,18 +367,26 @@ fn only_an_account_that_may_has_a_ca_certified_and_only_by_its_certificate() {
     // By a secret.
     let ids = ["fqdn:two.example", "dn:CN=Two"];
     let two = instance.peer_with("two", &ids, &["--allow", "cross-certification"]);
-    let body = ccr(&key, |t| t.subject = Some(Name::from_str("CN=Two").unwrap()));
+    let body = ccr(&instance, &key, |t| t.subject = Some(Name::from_str("CN=Two").unwrap()));
     let answer = exchange(&instance, &Draft::new(CCR, body).by_secret(&two));
     refused(&answer, "wrongIntegrity", "signature");
     // Not any more.
     instance.ok(&["peer", "allow", "partner", "--permission", "cross-certification", "--revoke"]);
-    refused(&ask(&instance, &operator, ccr(&key, |_| ())), "notAuthorized", "cross-certification");
+    refused(
+        &ask(&instance, &operator, ccr(&instance, &key, |_| ())),
+        "notAuthorized",
+        "cross-certification",
+    );
     instance.ok(&["peer", "allow", "partner", "--permission", "cross-certification"]);
     // Not for accounts that hold no DN: a CA has one.
     let no_dn = ["fqdn:three.example"];
     let no_dn = instance.peer_with("three", &no_dn, &["--allow", "cross-certification"]);
     let holder = enrolled(&instance, &no_dn);
-    refused(&ask(&instance, &holder, ccr(&key, |_| ())), "notAuthorized", "no DN identity");
+    refused(
+        &ask(&instance, &holder, ccr(&instance, &key, |_| ())),
+        "notAuthorized",
+        "no DN identity",
+    );
 
     // Mods are named, and the certified CA signs no messages of its own.
     let any_length = x509_cert::ext::pkix::BasicConstraints { ca: true, path_len_constraint: None };
@@ -374,7 +394,7 @@ fn only_an_account_that_may_has_a_ca_certified_and_only_by_its_certificate() {
         permitted_subtrees: None,
         excluded_subtrees: None,
     };
-    let wide = ccr(&key, |t| {
+    let wide = ccr(&instance, &key, |t| {
         t.extensions = Some(vec![
             extension(BASIC_CONSTRAINTS, true, &any_length),
             extension(NAME_CONSTRAINTS, true, &constraint),

@@ -171,6 +171,7 @@ fn one_language_is_taken() {
 const EC_PUBLIC_KEY: &[u8] = &[0x06, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
 const P256: &[u8] = &[0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 const P384: &[u8] = &[0x06, 5, 0x2b, 0x81, 4, 0, 34];
+const P521: &[u8] = &[0x06, 5, 0x2b, 0x81, 4, 0, 35];
 const ED25519: &[u8] = &[0x06, 3, 0x2b, 0x65, 0x70];
 const RSA: &[u8] = &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
 const NULL: &[u8] = &[5, 0];
@@ -186,6 +187,7 @@ fn a_template_says_what_a_request_shall_say() {
     let types = [
         seq(&[EC_PUBLIC_KEY, P256]),
         seq(&[EC_PUBLIC_KEY, P384]),
+        seq(&[EC_PUBLIC_KEY, P521]),
         seq(&[ED25519]),
         seq(&[RSA, NULL]),
     ];
@@ -216,6 +218,7 @@ fn a_template_says_what_a_request_shall_say() {
         control(11, &types[0]),
         control(11, &types[1]),
         control(11, &types[2]),
+        control(11, &types[3]),
         control(12, &tlv(0x02, &[8, 0])),
     ];
     assert_eq!(key_spec.whole, seq(&[&controls.concat()]));

@@ -13,6 +13,7 @@ mod common;
 use std::fs;
 use std::process::Command;
 
+use common::cmp as wire;
 use common::der::{self, Message, seq, tlv};
 use common::openssl::{self, by_secret, cmp, enrol, key, request};
 use common::{Instance, Peer, tool_ok};
@@ -237,10 +238,10 @@ fn what_the_account_does_not_hold_is_refused() {
     enrol(&instance, &peer, "small.key", &[]).refused(&["1024", "2048", "badCertTemplate"]);
     openssl::generate(
         &instance,
-        &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp521r1"],
-        "p521.key",
+        &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"],
+        "k256.key",
     );
-    enrol(&instance, &peer, "p521.key", &[]).refused(&["P-256", "badAlg"]);
+    enrol(&instance, &peer, "k256.key", &[]).refused(&["P-256", "badAlg"]);
     assert_eq!(statuses(&instance, "gw1"), [""; 0]);
     still_answers(&instance);
 }
@@ -701,24 +702,54 @@ fn hostile_mac_parameters_are_refused_before_any_work() {
         )
     };
     let salt = &parameters[0].whole;
-    // 2^31 iterations would keep a core busy for half an hour: the answer must come at once, and not by luck.
-    for (salt, iterations) in [
-        (salt, &[0x00, 0x80, 0x00, 0x00, 0x00][..]),
-        (salt, &[0x7f, 0xff, 0xff, 0xff]),
-        (salt, &[0x1e, 0x84, 0x81]),
-        (salt, &[99]),
-        (salt, &[0]),
-        (salt, &[0xff]),
-        (&tlv(0x04, &[1; 70_000]), &[0x01, 0xf4]),
-        (&tlv(0x04, &[]), &[0x01, 0xf4]),
+    // 2^31 iterations would keep a core busy for half an hour: the answer must come at once, and not by luck. Another algorithm would not
+    // help with a count, and so it is badRequest that says what does.
+    let (many, few) = (
+        ("badRequest", "have the client ask for fewer"),
+        ("badRequest", "have the client ask for more"),
+    );
+    for (salt, iterations, (failure, word)) in [
+        (salt, &[0x00, 0x80, 0x00, 0x00, 0x00][..], many),
+        (salt, &[0x7f, 0xff, 0xff, 0xff], many),
+        (salt, &[0x1e, 0x84, 0x81], many),
+        (salt, &[0x7f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], many),
+        (salt, &[99], few),
+        (salt, &[0], few),
+        (salt, &[0xff], few),
+        (&tlv(0x04, &[1; 70_000]), &[0x01, 0xf4], ("badAlg", "salt")),
+        (&tlv(0x04, &[]), &[0x01, 0xf4], ("badAlg", "salt")),
     ] {
         let answer = Message::read(&instance.cmp(&with(salt, iterations).bytes()));
         let (failures, text) = answer.refusal().expect("a refusal");
-        let known = ["badRequest", "badAlg", "badDataFormat"];
-        assert!(failures.len() == 1 && known.contains(&failures[0]), "{failures:?} {text}");
+        assert_eq!(failures, [failure], "{iterations:?}: {text}");
+        assert!(text.contains(word), "{iterations:?}: {text}");
+    }
+    // PBMAC1 (RFC 8018 §7) likewise.
+    for (iterations, (failure, word)) in [(u32::MAX, many), (2_000_001, many), (99, few)] {
+        let draft = wire::Draft::new(wire::IR, wire::request(&wire::Key::new())).of(&peer);
+        let draft =
+            draft.with(|header| header.protection_alg = Some(wire::pbmac1(&[7; 16], iterations)));
+        wire::refused(&wire::exchange(&instance, &draft.bytes(Some(&[0; 32]))), failure, word);
     }
     assert_eq!(statuses(&instance, "gw1"), [""; 0]);
     still_answers(&instance);
+}
+
+#[test]
+fn what_is_advised_for_pbkdf2_today_is_taken_by_default() {
+    let instance = Instance::start();
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--uses", "2"]);
+    let pbm = wire::pbm(&[7; 16], 600_000, wire::SHA256, wire::HMAC_SHA256);
+    for algorithm in [wire::pbmac1(&[7; 16], 600_000), pbm] {
+        let draft = wire::Draft::new(wire::IR, wire::request(&wire::Key::new())).implicit();
+        let draft = draft.of(&peer).with(|header| header.protection_alg = Some(algorithm.clone()));
+        let answer = wire::exchange(&instance, &draft.maced(&peer.secret));
+        answer.certificate();
+        // In kind, at no other cost.
+        assert_eq!(answer.header.protection_alg, Some(algorithm));
+        assert!(answer.is_protected_by(&peer.secret));
+    }
+    assert_eq!(statuses(&instance, "gw1"), ["valid", "valid"]);
 }
 
 #[test]
@@ -786,7 +817,7 @@ fn sha_512_and_a_csr_beside_a_certificate_are_taken() {
     let instance = Instance::start();
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net", "ip:192.0.2.1"]);
     let subject = ["-subj", "/CN=gw1.example.net"];
-    for kind in ["p256", "p384"] {
+    for kind in ["p256", "p384", "p521"] {
         key(&instance, kind, "gw1.key");
         enrol(&instance, &peer, "gw1.key", &["-digest", "sha512"]).granted();
         let signer = ["-cert", "gw1.crt", "-key", "gw1.key", "-digest", "sha512"];
@@ -805,5 +836,5 @@ fn sha_512_and_a_csr_beside_a_certificate_are_taken() {
             assert!(names.contains("DNS:gw1.example.net"), "{names}");
         }
     }
-    assert_eq!(statuses(&instance, "gw1"), ["valid"; 8]);
+    assert_eq!(statuses(&instance, "gw1"), ["valid"; 12]);
 }

@@ -74,10 +74,12 @@ fn statuses(instance: &Instance, account: &str) -> Vec<String> {
 /// `openssl cmp`, which waits.
 fn client(instance: &Instance, arguments: &[&str]) -> Child {
     let root = instance.root();
+    let patience: &[&str] =
+        if arguments.contains(&"-msg_timeout") { &[] } else { &["-msg_timeout", "60"] };
     Command::new("openssl")
         .args(["cmp", "-server", &instance.address, "-path", ".well-known/cmp", "-trusted"])
         .arg(root)
-        .args(["-msg_timeout", "60"])
+        .args(patience)
         .args(arguments)
         .current_dir(instance.file("."))
         .stdin(Stdio::null())
@@ -320,9 +322,7 @@ fn openssl_that_gave_up_waiting_asks_again_and_joins_its_own_request() {
     // A validity counts from when it is asked for, and makes no other request.
     let ir = ["-cmd", "ir", "-newkey", "gw1.key", "-certout", "gw1.crt", "-days", "20"];
     let ir = [&ir[..], &secret].concat();
-    let impatient = [&ir[..], &["-msg_timeout", "20", "-total_timeout", "20"]].concat();
-    assert!(!ended(client(&instance, &impatient)).ok, "nobody approved it");
-    until_asked(&instance, 0, 1);
+    asked_for(&instance, &ir, 0, 1);
     // More often than requests of an account may wait, and over a restart of the server.
     for round in 1..=9 {
         asked_for(&instance, &ir, round, 1);
@@ -348,6 +348,67 @@ fn openssl_that_gave_up_waiting_asks_again_and_joins_its_own_request() {
     let run = ended(client(&instance, &ir)).granted();
     assert!(!run.text.contains("sending POLLREQ"), "{}", run.text);
     assert_eq!(waiting(&instance).len(), 2);
+    instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn a_client_that_is_started_anew_joins_its_request_after_another_key_of_the_ca_issues() {
+    let mut instance = site();
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--uses", "2"]);
+    let (waited, approved) = (Key::new(), Key::new());
+    let ir = |key: &Key| Draft::new(IR, request(key)).implicit().by_secret(&peer);
+    waits(&instance, &ir(&approved));
+    approve(&instance);
+    let first = waits(&instance, &ir(&waited));
+    instance.stop();
+    instance.ok(&["ca", "roll", "issuing", "--staged"]);
+    instance.serve();
+    instance.ok(&["crl", "publish", "--ca", "issuing.2"]);
+    instance.ok(&["ca", "activate", "issuing.2"]);
+    // What waits is asked for again, and what was approved is had at once, from the key that issues now.
+    let again = waits(&instance, &ir(&waited));
+    assert_eq!(waiting(&instance).len(), 2, "it is one request");
+    exchange(&instance, &ir(&approved)).certificate();
+    approve(&instance);
+    let polled = exchange(&instance, &poll(&again, &[0]).by_secret(&peer));
+    polled.certificate();
+    refused(&exchange(&instance, &poll(&first, &[0]).by_secret(&peer)), "badRequest");
+    let issuers = instance.certificates("gw1");
+    let issuers: Vec<&Value> = issuers.iter().map(|one| &one["ca"]).collect();
+    assert_eq!(issuers, ["issuing.2", "issuing.2"]);
+    instance.ok(&["audit", "verify"]);
+}
+
+/// `openssl cmp`, which waits until its own time ends.
+fn gives_up_by_itself(instance: &Instance, arguments: &[&str]) -> openssl::Run {
+    // A total_timeout below the msg_timeout is refused before anything is sent.
+    let timeouts = ["-msg_timeout", "10", "-total_timeout", "11"];
+    ended(client(instance, &[arguments, &timeouts].concat()))
+}
+
+#[test]
+fn openssl_gives_up_at_its_total_timeout_and_gets_its_certificate_later() {
+    let instance = site();
+    let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--uses", "1"]);
+    let secret = by_secret(&peer);
+    let secret: Vec<&str> = secret.iter().map(String::as_str).collect();
+    key(&instance, "p256", "gw1.key");
+    let ir = ["-cmd", "ir", "-newkey", "gw1.key", "-certout", "gw1.crt"];
+    let ir = [&ir[..], &secret].concat();
+    // It polls, and is not refused: its own time ends the wait.
+    let run = gives_up_by_itself(&instance, &ir).refused(&["total timeout"]);
+    assert!(run.text.contains("received POLLREP"), "{}", run.text);
+    assert!(!run.text.contains("PKIStatus: rejection"), "{}", run.text);
+    let left = waiting(&instance);
+    assert_eq!(left.len(), 1, "its request waits on");
+    assert_eq!(left[0]["status"], "waiting");
+    // Once more, in a transaction of its own: the same request.
+    asked_for(&instance, &ir, 1, 1);
+    approve(&instance);
+    let run = ended(client(&instance, &ir)).granted();
+    assert!(!run.text.contains("sending POLLREQ"), "{}", run.text);
+    assert_eq!(statuses(&instance, "gw1"), ["valid"]);
+    assert!(waiting(&instance).is_empty());
     instance.ok(&["audit", "verify"]);
 }
 

@@ -30,6 +30,9 @@ const KEY_AGREEMENT: u8 = 3;
 const ENCR_CERT: [u8; 3] = [0x81, 1, 0];
 const CHALLENGE_RESP: [u8; 3] = [0x81, 1, 1];
 
+/// IssuerAndSerialNumber (RFC 5652 §10.2.4) of the NULL-DN and the serial number 0: SEQUENCE { SEQUENCE {}, INTEGER 0 }.
+const OF_REQUEST_0: [u8; 7] = [0x30, 5, 0x30, 0, 2, 1, 0];
+
 /// An instance with the profile `sealed`, for keys that only encrypt.
 fn instance() -> Instance {
     Instance::start_with_profile(
@@ -70,8 +73,9 @@ fn after(answer: &Answer, kind: u8, body: Vec<u8>) -> Draft {
     Draft::after(answer, kind, body).with(|header| header.pvno = version)
 }
 
-fn kinds() -> [(&'static str, u8); 3] {
-    [("rsa2048", KEY_ENCIPHERMENT), ("p256", KEY_AGREEMENT), ("p384", KEY_AGREEMENT)]
+fn kinds() -> [(&'static str, u8); 4] {
+    let agreeing = ["p256", "p384", "p521"].map(|kind| (kind, KEY_AGREEMENT));
+    [("rsa2048", KEY_ENCIPHERMENT), agreeing[0], agreeing[1], agreeing[2]]
 }
 
 fn status(instance: &Instance, account: &str) -> String {
@@ -244,6 +248,51 @@ fn response(number: &Int) -> Vec<u8> {
     sequence(&[number.to_der().unwrap()])
 }
 
+/// The rid of the one recipient of EnvelopedData, after a look at the versions (RFC 5652 §6.1, §6.2).
+fn rid(enveloped: &Any) -> Vec<u8> {
+    let parts: Vec<Any> = enveloped.decode_as().unwrap();
+    // RecipientInfos ::= SET OF; ktri is a SEQUENCE, kari is [1].
+    let recipient = Any::from_der(parts[1].value()).unwrap().to_der().unwrap();
+    let is_kari = recipient[0] == 0xa1;
+    let content = Any::from_der(&[&[0x30], &recipient[1..]].concat()).unwrap();
+    let fields: Vec<Any> = content.decode_as().unwrap();
+    let versions = if is_kari { (2_u8, 3_u8) } else { (0, 0) };
+    assert_eq!((&parts[0], &fields[0]), (&any(&versions.0), &any(&versions.1)));
+    if !is_kari {
+        return fields[1].to_der().unwrap();
+    }
+    // originator [0], ukm [1], the algorithm, and recipientEncryptedKeys, of which each begins with its rid.
+    let keys: Vec<Any> = fields[4].decode_as().unwrap();
+    assert_eq!(keys.len(), 1);
+    keys[0].decode_as::<Vec<Any>>().unwrap()[0].to_der().unwrap()
+}
+
+#[test]
+fn a_challenge_names_the_request_that_it_is_for() {
+    let instance = instance();
+    let account = peer(&instance, "gw1", "sealed");
+    key(&instance, "rsa2048", "gw1.key");
+    let body = request_for(&instance, "gw1.key", KEY_ENCIPHERMENT, &CHALLENGE_RESP);
+    // certReqId 5: the first INTEGER, in CertReqMessages, CertReqMsg and CertRequest.
+    let mut other = body.clone();
+    let place = other.windows(3).position(|octets| octets == [2, 1, 0]).unwrap();
+    other[place + 2] = 5;
+    for (body, id) in [(body, 0), (other, 5)] {
+        let answer = exchange(&instance, &draft(IR, body).by_secret(&account));
+        let sealed = Any::from_der(challenge(&answer)[3].value()).unwrap();
+        let mut expected = OF_REQUEST_0;
+        expected[6] = id;
+        assert_eq!(rid(&sealed), expected);
+        // OpenSSL reads it alike, and so does not need it to decrypt.
+        decrypted(&instance, &sealed, "gw1.key");
+        let shown = openssl(&instance, "cms -cmsout -print -inform DER -in enveloped.der");
+        let shown: Vec<&str> = shown.split_whitespace().collect();
+        let shown = shown.join(" ");
+        let named = format!("d.issuerAndSerialNumber: issuer: serialNumber: {id} ");
+        assert!(shown.contains(&named), "{shown}");
+    }
+}
+
 #[test]
 fn who_answers_the_challenge_gets_the_certificate() {
     let instance = instance();
@@ -256,6 +305,7 @@ fn who_answers_the_challenge_gets_the_certificate() {
         let parts = challenge(&answer);
         assert_eq!((parts.len(), parts[2].value()), (4, &[][..]), "encryptedRand alone");
         let sealed = Any::from_der(parts[3].value()).unwrap();
+        assert_eq!(rid(&sealed), OF_REQUEST_0, "{kind}");
         let rand = decrypted(&instance, &sealed, &file);
         assert!(instance.certificates(kind).is_empty(), "nothing is issued yet");
         let number = number(&answer, &rand);

@@ -13,7 +13,7 @@ mod common;
 
 use common::cmp::{
     Answer, CCR, CERT_CONF, CP, CR, CRL_REASON, CertId, CertReqMsg, CertRequest, Draft, ERROR,
-    Holder, IP, IR, KUP, KUR, Key, OLD_CERT_ID, PKICONF, RP, RR, Template, any, confirmation,
+    Holder, IP, IR, KUP, KUR, Key, OLD_CERT_ID, PKICONF, RP, RR, any, confirmation, cross_template,
     enrolled, exchange, implicit, named, octets, oid, plain_request, proven, request, request_with,
     revocation, sequence,
 };
@@ -23,7 +23,7 @@ use common::nested::{
 };
 use common::openssl::{self, by_secret, cmp, enrol, key};
 use common::{Instance, Peer};
-use der::asn1::{Any, BitString, Int, OctetString};
+use der::asn1::{Any, BitString, OctetString};
 use der::{Decode, Encode};
 use serde_json::Value;
 use spki::AlgorithmIdentifierOwned;
@@ -404,10 +404,134 @@ fn a_registration_authority_vouches_for_the_key_of_an_account() {
     assert_eq!(answer.kind, KUP);
     answer.certificate();
 
-    // raVerified in the peer's own message, to which the authority adds its protection.
-    let own = Draft::new(IR, vouched_for(&Key::new(), "CN=gw1")).implicit().by_secret(&site.peer);
-    site.send(&around(&own).by(&site.ra)).certificate();
     site.instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn what_a_peer_vouches_for_itself_counts_nothing_under_added_protection() {
+    let site = Site::start();
+    let gw2 = site.instance.peer_with("gw2", &["fqdn:gw2.example.net"], &["--uses", "100"]);
+    let holder = enrolled(&site.instance, &gw2);
+    let own = |kind, account: &str| Draft::new(kind, vouched_for(&Key::new(), account)).implicit();
+    // RFC 9810 §5.2.8.4: raVerified is not an end entity's decision, and the authority did not change the message.
+    let ir = own(IR, "CN=gw1").by_secret(&site.peer);
+    let answer = site.refused(&around(&ir).by(&site.ra), "notAuthorized");
+    assert_eq!(answer.kind, IP);
+    assert!(answer.is_protected_by(&site.peer.secret));
+    let signed = [own(CR, "CN=gw2").by(&holder), own(KUR, "CN=gw2").by(&holder)];
+    for message in signed {
+        site.refused(&around(&message).by(&site.ra), "notAuthorized");
+    }
+    // Nor in a batch, nor where protection is added within one; the others are answered as ever.
+    let nested = around(&own(IR, "CN=gw1").by_secret(&site.peer)).by(&site.ra);
+    let bare = own(CR, "CN=gw2").by(&holder);
+    let honest = Draft::new(CR, request(&Key::new())).implicit().by(&holder);
+    let answers = inside(&site.send(&batch(&[nested, bare, honest]).by(&site.ra)));
+    for answer in &answers[..2] {
+        assert_eq!(answer.status().unwrap().failures(), ["notAuthorized"]);
+    }
+    answers[2].certificate();
+    // What an authority says itself counts, be its own message passed on by another one.
+    let ra2 = registrar(&site.instance, "ra2");
+    let vouched = own(IR, "CN=gw1.example.net").by(&ra2);
+    site.send(&around(&vouched).by(&site.ra)).certificate();
+    assert_eq!(site.statuses("gw1"), ["valid"]);
+    assert_eq!(site.statuses("gw2"), ["valid", "valid"], "the honest ones");
+    site.instance.ok(&["audit", "verify"]);
+}
+
+/// A key update that a registration authority changed, with the peer's own message.
+fn changed(kur: &Draft, peers: &[u8], body: Vec<u8>) -> Draft {
+    let id = kur.header.transaction_id.clone();
+    let draft = Draft::new(KUR, body).implicit().with(|header| header.transaction_id = id);
+    with_original(draft, &[peers.to_vec()])
+}
+
+#[test]
+fn a_changed_key_update_has_the_authoritys_word_and_the_peers_own_message() {
+    let site = Site::start();
+    let gw1 = enrolled(&site.instance, &site.peer);
+    let gw2 = site.instance.peer_with("gw2", &["fqdn:gw2.example.net"], &["--uses", "100"]);
+    let ask = |key: &Key| Draft::new(KUR, request(key));
+    // The peer's message may say raVerified, too: what counts is the authority's word.
+    let key = Key::new();
+    let kur = Draft::new(KUR, vouched(plain_request(&key)));
+    let statement = changed(&kur, &kur.by(&gw1), vouched(plain_request(&key)));
+    let answer = site.send(&statement.by(&site.ra));
+    assert_eq!(answer.kind, KUP);
+    let renewed = Holder { key, certificate: answer.certificate() };
+    let issued = site.entries("issued").pop().expect("an entry");
+    assert_eq!(
+        (&issued["account"], &issued["transaction"]["registrar"]),
+        (&"gw1".into(), &"ra1".into())
+    );
+    assert_eq!(issued["replaces"], site.instance.certificates("gw1")[0]["serial"]);
+    // Its own proof of possession goes with replaced protection.
+    let key = Key::new();
+    let kur = ask(&key);
+    site.send(&changed(&kur, &kur.by(&renewed), request(&key)).by(&site.ra)).certificate();
+    assert_eq!(site.statuses("gw1"), ["valid"; 3]);
+
+    // Without the peer's message, with another key, with one that the secret protects, of a certificate that is revoked, forged.
+    let word = |key: &Key| vouched(plain_request(key));
+    let key = Key::new();
+    let kur = ask(&key);
+    site.refused(&Draft::new(KUR, word(&key)).by(&site.ra), "badPOP");
+    site.refused(&changed(&kur, &kur.by(&gw1), word(&Key::new())).by(&site.ra), "badPOP");
+    let by_secret = Draft::new(IR, request(&key)).with(|header| {
+        header.transaction_id.clone_from(&kur.header.transaction_id);
+    });
+    let by_secret = by_secret.by_secret(&site.peer);
+    site.refused(&changed(&kur, &by_secret, word(&key)).by(&site.ra), "wrongIntegrity");
+    let forged = kur.clone().from(&gw1).signed(&Key::new());
+    site.refused(&changed(&kur, &forged, word(&key)).by(&site.ra), "badMessageCheck");
+    let revoked = enrolled(&site.instance, &gw2);
+    let serial = site.instance.certificates("gw2")[0]["serial"].as_str().unwrap().to_owned();
+    site.instance.ok(&["cert", "revoke", &serial, "--reason", "superseded"]);
+    site.refused(&changed(&kur, &kur.by(&revoked), word(&key)).by(&site.ra), "certRevoked");
+    // It keeps the names, and another authority's peers are not its own.
+    let wider = request_with(&key, |template| {
+        let other = GeneralName::IpAddress(OctetString::new([192, 0, 2, 9].as_slice()).unwrap());
+        template.extensions = Some(vec![extension(&[other])]);
+    });
+    site.refused(&changed(&kur, &kur.by(&gw1), wider).by(&site.ra), "notAuthorized");
+    site.instance.ok(&["peer", "allow", "gw1", "--permission", "cross-certification"]);
+    site.refused(&changed(&kur, &kur.by(&gw1), word(&key)).by(&site.ra), "notAuthorized");
+    assert_eq!(site.statuses("gw1"), ["valid"; 3]);
+    site.instance.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn a_key_update_is_not_changed_by_the_rules_of_rfc_9483_nor_where_it_waits() {
+    let held = "[profiles.field]\nbase = \"gateway\"\napproval = true\n";
+    for (rules, profile, failure) in
+        [("profile = \"rfc9483\"", "gateway", "badRequest"), ("", "field", "notAuthorized")]
+    {
+        let instance = Instance::start_with_profile(&[("cmp", rules)], held);
+        let flags = ["--profile", profile, "--uses", "9"];
+        let peer = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &flags);
+        let ra = registrar(&instance, "ra1");
+        let site = Site { instance, peer, ra };
+        let key = Key::new();
+        let ir = Draft::new(IR, request(&key)).implicit().by_secret(&site.peer);
+        let first = site.send(&ir);
+        let first = match profile {
+            "field" => {
+                let id = site.instance.json(&["request", "list"])[0]["id"].clone();
+                site.instance.ok(&["request", "approve", id.as_str().unwrap()]);
+                site.send(&common::nested::poll(&first, &[0]).by_secret(&site.peer))
+            }
+            _ => first,
+        };
+        let gw1 = Holder { key, certificate: first.certificate() };
+        let key = Key::new();
+        let kur = Draft::new(KUR, request(&key));
+        let changed = changed(&kur, &kur.by(&gw1), vouched(plain_request(&key)));
+        site.refused(&changed.by(&site.ra), failure);
+        // As it is, it is passed on.
+        let passed_on = site.send(&around(&kur.by(&gw1)).by(&site.ra));
+        assert_eq!((passed_on.kind, passed_on.status().unwrap().failures().len()), (KUP, 0));
+    }
 }
 
 /// A subjectAltName extension.
@@ -509,13 +633,8 @@ fn nobody_vouches_for_more_than_is_his() {
 }
 
 /// A request for a certificate of a CA's key, signed with it.
-fn ccr(key: &Key, subject: &str) -> Vec<u8> {
-    let template = Template {
-        version: Some(Int::new(&[2]).expect("an INTEGER")),
-        subject: Some(subject.parse().expect("a name")),
-        public_key: Some(key.spki.clone()),
-        ..Template::default()
-    };
+fn ccr(instance: &Instance, ca: &str, key: &Key, subject: &str) -> Vec<u8> {
+    let template = cross_template(instance, ca, key, subject);
     vec![proven(key, CertRequest { id: 0, template, controls: None })].to_der().unwrap()
 }
 
@@ -551,13 +670,16 @@ fn nobody_asks_for_an_account_that_may_have_cas_certified() {
     site.refused(&around(&update.by(&operator)).by(&site.ra), "notAuthorized");
     // It asks for itself, also through the authority.
     let key = Key::new();
-    let cross = Draft::new(CCR, ccr(&key, "CN=Partner CA,O=Partner")).implicit();
+    let cross =
+        Draft::new(CCR, ccr(&site.instance, "root", &key, "CN=Partner CA,O=Partner")).implicit();
     site.send(&around(&cross.by(&operator)).by(&site.ra)).certificate();
     let renewed = Key::new();
     let update = Draft::new(KUR, request(&renewed)).implicit().by(&operator);
     let certificate = site.send(&update).certificate();
     let operator = Holder { key: renewed, certificate };
-    let again = Draft::new(CCR, ccr(&Key::new(), "CN=Partner CA,O=Partner")).implicit();
+    let again =
+        Draft::new(CCR, ccr(&site.instance, "root", &Key::new(), "CN=Partner CA,O=Partner"))
+            .implicit();
     site.send(&again.by(&operator)).certificate();
     assert_eq!(site.statuses("partner"), ["valid"; 4]);
     site.instance.ok(&["audit", "verify"]);
@@ -574,7 +696,9 @@ fn what_an_authority_asked_for_before_certifies_no_ca_later() {
     let vouched = Holder { key, certificate };
     let certificates = ["late", "--permission", "cross-certification"];
     site.instance.ok(&[&["peer", "allow"][..], &certificates].concat());
-    let ccr = || Draft::new(CCR, ccr(&Key::new(), "CN=Late CA,O=Late")).implicit();
+    let ccr = || {
+        Draft::new(CCR, ccr(&site.instance, "root", &Key::new(), "CN=Late CA,O=Late")).implicit()
+    };
     let told = |holder: &Holder| {
         let words = site.refused(&ccr().by(holder), "notAuthorized").status().unwrap().words();
         assert!(words.contains("registration authority `ra1`"), "{words}");
@@ -691,7 +815,9 @@ fn a_registration_authority_revokes_no_cas_certificate() {
     let ra = registrar(&instance, "ra1");
     let site = Site { instance, peer, ra };
     let key = Key::new();
-    let cross = Draft::new(CCR, ccr(&key, "CN=Partner CA,O=Partner")).implicit().by(&operator);
+    let cross = Draft::new(CCR, ccr(&site.instance, "issuing", &key, "CN=Partner CA,O=Partner"))
+        .implicit()
+        .by(&operator);
     let cross = Holder { key, certificate: site.send(&cross).certificate() };
     assert_eq!(site.instance.certificates("partner")[1]["ca"], "issuing");
     let rr = |holder: &Holder| Draft::new(RR, revocation(named(holder), Vec::new()));

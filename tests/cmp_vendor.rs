@@ -81,12 +81,13 @@ fn verdict(
 fn equipment_of_each_kind_of_key_enrols_once_and_lives_by_its_own_certificate_from_then_on() {
     let mut instance = Instance::start();
     let pki = Pki::new(&instance);
-    for (kind, serial) in [("p256", "SN7"), ("rsa2048", "SN8")] {
+    for (kind, serial) in [("p256", "SN7"), ("rsa2048", "SN8"), ("p521", "SN9")] {
         pki.issue(kind, kind, &format!("/O=Maker/serialNumber={serial}"), "factory", DEVICE);
     }
     trusted(&instance);
     account(&instance, "gw8", "maker:SN8", &[]);
-    for (device, name) in [("p256", "gw7"), ("rsa2048", "gw8")] {
+    account(&instance, "gw9", "maker:SN9", &[]);
+    for (device, name) in [("p256", "gw7"), ("rsa2048", "gw8"), ("p521", "gw9")] {
         let outputs = ["-extracertsout", "extra.pem", "-cacertsout", "capubs.pem"];
         let run = first(&instance, "ir", device, &[&FACTORY[..], &outputs].concat()).granted();
         assert!(run.text.contains("received PKICONF"), "{}", run.text);

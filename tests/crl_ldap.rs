@@ -16,6 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use common::cmp::{CertRequest, Draft, IR, Key, REG_CTRL, exchange, oid, plain_request, proven};
 use common::openssl::{enrol, key};
 use common::slapd::{ADMIN, PASSWORD, Slapd, free_port, values};
 use common::{Instance, tool_ok};
@@ -25,7 +26,10 @@ use countersign_ca::record::{Reason, Revocation, RevokedEntry, Serial};
 use countersign_ca::revoked::RevokedSet;
 use countersign_ldap_bridge::publisher::{Bind, PublisherSettings, Scope, reconcile};
 use countersign_ldap_bridge::{Attribute, Entry};
+use der::asn1::Any;
+use der::{Decode, Encode};
 use serde_json::Value;
+use x509_cert::attr::AttributeTypeAndValue;
 
 const ISSUING: &str = "cn=issuing,o=Countersign";
 const CRL: &str = "certificateRevocationList;binary";
@@ -94,6 +98,52 @@ fn over_http(instance: &Instance, path: &str) -> Vec<String> {
 
 fn peer_dn(name: &str) -> String {
     format!("cn={name},ou=peers,o=Countersign")
+}
+
+/// The SHA-1 of a certificate, in hexadecimal digits.
+fn sha1(certificate: &[u8]) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, certificate);
+    data_encoding::HEXLOWER.encode(hash.as_ref())
+}
+
+#[test]
+fn what_is_not_to_be_published_is_in_no_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let slapd = Slapd::start(folder.path(), "");
+    let mut instance = publishing(&[slapd.url()], "");
+    // pkiPublicationInfo: SEQUENCE { action dontPublish (0) or pleasePublish (1) } (RFC 4211 §6.3).
+    let asked = |name: &str, action: u8| {
+        let peer = instance.peer(name, &[&format!("fqdn:{name}.example.net")]);
+        let key = Key::new();
+        let value = Any::from_der(&[0x30, 3, 2, 1, action]).unwrap();
+        let control = AttributeTypeAndValue { oid: oid(&format!("{REG_CTRL}.3")), value };
+        let request = CertRequest { controls: Some(vec![control]), ..plain_request(&key) };
+        let body = vec![proven(&key, request)].to_der().unwrap();
+        exchange(&instance, &Draft::new(IR, body).implicit().by_secret(&peer)).certificate()
+    };
+    let hidden = asked("gw1", 0);
+    let shown = asked("gw2", 1);
+    for _ in ["as it is issued", "with the index made anew"] {
+        let built_in = format!("ldap://{}", instance.ldap);
+        for url in [slapd.url(), built_in] {
+            let certificates = |name: &str| values(&url, &peer_dn(name), "userCertificate;binary");
+            // What was issued later is there, and so would this one be.
+            eventually("gw2", || certificates("gw2").len() == 1);
+            assert_eq!(certificates("gw1"), [""; 0], "{url}");
+        }
+        let found = |path: String| instance.http("GET", &path, "", &[]).unwrap().status;
+        for (name, certificate, status) in [("gw1", &hidden, 404), ("gw2", &shown, 200)] {
+            let search = "/certificates/search.cgi?name";
+            assert_eq!(found(format!("{search}={name}.example.net")), status, "{name}");
+            assert_eq!(found(format!("/hash/{}", sha1(certificate))), status, "{name}");
+        }
+        // It is as good as any other.
+        assert_eq!(instance.certificates("gw1")[0]["status"], "valid");
+        instance.stop();
+        instance.ok(&["store", "rebuild"]);
+        slapd.load(&format!("dn: {}\nchangetype: delete\n", peer_dn("gw2")));
+        instance.serve();
+    }
 }
 
 #[test]

@@ -131,6 +131,11 @@ fn strongswan_ikev2_ecdsa() {
 }
 
 #[test]
+fn strongswan_ikev2_p521() {
+    between_charons("strongswan_ikev2_p521", "", "p521", &["with ECDSA_WITH_SHA512_DER"]);
+}
+
+#[test]
 fn strongswan_ikev1_main_rsa() {
     between_charons(
         "strongswan_ikev1_main_rsa",
@@ -301,18 +306,23 @@ fn strongswan_with_libreswan_ikev2() {
 }
 
 #[test]
+fn strongswan_with_libreswan_ikev2_p521() {
+    with_libreswan("strongswan_with_libreswan_ikev2_p521", "", "p521");
+}
+
+#[test]
 fn strongswan_with_libreswan_ikev1() {
     with_libreswan("strongswan_with_libreswan_ikev1", "mode = \"main\"", "rsa2048");
 }
 
-#[test]
-fn strongswan_with_openiked() {
-    isolated("strongswan_with_openiked", || {
+/// With keys of a kind.
+fn with_openiked(name: &str, kind: &str) {
+    isolated(name, || {
         let sections =
             described("daemon = \"strongswan\"", "daemon = \"iked\"\nstart = \"at-once\"")
                 .replace("start = \"wait\"\ndaemon = \"iked\"", "daemon = \"iked\"");
         let site = Site::start_with(Source::CrlHttp, &sections, "");
-        let [own, peer] = ["west", "east"].map(|name| site.enrol(name, "rsa2048"));
+        let [own, peer] = ["west", "east"].map(|name| site.enrol(name, kind));
         assert_eq!(site.instance.json(&["check", "west", "east"]), Value::Array(Vec::new()));
         let west = export(&site, Gateway::West, &own, &[]);
         let east = export(&site, Gateway::East, &peer, &[]);
@@ -327,4 +337,14 @@ fn strongswan_with_openiked() {
         let mut iked = Iked::start_on(Gateway::East, &site, &east);
         iked.wait_for(0, &["certificate revoked"]);
     });
+}
+
+#[test]
+fn strongswan_with_openiked() {
+    with_openiked("strongswan_with_openiked", "rsa2048");
+}
+
+#[test]
+fn strongswan_with_openiked_p521() {
+    with_openiked("strongswan_with_openiked_p521", "p521");
 }

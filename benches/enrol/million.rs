@@ -78,6 +78,7 @@ fn fill(data: &Path, count: u64) {
                             replaces: None,
                             partition: None,
                             withheld: false,
+                            unpublished: false,
                         };
                         store.record_issued(now(), &issued).unwrap();
                     }

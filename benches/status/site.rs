@@ -263,6 +263,7 @@ fn fill(data: &Path) {
                         replaces: None,
                         partition: None,
                         withheld: false,
+                        unpublished: false,
                     };
                     store.record_issued(now(), &issued).unwrap();
                     let revocation =

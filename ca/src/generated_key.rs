@@ -4,8 +4,8 @@
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
+    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
 };
 use der::asn1::BitString;
 use der::{Decode, Encode, SecretDocument};
@@ -101,6 +101,7 @@ impl GeneratedKey {
         match kind {
             KeyKind::P256 => Self::ecdsa(kind, &ECDSA_P256_SHA256_ASN1_SIGNING),
             KeyKind::P384 => Self::ecdsa(kind, &ECDSA_P384_SHA384_ASN1_SIGNING),
+            KeyKind::P521 => Self::ecdsa(kind, &ECDSA_P521_SHA512_ASN1_SIGNING),
             KeyKind::Ed25519 => {
                 let pair = Ed25519KeyPair::generate().map_err(|_| failed(kind))?;
                 let pkcs8 = pair.to_pkcs8v1().map_err(|_| failed(kind))?;
@@ -212,7 +213,9 @@ mod tests {
 
     #[test]
     fn what_is_made_is_version_2_with_its_public_key_and_signs() {
-        for kind in [KeyKind::P256, KeyKind::P384, KeyKind::Ed25519, KeyKind::Rsa(2048)] {
+        for kind in
+            [KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Ed25519, KeyKind::Rsa(2048)]
+        {
             let made = GeneratedKey::generate(kind).unwrap();
             assert_eq!(made.public().kind(), kind);
             let der = made.one_asymmetric_key();

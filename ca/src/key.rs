@@ -57,11 +57,11 @@ impl KeyAlgorithm {
         (Self::Rsa4096, "rsa4096"),
     ];
 
-    /// That of a key of this kind, or of the next stronger one that can be generated.
+    /// That of a key of this kind, or of the next stronger one that can be generated; P-384 after P-521.
     pub const fn of(kind: KeyKind) -> Self {
         match kind {
             KeyKind::P256 => Self::P256,
-            KeyKind::P384 => Self::P384,
+            KeyKind::P384 | KeyKind::P521 => Self::P384,
             KeyKind::Ed25519 => Self::Ed25519,
             KeyKind::Rsa(bits) if bits > 3072 => Self::Rsa4096,
             KeyKind::Rsa(_) => Self::Rsa3072,
@@ -221,6 +221,7 @@ pub fn signature_algorithm(kind: KeyKind) -> AlgorithmIdentifierOwned {
     let (oid, parameters) = match kind {
         KeyKind::P256 => (oid::ECDSA_SHA256, None),
         KeyKind::P384 => (oid::ECDSA_SHA384, None),
+        KeyKind::P521 => (oid::ECDSA_SHA512, None),
         KeyKind::Ed25519 => (oid::ED25519, None),
         KeyKind::Rsa(_) => (oid::RSA_SHA256, Some(Any::from(Null))),
     };
@@ -232,6 +233,7 @@ pub fn algorithm_identifier(kind: KeyKind) -> AlgorithmIdentifierOwned {
     let (oid, parameters) = match kind {
         KeyKind::P256 => (oid::EC_PUBLIC_KEY, Some(Any::from(oid::P256))),
         KeyKind::P384 => (oid::EC_PUBLIC_KEY, Some(Any::from(oid::P384))),
+        KeyKind::P521 => (oid::EC_PUBLIC_KEY, Some(Any::from(oid::P521))),
         KeyKind::Ed25519 => (oid::ED25519, None),
         KeyKind::Rsa(_) => (oid::RSA_ENCRYPTION, Some(Any::from(Null))),
     };

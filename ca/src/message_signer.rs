@@ -3,10 +3,10 @@
 //! ring signs whole messages only, so the digest is signed by aws-lc-rs. Ed25519 reads its message twice
 //! (RFC 8032 §5.1.6) and therefore holds it.
 
-use aws_lc_rs::digest::{Context, SHA256, SHA384};
+use aws_lc_rs::digest::{Context, SHA256, SHA384, SHA512};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256,
-    RsaKeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
+    EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use rcgen::SigningKey;
 
@@ -52,6 +52,13 @@ impl<'a> MessageSigner<'a> {
                     Context::new(&SHA384),
                 ),
                 104,
+            ),
+            KeyKind::P521 => (
+                Message::Ecdsa(
+                    ecdsa(&ECDSA_P521_SHA512_ASN1_SIGNING).map_err(rejected)?,
+                    Context::new(&SHA512),
+                ),
+                139,
             ),
             KeyKind::Rsa(_) => {
                 let pair = RsaKeyPair::from_pkcs8(key.pkcs8()).map_err(rejected)?;

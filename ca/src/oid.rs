@@ -13,6 +13,8 @@ pub const EC_PUBLIC_KEY: ObjectIdentifier = oid("1.2.840.10045.2.1");
 pub const P256: ObjectIdentifier = oid("1.2.840.10045.3.1.7");
 /// secp384r1, RFC 5480 §2.1.1.1.
 pub const P384: ObjectIdentifier = oid("1.3.132.0.34");
+/// secp521r1, RFC 5480 §2.1.1.1.
+pub const P521: ObjectIdentifier = oid("1.3.132.0.35");
 /// rsaEncryption, RFC 8017 §A.1.
 pub const RSA_ENCRYPTION: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
 /// id-Ed25519, RFC 8410 §3.

@@ -121,6 +121,8 @@ pub struct RecordedRequest {
     pub ca: Label,
     /// The certificate that the new one replaces.
     pub updates: Option<Serial>,
+    /// Whether it is to be found in directories, if that is said.
+    pub published: Option<bool>,
 }
 
 impl RecordedRequest {
@@ -147,10 +149,12 @@ impl RecordedRequest {
             profile: profile.clone(),
             ca: ca.clone(),
             updates: request.updates,
+            published: request.published,
         })
     }
 
-    /// Whether another one asks for the same, but for the validity, which a client counts from when it asks.
+    /// Whether another one asks for the same, but for the validity, which a client counts from when it asks, and the CA: by which of
+    /// its keys it issues at a time, the authority knows.
     pub fn is_alike(&self, other: &Self) -> bool {
         let same_subject = match (self.subject(), other.subject()) {
             (Some(own), Some(other)) => same_name(&own, &other),
@@ -159,8 +163,8 @@ impl RecordedRequest {
         };
         let all = |values: &[Vec<u8>]| values.iter().cloned().collect::<BTreeSet<_>>();
         same_subject
-            && (&self.key, &self.profile, &self.ca, &self.updates)
-                == (&other.key, &other.profile, &other.ca, &other.updates)
+            && (&self.key, &self.profile, &self.updates, &self.published)
+                == (&other.key, &other.profile, &other.updates, &other.published)
             && all(&self.alt_names) == all(&other.alt_names)
             && all(&self.extensions) == all(&other.extensions)
     }
@@ -180,6 +184,7 @@ impl RecordedRequest {
             profile: Some(self.profile.clone()),
             ca: Some(self.ca.clone()),
             updates: self.updates,
+            published: self.published,
         })
     }
 

@@ -70,7 +70,7 @@ impl std::fmt::Debug for Challenge {
 /// `Denied` with [`Denial::ProofOfPossession`] that says what to do instead.
 pub(crate) fn check_encryption(kind: KeyKind) -> Result<()> {
     match kind {
-        KeyKind::Rsa(_) | KeyKind::P256 | KeyKind::P384 => Ok(()),
+        KeyKind::Rsa(_) | KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => Ok(()),
         KeyKind::Ed25519 => Err(Error::denied(
             Denial::ProofOfPossession,
             "an Ed25519 key only signs; prove its possession by a signature",

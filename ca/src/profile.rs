@@ -131,6 +131,7 @@ pub struct Profile {
 enum KeyFamily {
     P256,
     P384,
+    P521,
     Ed25519,
     Rsa,
 }
@@ -151,9 +152,10 @@ impl AltNameKind {
         [("fqdn", Self::Fqdn), ("ip", Self::Ip), ("email", Self::Email)];
 }
 
-const KEY_FAMILIES: [(&str, KeyFamily); 4] = [
+const KEY_FAMILIES: [(&str, KeyFamily); 5] = [
     ("p256", KeyFamily::P256),
     ("p384", KeyFamily::P384),
+    ("p521", KeyFamily::P521),
     ("ed25519", KeyFamily::Ed25519),
     ("rsa", KeyFamily::Rsa),
 ];
@@ -189,6 +191,7 @@ impl Profile {
         let kind = |family: &KeyFamily| match family {
             KeyFamily::P256 => KeyKind::P256,
             KeyFamily::P384 => KeyKind::P384,
+            KeyFamily::P521 => KeyKind::P521,
             KeyFamily::Ed25519 => KeyKind::Ed25519,
             KeyFamily::Rsa => KeyKind::Rsa(self.min_rsa_bits),
         };
@@ -219,7 +222,7 @@ impl Profile {
     pub fn key_usage_of(&self, kind: KeyKind) -> KeyUsage {
         let never = match kind {
             KeyKind::Rsa(_) => KeyUsages::KeyAgreement.into(),
-            KeyKind::P256 | KeyKind::P384 => KeyUsages::KeyEncipherment.into(),
+            KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => KeyUsages::KeyEncipherment.into(),
             KeyKind::Ed25519 => KeyUsages::KeyEncipherment | KeyUsages::KeyAgreement,
         };
         KeyUsage(self.key_usage.0 - never)
@@ -308,6 +311,7 @@ impl Profile {
         let family = match key {
             KeyKind::P256 => KeyFamily::P256,
             KeyKind::P384 => KeyFamily::P384,
+            KeyKind::P521 => KeyFamily::P521,
             KeyKind::Ed25519 => KeyFamily::Ed25519,
             KeyKind::Rsa(_) => KeyFamily::Rsa,
         };
@@ -400,7 +404,7 @@ impl Profile {
         };
         if profile.keys.is_empty() {
             return Err(Error::malformed(
-                "`keys` is empty; name at least one of p256, p384, ed25519, rsa",
+                "`keys` is empty; name at least one of p256, p384, p521, ed25519, rsa",
             ));
         }
         if !(2048..=8192).contains(&profile.min_rsa_bits) {
@@ -470,7 +474,7 @@ pub fn built_in(name: &str) -> Option<ProfileConfig> {
         |list: &[&str]| Some(list.iter().map(|s| (*s).to_owned()).collect::<Vec<String>>());
     let common = ProfileConfig {
         validity: Some("90d".into()),
-        keys: strings(&["p256", "p384", "ed25519", "rsa"]),
+        keys: strings(&["p256", "p384", "p521", "ed25519", "rsa"]),
         min_rsa_bits: Some(2048),
         key_usage: strings(&["digitalSignature"]),
         extended_key_usage: strings(&["ipsecIKE", "serverAuth", "clientAuth"]),

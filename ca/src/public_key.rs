@@ -1,4 +1,5 @@
-//! Public keys that peers present: which kinds are taken, and how their signatures are verified (by ring).
+//! Public keys that peers present: which kinds are taken, and how their signatures are verified (by ring; by AWS-LC what that does not
+//! have: ECDSA with SHA-512, and on P-521).
 //!
 //! SHA-1 and MD5 signatures are not verified at all, and neither is RSA below 2048 bits.
 
@@ -25,6 +26,8 @@ pub enum KeyKind {
     P256,
     /// ECDSA on secp384r1.
     P384,
+    /// ECDSA on secp521r1.
+    P521,
     /// Ed25519.
     Ed25519,
     /// RSA with a modulus of this many bits.
@@ -36,6 +39,7 @@ impl fmt::Display for KeyKind {
         match self {
             Self::P256 => f.write_str("P-256"),
             Self::P384 => f.write_str("P-384"),
+            Self::P521 => f.write_str("P-521"),
             Self::Ed25519 => f.write_str("Ed25519"),
             Self::Rsa(bits) => write!(f, "RSA-{bits}"),
         }
@@ -116,7 +120,7 @@ impl SubjectPublicKey {
     ) -> Result<()> {
         let wrong =
             || Error::unauthenticated(format!("the {} signature does not verify", self.kind));
-        if let Some(verifier) = ecdsa_sha512(self.kind, algorithm) {
+        if let Some(verifier) = ecdsa_beyond_ring(self.kind, algorithm) {
             let key = aws_lc_rs::signature::UnparsedPublicKey::new(verifier, &self.bits);
             return key.verify(message, signature).map_err(|_| wrong());
         }
@@ -219,7 +223,7 @@ fn kind_of(info: &SubjectPublicKeyInfoRef<'_>, bits: &[u8]) -> Result<KeyKind> {
     let unsupported = |what: String| {
         Error::denied(
             Denial::Algorithm,
-            format!("expected a P-256, P-384, Ed25519 or RSA public key, found {what}"),
+            format!("expected a P-256, P-384, P-521, Ed25519 or RSA public key, found {what}"),
         )
     };
     let parameters = info.algorithm.parameters;
@@ -231,6 +235,7 @@ fn kind_of(info: &SubjectPublicKeyInfoRef<'_>, bits: &[u8]) -> Result<KeyKind> {
             let (kind, point) = match curve {
                 oid::P256 => (KeyKind::P256, 65),
                 oid::P384 => (KeyKind::P384, 97),
+                oid::P521 => (KeyKind::P521, 133),
                 other => return Err(unsupported(format!("the curve `{other}`"))),
             };
             if bits.len() != point || bits.first() != Some(&4) {
@@ -279,14 +284,18 @@ fn rsa_kind(bits: &[u8]) -> Result<KeyKind> {
     Ok(KeyKind::Rsa(length))
 }
 
-/// ECDSA with SHA-512, which ring does not have.
-fn ecdsa_sha512(
+/// ECDSA with SHA-512, and on P-521.
+fn ecdsa_beyond_ring(
     kind: KeyKind,
     algorithm: &AlgorithmIdentifierOwned,
 ) -> Option<&'static aws_lc_rs::signature::EcdsaVerificationAlgorithm> {
+    use aws_lc_rs::signature as aws_lc;
     match (kind, algorithm.oid) {
-        (KeyKind::P256, oid::ECDSA_SHA512) => Some(&aws_lc_rs::signature::ECDSA_P256_SHA512_ASN1),
-        (KeyKind::P384, oid::ECDSA_SHA512) => Some(&aws_lc_rs::signature::ECDSA_P384_SHA512_ASN1),
+        (KeyKind::P256, oid::ECDSA_SHA512) => Some(&aws_lc::ECDSA_P256_SHA512_ASN1),
+        (KeyKind::P384, oid::ECDSA_SHA512) => Some(&aws_lc::ECDSA_P384_SHA512_ASN1),
+        (KeyKind::P521, oid::ECDSA_SHA256) => Some(&aws_lc::ECDSA_P521_SHA256_ASN1),
+        (KeyKind::P521, oid::ECDSA_SHA384) => Some(&aws_lc::ECDSA_P521_SHA384_ASN1),
+        (KeyKind::P521, oid::ECDSA_SHA512) => Some(&aws_lc::ECDSA_P521_SHA512_ASN1),
         _ => None,
     }
 }
@@ -322,7 +331,7 @@ fn verifier(
 fn is_for_another(kind: KeyKind, algorithm: &AlgorithmIdentifierOwned) -> bool {
     match algorithm.oid {
         oid::ECDSA_SHA256 | oid::ECDSA_SHA384 | oid::ECDSA_SHA512 => {
-            !matches!(kind, KeyKind::P256 | KeyKind::P384)
+            !matches!(kind, KeyKind::P256 | KeyKind::P384 | KeyKind::P521)
         }
         oid::ED25519 => kind != KeyKind::Ed25519,
         oid::RSA_SHA256 | oid::RSA_SHA384 | oid::RSA_SHA512 | oid::RSA_PSS => {

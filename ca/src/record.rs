@@ -336,6 +336,8 @@ pub struct Issued {
     pub partition: Option<u16>,
     /// Whether nobody may see it before it is confirmed: who confirms it proves to have decrypted it.
     pub withheld: bool,
+    /// Whether its holder wants it in no directory (dontPublish, RFC 4211 §6.3).
+    pub unpublished: bool,
 }
 
 /// What the store knows of a certificate.
@@ -362,10 +364,19 @@ pub struct CertificateRecord {
     pub confirmed: bool,
     /// Whether it is not to be seen: its holder has still to prove, by the confirmation, that it decrypted it.
     pub withheld: bool,
+    /// Whether its holder wants it in no directory (dontPublish, RFC 4211 §6.3).
+    pub unpublished: bool,
     /// The account of the registration authority that asked for it, or passed the request on; `None` when nobody did.
     pub registrar: Option<Label>,
     /// Its revocation or hold, if any.
     pub revocation: Option<Revocation>,
+}
+
+impl CertificateRecord {
+    /// Whether strangers may find it, in whatever directory.
+    pub const fn is_public(&self) -> bool {
+        !self.withheld && !self.unpublished
+    }
 }
 
 /// ```text

@@ -135,6 +135,7 @@ impl Recovery<'_> {
             transaction: None,
             replaces: None,
             withheld: false,
+            unpublished: false,
         };
         match self.store.reserve_serials(self.clock.now(), &ca.name, &[serial]) {
             Ok(()) | Err(Error::Denied { kind: Denial::Conflict, .. }) => {}

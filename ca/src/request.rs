@@ -112,4 +112,6 @@ pub struct CertificateRequest<K = ProvenKey> {
     pub ca: Option<Label>,
     /// The certificate that this one replaces: a key update.
     pub updates: Option<Serial>,
+    /// Whether it is to be found in directories (RFC 4211 §6.3); `None` means as the one that it replaces is, and else yes.
+    pub published: Option<bool>,
 }

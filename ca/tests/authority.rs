@@ -161,6 +161,7 @@ fn request(key: &FileKey) -> CertificateRequest {
         profile: None,
         ca: None,
         updates: None,
+        published: None,
     }
 }
 
@@ -506,6 +507,7 @@ fn what_cannot_be_granted_has_no_key_made() {
             profile: None,
             ca: None,
             updates: None,
+            published: None,
         }
     };
     let kind = |asker, request| authority.key_to_generate(asker, WantedKey::Any, &request);

@@ -32,6 +32,7 @@ fn pending(id: &[u8], account: &str, expires: i64) -> PendingRequest {
             profile: label("gateway"),
             ca: ca(),
             updates: None,
+            published: None,
         },
     }
 }

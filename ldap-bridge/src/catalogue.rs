@@ -168,10 +168,11 @@ impl Catalogue {
 
     /// The journal said everything of it but whether it was revoked since.
     fn take_issued(&mut self, issued: Issued) -> Result<bool> {
-        let Issued { ca, serial, account, profile, not_after, certificate, withheld, .. } = issued;
-        let revoked = self.authority.store().revocation(&ca, &serial)?.is_some();
         // What is withheld is looked at again when it is confirmed.
-        if revoked || withheld || !self.is_published(&ca, &account, not_after) {
+        let is_hidden = issued.withheld || issued.unpublished;
+        let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
+        let revoked = self.authority.store().revocation(&ca, &serial)?.is_some();
+        if revoked || is_hidden || !self.is_published(&ca, &account, not_after) {
             return Ok(self.remove(&(ca, serial)));
         }
         self.add((ca, serial), (account, profile), not_after, certificate)
@@ -188,7 +189,7 @@ impl Catalogue {
 
     fn is_in_use(&self, record: &CertificateRecord) -> bool {
         record.revocation.is_none()
-            && !record.withheld
+            && record.is_public()
             && self.is_published(&record.ca, &record.account, record.not_after)
     }
 

@@ -87,6 +87,7 @@ fn in_full(waiting: &WaitingRequest) -> Value {
         add("not_before", json!(request.not_before.map(|at| at.to_string())));
         add("not_after", json!(request.not_after.map(|at| at.to_string())));
         add("replaces", json!(request.updates.map(|serial| serial.to_string())));
+        add("published", json!(request.published));
         add("transaction", json!(data_encoding::HEXLOWER.encode(&transaction.id)));
         add("registrar", json!(transaction.registrar));
         add("decided", json!(decision.map(|(at, _)| at.whole_seconds().to_string())));

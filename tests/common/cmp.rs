@@ -90,6 +90,7 @@ pub const RSA_SHA256: &str = "1.2.840.113549.1.1.11";
 pub const IMPLICIT_CONFIRM: &str = "1.3.6.1.5.5.7.4.13";
 pub const CONFIRM_WAIT_TIME: &str = "1.3.6.1.5.5.7.4.14";
 /// Controls and extensions.
+pub const REG_CTRL: &str = "1.3.6.1.5.5.7.5.1";
 pub const OLD_CERT_ID: &str = "1.3.6.1.5.5.7.5.1.5";
 pub const KEY_USAGE: &str = "2.5.29.15";
 pub const CRL_REASON: &str = "2.5.29.21";
@@ -590,6 +591,27 @@ pub fn request_with(key: &Key, change: impl FnOnce(&mut Template)) -> Vec<u8> {
     let mut request = plain_request(key);
     change(&mut request.template);
     vec![proven(key, request)].to_der().unwrap()
+}
+
+/// What RFC 9810 Appendix D.6 demands of a request to have this CA certify another CA's key.
+pub fn cross_template(instance: &Instance, ca: &str, key: &Key, subject: &str) -> Template {
+    let file = instance.data().join(format!("keys/{ca}.crt"));
+    let issuer = std::fs::read_to_string(file).expect("a CA's certificate");
+    let (_, issuer) = der::pem::decode_vec(issuer.as_bytes()).expect("PEM");
+    Template {
+        version: Some(Int::new(&[2]).unwrap()),
+        signing_alg: Some(algorithm(ECDSA_SHA256, None)),
+        issuer: Some(
+            Certificate::from_der(&issuer).expect("a certificate").tbs_certificate.subject,
+        ),
+        validity: Some(Validity {
+            not_before: Some(from_now(0)),
+            not_after: Some(from_now(20 * 86_400)),
+        }),
+        subject: Some(Name::from_str(subject).expect("a name")),
+        public_key: Some(key.spki.clone()),
+        ..Template::default()
+    }
 }
 
 /// RevReqContent for a certificate by issuer and serial number.

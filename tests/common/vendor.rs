@@ -17,11 +17,11 @@ pub struct Pki<'a> {
 }
 
 impl<'a> Pki<'a> {
-    /// `maker.crt` is the root, `factory.crt` the CA below it.
+    /// `maker.crt` is the root, `factory.crt` the CA below it, which has a P-521 key.
     pub fn new(instance: &'a Instance) -> Self {
         let pki = Self { instance };
         pki.root("maker", "/O=Maker/CN=Maker Root");
-        pki.issue("factory", "p256", "/O=Maker/CN=Maker Factory", "maker", CA);
+        pki.issue("factory", "p521", "/O=Maker/CN=Maker Factory", "maker", CA);
         pki
     }
 

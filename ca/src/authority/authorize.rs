@@ -43,6 +43,7 @@ pub struct Authorized {
     pub(super) consumes_secret: bool,
     pub(super) consumes_equipment: bool,
     pub(super) replaces: Option<Serial>,
+    pub(super) unpublished: bool,
     pub(super) changes: Vec<String>,
     /// The request itself, where an administrator has yet to approve it.
     pub(super) held: Option<Box<CertificateRequest>>,
@@ -93,6 +94,12 @@ impl Authority {
         let kind = request.key.key().kind();
         let Terms { names, key_usage, not_before, not_after } =
             self.terms(requester, &request, &profile, ca, kind, &mut changes)?;
+        // Whoever is in no directory is in none after a renewal either, unless it says otherwise.
+        let unpublished = match (request.published, requester.credential()) {
+            (Some(published), _) => !published,
+            (None, Credential::Certificate(old)) => request.updates.is_some() && old.unpublished,
+            (None, _) => false,
+        };
         let held = profile.needs_approval().then(|| Box::new(request.clone()));
         Ok(Authorized {
             account: account.clone(),
@@ -106,6 +113,7 @@ impl Authority {
             consumes_secret: matches!(requester.credential(), Credential::Secret),
             consumes_equipment: matches!(requester.credential(), Credential::Vendor(_)),
             replaces: request.updates,
+            unpublished,
             changes,
             held,
             serial: None,

@@ -62,6 +62,7 @@ pub struct CrossAuthorized {
     constraints: NameConstraints,
     not_before: Timestamp,
     not_after: Timestamp,
+    unpublished: bool,
     changes: Vec<String>,
 }
 
@@ -131,6 +132,7 @@ impl Authority {
             constraints,
             not_before,
             not_after,
+            unpublished: request.published == Some(false),
             changes,
         })
     }
@@ -182,6 +184,7 @@ impl Authority {
             replaces: None,
             partition: None,
             withheld: false,
+            unpublished: authorized.unpublished,
         };
         self.store().record_issued(self.now(), &issued)?;
         tracing::warn!(account = %issued.account, ca = %issued.ca, %serial, subject = ?authorized.subject.to_string(), "another CA was certified");

@@ -199,7 +199,7 @@ impl Ca {
     /// A delegate's key is of the CA's kind: who verifies the CA's signatures verifies the delegate's.
     const fn delegate_algorithm(&self) -> KeyAlgorithm {
         match self.facts().key.kind() {
-            KeyKind::P384 => KeyAlgorithm::P384,
+            KeyKind::P384 | KeyKind::P521 => KeyAlgorithm::P384,
             KeyKind::Ed25519 => KeyAlgorithm::Ed25519,
             KeyKind::Rsa(_) => KeyAlgorithm::Rsa3072,
             KeyKind::P256 => KeyAlgorithm::P256,
@@ -270,6 +270,7 @@ impl Ca {
                 replaces: None,
                 partition: None,
                 withheld: false,
+                unpublished: false,
             },
         )?;
         tracing::info!(ca = %self.info().name, %serial, not_after = %entity.not_after, "issued the {} certificate", role.title);

@@ -166,6 +166,7 @@ impl Authority {
             replaces: authorized.replaces,
             partition,
             withheld,
+            unpublished: authorized.unpublished,
         };
         let result = IssuedCertificate {
             ca: issued.ca.clone(),

@@ -64,7 +64,8 @@ impl Authority {
     }
 
     /// A request of the same account, by the same registration authority, for the same key, names and the rest but the validity, that
-    /// waits or was approved: a client that gave up waiting, or was started anew, asks again in another transaction.
+    /// waits or was approved: a client that gave up waiting, or was started anew, asks again in another transaction. Meanwhile another
+    /// key of its CA may have come to issue (`ca activate`): it is the same request.
     ///
     /// # Errors
     /// [`Error::Internal`] when the store fails.
@@ -75,11 +76,15 @@ impl Authority {
     ) -> Result<Option<WaitingRequest>> {
         let Some(request) = authorized.held.as_deref() else { return Ok(None) };
         let asked = RecordedRequest::of(request, authorized.profile.name(), &authorized.ca)?;
+        let issues_for = |ca: &Label| {
+            self.cas.get(ca).is_some_and(|ca| self.latest(ca).info().name == authorized.ca)
+        };
         let mut waiting = self.store().waiting_of(self.now(), &authorized.account.name)?;
         waiting.retain(|waiting| {
             matches!(waiting.verdict(), None | Some(Verdict::Approved))
                 && waiting.pending.transaction.registrar.as_ref() == registrar
                 && waiting.pending.request.is_alike(&asked)
+                && issues_for(&waiting.pending.request.ca)
         });
         // What was approved is had at once.
         waiting.sort_by_key(|waiting| waiting.verdict().is_none());

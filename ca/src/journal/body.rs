@@ -384,6 +384,9 @@ struct IssuedBody<'a> {
     /// Present and true where the certificate is not shown before it is confirmed.
     #[n(10)]
     withheld: Option<bool>,
+    /// Present and true where no directory is to show the certificate.
+    #[n(12)]
+    unpublished: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -639,6 +642,9 @@ struct RequestedBody<'a> {
     ca: &'a str,
     #[cbor(b(9), with = "minicbor::bytes")]
     updates: Option<&'a [u8]>,
+    /// Whether directories are to show the certificate; absent where nothing is said.
+    #[n(10)]
+    published: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -683,6 +689,7 @@ impl<'a> IssuedBody<'a> {
             partition: issued.partition,
             consumes_equipment: issued.consumes_equipment.then_some(true),
             withheld: issued.withheld.then_some(true),
+            unpublished: issued.unpublished.then_some(true),
         })
     }
 
@@ -701,6 +708,7 @@ impl<'a> IssuedBody<'a> {
             replaces: self.replaces.map(serial).transpose()?,
             partition: self.partition,
             withheld: self.withheld.unwrap_or(false),
+            unpublished: self.unpublished.unwrap_or(false),
         };
         issued.transaction = self.transaction.map(|t| t.record(Some(&issued))).transpose()?;
         Ok(issued)
@@ -762,6 +770,7 @@ impl<'a> RequestedBody<'a> {
             profile: request.profile.as_str(),
             ca: request.ca.as_str(),
             updates: request.updates.as_ref().map(|serial| serial.octets().as_slice()),
+            published: request.published,
         })
     }
 
@@ -780,6 +789,7 @@ impl<'a> RequestedBody<'a> {
                 profile: self.profile.parse()?,
                 ca: self.ca.parse()?,
                 updates: self.updates.map(serial).transpose()?,
+                published: self.published,
             },
         })
     }

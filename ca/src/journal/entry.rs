@@ -378,6 +378,7 @@ pub(crate) mod tests {
                 replaces: Some(serial(3)),
                 partition: Some(5),
                 withheld: true,
+                unpublished: true,
             }),
             Entry::Issued(Issued {
                 ca: label("issuing"),
@@ -393,6 +394,7 @@ pub(crate) mod tests {
                 replaces: None,
                 partition: None,
                 withheld: false,
+                unpublished: false,
             }),
             Entry::Confirmed { transaction: vec![9; 16] },
             Entry::Revoked {
@@ -463,6 +465,7 @@ pub(crate) mod tests {
                     profile: label("gateway"),
                     ca: label("issuing"),
                     updates: Some(serial(7)),
+                    published: Some(false),
                 },
             })),
             Entry::Joined {

@@ -81,6 +81,7 @@ fn fields(entry: &Entry) -> Value {
             "consumes_equipment": issued.consumes_equipment,
             "transaction": issued.transaction.as_ref().map(transaction),
             "replaces": issued.replaces.map(|serial| serial.to_string()),
+            "published": !issued.unpublished,
         }),
         Entry::Confirmed { transaction } => json!({ "transaction": HEXLOWER.encode(transaction) }),
         Entry::Revoked { ca, serial, revocation, transaction: by, untaken } => json!({
@@ -134,6 +135,7 @@ fn fields(entry: &Entry) -> Value {
                 Identity::from_general_name(name).map_or_else(|_| "?".into(), |id| id.to_string())
             }).collect::<Vec<String>>(),
             "replaces": pending.request.updates.map(|serial| serial.to_string()),
+            "published": pending.request.published,
             "transaction": transaction(&pending.transaction),
         }),
         Entry::Joined { request, transaction: by } => json!({

@@ -82,7 +82,7 @@ fn fields(tbs: &TbsCertificate<'_>, purpose: Purpose, report: &mut Report) {
 pub fn algorithm(algorithm: &AlgorithmIdentifier<'_>, report: &mut Report) {
     let name = &algorithm.algorithm;
     let is = |known: &der::oid::ObjectIdentifier| known.as_bytes() == name.as_bytes();
-    let without = [oid::ECDSA_SHA256, oid::ECDSA_SHA384, oid::ED25519];
+    let without = [oid::ECDSA_SHA256, oid::ECDSA_SHA384, oid::ECDSA_SHA512, oid::ED25519];
     let with_null = [oid::RSA_SHA256, oid::RSA_SHA384, oid::RSA_SHA512];
     let parameters = algorithm.parameters.as_ref().map(Any::tag);
     if without.iter().any(is) {

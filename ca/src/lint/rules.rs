@@ -45,7 +45,7 @@ rules! {
     NAME_TWICE Warning "x501.name.twice" "X.501 §9.3" "an RDN has each attribute type once";
     VALIDITY_ORDER Error "rfc5280.validity.order" "RFC 5280 §4.1.2.5" "notBefore is not after notAfter";
     VALIDITY_ENCODING Error "rfc5280.validity.encoding" "RFC 5280 §4.1.2.5" "dates until 2049 are UTCTime, later ones GeneralizedTime";
-    KEY_KIND Error "house.key.kind" "RFC 5480 §2.1.1, RFC 8410 §4" "the key is P-256, P-384, Ed25519 or RSA";
+    KEY_KIND Error "house.key.kind" "RFC 5480 §2.1.1, RFC 8410 §4" "the key is P-256, P-384, P-521, Ed25519 or RSA";
     KEY_RSA Error "house.key.rsa" "RFC 8017 §3.1" "an RSA modulus has 2048 bits or more, and its exponent is odd and 65537 or more";
     UNIQUE_ID Error "rfc5280.uniqueid" "RFC 5280 §4.1.2.8" "there are no unique identifiers";
     EXTENSION_TWICE Error "rfc5280.extension.twice" "RFC 5280 §4.2" "each extension stands once";

@@ -290,6 +290,7 @@ impl EmbeddedStore {
             certificate,
             transaction,
             withheld,
+            unpublished,
             ..
         } = issued;
         let index = &self.shared.index;
@@ -311,6 +312,7 @@ impl EmbeddedStore {
             certificate,
             confirmed,
             withheld: withheld && !confirmed,
+            unpublished,
             registrar: transaction.and_then(|transaction| transaction.registrar),
             revocation: revocation
                 .map(|octets| records::decode_revocation(serial, &octets))

@@ -86,6 +86,7 @@ pub fn issued(number: u128, account: &str) -> Issued {
         replaces: None,
         partition: None,
         withheld: false,
+        unpublished: false,
     }
 }
 

@@ -3,6 +3,7 @@
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::{CertificateRequest, ProvenKey, SubjectPublicKey, Timestamp};
 use der::asn1::{Any, AnyRef, BitString, Int, Null};
+use der::oid::ObjectIdentifier;
 use der::{Choice, Decode, Encode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::attr::AttributeTypeAndValue;
@@ -13,6 +14,7 @@ use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Time;
 
+use super::controls::Controls;
 use super::oid;
 use super::possession::PopoPrivKey;
 use super::refusal::{Failure, Refusal};
@@ -105,7 +107,7 @@ pub struct OptionalValidity {
 ///     popo      ProofOfPossession  OPTIONAL,
 ///     regInfo   SEQUENCE SIZE(1..MAX) OF AttributeTypeAndValue OPTIONAL }
 /// ```
-/// RFC 4211 §3. regInfo is read over.
+/// RFC 4211 §3. regInfo is not heeded.
 #[derive(Debug, Clone)]
 pub struct CertReqMsg {
     /// The request.
@@ -114,6 +116,10 @@ pub struct CertReqMsg {
     pub request_bytes: Vec<u8>,
     /// The proof of possession.
     pub proof: Option<ProofOfPossession>,
+    /// Whether it has regInfo.
+    pub has_reg_info: bool,
+    /// The controls that its kind of request heeds, beside pkiPublicationInfo.
+    pub heeded: &'static [ObjectIdentifier],
 }
 
 /// ```text
@@ -221,6 +227,10 @@ pub struct Wish<K = ProvenKey> {
     pub not_before: Option<Timestamp>,
     /// notAfter.
     pub not_after: Option<Timestamp>,
+    /// Whether it is to be found in directories, if that is said.
+    pub published: Option<bool>,
+    /// What the answer tells beyond that, in words.
+    pub told: Vec<String>,
 }
 
 impl<K> Wish<K> {
@@ -241,6 +251,7 @@ impl<K> Wish<K> {
             profile,
             ca,
             updates,
+            published: self.published,
         }
     }
 }
@@ -248,8 +259,10 @@ impl<K> Wish<K> {
 impl Wish<()> {
     /// With the key that was made.
     pub(super) fn with_key(self, key: ProvenKey) -> Wish {
-        let Self { key: (), issuer, subject, alt_names, extensions, not_before, not_after } = self;
-        Wish { key, issuer, subject, alt_names, extensions, not_before, not_after }
+        let Self { key: (), issuer, subject, alt_names, extensions, not_before, not_after, .. } =
+            self;
+        let Self { published, told, .. } = self;
+        Wish { key, issuer, subject, alt_names, extensions, not_before, not_after, published, told }
     }
 }
 
@@ -271,6 +284,7 @@ impl CertReqMsg {
         let request_bytes = reader.tlv_bytes()?.to_vec();
         let request = CertRequest::from_der(&request_bytes)?;
         let mut proof = None;
+        let mut has_reg_info = false;
         while !reader.is_finished() {
             let element = AnyRef::decode(&mut reader)?;
             match element.tag() {
@@ -278,11 +292,11 @@ impl CertReqMsg {
                     proof = Some(ProofOfPossession::decode(number, element)?);
                 }
                 // regInfo stands last.
-                Tag::Sequence if reader.is_finished() => {}
+                Tag::Sequence if reader.is_finished() => has_reg_info = true,
                 other => return Err(other.unexpected_error(None)),
             }
         }
-        Ok(Self { request, request_bytes, proof })
+        Ok(Self { request, request_bytes, proof, has_reg_info, heeded: &[] })
     }
 
     /// Verifies the proof of possession and gives the wish. `sender` is the authenticated name, and `public_key_mac` the
@@ -306,7 +320,8 @@ impl CertReqMsg {
             Some(ProofOfPossession::RaVerified) => {
                 return Err(Refusal::new(
                     Failure::NotAuthorized,
-                    "raVerified is for registration authorities; sign the request with the new key",
+                    "raVerified is said by registration authorities alone, in messages of their own (RFC 9810 §5.2.8.4); sign the \
+                     request with the new key",
                 ));
             }
             Some(ProofOfPossession::KeyEncipherment(_) | ProofOfPossession::KeyAgreement(_)) => {
@@ -356,8 +371,22 @@ impl CertReqMsg {
             .transpose()
     }
 
+    /// What is said beyond the template.
+    ///
+    /// # Errors
+    /// As [`Controls::read`].
+    pub(super) fn controls(&self) -> Result<Controls, Refusal> {
+        let controls = self.request.controls.as_deref().unwrap_or_default();
+        let mut found = Controls::read(controls, self.heeded)?;
+        if self.has_reg_info {
+            found.told.push("the registration information (regInfo) was left out".into());
+        }
+        Ok(found)
+    }
+
     /// What is asked for, with a key whose possession is proven, or without one.
     pub(super) fn wish<K>(self, key: K) -> Result<Wish<K>, Refusal> {
+        let Controls { published, told } = self.controls()?;
         let template = self.request.cert_template;
         let refused = |why: &str| Err(Refusal::new(Failure::BadCertTemplate, why.to_owned()));
         if template.serial_number.is_some() {
@@ -381,7 +410,17 @@ impl CertReqMsg {
             None => (None, None),
         };
         let subject = template.subject.filter(|subject| !subject.is_empty());
-        Ok(Wish { key, issuer, subject, alt_names, extensions, not_before, not_after })
+        Ok(Wish {
+            key,
+            issuer,
+            subject,
+            alt_names,
+            extensions,
+            not_before,
+            not_after,
+            published,
+            told,
+        })
     }
 }
 
@@ -456,8 +495,17 @@ pub fn pkcs10(body: &Any, is_tolerant: bool) -> Result<Wish, Refusal> {
     let requested = if is_tolerant { one_alt_name(requested) } else { requested };
     let (alt_names, extensions) = split(requested)?;
     let subject = Some(subject).filter(|subject| !subject.is_empty());
-    let (issuer, not_before, not_after) = (None, None, None);
-    Ok(Wish { key, issuer, subject, alt_names, extensions, not_before, not_after })
+    Ok(Wish {
+        key,
+        issuer: None,
+        subject,
+        alt_names,
+        extensions,
+        not_before: None,
+        not_after: None,
+        published: None,
+        told: Vec::new(),
+    })
 }
 
 fn requested_extensions(attributes: AnyRef<'_>) -> der::Result<Vec<Extension>> {

@@ -5,7 +5,7 @@ use x509_cert::name::Name;
 use super::answer::{Answer, failed};
 use super::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
 use super::context::Kind;
-use super::crmf::CertReqMsg;
+use super::crmf::{CertReqMsg, CertTemplate};
 use super::delivery::Delivery;
 use super::exchange::Exchange;
 use super::names;
@@ -28,6 +28,7 @@ impl Exchange<'_> {
             return Err(Refusal::new(Failure::BadRequest, "expected certReqId 0"));
         }
         let template = &request.request.cert_template;
+        check_complete(template)?;
         let (issuer, signing_alg) = (template.issuer.clone(), template.signing_alg.clone());
         // Appendix D.6 wants signingAlg in a ccr, where RFC 4211 has it absent. The proof covers the request as it came.
         request.request.cert_template.signing_alg = None;
@@ -35,6 +36,7 @@ impl Exchange<'_> {
         // 3. Whether this account may have it, and what exactly.
         let authority = self.service.authority();
         let config = self.service.config();
+        let told = wish.told.clone();
         let authorized = authority.authorize_cross(
             self.requester,
             wish.request(self.profile()?, self.route.ca.clone(), None),
@@ -53,7 +55,8 @@ impl Exchange<'_> {
         let implicit = config.implicit_confirm && self.asks_for_implicit_confirm();
         let confirm_until = authority.now().plus(config.confirm_wait);
         let draft = self.draft(&id, confirm_until, !implicit)?;
-        let issued = authority.issue_cross(authorized, Some(draft))?;
+        let mut issued = authority.issue_cross(authorized, Some(draft))?;
+        issued.changes.extend(told);
         let content = CertRepMessage {
             ca_pubs: None,
             response: vec![CertResponse {
@@ -67,6 +70,34 @@ impl Exchange<'_> {
         answer.confirm_until = (!implicit).then_some(confirm_until);
         answer.extra_certs = issued.chain;
         Ok(answer)
+    }
+}
+
+/// Appendix D.6: a CA says itself what is to be certified, and by what. Nothing of that is filled in here: who leaves it out may expect
+/// something else.
+fn check_complete(template: &CertTemplate) -> Result<(), Refusal> {
+    let validity = template.validity.as_ref();
+    let is_named = |name: &Option<Name>| name.as_ref().is_some_and(|name| !name.is_empty());
+    let fields = [
+        ("version", template.version.is_some()),
+        ("signingAlg", template.signing_alg.is_some()),
+        ("issuer", is_named(&template.issuer)),
+        ("validity.notBefore", validity.is_some_and(|validity| validity.not_before.is_some())),
+        ("validity.notAfter", validity.is_some_and(|validity| validity.not_after.is_some())),
+        ("subject", is_named(&template.subject)),
+        ("publicKey", template.public_key.is_some()),
+    ];
+    let missing: Vec<&str> =
+        fields.into_iter().filter(|(_, is_there)| !is_there).map(|(name, _)| name).collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            Failure::BadCertTemplate,
+            format!(
+                "the template of a ccr says everything itself (RFC 9810 Appendix D.6); add {}",
+                missing.join(", ")
+            ),
+        )),
     }
 }
 

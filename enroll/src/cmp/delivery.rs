@@ -5,7 +5,9 @@ use der::asn1::Any;
 use der::{Choice, Decode, Sequence};
 
 use super::answer::failed;
-use super::enveloped::{EncryptedValue, Envelope, EnvelopedData, ID_DATA, LegacyEnvelope};
+use super::enveloped::{
+    EncryptedValue, Envelope, EnvelopedData, ID_DATA, LegacyEnvelope, Recipient,
+};
 use super::refusal::Refusal;
 
 /// ```text
@@ -86,7 +88,8 @@ impl Delivery {
     ) -> Result<Self, Error> {
         Ok(Self::Encrypted(match version {
             3 => {
-                let envelope = Envelope::for_key(key, &key.key_identifier(), entropy)?;
+                let identifier = key.key_identifier();
+                let envelope = Envelope::for_key(key, Recipient::Key(&identifier), entropy)?;
                 Sealing::Envelope(Box::new(envelope))
             }
             _ => Sealing::Legacy(Box::new(LegacyEnvelope::for_key(key, entropy)?)),

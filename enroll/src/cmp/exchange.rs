@@ -21,6 +21,7 @@ use super::message::Message;
 use super::names;
 use super::oid;
 use super::refusal::{Failure, Refusal};
+use super::registration::Original;
 use super::service::{CmpService, Route};
 
 /// One authenticated message and what is needed to act on it.
@@ -36,8 +37,8 @@ pub struct Exchange<'a> {
     pub(super) registrar: Option<&'a Registrar>,
     /// The registration authority that added its protection to the message.
     pub(super) forwarder: Option<&'a Registrar>,
-    /// Whose message a registration authority changed into this one, if it says so.
-    pub(super) original: Option<Label>,
+    /// The message that a registration authority changed into this one, if it came with it.
+    pub(super) original: Option<Original>,
     /// The CA that answers; `None` means the default.
     pub(super) ca: Option<Label>,
     /// What the thread may do that works on it.
@@ -79,8 +80,14 @@ impl Exchange<'_> {
             // The proof of possession covers the request as it came.
             request.request.cert_template = request.request.cert_template.tolerated();
         }
-        let voucher = self.voucher(&request, answer)?.cloned();
-        let updates = if answer == kind::KUP { Some(self.updated(&request)?) } else { None };
+        let is_update = answer == kind::KUP;
+        if is_update {
+            request.heeded = &[oid::OLD_CERT_ID];
+        }
+        let holder = if is_update { self.updates_for(&request)? } else { None };
+        let voucher = self.voucher(&request, is_update && holder.is_none())?;
+        let updated = || self.updated(&request, holder.as_ref().unwrap_or(self.requester));
+        let updates = is_update.then(updated).transpose()?;
         if let Some(issuer) = &request.request.cert_template.issuer {
             self.check_issuer(issuer)?;
         }
@@ -91,12 +98,12 @@ impl Exchange<'_> {
             return self.proof_by_decryption(answer, id, request, updates, proof);
         }
         let sender = &self.message.header.sender;
-        let wish = match &voucher {
+        let wish = match voucher {
             Some(registrar) => request.vouched(registrar)?,
             None => request.proven(sender, self.public_key_mac.as_ref())?,
         };
-        let on_behalf = if updates.is_some() { None } else { self.on_behalf(&wish)? };
-        if voucher.is_some() && self.registrar.is_some() && on_behalf.is_none() {
+        let on_behalf = if is_update { holder } else { self.on_behalf(&wish)? };
+        if voucher.is_some() && on_behalf.is_none() {
             return Err(Refusal::new(
                 Failure::BadPop,
                 "raVerified is for the keys of others; sign the request for your own certificate with the new key",
@@ -113,8 +120,8 @@ impl Exchange<'_> {
     }
 
     /// The certificate that a kur replaces: the one that signs it, which oldCertID must name if it is there.
-    fn updated(&self, request: &CertReqMsg) -> Result<Serial, Refusal> {
-        let Credential::Certificate(signer) = self.requester.credential() else {
+    fn updated(&self, request: &CertReqMsg, holder: &Requester) -> Result<Serial, Refusal> {
+        let Credential::Certificate(signer) = holder.credential() else {
             return Err(Refusal::new(
                 Failure::WrongIntegrity,
                 "a kur is signed with the certificate that it replaces; with a secret, send an ir",
@@ -184,12 +191,19 @@ impl Exchange<'_> {
         let confirm_until = authority.now().plus(config.confirm_wait);
         let mut draft = self.draft(&id, confirm_until, !implicit)?;
         draft.registrar = self.recorded_registrar(on_behalf.is_some());
-        let issuer = wish.issuer.clone();
+        let (issuer, mut told) = (wish.issuer.clone(), wish.told.clone());
         let request = wish.request(profile, self.route.ca.clone(), updates);
         let requester = on_behalf.as_ref().unwrap_or(self.requester);
         let mut authorized = authority.authorize(requester, request)?;
-        let told = self.another_issuer(issuer.as_ref(), authorized.ca());
+        told.extend(self.another_issuer(issuer.as_ref(), authorized.ca()));
         if authorized.needs_approval() {
+            if updates.is_some() && on_behalf.is_some() {
+                return Err(Refusal::new(
+                    Failure::NotAuthorized,
+                    "a key update that waits for an administrator is asked for by the peer itself; pass its own message on, in a \
+                     nested one",
+                ));
+            }
             // For the disk.
             self.thread.waits()?;
             let answer = self.hold(kind, &id, authorized, implicit, draft.registrar, told)?;

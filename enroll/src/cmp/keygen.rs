@@ -13,10 +13,14 @@ use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 use super::answer::{Answer, failed};
 use super::crmf::{CertReqMsg, ProofOfPossession, malformed};
 use super::delivery::Delivery;
-use super::enveloped::{Envelope, ID_SIGNED_DATA, KeyWrapping};
+use super::enveloped::{Envelope, ID_SIGNED_DATA, KeyWrapping, Recipient};
 use super::exchange::{Exchange, Grant};
 use super::oid;
 use super::refusal::{Failure, Refusal};
+
+/// The controls that are heeded where a key is made: in a first request, and in a key update.
+const KEY_WANTED: &[ObjectIdentifier] = &[oid::ALG_ID, oid::RSA_KEY_LEN];
+const NEXT_KEY_WANTED: &[ObjectIdentifier] = &[oid::ALG_ID, oid::RSA_KEY_LEN, oid::OLD_CERT_ID];
 
 impl CertReqMsg {
     /// The key to make, if the request brings none (RFC 9483 §4.1.6): publicKey is absent, or an algorithm without a key.
@@ -59,7 +63,7 @@ impl Exchange<'_> {
         self,
         answer: u8,
         id: Int,
-        request: CertReqMsg,
+        mut request: CertReqMsg,
         updates: Option<Serial>,
         wanted: WantedKey,
     ) -> Result<Recording<Answer>, Refusal> {
@@ -67,6 +71,7 @@ impl Exchange<'_> {
         // 1. Everything that forbids it, before there is a key.
         self.check_new_transaction()?;
         let profile = self.profile()?;
+        request.heeded = if updates.is_some() { NEXT_KEY_WANTED } else { KEY_WANTED };
         let wish = request.wish(())?;
         let asked = wish.clone().request(profile.clone(), self.route.ca.clone(), updates);
         let order = authority.key_to_generate(self.requester, wanted, &asked)?;
@@ -119,7 +124,9 @@ impl Exchange<'_> {
         let facts = certificate::Facts::of(&signer.certificate)?;
         let needed = match facts.key.kind() {
             KeyKind::Rsa(_) => (KeyUsages::KeyEncipherment, "keyEncipherment"),
-            KeyKind::P256 | KeyKind::P384 => (KeyUsages::KeyAgreement, "keyAgreement"),
+            KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => {
+                (KeyUsages::KeyAgreement, "keyAgreement")
+            }
             KeyKind::Ed25519 => {
                 return Err(Refusal::new(
                     Failure::NotAuthorized,
@@ -139,7 +146,8 @@ impl Exchange<'_> {
                 ),
             ));
         }
-        Ok(Envelope::for_key(&facts.key, &facts.key_identifier, authority.entropy())?)
+        let recipient = Recipient::Key(&facts.key_identifier);
+        Ok(Envelope::for_key(&facts.key, recipient, authority.entropy())?)
     }
 }
 
@@ -157,7 +165,7 @@ fn wanted(
     let refused = |what: String| {
         Err(Refusal::new(
             Failure::BadAlg,
-            format!("keys of P-256, P-384, Ed25519 and RSA are made here, found {what}"),
+            format!("keys of P-256, P-384, P-521, Ed25519 and RSA are made here, found {what}"),
         ))
     };
     let Some(algorithm) = algorithm else {
@@ -173,6 +181,7 @@ fn wanted(
             match parameters.and_then(|curve| curve.decode_as::<ObjectIdentifier>().ok()) {
                 Some(ca::P256) => Ok(WantedKey::Kind(KeyKind::P256)),
                 Some(ca::P384) => Ok(WantedKey::Kind(KeyKind::P384)),
+                Some(ca::P521) => Ok(WantedKey::Kind(KeyKind::P521)),
                 Some(other) => refused(format!("the curve `{other}`")),
                 None => refused("an EC key without a named curve".into()),
             }
@@ -199,7 +208,7 @@ mod tests {
     #[test]
     fn the_template_says_which_key() {
         let of = |kind| wanted(Some(&algorithm_identifier(kind)), None).unwrap();
-        for kind in [KeyKind::P256, KeyKind::P384, KeyKind::Ed25519] {
+        for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Ed25519] {
             assert_eq!(of(kind), WantedKey::Kind(kind));
         }
         assert_eq!(of(KeyKind::Rsa(0)), WantedKey::Rsa);

@@ -5,9 +5,12 @@
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
-use der::asn1::{Any, AnyRef, Null, OctetString};
+use der::asn1::{Any, AnyRef, Int, Null, OctetString};
 use der::oid::ObjectIdentifier;
-use der::{Decode, Encode, Sequence, SliceReader, Tag, TagNumber, Tagged};
+use der::{
+    Decode, DecodeValue, Encode, EncodeValue, FixedTag, Header, Length, Reader, Sequence,
+    SliceReader, Tag, TagNumber, Tagged, Writer,
+};
 use ring::{hmac, pbkdf2};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
@@ -37,7 +40,7 @@ const KEY: RangeInclusive<usize> = 16..=4096;
 struct PbmParameter {
     salt: OctetString,
     owf: AlgorithmIdentifierOwned,
-    iteration_count: u64,
+    iteration_count: Count,
     mac: AlgorithmIdentifierOwned,
 }
 
@@ -64,9 +67,50 @@ struct Pbmac1Parameters {
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub(super) struct Pbkdf2Parameters {
     pub(super) salt: OctetString,
-    pub(super) iteration_count: u64,
+    pub(super) iteration_count: Count,
     pub(super) key_length: Option<u16>,
     pub(super) prf: Option<AlgorithmIdentifierOwned>,
+}
+
+/// A count of iterations. INTEGER has no end: what is beyond this stands for the most, and what is negative for none, so that both are
+/// refused as too many or too few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Count(pub(super) u64);
+
+impl From<u32> for Count {
+    fn from(count: u32) -> Self {
+        Self(count.into())
+    }
+}
+
+impl FixedTag for Count {
+    const TAG: Tag = Tag::Integer;
+}
+
+impl<'a> DecodeValue<'a> for Count {
+    fn decode_value<R: Reader<'a>>(reader: &mut R, header: Header) -> der::Result<Self> {
+        let count = Int::decode_value(reader, header)?;
+        let octets = count.as_bytes();
+        let is_negative = octets.first().is_some_and(|first| first & 0x80 != 0);
+        let magnitude = octets.strip_prefix(&[0]).unwrap_or(octets);
+        Ok(Self(match (is_negative, magnitude.len()) {
+            (true, _) => 0,
+            (false, 0..=8) => {
+                magnitude.iter().fold(0, |count, octet| count << 8 | u64::from(*octet))
+            }
+            (false, _) => u64::MAX,
+        }))
+    }
+}
+
+impl EncodeValue for Count {
+    fn value_len(&self) -> der::Result<Length> {
+        self.0.value_len()
+    }
+
+    fn encode_value(&self, writer: &mut impl Writer) -> der::Result<()> {
+        self.0.encode_value(writer)
+    }
 }
 
 /// How many iterations a message asks for that a MAC protects, or says that one does: a look at its header's fifth field, before it
@@ -264,7 +308,7 @@ impl MacParameters {
         Ok(Self {
             derivation: Derivation::Pbm(hash),
             salt: checked_salt(&parameters.salt)?,
-            count: parameters.iteration_count,
+            count: parameters.iteration_count.0,
             mac: MacHash::of(parameters.mac.oid)?,
             algorithm: algorithm.clone(),
         })
@@ -289,7 +333,7 @@ impl MacParameters {
         Ok(Self {
             derivation: Derivation::Pbkdf2(prf, length),
             salt: checked_salt(&inner.salt)?,
-            count: inner.iteration_count,
+            count: inner.iteration_count.0,
             mac,
             algorithm: algorithm.clone(),
         })
@@ -520,7 +564,7 @@ mod tests {
         let plain = |oid| AlgorithmIdentifierOwned { oid, parameters: None };
         let inner = Pbkdf2Parameters {
             salt: OctetString::new([7; 16]).unwrap(),
-            iteration_count: count,
+            iteration_count: Count(count),
             key_length,
             prf: (prf != oid::HMAC_SHA1).then(|| plain(prf)),
         };
@@ -576,6 +620,16 @@ mod tests {
             assert!(text.contains("at most 100000") && text.contains(&count.to_string()), "{text}");
             assert!(text.contains("fewer"), "{text}");
         }
+        // Beyond 64 bits, and below nothing.
+        let beyond = |octets: &[u8]| {
+            let der = [&[2, u8::try_from(octets.len()).unwrap()], octets].concat();
+            Count::from_der(&der).map(|count| count.0)
+        };
+        assert_eq!(beyond(&[1, 0, 0, 0, 0, 0, 0, 0, 0]), Ok(u64::MAX));
+        assert_eq!(beyond(&[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), Ok(u64::MAX));
+        assert_eq!(beyond(&[0, 0x80]), Ok(128));
+        assert_eq!(beyond(&[0xff]), Ok(0));
+        assert!(beyond(&[0, 1]).is_err(), "not DER");
         let refusal = pbmac1(oid::HMAC_SHA512, Some(64), 99).unwrap_err();
         assert_eq!(refusal.failure, Failure::BadRequest);
         assert!(refusal.text.contains("at least 100") && refusal.text.contains("more"));

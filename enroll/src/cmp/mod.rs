@@ -11,6 +11,7 @@ pub mod client;
 mod confirm;
 mod content;
 mod context;
+mod controls;
 mod crmf;
 mod cross;
 mod delivery;

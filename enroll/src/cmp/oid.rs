@@ -30,6 +30,18 @@ pub const HMAC_SHA512: ObjectIdentifier = oid("1.2.840.113549.2.11");
 pub const IMPLICIT_CONFIRM: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.13");
 /// id-it-confirmWaitTime, RFC 9810 §5.1.1.2.
 pub const CONFIRM_WAIT_TIME: ObjectIdentifier = oid("1.3.6.1.5.5.7.4.14");
+/// id-regCtrl-regToken, RFC 4211 §6.1.
+pub const REG_TOKEN: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.1");
+/// id-regCtrl-authenticator, RFC 4211 §6.2.
+pub const AUTHENTICATOR: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.2");
+/// id-regCtrl-pkiPublicationInfo, RFC 4211 §6.3.
+pub const PKI_PUBLICATION_INFO: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.3");
+/// id-regCtrl-pkiArchiveOptions, RFC 4211 §6.4.
+pub const PKI_ARCHIVE_OPTIONS: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.4");
+/// id-regCtrl-protocolEncrKey, RFC 4211 §6.6.
+pub const PROTOCOL_ENCR_KEY: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.6");
+/// id-regCtrl-altCertTemplate, RFC 9810 §5.3.19.16.
+pub const ALT_CERT_TEMPLATE: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.7");
 /// id-regCtrl-oldCertID, RFC 4211 §6.5.
 pub const OLD_CERT_ID: ObjectIdentifier = oid("1.3.6.1.5.5.7.5.1.5");
 /// id-ExtensionReq, RFC 2985 §5.4.2.

@@ -126,7 +126,7 @@ impl Exchange<'_> {
         authorized: Authorized,
         implicit: bool,
         registrar: Option<Label>,
-        told: Option<String>,
+        told: Vec<String>,
     ) -> Result<Answer, Refusal> {
         let (authority, config) = (self.service.authority(), self.service.config());
         let now = authority.now();
@@ -158,7 +158,7 @@ impl Exchange<'_> {
                 format!("waits for the approval of an administrator, as request {request}")
             }
         };
-        if let Some(told) = told {
+        for told in told {
             text = format!("{text}; {told}");
         }
         let response = CertResponse {

@@ -2,7 +2,7 @@
 //! of possession left as it is or with raVerified in its place (RFC 9483 §5.2.3), or acts by itself (§5.3).
 
 use countersign_ca::record::Label;
-use countersign_ca::{ProvenKey, Registrar, Requester, SubjectPublicKey};
+use countersign_ca::{Credential, ProvenKey, Registrar, Requester, SubjectPublicKey};
 use der::Encode;
 
 use super::answer::failed;
@@ -15,15 +15,27 @@ use super::oid;
 use super::refusal::{Failure, Refusal};
 use super::service::{CmpService, Route};
 
+/// The message that a registration authority changed, as the end entity sent it.
+pub struct Original {
+    message: Message,
+    sender: Requester,
+}
+
+impl Original {
+    fn account(&self) -> &Label {
+        &self.sender.account().name
+    }
+}
+
 impl CmpService {
-    /// The account of the message that a registration authority changed, which may come with it (id-it-origPKIMessage,
-    /// RFC 9810 §5.1.1.3). It must prove itself as if it had come alone.
-    pub(super) fn original_sender(
+    /// The message that a registration authority changed, which may come with it (id-it-origPKIMessage, RFC 9810 §5.1.1.3). It must
+    /// prove itself as if it had come alone.
+    pub(super) fn original(
         &self,
         route: &Route,
         message: &Message,
         thread: Thread,
-    ) -> Result<Option<Label>, Refusal> {
+    ) -> Result<Option<Original>, Refusal> {
         let bad = |why: &str| Err(Refusal::new(Failure::BadRequest, why.to_owned()));
         let Some(original) = original(message)? else { return Ok(None) };
         if original.kind == kind::NESTED {
@@ -32,8 +44,8 @@ impl CmpService {
         if original.header.transaction_id != message.header.transaction_id {
             return bad("the message in origPKIMessage is of another transaction");
         }
-        let sender = self.authenticate(route, &original, thread)?;
-        Ok(Some(sender.requester.account().name.clone()))
+        let sender = self.authenticate(route, &original, thread)?.requester;
+        Ok(Some(Original { message: original, sender }))
     }
 }
 
@@ -57,31 +69,63 @@ pub fn original(message: &Message) -> Result<Option<Message>, Refusal> {
 }
 
 impl Exchange<'_> {
-    /// Who vouches for the key of a request that says raVerified: the registration authority that added its protection
-    /// to this message, or the one that sends it; a key update keeps the protection by the certificate that it replaces,
-    /// so that only the first can vouch for its key.
+    /// Who vouches for the key of a request that says raVerified: the registration authority that sends it. In a message that an end
+    /// entity sent, be protection added to it or not, it is the end entity's word, which counts nothing (RFC 9810 §5.2.8.4).
+    ///
+    /// # Errors
+    /// `badPOP` for a key update of the registration authority's own.
     pub(super) fn voucher(
         &self,
         request: &CertReqMsg,
-        answer: u8,
+        updates_own: bool,
     ) -> Result<Option<&Registrar>, Refusal> {
         if request.proof != Some(ProofOfPossession::RaVerified) {
             return Ok(None);
         }
-        match (self.registrar, self.forwarder) {
-            (Some(_), _) if answer == kind::KUP => Err(Refusal::new(
+        match self.registrar {
+            Some(_) if updates_own => Err(Refusal::new(
                 Failure::BadPop,
-                "a key update keeps the protection by the certificate that it replaces; add yours by a nested message",
+                "a key update keeps the protection by the certificate that it replaces: add yours by a nested message, or send the \
+                 peer's message in origPKIMessage",
             )),
-            (Some(registrar), _) => Ok(Some(registrar)),
-            (None, Some(forwarder)) => {
-                // It vouches for none but those for whom it may ask.
-                let account = &self.requester.account().name;
-                self.service.authority().on_behalf_of(forwarder, account)?;
-                Ok(Some(forwarder))
-            }
-            (None, None) => Ok(None),
+            registrar => Ok(registrar),
         }
+    }
+
+    /// The end entity whose key update a registration authority changed, and sends with the original: there stands the protection by
+    /// the certificate that is replaced. `None` if this is the sender's own.
+    ///
+    /// RFC 9483 §5.2.3 has no key update changed, so that its rules refuse this one.
+    pub(super) fn updates_for(&self, request: &CertReqMsg) -> Result<Option<Requester>, Refusal> {
+        let (Some(registrar), Some(original)) = (self.registrar, &self.original) else {
+            return Ok(None);
+        };
+        let bad = |failure, why: &str| Err(Refusal::new(failure, why.to_owned()));
+        if !self.service.is_tolerant() {
+            return bad(
+                Failure::BadRequest,
+                "a key update keeps its protection (RFC 9483 §5.2.3); add yours by a nested message",
+            );
+        }
+        let is_signed = matches!(original.sender.credential(), Credential::Certificate(_));
+        if original.message.kind != kind::KUR || !is_signed {
+            return bad(
+                Failure::WrongIntegrity,
+                "the message in origPKIMessage is no key update that is signed with the certificate that it replaces",
+            );
+        }
+        if request.without_signature().is_some() {
+            return bad(
+                Failure::BadPop,
+                "the key of a changed key update is proven by its signature, or by your word (raVerified)",
+            );
+        }
+        if request.key()? != CertReqMsg::only(&original.message.body)?.key()? {
+            return bad(Failure::BadPop, "the key is not that of the message in origPKIMessage");
+        }
+        // For whom else it may ask, it may ask this.
+        self.service.authority().on_behalf_of(registrar, original.account())?;
+        Ok(Some(original.sender.clone()))
     }
 
     /// Whom a registration authority asks for; `None` when the request is its own, or the sender is none.
@@ -90,15 +134,16 @@ impl Exchange<'_> {
         let authority = self.service.authority();
         let names_nobody = wish.subject.is_none() && wish.alt_names.is_empty();
         let asked = match (&self.original, names_nobody) {
-            (Some(original), true) => Some(authority.on_behalf_of(registrar, original)?),
+            (Some(original), true) => Some(authority.on_behalf_of(registrar, original.account())?),
             _ => authority.asked_for(registrar, wish.subject.as_ref(), &wish.alt_names)?,
         };
         let name = asked.as_ref().map_or(registrar.account(), |asked| &asked.account().name);
         match &self.original {
-            Some(original) if original != name => Err(Refusal::new(
+            Some(original) if original.account() != name => Err(Refusal::new(
                 Failure::NotAuthorized,
                 format!(
-                    "the names asked for are those of `{name}`, and the message in origPKIMessage is that of `{original}`"
+                    "the names asked for are those of `{name}`, and the message in origPKIMessage is that of `{}`",
+                    original.account()
                 ),
             )),
             _ => Ok(asked),

@@ -457,7 +457,7 @@ impl CmpService {
         // 3. Whether it is a registration authority, and whose message it passes on.
         let registrar = self.authority.registrar(&requester);
         let original = match &registrar {
-            Some(_) => self.original_sender(route, message, wrapping.thread)?,
+            Some(_) => self.original(route, message, wrapping.thread)?,
             None => None,
         };
         // 4. What is asked for.

@@ -48,7 +48,7 @@ pub fn all() -> Vec<(&'static str, Vec<u8>, u8)> {
         ("confirmation", draft("", 2, CERT_CONF, &confirmed), PKI_CONF),
         ("key_made", draft("", 3, IR, &wish(&[], &[])), IP),
         ("key_of_kind_made", draft("", 3, CR, &wish(&key_of_kind, &[])), CP),
-        ("cross_certification", draft("", 2, CCR, &proven(Some(&partner), None)), CCP),
+        ("cross_certification", draft("", 2, CCR, &cross(&partner)), CCP),
         ("by_vendors_certificate", ir("vendor", 2, None, None), IP),
         ("genm_empty", draft("", 2, GENM, &seq(&[])), GENP),
         ("genm_ca_certificates", draft("", 2, GENM, &seq(&[&info(17, &[])])), GENP),
@@ -67,11 +67,28 @@ pub fn ir(kid: &str, pvno: u8, subject: Option<&[u8]>, proof: Option<&[u8]>) -> 
 
 /// CertReqMessages with a P-256 key that is put right, and its proof.
 fn proven(subject: Option<&[u8]>, proof: Option<&[u8]>) -> Vec<u8> {
-    let subject = subject.map(|subject| tlv(0xa5, subject)).unwrap_or_default();
+    with_key(&subject.map(|subject| tlv(0xa5, subject)).unwrap_or_default(), proof)
+}
+
+/// What a ccr must say (RFC 9810 Appendix D.6): version, signingAlg, issuer, validity, subject and the key.
+fn cross(subject: &[u8]) -> Vec<u8> {
+    let time = |tag, text: &[u8]| tlv(tag, &tlv(0x18, text));
+    let validity = [time(0xa0, b"20250101000000Z"), time(0xa1, b"20990101000000Z")].concat();
+    let fields = [
+        tlv(0x80, &[2]),
+        tlv(0xa2, &wire::ECDSA_SHA256[2..]),
+        tlv(0xa3, &wire::name(Some("CA"))),
+        tlv(0xa4, &validity),
+        tlv(0xa5, subject),
+    ];
+    with_key(&fields.concat(), None)
+}
+
+fn with_key(fields: &[u8], proof: Option<&[u8]>) -> Vec<u8> {
     let key = wire::Key::generate().public;
     let key = parts(&key).expect("DER").first().map_or(Vec::new(), |key| zeroed(key));
     let signature = tlv(0xa1, &[wire::ECDSA_SHA256, &bits(&[7; 70])].concat());
-    wish(&[subject, tlv(0xa6, &key)].concat(), proof.unwrap_or(&signature))
+    wish(&[fields, &tlv(0xa6, &key)].concat(), proof.unwrap_or(&signature))
 }
 
 /// The content of a SubjectPublicKeyInfo with a key that says nothing: a seed is always the same.

@@ -19,8 +19,10 @@ use super::{Daemon, GatewayError, Mode};
 pub enum Family {
     /// RSA.
     Rsa,
-    /// ECDSA on NIST's curves.
+    /// ECDSA on P-256 and P-384.
     Ecdsa,
+    /// ECDSA on P-521 (RFC 4754 §7, RFC 7427).
+    EcdsaP521,
     /// Ed25519.
     Ed25519,
 }
@@ -31,6 +33,7 @@ impl Family {
         match kind {
             KeyKind::Rsa(_) => Self::Rsa,
             KeyKind::P256 | KeyKind::P384 => Self::Ecdsa,
+            KeyKind::P521 => Self::EcdsaP521,
             KeyKind::Ed25519 => Self::Ed25519,
         }
     }
@@ -77,8 +80,8 @@ pub struct Abilities {
 const ALL_MODES: &[Mode] = &[Mode::Ikev2, Mode::Main, Mode::Aggressive];
 const IKEV1: &[Mode] = &[Mode::Main, Mode::Aggressive];
 const IKEV2: &[Mode] = &[Mode::Ikev2];
-const ALL_KEYS: &[Family] = &[Family::Rsa, Family::Ecdsa, Family::Ed25519];
-const RSA_ECDSA: &[Family] = &[Family::Rsa, Family::Ecdsa];
+const ALL_KEYS: &[Family] = &[Family::Rsa, Family::Ecdsa, Family::EcdsaP521, Family::Ed25519];
+const RSA_ECDSA: &[Family] = &[Family::Rsa, Family::Ecdsa, Family::EcdsaP521];
 const RSA: &[Family] = &[Family::Rsa];
 
 /// Every daemon, in the order of [`Daemon::ALL`].
@@ -205,6 +208,7 @@ impl fmt::Display for Family {
         f.write_str(match self {
             Self::Rsa => "RSA",
             Self::Ecdsa => "ECDSA",
+            Self::EcdsaP521 => "P-521",
             Self::Ed25519 => "Ed25519",
         })
     }

@@ -76,6 +76,11 @@ impl PrivateKey {
     /// The public key, as the bits of a SubjectPublicKeyInfo.
     fn public(&self) -> Option<Vec<u8>> {
         let random = ring::rand::SystemRandom::new();
+        let p521 = || {
+            let signing = &aws_lc_rs::signature::ECDSA_P521_SHA512_ASN1_SIGNING;
+            let pair = aws_lc_rs::signature::EcdsaKeyPair::from_pkcs8(signing, &self.der).ok()?;
+            Some(aws_lc_rs::signature::KeyPair::public_key(&pair).as_ref().to_vec())
+        };
         let ecdsa = [&ECDSA_P256_SHA256_ASN1_SIGNING, &ECDSA_P384_SHA384_ASN1_SIGNING]
             .into_iter()
             .find_map(|curve| {
@@ -84,6 +89,7 @@ impl PrivateKey {
                     .map(|pair| pair.public_key().as_ref().to_vec())
             });
         ecdsa
+            .or_else(p521)
             .or_else(|| {
                 RsaKeyPair::from_pkcs8(&self.der)
                     .ok()

@@ -274,7 +274,7 @@ fn connection(
     let authby = match export.certified() {
         None => "secret",
         Some(certified) => match Facts::of(&certified.material.certificate)?.key {
-            KeyKind::P256 | KeyKind::P384 => "ecdsa",
+            KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => "ecdsa",
             KeyKind::Rsa(_) | KeyKind::Ed25519 => "rsasig",
         },
     };

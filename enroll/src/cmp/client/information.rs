@@ -263,6 +263,7 @@ fn key_name(algorithm: &Any) -> String {
     match (read.oid, curve) {
         (ca::EC_PUBLIC_KEY, Some(ca::P256)) => "P-256".into(),
         (ca::EC_PUBLIC_KEY, Some(ca::P384)) => "P-384".into(),
+        (ca::EC_PUBLIC_KEY, Some(ca::P521)) => "P-521".into(),
         (ca::ED25519, _) => "Ed25519".into(),
         (ca::RSA_ENCRYPTION, _) => "RSA".into(),
         (other, Some(curve)) => format!("{other} on {curve}"),

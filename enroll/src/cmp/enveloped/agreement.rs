@@ -7,13 +7,13 @@ use cms::content_info::CmsVersion;
 use cms::enveloped_data::{OriginatorIdentifierOrKey, OriginatorPublicKey, RecipientKeyIdentifier};
 use countersign_ca::{Entropy, Error, KeyKind, SubjectPublicKey, oid as ca};
 use der::asn1::{Any, BitString, OctetString, OctetStringRef};
-use der::{Decode, Encode, Sequence};
+use der::{Choice, Decode, Encode, Sequence};
 use sha2::{Digest, Sha256};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use zeroize::Zeroizing;
 
-use super::{AES_WRAP, ContentKey, KEY, octets, oid, wrap};
+use super::{AES_WRAP, ContentKey, IssuerAndSerialNumber, KEY, Recipient, octets, oid, wrap};
 
 /// ```text
 /// ECC-CMS-SharedInfo ::= SEQUENCE {
@@ -42,7 +42,7 @@ struct SharedInfo<'a> {
 /// RFC 5652 §6.2.2. The originator is an ephemeral key (RFC 5753 §3.1.1).
 #[derive(Sequence)]
 pub struct KeyAgreeRecipientInfo {
-    version: CmsVersion,
+    pub version: CmsVersion,
     #[asn1(context_specific = "0")]
     originator: OriginatorIdentifierOrKey,
     #[asn1(context_specific = "1")]
@@ -53,29 +53,38 @@ pub struct KeyAgreeRecipientInfo {
 
 /// ```text
 /// RecipientEncryptedKey ::= SEQUENCE {
-///     rid CHOICE {
-///         issuerAndSerialNumber IssuerAndSerialNumber,
-///         rKeyId [0] IMPLICIT RecipientKeyIdentifier },
+///     rid KeyAgreeRecipientIdentifier,
 ///     encryptedKey EncryptedKey }
+///
+/// KeyAgreeRecipientIdentifier ::= CHOICE {
+///     issuerAndSerialNumber IssuerAndSerialNumber,
+///     rKeyId [0] IMPLICIT RecipientKeyIdentifier }
 /// ```
-/// RFC 5652 §6.2.2, always with rKeyId.
+/// RFC 5652 §6.2.2.
 #[derive(Sequence)]
 struct RecipientEncryptedKey {
-    #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
-    r_key_id: RecipientKeyIdentifier,
+    rid: RecipientIdentifier,
     encrypted_key: OctetString,
+}
+
+#[derive(Choice)]
+enum RecipientIdentifier {
+    IssuerAndSerialNumber(IssuerAndSerialNumber),
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", constructed = "true")]
+    RKeyId(RecipientKeyIdentifier),
 }
 
 /// Wraps the content's key for the holder of an EC key.
 pub fn recipient(
     key: &SubjectPublicKey,
-    key_identifier: &[u8],
+    recipient: Recipient<'_>,
     content_key: &ContentKey,
     entropy: &dyn Entropy,
 ) -> Result<KeyAgreeRecipientInfo, Error> {
     // 1. An ephemeral key on the recipient's curve.
     let curve = match key.kind() {
         KeyKind::P384 => &agreement::ECDH_P384,
+        KeyKind::P521 => &agreement::ECDH_P521,
         _ => &agreement::ECDH_P256,
     };
     let failed = |_| Error::unavailable("an ephemeral key could not be generated");
@@ -100,10 +109,15 @@ pub fn recipient(
         |shared| Ok(derive(shared, &shared_info)),
     )?;
     // 3. The content's key, wrapped by it.
-    let recipient = RecipientKeyIdentifier {
-        subject_key_identifier: SubjectKeyIdentifier(octets(key_identifier)?),
-        date: None,
-        other: None,
+    let rid = match recipient {
+        Recipient::Key(identifier) => RecipientIdentifier::RKeyId(RecipientKeyIdentifier {
+            subject_key_identifier: SubjectKeyIdentifier(octets(identifier)?),
+            date: None,
+            other: None,
+        }),
+        Recipient::Request(id) => {
+            RecipientIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber::of_request(id))
+        }
     };
     Ok(KeyAgreeRecipientInfo {
         version: CmsVersion::V3,
@@ -114,7 +128,7 @@ pub fn recipient(
             parameters: Some(Any::encode_from(&AES_WRAP).map_err(Error::internal)?),
         },
         recipient_encrypted_keys: vec![RecipientEncryptedKey {
-            r_key_id: recipient,
+            rid,
             encrypted_key: wrap(kek.as_slice(), content_key)?,
         }],
     })

@@ -18,10 +18,11 @@ use aws_lc_rs::key_wrap::{self, AesKek, KeyWrap};
 use cms::content_info::CmsVersion;
 use cms::enveloped_data::EncryptedContentInfo;
 use countersign_ca::{Entropy, Error, KeyKind, SubjectPublicKey};
-use der::asn1::{OctetString, SetOfVec};
+use der::asn1::{Int, OctetString, SetOfVec};
 use der::oid::ObjectIdentifier;
 use der::{Any, Decode, Encode, Sequence, Tag, TagNumber};
 use spki::AlgorithmIdentifierOwned;
+use x509_cert::name::Name;
 use zeroize::Zeroizing;
 
 pub use legacy::{EncryptedValue, LegacyEnvelope, encrypt_with};
@@ -40,6 +41,35 @@ pub enum KeyWrapping {
     AesWrap,
     /// id-alg-PWRI-KEK (RFC 3211 §2.3), the only one that OpenSSL reads.
     PwriKek,
+}
+
+/// What names the recipient of an envelope.
+#[derive(Debug, Clone, Copy)]
+pub enum Recipient<'a> {
+    /// The key identifier of its key.
+    Key(&'a [u8]),
+    /// The certReqId of its request, which stands as the serial number of a certificate of the NULL-DN (RFC 9810 §5.2.8.3.3): there is
+    /// no certificate yet.
+    Request(&'a Int),
+}
+
+/// ```text
+/// IssuerAndSerialNumber ::= SEQUENCE {
+///     issuer Name,
+///     serialNumber CertificateSerialNumber }
+/// ```
+/// RFC 5652 §10.2.4. The serial number of `x509-cert` is no number that a request may have, such as 0.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+struct IssuerAndSerialNumber {
+    issuer: Name,
+    serial_number: Int,
+}
+
+impl IssuerAndSerialNumber {
+    /// Of a request.
+    fn of_request(id: &Int) -> Self {
+        Self { issuer: Name::default(), serial_number: id.clone() }
+    }
 }
 
 /// ```text
@@ -74,24 +104,24 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// For whoever has the private half of `key`, which `key_identifier` names.
+    /// For whoever has the private half of `key`.
     ///
     /// # Errors
     /// [`Error::Malformed`] when nothing can be encrypted for the key.
     pub fn for_key(
         key: &SubjectPublicKey,
-        key_identifier: &[u8],
+        recipient: Recipient<'_>,
         entropy: &dyn Entropy,
     ) -> Result<Self, Error> {
         let content_key = content_key(entropy)?;
-        let recipient = match key.kind() {
+        let (version, recipient) = match key.kind() {
             KeyKind::Rsa(_) => {
-                let recipient = transport::recipient(key, key_identifier, &content_key)?;
-                Any::encode_from(&recipient).map_err(Error::internal)?
+                let info = transport::recipient(key, recipient, &content_key)?;
+                (info.version, Any::encode_from(&info).map_err(Error::internal)?)
             }
-            KeyKind::P256 | KeyKind::P384 => {
-                let recipient = agreement::recipient(key, key_identifier, &content_key, entropy)?;
-                tagged(TagNumber::N1, &recipient).map_err(Error::internal)?
+            KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => {
+                let info = agreement::recipient(key, recipient, &content_key, entropy)?;
+                (info.version, tagged(TagNumber::N1, &info).map_err(Error::internal)?)
             }
             KeyKind::Ed25519 => {
                 return Err(Error::malformed(
@@ -99,8 +129,9 @@ impl Envelope {
                 ));
             }
         };
-        // RFC 5652 §6.1: 2, because the RecipientInfo is not of version 0.
-        Ok(Self { key: content_key, version: CmsVersion::V2, recipient })
+        // RFC 5652 §6.1: 0 where the RecipientInfo is of version 0, and else 2.
+        let version = if version == CmsVersion::V0 { CmsVersion::V0 } else { CmsVersion::V2 };
+        Ok(Self { key: content_key, version, recipient })
     }
 
     /// For whoever knows this secret.

@@ -38,12 +38,17 @@ fn openssl_decrypts_what_is_for_a_key() {
         ("-algorithm RSA -pkeyopt rsa_keygen_bits:2048", "ktri"),
         ("-algorithm EC -pkeyopt ec_paramgen_curve:P-256", "kari"),
         ("-algorithm EC -pkeyopt ec_paramgen_curve:P-384", "kari"),
+        ("-algorithm EC -pkeyopt ec_paramgen_curve:P-521", "kari"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let key = key(folder, kind);
-        let envelope =
-            Envelope::for_key(&key, &key.key_identifier(), &SystemEntropy::default()).unwrap();
+        let envelope = Envelope::for_key(
+            &key,
+            Recipient::Key(&key.key_identifier()),
+            &SystemEntropy::default(),
+        )
+        .unwrap();
         let enveloped = envelope.seal(ID_DATA, CONTENT).unwrap();
         assert_eq!(enveloped.version, CmsVersion::V2);
         fs::write(folder.join("cms.der"), content_info(&enveloped)).unwrap();
@@ -53,8 +58,12 @@ fn openssl_decrypts_what_is_for_a_key() {
         let clear = openssl(folder, "cms -decrypt -binary -inform DER -in cms.der -inkey key.pem");
         assert_eq!(clear, CONTENT, "{kind}");
         // Another time it is encrypted otherwise.
-        let again =
-            Envelope::for_key(&key, &key.key_identifier(), &SystemEntropy::default()).unwrap();
+        let again = Envelope::for_key(
+            &key,
+            Recipient::Key(&key.key_identifier()),
+            &SystemEntropy::default(),
+        )
+        .unwrap();
         assert_ne!(again.seal(ID_DATA, CONTENT).unwrap(), enveloped);
     }
 }
@@ -106,7 +115,7 @@ fn openssl_decrypts_what_is_for_a_secret() {
             "kdf -binary -keylen 32 -kdfopt digest:SHA256 -kdfopt hexpass:{} -kdfopt hexsalt:{} -kdfopt iter:{} PBKDF2",
             hex(b"a secret"),
             hex(parameters.salt.as_bytes()),
-            parameters.iteration_count
+            parameters.iteration_count.0
         ),
     );
     fs::write(folder.join("wrapped"), recipient.enc_key.as_bytes()).unwrap();
@@ -151,7 +160,7 @@ fn keys_for_which_nothing_can_be_encrypted_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let ed25519 = key(folder.path(), "-algorithm ED25519");
     let entropy = SystemEntropy::default();
-    let refused = Envelope::for_key(&ed25519, &[1; 20], &entropy).unwrap_err();
+    let refused = Envelope::for_key(&ed25519, Recipient::Key(&[1; 20]), &entropy).unwrap_err();
     assert!(matches!(&refused, Error::Malformed(why) if why.contains("Ed25519")), "{refused}");
     let p256 = key(folder.path(), "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
     let refused = LegacyEnvelope::for_key(&p256, &entropy).err().unwrap();
@@ -161,6 +170,6 @@ fn keys_for_which_nothing_can_be_encrypted_are_refused() {
     let mut der = p384.der().to_vec();
     *der.last_mut().unwrap() ^= 1;
     let off = SubjectPublicKey::from_der(&der).unwrap();
-    let refused = Envelope::for_key(&off, &[1; 20], &entropy).unwrap_err();
+    let refused = Envelope::for_key(&off, Recipient::Key(&[1; 20]), &entropy).unwrap_err();
     assert!(matches!(&refused, Error::Malformed(why) if why.contains("P-384")), "{refused}");
 }

@@ -2,14 +2,12 @@
 
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
 use cms::content_info::CmsVersion;
-use cms::enveloped_data::{KeyTransRecipientInfo, RecipientIdentifier};
 use countersign_ca::{Error, SubjectPublicKey, oid as ca};
-use der::asn1::{Any, Null};
-use der::{Encode, Sequence};
+use der::asn1::{Any, Null, OctetString};
+use der::{Choice, Encode, Sequence};
 use spki::AlgorithmIdentifierOwned;
-use x509_cert::ext::pkix::SubjectKeyIdentifier;
 
-use super::{ContentKey, octets, oid};
+use super::{ContentKey, IssuerAndSerialNumber, Recipient, octets, oid};
 
 /// ```text
 /// RSAES-OAEP-params ::= SEQUENCE {
@@ -33,10 +31,32 @@ struct OaepParameters {
 ///     keyEncryptionAlgorithm KeyEncryptionAlgorithmIdentifier,
 ///     encryptedKey           EncryptedKey }
 /// ```
-/// RFC 5652 §6.2.1: version 2 with a subjectKeyIdentifier.
+/// RFC 5652 §6.2.1: version 2 with a subjectKeyIdentifier, and 0 with issuerAndSerialNumber. The crate `cms` has no serial number 0.
+#[derive(Sequence)]
+pub struct KeyTransRecipientInfo {
+    pub version: CmsVersion,
+    rid: RecipientIdentifier,
+    key_enc_alg: AlgorithmIdentifierOwned,
+    enc_key: OctetString,
+}
+
+/// ```text
+/// RecipientIdentifier ::= CHOICE {
+///     issuerAndSerialNumber IssuerAndSerialNumber,
+///     subjectKeyIdentifier [0] SubjectKeyIdentifier }
+/// ```
+/// RFC 5652 §6.2.1.
+#[derive(Choice)]
+enum RecipientIdentifier {
+    IssuerAndSerialNumber(IssuerAndSerialNumber),
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
+    SubjectKeyIdentifier(OctetString),
+}
+
+/// Encrypts the content's key for the holder of an RSA key.
 pub fn recipient(
     key: &SubjectPublicKey,
-    key_identifier: &[u8],
+    recipient: Recipient<'_>,
     content_key: &ContentKey,
 ) -> Result<KeyTransRecipientInfo, Error> {
     let public = public_key(key)?;
@@ -46,11 +66,18 @@ pub fn recipient(
     let encrypted = public
         .encrypt(&OAEP_SHA256_MGF1SHA256, content_key.as_slice(), &mut room, None)
         .map_err(failed)?;
+    let (version, rid) = match recipient {
+        Recipient::Key(identifier) => {
+            (CmsVersion::V2, RecipientIdentifier::SubjectKeyIdentifier(octets(identifier)?))
+        }
+        Recipient::Request(id) => (
+            CmsVersion::V0,
+            RecipientIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber::of_request(id)),
+        ),
+    };
     Ok(KeyTransRecipientInfo {
-        version: CmsVersion::V2,
-        rid: RecipientIdentifier::SubjectKeyIdentifier(SubjectKeyIdentifier(octets(
-            key_identifier,
-        )?)),
+        version,
+        rid,
         key_enc_alg: oaep().map_err(Error::internal)?,
         enc_key: octets(encrypted)?,
     })

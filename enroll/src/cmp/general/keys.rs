@@ -53,6 +53,7 @@ pub fn algorithm(kind: KeyKind) -> Result<AlgorithmIdentifierOwned, Refusal> {
     let (oid, parameters) = match kind {
         KeyKind::P256 => (ca::EC_PUBLIC_KEY, Some(Any::encode_from(&ca::P256).map_err(failed)?)),
         KeyKind::P384 => (ca::EC_PUBLIC_KEY, Some(Any::encode_from(&ca::P384).map_err(failed)?)),
+        KeyKind::P521 => (ca::EC_PUBLIC_KEY, Some(Any::encode_from(&ca::P521).map_err(failed)?)),
         KeyKind::Ed25519 => (ca::ED25519, None),
         KeyKind::Rsa(_) => (ca::RSA_ENCRYPTION, Some(Any::encode_from(&Null).map_err(failed)?)),
     };

@@ -14,7 +14,7 @@ use crate::cmp::answer::{Answer, failed};
 use crate::cmp::content::kind;
 use crate::cmp::crmf::{CertReqMsg, elements, malformed};
 use crate::cmp::delivery::Delivery;
-use crate::cmp::enveloped::{Envelope, EnvelopedData, ID_DATA, encrypt_with};
+use crate::cmp::enveloped::{Envelope, EnvelopedData, ID_DATA, Recipient, encrypt_with};
 use crate::cmp::exchange::{Exchange, Grant};
 use crate::cmp::refusal::{Failure, Refusal};
 
@@ -70,11 +70,12 @@ impl Exchange<'_> {
                 ),
             ));
         }
+        request.controls()?;
         let profile = self.profile()?;
         let authority = self.service.authority();
         let number = Number::new(request.key()?, authority.entropy())?;
         // 2. The challenge.
-        let content = self.challenge_for(number.key(), number.number())?;
+        let content = self.challenge_for(number.key(), number.number(), &id)?;
         let popdecc = Answer::plain(kind::POPDECC, &vec![content]).map_err(failed)?;
         // 3. What its answer goes on with.
         let now = authority.now();
@@ -117,7 +118,12 @@ impl Exchange<'_> {
         self.grant(Grant { answer, id, wish, updates, on_behalf, delivery, implicit, profile })
     }
 
-    fn challenge_for(&self, key: &SubjectPublicKey, number: &[u8]) -> Result<Challenge, Refusal> {
+    fn challenge_for(
+        &self,
+        key: &SubjectPublicKey,
+        number: &[u8],
+        id: &Int,
+    ) -> Result<Challenge, Refusal> {
         let authority = self.service.authority();
         let signer =
             authority.protection(self.ca.as_ref()).or_else(|_| authority.protection(None))?;
@@ -128,8 +134,7 @@ impl Exchange<'_> {
         let rand = Zeroizing::new(rand.to_der().map_err(failed)?);
         let (challenge, encrypted_rand) = match self.version() {
             3 => {
-                let identifier = key.key_identifier();
-                let envelope = Envelope::for_key(key, &identifier, authority.entropy())?;
+                let envelope = Envelope::for_key(key, Recipient::Request(id), authority.entropy())?;
                 (Vec::new(), Some(envelope.seal(ID_DATA, &rand)?))
             }
             _ => (encrypt_with(key, &rand)?, None),
