@@ -113,7 +113,7 @@ fn between_charons(name: &str, section: &str, kind: &str, words: &[&str]) {
         let initiator = Charon::start_on(Gateway::East, &site, &east, ESP);
         // The CRL that came with the folder is good still: a newer one takes its place by the next export.
         export(&site, Gateway::West, &own, &[]);
-        responder.reload();
+        responder.take_crls();
         let (up, _) = initiator.bring_up("west", Some("net"));
         responder.wait_for(0, &["certificate was revoked"]);
         assert!(!up || section.contains("aggressive"), "{}", responder.log());
