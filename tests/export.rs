@@ -149,9 +149,13 @@ fn isakmpd_gets_its_folder() {
             ("remote_id", "gw2.example.net"),
             ("esp_present", "yes"),
             ("esp_enc_alg", "aes"),
+            ("esp_key_length", "256"),
             ("esp_auth_alg", "hmac-sha2-256"),
+            ("esp_group_desc", "14"),
             ("esp_encapsulation", "udp-encap-tunnel"),
             ("pfs", "yes"),
+            ("phase_1", "main"),
+            ("phase1_group_desc", "14"),
             ("local_filter", "010.001.000.000-010.001.255.255"),
             ("remote_filter", "010.002.000.000-010.002.255.255"),
         ];
@@ -187,8 +191,30 @@ fn isakmpd_gets_its_folder() {
         &[("esp_auth_alg", "hmac-md5")],
         &[("esp_encapsulation", "transport")],
         &[("pfs", "no")],
+        // As responder it would take all these, were it not for the policy.
+        &[("esp_key_length", "128")],
+        &[("esp_group_desc", "2")],
+        &[("pfs", "no"), ("esp_group_desc", "")],
+        &[("esp_auth_alg", "hmac-sha")],
+        &[("phase1_group_desc", "2")],
+        &[("phase_1", "aggressive")],
     ] {
         assert_eq!(ask(changes), "false\n", "{changes:?}");
+    }
+
+    // Of several proposals each is allowed as it is, and no mixture of two.
+    let config = instance.data().join("countersign.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let two =
+        "[gateways.gw1]\nproposals = [\"aes256-sha256-modp2048\", \"aes128-sha512-modp3072\"]\n";
+    fs::write(&config, text.replacen("[gateways.gw1]\n", two, 1)).unwrap();
+    export(&instance, "gw1", &["--peer", "gw2", "--peer", "road"]);
+    let other =
+        [("esp_key_length", "128"), ("esp_auth_alg", "hmac-sha2-512"), ("esp_group_desc", "15")];
+    assert_eq!(ask(&[]), "true\n");
+    assert_eq!(ask(&other), "true\n");
+    for mixture in [&other[..1], &other[1..], &other[..2], &other[2..]] {
+        assert_eq!(ask(mixture), "false\n", "{mixture:?}");
     }
 }
 
