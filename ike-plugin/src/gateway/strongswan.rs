@@ -146,6 +146,9 @@ fn connection(
     })?;
     let _ = writeln!(text, "        proposals = {}", proposals.join(","));
     text.push_str("        dpd_delay = 30s\n        send_cert = always\n");
+    if peer.is_some_and(|peer| export.keeps_silent_when_asked(peer)) {
+        text.push_str("        send_certreq = no\n");
+    }
     if own.start == Start::AtOnce {
         // What is to be up always is tried for ever.
         text.push_str("        keyingtries = 0\n");
