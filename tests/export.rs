@@ -149,9 +149,13 @@ fn isakmpd_gets_its_folder() {
             ("remote_id", "gw2.example.net"),
             ("esp_present", "yes"),
             ("esp_enc_alg", "aes"),
+            ("esp_key_length", "256"),
             ("esp_auth_alg", "hmac-sha2-256"),
+            ("esp_group_desc", "14"),
             ("esp_encapsulation", "udp-encap-tunnel"),
             ("pfs", "yes"),
+            ("phase_1", "main"),
+            ("phase1_group_desc", "14"),
             ("local_filter", "010.001.000.000-010.001.255.255"),
             ("remote_filter", "010.002.000.000-010.002.255.255"),
         ];
@@ -187,8 +191,30 @@ fn isakmpd_gets_its_folder() {
         &[("esp_auth_alg", "hmac-md5")],
         &[("esp_encapsulation", "transport")],
         &[("pfs", "no")],
+        // As responder it would take all these, were it not for the policy.
+        &[("esp_key_length", "128")],
+        &[("esp_group_desc", "2")],
+        &[("pfs", "no"), ("esp_group_desc", "")],
+        &[("esp_auth_alg", "hmac-sha")],
+        &[("phase1_group_desc", "2")],
+        &[("phase_1", "aggressive")],
     ] {
         assert_eq!(ask(changes), "false\n", "{changes:?}");
+    }
+
+    // Of several proposals each is allowed as it is, and no mixture of two.
+    let config = instance.data().join("countersign.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let two =
+        "[gateways.gw1]\nproposals = [\"aes256-sha256-modp2048\", \"aes128-sha512-modp3072\"]\n";
+    fs::write(&config, text.replacen("[gateways.gw1]\n", two, 1)).unwrap();
+    export(&instance, "gw1", &["--peer", "gw2", "--peer", "road"]);
+    let other =
+        [("esp_key_length", "128"), ("esp_auth_alg", "hmac-sha2-512"), ("esp_group_desc", "15")];
+    assert_eq!(ask(&[]), "true\n");
+    assert_eq!(ask(&other), "true\n");
+    for mixture in [&other[..1], &other[1..], &other[..2], &other[2..]] {
+        assert_eq!(ask(mixture), "false\n", "{mixture:?}");
     }
 }
 
@@ -432,6 +458,158 @@ fn check_knows_what_isakmpd_and_racoon_read() {
         for word in words {
             assert!(text.contains(word), "expected `{word}`: {text}");
         }
+    }
+}
+
+/// Aggressive mode, in which isakmpd is silent to whoever requests a certificate, and a refused charon tries for ever.
+#[test]
+fn aggressive_mode_with_isakmpd_is_made_to_work_or_is_told() {
+    let instance = classic();
+    let config = instance.data().join("countersign.toml");
+    let good = fs::read_to_string(&config)
+        .unwrap()
+        .replace("mode = \"main\"", "mode = \"aggressive\"")
+        .replace(", \"2001:db8:2::/48\"", "");
+    for (daemon, start, wanted) in [
+        ("libreswan", "on-traffic", &["error aggressive-responder gw2 isakmpd"][..]),
+        ("libreswan", "wait", &["warning aggressive-responder gw2 isakmpd"]),
+        ("strongswan", "on-traffic", &["warning aggressive-retries gw2 strongswan"]),
+        ("strongswan", "wait", &[]),
+        ("racoon", "on-traffic", &[]),
+    ] {
+        let text = good.replace("daemon = \"racoon\"", &format!("daemon = \"{daemon}\""));
+        fs::write(&config, text.replace("start = \"wait\"", &format!("start = \"{start}\"")))
+            .unwrap();
+        let (found, text, _) = check(&instance.run(&["check", "gw1", "gw2", "--format", "json"]));
+        let found: Vec<String> = found.iter().map(|row| row.join(" ")).collect();
+        assert_eq!(found, wanted, "{daemon} {start}: {text}");
+        let words = match daemon {
+            "libreswan" => "OpenBSD 2020-03",
+            _ => "some nine times a second",
+        };
+        assert!(wanted.is_empty() || text.contains(words), "{text}");
+        if wanted == ["error aggressive-responder gw2 isakmpd"] {
+            let arguments = ["export", "gw2", "--peer", "gw1"];
+            fails(&instance.run(&arguments), 4, &["libreswan always requests it", "--force"]);
+        }
+    }
+    // Those that can do without the request are told to, opposite to isakmpd alone.
+    for (daemon, file, line) in [
+        ("strongswan", "swanctl.conf", "send_certreq = no"),
+        ("racoon", "racoon.conf", "send_cr off;"),
+    ] {
+        for (mode, peer, is_there) in [
+            ("aggressive", "isakmpd", true),
+            ("aggressive", "racoon", false),
+            ("main", "isakmpd", false),
+        ] {
+            let text = good.replacen("isakmpd", peer, 1).replace("aggressive", mode);
+            fs::write(&config, text).unwrap();
+            let folder = export(&instance, "gw2", &["--for", daemon, "--peer", "gw1"]);
+            let text = fs::read_to_string(folder.join(file)).unwrap();
+            assert_eq!(text.contains(line), is_there, "{daemon} {mode} {peer}: {text}");
+        }
+    }
+}
+
+/// NSS keeps one CRL for each name of a CA: two keys of one name are an error for libreswan, and for nobody else.
+#[test]
+fn two_keys_of_one_name_are_told() {
+    let gateway = |name: &str, daemon: &str, last: u8| {
+        format!(
+            "[gateways.{name}]\ndaemon = \"{daemon}\"\naddress = \"192.0.2.{last}\"\nnetworks = [\"10.{last}.0.0/16\"]\n"
+        )
+    };
+    let good = [gateway("gw1", "strongswan", 1), gateway("gw2", "libreswan", 2)].concat();
+    let mut instance = instance(&good, &[]);
+    for name in ["gw1", "gw2"] {
+        enrolled(&mut instance, name, &format!("fqdn:{name}.example.net"), "p256");
+    }
+    let folder = instance.file(".");
+    let namesake = instance.file("namesake.crt");
+    let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let own = ["-days", "30", "-keyout", "namesake.key", "-out", "namesake.crt", "-subj"];
+    let root = [&new[..], &own, &["/CN=Countersign root CA"]].concat();
+    tool_ok("openssl", "openssl", &root, &folder);
+    // The root itself, from a file of its own, is no second key.
+    let same = instance.data().join("keys/root.crt");
+    let config = instance.data().join("countersign.toml");
+    for (file, wanted) in [(&same, &[][..]), (&namesake, &["ca-name gw2 libreswan"])] {
+        fs::write(&config, format!("{good}trust = [\"root\", {file:?}]\n")).unwrap();
+        let (found, text, _) = check(&instance.run(&["check", "gw1", "gw2", "--format", "json"]));
+        let errors = found.iter().filter(|row| row[0] == "error");
+        let errors: Vec<String> = errors.map(|row| row[1..].join(" ")).collect();
+        assert_eq!(errors, wanted, "{text}");
+        assert!(wanted.is_empty() || text.contains("`CN=Countersign root CA`"), "{text}");
+    }
+    fails(&instance.run(&["export", "gw2", "--peer", "gw1"]), 4, &["NSS 3.87.1", "--force"]);
+}
+
+/// One name in two spellings is one, but not for charon.
+#[test]
+fn a_name_that_charon_would_not_recognize_is_told() {
+    let sections = "\
+[gateways.gw1]
+daemon = \"strongswan\"
+address = \"192.0.2.1\"
+networks = [\"10.1.0.0/16\"]
+[gateways.gw2]
+daemon = \"strongswan\"
+address = \"192.0.2.2\"
+networks = [\"10.2.0.0/16\"]
+";
+    let mut instance = instance(sections, &[]);
+    enrolled(&mut instance, "gw1", "fqdn:gw1.example.net", "p256");
+    enrolled(&mut instance, "gw2", "dn:CN=gw2,O=Example Works", "p256");
+    let config = instance.data().join("countersign.toml");
+    for (id, daemon, wanted) in [
+        ("dn:CN=gw2,O=Example Works", "strongswan", &[][..]),
+        ("dn:CN=gw2,O=Example works", "strongswan", &["warning dn-spelling gw2 strongswan"]),
+        // OpenSSL compares as RFC 5280 §7.1 has it.
+        ("dn:CN=gw2,O=Example works", "iked", &[]),
+    ] {
+        let text = sections.replacen("strongswan", daemon, 1);
+        fs::write(&config, format!("{text}id = {id:?}\n")).unwrap();
+        let (found, text, _) = check(&instance.run(&["check", "gw1", "gw2", "--format", "json"]));
+        let found: Vec<String> = found.iter().map(|row| row.join(" ")).collect();
+        assert_eq!(found, wanted, "{id} {daemon}: {text}");
+    }
+}
+
+/// libreswan 4 and 5 have different words: what is written is what both take, and no more.
+#[test]
+fn libreswan_is_told_in_words_that_both_of_its_generations_take() {
+    let instance = classic();
+    let config = instance.data().join("countersign.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    for (mode, start, words) in [
+        ("ikev2", "on-traffic", &[][..]),
+        ("ikev2", "at-once", &["dpdaction=restart"]),
+        ("ikev2", "wait", &["dpdaction=clear"]),
+        ("main", "on-traffic", &["ikev2=no"]),
+        ("aggressive", "on-traffic", &["ikev2=no", "aggressive=yes"]),
+    ] {
+        let text = good
+            .replace("mode = \"main\"", &format!("mode = \"{mode}\""))
+            .replace("start = \"wait\"", &format!("start = \"{start}\""))
+            .replace("\"racoon\"", "\"libreswan\"")
+            .replace("\"isakmpd\"", "\"strongswan\"");
+        fs::write(&config, text).unwrap();
+        let folder = export(&instance, "gw2", &["--peer", "gw1"]);
+        let text = fs::read_to_string(folder.join("ipsec.conf")).unwrap();
+        let named: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| {
+                ["ikev2=", "keyexchange=", "aggressive=", "dpdaction="]
+                    .iter()
+                    .any(|word| line.starts_with(word))
+            })
+            .collect();
+        // One connection for each family of addresses would say it twice.
+        assert_eq!(named, words, "{mode} {start}: {text}");
+        // libreswan 4 looks after its peers only with both.
+        assert!(text.contains("dpddelay=30\n    dpdtimeout=120\n"), "{text}");
     }
 }
 

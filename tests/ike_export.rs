@@ -113,7 +113,7 @@ fn between_charons(name: &str, section: &str, kind: &str, words: &[&str]) {
         let initiator = Charon::start_on(Gateway::East, &site, &east, ESP);
         // The CRL that came with the folder is good still: a newer one takes its place by the next export.
         export(&site, Gateway::West, &own, &[]);
-        responder.reload();
+        responder.take_crls();
         let (up, _) = initiator.bring_up("west", Some("net"));
         responder.wait_for(0, &["certificate was revoked"]);
         assert!(!up || section.contains("aggressive"), "{}", responder.log());
@@ -315,20 +315,34 @@ fn strongswan_with_libreswan_ikev1() {
     with_libreswan("strongswan_with_libreswan_ikev1", "mode = \"main\"", "rsa2048");
 }
 
+/// charon in the west, and iked in the east, which begins.
+fn charon_and_iked(more: &str) -> String {
+    described(
+        &format!("daemon = \"strongswan\"\n{more}"),
+        &format!("daemon = \"iked\"\n{more}\nstart = \"at-once\""),
+    )
+    .replace("start = \"wait\"\ndaemon = \"iked\"", "daemon = \"iked\"")
+}
+
+/// AES-CBC and HMAC-SHA2-512 by their numbers in `linux/pfkeyv2.h`.
+const AES_256_SHA_512: &str = "encryption 12 of 256 bits, authentication 7 of 512 bits";
+
 /// With keys of a kind.
 fn with_openiked(name: &str, kind: &str) {
     isolated(name, || {
-        let sections =
-            described("daemon = \"strongswan\"", "daemon = \"iked\"\nstart = \"at-once\"")
-                .replace("start = \"wait\"\ndaemon = \"iked\"", "daemon = \"iked\"");
-        let site = Site::start_with(Source::CrlHttp, &sections, "");
+        let site = Site::start_with(Source::CrlHttp, &charon_and_iked(""), "");
         let [own, peer] = ["west", "east"].map(|name| site.enrol(name, kind));
+        inner_addresses();
         assert_eq!(site.instance.json(&["check", "west", "east"]), Value::Array(Vec::new()));
         let west = export(&site, Gateway::West, &own, &[]);
         let east = export(&site, Gateway::East, &peer, &[]);
         let mut charon = Charon::start_on(Gateway::West, &site, &west, ESP);
-        let iked = Iked::start_on(Gateway::East, &site, &east);
+        let mut iked = Iked::start_on(Gateway::East, &site, &east);
         charon.wait_for(0, &["IKE_SA east", "established between"]);
+        // Packets cannot pass, as there is no PF_KEY: but both have the CHILD_SA, with the same algorithms in each direction.
+        charon.wait_for(0, &["CHILD_SA net{", "established with SPIs"]);
+        charon.wait_for(0, &["selected proposal: ESP:AES_CBC_256/HMAC_SHA2_512_256"]);
+        assert_eq!(iked.wait_for_sas(), [AES_256_SHA_512; 2]);
         iked.stop();
 
         // The other way round: iked has the CRLs of its folder, and refuses who is on them.
@@ -347,4 +361,140 @@ fn strongswan_with_openiked() {
 #[test]
 fn strongswan_with_openiked_p521() {
     with_openiked("strongswan_with_openiked_p521", "p521");
+}
+
+/// On Linux, iked passes over AES-GCM for its traffic, and cannot load HMAC-SHA2-256: `check` says so, and its default is another.
+#[test]
+fn iked_has_a_child_sa_with_its_default_and_with_no_other() {
+    isolated("iked_has_a_child_sa_with_its_default_and_with_no_other", || {
+        let site = Site::start_with(Source::CrlHttp, &charon_and_iked("#"), "");
+        let [own, peer] = ["west", "east"].map(|name| site.enrol(name, "p256"));
+        inner_addresses();
+        let config = site.instance.data().join("countersign.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        for (proposal, words, is_told_by_iked) in [
+            ("aes256gcm16-prfsha256-ecp256", "no acceptable proposal found", false),
+            ("aes256-sha256-modp2048", "unsupported integrity algorithm HMAC_SHA2_256_128", true),
+        ] {
+            let proposals = format!("proposals = [\"{proposal}\"]");
+            fs::write(&config, text.replace('#', &proposals)).unwrap();
+            let found = site.instance.json(&["check", "west", "east"]);
+            let found = &found.as_array().unwrap()[..];
+            assert!(
+                matches!(found, [one] if one["code"] == "esp-on-linux" && one["gateway"] == "east"),
+                "{found:?}"
+            );
+            let west = export(&site, Gateway::West, &own, &[]);
+            let east = export(&site, Gateway::East, &peer, &[]);
+            let mut charon = Charon::start_on(Gateway::West, &site, &west, ESP);
+            let mut iked = Iked::start_on(Gateway::East, &site, &east);
+            // The IKE SA is there, which is all that a look at it would show.
+            charon.wait_for(0, &["IKE_SA east", "established between"]);
+            if is_told_by_iked {
+                iked.wait_for(0, &[words])
+            } else {
+                drop(charon.wait_for(0, &[words]))
+            }
+            assert!(!iked.has_loaded(), "{proposal}: {}", iked.log());
+            iked.stop();
+        }
+    });
+}
+
+/// charon asks OCSP before it looks at a CRL, and keeps what it was answered: what the README says has it ask again.
+#[test]
+fn strongswan_hears_of_a_revocation_when_it_does_what_the_readme_says() {
+    let name = "strongswan_hears_of_a_revocation_when_it_does_what_the_readme_says";
+    isolated(name, || {
+        let section = "daemon = \"strongswan\"";
+        let site = Site::start_with(Source::Ocsp, &described(section, section), "");
+        let [own, peer] = ["west", "east"].map(|name| site.enrol(name, "p256"));
+        inner_addresses();
+        let west = export(&site, Gateway::West, &own, &[]);
+        let east = export(&site, Gateway::East, &peer, &[]);
+        let mut responder = Charon::start_on(Gateway::West, &site, &west, ESP);
+        let initiator = Charon::start_on(Gateway::East, &site, &east, ESP);
+        let (up, said) = initiator.bring_up("west", Some("net"));
+        assert!(up, "{said}\n{}", responder.log());
+        responder.wait_for(0, &["requesting ocsp status from"]);
+        responder.wait_for(0, &["certificate status is good"]);
+        initiator.take_down("west");
+
+        site.revoke("east");
+        export(&site, Gateway::West, &own, &[]);
+        responder.take_crls();
+        let from = responder.log().len();
+        let (up, said) = initiator.bring_up("west", Some("net"));
+        assert!(!up && said.contains("AUTHENTICATION_FAILED"), "{said}\n{}", responder.log());
+        responder.wait_for(from, &["certificate was revoked on"]);
+    });
+}
+
+/// Without named peers, pluto takes those of its own root, whatever other roots its database holds.
+#[test]
+fn libreswan_without_peers_takes_those_of_its_own_root() {
+    isolated("libreswan_without_peers_takes_those_of_its_own_root", || {
+        libreswan::install();
+        let sections = described(
+            "daemon = \"libreswan\"\nrevocation = \"if-present\"\ntrust = [\"root\", \"FOLDER/other-root.crt\"]",
+            "daemon = \"strongswan\"\nrevocation = \"if-present\"",
+        );
+        let other = "[gateways.other]\ndaemon = \"strongswan\"\naddress = \"10.9.0.3\"\nnetworks = [\"10.2.0.0/16\"]\nstart = \"wait\"\n\
+                     revocation = \"if-present\"\ncertificate = \"FOLDER/other.crt\"\nid = \"fqdn:other.example.net\"\ntrust = [\"root\"]\n";
+        let site = Site::start_with(Source::CrlHttp, &format!("{sections}{other}"), "");
+        let [own, peer] = ["west", "east"].map(|name| site.enrol(name, "p256"));
+        let stranger = certified_elsewhere(&site);
+        let west = site.instance.file("west-exported");
+        let said = site.instance.json(&[
+            "export",
+            "west",
+            "--key",
+            own.key.to_str().unwrap(),
+            "--out",
+            west.to_str().unwrap(),
+        ]);
+        let warnings = said["warnings"].to_string();
+        assert!(warnings.contains("takes peers of its own root `root` only"), "{said}");
+        let pluto = Pluto::start_on(Gateway::West, &site, &west);
+        for (name, credentials, is_taken) in [("east", &peer, true), ("other", &stranger, false)] {
+            let folder = site.instance.file(&format!("{name}-exported"));
+            let key = credentials.key.to_str().unwrap();
+            let to = ["--key", key, "--out", folder.to_str().unwrap()];
+            site.instance.ok(&[&["export", name, "--peer", "west"], &to[..]].concat());
+            let charon = Charon::start_on(Gateway::East, &site, &folder, ESP);
+            let from = pluto.log().len();
+            let (_, said) = charon.bring_up("west", None);
+            let log = pluto.log()[from..].to_owned();
+            let is_up = log.contains("responder established IKE SA");
+            assert_eq!(is_up, is_taken, "{name}: {said}\n{log}");
+        }
+    });
+}
+
+/// A certificate and a key of another PKI, by OpenSSL.
+fn certified_elsewhere(site: &Site) -> Credentials {
+    let openssl = |arguments: &[&str]| {
+        let new =
+            ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        run(Command::new("openssl")
+            .args(new)
+            .args(["-days", "30"])
+            .args(arguments)
+            .current_dir(site.instance.file(".")));
+    };
+    let root = ["-keyout", "other-root.key", "-out", "other-root.crt", "-subj", "/CN=Another root"];
+    openssl(&root);
+    let signed = ["-CA", "other-root.crt", "-CAkey", "other-root.key", "-subj", "/CN=other"];
+    let leaf = ["-addext", "subjectAltName=DNS:other.example.net", "-addext"];
+    let leaf = [&signed[..], &leaf, &["basicConstraints=critical,CA:FALSE"]].concat();
+    openssl(&[&leaf[..], &["-keyout", "other.key", "-out", "other-leaf.crt"]].concat());
+    let both = ["other-leaf.crt", "other-root.crt"]
+        .map(|file| fs::read(site.instance.file(file)).unwrap());
+    let certificate = site.instance.file("other.crt");
+    fs::write(&certificate, both.concat()).unwrap();
+    Credentials {
+        id: "other.example.net".to_owned(),
+        certificate,
+        key: site.instance.file("other.key"),
+    }
 }

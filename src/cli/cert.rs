@@ -36,6 +36,9 @@ pub enum Cert {
     /// Show one certificate
     Show(One),
     /// Revoke a certificate
+    ///
+    /// The CRL and the next OCSP answer say it at once. strongSwan keeps what it was told before until both its caches are flushed, and
+    /// other daemons want the new CRL in their files: docs/operation.md, "When a revocation counts".
     Revoke {
         #[command(flatten)]
         one: One,

@@ -7,7 +7,7 @@ use countersign_ca::key::read_private;
 use countersign_ca::{Clock, SystemClock};
 use countersign_ike_plugin::gateway::{
     Authentication, Certified, Daemon, Export as Exported, Facts, Files, GatewayError, Obstacle,
-    PrivateKey, Severity, alone, together,
+    PrivateKey, Severity, alone, between, together,
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -84,7 +84,11 @@ impl Export {
             }
         }
         let peers: Vec<_> = described.into_iter().map(|described| described.gateway).collect();
-        let found = alone(&own.gateway, material.as_ref(), SystemClock.now()).map_err(refused)?;
+        let mut found =
+            alone(&own.gateway, material.as_ref(), SystemClock.now()).map_err(refused)?;
+        if material.is_some() {
+            found.extend(peers.iter().flat_map(|peer| between(&own.gateway, peer)));
+        }
         let error = found.iter().find(|obstacle| obstacle.severity == Severity::Error);
         if let (false, Some(error)) = (self.force, error) {
             return Err(Failure {
@@ -118,6 +122,8 @@ impl Export {
             program: &program()?,
         };
         let files = export.files().map_err(refused)?;
+        let warnings: Vec<String> =
+            found.iter().map(ToString::to_string).chain(export.warnings()).collect();
         let out = self
             .out
             .clone()
@@ -150,7 +156,7 @@ impl Export {
                 "out": out.display().to_string(),
                 "files": list,
                 "key": if key.is_some() || self.psk.is_some() { "included" } else { "not included: README says where it goes" },
-                "warnings": found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "warnings": warnings,
             }),
         );
         Ok(())

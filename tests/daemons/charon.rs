@@ -100,10 +100,16 @@ impl Charon {
         self.ok(&["--load-all"]);
     }
 
-    /// Has it read its folder again, and take its CRLs instead of those that it has.
-    pub fn reload(&self) {
-        self.ok(&["--flush-certs", "--type", "x509_crl"]);
-        self.ok(&["--load-all"]);
+    /// Has it take the CRLs of its exported folder instead of what it has, by the commands that the README there names.
+    #[track_caller]
+    pub fn take_crls(&self) {
+        let readme = fs::read_to_string(self.swanctl.join("README")).expect("a README");
+        let commands: Vec<&str> =
+            readme.lines().filter_map(|line| line.strip_prefix("    swanctl ")).collect();
+        assert!(!commands.is_empty(), "{readme}");
+        for command in commands {
+            self.ok(&command.split(' ').collect::<Vec<_>>());
+        }
     }
 
     /// Initiates a connection's IKE SA, or with `child` that CHILD_SA; whether it came up, and what `swanctl` said.

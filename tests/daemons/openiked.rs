@@ -14,6 +14,9 @@ use super::{Daemon, run, unpacked};
 /// The folders that iked reads below `/etc/iked`.
 const FOLDERS: [&str; 6] = ["ca", "certs", "crls", "private", "pubkeys/fqdn", "pubkeys/ipv4"];
 
+/// How the stand-in for PF_KEY begins to tell of an SA.
+const LOADED: &str = "pfkey: loaded an SA";
+
 /// One iked.
 pub struct Iked {
     gateway: Gateway,
@@ -89,6 +92,24 @@ impl Iked {
             let new = log.get(from..).unwrap_or("");
             new.lines().any(|line| words.iter().all(|word| line.contains(word)))
         });
+    }
+
+    /// Waits until it loaded an SA in each direction between its gateway and the other, and gives both, as the stand-in for PF_KEY tells
+    /// them.
+    pub fn wait_for_sas(&mut self) -> [String; 2] {
+        let other = if self.gateway == Gateway::West { Gateway::East } else { Gateway::West };
+        let (here, there) = (self.gateway.address(), other.address());
+        [(here, there), (there, here)].map(|(from, to)| {
+            let words = format!("{LOADED} from {from} to {to} with ");
+            self.wait_for(0, &[&words]);
+            let log = self.log();
+            log.lines().find_map(|line| line.split_once(&words)).expect("the line").1.to_owned()
+        })
+    }
+
+    /// Whether it loaded any SA.
+    pub fn has_loaded(&self) -> bool {
+        self.log().contains(LOADED)
     }
 
     /// Ends it, with its SAs.

@@ -2,14 +2,17 @@
  * Stands in for a kernel with PF_KEY, and for a system with a user of iked's own, so that OpenIKED runs in a test. Preloaded.
  *
  * socket(PF_KEY) gives a datagram socket that is connected to itself. What iked writes there is replaced by its acknowledgement
- * (RFC 2367 §2.3.3: the header with errno 0), which iked then reads. SPIs are counted up; no packet is ever protected.
+ * (RFC 2367 §2.3.3: the header with errno 0), which iked then reads. SPIs are counted up; no packet is ever protected. Each SA that iked
+ * loads is told on standard error, so that a test sees more than that iked believes to have one.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <grp.h>
 #include <linux/pfkeyv2.h>
 #include <netinet/in.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -21,8 +24,8 @@ struct answer {
 	struct sadb_sa sa;
 };
 
-/* The kernel would not hand out SPIs up to 255: they are reserved. */
-static uint32_t last_spi = 0xff;
+/* SPIs count up from a number of this process's own: a peer may still have the SAs of the iked before. Up to 255 they are reserved. */
+static uint32_t last_spi;
 
 int socket(int domain, int type, int protocol)
 {
@@ -56,6 +59,60 @@ static int is_pfkey(int fd)
 	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_DGRAM;
 }
 
+/* An IPv4 address of an extension, if it has room for one. */
+static void address_of(const struct sadb_ext *extension, size_t length, char text[INET_ADDRSTRLEN])
+{
+	const struct sockaddr_in *address = (const struct sockaddr_in *)((const char *)extension + sizeof(struct sadb_address));
+
+	if (length >= sizeof(struct sadb_address) + sizeof(*address) && address->sin_family == AF_INET)
+		inet_ntop(AF_INET, &address->sin_addr, text, INET_ADDRSTRLEN);
+}
+
+/* Tells the SA of an SADB_ADD or SADB_UPDATE (RFC 2367 §2.3): algorithms by their numbers in <linux/pfkeyv2.h>, keys by their bits. */
+static void tell(const struct iovec *parts, int count)
+{
+	uint64_t message[512];
+	size_t size = 0, at, length;
+	const struct sadb_ext *extension;
+	const struct sadb_sa *sa = NULL;
+	int encryption = 0, authentication = 0, i;
+	char from[INET_ADDRSTRLEN] = "?", to[INET_ADDRSTRLEN] = "?";
+
+	for (i = 0; i < count; i++) {
+		if (parts[i].iov_len > sizeof(message) - size)
+			return;
+		memcpy((char *)message + size, parts[i].iov_base, parts[i].iov_len);
+		size += parts[i].iov_len;
+	}
+	for (at = sizeof(struct sadb_msg); at + sizeof(*extension) <= size; at += length) {
+		extension = (const struct sadb_ext *)((const char *)message + at);
+		length = (size_t)extension->sadb_ext_len * 8;
+		if (length == 0 || length > size - at)
+			return;
+		switch (extension->sadb_ext_type) {
+		case SADB_EXT_SA:
+			if (length >= sizeof(*sa))
+				sa = (const struct sadb_sa *)extension;
+			break;
+		case SADB_EXT_KEY_ENCRYPT:
+			encryption = ((const struct sadb_key *)extension)->sadb_key_bits;
+			break;
+		case SADB_EXT_KEY_AUTH:
+			authentication = ((const struct sadb_key *)extension)->sadb_key_bits;
+			break;
+		case SADB_EXT_ADDRESS_SRC:
+			address_of(extension, length, from);
+			break;
+		case SADB_EXT_ADDRESS_DST:
+			address_of(extension, length, to);
+			break;
+		}
+	}
+	if (sa != NULL)
+		dprintf(STDERR_FILENO, "pfkey: loaded an SA from %s to %s with encryption %d of %d bits, authentication %d of %d bits\n", from, to,
+			sa->sadb_sa_encrypt, encryption, sa->sadb_sa_auth, authentication);
+}
+
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
 	static ssize_t (*original)(int, const struct iovec *, int);
@@ -72,10 +129,14 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
 		asked += parts[i].iov_len;
 	memset(&answer, 0, sizeof(answer));
 	memcpy(&answer.header, parts[0].iov_base, sizeof(answer.header));
+	if (answer.header.sadb_msg_type == SADB_ADD || answer.header.sadb_msg_type == SADB_UPDATE)
+		tell(parts, count);
 	answer.header.sadb_msg_errno = 0;
 	if (answer.header.sadb_msg_type == SADB_GETSPI) {
 		answer.sa.sadb_sa_len = sizeof(answer.sa) / 8;
 		answer.sa.sadb_sa_exttype = SADB_EXT_SA;
+		if (last_spi == 0)
+			last_spi = (uint32_t)getpid() << 12;
 		answer.sa.sadb_sa_spi = htonl(++last_spi);
 		length = sizeof(answer);
 	}

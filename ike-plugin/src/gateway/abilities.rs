@@ -12,7 +12,7 @@ use x509_cert::Certificate as X509;
 use x509_cert::ext::pkix::NameConstraints;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::{Daemon, GatewayError, Mode};
+use super::{Daemon, Encryption, GatewayError, Hash, Mode, Proposal};
 
 /// A family of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,15 @@ pub enum Library {
     OpenSsl,
 }
 
+/// What of a gateway has a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The daemon itself.
+    Daemon(Daemon),
+    /// What some daemons verify with.
+    Library(Library),
+}
+
 /// What a daemon can do.
 #[derive(Debug, Clone, Copy)]
 pub struct Abilities {
@@ -75,6 +84,8 @@ pub struct Abilities {
     pub purposes: &'static [&'static str],
     /// Whether it knows a certificate by its first alternative name only.
     pub first_name_only: bool,
+    /// Whether it requests a certificate of each peer in IKEv1, and cannot be told not to.
+    pub always_requests: bool,
 }
 
 const ALL_MODES: &[Mode] = &[Mode::Ikev2, Mode::Main, Mode::Aggressive];
@@ -98,6 +109,7 @@ const ABILITIES: [Abilities; 5] = [
         fetches: true,
         purposes: &[],
         first_name_only: false,
+        always_requests: false,
     },
     Abilities {
         daemon: Daemon::Libreswan,
@@ -111,6 +123,7 @@ const ABILITIES: [Abilities; 5] = [
         fetches: true,
         purposes: &[IPSEC_IKE, ANY, SERVER_AUTH, CLIENT_AUTH],
         first_name_only: false,
+        always_requests: true,
     },
     Abilities {
         daemon: Daemon::Iked,
@@ -124,6 +137,7 @@ const ABILITIES: [Abilities; 5] = [
         fetches: false,
         purposes: &[],
         first_name_only: false,
+        always_requests: false,
     },
     Abilities {
         daemon: Daemon::Isakmpd,
@@ -138,6 +152,7 @@ const ABILITIES: [Abilities; 5] = [
         fetches: false,
         purposes: &[],
         first_name_only: true,
+        always_requests: false,
     },
     Abilities {
         daemon: Daemon::Racoon,
@@ -151,6 +166,7 @@ const ABILITIES: [Abilities; 5] = [
         fetches: false,
         purposes: &[],
         first_name_only: false,
+        always_requests: false,
     },
 ];
 
@@ -214,7 +230,7 @@ impl fmt::Display for Family {
     }
 }
 
-/// What a CA, a certificate or a CRL may have that some program cannot take.
+/// What a CA, a certificate, a CRL or a gateway's description may have that some program cannot take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
     /// A common name that looks like a host name, without a DNS name beside it, below a CA with constraints on DNS names.
@@ -225,6 +241,18 @@ pub enum Feature {
     Ed25519Ca,
     /// The CRL of a partition: its issuingDistributionPoint is critical (RFC 5280 §5.2.5).
     Partition,
+    /// Two CAs of one name with different keys.
+    SameName,
+    /// AES-GCM for the traffic.
+    EspAead,
+    /// HMAC-SHA2-256 for the traffic.
+    EspSha256,
+    /// Being the responder in aggressive mode, with certificates.
+    AggressiveResponder,
+    /// Being refused as the initiator in aggressive mode.
+    AggressiveRefusal,
+    /// A distinguished name as identity that the certificate spells in another way, the same by RFC 5280 §7.1.
+    Spelling,
 }
 
 impl Feature {
@@ -235,6 +263,20 @@ impl Feature {
             Self::AddressConstraints => "address-constraints",
             Self::Ed25519Ca => "ca-key-kind",
             Self::Partition => "partition",
+            Self::SameName => "ca-name",
+            Self::EspAead | Self::EspSha256 => "esp-on-linux",
+            Self::AggressiveResponder => "aggressive-responder",
+            Self::AggressiveRefusal => "aggressive-retries",
+            Self::Spelling => "dn-spelling",
+        }
+    }
+
+    /// Which one of a proposal's algorithms for the traffic some daemon may not have.
+    pub const fn of_esp(proposal: &Proposal) -> Option<Self> {
+        match (proposal.encryption, proposal.hash) {
+            (Encryption::Gcm(_), _) => Some(Self::EspAead),
+            (Encryption::Cbc(_), Hash::Sha256) => Some(Self::EspSha256),
+            (Encryption::Cbc(_), Hash::Sha384 | Hash::Sha512) => None,
         }
     }
 }
@@ -257,8 +299,8 @@ pub struct Limit {
     pub program: &'static str,
     /// The version with which it was found.
     pub version: &'static str,
-    /// The library that it is, for daemons.
-    pub library: Option<Library>,
+    /// The daemon or the library that it is, for gateways.
+    pub part: Option<Part>,
     /// What it does.
     pub effect: Effect,
     /// What it does, in words that go on from the program's name.
@@ -270,13 +312,18 @@ pub struct Limit {
 const fn limit(
     feature: Feature,
     (program, version): (&'static str, &'static str),
-    library: Option<Library>,
+    part: Option<Part>,
     effect: Effect,
     does: &'static str,
     seen: &'static str,
 ) -> Limit {
-    Limit { feature, program, version, library, effect, does, seen }
+    Limit { feature, program, version, part, effect, does, seen }
 }
+
+const STRONGSWAN: Option<Part> = Some(Part::Library(Library::Strongswan));
+const NSS: Option<Part> = Some(Part::Library(Library::Nss));
+const OPENSSL: Option<Part> = Some(Part::Library(Library::OpenSsl));
+const IKED: Option<Part> = Some(Part::Daemon(Daemon::Iked));
 
 const COMMON_NAME: &str = "takes the common name for a DNS name, and refuses the certificate";
 const SKIPPED: &str =
@@ -287,7 +334,7 @@ pub const LIMITS: &[Limit] = &[
     limit(
         Feature::CommonName,
         ("OpenSSL", "3.0.19"),
-        Some(Library::OpenSsl),
+        OPENSSL,
         Effect::Refuses,
         COMMON_NAME,
         "tests/export.rs::what_daemons_cannot_take_is_known_beforehand",
@@ -303,7 +350,7 @@ pub const LIMITS: &[Limit] = &[
     limit(
         Feature::AddressConstraints,
         ("strongSwan", "5.9.8"),
-        Some(Library::Strongswan),
+        STRONGSWAN,
         Effect::Refuses,
         "cannot read a CA certificate whose critical name constraints have addresses",
         "tests/export.rs::what_daemons_cannot_take_is_known_beforehand",
@@ -311,7 +358,7 @@ pub const LIMITS: &[Limit] = &[
     limit(
         Feature::Ed25519Ca,
         ("NSS", "3.87.1"),
-        Some(Library::Nss),
+        NSS,
         Effect::Refuses,
         "does not take an Ed25519 CA into its database",
         "tests/export.rs::what_daemons_cannot_take_is_known_beforehand",
@@ -319,7 +366,7 @@ pub const LIMITS: &[Limit] = &[
     limit(
         Feature::Partition,
         ("strongSwan", "5.9.8"),
-        Some(Library::Strongswan),
+        STRONGSWAN,
         Effect::Misreads,
         SKIPPED,
         "a charon with `revocation = strict`",
@@ -343,7 +390,7 @@ pub const LIMITS: &[Limit] = &[
     limit(
         Feature::Partition,
         ("NSS", "3.87.1"),
-        Some(Library::Nss),
+        NSS,
         Effect::Refuses,
         "refuses every CRL with a critical issuingDistributionPoint",
         "tests/export.rs::what_daemons_cannot_take_is_known_beforehand",
@@ -364,12 +411,62 @@ pub const LIMITS: &[Limit] = &[
         "refuses every CRL with a critical issuingDistributionPoint",
         "dirmngr --load-crl",
     ),
+    limit(
+        Feature::SameName,
+        ("NSS", "3.87.1"),
+        NSS,
+        Effect::Misreads,
+        "keeps one CRL for each name of a CA, so that whom the CRL of the other key revokes comes in",
+        "tests/ca_roll.rs::nss_and_gnutls_keep_the_revocations_of_both_keys",
+    ),
+    limit(
+        Feature::EspAead,
+        ("OpenIKED", "7.2, 7.4"),
+        IKED,
+        Effect::Misreads,
+        "passes over AES-GCM for the traffic in silence on Linux, so that no CHILD_SA comes up by it",
+        "tests/ike_export.rs::iked_has_a_child_sa_with_its_default_and_with_no_other",
+    ),
+    limit(
+        Feature::EspSha256,
+        ("OpenIKED", "7.2, 7.4"),
+        IKED,
+        Effect::Refuses,
+        "cannot load HMAC-SHA2-256 over PF_KEY on Linux, so that no CHILD_SA comes up by it",
+        "tests/ike_export.rs::iked_has_a_child_sa_with_its_default_and_with_no_other",
+    ),
+    limit(
+        Feature::AggressiveResponder,
+        ("isakmpd", "OpenBSD 2020-03"),
+        Some(Part::Daemon(Daemon::Isakmpd)),
+        Effect::Misreads,
+        "looks for its own certificate under the peer's identity as responder in aggressive mode, and is silent, if the peer requests a \
+         certificate",
+        "by hand, isakmpd",
+    ),
+    limit(
+        Feature::AggressiveRefusal,
+        ("strongSwan", "5.9.8, 6.0.6"),
+        STRONGSWAN,
+        Effect::Misreads,
+        "takes itself for connected before it is refused, and tries again some nine times a second as long as a CHILD_SA waits",
+        "by hand, charon",
+    ),
+    limit(
+        Feature::Spelling,
+        ("strongSwan", "5.9.8"),
+        STRONGSWAN,
+        Effect::Refuses,
+        "compares distinguished names octet by octet, case and blanks included",
+        "by hand, charon",
+    ),
 ];
 
 /// The limit of a daemon, if it has this one.
 pub fn limit_of(daemon: Daemon, feature: Feature) -> Option<&'static Limit> {
-    let library = Abilities::of(daemon).library;
-    LIMITS.iter().find(|limit| limit.feature == feature && limit.library == Some(library))
+    let parts = [Part::Daemon(daemon), Part::Library(Abilities::of(daemon).library)];
+    let is_of_it = |limit: &&Limit| limit.part.is_some_and(|part| parts.contains(&part));
+    LIMITS.iter().filter(|limit| limit.feature == feature).find(is_of_it)
 }
 
 /// Who cannot take a feature, in words: program, version, what it does.

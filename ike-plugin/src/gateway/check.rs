@@ -11,7 +11,8 @@ use countersign_ca::{Identity, Timestamp};
 use serde::Serialize;
 
 use super::abilities::{
-    CaFacts, Effect, Family, IKE_INTERMEDIATE, Library, Limit, limit_of, limits, looks_like_host,
+    CaFacts, Effect, Family, IKE_INTERMEDIATE, Library, Limit, Part, limit_of, limits,
+    looks_like_host,
 };
 use super::libreswan;
 use super::material::next_update;
@@ -71,6 +72,7 @@ pub fn alone(
     let mut found = Found { gateway, daemon: gateway.daemon, list: Vec::new() };
     found.mode();
     found.proposals(&gateway.proposals);
+    found.retries();
     found.authorizer();
     if let Some(material) = material {
         found.own_certificate(&Facts::of(&material.certificate)?, material, now);
@@ -100,6 +102,7 @@ pub fn together(
         found.key_for(own, &facts, Facts::of(&material.certificate)?.key);
         found.purposes_for(own, &facts);
         found.first_name_for(own, shown)?;
+        found.spelling_for(own, &facts);
         found.partitions_for(own, shown)?;
         found.common_name_for(own, shown)?;
         found.told_where_for(own, material, shown)?;
@@ -107,12 +110,25 @@ pub fn together(
         list.append(&mut found.list);
     }
     let (one, other) = (one.0, other.0);
+    list.extend(between(one, other));
     let mut found = Found { gateway: one, daemon: other.daemon, list: Vec::new() };
     found.same_mode(other);
     found.common_proposal(other);
     found.places(other);
     list.append(&mut found.list);
     Ok(list)
+}
+
+/// What stands between two gateways that prove who they are by certificates, whatever these say; both ways. A part of what [`together`]
+/// finds.
+pub fn between(one: &Gateway, other: &Gateway) -> Vec<Obstacle> {
+    let mut list = Vec::new();
+    for (own, peer) in [(one, other), (other, one)] {
+        let mut found = Found { gateway: peer, daemon: own.daemon, list: Vec::new() };
+        found.begins_with(own);
+        list.append(&mut found.list);
+    }
+    list
 }
 
 /// The obstacles of one gateway, in the view of one daemon.
@@ -214,6 +230,19 @@ impl Found<'_> {
                     "proposal",
                     format!("{daemon} cannot use `{proposal}` in mode `{}`; name another in `proposals`", mode.name()),
                 );
+                continue;
+            }
+            let limit = Feature::of_esp(proposal).and_then(|feature| limit_of(daemon, feature));
+            if let Some(limit) = limit.filter(|_| daemon.speaks(mode)) {
+                self.warning(
+                    limit.feature.code(),
+                    format!(
+                        "{} {}, found `{proposal}`; on Linux, name `{}` in its place here and among those of its peers; on OpenBSD it is good",
+                        daemon_and(daemon, limit),
+                        limit.does,
+                        Proposal::DEFAULT_IKED
+                    ),
+                );
             }
         }
         let mut groups: Vec<_> = proposals.iter().map(|proposal| proposal.group).collect();
@@ -227,6 +256,53 @@ impl Found<'_> {
             self.error(
                 "proposal",
                 "racoon has one group for perfect forward secrecy: expected one group in all `proposals`, found several".to_owned(),
+            );
+        }
+    }
+
+    /// In aggressive mode the initiator's part ends with the third message, before anybody has refused it.
+    fn retries(&mut self) {
+        let Gateway { daemon, mode, start, .. } = *self.gateway;
+        let limit = limit_of(daemon, Feature::AggressiveRefusal);
+        if let Some(limit) = limit.filter(|_| mode == Mode::Aggressive && start != Start::Wait) {
+            self.warning(
+                limit.feature.code(),
+                format!(
+                    "refused in mode `aggressive`, {} {}; set `mode = \"main\"`, or `start = \"wait\"` and let its peers begin",
+                    daemon_and(daemon, limit),
+                    limit.does
+                ),
+            );
+        }
+    }
+
+    /// isakmpd does not find its own certificate when a peer begins in aggressive mode and requests it. Those that need not request it are
+    /// exported so.
+    fn begins_with(&mut self, own: &Gateway) {
+        let peer = self.gateway;
+        let is_aggressive = [own.mode, peer.mode] == [Mode::Aggressive; 2];
+        let is_requested = is_aggressive && Abilities::of(peer.daemon).always_requests;
+        let limit = limit_of(own.daemon, Feature::AggressiveResponder);
+        let Some(limit) = limit.filter(|_| is_requested) else { return };
+        let message = format!(
+            "{} on `{}` {}, and {} always requests it",
+            daemon_and(own.daemon, limit),
+            own.name,
+            limit.does,
+            peer.daemon
+        );
+        if peer.start != Start::Wait && own.address.is_some() {
+            self.error(
+                limit.feature.code(),
+                format!(
+                    "{message}; set `mode = \"main\"` for both, or `start = \"wait\"` for `{}` and let `{}` begin",
+                    peer.name, own.name
+                ),
+            );
+        } else {
+            self.warning(
+                limit.feature.code(),
+                format!("{message}: only `{}` can begin; set `mode = \"main\"` for both", own.name),
             );
         }
     }
@@ -362,6 +438,25 @@ impl Found<'_> {
         Ok(())
     }
 
+    /// Two spellings of a distinguished name are one name (RFC 5280 §7.1), but not for everybody.
+    fn spelling_for(&mut self, own: &Gateway, facts: &Facts) {
+        let Identity::Dn(name) = &self.gateway.id else { return };
+        let Some(limit) = limit_of(own.daemon, Feature::Spelling) else { return };
+        let id = name.to_string();
+        if id != facts.subject && facts.holds(&self.gateway.id) {
+            self.warning(
+                limit.feature.code(),
+                format!(
+                    "{} on `{}` {}, found `{id}` as its identity, and `{}` in its certificate; write `id` as the certificate has it",
+                    daemon_and(own.daemon, limit),
+                    own.name,
+                    limit.does,
+                    facts.subject
+                ),
+            );
+        }
+    }
+
     /// Some read the CRL of a partition as the whole list, some not at all. Those that read files were given the complete one.
     fn partitions_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
         let Some(limit) = limit_of(own.daemon, Feature::Partition) else { return Ok(()) };
@@ -465,6 +560,19 @@ impl Found<'_> {
                     "{seen} verifies by CAs with {} keys only, found {}; found CAs with another `--algorithm` and `--root-algorithm`",
                     known.join(" or "),
                     other_keys.join(", ")
+                ),
+            );
+        }
+        if let Some(limit) = limit_of(daemon, Feature::SameName)
+            && let Some(name) = shared_name(material)?
+        {
+            self.error(
+                Feature::SameName.code(),
+                format!(
+                    "{} {}, found two keys under the name `{name}`; give each CA a name of its own (`countersign ca roll` does), and enrol \
+                     again below that",
+                    daemon_and(daemon, limit),
+                    limit.does
                 ),
             );
         }
@@ -720,6 +828,19 @@ fn subject(ca: &NamedCa) -> Result<Name, GatewayError> {
         .map_err(|e| GatewayError::new(format!("the CA `{}` cannot be read: {e}", ca.name)))
 }
 
+/// The name of two CAs that have different keys.
+fn shared_name(material: &Material) -> Result<Option<String>, GatewayError> {
+    let mut known: Vec<(Name, Vec<u8>)> = Vec::new();
+    for ca in material.cas() {
+        let (name, facts) = (subject(ca)?, Facts::of(&ca.der)?);
+        if known.iter().any(|(other, key)| same_name(other, &name) && *key != facts.spki) {
+            return Ok(Some(facts.subject));
+        }
+        known.push((name, facts.spki));
+    }
+    Ok(None)
+}
+
 fn read(der: &[u8]) -> Result<Certificate, GatewayError> {
     Certificate::from_der(der.to_vec())
         .map_err(|e| GatewayError::new(format!("a certificate cannot be read: {e}")))
@@ -753,8 +874,10 @@ fn common_name_outside(shown: &Material) -> Result<Option<(String, String)>, Gat
 
 /// A daemon with the library that has a limit, and the version in which it was found.
 fn daemon_and(daemon: Daemon, limit: &Limit) -> String {
-    match limit.library {
-        Some(Library::Strongswan) => format!("{} {}", limit.program, limit.version),
+    match limit.part {
+        Some(Part::Daemon(_) | Part::Library(Library::Strongswan)) => {
+            format!("{} {}", limit.program, limit.version)
+        }
         _ => format!("{daemon} ({} {})", limit.program, limit.version),
     }
 }

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::text::{heading, mailbox};
 use super::{
-    Authentication, Certified, Export, Facts, Files, Gateway, GatewayError, Mode, NamedCa, Network,
-    Start,
+    Authentication, Certified, Export, Facts, Files, Gateway, GatewayError, Group, Mode, NamedCa,
+    Network, Start,
 };
 
 pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
@@ -107,6 +107,8 @@ fn configuration(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError>
     let mut text = Zeroizing::new(heading("#", &own.name, "isakmpd"));
     let _ = writeln!(text, "\n[General]\nPolicy-file=\t/etc/isakmpd/isakmpd.policy");
     text.push_str("DPD-check-interval=\t30\n");
+    // So long after its last phase 1 with a peer, it ignores that peer's next one: 120 seconds without this line.
+    text.push_str("Exchange-max-time=\t30\n");
     if let Some(address) = own.bound_to() {
         let _ = writeln!(text, "Listen-on=\t{address}");
     }
@@ -303,25 +305,34 @@ fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
         ))
     });
     let peers = peers.collect::<Result<Vec<_>, GatewayError>>()?;
-    let mut hashes: Vec<String> = export
-        .own
-        .proposals
-        .iter()
-        .filter_map(super::Proposal::classic)
-        .map(|(_, hash, _)| format!("esp_auth_alg == \"hmac-sha2-{hash}\""))
-        .collect();
-    hashes.dedup();
-    let encryption = format!(
-        "esp_present == \"yes\" && esp_enc_alg == \"aes\" && pfs == \"yes\" &&\n            \
-         esp_encapsulation ~= \"tunnel$\" && ({})",
-        hashes.join(" || ")
-    );
     let _ = writeln!(
         text,
-        "Conditions: app_domain == \"IPsec policy\" && {encryption} &&\n            ({}) -> \"true\";",
+        "Conditions: app_domain == \"IPsec policy\" && esp_present == \"yes\" && pfs == \"yes\" &&\n            \
+         esp_encapsulation ~= \"tunnel$\" && phase_1 == \"{}\" &&\n            ({}) &&\n            ({}) &&\n            ({}) -> \"true\";",
+        export.own.mode.name(),
+        any_of(export, |(_, _, group)| format!("phase1_group_desc == \"{}\"", group.number())),
+        any_of(export, |(key, hash, group)| format!(
+            "(esp_enc_alg == \"aes\" && esp_key_length == \"{key}\" && esp_auth_alg == \"hmac-sha2-{hash}\" && esp_group_desc == \"{}\")",
+            group.number()
+        )),
         peers.join(" ||\n             ")
     );
     Ok(text)
+}
+
+/// What must hold of one of the proposals. As responder, isakmpd takes any transform for the traffic that its policy allows, whatever its
+/// own configuration says.
+fn any_of(export: &Export<'_>, condition: impl Fn((u16, u16, Group)) -> String) -> String {
+    let each = export.own.proposals.iter().filter_map(|proposal| {
+        proposal.classic().map(|(key, hash, _)| condition((key, hash, proposal.group)))
+    });
+    let mut all: Vec<String> = Vec::new();
+    for one in each {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    all.join(" ||\n             ")
 }
 
 /// The networks of a tunnel, as isakmpd tells the policy: a range, or where the peer's ID is an address and no subnet, that address alone.

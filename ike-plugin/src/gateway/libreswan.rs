@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 use super::pkcs12::pkcs12;
 use super::text::{heading, mailbox, plain_dn};
 use super::{
-    Certified, Export, Facts, Files, Gateway, GatewayError, IssuedCrl, Material, Mode, Network,
-    Revocation, Start,
+    Certified, Export, Facts, Files, Gateway, GatewayError, IssuedCrl, Material, Mode, NamedCa,
+    Network, Revocation, Start,
 };
 use crate::status::crl::Crl;
 
@@ -90,6 +90,20 @@ fn readme(export: &Export<'_>) -> String {
                  takes; the password belongs into {name}.p12.password."
             );
         }
+    }
+    if export.certified().is_some() {
+        text.push_str(
+            "\npluto fetches CRLs every five minutes, from where the certificates in the database say. If they say nothing, export again \
+             before the CRLs end, and run `sh import.sh` again. In a running pluto a CRL that was imported counts after 45 to 65 seconds, \
+             and no command shortens that; `ipsec restart` does, and ends the SAs. SAs that are up stay up otherwise: `ipsec whack \
+             --deleteid --name ID` ends those of a peer.\n",
+        );
+    }
+    if export.own.mode != Mode::Ikev2 || export.own.start != Start::OnTraffic {
+        text.push_str(
+            "libreswan 5 remarks that it ignores `dpdaction`, and that `ikev2=no` is `keyexchange=ikev1` there: these are for libreswan 4, \
+             which does not know the new word.\n",
+        );
     }
     if export.own.authorizer {
         text.push_str("pam.d/pluto belongs into /etc/pam.d. IKEv1 connections are not asked about: libreswan has no hook there.\n");
@@ -186,12 +200,31 @@ fn key_identifier(crl: &IssuedCrl) -> Option<String> {
     Some(octets.collect::<Vec<_>>().join(":"))
 }
 
-/// Whose peers pluto takes.
-fn peers_ca(export: &Export<'_>) -> Result<String, GatewayError> {
-    match export.certified() {
-        Some(certified) => common_ca(certified.material),
-        None => Ok(SAME.to_owned()),
+/// Whose peers pluto takes. Whoever is not named must be below its own root: the database may hold other roots besides those of today.
+fn peers_ca(export: &Export<'_>, peer: Option<&Gateway>) -> Result<String, GatewayError> {
+    let Some(Certified { material, .. }) = export.certified() else { return Ok(SAME.to_owned()) };
+    match (peer, material.own_root()) {
+        (None, Some(root)) => by_name(root),
+        _ => common_ca(material),
     }
+}
+
+/// What somebody should know of the folder that was written.
+pub fn warnings(export: &Export<'_>) -> Vec<String> {
+    let Some(Certified { material, .. }) = export.certified() else { return Vec::new() };
+    if !export.peers.is_empty() || material.roots.len() < 2 {
+        return Vec::new();
+    }
+    let takes = match material.own_root() {
+        Some(root) => format!("of its own root `{}` only", root.name),
+        None => "of each of them, and of whatever other root its database holds".to_owned(),
+    };
+    let roots: Vec<String> = material.roots.iter().map(|root| format!("`{}`", root.name)).collect();
+    vec![format!(
+        "libreswan on `{}` trusts several roots ({}), and without `--peer` takes peers {takes}: name each other one by `--peer`",
+        export.own.name,
+        roots.join(", ")
+    )]
 }
 
 /// Peers of the very CA that issued its own certificate, by its name.
@@ -206,6 +239,11 @@ pub fn is_bound_to_issuer(material: &Material) -> Result<bool, GatewayError> {
 /// issuer by names. Several roots have no common name: which count, says the database.
 fn common_ca(material: &Material) -> Result<String, GatewayError> {
     let [root] = material.roots.as_slice() else { return Ok("%any".to_owned()) };
+    by_name(root)
+}
+
+/// A root, as `rightca` names it.
+fn by_name(root: &NamedCa) -> Result<String, GatewayError> {
     let subject = countersign_ca::certificate::Facts::of(&root.der)
         .map_err(|e| GatewayError::new(format!("a root cannot be read: {e}")))?
         .subject;
@@ -264,12 +302,12 @@ fn connection(
     let own = export.own;
     let by_secret = export.authentication.secret().is_some();
     let _ = writeln!(text, "\nconn {name}");
-    let mode = match own.mode {
-        Mode::Ikev2 => "    ikev2=insist",
-        Mode::Main => "    ikev2=no",
-        Mode::Aggressive => "    ikev2=no\n    aggressive=yes",
-    };
-    let _ = writeln!(text, "{mode}");
+    // IKEv2 is what libreswan 4 and 5 do without a word. For IKEv1, 4 knows no other word, and 5 still takes it.
+    text.push_str(match own.mode {
+        Mode::Ikev2 => "",
+        Mode::Main => "    ikev2=no\n",
+        Mode::Aggressive => "    ikev2=no\n    aggressive=yes\n",
+    });
     // With both, pluto 4.10 announces RSA for whatever key it has.
     let authby = match export.certified() {
         None => "secret",
@@ -308,7 +346,7 @@ fn connection(
             ));
         }
         None => {
-            let ca = peers_ca(export)?;
+            let ca = peers_ca(export, None)?;
             let _ = writeln!(text, "    right=%any\n    rightid=%fromcert\n    rightca={ca}");
         }
         Some(peer) => {
@@ -316,7 +354,7 @@ fn connection(
                 peer.address.map_or_else(|| "%any".to_owned(), |address| address.to_string());
             let _ = writeln!(text, "    right={right}\n    rightid={}", id(&peer.id)?);
             if !by_secret {
-                let _ = writeln!(text, "    rightca={}", peers_ca(export)?);
+                let _ = writeln!(text, "    rightca={}", peers_ca(export, Some(peer))?);
             }
             subnets(text, "right", networks.iter().map(|(_, there)| *there).collect());
         }
@@ -331,12 +369,13 @@ fn connection(
         }
         text.push_str("    pam-authorize=yes\n");
     }
-    let action = match own.start {
-        Start::AtOnce => "restart",
-        Start::OnTraffic => "hold",
-        Start::Wait => "clear",
-    };
-    let _ = writeln!(text, "    dpddelay=30\n    dpdtimeout=120\n    dpdaction={action}");
+    // libreswan 4 looks after a peer only if both are there, and then holds what was lost unless it is told otherwise. 5 goes by `auto`.
+    text.push_str("    dpddelay=30\n    dpdtimeout=120\n");
+    text.push_str(match own.start {
+        Start::AtOnce => "    dpdaction=restart\n",
+        Start::OnTraffic => "",
+        Start::Wait => "    dpdaction=clear\n",
+    });
     let auto = match own.start {
         Start::OnTraffic if peer.is_some_and(|peer| peer.address.is_some()) => "ondemand",
         Start::AtOnce if peer.is_some_and(|peer| peer.address.is_some()) => "start",

@@ -108,11 +108,27 @@ impl Material {
         std::iter::once(own).chain(self.chain.iter().filter(is_beside)).collect()
     }
 
+    /// The root above the certificate, if it is trusted.
+    pub fn own_root(&self) -> Option<&NamedCa> {
+        let mut at = self.issuer()?;
+        for _ in self.cas() {
+            if self.roots.contains(at) {
+                return Some(at);
+            }
+            let below = Certificate::from_der(at.der.clone()).ok()?;
+            at = self.signer_of(&below)?;
+        }
+        None
+    }
+
     /// The CA that issued the certificate, if it is among those here.
     pub fn issuer(&self) -> Option<&NamedCa> {
-        let own = Certificate::from_der(self.certificate.clone()).ok()?;
+        self.signer_of(&Certificate::from_der(self.certificate.clone()).ok()?)
+    }
+
+    fn signer_of(&self, below: &Certificate) -> Option<&NamedCa> {
         self.cas().find(|ca| {
-            Certificate::from_der(ca.der.clone()).is_ok_and(|above| own.is_signed_by(&above))
+            Certificate::from_der(ca.der.clone()).is_ok_and(|above| below.is_signed_by(&above))
         })
     }
 }

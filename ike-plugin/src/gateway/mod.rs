@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use abilities::{Abilities, Feature, limits, warnings_of_ca};
-pub use check::{Obstacle, Severity, alone, together};
+pub use check::{Obstacle, Severity, alone, between, together};
 pub use credentials::{Layout, credentials};
 pub use files::{Entry, Files};
 pub use hash::{subject_hash, subject_hash_old};
@@ -80,6 +80,15 @@ impl Daemon {
     /// Whether it speaks this mode.
     pub fn speaks(self, mode: Mode) -> bool {
         Abilities::of(self).modes.contains(&mode)
+    }
+
+    /// What it proposes unless the operator says something. Any two have one of these in common.
+    pub const fn proposals(self, mode: Mode) -> &'static [Proposal] {
+        match (self, mode) {
+            (_, Mode::Main | Mode::Aggressive) => &[Proposal::DEFAULT_V1],
+            (Self::Iked, Mode::Ikev2) => &[Proposal::DEFAULT_IKED],
+            (_, Mode::Ikev2) => &Proposal::DEFAULT_V2,
+        }
     }
 }
 
@@ -375,6 +384,14 @@ impl Export<'_> {
         }
     }
 
+    /// What somebody should know of the folder, besides what [`alone`] finds.
+    pub fn warnings(&self) -> Vec<String> {
+        match self.own.daemon {
+            Daemon::Libreswan => libreswan::warnings(self),
+            _ => Vec::new(),
+        }
+    }
+
     /// The certificate with its key; `None` with a pre-shared key.
     fn certified(&self) -> Option<Certified<'_>> {
         self.authentication.certified()
@@ -383,6 +400,12 @@ impl Export<'_> {
     /// Whether the private key is to be put in by hand.
     fn lacks_key(&self) -> bool {
         self.certified().is_some_and(|certified| certified.key.is_none())
+    }
+
+    /// Whether this peer, as responder, would be silent if it were requested a certificate: it sends one unasked.
+    fn keeps_silent_when_asked(&self, peer: &Gateway) -> bool {
+        let is_limited = abilities::limit_of(peer.daemon, Feature::AggressiveResponder).is_some();
+        is_limited && self.own.mode == Mode::Aggressive && self.certified().is_some()
     }
 
     /// The proposals of the gateway, each as its daemon writes it.

@@ -98,14 +98,19 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    /// What is proposed unless the operator says something: for IKEv2 the fast one first, for IKEv1 the one that all have.
-    pub const DEFAULT_V2: [Self; 2] = [
+    /// What is proposed unless the operator says something: for IKEv2 the fast one first, and last the one that iked has.
+    pub const DEFAULT_V2: [Self; 3] = [
         Self { encryption: Encryption::Gcm(256), hash: Hash::Sha256, group: Group::Ecp256 },
         Self::DEFAULT_V1,
+        Self::DEFAULT_IKED,
     ];
-    /// See [`Self::DEFAULT_V2`].
+    /// For IKEv1, the one that all have.
     pub const DEFAULT_V1: Self =
         Self { encryption: Encryption::Cbc(256), hash: Hash::Sha256, group: Group::Modp2048 };
+    /// What iked has for its traffic on OpenBSD and on Linux both: there it neither proposes AES-GCM nor can load HMAC-SHA2-256. Its
+    /// peers take what suits themselves first, so it must not even propose these beside.
+    pub const DEFAULT_IKED: Self =
+        Self { encryption: Encryption::Cbc(256), hash: Hash::Sha512, group: Group::Modp2048 };
 
     /// strongSwan's, phase 1.
     pub fn strongswan(&self) -> String {

@@ -134,7 +134,11 @@ fn remote(text: &mut String, export: &Export<'_>, peer: &Gateway) -> Result<(), 
             text.push_str("\tgenerate_policy on;\n");
         }
     }
-    text.push_str("\tproposal_check obey;\n\tnat_traversal on;\n\tdpd_delay 30;\n");
+    if export.keeps_silent_when_asked(peer) {
+        text.push_str("\tsend_cr off;\n");
+    }
+    // `obey` takes whatever a peer proposes, without perfect forward secrecy and with shorter keys.
+    text.push_str("\tproposal_check claim;\n\tnat_traversal on;\n\tdpd_delay 30;\n");
     for (key, hash, group) in classic(export)? {
         let _ = writeln!(
             text,

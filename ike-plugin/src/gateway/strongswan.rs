@@ -10,6 +10,13 @@ use super::{Certified, Export, Files, Gateway, GatewayError, Mode, Network, Revo
 /// The settings of charon's plugin, as they come with it.
 const PLUGIN: &str = include_str!("../../charon/countersign.conf");
 
+/// How charon takes a new CRL. It asks OCSP first and keeps an answer until its nextUpdate, so that the CRL alone would change nothing.
+const NEW_CRL: [&str; 3] = [
+    "swanctl --flush-certs --type x509_crl",
+    "swanctl --flush-certs --type ocsp_response",
+    "swanctl --load-creds",
+];
+
 /// All that `swanctl` looks into; it complains about each that is not there.
 const FOLDERS: [&str; 13] = [
     "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa",
@@ -68,8 +75,16 @@ fn readme(export: &Export<'_>) -> String {
         );
     }
     text.push_str(
-        "\nThe CRLs here are those of the moment. charon fetches newer ones from where the certificates say. If they say nothing, export \
-         again before the CRLs end, and run `swanctl --flush-certs --type x509_crl` and `swanctl --load-creds`.\n",
+        "\nThe CRLs here are those of the moment. charon fetches newer ones and OCSP answers from where the certificates say, and keeps \
+         each until it ends. If the certificates say nothing, export again before the CRLs end. Where a revocation has to count at once, \
+         export again, copy the CRLs, and run all three:\n\n",
+    );
+    for command in NEW_CRL {
+        let _ = writeln!(text, "    {command}");
+    }
+    text.push_str(
+        "\nThe types are as they stand here: with another `--type`, swanctl says nothing and flushes nothing. SAs that are up stay up: \
+         `swanctl --terminate --ike NAME` ends one.\n",
     );
     text
 }
@@ -131,6 +146,9 @@ fn connection(
     })?;
     let _ = writeln!(text, "        proposals = {}", proposals.join(","));
     text.push_str("        dpd_delay = 30s\n        send_cert = always\n");
+    if peer.is_some_and(|peer| export.keeps_silent_when_asked(peer)) {
+        text.push_str("        send_certreq = no\n");
+    }
     if own.start == Start::AtOnce {
         // What is to be up always is tried for ever.
         text.push_str("        keyingtries = 0\n");
