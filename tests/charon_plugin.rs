@@ -148,10 +148,10 @@ fn what_differs_between_versions_compiles_for_each_of_them() {
         let version = format!("\0{}\0", kind.version);
         assert!(library.windows(version.len()).any(|of| of == version.as_bytes()));
         // The number of another kind is refused, where the kinds differ by number.
-        let before = at.checked_sub(1).map(|at| &KINDS[at]);
-        for other in before.filter(|_| matches!(kind.version, "6.0.0" | "6.0.2")) {
-            let (compiled, _) = compile(folder.path(), other.number, other.version);
-            assert!(!compiled, "{} compiles as {}", kind.version, other.version);
+        if matches!(kind.version, "6.0.0" | "6.0.2") {
+            let before = &KINDS[at - 1];
+            let (compiled, _) = compile(folder.path(), before.number, before.version);
+            assert!(!compiled, "{} compiles as {}", kind.version, before.version);
         }
     }
 }

@@ -177,7 +177,8 @@ impl Authorizer {
         let (started, at) = (Instant::now(), self.clock.now());
         let secret = question.psk.take();
         let asking = self.asking(&question, secret.as_ref());
-        let whole = asking.as_ref().map(|asking| (self.whole(&question, asking), asking.generation));
+        let whole =
+            asking.as_ref().map(|asking| (self.whole(&question, asking), asking.generation));
         if let Ok((whole, generation)) = &whole
             && let Some(refusal) = self.refusals.value(whole)
             && refusal.is_live(*generation, at)

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::namespaces::{Gateway, bind};
-use super::{charon, run};
 use super::site::{Credentials, Site};
+use super::{charon, run};
 
 /// The plugin.
 const LIBRARY: &str = "libstrongswan-countersign.so";
