@@ -119,6 +119,8 @@ impl Charon {
         let socket = charon.folder.join("vici");
         charon.process.wait_until("charon's start", |_| socket.exists());
         charon.ok(&["--load-all"]);
+        // Which strongSwan it is.
+        charon.log().lines().take(1).for_each(|line| println!("{}: {line}", gateway.name()));
         charon
     }
 
