@@ -3,8 +3,8 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := build-essential charon-systemd curl faketime gnutls-bin iproute2 iputils-ping ldap-utils libaudit1 libbcpkix-java libbcprov-java libbcutil-java \
 	libcap-ng0 libcharon-extra-plugins libcurl3-nss libevent-2.1-7 libevent-core-2.1-7 libevent-pthreads-2.1-7 libjansson-dev \
-	libldap-2.5-0 libldns3 libnss3-tools libstrongswan-extra-plugins libstrongswan-standard-plugins libunbound8 nftables \
-	openjdk-17-jdk-headless openssl pkg-config procps python3 python3-venv slapd strongswan-pki strongswan-swanctl util-linux
+	libldap-2.5-0 libldns3 libnss3-tools libssl-dev libstrongswan-extra-plugins libstrongswan-standard-plugins libsystemd-dev libunbound8 \
+	nftables openjdk-17-jdk-headless openssl openvpn pkg-config procps python3 python3-venv slapd strongswan-pki strongswan-swanctl util-linux
 # What only the benches run against: another CA, and the counter of instructions.
 BENCH_PACKAGES := golang-cfssl valgrind
 # IKE daemons that do not go beside strongSwan: unpacked into a folder, not installed.
@@ -17,10 +17,13 @@ OPENSSL := target/test-openssl
 PLUGIN := $(CURDIR)/target/charon-plugin
 STRONGSWAN = $(shell dpkg-query -W -f '$${source:Version}' libstrongswan 2>/dev/null)
 HEADERS = $(PLUGIN)/headers-$(firstword $(subst -, ,$(STRONGSWAN)))
-APT_SOURCES = -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=$(PLUGIN)/apt/parts -o Dir::State::lists=$(PLUGIN)/apt/lists \
-	-o Dir::Cache=$(PLUGIN)/apt/cache
+# strongSwan 6 beside it: charon with what the tests need, built from the source package of Debian's next release, and the plugin for that.
+STRONGSWAN6 := $(CURDIR)/target/test-strongswan6
+# The newest strongSwan that Debian has: its headers alone.
+NEWEST := $(CURDIR)/target/charon-plugin-newest
+SOURCE := ike-plugin/charon/debian-source.sh
 
-.PHONY: run test bench lint deps bench-deps charon-plugin
+.PHONY: run test bench lint deps bench-deps charon-plugin charon-plugin-6 charon-plugin-newest
 
 run:
 	cargo run --release -- serve --init
@@ -59,35 +62,64 @@ define install
 	fi
 endef
 
-# What the tests run against, from Debian and PyPI: OpenSSL's CMP client, strongSwan, libreswan, OpenIKED, OpenLDAP, pkilint, a faked
-# clock, and four validators of paths.
+# What the tests run against, from Debian and PyPI: OpenSSL's CMP client, strongSwan of two generations, libreswan, OpenIKED, OpenLDAP,
+# pkilint, a faked clock, and four validators of paths.
 deps: $(VENV)/.done
 	$(call install,$(PACKAGES))
 	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done
 	@$(MAKE) -s --no-print-directory $(OPENSSL)/openssl
-	@$(MAKE) -s --no-print-directory charon-plugin
+	@$(MAKE) -s --no-print-directory charon-plugin charon-plugin-6
+	@$(MAKE) -s --no-print-directory charon-plugin-newest || \
+	  echo "the plugin was not compiled for the newest strongSwan, see above; the tests go on with what they have" >&2
 
 bench-deps: deps
 	$(call install,$(BENCH_PACKAGES))
 
 # strongSwan's plugin, for the strongSwan that is installed: target/charon-plugin/libstrongswan-countersign.so
-charon-plugin: $(HEADERS)/.done
+charon-plugin: $(HEADERS)/configure.ac
 	@$(MAKE) -s --no-print-directory -C ike-plugin/charon HEADERS=$(HEADERS) TARGET=$(PLUGIN)/libstrongswan-countersign.so
 
-$(HEADERS)/.done:
+# Its headers, and the file that says its version, from the tarball $(1) into $(2).
+define headers
+	mkdir -p $(2)
+	tar -xf $(1) -C $(2) --strip-components=2 --wildcards '*/src/libstrongswan/*.h' '*/src/libcharon/*.h'
+	tar -xf $(1) -C $(2) --strip-components=1 --wildcards --no-wildcards-match-slash 'strongswan-*/configure.ac'
+endef
+
+$(HEADERS)/configure.ac:
 	@test -n "$(STRONGSWAN)" || { echo "strongSwan is not installed: run \`make deps\`" >&2; exit 1; }
-	rm -rf $(PLUGIN) && mkdir -p $(HEADERS) $(PLUGIN)/apt/parts $(PLUGIN)/apt/lists/partial $(PLUGIN)/apt/cache/archives/partial
-	for file in /etc/apt/sources.list.d/*.sources; do test ! -e $$file || sed 's/^Types:.*/Types: deb-src/' $$file; echo; done \
-	  >$(PLUGIN)/apt/parts/src.sources
-	sed -n 's/^deb /deb-src /p' /dev/null $$(ls /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null) \
-	  >$(PLUGIN)/apt/parts/src.list
-	apt-get -q $(APT_SOURCES) update
-	cd $(PLUGIN) && { apt-get -q $(APT_SOURCES) source --download-only --tar-only strongswan=$(STRONGSWAN) || \
-	  apt-get -q $(APT_SOURCES) source --download-only --tar-only strongswan || true; }
-	@ls $(PLUGIN)/strongswan_$(patsubst headers-%,%,$(notdir $(HEADERS))).orig.tar.* >/dev/null 2>&1 || \
-	  { echo "strongSwan $(STRONGSWAN) is installed, but its source package is not to be had, or is of another version: upgrade strongSwan" >&2; exit 1; }
-	tar -xf $$(ls $(PLUGIN)/strongswan_$(patsubst headers-%,%,$(notdir $(HEADERS))).orig.tar.* | grep -v '\.asc$$') -C $(HEADERS) --strip-components=2 --wildcards \
-	  '*/src/libstrongswan/*.h' '*/src/libcharon/*.h'
+	rm -rf $(PLUGIN)
+	$(SOURCE) $(PLUGIN)
+	$(call headers,$(PLUGIN)/strongswan_*.orig.tar.*[!c],$(HEADERS))
+	touch $@
+
+charon-plugin-6: $(STRONGSWAN6)/headers/configure.ac
+	@$(MAKE) -s --no-print-directory -C ike-plugin/charon HEADERS=$(STRONGSWAN6)/headers LIBRARIES=$(STRONGSWAN6)/usr/lib/ipsec \
+	  TARGET=$(STRONGSWAN6)/libstrongswan-countersign.so
+
+# Debian's is built with mediation, so that this one, without, shows that the plugin follows the charon that it is built for.
+$(STRONGSWAN6)/headers/configure.ac:
+	rm -rf $(STRONGSWAN6)
+	$(SOURCE) $(STRONGSWAN6) trixie
+	mkdir $(STRONGSWAN6)/source && tar -xf $(STRONGSWAN6)/strongswan_*.orig.tar.*[!c] -C $(STRONGSWAN6)/source --strip-components=1
+	cd $(STRONGSWAN6)/source && { CFLAGS=-O1 ./configure --prefix=/usr --sysconfdir=/etc --localstatedir=/var --libdir=/usr/lib --libexecdir=/usr/lib \
+	  --with-systemdsystemunitdir=/lib/systemd/system --disable-static --disable-dependency-tracking --disable-defaults --enable-systemd \
+	  --enable-swanctl --enable-vici --enable-ikev1 --enable-ikev2 --enable-socket-default --enable-kernel-netlink --enable-kernel-libipsec \
+	  --enable-openssl --enable-kdf --enable-hmac --enable-sha1 --enable-sha2 --enable-random --enable-nonce --enable-x509 --enable-pubkey --enable-pem \
+	  --enable-pkcs1 --enable-pkcs8 --enable-constraints --enable-revocation && $(MAKE) -j$$(nproc) && $(MAKE) install DESTDIR=$(STRONGSWAN6); } >../log 2>&1 || \
+	  { tail -n 40 ../log >&2; exit 1; }
+	rm -rf $(STRONGSWAN6)/source
+	$(call headers,$(STRONGSWAN6)/strongswan_*.orig.tar.*[!c],$(STRONGSWAN6)/headers)
+	touch $@
+
+# Whether the plugin compiles for the newest strongSwan in Debian, which may be another one any day: nothing else depends on it.
+charon-plugin-newest: $(NEWEST)/headers/configure.ac
+	@$(MAKE) -s --no-print-directory -C ike-plugin/charon check HEADERS=$(NEWEST)/headers
+
+$(NEWEST)/headers/configure.ac:
+	rm -rf $(NEWEST)
+	$(SOURCE) $(NEWEST) sid
+	$(call headers,$(NEWEST)/strongswan_*.orig.tar.*[!c],$(NEWEST)/headers)
 	touch $@
 
 $(DAEMONS)/.done: Makefile

@@ -35,6 +35,7 @@ pub struct Metrics {
     ocsp: Family<OcspLabels, Counter>,
     responder_not_after: Family<CaLabels, Gauge>,
     decisions: Family<DecisionLabels, Gauge>,
+    refused_again: Gauge<u64, AtomicU64>,
     ldap: Ldap,
     health: Health,
 }
@@ -243,6 +244,12 @@ impl Metrics {
             "answers to IKE daemons since the start, by what decided",
             decisions.clone(),
         );
+        let refused_again = Gauge::default();
+        registry.register(
+            "decisions_repeated",
+            "refusals of these that were given again to the same question",
+            refused_again.clone(),
+        );
         let health = Health::default();
         health.register(&mut registry);
         let build: Family<BuildLabels, Gauge> = Family::default();
@@ -262,6 +269,7 @@ impl Metrics {
             ocsp,
             responder_not_after,
             decisions,
+            refused_again,
             ldap,
             health,
         }
@@ -293,6 +301,7 @@ impl Metrics {
         for (step, count) in STEPS.iter().zip(&counts.denied) {
             set("deny", step, count);
         }
+        self.refused_again.set(counts.again.load(Ordering::Relaxed));
     }
 
     /// The text that Prometheus reads.

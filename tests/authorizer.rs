@@ -517,6 +517,7 @@ fn within_the_server_a_revocation_counts_at_the_next_question_and_pam_is_answere
     let metrics = ca.http("GET", "/metrics", "text/plain", &[]).unwrap();
     let metrics = String::from_utf8(metrics.body).unwrap();
     assert!(metrics.contains("decisions{decision=\"deny\",step=\"status\"} 2"), "{metrics}");
+    assert!(metrics.contains("countersign_decisions_repeated 0"), "{metrics}");
     ca.stop();
     assert!(!socket.exists());
     let (code, said) = pam("@gw1.example.net");

@@ -10,11 +10,11 @@
 mod common;
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use common::general::*;
 use common::openssl::{by_secret, cmp, cmp_by, enrol, key};
-use common::{COUNTERSIGN, Instance, at_another_time, tool, tool_ok};
+use common::{COUNTERSIGN, Instance, Process, at_another_time, tool, tool_ok, wait_for};
 use serde_json::Value;
 
 const URL: &str = "http://pki.example.net";
@@ -522,4 +522,82 @@ fn nss_and_gnutls_keep_the_revocations_of_both_keys() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("crls/issuing.crl: it was not taken"), "{text}");
+}
+
+/// Whether a client with this certificate gets through to an OpenVPN server, and what the server said. Both have one `ca` file and one
+/// `crl-verify` file.
+fn through_openvpn(instance: &Instance, client: &str) -> (bool, String) {
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = free.port().to_string();
+    let log = instance.file("openvpn.log");
+    let start = |arguments: &[&str], log: &std::path::Path| {
+        let mut openvpn = Command::new("openvpn");
+        openvpn.args(["--dev", "null", "--proto", "udp4", "--verb", "3", "--tls-timeout", "1"]);
+        openvpn.args(["--cipher", "AES-256-GCM", "--ca", "cas.pem", "--key", "gw.key"]);
+        openvpn.args(arguments).current_dir(instance.file(".")).stdin(Stdio::null());
+        let log = fs::File::create(log).unwrap();
+        openvpn.stdout(log.try_clone().unwrap()).stderr(log);
+        let started = openvpn.spawn();
+        Process(started.unwrap_or_else(|e| panic!("`openvpn`: {e}: run `make deps`")))
+    };
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    let server = ["--local", "127.0.0.1", "--lport", &port, "--tls-server", "--dh", "none"];
+    let checks = ["--crl-verify", "crls.pem", "--cert", "new.crt"];
+    let mut server = start(&[&server[..], &checks].concat(), &log);
+    wait_for("the server's start", || {
+        let ended = server.0.try_wait().unwrap();
+        assert!(ended.is_none(), "{ended:?}: {}", said());
+        said().contains("UDPv4 link local (bound)").then_some(())
+    });
+    let arguments = ["--nobind", "--remote", "127.0.0.1", &port, "--tls-client", "--cert", client];
+    let _client = start(&arguments, &instance.file("openvpn-client.log"));
+    let is_up = wait_for("the server's answer", || {
+        let is_up = said().contains("Peer Connection Initiated");
+        (is_up || said().contains("TLS handshake failed")).then_some(is_up)
+    });
+    (is_up, said())
+}
+
+#[test]
+fn an_openvpn_server_takes_both_generations_in_one_file() {
+    let mut instance = founded(&[]);
+    instance.serve();
+    key(&instance, "p256", "gw.key");
+    let peer = instance.peer_with("gw", &["fqdn:gw.example.net"], &["--uses", "9"]);
+    let enrolled = |instance: &Instance, name: &str| {
+        enrol(instance, &peer, "gw.key", &[]).granted();
+        fs::rename(instance.file("gw.crt"), instance.file(name)).unwrap();
+    };
+    enrolled(&instance, "old.crt");
+    enrolled(&instance, "old-revoked.crt");
+    instance.ok(&["cert", "revoke", &serial(&instance, "old-revoked.crt")]);
+    instance.stop();
+    roll(&instance, "root");
+    roll(&instance, "issuing");
+    instance.serve();
+    enrolled(&instance, "new.crt");
+    enrolled(&instance, "new-revoked.crt");
+    instance.ok(&["cert", "revoke", &serial(&instance, "new-revoked.crt")]);
+    let all = ["issuing", "issuing.2", "root", "root.2"];
+    let files = all.map(|name| fs::read(certificate(&instance, name)).unwrap());
+    fs::write(instance.file("cas.pem"), files.concat()).unwrap();
+    let revoked = serial(&instance, "new-revoked.crt");
+    wait_for("the CRL with the revocation", || {
+        crl(&instance, "issuing.2").contains(&revoked).then_some(())
+    });
+    let crls = all.map(|name| {
+        let arguments = ["crl", "-inform", "DER", "-in", &fetched(&instance, name)];
+        tool_ok("openssl", "openssl", &arguments, &instance.file("."))
+    });
+    fs::write(instance.file("crls.pem"), crls.concat()).unwrap();
+    for (certificate, good) in [
+        ("old.crt", true),
+        ("new.crt", true),
+        ("old-revoked.crt", false),
+        ("new-revoked.crt", false),
+    ] {
+        let (is_up, said) = through_openvpn(&instance, certificate);
+        assert_eq!(is_up, good, "{certificate}: {said}");
+        assert_eq!(said.contains("certificate revoked"), !good, "{certificate}: {said}");
+    }
 }

@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use daemons::authorizer::{Authorizer, policy};
-use daemons::charon::Charon;
+use daemons::charon::{Charon, another, version_6};
 use daemons::exported::{export, section};
-use daemons::namespaces::{Gateway, isolated};
+use daemons::namespaces::{Gateway, isolated_with};
 use daemons::plugin::{connection, install, plugin};
 use daemons::site::{Site, Source};
 use daemons::{run, wait_for};
@@ -118,8 +118,8 @@ impl Pair<'_> {
     }
 }
 
-fn denials(name: &str, mode: &str, kind: &str) {
-    isolated(name, || {
+fn denials(name: &str, strongswan: Option<&Path>, mode: &str, kind: &str) {
+    isolated_with(strongswan, name, || {
         let lines = format!("daemon = \"strongswan\"\nmode = \"{mode}\"\n");
         let gateways = [
             section("west", Gateway::West, &format!("{lines}authorizer = true\n")),
@@ -210,15 +210,30 @@ fn foreign_root(site: &Site) -> PathBuf {
 
 #[test]
 fn each_reason_refuses_in_ikev2() {
-    denials("each_reason_refuses_in_ikev2", "ikev2", "p256");
+    let name = "each_reason_refuses_in_ikev2";
+    denials(name, another().as_deref(), "ikev2", "p256");
 }
 
 #[test]
 fn each_reason_refuses_in_main_mode() {
-    denials("each_reason_refuses_in_main_mode", "main", "rsa2048");
+    let name = "each_reason_refuses_in_main_mode";
+    denials(name, another().as_deref(), "main", "rsa2048");
 }
 
 #[test]
 fn each_reason_refuses_in_aggressive_mode() {
-    denials("each_reason_refuses_in_aggressive_mode", "aggressive", "rsa2048");
+    let name = "each_reason_refuses_in_aggressive_mode";
+    denials(name, another().as_deref(), "aggressive", "rsa2048");
+}
+
+#[test]
+fn each_reason_refuses_in_ikev2_on_strongswan_6() {
+    let name = "each_reason_refuses_in_ikev2_on_strongswan_6";
+    denials(name, Some(&version_6()), "ikev2", "p256");
+}
+
+#[test]
+fn each_reason_refuses_in_aggressive_mode_on_strongswan_6() {
+    let name = "each_reason_refuses_in_aggressive_mode_on_strongswan_6";
+    denials(name, Some(&version_6()), "aggressive", "rsa2048");
 }

@@ -15,15 +15,16 @@ mod common;
 mod daemons;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use daemons::authorizer::{Authorizer, policy};
-use daemons::charon::Charon;
+use daemons::charon::{Charon, another, version_6};
 use daemons::exported::{ESP, export, export_with, inner_addresses, section, swanctl};
 use daemons::libreswan::{self, Pluto};
-use daemons::namespaces::{Gateway, NAT, behind_nat, isolated};
+use daemons::namespaces::{Gateway, NAT, behind_nat, isolated, isolated_with};
 use daemons::openiked::Iked;
 use daemons::plugin::{Told, answered, id, install, plugin};
 use daemons::site::{Credentials, Site, Source};
@@ -139,7 +140,18 @@ fn ikev2_peers_are_let_in_and_refused_by_status_and_policy() {
 
 #[test]
 fn whoever_knows_the_pre_shared_key_asks_in_its_name() {
-    isolated("whoever_knows_the_pre_shared_key_asks_in_its_name", || {
+    let name = "whoever_knows_the_pre_shared_key_asks_in_its_name";
+    pre_shared_key(name, another().as_deref());
+}
+
+#[test]
+fn whoever_knows_the_pre_shared_key_asks_in_its_name_on_strongswan_6() {
+    let name = "whoever_knows_the_pre_shared_key_asks_in_its_name_on_strongswan_6";
+    pre_shared_key(name, Some(&version_6()));
+}
+
+fn pre_shared_key(name: &str, strongswan: Option<&Path>) {
+    isolated_with(strongswan, name, || {
         let site = Site::start_with(Source::CrlHttp, &described(), "");
         install(&site);
         for name in ["west", "east"] {
@@ -256,7 +268,18 @@ fn without_an_answer_nobody_is_let_in_and_who_waits_holds_up_nobody() {
 
 #[test]
 fn packets_pass_only_where_the_policy_lets_traffic_pass() {
-    isolated("packets_pass_only_where_the_policy_lets_traffic_pass", || {
+    let name = "packets_pass_only_where_the_policy_lets_traffic_pass";
+    traffic(name, another().as_deref());
+}
+
+#[test]
+fn packets_pass_only_where_the_policy_lets_traffic_pass_on_strongswan_6() {
+    let name = "packets_pass_only_where_the_policy_lets_traffic_pass_on_strongswan_6";
+    traffic(name, Some(&version_6()));
+}
+
+fn traffic(name: &str, strongswan: Option<&Path>) {
+    isolated_with(strongswan, name, || {
         // West lets East have both networks; of these the policy allows one.
         let lines = "daemon = \"strongswan\"\n";
         let networks = |list: &str| format!("{lines}account = \"east\"\nnetworks = [{list}]\n");

@@ -14,6 +14,7 @@
 #include "countersign_claims.h"
 #include "countersign_kept.h"
 #include "countersign_question.h"
+#include "countersign_versions.h"
 
 #include <daemon.h>
 #include <collections/linked_list.h>
@@ -249,7 +250,7 @@ static bool has_choice(proposal_t *proposal, transform_type_t type)
 /* the proposal of phase 2, if the configuration leaves no choice; NULL otherwise */
 static proposal_t *only_proposal(child_cfg_t *cfg)
 {
-	linked_list_t *proposals = cfg->get_proposals(cfg, FALSE);
+	linked_list_t *proposals = countersign_proposals(cfg);
 	proposal_t *proposal = NULL;
 
 	if (proposals->get_count(proposals) == 1)
@@ -323,9 +324,9 @@ static bool narrow(listener_t *listener, ike_sa_t *ike_sa, child_sa_t *child_sa,
 }
 
 /* IKEv1's keys come from the pre-shared key, which may be another one than that of the IDs, which are not known before */
-static bool ike_keys(listener_t *listener, ike_sa_t *ike_sa, key_exchange_t *dh, chunk_t dh_other,
-					 chunk_t nonce_i, chunk_t nonce_r, ike_sa_t *rekey, shared_key_t *shared,
-					 auth_method_t method)
+static bool ike_keys(listener_t *listener, ike_sa_t *ike_sa, countersign_key_exchanges_t *exchanges,
+					 chunk_t dh_other, chunk_t nonce_i, chunk_t nonce_r, ike_sa_t *rekey,
+					 shared_key_t *shared, auth_method_t method)
 {
 	if (shared)
 	{
@@ -384,7 +385,7 @@ METHOD(plugin_t, destroy, void,
 	free(this);
 }
 
-plugin_t *countersign_plugin_create(void)
+COUNTERSIGN_DEFINE(countersign)
 {
 	private_countersign_plugin_t *this;
 

@@ -2,6 +2,7 @@
 
 #define _GNU_SOURCE
 #include "countersign_question.h"
+#include "countersign_versions.h"
 
 #include <stdio.h>
 
@@ -49,7 +50,7 @@ static const char *mode(ike_sa_t *ike_sa)
 	{
 		return "ike_sa";
 	}
-	return cfg && cfg->use_aggressive(cfg) ? "aggressive" : "main";
+	return cfg && countersign_is_aggressive(cfg) ? "aggressive" : "main";
 }
 
 static json_t *ike_proposal(ike_sa_t *ike_sa)

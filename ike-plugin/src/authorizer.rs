@@ -2,6 +2,10 @@
 //!
 //! What costs is found out once for a peer and kept until a status, the policy or a certificate's validity changes. The policy
 //! is asked each time: that takes microseconds, and its answer may depend on the time of day and on what is negotiated.
+//!
+//! A refusal is kept for a moment, and only a refusal: whoever is refused may ask again at once, many times a second. It is given again to
+//! the very same question, unless a status or the policy has changed meanwhile, and the log counts it. This is done here and not in the
+//! daemons, which do not learn of such changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +48,7 @@ pub struct Authorizer {
     log: DecisionLog,
     kept: Kept<Key, Known>,
     denied: Kept<Key, Known>,
+    refusals: Kept<Key, Refusal>,
     zone: TimeZone,
     salt: [u8; 32],
     random: SystemRandom,
@@ -80,6 +85,24 @@ struct Known {
     found: Result<Asker, Denial>,
 }
 
+/// What was refused, and how.
+struct Refusal {
+    generation: (u64, u64),
+    from: Timestamp,
+    until: Timestamp,
+    answer: Answer,
+}
+
+/// What is asked, once it was read.
+struct Asking<'q> {
+    proof: Proof<'q>,
+    peer: PeerId,
+    policy: Arc<LoadedPolicy>,
+    generation: (u64, u64),
+    /// The peer: its identity and what it has proved.
+    key: Key,
+}
+
 /// A peer's path, until when it is good, and what of its status is not known.
 struct Trusted {
     path: ValidPath,
@@ -104,6 +127,10 @@ pub struct Counts {
     pub denied: [AtomicU64; 6],
     /// Answers for which nothing had to be found out.
     pub kept: AtomicU64,
+    /// Refusals that were given again, for which the policy was not asked either.
+    pub again: AtomicU64,
+    /// How often the policy was asked.
+    pub asked: AtomicU64,
 }
 
 impl Authorizer {
@@ -131,6 +158,7 @@ impl Authorizer {
             log,
             kept: Kept::new(max_kept),
             denied: Kept::new(max_kept.min(MAX_DENIED)),
+            refusals: Kept::new(max_kept.min(MAX_DENIED)),
             zone: TimeZone::system(),
             salt,
             random,
@@ -147,12 +175,22 @@ impl Authorizer {
     /// Decides, and records the decision. It says no after `deadline`.
     pub fn decide(&self, mut question: Question, deadline: Instant) -> Answer {
         let (started, at) = (Instant::now(), self.clock.now());
-        let trace = self.trace();
         let secret = question.psk.take();
+        let asking = self.asking(&question, secret.as_ref());
+        let whole =
+            asking.as_ref().map(|asking| (self.whole(&question, asking), asking.generation));
+        if let Ok((whole, generation)) = &whole
+            && let Some(refusal) = self.refusals.value(whole)
+            && refusal.is_live(*generation, at)
+        {
+            return self.refuse_again(&refusal, &question, at);
+        }
+        let whole = whole.ok();
+        let trace = self.trace();
         // What is waited for must leave time to decide.
         let patience = deadline.saturating_duration_since(started);
         let wait = deadline.checked_sub(patience / 5).unwrap_or(deadline);
-        let known = self.known(&question, secret.as_ref(), &trace, at, wait);
+        let known = asking.map(|asking| self.known(asking, &trace, at, wait));
         let allowed = match &known {
             Err(denial) => Err(denial.clone()),
             Ok(of) => match &of.known.found {
@@ -171,6 +209,15 @@ impl Authorizer {
         };
         let answer = answer(&question, allowed, judged, trace);
         self.count(&answer, was_kept);
+        // Without a decision, another asker may have more time.
+        if answer.decision == Verdict::Deny
+            && answer.step != Step::Authorizer
+            && let Some((whole, generation)) = whole
+        {
+            let until = at.plus(DENIAL);
+            let refusal = Refusal { generation, from: at, until, answer: answer.clone() };
+            self.refusals.insert(whole, Arc::new(refusal), |of| of.is_live(generation, at));
+        }
         let known = known.as_deref();
         let asker = known.and_then(|known| known.found.as_ref().ok());
         self.log.record(Decision {
@@ -213,6 +260,11 @@ impl Authorizer {
         self.policy.current()
     }
 
+    /// How many refusals are kept.
+    pub fn refusals(&self) -> usize {
+        self.refusals.len()
+    }
+
     /// What was counted.
     pub fn counts(&self) -> &Counts {
         &self.counts
@@ -232,14 +284,21 @@ impl Authorizer {
         self.log.lost()
     }
 
-    fn known(
+    /// The same answer, which is told by how often it was given.
+    fn refuse_again(&self, refusal: &Refusal, question: &Question, at: Timestamp) -> Answer {
+        let answer = Answer { id: repeated(question), ..refusal.answer.clone() };
+        self.count(&answer, true);
+        self.counts.again.fetch_add(1, Ordering::Relaxed);
+        self.log.record_again(at, &answer);
+        answer
+    }
+
+    /// What is asked. It costs next to nothing.
+    fn asking<'q>(
         &self,
-        question: &Question,
-        secret: Option<&Secret>,
-        trace: &str,
-        at: Timestamp,
-        deadline: Instant,
-    ) -> Result<Knowledge, Denial> {
+        question: &'q Question,
+        secret: Option<&'q Secret>,
+    ) -> Result<Asking<'q>, Denial> {
         let proof = check(question).and_then(|()| Proof::of(question, secret));
         let proof = proof.map_err(|why| (Step::Question, why))?;
         let peer =
@@ -248,19 +307,30 @@ impl Authorizer {
         let policy = self.policy.current();
         let generation = (self.trust.generation(), policy.number());
         let key = self.key(&proof, &question.remote.id);
+        Ok(Asking { proof, peer, policy, generation, key })
+    }
+
+    fn known(
+        &self,
+        asking: Asking<'_>,
+        trace: &str,
+        at: Timestamp,
+        deadline: Instant,
+    ) -> Knowledge {
+        let Asking { proof, peer, policy, generation, key } = asking;
         let live = |known: &Known| {
             known.generation == generation && (known.from..known.until).contains(&at)
         };
         let kept = [&self.kept, &self.denied].into_iter();
         let kept = kept.filter_map(|kept| kept.value(&key)).find(|known| live(known));
         if let Some(known) = kept {
-            return Ok(Knowledge { known, was_kept: true, path: None });
+            return Knowledge { known, was_kept: true, path: None };
         }
         let (known, path) = self.find_out(&proof, peer, policy, at, deadline);
         let known = Arc::new(Known { generation, trace: trace.to_owned(), ..known });
         let kept = if known.found.is_ok() { &self.kept } else { &self.denied };
         kept.insert(key, Arc::clone(&known), live);
-        Ok(Knowledge { known, was_kept: false, path })
+        Knowledge { known, was_kept: false, path }
     }
 
     fn find_out(
@@ -399,6 +469,7 @@ impl Authorizer {
         let questions = asked::attributes(question, &known.peer, moment)
             .map_err(|why| (Step::Question, why))?;
         let policy = &known.policy;
+        self.counts.asked.fetch_add(1, Ordering::Relaxed);
         if policy.allows(asker, &questions) {
             return Ok(());
         }
@@ -426,6 +497,17 @@ impl Authorizer {
         digest.finalize().into()
     }
 
+    /// Everything in a question that an answer may depend on.
+    fn whole(&self, question: &Question, asking: &Asking<'_>) -> Key {
+        let Question { ike, mode, role, local, remote, proposal, child, .. } = question;
+        let of = (ike, mode, role, local.address, remote.address, proposal.group, child);
+        let mut digest = Sha256::new();
+        digest.update(self.salt);
+        digest.update(asking.key);
+        digest.update(serde_json::to_vec(&of).unwrap_or_default());
+        digest.finalize().into()
+    }
+
     /// 64 random bits, in hex.
     fn trace(&self) -> String {
         let mut octets = [0; 8];
@@ -449,6 +531,17 @@ impl Authorizer {
             }
         }
     }
+}
+
+impl Refusal {
+    fn is_live(&self, generation: (u64, u64), at: Timestamp) -> bool {
+        self.generation == generation && (self.from..self.until).contains(&at)
+    }
+}
+
+/// What of a question its answer repeats.
+fn repeated(question: &Question) -> String {
+    question.id.chars().take(64).collect()
 }
 
 fn check(question: &Question) -> Result<(), String> {
@@ -512,6 +605,5 @@ fn answer(
             (Verdict::Allow, step, format!("{}; {LATER}", agreement(lack, false)))
         }
     };
-    let id = question.id.chars().take(64).collect();
-    Answer { v: VERSION, id, decision, step, reason, trace }
+    Answer { v: VERSION, id: repeated(question), decision, step, reason, trace }
 }

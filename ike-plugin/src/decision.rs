@@ -1,16 +1,19 @@
 //! The decision log: one JSON object a line, in files of bounded size and number, and the policies they were made by.
 //!
+//! A refusal that is given again to the same question is counted, and told in a line of its own from time to time, with the trace of the
+//! first.
+//!
 //! A thread of its own writes, so that a decision does not wait for the disk. If the disk fails or hangs, decisions go on, and those
 //! that are not on record are counted: a disk must not take all tunnels down. Policies may hold pre-shared keys: nobody else reads them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,7 +28,7 @@ use crate::identity::PeerId;
 use crate::path::{ValidPath, general_name};
 use crate::policy::LoadedPolicy;
 use crate::trust::Lack;
-use crate::wire::{Answer, Octets, Question, Verdict};
+use crate::wire::{Answer, Octets, Question, Step, Verdict};
 
 /// Decisions that may await the disk.
 const QUEUE: usize = 4096;
@@ -37,6 +40,10 @@ const FILE: u64 = 64 << 20;
 const ASIDE: usize = 3;
 /// Policies that are kept.
 const POLICIES: usize = 32;
+/// How often it is told what was refused again.
+const TOLD: Duration = Duration::from_secs(10);
+/// The most refusals of which it is counted how often they were given again; then they are told at once.
+const MAX_AGAIN: usize = 1024;
 /// The name of the file that grows.
 const NAME: &str = "decisions.jsonl";
 
@@ -96,9 +103,21 @@ impl PeerCertificate {
     }
 }
 
+/// How often a refusal was given again since that was told.
+struct Again {
+    count: u64,
+    last: Timestamp,
+    step: Step,
+    reason: String,
+}
+
+/// By trace.
+type Repeats = HashMap<String, Again>;
+
 enum Line {
     Decision(Box<Decision>),
     Refusal(Timestamp, Answer),
+    Again(String, Again),
     Policy(String, Arc<[u8]>),
     Flushed(SyncSender<()>),
 }
@@ -107,6 +126,7 @@ enum Line {
 pub struct DecisionLog {
     lines: Option<SyncSender<Line>>,
     lost: Arc<AtomicU64>,
+    repeats: Arc<Mutex<Repeats>>,
     /// Whether the last one found no place.
     hangs: AtomicBool,
     thread: Option<JoinHandle<()>>,
@@ -122,19 +142,22 @@ impl DecisionLog {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&policies)?;
         // One of an earlier version may be open to others.
         fs::set_permissions(&policies, fs::Permissions::from_mode(0o700))?;
-        let writer = LogWriter::open(folder.to_owned())?;
+        let repeats = Arc::default();
+        let writer = LogWriter::open(folder.to_owned(), Arc::clone(&repeats))?;
         let (lines, waiting) = sync_channel(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&lost);
         let thread = std::thread::Builder::new()
             .name("decisions".into())
             .spawn(move || writer.run(&waiting, &counted))?;
-        Ok(Self { lines: Some(lines), lost, hangs: AtomicBool::new(false), thread: Some(thread) })
+        let (lines, hangs) = (Some(lines), AtomicBool::new(false));
+        Ok(Self { lines, lost, repeats, hangs, thread: Some(thread) })
     }
 
     /// A log that keeps nothing.
     pub fn none() -> Self {
-        Self { lines: None, lost: Arc::default(), hangs: AtomicBool::new(false), thread: None }
+        let (lost, repeats, hangs) = (Arc::default(), Arc::default(), AtomicBool::new(false));
+        Self { lines: None, lost, repeats, hangs, thread: None }
     }
 
     /// Records a decision. If the disk hangs it is lost, and counted.
@@ -145,6 +168,29 @@ impl DecisionLog {
     /// Records that something was refused that was no question.
     pub fn record_refusal(&self, at: Timestamp, answer: Answer) {
         self.send(Line::Refusal(at, answer));
+    }
+
+    /// Counts a refusal that is on record, and was given again.
+    pub fn record_again(&self, at: Timestamp, answer: &Answer) {
+        if self.lines.is_none() {
+            return;
+        }
+        let mut repeats = lock(&self.repeats);
+        let is_full = repeats.len() >= MAX_AGAIN && !repeats.contains_key(&answer.trace);
+        let told = if is_full { std::mem::take(&mut *repeats) } else { Repeats::new() };
+        match repeats.get_mut(&answer.trace) {
+            Some(again) => {
+                again.count = again.count.saturating_add(1);
+                again.last = at;
+            }
+            None => {
+                let reason = answer.reason.clone();
+                let again = Again { count: 1, last: at, step: answer.step, reason };
+                repeats.insert(answer.trace.clone(), again);
+            }
+        }
+        drop(repeats);
+        told.into_iter().for_each(|(trace, again)| self.send(Line::Again(trace, again)));
     }
 
     /// Keeps a policy, so that a decision by it can be explained later.
@@ -214,6 +260,8 @@ impl Drop for DecisionLog {
 }
 
 struct LogWriter {
+    repeats: Arc<Mutex<Repeats>>,
+    told: Instant,
     folder: PathBuf,
     file: File,
     size: u64,
@@ -222,20 +270,32 @@ struct LogWriter {
 }
 
 impl LogWriter {
-    fn open(folder: PathBuf) -> io::Result<Self> {
+    fn open(folder: PathBuf, repeats: Arc<Mutex<Repeats>>) -> io::Result<Self> {
         let file = append(&folder.join(NAME))?;
         let size = file.metadata()?.len();
-        Ok(Self { folder, file, size, buffer: Vec::new(), waiting: 0 })
+        let told = Instant::now();
+        Ok(Self { repeats, told, folder, file, size, buffer: Vec::new(), waiting: 0 })
     }
 
     fn run(mut self, lines: &Receiver<Line>, lost: &AtomicU64) {
-        while let Ok(line) = lines.recv() {
+        let mut is_open = true;
+        while is_open {
             let mut flushed = Vec::new();
-            self.take(line, &mut flushed);
+            match lines.recv_timeout(TOLD) {
+                Ok(line) => self.take(line, &mut flushed),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => is_open = false,
+            }
             while self.buffer.len() < (1 << 20)
                 && let Ok(line) = lines.try_recv()
             {
                 self.take(line, &mut flushed);
+            }
+            if !is_open || !flushed.is_empty() || self.told.elapsed() >= TOLD {
+                self.tell_repeats();
+            }
+            if self.buffer.is_empty() && flushed.is_empty() {
+                continue;
             }
             if let Err(error) = self.write() {
                 tracing::error!(%error, lost = self.waiting, "decisions were not recorded");
@@ -249,10 +309,25 @@ impl LogWriter {
         }
     }
 
+    fn tell_repeats(&mut self) {
+        self.told = Instant::now();
+        let repeats = std::mem::take(&mut *lock(&self.repeats));
+        for (trace, again) in repeats {
+            self.put(&again_json(&trace, &again));
+        }
+    }
+
+    fn put(&mut self, value: &Value) {
+        self.waiting += 1;
+        self.buffer.extend_from_slice(value.to_string().as_bytes());
+        self.buffer.push(b'\n');
+    }
+
     fn take(&mut self, line: Line, flushed: &mut Vec<SyncSender<()>>) {
         let value = match line {
             Line::Decision(decision) => decision_json(*decision),
             Line::Refusal(at, answer) => refusal_json(at, &answer),
+            Line::Again(trace, again) => again_json(&trace, &again),
             Line::Policy(digest, text) => {
                 if let Err(error) = self.keep(&digest, &text) {
                     tracing::warn!(%error, "the policy is not kept; decisions by it cannot be explained later");
@@ -261,9 +336,7 @@ impl LogWriter {
             }
             Line::Flushed(done) => return flushed.push(done),
         };
-        self.waiting += 1;
-        self.buffer.extend_from_slice(value.to_string().as_bytes());
-        self.buffer.push(b'\n');
+        self.put(&value);
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -383,7 +456,24 @@ fn refusal_json(at: Timestamp, answer: &Answer) -> Value {
     })
 }
 
-/// The newest decisions that `wanted` takes, at most `limit`, newest first.
+/// No decision, but how often one was given again.
+fn again_json(trace: &str, again: &Again) -> Value {
+    json!({
+        "time": again.last.to_string(),
+        "again": trace,
+        "decision": Verdict::Deny,
+        "step": again.step,
+        "reason": again.reason,
+        "times": again.count,
+    })
+}
+
+fn lock(repeats: &Mutex<Repeats>) -> std::sync::MutexGuard<'_, Repeats> {
+    repeats.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The newest decisions that `wanted` takes, at most `limit`, newest first. Those that were given again say how often, and when the last
+/// time.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -393,6 +483,7 @@ pub fn decisions(
     mut wanted: impl FnMut(&Value) -> bool,
 ) -> io::Result<Vec<Value>> {
     let mut found = Vec::new();
+    let mut repeats: HashMap<String, (u64, String)> = HashMap::new();
     for number in 0..=ASIDE {
         let name = if number == 0 { NAME.to_owned() } else { format!("{NAME}.{number}") };
         let file = match File::open(folder.join(name)) {
@@ -402,8 +493,14 @@ pub fn decisions(
         };
         let mut last: VecDeque<Value> = VecDeque::new();
         for line in BufReader::new(file).split(b'\n') {
-            let Ok(value) = serde_json::from_slice(&line?) else { continue };
-            if wanted(&value) {
+            let Ok(value) = serde_json::from_slice::<Value>(&line?) else { continue };
+            if let Some(trace) = value.get("again").and_then(Value::as_str) {
+                let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+                let more = value.get("times").and_then(Value::as_u64).unwrap_or_default();
+                let (times, last) = repeats.entry(trace.to_owned()).or_default();
+                *times = times.saturating_add(more);
+                *last = std::mem::take(last).max(text("time").to_owned());
+            } else if wanted(&value) {
                 if last.len() == limit {
                     last.pop_front();
                 }
@@ -414,6 +511,13 @@ pub fn decisions(
         found.truncate(limit);
         if found.len() == limit {
             break;
+        }
+    }
+    for decision in &mut found {
+        let again = decision.get("trace").and_then(Value::as_str).and_then(|of| repeats.get(of));
+        if let (Some((times, last)), Some(fields)) = (again, decision.as_object_mut()) {
+            fields.insert("repeated".into(), json!(times));
+            fields.insert("last_repeated".into(), json!(last));
         }
     }
     Ok(found)
@@ -428,4 +532,35 @@ pub fn kept_policy(folder: &Path, digest: &str) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no digest of a policy"));
     }
     fs::read(folder.join("policies").join(format!("{digest}.policy")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::VERSION;
+
+    fn refusal(trace: String) -> Answer {
+        let (id, reason) = (String::new(), "no".to_owned());
+        Answer { v: VERSION, id, decision: Verdict::Deny, step: Step::Policy, reason, trace }
+    }
+
+    #[test]
+    fn what_is_counted_is_bounded_and_none_of_it_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = DecisionLog::open(folder.path()).unwrap();
+        let at = Timestamp::from_seconds(1_800_000_000);
+        for number in 0..5000 {
+            log.record_again(at, &refusal(format!("{:x}", number % 2500)));
+            assert!(lock(&log.repeats).len() <= MAX_AGAIN);
+        }
+        log.record_refusal(at, refusal("7".into()));
+        log.flush();
+        let text = fs::read_to_string(folder.path().join(NAME)).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        assert_eq!(lines.filter_map(|line| line["times"].as_u64()).sum::<u64>(), 5000);
+        assert_eq!(log.lost(), 0);
+        let found = decisions(folder.path(), 10, |_| true).unwrap();
+        assert_eq!(found.len(), 1, "a count is no decision");
+        assert_eq!(found[0]["repeated"], 2);
+    }
 }

@@ -240,6 +240,8 @@ pub fn state(authorizer: &Authorizer) -> Value {
         "allowed": read(&counts.allowed),
         "denied": denied,
         "kept": read(&counts.kept),
+        "repeated": read(&counts.again),
+        "asked": read(&counts.asked),
         "unrecorded": authorizer.lost(),
     })
 }

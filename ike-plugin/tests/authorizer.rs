@@ -13,12 +13,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use countersign_ca::clock::Clock;
 use countersign_ca::{SystemClock, Timestamp};
 use countersign_ike_plugin::authorizer::{AddressIds, Authorizer};
-use countersign_ike_plugin::decision::DecisionLog;
+use countersign_ike_plugin::decision::{DecisionLog, decisions};
 use countersign_ike_plugin::identity::{Mapping, PeerId};
 use countersign_ike_plugin::path::{Certificate, ValidPath};
 use countersign_ike_plugin::policy::{Policy, PolicyFiles};
@@ -27,10 +28,22 @@ use countersign_ike_plugin::wire::{Answer, Octets, Question, Step, Verdict};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 use serde_json::json;
 
-/// Trusts every certificate.
+/// Trusts every certificate, unless it is told that all are revoked.
 #[derive(Default)]
 struct Everybody {
     paths: AtomicUsize,
+    statuses: AtomicUsize,
+    revoked: AtomicBool,
+    generation: AtomicU64,
+}
+
+/// A clock that stands still.
+struct Still(AtomicI64);
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
 }
 
 impl Trust for Everybody {
@@ -42,6 +55,10 @@ impl Trust for Everybody {
     }
 
     fn status(&self, _: &ValidPath, _: Timestamp, _: Instant) -> Status {
+        self.statuses.fetch_add(1, Ordering::SeqCst);
+        if self.revoked.load(Ordering::SeqCst) {
+            return Status::Revoked("it was revoked".into());
+        }
         Status::Good(Timestamp::from_millis(i64::MAX))
     }
 
@@ -50,7 +67,7 @@ impl Trust for Everybody {
     }
 
     fn generation(&self) -> u64 {
-        0
+        self.generation.load(Ordering::SeqCst)
     }
 }
 
@@ -92,6 +109,13 @@ impl Site {
 
     fn authorizer(&self, condition: &str, log: DecisionLog) -> Authorizer {
         let (trust, clock) = (Arc::clone(&self.trust), Arc::new(SystemClock));
+        let policy = self.policy(condition);
+        Authorizer::new(trust, policy, Mapping::default(), clock, log, 10).unwrap()
+    }
+
+    /// An authorizer whose time is the test's.
+    fn authorizer_at(&self, clock: &Arc<Still>, condition: &str, log: DecisionLog) -> Authorizer {
+        let (trust, clock) = (Arc::clone(&self.trust), Arc::clone(clock));
         let policy = self.policy(condition);
         Authorizer::new(trust, policy, Mapping::default(), clock, log, 10).unwrap()
     }
@@ -180,6 +204,113 @@ fn a_peer_cannot_spell_itself_past_the_policy() {
         assert_eq!(answer.decision, Verdict::Deny, "{id:?}: {answer:?}");
     }
     assert_eq!(site.ask(&authorizer, ADDRESS.0, ADDRESS.1, THERE).decision, Verdict::Allow);
+}
+
+fn still() -> Arc<Still> {
+    Arc::new(Still(AtomicI64::new(1_800_000_000_000)))
+}
+
+/// Whatever the reason is: of a thousand attempts within a moment, all but the first cost nothing, and the log has them in two lines.
+#[test]
+fn a_thousand_refusals_cost_one_and_are_told_once() {
+    let wrong: (u8, &[u8]) = (2, b"gw2.example.net");
+    for (step, id, revoked, condition, paths, statuses, asked) in [
+        (Step::Status, NAME, true, "true", 1, 1, 0),
+        (Step::Identity, wrong, false, "true", 1, 1, 0),
+        (Step::Policy, NAME, false, "false", 1, 1, 1),
+    ] {
+        let site = Site::new();
+        site.trust.revoked.store(revoked, Ordering::SeqCst);
+        let log = DecisionLog::open(&site.decisions()).unwrap();
+        let authorizer = site.authorizer_at(&still(), condition, log);
+        let first = site.ask(&authorizer, id.0, id.1, THERE);
+        assert_eq!((first.decision, first.step), (Verdict::Deny, step), "{first:?}");
+        for _ in 1..1000 {
+            assert_eq!(site.ask(&authorizer, id.0, id.1, THERE), first);
+        }
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let counts = authorizer.counts();
+        assert_eq!((site.paths(), read(&counts.asked)), (paths, asked), "{step:?}");
+        assert_eq!(site.trust.statuses.load(Ordering::SeqCst), statuses, "{step:?}");
+        assert_eq!((read(&counts.denied[step as usize]), read(&counts.again)), (1000, 999));
+        drop(authorizer);
+        let text = fs::read_to_string(site.decisions().join("decisions.jsonl")).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        let found = decisions(&site.decisions(), 10, |_| true).unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((&found[0]["trace"], &found[0]["repeated"]), (&json!(first.trace), &json!(999)));
+        assert!(found[0]["last_repeated"].is_string(), "{found:?}");
+    }
+}
+
+#[test]
+fn whoever_was_refused_is_let_in_as_soon_as_anything_changes() {
+    let (site, clock) = (Site::new(), still());
+    let authorizer = site.authorizer_at(&clock, "false", DecisionLog::none());
+    let ask = || site.ask(&authorizer, NAME.0, NAME.1, THERE);
+    assert_eq!(ask().step, Step::Policy);
+    assert_eq!(ask().decision, Verdict::Deny);
+    // Another policy.
+    site.policy("true");
+    assert_eq!(ask().decision, Verdict::Deny, "it is not in force yet");
+    authorizer.reload().unwrap();
+    assert_eq!(ask().decision, Verdict::Allow);
+    // Another status: a new CRL, or a deed in the store.
+    let change = |revoked| {
+        site.trust.revoked.store(revoked, Ordering::SeqCst);
+        site.trust.generation.fetch_add(1, Ordering::SeqCst);
+    };
+    change(true);
+    let refused = ask();
+    assert_eq!((refused.step, ask()), (Step::Status, refused));
+    change(false);
+    assert_eq!(ask().decision, Verdict::Allow);
+    // And what nobody told of, when the moment is over.
+    change(true);
+    assert_eq!(ask().decision, Verdict::Deny);
+    site.trust.revoked.store(false, Ordering::SeqCst);
+    clock.0.fetch_add(1999, Ordering::SeqCst);
+    assert_eq!(ask().decision, Verdict::Deny);
+    clock.0.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(ask().decision, Verdict::Allow);
+}
+
+/// Only refusals are kept, only of the very same question, and not those of an authorizer that had no time.
+#[test]
+fn what_is_kept_refuses_nobody_else_and_lets_nobody_in() {
+    let (site, clock) = (Site::new(), still());
+    let condition = "remote_ike_address == \"192.000.002.007\" && phase1_group_desc == \"19\"";
+    let authorizer = site.authorizer_at(&clock, condition, DecisionLog::none());
+    let ask = |source| site.ask(&authorizer, NAME.0, NAME.1, source);
+    let late = authorizer.decide(site.question(NAME.0, NAME.1, THERE), Instant::now());
+    assert_eq!((late.decision, late.step), (Verdict::Deny, Step::Authorizer));
+    let asked = || authorizer.counts().asked.load(Ordering::Relaxed);
+    let mut other = site.question(NAME.0, NAME.1, THERE);
+    other.proposal.group = Some(2);
+    let refused = || {
+        assert_eq!(ask(ELSEWHERE).decision, Verdict::Deny);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        assert_eq!(authorizer.decide(other.clone(), deadline).decision, Verdict::Deny);
+    };
+    refused();
+    let before = asked();
+    for number in 1..=10 {
+        refused();
+        assert_eq!(ask(THERE).decision, Verdict::Allow);
+        assert_eq!(asked(), before + number, "the policy is asked about who is let in, each time");
+    }
+}
+
+#[test]
+fn the_refusals_that_are_kept_are_bounded() {
+    let (site, clock) = (Site::new(), still());
+    let authorizer = site.authorizer_at(&clock, "true", DecisionLog::none());
+    for number in 0..1000 {
+        let answer = site.ask(&authorizer, 2, format!("gw-{number}").as_bytes(), THERE);
+        assert_eq!(answer.step, Step::Identity, "{answer:?}");
+        assert!(authorizer.refusals() <= 11, "{}", authorizer.refusals());
+    }
+    assert!(authorizer.refusals() >= 5, "some are kept");
 }
 
 #[test]

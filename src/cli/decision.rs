@@ -77,6 +77,7 @@ impl List {
                     "phase": line.get("phase"),
                     "peer": at(line, "/remote/id"),
                     "address": at(line, "/remote/address"),
+                    "repeated": line.get("repeated"),
                     "reason": at(line, "/reason"),
                 })
             })

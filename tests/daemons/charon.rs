@@ -1,12 +1,39 @@
 //! strongSwan's charon, by its own programs `charon-systemd` and `swanctl`.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::namespaces::Gateway;
+use super::namespaces::{Gateway, bind};
 use super::site::{Credentials, Site};
 use super::{Daemon, outcome, run};
+
+/// Names the folder of a strongSwan that is to take the place of the installed one, as `make install DESTDIR=FOLDER` leaves it after
+/// `./configure --prefix=/usr --sysconfdir=/etc --libdir=/usr/lib --libexecdir=/usr/lib --enable-systemd --enable-swanctl …`, with the plugin
+/// for it (`make -C ike-plugin/charon HEADERS=… LIBRARIES=FOLDER/usr/lib/ipsec TARGET=FOLDER/libstrongswan-countersign.so`).
+pub const ANOTHER: &str = "COUNTERSIGN_TEST_STRONGSWAN";
+
+/// The folder that [`ANOTHER`] names.
+pub fn another() -> Option<PathBuf> {
+    env::var_os(ANOTHER).map(PathBuf::from)
+}
+
+/// The folder of strongSwan 6.
+#[track_caller]
+pub fn version_6() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-strongswan6");
+    assert!(folder.join("usr").is_dir(), "`{}` is missing: run `make deps`", folder.display());
+    folder
+}
+
+/// Puts what is in such a folder in the place of the installed strongSwan.
+pub fn put_in_place(folder: &Path) {
+    for part in ["usr/lib/ipsec", "usr/sbin/charon-systemd", "usr/sbin/swanctl", "etc/strongswan.d"]
+    {
+        bind(&folder.join(part), &format!("/{part}"));
+    }
+}
 
 /// strongSwan's logs are one file for each instance; its control socket likewise, so that several share a `/run`.
 const SETTINGS: &str = "\
@@ -20,6 +47,7 @@ charon-systemd {
   journal { default = -1 }
   plugins {
     include /etc/strongswan.d/charon/*.conf
+    kernel-libipsec { load = no }
     vici { socket = unix://FOLDER/vici }
     stroke { load = no }
     bypass-lan { load = no }
@@ -91,6 +119,8 @@ impl Charon {
         let socket = charon.folder.join("vici");
         charon.process.wait_until("charon's start", |_| socket.exists());
         charon.ok(&["--load-all"]);
+        // Which strongSwan it is.
+        charon.log().lines().take(1).for_each(|line| println!("{}: {line}", gateway.name()));
         charon
     }
 

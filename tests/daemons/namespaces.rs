@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{outcome, run};
+use super::{charon, outcome, run};
 
 /// Set in the half of a test that runs inside.
 const INSIDE: &str = "COUNTERSIGN_TEST_INSIDE";
@@ -64,14 +64,26 @@ impl Gateway {
 /// Runs the body of the test `name` in namespaces of its own, by running this very program there for that one test.
 #[track_caller]
 pub fn isolated(name: &str, body: impl FnOnce()) {
+    isolated_with(charon::another().as_deref(), name, body);
+}
+
+/// As [`isolated`], with another strongSwan in the place of the installed one.
+#[track_caller]
+pub fn isolated_with(strongswan: Option<&Path>, name: &str, body: impl FnOnce()) {
     if env::var(INSIDE).is_ok_and(|inside| inside == name) {
         build_network();
+        if let Some(folder) = charon::another() {
+            charon::put_in_place(&folder);
+        }
         return body();
     }
     let this = env::current_exe().expect("the path of this program");
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare"]).args(kind()).args(ALL).arg("--").arg(this);
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(INSIDE, name);
+    if let Some(folder) = strongswan {
+        command.env(charon::ANOTHER, folder);
+    }
     let (ok, text) = outcome(&mut command);
     println!("{text}");
     assert!(ok && text.contains("1 passed"), "`{name}` failed inside its namespaces, see above");
@@ -151,7 +163,7 @@ pub fn behind_nat(gateway: Gateway) {
     );
 }
 
-/// Puts a folder in the place of another, in these namespaces only.
+/// Puts a folder or a file in the place of another, in these namespaces only.
 pub fn bind(folder: &Path, onto: &str) {
     run(Command::new("mount").arg("--bind").args([folder, Path::new(onto)]));
 }

@@ -10,17 +10,20 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::namespaces::{Gateway, bind};
-use super::run;
 use super::site::{Credentials, Site};
+use super::{charon, run};
+
+/// The plugin.
+const LIBRARY: &str = "libstrongswan-countersign.so";
 
 /// Puts charon's plugins, and Countersign's, where charon looks for them.
 pub fn install(site: &Site) {
     let folder = site.instance.file("plugins");
     run(Command::new("cp").args(["-r", "/usr/lib/ipsec/plugins"]).arg(&folder));
-    let built = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("target/charon-plugin/libstrongswan-countersign.so");
-    let copied = fs::copy(&built, folder.join("libstrongswan-countersign.so"));
-    copied.unwrap_or_else(|e| panic!("`{}`: {e}; `make charon-plugin` builds it", built.display()));
+    let installed = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/charon-plugin");
+    let built = charon::another().unwrap_or_else(installed).join(LIBRARY);
+    let copied = fs::copy(&built, folder.join(LIBRARY));
+    copied.unwrap_or_else(|e| panic!("`{}`: {e}; `make deps` builds it", built.display()));
     bind(&folder, "/usr/lib/ipsec/plugins");
 }
 
