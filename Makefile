@@ -58,6 +58,7 @@ define install
 	  $(SUDO) apt-get update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing || exit; \
 	  case "$$missing" in *slapd*) $(SUDO) systemctl disable slapd >/dev/null 2>&1;; esac; \
 	  case "$$missing" in *charon-systemd*) $(SUDO) systemctl disable strongswan >/dev/null 2>&1;; esac; \
+	  case "$$missing" in *openvpn*) $(SUDO) systemctl disable openvpn >/dev/null 2>&1;; esac; \
 	  true; \
 	fi
 endef
@@ -97,7 +98,7 @@ charon-plugin-6: $(STRONGSWAN6)/headers/configure.ac
 	@$(MAKE) -s --no-print-directory -C ike-plugin/charon HEADERS=$(STRONGSWAN6)/headers LIBRARIES=$(STRONGSWAN6)/usr/lib/ipsec \
 	  TARGET=$(STRONGSWAN6)/libstrongswan-countersign.so
 
-# Debian's is built with mediation, so that this one, without, shows that the plugin follows the charon that it is built for.
+# Without mediation, with which Debian's is built: the plugin shall run on both.
 $(STRONGSWAN6)/headers/configure.ac:
 	rm -rf $(STRONGSWAN6)
 	$(SOURCE) $(STRONGSWAN6) trixie

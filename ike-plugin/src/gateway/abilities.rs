@@ -21,7 +21,7 @@ pub enum Family {
     Rsa,
     /// ECDSA on P-256 and P-384.
     Ecdsa,
-    /// ECDSA on P-521 (RFC 4754 §7, RFC 7427).
+    /// ECDSA on P-521 (RFC 7427), which was tried in IKEv2 below CAs with other keys.
     EcdsaP521,
     /// Ed25519.
     Ed25519,
@@ -91,8 +91,10 @@ pub struct Abilities {
 const ALL_MODES: &[Mode] = &[Mode::Ikev2, Mode::Main, Mode::Aggressive];
 const IKEV1: &[Mode] = &[Mode::Main, Mode::Aggressive];
 const IKEV2: &[Mode] = &[Mode::Ikev2];
-const ALL_KEYS: &[Family] = &[Family::Rsa, Family::Ecdsa, Family::EcdsaP521, Family::Ed25519];
-const RSA_ECDSA: &[Family] = &[Family::Rsa, Family::Ecdsa, Family::EcdsaP521];
+const WITH_P521: &[Family] = &[Family::Rsa, Family::Ecdsa, Family::EcdsaP521, Family::Ed25519];
+const RSA_ECDSA_P521: &[Family] = &[Family::Rsa, Family::Ecdsa, Family::EcdsaP521];
+const ALL_KEYS: &[Family] = &[Family::Rsa, Family::Ecdsa, Family::Ed25519];
+const RSA_ECDSA: &[Family] = &[Family::Rsa, Family::Ecdsa];
 const RSA: &[Family] = &[Family::Rsa];
 
 /// Every daemon, in the order of [`Daemon::ALL`].
@@ -102,7 +104,7 @@ const ABILITIES: [Abilities; 5] = [
         versions: "5.9.8, 6.0.6",
         modes: ALL_MODES,
         asks_in: ALL_MODES,
-        keys_v2: ALL_KEYS,
+        keys_v2: WITH_P521,
         keys_v1: RSA_ECDSA,
         ca_keys: ALL_KEYS,
         library: Library::Strongswan,
@@ -116,7 +118,7 @@ const ABILITIES: [Abilities; 5] = [
         versions: "4.10, 5.4",
         modes: ALL_MODES,
         asks_in: IKEV2,
-        keys_v2: RSA_ECDSA,
+        keys_v2: RSA_ECDSA_P521,
         keys_v1: RSA,
         ca_keys: RSA_ECDSA,
         library: Library::Nss,
@@ -130,7 +132,7 @@ const ABILITIES: [Abilities; 5] = [
         versions: "7.2, 7.4",
         modes: IKEV2,
         asks_in: &[],
-        keys_v2: RSA_ECDSA,
+        keys_v2: RSA_ECDSA_P521,
         keys_v1: &[],
         ca_keys: ALL_KEYS,
         library: Library::OpenSsl,
