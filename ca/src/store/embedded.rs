@@ -311,6 +311,7 @@ impl EmbeddedStore {
             certificate,
             confirmed,
             withheld: withheld && !confirmed,
+            client: transaction.as_ref().and_then(|transaction| transaction.client),
             registrar: transaction.and_then(|transaction| transaction.registrar),
             revocation: revocation
                 .map(|octets| records::decode_revocation(serial, &octets))
