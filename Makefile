@@ -7,8 +7,8 @@ PACKAGES := build-essential charon-systemd curl faketime gnutls-bin iproute2 ipu
 	nftables openjdk-17-jdk-headless openssl openvpn pkg-config procps python3 python3-venv slapd strongswan-pki strongswan-swanctl util-linux
 # What only the benches run against: another CA, and the counter of instructions.
 BENCH_PACKAGES := golang-cfssl valgrind
-# IKE daemons that do not go beside strongSwan: unpacked into a folder, not installed.
-UNPACKED := libreswan openiked
+# IKE daemons that do not go beside strongSwan, and fail2ban, whose service nobody wants started: unpacked into a folder, not installed.
+UNPACKED := libreswan openiked fail2ban
 VENV := target/test-tools
 DAEMONS := target/test-daemons
 # A newer OpenSSL than Debian's, as a CMP client: its command, built from the sources that tests/openssl names.
@@ -64,7 +64,7 @@ define install
 endef
 
 # What the tests run against, from Debian and PyPI: OpenSSL's CMP client, strongSwan of two generations, libreswan, OpenIKED, OpenLDAP,
-# pkilint, a faked clock, and four validators of paths.
+# fail2ban's filters, pkilint, a faked clock, and four validators of paths.
 deps: $(VENV)/.done
 	$(call install,$(PACKAGES))
 	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done

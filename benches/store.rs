@@ -360,6 +360,7 @@ impl Bench {
             consumes_equipment: false,
             transaction: Some(Transaction {
                 registrar: None,
+                client: Some([192, 0, 2, 1].into()),
                 id: serial.octets().to_vec(),
                 account: account.clone(),
                 awaits: None,

@@ -1,13 +1,15 @@
-//! Structured logs on standard error. What strangers can cause is bounded by kind and by address, and what is left out is counted.
+//! Structured logs on standard error. What strangers can cause is bounded by kind, by address and of all addresses together, and what
+//! is left out is counted.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::{Debug, Write};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use countersign_ca::Network;
 pub use countersign_ca::REFUSED;
-use countersign_ldap_bridge::places::Network;
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -58,17 +60,26 @@ fn log_panics() {
     }));
 }
 
-/// How many lines of one kind an address may cause at once.
-const BURST: u32 = 20;
+/// How many lines of one kind may be caused: so many at once, and after each pause one more.
+struct Rate {
+    burst: u32,
+    pause: Duration,
+}
 
-/// After how long it may cause one more.
-const PAUSE: Duration = Duration::from_secs(10);
+/// Those of one address.
+const OWN: Rate = Rate { burst: 20, pause: Duration::from_secs(10) };
+
+/// Those of all addresses together: whoever has many writes no more than this.
+const SHARED: Rate = Rate { burst: 200, pause: Duration::from_secs(1) };
 
 /// How often it is told what was left out.
 const TOLD: Duration = Duration::from_secs(10);
 
 /// The most kinds and addresses that are told apart; beyond that, addresses are not.
 const MAX_APART: usize = 4096;
+
+/// Of so many addresses it is told how many lines of a kind were left out, those with the most; of the others together.
+const TOLD_APART: usize = 5;
 
 /// The longest text by which a kind is called.
 const MAX_KIND: usize = 60;
@@ -99,7 +110,10 @@ impl LogControl {
         std::thread::Builder::new().name("log".into()).spawn(move || {
             loop {
                 std::thread::sleep(TOLD);
-                told.tell(Instant::now());
+                for LeftOut { client, lines, kind } in told.left_out(Instant::now()) {
+                    let client = client.map_or_else(|| "others".to_owned(), |of| of.to_string());
+                    tracing::warn!(%client, lines, "left out of this log: `{kind}`");
+                }
             }
         })?;
         if *FORMAT.get_or_init(|| format) == LogFormat::Json {
@@ -121,7 +135,14 @@ impl LogControl {
 /// Lets so many lines through of what strangers can cause: those under [`REFUSED`], and those of the HTTP library, which knows no
 /// address.
 #[derive(Clone, Default)]
-struct Limiter(Arc<Mutex<HashMap<Key, Bucket>>>);
+struct Limiter(Arc<Mutex<Buckets>>);
+
+#[derive(Default)]
+struct Buckets {
+    own: HashMap<Key, Bucket>,
+    /// By kind; there are as many as the program has.
+    shared: HashMap<callsite::Identifier, Bucket>,
+}
 
 /// A kind of line, and who causes it.
 type Key = (callsite::Identifier, Option<Network>);
@@ -133,63 +154,96 @@ struct Bucket {
     kind: String,
 }
 
+/// How many lines of a kind were left out of a client, or of all those that are not told apart.
+#[derive(Debug, PartialEq, Eq)]
+struct LeftOut {
+    client: Option<Network>,
+    lines: u64,
+    kind: String,
+}
+
 impl Bucket {
-    /// Takes one line out, if there is one.
-    fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.filled);
-        let more = u32::try_from(passed.as_secs() / PAUSE.as_secs()).unwrap_or(u32::MAX);
-        if more > 0 {
-            self.left = self.left.saturating_add(more).min(BURST);
-            self.filled = now;
-        }
-        let is_taken = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        is_taken
+    const fn new(rate: &Rate, now: Instant) -> Self {
+        Self { left: rate.burst, filled: now, left_out: 0, kind: String::new() }
     }
 
-    fn is_full(&self, now: Instant) -> bool {
-        self.left_out == 0 && now.saturating_duration_since(self.filled) >= PAUSE * BURST
+    /// Takes one line out, if there is one; counts it otherwise. `kind` says what its text begins with.
+    fn take(&mut self, rate: &Rate, now: Instant, kind: impl FnOnce() -> String) -> bool {
+        let passed = now.saturating_duration_since(self.filled);
+        let more = u32::try_from(passed.as_secs() / rate.pause.as_secs()).unwrap_or(u32::MAX);
+        if more > 0 {
+            self.left = self.left.saturating_add(more).min(rate.burst);
+            self.filled = now;
+        }
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            return true;
+        }
+        if self.left_out == 0 {
+            self.kind = kind();
+        }
+        self.left_out = self.left_out.saturating_add(1);
+        false
+    }
+
+    fn is_full(&self, rate: &Rate, now: Instant) -> bool {
+        self.left_out == 0 && now.saturating_duration_since(self.filled) >= rate.pause * rate.burst
+    }
+
+    /// What was left out since this was asked the last time.
+    fn forget(&mut self, client: Option<Network>) -> Option<LeftOut> {
+        let lines = std::mem::take(&mut self.left_out);
+        let kind = std::mem::take(&mut self.kind);
+        (lines > 0).then_some(LeftOut { client, lines, kind })
     }
 }
 
 impl Limiter {
     /// Whether a line is let through. `kind` says what its text begins with.
-    fn lets(&self, key: Key, now: Instant, kind: impl FnOnce() -> String) -> bool {
+    fn lets(&self, key: Key, now: Instant, kind: impl Fn() -> String) -> bool {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Buckets { own, shared } = &mut *buckets;
         let mut key = key;
-        if buckets.len() >= MAX_APART && !buckets.contains_key(&key) {
-            buckets.retain(|_, bucket| !bucket.is_full(now));
-            if buckets.len() >= MAX_APART {
+        if own.len() >= MAX_APART && !own.contains_key(&key) {
+            own.retain(|_, bucket| !bucket.is_full(&OWN, now));
+            if own.len() >= MAX_APART {
                 key.1 = None;
             }
         }
-        let fresh = || Bucket { left: BURST, filled: now, left_out: 0, kind: String::new() };
-        let bucket = buckets.entry(key).or_insert_with(fresh);
-        let is_taken = bucket.take(now);
-        if !is_taken {
-            if bucket.left_out == 0 {
-                bucket.kind = kind();
-            }
-            bucket.left_out = bucket.left_out.saturating_add(1);
-        }
-        is_taken
+        let of_all = shared.entry(key.0.clone()).or_insert_with(|| Bucket::new(&SHARED, now));
+        let of_one = own.entry(key).or_insert_with(|| Bucket::new(&OWN, now));
+        of_one.take(&OWN, now, &kind) && of_all.take(&SHARED, now, &kind)
     }
 
-    /// Tells what was left out since it was told the last time.
-    fn tell(&self, now: Instant) {
-        let mut told = Vec::new();
+    /// What was left out since it was told the last time: of each kind a few lines, however many addresses there were.
+    fn left_out(&self, now: Instant) -> Vec<LeftOut> {
+        let mut by_kind: HashMap<callsite::Identifier, Vec<LeftOut>> = HashMap::new();
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for ((_, network), bucket) in buckets.iter_mut().filter(|(_, bucket)| bucket.left_out > 0) {
-            let lines = std::mem::take(&mut bucket.left_out);
-            told.push((*network, lines, std::mem::take(&mut bucket.kind)));
+        for ((of, client), bucket) in &mut buckets.own {
+            if let Some(left_out) = bucket.forget(*client) {
+                by_kind.entry(of.clone()).or_default().push(left_out);
+            }
         }
-        buckets.retain(|_, bucket| !bucket.is_full(now));
+        for (of, bucket) in &mut buckets.shared {
+            if let Some(left_out) = bucket.forget(None) {
+                by_kind.entry(of.clone()).or_default().push(left_out);
+            }
+        }
+        buckets.own.retain(|_, bucket| !bucket.is_full(&OWN, now));
         drop(buckets);
-        for (network, lines, kind) in told {
-            let client = network.map_or_else(|| "others".to_owned(), |network| network.to_string());
-            tracing::warn!(%client, lines, "left out of this log: `{kind}`");
-        }
+        by_kind.into_values().flat_map(told_apart).collect()
     }
+}
+
+/// Those of the addresses with the most lines, and the sum of the others.
+fn told_apart(mut of_a_kind: Vec<LeftOut>) -> Vec<LeftOut> {
+    of_a_kind.sort_by_key(|left_out| (left_out.client.is_none(), Reverse(left_out.lines)));
+    let apart = of_a_kind.iter().take(TOLD_APART).filter(|of| of.client.is_some()).count();
+    let others = of_a_kind.split_off(apart);
+    let lines = others.iter().map(|of| of.lines).fold(0, u64::saturating_add);
+    let sum = others.into_iter().next().map(|of| LeftOut { client: None, lines, ..of });
+    of_a_kind.extend(sum);
+    of_a_kind
 }
 
 /// The client of a span.
@@ -254,41 +308,67 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Limiter {
 mod tests {
     use super::*;
 
-    fn key(address: [u8; 4]) -> Key {
-        struct Callsite;
-        impl tracing::Callsite for Callsite {
-            fn set_interest(&self, _: tracing::subscriber::Interest) {}
-            fn metadata(&self) -> &Metadata<'_> {
-                panic!("nobody asks")
-            }
+    struct Callsite(#[expect(dead_code, reason = "what has no size may share its address")] u8);
+
+    impl tracing::Callsite for Callsite {
+        fn set_interest(&self, _: tracing::subscriber::Interest) {}
+        fn metadata(&self) -> &Metadata<'_> {
+            panic!("nobody asks")
         }
-        static CALLSITE: Callsite = Callsite;
-        (callsite::Identifier(&CALLSITE), Some(Network::from(IpAddr::from(address))))
+    }
+
+    static REFUSALS: Callsite = Callsite(1);
+    static OTHERS: Callsite = Callsite(2);
+
+    fn of(kind: &'static Callsite, address: u32) -> Key {
+        (callsite::Identifier(kind), Some(Network::from(IpAddr::from(address.to_be_bytes()))))
     }
 
     #[test]
     fn an_address_causes_a_few_lines_and_the_rest_are_counted() {
         let (limiter, now) = (Limiter::default(), Instant::now());
-        let lets = |last, now| limiter.lets(key([192, 0, 2, last]), now, || "refused".into());
+        let lets = |address, now| limiter.lets(of(&REFUSALS, address), now, || "refused".into());
         let through = (0..1000).filter(|_| lets(1, now)).count();
-        assert_eq!(through, BURST as usize);
+        assert_eq!(through, OWN.burst as usize);
         assert!(lets(2, now), "others are heard");
-        let left_out = |address| limiter.0.lock().unwrap()[&key(address)].left_out;
-        assert_eq!(left_out([192, 0, 2, 1]), 1000 - u64::from(BURST));
-        assert!(lets(1, now + PAUSE) && !lets(1, now + PAUSE), "one more after a pause");
-        limiter.tell(now + PAUSE);
-        assert_eq!(left_out([192, 0, 2, 1]), 0);
+        let later = now + OWN.pause;
+        assert!(lets(1, later) && !lets(1, later), "one more after a pause");
+        let told = limiter.left_out(later);
+        let (client, lines) = (of(&REFUSALS, 1).1, 1000 - u64::from(OWN.burst) + 1);
+        assert_eq!(told, [LeftOut { client, lines, kind: "refused".into() }]);
+        assert_eq!(limiter.left_out(later), []);
+    }
+
+    #[test]
+    fn many_addresses_together_cause_a_few_lines_of_a_kind_and_the_rest_are_summed() {
+        let (limiter, now) = (Limiter::default(), Instant::now());
+        let lets = |kind, address, now| limiter.lets(of(kind, address), now, || "refused".into());
+        let through = (0..3000).filter(|n| lets(&REFUSALS, *n, now)).count();
+        assert_eq!(through, SHARED.burst as usize);
+        assert!(lets(&OTHERS, 70_000, now), "another kind has its own");
+        let later = now + SHARED.pause;
+        assert!(lets(&REFUSALS, 70_000, later) && !lets(&REFUSALS, 70_001, later));
+        // Each of many addresses beyond its own share: still a few lines, and nothing is lost in the sum.
+        let loud = (0..100).flat_map(|n| std::iter::repeat_n(n, 30 + n as usize));
+        let loud = loud.filter(|n| !lets(&REFUSALS, *n, later)).count();
+        let told = limiter.left_out(later);
+        let apart: Vec<_> = told.iter().filter_map(|of| of.client).collect();
+        let most: Vec<_> = (95..100).rev().filter_map(|n| of(&REFUSALS, n).1).collect();
+        assert_eq!((apart, told.len()), (most, TOLD_APART + 1));
+        let sum: u64 = told.iter().map(|of| of.lines).sum();
+        assert_eq!(sum, 3000 - u64::from(SHARED.burst) + 1 + loud as u64);
     }
 
     #[test]
     fn many_addresses_take_bounded_room() {
         let (limiter, now) = (Limiter::default(), Instant::now());
         for n in 0..20_000u32 {
-            limiter.lets(key(n.to_be_bytes()), now, String::new);
+            limiter.lets(of(&REFUSALS, n), now, String::new);
         }
-        assert!(limiter.0.lock().unwrap().len() <= MAX_APART + 1);
+        let room = || limiter.0.lock().unwrap().own.len();
+        assert!(room() <= MAX_APART + 1);
         // Who said nothing for long is forgotten.
-        limiter.tell(now + PAUSE * (BURST + 1));
-        assert!(limiter.0.lock().unwrap().is_empty() || limiter.0.lock().unwrap().len() <= 1);
+        limiter.left_out(now + OWN.pause * (OWN.burst + 1));
+        assert!(room() <= 1);
     }
 }

@@ -499,3 +499,57 @@ pub fn plain(status: u16, text: &str) -> HttpResponse {
         .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
     HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+    use crate::cli::Context;
+    use crate::cli::init::Init;
+
+    /// What the handlers of a new instance share, nothing of which runs but what the test starts.
+    fn shared(folder: &std::path::Path) -> web::Data<Shared> {
+        let context = Context::of_folder(&folder.join("data"));
+        Init::standard().unwrap().found(&context).unwrap();
+        let mut instance = Instance::open(&context.place).unwrap();
+        instance.config.ldap.directory = None;
+        let authority = Arc::clone(instance.authority().unwrap());
+        signing_cas(&authority).iter().for_each(|ca| sign_if_due(&authority, ca));
+        let bridge = Arc::new(Bridge::start(&authority, &instance.config.ldap).unwrap());
+        web::Data::new(Shared {
+            instance: Arc::new(instance),
+            authority,
+            bridge,
+            authorizer: None,
+            metrics: Metrics::new(),
+            threads: Threads::default(),
+            places: Places::new(1, 1),
+            journal: Arc::default(),
+        })
+    }
+
+    #[actix_web::test]
+    async fn a_thread_that_panicked_is_told_by_readiness_and_metrics() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = shared(folder.path());
+        let told = async || {
+            let answer = readyz(shared.clone()).await;
+            let status = answer.status().as_u16();
+            let text = to_bytes(answer.into_body()).await.unwrap();
+            (status, String::from_utf8(text.to_vec()).unwrap())
+        };
+        let counted = || shared.metrics.text(&shared).unwrap();
+        assert_eq!(told().await, (200, "ready\n".to_owned()));
+        assert!(counted().contains("countersign_unready_reasons 0\n"));
+        let is_first = AtomicBool::new(true);
+        let work = move || assert!(!is_first.swap(false, Ordering::SeqCst), "on purpose");
+        shared.threads.start("crl", work).unwrap().join().unwrap();
+        let (status, text) = told().await;
+        assert!(status == 503 && text.contains("the thread `crl` 1 times"), "{text}");
+        let counted = counted();
+        for line in ["thread_panics{thread=\"crl\"} 1", "unready_reasons 1"] {
+            assert!(counted.contains(&format!("countersign_{line}\n")), "{counted}");
+        }
+    }
+}

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use common::hostile::{Hostile, Manner};
+use common::offline::{ISSUING, OfflineRoot};
 use common::openssl::{enrol, key};
 use common::{COUNTERSIGN, Instance, tool_ok};
 use serde_json::{Value, json};
@@ -524,56 +526,29 @@ fn within_the_server_a_revocation_counts_at_the_next_question_and_pam_is_answere
     assert!(code == Some(5) && said.contains("refused"), "{said}");
 }
 
-/// What the root has revoked is not on record here, whatever serial numbers it gives; and what a log of JSON holds is JSON.
-#[test]
-fn within_the_server_a_root_that_is_kept_elsewhere_speaks_by_its_crl() {
-    let mut ca = Instance::empty();
-    let folder = ca.file(".");
-    let openssl = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        tool_ok("openssl", "openssl", &words, &folder)
-    };
-    ca.ok(&["init", "--root-csr", ca.file("issuing.csr").to_str().unwrap()]);
-    openssl(
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout root.key -out root.pem -days 90 -subj /CN=Root \
-         -addext keyUsage=critical,keyCertSign,cRLSign",
-    );
-    let extensions = "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n\
-                      subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\ncrlDistributionPoints=URI:http://pki.example.net/root.crl\n";
-    fs::write(ca.file("ca.ext"), extensions).unwrap();
-    openssl(
-        "x509 -req -in issuing.csr -CA root.pem -CAkey root.key -set_serial 0x77 -days 80 -extfile ca.ext -out issuing.pem",
-    );
-    let both = ["issuing.pem", "root.pem"].map(|file| fs::read(ca.file(file)).unwrap());
-    fs::write(ca.file("chain.pem"), both.concat()).unwrap();
-    ca.ok(&["init", "--root-cert", ca.file("chain.pem").to_str().unwrap()]);
-    fs::write(
-        ca.file("ca.cnf"),
-        "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ndefault_md = sha256\ndefault_crl_days = 30\ncrlnumber = number\n\
-         crl_extensions = e\n[e]\nauthorityKeyIdentifier = keyid\n",
-    )
-    .unwrap();
-    fs::write(ca.file("number"), "01\n").unwrap();
-    let index_file = ca.file("index.txt");
-    let crl = |index: &str| {
-        fs::write(&index_file, index).unwrap();
-        openssl("ca -config ca.cnf -gencrl -cert root.pem -keyfile root.key -out root.crl");
-    };
-    crl("");
-
+/// Has an instance answer daemons itself, who are to let everybody in, with further lines of that section.
+fn within_server(ca: &Instance, more: &str) {
     fs::write(ca.file("policy"), policy("true")).unwrap();
     let config = ca.data().join("countersign.toml");
     let text = fs::read_to_string(&config).unwrap();
-    let socket = ca.file("socket");
-    let policy_file = ca.file("policy");
-    let configure = |more: &str| {
-        let section = format!(
-            "[authorizer]\nserve = true\nsocket = {socket:?}\npolicy = [{policy_file:?}]\n{more}"
-        );
-        fs::write(&config, text.replace("[authorizer]\n", &section)).unwrap();
-    };
+    let (before, behind) = text.split_once("[authorizer]\n").unwrap();
+    // What this has put there before goes.
+    let behind = behind.split_once("# here\n").map_or(behind, |(_, behind)| behind);
+    let (socket, policy) = (ca.file("socket"), ca.file("policy"));
+    let section = format!(
+        "[authorizer]\nserve = true\nsocket = {socket:?}\npolicy = [{policy:?}]\n{more}# here\n"
+    );
+    fs::write(&config, [before, &section, behind].concat()).unwrap();
+}
+
+/// What the root has revoked is not on record here, whatever serial numbers it gives; and what a log of JSON holds is JSON.
+#[test]
+fn within_the_server_a_root_that_is_kept_elsewhere_speaks_by_its_crl() {
+    let (mut ca, root) = OfflineRoot::found();
+    root.crl("");
+
     let crls = format!("crls = [{:?}]\ncrl_refresh = \"2s\"\n", ca.file("root.crl"));
-    configure(&crls);
+    within_server(&ca, &crls);
     let json_lines = || {
         let mut command = Command::new(COUNTERSIGN);
         command.args(["--log-format", "json"]);
@@ -593,7 +568,9 @@ fn within_the_server_a_root_that_is_kept_elsewhere_speaks_by_its_crl() {
     assert_eq!(answer["decision"], "allow", "{answer}");
     assert_eq!(answer["reason"], "path, status, identity and policy agree");
     // The root revokes the issuing CA; only its CRL says so.
-    crl("R\t401231000000Z\t261101000000Z,keyCompromise\t77\tunknown\t/CN=Countersign issuing CA\n");
+    root.crl(&format!(
+        "R\t401231000000Z\t261101000000Z,keyCompromise\t{ISSUING}\tunknown\t/CN=Countersign issuing CA\n"
+    ));
     let deadline = Instant::now() + Duration::from_secs(60);
     while ask(&ca)["step"] != "status" {
         assert!(Instant::now() < deadline, "the root's CRL was not read again");
@@ -613,7 +590,7 @@ fn within_the_server_a_root_that_is_kept_elsewhere_speaks_by_its_crl() {
 
     // Without its CRL nothing is known, and the log says beforehand what to do.
     ca.stop();
-    configure("");
+    within_server(&ca, "");
     ca.serve();
     let answer = ask(&ca);
     assert_eq!((&answer["decision"], &answer["step"]), (&json!("deny"), &json!("status")));
@@ -629,7 +606,7 @@ fn within_the_server_a_root_that_is_kept_elsewhere_speaks_by_its_crl() {
         ("off", "the status is not asked (`status = \"off\"`)", "status: not asked"),
     ] {
         ca.stop();
-        configure(&format!("status = \"{status}\"\n"));
+        within_server(&ca, &format!("status = \"{status}\"\n"));
         ca.serve();
         let answer = ask(&ca);
         assert_eq!(answer["reason"], format!("path, identity and policy agree; {reason}"));
@@ -639,6 +616,70 @@ fn within_the_server_a_root_that_is_kept_elsewhere_speaks_by_its_crl() {
         assert!(!why.contains("no certificate on the path is revoked"), "{why}");
         ca.serve();
     }
+}
+
+/// A directory that is asked for CRLs may answer as it likes: who is let in depends on the others, and an operator is told.
+#[test]
+fn hostile_directories_of_crls_are_named_and_harm_nobody() {
+    let hostile = [
+        (Manner::TooLong, "expected frames of at most"),
+        (Manner::TooDeep, "expected the tag 0x04, found 0x31"),
+        (Manner::Endless, "the answer has more entries than are taken"),
+        (Manner::Silent, "no answer within 15s"),
+    ];
+    let hostile = hostile.map(|(manner, words)| (Hostile::start(manner), words));
+    let url = |directory: &Hostile| {
+        format!(
+            "ldap://127.0.0.1:{}/cn=issuing,o=Countersign?certificateRevocationList;binary?base",
+            directory.port
+        )
+    };
+    let (mut ca, root) = OfflineRoot::found();
+    root.crl("");
+    let mut crls = vec![ca.file("root.crl").to_str().unwrap().to_owned()];
+    crls.extend(hostile.iter().map(|(directory, _)| url(directory)));
+    within_server(&ca, &format!("crls = {crls:?}\n"));
+    ca.serve();
+    let peer = ca.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&ca, "p256", "gw1.key");
+    enrol(&ca, &peer, "gw1.key", &[]).granted();
+    let get = |path: &str| {
+        let answer = ca.http("GET", path, "text/plain", &[]).unwrap();
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    let allowed = || {
+        let certificate = ca.file("gw1.crt");
+        let id = ["authorizer", "ask", "--peer", "fqdn:gw1.example.net", "--json", "--certificate"];
+        let output = ca.run(&[&id[..], &[certificate.to_str().unwrap()]].concat());
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["decision"], "allow", "{answer}");
+    };
+    // While one of them keeps everybody waiting, and when all have failed.
+    allowed();
+    for (directory, words) in &hostile {
+        let begin =
+            format!("warning: the authorizer: the CRL at `{}` was not fetched: ", url(directory));
+        common::wait_for("the warning", || {
+            let (code, text) = get("/readyz");
+            assert_eq!(code, 200, "{text}");
+            let found = text.lines().find_map(|line| line.strip_prefix(&begin).map(str::to_owned));
+            found.inspect(|why| assert!(why.contains(words), "{why}"))
+        });
+    }
+    allowed();
+    let warnings = get("/readyz").1.matches("warning: ").count();
+    let metrics = get("/metrics").1;
+    assert!(warnings >= 4, "{warnings}");
+    assert!(metrics.contains(&format!("countersign_warnings {warnings}\n")), "{metrics}");
+    let most = common::peak_memory(ca.pid());
+    assert!(most < 160 << 10, "{most} KiB at most");
+    // Once they answer as a directory does, each is asked again, and nothing is left of it.
+    let port = ca.ldap.rsplit(':').next().unwrap().parse().unwrap();
+    hostile.iter().for_each(|(directory, _)| directory.become_like(port));
+    common::wait_for("directories that answer", || {
+        (!get("/readyz").1.contains("was not fetched")).then_some(())
+    });
+    allowed();
 }
 
 /// The same revocation, learnt from the server's OCSP responder, and from a CRL in its directory.

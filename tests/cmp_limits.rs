@@ -17,8 +17,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::cmp::{
-    self, Answer, CR, CertReqMsg, CertRequest, Draft, Holder, IR, Key, Template, any, enrolled,
-    exchange, oid, pbm, request,
+    self, Answer, CR, CertReqMsg, CertRequest, Draft, Holder, IR, Info, Key, Template, any,
+    enrolled, exchange, oid, pbm, request,
 };
 use common::{Instance, Peer, http, tool_ok};
 use der::Encode;
@@ -493,6 +493,98 @@ fn pipelined_requests_are_answered_in_their_order_one_after_the_other() {
     assert_eq!(answers.windows(9).filter(|window| window == b"HTTP/1.1 ").count(), 120);
 }
 
+/// All that is answered on one connection, as a client reads it that knows what it asked (RFC 9112 §6.3): status and body of each.
+fn answers(said: &[u8], asked: &[&str]) -> Vec<(u16, Vec<u8>)> {
+    let (mut rest, mut found) = (said, Vec::new());
+    for method in asked {
+        let end = rest.windows(4).position(|window| window == b"\r\n\r\n");
+        let Some(end) = end.map(|at| at + 4) else { break };
+        let head = String::from_utf8(rest[..end].to_vec()).expect("a head");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+        let lengths = head.lines().filter_map(|line| line.split_once(": "));
+        let length = lengths
+            .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .find_map(|(_, value)| value.parse().ok());
+        let length = if *method == "HEAD" { 0 } else { length.unwrap_or(0) };
+        found.push((status, rest[end..end + length].to_vec()));
+        rest = &rest[end + length..];
+    }
+    assert!(rest.is_empty(), "not asked for: {:?}", String::from_utf8_lossy(rest));
+    found
+}
+
+fn said(instance: &Instance, octets: &[u8]) -> Vec<u8> {
+    let mut stream = connection(instance, octets);
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).expect("answers");
+    said
+}
+
+#[test]
+fn what_stands_behind_a_body_is_another_request_and_what_is_in_it_is_none() {
+    let instance = Instance::start();
+    let head = "HEAD /ca/root.cer HTTP/1.1\r\nHost: x\r\n\r\n";
+    let last = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let post = "POST /.well-known/cmp HTTP/1.1\r\nHost: x\r\nContent-Type: application/pkixcmp\r\n";
+    // A body that looks like requests is no request.
+    let body = format!("\n\n{head}{last}");
+    let length = format!("Content-Length: {}\r\n\r\n{body}", body.len());
+    let chunks = format!(
+        "Transfer-Encoding: chunked\r\n\r\n{:x};a=b\r\n{body}\r\n1\r\n\n\r\n0\r\nTrailer: x\r\n\r\n",
+        body.len()
+    );
+    for framed in [&length, &chunks] {
+        let asked = ["POST", "HEAD", "POST", "HEAD", "GET"];
+        let octets = format!("{post}{framed}{head}{post}{framed}{head}{last}");
+        let found = answers(&said(&instance, octets.as_bytes()), &asked);
+        let statuses: Vec<u16> = found.iter().map(|(status, _)| *status).collect();
+        assert_eq!(statuses, [200; 5], "{framed}");
+        for at in [0, 2] {
+            // Its answer is whole, though a HEAD stands behind it.
+            let failures = Answer::read(&found[at].1).status().unwrap().failures();
+            assert_eq!(failures, ["badDataFormat"]);
+        }
+        assert_eq!(found[4].1, b"ok\n");
+    }
+    // Nor does a body that nobody reads make the answer to its GET lose its own.
+    let get = "GET /readyz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n\n\n\n\r\n0\r\n\r\n";
+    let octets = format!("{get}{head}{last}");
+    let found = answers(&said(&instance, octets.as_bytes()), &["GET", "HEAD", "GET"]);
+    assert!(found.len() == 3 && !found[0].1.is_empty(), "{found:?}");
+}
+
+#[test]
+fn a_request_that_says_its_length_in_two_ways_ends_its_connection() {
+    let instance = Instance::start();
+    let next = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (version, headers, body) in [
+        ("1.1", "Content-Length: 5\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
+        ("1.1", "Transfer-Encoding: chunked\r\nContent-Length: 5", "0\r\n\r\n"),
+        ("1.1", "Content-Length: 5\r\nContent-Length: 0", "hello"),
+        ("1.1", "Content-Length: 5, 5", "hello"),
+        ("1.1", "Content-Length: +5", "hello"),
+        ("1.1", "Content-Length: -1", ""),
+        ("1.1", "Content-Length: 0x5", "hello"),
+        ("1.1", "Transfer-Encoding: chunked, identity", "0\r\n\r\n"),
+        ("1.1", "Transfer-Encoding: xchunked", "0\r\n\r\n"),
+        ("1.1", "Transfer-Encoding: identity", ""),
+        ("1.1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "0\r\n\r\n"),
+        ("1.1", "Transfer-Encoding : chunked", "0\r\n\r\n"),
+        ("1.1", "X: y\r\n Content-Length: 5", "hello"),
+        ("1.0", "Transfer-Encoding: chunked", "0\r\n\r\n"),
+        ("1.1", "Transfer-Encoding: chunked", "fffffffffffffffff\r\n"),
+        ("1.1", "Transfer-Encoding: chunked", "\r\n0\r\n\r\n"),
+    ] {
+        let post = format!(
+            "POST /.well-known/cmp HTTP/{version}\r\nHost: x\r\nContent-Type: application/pkixcmp\r\n{headers}\r\n\r\n{body}"
+        );
+        let text = said(&instance, format!("{post}{next}{next}").as_bytes());
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(text.starts_with("HTTP/1.") && text.contains(" 400 "), "{headers}: {text}");
+        assert_eq!(text.matches("HTTP/1.").count(), 1, "{headers}: {text}");
+    }
+}
+
 #[test]
 fn answers_that_nobody_reads_take_little_room() {
     let instance = Instance::start();
@@ -555,4 +647,128 @@ fn strangers_fill_no_log_and_each_line_names_their_address() {
             .sum::<usize>()
     };
     wait_for("the count of what was left out", || told() + lines().len() >= 300);
+}
+
+/// Sends a message from another address of the loopback network, and gives the answer's DER.
+fn sent_from(instance: &Instance, last: u8, message: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST /.well-known/cmp HTTP/1.1\r\nHost: x\r\nContent-Type: application/pkixcmp\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        message.len()
+    );
+    let mut stream = connection_from(instance, last);
+    stream.write_all(&[head.as_bytes(), message].concat()).unwrap();
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).expect("an answer");
+    let found = answers(&said, &["POST"]);
+    assert_eq!((found.len(), found[0].0), (1, 200), "{}", String::from_utf8_lossy(&said));
+    found[0].1.clone()
+}
+
+#[test]
+fn the_journal_says_from_where_was_asked_what_it_records() {
+    let profile = "[profiles.approved]\napproval = true\n";
+    let mut instance = Instance::start_with_profile(&[], profile);
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let key = Key::new();
+    let draft = Draft::new(IR, request(&key)).implicit();
+    let answer = sent_from(&instance, 21, &draft.by_secret(&peer));
+    let holder = Holder { key, certificate: Answer::read(&answer).certificate() };
+    let serial = instance.certificates("gw1")[0]["serial"].as_str().unwrap().to_owned();
+    let draft = Draft::new(cmp::RR, cmp::revocation(cmp::named(&holder), Vec::new()));
+    sent_from(&instance, 22, &draft.by(&holder));
+    let other = instance.peer_with("gw2", &["fqdn:gw2.example.net"], &["--profile", "approved"]);
+    let draft = Draft::new(IR, request(&Key::new())).implicit();
+    sent_from(&instance, 23, &draft.by_secret(&other));
+    let id = instance.json(&["request", "list"])[0]["id"].as_str().unwrap().to_owned();
+    let shown = |instance: &Instance| {
+        let by_serial = instance.json(&["cert", "show", &serial]);
+        let by_id = instance.json(&["request", "show", &id]);
+        [by_serial["client"].clone(), by_id["client"].clone()]
+    };
+    assert_eq!(shown(&instance), ["127.0.0.21", "127.0.0.23"]);
+    let entries = instance.ok(&["audit", "export"]);
+    let entries = entries.lines().map(|line| serde_json::from_str(line).unwrap());
+    let entries: Vec<serde_json::Value> = entries.collect();
+    let clients = |kind: &str| {
+        let of_kind = entries.iter().filter(|entry| entry["kind"] == kind);
+        let clients = of_kind.map(|entry| entry["transaction"]["client"].as_str());
+        clients.flatten().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(clients("issued"), ["127.0.0.21"], "our own signers ask from nowhere");
+    assert_eq!(clients("revoked"), ["127.0.0.22"]);
+    assert_eq!(clients("requested"), ["127.0.0.23"]);
+    // It is read from the journal, whatever becomes of the index.
+    instance.stop();
+    instance.ok(&["store", "rebuild"]);
+    instance.ok(&["audit", "verify"]);
+    instance.serve();
+    assert_eq!(shown(&instance), ["127.0.0.21", "127.0.0.23"]);
+}
+
+/// Whom fail2ban would ban by our filter, once for each line of a log.
+fn banned(log: &std::path::Path) -> Vec<String> {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operation.md"));
+    let docs = docs.unwrap();
+    let (_, filter) = docs.split_once("# /etc/fail2ban/filter.d/countersign.conf\n").unwrap();
+    let file = log.with_extension("conf");
+    std::fs::write(&file, filter.split_once("```").unwrap().0).unwrap();
+    let package = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-daemons/fail2ban/usr");
+    let output = std::process::Command::new("python3")
+        .env("PYTHONPATH", format!("{package}/lib/python3/dist-packages"))
+        .arg(format!("{package}/bin/fail2ban-regex"))
+        .args(["-o", "<ip>"])
+        .args([log, &file])
+        .output()
+        .expect("`python3`; run `make deps`");
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{text}; `make deps` unpacks fail2ban");
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn fail2ban_finds_who_is_refused_in_both_formats_and_nobody_else() {
+    for format in ["text", "json"] {
+        let instance = Instance::start_with(&[
+            ("log", &format!("format = \"{format}\"")),
+            ("http", "max_connections_per_address = 1"),
+        ]);
+        let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+        enrolled(&instance, &peer);
+        let sent = |last: u8, message: &[u8]| drop(sent_from(&instance, last, message));
+        // What cannot be read, a wrong secret, and a header that is refused; what a stranger says of somebody else's address is not
+        // taken for his own.
+        sent(11, b"\x30\x03\x02\x01\x00");
+        sent(12, &work(&peer.reference, 1000));
+        let lie = r#"x client=192.0.2.66 countersign::refused: refused: y","client":"192.0.2.66"},"target":"countersign::refused","span":{"client":"192.0.2.66"}"#;
+        sent(13, &work(lie, 1000));
+        let draft = Draft::new(IR, request(&Key::new())).with(|header| {
+            let profile =
+                Info { kind: oid("1.3.6.1.5.5.7.4.21"), value: Some(any(&vec![lie.to_owned()])) };
+            header.general_info = Some(vec![profile]);
+        });
+        sent(14, &draft.by_secret(&peer));
+        // One connection more than an address has, while the other one is busy with a body that does not come.
+        let mut busy = connection_from(&instance, 15);
+        busy.write_all(
+            b"POST /.well-known/cmp HTTP/1.1\r\nHost: x\r\nContent-Type: application/pkixcmp\r\nContent-Length: 9\r\n\
+              Expect: 100-continue\r\n\r\n",
+        )
+        .unwrap();
+        let mut go_on = [0; 25];
+        busy.read_exact(&mut go_on).unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        let more = rest(connection_from(&instance, 15));
+        assert!(more.starts_with("HTTP/1.1 503"), "{more}");
+        let found = banned(&instance.file("server.log"));
+        for last in [11, 12, 14, 15] {
+            assert!(
+                found.contains(&format!("127.0.0.{last}")),
+                "{format} {last}: {found:?}\n{}",
+                instance.log()
+            );
+        }
+        let is_ours = |of: &String| of.starts_with("127.0.0.1") && of.len() == 10;
+        assert!(found.iter().all(is_ours), "{found:?}\n{}", instance.log());
+    }
 }

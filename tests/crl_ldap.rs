@@ -17,9 +17,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::cmp::{CertRequest, Draft, IR, Key, REG_CTRL, exchange, oid, plain_request, proven};
+use common::hostile::{Hostile, Manner};
 use common::openssl::{enrol, key};
 use common::slapd::{ADMIN, PASSWORD, Slapd, free_port, values};
-use common::{Instance, tool_ok};
+use common::{Instance, peak_memory, tool_ok};
 use countersign_ca::Timestamp;
 use countersign_ca::crl::Crl;
 use countersign_ca::record::{Reason, Revocation, RevokedEntry, Serial};
@@ -52,6 +53,7 @@ fn configured(urls: &[String], more: &str) -> Instance {
         true => String::new(),
         false => format!("bind_dn = {ADMIN:?}\npassword_file = {password:?}\n"),
     };
+    let more = more.replace("{bind}", &bind);
     let config = format!(
         "[[ldap.directories]]\nname = \"main\"\nurls = {urls:?}\ninterval = \"1s\"\ntimeout = \"2s\"\n{bind}{more}"
     );
@@ -74,8 +76,18 @@ fn enrolled(instance: &Instance, name: &str) -> String {
 
 /// How the directory is kept in step.
 fn status(instance: &Instance) -> Value {
+    status_of(instance, "main")
+}
+
+fn status_of(instance: &Instance, name: &str) -> Value {
     let all = instance.json(&["publish", "status"]);
-    all.as_array().unwrap().iter().find(|d| d["directory"] == "main").unwrap().clone()
+    all.as_array().unwrap().iter().find(|d| d["directory"] == name).unwrap().clone()
+}
+
+/// What an operator fetches, and its HTTP status.
+fn get(instance: &Instance, path: &str) -> (u16, String) {
+    let answer = instance.http("GET", path, "text/plain", &[]).unwrap();
+    (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
 }
 
 /// Waits until something holds; how long that took.
@@ -256,6 +268,72 @@ fn what_is_revoked_is_in_the_directory_within_a_second_and_every_loss_heals() {
     });
     let kept = slapd.client("ldapsearch", &["-LLL", "-s", "base", "-b", &peer_dn("gw4"), "uid"]);
     assert!(kept.1.contains("uid: kept"), "{}", kept.1);
+}
+
+#[test]
+fn a_hostile_directory_is_named_and_harms_neither_the_server_nor_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let slapd = Slapd::start(folder.path(), "");
+    let hostile = [
+        ("long", Manner::TooLong, "expected frames of at most"),
+        ("deep", Manner::TooDeep, "expected the tag 0x04, found 0x31"),
+        ("endless", Manner::Endless, "the directory holds more than"),
+        ("silent", Manner::Silent, "no answer within 2s"),
+    ];
+    let hostile = hostile.map(|(name, manner, words)| (name, Hostile::start(manner), words));
+    let more: String = hostile
+        .iter()
+        .map(|(name, directory, _)| {
+            format!(
+                "\n[[ldap.directories]]\nname = {name:?}\nurls = [\"ldap://127.0.0.1:{}\"]\ninterval = \"1s\"\n\
+                 timeout = \"2s\"\nmax_read_mib = 1\n{{bind}}",
+                directory.port
+            )
+        })
+        .collect();
+    let instance = publishing(&[slapd.url()], &more);
+    let pid = instance.pid();
+    for (name, _, words) in &hostile {
+        eventually(&format!("the failure of `{name}`"), || {
+            let status = status_of(&instance, name);
+            let why = status["error"].as_str().unwrap_or_default();
+            status["state"] == "fails" && why.contains("127.0.0.1") && why.contains(words)
+        });
+    }
+    // The good one goes on.
+    enrolled(&instance, "gw1");
+    eventually("the certificate in the good one", || {
+        slapd.values(&peer_dn("gw1"), "userCertificate;binary").len() == 1
+            && status(&instance)["state"] == "in step"
+    });
+    let (code, text) = get(&instance, "/readyz");
+    let metrics = get(&instance, "/metrics").1;
+    assert!(code == 503 && !text.contains("`main`"), "{code} {text}");
+    assert!(metrics.contains("countersign_publish_in_step{directory=\"main\"} 1\n"), "{metrics}");
+    for (name, ..) in &hostile {
+        assert!(text.contains(&format!("the directory `{name}` is not in step")), "{text}");
+        let line = format!("countersign_publish_in_step{{directory=\"{name}\"}} 0\n");
+        assert!(metrics.contains(&line), "{metrics}");
+        let none = format!("countersign_publish_failures{{directory=\"{name}\"}} 0\n");
+        assert!(!metrics.contains(&none), "{metrics}");
+    }
+    // Nothing of theirs was kept, and nothing ended by them.
+    let most = peak_memory(pid);
+    assert!(most < 160 << 10, "{most} KiB at most");
+    assert!(metrics.lines().all(|line| !line.starts_with("countersign_thread_panics{")));
+    for (_, directory, _) in &hostile {
+        directory.become_like(slapd.port);
+    }
+    eventually("all in step", || {
+        hostile.iter().all(|(name, ..)| status_of(&instance, name)["state"] == "in step")
+    });
+    eventually("ready", || get(&instance, "/readyz").0 == 200);
+    let metrics = get(&instance, "/metrics").1;
+    for (name, ..) in &hostile {
+        let line = format!("countersign_publish_in_step{{directory=\"{name}\"}} 1\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    assert_eq!(instance.pid(), pid);
 }
 
 /// A self-signed CA that is not ours, its certificate and a CRL of its own, in base64.

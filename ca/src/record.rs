@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -368,6 +369,8 @@ pub struct CertificateRecord {
     pub unpublished: bool,
     /// The account of the registration authority that asked for it, or passed the request on; `None` when nobody did.
     pub registrar: Option<Label>,
+    /// The address that it was asked for from, if it is known.
+    pub client: Option<IpAddr>,
     /// Its revocation or hold, if any.
     pub revocation: Option<Revocation>,
 }
@@ -555,6 +558,8 @@ pub struct Transaction {
     pub context: Vec<u8>,
     /// The account of the registration authority that vouches for the request, if one does.
     pub registrar: Option<Label>,
+    /// The address that the message came from which caused the entry, if it is known.
+    pub client: Option<IpAddr>,
 }
 
 /// That a journal goes on from a backup: what was recorded behind it before is lost.

@@ -120,6 +120,57 @@ fn a_bundle_of_cas_with_one_name_costs_no_more_than_is_allowed() {
 }
 
 #[test]
+fn names_that_are_long_and_many_cost_no_more_than_is_allowed() {
+    let root = Ca::root("root");
+    // Four CAs of a stranger, each certified by each other one: a few certificates, and many ways through them.
+    let cas: Vec<Ca> = (0..4).map(|n| Ca::root(&format!("{n}{}", "long ".repeat(1400)))).collect();
+    let web = |cas: &[Ca]| {
+        let mut chain = vec![cas[0].leaf(&params("gw", false))];
+        for (of, by) in (0..4).flat_map(|of| (0..4).map(move |by| (of, by))) {
+            if of != by {
+                chain.push(cas[by].sign(&cas[of].params, &cas[of].key));
+            }
+        }
+        chain
+    };
+    let chain = web(&cas);
+    assert!(chain.iter().map(Vec::len).sum::<usize>() < 192 << 10, "it fits in a question");
+    let error = check(&[&root], chain).unwrap_err();
+    assert!(matches!(error, PathError::TooLong(_)), "{error}");
+    // With names as they are there is nothing to it.
+    let cas: Vec<Ca> = (0..4).map(|n| Ca::root(&format!("CA {n}"))).collect();
+    assert!(matches!(check(&[&root], web(&cas)), Err(PathError::NoIssuer { .. })));
+    let mut chain = web(&cas);
+    chain.push(root.sign(&cas[3].params, &cas[3].key));
+    check(&[&root], chain).unwrap();
+}
+
+#[test]
+fn names_and_constraints_are_compared_within_what_is_allowed() {
+    let constrained = |count: usize| {
+        let excluded = (0..count).map(|n| GeneralSubtree::DnsName(format!("no{n}.example.net")));
+        let mut params = params("sub", true);
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees: Vec::new(),
+            excluded_subtrees: excluded.collect(),
+        });
+        params
+    };
+    let root = Ca::root("root");
+    for (count, is_allowed) in [(200, true), (1500, false)] {
+        let sub = root.below(constrained(count));
+        let mut leaf = params("gw", false);
+        let name = |n| SanType::DnsName(format!("gw{n}.example.net").try_into().unwrap());
+        leaf.subject_alt_names = (0..count).map(name).collect();
+        let found = check(&[&root], vec![sub.leaf(&leaf), sub.der.clone()]);
+        assert_eq!(found.is_ok(), is_allowed, "{count}: {found:?}");
+        if let Err(error) = found {
+            assert!(matches!(error, PathError::TooLong(_)), "{error}");
+        }
+    }
+}
+
+#[test]
 fn of_two_anchors_of_one_name_the_one_that_signed_counts() {
     let (old, new) = (Ca::root("root"), Ca::root("root"));
     for ca in [&old, &new] {

@@ -2,31 +2,15 @@
 //! sends and asks for much.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use countersign_ca::Network;
 
 /// From how many senders a turn is remembered before those are forgotten that no turn depends on any more.
 const REMEMBERED: usize = 1024;
 
-/// Whose share counts: an IPv4 address, or the /64 of an IPv6 address, of which one host has as many as it likes (RFC 6177 §2).
-/// Everybody whose address is not known shares one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Sender(Option<IpAddr>);
-
-impl Sender {
-    /// Who sends from this address.
-    pub fn of(address: Option<IpAddr>) -> Self {
-        Self(address.map(|address| match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-            v4 => v4,
-        }))
-    }
-
-    /// The address, or what stands for its /64.
-    pub const fn address(self) -> Option<IpAddr> {
-        self.0
-    }
-}
+/// Whose share counts: a network's. Everybody whose address is not known shares one.
+pub type Sender = Option<Network>;
 
 /// Places, of which nobody has more than are left: one sender gets half of them at most, two get a third each, and so on.
 #[derive(Debug, Clone)]
@@ -168,21 +152,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
     fn from(address: &str) -> Sender {
-        Sender::of(Some(address.parse().unwrap()))
-    }
-
-    #[test]
-    fn a_sender_is_an_ipv4_address_or_64_bits_of_an_ipv6_address() {
-        assert_eq!(from("2001:db8::1"), from("2001:db8::ffff:1"));
-        assert_ne!(from("2001:db8::1"), from("2001:db8:0:1::1"));
-        assert_ne!(from("192.0.2.1"), from("192.0.2.2"));
-        assert_eq!(from("::ffff:192.0.2.1"), from("192.0.2.1"));
-        assert_ne!(from("192.0.2.1"), Sender::of(None));
+        Some(address.parse::<IpAddr>().unwrap().into())
     }
 
     #[test]
@@ -251,7 +227,7 @@ mod tests {
             for n in 0..16 {
                 let (places, now, most, done) = (&places, &now, &most, &done);
                 scope.spawn(move || {
-                    let _place = places.take(places.order(Sender::of(None), n));
+                    let _place = places.take(places.order(None, n));
                     most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     std::thread::yield_now();
                     now.fetch_sub(1, Ordering::SeqCst);
@@ -275,7 +251,7 @@ mod tests {
     fn what_is_remembered_of_senders_has_an_end() {
         let places = Places::new(1);
         for n in 0..10_000_u32 {
-            let order = places.order(Sender::of(Some(IpAddr::from(n.to_be_bytes()))), 1);
+            let order = places.order(Some(IpAddr::from(n.to_be_bytes()).into()), 1);
             drop(places.take(order));
         }
         assert!(locked(&places.state).due.len() <= REMEMBERED);

@@ -82,11 +82,11 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::share::{Places, Sender};
+    use crate::share::Places;
 
     /// The orders of work that costs so much each, of one sender.
     fn order(places: &Places, cost: u64) -> Order {
-        places.order(Sender::of(None), cost)
+        places.order(None, cost)
     }
 
     #[actix_web::test]
@@ -127,14 +127,14 @@ mod tests {
         let (begun, is_begun) = oneshot::channel();
         let done = Arc::new(Mutex::new(Vec::new()));
         let run = |address: [u8; 4], cost| {
-            let order = places.order(Sender::of(Some(address.into())), cost);
+            let order = places.order(Some(std::net::IpAddr::from(address).into()), cost);
             let (workers, done) = (workers.clone(), Arc::clone(&done));
             let work = move || done.lock().unwrap().push(cost);
             let running = async move { workers.run(order, work).await };
             actix_web::rt::spawn(running)
         };
         let first = workers.clone();
-        let order = places.order(Sender::of(None), 1);
+        let order = places.order(None, 1);
         let blocker = actix_web::rt::spawn(async move {
             let work = move || {
                 let _ = begun.send(());

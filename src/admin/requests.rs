@@ -90,6 +90,7 @@ fn in_full(waiting: &WaitingRequest) -> Value {
         add("published", json!(request.published));
         add("transaction", json!(data_encoding::HEXLOWER.encode(&transaction.id)));
         add("registrar", json!(transaction.registrar));
+        add("client", json!(transaction.client));
         add("decided", json!(decision.map(|(at, _)| at.whole_seconds().to_string())));
         add("decided_by", json!(decision.map(|(_, decision)| &decision.actor)));
         add("words", json!(decision.and_then(|(_, decision)| decision.words.as_ref())));

@@ -68,6 +68,7 @@ pub fn certificate_in_full(
     if let Some(fields) = value.as_object_mut() {
         fields.insert("holder".into(), json!(holder));
         fields.insert("published".into(), json!(!record.unpublished));
+        fields.insert("client".into(), json!(record.client));
         fields.insert("not_before".into(), json!(facts.not_before.to_string()));
         fields.insert("alt_names".into(), json!(names));
         fields.insert("key".into(), json!(facts.key.kind().to_string()));

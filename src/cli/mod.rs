@@ -9,7 +9,7 @@ mod decision;
 mod demo;
 mod enroll;
 mod export;
-mod init;
+pub mod init;
 mod peer;
 mod policy;
 mod publish;
@@ -176,6 +176,15 @@ pub struct Context {
     pub format: Format,
     log: Option<String>,
     log_format: Option<LogFormat>,
+}
+
+#[cfg(test)]
+impl Context {
+    /// For an instance in this folder.
+    pub fn of_folder(folder: &std::path::Path) -> Self {
+        let place = Place { folder: DataFolder::new(folder), config: None, passphrase_file: None };
+        Self { place, format: Format::Json, log: None, log_format: None }
+    }
 }
 
 /// Parses the command line and runs the command.

@@ -9,12 +9,13 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::Method;
-use actix_web::http::header::ALLOW;
+use actix_web::http::header::{ALLOW, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage, HttpResponse};
 use futures_core::Stream;
 
+use super::framing::Framing;
 use super::turn::{Serving, Turn};
 
 /// How much of an answer is copied for the socket at once, in octets.
@@ -35,9 +36,9 @@ pub async fn in_turn(
     let serving = match turn {
         Some(turn) => {
             let payload = request.take_payload();
-            let has_body = !matches!(payload, Payload::None);
-            let serving = turn.begin(has_body).await;
-            if has_body {
+            let body = (!matches!(payload, Payload::None)).then(|| framing(&request));
+            let serving = turn.begin(body).await;
+            if body.is_some() {
                 let payload = Box::pin(Watched { payload, turn: Rc::clone(serving.turn()) });
                 request.set_payload(Payload::Stream { payload });
             }
@@ -57,6 +58,19 @@ pub async fn in_turn(
     let answer = next.call(request).await?.map_into_boxed_body();
     Ok(answer
         .map_body(|_, body| BoxBody::new(Parts { body, rest: Bytes::new(), _serving: serving })))
+}
+
+/// How the body of a request is framed, as the library judged it: it refuses a request that says it in two ways.
+fn framing(request: &ServiceRequest) -> Framing {
+    let values = |name| request.headers().get_all(name).filter_map(|value| value.to_str().ok());
+    if values(TRANSFER_ENCODING).any(|value| value.trim().eq_ignore_ascii_case("chunked")) {
+        return Framing::CHUNKED;
+    }
+    if values(UPGRADE).any(|value| value.trim().eq_ignore_ascii_case("websocket")) {
+        return Framing::UntilEnd;
+    }
+    let length = values(CONTENT_LENGTH).find_map(|value| value.trim().parse().ok());
+    length.map_or(Framing::UntilEnd, Framing::Length)
 }
 
 /// What may be asked of a path.

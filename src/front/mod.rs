@@ -2,6 +2,7 @@
 //! sends and does not read, or asks for nothing, costs a bounded and small amount, and only for a time.
 
 mod answer;
+mod framing;
 mod stream;
 mod turn;
 
@@ -39,6 +40,9 @@ const DISCONNECT: Duration = Duration::from_secs(1);
 
 /// How often a connection without a place looks for one.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// How often octets are read of a client that is turned away.
+const READS: usize = 4;
 
 /// What is said to who has no place.
 const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 2\r\nconnection: close\r\n\r\n";
@@ -156,10 +160,24 @@ async fn place(
             Err(Full::Address) => "this address",
         };
         tracing::warn!(target: REFUSED, %client, "too many connections of {whose}");
-        // Whether it is taken does not matter.
-        let _ = socket.try_write(NO_PLACE);
+        let _ = tokio::time::timeout(DISCONNECT, turn_away(socket)).await;
         return Err(std::io::ErrorKind::ConnectionRefused.into());
     }
+}
+
+/// Tells a client that there is no place for it, if it listens.
+async fn turn_away(socket: &TcpStream) -> std::io::Result<()> {
+    // A fresh socket is not known to be writable yet.
+    socket.writable().await?;
+    socket.try_write(NO_PLACE)?;
+    // Octets that nobody has read would have the kernel reset the connection, and the client lose what it was told.
+    let mut octets = [0; 4 << 10];
+    for _ in 0..READS {
+        if socket.try_read(&mut octets)? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Has the kernel end a connection whose client takes nothing of an answer for so long (TCP_USER_TIMEOUT).

@@ -1,5 +1,5 @@
-//! A client's connection as the HTTP service reads and writes it. What the client sends is handed on head by head, and nothing
-//! while it is not the client's turn.
+//! A client's connection as the HTTP service reads and writes it. What the client sends is handed on head by head and body by body, and
+//! nothing while it is not the client's turn.
 
 use std::io;
 use std::pin::Pin;
@@ -22,13 +22,11 @@ pub struct Stream {
     turn: Rc<Turn>,
     /// What was read and is not handed on yet.
     input: Bytes,
-    /// Whether what was handed on must be looked at before there is more.
-    is_cut: bool,
 }
 
 impl Stream {
     pub fn new(socket: TcpStream, place: Place) -> Self {
-        Self { socket, turn: Turn::new(place), input: Bytes::new(), is_cut: false }
+        Self { socket, turn: Turn::new(place), input: Bytes::new() }
     }
 
     pub fn turn(&self) -> Rc<Turn> {
@@ -55,18 +53,6 @@ impl Stream {
     }
 }
 
-/// How much of what came is handed on at once: to the end of the first head, if one ends in it. A request's body may be cut by
-/// that, which does not harm it.
-fn piece(input: &[u8]) -> usize {
-    let mut rest = input.iter().enumerate().filter(|(_, octet)| **octet == b'\n');
-    let ends = rest.find_map(|(at, _)| match input.get(at.saturating_add(1)..) {
-        Some([b'\n', ..]) => Some(at.saturating_add(2)),
-        Some([b'\r', b'\n', ..]) => Some(at.saturating_add(3)),
-        _ => None,
-    });
-    ends.unwrap_or(input.len())
-}
-
 impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -76,10 +62,6 @@ impl AsyncRead for Stream {
         if self.turn.is_ended(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        if std::mem::take(&mut self.is_cut) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         if self.turn.is_closed() {
             return self.poll_end(context);
         }
@@ -88,18 +70,18 @@ impl AsyncRead for Stream {
             let mut read = ReadBuf::new(&mut octets);
             ready!(Pin::new(&mut self.socket).poll_read(context, &mut read))?;
             let read = read.filled();
-            let most = piece(read).min(buffer.remaining());
+            let most = self.turn.hand_on(read.get(..buffer.remaining()).unwrap_or(read));
             let (now, later) = read.split_at_checked(most).unwrap_or((read, &[]));
             buffer.put_slice(now);
             if !later.is_empty() {
                 self.input = BytesMut::from(later).freeze();
             }
         } else {
-            let most = piece(&self.input).min(buffer.remaining());
+            let most = self.input.len().min(buffer.remaining());
+            let most = self.turn.hand_on(self.input.get(..most).unwrap_or_default());
             let now = self.input.split_to(most);
             buffer.put_slice(&now);
         }
-        self.is_cut = !self.input.is_empty();
         Poll::Ready(Ok(()))
     }
 }

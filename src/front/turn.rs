@@ -8,13 +8,15 @@ use std::task::{Context, Poll, Waker};
 
 use countersign_ldap_bridge::places::{Doing, Place};
 
+use super::framing::Framing;
+
 /// The state of a connection, which its stream and its requests share.
 pub struct Turn {
     place: Place,
     /// Whether a request is worked on, or its answer is being made.
     serves: Cell<bool>,
-    /// Whether the body of that request may have more octets.
-    awaits_body: Cell<bool>,
+    /// What the client's next octets belong to; `None` while a head was handed on, and its request is not begun with.
+    framing: Cell<Option<Framing>>,
     /// Whether something of an answer may not have left.
     is_unsent: Cell<bool>,
     /// Who would read on.
@@ -28,7 +30,7 @@ impl Turn {
         Rc::new(Self {
             place,
             serves: Cell::new(false),
-            awaits_body: Cell::new(false),
+            framing: Cell::new(Some(Framing::HEAD)),
             is_unsent: Cell::new(false),
             reader: RefCell::default(),
             next: RefCell::default(),
@@ -40,12 +42,26 @@ impl Turn {
         self.place.is_ended(context)
     }
 
-    /// Whether nothing is read from the client now.
+    /// Whether nothing is read from the client now. Of what belongs to a request that is worked on, something may be to come.
     pub fn is_closed(&self) -> bool {
-        match self.serves.get() {
-            true => !self.awaits_body.get(),
-            false => self.is_unsent.get(),
+        match self.framing.get() {
+            None => true,
+            Some(Framing::Head(_)) => self.serves.get() || self.is_unsent.get(),
+            Some(_) => !self.serves.get() && self.is_unsent.get(),
         }
+    }
+
+    /// How many of these octets may be handed on, to the end of a head or a body at most. They count as handed on.
+    pub fn hand_on(&self, octets: &[u8]) -> usize {
+        let Some(mut framing) = self.framing.get() else { return 0 };
+        let is_head = matches!(framing, Framing::Head(_));
+        let (most, ends) = framing.take(octets);
+        self.framing.set(match (ends, is_head) {
+            (false, _) => Some(framing),
+            (true, true) => None,
+            (true, false) => Some(Framing::HEAD),
+        });
+        most
     }
 
     /// Has the task woken when there is something to read for again.
@@ -53,8 +69,8 @@ impl Turn {
         *self.reader.borrow_mut() = Some(context.waker().clone());
     }
 
-    /// Begins with a request when the answers before it have left.
-    pub async fn begin(self: &Rc<Self>, has_body: bool) -> Serving {
+    /// Begins with a request, which may have a body, when the answers before it have left.
+    pub async fn begin(self: &Rc<Self>, body: Option<Framing>) -> Serving {
         poll_fn(|context| {
             if self.serves.get() || self.is_unsent.get() {
                 *self.next.borrow_mut() = Some(context.waker().clone());
@@ -64,14 +80,14 @@ impl Turn {
         })
         .await;
         self.serves.set(true);
-        self.awaits_body.set(has_body);
-        self.place.note(if has_body { Doing::Waiting } else { Doing::Working });
+        self.framing.set(Some(body.unwrap_or(Framing::HEAD)));
+        self.place.note(if body.is_some() { Doing::Waiting } else { Doing::Working });
+        wake(&self.reader);
         Serving(Rc::clone(self))
     }
 
     /// The body is here.
     pub fn has_body(&self) {
-        self.awaits_body.set(false);
         self.place.note(Doing::Working);
     }
 
@@ -87,11 +103,14 @@ impl Turn {
         }
         self.is_unsent.set(false);
         self.place.note(Doing::Idle);
-        for waiting in [&self.next, &self.reader] {
-            if let Some(waker) = waiting.borrow_mut().take() {
-                waker.wake();
-            }
-        }
+        wake(&self.next);
+        wake(&self.reader);
+    }
+}
+
+fn wake(waiting: &RefCell<Option<Waker>>) {
+    if let Some(waker) = waiting.borrow_mut().take() {
+        waker.wake();
     }
 }
 

@@ -5,7 +5,9 @@ pub mod cmp;
 pub mod cms;
 pub mod der;
 pub mod general;
+pub mod hostile;
 pub mod nested;
+pub mod offline;
 pub mod openssl;
 pub mod slapd;
 pub mod vendor;
@@ -311,6 +313,13 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "waited {} s for {what}", PATIENCE.as_secs());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The most memory that a process has had in use, in KiB.
+pub fn peak_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 /// How long something that must happen may take.

@@ -1,5 +1,7 @@
 //! Signs what was authorized, and records it before it leaves.
 
+use std::net::IpAddr;
+
 use super::authenticate::forget_failures;
 use super::{Authority, Authorized};
 use crate::certificate::EndEntity;
@@ -28,6 +30,8 @@ pub struct TransactionDraft {
     pub confirm_until: Option<Timestamp>,
     /// The account of the registration authority that vouches for the request, if one does.
     pub registrar: Option<Label>,
+    /// The address that the message came from, if it is known.
+    pub client: Option<IpAddr>,
 }
 
 /// A certificate that was signed and recorded.
@@ -60,6 +64,7 @@ impl TransactionDraft {
             expires: self.expires,
             context: self.context,
             registrar: self.registrar,
+            client: self.client,
         }
     }
 }

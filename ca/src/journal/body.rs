@@ -408,6 +408,9 @@ struct TransactionBody<'a> {
     /// The account of the registration authority that vouches for it.
     #[b(6)]
     registrar: Option<&'a str>,
+    /// The address that the message came from, 4 or 16 octets; absent in all entries before addresses were recorded.
+    #[n(7)]
+    client: Option<ByteVec>,
 }
 
 #[derive(Encode, Decode)]
@@ -734,6 +737,7 @@ impl<'a> TransactionBody<'a> {
             account: (!is_same).then(|| transaction.account.as_str()),
             confirm_until: transaction.confirm_until.map(Timestamp::millis),
             registrar: transaction.registrar.as_ref().map(Label::as_str),
+            client: transaction.client.map(|address| address_octets(address).into()),
         })
     }
 
@@ -751,6 +755,7 @@ impl<'a> TransactionBody<'a> {
             expires: Timestamp::from_millis(self.expires),
             context: self.context.to_vec(),
             registrar: self.registrar.map(str::parse).transpose()?,
+            client: self.client.map(|octets| address(&octets)).transpose()?,
         })
     }
 }
@@ -959,8 +964,7 @@ impl<'a> VendorBody<'a> {
 impl<'a> IdentityBody<'a> {
     fn new(identity: &'a Identity) -> Result<Self> {
         let (kind, value) = match identity {
-            Identity::Ip(IpAddr::V4(v4)) => (1, Cow::Owned(v4.octets().to_vec())),
-            Identity::Ip(IpAddr::V6(v6)) => (1, Cow::Owned(v6.octets().to_vec())),
+            Identity::Ip(address) => (1, Cow::Owned(address_octets(*address))),
             Identity::Fqdn(name) => (2, Cow::Borrowed(name.as_bytes())),
             Identity::Email(mailbox) => (3, Cow::Borrowed(mailbox.as_bytes())),
             Identity::Dn(name) => (9, Cow::Owned(name.to_der().map_err(Error::internal)?)),
@@ -971,12 +975,7 @@ impl<'a> IdentityBody<'a> {
     fn record(self) -> Result<Identity> {
         let text = || std::str::from_utf8(&self.value).map(str::to_owned).map_err(Error::internal);
         Ok(match (self.kind, self.value.len()) {
-            (1, 4) => Identity::Ip(IpAddr::from(
-                <[u8; 4]>::try_from(&*self.value).map_err(Error::internal)?,
-            )),
-            (1, 16) => Identity::Ip(IpAddr::from(
-                <[u8; 16]>::try_from(&*self.value).map_err(Error::internal)?,
-            )),
+            (1, _) => Identity::Ip(address(&self.value)?),
             (2, _) => Identity::Fqdn(text()?),
             (3, _) => Identity::Email(text()?),
             (9, _) => Identity::Dn(Name::from_der(&self.value).map_err(Error::internal)?),
@@ -985,6 +984,19 @@ impl<'a> IdentityBody<'a> {
             }
         })
     }
+}
+
+fn address_octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}
+
+fn address(octets: &[u8]) -> Result<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    let address = v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from));
+    address.map_err(|_| Error::internal("an IP address does not have 4 or 16 octets"))
 }
 
 fn serial(octets: impl AsRef<[u8]>) -> Result<Serial> {

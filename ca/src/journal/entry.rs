@@ -327,6 +327,7 @@ pub(crate) mod tests {
             expires: Timestamp::from_millis(99),
             context: vec![4; 40],
             registrar: None,
+            client: Some([192, 0, 2, 1].into()),
         };
         let revocation = Revocation {
             at: Timestamp::from_millis(77),
@@ -470,7 +471,11 @@ pub(crate) mod tests {
             })),
             Entry::Joined {
                 request: RequestId::of(&[9; 16]),
-                transaction: Transaction { id: vec![8; 16], ..transaction(None) },
+                transaction: Transaction {
+                    id: vec![8; 16],
+                    client: Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()),
+                    ..transaction(None)
+                },
             },
             Entry::Decided {
                 request: RequestId::of(&[9; 16]),
@@ -541,6 +546,22 @@ pub(crate) mod tests {
         let payload = payload(0, Timestamp::default(), 9, &unknown).unwrap();
         let error = Envelope::parse(&payload).unwrap().open().unwrap_err().to_string();
         assert!(error.contains("newer program"), "{error}");
+    }
+
+    #[test]
+    fn a_transaction_of_before_addresses_were_recorded_is_what_it_was() {
+        let before = || -> std::result::Result<Vec<u8>, minicbor::encode::Error<_>> {
+            let mut body = Encoder::new(Vec::new());
+            body.array(2)?.bytes(RequestId::of(&[9; 16]).octets())?;
+            body.array(6)?.bytes(&[8; 16])?.i64(99)?.bytes(&[4; 40])?.bool(false)?.str("gw1")?;
+            Ok(body.i64(98)?.writer().clone())
+        };
+        let before = before().unwrap();
+        let payload = payload(0, Timestamp::default(), 22, &before).unwrap();
+        let entry = Envelope::parse(&payload).unwrap().open().unwrap().entry;
+        let Entry::Joined { transaction, .. } = &entry else { panic!("{entry:?}") };
+        assert_eq!((transaction.client, &transaction.registrar), (None, &None));
+        assert_eq!(entry.encode_body().unwrap(), before);
     }
 
     #[test]

@@ -201,6 +201,7 @@ fn transaction(transaction: &Transaction) -> Value {
         "awaits_confirmation": transaction.awaits.is_some(),
         "confirm_until": transaction.confirm_until.map(time),
         "registrar": transaction.registrar,
+        "client": transaction.client,
     })
 }
 

@@ -6,15 +6,11 @@ use std::sync::Arc;
 use x509_cert::ext::pkix::KeyUsages;
 
 use super::PathError;
+use super::budget::Budget;
 use super::certificate::Certificate;
-use super::check::{PathSettings, check};
+use super::check::{PathSettings, check_within};
 use super::name::same_name;
 use crate::clock::Timestamp;
-
-/// The most signatures that are verified for one path.
-const MAX_SIGNATURES: usize = 64;
-/// The most certificates that are looked at.
-const MAX_STEPS: usize = 4096;
 
 /// CAs that are trusted. RFC 5280 §6.1.1 (d) takes their names and keys alone; validity, name constraints and path length of their
 /// certificates count here, too, as in RFC 5937: whoever gave a CA bounds meant them.
@@ -82,6 +78,18 @@ pub fn validate(
     store: &[Arc<Certificate>],
     at: Timestamp,
 ) -> Result<ValidPath, PathError> {
+    validate_within(anchors, settings, chain, store, at, &Budget::for_paths(1))
+}
+
+/// As [`validate`], within what is left of a budget.
+pub(super) fn validate_within(
+    anchors: &Anchors,
+    settings: &PathSettings,
+    chain: &[Arc<Certificate>],
+    store: &[Arc<Certificate>],
+    at: Timestamp,
+    budget: &Budget,
+) -> Result<ValidPath, PathError> {
     let (leaf, others) =
         chain.split_first().ok_or_else(|| PathError::Malformed("there is none".into()))?;
     let mut search = Search {
@@ -89,8 +97,7 @@ pub fn validate(
         settings,
         at,
         others: others.iter().chain(store).collect(),
-        signatures: 0,
-        steps: 0,
+        budget,
         verified: HashMap::new(),
         furthest: None,
     };
@@ -106,8 +113,7 @@ struct Search<'a> {
     settings: &'a PathSettings,
     at: Timestamp,
     others: Vec<&'a Arc<Certificate>>,
-    signatures: usize,
-    steps: usize,
+    budget: &'a Budget,
     /// By certificate and issuer.
     verified: HashMap<([u8; 32], [u8; 32]), bool>,
     furthest: Option<(usize, PathError)>,
@@ -122,8 +128,8 @@ impl Search<'_> {
         let Some(last) = path.last().cloned() else { return Ok(None) };
         let (anchors, others) = (self.anchors, self.others.clone());
         let mut issued = false;
-        for anchor in ranked(&last, anchors.iter()) {
-            self.step()?;
+        for anchor in self.ranked(&last, anchors.iter())? {
+            self.budget.step()?;
             issued = true;
             match self.by_anchor(path, &last, anchor)? {
                 Ok(()) => return Ok(Some(Arc::clone(anchor))),
@@ -132,8 +138,8 @@ impl Search<'_> {
         }
         let most = self.settings.max_intermediates;
         let counted = path.iter().skip(1).filter(|of| !of.is_self_issued()).count();
-        for issuer in ranked(&last, others.into_iter()) {
-            self.step()?;
+        for issuer in self.ranked(&last, others.into_iter())? {
+            self.budget.step()?;
             // RFC 5280 §6.1: no certificate twice; nor a CA with the same key, which would lead round in a circle.
             if path.iter().any(|of| of.spki() == issuer.spki() && of.subject() == issuer.subject())
             {
@@ -190,7 +196,7 @@ impl Search<'_> {
                 format!("the anchor is valid from {} to {}", anchor.not_before, anchor.not_after);
             return Ok(Err(refused(why)));
         }
-        Ok(check(path, anchor, self.settings, self.at))
+        Ok(check_within(path, anchor, self.settings, self.at, self.budget))
     }
 
     fn verifies(
@@ -202,18 +208,31 @@ impl Search<'_> {
         if let Some(verified) = self.verified.get(&key) {
             return Ok(*verified);
         }
-        if self.signatures == MAX_SIGNATURES {
-            return Err(PathError::TooMuch(MAX_SIGNATURES));
-        }
-        self.signatures += 1;
+        self.budget.signature()?;
         let verified = of.is_signed_by(issuer);
         self.verified.insert(key, verified);
         Ok(verified)
     }
 
-    fn step(&mut self) -> Result<(), PathError> {
-        self.steps += 1;
-        if self.steps > MAX_STEPS { Err(PathError::TooMuch(MAX_STEPS)) } else { Ok(()) }
+    /// Those of the issuer's name, with the right key identifier first.
+    fn ranked<'c>(
+        &self,
+        of: &Certificate,
+        all: impl Iterator<Item = &'c Arc<Certificate>>,
+    ) -> Result<Vec<&'c Arc<Certificate>>, PathError> {
+        let mut found = Vec::new();
+        for issuer in all {
+            self.budget.compare(issuer.subject().len().saturating_add(of.issuer_octets))?;
+            if same_name(&issuer.subject_name, &of.issuer_name) {
+                found.push(issuer);
+            }
+        }
+        found.sort_by_key(|issuer| match (&of.authority_key, &issuer.subject_key) {
+            (Some(wanted), Some(key)) if wanted == key => 0,
+            (Some(_), Some(_)) => 2,
+            _ => 1,
+        });
+        Ok(found)
     }
 
     fn note(&mut self, depth: usize, error: PathError) {
@@ -221,21 +240,6 @@ impl Search<'_> {
             self.furthest = Some((depth, error));
         }
     }
-}
-
-/// Those of the issuer's name, with the right key identifier first.
-fn ranked<'c>(
-    of: &Certificate,
-    all: impl Iterator<Item = &'c Arc<Certificate>>,
-) -> Vec<&'c Arc<Certificate>> {
-    let mut found: Vec<_> =
-        all.filter(|issuer| same_name(&issuer.subject_name, &of.issuer_name)).collect();
-    found.sort_by_key(|issuer| match (&of.authority_key, &issuer.subject_key) {
-        (Some(wanted), Some(key)) if wanted == key => 0,
-        (Some(_), Some(_)) => 2,
-        _ => 1,
-    });
-    found
 }
 
 fn no_issuer(of: &Certificate) -> PathError {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use der::asn1::{AnyRef, BitString, BitStringRef, ObjectIdentifier};
 use der::oid::AssociatedOid;
-use der::{Any, Decode, Reader, Sequence, SliceReader, Tag, Tagged};
+use der::{Any, Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged};
 use sha2::{Digest, Sha256};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::ext::Extension;
@@ -86,7 +86,10 @@ pub struct Certificate {
     pub(super) algorithm: AlgorithmIdentifierOwned,
     pub(super) signature: Vec<u8>,
     subject: Vec<u8>,
+    /// How many octets the issuer's name has.
+    pub(super) issuer_octets: usize,
     spki: Vec<u8>,
+    is_self_issued: bool,
     /// The serial number's content octets.
     pub serial: Vec<u8>,
     /// The subject.
@@ -150,7 +153,9 @@ impl Certificate {
             signed: signed.to_vec(),
             signature,
             subject,
+            issuer_octets: tbs.issuer.encoded_len()?.try_into()?,
             spki,
+            is_self_issued: same_name(&tbs.subject, &tbs.issuer),
             serial: serial_number(&tbs.serial_number)?,
             not_before: any_moment(tbs.validity.not_before.tag(), tbs.validity.not_before.value())?,
             not_after: any_moment(tbs.validity.not_after.tag(), tbs.validity.not_after.value())?,
@@ -315,8 +320,8 @@ impl Certificate {
     }
 
     /// Whether subject and issuer are the same name (§6.1).
-    pub fn is_self_issued(&self) -> bool {
-        same_name(&self.subject_name, &self.issuer_name)
+    pub const fn is_self_issued(&self) -> bool {
+        self.is_self_issued
     }
 
     /// Whether its authorityKeyIdentifier is that of another key than its own (§4.2.1.1).

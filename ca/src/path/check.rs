@@ -6,6 +6,7 @@ use der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::KeyUsages;
 
 use super::PathError;
+use super::budget::Budget;
 use super::certificate::{ANY, Certificate};
 use super::constraints::Constraints;
 use super::policies::PolicyGraph;
@@ -58,7 +59,18 @@ pub fn check(
     settings: &PathSettings,
     at: Timestamp,
 ) -> Result<(), PathError> {
-    let mut state = State::new(path.len(), &settings.initial);
+    check_within(path, anchor, settings, at, &Budget::for_paths(1))
+}
+
+/// As [`check`], within what is left of a budget.
+pub(super) fn check_within(
+    path: &[Arc<Certificate>],
+    anchor: &Certificate,
+    settings: &PathSettings,
+    at: Timestamp,
+    budget: &Budget,
+) -> Result<(), PathError> {
+    let mut state = State::new(path.len(), &settings.initial, budget);
     let refused = |of: &Certificate, why| PathError::Refused { certificate: of.shown(), why };
     state.constraints.add(anchor).map_err(|why| refused(anchor, why))?;
     if let Some(most) = anchor.basic.as_ref().and_then(|basic| basic.path_len_constraint) {
@@ -76,8 +88,8 @@ pub fn check(
 }
 
 /// The state variables of §6.1.2.
-struct State {
-    constraints: Constraints,
+struct State<'a> {
+    constraints: Constraints<'a>,
     policies: PolicyGraph,
     explicit_policy: usize,
     inhibit_any: usize,
@@ -87,11 +99,11 @@ struct State {
 
 type Checked = Result<(), String>;
 
-impl State {
-    fn new(count: usize, initial: &Initial) -> Self {
+impl<'a> State<'a> {
+    fn new(count: usize, initial: &Initial, budget: &'a Budget) -> Self {
         let from = |now: bool| if now { 0 } else { count + 1 };
         Self {
-            constraints: Constraints::default(),
+            constraints: Constraints::new(budget),
             policies: PolicyGraph::new(),
             explicit_policy: from(initial.explicit_policy),
             inhibit_any: from(initial.inhibit_any),

@@ -2,29 +2,36 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use der::Encode;
 use der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::constraints::name::GeneralSubtree;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
+use super::budget::Budget;
 use super::certificate::Certificate;
 use super::name::{Likeness, general_name, likeness_within};
 
-/// The most comparisons of a name with a constraint on one path.
-const MAX_WORK: usize = 100_000;
 /// emailAddress in a subject (PKCS #9)
 const EMAIL_ADDRESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1");
 
 /// What the CAs so far permit and exclude.
-#[derive(Debug, Default)]
-pub struct Constraints {
+#[derive(Debug)]
+pub(super) struct Constraints<'a> {
     /// A name must be within one of each, as far as they are of its kind.
     permitted: Vec<Vec<GeneralName>>,
     excluded: Vec<GeneralName>,
-    work: usize,
+    /// How many there are, and their octets.
+    size: (usize, usize),
+    budget: &'a Budget,
 }
 
-impl Constraints {
+impl<'a> Constraints<'a> {
+    /// None yet.
+    pub const fn new(budget: &'a Budget) -> Self {
+        Self { permitted: Vec::new(), excluded: Vec::new(), size: (0, 0), budget }
+    }
+
     /// Adds those of a CA.
     ///
     /// # Errors
@@ -35,19 +42,29 @@ impl Constraints {
             return Err("its name constraints are empty".into());
         }
         if let Some(permitted) = &constraints.permitted_subtrees {
-            self.permitted.push(bases(permitted)?);
+            let bases = bases(permitted)?;
+            self.grow(&bases);
+            self.permitted.push(bases);
         }
         if let Some(excluded) = &constraints.excluded_subtrees {
-            self.excluded.extend(bases(excluded)?);
+            let bases = bases(excluded)?;
+            self.grow(&bases);
+            self.excluded.extend(bases);
         }
         Ok(())
+    }
+
+    fn grow(&mut self, bases: &[GeneralName]) {
+        let (count, octets) = self.size;
+        let more = bases.iter().map(octets_of).fold(0, usize::saturating_add);
+        self.size = (count.saturating_add(bases.len()), octets.saturating_add(more));
     }
 
     /// Whether all names of a certificate are allowed.
     ///
     /// # Errors
     /// In words, which name is not.
-    pub fn check(&mut self, certificate: &Certificate) -> Result<(), String> {
+    pub fn check(&self, certificate: &Certificate) -> Result<(), String> {
         if self.permitted.is_empty() && self.excluded.is_empty() {
             return Ok(());
         }
@@ -57,14 +74,13 @@ impl Constraints {
         Ok(())
     }
 
-    fn check_name(&mut self, name: &GeneralName) -> Result<(), String> {
-        let constraints = self.permitted.iter().map(Vec::len).sum::<usize>() + self.excluded.len();
-        self.work = self.work.saturating_add(constraints);
-        if self.work > MAX_WORK {
-            return Err(format!(
-                "names and name constraints need more than {MAX_WORK} comparisons"
-            ));
-        }
+    fn check_name(&self, name: &GeneralName) -> Result<(), String> {
+        let (count, octets) = self.size;
+        let compared = octets_of(name).saturating_mul(count).saturating_add(octets);
+        self.budget.compare(compared).map_err(|_| {
+            "there are too many names and name constraints, or too long ones, to compare them all"
+                .to_owned()
+        })?;
         for base in &self.excluded {
             let found = within(name, base)?;
             if found.is_some_and(|likeness| likeness != Likeness::Different) {
@@ -94,6 +110,11 @@ impl Constraints {
         }
         Ok(())
     }
+}
+
+/// What it costs to compare a name, in octets.
+fn octets_of(name: &GeneralName) -> usize {
+    name.encoded_len().ok().and_then(|length| length.try_into().ok()).unwrap_or(usize::MAX)
 }
 
 fn bases(subtrees: &[GeneralSubtree]) -> Result<Vec<GeneralName>, String> {

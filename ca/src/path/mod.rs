@@ -1,10 +1,11 @@
 //! Certification paths by RFC 5280 §6: from a peer's certificate to a trust anchor.
 //!
-//! `build.rs` looks for issuers, `check.rs` holds a whole path against §6.1, with `constraints.rs` for names and `policies.rs` for
+//! `build.rs` looks for issuers within `budget.rs`, `check.rs` holds a whole path against §6.1, with `constraints.rs` for names and `policies.rs` for
 //! certificate policies; `crl/` is §6.3, `extension.rs` reads extensions as they stand. `legible.rs` makes the DER library take what it
 //! does not know. No library at hand passes NIST's test suite here: webpki has neither policies nor several issuers of one
 //! name. x509-cert and der read the structures, ring verifies.
 
+mod budget;
 mod build;
 mod certificate;
 mod check;
@@ -50,4 +51,9 @@ pub enum PathError {
     /// The certificates lead to more paths than are tried.
     #[error("no path was found within {0} steps; send only the certificates of one path")]
     TooMuch(usize),
+    /// The names in the certificates are too long, and too many.
+    #[error(
+        "names and name constraints of more than {0} octets would have to be compared; send only the certificates of one path"
+    )]
+    TooLong(usize),
 }

@@ -313,6 +313,7 @@ impl EmbeddedStore {
             confirmed,
             withheld: withheld && !confirmed,
             unpublished,
+            client: transaction.as_ref().and_then(|transaction| transaction.client),
             registrar: transaction.and_then(|transaction| transaction.registrar),
             revocation: revocation
                 .map(|octets| records::decode_revocation(serial, &octets))

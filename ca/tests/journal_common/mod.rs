@@ -93,6 +93,7 @@ pub fn issued(number: u128, account: &str) -> Issued {
 pub fn transaction(id: &[u8], account: &str, awaits: Option<u128>, expires: i64) -> Transaction {
     Transaction {
         registrar: None,
+        client: None,
         id: id.to_vec(),
         account: label(account),
         awaits: awaits.map(|number| (ca(), serial(number))),

@@ -2,7 +2,9 @@
 
 use countersign_ca::authority::{Attempt, Candidate};
 use countersign_ca::record::Label;
-use countersign_ca::{Credential, Denial, Error, Requester, SubjectPublicKey, certificate};
+use countersign_ca::{
+    Credential, Denial, Error, Network, Requester, SubjectPublicKey, certificate,
+};
 use der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -129,7 +131,7 @@ impl CmpService {
         })?;
         let attempt = Attempt {
             reference: &reference,
-            from: route.sender().address(),
+            from: route.sender().map(Network::address),
             continues: self.is_begun_by(&reference, message),
         };
         let order = match thread {

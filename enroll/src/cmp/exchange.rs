@@ -293,6 +293,7 @@ impl Exchange<'_> {
             context: self.context(id)?.encode().map_err(failed)?,
             confirm_until: await_confirmation.then_some(until),
             registrar: None,
+            client: self.route.client,
         })
     }
 

@@ -263,6 +263,7 @@ impl Exchange<'_> {
             context: next.encode().map_err(failed)?,
             confirm_until: (!implicit).then_some(confirm_until),
             registrar: transaction.registrar.clone(),
+            client: self.route.client,
         };
         let issued = authority.issue_approved(requester, waiting, draft)?;
         let (id, delivery) = (context.cert_req_id.clone(), Delivery::Plain);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::record::Label;
-use countersign_ca::{Authority, Error, Recording};
+use countersign_ca::{Authority, Error, Network, Recording};
 use tracing::Span;
 use tracing::field::display;
 
@@ -131,7 +131,7 @@ pub struct Route {
 impl Route {
     /// Whose shares of places and turns it takes.
     pub fn sender(&self) -> Sender {
-        Sender::of(self.client)
+        self.client.map(Network::from)
     }
 }
 

@@ -18,13 +18,16 @@ use super::CrlStatus;
 use super::entries::Entry;
 use super::list::{Crl, order};
 use crate::clock::Timestamp;
-use crate::path::build::{Anchors, validate};
+use crate::path::budget::Budget;
+use crate::path::build::{Anchors, validate_within};
 use crate::path::certificate::Certificate;
 use crate::path::check::PathSettings;
 use crate::path::name::same_name;
 
 /// The most paths of signers that are looked for, for one certificate.
 const MAX_SIGNERS: usize = 64;
+/// The paths of signers together may cost as much as so many.
+const MAX_PATHS: usize = 4;
 /// How far the question for a signer's own signer is followed.
 const MAX_DEPTH: usize = 4;
 
@@ -39,11 +42,8 @@ pub fn status_by_crls(
     crls: &[Arc<Crl>],
     at: Timestamp,
 ) -> CrlStatus {
-    Inquiry { anchors, others, crls, at, signers: Cell::new(MAX_SIGNERS) }.status(
-        certificate,
-        issuer,
-        &[],
-    )
+    let (signers, budget) = (Cell::new(MAX_SIGNERS), Budget::for_paths(MAX_PATHS));
+    Inquiry { anchors, others, crls, at, signers, budget }.status(certificate, issuer, &[])
 }
 
 struct Inquiry<'a> {
@@ -53,6 +53,8 @@ struct Inquiry<'a> {
     at: Timestamp,
     /// How many more signers' paths are looked for.
     signers: Cell<usize>,
+    /// What their paths may cost together.
+    budget: Budget,
 }
 
 /// What a signer's CRLs count for.
@@ -111,12 +113,13 @@ impl Inquiry<'_> {
             return Standing::None(format!("more than {MAX_SIGNERS} signers would be looked at"));
         };
         self.signers.set(left);
-        let found = validate(
+        let found = validate_within(
             self.anchors,
             &PathSettings::default(),
             &[Arc::clone(signer)],
             self.others,
             self.at,
+            &self.budget,
         );
         let Ok(path) = found else {
             return Standing::None(format!(
