@@ -156,10 +156,11 @@ fn pluto_lets_in_nobody_while_the_authorizer_is_away() {
     });
 }
 
-/// How many decisions about a peer are on record.
-fn decisions(site: &Site, peer: &str) -> usize {
+/// How many answers about a peer are on record, with refusals that were given again: how often they were is told every ten seconds.
+fn decisions(site: &Site, peer: &str) -> u64 {
     let list = site.instance.json(&["decision", "list", "--peer", peer, "--limit", "1000"]);
-    list.as_array().unwrap().len()
+    let answers = |of: &Value| 1 + of["repeated"].as_u64().unwrap_or(0);
+    list.as_array().unwrap().iter().map(answers).sum()
 }
 
 /// The latest decision about a peer.
