@@ -174,7 +174,11 @@ fn mac_parameters_out_of_bounds_are_refused_before_any_work() {
         mac(&read(&bytes).unwrap()).unwrap_err()
     };
     for (bytes, from) in [(IR, [2, 2, 1, 0xf4]), (PBMAC1_SHA256, [2, 2, 8, 0])] {
-        for to in [[2, 2, 0x80, 0], [2, 2, 0xff, 0x7f], [4, 2, 1, 0xf4], [5, 0, 5, 0]] {
+        // Fewer than none, and no count at all.
+        for to in [[2, 2, 0x80, 0], [2, 2, 0xff, 0x7f]] {
+            assert_eq!(replaced(bytes, from, to).failure, Failure::BadRequest, "{to:02x?}");
+        }
+        for to in [[4, 2, 1, 0xf4], [5, 0, 5, 0]] {
             assert_eq!(replaced(bytes, from, to).failure, Failure::BadAlg, "{to:02x?}");
         }
     }
