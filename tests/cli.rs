@@ -273,7 +273,7 @@ fn an_import_tells_everything_that_is_wrong_with_its_lines_and_columns() {
         ("ip:192.0.2.7 dn:CN=gw7,O=A b ip4:192.0.2.7", "ip4:192.0.2.7", "`ip:`"),
         ("dn:CN=gw7 emial:gw7@example.net", "emial:gw7@example.net", "`email:`"),
     ] {
-        let output = import(&format!("name,ids\ngw7,{ids}\n"));
+        let output = import(&format!("name,ids\ngw7,\"{ids}\"\n"));
         fails(&output, 2, &["line 2, column `ids`", &format!("`{word}`"), meant, "\\3A"]);
     }
     for id in ["dn:CN=gw7 fqdnn:gw7.example.net", "dn:CN=gw7 fqdn:gw7.example.net"] {
