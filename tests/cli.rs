@@ -266,6 +266,30 @@ fn an_import_tells_everything_that_is_wrong_with_its_lines_and_columns() {
         ],
     );
     assert_eq!(instance.json(&["peer", "list"]).as_array().map(Vec::len), Some(0));
+    // What is mistyped behind a DN would become a part of it.
+    for (ids, word, meant) in [
+        ("dn:CN=gw7 fqdnn:gw7.example.net", "fqdnn:gw7.example.net", "`fqdn:`"),
+        ("dn:CN=gw7; FQDN:gw7.example.net", "FQDN:gw7.example.net", "`fqdn:`"),
+        ("ip:192.0.2.7 dn:CN=gw7,O=A b ip4:192.0.2.7", "ip4:192.0.2.7", "`ip:`"),
+        ("dn:CN=gw7 emial:gw7@example.net", "emial:gw7@example.net", "`email:`"),
+    ] {
+        let output = import(&format!("name,ids\ngw7,\"{ids}\"\n"));
+        fails(&output, 2, &["line 2, column `ids`", &format!("`{word}`"), meant, "\\3A"]);
+    }
+    for id in ["dn:CN=gw7 fqdnn:gw7.example.net", "dn:CN=gw7 fqdn:gw7.example.net"] {
+        let output = instance.run(&["peer", "add", "gw7", "--id", id, "--no-secret"]);
+        fails(&output, 2, &["`fqdn:`", "`--id` of its own"]);
+    }
+    let plain = ["dn:CN=a b:c,O=Dept id:7 no: 9", "dn:CN=gw7 fqdn\\3Agw7.example.net"];
+    for (number, id) in plain.into_iter().enumerate() {
+        let name = format!("plain{number}");
+        instance.ok(&["peer", "add", &name, "--id", id, "--no-secret"]);
+        let output = import(&format!("name,ids\nimported{number},\"{id}\"\n"));
+        assert!(output.status.success(), "{}", text(&output));
+        let ids = |name: &str| instance.json(&["peer", "show", name])["ids"].clone();
+        assert_eq!(ids(&name), json!([id.replace("\\3A", ":")]));
+        assert_eq!(ids(&format!("imported{number}")), ids(&name));
+    }
     // Identities stand apart by blanks or semicolons, and a DN holds both.
     fs::write(
         &file,
@@ -488,6 +512,10 @@ fn a_backup_of_a_live_instance_is_restored() {
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
     key(&instance, "p256", "gw1.key");
     enrol(&instance, &peer, "gw1.key", &[]).granted();
+    // A head over entries that are in the backup.
+    let export = ["audit", "export", "--head"];
+    eventually("a signed head", || instance.run(&export).status.success());
+    fs::write(instance.file("head.json"), instance.ok(&export)).unwrap();
     let backup = instance.file("backup");
     let to = backup.to_str().unwrap();
     instance.ok(&["backup", to]);
@@ -495,8 +523,6 @@ fn a_backup_of_a_live_instance_is_restored() {
     let before = instance.certificates("gw1");
     fails(&instance.run(&["restore", to]), 3, &["already"]);
     assert!(!backup.join("passphrase").exists(), "the passphrase is kept apart");
-    let head = instance.ok(&["audit", "export", "--head"]);
-    fs::write(instance.file("head.json"), head).unwrap();
     instance.stop();
     fs::rename(instance.data(), instance.file("lost")).unwrap();
     let said = instance.ok(&["restore", to]);
@@ -817,6 +843,107 @@ fn what_was_issued_and_revoked_since_the_backup_comes_back() {
     instance.ok(&["audit", "verify"]);
     let history = instance.ok(&["audit", "export"]);
     assert!(history.contains("\"restored\"") && history.contains("cert import"), "{history}");
+}
+
+#[test]
+fn what_was_unconfirmed_in_the_backup_renews_after_the_restore() {
+    let mut instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    // It has the certificate, and says so after the backup was made; then the instance is lost.
+    enrol(&instance, &peer, "gw1.key", &["-disable_confirm"]).granted();
+    assert_eq!(instance.certificates("gw1")[0]["status"], "unconfirmed");
+    let renew = |instance: &Instance| {
+        let kur = ["-cmd", "kur", "-cert", "gw1.crt", "-key", "gw1.key", "-newkey", "gw1.key"];
+        common::openssl::cmp(instance, &[&kur[..], &["-certout", "new.crt"]].concat())
+    };
+    renew(&instance).refused(&["awaits its confirmation"]);
+    let backup = instance.file("backup");
+    instance.ok(&["backup", backup.to_str().unwrap()]);
+    instance.stop();
+    fs::rename(instance.data(), instance.file("lost")).unwrap();
+    instance.ok(&["restore", backup.to_str().unwrap()]);
+    fs::copy(instance.file("lost/passphrase"), instance.data().join("passphrase")).unwrap();
+    instance.serve();
+    // An administrator sees it still.
+    assert_eq!(instance.certificates("gw1")[0]["status"], "unconfirmed");
+    renew(&instance).granted();
+    assert_eq!(instance.certificates("gw1")[1]["status"], "valid");
+}
+
+#[test]
+fn a_removal_that_stopped_half_way_is_asked_for_again() {
+    let mut instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
+    let serial = instance.certificates("gw1")[0]["serial"].as_str().unwrap().to_owned();
+    // As if the server had ended behind the removal.
+    instance.ok(&["peer", "remove", "gw1"]);
+    let again = ["peer", "remove", "gw1", "--revoke"];
+    let done = instance.json(&again);
+    assert_eq!((&done["removed"], &done["revoked"]), (&json!("gw1"), &json!([serial])));
+    assert!(done["note"].as_str().unwrap().contains("removed before"), "{done}");
+    assert_eq!(instance.json(&["cert", "show", &serial])["status"], "revoked");
+    // Then there is nothing left to do.
+    fails(&instance.run(&again), 3, &["no account `gw1`"]);
+    fails(&instance.run(&["peer", "remove", "gw1"]), 3, &["no account `gw1`"]);
+    // What is the instance's own is no account's, and stays.
+    fails(&instance.run(&["peer", "remove", "_cmp", "--revoke"]), 3, &["no account `_cmp`"]);
+    instance.stop();
+    let history = instance.ok(&["audit", "export"]);
+    assert!(history.contains("peer remove --revoke"), "{history}");
+}
+
+#[test]
+fn a_request_that_is_too_long_for_the_server_is_told_so() {
+    use std::io::{BufRead, Write};
+    let instance = Instance::start();
+    let socket = instance.data().join("admin.sock");
+    let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    let blanks = vec![b' '; 1 << 20];
+    for _ in 0..64 {
+        stream.write_all(&blanks).unwrap();
+    }
+    let mut answer = String::new();
+    std::io::BufReader::new(stream).read_line(&mut answer).unwrap();
+    assert!(answer.contains("at most 64 MiB") && answer.contains("\"code\":2"), "{answer}");
+    // What is brought back goes in parts, and what is no object of ours is told in one list.
+    let file = instance.file("many.pem");
+    let body = format!("{}\n", "A".repeat(64)).repeat(100);
+    let block = format!("-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n");
+    fs::write(&file, block.repeat(300)).unwrap();
+    let output = instance.run(&["cert", "import", file.to_str().unwrap(), "--format", "json"]);
+    fails(&output, 1, &["300 of 300 were refused"]);
+    let said: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said.len(), 300);
+}
+
+#[test]
+fn a_backup_of_a_time_to_come_is_restored_when_the_clock_is_accepted() {
+    let mut instance = Instance::start();
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    instance.stop();
+    let (backup, lost) = (instance.file("backup"), instance.file("lost"));
+    let to = backup.to_str().unwrap();
+    for arguments in [&["store", "accept-clock"][..], &["crl", "publish"], &["backup", to]] {
+        let mut ahead = at_another_time("+1000d", COUNTERSIGN);
+        let done = ahead.args(arguments).arg("--data").arg(instance.data()).output().unwrap();
+        assert!(done.status.success(), "{}", text(&done));
+    }
+    fs::rename(instance.data(), &lost).unwrap();
+    let words = ["before the last entry of the backup", "--accept-clock"];
+    fails(&instance.run(&["restore", to]), 5, &words);
+    let done = instance.json(&["restore", to, "--accept-clock", "--keep-uses"]);
+    let clock = done["clock"].as_str().unwrap();
+    assert!(clock.starts_with("accepted: "), "{clock}");
+    fs::copy(lost.join("passphrase"), instance.data().join("passphrase")).unwrap();
+    let verified = instance.json(&["audit", "verify"]);
+    assert_eq!(verified["good"], true, "{verified}");
+    assert!(verified["notes"].to_string().contains("accepted the clock"), "{verified}");
+    instance.serve();
+    key(&instance, "p256", "gw1.key");
+    enrol(&instance, &peer, "gw1.key", &[]).granted();
 }
 
 /// Every file below, with its mode.

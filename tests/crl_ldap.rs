@@ -660,7 +660,7 @@ fn large_crl() -> Vec<u8> {
         freshest: &[],
     };
     let mut out = std::io::Cursor::new(Vec::new());
-    crl.sign(&key, set.listed(None, Timestamp::default()), &mut out).unwrap();
+    crl.sign(&key, set.listed(None, Timestamp::default(), &Default::default()), &mut out).unwrap();
     out.into_inner()
 }
 

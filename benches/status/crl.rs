@@ -101,7 +101,10 @@ pub fn child(arguments: &[String]) {
         File::options().create(true).truncate(true).read(true).write(true).open(path).unwrap();
     for _ in 0..ALTERNATIONS {
         let before = own_cpu();
-        length = crl.sign(&key, set.listed(None, Timestamp::default()), &mut file).unwrap().length;
+        length = crl
+            .sign(&key, set.listed(None, Timestamp::default(), &Default::default()), &mut file)
+            .unwrap()
+            .length;
         ours.push((own_cpu() - before).as_secs_f64());
         file.seek(SeekFrom::Start(0)).unwrap();
         bounds.push(hash_and_sign(&mut file, &key).as_secs_f64());

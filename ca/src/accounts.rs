@@ -336,8 +336,6 @@ impl Accounts {
             sealed,
             expires: now.plus(policy.lifetime),
             uses_left: policy.uses,
-            locked_until: None,
-            locks: 0,
             given_back: 0,
         };
         Ok((secret, clear))

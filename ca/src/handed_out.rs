@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::generation;
 use crate::key::signature_algorithm;
+use crate::line::issuing_now;
 use crate::path::{Certificate, PathError, PathSettings, check};
 use crate::profile::Profiles;
 use crate::record::{Account, CaRecord, Incarnation, Label, Serial};
@@ -199,7 +200,7 @@ pub fn refuse_outside(
     for draft in drafts {
         // What else is wrong with a draft, is told where it is made an account.
         let named = draft.ca.as_ref().or(default);
-        let Some(ca) = named.and_then(|named| issuing_now(cas, named)) else { continue };
+        let Some(ca) = named.and_then(|named| issuing_now(cas.iter(), named)) else { continue };
         let Some(profile) = profiles.named(&draft.profile) else { continue };
         let account = Account {
             name: draft.name.clone(),
@@ -231,29 +232,6 @@ pub fn refuse_outside(
         }
     }
     Ok(())
-}
-
-/// The CA that issues for this one now: the last of its line that does not wait.
-pub fn issuing_now<'a>(cas: &'a [CaRecord], name: &Label) -> Option<&'a CaRecord> {
-    let mut at = cas.iter().find(|ca| ca.name == *name)?;
-    for _ in 0..cas.len() {
-        // One that waits issues nothing yet.
-        let before = at.succeeds.as_ref().filter(|of| of.waits);
-        match before.and_then(|of| cas.iter().find(|ca| ca.name == of.predecessor)) {
-            Some(before) => at = before,
-            None => break,
-        }
-    }
-    for _ in 0..cas.len() {
-        let follows = |ca: &&CaRecord| {
-            ca.succeeds.as_ref().is_some_and(|of| !of.waits && of.predecessor == at.name)
-        };
-        match cas.iter().find(follows) {
-            Some(next) => at = next,
-            None => break,
-        }
-    }
-    Some(at)
 }
 
 fn unread(e: PathError) -> Error {

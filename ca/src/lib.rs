@@ -33,6 +33,7 @@ pub mod handed_out;
 pub mod identity;
 pub mod journal;
 pub mod key;
+pub mod line;
 pub mod lint;
 mod message_signer;
 mod network;

@@ -292,10 +292,6 @@ pub struct AccountSecret {
     pub expires: Timestamp,
     /// How many certificates it may still be used for.
     pub uses_left: u32,
-    /// Wrong secrets locked it until then.
-    pub locked_until: Option<Timestamp>,
-    /// How often it was locked; the lock time grows with it.
-    pub locks: u32,
     /// How many uses came back, because the certificate was not taken; at most [`MAX_GIVEN_BACK`].
     pub given_back: u32,
 }
@@ -363,6 +359,9 @@ pub struct CertificateRecord {
     pub certificate: Vec<u8>,
     /// Whether its holder confirmed it. Implicit confirmation counts from the start.
     pub confirmed: bool,
+    /// Whether its holder has still to confirm it. Neither counts of one that was to be confirmed when a backup was made that the
+    /// instance was restored from: the confirmation may have come since.
+    pub awaits_confirmation: bool,
     /// Whether it is not to be seen: its holder has still to prove, by the confirmation, that it decrypted it.
     pub withheld: bool,
     /// Whether its holder wants it in no directory (dontPublish, RFC 4211 §6.3).
@@ -532,6 +531,9 @@ pub struct CrlRecord {
     pub tbs_sha256: [u8; 32],
     /// Of a full CRL, whether delta CRLs refer to it from now on.
     pub is_base: bool,
+    /// How far in the journal the revocations reach that are on it, as an offset: what is recorded from there on may be missing. `None`
+    /// for one of which nobody knows, as of an instance that was lost.
+    pub reached: Option<u64>,
 }
 
 impl CrlRecord {

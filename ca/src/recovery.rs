@@ -21,8 +21,8 @@ use crate::oid;
 use crate::profile::filled_url;
 use crate::public_key::SubjectPublicKey;
 use crate::record::{
-    Account, CaRecord, CrlRecord, CrlScope, Issued, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation,
-    RevokedEntry, Serial,
+    Account, CaRecord, CrlRecord, CrlScope, Issued, Label, OWN_ACCOUNT_PREFIX, Permission, Reason,
+    Revocation, RevokedEntry, Serial,
 };
 use crate::store::Store;
 
@@ -96,7 +96,7 @@ impl Recovery<'_> {
             )
         })?;
         // 2. Not known yet.
-        let is_cas = self.store.cas()?.iter().any(|known| known.certificate == der);
+        let is_cas = is_of_a_ca(&self.store.cas()?, &facts, der)?;
         let known = self.store.certificate(&ca.name, &serial)?;
         if let Some(other) = known.as_ref().filter(|known| known.certificate != der) {
             return Err(Error::denied(
@@ -258,6 +258,7 @@ impl Recovery<'_> {
             // Its file is not here, so that another one is signed at once.
             tbs_sha256: [0; 32],
             is_base: false,
+            reached: None,
         };
         self.store.record_crl(self.clock.now(), &record)
     }
@@ -294,11 +295,23 @@ impl Recovery<'_> {
         let words = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let holds = |account: &Account| names.iter().all(|name| account.identities.contains(name));
         let refused = |why: String| Err(Error::denied(Denial::NotAuthorized, why));
+        let may_have = |account: Account| {
+            let may_cross = account.permissions.contains(&Permission::CrossCertification);
+            match may_cross || !facts.is_ca {
+                true => Ok(account),
+                false => refused(format!(
+                    "the certificate for {words} is a CA's, and the account `{name}` may have none: if it had one, say so with \
+                     `countersign peer allow {name} --permission cross-certification`",
+                    name = account.name
+                )),
+            }
+        };
         if let Some(name) = named {
             let account = self.store.account(name)?;
             let account = account.ok_or_else(|| crate::accounts::no_account(name))?;
+            // A cross certificate names another CA.
             return match facts.is_ca || holds(&account) {
-                true => Ok(account),
+                true => may_have(account),
                 false => refused(format!(
                     "the account `{name}` does not hold {words}, which the certificate names"
                 )),
@@ -323,7 +336,7 @@ impl Recovery<'_> {
                          it with `--account {one}`",
                         account.created
                     )),
-                    false => Ok(account),
+                    false => may_have(account),
                 }
             }
             (None, _) => refused(format!(
@@ -348,6 +361,23 @@ impl Recovery<'_> {
         let mut of_it = self.partition_urls.iter();
         of_it.any(|url| filled_url(url, ca, Some(partition)).is_some_and(|url| urls.contains(&url)))
     }
+}
+
+/// Whether a certificate is of a CA of this instance, or above one: what certifies one of their keys, be it as the CA has it, as it had it
+/// before, or as a link between two keys (RFC 9810 §4.4); and what stands in a chain. It belongs to no account: none gets a certificate
+/// for such a key.
+fn is_of_a_ca(cas: &[CaRecord], facts: &Facts, der: &[u8]) -> Result<bool> {
+    for ca in cas {
+        let links = ca.succeeds.iter().filter_map(|succession| succession.links.as_ref());
+        let links = links.flat_map(|links| [&links.new_with_old, &links.old_with_new]);
+        let mut known = std::iter::once(&ca.certificate).chain(&ca.chain).chain(links);
+        let has_its_key =
+            || Ok::<_, Error>(facts.is_ca && Facts::of(&ca.certificate)?.key == facts.key);
+        if known.any(|known| known == der) || has_its_key()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The partition of the CRLs for a certificate: serial numbers are random, so that partitions are of about equal size.

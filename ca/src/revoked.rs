@@ -3,7 +3,7 @@
 //! A copy shares its blocks with the original, so that a CRL of a million entries is written from a snapshot while
 //! further certificates are revoked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -151,18 +151,20 @@ impl RevokedSet {
     }
 
     /// What a CRL lists, by serial: those of one partition, or of all, that had not expired when the last CRL was signed, or
-    /// that were revoked since (RFC 5280 §3.3: an expired certificate stands on one more CRL).
+    /// that were revoked since (RFC 5280 §3.3: an expired certificate stands on one more CRL). `changed` are those whose revocation was
+    /// recorded since, whatever date it has.
     pub fn listed(
         &self,
         partition: Option<u16>,
         last_update: Timestamp,
+        changed: &BTreeSet<Serial>,
     ) -> impl Iterator<Item = Listed> + Clone {
         let last = seconds(last_update);
         self.blocks
             .iter()
             .flat_map(|block| block.iter())
             .filter(move |row| {
-                (row.not_after >= last || row.at >= last)
+                (row.not_after >= last || row.at >= last || changed.contains(&row.serial))
                     && partition.is_none_or(|partition| row.partition == partition)
             })
             .map(|row| Listed {

@@ -23,14 +23,17 @@ use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::{self, CaOptions};
 use countersign_ca::handed_out::refuse_outside;
 use countersign_ca::profile::{DefaultUrls, Profiles};
-use countersign_ca::record::{CaRecord, CrlScope, Deed, Duty, Label, Reason, Serial};
+use countersign_ca::record::{
+    Account, CaRecord, CrlRecord, CrlScope, Deed, Duty, Label, Permission, Reason, Serial,
+};
 use countersign_ca::recovery::Recovery;
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Restore, restore_journal};
 use countersign_ca::{
     CertificateRequest, Clock, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, KeyKind,
-    Passphrase, ProvenKey, Requester, RollOptions, SubjectPublicKey, SystemClock, SystemEntropy,
-    Timestamp, WantedKey,
+    Passphrase, ProvenKey, Requester, RollOptions, Store, SubjectPublicKey, SystemClock,
+    SystemEntropy, Timestamp, WantedKey,
 };
+use der::{Decode, Encode};
 use rcgen::SigningKey;
 
 struct Place {
@@ -87,6 +90,10 @@ fn found_by(clock: Arc<dyn Clock>, root: KeyAlgorithm, issuing: KeyAlgorithm) ->
 }
 
 fn open(ground: Foundation, folder: &Path) -> Authority {
+    open_with(ground, crl_settings(folder))
+}
+
+fn open_with(ground: Foundation, crl: CrlSettings) -> Authority {
     let urls = DefaultUrls {
         crl: vec!["http://pki.example.net/crl/{ca}.crl".into()],
         ocsp: vec!["http://pki.example.net/ocsp".into()],
@@ -94,7 +101,7 @@ fn open(ground: Foundation, folder: &Path) -> Authority {
     };
     let settings = Settings {
         default_ca: None,
-        crl: crl_settings(folder),
+        crl,
         locks: LockSettings { after: 3, ..LockSettings::default() },
         responder_validity: Duration::from_secs(30 * 86_400),
     };
@@ -951,6 +958,7 @@ fn restored(lost: Place, backup: &[u8], keeps_uses: bool) -> Place {
         actor: "uid 0".into(),
         keeps_uses,
         longest_silence: None,
+        accepts_clock: false,
     };
     let (from, to) = (lost.folder.path().join("keys"), folder.path().join("keys"));
     drop(lost.authority);
@@ -979,6 +987,11 @@ fn a_restored_instance_goes_on_where_the_lost_one_ended() {
         ..draft(b"awaits", true).unwrap()
     };
     let awaiting = enrolled(&place.authority, Some(unconfirmed));
+    let awaited = |authority: &Authority| {
+        let record = authority.store().certificate(&issuing, &awaiting.serial).unwrap().unwrap();
+        (record.confirmed, record.awaits_confirmation)
+    };
+    assert_eq!(awaited(&place.authority), (false, true));
     place.authority.publish_crl(&issuing).unwrap();
     let (lost, backup) = back_up(place);
     // What is not in the backup.
@@ -1014,9 +1027,11 @@ fn a_restored_instance_goes_on_where_the_lost_one_ended() {
         authority.certificate_status(&issuing, &awaiting.serial).unwrap(),
         CertificateStatus::Good
     );
+    assert_eq!(awaited(authority), (false, false), "an administrator sees it");
+    authority.confirm(b"awaits").unwrap();
+    assert_eq!(awaited(authority), (true, false), "late, and not too late");
     // 4. What was issued comes back, from certificates of our own making only.
-    let recovery =
-        Recovery { store: store.as_ref(), clock: &SystemClock, partition_urls: &[], partitions: 0 };
+    let recovery = recovery(store.as_ref());
     let known = recovery.certificate(&kept.certificate, None).unwrap();
     assert_eq!((known.is_new, known.account), (false, Some(label("gw1"))));
     let imported = recovery.certificate(&renewed.certificate, None).unwrap();
@@ -1063,6 +1078,133 @@ fn a_restored_instance_goes_on_where_the_lost_one_ended() {
     assert_eq!(authority.publish_crl(&issuing).unwrap().entries, 2);
 }
 
+/// With deltas, and the CRLs in a folder of their own.
+fn with_deltas(place: Place) -> Place {
+    let Place { folder, authority } = place;
+    drop(authority);
+    let crl = CrlSettings { delta: true, ..crl_settings(folder.path()) };
+    let authority = open_with(foundation(folder.path()), crl);
+    Place { folder, authority }
+}
+
+#[test]
+fn what_is_brought_back_late_is_on_the_next_crl_and_delta_whatever_its_date() {
+    let issuing = label("issuing");
+    // What expired in the meantime is revoked, too, and stands on one more CRL (RFC 5280 §3.3).
+    let long_ago = SystemClock.now().minus(Duration::from_secs(3000 * 86_400));
+    let clock = Arc::new(ByHand(std::sync::Mutex::new(long_ago)));
+    let place = found_by(Arc::clone(&clock) as _, KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let gw1 = account(&place.authority, "gw1", 5);
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let enrolled = |authority: &Authority| {
+        let asker = requester(authority, &gw1);
+        authority.issue(authority.authorize(&asker, request(&key)).unwrap(), None).unwrap()
+    };
+    let expired = enrolled(&place.authority);
+    let (lost, backup) = back_up_by(Arc::clone(&clock) as _, place);
+    let unknown = enrolled(&lost.authority);
+    for serial in [&expired.serial, &unknown.serial] {
+        lost.authority.revoke(&issuing, serial, Reason::KeyCompromise, None).unwrap();
+    }
+    lost.authority.publish_crl(&issuing).unwrap();
+    let last = lost.authority.crl(&issuing, CrlScope::Full).unwrap().unwrap();
+
+    let place = with_deltas(restored(lost, &backup, false));
+    let (authority, store) = (&place.authority, place.authority.store());
+    let entries = || {
+        let full = authority.publish_crl(&issuing).unwrap();
+        let delta = store.last_crl(&issuing, CrlScope::Delta).unwrap().unwrap();
+        assert_eq!(delta.number, full.number);
+        (full.entries, delta.entries)
+    };
+    assert_eq!(entries(), (0, 0));
+    let base = store.base_crl(&issuing).unwrap().unwrap();
+    assert!(!authority.crl_lacks_changes(&issuing).unwrap());
+    let recovery = recovery(store.as_ref());
+    let done = recovery.crl(&last.der).unwrap();
+    assert_eq!((done.revoked, done.listed), (vec![expired.serial], vec![unknown.serial]));
+    let old = store.revocation(&issuing, &unknown.serial).unwrap().unwrap().at;
+    assert!(old < base.this_update, "{old} {base:?}");
+    assert!(authority.crl_lacks_changes(&issuing).unwrap());
+    assert_eq!(entries(), (2, 2));
+    assert!(!authority.crl_lacks_changes(&issuing).unwrap());
+    // From then on what expired is off the list, and the base of the deltas lacks both.
+    assert_eq!(entries(), (1, 2));
+    assert_eq!(store.base_crl(&issuing).unwrap().unwrap(), base);
+}
+
+/// As journals have it in which that was not recorded.
+#[test]
+fn of_a_base_of_which_nobody_knows_how_far_it_reaches_no_delta_tells_what_changed() {
+    let issuing = label("issuing");
+    let place = with_deltas(found(KeyAlgorithm::P256, KeyAlgorithm::P256));
+    let (authority, store) = (&place.authority, place.authority.store());
+    let base = authority.publish_crl(&issuing).unwrap();
+    assert!(base.is_base && !authority.publish_crl(&issuing).unwrap().is_base);
+    let number = base.number * 2;
+    let older = CrlRecord { number, reached: None, ..base };
+    store.record_crl(authority.now(), &older).unwrap();
+    assert!(authority.crl_lacks_changes(&issuing).unwrap());
+    let next = authority.publish_crl(&issuing).unwrap();
+    assert_eq!((next.is_base, next.number > number), (true, true));
+    assert_eq!(store.base_crl(&issuing).unwrap(), Some(next));
+}
+
+fn recovery(store: &dyn Store) -> Recovery<'_> {
+    Recovery { store, clock: &SystemClock, partition_urls: &[], partitions: 0 }
+}
+
+#[test]
+fn certificates_of_cas_of_this_instance_are_no_accounts() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let gw1 = label("gw1");
+    account(&place.authority, "gw1", 1);
+    let (Place { folder, authority }, backup) = back_up(place);
+    drop(authority);
+    let ground = foundation(folder.path());
+    let third = options("CN=Third", Some(0));
+    let third = ground.create_issuing(&label("third"), &third, KeyAlgorithm::P256).unwrap();
+    let next = ground.roll(&label("root"), &roll(false)).unwrap();
+    let links = next.succeeds.clone().unwrap().links.unwrap();
+    // Another certificate of the root's key, as it may have had before.
+    let root = third.chain.last().unwrap();
+    let mut again = x509_cert::Certificate::from_der(root).unwrap();
+    again.tbs_certificate.serial_number = x509_cert::serial_number::SerialNumber::from(7_u64);
+    let key = ground.keys.load("root", &ground.passphrase).unwrap();
+    let signature = key.sign(&again.tbs_certificate.to_der().unwrap()).unwrap();
+    again.signature = der::asn1::BitString::from_bytes(&signature).unwrap();
+    let again = again.to_der().unwrap();
+    let before = ground.store.certificates(None, 0, 100).unwrap();
+    for own in [
+        &third.certificate,
+        root,
+        &next.certificate,
+        &links.new_with_old,
+        &links.old_with_new,
+        &again,
+    ] {
+        let known = recovery(ground.store.as_ref()).certificate(own, Some(&gw1)).unwrap();
+        assert_eq!((known.is_new, known.account), (false, None), "{}", known.serial);
+    }
+    assert_eq!(ground.store.certificates(None, 0, 100).unwrap(), before);
+    // A restore has lost two of them. An account has certificates of CAs only if it may have such.
+    drop(ground);
+    let authority = open(foundation(folder.path()), folder.path());
+    let place = restored(Place { folder, authority }, &backup, true);
+    let store = place.authority.store();
+    for lost in [&third.certificate, &links.new_with_old] {
+        let refused = recovery(store.as_ref()).certificate(lost, Some(&gw1)).unwrap_err();
+        assert!(refused.to_string().contains("--permission cross-certification"), "{refused}");
+    }
+    let account = store.account(&gw1).unwrap().unwrap();
+    let permissions = [Permission::CrossCertification].into();
+    store
+        .record_account_changed(place.authority.now(), &Account { permissions, ..account })
+        .unwrap();
+    let taken = recovery(store.as_ref()).certificate(&third.certificate, Some(&gw1)).unwrap();
+    assert_eq!((taken.is_new, taken.account), (true, Some(gw1)));
+}
+
 /// X.509 has no fractions of a second, so that such a certificate's notBefore looks older than the account is.
 #[test]
 fn what_was_issued_in_the_second_of_the_accounts_creation_is_the_accounts() {
@@ -1079,8 +1221,7 @@ fn what_was_issued_in_the_second_of_the_accounts_creation_is_the_accounts() {
     let issued = place.authority.issue(authorized, None).unwrap();
     let place = restored(place, &backup, false);
     let store = place.authority.store();
-    let recovery =
-        Recovery { store: store.as_ref(), clock: &SystemClock, partition_urls: &[], partitions: 0 };
+    let recovery = recovery(store.as_ref());
     let imported = recovery.certificate(&issued.certificate, None).unwrap();
     assert_eq!((imported.is_new, imported.account), (true, Some(label("gw1"))));
 }

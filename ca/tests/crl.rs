@@ -64,7 +64,9 @@ fn entries(count: u32) -> RevokedSet {
 
 fn sign(crl: &Crl<'_>, key: &FileKey, entries: &RevokedSet) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
-    let signed = crl.sign(key, entries.listed(None, Timestamp::default()), &mut out).unwrap();
+    let signed = crl
+        .sign(key, entries.listed(None, Timestamp::default(), &Default::default()), &mut out)
+        .unwrap();
     let der = out.into_inner();
     assert_eq!((signed.entries, signed.length), (entries.len() as u64, der.len() as u64));
     der

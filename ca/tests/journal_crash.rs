@@ -64,6 +64,7 @@ impl Model {
                     tbs_sha256: [1; 32],
                     scope: CrlScope::Full,
                     is_base: false,
+                    reached: None,
                 };
                 let refused = number <= self.crl;
                 if !refused {

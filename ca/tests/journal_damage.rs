@@ -17,6 +17,7 @@ use countersign_ca::journal::{
     DamageKind, FILE_HEADER, Head, HeadSigner, Report, Verification, consistency_proof, export,
     inclusion_proof,
 };
+use countersign_ca::record::Deed;
 use countersign_ca::store::{EmbeddedStore, Restore, audit, restore_journal};
 use countersign_ca::{Denial, Error, Result, Store};
 use journal_common::*;
@@ -411,6 +412,7 @@ fn a_backup_under_load_restores_to_a_whole_store() {
         actor: "uid 0".into(),
         keeps_uses: false,
         longest_silence: Some(std::time::Duration::from_secs(10)),
+        accepts_clock: false,
     };
     // A clock that is behind the backup, or far ahead of it, is not believed.
     for wrong in [0, 12_001] {
@@ -419,9 +421,25 @@ fn a_backup_under_load_restores_to_a_whole_store() {
         assert!(matches!(result, Err(Error::Unavailable(_))), "{wrong} {result:?}");
         assert!(!restored.join("journal/journal").exists());
     }
-    let how = Restore { at: at(2600), ..how };
+    // Unless an administrator says that it is right: then that is in the history, and what follows may be earlier.
+    for wrong in [0, 12_001] {
+        let how = Restore { at: at(wrong), accepts_clock: true, ..how.clone() };
+        let folder = tempfile::tempdir().unwrap();
+        let done = restore_journal(&mut octets.as_slice(), folder.path(), &how).unwrap();
+        assert!(done.clock_accepted.is_some(), "{done:?}");
+        let report = audit(folder.path(), Verification::default(), &mut |_, _| {}).unwrap();
+        assert!(report.is_good(), "{report:?}");
+        let told = report.notes.concat();
+        assert!(told.contains("`uid 0` accepted the clock") && told.contains("restored"), "{told}");
+        let store = open(folder.path());
+        assert_eq!(store.status().entries, summary.entries + 2);
+        assert_eq!((store.restored().unwrap(), store.last_entry()), (Some(at(wrong)), at(wrong)));
+        let deed = Deed { actor: "uid 0".into(), action: "x".into(), detail: String::new() };
+        store.record_deed(at(wrong + 1), &deed).unwrap();
+    }
+    let how = Restore { at: at(2600), accepts_clock: true, ..how };
     let again = restore_journal(&mut octets.as_slice(), &restored, &how).unwrap();
-    assert_eq!(again, summary);
+    assert_eq!((&again.backup, again.clock_accepted), (&summary, None));
     let store = open(&restored);
     // The restore is the first entry of the history that goes on.
     assert_eq!(store.status().entries, summary.entries + 1);

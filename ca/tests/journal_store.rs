@@ -15,7 +15,7 @@ use countersign_ca::record::{
     Account, CaRecord, CrlRecord, CrlScope, Deed, Incarnation, Issued, Label, Permission, Reason,
     Serial, Succession,
 };
-use countersign_ca::store::{Change, EmbeddedStore};
+use countersign_ca::store::{Change, EmbeddedStore, Mark};
 use countersign_ca::{Denial, Error, Result, Store};
 use journal_common::*;
 
@@ -74,6 +74,7 @@ fn a_certificate_lives_through_a_restart() {
         tbs_sha256: [3; 32],
         scope: CrlScope::Full,
         is_base: false,
+        reached: None,
     };
     store.record_crl(at(9), &crl).unwrap();
     let deed = Deed { actor: "root".into(), action: "a b".into(), detail: String::new() };
@@ -181,7 +182,6 @@ fn every_refusal_names_its_kind_and_records_nothing() {
     denied(store.record_account_changed(at(13), &thief), conflict);
     denied(store.record_account_changed(at(13), &account("gw3", 1)), conflict);
     denied(store.record_account_removed(at(13), &label("gw3")), conflict);
-    denied(store.record_locked(at(13), "ref-gw3", at(20)), conflict);
     assert!(matches!(store.reserve_serials(at(13), &ca(), &[]), Err(Error::Malformed(_))));
     assert_eq!(store.status().entries, entries);
 
@@ -222,6 +222,7 @@ fn crl_numbers_only_rise() {
         tbs_sha256: [0; 32],
         scope: CrlScope::Full,
         is_base: false,
+        reached: None,
     };
     store.record_crl(at(0), &crl("a", 5)).unwrap();
     denied(store.record_crl(at(0), &crl("a", 5)), Denial::Conflict);
@@ -231,7 +232,7 @@ fn crl_numbers_only_rise() {
 }
 
 #[test]
-fn accounts_change_lock_and_keep_their_references() {
+fn accounts_change_and_keep_their_references() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let many: Vec<_> = (0..3000).map(|n| account(&format!("gw{n:05}"), 1)).collect();
@@ -242,23 +243,20 @@ fn accounts_change_lock_and_keep_their_references() {
     assert_ne!(incarnation, Incarnation::NONE);
     let many: Vec<_> = many.into_iter().map(|one| Account { incarnation, ..one }).collect();
     assert_eq!(stored, many);
-    store.record_locked(at(1), "ref-gw00007", at(500)).unwrap();
-    let locked = store.account_by_reference("ref-gw00007").unwrap().unwrap();
-    let secret = locked.secret.clone().unwrap();
-    assert_eq!((secret.locked_until, secret.locks), (Some(at(500)), 1));
-    let mut changed = locked;
+    let mut changed = store.account_by_reference("ref-gw00007").unwrap().unwrap();
     changed.secret.as_mut().unwrap().reference = "new".into();
     store.record_account_changed(at(2), &changed).unwrap();
     assert_eq!(store.account_by_reference("ref-gw00007").unwrap(), None);
     assert_eq!(store.account_by_reference("new").unwrap(), Some(changed));
     // What a secret went through stays, whatever a change that was thought out before says.
     let before = store.account(&label("gw00008")).unwrap().unwrap();
-    store.record_locked(at(3), "ref-gw00008", at(600)).unwrap();
+    store.reserve_serials(at(3), &ca(), &[serial(1)]).unwrap();
+    store.record_issued(at(3), &Issued { consumes_secret: true, ..issued(1, "gw00008") }).unwrap();
     let permitted = Account { permissions: [Permission::KeyGeneration].into(), ..before };
     store.record_account_changed(at(4), &permitted).unwrap();
     let now = store.account(&label("gw00008")).unwrap().unwrap();
     assert_eq!(now.permissions, permitted.permissions);
-    assert_eq!(now.secret.unwrap().locked_until, Some(at(600)));
+    assert_eq!(now.secret.unwrap().uses_left, 0);
     drop(store);
     let store = open(folder.path());
     assert_eq!(store.accounts().unwrap().len(), 3000);
@@ -412,6 +410,7 @@ fn what_changed_is_told_in_order_and_once_also_after_a_restart() {
         tbs_sha256: [3; 32],
         scope: CrlScope::Delta,
         is_base: false,
+        reached: None,
     };
     store.record_crl(at(22), &crl).unwrap();
     drop(store);
@@ -470,17 +469,24 @@ fn released_certificates_and_partitions_are_kept_by_the_index() {
     let listed = store.revoked(&ca()).unwrap();
     let partitions: Vec<_> = listed.iter().map(|entry| entry.partition).collect();
     assert_eq!(partitions, [None, Some(700)]);
+    let before = store.mark();
     store.record_released(at(4_000), &ca(), &serial(1)).unwrap();
     store.record_released(at(4_000), &ca(), &serial(3)).unwrap();
+    let between = store.mark();
     store.record_revoked(at(5_000), &ca(), &serial(3), &hold(5_000), None).unwrap();
     // What was held again is no longer released; the snapshot from before still says what it said.
     assert_eq!((listed.len(), store.revoked(&ca()).unwrap().len()), (2, 1));
     drop(store);
     let store = open(folder.path());
-    let released = |since| -> Vec<_> {
-        store.released(&ca(), at(since)).unwrap().iter().map(|entry| entry.serial).collect()
+    let changed = |since: Mark| -> Vec<_> {
+        let changed = store.changed(&ca(), since.offset()).unwrap();
+        changed.iter().map(|entry| (entry.serial, entry.revocation.reason)).collect()
     };
-    assert_eq!((released(4_000), released(4_001)), (vec![serial(1)], vec![]));
+    let released = (serial(1), Reason::RemoveFromCrl);
+    let held = (serial(3), Reason::CertificateHold);
+    assert_eq!(changed(before), [released, held]);
+    assert_eq!(changed(between), [held]);
+    assert_eq!(changed(store.mark()), []);
     assert_eq!(store.last_partition(&ca()).unwrap(), Some(700));
     assert_eq!(store.revoked(&ca()).unwrap().entry(&serial(3)).unwrap().partition, Some(700));
     let (kept, fresh) = store.compare_index().unwrap();

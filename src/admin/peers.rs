@@ -3,7 +3,7 @@
 use countersign_ca::accounts::{AccountDraft, NewAccount};
 use countersign_ca::handed_out::refuse_outside;
 use countersign_ca::identity::Identity;
-use countersign_ca::record::{CertificateRecord, Label, Reason, Revocation};
+use countersign_ca::record::{CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Reason, Revocation};
 use countersign_ca::{Denial, Error, Store};
 use serde_json::{Value, json};
 
@@ -38,7 +38,8 @@ pub fn add(
     Ok(Value::Array(values))
 }
 
-/// Removes an account, and revokes its certificates if a reason is given. It is removed first: nothing is issued to it any more.
+/// Removes an account, and revokes its certificates if a reason is given. It is removed first: nothing is issued to it any more. Where
+/// this stops half way, it may be asked for again: what is done already stays so.
 pub fn remove(
     instance: &Instance,
     actor: &str,
@@ -52,35 +53,57 @@ pub fn remove(
         ));
     }
     let accounts = instance.accounts();
-    accounts.remove(name)?;
-    deed(instance, actor, "peer remove", name)?;
+    let is_left = reason.is_some()
+        && !name.as_str().starts_with(OWN_ACCOUNT_PREFIX)
+        && instance.store.incarnation(name)?.is_none()
+        && !accounts.valid_certificates(name)?.is_empty();
+    if !is_left {
+        accounts.remove(name)?;
+        deed(instance, actor, "peer remove", name)?;
+    }
     let certificates = accounts.valid_certificates(name)?;
     let serials: Vec<String> =
         certificates.iter().map(|record| record.serial.to_string()).collect();
     let Some(reason) = reason else {
         return Ok(json!({"removed": name, "still_valid": serials}));
     };
-    revoke_all(instance, &certificates, reason)?;
+    revoke_all(instance, &certificates, reason).map_err(|(revoked, failure)| Failure {
+        message: format!(
+            "the account `{name}` is removed, and {revoked} of its {} certificates are revoked: {failure}. Run `countersign peer \
+             remove {name} --revoke` again for the others",
+            certificates.len()
+        ),
+        ..failure
+    })?;
     deed(instance, actor, "peer remove --revoke", &format!("{name}: {}", serials.join(" ")))?;
     let mut cas: Vec<&Label> = certificates.iter().map(|record| &record.ca).collect();
     cas.sort_unstable();
     cas.dedup();
     let crls = cas.into_iter().map(|ca| renew_crl(instance, ca)).collect::<Result<Vec<_>, _>>()?;
-    Ok(json!({"removed": name, "revoked": serials, "reason": reason.name(), "crls": crls}))
+    let mut said =
+        json!({"removed": name, "revoked": serials, "reason": reason.name(), "crls": crls});
+    if let Some(fields) = said.as_object_mut().filter(|_| is_left) {
+        fields.insert(
+            "note".into(),
+            json!("the account was removed before; its certificates were left"),
+        );
+    }
+    Ok(said)
 }
 
+/// On failure, says how many are revoked.
 fn revoke_all(
     instance: &Instance,
     certificates: &[CertificateRecord],
     reason: Reason,
-) -> Result<(), Failure> {
-    for record in certificates {
+) -> Result<(), (usize, Failure)> {
+    for (revoked, record) in certificates.iter().enumerate() {
         let now = instance.now();
         let revocation = Revocation { at: now, reason, invalidity: None };
         // The peer itself, or who looks after the unconfirmed, may have been first.
         match instance.store.record_revoked(now, &record.ca, &record.serial, &revocation, None) {
             Ok(()) | Err(Error::Denied { kind: Denial::AlreadyRevoked, .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err((revoked, error.into())),
         }
     }
     Ok(())

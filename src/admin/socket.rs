@@ -19,8 +19,8 @@ use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::wiped::{Wiped, WipedOctets};
 
-/// The longest line, in bytes: 10,000 accounts with their identities.
-const MAX_LINE: u64 = 64 << 20;
+/// The longest line, in bytes: 10,000 accounts with their identities, or a CRL of a million entries.
+pub const MAX_LINE: u64 = 64 << 20;
 
 /// How long a client may take to send its request.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,6 +90,14 @@ async fn converse(stream: UnixStream, instance: Arc<Instance>) -> std::io::Resul
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(reader.take(MAX_LINE));
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
+    if u64::try_from(line.len()).unwrap_or(u64::MAX) >= MAX_LINE && !line.ends_with('\n') {
+        let why = format!(
+            "expected a request of at most {} MiB, found more: ask in parts",
+            MAX_LINE >> 20
+        );
+        let refusal = json!({"error": Failure::input(why)});
+        return writer.write_all(format!("{refusal}\n").as_bytes()).await;
+    }
     let (progress, mut lines) = mpsc::unbounded_channel::<Value>();
     let work = actix_web::web::block(move || {
         let answer = serde_json::from_str::<Request>(&line)

@@ -1,7 +1,7 @@
 //! Records as administrators see them.
 
 use countersign_ca::certificate::{Facts, to_pem};
-use countersign_ca::handed_out::issuing_now;
+use countersign_ca::line::issuing_now;
 use countersign_ca::record::{Account, CertificateRecord, Reason};
 use countersign_ca::store::Status;
 use countersign_ca::{Identity, Store, Timestamp};
@@ -23,7 +23,6 @@ pub fn account(account: &Account) -> Value {
         "reference": secret.map(|secret| secret.reference.clone()),
         "uses_left": secret.map(|secret| secret.uses_left),
         "expires": secret.map(|secret| secret.expires.whole_seconds().to_string()),
-        "locked_until": secret.and_then(|secret| secret.locked_until).map(|until| until.whole_seconds().to_string()),
         "created": account.created.whole_seconds().to_string(),
         "permissions": account.permissions,
     })
@@ -94,7 +93,7 @@ pub fn cas(instance: &Instance) -> Result<Value, Failure> {
     let keys = instance.place.folder.keys();
     let all = instance.store.cas()?;
     let default = instance.default_ca()?;
-    let default = default.and_then(|name| issuing_now(&all, &name)).map(|ca| ca.name.clone());
+    let default = default.and_then(|name| issuing_now(all.iter(), &name)).map(|ca| ca.name.clone());
     let list = all.into_iter().map(|ca| {
         let facts = Facts::of(&ca.certificate)?;
         Ok(json!({

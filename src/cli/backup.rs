@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use countersign_ca::store::{Restore as How, restore_journal};
+use countersign_ca::store::{Restore as How, Restored, restore_journal};
 use countersign_ca::{Clock, Error, SystemClock};
 use serde_json::json;
 
@@ -69,7 +69,7 @@ pub struct Restore {
     /// since, and would work again
     #[arg(long)]
     keep_uses: bool,
-    /// The clock is right, although the backup is older than half a year
+    /// The clock is right, although the backup is older than half a year, or its last entry is of a time to come
     #[arg(long)]
     accept_clock: bool,
 }
@@ -91,9 +91,11 @@ impl Restore {
             at: SystemClock.now(),
             actor: format!("uid {}", rustix::process::getuid().as_raw()),
             keeps_uses: self.keep_uses,
-            longest_silence: Some(LONGEST_SILENCE).filter(|_| !self.accept_clock),
+            longest_silence: Some(LONGEST_SILENCE),
+            accepts_clock: self.accept_clock,
         };
-        let summary = restore_journal(&mut source, folder.path(), &how)?;
+        let Restored { backup, clock_accepted } =
+            restore_journal(&mut source, folder.path(), &how)?;
         let keys = folder.path().join("keys");
         make_private(&keys).map_err(|e| at(&keys, e))?;
         copy_files(&self.from.join("keys"), &keys)?;
@@ -105,7 +107,13 @@ impl Restore {
             context.format,
             &json!({
                 "restored": folder.path().display().to_string(),
-                "entries": summary.entries,
+                "entries": backup.entries,
+                "clock": match clock_accepted {
+                    Some(last) => format!(
+                        "accepted: it says {}, and the last entry of the backup is of {last}", how.at
+                    ),
+                    None => format!("{}, which nothing in the backup speaks against", how.at),
+                },
                 "secrets": match self.keep_uses {
                     true => "as in the backup: one that was used up since works again",
                     false => "ended, as they may have been used since: `countersign peer reset-secret NAME` makes another",

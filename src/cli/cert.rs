@@ -8,11 +8,16 @@ use serde_json::Value;
 
 use super::Context;
 use crate::admin::Request;
+use crate::admin::socket::MAX_LINE;
 use crate::exit::Failure;
 use crate::output;
 
-/// How many certificates and CRLs one request brings back.
+/// How many certificates and CRLs one request brings back, and of how many characters; of more, if it is one alone.
 const AT_ONCE: usize = 256;
+const LENGTH_AT_ONCE: usize = 8 << 20;
+
+/// The most characters of one: what else is in the request is less than the rest.
+const MAX_LENGTH: usize = MAX_LINE as usize - (64 << 10);
 
 /// Around an object in PEM.
 const BEGIN: &str = "-----BEGIN ";
@@ -148,22 +153,65 @@ fn import(context: &Context, files: &[PathBuf], account: Option<&Label>) -> Resu
         for der in objects(file)? {
             let is_certificate = countersign_ca::certificate::Facts::of(&der).is_ok();
             let text = data_encoding::BASE64.encode(&der);
+            if text.len() > MAX_LENGTH {
+                return Err(Failure::input(format!(
+                    "`{}`: expected certificates and CRLs of at most {} MiB each, found one of {}",
+                    file.display(),
+                    (MAX_LENGTH / 4 * 3) >> 20,
+                    der.len() >> 20
+                )));
+            }
             if is_certificate { certificates.push(text) } else { crls.push(text) }
         }
     }
     certificates.extend(crls);
-    let mut said = Vec::new();
-    for objects in certificates.chunks(AT_ONCE) {
-        let account = account.cloned();
-        let answer = context.ask(Request::CertImport { objects: objects.to_vec(), account })?;
-        said.extend(answer.as_array().cloned().unwrap_or_default());
+    let (all, mut said, mut stopped) = (certificates.len(), Vec::new(), None);
+    for objects in in_parts(certificates) {
+        match context.ask(Request::CertImport { objects, account: account.cloned() }) {
+            Ok(Value::Array(answer)) => said.extend(answer),
+            Ok(_) => {}
+            Err(failure) => {
+                stopped = Some(failure);
+                break;
+            }
+        }
     }
-    let refused = said.iter().filter(|line| line.get("kind") == Some(&"refused".into())).count();
-    output::print(context.format, &Value::Array(said));
-    match refused {
-        0 => Ok(()),
-        refused => Err(Failure::found(format!("{refused} of {} were refused", certificates.len()))),
+    // What was done is told, whatever came after it.
+    let is =
+        |line: &Value, key: &str, value: &str| line.get(key).and_then(Value::as_str) == Some(value);
+    let (told, refused) =
+        (said.len(), said.iter().filter(|line| is(line, "kind", "refused")).count());
+    if told > 0 || stopped.is_none() {
+        output::print(context.format, &Value::Array(said));
     }
+    match (stopped, refused) {
+        (Some(failure), _) if told == 0 => Err(failure),
+        (Some(failure), _) => Err(Failure {
+            message: format!(
+                "{failure}. {told} of {all} were looked at, and {refused} of them refused; run the same command again for the others"
+            ),
+            ..failure
+        }),
+        (None, 0) => Ok(()),
+        (None, refused) => Err(Failure::found(format!("{refused} of {all} were refused"))),
+    }
+}
+
+/// Parts that one request may have each, in this order.
+fn in_parts(objects: Vec<String>) -> Vec<Vec<String>> {
+    let mut parts: Vec<Vec<String>> = Vec::new();
+    let mut length = 0_usize;
+    for object in objects {
+        length = length.saturating_add(object.len());
+        match parts.last_mut().filter(|part| part.len() < AT_ONCE && length <= LENGTH_AT_ONCE) {
+            Some(part) => part.push(object),
+            None => {
+                length = object.len();
+                parts.push(vec![object]);
+            }
+        }
+    }
+    parts
 }
 
 /// The certificates and CRLs of a file, DER.
@@ -232,4 +280,32 @@ fn moment(text: &str) -> Result<i64, String> {
         .duration_since(std::time::UNIX_EPOCH)
         .map_err(|_| "expected a time after 1970".to_owned())?;
     i64::try_from(since.as_secs()).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_brought_back_goes_in_parts_that_a_server_takes() {
+        let object = |length: usize| "x".repeat(length);
+        let lengths = |objects: Vec<String>| -> Vec<Vec<usize>> {
+            in_parts(objects).iter().map(|part| part.iter().map(String::len).collect()).collect()
+        };
+        let half = LENGTH_AT_ONCE / 2;
+        assert_eq!(
+            lengths(vec![object(1), object(half), object(half), object(2 * half + 1), object(3)]),
+            [vec![1, half], vec![half], vec![2 * half + 1], vec![3]]
+        );
+        let parts = lengths(vec![object(1); 2 * AT_ONCE + 1]);
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [AT_ONCE, AT_ONCE, 1]);
+        assert_eq!(lengths(Vec::new()), Vec::<Vec<usize>>::new());
+        // The largest, with what else a request has.
+        let request = Request::CertImport {
+            objects: vec![object(MAX_LENGTH)],
+            account: Some("x".repeat(64).parse().unwrap()),
+        };
+        let line = serde_json::to_string(&request).unwrap().len() + 1;
+        assert!(line as u64 <= MAX_LINE, "{line}");
+    }
 }

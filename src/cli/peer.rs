@@ -193,6 +193,9 @@ impl Peer {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Add(add) => {
+                for id in &add.ids {
+                    check_end(id).map_err(Failure::input)?;
+                }
                 let equipment = add.equipment.as_deref();
                 let equipment =
                     equipment.map(|text| equipment_of(text, add.equipment_uses)).transpose()?;
@@ -419,8 +422,9 @@ fn draft_of(row: Row, line: u64, secret: Secret) -> Result<PeerDraft, Vec<(&'sta
     let ca = optional(row.ca).map(|ca| label("ca", &ca));
     let ids: Vec<String> = split_ids(&row.ids).into_iter().filter(|id| !id.is_empty()).collect();
     for id in &ids {
-        if let Err(e) = id.parse::<countersign_ca::Identity>() {
-            wrong.push(("ids", e.to_string()));
+        let read = || id.parse::<countersign_ca::Identity>().map_err(|e| e.to_string());
+        if let Err(why) = check_end(id).and_then(|()| read().map(drop)) {
+            wrong.push(("ids", why));
         }
     }
     let equipment = optional(row.equipment).and_then(|text| match equipment_of(&text, 1) {
@@ -451,6 +455,30 @@ fn draft_of(row: Row, line: u64, secret: Secret) -> Result<PeerDraft, Vec<(&'sta
         }),
         _ => Err(wrong),
     }
+}
+
+/// Refuses a DN in which a word looks as if another identity began there, of a kind that may be spelt wrongly: it would be a part of the
+/// DN, and nobody would see it.
+fn check_end(id: &str) -> Result<(), String> {
+    let Some(name) = id.strip_prefix("dn:") else { return Ok(()) };
+    let words = name.split(|c: char| c == ';' || c.is_whitespace()).skip(1);
+    for (word, kind) in words.filter_map(|word| Some((word, word.split_once(':')?.0))) {
+        let meant = IDENTITY_KINDS.iter().find(|known| {
+            let spelt = kind.to_ascii_lowercase();
+            // Two letters are like many others.
+            spelt == **known || (spelt.len() > 2 && strsim::osa_distance(&spelt, known) == 1)
+        });
+        if let Some(meant) = meant {
+            return Err(format!(
+                "`{}` in `{}` looks like an identity of its own, of the kind `{meant}:`. Each begins with its kind, which is one of \
+                 {}; `peer add` takes each with an `--id` of its own. If it belongs to the name, write its colon as `\\3A`",
+                word.escape_debug(),
+                id.escape_debug(),
+                IDENTITY_KINDS.map(|kind| format!("`{kind}:`")).join(", ")
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Identities stand behind each other with blanks or semicolons between. A DN may hold both: it goes on until something begins that

@@ -218,13 +218,25 @@ impl Authority {
         let _confirming = self.confirming.read().unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
         let known = self.store().transaction(now, transaction)?;
-        match known.filter(|known| known.awaits.is_some()).and_then(|known| known.confirm_until) {
-            Some(until) if until <= now => Err(Error::denied(
-                Denial::AlreadyRevoked,
-                format!("the certificate was to be confirmed before {until}, and is revoked"),
-            )),
+        let until = known.as_ref().and_then(|known| known.confirm_until);
+        let awaited = known.and_then(|known| known.awaits);
+        match (awaited, until) {
+            (Some((ca, serial)), Some(until))
+                if until <= now && self.awaits_confirmation(&ca, &serial)? =>
+            {
+                Err(Error::denied(
+                    Denial::AlreadyRevoked,
+                    format!("the certificate was to be confirmed before {until}, and is revoked"),
+                ))
+            }
             _ => self.store().record_confirmed(self.now(), transaction),
         }
+    }
+
+    /// Not of what was issued before a restore: it is not revoked, and may be confirmed at any time.
+    fn awaits_confirmation(&self, ca: &Label, serial: &Serial) -> Result<bool> {
+        let record = self.store().certificate(ca, serial)?;
+        Ok(record.is_some_and(|record| record.awaits_confirmation))
     }
 
     /// Revokes certificates that were to be confirmed by now and were not (RFC 9810 §5.1.1.2), at most

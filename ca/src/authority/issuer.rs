@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::foundation::{Foundation, random_serial};
 use crate::handed_out::HandedOut;
 use crate::key::FileKey;
+use crate::line::Member;
 use crate::receipt::Recording;
 use crate::record::{CaRecord, CrlScope, Label, Serial, Succession};
 
@@ -74,6 +75,21 @@ pub struct Ca {
     pub(super) crls: Mutex<BTreeMap<CrlScope, Arc<CurrentCrl>>>,
     pub(super) responder: Mutex<Responding>,
     pub(super) key_generator: Mutex<Responding>,
+}
+
+impl Member for Ca {
+    fn name(&self) -> &Label {
+        &self.info.name
+    }
+
+    fn predecessor(&self) -> Option<&Label> {
+        self.succeeds.as_ref().map(|succession| &succession.predecessor)
+    }
+
+    /// Another than the record says once it took over.
+    fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
 }
 
 impl Ca {
@@ -137,11 +153,6 @@ impl Ca {
     /// The CA whose key this one's follows.
     pub const fn succeeds(&self) -> Option<&Succession> {
         self.succeeds.as_ref()
-    }
-
-    /// Whether the CA before goes on issuing.
-    pub fn waits(&self) -> bool {
-        self.waits.load(Ordering::Relaxed)
     }
 
     /// It issues from now on.

@@ -1,5 +1,6 @@
 //! Signs CRLs, on schedule and when a status changed: the full one, and the delta and the partitions where they are in force.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -17,7 +18,7 @@ use crate::crl::Crl;
 use crate::error::{Denial, Error, Result};
 use crate::founding::BACKDATING;
 use crate::key::FileKey;
-use crate::record::{CrlRecord, CrlScope, Label, RevokedEntry};
+use crate::record::{CrlRecord, CrlScope, Label, Reason, RevokedEntry, Serial};
 use crate::revoked::{Listed, RevokedSet};
 
 /// By how much thisUpdate rises at least.
@@ -68,6 +69,16 @@ struct Edition<'a> {
     signed: Timestamp,
     this_update: Timestamp,
     next_update: Timestamp,
+    /// How far in the journal the revocations reach that are on them.
+    reached: u64,
+}
+
+/// The last CRL of a scope.
+struct Published {
+    /// Its thisUpdate.
+    update: Timestamp,
+    /// What may be missing from it.
+    changed: BTreeSet<Serial>,
 }
 
 impl Authority {
@@ -91,7 +102,9 @@ impl Authority {
         let earliest = self.earliest_update(name)?;
         self.wait_until(earliest);
         let begun = ca.editions.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        // 2. What is revoked, and then the time: nothing on the list happens after the CRL is signed.
+        // 2. What is revoked, and then the time: nothing on the list happens after the CRL is signed. Before both, how far that
+        //    reaches at least.
+        let reached = self.store().mark().offset();
         let revoked = self.store().revoked(name)?;
         let now = self.now();
         let root_key;
@@ -103,25 +116,26 @@ impl Authority {
             }
             Err(e) => return Err(e),
         };
-        let edition = self.edition(ca, key, now, earliest)?;
+        let edition = self.edition(ca, key, (now, earliest), reached)?;
         // 3. The full CRL, with whatever expired since the last one, once more (RFC 5280 §3.3).
         let settings = &self.settings.crl;
         let base = self
             .store()
             .base_crl(name)?
             .filter(|base| now < base.signed.plus(self.crl_interval(ca)))
-            .filter(|base| base.signed <= now.plus(NEAR));
+            .filter(|base| base.signed <= now.plus(NEAR))
+            .filter(|base| base.reached.is_some());
         let is_base = settings.delta && base.is_none();
         let freshest =
             if settings.delta { urls(&settings.delta_urls, name, None) } else { Vec::new() };
         let full = Crl { freshest: &freshest, ..edition.crl() };
-        let since = self.last_update(name, CrlScope::Full)?;
-        let entries = revoked.listed(None, since);
+        let last = self.last_published(name, CrlScope::Full)?;
+        let entries = revoked.listed(None, last.update, &last.changed);
         let record = self.sign_crl(&edition, CrlScope::Full, is_base, &full, entries)?;
         // 4. The delta, of the same number.
         if settings.delta {
             let base = base.as_ref().unwrap_or(&record);
-            let changed = self.changed_since(name, base.this_update, &revoked)?;
+            let changed = self.changed_since(name, base.reached.unwrap_or(0), &revoked)?;
             let delta = Crl { base: Some(base.number), ..edition.crl() };
             self.sign_crl(
                 &edition,
@@ -136,8 +150,8 @@ impl Authority {
             let CrlScope::Partition(number) = scope else { continue };
             let point = urls(&settings.partition_urls, name, Some(number));
             let partition = Crl { distribution_point: &point, ..edition.crl() };
-            let since = self.last_update(name, scope)?;
-            let entries = revoked.listed(Some(number), since);
+            let last = self.last_published(name, scope)?;
+            let entries = revoked.listed(Some(number), last.update, &last.changed);
             self.sign_crl(&edition, scope, false, &partition, entries)?;
         }
         *finished = begun;
@@ -221,16 +235,14 @@ impl Authority {
         Ok(due)
     }
 
-    /// Whether a certificate was revoked or released after its last full CRL was signed, as by a command without the CA's key.
+    /// Whether a revocation or a release was recorded that the CA's last full CRL lacks, as by a command without the CA's key.
     ///
     /// # Errors
     /// [`Error::Internal`] when the store fails.
     pub fn crl_lacks_changes(&self, ca: &Label) -> Result<bool> {
         let Some(last) = self.store().last_crl(ca, CrlScope::Full)? else { return Ok(true) };
-        let revoked = self.store().revoked(ca)?;
-        let since = last.signed.whole_seconds();
-        Ok(revoked.iter().any(|entry| entry.revocation.at >= since)
-            || !self.store().released(ca, last.signed)?.is_empty())
+        let Some(reached) = last.reached else { return Ok(true) };
+        Ok(!self.store().changed(ca, reached)?.is_empty())
     }
 
     /// Whether the CA's next CRL has to wait for its thisUpdate: up to a second, after many in a short time.
@@ -269,8 +281,8 @@ impl Authority {
         &self,
         ca: &'a Ca,
         key: &'a FileKey,
-        now: Timestamp,
-        earliest: Timestamp,
+        (now, earliest): (Timestamp, Timestamp),
+        reached: u64,
     ) -> Result<Edition<'a>> {
         let name = &ca.info().name;
         let next_update = now.plus(self.crl_validity(ca)).min(ca.facts().not_after).whole_seconds();
@@ -292,7 +304,7 @@ impl Authority {
         // its backup.
         let number = last.map_or(1, |last| last.saturating_add(1));
         let number = number.max(u64::try_from(now.millis()).unwrap_or(0));
-        Ok(Edition { ca, key, number, signed: now, this_update, next_update })
+        Ok(Edition { ca, key, number, signed: now, this_update, next_update, reached })
     }
 
     /// Signs one CRL into a file beside the present one, records it, and puts it in its place.
@@ -321,6 +333,7 @@ impl Authority {
             entries: signed.entries,
             tbs_sha256: signed.tbs_sha256,
             is_base,
+            reached: Some(edition.reached),
         };
         // Nobody reads between the record and its file.
         let mut current = edition.ca.crls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -333,26 +346,31 @@ impl Authority {
         Ok(record)
     }
 
-    /// What was revoked, held or released since a full CRL, by serial.
+    /// What was recorded as revoked, held or released since a full CRL (RFC 5280 §5.2.4), by serial.
     fn changed_since(
         &self,
         ca: &Label,
-        base: Timestamp,
+        reached: u64,
         revoked: &RevokedSet,
     ) -> Result<Vec<RevokedEntry>> {
-        let mut changed: Vec<RevokedEntry> =
-            revoked.iter().filter(|entry| entry.revocation.at >= base).collect();
-        let released = self.store().released(ca, base)?;
-        // What was released while this edition is made is on the lists still.
-        changed.extend(released.into_iter().filter(|entry| revoked.entry(&entry.serial).is_none()));
-        changed.sort_unstable_by_key(|entry| entry.serial);
-        Ok(changed)
+        // What happens while this edition is made is on none of its lists.
+        let now = self.store().changed(ca, reached)?.into_iter().filter_map(|changed| {
+            let is_released = changed.revocation.reason == Reason::RemoveFromCrl;
+            revoked.entry(&changed.serial).or(Some(changed).filter(|_| is_released))
+        });
+        Ok(now.collect())
     }
 
-    fn last_update(&self, ca: &Label, scope: CrlScope) -> Result<Timestamp> {
+    fn last_published(&self, ca: &Label, scope: CrlScope) -> Result<Published> {
         let last = self.store().last_crl(ca, scope)?;
-        // No later than now: what a clock that was ahead took for expired is listed again.
-        Ok(last.map_or(Timestamp::default(), |last| last.this_update.min(self.now())))
+        let reached = last.as_ref().and_then(|last| last.reached);
+        let changed =
+            reached.map_or(Ok(Vec::new()), |reached| self.store().changed(ca, reached))?;
+        Ok(Published {
+            // No later than now: what a clock that was ahead took for expired is listed again.
+            update: last.map_or(Timestamp::default(), |last| last.this_update.min(self.now())),
+            changed: changed.into_iter().map(|entry| entry.serial).collect(),
+        })
     }
 
     fn crl_validity(&self, ca: &Ca) -> Duration {

@@ -7,6 +7,7 @@ use super::issuer::Ca;
 use crate::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::line::{issuing_now, successor};
 use crate::record::{CaRecord, Label, Serial};
 use x509_cert::name::Name;
 
@@ -76,29 +77,11 @@ impl Authority {
 
     /// The last one of the line that begins with this CA and does not wait: the one that issues.
     pub(super) fn latest<'a>(&'a self, ca: &'a Ca) -> &'a Ca {
-        let mut last = ca;
-        // A key that waits issues nothing, by whatever name it is asked for: the one before it does.
-        for _ in 0..self.cas.len() {
-            let before = last.succeeds().filter(|_| last.waits());
-            match before.and_then(|of| self.cas.get(&of.predecessor)) {
-                Some(before) => last = before,
-                None => break,
-            }
-        }
-        // Each has one successor at most, and is made after what it succeeds: there are no more steps than CAs.
-        for _ in 0..self.cas.len() {
-            match self.successor(last) {
-                Some(next) => last = next,
-                None => break,
-            }
-        }
-        last
+        issuing_now(self.cas.values(), &ca.info().name).unwrap_or(ca)
     }
 
     fn successor(&self, ca: &Ca) -> Option<&Ca> {
-        self.cas.values().find(|next| {
-            !next.waits() && next.succeeds().is_some_and(|of| of.predecessor == ca.info().name)
-        })
+        successor(self.cas.values(), ca)
     }
 
     /// The last key of the root above an issuing CA.

@@ -470,6 +470,9 @@ struct CrlBody<'a> {
     /// Absent where it is thisUpdate, as in all entries before thisUpdate was backdated.
     #[n(8)]
     signed: Option<i64>,
+    /// Absent in entries before revocations were ordered by the journal, and where it is not known.
+    #[n(9)]
+    reached: Option<u64>,
 }
 
 #[derive(Encode, Decode)]
@@ -553,6 +556,7 @@ struct SecretBody<'a> {
     expires: i64,
     #[n(3)]
     uses_left: u32,
+    /// Until when it was locked, and how often it had been, in entries before locks were kept in memory. Nobody asks for either.
     #[n(4)]
     locked_until: Option<i64>,
     #[n(5)]
@@ -840,6 +844,7 @@ impl<'a> CrlBody<'a> {
             }),
             is_base: Some(crl.is_base),
             signed: Some(crl.signed).filter(|at| *at != crl.this_update).map(Timestamp::millis),
+            reached: crl.reached,
         }
     }
 
@@ -860,6 +865,7 @@ impl<'a> CrlBody<'a> {
                 ),
             },
             is_base: self.is_base.unwrap_or(false),
+            reached: self.reached,
         })
     }
 }
@@ -876,8 +882,8 @@ impl<'a> AccountBody<'a> {
                 sealed: &secret.sealed,
                 expires: secret.expires.millis(),
                 uses_left: secret.uses_left,
-                locked_until: secret.locked_until.map(Timestamp::millis),
-                locks: secret.locks,
+                locked_until: None,
+                locks: 0,
                 given_back: (secret.given_back > 0).then_some(secret.given_back),
             }),
             equipment: account.equipment.as_ref().map(EquipmentBody::new),
@@ -901,8 +907,6 @@ impl<'a> AccountBody<'a> {
                 sealed: secret.sealed.to_vec(),
                 expires: Timestamp::from_millis(secret.expires),
                 uses_left: secret.uses_left,
-                locked_until: secret.locked_until.map(Timestamp::from_millis),
-                locks: secret.locks,
                 given_back: secret.given_back.unwrap_or(0),
             }),
             equipment: self.equipment.map(EquipmentBody::record).transpose()?,

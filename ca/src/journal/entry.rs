@@ -301,8 +301,6 @@ pub(crate) mod tests {
                 sealed: vec![1, 2, 3],
                 expires: Timestamp::from_seconds(2_000_000_000),
                 uses_left: 3,
-                locked_until: Some(Timestamp::from_millis(5)),
-                locks: 2,
                 given_back: 1,
             }),
             equipment: Some(Equipment {
@@ -426,6 +424,7 @@ pub(crate) mod tests {
                 tbs_sha256: [8; 32],
                 scope: CrlScope::Partition(7),
                 is_base: true,
+                reached: Some(4096),
             }),
             Entry::Accounts(vec![account("gw1"), account("gw2")]),
             Entry::AccountChanged(Account {
@@ -562,6 +561,22 @@ pub(crate) mod tests {
         let Entry::Joined { transaction, .. } = &entry else { panic!("{entry:?}") };
         assert_eq!((transaction.client, &transaction.registrar), (None, &None));
         assert_eq!(entry.encode_body().unwrap(), before);
+    }
+
+    #[test]
+    fn a_crl_of_which_nobody_knows_how_far_it_reaches_is_what_it_was_before_that_was_recorded() {
+        let of = |reached| {
+            let crl = samples().into_iter().find_map(|entry| match entry {
+                Entry::Crl(crl) => Some(CrlRecord { reached, ..crl }),
+                _ => None,
+            });
+            Entry::Crl(crl.unwrap())
+        };
+        let (without, with) = (of(None).encode_body().unwrap(), of(Some(7)).encode_body().unwrap());
+        // CBOR arrays of nine and of ten.
+        assert_eq!([without[0], with[0]], [0x89, 0x8a]);
+        let payload = payload(0, Timestamp::default(), of(None).kind(), &without).unwrap();
+        assert_eq!(Envelope::parse(&payload).unwrap().open().unwrap().entry, of(None));
     }
 
     #[test]

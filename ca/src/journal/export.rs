@@ -104,6 +104,7 @@ fn fields(entry: &Entry) -> Value {
             "entries": crl.entries,
             "tbs_sha256": HEXLOWER.encode(&crl.tbs_sha256),
             "is_base": crl.is_base,
+            "reached": crl.reached,
         }),
         Entry::Accounts(accounts) => json!({
             "accounts": accounts.iter().map(account).collect::<Vec<_>>(),
@@ -172,8 +173,6 @@ fn account(account: &Account) -> Value {
             "reference": secret.reference,
             "expires": time(secret.expires),
             "uses_left": secret.uses_left,
-            "locked_until": secret.locked_until.map(time),
-            "locks": secret.locks,
         })
     });
     json!({

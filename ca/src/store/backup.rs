@@ -102,15 +102,27 @@ pub struct Restore {
     pub keeps_uses: bool,
     /// How long after the last entry of the backup this may be; after more, the clock is thought to be wrong.
     pub longest_silence: Option<Duration>,
+    /// Whether an administrator says that the clock is right, although it is before the last entry of the backup, or long behind it.
+    pub accepts_clock: bool,
 }
 
-/// Brings the journal and the heads of a backup into a data folder that has none, and adds the entry that it was restored. The journal
-/// is read through before it counts; the index is rebuilt on the next opening.
+/// What was restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// The backup.
+    pub backup: BackupSummary,
+    /// When the backup's last entry was recorded, if the clock was accepted in spite of it.
+    pub clock_accepted: Option<Timestamp>,
+}
+
+/// Brings the journal and the heads of a backup into a data folder that has none, and adds the entry that it was restored; before that,
+/// the one that the clock was accepted, if it was in doubt. The journal is read through before it counts; the index is rebuilt on the
+/// next opening.
 ///
 /// # Errors
 /// `Conflict` when the folder has a journal, [`Error::Malformed`] when this is no whole backup,
 /// [`Error::Unavailable`] when the disk fails or the clock is not believed.
-pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Result<BackupSummary> {
+pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Result<Restored> {
     let _lock = open::lock(data)?;
     let paths = JournalPaths::new(data);
     if paths.journal.try_exists().unwrap_or(true) {
@@ -146,12 +158,17 @@ pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Res
     // 3. What is lost is known from the first moment: the entry is in the journal when that counts.
     let restoration =
         Restoration { actor: how.actor.clone(), backup: sha256, keeps_uses: how.keeps_uses };
-    let entry = Entry::Restored(restoration);
-    let at = restored_at(how, last)?;
-    let mut frame = Vec::new();
-    append(&mut frame, &journal::payload(entries, at, entry.kind(), &entry.encode_body()?)?)?;
+    let clock_accepted = check_clock(how, last)?;
+    let accepted = clock_accepted.map(|_| Entry::ClockAccepted { actor: how.actor.clone() });
+    let mut frames = Vec::new();
+    for (sequence, entry) in
+        (entries..).zip(accepted.into_iter().chain([Entry::Restored(restoration)]))
+    {
+        let body = entry.encode_body()?;
+        append(&mut frames, &journal::payload(sequence, how.at, entry.kind(), &body)?)?;
+    }
     file.seek(SeekFrom::Start(journal_length))
-        .and_then(|_| file.write_all(&frame))
+        .and_then(|_| file.write_all(&frames))
         .and_then(|()| file.sync_all())
         .map_err(wrong)?;
     // 4. It counts from here on. The journal comes last: without it the folder is still empty.
@@ -163,7 +180,9 @@ pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Res
         .and_then(|()| fs::rename(&temporary, &paths.journal))
         .map_err(wrong)?;
     sync_folder_of(&paths.journal)?;
-    Ok(BackupSummary { entries, journal_bytes: journal_length, heads: heads.len() as u64, sha256 })
+    let heads = heads.len() as u64;
+    let backup = BackupSummary { entries, journal_bytes: journal_length, heads, sha256 };
+    Ok(Restored { backup, clock_accepted })
 }
 
 /// Verifies a data folder: [`journal::verify()`], and whether the index, if there is one, says what the journal says.
@@ -225,25 +244,28 @@ fn compare_index(data: &Path, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// When the restore is recorded, after the last entry of the backup.
-fn restored_at(how: &Restore, last: Option<Timestamp>) -> Result<Timestamp> {
-    let Some(last) = last else { return Ok(how.at) };
-    if how.at < last {
-        return Err(Error::unavailable(format!(
-            "the clock says {}, and the last entry of the backup is of {last}: set the clock right",
-            how.at
-        )));
-    }
+/// Whether the restore can be recorded now, behind the last entry of the backup. Gives that entry's time if the clock was in doubt and
+/// is accepted.
+fn check_clock(how: &Restore, last: Option<Timestamp>) -> Result<Option<Timestamp>> {
+    let Some(last) = last else { return Ok(None) };
     let silence = how.at.since(last);
-    match how.longest_silence.filter(|longest| silence > *longest) {
-        Some(_) => Err(Error::unavailable(format!(
+    let why = if how.at < last {
+        format!(
+            "the clock says {}, before the last entry of the backup, of {last}: nothing can be signed until that time. Set the clock \
+             right, or, if it is right, say `--accept-clock`",
+            how.at
+        )
+    } else if how.longest_silence.is_some_and(|longest| silence > longest) {
+        format!(
             "the clock says {}, {} days after the last entry of the backup, of {last}: what is signed with a clock that is ahead \
              stops all signing until that time. Set the clock right, or, if it is right, say `--accept-clock`",
             how.at,
             silence.as_secs() / 86_400
-        ))),
-        None => Ok(how.at),
-    }
+        )
+    } else {
+        return Ok(None);
+    };
+    if how.accepts_clock { Ok(Some(last)) } else { Err(Error::unavailable(why)) }
 }
 
 /// How many entries there are, and when the last one was recorded.

@@ -1,5 +1,6 @@
 //! The embedded store: the journal and its index in one data folder, used by one process.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -300,7 +301,17 @@ impl EmbeddedStore {
             None => None,
         };
         let awaits = transaction.as_ref().is_some_and(|transaction| transaction.awaits.is_some());
-        let confirmed = !awaits || index.value(&packed::serial_key(b'u', &ca, &serial))?.is_none();
+        let unconfirmed = match awaits {
+            true => index.value(&packed::serial_key(b'u', &ca, &serial))?,
+            false => None,
+        };
+        let confirmed = unconfirmed.is_none();
+        let awaited = unconfirmed.as_deref().and_then(records::read_awaited);
+        // After a restore nothing of before is awaited any more.
+        let awaits_confirmation = match awaited {
+            Some(of) => index.value(&packed::awaited_key(of.until, &ca, &serial))?.is_some(),
+            None => false,
+        };
         Ok(CertificateRecord {
             ca,
             serial,
@@ -311,6 +322,7 @@ impl EmbeddedStore {
             not_after,
             certificate,
             confirmed,
+            awaits_confirmation,
             withheld: withheld && !confirmed,
             unpublished,
             client: transaction.as_ref().and_then(|transaction| transaction.client),
@@ -468,10 +480,6 @@ impl Store for EmbeddedStore {
 
     fn record_account_removed(&self, at: Timestamp, name: &Label) -> Result<()> {
         self.record(at, Entry::AccountRemoved(name.clone()))
-    }
-
-    fn record_locked(&self, at: Timestamp, reference: &str, until: Timestamp) -> Result<()> {
-        self.record(at, Entry::Locked { reference: reference.to_owned(), until })
     }
 
     fn record_vendor(&self, at: Timestamp, vendor: &Vendor) -> Result<()> {
@@ -635,17 +643,25 @@ impl Store for EmbeddedStore {
         Ok(self.shared.index.revocation(ca, serial))
     }
 
-    fn released(&self, ca: &Label, since: Timestamp) -> Result<Vec<RevokedEntry>> {
-        let prefix = packed::named_key(b'f', ca, &[]);
-        let mut released = Vec::new();
-        self.shared.index.scan(&prefix, &prefix, |key, value| {
-            if let Some(serial) = packed::serial_of(key) {
-                let entry = records::decode_revocation(serial, value)?;
-                released.extend((entry.revocation.at >= since).then_some(entry));
-            }
+    fn changed(&self, ca: &Label, since: u64) -> Result<Vec<RevokedEntry>> {
+        let index = &self.shared.index;
+        let mut serials = BTreeSet::new();
+        let prefix = packed::named_key(b'c', ca, &[]);
+        index.scan(&prefix, &packed::change_key(ca, since), |_, serial| {
+            let serial = serial.try_into().ok().and_then(Serial::new);
+            serials.insert(serial.ok_or_else(records::damaged)?);
             Ok(true)
         })?;
-        Ok(released)
+        let revoked = index.revoked(ca);
+        let mut changed = Vec::with_capacity(serials.len());
+        for serial in serials {
+            if let Some(entry) = revoked.entry(&serial) {
+                changed.push(entry);
+            } else if let Some(value) = index.value(&packed::serial_key(b'f', ca, &serial))? {
+                changed.push(records::decode_revocation(serial, &value)?);
+            }
+        }
+        Ok(changed)
     }
 
     fn last_partition(&self, ca: &Label) -> Result<Option<u16>> {

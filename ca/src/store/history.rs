@@ -19,6 +19,11 @@ impl Mark {
     pub const fn sequence(self) -> u64 {
         self.sequence
     }
+
+    /// Where in the journal it is, in octets.
+    pub const fn offset(self) -> u64 {
+        self.offset
+    }
 }
 
 /// Something that whoever publishes must know of.

@@ -33,7 +33,7 @@ use crate::record::{Label, Revocation, RevokedEntry, Serial};
 use crate::revoked::RevokedSet;
 
 /// The version of the keys and values. Another one means a rebuild.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 /// The key of the position; no other key begins so.
 const META: &[u8] = b"m";
 /// How long the lock of a database that was dropped is waited for, and how long between two tries.

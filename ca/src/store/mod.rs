@@ -22,7 +22,7 @@ mod serials;
 mod transactions;
 mod waiting;
 
-pub use backup::{BackupSummary, Restore, audit, restore_journal};
+pub use backup::{BackupSummary, Restore, Restored, audit, restore_journal};
 pub use commit::{Counts, clock_ahead};
 pub use embedded::{EmbeddedOptions, EmbeddedStore, Status};
 pub use history::{Change, Mark};
@@ -170,12 +170,6 @@ pub trait Store: Send + Sync {
     /// `Conflict` if there is none of this name.
     fn record_account_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
 
-    /// Records that wrong secrets locked a reference until `until`, and counts the lock.
-    ///
-    /// # Errors
-    /// `Conflict` if no account has this reference.
-    fn record_locked(&self, at: Timestamp, reference: &str, until: Timestamp) -> Result<()>;
-
     /// Records a vendor whose certificates first enrolments may be signed with.
     ///
     /// # Errors
@@ -261,9 +255,10 @@ pub trait Store: Send + Sync {
     /// than [`Self::certificate`].
     fn revocation(&self, ca: &Label, serial: &Serial) -> Result<Option<Revocation>>;
 
-    /// The certificates of a CA that were released from hold at `since` or later, and that are good now. Their entries
-    /// have the reason `RemoveFromCrl` and the moment of the release.
-    fn released(&self, ca: &Label, since: Timestamp) -> Result<Vec<RevokedEntry>>;
+    /// The certificates of a CA of which a revocation, a hold or a release was recorded at the offset `since` of the journal or behind
+    /// it, by serial, as they are now: whatever date a revocation has, which may be an old one that was brought back. Entries of those
+    /// that are good now have the reason `RemoveFromCrl` and the moment of the release.
+    fn changed(&self, ca: &Label, since: u64) -> Result<Vec<RevokedEntry>>;
 
     /// The largest number of a partition that a certificate of this CA names, if one does.
     fn last_partition(&self, ca: &Label) -> Result<Option<u16>>;

@@ -320,3 +320,45 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::{EmbeddedOptions, EmbeddedStore, Store};
+    use super::*;
+    use crate::journal::{append, payload};
+    use crate::record::Deed;
+
+    /// Locks were recorded until they were kept in memory.
+    #[test]
+    fn an_old_journal_with_a_lock_in_it_is_replayed_and_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = || EmbeddedStore::open(folder.path(), EmbeddedOptions::default(), &mut |_| {});
+        let at = Timestamp::from_seconds;
+        let deed = || Deed { actor: "root".into(), action: "x".into(), detail: String::new() };
+        let store = opened().unwrap();
+        store.record_deed(at(1), &deed()).unwrap();
+        drop(store);
+        let locked = Entry::Locked { reference: "ref-gw1".into(), until: at(500) };
+        let body = locked.encode_body().unwrap();
+        let mut frame = Vec::new();
+        append(&mut frame, &payload(1, at(2), locked.kind(), &body).unwrap()).unwrap();
+        let path = JournalPaths::new(folder.path()).journal;
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(&frame).unwrap();
+
+        let store = opened().unwrap();
+        assert_eq!((store.status().entries, store.last_entry()), (2, at(2)));
+        store.record_deed(at(3), &deed()).unwrap();
+        assert_eq!(store.status().entries, 3);
+        let (kept, fresh) = store.compare_index().unwrap();
+        assert_eq!(kept, fresh);
+        let mut exported = String::new();
+        crate::journal::export(folder.path(), 0, &mut |line| {
+            exported.push_str(line);
+            Ok(true)
+        })
+        .unwrap();
+        assert!(exported.contains("\"reference\":\"ref-gw1\""), "{exported}");
+    }
+}

@@ -22,11 +22,6 @@ pub fn serial_key(kind: u8, ca: &Label, serial: &Serial) -> Vec<u8> {
     named_key(kind, ca, serial.octets())
 }
 
-/// The serial at the end of a [`serial_key`].
-pub fn serial_of(key: &[u8]) -> Option<Serial> {
-    key.last_chunk().and_then(|octets| Serial::new(*octets))
-}
-
 /// The name and the serial of a [`serial_key`].
 pub fn from_serial_key(key: &[u8]) -> Option<(Label, Serial)> {
     let (_, rest) = key.split_first()?;
@@ -60,6 +55,11 @@ pub fn crl_key(ca: &Label, scope: Option<CrlScope>) -> Vec<u8> {
             named_key(b'l', ca, &[b'p', high, low])
         }
     }
+}
+
+/// The key of a change of a CA's revocations, by the entry that made it.
+pub fn change_key(ca: &Label, offset: u64) -> Vec<u8> {
+    named_key(b'c', ca, &offset.to_be_bytes())
 }
 
 /// A moment so that the order of octets is the order of time.

@@ -20,6 +20,7 @@
 //! | `e` day offset | offsets, from that one on, of certificates that end on that day and are neither revoked nor replaced |
 //! | `r` CA 0 serial | the revocation or hold |
 //! | `f` CA 0 serial | when it was released from hold |
+//! | `c` CA 0 offset | the serial whose revocation, hold or release the entry there recorded |
 //! | `u` CA 0 serial | not confirmed; the entry and the transaction that awaits it, if any, and until when |
 //! | `w` until CA 0 serial | awaits its confirmation until then |
 //! | `q` request | a request that waits for an administrator: its entry, until when, what was decided, the account |
@@ -185,11 +186,6 @@ impl Rules<'_> {
                 self.check_reference(account, Some(&account.name))
             }
             Entry::AccountRemoved(name) => self.known_account(name).map(|_| ()),
-            Entry::Locked { reference, .. } => {
-                self.account_of(reference)?.map(|_| ()).ok_or_else(|| {
-                    conflict(format!("no account has the reference `{}`", reference.escape_debug()))
-                })
-            }
             Entry::VendorTrusted(vendor) => self.check_vendor(vendor),
             Entry::VendorRemoved(name) => match self.view.value(&vendor_key(name))? {
                 Some(_) => Ok(()),
@@ -201,6 +197,9 @@ impl Rules<'_> {
             Entry::Assigned { ca, duty } => self.check_assigned(ca, *duty),
             Entry::Listed { ca, entry } => self.check_listed(ca, &entry.serial),
             Entry::Restored(_) => Err(conflict("a restore writes its entry itself".into())),
+            Entry::Locked { .. } => {
+                Err(conflict("locks are kept in memory, and recorded in old journals only".into()))
+            }
             Entry::Ca(_) | Entry::Deed(_) | Entry::ClockAccepted { .. } => Ok(()),
         }
     }
@@ -235,10 +234,12 @@ impl Rules<'_> {
             }
             Entry::Revoked { ca, serial, revocation, transaction, untaken } => {
                 self.apply_revoked(ca, serial, revocation, found, *untaken)?;
+                self.note_change(ca, serial, offset);
                 self.open(transaction.as_ref(), offset, false)?;
             }
             Entry::Released { ca, serial } => {
                 self.apply_released(at, ca, serial, found);
+                self.note_change(ca, serial, offset);
             }
             Entry::Crl(crl) => {
                 let record = encode_crl(crl)?;
@@ -265,15 +266,6 @@ impl Rules<'_> {
                 self.remove_account(name)?;
                 self.end_requests_of(name)?;
             }
-            Entry::Locked { reference, until } => {
-                if let Some(mut account) = self.account_of(reference)? {
-                    if let Some(secret) = &mut account.secret {
-                        secret.locked_until = Some(*until);
-                        secret.locks = secret.locks.saturating_add(1);
-                    }
-                    self.put_account(&account)?;
-                }
-            }
             Entry::VendorTrusted(vendor) => {
                 self.view.put(vendor_key(&vendor.name), encode_vendor(vendor)?);
             }
@@ -287,9 +279,11 @@ impl Rules<'_> {
             }
             Entry::Listed { ca, entry } => {
                 self.view.set_revoked(ca, &entry.serial, Some(entry.clone()));
+                self.note_change(ca, &entry.serial, offset);
             }
             Entry::Restored(restoration) => self.apply_restored(at, restoration)?,
-            Entry::Deed(_) | Entry::ClockAccepted { .. } => {}
+            // Of old journals: the lock it tells of is over, as locks are kept in memory now.
+            Entry::Locked { .. } | Entry::Deed(_) | Entry::ClockAccepted { .. } => {}
         }
         self.forget(at)
     }
@@ -761,6 +755,11 @@ impl Rules<'_> {
         self.view.put(packed::serial_key(b'f', ca, serial), records::encode_revocation(&entry));
     }
 
+    /// What a CRL lacks goes by the place in the journal: a revocation's own date may be older than the CRL.
+    fn note_change(&mut self, ca: &Label, serial: &Serial, offset: u64) {
+        self.view.put(packed::change_key(ca, offset), serial.octets().to_vec());
+    }
+
     fn note_partition(&mut self, issued: &Issued) -> Result<()> {
         let Some(number) = issued.partition else { return Ok(()) };
         let key = packed::named_key(b'p', &issued.ca, &[]);
@@ -1043,7 +1042,7 @@ pub const fn search_number(fingerprint: u64) -> (u8, u32) {
     ((fingerprint >> 56) as u8, fingerprint as u32)
 }
 
-/// The account with what its secret and its equipment went through since the change was thought out: uses and locks do not come
+/// The account with what its secret and its equipment went through since the change was thought out: uses do not come
 /// back.
 fn with_uses_of(account: &Account, before: Option<Account>) -> Account {
     let mut account = account.clone();
@@ -1060,8 +1059,6 @@ fn with_uses_of(account: &Account, before: Option<Account>) -> Account {
     {
         secret.uses_left = secret.uses_left.min(before.uses_left);
         secret.given_back = secret.given_back.max(before.given_back);
-        secret.locked_until = secret.locked_until.max(before.locked_until);
-        secret.locks = secret.locks.max(before.locks);
     }
     account
 }

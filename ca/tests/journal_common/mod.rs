@@ -57,8 +57,6 @@ pub fn account(name: &str, uses: u32) -> Account {
             sealed: vec![0xA5; 48],
             expires: at(1_000_000_000),
             uses_left: uses,
-            locked_until: None,
-            locks: 0,
             given_back: 0,
         }),
         equipment: None,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use countersign_ca::path::Certificate;
 use countersign_ca::path::crl::{Crl, CrlStatus};
 
-use super::draft::{Ca, Draft, LATER, ca_params, entry, good, reason, revoked, status, unknown};
+use super::draft::{
+    Ca, Draft, LATER, ca_params, entry, extension, good, reason, revoked, status, unknown,
+};
 
 struct Site {
     root: Ca,
@@ -83,6 +85,26 @@ fn deltas_that_ended_or_do_not_fit_still_list() {
     // With an ended complete CRL there is no good, and a hold of a delta that is current counts.
     revoked(&site.of(&[full().ended(), listing(6).delta(6, 5)]));
     unknown(&site.of(&[full().ended(), Draft::default().delta(6, 5)]), "it ended at");
+}
+
+#[test]
+fn a_delta_counts_beside_a_complete_crl_that_it_does_not_go_with() {
+    let site = Site::new();
+    // onlyContainsUserCerts
+    let users = |draft: Draft| draft.with(&[extension(28, true, &[0x30, 3, 0x81, 1, 0xff])]);
+    let full = || Draft::default().numbered(5);
+    good(&site.of(&[users(full())]));
+    for code in [1, 6] {
+        revoked(&site.of(&[users(full()), listing(code).delta(9, 8)]));
+        revoked(&site.of(&[full(), users(listing(code).delta(9, 8))]));
+    }
+    revoked(&site.of(&[full(), users(listing(1).delta(4, 4)).ended()]));
+    // Where one of its scope is at hand and as late, that one knows.
+    good(&site.of(&[users(full()), users(listing(1).delta(5, 4))]));
+    good(&site.of(&[users(full()), full(), users(listing(1).delta(5, 4))]));
+    // Without a number nobody knows which of the two is later.
+    let unnumbered = Draft { extensions: Vec::new(), ..Draft::default() };
+    revoked(&site.of(&[unnumbered, listing(1).delta(9, 8)]));
 }
 
 #[test]

@@ -217,7 +217,9 @@ impl CmpService {
             };
         let ca = match requester.credential() {
             // RFC 9810 §5.3.18: not in use yet. What goes on with a transaction is told so by its own check.
-            Credential::Certificate(record) if !record.confirmed && !goes_on(message.kind) => {
+            Credential::Certificate(record)
+                if record.awaits_confirmation && !goes_on(message.kind) =>
+            {
                 return Err(Refusal::new(
                     Failure::SignerNotTrusted,
                     format!(

@@ -71,7 +71,7 @@ impl CmpService {
                 let credential = format!("{}/{}", record.ca, record.serial);
                 credential_of(&credential).is_ok_and(|credential| credential == *begun)
             }
-            None => record.confirmed && record.revocation.is_none(),
+            None => !record.awaits_confirmation && record.revocation.is_none(),
         });
         named.map(|record| record.certificate)
     }

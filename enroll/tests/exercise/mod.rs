@@ -528,8 +528,6 @@ fn record_accounts(ground: &Foundation) {
                 sealed: sealed.expect("a sealed secret"),
                 expires: Timestamp::from_seconds(NOW + 86_400),
                 uses_left: u32::MAX,
-                locked_until: None,
-                locks: 0,
                 given_back: 0,
             }
         });

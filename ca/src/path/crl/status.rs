@@ -176,8 +176,8 @@ impl Asked<'_> {
     fn point(&mut self, point: &DistributionPoint) -> Option<Entry> {
         let crls = self.in_scope(point, false);
         let has_ended = crls.iter().any(|crl| self.is_own_and_ended(crl));
-        // The keys of which a complete CRL was read.
-        let mut keys = Vec::new();
+        // The complete CRLs that were read, with their keys.
+        let mut read = Vec::new();
         for crl in &crls {
             let signer = match self.signer(crl, point) {
                 Ok(signer) => signer,
@@ -189,7 +189,7 @@ impl Asked<'_> {
             let reasons =
                 reasons_of(point) & crl.scope.only_some_reasons.unwrap_or_else(all_reasons);
             let told = self.told.get(&signer.key).copied().unwrap_or_default();
-            keys.push(signer.key.clone());
+            read.push((signer.key.clone(), Arc::clone(crl)));
             // Of several of one scope and key only the newest counts: the others cover no further reason.
             if (reasons | told) == told {
                 continue;
@@ -221,7 +221,7 @@ impl Asked<'_> {
                 return Some(entry);
             }
         }
-        self.lone_deltas(point, &keys)
+        self.lone_deltas(point, &read)
     }
 
     /// The CRLs of a distribution point, newest first.
@@ -238,14 +238,18 @@ impl Asked<'_> {
         entry.is_permanent() || !crl.has_ended(self.inquiry.at)
     }
 
-    /// What deltas list of keys of which no complete CRL is at hand.
-    fn lone_deltas(&self, point: &DistributionPoint, keys: &[Vec<u8>]) -> Option<Entry> {
+    /// What deltas list that go with none of the complete CRLs that were read: of another key, or of another scope.
+    fn lone_deltas(
+        &self,
+        point: &DistributionPoint,
+        read: &[(Vec<u8>, Arc<Crl>)],
+    ) -> Option<Entry> {
         self.in_scope(point, true).iter().find_map(|delta| {
             let signer = self.signer(delta, point).ok()?;
             let entry = delta.entry(self.certificate)?;
             let counts = entry.reason != CrlReason::RemoveFromCRL
                 && self.still_counts(&entry, delta)
-                && !keys.contains(&signer.key);
+                && !read.iter().any(|(key, full)| *key == signer.key && goes_with(delta, full));
             counts.then_some(entry)
         })
     }
@@ -280,9 +284,7 @@ impl Asked<'_> {
         let mut deltas = Vec::new();
         for delta in self.inquiry.crls {
             let (Some(base), Some(own)) = (&delta.base, &delta.number) else { continue };
-            let is_later = same_name(&delta.issuer, &full.issuer)
-                && delta.scope == full.scope
-                && delta.authority_key == full.authority_key
+            let is_later = goes_with(delta, full)
                 && order(own, number).is_gt()
                 && delta.is_usable().is_ok()
                 && delta.verify(key).is_ok()
@@ -434,6 +436,16 @@ impl Asked<'_> {
             || connects(signer, issuer)
             || old_with_new()
     }
+}
+
+/// Whether a delta can tell what changed since a complete CRL of its key (§5.2.4): both are of one issuer and scope, name their key alike,
+/// and have numbers.
+fn goes_with(delta: &Crl, full: &Crl) -> bool {
+    same_name(&delta.issuer, &full.issuer)
+        && delta.scope == full.scope
+        && delta.authority_key == full.authority_key
+        && full.number.is_some()
+        && delta.number.is_some()
 }
 
 fn all_reasons() -> ReasonFlags {
