@@ -1,5 +1,7 @@
 # The few verbs. `make test` is all that a newcomer needs: it installs what the tests need, then runs everything.
 
+# Debian's daemons, which a user's own PATH has not.
+export PATH := $(PATH):/usr/sbin:/sbin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := build-essential charon-systemd curl faketime gnutls-bin iproute2 iputils-ping ldap-utils libaudit1 libbcpkix-java libbcprov-java libbcutil-java \
 	libcap-ng0 libcharon-extra-plugins libcurl3-nss libevent-2.1-7 libevent-core-2.1-7 libevent-pthreads-2.1-7 libjansson-dev \
@@ -69,9 +71,13 @@ deps: $(VENV)/.done
 	$(call install,$(PACKAGES))
 	@$(MAKE) -s --no-print-directory $(DAEMONS)/.done
 	@$(MAKE) -s --no-print-directory $(OPENSSL)/openssl
-	@$(MAKE) -s --no-print-directory charon-plugin charon-plugin-6
-	@$(MAKE) -s --no-print-directory charon-plugin-newest || \
-	  echo "the plugin was not compiled for the newest strongSwan, see above; the tests go on with what they have" >&2
+	@$(MAKE) -s --no-print-directory charon-plugin
+	@$(MAKE) -s --no-print-directory charon-plugin-6 || \
+	  echo "strongSwan 6 was not built, see above: the tests that end with _on_strongswan_6 will fail" >&2
+	@$(MAKE) -s --no-print-directory $(NEWEST)/headers/configure.ac || \
+	  echo "the newest strongSwan's headers are not to be had, see above: the plugin is not compiled for it" >&2
+	@test ! -e $(NEWEST)/headers/configure.ac || $(MAKE) -s --no-print-directory charon-plugin-newest || \
+	  echo "the plugin does not compile for the newest strongSwan, see above: countersign_versions.h has what differs" >&2
 
 bench-deps: deps
 	$(call install,$(BENCH_PACKAGES))

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use common::hostile::{Hostile, Manner};
 use common::offline::{ISSUING, OfflineRoot};
 use common::openssl::{enrol, key};
-use common::{COUNTERSIGN, Instance, tool_ok};
+use common::{COUNTERSIGN, Instance, output_of, tool_ok};
 use serde_json::{Value, json};
 
 /// A gateway without the CA, and the CA elsewhere.
@@ -580,7 +580,8 @@ fn within_the_server_a_root_that_is_kept_elsewhere_speaks_by_its_crl() {
         ask(&ca)["reason"].as_str().unwrap().contains("`CN=Countersign issuing CA` was revoked")
     );
     // A second server fails, and says why in a line of JSON as well.
-    let second = json_lines().args(["serve", "--data"]).arg(ca.data()).output().unwrap();
+    let second =
+        output_of(json_lines().args(["serve", "--ldap-listen", "off", "--data"]).arg(ca.data()));
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(!second.status.success() && said.contains("\"level\":\"ERROR\""), "{said}");
     for line in said.lines().chain(ca.log().lines()) {

@@ -207,6 +207,7 @@ fn rest(mut stream: TcpStream) -> String {
 
 fn connection(instance: &Instance, said: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(&instance.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(said).unwrap();
     stream
 }
@@ -425,7 +426,9 @@ fn connection_from(instance: &Instance, last: u8) -> TcpStream {
     rustix::net::bind(&socket, &from).unwrap();
     let to: std::net::SocketAddr = instance.address.parse().unwrap();
     rustix::net::connect(&socket, &to).unwrap();
-    TcpStream::from(socket)
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn a_disk_that_fills_is_told_before_it_is_full() {
     if std::env::var_os(INSIDE).is_none() {
         let test = "a_disk_that_fills_is_told_before_it_is_full";
         let output = Command::new("unshare")
-            .args(["-rm", "--propagation", "private"])
+            .args(["-rmp", "--fork", "--kill-child", "--propagation", "private"])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .env(INSIDE, "1")
@@ -175,4 +175,6 @@ fn a_disk_that_fills_is_told_before_it_is_full() {
     resized("remount,", 1024);
     let (code, text) = told(&instance);
     assert!(code == 200 && !text.contains("disk"), "{text}");
+    instance.stop();
+    tool_ok("umount", "util-linux", &[data.to_str().unwrap()], Path::new("/"));
 }

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 mod common;
 
-use common::{COUNTERSIGN, Process, wait_for};
+use common::{COUNTERSIGN, Process, output_of, wait_for};
 
 #[test]
 fn what_serve_init_prints_works_as_it_is_printed() {
@@ -62,13 +62,9 @@ fn what_serve_init_prints_works_as_it_is_printed() {
 fn a_start_that_fails_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let serve = |data: &str, arguments: &[&str]| {
-        let output = Command::new(COUNTERSIGN)
-            .args(["serve", "--init", "--data", data])
-            .args(arguments)
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let mut command = Command::new(COUNTERSIGN);
+        command.args(["serve", "--init", "--data", data]).args(arguments);
+        let output = output_of(command.current_dir(folder.path()));
         assert!(!output.status.success(), "{arguments:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * What differs between the versions of strongSwan that the plugin is built for, 5.9.8 and from 6.0 on, and nothing else. STRONGSWAN is the
+ * What differs between the versions of strongSwan that the plugin is built for, from 5.9.8 on, and nothing else. STRONGSWAN is the
  * version as a number, 60003 for 6.0.3, and VERSION as text: the Makefile has both from the source that the headers come from. With a
  * number that is not that of the headers it does not compile.
  */

@@ -36,7 +36,9 @@ others() {
 }
 
 fetch() {
-	apt-get $apt update && (cd "$folder" && apt-get $apt source --download-only --tar-only "$1")
+	# An archive that does not answer, or has no such suite, may not be the one that has it.
+	apt-get $apt update || true
+	(cd "$folder" && apt-get $apt source --download-only --tar-only "$1")
 }
 
 if [ -z "$suite" ]; then

@@ -16,7 +16,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -134,6 +134,7 @@ impl Instance {
                 if self
                     .http("GET", "/healthz", "text/plain", &[])
                     .is_ok_and(|answer| answer.status == 200)
+                    && self.has_fed_its_directory()
                 {
                     return;
                 }
@@ -149,6 +150,13 @@ impl Instance {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Whether it has read what its directory shows, so that nothing but what a test does changes its readiness.
+    fn has_fed_its_directory(&self) -> bool {
+        self.http("GET", "/readyz", "text/plain", &[]).is_ok_and(|answer| {
+            !String::from_utf8_lossy(&answer.body).contains("directories are being read")
+        })
     }
 
     /// What the server logged.
@@ -173,7 +181,8 @@ impl Instance {
         let mut server = self.server.take().expect("a running server");
         let sent = Command::new("kill").args(["-TERM", &server.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "SIGTERM was not sent");
-        let status = server.wait().expect("it ended");
+        let ended = ends(&mut server, PATIENCE);
+        let status = ended.unwrap_or_else(|| panic!("the server did not end:\n{}", self.log()));
         assert!(status.success(), "the server ended with {status}:\n{}", self.log());
     }
 
@@ -192,12 +201,7 @@ impl Instance {
                 }
             }
         }
-        command
-            .arg("--data")
-            .arg(self.data())
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program runs")
+        output_of(command.arg("--data").arg(self.data()))
     }
 
     /// Runs a command that must succeed, and gives its standard output.
@@ -320,6 +324,47 @@ pub fn peak_memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// How a process ended, if it did within a time; afterwards it is none any more.
+fn ends(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            return Some(status);
+        }
+        if Instant::now() > deadline {
+            child.kill().expect("SIGKILL");
+            child.wait().expect("it ended");
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What a command of the program said and how it ended. One that goes on, as a server does that should not have started, ends with its
+/// test.
+#[track_caller]
+pub fn output_of(command: &mut Command) -> Output {
+    // Many accounts take their time on a busy machine.
+    const COMMAND: Duration = Duration::from_secs(600);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program runs");
+    let pipes: [Box<dyn Read + Send>; 2] =
+        [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+    let readers = pipes.map(|mut pipe| {
+        std::thread::spawn(move || {
+            let mut said = Vec::new();
+            pipe.read_to_end(&mut said).map(|_| said)
+        })
+    });
+    let status = ends(&mut child, COMMAND);
+    let [stdout, stderr] = readers.map(|reader| reader.join().unwrap().expect("what it says"));
+    let status = status.unwrap_or_else(|| {
+        let said = String::from_utf8_lossy(&stderr);
+        panic!("{command:?} went on for {} s: {said}", COMMAND.as_secs())
+    });
+    Output { status, stdout, stderr }
 }
 
 /// How long something that must happen may take.
