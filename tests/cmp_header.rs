@@ -598,11 +598,11 @@ fn templates_that_cannot_be_granted_say_why() {
         }),
         "badCertTemplate",
     );
-    // badAlg: a curve that nobody certifies here.
+    // badAlg: a curve that nobody certifies here, secp256k1.
     refused(
         request_with(&key, |template| {
             let mut spki = key.spki.clone();
-            spki.algorithm.parameters = Some(any(&oid("1.3.132.0.35")));
+            spki.algorithm.parameters = Some(any(&oid("1.3.132.0.10")));
             template.public_key = Some(spki);
         }),
         "badAlg",
