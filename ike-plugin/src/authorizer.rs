@@ -219,7 +219,8 @@ impl Authorizer {
             && is_thorough
             && let Some((whole, generation)) = whole
         {
-            let until = at.plus(DENIAL);
+            // Not for longer than what it rests on.
+            let until = known.as_ref().map_or(at, |known| known.until.min(at.plus(DENIAL)));
             let refusal = Refusal { generation, from: at, until, answer: answer.clone() };
             self.refusals.insert(whole, Arc::new(refusal), |of| of.is_live(generation, at));
         }

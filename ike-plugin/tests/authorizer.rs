@@ -289,6 +289,21 @@ fn whoever_was_refused_is_let_in_as_soon_as_anything_changes() {
     assert_eq!(ask().decision, Verdict::Allow);
 }
 
+/// Also where what is refused again was found out for another question.
+#[test]
+fn no_refusal_lasts_longer_than_what_it_rests_on() {
+    let (site, clock) = (Site::new(), still());
+    let authorizer = site.authorizer_at(&clock, "true", DecisionLog::none());
+    let ask = |source| site.ask(&authorizer, NAME.0, NAME.1, source).decision;
+    site.trust.revoked.store(true, Ordering::SeqCst);
+    assert_eq!(ask(THERE), Verdict::Deny);
+    site.trust.revoked.store(false, Ordering::SeqCst);
+    clock.0.fetch_add(1999, Ordering::SeqCst);
+    assert_eq!(ask(ELSEWHERE), Verdict::Deny, "the peer is known still");
+    clock.0.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(ask(ELSEWHERE), Verdict::Allow);
+}
+
 /// A decision's time is the daemon's, and not in the question.
 #[test]
 fn whoever_has_time_is_not_given_the_refusal_of_who_had_none() {
