@@ -114,6 +114,27 @@ fn what_waits_for_approval_remembers_what_was_said_of_publication() {
 }
 
 #[test]
+fn who_asks_again_for_what_was_approved_is_told_what_was_left_out() {
+    let profile = "[profiles.field]\nbase = \"gateway\"\napproval = true\n";
+    let instance = Instance::start_with_profile(&[], profile);
+    let gw1 = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--profile", "field"]);
+    let key = Key::new();
+    let ir = || {
+        let asked = asking(&key, vec![control(1, &[12, 1, b'x'])]);
+        exchange(&instance, &Draft::new(IR, asked).implicit().by_secret(&gw1))
+    };
+    assert_eq!(ir().status().unwrap().status, 3, "waiting");
+    let id = instance.json(&["request", "list"])[0]["id"].as_str().unwrap().to_owned();
+    instance.ok(&["request", "approve", &id]);
+    // In another transaction, as a client that was started anew.
+    let answer = ir();
+    answer.certificate();
+    let status = answer.status().unwrap();
+    let told = (1, "the control regToken was left out");
+    assert_eq!((status.status, status.words().as_str()), told, "grantedWithMods");
+}
+
+#[test]
 fn controls_that_are_not_heeded_are_told_and_malformed_ones_refused() {
     let instance = Instance::start();
     let gw1 = instance.peer_with("gw1", &["fqdn:gw1.example.net"], &["--uses", "100"]);

@@ -14,8 +14,8 @@ mod common;
 use common::cmp::{
     Answer, CCR, CERT_CONF, CP, CR, CRL_REASON, CertId, CertReqMsg, CertRequest, Draft, ERROR,
     Holder, IP, IR, KUP, KUR, Key, OLD_CERT_ID, PKICONF, RP, RR, any, confirmation, cross_template,
-    enrolled, exchange, implicit, named, octets, oid, plain_request, proven, request, request_with,
-    revocation, sequence,
+    enrolled, exchange, from_now, implicit, name, named, octets, oid, plain_request, proven,
+    request, request_with, revocation, sequence,
 };
 use common::nested::{
     NESTED, P10CR, around, batch, between, body, header, inside, registrar, registrar_of, vouched,
@@ -466,9 +466,10 @@ fn a_changed_key_update_has_the_authoritys_word_and_the_peers_own_message() {
         (&"gw1".into(), &"ra1".into())
     );
     assert_eq!(issued["replaces"], site.instance.certificates("gw1")[0]["serial"]);
-    // Its own proof of possession goes with replaced protection.
+    // Its own proof of possession goes with replaced protection. A peer may know nobody but its registration authority.
     let key = Key::new();
-    let kur = ask(&key);
+    let ra1 = site.ra.read().tbs_certificate.subject;
+    let kur = ask(&key).with(|header| header.recipient = GeneralName::DirectoryName(ra1));
     site.send(&changed(&kur, &kur.by(&renewed), request(&key)).by(&site.ra)).certificate();
     assert_eq!(site.statuses("gw1"), ["valid"; 3]);
 
@@ -489,6 +490,17 @@ fn a_changed_key_update_has_the_authoritys_word_and_the_peers_own_message() {
     let serial = site.instance.certificates("gw2")[0]["serial"].as_str().unwrap().to_owned();
     site.instance.ok(&["cert", "revoke", &serial, "--reason", "superseded"]);
     site.refused(&changed(&kur, &kur.by(&revoked), word(&key)).by(&site.ra), "certRevoked");
+    // What the authority kept of a peer, what has no time, and what was sent to somebody else.
+    let stale = kur.clone().with(|header| header.message_time = Some(any(&from_now(-3600))));
+    let answer = site.refused(&changed(&kur, &stale.by(&gw1), word(&key)).by(&site.ra), "badTime");
+    let words = answer.status().unwrap().words();
+    assert!(words.starts_with("the message in origPKIMessage: messageTime is"), "{words}");
+    let timeless = kur.clone().with(|header| header.message_time = None);
+    let timeless = changed(&kur, &timeless.by(&gw1), word(&key)).by(&site.ra);
+    site.refused(&timeless, "missingTimeStamp");
+    let elsewhere = kur.clone().with(|header| header.recipient = name("CN=Another CA"));
+    let elsewhere = changed(&kur, &elsewhere.by(&gw1), word(&key)).by(&site.ra);
+    site.refused(&elsewhere, "wrongAuthority");
     // It keeps the names, and another authority's peers are not its own.
     let wider = request_with(&key, |template| {
         let other = GeneralName::IpAddress(OctetString::new([192, 0, 2, 9].as_slice()).unwrap());

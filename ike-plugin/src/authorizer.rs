@@ -5,7 +5,7 @@
 //!
 //! A refusal is kept for a moment, and only a refusal: whoever is refused may ask again at once, many times a second. It is given again to
 //! the very same question, unless a status or the policy has changed meanwhile, and the log counts it. This is done here and not in the
-//! daemons, which do not learn of such changes.
+//! daemons, which do not learn of such changes. Where the asker's time was up, nothing is kept: the next one may have more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,6 +114,8 @@ struct Trusted {
 struct Knowledge {
     known: Arc<Known>,
     was_kept: bool,
+    /// Whether it holds for whoever has more time, too.
+    is_thorough: bool,
     /// The path, if it was found out for this question.
     path: Option<Arc<ValidPath>>,
 }
@@ -199,9 +201,11 @@ impl Authorizer {
             },
         };
         let allowed = allowed.and_then(|last| in_time(deadline).map(|()| last));
-        let (known, was_kept, path) = match known {
-            Ok(Knowledge { known, was_kept, path }) => (Some(known), was_kept, path),
-            Err(_) => (None, false, None),
+        let (known, was_kept, is_thorough, path) = match known {
+            Ok(Knowledge { known, was_kept, is_thorough, path }) => {
+                (Some(known), was_kept, is_thorough, path)
+            }
+            Err(_) => (None, false, false, None),
         };
         let judged = match known.as_deref() {
             Some(known) if known.by_certificate => Judged::Certificate(known.lack),
@@ -209,12 +213,14 @@ impl Authorizer {
         };
         let answer = answer(&question, allowed, judged, trace);
         self.count(&answer, was_kept);
-        // Without a decision, another asker may have more time.
+        // Another asker may have more time.
         if answer.decision == Verdict::Deny
             && answer.step != Step::Authorizer
+            && is_thorough
             && let Some((whole, generation)) = whole
         {
-            let until = at.plus(DENIAL);
+            // Not for longer than what it rests on.
+            let until = known.as_ref().map_or(at, |known| known.until.min(at.plus(DENIAL)));
             let refusal = Refusal { generation, from: at, until, answer: answer.clone() };
             self.refusals.insert(whole, Arc::new(refusal), |of| of.is_live(generation, at));
         }
@@ -324,13 +330,17 @@ impl Authorizer {
         let kept = [&self.kept, &self.denied].into_iter();
         let kept = kept.filter_map(|kept| kept.value(&key)).find(|known| live(known));
         if let Some(known) = kept {
-            return Knowledge { known, was_kept: true, path: None };
+            return Knowledge { known, was_kept: true, is_thorough: true, path: None };
         }
         let (known, path) = self.find_out(&proof, peer, policy, at, deadline);
         let known = Arc::new(Known { generation, trace: trace.to_owned(), ..known });
-        let kept = if known.found.is_ok() { &self.kept } else { &self.denied };
-        kept.insert(key, Arc::clone(&known), live);
-        Knowledge { known, was_kept: false, path }
+        // What is refused when the time is up might not be with more of it, whatever the step says.
+        let is_thorough = known.found.is_ok() || Instant::now() < deadline;
+        if is_thorough {
+            let kept = if known.found.is_ok() { &self.kept } else { &self.denied };
+            kept.insert(key, Arc::clone(&known), live);
+        }
+        Knowledge { known, was_kept: false, is_thorough, path }
     }
 
     fn find_out(

@@ -24,7 +24,7 @@ use countersign_ike_plugin::identity::{Mapping, PeerId};
 use countersign_ike_plugin::path::{Certificate, ValidPath};
 use countersign_ike_plugin::policy::{Policy, PolicyFiles};
 use countersign_ike_plugin::trust::{Status, Trust};
-use countersign_ike_plugin::wire::{Answer, Octets, Question, Step, Verdict};
+use countersign_ike_plugin::wire::{Answer, Auth, Octets, Question, Step, Verdict};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 use serde_json::json;
 
@@ -34,6 +34,8 @@ struct Everybody {
     paths: AtomicUsize,
     statuses: AtomicUsize,
     revoked: AtomicBool,
+    /// It finds out nothing for who has no time.
+    slow: AtomicBool,
     generation: AtomicU64,
 }
 
@@ -46,6 +48,12 @@ impl Clock for Still {
     }
 }
 
+impl Everybody {
+    fn is_late(&self, deadline: Instant) -> bool {
+        self.slow.load(Ordering::SeqCst) && deadline <= Instant::now()
+    }
+}
+
 impl Trust for Everybody {
     fn path(&self, chain: &[Vec<u8>], _: Timestamp) -> Result<ValidPath, String> {
         self.paths.fetch_add(1, Ordering::SeqCst);
@@ -54,15 +62,21 @@ impl Trust for Everybody {
         Ok(ValidPath { anchor: Arc::clone(all.last().unwrap()), certificates: all })
     }
 
-    fn status(&self, _: &ValidPath, _: Timestamp, _: Instant) -> Status {
+    fn status(&self, _: &ValidPath, _: Timestamp, deadline: Instant) -> Status {
         self.statuses.fetch_add(1, Ordering::SeqCst);
+        if self.is_late(deadline) {
+            return Status::Unknown("nothing is known yet".into());
+        }
         if self.revoked.load(Ordering::SeqCst) {
             return Status::Revoked("it was revoked".into());
         }
         Status::Good(Timestamp::from_millis(i64::MAX))
     }
 
-    fn look_up(&self, _: &PeerId, _: Instant) -> Result<Vec<Vec<Vec<u8>>>, String> {
+    fn look_up(&self, _: &PeerId, deadline: Instant) -> Result<Vec<Vec<Vec<u8>>>, String> {
+        if self.is_late(deadline) {
+            return Err("it takes too long".into());
+        }
         Ok(Vec::new())
     }
 
@@ -273,6 +287,43 @@ fn whoever_was_refused_is_let_in_as_soon_as_anything_changes() {
     assert_eq!(ask().decision, Verdict::Deny);
     clock.0.fetch_add(1, Ordering::SeqCst);
     assert_eq!(ask().decision, Verdict::Allow);
+}
+
+/// Also where what is refused again was found out for another question.
+#[test]
+fn no_refusal_lasts_longer_than_what_it_rests_on() {
+    let (site, clock) = (Site::new(), still());
+    let authorizer = site.authorizer_at(&clock, "true", DecisionLog::none());
+    let ask = |source| site.ask(&authorizer, NAME.0, NAME.1, source).decision;
+    site.trust.revoked.store(true, Ordering::SeqCst);
+    assert_eq!(ask(THERE), Verdict::Deny);
+    site.trust.revoked.store(false, Ordering::SeqCst);
+    clock.0.fetch_add(1999, Ordering::SeqCst);
+    assert_eq!(ask(ELSEWHERE), Verdict::Deny, "the peer is known still");
+    clock.0.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(ask(ELSEWHERE), Verdict::Allow);
+}
+
+/// A decision's time is the daemon's, and not in the question.
+#[test]
+fn whoever_has_time_is_not_given_the_refusal_of_who_had_none() {
+    let (site, clock) = (Site::new(), still());
+    site.trust.slow.store(true, Ordering::SeqCst);
+    let authorizer = site.authorizer_at(&clock, "true", DecisionLog::none());
+    let question = site.question(NAME.0, NAME.1, THERE);
+    let mut untold = question.clone();
+    untold.chain.clear();
+    untold.auth = Some(Auth::Cert);
+    for (question, step, patient) in
+        [(question, Step::Status, "agree"), (untold, Step::Question, "expected a certificate")]
+    {
+        let hurried = authorizer.decide(question.clone(), Instant::now());
+        assert_eq!((hurried.decision, hurried.step), (Verdict::Deny, step), "{hurried:?}");
+        assert_eq!(authorizer.refusals(), 0);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let answer = authorizer.decide(question, deadline);
+        assert!(answer.reason.contains(patient), "{answer:?}");
+    }
 }
 
 /// Only refusals are kept, only of the very same question, and not those of an authorizer that had no time.

@@ -21,8 +21,10 @@ use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Response};
 use countersign_ldap_bridge::places::{Full, Place, Places};
+use rustix::net::Shutdown;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 pub use answer::in_turn;
 use stream::Stream;
@@ -41,8 +43,11 @@ const DISCONNECT: Duration = Duration::from_secs(1);
 /// How often a connection without a place looks for one.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long a client that is turned away may go on before the connection is closed.
+const LINGER: Duration = Duration::from_millis(200);
+
 /// How often octets are read of a client that is turned away.
-const READS: usize = 4;
+const READS: usize = 16;
 
 /// What is said to who has no place.
 const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 2\r\nconnection: close\r\n\r\n";
@@ -112,6 +117,9 @@ where
     let make = move || {
         let stopping = stopping.clone();
         let (places, limits) = (Arc::clone(&places), limits.clone());
+        // Half of the room that a worker has for those who pass: the others go at once, and nobody who comes waits for them.
+        let leaving = Semaphore::new(PASSING.div_ceil(limits.workers.saturating_mul(2)));
+        let leaving = Arc::new(leaving);
         let write_timeout = limits.write_timeout;
         let application = factory().into_factory().map_err(|e| e.into().error_response());
         let http = HttpService::build()
@@ -129,8 +137,9 @@ where
             .h1(map_config(application, |()| AppConfig::default()));
         fn_service(move |socket: TcpStream| {
             let (places, patience) = (Arc::clone(&places), limits.request_timeout);
+            let leaving = Arc::clone(&leaving);
             async move {
-                let place = place(&socket, &places, patience).await;
+                let place = place(&socket, &places, &leaving, patience).await;
                 place
                     .and_then(|place| open(socket, place, write_timeout))
                     .map_err(DispatchError::Io)
@@ -145,6 +154,7 @@ where
 async fn place(
     socket: &TcpStream,
     places: &Arc<Places>,
+    leaving: &Semaphore,
     patience: Duration,
 ) -> std::io::Result<Place> {
     let client = socket.peer_addr()?.ip().to_canonical();
@@ -160,21 +170,35 @@ async fn place(
             Err(Full::Address) => "this address",
         };
         tracing::warn!(target: REFUSED, %client, "too many connections of {whose}");
-        let _ = tokio::time::timeout(DISCONNECT, turn_away(socket)).await;
+        if let Ok(Ok(())) = tokio::time::timeout(DISCONNECT, turn_away(socket)).await {
+            let leaves = leaving.try_acquire();
+            // Without a wait what is there already is taken all the same.
+            let wait = if leaves.is_ok() { LINGER } else { Duration::ZERO };
+            let _ = tokio::time::timeout(wait, hear_out(socket)).await;
+        }
         return Err(std::io::ErrorKind::ConnectionRefused.into());
     }
 }
 
-/// Tells a client that there is no place for it, if it listens.
+/// Tells a client that there is no place for it, and that nothing else will come.
 async fn turn_away(socket: &TcpStream) -> std::io::Result<()> {
     // A fresh socket is not known to be writable yet.
     socket.writable().await?;
     socket.try_write(NO_PLACE)?;
-    // Octets that nobody has read would have the kernel reset the connection, and the client lose what it was told.
+    Ok(rustix::net::shutdown(socket, Shutdown::Write)?)
+}
+
+/// Takes what a client sends that is turned away, until it ends. Octets that nobody has read, or that come when the socket is closed,
+/// would have the kernel reset the connection, and the client lose what it was told.
+async fn hear_out(socket: &TcpStream) -> std::io::Result<()> {
     let mut octets = [0; 4 << 10];
     for _ in 0..READS {
-        if socket.try_read(&mut octets)? == 0 {
-            break;
+        socket.readable().await?;
+        match socket.try_read(&mut octets) {
+            Ok(0) => break,
+            // Nothing was there after all.
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            read => drop(read?),
         }
     }
     Ok(())
@@ -190,4 +214,32 @@ fn open(
     let timeout = u32::try_from(write_timeout.as_millis()).unwrap_or(u32::MAX);
     set_tcp_user_timeout(&socket, timeout)?;
     Ok((Stream::new(socket, place), Some(client)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// The client sends its request when the answer is there already, as one does that connects first and writes then.
+    #[actix_web::test]
+    async fn who_is_turned_away_ends_the_connection_and_reads_why() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let told = actix_web::rt::spawn(async move {
+            turn_away(&socket).await.unwrap();
+            hear_out(&socket).await
+        });
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer, NO_PLACE);
+        for part in [&b"GET / HTTP/1.1\r\n"[..], b"Host: x\r\n\r\n"] {
+            client.write_all(part).await.unwrap();
+        }
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "it was reset");
+        client.shutdown().await.unwrap();
+        told.await.unwrap().unwrap();
+    }
 }

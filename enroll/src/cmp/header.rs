@@ -84,7 +84,7 @@ impl CmpService {
     }
 
     /// A message is for this authority: for one of its CAs, for what signs in their name, or for nobody in particular.
-    fn check_recipient(&self, message: &Message) -> Result<(), Refusal> {
+    pub(super) fn check_recipient(&self, message: &Message) -> Result<(), Refusal> {
         let GeneralName::DirectoryName(recipient) = &message.header.recipient else {
             return Ok(());
         };
@@ -107,7 +107,8 @@ impl CmpService {
         }
     }
 
-    fn check_time(&self, message_time: Option<GeneralizedTime>) -> Result<(), Refusal> {
+    /// messageTime is within the window around now; where it may be absent, whoever prefers that leaves it out.
+    pub(super) fn check_time(&self, message_time: Option<GeneralizedTime>) -> Result<(), Refusal> {
         let Some(time) = message_time else {
             return match self.config().require_message_time {
                 true => Err(Refusal::new(

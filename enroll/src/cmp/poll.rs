@@ -144,7 +144,7 @@ impl Exchange<'_> {
                 let transaction = draft.clone();
                 authority.join(&waiting, draft)?;
                 if waiting.verdict() == Some(Verdict::Approved) {
-                    return self.fetch_joined(&transaction, &waiting);
+                    return self.fetch_joined(&transaction, &waiting, told);
                 }
                 self.note(RequestId::of(&transaction.id), transaction.expires);
                 format!(
@@ -209,7 +209,8 @@ impl Exchange<'_> {
                 Answer::plain(kind::POLL_REP, &vec![reply]).map_err(failed)
             }
             Some((_, decision)) if decision.verdict == Verdict::Approved => {
-                let issued = self.fetch(&transaction, &context, &waiting);
+                // What of the request was left out, the answer said that had it wait.
+                let issued = self.fetch(&transaction, &context, &waiting, Vec::new());
                 issued.or_else(|refusal| rejection(answer, &context, &refusal))
             }
             Some((_, decision)) => {
@@ -234,21 +235,24 @@ impl Exchange<'_> {
         &self,
         draft: &TransactionDraft,
         waiting: &WaitingRequest,
+        told: Vec<String>,
     ) -> Result<Answer, Refusal> {
         let recorded = self.service.authority().transaction(&draft.id)?;
         let transaction = recorded.ok_or_else(|| {
             Refusal::from(Error::internal("a transaction that was recorded is not there"))
         })?;
         let context = Context::decode(&transaction.context)?;
-        self.fetch(&transaction, &context, waiting)
+        self.fetch(&transaction, &context, waiting, told)
     }
 
-    /// Issues what was approved. The certificate's transaction takes the place of the request's.
+    /// Issues what was approved. The certificate's transaction takes the place of the request's. `told` is what the peer is told beside
+    /// what the certificate's terms say.
     fn fetch(
         &self,
         transaction: &Transaction,
         context: &Context,
         waiting: &WaitingRequest,
+        told: Vec<String>,
     ) -> Result<Answer, Refusal> {
         let (authority, config) = (self.service.authority(), self.service.config());
         let answer = context.answer.unwrap_or(kind::IP);
@@ -265,7 +269,8 @@ impl Exchange<'_> {
             registrar: transaction.registrar.clone(),
             client: self.route.client,
         };
-        let issued = authority.issue_approved(requester, waiting, draft)?;
+        let mut issued = authority.issue_approved(requester, waiting, draft)?;
+        issued.changes.extend(told);
         let (id, delivery) = (context.cert_req_id.clone(), Delivery::Plain);
         self.issued_answer(answer, id, issued, delivery, implicit, confirm_until)
     }

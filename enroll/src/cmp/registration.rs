@@ -4,6 +4,7 @@
 use countersign_ca::record::Label;
 use countersign_ca::{Credential, ProvenKey, Registrar, Requester, SubjectPublicKey};
 use der::Encode;
+use x509_cert::ext::pkix::name::GeneralName;
 
 use super::answer::failed;
 use super::content::kind;
@@ -11,9 +12,9 @@ use super::crmf::{CertReqMsg, ProofOfPossession, Wish, elements, malformed};
 use super::exchange::Exchange;
 use super::limits::Thread;
 use super::message::Message;
-use super::oid;
 use super::refusal::{Failure, Refusal};
 use super::service::{CmpService, Route};
+use super::{names, oid};
 
 /// The message that a registration authority changed, as the end entity sent it.
 pub struct Original {
@@ -29,7 +30,8 @@ impl Original {
 
 impl CmpService {
     /// The message that a registration authority changed, which may come with it (id-it-origPKIMessage, RFC 9810 §5.1.1.3). It must
-    /// prove itself as if it had come alone.
+    /// prove itself as if it had come alone, and be as fresh: what an authority kept of a peer is worth nothing later. It is for us or for
+    /// that authority.
     pub(super) fn original(
         &self,
         route: &Route,
@@ -44,8 +46,25 @@ impl CmpService {
         if original.header.transaction_id != message.header.transaction_id {
             return bad("the message in origPKIMessage is of another transaction");
         }
+        let of_original = |why: Refusal| {
+            Refusal::new(why.failure, format!("the message in origPKIMessage: {}", why.text))
+        };
+        self.check_time(original.header.message_time).map_err(of_original)?;
+        if !is_for_the_sender(&original, message) {
+            self.check_recipient(&original).map_err(of_original)?;
+        }
         let sender = self.authenticate(route, &original, thread)?.requester;
         Ok(Some(Original { message: original, sender }))
+    }
+}
+
+/// Whether a peer sent its message to the registration authority that now sends another one.
+fn is_for_the_sender(original: &Message, message: &Message) -> bool {
+    match (&original.header.recipient, &message.header.sender) {
+        (GeneralName::DirectoryName(recipient), GeneralName::DirectoryName(sender)) => {
+            names::same(recipient, sender)
+        }
+        _ => false,
     }
 }
 
