@@ -829,10 +829,8 @@ impl Store for EmbeddedStore {
         self.record(at, Entry::Listed { ca: ca.clone(), entry: entry.clone() })
     }
 
-    fn restored(&self) -> Result<Option<Timestamp>> {
-        let value = self.shared.index.value(RESTORED)?;
-        let millis = value.and_then(|octets| octets.first_chunk().copied());
-        Ok(millis.map(|millis| Timestamp::from_millis(i64::from_be_bytes(millis))))
+    fn restored(&self) -> Result<Option<(Timestamp, u64)>> {
+        Ok(self.shared.index.value(RESTORED)?.as_deref().and_then(records::read_restored))
     }
 
     fn last_entry(&self) -> Timestamp {
