@@ -271,6 +271,7 @@ impl Asked<'_> {
             let entry = delta.entry(self.certificate)?;
             let counts = entry.reason != CrlReason::RemoveFromCRL
                 && self.still_counts(&entry, delta)
+                && self.stands(&entry, delta, &signer.key)
                 && !read.iter().any(|(key, full)| *key == signer.key && goes_with(delta, full));
             counts.then_some(entry)
         })
