@@ -42,7 +42,13 @@ pub fn status_by_crls(
     at: Timestamp,
 ) -> CrlStatus {
     let (signers, budget) = (Cell::new(MAX_SIGNERS), Budget::for_paths(MAX_PATHS));
-    Inquiry { anchors, others, crls, at, signers, budget }.status(certificate, issuer, &[])
+    let exhausted = Cell::new(None);
+    let inquiry = Inquiry { anchors, others, crls, at, signers, budget, exhausted };
+    let status = inquiry.status(certificate, issuer, &[]);
+    match (status, inquiry.exhausted.take()) {
+        (CrlStatus::Good(_) | CrlStatus::Unknown(_), Some(why)) => CrlStatus::Unsettled(why),
+        (status, _) => status,
+    }
 }
 
 struct Inquiry<'a> {
@@ -54,6 +60,8 @@ struct Inquiry<'a> {
     signers: Cell<usize>,
     /// What their paths may cost together.
     budget: Budget,
+    /// In words, what there was too much of: then a CRL that was not used may list the certificate.
+    exhausted: Cell<Option<String>>,
 }
 
 /// What a signer's CRLs count for.
@@ -109,7 +117,7 @@ impl Inquiry<'_> {
             return Standing::Good;
         }
         let Some(left) = self.signers.get().checked_sub(1) else {
-            return Standing::None(format!("more than {MAX_SIGNERS} signers would be looked at"));
+            return self.too_much(format!("more than {MAX_SIGNERS} signers would be looked at"));
         };
         self.signers.set(left);
         let found = validate_within(
@@ -120,6 +128,12 @@ impl Inquiry<'_> {
             self.at,
             &self.budget,
         );
+        // Also with a path: it may be another than the best.
+        if self.budget.is_overdrawn() {
+            return self.too_much(format!(
+                "the paths of their signers would cost more than {MAX_PATHS} paths may"
+            ));
+        }
         let Ok(path) = found else {
             return Standing::None(format!(
                 "no valid path leads from its signer `{}` to an anchor",
@@ -137,10 +151,15 @@ impl Inquiry<'_> {
                 CrlStatus::Revoked { .. } => {
                     return Standing::None(format!("its signer `{}` is revoked", signer.shown()));
                 }
-                CrlStatus::Unknown(_) => standing = Standing::Lists,
+                CrlStatus::Unknown(_) | CrlStatus::Unsettled(_) => standing = Standing::Lists,
             }
         }
         standing
+    }
+
+    fn too_much(&self, why: String) -> Standing {
+        self.exhausted.set(Some(format!("not all CRLs can be used: {why}")));
+        Standing::None(why)
     }
 }
 
