@@ -952,7 +952,6 @@ fn back_up_by(clock: Arc<dyn Clock>, place: Place) -> (Place, Vec<u8>) {
 }
 
 fn restored(lost: Place, backup: &[u8], keeps_uses: bool) -> Place {
-    let folder = tempfile::tempdir().unwrap();
     let how = Restore {
         at: lost.authority.now(),
         actor: "uid 0".into(),
@@ -960,14 +959,19 @@ fn restored(lost: Place, backup: &[u8], keeps_uses: bool) -> Place {
         longest_silence: None,
         accepts_clock: false,
     };
+    restored_by(Arc::new(SystemClock), &how, lost, backup)
+}
+
+fn restored_by(clock: Arc<dyn Clock>, how: &Restore, lost: Place, backup: &[u8]) -> Place {
+    let folder = tempfile::tempdir().unwrap();
     let (from, to) = (lost.folder.path().join("keys"), folder.path().join("keys"));
     drop(lost.authority);
-    restore_journal(&mut &backup[..], folder.path(), &how).unwrap();
+    restore_journal(&mut &backup[..], folder.path(), how).unwrap();
     std::fs::create_dir(&to).unwrap();
     for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
     }
-    let authority = open(foundation(folder.path()), folder.path());
+    let authority = open(Foundation { clock, ..foundation(folder.path()) }, folder.path());
     Place { folder, authority }
 }
 
@@ -1243,6 +1247,74 @@ fn a_second_restore_of_one_backup_does_not_repeat_the_numbers_of_the_first() {
     let second = restored(first, &backup, true);
     let next = second.authority.publish_crl(&issuing).unwrap();
     assert!(next.number > last.number && next.this_update > last.this_update, "{last:?} {next:?}");
+}
+
+/// strongSwan and the authorizer keep the CRL with the larger number: no revocation would count until the clock is there again.
+#[test]
+fn a_restore_with_a_clock_that_was_set_back_repeats_no_number_of_the_lost_instance() {
+    let issuing = label("issuing");
+    let right = SystemClock.now();
+    let day = Duration::from_secs(86_400);
+    let clock = Arc::new(ByHand(std::sync::Mutex::new(right.plus(day))));
+    let place = found_by(Arc::clone(&clock) as _, KeyAlgorithm::P256, KeyAlgorithm::P256);
+    place.authority.publish_crl(&issuing).unwrap();
+    let (lost, backup) = back_up_by(Arc::clone(&clock) as _, place);
+    // It goes on for two hours, ahead as it is.
+    clock.advance(7200);
+    let last = lost.authority.publish_crl(&issuing).unwrap();
+    // Twice from the same backup, and with what the first one signed in between.
+    let (mut last, mut lost, mut at) = (last, lost, right);
+    for _ in 0..2 {
+        *clock.0.lock().unwrap() = at;
+        let how = Restore {
+            at,
+            actor: "uid 0".into(),
+            keeps_uses: false,
+            longest_silence: None,
+            accepts_clock: true,
+        };
+        let place = restored_by(Arc::clone(&clock) as _, &how, lost, &backup);
+        clock.advance(2);
+        let first = place.authority.publish_crl(&issuing).unwrap();
+        assert!(first.number > last.number, "{first:?} {last:?}");
+        assert!(first.this_update > at && first.this_update <= place.authority.now(), "{first:?}");
+        // Another one leaps no more, and from then on numbers rise with the time: a snapshot that comes back repeats none.
+        at = clock.advance(3600);
+        let next = place.authority.publish_crl(&issuing).unwrap();
+        assert_eq!(next.number - first.number, 3_600_000);
+        (last, lost) = (next, place);
+        at = at.plus(Duration::from_secs(60));
+    }
+}
+
+/// An older CRL of the lost instance that was brought back first says nothing of how far its numbers went.
+#[test]
+fn a_crl_that_is_brought_back_does_not_take_the_place_of_the_first_one_after_a_restore() {
+    let issuing = label("issuing");
+    let right = SystemClock.now();
+    let clock = Arc::new(ByHand(std::sync::Mutex::new(right.plus(Duration::from_secs(86_400)))));
+    let place = found_by(Arc::clone(&clock) as _, KeyAlgorithm::P256, KeyAlgorithm::P256);
+    place.authority.publish_crl(&issuing).unwrap();
+    let (lost, backup) = back_up_by(Arc::clone(&clock) as _, place);
+    clock.advance(60);
+    lost.authority.publish_crl(&issuing).unwrap();
+    let older = lost.authority.crl(&issuing, CrlScope::Full).unwrap().unwrap();
+    clock.advance(7200);
+    let last = lost.authority.publish_crl(&issuing).unwrap();
+    *clock.0.lock().unwrap() = right;
+    let how = Restore {
+        at: right,
+        actor: "uid 0".into(),
+        keeps_uses: false,
+        longest_silence: None,
+        accepts_clock: true,
+    };
+    let place = restored_by(Arc::clone(&clock) as _, &how, lost, &backup);
+    clock.advance(2);
+    let recovery = Recovery { clock: clock.as_ref(), ..recovery(place.authority.store().as_ref()) };
+    recovery.crl(&older.der).unwrap();
+    let first = place.authority.publish_crl(&issuing).unwrap();
+    assert!(first.number > last.number && first.this_update > right, "{first:?} {last:?}");
 }
 
 #[test]

@@ -92,7 +92,9 @@ fn run(row: &Row) -> Result<(), String> {
             CrlStatus::Revoked { reason, .. } => {
                 return Err(format!("`{}` is revoked: {reason:?}", certificate.shown()));
             }
-            CrlStatus::Unknown(why) => return Err(format!("`{}`: {why}", certificate.shown())),
+            CrlStatus::Unknown(why) | CrlStatus::Unsettled(why) => {
+                return Err(format!("`{}`: {why}", certificate.shown()));
+            }
         }
     }
     Ok(())

@@ -449,3 +449,31 @@ fn whoever_signed_a_crl_is_known_even_if_another_issued_the_certificate() {
     assert_eq!(at(&checker).crls[0].len(), 1);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "it outlasts a restart");
 }
+
+/// One that is not looked at may list the certificate: who is content with nothing is not content with that.
+#[test]
+fn crls_of_more_signers_than_are_looked_at_let_nobody_pass() {
+    let site = Site::new("200 OK", |ca| ca.crl(1, 24, false));
+    let folder = tempfile::tempdir().unwrap();
+    let mut params = params("ca");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let issuer = Issuer::from_params(&site.ca.params, &site.ca.key);
+    let der = params.signed_by(&key, &issuer).unwrap().der().to_vec();
+    let next = Ca { params, key, der };
+    let with = |count: u64, mode| {
+        let files = (1..=count).map(|number| {
+            let file = folder.path().join(format!("{number}.crl"));
+            std::fs::write(&file, next.crl(number, 24, false)).unwrap();
+            file.to_str().unwrap().to_owned()
+        });
+        let others = vec![Arc::new(Certificate::from_der(next.der.clone()).unwrap())];
+        CrlChecker { configured: files.collect(), others, ..site.checker(mode, true, None) }
+    };
+    let few = site.status(&with(5, Mode::IfPresent), LONG);
+    assert!(matches!(few, Status::Good(_)), "{few:?}");
+    for mode in [Mode::IfPresent, Mode::Strict] {
+        let words = ["is not known", "not all CRLs can be used: more than 64 signers"];
+        unknown(site.status(&with(66, mode), LONG), &words);
+    }
+}

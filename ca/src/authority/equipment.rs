@@ -130,7 +130,7 @@ impl Authority {
                         ),
                     ));
                 }
-                CrlStatus::Unknown(why) => {
+                CrlStatus::Unknown(why) | CrlStatus::Unsettled(why) => {
                     return Err(Error::unavailable(format!(
                         "the status of `{}` by the CRLs of the vendor `{}` is not known: {why}; put a current CRL there",
                         certificate.shown(),

@@ -254,16 +254,36 @@ impl Authority {
     }
 
     /// The earliest thisUpdate of a CA's next CRL. NSS and GnuTLS tell CRLs apart by thisUpdate, so that it is a second later each
-    /// time; and after a restore, later than that of any CRL that the lost instance can have signed.
+    /// time; and after a restore, later than that of any CRL that the lost instance can have signed. What is of a time to come, by a
+    /// clock that was ahead, does not count.
     fn earliest_update(&self, ca: &Label) -> Result<Timestamp> {
-        let next = |at: Timestamp| at.whole_seconds().plus(SECOND);
+        let near = self.now().plus(NEAR);
         let crls = self.store().crls(ca)?;
-        let last = crls.iter().map(|crl| crl.this_update).max().unwrap_or_default();
-        let signed = crls.iter().map(|crl| crl.signed).max();
+        let updates = crls.iter().map(|crl| crl.this_update).chain(self.restored_since(&crls)?);
+        let earliest = updates.map(|at| at.whole_seconds().plus(SECOND)).filter(|at| *at <= near);
+        Ok(earliest.max().unwrap_or_default())
+    }
+
+    /// When the journal was restored from a backup, if none of these CRLs was signed since. That goes by the place in the journal: the
+    /// clock may have been ahead when the last one was signed, and one that was brought back was signed before.
+    fn restored_since(&self, crls: &[CrlRecord]) -> Result<Option<Timestamp>> {
         let restored = self.store().restored()?;
-        // The last CRL is of before the restore, if there is one.
-        let restored = restored.filter(|at| signed.is_none_or(|signed| signed <= *at));
-        Ok(next(last).max(restored.map_or(Timestamp::default(), next)))
+        let is_before =
+            |place| crls.iter().all(|crl| crl.reached.is_none_or(|reached| reached <= place));
+        Ok(restored.filter(|(_, place)| is_before(*place)).map(|(at, _)| at))
+    }
+
+    /// The number of the CRLs that are signed now: above every one before by the milliseconds since then, and the present time at least.
+    /// It rises with the time also when it is ahead of it, and is so above those of an instance that was lost with the numbers since
+    /// its backup. The first one after a restore leaps by the whole present time, in case that the clock was ahead when those were signed.
+    fn next_number(&self, crls: &[CrlRecord], now: Timestamp) -> Result<u64> {
+        let present = u64::try_from(now.millis()).unwrap_or(0).max(1);
+        let next = crls.iter().max_by_key(|crl| crl.number).map_or(1, |last| {
+            let since = u64::try_from(now.since(last.signed).as_millis()).unwrap_or(u64::MAX);
+            last.number.saturating_add(since.max(1))
+        });
+        let leap = self.restored_since(crls)?.map_or(0, |_| present);
+        Ok(next.max(present).saturating_add(leap))
     }
 
     /// Waits for a moment that is near. A clock that stands still is not waited for.
@@ -287,11 +307,13 @@ impl Authority {
         let name = &ca.info().name;
         let next_update = now.plus(self.crl_validity(ca)).min(ca.facts().not_after).whole_seconds();
         let backdated = now.minus(BACKDATING).max(ca.facts().not_before.min(now)).whole_seconds();
-        let mut this_update = backdated.max(earliest);
-        if this_update > now.plus(NEAR) {
+        let this_update = backdated.max(earliest);
+        let crls = self.store().crls(name)?;
+        if let Some(last) = crls.iter().map(|crl| crl.this_update).max()
+            && last > now.plus(NEAR)
+        {
             // The clock was ahead, and an administrator said that it is right now.
-            tracing::warn!(ca = %name, last = %earliest, "the last CRL is of a time to come: peers that have it keep it");
-            this_update = backdated;
+            tracing::warn!(ca = %name, %last, "the last CRL is of a time to come: peers that have it keep it");
         }
         if next_update <= now.whole_seconds() {
             return Err(Error::unavailable(format!(
@@ -299,11 +321,7 @@ impl Authority {
                 ca.facts().not_after
             )));
         }
-        let last = self.store().crls(name)?.iter().map(|crl| crl.number).max();
-        // Above every number before, and, as it comes from the time, above those of an instance that was lost with the numbers since
-        // its backup.
-        let number = last.map_or(1, |last| last.saturating_add(1));
-        let number = number.max(u64::try_from(now.millis()).unwrap_or(0));
+        let number = self.next_number(&crls, now)?;
         Ok(Edition { ca, key, number, signed: now, this_update, next_update, reached })
     }
 

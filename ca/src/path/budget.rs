@@ -18,6 +18,8 @@ pub(super) struct Budget {
     signatures: Cell<usize>,
     steps: Cell<usize>,
     octets: Cell<usize>,
+    /// Whether something was not enough.
+    overdrawn: Cell<bool>,
 }
 
 impl Budget {
@@ -27,30 +29,37 @@ impl Budget {
             signatures: Cell::new(MAX_SIGNATURES.saturating_mul(count)),
             steps: Cell::new(MAX_STEPS.saturating_mul(count)),
             octets: Cell::new(MAX_OCTETS.saturating_mul(count)),
+            overdrawn: Cell::new(false),
         }
     }
 
     /// Takes one signature.
     pub fn signature(&self) -> Result<(), PathError> {
-        take(&self.signatures, 1).ok_or(PathError::TooMuch(MAX_SIGNATURES))
+        self.take(&self.signatures, 1).ok_or(PathError::TooMuch(MAX_SIGNATURES))
     }
 
     /// Takes a look at a certificate.
     pub fn step(&self) -> Result<(), PathError> {
-        take(&self.steps, 1).ok_or(PathError::TooMuch(MAX_STEPS))
+        self.take(&self.steps, 1).ok_or(PathError::TooMuch(MAX_STEPS))
     }
 
     /// Takes the comparison of names with so many octets together.
     pub fn compare(&self, octets: usize) -> Result<(), PathError> {
-        take(&self.octets, octets).ok_or(PathError::TooLong(MAX_OCTETS))
+        self.take(&self.octets, octets).ok_or(PathError::TooLong(MAX_OCTETS))
     }
-}
 
-/// What is not enough is spent as well: nothing smaller goes on where something did not.
-fn take(of: &Cell<usize>, count: usize) -> Option<()> {
-    let left = of.get().checked_sub(count);
-    of.set(left.unwrap_or_default());
-    left.map(drop)
+    /// Whether something was not done, as it would have cost more than was left.
+    pub fn is_overdrawn(&self) -> bool {
+        self.overdrawn.get()
+    }
+
+    /// What is not enough is spent as well: nothing smaller goes on where something did not.
+    fn take(&self, of: &Cell<usize>, count: usize) -> Option<()> {
+        let left = of.get().checked_sub(count);
+        of.set(left.unwrap_or_default());
+        self.overdrawn.set(self.overdrawn.get() || left.is_none());
+        left.map(drop)
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +70,9 @@ mod tests {
     fn what_is_spent_is_spent_and_nothing_goes_on() {
         let budget = Budget::for_paths(1);
         (0..MAX_SIGNATURES).for_each(|_| budget.signature().unwrap());
+        assert!(!budget.is_overdrawn());
         assert_eq!(budget.signature(), Err(PathError::TooMuch(MAX_SIGNATURES)));
+        assert!(budget.is_overdrawn());
         budget.compare(MAX_OCTETS - 5).unwrap();
         assert_eq!(budget.compare(6), Err(PathError::TooLong(MAX_OCTETS)));
         assert!(budget.compare(1).is_err() && budget.step().is_ok());

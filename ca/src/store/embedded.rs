@@ -295,11 +295,7 @@ impl EmbeddedStore {
             ..
         } = issued;
         let index = &self.shared.index;
-        // What is revoked is known in memory, and only a certificate that awaits its confirmation can lack it.
-        let revocation = match index.revocation(&ca, &serial) {
-            Some(_) => index.value(&packed::serial_key(b'r', &ca, &serial))?,
-            None => None,
-        };
+        // Only a certificate that was to be confirmed can lack that.
         let awaits = transaction.as_ref().is_some_and(|transaction| transaction.awaits.is_some());
         let unconfirmed = match awaits {
             true => index.value(&packed::serial_key(b'u', &ca, &serial))?,
@@ -311,6 +307,11 @@ impl EmbeddedStore {
         let awaits_confirmation = match awaited {
             Some(of) => index.value(&packed::awaited_key(of.until, &ca, &serial))?.is_some(),
             None => false,
+        };
+        // What is revoked is known in memory. Last: that a certificate is awaited no more may come from its revocation.
+        let revocation = match index.revocation(&ca, &serial) {
+            Some(_) => index.value(&packed::serial_key(b'r', &ca, &serial))?,
+            None => None,
         };
         Ok(CertificateRecord {
             ca,
@@ -829,10 +830,8 @@ impl Store for EmbeddedStore {
         self.record(at, Entry::Listed { ca: ca.clone(), entry: entry.clone() })
     }
 
-    fn restored(&self) -> Result<Option<Timestamp>> {
-        let value = self.shared.index.value(RESTORED)?;
-        let millis = value.and_then(|octets| octets.first_chunk().copied());
-        Ok(millis.map(|millis| Timestamp::from_millis(i64::from_be_bytes(millis))))
+    fn restored(&self) -> Result<Option<(Timestamp, u64)>> {
+        Ok(self.shared.index.value(RESTORED)?.as_deref().and_then(records::read_restored))
     }
 
     fn last_entry(&self) -> Timestamp {

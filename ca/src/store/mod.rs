@@ -332,8 +332,8 @@ pub trait Store: Send + Sync {
     /// `Conflict` if the certificate is known, `AlreadyRevoked` if it is listed already.
     fn record_listed(&self, at: Timestamp, ca: &Label, entry: &RevokedEntry) -> Result<()>;
 
-    /// When the journal was last restored from a backup, if it was.
-    fn restored(&self) -> Result<Option<Timestamp>>;
+    /// When the journal was last restored from a backup, if it was, and at which offset that stands in it.
+    fn restored(&self) -> Result<Option<(Timestamp, u64)>>;
 
     /// The moment of the last entry; nothing may be signed before it.
     fn last_entry(&self) -> Timestamp;

@@ -72,6 +72,20 @@ pub fn read_awaited(octets: &[u8]) -> Option<Awaited> {
     })
 }
 
+/// As the index keeps when the journal was restored, by the entry at `offset`.
+pub fn encode_restored(at: Timestamp, offset: u64) -> Vec<u8> {
+    [at.millis().to_be_bytes(), offset.to_be_bytes()].concat()
+}
+
+/// Reads what [`encode_restored`] wrote.
+pub fn read_restored(octets: &[u8]) -> Option<(Timestamp, u64)> {
+    let (at, offset) = octets.split_first_chunk()?;
+    Some((
+        Timestamp::from_millis(i64::from_be_bytes(*at)),
+        u64::from_be_bytes(*offset.first_chunk()?),
+    ))
+}
+
 /// A transaction's identifier as the index knows it.
 pub fn transaction_id(id: &[u8]) -> TransactionId {
     let hash = digest::digest(&digest::SHA256, id);

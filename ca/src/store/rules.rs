@@ -28,7 +28,7 @@
 //! | `n` account | when the requests expire that wait, of the account, or without one of all |
 //! | `i` identity | the accounts that hold it |
 //! | `t` span n | the n-th 32 transactions that end in a span of 65 seconds |
-//! | `z` | when the journal was last restored from a backup |
+//! | `z` | when the journal was last restored from a backup, and the offset of that entry |
 //!
 //! Values grow at few places at a time, in the order of the journal: a random place for each certificate costs sled
 //! ten times as much.
@@ -281,7 +281,7 @@ impl Rules<'_> {
                 self.view.set_revoked(ca, &entry.serial, Some(entry.clone()));
                 self.note_change(ca, &entry.serial, offset);
             }
-            Entry::Restored(restoration) => self.apply_restored(at, restoration)?,
+            Entry::Restored(restoration) => self.apply_restored(at, restoration, offset)?,
             // Of old journals: the lock it tells of is over, as locks are kept in memory now.
             Entry::Locked { .. } | Entry::Deed(_) | Entry::ClockAccepted { .. } => {}
         }
@@ -352,8 +352,13 @@ impl Rules<'_> {
     /// that they have. A certificate may have been confirmed since, so that none is revoked for want of its confirmation.
     ///
     /// INVARIANT: this entry is alone in its group, so that the index has everything.
-    fn apply_restored(&mut self, at: Timestamp, restoration: &Restoration) -> Result<()> {
-        self.view.put(RESTORED.to_vec(), at.millis().to_be_bytes().to_vec());
+    fn apply_restored(
+        &mut self,
+        at: Timestamp,
+        restoration: &Restoration,
+        offset: u64,
+    ) -> Result<()> {
+        self.view.put(RESTORED.to_vec(), records::encode_restored(at, offset));
         let mut awaited = Vec::new();
         self.view.index.scan(b"w", b"w", |key, _| {
             awaited.push(key.to_vec());

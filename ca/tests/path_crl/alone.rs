@@ -15,6 +15,9 @@ use super::draft::{
 /// 2026-11-30 06:00:00, when the cases in `data/paths` are valid.
 const THEN: Timestamp = Timestamp::from_seconds(1_796_018_400);
 
+const YOUNGER: &[u8] = b"260702000000Z";
+const YOUNGEST: &[u8] = b"260703000000Z";
+
 struct Case {
     anchors: Anchors,
     path: ValidPath,
@@ -126,6 +129,31 @@ fn nor_does_whom_a_ca_certified_speak_for_the_ca() {
     // An indirect CRL of somebody else whom the root certified, and says to be good, does.
     let crls = [by(&name), Draft::default().read(&root)];
     good(&status(&root, &[&c, &name], &c.certificate, &root, &crls));
+}
+
+/// What is not looked at any more may list the certificate.
+#[test]
+fn nobody_is_good_while_there_are_more_signers_than_are_looked_at() {
+    let root = Ca::root();
+    let [old, new, third] = [2, 3, 4].map(|serial| root.below(ca_params("issuing", &[serial])));
+    let leaf = old.leaf(&[7]);
+    let own = [Draft::default().read(&root), Draft::default().read(&old)];
+    let ask = |count: u8, last: &Draft| {
+        let later = (1..=count).map(|number| Draft::default().numbered(number).from(YOUNGER));
+        let crls: Vec<_> = later.map(|draft| draft.read(&new)).collect();
+        let crls = [&own[..], &crls, &[last.read(&third)]].concat();
+        status(&root, &[&old, &new, &third], &leaf, &old, &crls)
+    };
+    let (clean, listing) = (Draft::default(), Draft::of(&[entry(&[7], &[])]));
+    good(&ask(60, &clean));
+    revoked(&ask(60, &listing));
+    for draft in [&clean, &listing] {
+        let found = ask(70, draft);
+        let CrlStatus::Unsettled(why) = &found else { panic!("{found:?}") };
+        assert!(why.contains("more than 64 signers"), "{why}");
+    }
+    // Whom one lists that was looked at is revoked.
+    revoked(&ask(70, &listing.from(YOUNGEST)));
 }
 
 #[test]

@@ -107,6 +107,43 @@ fn a_delta_counts_beside_a_complete_crl_that_it_does_not_go_with() {
     revoked(&site.of(&[unnumbered, listing(1).delta(9, 8)]));
 }
 
+/// RFC 5280 has a CRL for each of several scopes: what one of them lists is revoked, whichever is read first.
+#[test]
+fn a_crl_of_another_scope_is_read_with_its_deltas_also_when_nothing_is_left_to_cover() {
+    let site = Site::new();
+    let users = |draft: Draft| draft.with(&[extension(28, true, &[0x30, 3, 0x81, 1, 0xff])]);
+    let full = || Draft::default().numbered(5);
+    for code in [1, 6] {
+        let delta = || users(listing(code).delta(6, 5)).from(YOUNGER);
+        revoked(&site.of(&[users(full()), full(), delta()]));
+        revoked(&site.of(&[full(), users(full()), delta()]));
+        revoked(&site.of(&[full().from(YOUNGER), users(full()), delta()]));
+        revoked(&site.of(&[full(), users(listing(code).numbered(5))]));
+    }
+    let released = || users(listing(8).delta(6, 5)).from(YOUNGER);
+    good(&site.of(&[full(), users(listing(6).numbered(5)), released()]));
+    // What is listed for good only a later CRL of its own scope takes back; a hold, any later one that tells of holds.
+    revoked(&site.of(&[full().from(YOUNGER), users(listing(1).numbered(5))]));
+    good(&site.of(&[full().from(YOUNGER), users(listing(6).numbered(5))]));
+    good(&site.of(&[full().from(YOUNGER), users(full()), users(listing(6).delta(6, 5))]));
+}
+
+#[test]
+fn a_hold_of_a_delta_is_lifted_by_a_later_crl_of_its_key() {
+    let site = Site::new();
+    let users = |draft: Draft| draft.with(&[extension(28, true, &[0x30, 3, 0x81, 1, 0xff])]);
+    let later = || users(Draft::default().numbered(5)).from(YOUNGER);
+    good(&site.of(&[later(), listing(6).delta(9, 8)]));
+    revoked(&site.of(&[later(), listing(1).delta(9, 8)]));
+    // One that is as late, or does not tell good itself, lifts nothing; nor does one that tells of other reasons.
+    revoked(&site.of(&[later(), listing(6).delta(9, 8).from(YOUNGER)]));
+    revoked(&site.of(&[later().ended(), listing(6).delta(9, 8)]));
+    // onlySomeReasons: keyCompromise
+    let compromises = [extension(28, true, &[0x30, 4, 0x83, 2, 6, 0x40])];
+    let compromises = Draft::default().numbered(5).with(&compromises).from(YOUNGER);
+    revoked(&site.of(&[compromises, Draft::default(), users(listing(6).delta(9, 8))]));
+}
+
 #[test]
 fn a_delta_is_later_than_the_complete_crl() {
     let site = Site::new();

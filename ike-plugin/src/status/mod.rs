@@ -38,7 +38,7 @@ fn unbroken<T>(work: impl FnOnce() -> T) -> Option<T> {
 pub enum Mode {
     /// That it is good.
     Strict,
-    /// Nothing; but one that is known to be revoked is refused.
+    /// Nothing; but one that is known to be revoked is refused, and one of which more CRLs would tell than are looked at.
     IfPresent,
     /// Nothing, and nothing is asked.
     Off,
@@ -52,6 +52,14 @@ pub enum Prefer {
     Crl,
     /// OCSP.
     Ocsp,
+}
+
+/// Nothing is known by CRLs, or by OCSP.
+struct Silence {
+    /// In words why; empty if nothing was asked.
+    why: String,
+    /// Whether [`Mode::IfPresent`] is content with that: not where what is at hand may say "revoked", and is too much to be looked at.
+    passes: bool,
 }
 
 /// Asks CRLs and OCSP responders about each certificate of a path.
@@ -101,18 +109,24 @@ impl CrlChecker {
             Prefer::Crl => by_crl(first_by),
             Prefer::Ocsp => by_ocsp(first_by),
         };
-        let Err(first_why) = first else { return first.unwrap_or_else(Status::Unknown) };
+        let first = match first {
+            Ok(status) => return status,
+            Err(silence) => silence,
+        };
         let second = match self.prefer {
             Prefer::Crl => by_ocsp(deadline),
             Prefer::Ocsp => by_crl(deadline),
         };
-        let Err(second_why) = second else { return second.unwrap_or_else(Status::Unknown) };
-        if self.mode == Mode::IfPresent {
+        let second = match second {
+            Ok(status) => return status,
+            Err(silence) => silence,
+        };
+        if self.mode == Mode::IfPresent && first.passes && second.passes {
             // Not for long: a CRL may come.
             return Status::Passed(at.plus(std::time::Duration::from_secs(60)), Lack::NotKnown);
         }
         let why: Vec<String> =
-            [first_why, second_why].into_iter().filter(|why| !why.is_empty()).collect();
+            [first.why, second.why].into_iter().filter(|why| !why.is_empty()).collect();
         Status::Unknown(format!(
             "whether the certificate `{}` is revoked is not known: {}",
             certificate.shown(),
@@ -134,7 +148,7 @@ impl CrlChecker {
             || certificate.crl_urls().iter().any(|url| self.locations.allow(url))
     }
 
-    /// What CRLs say; the error says why they say nothing.
+    /// What CRLs say.
     fn by_crl(
         &self,
         path: &ValidPath,
@@ -142,7 +156,7 @@ impl CrlChecker {
         issuer: &Arc<Certificate>,
         at: Timestamp,
         deadline: Instant,
-    ) -> Result<Status, String> {
+    ) -> Result<Status, Silence> {
         let named = certificate.crl_urls();
         let (allowed, other): (Vec<_>, Vec<_>) =
             named.into_iter().partition(|url| self.locations.allow(url));
@@ -152,20 +166,22 @@ impl CrlChecker {
         crls.extend(configured.crls);
         errors.extend(configured.errors);
         errors.extend(other.iter().map(|url| not_allowed(url)));
-        match self.status(path, certificate, issuer, &crls, at) {
-            CrlStatus::Good(until) => Ok(Status::Good(until)),
-            CrlStatus::Revoked { reason, at } => Ok(Status::Revoked(format!(
-                "the certificate `{}` was revoked at {at}: {reason:?}",
-                certificate.shown()
-            ))),
-            CrlStatus::Unknown(why) => {
-                errors.insert(0, why);
-                Err(errors.join("; "))
+        let (why, passes) = match self.status(path, certificate, issuer, &crls, at) {
+            CrlStatus::Good(until) => return Ok(Status::Good(until)),
+            CrlStatus::Revoked { reason, at } => {
+                return Ok(Status::Revoked(format!(
+                    "the certificate `{}` was revoked at {at}: {reason:?}",
+                    certificate.shown()
+                )));
             }
-        }
+            CrlStatus::Unknown(why) => (why, true),
+            CrlStatus::Unsettled(why) => (why, false),
+        };
+        errors.insert(0, why);
+        Err(Silence { why: errors.join("; "), passes })
     }
 
-    /// What responders say; the error says why they say nothing.
+    /// What responders say.
     fn by_ocsp(
         &self,
         certificate: &Arc<Certificate>,
@@ -174,16 +190,14 @@ impl CrlChecker {
         refused: &[String],
         at: Timestamp,
         deadline: Instant,
-    ) -> Result<Status, String> {
+    ) -> Result<Status, Silence> {
         if urls.is_empty() {
-            return Err(refused.join("; "));
+            return Err(Silence { why: refused.join("; "), passes: true });
         }
         let answer = self.ocsp.status(certificate, issuer, urls, deadline);
         let answer = answer.map_err(|why| {
-            std::iter::once(format!("OCSP: {why}"))
-                .chain(refused.iter().cloned())
-                .collect::<Vec<_>>()
-                .join("; ")
+            let all = std::iter::once(format!("OCSP: {why}")).chain(refused.iter().cloned());
+            Silence { why: all.collect::<Vec<_>>().join("; "), passes: true }
         })?;
         Ok(match &answer.revoked {
             // Asked again before long: only so does the cache know that the answer is still wanted.

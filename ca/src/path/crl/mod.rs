@@ -39,4 +39,7 @@ pub enum CrlStatus {
     },
     /// The CRLs at hand do not tell; in words why.
     Unknown(String),
+    /// They do not tell, as more would have to be looked at than is looked at for one certificate; in words of what. One of them may list
+    /// it: let nobody in whom you would not let in that is revoked.
+    Unsettled(String),
 }

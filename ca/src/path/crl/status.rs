@@ -6,7 +6,6 @@
 //! (§6.1.3 (a)(3), §6.3.3 (f)). But for one that its issuer wants so: a certificate that names itself in cRLIssuer (NIST's test 4.14.30).
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use x509_cert::ext::pkix::crl::dp::{DistributionPoint, ReasonFlags, Reasons};
@@ -43,7 +42,13 @@ pub fn status_by_crls(
     at: Timestamp,
 ) -> CrlStatus {
     let (signers, budget) = (Cell::new(MAX_SIGNERS), Budget::for_paths(MAX_PATHS));
-    Inquiry { anchors, others, crls, at, signers, budget }.status(certificate, issuer, &[])
+    let exhausted = Cell::new(None);
+    let inquiry = Inquiry { anchors, others, crls, at, signers, budget, exhausted };
+    let status = inquiry.status(certificate, issuer, &[]);
+    match (status, inquiry.exhausted.take()) {
+        (CrlStatus::Good(_) | CrlStatus::Unknown(_), Some(why)) => CrlStatus::Unsettled(why),
+        (status, _) => status,
+    }
 }
 
 struct Inquiry<'a> {
@@ -55,6 +60,8 @@ struct Inquiry<'a> {
     signers: Cell<usize>,
     /// What their paths may cost together.
     budget: Budget,
+    /// In words, what there was too much of: then a CRL that was not used may list the certificate.
+    exhausted: Cell<Option<String>>,
 }
 
 /// What a signer's CRLs count for.
@@ -81,7 +88,7 @@ impl Inquiry<'_> {
             issuer,
             in_question: [above, &[certificate.spki()]].concat(),
             covered: ReasonFlags::default(),
-            told: HashMap::new(),
+            told: Vec::new(),
             until: Timestamp::from_millis(i64::MAX),
             why: None,
         };
@@ -110,7 +117,7 @@ impl Inquiry<'_> {
             return Standing::Good;
         }
         let Some(left) = self.signers.get().checked_sub(1) else {
-            return Standing::None(format!("more than {MAX_SIGNERS} signers would be looked at"));
+            return self.too_much(format!("more than {MAX_SIGNERS} signers would be looked at"));
         };
         self.signers.set(left);
         let found = validate_within(
@@ -121,6 +128,12 @@ impl Inquiry<'_> {
             self.at,
             &self.budget,
         );
+        // Also with a path: it may be another than the best.
+        if self.budget.is_overdrawn() {
+            return self.too_much(format!(
+                "the paths of their signers would cost more than {MAX_PATHS} paths may"
+            ));
+        }
         let Ok(path) = found else {
             return Standing::None(format!(
                 "no valid path leads from its signer `{}` to an anchor",
@@ -138,10 +151,15 @@ impl Inquiry<'_> {
                 CrlStatus::Revoked { .. } => {
                     return Standing::None(format!("its signer `{}` is revoked", signer.shown()));
                 }
-                CrlStatus::Unknown(_) => standing = Standing::Lists,
+                CrlStatus::Unknown(_) | CrlStatus::Unsettled(_) => standing = Standing::Lists,
             }
         }
         standing
+    }
+
+    fn too_much(&self, why: String) -> Standing {
+        self.exhausted.set(Some(format!("not all CRLs can be used: {why}")));
+        Standing::None(why)
     }
 }
 
@@ -152,10 +170,19 @@ struct Asked<'a> {
     /// The certificate's key, and those that are good if the certificate is.
     in_question: Vec<&'a [u8]>,
     covered: ReasonFlags,
-    /// What each key's CRLs have told, by SubjectPublicKeyInfo.
-    told: HashMap<Vec<u8>, ReasonFlags>,
+    /// The complete CRLs that told who is good.
+    told: Vec<Told>,
     until: Timestamp,
     why: Option<String>,
+}
+
+/// A complete CRL that told who is good.
+struct Told {
+    /// The SubjectPublicKeyInfo of the key that signed it.
+    key: Vec<u8>,
+    /// Of which reasons.
+    reasons: ReasonFlags,
+    crl: Arc<Crl>,
 }
 
 /// Who signed a CRL.
@@ -188,12 +215,16 @@ impl Asked<'_> {
             };
             let reasons =
                 reasons_of(point) & crl.scope.only_some_reasons.unwrap_or_else(all_reasons);
-            let told = self.told.get(&signer.key).copied().unwrap_or_default();
-            read.push((signer.key.clone(), Arc::clone(crl)));
-            // Of several of one scope and key only the newest counts: the others cover no further reason.
-            if (reasons | told) == told {
+            // Of several of one scope and key only the newest counts. What one of another scope lists counts beside it.
+            let by_newer = self.told.iter().any(|told| {
+                told.key == signer.key
+                    && told.crl.scope == crl.scope
+                    && (reasons | told.reasons) == told.reasons
+            });
+            if by_newer {
                 continue;
             }
+            read.push((signer.key.clone(), Arc::clone(crl)));
             let entry = self.entry(crl, &signer.key);
             let until = match crl.tells_until(self.inquiry.at) {
                 Ok(until) => until,
@@ -216,7 +247,7 @@ impl Asked<'_> {
                     self.why.get_or_insert_with(|| covers.err().unwrap_or_default());
                 }
             }
-            self.told.insert(signer.key, told | reasons);
+            self.told.push(Told { key: signer.key, reasons, crl: Arc::clone(crl) });
             if let Some((entry, _)) = entry {
                 return Some(entry);
             }
@@ -238,6 +269,16 @@ impl Asked<'_> {
         entry.is_permanent() || !crl.has_ended(self.inquiry.at)
     }
 
+    /// Whether no later complete CRL of the key takes an entry of a CRL back: of another scope it takes back a hold only.
+    fn stands(&self, entry: &Entry, crl: &Crl, key: &[u8]) -> bool {
+        entry.is_permanent()
+            || !self.told.iter().any(|told| {
+                told.key == key
+                    && (told.reasons & Reasons::CertificateHold) == Reasons::CertificateHold
+                    && told.crl.this_update > crl.this_update
+            })
+    }
+
     /// What deltas list that go with none of the complete CRLs that were read: of another key, or of another scope.
     fn lone_deltas(
         &self,
@@ -249,6 +290,7 @@ impl Asked<'_> {
             let entry = delta.entry(self.certificate)?;
             let counts = entry.reason != CrlReason::RemoveFromCRL
                 && self.still_counts(&entry, delta)
+                && self.stands(&entry, delta, &signer.key)
                 && !read.iter().any(|(key, full)| *key == signer.key && goes_with(delta, full));
             counts.then_some(entry)
         })
@@ -267,14 +309,17 @@ impl Asked<'_> {
                 Some(entry) if entry.reason == CrlReason::RemoveFromCRL && applies => return None,
                 // One that does not go with it takes nothing back.
                 Some(entry) if entry.reason == CrlReason::RemoveFromCRL => {}
-                Some(entry) if applies || self.still_counts(&entry, delta) => {
+                Some(entry)
+                    if (applies || self.still_counts(&entry, delta))
+                        && self.stands(&entry, delta, key) =>
+                {
                     return Some((entry, true));
                 }
                 None if applies => break,
                 _ => {}
             }
         }
-        let entry = full.entry(self.certificate)?;
+        let entry = full.entry(self.certificate).filter(|entry| self.stands(entry, full, key))?;
         Some((entry, self.still_counts(&entry, full)))
     }
 
