@@ -142,9 +142,8 @@ fn matching(authority: &Authority, wanted: &Wanted) -> countersign_ca::Result<Ve
         .map(|ca| ca.certificate.clone())
         .collect();
     if let Wanted::Key(key) = wanted {
-        let records = authority.store().find(key, MAX_FOUND)?;
-        let shown = records.into_iter().filter(CertificateRecord::is_public);
-        found.extend(shown.map(|record| record.certificate));
+        let records = authority.store().find(key, MAX_FOUND, &CertificateRecord::is_public)?;
+        found.extend(records.into_iter().map(|record| record.certificate));
     }
     found.truncate(MAX_FOUND);
     Ok(found)

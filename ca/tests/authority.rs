@@ -24,9 +24,11 @@ use countersign_ca::founding::{self, CaOptions};
 use countersign_ca::handed_out::refuse_outside;
 use countersign_ca::profile::{DefaultUrls, Profiles};
 use countersign_ca::record::{
-    Account, CaRecord, CrlRecord, CrlScope, Deed, Duty, Label, Permission, Reason, Serial,
+    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Duty, Label, Permission,
+    Reason, Serial,
 };
 use countersign_ca::recovery::Recovery;
+use countersign_ca::search::SearchKey;
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Restore, restore_journal};
 use countersign_ca::{
     CertificateRequest, Clock, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, KeyKind,
@@ -573,7 +575,7 @@ fn an_instance_opens_again_with_its_keys_and_its_crl() {
 
 #[test]
 fn a_certificate_is_found_by_each_of_its_keys() {
-    use countersign_ca::search::{SearchKey, sha1};
+    use countersign_ca::search::sha1;
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
     let authority = &place.authority;
     let store = authority.store();
@@ -595,7 +597,7 @@ fn a_certificate_is_found_by_each_of_its_keys() {
             .collect();
         assert_eq!(kinds.len(), 6, "{keys:?}");
         for key in keys {
-            let found = store.find(&key, 10).unwrap();
+            let found = store.find(&key, 10, &|_| true).unwrap();
             // The address is everybody's.
             let all = matches!(&key, SearchKey::Uri(uri) if uri == "192.0.2.1");
             let expected: Vec<_> = match all {
@@ -605,8 +607,8 @@ fn a_certificate_is_found_by_each_of_its_keys() {
             assert_eq!(found.iter().map(|r| r.serial).collect::<Vec<_>>(), expected, "{key:?}");
         }
     }
-    assert_eq!(store.find(&SearchKey::Uri("192.0.2.1".into()), 2).unwrap().len(), 2);
-    assert_eq!(store.find(&SearchKey::Name("nobody".into()), 2).unwrap(), []);
+    assert_eq!(store.find(&SearchKey::Uri("192.0.2.1".into()), 2, &|_| true).unwrap().len(), 2);
+    assert_eq!(store.find(&SearchKey::Name("nobody".into()), 2, &|_| true).unwrap(), []);
     // OpenSSL's view of the same: the hash of issuer and serial, the key identifier, the names.
     std::fs::write(place.folder.path().join("c.der"), &issued[0].certificate).unwrap();
     let output = Command::new("openssl")
@@ -622,12 +624,37 @@ fn a_certificate_is_found_by_each_of_its_keys() {
             SearchKey::Certificate(hash) => assert!(text.contains(&upper(&hash)), "{text}"),
             SearchKey::Uri(uri) => assert!(text.contains(&uri), "{text}"),
             SearchKey::KeyIdentifier(_) => {
-                let found = store.find(&key, 1).unwrap();
+                let found = store.find(&key, 1, &|_| true).unwrap();
                 assert_eq!(found[0].serial, issued[0].serial);
             }
             _ => {}
         }
     }
+}
+
+#[test]
+fn what_is_not_wanted_does_not_count_towards_the_limit_of_a_search_and_the_search_ends() {
+    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
+    let (authority, store) = (&place.authority, place.authority.store());
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let account = account(authority, "gw1", 40);
+    let issue = || {
+        let authorized = authority.authorize(&requester(authority, &account), request(&key));
+        authority.issue(authorized.unwrap(), None).unwrap()
+    };
+    let issued: Vec<_> = (0..34).map(|_| issue()).collect();
+    let is_key = |key: &SearchKey| matches!(key, SearchKey::KeyIdentifier(_));
+    let key = SearchKey::of(&issued[0].certificate).into_iter().find(is_key).unwrap();
+    let serials = |limit, wanted: &dyn Fn(&CertificateRecord) -> bool| -> Vec<_> {
+        store.find(&key, limit, wanted).unwrap().iter().map(|record| record.serial).collect()
+    };
+    let only = |serial| move |record: &CertificateRecord| record.serial == serial;
+    assert_eq!(serials(1, &|_| true), [issued[33].serial]);
+    // 32 are looked at for each that may be found.
+    assert_eq!(serials(1, &only(issued[2].serial)), [issued[2].serial]);
+    assert_eq!(serials(1, &only(issued[1].serial)), []);
+    assert_eq!(serials(2, &only(issued[1].serial)), [issued[1].serial]);
+    assert_eq!(serials(0, &|_| true), []);
 }
 
 #[test]

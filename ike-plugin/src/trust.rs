@@ -242,7 +242,10 @@ impl Trust for Standing {
         };
         let found = match (&self.authority, &self.certificates) {
             (Some(authority), _) => {
-                let found = authority.store().find(&key, MAX_FOUND).map_err(|e| e.to_string())?;
+                let found = authority
+                    .store()
+                    .find(&key, MAX_FOUND, &|_| true)
+                    .map_err(|e| e.to_string())?;
                 found.into_iter().map(|record| record.certificate).collect()
             }
             (None, Some(store)) => store.find(&key, deadline)?,

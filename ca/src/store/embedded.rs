@@ -41,6 +41,8 @@ use crate::search::SearchKey;
 
 /// The most certificates that one call returns.
 const MAX_PAGE: usize = 10_000;
+/// Certificates that a search looks at for each one that it may find.
+const LOOKED_AT: usize = 32;
 
 /// How an embedded store works.
 #[derive(Debug, Clone, Copy)]
@@ -557,10 +559,15 @@ impl Store for EmbeddedStore {
         Ok((page, rest))
     }
 
-    fn find(&self, key: &SearchKey, limit: usize) -> Result<Vec<CertificateRecord>> {
+    fn find(
+        &self,
+        key: &SearchKey,
+        limit: usize,
+        wanted: &dyn Fn(&CertificateRecord) -> bool,
+    ) -> Result<Vec<CertificateRecord>> {
         let (part, number) = search_number(key.fingerprint());
         let spans = self.shared.position().certificates.div_ceil(SEARCH_SPAN);
-        let mut found = Vec::new();
+        let (mut found, mut left) = (Vec::new(), limit.saturating_mul(LOOKED_AT));
         for span in (0..spans).rev() {
             let value =
                 self.shared.index.value(&packed::search_key(span, part))?.unwrap_or_default();
@@ -570,13 +577,13 @@ impl Store for EmbeddedStore {
                 .collect();
             members.sort_unstable_by(|a, b| b.cmp(a));
             for ordinal in members {
-                if found.len() >= limit {
+                if found.len() >= limit || left == 0 {
                     return Ok(found);
                 }
+                left = left.saturating_sub(1);
                 let record = self.certificate_of(ordinal)?;
-                found.extend(
-                    record.filter(|record| SearchKey::of(&record.certificate).contains(key)),
-                );
+                let has_key = |of: &CertificateRecord| SearchKey::of(&of.certificate).contains(key);
+                found.extend(record.filter(|record| has_key(record) && wanted(record)));
             }
         }
         Ok(found)

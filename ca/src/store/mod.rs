@@ -224,8 +224,13 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<(Vec<CertificateRecord>, Option<u64>)>;
 
-    /// The certificates that have this key, newest first, at most `limit`.
-    fn find(&self, key: &SearchKey, limit: usize) -> Result<Vec<CertificateRecord>>;
+    /// The certificates that have this key and are `wanted`, newest first, at most `limit`. For each of so many, 32 are looked at.
+    fn find(
+        &self,
+        key: &SearchKey,
+        limit: usize,
+        wanted: &dyn Fn(&CertificateRecord) -> bool,
+    ) -> Result<Vec<CertificateRecord>>;
 
     /// The present end of the history.
     fn mark(&self) -> Mark;

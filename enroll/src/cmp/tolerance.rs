@@ -3,6 +3,7 @@
 
 use countersign_ca::certificate::Facts;
 use countersign_ca::oid as ca;
+use countersign_ca::record::CertificateRecord;
 use countersign_ca::search::{SearchKey, sha1};
 use der::asn1::{Any, Int, OctetString};
 use der::{Decode, Encode, Tag, Tagged};
@@ -19,9 +20,6 @@ use super::header::{TRANSACTION_ID, goes_on};
 use super::message::{Message, PkiHeader};
 use super::names;
 use super::service::{CmpService, Rules};
-
-/// How many certificates of one key are looked through for the one that signs.
-const MAX_CERTIFICATES: usize = 16;
 
 /// The longest certReqId, in octets.
 pub const MAX_REQUEST_ID: usize = 16;
@@ -57,23 +55,26 @@ impl CmpService {
         let begun = authority.transaction(message.transaction_id()).ok().flatten();
         let begun = begun.filter(|_| goes_on(message.kind));
         let begun = begun.and_then(|begun| Context::decode(&begun.context).ok()?.credential);
-        let found = authority.store().find(&key, MAX_CERTIFICATES).ok()?;
-        let mut found = found.into_iter().filter(|record| !record.withheld).filter(|record| {
+        let is_senders = |record: &CertificateRecord| {
             Facts::of(&record.certificate).is_ok_and(|facts| {
                 facts.key_identifier == kid
                     && names::same(&facts.subject, sender)
                     && facts.not_before <= now
                     && now <= facts.not_after
             })
-        });
-        let named = found.find(|record| match &begun {
+        };
+        let is_usable = |record: &CertificateRecord| match &begun {
             Some(begun) => {
                 let credential = format!("{}/{}", record.ca, record.serial);
                 credential_of(&credential).is_ok_and(|credential| credential == *begun)
             }
             None => !record.awaits_confirmation && record.revocation.is_none(),
-        });
-        named.map(|record| record.certificate)
+        };
+        let wanted = |record: &CertificateRecord| {
+            !record.withheld && is_senders(record) && is_usable(record)
+        };
+        let found = authority.store().find(&key, 1, &wanted).ok()?;
+        found.into_iter().next().map(|record| record.certificate)
     }
 
     /// The reference of a message that a secret protects: its senderKID, or the common name of its sender (RFC 9483 §3.1 has both
