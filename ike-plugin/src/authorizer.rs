@@ -219,8 +219,12 @@ impl Authorizer {
             && is_thorough
             && let Some((whole, generation)) = whole
         {
-            // Not for longer than what it rests on.
-            let until = known.as_ref().map_or(at, |known| known.until.min(at.plus(DENIAL)));
+            // Not for longer than what it rests on. A policy may ask for the time, which it sees in whole seconds.
+            let most = match answer.step {
+                Step::Policy => at.whole_seconds().plus(Duration::from_secs(1)),
+                _ => at.plus(DENIAL),
+            };
+            let until = known.as_ref().map_or(at, |known| known.until.min(most));
             let refusal = Refusal { generation, from: at, until, answer: answer.clone() };
             self.refusals.insert(whole, Arc::new(refusal), |of| of.is_live(generation, at));
         }
