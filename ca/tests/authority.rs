@@ -989,6 +989,17 @@ fn restored(lost: Place, backup: &[u8], keeps_uses: bool) -> Place {
     restored_by(Arc::new(SystemClock), &how, lost, backup)
 }
 
+/// A restore at this time, which is before the last entry.
+fn set_back(at: Timestamp) -> Restore {
+    Restore {
+        at,
+        actor: "uid 0".into(),
+        keeps_uses: false,
+        longest_silence: None,
+        accepts_clock: true,
+    }
+}
+
 fn restored_by(clock: Arc<dyn Clock>, how: &Restore, lost: Place, backup: &[u8]) -> Place {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (lost.folder.path().join("keys"), folder.path().join("keys"));
@@ -1293,14 +1304,7 @@ fn a_restore_with_a_clock_that_was_set_back_repeats_no_number_of_the_lost_instan
     let (mut last, mut lost, mut at) = (last, lost, right);
     for _ in 0..2 {
         *clock.0.lock().unwrap() = at;
-        let how = Restore {
-            at,
-            actor: "uid 0".into(),
-            keeps_uses: false,
-            longest_silence: None,
-            accepts_clock: true,
-        };
-        let place = restored_by(Arc::clone(&clock) as _, &how, lost, &backup);
+        let place = restored_by(Arc::clone(&clock) as _, &set_back(at), lost, &backup);
         clock.advance(2);
         let first = place.authority.publish_crl(&issuing).unwrap();
         assert!(first.number > last.number, "{first:?} {last:?}");
@@ -1329,14 +1333,7 @@ fn a_crl_that_is_brought_back_does_not_take_the_place_of_the_first_one_after_a_r
     clock.advance(7200);
     let last = lost.authority.publish_crl(&issuing).unwrap();
     *clock.0.lock().unwrap() = right;
-    let how = Restore {
-        at: right,
-        actor: "uid 0".into(),
-        keeps_uses: false,
-        longest_silence: None,
-        accepts_clock: true,
-    };
-    let place = restored_by(Arc::clone(&clock) as _, &how, lost, &backup);
+    let place = restored_by(Arc::clone(&clock) as _, &set_back(right), lost, &backup);
     clock.advance(2);
     let recovery = Recovery { clock: clock.as_ref(), ..recovery(place.authority.store().as_ref()) };
     recovery.crl(&older.der).unwrap();
