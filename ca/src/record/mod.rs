@@ -2,6 +2,8 @@
 //!
 //! How they lie on disk is the business of `journal/entry.rs` and differs on purpose.
 
+mod certificate;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
@@ -13,6 +15,8 @@ use crate::clock::Timestamp;
 use crate::equipment::Equipment;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
+
+pub use certificate::CertificateId;
 
 /// The name of an issuing CA, an account or a profile: 1 to 64 of `a-z A-Z 0-9 . _ -`, not starting with a dot or hyphen.
 ///
