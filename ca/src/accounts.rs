@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
 use crate::equipment::{Equipment, EquipmentDraft, Vendor, no_vendor};
 use crate::error::{Denial, Error, Result};
-use crate::identity::Identity;
+use crate::name::Identity;
 use crate::profile::Profiles;
 use crate::record::{
     Account, AccountSecret, CertificateRecord, Incarnation, Label, OWN_ACCOUNT_PREFIX, Permission,

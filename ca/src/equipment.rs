@@ -15,7 +15,7 @@ use x509_cert::name::Name;
 
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::identity::{Identity, distinguished_name, refuse_misleading};
+use crate::name::{Identity, distinguished_name, refuse_misleading};
 use crate::oid;
 use crate::path::{Certificate, PathError, same_name};
 use crate::public_key::SubjectPublicKey;

@@ -9,7 +9,7 @@ use x509_cert::name::Name;
 
 use crate::certificate::Facts;
 use crate::error::{Denial, Error, Result};
-use crate::identity::distinguished_name;
+use crate::name::distinguished_name;
 use crate::oid;
 use crate::path::same_name;
 use crate::record::CaRecord;

@@ -378,7 +378,7 @@ impl Profile {
             subject: config.subject.clone().or(base.subject).unwrap_or_default(),
             replace_in_subject: list(&config.replace_in_subject, &base.replace_in_subject)
                 .iter()
-                .map(|name| crate::dn::attribute_type(name))
+                .map(|name| crate::name::dn::attribute_type(name))
                 .collect::<Result<_>>()?,
             path_length: config.path_length.or(base.path_length).unwrap_or(0),
             alt_names: lookup_all(

@@ -16,7 +16,7 @@ use crate::certificate::Facts;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Denial, Error, Result};
 use crate::founding::BACKDATING;
-use crate::identity::Identity;
+use crate::name::Identity;
 use crate::oid;
 use crate::profile::filled_url;
 use crate::public_key::SubjectPublicKey;

@@ -8,7 +8,7 @@ use spki::SubjectPublicKeyInfoRef;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{SubjectAltName, SubjectKeyIdentifier};
 
-use crate::identity::Identity;
+use crate::name::Identity;
 use crate::oid;
 
 /// A SHA-1 hash. It names things here and protects nothing.

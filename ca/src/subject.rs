@@ -6,7 +6,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 
 use crate::error::{Denial, Error, Result};
-use crate::identity::{Identity, distinguished_name};
+use crate::name::{Identity, distinguished_name};
 use crate::lint::{self, Severity};
 use crate::oid;
 use crate::path::same_name;

@@ -13,7 +13,7 @@ use crate::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::founding::BACKDATING;
-use crate::identity::Identity;
+use crate::name::Identity;
 use crate::oid;
 use crate::path::same_name;
 use crate::profile::Profile;

@@ -30,7 +30,7 @@ use crate::certificate::{
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::gate::{Gate, Object};
-use crate::identity::Identity;
+use crate::name::Identity;
 use crate::key::signature_algorithm;
 use crate::lint::Purpose;
 use crate::oid;

@@ -17,7 +17,7 @@ use super::authorize::check_equipment;
 use crate::clock::Timestamp;
 use crate::equipment::Vendor;
 use crate::error::{Denial, Error, Result};
-use crate::identity::Identity;
+use crate::name::Identity;
 use crate::path::crl::{CrlStatus, status_by_crls};
 use crate::path::{Anchors, Certificate, PathSettings, ValidPath, same_name, validate};
 use crate::public_key::SubjectPublicKey;

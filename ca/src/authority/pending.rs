@@ -154,7 +154,7 @@ impl Authority {
 /// # Errors
 /// [`Error::Malformed`] when they are too long or would mislead a reader.
 pub fn checked_words(words: &str) -> Result<String> {
-    crate::identity::refuse_misleading(words)?;
+    crate::name::refuse_misleading(words)?;
     match words.chars().count() {
         1..=MAX_WORDS => Ok(words.to_owned()),
         found => Err(Error::malformed(format!(

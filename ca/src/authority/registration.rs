@@ -13,7 +13,7 @@ use super::Authority;
 use super::authorize::not_authorized;
 use crate::certificate::Facts;
 use crate::error::Result;
-use crate::identity::Identity;
+use crate::name::Identity;
 use crate::oid;
 use crate::record::{Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission};
 use crate::request::{Credential, Registrar, Requester};

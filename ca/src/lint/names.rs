@@ -86,7 +86,7 @@ fn lint_attribute(what: &str, attribute: &AttributeTypeAndValue<'_>, report: &mu
             ),
         );
     }
-    if crate::identity::refuse_misleading(text).is_err() {
+    if crate::name::refuse_misleading(text).is_err() {
         report.find(
             &rules::NAME_MISLEADING,
             format!("in the {what}, `{kind}` is `{}`", text.escape_unicode()),

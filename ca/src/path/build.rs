@@ -9,7 +9,7 @@ use super::PathError;
 use super::budget::Budget;
 use super::certificate::Certificate;
 use super::check::{PathSettings, check_within};
-use super::name::same_name;
+use crate::name::same_name;
 use crate::clock::Timestamp;
 
 /// CAs that are trusted. RFC 5280 §6.1.1 (d) takes their names and keys alone; validity, name constraints and path length of their

@@ -20,7 +20,7 @@ use x509_cert::name::Name;
 
 use super::PathError;
 use super::legible::{elements, legible};
-use super::name::same_name;
+use crate::name::same_name;
 use crate::clock::Timestamp;
 use crate::oid;
 use crate::public_key::SubjectPublicKey;
@@ -315,7 +315,7 @@ impl Certificate {
         if !self.subject_name.0.is_empty() {
             return self.subject_name.to_string();
         }
-        let names = self.alt_names.iter().take(4).map(super::name::general_name);
+        let names = self.alt_names.iter().take(4).map(crate::name::general_name);
         names.collect::<Vec<_>>().join(", ")
     }
 

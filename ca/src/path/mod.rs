@@ -13,16 +13,14 @@ mod constraints;
 pub mod crl;
 mod extension;
 mod legible;
-mod name;
 mod policies;
-mod prepared;
 
 pub use build::{Anchors, ValidPath, validate};
 pub use certificate::Certificate;
 pub use check::{Initial, PathSettings, check};
 pub use extension::Extension;
 pub use legible::{legible, object_identifier};
-pub use name::{general_name, is_within, normal_name, same_name};
+pub use crate::name::{general_name, is_within, normal_name, same_name};
 
 /// Why there is no valid path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

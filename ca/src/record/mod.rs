@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::equipment::Equipment;
 use crate::error::{Error, Result};
-use crate::identity::Identity;
+use crate::name::Identity;
 
 pub use certificate::CertificateId;
 

@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::path::certificate::{Certificate, any_moment, minimal};
 use crate::path::extension::Extension;
 use crate::path::legible::legible;
-use crate::path::name::same_name;
+use crate::name::same_name;
 use crate::sets;
 
 /// id-ce-certificateIssuer

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::path::certificate::{Certificate, any_moment, signed_parts, verify};
 use crate::path::extension::Extension;
 use crate::path::legible::legible;
-use crate::path::name::same_name;
+use crate::name::same_name;
 use crate::sets;
 
 /// id-ce-deltaCRLIndicator

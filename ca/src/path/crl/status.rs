@@ -21,7 +21,7 @@ use crate::path::budget::Budget;
 use crate::path::build::{Anchors, validate_within};
 use crate::path::certificate::Certificate;
 use crate::path::check::PathSettings;
-use crate::path::name::same_name;
+use crate::name::same_name;
 
 /// The most paths of signers that are looked for, for one certificate.
 const MAX_SIGNERS: usize = 64;

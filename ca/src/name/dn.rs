@@ -11,7 +11,7 @@ use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 
 use crate::error::{Error, Result};
-use crate::identity::refuse_misleading;
+use crate::name::refuse_misleading;
 use crate::oid;
 
 /// Short names beside those of the registry.

@@ -8,7 +8,7 @@ use der::asn1::{Ia5String, OctetString};
 use x509_cert::ext::pkix::name::GeneralName;
 pub use x509_cert::name::Name;
 
-use crate::dn;
+use super::dn;
 use crate::error::{Denial, Error, Result};
 use crate::path::{normal_name, same_name};
 
