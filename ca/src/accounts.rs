@@ -20,7 +20,7 @@ use crate::record::{
     Account, AccountSecret, CertificateRecord, Incarnation, Label, OWN_ACCOUNT_PREFIX, Permission,
     Reason,
 };
-use crate::seal::Sealer;
+use crate::key::seal::Sealer;
 use crate::store::Store;
 use crate::subject;
 

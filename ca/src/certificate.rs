@@ -22,7 +22,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::oid;
 use crate::profile::Policy;
-use crate::public_key::SubjectPublicKey;
+use crate::key::public::SubjectPublicKey;
 use crate::record::Serial;
 use crate::sets;
 

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::gate::refuse;
 use crate::key::FileKey;
 use crate::lint;
-use crate::message_signer::MessageSigner;
+use crate::key::message_signer::MessageSigner;
 use crate::oid;
 use crate::record::{Reason, Serial};
 use crate::revoked::Listed;

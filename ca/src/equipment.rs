@@ -18,7 +18,7 @@ use crate::error::{Denial, Error, Result};
 use crate::name::{Identity, distinguished_name, refuse_misleading};
 use crate::oid;
 use crate::path::{Certificate, PathError, same_name};
-use crate::public_key::SubjectPublicKey;
+use crate::key::public::SubjectPublicKey;
 use crate::record::{Label, OWN_ACCOUNT_PREFIX};
 use crate::request::VendorSigned;
 use crate::store::Store;

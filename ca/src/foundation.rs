@@ -14,7 +14,7 @@ use crate::generation;
 use crate::handed_out::HandedOut;
 use crate::key::{FileKey, KeyAlgorithm, KeyFolder, Passphrase};
 use crate::record::{CaRecord, Label, Serial, Succession};
-use crate::seal::{Opener, Sealer};
+use crate::key::seal::{Opener, Sealer};
 use crate::store::Store;
 
 /// The name of the key that opens sealed secrets.

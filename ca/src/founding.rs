@@ -213,7 +213,7 @@ pub fn check_chain(chain: &[Vec<u8>], key: &FileKey, now: Timestamp) -> Result<(
 /// [`Error::Unauthenticated`] when it is wrong, [`Error::Malformed`] when it cannot be read.
 pub fn verify_signature(
     certificate: &[u8],
-    issuer: &crate::public_key::SubjectPublicKey,
+    issuer: &crate::key::public::SubjectPublicKey,
 ) -> Result<()> {
     let wrong = |e: der::Error| Error::malformed(format!("expected a certificate: {e}"));
     let parsed = <x509_cert::Certificate as der::Decode>::from_der(certificate).map_err(wrong)?;

@@ -16,7 +16,7 @@ use x509_cert::name::Name;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::path::same_name;
-use crate::public_key::ProvenKey;
+use crate::key::public::ProvenKey;
 use crate::record::{Incarnation, Label, Serial, Transaction};
 use crate::request::CertificateRequest;
 

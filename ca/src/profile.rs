@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
 use crate::error::{Denial, Error, Result};
-use crate::generated_key::{KEY_FORMS, KeyForm};
+use crate::key::generated::{KEY_FORMS, KeyForm};
 use crate::oid;
-use crate::public_key::KeyKind;
+use crate::key::public::KeyKind;
 use crate::record::Label;
 
 /// The variant of a profile whose certificates no IKE daemon presents.

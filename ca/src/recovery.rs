@@ -19,7 +19,7 @@ use crate::founding::BACKDATING;
 use crate::name::Identity;
 use crate::oid;
 use crate::profile::filled_url;
-use crate::public_key::SubjectPublicKey;
+use crate::key::public::SubjectPublicKey;
 use crate::record::{
     Account, CaRecord, CrlRecord, CrlScope, Issued, Label, OWN_ACCOUNT_PREFIX, Permission, Reason,
     Revocation, RevokedEntry, Serial,

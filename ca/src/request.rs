@@ -5,7 +5,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use crate::clock::Timestamp;
-use crate::public_key::ProvenKey;
+use crate::key::public::ProvenKey;
 use crate::record::{Account, CertificateRecord, Label, Serial};
 
 /// How a requester proved who it is.

@@ -29,7 +29,7 @@ use crate::key::{FileKey, KeyAlgorithm};
 use crate::lint::Purpose;
 use crate::oid;
 use crate::profile::{DefaultUrls, filled_url};
-use crate::public_key::SubjectPublicKey;
+use crate::key::public::SubjectPublicKey;
 use crate::record::{CaRecord, Label, Links, Serial, Succession};
 
 /// id-ce-freshestCRL, RFC 5280 §4.2.1.15.

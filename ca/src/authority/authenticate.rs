@@ -11,7 +11,7 @@ use super::Authority;
 use crate::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::public_key::SubjectPublicKey;
+use crate::key::public::SubjectPublicKey;
 use crate::record::{Account, AccountSecret, CertificateRecord, Reason, Serial};
 use crate::request::{Credential, Requester};
 

@@ -17,7 +17,7 @@ use crate::name::Identity;
 use crate::oid;
 use crate::path::same_name;
 use crate::profile::Profile;
-use crate::public_key::{KeyKind, Proof, ProvenKey};
+use crate::key::public::{KeyKind, Proof, ProvenKey};
 use crate::record::{Account, Label, Serial};
 use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
 use crate::subject::{self, Names};

@@ -36,7 +36,7 @@ use crate::lint::Purpose;
 use crate::oid;
 use crate::path::same_name;
 use crate::profile::Profile;
-use crate::public_key::ProvenKey;
+use crate::key::public::ProvenKey;
 use crate::record::{Account, CertificateRecord, Issued, Label, Permission, Serial};
 use crate::request::{CertificateRequest, Credential, Requester};
 

@@ -21,7 +21,7 @@ use crate::generation;
 use crate::key::{FileKey, KeyAlgorithm};
 use crate::lint::Purpose;
 use crate::oid;
-use crate::public_key::KeyKind;
+use crate::key::public::KeyKind;
 use crate::record::{Issued, Label};
 
 /// Signs for one CA what is neither a certificate nor a CRL, with a key and a certificate of its own.

@@ -20,7 +20,7 @@ use crate::error::{Denial, Error, Result};
 use crate::name::Identity;
 use crate::path::crl::{CrlStatus, status_by_crls};
 use crate::path::{Anchors, Certificate, PathSettings, ValidPath, same_name, validate};
-use crate::public_key::SubjectPublicKey;
+use crate::key::public::SubjectPublicKey;
 use crate::record::Account;
 use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
 

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::gate::{Gate, Object};
 use crate::lint::Purpose;
-use crate::public_key::Proof;
+use crate::key::public::Proof;
 use crate::receipt::Recording;
 use crate::record::{CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
 use std::sync::{Arc, PoisonError};

@@ -10,8 +10,8 @@ use super::authorize::{check_credential, check_use, not_authorized};
 use super::delegate::{Delegate, Role};
 use super::issuer::DELEGATE_VALIDITY;
 use crate::error::{Error, Result};
-use crate::generated_key::{GeneratedKey, KeyOrder, WantedKey};
-use crate::public_key::KeyKind;
+use crate::key::generated::{GeneratedKey, KeyOrder, WantedKey};
+use crate::key::public::KeyKind;
 use crate::record::{Label, Permission};
 use crate::request::{CertificateRequest, Credential, Requester};
 

@@ -35,7 +35,7 @@ use crate::foundation::{AUDIT_KEY, Foundation, SEAL_KEY};
 use crate::key::FileKey;
 use crate::profile::Profiles;
 use crate::record::{Duty, Label, Transaction};
-use crate::seal::Opener;
+use crate::key::seal::Opener;
 use crate::store::Store;
 
 pub use authenticate::{Attempt, Candidate, LockSettings};

@@ -9,7 +9,7 @@ use crate::error::{Denial, Error, Result};
 use crate::pending::{
     Decision, MAX_WORDS, PendingRequest, RecordedRequest, RequestId, Verdict, WaitingRequest,
 };
-use crate::public_key::Proof;
+use crate::key::public::Proof;
 use crate::record::Label;
 use crate::request::Requester;
 

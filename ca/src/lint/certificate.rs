@@ -9,7 +9,7 @@ use super::rules;
 use super::{Purpose, Report, extensions, names};
 use crate::error::Error;
 use crate::oid;
-use crate::public_key::{KeyKind, SubjectPublicKey};
+use crate::key::public::{KeyKind, SubjectPublicKey};
 
 /// The last second that UTCTime can hold: 2049-12-31T23:59:59Z.
 const LAST_UTC_TIME: i64 = 2_524_607_999;

@@ -12,7 +12,7 @@ use x509_parser::extensions::{
 use super::rules;
 use super::{Purpose, Report};
 use crate::oid;
-use crate::public_key::KeyKind;
+use crate::key::public::KeyKind;
 
 /// The obsolete usages ipsecEndSystem, ipsecTunnel and ipsecUser.
 const OBSOLETE: [ObjectIdentifier; 3] = [

@@ -23,7 +23,7 @@ use super::legible::{elements, legible};
 use crate::name::same_name;
 use crate::clock::Timestamp;
 use crate::oid;
-use crate::public_key::SubjectPublicKey;
+use crate::key::public::SubjectPublicKey;
 use crate::sets;
 
 /// The largest certificate taken, in octets.

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
-use crate::public_key::{KeyKind, ProvenKey, SubjectPublicKey};
+use crate::key::public::{KeyKind, ProvenKey, SubjectPublicKey};
 
 /// How many octets the number has.
 const LENGTH: usize = 16;

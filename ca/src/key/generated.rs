@@ -15,7 +15,7 @@ use spki::SubjectPublicKeyInfoOwned;
 use crate::error::{Denial, Error, Result};
 use crate::key::algorithm_identifier;
 use crate::profile::Profile;
-use crate::public_key::{KeyKind, ProvenKey, SubjectPublicKey};
+use crate::key::public::{KeyKind, ProvenKey, SubjectPublicKey};
 
 /// The sizes of RSA keys that are made, in bits. Larger ones take seconds each.
 const RSA_SIZES: [(u32, KeySize); 3] =

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::oid;
-use crate::public_key::{KeyKind, SubjectPublicKey};
+use crate::key::public::{KeyKind, SubjectPublicKey};
 
 /// scrypt with N = 2^14, r = 8, p = 5: 16 MiB, which OpenSSL's own limit of 32 MiB still opens.
 const SCRYPT: (u8, u32, u32) = (14, 8, 5);

@@ -12,7 +12,7 @@ use rcgen::SigningKey;
 
 use crate::error::{Error, Result};
 use crate::key::FileKey;
-use crate::public_key::KeyKind;
+use crate::key::public::KeyKind;
 
 /// A message that is being signed with one key.
 pub struct MessageSigner<'a> {
