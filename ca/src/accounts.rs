@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
-use crate::equipment::{Equipment, EquipmentDraft, Vendor, no_vendor};
+use crate::record::equipment::{Equipment, EquipmentDraft, Vendor, no_vendor};
 use crate::error::{Denial, Error, Result};
 use crate::name::Identity;
 use crate::profile::Profiles;

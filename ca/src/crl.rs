@@ -25,7 +25,7 @@ use crate::lint;
 use crate::key::message_signer::MessageSigner;
 use crate::oid;
 use crate::record::{Reason, Serial};
-use crate::revoked::Listed;
+use crate::record::revoked::Listed;
 
 /// How much is gathered before it is hashed and written, in octets.
 const CHUNK: usize = 64 << 10;

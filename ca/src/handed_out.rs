@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::generation;
 use crate::key::signature_algorithm;
-use crate::line::issuing_now;
+use crate::record::line::issuing_now;
 use crate::path::{Certificate, PathError, PathSettings, check};
 use crate::profile::Profiles;
 use crate::record::{Account, CaRecord, Incarnation, Label, Serial};

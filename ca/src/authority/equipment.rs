@@ -15,7 +15,7 @@ use x509_cert::name::Name;
 use super::Authority;
 use super::authorize::check_equipment;
 use crate::clock::Timestamp;
-use crate::equipment::Vendor;
+use crate::record::equipment::Vendor;
 use crate::error::{Denial, Error, Result};
 use crate::name::Identity;
 use crate::path::crl::{CrlStatus, status_by_crls};

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::foundation::{Foundation, random_serial};
 use crate::handed_out::HandedOut;
 use crate::key::FileKey;
-use crate::line::Member;
+use crate::record::line::Member;
 use crate::receipt::Recording;
 use crate::record::{CaRecord, CrlScope, Label, Serial, Succession};
 

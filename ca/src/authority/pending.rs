@@ -6,7 +6,7 @@
 
 use super::{Authority, Authorized, IssuedCertificate, TransactionDraft};
 use crate::error::{Denial, Error, Result};
-use crate::pending::{
+use crate::record::pending::{
     Decision, MAX_WORDS, PendingRequest, RecordedRequest, RequestId, Verdict, WaitingRequest,
 };
 use crate::key::public::Proof;

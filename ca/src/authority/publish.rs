@@ -19,7 +19,7 @@ use crate::error::{Denial, Error, Result};
 use crate::founding::BACKDATING;
 use crate::key::FileKey;
 use crate::record::{CrlRecord, CrlScope, Label, Reason, RevokedEntry, Serial};
-use crate::revoked::{Listed, RevokedSet};
+use crate::record::revoked::{Listed, RevokedSet};
 
 /// By how much thisUpdate rises at least.
 const SECOND: Duration = Duration::from_secs(1);

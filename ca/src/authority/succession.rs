@@ -7,7 +7,7 @@ use super::issuer::Ca;
 use crate::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::line::{issuing_now, successor};
+use crate::record::line::{issuing_now, successor};
 use crate::record::{CaRecord, Label, Serial};
 use x509_cert::name::Name;
 

@@ -3,6 +3,11 @@
 //! How they lie on disk is the business of `journal/entry.rs` and differs on purpose.
 
 mod certificate;
+pub mod equipment;
+pub mod line;
+pub mod pending;
+pub mod revoked;
+pub mod search;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,7 +17,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::equipment::Equipment;
+use crate::record::equipment::Equipment;
 use crate::error::{Error, Result};
 use crate::name::Identity;
 
