@@ -21,7 +21,7 @@ use crate::record::line::issuing_now;
 use crate::path::{Certificate, PathError, PathSettings, check};
 use crate::profile::Profiles;
 use crate::record::{Account, CaRecord, Incarnation, Label, Serial};
-use crate::subject::{self, Names};
+use crate::profile::subject::{self, Names};
 
 /// What IKE daemons look for in an extended key usage: ipsecIKE, iKEIntermediate, serverAuth, clientAuth.
 const IKE_PURPOSES: [&str; 4] =

@@ -42,7 +42,6 @@ pub mod request;
 mod rollover;
 pub mod sets;
 pub mod store;
-mod subject;
 
 /// The log's target of what somebody can cause who proved nothing: such lines are limited by address, and fail2ban reads them.
 pub const REFUSED: &str = "countersign::refused";
@@ -63,4 +62,4 @@ pub use record::{equipment, line, pending, revoked, search};
 pub use request::{CertificateRequest, Credential, Registrar, Requester};
 pub use rollover::RollOptions;
 pub use store::Store;
-pub use subject::Names;
+pub use profile::subject::Names;

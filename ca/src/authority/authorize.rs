@@ -20,7 +20,7 @@ use crate::profile::Profile;
 use crate::key::public::{KeyKind, Proof, ProvenKey};
 use crate::record::{Account, Label, Serial};
 use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
-use crate::subject::{self, Names};
+use crate::profile::subject::{self, Names};
 
 /// A notBefore this little in the past is still issued as it was asked for.
 const NOW_ENOUGH: std::time::Duration = std::time::Duration::from_secs(300);

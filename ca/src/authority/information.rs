@@ -5,7 +5,7 @@ use super::Authority;
 use crate::error::Result;
 use crate::profile::{Profile, filled_url};
 use crate::record::{Account, CrlScope, Label};
-use crate::subject::{self, Names};
+use crate::profile::subject::{self, Names};
 
 /// The place of a partition's number in a URL.
 const PARTITION: &str = "{partition}";

@@ -148,7 +148,7 @@ impl Authority {
     fn named_by(&self, subject: Option<&Name>) -> Result<Vec<Account>> {
         let Some(subject) = subject else { return Ok(Vec::new()) };
         let mut found = self.store().holders(&Identity::Dn(subject.clone()))?;
-        if let Some(text) = crate::subject::common_name(subject) {
+        if let Some(text) = crate::profile::subject::common_name(subject) {
             if let Ok(label) = text.parse::<Label>() {
                 found.extend(self.store().account(&label)?);
             }
@@ -164,7 +164,7 @@ impl Authority {
         let profiles = self.profiles();
         found.retain(|account| {
             let profile = profiles.named(&account.profile);
-            profile.is_some_and(|profile| crate::subject::names(account, profile, subject))
+            profile.is_some_and(|profile| crate::profile::subject::names(account, profile, subject))
         });
         Ok(found)
     }

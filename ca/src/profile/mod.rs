@@ -3,6 +3,8 @@
 //! [`ProfileConfig`] is what an operator writes; [`Profile`] is what was checked, once, at start (RFC 5280 §4,
 //! RFC 4945 §5.1).
 
+pub mod subject;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -413,7 +415,7 @@ impl Profile {
                 profile.min_rsa_bits
             )));
         }
-        crate::subject::check_template(&profile.subject)?;
+        crate::profile::subject::check_template(&profile.subject)?;
         Ok(profile)
     }
 }
