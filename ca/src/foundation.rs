@@ -5,13 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::certificate::{Facts, to_pem};
+use crate::signed::certificate::{Facts, to_pem};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
 use crate::founding::{self, CaOptions};
 use crate::generation;
-use crate::handed_out::HandedOut;
+use crate::signed::handed_out::HandedOut;
 use crate::key::{FileKey, KeyAlgorithm, KeyFolder, Passphrase};
 use crate::record::{CaRecord, Label, Serial, Succession};
 use crate::key::seal::{Opener, Sealer};

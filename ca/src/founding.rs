@@ -17,10 +17,10 @@ use rcgen::{
 use x509_cert::ext::pkix::CertificatePolicies;
 use x509_cert::name::Name;
 
-use crate::certificate::{Facts, authority_info_access, policy_information};
+use crate::signed::certificate::{Facts, authority_info_access, policy_information};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::gate::{Gate, Object};
+use crate::signed::gate::{Gate, Object};
 use crate::key::FileKey;
 use crate::lint::Purpose;
 use crate::oid;

@@ -7,7 +7,7 @@
 use der::{Any, Tag, Tagged};
 use x509_cert::name::Name;
 
-use crate::certificate::Facts;
+use crate::signed::certificate::Facts;
 use crate::error::{Denial, Error, Result};
 use crate::name::distinguished_name;
 use crate::oid;

@@ -16,17 +16,13 @@
 
 pub mod accounts;
 pub mod authority;
-pub mod certificate;
 pub mod changes;
 pub mod clock;
-pub mod crl;
 pub mod entropy;
 mod error;
 pub mod foundation;
 pub mod founding;
-mod gate;
 mod generation;
-pub mod handed_out;
 mod name;
 pub mod journal;
 pub mod key;
@@ -41,6 +37,7 @@ pub mod recovery;
 pub mod request;
 mod rollover;
 pub mod sets;
+pub mod signed;
 pub mod store;
 
 /// The log's target of what somebody can cause who proved nothing: such lines are limited by address, and fail2ban reads them.
@@ -61,5 +58,6 @@ pub use receipt::{Receipt, Recording};
 pub use record::{equipment, line, pending, revoked, search};
 pub use request::{CertificateRequest, Credential, Registrar, Requester};
 pub use rollover::RollOptions;
+pub use signed::{certificate, crl, handed_out};
 pub use store::Store;
 pub use profile::subject::Names;

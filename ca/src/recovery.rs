@@ -12,7 +12,7 @@ use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{CrlDistributionPoints, CrlNumber};
 use x509_cert::name::Name;
 
-use crate::certificate::Facts;
+use crate::signed::certificate::Facts;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Denial, Error, Result};
 use crate::founding::BACKDATING;

@@ -15,7 +15,7 @@ use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Validity;
 use x509_cert::{Certificate, name::Name};
 
-use crate::certificate::{
+use crate::signed::certificate::{
     Facts, authority_info_access, authority_key_identifier, distribution_points, extension, octets,
     time, to_pem,
 };
@@ -23,7 +23,7 @@ use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::foundation::Foundation;
 use crate::founding::{self, BACKDATING, CaOptions};
-use crate::gate::{Gate, Object};
+use crate::signed::gate::{Gate, Object};
 use crate::generation;
 use crate::key::{FileKey, KeyAlgorithm};
 use crate::lint::Purpose;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::Authority;
-use crate::certificate::Facts;
+use crate::signed::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::key::public::SubjectPublicKey;

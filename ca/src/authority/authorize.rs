@@ -9,7 +9,7 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsag
 use super::Authority;
 use super::equipment::without_vendors_names;
 use super::issuer::Ca;
-use crate::certificate::Facts;
+use crate::signed::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::founding::BACKDATING;

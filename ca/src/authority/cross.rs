@@ -23,13 +23,13 @@ use x509_cert::time::Validity;
 use super::authorize::{not_authorized, validity};
 use super::issuer::Ca;
 use super::{Authority, IssuedCertificate, TransactionDraft};
-use crate::certificate::{
+use crate::signed::certificate::{
     Facts, authority_info_access, authority_key_identifier, distribution_points, extension, octets,
     policy_information, time,
 };
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::gate::{Gate, Object};
+use crate::signed::gate::{Gate, Object};
 use crate::name::Identity;
 use crate::key::signature_algorithm;
 use crate::lint::Purpose;

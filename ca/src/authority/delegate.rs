@@ -11,12 +11,12 @@ use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 use x509_cert::name::Name;
 
 use super::issuer::Ca;
-use crate::certificate::{EndEntity, Facts, read_all};
+use crate::signed::certificate::{EndEntity, Facts, read_all};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::foundation::Foundation;
 use crate::founding::{BACKDATING, verify_signature};
-use crate::gate::{Gate, Object};
+use crate::signed::gate::{Gate, Object};
 use crate::generation;
 use crate::key::{FileKey, KeyAlgorithm};
 use crate::lint::Purpose;

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use super::authenticate::forget_failures;
 use super::{Authority, Authorized};
-use crate::certificate::EndEntity;
+use crate::signed::certificate::EndEntity;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::gate::{Gate, Object};
+use crate::signed::gate::{Gate, Object};
 use crate::lint::Purpose;
 use crate::key::public::Proof;
 use crate::receipt::Recording;

@@ -14,7 +14,7 @@ use ring::digest::{SHA256, digest};
 use super::Authority;
 use super::issuer::Ca;
 use crate::clock::Timestamp;
-use crate::crl::Crl;
+use crate::signed::crl::Crl;
 use crate::error::{Denial, Error, Result};
 use crate::founding::BACKDATING;
 use crate::key::FileKey;

@@ -11,7 +11,7 @@ use x509_cert::name::Name;
 
 use super::Authority;
 use super::authorize::not_authorized;
-use crate::certificate::Facts;
+use crate::signed::certificate::Facts;
 use crate::error::Result;
 use crate::name::Identity;
 use crate::oid;

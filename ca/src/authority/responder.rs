@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Authority;
 use super::delegate::{Delegate, Role};
 use super::issuer::Ca;
-use crate::certificate::Facts;
+use crate::signed::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::founding::verify_signature;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Authority;
 use super::issuer::Ca;
-use crate::certificate::Facts;
+use crate::signed::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::line::{issuing_now, successor};

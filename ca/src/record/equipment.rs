@@ -361,7 +361,7 @@ fn unnamed(why: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certificate::Facts;
+    use crate::signed::certificate::Facts;
 
     #[test]
     fn the_roots_that_debian_ships_are_taken() {
@@ -371,7 +371,7 @@ mod tests {
         let (mut taken, mut refused) = (0, Vec::new());
         for file in files {
             let path = file.unwrap().path();
-            let read = crate::certificate::read_all(&std::fs::read(&path).unwrap());
+            let read = crate::signed::certificate::read_all(&std::fs::read(&path).unwrap());
             let found = read.and_then(|all| {
                 let ca = read_ca(
                     all.into_iter().next().unwrap(),

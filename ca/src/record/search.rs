@@ -172,7 +172,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::certificate::Facts;
+    use crate::signed::certificate::Facts;
 
     /// The keys by way of the readers that the rest of this crate uses.
     fn read_otherwise(certificate: &[u8]) -> Vec<SearchKey> {

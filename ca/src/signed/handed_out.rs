@@ -12,7 +12,7 @@ use x509_cert::ext::pkix::constraints::name::NameConstraints;
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
 use crate::accounts::AccountDraft;
-use crate::certificate::{EndEntity, Facts};
+use crate::signed::certificate::{EndEntity, Facts};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::generation;

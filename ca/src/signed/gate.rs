@@ -12,7 +12,7 @@ use spki::AlgorithmIdentifierOwned;
 
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::handed_out::HandedOut;
+use crate::signed::handed_out::HandedOut;
 use crate::key::FileKey;
 use crate::lint::{self, Finding, Purpose, Severity};
 

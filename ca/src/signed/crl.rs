@@ -16,10 +16,10 @@ use x509_cert::ext::pkix::crl::dp::{DistributionPoint, IssuingDistributionPoint}
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::name::Name;
 
-use crate::certificate::{authority_key_identifier, extension, time};
+use crate::signed::certificate::{authority_key_identifier, extension, time};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::gate::refuse;
+use crate::signed::gate::refuse;
 use crate::key::FileKey;
 use crate::lint;
 use crate::key::message_signer::MessageSigner;
