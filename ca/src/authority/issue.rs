@@ -206,7 +206,7 @@ impl Authority {
 
     /// The partition of the CRLs for a new certificate.
     fn partition_of(&self, serial: &Serial) -> Option<u16> {
-        crate::recovery::partition_of(serial, self.settings.crl.partitions)
+        crate::founding::recovery::partition_of(serial, self.settings.crl.partitions)
     }
 
     /// The holder took the certificate.

@@ -13,7 +13,7 @@ use super::responder::Responding;
 use crate::signed::certificate::Facts;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::foundation::{Foundation, random_serial};
+use crate::founding::foundation::{Foundation, random_serial};
 use crate::signed::handed_out::HandedOut;
 use crate::key::FileKey;
 use crate::record::line::Member;

@@ -31,7 +31,7 @@ use crate::changes::Changes;
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
-use crate::foundation::{AUDIT_KEY, Foundation, SEAL_KEY};
+use crate::founding::foundation::{AUDIT_KEY, Foundation, SEAL_KEY};
 use crate::key::FileKey;
 use crate::profile::Profiles;
 use crate::record::{Duty, Label, Transaction};

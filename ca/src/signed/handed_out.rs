@@ -15,7 +15,7 @@ use crate::accounts::AccountDraft;
 use crate::signed::certificate::{EndEntity, Facts};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::generation;
+use crate::founding::generation;
 use crate::key::signature_algorithm;
 use crate::record::line::issuing_now;
 use crate::path::{Certificate, PathError, PathSettings, check};

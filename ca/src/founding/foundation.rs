@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
 use crate::founding::{self, CaOptions};
-use crate::generation;
+use crate::founding::generation;
 use crate::signed::handed_out::HandedOut;
 use crate::key::{FileKey, KeyAlgorithm, KeyFolder, Passphrase};
 use crate::record::{CaRecord, Label, Serial, Succession};

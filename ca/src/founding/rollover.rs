@@ -21,10 +21,10 @@ use crate::signed::certificate::{
 };
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::foundation::Foundation;
+use crate::founding::foundation::Foundation;
 use crate::founding::{self, BACKDATING, CaOptions};
 use crate::signed::gate::{Gate, Object};
-use crate::generation;
+use crate::founding::generation;
 use crate::key::{FileKey, KeyAlgorithm};
 use crate::lint::Purpose;
 use crate::oid;
