@@ -14,9 +14,7 @@
     )
 )]
 
-pub mod accounts;
 pub mod authority;
-pub mod changes;
 pub mod clock;
 pub mod entropy;
 mod error;
@@ -31,7 +29,6 @@ pub mod path;
 pub mod profile;
 mod receipt;
 pub mod record;
-pub mod request;
 pub mod sets;
 pub mod signed;
 pub mod store;
@@ -40,6 +37,7 @@ pub mod store;
 pub const REFUSED: &str = "countersign::refused";
 
 pub use authority::Authority;
+pub use authority::{accounts, changes, request};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{Denial, Error, Result};
@@ -52,7 +50,7 @@ pub use key::possession::Challenge;
 pub use key::public::{KeyKind, Proof, ProvenKey, SubjectPublicKey};
 pub use receipt::{Receipt, Recording};
 pub use record::{equipment, line, pending, revoked, search};
-pub use request::{CertificateRequest, Credential, Registrar, Requester};
+pub use authority::request::{CertificateRequest, Credential, Registrar, Requester};
 pub use founding::{foundation, recovery};
 pub use founding::rollover::RollOptions;
 pub use signed::{certificate, crl, handed_out};

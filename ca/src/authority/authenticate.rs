@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::key::public::SubjectPublicKey;
 use crate::record::{Account, AccountSecret, CertificateRecord, Reason, Serial};
-use crate::request::{Credential, Requester};
+use crate::authority::request::{Credential, Requester};
 
 /// When wrong secrets from one address lock a reference for that address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use crate::path::same_name;
 use crate::profile::Profile;
 use crate::key::public::{KeyKind, Proof, ProvenKey};
 use crate::record::{Account, Label, Serial};
-use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
+use crate::authority::request::{CertificateRequest, Credential, Requester, VendorSigned};
 use crate::profile::subject::{self, Names};
 
 /// A notBefore this little in the past is still issued as it was asked for.

@@ -38,7 +38,7 @@ use crate::path::same_name;
 use crate::profile::Profile;
 use crate::key::public::ProvenKey;
 use crate::record::{Account, CertificateRecord, Issued, Label, Permission, Serial};
-use crate::request::{CertificateRequest, Credential, Requester};
+use crate::authority::request::{CertificateRequest, Credential, Requester};
 
 /// The longest subject key identifier that is taken, in octets.
 const MAX_KEY_IDENTIFIER: usize = 64;

@@ -22,7 +22,7 @@ use crate::path::crl::{CrlStatus, status_by_crls};
 use crate::path::{Anchors, Certificate, PathSettings, ValidPath, same_name, validate};
 use crate::key::public::SubjectPublicKey;
 use crate::record::Account;
-use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
+use crate::authority::request::{CertificateRequest, Credential, Requester, VendorSigned};
 
 pub use crls::{CrlFiles, read_crl_file};
 

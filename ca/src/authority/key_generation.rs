@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::key::generated::{GeneratedKey, KeyOrder, WantedKey};
 use crate::key::public::KeyKind;
 use crate::record::{Label, Permission};
-use crate::request::{CertificateRequest, Credential, Requester};
+use crate::authority::request::{CertificateRequest, Credential, Requester};
 
 impl Authority {
     /// Whether this requester may have a key made for this request, of which kind it will be, and in which form it is handed over.

@@ -4,8 +4,10 @@
 //! [`Requester`](crate::Requester) (authenticate) → [`Authorized`] (authorize) → [`IssuedCertificate`] (issue: serial recorded before,
 //! lint, sign, record). No signed object leaves before its entry is durable.
 
+pub mod accounts;
 mod authenticate;
 mod authorize;
+pub mod changes;
 mod cross;
 mod delegate;
 mod equipment;
@@ -16,6 +18,7 @@ mod key_generation;
 mod pending;
 mod publish;
 mod registration;
+pub mod request;
 mod responder;
 mod revoke;
 mod succession;
@@ -26,8 +29,8 @@ use std::time::Duration;
 
 use x509_cert::name::Name;
 
-use crate::accounts::{AccountDraft, Accounts, NewAccount, SecretPolicy};
-use crate::changes::Changes;
+use crate::authority::accounts::{AccountDraft, Accounts, NewAccount, SecretPolicy};
+use crate::authority::changes::Changes;
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};

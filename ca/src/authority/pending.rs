@@ -11,7 +11,7 @@ use crate::record::pending::{
 };
 use crate::key::public::Proof;
 use crate::record::Label;
-use crate::request::Requester;
+use crate::authority::request::Requester;
 
 impl Authorized {
     /// Whether an administrator has yet to approve it.

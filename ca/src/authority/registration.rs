@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::name::Identity;
 use crate::oid;
 use crate::record::{Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission};
-use crate::request::{Credential, Registrar, Requester};
+use crate::authority::request::{Credential, Registrar, Requester};
 
 /// The most names of one request that are looked up.
 const MAX_NAMES: usize = 64;

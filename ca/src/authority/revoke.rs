@@ -4,7 +4,7 @@ use super::{Authority, TransactionDraft};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::record::{CertificateRecord, Label, Reason, Revocation, Serial};
-use crate::request::{Credential, Requester};
+use crate::authority::request::{Credential, Requester};
 
 impl Authority {
     /// A peer revokes a certificate of its own account, or a registration authority one of its CA.

@@ -308,7 +308,7 @@ impl Recovery<'_> {
         };
         if let Some(name) = named {
             let account = self.store.account(name)?;
-            let account = account.ok_or_else(|| crate::accounts::no_account(name))?;
+            let account = account.ok_or_else(|| crate::authority::accounts::no_account(name))?;
             // A cross certificate names another CA.
             return match facts.is_ca || holds(&account) {
                 true => may_have(account),
@@ -327,7 +327,7 @@ impl Recovery<'_> {
         match (all.next(), all.next()) {
             (Some(one), None) => {
                 let account = self.store.account(one)?;
-                let account = account.ok_or_else(|| crate::accounts::no_account(one))?;
+                let account = account.ok_or_else(|| crate::authority::accounts::no_account(one))?;
                 // A certificate speaks for the account that it was issued to, and for no later one of that name (ADR 13). Its
                 // notBefore has no fraction of a second: one that was issued within the second of the account's creation is its.
                 match account.created.whole_seconds() > facts.not_before.plus(BACKDATING) {

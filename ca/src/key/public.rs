@@ -14,7 +14,7 @@ use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 use crate::error::{Denial, Error, Result};
 use crate::oid;
 use crate::key::possession::check_encryption;
-use crate::request::Registrar;
+use crate::authority::request::Registrar;
 
 /// The largest SubjectPublicKeyInfo that is looked at, in bytes; RSA-8192 takes 1,062, and what is larger is told its size.
 const MAX_SPKI: usize = 8192;

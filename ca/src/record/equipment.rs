@@ -20,7 +20,7 @@ use crate::oid;
 use crate::path::{Certificate, PathError, same_name};
 use crate::key::public::SubjectPublicKey;
 use crate::record::{Label, OWN_ACCOUNT_PREFIX};
-use crate::request::VendorSigned;
+use crate::authority::request::VendorSigned;
 use crate::store::Store;
 
 /// The most vendors that are trusted at once.

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::path::same_name;
 use crate::key::public::ProvenKey;
 use crate::record::{Incarnation, Label, Serial, Transaction};
-use crate::request::CertificateRequest;
+use crate::authority::request::CertificateRequest;
 
 /// The most requests that wait at once, of all accounts: those that are neither rejected nor withdrawn.
 pub const MAX_PENDING: usize = 4096;

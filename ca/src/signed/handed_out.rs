@@ -11,7 +11,7 @@ use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::pkix::constraints::name::NameConstraints;
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
-use crate::accounts::AccountDraft;
+use crate::authority::accounts::AccountDraft;
 use crate::signed::certificate::{EndEntity, Facts};
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
