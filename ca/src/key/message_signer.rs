@@ -1,7 +1,8 @@
-//! Signs a message that comes in parts, without holding it: a CRL of a million entries is hashed as it is written.
+//! Signs a message that arrives in parts. A CRL of a million entries is hashed while it is written, and never held in
+//! memory.
 //!
-//! ring signs whole messages only, so the digest is signed by aws-lc-rs. Ed25519 reads its message twice
-//! (RFC 8032 §5.1.6) and therefore holds it.
+//! ring signs only whole messages, so the digest is signed by aws-lc-rs. Ed25519 reads its message twice (RFC 8032
+//! §5.1.6), so with that algorithm the message is held in memory.
 
 use aws_lc_rs::digest::{Context, SHA256, SHA384, SHA512};
 use aws_lc_rs::signature::{
@@ -10,15 +11,15 @@ use aws_lc_rs::signature::{
 };
 use rcgen::SigningKey;
 
+use super::private::FileKey;
+use super::public::KeyKind;
 use crate::error::{Error, Result};
-use crate::key::FileKey;
-use crate::key::public::KeyKind;
 
 /// A message that is being signed with one key.
 pub struct MessageSigner<'a> {
     key: &'a FileKey,
     message: Message,
-    /// SHA-256 over the same parts, if the signature takes another digest.
+    /// SHA-256 over the message; `None` if the signature itself uses SHA-256 and `message` holds the digest.
     sha256: Option<Context>,
     longest: usize,
 }
@@ -30,15 +31,15 @@ enum Message {
 }
 
 impl<'a> MessageSigner<'a> {
-    /// An empty message.
+    /// Starts an empty message.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the key cannot be used.
+    /// [`Error::Internal`] if the key cannot be used.
     pub fn new(key: &'a FileKey) -> Result<Self> {
         let rejected = |e: aws_lc_rs::error::KeyRejected| Error::internal(e.to_string());
         let ecdsa = |algorithm| EcdsaKeyPair::from_pkcs8(algorithm, key.pkcs8()).map(Box::new);
         let (message, longest) = match key.public().kind() {
-            // SEQUENCE of two INTEGERs, each with one octet more than the curve's order at most.
+            // A signature is a SEQUENCE of two INTEGERs, each at most one octet longer than the curve's order.
             KeyKind::P256 => (
                 Message::Ecdsa(
                     ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(rejected)?,
@@ -72,12 +73,12 @@ impl<'a> MessageSigner<'a> {
         Ok(Self { key, message, sha256, longest })
     }
 
-    /// The most octets that a signature has.
+    /// The maximum length of a signature, in octets.
     pub const fn longest(&self) -> usize {
         self.longest
     }
 
-    /// Adds a part.
+    /// Appends a part to the message.
     pub fn update(&mut self, part: &[u8]) {
         match &mut self.message {
             Message::Ecdsa(_, context) | Message::Rsa(_, context) => context.update(part),
@@ -88,7 +89,7 @@ impl<'a> MessageSigner<'a> {
         }
     }
 
-    /// SHA-256 over the parts so far.
+    /// SHA-256 over the message so far.
     pub fn sha256(&self) -> [u8; 32] {
         let context = match (&self.message, &self.sha256) {
             (_, Some(context)) | (Message::Ecdsa(_, context) | Message::Rsa(_, context), None) => {
@@ -99,10 +100,10 @@ impl<'a> MessageSigner<'a> {
         context.finish().as_ref().try_into().unwrap_or_default()
     }
 
-    /// A signature over the parts so far. Each call makes another one, if the algorithm does.
+    /// A signature over the message so far. With a randomized algorithm, each call returns another signature.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the key fails.
+    /// [`Error::Internal`] if the key fails.
     pub fn sign(&self) -> Result<Vec<u8>> {
         let failed = || Error::internal("signing failed");
         match &self.message {

@@ -1,11 +1,19 @@
-//! Keys: the public keys of peers and how possession of the private half is proven, and the private keys that are kept in files or
-//! made for peers.
+//! Keys: public keys and how possession of the private half is proven; private keys in files, and private keys that are
+//! generated for peers.
 
-pub mod file;
-pub mod generated;
-pub mod message_signer;
-pub mod possession;
-pub mod public;
-pub mod seal;
+mod folder;
+mod generated;
+mod message_signer;
+mod possession;
+mod private;
+mod public;
+mod seal;
 
-pub use file::*;
+pub use folder::{KeyFolder, Passphrase, read_credential, read_private};
+pub(crate) use generated::RSA_SIZES;
+pub use generated::{GeneratedKey, KeyForm};
+pub use message_signer::MessageSigner;
+pub use possession::Challenge;
+pub use private::{FileKey, KeyAlgorithm, signature_algorithm};
+pub use public::{KeyKind, Proof, ProvenKey, SubjectPublicKey, algorithm_identifier};
+pub use seal::{Opener, Sealer};

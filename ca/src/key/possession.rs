@@ -1,55 +1,57 @@
-//! Proof of possession for keys that cannot sign: a number that only the holder of the private key can read
-//! (RFC 4211 §4.2 and §4.3, RFC 9810 §5.2.8.3).
+//! Proof of possession for keys that cannot sign: the peer decrypts a random number (RFC 4211 §4.2 and §4.3, RFC 9810
+//! §5.2.8.3).
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::public::{Proof, ProvenKey, SubjectPublicKey, check_encryption};
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
-use crate::key::public::{KeyKind, ProvenKey, SubjectPublicKey};
 
-/// How many octets the number has.
+/// The length of the random number, in octets.
 const LENGTH: usize = 16;
 
-/// A random number and the key that it asks about. It can be met once.
+/// A random number for the holder of one key to decrypt. It can be answered once.
 pub struct Challenge {
     key: SubjectPublicKey,
     number: Zeroizing<[u8; LENGTH]>,
 }
 
 impl Challenge {
-    /// A new number for the holder of `key`.
+    /// Draws a new number for the holder of `key`.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::ProofOfPossession`] when nothing can be encrypted for the key.
+    /// `Denied` with [`Denial::ProofOfPossession`] if nothing can be encrypted for the key.
     pub fn new(key: SubjectPublicKey, entropy: &dyn Entropy) -> Result<Self> {
         check_encryption(key.kind())?;
         let mut number = Zeroizing::new([0; LENGTH]);
         entropy.fill(number.as_mut_slice())?;
-        // Positive, and of one length, so that its octets are those of a DER INTEGER.
+        // The two top bits are set to 01, so that the number is positive and its octets are the content of a DER
+        // INTEGER of constant length.
         if let Some(first) = number.first_mut() {
             *first = *first & 0x3f | 0x40;
         }
         Ok(Self { key, number })
     }
 
-    /// The key that it asks about.
+    /// The key whose possession is to be proven.
     pub const fn key(&self) -> &SubjectPublicKey {
         &self.key
     }
 
-    /// The content octets of the number as an INTEGER: to be encrypted for the key.
+    /// The content octets of the number as an INTEGER, to be encrypted for the key.
     pub fn number(&self) -> &[u8] {
         self.number.as_slice()
     }
 
-    /// Whether `answer` is the number.
+    /// Compares the peer's answer with the number, in constant time. If they are equal, possession of the key is
+    /// proven.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::ProofOfPossession`] when it is not.
+    /// `Denied` with [`Denial::ProofOfPossession`] if they differ.
     pub fn met(self, answer: &[u8]) -> Result<ProvenKey> {
         match bool::from(self.number.as_slice().ct_eq(answer)) {
-            true => Ok(ProvenKey::decrypting(self.key)),
+            true => Ok(ProvenKey::with_proof(self.key, Proof::Decryption)),
             false => Err(Error::denied(
                 Denial::ProofOfPossession,
                 "the answer is not the number of the challenge; decrypt it with the key that the request asks to certify",
@@ -61,20 +63,6 @@ impl Challenge {
 impl std::fmt::Debug for Challenge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Challenge({}, …)", self.key.kind())
-    }
-}
-
-/// Whether something can be encrypted for a key of this kind.
-///
-/// # Errors
-/// `Denied` with [`Denial::ProofOfPossession`] that says what to do instead.
-pub(crate) fn check_encryption(kind: KeyKind) -> Result<()> {
-    match kind {
-        KeyKind::Rsa(_) | KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => Ok(()),
-        KeyKind::Ed25519 => Err(Error::denied(
-            Denial::ProofOfPossession,
-            "an Ed25519 key only signs; prove its possession by a signature",
-        )),
     }
 }
 

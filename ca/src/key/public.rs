@@ -1,25 +1,23 @@
-//! Public keys that peers present: which kinds are taken, and how their signatures are verified (by ring; by AWS-LC what that does not
-//! have: ECDSA with SHA-512, and on P-521).
+//! Public keys of peers: which kinds are accepted, and how their signatures are verified. ring verifies; AWS-LC
+//! verifies what ring lacks (ECDSA with SHA-512, and ECDSA on P-521).
 //!
-//! SHA-1 and MD5 signatures are not verified at all, and neither is RSA below 2048 bits.
+//! Signatures with SHA-1 or MD5, and with RSA keys below 2048 bits, are never verified.
 
 use std::fmt;
 
-use der::asn1::UintRef;
-use der::{Decode, Encode, Sequence};
+use der::asn1::{Null, UintRef};
+use der::{Any, Decode, Encode, Sequence};
 use ring::digest;
 use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 
 use crate::error::{Denial, Error, Result};
 use crate::oid;
-use crate::key::possession::check_encryption;
-use crate::authority::request::Registrar;
 
-/// The largest SubjectPublicKeyInfo that is looked at, in bytes; RSA-8192 takes 1,062, and what is larger is told its size.
+/// The largest SubjectPublicKeyInfo that is parsed, in bytes. RSA-8192 takes 1,062.
 const MAX_SPKI: usize = 8192;
 
-/// What kind of public key it is.
+/// The kind of a public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
     /// ECDSA on secp256r1.
@@ -30,7 +28,7 @@ pub enum KeyKind {
     P521,
     /// Ed25519.
     Ed25519,
-    /// RSA with a modulus of this many bits.
+    /// RSA, with the length of the modulus in bits.
     Rsa(u32),
 }
 
@@ -46,7 +44,7 @@ impl fmt::Display for KeyKind {
     }
 }
 
-/// A SubjectPublicKeyInfo of a kind that this authority knows.
+/// A SubjectPublicKeyInfo of a supported kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubjectPublicKey {
     der: Vec<u8>,
@@ -70,8 +68,8 @@ impl SubjectPublicKey {
     /// Reads a DER SubjectPublicKeyInfo (RFC 5280 §4.1).
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it is none, `Denied` with [`Denial::Algorithm`] for a kind that is not supported, with
-    /// [`Denial::KeySize`] for a size that is not.
+    /// [`Error::Malformed`] if it cannot be read; `Denied` with [`Denial::Algorithm`] for an unsupported kind, with
+    /// [`Denial::KeySize`] for an unsupported size.
     pub fn from_der(spki: &[u8]) -> Result<Self> {
         if spki.len() > MAX_SPKI {
             return Err(Error::denied(
@@ -89,17 +87,17 @@ impl SubjectPublicKey {
         Ok(Self { der: spki.to_vec(), kind, bits: bits.to_vec() })
     }
 
-    /// The SubjectPublicKeyInfo as it was read.
+    /// The SubjectPublicKeyInfo, DER, as it was read.
     pub fn der(&self) -> &[u8] {
         &self.der
     }
 
-    /// What kind of key it is.
+    /// The kind of the key.
     pub const fn kind(&self) -> KeyKind {
         self.kind
     }
 
-    /// SHA-1 over the BIT STRING's content: the key identifier of RFC 5280 §4.2.1.2, method (1).
+    /// The key identifier of RFC 5280 §4.2.1.2, method (1): SHA-1 over the content of the BIT STRING.
     pub fn key_identifier(&self) -> [u8; 20] {
         let mut identifier = [0; 20];
         let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.bits);
@@ -110,8 +108,8 @@ impl SubjectPublicKey {
     /// Verifies a signature over `message`.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Algorithm`] when the algorithm is not supported or does not fit the key,
-    /// [`Error::Unauthenticated`] when the signature is wrong.
+    /// `Denied` with [`Denial::Algorithm`] if the algorithm is not supported or does not fit the key;
+    /// [`Error::Unauthenticated`] if the signature is wrong.
     pub fn verify(
         &self,
         algorithm: &AlgorithmIdentifierOwned,
@@ -129,8 +127,7 @@ impl SubjectPublicKey {
     }
 }
 
-/// A public key whose holder proved possession of the private key, or will have to before its certificate counts; or for
-/// which a registration authority vouches.
+/// A public key, with the way in which possession of its private key is proven.
 #[derive(Debug, Clone)]
 pub struct ProvenKey {
     key: SubjectPublicKey,
@@ -140,25 +137,25 @@ pub struct ProvenKey {
 /// How possession of a private key is proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// By a signature that was verified.
+    /// The key signed the request, and the signature was verified.
     Signature,
-    /// By the word of a registration authority, which verified it (raVerified, RFC 4211 §4).
+    /// A registration authority verified the proof and vouches for it (raVerified, RFC 4211 §4).
     Vouched,
-    /// By a challenge that was decrypted ([`crate::Challenge`]).
+    /// The peer decrypted a random number ([`crate::Challenge`]).
     Decryption,
-    /// By the confirmation of the certificate, which leaves encrypted and can be confirmed only by who decrypts it
-    /// (RFC 9810 §5.2.8.3.2).
+    /// The certificate is returned encrypted for the key, and only its holder can confirm it (RFC 9810 §5.2.8.3.2).
+    /// Until the confirmation, the proof is outstanding.
     Confirmation,
-    /// The key was made here ([`crate::GeneratedKey`]).
+    /// The authority generated the key itself ([`crate::GeneratedKey`]).
     Generated,
 }
 
 impl ProvenKey {
-    /// Verifies the proof of possession: `signature` over `message`, by `key` itself (RFC 4211 §4.1, RFC 2986 §3).
+    /// Verifies a proof of possession: a signature over `message` by `key` itself (RFC 4211 §4.1, RFC 2986 §3).
     ///
     /// # Errors
-    /// `Denied` with [`Denial::ProofOfPossession`] when it is wrong or of an algorithm for another kind of key, with
-    /// [`Denial::Algorithm`] when the algorithm is not supported.
+    /// `Denied` with [`Denial::ProofOfPossession`] if the signature is wrong or its algorithm is for another kind of
+    /// key, with [`Denial::Algorithm`] if the algorithm is not supported.
     pub fn verify(
         key: SubjectPublicKey,
         algorithm: &AlgorithmIdentifierOwned,
@@ -180,35 +177,22 @@ impl ProvenKey {
         }
     }
 
-    /// A key for which a registration authority vouches: it verified the proof of possession (raVerified, RFC 4211 §4).
-    pub fn vouched(key: SubjectPublicKey, registrar: &Registrar) -> Self {
-        tracing::info!(registrar = %registrar.account(), "possession of the key is vouched for");
-        Self { key, proof: Proof::Vouched }
-    }
-
-    /// A key of a request that was recorded, which happens only after its proof was verified.
-    pub(crate) fn recorded(spki: &[u8]) -> Result<Self> {
-        SubjectPublicKey::from_der(spki).map(|key| Self { key, proof: Proof::Signature })
-    }
-
-    /// A key whose certificate will be returned encrypted for it: the authority issues only what must be confirmed.
+    /// A key whose possession will be proven by confirming the certificate, which is returned encrypted for the key.
+    /// The authority issues for it only if a confirmation is awaited.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::ProofOfPossession`] when nothing can be encrypted for the key.
+    /// `Denied` with [`Denial::ProofOfPossession`] if nothing can be encrypted for the key.
     pub fn to_be_confirmed(key: SubjectPublicKey) -> Result<Self> {
         check_encryption(key.kind())?;
         Ok(Self { key, proof: Proof::Confirmation })
     }
 
-    pub(crate) const fn decrypting(key: SubjectPublicKey) -> Self {
-        Self { key, proof: Proof::Decryption }
+    /// A key with a proof that the caller has seen. Nothing is verified here.
+    pub(crate) const fn with_proof(key: SubjectPublicKey, proof: Proof) -> Self {
+        Self { key, proof }
     }
 
-    pub(crate) const fn generated(key: SubjectPublicKey) -> Self {
-        Self { key, proof: Proof::Generated }
-    }
-
-    /// The key.
+    /// The public key.
     pub const fn key(&self) -> &SubjectPublicKey {
         &self.key
     }
@@ -216,6 +200,20 @@ impl ProvenKey {
     /// How possession is proven.
     pub const fn proof(&self) -> Proof {
         self.proof
+    }
+}
+
+/// Checks that data can be encrypted for a key of this kind.
+///
+/// # Errors
+/// `Denied` with [`Denial::ProofOfPossession`] that says what to do instead.
+pub(super) fn check_encryption(kind: KeyKind) -> Result<()> {
+    match kind {
+        KeyKind::Rsa(_) | KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => Ok(()),
+        KeyKind::Ed25519 => Err(Error::denied(
+            Denial::ProofOfPossession,
+            "an Ed25519 key only signs; prove its possession by a signature",
+        )),
     }
 }
 
@@ -284,7 +282,19 @@ fn rsa_kind(bits: &[u8]) -> Result<KeyKind> {
     Ok(KeyKind::Rsa(length))
 }
 
-/// ECDSA with SHA-512, and on P-521.
+/// The AlgorithmIdentifier of a public key of this kind (RFC 5480 §2.1.1, RFC 8410 §3, RFC 3279 §2.3.1).
+pub fn algorithm_identifier(kind: KeyKind) -> AlgorithmIdentifierOwned {
+    let (oid, parameters) = match kind {
+        KeyKind::P256 => (oid::EC_PUBLIC_KEY, Some(Any::from(oid::P256))),
+        KeyKind::P384 => (oid::EC_PUBLIC_KEY, Some(Any::from(oid::P384))),
+        KeyKind::P521 => (oid::EC_PUBLIC_KEY, Some(Any::from(oid::P521))),
+        KeyKind::Ed25519 => (oid::ED25519, None),
+        KeyKind::Rsa(_) => (oid::RSA_ENCRYPTION, Some(Any::from(Null))),
+    };
+    AlgorithmIdentifierOwned { oid, parameters }
+}
+
+/// The verifier for ECDSA with SHA-512 and for ECDSA on P-521, which ring lacks.
 fn ecdsa_beyond_ring(
     kind: KeyKind,
     algorithm: &AlgorithmIdentifierOwned,
@@ -327,7 +337,7 @@ fn verifier(
     Ok(verifier)
 }
 
-/// Whether a signature algorithm that is known here is for another kind of key than this.
+/// Whether the signature algorithm is supported, but for another kind of key than this.
 fn is_for_another(kind: KeyKind, algorithm: &AlgorithmIdentifierOwned) -> bool {
     match algorithm.oid {
         oid::ECDSA_SHA256 | oid::ECDSA_SHA384 | oid::ECDSA_SHA512 => {
@@ -348,7 +358,8 @@ fn is_for_another(kind: KeyKind, algorithm: &AlgorithmIdentifierOwned) -> bool {
 ///     saltLength       [2] INTEGER           DEFAULT 20,
 ///     trailerField     [3] TrailerField      DEFAULT trailerFieldBC }
 /// ```
-/// RFC 8017 §A.2.3. The hash, the mask and the salt must be of one kind (RFC 4055 §3.1 recommends it).
+/// RFC 8017 §A.2.3. Only parameters are accepted in which MGF1 uses the same hash and the salt is as long as the hash,
+/// as RFC 4055 §3.1 recommends.
 #[derive(Sequence)]
 struct PssParameters {
     #[asn1(context_specific = "0", optional = "true")]

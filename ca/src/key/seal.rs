@@ -1,8 +1,9 @@
-//! Seals account secrets to the instance: anybody with the public half can seal, only the running service can open.
+//! Seals the shared secrets of accounts. Anybody with the public key can seal; only the running service can open.
 //!
-//! ECIES on P-256: an ephemeral key agreement, HKDF-SHA-256 (RFC 5869) over both public keys, AES-256-GCM. Each box
-//! has a key of its own, so its nonce is constant. Layout: version 1, ephemeral public key (65 octets), ciphertext
-//! and tag. The associated data binds a box to its reference, so that it cannot be moved to another account.
+//! The scheme is ECIES on P-256: an ephemeral key agreement, HKDF-SHA-256 (RFC 5869) over both public keys, and
+//! AES-256-GCM. Each box has a key of its own, so the nonce is constant. A box is laid out as version 1, ephemeral
+//! public key (65 octets), ciphertext and tag. The associated data binds a box to its reference, so that nobody can
+//! move it to another account.
 
 use aws_lc_rs::agreement;
 use p256::ecdh::diffie_hellman;
@@ -13,37 +14,38 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
+use super::folder::{KeyFolder, Passphrase};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::key::{KeyFolder, Passphrase};
 
 const VERSION: u8 = 1;
 const POINT: usize = 65;
 const INFO: &[&[u8]] = &[b"countersign account secret 1"];
 
-/// Seals; holds no secret.
+/// The public sealing key.
 #[derive(Debug, Clone)]
 pub struct Sealer(PublicKey);
 
-/// Opens what a [`Sealer`] sealed. The key is wiped when dropped.
+/// The private sealing key, which opens what a [`Sealer`] sealed. It is wiped when dropped.
 pub struct Opener {
-    /// aws-lc's, since a message under a secret waits for this: it agrees on a key several times faster.
+    /// The key is aws-lc's, because each message under a shared secret waits for one key agreement, and aws-lc is
+    /// several times faster.
     key: agreement::PrivateKey,
     sealer: Sealer,
 }
 
 impl Sealer {
-    /// From a DER SubjectPublicKeyInfo.
+    /// Reads a DER SubjectPublicKeyInfo.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it is no P-256 key.
+    /// [`Error::Malformed`] if it holds no P-256 key.
     pub fn from_der(spki: &[u8]) -> Result<Self> {
         PublicKey::from_public_key_der(spki)
             .map(Self)
             .map_err(|e| Error::malformed(format!("expected a P-256 sealing key: {e}")))
     }
 
-    /// The DER SubjectPublicKeyInfo.
+    /// The key as a DER SubjectPublicKeyInfo.
     ///
     /// # Errors
     /// [`Error::Internal`] if it cannot be encoded.
@@ -51,10 +53,10 @@ impl Sealer {
         Ok(self.0.to_public_key_der().map_err(Error::internal)?.as_bytes().to_vec())
     }
 
-    /// Seals `secret`, bound to `context`.
+    /// Seals `secret` and binds it to `context`.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] without randomness.
+    /// [`Error::Unavailable`] if there is no randomness.
     pub fn seal(&self, secret: &[u8], context: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>> {
         let ephemeral = random_key(entropy)?;
         let point = ephemeral.public_key().to_encoded_point(false);
@@ -68,7 +70,7 @@ impl Sealer {
 }
 
 impl Opener {
-    /// Makes a sealing key and keeps it, encrypted, under `name`.
+    /// Generates a sealing key and saves it, encrypted, under `name`.
     ///
     /// # Errors
     /// As [`KeyFolder::save`].
@@ -84,7 +86,7 @@ impl Opener {
         Self::new(&key)
     }
 
-    /// Opens the sealing key kept under `name`.
+    /// Loads the sealing key that was saved under `name`.
     ///
     /// # Errors
     /// As [`KeyFolder::load`].
@@ -95,7 +97,7 @@ impl Opener {
         Self::new(&key)
     }
 
-    /// The half that seals.
+    /// The public half.
     pub const fn sealer(&self) -> &Sealer {
         &self.sealer
     }
@@ -103,7 +105,7 @@ impl Opener {
     /// Opens a box that was sealed with the same `context`.
     ///
     /// # Errors
-    /// [`Error::Internal`] when it was not made by our sealer for this context, or is damaged.
+    /// [`Error::Internal`] if the box is damaged, or was not sealed by this instance for this context.
     pub fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let damaged = || {
             Error::internal(
@@ -145,7 +147,7 @@ fn nonce() -> Nonce {
 }
 
 fn random_key(entropy: &dyn Entropy) -> Result<SecretKey> {
-    // A random string of 32 octets is no scalar of P-256 once in 2^32 times.
+    // A random string of 32 octets is not a scalar of P-256 once in 2^32 draws.
     for _ in 0..8 {
         let mut octets = Zeroizing::new([0; 32]);
         entropy.fill(octets.as_mut_slice())?;

@@ -1,39 +1,28 @@
-//! Names: distinguished ones compared as RFC 5280 §7.1 has it, and all kinds for people.
+//! Comparison of distinguished names (RFC 5280 §7.1).
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use data_encoding::HEXLOWER;
-use der::{Any, Encode, Tag, Tagged};
+use der::{Any, Tag, Tagged};
 use x509_cert::attr::AttributeTypeAndValue;
-use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::{Name, RelativeDistinguishedName};
 
+use super::likeness::Likeness;
 use super::prepared;
 
-/// How certainly a name is, or is within, another one. What is not certain joins no chain and is permitted by nobody, but may be what is
-/// excluded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Likeness {
-    /// It is another one.
-    Different,
-    /// A value has no comparable form, or more than one.
-    Uncertain,
-    /// It is the same.
-    Same,
-}
-
-/// Whether two names are certainly the same: strings as RFC 4518 prepares them, in any case, with white space as one space.
+/// Whether two names are certainly the same. Strings are compared after the preparation of RFC 4518: without regard to
+/// case, and with any white space as one space.
 pub fn same_name(left: &Name, right: &Name) -> bool {
     left.0.len() == right.0.len() && is_within(left, right)
 }
 
-/// Whether a name certainly is, or stands below, another one.
+/// Whether `name` certainly equals `above` or lies below it: its first RDNs are those of `above`.
 pub fn is_within(name: &Name, above: &Name) -> bool {
     likeness_within(name, above) == Likeness::Same
 }
 
-/// A text that all names have which are the same, to look them up by. It is for nothing else: two that differ may share it.
+/// A text that is equal for all names that are the same, for use as a look-up key only. Two different names may share
+/// it.
 pub fn normal_name(name: &Name) -> String {
     let part = |part: &RelativeDistinguishedName| {
         let mut all: Vec<String> = part.0.iter().map(normal_attribute).collect();
@@ -51,7 +40,7 @@ fn normal_attribute(attribute: &AttributeTypeAndValue) -> String {
     format!("{}={value}", attribute.oid)
 }
 
-/// How certainly a name is, or stands below, another one.
+/// How certainly `name` equals `above` or lies below it.
 pub fn likeness_within(name: &Name, above: &Name) -> Likeness {
     if name.0.len() < above.0.len() {
         return Likeness::Different;
@@ -71,14 +60,15 @@ fn part_likeness(left: &RelativeDistinguishedName, right: &RelativeDistinguished
             .unwrap_or(Likeness::Different)
     };
     let one_way = least(left.0.iter().map(|attribute| found(attribute, right)));
-    // The way back is another one only where a part has an attribute type twice.
+    // With one attribute, or once the RDNs differ, the reverse comparison adds nothing. It is needed only if an RDN has
+    // an attribute type twice.
     if left.0.len() == 1 || one_way == Likeness::Different {
         return one_way;
     }
     one_way.min(least(right.0.iter().map(|attribute| found(attribute, left))))
 }
 
-/// The least of them, of none `Same`; what stands behind the first difference is not looked at.
+/// The least certain of all; `Same` if there are none. It stops at the first difference.
 fn least(all: impl Iterator<Item = Likeness>) -> Likeness {
     let mut least = Likeness::Same;
     for likeness in all {
@@ -97,7 +87,7 @@ fn value_likeness(left: &Any, right: &Any) -> Likeness {
     match (text(left), text(right)) {
         (Some(left), Some(right)) => prepared::likeness(&left, &right),
         (None, None) => Likeness::Different,
-        // What is no text where text stands in the other name is neither the same nor another.
+        // One value is text and the other is not, so they cannot be compared.
         _ => Likeness::Uncertain,
     }
 }
@@ -110,9 +100,11 @@ fn value_likeness(left: &Any, right: &Any) -> Likeness {
 ///     utf8String       UTF8String (SIZE (1..MAX)),
 ///     bmpString        BMPString (SIZE (1..MAX)) }
 /// ```
-/// RFC 5280 §4.1.2.4, with the strings of other attributes. What is of such a type and cannot be decoded ends where that begins, and is
-/// marked by U+FFFD, which RFC 4518 prohibits. So is what a TeletexString has beyond ASCII: some write T.61 there, most Latin-1, a few
-/// UTF-8. A UniversalString was made a UTF8String when it was read (`legible.rs`).
+/// RFC 5280 §4.1.2.4, and the string types of other attributes. `None` for a value of any other type.
+///
+/// Where a value cannot be decoded, the text ends, with U+FFFD as its last character. RFC 4518 prohibits that
+/// character, so the comparison becomes uncertain. The non-ASCII part of a TeletexString is treated the same way:
+/// issuers write T.61, Latin-1 or UTF-8 there. `path/legible.rs` has replaced UniversalStrings with UTF8Strings before.
 fn text(value: &Any) -> Option<Cow<'_, str>> {
     let octets = value.value();
     match value.tag() {
@@ -141,27 +133,4 @@ fn text(value: &Any) -> Option<Cow<'_, str>> {
         }
         _ => None,
     }
-}
-
-/// A subjectAltName entry for people.
-pub fn general_name(name: &GeneralName) -> String {
-    match name {
-        GeneralName::DnsName(name) => format!("dns:{}", name.as_str().escape_debug()),
-        GeneralName::Rfc822Name(name) => format!("email:{}", name.as_str().escape_debug()),
-        GeneralName::UniformResourceIdentifier(uri) => {
-            format!("uri:{}", uri.as_str().escape_debug())
-        }
-        GeneralName::DirectoryName(name) => format!("dn:{name}"),
-        GeneralName::IpAddress(octets) => match address(octets.as_bytes()) {
-            Some(address) => format!("ip:{address}"),
-            None => format!("ip:0x{}", HEXLOWER.encode(octets.as_bytes())),
-        },
-        GeneralName::RegisteredId(oid) => format!("oid:{oid}"),
-        other => format!("0x{}", HEXLOWER.encode(&other.to_der().unwrap_or_default())),
-    }
-}
-
-fn address(octets: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }

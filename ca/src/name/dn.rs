@@ -1,5 +1,6 @@
-//! Distinguished names as people write them: RFC 4514, with what RFC 2253 §4 lets a reader take besides (blanks around separators,
-//! values in quotation marks). Each value is encoded as RFC 5280 §A.1 wants its attribute.
+//! Distinguished names as people write them: the string form of RFC 4514, with the leniency that RFC 2253 §4 allows
+//! (blanks around separators, quoted values). Each value gets the string type that RFC 5280 §A.1 prescribes for its
+//! attribute.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -10,19 +11,19 @@ use der::{Decode, Tag};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 
+use super::misleading::refuse_misleading;
 use crate::error::{Error, Result};
-use crate::name::refuse_misleading;
 use crate::oid;
 
-/// Short names beside those of the registry.
+/// Short names of attribute types that the registry lacks.
 const SHORT_NAMES: [(&str, ObjectIdentifier); 3] =
     [("E", oid::EMAIL_ADDRESS), ("emailAddress", oid::EMAIL_ADDRESS), ("S", oid::STATE)];
 
-/// Reads a distinguished name, the most specific part first.
+/// Parses a distinguished name, most specific part first.
 ///
 /// # Errors
-/// [`Error::Malformed`] that names the part which cannot be read, and why.
-pub fn parse(text: &str) -> Result<Name> {
+/// [`Error::Malformed`] that says which part cannot be read, and why; also for characters that mislead a reader.
+pub fn distinguished_name(text: &str) -> Result<Name> {
     refuse_misleading(text)?;
     if text.trim().is_empty() {
         return Err(Error::malformed("expected a distinguished name, found an empty one"));
@@ -41,10 +42,24 @@ pub fn parse(text: &str) -> Result<Name> {
     }
 }
 
-/// The attribute type of this name.
+/// The name of a CA with its common name replaced by `common_name`. If the CA's directory names are constrained, this
+/// name is permitted wherever the CA's own name is.
 ///
 /// # Errors
-/// [`Error::Malformed`] when it is none.
+/// [`Error::Internal`] if the name cannot be encoded.
+pub fn sibling(ca: &Name, common_name: &str) -> Result<Name> {
+    let is_other = |rdn: &&RelativeDistinguishedName| {
+        rdn.0.iter().all(|attribute| attribute.oid != oid::COMMON_NAME)
+    };
+    let mut rdns: Vec<_> = ca.0.iter().filter(is_other).cloned().collect();
+    rdns.extend(distinguished_name(&format!("CN={common_name}"))?.0);
+    Ok(RdnSequence(rdns))
+}
+
+/// The attribute type with this short name or dotted object identifier.
+///
+/// # Errors
+/// [`Error::Malformed`] if there is none.
 pub fn attribute_type(name: &str) -> Result<ObjectIdentifier> {
     let short = SHORT_NAMES.iter().find(|(short, _)| short.eq_ignore_ascii_case(name));
     if let Some(kind) = short.map(|(_, kind)| *kind).or_else(|| DB.by_name(name).copied()) {
@@ -59,17 +74,17 @@ pub fn attribute_type(name: &str) -> Result<ObjectIdentifier> {
     })
 }
 
-/// What is said where a name cannot be read.
+/// The hint at the end of each error message.
 const EXPECTED: &str = "expected a distinguished name such as `CN=gw1,O=Example,C=DE` (RFC 4514)";
 
-/// What ends a value.
+/// What ended a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// Another attribute of the same part follows.
+    /// A `+`: another attribute of the same RDN follows.
     Plus,
-    /// Another part follows.
+    /// A `,` or `;`: another RDN follows.
     Comma,
-    /// Nothing follows.
+    /// The end of the text.
     Text,
 }
 
@@ -78,7 +93,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// One part of the name, and whether it is the last.
+    /// Reads one RDN. The flag says whether it is the last.
     fn part(&mut self) -> Result<(RelativeDistinguishedName, bool)> {
         let mut attributes = Vec::new();
         loop {
@@ -98,7 +113,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The attribute's type, with its name.
+    /// Reads an attribute type and the `=` after it. Returns the type and its spelling in the text.
     fn kind(&mut self) -> Result<(ObjectIdentifier, String)> {
         let mut name = String::new();
         loop {
@@ -118,10 +133,10 @@ impl Reader<'_> {
     }
 }
 
-/// A value as it stands in the text.
+/// A value as it is written in the text.
 enum Value {
     Text(String),
-    /// `#` and the DER in hexadecimal digits.
+    /// `#`, and DER in hexadecimal digits.
     Der(Vec<u8>),
 }
 
@@ -153,7 +168,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A value until the next separator. Blanks at its end are not part of it, unless they are escaped.
+    /// Reads an unquoted value up to the next separator. Trailing blanks do not belong to it, unless they are escaped.
     fn plain(&mut self, name: &str) -> Result<(String, End)> {
         let (mut octets, mut kept) = (Vec::new(), 0);
         let end = loop {
@@ -194,7 +209,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What stands behind a backslash: a character that is meant as it is, or an octet in hexadecimal digits.
+    /// Reads what follows a backslash: a character that stands for itself, or one octet in two hexadecimal digits.
     fn escaped(&mut self, name: &str, octets: &mut Vec<u8>) -> Result<()> {
         let next = self.chars.next();
         let high = next.and_then(|c| c.to_digit(16));
@@ -232,7 +247,8 @@ impl Reader<'_> {
     }
 }
 
-/// Escapes are resolved, and may spell what must not be there.
+/// The text of a value whose escapes are resolved. An escape may spell a misleading character, so the check is repeated
+/// here.
 fn text_of(name: &str, octets: Vec<u8>) -> Result<String> {
     let text = String::from_utf8(octets)
         .map_err(|_| Error::malformed(format!("the value of `{name}` is not UTF-8")))?;
@@ -243,7 +259,7 @@ fn text_of(name: &str, octets: Vec<u8>) -> Result<String> {
     }
 }
 
-/// The value of an attribute, in the string type of RFC 5280 §A.1.
+/// Encodes the value of an attribute in the string type of RFC 5280 §A.1.
 fn encode(kind: ObjectIdentifier, name: &str, text: &str) -> Result<Any> {
     let wrong = |what: &str| {
         Error::malformed(format!("expected {what} as `{name}`, found `{}`", text.escape_debug()))
@@ -272,7 +288,7 @@ mod tests {
     use super::*;
 
     fn values(text: &str) -> Vec<(String, String, Tag)> {
-        let name = parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let name = distinguished_name(text).unwrap_or_else(|e| panic!("{text}: {e}"));
         let all = name.0.iter().rev().flat_map(|part| part.0.iter());
         all.map(|one| {
             let value = String::from_utf8(one.value.value().to_vec()).unwrap();
@@ -297,7 +313,7 @@ mod tests {
         ] {
             assert_eq!(texts(text), expected, "{text}");
         }
-        let name = parse("CN=gw7+OU=Lab,O=Example").unwrap();
+        let name = distinguished_name("CN=gw7+OU=Lab,O=Example").unwrap();
         assert_eq!((name.0.len(), name.0[1].0.len()), (2, 2));
     }
 
@@ -332,8 +348,8 @@ mod tests {
             "1.2.3.4=#0c0161,CN=x",
             "UID=a,DC=example,DC=net",
         ] {
-            let name = parse(text).unwrap();
-            assert_eq!(parse(&name.to_string()).unwrap(), name, "{text}: {name}");
+            let name = distinguished_name(text).unwrap();
+            assert_eq!(distinguished_name(&name.to_string()).unwrap(), name, "{text}: {name}");
         }
     }
 
@@ -362,7 +378,7 @@ mod tests {
             ("CN=a\\e2\\80\\aeb", "U+202E"),
             ("CN=a\\ffb", "UTF-8"),
         ] {
-            let error = parse(text).unwrap_err().to_string();
+            let error = distinguished_name(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

@@ -6,19 +6,19 @@ use std::str::FromStr;
 
 use der::asn1::{Ia5String, OctetString};
 use x509_cert::ext::pkix::name::GeneralName;
-pub use x509_cert::name::Name;
+use x509_cert::name::Name;
 
-use super::dn;
+use super::comparison::{normal_name, same_name};
+use super::dn::distinguished_name;
 use crate::error::{Denial, Error, Result};
-use crate::path::{normal_name, same_name};
 
-/// The longest textual identity that is taken, in bytes. A DNS name has at most 253.
+/// The longest accepted identity in text form, in bytes. A DNS name has at most 253.
 const MAX_TEXT: usize = 1024;
 
 /// An identity that a peer may present in IKE phase 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// `ID_FQDN`: a dNSName in the subjectAltName, lower case.
+    /// `ID_FQDN`: a dNSName in the subjectAltName, in lower case.
     Fqdn(String),
     /// `ID_IPV4_ADDR` or `ID_IPV6_ADDR`: an iPAddress in the subjectAltName.
     Ip(IpAddr),
@@ -29,10 +29,10 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// The subjectAltName entry that carries this identity; `None` for a DN, which is the subject.
+    /// The subjectAltName entry that carries this identity; `None` for a DN, which the subject carries.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when the text does not fit an IA5String.
+    /// [`Error::Malformed`] if the text does not fit an IA5String.
     pub fn general_name(&self) -> Result<Option<GeneralName>> {
         let not_ia5 = |e: der::Error| Error::malformed(format!("`{self}` is not ASCII: {e}"));
         Ok(match self {
@@ -51,8 +51,8 @@ impl Identity {
         })
     }
 
-    /// Whether another identity is the same one: letter case counts neither in a DNS name (RFC 4343) nor in the domain of a mailbox
-    /// (RFC 5280 §7.5), and DNs compare as RFC 5280 §7.1 has it.
+    /// Whether two identities are the same. Case is ignored in a DNS name (RFC 4343) and in the domain of a mailbox
+    /// (RFC 5280 §7.5); DNs are compared by RFC 5280 §7.1.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Fqdn(own), Self::Fqdn(other)) => own.eq_ignore_ascii_case(other),
@@ -69,7 +69,7 @@ impl Identity {
         }
     }
 
-    /// A text that all identities have which are the same, to look them up by.
+    /// A text that is equal for all identities that are the same, for use as a look-up key.
     pub(crate) fn normal(&self) -> String {
         match self {
             Self::Dn(name) => format!("dn:{}", normal_name(name)),
@@ -80,7 +80,8 @@ impl Identity {
     /// Reads a subjectAltName entry as an identity.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for a kind of name that is no IKE identity, or a value that is not of its kind.
+    /// [`Error::Malformed`] for a value that does not fit its kind; `Denied` with [`Denial::Template`] for a kind of
+    /// name that is not an IKE identity.
     pub fn from_general_name(name: &GeneralName) -> Result<Self> {
         match name {
             GeneralName::DnsName(dns) => fqdn(dns.as_str()),
@@ -110,7 +111,7 @@ impl Identity {
     }
 }
 
-/// A name that can be read, and that no certificate has here: it is the request that must change.
+/// The error for a name that can be read but that no certificate of this CA contains. The request must change.
 fn not_held(why: &str) -> Error {
     Error::denied(Denial::Template, why)
 }
@@ -121,7 +122,7 @@ fn another_kind(found: &str) -> Error {
     ))
 }
 
-/// `fqdn:gw1.example.net`, `ip:192.0.2.1`, `email:a@example.net`, `dn:CN=gw1,O=Example` (RFC 4514).
+/// Reads `fqdn:gw1.example.net`, `ip:192.0.2.1`, `email:a@example.net` or `dn:CN=gw1,O=Example` (RFC 4514).
 impl FromStr for Identity {
     type Err = Error;
 
@@ -158,33 +159,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Reads a distinguished name in the string form of RFC 4514 (most specific part first).
-///
-/// # Errors
-/// [`Error::Malformed`] when the text is no such name, or holds characters that mislead a reader.
-pub fn distinguished_name(text: &str) -> Result<Name> {
-    dn::parse(text)
-}
-
-/// Refuses control and bidirectional formatting characters: they reach terminals, logs and web pages.
-///
-/// # Errors
-/// [`Error::Malformed`] that names the first such character.
-pub fn refuse_misleading(text: &str) -> Result<()> {
-    let misleading = |c: &char| {
-        c.is_control()
-            || matches!(*c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    match text.chars().find(misleading) {
-        None => Ok(()),
-        Some(c) => Err(Error::malformed(format!(
-            "the character U+{:04X} is not allowed in a name: it is invisible and misleads a reader",
-            u32::from(c)
-        ))),
-    }
-}
-
-/// A DNS name in the preferred syntax of RFC 1034 §3.5, as RFC 5280 §4.2.1.6 demands; one leading `*.` is refused.
+/// A DNS name in the preferred syntax of RFC 1034 §3.5, as RFC 5280 §4.2.1.6 demands. A leading `*.` is refused.
 fn fqdn(name: &str) -> Result<Identity> {
     let label_ok = |label: &str| {
         (1..=63).contains(&label.len())
@@ -203,7 +178,7 @@ fn fqdn(name: &str) -> Result<Identity> {
     }
 }
 
-/// A mailbox `local@domain` of RFC 5321 in ASCII.
+/// An ASCII mailbox `local@domain` (RFC 5321).
 fn email(mailbox: &str) -> Result<Identity> {
     let wrong = || {
         Error::malformed(format!(

@@ -1,5 +1,6 @@
-//! Strings of names as RFC 4518 prepares them, for caseIgnoreMatch (RFC 5280 §7.1). The tables are of stringprep, the composed forms of
-//! unicode-normalization; stringprep's own function for X.520 folds the case without composing, and keeps format characters.
+//! Prepares strings for caseIgnoreMatch by RFC 4518 (RFC 5280 §7.1). The tables come from `stringprep`, the composed
+//! forms from `unicode-normalization`. stringprep's own X.520 profile is not used: it folds case without composing, and
+//! keeps format characters.
 
 use std::borrow::Cow;
 
@@ -8,12 +9,13 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-use crate::name::Likeness;
+use super::likeness::Likeness;
 
 /// A prepared string.
 struct Prepared<'t> {
     text: Cow<'t, str>,
-    /// Whether this is all of it. Otherwise a character follows that RFC 4518 prohibits, and nobody knows what it is compared as.
+    /// Whether `text` is the whole string. Otherwise the original continues with a character that RFC 4518 prohibits,
+    /// so that nothing is known about the rest.
     is_whole: bool,
 }
 
@@ -32,7 +34,7 @@ pub fn likeness(left: &str, right: &str) -> Likeness {
     if is_same_so_far { Likeness::Uncertain } else { Likeness::Different }
 }
 
-/// A text that all strings have which are certainly the same. Others may have it, too.
+/// A text that is equal for all strings that are certainly the same. Other strings may share it.
 pub fn normal(text: &str) -> String {
     prepare(text).text.into_owned()
 }
@@ -42,7 +44,7 @@ fn prepare(text: &str) -> Prepared<'_> {
     if text.bytes().all(is_plain) {
         return Prepared { text: Cow::Borrowed(text), is_whole: true };
     }
-    // §2.4: prohibited characters, and first ones that would combine.
+    // §2.4: prohibited characters, and a combining mark at the beginning.
     let unclear = match text.chars().next() {
         Some(first) if is_combining_mark(first) => Some(0),
         _ => text.find(is_prohibited),
@@ -52,14 +54,16 @@ fn prepare(text: &str) -> Prepared<'_> {
     let mut prepared = spaced(mapped.nfkc());
     let is_whole = unclear.is_none() && !prepared.contains(is_prohibited);
     if !is_whole {
-        // What follows may combine with the last letter, or be nothing.
+        // The prohibited character may combine with the last letter, or may map to nothing. The last letter is
+        // therefore uncertain too.
         while prepared.pop().is_some_and(is_combining_mark) {}
         prepared.truncate(prepared.trim_end().len());
     }
     Prepared { text: Cow::Owned(prepared), is_whole }
 }
 
-/// §2.2: control and format characters, soft hyphens and variation selectors are nothing; what separates is a space.
+/// §2.2: control characters, format characters, soft hyphens and variation selectors are removed; separators become a
+/// space.
 fn mapped(character: char) -> Option<char> {
     match character {
         '\t'..='\r' | '\u{85}' => Some(' '),
@@ -79,7 +83,7 @@ fn mapped(character: char) -> Option<char> {
     }
 }
 
-/// §2.4; what Unicode 3.2 did not have is among it.
+/// Whether §2.4 prohibits a character. Characters that Unicode 3.2 does not assign are prohibited, too.
 fn is_prohibited(character: char) -> bool {
     character == '\u{fffd}'
         || (!character.is_ascii()
@@ -88,7 +92,8 @@ fn is_prohibited(character: char) -> bool {
                 || tables::non_character_code_point(character)))
 }
 
-/// §2.6.1: spaces at the ends are none, and several are one. A space that a mark stands on is a letter.
+/// §2.6.1: removes spaces at both ends and folds runs of spaces into one. A space that carries a combining mark counts
+/// as a letter.
 fn spaced(text: impl Iterator<Item = char>) -> String {
     let mut text = text.peekable();
     let mut spaced = String::new();

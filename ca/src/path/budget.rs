@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use super::PathError;
+use super::error::PathError;
 
 /// The most signatures that are verified for one path.
 const MAX_SIGNATURES: usize = 64;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use x509_cert::ext::pkix::KeyUsages;
 
-use super::PathError;
 use super::budget::Budget;
 use super::certificate::Certificate;
 use super::check::{PathSettings, check_within};
-use crate::name::same_name;
+use super::error::PathError;
 use crate::clock::Timestamp;
+use crate::name::same_name;
 
 /// CAs that are trusted. RFC 5280 §6.1.1 (d) takes their names and keys alone; validity, name constraints and path length of their
 /// certificates count here, too, as in RFC 5937: whoever gave a CA bounds meant them.

@@ -18,12 +18,12 @@ use x509_cert::ext::pkix::{
 };
 use x509_cert::name::Name;
 
-use super::PathError;
+use super::error::PathError;
 use super::legible::{elements, legible};
-use crate::name::same_name;
 use crate::clock::Timestamp;
+use crate::key::SubjectPublicKey;
+use crate::name::same_name;
 use crate::oid;
-use crate::key::public::SubjectPublicKey;
 use crate::sets;
 
 /// The largest certificate taken, in octets.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::KeyUsages;
 
-use super::PathError;
 use super::budget::Budget;
 use super::certificate::{ANY, Certificate};
 use super::constraints::Constraints;
+use super::error::PathError;
 use super::policies::PolicyGraph;
 use crate::clock::Timestamp;
 

@@ -10,7 +10,7 @@ use x509_cert::name::Name;
 
 use super::budget::Budget;
 use super::certificate::Certificate;
-use super::name::{Likeness, general_name, likeness_within};
+use crate::name::{Likeness, general_name, likeness_within};
 
 /// emailAddress in a subject (PKCS #9)
 const EMAIL_ADDRESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1");

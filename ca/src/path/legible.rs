@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use der::asn1::ObjectIdentifier;
 use sha2::{Digest, Sha256};
 
-use crate::sets::head;
+use crate::sets::{Header, header};
 
 /// The deepest element that is walked into.
 const MAX_DEPTH: usize = 64;
@@ -51,11 +51,11 @@ pub fn object_identifier(text: &str) -> Option<ObjectIdentifier> {
 
 /// The elements of a SEQUENCE or another constructed element, each with its head.
 pub fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
-    let (_, content, length) = head(der, 0)?;
+    let Header { content, length, .. } = header(der, 0)?;
     let end = content.checked_add(length).filter(|end| *end == der.len())?;
     let (mut at, mut found) = (content, Vec::new());
     while at < end {
-        let (_, content, length) = head(der, at)?;
+        let Header { content, length, .. } = header(der, at)?;
         let after = content.checked_add(length)?;
         found.push(der.get(at..after)?);
         at = after;
@@ -109,7 +109,7 @@ fn rewritten(der: &[u8], depth: usize) -> Option<Vec<u8>> {
 /// Tag and content of the element at `at`, and where it ends. A tag of several octets, and a length that is not the shortest, are none
 /// of what is read here.
 fn element(der: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
-    let (tag, start, length) = head(der, at)?;
+    let Header { tag, content: start, length } = header(der, at)?;
     let after = start.checked_add(length)?;
     let is_der = tag & 0x1f != 0x1f && start - at == 1 + length_octets(length).len();
     Some((tag, der.get(start..after).filter(|_| is_der)?, after))

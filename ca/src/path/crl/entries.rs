@@ -14,10 +14,10 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use crate::clock::Timestamp;
+use crate::name::same_name;
 use crate::path::certificate::{Certificate, any_moment, minimal};
 use crate::path::extension::Extension;
 use crate::path::legible::legible;
-use crate::name::same_name;
 use crate::sets;
 
 /// id-ce-certificateIssuer

@@ -12,14 +12,24 @@ use x509_cert::ext::pkix::crl::dp::IssuingDistributionPoint;
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber, FreshestCrl};
 use x509_cert::name::Name;
 
-use super::CrlError;
 use super::entries::{Entries, Entry};
 use crate::clock::Timestamp;
+use crate::name::same_name;
 use crate::path::certificate::{Certificate, any_moment, signed_parts, verify};
 use crate::path::extension::Extension;
 use crate::path::legible::legible;
-use crate::name::same_name;
 use crate::sets;
+
+/// Why a CRL cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a CRL in DER: {0}")]
+pub struct CrlError(String);
+
+impl From<der::Error> for CrlError {
+    fn from(error: der::Error) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// id-ce-deltaCRLIndicator
 const DELTA: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.27");

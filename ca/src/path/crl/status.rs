@@ -13,15 +13,33 @@ use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{CrlReason, KeyUsages};
 use x509_cert::name::{Name, RdnSequence};
 
-use super::CrlStatus;
 use super::entries::Entry;
 use super::list::{Crl, order};
 use crate::clock::Timestamp;
+use crate::name::same_name;
 use crate::path::budget::Budget;
 use crate::path::build::{Anchors, validate_within};
 use crate::path::certificate::Certificate;
 use crate::path::check::PathSettings;
-use crate::name::same_name;
+
+/// Whether a certificate is revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CrlStatus {
+    /// No CRL lists it, and all reasons are covered; true until the first of these CRLs ends.
+    Good(Timestamp),
+    /// One lists it.
+    Revoked {
+        /// Why.
+        reason: CrlReason,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// The CRLs at hand do not tell; in words why.
+    Unknown(String),
+    /// They do not tell, as more would have to be looked at than is looked at for one certificate; in words of what. One of them may list
+    /// it: let nobody in whom you would not let in that is revoked.
+    Unsettled(String),
+}
 
 /// The most paths of signers that are looked for, for one certificate.
 const MAX_SIGNERS: usize = 64;
