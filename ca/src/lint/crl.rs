@@ -1,4 +1,4 @@
-//! Rules on CRLs (RFC 5280 §5). Linear in the number of entries.
+//! Rules on CRLs (RFC 5280 §5). The running time is linear in the number of entries.
 
 use std::collections::HashSet;
 
@@ -7,12 +7,11 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::{RevokedCertificate, TbsCertList};
 use x509_parser::x509::X509Version;
 
-use super::Report;
-use super::rules;
-use super::{certificate, names};
-use crate::founding::BACKDATING;
+use super::finding::Report;
+use super::{certificate, names, rules};
+use crate::clock::BACKDATING;
 
-/// Findings on entries are of no use beyond this many.
+/// The most findings on entries that are reported.
 const MAX_ENTRY_FINDINGS: usize = 100;
 
 /// Lints a TBSCertList.
@@ -22,7 +21,7 @@ pub fn lint(tbs: &[u8], report: &mut Report) {
         Ok(strict) => strict,
         Err(e) => return report.find(&rules::DER, e.to_string()),
     };
-    // An empty SEQUENCE is told from an absent one only here.
+    // Only this decoder distinguishes an empty SEQUENCE from an absent one.
     if strict.revoked_certificates.is_some_and(|revoked| revoked.is_empty()) {
         report.find(&rules::CRL_EMPTY, "it is an empty SEQUENCE");
     }
@@ -45,7 +44,7 @@ pub fn lint(tbs: &[u8], report: &mut Report) {
     let is_delta = extensions(&parsed, report);
     let mut serials = HashSet::with_capacity(parsed.revoked_certificates.len());
     let before = report.0.len();
-    // thisUpdate is backdated, as notBefore is.
+    // thisUpdate is backdated, so that a certificate may be revoked after it.
     let backdating = i64::try_from(BACKDATING.as_secs()).unwrap_or(0);
     let latest = parsed.this_update.timestamp().saturating_add(backdating);
     for entry in &parsed.revoked_certificates {
@@ -66,7 +65,7 @@ pub fn lint(tbs: &[u8], report: &mut Report) {
     }
 }
 
-/// Lints the CRL's extensions, and tells whether it is a delta CRL.
+/// Lints the CRL's extensions. Returns whether it is a delta CRL.
 fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
     let (mut number, mut aki, mut is_delta) = (None, false, false);
     let (mut base, mut freshest) = (None, false);
@@ -134,7 +133,7 @@ fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
     is_delta
 }
 
-/// The octets of an INTEGER that is not negative, DER, without leading zeros but for zero itself.
+/// The octets of a non-negative INTEGER, DER, without leading zeros except for zero itself.
 fn unsigned(der: &[u8]) -> Option<Vec<u8>> {
     let content = <der::asn1::UintRef<'_> as der::Decode>::from_der(der).ok()?;
     Some(content.as_bytes().to_vec())

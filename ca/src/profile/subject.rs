@@ -1,35 +1,36 @@
-//! Decides a certificate's names: the subject and the subjectAltName, from the account, the profile and the request.
+//! Decides the names of a certificate, the subject and the subjectAltName, from the account, the profile and the
+//! request.
 
 use der::Tagged;
 use der::asn1::SetOfVec;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
+use x509_cert::name::{RdnSequence, RelativeDistinguishedName};
 
+use super::checked::{AltNameKind, Profile};
+use super::template::fill;
 use crate::error::{Denial, Error, Result};
-use crate::name::{Identity, distinguished_name};
-use crate::lint::{self, Severity};
+use crate::name::{Identity, Name, distinguished_name, same_name};
 use crate::oid;
-use crate::path::same_name;
-use crate::profile::{AltNameKind, Profile};
 use crate::record::Account;
 
 /// The longest common name, in characters (ub-common-name, RFC 5280 §A.1).
 const MAX_COMMON_NAME: usize = 64;
 
-/// The names that a certificate will carry.
+/// The names of a certificate to be issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
-    /// The subject; may be empty if the profile says so.
+    /// The subject. It may be empty if the profile's template is.
     pub subject: Name,
-    /// The subjectAltName; may be empty only for a DN identity or a profile that is not for IKE.
+    /// The subjectAltName. It may be empty only if the account has a DN identity or the profile is not for IKE.
     pub alt_names: Vec<GeneralName>,
 }
 
-/// Decides the names. Every name that was asked for must be one that the account holds; without any (`None`) it gets all
-/// that it holds. What is issued otherwise than asked for is added to `changes`.
+/// Decides the names. Every requested name must be one of the account's; a request without names (`None`) gets all
+/// names of the account that the profile permits. A sentence is added to `changes` for whatever is issued otherwise
+/// than requested.
 ///
 /// # Errors
-/// `Denied` with [`Denial::NotAuthorized`] that names what the account does not hold and lists what it does.
+/// `Denied` with [`Denial::NotAuthorized`] that says which name is not the account's, and which names are.
 pub fn decide(
     account: &Account,
     profile: &Profile,
@@ -46,7 +47,7 @@ pub fn decide(
         .filter_map(|id| id.general_name().transpose())
         .collect::<Result<Vec<_>>>()?;
     let subject = decide_subject(account, profile, subject, &identities, changes)?;
-    let has_dn_identity = dns(account).any(|name| same_name(name, &subject));
+    let has_dn_identity = account.distinguished_names().any(|name| same_name(name, &subject));
     if profile.is_for_ike() && alt_names.is_empty() && !has_dn_identity {
         return Err(Error::denied(
             Denial::NotAuthorized,
@@ -59,42 +60,6 @@ pub fn decide(
         ));
     }
     Ok(Names { subject, alt_names })
-}
-
-/// Checks the template of a subject, such as `CN={id},O=Example`.
-///
-/// # Errors
-/// [`Error::Malformed`] when it would give no distinguished name.
-pub fn check_template(template: &str) -> Result<()> {
-    if template.is_empty() {
-        return Ok(());
-    }
-    let filled = fill(template, "name", "id.example");
-    if filled.contains(['{', '}']) {
-        return Err(Error::malformed(format!(
-            "a subject template knows `{{id}}` and `{{name}}`, found `{}`",
-            template.escape_debug()
-        )));
-    }
-    distinguished_name(&filled).map(drop)
-}
-
-/// Checks that a certificate can be issued to an account as it is: what is refused here would be refused to each of its requests.
-///
-/// # Errors
-/// [`Error::Malformed`] that names the identity and the rule; as [`decide`].
-pub fn check_account(account: &Account, profile: &Profile) -> Result<()> {
-    let refused = |name: &Name, why: &str| {
-        Error::malformed(format!("no certificate can hold the subject `{name}`: {why}"))
-    };
-    let names = decide(account, profile, None, None, &mut Vec::new())?;
-    for name in std::iter::once(&names.subject).chain(dns(account)) {
-        let findings = lint::name("subject", name)?;
-        if let Some(found) = findings.iter().find(|found| found.severity == Severity::Error) {
-            return Err(refused(name, &found.message));
-        }
-    }
-    Ok(())
 }
 
 fn held(account: &Account, profile: &Profile) -> Vec<Identity> {
@@ -147,18 +112,19 @@ fn decide_subject(
     identities: &[Identity],
     changes: &mut Vec<String>,
 ) -> Result<Name> {
-    let default = match dns(account).next() {
+    let default = match account.distinguished_names().next() {
         Some(name) => name.clone(),
         None => from_template(account, profile, identities)?,
     };
     let Some(wanted) = wanted else { return Ok(default) };
-    // The account's spelling is what is issued.
-    if let Some(own) =
-        std::iter::once(&default).chain(dns(account)).find(|own| same_name(wanted, own))
+    // The name is issued in the account's spelling.
+    if let Some(own) = std::iter::once(&default)
+        .chain(account.distinguished_names())
+        .find(|own| same_name(wanted, own))
     {
         return Ok(own.clone());
     }
-    // Alone it stands only where alternative names say who it is.
+    // A subject with only a common name is accepted only if subjectAltNames identify the peer.
     let has_names = !identities.is_empty() || !profile.is_for_ike();
     let text = lone_common_name(wanted).filter(|_| has_names);
     if let Some(text) = text.and_then(|text| spelled(account, text)) {
@@ -180,28 +146,32 @@ fn decide_subject(
     }
 }
 
-/// What is told where a subject is replaced.
+/// The sentence for the peer whose requested subject was replaced.
 pub fn replaced(by: &Name) -> String {
     format!("the subject is `{by}`, as the account and its profile have it")
 }
 
-/// Whether a subject names this account, beside what the profile takes for the device's own.
+/// Whether a subject names this account. Attributes that the profile replaces are ignored.
 pub fn names(account: &Account, profile: &Profile, subject: &Name) -> bool {
-    let is_dn = || dns(account).any(|own| same_name(own, subject));
+    let is_dn = || account.distinguished_names().any(|own| same_name(own, subject));
     let is_named = || {
         let left = without_devices_own(profile, subject);
         lone_common_name(&left).is_some_and(|text| spelled(account, text).is_some())
     };
-    is_dn() || is_named() || dns(account).any(|own| differs_in_devices_own(profile, subject, own))
+    is_dn()
+        || is_named()
+        || account.distinguished_names().any(|own| differs_in_devices_own(profile, subject, own))
 }
 
-/// Whether two subjects differ in nothing but what the profile takes for the device's own, or the first one says nothing else.
+/// Whether two subjects are the same apart from the attributes that the profile replaces. A `wanted` subject with only
+/// such attributes matches every subject.
 pub fn differs_in_devices_own(profile: &Profile, wanted: &Name, subject: &Name) -> bool {
     let left = without_devices_own(profile, wanted);
     left.is_empty() || same_name(&left, &without_devices_own(profile, subject))
 }
 
-/// The subject of the account that is meant by one which differs in what a device fixes (O, OU, C, …).
+/// The account's subject that `wanted` stands for, if they differ only in attributes that the profile replaces (O, OU,
+/// C, …).
 fn meant<'a>(
     account: &'a Account,
     profile: &Profile,
@@ -211,11 +181,11 @@ fn meant<'a>(
     let left = without_devices_own(profile, wanted);
     let differs = |own: &&Name| differs_in_devices_own(profile, wanted, own);
     let names_it = || lone_common_name(&left).is_some_and(|text| spelled(account, text).is_some());
-    let found = std::iter::once(default).chain(dns(account)).find(differs);
+    let found = std::iter::once(default).chain(account.distinguished_names()).find(differs);
     found.or_else(|| names_it().then_some(default))
 }
 
-/// A name without the attributes that the profile replaces.
+/// The name without the attributes that the profile replaces.
 fn without_devices_own(profile: &Profile, name: &Name) -> Name {
     let part = |part: &RelativeDistinguishedName| {
         let left: Vec<_> =
@@ -226,7 +196,8 @@ fn without_devices_own(profile: &Profile, name: &Name) -> Name {
     RdnSequence(name.0.iter().filter_map(part).collect())
 }
 
-/// The name of the account, or one of its identities, that a common name repeats, in the account's spelling: it adds no identity.
+/// The account's name or one of its identities that equals the common name `text`, in the account's spelling. Such a
+/// common name adds no identity.
 fn spelled(account: &Account, text: &str) -> Option<String> {
     let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let own = std::iter::once(account.name.to_string());
@@ -234,20 +205,13 @@ fn spelled(account: &Account, text: &str) -> Option<String> {
     all.find(|own| folded(own) == folded(text))
 }
 
-fn dns(account: &Account) -> impl Iterator<Item = &Name> {
-    account.identities.iter().filter_map(|id| match id {
-        Identity::Dn(name) => Some(name),
-        _ => None,
-    })
-}
-
-/// The text of a subject that is a common name and nothing else.
+/// The common name of a subject that consists of nothing else.
 fn lone_common_name(subject: &Name) -> Option<&str> {
     let [rdn] = subject.0.as_slice() else { return None };
     (rdn.0.len() == 1).then(|| common_name(subject)).flatten()
 }
 
-/// The text of the only common name in a subject.
+/// The common name of a subject that has exactly one.
 pub fn common_name(subject: &Name) -> Option<&str> {
     let all = subject.0.iter().flat_map(|rdn| rdn.0.iter());
     let mut all = all.filter(|attribute| attribute.oid == oid::COMMON_NAME);
@@ -266,20 +230,6 @@ fn from_template(account: &Account, profile: &Profile, identities: &[Identity]) 
         .filter(|text| text.chars().count() <= MAX_COMMON_NAME)
         .unwrap_or_else(|| account.name.to_string());
     distinguished_name(&fill(profile.subject(), account.name.as_str(), &id))
-}
-
-/// Fills a template. The values hold no characters that RFC 4514 would have to escape but `+` and `#`.
-fn fill(template: &str, name: &str, id: &str) -> String {
-    let escaped: String = id
-        .chars()
-        .flat_map(|c| {
-            matches!(c, '+' | '#' | '"' | '\\' | ',' | ';' | '<' | '>' | '=')
-                .then_some('\\')
-                .into_iter()
-                .chain([c])
-        })
-        .collect();
-    template.replace("{name}", name).replace("{id}", &escaped)
 }
 
 fn identity_text(identity: &Identity) -> Option<String> {
@@ -382,7 +332,7 @@ mod tests {
         assert!(names(&account, Some("CN=gw2,O=Example,C=DE"), &[]).is_err());
         let sparse = names(&account, Some("CN=gw1"), &[]).unwrap();
         assert_eq!(sparse.subject.to_string(), "CN=gw1,O=Example,C=DE");
-        // The certificate would carry no identity that the account holds.
+        // The certificate would contain no identity of the account.
         assert!(names(&account, Some("CN=gw2"), &[]).is_err());
     }
 
@@ -429,7 +379,7 @@ mod tests {
                 "{wanted}"
             );
         }
-        // Case and blanks are no difference, and not told.
+        // A difference in case or blanks only is not reported.
         let wanted = "cn=GW1, o=example\\,  INC.,C=de";
         let expected = "CN=gw1,O=Example\\, Inc.,C=DE".to_owned();
         assert_eq!(subject(&dn, exact(), wanted).unwrap(), (expected, 0));
@@ -456,27 +406,6 @@ mod tests {
         ] {
             assert_eq!(names(&account, Some(wanted), &[]).unwrap().subject.to_string(), expected);
         }
-    }
-
-    #[test]
-    fn an_account_that_no_certificate_fits_is_refused() {
-        let profiles = Profiles::new(&BTreeMap::new(), &DefaultUrls::default()).unwrap();
-        let check = |profile: &str, ids: &[&str]| {
-            let profile = profiles.named(&profile.parse().unwrap()).unwrap();
-            check_account(&account(ids), profile)
-        };
-        let long = format!("dn:CN={},O=Example", "a".repeat(65));
-        let organization = format!("dn:CN=gw1,O={}", "a".repeat(65));
-        for (profile, ids, expected) in [
-            ("gateway", &[&*long][..], "65 characters"),
-            ("gateway", &["fqdn:gw1.example.net", &*organization], "65 characters"),
-            ("user", &["ip:192.0.2.1"], "no identity"),
-        ] {
-            let error = check(profile, ids).expect_err(ids[0]).to_string();
-            assert!(error.contains(expected), "{ids:?}: {error}");
-        }
-        check("gateway", &["dn:E=ops@example.net,dnQualifier=a,CN=gw1,C=DE"]).unwrap();
-        check("gateway", &[&format!("fqdn:{}.example.net", "a".repeat(60))]).unwrap();
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! The line of a CA: its keys, each a CA with a record of its own, and which of them issues now.
+//! The line of a CA: its keys in order, each a CA with a record of its own, and which of them issues now.
 
-use crate::record::{CaRecord, Label};
+use super::ca::CaRecord;
+use super::label::Label;
 
-/// A CA in a line.
+/// A CA as a member of a line.
 pub trait Member {
-    /// Its name.
+    /// The CA's name.
     fn name(&self) -> &Label;
-    /// The CA whose key this one's follows.
+    /// The CA with the previous key.
     fn predecessor(&self) -> Option<&Label>;
-    /// Whether that one goes on issuing.
+    /// Whether the predecessor continues to issue in this CA's place.
     fn waits(&self) -> bool;
 }
 
@@ -26,16 +27,18 @@ impl Member for CaRecord {
     }
 }
 
-/// The CA that issues where this one is named: the last of its line that does not wait.
+/// The CA that issues when `name` is asked for: the last member of the named CA's line that does not wait. `None` if
+/// there is no CA of that name.
 pub fn issuing_now<'a, C: Member>(
     cas: impl Iterator<Item = &'a C> + Clone,
     name: &Label,
 ) -> Option<&'a C> {
     let named = |name: &Label| cas.clone().find(|ca| ca.name() == name);
     let mut issuing = named(name)?;
-    // Each has one successor at most, and is made after what it succeeds: there are no more steps than CAs.
+    // A CA has at most one successor and is recorded after its predecessor, so there are no more steps than CAs. The
+    // bound also ends the search in records that contradict themselves.
     for _ in cas.clone() {
-        // A key that waits issues nothing, by whatever name it is asked for: the one before it does.
+        // A waiting key does not issue, whichever member of the line is named; its predecessor issues.
         let before = issuing.predecessor().filter(|_| issuing.waits());
         match before.and_then(named) {
             Some(before) => issuing = before,
@@ -51,7 +54,7 @@ pub fn issuing_now<'a, C: Member>(
     Some(issuing)
 }
 
-/// The CA that issues in place of this one.
+/// The CA that issues in place of `ca`: a successor that does not wait.
 pub fn successor<'a, C: Member>(mut cas: impl Iterator<Item = &'a C>, ca: &C) -> Option<&'a C> {
     cas.find(|next| !next.waits() && next.predecessor() == Some(ca.name()))
 }
@@ -86,7 +89,7 @@ mod tests {
             assert_eq!(issuing(name).as_deref(), Some("a.2"), "{name}");
         }
         assert_eq!((issuing("b").as_deref(), issuing("c")), (Some("b"), None));
-        // Records that contradict themselves end no search.
+        // The search ends although the records contradict themselves.
         let circle = [ca("a", Some("b"), true), ca("b", Some("a"), true)];
         assert!(issuing_now(circle.iter(), &circle[0].name).is_some());
         let circle = circle.map(|ca| CaRecord {

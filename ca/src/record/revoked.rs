@@ -1,17 +1,18 @@
-//! The revoked and held certificates of one CA, in memory: 28 octets each, in the order of their serials.
+//! The revoked and held certificates of one CA in memory: 28 octets each, ordered by serial number.
 //!
-//! A copy shares its blocks with the original, so that a CRL of a million entries is written from a snapshot while
-//! further certificates are revoked.
+//! A copy shares its blocks with the original until either changes. A CRL of a million entries is written from such a
+//! snapshot while further certificates are revoked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::revocation::{Reason, Revocation, RevokedEntry};
+use super::serial::Serial;
 use crate::clock::Timestamp;
-use crate::record::{Reason, Revocation, RevokedEntry, Serial};
 
-/// The most rows of a block; a larger one is divided.
+/// The most rows of a block. A larger block is divided.
 const BLOCK: usize = 1024;
-/// No partition.
+/// The value of `Row::partition` for a certificate that names no partition.
 const NONE: u16 = u16::MAX;
 
 /// The revoked and held certificates of one CA.
@@ -19,26 +20,26 @@ const NONE: u16 = u16::MAX;
 pub struct RevokedSet {
     blocks: Vec<Arc<Vec<Row>>>,
     length: usize,
-    /// Invalidity dates, which few entries have.
+    /// The invalidity dates, apart from the rows because few entries have one.
     invalidity: Arc<BTreeMap<Serial, u32>>,
 }
 
-/// An entry as a CRL lists it. Times are whole seconds since 1970.
+/// A CRL entry. Times are whole seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listed {
-    /// The serial number.
+    /// The certificate's serial number.
     pub serial: Serial,
-    /// When it was revoked.
+    /// When the certificate was revoked.
     pub at: u32,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
     /// When the key is thought to have been compromised.
     pub invalidity: Option<u32>,
 }
 
 impl Listed {
-    /// The same, revoked at this moment at the latest. What was recorded while the clock was ahead must not keep a CRL from being signed
-    /// when it is right again.
+    /// The same entry, with `moment` as its revocation date if its own is later. An entry that was recorded while the
+    /// clock was ahead would otherwise break the lint, and no CRL could be signed once the clock is right again.
     #[must_use]
     pub fn no_later_than(self, moment: Timestamp) -> Self {
         Self { at: self.at.min(seconds(moment)), ..self }
@@ -56,7 +57,7 @@ impl From<&RevokedEntry> for Listed {
     }
 }
 
-/// Times are whole seconds since 1970.
+/// One entry. Times are whole seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     serial: Serial,
@@ -67,17 +68,17 @@ struct Row {
 }
 
 impl RevokedSet {
-    /// How many there are.
+    /// The number of entries.
     pub const fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether there are none.
+    /// Whether there are no entries.
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Adds an entry, or replaces the one with its serial.
+    /// Adds an entry. It replaces the entry with the same serial number.
     pub fn insert(&mut self, entry: &RevokedEntry) {
         let row = Row {
             serial: entry.serial,
@@ -113,7 +114,8 @@ impl RevokedSet {
         }
         self.length = self.length.saturating_add(1);
         if block.len() > BLOCK {
-            // In the order of serials, as when an index is loaded, the last block is filled and left full.
+            // If serials arrive in order, as when an index is loaded, the full block is kept and a new one is started.
+            // Halving it would leave all blocks half empty.
             let is_end = block.last().is_some_and(|last| last.serial == entry.serial);
             let mut upper = block.split_off(if is_end { BLOCK } else { BLOCK / 2 });
             block.shrink_to_fit();
@@ -122,7 +124,7 @@ impl RevokedSet {
         }
     }
 
-    /// Removes the entry with this serial, if there is one.
+    /// Removes the entry with this serial number, if there is one.
     pub fn remove(&mut self, serial: &Serial) {
         let at = self.block_of(serial);
         let Some(shared) = self.blocks.get_mut(at) else { return };
@@ -138,21 +140,24 @@ impl RevokedSet {
         }
     }
 
-    /// The entry with this serial.
+    /// The entry with this serial number.
     pub fn entry(&self, serial: &Serial) -> Option<RevokedEntry> {
         let block = self.blocks.get(self.block_of(serial))?;
         let place = block.binary_search_by(|row| row.serial.cmp(serial)).ok()?;
         block.get(place).map(|row| self.read(row))
     }
 
-    /// Every entry, by serial, with times in whole seconds.
+    /// All entries, ordered by serial number. Times are rounded down to whole seconds.
     pub fn iter(&self) -> impl Iterator<Item = RevokedEntry> + Clone {
         self.blocks.iter().flat_map(|block| block.iter()).map(|row| self.read(row))
     }
 
-    /// What a CRL lists, by serial: those of one partition, or of all, that had not expired when the last CRL was signed, or
-    /// that were revoked since (RFC 5280 §3.3: an expired certificate stands on one more CRL). `changed` are those whose revocation was
-    /// recorded since, whatever date it has.
+    /// The entries for a CRL, ordered by serial number: those of one partition, or all of them for `None`.
+    ///
+    /// An expired certificate stays listed until it was on one CRL after its expiry (RFC 5280 §3.3). So an entry is
+    /// left out only if its certificate had expired by `last_update`, the thisUpdate of the last CRL, and it was not
+    /// revoked since. `changed` names certificates whose revocation was recorded since then, whatever revocation date
+    /// it bears; they are always listed.
     pub fn listed(
         &self,
         partition: Option<u16>,
@@ -192,7 +197,7 @@ impl RevokedSet {
         }
     }
 
-    /// The block that has this serial, or would.
+    /// The index of the block that contains this serial number, or would contain it.
     fn block_of(&self, serial: &Serial) -> usize {
         let behind = self
             .blocks
@@ -217,7 +222,7 @@ mod tests {
 
     fn entry(number: u32, reason: u8) -> RevokedEntry {
         let mut octets = [0; 16];
-        // Spread, so that blocks are entered in the middle.
+        // Spread over the whole range, so that blocks are also divided in the middle.
         octets[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b9).to_be_bytes());
         octets[15] = 1;
         RevokedEntry {

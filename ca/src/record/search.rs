@@ -1,4 +1,4 @@
-//! What a certificate can be found by (RFC 4387 §2.2, RFC 7296 §3.6).
+//! The keys by which a certificate can be found (RFC 4387 §2.2, RFC 7296 §3.6).
 
 use der::asn1::{AnyRef, OctetStringRef};
 use der::oid::{AssociatedOid, ObjectIdentifier};
@@ -11,28 +11,30 @@ use x509_cert::ext::pkix::{SubjectAltName, SubjectKeyIdentifier};
 use crate::name::Identity;
 use crate::oid;
 
-/// A SHA-1 hash. It names things here and protects nothing.
+/// A SHA-1 hash. It is used as a name only and protects nothing.
 pub type Sha1 = [u8; 20];
 
-/// One thing by which a certificate is found.
+/// A key by which a certificate can be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SearchKey {
     /// SHA-1 over the certificate, DER.
     Certificate(Sha1),
-    /// SHA-1 over its subject, DER.
+    /// SHA-1 over the subject, DER.
     Subject(Sha1),
     /// SHA-1 over IssuerAndSerialNumber (RFC 5652 §10.2.4), DER.
     IssuerAndSerial(Sha1),
-    /// Its subject key identifier of 20 octets, or the SHA-1 over the identifier: both are in use.
+    /// A subject key identifier of 20 octets, or the SHA-1 over a subject key identifier of any length. Clients use
+    /// both forms.
+    /// forms.
     KeyIdentifier(Sha1),
-    /// The common name of its subject.
+    /// The common name of the subject.
     Name(String),
-    /// A DNS name, an address or a mailbox among its names, without a scheme.
+    /// A DNS name, an address or a mailbox of the subjectAltName, without a scheme.
     Uri(String),
 }
 
 impl SearchKey {
-    /// Every key of a certificate; what cannot be read has only its hash.
+    /// Every search key of a certificate. A certificate that cannot be read has only the key of its hash.
     pub fn of(certificate: &[u8]) -> Vec<Self> {
         let mut keys = vec![Self::Certificate(sha1(certificate))];
         let Ok(parts) = Parts::of(certificate) else { return keys };
@@ -46,7 +48,7 @@ impl SearchKey {
         keys
     }
 
-    /// 64 bits of SHA-256 over the key: what the index keeps. Others may share them.
+    /// The first 64 bits of SHA-256 over the key, for the index. Different keys may share a fingerprint.
     pub(crate) fn fingerprint(&self) -> u64 {
         let (kind, value): (u8, &[u8]) = match self {
             Self::Certificate(hash) => (0, hash),
@@ -63,12 +65,12 @@ impl SearchKey {
     }
 }
 
-/// SHA-1, for names.
+/// SHA-1 over `octets`, for use as a name.
 pub fn sha1(octets: &[u8]) -> Sha1 {
     digest(&SHA1_FOR_LEGACY_USE_ONLY, octets).as_ref().try_into().unwrap_or_default()
 }
 
-/// SHA-1 over a SEQUENCE of parts that are encoded.
+/// SHA-1 over the SEQUENCE of these encoded parts.
 fn sequence_hash(parts: &[&[u8]]) -> Option<Sha1> {
     let content = parts.concat();
     let length = der::Length::try_from(content.len()).ok()?;
@@ -76,13 +78,14 @@ fn sequence_hash(parts: &[&[u8]]) -> Option<Sha1> {
     Some(sha1(&[header.ok()?, content].concat()))
 }
 
-/// What the keys of a certificate are made of. Each certificate is read for them when it is recorded, so this copies no
-/// more than it must.
+/// The parts of a certificate from which its search keys are computed. Each certificate is parsed for them when it is
+/// recorded, so this parser copies as little as possible.
 struct Parts<'a> {
     serial: &'a [u8],
     issuer: &'a [u8],
     subject: &'a [u8],
-    /// The extension, or else the one that the key has by method (1) (RFC 5280 §4.2.1.2).
+    /// The subject key identifier; without that extension, the identifier of the key by method (1) of RFC 5280
+    /// §4.2.1.2.
     key_identifier: Vec<u8>,
     common_names: Vec<String>,
     alt_names: Vec<GeneralName>,
@@ -126,7 +129,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The identifier and the content of an Extension (RFC 5280 §4.1).
+/// The identifier and the content octets of an Extension (RFC 5280 §4.1).
 fn extension(octets: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
     let mut fields = inside(octets)?;
     let id = ObjectIdentifier::decode(&mut fields)?;
@@ -153,7 +156,7 @@ fn common_names(subject: &[u8]) -> der::Result<Vec<String>> {
     Ok(found)
 }
 
-/// The content of an element.
+/// A reader over the content of a DER element.
 fn inside(octets: &[u8]) -> der::Result<SliceReader<'_>> {
     SliceReader::new(AnyRef::from_der(octets)?.value())
 }
@@ -172,9 +175,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::signed::certificate::Facts;
+    use crate::x509::Facts;
 
-    /// The keys by way of the readers that the rest of this crate uses.
+    /// The keys, computed with the parsers that the rest of this crate uses.
     fn read_otherwise(certificate: &[u8]) -> Vec<SearchKey> {
         let facts = Facts::of(certificate).unwrap();
         let read = x509_cert::Certificate::from_der(certificate).unwrap().tbs_certificate;

@@ -1,57 +1,58 @@
-//! Requests for certificates that wait for an administrator, as the store keeps them, and what was decided about them.
+//! Certificate requests that wait for an administrator's approval, and the decisions about them.
 //!
-//! What is kept is the request in the domain's terms, whatever protocol it came in: a key whose possession was proven,
-//! and what was asked for. Nothing is signed before it was approved, and it is authorized anew then.
+//! A request is recorded independently of the protocol: a key whose possession was proven, and the names and extensions
+//! that were asked for. Nothing is signed before the approval, and the request is authorized again at that time.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use der::{Decode, Encode};
+use der::Decode;
 use ring::digest;
-use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
+use super::account::Incarnation;
+use super::label::Label;
+use super::serial::Serial;
+use super::transaction::Transaction;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::path::same_name;
-use crate::key::public::ProvenKey;
-use crate::record::{Incarnation, Label, Serial, Transaction};
-use crate::authority::request::CertificateRequest;
+use crate::name::same_name;
 
-/// The most requests that wait at once, of all accounts: those that are neither rejected nor withdrawn.
+/// The most requests of all accounts that may wait at once. Rejected and withdrawn ones do not count.
 pub const MAX_PENDING: usize = 4096;
 
-/// The most requests of one account that wait at once.
+/// The most requests of one account that may wait at once.
 pub const MAX_PENDING_OF_ACCOUNT: usize = 8;
 
-/// The most transactions that ask for one request again.
+/// The most transactions that may ask for the same request again.
 pub const MAX_JOINED: u16 = 4096;
 
-/// The longest words of an administrator, in characters.
+/// The longest comment of an administrator, in characters.
 pub const MAX_WORDS: usize = 300;
 
-/// The fewest digits that name a request.
+/// The fewest digits by which an administrator can name a request.
 const MIN_DIGITS: usize = 6;
 
-/// The name of a request: the first half of SHA-256 over its transaction's identifier, which strangers choose.
+/// The name of a request: the first 16 octets of SHA-256 over its transaction identifier. The identifier itself is
+/// chosen by the peer and may have any content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId([u8; 16]);
 
 impl RequestId {
-    /// Of the transaction with this identifier.
+    /// The name of the request that came in the transaction with this identifier.
     pub fn of(transaction: &[u8]) -> Self {
         let hash = digest::digest(&digest::SHA256, transaction);
         Self(hash.as_ref().first_chunk().copied().unwrap_or_default())
     }
 
-    /// From its 16 octets.
+    /// The name with these octets.
     pub const fn new(octets: [u8; 16]) -> Self {
         Self(octets)
     }
 
-    /// Its 16 octets.
+    /// The octets of the name.
     pub const fn octets(&self) -> &[u8; 16] {
         &self.0
     }
@@ -64,12 +65,12 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The beginning of a request's name, as an administrator types it.
+/// The first digits of a request's name, as an administrator types them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestPrefix(String);
 
 impl RequestPrefix {
-    /// Whether a request's name begins so.
+    /// Whether the name of this request begins with these digits.
     pub fn matches(&self, id: &RequestId) -> bool {
         id.to_string().starts_with(&self.0)
     }
@@ -103,58 +104,31 @@ impl FromStr for RequestPrefix {
 /// What a request asked for. Names and extensions are DER.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedRequest {
-    /// The SubjectPublicKeyInfo of a key whose possession was proven.
+    /// The SubjectPublicKeyInfo. Possession of its private key was proven.
     pub key: Vec<u8>,
-    /// The subject asked for.
+    /// The requested subject.
     pub subject: Option<Vec<u8>>,
-    /// The subjectAltName asked for.
+    /// The requested subjectAltName.
     pub alt_names: Vec<Vec<u8>>,
-    /// Every other extension asked for.
+    /// The other requested extensions.
     pub extensions: Vec<Vec<u8>>,
-    /// The notBefore asked for.
+    /// The requested notBefore.
     pub not_before: Option<Timestamp>,
-    /// The notAfter asked for.
+    /// The requested notAfter.
     pub not_after: Option<Timestamp>,
-    /// The profile that it was authorized under; another one of the account means another request.
+    /// The profile under which the request was authorized. A request under another profile is another request.
     pub profile: Label,
-    /// The CA that it was authorized for.
+    /// The CA for which the request was authorized.
     pub ca: Label,
     /// The certificate that the new one replaces.
     pub updates: Option<Serial>,
-    /// Whether it is to be found in directories, if that is said.
+    /// Whether directories may contain the certificate; `None` if the request does not say.
     pub published: Option<bool>,
 }
 
 impl RecordedRequest {
-    /// A request as it is recorded, with the profile and the CA that were decided for it.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] when it cannot be encoded.
-    pub fn of(request: &CertificateRequest, profile: &Label, ca: &Label) -> Result<Self> {
-        fn all(values: &[impl Encode]) -> Result<Vec<Vec<u8>>> {
-            values.iter().map(|value| value.to_der().map_err(Error::internal)).collect()
-        }
-        Ok(Self {
-            key: request.key.key().der().to_vec(),
-            subject: request
-                .subject
-                .as_ref()
-                .map(Name::to_der)
-                .transpose()
-                .map_err(Error::internal)?,
-            alt_names: all(&request.alt_names)?,
-            extensions: all(&request.extensions)?,
-            not_before: request.not_before,
-            not_after: request.not_after,
-            profile: profile.clone(),
-            ca: ca.clone(),
-            updates: request.updates,
-            published: request.published,
-        })
-    }
-
-    /// Whether another one asks for the same, but for the validity, which a client counts from when it asks, and the CA: by which of
-    /// its keys it issues at a time, the authority knows.
+    /// Whether both ask for the same. Two fields are ignored: the validity, which a client counts from the moment of
+    /// asking, and the CA, because the authority decides with which of the CA's keys it issues.
     pub fn is_alike(&self, other: &Self) -> bool {
         let same_subject = match (self.subject(), other.subject()) {
             (Some(own), Some(other)) => same_name(&own, &other),
@@ -169,68 +143,50 @@ impl RecordedRequest {
             && all(&self.extensions) == all(&other.extensions)
     }
 
-    /// The request again. The proof of possession was verified before it was recorded.
-    pub(crate) fn request(&self) -> Result<CertificateRequest> {
-        fn all<T: for<'a> Decode<'a>>(values: &[Vec<u8>]) -> Result<Vec<T>> {
-            values.iter().map(|der| T::from_der(der).map_err(Error::internal)).collect()
-        }
-        Ok(CertificateRequest {
-            key: ProvenKey::recorded(&self.key)?,
-            subject: self.subject(),
-            alt_names: all(&self.alt_names)?,
-            not_before: self.not_before,
-            not_after: self.not_after,
-            extensions: all::<Extension>(&self.extensions)?,
-            profile: Some(self.profile.clone()),
-            ca: Some(self.ca.clone()),
-            updates: self.updates,
-            published: self.published,
-        })
-    }
-
-    /// The subject asked for.
+    /// The requested subject, decoded.
     pub fn subject(&self) -> Option<Name> {
         self.subject.as_deref().and_then(|der| Name::from_der(der).ok())
     }
 
-    /// The subjectAltName asked for.
+    /// The requested subjectAltName, decoded.
     pub fn alt_names(&self) -> Vec<GeneralName> {
         self.alt_names.iter().filter_map(|der| GeneralName::from_der(der).ok()).collect()
     }
 }
 
-/// A request with the transaction that it came in.
+/// A request that waits for approval, with the transaction in which it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingRequest {
-    /// The transaction. Until it expires, the request waits.
+    /// The transaction. The request waits until the transaction expires.
     pub transaction: Transaction,
-    /// Which account of that name was authorized: it must be the present one when this is recorded. `None` asks for none.
+    /// The incarnation of the account that was authorized. The store refuses the record if another account has the name
+    /// by then. `None` skips this check.
     pub incarnation: Option<Incarnation>,
-    /// What is asked for.
+    /// What the request asks for.
     pub request: RecordedRequest,
 }
 
-/// What became of a request.
+/// How a waiting request was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Verdict {
-    /// An administrator approved it: the peer gets its certificate when it asks next.
+    /// An administrator approved it. The peer gets its certificate at its next poll.
     Approved = 1,
     /// An administrator rejected it.
     Rejected = 2,
-    /// The peer gave it up.
+    /// The peer withdrew it.
     Withdrawn = 3,
 }
 
 impl Verdict {
-    /// The verdict with this number.
+    /// The verdict with this number; `None` if there is none.
     pub fn from_number(number: u8) -> Option<Self> {
         [Self::Approved, Self::Rejected, Self::Withdrawn]
             .into_iter()
             .find(|verdict| *verdict as u8 == number)
     }
 
-    /// Its name.
+    /// The verdict's name in commands and records.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Approved => "approved",
@@ -246,32 +202,32 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A decision about a request.
+/// A decision about a waiting request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// What was decided.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Who: a user of the operating system, or the account itself that withdraws.
+    /// Who decided: a user of the operating system, or the account that withdraws its request.
     pub actor: String,
-    /// The administrator's words, which the peer reads.
+    /// The administrator's comment, which the peer can read.
     pub words: Option<String>,
 }
 
-/// A request that waits, and what is decided about it.
+/// A recorded request that waits for approval, with the decision about it, if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingRequest {
-    /// Its name.
+    /// The request's name.
     pub id: RequestId,
-    /// When it came.
+    /// When the request was recorded.
     pub received: Timestamp,
     /// The request.
     pub pending: PendingRequest,
-    /// What was decided and when; `None` while nothing is.
+    /// The decision and its time; `None` while the request waits.
     pub decision: Option<(Timestamp, Decision)>,
 }
 
 impl WaitingRequest {
-    /// Whether it was approved or rejected.
+    /// The verdict; `None` while the request waits.
     pub fn verdict(&self) -> Option<Verdict> {
         self.decision.as_ref().map(|(_, decision)| decision.verdict)
     }
