@@ -1,6 +1,7 @@
-//! Makes the certificates of the CAs themselves: a root, issuing CAs below it, or a request for a root elsewhere.
+//! Makes the certificates of CAs: a root, an issuing CA below it, or a request to a root that is kept elsewhere.
 //!
-//! These are built by rcgen: their names are ours to choose, with each attribute type at most once.
+//! rcgen builds them. It supports each attribute type only once in a name, which suffices because this instance chooses
+//! the names.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -17,54 +18,51 @@ use rcgen::{
 use x509_cert::ext::pkix::CertificatePolicies;
 use x509_cert::name::Name;
 
-use crate::signed::certificate::{Facts, authority_info_access, policy_information};
-use crate::clock::Timestamp;
+use crate::clock::{BACKDATING, Timestamp};
 use crate::error::{Denial, Error, Result};
-use crate::signed::gate::{Gate, Object};
 use crate::key::FileKey;
 use crate::lint::Purpose;
 use crate::oid;
-use crate::profile::Policy;
-use crate::record::{Label, Serial};
+use crate::record::Serial;
+use crate::signed::{Gate, Object};
+use crate::x509::{Facts, Policy, authority_info_access, policy_information, verify_signature};
 
-/// How far before its making a certificate begins to be valid: clocks differ.
-pub const BACKDATING: Duration = Duration::from_secs(60);
-
-/// What a CA certificate shall say.
+/// The content of a CA certificate.
 #[derive(Debug, Clone)]
 pub struct CaOptions {
-    /// The subject; each attribute type at most once.
+    /// The subject, with each attribute type at most once.
     pub subject: Name,
-    /// How long it is valid. An issuing CA never outlives its root.
+    /// How long the certificate is valid. An issuing CA never outlives its root.
     pub validity: Duration,
-    /// How many further CAs may stand below it; `None` for any number.
+    /// How many CAs may be below this one in a path; `None` for any number.
     pub path_length: Option<u8>,
-    /// The names it may certify.
+    /// The names that the CA may certify; empty for no limit.
     pub permitted: Vec<Constraint>,
-    /// The names it may not certify.
+    /// The names that the CA may not certify.
     pub excluded: Vec<Constraint>,
-    /// Certificate policies.
+    /// The certificate policies.
     pub policies: Vec<Policy>,
-    /// Where the issuer's CRL can be fetched.
+    /// The URLs of the issuer's CRL.
     pub crl_urls: Vec<String>,
-    /// Who answers OCSP requests for the issuer.
+    /// The URLs of the issuer's OCSP responders.
     pub ocsp_urls: Vec<String>,
-    /// Where the issuer's certificate can be fetched.
+    /// The URLs of the issuer's certificate.
     pub ca_issuers_urls: Vec<String>,
 }
 
-/// A name constraint (RFC 5280 §4.2.1.10). There is none for directory names: daemons refuse whole chains over them.
+/// A name constraint (RFC 5280 §4.2.1.10). Directory names cannot be constrained, because some IKE daemons refuse every
+/// chain that does so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Constraint {
-    /// A DNS domain with everything below it.
+    /// A DNS domain and everything below it.
     Dns(String),
     /// A mailbox, a host or a domain.
     Email(String),
-    /// Addresses with this prefix.
+    /// The addresses with this prefix.
     Ip(IpAddr, u8),
 }
 
-/// `dns:example.net`, `email:example.net`, `ip:192.0.2.0/24`.
+/// Reads `dns:example.net`, `email:example.net` or `ip:192.0.2.0/24`.
 impl FromStr for Constraint {
     type Err = Error;
 
@@ -95,7 +93,7 @@ impl FromStr for Constraint {
     }
 }
 
-/// Makes a self-signed root.
+/// Makes a self-signed root certificate, DER.
 ///
 /// # Errors
 /// `Denied` with [`Denial::Template`] that names the lint rule which the options break.
@@ -107,7 +105,7 @@ pub fn root(options: &CaOptions, key: &FileKey, serial: Serial, now: Timestamp) 
     Ok(certificate.der().to_vec())
 }
 
-/// Makes the certificate of an issuing CA, signed by `issuer_key`.
+/// Makes the certificate of an issuing CA, signed by `issuer_key`, DER.
 ///
 /// # Errors
 /// `Denied` with [`Denial::Template`] that names the lint rule which the options break, or says that the issuer has
@@ -140,10 +138,10 @@ pub fn issuing(
     Ok(certificate.der().to_vec())
 }
 
-/// Makes a PKCS#10 request for a root that is kept elsewhere, DER.
+/// Makes a PKCS #10 request to a root that is kept elsewhere, DER.
 ///
 /// # Errors
-/// [`Error::Malformed`] when the options cannot stand in a request.
+/// [`Error::Malformed`] if a request cannot contain the options.
 pub fn request(options: &CaOptions, key: &FileKey) -> Result<Vec<u8>> {
     let mut params = CertificateParams::default();
     params.distinguished_name = distinguished_name(&options.subject)?;
@@ -157,8 +155,8 @@ pub fn request(options: &CaOptions, key: &FileKey) -> Result<Vec<u8>> {
     Ok(request.der().to_vec())
 }
 
-/// Checks a chain that came from a root elsewhere: it is for `key`, each certificate is signed by the next, every one
-/// is a CA and valid at `now`, and the last signs itself.
+/// Checks a chain from a root that is kept elsewhere: it certifies `key`, each certificate is signed by the next one,
+/// each is a CA's and valid at `now`, and the last one is self-signed.
 ///
 /// # Errors
 /// [`Error::Malformed`] or `Denied` that says which certificate fails, and how.
@@ -205,24 +203,6 @@ pub fn check_chain(chain: &[Vec<u8>], key: &FileKey, now: Timestamp) -> Result<(
         })?;
     }
     Ok(())
-}
-
-/// Verifies the signature on a certificate, DER.
-///
-/// # Errors
-/// [`Error::Unauthenticated`] when it is wrong, [`Error::Malformed`] when it cannot be read.
-pub fn verify_signature(
-    certificate: &[u8],
-    issuer: &crate::key::public::SubjectPublicKey,
-) -> Result<()> {
-    let wrong = |e: der::Error| Error::malformed(format!("expected a certificate: {e}"));
-    let parsed = <x509_cert::Certificate as der::Decode>::from_der(certificate).map_err(wrong)?;
-    let tbs = parsed.tbs_certificate.to_der().map_err(wrong)?;
-    let signature = parsed
-        .signature
-        .as_bytes()
-        .ok_or_else(|| Error::malformed("a signature has no unused bits"))?;
-    issuer.verify(&parsed.signature_algorithm, &tbs, signature)
 }
 
 fn params(
@@ -288,7 +268,7 @@ fn set_validity(params: &mut CertificateParams, from: Timestamp, until: Timestam
     Ok(())
 }
 
-/// An X.501 name as rcgen holds it.
+/// Converts an X.501 name to rcgen's type.
 fn distinguished_name(name: &Name) -> Result<DistinguishedName> {
     let mut result = DistinguishedName::new();
     for rdn in &name.0 {
@@ -333,12 +313,4 @@ fn dn_value(value: &der::Any) -> Result<DnValue> {
             "a CA's subject is made of UTF8String, PrintableString and IA5String, found {other}"
         ))),
     }
-}
-
-/// The label under which a root's records are kept.
-///
-/// # Errors
-/// Never in practice: the name is a valid label.
-pub fn root_label() -> Result<Label> {
-    "root".parse()
 }

@@ -1,39 +1,38 @@
-//! Founds an instance: its keys, its root, and the issuing CAs. Each step can be repeated after it was interrupted.
+//! Founds an instance: its own keys, its root, and its issuing CAs. If a step is interrupted, it can be repeated.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::fs;
 use std::sync::Arc;
 
-use crate::signed::certificate::{Facts, to_pem};
+use super::ca_certificate::{self, CaOptions};
+use super::ca_subject;
 use crate::clock::Clock;
+use crate::durable_file::write_atomically;
 use crate::entropy::Entropy;
 use crate::error::{Denial, Error, Result};
-use crate::founding::{self, CaOptions};
-use crate::founding::generation;
-use crate::signed::handed_out::HandedOut;
-use crate::key::{FileKey, KeyAlgorithm, KeyFolder, Passphrase};
+use crate::key::{FileKey, KeyAlgorithm, KeyFolder, Opener, Passphrase, Sealer};
+use crate::lint::{self, Purpose, Severity};
 use crate::record::{CaRecord, Label, Serial, Succession};
-use crate::key::seal::{Opener, Sealer};
+use crate::signed::{HandedOut, refuse};
 use crate::store::Store;
+use crate::x509::{Facts, to_pem};
 
 /// The name of the key that opens sealed secrets.
 pub const SEAL_KEY: &str = "_seal";
-/// The name of the key that signs the journal's tree heads.
+/// The name of the key that signs the tree heads of the journal.
 pub const AUDIT_KEY: &str = "_audit";
 
-/// What an instance stands on.
+/// The parts of an instance from which everything else is opened.
 #[derive(Clone)]
 pub struct Foundation {
     /// The records.
     pub store: Arc<dyn Store>,
-    /// The keys.
+    /// The private keys.
     pub keys: KeyFolder,
-    /// What opens the keys.
+    /// The passphrase of the private keys.
     pub passphrase: Passphrase,
-    /// The time.
+    /// The source of the time.
     pub clock: Arc<dyn Clock>,
-    /// Randomness.
+    /// The source of randomness.
     pub entropy: Arc<dyn Entropy>,
 }
 
@@ -47,7 +46,7 @@ impl Foundation {
     /// Makes the sealing key and the audit key, unless they exist.
     ///
     /// # Errors
-    /// As [`KeyFolder::save`]; [`Error::Unauthenticated`] when they exist under another passphrase.
+    /// As [`KeyFolder::save`]; [`Error::Unauthenticated`] if they exist under another passphrase.
     pub fn create_own_keys(&self) -> Result<()> {
         let opener = if self.keys.contains(SEAL_KEY) {
             Opener::load(&self.keys, SEAL_KEY, &self.passphrase)?
@@ -62,14 +61,14 @@ impl Foundation {
     /// Makes the root.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is one.
+    /// `Denied` with [`Denial::Conflict`] if there already is one, or the subject is taken.
     pub fn create_root(&self, options: &CaOptions, algorithm: KeyAlgorithm) -> Result<CaRecord> {
-        let name = founding::root_label()?;
+        let name = root_label()?;
         self.refuse_existing(&name)?;
-        generation::refuse_taken(&options.subject, &self.store.cas()?)?;
+        ca_subject::refuse_taken(&options.subject, &self.store.cas()?)?;
         let key = self.ca_key(&name, algorithm)?;
         let serial = self.reserve(&name)?;
-        let certificate = founding::root(options, &key, serial, self.clock.now())?;
+        let certificate = ca_certificate::root(options, &key, serial, self.clock.now())?;
         self.record(CaRecord {
             name,
             is_root: true,
@@ -82,7 +81,7 @@ impl Foundation {
     /// Makes an issuing CA below the root.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when the name is taken, or the root is kept elsewhere.
+    /// `Denied` with [`Denial::Conflict`] if the name or the subject is taken, or the root is kept elsewhere.
     pub fn create_issuing(
         &self,
         name: &Label,
@@ -90,12 +89,12 @@ impl Foundation {
         algorithm: KeyAlgorithm,
     ) -> Result<CaRecord> {
         self.refuse_existing(name)?;
-        generation::refuse_taken(&options.subject, &self.store.cas()?)?;
+        ca_subject::refuse_taken(&options.subject, &self.store.cas()?)?;
         let root = self.signing_root()?;
         let root_key = self.keys.load(root.name.as_str(), &self.passphrase)?;
         let key = self.ca_key(name, algorithm)?;
         let serial = self.reserve(&root.name)?;
-        let certificate = founding::issuing(
+        let certificate = ca_certificate::issuing(
             options,
             &key,
             &root.certificate,
@@ -112,10 +111,10 @@ impl Foundation {
         })
     }
 
-    /// Makes an issuing CA's key, and a PKCS#10 request (PEM) for a root that is kept elsewhere.
+    /// Makes an issuing CA's key and a PKCS #10 request (PEM) for a root that is kept elsewhere.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when the name is taken.
+    /// `Denied` with [`Denial::Conflict`] if the name or the subject is taken.
     pub fn request_issuing(
         &self,
         name: &Label,
@@ -123,21 +122,21 @@ impl Foundation {
         algorithm: KeyAlgorithm,
     ) -> Result<String> {
         self.refuse_existing(name)?;
-        generation::refuse_taken(&options.subject, &self.store.cas()?)?;
+        ca_subject::refuse_taken(&options.subject, &self.store.cas()?)?;
         let key = self.ca_key(name, algorithm)?;
-        to_pem("CERTIFICATE REQUEST", &founding::request(options, &key)?)
+        to_pem("CERTIFICATE REQUEST", &ca_certificate::request(options, &key)?)
     }
 
-    /// Takes the certificate that a root elsewhere made, with every certificate above it, root last.
+    /// Installs the certificate that a root elsewhere issued, with all certificates above it, root last.
     ///
     /// # Errors
-    /// `Denied` that says what is wrong with the chain; [`Error::Unavailable`] when there is no key for it.
+    /// `Denied` that says what is wrong with the chain; [`Error::Unavailable`] if the CA's key is missing.
     pub fn install_issuing(&self, name: &Label, chain: &[Vec<u8>]) -> Result<CaRecord> {
         self.refuse_existing(name)?;
         self.install(name, chain, None)
     }
 
-    /// As [`Self::install_issuing`], for a CA that may follow another.
+    /// Like [`Self::install_issuing`], also for a CA that succeeds another one.
     pub(crate) fn install(
         &self,
         name: &Label,
@@ -145,23 +144,18 @@ impl Foundation {
         succeeds: Option<Succession>,
     ) -> Result<CaRecord> {
         let key = self.keys.load(name.as_str(), &self.passphrase)?;
-        founding::check_chain(chain, &key, self.clock.now())?;
+        ca_certificate::check_chain(chain, &key, self.clock.now())?;
         let (certificate, above) =
             chain.split_first().ok_or_else(|| Error::malformed("expected a certificate"))?;
-        generation::refuse_taken(&Facts::of(certificate)?.subject, &self.store.cas()?)?;
-        let findings = crate::lint::certificate(certificate, Some(crate::lint::Purpose::IssuingCa));
-        if let Some(finding) =
-            findings.iter().find(|finding| finding.severity == crate::lint::Severity::Error)
-        {
-            return Err(Error::denied(
-                Denial::Template,
-                format!("lint `{}` ({}): {}", finding.code, finding.section, finding.message),
-            ));
+        ca_subject::refuse_taken(&Facts::of(certificate)?.subject, &self.store.cas()?)?;
+        let findings = lint::certificate(certificate, Some(Purpose::IssuingCa));
+        if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Error) {
+            return Err(refuse(finding));
         }
-        // Nothing below it would verify, or it has room for peers.
+        // Refuses a chain below which no verifier would accept anything.
         HandedOut::of(chain)?.probe(self.clock.now())?;
         if let Some(root) = above.last() {
-            let label = founding::root_label()?;
+            let label = root_label()?;
             if !self.store.cas()?.iter().any(|ca| ca.certificate == *root) {
                 let taken = self.store.cas()?.iter().any(|ca| ca.name == label);
                 let label = if taken { format!("{name}.root").parse()? } else { label };
@@ -183,30 +177,31 @@ impl Foundation {
         })
     }
 
-    /// The public half of the sealing key, which needs no passphrase.
+    /// The public sealing key. No passphrase is needed.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it is missing.
+    /// [`Error::Unavailable`] if it is missing.
     pub fn sealer(keys: &KeyFolder) -> Result<Sealer> {
         Sealer::from_der(&read_public(keys, SEAL_KEY)?)
     }
 
-    /// The public half of the audit key, which needs no passphrase: a DER SubjectPublicKeyInfo.
+    /// The public audit key, as a DER SubjectPublicKeyInfo. No passphrase is needed.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it is missing.
+    /// [`Error::Unavailable`] if it is missing.
     pub fn audit_public_key(keys: &KeyFolder) -> Result<Vec<u8>> {
         read_public(keys, AUDIT_KEY)
     }
 
-    /// A serial number that was recorded just now.
+    /// Draws a serial number and records it. It is recorded before anything is signed with it, so that a power cut
+    /// leaves a trace of a certificate that may exist.
     pub(crate) fn reserve(&self, ca: &Label) -> Result<Serial> {
-        let serial = random_serial(self.entropy.as_ref())?;
+        let serial = Serial::random(self.entropy.as_ref())?;
         self.store.reserve_serials(self.clock.now(), ca, &[serial])?;
         Ok(serial)
     }
 
-    /// The key of this name, made if there is none.
+    /// The private key with this name. It is generated if it does not exist.
     pub(crate) fn key(&self, name: &str, algorithm: KeyAlgorithm) -> Result<FileKey> {
         if self.keys.contains(name) {
             return self.keys.load(name, &self.passphrase);
@@ -216,10 +211,10 @@ impl Foundation {
         Ok(key)
     }
 
-    /// The key of a CA that is being made: one that an interrupted try left, or a new one.
+    /// The key of a CA that is being founded: the key that an interrupted attempt left, or a new one.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when the one that was left is of another kind.
+    /// `Denied` with [`Denial::Conflict`] if the existing key is of another kind.
     pub(crate) fn ca_key(&self, name: &Label, algorithm: KeyAlgorithm) -> Result<FileKey> {
         let key = self.key(name.as_str(), algorithm)?;
         match KeyAlgorithm::of(key.public().kind()) == algorithm {
@@ -235,7 +230,7 @@ impl Foundation {
         }
     }
 
-    /// Writes a public object beside the keys, in PEM, for people and tools.
+    /// Writes a public object in PEM beside the keys, for people and tools.
     pub(crate) fn publish(&self, file: &str, label: &'static str, der: &[u8]) -> Result<()> {
         write_atomically(&self.keys.file(file), to_pem(label, der)?.as_bytes())
     }
@@ -253,7 +248,7 @@ impl Foundation {
         }
     }
 
-    /// Records a CA, and publishes its certificate.
+    /// Records a CA and writes its certificate beside the keys.
     pub(crate) fn record(&self, ca: CaRecord) -> Result<CaRecord> {
         Facts::of(&ca.certificate)?;
         self.store.record_ca(self.clock.now(), &ca)?;
@@ -262,43 +257,18 @@ impl Foundation {
     }
 }
 
-/// 128 random bits.
-pub(crate) fn random_serial(entropy: &dyn Entropy) -> Result<Serial> {
-    let mut octets = [0; 16];
-    entropy.fill(&mut octets)?;
-    Serial::new(octets)
-        .ok_or_else(|| Error::unavailable("the source of randomness gives only zeros"))
-}
-
-/// Replaces a file as a whole, durably: temporary file, fsync, rename, fsync of the folder.
-///
-/// # Errors
-/// [`Error::Unavailable`] that names the file.
-pub fn write_atomically(path: &PathBuf, content: &[u8]) -> Result<()> {
-    let failed = |e: &std::io::Error| Error::io(format!("`{}`", path.display()), e);
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder).map_err(|e| failed(&e))?;
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".new");
-    let temporary = path.with_file_name(name);
-    let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| File::open(folder)?.sync_all());
-    written.map_err(|e| {
-        // The old file is untouched; a half-written new one must not keep the disk full.
-        drop(fs::remove_file(&temporary));
-        failed(&e)
-    })
-}
-
 fn read_public(keys: &KeyFolder, name: &str) -> Result<Vec<u8>> {
     let path = keys.file(&format!("{name}.pub"));
     let pem = fs::read(&path).map_err(|e| Error::io(format!("`{}`", path.display()), &e))?;
     let (_, der) = der::pem::decode_vec(&pem)
         .map_err(|e| Error::unavailable(format!("`{}` is not a PEM file: {e}", path.display())))?;
     Ok(der)
+}
+
+/// The name under which a root is recorded.
+///
+/// # Errors
+/// Never in practice, because the name is a valid label.
+pub fn root_label() -> Result<Label> {
+    "root".parse()
 }

@@ -1,7 +1,7 @@
-//! Brings back what an instance issued and revoked since the backup that it was restored from, out of certificates and CRLs that
-//! others still have.
+//! Recovers what an instance issued and revoked between its last backup and its loss, from certificates and CRLs that
+//! others kept.
 //!
-//! Nothing is believed that is not signed by a key of a CA of this instance. No private key is needed.
+//! Nothing is accepted unless a key of a CA of this instance signed it. No private key is needed.
 
 use std::collections::BTreeSet;
 
@@ -10,35 +10,29 @@ use x509_cert::crl::{CertificateList, RevokedCert};
 use x509_cert::ext::pkix::crl::CrlReason;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{CrlDistributionPoints, CrlNumber};
-use x509_cert::name::Name;
 
-use crate::signed::certificate::Facts;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{BACKDATING, Clock, Timestamp};
 use crate::error::{Denial, Error, Result};
-use crate::founding::BACKDATING;
-use crate::name::Identity;
+use crate::key::SubjectPublicKey;
+use crate::name::{Identity, Name};
 use crate::oid;
 use crate::profile::filled_url;
-use crate::key::public::SubjectPublicKey;
 use crate::record::{
     Account, CaRecord, CrlRecord, CrlScope, Issued, Label, OWN_ACCOUNT_PREFIX, Permission, Reason,
-    Revocation, RevokedEntry, Serial,
+    Revocation, RevokedEntry, Serial, no_account,
 };
 use crate::store::Store;
+use crate::x509::Facts;
 
-/// id-ce-invalidityDate
-const INVALIDITY_DATE: der::oid::ObjectIdentifier =
-    der::oid::ObjectIdentifier::new_unwrap("2.5.29.24");
-
-/// Brings back what was lost.
+/// The recovery of certificates and CRLs.
 pub struct Recovery<'a> {
-    /// The records.
+    /// The records of the restored instance.
     pub store: &'a dyn Store,
-    /// The clock.
+    /// The source of the time.
     pub clock: &'a dyn Clock,
-    /// The URLs of partitions, with `{ca}` and `{partition}`.
+    /// The URL templates of CRL partitions, with `{ca}` and `{partition}`.
     pub partition_urls: &'a [String],
-    /// Into how many partitions certificates are divided; 0 for none.
+    /// The number of CRL partitions; 0 for none.
     pub partitions: u16,
 }
 
@@ -48,40 +42,42 @@ impl std::fmt::Debug for Recovery<'_> {
     }
 }
 
-/// What became of a certificate.
+/// The outcome of importing a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedCertificate {
-    /// The CA that signed it.
+    /// The CA that signed the certificate.
     pub ca: Label,
-    /// Its serial number.
+    /// The certificate's serial number.
     pub serial: Serial,
-    /// Whose it is; `None` for one of a CA of this instance.
+    /// The account of the certificate; `None` for a certificate of a CA of this instance.
     pub account: Option<Label>,
-    /// Whether it was recorded now; otherwise it was known.
+    /// Whether the certificate was recorded now. Otherwise it was already known.
     pub is_new: bool,
 }
 
-/// What became of a CRL.
+/// The outcome of importing a CRL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedCrl {
-    /// The CA that signed it.
+    /// The CA that signed the CRL.
     pub ca: Label,
-    /// Certificates that are revoked or held now and were not before.
+    /// The certificates that are newly revoked or held.
     pub revoked: Vec<Serial>,
-    /// Serials of certificates that are not known here and are listed from now on.
+    /// The serial numbers of unknown certificates that are newly listed as revoked.
     pub listed: Vec<Serial>,
-    /// Entries that say what was known.
+    /// The number of entries that were already known.
     pub known: usize,
 }
 
 impl Recovery<'_> {
-    /// Records a certificate that one of our CAs signed, for an account that holds its names: the one named, or else the only one.
+    /// Records a certificate that a CA of this instance signed. It is assigned to the account `account`, or without
+    /// that to the only account that holds its names.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for what is no certificate of ours by its form; `Denied` when no CA of this instance signed it, when no
-    /// account or several hold its names, or another certificate with its serial is known.
+    /// [`Error::Malformed`] if this program cannot have issued it, by its form. `Denied` if no CA of this instance
+    /// signed it, if no account or several accounts hold its names, or if another certificate with its serial number is
+    /// known.
     pub fn certificate(&self, der: &[u8], account: Option<&Label>) -> Result<ImportedCertificate> {
-        // 1. Signed by one of ours, over these very octets.
+        // 1. Check that a CA of this instance signed exactly these octets.
         let facts = Facts::of(der)?;
         let parsed = x509_cert::Certificate::from_der(der).map_err(not_read)?;
         let tbs = parsed.tbs_certificate.to_der().map_err(not_read)?;
@@ -95,7 +91,7 @@ impl Recovery<'_> {
                 "expected a certificate in DER with a serial number as this program makes them",
             )
         })?;
-        // 2. Not known yet.
+        // 2. Stop if the certificate is already known.
         let is_cas = is_of_a_ca(&self.store.cas()?, &facts, der)?;
         let known = self.store.certificate(&ca.name, &serial)?;
         if let Some(other) = known.as_ref().filter(|known| known.certificate != der) {
@@ -111,7 +107,7 @@ impl Recovery<'_> {
             let account = known.map(|known| known.account);
             return Ok(ImportedCertificate { ca: ca.name, serial, account, is_new: false });
         }
-        // 3. Whose it is.
+        // 3. Find its account.
         let (account, profile) = match account {
             Some(own) if own.as_str().starts_with(OWN_ACCOUNT_PREFIX) => (own.clone(), own.clone()),
             _ => {
@@ -119,7 +115,7 @@ impl Recovery<'_> {
                 (account.name, account.profile)
             }
         };
-        // 4. The record. The serial may have been reserved before the backup.
+        // 4. Record it. Its serial number may have been reserved before the backup, so a conflict is ignored.
         let (urls, partition) = (urls_of(&parsed)?, self.largest_partition(&ca.name)?);
         let issued = Issued {
             partition: (0..partition).find(|number| self.is_named(&ca.name, *number, &urls)),
@@ -145,10 +141,11 @@ impl Recovery<'_> {
         Ok(ImportedCertificate { ca: ca.name, serial, account: Some(account), is_new: true })
     }
 
-    /// Revokes what a CRL lists that one of our CAs signed. What it lists of certificates that are not known is listed from now on.
+    /// Records the revocations on a CRL that a CA of this instance signed. An entry whose certificate is unknown is
+    /// listed on this CA's CRLs from now on.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it is no CRL; `Denied` when no CA of this instance signed it.
+    /// [`Error::Malformed`] if it is not a CRL; `Denied` if no CA of this instance signed it.
     pub fn crl(&self, der: &[u8]) -> Result<ImportedCrl> {
         let parsed = CertificateList::from_der(der).map_err(|e| {
             Error::malformed(format!("expected a certificate or a CRL in PEM or DER: {e}"))
@@ -197,7 +194,7 @@ impl Recovery<'_> {
                 let entry = RevokedEntry {
                     serial,
                     not_after: until,
-                    partition: partition_of(&serial, self.partitions),
+                    partition: serial.partition(self.partitions),
                     revocation,
                 };
                 self.store.record_listed(self.clock.now(), ca, &entry)?;
@@ -207,17 +204,17 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// What an entry says; `None` for one that a delta CRL takes off the list.
+    /// The revocation that a CRL entry states; `None` if the entry removes the certificate from the list (delta CRLs).
     fn revocation(&self, entry: &RevokedCert) -> Result<Option<Revocation>> {
         let (mut reason, mut invalidity) = (Reason::Unspecified, None);
         for extension in entry.crl_entry_extensions.iter().flatten() {
             let octets = extension.extn_value.as_bytes();
             match extension.extn_id {
-                oid if oid == <CrlReason as der::oid::AssociatedOid>::OID => {
+                oid::CRL_REASON => {
                     let read = CrlReason::from_der(octets).map_err(not_read)?;
                     reason = Reason::from_number(read as u8).unwrap_or(Reason::Unspecified);
                 }
-                INVALIDITY_DATE => {
+                oid::INVALIDITY_DATE => {
                     let date = der::asn1::GeneralizedTime::from_der(octets).map_err(not_read)?;
                     invalidity = Some(seconds(date.to_unix_duration()));
                 }
@@ -229,7 +226,7 @@ impl Recovery<'_> {
         Ok(Some(revocation).filter(|_| reason != Reason::RemoveFromCrl))
     }
 
-    /// The next CRL has a larger number and a later thisUpdate than the one that was brought back.
+    /// Records the number and thisUpdate of the imported CRL, so that those of the next CRL exceed them.
     fn note_number(&self, ca: &Label, crl: &CertificateList) -> Result<()> {
         let list = &crl.tbs_cert_list;
         let extensions = list.crl_extensions.iter().flatten();
@@ -255,7 +252,7 @@ impl Recovery<'_> {
             signed: this_update,
             next_update,
             entries: list.revoked_certificates.as_ref().map_or(0, |entries| entries.len() as u64),
-            // Its file is not here, so that another one is signed at once.
+            // The CRL's file is not installed. A zero hash matches no file, so a new CRL is signed at once.
             tbs_sha256: [0; 32],
             is_base: false,
             reached: None,
@@ -263,7 +260,7 @@ impl Recovery<'_> {
         self.store.record_crl(self.clock.now(), &record)
     }
 
-    /// The CA of this subject whose key `verify` accepts.
+    /// The CA with this subject whose key `verify` accepts.
     fn signer(
         &self,
         issuer: &Name,
@@ -308,8 +305,8 @@ impl Recovery<'_> {
         };
         if let Some(name) = named {
             let account = self.store.account(name)?;
-            let account = account.ok_or_else(|| crate::authority::accounts::no_account(name))?;
-            // A cross certificate names another CA.
+            let account = account.ok_or_else(|| no_account(name))?;
+            // A cross certificate names the other CA and not the account.
             return match facts.is_ca || holds(&account) {
                 true => may_have(account),
                 false => refused(format!(
@@ -327,9 +324,10 @@ impl Recovery<'_> {
         match (all.next(), all.next()) {
             (Some(one), None) => {
                 let account = self.store.account(one)?;
-                let account = account.ok_or_else(|| crate::authority::accounts::no_account(one))?;
-                // A certificate speaks for the account that it was issued to, and for no later one of that name (ADR 13). Its
-                // notBefore has no fraction of a second: one that was issued within the second of the account's creation is its.
+                let account = account.ok_or_else(|| no_account(one))?;
+                // A certificate belongs to the account to which it was issued and to no later account of that name (ADR
+                // 13). notBefore has no fraction of a second, so the comparison allows a certificate that was issued
+                // within the second of the account's creation.
                 match account.created.whole_seconds() > facts.not_before.plus(BACKDATING) {
                     true => refused(format!(
                         "the account `{one}` was made at {}, after this certificate for {words}: if it is the same holder's, name \
@@ -363,9 +361,9 @@ impl Recovery<'_> {
     }
 }
 
-/// Whether a certificate is of a CA of this instance, or above one: what certifies one of their keys, be it as the CA has it, as it had it
-/// before, or as a link between two keys (RFC 9810 §4.4); and what stands in a chain. It belongs to no account: none gets a certificate
-/// for such a key.
+/// Whether a certificate belongs to a CA of this instance and so to no account: a current or earlier certificate for a
+/// CA's key, a link between two keys (RFC 9810 §4.4), or a certificate above a CA. No account can get a certificate for
+/// such a key.
 fn is_of_a_ca(cas: &[CaRecord], facts: &Facts, der: &[u8]) -> Result<bool> {
     for ca in cas {
         let links = ca.succeeds.iter().filter_map(|succession| succession.links.as_ref());
@@ -378,12 +376,6 @@ fn is_of_a_ca(cas: &[CaRecord], facts: &Facts, der: &[u8]) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// The partition of the CRLs for a certificate: serial numbers are random, so that partitions are of about equal size.
-pub(crate) fn partition_of(serial: &Serial, count: u16) -> Option<u16> {
-    let (first, _) = serial.octets().split_first_chunk()?;
-    u16::try_from(u64::from_be_bytes(*first).checked_rem(u64::from(count))?).ok()
 }
 
 /// The URLs of the CRLs that a certificate names.

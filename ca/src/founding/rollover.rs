@@ -1,119 +1,145 @@
-//! Gives a CA its next key: `countersign ca roll`. The next key is a CA of its own, with a name and a subject of its own, so
-//! that certificates and CRLs of both stay apart (`generation.rs`); that one follows the other is recorded with it.
+//! Gives a CA its next key (`countersign ca roll`). The next key is a CA of its own, with its own name and subject, so
+//! that the certificates and CRLs of both keys stay apart (`ca_subject.rs`). The record says which CA it succeeds.
 //!
-//! Two certificates connect the keys of a root, so that who trusts either can verify what the other signed (RFC 9810
-//! §4.4). Those of an issuing CA need none: the root certifies both.
+//! For a root, two link certificates connect the keys, so that a peer that trusts one key can verify what the other one
+//! signed (RFC 9810 §4.4). An issuing CA needs none, because the root certifies both of its keys.
 
 use std::time::Duration;
 
 use der::{Decode, Encode};
 use spki::SubjectPublicKeyInfoOwned;
+use x509_cert::Certificate;
 use x509_cert::certificate::{TbsCertificate, Version};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{BasicConstraints, SubjectKeyIdentifier};
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Validity;
-use x509_cert::{Certificate, name::Name};
 
-use crate::signed::certificate::{
+use super::ca_certificate::{self, CaOptions};
+use super::ca_subject;
+use super::foundation::Foundation;
+use crate::clock::{BACKDATING, Timestamp};
+use crate::error::{Denial, Error, Result};
+use crate::key::{FileKey, KeyAlgorithm, SubjectPublicKey};
+use crate::lint::Purpose;
+use crate::name::Name;
+use crate::oid;
+use crate::profile::{DefaultUrls, filled_url};
+use crate::record::{CaRecord, Label, Links, Serial, Succession};
+use crate::signed::{Gate, Object};
+use crate::x509::Criticality::NonCritical;
+use crate::x509::{
     Facts, authority_info_access, authority_key_identifier, distribution_points, extension, octets,
     time, to_pem,
 };
-use crate::clock::Timestamp;
-use crate::error::{Denial, Error, Result};
-use crate::founding::foundation::Foundation;
-use crate::founding::{self, BACKDATING, CaOptions};
-use crate::signed::gate::{Gate, Object};
-use crate::founding::generation;
-use crate::key::{FileKey, KeyAlgorithm};
-use crate::lint::Purpose;
-use crate::oid;
-use crate::profile::{DefaultUrls, filled_url};
-use crate::key::public::SubjectPublicKey;
-use crate::record::{CaRecord, Label, Links, Serial, Succession};
 
 /// id-ce-freshestCRL, RFC 5280 §4.2.1.15.
 const FRESHEST_CRL: der::oid::ObjectIdentifier =
     der::oid::ObjectIdentifier::new_unwrap("2.5.29.46");
 
-/// What the next key shall be.
+/// Options for the next key.
 #[derive(Debug, Clone)]
 pub struct RollOptions {
-    /// Its kind; `None` means that of the key before.
+    /// The kind of the key; `None` for that of the previous key.
     pub algorithm: Option<KeyAlgorithm>,
-    /// Its subject; `None` means that of the one before with a number.
+    /// The subject; `None` for the previous subject with a number.
     pub subject: Option<Name>,
-    /// Whether the CA before goes on issuing, until an administrator has this one issue: its certificate and CRL are everywhere
-    /// by then.
+    /// Whether the predecessor continues to issue until an administrator activates this key. That leaves time to
+    /// distribute the new certificate and CRL.
     pub waits: bool,
-    /// How long its certificate is valid; `None` means as long as the one before.
+    /// How long the certificate is valid; `None` for as long as the previous one.
     pub validity: Option<Duration>,
-    /// Where CRLs, OCSP responders and certificates of CAs are, with `{ca}`.
+    /// The URL templates of CRLs, OCSP responders and CA certificates, with `{ca}`.
     pub urls: DefaultUrls,
 }
 
-/// One certificate of a CA, modelled on another.
+/// A new certificate of a CA, modelled on an existing one.
 struct Renewal<'a> {
     model: &'a TbsCertificate,
     subject: &'a Name,
     key: &'a SubjectPublicKey,
-    /// Who signs: its subject, its key and its name in URLs; `None` for the key itself.
-    issuer: Option<(&'a Name, &'a Label)>,
+    /// The issuer; `None` for a self-signed certificate.
+    issuer: Option<Issuer<'a>>,
     signer: &'a FileKey,
     serial: Serial,
     not_before: Timestamp,
     not_after: Timestamp,
 }
 
+/// The issuer of a certificate.
+#[derive(Clone, Copy)]
+struct Issuer<'a> {
+    subject: &'a Name,
+    /// The issuer's name in URLs.
+    name: &'a Label,
+}
+
+/// A CA that gets a next key.
+struct Roll<'a> {
+    old: &'a CaRecord,
+    /// The name of the next key.
+    next: Label,
+}
+
+/// The next key of a CA, for which certificates are made.
+struct NextKey<'a> {
+    name: Label,
+    subject: Name,
+    key: &'a FileKey,
+    /// The notAfter to aim at. The issuer's end may come first.
+    until: Timestamp,
+    urls: &'a DefaultUrls,
+}
+
 impl Foundation {
-    /// Makes the next key of a CA, its certificate, and for a root those that connect both keys. New certificates are
-    /// signed with it from the next start; CRLs of the CA before go on until it ends.
+    /// Makes the next key of a CA and its certificate, and for a root the two link certificates. From the next start
+    /// on, new certificates are signed with the next key; the old CA continues to sign CRLs until it ends.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such CA, it was rolled already, or a key is kept elsewhere;
-    /// with [`Denial::Template`] when the lint finds an error, or the subject cannot be numbered.
+    /// `Denied` with [`Denial::Conflict`] if there is no such CA, it was already rolled, or a key is kept elsewhere;
+    /// with [`Denial::Template`] if the lint finds an error or the subject cannot be numbered.
     pub fn roll(&self, name: &Label, options: &RollOptions) -> Result<CaRecord> {
-        // 1. The CA that is rolled, and the name of the next one.
+        // 1. Find the CA, and the name of the next one.
         let cas = self.store.cas()?;
         if let Some(next) = successor(&cas, name) {
             return self.finish(next);
         }
-        let (old, next) = self.next(&cas, name)?;
+        let Roll { old, next } = self.next(&cas, name)?;
         if !self.keys.contains(name.as_str()) {
             return Err(conflict(format!(
                 "the key of `{name}` is not here; roll it where it is kept"
             )));
         }
         let root = if old.is_root { None } else { Some(self.root_above(old)?) };
-        // 2. The next key, which an interruption leaves behind for the next try.
+        // 2. Make the next key. If a later step is interrupted, the next attempt finds this key and uses it.
         let facts = Facts::of(&old.certificate)?;
         let subject = self.next_subject(&facts.subject, options.subject.as_ref(), &cas)?;
         let key = self.next_key(&next, options.algorithm, &facts)?;
-        // 3. The certificates.
+        // 3. Make the certificates.
         let lasts = facts.not_after.since(facts.not_before);
         let until = self.clock.now().plus(options.validity.unwrap_or(lasts));
+        let next = NextKey { name: next, subject, key: &key, until, urls: &options.urls };
         let record = match root {
-            None => self.next_root(old, &facts, (next, subject), &key, until, &options.urls)?,
+            None => self.next_root(old, &facts, next)?,
             Some(root) => {
-                let mut record =
-                    self.next_issuing(root, old, (next, subject), &key, until, &options.urls)?;
+                let mut record = self.next_issuing(root, old, next)?;
                 if let Some(succession) = &mut record.succeeds {
                     succession.waits = options.waits;
                 }
                 record
             }
         };
-        // 4. One record with all of them, and the files.
+        // 4. Record all of them in one entry, and write their files.
         let record = self.record(record)?;
         self.publish_links(&record)?;
         Ok(record)
     }
 
-    /// Makes the next key of an issuing CA whose root is kept elsewhere, and a PKCS#10 request (PEM) for that root. It may
-    /// be asked for again.
+    /// Makes the next key of an issuing CA whose root is kept elsewhere, and a PKCS #10 request (PEM) to that root. A
+    /// repeated call makes the request again, for the same key.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such issuing CA, or it was rolled already.
+    /// `Denied` with [`Denial::Conflict`] if there is no such issuing CA, or it was already rolled.
     pub fn roll_request(
         &self,
         name: &Label,
@@ -121,7 +147,7 @@ impl Foundation {
         subject: Option<&Name>,
     ) -> Result<String> {
         let cas = self.store.cas()?;
-        let (old, next) = self.next_issuing_name(&cas, name)?;
+        let Roll { old, next } = self.next_issuing_name(&cas, name)?;
         let facts = Facts::of(&old.certificate)?;
         let subject = self.next_subject(&facts.subject, subject, &cas)?;
         let key = self.next_key(&next, algorithm, &facts)?;
@@ -138,25 +164,25 @@ impl Foundation {
             ocsp_urls: Vec::new(),
             ca_issuers_urls: Vec::new(),
         };
-        to_pem("CERTIFICATE REQUEST", &founding::request(&options, &key)?)
+        to_pem("CERTIFICATE REQUEST", &ca_certificate::request(&options, &key)?)
     }
 
-    /// Takes the certificate of the next key that a root elsewhere made, with every certificate above it, root last.
+    /// Installs the certificate of the next key that a root elsewhere issued, with all certificates above it, root
+    /// last. The root may have changed the subject, but not to that of another CA. `waits` is as in [`RollOptions`].
     ///
     /// # Errors
-    /// As [`Self::roll_request`] and [`Self::install_issuing`]: another subject than that of the request is taken, and one that
-    /// another CA has is not.
+    /// As [`Self::roll_request`] and [`Self::install_issuing`].
     pub fn roll_installed(&self, name: &Label, chain: &[Vec<u8>], waits: bool) -> Result<CaRecord> {
         let cas = self.store.cas()?;
-        let (old, next) = self.next_issuing_name(&cas, name)?;
+        let Roll { old, next } = self.next_issuing_name(&cas, name)?;
         let succeeds = Succession { predecessor: old.name.clone(), links: None, waits };
         self.install(&next, chain, Some(succeeds))
     }
 
-    /// The root that signs new issuing CAs: the last one of its line whose key is here.
+    /// The root that signs new issuing CAs: the last key of its line, if its private key is here.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when it is kept elsewhere.
+    /// `Denied` with [`Denial::Conflict`] if the private key is kept elsewhere.
     pub fn signing_root(&self) -> Result<CaRecord> {
         let cas = self.store.cas()?;
         let is_last = |ca: &&CaRecord| {
@@ -172,15 +198,15 @@ impl Foundation {
         })
     }
 
-    /// The subject of the next key: the one that was asked for, if nobody has it, or that of the key before with a number.
+    /// The subject of the next key: `wanted`, if no CA has it; without `wanted`, the previous subject with a number.
     fn next_subject(&self, old: &Name, wanted: Option<&Name>, cas: &[CaRecord]) -> Result<Name> {
         match wanted {
-            Some(wanted) => generation::refuse_taken(wanted, cas).map(|()| wanted.clone()),
-            None => generation::next_subject(old, cas),
+            Some(wanted) => ca_subject::refuse_taken(wanted, cas).map(|()| wanted.clone()),
+            None => ca_subject::next_subject(old, cas),
         }
     }
 
-    /// The next key, made unless an interrupted roll left it.
+    /// The next key. It is generated unless an interrupted attempt left it.
     fn next_key(
         &self,
         name: &Label,
@@ -191,7 +217,7 @@ impl Foundation {
     }
 
     /// A CA that was not rolled yet, and the name of its next key.
-    fn next<'a>(&self, cas: &'a [CaRecord], name: &Label) -> Result<(&'a CaRecord, Label)> {
+    fn next<'a>(&self, cas: &'a [CaRecord], name: &Label) -> Result<Roll<'a>> {
         let old = cas.iter().find(|ca| ca.name == *name).ok_or_else(|| {
             conflict(format!("there is no CA `{name}`; `countersign ca show` lists them"))
         })?;
@@ -200,32 +226,23 @@ impl Foundation {
         }
         let next = next_name(name)?;
         self.refuse_existing(&next)?;
-        Ok((old, next))
+        Ok(Roll { old, next })
     }
 
-    fn next_issuing_name<'a>(
-        &self,
-        cas: &'a [CaRecord],
-        name: &Label,
-    ) -> Result<(&'a CaRecord, Label)> {
-        let (old, next) = self.next(cas, name)?;
-        match old.is_root {
+    /// Like [`Self::next`], for an issuing CA only.
+    fn next_issuing_name<'a>(&self, cas: &'a [CaRecord], name: &Label) -> Result<Roll<'a>> {
+        let roll = self.next(cas, name)?;
+        match roll.old.is_root {
             true => {
                 Err(conflict(format!("`{name}` is a root; no other one certifies its next key")))
             }
-            false => Ok((old, next)),
+            false => Ok(roll),
         }
     }
 
-    fn next_root(
-        &self,
-        old: &CaRecord,
-        facts: &Facts,
-        (name, subject): (Label, Name),
-        key: &FileKey,
-        until: Timestamp,
-        urls: &DefaultUrls,
-    ) -> Result<CaRecord> {
+    /// Makes the certificates of a root's next key: its own, and the two links between the keys.
+    fn next_root(&self, old: &CaRecord, facts: &Facts, next: NextKey<'_>) -> Result<CaRecord> {
+        let NextKey { name, subject, key, until, urls } = next;
         let old_key = self.keys.load(old.name.as_str(), &self.passphrase)?;
         let model = tbs_of(&old.certificate)?;
         let from = self.clock.now().minus(BACKDATING);
@@ -239,9 +256,9 @@ impl Foundation {
             not_before: from,
             not_after: until,
         };
-        // It is of use until nobody has the old key any more.
+        // The link from the old key is needed only as long as peers have the old root, so it ends with the old root.
         let new_with_old = Renewal {
-            issuer: Some((&facts.subject, &old.name)),
+            issuer: Some(Issuer { subject: &facts.subject, name: &old.name }),
             signer: &old_key,
             serial: self.reserve(&old.name)?,
             not_after: until.min(facts.not_after),
@@ -250,7 +267,7 @@ impl Foundation {
         let old_with_new = Renewal {
             subject: &facts.subject,
             key: old_key.public(),
-            issuer: Some((&subject, &name)),
+            issuer: Some(Issuer { subject: &subject, name: &name }),
             serial: self.reserve(&name)?,
             not_before: facts.not_before,
             not_after: facts.not_after,
@@ -266,7 +283,7 @@ impl Foundation {
         Ok(CaRecord { name, is_root: true, certificate, chain: Vec::new(), succeeds })
     }
 
-    /// The root here, if it is the one above an issuing CA.
+    /// The root of this instance, if it is the root above this issuing CA.
     fn root_above(&self, old: &CaRecord) -> Result<CaRecord> {
         let root = self.signing_root()?;
         let cas = self.store.cas()?;
@@ -280,15 +297,9 @@ impl Foundation {
         Ok(root)
     }
 
-    fn next_issuing(
-        &self,
-        root: CaRecord,
-        old: &CaRecord,
-        (name, subject): (Label, Name),
-        key: &FileKey,
-        until: Timestamp,
-        urls: &DefaultUrls,
-    ) -> Result<CaRecord> {
+    /// Makes the certificate of an issuing CA's next key, signed by the root.
+    fn next_issuing(&self, root: CaRecord, old: &CaRecord, next: NextKey<'_>) -> Result<CaRecord> {
+        let NextKey { name, subject, key, until, urls } = next;
         let root_key = self.keys.load(root.name.as_str(), &self.passphrase)?;
         let above = Facts::of(&root.certificate)?;
         let now = self.clock.now();
@@ -296,7 +307,7 @@ impl Foundation {
             model: &tbs_of(&old.certificate)?,
             subject: &subject,
             key: key.public(),
-            issuer: Some((&above.subject, &root.name)),
+            issuer: Some(Issuer { subject: &above.subject, name: &root.name }),
             signer: &root_key,
             serial: self.reserve(&root.name)?,
             not_before: now.minus(BACKDATING).max(above.not_before),
@@ -314,7 +325,7 @@ impl Foundation {
         Ok(CaRecord { name, is_root: false, certificate, chain: vec![root.certificate], succeeds })
     }
 
-    /// What a roll that was interrupted behind its record left undone.
+    /// Completes a roll that was interrupted after its record: writes the missing files.
     fn finish(&self, next: &CaRecord) -> Result<CaRecord> {
         let last = match next.succeeds.as_ref().and_then(|succession| succession.links.as_ref()) {
             Some(_) => format!("{}.old-with-new.crt", next.name),
@@ -344,7 +355,7 @@ impl Renewal<'_> {
             version: Version::V3,
             serial_number: SerialNumber::new(self.serial.octets()).map_err(Error::internal)?,
             signature: self.signer.signature_algorithm(),
-            issuer: self.issuer.map_or_else(|| self.subject.clone(), |(name, _)| name.clone()),
+            issuer: self.issuer.map_or(self.subject, |issuer| issuer.subject).clone(),
             validity: Validity {
                 not_before: time(self.not_before.whole_seconds())?,
                 not_after: time(self.not_after.whole_seconds())?,
@@ -360,7 +371,7 @@ impl Renewal<'_> {
         Gate::new(self.signer, Object::Certificate(purpose)).sign_object(&tbs)
     }
 
-    /// Those of the model, but for what names a key or the issuer's services.
+    /// The extensions of the model, except those that name a key or the URLs of the issuer, which are made anew.
     fn extensions(&self, urls: &DefaultUrls) -> Result<Vec<Extension>> {
         let own = [
             oid::SUBJECT_KEY_IDENTIFIER,
@@ -373,33 +384,33 @@ impl Renewal<'_> {
         let mut extensions: Vec<Extension> =
             kept.filter(|kept| !own.contains(&kept.extn_id)).cloned().collect();
         let identifier = SubjectKeyIdentifier(octets(&self.key.key_identifier())?);
-        extensions.push(extension(false, &identifier)?);
-        let Some((_, issuer)) = self.issuer else { return Ok(extensions) };
+        extensions.push(extension(NonCritical, &identifier)?);
+        let Some(Issuer { name: issuer, .. }) = self.issuer else { return Ok(extensions) };
         let above = authority_key_identifier(&self.signer.public().key_identifier())?;
-        extensions.push(extension(false, &above)?);
+        extensions.push(extension(NonCritical, &above)?);
         let at = |templates: &[String]| -> Vec<String> {
             templates.iter().filter_map(|url| filled_url(url, issuer, None)).collect()
         };
         let (crl, ocsp, issuers) = (at(&urls.crl), at(&urls.ocsp), at(&urls.ca_issuers));
         if !crl.is_empty() {
-            extensions.push(extension(false, &distribution_points(&crl)?)?);
+            extensions.push(extension(NonCritical, &distribution_points(&crl)?)?);
         }
         if !ocsp.is_empty() || !issuers.is_empty() {
-            extensions.push(extension(false, &authority_info_access(&ocsp, &issuers)?)?);
+            extensions.push(extension(NonCritical, &authority_info_access(&ocsp, &issuers)?)?);
         }
         Ok(extensions)
     }
 }
 
-/// The CA whose key follows this one's.
+/// The CA that succeeds the CA of this name.
 fn successor<'a>(cas: &'a [CaRecord], name: &Label) -> Option<&'a CaRecord> {
     cas.iter().find(|ca| ca.succeeds.as_ref().is_some_and(|of| of.predecessor == *name))
 }
 
-/// Whether the key of this name is a CA's own, or came after it.
+/// Whether `name` is the CA `from` or one of its successors.
 fn is_followed(cas: &[CaRecord], from: &CaRecord, name: &Label) -> bool {
     let mut at = Some(from);
-    // Each has one successor at most, and is made after what it succeeds: there are no more steps than CAs.
+    // A CA has at most one successor and is recorded after its predecessor, so there are no more steps than CAs.
     for _ in 0..=cas.len() {
         match at {
             Some(ca) if ca.name == *name => return true,
@@ -421,7 +432,7 @@ fn conflict(why: String) -> Error {
     Error::denied(Denial::Conflict, why)
 }
 
-/// `root`, `root.2`, `root.3`.
+/// The name of the next key: `root`, `root.2`, `root.3`.
 fn next_name(name: &Label) -> Result<Label> {
     let numbered = name.as_str().rsplit_once('.').and_then(|(stem, digits)| {
         digits.parse::<u32>().ok().filter(|number| *number >= 2).map(|number| (stem, number))

@@ -1,11 +1,12 @@
-//! Writes certificate revocation lists (RFC 5280 §5): full ones, deltas and partitions, of any size, through one path.
+//! Writes certificate revocation lists (RFC 5280 §5) of any size: full ones, deltas and partitions.
 //!
-//! Entries are encoded, linted, hashed and written one after the other; no list of them is held. What is signed is
-//! linted first: every entry as the bytes that it became, and the rest of the list as a list without entries.
+//! Entries are encoded, linted, hashed and written one after another; no list of them is held in memory. Everything is
+//! linted before it is signed: each entry in its encoded form, and the rest of the CRL as a CRL without entries.
 
 use std::io::{Seek, SeekFrom, Write};
 
 use der::asn1::{BitStringRef, Ia5String, OctetString, UintRef};
+use der::oid::ObjectIdentifier;
 use der::{Decode, Encode, Header, Length, Tag};
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::Version;
@@ -16,27 +17,28 @@ use x509_cert::ext::pkix::crl::dp::{DistributionPoint, IssuingDistributionPoint}
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::name::Name;
 
-use crate::signed::certificate::{authority_key_identifier, extension, time};
+use super::gate::refuse;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::signed::gate::refuse;
-use crate::key::FileKey;
+use crate::key::{FileKey, MessageSigner};
 use crate::lint;
-use crate::key::message_signer::MessageSigner;
 use crate::oid;
-use crate::record::{Reason, Serial};
 use crate::record::revoked::Listed;
+use crate::record::{Reason, Serial};
+use crate::x509::Criticality::{self, Critical, NonCritical};
+use crate::x509::{authority_key_identifier, extension, time};
 
-/// How much is gathered before it is hashed and written, in octets.
+/// The octets that are buffered before they are hashed and written.
 const CHUNK: usize = 64 << 10;
 
-/// How often a signature is made anew when its length would change the length of the header before it.
+/// How often a signature is made again because its length would change the length of the outer header, which was
+/// reserved before.
 const TRIES: usize = 256;
 
-/// Everything that a CRL says, apart from its entries.
+/// The content of a CRL, apart from its entries.
 #[derive(Debug)]
 pub struct Crl<'a> {
-    /// The issuer's subject, as its own certificate encodes it.
+    /// The issuer's subject, encoded as in the issuer's own certificate.
     pub issuer: &'a Name,
     /// The issuer's subject key identifier.
     pub issuer_key_identifier: &'a [u8],
@@ -46,31 +48,32 @@ pub struct Crl<'a> {
     pub this_update: Timestamp,
     /// nextUpdate, in whole seconds.
     pub next_update: Timestamp,
-    /// Of a delta CRL, the number of the full CRL that it refers to.
+    /// For a delta CRL, the number of its base; `None` for a complete CRL.
     pub base: Option<u64>,
-    /// Of a partition, the URLs by which certificates name it; empty for a CRL that covers all.
+    /// For a partition, the URLs by which certificates name it; empty for a CRL of all certificates.
     pub distribution_point: &'a [String],
-    /// Where the delta CRL is; empty for none.
+    /// The URLs of the delta CRL; no freshestCRL extension if empty.
     pub freshest: &'a [String],
 }
 
-/// What became of a CRL.
+/// The outcome of signing a CRL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedCrl {
-    /// How many entries it has.
+    /// The number of entries.
     pub entries: u64,
-    /// Its octets.
+    /// The length of the CRL in octets.
     pub length: u64,
     /// SHA-256 over the TBSCertList.
     pub tbs_sha256: [u8; 32],
 }
 
 impl Crl<'_> {
-    /// Lints, signs and writes the CRL, DER, to `out` from where that begins. `entries` is read twice and ascends by serial.
+    /// Lints, signs and writes the CRL, DER, to the beginning of `out`. `entries` must ascend by serial number; the
+    /// iterator is run twice.
     ///
     /// # Errors
-    /// `Denied` with [`crate::Denial::Template`] that names the rule which the list would break;
-    /// [`Error::Unavailable`] when it cannot be written.
+    /// `Denied` with [`crate::Denial::Template`] that names the rule which the CRL would break; [`Error::Unavailable`]
+    /// if it cannot be written.
     pub fn sign<W: Write + Seek>(
         &self,
         key: &FileKey,
@@ -78,16 +81,16 @@ impl Crl<'_> {
         out: &mut W,
     ) -> Result<SignedCrl> {
         let failed = |e: std::io::Error| Error::io("the CRL", &e);
-        // 1. What stands around the entries, linted as a list of none.
+        // 1. Encode the fields around the entries, and lint them as a CRL without entries.
         let algorithm = key.signature_algorithm();
-        let (head, tail) = self.frame(&algorithm)?;
-        // 2. Every length, so that the octets can be written in order.
+        let Frame { head, tail } = self.frame(&algorithm)?;
+        // 2. Compute every length, so that the octets can be written in order.
         let (mut count, mut content) = (0u64, 0usize);
         for entry in entries.clone() {
             content = content.saturating_add(entry_length(&entry));
             count = count.saturating_add(1);
         }
-        // RFC 5280 §5.1.2.6: the list is absent when nothing is revoked.
+        // RFC 5280 §5.1.2.6: without revoked certificates the list is absent, not empty.
         let list = if count == 0 { Vec::new() } else { sequence_header(content)? };
         let inside = [head.len(), list.len(), content, tail.len()].iter().sum();
         let tbs_header = sequence_header(inside)?;
@@ -97,9 +100,10 @@ impl Crl<'_> {
         let mut signer = MessageSigner::new(key)?;
         let longest = before_signature.saturating_add(bit_string_length(signer.longest())?);
         let outer = sequence_header(longest)?.len();
-        // 3. The TBSCertList, behind the place of the outer header.
+        // 3. Write the TBSCertList, leaving room for the outer header. Its value depends on the length of the
+        // signature, which is not known yet.
         out.seek(SeekFrom::Start(outer as u64)).map_err(failed)?;
-        let mut sink = Sink { out, signer: &mut signer, waiting: Vec::new() };
+        let mut sink = Sink { out, signer: &mut signer, buffer: Vec::new() };
         sink.put(&tbs_header)?;
         sink.put(&head)?;
         sink.put(&list)?;
@@ -114,8 +118,8 @@ impl Crl<'_> {
         sink.put(&tail)?;
         sink.write()?;
         let tbs_sha256 = signer.sha256();
-        // 4. The signature, of a length that fits the place of the header.
-        let signature = fitting(&signer, before_signature, outer)?;
+        // 4. Make a signature whose length fits the reserved header, then write the header.
+        let signature = fitting_signature(&signer, before_signature, outer)?;
         let total = before_signature.saturating_add(signature.len());
         out.write_all(&algorithm).and_then(|()| out.write_all(&signature)).map_err(failed)?;
         out.seek(SeekFrom::Start(0)).map_err(failed)?;
@@ -125,8 +129,8 @@ impl Crl<'_> {
         Ok(SignedCrl { entries: count, length, tbs_sha256 })
     }
 
-    /// The octets before and behind the entries.
-    fn frame(&self, algorithm: &AlgorithmIdentifierOwned) -> Result<(Vec<u8>, Vec<u8>)> {
+    /// Encodes the fields around the entries, and lints them.
+    fn frame(&self, algorithm: &AlgorithmIdentifierOwned) -> Result<Frame> {
         let extensions = self.extensions()?;
         let tail = explicit(0, &extensions.to_der().map_err(Error::internal)?)?;
         let empty = TbsCertList {
@@ -147,16 +151,17 @@ impl Crl<'_> {
         }
         let content = der::asn1::AnyRef::from_der(&empty).map_err(Error::internal)?;
         let head = content.value().strip_suffix(tail.as_slice());
-        Ok((head.ok_or_else(|| Error::internal("a CRL ends with its extensions"))?.to_vec(), tail))
+        let head = head.ok_or_else(|| Error::internal("a CRL ends with its extensions"))?.to_vec();
+        Ok(Frame { head, tail })
     }
 
     fn extensions(&self) -> Result<Vec<Extension>> {
         let mut extensions = vec![
-            extension(false, &authority_key_identifier(self.issuer_key_identifier)?)?,
-            number(oid::CRL_NUMBER, false, self.number)?,
+            extension(NonCritical, &authority_key_identifier(self.issuer_key_identifier)?)?,
+            number(oid::CRL_NUMBER, NonCritical, self.number)?,
         ];
         if let Some(base) = self.base {
-            extensions.push(number(oid::DELTA_CRL_INDICATOR, true, base)?);
+            extensions.push(number(oid::DELTA_CRL_INDICATOR, Critical, base)?);
         }
         if !self.distribution_point.is_empty() {
             let point = IssuingDistributionPoint {
@@ -167,9 +172,11 @@ impl Crl<'_> {
                 indirect_crl: false,
                 only_contains_attribute_certs: false,
             };
-            // x509-cert 0.2 has the object identifier of another extension for this type.
-            let point =
-                Extension { extn_id: oid::ISSUING_DISTRIBUTION_POINT, ..extension(true, &point)? };
+            // x509-cert 0.2 gives this type the object identifier of another extension.
+            let point = Extension {
+                extn_id: oid::ISSUING_DISTRIBUTION_POINT,
+                ..extension(Critical, &point)?
+            };
             extensions.push(point);
         }
         if !self.freshest.is_empty() {
@@ -178,46 +185,55 @@ impl Crl<'_> {
                 reasons: None,
                 crl_issuer: None,
             }]);
-            extensions.push(extension(false, &points)?);
+            extensions.push(extension(NonCritical, &points)?);
         }
         Ok(extensions)
     }
 }
 
-/// Hashes what is written, in chunks.
+/// The octets of a TBSCertList around its entries.
+struct Frame {
+    /// From the version to nextUpdate.
+    head: Vec<u8>,
+    /// The extensions.
+    tail: Vec<u8>,
+}
+
+/// Buffers octets, and hashes and writes them in chunks.
 struct Sink<'a, 'k, W> {
     out: &'a mut W,
     signer: &'a mut MessageSigner<'k>,
-    waiting: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 impl<W: Write> Sink<'_, '_, W> {
     fn put(&mut self, octets: &[u8]) -> Result<()> {
-        self.waiting.extend_from_slice(octets);
+        self.buffer.extend_from_slice(octets);
         self.spill()
     }
 
     fn spill(&mut self) -> Result<()> {
-        if self.waiting.len() < CHUNK { Ok(()) } else { self.write() }
+        if self.buffer.len() < CHUNK { Ok(()) } else { self.write() }
     }
 
     fn write(&mut self) -> Result<()> {
-        self.signer.update(&self.waiting);
-        self.out.write_all(&self.waiting).map_err(|e| Error::io("the CRL", &e))?;
-        self.waiting.clear();
+        self.signer.update(&self.buffer);
+        self.out.write_all(&self.buffer).map_err(|e| Error::io("the CRL", &e))?;
+        self.buffer.clear();
         Ok(())
     }
 }
 
-/// The longest entry: a serial of 17 octets, a GeneralizedTime, a reason and an invalidity date. Every length is one octet.
+/// The length of the longest entry: a serial number of 17 octets, a GeneralizedTime, a reason and an invalidity date.
+/// Every length is below 128, so it takes one octet.
 const MAX_ENTRY: usize = 2 + 19 + 17 + 2 + REASON.len() + 1 + INVALIDITY.len() + 17;
 
-/// A reason code without its last octet.
+/// A reasonCode extension without its last octet, the code.
 const REASON: [u8; 11] = [0x30, 10, 6, 3, 0x55, 0x1d, 21, 4, 3, 0x0a, 1];
-/// An invalidity date without its GeneralizedTime.
+/// An invalidityDate extension without its GeneralizedTime.
 const INVALIDITY: [u8; 9] = [0x30, 24, 6, 3, 0x55, 0x1d, 24, 4, 17];
 
-/// From 2050 on a time is a GeneralizedTime (RFC 5280 §5.1.2.4).
+/// 2050-01-01, in seconds since 1970. From then on a time is a GeneralizedTime (RFC 5280 §5.1.2.4).
 const GENERALIZED: u32 = 2_524_608_000;
 
 fn entry_length(entry: &Listed) -> usize {
@@ -228,7 +244,7 @@ fn entry_length(entry: &Listed) -> usize {
     2 + 2 + serial_length(&entry.serial) + date + extensions
 }
 
-/// Writes an entry, and returns its length.
+/// Writes an entry to `out` and returns its length.
 ///
 /// ```text
 /// revokedCertificates     SEQUENCE OF SEQUENCE  {
@@ -237,18 +253,19 @@ fn entry_length(entry: &Listed) -> usize {
 ///      crlEntryExtensions      Extensions OPTIONAL  -- if present, version MUST be v2
 ///                           }  OPTIONAL,
 /// ```
-/// RFC 5280 §5.1.
+/// RFC 5280 §5.1. This runs once for each revoked certificate of a CA, so it neither allocates nor calls a general
+/// encoder.
 fn encode_entry(entry: &Listed, out: &mut [u8; MAX_ENTRY]) -> usize {
     let length = entry_length(entry);
     let serial = serial_length(&entry.serial);
-    let mut out = Place { octets: out, at: 0 };
+    let mut out = EntryBuffer { octets: out, at: 0 };
     out.put([0x30, (length - 2) as u8, 0x02, serial as u8]);
     let value = u128::from_be_bytes(*entry.serial.octets());
     if serial > 16 {
         out.put([0]);
         out.put(value.to_be_bytes());
     } else {
-        // Sixteen octets are written, and those behind the number written over.
+        // All 16 octets are written; the following field overwrites those behind the number.
         out.put((value << (8 * (16 - serial))).to_be_bytes());
         out.at -= 16 - serial;
     }
@@ -264,7 +281,7 @@ fn encode_entry(entry: &Listed, out: &mut [u8; MAX_ENTRY]) -> usize {
     if length > out.at {
         out.put([0x30, (length - out.at - 2) as u8]);
     }
-    // RFC 5280 §5.3.1: the reason code is absent instead of unspecified.
+    // RFC 5280 §5.3.1: the extension is absent if the reason is unspecified.
     if entry.reason != Reason::Unspecified {
         out.put(REASON);
         out.put([entry.reason as u8]);
@@ -276,13 +293,13 @@ fn encode_entry(entry: &Listed, out: &mut [u8; MAX_ENTRY]) -> usize {
     length
 }
 
-/// Where the next octets of an entry go.
-struct Place<'a> {
+/// An entry in progress, and the offset of its next octet.
+struct EntryBuffer<'a> {
     octets: &'a mut [u8; MAX_ENTRY],
     at: usize,
 }
 
-impl Place<'_> {
+impl EntryBuffer<'_> {
     fn put<const N: usize>(&mut self, part: [u8; N]) {
         if let Some(place) = self.octets.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut) {
             *place = part;
@@ -297,13 +314,14 @@ impl Place<'_> {
     }
 }
 
-/// How many octets the content of its INTEGER has: one more than whole octets of bits, for the sign.
+/// The length of a serial number's INTEGER content in octets. A full octet of zeros is added if the highest bit is set,
+/// because it is the sign.
 const fn serial_length(serial: &Serial) -> usize {
     let bits = u128::BITS - u128::from_be_bytes(*serial.octets()).leading_zeros();
     bits as usize / 8 + 1
 }
 
-/// `YYYYMMDDhhmmss`.
+/// The time as `YYYYMMDDhhmmss`.
 const fn digits(at: u32) -> [u8; 14] {
     let (year, month, day) = civil(at / 86_400);
     let rest = at % 86_400;
@@ -317,7 +335,8 @@ const fn pair(number: u32) -> [u8; 2] {
     [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
-/// Year, month and day of a day since 1970, in the proleptic Gregorian calendar: eras of 400 years that begin in March.
+/// The year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar. The computation
+/// divides time into eras of 400 years that begin on 1 March.
 const fn civil(day: u32) -> (u32, u32, u32) {
     let day = day + 719_468;
     let (era, of_era) = (day / 146_097, day % 146_097);
@@ -329,12 +348,12 @@ const fn civil(day: u32) -> (u32, u32, u32) {
     (era * 400 + year + if month <= 2 { 1 } else { 0 }, month, day)
 }
 
-fn number(id: der::oid::ObjectIdentifier, critical: bool, value: u64) -> Result<Extension> {
+fn number(id: ObjectIdentifier, criticality: Criticality, value: u64) -> Result<Extension> {
     let octets = value.to_be_bytes();
     let der = UintRef::new(&octets).and_then(|number| number.to_der()).map_err(Error::internal)?;
     Ok(Extension {
         extn_id: id,
-        critical,
+        critical: criticality == Critical,
         extn_value: OctetString::new(der).map_err(Error::internal)?,
     })
 }
@@ -368,8 +387,9 @@ fn bit_string_length(octets: usize) -> Result<usize> {
     usize::try_from(length.map_err(Error::internal)?).map_err(Error::internal)
 }
 
-/// The signature as a BIT STRING, such that the outer header has `outer` octets.
-fn fitting(signer: &MessageSigner<'_>, before: usize, outer: usize) -> Result<Vec<u8>> {
+/// A signature as a BIT STRING with which the outer header has `outer` octets. The length of an ECDSA signature varies,
+/// so several are tried.
+fn fitting_signature(signer: &MessageSigner<'_>, before: usize, outer: usize) -> Result<Vec<u8>> {
     for _ in 0..TRIES {
         let signature = signer.sign()?;
         let signature = BitStringRef::from_bytes(&signature)

@@ -1,7 +1,7 @@
-//! The last step before a signature: the very bytes that are signed pass the lint first.
+//! The last step before a signature: the lint examines exactly the octets that are signed.
 //!
-//! Certificates are signed through a [`Gate`] and through nothing else, whoever encoded them; `crl.rs` lints the CRLs that
-//! it writes in the same way.
+//! Every certificate is signed through a [`Gate`], whichever library encoded it. `crl.rs` lints the CRLs that it writes
+//! by itself, in the same way.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,13 +10,13 @@ use der::{Decode, Encode, Sequence};
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use spki::AlgorithmIdentifierOwned;
 
+use super::handed_out::HandedOut;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::signed::handed_out::HandedOut;
 use crate::key::FileKey;
 use crate::lint::{self, Finding, Purpose, Severity};
 
-/// A key that signs only what the lint lets through, and what verifiers accept.
+/// A signing key that signs only what passes the lint and what verifiers accept below the CA's path.
 pub struct Gate<'a> {
     key: &'a FileKey,
     object: Object,
@@ -24,7 +24,7 @@ pub struct Gate<'a> {
     refusal: Mutex<Option<Error>>,
 }
 
-/// What is about to be signed.
+/// The kind of object that is about to be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Object {
     /// A TBSCertificate for this purpose.
@@ -46,18 +46,18 @@ struct Signed<'a> {
 }
 
 impl<'a> Gate<'a> {
-    /// A gate before `key` for one kind of object.
+    /// A gate in front of `key`, for one kind of object.
     pub const fn new(key: &'a FileKey, object: Object) -> Self {
         Self { key, object, path: None, refusal: Mutex::new(None) }
     }
 
-    /// Lets through only what a verifier accepts below the path that is handed out with it.
+    /// Also refuses what no verifier would accept below this path.
     #[must_use]
     pub fn below(self, path: &'a HandedOut, now: Timestamp) -> Self {
         Self { path: Some((path, now)), ..self }
     }
 
-    /// Checks `tbs`, signs it, and gives the whole object, DER.
+    /// Checks `tbs`, signs it, and returns the whole object, DER.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Template`] that names the rule which `tbs` breaks.
@@ -71,7 +71,7 @@ impl<'a> Gate<'a> {
         signed.to_der().map_err(Error::internal)
     }
 
-    /// Why a signature failed: the rule that was broken, if one was.
+    /// The reason why signing failed: the refusal of this gate, or else the error of the key.
     pub fn explain(&self, error: &rcgen::Error) -> Error {
         let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
         refusal.unwrap_or_else(|| Error::internal(format!("signing failed: {error}")))
@@ -97,7 +97,7 @@ impl<'a> Gate<'a> {
     }
 }
 
-/// The refusal to sign what breaks a rule.
+/// The error for an object that breaks a rule.
 pub fn refuse(finding: &Finding) -> Error {
     Error::denied(
         Denial::Template,

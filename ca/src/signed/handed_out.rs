@@ -1,7 +1,7 @@
-//! The path that is handed out with what a CA issues: its certificate and those above it. What no verifier would accept
-//! below it is not issued (RFC 5280 §6.1), be it by constraints that this instance set or by those of a root elsewhere.
+//! The path that a peer gets with its certificate: the CA's certificate and those above it. The authority issues
+//! nothing that no verifier would accept below that path (RFC 5280 §6.1). The constraints may be set by this instance,
+//! or by a root elsewhere.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,29 +11,27 @@ use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::pkix::constraints::name::NameConstraints;
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
-use crate::authority::accounts::AccountDraft;
-use crate::signed::certificate::{EndEntity, Facts};
+use super::certificate::EndEntity;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::founding::generation;
 use crate::key::signature_algorithm;
-use crate::record::line::issuing_now;
+use crate::name::sibling;
 use crate::path::{Certificate, PathError, PathSettings, check};
-use crate::profile::Profiles;
-use crate::record::{Account, CaRecord, Incarnation, Label, Serial};
-use crate::profile::subject::{self, Names};
+use crate::profile::Names;
+use crate::record::Serial;
+use crate::x509::Facts;
 
-/// What IKE daemons look for in an extended key usage: ipsecIKE, iKEIntermediate, serverAuth, clientAuth.
+/// The extended key usages that IKE daemons look for: ipsecIKE, iKEIntermediate, serverAuth, clientAuth.
 const IKE_PURPOSES: [&str; 4] =
     ["1.3.6.1.5.5.7.3.17", "1.3.6.1.5.5.8.2.2", "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"];
 
-/// The certificates above what a CA issues, its own first; the last one is the anchor.
+/// The path above a CA's certificates, from the CA's own certificate to the anchor.
 #[derive(Debug, Clone)]
 pub struct HandedOut {
-    /// From the CA up, without the anchor.
+    /// The certificates from the CA upwards, without the anchor.
     between: Vec<Arc<Certificate>>,
     anchor: Arc<Certificate>,
-    /// Whether one of them constrains names.
+    /// Whether one of the certificates has name constraints.
     constrains_names: bool,
 }
 
@@ -52,10 +50,11 @@ struct Unsigned<'a> {
 }
 
 impl HandedOut {
-    /// Of a CA's certificate and those above it, root last; certificates that lead to another key of the root may stand between.
+    /// Reads a CA's certificate and those above it, root last. Certificates that link to another key of the root may be
+    /// between them.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when one cannot be read.
+    /// [`Error::Malformed`] if one cannot be read.
     pub fn of(chain: &[Vec<u8>]) -> Result<Self> {
         let read = |der: &Vec<u8>| Certificate::from_der(der.clone()).map(Arc::new);
         let mut left =
@@ -66,13 +65,14 @@ impl HandedOut {
         let mut anchor = left.remove(0);
         let mut between = Vec::new();
         while !anchor.is_self_issued() {
-            // The root itself comes before another certificate for its key.
+            // The root stands last in the chain, behind the certificates that link it to other keys. The search from
+            // the end finds the root first.
             let Some(above) = left.iter().rposition(|above| anchor.is_signed_by(above)) else {
                 break;
             };
             between.push(std::mem::replace(&mut anchor, left.remove(above)));
         }
-        // What cannot be read may constrain.
+        // A certificate that cannot be read may have constraints.
         let constrains_names = chain.iter().any(|der| {
             x509_cert::Certificate::from_der(der)
                 .and_then(|read| Ok(read.tbs_certificate.get::<NameConstraints>()?.is_some()))
@@ -81,10 +81,10 @@ impl HandedOut {
         Ok(Self { between, anchor, constrains_names })
     }
 
-    /// Whether a verifier that trusts the anchor accepts a TBSCertificate below it, once it is signed.
+    /// Checks that a verifier which trusts the anchor will accept this TBSCertificate once it is signed.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Template`] that says what of the path forbids it.
+    /// `Denied` with [`Denial::Template`] that says what in the path forbids it.
     pub fn check(
         &self,
         tbs: &[u8],
@@ -108,7 +108,7 @@ impl HandedOut {
         };
         let der = unsigned.to_der().map_err(Error::internal)?;
         let leaf = Arc::new(Certificate::from_der(der).map_err(unread)?);
-        // It may be for later.
+        // The certificate may become valid later.
         let at = now.max(leaf.not_before);
         let path: Vec<_> =
             std::iter::once(leaf).chain(self.between.iter().map(Arc::clone)).collect();
@@ -123,14 +123,14 @@ impl HandedOut {
         })
     }
 
-    /// Whether the CA can issue anything that a verifier accepts, judged by a certificate with no name but one beside the CA's own.
+    /// Checks that the CA can issue anything that a verifier accepts. The test certificate has no name but a sibling of
+    /// the CA's own name.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Template`] that says what of the path forbids it.
+    /// `Denied` with [`Denial::Template`] that says what in the path forbids it.
     pub fn probe(&self, now: Timestamp) -> Result<()> {
         let issuer = Facts::of(self.issuer().der())?;
-        let names =
-            Names { subject: generation::beside(&issuer.subject, "probe")?, alt_names: Vec::new() };
+        let names = Names { subject: sibling(&issuer.subject, "probe")?, alt_names: Vec::new() };
         let purposes = IKE_PURPOSES.map(ObjectIdentifier::new);
         let key_purposes =
             purposes.into_iter().collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
@@ -138,10 +138,10 @@ impl HandedOut {
         self.check_names(&issuer, names, now, &settings)
     }
 
-    /// Whether the path permits these names, before there is anything to sign.
+    /// Checks that the path permits these names, before a certificate is made.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Template`] that says what of the path forbids them.
+    /// `Denied` with [`Denial::Template`] that says what in the path forbids them.
     pub fn permits(&self, issuer: &Facts, names: Names, now: Timestamp) -> Result<()> {
         match self.constrains_names {
             true => self.check_names(issuer, names, now, &PathSettings::default()),
@@ -183,55 +183,6 @@ impl HandedOut {
     fn issuer(&self) -> &Certificate {
         self.between.first().unwrap_or(&self.anchor)
     }
-}
-
-/// Refuses accounts with names that the CA which issues for them may not certify.
-///
-/// # Errors
-/// `Denied` with [`Denial::Template`] that names the first such account, and what of the path forbids it.
-pub fn refuse_outside(
-    cas: &[CaRecord],
-    default: Option<&Label>,
-    profiles: &Profiles,
-    drafts: &[AccountDraft],
-    now: Timestamp,
-) -> Result<()> {
-    let mut paths: HashMap<&Label, (HandedOut, Facts)> = HashMap::new();
-    for draft in drafts {
-        // What else is wrong with a draft, is told where it is made an account.
-        let named = draft.ca.as_ref().or(default);
-        let Some(ca) = named.and_then(|named| issuing_now(cas.iter(), named)) else { continue };
-        let Some(profile) = profiles.named(&draft.profile) else { continue };
-        let account = Account {
-            name: draft.name.clone(),
-            identities: draft.identities.clone(),
-            profile: draft.profile.clone(),
-            ca: draft.ca.clone(),
-            secret: None,
-            equipment: None,
-            created: now,
-            permissions: Default::default(),
-            incarnation: Incarnation::NONE,
-        };
-        let names = subject::decide(&account, profile, None, None, &mut Vec::new());
-        let Ok(names) = names else { continue };
-        if !paths.contains_key(&ca.name) {
-            let chain: Vec<Vec<u8>> =
-                std::iter::once(&ca.certificate).chain(&ca.chain).cloned().collect();
-            paths.insert(&ca.name, (HandedOut::of(&chain)?, Facts::of(&ca.certificate)?));
-        }
-        if let Some((path, issuer)) = paths.get(&ca.name) {
-            // A CA that ended is told by `readyz` and at the enrolment; here names matter.
-            let at = now.min(issuer.not_after);
-            path.permits(issuer, names, at).map_err(|why| match why {
-                Error::Denied { kind, why } => {
-                    Error::denied(kind, format!("account `{}`: {why}", draft.name))
-                }
-                other => other,
-            })?;
-        }
-    }
-    Ok(())
 }
 
 fn unread(e: PathError) -> Error {

@@ -1,6 +1,10 @@
-//! What is signed: certificates and CRLs, encoded, linted and signed over the same octets.
+//! Signed objects: certificates and CRLs are encoded, linted and signed, each step over the same octets.
 
-pub mod certificate;
+mod certificate;
 pub mod crl;
-pub mod gate;
-pub mod handed_out;
+mod gate;
+mod handed_out;
+
+pub use certificate::EndEntity;
+pub use gate::{Gate, Object, refuse};
+pub use handed_out::HandedOut;

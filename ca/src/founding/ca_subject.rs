@@ -1,26 +1,25 @@
-//! The subjects of CAs: each key has one of its own.
+//! The subjects of CAs. Each key of a CA has a subject of its own.
 //!
-//! NSS and GnuTLS keep one CRL for each issuer *name*, so that of two keys of one name they lose the revocations of one
-//! (docs/adr/0015-a-subject-for-each-key.md). The subject of a CA's next key is that of the one before with a number behind
-//! its common name: `Example CA`, `Example CA G2`, `Example CA G3`.
+//! NSS and GnuTLS keep one CRL for each issuer *name*. If two keys shared a name, they would lose the revocations of
+//! one (docs/adr/0015-a-subject-for-each-key.md). The subject of a CA's next key is therefore the previous one with a
+//! number after the common name: `Example CA`, `Example CA G2`, `Example CA G3`.
 
 use der::{Any, Tag, Tagged};
-use x509_cert::name::Name;
+use x509_cert::name::{RdnSequence, RelativeDistinguishedName};
 
-use crate::signed::certificate::Facts;
 use crate::error::{Denial, Error, Result};
-use crate::name::distinguished_name;
+use crate::name::{Name, same_name};
 use crate::oid;
-use crate::path::same_name;
 use crate::record::CaRecord;
+use crate::x509::Facts;
 
 /// The longest common name, in characters (ub-common-name, RFC 5280 §A.1).
 const MAX_COMMON_NAME: usize = 64;
 
-/// The subject of the key after the one with the subject `old`, which none of `cas` has.
+/// The subject for the key that follows the key with the subject `old`. No certificate of `cas` has this subject.
 ///
 /// # Errors
-/// `Denied` with [`Denial::Template`] when `old` has no common name that can be numbered.
+/// `Denied` with [`Denial::Template`] if `old` has no common name to which a number can be added.
 pub fn next_subject(old: &Name, cas: &[CaRecord]) -> Result<Name> {
     let unnumbered = || {
         Error::denied(
@@ -31,8 +30,8 @@ pub fn next_subject(old: &Name, cas: &[CaRecord]) -> Result<Name> {
             ),
         )
     };
-    let (place, stem, number) = numbered(old).ok_or_else(unnumbered)?;
-    // One number more than there are CAs is free.
+    let Numbered { place, stem, number } = numbered(old).ok_or_else(unnumbered)?;
+    // Each CA can occupy at most one number, so one more number than there are CAs is enough.
     for further in 1..=cas.len().saturating_add(1) {
         let number =
             u64::try_from(further).map_or(number, |further| number.saturating_add(further));
@@ -48,7 +47,7 @@ pub fn next_subject(old: &Name, cas: &[CaRecord]) -> Result<Name> {
     Err(unnumbered())
 }
 
-/// Refuses a subject that a CA of the instance has, or one above it.
+/// Refuses a subject that a CA of the instance, or a CA above one, already has.
 ///
 /// # Errors
 /// `Denied` with [`Denial::Conflict`] that names the CA.
@@ -66,20 +65,6 @@ pub fn refuse_taken(subject: &Name, cas: &[CaRecord]) -> Result<()> {
     }
 }
 
-/// A name beside that of a CA: the same but for its common name. Where directory names are constrained, it is permitted as the
-/// CA's own is.
-///
-/// # Errors
-/// [`Error::Internal`] when it cannot be encoded.
-pub fn beside(ca: &Name, common_name: &str) -> Result<Name> {
-    let is_other = |rdn: &&x509_cert::name::RelativeDistinguishedName| {
-        rdn.0.iter().all(|attribute| attribute.oid != oid::COMMON_NAME)
-    };
-    let mut rdns: Vec<_> = ca.0.iter().filter(is_other).cloned().collect();
-    rdns.extend(distinguished_name(&format!("CN={common_name}"))?.0);
-    Ok(x509_cert::name::RdnSequence(rdns))
-}
-
 fn holder<'a>(subject: &Name, cas: &'a [CaRecord]) -> Result<Option<&'a CaRecord>> {
     for ca in cas {
         for certificate in std::iter::once(&ca.certificate).chain(&ca.chain) {
@@ -91,9 +76,19 @@ fn holder<'a>(subject: &Name, cas: &'a [CaRecord]) -> Result<Option<&'a CaRecord
     Ok(None)
 }
 
-/// Where the last common name of a subject stands, what it says before its number, and the number; 1 without one.
-fn numbered(subject: &Name) -> Option<(usize, String, u64)> {
-    let is_named = |rdn: &x509_cert::name::RelativeDistinguishedName| matches!(rdn.0.as_slice(), [one] if one.oid == oid::COMMON_NAME);
+/// A subject whose last common name ends in a number.
+struct Numbered {
+    /// The index of the common name's RDN.
+    place: usize,
+    /// The common name before its number.
+    stem: String,
+    /// The number; 1 if the common name has none.
+    number: u64,
+}
+
+/// Splits the last common name of a subject at its number.
+fn numbered(subject: &Name) -> Option<Numbered> {
+    let is_named = |rdn: &RelativeDistinguishedName| matches!(rdn.0.as_slice(), [one] if one.oid == oid::COMMON_NAME);
     let place = subject.0.iter().rposition(is_named)?;
     let attribute = subject.0.get(place)?.0.as_slice().first()?;
     if !matches!(attribute.value.tag(), Tag::Utf8String | Tag::PrintableString) {
@@ -103,10 +98,10 @@ fn numbered(subject: &Name) -> Option<(usize, String, u64)> {
     let number = |digits: &str| digits.parse::<u64>().ok().filter(|number| *number > 0);
     let split = text.rsplit_once(" G").and_then(|(stem, digits)| Some((stem, number(digits)?)));
     let (stem, number) = split.unwrap_or((text, 1));
-    Some((place, stem.to_owned(), number))
+    Some(Numbered { place, stem: stem.to_owned(), number })
 }
 
-/// The subject with another common name in this place, in the same type of string.
+/// The subject with another common name at this position, in the same string type.
 fn renamed(subject: &Name, place: usize, text: &str) -> Result<Name> {
     let mut rdns = subject.0.clone();
     if let Some(rdn) = rdns.get_mut(place) {
@@ -117,12 +112,13 @@ fn renamed(subject: &Name, place: usize, text: &str) -> Result<Name> {
         }
         rdn.0 = attributes.try_into().map_err(Error::internal)?;
     }
-    Ok(x509_cert::name::RdnSequence(rdns))
+    Ok(RdnSequence(rdns))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::distinguished_name;
 
     fn after(text: &str) -> Result<String> {
         next_subject(&distinguished_name(text).unwrap(), &[]).map(|name| name.to_string())
