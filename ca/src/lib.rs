@@ -16,13 +16,14 @@
 
 pub mod authority;
 pub mod clock;
+mod durable_file;
 pub mod entropy;
 mod error;
 pub mod founding;
-mod name;
 pub mod journal;
 pub mod key;
 pub mod lint;
+pub mod name;
 mod network;
 pub mod oid;
 pub mod path;
@@ -32,27 +33,63 @@ pub mod record;
 pub mod sets;
 pub mod signed;
 pub mod store;
+pub mod x509;
 
 /// The log's target of what somebody can cause who proved nothing: such lines are limited by address, and fail2ban reads them.
 pub const REFUSED: &str = "countersign::refused";
 
-pub use authority::Authority;
-pub use authority::{accounts, changes, request};
+pub use authority::{Authority, CertificateRequest, Credential, Registrar, Requester};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use durable_file::write_atomically;
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{Denial, Error, Result};
-pub use key::generated::{GeneratedKey, KeyForm, KeyOrder, WantedKey};
-pub use name::{Identity, identity};
-pub use key::{generated as generated_key, possession, public as public_key, seal};
-pub use key::{FileKey, KeyAlgorithm, KeyFolder, Passphrase};
+pub use founding::RollOptions;
+pub use key::{
+    Challenge, FileKey, GeneratedKey, KeyAlgorithm, KeyFolder, KeyForm, KeyKind, Passphrase, Proof,
+    ProvenKey, SubjectPublicKey,
+};
+pub use name::Identity;
 pub use network::Network;
-pub use key::possession::Challenge;
-pub use key::public::{KeyKind, Proof, ProvenKey, SubjectPublicKey};
+pub use profile::{KeyOrder, Names, WantedKey};
 pub use receipt::{Receipt, Recording};
-pub use record::{equipment, line, pending, revoked, search};
-pub use authority::request::{CertificateRequest, Credential, Registrar, Requester};
-pub use founding::{foundation, recovery};
-pub use founding::rollover::RollOptions;
-pub use signed::{certificate, crl, handed_out};
 pub use store::Store;
-pub use profile::subject::Names;
+
+// Paths by which this workspace named these things before they moved into rooms.
+pub use authority::accounts;
+#[doc(hidden)]
+pub mod certificate {
+    pub use crate::x509::{Facts, extension, read_all, time, to_pem};
+}
+pub use record::approval as pending;
+#[doc(hidden)]
+pub mod equipment {
+    pub use crate::authority::vendors::*;
+    pub use crate::record::equipment::*;
+}
+#[doc(hidden)]
+pub mod foundation {
+    pub use crate::durable_file::write_atomically;
+    pub use crate::founding::{AUDIT_KEY, Foundation, SEAL_KEY};
+}
+#[doc(hidden)]
+pub mod handed_out {
+    pub use crate::authority::accounts::refuse_outside;
+}
+#[doc(hidden)]
+pub mod identity {
+    pub use crate::name::{Identity, Name, distinguished_name, refuse_misleading};
+}
+#[doc(hidden)]
+pub mod public_key {
+    pub use crate::key::{KeyKind, Proof, ProvenKey, SubjectPublicKey};
+}
+#[doc(hidden)]
+pub mod recovery {
+    pub use crate::founding::{ImportedCertificate, ImportedCrl, Recovery};
+}
+#[doc(hidden)]
+pub mod seal {
+    pub use crate::key::{Opener, Sealer};
+}
+pub use record::{line, revoked, search};
+pub use signed::crl;

@@ -1,44 +1,19 @@
 //! Who asks: by a shared secret, or by a certificate that this authority issued.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::Authority;
-use crate::signed::certificate::Facts;
-use crate::clock::Timestamp;
+use super::failures::locked;
+use super::request::{Credential, Requester};
+use super::state::Authority;
 use crate::error::{Denial, Error, Result};
-use crate::key::public::SubjectPublicKey;
+use crate::key::SubjectPublicKey;
 use crate::record::{Account, AccountSecret, CertificateRecord, Reason, Serial};
-use crate::authority::request::{Credential, Requester};
-
-/// When wrong secrets from one address lock a reference for that address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LockSettings {
-    /// How many in a row lock it; 0 for none.
-    pub after: u32,
-    /// How long the first lock lasts; each further one twice as long as the one before, up to a day.
-    pub first: Duration,
-}
-
-impl Default for LockSettings {
-    /// None: nobody guesses 160 random bits, and whoever saw a reference could lock its peer out.
-    fn default() -> Self {
-        Self { after: 0, first: Duration::from_secs(60) }
-    }
-}
-
-/// The longest lock.
-const LONGEST_LOCK: Duration = Duration::from_secs(24 * 3600);
+use crate::x509::Facts;
 
 /// The longest reference that is looked up, in bytes.
 const MAX_REFERENCE: usize = 128;
-
-/// For how many pairs of reference and address wrong secrets are remembered; beyond, those are forgotten that failed longest ago.
-const MAX_FAILURES: usize = 4096;
 
 /// Somebody who says that it has the secret of a reference.
 #[derive(Debug, Clone, Copy)]
@@ -58,65 +33,6 @@ pub enum Candidate<'a> {
     Secret(&'a [u8]),
     /// There is no such reference, or it is locked: what nobody has, to be worked on as if it were a secret.
     Decoy(&'a [u8]),
-}
-
-/// Wrong secrets for references, by who sent them. They are kept in memory only: what strangers do makes no journal grow.
-#[derive(Debug, Default)]
-pub struct Failures(HashMap<(String, Option<IpAddr>), Failed>);
-
-#[derive(Debug, Clone, Copy)]
-struct Failed {
-    in_a_row: u32,
-    locks: u32,
-    until: Option<Timestamp>,
-    last: Timestamp,
-}
-
-impl Failures {
-    /// Until when a reference is locked for an address.
-    fn locked_until(
-        &self,
-        reference: &str,
-        from: Option<IpAddr>,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let failed = self.0.get(&(reference.to_owned(), from))?;
-        failed.until.filter(|until| now < *until)
-    }
-
-    /// Counts one, and tells how many there are in a row and until when they lock.
-    fn count(
-        &mut self,
-        reference: &str,
-        from: Option<IpAddr>,
-        now: Timestamp,
-        locks: LockSettings,
-    ) -> (u32, Option<Timestamp>) {
-        let key = (reference.to_owned(), from);
-        if self.0.len() >= MAX_FAILURES && !self.0.contains_key(&key) {
-            let oldest = self.0.iter().min_by_key(|(_, failed)| failed.last).map(|(key, _)| key);
-            if let Some(oldest) = oldest.cloned() {
-                self.0.remove(&oldest);
-            }
-        }
-        let none = Failed { in_a_row: 0, locks: 0, until: None, last: now };
-        let failed = self.0.entry(key).or_insert(none);
-        failed.last = now;
-        failed.in_a_row = failed.in_a_row.saturating_add(1);
-        let in_a_row = failed.in_a_row;
-        if in_a_row < locks.after {
-            return (in_a_row, None);
-        }
-        failed.in_a_row = 0;
-        failed.until = Some(now.plus(locks.time(failed.locks)));
-        failed.locks = failed.locks.saturating_add(1);
-        (in_a_row, failed.until)
-    }
-
-    /// Forgets those for a reference.
-    fn forget(&mut self, reference: &str) {
-        self.0.retain(|(of, _), _| of != reference);
-    }
 }
 
 impl Authority {
@@ -260,68 +176,5 @@ impl Authority {
     }
 }
 
-/// Forgets wrong secrets, once a certificate was issued. A right secret alone does not count: it may stand in a replayed
-/// message, and a guesser would dodge the lock with it.
-pub fn forget_failures(failures: &Mutex<Failures>, reference: &str) {
-    locked(failures).forget(reference);
-}
-
-fn locked(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
-    failures.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl LockSettings {
-    fn time(&self, locks_before: u32) -> Duration {
-        let times = 1_u32.checked_shl(locks_before).unwrap_or(u32::MAX);
-        self.first.saturating_mul(times).min(LONGEST_LOCK)
-    }
-}
-
 /// What is said of a wrong secret, an unknown reference and a locked one.
 const WRONG_SECRET: &str = "unknown reference or wrong secret";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn locks_grow_to_a_day() {
-        let minutes = |locks| LockSettings::default().time(locks).as_secs() / 60;
-        assert_eq!(
-            [0, 1, 2, 10, 11, 31, 32, u32::MAX].map(minutes),
-            [1, 2, 4, 1024, 1440, 1440, 1440, 1440]
-        );
-    }
-
-    #[test]
-    fn wrong_secrets_count_by_reference_and_address_and_their_number_has_an_end() {
-        let (mut failures, at) = (Failures::default(), Timestamp::from_seconds);
-        let locks = LockSettings { after: 2, first: Duration::from_secs(60) };
-        let from = |n: u32| Some(IpAddr::from(n.to_be_bytes()));
-        assert_eq!(failures.count("a", from(1), at(0), locks), (1, None));
-        assert_eq!(failures.count("a", from(2), at(0), locks), (1, None));
-        assert_eq!(failures.count("b", from(1), at(0), locks), (1, None));
-        assert_eq!(failures.count("a", from(1), at(0), locks), (2, Some(at(60))));
-        let locked = |failures: &Failures, of, by, now| failures.locked_until(of, by, at(now));
-        assert_eq!(locked(&failures, "a", from(1), 59), Some(at(60)));
-        for (of, by, now) in
-            [("a", from(1), 60), ("a", from(2), 0), ("a", None, 0), ("b", from(1), 0)]
-        {
-            assert_eq!(locked(&failures, of, by, now), None, "{of} {by:?} {now}");
-        }
-        failures.count("a", from(1), at(60), locks);
-        assert_eq!(
-            failures.count("a", from(1), at(60), locks),
-            (2, Some(at(180))),
-            "twice as long"
-        );
-        failures.forget("a");
-        assert_eq!(locked(&failures, "a", from(1), 60), None);
-        for n in 0..10_000 {
-            failures.count("a", from(n), at(i64::from(n)), locks);
-        }
-        assert_eq!(failures.0.len(), MAX_FAILURES);
-        assert!(failures.0.contains_key(&("a".into(), from(9_999))));
-        assert!(!failures.0.contains_key(&("b".into(), from(1))), "the oldest are forgotten");
-    }
-}

@@ -6,21 +6,18 @@ use der::Decode;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages};
 
-use super::Authority;
-use super::equipment::without_vendors_names;
+use super::equipment::{check_equipment, without_vendors_names};
 use super::issuer::Ca;
-use crate::signed::certificate::Facts;
-use crate::clock::Timestamp;
+use super::request::{CertificateRequest, Credential, Requester};
+use super::state::Authority;
+use crate::clock::{BACKDATING, Timestamp};
 use crate::error::{Denial, Error, Result};
-use crate::founding::BACKDATING;
-use crate::name::Identity;
+use crate::key::{KeyKind, Proof, ProvenKey};
+use crate::name::{Identity, same_name};
 use crate::oid;
-use crate::path::same_name;
-use crate::profile::Profile;
-use crate::key::public::{KeyKind, Proof, ProvenKey};
+use crate::profile::{Names, Profile, subject};
 use crate::record::{Account, Label, Serial};
-use crate::authority::request::{CertificateRequest, Credential, Requester, VendorSigned};
-use crate::profile::subject::{self, Names};
+use crate::x509::Facts;
 
 /// A notBefore this little in the past is still issued as it was asked for.
 const NOW_ENOUGH: std::time::Duration = std::time::Duration::from_secs(300);
@@ -63,6 +60,24 @@ impl Authorized {
     /// The CA that will issue.
     pub const fn ca(&self) -> &Label {
         &self.ca
+    }
+
+    /// Whether an administrator has yet to approve it.
+    pub const fn needs_approval(&self) -> bool {
+        self.held.is_some()
+    }
+
+    pub(super) fn check_approved(&self) -> Result<()> {
+        match self.needs_approval() {
+            false => Ok(()),
+            true => Err(Error::denied(
+                Denial::NotAuthorized,
+                format!(
+                    "requests for the profile `{}` wait for an administrator, which this way of asking cannot",
+                    self.profile.name()
+                ),
+            )),
+        }
     }
 }
 
@@ -145,7 +160,7 @@ impl Authority {
     /// `Denied` with [`Denial::NotAuthorized`] when `wanted` is another; [`Error::Internal`] when it is not configured.
     pub fn profile_for(&self, account: &Account, wanted: Option<&Label>) -> Result<Arc<Profile>> {
         if let Some(wanted) = wanted.filter(|wanted| **wanted != account.profile) {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the account `{}` is for the profile `{}`, not `{wanted}`",
                 account.name, account.profile
             )));
@@ -168,7 +183,7 @@ impl Authority {
                 .is_some_and(|wanted| self.latest(wanted).info().name == ca.info().name)
         };
         match wanted.filter(|wanted| !is_meant(wanted)) {
-            Some(wanted) => Err(not_authorized(format!(
+            Some(wanted) => Err(Error::not_authorized(format!(
                 "the account `{}` is for the CA `{}`, not `{wanted}`",
                 account.name,
                 ca.info().name
@@ -226,7 +241,7 @@ fn names<K>(
 }
 
 fn added_by_update(name: &str) -> Error {
-    not_authorized(format!(
+    Error::not_authorized(format!(
         "a key update keeps the identities of the old certificate, and `{name}` is not one of them; ask for a new \
          certificate (cr) instead"
     ))
@@ -238,7 +253,7 @@ pub(super) fn check_credential(
     now: Timestamp,
 ) -> Result<()> {
     match (requester.credential(), updates) {
-        (Credential::Secret, Some(_)) => Err(not_authorized(
+        (Credential::Secret, Some(_)) => Err(Error::not_authorized(
             "a key update is signed with the certificate that it replaces; with a secret, ask for a new certificate (ir)",
         )),
         (Credential::Secret, None) => {
@@ -248,13 +263,13 @@ pub(super) fn check_credential(
                 .as_ref()
                 .ok_or_else(|| Error::internal("a secret that is not there"))?;
             if now >= secret.expires {
-                return Err(not_authorized(format!(
+                return Err(Error::not_authorized(format!(
                     "the secret expired on {}; ask the administrator for a new one",
                     secret.expires
                 )));
             }
             if secret.uses_left == 0 {
-                return Err(not_authorized(
+                return Err(Error::not_authorized(
                     "the secret is used up; ask the administrator for a new one",
                 ));
             }
@@ -269,11 +284,11 @@ pub(super) fn check_credential(
                 ),
             ))
         }
-        (Credential::Registrar(_), Some(_)) => Err(not_authorized(
+        (Credential::Registrar(_), Some(_)) => Err(Error::not_authorized(
             "a key update is signed with the certificate that it replaces, and nobody else vouches for it",
         )),
         (Credential::Certificate(_), _) | (Credential::Registrar(_), None) => Ok(()),
-        (Credential::Vendor(_), Some(_)) => Err(not_authorized(
+        (Credential::Vendor(_), Some(_)) => Err(Error::not_authorized(
             "a key update is signed with the certificate that it replaces; a vendor's certificate asks for the first one (ir)",
         )),
         (Credential::Vendor(vendor), None) => check_equipment(requester.account(), vendor),
@@ -308,22 +323,6 @@ pub(super) fn check_use(profile: &Profile, kind: KeyKind) -> Result<()> {
     }
 }
 
-/// The vendor's certificate is good for as many certificates as the administrator said: whoever gets hold of its key must not
-/// enrol again unseen.
-pub(super) fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
-    let equipment = account.equipment.as_ref().filter(|equipment| equipment.is(vendor));
-    let equipment =
-        equipment.ok_or_else(|| Error::internal("a vendor's certificate for other equipment"))?;
-    if equipment.uses_left > 0 {
-        return Ok(());
-    }
-    tracing::warn!(target: crate::REFUSED, account = %account.name, %equipment, "a vendor's certificate that is used up asks again");
-    Err(not_authorized(format!(
-        "the account `{}` was enrolled by the vendor's certificate already; the administrator can allow it again",
-        account.name
-    )))
-}
-
 /// A request cannot make itself a CA, nor have what nobody here understands. Usages are the profile's; of its key usage a
 /// request may have less. What key usage is granted.
 fn check_extensions(
@@ -339,7 +338,7 @@ fn check_extensions(
         match extension.extn_id {
             oid::BASIC_CONSTRAINTS => match BasicConstraints::from_der(content) {
                 Ok(constraints) if constraints.ca => {
-                    return Err(not_authorized(
+                    return Err(Error::not_authorized(
                         "basicConstraints ask for a CA; peers get end entity certificates",
                     ));
                 }
@@ -377,7 +376,7 @@ fn check_extensions(
                     .into_iter()
                     .find(|role| usage.0.contains(role) && !own.contains(role));
                 if let Some(role) = role {
-                    return Err(not_authorized(format!(
+                    return Err(Error::not_authorized(format!(
                         "the extended key usage `{role}` is that of a management entity, and not of the profile `{}`",
                         profile.name()
                     )));
@@ -444,8 +443,4 @@ pub(super) fn validity<K>(
         return Err(Error::denied(Denial::Template, "the validity asked for begins too late"));
     }
     Ok((from.max(issuer.not_before).whole_seconds(), until.whole_seconds()))
-}
-
-pub(super) fn not_authorized(why: impl Into<String>) -> Error {
-    Error::denied(Denial::NotAuthorized, why)
 }

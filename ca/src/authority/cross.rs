@@ -16,29 +16,28 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
     BasicConstraints, CertificatePolicies, KeyUsage, KeyUsages, SubjectKeyIdentifier,
 };
-use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Validity;
 
-use super::authorize::{not_authorized, validity};
+use super::authorize::validity;
+use super::issue::{IssuedCertificate, TransactionDraft};
 use super::issuer::Ca;
-use super::{Authority, IssuedCertificate, TransactionDraft};
-use crate::signed::certificate::{
+use super::request::{CertificateRequest, Credential, Requester};
+use super::state::Authority;
+use crate::clock::Timestamp;
+use crate::error::{Denial, Error, Result};
+use crate::key::{ProvenKey, signature_algorithm};
+use crate::lint::Purpose;
+use crate::name::{Identity, Name, same_name};
+use crate::oid;
+use crate::profile::Profile;
+use crate::record::{Account, CertificateRecord, Issued, Label, Permission, Serial};
+use crate::signed::{Gate, Object};
+use crate::x509::Criticality::{Critical, NonCritical};
+use crate::x509::{
     Facts, authority_info_access, authority_key_identifier, distribution_points, extension, octets,
     policy_information, time,
 };
-use crate::clock::Timestamp;
-use crate::error::{Denial, Error, Result};
-use crate::signed::gate::{Gate, Object};
-use crate::name::Identity;
-use crate::key::signature_algorithm;
-use crate::lint::Purpose;
-use crate::oid;
-use crate::path::same_name;
-use crate::profile::Profile;
-use crate::key::public::ProvenKey;
-use crate::record::{Account, CertificateRecord, Issued, Label, Permission, Serial};
-use crate::authority::request::{CertificateRequest, Credential, Requester};
 
 /// The longest subject key identifier that is taken, in octets.
 const MAX_KEY_IDENTIFIER: usize = 64;
@@ -79,12 +78,12 @@ impl Authority {
         let account = requester.account();
         // 1. Who asks is a CA's operator, known by a certificate of ours, and may.
         let Credential::Certificate(signer) = requester.credential() else {
-            return Err(not_authorized(
+            return Err(Error::not_authorized(
                 "a cross-certification is signed with a certificate that was issued here (RFC 9810 Appendix D.6)",
             ));
         };
         if !account.permissions.contains(&Permission::CrossCertification) {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the account `{}` may not have CAs certified; the administrator can allow it `{}`",
                 account.name,
                 Permission::CrossCertification
@@ -94,7 +93,7 @@ impl Authority {
         // 2. The profile is the account's, and so is the CA that signs, or one above it that may have CAs below.
         let profile = self.profile_for(account, request.profile.as_ref())?;
         if profile.needs_approval() {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "requests under the profile `{}` wait for an administrator, and a ccr cannot wait; name another profile",
                 profile.name()
             )));
@@ -209,7 +208,7 @@ impl Authority {
                 // A CA's key signs no requests.
                 match &record.registrar {
                     Some(registrar) if !Facts::of(&record.certificate)?.is_ca => {
-                        return Err(not_authorized(format!(
+                        return Err(Error::not_authorized(format!(
                             "the certificate {} of the account `{}` came through the registration authority \
                              `{registrar}`; give the CA an account of its own, which asks for itself",
                             record.serial, account.name
@@ -247,7 +246,7 @@ impl Authority {
         match wanted
             .filter(|wanted| **wanted != found.info().name && **wanted != issuing.info().name)
         {
-            Some(wanted) => Err(not_authorized(format!(
+            Some(wanted) => Err(Error::not_authorized(format!(
                 "`{}` certifies other CAs for the account `{}`, not `{wanted}`",
                 found.info().name,
                 account.name
@@ -271,7 +270,7 @@ impl Authority {
         });
         match is_held {
             true => Ok(wanted.clone()),
-            false => Err(not_authorized(format!(
+            false => Err(Error::not_authorized(format!(
                 "the subject `{wanted}` is no DN identity of the account `{}`",
                 account.name
             ))),
@@ -320,25 +319,25 @@ impl CrossAuthorized {
         let (name, profile) = (&ca.info().name, &self.profile);
         let basic = BasicConstraints { ca: true, path_len_constraint: Some(profile.path_length()) };
         let mut extensions = vec![
-            extension(false, &authority_key_identifier(&ca.facts().key_identifier)?)?,
-            extension(false, &SubjectKeyIdentifier(octets(&self.key_identifier)?))?,
-            extension(true, &KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign))?,
-            extension(true, &basic)?,
+            extension(NonCritical, &authority_key_identifier(&ca.facts().key_identifier)?)?,
+            extension(NonCritical, &SubjectKeyIdentifier(octets(&self.key_identifier)?))?,
+            extension(Critical, &KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign))?,
+            extension(Critical, &basic)?,
             // RFC 5280 §4.2.1.10: critical.
-            extension(true, &self.constraints)?,
+            extension(Critical, &self.constraints)?,
         ];
         if !profile.policies().is_empty() {
             let policies = profile.policies().iter().map(policy_information);
             let policies = CertificatePolicies(policies.collect::<Result<Vec<_>>>()?);
-            extensions.push(extension(false, &policies)?);
+            extensions.push(extension(NonCritical, &policies)?);
         }
         let crl_urls = profile.crl_urls(name, None);
         if !crl_urls.is_empty() {
-            extensions.push(extension(false, &distribution_points(&crl_urls)?)?);
+            extensions.push(extension(NonCritical, &distribution_points(&crl_urls)?)?);
         }
         let (ocsp, ca_issuers) = (profile.ocsp_urls(name), profile.ca_issuers_urls(name));
         if !ocsp.is_empty() || !ca_issuers.is_empty() {
-            extensions.push(extension(false, &authority_info_access(&ocsp, &ca_issuers)?)?);
+            extensions.push(extension(NonCritical, &authority_info_access(&ocsp, &ca_issuers)?)?);
         }
         Ok(extensions)
     }

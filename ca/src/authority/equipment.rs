@@ -3,38 +3,22 @@
 //! The order bounds what a stranger costs: one signature, then a path within the bounds of `path/build.rs`, and CRLs only for
 //! equipment that has an account and may go on. Files of CRLs are kept parsed (`equipment/crls.rs`).
 
-mod crls;
-
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use x509_cert::ext::pkix::KeyUsages;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::name::Name;
 
-use super::Authority;
-use super::authorize::check_equipment;
+use super::request::{CertificateRequest, Credential, Requester, VendorSigned};
+use super::state::Authority;
+use super::vendors::Vendors;
+use crate::REFUSED;
 use crate::clock::Timestamp;
-use crate::record::equipment::Vendor;
 use crate::error::{Denial, Error, Result};
-use crate::name::Identity;
+use crate::key::SubjectPublicKey;
+use crate::name::{Identity, Name, same_name};
 use crate::path::crl::{CrlStatus, status_by_crls};
-use crate::path::{Anchors, Certificate, PathSettings, ValidPath, same_name, validate};
-use crate::key::public::SubjectPublicKey;
-use crate::record::Account;
-use crate::authority::request::{CertificateRequest, Credential, Requester, VendorSigned};
-
-pub use crls::{CrlFiles, read_crl_file};
-
-/// What the store says of vendors, read: their certificates, and whose roots they are.
-#[derive(Debug, Default)]
-pub struct Vendors {
-    records: Vec<Vendor>,
-    anchors: Anchors,
-    intermediates: Vec<Arc<Certificate>>,
-    /// By the root's fingerprint, the vendor's place in `records`.
-    of_root: HashMap<[u8; 32], usize>,
-}
+use crate::path::{Anchors, Certificate, PathSettings, ValidPath, validate};
+use crate::record::{Account, Vendor};
 
 impl Authority {
     /// Whether a certificate of this issuer is not ours, and may be a vendor's.
@@ -80,7 +64,7 @@ impl Authority {
         // 4. The account of the equipment.
         let leaf = path.certificates.first().ok_or_else(|| Error::internal("a path of nothing"))?;
         let value = vendor.mapping.value_in(leaf).inspect_err(|error| {
-            tracing::warn!(target: crate::REFUSED, vendor = %vendor.name, %error, "equipment without a name");
+            tracing::warn!(target: REFUSED, vendor = %vendor.name, %error, "equipment without a name");
         })?;
         let account = self.account_for(vendor, &value)?;
         let credential = VendorSigned {
@@ -144,7 +128,7 @@ impl Authority {
 
     fn account_for(&self, vendor: &Vendor, value: &str) -> Result<Account> {
         let refused = |why: String| {
-            tracing::warn!(target: crate::REFUSED, vendor = %vendor.name, equipment = value, "{why}");
+            tracing::warn!(target: REFUSED, vendor = %vendor.name, equipment = value, "{why}");
             Err(Error::denied(Denial::NotAuthorized, why))
         };
         let Some(account) = self.store().account_by_equipment(&vendor.name, value)? else {
@@ -173,30 +157,20 @@ impl Authority {
     }
 }
 
-impl Vendors {
-    fn new(records: Vec<Vendor>) -> Result<Self> {
-        let unreadable =
-            |e: crate::path::PathError| Error::internal(format!("a vendor's certificate: {e}"));
-        let roots = records.iter().flat_map(|vendor| vendor.roots.iter().cloned());
-        let anchors = Anchors::new(roots).map_err(unreadable)?;
-        let places = records.iter().enumerate();
-        let of_root = places.flat_map(|(place, vendor)| vendor.roots.iter().map(move |_| place));
-        let of_root =
-            anchors.iter().zip(of_root).map(|(root, place)| (*root.fingerprint(), place)).collect();
-        let intermediates = records.iter().flat_map(|vendor| vendor.intermediates.iter().cloned());
-        let intermediates = intermediates
-            .map(|der| Certificate::from_der(der).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(unreadable)?;
-        Ok(Self { records, anchors, intermediates, of_root })
+/// The vendor's certificate is good for as many certificates as the administrator said: whoever gets hold of its key must not
+/// enrol again unseen.
+pub(super) fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
+    let equipment = account.equipment.as_ref().filter(|equipment| vendor.is_of(equipment));
+    let equipment =
+        equipment.ok_or_else(|| Error::internal("a vendor's certificate for other equipment"))?;
+    if equipment.uses_left > 0 {
+        return Ok(());
     }
-
-    fn of(&self, root: &Certificate) -> Result<&Vendor> {
-        let place = self.of_root.get(root.fingerprint());
-        place
-            .and_then(|place| self.records.get(*place))
-            .ok_or_else(|| Error::internal("a root of no vendor"))
-    }
+    tracing::warn!(target: REFUSED, account = %account.name, %equipment, "a vendor's certificate that is used up asks again");
+    Err(Error::not_authorized(format!(
+        "the account `{}` was enrolled by the vendor's certificate already; the administrator can allow it again",
+        account.name
+    )))
 }
 
 /// The request without what it repeats of the vendor's certificate, unless the account holds it: a client that is told no names, as

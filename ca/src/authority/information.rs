@@ -1,11 +1,12 @@
 //! What anybody, or any peer, may learn of the authority: its certificates, where its CRLs are, and what a request should
 //! say.
 
-use super::Authority;
+use std::collections::BTreeSet;
+
+use super::state::Authority;
 use crate::error::Result;
-use crate::profile::{Profile, filled_url};
+use crate::profile::{Names, Profile, filled_url, subject};
 use crate::record::{Account, CrlScope, Label};
-use crate::profile::subject::{self, Names};
 
 /// The place of a partition's number in a URL.
 const PARTITION: &str = "{partition}";
@@ -24,7 +25,7 @@ impl Authority {
         for links in lasting().filter_map(|ca| ca.succeeds()?.links.as_ref()) {
             found.extend([links.new_with_old.as_slice(), &links.old_with_new]);
         }
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         found.retain(|der| seen.insert(*der));
         found
     }

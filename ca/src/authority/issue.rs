@@ -1,18 +1,18 @@
 //! Signs what was authorized, and records it before it leaves.
 
 use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
 
-use super::authenticate::forget_failures;
-use super::{Authority, Authorized};
-use crate::signed::certificate::EndEntity;
+use super::authorize::Authorized;
+use super::failures::forget_failures;
+use super::state::Authority;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::signed::gate::{Gate, Object};
+use crate::key::Proof;
 use crate::lint::Purpose;
-use crate::key::public::Proof;
 use crate::receipt::Recording;
 use crate::record::{CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
-use std::sync::{Arc, PoisonError};
+use crate::signed::{EndEntity, Gate, Object};
 
 /// How many unconfirmed certificates are revoked at once, so that nothing else has to wait for long.
 pub const UNCONFIRMED_AT_ONCE: usize = 256;
@@ -122,7 +122,8 @@ impl Authority {
         // 2. The bytes to be signed.
         let signer = ca.key()?;
         let profile = &authorized.profile;
-        let partition = self.partition_of(&serial).filter(|_| profile.names_partition());
+        let partition =
+            serial.partition(self.settings.crl.partitions).filter(|_| profile.names_partition());
         let tbs = EndEntity {
             serial,
             issuer: &ca.facts().subject,
@@ -202,11 +203,6 @@ impl Authority {
             }
             tracing::info!(%account, %ca, %serial, %profile, "issued");
         }
-    }
-
-    /// The partition of the CRLs for a new certificate.
-    fn partition_of(&self, serial: &Serial) -> Option<u16> {
-        crate::founding::recovery::partition_of(serial, self.settings.crl.partitions)
     }
 
     /// The holder took the certificate.

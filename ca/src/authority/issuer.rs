@@ -3,31 +3,26 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use x509_cert::name::Name;
+use bytes::Bytes;
 
-use super::delegate::{Delegate, Role};
-use super::publish::CurrentCrl;
-use super::responder::Responding;
-use crate::signed::certificate::Facts;
+use super::delegate::{Delegate, Responding};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::founding::foundation::{Foundation, random_serial};
-use crate::signed::handed_out::HandedOut;
+use crate::founding::Foundation;
 use crate::key::FileKey;
-use crate::record::line::Member;
+use crate::name::Name;
 use crate::receipt::Recording;
-use crate::record::{CaRecord, CrlScope, Label, Serial, Succession};
+use crate::record::line::Member;
+use crate::record::{CaRecord, CrlRecord, CrlScope, Label, Serial, Succession};
+use crate::signed::HandedOut;
+use crate::x509::Facts;
 
 /// How many serial numbers are reserved at once, so that issuing waits for one commit and not for two.
 const SERIAL_BLOCK: usize = 128;
 
 /// With so many left, the next ones are being reserved, so that issuing mostly waits for none.
 const FEW_SERIALS: usize = 96;
-
-/// How long the certificates that sign protocol answers and keys are valid: two years.
-pub(super) const DELEGATE_VALIDITY: Duration = Duration::from_secs(2 * 365 * 86_400);
 
 /// What anybody may know of a CA.
 #[derive(Debug, Clone)]
@@ -44,6 +39,15 @@ pub struct CaInfo {
     pub not_after: Timestamp,
     /// Whether its key is here.
     pub can_sign: bool,
+}
+
+/// A CRL in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CurrentCrl {
+    /// What is recorded of it.
+    pub record: CrlRecord,
+    /// The CRL, DER.
+    pub der: Bytes,
 }
 
 /// Serial numbers that are recorded, and the next ones, which are being recorded.
@@ -65,7 +69,7 @@ pub struct Ca {
     /// The same, as verifiers go through it.
     handed_out: HandedOut,
     key: Option<FileKey>,
-    protection: Option<Delegate>,
+    pub(super) protection: Option<Delegate>,
     serials: Mutex<Serials>,
     /// How many editions of CRLs were begun.
     pub(super) editions: AtomicU64,
@@ -119,7 +123,7 @@ impl Ca {
         let mut chain = vec![record.certificate];
         chain.extend(record.chain);
         let handed_out = HandedOut::of(&chain)?;
-        let mut ca = Self {
+        Ok(Self {
             info,
             facts,
             waits: AtomicBool::new(record.succeeds.as_ref().is_some_and(|of| of.waits)),
@@ -134,12 +138,7 @@ impl Ca {
             crls: Mutex::default(),
             responder: Mutex::default(),
             key_generator: Mutex::default(),
-        };
-        // One that ended issues nothing any more, and the one that follows it answers.
-        if !ca.info.is_root && ground.clock.now() < ca.facts.not_after {
-            ca.protection = Some(ca.open_delegate(ground, &Role::CMP, DELEGATE_VALIDITY, None)?);
-        }
-        Ok(ca)
+        })
     }
 
     pub const fn info(&self) -> &CaInfo {
@@ -219,7 +218,7 @@ impl Ca {
 
     fn begin_serials(&self, ground: &Foundation) -> Result<Recording<Vec<Serial>>> {
         let fresh: Vec<Serial> = (0..SERIAL_BLOCK)
-            .map(|_| random_serial(ground.entropy.as_ref()))
+            .map(|_| Serial::random(ground.entropy.as_ref()))
             .collect::<Result<_>>()?;
         let receipt = ground.store.begin_reserve(ground.clock.now(), &self.info.name, &fresh)?;
         Ok(Recording::new(fresh, receipt))

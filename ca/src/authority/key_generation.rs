@@ -5,15 +5,15 @@ use std::sync::{Arc, PoisonError};
 
 use zeroize::Zeroizing;
 
-use super::Authority;
-use super::authorize::{check_credential, check_use, not_authorized};
+use super::appointments::DELEGATE_VALIDITY;
+use super::authorize::{check_credential, check_use};
 use super::delegate::{Delegate, Role};
-use super::issuer::DELEGATE_VALIDITY;
+use super::request::{CertificateRequest, Credential, Requester};
+use super::state::Authority;
 use crate::error::{Error, Result};
-use crate::key::generated::{GeneratedKey, KeyOrder, WantedKey};
-use crate::key::public::KeyKind;
+use crate::key::{GeneratedKey, KeyKind};
+use crate::profile::{KeyOrder, WantedKey};
 use crate::record::{Label, Permission};
-use crate::authority::request::{CertificateRequest, Credential, Requester};
 
 impl Authority {
     /// Whether this requester may have a key made for this request, of which kind it will be, and in which form it is handed over.
@@ -29,7 +29,7 @@ impl Authority {
     ) -> Result<KeyOrder> {
         let account = requester.account();
         if !account.permissions.contains(&Permission::KeyGeneration) {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "no keys are made for the account `{}`; make the key and put its public half into the template, or have \
                  the administrator allow `key-generation`",
                 account.name
@@ -39,7 +39,7 @@ impl Authority {
         let profile = self.profile_for(account, request.profile.as_ref())?;
         // The private half is not kept while an administrator thinks about it.
         if profile.needs_approval() {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "requests for the profile `{}` wait for an administrator, and a key that is made here cannot wait; make \
                  the key and put its public half into the template",
                 profile.name()
@@ -73,7 +73,7 @@ impl Authority {
         let ca = self.ca_for(requester.account(), ca)?;
         let mut state = ca.key_generator.lock().unwrap_or_else(PoisonError::into_inner);
         self.renew(ca, &mut state, &Role::KGA, DELEGATE_VALIDITY, self.now());
-        state.at(self.now(), ca)
+        state.at(self.now(), &ca.info().name)
     }
 
     /// Lets `with` use the shared secret by which this requester proved who it is.

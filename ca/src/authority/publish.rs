@@ -7,19 +7,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use der::{Decode, Reader, SliceReader};
 use ring::digest::{SHA256, digest};
 
-use super::Authority;
-use super::issuer::Ca;
-use crate::clock::Timestamp;
-use crate::signed::crl::Crl;
-use crate::error::{Denial, Error, Result};
-use crate::founding::BACKDATING;
+use super::issuer::{Ca, CurrentCrl};
+use super::state::Authority;
+use crate::clock::{BACKDATING, Timestamp};
+use crate::error::{Error, Result};
 use crate::key::FileKey;
-use crate::record::{CrlRecord, CrlScope, Label, Reason, RevokedEntry, Serial};
+use crate::profile::filled_url;
 use crate::record::revoked::{Listed, RevokedSet};
+use crate::record::{CrlRecord, CrlScope, Label, Reason, RevokedEntry, Serial};
+use crate::signed::crl::Crl;
 
 /// By how much thisUpdate rises at least.
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,38 +27,6 @@ const NEAR: Duration = Duration::from_secs(5);
 /// How long, at most, between two looks at the clock, and how many of them.
 const PAUSE: Duration = Duration::from_millis(200);
 const TRIES: usize = 30;
-
-/// What an operator decides about CRLs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CrlSettings {
-    /// How long an issuing CA's CRL is valid.
-    pub validity: Duration,
-    /// How long a root's CRL is valid.
-    pub root_validity: Duration,
-    /// How often an issuing CA's CRL is signed anew; `None` means after a quarter of its validity.
-    pub interval: Option<Duration>,
-    /// Into how many partitions certificates are divided; 0 for none. Certificates keep the partition that they name.
-    pub partitions: u16,
-    /// The URLs of partitions, with `{ca}` and `{partition}`: what certificates and CRLs name.
-    pub partition_urls: Vec<String>,
-    /// Whether delta CRLs are signed (RFC 5280 §5.2.4). RFC 4945 §5.2.1 warns that IKE daemons do not read them.
-    pub delta: bool,
-    /// The URLs of delta CRLs, with `{ca}`: what full CRLs name in freshestCRL.
-    pub delta_urls: Vec<String>,
-    /// The URLs of full CRLs, with `{ca}`, beside those that profiles name: what certificates of CAs name.
-    pub full_urls: Vec<String>,
-    /// Where current CRLs lie as files.
-    pub folder: PathBuf,
-}
-
-/// A CRL in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CurrentCrl {
-    /// What is recorded of it.
-    pub record: CrlRecord,
-    /// The CRL, DER.
-    pub der: Bytes,
-}
 
 /// What all CRLs that are signed together have in common.
 struct Edition<'a> {
@@ -408,15 +375,6 @@ impl Authority {
             part => folder.join(ca.as_str()).join(format!("{part}.crl")),
         }
     }
-
-    fn ca(&self, name: &Label) -> Result<&Ca> {
-        self.cas.get(name).ok_or_else(|| {
-            Error::denied(
-                Denial::Conflict,
-                format!("there is no CA `{name}`; `countersign ca show` lists them"),
-            )
-        })
-    }
 }
 
 impl Edition<'_> {
@@ -435,7 +393,7 @@ impl Edition<'_> {
 }
 
 fn urls(templates: &[String], ca: &Label, partition: Option<u16>) -> Vec<String> {
-    templates.iter().filter_map(|url| crate::profile::filled_url(url, ca, partition)).collect()
+    templates.iter().filter_map(|url| filled_url(url, ca, partition)).collect()
 }
 
 /// SHA-256 over the first element inside the outer SEQUENCE.

@@ -7,16 +7,16 @@
 use der::Decode;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::name::Name;
 
-use super::Authority;
-use super::authorize::not_authorized;
-use crate::signed::certificate::Facts;
-use crate::error::Result;
-use crate::name::Identity;
+use super::registrar::Registrar;
+use super::request::{Credential, Requester};
+use super::state::Authority;
+use crate::error::{Error, Result};
+use crate::name::{Identity, Name};
 use crate::oid;
+use crate::profile::subject;
 use crate::record::{Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission};
-use crate::authority::request::{Credential, Registrar, Requester};
+use crate::x509::Facts;
 
 /// The most names of one request that are looked up.
 const MAX_NAMES: usize = 64;
@@ -58,10 +58,10 @@ impl Authority {
         }
         match found.as_slice() {
             [account] => self.on_behalf_of(registrar, &account.name).map(Some),
-            [] => Err(not_authorized(
+            [] => Err(Error::not_authorized(
                 "no account, or no single one, holds all of the names asked for",
             )),
-            _ => Err(not_authorized(
+            _ => Err(Error::not_authorized(
                 "more than one account holds the names asked for; ask for a name that only one of them has",
             )),
         }
@@ -74,24 +74,24 @@ impl Authority {
     /// to it, when it is that of a registration authority, or when it may have CAs certified.
     pub fn on_behalf_of(&self, registrar: &Registrar, account: &Label) -> Result<Requester> {
         let account = self.store().account(account)?.ok_or_else(|| {
-            not_authorized(format!("the account `{account}` does not exist any more"))
+            Error::not_authorized(format!("the account `{account}` does not exist any more"))
         })?;
         if self.is_for_registrars(&account.profile) {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the account `{}` is that of a registration authority, which asks for itself",
                 account.name
             )));
         }
         // With a certificate of such an account it could have a CA of its own certified.
         if account.permissions.contains(&Permission::CrossCertification) {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the account `{}` may have CAs certified, and asks for itself; nobody vouches for it",
                 account.name
             )));
         }
         let (own, others) = (self.issuer_for(registrar.holder())?, self.issuer_for(&account)?);
         if own != others {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the registration authority `{}` is one of the CA `{own}`, and the account `{}` is for the CA `{others}`",
                 registrar.account(),
                 account.name
@@ -130,7 +130,7 @@ impl Authority {
     /// The accounts that hold every one of the names.
     fn holders_of(&self, names: &[GeneralName]) -> Result<Vec<Account>> {
         if names.len() > MAX_NAMES {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "expected at most {MAX_NAMES} names, found {}",
                 names.len()
             )));
@@ -148,7 +148,7 @@ impl Authority {
     fn named_by(&self, subject: Option<&Name>) -> Result<Vec<Account>> {
         let Some(subject) = subject else { return Ok(Vec::new()) };
         let mut found = self.store().holders(&Identity::Dn(subject.clone()))?;
-        if let Some(text) = crate::profile::subject::common_name(subject) {
+        if let Some(text) = subject::common_name(subject) {
             if let Ok(label) = text.parse::<Label>() {
                 found.extend(self.store().account(&label)?);
             }
@@ -164,7 +164,7 @@ impl Authority {
         let profiles = self.profiles();
         found.retain(|account| {
             let profile = profiles.named(&account.profile);
-            profile.is_some_and(|profile| crate::profile::subject::names(account, profile, subject))
+            profile.is_some_and(|profile| subject::names(account, profile, subject))
         });
         Ok(found)
     }

@@ -1,12 +1,15 @@
 //! What reaches the authority: who asks, proven, and what for, as a proposal.
 
+use der::{Decode, Encode};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use crate::clock::Timestamp;
-use crate::key::public::ProvenKey;
-use crate::record::{Account, CertificateRecord, Label, Serial};
+use crate::error::{Error, Result};
+use crate::key::{Proof, ProvenKey, SubjectPublicKey};
+use crate::record::approval::RecordedRequest;
+use crate::record::{Account, CertificateRecord, Equipment, Label, Serial};
 
 /// How a requester proved who it is.
 #[derive(Debug, Clone)]
@@ -38,32 +41,10 @@ pub struct VendorSigned {
     pub alt_names: Vec<GeneralName>,
 }
 
-/// A registration authority of this instance, which proved itself by its certificate. Only
-/// [`crate::Authority::registrar`] makes one.
-#[derive(Debug, Clone)]
-pub struct Registrar {
-    account: Account,
-    certificate: Box<CertificateRecord>,
-}
-
-impl Registrar {
-    pub(crate) const fn new(account: Account, certificate: Box<CertificateRecord>) -> Self {
-        Self { account, certificate }
-    }
-
-    /// The name of its account.
-    pub const fn account(&self) -> &Label {
-        &self.account.name
-    }
-
-    /// Its account.
-    pub(crate) const fn holder(&self) -> &Account {
-        &self.account
-    }
-
-    /// The certificate that it signed with.
-    pub(crate) const fn certificate(&self) -> &CertificateRecord {
-        &self.certificate
+impl VendorSigned {
+    /// Whether the vendor's certificate is that of this equipment.
+    pub fn is_of(&self, equipment: &Equipment) -> bool {
+        equipment.vendor == self.vendor && equipment.value == self.value
     }
 }
 
@@ -114,4 +95,52 @@ pub struct CertificateRequest<K = ProvenKey> {
     pub updates: Option<Serial>,
     /// Whether it is to be found in directories (RFC 4211 §6.3); `None` means as the one that it replaces is, and else yes.
     pub published: Option<bool>,
+}
+
+impl CertificateRequest {
+    /// The request as it is recorded, with the profile and the CA that were decided for it.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it cannot be encoded.
+    pub fn recorded(&self, profile: &Label, ca: &Label) -> Result<RecordedRequest> {
+        fn all(values: &[impl Encode]) -> Result<Vec<Vec<u8>>> {
+            values.iter().map(|value| value.to_der().map_err(Error::internal)).collect()
+        }
+        Ok(RecordedRequest {
+            key: self.key.key().der().to_vec(),
+            subject: self
+                .subject
+                .as_ref()
+                .map(Name::to_der)
+                .transpose()
+                .map_err(Error::internal)?,
+            alt_names: all(&self.alt_names)?,
+            extensions: all(&self.extensions)?,
+            not_before: self.not_before,
+            not_after: self.not_after,
+            profile: profile.clone(),
+            ca: ca.clone(),
+            updates: self.updates,
+            published: self.published,
+        })
+    }
+
+    /// The request again. The proof of possession was verified before it was recorded.
+    pub(super) fn from_recorded(request: &RecordedRequest) -> Result<Self> {
+        fn all<T: for<'a> Decode<'a>>(values: &[Vec<u8>]) -> Result<Vec<T>> {
+            values.iter().map(|der| T::from_der(der).map_err(Error::internal)).collect()
+        }
+        Ok(Self {
+            key: ProvenKey::with_proof(SubjectPublicKey::from_der(&request.key)?, Proof::Signature),
+            subject: request.subject(),
+            alt_names: all(&request.alt_names)?,
+            not_before: request.not_before,
+            not_after: request.not_after,
+            extensions: all::<Extension>(&request.extensions)?,
+            profile: Some(request.profile.clone()),
+            ca: Some(request.ca.clone()),
+            updates: request.updates,
+            published: request.published,
+        })
+    }
 }

@@ -1,20 +1,12 @@
 //! What OCSP needs of the authority: the status of one certificate, and who signs the answer (RFC 6960 §4.2.2.2).
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
-use super::Authority;
-use super::delegate::{Delegate, Role};
-use super::issuer::Ca;
-use crate::signed::certificate::Facts;
-use crate::clock::Timestamp;
-use crate::error::{Denial, Error, Result};
-use crate::founding::verify_signature;
+use super::delegate::{Delegate, Responding, Role};
+use super::state::Authority;
+use crate::error::{Error, Result};
 use crate::record::{Label, Revocation, Serial};
-
-/// How long after a failure a responder's certificate is not tried again: strangers' requests must not cost a key
-/// derivation each.
-const RETRY: Duration = Duration::from_secs(10);
+use crate::x509::{Facts, verify_signature};
 
 /// Signs OCSP answers for one CA: extended key usage OCSPSigning, with id-pkix-ocsp-nocheck.
 pub type Responder = Delegate;
@@ -30,27 +22,6 @@ pub enum CertificateStatus {
     Revoked(Revocation),
 }
 
-/// The responder of a CA or another delegate that is made when it is needed, and when it could not be had.
-#[derive(Default)]
-pub(super) struct Responding {
-    current: Option<Arc<Responder>>,
-    failed: Option<(Timestamp, Error)>,
-}
-
-impl Responding {
-    /// The delegate, if it is valid at this moment.
-    pub(super) fn at(&self, now: Timestamp, ca: &Ca) -> Result<Arc<Responder>> {
-        match (&self.current, &self.failed) {
-            (Some(current), _) if current.is_valid(now) => Ok(Arc::clone(current)),
-            (_, Some((_, why))) => Err(why.clone()),
-            (current, None) => Err(Error::unavailable(format!(
-                "the delegate of `{}` is not valid now: {current:?}",
-                ca.info().name
-            ))),
-        }
-    }
-}
-
 impl Authority {
     /// What signs OCSP answers for a CA. Its certificate is made at the first call, and anew when half its life is over;
     /// it is valid at this moment.
@@ -59,12 +30,7 @@ impl Authority {
     /// `Denied` with [`Denial::Conflict`] when there is no such CA; [`Error::Unavailable`] when its key is elsewhere, it
     /// ended, or a new certificate cannot be recorded and the old one ended.
     pub fn responder(&self, ca: &Label) -> Result<Arc<Responder>> {
-        let ca = self.cas.get(ca).ok_or_else(|| {
-            Error::denied(
-                Denial::Conflict,
-                format!("there is no CA `{ca}`; `countersign ca show` lists them"),
-            )
-        })?;
+        let ca = self.ca(ca)?;
         if !ca.info().can_sign {
             return Err(Error::unavailable(format!(
                 "the key of the CA `{}` is elsewhere; nothing here answers for it",
@@ -74,7 +40,7 @@ impl Authority {
         let now = self.now();
         let mut state = ca.responder.lock().unwrap_or_else(PoisonError::into_inner);
         self.renew(ca, &mut state, &Role::OCSP, self.settings.responder_validity, now);
-        state.at(now, ca)
+        state.at(now, &ca.info().name)
     }
 
     /// Whether the CA's responder was ever given a certificate; without one, [`Self::responder`] issues it.
@@ -129,35 +95,6 @@ impl Authority {
     pub fn issued_status(&self, ca: &Label, serial: &Serial) -> Result<CertificateStatus> {
         let revocation = self.store().revocation(ca, serial)?;
         Ok(revocation.map_or(CertificateStatus::Good, CertificateStatus::Revoked))
-    }
-
-    /// Makes the delegate, or its successor, if it is time to.
-    pub(super) fn renew(
-        &self,
-        ca: &Ca,
-        state: &mut Responding,
-        role: &Role,
-        validity: Duration,
-        now: Timestamp,
-    ) {
-        let current = state.current.as_ref();
-        if current.is_some_and(|current| !current.is_due(ca.facts(), now)) {
-            return;
-        }
-        let lately = |(at, _): &(Timestamp, Error)| *at <= now && now.since(*at) < RETRY;
-        if state.failed.as_ref().is_some_and(lately) {
-            return;
-        }
-        let key = current.map(|current| current.key());
-        match ca.open_delegate(&self.ground, role, validity, key) {
-            Ok(responder) => {
-                *state = Responding { current: Some(Arc::new(responder)), failed: None };
-            }
-            Err(why) => {
-                tracing::error!(ca = %ca.info().name, "the {} signer has no new certificate: {why}", role.title);
-                state.failed = Some((now, why));
-            }
-        }
     }
 
     /// Certificates of CAs are recorded with their CA, and not among those of the peers.

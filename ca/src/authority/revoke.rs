@@ -1,10 +1,11 @@
 //! Takes certificates back: by their holder, or by an administrator.
 
-use super::{Authority, TransactionDraft};
+use super::issue::TransactionDraft;
+use super::request::{Credential, Requester};
+use super::state::Authority;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::record::{CertificateRecord, Label, Reason, Revocation, Serial};
-use crate::authority::request::{Credential, Requester};
+use crate::record::{CertificateRecord, Label, Reason, Revocation, Serial, Transaction};
 
 impl Authority {
     /// A peer revokes a certificate of its own account, or a registration authority one of its CA.
@@ -118,7 +119,7 @@ impl Authority {
         serial: &Serial,
         reason: Reason,
         invalidity: Option<Timestamp>,
-        transaction: Option<&crate::record::Transaction>,
+        transaction: Option<&Transaction>,
     ) -> Result<()> {
         let now = self.now();
         if invalidity.is_some_and(|date| date > now || date < Timestamp::default()) {

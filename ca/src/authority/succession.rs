@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::Authority;
 use super::issuer::Ca;
-use crate::signed::certificate::Facts;
+use super::state::Authority;
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::name::Name;
 use crate::record::line::{issuing_now, successor};
 use crate::record::{CaRecord, Label, Serial};
-use x509_cert::name::Name;
+use crate::x509::Facts;
 
 /// What leads from a root to the next one (RFC 9810 §4.4). All three are DER.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,29 @@ impl Authority {
             return Ok(Some((*first).clone()));
         }
         Ok(named.first().map(|ca| (*ca).clone()))
+    }
+
+    /// An issuing CA's certificate and those above it, DER, root last. `None` means the default CA.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there is none.
+    pub fn chain(&self, ca: Option<&Label>) -> Result<&[Vec<u8>]> {
+        Ok(self.issuing_ca(ca)?.chain())
+    }
+
+    /// The CA of this very name; without one, what issues for the default CA now.
+    pub(super) fn issuing_ca(&self, name: Option<&Label>) -> Result<&Ca> {
+        let default = self.default_ca().and_then(|name| self.cas.get(&name));
+        let ca = match name {
+            Some(name) => self.cas.get(name),
+            None => default.map(|ca| self.latest(ca)),
+        };
+        ca.filter(|ca| !ca.info().is_root).ok_or_else(|| match name {
+            Some(name) => Error::unavailable(format!("there is no issuing CA `{name}`")),
+            None => {
+                Error::unavailable("there is no issuing CA yet; `countersign ca add` makes one")
+            }
+        })
     }
 
     /// The last one of the line that begins with this CA and does not wait: the one that issues.

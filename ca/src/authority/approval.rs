@@ -4,34 +4,17 @@
 //! At approval nothing is signed. The certificate is issued when its holder comes for it, and the request is authorized
 //! anew then: the account may be gone, its secret used up, the profile another one.
 
-use super::{Authority, Authorized, IssuedCertificate, TransactionDraft};
+use super::authorize::Authorized;
+use super::issue::{IssuedCertificate, TransactionDraft};
+use super::request::{CertificateRequest, Requester};
+use super::state::Authority;
 use crate::error::{Denial, Error, Result};
-use crate::record::pending::{
-    Decision, MAX_WORDS, PendingRequest, RecordedRequest, RequestId, Verdict, WaitingRequest,
-};
-use crate::key::public::Proof;
+use crate::key::Proof;
+use crate::name::refuse_misleading;
 use crate::record::Label;
-use crate::authority::request::Requester;
-
-impl Authorized {
-    /// Whether an administrator has yet to approve it.
-    pub const fn needs_approval(&self) -> bool {
-        self.held.is_some()
-    }
-
-    pub(super) fn check_approved(&self) -> Result<()> {
-        match self.needs_approval() {
-            false => Ok(()),
-            true => Err(Error::denied(
-                Denial::NotAuthorized,
-                format!(
-                    "requests for the profile `{}` wait for an administrator, which this way of asking cannot",
-                    self.profile.name()
-                ),
-            )),
-        }
-    }
-}
+use crate::record::approval::{
+    Decision, MAX_WORDS, PendingRequest, RequestId, Verdict, WaitingRequest,
+};
 
 impl Authority {
     /// Has a request wait for an administrator. It is durable when this returns.
@@ -53,7 +36,7 @@ impl Authority {
                 ),
             ));
         }
-        let request = RecordedRequest::of(request, authorized.profile.name(), &authorized.ca)?;
+        let request = request.recorded(authorized.profile.name(), &authorized.ca)?;
         let transaction = draft.opened(authorized.account.name, None);
         let id = RequestId::of(&transaction.id);
         let incarnation = Some(authorized.account.incarnation);
@@ -75,7 +58,7 @@ impl Authority {
         registrar: Option<&Label>,
     ) -> Result<Option<WaitingRequest>> {
         let Some(request) = authorized.held.as_deref() else { return Ok(None) };
-        let asked = RecordedRequest::of(request, authorized.profile.name(), &authorized.ca)?;
+        let asked = request.recorded(authorized.profile.name(), &authorized.ca)?;
         let issues_for = |ca: &Label| {
             self.cas.get(ca).is_some_and(|ca| self.latest(ca).info().name == authorized.ca)
         };
@@ -127,7 +110,8 @@ impl Authority {
         if waiting.verdict() != Some(Verdict::Approved) || !is_its {
             return Err(Error::denied(Denial::NotAuthorized, "the request is not approved"));
         }
-        let mut authorized = self.authorize(requester, pending.request.request()?)?;
+        let mut authorized =
+            self.authorize(requester, CertificateRequest::from_recorded(&pending.request)?)?;
         authorized.held = None;
         tracing::info!(request = %waiting.id, account = %requester.account().name, "comes for what was approved");
         self.issue(authorized, Some(draft))
@@ -154,7 +138,7 @@ impl Authority {
 /// # Errors
 /// [`Error::Malformed`] when they are too long or would mislead a reader.
 pub fn checked_words(words: &str) -> Result<String> {
-    crate::name::refuse_misleading(words)?;
+    refuse_misleading(words)?;
     match words.chars().count() {
         1..=MAX_WORDS => Ok(words.to_owned()),
         found => Err(Error::malformed(format!(

@@ -5,27 +5,21 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
 
+use super::draft::{AccountDraft, SecretPolicy, check, equipment_of};
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
-use crate::record::equipment::{Equipment, EquipmentDraft, Vendor, no_vendor};
 use crate::error::{Denial, Error, Result};
-use crate::name::Identity;
+use crate::key::Sealer;
 use crate::profile::Profiles;
 use crate::record::{
-    Account, AccountSecret, CertificateRecord, Incarnation, Label, OWN_ACCOUNT_PREFIX, Permission,
-    Reason,
+    Account, AccountSecret, CertificateRecord, EquipmentDraft, Label, Permission, Reason, Vendor,
+    no_account,
 };
-use crate::key::seal::Sealer;
 use crate::store::Store;
-use crate::subject;
-
-/// The most identities that one account may hold.
-const MAX_IDENTITIES: usize = 64;
 
 /// How many problems of one import are told.
 const MAX_TOLD: usize = 100;
@@ -35,36 +29,6 @@ const MAX_SHOWN: usize = 5;
 
 /// How many certificates are looked at together.
 const PAGE: usize = 256;
-
-/// An account as an administrator asks for it.
-#[derive(Debug, Clone)]
-pub struct AccountDraft {
-    /// Its name.
-    pub name: Label,
-    /// The identities that its certificates may carry.
-    pub identities: Vec<Identity>,
-    /// Its profile.
-    pub profile: Label,
-    /// Its issuing CA; `None` for the default.
-    pub ca: Option<Label>,
-    /// The equipment that may enrol for it by its vendor's certificate, if there is such.
-    pub equipment: Option<EquipmentDraft>,
-    /// The secret to make for it, if any.
-    pub secret: Option<SecretPolicy>,
-    /// What it may do beyond asking for certificates for keys of its own.
-    pub permissions: BTreeSet<Permission>,
-    /// The line of a file that it came from, for what is said of it.
-    pub line: Option<u64>,
-}
-
-/// How long and how often a secret is good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SecretPolicy {
-    /// How long.
-    pub lifetime: Duration,
-    /// For how many certificates; at least 1.
-    pub uses: u32,
-}
 
 /// An account with the secret that was made for it. The secret is shown once and never again.
 #[derive(Clone)]
@@ -340,97 +304,6 @@ impl Accounts {
         };
         Ok((secret, clear))
     }
-}
-
-/// The equipment of a draft, named as its vendor's certificate does.
-fn equipment_of(vendors: &[Vendor], draft: &EquipmentDraft, now: Timestamp) -> Result<Equipment> {
-    let vendor = vendors.iter().find(|vendor| vendor.name == draft.vendor);
-    let vendor = vendor.ok_or_else(|| no_vendor(&draft.vendor))?;
-    if draft.uses == 0 {
-        return Err(Error::malformed("a vendor's certificate is good for at least one use"));
-    }
-    Ok(Equipment {
-        vendor: vendor.name.clone(),
-        value: vendor.mapping.normal(&draft.value)?,
-        uses_left: draft.uses,
-        allowed: now,
-    })
-}
-
-/// There is no account of this name.
-pub fn no_account(name: &Label) -> Error {
-    Error::denied(
-        Denial::Conflict,
-        format!("there is no account `{name}`; `countersign peer list` shows them"),
-    )
-}
-
-impl AccountDraft {
-    /// The account without secret and equipment.
-    fn account(&self) -> Account {
-        Account {
-            name: self.name.clone(),
-            identities: self.identities.clone(),
-            profile: self.profile.clone(),
-            ca: self.ca.clone(),
-            secret: None,
-            equipment: None,
-            created: Timestamp::default(),
-            permissions: self.permissions.clone(),
-            incarnation: Incarnation::NONE,
-        }
-    }
-
-    /// Where it stands, for people.
-    fn place(&self) -> String {
-        match self.line {
-            Some(line) => format!("line {line}, account `{}`", self.name),
-            None => format!("account `{}`", self.name),
-        }
-    }
-}
-
-/// What is wrong with a draft, by the column of an imported file.
-fn check(
-    draft: &AccountDraft,
-    profiles: &Profiles,
-    cas: &BTreeSet<Label>,
-    vendors: &[Vendor],
-) -> Vec<(&'static str, String)> {
-    let names = |list: Vec<String>| list.join(", ");
-    let mut problems = Vec::new();
-    if draft.name.as_str().starts_with(OWN_ACCOUNT_PREFIX) {
-        let why = format!("a name that begins with `{OWN_ACCOUNT_PREFIX}` is the instance's own");
-        problems.push(("name", why));
-    }
-    if draft.identities.is_empty() || draft.identities.len() > MAX_IDENTITIES {
-        let found = draft.identities.len();
-        problems.push(("ids", format!("expected 1 to {MAX_IDENTITIES} identities, found {found}")));
-    }
-    match profiles.named(&draft.profile) {
-        None => {
-            let known =
-                names(profiles.iter().map(|profile| format!("`{}`", profile.name())).collect());
-            let why = format!("there is no profile `{}`; there are {known}", draft.profile);
-            problems.push(("profile", why));
-        }
-        Some(profile) if problems.is_empty() => {
-            if let Err(error) = subject::check_account(&draft.account(), profile) {
-                problems.push(("ids", error.to_string()));
-            }
-        }
-        Some(_) => {}
-    }
-    if let Some(ca) = draft.ca.as_ref().filter(|ca| !cas.contains(ca)) {
-        let known = names(cas.iter().map(|c| format!("`{c}`")).collect());
-        problems.push(("ca", format!("there is no issuing CA `{ca}`; there are {known}")));
-    }
-    if let Some(of) = &draft.equipment
-        && let Err(error) = equipment_of(vendors, of, Timestamp::default())
-    {
-        problems.push(("equipment", error.to_string()));
-    }
-    problems
 }
 
 /// Lines for people, each on its own; of very many the first.

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     /// By OpenSSL; nobody here looks at its signature.
-    const CRL: &str = include_str!("../../../tests/data/vendor.crl");
+    const CRL: &str = include_str!("../../tests/data/vendor.crl");
 
     fn written(folder: &tempfile::TempDir, name: &str, content: &str) -> String {
         // As an operator should: a new file in the place of the old one.

@@ -1,0 +1,11 @@
+//! Accounts: an administrator adds, changes and removes them.
+
+mod draft;
+mod manager;
+mod permitted;
+
+pub use draft::{AccountDraft, SecretPolicy};
+pub use manager::{Accounts, NewAccount, Warning};
+pub use permitted::refuse_outside;
+
+pub use crate::record::no_account;

@@ -1,0 +1,41 @@
+//! Registration authorities, and the proof of possession that they vouch for.
+
+use crate::key::{Proof, ProvenKey, SubjectPublicKey};
+use crate::record::{Account, CertificateRecord, Label};
+
+/// A registration authority of this instance, which proved itself by its certificate. Only
+/// [`crate::Authority::registrar`] makes one.
+#[derive(Debug, Clone)]
+pub struct Registrar {
+    account: Account,
+    certificate: Box<CertificateRecord>,
+}
+
+impl Registrar {
+    pub(crate) const fn new(account: Account, certificate: Box<CertificateRecord>) -> Self {
+        Self { account, certificate }
+    }
+
+    /// The name of its account.
+    pub const fn account(&self) -> &Label {
+        &self.account.name
+    }
+
+    /// Its account.
+    pub(crate) const fn holder(&self) -> &Account {
+        &self.account
+    }
+
+    /// The certificate that it signed with.
+    pub(crate) const fn certificate(&self) -> &CertificateRecord {
+        &self.certificate
+    }
+}
+
+impl ProvenKey {
+    /// A key for which a registration authority vouches: it verified the proof of possession (raVerified, RFC 4211 §4).
+    pub fn vouched(key: SubjectPublicKey, registrar: &Registrar) -> Self {
+        tracing::info!(registrar = %registrar.account(), "possession of the key is vouched for");
+        Self::with_proof(key, Proof::Vouched)
+    }
+}
