@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
-use super::delegate::{Delegate, Responding, Role, is_due};
+use super::delegate::{Appointment, Delegate, Role, is_due};
 use super::issuer::Ca;
 use super::state::Authority;
 use crate::clock::{BACKDATING, Timestamp};
@@ -19,28 +19,28 @@ use crate::record::{Issued, Label};
 use crate::signed::{EndEntity, Gate, Object};
 use crate::x509::{Facts, read_all, verify_signature};
 
-/// How long the certificates that sign protocol answers and keys are valid: two years.
+/// The validity of the certificates that sign protocol answers and generated keys: two years.
 pub(super) const DELEGATE_VALIDITY: Duration = Duration::from_secs(2 * 365 * 86_400);
 
-/// How long after a failure a responder's certificate is not tried again: strangers' requests must not cost a key
-/// derivation each.
+/// How long a failed renewal is not repeated. Otherwise each request of a stranger could cost the derivation of a key from
+/// the passphrase.
 const RETRY: Duration = Duration::from_secs(10);
 
 impl Authority {
-    /// What signs protocol answers for an issuing CA. `None` means the default CA.
+    /// The delegate that signs protocol answers for an issuing CA; `None` means the default CA.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when there is none.
+    /// [`Error::Unavailable`] if there is none.
     pub fn protection(&self, ca: Option<&Label>) -> Result<&Delegate> {
         let ca = self.issuing_ca(ca)?;
         ca.protection().or_else(|_| self.latest(ca).protection())
     }
 
-    /// Makes the delegate, or its successor, if it is time to.
+    /// Makes the delegate, or replaces it, if that is due. A failure is recorded in `state`.
     pub(super) fn renew(
         &self,
         ca: &Ca,
-        state: &mut Responding,
+        state: &mut Appointment,
         role: &Role,
         validity: Duration,
         now: Timestamp,
@@ -54,9 +54,9 @@ impl Authority {
             return;
         }
         let key = current.map(|current| current.key());
-        match ca.open_delegate(&self.ground, role, validity, key) {
+        match ca.open_delegate(&self.foundation, role, validity, key) {
             Ok(responder) => {
-                *state = Responding { current: Some(Arc::new(responder)), failed: None };
+                *state = Appointment { current: Some(Arc::new(responder)), failed: None };
             }
             Err(why) => {
                 tracing::error!(ca = %ca.info().name, "the {} signer has no new certificate: {why}", role.title);
@@ -67,35 +67,35 @@ impl Authority {
 }
 
 impl Ca {
-    /// Appoints what signs protocol answers.
-    pub(super) fn appoint_protection(&mut self, ground: &Foundation) -> Result<()> {
-        // One that ended issues nothing any more, and the one that follows it answers.
-        if !self.info().is_root && ground.clock.now() < self.facts().not_after {
-            let protection = self.open_delegate(ground, &Role::CMP, DELEGATE_VALIDITY, None)?;
+    /// Appoints the delegate that signs protocol answers for this CA.
+    pub(super) fn appoint_protection(&mut self, foundation: &Foundation) -> Result<()> {
+        // A CA that ended cannot issue the delegate's certificate. Its successor answers in its place.
+        if !self.info().is_root && foundation.clock.now() < self.facts().not_after {
+            let protection = self.open_delegate(foundation, &Role::CMP, DELEGATE_VALIDITY, None)?;
             self.protection = Some(protection);
         }
         Ok(())
     }
 
-    /// Whether this delegate was ever given a certificate.
-    pub(super) fn has_delegate(&self, ground: &Foundation, role: &Role) -> bool {
-        ground.keys.file(&format!("{}.{}.crt", self.info().name, role.suffix)).exists()
+    /// Whether this delegate ever had a certificate.
+    pub(super) fn has_delegate(&self, foundation: &Foundation, role: &Role) -> bool {
+        foundation.keys.file(&format!("{}.{}.crt", self.info().name, role.suffix)).exists()
     }
 
-    /// Puts a delegate's key out of use: the next one has a new key, and a new certificate for it. The old one is kept
-    /// beside it for whoever investigates.
-    pub(super) fn retire_delegate_key(&self, ground: &Foundation, role: &Role) -> Result<()> {
+    /// Retires a delegate's key: the next delegate gets a new key and a new certificate. The old key is renamed and
+    /// kept for an investigation.
+    pub(super) fn retire_delegate_key(&self, foundation: &Foundation, role: &Role) -> Result<()> {
         let name = format!("{}.{}", self.info().name, role.suffix);
         let (path, kept) =
-            (ground.keys.path(&name), ground.keys.file(&format!("{name}.key.revoked")));
+            (foundation.keys.path(&name), foundation.keys.file(&format!("{name}.key.revoked")));
         fs::rename(&path, kept).map_err(|e| Error::io(format!("`{}`", path.display()), &e))
     }
 
-    /// The delegate on disk, or one with a new certificate when there is none, its half life is over, or it is valid for
-    /// longer than `validity`. `key` is its key, if it is open already.
+    /// Opens the delegate. It gets a new certificate if the file has none, if half of its life has passed, or if it is
+    /// valid for longer than `validity`. `key` is the delegate's key, if it is already open.
     pub(super) fn open_delegate(
         &self,
-        ground: &Foundation,
+        foundation: &Foundation,
         role: &Role,
         validity: Duration,
         key: Option<Arc<FileKey>>,
@@ -103,10 +103,10 @@ impl Ca {
         let name = format!("{}.{}", self.info().name, role.suffix);
         let key = match key {
             Some(key) => key,
-            None => Arc::new(ground.key(&name, self.delegate_algorithm())?),
+            None => Arc::new(foundation.key(&name, self.delegate_algorithm())?),
         };
         let file = format!("{name}.crt");
-        let now = ground.clock.now();
+        let now = foundation.clock.now();
         let usable = |der: &Vec<u8>| {
             Facts::of(der).is_ok_and(|facts| {
                 let life = facts.not_after.since(facts.not_before);
@@ -119,12 +119,12 @@ impl Ca {
                     && !is_due(&facts, self.facts(), now)
             })
         };
-        let kept = fs::read(ground.keys.file(&file)).ok().and_then(|pem| read_all(&pem).ok());
+        let kept = fs::read(foundation.keys.file(&file)).ok().and_then(|pem| read_all(&pem).ok());
         let certificate = match kept.and_then(|mut all| all.pop()).filter(usable) {
             Some(certificate) => certificate,
             None => {
-                let certificate = self.issue_delegate(ground, role, validity, &key)?;
-                ground.publish(&file, "CERTIFICATE", &certificate)?;
+                let certificate = self.issue_delegate(foundation, role, validity, &key)?;
+                foundation.publish(&file, "CERTIFICATE", &certificate)?;
                 certificate
             }
         };
@@ -132,7 +132,8 @@ impl Ca {
         Ok(Delegate { key, facts, certificate, chain: self.chain().to_vec() })
     }
 
-    /// A delegate's key is of the CA's kind: who verifies the CA's signatures verifies the delegate's.
+    /// The kind of a delegate's key: that of the CA's key, so that a peer which verifies the CA's signatures can verify
+    /// the delegate's.
     const fn delegate_algorithm(&self) -> KeyAlgorithm {
         match self.facts().key.kind() {
             KeyKind::P384 | KeyKind::P521 => KeyAlgorithm::P384,
@@ -144,12 +145,12 @@ impl Ca {
 
     fn issue_delegate(
         &self,
-        ground: &Foundation,
+        foundation: &Foundation,
         role: &Role,
         validity: Duration,
         key: &FileKey,
     ) -> Result<Vec<u8>> {
-        let now = ground.clock.now();
+        let now = foundation.clock.now();
         if now >= self.facts().not_after {
             return Err(Error::unavailable(format!(
                 "the CA `{}` ended on {}; it issues nothing any more",
@@ -157,11 +158,11 @@ impl Ca {
                 self.facts().not_after
             )));
         }
-        let serial = self.next_serial(ground)?;
+        let serial = self.next_serial(foundation)?;
         let root_key;
         let signer = if self.info().is_root {
-            // A root's key is open for this moment only.
-            root_key = ground.keys.load(self.info().name.as_str(), &ground.passphrase)?;
+            // A root's key is open only for this signature.
+            root_key = foundation.keys.load(self.info().name.as_str(), &foundation.passphrase)?;
             &root_key
         } else {
             self.key()?
@@ -190,8 +191,8 @@ impl Ca {
         let gate = Gate::new(signer, Object::Certificate(Purpose::Infrastructure));
         let certificate = gate.sign_object(&entity.tbs()?)?;
         let own: Label = role.account.parse()?;
-        ground.store.record_issued(
-            ground.clock.now(),
+        foundation.store.record_issued(
+            foundation.clock.now(),
             &Issued {
                 incarnation: None,
                 ca: self.info().name.clone(),

@@ -1,8 +1,8 @@
-//! Requests that an administrator has to approve: recorded instead of issued, and issued once they are approved
-//! (docs/adr/0008-approval.md).
+//! Requests that need an administrator's approval (docs/adr/0008-approval.md). Such a request is recorded, and issued
+//! once it is approved.
 //!
-//! At approval nothing is signed. The certificate is issued when its holder comes for it, and the request is authorized
-//! anew then: the account may be gone, its secret used up, the profile another one.
+//! Nothing is signed at the approval. The certificate is issued when the peer polls for it, and the request is
+//! authorized again then: meanwhile the account may be removed, its secret used up, or its profile changed.
 
 use super::authorize::Authorized;
 use super::issue::{IssuedCertificate, TransactionDraft};
@@ -17,16 +17,16 @@ use crate::record::approval::{
 };
 
 impl Authority {
-    /// Has a request wait for an administrator. It is durable when this returns.
+    /// Records a request that waits for approval. The entry is durable when this returns.
     ///
     /// # Errors
     /// As [`crate::Store::record_requested`].
     pub fn submit(&self, authorized: Authorized, draft: TransactionDraft) -> Result<RequestId> {
-        let request = authorized.held.as_deref().ok_or_else(|| {
+        let request = authorized.to_approve.as_deref().ok_or_else(|| {
             Error::internal("a request that nobody has to approve was to wait for approval")
         })?;
-        // INVARIANT: the key of a request on record was proven. One that is proven by the certificate's confirmation is not
-        // yet, and the private half of one that was made here is not kept.
+        // INVARIANT: possession of a recorded request's key was proven. A proof by confirming the certificate is still
+        // outstanding, and the private half of a generated key is not stored, so neither can wait.
         if !matches!(request.key.proof(), Proof::Signature | Proof::Vouched) {
             return Err(Error::denied(
                 Denial::NotAuthorized,
@@ -46,18 +46,22 @@ impl Authority {
         Ok(id)
     }
 
-    /// A request of the same account, by the same registration authority, for the same key, names and the rest but the validity, that
-    /// waits or was approved: a client that gave up waiting, or was started anew, asks again in another transaction. Meanwhile another
-    /// key of its CA may have come to issue (`ca activate`): it is the same request.
+    /// Finds a request that waits or was approved and asks for the same as this one. A client that gave up polling, or
+    /// was restarted, asks again in another transaction.
+    ///
+    /// Both must be of the same account and registration authority, and alike by
+    /// [`RecordedRequest::is_alike`](crate::record::approval::RecordedRequest::is_alike). Another key of the same CA
+    /// may have been activated in between (`ca activate`); the request is still the same.
     ///
     /// # Errors
+    /// [`Error::Internal`] if the store fails.
     /// [`Error::Internal`] when the store fails.
     pub fn waiting_alike(
         &self,
         authorized: &Authorized,
         registrar: Option<&Label>,
     ) -> Result<Option<WaitingRequest>> {
-        let Some(request) = authorized.held.as_deref() else { return Ok(None) };
+        let Some(request) = authorized.to_approve.as_deref() else { return Ok(None) };
         let asked = request.recorded(authorized.profile.name(), &authorized.ca)?;
         let issues_for = |ca: &Label| {
             self.cas.get(ca).is_some_and(|ca| self.latest(ca).info().name == authorized.ca)
@@ -69,12 +73,12 @@ impl Authority {
                 && waiting.pending.request.is_alike(&asked)
                 && issues_for(&waiting.pending.request.ca)
         });
-        // What was approved is had at once.
+        // An approved request comes first, because its certificate can be issued at once.
         waiting.sort_by_key(|waiting| waiting.verdict().is_none());
         Ok(waiting.into_iter().next())
     }
 
-    /// Has a new transaction go on with a request that waits or was approved. It is durable when this returns.
+    /// Joins a new transaction to a request that waits or was approved. The entry is durable when this returns.
     ///
     /// # Errors
     /// As [`crate::Store::record_joined`].
@@ -86,18 +90,18 @@ impl Authority {
         Ok(())
     }
 
-    /// The request that waits in a transaction, with what was decided about it.
+    /// The request that waits in a transaction, with the decision about it.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the store fails.
+    /// [`Error::Internal`] if the store fails.
     pub fn waiting(&self, transaction: &[u8]) -> Result<Option<WaitingRequest>> {
         self.store().waiting(self.now(), transaction)
     }
 
-    /// Issues what was approved, to the account that asked for it.
+    /// Issues an approved request to the account that made it.
     ///
     /// # Errors
-    /// As [`Self::authorize`] and [`Self::issue`]; `Denied` with [`Denial::NotAuthorized`] when it was not approved.
+    /// As [`Self::authorize`] and [`Self::issue`]; `Denied` with [`Denial::NotAuthorized`] if it was not approved.
     pub fn issue_approved(
         &self,
         requester: &Requester,
@@ -112,12 +116,12 @@ impl Authority {
         }
         let mut authorized =
             self.authorize(requester, CertificateRequest::from_recorded(&pending.request)?)?;
-        authorized.held = None;
+        authorized.to_approve = None;
         tracing::info!(request = %waiting.id, account = %requester.account().name, "comes for what was approved");
         self.issue(authorized, Some(draft))
     }
 
-    /// The peer gives up a request that waits.
+    /// Records that the peer withdrew a waiting request.
     ///
     /// # Errors
     /// As [`crate::Store::record_decided`].
@@ -133,10 +137,10 @@ impl Authority {
     }
 }
 
-/// The words of an administrator as a peer may read them.
+/// Checks an administrator's comment, which a peer will read.
 ///
 /// # Errors
-/// [`Error::Malformed`] when they are too long or would mislead a reader.
+/// [`Error::Malformed`] if it is too long, or has characters that mislead a reader.
 pub fn checked_words(words: &str) -> Result<String> {
     refuse_misleading(words)?;
     match words.chars().count() {

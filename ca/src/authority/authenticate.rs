@@ -1,4 +1,4 @@
-//! Who asks: by a shared secret, or by a certificate that this authority issued.
+//! Authenticates requesters, by a shared secret or by a certificate that this authority issued.
 
 use std::net::IpAddr;
 
@@ -15,33 +15,36 @@ use crate::x509::Facts;
 /// The longest reference that is looked up, in bytes.
 const MAX_REFERENCE: usize = 128;
 
-/// Somebody who says that it has the secret of a reference.
+/// An attempt to authenticate with the shared secret of a reference.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
-    /// The reference.
+    /// The reference, as the peer sent it.
     pub reference: &'a [u8],
-    /// From where, if that is known.
+    /// The address of the peer, if it is known.
     pub from: Option<IpAddr>,
-    /// Whether it goes on with what was begun with the right secret: then no wrong one counts, and nothing is locked.
+    /// Whether the message continues a transaction that was begun with the right secret. Then a wrong secret is not
+    /// counted, and no lock applies.
     pub continues: bool,
 }
 
-/// What is tried. It is not shown anywhere.
+/// A secret to verify a message with. It has no `Debug`, so that it is never logged.
 #[derive(Clone, Copy)]
 pub enum Candidate<'a> {
     /// The secret of the reference.
     Secret(&'a [u8]),
-    /// There is no such reference, or it is locked: what nobody has, to be worked on as if it were a secret.
+    /// A random secret, because the reference is unknown or locked. The caller must do the same work as with a real
+    /// one.
     Decoy(&'a [u8]),
 }
 
 impl Authority {
-    /// Finds the account of a reference and lets `verify` try its secret. For an unknown reference, or one that is locked for who
-    /// asks, it tries a decoy, and the error reads the same: a guesser is not told that the reference exists.
+    /// Finds the account of a reference and lets `verify` try its secret. For an unknown or locked reference, `verify`
+    /// is given a decoy and the error text is the same, so that a guesser learns neither from the text nor from the
+    /// time whether the reference exists.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] for a wrong secret or an unknown reference, `Denied` with [`Denial::Locked`]
-    /// while wrong secrets have locked the reference for that address.
+    /// [`Error::Unauthenticated`] for a wrong secret or an unknown reference; `Denied` with [`Denial::Locked`] while
+    /// the reference is locked for the peer's address.
     pub fn authenticate_secret(
         &self,
         attempt: Attempt<'_>,
@@ -74,7 +77,7 @@ impl Authority {
         Err(Error::unauthenticated(WRONG_SECRET))
     }
 
-    /// The work of a secret, with one that nobody has.
+    /// Does the work of opening and trying a secret, with a random one.
     fn try_decoy(&self, verify: &mut dyn FnMut(Candidate<'_>) -> bool) -> Result<()> {
         let mut random = Zeroizing::new([0; 32]);
         self.random(random.as_mut_slice())?;
@@ -83,12 +86,13 @@ impl Authority {
         Ok(())
     }
 
-    /// Takes a certificate that this authority issued, and lets `verify` check a signature with its key.
+    /// Authenticates the peer by a certificate that this authority issued. `verify` checks a signature with the
+    /// certificate's key.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::SignerNotTrusted`] when the certificate is foreign, altered, expired, not yet valid or
-    /// held, or its account is gone, with [`Denial::AlreadyRevoked`] when it is revoked for good; whatever `verify`
-    /// says otherwise.
+    /// `Denied` with [`Denial::SignerNotTrusted`] if the certificate is foreign, altered, a CA's, expired, not yet
+    /// valid or on hold, or if its account is removed; with [`Denial::AlreadyRevoked`] if it is revoked for good.
+    /// Otherwise the errors of `verify`.
     pub fn authenticate_certificate(
         &self,
         certificate: &[u8],
@@ -97,7 +101,8 @@ impl Authority {
         self.authenticate_facts(certificate, &Facts::of(certificate)?, verify)
     }
 
-    /// As [`Self::authenticate_certificate`], for who has read the certificate already: `facts` are those of `certificate`.
+    /// Like [`Self::authenticate_certificate`], for a caller that has already read the certificate. `facts` must be
+    /// those of `certificate`.
     ///
     /// # Errors
     /// As [`Self::authenticate_certificate`].
@@ -111,7 +116,8 @@ impl Authority {
         let record = self.own_certificate(certificate, facts)?.ok_or_else(|| {
             refused(format!("the signer's certificate of `{}` was not issued here", facts.subject))
         })?;
-        // A cross certificate is recorded as its account's; its key signs certificates, and no messages.
+        // A cross certificate is recorded under the account that asked for it, but its key belongs to a CA and signs no
+        // messages.
         if facts.is_ca {
             return Err(refused(format!(
                 "the signer's certificate {} is a CA's; sign with an end entity's",
@@ -139,7 +145,7 @@ impl Authority {
                 ),
             ));
         }
-        // A certificate speaks for the account that it was issued to, and never for a later one of that name.
+        // A certificate authenticates the account to which it was issued, and no later account of the same name.
         let account = self.store().holder(&record)?.ok_or_else(|| {
             refused(format!(
                 "the account `{}` that the signer's certificate {} was issued to is gone; enrol again with a secret of the \
@@ -155,7 +161,8 @@ impl Authority {
             std::str::from_utf8(reference).ok().filter(|text| text.len() <= MAX_REFERENCE);
         let Some(reference) = reference else { return Ok(None) };
         let mut account = self.store().account_by_reference(reference)?;
-        // RFC 9483 §3.1 has the senderKID be the commonName of the sender; some clients write its type there, too.
+        // RFC 9483 §3.1 makes the senderKID the value of the sender's commonName. Some clients send the attribute type
+        // with it.
         if account.is_none()
             && let Some(name) = reference.strip_prefix("CN=")
         {
@@ -176,5 +183,5 @@ impl Authority {
     }
 }
 
-/// What is said of a wrong secret, an unknown reference and a locked one.
+/// The error text for a wrong secret, an unknown reference and a locked one.
 const WRONG_SECRET: &str = "unknown reference or wrong secret";

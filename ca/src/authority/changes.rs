@@ -1,4 +1,4 @@
-//! A signal that the status of certificates changed, for whoever publishes it.
+//! A signal that the status of certificates changed, for the thread that publishes CRLs.
 
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::record::Label;
 
-/// The CAs whose certificates changed their status since somebody last asked.
+/// The CAs whose certificates changed their status since the last [`Changes::wait`].
 #[derive(Debug, Default)]
 pub struct Changes {
     state: Mutex<State>,
@@ -20,19 +20,19 @@ struct State {
 }
 
 impl Changes {
-    /// Notes a change below `ca`.
+    /// Records a change of a certificate that `ca` issued, and wakes the waiting thread.
     pub fn note(&self, ca: &Label) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).pending.insert(ca.clone());
         self.signal.notify_all();
     }
 
-    /// Wakes everybody who waits, now and from now on.
+    /// Ends all present and future waiting.
     pub fn close(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.signal.notify_all();
     }
 
-    /// Waits at most `patience` for a change, and takes what is pending. `None` when closed.
+    /// Waits at most `patience` for a change. Returns the CAs with changes, and clears them; `None` once closed.
     pub fn wait(&self, patience: Duration) -> Option<BTreeSet<Label>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut state, _) = self

@@ -1,5 +1,6 @@
-//! Certificates that a CA issues to the instance itself, so that its own key signs certificates and CRLs alone: one for
-//! protocol answers (RFC 9483 §1.5), one for OCSP answers (RFC 6960 §4.2.2.2), one for keys that are made here (RFC 9480 §2.2).
+//! Delegates of a CA: signers with keys and certificates of their own, so that the CA's key signs only certificates and
+//! CRLs. There is one for protocol answers (RFC 9483 §1.5), one for OCSP answers (RFC 6960 §4.2.2.2) and one for
+//! generated keys (RFC 9480 §2.2).
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::oid;
 use crate::record::Label;
 use crate::x509::Facts;
 
-/// Signs for one CA what is neither a certificate nor a CRL, with a key and a certificate of its own.
+/// A signer that a CA certified for one role.
 pub struct Delegate {
     pub(super) key: Arc<FileKey>,
     pub(super) facts: Facts,
@@ -23,17 +24,17 @@ pub struct Delegate {
 }
 
 impl Delegate {
-    /// Its certificate, DER.
+    /// The delegate's certificate, DER.
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
     }
 
-    /// The certificates above it, DER, root last.
+    /// The certificates above the delegate's, DER, root last.
     pub fn chain(&self) -> &[Vec<u8>] {
         &self.chain
     }
 
-    /// The algorithm that it signs with.
+    /// The algorithm with which the delegate signs.
     pub fn algorithm(&self) -> AlgorithmIdentifierOwned {
         self.key.signature_algorithm()
     }
@@ -41,29 +42,29 @@ impl Delegate {
     /// Signs a message.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the key fails.
+    /// [`Error::Internal`] if the key fails.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         rcgen::SigningKey::sign(self.key.as_ref(), message)
             .map_err(|e| Error::internal(format!("signing failed: {e}")))
     }
 
-    /// Its subject.
+    /// The subject of the delegate's certificate.
     pub const fn subject(&self) -> &Name {
         &self.facts.subject
     }
 
-    /// Its subject key identifier: SHA-1 over its public key (RFC 5280 §4.2.1.2, method (1)), which is also the KeyHash
-    /// of RFC 6960 §4.2.1.
+    /// The subject key identifier of the delegate's certificate: SHA-1 over the public key (RFC 5280 §4.2.1.2, method
+    /// (1)). It is also the KeyHash of RFC 6960 §4.2.1.
     pub fn key_identifier(&self) -> &[u8] {
         &self.facts.key_identifier
     }
 
-    /// The end of its validity.
+    /// The end of the certificate's validity.
     pub const fn not_after(&self) -> Timestamp {
         self.facts.not_after
     }
 
-    /// Whether it is valid at this moment.
+    /// Whether the certificate is valid at this moment.
     pub fn is_valid(&self, at: Timestamp) -> bool {
         self.facts.not_before <= at && at < self.facts.not_after
     }
@@ -76,7 +77,7 @@ impl Delegate {
         Arc::clone(&self.key)
     }
 
-    /// Whether half its life is over and a new one would live longer.
+    /// Whether the certificate should be renewed: half of its life has passed, and a new one would live longer.
     pub(super) fn is_due(&self, ca: &Facts, now: Timestamp) -> bool {
         is_due(&self.facts, ca, now)
     }
@@ -88,21 +89,21 @@ impl std::fmt::Debug for Delegate {
     }
 }
 
-/// What a delegate is for.
+/// A role for which a CA certifies a delegate.
 pub(super) struct Role {
-    /// The ending of its file names.
+    /// The suffix of the delegate's file names.
     pub(super) suffix: &'static str,
-    /// The account that its certificates are recorded for.
+    /// The account under which the delegate's certificates are recorded.
     pub(super) account: &'static str,
-    /// What its subject says behind the name of the CA.
+    /// The last part of the subject's common name, after the name of the CA.
     pub(super) title: &'static str,
     pub(super) usage: &'static [ObjectIdentifier],
-    /// Whether it carries id-pkix-ocsp-nocheck.
+    /// Whether the certificate has id-pkix-ocsp-nocheck.
     pub(super) nocheck: bool,
 }
 
 impl Role {
-    /// Signs protocol answers: extended key usage cmcCA (RFC 6402 §2.10).
+    /// Signs protocol answers. The extended key usage is cmcCA (RFC 6402 §2.10).
     pub const CMP: Self = Self {
         suffix: "cmp",
         account: "_cmp",
@@ -111,7 +112,7 @@ impl Role {
         nocheck: false,
     };
 
-    /// Signs keys that were made for peers: extended key usage cmKGA (RFC 9480 §2.2).
+    /// Signs generated keys. The extended key usage is cmKGA (RFC 9480 §2.2).
     pub const KGA: Self = Self {
         suffix: "kga",
         account: "_kga",
@@ -120,7 +121,8 @@ impl Role {
         nocheck: false,
     };
 
-    /// Signs OCSP answers: extended key usage OCSPSigning, never asked about itself (RFC 6960 §4.2.2.2.1).
+    /// Signs OCSP answers. The extended key usage is OCSPSigning, and clients do not ask for the certificate's own
+    /// status (RFC 6960 §4.2.2.2.1).
     pub const OCSP: Self = Self {
         suffix: "ocsp",
         account: "_ocsp",
@@ -130,15 +132,15 @@ impl Role {
     };
 }
 
-/// The responder of a CA or another delegate that is made when it is needed, and when it could not be had.
+/// A delegate that is appointed when it is first needed, and the last failure to appoint it.
 #[derive(Default)]
-pub(super) struct Responding {
+pub(super) struct Appointment {
     pub(super) current: Option<Arc<Delegate>>,
     pub(super) failed: Option<(Timestamp, Error)>,
 }
 
-impl Responding {
-    /// The delegate, if it is valid at this moment.
+impl Appointment {
+    /// The delegate, if its certificate is valid at this moment.
     pub(super) fn at(&self, now: Timestamp, ca: &Label) -> Result<Arc<Delegate>> {
         match (&self.current, &self.failed) {
             (Some(current), _) if current.is_valid(now) => Ok(Arc::clone(current)),

@@ -1,4 +1,4 @@
-//! What an administrator has an issuing CA do.
+//! Duties that an administrator assigns to an issuing CA.
 
 use std::sync::PoisonError;
 
@@ -7,13 +7,14 @@ use crate::error::{Denial, Error, Result};
 use crate::record::{Duty, Label};
 
 impl Authority {
-    /// Records what an issuing CA does from now on, and has it do so.
+    /// Records a duty of an issuing CA and puts it into effect.
     ///
     /// # Errors
-    /// As [`Store::record_assigned`]; `Denied` with [`Denial::Conflict`] when the configuration names the default CA.
+    /// As [`Store::record_assigned`](crate::Store::record_assigned); `Denied` with [`Denial::Conflict`] if the
+    /// configuration names the default CA.
     pub fn assign(&self, name: &Label, duty: Duty) -> Result<()> {
         refuse_overruled(self.settings.default_ca.as_ref(), duty)?;
-        self.ground.store.record_assigned(self.now(), name, duty)?;
+        self.foundation.store.record_assigned(self.now(), name, duty)?;
         match duty {
             Duty::Default => {
                 let mut default = self.default_ca.write().unwrap_or_else(PoisonError::into_inner);
@@ -29,10 +30,11 @@ impl Authority {
     }
 }
 
-/// The configuration counts before the records do.
+/// Refuses to record a default CA if the configuration names one, because the configuration takes precedence over the
+/// records.
 ///
 /// # Errors
-/// `Denied` with [`Denial::Conflict`] for another default CA than the one that the configuration names.
+/// `Denied` with [`Denial::Conflict`].
 pub fn refuse_overruled(configured: Option<&Label>, duty: Duty) -> Result<()> {
     match configured {
         Some(configured) if duty == Duty::Default => Err(Error::denied(

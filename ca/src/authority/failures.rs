@@ -1,4 +1,4 @@
-//! Wrong secrets, and when they lock a reference.
+//! Counts wrong shared secrets, and locks a reference after several.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,10 +11,12 @@ use crate::clock::Timestamp;
 /// The longest lock.
 const LONGEST_LOCK: Duration = Duration::from_secs(24 * 3600);
 
-/// For how many pairs of reference and address wrong secrets are remembered; beyond, those are forgotten that failed longest ago.
+/// The most pairs of reference and address whose wrong secrets are counted. Beyond that, the pair whose last failure is
+/// oldest is forgotten.
 const MAX_FAILURES: usize = 4096;
 
-/// Wrong secrets for references, by who sent them. They are kept in memory only: what strangers do makes no journal grow.
+/// The wrong secrets for each reference, by the address that sent them. They are kept in memory only, so that strangers
+/// cannot make the journal grow.
 #[derive(Debug, Default)]
 pub struct Failures(HashMap<(String, Option<IpAddr>), Failed>);
 
@@ -27,7 +29,7 @@ struct Failed {
 }
 
 impl Failures {
-    /// Until when a reference is locked for an address.
+    /// The end of the lock of a reference for an address, if it is locked.
     pub(super) fn locked_until(
         &self,
         reference: &str,
@@ -38,7 +40,8 @@ impl Failures {
         failed.until.filter(|until| now < *until)
     }
 
-    /// Counts one, and tells how many there are in a row and until when they lock.
+    /// Counts a wrong secret. Returns how many there were in a row, and the end of the lock if this one locks the
+    /// reference.
     pub(super) fn count(
         &mut self,
         reference: &str,
@@ -67,7 +70,7 @@ impl Failures {
         (in_a_row, failed.until)
     }
 
-    /// Forgets those for a reference.
+    /// Forgets all wrong secrets for a reference.
     fn forget(&mut self, reference: &str) {
         self.0.retain(|(of, _), _| of != reference);
     }
@@ -80,8 +83,8 @@ impl LockSettings {
     }
 }
 
-/// Forgets wrong secrets, once a certificate was issued. A right secret alone does not count: it may stand in a replayed
-/// message, and a guesser would dodge the lock with it.
+/// Forgets the wrong secrets for a reference, after a certificate was issued. A message with the right secret alone
+/// must not reset the count: it may be a replay, by which a guesser could evade the lock.
 pub(super) fn forget_failures(failures: &Mutex<Failures>, reference: &str) {
     locked(failures).forget(reference);
 }

@@ -1,4 +1,4 @@
-//! Opens the authority of an instance that was founded.
+//! Opens the authority of a founded instance.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, RwLock};
@@ -17,31 +17,31 @@ use crate::profile::Profiles;
 use crate::record::Label;
 
 impl Authority {
-    /// Opens the keys of an instance that was founded.
+    /// Opens the keys of a founded instance.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] for a wrong passphrase, [`Error::Unavailable`] when keys are missing,
-    /// [`Error::Malformed`] when the settings name a CA that there is not.
-    pub fn open(ground: Foundation, profiles: Profiles, settings: Settings) -> Result<Self> {
-        let opener = Opener::load(&ground.keys, SEAL_KEY, &ground.passphrase)?;
-        let audit = ground.keys.load(AUDIT_KEY, &ground.passphrase)?;
+    /// [`Error::Unauthenticated`] for a wrong passphrase; [`Error::Unavailable`] if keys are missing;
+    /// [`Error::Malformed`] if the settings name a CA that does not exist.
+    pub fn open(foundation: Foundation, profiles: Profiles, settings: Settings) -> Result<Self> {
+        let opener = Opener::load(&foundation.keys, SEAL_KEY, &foundation.passphrase)?;
+        let audit = foundation.keys.load(AUDIT_KEY, &foundation.passphrase)?;
         let mut cas = BTreeMap::new();
-        for record in connected(ground.store.cas()?, ground.clock.now()) {
-            let mut ca = Ca::open(&ground, record)?;
-            ca.appoint_protection(&ground)?;
+        for record in connected(foundation.store.cas()?, foundation.clock.now()) {
+            let mut ca = Ca::open(&foundation, record)?;
+            ca.appoint_protection(&foundation)?;
             cas.insert(ca.info().name.clone(), ca);
         }
-        let recorded = ground.store.default_ca()?;
+        let recorded = foundation.store.default_ca()?;
         let default_ca = default_ca(&cas, settings.default_ca.as_ref(), recorded)?;
         let accounts = Accounts::new(
-            Arc::clone(&ground.store),
+            Arc::clone(&foundation.store),
             opener.sealer().clone(),
-            Arc::clone(&ground.clock),
-            Arc::clone(&ground.entropy),
+            Arc::clone(&foundation.clock),
+            Arc::clone(&foundation.entropy),
         );
-        let decoy = opener.sealer().seal(&[0; 32], b"decoy", ground.entropy.as_ref())?;
+        let decoy = opener.sealer().seal(&[0; 32], b"decoy", foundation.entropy.as_ref())?;
         Ok(Self {
-            ground,
+            foundation,
             accounts,
             opener,
             audit,

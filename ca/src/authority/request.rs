@@ -1,4 +1,4 @@
-//! What reaches the authority: who asks, proven, and what for, as a proposal.
+//! Requests as they reach the authority: an authenticated requester, and its proposal for a certificate.
 
 use der::{Decode, Encode};
 use x509_cert::ext::Extension;
@@ -11,44 +11,44 @@ use crate::key::{Proof, ProvenKey, SubjectPublicKey};
 use crate::record::approval::RecordedRequest;
 use crate::record::{Account, CertificateRecord, Equipment, Label, Serial};
 
-/// How a requester proved who it is.
+/// How a requester proved its identity.
 #[derive(Debug, Clone)]
 pub enum Credential {
-    /// By the account's shared secret.
+    /// With the account's shared secret.
     Secret,
-    /// By the private key of a certificate that this authority issued.
+    /// With the private key of this certificate, which this authority issued.
     Certificate(Box<CertificateRecord>),
-    /// By the word of a registration authority, which proved itself by this certificate.
+    /// Through a registration authority, which proved itself with this certificate.
     Registrar(Box<CertificateRecord>),
-    /// By the private key of a certificate of a trusted vendor: for a first enrolment only.
+    /// With the private key of a trusted vendor's certificate. This is for the first enrolment only.
     Vendor(Box<VendorSigned>),
 }
 
-/// A vendor's certificate that was checked.
+/// A vendor's certificate that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VendorSigned {
     /// The vendor.
     pub vendor: Label,
-    /// What names the equipment in it.
+    /// The device's name in the certificate.
     pub value: String,
-    /// SHA-256 over it.
+    /// SHA-256 over the certificate.
     pub certificate: [u8; 32],
-    /// Its issuer.
+    /// The certificate's issuer.
     pub issuer: Name,
-    /// Its subject.
+    /// The certificate's subject.
     pub subject: Name,
-    /// Its alternative names.
+    /// The certificate's alternative names.
     pub alt_names: Vec<GeneralName>,
 }
 
 impl VendorSigned {
-    /// Whether the vendor's certificate is that of this equipment.
+    /// Whether the certificate belongs to this device.
     pub fn is_of(&self, equipment: &Equipment) -> bool {
         equipment.vendor == self.vendor && equipment.value == self.value
     }
 }
 
-/// Somebody who proved who it is. Only [`crate::Authority`] makes one.
+/// An authenticated requester. Only [`crate::Authority`] makes such a value.
 #[derive(Debug, Clone)]
 pub struct Requester {
     account: Account,
@@ -60,48 +60,50 @@ impl Requester {
         Self { account, credential }
     }
 
-    /// The account.
+    /// The requester's account.
     pub const fn account(&self) -> &Account {
         &self.account
     }
 
-    /// How it was proven.
+    /// How the requester proved its identity.
     pub const fn credential(&self) -> &Credential {
         &self.credential
     }
 }
 
-/// A request for a certificate. It proposes; the account and the profile decide. Without a key (`()`) it is one whose key has
-/// still to be made.
+/// A request for a certificate. It only proposes; the account and the profile decide. `CertificateRequest<()>` is a
+/// request whose key is yet to be generated.
 #[derive(Debug, Clone)]
 pub struct CertificateRequest<K = ProvenKey> {
     /// The key to certify.
     pub key: K,
-    /// The subject asked for; `None` when absent or empty.
+    /// The requested subject; `None` if absent or empty.
     pub subject: Option<Name>,
-    /// The subjectAltName asked for; empty means every identity of the account that the profile takes.
+    /// The requested subjectAltName. If empty, the certificate gets every identity of the account that the profile
+    /// permits.
     pub alt_names: Vec<GeneralName>,
-    /// The notBefore asked for.
+    /// The requested notBefore.
     pub not_before: Option<Timestamp>,
-    /// The notAfter asked for.
+    /// The requested notAfter.
     pub not_after: Option<Timestamp>,
-    /// Every other extension asked for, as sent.
+    /// Every other requested extension, as sent.
     pub extensions: Vec<Extension>,
-    /// The profile asked for; `None` means the account's.
+    /// The requested profile; `None` means the account's.
     pub profile: Option<Label>,
-    /// The issuing CA asked for; `None` means the account's, or else the default.
+    /// The requested CA; `None` means the account's, or else the default CA.
     pub ca: Option<Label>,
-    /// The certificate that this one replaces: a key update.
+    /// The certificate that the new one replaces, in a key update.
     pub updates: Option<Serial>,
-    /// Whether it is to be found in directories (RFC 4211 §6.3); `None` means as the one that it replaces is, and else yes.
+    /// Whether directories may contain the certificate (RFC 4211 §6.3). `None` means yes, or in a key update the same
+    /// as for the old certificate.
     pub published: Option<bool>,
 }
 
 impl CertificateRequest {
-    /// The request as it is recorded, with the profile and the CA that were decided for it.
+    /// The form of the request in the store, with the profile and the CA that were decided.
     ///
     /// # Errors
-    /// [`Error::Internal`] when it cannot be encoded.
+    /// [`Error::Internal`] if it cannot be encoded.
     pub fn recorded(&self, profile: &Label, ca: &Label) -> Result<RecordedRequest> {
         fn all(values: &[impl Encode]) -> Result<Vec<Vec<u8>>> {
             values.iter().map(|value| value.to_der().map_err(Error::internal)).collect()
@@ -125,7 +127,7 @@ impl CertificateRequest {
         })
     }
 
-    /// The request again. The proof of possession was verified before it was recorded.
+    /// The request from its form in the store. Its proof of possession was verified before it was recorded.
     pub(super) fn from_recorded(request: &RecordedRequest) -> Result<Self> {
         fn all<T: for<'a> Decode<'a>>(values: &[Vec<u8>]) -> Result<Vec<T>> {
             values.iter().map(|der| T::from_der(der).map_err(Error::internal)).collect()

@@ -1,4 +1,4 @@
-//! The authority of one instance: what it holds, and what is asked of it without a decision.
+//! The authority of one instance: its parts, and questions that need no decision.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -20,9 +20,9 @@ use crate::profile::Profiles;
 use crate::record::{Label, Transaction};
 use crate::store::Store;
 
-/// The authority of one instance. Every call is synchronous and may wait for the disk.
+/// The authority of one instance. Every call is synchronous and may block on the disk.
 pub struct Authority {
-    pub(super) ground: Foundation,
+    pub(super) foundation: Foundation,
     pub(super) accounts: Accounts,
     pub(super) opener: Opener,
     pub(super) audit: FileKey,
@@ -35,7 +35,8 @@ pub struct Authority {
     pub(super) vendor_crls: CrlFiles,
     /// Held while a cross certificate is signed.
     pub(super) crossing: Mutex<()>,
-    /// Read by whoever confirms a certificate, written by who revokes those that nobody confirmed.
+    /// Held for reading while a certificate is confirmed, and for writing while overdue unconfirmed certificates are
+    /// revoked.
     pub(super) confirming: RwLock<()>,
     pub(super) changes: Changes,
     pub(super) decoy: Vec<u8>,
@@ -48,75 +49,75 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// The present moment.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
-        self.ground.clock.now()
+        self.foundation.clock.now()
     }
 
     /// Fills a buffer with random bytes.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the source gives none.
+    /// [`Error::Unavailable`] if the source fails.
     pub fn random(&self, buffer: &mut [u8]) -> Result<()> {
-        self.ground.entropy.fill(buffer)
+        self.foundation.entropy.fill(buffer)
     }
 
-    /// Where random bytes come from.
+    /// The source of randomness.
     pub fn entropy(&self) -> &dyn Entropy {
-        self.ground.entropy.as_ref()
+        self.foundation.entropy.as_ref()
     }
 
-    /// The records.
+    /// The store of records.
     pub fn store(&self) -> &Arc<dyn Store> {
-        &self.ground.store
+        &self.foundation.store
     }
 
-    /// The key that signs the journal's tree heads.
+    /// The key that signs the tree heads of the journal.
     pub const fn audit_key(&self) -> &FileKey {
         &self.audit
     }
 
-    /// Whose certificates changed their status.
+    /// The signal that certificates changed their status.
     pub const fn changes(&self) -> &Changes {
         &self.changes
     }
 
-    /// Every CA, by name.
+    /// Every CA, ordered by name.
     pub fn cas(&self) -> impl Iterator<Item = &CaInfo> {
         self.cas.values().map(Ca::info)
     }
 
-    /// Whether this is the name of an issuing CA.
+    /// Whether there is an issuing CA of this name.
     pub fn is_ca(&self, name: &Label) -> bool {
         self.cas.get(name).is_some_and(|ca| !ca.info().is_root)
     }
 
-    /// Whether this is the name of a profile.
+    /// Whether there is a profile of this name.
     pub fn is_profile(&self, name: &Label) -> bool {
         self.profiles().named(name).is_some()
     }
 
-    /// The issuing CA of accounts that name none, by its first key.
+    /// The first key of the issuing CA for accounts that name none.
     pub fn default_ca(&self) -> Option<Label> {
         self.default_ca.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The CA whose subject this is.
+    /// The CA with this subject.
     pub fn ca_by_subject(&self, subject: &Name) -> Option<Label> {
         self.cas.values().find(|ca| ca.facts().subject == *subject).map(|ca| ca.info().name.clone())
     }
 
-    /// The CA whose key this is: a DER SubjectPublicKeyInfo.
+    /// The CA with this key, a DER SubjectPublicKeyInfo.
     pub fn ca_by_key(&self, spki: &[u8]) -> Option<Label> {
         self.cas.values().find(|ca| ca.facts().key.der() == spki).map(|ca| ca.info().name.clone())
     }
 
-    /// A transaction that is not over and forgotten.
+    /// A transaction that has not expired.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the store fails.
+    /// [`Error::Internal`] if the store fails.
     pub fn transaction(&self, id: &[u8]) -> Result<Option<Transaction>> {
-        self.ground.store.transaction(self.now(), id)
+        self.foundation.store.transaction(self.now(), id)
     }
 
     /// The profiles in force.
@@ -124,7 +125,7 @@ impl Authority {
         Arc::clone(&self.profiles.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts other profiles in force. Requests that were authorized before keep theirs.
+    /// Replaces the profiles in force. Requests that are already authorized keep the old ones.
     pub fn reload_profiles(&self, profiles: Profiles) {
         *self.profiles.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(profiles);
     }
@@ -137,7 +138,7 @@ impl Authority {
         self.accounts.add(&self.profiles(), drafts, &mut |_, _| {})
     }
 
-    /// Gives an account another secret.
+    /// Replaces an account's shared secret.
     ///
     /// # Errors
     /// As [`Accounts::reset_secret`].
@@ -156,7 +157,7 @@ impl Authority {
     /// The CA of this name.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is none.
+    /// `Denied` with [`Denial::Conflict`] if there is none.
     pub(super) fn ca(&self, name: &Label) -> Result<&Ca> {
         self.cas.get(name).ok_or_else(|| {
             Error::denied(

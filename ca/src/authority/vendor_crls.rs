@@ -1,5 +1,5 @@
-//! Files with the CRLs of vendors, which the operator replaces when new ones come. What was read is kept, and read again only when
-//! the file is another: a CRL can have megabytes, and whoever has the key of some equipment may ask often.
+//! Files with the CRLs of vendors, which the operator replaces by newer ones. Parsed files are cached until the file
+//! changes: a CRL can have megabytes, and anybody with the key of a device can cause look-ups.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -10,35 +10,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, Result};
 use crate::path::crl::Crl;
 
-/// The largest file of CRLs that is read, in octets.
+/// The largest file that is read, in octets.
 const MAX_CRL_FILE: u64 = 32 << 20;
 
-/// The most octets of files that are kept; what was not used for longest goes first.
-const MAX_KEPT: u64 = 64 << 20;
+/// The most octets of files that are cached. The file that was not used for the longest time is dropped first.
+const MAX_CACHED: u64 = 64 << 20;
 
-/// What files of CRLs said when they were read last.
+/// The cache of parsed CRL files.
 #[derive(Debug, Default)]
 pub struct CrlFiles {
     most: Option<u64>,
-    kept: Mutex<Kept>,
+    cache: Mutex<Cache>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    files: HashMap<String, Known>,
-    /// Counts uses.
+struct Cache {
+    files: HashMap<String, CachedFile>,
+    /// A counter of uses, to find the file that was not used for the longest time.
     turn: u64,
 }
 
-/// A file that was read: what told it from others, and what was in it, be it nothing of use.
+/// A parsed file, with its identity at that time. An error is cached, too, so that a useless file is not parsed again.
 #[derive(Debug)]
-struct Known {
+struct CachedFile {
     stamp: Stamp,
     crls: Result<Vec<Arc<Crl>>>,
     used: u64,
 }
 
-/// Device, inode, length, and when content and inode changed.
+/// The identity of a file's content: device, inode, length, and the times of the last change of content and inode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     place: (u64, u64),
@@ -51,8 +51,8 @@ impl CrlFiles {
     /// The CRLs in these files.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when one cannot be read, or holds none.
-    pub fn of(&self, files: &[String]) -> Result<Vec<Arc<Crl>>> {
+    /// [`Error::Unavailable`] if a file cannot be read or contains no CRL.
+    pub fn in_files(&self, files: &[String]) -> Result<Vec<Arc<Crl>>> {
         let mut all = Vec::new();
         for file in files {
             all.extend(self.in_file(file)?);
@@ -60,27 +60,27 @@ impl CrlFiles {
         Ok(all)
     }
 
-    /// One thread at a time reads: the others wait, and find it read.
+    /// The lock is held while a file is read, so that only one thread reads it and the others find it in the cache.
     fn in_file(&self, file: &str) -> Result<Vec<Arc<Crl>>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = open(file)?;
         let stamp = Stamp::of(&opened.metadata().map_err(|e| unopened(file, &e))?);
-        kept.turn = kept.turn.saturating_add(1);
-        let turn = kept.turn;
-        if let Some(known) = kept.files.get_mut(file).filter(|known| known.stamp == stamp) {
+        cache.turn = cache.turn.saturating_add(1);
+        let turn = cache.turn;
+        if let Some(known) = cache.files.get_mut(file).filter(|known| known.stamp == stamp) {
             known.used = turn;
             return known.crls.clone();
         }
         let crls = parsed(file, opened).map(|crls| crls.into_iter().map(Arc::new).collect());
-        let known = Known { stamp, crls, used: turn };
+        let known = CachedFile { stamp, crls, used: turn };
         let crls = known.crls.clone();
-        kept.files.insert(file.to_owned(), known);
-        kept.shrink(self.most.unwrap_or(MAX_KEPT));
+        cache.files.insert(file.to_owned(), known);
+        cache.shrink(self.most.unwrap_or(MAX_CACHED));
         crls
     }
 }
 
-impl Kept {
+impl Cache {
     fn shrink(&mut self, most: u64) {
         while self.files.values().map(|known| known.stamp.length).sum::<u64>() > most {
             let oldest = self.files.iter().min_by_key(|(_, known)| known.used);
@@ -101,10 +101,10 @@ impl Stamp {
     }
 }
 
-/// Reads the CRLs in a file: one in DER, or some in PEM.
+/// Reads the CRLs in a file: one in DER, or several in PEM.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when it cannot be read, or holds none.
+/// [`Error::Unavailable`] if the file cannot be read or contains no CRL.
 pub fn read_crl_file(file: &str) -> Result<Vec<Crl>> {
     parsed(file, open(file)?)
 }
@@ -154,11 +154,11 @@ mod tests {
 
     use super::*;
 
-    /// By OpenSSL; nobody here looks at its signature.
+    /// Made by OpenSSL. These tests do not verify its signature.
     const CRL: &str = include_str!("../../tests/data/vendor.crl");
 
     fn written(folder: &tempfile::TempDir, name: &str, content: &str) -> String {
-        // As an operator should: a new file in the place of the old one.
+        // As an operator should do it: the new file is renamed over the old one.
         let (new, file) = (folder.path().join("new"), folder.path().join(name));
         fs::write(&new, content).unwrap();
         fs::rename(&new, &file).unwrap();
@@ -169,17 +169,20 @@ mod tests {
     fn a_file_is_read_once_until_it_is_another() {
         let folder = tempfile::tempdir().unwrap();
         let (files, name) = (CrlFiles::default(), written(&folder, "crl", CRL));
-        let read = || files.of(std::slice::from_ref(&name)).unwrap();
+        let read = || files.in_files(std::slice::from_ref(&name)).unwrap();
         let (first, second) = (read(), read());
         assert!(first.len() == 1 && Arc::ptr_eq(&first[0], &second[0]), "it was read twice");
-        // One of the same length in its place, and one that was written over.
+        // Another file of the same length, and then a file that was overwritten in place.
         written(&folder, "crl", CRL);
         let third = read();
         assert!(!Arc::ptr_eq(&second[0], &third[0]), "an old CRL was kept");
         fs::write(&name, [CRL, CRL].concat()).unwrap();
         assert_eq!(read().len(), 2);
         fs::remove_file(&name).unwrap();
-        assert!(files.of(std::slice::from_ref(&name)).is_err(), "a file that is gone says nothing");
+        assert!(
+            files.in_files(std::slice::from_ref(&name)).is_err(),
+            "a file that is gone says nothing"
+        );
     }
 
     #[test]
@@ -189,11 +192,11 @@ mod tests {
         let expected =
             Err(Error::unavailable(format!("expected CRLs in `{name}`, PEM or DER: found none")));
         for _ in 0..2 {
-            assert_eq!(files.of(std::slice::from_ref(&name)).map(|_| ()), expected);
+            assert_eq!(files.in_files(std::slice::from_ref(&name)).map(|_| ()), expected);
         }
-        assert_eq!(files.kept.lock().unwrap().files.len(), 1);
+        assert_eq!(files.cache.lock().unwrap().files.len(), 1);
         written(&folder, "crl", CRL);
-        assert!(files.of(&[name]).is_ok());
+        assert!(files.in_files(&[name]).is_ok());
     }
 
     #[test]
@@ -204,11 +207,11 @@ mod tests {
         let names = ["a", "b", "c"].map(|name| written(&folder, name, CRL));
         let [a, b, c] = &names;
         for name in [a, b, a, c] {
-            files.of(std::slice::from_ref(name)).unwrap();
+            files.in_files(std::slice::from_ref(name)).unwrap();
         }
-        let kept = files.kept.lock().unwrap();
-        let mut kept: Vec<_> = kept.files.keys().collect();
-        kept.sort();
-        assert_eq!(kept, [a, c]);
+        let cache = files.cache.lock().unwrap();
+        let mut names: Vec<_> = cache.files.keys().collect();
+        names.sort();
+        assert_eq!(names, [a, c]);
     }
 }

@@ -1,4 +1,4 @@
-//! The vendors whose certificates first enrolments may be signed with.
+//! Trusted vendors: administrators add them, and the authority reads their certificates.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::path::{Anchors, Certificate, PathError};
 use crate::record::{Label, Mapping, OWN_ACCOUNT_PREFIX, Vendor};
 use crate::store::Store;
 
-/// The most vendors that are trusted at once.
+/// The most vendors that may be trusted.
 pub const MAX_VENDORS: usize = 64;
 
-/// The most certificates that are recorded of one vendor.
+/// The most certificates of one vendor.
 pub const MAX_CERTIFICATES: usize = 16;
 
 /// The most CRL files of one vendor.
@@ -23,23 +23,23 @@ pub const MAX_CRLS: usize = 16;
 /// A vendor as an administrator asks for it to be trusted.
 #[derive(Debug, Clone)]
 pub struct VendorDraft {
-    /// Its name here.
+    /// The vendor's name in this instance.
     pub name: Label,
-    /// What in a certificate names the equipment.
+    /// The field of a certificate that names the device.
     pub mapping: Mapping,
-    /// Roots and CAs below them, DER, in any order.
+    /// The certificates of roots and of CAs below them, DER, in any order.
     pub certificates: Vec<Vec<u8>>,
-    /// The only profile that its equipment is enrolled for.
+    /// The only profile for which the vendor's devices may enrol; `None` permits every profile.
     pub profile: Option<Label>,
-    /// Files with its CRLs.
+    /// Files with the vendor's CRLs.
     pub crls: Vec<String>,
 }
 
 /// Records that a vendor is trusted.
 ///
 /// # Errors
-/// [`Error::Malformed`] for certificates that cannot be a vendor's CAs, `Denied` with [`Denial::Conflict`] for a name or a root that
-/// is trusted already, or a CA of this instance.
+/// [`Error::Malformed`] for certificates that cannot be those of a vendor's CAs; `Denied` with [`Denial::Conflict`] for
+/// a name or a root that is already trusted, or a CA of this instance.
 pub fn trust(store: &dyn Store, now: Timestamp, draft: VendorDraft) -> Result<Vendor> {
     if draft.name.as_str().starts_with(OWN_ACCOUNT_PREFIX) {
         return Err(Error::malformed(format!(
@@ -79,15 +79,16 @@ pub fn trust(store: &dyn Store, now: Timestamp, draft: VendorDraft) -> Result<Ve
     Ok(vendor)
 }
 
-/// Whether a certificate is a root: a name and a key. The signature on it is of no account (RFC 5280 §6.1.1 (d)), and many an old root
-/// has one of SHA-1. One that another key of the same name signed leads from that key to this one, and is no root.
+/// Whether a certificate is a root, which means a name and a key. Its signature does not matter (RFC 5280 §6.1.1 (d));
+/// many old roots have one with SHA-1. A self-issued certificate that another key of the same name signed is a link
+/// between two keys and not a root.
 fn is_root(ca: &Certificate, all: &[Arc<Certificate>]) -> bool {
     let is_other = |of: &Certificate| of.spki() != ca.spki() && ca.is_signed_by(of);
     ca.is_self_issued()
         && (ca.is_signed_by(ca) || (!ca.names_another_key() && !all.iter().any(|of| is_other(of))))
 }
 
-/// The certificate of a CA that an administrator hands in.
+/// Reads and checks a CA certificate from an administrator.
 fn read_ca(der: Vec<u8>, now: Timestamp) -> Result<Arc<Certificate>> {
     let wrong = |e: PathError| Error::malformed(e.to_string());
     let ca = Certificate::from_der(der).map_err(wrong)?;
@@ -97,7 +98,7 @@ fn read_ca(der: Vec<u8>, now: Timestamp) -> Result<Arc<Certificate>> {
         return refused(format!("cannot be used: {defect}"));
     }
     SubjectPublicKey::from_der(ca.spki())?;
-    // A root of version 1 has no extensions to say so.
+    // A root of version 1 has no basicConstraints.
     if !ca.is_ca() && ca.is_version_3() {
         return refused("is not a CA's: trust the CA that issued it".into());
     }
@@ -107,7 +108,8 @@ fn read_ca(der: Vec<u8>, now: Timestamp) -> Result<Arc<Certificate>> {
     Ok(Arc::new(ca))
 }
 
-/// Of two vendors with one root nobody could say which one made the equipment; and our own certificates are no vendor's.
+/// Refuses a CA of this instance, which cannot be a vendor's, and a root of another vendor, because a device under it
+/// could belong to either.
 fn refuse_known(store: &dyn Store, ca: &Certificate) -> Result<()> {
     let conflict = |why: String| Err(Error::denied(Denial::Conflict, why));
     for own in store.cas()? {
@@ -139,14 +141,14 @@ fn refuse_known(store: &dyn Store, ca: &Certificate) -> Result<()> {
     Ok(())
 }
 
-/// What the store says of vendors, read: their certificates, and whose roots they are.
+/// The trusted vendors with their parsed certificates.
 #[derive(Debug, Default)]
 pub struct Vendors {
     pub(super) records: Vec<Vendor>,
     pub(super) anchors: Anchors,
     pub(super) intermediates: Vec<Arc<Certificate>>,
-    /// By the root's fingerprint, the vendor's place in `records`.
-    of_root: HashMap<[u8; 32], usize>,
+    /// The vendor's index in `records`, by the fingerprint of its root.
+    by_root: HashMap<[u8; 32], usize>,
 }
 
 impl Vendors {
@@ -154,22 +156,22 @@ impl Vendors {
         let unreadable = |e: PathError| Error::internal(format!("a vendor's certificate: {e}"));
         let roots = records.iter().flat_map(|vendor| vendor.roots.iter().cloned());
         let anchors = Anchors::new(roots).map_err(unreadable)?;
-        let places = records.iter().enumerate();
-        let of_root = places.flat_map(|(place, vendor)| vendor.roots.iter().map(move |_| place));
-        let of_root =
-            anchors.iter().zip(of_root).map(|(root, place)| (*root.fingerprint(), place)).collect();
+        let indexes = records.iter().enumerate();
+        let by_root = indexes.flat_map(|(index, vendor)| vendor.roots.iter().map(move |_| index));
+        let by_root =
+            anchors.iter().zip(by_root).map(|(root, index)| (*root.fingerprint(), index)).collect();
         let intermediates = records.iter().flat_map(|vendor| vendor.intermediates.iter().cloned());
         let intermediates = intermediates
             .map(|der| Certificate::from_der(der).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()
             .map_err(unreadable)?;
-        Ok(Self { records, anchors, intermediates, of_root })
+        Ok(Self { records, anchors, intermediates, by_root })
     }
 
-    pub(super) fn of(&self, root: &Certificate) -> Result<&Vendor> {
-        let place = self.of_root.get(root.fingerprint());
-        place
-            .and_then(|place| self.records.get(*place))
+    pub(super) fn of_root(&self, root: &Certificate) -> Result<&Vendor> {
+        let index = self.by_root.get(root.fingerprint());
+        index
+            .and_then(|index| self.records.get(*index))
             .ok_or_else(|| Error::internal("a root of no vendor"))
     }
 }

@@ -159,13 +159,14 @@ impl Recovery<'_> {
         let mut done =
             ImportedCrl { ca: ca.name.clone(), revoked: Vec::new(), listed: Vec::new(), known: 0 };
         for entry in list.revoked_certificates.iter().flatten() {
-            self.take(&ca.name, entry, until, &mut done)?;
+            self.import_entry(&ca.name, entry, until, &mut done)?;
         }
         self.note_number(&ca.name, &parsed)?;
         Ok(done)
     }
 
-    fn take(
+    /// Records the revocation that one entry of a CRL states.
+    fn import_entry(
         &self,
         ca: &Label,
         entry: &RevokedCert,

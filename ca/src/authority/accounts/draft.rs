@@ -1,4 +1,4 @@
-//! Accounts as an administrator asks for them, and what can be wrong with them.
+//! Accounts as administrators ask for them, and the checks of such drafts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,41 +13,41 @@ use crate::record::{
     no_vendor,
 };
 
-/// The most identities that one account may hold.
+/// The most identities of one account.
 const MAX_IDENTITIES: usize = 64;
 
 /// An account as an administrator asks for it.
 #[derive(Debug, Clone)]
 pub struct AccountDraft {
-    /// Its name.
+    /// The account's name.
     pub name: Label,
-    /// The identities that its certificates may carry.
+    /// The identities that the account's certificates may contain.
     pub identities: Vec<Identity>,
-    /// Its profile.
+    /// The account's profile.
     pub profile: Label,
-    /// Its issuing CA; `None` for the default.
+    /// The issuing CA; `None` for the default CA.
     pub ca: Option<Label>,
-    /// The equipment that may enrol for it by its vendor's certificate, if there is such.
+    /// The device that may enrol with its vendor's certificate, if there is one.
     pub equipment: Option<EquipmentDraft>,
-    /// The secret to make for it, if any.
+    /// The policy of the shared secret to generate, if there is to be one.
     pub secret: Option<SecretPolicy>,
-    /// What it may do beyond asking for certificates for keys of its own.
+    /// What the account may do besides asking for certificates for its own keys.
     pub permissions: BTreeSet<Permission>,
-    /// The line of a file that it came from, for what is said of it.
+    /// The line of the imported file, for messages.
     pub line: Option<u64>,
 }
 
-/// How long and how often a secret is good.
+/// The lifetime and the uses of a shared secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretPolicy {
-    /// How long.
+    /// The time until the secret expires.
     pub lifetime: Duration,
-    /// For how many certificates; at least 1.
+    /// The number of certificates that the secret may be used for; at least 1.
     pub uses: u32,
 }
 
 impl AccountDraft {
-    /// The account without secret and equipment.
+    /// The account, without its secret and device.
     pub(super) fn account(&self) -> Account {
         Account {
             name: self.name.clone(),
@@ -62,7 +62,7 @@ impl AccountDraft {
         }
     }
 
-    /// Where it stands, for people.
+    /// The draft's line and account name, for messages.
     pub(super) fn place(&self) -> String {
         match self.line {
             Some(line) => format!("line {line}, account `{}`", self.name),
@@ -71,7 +71,7 @@ impl AccountDraft {
     }
 }
 
-/// The equipment of a draft, named as its vendor's certificate does.
+/// The device of a draft, with its name in the form that its vendor's certificates have.
 pub(super) fn equipment_of(
     vendors: &[Vendor],
     draft: &EquipmentDraft,
@@ -90,7 +90,7 @@ pub(super) fn equipment_of(
     })
 }
 
-/// What is wrong with a draft, by the column of an imported file.
+/// The problems of a draft, each with its column in an imported file.
 pub(super) fn check(
     draft: &AccountDraft,
     profiles: &Profiles,
@@ -133,10 +133,10 @@ pub(super) fn check(
     problems
 }
 
-/// Checks that a certificate can be issued to an account as it is: what is refused here would be refused to each of its requests.
+/// Checks that a certificate can be issued to this account. Otherwise each of its requests would be refused later.
 ///
 /// # Errors
-/// [`Error::Malformed`] that names the identity and the rule; as [`subject::decide`].
+/// [`Error::Malformed`] that names the identity and the rule; the errors of [`subject::decide`].
 fn check_account(account: &Account, profile: &Profile) -> Result<()> {
     let refused = |name: &Name, why: &str| {
         Error::malformed(format!("no certificate can hold the subject `{name}`: {why}"))

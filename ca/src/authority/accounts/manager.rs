@@ -1,6 +1,6 @@
-//! Accounts: who may get which identities, and the secret of the first enrolment.
+//! Adds, changes and removes accounts, and generates their shared secrets.
 //!
-//! Adding an account needs no private key: its secret is sealed to the running service's public one.
+//! No private key is needed: a secret is sealed with the public sealing key of the running service.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -21,21 +21,21 @@ use crate::record::{
 };
 use crate::store::Store;
 
-/// How many problems of one import are told.
+/// The most problems of one import that are reported.
 const MAX_TOLD: usize = 100;
 
-/// How many names are told of one thing.
+/// The most names that are listed in one sentence.
 const MAX_SHOWN: usize = 5;
 
-/// How many certificates are looked at together.
+/// The number of certificates that are read from the store at a time.
 const PAGE: usize = 256;
 
-/// An account with the secret that was made for it. The secret is shown once and never again.
+/// A new account with its shared secret. The secret is shown once and never again.
 #[derive(Clone)]
 pub struct NewAccount {
     /// The account.
     pub account: Account,
-    /// The secret in clear: 32 characters, 160 bits.
+    /// The secret in clear: 32 characters with 160 bits; `None` if the account has no secret.
     pub secret: Option<Zeroizing<String>>,
 }
 
@@ -45,16 +45,16 @@ impl fmt::Debug for NewAccount {
     }
 }
 
-/// What is told of accounts that were added, though nothing forbids it.
+/// A warning about an account that is nevertheless added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// The account.
     pub account: Label,
-    /// What is told.
+    /// The warning.
     pub text: String,
 }
 
-/// What manages accounts.
+/// The administration of accounts.
 #[derive(Clone)]
 pub struct Accounts {
     store: Arc<dyn Store>,
@@ -70,7 +70,7 @@ impl fmt::Debug for Accounts {
 }
 
 impl Accounts {
-    /// Over a store, with the public half of the sealing key.
+    /// The administration over this store. `sealer` is the public sealing key.
     pub fn new(
         store: Arc<dyn Store>,
         sealer: Sealer,
@@ -80,11 +80,12 @@ impl Accounts {
         Self { store, sealer, clock, entropy }
     }
 
-    /// Adds accounts, all or none. `progress` is told how many secrets of how many are sealed.
+    /// Adds accounts, all or none. `progress` is called from time to time with the number of sealed secrets and the
+    /// total.
     ///
     /// # Errors
-    /// [`Error::Malformed`] that names everything which cannot be, with its account and column; `Denied` with
-    /// [`Denial::Conflict`] for a name that is taken.
+    /// [`Error::Malformed`] that names every problem with its account and column; `Denied` with [`Denial::Conflict`] if
+    /// a name is taken.
     pub fn add(
         &self,
         profiles: &Profiles,
@@ -109,16 +110,17 @@ impl Accounts {
             }
         }
         let accounts: Vec<Account> = added.iter().map(|new| new.account.clone()).collect();
-        // Sealing took its time, and others recorded meanwhile.
+        // Sealing takes time and other entries may have been recorded since, so the current time is read again. Entries
+        // must not go back in time.
         self.store.record_accounts(self.clock.now(), &accounts)?;
         Ok(added)
     }
 
-    /// What an administrator should know of accounts that are to be, or were, added: that certificates of an account which had the
-    /// name before are still good, and that others hold an identity, too.
+    /// Warnings about accounts that will be or were added: valid certificates of an earlier account with the same name,
+    /// and identities that other accounts also hold.
     ///
     /// # Errors
-    /// Those of the store.
+    /// The errors of the store.
     pub fn warnings(&self, drafts: &[AccountDraft]) -> Result<Vec<Warning>> {
         let mut holders: HashMap<String, &Label> = HashMap::new();
         let mut warnings = Vec::new();
@@ -160,10 +162,11 @@ impl Accounts {
         Ok(warnings)
     }
 
-    /// The certificates of every account that has, or had, a name, which are neither revoked nor over; a hold can be released.
+    /// The valid certificates of every account that has or had this name. Expired and revoked ones are left out; held
+    /// ones are included, because they can be released.
     ///
     /// # Errors
-    /// Those of the store.
+    /// The errors of the store.
     pub fn valid_certificates(&self, name: &Label) -> Result<Vec<CertificateRecord>> {
         let now = self.clock.now();
         let (mut found, mut cursor) = (Vec::new(), Some(0));
@@ -218,10 +221,11 @@ impl Accounts {
         }
     }
 
-    /// Replaces an account's secret and its reference. The old ones end at once, with any lock on them.
+    /// Replaces an account's shared secret and its reference. The old secret ends at once, and so does any lock on its
+    /// reference.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such account.
+    /// `Denied` with [`Denial::Conflict`] if there is no such account.
     pub fn reset_secret(&self, name: &Label, policy: SecretPolicy) -> Result<NewAccount> {
         let now = self.clock.now();
         let mut account = self.store.account(name)?.ok_or_else(|| no_account(name))?;
@@ -231,10 +235,12 @@ impl Accounts {
         Ok(NewAccount { account, secret: Some(clear) })
     }
 
-    /// Says which equipment an account is for, and how often its vendor's certificate may enrol from now on; or that it is for none.
+    /// Assigns a device to an account and sets how many certificates it may get with its vendor's certificate; `None`
+    /// removes the device.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such account or vendor, or the equipment is another account's.
+    /// `Denied` with [`Denial::Conflict`] if there is no such account or vendor, or if the device belongs to another
+    /// account.
     pub fn set_equipment(
         &self,
         name: &Label,
@@ -248,10 +254,10 @@ impl Accounts {
         Ok(account)
     }
 
-    /// Grants an account these permissions, or takes them away.
+    /// Grants permissions to an account, or withdraws them.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such account.
+    /// `Denied` with [`Denial::Conflict`] if there is no such account.
     pub fn permit(
         &self,
         name: &Label,
@@ -272,7 +278,7 @@ impl Accounts {
     /// Removes an account. Its certificates stay valid until they expire or are revoked.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such account.
+    /// `Denied` with [`Denial::Conflict`] if there is no such account.
     pub fn remove(&self, name: &Label) -> Result<()> {
         self.store.record_account_removed(self.clock.now(), name)
     }
@@ -306,7 +312,7 @@ impl Accounts {
     }
 }
 
-/// Lines for people, each on its own; of very many the first.
+/// Joins messages, one per line. Beyond a limit, only their number is given.
 fn listed(all: impl IntoIterator<Item = String>) -> String {
     let mut all: Vec<String> = all.into_iter().collect();
     let more = all.len().saturating_sub(MAX_TOLD);
@@ -317,7 +323,7 @@ fn listed(all: impl IntoIterator<Item = String>) -> String {
     all.join("\n")
 }
 
-/// Some names for people.
+/// Joins names in one sentence. Beyond a limit, only their number is given.
 fn shown(all: impl Iterator<Item = String>) -> String {
     let all: Vec<String> = all.map(|one| format!("`{one}`")).collect();
     let more = all.len().saturating_sub(MAX_SHOWN);

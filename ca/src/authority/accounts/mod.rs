@@ -1,4 +1,4 @@
-//! Accounts: an administrator adds, changes and removes them.
+//! Accounts: how administrators add, change and remove them.
 
 mod draft;
 mod manager;

@@ -1,4 +1,4 @@
-//! Whether the CA that issues for an account may certify its names.
+//! Checks that the issuing CA may certify an account's names.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use crate::record::{Account, CaRecord, Incarnation, Label};
 use crate::signed::HandedOut;
 use crate::x509::Facts;
 
-/// Refuses accounts with names that the CA which issues for them may not certify.
+/// Refuses accounts whose names the issuing CA may not certify, because of name constraints in its path.
 ///
 /// # Errors
-/// `Denied` with [`Denial::Template`] that names the first such account, and what of the path forbids it.
+/// `Denied` with [`Denial::Template`] that names the first such account, and what in the path forbids it.
 pub fn refuse_outside(
     cas: &[CaRecord],
     default: Option<&Label>,
@@ -24,7 +24,7 @@ pub fn refuse_outside(
 ) -> Result<()> {
     let mut paths: HashMap<&Label, (HandedOut, Facts)> = HashMap::new();
     for draft in drafts {
-        // What else is wrong with a draft, is told where it is made an account.
+        // Other problems of a draft are reported when the account is added.
         let named = draft.ca.as_ref().or(default);
         let Some(ca) = named.and_then(|named| issuing_now(cas.iter(), named)) else { continue };
         let Some(profile) = profiles.named(&draft.profile) else { continue };
@@ -47,7 +47,8 @@ pub fn refuse_outside(
             paths.insert(&ca.name, (HandedOut::of(&chain)?, Facts::of(&ca.certificate)?));
         }
         if let Some((path, issuer)) = paths.get(&ca.name) {
-            // A CA that ended is told by `readyz` and at the enrolment; here names matter.
+            // An ended CA is reported by `readyz` and at the enrolment. This check is only about names, so it is made
+            // as of the CA's end.
             let at = now.min(issuer.not_after);
             path.permits(issuer, names, at).map_err(|why| match why {
                 Error::Denied { kind, why } => {
