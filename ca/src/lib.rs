@@ -35,7 +35,8 @@ pub mod signed;
 pub mod store;
 pub mod x509;
 
-/// The log's target of what somebody can cause who proved nothing: such lines are limited by address, and fail2ban reads them.
+/// The log target of events that an unauthenticated peer can cause. Such lines are limited per network, and fail2ban
+/// reads them.
 pub const REFUSED: &str = "countersign::refused";
 
 pub use authority::{Authority, CertificateRequest, Credential, Registrar, Requester};
@@ -54,7 +55,7 @@ pub use profile::{KeyOrder, Names, WantedKey};
 pub use receipt::{Receipt, Recording};
 pub use store::Store;
 
-// Paths by which this workspace named these things before they moved into rooms.
+// The paths by which this workspace named these items before they moved into rooms.
 pub use authority::accounts;
 #[doc(hidden)]
 pub mod certificate {

@@ -138,7 +138,7 @@ mod tests {
             element(0x30, &element(0x04, &element(0x30, &point)))
         };
         assert!(are_small(&relative(64)) && !are_small(&relative(65)));
-        // What is no DER behind a large set does not hide it.
+        // Octets that are not DER do not hide a large set before them.
         let cut = element(0x30, &element(0x04, &[in_set(17), vec![0x30, 0x7f]].concat()));
         for bad in [in_set(17), in_value(17), implicit(65), cut] {
             assert!(!are_small(&bad));

@@ -143,6 +143,8 @@ impl Ca {
         }
     }
 
+    /// Issues a certificate to a delegate. As for peers, the serial number is recorded before the signature, and the
+    /// certificate before it is used.
     fn issue_delegate(
         &self,
         foundation: &Foundation,

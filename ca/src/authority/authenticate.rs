@@ -156,6 +156,7 @@ impl Authority {
         Ok(Requester::new(account, Credential::Certificate(Box::new(record))))
     }
 
+    /// The account with this reference, and its secret.
     fn account_of(&self, reference: &[u8]) -> Result<Option<(Account, AccountSecret)>> {
         let reference =
             std::str::from_utf8(reference).ok().filter(|text| text.len() <= MAX_REFERENCE);
@@ -171,6 +172,7 @@ impl Authority {
         Ok(account.and_then(|account| account.secret.clone().map(|secret| (account, secret))))
     }
 
+    /// The record of a certificate, if this authority issued exactly these octets.
     fn own_certificate(
         &self,
         certificate: &[u8],

@@ -67,6 +67,7 @@ impl Authorized {
         self.to_approve.is_some()
     }
 
+    /// Refuses a request that an administrator must still approve.
     pub(super) fn check_approved(&self) -> Result<()> {
         match self.needs_approval() {
             false => Ok(()),
@@ -174,6 +175,7 @@ impl Authority {
         })
     }
 
+    /// The CA that issues to an account. A request may name it, or another key of its line.
     pub(super) fn ca_for(&self, account: &Account, wanted: Option<&Label>) -> Result<&Ca> {
         let named = self.issuing_ca(account.ca.as_ref())?;
         // The CA's latest key issues. A request may name any key of its line.
@@ -193,6 +195,7 @@ impl Authority {
         }
     }
 
+    /// Refuses the key of a CA of this instance.
     pub(super) fn refuse_own_keys(&self, key: &ProvenKey) -> Result<()> {
         match self.cas.values().find(|ca| ca.facts().key == *key.key()) {
             Some(ca) => Err(Error::denied(
@@ -250,6 +253,7 @@ fn added_by_update(name: &str) -> Error {
     ))
 }
 
+/// Checks that the credential may request a certificate, and for a key update that it is the certificate to replace.
 pub(super) fn check_credential(
     requester: &Requester,
     updates: Option<&Serial>,
@@ -316,6 +320,7 @@ fn check_proof(profile: &Profile, key: &ProvenKey) -> Result<()> {
     }
 }
 
+/// Checks that the profile permits any use of a key of this kind.
 pub(super) fn check_use(profile: &Profile, kind: KeyKind) -> Result<()> {
     match profile.key_usage_of(kind).0.is_empty() {
         false => Ok(()),

@@ -265,6 +265,7 @@ impl Authority {
         }
     }
 
+    /// The requested subject, which must be a DN identity of the account and not the name of a CA of this instance.
     fn cross_subject(&self, account: &Account, wanted: Option<&Name>) -> Result<Name> {
         let wanted =
             wanted.ok_or_else(|| template("the template has no subject: the name of the CA"))?;
@@ -325,6 +326,7 @@ impl CrossAuthorized {
         tbs.to_der().map_err(Error::internal)
     }
 
+    /// The extensions of the certificate.
     fn extensions(&self, ca: &Ca) -> Result<Vec<Extension>> {
         let (name, profile) = (&ca.info().name, &self.profile);
         let basic = BasicConstraints { ca: true, path_len_constraint: Some(profile.path_length()) };
@@ -360,6 +362,7 @@ struct RequestedExtensions {
 }
 
 impl RequestedExtensions {
+    /// Reads the requested extensions. A sentence in `changes` names each one that is not granted as requested.
     fn read(
         wanted: &[Extension],
         profile: &Profile,

@@ -69,10 +69,12 @@ impl Delegate {
         self.facts.not_before <= at && at < self.facts.not_after
     }
 
+    /// The content octets of the certificate's serial number.
     pub(super) fn serial(&self) -> &[u8] {
         &self.facts.serial
     }
 
+    /// The private key.
     pub(super) fn key(&self) -> Arc<FileKey> {
         Arc::clone(&self.key)
     }
@@ -153,6 +155,8 @@ impl Appointment {
     }
 }
 
+/// Whether a delegate's certificate should be renewed: half of its life has passed, and a new one would live longer,
+/// because the CA does.
 pub(super) fn is_due(facts: &Facts, ca: &Facts, now: Timestamp) -> bool {
     let half = facts.not_before.plus(facts.not_after.since(facts.not_before) / 2);
     now >= half && facts.not_after != ca.not_after

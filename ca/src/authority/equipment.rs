@@ -130,6 +130,7 @@ impl Authority {
         Ok(())
     }
 
+    /// The account of a device. The vendor may be trusted for one profile only.
     fn account_for(&self, vendor: &Vendor, value: &str) -> Result<Account> {
         let refused = |why: String| {
             tracing::warn!(target: REFUSED, vendor = %vendor.name, equipment = value, "{why}");

@@ -77,6 +77,7 @@ impl Failures {
 }
 
 impl LockSettings {
+    /// The duration of the next lock.
     fn time(&self, locks_before: u32) -> Duration {
         let times = 1_u32.checked_shl(locks_before).unwrap_or(u32::MAX);
         self.first.saturating_mul(times).min(LONGEST_LOCK)
@@ -89,6 +90,7 @@ pub(super) fn forget_failures(failures: &Mutex<Failures>, reference: &str) {
     locked(failures).forget(reference);
 }
 
+/// Locks the counts.
 pub(super) fn locked(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
     failures.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -143,10 +143,12 @@ impl Ca {
         })
     }
 
+    /// Public information about the CA.
     pub const fn info(&self) -> &CaInfo {
         &self.info
     }
 
+    /// The fields of the CA's certificate.
     pub const fn facts(&self) -> &Facts {
         &self.facts
     }
@@ -161,6 +163,7 @@ impl Ca {
         self.waits.store(false, Ordering::Relaxed);
     }
 
+    /// The CA's certificate and those above it, DER, root last.
     pub fn chain(&self) -> &[Vec<u8>] {
         &self.chain
     }
@@ -170,12 +173,14 @@ impl Ca {
         &self.handed_out
     }
 
+    /// The CA's private key, if it is open.
     pub fn key(&self) -> Result<&FileKey> {
         self.key.as_ref().ok_or_else(|| {
             Error::unavailable(format!("the key of the CA `{}` is not open", self.info.name))
         })
     }
 
+    /// The delegate that signs protocol answers.
     pub fn protection(&self) -> Result<&Delegate> {
         self.protection.as_ref().ok_or_else(|| {
             Error::unavailable(format!("the CA `{}` signs no protocol answers", self.info.name))
@@ -218,6 +223,7 @@ impl Ca {
         Ok(())
     }
 
+    /// Begins to reserve a block of new serial numbers.
     fn begin_serials(&self, foundation: &Foundation) -> Result<Recording<Vec<Serial>>> {
         let fresh: Vec<Serial> = (0..SERIAL_BLOCK)
             .map(|_| Serial::random(foundation.entropy.as_ref()))

@@ -60,6 +60,7 @@ impl Authority {
     }
 }
 
+/// The default CA: the configured one, which must exist, or else the recorded one.
 fn default_ca(
     cas: &BTreeMap<Label, Ca>,
     wanted: Option<&Label>,

@@ -273,6 +273,7 @@ impl Authority {
         }
     }
 
+    /// The common fields of an edition that is signed now.
     fn edition<'a>(
         &self,
         ca: &'a Ca,
@@ -356,6 +357,7 @@ impl Authority {
         Ok(now.collect())
     }
 
+    /// The last CRL of a scope, as far as the next one depends on it.
     fn last_published(&self, ca: &Label, scope: CrlScope) -> Result<Published> {
         let last = self.store().last_crl(ca, scope)?;
         let reached = last.as_ref().and_then(|last| last.reached);
@@ -378,6 +380,7 @@ impl Authority {
         self.settings.crl.interval.filter(|_| !ca.info().is_root).unwrap_or(quarter)
     }
 
+    /// The file of the current CRL of a scope.
     fn crl_path(&self, ca: &Label, scope: CrlScope) -> PathBuf {
         let folder = &self.settings.crl.folder;
         match scope {
@@ -388,6 +391,7 @@ impl Authority {
 }
 
 impl Edition<'_> {
+    /// A complete CRL with the fields of this edition.
     fn crl(&self) -> Crl<'_> {
         Crl {
             issuer: &self.ca.facts().subject,
@@ -421,6 +425,7 @@ struct Replacement {
 }
 
 impl Replacement {
+    /// Creates the temporary file.
     fn begin(path: &Path) -> Result<Self> {
         let temporary = path.with_extension("crl.new");
         let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
@@ -429,11 +434,13 @@ impl Replacement {
         Ok(Self { file, temporary, path: path.to_owned() })
     }
 
+    /// Makes the content of the temporary file durable.
     fn sync(&self) -> Result<()> {
         let failed = |e| Error::io(format!("`{}`", self.temporary.display()), &e);
         self.file.sync_all().map_err(failed)
     }
 
+    /// Renames the temporary file over the other one, durably.
     fn finish(self) -> Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::rename(&self.temporary, &self.path)

@@ -128,6 +128,7 @@ impl Authority {
         Ok(may)
     }
 
+    /// Whether the profile is for registration authorities.
     fn is_for_registrars(&self, profile: &Label) -> bool {
         self.profiles().named(profile).is_some_and(|profile| profile.is_for_registrars())
     }

@@ -114,6 +114,7 @@ impl Authority {
         Ok(())
     }
 
+    /// Records a revocation, with the transaction in which a peer asked for it.
     fn record_revocation(
         &self,
         ca: &Label,

@@ -103,6 +103,7 @@ impl Authority {
         issuing_now(self.cas.values(), &ca.info().name).unwrap_or(ca)
     }
 
+    /// The CA that issues in place of this one.
     fn successor(&self, ca: &Ca) -> Option<&Ca> {
         successor(self.cas.values(), ca)
     }

@@ -81,6 +81,7 @@ impl CrlFiles {
 }
 
 impl Cache {
+    /// Drops files until at most `most` octets are cached.
     fn shrink(&mut self, most: u64) {
         while self.files.values().map(|known| known.stamp.length).sum::<u64>() > most {
             let oldest = self.files.iter().min_by_key(|(_, known)| known.used);
@@ -117,6 +118,7 @@ fn unopened(file: &str, error: &std::io::Error) -> Error {
     Error::io(format!("the CRLs in `{file}`"), error)
 }
 
+/// Reads the CRLs in an open file.
 fn parsed(file: &str, opened: File) -> Result<Vec<Crl>> {
     let mut octets = Vec::new();
     opened.take(MAX_CRL_FILE).read_to_end(&mut octets).map_err(|e| unopened(file, &e))?;
@@ -132,6 +134,7 @@ fn parsed(file: &str, opened: File) -> Result<Vec<Crl>> {
     ders.iter().map(|der| Crl::from_der(der).map_err(|e| unreadable(e.to_string()))).collect()
 }
 
+/// The CRLs in a PEM text, DER.
 fn pem_blocks(octets: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     const BEGIN: &str = "-----BEGIN X509 CRL-----";
     const END: &str = "-----END X509 CRL-----";

@@ -12,13 +12,13 @@ use crate::record::{Label, Mapping, OWN_ACCOUNT_PREFIX, Vendor};
 use crate::store::Store;
 
 /// The most vendors that may be trusted.
-pub const MAX_VENDORS: usize = 64;
+const MAX_VENDORS: usize = 64;
 
 /// The most certificates of one vendor.
-pub const MAX_CERTIFICATES: usize = 16;
+const MAX_CERTIFICATES: usize = 16;
 
 /// The most CRL files of one vendor.
-pub const MAX_CRLS: usize = 16;
+const MAX_CRLS: usize = 16;
 
 /// A vendor as an administrator asks for it to be trusted.
 #[derive(Debug, Clone)]
@@ -152,6 +152,7 @@ pub struct Vendors {
 }
 
 impl Vendors {
+    /// Parses the certificates of these vendors.
     pub(super) fn new(records: Vec<Vendor>) -> Result<Self> {
         let unreadable = |e: PathError| Error::internal(format!("a vendor's certificate: {e}"));
         let roots = records.iter().flat_map(|vendor| vendor.roots.iter().cloned());
@@ -168,6 +169,7 @@ impl Vendors {
         Ok(Self { records, anchors, intermediates, by_root })
     }
 
+    /// The vendor that has this root.
     pub(super) fn of_root(&self, root: &Certificate) -> Result<&Vendor> {
         let index = self.by_root.get(root.fingerprint());
         index

@@ -205,6 +205,7 @@ pub fn check_chain(chain: &[Vec<u8>], key: &FileKey, now: Timestamp) -> Result<(
     Ok(())
 }
 
+/// The parts of a CA certificate that do not depend on its issuer.
 fn params(
     options: &CaOptions,
     key_identifier: Vec<u8>,
@@ -240,6 +241,7 @@ fn params(
     Ok(params)
 }
 
+/// An extension that rcgen does not support.
 fn custom(oid: ObjectIdentifier, content: Vec<u8>) -> CustomExtension {
     let arcs: Vec<u64> = oid.arcs().map(u64::from).collect();
     CustomExtension::from_oid_content(&arcs, content)
@@ -289,6 +291,7 @@ fn distinguished_name(name: &Name) -> Result<DistinguishedName> {
     Ok(result)
 }
 
+/// The value of an attribute, in its own string type.
 fn dn_value(value: &der::Any) -> Result<DnValue> {
     let wrong = |_| Error::malformed("a CA's subject holds a string that is not of its type");
     let printable = |text: &str| {

@@ -235,6 +235,7 @@ impl Foundation {
         write_atomically(&self.keys.file(file), to_pem(label, der)?.as_bytes())
     }
 
+    /// Refuses the name of an existing CA, and the names of the instance's own keys.
     pub(crate) fn refuse_existing(&self, name: &Label) -> Result<()> {
         let of_a_delegate = [".cmp", ".ocsp"].iter().any(|ending| name.as_str().ends_with(ending));
         if name.as_str().starts_with('_') || of_a_delegate {
@@ -257,6 +258,7 @@ impl Foundation {
     }
 }
 
+/// Reads a public key beside the private ones.
 fn read_public(keys: &KeyFolder, name: &str) -> Result<Vec<u8>> {
     let path = keys.file(&format!("{name}.pub"));
     let pem = fs::read(&path).map_err(|e| Error::io(format!("`{}`", path.display()), &e))?;

@@ -281,6 +281,7 @@ impl Recovery<'_> {
         ))
     }
 
+    /// The account of a certificate: the named one, or the only one that holds all of its names.
     fn account(&self, facts: &Facts, named: Option<&Label>) -> Result<Account> {
         let mut names = facts
             .alt_names
@@ -351,11 +352,13 @@ impl Recovery<'_> {
         }
     }
 
+    /// The number of partitions that certificates of this CA can name. Partitions from an earlier setting count, too.
     fn largest_partition(&self, ca: &Label) -> Result<u16> {
         let named = self.store.last_partition(ca)?;
         Ok(self.partitions.max(named.map_or(0, |last| last.saturating_add(1))))
     }
 
+    /// Whether a partition's URL is among those that the certificate names.
     fn is_named(&self, ca: &Label, partition: u16, urls: &[String]) -> bool {
         let mut of_it = self.partition_urls.iter();
         of_it.any(|url| filled_url(url, ca, Some(partition)).is_some_and(|url| urls.contains(&url)))

@@ -339,6 +339,7 @@ impl Foundation {
         Ok(next.clone())
     }
 
+    /// Writes the link certificates of a root beside the keys.
     fn publish_links(&self, ca: &CaRecord) -> Result<()> {
         let Some(links) = ca.succeeds.as_ref().and_then(|s| s.links.as_ref()) else {
             return Ok(());
@@ -350,6 +351,7 @@ impl Foundation {
 }
 
 impl Renewal<'_> {
+    /// Encodes, lints and signs the certificate.
     fn sign(&self, purpose: Purpose, urls: &DefaultUrls) -> Result<Vec<u8>> {
         let tbs = TbsCertificate {
             version: Version::V3,

@@ -142,6 +142,7 @@ impl KeyFolder {
             })
     }
 
+    /// Writes a new file that only its owner can read, and makes it durable. An existing file is never overwritten.
     fn write_new(&self, name: &str, content: &[u8]) -> Result<()> {
         let path = self.path(name);
         let failed = |e: &std::io::Error| Error::io(format!("`{}`", path.display()), e);
@@ -173,6 +174,7 @@ pub fn read_credential(path: &Path, limit: u64) -> Result<Zeroizing<String>> {
     read_secret(path, limit, 0o037)
 }
 
+/// Reads a secret text file. It refuses a file with any of the `forbidden` mode bits.
 fn read_secret(path: &Path, limit: u64, forbidden: u32) -> Result<Zeroizing<String>> {
     let failed = |e: &std::io::Error| Error::io(format!("`{}`", path.display()), e);
     let file = File::open(path).map_err(|e| failed(&e))?;

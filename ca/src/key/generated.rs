@@ -91,6 +91,7 @@ impl GeneratedKey {
         Self::new(kind, pkcs8.as_ref(), pair.public_key().as_ref())
     }
 
+    /// Adds the public key to the private one, and checks that it is usable.
     fn new(kind: KeyKind, pkcs8: &[u8], public: &[u8]) -> Result<Self> {
         let spki = SubjectPublicKeyInfoOwned {
             algorithm: algorithm_identifier(kind),

@@ -193,6 +193,7 @@ pub fn signature_algorithm(kind: KeyKind) -> AlgorithmIdentifierOwned {
     AlgorithmIdentifierOwned { oid, parameters }
 }
 
+/// rcgen's signature algorithm for a PKCS#8 private key.
 fn signature_algorithm_of(pkcs8: &[u8]) -> Result<&'static SignatureAlgorithm> {
     let info = PrivateKeyInfo::try_from(pkcs8)
         .map_err(|e| Error::malformed(format!("expected a PKCS#8 private key: {e}")))?;

@@ -217,6 +217,7 @@ pub(super) fn check_encryption(kind: KeyKind) -> Result<()> {
     }
 }
 
+/// The kind of a key, from its algorithm and parameters. Points and lengths are checked.
 fn kind_of(info: &SubjectPublicKeyInfoRef<'_>, bits: &[u8]) -> Result<KeyKind> {
     let unsupported = |what: String| {
         Error::denied(
@@ -259,6 +260,7 @@ fn kind_of(info: &SubjectPublicKeyInfoRef<'_>, bits: &[u8]) -> Result<KeyKind> {
     }
 }
 
+/// The size of an RSA key. Even moduli and exponents, and sizes outside 2048 to 8192 bits, are refused.
 fn rsa_kind(bits: &[u8]) -> Result<KeyKind> {
     let key = RsaPublicKey::from_der(bits)
         .map_err(|e| Error::malformed(format!("expected an RSAPublicKey: {e}")))?;
@@ -310,6 +312,7 @@ fn ecdsa_beyond_ring(
     }
 }
 
+/// ring's verifier for a kind of key and a signature algorithm.
 fn verifier(
     kind: KeyKind,
     algorithm: &AlgorithmIdentifierOwned,
@@ -372,6 +375,7 @@ struct PssParameters {
     trailer: Option<u32>,
 }
 
+/// ring's verifier for RSASSA-PSS with these parameters.
 fn pss_verifier(
     algorithm: &AlgorithmIdentifierOwned,
 ) -> Result<&'static dyn VerificationAlgorithm> {

@@ -142,10 +142,12 @@ impl std::fmt::Debug for Opener {
     }
 }
 
+/// The constant nonce. INVARIANT: each key encrypts one box only.
 fn nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
+/// Draws an ephemeral or sealing key.
 fn random_key(entropy: &dyn Entropy) -> Result<SecretKey> {
     // A random string of 32 octets is not a scalar of P-256 once in 2^32 draws.
     for _ in 0..8 {
@@ -158,6 +160,7 @@ fn random_key(entropy: &dyn Entropy) -> Result<SecretKey> {
     Err(Error::unavailable("the source of randomness gives no usable key"))
 }
 
+/// Derives the key of one box.
 fn box_key(shared: &[u8], ephemeral: &[u8], recipient: &PublicKey) -> Result<LessSafeKey> {
     let recipient = recipient.to_encoded_point(false);
     let salt = [ephemeral, recipient.as_bytes()].concat();

@@ -34,6 +34,8 @@ pub fn lint(tbs: &[u8], purpose: Option<Purpose>, report: &mut Report) {
     extensions::lint(&parsed, purpose, key, report);
 }
 
+/// The likely purpose of a certificate. A certificate without extended key usage, or with anyExtendedKeyUsage, may be
+/// an IKE peer's.
 fn guess(tbs: &TbsCertificate<'_>) -> Purpose {
     let is_ca = tbs.is_ca();
     let usages = tbs.extended_key_usage().ok().flatten();
@@ -49,6 +51,7 @@ fn guess(tbs: &TbsCertificate<'_>) -> Purpose {
     }
 }
 
+/// Lints the version, the serial number, the algorithm, the names and the unique identifiers.
 fn fields(tbs: &TbsCertificate<'_>, purpose: Purpose, report: &mut Report) {
     if tbs.version() != X509Version::V3 {
         report.find(&rules::VERSION, format!("it is {}", tbs.version()));
@@ -104,6 +107,7 @@ pub fn algorithm(algorithm: &AlgorithmIdentifier<'_>, report: &mut Report) {
     }
 }
 
+/// Lints the validity: the order of its ends, and the types of their encodings.
 fn dates(strict: &x509_cert::TbsCertificate, parsed: &TbsCertificate<'_>, report: &mut Report) {
     let validity = parsed.validity();
     let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
@@ -123,6 +127,7 @@ fn dates(strict: &x509_cert::TbsCertificate, parsed: &TbsCertificate<'_>, report
     }
 }
 
+/// Lints the public key. Returns its kind; `None` if it cannot be used.
 fn key(tbs: &TbsCertificate<'_>, report: &mut Report) -> Option<KeyKind> {
     let spki = tbs.public_key();
     match SubjectPublicKey::from_der(spki.raw) {

@@ -139,6 +139,7 @@ fn unsigned(der: &[u8]) -> Option<Vec<u8>> {
     Some(content.as_bytes().to_vec())
 }
 
+/// Lints the extensions of one entry.
 fn entry_extensions(entry: &RevokedCertificate<'_>, is_delta: bool, report: &mut Report) {
     for extension in entry.extensions() {
         match extension.parsed_extension() {

@@ -59,6 +59,7 @@ impl EntryLint {
         }
     }
 
+    /// Checks that the serial number is positive, not too long, and larger than the previous one.
     fn check_serial(&mut self, serial: &[u8]) -> Result<(), Finding> {
         match serial {
             [] | [0] | [0x80..=0xff, ..] | [0, 0..0x80, ..] => {
@@ -109,6 +110,7 @@ impl EntryLint {
         Ok(rest)
     }
 
+    /// Checks that there are only a reasonCode and an invalidityDate, each at most once.
     fn check_extensions(&self, mut rest: &[u8]) -> Result<(), Finding> {
         let (mut reason, mut invalidity) = (false, false);
         while !rest.is_empty() {

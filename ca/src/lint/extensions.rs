@@ -145,12 +145,14 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
+    /// Reports an extension that must not be critical but is.
     fn never_critical(&mut self, extension: &X509Extension<'_>) {
         if extension.critical {
             self.report.find(&rules::EXTENSION_CRITICAL, format!("`{}` is", extension.oid));
         }
     }
 
+    /// RFC 5280 §4.2.1.3, and the bits that a kind of key cannot serve (RFC 8813 §3, RFC 8410 §5).
     fn key_usage(&mut self, usage: KeyUsage, extension: &X509Extension<'_>) {
         self.seen.key_usage = Some(usage);
         let is_ca = self.purpose.is_ca();
@@ -173,6 +175,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
+    /// RFC 5280 §4.2.1.9.
     fn basic_constraints(&mut self, constraints: &BasicConstraints, extension: &X509Extension<'_>) {
         self.seen.is_critical_ca = constraints.ca && extension.critical;
         if constraints.ca && !self.purpose.is_ca() {
@@ -183,6 +186,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
+    /// RFC 5280 §4.2.1.6.
     fn alt_names(&mut self, names: &SubjectAlternativeName<'_>, extension: &X509Extension<'_>) {
         let subject_is_empty = self.tbs.subject().iter_rdn().next().is_none();
         if extension.critical != subject_is_empty {
@@ -203,6 +207,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
+    /// RFC 5280 §4.2.1.12, and RFC 4945 §5.1.3.12 for IKE peers.
     fn extended_key_usage(&mut self, usage: &ExtendedKeyUsage<'_>, extension: &X509Extension<'_>) {
         let has = |known: &ObjectIdentifier| {
             usage.other.iter().any(|other| other.as_bytes() == known.as_bytes())
@@ -229,6 +234,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
+    /// RFC 5280 §4.2.1.10, and a form that strongSwan refuses.
     fn name_constraints(
         &mut self,
         constraints: &NameConstraints<'_>,
@@ -250,6 +256,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
+    /// RFC 5280 §4.2.1.4: no policy occurs twice.
     fn policies(&mut self, policies: &[PolicyInformation<'_>]) {
         let mut known = BTreeSet::new();
         for policy in policies {
@@ -259,6 +266,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
+    /// RFC 5280 §4.2.1.13.
     fn distribution_points(&mut self, points: &CRLDistributionPoints<'_>) {
         for point in points.iter() {
             match &point.distribution_point {
@@ -270,6 +278,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
+    /// RFC 5280 §4.2.2.1.
     fn information_access(&mut self, access: &AuthorityInfoAccess<'_>) {
         for description in &access.accessdescs {
             if !matches!(description.access_location, GeneralName::URI(uri) if is_absolute(uri)) {
@@ -299,6 +308,7 @@ fn ocsp_responder(tbs: &TbsCertificate<'_>, key_usage: Option<&KeyUsage>, report
     }
 }
 
+/// Whether there is any extended key usage besides OCSPSigning.
 fn is_for_more_than_ocsp(usages: &ExtendedKeyUsage<'_>) -> bool {
     usages.any
         || usages.server_auth
@@ -309,6 +319,7 @@ fn is_for_more_than_ocsp(usages: &ExtendedKeyUsage<'_>) -> bool {
         || !usages.other.is_empty()
 }
 
+/// Lints one name of a subjectAltName.
 fn alt_name(name: &GeneralName<'_>, report: &mut Report) {
     match name {
         GeneralName::DNSName(dns) if dns.starts_with("*.") => {
@@ -332,6 +343,7 @@ fn alt_name(name: &GeneralName<'_>, report: &mut Report) {
     }
 }
 
+/// Lints one name of a distribution point: an `http:` URL, or an `ldap:` URL that names the attribute.
 fn distribution_point(name: &GeneralName<'_>, report: &mut Report) {
     match name {
         GeneralName::URI(uri) if uri.starts_with("http://") && is_absolute(uri) => {}
@@ -348,6 +360,7 @@ fn distribution_point(name: &GeneralName<'_>, report: &mut Report) {
     }
 }
 
+/// Whether the text is an absolute URI: a scheme, a colon, and something in printable ASCII.
 fn is_absolute(uri: &str) -> bool {
     uri.split_once(':').is_some_and(|(scheme, rest)| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())

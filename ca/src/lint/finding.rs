@@ -21,11 +21,13 @@ pub struct Finding {
 pub struct Report(pub Vec<Finding>);
 
 impl Report {
+    /// Adds a finding.
     pub fn find(&mut self, rule: &Rule, message: impl Into<String>) {
         self.0.push(finding(rule, message));
     }
 }
 
+/// A finding of this rule. The message begins with what the rule demands.
 pub fn finding(rule: &Rule, message: impl Into<String>) -> Finding {
     Finding {
         code: rule.code,

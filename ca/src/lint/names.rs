@@ -37,6 +37,7 @@ pub fn lint(what: &str, name: &X509Name<'_>, report: &mut Report) {
     }
 }
 
+/// Lints one attribute: its string type, its characters and its length.
 fn lint_attribute(what: &str, attribute: &AttributeTypeAndValue<'_>, report: &mut Report) {
     let kind = attribute.attr_type();
     let value = attribute.attr_value();

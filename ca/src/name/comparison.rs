@@ -32,6 +32,7 @@ pub fn normal_name(name: &Name) -> String {
     name.0.iter().map(part).collect::<Vec<_>>().join(",")
 }
 
+/// The look-up text of one attribute.
 fn normal_attribute(attribute: &AttributeTypeAndValue) -> String {
     let value = match text(&attribute.value) {
         Some(text) => prepared::normal(&text),
@@ -48,6 +49,7 @@ pub fn likeness_within(name: &Name, above: &Name) -> Likeness {
     least(name.0.iter().zip(&above.0).map(|(part, other)| part_likeness(part, other)))
 }
 
+/// How certainly two RDNs are the same. Their attributes may be in any order.
 fn part_likeness(left: &RelativeDistinguishedName, right: &RelativeDistinguishedName) -> Likeness {
     if left.0.len() != right.0.len() {
         return Likeness::Different;
@@ -80,6 +82,7 @@ fn least(all: impl Iterator<Item = Likeness>) -> Likeness {
     least
 }
 
+/// How certainly two attribute values are the same.
 fn value_likeness(left: &Any, right: &Any) -> Likeness {
     if left == right {
         return Likeness::Same;

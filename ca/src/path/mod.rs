@@ -1,9 +1,12 @@
-//! Certification paths by RFC 5280 §6: from a peer's certificate to a trust anchor.
+//! Certification path validation (RFC 5280 §6), from a peer's certificate to a trust anchor. It needs no store, clock
+//! or network.
 //!
-//! `build.rs` looks for issuers within `budget.rs`, `check.rs` holds a whole path against §6.1, with `constraints.rs` for names and `policies.rs` for
-//! certificate policies; `crl/` is §6.3, `extension.rs` reads extensions as they stand. `legible.rs` makes the DER library take what it
-//! does not know. No library at hand passes NIST's test suite here: webpki has neither policies nor several issuers of one
-//! name. x509-cert and der read the structures, ring verifies.
+//! `build.rs` searches for issuers within the bounds of `budget.rs`. `check.rs` validates a whole path by §6.1, with
+//! `constraints.rs` for names and `policies.rs` for certificate policies. `crl/` implements §6.3. `extension.rs` reads
+//! extensions in their encoded form, and `legible.rs` rewrites DER that the DER library cannot read.
+//!
+//! It is written here because the available libraries do not pass NIST's test suite: webpki, for example, has no
+//! policies and does not try several issuers of one name. x509-cert and der decode the structures; ring verifies.
 
 mod budget;
 mod build;

@@ -77,6 +77,7 @@ impl Profiles {
 }
 
 impl Profile {
+    /// Checks the settings, one after another, and makes the profile.
     fn new(name: Label, config: &ProfileConfig, urls: &DefaultUrls) -> Result<Self> {
         let base = base_of(&name, config)?;
         let list = |own: &Option<Vec<String>>, base: &Option<Vec<String>>| {
@@ -171,6 +172,7 @@ impl TryFrom<&PolicyConfig> for Policy {
     }
 }
 
+/// The built-in profile from which absent settings come.
 fn base_of(name: &Label, config: &ProfileConfig) -> Result<ProfileConfig> {
     match &config.base {
         Some(base) => built_in(base).ok_or_else(|| {
@@ -184,6 +186,7 @@ fn base_of(name: &Label, config: &ProfileConfig) -> Result<ProfileConfig> {
     }
 }
 
+/// The extended key usages by name or object identifier, changed by the variant of `ike`.
 fn extended_key_usage(names: &[String], variant: &str) -> Result<Vec<ObjectIdentifier>> {
     let mut usages = Vec::new();
     for name in names {
@@ -228,6 +231,7 @@ fn extended_key_usage(names: &[String], variant: &str) -> Result<Vec<ObjectIdent
     Ok(usages)
 }
 
+/// A validity such as `90d`, from 5 minutes to 20 years.
 fn parse_validity(text: Option<&String>) -> Result<Duration> {
     let text = text.map_or("90d", String::as_str);
     let validity = humantime::parse_duration(text).map_err(|e| {
@@ -254,6 +258,7 @@ pub fn parse_oid(text: &str) -> Result<ObjectIdentifier> {
     })
 }
 
+/// The values of these names, without duplicates. `what` describes them in an error.
 fn lookup_all<T: Copy + PartialEq>(
     what: &str,
     known: &[(&str, T)],
@@ -269,11 +274,13 @@ fn lookup_all<T: Copy + PartialEq>(
     Ok(found)
 }
 
+/// The value of a name.
 fn lookup<T: Copy>(what: &str, known: &[(&str, T)], name: &str) -> Result<T> {
     let value = known.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
     value.ok_or_else(|| not_one_of(what, known.iter().map(|(n, _)| *n), name))
 }
 
+/// The error for an unknown name. It suggests a known name that is spelled alike.
 fn not_one_of<'a>(what: &str, known: impl Iterator<Item = &'a str>, found: &str) -> Error {
     let known: Vec<&str> = known.collect();
     let close = known

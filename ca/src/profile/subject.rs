@@ -62,6 +62,7 @@ pub fn decide(
     Ok(Names { subject, alt_names })
 }
 
+/// The identities of the account that the profile permits in a subjectAltName.
 fn held(account: &Account, profile: &Profile) -> Vec<Identity> {
     account
         .identities
@@ -71,6 +72,8 @@ fn held(account: &Account, profile: &Profile) -> Vec<Identity> {
         .collect()
 }
 
+/// The requested identities, in the account's spelling. Each must be the account's, and of a kind that the profile
+/// permits.
 fn asked_for(
     account: &Account,
     profile: &Profile,
@@ -105,6 +108,7 @@ fn asked_for(
     Ok(identities)
 }
 
+/// Decides the subject: the account's own one, or a requested one that identifies the account.
 fn decide_subject(
     account: &Account,
     profile: &Profile,
@@ -220,6 +224,8 @@ pub fn common_name(subject: &Name) -> Option<&str> {
     std::str::from_utf8(attribute.value.value()).ok().filter(|_| is_text)
 }
 
+/// The subject by the profile's template. An identity that is too long for a common name is replaced by the account's
+/// name.
 fn from_template(account: &Account, profile: &Profile, identities: &[Identity]) -> Result<Name> {
     if profile.subject().is_empty() {
         return Ok(Name::default());
@@ -232,6 +238,7 @@ fn from_template(account: &Account, profile: &Profile, identities: &[Identity]) 
     distinguished_name(&fill(profile.subject(), account.name.as_str(), &id))
 }
 
+/// The text of an identity other than a DN.
 fn identity_text(identity: &Identity) -> Option<String> {
     match identity {
         Identity::Fqdn(text) | Identity::Email(text) => Some(text.clone()),
@@ -240,6 +247,7 @@ fn identity_text(identity: &Identity) -> Option<String> {
     }
 }
 
+/// The kind of subjectAltName that carries an identity; `None` for a DN.
 fn kind_of(identity: &Identity) -> Option<AltNameKind> {
     match identity {
         Identity::Fqdn(_) => Some(AltNameKind::Fqdn),
@@ -249,6 +257,7 @@ fn kind_of(identity: &Identity) -> Option<AltNameKind> {
     }
 }
 
+/// The account's identities, for an error message.
 fn list(account: &Account) -> String {
     let texts: Vec<String> = account.identities.iter().map(|id| format!("`{id}`")).collect();
     texts.join(", ")

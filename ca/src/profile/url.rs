@@ -17,6 +17,7 @@ pub fn filled_url(template: &str, ca: &Label, partition: Option<u16>) -> Option<
     }
 }
 
+/// Checks a URL, or a template of one: printable ASCII, an accepted scheme, and for LDAP an attribute.
 pub(super) fn check_url(url: &str, schemes: &[&str]) -> Result<()> {
     let no_attribute = url.starts_with("ldap:") && !url.contains('?');
     if Ia5String::new(url).is_err()

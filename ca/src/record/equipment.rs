@@ -20,7 +20,7 @@ use crate::oid;
 use crate::path::Certificate;
 
 /// The longest name of a device, in bytes.
-pub const MAX_VALUE: usize = 256;
+const MAX_VALUE: usize = 256;
 
 /// A trusted vendor. Its certificates may sign first enrolments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +140,7 @@ impl Mapping {
         checked(text)
     }
 
+    /// The device's name, if it is the only alternative name of this kind.
     fn alt_name(self, names: &[GeneralName]) -> Result<String> {
         let is_meant = |name: &&GeneralName| match name {
             GeneralName::DnsName(_) => self == Self::Fqdn,
@@ -198,6 +199,7 @@ fn attribute(subject: &Name, kind: ObjectIdentifier, name: &str) -> Result<Strin
     checked(text.to_owned()).map_err(|e| unnamed(e.to_string()))
 }
 
+/// The text of a DNS name or a mailbox.
 fn identity_text(identity: &Identity) -> Result<String> {
     match identity {
         Identity::Fqdn(text) | Identity::Email(text) => Ok(text.clone()),
@@ -205,6 +207,7 @@ fn identity_text(identity: &Identity) -> Result<String> {
     }
 }
 
+/// A device's name, if its length and characters are acceptable.
 fn checked(text: String) -> Result<String> {
     refuse_misleading(&text)?;
     match text.len() {

@@ -206,6 +206,7 @@ impl RevokedSet {
     }
 }
 
+/// Whole seconds since 1970. Earlier times become 0, later ones than 2106 the largest value.
 fn seconds(at: Timestamp) -> u32 {
     u32::try_from(at.seconds().max(0)).unwrap_or(u32::MAX)
 }

@@ -140,6 +140,7 @@ fn extension(octets: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
     Ok((id, value.decode_as::<OctetStringRef<'_>>()?.as_bytes()))
 }
 
+/// The common names in a subject, DER, that are valid UTF-8.
 fn common_names(subject: &[u8]) -> der::Result<Vec<String>> {
     let (mut rdns, mut found) = (inside(subject)?, Vec::new());
     while !rdns.is_finished() {
@@ -161,6 +162,7 @@ fn inside(octets: &[u8]) -> der::Result<SliceReader<'_>> {
     SliceReader::new(AnyRef::from_der(octets)?.value())
 }
 
+/// The text by which a name is found as a URI; `None` for names that are not IKE identities.
 fn uri(name: &GeneralName) -> Option<String> {
     Some(match Identity::from_general_name(name).ok()? {
         Identity::Fqdn(name) => name,

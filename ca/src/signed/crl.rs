@@ -207,15 +207,18 @@ struct Sink<'a, 'k, W> {
 }
 
 impl<W: Write> Sink<'_, '_, W> {
+    /// Adds octets to the buffer, and writes it when it is full enough.
     fn put(&mut self, octets: &[u8]) -> Result<()> {
         self.buffer.extend_from_slice(octets);
         self.spill()
     }
 
+    /// Writes the buffer if it holds at least [`CHUNK`] octets.
     fn spill(&mut self) -> Result<()> {
         if self.buffer.len() < CHUNK { Ok(()) } else { self.write() }
     }
 
+    /// Hashes and writes the buffer.
     fn write(&mut self) -> Result<()> {
         self.signer.update(&self.buffer);
         self.out.write_all(&self.buffer).map_err(|e| Error::io("the CRL", &e))?;
@@ -236,6 +239,7 @@ const INVALIDITY: [u8; 9] = [0x30, 24, 6, 3, 0x55, 0x1d, 24, 4, 17];
 /// 2050-01-01, in seconds since 1970. From then on a time is a GeneralizedTime (RFC 5280 §5.1.2.4).
 const GENERALIZED: u32 = 2_524_608_000;
 
+/// The length of an entry in octets. It must equal what `encode_entry` writes: the header of the list is written first.
 fn entry_length(entry: &Listed) -> usize {
     let reason = if entry.reason == Reason::Unspecified { 0 } else { REASON.len() + 1 };
     let invalidity = if entry.invalidity.is_some() { INVALIDITY.len() + 17 } else { 0 };
@@ -307,6 +311,7 @@ impl EntryBuffer<'_> {
         self.at += N;
     }
 
+    /// Appends a GeneralizedTime with these digits.
     fn put_generalized(&mut self, digits: [u8; 14]) {
         self.put([0x18, 15]);
         self.put(digits);
@@ -348,6 +353,7 @@ const fn civil(day: u32) -> (u32, u32, u32) {
     (era * 400 + year + if month <= 2 { 1 } else { 0 }, month, day)
 }
 
+/// An extension that contains an INTEGER.
 fn number(id: ObjectIdentifier, criticality: Criticality, value: u64) -> Result<Extension> {
     let octets = value.to_be_bytes();
     let der = UintRef::new(&octets).and_then(|number| number.to_der()).map_err(Error::internal)?;
@@ -358,6 +364,7 @@ fn number(id: ObjectIdentifier, criticality: Criticality, value: u64) -> Result<
     })
 }
 
+/// A distribution point name with these URLs.
 fn full_name(urls: &[String]) -> Result<DistributionPointName> {
     let names = urls.iter().map(|url| {
         Ia5String::new(url)
@@ -367,11 +374,13 @@ fn full_name(urls: &[String]) -> Result<DistributionPointName> {
     Ok(DistributionPointName::FullName(names.collect::<Result<_>>()?))
 }
 
+/// The header of a SEQUENCE with this length.
 fn sequence_header(length: usize) -> Result<Vec<u8>> {
     let length = Length::try_from(length).map_err(Error::internal)?;
     Header::new(Tag::Sequence, length).and_then(|header| header.to_der()).map_err(Error::internal)
 }
 
+/// An element with an explicit context-specific tag.
 fn explicit(number: u8, der: &[u8]) -> Result<Vec<u8>> {
     let length = Length::try_from(der.len()).map_err(Error::internal)?;
     let mut octets = vec![0xa0 | number];
@@ -380,6 +389,7 @@ fn explicit(number: u8, der: &[u8]) -> Result<Vec<u8>> {
     Ok(octets)
 }
 
+/// The length of a BIT STRING of this many octets, with its header.
 fn bit_string_length(octets: usize) -> Result<usize> {
     let content = Length::try_from(octets.saturating_add(1)).map_err(Error::internal)?;
     let header = Header::new(Tag::BitString, content).map_err(Error::internal)?;

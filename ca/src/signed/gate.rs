@@ -77,6 +77,7 @@ impl<'a> Gate<'a> {
         refusal.unwrap_or_else(|| Error::internal(format!("signing failed: {error}")))
     }
 
+    /// Lints the octets, and checks them against the path. Warnings are logged and do not stop the signature.
     fn check(&self, tbs: &[u8]) -> Result<()> {
         let findings = match self.object {
             Object::Certificate(purpose) => lint::tbs_certificate(tbs, Some(purpose)),

@@ -94,6 +94,7 @@ impl HandedOut {
         self.check_for(tbs, algorithm, now, &PathSettings::default())
     }
 
+    /// Like [`Self::check`], with settings of path validation.
     fn check_for(
         &self,
         tbs: &[u8],
@@ -149,6 +150,7 @@ impl HandedOut {
         }
     }
 
+    /// Makes a throwaway certificate with these names and checks it. It is never signed.
     fn check_names(
         &self,
         issuer: &Facts,

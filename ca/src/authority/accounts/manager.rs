@@ -183,6 +183,8 @@ impl Accounts {
         Ok(found)
     }
 
+    /// Checks all drafts and reports every problem at once, so that an administrator need not fix an import line by
+    /// line.
     fn check_all(
         &self,
         profiles: &Profiles,
@@ -283,6 +285,7 @@ impl Accounts {
         self.store.record_account_removed(self.clock.now(), name)
     }
 
+    /// Generates a shared secret and its reference. Returns it sealed, and in clear to be shown once.
     fn new_secret(
         &self,
         name: &Label,
