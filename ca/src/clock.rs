@@ -1,4 +1,4 @@
-//! Time is handed in: decisions take a [`Timestamp`], and only the edge reads a [`Clock`].
+//! Time. Decisions take a [`Timestamp`] as an argument; only the outermost callers read a [`Clock`].
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,17 +6,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+/// How long before the moment of signing a certificate's notBefore lies, and a CRL's thisUpdate. A verifier whose clock
+/// is a little slow accepts it at once.
+pub const BACKDATING: Duration = Duration::from_secs(60);
+
+/// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From milliseconds since the Unix epoch.
+    /// The moment this many milliseconds after the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// From seconds since the Unix epoch.
+    /// The moment this many seconds after the Unix epoch.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
@@ -31,7 +35,7 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// This moment without its fraction of a second: what X.509 times can hold.
+    /// This moment without its fraction of a second. X.509 times have no fractions.
     pub const fn whole_seconds(self) -> Self {
         Self(self.0.saturating_sub(self.0.rem_euclid(1000)))
     }
@@ -46,12 +50,12 @@ impl Timestamp {
         Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long after `earlier` this is; zero if it is before.
+    /// The time from `earlier` to this moment; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// As a calendar date; `None` outside the years that `time` represents.
+    /// The calendar date and time in UTC; `None` outside the range of years that [`OffsetDateTime`] represents.
     pub fn date_time(self) -> Option<OffsetDateTime> {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0).saturating_mul(1_000_000)).ok()
     }
@@ -74,13 +78,13 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Where the time comes from.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// The present moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The operating system's clock.
+/// The clock of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

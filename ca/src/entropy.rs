@@ -1,19 +1,19 @@
-//! Randomness is handed in, so that a test can make a serial number collide.
+//! Randomness. It is passed in, so that a test can force two serial numbers to collide.
 
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::error::{Error, Result};
 
-/// A source of random bytes fit for keys.
+/// A source of random bytes that are good enough for keys.
 pub trait Entropy: Send + Sync {
     /// Fills `buffer` with random bytes.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the source gives none.
+    /// [`Error::Unavailable`] if the source fails.
     fn fill(&self, buffer: &mut [u8]) -> Result<()>;
 }
 
-/// The operating system's generator.
+/// The random number generator of the operating system.
 #[derive(Debug, Clone)]
 pub struct SystemEntropy(SystemRandom);
 

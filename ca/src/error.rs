@@ -1,28 +1,28 @@
-//! The one error of this crate. Each variant says who must act (docs/ARCHITECTURE.md, "Errors").
+//! The one error type of this crate. Each variant says who must act (docs/ARCHITECTURE.md, "Errors").
 
 use std::fmt;
 
-/// What went wrong, named after the party that has to act.
+/// What went wrong. Each variant is named after the party that has to act.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The input cannot be read: the sender must send something else.
+    /// The input cannot be read. The sender must send something else.
     #[error("{0}")]
     Malformed(String),
-    /// The sender did not prove who it is.
+    /// The sender did not prove its identity.
     #[error("{0}")]
     Unauthenticated(String),
-    /// The sender is known, and may not have this.
+    /// The sender is known, but may not have what it asked for.
     #[error("{why}")]
     Denied {
-        /// What kind of refusal it is; protocols map it to their own codes.
+        /// The kind of refusal. Each protocol maps it to a code of its own.
         kind: Denial,
-        /// What was expected, what was found, and what to do.
+        /// What was expected, what was found, and what the sender can do.
         why: String,
     },
-    /// This cannot be done now; the same request may succeed later.
+    /// The request cannot be served now. The same request may succeed later.
     #[error("{0}")]
     Unavailable(String),
-    /// A fault of ours or of our data: the operator must act.
+    /// A fault of this program or of its data. The operator must act.
     #[error("{0}")]
     Internal(String),
 }
@@ -30,64 +30,70 @@ pub enum Error {
 /// Why a known sender is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denial {
-    /// The account may not have what was asked for.
+    /// The account is not allowed to have what was asked for.
     NotAuthorized,
-    /// The request as a template for a certificate breaks a rule of the profile.
+    /// The request, taken as a certificate template, breaks a rule of the profile.
     Template,
-    /// A kind of key or an algorithm that is not allowed.
+    /// The kind of key or the algorithm is not allowed.
     Algorithm,
-    /// A key of a kind that is allowed, too short or too long.
+    /// The kind of key is allowed, but the key is too short or too long.
     KeySize,
-    /// Wrong secrets locked the reference for a while.
+    /// Too many wrong secrets were tried, so the secret's reference is locked for a while.
     Locked,
     /// The proof of possession is missing or wrong.
     ProofOfPossession,
-    /// No certificate matches what was named.
+    /// No certificate matches the identifier in the request.
     NoSuchCertificate,
-    /// The certificate is revoked already.
+    /// The certificate is already revoked.
     AlreadyRevoked,
-    /// The certificate is confirmed already.
+    /// The certificate is already confirmed.
     AlreadyConfirmed,
-    /// The transaction identifier was used before.
+    /// The transaction identifier was already used.
     TransactionInUse,
-    /// The signer's certificate is unknown, expired, revoked or may not sign this.
+    /// The signer's certificate is unknown, expired, revoked, or not allowed to sign this message.
     SignerNotTrusted,
-    /// As many as can be wait or are worked on; the sender may ask again later.
+    /// A limit on waiting or running requests is reached. The sender may ask again later.
     TooMany,
-    /// An object of this name exists, or does not: an operator's request cannot be carried out.
+    /// An administrator's request contradicts what is recorded: an object of this name already exists, or does not
+    /// exist.
     Conflict,
 }
 
-/// The result of everything in this crate that can fail.
+/// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The input cannot be read.
+    /// An [`Error::Malformed`]: the input cannot be read.
     pub fn malformed(why: impl Into<String>) -> Self {
         Self::Malformed(why.into())
     }
 
-    /// The sender did not prove who it is.
+    /// An [`Error::Unauthenticated`]: the sender did not prove its identity.
     pub fn unauthenticated(why: impl Into<String>) -> Self {
         Self::Unauthenticated(why.into())
     }
 
-    /// A known sender is refused.
+    /// An [`Error::Denied`]: a known sender is refused.
     pub fn denied(kind: Denial, why: impl Into<String>) -> Self {
         Self::Denied { kind, why: why.into() }
     }
 
-    /// Not now.
+    /// An [`Error::Denied`] with [`Denial::NotAuthorized`]: the account is not allowed to have what was asked for.
+    pub fn not_authorized(why: impl Into<String>) -> Self {
+        Self::denied(Denial::NotAuthorized, why)
+    }
+
+    /// An [`Error::Unavailable`]: the request may succeed later.
     pub fn unavailable(why: impl Into<String>) -> Self {
         Self::Unavailable(why.into())
     }
 
-    /// Our fault.
+    /// An [`Error::Internal`]: the operator must act.
     pub fn internal(why: impl fmt::Display) -> Self {
         Self::Internal(why.to_string())
     }
 
-    /// An input or output failure on `what`.
+    /// An [`Error::Unavailable`] for a failed input or output operation. `what` names the file or the stream.
     pub fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
         Self::Unavailable(format!("{what}: {error}"))
     }

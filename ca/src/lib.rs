@@ -1,7 +1,24 @@
-//! The authority: what is issued, revoked and recorded. It alone holds the signing keys.
+//! The authority: it issues, revokes and records certificates, and it alone holds the signing keys.
 //!
-//! A request reaches it decoded and authenticated, becomes [`Authorized`](authority::Authorized), is signed and
-//! recorded, and only then leaves. Nothing here knows a wire protocol, and nothing here is asynchronous.
+//! A protocol decodes and authenticates a request and passes it in. The request becomes [`Authorized`](authority::Authorized), is
+//! signed and recorded, and leaves only then. This crate knows no wire protocol, and nothing in it is asynchronous.
+//!
+//! Its modules are rooms, and each room names only those above it in this list:
+//!
+//! | room | contents |
+//! |---|---|
+//! | `error`, [`clock`], [`oid`], [`sets`], `network`, [`entropy`], `durable_file`, `receipt` | the ground: errors, time, randomness, bounds, files, and values that wait for the disk |
+//! | [`name`] | distinguished names, how they compare, and the identities of IKE peers |
+//! | [`key`] | public keys and proof of possession; private keys in files, and generated for peers |
+//! | [`x509`] | the fields of certificates, and encoders for their parts |
+//! | [`path`] | certification path validation (RFC 5280 §6), usable by itself |
+//! | [`lint`] | rules on octets before they are signed |
+//! | [`record`] | the records, as values |
+//! | [`profile`] | what certificates of each kind contain |
+//! | [`signed`] | certificates and CRLs: encoded, linted, signed |
+//! | [`journal`], [`store`] | the journal of all entries, and the store that keeps and indexes it |
+//! | [`founding`] | the keys and CAs of an instance, rollover, recovery |
+//! | [`authority`] | authenticate, authorize, issue, revoke, publish; accounts and their requests |
 
 #![cfg_attr(
     test,
@@ -14,62 +31,83 @@
     )
 )]
 
-pub mod accounts;
 pub mod authority;
-pub mod certificate;
-pub mod changes;
 pub mod clock;
-pub mod crl;
-mod dn;
+mod durable_file;
 pub mod entropy;
-pub mod equipment;
 mod error;
-pub mod foundation;
 pub mod founding;
-mod gate;
-pub mod generated_key;
-mod generation;
-pub mod handed_out;
-pub mod identity;
 pub mod journal;
 pub mod key;
-pub mod line;
 pub mod lint;
-mod message_signer;
+pub mod name;
 mod network;
 pub mod oid;
 pub mod path;
-pub mod pending;
-pub mod possession;
 pub mod profile;
-pub mod public_key;
 mod receipt;
 pub mod record;
-pub mod recovery;
-pub mod request;
-pub mod revoked;
-mod rollover;
-pub mod seal;
-pub mod search;
 pub mod sets;
+pub mod signed;
 pub mod store;
-mod subject;
+pub mod x509;
 
-/// The log's target of what somebody can cause who proved nothing: such lines are limited by address, and fail2ban reads them.
+/// The log target of events that an unauthenticated peer can cause. Such lines are limited per network, and fail2ban
+/// reads them.
 pub const REFUSED: &str = "countersign::refused";
 
-pub use authority::Authority;
+pub use authority::{Authority, CertificateRequest, Credential, Registrar, Requester};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use durable_file::write_atomically;
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::{Denial, Error, Result};
-pub use generated_key::{GeneratedKey, KeyForm, KeyOrder, WantedKey};
-pub use identity::Identity;
-pub use key::{FileKey, KeyAlgorithm, KeyFolder, Passphrase};
+pub use founding::RollOptions;
+pub use key::{
+    Challenge, FileKey, GeneratedKey, KeyAlgorithm, KeyFolder, KeyForm, KeyKind, Passphrase, Proof,
+    ProvenKey, SubjectPublicKey,
+};
+pub use name::Identity;
 pub use network::Network;
-pub use possession::Challenge;
-pub use public_key::{KeyKind, Proof, ProvenKey, SubjectPublicKey};
+pub use profile::{KeyOrder, Names, WantedKey};
 pub use receipt::{Receipt, Recording};
-pub use request::{CertificateRequest, Credential, Registrar, Requester};
-pub use rollover::RollOptions;
 pub use store::Store;
-pub use subject::Names;
+
+// The paths by which this workspace named these items before they moved into rooms.
+pub use authority::accounts;
+#[doc(hidden)]
+pub mod certificate {
+    pub use crate::x509::{Facts, extension, read_all, time, to_pem};
+}
+pub use record::approval as pending;
+#[doc(hidden)]
+pub mod equipment {
+    pub use crate::authority::vendors::*;
+    pub use crate::record::equipment::*;
+}
+#[doc(hidden)]
+pub mod foundation {
+    pub use crate::durable_file::write_atomically;
+    pub use crate::founding::{AUDIT_KEY, Foundation, SEAL_KEY};
+}
+#[doc(hidden)]
+pub mod handed_out {
+    pub use crate::authority::accounts::refuse_outside;
+}
+#[doc(hidden)]
+pub mod identity {
+    pub use crate::name::{Identity, Name, distinguished_name, refuse_misleading};
+}
+#[doc(hidden)]
+pub mod public_key {
+    pub use crate::key::{KeyKind, Proof, ProvenKey, SubjectPublicKey};
+}
+#[doc(hidden)]
+pub mod recovery {
+    pub use crate::founding::{ImportedCertificate, ImportedCrl, Recovery};
+}
+#[doc(hidden)]
+pub mod seal {
+    pub use crate::key::{Opener, Sealer};
+}
+pub use record::{line, revoked, search};
+pub use signed::crl;

@@ -1,14 +1,15 @@
-//! Where a client is. What strangers share is shared by network: places, turns, lines of the log.
+//! The network of a client. Limits and log lines that strangers share are counted per network, not per address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Where a client is: its address, or its /64 of IPv6, of which one host has as many addresses as it likes (RFC 6177 §2).
+/// The network of a client: its IPv4 address, or the /64 of its IPv6 address. One IPv6 host can use every address of
+/// its /64 (RFC 6177 §2), so a limit per address would not bind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network(IpAddr);
 
 impl Network {
-    /// The address, or the first one of the /64.
+    /// The IPv4 address, or the first address of the /64.
     pub const fn address(self) -> IpAddr {
         self.0
     }

@@ -1,8 +1,8 @@
-//! What may not leave before its entry in the journal is durable, and the receipt that says when it is.
+//! Values that must not be released until their journal entry is durable.
 //!
-//! Whoever asks for a record gets a [`Recording`]: he can go on computing with its value ([`Recording::map`]), but get it out
-//! only when the writer has answered, by waiting ([`Recording::wait`]) or as a future ([`Recording::settled`]), which needs no
-//! runtime here.
+//! A [`Recording`] holds such a value. [`Recording::map`] transforms the value while the writer thread still works;
+//! [`Recording::wait`] (blocking) and [`Recording::settled`] (a future, which needs no particular runtime) return it
+//! once the writer has confirmed the entry.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +11,11 @@ use std::thread::Thread;
 
 use crate::error::{Error, Result};
 
-/// Something to do once the entry is durable, whoever still waits.
+/// An action to run once the entry is durable.
 type After = Box<dyn FnOnce() + Send>;
 
-/// A value that is to be had when its entry is durable. Dropping it changes nothing: what was handed to the writer is
-/// recorded all the same.
+/// A value that is released when its journal entry is durable. Dropping the `Recording` does not cancel the entry: what
+/// was handed to the writer is recorded regardless.
 #[must_use = "nothing is sure before it was waited for"]
 pub struct Recording<T> {
     value: T,
@@ -23,52 +23,52 @@ pub struct Recording<T> {
 }
 
 impl<T> Recording<T> {
-    /// A value that waits for nothing.
+    /// A value that depends on no entry and is available at once.
     pub const fn ready(value: T) -> Self {
         Self { value, receipt: None }
     }
 
-    /// A value that waits for an entry.
+    /// A value that depends on the entry of this receipt.
     pub const fn new(value: T, receipt: Receipt) -> Self {
         Self { value, receipt: Some(receipt) }
     }
 
-    /// Whether there is something to wait for.
+    /// Whether the value depends on no entry.
     pub const fn is_ready(&self) -> bool {
         self.receipt.is_none()
     }
 
-    /// Whether waiting would end at once.
+    /// Whether [`Self::wait`] would return at once.
     pub fn is_settled(&self) -> bool {
         self.receipt.as_ref().is_none_or(Receipt::is_settled)
     }
 
-    /// Something made of the value, which waits for the same.
+    /// Transforms the value. The result depends on the same entry.
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Recording<U> {
         Recording { value: make(self.value), receipt: self.receipt }
     }
 
-    /// As [`Self::map`], where that can fail.
+    /// Like [`Self::map`], for a transformation that can fail.
     ///
     /// # Errors
-    /// What `make` returns.
+    /// The error of `make`.
     pub fn try_map<U, E>(self, make: impl FnOnce(T) -> Result<U, E>) -> Result<Recording<U>, E> {
         Ok(Recording { value: make(self.value)?, receipt: self.receipt })
     }
 
-    /// Waits on this thread.
+    /// Blocks this thread until the entry is durable, and returns the value.
     ///
     /// # Errors
-    /// Why it was not recorded.
+    /// The reason why the entry was not recorded.
     pub fn wait(self) -> Result<T> {
         self.receipt.map_or(Ok(()), Receipt::wait)?;
         Ok(self.value)
     }
 
-    /// Waits as a future.
+    /// Resolves to the value when the entry is durable.
     ///
     /// # Errors
-    /// Why it was not recorded.
+    /// The reason why the entry was not recorded.
     pub async fn settled(self) -> Result<T> {
         if let Some(receipt) = self.receipt {
             receipt.await?;
@@ -83,14 +83,15 @@ impl<T> std::fmt::Debug for Recording<T> {
     }
 }
 
-/// Says when an entry is durable, or why it was refused.
+/// A promise of the writer thread: it resolves when an entry is durable, or with the reason why the entry was refused.
 #[must_use = "nothing is sure before it was waited for"]
 pub struct Receipt {
     slot: Arc<Slot>,
     after: Option<After>,
 }
 
-/// The writer's end of a [`Receipt`]. Dropped without an answer, it says that the store is closed.
+/// The writer's end of a [`Receipt`]. If it is dropped without an answer, the receipt resolves to the error that the
+/// store is closed.
 pub(crate) struct Reply(Arc<Slot>);
 
 struct Slot(Mutex<State>);
@@ -98,35 +99,35 @@ struct Slot(Mutex<State>);
 enum State {
     Waiting {
         waker: Option<Waker>,
-        /// Left behind by who no longer waits.
+        /// The action of a receipt that was dropped before the answer. The writer runs it.
         after: Option<After>,
     },
     Done(Result<()>),
 }
 
-/// A receipt and the writer's end of it.
+/// A receipt, and the writer's end of it.
 pub(crate) fn receipt() -> (Receipt, Reply) {
     let slot = Arc::new(Slot(Mutex::new(State::Waiting { waker: None, after: None })));
     (Receipt { slot: Arc::clone(&slot), after: None }, Reply(slot))
 }
 
 impl Receipt {
-    /// Has `after` called once, as soon as it is known that the entry is durable, whether or not somebody still waits. It
-    /// must be quick: it may be the writer that calls it.
+    /// Runs `after` once, as soon as the entry is known to be durable, even if this receipt is dropped before. `after`
+    /// must be quick: it may run on the writer thread.
     pub fn then(mut self, after: impl FnOnce() + Send + 'static) -> Self {
         self.after = Some(Box::new(after));
         self
     }
 
-    /// Whether the answer is there.
+    /// Whether the writer has answered.
     fn is_settled(&self) -> bool {
         matches!(*self.slot.lock(), State::Done(_))
     }
 
-    /// Waits on this thread.
+    /// Blocks this thread until the writer answers.
     ///
     /// # Errors
-    /// Why it was not recorded.
+    /// The reason why the entry was not recorded.
     pub fn wait(mut self) -> Result<()> {
         thread_local! {
             static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
@@ -151,6 +152,7 @@ impl Future for Receipt {
             State::Done(answer) => answer.clone(),
             State::Waiting { waker, .. } => {
                 match waker {
+                    // Only the task that polled last is woken, as the contract of `Future::poll` demands.
                     Some(known) => known.clone_from(context.waker()),
                     None => *waker = Some(context.waker().clone()),
                 }
@@ -165,7 +167,7 @@ impl Future for Receipt {
     }
 }
 
-/// What was to be done afterwards is done now, or left to the writer.
+/// If the entry is durable already, runs the pending action now; otherwise leaves it to the writer.
 impl Drop for Receipt {
     fn drop(&mut self) {
         let Some(own) = self.after.take() else { return };
@@ -179,7 +181,7 @@ impl Drop for Receipt {
 }
 
 impl Reply {
-    /// Answers.
+    /// Sends the answer to the receipt.
     pub fn send(self, answer: Result<()>) {
         self.0.answer(answer);
     }
@@ -211,7 +213,7 @@ impl Slot {
     }
 }
 
-/// Wakes a thread that waits.
+/// A waker that unparks the waiting thread.
 struct Unpark(Thread);
 
 impl Wake for Unpark {

@@ -1,11 +1,12 @@
-//! How large the sets are in what a stranger sends. The DER library puts a set in order one by one, in quadratic time: an RDN of some
-//! thousand attributes would take it seconds.
+//! A bound on the size of the sets in DER from strangers. The DER library sorts a SET by insertion, in quadratic time:
+//! an RDN of a few thousand attributes would keep it busy for seconds.
 
-/// The most elements of a SET: more than any RDN or attribute has.
+/// The most elements of a SET. No legitimate RDN or attribute has as many.
 const MAX_SET: usize = 16;
-/// The most elements of what may be a SET with an implicit tag, such as the attributes of a PKCS #10 request.
+/// The most elements of a constructed element with a context-specific tag. It may be a SET with an implicit tag, such
+/// as the attributes of a PKCS #10 request.
 const MAX_IMPLICIT: usize = 64;
-/// The deepest element that is walked into: deeper ones are of no type that has sets.
+/// The deepest nesting that is examined. No type that contains sets is nested as deeply.
 const MAX_DEPTH: usize = 64;
 
 const SET: u8 = 0x31;
@@ -13,28 +14,33 @@ const SEQUENCE: u8 = 0x30;
 const OCTET_STRING: u8 = 0x04;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 
-/// An element whose content is being walked over.
+/// A constructed element whose content is being walked over.
 struct Open {
     end: usize,
     most: usize,
     elements: usize,
     counted: Counted,
-    /// Within the value of an extension.
+    /// Whether the element is inside the value of an extension.
     in_octets: bool,
 }
 
-/// Which elements of an element count.
+/// Which children of an element count towards its limit.
 #[derive(PartialEq)]
 enum Counted {
     All,
-    /// A SEQUENCE that begins with an OBJECT IDENTIFIER, as an attribute of a name does.
+    /// Only a SEQUENCE that begins with an OBJECT IDENTIFIER, as an attribute of a name does.
     Attributes,
     None,
 }
 
-/// Whether every SET in DER has 16 elements at most, and every element with a context-specific tag 64; the former also in the values
-/// of extensions, the latter there as far as the elements look like attributes of a name: a distribution point has an RDN with such a tag,
-/// name constraints have long lists. Where it is no DER, what stands before is looked at: whoever reads it comes no farther.
+/// Whether every SET in `der` has at most 16 elements, and every constructed element with a context-specific tag at
+/// most 64.
+///
+/// Both limits also hold inside the values of extensions. There the second limit counts only elements that look like
+/// attributes of a name, because a distribution point has an RDN with a context-specific tag, while name constraints
+/// legitimately have long lists.
+///
+/// If the input stops being valid DER, only the part before that point is checked; the decoder fails there anyway.
 pub fn are_small(der: &[u8]) -> bool {
     let mut open: Vec<Open> = Vec::new();
     let mut at = 0;
@@ -42,7 +48,7 @@ pub fn are_small(der: &[u8]) -> bool {
         while open.last().is_some_and(|open| open.end <= at) {
             open.pop();
         }
-        let Some((tag, content, length)) = head(der, at) else { return true };
+        let Some(Header { tag, content, length }) = header(der, at) else { return true };
         if let Some(open) = open.last_mut() {
             let is_attribute = || tag == SEQUENCE && der.get(content) == Some(&OBJECT_IDENTIFIER);
             if open.counted == Counted::All || open.counted == Counted::Attributes && is_attribute()
@@ -73,8 +79,20 @@ pub fn are_small(der: &[u8]) -> bool {
     true
 }
 
-/// The tag of the element at `at`, where its content begins, and how long it says that it is.
-pub fn head(der: &[u8], at: usize) -> Option<(u8, usize, usize)> {
+/// The header of a DER element.
+#[derive(Debug, Clone, Copy)]
+pub struct Header {
+    /// The identifier octet.
+    pub tag: u8,
+    /// The offset of the content.
+    pub content: usize,
+    /// The length of the content in octets, as the header claims it.
+    pub length: usize,
+}
+
+/// Reads the header of the element at offset `at`: its tag, the offset of its content, and the length that it claims.
+/// The content may be shorter than the claimed length.
+pub fn header(der: &[u8], at: usize) -> Option<Header> {
     let (tag, rest) = der.get(at..)?.split_first()?;
     let (first, rest) = rest.split_first()?;
     let (octets, length) = match usize::from(*first) {
@@ -88,7 +106,7 @@ pub fn head(der: &[u8], at: usize) -> Option<(u8, usize, usize)> {
         }
         _ => return None,
     };
-    Some((*tag, at.checked_add(2)?.checked_add(octets)?, length))
+    Some(Header { tag: *tag, content: at.checked_add(2)?.checked_add(octets)?, length })
 }
 
 #[cfg(test)]
@@ -120,7 +138,7 @@ mod tests {
             element(0x30, &element(0x04, &element(0x30, &point)))
         };
         assert!(are_small(&relative(64)) && !are_small(&relative(65)));
-        // What is no DER behind a large set does not hide it.
+        // Octets that are not DER do not hide a large set before them.
         let cut = element(0x30, &element(0x04, &[in_set(17), vec![0x30, 0x7f]].concat()));
         for bad in [in_set(17), in_value(17), implicit(65), cut] {
             assert!(!are_small(&bad));

@@ -1,4 +1,5 @@
-//! The authority over the embedded store: found, authorize, issue, revoke, publish; checked by `openssl verify`.
+//! The authority over the embedded store: found, authorize, issue, revoke and publish. `openssl verify` checks the
+//! results.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,184 +8,31 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod authority_common;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_ca::accounts::{AccountDraft, Accounts, NewAccount, SecretPolicy};
-use countersign_ca::authority::{
-    Attempt, Authority, Candidate, CertificateStatus, CrlSettings, LockSettings, Settings,
-    TransactionDraft,
+use authority_common::{
+    ByHand, Place, account, attempt, draft, found, foundation, label, open, options, request,
+    requester, roll,
 };
+use countersign_ca::accounts::{AccountDraft, Accounts, SecretPolicy};
+use countersign_ca::authority::{Attempt, Authority, Candidate};
 use countersign_ca::certificate::{Facts, to_pem};
 use countersign_ca::foundation::Foundation;
-use countersign_ca::founding::{self, CaOptions};
+use countersign_ca::founding;
 use countersign_ca::handed_out::refuse_outside;
 use countersign_ca::profile::{DefaultUrls, Profiles};
-use countersign_ca::record::{
-    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Duty, Label, Permission,
-    Reason, Serial,
-};
-use countersign_ca::recovery::Recovery;
+use countersign_ca::record::{CaRecord, CertificateRecord, CrlScope, Deed, Duty, Reason, Serial};
 use countersign_ca::search::SearchKey;
-use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Restore, restore_journal};
 use countersign_ca::{
     CertificateRequest, Clock, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, KeyKind,
-    Passphrase, ProvenKey, Requester, RollOptions, Store, SubjectPublicKey, SystemClock,
-    SystemEntropy, Timestamp, WantedKey,
+    Passphrase, Requester, RollOptions, SubjectPublicKey, SystemClock, SystemEntropy, WantedKey,
 };
-use der::{Decode, Encode};
-use rcgen::SigningKey;
-
-struct Place {
-    folder: tempfile::TempDir,
-    authority: Authority,
-}
-
-fn label(text: &str) -> Label {
-    text.parse().unwrap()
-}
-
-fn options(name: &str, path_length: Option<u8>) -> CaOptions {
-    CaOptions {
-        subject: countersign_ca::identity::distinguished_name(name).unwrap(),
-        validity: Duration::from_secs(3650 * 86_400),
-        path_length,
-        permitted: vec!["dns:example.net".parse().unwrap(), "ip:192.0.2.0/24".parse().unwrap()],
-        excluded: Vec::new(),
-        policies: Vec::new(),
-        crl_urls: vec!["http://pki.example.net/crl/root.crl".into()],
-        ocsp_urls: vec!["http://pki.example.net/ocsp".into()],
-        ca_issuers_urls: vec!["http://pki.example.net/ca/root.cer".into()],
-    }
-}
-
-fn foundation(folder: &Path) -> Foundation {
-    let store = EmbeddedStore::open(folder, EmbeddedOptions::default(), &mut |_| {}).unwrap();
-    Foundation {
-        store: Arc::new(store),
-        keys: KeyFolder::new(folder.join("keys")),
-        passphrase: Passphrase::new("secret").unwrap(),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy::default()),
-    }
-}
-
-fn found(root: KeyAlgorithm, issuing: KeyAlgorithm) -> Place {
-    found_by(Arc::new(SystemClock), root, issuing)
-}
-
-fn found_by(clock: Arc<dyn Clock>, root: KeyAlgorithm, issuing: KeyAlgorithm) -> Place {
-    let folder = tempfile::tempdir().unwrap();
-    let ground = Foundation { clock, ..foundation(folder.path()) };
-    ground.create_own_keys().unwrap();
-    let mut plain = options("CN=Root,O=Example,C=DE", None);
-    (plain.permitted, plain.crl_urls) = (Vec::new(), Vec::new());
-    (plain.ocsp_urls, plain.ca_issuers_urls) = (Vec::new(), Vec::new());
-    ground.create_root(&plain, root).unwrap();
-    ground
-        .create_issuing(&label("issuing"), &options("CN=Issuing,O=Example,C=DE", Some(0)), issuing)
-        .unwrap();
-    let authority = open(ground, folder.path());
-    Place { folder, authority }
-}
-
-fn open(ground: Foundation, folder: &Path) -> Authority {
-    open_with(ground, crl_settings(folder))
-}
-
-fn open_with(ground: Foundation, crl: CrlSettings) -> Authority {
-    let urls = DefaultUrls {
-        crl: vec!["http://pki.example.net/crl/{ca}.crl".into()],
-        ocsp: vec!["http://pki.example.net/ocsp".into()],
-        ca_issuers: vec!["http://pki.example.net/ca/{ca}.cer".into()],
-    };
-    let settings = Settings {
-        default_ca: None,
-        crl,
-        locks: LockSettings { after: 3, ..LockSettings::default() },
-        responder_validity: Duration::from_secs(30 * 86_400),
-    };
-    Authority::open(ground, Profiles::new(&BTreeMap::new(), &urls).unwrap(), settings).unwrap()
-}
-
-fn crl_settings(folder: &Path) -> CrlSettings {
-    CrlSettings {
-        validity: Duration::from_secs(7 * 86_400),
-        root_validity: Duration::from_secs(180 * 86_400),
-        interval: None,
-        partitions: 0,
-        partition_urls: Vec::new(),
-        delta: false,
-        delta_urls: Vec::new(),
-        full_urls: Vec::new(),
-        folder: folder.join("crl"),
-    }
-}
-
-fn account(authority: &Authority, name: &str, uses: u32) -> NewAccount {
-    let draft = AccountDraft {
-        line: None,
-        name: label(name),
-        identities: vec![
-            format!("fqdn:{name}.example.net").parse().unwrap(),
-            "ip:192.0.2.1".parse().unwrap(),
-        ],
-        profile: label("gateway"),
-        ca: None,
-        equipment: None,
-        secret: Some(SecretPolicy { lifetime: Duration::from_secs(3600), uses }),
-        permissions: Default::default(),
-    };
-    authority.add_accounts(&[draft]).unwrap().remove(0)
-}
-
-fn requester(authority: &Authority, account: &NewAccount) -> Requester {
-    let reference = &account.account.secret.as_ref().unwrap().reference;
-    let secret = account.secret.as_ref().unwrap();
-    authority
-        .authenticate_secret(
-            attempt(reference, 1),
-            &mut |tried| matches!(tried, Candidate::Secret(tried) if tried == secret.as_bytes()),
-        )
-        .unwrap()
-}
-
-fn request(key: &FileKey) -> CertificateRequest {
-    let signature = key.sign(b"proof").unwrap();
-    CertificateRequest {
-        key: ProvenKey::verify(
-            key.public().clone(),
-            &key.signature_algorithm(),
-            b"proof",
-            &signature,
-        )
-        .unwrap(),
-        subject: None,
-        alt_names: Vec::new(),
-        not_before: None,
-        not_after: None,
-        extensions: Vec::new(),
-        profile: None,
-        ca: None,
-        updates: None,
-        published: None,
-    }
-}
-
-fn draft(id: &[u8], await_confirmation: bool) -> Option<TransactionDraft> {
-    let expires = countersign_ca::Timestamp::from_seconds(4_000_000_000);
-    Some(TransactionDraft {
-        registrar: None,
-        client: Some([192, 0, 2, 7].into()),
-        id: id.to_vec(),
-        expires,
-        context: b"context".to_vec(),
-        confirm_until: await_confirmation.then_some(expires),
-    })
-}
 
 fn openssl_verify(place: &Place, certificate: &[u8]) -> (bool, String) {
     let write = |name: &str, label, der: &[u8]| {
@@ -238,7 +86,7 @@ fn a_certificate_lives_from_its_request_to_the_crl() {
         let (good, text) = openssl_verify(&place, &issued.certificate);
         assert!(good, "{algorithm}: {text}");
 
-        // Its one use is gone, and so is its transaction's name.
+        // The only use of the secret is consumed, and the transaction's identifier cannot be used again.
         let again = authority.authorize(&requester(authority, &gw1), request(&key));
         assert!(
             matches!(again, Err(Error::Denied { kind: Denial::NotAuthorized, .. })),
@@ -256,7 +104,7 @@ fn a_certificate_lives_from_its_request_to_the_crl() {
             "{twice:?}"
         );
 
-        // It speaks for itself until it is revoked.
+        // The certificate authenticates its holder until it is revoked.
         let by_itself = |authority: &Authority| {
             authority
                 .authenticate_certificate(&issued.certificate, &mut |_: &SubjectPublicKey| Ok(()))
@@ -277,15 +125,6 @@ fn a_certificate_lives_from_its_request_to_the_crl() {
     }
 }
 
-/// Somebody at 192.0.2.`host` who says that it has the secret of this reference.
-fn attempt(reference: &str, host: u8) -> Attempt<'_> {
-    Attempt {
-        reference: reference.as_bytes(),
-        from: Some([192, 0, 2, host].into()),
-        continues: false,
-    }
-}
-
 #[test]
 fn three_wrong_secrets_lock_a_reference_for_who_sent_them_and_for_nobody_else() {
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
@@ -297,7 +136,7 @@ fn three_wrong_secrets_lock_a_reference_for_who_sent_them_and_for_nobody_else() 
         let wrong = authority.authenticate_secret(attempt(&reference, 1), &mut |_| false);
         assert!(matches!(wrong, Err(Error::Unauthenticated(_))), "{wrong:?}");
     }
-    // The secret itself is not tried; another one is, so that it takes as long as with an unknown reference.
+    // The secret itself is not tried. A decoy is, so that the answer takes as long as for an unknown reference.
     let mut tried = Vec::new();
     let locked = authority.authenticate_secret(attempt(&reference, 1), &mut |secret| {
         tried.push(matches!(secret, Candidate::Decoy(_)));
@@ -309,7 +148,8 @@ fn three_wrong_secrets_lock_a_reference_for_who_sent_them_and_for_nobody_else() 
         "{locked:?}"
     );
     assert_eq!(tried, [true], "a decoy, once");
-    // Its peer, elsewhere, does not notice. Nor does a transaction that was begun with the right secret.
+    // The peer itself, at another address, is not affected. Neither is a transaction that was begun with the right
+    // secret.
     authority.authenticate_secret(attempt(&reference, 2), &mut |tried| right(tried)).unwrap();
     let goes_on = Attempt { continues: true, ..attempt(&reference, 1) };
     authority.authenticate_secret(goes_on, &mut |tried| right(tried)).unwrap();
@@ -348,12 +188,12 @@ fn a_right_secret_alone_does_not_reset_the_count_of_wrong_ones() {
     let reference = gw1.account.secret.as_ref().unwrap().reference.clone();
     let wrong = || authority.authenticate_secret(attempt(&reference, 1), &mut |_| false);
     let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
-    // Two wrong ones, a certificate, two wrong ones: no lock.
+    // Two wrong secrets, a certificate, and two wrong ones again do not lock the reference.
     assert!(wrong().is_err() && wrong().is_err());
     let asker = requester(authority, &gw1);
     authority.issue(authority.authorize(&asker, request(&key)).unwrap(), None).unwrap();
     assert!(wrong().is_err() && wrong().is_err());
-    // A message that is only replayed authenticates, and resets nothing.
+    // A replayed message authenticates, but does not reset the count.
     drop(requester(authority, &gw1));
     assert!(matches!(wrong(), Err(Error::Unauthenticated(_))));
     assert!(matches!(wrong(), Err(Error::Denied { kind: Denial::Locked, .. })));
@@ -430,7 +270,7 @@ fn a_key_update_keeps_the_subject_and_adds_no_names_where_there_were_none() {
         CertificateRequest { updates: Some(of.serial), subject, ..request(&key) }
     };
 
-    // The second DN, which is not the one that the account gets without a wish, stays.
+    // The key update keeps the second DN, although a request without a subject would get the first one.
     let first = issue(&asker, CertificateRequest { subject: Some(dn(two)), ..request(&key) });
     let signer = holder(&first.certificate);
     for subject in [None, Some(two), Some("cn=GW2,o=example")] {
@@ -444,12 +284,12 @@ fn a_key_update_keeps_the_subject_and_adds_no_names_where_there_were_none() {
             matches!(&refused, Err(Error::Denied { kind: Denial::NotAuthorized, why }) if why.contains("key update")),
             "{other}: {refused:?}"
         );
-        // A new certificate may have it.
+        // A request for a new certificate may have that DN.
         let new = CertificateRequest { subject: Some(dn(other)), ..request(&key) };
         authority.authorize(&signer, new).unwrap();
     }
 
-    // The account names something else meanwhile: the update gets what it would have got at first.
+    // After the account's names have changed, the update gets the names that a first request would get.
     let renamed = countersign_ca::record::Account {
         identities: held[..2].iter().map(|id| id.parse().unwrap()).collect(),
         ..account.account.clone()
@@ -461,7 +301,7 @@ fn a_key_update_keeps_the_subject_and_adds_no_names_where_there_were_none() {
     assert_eq!(facts(&renewed.certificate).subject, dn(one));
     assert!(authority.authorize(&signer, update(&first, Some(two))).is_err());
 
-    // A certificate of a DN and nothing else gets no alternative names, though the account holds some by now.
+    // A certificate that has only a DN gets no alternative names in an update, although the account holds some by now.
     let only_dn = countersign_ca::record::Account {
         identities: vec![held[1].parse().unwrap()],
         ..account.account.clone()
@@ -548,7 +388,7 @@ fn serial_numbers_are_taken_ahead_without_waiting_and_never_twice() {
         ahead += u32::from(authority.take_serial(&mut authorized).unwrap());
         assert!(seen.insert(authority.issue(authorized, None).unwrap().serial));
     }
-    // The first ones are waited for, if none were recorded when the CA was opened.
+    // If no serial numbers were recorded when the CA was opened, the first ones are waited for.
     assert!(ahead >= 299, "{ahead} of 300");
 }
 
@@ -598,7 +438,7 @@ fn a_certificate_is_found_by_each_of_its_keys() {
         assert_eq!(kinds.len(), 6, "{keys:?}");
         for key in keys {
             let found = store.find(&key, 10, &|_| true).unwrap();
-            // The address is everybody's.
+            // Every certificate has this address.
             let all = matches!(&key, SearchKey::Uri(uri) if uri == "192.0.2.1");
             let expected: Vec<_> = match all {
                 true => issued.iter().rev().map(|issued| issued.serial).collect(),
@@ -609,7 +449,7 @@ fn a_certificate_is_found_by_each_of_its_keys() {
     }
     assert_eq!(store.find(&SearchKey::Uri("192.0.2.1".into()), 2, &|_| true).unwrap().len(), 2);
     assert_eq!(store.find(&SearchKey::Name("nobody".into()), 2, &|_| true).unwrap(), []);
-    // OpenSSL's view of the same: the hash of issuer and serial, the key identifier, the names.
+    // OpenSSL computes the same keys: the hash of issuer and serial number, the key identifier, the names.
     std::fs::write(place.folder.path().join("c.der"), &issued[0].certificate).unwrap();
     let output = Command::new("openssl")
         .current_dir(place.folder.path())
@@ -650,7 +490,7 @@ fn what_is_not_wanted_does_not_count_towards_the_limit_of_a_search_and_the_searc
     };
     let only = |serial| move |record: &CertificateRecord| record.serial == serial;
     assert_eq!(serials(1, &|_| true), [issued[33].serial]);
-    // 32 are looked at for each that may be found.
+    // For each certificate that may be found, 32 are examined.
     assert_eq!(serials(1, &only(issued[2].serial)), [issued[2].serial]);
     assert_eq!(serials(1, &only(issued[1].serial)), []);
     assert_eq!(serials(2, &only(issued[1].serial)), [issued[1].serial]);
@@ -662,7 +502,7 @@ fn each_key_of_a_ca_has_a_subject_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let ground = founded(folder.path());
     let subject = |ca: &CaRecord| Facts::of(&ca.certificate).unwrap().subject.to_string();
-    // One that a CA has already is refused, however it is spelled.
+    // The subject of an existing CA is refused in any spelling.
     let again = options("CN=ISSUING,O=example,C=DE", Some(0));
     let refused = |result: Result<CaRecord, Error>| {
         let why = result.unwrap_err().to_string();
@@ -678,7 +518,7 @@ fn each_key_of_a_ca_has_a_subject_of_its_own() {
     assert_eq!(subject(&next), "CN=Issuing G2,O=Example,C=DE");
     let root = ground.roll(&label("root"), &roll(false)).unwrap();
     assert_eq!(subject(&root), "CN=Root G2,O=Example,C=DE");
-    // What connects the roots names both.
+    // The links name both roots.
     let links = root.succeeds.clone().unwrap().links.unwrap();
     for (link, of, by) in [
         (&links.new_with_old, "CN=Root G2", "CN=Root,"),
@@ -688,14 +528,14 @@ fn each_key_of_a_ca_has_a_subject_of_its_own() {
         assert!(facts.subject.to_string().starts_with(of), "{}", facts.subject);
         assert!(facts.issuer.to_string().starts_with(by), "{}", facts.issuer);
     }
-    // Below the root's next key, and with a name that was asked for.
+    // A next issuing key below the root's next key, with a subject of its own.
     let named = countersign_ca::identity::distinguished_name("CN=Gateways").unwrap();
     let options = RollOptions { subject: Some(named), ..roll(false) };
     assert_eq!(subject(&ground.roll(&label("issuing.2"), &options).unwrap()), "CN=Gateways");
     let taken = countersign_ca::identity::distinguished_name("CN=gateways").unwrap();
     let options = RollOptions { subject: Some(taken), ..roll(false) };
     refused(ground.roll(&label("issuing.3"), &options));
-    // Another kind of key than the one that an interrupted try left is refused, too.
+    // If an interrupted attempt left a key of another kind, it is refused.
     let label = label("third");
     let third = self::options("CN=Third", Some(0));
     ground.request_issuing(&label, &third, KeyAlgorithm::P384).unwrap();
@@ -723,7 +563,7 @@ fn the_next_key_waits_until_it_is_told_to_issue_and_the_first_ca_stays_the_defau
     };
     assert_eq!(authority.default_ca(), Some(label("issuing")));
     assert_eq!(issued(&authority, "a"), "issuing");
-    // Named itself, the key that waits does not issue either.
+    // A waiting key does not issue even if a request names it.
     let draft = AccountDraft {
         ca: Some(label("issuing.2")),
         ..account_draft("named", &["fqdn:named.example.net"])
@@ -746,7 +586,7 @@ fn the_next_key_waits_until_it_is_told_to_issue_and_the_first_ca_stays_the_defau
     denied(authority.assign(&label("issuing.2"), Duty::Issue), "does not wait");
     authority.assign(&label("branches"), Duty::Default).unwrap();
     assert_eq!(issued(&authority, "c"), "branches");
-    // All of it is in the journal, and comes back without the index.
+    // All of this is in the journal, and is read back without the index.
     drop(authority);
     std::fs::remove_dir_all(folder.path().join("index")).unwrap();
     let authority = open(foundation(folder.path()), folder.path());
@@ -762,7 +602,7 @@ fn nothing_is_issued_that_no_verifier_accepts_below_the_path() {
         assert!(matches!(error, Error::Denied { kind: Denial::Template, .. }), "{error:?}");
         assert!(error.to_string().contains(words), "{error}");
     };
-    // 1. By constraints that the CA itself has.
+    // 1. Constraints of the CA itself.
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
     let authority = &place.authority;
     let ask = |authority: &Authority, ids: &[&str]| {
@@ -776,7 +616,7 @@ fn nothing_is_issued_that_no_verifier_accepts_below_the_path() {
     ask(authority, &["fqdn:gw1.example.net", "ip:192.0.2.9"]).unwrap();
     template(ask(authority, &["fqdn:gw1.other.example"]), "gw1.other.example");
     template(ask(authority, &["fqdn:gw2.example.net", "ip:198.51.100.1"]), "198.51.100.1");
-    // 2. An administrator is told when the account is made.
+    // 2. An administrator is told when the account is added.
     let cas = authority.store().cas().unwrap();
     let default = Some(label("issuing"));
     let told = |ids: &[&str]| {
@@ -786,7 +626,8 @@ fn nothing_is_issued_that_no_verifier_accepts_below_the_path() {
     told(&["fqdn:b.sub.example.net", "email:b@anywhere.example"]).unwrap();
     template(told(&["fqdn:b.example.org"]), "account `b`");
 
-    // 3. By constraints of a root elsewhere, directory names among them: ours are beside the CA's own.
+    // 3. Constraints of a root elsewhere, some of them on directory names. The subjects issued here are siblings of the
+    // CA's own.
     let (key, certificate) = root_elsewhere(&["dns:example.net"], None);
     let folder = tempfile::tempdir().unwrap();
     let ground = foundation(folder.path());
@@ -801,7 +642,7 @@ fn nothing_is_issued_that_no_verifier_accepts_below_the_path() {
         ground.install_issuing(&label(name), &[below.unwrap(), root.1.to_vec()])
     };
     install("first", Some(0), (&key, &certificate)).unwrap();
-    // 4. A root that allows no CA below it is refused before anybody asks for a certificate.
+    // 4. A root that allows no CA below it is refused when it is installed, before anybody asks for a certificate.
     let (key, certificate) = root_elsewhere(&[], Some(0));
     template(install("second", None, (&key, &certificate)).map(drop), "pathLenConstraint");
     assert_eq!(ground.store.cas().unwrap().len(), 2);
@@ -823,7 +664,7 @@ fn account_draft(name: &str, ids: &[&str]) -> AccountDraft {
     }
 }
 
-/// A root and its key, which no instance has.
+/// A root and its key that belong to no instance.
 fn root_elsewhere(permitted: &[&str], path_length: Option<u8>) -> (FileKey, Vec<u8>) {
     let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
     let mut options = options(&format!("CN=Far {}", permitted.len()), path_length);
@@ -834,7 +675,7 @@ fn root_elsewhere(permitted: &[&str], path_length: Option<u8>) -> (FileKey, Vec<
     (key, root.unwrap())
 }
 
-/// A root and an issuing CA, not opened.
+/// An instance with a root and an issuing CA, not opened.
 fn founded(folder: &Path) -> Foundation {
     let ground = foundation(folder);
     ground.create_own_keys().unwrap();
@@ -846,16 +687,6 @@ fn founded(folder: &Path) -> Foundation {
     ground
 }
 
-fn roll(waits: bool) -> RollOptions {
-    RollOptions {
-        algorithm: None,
-        subject: None,
-        waits,
-        validity: None,
-        urls: DefaultUrls { crl: Vec::new(), ocsp: Vec::new(), ca_issuers: Vec::new() },
-    }
-}
-
 #[test]
 fn crls_are_told_apart_by_their_times_which_no_slow_clock_refuses() {
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
@@ -863,7 +694,7 @@ fn crls_are_told_apart_by_their_times_which_no_slow_clock_refuses() {
     let store = authority.store();
     let issuing = label("issuing");
     let (mut last, began) = (authority.publish_crl(&issuing).unwrap(), authority.now());
-    // A peer whose clock is behind takes it.
+    // A peer whose clock is behind accepts it.
     assert!(last.this_update <= began.minus(Duration::from_secs(58)), "{last:?}");
     assert!(last.next_update > began.plus(Duration::from_secs(7 * 86_400 - 60)));
     let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
@@ -872,7 +703,7 @@ fn crls_are_told_apart_by_their_times_which_no_slow_clock_refuses() {
     let issued =
         authority.issue(authority.authorize(&asker, request(&key)).unwrap(), None).unwrap();
     authority.revoke(&issuing, &issued.serial, Reason::KeyCompromise, None).unwrap();
-    // More at once than there are seconds before now: the last ones wait for theirs.
+    // More CRLs than there are seconds before now, so the last ones wait for their thisUpdate.
     for _ in 0..62 {
         let next = authority.publish_crl(&issuing).unwrap();
         let second = last.this_update.plus(Duration::from_secs(1));
@@ -880,7 +711,7 @@ fn crls_are_told_apart_by_their_times_which_no_slow_clock_refuses() {
         assert!(next.this_update <= authority.now() && next.entries == 1, "{next:?}");
         last = next;
     }
-    // It is due by when it was signed, not by thisUpdate.
+    // The next one is due by the time of signing, not by thisUpdate.
     assert!(authority.crl_due(&issuing).unwrap().unwrap() > authority.now());
     assert!(!last.is_past_half(authority.now()));
     assert_eq!(store.last_crl(&issuing, CrlScope::Full).unwrap(), Some(last));
@@ -901,27 +732,6 @@ fn what_is_revoked_without_the_key_at_hand_is_missed_by_the_crl() {
     assert!(!authority.crl_lacks_changes(&issuing).unwrap());
     authority.revoke(&issuing, &issued.serial, Reason::CertificateHold, None).unwrap();
     assert!(authority.crl_lacks_changes(&issuing).unwrap());
-}
-
-/// A clock that is set by hand.
-struct ByHand(std::sync::Mutex<Timestamp>);
-
-impl ByHand {
-    fn advance(&self, seconds: u64) -> Timestamp {
-        self.advance_by(Duration::from_secs(seconds))
-    }
-
-    fn advance_by(&self, duration: Duration) -> Timestamp {
-        let mut now = self.0.lock().unwrap();
-        *now = now.plus(duration);
-        *now
-    }
-}
-
-impl Clock for ByHand {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
 }
 
 #[test]
@@ -950,7 +760,7 @@ fn an_import_that_takes_its_time_does_not_set_the_clock_back() {
         .collect();
     let deed = Deed { actor: "uid 0".into(), action: "meanwhile".into(), detail: String::new() };
     let mut told = 0;
-    // While the secrets are sealed, somebody else records something.
+    // While the secrets are sealed, another entry is recorded.
     accounts
         .add(&place.authority.profiles(), &drafts, &mut |_, _| {
             told += 1;
@@ -959,386 +769,6 @@ fn an_import_that_takes_its_time_does_not_set_the_clock_back() {
         .unwrap();
     assert_eq!((told, store.accounts().unwrap().len()), (1, 64));
     assert_eq!(store.last_entry(), clock.now());
-}
-
-/// Everything of an instance as it is now, and where a restored one may lie.
-fn back_up(place: Place) -> (Place, Vec<u8>) {
-    back_up_by(Arc::new(SystemClock), place)
-}
-
-fn back_up_by(clock: Arc<dyn Clock>, place: Place) -> (Place, Vec<u8>) {
-    let Place { folder, authority } = place;
-    drop(authority);
-    let mut octets = Vec::new();
-    let store =
-        EmbeddedStore::open(folder.path(), EmbeddedOptions::default(), &mut |_| {}).unwrap();
-    store.backup_journal(&mut octets).unwrap();
-    drop(store);
-    let authority = open(Foundation { clock, ..foundation(folder.path()) }, folder.path());
-    (Place { folder, authority }, octets)
-}
-
-fn restored(lost: Place, backup: &[u8], keeps_uses: bool) -> Place {
-    let how = Restore {
-        at: lost.authority.now(),
-        actor: "uid 0".into(),
-        keeps_uses,
-        longest_silence: None,
-        accepts_clock: false,
-    };
-    restored_by(Arc::new(SystemClock), &how, lost, backup)
-}
-
-/// A restore at this time, which is before the last entry.
-fn set_back(at: Timestamp) -> Restore {
-    Restore {
-        at,
-        actor: "uid 0".into(),
-        keeps_uses: false,
-        longest_silence: None,
-        accepts_clock: true,
-    }
-}
-
-fn restored_by(clock: Arc<dyn Clock>, how: &Restore, lost: Place, backup: &[u8]) -> Place {
-    let folder = tempfile::tempdir().unwrap();
-    let (from, to) = (lost.folder.path().join("keys"), folder.path().join("keys"));
-    drop(lost.authority);
-    restore_journal(&mut &backup[..], folder.path(), how).unwrap();
-    std::fs::create_dir(&to).unwrap();
-    for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
-    let authority = open(Foundation { clock, ..foundation(folder.path()) }, folder.path());
-    Place { folder, authority }
-}
-
-#[test]
-fn a_restored_instance_goes_on_where_the_lost_one_ended() {
-    let issuing = label("issuing");
-    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
-    let gw1 = account(&place.authority, "gw1", 5);
-    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
-    let enrolled = |authority: &Authority, transaction: Option<TransactionDraft>| {
-        let asker = requester(authority, &gw1);
-        authority.issue(authority.authorize(&asker, request(&key)).unwrap(), transaction).unwrap()
-    };
-    let kept = enrolled(&place.authority, None);
-    let unconfirmed = TransactionDraft {
-        confirm_until: Some(place.authority.now()),
-        ..draft(b"awaits", true).unwrap()
-    };
-    let awaiting = enrolled(&place.authority, Some(unconfirmed));
-    let awaited = |authority: &Authority| {
-        let record = authority.store().certificate(&issuing, &awaiting.serial).unwrap().unwrap();
-        (record.confirmed, record.awaits_confirmation)
-    };
-    assert_eq!(awaited(&place.authority), (false, true));
-    place.authority.publish_crl(&issuing).unwrap();
-    let (lost, backup) = back_up(place);
-    // What is not in the backup.
-    let renewed = enrolled(&lost.authority, None);
-    let unknown = enrolled(&lost.authority, None);
-    for (serial, reason) in
-        [(&kept.serial, Reason::KeyCompromise), (&unknown.serial, Reason::CertificateHold)]
-    {
-        lost.authority.revoke(&issuing, serial, reason, None).unwrap();
-    }
-    for _ in 0..5 {
-        lost.authority.publish_crl(&issuing).unwrap();
-    }
-    let last = lost.authority.crl(&issuing, CrlScope::Full).unwrap().unwrap();
-
-    let place = restored(lost, &backup, false);
-    let (authority, store) = (&place.authority, place.authority.store());
-    assert!(store.restored().unwrap().is_some());
-    // 1. What peers remember of CRLs.
-    let first = authority.publish_crl(&issuing).unwrap();
-    assert!(first.number > last.record.number && first.this_update > last.record.this_update);
-    assert!(first.this_update <= authority.now());
-    // 2. Secrets may have been used up.
-    let asker = requester(authority, &gw1);
-    let refused =
-        authority.authorize(&asker, request(&key)).and_then(|it| authority.issue(it, None));
-    assert!(matches!(refused, Err(Error::Denied { .. })), "{refused:?}");
-    let policy = SecretPolicy { lifetime: Duration::from_secs(60), uses: 1 };
-    drop(requester(authority, &authority.reset_secret(&label("gw1"), policy).unwrap()));
-    // 3. A certificate may have been confirmed.
-    assert_eq!(authority.revoke_unconfirmed().unwrap(), 0);
-    assert_eq!(
-        authority.certificate_status(&issuing, &awaiting.serial).unwrap(),
-        CertificateStatus::Good
-    );
-    assert_eq!(awaited(authority), (false, false), "an administrator sees it");
-    authority.confirm(b"awaits").unwrap();
-    assert_eq!(awaited(authority), (true, false), "late, and not too late");
-    // 4. What was issued comes back, from certificates of our own making only.
-    let recovery = recovery(store.as_ref());
-    let known = recovery.certificate(&kept.certificate, None).unwrap();
-    assert_eq!((known.is_new, known.account), (false, Some(label("gw1"))));
-    let imported = recovery.certificate(&renewed.certificate, None).unwrap();
-    assert_eq!((imported.is_new, imported.account), (true, Some(label("gw1"))));
-    assert!(!recovery.certificate(&renewed.certificate, None).unwrap().is_new);
-    let mut altered = unknown.certificate.clone();
-    let end = altered.len() - 1;
-    altered[end] ^= 1;
-    let refused = recovery.certificate(&altered, None);
-    assert!(
-        matches!(&refused, Err(Error::Denied { kind: Denial::SignerNotTrusted, .. })),
-        "{refused:?}"
-    );
-    let nobody = recovery.certificate(&unknown.certificate, Some(&label("gw9")));
-    assert!(nobody.unwrap_err().to_string().contains("no account `gw9`"));
-    authority
-        .authenticate_certificate(&renewed.certificate, &mut |_: &SubjectPublicKey| Ok(()))
-        .unwrap();
-    // 5. What was revoked as well, out of the lost instance's last CRL; also of a certificate that nobody brings back.
-    let mut forged = last.der.to_vec();
-    let end = forged.len() - 1;
-    forged[end] ^= 1;
-    assert!(matches!(recovery.crl(&forged), Err(Error::Denied { .. })));
-    let done = recovery.crl(&last.der).unwrap();
-    assert_eq!(
-        (done.revoked, done.listed, done.known),
-        (vec![kept.serial], vec![unknown.serial], 0)
-    );
-    let again = recovery.crl(&last.der).unwrap();
-    assert_eq!((again.revoked.len(), again.listed.len(), again.known), (0, 0, 2));
-    assert_eq!(authority.publish_crl(&issuing).unwrap().entries, 2);
-    let status = |serial| authority.certificate_status(&issuing, serial).unwrap();
-    for (serial, expected) in
-        [(&kept.serial, Reason::KeyCompromise), (&unknown.serial, Reason::CertificateHold)]
-    {
-        let CertificateStatus::Revoked(revocation) = status(serial) else { panic!("{serial}") };
-        assert_eq!(revocation.reason, expected);
-    }
-    // When its certificate is brought back, it is on hold as before, and can be released.
-    assert!(recovery.certificate(&unknown.certificate, None).unwrap().is_new);
-    assert!(matches!(status(&unknown.serial), CertificateStatus::Revoked(_)));
-    authority.release(&issuing, &unknown.serial).unwrap();
-    authority.revoke(&issuing, &renewed.serial, Reason::Superseded, None).unwrap();
-    assert_eq!(authority.publish_crl(&issuing).unwrap().entries, 2);
-}
-
-/// With deltas, and the CRLs in a folder of their own.
-fn with_deltas(place: Place) -> Place {
-    let Place { folder, authority } = place;
-    drop(authority);
-    let crl = CrlSettings { delta: true, ..crl_settings(folder.path()) };
-    let authority = open_with(foundation(folder.path()), crl);
-    Place { folder, authority }
-}
-
-#[test]
-fn what_is_brought_back_late_is_on_the_next_crl_and_delta_whatever_its_date() {
-    let issuing = label("issuing");
-    // What expired in the meantime is revoked, too, and stands on one more CRL (RFC 5280 §3.3).
-    let long_ago = SystemClock.now().minus(Duration::from_secs(3000 * 86_400));
-    let clock = Arc::new(ByHand(std::sync::Mutex::new(long_ago)));
-    let place = found_by(Arc::clone(&clock) as _, KeyAlgorithm::P256, KeyAlgorithm::P256);
-    let gw1 = account(&place.authority, "gw1", 5);
-    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
-    let enrolled = |authority: &Authority| {
-        let asker = requester(authority, &gw1);
-        authority.issue(authority.authorize(&asker, request(&key)).unwrap(), None).unwrap()
-    };
-    let expired = enrolled(&place.authority);
-    let (lost, backup) = back_up_by(Arc::clone(&clock) as _, place);
-    let unknown = enrolled(&lost.authority);
-    for serial in [&expired.serial, &unknown.serial] {
-        lost.authority.revoke(&issuing, serial, Reason::KeyCompromise, None).unwrap();
-    }
-    lost.authority.publish_crl(&issuing).unwrap();
-    let last = lost.authority.crl(&issuing, CrlScope::Full).unwrap().unwrap();
-
-    let place = with_deltas(restored(lost, &backup, false));
-    let (authority, store) = (&place.authority, place.authority.store());
-    let entries = || {
-        let full = authority.publish_crl(&issuing).unwrap();
-        let delta = store.last_crl(&issuing, CrlScope::Delta).unwrap().unwrap();
-        assert_eq!(delta.number, full.number);
-        (full.entries, delta.entries)
-    };
-    assert_eq!(entries(), (0, 0));
-    let base = store.base_crl(&issuing).unwrap().unwrap();
-    assert!(!authority.crl_lacks_changes(&issuing).unwrap());
-    let recovery = recovery(store.as_ref());
-    let done = recovery.crl(&last.der).unwrap();
-    assert_eq!((done.revoked, done.listed), (vec![expired.serial], vec![unknown.serial]));
-    let old = store.revocation(&issuing, &unknown.serial).unwrap().unwrap().at;
-    assert!(old < base.this_update, "{old} {base:?}");
-    assert!(authority.crl_lacks_changes(&issuing).unwrap());
-    assert_eq!(entries(), (2, 2));
-    assert!(!authority.crl_lacks_changes(&issuing).unwrap());
-    // From then on what expired is off the list, and the base of the deltas lacks both.
-    assert_eq!(entries(), (1, 2));
-    assert_eq!(store.base_crl(&issuing).unwrap().unwrap(), base);
-}
-
-/// As journals have it in which that was not recorded.
-#[test]
-fn of_a_base_of_which_nobody_knows_how_far_it_reaches_no_delta_tells_what_changed() {
-    let issuing = label("issuing");
-    let place = with_deltas(found(KeyAlgorithm::P256, KeyAlgorithm::P256));
-    let (authority, store) = (&place.authority, place.authority.store());
-    let base = authority.publish_crl(&issuing).unwrap();
-    assert!(base.is_base && !authority.publish_crl(&issuing).unwrap().is_base);
-    let number = base.number * 2;
-    let older = CrlRecord { number, reached: None, ..base };
-    store.record_crl(authority.now(), &older).unwrap();
-    assert!(authority.crl_lacks_changes(&issuing).unwrap());
-    let next = authority.publish_crl(&issuing).unwrap();
-    assert_eq!((next.is_base, next.number > number), (true, true));
-    assert_eq!(store.base_crl(&issuing).unwrap(), Some(next));
-}
-
-fn recovery(store: &dyn Store) -> Recovery<'_> {
-    Recovery { store, clock: &SystemClock, partition_urls: &[], partitions: 0 }
-}
-
-#[test]
-fn certificates_of_cas_of_this_instance_are_no_accounts() {
-    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
-    let gw1 = label("gw1");
-    account(&place.authority, "gw1", 1);
-    let (Place { folder, authority }, backup) = back_up(place);
-    drop(authority);
-    let ground = foundation(folder.path());
-    let third = options("CN=Third", Some(0));
-    let third = ground.create_issuing(&label("third"), &third, KeyAlgorithm::P256).unwrap();
-    let next = ground.roll(&label("root"), &roll(false)).unwrap();
-    let links = next.succeeds.clone().unwrap().links.unwrap();
-    // Another certificate of the root's key, as it may have had before.
-    let root = third.chain.last().unwrap();
-    let mut again = x509_cert::Certificate::from_der(root).unwrap();
-    again.tbs_certificate.serial_number = x509_cert::serial_number::SerialNumber::from(7_u64);
-    let key = ground.keys.load("root", &ground.passphrase).unwrap();
-    let signature = key.sign(&again.tbs_certificate.to_der().unwrap()).unwrap();
-    again.signature = der::asn1::BitString::from_bytes(&signature).unwrap();
-    let again = again.to_der().unwrap();
-    let before = ground.store.certificates(None, 0, 100).unwrap();
-    for own in [
-        &third.certificate,
-        root,
-        &next.certificate,
-        &links.new_with_old,
-        &links.old_with_new,
-        &again,
-    ] {
-        let known = recovery(ground.store.as_ref()).certificate(own, Some(&gw1)).unwrap();
-        assert_eq!((known.is_new, known.account), (false, None), "{}", known.serial);
-    }
-    assert_eq!(ground.store.certificates(None, 0, 100).unwrap(), before);
-    // A restore has lost two of them. An account has certificates of CAs only if it may have such.
-    drop(ground);
-    let authority = open(foundation(folder.path()), folder.path());
-    let place = restored(Place { folder, authority }, &backup, true);
-    let store = place.authority.store();
-    for lost in [&third.certificate, &links.new_with_old] {
-        let refused = recovery(store.as_ref()).certificate(lost, Some(&gw1)).unwrap_err();
-        assert!(refused.to_string().contains("--permission cross-certification"), "{refused}");
-    }
-    let account = store.account(&gw1).unwrap().unwrap();
-    let permissions = [Permission::CrossCertification].into();
-    store
-        .record_account_changed(place.authority.now(), &Account { permissions, ..account })
-        .unwrap();
-    let taken = recovery(store.as_ref()).certificate(&third.certificate, Some(&gw1)).unwrap();
-    assert_eq!((taken.is_new, taken.account), (true, Some(gw1)));
-}
-
-/// X.509 has no fractions of a second, so that such a certificate's notBefore looks older than the account is.
-#[test]
-fn what_was_issued_in_the_second_of_the_accounts_creation_is_the_accounts() {
-    let long_ago = SystemClock.now().minus(Duration::from_secs(3600)).whole_seconds();
-    let clock = Arc::new(ByHand(std::sync::Mutex::new(long_ago)));
-    let place = found_by(Arc::clone(&clock) as _, KeyAlgorithm::P256, KeyAlgorithm::P256);
-    clock.advance_by(Duration::from_millis(293));
-    let gw1 = account(&place.authority, "gw1", 1);
-    let (place, backup) = back_up_by(Arc::clone(&clock) as _, place);
-    clock.advance_by(Duration::from_millis(200));
-    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
-    let authorized =
-        place.authority.authorize(&requester(&place.authority, &gw1), request(&key)).unwrap();
-    let issued = place.authority.issue(authorized, None).unwrap();
-    let place = restored(place, &backup, false);
-    let store = place.authority.store();
-    let recovery = recovery(store.as_ref());
-    let imported = recovery.certificate(&issued.certificate, None).unwrap();
-    assert_eq!((imported.is_new, imported.account), (true, Some(label("gw1"))));
-}
-
-#[test]
-fn a_second_restore_of_one_backup_does_not_repeat_the_numbers_of_the_first() {
-    let issuing = label("issuing");
-    let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
-    let gw1 = account(&place.authority, "gw1", 1);
-    let (lost, backup) = back_up(place);
-    let first = restored(lost, &backup, true);
-    // An administrator knew that no secret was used.
-    drop(requester(&first.authority, &gw1));
-    assert_eq!(
-        first.authority.store().account(&label("gw1")).unwrap().unwrap().secret.unwrap().uses_left,
-        1
-    );
-    let last = (0..3).map(|_| first.authority.publish_crl(&issuing).unwrap()).last().unwrap();
-    let second = restored(first, &backup, true);
-    let next = second.authority.publish_crl(&issuing).unwrap();
-    assert!(next.number > last.number && next.this_update > last.this_update, "{last:?} {next:?}");
-}
-
-/// strongSwan and the authorizer keep the CRL with the larger number: no revocation would count until the clock is there again.
-#[test]
-fn a_restore_with_a_clock_that_was_set_back_repeats_no_number_of_the_lost_instance() {
-    let issuing = label("issuing");
-    let right = SystemClock.now();
-    let day = Duration::from_secs(86_400);
-    let clock = Arc::new(ByHand(std::sync::Mutex::new(right.plus(day))));
-    let place = found_by(Arc::clone(&clock) as _, KeyAlgorithm::P256, KeyAlgorithm::P256);
-    place.authority.publish_crl(&issuing).unwrap();
-    let (lost, backup) = back_up_by(Arc::clone(&clock) as _, place);
-    // It goes on for two hours, ahead as it is.
-    clock.advance(7200);
-    let last = lost.authority.publish_crl(&issuing).unwrap();
-    // Twice from the same backup, and with what the first one signed in between.
-    let (mut last, mut lost, mut at) = (last, lost, right);
-    for _ in 0..2 {
-        *clock.0.lock().unwrap() = at;
-        let place = restored_by(Arc::clone(&clock) as _, &set_back(at), lost, &backup);
-        clock.advance(2);
-        let first = place.authority.publish_crl(&issuing).unwrap();
-        assert!(first.number > last.number, "{first:?} {last:?}");
-        assert!(first.this_update > at && first.this_update <= place.authority.now(), "{first:?}");
-        // Another one leaps no more, and from then on numbers rise with the time: a snapshot that comes back repeats none.
-        at = clock.advance(3600);
-        let next = place.authority.publish_crl(&issuing).unwrap();
-        assert_eq!(next.number - first.number, 3_600_000);
-        (last, lost) = (next, place);
-        at = at.plus(Duration::from_secs(60));
-    }
-}
-
-/// An older CRL of the lost instance that was brought back first says nothing of how far its numbers went.
-#[test]
-fn a_crl_that_is_brought_back_does_not_take_the_place_of_the_first_one_after_a_restore() {
-    let issuing = label("issuing");
-    let right = SystemClock.now();
-    let clock = Arc::new(ByHand(std::sync::Mutex::new(right.plus(Duration::from_secs(86_400)))));
-    let place = found_by(Arc::clone(&clock) as _, KeyAlgorithm::P256, KeyAlgorithm::P256);
-    place.authority.publish_crl(&issuing).unwrap();
-    let (lost, backup) = back_up_by(Arc::clone(&clock) as _, place);
-    clock.advance(60);
-    lost.authority.publish_crl(&issuing).unwrap();
-    let older = lost.authority.crl(&issuing, CrlScope::Full).unwrap().unwrap();
-    clock.advance(7200);
-    let last = lost.authority.publish_crl(&issuing).unwrap();
-    *clock.0.lock().unwrap() = right;
-    let place = restored_by(Arc::clone(&clock) as _, &set_back(right), lost, &backup);
-    clock.advance(2);
-    let recovery = Recovery { clock: clock.as_ref(), ..recovery(place.authority.store().as_ref()) };
-    recovery.crl(&older.der).unwrap();
-    let first = place.authority.publish_crl(&issuing).unwrap();
-    assert!(first.number > last.number && first.this_update > right, "{first:?} {last:?}");
 }
 
 #[test]
@@ -1356,7 +786,7 @@ fn a_certificate_speaks_for_the_account_that_it_was_issued_to_and_for_no_later_o
     let first = authority.authorize(&secret, request(&key)).unwrap();
     let first = authority.issue(first, draft(b"first", true)).unwrap();
     authority.confirm(b"first").unwrap();
-    // What was begun before the account went: a requester, and what it was granted.
+    // A requester and its grants, from before the account is removed.
     let holder = by(&first.certificate).unwrap();
     let granted = authority.authorize(&secret, request(&key)).unwrap();
     let updated = CertificateRequest { updates: Some(first.serial), ..request(&key) };
@@ -1377,18 +807,18 @@ fn a_certificate_speaks_for_the_account_that_it_was_issued_to_and_for_no_later_o
     };
     let after = authority.add_accounts(&[after]).unwrap().remove(0);
 
-    // The old certificate does not get the new names, nor does anything that was begun with it.
+    // The old certificate does not get the names of the new account, and neither does anything that was begun with it.
     denied(by(&first.certificate).map(drop), Denial::SignerNotTrusted);
     denied(authority.issue(granted, None).map(drop), Denial::NotAuthorized);
     denied(authority.issue(updated, None).map(drop), Denial::NotAuthorized);
-    // Nor is what was read of the old account written over the new one.
+    // A copy of the old account is not written over the new one.
     let read = holder.account();
     denied(authority.store().record_account_changed(authority.now(), read), Denial::NotAuthorized);
 
     let secret = requester(authority, &after);
     let second = authority.authorize(&secret, request(&key)).unwrap();
     let second = authority.issue(second, None).unwrap();
-    // Neither revokes the other's.
+    // Neither account can revoke the other's certificate.
     let revoke = |by: &Requester, issued: &countersign_ca::authority::IssuedCertificate| {
         authority.revoke_for(by, &issued.ca, &issued.serial, Reason::KeyCompromise, None, None)
     };
@@ -1421,7 +851,7 @@ fn a_certificate_that_is_not_taken_does_not_use_up_the_secret() {
         authority.reject(&n.to_be_bytes()).unwrap();
         assert_eq!(left(), 1, "{n}");
     }
-    // Not for ever: a peer must not have any number of certificates made.
+    // There is a limit, so that a peer cannot have certificates made without end.
     issue(b"last").unwrap();
     authority.reject(b"last").unwrap();
     assert_eq!(left(), 0);

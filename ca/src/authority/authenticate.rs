@@ -1,131 +1,50 @@
-//! Who asks: by a shared secret, or by a certificate that this authority issued.
+//! Authenticates requesters, by a shared secret or by a certificate that this authority issued.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::Authority;
-use crate::certificate::Facts;
-use crate::clock::Timestamp;
+use super::failures::locked;
+use super::request::{Credential, Requester};
+use super::state::Authority;
 use crate::error::{Denial, Error, Result};
-use crate::public_key::SubjectPublicKey;
+use crate::key::SubjectPublicKey;
 use crate::record::{Account, AccountSecret, CertificateRecord, Reason, Serial};
-use crate::request::{Credential, Requester};
-
-/// When wrong secrets from one address lock a reference for that address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LockSettings {
-    /// How many in a row lock it; 0 for none.
-    pub after: u32,
-    /// How long the first lock lasts; each further one twice as long as the one before, up to a day.
-    pub first: Duration,
-}
-
-impl Default for LockSettings {
-    /// None: nobody guesses 160 random bits, and whoever saw a reference could lock its peer out.
-    fn default() -> Self {
-        Self { after: 0, first: Duration::from_secs(60) }
-    }
-}
-
-/// The longest lock.
-const LONGEST_LOCK: Duration = Duration::from_secs(24 * 3600);
+use crate::x509::Facts;
 
 /// The longest reference that is looked up, in bytes.
 const MAX_REFERENCE: usize = 128;
 
-/// For how many pairs of reference and address wrong secrets are remembered; beyond, those are forgotten that failed longest ago.
-const MAX_FAILURES: usize = 4096;
-
-/// Somebody who says that it has the secret of a reference.
+/// An attempt to authenticate with the shared secret of a reference.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
-    /// The reference.
+    /// The reference, as the peer sent it.
     pub reference: &'a [u8],
-    /// From where, if that is known.
+    /// The address of the peer, if it is known.
     pub from: Option<IpAddr>,
-    /// Whether it goes on with what was begun with the right secret: then no wrong one counts, and nothing is locked.
+    /// Whether the message continues a transaction that was begun with the right secret. Then a wrong secret is not
+    /// counted, and no lock applies.
     pub continues: bool,
 }
 
-/// What is tried. It is not shown anywhere.
+/// A secret to verify a message with. It has no `Debug`, so that it is never logged.
 #[derive(Clone, Copy)]
 pub enum Candidate<'a> {
     /// The secret of the reference.
     Secret(&'a [u8]),
-    /// There is no such reference, or it is locked: what nobody has, to be worked on as if it were a secret.
+    /// A random secret, because the reference is unknown or locked. The caller must do the same work as with a real
+    /// one.
     Decoy(&'a [u8]),
 }
 
-/// Wrong secrets for references, by who sent them. They are kept in memory only: what strangers do makes no journal grow.
-#[derive(Debug, Default)]
-pub struct Failures(HashMap<(String, Option<IpAddr>), Failed>);
-
-#[derive(Debug, Clone, Copy)]
-struct Failed {
-    in_a_row: u32,
-    locks: u32,
-    until: Option<Timestamp>,
-    last: Timestamp,
-}
-
-impl Failures {
-    /// Until when a reference is locked for an address.
-    fn locked_until(
-        &self,
-        reference: &str,
-        from: Option<IpAddr>,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let failed = self.0.get(&(reference.to_owned(), from))?;
-        failed.until.filter(|until| now < *until)
-    }
-
-    /// Counts one, and tells how many there are in a row and until when they lock.
-    fn count(
-        &mut self,
-        reference: &str,
-        from: Option<IpAddr>,
-        now: Timestamp,
-        locks: LockSettings,
-    ) -> (u32, Option<Timestamp>) {
-        let key = (reference.to_owned(), from);
-        if self.0.len() >= MAX_FAILURES && !self.0.contains_key(&key) {
-            let oldest = self.0.iter().min_by_key(|(_, failed)| failed.last).map(|(key, _)| key);
-            if let Some(oldest) = oldest.cloned() {
-                self.0.remove(&oldest);
-            }
-        }
-        let none = Failed { in_a_row: 0, locks: 0, until: None, last: now };
-        let failed = self.0.entry(key).or_insert(none);
-        failed.last = now;
-        failed.in_a_row = failed.in_a_row.saturating_add(1);
-        let in_a_row = failed.in_a_row;
-        if in_a_row < locks.after {
-            return (in_a_row, None);
-        }
-        failed.in_a_row = 0;
-        failed.until = Some(now.plus(locks.time(failed.locks)));
-        failed.locks = failed.locks.saturating_add(1);
-        (in_a_row, failed.until)
-    }
-
-    /// Forgets those for a reference.
-    fn forget(&mut self, reference: &str) {
-        self.0.retain(|(of, _), _| of != reference);
-    }
-}
-
 impl Authority {
-    /// Finds the account of a reference and lets `verify` try its secret. For an unknown reference, or one that is locked for who
-    /// asks, it tries a decoy, and the error reads the same: a guesser is not told that the reference exists.
+    /// Finds the account of a reference and lets `verify` try its secret. For an unknown or locked reference, `verify`
+    /// is given a decoy and the error text is the same, so that a guesser learns neither from the text nor from the
+    /// time whether the reference exists.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] for a wrong secret or an unknown reference, `Denied` with [`Denial::Locked`]
-    /// while wrong secrets have locked the reference for that address.
+    /// [`Error::Unauthenticated`] for a wrong secret or an unknown reference; `Denied` with [`Denial::Locked`] while
+    /// the reference is locked for the peer's address.
     pub fn authenticate_secret(
         &self,
         attempt: Attempt<'_>,
@@ -158,7 +77,7 @@ impl Authority {
         Err(Error::unauthenticated(WRONG_SECRET))
     }
 
-    /// The work of a secret, with one that nobody has.
+    /// Does the work of opening and trying a secret, with a random one.
     fn try_decoy(&self, verify: &mut dyn FnMut(Candidate<'_>) -> bool) -> Result<()> {
         let mut random = Zeroizing::new([0; 32]);
         self.random(random.as_mut_slice())?;
@@ -167,12 +86,13 @@ impl Authority {
         Ok(())
     }
 
-    /// Takes a certificate that this authority issued, and lets `verify` check a signature with its key.
+    /// Authenticates the peer by a certificate that this authority issued. `verify` checks a signature with the
+    /// certificate's key.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::SignerNotTrusted`] when the certificate is foreign, altered, expired, not yet valid or
-    /// held, or its account is gone, with [`Denial::AlreadyRevoked`] when it is revoked for good; whatever `verify`
-    /// says otherwise.
+    /// `Denied` with [`Denial::SignerNotTrusted`] if the certificate is foreign, altered, a CA's, expired, not yet
+    /// valid or on hold, or if its account is removed; with [`Denial::AlreadyRevoked`] if it is revoked for good.
+    /// Otherwise the errors of `verify`.
     pub fn authenticate_certificate(
         &self,
         certificate: &[u8],
@@ -181,7 +101,8 @@ impl Authority {
         self.authenticate_facts(certificate, &Facts::of(certificate)?, verify)
     }
 
-    /// As [`Self::authenticate_certificate`], for who has read the certificate already: `facts` are those of `certificate`.
+    /// Like [`Self::authenticate_certificate`], for a caller that has already read the certificate. `facts` must be
+    /// those of `certificate`.
     ///
     /// # Errors
     /// As [`Self::authenticate_certificate`].
@@ -195,7 +116,8 @@ impl Authority {
         let record = self.own_certificate(certificate, facts)?.ok_or_else(|| {
             refused(format!("the signer's certificate of `{}` was not issued here", facts.subject))
         })?;
-        // A cross certificate is recorded as its account's; its key signs certificates, and no messages.
+        // A cross certificate is recorded under the account that asked for it, but its key belongs to a CA and signs no
+        // messages.
         if facts.is_ca {
             return Err(refused(format!(
                 "the signer's certificate {} is a CA's; sign with an end entity's",
@@ -223,7 +145,7 @@ impl Authority {
                 ),
             ));
         }
-        // A certificate speaks for the account that it was issued to, and never for a later one of that name.
+        // A certificate authenticates the account to which it was issued, and no later account of the same name.
         let account = self.store().holder(&record)?.ok_or_else(|| {
             refused(format!(
                 "the account `{}` that the signer's certificate {} was issued to is gone; enrol again with a secret of the \
@@ -234,12 +156,14 @@ impl Authority {
         Ok(Requester::new(account, Credential::Certificate(Box::new(record))))
     }
 
+    /// The account with this reference, and its secret.
     fn account_of(&self, reference: &[u8]) -> Result<Option<(Account, AccountSecret)>> {
         let reference =
             std::str::from_utf8(reference).ok().filter(|text| text.len() <= MAX_REFERENCE);
         let Some(reference) = reference else { return Ok(None) };
         let mut account = self.store().account_by_reference(reference)?;
-        // RFC 9483 §3.1 has the senderKID be the commonName of the sender; some clients write its type there, too.
+        // RFC 9483 §3.1 makes the senderKID the value of the sender's commonName. Some clients send the attribute type
+        // with it.
         if account.is_none()
             && let Some(name) = reference.strip_prefix("CN=")
         {
@@ -248,6 +172,7 @@ impl Authority {
         Ok(account.and_then(|account| account.secret.clone().map(|secret| (account, secret))))
     }
 
+    /// The record of a certificate, if this authority issued exactly these octets.
     fn own_certificate(
         &self,
         certificate: &[u8],
@@ -260,68 +185,5 @@ impl Authority {
     }
 }
 
-/// Forgets wrong secrets, once a certificate was issued. A right secret alone does not count: it may stand in a replayed
-/// message, and a guesser would dodge the lock with it.
-pub fn forget_failures(failures: &Mutex<Failures>, reference: &str) {
-    locked(failures).forget(reference);
-}
-
-fn locked(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
-    failures.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl LockSettings {
-    fn time(&self, locks_before: u32) -> Duration {
-        let times = 1_u32.checked_shl(locks_before).unwrap_or(u32::MAX);
-        self.first.saturating_mul(times).min(LONGEST_LOCK)
-    }
-}
-
-/// What is said of a wrong secret, an unknown reference and a locked one.
+/// The error text for a wrong secret, an unknown reference and a locked one.
 const WRONG_SECRET: &str = "unknown reference or wrong secret";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn locks_grow_to_a_day() {
-        let minutes = |locks| LockSettings::default().time(locks).as_secs() / 60;
-        assert_eq!(
-            [0, 1, 2, 10, 11, 31, 32, u32::MAX].map(minutes),
-            [1, 2, 4, 1024, 1440, 1440, 1440, 1440]
-        );
-    }
-
-    #[test]
-    fn wrong_secrets_count_by_reference_and_address_and_their_number_has_an_end() {
-        let (mut failures, at) = (Failures::default(), Timestamp::from_seconds);
-        let locks = LockSettings { after: 2, first: Duration::from_secs(60) };
-        let from = |n: u32| Some(IpAddr::from(n.to_be_bytes()));
-        assert_eq!(failures.count("a", from(1), at(0), locks), (1, None));
-        assert_eq!(failures.count("a", from(2), at(0), locks), (1, None));
-        assert_eq!(failures.count("b", from(1), at(0), locks), (1, None));
-        assert_eq!(failures.count("a", from(1), at(0), locks), (2, Some(at(60))));
-        let locked = |failures: &Failures, of, by, now| failures.locked_until(of, by, at(now));
-        assert_eq!(locked(&failures, "a", from(1), 59), Some(at(60)));
-        for (of, by, now) in
-            [("a", from(1), 60), ("a", from(2), 0), ("a", None, 0), ("b", from(1), 0)]
-        {
-            assert_eq!(locked(&failures, of, by, now), None, "{of} {by:?} {now}");
-        }
-        failures.count("a", from(1), at(60), locks);
-        assert_eq!(
-            failures.count("a", from(1), at(60), locks),
-            (2, Some(at(180))),
-            "twice as long"
-        );
-        failures.forget("a");
-        assert_eq!(locked(&failures, "a", from(1), 60), None);
-        for n in 0..10_000 {
-            failures.count("a", from(n), at(i64::from(n)), locks);
-        }
-        assert_eq!(failures.0.len(), MAX_FAILURES);
-        assert!(failures.0.contains_key(&("a".into(), from(9_999))));
-        assert!(!failures.0.contains_key(&("b".into(), from(1))), "the oldest are forgotten");
-    }
-}

@@ -1,4 +1,4 @@
-//! Whether a requester may have what it asks for. The answer is a value: [`Authorized`].
+//! Decides whether a requester may have what it asks for. The decision is a value: [`Authorized`].
 
 use std::sync::Arc;
 
@@ -6,30 +6,27 @@ use der::Decode;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages};
 
-use super::Authority;
-use super::equipment::without_vendors_names;
+use super::equipment::{check_equipment, without_vendors_names};
 use super::issuer::Ca;
-use crate::certificate::Facts;
-use crate::clock::Timestamp;
+use super::request::{CertificateRequest, Credential, Requester};
+use super::state::Authority;
+use crate::clock::{BACKDATING, Timestamp};
 use crate::error::{Denial, Error, Result};
-use crate::founding::BACKDATING;
-use crate::identity::Identity;
+use crate::key::{KeyKind, Proof, ProvenKey};
+use crate::name::{Identity, same_name};
 use crate::oid;
-use crate::path::same_name;
-use crate::profile::Profile;
-use crate::public_key::{KeyKind, Proof, ProvenKey};
+use crate::profile::{Names, Profile, subject};
 use crate::record::{Account, Label, Serial};
-use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
-use crate::subject::{self, Names};
+use crate::x509::Facts;
 
-/// A notBefore this little in the past is still issued as it was asked for.
+/// How far a requested notBefore may lie in the past and still be issued unchanged.
 const NOW_ENOUGH: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// The shortest validity that is issued on request.
+/// The shortest validity that a request may ask for.
 const SHORTEST: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// What may be signed, decided in every detail. Only [`Authority::authorize`] makes one, and [`Authority::issue`]
-/// takes nothing else.
+/// A certificate that may be signed, decided in every detail. Only [`Authority::authorize`] makes such a value, and
+/// [`Authority::issue`] accepts nothing else.
 #[derive(Debug)]
 pub struct Authorized {
     pub(super) account: Account,
@@ -45,13 +42,13 @@ pub struct Authorized {
     pub(super) replaces: Option<Serial>,
     pub(super) unpublished: bool,
     pub(super) changes: Vec<String>,
-    /// The request itself, where an administrator has yet to approve it.
-    pub(super) held: Option<Box<CertificateRequest>>,
-    /// A serial number that was taken ahead.
+    /// The request itself, if an administrator must approve it before it is issued.
+    pub(super) to_approve: Option<Box<CertificateRequest>>,
+    /// A serial number that was taken ahead, if one was.
     pub(super) serial: Option<Serial>,
 }
 
-/// What a certificate will say, but for its key.
+/// The content of a certificate, except its key.
 pub(super) struct Terms {
     names: Names,
     key_usage: KeyUsage,
@@ -60,9 +57,28 @@ pub(super) struct Terms {
 }
 
 impl Authorized {
-    /// The CA that will issue.
+    /// The CA that will issue the certificate.
     pub const fn ca(&self) -> &Label {
         &self.ca
+    }
+
+    /// Whether an administrator must approve the request before it is issued.
+    pub const fn needs_approval(&self) -> bool {
+        self.to_approve.is_some()
+    }
+
+    /// Refuses a request that an administrator must still approve.
+    pub(super) fn check_approved(&self) -> Result<()> {
+        match self.needs_approval() {
+            false => Ok(()),
+            true => Err(Error::denied(
+                Denial::NotAuthorized,
+                format!(
+                    "requests for the profile `{}` wait for an administrator, which this way of asking cannot",
+                    self.profile.name()
+                ),
+            )),
+        }
     }
 }
 
@@ -70,7 +86,7 @@ impl Authority {
     /// Decides what the requester gets.
     ///
     /// # Errors
-    /// `Denied` that says which rule of the account or of the profile the request breaks.
+    /// `Denied` that says which rule of the account or the profile the request breaks.
     pub fn authorize(
         &self,
         requester: &Requester,
@@ -78,29 +94,29 @@ impl Authority {
     ) -> Result<Authorized> {
         let now = self.now();
         let account = requester.account();
-        // 1. The credential still counts, and a key update replaces the certificate that signed it.
+        // 1. The credential is still usable, and a key update names the certificate that signed it.
         check_credential(requester, request.updates.as_ref(), now)?;
         let mut changes = Vec::new();
         let request = without_vendors_names(requester, request, &mut changes);
-        // 2. Profile and issuing CA are the account's.
+        // 2. The profile and the issuing CA are those of the account.
         let profile = self.profile_for(account, request.profile.as_ref())?;
         let ca = self.ca_for(account, request.ca.as_ref())?;
-        // 3. The key is of a kind that the profile takes, and nobody else's.
+        // 3. The profile accepts the kind of key, and the key is not a CA's.
         profile.check_key(request.key.key().kind())?;
         check_proof(&profile, &request.key)?;
         check_use(&profile, request.key.key().kind())?;
         self.refuse_own_keys(&request.key)?;
-        // 4. Names and the rest.
+        // 4. Decide the names and the rest.
         let kind = request.key.key().kind();
         let Terms { names, key_usage, not_before, not_after } =
             self.terms(requester, &request, &profile, ca, kind, &mut changes)?;
-        // Whoever is in no directory is in none after a renewal either, unless it says otherwise.
+        // A renewed certificate stays out of directories like the old one, unless the request says otherwise.
         let unpublished = match (request.published, requester.credential()) {
             (Some(published), _) => !published,
             (None, Credential::Certificate(old)) => request.updates.is_some() && old.unpublished,
             (None, _) => false,
         };
-        let held = profile.needs_approval().then(|| Box::new(request.clone()));
+        let to_approve = profile.needs_approval().then(|| Box::new(request.clone()));
         Ok(Authorized {
             account: account.clone(),
             ca: ca.info().name.clone(),
@@ -115,12 +131,12 @@ impl Authority {
             replaces: request.updates,
             unpublished,
             changes,
-            held,
+            to_approve,
             serial: None,
         })
     }
 
-    /// What is granted of a request for a key of this kind, whichever key it is.
+    /// Decides everything that does not depend on the key itself, for a key of this kind.
     pub(super) fn terms<K>(
         &self,
         requester: &Requester,
@@ -130,22 +146,23 @@ impl Authority {
         kind: KeyKind,
         changes: &mut Vec<String>,
     ) -> Result<Terms> {
-        // 1. Every name is the account's, and one that verifiers accept of this CA.
+        // 1. Every name is the account's, and verifiers accept it below this CA.
         let names = names(requester, request, profile, changes)?;
-        // 2. The rest of the request is a wish; what is not granted is said.
+        // 2. The rest of the request only proposes. A sentence in `changes` names each difference.
         let key_usage = check_extensions(profile, kind, &request.extensions, changes)?;
         let (not_before, not_after) = validity(profile, ca, request, self.now(), changes)?;
         ca.handed_out().permits(ca.facts(), names.clone(), self.now())?;
         Ok(Terms { names, key_usage, not_before, not_after })
     }
 
-    /// The profile of an account, which is the only one that it may ask for.
+    /// The profile of an account. A request may name no other.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NotAuthorized`] when `wanted` is another; [`Error::Internal`] when it is not configured.
+    /// `Denied` with [`Denial::NotAuthorized`] if `wanted` is another one; [`Error::Internal`] if the profile is not
+    /// configured.
     pub fn profile_for(&self, account: &Account, wanted: Option<&Label>) -> Result<Arc<Profile>> {
         if let Some(wanted) = wanted.filter(|wanted| **wanted != account.profile) {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the account `{}` is for the profile `{}`, not `{wanted}`",
                 account.name, account.profile
             )));
@@ -158,9 +175,10 @@ impl Authority {
         })
     }
 
+    /// The CA that issues to an account. A request may name it, or another key of its line.
     pub(super) fn ca_for(&self, account: &Account, wanted: Option<&Label>) -> Result<&Ca> {
         let named = self.issuing_ca(account.ca.as_ref())?;
-        // The last key of the CA issues; it answers to the names of those before.
+        // The CA's latest key issues. A request may name any key of its line.
         let ca = self.latest(named);
         let is_meant = |wanted: &Label| {
             self.cas
@@ -168,7 +186,7 @@ impl Authority {
                 .is_some_and(|wanted| self.latest(wanted).info().name == ca.info().name)
         };
         match wanted.filter(|wanted| !is_meant(wanted)) {
-            Some(wanted) => Err(not_authorized(format!(
+            Some(wanted) => Err(Error::not_authorized(format!(
                 "the account `{}` is for the CA `{}`, not `{wanted}`",
                 account.name,
                 ca.info().name
@@ -177,6 +195,7 @@ impl Authority {
         }
     }
 
+    /// Refuses the key of a CA of this instance.
     pub(super) fn refuse_own_keys(&self, key: &ProvenKey) -> Result<()> {
         match self.cas.values().find(|ca| ca.facts().key == *key.key()) {
             Some(ca) => Err(Error::denied(
@@ -188,7 +207,8 @@ impl Authority {
     }
 }
 
-/// The names that are granted. A key update keeps those of the certificate that it replaces (RFC 9483 §4.1.3), or fewer.
+/// Decides the names. A key update keeps the names of the certificate that it replaces (RFC 9483 §4.1.3), or some of
+/// them.
 fn names<K>(
     requester: &Requester,
     request: &CertificateRequest<K>,
@@ -217,7 +237,8 @@ fn names<K>(
     let alt_names = Some(asked.unwrap_or(&old.alt_names));
     let kept = subject::decide(account, profile, Some(&old.subject), alt_names, changes);
     match (kept, subject) {
-        // The account has other names now, or the profile writes subjects otherwise.
+        // The account's names or the profile's template changed since the old certificate was issued, so its subject is
+        // no longer available.
         (Err(Error::Denied { kind: Denial::NotAuthorized, .. }), None) => {
             subject::decide(account, profile, None, alt_names, changes)
         }
@@ -226,19 +247,20 @@ fn names<K>(
 }
 
 fn added_by_update(name: &str) -> Error {
-    not_authorized(format!(
+    Error::not_authorized(format!(
         "a key update keeps the identities of the old certificate, and `{name}` is not one of them; ask for a new \
          certificate (cr) instead"
     ))
 }
 
+/// Checks that the credential may request a certificate, and for a key update that it is the certificate to replace.
 pub(super) fn check_credential(
     requester: &Requester,
     updates: Option<&Serial>,
     now: Timestamp,
 ) -> Result<()> {
     match (requester.credential(), updates) {
-        (Credential::Secret, Some(_)) => Err(not_authorized(
+        (Credential::Secret, Some(_)) => Err(Error::not_authorized(
             "a key update is signed with the certificate that it replaces; with a secret, ask for a new certificate (ir)",
         )),
         (Credential::Secret, None) => {
@@ -248,13 +270,13 @@ pub(super) fn check_credential(
                 .as_ref()
                 .ok_or_else(|| Error::internal("a secret that is not there"))?;
             if now >= secret.expires {
-                return Err(not_authorized(format!(
+                return Err(Error::not_authorized(format!(
                     "the secret expired on {}; ask the administrator for a new one",
                     secret.expires
                 )));
             }
             if secret.uses_left == 0 {
-                return Err(not_authorized(
+                return Err(Error::not_authorized(
                     "the secret is used up; ask the administrator for a new one",
                 ));
             }
@@ -269,18 +291,18 @@ pub(super) fn check_credential(
                 ),
             ))
         }
-        (Credential::Registrar(_), Some(_)) => Err(not_authorized(
+        (Credential::Registrar(_), Some(_)) => Err(Error::not_authorized(
             "a key update is signed with the certificate that it replaces, and nobody else vouches for it",
         )),
         (Credential::Certificate(_), _) | (Credential::Registrar(_), None) => Ok(()),
-        (Credential::Vendor(_), Some(_)) => Err(not_authorized(
+        (Credential::Vendor(_), Some(_)) => Err(Error::not_authorized(
             "a key update is signed with the certificate that it replaces; a vendor's certificate asks for the first one (ir)",
         )),
         (Credential::Vendor(vendor), None) => check_equipment(requester.account(), vendor),
     }
 }
 
-/// What is encrypted for a key proves possession only of a key that may decrypt (RFC 4211 §4).
+/// Encrypting for a key proves possession only if the key may decrypt (RFC 4211 §4).
 fn check_proof(profile: &Profile, key: &ProvenKey) -> Result<()> {
     let kind = key.key().kind();
     let usage = profile.key_usage_of(kind);
@@ -298,6 +320,7 @@ fn check_proof(profile: &Profile, key: &ProvenKey) -> Result<()> {
     }
 }
 
+/// Checks that the profile permits any use of a key of this kind.
 pub(super) fn check_use(profile: &Profile, kind: KeyKind) -> Result<()> {
     match profile.key_usage_of(kind).0.is_empty() {
         false => Ok(()),
@@ -308,24 +331,8 @@ pub(super) fn check_use(profile: &Profile, kind: KeyKind) -> Result<()> {
     }
 }
 
-/// The vendor's certificate is good for as many certificates as the administrator said: whoever gets hold of its key must not
-/// enrol again unseen.
-pub(super) fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
-    let equipment = account.equipment.as_ref().filter(|equipment| equipment.is(vendor));
-    let equipment =
-        equipment.ok_or_else(|| Error::internal("a vendor's certificate for other equipment"))?;
-    if equipment.uses_left > 0 {
-        return Ok(());
-    }
-    tracing::warn!(target: crate::REFUSED, account = %account.name, %equipment, "a vendor's certificate that is used up asks again");
-    Err(not_authorized(format!(
-        "the account `{}` was enrolled by the vendor's certificate already; the administrator can allow it again",
-        account.name
-    )))
-}
-
-/// A request cannot make itself a CA, nor have what nobody here understands. Usages are the profile's; of its key usage a
-/// request may have less. What key usage is granted.
+/// Decides about the requested extensions, and returns the granted key usage. A request cannot ask for a CA certificate
+/// or for an unknown critical extension. The usages are the profile's; the request may ask for a part of the key usage.
 fn check_extensions(
     profile: &Profile,
     kind: KeyKind,
@@ -339,11 +346,11 @@ fn check_extensions(
         match extension.extn_id {
             oid::BASIC_CONSTRAINTS => match BasicConstraints::from_der(content) {
                 Ok(constraints) if constraints.ca => {
-                    return Err(not_authorized(
+                    return Err(Error::not_authorized(
                         "basicConstraints ask for a CA; peers get end entity certificates",
                     ));
                 }
-                // RFC 5280 §4.2.1.9.
+                // A pathLenConstraint is only allowed with cA TRUE (RFC 5280 §4.2.1.9).
                 Ok(constraints) if constraints.path_len_constraint.is_some() => {
                     return template("a pathLenConstraint is for CAs; leave it out".into());
                 }
@@ -372,12 +379,12 @@ fn check_extensions(
                     Error::malformed(format!("extendedKeyUsage cannot be read: {e}"))
                 })?;
                 let own = profile.extended_key_usage();
-                // RFC 9810 §4.5: roles in CMP itself.
+                // These usages are roles in CMP itself (RFC 9810 §4.5).
                 let role = [oid::CMC_CA, oid::CMC_RA, oid::CM_KGA]
                     .into_iter()
                     .find(|role| usage.0.contains(role) && !own.contains(role));
                 if let Some(role) = role {
-                    return Err(not_authorized(format!(
+                    return Err(Error::not_authorized(format!(
                         "the extended key usage `{role}` is that of a management entity, and not of the profile `{}`",
                         profile.name()
                     )));
@@ -401,7 +408,7 @@ fn check_extensions(
     Ok(key_usage)
 }
 
-/// The validity: the profile's, or a shorter one if the request asks for it; never beyond the issuer's.
+/// Decides the validity: the profile's, or a shorter one if the request asks for it; never beyond the issuer's.
 pub(super) fn validity<K>(
     profile: &Profile,
     ca: &Ca,
@@ -444,8 +451,4 @@ pub(super) fn validity<K>(
         return Err(Error::denied(Denial::Template, "the validity asked for begins too late"));
     }
     Ok((from.max(issuer.not_before).whole_seconds(), until.whole_seconds()))
-}
-
-pub(super) fn not_authorized(why: impl Into<String>) -> Error {
-    Error::denied(Denial::NotAuthorized, why)
 }

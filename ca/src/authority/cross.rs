@@ -1,7 +1,9 @@
-//! Cross-certification: a certificate for the key of another CA (RFC 9810 §5.3.11 and Appendix D.6), for accounts that may.
+//! Cross-certification: a certificate for the key of another CA, for accounts with that permission (RFC 9810 §5.3.11
+//! and Appendix D.6).
 //!
-//! What such a CA certifies is accepted wherever ours is. So the account says what it may certify: its names become the name
-//! constraints of the certificate, and a DN of it the subject (docs/adr/0011-cross-certification.md).
+//! Whatever such a CA certifies is accepted wherever this instance's certificates are. The account therefore limits it:
+//! the account's names become the certificate's name constraints, and one of its DNs the subject
+//! (docs/adr/0011-cross-certification.md).
 
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
@@ -16,39 +18,38 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
     BasicConstraints, CertificatePolicies, KeyUsage, KeyUsages, SubjectKeyIdentifier,
 };
-use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Validity;
 
-use super::authorize::{not_authorized, validity};
+use super::authorize::validity;
+use super::issue::{IssuedCertificate, TransactionDraft};
 use super::issuer::Ca;
-use super::{Authority, IssuedCertificate, TransactionDraft};
-use crate::certificate::{
+use super::request::{CertificateRequest, Credential, Requester};
+use super::state::Authority;
+use crate::clock::Timestamp;
+use crate::error::{Denial, Error, Result};
+use crate::key::{ProvenKey, signature_algorithm};
+use crate::lint::Purpose;
+use crate::name::{Identity, Name, same_name};
+use crate::oid;
+use crate::profile::Profile;
+use crate::record::{Account, CertificateRecord, Issued, Label, Permission, Serial};
+use crate::signed::{Gate, Object};
+use crate::x509::Criticality::{Critical, NonCritical};
+use crate::x509::{
     Facts, authority_info_access, authority_key_identifier, distribution_points, extension, octets,
     policy_information, time,
 };
-use crate::clock::Timestamp;
-use crate::error::{Denial, Error, Result};
-use crate::gate::{Gate, Object};
-use crate::identity::Identity;
-use crate::key::signature_algorithm;
-use crate::lint::Purpose;
-use crate::oid;
-use crate::path::same_name;
-use crate::profile::Profile;
-use crate::public_key::ProvenKey;
-use crate::record::{Account, CertificateRecord, Issued, Label, Permission, Serial};
-use crate::request::{CertificateRequest, Credential, Requester};
 
-/// The longest subject key identifier that is taken, in octets.
+/// The longest subject key identifier that a request may contain, in octets.
 const MAX_KEY_IDENTIFIER: usize = 64;
-/// A host that nobody has (RFC 2606 §2).
+/// A host name that nobody can have (RFC 2606 §2).
 const NO_HOST: &str = "none.invalid";
-/// How many certificates of an account are looked at together.
+/// The number of certificates that are read from the store at a time.
 const PAGE: usize = 256;
 
-/// A cross certificate that may be signed, decided in every detail. Only [`Authority::authorize_cross`] makes one, and
-/// [`Authority::issue_cross`] takes nothing else.
+/// A cross certificate that may be signed, decided in every detail. Only [`Authority::authorize_cross`] makes such a
+/// value, and [`Authority::issue_cross`] accepts nothing else.
 #[derive(Debug)]
 pub struct CrossAuthorized {
     account: Account,
@@ -70,37 +71,39 @@ impl Authority {
     /// Decides about the cross certificate that a requester asks for.
     ///
     /// # Errors
-    /// `Denied` that says which rule of the account or of the profile the request breaks.
+    /// `Denied` that says which rule of the account or the profile the request breaks.
     pub fn authorize_cross(
         &self,
         requester: &Requester,
         request: CertificateRequest,
     ) -> Result<CrossAuthorized> {
         let account = requester.account();
-        // 1. Who asks is a CA's operator, known by a certificate of ours, and may.
+        // 1. The requester proved itself with a certificate of this instance, and its account has the permission.
         let Credential::Certificate(signer) = requester.credential() else {
-            return Err(not_authorized(
+            return Err(Error::not_authorized(
                 "a cross-certification is signed with a certificate that was issued here (RFC 9810 Appendix D.6)",
             ));
         };
         if !account.permissions.contains(&Permission::CrossCertification) {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the account `{}` may not have CAs certified; the administrator can allow it `{}`",
                 account.name,
                 Permission::CrossCertification
             )));
         }
         self.refuse_registrars(account, signer)?;
-        // 2. The profile is the account's, and so is the CA that signs, or one above it that may have CAs below.
+        // 2. The profile is the account's. The signer is the account's CA or the root above it, whichever may have a CA
+        // below it.
         let profile = self.profile_for(account, request.profile.as_ref())?;
         if profile.needs_approval() {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "requests under the profile `{}` wait for an administrator, and a ccr cannot wait; name another profile",
                 profile.name()
             )));
         }
         let ca = self.certifier(account, request.ca.as_ref(), profile.path_length())?;
-        // 3. The key is of a kind that the profile takes, and neither ours nor that of the requester.
+        // 3. The profile accepts the kind of key, and the key belongs neither to this instance nor to the requester's
+        // own certificate.
         profile.check_key(request.key.key().kind())?;
         self.refuse_own_keys(&request.key)?;
         if Facts::of(&signer.certificate)?.key == *request.key.key() {
@@ -108,18 +111,19 @@ impl Authority {
                 "the key is that of the certificate that signs the request; a CA has a key of its own",
             ));
         }
-        // 4. The subject and what it may certify are the account's.
+        // 4. The subject and the names that it may certify are the account's.
         let subject = self.cross_subject(account, request.subject.as_ref())?;
         if !request.alt_names.is_empty() {
             return Err(template("a CA is named by its subject; leave the subjectAltName out"));
         }
         let constraints = constraints(account)?;
-        // 5. The rest is a wish; what is not granted is said.
+        // 5. The rest of the request only proposes. A sentence in `changes` names each difference.
         let mut changes = Vec::new();
-        let wishes = Wishes::read(&request.extensions, &profile, &constraints, &mut changes)?;
+        let requested =
+            RequestedExtensions::read(&request.extensions, &profile, &constraints, &mut changes)?;
         let (not_before, not_after) = validity(&profile, ca, &request, self.now(), &mut changes)?;
         let key_identifier =
-            wishes.key_identifier.unwrap_or_else(|| request.key.key().key_identifier().to_vec());
+            requested.key_identifier.unwrap_or_else(|| request.key.key().key_identifier().to_vec());
         Ok(CrossAuthorized {
             account: account.clone(),
             ca: ca.info().name.clone(),
@@ -140,25 +144,28 @@ impl Authority {
     /// Signs and records a cross certificate.
     ///
     /// # Errors
-    /// As [`Self::issue`]; [`Error::Unavailable`] when the key of the CA is not here.
+    /// As [`Self::issue`]; [`Error::Unavailable`] if the key of the CA is not here.
     pub fn issue_cross(
         &self,
         authorized: CrossAuthorized,
         transaction: Option<TransactionDraft>,
     ) -> Result<IssuedCertificate> {
-        // One at a time: a root's key takes memory and time to open.
+        // Only one at a time, because opening a root's key takes memory and time.
         let _crossing = self.crossing.lock().unwrap_or_else(PoisonError::into_inner);
-        // 1. A serial number, recorded before anything is signed with it.
+        // 1. Take a serial number. It was recorded before, so that a power cut leaves a trace of what was about to
+        // exist.
         let ca = self.cas.get(&authorized.ca);
         let ca = ca.ok_or_else(|| Error::internal("a CA that is not there"))?;
-        let serial = ca.next_serial(&self.ground)?;
-        // 2. The bytes to be signed, the lint, and the signature over the same bytes.
+        let serial = ca.next_serial(&self.foundation)?;
+        // 2. Encode the octets to be signed, lint them, and sign the same octets.
         let root_key;
         let signer = match ca.info().is_root {
-            // A root's key is open for this moment only.
+            // A root's key is open only for this signature.
             true => {
-                root_key =
-                    self.ground.keys.load(ca.info().name.as_str(), &self.ground.passphrase)?;
+                root_key = self
+                    .foundation
+                    .keys
+                    .load(ca.info().name.as_str(), &self.foundation.passphrase)?;
                 &root_key
             }
             false => ca.key()?,
@@ -166,7 +173,7 @@ impl Authority {
         let tbs = authorized.tbs(ca, &serial, signer.signature_algorithm())?;
         let gate = Gate::new(signer, Object::Certificate(Purpose::IssuingCa));
         let certificate = gate.below(ca.handed_out(), self.now()).sign_object(&tbs)?;
-        // 3. The record, durable before the certificate leaves.
+        // 3. Record the certificate durably before it leaves.
         let transaction = transaction.map(|draft| {
             draft.opened(authorized.account.name.clone(), Some((authorized.ca.clone(), serial)))
         });
@@ -197,19 +204,20 @@ impl Authority {
         })
     }
 
-    /// A registration authority may have the key of a certificate that it asked for, and of those that were asked for with that
-    /// one, before the account could have CAs certified.
+    /// Refuses an account whose signing certificate, or an earlier one, came through a registration authority. The
+    /// registration authority may have the private key of that certificate, from before the account got the permission,
+    /// and could have a CA of its own certified with it.
     fn refuse_registrars(&self, account: &Account, signer: &CertificateRecord) -> Result<()> {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
             let (page, next) = self.store().certificates(Some(&account.name), from, PAGE)?;
-            // Those of an account that had the name before say nothing of this one.
+            // Certificates of an earlier account with the same name do not matter.
             let own = page.iter().filter(|record| account.incarnation.precedes(record.offset));
             for record in own.filter(|record| record.issued <= signer.issued) {
-                // A CA's key signs no requests.
+                // The key of a CA's certificate signs no requests.
                 match &record.registrar {
                     Some(registrar) if !Facts::of(&record.certificate)?.is_ca => {
-                        return Err(not_authorized(format!(
+                        return Err(Error::not_authorized(format!(
                             "the certificate {} of the account `{}` came through the registration authority \
                              `{registrar}`; give the CA an account of its own, which asks for itself",
                             record.serial, account.name
@@ -223,7 +231,8 @@ impl Authority {
         Ok(())
     }
 
-    /// What certifies other CAs for an account: its issuing CA, or the root above it, whichever may have CAs below it first.
+    /// The CA that certifies other CAs for an account: its issuing CA, or else the root above, whichever may have
+    /// `below` CAs below the new one.
     fn certifier(&self, account: &Account, wanted: Option<&Label>, below: u8) -> Result<&Ca> {
         let issuing = self.ca_for(account, None)?;
         let root = issuing.chain().last();
@@ -247,7 +256,7 @@ impl Authority {
         match wanted
             .filter(|wanted| **wanted != found.info().name && **wanted != issuing.info().name)
         {
-            Some(wanted) => Err(not_authorized(format!(
+            Some(wanted) => Err(Error::not_authorized(format!(
                 "`{}` certifies other CAs for the account `{}`, not `{wanted}`",
                 found.info().name,
                 account.name
@@ -256,6 +265,7 @@ impl Authority {
         }
     }
 
+    /// The requested subject, which must be a DN identity of the account and not the name of a CA of this instance.
     fn cross_subject(&self, account: &Account, wanted: Option<&Name>) -> Result<Name> {
         let wanted =
             wanted.ok_or_else(|| template("the template has no subject: the name of the CA"))?;
@@ -271,7 +281,7 @@ impl Authority {
         });
         match is_held {
             true => Ok(wanted.clone()),
-            false => Err(not_authorized(format!(
+            false => Err(Error::not_authorized(format!(
                 "the subject `{wanted}` is no DN identity of the account `{}`",
                 account.name
             ))),
@@ -280,12 +290,12 @@ impl Authority {
 }
 
 impl CrossAuthorized {
-    /// The subject of the CA that signs it.
+    /// The subject of the signing CA.
     pub const fn issuer(&self) -> &Name {
         &self.issuer
     }
 
-    /// The algorithm that it is signed with.
+    /// The algorithm with which the certificate will be signed.
     pub const fn signature_algorithm(&self) -> ObjectIdentifier {
         self.signature
     }
@@ -316,48 +326,50 @@ impl CrossAuthorized {
         tbs.to_der().map_err(Error::internal)
     }
 
+    /// The extensions of the certificate.
     fn extensions(&self, ca: &Ca) -> Result<Vec<Extension>> {
         let (name, profile) = (&ca.info().name, &self.profile);
         let basic = BasicConstraints { ca: true, path_len_constraint: Some(profile.path_length()) };
         let mut extensions = vec![
-            extension(false, &authority_key_identifier(&ca.facts().key_identifier)?)?,
-            extension(false, &SubjectKeyIdentifier(octets(&self.key_identifier)?))?,
-            extension(true, &KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign))?,
-            extension(true, &basic)?,
-            // RFC 5280 §4.2.1.10: critical.
-            extension(true, &self.constraints)?,
+            extension(NonCritical, &authority_key_identifier(&ca.facts().key_identifier)?)?,
+            extension(NonCritical, &SubjectKeyIdentifier(octets(&self.key_identifier)?))?,
+            extension(Critical, &KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign))?,
+            extension(Critical, &basic)?,
+            // RFC 5280 §4.2.1.10 demands that name constraints are critical.
+            extension(Critical, &self.constraints)?,
         ];
         if !profile.policies().is_empty() {
             let policies = profile.policies().iter().map(policy_information);
             let policies = CertificatePolicies(policies.collect::<Result<Vec<_>>>()?);
-            extensions.push(extension(false, &policies)?);
+            extensions.push(extension(NonCritical, &policies)?);
         }
         let crl_urls = profile.crl_urls(name, None);
         if !crl_urls.is_empty() {
-            extensions.push(extension(false, &distribution_points(&crl_urls)?)?);
+            extensions.push(extension(NonCritical, &distribution_points(&crl_urls)?)?);
         }
         let (ocsp, ca_issuers) = (profile.ocsp_urls(name), profile.ca_issuers_urls(name));
         if !ocsp.is_empty() || !ca_issuers.is_empty() {
-            extensions.push(extension(false, &authority_info_access(&ocsp, &ca_issuers)?)?);
+            extensions.push(extension(NonCritical, &authority_info_access(&ocsp, &ca_issuers)?)?);
         }
         Ok(extensions)
     }
 }
 
-/// What a request's extensions ask for, as far as it can be granted.
-struct Wishes {
-    /// The subject key identifier, by which the certificates that the CA issued name it.
+/// The requested extensions that can be granted.
+struct RequestedExtensions {
+    /// The subject key identifier. Certificates that the other CA already issued refer to it.
     key_identifier: Option<Vec<u8>>,
 }
 
-impl Wishes {
+impl RequestedExtensions {
+    /// Reads the requested extensions. A sentence in `changes` names each one that is not granted as requested.
     fn read(
         wanted: &[Extension],
         profile: &Profile,
         constraints: &NameConstraints,
         changes: &mut Vec<String>,
     ) -> Result<Self> {
-        let mut wishes = Self { key_identifier: None };
+        let mut requested = Self { key_identifier: None };
         for extension in wanted {
             let content = extension.extn_value.as_bytes();
             let malformed = |what: &'static str| {
@@ -401,7 +413,7 @@ impl Wishes {
                             identifier.len()
                         )));
                     }
-                    wishes.key_identifier = Some(identifier);
+                    requested.key_identifier = Some(identifier);
                 }
                 oid::AUTHORITY_KEY_IDENTIFIER => {}
                 other if extension.critical => {
@@ -412,15 +424,16 @@ impl Wishes {
                 other => changes.push(format!("the extension `{other}` was left out")),
             }
         }
-        Ok(wishes)
+        Ok(requested)
     }
 }
 
-/// What the CA may certify: the account's names, of its domains and DNs with everything below them. A kind of name that no
-/// constraint speaks of would be free (RFC 5280 §4.2.1.10), so that each kind that an IKE peer can be known by is
-/// closed if the account has none of it.
+/// The names that the other CA may certify: those of the account, with everything below its domains and DNs.
 ///
-/// INVARIANT: the account has a DN, as the subject is one of its DNs.
+/// A kind of name without any constraint would be unlimited (RFC 5280 §4.2.1.10). Each kind by which an IKE peer can be
+/// known is therefore constrained to nothing if the account has no name of it.
+///
+/// INVARIANT: the account has a DN identity, because the subject is one of its DNs.
 fn constraints(account: &Account) -> Result<NameConstraints> {
     let identities = &account.identities;
     let has = |is_one: fn(&Identity) -> bool| identities.iter().any(is_one);
@@ -428,26 +441,27 @@ fn constraints(account: &Account) -> Result<NameConstraints> {
         .iter()
         .map(|identity| match identity {
             Identity::Fqdn(domain) => dns(domain),
-            Identity::Ip(address) => subnet(*address, true),
+            Identity::Ip(address) => host(*address),
             Identity::Email(mailbox) => Ok(GeneralName::Rfc822Name(ia5(mailbox)?)),
             Identity::Dn(name) => Ok(GeneralName::DirectoryName(name.clone())),
         })
         .collect::<Result<Vec<_>>>()?;
-    // To exclude the empty domain means all to OpenSSL and NSS and none to strongSwan, and no form of excluded mailbox is
-    // all of them. That a host which nobody has is the only one permitted is the same to all.
+    // Excluding the empty domain means "all" to OpenSSL and NSS but "none" to strongSwan, and no excluded mailbox form
+    // covers all mailboxes. Permitting only a host that cannot exist means the same to all of them.
     if !has(|identity| matches!(identity, Identity::Fqdn(_))) {
         permitted.push(dns(NO_HOST)?);
     }
     if !has(|identity| matches!(identity, Identity::Email(_))) {
         permitted.push(GeneralName::Rfc822Name(ia5(NO_HOST)?));
     }
-    // Each family for itself: strongSwan does not hold an address of one against constraints of the other.
+    // Each address family by itself, because strongSwan does not compare an address with constraints of the other
+    // family.
     let mut excluded = Vec::new();
     if !has(|identity| matches!(identity, Identity::Ip(IpAddr::V4(_)))) {
-        excluded.push(subnet(IpAddr::from([0; 4]), false)?);
+        excluded.push(every_address(IpAddr::from([0; 4]))?);
     }
     if !has(|identity| matches!(identity, Identity::Ip(IpAddr::V6(_)))) {
-        excluded.push(subnet(IpAddr::from([0; 16]), false)?);
+        excluded.push(every_address(IpAddr::from([0; 16]))?);
     }
     let subtrees = |bases: Vec<GeneralName>| {
         let all = bases.into_iter().map(|base| GeneralSubtree { base, minimum: 0, maximum: None });
@@ -467,18 +481,28 @@ fn ia5(text: &str) -> Result<Ia5String> {
     Ia5String::new(text).map_err(Error::internal)
 }
 
-/// One address, or every one of its kind: address and mask.
-fn subnet(address: IpAddr, is_one: bool) -> Result<GeneralName> {
+/// The constraint that contains exactly this address.
+fn host(address: IpAddr) -> Result<GeneralName> {
+    subnet(address, 0xff)
+}
+
+/// The constraint that contains every address of this family.
+fn every_address(of_family: IpAddr) -> Result<GeneralName> {
+    subnet(of_family, 0)
+}
+
+/// An iPAddress constraint: the address, and a mask of which every octet is `mask` (RFC 5280 §4.2.1.10).
+fn subnet(address: IpAddr, mask: u8) -> Result<GeneralName> {
     let octets = match address {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
     };
-    let mask = vec![if is_one { 0xff } else { 0 }; octets.len()];
+    let mask = vec![mask; octets.len()];
     let both = OctetString::new([octets, mask].concat()).map_err(Error::internal)?;
     Ok(GeneralName::IpAddress(both))
 }
 
-/// The pathLenConstraint of a CA.
+/// The pathLenConstraint of a CA's certificate.
 fn path_length(certificate: &[u8]) -> Result<Option<u8>> {
     let read = x509_cert::Certificate::from_der(certificate).map_err(Error::internal)?;
     let basic = read.tbs_certificate.get::<BasicConstraints>().map_err(Error::internal)?;

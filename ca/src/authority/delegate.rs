@@ -1,49 +1,40 @@
-//! Certificates that a CA issues to the instance itself, so that its own key signs certificates and CRLs alone: one for
-//! protocol answers (RFC 9483 §1.5), one for OCSP answers (RFC 6960 §4.2.2.2), one for keys that are made here (RFC 9480 §2.2).
+//! Delegates of a CA: signers with keys and certificates of their own, so that the CA's key signs only certificates and
+//! CRLs. There is one for protocol answers (RFC 9483 §1.5), one for OCSP answers (RFC 6960 §4.2.2.2) and one for
+//! generated keys (RFC 9480 §2.2).
 
-use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
 
 use der::oid::ObjectIdentifier;
 use spki::AlgorithmIdentifierOwned;
-use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
-use x509_cert::name::Name;
 
-use super::issuer::Ca;
-use crate::certificate::{EndEntity, Facts, read_all};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::foundation::Foundation;
-use crate::founding::{BACKDATING, verify_signature};
-use crate::gate::{Gate, Object};
-use crate::generation;
-use crate::key::{FileKey, KeyAlgorithm};
-use crate::lint::Purpose;
+use crate::key::FileKey;
+use crate::name::Name;
 use crate::oid;
-use crate::public_key::KeyKind;
-use crate::record::{Issued, Label};
+use crate::record::Label;
+use crate::x509::Facts;
 
-/// Signs for one CA what is neither a certificate nor a CRL, with a key and a certificate of its own.
+/// A signer that a CA certified for one role.
 pub struct Delegate {
-    key: Arc<FileKey>,
-    facts: Facts,
-    certificate: Vec<u8>,
-    chain: Vec<Vec<u8>>,
+    pub(super) key: Arc<FileKey>,
+    pub(super) facts: Facts,
+    pub(super) certificate: Vec<u8>,
+    pub(super) chain: Vec<Vec<u8>>,
 }
 
 impl Delegate {
-    /// Its certificate, DER.
+    /// The delegate's certificate, DER.
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
     }
 
-    /// The certificates above it, DER, root last.
+    /// The certificates above the delegate's, DER, root last.
     pub fn chain(&self) -> &[Vec<u8>] {
         &self.chain
     }
 
-    /// The algorithm that it signs with.
+    /// The algorithm with which the delegate signs.
     pub fn algorithm(&self) -> AlgorithmIdentifierOwned {
         self.key.signature_algorithm()
     }
@@ -51,42 +42,44 @@ impl Delegate {
     /// Signs a message.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the key fails.
+    /// [`Error::Internal`] if the key fails.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         rcgen::SigningKey::sign(self.key.as_ref(), message)
             .map_err(|e| Error::internal(format!("signing failed: {e}")))
     }
 
-    /// Its subject.
+    /// The subject of the delegate's certificate.
     pub const fn subject(&self) -> &Name {
         &self.facts.subject
     }
 
-    /// Its subject key identifier: SHA-1 over its public key (RFC 5280 §4.2.1.2, method (1)), which is also the KeyHash
-    /// of RFC 6960 §4.2.1.
+    /// The subject key identifier of the delegate's certificate: SHA-1 over the public key (RFC 5280 §4.2.1.2, method
+    /// (1)). It is also the KeyHash of RFC 6960 §4.2.1.
     pub fn key_identifier(&self) -> &[u8] {
         &self.facts.key_identifier
     }
 
-    /// The end of its validity.
+    /// The end of the certificate's validity.
     pub const fn not_after(&self) -> Timestamp {
         self.facts.not_after
     }
 
-    /// Whether it is valid at this moment.
+    /// Whether the certificate is valid at this moment.
     pub fn is_valid(&self, at: Timestamp) -> bool {
         self.facts.not_before <= at && at < self.facts.not_after
     }
 
+    /// The content octets of the certificate's serial number.
     pub(super) fn serial(&self) -> &[u8] {
         &self.facts.serial
     }
 
+    /// The private key.
     pub(super) fn key(&self) -> Arc<FileKey> {
         Arc::clone(&self.key)
     }
 
-    /// Whether half its life is over and a new one would live longer.
+    /// Whether the certificate should be renewed: half of its life has passed, and a new one would live longer.
     pub(super) fn is_due(&self, ca: &Facts, now: Timestamp) -> bool {
         is_due(&self.facts, ca, now)
     }
@@ -98,21 +91,21 @@ impl std::fmt::Debug for Delegate {
     }
 }
 
-/// What a delegate is for.
+/// A role for which a CA certifies a delegate.
 pub(super) struct Role {
-    /// The ending of its file names.
-    suffix: &'static str,
-    /// The account that its certificates are recorded for.
-    account: &'static str,
-    /// What its subject says behind the name of the CA.
+    /// The suffix of the delegate's file names.
+    pub(super) suffix: &'static str,
+    /// The account under which the delegate's certificates are recorded.
+    pub(super) account: &'static str,
+    /// The last part of the subject's common name, after the name of the CA.
     pub(super) title: &'static str,
-    usage: &'static [ObjectIdentifier],
-    /// Whether it carries id-pkix-ocsp-nocheck.
-    nocheck: bool,
+    pub(super) usage: &'static [ObjectIdentifier],
+    /// Whether the certificate has id-pkix-ocsp-nocheck.
+    pub(super) nocheck: bool,
 }
 
 impl Role {
-    /// Signs protocol answers: extended key usage cmcCA (RFC 6402 §2.10).
+    /// Signs protocol answers. The extended key usage is cmcCA (RFC 6402 §2.10).
     pub const CMP: Self = Self {
         suffix: "cmp",
         account: "_cmp",
@@ -121,7 +114,7 @@ impl Role {
         nocheck: false,
     };
 
-    /// Signs keys that were made for peers: extended key usage cmKGA (RFC 9480 §2.2).
+    /// Signs generated keys. The extended key usage is cmKGA (RFC 9480 §2.2).
     pub const KGA: Self = Self {
         suffix: "kga",
         account: "_kga",
@@ -130,7 +123,8 @@ impl Role {
         nocheck: false,
     };
 
-    /// Signs OCSP answers: extended key usage OCSPSigning, never asked about itself (RFC 6960 §4.2.2.2.1).
+    /// Signs OCSP answers. The extended key usage is OCSPSigning, and clients do not ask for the certificate's own
+    /// status (RFC 6960 §4.2.2.2.1).
     pub const OCSP: Self = Self {
         suffix: "ocsp",
         account: "_ocsp",
@@ -140,145 +134,30 @@ impl Role {
     };
 }
 
-impl Ca {
-    /// Whether this delegate was ever given a certificate.
-    pub(super) fn has_delegate(&self, ground: &Foundation, role: &Role) -> bool {
-        ground.keys.file(&format!("{}.{}.crt", self.info().name, role.suffix)).exists()
-    }
+/// A delegate that is appointed when it is first needed, and the last failure to appoint it.
+#[derive(Default)]
+pub(super) struct Appointment {
+    pub(super) current: Option<Arc<Delegate>>,
+    pub(super) failed: Option<(Timestamp, Error)>,
+}
 
-    /// Puts a delegate's key out of use: the next one has a new key, and a new certificate for it. The old one is kept
-    /// beside it for whoever investigates.
-    pub(super) fn retire_delegate_key(&self, ground: &Foundation, role: &Role) -> Result<()> {
-        let name = format!("{}.{}", self.info().name, role.suffix);
-        let (path, kept) =
-            (ground.keys.path(&name), ground.keys.file(&format!("{name}.key.revoked")));
-        fs::rename(&path, kept).map_err(|e| Error::io(format!("`{}`", path.display()), &e))
-    }
-
-    /// The delegate on disk, or one with a new certificate when there is none, its half life is over, or it is valid for
-    /// longer than `validity`. `key` is its key, if it is open already.
-    pub(super) fn open_delegate(
-        &self,
-        ground: &Foundation,
-        role: &Role,
-        validity: Duration,
-        key: Option<Arc<FileKey>>,
-    ) -> Result<Delegate> {
-        let name = format!("{}.{}", self.info().name, role.suffix);
-        let key = match key {
-            Some(key) => key,
-            None => Arc::new(ground.key(&name, self.delegate_algorithm())?),
-        };
-        let file = format!("{name}.crt");
-        let now = ground.clock.now();
-        let usable = |der: &Vec<u8>| {
-            Facts::of(der).is_ok_and(|facts| {
-                let life = facts.not_after.since(facts.not_before);
-                facts.key == *key.public()
-                    && verify_signature(der, &self.facts().key).is_ok()
-                    && life
-                        <= validity
-                            .saturating_add(BACKDATING)
-                            .saturating_add(Duration::from_secs(1))
-                    && !is_due(&facts, self.facts(), now)
-            })
-        };
-        let kept = fs::read(ground.keys.file(&file)).ok().and_then(|pem| read_all(&pem).ok());
-        let certificate = match kept.and_then(|mut all| all.pop()).filter(usable) {
-            Some(certificate) => certificate,
-            None => {
-                let certificate = self.issue_delegate(ground, role, validity, &key)?;
-                ground.publish(&file, "CERTIFICATE", &certificate)?;
-                certificate
-            }
-        };
-        let facts = Facts::of(&certificate)?;
-        Ok(Delegate { key, facts, certificate, chain: self.chain().to_vec() })
-    }
-
-    /// A delegate's key is of the CA's kind: who verifies the CA's signatures verifies the delegate's.
-    const fn delegate_algorithm(&self) -> KeyAlgorithm {
-        match self.facts().key.kind() {
-            KeyKind::P384 | KeyKind::P521 => KeyAlgorithm::P384,
-            KeyKind::Ed25519 => KeyAlgorithm::Ed25519,
-            KeyKind::Rsa(_) => KeyAlgorithm::Rsa3072,
-            KeyKind::P256 => KeyAlgorithm::P256,
+impl Appointment {
+    /// The delegate, if its certificate is valid at this moment.
+    pub(super) fn at(&self, now: Timestamp, ca: &Label) -> Result<Arc<Delegate>> {
+        match (&self.current, &self.failed) {
+            (Some(current), _) if current.is_valid(now) => Ok(Arc::clone(current)),
+            (_, Some((_, why))) => Err(why.clone()),
+            (current, None) => Err(Error::unavailable(format!(
+                "the delegate of `{}` is not valid now: {current:?}",
+                ca
+            ))),
         }
-    }
-
-    fn issue_delegate(
-        &self,
-        ground: &Foundation,
-        role: &Role,
-        validity: Duration,
-        key: &FileKey,
-    ) -> Result<Vec<u8>> {
-        let now = ground.clock.now();
-        if now >= self.facts().not_after {
-            return Err(Error::unavailable(format!(
-                "the CA `{}` ended on {}; it issues nothing any more",
-                self.info().name,
-                self.facts().not_after
-            )));
-        }
-        let serial = self.next_serial(ground)?;
-        let root_key;
-        let signer = if self.info().is_root {
-            // A root's key is open for this moment only.
-            root_key = ground.keys.load(self.info().name.as_str(), &ground.passphrase)?;
-            &root_key
-        } else {
-            self.key()?
-        };
-        let entity = EndEntity {
-            serial,
-            issuer: &self.facts().subject,
-            issuer_key_identifier: &self.facts().key_identifier,
-            signature: signer.signature_algorithm(),
-            not_before: now.minus(BACKDATING).max(self.facts().not_before).whole_seconds(),
-            not_after: now.plus(validity).min(self.facts().not_after).whole_seconds(),
-            subject: generation::beside(
-                &self.facts().subject,
-                &format!("{} {}", self.info().name, role.title),
-            )?,
-            key: key.public(),
-            alt_names: Vec::new(),
-            key_usage: KeyUsage(KeyUsages::DigitalSignature.into()),
-            extended_key_usage: role.usage,
-            policies: &[],
-            crl_urls: Vec::new(),
-            ocsp_urls: Vec::new(),
-            ca_issuers_urls: Vec::new(),
-            ocsp_nocheck: role.nocheck,
-        };
-        let gate = Gate::new(signer, Object::Certificate(Purpose::Infrastructure));
-        let certificate = gate.sign_object(&entity.tbs()?)?;
-        let own: Label = role.account.parse()?;
-        ground.store.record_issued(
-            ground.clock.now(),
-            &Issued {
-                incarnation: None,
-                ca: self.info().name.clone(),
-                serial,
-                account: own.clone(),
-                profile: own,
-                not_after: entity.not_after,
-                certificate: certificate.clone(),
-                consumes_secret: false,
-                consumes_equipment: false,
-                transaction: None,
-                replaces: None,
-                partition: None,
-                withheld: false,
-                unpublished: false,
-            },
-        )?;
-        tracing::info!(ca = %self.info().name, %serial, not_after = %entity.not_after, "issued the {} certificate", role.title);
-        Ok(certificate)
     }
 }
 
-fn is_due(facts: &Facts, ca: &Facts, now: Timestamp) -> bool {
+/// Whether a delegate's certificate should be renewed: half of its life has passed, and a new one would live longer,
+/// because the CA does.
+pub(super) fn is_due(facts: &Facts, ca: &Facts, now: Timestamp) -> bool {
     let half = facts.not_before.plus(facts.not_after.since(facts.not_before) / 2);
     now >= half && facts.not_after != ca.not_after
 }

@@ -1,62 +1,49 @@
-//! Who asks, by a certificate of an equipment vendor: a first enrolment (3GPP TS 33.310 §9, RFC 9483 §4.1.1).
+//! Authenticates devices by a certificate of their vendor, for a first enrolment (3GPP TS 33.310 §9, RFC 9483 §4.1.1).
 //!
-//! The order bounds what a stranger costs: one signature, then a path within the bounds of `path/build.rs`, and CRLs only for
-//! equipment that has an account and may go on. Files of CRLs are kept parsed (`equipment/crls.rs`).
+//! The order of the steps bounds the cost of a stranger's message: one signature, then a path search within the bounds
+//! of `path/budget.rs`, and CRLs only for a device that has an account and may enrol. Parsed CRL files are cached
+//! (`vendor_crls.rs`).
 
-mod crls;
-
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use x509_cert::ext::pkix::KeyUsages;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::name::Name;
 
-use super::Authority;
-use super::authorize::check_equipment;
+use super::request::{CertificateRequest, Credential, Requester, VendorSigned};
+use super::state::Authority;
+use super::vendors::Vendors;
+use crate::REFUSED;
 use crate::clock::Timestamp;
-use crate::equipment::Vendor;
 use crate::error::{Denial, Error, Result};
-use crate::identity::Identity;
+use crate::key::SubjectPublicKey;
+use crate::name::{Identity, Name, same_name};
 use crate::path::crl::{CrlStatus, status_by_crls};
-use crate::path::{Anchors, Certificate, PathSettings, ValidPath, same_name, validate};
-use crate::public_key::SubjectPublicKey;
-use crate::record::Account;
-use crate::request::{CertificateRequest, Credential, Requester, VendorSigned};
-
-pub use crls::{CrlFiles, read_crl_file};
-
-/// What the store says of vendors, read: their certificates, and whose roots they are.
-#[derive(Debug, Default)]
-pub struct Vendors {
-    records: Vec<Vendor>,
-    anchors: Anchors,
-    intermediates: Vec<Arc<Certificate>>,
-    /// By the root's fingerprint, the vendor's place in `records`.
-    of_root: HashMap<[u8; 32], usize>,
-}
+use crate::path::{Anchors, Certificate, PathSettings, ValidPath, validate};
+use crate::record::{Account, Vendor};
 
 impl Authority {
-    /// Whether a certificate of this issuer is not ours, and may be a vendor's.
+    /// Whether no CA of this instance has this subject, so that the certificate may be a vendor's.
     pub fn is_foreign(&self, issuer: &Name) -> bool {
         !self.cas.values().any(|ca| same_name(&ca.facts().subject, issuer))
     }
 
-    /// Takes a certificate of a trusted vendor, the first of `certificates`; the others, in any order, may lead to the vendor's root.
-    /// `verify` checks a signature with its key. Which account it stands for, the vendor's mapping says. `admit` may refuse it before
-    /// the vendor's CRLs are read, which can be large.
+    /// Authenticates a device by a certificate of a trusted vendor, the first of `certificates`. The others, in any
+    /// order, may complete the path to the vendor's root. The vendor's mapping finds the account. `verify` checks a
+    /// signature with the certificate's key. `admit` may refuse the requester before the vendor's CRLs are read, which
+    /// can be large.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::SignerNotTrusted`] when no valid path leads to a vendor, with [`Denial::AlreadyRevoked`] when a certificate
-    /// of the path is revoked, with [`Denial::NotAuthorized`] when no account is for this equipment; [`Error::Unavailable`] when the
-    /// vendor's CRLs do not tell; whatever `verify` and `admit` say.
+    /// `Denied` with [`Denial::SignerNotTrusted`] if no valid path leads to a vendor, with [`Denial::AlreadyRevoked`]
+    /// if a certificate of the path is revoked, with [`Denial::NotAuthorized`] if no account is for this device;
+    /// [`Error::Unavailable`] if the vendor's CRLs do not tell the status. Otherwise the errors of `verify` and
+    /// `admit`.
     pub fn authenticate_equipment(
         &self,
         certificates: &[Vec<u8>],
         verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<()>,
         admit: &mut dyn FnMut(&Requester) -> Result<()>,
     ) -> Result<Requester> {
-        // 1. Anything to do at all?
+        // 1. Stop early if no vendor is trusted.
         let vendors = self.vendors()?;
         let (signer, others) =
             certificates.split_first().ok_or_else(|| untrusted("it is missing"))?;
@@ -64,9 +51,9 @@ impl Authority {
         if vendors.records.is_empty() {
             return Err(untrusted(format!("`{}` was not issued here", signer.shown())));
         }
-        // 2. The signature, by whoever it is.
+        // 2. Verify the signature, whoever the signer is.
         verify(&SubjectPublicKey::from_der(signer.spki())?)?;
-        // 3. The path to a vendor's root. What cannot be read among the others leads nowhere.
+        // 3. Find a path to a vendor's root. Other certificates that cannot be read are ignored.
         check_signer(&signer)?;
         let chain: Vec<Arc<Certificate>> = std::iter::once(Ok(signer))
             .chain(others.iter().map(|der| Certificate::from_der(der.clone())))
@@ -76,11 +63,11 @@ impl Authority {
         let settings = PathSettings::default();
         let path = validate(&vendors.anchors, &settings, &chain, &vendors.intermediates, now)
             .map_err(untrusted)?;
-        let vendor = vendors.of(&path.anchor)?;
-        // 4. The account of the equipment.
+        let vendor = vendors.of_root(&path.anchor)?;
+        // 4. Find the account of the device.
         let leaf = path.certificates.first().ok_or_else(|| Error::internal("a path of nothing"))?;
         let value = vendor.mapping.value_in(leaf).inspect_err(|error| {
-            tracing::warn!(target: crate::REFUSED, vendor = %vendor.name, %error, "equipment without a name");
+            tracing::warn!(target: REFUSED, vendor = %vendor.name, %error, "equipment without a name");
         })?;
         let account = self.account_for(vendor, &value)?;
         let credential = VendorSigned {
@@ -93,17 +80,18 @@ impl Authority {
         };
         let requester = Requester::new(account, Credential::Vendor(Box::new(credential)));
         admit(&requester)?;
-        // 5. The vendor's CRLs.
+        // 5. Check the vendor's CRLs.
         self.check_status(vendor, &path, now)?;
         let account = &requester.account().name;
         tracing::info!(%account, vendor = %vendor.name, "equipment with its vendor's certificate");
         Ok(requester)
     }
 
-    /// Whether this equipment may still enrol by its vendor's certificate; who proved itself otherwise may.
+    /// Checks that the requester may still enrol with its vendor's certificate. Requesters with another credential
+    /// always may.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NotAuthorized`] when it did already.
+    /// `Denied` with [`Denial::NotAuthorized`] if the uses are used up.
     pub fn check_vendors_uses(&self, requester: &Requester) -> Result<()> {
         match requester.credential() {
             Credential::Vendor(vendor) => check_equipment(requester.account(), vendor),
@@ -111,12 +99,12 @@ impl Authority {
         }
     }
 
-    /// Every certificate of the path is good by the vendor's CRLs, if it has any.
+    /// Checks that every certificate of the path is good by the vendor's CRLs, if the vendor has any.
     fn check_status(&self, vendor: &Vendor, path: &ValidPath, now: Timestamp) -> Result<()> {
         if vendor.crls.is_empty() {
             return Ok(());
         }
-        let crls = self.vendor_crls.of(&vendor.crls)?;
+        let crls = self.vendor_crls.in_files(&vendor.crls)?;
         let vendors = Anchors::only(&path.anchor);
         for (certificate, issuer) in path.pairs() {
             match status_by_crls(&vendors, &[], certificate, issuer, &crls, now) {
@@ -142,9 +130,10 @@ impl Authority {
         Ok(())
     }
 
+    /// The account of a device. The vendor may be trusted for one profile only.
     fn account_for(&self, vendor: &Vendor, value: &str) -> Result<Account> {
         let refused = |why: String| {
-            tracing::warn!(target: crate::REFUSED, vendor = %vendor.name, equipment = value, "{why}");
+            tracing::warn!(target: REFUSED, vendor = %vendor.name, equipment = value, "{why}");
             Err(Error::denied(Denial::NotAuthorized, why))
         };
         let Some(account) = self.store().account_by_equipment(&vendor.name, value)? else {
@@ -162,45 +151,36 @@ impl Authority {
         }
     }
 
-    /// The vendors as they are now; their certificates are read again only after a change.
+    /// The current vendors. Their certificates are parsed again only after a change.
     fn vendors(&self) -> Result<Arc<Vendors>> {
         let records = self.store().vendors()?;
-        let mut kept = self.vendors.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.records != records {
-            *kept = Arc::new(Vendors::new(records)?);
+        let mut cached = self.vendors.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.records != records {
+            *cached = Arc::new(Vendors::new(records)?);
         }
-        Ok(Arc::clone(&kept))
+        Ok(Arc::clone(&cached))
     }
 }
 
-impl Vendors {
-    fn new(records: Vec<Vendor>) -> Result<Self> {
-        let unreadable =
-            |e: crate::path::PathError| Error::internal(format!("a vendor's certificate: {e}"));
-        let roots = records.iter().flat_map(|vendor| vendor.roots.iter().cloned());
-        let anchors = Anchors::new(roots).map_err(unreadable)?;
-        let places = records.iter().enumerate();
-        let of_root = places.flat_map(|(place, vendor)| vendor.roots.iter().map(move |_| place));
-        let of_root =
-            anchors.iter().zip(of_root).map(|(root, place)| (*root.fingerprint(), place)).collect();
-        let intermediates = records.iter().flat_map(|vendor| vendor.intermediates.iter().cloned());
-        let intermediates = intermediates
-            .map(|der| Certificate::from_der(der).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(unreadable)?;
-        Ok(Self { records, anchors, intermediates, of_root })
+/// Checks that uses of the vendor's certificate are left. The administrator limits them, so that a thief of the
+/// device's key cannot enrol again unnoticed.
+pub(super) fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
+    let equipment = account.equipment.as_ref().filter(|equipment| vendor.is_of(equipment));
+    let equipment =
+        equipment.ok_or_else(|| Error::internal("a vendor's certificate for other equipment"))?;
+    if equipment.uses_left > 0 {
+        return Ok(());
     }
-
-    fn of(&self, root: &Certificate) -> Result<&Vendor> {
-        let place = self.of_root.get(root.fingerprint());
-        place
-            .and_then(|place| self.records.get(*place))
-            .ok_or_else(|| Error::internal("a root of no vendor"))
-    }
+    tracing::warn!(target: REFUSED, account = %account.name, %equipment, "a vendor's certificate that is used up asks again");
+    Err(Error::not_authorized(format!(
+        "the account `{}` was enrolled by the vendor's certificate already; the administrator can allow it again",
+        account.name
+    )))
 }
 
-/// The request without what it repeats of the vendor's certificate, unless the account holds it: a client that is told no names, as
-/// OpenSSL's, fills these in. They are no wish; that they are left out is said.
+/// Removes from a request the names that only repeat the vendor's certificate, unless the account holds them. Clients
+/// such as OpenSSL's copy these names if they are told none, so they do not express a wish. A sentence in `changes`
+/// says that they were left out.
 pub fn without_vendors_names(
     requester: &Requester,
     mut request: CertificateRequest,
@@ -227,7 +207,7 @@ pub fn without_vendors_names(
     request
 }
 
-/// What signs a message is an end entity's certificate whose key may sign (RFC 9483 §3.2).
+/// Checks that the signer is an end entity whose key may sign (RFC 9483 §3.2).
 fn check_signer(signer: &Certificate) -> Result<()> {
     if signer.is_ca() {
         return Err(untrusted(format!(

@@ -1,18 +1,19 @@
-//! What anybody, or any peer, may learn of the authority: its certificates, where its CRLs are, and what a request should
-//! say.
+//! Information that the authority gives to anybody, or to any peer: its certificates, the URLs of its CRLs, and the
+//! names for a request.
 
-use super::Authority;
+use std::collections::BTreeSet;
+
+use super::state::Authority;
 use crate::error::Result;
-use crate::profile::{Profile, filled_url};
+use crate::profile::{Names, Profile, filled_url, subject};
 use crate::record::{Account, CrlScope, Label};
-use crate::subject::{self, Names};
 
-/// The place of a partition's number in a URL.
+/// The placeholder for the number of a partition in a URL.
 const PARTITION: &str = "{partition}";
 
 impl Authority {
-    /// The certificates that stand between those of peers and roots, DER: of issuing CAs, of CAs above them, and those
-    /// that lead from one key of a root to another. What ended is left out.
+    /// The certificates between those of peers and the roots, DER: those of issuing CAs, of CAs above them, and the
+    /// links between keys of a root. Those of CAs that have ended are left out.
     pub fn ca_certificates(&self) -> Vec<&[u8]> {
         let now = self.now();
         let mut found: Vec<&[u8]> = Vec::new();
@@ -24,7 +25,7 @@ impl Authority {
         for links in lasting().filter_map(|ca| ca.succeeds()?.links.as_ref()) {
             found.extend([links.new_with_old.as_slice(), &links.old_with_new]);
         }
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         found.retain(|der| seen.insert(*der));
         found
     }
@@ -53,10 +54,10 @@ impl Authority {
         })
     }
 
-    /// The name of an issuing CA; `None` means the default one.
+    /// The name of an issuing CA; `None` means the default CA.
     ///
     /// # Errors
-    /// [`crate::Error::Unavailable`] when there is none.
+    /// [`crate::Error::Unavailable`] if there is none.
     pub fn issuing_name(&self, ca: Option<&Label>) -> Result<Label> {
         Ok(self.issuing_ca(ca)?.info().name.clone())
     }
@@ -64,21 +65,21 @@ impl Authority {
     /// The name of the CA that issues to an account now.
     ///
     /// # Errors
-    /// [`crate::Error::Unavailable`] when there is none.
+    /// [`crate::Error::Unavailable`] if there is none.
     pub fn issuer_for(&self, account: &Account) -> Result<Label> {
         Ok(self.ca_for(account, None)?.info().name.clone())
     }
 
-    /// The names that a certificate of this account carries when its request names none.
+    /// The names of a certificate for this account if the request names none.
     ///
     /// # Errors
-    /// `Denied` when no identity of the account can stand in a certificate of the profile.
+    /// `Denied` if the profile permits no identity of the account.
     pub fn names_for(&self, account: &Account, profile: &Profile) -> Result<Names> {
         subject::decide(account, profile, None, None, &mut Vec::new())
     }
 }
 
-/// The number of the partition that a URL of this form names.
+/// The partition number in a URL that was made from this template.
 fn partition_in(template: &str, ca: &Label, url: &str) -> Option<u16> {
     let (before, _) = template.split_once(PARTITION)?;
     let before = filled_url(before, ca, None)?;

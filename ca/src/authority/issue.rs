@@ -1,20 +1,20 @@
-//! Signs what was authorized, and records it before it leaves.
+//! Signs authorized certificates, and records them before they leave.
 
 use std::net::IpAddr;
-
-use super::authenticate::forget_failures;
-use super::{Authority, Authorized};
-use crate::certificate::EndEntity;
-use crate::clock::Timestamp;
-use crate::error::{Denial, Error, Result};
-use crate::gate::{Gate, Object};
-use crate::lint::Purpose;
-use crate::public_key::Proof;
-use crate::receipt::Recording;
-use crate::record::{CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
 use std::sync::{Arc, PoisonError};
 
-/// How many unconfirmed certificates are revoked at once, so that nothing else has to wait for long.
+use super::authorize::Authorized;
+use super::failures::forget_failures;
+use super::state::Authority;
+use crate::clock::Timestamp;
+use crate::error::{Denial, Error, Result};
+use crate::key::Proof;
+use crate::lint::Purpose;
+use crate::receipt::Recording;
+use crate::record::{CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
+use crate::signed::{EndEntity, Gate, Object};
+
+/// The most unconfirmed certificates that are revoked in one call, so that other work is not delayed for long.
 pub const UNCONFIRMED_AT_ONCE: usize = 256;
 
 /// A transaction as a protocol opens it.
@@ -22,15 +22,15 @@ pub const UNCONFIRMED_AT_ONCE: usize = 256;
 pub struct TransactionDraft {
     /// The transactionID.
     pub id: Vec<u8>,
-    /// When it is forgotten.
+    /// When the transaction expires.
     pub expires: Timestamp,
-    /// What the protocol needs to go on, in its own encoding.
+    /// What the protocol needs to continue, in an encoding of its own.
     pub context: Vec<u8>,
-    /// Until when the holder is to confirm the certificate; `None` if it need not.
+    /// The deadline for the peer's confirmation; `None` if no confirmation is needed.
     pub confirm_until: Option<Timestamp>,
-    /// The account of the registration authority that vouches for the request, if one does.
+    /// The account of the registration authority that vouches for the request, if there is one.
     pub registrar: Option<Label>,
-    /// The address that the message came from, if it is known.
+    /// The address that sent the message, if it is known.
     pub client: Option<IpAddr>,
 }
 
@@ -39,13 +39,13 @@ pub struct TransactionDraft {
 pub struct IssuedCertificate {
     /// The issuing CA.
     pub ca: Label,
-    /// Its serial number.
+    /// The certificate's serial number.
     pub serial: Serial,
     /// The certificate, DER.
     pub certificate: Vec<u8>,
     /// The issuing CA's certificate and those above it, DER, root last.
     pub chain: Vec<Vec<u8>>,
-    /// What differs from the request, in words; empty when it was granted as asked.
+    /// The differences from the request, each as a sentence; empty if it was granted as asked.
     pub changes: Vec<String>,
 }
 
@@ -70,11 +70,12 @@ impl TransactionDraft {
 }
 
 impl Authority {
-    /// Signs and records a certificate.
+    /// Signs and records a certificate. It is durable when this returns.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Template`] when the lint finds an error, with what the store refuses
-    /// ([`crate::Store::record_issued`]); [`Error::Unavailable`] when it cannot be recorded. Then nothing was issued.
+    /// `Denied` with [`Denial::Template`] if the lint finds an error, or with what the store refuses
+    /// ([`crate::Store::record_issued`]); [`Error::Unavailable`] if it cannot be recorded. After an error, no
+    /// certificate was issued.
     pub fn issue(
         &self,
         authorized: Authorized,
@@ -83,27 +84,29 @@ impl Authority {
         self.begin_issue(authorized, transaction)?.wait()
     }
 
-    /// Takes the serial number ahead; whether [`Self::begin_issue`] will not wait for one. For who must not wait.
+    /// Takes a serial number ahead, without blocking. Returns whether there is one, so that [`Self::begin_issue`] will
+    /// not block for it. This is for callers on the event loop.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the CA is gone.
+    /// [`Error::Internal`] if the CA is gone.
     pub fn take_serial(&self, authorized: &mut Authorized) -> Result<bool> {
         if authorized.serial.is_none() {
-            authorized.serial = self.issuing_ca(Some(&authorized.ca))?.try_serial(&self.ground);
+            authorized.serial = self.issuing_ca(Some(&authorized.ca))?.try_serial(&self.foundation);
         }
         Ok(authorized.serial.is_some())
     }
 
-    /// As [`Self::issue`], but does not wait for the disk: the certificate is had when its record is durable.
+    /// Like [`Self::issue`], but does not wait for the disk: the [`Recording`] releases the certificate when its entry
+    /// is durable.
     ///
     /// # Errors
-    /// As [`Self::issue`]; what the store refuses comes with the result.
+    /// As [`Self::issue`]. What the store refuses is returned through the [`Recording`].
     pub fn begin_issue(
         &self,
         authorized: Authorized,
         transaction: Option<TransactionDraft>,
     ) -> Result<Recording<IssuedCertificate>> {
-        // INVARIANT: what proves possession by its confirmation is confirmed, or revoked.
+        // INVARIANT: a certificate whose possession is proven by confirming it is later confirmed or revoked.
         let withheld = authorized.key.proof() == Proof::Confirmation;
         let awaits = transaction.as_ref().is_some_and(|draft| draft.confirm_until.is_some());
         if withheld && !awaits {
@@ -111,18 +114,19 @@ impl Authority {
                 "possession is proven by a confirmation, and none is awaited",
             ));
         }
-        // 1. Nothing that an administrator has yet to approve, and then a serial number, recorded before anything is
-        //    signed with it.
+        // 1. Check the approval, and take a serial number that was recorded before. If the power fails after the
+        // signature, the record shows that a certificate with this number may exist.
         authorized.check_approved()?;
         let ca = self.issuing_ca(Some(&authorized.ca))?;
         let serial = match authorized.serial {
             Some(serial) => serial,
-            None => ca.next_serial(&self.ground)?,
+            None => ca.next_serial(&self.foundation)?,
         };
-        // 2. The bytes to be signed.
+        // 2. Encode the octets to be signed.
         let signer = ca.key()?;
         let profile = &authorized.profile;
-        let partition = self.partition_of(&serial).filter(|_| profile.names_partition());
+        let partition =
+            serial.partition(self.settings.crl.partitions).filter(|_| profile.names_partition());
         let tbs = EndEntity {
             serial,
             issuer: &ca.facts().subject,
@@ -142,12 +146,12 @@ impl Authority {
             ocsp_nocheck: false,
         }
         .tbs()?;
-        // 3. The lint, the path that is handed out, and the signature over the same bytes.
+        // 3. Lint them, check them against the CA's path, and sign the same octets.
         let purpose =
             if profile.is_for_ike() { Purpose::EndEntity } else { Purpose::Infrastructure };
         let gate = Gate::new(signer, Object::Certificate(purpose));
         let certificate = gate.below(ca.handed_out(), self.now()).sign_object(&tbs)?;
-        // 4. The record, durable before the certificate leaves.
+        // 4. Record the certificate before it leaves.
         let reference = authorized
             .account
             .secret
@@ -180,13 +184,14 @@ impl Authority {
             chain: ca.chain().to_vec(),
             changes: authorized.changes,
         };
+        // Before the entry is handed to the writer, because `issued` moves there.
         let after = self.after_issue(&issued, reference);
         let receipt = self.store().begin_issued(self.now(), issued)?;
-        // 5. The answer, which waits for the record.
+        // 5. Return the answer, which is released when the record is durable.
         Ok(Recording::new(result, receipt.then(after)))
     }
 
-    /// What is done when the record is durable, even if whoever asked is gone by then.
+    /// The actions once the entry is durable. They also happen if the caller has given up by then.
     fn after_issue(
         &self,
         issued: &Issued,
@@ -204,17 +209,12 @@ impl Authority {
         }
     }
 
-    /// The partition of the CRLs for a new certificate.
-    fn partition_of(&self, serial: &Serial) -> Option<u16> {
-        crate::recovery::partition_of(serial, self.settings.crl.partitions)
-    }
-
-    /// The holder took the certificate.
+    /// Records that the peer accepted the certificate.
     ///
     /// # Errors
-    /// As [`crate::Store::record_confirmed`]; [`Denial::AlreadyRevoked`] when the time for it is over.
+    /// As [`crate::Store::record_confirmed`]; `Denied` with [`Denial::AlreadyRevoked`] if the deadline has passed.
     pub fn confirm(&self, transaction: &[u8]) -> Result<()> {
-        // Held until it is recorded: what is being confirmed is not revoked at the same moment.
+        // Held until the confirmation is recorded, so that the same certificate is not revoked at the same moment.
         let _confirming = self.confirming.read().unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
         let known = self.store().transaction(now, transaction)?;
@@ -233,17 +233,18 @@ impl Authority {
         }
     }
 
-    /// Not of what was issued before a restore: it is not revoked, and may be confirmed at any time.
+    /// Whether the deadline for the confirmation still applies. It does not for certificates from before a restore:
+    /// they are not revoked, and may be confirmed at any time.
     fn awaits_confirmation(&self, ca: &Label, serial: &Serial) -> Result<bool> {
         let record = self.store().certificate(ca, serial)?;
         Ok(record.is_some_and(|record| record.awaits_confirmation))
     }
 
-    /// Revokes certificates that were to be confirmed by now and were not (RFC 9810 §5.1.1.2), at most
-    /// [`UNCONFIRMED_AT_ONCE`]; the uses of secrets that they took come back. How many there were.
+    /// Revokes certificates whose confirmation is overdue (RFC 9810 §5.1.1.2), at most [`UNCONFIRMED_AT_ONCE`], and
+    /// returns the uses of shared secrets that they consumed. Returns how many there were.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] and [`Error::Internal`] when the store fails.
+    /// [`Error::Unavailable`] and [`Error::Internal`] if the store fails.
     pub fn revoke_unconfirmed(&self) -> Result<usize> {
         let due = self.store().unconfirmed(self.now(), UNCONFIRMED_AT_ONCE)?;
         for (ca, serial) in &due {
@@ -262,10 +263,10 @@ impl Authority {
         Ok(due.len())
     }
 
-    /// The certificate that was issued in a transaction which is not forgotten.
+    /// The certificate that was issued in a transaction which has not expired.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the store fails.
+    /// [`Error::Internal`] if the store fails.
     pub fn issued_in(&self, transaction: &[u8]) -> Result<Option<CertificateRecord>> {
         match self.store().issued_in(self.now(), transaction)? {
             Some((ca, serial)) => self.store().certificate(&ca, &serial),
@@ -273,10 +274,11 @@ impl Authority {
         }
     }
 
-    /// The holder did not take the certificate: it is revoked, the use of the secret comes back, and the transaction is over.
+    /// Records that the peer rejected the certificate: it is revoked, the use of the shared secret is returned, and the
+    /// transaction ends.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NoSuchCertificate`] when nothing awaits confirmation.
+    /// `Denied` with [`Denial::NoSuchCertificate`] if no certificate awaits confirmation.
     pub fn reject(&self, transaction: &[u8]) -> Result<()> {
         let now = self.now();
         let awaited =

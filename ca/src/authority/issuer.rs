@@ -1,80 +1,86 @@
-//! One CA of the instance, with its key, its serial numbers, and those who sign answers for it.
+//! One CA of the instance, with its key, its serial numbers, and its delegates.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use x509_cert::name::Name;
+use bytes::Bytes;
 
-use super::delegate::{Delegate, Role};
-use super::publish::CurrentCrl;
-use super::responder::Responding;
-use crate::certificate::Facts;
+use super::delegate::{Appointment, Delegate};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::foundation::{Foundation, random_serial};
-use crate::handed_out::HandedOut;
+use crate::founding::Foundation;
 use crate::key::FileKey;
-use crate::line::Member;
+use crate::name::Name;
 use crate::receipt::Recording;
-use crate::record::{CaRecord, CrlScope, Label, Serial, Succession};
+use crate::record::line::Member;
+use crate::record::{CaRecord, CrlRecord, CrlScope, Label, Serial, Succession};
+use crate::signed::HandedOut;
+use crate::x509::Facts;
 
-/// How many serial numbers are reserved at once, so that issuing waits for one commit and not for two.
+/// How many serial numbers are reserved in one entry. With numbers in reserve, issuing waits for one commit instead of
+/// two.
 const SERIAL_BLOCK: usize = 128;
 
-/// With so many left, the next ones are being reserved, so that issuing mostly waits for none.
+/// The number of remaining serial numbers at which the next ones are reserved in the background, so that issuing rarely
+/// waits for them.
 const FEW_SERIALS: usize = 96;
 
-/// How long the certificates that sign protocol answers and keys are valid: two years.
-pub(super) const DELEGATE_VALIDITY: Duration = Duration::from_secs(2 * 365 * 86_400);
-
-/// What anybody may know of a CA.
+/// Public information about a CA.
 #[derive(Debug, Clone)]
 pub struct CaInfo {
-    /// Its name.
+    /// The CA's name.
     pub name: Label,
-    /// Whether it signs only other CAs.
+    /// Whether the CA is a root, which signs only other CAs.
     pub is_root: bool,
-    /// Its certificate, DER.
+    /// The CA's certificate, DER.
     pub certificate: Vec<u8>,
-    /// Its subject.
+    /// The CA's subject.
     pub subject: Name,
-    /// The end of its validity.
+    /// The end of the CA's validity.
     pub not_after: Timestamp,
-    /// Whether its key is here.
+    /// Whether the CA's private key is here.
     pub can_sign: bool,
 }
 
-/// Serial numbers that are recorded, and the next ones, which are being recorded.
+/// A CRL in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CurrentCrl {
+    /// The CRL's record.
+    pub record: CrlRecord,
+    /// The CRL, DER.
+    pub der: Bytes,
+}
+
+/// The reserved serial numbers, and the next ones, whose entry is being written.
 #[derive(Default)]
 struct Serials {
     ready: Vec<Serial>,
     coming: Option<Recording<Vec<Serial>>>,
 }
 
-/// One CA.
+/// A CA that is open.
 pub struct Ca {
     info: CaInfo,
     facts: Facts,
     succeeds: Option<Succession>,
-    /// Whether the CA before goes on issuing.
+    /// Whether the predecessor continues to issue. It is cleared when an administrator activates this CA.
     waits: AtomicBool,
-    /// The certificate of this CA and those above it.
+    /// The CA's certificate and those above it, DER, root last.
     chain: Vec<Vec<u8>>,
-    /// The same, as verifiers go through it.
+    /// The same path, parsed for the checks before a signature.
     handed_out: HandedOut,
     key: Option<FileKey>,
-    protection: Option<Delegate>,
+    pub(super) protection: Option<Delegate>,
     serials: Mutex<Serials>,
-    /// How many editions of CRLs were begun.
+    /// How many editions of CRLs have begun.
     pub(super) editions: AtomicU64,
-    /// Held while an edition is signed: which one was finished last.
+    /// Held while an edition is signed. The number is that of the last finished edition.
     pub(super) publishing: Mutex<u64>,
-    /// The CRLs in force, as far as somebody asked for them.
+    /// The CRLs in force that were asked for, cached.
     pub(super) crls: Mutex<BTreeMap<CrlScope, Arc<CurrentCrl>>>,
-    pub(super) responder: Mutex<Responding>,
-    pub(super) key_generator: Mutex<Responding>,
+    pub(super) responder: Mutex<Appointment>,
+    pub(super) key_generator: Mutex<Appointment>,
 }
 
 impl Member for Ca {
@@ -86,25 +92,25 @@ impl Member for Ca {
         self.succeeds.as_ref().map(|succession| &succession.predecessor)
     }
 
-    /// Another than the record says once it took over.
+    /// Unlike the record, false once this CA took over.
     fn waits(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
     }
 }
 
 impl Ca {
-    /// Opens a CA's key. A root's key stays closed until its CRL is due.
-    pub fn open(ground: &Foundation, record: CaRecord) -> Result<Self> {
+    /// Opens a CA and its key. A root's key stays closed until it is needed.
+    pub fn open(foundation: &Foundation, record: CaRecord) -> Result<Self> {
         let facts = Facts::of(&record.certificate)?;
-        let can_sign = ground.keys.contains(record.name.as_str());
+        let can_sign = foundation.keys.contains(record.name.as_str());
         let key = match record.is_root {
             true => None,
-            false => Some(ground.keys.load(record.name.as_str(), &ground.passphrase)?),
+            false => Some(foundation.keys.load(record.name.as_str(), &foundation.passphrase)?),
         };
         if key.as_ref().is_some_and(|key| *key.public() != facts.key) {
             return Err(Error::unavailable(format!(
                 "the key `{}` does not belong to the certificate of the CA `{}`; restore the right one",
-                ground.keys.path(record.name.as_str()).display(),
+                foundation.keys.path(record.name.as_str()).display(),
                 record.name
             )));
         }
@@ -119,7 +125,7 @@ impl Ca {
         let mut chain = vec![record.certificate];
         chain.extend(record.chain);
         let handed_out = HandedOut::of(&chain)?;
-        let mut ca = Self {
+        Ok(Self {
             info,
             facts,
             waits: AtomicBool::new(record.succeeds.as_ref().is_some_and(|of| of.waits)),
@@ -134,94 +140,96 @@ impl Ca {
             crls: Mutex::default(),
             responder: Mutex::default(),
             key_generator: Mutex::default(),
-        };
-        // One that ended issues nothing any more, and the one that follows it answers.
-        if !ca.info.is_root && ground.clock.now() < ca.facts.not_after {
-            ca.protection = Some(ca.open_delegate(ground, &Role::CMP, DELEGATE_VALIDITY, None)?);
-        }
-        Ok(ca)
+        })
     }
 
+    /// Public information about the CA.
     pub const fn info(&self) -> &CaInfo {
         &self.info
     }
 
+    /// The fields of the CA's certificate.
     pub const fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// The CA whose key this one's follows.
+    /// The succession, if the CA's key follows another key.
     pub const fn succeeds(&self) -> Option<&Succession> {
         self.succeeds.as_ref()
     }
 
-    /// It issues from now on.
+    /// Makes the CA issue in its predecessor's place.
     pub(super) fn take_over(&self) {
         self.waits.store(false, Ordering::Relaxed);
     }
 
+    /// The CA's certificate and those above it, DER, root last.
     pub fn chain(&self) -> &[Vec<u8>] {
         &self.chain
     }
 
-    /// The path that is handed out with what it issues.
+    /// The path that peers get with their certificates.
     pub const fn handed_out(&self) -> &HandedOut {
         &self.handed_out
     }
 
+    /// The CA's private key, if it is open.
     pub fn key(&self) -> Result<&FileKey> {
         self.key.as_ref().ok_or_else(|| {
             Error::unavailable(format!("the key of the CA `{}` is not open", self.info.name))
         })
     }
 
+    /// The delegate that signs protocol answers.
     pub fn protection(&self) -> Result<&Delegate> {
         self.protection.as_ref().ok_or_else(|| {
             Error::unavailable(format!("the CA `{}` signs no protocol answers", self.info.name))
         })
     }
 
-    /// A serial number that was recorded before. This waits for the disk when none is left.
-    pub fn next_serial(&self, ground: &Foundation) -> Result<Serial> {
+    /// Takes a serial number that was recorded before. It blocks on the disk if none is in reserve.
+    pub fn next_serial(&self, foundation: &Foundation) -> Result<Serial> {
         let mut serials = self.serials.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = self.prepare_serials(&mut serials, ground);
+        let failed = self.prepare_serials(&mut serials, foundation);
         if serials.ready.is_empty() {
             failed?;
             serials.ready = match serials.coming.take().map(Recording::wait) {
                 Some(Ok(fresh)) => fresh,
-                // They may have been refused a while ago, and for a reason that is gone.
-                _ => self.begin_serials(ground)?.wait()?,
+                // The pending entry may have been refused for a reason that has passed, so try once more.
+                _ => self.begin_serials(foundation)?.wait()?,
             };
         }
         serials.ready.pop().ok_or_else(|| Error::internal("no serial number was reserved"))
     }
 
-    /// As [`Self::next_serial`], without waiting for anything; `None` if that is not possible at the moment.
-    pub fn try_serial(&self, ground: &Foundation) -> Option<Serial> {
+    /// Like [`Self::next_serial`], but never blocks; `None` if that is impossible at the moment.
+    pub fn try_serial(&self, foundation: &Foundation) -> Option<Serial> {
         let mut serials = self.serials.try_lock().ok()?;
-        // Whoever waits for the next one learns why there is none.
-        let _ = self.prepare_serials(&mut serials, ground);
+        // An error is not lost: a later `next_serial` meets it again and returns it.
+        let _ = self.prepare_serials(&mut serials, foundation);
         serials.ready.pop()
     }
 
-    /// Has the next serial numbers recorded when few are left, and takes over those that are.
-    fn prepare_serials(&self, serials: &mut Serials, ground: &Foundation) -> Result<()> {
+    /// Takes over serial numbers whose entry became durable, and begins to reserve the next ones when few are left.
+    fn prepare_serials(&self, serials: &mut Serials, foundation: &Foundation) -> Result<()> {
         if let Some(settled) = serials.coming.take_if(|coming| coming.is_settled())
             && let Ok(fresh) = settled.wait()
         {
             serials.ready.extend(fresh);
         }
         if serials.ready.len() <= FEW_SERIALS && serials.coming.is_none() {
-            serials.coming = Some(self.begin_serials(ground)?);
+            serials.coming = Some(self.begin_serials(foundation)?);
         }
         Ok(())
     }
 
-    fn begin_serials(&self, ground: &Foundation) -> Result<Recording<Vec<Serial>>> {
+    /// Begins to reserve a block of new serial numbers.
+    fn begin_serials(&self, foundation: &Foundation) -> Result<Recording<Vec<Serial>>> {
         let fresh: Vec<Serial> = (0..SERIAL_BLOCK)
-            .map(|_| random_serial(ground.entropy.as_ref()))
+            .map(|_| Serial::random(foundation.entropy.as_ref()))
             .collect::<Result<_>>()?;
-        let receipt = ground.store.begin_reserve(ground.clock.now(), &self.info.name, &fresh)?;
+        let receipt =
+            foundation.store.begin_reserve(foundation.clock.now(), &self.info.name, &fresh)?;
         Ok(Recording::new(fresh, receipt))
     }
 }

@@ -1,26 +1,27 @@
-//! Keys for peers that have theirs made here, and who signs for them: the key generation authority (RFC 9480 §2.2,
+//! Key pairs that the authority generates for peers, and the key generation authority that signs them (RFC 9480 §2.2,
 //! RFC 9483 §4.1.6).
 
 use std::sync::{Arc, PoisonError};
 
 use zeroize::Zeroizing;
 
-use super::Authority;
-use super::authorize::{check_credential, check_use, not_authorized};
+use super::appointments::DELEGATE_VALIDITY;
+use super::authorize::{check_credential, check_use};
 use super::delegate::{Delegate, Role};
-use super::issuer::DELEGATE_VALIDITY;
+use super::request::{CertificateRequest, Credential, Requester};
+use super::state::Authority;
 use crate::error::{Error, Result};
-use crate::generated_key::{GeneratedKey, KeyOrder, WantedKey};
-use crate::public_key::KeyKind;
+use crate::key::{GeneratedKey, KeyKind};
+use crate::profile::{KeyOrder, WantedKey};
 use crate::record::{Label, Permission};
-use crate::request::{CertificateRequest, Credential, Requester};
 
 impl Authority {
-    /// Whether this requester may have a key made for this request, of which kind it will be, and in which form it is handed over.
-    /// Nothing is made yet, and what [`Self::authorize`] refuses whatever the key is refused here.
+    /// Decides whether a key pair may be generated for this request, of which kind, and in which form it is handed
+    /// over. No key is generated yet. Everything that [`Self::authorize`] would refuse independently of the key is
+    /// refused here.
     ///
     /// # Errors
-    /// `Denied` that says which rule of the account or of the profile forbids it.
+    /// `Denied` that says which rule of the account or the profile forbids it.
     pub fn key_to_generate(
         &self,
         requester: &Requester,
@@ -29,7 +30,7 @@ impl Authority {
     ) -> Result<KeyOrder> {
         let account = requester.account();
         if !account.permissions.contains(&Permission::KeyGeneration) {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "no keys are made for the account `{}`; make the key and put its public half into the template, or have \
                  the administrator allow `key-generation`",
                 account.name
@@ -37,9 +38,9 @@ impl Authority {
         }
         check_credential(requester, request.updates.as_ref(), self.now())?;
         let profile = self.profile_for(account, request.profile.as_ref())?;
-        // The private half is not kept while an administrator thinks about it.
+        // The private key of a waiting request would have to be stored, and generated keys are never stored.
         if profile.needs_approval() {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "requests for the profile `{}` wait for an administrator, and a key that is made here cannot wait; make \
                  the key and put its public half into the template",
                 profile.name()
@@ -52,19 +53,20 @@ impl Authority {
         Ok(KeyOrder { kind, form: profile.key_form() })
     }
 
-    /// Makes a key of a kind that [`Self::key_to_generate`] allowed.
+    /// Generates a key pair of a kind that [`Self::key_to_generate`] allowed.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when there is no randomness.
+    /// [`Error::Unavailable`] if there is no randomness.
     pub fn generate_key(&self, kind: KeyKind) -> Result<GeneratedKey> {
         GeneratedKey::generate(kind)
     }
 
-    /// What signs keys that are made for this requester: extended key usage cmKGA, of the CA that will issue the
-    /// certificate. It is made at the first call, and anew when half its life is over.
+    /// The delegate that signs keys generated for this requester. It is certified (with extended key usage cmKGA) by
+    /// the CA that will issue the requester's certificate. It is made at the first call, and renewed when half of its
+    /// life has passed.
     ///
     /// # Errors
-    /// As [`Self::authorize`] for the CA; [`Error::Unavailable`] when it cannot be had.
+    /// As [`Self::authorize`] for the CA; [`Error::Unavailable`] if the delegate cannot be made.
     pub fn key_generation_signer(
         &self,
         requester: &Requester,
@@ -73,13 +75,13 @@ impl Authority {
         let ca = self.ca_for(requester.account(), ca)?;
         let mut state = ca.key_generator.lock().unwrap_or_else(PoisonError::into_inner);
         self.renew(ca, &mut state, &Role::KGA, DELEGATE_VALIDITY, self.now());
-        state.at(self.now(), ca)
+        state.at(self.now(), &ca.info().name)
     }
 
-    /// Lets `with` use the shared secret by which this requester proved who it is.
+    /// Calls `with` with the shared secret by which this requester proved itself.
     ///
     /// # Errors
-    /// [`Error::Internal`] when it used none; [`Error::Unauthenticated`] when it cannot be opened.
+    /// [`Error::Internal`] if it used no secret; [`Error::Unauthenticated`] if the secret cannot be opened.
     pub fn with_secret<T>(
         &self,
         requester: &Requester,

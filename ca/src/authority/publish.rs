@@ -1,4 +1,4 @@
-//! Signs CRLs, on schedule and when a status changed: the full one, and the delta and the partitions where they are in force.
+//! Signs CRLs on schedule and after changes: the full CRL, and the delta CRL and the partitions if they are in force.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -7,61 +7,28 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use der::{Decode, Reader, SliceReader};
 use ring::digest::{SHA256, digest};
 
-use super::Authority;
-use super::issuer::Ca;
-use crate::clock::Timestamp;
-use crate::crl::Crl;
-use crate::error::{Denial, Error, Result};
-use crate::founding::BACKDATING;
+use super::issuer::{Ca, CurrentCrl};
+use super::state::Authority;
+use crate::clock::{BACKDATING, Timestamp};
+use crate::error::{Error, Result};
 use crate::key::FileKey;
+use crate::profile::filled_url;
+use crate::record::revoked::{Listed, RevokedSet};
 use crate::record::{CrlRecord, CrlScope, Label, Reason, RevokedEntry, Serial};
-use crate::revoked::{Listed, RevokedSet};
+use crate::signed::crl::Crl;
 
-/// By how much thisUpdate rises at least.
+/// The smallest step between two values of thisUpdate.
 const SECOND: Duration = Duration::from_secs(1);
-/// For how much of the time to come the next thisUpdate is waited for.
+/// How far in the future the next thisUpdate may lie for the signer to wait for it.
 const NEAR: Duration = Duration::from_secs(5);
-/// How long, at most, between two looks at the clock, and how many of them.
+/// The longest pause between two looks at the clock while waiting. [`TRIES`] is the number of looks.
 const PAUSE: Duration = Duration::from_millis(200);
 const TRIES: usize = 30;
 
-/// What an operator decides about CRLs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CrlSettings {
-    /// How long an issuing CA's CRL is valid.
-    pub validity: Duration,
-    /// How long a root's CRL is valid.
-    pub root_validity: Duration,
-    /// How often an issuing CA's CRL is signed anew; `None` means after a quarter of its validity.
-    pub interval: Option<Duration>,
-    /// Into how many partitions certificates are divided; 0 for none. Certificates keep the partition that they name.
-    pub partitions: u16,
-    /// The URLs of partitions, with `{ca}` and `{partition}`: what certificates and CRLs name.
-    pub partition_urls: Vec<String>,
-    /// Whether delta CRLs are signed (RFC 5280 §5.2.4). RFC 4945 §5.2.1 warns that IKE daemons do not read them.
-    pub delta: bool,
-    /// The URLs of delta CRLs, with `{ca}`: what full CRLs name in freshestCRL.
-    pub delta_urls: Vec<String>,
-    /// The URLs of full CRLs, with `{ca}`, beside those that profiles name: what certificates of CAs name.
-    pub full_urls: Vec<String>,
-    /// Where current CRLs lie as files.
-    pub folder: PathBuf,
-}
-
-/// A CRL in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CurrentCrl {
-    /// What is recorded of it.
-    pub record: CrlRecord,
-    /// The CRL, DER.
-    pub der: Bytes,
-}
-
-/// What all CRLs that are signed together have in common.
+/// What the CRLs of one edition share. An edition is the set of CRLs that are signed together.
 struct Edition<'a> {
     ca: &'a Ca,
     key: &'a FileKey,
@@ -69,29 +36,31 @@ struct Edition<'a> {
     signed: Timestamp,
     this_update: Timestamp,
     next_update: Timestamp,
-    /// How far in the journal the revocations reach that are on them.
+    /// The journal offset up to which all revocations are on these CRLs.
     reached: u64,
 }
 
-/// The last CRL of a scope.
+/// The last CRL of a scope, as far as the next one depends on it.
 struct Published {
-    /// Its thisUpdate.
+    /// The CRL's thisUpdate.
     update: Timestamp,
-    /// What may be missing from it.
+    /// The certificates whose revocation was recorded after the CRL was made.
     changed: BTreeSet<Serial>,
 }
 
 impl Authority {
-    /// Signs new CRLs of every scope in force, records them, and puts them in their files. Gives the full one's record.
+    /// Signs a new edition: a CRL of each scope in force. Records the CRLs and replaces their files. Returns the record
+    /// of the full CRL. A caller that arrives while another edition is in progress shares the result of the first
+    /// edition that starts after its call.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the CA's key is elsewhere, or a CRL cannot be recorded or written; the one before
-    /// stays in place.
+    /// [`Error::Unavailable`] if the CA's private key is elsewhere, or a CRL cannot be recorded or written. The
+    /// previous CRL then stays in place.
     pub fn publish_crl(&self, ca: &Label) -> Result<CrlRecord> {
         let ca = self.ca(ca)?;
         let name = &ca.info().name;
-        // 1. One edition at a time: numbers rise in the order of their files. Who waited while another one was begun and
-        //    finished has what it wants: a burst of changes makes few CRLs.
+        // 1. Sign one edition at a time, so that numbers rise in the order in which files are replaced. If another
+        // edition began after this call and has finished, use its result: a burst of changes makes few CRLs.
         let asked = ca.editions.load(Ordering::SeqCst);
         let mut finished = ca.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         if *finished > asked
@@ -102,8 +71,8 @@ impl Authority {
         let earliest = self.earliest_update(name)?;
         self.wait_until(earliest);
         let begun = ca.editions.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        // 2. What is revoked, and then the time: nothing on the list happens after the CRL is signed. Before both, how far that
-        //    reaches at least.
+        // 2. Read the journal's offset, then the revocations, and then the time. In this order the list contains at
+        // least everything before the offset, and nothing on it is later than the CRL's time.
         let reached = self.store().mark().offset();
         let revoked = self.store().revoked(name)?;
         let now = self.now();
@@ -111,13 +80,13 @@ impl Authority {
         let key = match ca.key() {
             Ok(key) => key,
             Err(_) if ca.info().can_sign => {
-                root_key = self.ground.keys.load(name.as_str(), &self.ground.passphrase)?;
+                root_key = self.foundation.keys.load(name.as_str(), &self.foundation.passphrase)?;
                 &root_key
             }
             Err(e) => return Err(e),
         };
         let edition = self.edition(ca, key, (now, earliest), reached)?;
-        // 3. The full CRL, with whatever expired since the last one, once more (RFC 5280 §3.3).
+        // 3. Sign the full CRL. Certificates that expired since the last one are listed once more (RFC 5280 §3.3).
         let settings = &self.settings.crl;
         let base = self
             .store()
@@ -132,7 +101,7 @@ impl Authority {
         let last = self.last_published(name, CrlScope::Full)?;
         let entries = revoked.listed(None, last.update, &last.changed);
         let record = self.sign_crl(&edition, CrlScope::Full, is_base, &full, entries)?;
-        // 4. The delta, of the same number.
+        // 4. Sign the delta, with the same number.
         if settings.delta {
             let base = base.as_ref().unwrap_or(&record);
             let changed = self.changed_since(name, base.reached.unwrap_or(0), &revoked)?;
@@ -145,7 +114,7 @@ impl Authority {
                 changed.iter().map(Listed::from),
             )?;
         }
-        // 5. The partitions.
+        // 5. Sign the partitions.
         for scope in self.crl_scopes(name)? {
             let CrlScope::Partition(number) = scope else { continue };
             let point = urls(&settings.partition_urls, name, Some(number));
@@ -158,11 +127,11 @@ impl Authority {
         Ok(record)
     }
 
-    /// The CRL in force, of a CA and a scope; `None` before the first, when the scope is not in force, or when its file is
-    /// damaged and must be made again.
+    /// The CRL in force of a CA and scope. `None` if there is none yet, if the scope is not in force, or if the CRL's
+    /// file is damaged and must be made again.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such CA.
+    /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA.
     pub fn crl(&self, ca: &Label, scope: CrlScope) -> Result<Option<Arc<CurrentCrl>>> {
         let ca = self.ca(ca)?;
         let name = &ca.info().name;
@@ -184,11 +153,11 @@ impl Authority {
         Ok(Some(read))
     }
 
-    /// The scopes in force of a CA: the full one, then the delta, then the partitions, those included that only older
-    /// certificates name.
+    /// The scopes in force: the full CRL, then the delta, then the partitions. Partitions that only older certificates
+    /// name are included.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such CA.
+    /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA.
     pub fn crl_scopes(&self, ca: &Label) -> Result<Vec<CrlScope>> {
         let ca = self.ca(ca)?;
         let mut scopes = vec![CrlScope::Full];
@@ -202,11 +171,11 @@ impl Authority {
         Ok(scopes)
     }
 
-    /// When the next scheduled CRLs of this CA are due: now when one is missing or damaged. `None` when its key is elsewhere
-    /// or it ended.
+    /// When the next scheduled edition is due; now, if a CRL is missing or damaged. `None` if the CA's private key is
+    /// elsewhere or the CA has ended.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such CA.
+    /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA.
     pub fn crl_due(&self, ca: &Label) -> Result<Option<Timestamp>> {
         let ca = self.ca(ca)?;
         let name = &ca.info().name;
@@ -219,12 +188,12 @@ impl Authority {
             let Some(CurrentCrl { record, .. }) = self.crl(name, scope)?.as_deref().cloned() else {
                 return Ok(Some(self.now()));
             };
-            // An edition that was interrupted.
+            // The numbers differ, so an edition was interrupted.
             if number.is_some_and(|number| number != record.number) {
                 return Ok(Some(self.now()));
             }
             number = Some(record.number);
-            // The clock was ahead when it was signed, and is right now: peers take no CRL of a time to come.
+            // The clock was ahead when this CRL was signed. Peers reject a CRL from the future, so a new one is due.
             if record.signed > self.now().plus(NEAR) {
                 return Ok(Some(self.now()));
             }
@@ -235,27 +204,30 @@ impl Authority {
         Ok(due)
     }
 
-    /// Whether a revocation or a release was recorded that the CA's last full CRL lacks, as by a command without the CA's key.
+    /// Whether a revocation or release was recorded that is missing from the CA's last full CRL. A command without
+    /// access to the CA's private key causes that.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the store fails.
+    /// [`Error::Internal`] if the store fails.
     pub fn crl_lacks_changes(&self, ca: &Label) -> Result<bool> {
         let Some(last) = self.store().last_crl(ca, CrlScope::Full)? else { return Ok(true) };
         let Some(reached) = last.reached else { return Ok(true) };
         Ok(!self.store().changed(ca, reached)?.is_empty())
     }
 
-    /// Whether the CA's next CRL has to wait for its thisUpdate: up to a second, after many in a short time.
+    /// Whether the next CRL must wait for its thisUpdate. After many CRLs in a short time it must, for up to a second.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the store fails.
+    /// [`Error::Internal`] if the store fails.
     pub fn crl_must_wait(&self, ca: &Label) -> Result<bool> {
         Ok(self.earliest_update(ca)? > self.now())
     }
 
-    /// The earliest thisUpdate of a CA's next CRL. NSS and GnuTLS tell CRLs apart by thisUpdate, so that it is a second later each
-    /// time; and after a restore, later than that of any CRL that the lost instance can have signed. What is of a time to come, by a
-    /// clock that was ahead, does not count.
+    /// The earliest thisUpdate of a CA's next CRL.
+    ///
+    /// NSS and GnuTLS distinguish CRLs by thisUpdate, so each is a second later than the one before. After a restore it
+    /// is also later than any CRL that the lost instance can have signed. A thisUpdate in the future, from a clock that
+    /// was ahead, is ignored.
     fn earliest_update(&self, ca: &Label) -> Result<Timestamp> {
         let near = self.now().plus(NEAR);
         let crls = self.store().crls(ca)?;
@@ -264,8 +236,9 @@ impl Authority {
         Ok(earliest.max().unwrap_or_default())
     }
 
-    /// When the journal was restored from a backup, if none of these CRLs was signed since. That goes by the place in the journal: the
-    /// clock may have been ahead when the last one was signed, and one that was brought back was signed before.
+    /// When the journal was restored from a backup, if none of these CRLs was signed since then. The comparison uses
+    /// journal offsets and not times: the clock may have been ahead when the last CRL was signed, and an imported CRL
+    /// was signed before the restore.
     fn restored_since(&self, crls: &[CrlRecord]) -> Result<Option<Timestamp>> {
         let restored = self.store().restored()?;
         let is_before =
@@ -273,9 +246,12 @@ impl Authority {
         Ok(restored.filter(|(_, place)| is_before(*place)).map(|(at, _)| at))
     }
 
-    /// The number of the CRLs that are signed now: above every one before by the milliseconds since then, and the present time at least.
-    /// It rises with the time also when it is ahead of it, and is so above those of an instance that was lost with the numbers since
-    /// its backup. The first one after a restore leaps by the whole present time, in case that the clock was ahead when those were signed.
+    /// The number of the CRLs that are signed now.
+    ///
+    /// It exceeds each earlier number by at least the milliseconds since then, and is at least the current time. So it
+    /// also rises with time when it is ahead of time, and exceeds the numbers that a lost instance used after its
+    /// backup. The first CRL after a restore additionally adds the whole current time, in case the clock was ahead when
+    /// those were signed.
     fn next_number(&self, crls: &[CrlRecord], now: Timestamp) -> Result<u64> {
         let present = u64::try_from(now.millis()).unwrap_or(0).max(1);
         let next = crls.iter().max_by_key(|crl| crl.number).map_or(1, |last| {
@@ -286,7 +262,7 @@ impl Authority {
         Ok(next.max(present).saturating_add(leap))
     }
 
-    /// Waits for a moment that is near. A clock that stands still is not waited for.
+    /// Waits for a moment in the near future. It gives up if the clock does not advance.
     fn wait_until(&self, moment: Timestamp) {
         for _ in 0..TRIES {
             let left = moment.since(self.now());
@@ -297,6 +273,7 @@ impl Authority {
         }
     }
 
+    /// The common fields of an edition that is signed now.
     fn edition<'a>(
         &self,
         ca: &'a Ca,
@@ -312,7 +289,7 @@ impl Authority {
         if let Some(last) = crls.iter().map(|crl| crl.this_update).max()
             && last > now.plus(NEAR)
         {
-            // The clock was ahead, and an administrator said that it is right now.
+            // The clock was ahead once, and an administrator has confirmed that it is right now.
             tracing::warn!(ca = %name, %last, "the last CRL is of a time to come: peers that have it keep it");
         }
         if next_update <= now.whole_seconds() {
@@ -325,7 +302,7 @@ impl Authority {
         Ok(Edition { ca, key, number, signed: now, this_update, next_update, reached })
     }
 
-    /// Signs one CRL into a file beside the present one, records it, and puts it in its place.
+    /// Signs one CRL to a temporary file, records it, and then replaces the previous file.
     fn sign_crl(
         &self,
         edition: &Edition<'_>,
@@ -353,7 +330,8 @@ impl Authority {
             is_base,
             reached: Some(edition.reached),
         };
-        // Nobody reads between the record and its file.
+        // The lock keeps readers out between the record and the replacement of the file, whose contents would not
+        // match.
         let mut current = edition.ca.crls.lock().unwrap_or_else(PoisonError::into_inner);
         self.store().record_crl(self.now(), &record)?;
         replacement.finish()?;
@@ -364,14 +342,14 @@ impl Authority {
         Ok(record)
     }
 
-    /// What was recorded as revoked, held or released since a full CRL (RFC 5280 §5.2.4), by serial.
+    /// The changes since a full CRL (RFC 5280 §5.2.4), ordered by serial number.
     fn changed_since(
         &self,
         ca: &Label,
         reached: u64,
         revoked: &RevokedSet,
     ) -> Result<Vec<RevokedEntry>> {
-        // What happens while this edition is made is on none of its lists.
+        // A revocation during this edition must not be on any of its lists, so the snapshot decides what is revoked.
         let now = self.store().changed(ca, reached)?.into_iter().filter_map(|changed| {
             let is_released = changed.revocation.reason == Reason::RemoveFromCrl;
             revoked.entry(&changed.serial).or(Some(changed).filter(|_| is_released))
@@ -379,13 +357,14 @@ impl Authority {
         Ok(now.collect())
     }
 
+    /// The last CRL of a scope, as far as the next one depends on it.
     fn last_published(&self, ca: &Label, scope: CrlScope) -> Result<Published> {
         let last = self.store().last_crl(ca, scope)?;
         let reached = last.as_ref().and_then(|last| last.reached);
         let changed =
             reached.map_or(Ok(Vec::new()), |reached| self.store().changed(ca, reached))?;
         Ok(Published {
-            // No later than now: what a clock that was ahead took for expired is listed again.
+            // Not later than now: certificates that a clock which was ahead took for expired are listed again.
             update: last.map_or(Timestamp::default(), |last| last.this_update.min(self.now())),
             changed: changed.into_iter().map(|entry| entry.serial).collect(),
         })
@@ -401,6 +380,7 @@ impl Authority {
         self.settings.crl.interval.filter(|_| !ca.info().is_root).unwrap_or(quarter)
     }
 
+    /// The file of the current CRL of a scope.
     fn crl_path(&self, ca: &Label, scope: CrlScope) -> PathBuf {
         let folder = &self.settings.crl.folder;
         match scope {
@@ -408,18 +388,10 @@ impl Authority {
             part => folder.join(ca.as_str()).join(format!("{part}.crl")),
         }
     }
-
-    fn ca(&self, name: &Label) -> Result<&Ca> {
-        self.cas.get(name).ok_or_else(|| {
-            Error::denied(
-                Denial::Conflict,
-                format!("there is no CA `{name}`; `countersign ca show` lists them"),
-            )
-        })
-    }
 }
 
 impl Edition<'_> {
+    /// A complete CRL with the fields of this edition.
     fn crl(&self) -> Crl<'_> {
         Crl {
             issuer: &self.ca.facts().subject,
@@ -435,17 +407,17 @@ impl Edition<'_> {
 }
 
 fn urls(templates: &[String], ca: &Label, partition: Option<u16>) -> Vec<String> {
-    templates.iter().filter_map(|url| crate::profile::filled_url(url, ca, partition)).collect()
+    templates.iter().filter_map(|url| filled_url(url, ca, partition)).collect()
 }
 
-/// SHA-256 over the first element inside the outer SEQUENCE.
+/// SHA-256 over the first element inside the outer SEQUENCE, the TBSCertList.
 fn tbs_sha256(der: &[u8]) -> Option<[u8; 32]> {
     let outer = der::asn1::AnyRef::from_der(der).ok()?;
     let tbs = SliceReader::new(outer.value()).ok()?.tlv_bytes().ok()?;
     digest(&SHA256, tbs).as_ref().try_into().ok()
 }
 
-/// A file that takes the place of another when it is finished, and vanishes otherwise.
+/// A temporary file that replaces another file when it is finished, and is removed otherwise.
 struct Replacement {
     file: File,
     temporary: PathBuf,
@@ -453,6 +425,7 @@ struct Replacement {
 }
 
 impl Replacement {
+    /// Creates the temporary file.
     fn begin(path: &Path) -> Result<Self> {
         let temporary = path.with_extension("crl.new");
         let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
@@ -461,11 +434,13 @@ impl Replacement {
         Ok(Self { file, temporary, path: path.to_owned() })
     }
 
+    /// Makes the content of the temporary file durable.
     fn sync(&self) -> Result<()> {
         let failed = |e| Error::io(format!("`{}`", self.temporary.display()), &e);
         self.file.sync_all().map_err(failed)
     }
 
+    /// Renames the temporary file over the other one, durably.
     fn finish(self) -> Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::rename(&self.temporary, &self.path)
@@ -476,7 +451,7 @@ impl Replacement {
 
 impl Drop for Replacement {
     fn drop(&mut self) {
-        // After `finish` there is none.
+        // After `finish` there is no temporary file any more.
         let _ = fs::remove_file(&self.temporary);
     }
 }

@@ -1,28 +1,31 @@
-//! Registration authorities: who is one, and for whom it may ask (RFC 9483 §5.2.3 and §5.3).
+//! Registration authorities (RAs): which accounts are RAs, and for which accounts an RA may ask (RFC 9483 §5.2.3 and
+//! §5.3).
 //!
-//! One is an account whose profile, and whose certificate, carry id-kp-cmcRA (RFC 6402 §2.10). It acts for accounts to
-//! which the CA issues that issues to itself, and neither for another registration authority nor for who may have CAs
-//! certified. Whom it asks for, the names in its request say: they must be identities of one account.
+//! An account is an RA if its profile and its certificate contain id-kp-cmcRA (RFC 6402 §2.10). An RA may act only for
+//! accounts whose issuing CA is also its own. It may not act for another RA, nor for an account with the
+//! `cross-certification` permission. The names in the request identify the account: they must be identities of exactly
+//! one account.
 
 use der::Decode;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::name::Name;
 
-use super::Authority;
-use super::authorize::not_authorized;
-use crate::certificate::Facts;
-use crate::error::Result;
-use crate::identity::Identity;
+use super::registrar::Registrar;
+use super::request::{Credential, Requester};
+use super::state::Authority;
+use crate::error::{Error, Result};
+use crate::name::{Identity, Name};
 use crate::oid;
+use crate::profile::subject;
 use crate::record::{Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission};
-use crate::request::{Credential, Registrar, Requester};
+use crate::x509::Facts;
 
 /// The most names of one request that are looked up.
 const MAX_NAMES: usize = 64;
 
 impl Authority {
-    /// The registration authority that a requester is: by its certificate, never by a secret.
+    /// The requester as a registration authority, if it is one. Only a certificate can prove that, never a shared
+    /// secret.
     pub fn registrar(&self, requester: &Requester) -> Option<Registrar> {
         let Credential::Certificate(certificate) = requester.credential() else { return None };
         let account = requester.account();
@@ -30,11 +33,12 @@ impl Authority {
         is_one.then(|| Registrar::new(account.clone(), certificate.clone()))
     }
 
-    /// Whom a registration authority asks for by these names; `None` for itself, which is also what no names mean.
+    /// The account for which a registration authority asks, found by the names in its request. `None` means that it
+    /// asks for itself; a request without names does so, too.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) when no account, or more than one, holds all of the
-    /// names, and when that one is not the registration authority's to ask for.
+    /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) if no account or several accounts hold all
+    /// of the names, or if the registration authority may not act for the account.
     pub fn asked_for(
         &self,
         registrar: &Registrar,
@@ -51,47 +55,47 @@ impl Authority {
         if found.iter().any(|account| account.name == *registrar.account()) {
             return Ok(None);
         }
-        // Among those who hold the names, the subject may tell which one is meant.
+        // If several accounts hold the names, the subject may identify one of them.
         if found.len() > 1 {
             let named = self.named_by(subject)?;
             found.retain(|account| named.iter().any(|other| other.name == account.name));
         }
         match found.as_slice() {
             [account] => self.on_behalf_of(registrar, &account.name).map(Some),
-            [] => Err(not_authorized(
+            [] => Err(Error::not_authorized(
                 "no account, or no single one, holds all of the names asked for",
             )),
-            _ => Err(not_authorized(
+            _ => Err(Error::not_authorized(
                 "more than one account holds the names asked for; ask for a name that only one of them has",
             )),
         }
     }
 
-    /// The account that a registration authority acts for.
+    /// The requester for an account, with a registration authority as its credential.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) when there is no such account, when another CA issues
-    /// to it, when it is that of a registration authority, or when it may have CAs certified.
+    /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) if there is no such account, if another CA
+    /// issues to it, if it is an RA's, or if it has the `cross-certification` permission.
     pub fn on_behalf_of(&self, registrar: &Registrar, account: &Label) -> Result<Requester> {
         let account = self.store().account(account)?.ok_or_else(|| {
-            not_authorized(format!("the account `{account}` does not exist any more"))
+            Error::not_authorized(format!("the account `{account}` does not exist any more"))
         })?;
         if self.is_for_registrars(&account.profile) {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the account `{}` is that of a registration authority, which asks for itself",
                 account.name
             )));
         }
-        // With a certificate of such an account it could have a CA of its own certified.
+        // With a certificate of such an account, the registration authority could have a CA of its own certified.
         if account.permissions.contains(&Permission::CrossCertification) {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the account `{}` may have CAs certified, and asks for itself; nobody vouches for it",
                 account.name
             )));
         }
         let (own, others) = (self.issuer_for(registrar.holder())?, self.issuer_for(&account)?);
         if own != others {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the registration authority `{}` is one of the CA `{own}`, and the account `{}` is for the CA `{others}`",
                 registrar.account(),
                 account.name
@@ -102,8 +106,9 @@ impl Authority {
         Ok(Requester::new(account, credential))
     }
 
-    /// Whether a requester is a registration authority that may revoke this certificate: one that its own CA issued, to
-    /// a peer and not to a CA. The account may be gone.
+    /// Whether the requester is a registration authority that may revoke this certificate. The certificate must be
+    /// issued by the registration authority's own CA, to a peer, and must not be a CA's. The peer's account may be
+    /// removed by then.
     pub(super) fn may_revoke(
         &self,
         requester: &Requester,
@@ -123,14 +128,15 @@ impl Authority {
         Ok(may)
     }
 
+    /// Whether the profile is for registration authorities.
     fn is_for_registrars(&self, profile: &Label) -> bool {
         self.profiles().named(profile).is_some_and(|profile| profile.is_for_registrars())
     }
 
-    /// The accounts that hold every one of the names.
+    /// The accounts that hold every one of these names.
     fn holders_of(&self, names: &[GeneralName]) -> Result<Vec<Account>> {
         if names.len() > MAX_NAMES {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "expected at most {MAX_NAMES} names, found {}",
                 names.len()
             )));
@@ -143,12 +149,12 @@ impl Authority {
         Ok(found)
     }
 
-    /// The accounts that a subject names: by a DN identity, or as a lone common name does (an account's name, or one of
-    /// its identities).
+    /// The accounts that a subject identifies: by a DN identity, or by a single common name that is an account's name
+    /// or one of its identities.
     fn named_by(&self, subject: Option<&Name>) -> Result<Vec<Account>> {
         let Some(subject) = subject else { return Ok(Vec::new()) };
         let mut found = self.store().holders(&Identity::Dn(subject.clone()))?;
-        if let Some(text) = crate::subject::common_name(subject) {
+        if let Some(text) = subject::common_name(subject) {
             if let Ok(label) = text.parse::<Label>() {
                 found.extend(self.store().account(&label)?);
             }
@@ -160,24 +166,24 @@ impl Authority {
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found.dedup_by(|a, b| a.name == b.name);
-        // Beside the common name may stand what the profile takes for the device's own, and nothing else.
+        // Beside the common name, the subject may only have attributes that the profile replaces.
         let profiles = self.profiles();
         found.retain(|account| {
             let profile = profiles.named(&account.profile);
-            profile.is_some_and(|profile| crate::subject::names(account, profile, subject))
+            profile.is_some_and(|profile| subject::names(account, profile, subject))
         });
         Ok(found)
     }
 }
 
-/// Whether a certificate says that its holder is a registration authority.
+/// Whether the certificate contains id-kp-cmcRA.
 fn is_registrars(record: &CertificateRecord) -> bool {
     let certificate = x509_cert::Certificate::from_der(&record.certificate).ok();
     let usage = certificate.and_then(|read| read.tbs_certificate.get::<ExtendedKeyUsage>().ok()?);
     usage.is_some_and(|(_, usage)| usage.0.contains(&oid::CMC_RA))
 }
 
-/// Whether a certificate is that of a CA; one that cannot be read may be.
+/// Whether the certificate is a CA's. One that cannot be read counts as a CA's, so that it is not revoked by mistake.
 fn is_cas(record: &CertificateRecord) -> bool {
     Facts::of(&record.certificate).map_or(true, |facts| facts.is_ca)
 }

@@ -1,70 +1,38 @@
-//! What OCSP needs of the authority: the status of one certificate, and who signs the answer (RFC 6960 §4.2.2.2).
+//! The support for OCSP: the status of a certificate, and the delegate that signs answers (RFC 6960 §4.2.2.2).
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
-use super::Authority;
-use super::delegate::{Delegate, Role};
-use super::issuer::Ca;
-use crate::certificate::Facts;
-use crate::clock::Timestamp;
-use crate::error::{Denial, Error, Result};
-use crate::founding::verify_signature;
+use super::delegate::{Appointment, Delegate, Role};
+use super::state::Authority;
+use crate::error::{Error, Result};
 use crate::record::{Label, Revocation, Serial};
+use crate::x509::{Facts, verify_signature};
 
-/// How long after a failure a responder's certificate is not tried again: strangers' requests must not cost a key
-/// derivation each.
-const RETRY: Duration = Duration::from_secs(10);
-
-/// Signs OCSP answers for one CA: extended key usage OCSPSigning, with id-pkix-ocsp-nocheck.
+/// The delegate that signs OCSP answers for a CA. Its certificate has the extended key usage OCSPSigning, and
+/// id-pkix-ocsp-nocheck.
 pub type Responder = Delegate;
 
-/// What the authority says of a serial number.
+/// The status of a serial number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificateStatus {
-    /// No certificate of this CA ever had it.
+    /// The CA never issued a certificate with this number.
     NeverIssued,
-    /// Its certificate is not revoked; it may have expired.
+    /// The certificate is not revoked. It may have expired.
     Good,
-    /// Its certificate is revoked or on hold.
+    /// The certificate is revoked or on hold.
     Revoked(Revocation),
 }
 
-/// The responder of a CA or another delegate that is made when it is needed, and when it could not be had.
-#[derive(Default)]
-pub(super) struct Responding {
-    current: Option<Arc<Responder>>,
-    failed: Option<(Timestamp, Error)>,
-}
-
-impl Responding {
-    /// The delegate, if it is valid at this moment.
-    pub(super) fn at(&self, now: Timestamp, ca: &Ca) -> Result<Arc<Responder>> {
-        match (&self.current, &self.failed) {
-            (Some(current), _) if current.is_valid(now) => Ok(Arc::clone(current)),
-            (_, Some((_, why))) => Err(why.clone()),
-            (current, None) => Err(Error::unavailable(format!(
-                "the delegate of `{}` is not valid now: {current:?}",
-                ca.info().name
-            ))),
-        }
-    }
-}
-
 impl Authority {
-    /// What signs OCSP answers for a CA. Its certificate is made at the first call, and anew when half its life is over;
-    /// it is valid at this moment.
+    /// The delegate that signs OCSP answers for a CA. It is made at the first call and renewed when half of its life
+    /// has passed. It is valid at this moment.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] when there is no such CA; [`Error::Unavailable`] when its key is elsewhere, it
-    /// ended, or a new certificate cannot be recorded and the old one ended.
+    /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA; [`Error::Unavailable`] if
+    /// the CA's private key is elsewhere, if the CA has ended, or if a new certificate cannot be recorded and the old
+    /// one has ended.
     pub fn responder(&self, ca: &Label) -> Result<Arc<Responder>> {
-        let ca = self.cas.get(ca).ok_or_else(|| {
-            Error::denied(
-                Denial::Conflict,
-                format!("there is no CA `{ca}`; `countersign ca show` lists them"),
-            )
-        })?;
+        let ca = self.ca(ca)?;
         if !ca.info().can_sign {
             return Err(Error::unavailable(format!(
                 "the key of the CA `{}` is elsewhere; nothing here answers for it",
@@ -74,19 +42,20 @@ impl Authority {
         let now = self.now();
         let mut state = ca.responder.lock().unwrap_or_else(PoisonError::into_inner);
         self.renew(ca, &mut state, &Role::OCSP, self.settings.responder_validity, now);
-        state.at(now, ca)
+        state.at(now, &ca.info().name)
     }
 
-    /// Whether the CA's responder was ever given a certificate; without one, [`Self::responder`] issues it.
+    /// Whether the CA's responder ever had a certificate. If not, [`Self::responder`] issues one.
     pub fn has_responder(&self, ca: &Label) -> bool {
-        self.cas.get(ca).is_some_and(|ca| ca.has_delegate(&self.ground, &Role::OCSP))
+        self.cas.get(ca).is_some_and(|ca| ca.has_delegate(&self.foundation, &Role::OCSP))
     }
 
-    /// Gives a CA's responder another key and certificate if an administrator revoked or held the one it has. Clients do
-    /// not ask about a certificate with nocheck, so it must not stay in use. Whether that happened.
+    /// Gives a CA's responder another key and certificate if an administrator revoked or held its certificate. Clients
+    /// do not check a certificate with id-pkix-ocsp-nocheck, so it must not stay in use. Returns whether it was
+    /// replaced.
     ///
     /// # Errors
-    /// As [`Self::responder`]; [`Error::Unavailable`] when the old key cannot be put away.
+    /// As [`Self::responder`]; [`Error::Unavailable`] if the old key cannot be renamed.
     pub fn replace_revoked_responder(&self, ca: &Label) -> Result<bool> {
         let responder = self.responder(ca)?;
         let Some(serial) = Serial::from_integer(responder.serial()) else { return Ok(false) };
@@ -97,8 +66,8 @@ impl Authority {
         let mut state = holder.responder.lock().unwrap_or_else(PoisonError::into_inner);
         if state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &responder)) {
             tracing::warn!(%ca, %serial, "the OCSP responder's certificate was revoked; it gets another key");
-            holder.retire_delegate_key(&self.ground, &Role::OCSP)?;
-            *state = Responding::default();
+            holder.retire_delegate_key(&self.foundation, &Role::OCSP)?;
+            *state = Appointment::default();
             let validity = self.settings.responder_validity;
             self.renew(holder, &mut state, &Role::OCSP, validity, self.now());
             return Ok(true);
@@ -106,15 +75,15 @@ impl Authority {
         Ok(false)
     }
 
-    /// The present status of a serial number.
+    /// The current status of a serial number.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the store fails.
+    /// [`Error::Internal`] if the store fails.
     pub fn certificate_status(&self, ca: &Label, serial: &Serial) -> Result<CertificateStatus> {
         match self.store().certificate(ca, serial)? {
             Some(_) => self.issued_status(ca, serial),
             None => match self.issued_status(ca, serial)? {
-                // Listed from a CRL that was signed before a restore.
+                // The certificate is unknown, but was listed on a CRL that the lost instance signed before a restore.
                 revoked @ CertificateStatus::Revoked(_) => Ok(revoked),
                 _ if self.is_ca_certificate(ca, serial) => Ok(CertificateStatus::Good),
                 _ => Ok(CertificateStatus::NeverIssued),
@@ -122,49 +91,22 @@ impl Authority {
         }
     }
 
-    /// The present status of a serial number that was issued: a look-up in memory. Times are whole seconds.
+    /// The current status of a certificate that is known to be issued. This look-up needs no disk access. Times have
+    /// whole seconds.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the store fails.
+    /// [`Error::Internal`] if the store fails.
     pub fn issued_status(&self, ca: &Label, serial: &Serial) -> Result<CertificateStatus> {
         let revocation = self.store().revocation(ca, serial)?;
         Ok(revocation.map_or(CertificateStatus::Good, CertificateStatus::Revoked))
     }
 
-    /// Makes the delegate, or its successor, if it is time to.
-    pub(super) fn renew(
-        &self,
-        ca: &Ca,
-        state: &mut Responding,
-        role: &Role,
-        validity: Duration,
-        now: Timestamp,
-    ) {
-        let current = state.current.as_ref();
-        if current.is_some_and(|current| !current.is_due(ca.facts(), now)) {
-            return;
-        }
-        let lately = |(at, _): &(Timestamp, Error)| *at <= now && now.since(*at) < RETRY;
-        if state.failed.as_ref().is_some_and(lately) {
-            return;
-        }
-        let key = current.map(|current| current.key());
-        match ca.open_delegate(&self.ground, role, validity, key) {
-            Ok(responder) => {
-                *state = Responding { current: Some(Arc::new(responder)), failed: None };
-            }
-            Err(why) => {
-                tracing::error!(ca = %ca.info().name, "the {} signer has no new certificate: {why}", role.title);
-                state.failed = Some((now, why));
-            }
-        }
-    }
-
-    /// Certificates of CAs are recorded with their CA, and not among those of the peers.
+    /// Whether this is the serial number of a CA's certificate. Such certificates are recorded with their CA, and not
+    /// among those of peers.
     fn is_ca_certificate(&self, issuer: &Label, serial: &Serial) -> bool {
         let Some(issuer) = self.cas.get(issuer) else { return false };
         let is_it = |facts: &Facts| Serial::from_integer(&facts.serial) == Some(*serial);
-        // Of two CAs with one subject, only the key tells which of them signed.
+        // Two CAs may have the same subject; only the key shows which of them signed.
         let signed = |der: &[u8]| verify_signature(der, &issuer.facts().key).is_ok();
         let links = self.cas.values().filter_map(|ca| ca.succeeds()?.links.as_ref());
         let mut links = links.flat_map(|links| [&links.new_with_old, &links.old_with_new]);

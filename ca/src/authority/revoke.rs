@@ -1,18 +1,20 @@
-//! Takes certificates back: by their holder, or by an administrator.
+//! Revokes certificates, for their holders and for administrators.
 
-use super::{Authority, TransactionDraft};
+use super::issue::TransactionDraft;
+use super::request::{Credential, Requester};
+use super::state::Authority;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::record::{CertificateRecord, Label, Reason, Revocation, Serial};
-use crate::request::{Credential, Requester};
+use crate::record::{CertificateRecord, Label, Reason, Revocation, Serial, Transaction};
 
 impl Authority {
-    /// A peer revokes a certificate of its own account, or a registration authority one of its CA.
+    /// Revokes a certificate for a requester: one of its own account, or if it is a registration authority, one of its
+    /// CA.
     ///
     /// # Errors
-    /// `Denied`: [`Denial::NoSuchCertificate`] when the account has none such, [`Denial::AlreadyRevoked`],
-    /// [`Denial::NotAuthorized`] for a release, which is the administrator's, and for a reason that is not a peer's,
-    /// [`Denial::NoSuchCertificate`] for a release of what is not on hold.
+    /// `Denied` with [`Denial::NoSuchCertificate`] if the account has no such certificate, or none on hold to release;
+    /// with [`Denial::AlreadyRevoked`]; with [`Denial::NotAuthorized`] for a release, which only an administrator may
+    /// do, and for a reason that a peer may not give.
     pub fn revoke_for(
         &self,
         requester: &Requester,
@@ -50,7 +52,7 @@ impl Authority {
         self.record_revocation(ca, serial, reason, invalidity, transaction.as_ref())
     }
 
-    /// Whether a certificate is one of this very account, not of one that had its name before.
+    /// Whether a certificate belongs to exactly this account, and not to an earlier account with its name.
     fn is_holders(&self, requester: &Requester, record: &CertificateRecord) -> Result<bool> {
         let account = requester.account();
         let holder = self.store().holder(record)?;
@@ -59,7 +61,7 @@ impl Authority {
         }))
     }
 
-    /// Why a peer does not release a certificate.
+    /// The refusal of a peer's request to release a certificate.
     fn refused_release(&self, requester: &Requester, ca: &Label, serial: &Serial) -> Error {
         let is_held = |record: CertificateRecord| {
             let reason = record.revocation.as_ref().map(|revocation| revocation.reason);
@@ -82,10 +84,10 @@ impl Authority {
         }
     }
 
-    /// An administrator revokes a certificate, or holds it (`CertificateHold`).
+    /// Revokes or holds (`CertificateHold`) a certificate for an administrator.
     ///
     /// # Errors
-    /// `Denied`: [`Denial::NoSuchCertificate`], [`Denial::AlreadyRevoked`].
+    /// `Denied` with [`Denial::NoSuchCertificate`] or [`Denial::AlreadyRevoked`].
     pub fn revoke(
         &self,
         ca: &Label,
@@ -101,10 +103,10 @@ impl Authority {
         self.record_revocation(ca, serial, reason, invalidity, None)
     }
 
-    /// An administrator releases a certificate from hold.
+    /// Releases a certificate from hold for an administrator.
     ///
     /// # Errors
-    /// `Denied`: [`Denial::NoSuchCertificate`], [`Denial::Conflict`] when it is not on hold.
+    /// `Denied` with [`Denial::NoSuchCertificate`]; with [`Denial::Conflict`] if it is not on hold.
     pub fn release(&self, ca: &Label, serial: &Serial) -> Result<()> {
         self.store().record_released(self.now(), ca, serial)?;
         tracing::info!(%ca, %serial, "released from hold");
@@ -112,13 +114,14 @@ impl Authority {
         Ok(())
     }
 
+    /// Records a revocation, with the transaction in which a peer asked for it.
     fn record_revocation(
         &self,
         ca: &Label,
         serial: &Serial,
         reason: Reason,
         invalidity: Option<Timestamp>,
-        transaction: Option<&crate::record::Transaction>,
+        transaction: Option<&Transaction>,
     ) -> Result<()> {
         let now = self.now();
         if invalidity.is_some_and(|date| date > now || date < Timestamp::default()) {
@@ -132,7 +135,8 @@ impl Authority {
     }
 }
 
-/// A secret that is used up still revokes, so that a peer that lost its key can; an expired one does not.
+/// Checks that the credential may revoke. A used-up secret may, so that a peer that lost its key can revoke its
+/// certificate; an expired secret may not.
 fn check_secret(requester: &Requester, now: Timestamp) -> Result<()> {
     let secret = match requester.credential() {
         Credential::Secret => requester.account().secret.as_ref(),

@@ -1,33 +1,33 @@
-//! How the keys of a CA follow each other, each a CA with a name and a subject of its own (RFC 9810 §4.4).
+//! How the keys of a CA succeed each other (RFC 9810 §4.4). Each key is a CA with a name and a subject of its own.
 
 use std::collections::BTreeMap;
 
-use super::Authority;
 use super::issuer::Ca;
-use crate::certificate::Facts;
+use super::state::Authority;
 use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::line::{issuing_now, successor};
+use crate::error::{Error, Result};
+use crate::name::Name;
+use crate::record::line::{issuing_now, successor};
 use crate::record::{CaRecord, Label, Serial};
-use x509_cert::name::Name;
+use crate::x509::Facts;
 
-/// What leads from a root to the next one (RFC 9810 §4.4). All three are DER.
+/// The certificates that lead from a root to the next one (RFC 9810 §4.4), DER.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RootUpdate<'a> {
-    /// The new root.
+    /// newWithNew: the new root.
     pub new_with_new: &'a [u8],
-    /// The new key, signed by the old one.
+    /// newWithOld: the new key, signed by the old one.
     pub new_with_old: &'a [u8],
-    /// The old key, signed by the new one.
+    /// oldWithNew: the old key, signed by the new one.
     pub old_with_new: &'a [u8],
 }
 
 impl Authority {
-    /// What leads from the root `known` to the one after it; without `known`, from the last but one root above `ca`
-    /// (`None` means the default CA) to the last. `None` when there is no such root or nothing came after it.
+    /// The update from the root `known` to its successor. Without `known`, the update to the latest root above `ca`;
+    /// `None` as `ca` means the default CA. Returns `None` if there is no such root, or it has no successor.
     ///
     /// # Errors
-    /// [`crate::Error::Unavailable`] when there is no such CA.
+    /// [`crate::Error::Unavailable`] if there is no such CA.
     pub fn root_update(
         &self,
         known: Option<&[u8]>,
@@ -50,20 +50,20 @@ impl Authority {
         }))
     }
 
-    /// Whether another key followed this CA's.
+    /// Whether another key has succeeded this CA's.
     pub fn is_succeeded(&self, ca: &Label) -> bool {
         self.cas.get(ca).is_some_and(|ca| self.successor(ca).is_some())
     }
 
-    /// The CA with this subject that issued a certificate of this serial number; where none did, the first with this
+    /// The CA with this subject that issued a certificate with this serial number. If none did, the first CA with this
     /// subject.
     ///
     /// # Errors
-    /// [`crate::Error::Internal`] when the store fails.
+    /// [`crate::Error::Internal`] if the store fails.
     pub fn ca_of(&self, issuer: &Name, serial: &Serial) -> Result<Option<Label>> {
         let named = self.cas.values().filter(|ca| ca.facts().subject == *issuer);
         let named: Vec<&Label> = named.map(|ca| &ca.info().name).collect();
-        // One alone needs no look-up.
+        // If only one CA has the subject, no look-up is needed.
         if let [first, _, ..] = named.as_slice() {
             for ca in &named {
                 if self.store().certificate(ca, serial)?.is_some() {
@@ -75,16 +75,40 @@ impl Authority {
         Ok(named.first().map(|ca| (*ca).clone()))
     }
 
-    /// The last one of the line that begins with this CA and does not wait: the one that issues.
+    /// An issuing CA's certificate and those above it, DER, root last. `None` means the default CA.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if there is no such CA.
+    pub fn chain(&self, ca: Option<&Label>) -> Result<&[Vec<u8>]> {
+        Ok(self.issuing_ca(ca)?.chain())
+    }
+
+    /// The CA of exactly this name. Without a name, the CA that now issues for the default CA.
+    pub(super) fn issuing_ca(&self, name: Option<&Label>) -> Result<&Ca> {
+        let default = self.default_ca().and_then(|name| self.cas.get(&name));
+        let ca = match name {
+            Some(name) => self.cas.get(name),
+            None => default.map(|ca| self.latest(ca)),
+        };
+        ca.filter(|ca| !ca.info().is_root).ok_or_else(|| match name {
+            Some(name) => Error::unavailable(format!("there is no issuing CA `{name}`")),
+            None => {
+                Error::unavailable("there is no issuing CA yet; `countersign ca add` makes one")
+            }
+        })
+    }
+
+    /// The CA that issues in this CA's line: the last one that does not wait.
     pub(super) fn latest<'a>(&'a self, ca: &'a Ca) -> &'a Ca {
         issuing_now(self.cas.values(), &ca.info().name).unwrap_or(ca)
     }
 
+    /// The CA that issues in place of this one.
     fn successor(&self, ca: &Ca) -> Option<&Ca> {
         successor(self.cas.values(), ca)
     }
 
-    /// The last key of the root above an issuing CA.
+    /// The latest key of the root above an issuing CA.
     fn last_root(&self, ca: Option<&Label>) -> Result<Option<&Ca>> {
         let root = self.issuing_ca(ca)?.chain().last();
         let root =
@@ -93,8 +117,8 @@ impl Authority {
     }
 }
 
-/// The records with the certificates by which who trusts an earlier key of a root verifies what is below a later one: they
-/// stand before the root in the chain of each CA below it.
+/// Adds the newWithOld link certificates to each CA's chain, before the root, so that a peer that trusts an older root
+/// key can verify certificates below the newer one.
 pub(super) fn connected(cas: Vec<CaRecord>, now: Timestamp) -> Vec<CaRecord> {
     let by_certificate: BTreeMap<&[u8], &CaRecord> =
         cas.iter().map(|ca| (ca.certificate.as_slice(), ca)).collect();

@@ -5,18 +5,19 @@ use x509_parser::der_parser::asn1_rs::{Any, Tag};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::{AlgorithmIdentifier, X509Version};
 
-use super::rules;
-use super::{Purpose, Report, extensions, names};
+use super::finding::Report;
+use super::purpose::Purpose;
+use super::{extensions, names, rules};
 use crate::error::Error;
+use crate::key::{KeyKind, SubjectPublicKey};
 use crate::oid;
-use crate::public_key::{KeyKind, SubjectPublicKey};
 
-/// The last second that UTCTime can hold: 2049-12-31T23:59:59Z.
+/// The last second that a UTCTime can represent: 2049-12-31T23:59:59Z.
 const LAST_UTC_TIME: i64 = 2_524_607_999;
 
-/// Lints a TBSCertificate.
+/// Lints a TBSCertificate. Without a `purpose`, it is guessed from the extensions.
 pub fn lint(tbs: &[u8], purpose: Option<Purpose>, report: &mut Report) {
-    // The strict reader first: it takes DER only.
+    // The strict decoder runs first, because x509-parser accepts some BER.
     let strict = match <x509_cert::TbsCertificate as der::Decode>::from_der(tbs) {
         Ok(strict) => strict,
         Err(e) => return report.find(&rules::DER, e.to_string()),
@@ -33,6 +34,8 @@ pub fn lint(tbs: &[u8], purpose: Option<Purpose>, report: &mut Report) {
     extensions::lint(&parsed, purpose, key, report);
 }
 
+/// The likely purpose of a certificate. A certificate without extended key usage, or with anyExtendedKeyUsage, may be
+/// an IKE peer's.
 fn guess(tbs: &TbsCertificate<'_>) -> Purpose {
     let is_ca = tbs.is_ca();
     let usages = tbs.extended_key_usage().ok().flatten();
@@ -48,6 +51,7 @@ fn guess(tbs: &TbsCertificate<'_>) -> Purpose {
     }
 }
 
+/// Lints the version, the serial number, the algorithm, the names and the unique identifiers.
 fn fields(tbs: &TbsCertificate<'_>, purpose: Purpose, report: &mut Report) {
     if tbs.version() != X509Version::V3 {
         report.find(&rules::VERSION, format!("it is {}", tbs.version()));
@@ -69,8 +73,7 @@ fn fields(tbs: &TbsCertificate<'_>, purpose: Purpose, report: &mut Report) {
     names::lint("subject", tbs.subject(), report);
     let has_subject = tbs.subject().iter_rdn().next().is_some();
     let has_names = tbs.subject_alternative_name().is_ok_and(|names| names.is_some());
-    let is_ca = matches!(purpose, Purpose::Root | Purpose::IssuingCa);
-    if !has_subject && (is_ca || !has_names) {
+    if !has_subject && (purpose.is_ca() || !has_names) {
         report.find(&rules::SUBJECT_EMPTY, "there is none");
     }
     if tbs.issuer_uid.is_some() || tbs.subject_uid.is_some() {
@@ -78,7 +81,7 @@ fn fields(tbs: &TbsCertificate<'_>, purpose: Purpose, report: &mut Report) {
     }
 }
 
-/// The signature algorithm and its parameters; CRLs have the same.
+/// Lints a signature algorithm and its parameters. CRLs use the same rule.
 pub fn algorithm(algorithm: &AlgorithmIdentifier<'_>, report: &mut Report) {
     let name = &algorithm.algorithm;
     let is = |known: &der::oid::ObjectIdentifier| known.as_bytes() == name.as_bytes();
@@ -104,6 +107,7 @@ pub fn algorithm(algorithm: &AlgorithmIdentifier<'_>, report: &mut Report) {
     }
 }
 
+/// Lints the validity: the order of its ends, and the types of their encodings.
 fn dates(strict: &x509_cert::TbsCertificate, parsed: &TbsCertificate<'_>, report: &mut Report) {
     let validity = parsed.validity();
     let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
@@ -113,7 +117,7 @@ fn dates(strict: &x509_cert::TbsCertificate, parsed: &TbsCertificate<'_>, report
             format!("from {} to {}", validity.not_before, validity.not_after),
         );
     }
-    // x509-cert keeps which of the two types it was.
+    // Only x509-cert preserves which of the two time types was used.
     for time in [strict.validity.not_before, strict.validity.not_after] {
         let seconds = i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
         let is_utc = matches!(time, x509_cert::time::Time::UtcTime(_));
@@ -123,6 +127,7 @@ fn dates(strict: &x509_cert::TbsCertificate, parsed: &TbsCertificate<'_>, report
     }
 }
 
+/// Lints the public key. Returns its kind; `None` if it cannot be used.
 fn key(tbs: &TbsCertificate<'_>, report: &mut Report) -> Option<KeyKind> {
     let spki = tbs.public_key();
     match SubjectPublicKey::from_der(spki.raw) {

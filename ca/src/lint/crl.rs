@@ -1,18 +1,19 @@
-//! Rules on CRLs (RFC 5280 §5). Linear in the number of entries.
+//! Rules on CRLs (RFC 5280 §5). The running time is linear in the number of entries.
 
 use std::collections::HashSet;
 
+use der::oid::ObjectIdentifier;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::{RevokedCertificate, TbsCertList};
 use x509_parser::x509::X509Version;
 
-use super::Report;
-use super::rules;
-use super::{certificate, names};
-use crate::founding::BACKDATING;
+use super::finding::Report;
+use super::{certificate, names, rules};
+use crate::clock::BACKDATING;
+use crate::oid;
 
-/// Findings on entries are of no use beyond this many.
+/// The most findings on entries that are reported.
 const MAX_ENTRY_FINDINGS: usize = 100;
 
 /// Lints a TBSCertList.
@@ -22,7 +23,7 @@ pub fn lint(tbs: &[u8], report: &mut Report) {
         Ok(strict) => strict,
         Err(e) => return report.find(&rules::DER, e.to_string()),
     };
-    // An empty SEQUENCE is told from an absent one only here.
+    // Only this decoder distinguishes an empty SEQUENCE from an absent one.
     if strict.revoked_certificates.is_some_and(|revoked| revoked.is_empty()) {
         report.find(&rules::CRL_EMPTY, "it is an empty SEQUENCE");
     }
@@ -45,7 +46,7 @@ pub fn lint(tbs: &[u8], report: &mut Report) {
     let is_delta = extensions(&parsed, report);
     let mut serials = HashSet::with_capacity(parsed.revoked_certificates.len());
     let before = report.0.len();
-    // thisUpdate is backdated, as notBefore is.
+    // thisUpdate is backdated, so that a certificate may be revoked after it.
     let backdating = i64::try_from(BACKDATING.as_secs()).unwrap_or(0);
     let latest = parsed.this_update.timestamp().saturating_add(backdating);
     for entry in &parsed.revoked_certificates {
@@ -66,13 +67,14 @@ pub fn lint(tbs: &[u8], report: &mut Report) {
     }
 }
 
-/// Lints the CRL's extensions, and tells whether it is a delta CRL.
+/// Lints the CRL's extensions. Returns whether it is a delta CRL.
 fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
     let (mut number, mut aki, mut is_delta) = (None, false, false);
     let (mut base, mut freshest) = (None, false);
     let mut seen = HashSet::new();
     for extension in crl.extensions() {
         let id = extension.oid.to_id_string();
+        let is = |known: &ObjectIdentifier| extension.oid.as_bytes() == known.as_bytes();
         if !seen.insert(id.clone()) {
             report.find(&rules::EXTENSION_TWICE, format!("`{id}` stands twice"));
         }
@@ -100,11 +102,11 @@ fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
             ParsedExtension::ParseError { error } => {
                 report.find(&rules::EXTENSION_UNREADABLE, format!("`{id}`: {error}"));
             }
-            _ if id == "2.5.29.27" => {
+            _ if is(&oid::DELTA_CRL_INDICATOR) => {
                 is_delta = true;
                 base = unsigned(extension.value).filter(|_| extension.critical);
             }
-            _ if id == "2.5.29.46" => freshest = true,
+            _ if is(&oid::FRESHEST_CRL) => freshest = true,
             ParsedExtension::UnsupportedExtension { .. } if extension.critical => {
                 report.find(&rules::CRL_UNKNOWN, format!("`{id}` is"));
             }
@@ -118,10 +120,9 @@ fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
     {
         report.find(&rules::CRL_DELTA, "it is not, or its base cannot be read or is newer");
     }
-    let freshest_critical = crl
-        .extensions()
-        .iter()
-        .any(|extension| extension.critical && extension.oid.to_id_string() == "2.5.29.46");
+    let freshest_critical = crl.extensions().iter().any(|extension| {
+        extension.critical && extension.oid.as_bytes() == oid::FRESHEST_CRL.as_bytes()
+    });
     if freshest && (is_delta || freshest_critical) {
         report.find(&rules::CRL_FRESHEST, "it is");
     }
@@ -134,12 +135,13 @@ fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
     is_delta
 }
 
-/// The octets of an INTEGER that is not negative, DER, without leading zeros but for zero itself.
+/// The octets of a non-negative INTEGER, DER, without leading zeros except for zero itself.
 fn unsigned(der: &[u8]) -> Option<Vec<u8>> {
     let content = <der::asn1::UintRef<'_> as der::Decode>::from_der(der).ok()?;
     Some(content.as_bytes().to_vec())
 }
 
+/// Lints the extensions of one entry.
 fn entry_extensions(entry: &RevokedCertificate<'_>, is_delta: bool, report: &mut Report) {
     for extension in entry.extensions() {
         match extension.parsed_extension() {

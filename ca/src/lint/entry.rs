@@ -1,12 +1,14 @@
-//! Rules on the entries of a CRL of our own while it is written: each entry once, as octets, without a list of them.
+//! Rules on the entries of a CRL while this program writes it: each entry is checked once, as octets, and no list of
+//! entries is held.
 //!
-//! It knows only what we write, so that anything else is a finding. `crl.rs` lints the lists of anybody.
+//! The rules accept only the forms that this program writes; everything else is a finding. `crl.rs` lints CRLs of any
+//! origin.
 
-use super::{Finding, finding, rules};
-use crate::clock::Timestamp;
-use crate::founding::BACKDATING;
+use super::finding::{Finding, finding};
+use super::rules;
+use crate::clock::{BACKDATING, Timestamp};
 
-/// Lints entries in the order in which they are written.
+/// Lints the entries of one CRL in the order in which they are written.
 #[derive(Debug)]
 pub struct EntryLint {
     signed: u128,
@@ -15,7 +17,7 @@ pub struct EntryLint {
 }
 
 impl EntryLint {
-    /// For a list with this thisUpdate, which is before the moment at which it is signed.
+    /// Starts the lint of a CRL with this thisUpdate, which lies [`BACKDATING`] before the moment of signing.
     pub fn new(this_update: Timestamp, is_delta: bool) -> Self {
         let mut digits = [b'9'; 14];
         if let Some(date) = this_update.plus(BACKDATING).date_time() {
@@ -35,10 +37,10 @@ impl EntryLint {
         Self { signed: number(&digits), is_delta, previous: 0 }
     }
 
-    /// Checks one entry, DER. Serial numbers ascend, so that none stands twice.
+    /// Checks one entry, DER. Serial numbers must ascend, which also excludes duplicates.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The first rule that the entry breaks.
     pub fn check(&mut self, entry: &[u8]) -> Result<(), Finding> {
         let wrong = |why: &str| finding(&rules::CRL_ENTRY, why);
         let [0x30, length, content @ ..] = entry else { return Err(wrong("it is no SEQUENCE")) };
@@ -57,6 +59,7 @@ impl EntryLint {
         }
     }
 
+    /// Checks that the serial number is positive, not too long, and larger than the previous one.
     fn check_serial(&mut self, serial: &[u8]) -> Result<(), Finding> {
         match serial {
             [] | [0] | [0x80..=0xff, ..] | [0, 0..0x80, ..] => {
@@ -67,7 +70,7 @@ impl EntryLint {
         if serial.len() > 20 {
             return Err(finding(&rules::SERIAL_LENGTH, "it has more"));
         }
-        // Ours have 128 bits; a longer one is not ours.
+        // Serial numbers of this program have at most 128 bits.
         let magnitude = serial.strip_prefix(&[0]).unwrap_or(serial);
         if magnitude.len() > 16 {
             return Err(finding(&rules::CRL_ENTRY, "its serial number has more than 128 bits"));
@@ -80,7 +83,7 @@ impl EntryLint {
         Ok(())
     }
 
-    /// Checks the revocationDate, and gives what stands behind it.
+    /// Checks the revocationDate. Returns the octets after it.
     fn check_time<'a>(&self, octets: &'a [u8]) -> Result<&'a [u8], Finding> {
         let wrong = || finding(&rules::CRL_ENTRY, "its time is not of RFC 5280 §5.1.2.4");
         let (at, rest) = match element(octets, 0x17) {
@@ -107,6 +110,7 @@ impl EntryLint {
         Ok(rest)
     }
 
+    /// Checks that there are only a reasonCode and an invalidityDate, each at most once.
     fn check_extensions(&self, mut rest: &[u8]) -> Result<(), Finding> {
         let (mut reason, mut invalidity) = (false, false);
         while !rest.is_empty() {
@@ -132,19 +136,19 @@ impl EntryLint {
     }
 }
 
-/// The content of an element of fewer than 128 octets with this tag, and what stands behind it.
+/// The content of an element of fewer than 128 octets with this tag, and the octets after it.
 fn element(octets: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let [found, length @ 0..0x80, rest @ ..] = octets else { return None };
     (*found == tag).then(|| rest.split_at_checked(usize::from(*length)))?
 }
 
-/// The digits of a GeneralizedTime without fractions.
+/// The digits of a GeneralizedTime without fractions of a second.
 fn generalized(content: &[u8]) -> Option<[u8; 14]> {
     let digits: [u8; 14] = content.strip_suffix(b"Z")?.try_into().ok()?;
     digits.iter().all(u8::is_ascii_digit).then_some(digits)
 }
 
-/// Up to 16 octets as a number, the first the most significant: for octets of one length it orders as they do.
+/// Up to 16 octets as a number, most significant first. Octet strings of equal length compare as their numbers do.
 fn number(octets: &[u8]) -> u128 {
     match octets.try_into() {
         Ok(all) => u128::from_be_bytes(all),

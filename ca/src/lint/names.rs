@@ -3,10 +3,11 @@
 use x509_parser::der_parser::asn1_rs::{Tag, oid};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-use super::Report;
+use super::finding::Report;
 use super::rules;
+use crate::name::refuse_misleading;
 
-/// Upper bounds of RFC 5280 §A.1, in characters.
+/// The upper bounds of RFC 5280 §A.1, in characters, by attribute type.
 const BOUNDS: [(&[u64], usize); 9] = [
     (&[2, 5, 4, 3], 64),
     (&[2, 5, 4, 7], 128),
@@ -19,7 +20,7 @@ const BOUNDS: [(&[u64], usize); 9] = [
     (&[1, 2, 840, 113_549, 1, 9, 1], 255),
 ];
 
-/// Lints a name; `what` is `issuer` or `subject`.
+/// Lints a name. `what` is `issuer` or `subject`.
 pub fn lint(what: &str, name: &X509Name<'_>, report: &mut Report) {
     for rdn in name.iter_rdn() {
         let mut seen = Vec::new();
@@ -36,6 +37,7 @@ pub fn lint(what: &str, name: &X509Name<'_>, report: &mut Report) {
     }
 }
 
+/// Lints one attribute: its string type, its characters and its length.
 fn lint_attribute(what: &str, attribute: &AttributeTypeAndValue<'_>, report: &mut Report) {
     let kind = attribute.attr_type();
     let value = attribute.attr_value();
@@ -86,7 +88,7 @@ fn lint_attribute(what: &str, attribute: &AttributeTypeAndValue<'_>, report: &mu
             ),
         );
     }
-    if crate::identity::refuse_misleading(text).is_err() {
+    if refuse_misleading(text).is_err() {
         report.find(
             &rules::NAME_MISLEADING,
             format!("in the {what}, `{kind}` is `{}`", text.escape_unicode()),

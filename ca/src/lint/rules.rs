@@ -1,17 +1,17 @@
-//! Every rule of the lint, with its stable code, its severity and where it stands.
+//! Every rule of the lint, with its stable code, its severity and its source.
 
-use super::Severity::{self, Error, Notice, Warning};
+use super::severity::Severity::{self, Error, Notice, Warning};
 
 /// A rule.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Its stable code.
+    /// The stable code, which programs may match.
     pub code: &'static str,
-    /// How bad it is to break it.
+    /// The severity of a broken rule.
     pub severity: Severity,
-    /// Where it stands.
+    /// The document and section that contain the rule.
     pub section: &'static str,
-    /// What it demands.
+    /// The demand, as a sentence.
     pub title: &'static str,
 }
 
@@ -22,7 +22,7 @@ macro_rules! rules {
             pub(super) const $name: Rule =
                 Rule { code: $code, severity: $severity, section: $section, title: $title };
         )*
-        /// All of them.
+        /// Every rule.
         pub(super) const ALL: &[Rule] = &[$($name),*];
     };
 }

@@ -1,29 +1,29 @@
-//! How much is done for what a stranger sent. All that depends on it takes from one budget, and ends when that is spent: nobody waits for
-//! a thread that a bundle of certificates keeps busy, and none has to be given up.
+//! Bounds on the work for certificates from a stranger. All work that depends on the input draws on one budget and
+//! stops when that is spent, so no bundle of certificates can keep a thread busy.
 
 use std::cell::Cell;
 
-use super::PathError;
+use super::error::PathError;
 
 /// The most signatures that are verified for one path.
 const MAX_SIGNATURES: usize = 64;
-/// The most certificates that are looked at.
+/// The most certificates that are tried.
 const MAX_STEPS: usize = 4096;
-/// The most octets of names that are compared. To prepare a name by RFC 4518 takes some tens of nanoseconds an octet.
+/// The most octets of names that are compared. Preparing a name by RFC 4518 takes some tens of nanoseconds an octet.
 const MAX_OCTETS: usize = 4 << 20;
 
-/// What is left.
+/// The remaining budget.
 #[derive(Debug)]
 pub(super) struct Budget {
     signatures: Cell<usize>,
     steps: Cell<usize>,
     octets: Cell<usize>,
-    /// Whether something was not enough.
+    /// Whether some work was refused.
     overdrawn: Cell<bool>,
 }
 
 impl Budget {
-    /// For so many paths together.
+    /// A budget for this many paths together.
     pub const fn for_paths(count: usize) -> Self {
         Self {
             signatures: Cell::new(MAX_SIGNATURES.saturating_mul(count)),
@@ -33,27 +33,28 @@ impl Budget {
         }
     }
 
-    /// Takes one signature.
+    /// Spends the verification of one signature.
     pub fn signature(&self) -> Result<(), PathError> {
         self.take(&self.signatures, 1).ok_or(PathError::TooMuch(MAX_SIGNATURES))
     }
 
-    /// Takes a look at a certificate.
+    /// Spends one try of a certificate.
     pub fn step(&self) -> Result<(), PathError> {
         self.take(&self.steps, 1).ok_or(PathError::TooMuch(MAX_STEPS))
     }
 
-    /// Takes the comparison of names with so many octets together.
+    /// Spends the comparison of names with this many octets together.
     pub fn compare(&self, octets: usize) -> Result<(), PathError> {
         self.take(&self.octets, octets).ok_or(PathError::TooLong(MAX_OCTETS))
     }
 
-    /// Whether something was not done, as it would have cost more than was left.
+    /// Whether some work was refused because the budget was spent.
     pub fn is_overdrawn(&self) -> bool {
         self.overdrawn.get()
     }
 
-    /// What is not enough is spent as well: nothing smaller goes on where something did not.
+    /// Takes `count` from a part of the budget. If too little is left, that part becomes empty, so that no smaller
+    /// piece of work continues after a larger one was refused.
     fn take(&self, of: &Cell<usize>, count: usize) -> Option<()> {
         let left = of.get().checked_sub(count);
         of.set(left.unwrap_or_default());

@@ -1,50 +1,51 @@
-//! Looks for a path: from the peer's certificate up, issuer by issuer, within bounds that no bundle of certificates can exceed.
+//! Searches for a path, from the peer's certificate upwards, issuer by issuer, within the bounds of `budget.rs`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use x509_cert::ext::pkix::KeyUsages;
 
-use super::PathError;
 use super::budget::Budget;
 use super::certificate::Certificate;
 use super::check::{PathSettings, check_within};
-use super::name::same_name;
+use super::error::PathError;
 use crate::clock::Timestamp;
+use crate::name::same_name;
 
-/// CAs that are trusted. RFC 5280 §6.1.1 (d) takes their names and keys alone; validity, name constraints and path length of their
-/// certificates count here, too, as in RFC 5937: whoever gave a CA bounds meant them.
+/// The trusted CAs. RFC 5280 §6.1.1 (d) uses only the name and key of an anchor. Here the validity, the name
+/// constraints and the path length of its certificate count too, as in RFC 5937, because an operator who sets bounds
+/// for a CA means them.
 #[derive(Debug, Clone, Default)]
 pub struct Anchors {
     all: Vec<Arc<Certificate>>,
 }
 
 impl Anchors {
-    /// Of certificates, DER.
+    /// The anchors in these certificates, DER.
     ///
     /// # Errors
-    /// One cannot be read.
+    /// [`PathError::Malformed`] if one cannot be read.
     pub fn new(certificates: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, PathError> {
         let read = |der| Certificate::from_der(der).map(Arc::new);
         Ok(Self { all: certificates.into_iter().map(read).collect::<Result<_, _>>()? })
     }
 
-    /// This one alone.
+    /// Only this anchor.
     pub fn only(anchor: &Arc<Certificate>) -> Self {
         Self { all: vec![Arc::clone(anchor)] }
     }
 
-    /// How many there are.
+    /// The number of anchors.
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether nobody is trusted.
+    /// Whether no CA is trusted.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// All of them.
+    /// All anchors.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Certificate>> {
         self.all.iter()
     }
@@ -53,24 +54,25 @@ impl Anchors {
 /// A valid path.
 #[derive(Debug, Clone)]
 pub struct ValidPath {
-    /// The peer's certificate first; without the anchor.
+    /// The certificates of the path, from the peer's upwards, without the anchor.
     pub certificates: Vec<Arc<Certificate>>,
     /// The anchor.
     pub anchor: Arc<Certificate>,
 }
 
 impl ValidPath {
-    /// Each certificate with the one that signed it.
+    /// Each certificate, paired with its issuer's.
     pub fn pairs(&self) -> impl Iterator<Item = (&Arc<Certificate>, &Arc<Certificate>)> {
         let issuers = self.certificates.iter().skip(1).chain(std::iter::once(&self.anchor));
         self.certificates.iter().zip(issuers)
     }
 }
 
-/// Finds a valid path from the first certificate of `chain` to an anchor, over the rest of `chain` and `store`, in any order.
+/// Searches for a valid path from the first certificate of `chain` to an anchor. The rest of `chain` and `store`, in
+/// any order, may be on the path.
 ///
 /// # Errors
-/// Why there is none: of all that was tried, what came furthest.
+/// The reason why there is none: that of the attempt that came closest to an anchor.
 pub fn validate(
     anchors: &Anchors,
     settings: &PathSettings,
@@ -81,7 +83,7 @@ pub fn validate(
     validate_within(anchors, settings, chain, store, at, &Budget::for_paths(1))
 }
 
-/// As [`validate`], within what is left of a budget.
+/// Like [`validate`], within the rest of a budget.
 pub(super) fn validate_within(
     anchors: &Anchors,
     settings: &PathSettings,
@@ -114,13 +116,13 @@ struct Search<'a> {
     at: Timestamp,
     others: Vec<&'a Arc<Certificate>>,
     budget: &'a Budget,
-    /// By certificate and issuer.
+    /// Whether a signature verifies, by the fingerprints of certificate and issuer.
     verified: HashMap<([u8; 32], [u8; 32]), bool>,
     furthest: Option<(usize, PathError)>,
 }
 
 impl Search<'_> {
-    /// Extends a path until an anchor issued its last certificate, and it is valid.
+    /// Extends the path until an anchor issued its last certificate and the whole path is valid.
     fn extend(
         &mut self,
         path: &mut Vec<Arc<Certificate>>,
@@ -140,7 +142,8 @@ impl Search<'_> {
         let counted = path.iter().skip(1).filter(|of| !of.is_self_issued()).count();
         for issuer in self.ranked(&last, others.into_iter())? {
             self.budget.step()?;
-            // RFC 5280 §6.1: no certificate twice; nor a CA with the same key, which would lead round in a circle.
+            // RFC 5280 §6.1: a path has no certificate twice. A second certificate with the same name and key is
+            // excluded, too, because the search would go round in a circle.
             if path.iter().any(|of| of.spki() == issuer.spki() && of.subject() == issuer.subject())
             {
                 continue;
@@ -169,6 +172,7 @@ impl Search<'_> {
         Ok(None)
     }
 
+    /// Validates the path below an anchor. The outer error ends the whole search, the inner one only this attempt.
     fn by_anchor(
         &mut self,
         path: &[Arc<Certificate>],
@@ -183,7 +187,7 @@ impl Search<'_> {
         if let Some(defect) = anchor.defects.first() {
             return Ok(Err(refused(defect.clone())));
         }
-        // A certificate of version 1 has no extensions to say so.
+        // A certificate of version 1 has no extensions that could say whether it is a CA's.
         let signs =
             anchor.key_usage.as_ref().is_none_or(|usage| usage.0.contains(KeyUsages::KeyCertSign));
         if anchor.version == 2 && !(anchor.is_ca() && signs) {
@@ -199,6 +203,7 @@ impl Search<'_> {
         Ok(check_within(path, anchor, self.settings, self.at, self.budget))
     }
 
+    /// Verifies the signature on a certificate. Each pair is verified once.
     fn verifies(
         &mut self,
         of: &Arc<Certificate>,
@@ -214,7 +219,8 @@ impl Search<'_> {
         Ok(verified)
     }
 
-    /// Those of the issuer's name, with the right key identifier first.
+    /// The certificates with the issuer's name. Those with the right key identifier come first, those with another one
+    /// last.
     fn ranked<'c>(
         &self,
         of: &Certificate,
@@ -235,6 +241,7 @@ impl Search<'_> {
         Ok(found)
     }
 
+    /// Remembers the error of the attempt that came closest to an anchor.
     fn note(&mut self, depth: usize, error: PathError) {
         if self.furthest.as_ref().is_none_or(|(furthest, _)| depth > *furthest) {
             self.furthest = Some((depth, error));

@@ -1,4 +1,4 @@
-//! A certificate, read once.
+//! A certificate, parsed once for all checks.
 
 use std::collections::HashSet;
 
@@ -8,6 +8,7 @@ use der::{Any, Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged};
 use sha2::{Digest, Sha256};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::PolicyMapping;
 use x509_cert::ext::pkix::constraints::name::NameConstraints;
 use x509_cert::ext::pkix::crl::dp::DistributionPoint;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
@@ -18,22 +19,18 @@ use x509_cert::ext::pkix::{
 };
 use x509_cert::name::Name;
 
-use super::PathError;
+use super::error::PathError;
 use super::legible::{elements, legible};
-use super::name::same_name;
 use crate::clock::Timestamp;
+use crate::key::SubjectPublicKey;
+use crate::name::same_name;
 use crate::oid;
-use crate::public_key::SubjectPublicKey;
 use crate::sets;
 
-/// The largest certificate taken, in octets.
+/// The largest certificate that is parsed, in octets.
 const MAX_CERTIFICATE: usize = 64 << 10;
 /// The most policies, mappings and extensions of one certificate.
 const MAX_PARTS: usize = 64;
-/// id-ce-inhibitAnyPolicy
-const INHIBIT_ANY_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.54");
-/// id-ad-ocsp
-const AD_OCSP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1");
 
 /// ```text
 /// TBSCertificate ::= SEQUENCE {
@@ -48,7 +45,7 @@ const AD_OCSP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48
 ///     subjectUniqueID [2] IMPLICIT UniqueIdentifier OPTIONAL,
 ///     extensions      [3] EXPLICIT Extensions OPTIONAL }
 /// ```
-/// RFC 5280 §4.1. x509-cert's type takes no moment before 1970.
+/// RFC 5280 §4.1. x509-cert's own type is not used, because it rejects dates before 1970.
 #[derive(Sequence)]
 struct Tbs {
     #[asn1(context_specific = "0", default = "first_version")]
@@ -67,6 +64,7 @@ struct Tbs {
     extensions: Option<Vec<Extension>>,
 }
 
+/// The default version: v1.
 fn first_version() -> u8 {
     0
 }
@@ -77,7 +75,7 @@ struct Validity {
     not_after: Any,
 }
 
-/// A certificate with what a path asks of it.
+/// A certificate, with everything that path validation needs of it.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     der: Vec<u8>,
@@ -86,11 +84,11 @@ pub struct Certificate {
     pub(super) algorithm: AlgorithmIdentifierOwned,
     pub(super) signature: Vec<u8>,
     subject: Vec<u8>,
-    /// How many octets the issuer's name has.
+    /// The length of the issuer's name in octets.
     pub(super) issuer_octets: usize,
     spki: Vec<u8>,
     is_self_issued: bool,
-    /// The serial number's content octets.
+    /// The content octets of the serial number.
     pub serial: Vec<u8>,
     /// The subject.
     pub subject_name: Name,
@@ -100,28 +98,30 @@ pub struct Certificate {
     pub not_before: Timestamp,
     /// notAfter.
     pub not_after: Timestamp,
-    /// The subject alternative names.
+    /// The subjectAltName.
     pub alt_names: Vec<GeneralName>,
     pub(super) version: u8,
     pub(super) basic: Option<BasicConstraints>,
-    /// Its keyUsage.
+    /// The keyUsage; `None` if there is none.
     pub key_usage: Option<KeyUsage>,
-    /// Its extKeyUsage.
+    /// The extKeyUsage; `None` if there is none.
     pub key_purposes: Option<Vec<ObjectIdentifier>>,
     pub(super) constraints: Option<NameConstraints>,
     pub(super) policies: Option<Vec<ObjectIdentifier>>,
-    pub(super) mappings: Vec<(ObjectIdentifier, ObjectIdentifier)>,
+    pub(super) mappings: Vec<PolicyMapping>,
     pub(super) policy_constraints: Option<PolicyConstraints>,
     pub(super) inhibit_any_policy: Option<u32>,
     pub(super) authority_key: Option<Vec<u8>>,
-    /// Its subject key identifier.
+    /// The subjectKeyIdentifier; `None` if there is none.
     pub subject_key: Option<Vec<u8>>,
-    /// Where its CRLs are.
+    /// The distribution points of the certificate's CRLs.
     pub distribution_points: Vec<DistributionPoint>,
     ocsp: Vec<String>,
-    /// Whether it is a responder's whose own status nobody asks (RFC 6960 §4.2.2.2.1).
+    /// Whether the certificate is an OCSP responder's with id-pkix-ocsp-nocheck, for which clients do not ask for the
+    /// status (RFC 6960 §4.2.2.2.1).
     pub has_ocsp_nocheck: bool,
-    /// What RFC 5280 does not allow, or is critical and unknown; refuses every path with this certificate.
+    /// Violations of RFC 5280, and unknown critical extensions. A certificate with any makes every path with it
+    /// invalid.
     pub(super) defects: Vec<String>,
 }
 
@@ -129,7 +129,7 @@ impl Certificate {
     /// Reads a certificate, DER.
     ///
     /// # Errors
-    /// [`PathError::Malformed`].
+    /// [`PathError::Malformed`] if it is not one, or is too large.
     pub fn from_der(der: Vec<u8>) -> Result<Self, PathError> {
         if der.len() > MAX_CERTIFICATE {
             return Err(PathError::Malformed(format!(
@@ -143,10 +143,11 @@ impl Certificate {
         Self::read(&der).map_err(|e| PathError::Malformed(e.to_string()))
     }
 
+    /// Parses the fields and the extensions.
     fn read(der: &[u8]) -> der::Result<Self> {
-        let (signed, algorithm, signature) = signed_parts(der)?;
+        let SignedParts { signed, algorithm, signature } = signed_parts(der)?;
         let tbs = Tbs::from_der(&legible(signed))?;
-        let (subject, spki) = as_they_came(signed)?;
+        let (subject, spki) = original_subject_and_key(signed)?;
         let mut read = Self {
             der: der.to_vec(),
             fingerprint: Sha256::digest(der).into(),
@@ -193,6 +194,7 @@ impl Certificate {
         Ok(read)
     }
 
+    /// Reads the extensions, and checks those rules that span several of them.
     fn extensions(&mut self, extensions: &[Extension]) -> der::Result<()> {
         let mut seen = HashSet::new();
         if extensions.len() > MAX_PARTS {
@@ -227,18 +229,15 @@ impl Certificate {
             }
             NameConstraints::OID => self.constraints = Some(Decode::from_der(octets)?),
             SubjectAltName::OID => self.alt_names = SubjectAltName::from_der(octets)?.0,
-            CertificatePolicies::OID => self.take_policies(octets)?,
+            CertificatePolicies::OID => self.read_policies(octets)?,
             PolicyMappings::OID => {
-                let mappings = PolicyMappings::from_der(octets)?.0.into_iter();
-                self.mappings = mappings
-                    .map(|of| (of.issuer_domain_policy, of.subject_domain_policy))
-                    .collect();
+                self.mappings = PolicyMappings::from_der(octets)?.0;
                 if self.mappings.len() > MAX_PARTS {
                     self.defects.push(format!("it maps more than {MAX_PARTS} policies"));
                 }
             }
             PolicyConstraints::OID => self.policy_constraints = Some(Decode::from_der(octets)?),
-            INHIBIT_ANY_POLICY => self.inhibit_any_policy = Some(Decode::from_der(octets)?),
+            oid::INHIBIT_ANY_POLICY => self.inhibit_any_policy = Some(Decode::from_der(octets)?),
             AuthorityKeyIdentifier::OID => {
                 let identifier = AuthorityKeyIdentifier::from_der(octets)?.key_identifier;
                 self.authority_key = identifier.map(|octets| octets.as_bytes().to_vec());
@@ -257,7 +256,7 @@ impl Certificate {
                 let all = AuthorityInfoAccessSyntax::from_der(octets)?.0;
                 self.ocsp = all
                     .into_iter()
-                    .filter(|of| of.access_method == AD_OCSP)
+                    .filter(|of| of.access_method == oid::OCSP)
                     .filter_map(|of| url(&of.access_location))
                     .collect();
                 self.not_critical(extension, "authorityInfoAccess (§4.2.2.1)");
@@ -272,7 +271,8 @@ impl Certificate {
         Ok(())
     }
 
-    fn take_policies(&mut self, octets: &[u8]) -> der::Result<()> {
+    /// Reads certificatePolicies.
+    fn read_policies(&mut self, octets: &[u8]) -> der::Result<()> {
         let all = CertificatePolicies::from_der(octets)?.0;
         if all.len() > MAX_PARTS {
             self.defects.push(format!("it has more than {MAX_PARTS} policies"));
@@ -284,38 +284,39 @@ impl Certificate {
         Ok(())
     }
 
+    /// Records a defect if the extension is critical.
     fn not_critical(&mut self, extension: &Extension, name: &str) {
         if extension.critical {
             self.defects.push(format!("its {name} is critical, and must not be"));
         }
     }
 
-    /// The certificate itself.
+    /// The certificate, DER.
     pub fn der(&self) -> &[u8] {
         &self.der
     }
 
-    /// SHA-256 over it.
+    /// SHA-256 over the certificate.
     pub fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
     }
 
-    /// Its SubjectPublicKeyInfo, DER.
+    /// The SubjectPublicKeyInfo, DER.
     pub fn spki(&self) -> &[u8] {
         &self.spki
     }
 
-    /// Its subject, DER.
+    /// The subject, DER.
     pub fn subject(&self) -> &[u8] {
         &self.subject
     }
 
-    /// Its subject for people; of an empty one the alternative names.
+    /// The subject as people read it; for an empty subject, the alternative names.
     pub fn shown(&self) -> String {
         if !self.subject_name.0.is_empty() {
             return self.subject_name.to_string();
         }
-        let names = self.alt_names.iter().take(4).map(super::name::general_name);
+        let names = self.alt_names.iter().take(4).map(crate::name::general_name);
         names.collect::<Vec<_>>().join(", ")
     }
 
@@ -324,29 +325,29 @@ impl Certificate {
         self.is_self_issued
     }
 
-    /// Whether its authorityKeyIdentifier is that of another key than its own (§4.2.1.1).
+    /// Whether the authorityKeyIdentifier names another key than the certificate's own (§4.2.1.1).
     pub fn names_another_key(&self) -> bool {
         self.authority_key.is_some()
             && self.subject_key.is_some()
             && self.authority_key != self.subject_key
     }
 
-    /// What RFC 5280 does not allow in it, or is critical and unknown, if anything.
+    /// The first violation of RFC 5280 or unknown critical extension, if there is one.
     pub fn defect(&self) -> Option<&str> {
         self.defects.first().map(String::as_str)
     }
 
-    /// Whether it is of version 3, and can have extensions.
+    /// Whether the certificate has version 3, and so may have extensions.
     pub const fn is_version_3(&self) -> bool {
         self.version == 2
     }
 
-    /// Whether basicConstraints says that it is a CA.
+    /// Whether basicConstraints say that the certificate is a CA's.
     pub fn is_ca(&self) -> bool {
         self.basic.as_ref().is_some_and(|basic| basic.ca)
     }
 
-    /// The URLs of its CRLs.
+    /// The URLs of the certificate's CRLs.
     pub fn crl_urls(&self) -> Vec<String> {
         let names = self.distribution_points.iter().filter_map(|of| of.distribution_point.as_ref());
         names
@@ -359,20 +360,20 @@ impl Certificate {
             .collect()
     }
 
-    /// The URLs of its OCSP responders.
+    /// The URLs of the certificate's OCSP responders.
     pub fn ocsp_urls(&self) -> &[String] {
         &self.ocsp
     }
 
-    /// Whether this CA's key signed it; nothing else is looked at.
+    /// Whether the key of `issuer` signed this certificate. Names and extensions are not compared.
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
         issuer.verify(&self.algorithm, &self.signed, &self.signature).is_ok()
     }
 
-    /// Verifies a signature by its key.
+    /// Verifies a signature with this certificate's key.
     ///
     /// # Errors
-    /// In words, what is wrong with key, algorithm or signature.
+    /// A sentence that says what is wrong with the key, the algorithm or the signature.
     pub fn verify(
         &self,
         algorithm: &AlgorithmIdentifierOwned,
@@ -383,7 +384,7 @@ impl Certificate {
     }
 }
 
-/// Verifies a signature by a key.
+/// Verifies a signature with this SubjectPublicKeyInfo, DER.
 pub(super) fn verify(
     spki: &[u8],
     algorithm: &AlgorithmIdentifierOwned,
@@ -394,20 +395,29 @@ pub(super) fn verify(
     key.verify(algorithm, signed, signature).map_err(|e| e.to_string())
 }
 
-/// `SEQUENCE { signed, algorithm, signature }`: the octets that were signed, as they stand.
-pub(super) fn signed_parts(der: &[u8]) -> der::Result<(&[u8], AlgorithmIdentifierOwned, Vec<u8>)> {
+/// The parts of a signed object.
+pub(super) struct SignedParts<'a> {
+    /// The octets that are signed, in their original encoding.
+    pub signed: &'a [u8],
+    pub algorithm: AlgorithmIdentifierOwned,
+    pub signature: Vec<u8>,
+}
+
+/// Splits `SEQUENCE { signed, algorithm, signature }`. The signed octets are returned unchanged.
+pub(super) fn signed_parts(der: &[u8]) -> der::Result<SignedParts<'_>> {
     let outer = AnyRef::from_der(der)?;
     outer.tag().assert_eq(Tag::Sequence)?;
     let mut reader = SliceReader::new(outer.value())?;
     let signed = reader.tlv_bytes()?;
     let algorithm = AlgorithmIdentifierOwned::decode(&mut reader)?;
     let signature = BitStringRef::decode(&mut reader)?;
-    let octets = signature.as_bytes().ok_or(der::ErrorKind::Failed)?.to_vec();
-    reader.finish((signed, algorithm, octets))
+    let signature = signature.as_bytes().ok_or(der::ErrorKind::Failed)?.to_vec();
+    reader.finish(SignedParts { signed, algorithm, signature })
 }
 
-/// Subject and SubjectPublicKeyInfo, the sixth and seventh field, of what was signed.
-fn as_they_came(signed: &[u8]) -> der::Result<(Vec<u8>, Vec<u8>)> {
+/// The subject and the SubjectPublicKeyInfo, the sixth and seventh field of a TBSCertificate, in their original
+/// encoding.
+fn original_subject_and_key(signed: &[u8]) -> der::Result<(Vec<u8>, Vec<u8>)> {
     let fields = elements(signed).unwrap_or_default();
     let has_version = fields.first().is_some_and(|first| first.first() == Some(&0xa0));
     match fields.get(4 + usize::from(has_version)..) {
@@ -416,7 +426,8 @@ fn as_they_came(signed: &[u8]) -> der::Result<(Vec<u8>, Vec<u8>)> {
     }
 }
 
-/// The content octets of a serial number: an INTEGER, be it negative or longer than RFC 5280 §4.1.2.2 has it, as X.690 §8.3.2 has it.
+/// The content octets of a serial number. Negative and long numbers, which RFC 5280 §4.1.2.2 forbids, are tolerated;
+/// the encoding must be minimal (X.690 §8.3.2).
 fn serial_number(value: &Any) -> der::Result<Vec<u8>> {
     value.tag().assert_eq(Tag::Integer)?;
     let octets = value.value();
@@ -426,7 +437,7 @@ fn serial_number(value: &Any) -> der::Result<Vec<u8>> {
     Ok(octets.to_vec())
 }
 
-/// The content octets of an INTEGER without those at its beginning that say nothing (X.690 §8.3.2).
+/// The content octets of an INTEGER without redundant leading octets (X.690 §8.3.2).
 pub(super) fn minimal(mut octets: &[u8]) -> &[u8] {
     while let [first @ (0 | 0xff), rest @ ..] = octets
         && rest.first().is_some_and(|second| (*first == 0xff) == (*second >= 0x80))
@@ -436,7 +447,7 @@ pub(super) fn minimal(mut octets: &[u8]) -> &[u8] {
     octets
 }
 
-/// A UTCTime or GeneralizedTime of any year (RFC 5280 §4.1.2.5).
+/// Reads a UTCTime or GeneralizedTime of any year (RFC 5280 §4.1.2.5).
 pub(super) fn any_moment(tag: Tag, octets: &[u8]) -> der::Result<Timestamp> {
     let wrong = || der::Error::from(der::ErrorKind::DateTime);
     let text = std::str::from_utf8(octets).map_err(|_| wrong())?;
@@ -465,6 +476,3 @@ fn url(name: &GeneralName) -> Option<String> {
         _ => None,
     }
 }
-
-/// anyPolicy.
-pub(super) const ANY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.32.0");

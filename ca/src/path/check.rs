@@ -1,30 +1,31 @@
-//! A whole path against RFC 5280 §6.1, from the anchor down. Signatures and names were looked at when it was built.
+//! Validates a whole path by RFC 5280 §6.1, from the anchor down. Signatures and the chaining of names were checked
+//! when the path was built.
 
 use std::sync::Arc;
 
 use der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::KeyUsages;
+use x509_cert::ext::pkix::PolicyMapping;
 
-use super::PathError;
 use super::budget::Budget;
-use super::certificate::{ANY, Certificate};
+use super::certificate::Certificate;
 use super::constraints::Constraints;
-use super::policies::PolicyGraph;
+use super::error::PathError;
+use super::policies::{PolicyGraph, Processing};
 use crate::clock::Timestamp;
+use crate::oid;
 
-/// anyExtendedKeyUsage
-const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
-
-/// What a path must be like.
+/// The settings of path validation.
 #[derive(Debug, Clone)]
 pub struct PathSettings {
-    /// The most certificates between the peer's and the anchor.
+    /// The most certificates between the peer's and the anchor. Self-issued ones do not count.
     pub max_intermediates: usize,
-    /// Of these a certificate must have one, if it has an extKeyUsage; empty: none is asked for.
+    /// The accepted key purposes. A certificate with an extKeyUsage must have one of them; if empty, the extension is
+    /// ignored.
     pub key_purposes: Vec<ObjectIdentifier>,
-    /// Whether the first certificate's key must be for signatures, if its keyUsage says what it is for.
+    /// Whether the peer's key must be for signatures, if its certificate has a keyUsage.
     pub signs: bool,
-    /// Policies.
+    /// The inputs about policies.
     pub initial: Initial,
 }
 
@@ -39,20 +40,20 @@ impl Default for PathSettings {
     }
 }
 
-/// The inputs about policies (§6.1.1).
+/// The inputs about certificate policies (§6.1.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Initial {
-    /// user-initial-policy-set; empty means any.
+    /// user-initial-policy-set; empty means any policy.
     pub policies: Vec<ObjectIdentifier>,
-    /// initial-explicit-policy
+    /// initial-explicit-policy.
     pub explicit_policy: bool,
-    /// initial-policy-mapping-inhibit
+    /// initial-policy-mapping-inhibit.
     pub inhibit_mapping: bool,
-    /// initial-any-policy-inhibit
+    /// initial-any-policy-inhibit.
     pub inhibit_any: bool,
 }
 
-/// Checks a path: the anchor's subordinate last, the peer's certificate first.
+/// Validates a path. The peer's certificate comes first, the one below the anchor last.
 pub fn check(
     path: &[Arc<Certificate>],
     anchor: &Certificate,
@@ -62,7 +63,7 @@ pub fn check(
     check_within(path, anchor, settings, at, &Budget::for_paths(1))
 }
 
-/// As [`check`], within what is left of a budget.
+/// Like [`check`], within the rest of a budget.
 pub(super) fn check_within(
     path: &[Arc<Certificate>],
     anchor: &Certificate,
@@ -78,13 +79,23 @@ pub(super) fn check_within(
     }
     let count = path.len();
     for (number, certificate) in (1..=count).zip(path.iter().rev()) {
-        let last = number == count;
-        let checked = state.certificate(certificate, last, at).and_then(|()| {
-            if last { state.peer(certificate, settings) } else { state.ca(certificate, settings) }
+        let position = if number == count { Position::Last } else { Position::Above };
+        let checked = state.certificate(certificate, position, at).and_then(|()| match position {
+            Position::Last => state.peer(certificate, settings),
+            Position::Above => state.ca(certificate, settings),
         });
         checked.map_err(|why| refused(certificate, why))?;
     }
     Ok(())
+}
+
+/// Where in a path a certificate stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Position {
+    /// Above another certificate, so it must be a CA's.
+    Above,
+    /// Last: the peer's.
+    Last,
 }
 
 /// The state variables of §6.1.2.
@@ -112,8 +123,8 @@ impl<'a> State<'a> {
         }
     }
 
-    /// §6.1.3
-    fn certificate(&mut self, of: &Certificate, last: bool, at: Timestamp) -> Checked {
+    /// Basic certificate processing, §6.1.3.
+    fn certificate(&mut self, of: &Certificate, position: Position, at: Timestamp) -> Checked {
         if let Some(defect) = of.defects.first() {
             return Err(defect.clone());
         }
@@ -123,19 +134,23 @@ impl<'a> State<'a> {
                 of.not_before
             ));
         }
-        // notAfter is the last second of its validity.
+        // notAfter names the last second of the validity, so fractions of that second are still valid.
         if at.whole_seconds() > of.not_after {
             return Err(format!("it was valid until {}, and now is {at} (§4.1.2.5)", of.not_after));
         }
-        if last || !of.is_self_issued() {
+        let is_last = position == Position::Last;
+        if is_last || !of.is_self_issued() {
             self.constraints.check(of)?;
         }
-        let any = self.inhibit_any > 0 || (!last && of.is_self_issued());
-        self.policies.add(of, any);
+        let any_policy = match !is_last && of.is_self_issued() {
+            true => Processing::Allowed,
+            false => Processing::by_counter(self.inhibit_any),
+        };
+        self.policies.add(of, any_policy);
         self.policies_left()
     }
 
-    /// §6.1.3 (f)
+    /// §6.1.3 (f): an explicit policy is required, so at least one must be left.
     fn policies_left(&self) -> Checked {
         if self.explicit_policy == 0 && self.policies.is_null() {
             return Err(
@@ -145,12 +160,16 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    /// §6.1.4
+    /// Preparation for the next certificate, §6.1.4: `of` must be a CA's.
     fn ca(&mut self, of: &Certificate, settings: &PathSettings) -> Checked {
-        if of.mappings.iter().any(|(issuer, subject)| *issuer == ANY || *subject == ANY) {
+        let maps_any = |mapping: &PolicyMapping| {
+            mapping.issuer_domain_policy == oid::ANY_POLICY
+                || mapping.subject_domain_policy == oid::ANY_POLICY
+        };
+        if of.mappings.iter().any(maps_any) {
             return Err("it maps anyPolicy (§4.2.1.5)".into());
         }
-        self.policies.map(&of.mappings, self.policy_mapping > 0);
+        self.policies.map(&of.mappings, Processing::by_counter(self.policy_mapping));
         self.constraints.add(of)?;
         let self_issued = of.is_self_issued();
         if !self_issued {
@@ -184,7 +203,7 @@ impl<'a> State<'a> {
         purposes(of, settings)
     }
 
-    /// §6.1.5
+    /// Wrap-up, §6.1.5: `of` is the peer's certificate.
     fn peer(&mut self, of: &Certificate, settings: &PathSettings) -> Checked {
         if !of.is_ca() {
             if of.constraints.is_some() {
@@ -194,7 +213,7 @@ impl<'a> State<'a> {
                 return Err("its keyUsage has keyCertSign, and it is no CA (§4.2.1.3)".into());
             }
         }
-        // RFC 4945 §5.1.3.2: a peer's key signs. Without a keyUsage it may do anything.
+        // RFC 4945 §5.1.3.2: a peer's key signs. Without a keyUsage, the key may be used for anything.
         let for_signatures = KeyUsages::DigitalSignature | KeyUsages::NonRepudiation;
         if settings.signs
             && of.key_usage.as_ref().is_some_and(|usage| usage.0.is_disjoint(for_signatures))
@@ -214,6 +233,7 @@ impl<'a> State<'a> {
         purposes(of, settings)
     }
 
+    /// §6.1.4 (i).
     fn policy_constraints(&mut self, of: &Certificate) {
         let Some(constraints) = &of.policy_constraints else { return };
         if let Some(most) = constraints.require_explicit_policy {
@@ -225,12 +245,13 @@ impl<'a> State<'a> {
     }
 }
 
+/// Checks that the certificate has an accepted key purpose.
 fn purposes(of: &Certificate, settings: &PathSettings) -> Checked {
     let (Some(has), false) = (&of.key_purposes, settings.key_purposes.is_empty()) else {
         return Ok(());
     };
     let fits = |purpose: &ObjectIdentifier| {
-        *purpose == ANY_PURPOSE || settings.key_purposes.contains(purpose)
+        *purpose == oid::ANY_EXTENDED_KEY_USAGE || settings.key_purposes.contains(purpose)
     };
     if has.iter().any(fits) {
         return Ok(());

@@ -1,41 +1,41 @@
-//! Name constraints (RFC 5280 §4.2.1.10): which names the certificates below a CA may have.
+//! Name constraints (RFC 5280 §4.2.1.10): the names that certificates below a CA may have.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use der::Encode;
-use der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::constraints::name::GeneralSubtree;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::budget::Budget;
 use super::certificate::Certificate;
-use super::name::{Likeness, general_name, likeness_within};
+use crate::name::{Likeness, general_name, likeness_within};
+use crate::oid;
 
-/// emailAddress in a subject (PKCS #9)
-const EMAIL_ADDRESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1");
-
-/// What the CAs so far permit and exclude.
+/// The name constraints of all CAs so far.
 #[derive(Debug)]
 pub(super) struct Constraints<'a> {
-    /// A name must be within one of each, as far as they are of its kind.
+    /// The permitted subtrees, one list for each CA. A name must be within one subtree of each list that has subtrees
+    /// of its kind.
     permitted: Vec<Vec<GeneralName>>,
     excluded: Vec<GeneralName>,
-    /// How many there are, and their octets.
-    size: (usize, usize),
+    /// The number of all subtrees.
+    count: usize,
+    /// The octets of all subtrees together.
+    octets: usize,
     budget: &'a Budget,
 }
 
 impl<'a> Constraints<'a> {
-    /// None yet.
+    /// No constraints.
     pub const fn new(budget: &'a Budget) -> Self {
-        Self { permitted: Vec::new(), excluded: Vec::new(), size: (0, 0), budget }
+        Self { permitted: Vec::new(), excluded: Vec::new(), count: 0, octets: 0, budget }
     }
 
-    /// Adds those of a CA.
+    /// Adds the constraints of a CA.
     ///
     /// # Errors
-    /// In words, why they cannot be applied.
+    /// A sentence that says why they cannot be applied.
     pub fn add(&mut self, certificate: &Certificate) -> Result<(), String> {
         let Some(constraints) = &certificate.constraints else { return Ok(()) };
         if constraints.permitted_subtrees.is_none() && constraints.excluded_subtrees.is_none() {
@@ -54,16 +54,17 @@ impl<'a> Constraints<'a> {
         Ok(())
     }
 
+    /// Counts further subtrees for the cost of comparisons.
     fn grow(&mut self, bases: &[GeneralName]) {
-        let (count, octets) = self.size;
         let more = bases.iter().map(octets_of).fold(0, usize::saturating_add);
-        self.size = (count.saturating_add(bases.len()), octets.saturating_add(more));
+        self.count = self.count.saturating_add(bases.len());
+        self.octets = self.octets.saturating_add(more);
     }
 
-    /// Whether all names of a certificate are allowed.
+    /// Checks that all names of a certificate are allowed.
     ///
     /// # Errors
-    /// In words, which name is not.
+    /// A sentence that names one that is not.
     pub fn check(&self, certificate: &Certificate) -> Result<(), String> {
         if self.permitted.is_empty() && self.excluded.is_empty() {
             return Ok(());
@@ -74,9 +75,10 @@ impl<'a> Constraints<'a> {
         Ok(())
     }
 
+    /// Checks one name against all subtrees. A name that is uncertainly excluded is refused; one that is uncertainly
+    /// permitted is refused, too.
     fn check_name(&self, name: &GeneralName) -> Result<(), String> {
-        let (count, octets) = self.size;
-        let compared = octets_of(name).saturating_mul(count).saturating_add(octets);
+        let compared = octets_of(name).saturating_mul(self.count).saturating_add(self.octets);
         self.budget.compare(compared).map_err(|_| {
             "there are too many names and name constraints, or too long ones, to compare them all"
                 .to_owned()
@@ -112,11 +114,12 @@ impl<'a> Constraints<'a> {
     }
 }
 
-/// What it costs to compare a name, in octets.
+/// The cost of comparing a name, in octets.
 fn octets_of(name: &GeneralName) -> usize {
     name.encoded_len().ok().and_then(|length| length.try_into().ok()).unwrap_or(usize::MAX)
 }
 
+/// The bases of subtrees, if every one can be applied.
 fn bases(subtrees: &[GeneralSubtree]) -> Result<Vec<GeneralName>, String> {
     let mut bases = Vec::with_capacity(subtrees.len());
     for subtree in subtrees {
@@ -132,11 +135,14 @@ fn bases(subtrees: &[GeneralSubtree]) -> Result<Vec<GeneralName>, String> {
     Ok(bases)
 }
 
+/// Checks that the base of a subtree has the form of its kind.
 fn check_base(base: &GeneralName) -> Result<(), String> {
     let wrong = |why: &str| Err(format!("its name constraint `{}` {why}", general_name(base)));
-    let is_domain = |name: &str| is_host(name.strip_prefix('.').unwrap_or(name), name.is_empty());
+    let is_domain = |name: &str| name.is_empty() || is_host(name.strip_prefix('.').unwrap_or(name));
     match base {
-        GeneralName::DnsName(name) if !is_host(name.as_str(), true) => wrong("is no domain"),
+        GeneralName::DnsName(name) if !name.as_str().is_empty() && !is_host(name.as_str()) => {
+            wrong("is no domain")
+        }
         GeneralName::Rfc822Name(name)
             if !is_domain(name.as_str()) && Mailbox::read(name.as_str()).is_none() =>
         {
@@ -153,7 +159,8 @@ fn check_base(base: &GeneralName) -> Result<(), String> {
     }
 }
 
-/// The subject, if it is not empty; the mail addresses in it, if there are no others; the alternative names.
+/// The names of a certificate: the subject, unless it is empty; the alternative names; and the mail addresses in the
+/// subject, if the alternative names have none (§4.2.1.10).
 fn names(certificate: &Certificate) -> Result<Vec<GeneralName>, String> {
     let subject = &certificate.subject_name;
     let mut names = certificate.alt_names.clone();
@@ -166,10 +173,11 @@ fn names(certificate: &Certificate) -> Result<Vec<GeneralName>, String> {
     Ok(names)
 }
 
+/// The mail addresses in a subject.
 fn mailboxes(subject: &Name) -> Result<Vec<GeneralName>, String> {
     let attributes = subject.0.iter().flat_map(|part| part.0.iter());
     attributes
-        .filter(|attribute| attribute.oid == EMAIL_ADDRESS)
+        .filter(|attribute| attribute.oid == oid::EMAIL_ADDRESS)
         .map(|attribute| {
             let text = std::str::from_utf8(attribute.value.value()).ok();
             let text = text.and_then(|text| der::asn1::Ia5String::new(text).ok());
@@ -189,10 +197,10 @@ fn within(name: &GeneralName, base: &GeneralName) -> Result<Option<Likeness>, St
         }
         (GeneralName::DnsName(name), GeneralName::DnsName(base)) => {
             let plain = name.as_str().strip_prefix("*.").unwrap_or(name.as_str());
-            if !is_host(plain, false) {
+            if !is_host(plain) {
                 return Err(malformed());
             }
-            certainly(is_below(name.as_str(), base.as_str(), true))
+            certainly(is_within_domain(name.as_str(), base.as_str()))
         }
         (GeneralName::Rfc822Name(name), GeneralName::Rfc822Name(base)) => {
             let mailbox = Mailbox::read(name.as_str()).ok_or_else(malformed)?;
@@ -223,7 +231,7 @@ fn within(name: &GeneralName, base: &GeneralName) -> Result<Option<Likeness>, St
         (name, base) if std::mem::discriminant(name) != std::mem::discriminant(base) => {
             return Ok(None);
         }
-        // §4.2.1.10: a constraint that cannot be applied refuses the names that it is about.
+        // §4.2.1.10: if a constraint cannot be applied to a name of its kind, the certificate is rejected.
         _ => return Err(malformed()),
     }))
 }
@@ -232,11 +240,12 @@ const fn certainly(is_within: bool) -> Likeness {
     if is_within { Likeness::Same } else { Likeness::Different }
 }
 
-/// `.example.com` is what stands below, `example.com` the host itself. An empty one is no form of §4.2.1.10: nothing is within it for
-/// certain, so that it permits nothing; some exclude everything by it.
+/// How certainly a host matches a constraint: `.example.com` contains all hosts below, `example.com` only the host
+/// itself. An empty constraint is not defined by §4.2.1.10, and some issuers use it to exclude everything. It matches
+/// uncertainly, so it excludes every host and permits none.
 fn host_likeness(host: &str, base: &str) -> Likeness {
     match base.strip_prefix('.') {
-        Some(domain) => certainly(is_below(host, domain, false)),
+        Some(domain) => certainly(is_below(host, domain)),
         None if base.is_empty() => Likeness::Uncertain,
         None => certainly(host.eq_ignore_ascii_case(base)),
     }
@@ -247,16 +256,18 @@ fn host_likeness(host: &str, base: &str) -> Likeness {
 /// Local-part     = Dot-string / Quoted-string
 /// Quoted-string  = DQUOTE *QcontentSMTP DQUOTE
 /// ```
-/// RFC 5321 §4.1.2. `"a"@example.com` is the mailbox `a@example.com`; the local part is compared to the letter (RFC 5280 §7.5).
+/// RFC 5321 §4.1.2. `"a"@example.com` is the mailbox `a@example.com`. The local part is compared exactly, including
+/// case (RFC 5280 §7.5).
 #[derive(Debug, PartialEq, Eq)]
 struct Mailbox {
-    /// Without quotes.
+    /// The local part without quotes and backslashes.
     local: String,
-    /// In lower case.
+    /// The domain or address literal, in lower case.
     host: String,
 }
 
 impl Mailbox {
+    /// Reads a mailbox; `None` if the text is not one.
     fn read(text: &str) -> Option<Self> {
         let (local, host) = match text.strip_prefix('"') {
             Some(quoted) => unquoted(quoted)?,
@@ -272,12 +283,12 @@ impl Mailbox {
             Some(text) => text.parse::<Ipv6Addr>().is_ok(),
             None => text.parse::<Ipv4Addr>().is_ok(),
         };
-        let is_host = literal.map_or_else(|| is_host(host, false), is_address);
+        let is_host = literal.map_or_else(|| is_host(host), is_address);
         (is_host && !local.is_empty()).then(|| Self { local, host: host.to_ascii_lowercase() })
     }
 }
 
-/// What stands before the closing quote, without backslashes, and what behind the `@` that follows.
+/// Splits a quoted local part, after its opening quote, from the host after the `@`. Backslashes are resolved.
 fn unquoted(quoted: &str) -> Option<(String, &str)> {
     let mut local = String::new();
     let mut characters = quoted.char_indices();
@@ -293,8 +304,14 @@ fn unquoted(quoted: &str) -> Option<(String, &str)> {
     None
 }
 
-fn is_below(name: &str, domain: &str, or_same: bool) -> bool {
-    if domain.is_empty() || (or_same && name.eq_ignore_ascii_case(domain)) {
+/// Whether a DNS name is the domain itself or below it.
+fn is_within_domain(name: &str, domain: &str) -> bool {
+    name.eq_ignore_ascii_case(domain) || is_below(name, domain)
+}
+
+/// Whether a DNS name is below a domain, with at least one more label. The empty domain contains every name.
+fn is_below(name: &str, domain: &str) -> bool {
+    if domain.is_empty() {
         return true;
     }
     let Some(at) = name.len().checked_sub(domain.len()).filter(|at| *at > 0) else { return false };
@@ -302,10 +319,8 @@ fn is_below(name: &str, domain: &str, or_same: bool) -> bool {
         && name.as_bytes().get(at - 1) == Some(&b'.')
 }
 
-fn is_host(name: &str, or_empty: bool) -> bool {
-    if name.is_empty() {
-        return or_empty;
-    }
+/// Whether the text is a host name. Underscores are tolerated, because some certificates have them.
+fn is_host(name: &str) -> bool {
     let proper = |label: &str| {
         (1..=63).contains(&label.len())
             && label
@@ -315,6 +330,7 @@ fn is_host(name: &str, or_empty: bool) -> bool {
     name.len() <= 253 && name.split('.').all(proper)
 }
 
+/// Splits an iPAddress constraint into address and mask; `None` if it is malformed.
 fn subnet(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let (address, mask) = octets.split_at_checked(octets.len() / 2)?;
     let bits = match mask.len() {
@@ -322,21 +338,22 @@ fn subnet(octets: &[u8]) -> Option<(&[u8], &[u8])> {
         16 => u128::from_be_bytes(mask.try_into().ok()?),
         _ => return None,
     };
-    // RFC 4632: ones, then zeros.
+    // The mask must consist of ones followed by zeros (RFC 4632).
     (octets.len() == 2 * mask.len() && bits.leading_ones() + bits.trailing_zeros() >= 128
         || bits == 0)
         .then_some((address, mask))
 }
 
+/// The host of a URI; `None` if there is none, or it is an address.
 fn host_of(uri: &str) -> Option<&str> {
     let (scheme, rest) = uri.split_once("://")?;
-    // RFC 3986 §3.1: what has a colon before is a path.
+    // RFC 3986 §3.1: a scheme consists of these characters only.
     if !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
         return None;
     }
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = host.split(':').next()?;
-    // A constraint names domains; an address has none.
-    (is_host(host, false) && host.parse::<IpAddr>().is_err()).then_some(host)
+    // Constraints of this kind apply to host names, and not to addresses.
+    (is_host(host) && host.parse::<IpAddr>().is_err()).then_some(host)
 }

@@ -1,10 +1,11 @@
-//! Extensions of CRLs, of their entries and of OCSP responses, as they stand. Their identifiers may be longer than the DER library reads.
+//! Extensions of CRLs, of CRL entries and of OCSP responses, in their encoded form. Their identifiers may be longer
+//! than the DER library supports.
 
 use data_encoding::HEXLOWER;
 use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
 
-/// The most extensions of one thing.
+/// The most extensions of one object.
 const MAX_EXTENSIONS: usize = 64;
 
 /// ```text
@@ -17,17 +18,17 @@ const MAX_EXTENSIONS: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub struct Extension<'a> {
     id: &'a [u8],
-    /// Whether who does not know it must not go on.
+    /// Whether a reader that does not know the extension must reject the object.
     pub critical: bool,
-    /// The content of extnValue.
+    /// The content octets of extnValue.
     pub value: &'a [u8],
 }
 
 impl<'a> Extension<'a> {
-    /// Those in `Extensions ::= SEQUENCE SIZE (1..MAX) OF Extension`, DER.
+    /// Reads `Extensions ::= SEQUENCE SIZE (1..MAX) OF Extension`, DER.
     ///
     /// # Errors
-    /// There are none, or more than 64.
+    /// The octets cannot be read, or there are more than 64 extensions.
     pub fn all(der: &'a [u8]) -> der::Result<Vec<Self>> {
         let outer = AnyRef::from_der(der)?;
         outer.tag().assert_eq(Tag::Sequence)?;
@@ -42,6 +43,7 @@ impl<'a> Extension<'a> {
         Ok(all)
     }
 
+    /// Reads one extension.
     fn read(extension: AnyRef<'a>) -> der::Result<Self> {
         extension.tag().assert_eq(Tag::Sequence)?;
         let mut reader = SliceReader::new(extension.value())?;
@@ -52,12 +54,12 @@ impl<'a> Extension<'a> {
         reader.finish(Self { id: id.value(), critical, value: value.as_bytes() })
     }
 
-    /// Whether it is this one.
+    /// Whether the extension has this identifier.
     pub fn is(&self, id: &ObjectIdentifier) -> bool {
         self.id == id.as_bytes()
     }
 
-    /// Its identifier for people.
+    /// The identifier as people read it.
     pub fn shown(&self) -> String {
         let short = ObjectIdentifier::from_bytes(self.id).map(|id| id.to_string());
         short.unwrap_or_else(|_| {
@@ -65,7 +67,7 @@ impl<'a> Extension<'a> {
         })
     }
 
-    /// One that is there twice (§4.2).
+    /// An extension that occurs twice, which §4.2 forbids.
     pub fn twice(all: &[Self]) -> Option<&Self> {
         let mut rest = all;
         while let Some((first, others)) = rest.split_first() {

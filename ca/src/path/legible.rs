@@ -1,28 +1,30 @@
-//! DER that RFC 5280 allows and the DER library does not take, made so that it does: object identifiers of any length and arcs (X.690
-//! §8.19; the library holds 3 to 39 octets, arcs of 32 bits and no `2.999`), and UniversalString. Only what is read changes: signatures
-//! are verified over what came, and hashes are of it.
+//! Rewrites DER that RFC 5280 allows but the DER library cannot read: object identifiers of any length and with arcs of
+//! any size (X.690 §8.19; the library supports 3 to 39 octets, arcs of 32 bits and no `2.999`), and UniversalString.
+//! Only the input of the decoder is rewritten; signatures and hashes are computed over the original octets.
 
 use std::borrow::Cow;
 
 use der::asn1::ObjectIdentifier;
 use sha2::{Digest, Sha256};
 
-use crate::sets::head;
+use crate::sets::{Header, header};
 
-/// The deepest element that is walked into.
+/// The deepest nesting that is examined.
 const MAX_DEPTH: usize = 64;
-/// 2.39, the arc of stand-ins. Nobody is registered there; if somebody were, his would get stand-ins, too.
+/// The first octet of 2.39, the arc for stand-ins. Nobody is registered there. If somebody were, the identifiers below
+/// it would get stand-ins, too.
 const STAND_IN: u8 = 119;
 
 const OID: u8 = 0x06;
-/// registeredID of a GeneralName
+/// The tag of registeredID in a GeneralName.
 const REGISTERED_ID: u8 = 0x88;
 const UNIVERSAL_STRING: u8 = 0x1c;
 const UTF8_STRING: u8 = 0x0c;
 const CONSTRUCTED: u8 = 0x20;
 
-/// DER as the library takes it. What is no DER, or no object identifier, is left as it is: the library then says what is wrong.
-/// Octet strings are not looked into; the value of an extension is one, and is made legible when it is read.
+/// Rewrites DER so that the library can read it. What is not DER or not an object identifier is left unchanged, and the
+/// library then reports it. Octet strings are not examined: the value of an extension is one, and is rewritten when it
+/// is read.
 pub fn legible(der: &[u8]) -> Cow<'_, [u8]> {
     if is_legible(der, MAX_DEPTH).unwrap_or(true) {
         return Cow::Borrowed(der);
@@ -30,7 +32,7 @@ pub fn legible(der: &[u8]) -> Cow<'_, [u8]> {
     rewritten(der, MAX_DEPTH).map_or(Cow::Borrowed(der), Cow::Owned)
 }
 
-/// Object identifiers in dotted form, as [`legible`] has them read.
+/// Reads an object identifier in dotted form, and converts it as [`legible`] does.
 pub fn object_identifier(text: &str) -> Option<ObjectIdentifier> {
     let mut arcs = text.split('.').map(|arc| {
         let is_number =
@@ -49,13 +51,13 @@ pub fn object_identifier(text: &str) -> Option<ObjectIdentifier> {
     ObjectIdentifier::from_bytes(&held).ok()
 }
 
-/// The elements of a SEQUENCE or another constructed element, each with its head.
+/// The elements of a SEQUENCE or another constructed element, each with its header.
 pub fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
-    let (_, content, length) = head(der, 0)?;
+    let Header { content, length, .. } = header(der, 0)?;
     let end = content.checked_add(length).filter(|end| *end == der.len())?;
     let (mut at, mut found) = (content, Vec::new());
     while at < end {
-        let (_, content, length) = head(der, at)?;
+        let Header { content, length, .. } = header(der, at)?;
         let after = content.checked_add(length)?;
         found.push(der.get(at..after)?);
         at = after;
@@ -63,11 +65,11 @@ pub fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
     Some(found)
 }
 
-/// Whether nothing in it need be written otherwise; `None` where it is no DER.
+/// Whether nothing needs to be rewritten; `None` if it is not DER.
 fn is_legible(der: &[u8], depth: usize) -> Option<bool> {
     let mut at = 0;
     while at < der.len() {
-        let (tag, content, after) = element(der, at)?;
+        let Element { tag, content, after } = element(der, at)?;
         let is_legible = match tag {
             OID | REGISTERED_ID => stand_in(content).is_none(),
             UNIVERSAL_STRING => false,
@@ -81,12 +83,12 @@ fn is_legible(der: &[u8], depth: usize) -> Option<bool> {
     Some(true)
 }
 
-/// `None` where it is no DER.
+/// The rewritten octets; `None` if they are not DER.
 fn rewritten(der: &[u8], depth: usize) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(der.len());
     let mut at = 0;
     while at < der.len() {
-        let (tag, content, after) = element(der, at)?;
+        let Element { tag, content, after } = element(der, at)?;
         let (tag, content) = match tag {
             OID | REGISTERED_ID => match stand_in(content) {
                 Some(stand_in) => (tag, Cow::Owned(stand_in.to_vec())),
@@ -106,16 +108,24 @@ fn rewritten(der: &[u8], depth: usize) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Tag and content of the element at `at`, and where it ends. A tag of several octets, and a length that is not the shortest, are none
-/// of what is read here.
-fn element(der: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
-    let (tag, start, length) = head(der, at)?;
-    let after = start.checked_add(length)?;
-    let is_der = tag & 0x1f != 0x1f && start - at == 1 + length_octets(length).len();
-    Some((tag, der.get(start..after).filter(|_| is_der)?, after))
+/// An element of DER.
+struct Element<'a> {
+    tag: u8,
+    content: &'a [u8],
+    /// The offset of the next element.
+    after: usize,
 }
 
-/// What stands for an object identifier that the library cannot hold: an arc of its hash, so that two are the same only if they are.
+/// Reads the element at `at`. Tags of several octets, and lengths that are not the shortest, are not accepted.
+fn element(der: &[u8], at: usize) -> Option<Element<'_>> {
+    let Header { tag, content: start, length } = header(der, at)?;
+    let after = start.checked_add(length)?;
+    let is_der = tag & 0x1f != 0x1f && start - at == 1 + length_octets(length).len();
+    Some(Element { tag, content: der.get(start..after).filter(|_| is_der)?, after })
+}
+
+/// The stand-in for an object identifier that the library cannot represent: an arc made of its hash. Two stand-ins are
+/// equal only if the identifiers are.
 fn stand_in(octets: &[u8]) -> Option<[u8; 37]> {
     let is_held = octets.first() != Some(&STAND_IN) && ObjectIdentifier::from_bytes(octets).is_ok();
     if is_held || !is_object_identifier(octets) {
@@ -125,7 +135,7 @@ fn stand_in(octets: &[u8]) -> Option<[u8; 37]> {
     let hash = Sha256::digest(octets);
     let (first, arcs) = stand_in.split_first_mut()?;
     *first = STAND_IN;
-    // Nine arcs of four octets, whose first digit is not zero.
+    // Nine arcs of four octets. The first digit of each is not zero, as X.690 §8.19.2 demands.
     for (number, (octet, hashed)) in arcs.iter_mut().zip(hash.iter().cycle()).enumerate() {
         *octet = match number % 4 {
             0 => 0xc0 | hashed,
@@ -136,13 +146,15 @@ fn stand_in(octets: &[u8]) -> Option<[u8; 37]> {
     Some(stand_in)
 }
 
-/// X.690 §8.19: digits of base 128, the last one of each arc without its highest bit, no first one of zero.
+/// Whether the octets encode an object identifier (X.690 §8.19): digits of base 128, of which only the last one of an
+/// arc lacks the highest bit, and none is a leading zero.
 fn is_object_identifier(octets: &[u8]) -> bool {
     let starts = std::iter::once(&0).chain(octets);
     octets.last().is_some_and(|last| last & 0x80 == 0)
         && starts.zip(octets).all(|(before, octet)| before & 0x80 != 0 || *octet != 0x80)
 }
 
+/// The digits of one arc of an object identifier.
 fn base128(mut arc: u128) -> Vec<u8> {
     let mut octets = Vec::new();
     loop {
@@ -157,6 +169,7 @@ fn base128(mut arc: u128) -> Vec<u8> {
     octets
 }
 
+/// The shortest encoding of a length.
 fn length_octets(length: usize) -> Vec<u8> {
     let octets: Vec<u8> =
         length.to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect();
@@ -167,7 +180,7 @@ fn length_octets(length: usize) -> Vec<u8> {
     }
 }
 
-/// A UniversalString's text (UCS-4).
+/// The text of a UniversalString (UCS-4) in UTF-8.
 fn utf8(octets: &[u8]) -> Option<Vec<u8>> {
     let (characters, rest) = octets.as_chunks::<4>();
     let text = characters.iter().map(|of| char::from_u32(u32::from_be_bytes(*of)));
@@ -216,7 +229,7 @@ mod tests {
         assert_eq!(read(&[0x2a, 3]).unwrap(), named[3]);
         assert_eq!(read(&[0x88, 0x37]).unwrap(), named[4]);
         assert_eq!(read(&[0x88, 0x37, 1]).unwrap(), named[5]);
-        // What the library holds stays as it is, but for the arc of stand-ins.
+        // What the library supports stays unchanged, except below the arc of stand-ins.
         assert_eq!(
             object_identifier("1.3.6.1.5.5.7.3.17").unwrap().to_string(),
             "1.3.6.1.5.5.7.3.17"

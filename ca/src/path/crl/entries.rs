@@ -1,31 +1,28 @@
-//! The entries of a CRL: read in one go, in order of their serial numbers, so that a look-up is a search in it.
+//! The entries of a CRL. They are read in one pass and sorted by serial number, so that a look-up is a binary search.
 //!
-//! What is odd in an entry, a serial number of 22 octets or a reason that does not exist, makes neither the entry go away nor the others:
-//! a certificate that is listed is revoked, whatever else stands there.
+//! An odd entry, such as one with a serial number of 22 octets or an undefined reason, invalidates neither itself nor
+//! other entries: a listed certificate is revoked, whatever else the CRL contains.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use der::asn1::{AnyRef, ObjectIdentifier};
+use der::asn1::AnyRef;
 use der::oid::AssociatedOid;
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
 use x509_cert::ext::pkix::CrlReason;
+use x509_cert::ext::pkix::crl::dp::IssuingDistributionPoint;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use crate::clock::Timestamp;
+use crate::name::same_name;
+use crate::oid;
 use crate::path::certificate::{Certificate, any_moment, minimal};
 use crate::path::extension::Extension;
 use crate::path::legible::legible;
-use crate::path::name::same_name;
 use crate::sets;
 
-/// id-ce-certificateIssuer
-const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.29");
-/// id-ce-invalidityDate
-const INVALIDITY_DATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.24");
-
-/// What a CRL says of a certificate.
+/// What a CRL says about one certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     pub reason: CrlReason,
@@ -33,11 +30,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Whether it stays true when its CRL ends: a hold can be lifted, everything else is for good.
+    /// Whether the entry stays in effect when its CRL ends. A hold can be released; everything else is permanent.
     pub fn is_permanent(&self) -> bool {
         !matches!(self.reason, CrlReason::CertificateHold | CrlReason::RemoveFromCRL)
     }
 
+    /// The gravity of the entry: a revocation is graver than a hold, and a hold than a release.
     fn severity(&self) -> u8 {
         match self.reason {
             CrlReason::RemoveFromCRL => 0,
@@ -47,20 +45,20 @@ impl Entry {
     }
 }
 
-/// All entries.
+/// All entries of a CRL.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
-    /// In order of the serial number.
+    /// The entries, ordered by serial number.
     rows: Vec<Row>,
-    /// Issuers of the certificates: the CRL's own is number 0 and not here.
+    /// The issuers of the listed certificates. The CRL's own issuer has number 0 and is not in this list.
     issuers: Vec<Name>,
-    /// Why the CRL must not be used at all.
+    /// The reason why the CRL must not be used at all.
     pub unusable: Option<String>,
-    /// Why a certificate that is not found here may be listed all the same.
+    /// The reason why a certificate that is not found may nevertheless be listed.
     pub flaw: Option<String>,
 }
 
-/// Where in the CRL a serial number stands, and what is said of it.
+/// One entry, with the position of its serial number in the CRL.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     start: u32,
@@ -70,13 +68,15 @@ struct Row {
 }
 
 impl Row {
+    /// The content octets of the serial number.
     fn serial<'s>(&self, signed: &'s [u8]) -> &'s [u8] {
         signed.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
 
 impl Entries {
-    /// Reads revokedCertificates, of which the content is at `place` in `signed`. What cannot be told of an entry counts as of `at`.
+    /// Reads revokedCertificates, whose content is at `place` in `signed`. An entry whose date cannot be read counts as
+    /// revoked at `at`.
     ///
     /// ```text
     /// revokedCertificates     SEQUENCE OF SEQUENCE  {
@@ -86,13 +86,18 @@ impl Entries {
     ///                           }  OPTIONAL,
     /// ```
     /// RFC 5280 §5.1.
-    pub fn read(signed: &[u8], place: Range<usize>, at: Timestamp, is_indirect: bool) -> Self {
+    pub fn read(
+        signed: &[u8],
+        place: Range<usize>,
+        at: Timestamp,
+        scope: &IssuingDistributionPoint,
+    ) -> Self {
         let mut reading = Reading {
             entries: Self::default(),
             numbers: HashMap::new(),
             issuer: 0,
             at,
-            is_indirect,
+            is_indirect: scope.indirect_crl,
         };
         let content = signed.get(place.clone()).unwrap_or_default();
         if reading.all(content, place.start).is_err() {
@@ -103,12 +108,12 @@ impl Entries {
         entries
     }
 
-    /// How many there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// What is said of a certificate; `own` is the CRL's issuer. Of several entries the gravest counts.
+    /// The entry of a certificate. `own` is the CRL's issuer. If there are several, the gravest one counts.
     pub fn of(&self, signed: &[u8], own: &Name, certificate: &Certificate) -> Option<Entry> {
         let serial = certificate.serial.as_slice();
         let first = self.rows.partition_point(|row| row.serial(signed) < serial);
@@ -128,17 +133,21 @@ impl Entries {
     }
 }
 
+/// The state while entries are read.
 struct Reading {
     entries: Entries,
-    /// The number of an issuer, by its name in DER.
+    /// The numbers of the issuers, by their names in DER.
     numbers: HashMap<Vec<u8>, u32>,
-    /// Of the last entry that named one (§5.3.3).
+    /// The issuer that the last certificateIssuer named. It applies to the following entries, too (§5.3.3).
     issuer: u32,
+    /// The date of entries whose own date cannot be read.
     at: Timestamp,
+    /// Whether entries may name other issuers than the CRL's own (§5.2.5).
     is_indirect: bool,
 }
 
 impl Reading {
+    /// Reads all entries.
     fn all(&mut self, content: &[u8], start: usize) -> der::Result<()> {
         let mut reader = SliceReader::new(content)?;
         while !reader.is_finished() {
@@ -151,7 +160,7 @@ impl Reading {
         Ok(())
     }
 
-    /// An entry that begins at `place`.
+    /// Reads the entry that begins at `place`.
     fn entry(&mut self, der: &[u8], place: usize) -> der::Result<()> {
         let outer = AnyRef::from_der(der)?;
         outer.tag().assert_eq(Tag::Sequence)?;
@@ -172,7 +181,7 @@ impl Reading {
         Ok(())
     }
 
-    /// What the rest of an entry says: the reason; and takes note of the issuer.
+    /// Reads the extensions of an entry: returns the reason, and remembers the issuer.
     fn extensions(&mut self, reader: &mut SliceReader<'_>) -> CrlReason {
         if reader.is_finished() {
             return CrlReason::Unspecified;
@@ -180,7 +189,7 @@ impl Reading {
         let read = reader.tlv_bytes().and_then(Extension::all);
         let (Ok(extensions), true) = (read, reader.is_finished()) else {
             if self.is_indirect {
-                // Whose certificates these and the next entries are, it may have said.
+                // The extensions may have named the issuer of this and the following entries.
                 self.entries.flaw = Some("an entry's extensions cannot be read".into());
             }
             return CrlReason::Unspecified;
@@ -189,12 +198,12 @@ impl Reading {
         for extension in &extensions {
             if extension.is(&CrlReason::OID) {
                 reason = CrlReason::from_der(extension.value).unwrap_or(CrlReason::Unspecified);
-            } else if extension.is(&CERTIFICATE_ISSUER) {
-                if self.take_issuer(extension.value).is_none() {
+            } else if extension.is(&oid::CERTIFICATE_ISSUER) {
+                if self.note_issuer(extension.value).is_none() {
                     self.entries.unusable =
                         Some("an entry's certificateIssuer cannot be read (§5.3.3)".into());
                 }
-            } else if extension.critical && !extension.is(&INVALIDITY_DATE) {
+            } else if extension.critical && !extension.is(&oid::INVALIDITY_DATE) {
                 self.entries.unusable = Some(format!(
                     "an entry's critical extension `{}` is unknown (§5.3)",
                     extension.shown()
@@ -202,7 +211,7 @@ impl Reading {
             }
         }
         match Extension::twice(&extensions) {
-            Some(twice) if twice.is(&CERTIFICATE_ISSUER) => {
+            Some(twice) if twice.is(&oid::CERTIFICATE_ISSUER) => {
                 self.entries.unusable = Some("an entry has two certificateIssuer (§5.3.3)".into());
                 reason
             }
@@ -211,8 +220,9 @@ impl Reading {
         }
     }
 
-    /// GeneralNames with the name of the issuer of this entry's certificate, and of those after it.
-    fn take_issuer(&mut self, names: &[u8]) -> Option<()> {
+    /// Reads the certificateIssuer of an entry: the first directory name in GeneralNames. It applies to the following
+    /// entries, too.
+    fn note_issuer(&mut self, names: &[u8]) -> Option<()> {
         if let Some(number) = self.numbers.get(names) {
             self.issuer = *number;
             return Some(());

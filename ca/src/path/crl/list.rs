@@ -1,9 +1,9 @@
-//! A CRL but for its entries, read once.
+//! A CRL without its entries, parsed once.
 
 use std::ops::Range;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use der::asn1::{Any, AnyRef, BitStringRef, ObjectIdentifier, Uint};
+use der::asn1::{Any, AnyRef, BitStringRef, Uint};
 use der::oid::AssociatedOid;
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use sha2::{Digest, Sha256};
@@ -12,29 +12,33 @@ use x509_cert::ext::pkix::crl::dp::IssuingDistributionPoint;
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber, FreshestCrl};
 use x509_cert::name::Name;
 
-use super::CrlError;
 use super::entries::{Entries, Entry};
 use crate::clock::Timestamp;
-use crate::path::certificate::{Certificate, any_moment, signed_parts, verify};
+use crate::name::same_name;
+use crate::oid;
+use crate::path::certificate::{Certificate, SignedParts, any_moment, signed_parts, verify};
 use crate::path::extension::Extension;
 use crate::path::legible::legible;
-use crate::path::name::same_name;
 use crate::sets;
 
-/// id-ce-deltaCRLIndicator
-const DELTA: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.27");
-/// id-ce-issuingDistributionPoint
-const SCOPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
-/// id-ce-issuerAltName
-const ISSUER_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.18");
+/// The reason why a CRL cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a CRL in DER: {0}")]
+pub struct CrlError(String);
 
-/// Of so many keys it is remembered whether they signed a CRL.
+impl From<der::Error> for CrlError {
+    fn from(error: der::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The most keys for which the outcome of verifying a CRL's signature is cached.
 const MAX_CHECKED: usize = 32;
 
-/// SHA-256 of a SubjectPublicKeyInfo, and whether a signature verifies with it.
+/// SHA-256 of a SubjectPublicKeyInfo, and whether the signature verifies with that key.
 type Checked = ([u8; 32], Result<(), String>);
 
-/// A CRL. Who has one has not verified it yet.
+/// A CRL. Its signature is not verified by reading it.
 #[derive(Debug)]
 pub struct Crl {
     signed: Vec<u8>,
@@ -43,20 +47,21 @@ pub struct Crl {
     pub(super) issuer: Name,
     /// thisUpdate.
     pub this_update: Timestamp,
-    /// nextUpdate.
+    /// nextUpdate; `None` if there is none.
     pub next_update: Option<Timestamp>,
     pub(super) number: Option<Vec<u8>>,
     pub(super) base: Option<Vec<u8>>,
     pub(super) scope: IssuingDistributionPoint,
     pub(super) authority_key: Option<Vec<u8>>,
-    /// Where the content of revokedCertificates is.
+    /// The position of the content of revokedCertificates in `signed`.
     place: Range<usize>,
     entries: OnceLock<Entries>,
-    /// Why it must not be used to tell the status of a certificate.
+    /// The reason why the CRL must not be used at all.
     unusable: Option<String>,
-    /// Why it does not tell who is good. Whom it lists is revoked all the same.
+    /// The reason why the CRL does not show that a certificate is good. The certificates that it lists are nevertheless
+    /// revoked.
     flaw: Option<String>,
-    /// What is known of its signature.
+    /// The cached outcomes of verifying the signature.
     checked: Mutex<Vec<Checked>>,
 }
 
@@ -76,9 +81,9 @@ impl Crl {
     /// RFC 5280 §5.1.
     ///
     /// # Errors
-    /// It is none.
+    /// The octets are not a CRL.
     pub fn from_der(der: &[u8]) -> Result<Self, CrlError> {
-        let (signed, algorithm, signature) = signed_parts(der)?;
+        let SignedParts { signed, algorithm, signature } = signed_parts(der)?;
         let outer = AnyRef::from_der(signed)?;
         outer.tag().assert_eq(Tag::Sequence)?;
         let content = signed.len().saturating_sub(outer.value().len());
@@ -148,6 +153,7 @@ impl Crl {
         Ok(crl)
     }
 
+    /// Reads the extensions. Problems are recorded in `unusable` or `flaw`.
     fn extensions(&mut self, der: &[u8]) -> Result<(), CrlError> {
         if !sets::are_small(der) {
             return Err(too_large());
@@ -161,11 +167,12 @@ impl Crl {
                     self.unusable =
                         Some("its cRLNumber is critical, and must not be (§5.2.3)".into());
                 }
-            } else if extension.is(&DELTA) {
+            } else if extension.is(&oid::DELTA_CRL_INDICATOR) {
                 let base = self.integer(octets, "deltaCRLIndicator (§5.2.4)");
-                // Without a base it fits no complete CRL, and is still none itself.
+                // A base that cannot be read is replaced by an impossible one. The CRL then fits no complete CRL, but
+                // still does not count as complete itself.
                 self.base = Some(base.unwrap_or_else(|| vec![0xff; 64]));
-            } else if extension.is(&SCOPE) {
+            } else if extension.is(&oid::ISSUING_DISTRIBUTION_POINT) {
                 match IssuingDistributionPoint::from_der(octets) {
                     Ok(scope) => self.scope = scope,
                     Err(_) => {
@@ -185,7 +192,7 @@ impl Crl {
                 }
             } else if extension.critical
                 && !extension.is(&FreshestCrl::OID)
-                && !extension.is(&ISSUER_ALT_NAME)
+                && !extension.is(&oid::ISSUER_ALT_NAME)
             {
                 self.unusable = Some(format!(
                     "its critical extension `{}` is unknown (§5.2)",
@@ -199,7 +206,7 @@ impl Crl {
         Ok(())
     }
 
-    /// A number without leading zeros.
+    /// Reads a non-negative number, without leading zeros.
     fn integer(&mut self, der: &[u8], of: &str) -> Option<Vec<u8>> {
         let read = Uint::from_der(der).map(|number| number.as_bytes().to_vec());
         if read.is_err() {
@@ -208,37 +215,38 @@ impl Crl {
         read.ok()
     }
 
-    /// The CRL itself.
+    /// The CRL, DER.
     ///
     /// # Errors
-    /// It is too long.
+    /// The CRL is too long.
     pub fn to_der(&self) -> der::Result<Vec<u8>> {
         let rest = [self.algorithm.to_der()?, BitStringRef::from_bytes(&self.signature)?.to_der()?]
             .concat();
         Any::new(Tag::Sequence, [self.signed.as_slice(), &rest].concat())?.to_der()
     }
 
-    /// Its issuer.
+    /// The CRL's issuer.
     pub fn issuer(&self) -> &Name {
         &self.issuer
     }
 
-    /// The key that signed it, as its authorityKeyIdentifier names it.
+    /// The key identifier of the signer, from the authorityKeyIdentifier.
     pub fn authority_key(&self) -> Option<&[u8]> {
         self.authority_key.as_deref()
     }
 
-    /// How many certificates it lists.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.entries().len()
     }
 
-    /// Whether it lists none.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether it is older than another one of the same issuer: by number, if one key gave both numbers, else by date.
+    /// Whether this CRL is older than another one of the same issuer. CRLs of one key are compared by number, others by
+    /// date.
     pub fn is_older_than(&self, other: &Self) -> bool {
         match (&self.number, &other.number) {
             (Some(own), Some(number)) if self.authority_key == other.authority_key => {
@@ -248,24 +256,26 @@ impl Crl {
         }
     }
 
-    /// Whether it takes the place of another one, if one key signed both: it is as late, of the same scope and kind.
+    /// Whether this CRL replaces another one, provided that one key signed both: it is at least as recent, and of the
+    /// same scope and kind.
     pub fn replaces(&self, other: &Self) -> bool {
         self.scope == other.scope
             && self.is_delta() == other.is_delta()
             && !self.is_older_than(other)
     }
 
-    /// Whether it is the same CRL.
+    /// Whether both are the same CRL.
     pub fn is_same(&self, other: &Self) -> bool {
         self.signature == other.signature && self.signed == other.signed
     }
 
-    /// Whether this CA signed it.
+    /// Whether this CA signed the CRL.
     pub fn is_signed_by(&self, signer: &Certificate) -> bool {
         same_name(&self.issuer, &signer.subject_name) && self.verify(signer.spki()).is_ok()
     }
 
-    /// Verifies its signature by a key. What came out is remembered: a CRL can have megabytes, and is asked about often.
+    /// Verifies the signature with this SubjectPublicKeyInfo. The outcome is cached, because a CRL can have megabytes
+    /// and is consulted often.
     pub(super) fn verify(&self, spki: &[u8]) -> Result<(), String> {
         let key: [u8; 32] = Sha256::digest(spki).into();
         let known = |of: &[Checked]| {
@@ -275,6 +285,7 @@ impl Crl {
         {
             return verified;
         }
+        // The lock is not held here: a signature over megabytes takes a while, and two threads may both verify it.
         let verified = verify(spki, &self.algorithm, &self.signed, &self.signature);
         let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if checked.len() < MAX_CHECKED {
@@ -283,34 +294,37 @@ impl Crl {
         verified
     }
 
-    /// Whether it goes with a complete CRL (§5.2.4).
+    /// Whether this is a delta CRL, which complements a complete CRL (§5.2.4).
     pub fn is_delta(&self) -> bool {
         self.base.is_some()
     }
 
+    /// The entries, which are parsed at the first use.
     fn entries(&self) -> &Entries {
         self.entries.get_or_init(|| {
             let (place, at) = (self.place.clone(), self.this_update);
-            Entries::read(&self.signed, place, at, self.scope.indirect_crl)
+            Entries::read(&self.signed, place, at, &self.scope)
         })
     }
 
-    /// What it says of a certificate. Ask only a CRL of which the signature was verified.
+    /// The entry of a certificate. Only call this after the signature was verified: parsing the entries costs time in
+    /// proportion to their number.
     pub(super) fn entry(&self, certificate: &Certificate) -> Option<Entry> {
         self.entries().of(&self.signed, &self.issuer, certificate)
     }
 
-    /// Why it must not be used at all, without regard to its entries.
+    /// Fails with the reason if the CRL must not be used at all, as far as its fields other than the entries show.
     pub(super) fn is_usable(&self) -> Result<(), String> {
         self.unusable.clone().map_or(Ok(()), Err)
     }
 
-    /// As [`Self::is_usable`], with regard to its entries. Ask only a CRL of which the signature was verified.
+    /// Like [`Self::is_usable`], for the entries. Only call this after the signature was verified.
     pub(super) fn has_usable_entries(&self) -> Result<(), String> {
         self.entries().unusable.clone().map_or(Ok(()), Err)
     }
 
-    /// Until when it tells who is good; in words why it does not. Ask only a CRL of which the signature was verified.
+    /// The moment until which the CRL shows that unlisted certificates are good, or a sentence that says why it does
+    /// not. Only call this after the signature was verified.
     pub(super) fn tells_until(&self, at: Timestamp) -> Result<Timestamp, String> {
         if let Some(flaw) = self.flaw.as_ref().or(self.entries().flaw.as_ref()) {
             return Err(flaw.clone());
@@ -325,12 +339,13 @@ impl Crl {
         }
     }
 
-    /// Whether its end has come.
+    /// Whether nextUpdate has passed.
     pub(super) fn has_ended(&self, at: Timestamp) -> bool {
         self.next_update.is_some_and(|next| at.whole_seconds() > next)
     }
 }
 
+/// The tag of the next element; `None` at the end.
 fn next_tag(reader: &SliceReader<'_>) -> der::Result<Option<Tag>> {
     if reader.is_finished() { Ok(None) } else { reader.peek_tag().map(Some) }
 }
@@ -339,6 +354,7 @@ fn too_large() -> CrlError {
     CrlError("a set in it has too many elements".into())
 }
 
+/// The scope of a CRL without issuingDistributionPoint.
 fn everything() -> IssuingDistributionPoint {
     IssuingDistributionPoint {
         distribution_point: None,
@@ -350,7 +366,7 @@ fn everything() -> IssuingDistributionPoint {
     }
 }
 
-/// Of two numbers without leading zeros.
+/// Compares two numbers without leading zeros.
 pub(super) fn order(left: &[u8], right: &[u8]) -> std::cmp::Ordering {
     left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }

@@ -1,9 +1,11 @@
-//! Whether a certificate is revoked, by RFC 5280 §6.3.3.
+//! Decides whether a certificate is revoked (RFC 5280 §6.3.3).
 //!
-//! Two questions are kept apart. Whom a CRL lists is revoked if somebody signed it who may, also when it has ended or does not tell all;
-//! only a hold lapses with its CRL. That a certificate is good, only a CRL says that is current and whole, of a signer that is good
-//! itself; and this chain must end: no CRL speaks for the key that signed it, nor for one that its own signer is judged by
-//! (§6.1.3 (a)(3), §6.3.3 (f)). But for one that its issuer wants so: a certificate that names itself in cRLIssuer (NIST's test 4.14.30).
+//! The two possible answers need different evidence. *Revoked*: an entry on a CRL suffices if an authorized key signed
+//! the CRL, even if the CRL has ended or is incomplete; only a hold lapses with its CRL. *Good*: the CRL must be
+//! current and complete, and its signer must be good itself. That question about the signer must come to an end. So no
+//! CRL counts for the key that signed it, nor for a key on which the judgement of its own signer depends (§6.1.3
+//! (a)(3), §6.3.3 (f)). The exception is a certificate that names itself in cRLIssuer, because its issuer wants that
+//! (NIST's test 4.14.30).
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,26 +15,46 @@ use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{CrlReason, KeyUsages};
 use x509_cert::name::{Name, RdnSequence};
 
-use super::CrlStatus;
 use super::entries::Entry;
 use super::list::{Crl, order};
 use crate::clock::Timestamp;
+use crate::name::same_name;
 use crate::path::budget::Budget;
 use crate::path::build::{Anchors, validate_within};
 use crate::path::certificate::Certificate;
 use crate::path::check::PathSettings;
-use crate::path::name::same_name;
 
-/// The most paths of signers that are looked for, for one certificate.
+/// The revocation status of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CrlStatus {
+    /// No CRL lists the certificate, and CRLs cover all reasons. This holds until the first of these CRLs ends.
+    Good(Timestamp),
+    /// A CRL lists the certificate.
+    Revoked {
+        /// The reason.
+        reason: CrlReason,
+        /// When it was revoked.
+        at: Timestamp,
+    },
+    /// The available CRLs do not tell. The text says why.
+    Unknown(String),
+    /// The available CRLs do not tell, because a bound on the work was reached. The text says which. One of the unused
+    /// CRLs may list the certificate, so it must be treated as revoked wherever that matters.
+    Unsettled(String),
+}
+
+/// The most signers of CRLs whose paths are searched, for one certificate.
 const MAX_SIGNERS: usize = 64;
-/// The paths of signers together may cost as much as so many.
+/// The budget of all these paths together, in multiples of one path's budget.
 const MAX_PATHS: usize = 4;
-/// How far the question for a signer's own signer is followed.
+/// How many levels deep the status of a CRL's signer is examined.
 const MAX_DEPTH: usize = 4;
 
-/// Whether a certificate is revoked, by these CRLs. `issuer` signed the certificate; `others` are certificates of which one may
-/// have signed a CRL. Such a signer counts if it leads to an anchor, and for what is good, if it is good itself. §6.3.3 (f) wants the anchor
-/// to be the same as the certificate's: who has a path hands in that one.
+/// Decides whether a certificate is revoked, by these CRLs.
+///
+/// `issuer` signed the certificate. `others` are certificates whose keys may have signed a CRL. Such a signer counts if
+/// a path leads from it to an anchor; for *good*, it must be good itself. §6.3.3 (f) demands the same anchor as for the
+/// certificate, so a caller with a validated path passes only its anchor.
 pub fn status_by_crls(
     anchors: &Anchors,
     others: &[Arc<Certificate>],
@@ -56,59 +78,60 @@ struct Inquiry<'a> {
     others: &'a [Arc<Certificate>],
     crls: &'a [Arc<Crl>],
     at: Timestamp,
-    /// How many more signers' paths are looked for.
+    /// The number of signers whose paths may still be searched.
     signers: Cell<usize>,
-    /// What their paths may cost together.
+    /// The remaining budget of their paths.
     budget: Budget,
-    /// In words, what there was too much of: then a CRL that was not used may list the certificate.
+    /// The bound that was reached, as a sentence. A CRL that could not be used may then list the certificate.
     exhausted: Cell<Option<String>>,
 }
 
-/// What a signer's CRLs count for.
+/// What the CRLs of a signer are good for.
 enum Standing {
-    /// Nothing; in words why.
+    /// Nothing. The text says why.
     None(String),
-    /// What they list.
+    /// Showing that certificates are revoked.
     Lists,
-    /// What they do not list, too.
+    /// Showing that certificates are good, too.
     Good,
 }
 
 impl Inquiry<'_> {
-    /// `above` are the keys that this question was asked for: of the certificates that are good if this one is.
+    /// `above` are the keys whose status depends on this answer.
     fn status(
         &self,
         certificate: &Certificate,
         issuer: &Arc<Certificate>,
         above: &[&[u8]],
     ) -> CrlStatus {
-        let mut asked = Asked {
+        let mut query = Query {
             inquiry: self,
             certificate,
             issuer,
             in_question: [above, &[certificate.spki()]].concat(),
             covered: ReasonFlags::default(),
-            told: Vec::new(),
+            consulted: Vec::new(),
             until: Timestamp::from_millis(i64::MAX),
             why: None,
         };
         let implied =
             DistributionPoint { distribution_point: None, reasons: None, crl_issuer: None };
         for point in certificate.distribution_points.iter().chain([&implied]) {
-            if let Some(entry) = asked.point(point) {
+            if let Some(entry) = query.point(point) {
                 return CrlStatus::Revoked { reason: entry.reason, at: entry.at };
             }
-            if asked.is_done() {
-                return CrlStatus::Good(asked.until);
+            if query.is_done() {
+                return CrlStatus::Good(query.until);
             }
         }
-        CrlStatus::Unknown(asked.why.unwrap_or_else(|| {
+        CrlStatus::Unknown(query.why.unwrap_or_else(|| {
             format!("expected a current CRL of `{}`, found none", certificate.issuer_name)
         }))
     }
 
-    /// What the CRLs of somebody count for who is not the issuer of the certificate in question. Two keys of a CA may sign CRLs for each
-    /// other: whoever signed a CRL must not be revoked, by what is signed by yet another key.
+    /// Judges the signer of a CRL that is not the issuer of the certificate in question. Two keys of one CA may each
+    /// sign the other's CRL, so a loop is possible. A CRL counts only if its signer is unrevoked according to a CRL of
+    /// yet another key.
     fn standing(&self, signer: &Arc<Certificate>, in_question: &[&[u8]]) -> Standing {
         let is_anchor = |anchor: &Arc<Certificate>| {
             anchor.spki() == signer.spki() && anchor.subject() == signer.subject()
@@ -128,7 +151,7 @@ impl Inquiry<'_> {
             self.at,
             &self.budget,
         );
-        // Also with a path: it may be another than the best.
+        // This also applies if a path was found, because a better one may have been missed.
         if self.budget.is_overdrawn() {
             return self.too_much(format!(
                 "the paths of their signers would cost more than {MAX_PATHS} paths may"
@@ -157,51 +180,79 @@ impl Inquiry<'_> {
         standing
     }
 
+    /// Records that a bound was reached.
     fn too_much(&self, why: String) -> Standing {
         self.exhausted.set(Some(format!("not all CRLs can be used: {why}")));
         Standing::None(why)
     }
 }
 
-struct Asked<'a> {
+struct Query<'a> {
     inquiry: &'a Inquiry<'a>,
     certificate: &'a Certificate,
     issuer: &'a Arc<Certificate>,
-    /// The certificate's key, and those that are good if the certificate is.
+    /// The certificate's own key, and the keys whose status depends on this answer.
     in_question: Vec<&'a [u8]>,
     covered: ReasonFlags,
-    /// The complete CRLs that told who is good.
-    told: Vec<Told>,
+    /// The complete CRLs that were consulted and are current.
+    consulted: Vec<ConsultedCrl>,
     until: Timestamp,
     why: Option<String>,
 }
 
-/// A complete CRL that told who is good.
-struct Told {
+/// A complete CRL that was consulted and is current.
+struct ConsultedCrl {
     /// The SubjectPublicKeyInfo of the key that signed it.
     key: Vec<u8>,
-    /// Of which reasons.
+    /// The reasons that it covers.
     reasons: ReasonFlags,
     crl: Arc<Crl>,
 }
 
-/// Who signed a CRL.
-struct Signer {
-    /// The SubjectPublicKeyInfo that the signature verifies with.
+/// Whether a CRL stands alone or complements another one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CrlForm {
+    Complete,
+    Delta,
+}
+
+/// A complete CRL, with the SubjectPublicKeyInfo of the key that signed it.
+struct ReadCrl {
     key: Vec<u8>,
-    /// Whether what the CRL does not list is not revoked; in words why not.
+    crl: Arc<Crl>,
+}
+
+/// An entry, and whether it counts although its CRL does not show that other certificates are good.
+struct FoundEntry {
+    entry: Entry,
+    counts_alone: bool,
+}
+
+/// A delta that is later than a complete CRL.
+struct LaterDelta<'a> {
+    crl: &'a Arc<Crl>,
+    /// Whether it can be applied to the complete CRL (§5.2.4).
+    applies: bool,
+}
+
+/// The signer of a CRL.
+struct Signer {
+    /// The SubjectPublicKeyInfo with which the signature verifies.
+    key: Vec<u8>,
+    /// Whether certificates that the CRL does not list are unrevoked. The text says why not.
     covers: Result<(), String>,
 }
 
-impl Asked<'_> {
+impl Query<'_> {
+    /// Whether the CRLs so far cover every reason.
     fn is_done(&self) -> bool {
         (self.covered & all_reasons()) == all_reasons()
     }
 
-    /// §6.3.3 for one distribution point: the entry, if a CRL of it has one. Keys of one name may each have a CRL, as CAs that were
-    /// rolled do: what any of them lists is revoked.
+    /// §6.3.3 for one distribution point. Returns the entry, if a CRL has one. Several keys of one name may each have a
+    /// CRL, as after a rollover; an entry on any of them counts.
     fn point(&mut self, point: &DistributionPoint) -> Option<Entry> {
-        let crls = self.in_scope(point, false);
+        let crls = self.in_scope(point, CrlForm::Complete);
         let has_ended = crls.iter().any(|crl| self.is_own_and_ended(crl));
         // The complete CRLs that were read, with their keys.
         let mut read = Vec::new();
@@ -215,23 +266,24 @@ impl Asked<'_> {
             };
             let reasons =
                 reasons_of(point) & crl.scope.only_some_reasons.unwrap_or_else(all_reasons);
-            // Of several of one scope and key only the newest counts. What one of another scope lists counts beside it.
-            let by_newer = self.told.iter().any(|told| {
-                told.key == signer.key
-                    && told.crl.scope == crl.scope
-                    && (reasons | told.reasons) == told.reasons
+            // Of several CRLs with one scope and key, only the newest counts. A CRL of another scope counts in
+            // addition.
+            let by_newer = self.consulted.iter().any(|consulted| {
+                consulted.key == signer.key
+                    && consulted.crl.scope == crl.scope
+                    && (reasons | consulted.reasons) == consulted.reasons
             });
             if by_newer {
                 continue;
             }
-            read.push((signer.key.clone(), Arc::clone(crl)));
+            read.push(ReadCrl { key: signer.key.clone(), crl: Arc::clone(crl) });
             let entry = self.entry(crl, &signer.key);
             let until = match crl.tells_until(self.inquiry.at) {
                 Ok(until) => until,
                 Err(why) => {
                     self.why = Some(format!("the CRL of `{}` cannot be used: {why}", crl.issuer));
                     match entry {
-                        Some((entry, true)) => return Some(entry),
+                        Some(FoundEntry { entry, counts_alone: true }) => return Some(entry),
                         _ => continue,
                     }
                 }
@@ -242,89 +294,90 @@ impl Asked<'_> {
                     self.until = self.until.min(until);
                     self.covered |= reasons;
                 }
-                // That there is one of its own, which ended, is the better reason.
+                // If the issuer's own CRL exists but has ended, that is the better explanation, so an earlier reason is
+                // kept.
                 covers => {
                     self.why.get_or_insert_with(|| covers.err().unwrap_or_default());
                 }
             }
-            self.told.push(Told { key: signer.key, reasons, crl: Arc::clone(crl) });
-            if let Some((entry, _)) = entry {
-                return Some(entry);
+            self.consulted.push(ConsultedCrl { key: signer.key, reasons, crl: Arc::clone(crl) });
+            if let Some(found) = entry {
+                return Some(found.entry);
             }
         }
         self.lone_deltas(point, &read)
     }
 
-    /// The CRLs of a distribution point, newest first.
-    fn in_scope(&self, point: &DistributionPoint, deltas: bool) -> Vec<Arc<Crl>> {
-        let fits = |crl: &&Arc<Crl>| crl.is_delta() == deltas && self.is_in_scope(crl, point);
+    /// The CRLs for a distribution point, newest first.
+    fn in_scope(&self, point: &DistributionPoint, form: CrlForm) -> Vec<Arc<Crl>> {
+        let is_wanted = |crl: &Crl| crl.is_delta() == (form == CrlForm::Delta);
+        let fits = |crl: &&Arc<Crl>| is_wanted(crl) && self.is_in_scope(crl, point);
         let mut crls: Vec<Arc<Crl>> = self.inquiry.crls.iter().filter(fits).cloned().collect();
         crls.sort_by_key(|crl| std::cmp::Reverse(crl.this_update));
         crls.dedup_by(|crl, other| Arc::ptr_eq(crl, other) || crl.is_same(other));
         crls
     }
 
-    /// Whether an entry of a CRL that tells nobody good counts: but for a hold all are for good.
+    /// Whether an entry counts although its CRL does not show that certificates are good. Permanent entries do; a hold
+    /// lapses with its CRL.
     fn still_counts(&self, entry: &Entry, crl: &Crl) -> bool {
         entry.is_permanent() || !crl.has_ended(self.inquiry.at)
     }
 
-    /// Whether no later complete CRL of the key takes an entry of a CRL back: of another scope it takes back a hold only.
+    /// Whether no later complete CRL of the same key withdraws an entry. A CRL of another scope can only withdraw a
+    /// hold.
     fn stands(&self, entry: &Entry, crl: &Crl, key: &[u8]) -> bool {
         entry.is_permanent()
-            || !self.told.iter().any(|told| {
-                told.key == key
-                    && (told.reasons & Reasons::CertificateHold) == Reasons::CertificateHold
-                    && told.crl.this_update > crl.this_update
+            || !self.consulted.iter().any(|consulted| {
+                consulted.key == key
+                    && (consulted.reasons & Reasons::CertificateHold) == Reasons::CertificateHold
+                    && consulted.crl.this_update > crl.this_update
             })
     }
 
-    /// What deltas list that go with none of the complete CRLs that were read: of another key, or of another scope.
-    fn lone_deltas(
-        &self,
-        point: &DistributionPoint,
-        read: &[(Vec<u8>, Arc<Crl>)],
-    ) -> Option<Entry> {
-        self.in_scope(point, true).iter().find_map(|delta| {
+    /// The entry on a delta that fits none of the complete CRLs that were read, because it is of another key or another
+    /// scope.
+    fn lone_deltas(&self, point: &DistributionPoint, read: &[ReadCrl]) -> Option<Entry> {
+        self.in_scope(point, CrlForm::Delta).iter().find_map(|delta| {
             let signer = self.signer(delta, point).ok()?;
             let entry = delta.entry(self.certificate)?;
             let counts = entry.reason != CrlReason::RemoveFromCRL
                 && self.still_counts(&entry, delta)
                 && self.stands(&entry, delta, &signer.key)
-                && !read.iter().any(|(key, full)| *key == signer.key && goes_with(delta, full));
+                && !read.iter().any(|full| full.key == signer.key && goes_with(delta, &full.crl));
             counts.then_some(entry)
         })
     }
 
-    /// Whether the certificate's own issuer signed it, and it cannot be used any more: what it would say now, no other key knows.
+    /// Whether this CRL is the issuer's own and has ended. No other key can know what its successor would say.
     fn is_own_and_ended(&self, crl: &Crl) -> bool {
         crl.has_ended(self.inquiry.at) && crl.is_signed_by(self.issuer)
     }
 
-    /// What a complete CRL says with its deltas: the newest that goes with it (§5.2.4), and later ones that do not, and list the
-    /// certificate all the same. And whether it still counts if the CRL tells nobody good.
-    fn entry(&self, full: &Crl, key: &[u8]) -> Option<(Entry, bool)> {
-        for (delta, applies) in self.deltas(full, key) {
+    /// The entry of a certificate on a complete CRL and its deltas: the newest delta that applies to it (§5.2.4), and
+    /// later deltas that do not apply but list the certificate nevertheless.
+    fn entry(&self, full: &Crl, key: &[u8]) -> Option<FoundEntry> {
+        for LaterDelta { crl: delta, applies } in self.deltas(full, key) {
             match delta.entry(self.certificate) {
                 Some(entry) if entry.reason == CrlReason::RemoveFromCRL && applies => return None,
-                // One that does not go with it takes nothing back.
+                // A delta that does not apply cannot withdraw an entry.
                 Some(entry) if entry.reason == CrlReason::RemoveFromCRL => {}
                 Some(entry)
                     if (applies || self.still_counts(&entry, delta))
                         && self.stands(&entry, delta, key) =>
                 {
-                    return Some((entry, true));
+                    return Some(FoundEntry { entry, counts_alone: true });
                 }
                 None if applies => break,
                 _ => {}
             }
         }
         let entry = full.entry(self.certificate).filter(|entry| self.stands(entry, full, key))?;
-        Some((entry, self.still_counts(&entry, full)))
+        Some(FoundEntry { entry, counts_alone: self.still_counts(&entry, full) })
     }
 
-    /// The later deltas of a complete CRL, newest first, and whether each can be applied to it.
-    fn deltas(&self, full: &Crl, key: &[u8]) -> Vec<(&Arc<Crl>, bool)> {
+    /// The later deltas of a complete CRL, newest first.
+    fn deltas(&self, full: &Crl, key: &[u8]) -> Vec<LaterDelta<'_>> {
         let Some(number) = &full.number else { return Vec::new() };
         let mut deltas = Vec::new();
         for delta in self.inquiry.crls {
@@ -337,14 +390,14 @@ impl Asked<'_> {
             if is_later {
                 let applies =
                     order(base, number).is_le() && delta.tells_until(self.inquiry.at).is_ok();
-                deltas.push((own, delta, applies));
+                deltas.push((own, LaterDelta { crl: delta, applies }));
             }
         }
-        deltas.sort_by(|(one, ..), (other, ..)| order(other, one));
-        deltas.into_iter().map(|(_, delta, applies)| (delta, applies)).collect()
+        deltas.sort_by(|(one, _), (other, _)| order(other, one));
+        deltas.into_iter().map(|(_, delta)| delta).collect()
     }
 
-    /// §6.3.3 (b): issuer, names, and kind of certificate.
+    /// §6.3.3 (b): whether issuer, names and kind of certificate match.
     fn is_in_scope(&self, crl: &Crl, point: &DistributionPoint) -> bool {
         let by_issuer = match &point.crl_issuer {
             Some(names) => {
@@ -372,7 +425,8 @@ impl Asked<'_> {
             })
     }
 
-    /// Critical extensions, and the signature of whoever may sign it.
+    /// The signer of a CRL: the candidate whose key verifies the signature and that may sign it. CRLs with unknown
+    /// critical extensions are refused.
     fn signer(&self, crl: &Crl, point: &DistributionPoint) -> Result<Signer, String> {
         crl.is_usable()?;
         let mut why = format!("nobody known signed it; its issuer is `{}`", crl.issuer);
@@ -423,7 +477,7 @@ impl Asked<'_> {
         Ok(found)
     }
 
-    /// Whether a signer is none of those who are good only if the certificate is.
+    /// Fails if the signer's own status depends on this answer.
     fn is_another(&self, signer: &Certificate) -> Result<(), String> {
         if !self.in_question.contains(&signer.spki()) {
             return Ok(());
@@ -434,11 +488,13 @@ impl Asked<'_> {
         ))
     }
 
-    /// Whether it is the certificate in question, and its issuer wrote into it that it tells its own status.
+    /// Whether the signer is the certificate in question, and its issuer put its own name into cRLIssuer, so that it
+    /// attests its own status.
     fn names_itself(&self, signer: &Certificate, point: &DistributionPoint) -> bool {
         point.crl_issuer.is_some() && signer.fingerprint() == self.certificate.fingerprint()
     }
 
+    /// Checks that certificates which this CRL does not list are unrevoked, as far as its signer is concerned.
     fn covers(
         &self,
         signer: &Arc<Certificate>,
@@ -457,9 +513,9 @@ impl Asked<'_> {
         ))
     }
 
-    /// Whether a CRL of this key covers what the certificate's issuer signed: it is the issuer's key, the issuer's key signs no CRLs, or
-    /// one of the two certified the other one under the same name. Otherwise another CA, or a later key, may have the name, and list
-    /// its own certificates only.
+    /// Whether a CRL of this key covers certificates of the issuer. It does if the key is the issuer's, if the issuer's
+    /// key signs no CRLs, or if one of the two keys certified the other one under the same name. Otherwise the signer
+    /// may be another CA of that name, or a later key, that lists only its own certificates.
     fn speaks_for_issuer(&self, signer: &Arc<Certificate>) -> bool {
         let issuer = self.issuer;
         let signs = |of: &Certificate| {
@@ -483,8 +539,8 @@ impl Asked<'_> {
     }
 }
 
-/// Whether a delta can tell what changed since a complete CRL of its key (§5.2.4): both are of one issuer and scope, name their key alike,
-/// and have numbers.
+/// Whether a delta can state the changes since a complete CRL of its key (§5.2.4): both have the same issuer, scope and
+/// key identifier, and have numbers.
 fn goes_with(delta: &Crl, full: &Crl) -> bool {
     same_name(&delta.issuer, &full.issuer)
         && delta.scope == full.scope
@@ -504,10 +560,12 @@ fn all_reasons() -> ReasonFlags {
         | Reasons::AaCompromise
 }
 
+/// The reasons of a distribution point.
 fn reasons_of(point: &DistributionPoint) -> ReasonFlags {
     point.reasons.unwrap_or_else(all_reasons)
 }
 
+/// The full names of a distribution point. A relative name is completed with `issuer`.
 fn names_of(name: &DistributionPointName, issuer: &Name) -> Vec<GeneralName> {
     match name {
         DistributionPointName::FullName(names) => names.clone(),

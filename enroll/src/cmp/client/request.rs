@@ -1,12 +1,12 @@
 //! ir, cr and kur: a request for a certificate, from the wish to the certificate that was checked (RFC 9483 §4.1).
 
-use countersign_ca::certificate::{Facts, extension, time};
+use countersign_ca::certificate::{Facts, time};
+use countersign_ca::x509::subject_alt_name;
 use countersign_ca::{FileKey, Timestamp};
 use der::asn1::{Any, AnyRef, BitString, Int, Null};
 use der::{Decode, Encode, Tag, TagNumber};
 use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::attr::AttributeTypeAndValue;
-use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
@@ -189,9 +189,7 @@ impl Wish<'_> {
         let key = SubjectPublicKeyInfoOwned::from_der(self.key.public().der());
         let mut extensions = Vec::new();
         if !self.alt_names.is_empty() {
-            // RFC 5280 §4.2.1.6: critical where it is the only name.
-            let alone = self.subject.is_empty();
-            extensions.push(extension(alone, &SubjectAltName(self.alt_names.clone()))?);
+            extensions.push(subject_alt_name(&self.subject, &self.alt_names)?);
         }
         let validity = match self.not_after {
             Some(until) => {

@@ -1,11 +1,13 @@
 //! certReqTemplate: what a request of this peer shall say, and which keys are taken (RFC 9810 §5.3.19.16, RFC 9483 §4.3.3).
 
 use countersign_ca::profile::Profile;
+use countersign_ca::x509::Criticality::{Critical, NonCritical};
+use countersign_ca::x509::subject_alt_name;
 use countersign_ca::{Error, KeyKind, certificate};
 use der::asn1::{Any, Uint};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
+use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use super::content::CertReqTemplate;
 use super::keys::algorithm;
@@ -23,15 +25,13 @@ impl Question<'_> {
         let (requester, _) =
             self.peer.as_ref().ok_or_else(|| Error::internal("a stranger has no names"))?;
         let names = self.service.authority().names_for(requester.account(), &profile)?;
-        let mut extensions = vec![certificate::extension(true, &profile.key_usage())?];
+        let mut extensions = vec![certificate::extension(Critical, &profile.key_usage())?];
         if !profile.extended_key_usage().is_empty() {
             let usages = ExtendedKeyUsage(profile.extended_key_usage().to_vec());
-            extensions.push(certificate::extension(false, &usages)?);
+            extensions.push(certificate::extension(NonCritical, &usages)?);
         }
         if !names.alt_names.is_empty() {
-            // RFC 5280 §4.2.1.6: critical where it is the only name.
-            let alone = names.subject.is_empty();
-            extensions.push(certificate::extension(alone, &SubjectAltName(names.alt_names))?);
+            extensions.push(subject_alt_name(&names.subject, &names.alt_names)?);
         }
         let content = CertReqTemplate {
             cert_template: CertTemplate {

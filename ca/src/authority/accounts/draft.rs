@@ -1,0 +1,195 @@
+//! Accounts as administrators ask for them, and the checks of such drafts.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::lint::{self, Severity};
+use crate::name::{Identity, Name};
+use crate::profile::{Profile, Profiles, subject};
+use crate::record::{
+    Account, Equipment, EquipmentDraft, Incarnation, Label, OWN_ACCOUNT_PREFIX, Permission, Vendor,
+    no_vendor,
+};
+
+/// The most identities of one account.
+const MAX_IDENTITIES: usize = 64;
+
+/// An account as an administrator asks for it.
+#[derive(Debug, Clone)]
+pub struct AccountDraft {
+    /// The account's name.
+    pub name: Label,
+    /// The identities that the account's certificates may contain.
+    pub identities: Vec<Identity>,
+    /// The account's profile.
+    pub profile: Label,
+    /// The issuing CA; `None` for the default CA.
+    pub ca: Option<Label>,
+    /// The device that may enrol with its vendor's certificate, if there is one.
+    pub equipment: Option<EquipmentDraft>,
+    /// The policy of the shared secret to generate, if there is to be one.
+    pub secret: Option<SecretPolicy>,
+    /// What the account may do besides asking for certificates for its own keys.
+    pub permissions: BTreeSet<Permission>,
+    /// The line of the imported file, for messages.
+    pub line: Option<u64>,
+}
+
+/// The lifetime and the uses of a shared secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretPolicy {
+    /// The time until the secret expires.
+    pub lifetime: Duration,
+    /// The number of certificates that the secret may be used for; at least 1.
+    pub uses: u32,
+}
+
+impl AccountDraft {
+    /// The account, without its secret and device.
+    pub(super) fn account(&self) -> Account {
+        Account {
+            name: self.name.clone(),
+            identities: self.identities.clone(),
+            profile: self.profile.clone(),
+            ca: self.ca.clone(),
+            secret: None,
+            equipment: None,
+            created: Timestamp::default(),
+            permissions: self.permissions.clone(),
+            incarnation: Incarnation::NONE,
+        }
+    }
+
+    /// The draft's line and account name, for messages.
+    pub(super) fn place(&self) -> String {
+        match self.line {
+            Some(line) => format!("line {line}, account `{}`", self.name),
+            None => format!("account `{}`", self.name),
+        }
+    }
+}
+
+/// The device of a draft, with its name in the form that its vendor's certificates have.
+pub(super) fn equipment_of(
+    vendors: &[Vendor],
+    draft: &EquipmentDraft,
+    now: Timestamp,
+) -> Result<Equipment> {
+    let vendor = vendors.iter().find(|vendor| vendor.name == draft.vendor);
+    let vendor = vendor.ok_or_else(|| no_vendor(&draft.vendor))?;
+    if draft.uses == 0 {
+        return Err(Error::malformed("a vendor's certificate is good for at least one use"));
+    }
+    Ok(Equipment {
+        vendor: vendor.name.clone(),
+        value: vendor.mapping.normal(&draft.value)?,
+        uses_left: draft.uses,
+        allowed: now,
+    })
+}
+
+/// The problems of a draft, each with its column in an imported file.
+pub(super) fn check(
+    draft: &AccountDraft,
+    profiles: &Profiles,
+    cas: &BTreeSet<Label>,
+    vendors: &[Vendor],
+) -> Vec<(&'static str, String)> {
+    let names = |list: Vec<String>| list.join(", ");
+    let mut problems = Vec::new();
+    if draft.name.as_str().starts_with(OWN_ACCOUNT_PREFIX) {
+        let why = format!("a name that begins with `{OWN_ACCOUNT_PREFIX}` is the instance's own");
+        problems.push(("name", why));
+    }
+    if draft.identities.is_empty() || draft.identities.len() > MAX_IDENTITIES {
+        let found = draft.identities.len();
+        problems.push(("ids", format!("expected 1 to {MAX_IDENTITIES} identities, found {found}")));
+    }
+    match profiles.named(&draft.profile) {
+        None => {
+            let known =
+                names(profiles.iter().map(|profile| format!("`{}`", profile.name())).collect());
+            let why = format!("there is no profile `{}`; there are {known}", draft.profile);
+            problems.push(("profile", why));
+        }
+        Some(profile) if problems.is_empty() => {
+            if let Err(error) = check_account(&draft.account(), profile) {
+                problems.push(("ids", error.to_string()));
+            }
+        }
+        Some(_) => {}
+    }
+    if let Some(ca) = draft.ca.as_ref().filter(|ca| !cas.contains(ca)) {
+        let known = names(cas.iter().map(|c| format!("`{c}`")).collect());
+        problems.push(("ca", format!("there is no issuing CA `{ca}`; there are {known}")));
+    }
+    if let Some(of) = &draft.equipment
+        && let Err(error) = equipment_of(vendors, of, Timestamp::default())
+    {
+        problems.push(("equipment", error.to_string()));
+    }
+    problems
+}
+
+/// Checks that a certificate can be issued to this account. Otherwise each of its requests would be refused later.
+///
+/// # Errors
+/// [`Error::Malformed`] that names the identity and the rule; the errors of [`subject::decide`].
+fn check_account(account: &Account, profile: &Profile) -> Result<()> {
+    let refused = |name: &Name, why: &str| {
+        Error::malformed(format!("no certificate can hold the subject `{name}`: {why}"))
+    };
+    let names = subject::decide(account, profile, None, None, &mut Vec::new())?;
+    for name in std::iter::once(&names.subject).chain(account.distinguished_names()) {
+        let findings = lint::name("subject", name)?;
+        if let Some(found) = findings.iter().find(|found| found.severity == Severity::Error) {
+            return Err(refused(name, &found.message));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::profile::DefaultUrls;
+
+    fn account(ids: &[&str]) -> Account {
+        Account {
+            name: "gw1".parse().unwrap(),
+            identities: ids.iter().map(|id| id.parse().unwrap()).collect(),
+            profile: "gateway".parse().unwrap(),
+            ca: None,
+            secret: None,
+            equipment: None,
+            created: Timestamp::default(),
+            permissions: Default::default(),
+            incarnation: Default::default(),
+        }
+    }
+
+    #[test]
+    fn an_account_that_no_certificate_fits_is_refused() {
+        let profiles = Profiles::new(&BTreeMap::new(), &DefaultUrls::default()).unwrap();
+        let check = |profile: &str, ids: &[&str]| {
+            let profile = profiles.named(&profile.parse().unwrap()).unwrap();
+            check_account(&account(ids), profile)
+        };
+        let long = format!("dn:CN={},O=Example", "a".repeat(65));
+        let organization = format!("dn:CN=gw1,O={}", "a".repeat(65));
+        for (profile, ids, expected) in [
+            ("gateway", &[&*long][..], "65 characters"),
+            ("gateway", &["fqdn:gw1.example.net", &*organization], "65 characters"),
+            ("user", &["ip:192.0.2.1"], "no identity"),
+        ] {
+            let error = check(profile, ids).expect_err(ids[0]).to_string();
+            assert!(error.contains(expected), "{ids:?}: {error}");
+        }
+        check("gateway", &["dn:E=ops@example.net,dnQualifier=a,CN=gw1,C=DE"]).unwrap();
+        check("gateway", &[&format!("fqdn:{}.example.net", "a".repeat(60))]).unwrap();
+    }
+}

@@ -1,0 +1,11 @@
+//! Accounts: how administrators add, change and remove them.
+
+mod draft;
+mod manager;
+mod permitted;
+
+pub use draft::{AccountDraft, SecretPolicy};
+pub use manager::{Accounts, NewAccount, Warning};
+pub use permitted::refuse_outside;
+
+pub use crate::record::no_account;

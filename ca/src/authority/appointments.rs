@@ -1,0 +1,220 @@
+//! Appoints the delegates of a CA: opens their keys, and issues and renews their certificates.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
+
+use super::delegate::{Appointment, Delegate, Role, is_due};
+use super::issuer::Ca;
+use super::state::Authority;
+use crate::clock::{BACKDATING, Timestamp};
+use crate::error::{Error, Result};
+use crate::founding::Foundation;
+use crate::key::{FileKey, KeyAlgorithm, KeyKind};
+use crate::lint::Purpose;
+use crate::name::sibling;
+use crate::record::{Issued, Label};
+use crate::signed::{EndEntity, Gate, Object};
+use crate::x509::{Facts, read_all, verify_signature};
+
+/// The validity of the certificates that sign protocol answers and generated keys: two years.
+pub(super) const DELEGATE_VALIDITY: Duration = Duration::from_secs(2 * 365 * 86_400);
+
+/// How long a failed renewal is not repeated. Otherwise each request of a stranger could cost the derivation of a key from
+/// the passphrase.
+const RETRY: Duration = Duration::from_secs(10);
+
+impl Authority {
+    /// The delegate that signs protocol answers for an issuing CA; `None` means the default CA.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if there is none.
+    pub fn protection(&self, ca: Option<&Label>) -> Result<&Delegate> {
+        let ca = self.issuing_ca(ca)?;
+        ca.protection().or_else(|_| self.latest(ca).protection())
+    }
+
+    /// Makes the delegate, or replaces it, if that is due. A failure is recorded in `state`.
+    pub(super) fn renew(
+        &self,
+        ca: &Ca,
+        state: &mut Appointment,
+        role: &Role,
+        validity: Duration,
+        now: Timestamp,
+    ) {
+        let current = state.current.as_ref();
+        if current.is_some_and(|current| !current.is_due(ca.facts(), now)) {
+            return;
+        }
+        let lately = |(at, _): &(Timestamp, Error)| *at <= now && now.since(*at) < RETRY;
+        if state.failed.as_ref().is_some_and(lately) {
+            return;
+        }
+        let key = current.map(|current| current.key());
+        match ca.open_delegate(&self.foundation, role, validity, key) {
+            Ok(responder) => {
+                *state = Appointment { current: Some(Arc::new(responder)), failed: None };
+            }
+            Err(why) => {
+                tracing::error!(ca = %ca.info().name, "the {} signer has no new certificate: {why}", role.title);
+                state.failed = Some((now, why));
+            }
+        }
+    }
+}
+
+impl Ca {
+    /// Appoints the delegate that signs protocol answers for this CA.
+    pub(super) fn appoint_protection(&mut self, foundation: &Foundation) -> Result<()> {
+        // A CA that ended cannot issue the delegate's certificate. Its successor answers in its place.
+        if !self.info().is_root && foundation.clock.now() < self.facts().not_after {
+            let protection = self.open_delegate(foundation, &Role::CMP, DELEGATE_VALIDITY, None)?;
+            self.protection = Some(protection);
+        }
+        Ok(())
+    }
+
+    /// Whether this delegate ever had a certificate.
+    pub(super) fn has_delegate(&self, foundation: &Foundation, role: &Role) -> bool {
+        foundation.keys.file(&format!("{}.{}.crt", self.info().name, role.suffix)).exists()
+    }
+
+    /// Retires a delegate's key: the next delegate gets a new key and a new certificate. The old key is renamed and
+    /// kept for an investigation.
+    pub(super) fn retire_delegate_key(&self, foundation: &Foundation, role: &Role) -> Result<()> {
+        let name = format!("{}.{}", self.info().name, role.suffix);
+        let (path, kept) =
+            (foundation.keys.path(&name), foundation.keys.file(&format!("{name}.key.revoked")));
+        fs::rename(&path, kept).map_err(|e| Error::io(format!("`{}`", path.display()), &e))
+    }
+
+    /// Opens the delegate. It gets a new certificate if the file has none, if half of its life has passed, or if it is
+    /// valid for longer than `validity`. `key` is the delegate's key, if it is already open.
+    pub(super) fn open_delegate(
+        &self,
+        foundation: &Foundation,
+        role: &Role,
+        validity: Duration,
+        key: Option<Arc<FileKey>>,
+    ) -> Result<Delegate> {
+        let name = format!("{}.{}", self.info().name, role.suffix);
+        let key = match key {
+            Some(key) => key,
+            None => Arc::new(foundation.key(&name, self.delegate_algorithm())?),
+        };
+        let file = format!("{name}.crt");
+        let now = foundation.clock.now();
+        let usable = |der: &Vec<u8>| {
+            Facts::of(der).is_ok_and(|facts| {
+                let life = facts.not_after.since(facts.not_before);
+                facts.key == *key.public()
+                    && verify_signature(der, &self.facts().key).is_ok()
+                    // A certificate of exactly this validity is a little longer, because notBefore is backdated and
+                    // times are rounded.
+                    && life
+                        <= validity
+                            .saturating_add(BACKDATING)
+                            .saturating_add(Duration::from_secs(1))
+                    && !is_due(&facts, self.facts(), now)
+            })
+        };
+        let kept = fs::read(foundation.keys.file(&file)).ok().and_then(|pem| read_all(&pem).ok());
+        let certificate = match kept.and_then(|mut all| all.pop()).filter(usable) {
+            Some(certificate) => certificate,
+            None => {
+                let certificate = self.issue_delegate(foundation, role, validity, &key)?;
+                foundation.publish(&file, "CERTIFICATE", &certificate)?;
+                certificate
+            }
+        };
+        let facts = Facts::of(&certificate)?;
+        Ok(Delegate { key, facts, certificate, chain: self.chain().to_vec() })
+    }
+
+    /// The kind of a delegate's key: that of the CA's key, so that a peer which verifies the CA's signatures can verify
+    /// the delegate's.
+    const fn delegate_algorithm(&self) -> KeyAlgorithm {
+        match self.facts().key.kind() {
+            KeyKind::P384 | KeyKind::P521 => KeyAlgorithm::P384,
+            KeyKind::Ed25519 => KeyAlgorithm::Ed25519,
+            KeyKind::Rsa(_) => KeyAlgorithm::Rsa3072,
+            KeyKind::P256 => KeyAlgorithm::P256,
+        }
+    }
+
+    /// Issues a certificate to a delegate. As for peers, the serial number is recorded before the signature, and the
+    /// certificate before it is used.
+    fn issue_delegate(
+        &self,
+        foundation: &Foundation,
+        role: &Role,
+        validity: Duration,
+        key: &FileKey,
+    ) -> Result<Vec<u8>> {
+        let now = foundation.clock.now();
+        if now >= self.facts().not_after {
+            return Err(Error::unavailable(format!(
+                "the CA `{}` ended on {}; it issues nothing any more",
+                self.info().name,
+                self.facts().not_after
+            )));
+        }
+        let serial = self.next_serial(foundation)?;
+        let root_key;
+        let signer = if self.info().is_root {
+            // A root's key is open only for this signature.
+            root_key = foundation.keys.load(self.info().name.as_str(), &foundation.passphrase)?;
+            &root_key
+        } else {
+            self.key()?
+        };
+        let entity = EndEntity {
+            serial,
+            issuer: &self.facts().subject,
+            issuer_key_identifier: &self.facts().key_identifier,
+            signature: signer.signature_algorithm(),
+            not_before: now.minus(BACKDATING).max(self.facts().not_before).whole_seconds(),
+            not_after: now.plus(validity).min(self.facts().not_after).whole_seconds(),
+            subject: sibling(
+                &self.facts().subject,
+                &format!("{} {}", self.info().name, role.title),
+            )?,
+            key: key.public(),
+            alt_names: Vec::new(),
+            key_usage: KeyUsage(KeyUsages::DigitalSignature.into()),
+            extended_key_usage: role.usage,
+            policies: &[],
+            crl_urls: Vec::new(),
+            ocsp_urls: Vec::new(),
+            ca_issuers_urls: Vec::new(),
+            ocsp_nocheck: role.nocheck,
+        };
+        let gate = Gate::new(signer, Object::Certificate(Purpose::Infrastructure));
+        let certificate = gate.sign_object(&entity.tbs()?)?;
+        let own: Label = role.account.parse()?;
+        foundation.store.record_issued(
+            foundation.clock.now(),
+            &Issued {
+                incarnation: None,
+                ca: self.info().name.clone(),
+                serial,
+                account: own.clone(),
+                profile: own,
+                not_after: entity.not_after,
+                certificate: certificate.clone(),
+                consumes_secret: false,
+                consumes_equipment: false,
+                transaction: None,
+                replaces: None,
+                partition: None,
+                withheld: false,
+                unpublished: false,
+            },
+        )?;
+        tracing::info!(ca = %self.info().name, %serial, not_after = %entity.not_after, "issued the {} certificate", role.title);
+        Ok(certificate)
+    }
+}

@@ -1,0 +1,81 @@
+//! Opens the authority of a founded instance.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, RwLock};
+
+use super::accounts::Accounts;
+use super::changes::Changes;
+use super::issuer::Ca;
+use super::settings::Settings;
+use super::state::Authority;
+use super::succession::connected;
+use super::vendor_crls::CrlFiles;
+use crate::error::{Error, Result};
+use crate::founding::{AUDIT_KEY, Foundation, SEAL_KEY};
+use crate::key::Opener;
+use crate::profile::Profiles;
+use crate::record::Label;
+
+impl Authority {
+    /// Opens the keys of a founded instance.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for a wrong passphrase; [`Error::Unavailable`] if keys are missing;
+    /// [`Error::Malformed`] if the settings name a CA that does not exist.
+    pub fn open(foundation: Foundation, profiles: Profiles, settings: Settings) -> Result<Self> {
+        let opener = Opener::load(&foundation.keys, SEAL_KEY, &foundation.passphrase)?;
+        let audit = foundation.keys.load(AUDIT_KEY, &foundation.passphrase)?;
+        let mut cas = BTreeMap::new();
+        for record in connected(foundation.store.cas()?, foundation.clock.now()) {
+            let mut ca = Ca::open(&foundation, record)?;
+            ca.appoint_protection(&foundation)?;
+            cas.insert(ca.info().name.clone(), ca);
+        }
+        let recorded = foundation.store.default_ca()?;
+        let default_ca = default_ca(&cas, settings.default_ca.as_ref(), recorded)?;
+        let accounts = Accounts::new(
+            Arc::clone(&foundation.store),
+            opener.sealer().clone(),
+            Arc::clone(&foundation.clock),
+            Arc::clone(&foundation.entropy),
+        );
+        // Opening this box costs as much as opening a real secret (`try_decoy`).
+        let decoy = opener.sealer().seal(&[0; 32], b"decoy", foundation.entropy.as_ref())?;
+        Ok(Self {
+            foundation,
+            accounts,
+            opener,
+            audit,
+            profiles: RwLock::new(Arc::new(profiles)),
+            settings,
+            cas,
+            default_ca: RwLock::new(default_ca),
+            failures: Arc::default(),
+            vendors: Mutex::default(),
+            vendor_crls: CrlFiles::default(),
+            crossing: Mutex::default(),
+            confirming: RwLock::default(),
+            changes: Changes::default(),
+            decoy,
+        })
+    }
+}
+
+/// The default CA: the configured one, which must exist, or else the recorded one.
+fn default_ca(
+    cas: &BTreeMap<Label, Ca>,
+    wanted: Option<&Label>,
+    recorded: Option<Label>,
+) -> Result<Option<Label>> {
+    let mut issuing =
+        cas.values().map(Ca::info).filter(|info| !info.is_root).map(|info| &info.name);
+    match wanted {
+        Some(wanted) => match issuing.find(|name| *name == wanted) {
+            Some(name) => Ok(Some(name.clone())),
+            None => Err(Error::malformed(format!(
+                "`default_ca` names `{wanted}`, and there is no such issuing CA"
+            ))),
+        },
+        None => Ok(recorded),
+    }
+}

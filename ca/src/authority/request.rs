@@ -1,0 +1,148 @@
+//! Requests as they reach the authority: an authenticated requester, and its proposal for a certificate.
+
+use der::{Decode, Encode};
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::key::{Proof, ProvenKey, SubjectPublicKey};
+use crate::record::approval::RecordedRequest;
+use crate::record::{Account, CertificateRecord, Equipment, Label, Serial};
+
+/// How a requester proved its identity.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// With the account's shared secret.
+    Secret,
+    /// With the private key of this certificate, which this authority issued.
+    Certificate(Box<CertificateRecord>),
+    /// Through a registration authority, which proved itself with this certificate.
+    Registrar(Box<CertificateRecord>),
+    /// With the private key of a trusted vendor's certificate. This is for the first enrolment only.
+    Vendor(Box<VendorSigned>),
+}
+
+/// A vendor's certificate that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VendorSigned {
+    /// The vendor.
+    pub vendor: Label,
+    /// The device's name in the certificate.
+    pub value: String,
+    /// SHA-256 over the certificate.
+    pub certificate: [u8; 32],
+    /// The certificate's issuer.
+    pub issuer: Name,
+    /// The certificate's subject.
+    pub subject: Name,
+    /// The certificate's alternative names.
+    pub alt_names: Vec<GeneralName>,
+}
+
+impl VendorSigned {
+    /// Whether the certificate belongs to this device.
+    pub fn is_of(&self, equipment: &Equipment) -> bool {
+        equipment.vendor == self.vendor && equipment.value == self.value
+    }
+}
+
+/// An authenticated requester. Only [`crate::Authority`] makes such a value.
+#[derive(Debug, Clone)]
+pub struct Requester {
+    account: Account,
+    credential: Credential,
+}
+
+impl Requester {
+    pub(crate) const fn new(account: Account, credential: Credential) -> Self {
+        Self { account, credential }
+    }
+
+    /// The requester's account.
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// How the requester proved its identity.
+    pub const fn credential(&self) -> &Credential {
+        &self.credential
+    }
+}
+
+/// A request for a certificate. It only proposes; the account and the profile decide. `CertificateRequest<()>` is a
+/// request whose key is yet to be generated.
+#[derive(Debug, Clone)]
+pub struct CertificateRequest<K = ProvenKey> {
+    /// The key to certify.
+    pub key: K,
+    /// The requested subject; `None` if absent or empty.
+    pub subject: Option<Name>,
+    /// The requested subjectAltName. If empty, the certificate gets every identity of the account that the profile
+    /// permits.
+    pub alt_names: Vec<GeneralName>,
+    /// The requested notBefore.
+    pub not_before: Option<Timestamp>,
+    /// The requested notAfter.
+    pub not_after: Option<Timestamp>,
+    /// Every other requested extension, as sent.
+    pub extensions: Vec<Extension>,
+    /// The requested profile; `None` means the account's.
+    pub profile: Option<Label>,
+    /// The requested CA; `None` means the account's, or else the default CA.
+    pub ca: Option<Label>,
+    /// The certificate that the new one replaces, in a key update.
+    pub updates: Option<Serial>,
+    /// Whether directories may contain the certificate (RFC 4211 §6.3). `None` means yes, or in a key update the same
+    /// as for the old certificate.
+    pub published: Option<bool>,
+}
+
+impl CertificateRequest {
+    /// The form of the request in the store, with the profile and the CA that were decided.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it cannot be encoded.
+    pub fn recorded(&self, profile: &Label, ca: &Label) -> Result<RecordedRequest> {
+        fn all(values: &[impl Encode]) -> Result<Vec<Vec<u8>>> {
+            values.iter().map(|value| value.to_der().map_err(Error::internal)).collect()
+        }
+        Ok(RecordedRequest {
+            key: self.key.key().der().to_vec(),
+            subject: self
+                .subject
+                .as_ref()
+                .map(Name::to_der)
+                .transpose()
+                .map_err(Error::internal)?,
+            alt_names: all(&self.alt_names)?,
+            extensions: all(&self.extensions)?,
+            not_before: self.not_before,
+            not_after: self.not_after,
+            profile: profile.clone(),
+            ca: ca.clone(),
+            updates: self.updates,
+            published: self.published,
+        })
+    }
+
+    /// The request from its form in the store. Its proof of possession was verified before it was recorded.
+    pub(super) fn from_recorded(request: &RecordedRequest) -> Result<Self> {
+        fn all<T: for<'a> Decode<'a>>(values: &[Vec<u8>]) -> Result<Vec<T>> {
+            values.iter().map(|der| T::from_der(der).map_err(Error::internal)).collect()
+        }
+        Ok(Self {
+            key: ProvenKey::with_proof(SubjectPublicKey::from_der(&request.key)?, Proof::Signature),
+            subject: request.subject(),
+            alt_names: all(&request.alt_names)?,
+            not_before: request.not_before,
+            not_after: request.not_after,
+            extensions: all::<Extension>(&request.extensions)?,
+            profile: Some(request.profile.clone()),
+            ca: Some(request.ca.clone()),
+            updates: request.updates,
+            published: request.published,
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! Founding: makes the keys and CAs of an instance, gives a CA its next key, and recovers what a restored instance
+//! lost.
+
+mod ca_certificate;
+mod ca_subject;
+mod foundation;
+mod recovery;
+mod rollover;
+
+pub use ca_certificate::{CaOptions, Constraint, check_chain, issuing, request, root};
+pub use foundation::{AUDIT_KEY, Foundation, SEAL_KEY, root_label};
+pub use recovery::{ImportedCertificate, ImportedCrl, Recovery};
+pub use rollover::RollOptions;
+
+// The path by which this workspace named it before it moved.
+pub use crate::clock::BACKDATING;

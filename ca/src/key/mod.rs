@@ -1,0 +1,19 @@
+//! Keys: public keys and how possession of the private half is proven; private keys in files, and private keys that are
+//! generated for peers.
+
+mod folder;
+mod generated;
+mod message_signer;
+mod possession;
+mod private;
+mod public;
+mod seal;
+
+pub use folder::{KeyFolder, Passphrase, read_credential, read_private};
+pub(crate) use generated::RSA_SIZES;
+pub use generated::{GeneratedKey, KeyForm};
+pub use message_signer::MessageSigner;
+pub use possession::Challenge;
+pub use private::{FileKey, KeyAlgorithm, signature_algorithm};
+pub use public::{KeyKind, Proof, ProvenKey, SubjectPublicKey, algorithm_identifier};
+pub use seal::{Opener, Sealer};

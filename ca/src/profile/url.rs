@@ -1,0 +1,45 @@
+//! Templates of the URLs of CRLs, OCSP responders and certificates.
+
+use der::asn1::Ia5String;
+
+use crate::error::{Error, Result};
+use crate::record::Label;
+
+/// The placeholder for the number of a partition.
+pub(super) const PARTITION: &str = "{partition}";
+
+/// The URL for this CA and partition; `None` if the template names a partition and there is none.
+pub fn filled_url(template: &str, ca: &Label, partition: Option<u16>) -> Option<String> {
+    let url = template.replace("{ca}", ca.as_str());
+    match partition {
+        Some(number) => Some(url.replace(PARTITION, &number.to_string())),
+        None => (!url.contains(PARTITION)).then_some(url),
+    }
+}
+
+/// Checks a URL, or a template of one: printable ASCII, an accepted scheme, and for LDAP an attribute.
+pub(super) fn check_url(url: &str, schemes: &[&str]) -> Result<()> {
+    let no_attribute = url.starts_with("ldap:") && !url.contains('?');
+    if Ia5String::new(url).is_err()
+        || !url.bytes().all(|b| b.is_ascii_graphic())
+        || url.len() > 1024
+    {
+        return Err(Error::malformed(format!(
+            "expected a URL in printable ASCII, found `{}`",
+            url.escape_debug()
+        )));
+    }
+    if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(Error::malformed(format!(
+            "expected a URL with {}, found `{url}`",
+            schemes.join(" or ")
+        )));
+    }
+    if no_attribute {
+        return Err(Error::malformed(format!(
+            "an ldap URL must name the attribute, as in `ldap://host/cn=ca?certificateRevocationList?base`: \
+             IKE daemons fetch nothing otherwise; found `{url}`"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! Certificate requests that wait for an administrator's approval, and the decisions about them.
+//!
+//! A request is recorded independently of the protocol: a key whose possession was proven, and the names and extensions
+//! that were asked for. Nothing is signed before the approval, and the request is authorized again at that time.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use der::Decode;
+use ring::digest;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
+
+use super::account::Incarnation;
+use super::label::Label;
+use super::serial::Serial;
+use super::transaction::Transaction;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::name::same_name;
+
+/// The most requests of all accounts that may wait at once. Rejected and withdrawn ones do not count.
+pub const MAX_PENDING: usize = 4096;
+
+/// The most requests of one account that may wait at once.
+pub const MAX_PENDING_OF_ACCOUNT: usize = 8;
+
+/// The most transactions that may ask for the same request again.
+pub const MAX_JOINED: u16 = 4096;
+
+/// The longest comment of an administrator, in characters.
+pub const MAX_WORDS: usize = 300;
+
+/// The fewest digits by which an administrator can name a request.
+const MIN_DIGITS: usize = 6;
+
+/// The name of a request: the first 16 octets of SHA-256 over its transaction identifier. The identifier itself is
+/// chosen by the peer and may have any content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId([u8; 16]);
+
+impl RequestId {
+    /// The name of the request that came in the transaction with this identifier.
+    pub fn of(transaction: &[u8]) -> Self {
+        let hash = digest::digest(&digest::SHA256, transaction);
+        Self(hash.as_ref().first_chunk().copied().unwrap_or_default())
+    }
+
+    /// The name with these octets.
+    pub const fn new(octets: [u8; 16]) -> Self {
+        Self(octets)
+    }
+
+    /// The octets of the name.
+    pub const fn octets(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+/// 32 lower-case hexadecimal digits.
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+/// The first digits of a request's name, as an administrator types them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestPrefix(String);
+
+impl RequestPrefix {
+    /// Whether the name of this request begins with these digits.
+    pub fn matches(&self, id: &RequestId) -> bool {
+        id.to_string().starts_with(&self.0)
+    }
+}
+
+impl fmt::Display for RequestPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// 6 to 32 hexadecimal digits, in upper or lower case.
+impl FromStr for RequestPrefix {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let digits = text.to_ascii_lowercase();
+        match (MIN_DIGITS..=32).contains(&digits.len())
+            && digits.bytes().all(|b| b.is_ascii_hexdigit())
+        {
+            true => Ok(Self(digits)),
+            false => Err(Error::malformed(format!(
+                "expected {MIN_DIGITS} to 32 hexadecimal digits that name a request, found `{}`; `countersign request \
+                 list` shows them",
+                text.escape_debug()
+            ))),
+        }
+    }
+}
+
+/// What a request asked for. Names and extensions are DER.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedRequest {
+    /// The SubjectPublicKeyInfo. Possession of its private key was proven.
+    pub key: Vec<u8>,
+    /// The requested subject.
+    pub subject: Option<Vec<u8>>,
+    /// The requested subjectAltName.
+    pub alt_names: Vec<Vec<u8>>,
+    /// The other requested extensions.
+    pub extensions: Vec<Vec<u8>>,
+    /// The requested notBefore.
+    pub not_before: Option<Timestamp>,
+    /// The requested notAfter.
+    pub not_after: Option<Timestamp>,
+    /// The profile under which the request was authorized. A request under another profile is another request.
+    pub profile: Label,
+    /// The CA for which the request was authorized.
+    pub ca: Label,
+    /// The certificate that the new one replaces.
+    pub updates: Option<Serial>,
+    /// Whether directories may contain the certificate; `None` if the request does not say.
+    pub published: Option<bool>,
+}
+
+impl RecordedRequest {
+    /// Whether both ask for the same. Two fields are ignored: the validity, which a client counts from the moment of
+    /// asking, and the CA, because the authority decides with which of the CA's keys it issues.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let same_subject = match (self.subject(), other.subject()) {
+            (Some(own), Some(other)) => same_name(&own, &other),
+            (None, None) => true,
+            _ => false,
+        };
+        let all = |values: &[Vec<u8>]| values.iter().cloned().collect::<BTreeSet<_>>();
+        same_subject
+            && (&self.key, &self.profile, &self.updates, &self.published)
+                == (&other.key, &other.profile, &other.updates, &other.published)
+            && all(&self.alt_names) == all(&other.alt_names)
+            && all(&self.extensions) == all(&other.extensions)
+    }
+
+    /// The requested subject, decoded.
+    pub fn subject(&self) -> Option<Name> {
+        self.subject.as_deref().and_then(|der| Name::from_der(der).ok())
+    }
+
+    /// The requested subjectAltName, decoded.
+    pub fn alt_names(&self) -> Vec<GeneralName> {
+        self.alt_names.iter().filter_map(|der| GeneralName::from_der(der).ok()).collect()
+    }
+}
+
+/// A request that waits for approval, with the transaction in which it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingRequest {
+    /// The transaction. The request waits until the transaction expires.
+    pub transaction: Transaction,
+    /// The incarnation of the account that was authorized. The store refuses the record if another account has the name
+    /// by then. `None` skips this check.
+    pub incarnation: Option<Incarnation>,
+    /// What the request asks for.
+    pub request: RecordedRequest,
+}
+
+/// How a waiting request was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Verdict {
+    /// An administrator approved it. The peer gets its certificate at its next poll.
+    Approved = 1,
+    /// An administrator rejected it.
+    Rejected = 2,
+    /// The peer withdrew it.
+    Withdrawn = 3,
+}
+
+impl Verdict {
+    /// The verdict with this number; `None` if there is none.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Approved, Self::Rejected, Self::Withdrawn]
+            .into_iter()
+            .find(|verdict| *verdict as u8 == number)
+    }
+
+    /// The verdict's name in commands and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A decision about a waiting request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Who decided: a user of the operating system, or the account that withdraws its request.
+    pub actor: String,
+    /// The administrator's comment, which the peer can read.
+    pub words: Option<String>,
+}
+
+/// A recorded request that waits for approval, with the decision about it, if there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingRequest {
+    /// The request's name.
+    pub id: RequestId,
+    /// When the request was recorded.
+    pub received: Timestamp,
+    /// The request.
+    pub pending: PendingRequest,
+    /// The decision and its time; `None` while the request waits.
+    pub decision: Option<(Timestamp, Decision)>,
+}
+
+impl WaitingRequest {
+    /// The verdict; `None` while the request waits.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.decision.as_ref().map(|(_, decision)| decision.verdict)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_named_by_the_beginning_of_its_digits() {
+        let id = RequestId::of(b"a transaction");
+        let text = id.to_string();
+        let prefix = |text: &str| text.parse::<RequestPrefix>();
+        assert!(prefix(&text[..6]).unwrap().matches(&id));
+        assert!(prefix(&text.to_uppercase()).unwrap().matches(&id));
+        assert!(!prefix(&text[..6]).unwrap().matches(&RequestId::of(b"another")));
+        for wrong in ["", "12345", "xyzxyz", &format!("{text}0")] {
+            assert!(prefix(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The names and records of certificates.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::account::Incarnation;
+use super::label::Label;
+use super::revocation::Revocation;
+use super::serial::Serial;
+use super::transaction::Transaction;
+use crate::clock::Timestamp;
+
+/// The name of one certificate of this instance. A serial number is unique only for its CA (RFC 5280 §4.1.2.2), so
+/// neither field alone names a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CertificateId {
+    /// The CA that issued the certificate.
+    pub ca: Label,
+    /// The certificate's serial number.
+    pub serial: Serial,
+}
+
+impl CertificateId {
+    /// The certificate with this serial number that this CA issued.
+    pub const fn new(ca: Label, serial: Serial) -> Self {
+        Self { ca, serial }
+    }
+}
+
+/// `CA/SERIAL`, with the serial number in 32 hexadecimal digits.
+impl fmt::Display for CertificateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.ca, self.serial)
+    }
+}
+
+/// A certificate as it is recorded at its issuance, before it leaves the authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The issuing CA.
+    pub ca: Label,
+    /// The certificate's serial number, which was reserved before.
+    pub serial: Serial,
+    /// The account to which the certificate was issued.
+    pub account: Label,
+    /// The incarnation of the account that was authorized. The store refuses the record if another account has the name
+    /// by then. `None` skips this check.
+    pub incarnation: Option<Incarnation>,
+    /// The profile under which the certificate was issued.
+    pub profile: Label,
+    /// The end of the certificate's validity.
+    pub not_after: Timestamp,
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Whether the certificate consumes one use of the account's shared secret.
+    pub consumes_secret: bool,
+    /// Whether the certificate consumes one use of the vendor's certificate of the account's device.
+    pub consumes_equipment: bool,
+    /// The transaction to which the certificate belongs.
+    pub transaction: Option<Transaction>,
+    /// The certificate that this one replaces, in a key update.
+    pub replaces: Option<Serial>,
+    /// The CRL partition that the certificate's distribution point names; `None` if it names none.
+    pub partition: Option<u16>,
+    /// Whether the certificate is hidden from everybody until it is confirmed. The confirmation proves that the peer
+    /// decrypted it.
+    pub withheld: bool,
+    /// Whether the peer wants the certificate in no directory (dontPublish, RFC 4211 §6.3).
+    pub unpublished: bool,
+}
+
+/// What the store knows about a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateRecord {
+    /// The issuing CA.
+    pub ca: Label,
+    /// The certificate's serial number.
+    pub serial: Serial,
+    /// The name of the account to which the certificate was issued. That account may be removed, and another account
+    /// may have its name: [`crate::Store::holder`] tells them apart.
+    pub account: Label,
+    /// The journal offset of the certificate's entry.
+    pub offset: u64,
+    /// The profile under which the certificate was issued.
+    pub profile: Label,
+    /// When the certificate was recorded.
+    pub issued: Timestamp,
+    /// The end of the certificate's validity.
+    pub not_after: Timestamp,
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Whether the peer confirmed the certificate. With implicit confirmation this is true from the start.
+    pub confirmed: bool,
+    /// Whether the peer still has to confirm the certificate. After a restore, a certificate that was unconfirmed in
+    /// the backup is neither `confirmed` nor `awaits_confirmation`, because the confirmation may have come after the
+    /// backup.
+    pub awaits_confirmation: bool,
+    /// Whether the certificate is hidden: its confirmation, which proves that the peer decrypted it, is outstanding.
+    pub withheld: bool,
+    /// Whether the peer wants the certificate in no directory (dontPublish, RFC 4211 §6.3).
+    pub unpublished: bool,
+    /// The account of the registration authority that requested the certificate or forwarded the request, if there was
+    /// one.
+    pub registrar: Option<Label>,
+    /// The address that requested the certificate, if it is known.
+    pub client: Option<IpAddr>,
+    /// The certificate's revocation or hold, if there is one.
+    pub revocation: Option<Revocation>,
+}
+
+impl CertificateRecord {
+    /// Whether anybody may see the certificate in a directory or a search.
+    pub const fn is_public(&self) -> bool {
+        !self.withheld && !self.unpublished
+    }
+}

@@ -1,0 +1,33 @@
+//! What the authority remembers: the records that a [`crate::Store`] keeps, as domain values. Nothing here knows the
+//! store.
+//!
+//! Their form on disk is defined in `journal/entry.rs`, separately on purpose: a change here must not change the
+//! journal.
+
+mod account;
+mod administration;
+pub mod approval;
+mod ca;
+mod certificate;
+mod crl;
+pub mod equipment;
+mod label;
+pub mod line;
+mod revocation;
+pub mod revoked;
+pub mod search;
+mod serial;
+mod transaction;
+
+pub use account::{
+    Account, AccountSecret, Incarnation, MAX_GIVEN_BACK, OWN_ACCOUNT_PREFIX, Permission, no_account,
+};
+pub use administration::{Deed, Restoration};
+pub use ca::{CaRecord, Duty, Links, Succession};
+pub use certificate::{CertificateId, CertificateRecord, Issued};
+pub use crl::{CrlRecord, CrlScope};
+pub use equipment::{Equipment, EquipmentDraft, Mapping, Vendor, no_vendor};
+pub use label::Label;
+pub use revocation::{Reason, Revocation, RevokedEntry};
+pub use serial::Serial;
+pub use transaction::Transaction;

@@ -1,0 +1,226 @@
+//! The keys by which a certificate can be found (RFC 4387 §2.2, RFC 7296 §3.6).
+
+use der::asn1::{AnyRef, OctetStringRef};
+use der::oid::{AssociatedOid, ObjectIdentifier};
+use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
+use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use spki::SubjectPublicKeyInfoRef;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{SubjectAltName, SubjectKeyIdentifier};
+
+use crate::name::Identity;
+use crate::oid;
+
+/// A SHA-1 hash. It is used as a name only and protects nothing.
+pub type Sha1 = [u8; 20];
+
+/// A key by which a certificate can be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SearchKey {
+    /// SHA-1 over the certificate, DER.
+    Certificate(Sha1),
+    /// SHA-1 over the subject, DER.
+    Subject(Sha1),
+    /// SHA-1 over IssuerAndSerialNumber (RFC 5652 §10.2.4), DER.
+    IssuerAndSerial(Sha1),
+    /// A subject key identifier of 20 octets, or the SHA-1 over a subject key identifier of any length. Clients use
+    /// both forms.
+    /// forms.
+    KeyIdentifier(Sha1),
+    /// The common name of the subject.
+    Name(String),
+    /// A DNS name, an address or a mailbox of the subjectAltName, without a scheme.
+    Uri(String),
+}
+
+impl SearchKey {
+    /// Every search key of a certificate. A certificate that cannot be read has only the key of its hash.
+    pub fn of(certificate: &[u8]) -> Vec<Self> {
+        let mut keys = vec![Self::Certificate(sha1(certificate))];
+        let Ok(parts) = Parts::of(certificate) else { return keys };
+        keys.push(Self::Subject(sha1(parts.subject)));
+        keys.extend(sequence_hash(&[parts.issuer, parts.serial]).map(Self::IssuerAndSerial));
+        keys.extend(parts.key_identifier.as_slice().try_into().ok().map(Self::KeyIdentifier));
+        keys.push(Self::KeyIdentifier(sha1(&parts.key_identifier)));
+        keys.extend(parts.common_names.into_iter().map(Self::Name));
+        keys.extend(parts.alt_names.iter().filter_map(uri).map(Self::Uri));
+        keys.dedup();
+        keys
+    }
+
+    /// The first 64 bits of SHA-256 over the key, for the index. Different keys may share a fingerprint.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let (kind, value): (u8, &[u8]) = match self {
+            Self::Certificate(hash) => (0, hash),
+            Self::Subject(hash) => (1, hash),
+            Self::IssuerAndSerial(hash) => (2, hash),
+            Self::KeyIdentifier(hash) => (3, hash),
+            Self::Name(name) => (4, name.as_bytes()),
+            Self::Uri(uri) => (5, uri.as_bytes()),
+        };
+        let mut context = Context::new(&SHA256);
+        context.update(&[kind]);
+        context.update(value);
+        context.finish().as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    }
+}
+
+/// SHA-1 over `octets`, for use as a name.
+pub fn sha1(octets: &[u8]) -> Sha1 {
+    digest(&SHA1_FOR_LEGACY_USE_ONLY, octets).as_ref().try_into().unwrap_or_default()
+}
+
+/// SHA-1 over the SEQUENCE of these encoded parts.
+fn sequence_hash(parts: &[&[u8]]) -> Option<Sha1> {
+    let content = parts.concat();
+    let length = der::Length::try_from(content.len()).ok()?;
+    let header = der::Header::new(der::Tag::Sequence, length).and_then(|header| header.to_der());
+    Some(sha1(&[header.ok()?, content].concat()))
+}
+
+/// The parts of a certificate from which its search keys are computed. Each certificate is parsed for them when it is
+/// recorded, so this parser copies as little as possible.
+struct Parts<'a> {
+    serial: &'a [u8],
+    issuer: &'a [u8],
+    subject: &'a [u8],
+    /// The subject key identifier; without that extension, the identifier of the key by method (1) of RFC 5280
+    /// §4.2.1.2.
+    key_identifier: Vec<u8>,
+    common_names: Vec<String>,
+    alt_names: Vec<GeneralName>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(certificate: &'a [u8]) -> der::Result<Self> {
+        let mut outer = inside(certificate)?;
+        // TBSCertificate: version [0], serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, …
+        let mut tbs = inside(outer.tlv_bytes()?)?;
+        let mut serial = tbs.tlv_bytes()?;
+        if serial.first() == Some(&0xa0) {
+            serial = tbs.tlv_bytes()?;
+        }
+        let _signature = tbs.tlv_bytes()?;
+        let issuer = tbs.tlv_bytes()?;
+        let _validity = tbs.tlv_bytes()?;
+        let subject = tbs.tlv_bytes()?;
+        let key = SubjectPublicKeyInfoRef::from_der(tbs.tlv_bytes()?)?;
+        let (mut identifier, mut alt_names) = (None, Vec::new());
+        while !tbs.is_finished() {
+            let field = tbs.tlv_bytes()?;
+            if field.first() != Some(&0xa3) {
+                continue;
+            }
+            let mut extensions = inside(inside(field)?.tlv_bytes()?)?;
+            while !extensions.is_finished() {
+                let (id, value) = extension(extensions.tlv_bytes()?)?;
+                if id == SubjectKeyIdentifier::OID {
+                    let found = OctetStringRef::from_der(value)?;
+                    identifier = Some(found.as_bytes().to_vec());
+                } else if id == SubjectAltName::OID {
+                    alt_names = SubjectAltName::from_der(value)?.0;
+                }
+            }
+        }
+        let key_identifier =
+            identifier.unwrap_or_else(|| sha1(key.subject_public_key.raw_bytes()).to_vec());
+        let common_names = common_names(subject)?;
+        Ok(Self { serial, issuer, subject, key_identifier, common_names, alt_names })
+    }
+}
+
+/// The identifier and the content octets of an Extension (RFC 5280 §4.1).
+fn extension(octets: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
+    let mut fields = inside(octets)?;
+    let id = ObjectIdentifier::decode(&mut fields)?;
+    let mut value = AnyRef::decode(&mut fields)?;
+    if value.tag() == Tag::Boolean {
+        value = AnyRef::decode(&mut fields)?;
+    }
+    Ok((id, value.decode_as::<OctetStringRef<'_>>()?.as_bytes()))
+}
+
+/// The common names in a subject, DER, that are valid UTF-8.
+fn common_names(subject: &[u8]) -> der::Result<Vec<String>> {
+    let (mut rdns, mut found) = (inside(subject)?, Vec::new());
+    while !rdns.is_finished() {
+        let mut attributes = inside(rdns.tlv_bytes()?)?;
+        while !attributes.is_finished() {
+            let mut attribute = inside(attributes.tlv_bytes()?)?;
+            let id = ObjectIdentifier::decode(&mut attribute)?;
+            let value = AnyRef::decode(&mut attribute)?.value();
+            if id == oid::COMMON_NAME {
+                found.extend(std::str::from_utf8(value).ok().map(str::to_owned));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A reader over the content of a DER element.
+fn inside(octets: &[u8]) -> der::Result<SliceReader<'_>> {
+    SliceReader::new(AnyRef::from_der(octets)?.value())
+}
+
+/// The text by which a name is found as a URI; `None` for names that are not IKE identities.
+fn uri(name: &GeneralName) -> Option<String> {
+    Some(match Identity::from_general_name(name).ok()? {
+        Identity::Fqdn(name) => name,
+        Identity::Email(mailbox) => mailbox,
+        Identity::Ip(address) => address.to_string(),
+        Identity::Dn(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::x509::Facts;
+
+    /// The keys, computed with the parsers that the rest of this crate uses.
+    fn read_otherwise(certificate: &[u8]) -> Vec<SearchKey> {
+        let facts = Facts::of(certificate).unwrap();
+        let read = x509_cert::Certificate::from_der(certificate).unwrap().tbs_certificate;
+        let serial = der::asn1::IntRef::new(&facts.serial).unwrap().to_der().unwrap();
+        let (subject, issuer) = (facts.subject.to_der().unwrap(), facts.issuer.to_der().unwrap());
+        let mut keys = vec![
+            SearchKey::Certificate(sha1(certificate)),
+            SearchKey::Subject(sha1(&subject)),
+            SearchKey::IssuerAndSerial(sequence_hash(&[&issuer, &serial]).unwrap()),
+            SearchKey::KeyIdentifier(facts.key_identifier.as_slice().try_into().unwrap()),
+            SearchKey::KeyIdentifier(sha1(&facts.key_identifier)),
+        ];
+        let names = read.subject.0.iter().flat_map(|rdn| rdn.0.iter());
+        let names = names.filter(|attribute| attribute.oid == oid::COMMON_NAME);
+        keys.extend(names.map(|attribute| {
+            SearchKey::Name(String::from_utf8(attribute.value.value().to_vec()).unwrap())
+        }));
+        keys.extend(facts.alt_names.iter().filter_map(uri).map(SearchKey::Uri));
+        keys
+    }
+
+    #[test]
+    fn the_keys_are_those_that_a_whole_reader_finds() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        for (extensions, names) in [(true, vec!["gw1.example.net", "192.0.2.1"]), (false, vec![])] {
+            let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+            let mut params = rcgen::CertificateParams::new(names).unwrap();
+            params.serial_number = Some(rcgen::SerialNumber::from_slice(&[0x80, 1, 2]));
+            params.distinguished_name.push(rcgen::DnType::CommonName, "gw1");
+            params.distinguished_name.push(rcgen::DnType::OrganizationName, "Example");
+            params.not_after = params.not_before + Duration::from_secs(86_400);
+            if extensions {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            }
+            let certificate = params.self_signed(&key).unwrap();
+            let found = SearchKey::of(certificate.der());
+            assert_eq!(found, read_otherwise(certificate.der()));
+            assert_eq!(found.len(), if extensions { 8 } else { 6 });
+            for end in 0..certificate.der().len() {
+                assert_eq!(SearchKey::of(&certificate.der()[..end]).len(), 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Encodes end entity certificates (RFC 5280 §4) with `x509-cert`. rcgen is not used here, because its names cannot
+//! contain two attributes of one type, and subjects of peers can.
+
+use der::Decode;
+use der::Encode;
+use der::asn1::Null;
+use der::oid::ObjectIdentifier;
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{CertificatePolicies, ExtendedKeyUsage, KeyUsage, SubjectKeyIdentifier};
+use x509_cert::name::Name;
+use x509_cert::serial_number::SerialNumber;
+use x509_cert::time::Validity;
+use x509_cert::{TbsCertificate, Version};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::key::SubjectPublicKey;
+use crate::oid;
+use crate::record::Serial;
+use crate::x509::Criticality::{Critical, NonCritical};
+use crate::x509::{
+    Policy, authority_info_access, authority_key_identifier, distribution_points, extension,
+    octets, policy_information, subject_alt_name, time,
+};
+
+/// The content of an end entity certificate.
+#[derive(Debug, Clone)]
+pub struct EndEntity<'a> {
+    /// The certificate's serial number.
+    pub serial: Serial,
+    /// The issuer's subject, encoded as in the issuer's own certificate.
+    pub issuer: &'a Name,
+    /// The issuer's subject key identifier.
+    pub issuer_key_identifier: &'a [u8],
+    /// The algorithm with which the issuer signs.
+    pub signature: AlgorithmIdentifierOwned,
+    /// notBefore, in whole seconds.
+    pub not_before: Timestamp,
+    /// notAfter, in whole seconds.
+    pub not_after: Timestamp,
+    /// The subject. It may be empty if there are alternative names.
+    pub subject: Name,
+    /// The certified key.
+    pub key: &'a SubjectPublicKey,
+    /// The subjectAltName; no extension if empty.
+    pub alt_names: Vec<GeneralName>,
+    /// The key usage.
+    pub key_usage: KeyUsage,
+    /// The extended key usage; no extension if empty.
+    pub extended_key_usage: &'a [ObjectIdentifier],
+    /// The certificate policies; no extension if empty.
+    pub policies: &'a [Policy],
+    /// The CRL distribution points; no extension if empty.
+    pub crl_urls: Vec<String>,
+    /// The URLs of OCSP responders.
+    pub ocsp_urls: Vec<String>,
+    /// The URLs of the issuer's certificate (caIssuers).
+    pub ca_issuers_urls: Vec<String>,
+    /// Whether the certificate has id-pkix-ocsp-nocheck. It tells clients not to ask for the status of an OCSP
+    /// responder's own certificate (RFC 6960 §4.2.2.2.1).
+    pub ocsp_nocheck: bool,
+}
+
+impl EndEntity<'_> {
+    /// The TBSCertificate, DER, which is then linted and signed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if a part cannot be encoded.
+    pub fn tbs(&self) -> Result<Vec<u8>> {
+        let tbs = TbsCertificate {
+            version: Version::V3,
+            serial_number: SerialNumber::new(self.serial.octets()).map_err(Error::internal)?,
+            signature: self.signature.clone(),
+            issuer: self.issuer.clone(),
+            validity: Validity {
+                not_before: time(self.not_before)?,
+                not_after: time(self.not_after)?,
+            },
+            subject: self.subject.clone(),
+            subject_public_key_info: SubjectPublicKeyInfoOwned::from_der(self.key.der())
+                .map_err(Error::internal)?,
+            issuer_unique_id: None,
+            subject_unique_id: None,
+            extensions: Some(self.extensions()?),
+        };
+        tbs.to_der().map_err(Error::internal)
+    }
+
+    /// The extensions, in a fixed order. Empty ones are left out.
+    fn extensions(&self) -> Result<Vec<Extension>> {
+        let mut extensions = vec![
+            extension(NonCritical, &authority_key_identifier(self.issuer_key_identifier)?)?,
+            extension(NonCritical, &SubjectKeyIdentifier(octets(&self.key.key_identifier())?))?,
+            extension(Critical, &self.key_usage)?,
+        ];
+        if !self.policies.is_empty() {
+            let policies =
+                self.policies.iter().map(policy_information).collect::<Result<Vec<_>>>()?;
+            extensions.push(extension(NonCritical, &CertificatePolicies(policies))?);
+        }
+        if !self.alt_names.is_empty() {
+            extensions.push(subject_alt_name(&self.subject, &self.alt_names)?);
+        }
+        if !self.extended_key_usage.is_empty() {
+            extensions
+                .push(extension(NonCritical, &ExtendedKeyUsage(self.extended_key_usage.to_vec()))?);
+        }
+        if !self.crl_urls.is_empty() {
+            extensions.push(extension(NonCritical, &distribution_points(&self.crl_urls)?)?);
+        }
+        if !self.ocsp_urls.is_empty() || !self.ca_issuers_urls.is_empty() {
+            let access = authority_info_access(&self.ocsp_urls, &self.ca_issuers_urls)?;
+            extensions.push(extension(NonCritical, &access)?);
+        }
+        if self.ocsp_nocheck {
+            let null = Null.to_der().map_err(Error::internal)?;
+            extensions.push(Extension {
+                extn_id: oid::OCSP_NOCHECK,
+                critical: false,
+                extn_value: octets(&null)?,
+            });
+        }
+        Ok(extensions)
+    }
+}
