@@ -6,9 +6,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Map, Value, json};
 
 use super::entry::{Entry, Recorded};
-use super::frame::FILE_HEADER;
-use super::reader::{Scanner, Step};
-use super::{JournalFile, JournalPaths};
+use super::file::{FILE_HEADER, JournalFile, JournalPaths, Scanner, Step};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::identity::Identity;

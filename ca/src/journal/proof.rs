@@ -3,13 +3,11 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::frame::FILE_HEADER;
 use super::merkle::{
     Frontier, Hash, consistency_ranges, inclusion_ranges, leaf_hash, verify_consistency,
     verify_inclusion,
 };
-use super::reader::{Scanner, Step};
-use super::{JournalFile, JournalPaths};
+use super::file::{FILE_HEADER, JournalFile, JournalPaths, Scanner, Step};
 use crate::error::{Error, Result};
 
 /// That an entry is in the journal.

@@ -5,11 +5,9 @@ use std::path::Path;
 
 use super::damage::{Damage, DamageKind};
 use super::entry::{Entry, Recorded};
-use super::frame::{FILE_HEADER, FRAME_HEADER};
 use super::head::{Head, HeadVerifier, read_heads};
 use super::merkle::{Frontier, Hash, leaf_hash};
-use super::reader::{Scanner, Step};
-use super::{JournalFile, JournalPaths};
+use super::file::{FILE_HEADER, FRAME_HEADER, JournalFile, JournalPaths, Scanner, Step};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Issued, Label, Serial};

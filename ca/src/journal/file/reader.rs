@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use super::damage::{Damage, DamageKind};
-use super::entry::{Envelope, Recorded};
+use super::super::damage::{Damage, DamageKind};
+use super::super::entry::{Envelope, Recorded};
 use super::frame::{FRAME_HEADER, FrameHeader, MAX_PAYLOAD};
 use crate::error::{Error, Result};
 
