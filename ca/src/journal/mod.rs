@@ -1,7 +1,9 @@
 //! The journal: every change of the authority's records, appended, checksummed and hashed into a Merkle tree.
 //!
-//! It is the truth; the index beside it can be thrown away (docs/adr/0001-journal.md). The file is `journal/journal`
-//! in the data folder, the signed tree heads are `journal/heads`.
+//! The journal is the truth; the index beside it can be deleted (docs/adr/0001-journal.md). From the ground up: [`Kind`] and [`Entry`]
+//! say what an entry is, `body/` and `payload.rs` how it is encoded, `merkle.rs` and `head.rs` how it is proven, `file/` how it lies in
+//! `journal/journal` of the data folder, with the signed tree heads in `journal/heads`. On top, `verify.rs`, `proof.rs` and `export.rs`
+//! read a whole journal.
 
 mod body;
 mod damage;
@@ -9,28 +11,37 @@ mod entry;
 mod export;
 mod file;
 mod head;
+mod kind;
 mod merkle;
+mod payload;
 mod proof;
+#[cfg(test)]
+mod samples;
 mod verify;
 
 pub use damage::{Damage, DamageKind};
-pub use entry::{Entry, Envelope, MAX_RESERVED, Recorded};
+pub use entry::{Entry, MAX_RESERVED, Recorded};
 pub use export::{export, json_of};
 pub use file::{
-    FILE_HEADER, JournalFile, JournalPaths, MAX_PAYLOAD, Scanner, Step, Tape, Writer, entry_at, payload_at,
+    FILE_HEADER, HeadsRead, JournalFile, JournalPaths, MAX_PAYLOAD, Scanner, Step, Tape, Writer,
+    entry_at, payload_at, read_heads,
 };
-pub use head::{Head, HeadSigner, HeadVerifier, head_message, read_heads};
+pub use head::{Head, HeadSigner, HeadVerifier, head_message};
+pub use kind::Kind;
 pub use merkle::{
     Frontier, Hash, consistency_ranges, inclusion_ranges, leaf_hash, node_hash, verify_consistency,
     verify_inclusion,
 };
+pub use payload::Envelope;
 pub use proof::{ConsistencyProof, InclusionProof, consistency_proof, inclusion_proof};
 pub use verify::{Report, Verification, verify};
 
 pub(crate) use body::{
     decode_account, decode_ca, decode_crl, decode_vendor, encode_account, encode_ca, encode_crl,
-    encode_vendor, incarnation_of,
+    encode_vendor,
 };
-pub(crate) use entry::payload;
-pub(crate) use file::{FRAME_HEADER, append, sync_folder_of};
-pub(crate) use head::{HeadsFile, heads_to_octets, private_file, replace_file};
+pub(crate) use file::{
+    Durability, FRAME_HEADER, HeadsFile, append, frame_length, heads_to_octets, private_file,
+    sync_folder_of,
+};
+pub(crate) use payload::payload;

@@ -1,4 +1,4 @@
-//! How an entry is framed in the journal file, and the file's header.
+//! The frames around payloads in the journal file, and the file's header.
 //!
 //! ```text
 //! file   = header frame*
@@ -6,9 +6,9 @@
 //! frame  = length:u32 crc:u32 back:u32 payload                 (crc over length, back and payload)
 //! ```
 //!
-//! `back` is how far before this frame its group begins, that is, how far before it the file was durable when the
-//! group was written. After a power cut the pages of the last group may be missing in any pattern; a bad frame that
-//! belongs to the same group as everything behind it was never acknowledged, and any other bad frame was.
+//! `back` is the distance in octets from the beginning of the frame's group to the frame. The file was durable up to that beginning
+//! when the group was written. After a power cut, pages of the last group may be missing in any pattern. So a bad frame whose group
+//! reaches to the end of the file was never acknowledged and may be cut off; any other bad frame was acknowledged and is damage.
 
 use crate::error::{Error, Result};
 
@@ -20,7 +20,7 @@ pub const FORMAT: u32 = 1;
 pub const FILE_HEADER: usize = 32;
 /// Octets in a frame before its payload.
 pub const FRAME_HEADER: usize = 12;
-/// The longest payload: an import of some 40,000 accounts in one entry.
+/// The most octets of a payload: enough to import some 40,000 accounts in one entry.
 pub const MAX_PAYLOAD: usize = 16 << 20;
 
 /// A frame's header.
@@ -30,12 +30,12 @@ pub struct FrameHeader {
     pub length: u32,
     /// CRC-32 over length, back and payload.
     pub crc: u32,
-    /// Octets from the beginning of its group to this frame.
+    /// Octets from the beginning of the frame's group to the frame.
     pub back: u32,
 }
 
 impl FrameHeader {
-    /// Reads a header from the first [`FRAME_HEADER`] octets; `None` when they are too few or the length is out of bounds.
+    /// Reads a header from the first [`FRAME_HEADER`] octets; `None` when there are fewer or the length is out of bounds.
     pub fn parse(octets: &[u8]) -> Option<Self> {
         let [length, crc, back] = [0, 4, 8].map(|at| u32_at(octets, at));
         let header = Self { length: length?, crc: crc?, back: back? };
@@ -43,19 +43,19 @@ impl FrameHeader {
         (1..=MAX_PAYLOAD).contains(&payload).then_some(header)
     }
 
-    /// Octets of the whole frame.
+    /// Octets of the whole frame, header and payload.
     pub const fn frame_length(&self) -> u64 {
         FRAME_HEADER as u64 + self.length as u64
     }
 
-    /// Whether the payload is the one that was framed.
+    /// Whether length and checksum are those of this payload.
     pub fn matches(&self, payload: &[u8]) -> bool {
         usize::try_from(self.length) == Ok(payload.len())
             && checksum(self.length, self.back, payload) == self.crc
     }
 }
 
-/// Appends `payload` as a frame to `group`, the octets of a group that is not written yet.
+/// Appends `payload` as a frame to `group`, which holds the frames of a group that is not written yet.
 ///
 /// # Errors
 /// [`Error::Malformed`] when the payload is longer than [`MAX_PAYLOAD`].
@@ -76,6 +76,11 @@ pub fn append(group: &mut Vec<u8>, payload: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Octets of the frame of a payload.
+pub const fn frame_length(payload: &[u8]) -> u64 {
+    (FRAME_HEADER + payload.len()) as u64
+}
+
 /// The header of a new journal.
 pub fn file_header(instance: &[u8; 16]) -> Vec<u8> {
     let mut header = Vec::with_capacity(FILE_HEADER);
@@ -87,10 +92,10 @@ pub fn file_header(instance: &[u8; 16]) -> Vec<u8> {
     header
 }
 
-/// Reads a journal's header and returns the instance's identifier.
+/// Reads the header of a journal and returns the instance's identifier.
 ///
 /// # Errors
-/// [`Error::Internal`] when this is no journal, a damaged one, or one of a newer program.
+/// [`Error::Internal`] when the octets are no header of a journal, a damaged one, or one of another format.
 pub fn parse_file_header(octets: &[u8]) -> Result<[u8; 16]> {
     let damaged = || {
         Error::internal(

@@ -1,21 +1,23 @@
-//! Reads the journal: entry by entry from some place on, with what is wrong named for what it is; or one by offset.
+//! Reads journal entries: in order from an offset on, or a single one by its offset. The scanner reports damage as a specific
+//! [`Damage`] and can go on behind it.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use super::super::damage::{Damage, DamageKind};
-use super::super::entry::{Envelope, Recorded};
+use super::super::entry::Recorded;
+use super::super::payload::Envelope;
 use super::frame::{FRAME_HEADER, FrameHeader, MAX_PAYLOAD};
 use crate::error::{Error, Result};
 
-/// How much is read at once.
+/// Octets that a scan reads at once.
 const WINDOW: usize = 1 << 20;
-/// The first read for one entry: most entries end within it.
+/// Octets that are first read for a single entry. Most entries end within them, and take one system call.
 const FIRST_READ: usize = 2048;
-/// The first octet of every payload: a CBOR array of five.
+/// The first octet of every payload: the head of a CBOR array of five items.
 const PAYLOAD_START: u8 = 0x85;
 
-/// Reads the payload of the entry at `offset`, its checksum verified.
+/// Reads the payload of the entry at `offset` and verifies its checksum.
 ///
 /// # Errors
 /// [`Error::Internal`] when no valid entry is there.
@@ -56,104 +58,127 @@ pub fn entry_at(file: &File, offset: u64) -> Result<Recorded> {
         .open()
 }
 
-/// One step through the journal.
+/// One step of a [`Scanner`].
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// A valid entry in its place.
+    /// A valid entry with the expected sequence number.
     Entry {
-        /// Where its frame begins.
+        /// The offset of its frame.
         offset: u64,
         /// Its payload, the leaf of the Merkle tree.
         payload: &'a [u8],
         /// The payload's envelope.
         envelope: Envelope<'a>,
     },
-    /// Something is wrong here. [`Scanner::resume`] goes on behind it.
+    /// No valid entry with the expected sequence number. [`Scanner::resume`] goes on behind it.
     Damaged(Damage),
-    /// The end, cleanly.
+    /// The end: the last entry ends where the scanned part ends.
     End,
 }
 
-/// Walks through the journal's entries in order.
+/// Reads the entries of a journal in order.
 #[derive(Debug)]
 pub struct Scanner<'f> {
     window: Window<'f>,
-    /// Where the next frame begins.
+    next: Place,
+    /// The valid frame at which to go on after damage.
+    resume: Option<Place>,
+}
+
+/// Where a frame is, and the sequence number of its entry.
+#[derive(Debug, Clone, Copy)]
+struct Place {
     offset: u64,
-    /// The sequence number that it must have.
     sequence: u64,
-    /// Where to go on after damage: the offset of a valid frame, and its sequence number.
-    resume: Option<(u64, u64)>,
+}
+
+/// A valid frame that holds an entry.
+struct ValidFrame {
+    place: Place,
+    header: FrameHeader,
+}
+
+impl ValidFrame {
+    /// The offset behind the frame.
+    const fn end(&self) -> u64 {
+        self.place.offset + self.header.frame_length()
+    }
+
+    /// The offset at which the frame's group begins.
+    fn group(&self) -> u64 {
+        self.place.offset.saturating_sub(u64::from(self.header.back))
+    }
 }
 
 impl<'f> Scanner<'f> {
-    /// From the frame at `offset`, which must have this sequence number, to `end`.
+    /// A scanner from the frame at `offset`, whose entry must have this sequence number, up to the offset `end`.
     pub const fn new(file: &'f File, offset: u64, sequence: u64, end: u64) -> Self {
         let window = Window { file, end, base: offset, octets: Vec::new() };
-        Self { window, offset, sequence, resume: None }
+        Self { window, next: Place { offset, sequence }, resume: None }
     }
 
-    /// Where the next frame begins.
+    /// The offset of the next frame.
     pub const fn offset(&self) -> u64 {
-        self.offset
+        self.next.offset
     }
 
     /// The sequence number that the next entry must have.
     pub const fn sequence(&self) -> u64 {
-        self.sequence
+        self.next.sequence
     }
 
-    /// The next entry, or what stands in its place.
+    /// Reads the next entry.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the file cannot be read.
     pub fn step(&mut self) -> Result<Step<'_>> {
-        let offset = self.offset;
+        let offset = self.next.offset;
         if offset >= self.window.end {
             return Ok(Step::End);
         }
         let Some(header) = self.window.valid_frame(offset)? else {
             return self.classify_bad_frame().map(Step::Damaged);
         };
-        let found = self.window.envelope(offset, &header)?.map(|(_, e)| (e.version, e.sequence));
+        let found = self.window.envelope(offset, &header)?.map(|(_, envelope)| envelope.sequence);
         match found {
             None => return Ok(Step::Damaged(self.not_an_entry(offset + header.frame_length()))),
-            Some((_, sequence)) if sequence != self.sequence => {
+            Some(sequence) if sequence != self.next.sequence => {
                 return self.classify_sequence(sequence).map(Step::Damaged);
             }
             Some(_) => {}
         }
-        self.offset += header.frame_length();
-        self.sequence += 1;
+        self.next.offset += header.frame_length();
+        self.next.sequence += 1;
+        // Decoded once more, as the borrow checker does not let the first envelope live across the change above.
         match self.window.envelope(offset, &header)? {
             Some((payload, envelope)) => Ok(Step::Entry { offset, payload, envelope }),
             None => Err(Error::internal("an entry vanished while it was read")),
         }
     }
 
-    /// Goes on behind damage; `false` when nothing valid is there.
+    /// Goes on at the first valid entry behind the damage; `false` when there is none.
     pub fn resume(&mut self) -> bool {
         match self.resume.take() {
-            Some((offset, sequence)) => {
-                self.offset = offset;
-                self.sequence = sequence;
+            Some(place) => {
+                self.next = place;
                 true
             }
             None => false,
         }
     }
 
-    /// Whether the bad frame here is the torn end of a group that was never acknowledged, or a damaged entry.
+    /// Says whether the bad frame here is the torn end of a group that was never acknowledged, or a damaged entry. It is damaged if a
+    /// valid frame of a later group follows: groups are durable one after the other.
     fn classify_bad_frame(&mut self) -> Result<Damage> {
-        let bad = self.offset;
-        let (mut at, mut kind) = (bad, DamageKind::TruncatedTail);
-        while let Some((found, header, sequence)) = self.next_valid(at.saturating_add(1))? {
-            self.resume = self.resume.or(Some((found, sequence)));
-            if found.saturating_sub(u64::from(header.back)) > bad {
+        let bad = self.next.offset;
+        let (mut from, mut kind) = (bad.saturating_add(1), DamageKind::TruncatedTail);
+        while let Some(found) = self.next_valid(from)? {
+            self.resume = self.resume.or(Some(found.place));
+            if found.group() > bad {
                 kind = DamageKind::Corrupt;
                 break;
             }
-            at = found + header.frame_length() - 1;
+            from = found.end();
         }
         let detail = match kind {
             DamageKind::Corrupt => "its checksum is wrong, and valid entries follow".to_owned(),
@@ -162,41 +187,44 @@ impl<'f> Scanner<'f> {
                 self.window.end.saturating_sub(bad)
             ),
         };
-        Ok(Damage { kind, sequence: self.sequence, offset: bad, detail })
+        Ok(Damage { kind, sequence: self.next.sequence, offset: bad, detail })
     }
 
     fn not_an_entry(&mut self, behind: u64) -> Damage {
-        self.resume = Some((behind, self.sequence + 1));
+        let Place { offset, sequence } = self.next;
+        self.resume = Some(Place { offset: behind, sequence: sequence + 1 });
         let detail = "its checksum is right but it is no entry".to_owned();
-        Damage { kind: DamageKind::Corrupt, sequence: self.sequence, offset: self.offset, detail }
+        Damage { kind: DamageKind::Corrupt, sequence, offset, detail }
     }
 
-    /// A valid entry with the wrong number: is the right one further on (re-ordered), or nowhere (missing)?
+    /// Says what it means that the valid entry here has another sequence number than expected. Entries are re-ordered if its number is
+    /// too small or the expected entry follows; otherwise entries are missing.
     fn classify_sequence(&mut self, found: u64) -> Result<Damage> {
-        let (expected, offset) = (self.sequence, self.offset);
-        self.resume = Some((offset, found));
+        let Place { offset, sequence: expected } = self.next;
+        self.resume = Some(Place { offset, sequence: found });
         let mut kind = if found < expected { DamageKind::Reordered } else { DamageKind::Missing };
-        let mut at = offset;
+        let mut from = offset;
         while kind == DamageKind::Missing {
-            match self.next_valid(at)? {
+            match self.next_valid(from)? {
                 None => break,
-                Some((_, _, sequence)) if sequence == expected => kind = DamageKind::Reordered,
-                Some((here, header, _)) => at = here + header.frame_length(),
+                Some(frame) if frame.place.sequence == expected => kind = DamageKind::Reordered,
+                Some(frame) => from = frame.end(),
             }
         }
         let detail = format!("expected entry `{expected}`, found entry `{found}`");
         Ok(Damage { kind, sequence: expected, offset, detail })
     }
 
-    /// The first valid frame that holds an entry, at `from` or behind: its offset, header and sequence number.
-    fn next_valid(&mut self, from: u64) -> Result<Option<(u64, FrameHeader, u64)>> {
+    /// The first valid frame that holds an entry, at `from` or behind.
+    fn next_valid(&mut self, from: u64) -> Result<Option<ValidFrame>> {
         let mut at = from;
         while at < self.window.end {
             if self.window.may_be_frame(at)?
                 && let Some(header) = self.window.valid_frame(at)?
                 && let Some((_, envelope)) = self.window.envelope(at, &header)?
             {
-                return Ok(Some((at, header, envelope.sequence)));
+                let place = Place { offset: at, sequence: envelope.sequence };
+                return Ok(Some(ValidFrame { place, header }));
             }
             at += 1;
         }
@@ -209,13 +237,13 @@ impl<'f> Scanner<'f> {
 struct Window<'f> {
     file: &'f File,
     end: u64,
-    /// Where in the file `octets` begins.
+    /// The offset in the file of the first of `octets`.
     base: u64,
     octets: Vec<u8>,
 }
 
 impl Window<'_> {
-    /// `length` octets at `offset`; fewer at the end.
+    /// The `length` octets at `offset`; fewer at the end of the scanned part.
     fn slice(&mut self, offset: u64, length: usize) -> Result<&[u8]> {
         let length = usize::try_from(self.end.saturating_sub(offset))
             .map_or(length, |left| left.min(length));
@@ -234,7 +262,7 @@ impl Window<'_> {
         Ok(self.octets.get(at..end).unwrap_or_default())
     }
 
-    /// A quick look that spares most checksums when searching for a frame.
+    /// Whether a frame may begin at `offset`: a quick look that spares most checksums in a search.
     fn may_be_frame(&mut self, offset: u64) -> Result<bool> {
         let octets = self.slice(offset, FRAME_HEADER + 2)?;
         let version = octets.get(FRAME_HEADER + 1).copied().unwrap_or(0);
@@ -243,7 +271,7 @@ impl Window<'_> {
             && FrameHeader::parse(octets).is_some())
     }
 
-    /// The header of the frame at `offset`, if frame and checksum are whole.
+    /// The header of the frame at `offset`, if the frame is whole and its checksum right.
     fn valid_frame(&mut self, offset: u64) -> Result<Option<FrameHeader>> {
         let Some(header) = FrameHeader::parse(self.slice(offset, FRAME_HEADER)?) else {
             return Ok(None);
@@ -254,7 +282,7 @@ impl Window<'_> {
 
     fn payload(&mut self, offset: u64, header: &FrameHeader) -> Result<&[u8]> {
         let length = usize::try_from(header.length).map_err(Error::internal)?.min(MAX_PAYLOAD);
-        // The whole frame, so that the window holds header and payload together.
+        // Header and payload in one slice, so that the window holds both.
         let frame = self.slice(offset, FRAME_HEADER + length)?;
         Ok(frame.get(FRAME_HEADER..).unwrap_or_default())
     }
@@ -269,7 +297,7 @@ impl Window<'_> {
     }
 }
 
-/// Reads until `octets` are full or the file ends.
+/// Reads until `octets` are full or the file ends, and returns the number of octets read.
 fn read_up_to(file: &File, offset: u64, octets: &mut [u8]) -> Result<usize> {
     let mut filled = 0;
     while let Some(rest) = octets.get_mut(filled..).filter(|rest| !rest.is_empty()) {

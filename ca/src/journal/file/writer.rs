@@ -1,10 +1,10 @@
 //! Appends groups of entries to the journal and makes them durable.
 //!
-//! A group counts only once `fdatasync` has returned. When a write or a sync fails, the file is cut back to its last
-//! durable length. After a *full disk* that suffices: what was durable is not touched, and the next group is written
-//! anew, so no page is trusted that the kernel may have dropped and called clean. After any *other* failed sync the
-//! kernel may have thrown away dirty pages and reports the error only once ("fsyncgate"), and what the device holds
-//! is unknown: nothing more is written until the store is opened again, which reads back what is really there.
+//! A group counts only once `fdatasync` has returned. When a write or a sync fails, the writer cuts the file back to its last durable
+//! length. After a *full disk* that suffices: the durable part is untouched, and the next group is written anew, so that no page is
+//! relied on that the kernel may have dropped and marked clean. After any *other* failed sync the kernel may have dropped dirty pages,
+//! and it reports the error only once ("fsyncgate"). The content of the device is then unknown, and the writer writes nothing more until
+//! the store is opened again, which reads back what the device really holds.
 
 use std::fs::File;
 use std::io;
@@ -14,13 +14,22 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
-/// What a journal is written to. A test hands in one that fails.
+/// The device that a journal is written to: a file, or in tests one that fails.
 pub trait Tape: Send {
-    /// Writes all of `octets` at `offset`, which is the end.
+    /// Writes all of `octets` at `offset`, the end of the device.
+    ///
+    /// # Errors
+    /// Those of the device. A part may have been written.
     fn write_at(&mut self, offset: u64, octets: &[u8]) -> io::Result<()>;
-    /// Returns when everything written is durable.
+    /// Returns when everything that was written is durable.
+    ///
+    /// # Errors
+    /// Those of the device.
     fn sync(&mut self) -> io::Result<()>;
     /// Cuts off everything from `length` on.
+    ///
+    /// # Errors
+    /// Those of the device.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
 }
 
@@ -38,38 +47,47 @@ impl Tape for File {
     }
 }
 
-/// The only one that writes to the journal.
+/// Whether [`Writer::commit`] waits for the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Each group is made durable by one `fdatasync`.
+    Synced,
+    /// Nothing is made durable. A power cut loses acknowledged entries: for measurements only.
+    Unsynced,
+}
+
+/// The writer of a journal. There is one for each journal, in the thread that commits groups.
 pub struct Writer {
     tape: Box<dyn Tape>,
-    sync: bool,
-    /// INVARIANT: everything before this is durable and acknowledged.
+    durability: Durability,
+    // INVARIANT: everything before this offset is durable; every entry there is acknowledged or about to be.
     length: u64,
     state: State,
 }
 
 enum State {
     Ready,
-    /// Something may stand behind `length` that must be cut off before the next group.
+    /// Octets of a failed group may be behind `length`, and must be cut off before the next group is written.
     Unclean,
-    /// What the device holds is unknown.
+    /// The content of the device is unknown, for this reason.
     Lost(String),
 }
 
 impl Writer {
-    /// Writes on from `length`. Without `sync`, nothing is made durable: for measurements only.
-    pub fn new(tape: Box<dyn Tape>, length: u64, sync: bool) -> Self {
-        Self { tape, sync, length, state: State::Ready }
+    /// A writer that appends at `length`, the durable length of the journal.
+    pub fn new(tape: Box<dyn Tape>, length: u64, durability: Durability) -> Self {
+        Self { tape, durability, length, state: State::Ready }
     }
 
-    /// The durable length of the file, where the next group begins.
+    /// The durable length of the journal in octets, where the next group begins.
     pub const fn length(&self) -> u64 {
         self.length
     }
 
-    /// Appends a group; when this returns `Ok`, it is durable.
+    /// Appends a group; when this returns `Ok`, the group is durable.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: nothing of the group counts.
+    /// [`Error::Unavailable`] when the device fails or has failed: nothing of the group is recorded.
     pub fn commit(&mut self, group: &[u8]) -> Result<()> {
         if let State::Lost(why) = &self.state {
             return Err(lost(why));
@@ -80,7 +98,7 @@ impl Writer {
         if let Err(error) = self.tape.write_at(self.length, group) {
             return Err(self.roll_back("written", &error));
         }
-        if self.sync
+        if self.durability == Durability::Synced
             && let Err(error) = self.tape.sync()
         {
             if is_full(&error) {
@@ -89,7 +107,7 @@ impl Writer {
             let why = error.to_string();
             tracing::error!(error = %why, "the journal cannot be made durable; nothing more is recorded");
             self.state = State::Lost(why.clone());
-            // Best effort: on opening, whatever is behind the durable length is looked at again.
+            // Best effort: opening the store examines what is behind the durable length anyway.
             let _ = self.tape.truncate(self.length);
             return Err(lost(&why));
         }
@@ -125,7 +143,7 @@ fn lost(why: &str) -> Error {
     ))
 }
 
-/// No space, no quota, or the file is as large as it may be.
+/// Whether the disk has no space, the user no quota left, or the file is as large as it may be.
 fn is_full(error: &io::Error) -> bool {
     [Errno::NOSPC, Errno::DQUOT, Errno::FBIG]
         .map(|full| Some(full.raw_os_error()))
