@@ -304,6 +304,16 @@ pub const MAX_GIVEN_BACK: u32 = 16;
 /// account has such a name, and the store asks for none.
 pub const OWN_ACCOUNT_PREFIX: char = '_';
 
+/// Names one certificate of this instance. A serial number is unique only for its CA (RFC 5280 §4.1.2.2), so neither half names a
+/// certificate alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CertificateId {
+    /// The CA that issued the certificate.
+    pub ca: Label,
+    /// The certificate's serial number.
+    pub serial: Serial,
+}
+
 /// A certificate as it is recorded when it is issued, before it leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
