@@ -8,8 +8,8 @@ use std::path::Path;
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Map, Value, json};
 
-use super::entry::{Entry, Recorded};
 use super::damage::DamageKind;
+use super::entry::{Entry, Recorded};
 use super::file::{JournalFile, JournalPaths, Step};
 use crate::clock::Timestamp;
 use crate::equipment::Vendor;

@@ -41,7 +41,6 @@ pub(crate) use body::{
     encode_vendor,
 };
 pub(crate) use file::{
-    Durability, FRAME_HEADER, HeadsFile, append, frame_length, heads_to_octets, private_file,
-    sync_folder_of,
+    Durability, HeadsFile, append, frame_length, heads_to_octets, private_file, sync_folder_of,
 };
 pub(crate) use payload::payload;

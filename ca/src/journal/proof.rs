@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::path::Path;
 
+use super::file::{JournalFile, JournalPaths, Step};
 use super::merkle::{
     Frontier, Hash, consistency_ranges, inclusion_ranges, leaf_hash, verify_consistency,
     verify_inclusion,
 };
-use super::file::{JournalFile, JournalPaths, Step};
 use crate::error::{Error, Result};
 
 /// The proof that an entry is in the journal.

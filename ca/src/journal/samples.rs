@@ -93,11 +93,7 @@ pub fn samples() -> Vec<Entry> {
             is_root: false,
             certificate: vec![48, 5],
             chain: vec![vec![48, 2]],
-            succeeds: Some(Succession {
-                predecessor: label("issuing"),
-                links: None,
-                waits: true,
-            }),
+            succeeds: Some(Succession { predecessor: label("issuing"), links: None, waits: true }),
         }),
         Entry::Reserved { ca: label("issuing"), serials: vec![serial(1), serial(u128::MAX)] },
         Entry::Issued(Issued {
@@ -137,10 +133,7 @@ pub fn samples() -> Vec<Entry> {
             ca: label("issuing"),
             serial: serial(1),
             revocation: revocation.clone(),
-            transaction: Some(Transaction {
-                registrar: Some(label("ra1")),
-                ..transaction(None)
-            }),
+            transaction: Some(Transaction { registrar: Some(label("ra1")), ..transaction(None) }),
             untaken: false,
         },
         Entry::Revoked {
@@ -221,11 +214,7 @@ pub fn samples() -> Vec<Entry> {
                 words: Some("ask again".into()),
             },
         },
-        Entry::Restored(Restoration {
-            actor: "uid 0".into(),
-            backup: [7; 32],
-            keeps_uses: true,
-        }),
+        Entry::Restored(Restoration { actor: "uid 0".into(), backup: [7; 32], keeps_uses: true }),
         Entry::ClockAccepted { actor: "uid 0".into() },
         Entry::Listed {
             ca: label("issuing"),

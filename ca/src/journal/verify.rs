@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::damage::{Damage, DamageKind};
 use super::entry::{Entry, Recorded};
-use super::head::{Head, HeadVerifier};
-use super::merkle::{Frontier, Hash, leaf_hash};
 use super::file::{
     FILE_HEADER, HeadsRead, JournalFile, JournalPaths, Step, frame_length, read_heads,
 };
+use super::head::{Head, HeadVerifier};
+use super::merkle::{Frontier, Hash, leaf_hash};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Issued, Label, Serial};

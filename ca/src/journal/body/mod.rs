@@ -59,7 +59,9 @@ impl Entry {
             Self::VendorTrusted(vendor) => to_vec(&VendorBody::new(vendor)),
             Self::VendorRemoved(name) => to_vec(&VendorRemovedBody { name: name.as_str() }),
             Self::Requested(pending) => to_vec(&RequestedBody::new(pending)?),
-            Self::Joined { request, transaction } => to_vec(&JoinedBody::new(request, transaction)?),
+            Self::Joined { request, transaction } => {
+                to_vec(&JoinedBody::new(request, transaction)?)
+            }
             Self::Decided { request, decision } => to_vec(&DecidedBody::new(request, decision)),
             Self::Restored(restoration) => to_vec(&RestoredBody::new(restoration)),
             Self::ClockAccepted { actor } => to_vec(&ClockAcceptedBody { actor }),

@@ -18,7 +18,7 @@ pub use reader::{Scanner, Step, entry_at, payload_at};
 pub use writer::{Tape, Writer};
 
 pub(crate) use disk::{private_file, sync_folder_of};
-pub(crate) use frame::{FRAME_HEADER, append, frame_length};
+pub(crate) use frame::{append, frame_length};
 pub(crate) use heads::{HeadsFile, heads_to_octets};
 pub(crate) use writer::Durability;
 
