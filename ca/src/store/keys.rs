@@ -1,206 +1,319 @@
-//! How the index packs many small things into one value, and its keys.
+//! The keys of the index. This is the only file that knows their letters.
 //!
-//! sled spends far more on a key than on an octet: 64 certificates share one value.
+//! A key is the letter of its [`Space`] and what follows. Keys are ordered as octets, so that numbers have their most significant octet
+//! first, and moments are [`ordered`]. Values grow at few places at a time, in the order of the journal: an embedded database that is
+//! changed at a random place for each certificate takes ten times as long.
 
+use ring::digest;
+
+use super::numbers::{Day, from_ordered, ordered};
+use super::values::{TransactionBlock, TransactionId};
 use crate::clock::Timestamp;
-use crate::record::{CrlScope, Label, Serial};
+use crate::identity::Identity;
+use crate::pending::RequestId;
+use crate::record::{CertificateId, CrlScope, Label, Serial};
 
-const DAY: u64 = 86_400_000;
+/// A whole key.
+pub type Key = Vec<u8>;
 
-/// A key: a letter for the kind, and what follows.
-pub fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
-    [&[kind], rest].concat()
+/// The spaces of keys, by their letters. Names end with an octet 0 if something follows them; numbers have 8 octets, unless said
+/// otherwise.
+///
+/// | space | key | value |
+/// |---|---|---|
+/// | `Account` | `A` name | the account: `values::account` |
+/// | `Reference` | `R` reference | the name of the account whose secret has this reference |
+/// | `Equipment` | `E` vendor 0 value | the name of the account that is for this equipment |
+/// | `Holders` | `i` hash of an identity (16 octets) | the names of the accounts that hold it: `values::holders` |
+/// | `Vendor` | `V` name | the vendor, as the body of its entry |
+/// | `Ca` | `C` name | the CA, as the body of its entry |
+/// | `DefaultCa` | `D` | the name of the default CA |
+/// | `LastCrl` | `l` CA 0 scope | the last CRL of this scope, as the body of its entry. Scopes: `f` full, `d` delta, `p` and 2 octets a partition, `b` the base of delta CRLs |
+/// | `LastPartition` | `p` CA 0 | the largest partition number that a certificate of the CA names, 2 octets |
+/// | `Reserved` | `b` offset | the serial numbers (`numbers::serial_number`) that the entry at this offset reserved and that are not used yet |
+/// | `Order` | `s` chunk | the serial numbers and offsets of this chunk of [`super::numbers::ORDER_CHUNK`] certificates |
+/// | `Members` | `a` span part (1 octet) | of this span of [`super::numbers::ACCOUNT_SPAN`] certificates, whose they are; accounts are divided into 64 parts |
+/// | `Search` | `h` span part (1 octet) | of this span of [`super::numbers::SEARCH_SPAN`] certificates, those with a search key; search keys are divided into 256 parts |
+/// | `Expiring` | `e` day (4 octets) offset | the certificates, from this offset on, that end on this day and are neither revoked nor replaced |
+/// | `Revoked` | `r` CA 0 serial | the revocation or hold: `values::revocation` |
+/// | `Released` | `f` CA 0 serial | the release from hold: `values::revocation` |
+/// | `Change` | `c` CA 0 offset | the serial whose revocation, hold or release the entry at this offset recorded |
+/// | `Unconfirmed` | `u` CA 0 serial | the certificate is not confirmed; how its confirmation is awaited, if it still is: `values::confirmation` |
+/// | `Awaited` | `w` until CA 0 serial | nothing; the confirmation of the certificate is awaited until then |
+/// | `Request` | `q` request (16 octets) | a request that an administrator must decide: `values::request` |
+/// | `Joined` | `j` transaction (16 octets) | the request that the transaction joined, 16 octets |
+/// | `RequestCounts` | `n` account, or nothing for all | when each of the open requests expires: `values::request` |
+/// | `Transactions` | `t` bucket number (4 octets) | transactions that expire in this bucket of 65 seconds: `values::transaction` |
+/// | `Restored` | `z` | when the journal was last restored from a backup, and the offset of that entry |
+/// | `Position` | `m` | the position in the journal that the index on disk has reached; not in the index's sum |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Space {
+    Account = b'A',
+    Reference = b'R',
+    Equipment = b'E',
+    Holders = b'i',
+    Vendor = b'V',
+    Ca = b'C',
+    DefaultCa = b'D',
+    LastCrl = b'l',
+    LastPartition = b'p',
+    Reserved = b'b',
+    Order = b's',
+    Members = b'a',
+    Search = b'h',
+    Expiring = b'e',
+    Revoked = b'r',
+    Released = b'f',
+    Change = b'c',
+    Unconfirmed = b'u',
+    Awaited = b'w',
+    Request = b'q',
+    Joined = b'j',
+    RequestCounts = b'n',
+    Transactions = b't',
+    Restored = b'z',
+    Position = b'm',
 }
 
-/// A key of something of a CA or an account: the name, a zero, and what follows.
-pub fn named_key(kind: u8, name: &Label, rest: &[u8]) -> Vec<u8> {
-    [&[kind], name.as_str().as_bytes(), &[0], rest].concat()
+/// The letters of CRL scopes, behind the name of the CA.
+mod scope {
+    pub const FULL: u8 = b'f';
+    pub const DELTA: u8 = b'd';
+    pub const PARTITION: u8 = b'p';
+    pub const BASE: u8 = b'b';
 }
 
-/// The key of something of a certificate.
-pub fn serial_key(kind: u8, ca: &Label, serial: &Serial) -> Vec<u8> {
-    named_key(kind, ca, serial.octets())
+impl Space {
+    /// The beginning of every key in the space, and of no other key.
+    pub const fn prefix(self) -> [u8; 1] {
+        [self as u8]
+    }
+
+    /// What follows the letter; `None` if the key is in another space.
+    fn rest(self, key: &[u8]) -> Option<&[u8]> {
+        key.strip_prefix(&self.prefix())
+    }
+
+    /// A key of this space.
+    fn key(self, rest: &[u8]) -> Key {
+        [&self.prefix(), rest].concat()
+    }
+
+    /// A key of this space that begins with a name.
+    fn named(self, name: &Label, rest: &[u8]) -> Key {
+        [&self.prefix(), name.as_str().as_bytes(), &[0], rest].concat()
+    }
+
+    /// A key of this space that ends with a span and one of its parts.
+    fn part(self, span: u64, part: u8) -> Key {
+        [&self.prefix()[..], &span.to_be_bytes(), &[part]].concat()
+    }
 }
 
-/// The name and the serial of a [`serial_key`].
-pub fn from_serial_key(key: &[u8]) -> Option<(Label, Serial)> {
-    let (_, rest) = key.split_first()?;
-    let (name, serial) = rest.split_last_chunk()?;
-    let name = std::str::from_utf8(name.strip_suffix(&[0])?).ok()?;
-    Some((name.parse().ok()?, Serial::new(*serial)?))
+/// An account.
+pub fn account(name: &Label) -> Key {
+    Space::Account.key(name.as_str().as_bytes())
 }
 
-/// The key of a certificate that is to be confirmed until a moment; a later moment has a larger key.
-pub fn awaited_key(until: Timestamp, ca: &Label, serial: &Serial) -> Vec<u8> {
-    [&b"w"[..], &ordered(until), ca.as_str().as_bytes(), &[0], serial.octets()].concat()
+/// The account of a secret's reference.
+pub fn reference(reference: &str) -> Key {
+    Space::Reference.key(reference.as_bytes())
 }
 
-/// Moment, CA and serial of an [`awaited_key`].
-pub fn from_awaited_key(key: &[u8]) -> Option<(Timestamp, Label, Serial)> {
-    let (until, rest) = key.get(1..)?.split_first_chunk()?;
-    let (name, serial) = rest.split_last_chunk()?;
-    let name = std::str::from_utf8(name.strip_suffix(&[0])?).ok()?;
-    let millis = (u64::from_be_bytes(*until) ^ (1 << 63)).cast_signed();
-    Some((Timestamp::from_millis(millis), name.parse().ok()?, Serial::new(*serial)?))
+/// The account of the equipment that its vendor names by this value.
+pub fn equipment(vendor: &Label, value: &str) -> Key {
+    Space::Equipment.named(vendor, value.as_bytes())
 }
 
-/// The key of a CA's last CRL of a scope; without one, of the base of its delta CRLs.
-pub fn crl_key(ca: &Label, scope: Option<CrlScope>) -> Vec<u8> {
-    match scope {
-        None => named_key(b'l', ca, b"b"),
-        Some(CrlScope::Full) => named_key(b'l', ca, b"f"),
-        Some(CrlScope::Delta) => named_key(b'l', ca, b"d"),
-        Some(CrlScope::Partition(number)) => {
+/// The accounts that hold an identity. Two identities may have the same key, though hardly ever do.
+pub fn holders(identity: &Identity) -> Key {
+    let hash = digest::digest(&digest::SHA256, identity.normal().as_bytes());
+    Space::Holders.key(hash.as_ref().get(..16).unwrap_or_default())
+}
+
+/// A vendor.
+pub fn vendor(name: &Label) -> Key {
+    Space::Vendor.key(name.as_str().as_bytes())
+}
+
+/// A CA.
+pub fn ca(name: &Label) -> Key {
+    Space::Ca.key(name.as_str().as_bytes())
+}
+
+/// The default CA.
+pub fn default_ca() -> Key {
+    Space::DefaultCa.key(&[])
+}
+
+/// The last CRL of a CA and a scope.
+pub fn last_crl(ca: &Label, of: CrlScope) -> Key {
+    match of {
+        CrlScope::Full => Space::LastCrl.named(ca, &[scope::FULL]),
+        CrlScope::Delta => Space::LastCrl.named(ca, &[scope::DELTA]),
+        CrlScope::Partition(number) => {
             let [high, low] = number.to_be_bytes();
-            named_key(b'l', ca, &[b'p', high, low])
+            Space::LastCrl.named(ca, &[scope::PARTITION, high, low])
         }
     }
 }
 
-/// The key of a change of a CA's revocations, by the entry that made it.
-pub fn change_key(ca: &Label, offset: u64) -> Vec<u8> {
-    named_key(b'c', ca, &offset.to_be_bytes())
+/// The full CRL to which a CA's delta CRLs refer.
+pub fn base_crl(ca: &Label) -> Key {
+    Space::LastCrl.named(ca, &[scope::BASE])
 }
 
-/// A moment so that the order of octets is the order of time.
-pub fn ordered(at: Timestamp) -> [u8; 8] {
-    (at.millis().cast_unsigned() ^ (1 << 63)).to_be_bytes()
+/// The beginning of the keys of [`last_crl`] and [`base_crl`] of a CA.
+pub fn crls(ca: &Label) -> Key {
+    Space::LastCrl.named(ca, &[])
 }
 
-/// The day of a moment since 1970, and the milliseconds since its midnight.
-pub fn day_of(at: Timestamp) -> (u32, u64) {
-    let millis = u64::try_from(at.millis()).unwrap_or(0);
-    let day = u32::try_from(millis / DAY).unwrap_or(u32::MAX);
-    (day, millis - u64::from(day) * DAY)
+/// The largest partition number of a CA.
+pub fn last_partition(ca: &Label) -> Key {
+    Space::LastPartition.named(ca, &[])
 }
 
-/// The moment that [`day_of`] divided.
-pub fn from_day(day: u32, millis: u64) -> Timestamp {
-    Timestamp::from_millis(i64::try_from(u64::from(day) * DAY + millis).unwrap_or(i64::MAX))
+/// The unused serials that the entry at an offset reserved.
+pub fn reserved(offset: u64) -> Key {
+    Space::Reserved.key(&offset.to_be_bytes())
 }
 
-/// The key of certificates that end on a day, from an offset on.
-pub fn expiring_key(day: u32, offset: u64) -> Vec<u8> {
-    [&b"e"[..], &day.to_be_bytes(), &offset.to_be_bytes()].concat()
+/// The offset in a key of [`reserved`].
+pub fn read_reserved(key: &[u8]) -> Option<u64> {
+    Space::Reserved.rest(key)?.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// Day and offset of an [`expiring_key`].
-pub fn from_expiring_key(key: &[u8]) -> Option<(u32, u64)> {
-    let (day, offset) = key.get(1..)?.split_first_chunk()?;
-    Some((u32::from_be_bytes(*day), u64_from(offset)?))
+/// A chunk of certificates in the order of issue.
+pub fn order(chunk: u64) -> Key {
+    Space::Order.key(&chunk.to_be_bytes())
 }
 
-/// The span of some 65 seconds in which a transaction ends; a later span has a larger number.
-pub fn bucket_of(at: Timestamp) -> u64 {
-    u64::from_be_bytes(ordered(at)) >> 16
+/// The certificates in a span whose accounts are in a part.
+pub fn members(span: u64, part: u8) -> Key {
+    Space::Members.part(span, part)
 }
 
-/// The key of transactions that end in a span.
-pub fn transactions_key(bucket: u64, number: u32) -> Vec<u8> {
-    [&b"t"[..], &bucket.to_be_bytes(), &number.to_be_bytes()].concat()
+/// The certificates in a span with search keys in a part.
+pub fn search(span: u64, part: u8) -> Key {
+    Space::Search.part(span, part)
 }
 
-/// Span and number of a [`transactions_key`].
-pub fn from_transactions_key(key: &[u8]) -> Option<(u64, u32)> {
-    let (bucket, number) = key.get(1..)?.split_first_chunk()?;
-    Some((u64::from_be_bytes(*bucket), u32::from_be_bytes(number.try_into().ok()?)))
-}
-
-/// The key of those that have some search keys, among the n-th span of certificates.
-pub fn search_key(span: u64, part: u8) -> Vec<u8> {
-    [&b"h"[..], &span.to_be_bytes(), &[part]].concat()
-}
-
-/// Reads 8 octets, most significant first.
-pub fn u64_from(octets: &[u8]) -> Option<u64> {
-    octets.try_into().ok().map(u64::from_be_bytes)
-}
-
-/// Appends a number: seven bits in each octet, least significant first.
-pub fn push_number(octets: &mut Vec<u8>, mut number: u64) {
-    while number > 0x7f {
-        octets.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
+/// The span and the part in a key of [`search`].
+pub fn read_search(key: &[u8]) -> Option<(u64, u8)> {
+    match Space::Search.rest(key)?.split_first_chunk()? {
+        (span, [part]) => Some((u64::from_be_bytes(*span), *part)),
+        _ => None,
     }
-    octets.push(number as u8);
 }
 
-/// Takes what [`push_number`] appended off the front.
-pub fn take_number(octets: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (first, rest) = octets.split_first()?;
-        *octets = rest;
-        number |= u64::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
+/// The certificates that end on a day, from an offset on.
+pub fn expiring(day: Day, offset: u64) -> Key {
+    [&expiring_on(day)[..], &offset.to_be_bytes()].concat()
 }
 
-/// Some accounts' certificates: 32 bits of the account's number, and which certificate of the span it is.
-pub fn members(value: &[u8]) -> impl Iterator<Item = (u32, u64)> {
-    let mut rest = value;
-    std::iter::from_fn(move || {
-        let (account, behind) = rest.split_first_chunk::<4>()?;
-        rest = behind;
-        Some((u32::from_be_bytes(*account), take_number(&mut rest)?))
-    })
+/// The beginning of the keys of [`expiring`] of a day.
+pub fn expiring_on(day: Day) -> Key {
+    Space::Expiring.key(&day.to_be_bytes())
 }
 
-/// Adds to [`members`].
-pub fn push_member(value: &mut Vec<u8>, account: u32, which: u64) {
-    value.extend_from_slice(&account.to_be_bytes());
-    push_number(value, which);
+/// The day and the offset in a key of [`expiring`].
+pub fn read_expiring(key: &[u8]) -> Option<(Day, u64)> {
+    let (day, offset) = Space::Expiring.rest(key)?.split_first_chunk()?;
+    Some((Day::from_be_bytes(*day), u64::from_be_bytes(offset.try_into().ok()?)))
 }
 
-/// Serials' numbers, each with an offset; the offsets rise.
-pub fn numbered_offsets(value: &[u8]) -> impl Iterator<Item = (u64, u64)> {
-    let (mut rest, mut offset) = (value, 0u64);
-    std::iter::from_fn(move || {
-        let (number, behind) = rest.split_first_chunk::<8>()?;
-        rest = behind;
-        offset = offset.checked_add(take_number(&mut rest)?)?;
-        Some((u64::from_be_bytes(*number), offset))
-    })
+/// The revocation or hold of a certificate.
+pub fn revoked(ca: &Label, serial: &Serial) -> Key {
+    Space::Revoked.named(ca, serial.octets())
 }
 
-/// Adds to [`numbered_offsets`].
-pub fn push_numbered(value: &mut Vec<u8>, number: u64, offset: u64) {
-    let last = numbered_offsets(value).last().map_or(0, |(_, offset)| offset);
-    value.extend_from_slice(&number.to_be_bytes());
-    push_number(value, offset.saturating_sub(last));
+/// The certificate in a key of [`revoked`].
+pub fn read_revoked(key: &[u8]) -> Option<CertificateId> {
+    certificate_id(Space::Revoked.rest(key)?)
 }
 
-/// Pairs of a rising offset and some milliseconds.
-pub fn timed_offsets(value: &[u8]) -> impl Iterator<Item = (u64, u64)> {
-    let (mut rest, mut offset) = (value, 0u64);
-    std::iter::from_fn(move || {
-        offset = offset.checked_add(take_number(&mut rest)?)?;
-        Some((offset, take_number(&mut rest)?))
-    })
+/// The release of a certificate from hold.
+pub fn released(ca: &Label, serial: &Serial) -> Key {
+    Space::Released.named(ca, serial.octets())
 }
 
-/// Adds to [`timed_offsets`].
-pub fn push_timed(value: &mut Vec<u8>, offset: u64, millis: u64) {
-    let last = timed_offsets(value).last().map_or(0, |(offset, _)| offset);
-    push_number(value, offset.saturating_sub(last));
-    push_number(value, millis);
+/// The change of a revocation of a CA that the entry at an offset made.
+pub fn change(ca: &Label, offset: u64) -> Key {
+    Space::Change.named(ca, &offset.to_be_bytes())
 }
 
-/// Serials' numbers, 8 octets each.
-pub fn numbers(value: &[u8]) -> impl Iterator<Item = u64> {
-    value.as_chunks::<8>().0.iter().map(|number| u64::from_be_bytes(*number))
+/// The beginning of the keys of [`change`] of a CA.
+pub fn changes(ca: &Label) -> Key {
+    Space::Change.named(ca, &[])
 }
 
-/// Takes a number out of [`numbers`]; the others keep their order.
-pub fn remove_number(value: &mut Vec<u8>, number: u64) {
-    let place = numbers(value).position(|other| other == number);
-    if let Some(place) = place {
-        let from = place.saturating_mul(8);
-        value.drain(from..from.saturating_add(8));
-    }
+/// How the confirmation of a certificate is awaited.
+pub fn unconfirmed(ca: &Label, serial: &Serial) -> Key {
+    Space::Unconfirmed.named(ca, serial.octets())
+}
+
+/// A certificate whose confirmation is awaited until a moment. A later moment has a larger key.
+pub fn awaited(until: Timestamp, ca: &Label, serial: &Serial) -> Key {
+    let parts: [&[u8]; 5] =
+        [&Space::Awaited.prefix(), &ordered(until), ca.as_str().as_bytes(), &[0], serial.octets()];
+    parts.concat()
+}
+
+/// The moment and the certificate in a key of [`awaited`].
+pub fn read_awaited(key: &[u8]) -> Option<(Timestamp, CertificateId)> {
+    let (until, rest) = Space::Awaited.rest(key)?.split_first_chunk()?;
+    Some((from_ordered(*until), certificate_id(rest)?))
+}
+
+/// A request that an administrator must decide.
+pub fn request(id: &RequestId) -> Key {
+    Space::Request.key(id.octets())
+}
+
+/// The request in a key of [`request`].
+pub fn read_request(key: &[u8]) -> Option<RequestId> {
+    Space::Request.rest(key)?.try_into().ok().map(RequestId::new)
+}
+
+/// The request that a transaction joined.
+pub fn joined(transaction: &TransactionId) -> Key {
+    Space::Joined.key(transaction)
+}
+
+/// When the open requests expire, of an account or of all accounts.
+pub fn request_counts(account: Option<&Label>) -> Key {
+    Space::RequestCounts.key(account.map_or(&[][..], |name| name.as_str().as_bytes()))
+}
+
+/// A block of transactions.
+pub fn transactions(block: TransactionBlock) -> Key {
+    let TransactionBlock { bucket, number } = block;
+    [&Space::Transactions.prefix()[..], &bucket.to_be_bytes(), &number.to_be_bytes()].concat()
+}
+
+/// The block in a key of [`transactions`].
+pub fn read_transactions(key: &[u8]) -> Option<TransactionBlock> {
+    let (bucket, number) = Space::Transactions.rest(key)?.split_first_chunk()?;
+    let (bucket, number) = (u64::from_be_bytes(*bucket), number.try_into().ok()?);
+    Some(TransactionBlock { bucket, number: u32::from_be_bytes(number) })
+}
+
+/// The last restore from a backup.
+pub fn restored() -> Key {
+    Space::Restored.key(&[])
+}
+
+/// The position of the index on disk.
+pub fn position() -> Key {
+    Space::Position.key(&[])
+}
+
+/// A name, an octet 0 and a serial.
+fn certificate_id(octets: &[u8]) -> Option<CertificateId> {
+    let (name, serial) = octets.split_last_chunk()?;
+    let name = std::str::from_utf8(name.strip_suffix(&[0])?).ok()?;
+    Some(CertificateId { ca: name.parse().ok()?, serial: Serial::new(*serial)? })
 }
 
 #[cfg(test)]
@@ -208,36 +321,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_packed_comes_out_again() {
-        let (mut members_of, mut numbered, mut timed) = (Vec::new(), Vec::new(), Vec::new());
-        let pairs: Vec<(u64, u64)> = vec![(32, 0), (33, u64::MAX), (1 << 20, 127), (1 << 38, 128)];
-        for (offset, other) in &pairs {
-            push_member(&mut members_of, 7, *offset);
-            push_numbered(&mut numbered, *other, *offset);
-            push_timed(&mut timed, *offset, *other);
-        }
-        let swapped: Vec<(u64, u64)> = pairs.iter().map(|(a, b)| (*b, *a)).collect();
-        assert_eq!(
-            members(&members_of).map(|(_, which)| which).collect::<Vec<_>>(),
-            [32, 33, 1 << 20, 1 << 38]
-        );
-        assert_eq!(numbered_offsets(&numbered).collect::<Vec<_>>(), swapped);
-        assert_eq!(timed_offsets(&timed).collect::<Vec<_>>(), pairs);
-        assert_eq!(members_of.len(), 16 + 1 + 1 + 3 + 6);
-        assert_eq!(from_expiring_key(&expiring_key(3, 9)), Some((3, 9)));
-        assert_eq!(from_transactions_key(&transactions_key(3, 9)), Some((3, 9)));
-    }
-
-    #[test]
-    fn moments_keep_their_order() {
-        let moments = [i64::MIN, -1, 0, 1, i64::MAX].map(Timestamp::from_millis);
-        assert!(moments.map(ordered).is_sorted());
-        for at in moments {
-            assert!(bucket_of(at) <= bucket_of(Timestamp::from_millis(i64::MAX)));
-        }
-        let at = Timestamp::from_millis(1_700_000_123_456);
-        let (day, millis) = day_of(at);
-        assert_eq!(day, 19_675);
-        assert_eq!(from_day(day, millis), at);
+    fn a_key_says_what_it_was_made_of() {
+        let (ca, serial): (Label, _) = ("a".parse().unwrap(), Serial::new([7; 16]).unwrap());
+        let id = CertificateId { ca: ca.clone(), serial };
+        let block = TransactionBlock { bucket: 3, number: 9 };
+        let until = Timestamp::from_millis(-4);
+        assert_eq!(read_expiring(&expiring(3, 9)), Some((3, 9)));
+        assert_eq!(read_transactions(&transactions(block)), Some(block));
+        assert_eq!(read_reserved(&reserved(513)), Some(513));
+        assert_eq!(read_search(&search(513, 2)), Some((513, 2)));
+        assert_eq!(read_revoked(&revoked(&ca, &serial)), Some(id.clone()));
+        assert_eq!(read_awaited(&awaited(until, &ca, &serial)), Some((until, id)));
+        let request_id = RequestId::of(b"x");
+        assert_eq!(read_request(&request(&request_id)), Some(request_id));
+        assert_eq!(read_revoked(&released(&ca, &serial)), None, "it is of another space");
     }
 }

@@ -8,6 +8,8 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::announced::Announced;
+use super::history::{Change, Mark};
 use crate::clock::Timestamp;
 use crate::equipment::Vendor;
 use crate::error::Result;
@@ -20,17 +22,6 @@ use crate::record::{
 };
 use crate::revoked::RevokedSet;
 use crate::search::SearchKey;
-
-/// Somebody works on something that will probably be recorded, until this is dropped.
-pub struct Announced(
-    #[expect(dead_code, reason = "held for its drop")] queue::Announced<commit::Command>,
-);
-
-impl std::fmt::Debug for Announced {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Announced")
-    }
-}
 
 /// A store of the authority's records. Every verb is atomic, durable when it returns, and safe from any thread.
 pub trait Store: Send + Sync {

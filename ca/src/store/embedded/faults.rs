@@ -5,11 +5,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use super::{EmbeddedOptions, EmbeddedStore, Store};
+use super::{EmbeddedOptions, EmbeddedStore};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::Tape;
 use crate::record::Deed;
+use crate::store::verbs::Store;
 
 const ENOSPC: i32 = 28;
 const EFBIG: i32 = 27;

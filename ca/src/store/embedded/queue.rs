@@ -1,12 +1,15 @@
-//! What waits for the writer. It is woken once for a group, and not for each entry that joins it.
+//! The queue of commands for the writer thread. It wakes the writer once for a group, and not for each command that joins it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Things that wait, at most so many.
+use crate::store::announced::{Announced, Announcements};
+
+/// A bounded queue with one reader, the writer thread.
 pub struct Queue<T> {
     state: Mutex<State<T>>,
+    /// Signals the writer thread that it has what it waits for.
     arrived: Condvar,
     most: usize,
 }
@@ -15,52 +18,63 @@ struct State<T> {
     waiting: VecDeque<T>,
     /// What the writer waits for; `None` while it works.
     wanted: Option<Wanted>,
-    /// How many are at work on something that will probably be added.
+    /// The number of callers that announced a command and have not withdrawn the announcement.
     announced: usize,
     closed: bool,
 }
 
-/// How many have to wait before the writer is woken.
+/// How many commands must wait before the writer is woken.
 #[derive(Clone, Copy)]
 enum Wanted {
-    /// So many.
+    /// This many.
     Count(usize),
-    /// What all have to add that are at work, or so many if nobody was announced.
+    /// One from every announced caller; if none is announced, `otherwise`.
     All { otherwise: usize },
 }
 
-/// Somebody who will probably add something, until dropped.
-pub struct Announced<T>(Arc<Queue<T>>);
+/// How long [`Queue::wait`] waits for a group to grow.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How long to wait for announced commands.
+    pub announced: Duration,
+    /// How many commands to wait for if none is announced.
+    pub enough: usize,
+    /// How long to wait for `enough` commands.
+    pub linger: Duration,
+}
 
-/// Why something was not taken.
+/// Why a command was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// As many wait as may.
+    /// The queue is full.
     Full,
-    /// Nobody takes anything any more.
+    /// The queue is closed.
     Closed,
 }
 
-/// What a wait ended with.
+/// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Awaited {
-    /// Something waits.
+pub enum Woken {
+    /// Commands wait.
     Some,
-    /// Nothing came.
+    /// No command came.
     Nothing,
-    /// Nothing waits, and nothing will come.
+    /// No command waits, and none will come.
     Closed,
 }
 
 impl<T> Queue<T> {
-    /// An empty queue.
+    /// An empty queue for at most `most` commands.
     pub fn new(most: usize) -> Self {
         let state = State { waiting: VecDeque::new(), wanted: None, announced: 0, closed: false };
         Self { state: Mutex::new(state), arrived: Condvar::new(), most: most.max(1) }
     }
 
-    /// Adds something.
-    pub fn push(&self, one: T) -> Result<(), Refused> {
+    /// Adds a command.
+    ///
+    /// # Errors
+    /// [`Refused`] when the queue is full or closed.
+    pub fn push(&self, command: T) -> Result<(), Refused> {
         let mut state = self.lock();
         if state.closed {
             return Err(Refused::Closed);
@@ -68,46 +82,35 @@ impl<T> Queue<T> {
         if state.waiting.len() >= self.most {
             return Err(Refused::Full);
         }
-        state.waiting.push_back(one);
+        state.waiting.push_back(command);
         self.wake(state);
         Ok(())
     }
 
-    /// Says that something will probably be added: while others are at work, what waits already waits for them a moment.
-    pub fn announce(self: &Arc<Self>) -> Announced<T> {
-        let mut state = self.lock();
-        state.announced = state.announced.saturating_add(1);
-        Announced(Arc::clone(self))
-    }
-
-    /// Waits until something waits, at most `patience`. Then, if others are at work, until all of them have added theirs, for
-    /// `at_work` at most; if nobody was announced, until `enough` wait, for `linger` at most.
-    pub fn wait(
-        &self,
-        patience: Duration,
-        (at_work, enough, linger): (Duration, usize, Duration),
-    ) -> Awaited {
-        let state = self.wait_for(self.lock(), Wanted::Count(1), patience);
+    /// Waits at most `idle` for a first command. Then waits for the others of its group: while commands are announced, until each announced
+    /// caller has added one; otherwise until enough wait. `patience` bounds both.
+    pub fn wait(&self, idle: Duration, patience: Patience) -> Woken {
+        let state = self.wait_for(self.lock(), Wanted::Count(1), idle);
         if state.waiting.is_empty() {
-            return if state.closed { Awaited::Closed } else { Awaited::Nothing };
+            return if state.closed { Woken::Closed } else { Woken::Nothing };
         }
-        // When nobody is at work any more, there is nobody to wait for.
-        let (most, otherwise) = match state.announced {
-            0 => (linger, enough.min(self.most)),
-            _ => (at_work, 1),
+        // When the last announcement is withdrawn, there is nobody left to wait for, and one command is enough.
+        let (longest, otherwise) = match state.announced {
+            0 => (patience.linger, patience.enough.min(self.most)),
+            _ => (patience.announced, 1),
         };
-        drop(self.wait_for(state, Wanted::All { otherwise }, most));
-        Awaited::Some
+        drop(self.wait_for(state, Wanted::All { otherwise }, longest));
+        Woken::Some
     }
 
-    /// The first of those that wait, while `take` says so.
+    /// Takes the first commands off the queue, as long as `take` returns true.
     pub fn take(&self, mut take: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut state = self.lock();
-        let count = state.waiting.iter().take_while(|one| take(one)).count();
+        let count = state.waiting.iter().take_while(|command| take(command)).count();
         state.waiting.drain(..count).collect()
     }
 
-    /// Takes nothing any more. What waits is still to be taken.
+    /// Refuses commands from now on. Those that wait can still be taken.
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -118,17 +121,17 @@ impl<T> Queue<T> {
         &'a self,
         mut state: MutexGuard<'a, State<T>>,
         wanted: Wanted,
-        patience: Duration,
+        longest: Duration,
     ) -> MutexGuard<'a, State<T>> {
         state.wanted = Some(wanted);
-        if state.is_enough() || patience.is_zero() {
+        if state.is_enough() || longest.is_zero() {
             state.wanted = None;
             return state;
         }
-        // Whoever finds that it is enough takes back what is wanted.
+        // The caller whose change suffices sets `wanted` to `None`, so that others do not signal again, and a spurious wake-up is noticed.
         let (mut state, _) = self
             .arrived
-            .wait_timeout_while(state, patience, |state| state.wanted.is_some())
+            .wait_timeout_while(state, longest, |state| state.wanted.is_some())
             .unwrap_or_else(PoisonError::into_inner);
         state.wanted = None;
         state
@@ -140,6 +143,7 @@ impl<T> Queue<T> {
         if is_enough {
             state.wanted = None;
         }
+        // Before the signal, so that the writer does not wake up only to wait for the lock.
         drop(state);
         if is_enough {
             self.arrived.notify_one();
@@ -148,6 +152,26 @@ impl<T> Queue<T> {
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send + 'static> Queue<T> {
+    /// Announces a command: until the announcement is dropped, commands that wait are not taken for a moment.
+    pub fn announce(self: &Arc<Self>) -> Announced {
+        let mut state = self.lock();
+        state.announced = state.announced.saturating_add(1);
+        drop(state);
+        let announcements: Arc<dyn Announcements> = Arc::<Self>::clone(self);
+        Announced::new(announcements)
+    }
+}
+
+impl<T: Send> Announcements for Queue<T> {
+    /// With one caller less at work, the writer may have what it waits for.
+    fn withdraw(&self) {
+        let mut state = self.lock();
+        state.announced = state.announced.saturating_sub(1);
+        self.wake(state);
     }
 }
 
@@ -164,15 +188,6 @@ impl<T> State<T> {
     }
 }
 
-/// One fewer is at work, and perhaps what the writer waits for is now there.
-impl<T> Drop for Announced<T> {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.announced = state.announced.saturating_sub(1);
-        self.0.wake(state);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -182,17 +197,21 @@ mod tests {
     const LONG: Duration = Duration::from_secs(600);
     const SHORT: Duration = Duration::from_millis(1);
 
+    fn patience(announced: Duration, enough: usize, linger: Duration) -> Patience {
+        Patience { announced, enough, linger }
+    }
+
     #[test]
     fn it_takes_so_many_and_nothing_once_it_is_closed() {
         let queue = Queue::new(2);
-        assert_eq!(queue.wait(SHORT, (SHORT, 1, SHORT)), Awaited::Nothing);
+        assert_eq!(queue.wait(SHORT, patience(SHORT, 1, SHORT)), Woken::Nothing);
         assert_eq!([1, 2, 3].map(|n| queue.push(n)), [Ok(()), Ok(()), Err(Refused::Full)]);
         assert_eq!(queue.take(|one| *one < 2), [1]);
         queue.close();
         assert_eq!(queue.push(4), Err(Refused::Closed));
-        assert_eq!(queue.wait(LONG, (LONG, 9, LONG)), Awaited::Some);
+        assert_eq!(queue.wait(LONG, patience(LONG, 9, LONG)), Woken::Some);
         assert_eq!(queue.take(|_| true), [2]);
-        assert_eq!(queue.wait(LONG, (LONG, 1, LONG)), Awaited::Closed);
+        assert_eq!(queue.wait(LONG, patience(LONG, 1, LONG)), Woken::Closed);
     }
 
     #[test]
@@ -200,20 +219,20 @@ mod tests {
         let queue = Queue::new(64);
         std::thread::scope(|scope| {
             scope.spawn(|| (0..5).for_each(|n| queue.push(n).unwrap()));
-            assert_eq!(queue.wait(LONG, (LONG, 5, LONG)), Awaited::Some);
+            assert_eq!(queue.wait(LONG, patience(LONG, 5, LONG)), Woken::Some);
             assert_eq!(queue.take(|_| true), [0, 1, 2, 3, 4]);
             queue.push(5).unwrap();
-            assert_eq!(queue.wait(LONG, (LONG, 2, SHORT)), Awaited::Some);
+            assert_eq!(queue.wait(LONG, patience(LONG, 2, SHORT)), Woken::Some);
             assert_eq!(queue.take(|_| true), [5]);
             scope.spawn(|| queue.close());
-            assert_eq!(queue.wait(LONG, (LONG, 2, LONG)), Awaited::Closed);
+            assert_eq!(queue.wait(LONG, patience(LONG, 2, LONG)), Woken::Closed);
         });
     }
 
     /// Waits as the writer does, and gives what it then has.
-    fn taken(queue: &Queue<u32>, (at_work, linger): (Duration, Duration)) -> Vec<u32> {
+    fn taken(queue: &Queue<u32>, announced: Duration, linger: Duration) -> Vec<u32> {
         let began = Instant::now();
-        assert_eq!(queue.wait(LONG, (at_work, 9, linger)), Awaited::Some);
+        assert_eq!(queue.wait(LONG, patience(announced, 9, linger)), Woken::Some);
         assert!(began.elapsed() < LONG / 10, "it waited until its patience ended");
         queue.take(|_| true)
     }
@@ -223,13 +242,13 @@ mod tests {
         let queue = Arc::new(Queue::new(64));
         let alone = queue.announce();
         queue.push(0).unwrap();
-        assert_eq!(taken(&queue, (LONG, LONG)), [0]);
+        assert_eq!(taken(&queue, LONG, LONG), [0]);
         drop(alone);
         let _all = [queue.announce(), queue.announce(), queue.announce()];
         queue.push(1).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| [2, 3].map(|n| queue.push(n).unwrap()));
-            assert_eq!(taken(&queue, (LONG, LONG)), [1, 2, 3]);
+            assert_eq!(taken(&queue, LONG, LONG), [1, 2, 3]);
         });
     }
 
@@ -240,7 +259,7 @@ mod tests {
         queue.push(1).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| drop(other));
-            assert_eq!(taken(&queue, (LONG, LONG)), [1]);
+            assert_eq!(taken(&queue, LONG, LONG), [1]);
         });
         // Nor for anybody, if nobody is at work any more. They may be done before the wait begins: then it is for who lingers.
         std::thread::scope(|scope| {
@@ -250,10 +269,10 @@ mod tests {
                 std::thread::sleep(SHORT);
                 drop((one, other));
             });
-            assert_eq!(taken(&queue, (LONG, SHORT)), [3]);
+            assert_eq!(taken(&queue, LONG, SHORT), [3]);
         });
         let _idle = [queue.announce(), queue.announce()];
         queue.push(2).unwrap();
-        assert_eq!(taken(&queue, (SHORT, LONG)), [2], "and for no longer than may be");
+        assert_eq!(taken(&queue, SHORT, LONG), [2], "and for no longer than may be");
     }
 }

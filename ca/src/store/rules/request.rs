@@ -1,10 +1,11 @@
-//! What the entries of requests that wait for an administrator demand, and what they change in the index.
+//! The rules for requests that an administrator must decide.
 
-use super::records::transaction_id;
-use super::rules::{Rules, conflict};
-use super::waiting::{
-    self, PendingRow, count, counts_key, joined_key, with_moment, without_moment,
-};
+use super::super::keys;
+use super::super::values::request::{self, RequestRow, count, with_moment, without_moment};
+use super::super::values::transaction_id;
+use super::super::view::View;
+use super::Rules;
+use super::refusal::conflict;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::pending::{
@@ -13,10 +14,10 @@ use crate::pending::{
 };
 use crate::record::{Label, Transaction};
 
-/// The largest request that waits, in octets.
+/// The most octets of a request: its key, names and extensions.
 const MAX_REQUEST: usize = 64 << 10;
 
-impl Rules<'_> {
+impl<V: View> Rules<V> {
     pub(super) fn check_requested(&self, at: Timestamp, pending: &PendingRequest) -> Result<()> {
         let PendingRequest { transaction, incarnation, request } = pending;
         self.check_transaction(at, Some(transaction))?;
@@ -33,7 +34,7 @@ impl Rules<'_> {
             (Some(account), MAX_PENDING_OF_ACCOUNT, format!("the account `{account}`")),
             (None, MAX_PENDING, "all accounts".to_owned()),
         ] {
-            let value = self.view.value(&counts_key(of))?.unwrap_or_default();
+            let value = self.view.value(&keys::request_counts(of))?.unwrap_or_default();
             if count(&value, at) >= most {
                 return Err(Error::denied(
                     Denial::TooMany,
@@ -58,8 +59,9 @@ impl Rules<'_> {
                 "expected at most {MAX_WORDS} characters of words"
             )));
         }
-        let row = self.lasting(at, request)?;
+        let row = self.unexpired_request(at, request)?;
         let row = row.ok_or_else(|| conflict(format!("no request `{request}` waits")))?;
+        // A peer may withdraw a request that was decided.
         match row.decided.filter(|_| decision.verdict != Verdict::Withdrawn) {
             Some((_, before)) => {
                 Err(conflict(format!("the request `{request}` is {before} already")))
@@ -75,7 +77,7 @@ impl Rules<'_> {
         transaction: &Transaction,
     ) -> Result<()> {
         self.check_transaction(at, Some(transaction))?;
-        let row = self.lasting(at, request)?.filter(PendingRow::counts);
+        let row = self.unexpired_request(at, request)?.filter(RequestRow::is_open);
         let row = row.filter(|row| row.account == transaction.account);
         let row = row.ok_or_else(|| conflict(format!("no request `{request}` waits")))?;
         if row.joined >= MAX_JOINED {
@@ -93,11 +95,11 @@ impl Rules<'_> {
     /// Whether a certificate may be issued in this transaction because an administrator approved its request.
     pub(super) fn is_approved(&self, at: Timestamp, transaction: &Transaction) -> Result<bool> {
         let known = self.view.transaction(&transaction_id(&transaction.id));
-        if !known.is_some_and(|known| known.is_pending && known.expires > at) {
+        if !known.is_some_and(|known| known.is_request && known.expires > at) {
             return Ok(false);
         }
         let request = self.request_in(&transaction.id)?;
-        Ok(self.lasting(at, &request)?.is_some_and(|row| {
+        Ok(self.unexpired_request(at, &request)?.is_some_and(|row| {
             row.account == transaction.account
                 && matches!(row.decided, Some((_, Verdict::Approved)))
         }))
@@ -110,16 +112,16 @@ impl Rules<'_> {
         offset: u64,
     ) -> Result<()> {
         let transaction = &pending.transaction;
-        self.open(Some(transaction), offset, true)?;
+        self.open_request(transaction, offset)?;
         let expires = transaction.expires;
         let account = transaction.account.clone();
         for of in [Some(&account), None] {
-            let key = counts_key(of);
+            let key = keys::request_counts(of);
             let value = self.view.value(&key)?.unwrap_or_default();
             self.view.put(key, with_moment(&value, expires, at));
         }
-        let row = PendingRow { offset, expires, decided: None, joined: 0, account };
-        self.view.put(PendingRow::key(&RequestId::of(&transaction.id)), row.encode());
+        let row = RequestRow { offset, expires, decided: None, joined: 0, account };
+        self.view.put(keys::request(&RequestId::of(&transaction.id)), row.encode());
         Ok(())
     }
 
@@ -129,30 +131,27 @@ impl Rules<'_> {
         transaction: &Transaction,
         offset: u64,
     ) -> Result<()> {
-        self.open(Some(transaction), offset, true)?;
-        let key = joined_key(&transaction_id(&transaction.id));
+        self.open_request(transaction, offset)?;
+        let key = keys::joined(&transaction_id(&transaction.id));
         self.view.put(key, request.octets().to_vec());
-        let Some(row) = self.pending(request)? else { return Ok(()) };
-        let row = PendingRow { joined: row.joined.saturating_add(1), ..row };
-        self.view.put(PendingRow::key(request), row.encode());
+        let Some(row) = self.request(request)? else { return Ok(()) };
+        let row = RequestRow { joined: row.joined.saturating_add(1), ..row };
+        self.view.put(keys::request(request), row.encode());
         Ok(())
     }
 
-    /// The requests of an account that is removed wait no more. Their rows stay until they expire, and are of no account: a later one
-    /// of this name has nothing to do with them.
-    pub(super) fn end_requests_of(&mut self, account: &Label) -> Result<()> {
-        let own = counts_key(Some(account));
+    /// Closes the requests of an account that is removed: they do not count as open any more. Their rows stay until they expire, but are
+    /// never found, as a later account of the same name has another incarnation.
+    pub(super) fn close_requests_of(&mut self, account: &Label) -> Result<()> {
+        let own = keys::request_counts(Some(account));
         let Some(moments) = self.view.value(&own)? else { return Ok(()) };
         self.view.remove(own);
-        let all = counts_key(None);
+        let all = keys::request_counts(None);
         let mut left = self.view.value(&all)?.unwrap_or_default();
-        for expires in waiting::moments(&moments) {
+        for expires in request::moments(&moments) {
             left = without_moment(&left, expires);
         }
-        match left.is_empty() {
-            true => self.view.remove(all),
-            false => self.view.put(all, left),
-        }
+        self.put_or_remove(all, left);
         Ok(())
     }
 
@@ -162,66 +161,64 @@ impl Rules<'_> {
         verdict: Verdict,
         offset: u64,
     ) -> Result<()> {
-        let Some(row) = self.pending(request)? else { return Ok(()) };
-        let counted = row.counts();
-        let decided = PendingRow { decided: Some((offset, verdict)), ..row };
-        if counted && !decided.counts() {
-            self.uncount(&decided.account, decided.expires)?;
+        let Some(row) = self.request(request)? else { return Ok(()) };
+        let was_open = row.is_open();
+        let decided = RequestRow { decided: Some((offset, verdict)), ..row };
+        if was_open && !decided.is_open() {
+            self.count_closed(&decided.account, decided.expires)?;
         }
         match verdict {
-            Verdict::Withdrawn => self.view.remove(PendingRow::key(request)),
-            _ => self.view.put(PendingRow::key(request), decided.encode()),
+            Verdict::Withdrawn => self.view.remove(keys::request(request)),
+            _ => self.view.put(keys::request(request), decided.encode()),
         }
         Ok(())
     }
 
-    /// A request whose certificate is issued waits no more. Its identifier now stands for the certificate's transaction.
+    /// Ends the request of a transaction in which a certificate is issued, if there is one. The identifier is free then for the
+    /// transaction of the certificate.
     pub(super) fn end_request(&mut self, transaction: &[u8]) -> Result<()> {
         let id = transaction_id(transaction);
-        let Some(state) = self.view.transaction(&id).filter(|state| state.is_pending) else {
+        let Some(state) = self.view.transaction(&id).filter(|state| state.is_request) else {
             return Ok(());
         };
-        self.drop_transaction(&id, &state)?;
+        self.remove_transaction(&id, &state)?;
         let request = self.request_in(transaction)?;
-        self.view.remove(joined_key(&id));
-        let Some(row) = self.pending(&request)? else { return Ok(()) };
-        if row.counts() {
-            self.uncount(&row.account, row.expires)?;
+        self.view.remove(keys::joined(&id));
+        let Some(row) = self.request(&request)? else { return Ok(()) };
+        if row.is_open() {
+            self.count_closed(&row.account, row.expires)?;
         }
-        self.view.remove(PendingRow::key(&request));
+        self.view.remove(keys::request(&request));
         Ok(())
     }
 
-    /// The request that waits in a transaction: its own, or the one that it joined.
+    /// The request of a transaction: its own, or the one that it joined.
     fn request_in(&self, transaction: &[u8]) -> Result<RequestId> {
-        let joined = self.view.value(&joined_key(&transaction_id(transaction)))?;
+        let joined = self.view.value(&keys::joined(&transaction_id(transaction)))?;
         let joined = joined.and_then(|octets| octets.try_into().ok()).map(RequestId::new);
         Ok(joined.unwrap_or_else(|| RequestId::of(transaction)))
     }
 
-    /// A request that has not expired, of an account that is still the one that made it.
-    fn lasting(&self, at: Timestamp, request: &RequestId) -> Result<Option<PendingRow>> {
-        let Some(row) = self.pending(request)?.filter(|row| row.expires > at) else {
+    /// A request that has not expired, of an account that still exists.
+    fn unexpired_request(&self, at: Timestamp, id: &RequestId) -> Result<Option<RequestRow>> {
+        let Some(row) = self.request(id)?.filter(|row| row.expires > at) else {
             return Ok(None);
         };
         let incarnation = self.incarnation(&row.account)?;
         Ok(Some(row).filter(|row| incarnation.is_some_and(|own| own.precedes(row.offset))))
     }
 
-    fn pending(&self, request: &RequestId) -> Result<Option<PendingRow>> {
-        let value = self.view.value(&PendingRow::key(request))?;
-        value.map(|octets| PendingRow::decode(&octets)).transpose()
+    fn request(&self, id: &RequestId) -> Result<Option<RequestRow>> {
+        let value = self.view.value(&keys::request(id))?;
+        value.map(|octets| RequestRow::decode(&octets)).transpose()
     }
 
-    fn uncount(&mut self, account: &Label, expires: Timestamp) -> Result<()> {
+    /// Counts one open request less, of an account and of all.
+    fn count_closed(&mut self, account: &Label, expires: Timestamp) -> Result<()> {
         for of in [Some(account), None] {
-            let key = counts_key(of);
+            let key = keys::request_counts(of);
             let value = self.view.value(&key)?.unwrap_or_default();
-            let left = without_moment(&value, expires);
-            match left.is_empty() {
-                true => self.view.remove(key),
-                false => self.view.put(key, left),
-            }
+            self.put_or_remove(key, without_moment(&value, expires));
         }
         Ok(())
     }

@@ -1,50 +1,18 @@
-//! Where each serial stands in the journal: a table in memory of 12 octets a slot, rebuilt from the index on start.
+//! The table of serials: from the number of each serial to the entry that reserved it or holds its certificate.
 //!
-//! With one key per certificate sled needs some kilobytes of memory for each; this table needs 14 to 17 octets.
+//! The table is in memory and is filled from the index on start. It takes 12 octets a slot, and 14 to 17 a serial. With a key for each
+//! certificate instead, the database would take some kilobytes of memory for each.
 
-use crate::record::{Label, Serial};
+use crate::store::view::SerialState;
 
-/// Shards grow one after the other, so that growing never needs the whole table twice.
+/// The number of shards. Shards grow one at a time, so that growing never needs the memory of the whole table twice.
 const SHARDS: usize = 256;
-/// Marks an offset as that of a reservation. Offsets have 39 bits: a journal has at most 512 GiB.
+/// Marks an offset as that of a reservation. An offset has 39 bits below this mark.
 const RESERVED: u64 = 1 << 39;
-/// The largest offset that a slot holds.
+/// The largest offset that a slot holds: a journal has at most 512 GiB.
 pub const MAX_OFFSET: u64 = RESERVED - 1;
 
-/// What is known of a serial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Slot {
-    /// It was reserved by the entry at this offset, and not used yet.
-    Reserved(u64),
-    /// Its certificate is in the entry at this offset.
-    Issued(u64),
-}
-
-/// A number for a serial of a CA, the same on every machine. Two serials with the same number cannot both be
-/// reserved, so within the table it is unique.
-pub fn serial_number(ca: &Label, serial: &Serial) -> u64 {
-    let name = label_number(ca);
-    let value = u128::from_be_bytes(*serial.octets());
-    let (high, low) = ((value >> 64) as u64, value as u64);
-    mix(mix(name ^ high).wrapping_add(low))
-}
-
-/// A number for a name, the same on every machine: FNV-1a, well mixed.
-pub fn label_number(name: &Label) -> u64 {
-    mix(name.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    }))
-}
-
-/// The finaliser of SplitMix64.
-const fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
-
-/// From a serial's number to its slot.
+/// The table.
 #[derive(Debug)]
 pub struct SerialTable(Vec<Shard>);
 
@@ -55,19 +23,19 @@ impl Default for SerialTable {
 }
 
 impl SerialTable {
-    /// What is known of this serial.
-    pub fn slot(&self, number: u64) -> Option<Slot> {
+    /// What is known of the serial with this number.
+    pub fn state(&self, number: u64) -> Option<SerialState> {
         self.0.get(shard_of(number))?.find(number)
     }
 
-    /// Sets what is known of this serial.
-    pub fn set(&mut self, number: u64, slot: Slot) {
+    /// Sets what is known of the serial with this number.
+    pub fn set(&mut self, number: u64, state: SerialState) {
         if let Some(shard) = self.0.get_mut(shard_of(number)) {
-            shard.set(number, slot);
+            shard.set(number, state);
         }
     }
 
-    /// How many serials it holds.
+    /// The number of serials.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.0.iter().map(|shard| shard.used).sum()
@@ -78,7 +46,8 @@ const fn shard_of(number: u64) -> usize {
     (number >> 56) as usize
 }
 
-/// Open addressing with linear probing. A packed slot of zero is free: offset 0 is the file's header.
+/// A hash table with open addressing and linear probing. A slot of zeros is free: no entry has the offset 0, where the journal has its
+/// header.
 #[derive(Debug, Default)]
 struct Shard {
     slots: Vec<[u32; 3]>,
@@ -86,33 +55,33 @@ struct Shard {
 }
 
 impl Shard {
-    fn find(&self, number: u64) -> Option<Slot> {
+    fn find(&self, number: u64) -> Option<SerialState> {
         let at = self.position(number)?;
         self.slots.get(at).and_then(|packed| unpack(packed).1)
     }
 
-    fn set(&mut self, number: u64, slot: Slot) {
+    fn set(&mut self, number: u64, state: SerialState) {
         if self.used.saturating_add(1).saturating_mul(8) > self.slots.len().saturating_mul(7) {
             self.grow();
         }
-        let Some(place) = self.position(number).and_then(|at| self.slots.get_mut(at)) else {
+        let Some(slot) = self.position(number).and_then(|at| self.slots.get_mut(at)) else {
             return;
         };
-        if unpack(place).1.is_none() {
+        if unpack(slot).1.is_none() {
             self.used = self.used.saturating_add(1);
         }
-        *place = pack(number, slot);
+        *slot = pack(number, state);
     }
 
-    /// Where this number stands, or the free place where it would. `None` without any slots.
+    /// The slot that has this number, or else the free slot for it; `None` if there are no slots.
     fn position(&self, number: u64) -> Option<usize> {
         let capacity = self.slots.len();
         let low = number & (u64::MAX >> 8);
         let start = ((low >> 24) * capacity as u64) >> 32;
         let (head, tail) = self.slots.split_at_checked(usize::try_from(start).ok()?)?;
         let matches = |packed: &[u32; 3]| {
-            let (found, slot) = unpack(packed);
-            slot.is_none() || found == low
+            let (found, state) = unpack(packed);
+            state.is_none() || found == low
         };
         tail.iter()
             .position(matches)
@@ -125,37 +94,41 @@ impl Shard {
         let old = std::mem::replace(&mut self.slots, vec![[0; 3]; capacity]);
         for packed in old {
             if let (low, Some(_)) = unpack(&packed)
-                && let Some(place) = self.position(low).and_then(|at| self.slots.get_mut(at))
+                && let Some(slot) = self.position(low).and_then(|at| self.slots.get_mut(at))
             {
-                *place = packed;
+                *slot = packed;
             }
         }
     }
 }
 
-fn pack(number: u64, slot: Slot) -> [u32; 3] {
-    let offset = match slot {
-        Slot::Reserved(offset) => offset | RESERVED,
-        Slot::Issued(offset) => offset,
+/// The lowest 56 bits of the number, then the 40 bits of the marked offset. The highest 8 bits of the number are those of the shard.
+fn pack(number: u64, state: SerialState) -> [u32; 3] {
+    let offset = match state {
+        SerialState::Reserved(offset) => offset | RESERVED,
+        SerialState::Issued(offset) => offset,
     };
     let middle = ((number >> 24) as u32 & 0xffff_ff00) | ((offset >> 32) as u32 & 0xff);
     [number as u32, middle, offset as u32]
 }
 
-fn unpack(packed: &[u32; 3]) -> (u64, Option<Slot>) {
+/// The number in a slot, and the state; no state for a free slot.
+fn unpack(packed: &[u32; 3]) -> (u64, Option<SerialState>) {
     let [low, middle, offset] = packed.map(u64::from);
     let number = low | (middle & 0xffff_ff00) << 24;
-    let slot = match offset | (middle & 0xff) << 32 {
+    let state = match offset | (middle & 0xff) << 32 {
         0 => None,
-        reserved if reserved & RESERVED != 0 => Some(Slot::Reserved(reserved & MAX_OFFSET)),
-        issued => Some(Slot::Issued(issued)),
+        reserved if reserved & RESERVED != 0 => Some(SerialState::Reserved(reserved & MAX_OFFSET)),
+        issued => Some(SerialState::Issued(issued)),
     };
-    (number, slot)
+    (number, state)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{Label, Serial};
+    use crate::store::numbers::serial_number;
 
     #[test]
     fn keeps_every_serial_and_stays_small() {
@@ -164,26 +137,17 @@ mod tests {
         let number =
             |n: u64| serial_number(&ca, &Serial::new(u128::from(n + 1).to_be_bytes()).unwrap());
         for n in 0..100_000 {
-            table.set(number(n), Slot::Reserved(n + 1));
+            table.set(number(n), SerialState::Reserved(n + 1));
         }
         for n in 0..100_000 {
-            table.set(number(n), Slot::Issued(MAX_OFFSET - n));
+            table.set(number(n), SerialState::Issued(MAX_OFFSET - n));
         }
         assert_eq!(table.len(), 100_000);
         for n in 0..100_000 {
-            assert_eq!(table.slot(number(n)), Some(Slot::Issued(MAX_OFFSET - n)));
-            assert_eq!(table.slot(number(n + 100_000)), None);
+            assert_eq!(table.state(number(n)), Some(SerialState::Issued(MAX_OFFSET - n)));
+            assert_eq!(table.state(number(n + 100_000)), None);
         }
         let octets: usize = table.0.iter().map(|s| s.slots.capacity() * 12).sum();
         assert!(octets < 100_000 * 19, "{octets}");
-    }
-
-    #[test]
-    fn numbers_differ_by_ca_and_serial() {
-        let serial = |n: u128| Serial::new(n.to_be_bytes()).unwrap();
-        let (a, b): (Label, Label) = ("a".parse().unwrap(), "b".parse().unwrap());
-        assert_ne!(serial_number(&a, &serial(1)), serial_number(&b, &serial(1)));
-        assert_ne!(serial_number(&a, &serial(1)), serial_number(&a, &serial(2)));
-        assert_ne!(serial_number(&a, &serial(1)), serial_number(&a, &serial(1 << 64)));
     }
 }

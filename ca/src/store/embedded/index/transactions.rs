@@ -1,33 +1,38 @@
-//! Where each transaction that is not forgotten stands: a table in memory of 24 octets a slot, rebuilt from the index on
-//! start. There are as many as enrolments in a quarter of an hour.
+//! The table of the transactions that are not forgotten. There are as many as enrolments in a quarter of an hour.
+//!
+//! The table is in memory, takes 24 octets a slot, and is filled from the index on start.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
-use super::packed::{bucket_of, ordered};
-use super::records::{TransactionId, TransactionState};
 use super::serials::MAX_OFFSET;
-use crate::clock::Timestamp;
+use crate::store::numbers::{bucket_of, from_ordered, ordered};
+use crate::store::values::{TransactionBlock, TransactionId, TransactionState};
 
-/// Marks a transaction whose certificate awaits confirmation, above the 39 bits of an offset.
+/// Marks a transaction whose certificate awaits its confirmation. The mark is above the 39 bits of an offset.
 const AWAITING: u64 = 1 << 39;
-/// Marks a request that waited, or waits, for an administrator.
-const PENDING: u64 = 1 << 40;
-/// The number of a value stands above these marks, in 23 bits.
+/// Marks the transaction of a request that an administrator must decide.
+const REQUEST: u64 = 1 << 40;
+/// The number of the block is above these marks, in 23 bits.
 const NUMBER: u32 = 41;
 
-/// From a transaction's identifier to where it stands.
+/// The table.
 ///
-/// A slot is found by 64 bits that a key of this process makes of the identifier. That two of some million transactions
-/// share them does not happen by chance, and nobody who does not have the key can make it happen.
+/// A slot is found by a hash of 64 bits of the transaction's name, with a random key of this process. Two of a million transactions
+/// hardly ever share a hash by chance, and a peer that does not know the key cannot choose identifiers that do.
 #[derive(Default)]
 pub struct TransactionTable {
     key: RandomState,
-    slots: HashMap<u64, Slot, BuildHasherDefault<AsItIs>>,
+    slots: HashMap<u64, Slot, BuildHasherDefault<Identity>>,
 }
 
-/// Offset, marks and number; the moment when it is forgotten.
-type Slot = (u64, u64);
+#[derive(Clone, Copy)]
+struct Slot {
+    /// Offset, marks and number of the block.
+    packed: u64,
+    /// When the transaction is forgotten, as [`ordered`].
+    expires: [u8; 8],
+}
 
 impl TransactionTable {
     /// What is known of this transaction.
@@ -43,7 +48,7 @@ impl TransactionTable {
     /// Forgets this transaction.
     pub fn remove(&mut self, id: &TransactionId) {
         self.slots.remove(&self.key.hash_one(id));
-        // A burst is not remembered for ever.
+        // Gives the memory of a burst back.
         if self.slots.capacity() > 4096 && self.slots.len() < self.slots.capacity() / 8 {
             self.slots.shrink_to(self.slots.len().saturating_mul(2));
         }
@@ -52,31 +57,30 @@ impl TransactionTable {
 
 fn pack(state: &TransactionState) -> Slot {
     let awaiting = if state.is_awaiting { AWAITING } else { 0 };
-    let pending = if state.is_pending { PENDING } else { 0 };
-    let number = u64::from(state.place.1) << NUMBER;
-    (
-        state.offset & MAX_OFFSET | awaiting | pending | number,
-        u64::from_be_bytes(ordered(state.expires)),
-    )
+    let request = if state.is_request { REQUEST } else { 0 };
+    let number = u64::from(state.block.number) << NUMBER;
+    let packed = state.offset & MAX_OFFSET | awaiting | request | number;
+    Slot { packed, expires: ordered(state.expires) }
 }
 
-fn unpack((place, expires): &Slot) -> TransactionState {
-    let expires = Timestamp::from_millis((expires ^ (1 << 63)).cast_signed());
+fn unpack(slot: &Slot) -> TransactionState {
+    let Slot { packed, expires } = *slot;
+    let expires = from_ordered(expires);
     TransactionState {
-        offset: place & MAX_OFFSET,
+        offset: packed & MAX_OFFSET,
         expires,
-        is_awaiting: place & AWAITING != 0,
-        is_pending: place & PENDING != 0,
-        // The value's span of time is that in which the transaction ends.
-        place: (bucket_of(expires), (place >> NUMBER) as u32),
+        is_awaiting: packed & AWAITING != 0,
+        is_request: packed & REQUEST != 0,
+        // A transaction is in a block of the bucket in which it expires.
+        block: TransactionBlock { bucket: bucket_of(expires), number: (packed >> NUMBER) as u32 },
     }
 }
 
-/// What is a hash already needs none.
+/// A hasher for keys that are hashes already.
 #[derive(Default)]
-struct AsItIs(u64);
+struct Identity(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for Identity {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -95,6 +99,7 @@ impl Hasher for AsItIs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
     #[test]
     fn a_state_comes_back_as_it_was_and_is_forgotten() {
@@ -105,10 +110,10 @@ mod tests {
             (1 << 38, 1_800_000_123_456, true, true, 77),
             (33, -1, false, true, 1),
         ];
-        let states = states.map(|(offset, millis, is_awaiting, is_pending, number)| {
+        let states = states.map(|(offset, millis, is_awaiting, is_request, number)| {
             let expires = Timestamp::from_millis(millis);
-            let place = (bucket_of(expires), number);
-            TransactionState { offset, expires, is_awaiting, is_pending, place }
+            let block = TransactionBlock { bucket: bucket_of(expires), number };
+            TransactionState { offset, expires, is_awaiting, is_request, block }
         });
         for (n, state) in states.iter().enumerate() {
             table.set(&[n as u8; 16], state);
@@ -124,9 +129,9 @@ mod tests {
     fn a_burst_does_not_keep_its_memory() {
         let mut table = TransactionTable::default();
         let expires = Timestamp::from_millis(1);
-        let place = (bucket_of(expires), 0);
+        let block = TransactionBlock { bucket: bucket_of(expires), number: 0 };
         let state =
-            TransactionState { offset: 40, expires, is_awaiting: false, is_pending: false, place };
+            TransactionState { offset: 40, expires, is_awaiting: false, is_request: false, block };
         let id = |n: u128| n.to_be_bytes();
         (0..100_000).for_each(|n| table.set(&id(n), &state));
         let full = table.slots.capacity();
