@@ -1,6 +1,6 @@
-//! What lies on disk stays what it is: the same verbs give the same octets in the journal and the same keys and values in the index,
-//! whatever becomes of the code. If one of these sums changes, data folders of before cannot be read: then the format's number must
-//! change with it.
+//! What lies on disk stays what it is: the same verbs give the same octets in the journal and the same keys and values
+//! in the index, whatever becomes of the code. If one of these sums changes, data folders of before cannot be read:
+//! then the format's number must change with it.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 

@@ -1,6 +1,7 @@
 //! What one entry of the journal says, as the domain sees it.
 //!
-//! Each verb of [`crate::Store`] that records something makes one entry. How an entry lies on disk is said in `body/` and `payload.rs`.
+//! Each verb of [`crate::Store`] that records something makes one entry. How an entry lies on disk is said in `body/`
+//! and `payload.rs`.
 
 use super::kind::Kind;
 use crate::clock::Timestamp;
@@ -43,7 +44,8 @@ pub enum Entry {
         revocation: Revocation,
         /// The transaction that asked for the revocation, if a peer did.
         transaction: Option<Transaction>,
-        /// Whether the certificate is revoked because its holder did not accept it. The account's secret then gets the use back.
+        /// Whether the certificate is revoked because its holder did not accept it. The account's secret then gets the
+        /// use back.
         untaken: bool,
     },
     /// A certificate on hold is good again.
@@ -83,8 +85,8 @@ pub enum Entry {
     VendorRemoved(Label),
     /// A peer asked for a certificate, and an administrator must decide. Boxed, as it is much larger than the others.
     Requested(Box<PendingRequest>),
-    /// A peer asked again, in another transaction, for what an undecided or approved request asks for. The transaction joins that
-    /// request.
+    /// A peer asked again, in another transaction, for what an undecided or approved request asks for. The transaction
+    /// joins that request.
     Joined {
         /// The request.
         request: RequestId,
@@ -100,13 +102,14 @@ pub enum Entry {
     },
     /// The journal was restored from a backup, which ends before this entry.
     Restored(Restoration),
-    /// An administrator says that the clock is right, whatever time the entry before has. Only this entry may be earlier than the one
-    /// before it.
+    /// An administrator says that the clock is right, whatever time the entry before has. Only this entry may be
+    /// earlier than the one before it.
     ClockAccepted {
         /// The administrator: a user name or number of the operating system.
         actor: String,
     },
-    /// A CRL that this instance signed before it was lost and restored lists a serial of which the journal says nothing else.
+    /// A CRL that this instance signed before it was lost and restored lists a serial of which the journal says nothing
+    /// else.
     Listed {
         /// The CA that signed the CRL.
         ca: Label,

@@ -1,5 +1,5 @@
-//! Export of the journal for people and scripts: one JSON object for each entry, certificates in base64. Sealed secrets and the
-//! protocols' contexts are left out.
+//! Export of the journal for people and scripts: one JSON object for each entry, certificates in base64. Sealed secrets
+//! and the protocols' contexts are left out.
 //!
 //! Scripts match the field names: they never change, and new ones may be added.
 
@@ -18,8 +18,8 @@ use crate::identity::Identity;
 use crate::pending::{PendingRequest, RequestId};
 use crate::record::{Account, CaRecord, CrlRecord, Issued, Transaction};
 
-/// Calls `line` with each entry of the journal in the data folder `data` as a JSON object without line breaks, from entry `from` on,
-/// until `line` returns `false`. An incomplete entry at the end is left out.
+/// Calls `line` with each entry of the journal in the data folder `data` as a JSON object without line breaks, from
+/// entry `from` on, until `line` returns `false`. An incomplete entry at the end is left out.
 ///
 /// # Errors
 /// [`Error::Internal`] when the journal is damaged, or what `line` returns.

@@ -1,6 +1,7 @@
 //! Signed tree heads: whoever kept one can prove later that the journal was shortened or altered since.
 //!
-//! A tree head is a signed statement about the Merkle tree over the journal (RFC 9162 §4.10). `file/heads.rs` keeps them on disk.
+//! A tree head is a signed statement about the Merkle tree over the journal (RFC 9162 §4.10). `file/heads.rs` keeps
+//! them on disk.
 
 use minicbor::{Decode, Encode};
 
@@ -8,7 +9,8 @@ use super::merkle::Hash;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
-/// The first octets of every message that is signed as a tree head. They separate it from every other message that the key may sign.
+/// The first octets of every message that is signed as a tree head. They separate it from every other message that the
+/// key may sign.
 const DOMAIN: &[u8] = b"countersign journal tree head v1\0";
 
 /// Signs tree heads with the instance's audit key.
@@ -36,8 +38,8 @@ pub struct Head {
     pub signature: Vec<u8>,
 }
 
-/// The octets that are signed: domain, instance, time, size and root, after the TreeHeadDataV2 of RFC 9162 §4.10. Numbers have 8
-/// octets, most significant first; the time is in milliseconds since 1970.
+/// The octets that are signed: domain, instance, time, size and root, after the TreeHeadDataV2 of RFC 9162 §4.10.
+/// Numbers have 8 octets, most significant first; the time is in milliseconds since 1970.
 pub fn head_message(instance: &[u8; 16], size: u64, root: &Hash, at: Timestamp) -> Vec<u8> {
     [DOMAIN, instance, &at.millis().to_be_bytes(), &size.to_be_bytes(), root].concat()
 }

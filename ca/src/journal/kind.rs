@@ -4,8 +4,8 @@
 
 /// The kind of an entry. Its discriminant is the number in the payload.
 ///
-/// INVARIANT: a number, once in a released program, belongs to its kind for ever, because journals are never rewritten. Numbers go by
-/// subject in steps of ten: certificates and accounts, requests, vendors, restore, CAs.
+/// INVARIANT: a number, once in a released program, belongs to its kind for ever, because journals are never rewritten.
+/// Numbers go by subject in steps of ten: certificates and accounts, requests, vendors, restore, CAs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {

@@ -1,7 +1,7 @@
 //! The Merkle tree over the journal's entries: hashes, roots and proofs of RFC 9162 §2.1, with SHA-256.
 //!
-//! Only the right edge of the tree is held in memory. A proof consists of the roots over ranges of leaves, which [`inclusion_ranges`] and
-//! [`consistency_ranges`] name; one pass over the leaves computes all of them.
+//! Only the right edge of the tree is held in memory. A proof consists of the roots over ranges of leaves, which
+//! [`inclusion_ranges`] and [`consistency_ranges`] name; one pass over the leaves computes all of them.
 
 use std::ops::Range;
 
@@ -22,7 +22,8 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     sha256(&[&[1], left, right])
 }
 
-/// The right edge of a tree. It suffices to add leaves and to compute the root, and has 32 octets for each bit set in the tree's size.
+/// The right edge of a tree. It suffices to add leaves and to compute the root, and has 32 octets for each bit set in
+/// the tree's size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frontier {
     size: u64,

@@ -1,4 +1,5 @@
-//! Proofs over the journal (RFC 9162 §2.1.3 and §2.1.4): that an entry is in it, and that nothing before its end changed.
+//! Proofs over the journal (RFC 9162 §2.1.3 and §2.1.4): that an entry is in it, and that nothing before its end
+//! changed.
 
 use std::ops::Range;
 use std::path::Path;
@@ -54,7 +55,8 @@ impl ConsistencyProof {
     }
 }
 
-/// Proves that entry `index` is among the first `size` entries of the journal in the data folder `data`. Reads these entries once.
+/// Proves that entry `index` is among the first `size` entries of the journal in the data folder `data`. Reads these
+/// entries once.
 ///
 /// # Errors
 /// [`Error::Malformed`] when there is no such entry, [`Error::Internal`] when the journal is damaged.
@@ -68,8 +70,8 @@ pub fn inclusion_proof(data: &Path, index: u64, size: u64) -> Result<InclusionPr
     }
 }
 
-/// Proves that the first `old` entries of the journal in the data folder `data` are a prefix of the first `new`. Reads these entries
-/// once.
+/// Proves that the first `old` entries of the journal in the data folder `data` are a prefix of the first `new`. Reads
+/// these entries once.
 ///
 /// # Errors
 /// [`Error::Malformed`] unless 0 < `old` ≤ `new` ≤ its entries, [`Error::Internal`] when the journal is damaged.

@@ -1,4 +1,5 @@
-//! Verification of a whole journal: reads every entry and reports what is wrong. It needs neither the index nor a running service.
+//! Verification of a whole journal: reads every entry and reports what is wrong. It needs neither the index nor a
+//! running service.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -67,22 +68,23 @@ pub struct Verification<'a> {
     pub is_live: bool,
 }
 
-/// Verifies the journal of a data folder: frames, checksums, sequence numbers and times; the Merkle tree against every tree head; that
-/// each issued serial was reserved before and issued once; that CRL numbers rise. Takes some 50 octets of memory for each serial.
+/// Verifies the journal of a data folder: frames, checksums, sequence numbers and times; the Merkle tree against every
+/// tree head; that each issued serial was reserved before and issued once; that CRL numbers rise. Takes some 50 octets
+/// of memory for each serial.
 ///
 /// `progress` is called now and then with the octets read so far and those in all.
 ///
 /// # Errors
-/// [`crate::Error::Unavailable`] when a file cannot be read, [`crate::Error::Internal`] when the header of the journal is damaged. Damaged
-/// entries are no error; they are in the report.
+/// [`crate::Error::Unavailable`] when a file cannot be read, [`crate::Error::Internal`] when the header of the journal
+/// is damaged. Damaged entries are no error; they are in the report.
 pub fn verify(
     data: &Path,
     how: Verification<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report> {
     let paths = JournalPaths::new(data);
-    // 1. Read the heads before the entries: a running service adds both, and never a head before its entries. In the other order a new
-    //    head would look as if entries were missing.
+    // 1. Read the heads before the entries: a running service adds both, and never a head before its entries. In the
+    //    other order a new head would look as if entries were missing.
     let HeadsRead { mut heads, whole } = read_heads(&paths.heads)?;
     let heads_length = std::fs::metadata(&paths.heads).map_or(0, |meta| meta.len());
     heads.extend(how.known_head.cloned());

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Counts announcements. While there are any, the store delays what is recorded a moment, so that the records of all of them become
-/// durable together.
+/// Counts announcements. While there are any, the store delays what is recorded a moment, so that the records of all of
+/// them become durable together.
 pub trait Announcements: Send + Sync {
     /// One caller less is at work.
     fn withdraw(&self);
 }
 
-/// An announcement, which holds until this is dropped. A caller holds it until its record is with the store, or it knows that there will
-/// be none.
+/// An announcement, which holds until this is dropped. A caller holds it until its record is with the store, or it
+/// knows that there will be none.
 pub struct Announced(Arc<dyn Announcements>);
 
 impl Announced {

@@ -1,8 +1,8 @@
 //! The keys of the index. This is the only file that knows their letters.
 //!
-//! A key is the letter of its [`Space`] and what follows. Keys are ordered as octets, so that numbers have their most significant octet
-//! first, and moments are [`ordered`]. Values grow at few places at a time, in the order of the journal: an embedded database that is
-//! changed at a random place for each certificate takes ten times as long.
+//! A key is the letter of its [`Space`] and what follows. Keys are ordered as octets, so that numbers have their most
+//! significant octet first, and moments are [`ordered`]. Values grow at few places at a time, in the order of the
+//! journal: an embedded database that is changed at a random place for each certificate takes ten times as long.
 
 use ring::digest;
 
@@ -16,36 +16,39 @@ use crate::record::{CertificateId, CrlScope, Label, Serial};
 /// A whole key.
 pub type Key = Vec<u8>;
 
-/// The spaces of keys, by their letters. Names end with an octet 0 if something follows them; numbers have 8 octets, unless said
-/// otherwise.
+/// The spaces of keys, by their letters.
+///
+/// In keys, a name is followed by an octet 0 unless it ends the key, and numbers have 8 octets unless the table says
+/// otherwise. Constants are those of [`super::numbers`]; values lie as the modules of [`super::values`] say, or as in
+/// the body of an entry.
 ///
 /// | space | key | value |
 /// |---|---|---|
-/// | `Account` | `A` name | the account: `values::account` |
+/// | `Account` | `A` name | the account: `account` |
 /// | `Reference` | `R` reference | the name of the account whose secret has this reference |
-/// | `Equipment` | `E` vendor 0 value | the name of the account that is for this equipment |
-/// | `Holders` | `i` hash of an identity (16 octets) | the names of the accounts that hold it: `values::holders` |
-/// | `Vendor` | `V` name | the vendor, as the body of its entry |
-/// | `Ca` | `C` name | the CA, as the body of its entry |
+/// | `Equipment` | `E` vendor value | the name of the account that is for this equipment |
+/// | `Holders` | `i` hash (16) | the accounts that hold the identity with this hash: `holders` |
+/// | `Vendor` | `V` name | the vendor, as in its entry |
+/// | `Ca` | `C` name | the CA, as in its entry |
 /// | `DefaultCa` | `D` | the name of the default CA |
-/// | `LastCrl` | `l` CA 0 scope | the last CRL of this scope, as the body of its entry. Scopes: `f` full, `d` delta, `p` and 2 octets a partition, `b` the base of delta CRLs |
-/// | `LastPartition` | `p` CA 0 | the largest partition number that a certificate of the CA names, 2 octets |
-/// | `Reserved` | `b` offset | the serial numbers (`numbers::serial_number`) that the entry at this offset reserved and that are not used yet |
-/// | `Order` | `s` chunk | the serial numbers and offsets of this chunk of [`super::numbers::ORDER_CHUNK`] certificates |
-/// | `Members` | `a` span part (1 octet) | of this span of [`super::numbers::ACCOUNT_SPAN`] certificates, whose they are; accounts are divided into 64 parts |
-/// | `Search` | `h` span part (1 octet) | of this span of [`super::numbers::SEARCH_SPAN`] certificates, those with a search key; search keys are divided into 256 parts |
-/// | `Expiring` | `e` day (4 octets) offset | the certificates, from this offset on, that end on this day and are neither revoked nor replaced |
-/// | `Revoked` | `r` CA 0 serial | the revocation or hold: `values::revocation` |
-/// | `Released` | `f` CA 0 serial | the release from hold: `values::revocation` |
-/// | `Change` | `c` CA 0 offset | the serial whose revocation, hold or release the entry at this offset recorded |
-/// | `Unconfirmed` | `u` CA 0 serial | the certificate is not confirmed; how its confirmation is awaited, if it still is: `values::confirmation` |
-/// | `Awaited` | `w` until CA 0 serial | nothing; the confirmation of the certificate is awaited until then |
-/// | `Request` | `q` request (16 octets) | a request that an administrator must decide: `values::request` |
-/// | `Joined` | `j` transaction (16 octets) | the request that the transaction joined, 16 octets |
-/// | `RequestCounts` | `n` account, or nothing for all | when each of the open requests expires: `values::request` |
-/// | `Transactions` | `t` bucket number (4 octets) | transactions that expire in this bucket of 65 seconds: `values::transaction` |
-/// | `Restored` | `z` | when the journal was last restored from a backup, and the offset of that entry |
-/// | `Position` | `m` | the position in the journal that the index on disk has reached; not in the index's sum |
+/// | `LastCrl` | `l` CA scope | the last CRL of this scope, as in its entry; for the scopes see [`scope`] |
+/// | `LastPartition` | `p` CA | the largest CRL partition that a certificate names (2) |
+/// | `Reserved` | `b` offset | the serials that the entry there reserved and that are unused: `lists` |
+/// | `Order` | `s` chunk | a chunk of `ORDER_CHUNK` certificates in the order of issue: `lists` |
+/// | `Members` | `a` span part (1) | the accounts of certificates in a span of `ACCOUNT_SPAN`: `lists` |
+/// | `Search` | `h` span part (1) | the search keys of certificates in a span of `SEARCH_SPAN`: `lists` |
+/// | `Expiring` | `e` day (4) offset | certificates, from the offset on, that end on the day: `lists` |
+/// | `Revoked` | `r` CA serial (16) | the revocation or hold: `revocation` |
+/// | `Released` | `f` CA serial (16) | the release from hold: `revocation` |
+/// | `Change` | `c` CA offset | the serial (16) whose revocation, hold or release the entry there recorded |
+/// | `Unconfirmed` | `u` CA serial (16) | the certificate is not confirmed: `confirmation` |
+/// | `Awaited` | `w` until CA serial (16) | nothing: the confirmation of the certificate is awaited until then |
+/// | `Request` | `q` request (16) | a request that an administrator must decide: `request` |
+/// | `Joined` | `j` transaction (16) | the request (16) that the transaction joined |
+/// | `RequestCounts` | `n` account | when each open request of the account expires, or of all without one: `request` |
+/// | `Transactions` | `t` bucket number (4) | transactions that expire in this bucket: `transaction` |
+/// | `Restored` | `z` | the last restore from a backup: `restored` |
+/// | `Position` | `m` | how far in the journal the index on disk is; this pair is not in the index's sum |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Space {
@@ -76,11 +79,13 @@ pub enum Space {
     Position = b'm',
 }
 
-/// The letters of CRL scopes, behind the name of the CA.
+/// The letters of CRL scopes in keys of [`Space::LastCrl`].
 mod scope {
     pub const FULL: u8 = b'f';
     pub const DELTA: u8 = b'd';
+    /// The number of the partition follows, 2 octets.
     pub const PARTITION: u8 = b'p';
+    /// The full CRL to which delta CRLs refer.
     pub const BASE: u8 = b'b';
 }
 

@@ -1,8 +1,10 @@
-//! What the authority remembers. [`Store`] is a trait of domain verbs; `embedded/` implements it with files of this machine.
+//! What the authority remembers. [`Store`] is a trait of domain verbs; `embedded/` implements it with files of this
+//! machine.
 //!
-//! From the ground up: `numbers` and `values` say how small things are numbered and lie in an index, `keys` under which keys; `view` is
-//! what the rules read and change of an index, and `rules` says what each entry demands and changes. `verbs` has the trait itself. None
-//! of these knows a file or a database, so that another log can stand beside `embedded/`.
+//! From the ground up: `numbers` and `values` say how small things are numbered and lie in an index, `keys` under which
+//! keys; `view` is what the rules read and change of an index, and `rules` says what each entry demands and changes.
+//! `verbs` has the trait itself. None of these knows a file or a database, so that another log can stand beside
+//! `embedded/`.
 
 mod announced;
 mod embedded;

@@ -1,9 +1,10 @@
-//! The numbers under which the index files serials, accounts, search keys, days and transactions, and how many go into one value.
+//! The numbers under which the index files serials, accounts, search keys, days and transactions, and how many go into
+//! one value.
 //!
 //! An embedded database spends far more on a key than on an octet, so that many small things share one value.
 //!
-//! INVARIANT: these are the same on every machine and in every version, as the index on disk depends on them. Another one needs another
-//! `FORMAT` of the index.
+//! INVARIANT: these are the same on every machine and in every version, as the index on disk depends on them. Another
+//! one needs another `FORMAT` of the index.
 
 use crate::clock::Timestamp;
 use crate::record::{Label, Serial};
@@ -28,8 +29,8 @@ pub type Day = u32;
 /// The bucket of some 65 seconds (2^16 ms) in which a transaction expires. A later bucket has a larger number.
 pub type Bucket = u64;
 
-/// A number of 64 bits for a serial of a CA. The rules refuse to reserve a serial whose number is in use already, so that a number names
-/// one serial.
+/// A number of 64 bits for a serial of a CA. The rules refuse to reserve a serial whose number is in use already, so
+/// that a number names one serial.
 pub fn serial_number(ca: &Label, serial: &Serial) -> u64 {
     let name = label_number(ca);
     let value = u128::from_be_bytes(*serial.octets());

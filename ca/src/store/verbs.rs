@@ -1,9 +1,10 @@
-//! What the authority remembers, in domain verbs. Each verb that records something is one atomic transaction with
-//! its journal entry, and returns when the entry is durable.
+//! The verbs of a store. Each verb that records something is one atomic transaction together with its journal entry,
+//! and returns when the entry is durable.
 //!
-//! `at` is the present moment as the caller's clock tells it, taken when the verb is called. A moment before the last entry's is
-//! refused with [`crate::Error::Unavailable`], as a clock that went backwards stops signing; so is one long behind it, where
-//! [`EmbeddedOptions::longest_silence`] says how long: a clock that is years ahead would stop signing for years.
+//! `at` is the present moment by the caller's clock, read when the verb is called. Two moments are refused with
+//! [`crate::Error::Unavailable`]: one before the last entry, as a clock that went backwards must not sign; and one long
+//! after it ([`super::EmbeddedOptions::longest_silence`]), as entries of a clock that is years ahead would stop all
+//! signing for years.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -23,68 +24,77 @@ use crate::record::{
 use crate::revoked::RevokedSet;
 use crate::search::SearchKey;
 
-/// A store of the authority's records. Every verb is atomic, durable when it returns, and safe from any thread.
+/// A store of the authority's records. Every verb is atomic, durable when it returns, and may be called from any
+/// thread.
 pub trait Store: Send + Sync {
-    /// Records a CA's certificate. A second record of the same name replaces the first.
+    /// Records a CA's certificate. It replaces an earlier record of the same name.
     fn record_ca(&self, at: Timestamp, ca: &CaRecord) -> Result<()>;
 
-    /// Every CA, in the order of their names.
+    /// Every CA, ordered by name.
     fn cas(&self) -> Result<Vec<CaRecord>>;
 
-    /// The issuing CA of accounts that name none: the first one, or the one that was made so last.
+    /// The default CA, which issues for accounts that name none: the one that an administrator chose last, or else the
+    /// first issuing CA.
     fn default_ca(&self) -> Result<Option<Label>>;
 
-    /// Records what a CA does from now on.
+    /// Records the duty that a CA has from now on.
     ///
     /// # Errors
-    /// `Conflict` if there is no such issuing CA, or it does not wait to issue.
+    /// `Conflict` if there is no such issuing CA; [`Duty::Issue`] also if it does not wait to issue, [`Duty::Default`]
+    /// if it does.
     fn record_assigned(&self, at: Timestamp, ca: &Label, duty: Duty) -> Result<()>;
 
-    /// Records serials before anything is signed with them.
+    /// Reserves serials before a CA signs with them. A power cut between signature and record so leaves a trace of the
+    /// certificate.
     ///
     /// # Errors
-    /// [`crate::Denial::Conflict`] when one of them was reserved or issued before.
+    /// [`crate::Denial::Conflict`] when one of the serials was reserved or issued before.
     fn reserve_serials(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<()> {
         self.begin_reserve(at, ca, serials)?.wait()
     }
 
-    /// As [`Self::reserve_serials`], without waiting: the receipt says when it is durable.
+    /// As [`Self::reserve_serials`], without waiting: the receipt says when the entry is durable.
     ///
     /// # Errors
-    /// [`crate::Error::Unavailable`] when too much waits; the others come with the receipt.
+    /// [`crate::Error::Unavailable`] when too many requests wait. Other errors come with the receipt.
     fn begin_reserve(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<Receipt>;
 
-    /// Records a certificate, uses up the account's secret if it says so, and opens its transaction.
+    /// Records a certificate before it leaves. Uses up one use of the account's secret or equipment if the record says
+    /// so, and opens the certificate's transaction.
     ///
     /// # Errors
-    /// `Conflict` if the serial was issued before, `NotAuthorized` if the account is gone or its secret has no use
-    /// left or expired, `TransactionInUse` if the transaction's identifier is known.
+    /// `Conflict` if the serial was not reserved or was issued before; `NotAuthorized` if the account was removed, or
+    /// its secret is used up or has expired; `TransactionInUse` if the transaction's identifier was used before and is
+    /// not forgotten.
     fn record_issued(&self, at: Timestamp, issued: &Issued) -> Result<()> {
         self.begin_issued(at, issued.clone())?.wait()
     }
 
-    /// As [`Self::record_issued`], without waiting: nothing of it may leave before the receipt says that it is durable.
+    /// As [`Self::record_issued`], without waiting. The certificate may not leave before the receipt says that its
+    /// entry is durable.
     ///
     /// # Errors
-    /// [`crate::Error::Unavailable`] when too much waits; the others come with the receipt.
+    /// [`crate::Error::Unavailable`] when too many requests wait. Other errors come with the receipt.
     fn begin_issued(&self, at: Timestamp, issued: Issued) -> Result<Receipt>;
 
-    /// Says that something will probably be recorded soon. While several are at work, what is recorded waits for the others a
-    /// moment (2 ms at most), so that one `fdatasync` serves them; who is alone waits for nobody. Held until it is recorded.
+    /// Announces that the caller will probably record something soon. The writer thread waits up to 2 ms for the
+    /// records of all announced callers, so that one `fdatasync` serves them. A caller holds the announcement until it
+    /// has recorded; one that is alone does not wait.
     fn announce(&self) -> Announced;
 
-    /// Records that the holder took the certificate, and ends its transaction. The identifier stays known.
+    /// Records that the holder confirmed the certificate of a transaction. The transaction's identifier cannot be used
+    /// again before it expires.
     ///
     /// # Errors
-    /// `AlreadyConfirmed` if nothing is awaited, `NoSuchCertificate` if the transaction is unknown.
+    /// `AlreadyConfirmed` if the transaction awaits no confirmation, `NoSuchCertificate` if it is unknown or has
+    /// expired.
     fn record_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<()>;
 
-    /// Records a revocation or a hold, and the transaction that asked for it, if any. If the certificate was awaiting
-    /// confirmation, it no longer is.
+    /// Records a revocation or a hold, and the transaction that asked for it, if one did. A confirmation of the
+    /// certificate is no longer awaited.
     ///
     /// # Errors
-    /// `NoSuchCertificate`; `AlreadyRevoked` unless a held certificate is now revoked for good;
-    /// `TransactionInUse`.
+    /// `NoSuchCertificate`; `AlreadyRevoked`, unless a certificate on hold is now revoked for good; `TransactionInUse`.
     fn record_revoked(
         &self,
         at: Timestamp,
@@ -94,8 +104,9 @@ pub trait Store: Send + Sync {
         transaction: Option<&Transaction>,
     ) -> Result<()>;
 
-    /// As [`Self::record_revoked`], for a certificate that its holder did not take: the use of the secret comes back
-    /// ([`crate::record::MAX_GIVEN_BACK`]). That of a vendor's certificate does not: whoever has its key must not enrol again unseen.
+    /// As [`Self::record_revoked`], for a certificate that its holder did not accept. The account's secret gets the use
+    /// back, at most [`crate::record::MAX_GIVEN_BACK`] times. The vendor's certificate does not: somebody who stole its
+    /// key could otherwise enrol any number of times without a trace.
     ///
     /// # Errors
     /// As [`Self::record_revoked`].
@@ -107,60 +118,62 @@ pub trait Store: Send + Sync {
         revocation: &Revocation,
     ) -> Result<()>;
 
-    /// Records that a held certificate is good again.
+    /// Records that a certificate on hold is good again.
     ///
     /// # Errors
-    /// `NoSuchCertificate`; `Conflict` if it is not on hold.
+    /// `NoSuchCertificate`; `Conflict` if the certificate is not on hold.
     fn record_released(&self, at: Timestamp, ca: &Label, serial: &Serial) -> Result<()>;
 
     /// Records a CRL before it leaves.
     ///
     /// # Errors
-    /// `Conflict` if its number is not larger than the last one of this CA and scope.
+    /// `Conflict` if the CRL's number is not larger than the last one of this CA and scope.
     fn record_crl(&self, at: Timestamp, crl: &CrlRecord) -> Result<()>;
 
-    /// Creates accounts, all or none.
+    /// Creates accounts: all of them, or none.
     ///
     /// # Errors
-    /// `Conflict` that names the first account or reference that exists already.
+    /// `Conflict` that names the first account, reference or equipment that exists already.
     fn record_accounts(&self, at: Timestamp, accounts: &[Account]) -> Result<()>;
 
-    /// Replaces an account.
+    /// Replaces the account of the same name. Uses that were spent since the caller read the account stay spent.
     ///
     /// # Errors
-    /// `Conflict` if there is none of this name, or its new reference belongs to another.
+    /// `Conflict` if there is no account of this name, or its new reference or equipment belongs to another one;
+    /// `NotAuthorized` if it was removed and made anew since the caller read it.
     fn record_account_changed(&self, at: Timestamp, account: &Account) -> Result<()>;
 
-    /// Removes an account. Its certificates stay as they are; its requests wait no more.
+    /// Removes an account. Its certificates stay as they are. Its requests are closed.
     ///
     /// # Errors
-    /// `Conflict` if there is none of this name.
+    /// `Conflict` if there is no account of this name.
     fn record_account_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
 
-    /// Records a vendor whose certificates first enrolments may be signed with.
+    /// Records a vendor whose certificates may sign first enrolments.
     ///
     /// # Errors
-    /// `Conflict` if there is one of this name.
+    /// `Conflict` if there is a vendor of this name.
     fn record_vendor(&self, at: Timestamp, vendor: &Vendor) -> Result<()>;
 
-    /// Removes a vendor. Accounts keep what they say of its equipment.
+    /// Removes a vendor. Accounts keep their equipment of this vendor.
     ///
     /// # Errors
-    /// `Conflict` if there is none of this name.
+    /// `Conflict` if there is no vendor of this name.
     fn record_vendor_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
 
-    /// Records a request for a certificate that waits for an administrator, and opens its transaction.
+    /// Records a request for a certificate that an administrator must decide, and opens its transaction.
     ///
     /// # Errors
-    /// `NotAuthorized` if the account is gone; `TransactionInUse`; [`crate::Error::Unavailable`] when too many wait, of
-    /// the account or in all.
+    /// `NotAuthorized` if the account was removed; `TransactionInUse`; `TooMany` if too many requests are open, of the
+    /// account or in all.
     fn record_requested(&self, at: Timestamp, pending: &PendingRequest) -> Result<()>;
 
-    /// Records that a transaction asks for what a request asks for that waits or was approved. From now on that request is found,
-    /// decided and ended in either transaction.
+    /// Records that a transaction asks for the same as an open request. From now on that request is found and ended by
+    /// either transaction.
     ///
     /// # Errors
-    /// `Conflict` if no such request of the account waits; `TransactionInUse`; `TooMany`.
+    /// `Conflict` if the account has no such open request; `TransactionInUse`; `TooMany` if too many transactions
+    /// joined the request.
     fn record_joined(
         &self,
         at: Timestamp,
@@ -168,22 +181,22 @@ pub trait Store: Send + Sync {
         transaction: &Transaction,
     ) -> Result<()>;
 
-    /// Records what was decided about a request that waits. Once it is approved, a certificate can be issued in its
-    /// transaction; withdrawn, it is gone.
+    /// Records a decision about a request. In the transaction of an approved request a certificate can be issued; a
+    /// withdrawn request is removed.
     ///
     /// # Errors
-    /// `Conflict` if no such request waits, or it was decided before and is not being withdrawn.
+    /// `Conflict` if there is no such request, or it was decided before and is not being withdrawn.
     fn record_decided(&self, at: Timestamp, request: &RequestId, decision: &Decision)
     -> Result<()>;
 
-    /// Records what an administrator did.
+    /// Records an administrator's action that changes no other record.
     fn record_deed(&self, at: Timestamp, deed: &Deed) -> Result<()>;
 
-    /// One certificate.
+    /// The certificate with this serial.
     fn certificate(&self, ca: &Label, serial: &Serial) -> Result<Option<CertificateRecord>>;
 
-    /// Certificates in the order they were issued: at most `limit`, from position `cursor` (0 at first), of one
-    /// account if one is named. The second value is the cursor for the next page, `None` at the end.
+    /// A page of certificates in the order of issue: at most `limit`, from `cursor` on (0 for the first page), of one
+    /// account if one is named. The second value is the cursor of the next page; `None` at the end.
     fn certificates(
         &self,
         account: Option<&Label>,
@@ -191,7 +204,8 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<(Vec<CertificateRecord>, Option<u64>)>;
 
-    /// The certificates that have this key and are `wanted`, newest first, at most `limit`. For each of so many, 32 are looked at.
+    /// The certificates that have this search key and are `wanted`, newest first, at most `limit`. At most 32 times
+    /// `limit` certificates are looked at.
     fn find(
         &self,
         key: &SearchKey,
@@ -199,20 +213,22 @@ pub trait Store: Send + Sync {
         wanted: &dyn Fn(&CertificateRecord) -> bool,
     ) -> Result<Vec<CertificateRecord>>;
 
-    /// The present end of the history.
+    /// The end of the history now.
     fn mark(&self) -> Mark;
 
-    /// What changed behind `mark`, in order, and where to go on. It may be a part: go on until the mark does not move.
+    /// The changes behind `mark`, in order, and the mark from which to go on. These may be a part of the changes: the
+    /// caller goes on until the mark does not move.
     fn changes_since(&self, mark: Mark) -> Result<(Vec<Change>, Mark)>;
 
-    /// Waits at most `patience` for something to be recorded behind `mark`; whether something is. It ends when `stop` is
-    /// true and [`Self::wake`] is called.
+    /// Waits at most `patience` for an entry behind `mark`, and returns whether there is one. The wait also ends when
+    /// `stop` is true and [`Self::wake`] is called.
     fn wait_beyond(&self, mark: Mark, patience: Duration, stop: &AtomicBool) -> bool;
 
-    /// Has everybody who waits look at their `stop`.
+    /// Wakes every caller of [`Self::wait_beyond`], to look at its `stop`.
     fn wake(&self);
 
-    /// Certificates that are neither revoked nor replaced and whose validity ends in `from..until`, at most `limit`, soonest first.
+    /// The certificates that are neither revoked, held nor replaced and whose validity ends in `from..until`, soonest
+    /// first, at most `limit`.
     fn expiring(
         &self,
         from: Timestamp,
@@ -220,93 +236,96 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<CertificateRecord>>;
 
-    /// The revoked and held certificates of a CA as they are now.
+    /// A snapshot of the revoked and held certificates of a CA.
     fn revoked(&self, ca: &Label) -> Result<RevokedSet>;
 
-    /// The revocation or hold of one certificate, in whole seconds; `None` also when there is no such certificate. Cheaper
-    /// than [`Self::certificate`].
+    /// The revocation or hold of a certificate, with times in whole seconds; `None` also when there is no such
+    /// certificate. This is cheaper than [`Self::certificate`].
     fn revocation(&self, ca: &Label, serial: &Serial) -> Result<Option<Revocation>>;
 
-    /// The certificates of a CA of which a revocation, a hold or a release was recorded at the offset `since` of the journal or behind
-    /// it, by serial, as they are now: whatever date a revocation has, which may be an old one that was brought back. Entries of those
-    /// that are good now have the reason `RemoveFromCrl` and the moment of the release.
+    /// The certificates of a CA whose status an entry at the offset `since` of the journal or behind it changed,
+    /// ordered by serial, as they are now. A certificate that is good again has the reason `RemoveFromCrl` and the
+    /// moment of the release. The date of a revocation does not matter: one that was brought back after a restore has
+    /// an old date.
     fn changed(&self, ca: &Label, since: u64) -> Result<Vec<RevokedEntry>>;
 
-    /// The largest number of a partition that a certificate of this CA names, if one does.
+    /// The largest CRL partition that a certificate of this CA names, if one names any.
     fn last_partition(&self, ca: &Label) -> Result<Option<u16>>;
 
-    /// The last CRL of a CA and a scope.
+    /// The last CRL of a CA in a scope.
     fn last_crl(&self, ca: &Label, scope: CrlScope) -> Result<Option<CrlRecord>>;
 
-    /// The full CRL to which delta CRLs refer.
+    /// The full CRL to which the delta CRLs of a CA refer.
     fn base_crl(&self, ca: &Label) -> Result<Option<CrlRecord>>;
 
-    /// The last CRL of each scope of a CA: the full one, the delta, the partitions by number.
+    /// The last CRL of a CA in each scope: the full one, the delta CRL, then the partitions by number.
     fn crls(&self, ca: &Label) -> Result<Vec<CrlRecord>>;
 
-    /// One account by name.
+    /// The account of this name.
     fn account(&self, name: &Label) -> Result<Option<Account>>;
 
-    /// Which account has this name; cheaper than [`Self::account`].
+    /// The incarnation of the account of this name. This is cheaper than [`Self::account`].
     fn incarnation(&self, name: &Label) -> Result<Option<Incarnation>>;
 
-    /// One account by the reference of its secret.
+    /// The account whose secret has this reference.
     fn account_by_reference(&self, reference: &str) -> Result<Option<Account>>;
 
-    /// One account by the equipment that it is for.
+    /// The account for the equipment that this vendor names by `value`.
     fn account_by_equipment(&self, vendor: &Label, value: &str) -> Result<Option<Account>>;
 
-    /// Every vendor, in the order of their names.
+    /// Every vendor, ordered by name.
     fn vendors(&self) -> Result<Vec<Vendor>>;
 
     /// The accounts that hold an identity.
     fn holders(&self, identity: &Identity) -> Result<Vec<Account>>;
 
-    /// The account that a certificate was issued to; `None` when it is gone. One that was made later under its name is another one,
-    /// and has nothing to do with the certificate.
+    /// The account that a certificate was issued to; `None` when it was removed. A later account of the same name is
+    /// another one, and is not returned.
     fn holder(&self, record: &CertificateRecord) -> Result<Option<Account>> {
         let account = self.account(&record.account)?;
         Ok(account.filter(|account| account.incarnation.precedes(record.offset)))
     }
 
-    /// The request that waits in a transaction at `at`, or that it joined: approved, rejected or undecided.
+    /// The request of a transaction, its own or the one that it joined, if it has not expired at `at`: approved,
+    /// rejected or undecided.
     fn waiting(&self, at: Timestamp, transaction: &[u8]) -> Result<Option<WaitingRequest>>;
 
-    /// The requests of one account that wait at `at`: approved, rejected or undecided, oldest first.
+    /// The requests of an account that have not expired at `at`: approved, rejected or undecided, oldest first.
     fn waiting_of(&self, at: Timestamp, account: &Label) -> Result<Vec<WaitingRequest>>;
 
-    /// Every request that waits at `at`, oldest first.
+    /// Every request that has not expired at `at`, oldest first.
     fn all_waiting(&self, at: Timestamp) -> Result<Vec<WaitingRequest>>;
 
-    /// How many requests wait at `at`, undecided and approved.
+    /// The number of requests that have not expired at `at`: those that are undecided, and those that are approved.
     fn count_waiting(&self, at: Timestamp) -> Result<(usize, usize)>;
 
-    /// Every account, in the order of their names.
+    /// Every account, ordered by name.
     fn accounts(&self) -> Result<Vec<Account>>;
 
-    /// A transaction that is not forgotten at `at`.
+    /// The transaction with this identifier, if it has not expired at `at`. It awaits a confirmation only if none has
+    /// come yet.
     fn transaction(&self, at: Timestamp, id: &[u8]) -> Result<Option<Transaction>>;
 
-    /// The certificate that a transaction issued, if it did and is not forgotten at `at`.
+    /// The certificate that was issued in a transaction, if one was and the transaction has not expired at `at`.
     fn issued_in(&self, at: Timestamp, transaction: &[u8]) -> Result<Option<(Label, Serial)>>;
 
-    /// Certificates that were to be confirmed by `at`, neither confirmed nor revoked, longest overdue first, at most
-    /// `limit`.
+    /// The certificates that were to be confirmed by `at` and are neither confirmed nor revoked, longest overdue first,
+    /// at most `limit`.
     fn unconfirmed(&self, at: Timestamp, limit: usize) -> Result<Vec<(Label, Serial)>>;
 
-    /// Records that an administrator says that the clock is right: `at` may be before the last entry, and long behind it.
+    /// Records that an administrator says that the clock is right. `at` may be before the last entry, or long after it.
     fn record_clock_accepted(&self, at: Timestamp, actor: &str) -> Result<()>;
 
-    /// Records what a CRL that was signed before a restore says of a serial of which nothing is known. It stays on the CRLs until
-    /// the entry's `not_after` at least.
+    /// Records that a CRL of before a restore lists a serial of which nothing else is known. The serial stays on the
+    /// CRLs until the entry's `not_after` at least.
     ///
     /// # Errors
-    /// `Conflict` if the certificate is known, `AlreadyRevoked` if it is listed already.
+    /// `Conflict` if the certificate is known, `AlreadyRevoked` if the serial is listed already.
     fn record_listed(&self, at: Timestamp, ca: &Label, entry: &RevokedEntry) -> Result<()>;
 
-    /// When the journal was last restored from a backup, if it was, and at which offset that stands in it.
+    /// When the journal was last restored from a backup, if it ever was, and the offset of the entry that says so.
     fn restored(&self) -> Result<Option<(Timestamp, u64)>>;
 
-    /// The moment of the last entry; nothing may be signed before it.
+    /// When the last entry was recorded. Nothing may be signed before that moment.
     fn last_entry(&self) -> Timestamp;
 }

@@ -27,7 +27,11 @@ pub struct KeyValue {
     pub value: Vec<u8>,
 }
 
-/// An index that can be read and changed. Changes are seen at once, but take effect only when the group of entries is durable.
+/// What a scan calls with each key and its value.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+
+/// An index that can be read and changed. Changes are seen at once, but take effect only when the group of entries is
+/// durable.
 ///
 /// All `Result`s fail with [`crate::Error::Internal`] when the index or the journal fails.
 pub trait View {
@@ -50,11 +54,7 @@ pub trait View {
     fn last(&self, from: &[u8], until: &[u8]) -> Result<Option<KeyValue>>;
 
     /// Visits the durable keys of a space in order. The changes of the group are not visited.
-    fn scan_durable(
-        &self,
-        space: Space,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-    ) -> Result<()>;
+    fn scan_durable(&self, space: Space, visit: &mut Visit<'_>) -> Result<()>;
 
     /// The entry at an offset of the journal; `None` while the entry is not durable.
     fn entry(&self, offset: u64) -> Result<Option<Entry>>;

@@ -44,8 +44,8 @@ pub struct CrlBody<'a> {
     /// When the CRL was signed. Absent if that is thisUpdate, as in all entries of before thisUpdate was backdated.
     #[n(8)]
     signed: Option<i64>,
-    /// The offset in the journal up to which revocations are on the CRL. Absent if it is not known, as in entries of before revocations
-    /// were ordered by the journal.
+    /// The offset in the journal up to which revocations are on the CRL. Absent if it is not known, as in entries of
+    /// before revocations were ordered by the journal.
     #[n(9)]
     reached: Option<u64>,
 }

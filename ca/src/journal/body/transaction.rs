@@ -29,7 +29,8 @@ pub struct TransactionBody<'a> {
     /// The account of the registration authority that vouches for the request.
     #[b(6)]
     registrar: Option<&'a str>,
-    /// The address that the peer's message came from, 4 or 16 octets. Absent in entries of before addresses were recorded.
+    /// The address that the peer's message came from, 4 or 16 octets. Absent in entries of before addresses were
+    /// recorded.
     #[n(7)]
     client: Option<ByteVec>,
 }

@@ -6,9 +6,10 @@
 //! frame  = length:u32 crc:u32 back:u32 payload                 (crc over length, back and payload)
 //! ```
 //!
-//! `back` is the distance in octets from the beginning of the frame's group to the frame. The file was durable up to that beginning
-//! when the group was written. After a power cut, pages of the last group may be missing in any pattern. So a bad frame whose group
-//! reaches to the end of the file was never acknowledged and may be cut off; any other bad frame was acknowledged and is damage.
+//! `back` is the distance in octets from the beginning of the frame's group to the frame. The file was durable up to
+//! that beginning when the group was written. After a power cut, pages of the last group may be missing in any pattern.
+//! So a bad frame whose group reaches to the end of the file was never acknowledged and may be cut off; any other bad
+//! frame was acknowledged and is damage.
 
 use crate::error::{Error, Result};
 
@@ -35,7 +36,8 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// Reads a header from the first [`FRAME_HEADER`] octets; `None` when there are fewer or the length is out of bounds.
+    /// Reads a header from the first [`FRAME_HEADER`] octets; `None` when there are fewer or the length is out of
+    /// bounds.
     pub fn parse(octets: &[u8]) -> Option<Self> {
         let [length, crc, back] = [0, 4, 8].map(|at| u32_at(octets, at));
         let header = Self { length: length?, crc: crc?, back: back? };

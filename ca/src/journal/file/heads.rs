@@ -5,8 +5,8 @@
 //! record = length:u16 crc:u32 head                  (little endian; crc over the head, which is CBOR)
 //! ```
 //!
-//! New heads are appended. When the file passes 1 MiB, every second head of its older half is dropped, so that the file stays below that
-//! and old heads grow sparse; the newest head always stays.
+//! New heads are appended. When the file passes 1 MiB, every second head of its older half is dropped, so that the file
+//! stays below that and old heads grow sparse; the newest head always stays.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -27,7 +27,8 @@ const RECORD_HEADER: usize = 6;
 pub struct HeadsRead {
     /// The heads, oldest first.
     pub heads: Vec<Head>,
-    /// The octets up to which the file is whole. If less than one record is behind them, a crash tore it; more is damage.
+    /// The octets up to which the file is whole. If less than one record is behind them, a crash tore it; more is
+    /// damage.
     pub whole: u64,
 }
 
@@ -62,7 +63,8 @@ pub struct HeadsFile {
 }
 
 impl HeadsFile {
-    /// Reads the file, which need not exist. A record that a crash left incomplete is cut off by the next [`Self::append`].
+    /// Reads the file, which need not exist. A record that a crash left incomplete is cut off by the next
+    /// [`Self::append`].
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the file cannot be read.
@@ -89,7 +91,8 @@ impl HeadsFile {
         let written =
             OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path).and_then(
                 |mut file| {
-                    // Cuts off what an earlier append, which failed or which a crash ended, left behind the whole records.
+                    // Cuts off what an earlier append, which failed or which a crash ended, left behind the whole
+                    // records.
                     file.set_len(self.length)?;
                     file.write_all(&record)?;
                     file.sync_data()

@@ -57,17 +57,18 @@ pub struct JournalFile {
 }
 
 impl JournalFile {
-    /// Opens the journal of a data folder for writing. If there is neither a journal nor a file of tree heads, begins a new journal with
-    /// a random instance identifier.
+    /// Opens the journal of a data folder for writing. If there is neither a journal nor a file of tree heads, begins a
+    /// new journal with a random instance identifier.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the file cannot be opened or made; [`Error::Internal`] when its header is damaged, or when there are
-    /// tree heads without a journal.
+    /// [`Error::Unavailable`] when the file cannot be opened or made; [`Error::Internal`] when its header is damaged,
+    /// or when there are tree heads without a journal.
     pub fn open_or_create(paths: &JournalPaths) -> Result<Self> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&paths.folder);
         made.map_err(|e| Error::io(format!("`{}`", paths.folder.display()), &e))?;
         if !paths.journal.try_exists().unwrap_or(true) {
-            // Tree heads are signed over a journal: if only they are left, the journal was lost, and a new one would hide that.
+            // Tree heads are signed over a journal: if only they are left, the journal was lost, and a new one would
+            // hide that.
             if paths.heads.try_exists().unwrap_or(false) {
                 return Err(Error::internal(format!(
                     "there are tree heads but no journal `{}`: restore a backup (`countersign restore`)",

@@ -1,5 +1,5 @@
-//! Reads journal entries: in order from an offset on, or a single one by its offset. The scanner reports damage as a specific
-//! [`Damage`] and can go on behind it.
+//! Reads journal entries: in order from an offset on, or a single one by its offset. The scanner reports damage as a
+//! specific [`Damage`] and can go on behind it.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -167,8 +167,8 @@ impl<'f> Scanner<'f> {
         }
     }
 
-    /// Says whether the bad frame here is the torn end of a group that was never acknowledged, or a damaged entry. It is damaged if a
-    /// valid frame of a later group follows: groups are durable one after the other.
+    /// Says whether the bad frame here is the torn end of a group that was never acknowledged, or a damaged entry. It
+    /// is damaged if a valid frame of a later group follows: groups are durable one after the other.
     fn classify_bad_frame(&mut self) -> Result<Damage> {
         let bad = self.next.offset;
         let (mut from, mut kind) = (bad.saturating_add(1), DamageKind::TruncatedTail);
@@ -197,8 +197,8 @@ impl<'f> Scanner<'f> {
         Damage { kind: DamageKind::Corrupt, sequence, offset, detail }
     }
 
-    /// Says what it means that the valid entry here has another sequence number than expected. Entries are re-ordered if its number is
-    /// too small or the expected entry follows; otherwise entries are missing.
+    /// Says what it means that the valid entry here has another sequence number than expected. Entries are re-ordered
+    /// if its number is too small or the expected entry follows; otherwise entries are missing.
     fn classify_sequence(&mut self, found: u64) -> Result<Damage> {
         let Place { offset, sequence: expected } = self.next;
         self.resume = Some(Place { offset, sequence: found });

@@ -1,10 +1,11 @@
 //! Appends groups of entries to the journal and makes them durable.
 //!
-//! A group counts only once `fdatasync` has returned. When a write or a sync fails, the writer cuts the file back to its last durable
-//! length. After a *full disk* that suffices: the durable part is untouched, and the next group is written anew, so that no page is
-//! relied on that the kernel may have dropped and marked clean. After any *other* failed sync the kernel may have dropped dirty pages,
-//! and it reports the error only once ("fsyncgate"). The content of the device is then unknown, and the writer writes nothing more until
-//! the store is opened again, which reads back what the device really holds.
+//! A group counts only once `fdatasync` has returned. When a write or a sync fails, the writer cuts the file back to
+//! its last durable length. After a *full disk* that suffices: the durable part is untouched, and the next group is
+//! written anew, so that no page is relied on that the kernel may have dropped and marked clean. After any *other*
+//! failed sync the kernel may have dropped dirty pages, and it reports the error only once ("fsyncgate"). The content
+//! of the device is then unknown, and the writer writes nothing more until the store is opened again, which reads back
+//! what the device really holds.
 
 use std::fs::File;
 use std::io;

@@ -14,8 +14,8 @@ use crate::journal::{self, Damage, DamageKind, JournalFile, JournalPaths, Report
 /// The size of the caches of the two indexes that are compared, in octets.
 const CACHE: u64 = 8 << 20;
 
-/// Verifies a data folder: the journal as [`journal::verify()`] does, and whether the index, if there is one, equals one that is built
-/// anew. The index is not compared while another process has the store open.
+/// Verifies a data folder: the journal as [`journal::verify()`] does, and whether the index, if there is one, equals
+/// one that is built anew. The index is not compared while another process has the store open.
 ///
 /// # Errors
 /// Those of [`journal::verify()`].
@@ -64,8 +64,8 @@ fn compare_index(data: &Path, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The sum over an index that is built anew from the entries of the journal up to the offset `until`, in a folder beside the index, which
-/// is deleted afterwards.
+/// The sum over an index that is built anew from the entries of the journal up to the offset `until`, in a folder
+/// beside the index, which is deleted afterwards.
 ///
 /// # Errors
 /// Those of a replay, and [`Error::Unavailable`] when the folder cannot be deleted.

@@ -4,8 +4,8 @@
 //! backup = "CSBACKUP" version:u32 journal-length:u64 heads-length:u64 journal heads sha256:32     (little endian)
 //! ```
 //!
-//! The journal is append-only: its first octets, up to what was durable at one moment, are a consistent backup. The index is not in the
-//! backup, as it is rebuilt. The program adds keys and configuration.
+//! The journal is append-only: its first octets, up to what was durable at one moment, are a consistent backup. The
+//! index is not in the backup, as it is rebuilt. The program adds keys and configuration.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -60,8 +60,8 @@ impl EmbeddedStore {
     /// # Errors
     /// [`Error::Unavailable`] when the stream cannot be written or the journal cannot be read.
     pub fn backup_journal(&self, writer: &mut dyn Write) -> Result<BackupSummary> {
-        // The heads are read before the position: every head that is read covers entries before that position. In the other order, a head
-        // could be signed in between over entries that are not in the backup.
+        // The heads are read before the position: every head that is read covers entries before that position. In the
+        // other order, a head could be signed in between over entries that are not in the backup.
         let paths = JournalPaths::new(self.folder());
         let heads = {
             let _held = self.lock_heads();

@@ -16,8 +16,8 @@ use crate::store::values::{confirmation, revocation};
 
 /// The most certificates that one call returns.
 const MAX_PAGE: usize = 10_000;
-/// The certificates that a search looks at for each one that it may return. It bounds the work for a peer who searches for many hidden
-/// certificates.
+/// The certificates that a search looks at for each one that it may return. It bounds the work for a peer who searches
+/// for many hidden certificates.
 const LOOKED_AT: usize = 32;
 
 /// Some certificates to look at, by their places in the order of issue.
@@ -36,8 +36,9 @@ impl EmbeddedStore {
             )));
         };
         let confirmation = self.confirmation(&issued)?;
-        // The revocation is read last. Readers and the writer do not exclude each other: a certificate that is revoked between the two
-        // look-ups is awaited no more because of that revocation, which must then be in the record, too.
+        // The revocation is read last. Readers and the writer do not exclude each other: a certificate that is revoked
+        // between the two look-ups is awaited no more because of that revocation, which must then be in the record,
+        // too.
         let revocation = self.recorded_revocation(&issued.ca, &issued.serial)?;
         let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
         Ok(CertificateRecord {
@@ -75,8 +76,8 @@ impl EmbeddedStore {
         Ok(Confirmation { is_confirmed: value.is_none(), is_awaited })
     }
 
-    /// The revocation of a certificate as it was recorded, with milliseconds. Most certificates are not revoked, which the table in memory
-    /// says without a look-up in the database.
+    /// The revocation of a certificate as it was recorded, with milliseconds. Most certificates are not revoked, which
+    /// the table in memory says without a look-up in the database.
     fn recorded_revocation(&self, ca: &Label, serial: &Serial) -> Result<Option<Revocation>> {
         let index = &self.shared.index;
         if index.revocation(ca, serial).is_none() {
@@ -118,8 +119,8 @@ impl EmbeddedStore {
         Ok((page, rest))
     }
 
-    /// The certificates, from `cursor` on in the order of issue, to look at for a page of `limit` and the beginning of the next one: all,
-    /// or those that may be of an account.
+    /// The certificates, from `cursor` on in the order of issue, to look at for a page of `limit` and the beginning of
+    /// the next one: all, or those that may be of an account.
     fn candidates(&self, account: Option<&Label>, cursor: u64, limit: usize) -> Result<Candidates> {
         let end = self.shared.position().certificates;
         // Certificates of other accounts with the same number are rare, but must not end a page early.

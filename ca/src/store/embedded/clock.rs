@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 /// How far a clock may go back and still be believed: it is being slewed.
 const SLEW: Duration = Duration::from_secs(2);
 
-/// The time of the next entry: `now`, but never before the last entry. The caller's clock said `now` a duration of `waited` ago: the time
-/// that its request waited for its turn is no clock that went backwards.
+/// The time of the next entry: `now`, but never before the last entry. The caller's clock said `now` a duration of
+/// `waited` ago: the time that its request waited for its turn is no clock that went backwards.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the clock went backwards, or is ahead by more than `longest_silence`.

@@ -1,8 +1,8 @@
 //! The writer thread: the only one that changes the journal and the index.
 //!
-//! It takes the waiting requests as one group, checks each entry against the index and the changes of the group so far, writes all of
-//! them with one append and one `fdatasync`, and only then answers. If the write fails, it drops the changes and tells every caller in
-//! the group so.
+//! It takes the waiting requests as one group, checks each entry against the index and the changes of the group so far,
+//! writes all of them with one append and one `fdatasync`, and only then answers. If the write fails, it drops the
+//! changes and tells every caller in the group so.
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -31,7 +31,8 @@ pub const GATHERED: usize = 4096;
 const IDLE: Duration = Duration::from_millis(500);
 /// How long the writer waits, at most, for as many requests as were in the last group.
 const MAX_LINGER: Duration = Duration::from_micros(1_000);
-/// How long the writer waits, at most, for announced requests. An `fdatasync` takes as much CPU time as two signature verifications.
+/// How long the writer waits, at most, for announced requests. An `fdatasync` takes as much CPU time as two signature
+/// verifications.
 const MAX_WAIT: Duration = Duration::from_micros(2_000);
 /// How long a failed index is left alone.
 const RETRY: Duration = Duration::from_secs(10);
@@ -141,8 +142,8 @@ impl Committer {
         }
     }
 
-    /// How long to wait for the next group to grow. The callers of the last group mostly come again at once: to wait for them for a
-    /// quarter of the time that a group takes spares half of the groups.
+    /// How long to wait for the next group to grow. The callers of the last group mostly come again at once: to wait
+    /// for them for a quarter of the time that a group takes spares half of the groups.
     fn patience(&self) -> Patience {
         let LastGroup { entries, took } = self.last_group;
         Patience {
@@ -197,7 +198,8 @@ impl Committer {
         }
     }
 
-    /// Adds an entry to the group. If the entry is about a certificate of the same group, commits the group first and begins a new one.
+    /// Adds an entry to the group. If the entry is about a certificate of the same group, commits the group first and
+    /// begins a new one.
     fn add(&mut self, mut group: Group, request: Box<Request>) -> Group {
         let result = match self.try_add(&mut group, &request) {
             Err(Stop::NotDurable) => {
@@ -246,7 +248,8 @@ impl Committer {
         let subject = rules.find(entry)?;
         rules.check(at, entry, subject.as_ref())?;
         append(&mut group.octets, &payload)?;
-        // 3. The index follows. If it fails now, some changes of the entry are made and others not: the whole group is given up.
+        // 3. The index follows. If it fails now, some changes of the entry are made and others not: the whole group is
+        //    given up.
         if let Err(error) = rules.apply(at, entry, subject.as_ref(), offset) {
             group.failed = Some(index_failed(&error));
             return Err(error.into());
@@ -259,8 +262,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Makes the group durable, then visible, then answers. In this order, as no reader may see, and no caller may be told, what a power
-    /// cut can still undo.
+    /// Makes the group durable, then visible, then answers. In this order, as no reader may see, and no caller may be
+    /// told, what a power cut can still undo.
     fn commit(&mut self, group: Group) {
         let Group { changes, position, octets, answers, entries, failed } = group;
         if entries > 0 || failed.is_some() {
@@ -284,8 +287,8 @@ impl Committer {
         }
     }
 
-    /// Hands to the database what has gathered. If the database fails, as on a full disk, the index goes on in memory, and nothing else
-    /// is affected: the journal is the truth.
+    /// Hands to the database what has gathered. If the database fails, as on a full disk, the index goes on in memory,
+    /// and nothing else is affected: the journal is the truth.
     fn settle(&mut self) -> Result<Position> {
         let position = self.shared.position();
         if self.unsettled {
@@ -299,7 +302,8 @@ impl Committer {
     }
 }
 
-/// However the writer thread ends, even by a panic, no caller waits for it any longer: each gets the answer that the store is closed.
+/// However the writer thread ends, even by a panic, no caller waits for it any longer: each gets the answer that the
+/// store is closed.
 impl Drop for Committer {
     fn drop(&mut self) {
         self.commands.close();

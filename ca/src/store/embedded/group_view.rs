@@ -11,7 +11,7 @@ use crate::record::{CertificateId, Label, RevokedEntry, Serial};
 use crate::store::keys::{self, Key, Space};
 use crate::store::numbers::{Bucket, Day};
 use crate::store::values::{TransactionId, TransactionState, revocation};
-use crate::store::view::{KeyValue, SerialState, View};
+use crate::store::view::{KeyValue, SerialState, View, Visit};
 
 /// The changes of a group over the index, and the journal that both come from.
 pub struct GroupView<'a> {
@@ -68,11 +68,7 @@ impl View for GroupView<'_> {
         Ok(found.and_then(|Layered { key, value }| Some(KeyValue { key, value: value? })))
     }
 
-    fn scan_durable(
-        &self,
-        space: Space,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    fn scan_durable(&self, space: Space, visit: &mut Visit<'_>) -> Result<()> {
         let prefix = space.prefix();
         self.index.scan(&prefix, &prefix, |key, value| visit(key, value).map(|()| Scan::Continue))
     }

@@ -1,8 +1,11 @@
-//! The embedded store: the journal and its index in one data folder, used by one process. Everything that knows a file or the embedded
-//! database is in this folder.
+//! The embedded store: the journal and its index in one data folder, used by one process. Everything that knows a file
+//! or the embedded database is in this folder.
 //!
 //! ```text
-//! verbs.rs ─Command→ queue.rs ─group→ commit.rs ─frames→ journal, fdatasync ─changes→ index/ ─position→ shared.rs ─answer→ caller
+//! verbs.rs ─Command→ queue.rs ─group→ commit.rs ─frames→ journal, fdatasync
+//!                                               ─changes→ index/
+//!                                               ─position→ shared.rs
+//!                                               ─answer→ the caller's receipt
 //! ```
 
 pub(super) mod audit;
@@ -55,9 +58,11 @@ pub struct EmbeddedOptions {
     pub sync: bool,
     /// The most requests that may wait for the writer thread. One more gets [`Error::Unavailable`].
     pub queue: usize,
-    /// The size of the index's cache in octets, as the embedded database counts them. It takes several times as much memory.
+    /// The size of the index's cache in octets, as the embedded database counts them. It takes several times as much
+    /// memory.
     pub cache_bytes: u64,
-    /// How long after the last entry one may be recorded. After a longer silence the clock is thought to be wrong. `None` for any time.
+    /// How long after the last entry one may be recorded. After a longer silence the clock is thought to be wrong.
+    /// `None` for any time.
     pub longest_silence: Option<Duration>,
 }
 
@@ -102,12 +107,12 @@ pub struct Status {
 }
 
 impl EmbeddedStore {
-    /// Opens the store in `folder`, which must exist, or begins a new one in it. `progress` is called while the index is brought up to
-    /// date.
+    /// Opens the store in `folder`, which must exist, or begins a new one in it. `progress` is called while the index
+    /// is brought up to date.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when another process has the store open or the disk fails; [`Error::Internal`] that names the damage and
-    /// its place when the journal is not whole.
+    /// [`Error::Unavailable`] when another process has the store open or the disk fails; [`Error::Internal`] that names
+    /// the damage and its place when the journal is not whole.
     pub fn open(
         folder: &Path,
         options: EmbeddedOptions,
@@ -136,7 +141,8 @@ impl EmbeddedStore {
         Self::open(folder, options, progress)
     }
 
-    /// As [`Self::open`]. The journal is written through what `tape` makes of the file, so that a test can let the disk fail.
+    /// As [`Self::open`]. The journal is written through what `tape` makes of the file, so that a test can let the disk
+    /// fail.
     pub(crate) fn open_on(
         folder: &Path,
         options: EmbeddedOptions,
@@ -169,7 +175,8 @@ impl EmbeddedStore {
         })
     }
 
-    /// Signs a tree head over the durable journal, unless the last head has the same size. This is cheap enough to do every second.
+    /// Signs a tree head over the durable journal, unless the last head has the same size. This is cheap enough to do
+    /// every second.
     ///
     /// # Errors
     /// Those of the signer, and [`Error::Unavailable`] when the head cannot be recorded.
@@ -209,7 +216,8 @@ impl EmbeddedStore {
         }
     }
 
-    /// The sum over the index, and the sum over one that is built anew from the same entries. They are equal, or the index is wrong.
+    /// The sum over the index, and the sum over one that is built anew from the same entries. They are equal, or the
+    /// index is wrong.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the index changes meanwhile, and the errors of a replay.

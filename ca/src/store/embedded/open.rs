@@ -31,8 +31,8 @@ pub struct OpenedJournal {
     pub instance: [u8; 16],
 }
 
-/// Opens journal and index, and brings the index up to the end of the journal. A torn tail is cut off. The caller holds the lock of the
-/// data folder.
+/// Opens journal and index, and brings the index up to the end of the journal. A torn tail is cut off. The caller holds
+/// the lock of the data folder.
 ///
 /// # Errors
 /// [`Error::Internal`] that names the damage when the journal is not whole. Nothing was changed then.
@@ -59,13 +59,14 @@ pub fn open(data: &Path, cache: u64, progress: &mut ProgressFn<'_>) -> Result<Op
     let mut replay = Replay::new(&journal, &index, start, &heads);
     let torn = replay.run(progress)?;
     let position = replay.into_position();
-    // 3. Only a journal that is as long as its witnesses say is cut: a tail that a head was signed over was not torn by a crash.
+    // 3. Only a journal that is as long as its witnesses say is cut: a tail that a head was signed over was not torn by
+    //    a crash.
     check_length(&position, applied, &heads)?;
     if let Some(torn) = torn {
         cut_tail(&paths, &mut journal, &torn)?;
     }
-    // 4. The last group may be in the page cache only, if the process was killed between its write and its sync. It was applied just now,
-    //    so it must be durable before anything rests on it.
+    // 4. The last group may be in the page cache only, if the process was killed between its write and its sync. It was
+    //    applied just now, so it must be durable before anything rests on it.
     journal.file.sync_data().map_err(|e| Error::io("the journal cannot be made durable", &e))?;
     if let Err(error) = index.apply(&position) {
         tracing::warn!(%error, "the index is not on the disk yet, and stays in memory");
@@ -131,7 +132,8 @@ fn check_length(position: &Position, applied: u64, heads: &[Head]) -> Result<()>
     }))
 }
 
-/// Cuts the torn tail off the journal. A copy is kept beside it, and is durable before the cut: nothing is lost for an investigation.
+/// Cuts the torn tail off the journal. A copy is kept beside it, and is durable before the cut: nothing is lost for an
+/// investigation.
 fn cut_tail(paths: &JournalPaths, journal: &mut JournalFile, torn: &Damage) -> Result<()> {
     let kept = paths.folder.join(format!("cut-{}-{}", torn.sequence, torn.offset));
     let length = usize::try_from(journal.length.saturating_sub(torn.offset));

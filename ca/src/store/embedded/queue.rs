@@ -1,4 +1,5 @@
-//! The queue of commands for the writer thread. It wakes the writer once for a group, and not for each command that joins it.
+//! The queue of commands for the writer thread. It wakes the writer once for a group, and not for each command that
+//! joins it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -87,8 +88,8 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits at most `idle` for a first command. Then waits for the others of its group: while commands are announced, until each announced
-    /// caller has added one; otherwise until enough wait. `patience` bounds both.
+    /// Waits at most `idle` for a first command. Then waits for the others of its group: while commands are announced,
+    /// until each announced caller has added one; otherwise until enough wait. `patience` bounds both.
     pub fn wait(&self, idle: Duration, patience: Patience) -> Woken {
         let state = self.wait_for(self.lock(), Wanted::Count(1), idle);
         if state.waiting.is_empty() {
@@ -128,7 +129,8 @@ impl<T> Queue<T> {
             state.wanted = None;
             return state;
         }
-        // The caller whose change suffices sets `wanted` to `None`, so that others do not signal again, and a spurious wake-up is noticed.
+        // The caller whose change suffices sets `wanted` to `None`, so that others do not signal again, and a spurious
+        // wake-up is noticed.
         let (mut state, _) = self
             .arrived
             .wait_timeout_while(state, longest, |state| state.wanted.is_some())
@@ -261,7 +263,8 @@ mod tests {
             scope.spawn(|| drop(other));
             assert_eq!(taken(&queue, LONG, LONG), [1]);
         });
-        // Nor for anybody, if nobody is at work any more. They may be done before the wait begins: then it is for who lingers.
+        // Nor for anybody, if nobody is at work any more. They may be done before the wait begins: then it is for who
+        // lingers.
         std::thread::scope(|scope| {
             let other = queue.announce();
             queue.push(3).unwrap();

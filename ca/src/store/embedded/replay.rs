@@ -1,4 +1,5 @@
-//! The replay: applies entries of the journal to an index, and compares the Merkle tree with the signed tree heads on the way.
+//! The replay: applies entries of the journal to an index, and compares the Merkle tree with the signed tree heads on
+//! the way.
 
 use std::path::Path;
 

@@ -33,7 +33,8 @@ pub struct Restore {
     pub keeps_uses: bool,
     /// How long after the last entry of the backup `at` may be. After more, the clock is thought to be wrong.
     pub longest_silence: Option<Duration>,
-    /// Whether the administrator says that the clock is right, although it is before the last entry of the backup, or long after it.
+    /// Whether the administrator says that the clock is right, although it is before the last entry of the backup, or
+    /// long after it.
     pub accepts_clock: bool,
 }
 
@@ -46,12 +47,13 @@ pub struct Restored {
     pub clock_accepted: Option<Timestamp>,
 }
 
-/// Brings the journal and the tree heads of a backup into a data folder that has none. Adds the entry that says so, and before it, if the
-/// clock was in doubt, the entry that it was accepted. The index is rebuilt when the store is opened next.
+/// Brings the journal and the tree heads of a backup into a data folder that has none. Adds the entry that says so, and
+/// before it, if the clock was in doubt, the entry that it was accepted. The index is rebuilt when the store is opened
+/// next.
 ///
 /// # Errors
-/// `Conflict` when the folder has a journal, [`Error::Malformed`] when the stream is no whole backup, [`Error::Unavailable`] when the disk
-/// fails or the clock is not believed.
+/// `Conflict` when the folder has a journal, [`Error::Malformed`] when the stream is no whole backup,
+/// [`Error::Unavailable`] when the disk fails or the clock is not believed.
 pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Result<Restored> {
     let _lock = lock(data)?;
     let paths = JournalPaths::new(data);
@@ -86,8 +88,8 @@ pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Res
             counted.entries
         )));
     }
-    // 3. The entry of the restore is appended before the journal counts. So no instance ever runs that does not know that something was
-    //    lost.
+    // 3. The entry of the restore is appended before the journal counts. So no instance ever runs that does not know
+    //    that something was lost.
     let restoration =
         Restoration { actor: how.actor.clone(), backup: sha256, keeps_uses: how.keeps_uses };
     let clock_accepted = check_clock(how, counted.last)?;
@@ -102,8 +104,9 @@ pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Res
         .and_then(|_| file.write_all(&frames))
         .and_then(|()| file.sync_all())
         .map_err(wrong)?;
-    // 4. The restore counts from here on. An index of before goes first, as it belongs to another history. The journal comes last: a crash
-    //    before its rename leaves a folder without a journal, into which the backup can be restored again.
+    // 4. The restore counts from here on. An index of before goes first, as it belongs to another history. The journal
+    //    comes last: a crash before its rename leaves a folder without a journal, into which the backup can be restored
+    //    again.
     let index = index_folder(data);
     if index.is_dir() {
         fs::remove_dir_all(&index).map_err(wrong)?;
@@ -121,8 +124,8 @@ pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Res
     Ok(Restored { backup, clock_accepted })
 }
 
-/// Says whether the entry of the restore can be recorded now. If the clock was in doubt and is accepted, returns the time of the last entry
-/// of the backup.
+/// Says whether the entry of the restore can be recorded now. If the clock was in doubt and is accepted, returns the
+/// time of the last entry of the backup.
 fn check_clock(how: &Restore, last: Option<Timestamp>) -> Result<Option<Timestamp>> {
     let Some(last) = last else { return Ok(None) };
     let silence = how.at.since(last);

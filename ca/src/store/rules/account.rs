@@ -252,8 +252,8 @@ fn equipment_key(equipment: &Equipment) -> Key {
     keys::equipment(&equipment.vendor, &equipment.value)
 }
 
-/// The changed account with the counters of the account before. An edit is prepared before it is recorded; uses that were spent
-/// meanwhile stay spent, unless the edit allows new ones.
+/// The changed account with the counters of the account before. An edit is prepared before it is recorded; uses that
+/// were spent meanwhile stay spent, unless the edit allows new ones.
 fn with_uses_of(account: &Account, before: Option<Account>) -> Account {
     let mut account = account.clone();
     let Some(before) = before else { return account };

@@ -32,8 +32,8 @@ impl<V: View> Rules<V> {
         Ok(())
     }
 
-    /// Checks a certificate that was signed. What was checked before it was signed may have changed since, so that the account, its
-    /// secret and the certificate to be replaced are looked at again.
+    /// Checks a certificate that was signed. What was checked before it was signed may have changed since, so that the
+    /// account, its secret and the certificate to be replaced are looked at again.
     pub(super) fn check_issued(
         &self,
         at: Timestamp,
@@ -68,7 +68,8 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// The certificate that is to be replaced is not revoked. It signed the request and was good then, but may have been revoked since.
+    /// The certificate that is to be replaced is not revoked. It signed the request and was good then, but may have
+    /// been revoked since.
     fn check_replaced(&self, replaced: &Subject) -> Result<()> {
         let Subject { ca, serial, .. } = replaced;
         match self.revocation(ca, serial)? {

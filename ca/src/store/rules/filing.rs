@@ -1,4 +1,5 @@
-//! How a new certificate is filed, so that it can be found: by the order of issue, its account, its search keys, the end of its validity.
+//! How a new certificate is filed, so that it can be found: by the order of issue, its account, its search keys, the
+//! end of its validity.
 
 use super::super::keys;
 use super::super::numbers::{
@@ -67,8 +68,8 @@ impl<V: View> Rules<V> {
         Ok(())
     }
 
-    /// Removes a certificate that was revoked or replaced from those that expire. The key stays even if its value is empty, as the place
-    /// of the next certificate must not depend on removals ([`View::last`]).
+    /// Removes a certificate that was revoked or replaced from those that expire. The key stays even if its value is
+    /// empty, as the place of the next certificate must not depend on removals ([`View::last`]).
     pub(super) fn remove_from_expiring(&mut self, subject: &Subject) -> Result<()> {
         let DayTime { day, .. } = subject.not_after.into();
         let first = keys::expiring(day, 0);

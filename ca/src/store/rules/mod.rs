@@ -1,10 +1,10 @@
 //! The rules: what each entry demands of the records before it, and what it changes in the index.
 //!
-//! The writer calls [`Rules::find`], which looks up what an entry is about, [`Rules::check`], which refuses the entry or not, and
-//! [`Rules::apply`], which changes the index. A replay of the journal calls the same without `check`.
+//! The writer calls [`Rules::find`], which looks up what an entry is about, [`Rules::check`], which refuses the entry
+//! or not, and [`Rules::apply`], which changes the index. A replay of the journal calls the same without `check`.
 //!
-//! INVARIANT: all three depend on nothing but the index, the journal and the entry: neither on a clock nor on chance. So a rebuild ends
-//! with the same index, octet by octet.
+//! INVARIANT: all three depend on nothing but the index, the journal and the entry: neither on a clock nor on chance.
+//! So a rebuild ends with the same index, octet by octet.
 
 mod account;
 mod ca;
@@ -36,8 +36,8 @@ const MAX_KEYS: usize = 64;
 pub enum Stop {
     /// The entry is refused.
     Refused(Error),
-    /// The entry is about a certificate that is recorded in the same group, and so cannot be read from the journal yet. The writer
-    /// commits the group first, and tries again.
+    /// The entry is about a certificate that is recorded in the same group, and so cannot be read from the journal yet.
+    /// The writer commits the group first, and tries again.
     NotDurable,
 }
 
@@ -184,7 +184,8 @@ impl<V: View> Rules<V> {
         Ok(found.filter(|found| found.ca == *ca && found.serial == *serial))
     }
 
-    /// The certificate that one of this CA replaces. The CA may have signed it with an earlier key, and so as a predecessor.
+    /// The certificate that one of this CA replaces. The CA may have signed it with an earlier key, and so as a
+    /// predecessor.
     fn find_replaced(&self, ca: &Label, serial: &Serial) -> Result<Option<Subject>, Stop> {
         let mut ca = ca.clone();
         for _ in 0..MAX_KEYS {

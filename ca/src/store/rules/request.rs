@@ -140,8 +140,8 @@ impl<V: View> Rules<V> {
         Ok(())
     }
 
-    /// Closes the requests of an account that is removed: they do not count as open any more. Their rows stay until they expire, but are
-    /// never found, as a later account of the same name has another incarnation.
+    /// Closes the requests of an account that is removed: they do not count as open any more. Their rows stay until
+    /// they expire, but are never found, as a later account of the same name has another incarnation.
     pub(super) fn close_requests_of(&mut self, account: &Label) -> Result<()> {
         let own = keys::request_counts(Some(account));
         let Some(moments) = self.view.value(&own)? else { return Ok(()) };
@@ -174,8 +174,8 @@ impl<V: View> Rules<V> {
         Ok(())
     }
 
-    /// Ends the request of a transaction in which a certificate is issued, if there is one. The identifier is free then for the
-    /// transaction of the certificate.
+    /// Ends the request of a transaction in which a certificate is issued, if there is one. The identifier is free then
+    /// for the transaction of the certificate.
     pub(super) fn end_request(&mut self, transaction: &[u8]) -> Result<()> {
         let id = transaction_id(transaction);
         let Some(state) = self.view.transaction(&id).filter(|state| state.is_request) else {

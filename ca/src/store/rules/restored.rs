@@ -9,11 +9,12 @@ use crate::error::Result;
 use crate::record::{Account, AccountSecret, MAX_GIVEN_BACK, Restoration};
 
 impl<V: View> Rules<V> {
-    /// Makes up for what was recorded after the backup and is lost. Secrets and vendors' certificates may have been used since, so that
-    /// they have no uses left, unless an administrator said that they keep them. Certificates may have been confirmed since, so that
-    /// none is awaited, and then revoked for want of a confirmation.
+    /// Makes up for what was recorded after the backup and is lost. Secrets and vendors' certificates may have been
+    /// used since, so that they have no uses left, unless an administrator said that they keep them. Certificates may
+    /// have been confirmed since, so that none is awaited, and then revoked for want of a confirmation.
     ///
-    /// INVARIANT: the entry of a restore is in no group with others, so that the durable index has everything before it.
+    /// INVARIANT: the entry of a restore is in no group with others, so that the durable index has everything before
+    /// it.
     pub(super) fn apply_restored(
         &mut self,
         at: Timestamp,

@@ -107,8 +107,8 @@ impl<V: View> Rules<V> {
         self.view.put(keys::released(ca, serial), revocation::encode(&entry));
     }
 
-    /// Notes that the entry at `offset` changed the status of a certificate. Delta CRLs go by this offset and not by the date of the
-    /// revocation, which may be older than their base: it may have been brought back after a restore.
+    /// Notes that the entry at `offset` changed the status of a certificate. Delta CRLs go by this offset and not by
+    /// the date of the revocation, which may be older than their base: it may have been brought back after a restore.
     pub(super) fn note_change(&mut self, ca: &Label, serial: &Serial, offset: u64) {
         self.view.put(keys::change(ca, offset), serial.octets().to_vec());
     }

@@ -53,7 +53,8 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// Opens the transaction of a request that an administrator must decide, or that joins one. The entry is at `offset`.
+    /// Opens the transaction of a request that an administrator must decide, or that joins one. The entry is at
+    /// `offset`.
     pub(super) fn open_request(&mut self, transaction: &Transaction, offset: u64) -> Result<()> {
         self.open(transaction, offset, Opened::Request)
     }
@@ -81,8 +82,8 @@ impl<V: View> Rules<V> {
         Ok(())
     }
 
-    /// Notes that a transaction awaits no confirmation any more. If an offset is given, only the transaction of the entry there is meant:
-    /// the identifier may have been forgotten and used again.
+    /// Notes that a transaction awaits no confirmation any more. If an offset is given, only the transaction of the
+    /// entry there is meant: the identifier may have been forgotten and used again.
     pub(super) fn end_awaiting(&mut self, id: &TransactionId, offset: Option<u64>) -> Result<()> {
         let Some(state) = self.view.transaction(id) else { return Ok(()) };
         if !state.is_awaiting || offset.is_some_and(|offset| offset != state.offset) {

@@ -7,7 +7,7 @@
 
 use ring::digest;
 
-use super::TransactionId;
+use super::transaction::TransactionId;
 use crate::clock::Timestamp;
 use crate::record::AccountSecret;
 
@@ -20,7 +20,8 @@ pub struct Unconfirmed {
     pub id: TransactionId,
     /// Until when the confirmation is awaited.
     pub until: Timestamp,
-    /// The secret that the certificate used, if it used one. One use comes back if the holder does not accept the certificate.
+    /// The secret that the certificate used, if it used one. One use comes back if the holder does not accept the
+    /// certificate.
     pub spent: Option<SecretId>,
 }
 

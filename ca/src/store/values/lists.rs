@@ -61,7 +61,8 @@ pub struct Ending {
     pub millis: u64,
 }
 
-/// The certificates in a value, each as two varints: by how much its offset is larger than the one before, and the milliseconds.
+/// The certificates in a value, each as two varints: by how much its offset is larger than the one before, and the
+/// milliseconds.
 pub fn endings(value: &[u8]) -> impl Iterator<Item = Ending> {
     let (mut rest, mut offset) = (value, 0u64);
     std::iter::from_fn(move || {
@@ -91,7 +92,8 @@ pub fn remove_serial_number(value: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// Appends a number with seven bits in each octet, least significant first. All octets but the last have the highest bit set.
+/// Appends a number with seven bits in each octet, least significant first. All octets but the last have the highest
+/// bit set.
 fn push_varint(octets: &mut Vec<u8>, mut number: u64) {
     while number > 0x7f {
         octets.push((number & 0x7f) as u8 | 0x80);

@@ -5,7 +5,7 @@
 //! counts  = (expires:8)*                                                milliseconds since 1970
 //! ```
 
-use super::{damaged, label};
+use super::read::{damaged, label};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::pending::Verdict;
@@ -67,7 +67,8 @@ impl RequestRow {
         })
     }
 
-    /// Whether the request counts as open. One that was rejected does not: it is kept only until its peer has been told.
+    /// Whether the request counts as open. One that was rejected does not: it is kept only until its peer has been
+    /// told.
     pub const fn is_open(&self) -> bool {
         !matches!(self.decided, Some((_, Verdict::Rejected | Verdict::Withdrawn)))
     }

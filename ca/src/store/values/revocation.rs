@@ -4,7 +4,7 @@
 //! value = reason:1 at:8 not-after:8 [invalidity:8] [partition:2]     times in milliseconds since 1970
 //! ```
 
-use super::damaged;
+use super::read::damaged;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Reason, Revocation, RevokedEntry, Serial};

@@ -14,8 +14,8 @@ const TRANSACTION: usize = 33;
 const AWAITING: u8 = 1;
 const REQUEST: u8 = 2;
 
-/// The name of a transaction in the index: the first half of SHA-256 over its identifier. Peers choose identifiers, of up to 64 octets;
-/// the hash has a fixed length and is spread evenly.
+/// The name of a transaction in the index: the first half of SHA-256 over its identifier. Peers choose identifiers, of
+/// up to 64 octets; the hash has a fixed length and is spread evenly.
 pub type TransactionId = [u8; 16];
 
 /// The name of the transaction with this identifier.

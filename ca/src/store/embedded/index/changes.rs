@@ -12,8 +12,8 @@ use crate::store::view::SerialState;
 /// Changed keys with their new values; `None` for a key that is removed.
 pub type Values = BTreeMap<Key, Option<Vec<u8>>>;
 
-/// What a group of entries changes, in the order of what [`super::tables::Tables`] holds. It is layered over the index until the group is
-/// durable.
+/// What a group of entries changes, in the order of what [`super::tables::Tables`] holds. It is layered over the index
+/// until the group is durable.
 #[derive(Debug, Default)]
 pub struct Changes {
     pub values: Values,

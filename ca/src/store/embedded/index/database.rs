@@ -1,7 +1,7 @@
 //! The embedded database under the index: sled. No other file names it.
 //!
-//! sled may lose what it acknowledged, and may panic. So every call into it is guarded and turns a panic into an error, and the index
-//! keeps a sum over everything in it, by which a loss is noticed.
+//! sled may lose what it acknowledged, and may panic. So every call into it is guarded and turns a panic into an error,
+//! and the index keeps a sum over everything in it, by which a loss is noticed.
 
 use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +22,8 @@ const FLUSH_MILLIS: u64 = 2_000;
 pub struct Database(sled::Db);
 
 impl Database {
-    /// Opens the database in `folder`, or makes an empty one. `cache` is the size of its cache in octets, as the database counts them.
+    /// Opens the database in `folder`, or makes an empty one. `cache` is the size of its cache in octets, as the
+    /// database counts them.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when another process has it open, [`Error::Internal`] when it is damaged.
@@ -130,8 +131,8 @@ impl Batch {
     }
 }
 
-/// Waits until nobody holds the lock of the database in `folder`. The threads of a database that was dropped hold it a moment longer, and
-/// go on writing into the folder.
+/// Waits until nobody holds the lock of the database in `folder`. The threads of a database that was dropped hold it a
+/// moment longer, and go on writing into the folder.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the lock is held for a minute.

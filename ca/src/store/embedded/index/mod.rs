@@ -2,13 +2,14 @@
 //!
 //! INVARIANT: the index is a pure function of the journal. So it may be deleted at any time, and is rebuilt.
 //!
-//! Changes gather in memory, and go to the database some thousand keys at a time: one atomic batch, together with the position in the
-//! journal that they lead to. On start, the journal is replayed from that position. Gathering spares most of the work, as the same few
-//! values grow with every certificate.
+//! Changes gather in memory, and go to the database some thousand keys at a time: one atomic batch, together with the
+//! position in the journal that they lead to. On start, the journal is replayed from that position. Gathering spares
+//! most of the work, as the same few values grow with every certificate.
 //!
-//! The database is not relied on. A sum over all keys and values is stored with the position, so that an index that lost something is
-//! noticed on opening and rebuilt. And once a write failed, as on a full disk, the database fails to read every page that it has not in
-//! memory: then the whole index is built in memory from the journal, and the database is left alone until the next start.
+//! The database is not relied on. A sum over all keys and values is stored with the position, so that an index that
+//! lost something is noticed on opening and rebuilt. And once a write failed, as on a full disk, the database fails to
+//! read every page that it has not in memory: then the whole index is built in memory from the journal, and the
+//! database is left alone until the next start.
 
 pub mod changes;
 mod database;
@@ -127,7 +128,8 @@ impl Index {
         let _ = self.rebuild.set(Box::new(rebuild));
     }
 
-    /// Builds the whole index in memory. The database is not used any more. Readers and the writer wait until that is done.
+    /// Builds the whole index in memory. The database is not used any more. Readers and the writer wait until that is
+    /// done.
     ///
     /// # Errors
     /// `because`, the failure of the database, when the index cannot be built.
@@ -251,7 +253,8 @@ impl Index {
         }
     }
 
-    /// Makes the changes of a group that is durable in the journal, and leads to the position `reached`. Readers see all of them at once.
+    /// Makes the changes of a group that is durable in the journal, and leads to the position `reached`. Readers see
+    /// all of them at once.
     pub fn absorb(&self, mut changes: Changes, reached: Mark) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.reached = reached;
@@ -279,8 +282,8 @@ impl Index {
         let ((), Some(database)) = self.layers(|_| ()) else { return Ok(()) };
         let mut flushed = self.lock_flushed();
         let (mut batch, mut sum) = (Batch::default(), flushed.sum);
-        // INVARIANT: only the writer thread, which calls this, changes `recent`. So it is the same under the write lock below, and
-        // readers are not kept waiting while the database works.
+        // INVARIANT: only the writer thread, which calls this, changes `recent`. So it is the same under the write lock
+        // below, and readers are not kept waiting while the database works.
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         for (key, value) in &state.recent {
             database.read(key, |old| sum.subtract(key, old))?;
@@ -364,7 +367,8 @@ impl Index {
         self.read_state(|state| read(&state.tables))
     }
 
-    /// Reads the whole database once: fills the tables, and compares the sum and the number of certificates with those stored.
+    /// Reads the whole database once: fills the tables, and compares the sum and the number of certificates with those
+    /// stored.
     fn load(&self, instance: [u8; 16]) -> Result<Option<Position>> {
         let (mut sum, mut stored, mut tables) = (IndexSum::default(), None, Tables::default());
         let mut certificates = 0u64;

@@ -1,7 +1,7 @@
 //! The table of serials: from the number of each serial to the entry that reserved it or holds its certificate.
 //!
-//! The table is in memory and is filled from the index on start. It takes 12 octets a slot, and 14 to 17 a serial. With a key for each
-//! certificate instead, the database would take some kilobytes of memory for each.
+//! The table is in memory and is filled from the index on start. It takes 12 octets a slot, and 14 to 17 a serial. With
+//! a key for each certificate instead, the database would take some kilobytes of memory for each.
 
 use crate::store::view::SerialState;
 
@@ -46,8 +46,8 @@ const fn shard_of(number: u64) -> usize {
     (number >> 56) as usize
 }
 
-/// A hash table with open addressing and linear probing. A slot of zeros is free: no entry has the offset 0, where the journal has its
-/// header.
+/// A hash table with open addressing and linear probing. A slot of zeros is free: no entry has the offset 0, where the
+/// journal has its header.
 #[derive(Debug, Default)]
 struct Shard {
     slots: Vec<[u32; 3]>,
@@ -102,7 +102,8 @@ impl Shard {
     }
 }
 
-/// The lowest 56 bits of the number, then the 40 bits of the marked offset. The highest 8 bits of the number are those of the shard.
+/// The lowest 56 bits of the number, then the 40 bits of the marked offset. The highest 8 bits of the number are those
+/// of the shard.
 fn pack(number: u64, state: SerialState) -> [u32; 3] {
     let offset = match state {
         SerialState::Reserved(offset) => offset | RESERVED,

@@ -6,8 +6,8 @@ use ring::digest;
 
 /// A sum over every key and value of an index, in any order. Equal indexes have equal sums.
 ///
-/// Each pair counts with 128 bits of SHA-256; their sum is updated with each change. It detects loss and damage; somebody who can write
-/// the index can forge it.
+/// Each pair counts with 128 bits of SHA-256; their sum is updated with each change. It detects loss and damage;
+/// somebody who can write the index can forge it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IndexSum(pub(super) u128);
 

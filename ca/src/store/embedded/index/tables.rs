@@ -81,7 +81,8 @@ impl Tables {
             self.buckets.insert(block.bucket, block.number.saturating_add(1));
             for (id, transaction) in read_transactions(value, block) {
                 let known = self.transactions.get(&id);
-                // The identifier expired and was used again before its block was forgotten: the later transaction counts.
+                // The identifier expired and was used again before its block was forgotten: the later transaction
+                // counts.
                 if known.is_none_or(|known| known.offset < transaction.offset) {
                     self.transactions.set(&id, &transaction);
                 }

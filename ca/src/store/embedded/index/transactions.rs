@@ -18,8 +18,9 @@ const NUMBER: u32 = 41;
 
 /// The table.
 ///
-/// A slot is found by a hash of 64 bits of the transaction's name, with a random key of this process. Two of a million transactions
-/// hardly ever share a hash by chance, and a peer that does not know the key cannot choose identifiers that do.
+/// A slot is found by a hash of 64 bits of the transaction's name, with a random key of this process. Two of a million
+/// transactions hardly ever share a hash by chance, and a peer that does not know the key cannot choose identifiers
+/// that do.
 #[derive(Default)]
 pub struct TransactionTable {
     key: RandomState,
