@@ -1,4 +1,4 @@
-//! Signed tree heads: whoever kept one can prove later that the journal was shortened or altered since.
+//! Signed tree heads. An auditor who kept one can prove later that the journal was shortened or altered since.
 //!
 //! A tree head is a signed statement about the Merkle tree over the journal (RFC 9162 §4.10). `file/heads.rs` keeps
 //! them on disk.

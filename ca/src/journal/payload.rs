@@ -88,6 +88,8 @@ pub fn payload(sequence: u64, at: Timestamp, kind: Kind, body: &[u8]) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::entry::Entry;
     use super::super::samples::{account, label, samples, serial};
     use super::*;
@@ -106,6 +108,17 @@ mod tests {
                 assert!(!matches!(opened, Some(Ok(_))), "cut at {cut}");
             }
         }
+    }
+
+    #[test]
+    fn every_kind_has_a_sample_and_a_number_and_a_name_of_its_own() {
+        let sampled: BTreeSet<u8> = samples().iter().map(|entry| entry.kind().number()).collect();
+        let numbers: BTreeSet<u8> = Kind::ALL.iter().map(|(kind, _)| kind.number()).collect();
+        let names: BTreeSet<&str> = Kind::ALL.iter().map(|(_, name)| *name).collect();
+        assert_eq!(
+            (&sampled, numbers.len(), names.len()),
+            (&numbers, Kind::ALL.len(), Kind::ALL.len())
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::journal::Entry;
 use crate::record::{Label, RevokedEntry, Serial};
 
-/// What the index knows of a serial.
+/// The state of a serial in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SerialState {
     /// The entry at this offset reserved the serial, and no certificate has it yet.
@@ -65,16 +65,16 @@ pub trait View {
     /// Counts one more issued certificate.
     fn count_certificate(&mut self);
 
-    /// What is known of the serial with this number.
+    /// The state of the serial with this number; `None` if it was never reserved.
     fn serial(&self, number: u64) -> Option<SerialState>;
 
-    /// Sets what is known of the serial with this number.
+    /// Sets the state of the serial with this number.
     fn set_serial(&mut self, number: u64, state: SerialState);
 
-    /// What is known of a transaction.
+    /// The state of a transaction; `None` if it is unknown or forgotten.
     fn transaction(&self, id: &TransactionId) -> Option<TransactionState>;
 
-    /// Sets what is known of a transaction; `None` forgets it.
+    /// Sets the state of a transaction; `None` forgets the transaction.
     fn set_transaction(&mut self, id: TransactionId, state: Option<TransactionState>);
 
     /// The number of blocks of transactions in a bucket.

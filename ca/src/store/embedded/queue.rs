@@ -95,7 +95,7 @@ impl<T> Queue<T> {
         if state.waiting.is_empty() {
             return if state.closed { Woken::Closed } else { Woken::Nothing };
         }
-        // When the last announcement is withdrawn, there is nobody left to wait for, and one command is enough.
+        // When the last announcement is withdrawn during the wait, one command is enough.
         let (longest, otherwise) = match state.announced {
             0 => (patience.linger, patience.enough.min(self.most)),
             _ => (patience.announced, 1),
@@ -263,8 +263,8 @@ mod tests {
             scope.spawn(|| drop(other));
             assert_eq!(taken(&queue, LONG, LONG), [1]);
         });
-        // Nor for anybody, if nobody is at work any more. They may be done before the wait begins: then it is for who
-        // lingers.
+        // When the last announcement is withdrawn, the wait ends. If that happens before the wait begins, the writer
+        // lingers instead.
         std::thread::scope(|scope| {
             let other = queue.announce();
             queue.push(3).unwrap();

@@ -16,7 +16,7 @@ pub struct Shared {
     pub journal: File,
     durable: RwLock<Position>,
     counts: Mutex<Counts>,
-    /// The number of durable entries, for those who wait for more.
+    /// The number of durable entries, for readers that wait for more.
     recorded: Mutex<u64>,
     signal: Condvar,
 }
@@ -53,7 +53,7 @@ impl Shared {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves on to a new position after a group of `entries`, and wakes those who wait for it.
+    /// Moves on to a new position after a group of `entries`, and wakes the readers that wait for entries.
     pub fn advance(&self, position: Position, entries: u64) {
         let recorded = position.sequence;
         *self.durable.write().unwrap_or_else(PoisonError::into_inner) = position;
@@ -77,7 +77,7 @@ impl Shared {
         *recorded > sequence
     }
 
-    /// Wakes everybody who waits, to look at their `stop`.
+    /// Wakes every waiting reader, to look at its `stop`.
     pub fn wake(&self) {
         // Under the lock, so that no waiter is between reading its `stop` and waiting: it would miss the signal.
         let _recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);

@@ -33,7 +33,7 @@ pub struct TransactionBlock {
     pub number: u32,
 }
 
-/// What the index knows of a transaction.
+/// The state of a transaction in the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransactionState {
     /// The offset of the entry that holds the transaction.

@@ -164,12 +164,12 @@ impl Index {
         })
     }
 
-    /// What is known of the serial with this number.
+    /// The state of the serial with this number; `None` if it was never reserved.
     pub fn serial(&self, number: u64) -> Option<SerialState> {
         self.read_tables(|tables| tables.serials.state(number))
     }
 
-    /// What is known of a transaction.
+    /// The state of a transaction; `None` if it is unknown or forgotten.
     pub fn transaction(&self, id: &TransactionId) -> Option<TransactionState> {
         self.read_tables(|tables| tables.transactions.get(id))
     }

@@ -23,12 +23,12 @@ impl Default for SerialTable {
 }
 
 impl SerialTable {
-    /// What is known of the serial with this number.
+    /// The state of the serial with this number; `None` if it was never reserved.
     pub fn state(&self, number: u64) -> Option<SerialState> {
         self.0.get(shard_of(number))?.find(number)
     }
 
-    /// Sets what is known of the serial with this number.
+    /// Sets the state of the serial with this number.
     pub fn set(&mut self, number: u64, state: SerialState) {
         if let Some(shard) = self.0.get_mut(shard_of(number)) {
             shard.set(number, state);

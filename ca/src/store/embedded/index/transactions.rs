@@ -36,17 +36,17 @@ struct Slot {
 }
 
 impl TransactionTable {
-    /// What is known of this transaction.
+    /// The state of a transaction; `None` if it is unknown or forgotten.
     pub fn get(&self, id: &TransactionId) -> Option<TransactionState> {
         self.slots.get(&self.key.hash_one(id)).map(unpack)
     }
 
-    /// Sets what is known of this transaction.
+    /// Sets the state of a transaction.
     pub fn set(&mut self, id: &TransactionId, state: &TransactionState) {
         self.slots.insert(self.key.hash_one(id), pack(state));
     }
 
-    /// Forgets this transaction.
+    /// Forgets a transaction.
     pub fn remove(&mut self, id: &TransactionId) {
         self.slots.remove(&self.key.hash_one(id));
         // Gives the memory of a burst back.
