@@ -21,7 +21,7 @@ use crate::record::{
     Reason,
 };
 use crate::seal::Sealer;
-use crate::store::Store;
+use crate::store::{Page, Store};
 use crate::subject;
 
 /// The most identities that one account may hold.
@@ -204,7 +204,7 @@ impl Accounts {
         let now = self.clock.now();
         let (mut found, mut cursor) = (Vec::new(), Some(0));
         while let Some(from) = cursor {
-            let (page, next) = self.store.certificates(Some(name), from, PAGE)?;
+            let Page { records: page, next } = self.store.certificates(Some(name), from, PAGE)?;
             found.extend(page.into_iter().filter(|record| {
                 let revocation = record.revocation.as_ref();
                 let is_good =

@@ -39,6 +39,7 @@ use crate::profile::Profile;
 use crate::public_key::ProvenKey;
 use crate::record::{Account, CertificateRecord, Issued, Label, Permission, Serial};
 use crate::request::{CertificateRequest, Credential, Requester};
+use crate::store::Page;
 
 /// The longest subject key identifier that is taken, in octets.
 const MAX_KEY_IDENTIFIER: usize = 64;
@@ -202,7 +203,8 @@ impl Authority {
     fn refuse_registrars(&self, account: &Account, signer: &CertificateRecord) -> Result<()> {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
-            let (page, next) = self.store().certificates(Some(&account.name), from, PAGE)?;
+            let Page { records: page, next } =
+                self.store().certificates(Some(&account.name), from, PAGE)?;
             // Those of an account that had the name before say nothing of this one.
             let own = page.iter().filter(|record| account.incarnation.precedes(record.offset));
             for record in own.filter(|record| record.issued <= signer.issued) {

@@ -11,7 +11,9 @@ use crate::gate::{Gate, Object};
 use crate::lint::Purpose;
 use crate::public_key::Proof;
 use crate::receipt::Recording;
-use crate::record::{CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
+use crate::record::{
+    CertificateId, CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction,
+};
 use std::sync::{Arc, PoisonError};
 
 /// How many unconfirmed certificates are revoked at once, so that nothing else has to wait for long.
@@ -246,7 +248,7 @@ impl Authority {
     /// [`Error::Unavailable`] and [`Error::Internal`] when the store fails.
     pub fn revoke_unconfirmed(&self) -> Result<usize> {
         let due = self.store().unconfirmed(self.now(), UNCONFIRMED_AT_ONCE)?;
-        for (ca, serial) in &due {
+        for CertificateId { ca, serial } in &due {
             let _revoking = self.confirming.write().unwrap_or_else(PoisonError::into_inner);
             let record = self.store().certificate(ca, serial)?;
             if record.is_some_and(|record| record.confirmed || record.revocation.is_some()) {
@@ -268,7 +270,7 @@ impl Authority {
     /// [`Error::Internal`] when the store fails.
     pub fn issued_in(&self, transaction: &[u8]) -> Result<Option<CertificateRecord>> {
         match self.store().issued_in(self.now(), transaction)? {
-            Some((ca, serial)) => self.store().certificate(&ca, &serial),
+            Some(id) => self.store().certificate(&id.ca, &id.serial),
             None => Ok(None),
         }
     }

@@ -21,6 +21,15 @@ impl Mark {
     }
 }
 
+/// The history behind a mark, or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+    /// The mark from which to go on. If it is the one that was asked for, there is nothing behind it.
+    pub next: Mark,
+}
+
 /// A change that matters to what is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {

@@ -7,6 +7,7 @@
 //! `embedded/`.
 
 mod announced;
+mod answers;
 mod embedded;
 mod history;
 mod keys;
@@ -17,6 +18,7 @@ mod verbs;
 mod view;
 
 pub use announced::Announced;
+pub use answers::{LastRestore, Page, RequestCounts};
 pub use embedded::audit::audit;
 pub use embedded::backup::BackupSummary;
 pub use embedded::clock::clock_ahead;
@@ -26,5 +28,5 @@ pub use embedded::replay::{Progress, ProgressFn};
 pub use embedded::restore::{Restore, Restored, restore_journal};
 pub use embedded::shared::Counts;
 pub use embedded::{EmbeddedOptions, EmbeddedStore, Status};
-pub use history::{Change, Mark};
+pub use history::{Change, History, Mark};
 pub use verbs::Store;

@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::announced::Announced;
-use super::history::{Change, Mark};
+use super::answers::{LastRestore, Page, RequestCounts};
+use super::history::{History, Mark};
 use crate::clock::Timestamp;
 use crate::equipment::Vendor;
 use crate::error::Result;
@@ -18,8 +19,8 @@ use crate::identity::Identity;
 use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
 use crate::receipt::Receipt;
 use crate::record::{
-    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Duty, Incarnation, Issued,
-    Label, Revocation, RevokedEntry, Serial, Transaction,
+    Account, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Deed, Duty,
+    Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::revoked::RevokedSet;
 use crate::search::SearchKey;
@@ -197,12 +198,7 @@ pub trait Store: Send + Sync {
 
     /// A page of certificates in the order of issue: at most `limit`, from `cursor` on (0 for the first page), of one
     /// account if one is named. The second value is the cursor of the next page; `None` at the end.
-    fn certificates(
-        &self,
-        account: Option<&Label>,
-        cursor: u64,
-        limit: usize,
-    ) -> Result<(Vec<CertificateRecord>, Option<u64>)>;
+    fn certificates(&self, account: Option<&Label>, cursor: u64, limit: usize) -> Result<Page>;
 
     /// The certificates that have this search key and are `wanted`, newest first, at most `limit`. At most 32 times
     /// `limit` certificates are looked at.
@@ -218,7 +214,7 @@ pub trait Store: Send + Sync {
 
     /// The changes behind `mark`, in order, and the mark from which to go on. These may be a part of the changes: the
     /// caller goes on until the mark does not move.
-    fn changes_since(&self, mark: Mark) -> Result<(Vec<Change>, Mark)>;
+    fn changes_since(&self, mark: Mark) -> Result<History>;
 
     /// Waits at most `patience` for an entry behind `mark`, and returns whether there is one. The wait also ends when
     /// `stop` is true and [`Self::wake`] is called.
@@ -297,7 +293,7 @@ pub trait Store: Send + Sync {
     fn all_waiting(&self, at: Timestamp) -> Result<Vec<WaitingRequest>>;
 
     /// The number of requests that have not expired at `at`: those that are undecided, and those that are approved.
-    fn count_waiting(&self, at: Timestamp) -> Result<(usize, usize)>;
+    fn count_waiting(&self, at: Timestamp) -> Result<RequestCounts>;
 
     /// Every account, ordered by name.
     fn accounts(&self) -> Result<Vec<Account>>;
@@ -307,11 +303,11 @@ pub trait Store: Send + Sync {
     fn transaction(&self, at: Timestamp, id: &[u8]) -> Result<Option<Transaction>>;
 
     /// The certificate that was issued in a transaction, if one was and the transaction has not expired at `at`.
-    fn issued_in(&self, at: Timestamp, transaction: &[u8]) -> Result<Option<(Label, Serial)>>;
+    fn issued_in(&self, at: Timestamp, transaction: &[u8]) -> Result<Option<CertificateId>>;
 
     /// The certificates that were to be confirmed by `at` and are neither confirmed nor revoked, longest overdue first,
     /// at most `limit`.
-    fn unconfirmed(&self, at: Timestamp, limit: usize) -> Result<Vec<(Label, Serial)>>;
+    fn unconfirmed(&self, at: Timestamp, limit: usize) -> Result<Vec<CertificateId>>;
 
     /// Records that an administrator says that the clock is right. `at` may be before the last entry, or long after it.
     fn record_clock_accepted(&self, at: Timestamp, actor: &str) -> Result<()>;
@@ -324,7 +320,7 @@ pub trait Store: Send + Sync {
     fn record_listed(&self, at: Timestamp, ca: &Label, entry: &RevokedEntry) -> Result<()>;
 
     /// When the journal was last restored from a backup, if it ever was, and the offset of the entry that says so.
-    fn restored(&self) -> Result<Option<(Timestamp, u64)>>;
+    fn restored(&self) -> Result<Option<LastRestore>>;
 
     /// When the last entry was recorded. Nothing may be signed before that moment.
     fn last_entry(&self) -> Timestamp;

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::journal::{Entry, Recorded};
 use crate::record::{CertificateRecord, Issued, Label, Revocation, Serial, Transaction};
 use crate::search::SearchKey;
+use crate::store::answers::Page;
 use crate::store::keys::{self, Space};
 use crate::store::numbers::{
     ACCOUNT_SPAN, Day, DayTime, ORDER_CHUNK, SEARCH_SPAN, account_number, search_number,
@@ -88,16 +89,11 @@ impl EmbeddedStore {
         Ok(entry.map(|entry| entry.revocation))
     }
 
-    /// A page of certificates in the order of issue, and where the next page begins.
-    pub(super) fn page(
-        &self,
-        account: Option<&Label>,
-        cursor: u64,
-        limit: usize,
-    ) -> Result<(Vec<CertificateRecord>, Option<u64>)> {
+    /// A page of certificates in the order of issue.
+    pub(super) fn page(&self, account: Option<&Label>, cursor: u64, limit: usize) -> Result<Page> {
         let limit = limit.clamp(1, MAX_PAGE);
         let Candidates { ordinals, rest } = self.candidates(account, cursor, limit)?;
-        let mut page = Vec::new();
+        let mut records = Vec::new();
         // The last chunk that was read: neighbours are in the same.
         let (mut chunk, mut offsets) = (u64::MAX, Vec::new());
         for ordinal in ordinals {
@@ -108,15 +104,15 @@ impl EmbeddedStore {
             }
             let place = usize::try_from(ordinal % ORDER_CHUNK).map_err(Error::internal)?;
             let Some(offset) = offsets.get(place) else { break };
-            if page.len() == limit {
-                return Ok((page, Some(ordinal)));
+            if records.len() == limit {
+                return Ok(Page { records, next: Some(ordinal) });
             }
             let record = self.certificate_at(*offset)?;
             if account.is_none_or(|name| record.account == *name) {
-                page.push(record);
+                records.push(record);
             }
         }
-        Ok((page, rest))
+        Ok(Page { records, next: rest })
     }
 
     /// The certificates, from `cursor` on in the order of issue, to look at for a page of `limit` and the beginning of

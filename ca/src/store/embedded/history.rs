@@ -4,16 +4,16 @@ use std::fs::File;
 
 use crate::error::{Error, Result};
 use crate::journal::{Entry, Scanner, Step};
-use crate::store::history::{Change, Mark};
+use crate::store::history::{Change, History, Mark};
 
 /// The most entries that are read in one call.
 const MAX_LOOK: usize = 10_000;
 
-/// Reads the changes from `mark` to `end`, or a part of them. Also returns the mark of where to go on.
+/// Reads the history from `mark` to `end`, or a part of it.
 ///
 /// # Errors
 /// [`Error::Internal`] when the journal is damaged.
-pub fn changes(journal: &File, mark: Mark, end: Mark) -> Result<(Vec<Change>, Mark)> {
+pub fn changes(journal: &File, mark: Mark, end: Mark) -> Result<History> {
     let mut scanner = Scanner::new(journal, mark.offset, mark.sequence, end.offset);
     let mut changes = Vec::new();
     for _ in 0..MAX_LOOK {
@@ -23,7 +23,8 @@ pub fn changes(journal: &File, mark: Mark, end: Mark) -> Result<(Vec<Change>, Ma
             Step::Entry { envelope, .. } => changes.extend(change(envelope.open()?.entry)),
         }
     }
-    Ok((changes, Mark { sequence: scanner.sequence(), offset: scanner.offset() }))
+    let next = Mark { sequence: scanner.sequence(), offset: scanner.offset() };
+    Ok(History { changes, next })
 }
 
 fn change(entry: Entry) -> Option<Change> {

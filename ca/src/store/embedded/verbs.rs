@@ -14,13 +14,14 @@ use crate::journal::{Entry, decode_ca, decode_crl, decode_vendor};
 use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
 use crate::receipt::Receipt;
 use crate::record::{
-    Account, CaRecord, CertificateRecord, CrlRecord, CrlScope, Deed, Duty, Incarnation, Issued,
-    Label, Revocation, RevokedEntry, Serial, Transaction,
+    Account, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Deed, Duty,
+    Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 use crate::revoked::RevokedSet;
 use crate::search::SearchKey;
 use crate::store::announced::Announced;
-use crate::store::history::{Change, Mark};
+use crate::store::answers::{LastRestore, Page, RequestCounts};
+use crate::store::history::{History, Mark};
 use crate::store::keys::{self, Space};
 use crate::store::numbers::serial_number;
 use crate::store::values::{self, transaction_id};
@@ -166,12 +167,7 @@ impl Store for EmbeddedStore {
         }
     }
 
-    fn certificates(
-        &self,
-        account: Option<&Label>,
-        cursor: u64,
-        limit: usize,
-    ) -> Result<(Vec<CertificateRecord>, Option<u64>)> {
+    fn certificates(&self, account: Option<&Label>, cursor: u64, limit: usize) -> Result<Page> {
         self.page(account, cursor, limit)
     }
 
@@ -188,7 +184,7 @@ impl Store for EmbeddedStore {
         self.shared.position().mark()
     }
 
-    fn changes_since(&self, mark: Mark) -> Result<(Vec<Change>, Mark)> {
+    fn changes_since(&self, mark: Mark) -> Result<History> {
         history::changes(&self.shared.journal, mark, self.mark())
     }
 
@@ -324,11 +320,11 @@ impl Store for EmbeddedStore {
         self.requests(at, |_| true)
     }
 
-    fn count_waiting(&self, at: Timestamp) -> Result<(usize, usize)> {
+    fn count_waiting(&self, at: Timestamp) -> Result<RequestCounts> {
         let rows = self.request_rows(at)?;
         let undecided = rows.iter().filter(|(_, row)| row.decided.is_none()).count();
         let open = rows.iter().filter(|(_, row)| row.is_open()).count();
-        Ok((undecided, open.saturating_sub(undecided)))
+        Ok(RequestCounts { undecided, approved: open.saturating_sub(undecided) })
     }
 
     fn transaction(&self, at: Timestamp, id: &[u8]) -> Result<Option<Transaction>> {
@@ -348,22 +344,22 @@ impl Store for EmbeddedStore {
         }))
     }
 
-    fn issued_in(&self, at: Timestamp, id: &[u8]) -> Result<Option<(Label, Serial)>> {
+    fn issued_in(&self, at: Timestamp, id: &[u8]) -> Result<Option<CertificateId>> {
         let state = self.shared.index.transaction(&transaction_id(id));
         let Some(state) = state.filter(|state| state.expires > at) else { return Ok(None) };
         Ok(match self.entry_at(state.offset)?.entry {
-            Entry::Issued(issued) => Some((issued.ca, issued.serial)),
+            Entry::Issued(Issued { ca, serial, .. }) => Some(CertificateId { ca, serial }),
             _ => None,
         })
     }
 
-    fn unconfirmed(&self, at: Timestamp, limit: usize) -> Result<Vec<(Label, Serial)>> {
+    fn unconfirmed(&self, at: Timestamp, limit: usize) -> Result<Vec<CertificateId>> {
         let mut found = Vec::new();
         let prefix = Space::Awaited.prefix();
         self.shared.index.scan(&prefix, &prefix, |key, _| {
             let due = keys::read_awaited(key).filter(|(until, _)| *until <= at);
             let Some((_, id)) = due.filter(|_| found.len() < limit) else { return Ok(Scan::Stop) };
-            found.push((id.ca, id.serial));
+            found.push(id);
             Ok(Scan::Continue)
         })?;
         Ok(found)
@@ -377,7 +373,7 @@ impl Store for EmbeddedStore {
         self.record(at, Entry::Listed { ca: ca.clone(), entry: entry.clone() })
     }
 
-    fn restored(&self) -> Result<Option<(Timestamp, u64)>> {
+    fn restored(&self) -> Result<Option<LastRestore>> {
         let value = self.shared.index.value(&keys::restored())?;
         Ok(value.as_deref().and_then(values::restored::decode))
     }

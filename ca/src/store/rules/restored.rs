@@ -1,5 +1,6 @@
 //! The rule for a restore from a backup.
 
+use super::super::answers::LastRestore;
 use super::super::keys::{self, Space};
 use super::super::values;
 use super::super::view::View;
@@ -21,7 +22,7 @@ impl<V: View> Rules<V> {
         restoration: &Restoration,
         offset: u64,
     ) -> Result<()> {
-        self.view.put(keys::restored(), values::restored::encode(at, offset));
+        self.view.put(keys::restored(), values::restored::encode(LastRestore { at, offset }));
         let mut awaited = Vec::new();
         self.view.scan_durable(Space::Awaited, &mut |key, _| {
             awaited.push(key.to_vec());

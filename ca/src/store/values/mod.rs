@@ -6,10 +6,10 @@ pub mod account;
 pub mod confirmation;
 pub mod holders;
 pub mod lists;
+mod read;
 pub mod request;
 pub mod restored;
 pub mod revocation;
-mod read;
 mod transaction;
 
 pub use read::{damaged, label};
