@@ -3,8 +3,8 @@
 //!
 //! An embedded database spends far more on a key than on an octet, so that many small things share one value.
 //!
-//! INVARIANT: these are the same on every machine and in every version, as the index on disk depends on them. Another
-//! one needs another `FORMAT` of the index.
+//! INVARIANT: these functions and constants are the same on every machine and in every version, as the index on disk
+//! depends on them. A change of one needs a new `FORMAT` of the index (`embedded/index/reached.rs`).
 
 use crate::clock::Timestamp;
 use crate::record::{Label, Serial};
@@ -56,9 +56,9 @@ const fn mix(value: u64) -> u64 {
 /// The part of a span that an account or a search key is filed in, and its number there. Two of them may share both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartNumber {
-    /// The part.
+    /// The part, from 0.
     pub part: u8,
-    /// The number in the part.
+    /// The number in the part. Others may have the same.
     pub number: u32,
 }
 
@@ -83,7 +83,7 @@ pub struct DayTime {
 }
 
 impl DayTime {
-    /// The moment.
+    /// The moment as a timestamp.
     pub fn moment(self) -> Timestamp {
         let millis = u64::from(self.day) * MILLIS_OF_DAY + self.millis;
         Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
@@ -98,7 +98,7 @@ impl From<Timestamp> for DayTime {
     }
 }
 
-/// The bucket of a moment.
+/// The bucket that a moment is in.
 pub const fn bucket_of(at: Timestamp) -> Bucket {
     u64::from_be_bytes(ordered(at)) >> 16
 }

@@ -24,7 +24,7 @@ const LOOKED_AT: usize = 32;
 /// Some certificates to look at, by their places in the order of issue.
 struct Candidates {
     ordinals: Vec<u64>,
-    /// Where to go on if these do not suffice; `None` at the end.
+    /// The place to go on from if these do not fill the page; `None` at the end.
     rest: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ impl EmbeddedStore {
         let (ca, serial) = (&issued.ca, &issued.serial);
         let value = index.value(&keys::unconfirmed(ca, serial))?;
         let awaited = value.as_deref().and_then(confirmation::decode);
-        // After a restore, no confirmation of a certificate of before is awaited, though none was recorded.
+        // After a restore, no confirmation of an older certificate is awaited, though none was recorded.
         let is_awaited = match awaited {
             Some(awaited) => index.value(&keys::awaited(awaited.until, ca, serial))?.is_some(),
             None => false,
@@ -94,7 +94,7 @@ impl EmbeddedStore {
         let limit = limit.clamp(1, MAX_PAGE);
         let Candidates { ordinals, rest } = self.candidates(account, cursor, limit)?;
         let mut records = Vec::new();
-        // The last chunk that was read: neighbours are in the same.
+        // The chunk of the order that was read last. The next certificate is mostly in the same one.
         let (mut chunk, mut offsets) = (u64::MAX, Vec::new());
         for ordinal in ordinals {
             if chunk != ordinal / ORDER_CHUNK {

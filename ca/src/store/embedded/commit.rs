@@ -47,15 +47,15 @@ pub enum Command {
 
 /// An entry to record.
 pub struct Request {
-    /// What the caller's clock said.
+    /// The present moment by the caller's clock.
     pub at: Timestamp,
-    /// When it said that.
+    /// When the caller read its clock, by the monotonic clock of this process.
     pub asked: Instant,
     /// The entry.
     pub entry: Entry,
     /// The entry's body. The caller encodes it, so that the writer, which works alone, need not.
     pub body: Vec<u8>,
-    /// Where the answer goes.
+    /// The writer's end of the caller's receipt.
     pub reply: Reply,
 }
 
@@ -67,11 +67,11 @@ pub struct Committer {
     last_group: LastGroup,
     /// The memory of the last group's octets, to be used again.
     buffer: Vec<u8>,
-    /// Not before this moment is an index tried again that failed.
+    /// After a failure of the index, the earliest moment to try it again.
     retry: Instant,
     /// The database may lack changes.
     unsettled: bool,
-    /// How long after the last entry one may be recorded.
+    /// How long after the last entry another one may be recorded: [`super::EmbeddedOptions::longest_silence`].
     longest_silence: Option<Duration>,
 }
 
@@ -87,7 +87,7 @@ struct Group {
     changes: Changes,
     /// The position behind the group.
     position: Position,
-    /// The frames.
+    /// The frames of the group's entries, as they are appended to the journal.
     octets: Vec<u8>,
     answers: Vec<Answer>,
     entries: u64,

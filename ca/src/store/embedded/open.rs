@@ -173,7 +173,7 @@ mod tests {
     use crate::record::Deed;
     use crate::store::Store;
 
-    /// Journals of before locks were kept in memory have entries of locks.
+    /// Before locks were kept in memory, the journal had entries of locks.
     #[test]
     fn an_old_journal_with_a_lock_in_it_is_replayed_and_goes_on() {
         let folder = tempfile::tempdir().unwrap();

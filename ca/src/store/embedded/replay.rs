@@ -18,9 +18,9 @@ use crate::store::rules::{Rules, Stop};
 /// How far a replay of the journal is, in octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Read so far.
+    /// The octets read so far.
     pub done: u64,
-    /// To be read.
+    /// The octets to read in all.
     pub total: u64,
 }
 
@@ -140,7 +140,7 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// Compares the tree with each head of its size.
+    /// Compares the Merkle tree with each tree head of its size.
     fn compare_with_heads(&mut self) -> Result<()> {
         while let Some((head, rest)) = self.heads.split_first() {
             if head.size > self.position.sequence {

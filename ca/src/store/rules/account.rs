@@ -228,7 +228,7 @@ impl<V: View> Rules<V> {
         octets.map(|octets| values::account::decode(&octets)).transpose()
     }
 
-    /// Which account has this name now.
+    /// The incarnation of the account that has this name now.
     pub(super) fn incarnation(&self, name: &Label) -> Result<Option<Incarnation>> {
         let octets = self.view.value(&keys::account(name))?;
         octets.map(|octets| values::account::incarnation(&octets)).transpose()
@@ -252,8 +252,8 @@ fn equipment_key(equipment: &Equipment) -> Key {
     keys::equipment(&equipment.vendor, &equipment.value)
 }
 
-/// The changed account with the counters of the account before. An edit is prepared before it is recorded; uses that
-/// were spent meanwhile stay spent, unless the edit allows new ones.
+/// The changed account, with the counters that the account has now. An edit is prepared before it is recorded: uses
+/// that were spent in between stay spent, unless the edit sets a new secret or allows new uses.
 fn with_uses_of(account: &Account, before: Option<Account>) -> Account {
     let mut account = account.clone();
     let Some(before) = before else { return account };

@@ -62,7 +62,7 @@ impl<V: View> Rules<V> {
             self.check_replaced(replaced)?;
         }
         match &issued.transaction {
-            // The transaction is known, as the request opened it.
+            // The request opened this transaction, so that its identifier may be in use.
             Some(transaction) if self.is_approved(at, transaction)? => Ok(()),
             transaction => self.check_transaction(at, transaction.as_ref()),
         }

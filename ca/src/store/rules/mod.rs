@@ -28,7 +28,7 @@ use crate::record::{Issued, Label, Serial};
 
 use refusal::conflict;
 
-/// Keys that one CA had one after the other, over which a replaced certificate is looked for.
+/// The most keys of one CA, going back from the newest, among which a replaced certificate is looked for.
 const MAX_KEYS: usize = 64;
 
 /// Why an entry is not recorded.

@@ -67,7 +67,7 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// Revokes a certificate. Returns how its confirmation was awaited until now, if it was.
+    /// Revokes a certificate. If its confirmation was awaited until now, returns how.
     pub(super) fn apply_revoked(
         &mut self,
         ca: &Label,

@@ -25,10 +25,10 @@ pub struct Unconfirmed {
     pub spent: Option<SecretId>,
 }
 
-/// Names a secret: the first 8 octets of SHA-256 over its reference.
+/// A short name of a secret: the first 8 octets of SHA-256 over its reference.
 pub type SecretId = [u8; 8];
 
-/// The name of a secret.
+/// The short name of a secret.
 pub fn secret_id(secret: &AccountSecret) -> SecretId {
     let hash = digest::digest(&digest::SHA256, secret.reference.as_bytes());
     hash.as_ref().first_chunk().copied().unwrap_or_default()

@@ -22,11 +22,12 @@ pub struct Changes {
     pub buckets: BTreeMap<Bucket, u32>,
     pub days: HashMap<Day, u64>,
     pub revoked: HashMap<CertificateId, Option<RevokedEntry>>,
-    /// By span and part. Kept apart from `values`, as each certificate changes several of them in place.
+    /// The values of search keys, by span and part. They are not in `values`, as each certificate changes several of
+    /// them in place.
     pub search: HashMap<(u64, u8), Vec<u8>>,
 }
 
-/// A key in one layer.
+/// A key as one layer has it: the changes of a group, the recent changes of the index, or the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layered {
     pub key: Key,

@@ -362,7 +362,7 @@ impl Index {
         })
     }
 
-    /// Reads something of the tables.
+    /// Calls `read` with the tables, under the read lock.
     pub(super) fn read_tables<T>(&self, read: impl FnOnce(&Tables) -> T) -> T {
         self.read_state(|state| read(&state.tables))
     }
@@ -416,7 +416,7 @@ impl Index {
         })
     }
 
-    /// Something of the changes in memory, and the database below them, if it is used.
+    /// What `read` returns for the changes in memory, and the database below them, if it is used.
     fn layers<T>(&self, read: impl FnOnce(&Values) -> T) -> (T, Option<&Database>) {
         self.read_state(|state| {
             let database = self.database.as_ref().filter(|_| !state.in_memory);

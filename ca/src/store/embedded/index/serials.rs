@@ -12,7 +12,7 @@ const RESERVED: u64 = 1 << 39;
 /// The largest offset that a slot holds: a journal has at most 512 GiB.
 pub const MAX_OFFSET: u64 = RESERVED - 1;
 
-/// The table.
+/// The table of serials.
 #[derive(Debug)]
 pub struct SerialTable(Vec<Shard>);
 

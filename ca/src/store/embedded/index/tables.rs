@@ -15,7 +15,7 @@ use crate::store::values::lists::{numbered, serial_numbers};
 use crate::store::values::{read_transactions, revocation};
 use crate::store::view::SerialState;
 
-/// The tables.
+/// The tables in memory.
 #[derive(Default)]
 pub struct Tables {
     /// Every reserved and issued serial, by its number.

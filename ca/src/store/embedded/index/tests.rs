@@ -8,9 +8,10 @@ use crate::store::keys::{Key, Space};
 use crate::store::view::View;
 
 const CACHE: u64 = 1 << 20;
+const PREFIX: [u8; 1] = Space::Account.prefix();
 
 fn key(n: u64) -> Key {
-    [&Space::Account.prefix()[..], &n.to_be_bytes()].concat()
+    [&PREFIX[..], &n.to_be_bytes()].concat()
 }
 
 fn mark(sequence: u64, offset: u64) -> Mark {
@@ -88,7 +89,7 @@ fn an_index_that_leaves_the_disk_holds_the_same() {
             all.push((key.to_vec(), value.to_vec()));
             Ok(Scan::Continue)
         };
-        index.scan(b"A", b"A", &mut take).unwrap();
+        index.scan(&PREFIX, &PREFIX, &mut take).unwrap();
         all
     };
     let (before, sum) = (contents(&index), index.sum());
@@ -131,7 +132,7 @@ fn layers_cover_each_other_in_order() {
     });
     let mut seen = Vec::new();
     index
-        .scan(b"A", &key(2), |key, value| {
+        .scan(&PREFIX, &key(2), |key, value| {
             seen.push((u64::from_be_bytes(key[1..].try_into().unwrap()), value.len()));
             Ok(Scan::Continue)
         })

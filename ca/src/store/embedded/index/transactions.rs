@@ -16,7 +16,7 @@ const REQUEST: u64 = 1 << 40;
 /// The number of the block is above these marks, in 23 bits.
 const NUMBER: u32 = 41;
 
-/// The table.
+/// The table of transactions.
 ///
 /// A slot is found by a hash of 64 bits of the transaction's name, with a random key of this process. Two of a million
 /// transactions hardly ever share a hash by chance, and a peer that does not know the key cannot choose identifiers
