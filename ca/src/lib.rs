@@ -3,6 +3,8 @@
 //! A request reaches it decoded and authenticated, becomes [`Authorized`](authority::Authorized), is signed and
 //! recorded, and only then leaves. Nothing here knows a wire protocol, and nothing here is asynchronous.
 
+#![doc = include_str!("../README.md")]
+
 #![cfg_attr(
     test,
     allow(
