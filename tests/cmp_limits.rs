@@ -96,6 +96,29 @@ fn mac_work_is_bounded_and_starves_nobody_who_signs() {
     instance.ok(&["audit", "verify"]);
 }
 
+/// How long the server's threads computed until now, in ticks of the kernel's clock: not how long anybody waited.
+fn computed(instance: &Instance) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/stat", instance.pid())).unwrap();
+    // proc(5): utime is the twelfth field behind the name, which ends with the last parenthesis.
+    let mut fields = text.rsplit_once(')').unwrap().1.split_ascii_whitespace();
+    fields.nth(11).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_reference_that_there_is_not_costs_few_iterations_however_many_are_asked_for() {
+    let settings = "max_iterations = 4000000\nmax_unknown_iterations = 1000";
+    let instance = Instance::start_with(&[("cmp", settings)]);
+    let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
+    let cost = |reference: &str| {
+        let before = computed(&instance);
+        let answer = post(&instance.address, &work(reference, 4_000_000));
+        assert_eq!(Answer::read(&answer.body).status().unwrap().failures(), ["badMessageCheck"]);
+        computed(&instance) - before
+    };
+    let (known, unknown) = (cost(&peer.reference), cost("nobody"));
+    assert!(unknown * 5 < known, "{unknown} ticks for nobody, {known} for an account");
+}
+
 /// Says that it is over when it is dropped.
 struct Over<'a>(&'a AtomicBool);
 

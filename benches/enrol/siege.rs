@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
@@ -30,10 +30,48 @@ const UNREADERS: (u8, usize) = (8, 8);
 const STRIKERS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(25);
 /// How many enrolments, and as many questions by OCSP, are timed; and revocations.
-const TIMED: usize = 120;
+const TIMED: usize = 600;
 const REVOCATIONS: usize = 7;
 /// What one answer of the hostile servers has at most, octets.
 const FLOOD: usize = 200 << 20;
+
+/// What the hostile did, so that the table says against what the honest were served.
+#[derive(Default)]
+struct Harm {
+    /// Connections that were opened to be idle, or to read nothing.
+    opened: AtomicUsize,
+    /// Of these, those that the server ended.
+    ended: AtomicUsize,
+    /// Octets of questions that were sent by clients that read no answer.
+    unread: AtomicU64,
+    /// Bad requests that were answered or cut off.
+    strikes: AtomicUsize,
+    /// Times that the hostile directory and the hostile server of CRLs were asked, and the octets that they sent.
+    asked: AtomicUsize,
+    flooded: AtomicU64,
+}
+
+impl Harm {
+    fn add(counter: &AtomicU64, octets: usize) {
+        counter.fetch_add(octets as u64, Ordering::Relaxed);
+    }
+
+    /// One line of what was done.
+    fn line(&self) -> String {
+        let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
+        let mib = |of: &AtomicU64| of.load(Ordering::Relaxed) >> 20;
+        format!(
+            "{} connections opened, {} ended by the server; {} MiB of questions whose answers nobody read; {} bad requests; \
+             directory and CRL server asked {} times, {} MiB sent",
+            count(&self.opened),
+            count(&self.ended),
+            mib(&self.unread),
+            count(&self.strikes),
+            count(&self.asked),
+            mib(&self.flooded),
+        )
+    }
+}
 
 /// Medians, in milliseconds.
 struct Latencies {
@@ -45,14 +83,14 @@ struct Latencies {
 pub fn run() {
     raise_descriptors();
     let (directory, crls) = (listener(), listener());
-    let stop = AtomicBool::new(false);
+    let (stop, harm) = (AtomicBool::new(false), Harm::default());
     std::thread::scope(|scope| {
-        scope.spawn(|| serve(&directory, &stop, hostile_directory));
-        scope.spawn(|| serve(&crls, &stop, hostile_crl));
+        scope.spawn(|| serve(&directory, &stop, &harm, hostile_directory));
+        scope.spawn(|| serve(&crls, &stop, &harm, hostile_crl));
         let ended = Ending(&stop);
         let site = Site::start("siege", |data| configure(data, &directory, &crls));
         let quiet = honest(&site);
-        let besieged = besiege(&site, &stop);
+        let besieged = besiege(&site, &stop, &harm);
         let (latencies, memory, taken_in, kept) = besieged;
         drop(ended);
         println!("siege\n\n| | quiet | besieged | ratio |\n|---|---|---|---|");
@@ -65,6 +103,7 @@ pub fn run() {
             println!("| {name}, median ms | {before:.2} | {during:.2} | {:.2} |", during / before);
         }
         println!("\nresident memory at most {memory:.0} MiB; connections held at the end {kept}");
+        println!("{}", harm.line());
         let folder = site.stop();
         command(&folder.0, COUNTERSIGN, &["--data", "data", "audit", "verify"]);
         assert!(taken_in.is_empty(), "granted though hostile: {taken_in:?}");
@@ -167,16 +206,16 @@ fn millis(since: Instant) -> f64 {
 }
 
 /// The latencies under siege, the most memory, what was granted to the hostile, and how many connections were held at the end.
-fn besiege(site: &Site, stop: &AtomicBool) -> (Latencies, f64, Vec<String>, usize) {
+fn besiege(site: &Site, stop: &AtomicBool, harm: &Harm) -> (Latencies, f64, Vec<String>, usize) {
     let held = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let ended = Ending(stop);
         for address in 0..IDLERS.0 {
             let held = &held;
-            scope.spawn(move || idle(site, [127, 0, 1, address + 1], stop, held));
+            scope.spawn(move || idle(site, [127, 0, 1, address + 1], stop, held, harm));
         }
         for address in 0..UNREADERS.0 {
-            scope.spawn(move || unread(site, [127, 0, 2, address + 1], stop));
+            scope.spawn(move || unread(site, [127, 0, 2, address + 1], stop, harm));
         }
         let strikers: Vec<_> = (0..STRIKERS)
             .map(|number| {
@@ -185,6 +224,7 @@ fn besiege(site: &Site, stop: &AtomicBool) -> (Latencies, f64, Vec<String>, usiz
                     let mut taken_in = Vec::new();
                     while !stop.load(Ordering::Relaxed) {
                         taken_in.extend(hostile.strike());
+                        harm.strikes.fetch_add(1, Ordering::Relaxed);
                         std::thread::sleep(PAUSE);
                     }
                     taken_in
@@ -211,12 +251,13 @@ fn besiege(site: &Site, stop: &AtomicBool) -> (Latencies, f64, Vec<String>, usiz
 }
 
 /// Holds connections, some with a request begun, and opens others for those that the server ends.
-fn idle(site: &Site, from: [u8; 4], stop: &AtomicBool, held: &AtomicUsize) {
+fn idle(site: &Site, from: [u8; 4], stop: &AtomicBool, held: &AtomicUsize, harm: &Harm) {
     let mut own: Vec<TcpStream> = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let before = own.len();
         own.retain(|stream| !matches!(stream.peek(&mut [0; 1]), Ok(0)));
         held.fetch_sub(before - own.len(), Ordering::Relaxed);
+        harm.ended.fetch_add(before - own.len(), Ordering::Relaxed);
         // No more than so many at a time.
         for _ in own.len()..IDLERS.1.min(own.len() + 10) {
             let Some(mut stream) = connected(&site.target.address, from) else { break };
@@ -225,23 +266,31 @@ fn idle(site: &Site, from: [u8; 4], stop: &AtomicBool, held: &AtomicUsize) {
             }
             own.push(stream);
             held.fetch_add(1, Ordering::Relaxed);
+            harm.opened.fetch_add(1, Ordering::Relaxed);
         }
         std::thread::sleep(Duration::from_millis(200));
     }
 }
 
 /// Asks over and over, and reads no answer.
-fn unread(site: &Site, from: [u8; 4], stop: &AtomicBool) {
+fn unread(site: &Site, from: [u8; 4], stop: &AtomicBool, harm: &Harm) {
     let questions = "GET /crl/issuing.crl HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
     let mut own: Vec<TcpStream> = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         if own.len() < UNREADERS.1 {
-            own.extend(connected(&site.target.address, from));
+            let more = connected(&site.target.address, from);
+            harm.opened.fetch_add(usize::from(more.is_some()), Ordering::Relaxed);
+            own.extend(more);
         }
+        let before = own.len();
         own.retain_mut(|stream| match stream.write(questions.as_bytes()) {
             Err(e) => e.kind() == std::io::ErrorKind::WouldBlock,
-            Ok(written) => written > 0,
+            Ok(written) => {
+                Harm::add(&harm.unread, written);
+                written > 0
+            }
         });
+        harm.ended.fetch_add(before - own.len(), Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -263,14 +312,20 @@ fn listener() -> TcpListener {
 }
 
 /// Serves one client after the other.
-fn serve(listener: &TcpListener, stop: &AtomicBool, answer: fn(TcpStream, &AtomicBool)) {
+fn serve(
+    listener: &TcpListener,
+    stop: &AtomicBool,
+    harm: &Harm,
+    answer: fn(TcpStream, &AtomicBool, &Harm),
+) {
     while !stop.load(Ordering::Relaxed) {
         match listener.accept() {
             Ok((stream, _)) => {
                 let time = Some(Duration::from_secs(1));
                 let _ = stream.set_nonblocking(false);
                 let _ = (stream.set_read_timeout(time), stream.set_write_timeout(time));
-                answer(stream, stop);
+                harm.asked.fetch_add(1, Ordering::Relaxed);
+                answer(stream, stop, harm);
             }
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
@@ -278,7 +333,7 @@ fn serve(listener: &TcpListener, stop: &AtomicBool, answer: fn(TcpStream, &Atomi
 }
 
 /// Lets everybody in, and answers each search with entries without end.
-fn hostile_directory(mut stream: TcpStream, stop: &AtomicBool) {
+fn hostile_directory(mut stream: TcpStream, stop: &AtomicBool, harm: &Harm) {
     let mut buffer = [0; 4096];
     while let Ok(read @ 6..) = stream.read(&mut buffer) {
         let id = &buffer[2..5];
@@ -298,12 +353,13 @@ fn hostile_directory(mut stream: TcpStream, stop: &AtomicBool) {
                 return;
             }
             sent += entry.len();
+            Harm::add(&harm.flooded, entry.len());
         }
     }
 }
 
 /// Answers with a body without end.
-fn hostile_crl(mut stream: TcpStream, stop: &AtomicBool) {
+fn hostile_crl(mut stream: TcpStream, stop: &AtomicBool, harm: &Harm) {
     let mut buffer = [0; 4096];
     let _ = stream.read(&mut buffer);
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/pkix-crl\r\nConnection: close\r\n\r\n";
@@ -312,6 +368,7 @@ fn hostile_crl(mut stream: TcpStream, stop: &AtomicBool) {
     while next.is_ok() && sent < FLOOD && !stop.load(Ordering::Relaxed) {
         next = stream.write_all(&[0x30; 4096]);
         sent += 4096;
+        Harm::add(&harm.flooded, 4096);
     }
 }
 
