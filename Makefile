@@ -1,4 +1,4 @@
-# The few verbs. `make test` is all that a newcomer needs: it installs what the tests need, then runs everything.
+# The few verbs. `make check` needs Rust alone, and takes a few minutes; `make test` installs the programs that the other tests need, then runs all.
 
 # Debian's daemons, which a user's own PATH has not.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -25,13 +25,23 @@ STRONGSWAN6 := $(CURDIR)/target/test-strongswan6
 NEWEST := $(CURDIR)/target/charon-plugin-newest
 SOURCE := ike-plugin/charon/debian-source.sh
 
-.PHONY: run test bench lint deps bench-deps charon-plugin charon-plugin-6 charon-plugin-newest
+.PHONY: run check test bench lint format clippy deny tests-alone tests-with-programs deps bench-deps charon-plugin charon-plugin-6 charon-plugin-newest
 
 run:
 	cargo run --release -- serve --init
 
-test: deps
-	cargo test --workspace
+# Before each commit: what can be said without an installed program. Several goals at once, as in `make check lint test`, run no part twice.
+check: format clippy tests-alone
+
+test: deps tests-alone tests-with-programs
+
+# tests/lanes.sh says what each lane runs. Each compiled example of the documentation stands for itself.
+tests-alone:
+	tests/lanes.sh alone
+	cargo test --workspace --doc
+
+tests-with-programs: deps
+	tests/lanes.sh programs
 
 bench: bench-deps
 	cargo bench --bench store
@@ -40,9 +50,15 @@ bench: bench-deps
 	cargo bench --bench enrol
 	cargo bench -p countersign-policy --bench query
 
-lint:
+lint: format clippy deny
+
+format:
 	cargo fmt --all -- --check
+
+clippy:
 	cargo clippy --workspace --all-targets -- -D warnings
+
+deny:
 	cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked
 	cargo deny --all-features check bans licenses sources
 

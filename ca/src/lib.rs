@@ -20,6 +20,8 @@
 //! | [`founding`] | the keys and CAs of an instance, rollover, recovery |
 //! | [`authority`] | authenticate, authorize, issue, revoke, publish; accounts and their requests |
 
+#![doc = include_str!("../README.md")]
+
 #![cfg_attr(
     test,
     allow(

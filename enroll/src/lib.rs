@@ -1,5 +1,7 @@
 //! How a peer asks for a certificate: CMP over HTTP. Wire formats never decide.
 
+#![doc = include_str!("../README.md")]
+
 #![cfg_attr(
     test,
     allow(

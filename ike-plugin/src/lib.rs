@@ -1,5 +1,7 @@
 //! How an IKE daemon asks whether a peer may come in: path, status, identity and policy decide, and the answer says why.
 
+#![doc = include_str!("../README.md")]
+
 pub mod asked;
 pub mod authorizer;
 pub mod decision;

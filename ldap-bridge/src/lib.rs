@@ -3,6 +3,8 @@
 //!
 //! It reads the authority's records and decides nothing. Wire formats stop here.
 
+#![doc = include_str!("../README.md")]
+
 #![cfg_attr(
     test,
     allow(

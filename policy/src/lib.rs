@@ -3,6 +3,8 @@
 //! Assertions are parsed and their signatures verified once, into a set that many questions are put to. Nothing here
 //! reads a file, a clock or the network, and no input makes it panic.
 
+#![doc = include_str!("../README.md")]
+
 #![cfg_attr(
     test,
     allow(
@@ -13,10 +15,6 @@
         reason = "a test that panics is a test that fails"
     )
 )]
-
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
 
 pub mod attributes;
 mod bind;

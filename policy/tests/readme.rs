@@ -1,4 +1,4 @@
-//! The example in README.md compiles and runs.
+//! The names in README.md are those of the code.
 
 /// The names that the README gives to principals and signatures are those of the code.
 #[test]
