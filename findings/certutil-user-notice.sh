@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # libnss3-tools 2:3.87.1-1+deb12u4 (Debian), `nss-pp` (and `certutil -L`, which prints alike): the text of a certificate policy.
 #
-# Expected: RFC 5280 §4.2.1.4: explicitText is a UTF8String or VisibleString; a printer shows all of it, as it shows the organisation beside it.
+# Expected: explicitText is a UTF8String or VisibleString (RFC 5280 §4.2.1.4, as RFC 6818 §3 has it now); a printer shows all of it, as it shows
+# the organisation beside it.
 # Seen: the first two characters are missing: "No warranty is given" reads " warranty is given".
-# So: read the notice of a certificate with another tool before anybody is told what it says; a "No" or "Do not" is what goes.
+# So: read the notice of a certificate with another tool before anybody is told what it says; a "No" is what goes.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

@@ -5,7 +5,7 @@
 # stands behind a challengePassword (§5.4.1), which is shorter. A reader looks for it by its OID.
 # Seen: only the first attribute is looked at: with a challengePassword `extreq` is missing, and the names asked for with it. The same request
 # without the password has them. No error.
-# So: SCEP requests (RFC 8894 §2.3 puts the password there) are read as asking for no names at all; read the attributes with `ASN1HEX`.
+# So: SCEP requests (RFC 8894 puts the password there) are read as asking for no names at all; read the attributes with `ASN1HEX`.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

@@ -2,7 +2,7 @@
 # ldapts 8.2.0 and ldapjs 3.0.7 (npm), ldaptor 21.2.0 (PyPI): what stands left of the equals sign in a search filter.
 #
 # Expected: RFC 4515 §3 puts an attribute description of RFC 4512 §2.5 there: a short name or a dotted OID, and options such as `;binary`,
-# in which certificates and CRLs are asked for (RFC 4523 §2, RFC 4522).
+# in which certificates and CRLs are asked for (RFC 4523 §4.1, RFC 4522).
 # Seen: ldapts and ldapjs refuse both OIDs and options as an invalid expression; ldaptor takes options and refuses OIDs.
 # So: "all entries with a certificate" cannot be asked in the text form of either library of npm; build the filter from objects, which take
 # any description.

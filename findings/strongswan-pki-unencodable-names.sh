@@ -17,6 +17,7 @@ for package in *.deb; do
 done
 # The folder of plugins is compiled in: the packages are laid over /usr for this command alone.
 pki() {
+    # shellcheck disable=SC2016 # for the inner shell
     unshare --map-root-user --mount bash -c 'mount -t overlay overlay -o "lowerdir=$PWD/root/usr:/usr" /usr && exec pki "$@"' pki "$@"
 }
 pki --gen --type ecdsa --size 256 --outform pem >ca.key 2>>pki.log
