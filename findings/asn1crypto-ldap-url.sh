@@ -5,7 +5,7 @@
 # (RFC 3986 §3.2.2), and `?` inside the DN is written `%3f` (§2.1). Reading and writing keeps all three; `url` gives the URL of a point.
 # Seen: `ldap:///` becomes `ldap:/`, which `url` takes for no URL and gives None; the brackets are gone; `%3F` is decoded, so that the DN ends
 # at it. Dumped again the extension has other octets, or the address's colon is taken for a port's and an error raised.
-# So: validators that fetch by this library never ask such a directory. Take the name's `contents`, not `native` or `url`.
+# So: a program that fetches CRLs by `url` never asks such a directory. Take the name's `contents`, not `native` or `url`.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

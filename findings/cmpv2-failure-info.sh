@@ -4,8 +4,7 @@
 # Expected: RFC 4210 §5.2.3: a named BIT STRING, badAlg (0) to duplicateCertReq (26): badPOP (9) alone is `03 03 06 00 40`, and what was decoded
 # encodes to the same octets.
 # Seen: bit numbers are taken as masks. badPOP is written as `03 02 04 90`, that is badAlg and badTime; badPOP that a server wrote is read as
-# badAlg and written as no bit at all; badTime and badRequest are one. transactionIdInUse (21), as servers write it, does not decode, and the
-# whole message with it.
+# badAlg and written as no bit at all; badTime and badRequest are one. transactionIdInUse (21), as servers write it, does not decode.
 # So: a client shows the wrong reason, a server sends one; read and write these four octets by hand (bit n is 0x80 >> n % 8 of octet n / 8).
 set -euo pipefail
 place=$(mktemp -d)

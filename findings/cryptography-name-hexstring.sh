@@ -4,7 +4,7 @@
 # Expected: RFC 4514 §2.4: the digits are the BER of the value, tag and length included; §4's example `1.3.6.1.4.1.1466.0=#04024869` is an
 # OCTET STRING of two octets. A dotted type is written with such a value, too.
 # Seen: the four octets, tag and length with them, become the text of a UTF8String. A name of a certificate is written with its dotted type
-# and the bare text, so that no other reader of RFC 4514 takes it for what it was, and what OpenSSL writes does not come back.
+# and the bare text.
 # So: subjects that came through text as another tool wrote it get two control characters in front of the value; hand names over as DER.
 set -euo pipefail
 place=$(mktemp -d)

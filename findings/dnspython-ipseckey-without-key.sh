@@ -5,7 +5,7 @@
 # out has zero octets (algorithm 0, §2.4).
 # Seen: the record is read from the wire, compared and written to the wire; its text (`10 1 0 192.0.2.1`) is refused by the same library's
 # reader of zone files: it wants another word.
-# So: who copies a zone by this library drops the record or stops at it; RFC 3597's form (`\# 7 …`) passes both ways.
+# So: copying a zone with this library drops the record or stops at it; RFC 3597's form (`\# 7 …`) passes both ways.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

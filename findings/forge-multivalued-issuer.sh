@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # node-forge 1.4.3 (npm), `setIssuer(ca.subject.attributes)`: a CA whose subject has two attributes in one relative distinguished name.
 #
-# Expected: the issuer of a new certificate is the CA's subject, RDN by RDN (RFC 5280 §4.1.2.6, §6.1.3 (a)(4)); the library's own examples copy the
-# attributes so.
+# Expected: the issuer of a new certificate is the CA's subject, RDN by RDN (RFC 5280 §4.1.2.6, §6.1.3 (a)(4)); `setIssuer` takes the
+# list that `subject.attributes` is.
 # Seen: `attributes` is a flat list, and each becomes an RDN of its own: `O=Example+OU=Ops` is issued as `O=Example`, `OU=Ops`. Neither OpenSSL
 # nor the library's own `isIssuer` finds the issuer then; nothing says so when it is signed.
 # So: ask `isIssuer` of each certificate that is made; for such a CA use another library.

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # ldapts 8.2.0 and ldapjs 3.0.7 (npm), ldaptor 21.2.0 (PyPI): escaped octets in a search filter.
 #
-# Expected: RFC 4515 §3: a backslash and two hexadecimal digits stand for one octet of the value; the second filter is one of §4's examples, the third
-# the start of a certificate.
+# Expected: RFC 4515 §3: a backslash and two hexadecimal digits stand for one octet of the value; the second filter is one of §4's examples,
+# the third has the start of a certificate.
 # Seen: on the wire ldapts and ldaptor take each escape for a character and write it in UTF-8, so that `\c4\8d` becomes four octets; ldapjs
 # sends the backslash and the digits. Only escapes under 80 agree with the RFC, and with ldapjs not even those.
 # So: a filter made by another library, as for `userCertificate` or a name escaped throughout, finds nothing, and no error says so: give
-# ldapts and ldapjs filter objects with the value as octets, never a string.
+# ldapts and ldapjs an `EqualityFilter` with the value as `Buffer`, never a string.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

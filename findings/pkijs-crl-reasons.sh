@@ -4,8 +4,8 @@
 # Expected: RFC 5280 §5.2.5: onlySomeReasons is a BIT STRING of up to nine flags (§4.2.1.13), whose first octet in DER counts unused bits.
 # `DistributionPoint.reasons` of the same library gives the flags.
 # Seen: the number that it gives is that count: 6 for keyCompromise, 7 for aACompromise, 5 for both keyCompromise and cACompromise. Written
-# again it is a BIT STRING without a bit or with others, so that a re-encoded CRL has another scope.
-# So: take the extension's octets (`extnValue`) and read the flags there; do not write a CRL of this library's from what it read.
+# again it is one octet, the count, with no flag behind it.
+# So: take the extension's octets (`extnValue`) and read the flags there; do not write a CRL again from what this library read.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

@@ -2,7 +2,7 @@
 # pkijs 4.0.0 (npm), `RelativeDistinguishedNames`: a subject that is made attribute by attribute.
 #
 # Expected: `typesAndValues` is a list, so C, O, CN become three relative distinguished names, one after the other, as RFC 5280 §4.1.2.4
-# (RDNSequence) and every other library have it; a name that was read keeps its grouping when it is changed.
+# (RDNSequence) and other libraries have it; a name that was read keeps its grouping when it is changed.
 # Seen: all attributes go into one SET: `C=DE+O=Example+CN=gw`, and its members stand as given, not in the order of DER (X.690 §11.6). A
 # name that was read loses its grouping with the copy, too: `C=DE, O=Example + OU=Ops, CN=gw` is one SET.
 # So: such a subject equals no name that another library makes of the same attributes. Make the sequence with asn1js and read it with

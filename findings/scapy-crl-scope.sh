@@ -5,7 +5,7 @@
 # are GeneralizedTime.
 # Seen: the flags must all be there, with values: every CRL with the extension is refused, by an error that speaks of a remainder in the list.
 # Only UTCTime passes. The same CRL without the extension, before 2050, is read.
-# So: captures with partitioned CRLs, which IKE peers send in CERT payloads (RFC 7296 §3.6), cannot be taken apart; leave the payload as octets.
+# So: captures of partitioned CRLs, from a download or a CERT payload (RFC 7296 §3.6), cannot be taken apart; leave them as octets.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

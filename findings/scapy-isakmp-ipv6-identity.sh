@@ -4,7 +4,7 @@
 # Expected: RFC 2407 §4.6.2.6 has ID_IPV6_ADDR of sixteen octets; the payload takes `192.0.2.1` for ID_IPV4_ADDR and makes four octets of it, and
 # `IKEv2_IDi` of the same library takes both kinds of address.
 # Seen: the text itself goes out, eleven octets of ASCII for `2001:db8::1`, under the type of an address; what is received comes as octets.
-# So: a test peer made so is refused for its identity, with nothing wrong to be seen in the script: give `socket.inet_pton` of it.
+# So: a test peer made so has another identity than its script says, and nothing in the script shows it: give `socket.inet_pton` of the address.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
