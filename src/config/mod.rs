@@ -25,7 +25,7 @@ use crate::gateway::{self, Gateways};
 const MAX: u64 = 1 << 20;
 
 /// The annotated default, as `init` writes it.
-pub const TEMPLATE: &str = include_str!("countersign.toml");
+pub const TEMPLATE: &str = include_str!("../countersign.toml");
 
 /// The file as an operator writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
