@@ -22,7 +22,6 @@ mod passphrase;
 mod repository;
 mod search;
 mod serve;
-mod trust;
 mod wiped;
 
 use std::process::ExitCode;

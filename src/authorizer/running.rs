@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::within;
 use crate::exit::Failure;
 use crate::folder::DataFolder;
-use crate::trust;
+use super::trust;
 
 /// Where daemons ask.
 pub const SOCKET: &str = "/run/countersign/authorizer.sock";

@@ -15,7 +15,7 @@ use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
 use countersign_ike_plugin::trust::{Standing, Trust};
 use der::asn1::ObjectIdentifier;
 
-use crate::authorizer::{AuthorizerFile, certificates};
+use super::running::{AuthorizerFile, certificates};
 use crate::config::duration;
 use crate::exit::Failure;
 use crate::folder::DataFolder;
