@@ -11,7 +11,6 @@ mod enrolment;
 mod exit;
 mod folder;
 mod front;
-mod gateway;
 mod health;
 mod instance;
 mod logging;

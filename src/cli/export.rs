@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use crate::exit::Failure;
-use crate::gateway::{Described, For, describe};
+use crate::cli::gateway::{Described, For, describe};
 use crate::output;
 
 /// The largest file of a key or secret, in bytes.

@@ -9,6 +9,7 @@ mod decision;
 mod demo;
 mod enroll;
 mod export;
+pub mod gateway;
 pub mod init;
 mod peer;
 mod policy;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::authorizer::{AuthorizerConfig, AuthorizerFile};
 use crate::exit::Failure;
 use crate::folder::DataFolder;
-use crate::gateway::{self, Gateways};
+use crate::cli::gateway::{self, Gateways};
 
 /// The largest configuration file, in bytes.
 const MAX: u64 = 1 << 20;
