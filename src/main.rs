@@ -10,16 +10,11 @@ mod descriptors;
 mod enrolment;
 mod exit;
 mod folder;
-mod front;
-mod health;
+mod http;
 mod instance;
 mod logging;
-mod metrics;
-mod ocsp;
 mod output;
 mod passphrase;
-mod repository;
-mod search;
 mod serve;
 mod wiped;
 

@@ -26,14 +26,14 @@ use crate::bridge::Bridge;
 use crate::config::Config;
 use crate::descriptors;
 use crate::exit::Failure;
-use crate::front;
-use crate::health::{self, Findings, Threads};
+use crate::http::front;
+use crate::http::health::{self, Findings, Threads};
 use crate::instance::Instance;
 use crate::logging::LogControl;
-use crate::metrics::Metrics;
-use crate::ocsp;
-use crate::repository;
-use crate::search;
+use crate::http::metrics::Metrics;
+use crate::http::ocsp;
+use crate::http::repository;
+use crate::http::search;
 
 /// After a change, further changes are waited for this long before a CRL is signed.
 const DEBOUNCE: Duration = Duration::from_millis(100);

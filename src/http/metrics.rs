@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use countersign_ike_plugin::authorizer::Counts;
 use countersign_ike_plugin::server::STEPS;
 
-use crate::health::{self, Findings};
+use crate::http::health::{self, Findings};
 use crate::serve::Shared;
 
 /// The metrics of a running server.

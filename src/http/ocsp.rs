@@ -16,7 +16,7 @@ use data_encoding::BASE64_NOPAD;
 use tokio::sync::Semaphore;
 use tracing::field::display;
 
-use crate::repository::{http_date, is_known};
+use crate::http::repository::{http_date, is_known};
 
 /// The media types (RFC 6960 §A.1, §C).
 const REQUEST: &str = "application/ocsp-request";

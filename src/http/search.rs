@@ -9,7 +9,7 @@ use countersign_ca::record::{CertificateRecord, CrlScope, Label};
 use countersign_ca::search::{SearchKey, Sha1, sha1};
 use der::Encode;
 
-use crate::repository::{self, is_known};
+use crate::http::repository::{self, is_known};
 use crate::serve::{Shared, plain};
 
 /// The most certificates of one answer.
