@@ -46,12 +46,14 @@ struct Listening {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the feeder found.
+/// What the feeder reports.
 #[derive(Default)]
 struct State {
-    certificates: usize,
+    /// How many certificates of peers are not published, because of `ldap.max_peers`.
     left_out: u64,
+    /// Why the last look at the records failed.
     failure: Option<String>,
+    /// Whether the directories have had all entries once.
     is_fed: bool,
 }
 
@@ -107,10 +109,9 @@ impl Bridge {
         self.directory.as_ref().map(|directory| &directory.handle)
     }
 
-    /// How many certificates of peers are published, and how many are left out because of the limit.
-    pub fn certificates(&self) -> (usize, u64) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.certificates, state.left_out)
+    /// How many certificates of peers are not published, because of `ldap.max_peers`.
+    pub fn left_out(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).left_out
     }
 
     /// Why it does not do its work, if it does not.
@@ -264,10 +265,8 @@ impl Feeder {
                 let began = Instant::now();
                 let entries = Arc::new(catalogue.entries()?);
                 self.outlets.iter().for_each(|outlet| outlet.take(&entries));
-                let (certificates, left_out) = catalogue.counts();
-                self.note(|state| {
-                    *state = State { certificates, left_out, failure: None, is_fed: true };
-                });
+                let (_, left_out) = catalogue.counts();
+                self.note(|state| *state = State { left_out, failure: None, is_fed: true });
                 changed = false;
                 // However many certificates there are and however often they change, this takes a fiftieth of a core, or more
                 // only where an entry would be ten seconds late.

@@ -16,7 +16,7 @@ pub fn fit(config: &mut Config) {
         false => 0,
     };
     let directory = config.ldap.directory.as_mut().map(|directory| &mut directory.limits);
-    let http = &mut config.file.http.max_connections;
+    let http = &mut config.http.max_connections;
     let ldap = directory.as_ref().map_or(0, |limits| limits.max_connections);
     let Some([http_share, ldap_share]) = shares(limit, authorizer, [*http, ldap]) else { return };
     tracing::warn!(

@@ -8,10 +8,15 @@ use std::time::Duration;
 
 use countersign_ca::accounts::Accounts;
 use countersign_ca::foundation::Foundation;
+use countersign_ca::journal::HeadVerifier;
 use countersign_ca::profile::Profiles;
 use countersign_ca::record::Label;
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress, clock_ahead};
-use countersign_ca::{Authority, Clock, Entropy, Store, SystemClock, SystemEntropy};
+use countersign_ca::{
+    Authority, Clock, Entropy, Error, KeyFolder, Store, SubjectPublicKey, SystemClock,
+    SystemEntropy,
+};
+use spki::AlgorithmIdentifierOwned;
 
 use crate::bridge::Bridge;
 use crate::config::{Config, ConfigFile};
@@ -159,7 +164,7 @@ impl Instance {
             passphrase::existing(&self.place.folder, self.place.passphrase_file.as_deref())?;
         let ground = self.place.foundation(Arc::clone(&self.store), passphrase);
         let authority =
-            Authority::open(ground, self.config.profiles.clone(), self.config.settings.clone())?;
+            Authority::open(ground, self.config.profiles.clone(), self.config.authority.clone())?;
         Ok(self.authority.get_or_init(|| Arc::new(authority)))
     }
 
@@ -170,7 +175,7 @@ impl Instance {
 
     /// The issuing CA of accounts that name none.
     pub fn default_ca(&self) -> Result<Option<Label>, Failure> {
-        match &self.config.settings.default_ca {
+        match &self.config.authority.default_ca {
             Some(configured) => Ok(Some(configured.clone())),
             None => Ok(self.store.default_ca()?),
         }
@@ -209,4 +214,13 @@ impl Instance {
     pub fn now(&self) -> countersign_ca::Timestamp {
         SystemClock.now()
     }
+}
+
+/// Verifies heads with the public half of the audit key.
+pub fn audit_verifier(keys: &KeyFolder) -> Result<Box<HeadVerifier<'static>>, Failure> {
+    let key = SubjectPublicKey::from_der(&Foundation::audit_public_key(keys)?)?;
+    let algorithm: AlgorithmIdentifierOwned = countersign_ca::key::signature_algorithm(key.kind());
+    Ok(Box::new(move |message: &[u8], signature: &[u8]| -> Result<(), Error> {
+        key.verify(&algorithm, message, signature)
+    }))
 }

@@ -16,6 +16,8 @@ mod logging;
 mod output;
 mod passphrase;
 mod serve;
+mod tasks;
+mod threads;
 mod wiped;
 
 use std::process::ExitCode;

@@ -296,7 +296,7 @@ fn assign(instance: &Instance, actor: &str, name: &Label, duty: Duty) -> Result<
     match instance.opened() {
         Some(authority) => authority.assign(name, duty)?,
         None => {
-            refuse_overruled(instance.config.settings.default_ca.as_ref(), duty)?;
+            refuse_overruled(instance.config.authority.default_ca.as_ref(), duty)?;
             instance.store.record_assigned(instance.now(), name, duty)?;
         }
     }

@@ -48,7 +48,7 @@ pub fn import(
     objects: &[String],
     account: Option<&Label>,
 ) -> Result<Value, Failure> {
-    let settings = &instance.config.settings.crl;
+    let settings = &instance.config.authority.crl;
     let recovery = Recovery {
         store: instance.store.as_ref(),
         clock: &SystemClock,

@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use countersign_ca::foundation::Foundation;
-use countersign_ca::journal::{self, Hash, Head, HeadVerifier, Verification};
+use countersign_ca::journal::{self, Hash, Head, Verification};
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress, audit};
-use countersign_ca::{Clock, Error, KeyFolder, Store, SubjectPublicKey, SystemClock, Timestamp};
+use countersign_ca::{Clock, Store, SystemClock, Timestamp};
 use serde_json::{Value, json};
-use spki::AlgorithmIdentifierOwned;
 
-use super::Context;
+use super::context::Context;
 use crate::admin::Request;
 use crate::exit::Failure;
 use crate::folder::Private;
+use crate::instance::audit_verifier;
 use crate::output::{self, Bar};
 
 /// `countersign audit …`
@@ -140,15 +139,6 @@ fn verify(context: &Context, head: Option<&std::path::Path>) -> Result<(), Failu
             Err(Failure::found(format!("the journal is not whole: {} findings", report.found)))
         }
     }
-}
-
-/// Verifies heads with the public half of the audit key.
-pub fn audit_verifier(keys: &KeyFolder) -> Result<Box<HeadVerifier<'static>>, Failure> {
-    let key = SubjectPublicKey::from_der(&Foundation::audit_public_key(keys)?)?;
-    let algorithm: AlgorithmIdentifierOwned = countersign_ca::key::signature_algorithm(key.kind());
-    Ok(Box::new(move |message: &[u8], signature: &[u8]| -> Result<(), Error> {
-        key.verify(&algorithm, message, signature)
-    }))
 }
 
 fn head_json(head: &Head) -> Value {

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use clap::Args;
 
-use super::Context;
+use super::context::Context;
 use super::init::Init;
 use crate::admin::socket;
 use crate::exit::Failure;
@@ -90,7 +90,7 @@ impl Serve {
         if let Some(listen) = &self.ldap_listen {
             config.set_ldap_listen(listen)?;
         }
-        let http = self.listen.unwrap_or(config.file.http.listen);
+        let http = self.listen.unwrap_or(config.http.listen);
         let ldap = config.file.ldap.listen.parse::<SocketAddr>().ok();
         for address in std::iter::once(http).chain(ldap) {
             TcpListener::bind(address)
@@ -170,4 +170,67 @@ fn how_to_try(data: &str, address: SocketAddr) -> String {
 {cmp} -cmd rr -cert try1-new.crt -key try1-new.key -trusted root.crt -oldcert try1-new.crt -revreason 4\n\
 {program} --data {data} cert list\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use actix_web::body::to_bytes;
+    use actix_web::web::Data;
+    use countersign_ldap_bridge::places::Places;
+
+    use super::*;
+    use crate::bridge::Bridge;
+    use crate::http::health::readyz;
+    use crate::http::metrics::Metrics;
+    use crate::http::state::ServerState;
+    use crate::tasks::{JournalCheck, sign_if_due, signing_cas};
+    use crate::threads::Threads;
+
+    /// The state of a server for a new instance. None of its threads runs but those that the test starts.
+    fn server_state(folder: &std::path::Path) -> Data<ServerState> {
+        let context = Context::of_folder(&folder.join("data"));
+        Init::standard().unwrap().found(&context).unwrap();
+        let mut instance = Instance::open(&context.place).unwrap();
+        instance.config.ldap.directory = None;
+        let authority = Arc::clone(instance.authority().unwrap());
+        signing_cas(&authority).iter().for_each(|ca| sign_if_due(&authority, ca));
+        let bridge = Arc::new(Bridge::start(&authority, &instance.config.ldap).unwrap());
+        Data::new(ServerState {
+            instance: Arc::new(instance),
+            authority,
+            bridge,
+            authorizer: None,
+            threads: Threads::default(),
+            places: Places::new(1, 1),
+            journal: JournalCheck::default(),
+        })
+    }
+
+    #[actix_web::test]
+    async fn a_thread_that_panicked_is_told_by_readiness_and_metrics() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = server_state(folder.path());
+        let metrics = Metrics::new();
+        let told = async || {
+            let answer = readyz(state.clone()).await;
+            let status = answer.status().as_u16();
+            let text = to_bytes(answer.into_body()).await.unwrap();
+            (status, String::from_utf8(text.to_vec()).unwrap())
+        };
+        let counted = || metrics.text(&state).unwrap();
+        assert_eq!(told().await, (200, "ready\n".to_owned()));
+        assert!(counted().contains("countersign_unready_reasons 0\n"));
+        let is_first = AtomicBool::new(true);
+        let work = move || assert!(!is_first.swap(false, Ordering::SeqCst), "on purpose");
+        state.threads.start("crl", work).unwrap().join().unwrap();
+        let (status, text) = told().await;
+        assert!(status == 503 && text.contains("the thread `crl` 1 times"), "{text}");
+        let counted = counted();
+        for line in ["thread_panics{thread=\"crl\"} 1", "unready_reasons 1"] {
+            assert!(counted.contains(&format!("countersign_{line}\n")), "{counted}");
+        }
+    }
 }

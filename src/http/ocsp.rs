@@ -16,7 +16,7 @@ use data_encoding::BASE64_NOPAD;
 use tokio::sync::Semaphore;
 use tracing::field::display;
 
-use crate::http::repository::{http_date, is_known};
+use super::response::{http_date, is_cached_by_client};
 
 /// The media types (RFC 6960 §A.1, §C).
 const REQUEST: &str = "application/ocsp-request";
@@ -145,7 +145,7 @@ fn kept(
     now: Timestamp,
 ) -> HttpResponse {
     let tag = EntityTag::new_strong(data_encoding::HEXLOWER.encode(&freshness.sha256));
-    let known = is_known(request, &tag);
+    let known = is_cached_by_client(request, &tag);
     let age = freshness.next_update.since(now).as_secs().min(MAX_AGE);
     let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     answer

@@ -1,6 +1,7 @@
 //! Look-up over HTTP: the certificate store of RFC 4387 at `/certificates/search.cgi` and `/crls/search.cgi`, and IKEv2's
 //! hash-and-URL at `/hash/<sha1>` (RFC 7296 §3.6).
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag};
 use actix_web::{HttpRequest, HttpResponse, web};
 use countersign_ca::Authority;
@@ -9,8 +10,9 @@ use countersign_ca::record::{CertificateRecord, CrlScope, Label};
 use countersign_ca::search::{SearchKey, Sha1, sha1};
 use der::Encode;
 
-use crate::http::repository::{self, is_known};
-use crate::serve::{Shared, plain};
+use super::repository;
+use super::response::{is_cached_by_client, plain};
+use super::state::ServerState;
 
 /// The most certificates of one answer.
 const MAX_FOUND: usize = 32;
@@ -37,61 +39,66 @@ enum Wanted {
 
 /// Certificates, newest first: one as `application/pkix-cert`, more as `multipart/mixed`. `iHash` gives certificates of
 /// CAs only, since those of peers would be all that a CA issued.
-async fn certificates(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
+async fn certificates(request: HttpRequest, state: web::Data<ServerState>) -> HttpResponse {
     let wanted = match wanted(request.query_string()) {
         Ok(wanted) => wanted,
-        Err(why) => return plain(400, &why),
+        Err(why) => return plain(StatusCode::BAD_REQUEST, why),
     };
-    let found = web::block(move || matching(&shared.authority, &wanted)).await;
+    let found = web::block(move || matching(&state.authority, &wanted)).await;
     match found {
         Ok(Ok(mut found)) => match found.len() {
-            0 => plain(404, "there is no such certificate\n"),
+            0 => plain(StatusCode::NOT_FOUND, "there is no such certificate\n"),
             1 => certificate(found.remove(0)),
             _ => multipart(&found, "application/pkix-cert"),
         },
         Ok(Err(e)) => {
             tracing::error!("certificates cannot be looked up: {e}");
-            plain(500, "certificates cannot be looked up\n")
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "certificates cannot be looked up\n")
         }
-        Err(_) => plain(503, "busy\n"),
+        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "busy\n"),
     }
 }
 
 /// The full CRL of the CA that `iHash`, `sHash` or `sKIDHash` names: a CA issues its own CRL, so that all three name the CA. Of
 /// several CAs of one name, the CRLs of all, as `multipart/mixed`.
-async fn crls(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
+async fn crls(request: HttpRequest, state: web::Data<ServerState>) -> HttpResponse {
     let names = match wanted(request.query_string()) {
-        Ok(Wanted::Issuer(hash)) => cas_with(&shared.authority, &SearchKey::Subject(hash)),
+        Ok(Wanted::Issuer(hash)) => cas_with(&state.authority, &SearchKey::Subject(hash)),
         Ok(Wanted::Key(key @ (SearchKey::Subject(_) | SearchKey::KeyIdentifier(_)))) => {
-            cas_with(&shared.authority, &key)
+            cas_with(&state.authority, &key)
         }
-        Ok(_) => return plain(400, "a CRL is found by iHash, sHash or sKIDHash (RFC 4387 §2.2)\n"),
-        Err(why) => return plain(400, &why),
+        Ok(_) => {
+            return plain(
+                StatusCode::BAD_REQUEST,
+                "a CRL is found by iHash, sHash or sKIDHash (RFC 4387 §2.2)\n",
+            );
+        }
+        Err(why) => return plain(StatusCode::BAD_REQUEST, why),
     };
     match names.as_slice() {
-        [] => plain(404, "there is no such CA\n"),
-        [name] => repository::crl(name.clone(), CrlScope::Full, request, shared).await,
-        _ => crls_of(names, shared).await,
+        [] => plain(StatusCode::NOT_FOUND, "there is no such CA\n"),
+        [name] => repository::crl(name.clone(), CrlScope::Full, request, state).await,
+        _ => crls_of(names, state).await,
     }
 }
 
 /// The CRLs of CAs of one name: two keys of a CA that was rolled when both still had one.
-async fn crls_of(names: Vec<Label>, shared: web::Data<Shared>) -> HttpResponse {
+async fn crls_of(names: Vec<Label>, state: web::Data<ServerState>) -> HttpResponse {
     let found = web::block(move || -> countersign_ca::Result<Vec<Vec<u8>>> {
         let mut all = Vec::new();
         for name in names.iter().take(MAX_FOUND) {
-            all.extend(shared.authority.crl(name, CrlScope::Full)?.map(|crl| crl.der.to_vec()));
+            all.extend(state.authority.crl(name, CrlScope::Full)?.map(|crl| crl.der.to_vec()));
         }
         Ok(all)
     });
     match found.await {
-        Ok(Ok(found)) if found.is_empty() => plain(404, "there is no such CRL\n"),
+        Ok(Ok(found)) if found.is_empty() => plain(StatusCode::NOT_FOUND, "there is no such CRL\n"),
         Ok(Ok(found)) => multipart(&found, "application/pkix-crl"),
         Ok(Err(e)) => {
             tracing::error!("CRLs cannot be read: {e}");
-            plain(500, "the CRLs cannot be read\n")
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "the CRLs cannot be read\n")
         }
-        Err(_) => plain(503, "busy\n"),
+        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "busy\n"),
     }
 }
 
@@ -99,18 +106,21 @@ async fn crls_of(names: Vec<Label>, shared: web::Data<Shared>) -> HttpResponse {
 async fn by_hash(
     hash: web::Path<String>,
     request: HttpRequest,
-    shared: web::Data<Shared>,
+    state: web::Data<ServerState>,
 ) -> HttpResponse {
     let parsed = data_encoding::HEXLOWER_PERMISSIVE.decode(hash.as_bytes()).ok();
     let Some(hash) = parsed.and_then(|octets| Sha1::try_from(octets).ok()) else {
-        return plain(400, "expected /hash/<SHA-1 of a certificate, 40 hexadecimal digits>\n");
+        return plain(
+            StatusCode::BAD_REQUEST,
+            "expected /hash/<SHA-1 of a certificate, 40 hexadecimal digits>\n",
+        );
     };
     let tag = EntityTag::new_strong(data_encoding::HEXLOWER.encode(&hash));
     let key = Wanted::Key(SearchKey::Certificate(hash));
-    match web::block(move || matching(&shared.authority, &key)).await {
+    match web::block(move || matching(&state.authority, &key)).await {
         Ok(Ok(mut found)) if !found.is_empty() => {
             // What has this hash never changes.
-            let mut answer = match is_known(&request, &tag) {
+            let mut answer = match is_cached_by_client(&request, &tag) {
                 true => HttpResponse::NotModified().finish(),
                 false => certificate(found.remove(0)),
             };
@@ -123,12 +133,12 @@ async fn by_hash(
             }
             answer
         }
-        Ok(Ok(_)) => plain(404, "there is no such certificate\n"),
+        Ok(Ok(_)) => plain(StatusCode::NOT_FOUND, "there is no such certificate\n"),
         Ok(Err(e)) => {
             tracing::error!("a certificate cannot be looked up: {e}");
-            plain(500, "the certificate cannot be looked up\n")
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "the certificate cannot be looked up\n")
         }
-        Err(_) => plain(503, "busy\n"),
+        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "busy\n"),
     }
 }
 
