@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::context::Context;
 use crate::authorizer::Running;
 use crate::exit::Failure;
 use crate::logging::{self, LogControl};

@@ -9,7 +9,7 @@ use countersign_ca::store::{Restore as How, Restored, restore_journal};
 use countersign_ca::{Clock, Error, SystemClock};
 use serde_json::json;
 
-use super::Context;
+use super::context::Context;
 use crate::admin::Request;
 use crate::exit::Failure;
 use crate::folder::{Private, make_private};

@@ -14,8 +14,9 @@ use countersign_ca::{KeyAlgorithm, RollOptions};
 use countersign_ike_plugin::gateway::Daemon;
 use serde_json::json;
 
-use super::Context;
-use super::init::{Issuing, LONGEST, read, requested, tag, write};
+use super::context::Context;
+use super::files::{read, write};
+use super::init::{Issuing, LONGEST, requested, tag};
 use crate::admin::Request;
 use crate::config::{Config, duration};
 use crate::exit::Failure;

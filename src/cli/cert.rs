@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use countersign_ca::record::Label;
 use serde_json::Value;
 
-use super::Context;
+use super::context::Context;
 use crate::admin::Request;
 use crate::admin::socket::MAX_LINE;
 use crate::exit::Failure;
@@ -216,7 +216,7 @@ fn in_parts(objects: Vec<String>) -> Vec<Vec<String>> {
 
 /// The certificates and CRLs of a file, DER.
 fn objects(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
-    let octets = super::init::read(file)?;
+    let octets = super::files::read(file)?;
     if octets.first() == Some(&0x30) {
         return Ok(vec![octets]);
     }

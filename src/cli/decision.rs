@@ -5,7 +5,7 @@ use countersign_ike_plugin::decision::decisions;
 use countersign_ike_plugin::trust::Lack;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::context::Context;
 use crate::exit::Failure;
 use crate::output::{self, Format};
 

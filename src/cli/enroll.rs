@@ -9,7 +9,7 @@ use countersign_enroll::cmp::client::{Anchors, Information};
 use countersign_ike_plugin::gateway::Layout;
 use serde_json::Value;
 
-use super::Context;
+use super::context::Context;
 use crate::enrolment::{
     self, First, Overrides, Settings, Source, Start, certificates, default_name, inform,
     key_from_pem, revoke,

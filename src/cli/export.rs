@@ -12,9 +12,9 @@ use countersign_ike_plugin::gateway::{
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::context::Context;
+use super::gateway::{Described, For, describe};
 use crate::exit::Failure;
-use crate::cli::gateway::{Described, For, describe};
 use crate::output;
 
 /// The largest file of a key or secret, in bytes.

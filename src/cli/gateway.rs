@@ -1,23 +1,20 @@
 //! `[gateways.…]`: the gateways as their operator describes them, and what the instance holds for each.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use countersign_ca::certificate::read_all;
 use countersign_ca::record::Label;
 use countersign_ca::{Clock, Identity, SystemClock};
 use countersign_ike_plugin::gateway::{
-    Daemon, Gateway, IssuedCrl, Material, Mode, NamedCa, Network, Proposal, Revocation, Start,
-    issued_crl,
+    Daemon, Gateway, IssuedCrl, Material, Mode, NamedCa, issued_crl,
 };
 use countersign_ike_plugin::path::Certificate;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::context::Context;
 use crate::admin::Request;
-use crate::cli::Context;
+use crate::config::GatewayFile;
 use crate::exit::Failure;
 
 /// The largest CRL that is written into a folder, in bytes: one of a million entries takes 49 MB.
@@ -25,63 +22,6 @@ const MAX_CRL: u64 = 256 << 20;
 
 /// The largest file with a certificate, in bytes.
 const MAX_CERTIFICATE: u64 = 1 << 20;
-
-/// `[gateways.NAME]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GatewayFile {
-    /// Its account, if that has another name.
-    pub account: Option<Label>,
-    /// Who it says it is, if not the account's first identity.
-    pub id: Option<String>,
-    /// Where it is reached.
-    pub address: Option<IpAddr>,
-    /// The address that it has itself, where that is another one: behind NAT.
-    pub local_address: Option<IpAddr>,
-    /// The networks behind it.
-    pub networks: Vec<String>,
-    /// What it runs.
-    pub daemon: Option<Daemon>,
-    /// How it negotiates, if not by what its daemon prefers.
-    pub mode: Option<Mode>,
-    /// Its proposals.
-    pub proposals: Vec<Proposal>,
-    /// When it brings tunnels up.
-    pub start: Start,
-    /// What it must know of a peer's certificate.
-    pub revocation: Revocation,
-    /// Whether it asks the authorizer.
-    pub authorizer: bool,
-    /// The roots that it trusts, if not only its own: names of CAs here, and files (with a `/`), PEM.
-    pub trust: Vec<String>,
-    /// Files with CRLs of CAs that are not of this instance, such as a root that is kept elsewhere; PEM or DER.
-    pub crls: Vec<PathBuf>,
-    /// The file of its certificate and those above it, if another PKI issued it; PEM.
-    pub certificate: Option<PathBuf>,
-}
-
-/// The gateways by name, checked.
-pub type Gateways = BTreeMap<String, GatewayFile>;
-
-/// Checks every value that can be checked without the records.
-///
-/// # Errors
-/// A value is not what it must be.
-pub fn check(gateways: &Gateways) -> Result<(), Failure> {
-    for (name, file) in gateways {
-        let at = |e: &dyn std::fmt::Display| Failure::input(format!("gateways.{name}: {e}"));
-        for network in &file.networks {
-            network.parse::<Network>().map_err(|e| at(&e))?;
-        }
-        if let Some(id) = &file.id {
-            id.parse::<Identity>().map_err(|e| at(&e))?;
-        }
-        if file.certificate.is_some() && file.id.is_none() {
-            return Err(at(&"expected an `id` beside `certificate`: it has no account here"));
-        }
-    }
-    Ok(())
-}
 
 /// A gateway, and its certificate if it has one.
 pub struct Described {

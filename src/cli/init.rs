@@ -1,6 +1,5 @@
 //! `countersign init` and what it shares with `ca add` and `serve --init`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,8 @@ use countersign_ca::record::{CaRecord, Label};
 use countersign_ike_plugin::gateway::warnings_of_ca;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::context::Context;
+use super::files::{read, write};
 use crate::config::{Config, TEMPLATE, duration};
 use crate::exit::Failure;
 use crate::folder::Private;
@@ -290,16 +290,6 @@ pub fn requested(file: &Path) -> Value {
         "next": "let the root sign it as a CA, then run this command with `--root-cert FILE`: the new certificate and those \
                  above it, root last",
     })
-}
-
-/// Writes a file that a person named.
-pub fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(file, text).map_err(|e| Failure::unavailable(format!("`{}`: {e}", file.display())))
-}
-
-/// Reads a file that a person named.
-pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(file).map_err(|e| Failure::unavailable(format!("`{}`: {e}", file.display())))
 }
 
 fn policy(text: &str) -> Result<Policy, Failure> {

@@ -5,12 +5,14 @@ mod authorizer;
 mod backup;
 mod ca;
 mod cert;
+mod context;
 mod decision;
 mod demo;
 mod enroll;
 mod export;
-pub mod gateway;
-pub mod init;
+mod files;
+mod gateway;
+mod init;
 mod peer;
 mod policy;
 mod publish;
@@ -19,22 +21,17 @@ mod serve;
 mod show;
 mod trust;
 
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use countersign_ca::store::LOCKED;
-use serde_json::Value;
 
-pub use audit::audit_verifier;
+use context::Context;
 
-use crate::admin::{self, Request, socket};
 use crate::config::LogFormat;
 use crate::exit::Failure;
-use crate::folder::{DataFolder, Private};
-use crate::instance::{Instance, Place};
-use crate::output::{self, Bar, Format};
+use crate::folder::DataFolder;
+use crate::instance::Place;
+use crate::output::Format;
 
 /// Certificates, revocation and trust policy for IPsec peers.
 #[derive(Debug, Parser)]
@@ -160,34 +157,6 @@ enum Command {
     Man(show::Man),
 }
 
-/// How long a command waits for a server that is starting.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Who carries out a request.
-enum Reached {
-    Server(UnixStream),
-    Instance(Box<Instance>),
-}
-
-/// What a command works on.
-pub struct Context {
-    /// Where the instance is.
-    pub place: Place,
-    /// How results are printed.
-    pub format: Format,
-    log: Option<String>,
-    log_format: Option<LogFormat>,
-}
-
-#[cfg(test)]
-impl Context {
-    /// For an instance in this folder.
-    pub fn of_folder(folder: &std::path::Path) -> Self {
-        let place = Place { folder: DataFolder::new(folder), config: None, passphrase_file: None };
-        Self { place, format: Format::Json, log: None, log_format: None }
-    }
-}
-
 /// Parses the command line and runs the command.
 pub fn run() -> Result<(), Failure> {
     let cli = Cli::parse();
@@ -226,58 +195,5 @@ pub fn run() -> Result<(), Failure> {
         Command::Config(config) => config.run(&context),
         Command::Completion(completion) => completion.run(&mut Cli::command()),
         Command::Man(man) => man.run(Cli::command()),
-    }
-}
-
-impl Context {
-    /// Carries out an administrator's request: by the running server, or with the store opened here.
-    pub fn ask(&self, request: Request) -> Result<Value, Failure> {
-        let mut bar = Bar::new("working");
-        let mut progress = |done, total| bar.show(done, total);
-        // What is made where no server runs is its owner's only.
-        let _private = Private::begin();
-        let answer = match self.reach()? {
-            Reached::Server(stream) => socket::ask(stream, &request, &mut progress),
-            Reached::Instance(instance) => {
-                let actor = format!("uid {}", rustix::process::getuid().as_raw());
-                admin::handle(&instance, &actor, request, &mut progress)
-            }
-        };
-        bar.done();
-        answer
-    }
-
-    /// The running server, or the instance itself. A server that is starting has the store open and does not listen yet: a moment is
-    /// waited for it.
-    fn reach(&self) -> Result<Reached, Failure> {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        let mut told = false;
-        loop {
-            if let Some(stream) = self.place.server()? {
-                return Ok(Reached::Server(stream));
-            }
-            match Instance::open(&self.place) {
-                Err(failure) if failure.message.contains(LOCKED) => {
-                    if std::time::Instant::now() >= deadline {
-                        return Err(failure);
-                    }
-                    if !told {
-                        eprintln!(
-                            "the server is starting, or another command is at work; waiting for it"
-                        );
-                        told = true;
-                    }
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-                opened => return Ok(Reached::Instance(Box::new(opened?))),
-            }
-        }
-    }
-
-    /// As [`Self::ask`], and prints the answer.
-    pub fn show(&self, request: Request) -> Result<(), Failure> {
-        let answer = self.ask(request)?;
-        output::print(self.format, &answer);
-        Ok(())
     }
 }

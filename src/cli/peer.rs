@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::context::Context;
 use crate::admin::{EquipmentAsked, PeerDraft, Request, Secret};
 use crate::config::duration;
 use crate::exit::Failure;

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::context::Context;
 use crate::admin::Request;
 use crate::exit::Failure;
 use crate::output::{self, Format};

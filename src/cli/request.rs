@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::Context;
+use super::context::Context;
 use crate::admin::Request as Ask;
 use crate::exit::Failure;
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use countersign_ca::lint::{self, Severity};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::context::Context;
 use crate::exit::Failure;
 use crate::output;
 

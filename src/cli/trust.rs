@@ -7,8 +7,8 @@ use countersign_ca::certificate::read_all;
 use countersign_ca::equipment::Mapping;
 use countersign_ca::record::Label;
 
-use super::Context;
-use super::init::read;
+use super::context::Context;
+use super::files::read;
 use crate::admin::{Request, TrustDraft};
 use crate::exit::Failure;
 

@@ -16,7 +16,7 @@ use countersign_policy::{
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::context::Context;
 use crate::exit::Failure;
 use crate::output::{self, Format};
 
