@@ -3,10 +3,18 @@
 use std::fs;
 use std::path::Path;
 
-use super::network::Gateway;
+use super::gateway::Gateway;
 use super::stage::{Place, Stage};
-use super::{PLUGIN, PLUGINS};
 use crate::exit::Failure;
+
+/// Where Debian's strongSwan has its plugins.
+pub const PLUGINS: &str = "/usr/lib/ipsec/plugins";
+
+/// The plugin that gives ESP without the kernel.
+pub const USER_SPACE_ESP: &str = "libstrongswan-kernel-libipsec.so";
+
+/// Ours.
+pub const PLUGIN: &str = "libstrongswan-countersign.so";
 
 /// What an operator has in `/etc/strongswan.conf`, here for each gateway. ESP is done without the kernel.
 const SETTINGS: &str = "\

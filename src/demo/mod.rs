@@ -2,6 +2,7 @@
 //! a temporary folder and in namespaces that end with it.
 
 mod daemons;
+mod gateway;
 mod network;
 mod stage;
 mod story;
@@ -10,6 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+use daemons::{PLUGIN, PLUGINS, USER_SPACE_ESP};
 
 use crate::exit::Failure;
 use crate::output;
@@ -40,15 +43,6 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("true", "coreutils"),
     ("kill", "procps"),
 ];
-
-/// Where Debian's strongSwan has its plugins.
-const PLUGINS: &str = "/usr/lib/ipsec/plugins";
-
-/// The plugin that gives ESP without the kernel.
-const USER_SPACE_ESP: &str = "libstrongswan-kernel-libipsec.so";
-
-/// Ours.
-const PLUGIN: &str = "libstrongswan-countersign.so";
 
 /// Plays it: this process stays outside, and cleans up.
 pub fn play(settings: &Settings) -> Result<(), Failure> {

@@ -9,6 +9,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use super::gateway::Gateway;
 use super::stage::{Place, Stage};
 use crate::exit::Failure;
 
@@ -17,47 +18,6 @@ pub const ALL: [&str; 4] = ["--mount-proc", "--kill-child", "-nmpf", "--propagat
 
 /// Where the server is.
 pub const SERVER: &str = "10.9.0.1";
-
-/// A gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gateway {
-    West,
-    East,
-}
-
-impl Gateway {
-    pub const BOTH: [Self; 2] = [Self::West, Self::East];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::West => "west",
-            Self::East => "east",
-        }
-    }
-
-    pub const fn address(self) -> &'static str {
-        match self {
-            Self::West => "10.9.0.2",
-            Self::East => "10.9.0.3",
-        }
-    }
-
-    /// The address of the host behind it.
-    pub const fn inner(self) -> &'static str {
-        match self {
-            Self::West => "10.1.0.1",
-            Self::East => "10.2.0.1",
-        }
-    }
-
-    /// The network behind it.
-    pub const fn network(self) -> &'static str {
-        match self {
-            Self::West => "10.1.0.0/16",
-            Self::East => "10.2.0.0/16",
-        }
-    }
-}
 
 /// Which namespaces may be made here: as root without a user namespace, else with one.
 pub fn kind() -> Result<&'static [&'static str], Failure> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::network::Gateway;
+use super::gateway::Gateway;
 use crate::exit::Failure;
 use crate::output;
 

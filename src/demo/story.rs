@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::Value;
 
-use super::network::Gateway;
+use super::gateway::Gateway;
 use super::stage::{Place, Stage};
 use crate::exit::Failure;
 use crate::output;

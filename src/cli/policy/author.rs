@@ -8,7 +8,8 @@ use countersign_policy::syntax::{Assertion, parse_file};
 use countersign_policy::{Finding, Severity, Source, ipsec, layout};
 use serde_json::{Value, json};
 
-use super::{Context, Order, finding_json, plural, read, refused, show};
+use super::shared::{Order, finding_json, plural, read, refused, show};
+use crate::cli::context::Context;
 use crate::exit::Failure;
 use crate::output::{self, Format};
 

@@ -10,7 +10,8 @@ use countersign_policy::{PolicySet, Principal, Source, ipsec};
 use ring::rand::SystemRandom;
 use serde_json::json;
 
-use super::{Context, dropped_json, legacy, plural, read, refused, show};
+use super::shared::{dropped_json, legacy, plural, read, refused, show};
+use crate::cli::context::Context;
 use crate::exit::Failure;
 use crate::output::{self, Format};
 use crate::passphrase;

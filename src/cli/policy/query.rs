@@ -8,7 +8,8 @@ use countersign_policy::{AttributeSet, ComplianceValues, Question};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Context, Loaded, Order, never_asked, read, requesters, show};
+use super::shared::{Loaded, Order, never_asked, read, requesters, show};
+use crate::cli::context::Context;
 use crate::exit::Failure;
 use crate::output;
 

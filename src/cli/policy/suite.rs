@@ -9,7 +9,8 @@ use countersign_policy::{AttributeSet, ComplianceValues, PolicySet, Question, Re
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Context, legacy, load, never_asked, read, requesters};
+use super::shared::{legacy, load, never_asked, read, requesters};
+use crate::cli::context::Context;
 use crate::exit::Failure;
 use crate::output::{self, Format};
 
