@@ -158,12 +158,21 @@ impl Bridge {
     }
 }
 
-/// Brings directories in step at once, or tells what that would take: all of them, or the one of this name.
+/// Whether directories are brought in step, or only compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The operations are carried out.
+    Apply,
+    /// Nothing is changed.
+    DryRun,
+}
+
+/// Compares the directory of this name, or all, with the entries that they should have. Gives a report with each name.
 pub fn reconcile(
     authority: &Arc<Authority>,
     config: &LdapConfig,
     name: Option<&str>,
-    dry_run: bool,
+    effect: Effect,
 ) -> Result<Vec<(String, Report)>, Failure> {
     let chosen: Vec<&PublisherSettings> = config
         .publishers
@@ -180,6 +189,7 @@ pub fn reconcile(
     let entries = catalogue.and_then(|catalogue| catalogue.entries()).map_err(failure)?;
     let scope = scope(authority, &config.layout)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let dry_run = effect == Effect::DryRun;
     chosen
         .into_iter()
         .map(|settings| {

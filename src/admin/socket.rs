@@ -14,7 +14,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{Request, handle};
+use super::handler::handle;
+use super::request::Request;
 use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::wiped::{Wiped, WipedOctets};

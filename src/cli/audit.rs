@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use crate::admin::Request;
+use crate::admin::answer::StoreState;
 use crate::exit::Failure;
 use crate::folder::Private;
 use crate::instance::audit_verifier;
@@ -171,8 +172,8 @@ fn read_head(path: &std::path::Path) -> Result<Head, Failure> {
 }
 
 fn entries(context: &Context) -> Result<u64, Failure> {
-    let status = context.ask(Request::StoreStatus)?;
-    Ok(status.get("entries").and_then(Value::as_u64).unwrap_or(0))
+    let StoreState { entries, .. } = context.ask_for(Request::StoreStatus)?;
+    Ok(entries)
 }
 
 fn hex(hash: &Hash) -> String {

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use countersign_ca::record::Label;
-use serde_json::Value;
 
 use super::context::Context;
 use crate::admin::Request;
+use crate::admin::answer::{
+    CertificateInFull, CertificatePage, CertificateStatus, ImportKind, ImportLine, to_value,
+};
 use crate::admin::socket::MAX_LINE;
 use crate::exit::Failure;
 use crate::output;
@@ -33,7 +35,7 @@ pub enum Cert {
         account: Option<Label>,
         /// Only those with this status
         #[arg(long, value_enum)]
-        status: Option<Status>,
+        status: Option<CertificateStatus>,
         /// At most this many
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
@@ -89,21 +91,6 @@ pub struct One {
     ca: Option<Label>,
 }
 
-/// The status of a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Status {
-    /// In use
-    Valid,
-    /// Not confirmed yet by its holder
-    Unconfirmed,
-    /// On hold
-    Held,
-    /// Revoked
-    Revoked,
-    /// Expired
-    Expired,
-}
-
 impl Cert {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
@@ -119,11 +106,10 @@ impl Cert {
                 .show(Request::CertRelease { serial: one.serial.clone(), ca: one.ca.clone() }),
             Self::Import { files, account } => import(context, files, account.as_ref()),
             Self::Export { one, out } => {
-                let certificate = context.ask(one.request())?;
-                let pem = certificate.get("pem").and_then(Value::as_str).unwrap_or_default();
+                let CertificateInFull { pem, .. } = context.ask_for(one.request())?;
                 match out {
                     Some(out) => countersign_ca::foundation::write_atomically(out, pem.as_bytes())?,
-                    None => output::line(pem),
+                    None => output::line(&pem),
                 }
                 Ok(())
             }
@@ -165,30 +151,27 @@ fn import(context: &Context, files: &[PathBuf], account: Option<&Label>) -> Resu
         }
     }
     certificates.extend(crls);
-    let (all, mut said, mut stopped) = (certificates.len(), Vec::new(), None);
+    let (all, mut lines, mut stopped) = (certificates.len(), Vec::new(), None);
     for objects in in_parts(certificates) {
-        match context.ask(Request::CertImport { objects, account: account.cloned() }) {
-            Ok(Value::Array(answer)) => said.extend(answer),
-            Ok(_) => {}
+        match context.ask_for(Request::CertImport { objects, account: account.cloned() }) {
+            Ok::<Vec<ImportLine>, _>(answer) => lines.extend(answer),
             Err(failure) => {
                 stopped = Some(failure);
                 break;
             }
         }
     }
-    // What was done is told, whatever came after it.
-    let is =
-        |line: &Value, key: &str, value: &str| line.get(key).and_then(Value::as_str) == Some(value);
-    let (told, refused) =
-        (said.len(), said.iter().filter(|line| is(line, "kind", "refused")).count());
-    if told > 0 || stopped.is_none() {
-        output::print(context.format, &Value::Array(said));
+    // The finished parts are reported, also when a later part failed.
+    let refused = lines.iter().filter(|line| line.kind == ImportKind::Refused).count();
+    let done = lines.len();
+    if done > 0 || stopped.is_none() {
+        output::print(context.format, &to_value(lines)?);
     }
     match (stopped, refused) {
-        (Some(failure), _) if told == 0 => Err(failure),
+        (Some(failure), _) if done == 0 => Err(failure),
         (Some(failure), _) => Err(Failure {
             message: format!(
-                "{failure}. {told} of {all} were looked at, and {refused} of them refused; run the same command again for the others"
+                "{failure}. {done} of {all} were looked at, and {refused} of them refused; run the same command again for the others"
             ),
             ..failure
         }),
@@ -242,34 +225,25 @@ fn objects(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     if found.is_empty() { Err(wrong(&"it holds none")) } else { Ok(found) }
 }
 
-/// Fetches page after page.
+/// Prints the certificates of an account, or of all, page after page.
 fn list(
     context: &Context,
     account: Option<&Label>,
-    status: Option<Status>,
+    status: Option<CertificateStatus>,
     limit: usize,
 ) -> Result<(), Failure> {
-    let wanted = status
-        .and_then(|status| status.to_possible_value().map(|value| value.get_name().to_owned()));
     let mut found = Vec::new();
-    let mut cursor = Some(0);
-    while let Some(at) = cursor.filter(|_| found.len() < limit) {
-        let mut page = context.ask(Request::CertList { account: account.cloned(), cursor: at })?;
-        cursor = page.get("next").and_then(Value::as_u64);
-        let items = page
-            .get_mut("items")
-            .and_then(Value::as_array_mut)
-            .map(std::mem::take)
-            .unwrap_or_default();
-        let matches = |item: &Value| {
-            wanted
-                .as_ref()
-                .is_none_or(|wanted| item.get("status").and_then(Value::as_str) == Some(wanted))
-        };
-        found.extend(items.into_iter().filter(matches));
+    let mut next = Some(0);
+    while let Some(cursor) = next.filter(|_| found.len() < limit) {
+        let page: CertificatePage =
+            context.ask_for(Request::CertList { account: account.cloned(), cursor })?;
+        next = page.next;
+        found.extend(
+            page.items.into_iter().filter(|line| status.is_none_or(|wanted| line.status == wanted)),
+        );
     }
     found.truncate(limit);
-    output::print(context.format, &Value::Array(found));
+    output::print(context.format, &to_value(found)?);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use countersign_ca::store::LOCKED;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::admin::{self, Request, socket};
@@ -87,6 +88,13 @@ impl Context {
                 opened => return Ok(Reached::Instance(Box::new(opened?))),
             }
         }
+    }
+
+    /// As [`Self::ask`], with the answer as one of the types of [`crate::admin::answer`].
+    pub fn ask_for<T: DeserializeOwned>(&self, request: Request) -> Result<T, Failure> {
+        serde_json::from_value(self.ask(request)?).map_err(|e| {
+            Failure::unavailable(format!("the running server's answer cannot be read: {e}"))
+        })
     }
 
     /// As [`Self::ask`], and prints the answer.

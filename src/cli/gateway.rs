@@ -10,10 +10,12 @@ use countersign_ike_plugin::gateway::{
     Daemon, Gateway, IssuedCrl, Material, Mode, NamedCa, issued_crl,
 };
 use countersign_ike_plugin::path::Certificate;
-use serde_json::Value;
 
 use super::context::Context;
 use crate::admin::Request;
+use crate::admin::answer::{
+    AccountLine, CaLine, CertificateInFull, CertificateLine, CertificatePage, CertificateStatus,
+};
 use crate::config::GatewayFile;
 use crate::exit::Failure;
 
@@ -104,7 +106,11 @@ pub fn describe(context: &Context, name: &str, daemon: For) -> Result<Described,
 }
 
 /// The account of a gateway, as administrators see it. A gateway of another PKI has none.
-fn account(context: &Context, name: &str, file: &GatewayFile) -> Result<Option<Value>, Failure> {
+fn account(
+    context: &Context,
+    name: &str,
+    file: &GatewayFile,
+) -> Result<Option<AccountLine>, Failure> {
     if file.certificate.is_some() {
         return Ok(None);
     }
@@ -115,7 +121,7 @@ fn account(context: &Context, name: &str, file: &GatewayFile) -> Result<Option<V
             Err(_) => return Ok(None),
         },
     };
-    match context.ask(Request::PeerShow { name: label }) {
+    match context.ask_for(Request::PeerShow { name: label }) {
         Ok(account) => Ok(Some(account)),
         Err(failure) if failure.code == 3 && file.account.is_none() && file.id.is_some() => {
             Ok(None)
@@ -124,48 +130,34 @@ fn account(context: &Context, name: &str, file: &GatewayFile) -> Result<Option<V
     }
 }
 
-fn first_identity(account: &Value) -> Result<Identity, Failure> {
-    let ids = account.get("ids").and_then(Value::as_array);
-    let first = ids.and_then(|ids| ids.first()).and_then(Value::as_str).unwrap_or_default();
-    Ok(first.parse()?)
+fn first_identity(account: &AccountLine) -> Result<Identity, Failure> {
+    Ok(account.ids.first().map(String::as_str).unwrap_or_default().parse()?)
 }
 
-/// The newest certificate of an account that is good; else the newest.
+/// The newest valid certificate of an account; if none is valid, the newest.
 fn from_records(context: &Context, account: &str, file: &GatewayFile) -> Result<Material, Failure> {
     let label: Label = account.parse()?;
-    let mut best: Option<Value> = None;
-    let mut cursor = Some(0);
-    while let Some(at) = cursor {
-        let mut page =
-            context.ask(Request::CertList { account: Some(label.clone()), cursor: at })?;
-        cursor = page.get("next").and_then(Value::as_u64);
-        let items = page
-            .get_mut("items")
-            .and_then(Value::as_array_mut)
-            .map(std::mem::take)
-            .unwrap_or_default();
-        for item in items {
-            if is_good(&item) || !best.as_ref().is_some_and(is_good) {
-                best = Some(item);
+    let is_valid = |line: &CertificateLine| line.status == CertificateStatus::Valid;
+    let mut best: Option<CertificateLine> = None;
+    let mut next = Some(0);
+    while let Some(cursor) = next {
+        let page: CertificatePage =
+            context.ask_for(Request::CertList { account: Some(label.clone()), cursor })?;
+        next = page.next;
+        for line in page.items {
+            if is_valid(&line) || !best.as_ref().is_some_and(is_valid) {
+                best = Some(line);
             }
         }
     }
     let best = best.ok_or_else(|| {
         Failure::missing(format!("`{account}` has no certificate yet; it must enrol first"))
     })?;
-    let text = |key: &str| best.get(key).and_then(Value::as_str).unwrap_or_default();
-    let shown = context.ask(Request::CertShow {
-        serial: text("serial").to_owned(),
-        ca: text("ca").parse().ok(),
-    })?;
-    let pem = shown.get("pem").and_then(Value::as_str).unwrap_or_default();
+    let CertificateInFull { pem, .. } =
+        context.ask_for(Request::CertShow { serial: best.serial, ca: Some(best.ca) })?;
     let certificate = certificates(pem.as_bytes())?.into_iter().next().unwrap_or_default();
-    let is_revoked = matches!(text("status"), "revoked" | "held");
+    let is_revoked = matches!(best.status, CertificateStatus::Revoked | CertificateStatus::Held);
     complete(context, certificate, &[], file, is_revoked)
-}
-
-fn is_good(item: &Value) -> bool {
-    item.get("status").and_then(Value::as_str) == Some("valid")
 }
 
 /// A certificate that another PKI issued, with those above it; the last of them is the root, if it is one.
@@ -335,15 +327,14 @@ struct OwnCa {
 
 /// The CAs of the instance.
 fn cas(context: &Context) -> Result<Vec<OwnCa>, Failure> {
-    let list = context.ask(Request::CaShow)?;
+    let lines: Vec<CaLine> = context.ask_for(Request::CaShow)?;
     let mut cas = Vec::new();
-    for ca in list.as_array().into_iter().flatten() {
-        let text = |key: &str| ca.get(key).and_then(Value::as_str).unwrap_or_default();
-        let file = context.place.folder.keys().file(&format!("{}.crt", text("name")));
+    for CaLine { name, succeeds, .. } in lines {
+        let file = context.place.folder.keys().file(&format!("{name}.crt"));
         let pem = read(&file, MAX_CERTIFICATE)?;
         let der = certificates(&pem)?.into_iter().next().unwrap_or_default();
-        let succeeds = ca.get("succeeds").and_then(Value::as_str).map(str::to_owned);
-        cas.push(OwnCa { ca: NamedCa { name: text("name").to_owned(), der }, succeeds });
+        let ca = NamedCa { name: name.to_string(), der };
+        cas.push(OwnCa { ca, succeeds: succeeds.map(|before| before.to_string()) });
     }
     Ok(cas)
 }

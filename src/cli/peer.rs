@@ -11,7 +11,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use crate::admin::{EquipmentAsked, PeerDraft, Request, Secret};
+use crate::admin::{Request, RequestedDevice, RequestedPeer, RequestedSecret};
 use crate::config::duration;
 use crate::exit::Failure;
 use crate::output::{self, Format};
@@ -150,9 +150,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    fn secret(&self) -> Result<Secret, Failure> {
+    fn secret(&self) -> Result<RequestedSecret, Failure> {
         let lifetime = duration("--expires", &self.expires, 60, 366 * 86_400)?;
-        Ok(Secret { seconds: lifetime.as_secs(), uses: self.uses })
+        Ok(RequestedSecret { seconds: lifetime.as_secs(), uses: self.uses })
     }
 }
 
@@ -196,17 +196,17 @@ impl Peer {
                 for id in &add.ids {
                     check_end(id).map_err(Failure::input)?;
                 }
-                let equipment = add.equipment.as_deref();
-                let equipment =
-                    equipment.map(|text| equipment_of(text, add.equipment_uses)).transpose()?;
-                let no_secret = add.no_secret || equipment.is_some();
+                let device = add.equipment.as_deref();
+                let device =
+                    device.map(|text| requested_device(text, add.equipment_uses)).transpose()?;
+                let no_secret = add.no_secret || device.is_some();
                 let secret = if no_secret { None } else { Some(add.policy.secret()?) };
-                let draft = PeerDraft {
+                let draft = RequestedPeer {
                     name: add.name.clone(),
                     ids: add.ids.clone(),
                     profile: add.profile.clone(),
                     ca: add.ca.clone(),
-                    equipment,
+                    device,
                     secret,
                     permissions: add.allow.iter().copied().collect(),
                     line: None,
@@ -219,10 +219,10 @@ impl Peer {
             Self::List => context.show(Request::PeerList),
             Self::Show { name } => context.show(Request::PeerShow { name: name.clone() }),
             Self::SetEquipment { name, equipment, uses, none: _ } => {
-                let equipment = equipment.as_deref();
+                let device = equipment.as_deref();
                 context.show(Request::PeerSetEquipment {
                     name: name.clone(),
-                    equipment: equipment.map(|text| equipment_of(text, *uses)).transpose()?,
+                    device: device.map(|text| requested_device(text, *uses)).transpose()?,
                 })
             }
             Self::Remove { name, revoke, reason } => context.show(Request::PeerRemove {
@@ -248,7 +248,7 @@ impl Peer {
 }
 
 /// `VENDOR:VALUE`.
-fn equipment_of(text: &str, uses: u32) -> Result<EquipmentAsked, Failure> {
+fn requested_device(text: &str, uses: u32) -> Result<RequestedDevice, Failure> {
     let parts =
         text.split_once(':').and_then(|(vendor, value)| Some((vendor.parse().ok()?, value)));
     let (vendor, value) = parts.ok_or_else(|| {
@@ -257,7 +257,7 @@ fn equipment_of(text: &str, uses: u32) -> Result<EquipmentAsked, Failure> {
             text.escape_debug()
         ))
     })?;
-    Ok(EquipmentAsked { vendor, value: value.to_owned(), uses })
+    Ok(RequestedDevice { vendor, value: value.to_owned(), uses })
 }
 
 /// What is to be known of accounts that were added: for people beside the answer, which scripts read.
@@ -340,7 +340,7 @@ impl Import {
     }
 }
 
-fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
+fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Vec<RequestedPeer>, Failure> {
     let name = file.display();
     let mut source: Box<dyn Read> = match file.to_str() {
         Some("-") => Box::new(std::io::stdin()),
@@ -407,7 +407,11 @@ fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
 }
 
 /// A row as an account, or everything that is wrong with it, by column.
-fn draft_of(row: Row, line: u64, secret: Secret) -> Result<PeerDraft, Vec<(&'static str, String)>> {
+fn draft_of(
+    row: Row,
+    line: u64,
+    secret: RequestedSecret,
+) -> Result<RequestedPeer, Vec<(&'static str, String)>> {
     let mut wrong = Vec::new();
     let mut label = |column: &'static str, text: &str| match text.parse::<Label>() {
         Ok(label) => Some(label),
@@ -427,8 +431,8 @@ fn draft_of(row: Row, line: u64, secret: Secret) -> Result<PeerDraft, Vec<(&'sta
             wrong.push(("ids", why));
         }
     }
-    let equipment = optional(row.equipment).and_then(|text| match equipment_of(&text, 1) {
-        Ok(equipment) => Some(equipment),
+    let device = optional(row.equipment).and_then(|text| match requested_device(&text, 1) {
+        Ok(device) => Some(device),
         Err(e) => {
             wrong.push(("equipment", e.message));
             None
@@ -443,13 +447,13 @@ fn draft_of(row: Row, line: u64, secret: Secret) -> Result<PeerDraft, Vec<(&'sta
         }
     }
     match (name, profile, wrong.is_empty()) {
-        (Some(name), Some(profile), true) => Ok(PeerDraft {
+        (Some(name), Some(profile), true) => Ok(RequestedPeer {
             name,
             ids,
             profile,
             ca: ca.flatten(),
-            secret: Some(secret).filter(|_| equipment.is_none()),
-            equipment,
+            secret: Some(secret).filter(|_| device.is_none()),
+            device,
             permissions,
             line: Some(line),
         }),

@@ -40,10 +40,10 @@ impl Request {
             Self::List => Ask::PendingList,
             Self::Show { id } => Ask::PendingShow { id: id.clone() },
             Self::Approve { id, note } => {
-                Ask::PendingDecide { id: id.clone(), approve: true, words: note.clone() }
+                Ask::PendingDecide { id: id.clone(), approve: true, reason: note.clone() }
             }
             Self::Reject { id, reason } => {
-                Ask::PendingDecide { id: id.clone(), approve: false, words: reason.clone() }
+                Ask::PendingDecide { id: id.clone(), approve: false, reason: reason.clone() }
             }
         })
     }

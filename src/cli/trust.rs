@@ -9,7 +9,7 @@ use countersign_ca::record::Label;
 
 use super::context::Context;
 use super::files::read;
-use crate::admin::{Request, TrustDraft};
+use crate::admin::{Request, RequestedVendor};
 use crate::exit::Failure;
 
 /// `countersign trust …`
@@ -68,7 +68,7 @@ impl Trust {
 }
 
 impl Add {
-    fn draft(&self) -> Result<TrustDraft, Failure> {
+    fn draft(&self) -> Result<RequestedVendor, Failure> {
         let mut certificates = Vec::new();
         for file in &self.files {
             let all = read_all(&read(file)?)
@@ -80,7 +80,7 @@ impl Add {
             std::path::absolute(file)
                 .map_err(|e| Failure::input(format!("`{}`: {e}", file.display())))
         };
-        Ok(TrustDraft {
+        Ok(RequestedVendor {
             name: self.named()?,
             map: self.map,
             certificates,
