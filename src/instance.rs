@@ -30,7 +30,7 @@ pub const LONGEST_SILENCE: Duration = Duration::from_secs(180 * 86_400);
 
 /// What every command needs to know.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct Location {
     /// The data folder.
     pub folder: DataFolder,
     /// The configuration, if not the folder's own.
@@ -39,7 +39,7 @@ pub struct Place {
     pub passphrase_file: Option<PathBuf>,
 }
 
-impl Place {
+impl Location {
     /// The configuration in force.
     pub fn config(&self) -> Result<Config, Failure> {
         Config::load(&self.folder, self.config.as_deref())
@@ -104,7 +104,7 @@ impl Place {
 /// An open instance.
 pub struct Instance {
     /// Where it is.
-    pub place: Place,
+    pub location: Location,
     /// The records.
     pub store: Arc<EmbeddedStore>,
     /// The configuration as it is in force since the start; [`Self::profiles`] may have been replaced.
@@ -118,21 +118,21 @@ pub struct Instance {
 
 impl Instance {
     /// Opens the records; the keys stay closed until they are needed.
-    pub fn open(place: &Place) -> Result<Self, Failure> {
-        if !place.folder.is_founded() {
+    pub fn open(location: &Location) -> Result<Self, Failure> {
+        if !location.folder.is_founded() {
             return Err(Failure::unavailable(format!(
                 "there is no instance in `{}`; `countersign init` makes one, `--data` names another folder",
-                place.folder.path().display()
+                location.folder.path().display()
             )));
         }
-        let config = place.config()?;
-        let store = Arc::new(place.open_store()?);
+        let config = location.config()?;
+        let store = Arc::new(location.open_store()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
-        let sealer = Foundation::sealer(&place.folder.keys())?;
+        let sealer = Foundation::sealer(&location.folder.keys())?;
         let accounts = Accounts::new(Arc::clone(&store) as Arc<dyn Store>, sealer, clock, entropy);
         Ok(Self {
-            place: place.clone(),
+            location: location.clone(),
             store,
             read: config.file.clone(),
             config,
@@ -161,8 +161,8 @@ impl Instance {
             return Ok(authority);
         }
         let passphrase =
-            passphrase::existing(&self.place.folder, self.place.passphrase_file.as_deref())?;
-        let ground = self.place.foundation(Arc::clone(&self.store), passphrase);
+            passphrase::existing(&self.location.folder, self.location.passphrase_file.as_deref())?;
+        let ground = self.location.foundation(Arc::clone(&self.store), passphrase);
         let authority =
             Authority::open(ground, self.config.profiles.clone(), self.config.authority.clone())?;
         Ok(self.authority.get_or_init(|| Arc::new(authority)))
@@ -202,10 +202,10 @@ impl Instance {
 
     /// Whether the keys are open, or can be opened without asking anybody.
     pub fn has_keys(&self) -> bool {
-        let place = &self.place;
+        let location = &self.location;
         self.authority.get().is_some()
-            || place.passphrase_file.is_some()
-            || place.folder.passphrase().exists()
+            || location.passphrase_file.is_some()
+            || location.folder.passphrase().exists()
             || std::env::var_os("CREDENTIALS_DIRECTORY").is_some()
             || std::io::stdin().is_terminal()
     }

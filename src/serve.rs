@@ -78,7 +78,7 @@ pub fn run(
     drop(parts);
     // Every acknowledged entry is durable already; the last head covers them all.
     signing.stop();
-    let folder = &instance.place.folder;
+    let folder = &instance.location.folder;
     for file in [folder.socket(), folder.listen(), folder.ldap_listen()] {
         let _ = std::fs::remove_file(file);
     }
@@ -107,14 +107,15 @@ async fn serve(
     started: &dyn Fn(SocketAddr),
 ) -> Result<(), Failure> {
     let config = &instance.config;
-    let places = Places::new(config.http.max_connections, config.http.max_connections_per_address);
+    let connections =
+        Places::new(config.http.max_connections, config.http.max_connections_per_address);
     let state = Data::new(ServerState {
         instance: Arc::clone(instance),
         authority: Arc::clone(&parts.authority),
         bridge: Arc::clone(&parts.bridge),
         authorizer: parts.authorizer.clone(),
         threads: parts.threads.clone(),
-        places: Arc::clone(&places),
+        connections: Arc::clone(&connections),
         journal: JournalCheck::start(instance),
     });
     let metrics = Data::new(Metrics::new());
@@ -125,7 +126,7 @@ async fn serve(
     let failed = |e: std::io::Error| Failure::unavailable(format!("`{listen}`: {e}"));
     let listener = front::listen(listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let server = front::server(listener, &limits, &places, move || {
+    let server = front::server(listener, &limits, &connections, move || {
         App::new()
             .app_data(state.clone())
             .app_data(metrics.clone())
@@ -147,7 +148,7 @@ async fn serve(
     let tidying = actix_web::rt::spawn(async move {
         loop {
             tokio::time::sleep(IDLE_LOOK).await;
-            places.end_idle(patience);
+            connections.end_idle(patience);
         }
     });
     until_stopped(instance, parts, log).await?;
@@ -209,7 +210,7 @@ fn write_addresses(
     http: SocketAddr,
     ldap: Option<SocketAddr>,
 ) -> Result<(), Failure> {
-    let folder = &instance.place.folder;
+    let folder = &instance.location.folder;
     if let Some(ldap) = ldap {
         write_atomically(&folder.ldap_listen(), format!("ldap://{ldap}\n").as_bytes())?;
     }
@@ -243,7 +244,7 @@ async fn until_stopped(
 /// Reads the configuration again. Profiles and the log filter change at once; the log names the other settings that differ, which
 /// count only at the next start.
 fn reload(instance: &Instance, authority: &Authority, log: &LogControl) {
-    match instance.place.config() {
+    match instance.location.config() {
         Ok(Config { profiles, file, .. }) => {
             authority.reload_profiles(profiles);
             log.set_filter(&file.log.filter);

@@ -201,7 +201,7 @@ impl JournalCheck {
     /// Begins the verification on a thread of its own.
     pub fn start(instance: &Instance) -> Self {
         let check = Self::default();
-        let (result, folder) = (check.clone(), instance.place.folder.clone());
+        let (result, folder) = (check.clone(), instance.location.folder.clone());
         std::thread::spawn(move || {
             let verified = audit_verifier(&folder.keys()).and_then(|verifier| {
                 let how = Verification {

@@ -13,7 +13,7 @@ use crate::instance::Instance;
 
 /// Every CA.
 pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
-    let keys = instance.place.folder.keys();
+    let keys = instance.location.folder.keys();
     let all = instance.store.cas()?;
     let default = instance.default_ca()?;
     let default = default.and_then(|name| issuing_now(all.iter(), &name)).map(|ca| ca.name.clone());

@@ -46,7 +46,7 @@ pub fn check_path(path: &Path) -> Result<(), Failure> {
 /// Listens on the folder's socket. Anything left over from a server that died is removed: the store's lock shows that
 /// no other one runs.
 pub fn listen(instance: &Instance) -> Result<UnixListener, Failure> {
-    let path = instance.place.folder.socket();
+    let path = instance.location.folder.socket();
     check_path(&path)?;
     let failed = |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", path.display()));
     match std::fs::remove_file(&path) {

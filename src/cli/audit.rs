@@ -53,8 +53,8 @@ pub enum Audit {
 
 impl Audit {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let data = context.place.folder.path();
-        context.place.folder.check()?;
+        let data = context.location.folder.path();
+        context.location.folder.check()?;
         match self {
             Self::Verify { head } => verify(context, head.as_deref()),
             Self::Proof { entry: Some(index), size, .. } => {
@@ -106,13 +106,13 @@ impl Audit {
 }
 
 fn verify(context: &Context, head: Option<&std::path::Path>) -> Result<(), Failure> {
-    let folder = &context.place.folder;
+    let folder = &context.location.folder;
     let known = head.map(read_head).transpose()?;
     let verifier = audit_verifier(&folder.keys())?;
     let how = Verification {
         verifier: Some(verifier.as_ref()),
         known_head: known.as_ref(),
-        is_live: context.place.server()?.is_some(),
+        is_live: context.location.server()?.is_some(),
     };
     let mut bar = Bar::new("verifying");
     let report = audit(folder.path(), how, &mut |done, total| bar.show(done, total))?;
@@ -197,7 +197,7 @@ impl StoreCommand {
         match self {
             Self::Status => context.show(Request::StoreStatus),
             Self::AcceptClock => {
-                let store = context.place.open_store_at_any_time()?;
+                let store = context.location.open_store_at_any_time()?;
                 let actor = format!("uid {}", rustix::process::getuid().as_raw());
                 let (before, now) = (store.last_entry(), SystemClock.now());
                 store.record_clock_accepted(now, &actor)?;
@@ -208,11 +208,11 @@ impl StoreCommand {
                 Ok(())
             }
             Self::Rebuild => {
-                context.place.folder.check()?;
+                context.location.folder.check()?;
                 let _private = Private::begin();
                 let mut bar = Bar::new("building the index");
                 let store = EmbeddedStore::rebuild(
-                    context.place.folder.path(),
+                    context.location.folder.path(),
                     EmbeddedOptions::default(),
                     &mut |progress: Progress| bar.show(progress.done, progress.total),
                 )?;

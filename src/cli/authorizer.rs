@@ -105,7 +105,7 @@ impl Authorizer {
 
 impl Run {
     fn run(&self, context: &Context) -> Result<(), Failure> {
-        let mut config = context.place.config()?;
+        let mut config = context.location.config()?;
         let filter = context.log.as_ref().unwrap_or(&config.file.log.filter);
         let log = LogControl::start(filter, context.log_format.unwrap_or(config.file.log.format))?;
         if let Some(socket) = &self.socket {
@@ -116,7 +116,7 @@ impl Run {
             "daemons may ask at {}",
             config.authorizer.socket.path.display()
         ));
-        let place = context.place.clone();
+        let location = context.location.clone();
         actix_web::rt::System::new().block_on(async move {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
@@ -126,7 +126,7 @@ impl Run {
                     _ = terminate.recv() => return Ok(()),
                     _ = interrupt.recv() => return Ok(()),
                     _ = hangup.recv() => {
-                        match place.config() {
+                        match location.config() {
                             Ok(config) => log.set_filter(&config.file.log.filter),
                             Err(failure) => tracing::error!(
                                 "the configuration is not taken, and the old one stays: {failure}"
@@ -144,7 +144,7 @@ impl Socket {
     fn path(&self, context: &Context) -> Result<PathBuf, Failure> {
         match &self.socket {
             Some(path) => Ok(path.clone()),
-            None => Ok(context.place.config()?.authorizer.socket.path),
+            None => Ok(context.location.config()?.authorizer.socket.path),
         }
     }
 

@@ -28,7 +28,7 @@ pub struct Backup {
 
 impl Backup {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let folder = &context.place.folder;
+        let folder = &context.location.folder;
         folder.check()?;
         if self.to.exists() {
             return Err(Failure::missing(format!(
@@ -76,9 +76,9 @@ pub struct Restore {
 
 impl Restore {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let folder = &context.place.folder;
+        let folder = &context.location.folder;
         folder.create()?;
-        if folder.is_founded() || context.place.server()?.is_some() {
+        if folder.is_founded() || context.location.server()?.is_some() {
             return Err(Failure::missing(format!(
                 "there is an instance in `{}` already; restore into an empty folder",
                 folder.path().display()

@@ -103,7 +103,7 @@ impl Ca {
             Self::Add { name, issuing } => {
                 let ground = ground(context, "add the CA")?;
                 let options = issuing.options(
-                    &context.place.config()?,
+                    &context.location.config()?,
                     &root_name(&ground)?,
                     name,
                     &tag(&ground)?,
@@ -147,7 +147,7 @@ impl Ca {
 
 impl Roll<'_> {
     fn run(&self, context: &Context) -> Result<(), Failure> {
-        let config = context.place.config()?;
+        let config = context.location.config()?;
         let ground = ground(context, "roll the CA")?;
         let cas = ground.store.cas()?;
         let old = cas.iter().find(|ca| ca.name == *self.name);
@@ -242,14 +242,14 @@ fn next_steps(ca: &CaRecord) -> String {
 
 /// The instance itself, which no server may be using.
 fn ground(context: &Context, what: &str) -> Result<Foundation, Failure> {
-    let place = &context.place;
-    if place.server()?.is_some() {
+    let location = &context.location;
+    if location.server()?.is_some() {
         return Err(Failure::unavailable(format!(
             "a server runs on this data folder; stop it, {what}, and start it again"
         )));
     }
-    let passphrase = passphrase::existing(&place.folder, place.passphrase_file.as_deref())?;
-    Ok(place.foundation(Arc::new(place.open_store()?), passphrase))
+    let passphrase = passphrase::existing(&location.folder, location.passphrase_file.as_deref())?;
+    Ok(location.foundation(Arc::new(location.open_store()?), passphrase))
 }
 
 /// The name in URLs of the root that signs, be it kept elsewhere.

@@ -11,7 +11,7 @@ use crate::admin::{self, Request, socket};
 use crate::config::LogFormat;
 use crate::exit::Failure;
 use crate::folder::Private;
-use crate::instance::{Instance, Place};
+use crate::instance::{Instance, Location};
 use crate::output::{self, Bar, Format};
 
 /// How long a command waits for a server that is starting.
@@ -26,7 +26,7 @@ enum Reached {
 /// What a command works on.
 pub struct Context {
     /// Where the instance is.
-    pub place: Place,
+    pub location: Location,
     /// How results are printed.
     pub format: Format,
     /// The log filter, if not that of the configuration.
@@ -40,8 +40,8 @@ impl Context {
     /// For an instance in this folder.
     pub fn of_folder(folder: &std::path::Path) -> Self {
         let folder = crate::folder::DataFolder::new(folder);
-        let place = Place { folder, config: None, passphrase_file: None };
-        Self { place, format: Format::Json, log: None, log_format: None }
+        let location = Location { folder, config: None, passphrase_file: None };
+        Self { location, format: Format::Json, log: None, log_format: None }
     }
 }
 
@@ -69,10 +69,10 @@ impl Context {
         let deadline = std::time::Instant::now() + PATIENCE;
         let mut told = false;
         loop {
-            if let Some(stream) = self.place.server()? {
+            if let Some(stream) = self.location.server()? {
                 return Ok(Reached::Server(stream));
             }
-            match Instance::open(&self.place) {
+            match Instance::open(&self.location) {
                 Err(failure) if failure.message.contains(LOCKED) => {
                     if std::time::Instant::now() >= deadline {
                         return Err(failure);

@@ -53,7 +53,7 @@ impl Decision {
 
 impl List {
     fn run(&self, context: &Context) -> Result<(), Failure> {
-        let config = context.place.config()?.authorizer;
+        let config = context.location.config()?.authorizer;
         let wanted = |line: &Value| {
             (!self.denied || at(line, "/decision") == "deny")
                 && self.peer.as_deref().is_none_or(|peer| {
@@ -89,7 +89,7 @@ impl List {
 
 impl Show {
     fn run(&self, context: &Context) -> Result<(), Failure> {
-        let explainer = context.place.config()?.authorizer.explainer();
+        let explainer = context.location.config()?.authorizer.explainer();
         let mut decision = explainer.decision(&self.trace).map_err(Failure::missing)?;
         // The steps are on record, whether or not the policy can be asked again.
         let (traces, unknown) = match self.explain.then(|| explainer.explain(&decision)) {

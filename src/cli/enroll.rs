@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::context::Context;
 use crate::enrolment::{
-    self, First, Overrides, Settings, Source, Start, certificates, default_name, inform,
-    key_from_pem, revoke,
+    self, First, Overrides, Settings, Source, Start, certificates, default_name, key_from_pem,
+    query, revoke,
 };
 use crate::exit::Failure;
 use crate::output;
@@ -187,7 +187,7 @@ impl Enroll {
         if let Some(filter) = &context.log {
             crate::logging::LogControl::start(filter, context.log_format.unwrap_or_default())?;
         }
-        let told = match (self.renew, self.revoke, self.info.is_empty()) {
+        let answer = match (self.renew, self.revoke, self.info.is_empty()) {
             (true, ..) => {
                 let out = self.out.as_deref().unwrap_or_else(|| Path::new("."));
                 enrolment::renew(out, &self.overrides(), self.abandon)?
@@ -196,14 +196,14 @@ impl Enroll {
                 let source = self.source()?;
                 revoke(&source, self.reason)?
             }
-            (_, _, false) => inform(&self.source()?, &self.info, self.save.as_deref())?,
+            (_, _, false) => query(&self.source()?, &self.info, self.save.as_deref())?,
             _ => {
                 let out = self.out.as_deref().unwrap_or_else(|| Path::new("."));
                 enrolment::enrol(out, self.start()?)?
             }
         };
-        output::print(context.format, &told);
-        match told.get("status").and_then(Value::as_str) {
+        output::print(context.format, &answer);
+        match answer.get("status").and_then(Value::as_str) {
             Some("not due") => Err(Failure { code: Failure::NOT_DUE, message: String::new() }),
             _ => Ok(()),
         }

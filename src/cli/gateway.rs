@@ -49,7 +49,7 @@ pub enum For {
 /// # Errors
 /// There is none of this name, or something of it cannot be read.
 pub fn describe(context: &Context, name: &str, daemon: For) -> Result<Described, Failure> {
-    let gateways = context.place.config()?.file.gateways;
+    let gateways = context.location.config()?.file.gateways;
     let known = gateways.get(name);
     let file = known.cloned().unwrap_or_default();
     let daemon = match daemon {
@@ -221,7 +221,7 @@ fn complete(
     add_other_keys(&mut chain, &roots, &own)?;
     let mut crls = Vec::new();
     for ca in chain.iter().chain(&roots) {
-        let path = context.place.folder.crls().join(format!("{}.crl", ca.name));
+        let path = context.location.folder.crls().join(format!("{}.crl", ca.name));
         if path.exists() {
             crls.push(IssuedCrl { ca: ca.name.clone(), der: read(&path, MAX_CRL)? });
         }
@@ -330,7 +330,7 @@ fn cas(context: &Context) -> Result<Vec<OwnCa>, Failure> {
     let lines: Vec<CaLine> = context.ask_for(Request::CaShow)?;
     let mut cas = Vec::new();
     for CaLine { name, succeeds, .. } in lines {
-        let file = context.place.folder.keys().file(&format!("{name}.crt"));
+        let file = context.location.folder.keys().file(&format!("{name}.crt"));
         let pem = read(&file, MAX_CERTIFICATE)?;
         let der = certificates(&pem)?.into_iter().next().unwrap_or_default();
         let ca = NamedCa { name: name.to_string(), der };

@@ -111,25 +111,27 @@ impl Init {
 
     /// Founds the instance. After an interruption it goes on where it was.
     pub fn found(&self, context: &Context) -> Result<Value, Failure> {
-        let place = &context.place;
-        if place.server()?.is_some() {
+        let location = &context.location;
+        if location.server()?.is_some() {
             return Err(Failure::missing("a server runs on this data folder already"));
         }
         // What is wrong with the configuration and the options, is told before anything is made.
-        let in_force = place.config()?;
+        let in_force = location.config()?;
         self.issuing.options(&in_force, &root_label()?, &self.name, ANY_TAG)?;
         self.root_options(ANY_TAG)?;
-        place.folder.create()?;
+        location.folder.create()?;
         let _private = Private::begin();
-        let config = place.folder.config();
-        if place.config.is_none() && !config.exists() {
+        let config = location.folder.config();
+        if location.config.is_none() && !config.exists() {
             countersign_ca::foundation::write_atomically(&config, TEMPLATE.as_bytes())?;
         }
-        let (passphrase, made) = match place.folder.is_founded() {
-            true => (passphrase::existing(&place.folder, place.passphrase_file.as_deref())?, None),
-            false => passphrase::new(&place.folder, place.passphrase_file.as_deref())?,
+        let (passphrase, made) = match location.folder.is_founded() {
+            true => {
+                (passphrase::existing(&location.folder, location.passphrase_file.as_deref())?, None)
+            }
+            false => passphrase::new(&location.folder, location.passphrase_file.as_deref())?,
         };
-        let ground = place.foundation(Arc::new(place.open_store()?), passphrase);
+        let ground = location.foundation(Arc::new(location.open_store()?), passphrase);
         ground.create_own_keys()?;
         let elsewhere = self.issuing.root_csr.is_some() || self.issuing.root_cert.is_some();
         let tag = tag(&ground)?;
@@ -149,7 +151,7 @@ impl Init {
         }
         let mut said = self.issuing.make(&ground, &self.name, &options)?;
         if let Some(fields) = said.as_object_mut() {
-            fields.insert("data".into(), json!(place.folder.path().display().to_string()));
+            fields.insert("data".into(), json!(location.folder.path().display().to_string()));
             fields.insert("config".into(), json!(config.display().to_string()));
             if let Some(made) = made {
                 let note = format!(

@@ -30,7 +30,7 @@ use context::Context;
 use crate::config::LogFormat;
 use crate::exit::Failure;
 use crate::folder::DataFolder;
-use crate::instance::Place;
+use crate::instance::Location;
 use crate::output::Format;
 
 /// Certificates, revocation and trust policy for IPsec peers.
@@ -161,7 +161,7 @@ enum Command {
 pub fn run() -> Result<(), Failure> {
     let cli = Cli::parse();
     let context = Context {
-        place: Place {
+        location: Location {
             folder: DataFolder::new(&cli.global.data),
             config: cli.global.config,
             passphrase_file: cli.global.passphrase_file,

@@ -293,16 +293,16 @@ countersign enroll --server {url} --reference {reference} --secret-file {name}.s
 or with OpenSSL:\n\n\
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {name}.key\n\
 openssl cmp -cmd ir -server {authority} -path {path} -ref {reference} -secret file:{name}.secret -newkey {name}.key -certout {name}.crt -cacertsout root.crt",
-        root = context.place.folder.keys().file("root.crt").display(),
+        root = context.location.folder.keys().file("root.crt").display(),
     )));
 }
 
 /// Where gateways reach the server: its URL, and its host and CMP's path as OpenSSL wants them. What the configuration says
 /// that others see, counts before where it listens.
 fn where_to_ask(context: &Context) -> (String, String, String) {
-    let config = context.place.config().ok();
+    let config = context.location.config().ok();
     let public = config.as_ref().and_then(|config| config.file.http.public_url.clone());
-    let listen = || std::fs::read_to_string(context.place.folder.listen()).ok();
+    let listen = || std::fs::read_to_string(context.location.folder.listen()).ok();
     let configured = || config.map(|config| format!("http://{}", config.file.http.listen));
     let url = public.or_else(listen).or_else(configured);
     let url = url.unwrap_or_else(|| "http://127.0.0.1:8829".into());

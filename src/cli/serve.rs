@@ -32,7 +32,7 @@ pub struct Serve {
 
 impl Serve {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let folder = &context.place.folder;
+        let folder = &context.location.folder;
         // As long as it runs: whatever a server makes is its own.
         let _private = Private::begin();
         if folder.is_founded() {
@@ -63,11 +63,11 @@ impl Serve {
     }
 
     fn start(&self, context: &Context, listens: &Cell<bool>) -> Result<(), Failure> {
-        let folder = &context.place.folder;
-        let config = context.place.config()?;
+        let folder = &context.location.folder;
+        let config = context.location.config()?;
         let filter = context.log.as_ref().unwrap_or(&config.file.log.filter);
         let log = LogControl::start(filter, context.log_format.unwrap_or(config.file.log.format))?;
-        let mut instance = Instance::open(&context.place)?;
+        let mut instance = Instance::open(&context.location)?;
         if let Some(why) = instance.wrong_clock() {
             return Err(Failure::unavailable(why));
         }
@@ -86,7 +86,7 @@ impl Serve {
 
     /// Whether there is a place for each socket.
     fn try_places(&self, context: &Context) -> Result<(), Failure> {
-        let mut config = context.place.config()?;
+        let mut config = context.location.config()?;
         if let Some(listen) = &self.ldap_listen {
             config.set_ldap_listen(listen)?;
         }
@@ -96,7 +96,7 @@ impl Serve {
             TcpListener::bind(address)
                 .map_err(|e| Failure::unavailable(format!("`{address}`: {e}; nothing was made")))?;
         }
-        socket::check_path(&context.place.folder.socket())
+        socket::check_path(&context.location.folder.socket())
     }
 }
 
@@ -193,7 +193,7 @@ mod tests {
     fn server_state(folder: &std::path::Path) -> Data<ServerState> {
         let context = Context::of_folder(&folder.join("data"));
         Init::standard().unwrap().found(&context).unwrap();
-        let mut instance = Instance::open(&context.place).unwrap();
+        let mut instance = Instance::open(&context.location).unwrap();
         instance.config.ldap.directory = None;
         let authority = Arc::clone(instance.authority().unwrap());
         signing_cas(&authority).iter().for_each(|ca| sign_if_due(&authority, ca));
@@ -204,7 +204,7 @@ mod tests {
             bridge,
             authorizer: None,
             threads: Threads::default(),
-            places: Places::new(1, 1),
+            connections: Places::new(1, 1),
             journal: JournalCheck::default(),
         })
     }

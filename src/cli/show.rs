@@ -70,7 +70,7 @@ pub enum Config {
 
 impl Config {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let config = context.place.config()?;
+        let config = context.location.config()?;
         match self {
             Self::Check => output::print(context.format, &json!({"good": true})),
             Self::Show if context.format == output::Format::Json => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::gateway::Gateway;
-use super::stage::{Place, Stage};
+use super::stage::{Host, Stage};
 use crate::exit::Failure;
 
 /// Where Debian's strongSwan has its plugins.
@@ -42,7 +42,7 @@ charon-systemd {
 /// Puts the plugins where charon looks for them, in these namespaces only, and writes the settings.
 pub fn install(stage: &Stage, folder: &Path, plugin: &Path) -> Result<(), Failure> {
     let folder = utf8(folder)?;
-    let run = |line: &[&str]| stage.run(Place::Server, line, |_| true).map(|_| ());
+    let run = |line: &[&str]| stage.run(Host::Server, line, |_| true).map(|_| ());
     run(&["cp", "-r", PLUGINS, "plugins"])?;
     run(&["cp", utf8(plugin)?, &format!("plugins/{PLUGIN}")])?;
     run(&["mount", "--bind", "plugins", PLUGINS])?;

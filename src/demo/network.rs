@@ -10,7 +10,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use super::gateway::Gateway;
-use super::stage::{Place, Stage};
+use super::stage::{Host, Stage};
 use crate::exit::Failure;
 
 /// Namespaces with a process tree that ends with its first process, which ends with the demo.
@@ -62,7 +62,7 @@ pub fn is_own() -> bool {
 pub fn build(stage: &Stage) -> Result<(), Failure> {
     let run = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
-        stage.run(Place::Server, &words, |_| true).map(|_| ())
+        stage.run(Host::Server, &words, |_| true).map(|_| ())
     };
     run("mount -t tmpfs tmpfs /run")?;
     run("mkdir /run/netns")?;

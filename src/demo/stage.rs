@@ -16,13 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The lines of a log that are shown when something fails.
 const TAIL: usize = 30;
 
-/// Where a command runs.
+/// The host, a network namespace, on which a command runs.
 #[derive(Debug, Clone, Copy)]
-pub enum Place {
-    /// Where the server is.
+pub enum Host {
+    /// The server's.
     Server,
-    /// On a gateway.
-    On(Gateway),
+    /// That of a gateway.
+    Gateway(Gateway),
 }
 
 /// What a command said, and how it ended.
@@ -87,11 +87,11 @@ impl Stage {
     /// Runs a command that must succeed; `shown` picks the lines that are shown.
     pub fn run(
         &self,
-        place: Place,
+        host: Host,
         line: &[&str],
         shown: impl Fn(&str) -> bool,
     ) -> Result<String, Failure> {
-        let said = self.attempt(place, line, shown)?;
+        let said = self.attempt(host, line, shown)?;
         if said.ok {
             return Ok(said.text);
         }
@@ -101,12 +101,12 @@ impl Stage {
     /// Runs a command that may fail.
     pub fn attempt(
         &self,
-        place: Place,
+        host: Host,
         line: &[&str],
         shown: impl Fn(&str) -> bool,
     ) -> Result<Said, Failure> {
-        self.announce(place, line);
-        let output = self.command(place, line).stdin(Stdio::null()).output();
+        self.announce(host, line);
+        let output = self.command(host, line).stdin(Stdio::null()).output();
         let output = output.map_err(|e| self.failure(&format!("`{}`: {e}", quoted(line))))?;
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
@@ -115,10 +115,10 @@ impl Stage {
     }
 
     /// Starts something that runs to the end of the demo, its outputs in a log.
-    pub fn start(&mut self, place: Place, line: &[&str], log: &str) -> Result<(), Failure> {
-        self.announce(place, &[line, &["&"]].concat());
+    pub fn start(&mut self, host: Host, line: &[&str], log: &str) -> Result<(), Failure> {
+        self.announce(host, &[line, &["&"]].concat());
         let log = fs::File::create(self.file(log))?;
-        let mut command = self.command(place, line);
+        let mut command = self.command(host, line);
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
         self.running.push(child.map_err(|e| self.failure(&format!("`{}`: {e}", quoted(line))))?);
         Ok(())
@@ -168,21 +168,21 @@ impl Stage {
         Failure::found(text)
     }
 
-    fn announce(&self, place: Place, line: &[&str]) {
-        let prompt = match place {
-            Place::Server => "$".to_owned(),
-            Place::On(gateway) => format!("{}#", gateway.name()),
+    fn announce(&self, host: Host, line: &[&str]) {
+        let prompt = match host {
+            Host::Server => "$".to_owned(),
+            Host::Gateway(gateway) => format!("{}#", gateway.name()),
         };
         output::line(&format!("{prompt} {}", quoted(line)));
     }
 
-    fn command(&self, place: Place, line: &[&str]) -> Command {
+    fn command(&self, host: Host, line: &[&str]) -> Command {
         let (name, arguments) =
             line.split_first().map_or(("true", line), |(name, rest)| (*name, rest));
         let program = if name == "countersign" { self.program.as_os_str() } else { name.as_ref() };
-        let mut command = match place {
-            Place::Server => Command::new(program),
-            Place::On(gateway) => {
+        let mut command = match host {
+            Host::Server => Command::new(program),
+            Host::Gateway(gateway) => {
                 let mut command = Command::new("nsenter");
                 command.arg(format!("--net=/run/netns/{}", gateway.name())).arg("--").arg(program);
                 let name = gateway.name();

@@ -1,4 +1,4 @@
-//! A certificate that is on its way: its key, and how far its transaction has come. Both outlast the run.
+//! A pending request: its key, and the state of its transaction. Both outlast the run.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -13,40 +13,40 @@ use super::folder::{Folder, at, read, remove, sync, write_over};
 use super::material::{key_from_pem, key_pem};
 use crate::exit::Failure;
 
-/// Why a certificate was asked for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Purpose {
-    /// It is the first, by secret or by the vendor's certificate.
+    /// A first certificate, under a secret or the vendor's certificate.
     First,
-    /// It follows the present one.
+    /// The renewal of the present certificate.
     Renewal,
 }
 
-/// How far a transaction has come.
+/// The state of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// The request may have been sent, and there was no answer: it is made again, with the same key.
+    /// The request may have been sent, and no answer came. The next run sends a new request for the same key.
     Sent,
     /// The CA has not decided.
     Waiting(Waiting),
-    /// The certificate is here, and was found good.
+    /// The certificate came, and is good. The certConf may have been sent.
     Issued(Box<Issued>),
-    /// The CA knows that it is here.
+    /// The CA acknowledged the certConf.
     Confirmed(Box<Issued>),
 }
 
-/// A certificate that is on its way.
+/// A pending request.
 pub struct Pending {
-    /// Why it was asked for.
+    /// Its purpose.
     pub purpose: Purpose,
     /// Its key.
     pub key: FileKey,
-    /// How far it has come.
+    /// The state of its transaction.
     pub state: State,
 }
 
-/// The file, as it is written.
+/// `transaction.toml`. Octets are hexadecimal, certificates base64.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Written {
@@ -63,7 +63,7 @@ struct Written {
 }
 
 impl Folder {
-    /// What is on its way; `None` for nothing.
+    /// The pending request, if there is one.
     pub fn pending(&self) -> Result<Option<Pending>, Failure> {
         let (key, transaction) = self.pending_paths();
         let Some(text) = read(&transaction)? else { return Ok(None) };
@@ -79,7 +79,7 @@ impl Folder {
         Ok(Some(Pending { purpose, key: key_from_pem(&key)?, state }))
     }
 
-    /// Makes the folder of what is on its way. Without a transaction, what is in it counts for nothing.
+    /// Makes the folder of the pending request. It is not a pending request yet: that takes a transaction.
     pub fn prepare(&self) -> Result<(), Failure> {
         let folder = self.own("pending");
         if folder.is_dir() {
@@ -89,7 +89,7 @@ impl Folder {
         sync(&self.own("")).map_err(at(&folder))
     }
 
-    /// Begins: the key is on the disk before anything is sent.
+    /// Begins a request. Its key is durable when this returns, and must be before the request is sent.
     pub fn begin(&self, purpose: Purpose, key: FileKey) -> Result<Pending, Failure> {
         self.prepare()?;
         let (key_path, _) = self.pending_paths();
@@ -99,12 +99,12 @@ impl Folder {
         Ok(pending)
     }
 
-    /// Writes down how far it has come.
+    /// Writes the state of the transaction, durably.
     pub fn save_pending(&self, pending: &Pending) -> Result<(), Failure> {
         self.save_state(pending.purpose, &pending.state)
     }
 
-    /// As [`Self::save_pending`].
+    /// As [`Self::save_pending`], without the key.
     pub fn save_state(&self, purpose: Purpose, state: &State) -> Result<(), Failure> {
         let (_, path) = self.pending_paths();
         let text = toml::to_string(&Written::of(purpose, state))
@@ -112,7 +112,7 @@ impl Folder {
         write_over(&path, text.as_bytes()).map_err(at(&path))
     }
 
-    /// Ends: the transaction first, without which the rest counts for nothing.
+    /// Drops the pending request. The transaction is removed first: without it, the other files mean nothing if the power fails now.
     pub fn drop_pending(&self) -> Result<(), Failure> {
         let folder = self.own("pending");
         if !folder.is_dir() {

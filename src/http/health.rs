@@ -52,7 +52,7 @@ pub fn look(state: &ServerState) -> Findings {
     found.reasons.extend(state.journal.damage());
     found.reasons.extend(state.threads.unready());
     found.reasons.extend(state.bridge.unready());
-    match free_space(state.instance.place.folder.path()) {
+    match free_space(state.instance.location.folder.path()) {
         Some(left) if left < NO_ROOM => found.reasons.push(little_space(left)),
         Some(left) if left < LITTLE_ROOM => found.warnings.push(little_space(left)),
         _ => {}

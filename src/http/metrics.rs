@@ -371,9 +371,9 @@ impl HealthMetrics {
         let Findings { reasons, warnings } = health::look(state);
         self.reasons.set(signed(reasons.len()));
         self.warnings.set(signed(warnings.len()));
-        self.connections.set(signed(state.places.taken()));
-        self.given_up.set(state.places.given_up());
-        if let Some(free) = health::free_space(state.instance.place.folder.path()) {
+        self.connections.set(signed(state.connections.taken()));
+        self.given_up.set(state.connections.given_up());
+        if let Some(free) = health::free_space(state.instance.location.folder.path()) {
             self.disk_free.set(free);
         }
         for (thread, panics) in state.threads.panics() {

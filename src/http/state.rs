@@ -24,7 +24,7 @@ pub struct ServerState {
     /// The threads that sign.
     pub threads: Threads,
     /// The HTTP connections.
-    pub places: Arc<Places>,
+    pub connections: Arc<Places>,
     /// The verification of the journal.
     pub journal: JournalCheck,
 }

@@ -233,7 +233,7 @@ fn open_with(
 }
 
 fn secret(context: &Context) -> Result<Passphrase, Failure> {
-    passphrase::existing(&context.place.folder, context.place.passphrase_file.as_deref())
+    passphrase::existing(&context.location.folder, context.location.passphrase_file.as_deref())
 }
 
 fn key_place(path: &Path) -> Result<(KeyFolder, String), Failure> {
