@@ -33,7 +33,7 @@ use crate::threads::Threads;
 /// The pause between two looks for connections whose client never finishes a request.
 const IDLE_LOOK: Duration = Duration::from_secs(1);
 
-/// The parts that answer, each in its protocol.
+/// The parts of the server that answer, each in its protocol.
 struct Parts {
     authority: Arc<Authority>,
     responder: Arc<OcspService>,

@@ -19,10 +19,11 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts; with an authority, its store says what is revoked, and its roots are trusted.
+    /// Starts the authorizer. With an authority, the authority's roots are trust anchors, and its store knows which of its certificates are
+    /// revoked.
     ///
     /// # Errors
-    /// Policy, anchors or socket are not usable.
+    /// The policy, a trust anchor or the socket cannot be used.
     pub fn start(
         config: &AuthorizerConfig,
         authority: Option<&Arc<Authority>>,
@@ -54,7 +55,7 @@ impl Running {
         Ok(Self { authorizer, _server: server })
     }
 
-    /// Loads the policy again; a broken one is refused.
+    /// Loads the policy again. A policy that cannot be read is refused, and the old one stays in force.
     pub fn reload(&self) {
         match self.authorizer.reload() {
             Ok(policy) => {
@@ -64,13 +65,13 @@ impl Running {
         }
     }
 
-    /// In words, what an operator must see to before peers are refused for it.
+    /// Faults to come, such as CRLs that are about to end, for an operator to prevent: peers would be refused because of them.
     pub fn warnings(&self, now: Timestamp) -> Vec<String> {
-        let told = |why: String| format!("the authorizer: {why}");
-        self.authorizer.troubles(now).into_iter().map(told).collect()
+        let warning = |why: String| format!("the authorizer: {why}");
+        self.authorizer.troubles(now).into_iter().map(warning).collect()
     }
 
-    /// What decides.
+    /// The authorizer itself.
     pub fn authorizer(&self) -> &Arc<Authorizer> {
         &self.authorizer
     }

@@ -20,10 +20,10 @@ use crate::exit::Failure;
 /// The largest CRL that is fetched, in octets.
 const MAX_CRL: u64 = 64 << 20;
 
-/// Reads the certificates, and begins to fetch CRLs.
+/// Reads the certificates of the configuration, and starts the caches, which begin to fetch. With an authority, its CAs are added.
 ///
 /// # Errors
-/// There is no anchor, or a file cannot be read.
+/// There is no trust anchor, or a file cannot be read.
 pub fn start(
     settings: &TrustSettings,
     authority: Option<&Arc<Authority>>,
@@ -58,7 +58,7 @@ pub fn start(
         Arc::new(SystemClock),
     );
     let cache = cache.map_err(failed)?;
-    // What is configured is there when somebody asks, and whose it is.
+    // Wait a moment for the configured CRLs, so that the first question finds them verified.
     let signers: Vec<_> = others.iter().chain(anchors.iter()).cloned().collect();
     let soon = std::time::Instant::now() + Duration::from_millis(500);
     let _ = cache.at(&settings.crls, &signers, soon);
@@ -88,7 +88,8 @@ pub fn start(
     Ok(Arc::new(standing.with_certificates(certificates)))
 }
 
-/// The issuing CAs whose own status nobody can know here, because their root is kept elsewhere and no source of its CRLs is named.
+/// A warning for each issuing CA whose own status cannot be known: its root is kept elsewhere, and no source of that root's CRLs is
+/// configured.
 fn unknown_statuses(
     settings: &TrustSettings,
     authority: &Authority,

@@ -1,4 +1,4 @@
-//! `countersign init` and what it shares with `ca add` and `serve --init`.
+//! `countersign init`, and the parts of it that `ca add`, `ca roll` and `serve --init` share.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,15 +22,15 @@ use crate::config::{Config, TEMPLATE, duration};
 use crate::exit::Failure;
 use crate::folder::Private;
 use crate::output;
-use crate::passphrase;
+use crate::passphrase::{self, NewPassphrase};
 
 /// The longest validity of a CA, in seconds: 50 years.
 pub const LONGEST: u64 = 50 * 366 * 86_400;
 
-/// As long as the tag of an instance.
+/// A tag for checks before the instance has one. It is as long as a real tag.
 const ANY_TAG: &str = "000000";
 
-/// What an issuing CA shall be.
+/// The options of an issuing CA.
 #[derive(Debug, Clone, Args)]
 pub struct Issuing {
     /// The subject of the issuing CA, which no other CA has; without it `CN=Countersign NAME CA TAG`, with six digits of this
@@ -89,7 +89,7 @@ pub struct Init {
 }
 
 impl Init {
-    /// The defaults, for `serve --init`.
+    /// The command without options, for `serve --init`.
     pub fn standard() -> Result<Self, Failure> {
         use clap::{CommandFactory, FromArgMatches, Parser};
         #[derive(Parser)]
@@ -103,19 +103,19 @@ impl Init {
         Ok(Only::from_arg_matches(&matches).map_err(|e| Failure::input(e.to_string()))?.init)
     }
 
-    /// Founds the instance and says what was made.
+    /// Founds the instance, and prints its files.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         output::print(context.format, &self.found(context)?);
         Ok(())
     }
 
-    /// Founds the instance. After an interruption it goes on where it was.
+    /// Founds the instance. After an interruption, the same command goes on.
     pub fn found(&self, context: &Context) -> Result<Value, Failure> {
         let location = &context.location;
         if location.server()?.is_some() {
             return Err(Failure::missing("a server runs on this data folder already"));
         }
-        // What is wrong with the configuration and the options, is told before anything is made.
+        // Refuse a wrong configuration or option before anything is made. The tag is not known yet, and does not matter for that.
         let in_force = location.config()?;
         self.issuing.options(&in_force, &root_label()?, &self.name, ANY_TAG)?;
         self.root_options(ANY_TAG)?;
@@ -125,11 +125,13 @@ impl Init {
         if location.config.is_none() && !config.exists() {
             countersign_ca::foundation::write_atomically(&config, TEMPLATE.as_bytes())?;
         }
-        let (passphrase, made) = match location.folder.is_founded() {
-            true => {
-                (passphrase::existing(&location.folder, location.passphrase_file.as_deref())?, None)
-            }
-            false => passphrase::new(&location.folder, location.passphrase_file.as_deref())?,
+        let file = location.passphrase_file.as_deref();
+        let NewPassphrase { passphrase, generated } = match location.folder.is_founded() {
+            true => NewPassphrase {
+                passphrase: passphrase::existing(&location.folder, file)?,
+                generated: None,
+            },
+            false => passphrase::new(&location.folder, file)?,
         };
         let ground = location.foundation(Arc::new(location.open_store()?), passphrase);
         ground.create_own_keys()?;
@@ -153,10 +155,10 @@ impl Init {
         if let Some(fields) = said.as_object_mut() {
             fields.insert("data".into(), json!(location.folder.path().display().to_string()));
             fields.insert("config".into(), json!(config.display().to_string()));
-            if let Some(made) = made {
+            if let Some(file) = generated {
                 let note = format!(
                     "a random one was made in {}; keep a copy apart from this folder",
-                    made.display()
+                    file.display()
                 );
                 fields.insert("passphrase".into(), json!(note));
             }
@@ -164,7 +166,7 @@ impl Init {
         Ok(said)
     }
 
-    /// The root that an interrupted try made stays: options that ask for another one are refused, not passed over.
+    /// Refuses options that ask for another root than the one that an earlier, interrupted run made.
     fn refuse_other_root(&self, root: &CaRecord) -> Result<(), Failure> {
         let facts = Facts::of(&root.certificate)?;
         let found = |what: &str, there: &dyn std::fmt::Display, asked: &dyn std::fmt::Display| {
@@ -186,7 +188,7 @@ impl Init {
         if let Some(asked) = &self.root_validity {
             let wanted = duration("--root-validity", asked, 86_400, LONGEST)?;
             let lasts = facts.not_after.since(facts.not_before);
-            // It begins a minute before it is made.
+            // notBefore is a minute before the certificate was made, so that the validity is a little longer than the option.
             if lasts.abs_diff(wanted) > Duration::from_secs(120) {
                 return found("its end", &facts.not_after, asked);
             }
@@ -211,7 +213,7 @@ impl Init {
 }
 
 impl Issuing {
-    /// The options, checked, for a certificate that the root of this name signs.
+    /// The options, checked, of a certificate that the root of this name signs.
     pub fn options(
         &self,
         config: &Config,
@@ -219,7 +221,7 @@ impl Issuing {
         name: &Label,
         tag: &str,
     ) -> Result<CaOptions, Failure> {
-        // The certificate is the root's to sign: its locations are those of the root.
+        // The root signs the certificate, so that its CRL and AIA locations are the root's.
         let urls = |templates: &[String]| -> Vec<String> {
             templates.iter().map(|url| url.replace("{ca}", root.as_str())).collect()
         };
@@ -236,7 +238,7 @@ impl Issuing {
         })
     }
 
-    /// Makes the issuing CA below the root here, or takes a step with a root elsewhere.
+    /// Makes the issuing CA below the root of this instance; or, with a root elsewhere, writes a request or installs its answer.
     pub fn make(
         &self,
         ground: &Foundation,
@@ -270,7 +272,7 @@ impl Issuing {
     }
 }
 
-/// The subject of a CA: the one that was asked for, or one that no other instance has.
+/// The subject of a CA: the option's, or one that no other instance has.
 fn subject(asked: Option<&str>, name: &str, tag: &str) -> Result<Name, Failure> {
     match asked {
         Some(asked) => Ok(distinguished_name(asked)?),
@@ -278,14 +280,15 @@ fn subject(asked: Option<&str>, name: &str, tag: &str) -> Result<Name, Failure> 
     }
 }
 
-/// What tells the CAs of this instance from those of others by default: NSS and others keep one CRL for each name.
+/// The tag in the default subjects of this instance: six hexadecimal digits of the hash of its audit key. Subjects must differ between
+/// instances, because NSS and other libraries keep one CRL for each issuer name.
 pub fn tag(ground: &Foundation) -> Result<String, Failure> {
     let key = Foundation::audit_public_key(&ground.keys)?;
     let hash = ring::digest::digest(&ring::digest::SHA256, &key);
     Ok(data_encoding::HEXLOWER.encode(hash.as_ref()).chars().take(ANY_TAG.len()).collect())
 }
 
-/// What to do with a request for a root elsewhere.
+/// The answer of a command that wrote a certificate request for a root elsewhere.
 pub fn requested(file: &Path) -> Value {
     json!({
         "request": file.display().to_string(),

@@ -1,4 +1,5 @@
-//! The repository over HTTP: CRLs and certificates of the CAs where CDP and AIA say (RFC 2585, RFC 5280 §4.2.1.13, §4.2.2.1).
+//! The repository over HTTP (RFC 2585): CRLs and CA certificates, at the URLs of cRLDistributionPoints and authorityInfoAccess (RFC 5280
+//! §4.2.1.13, §4.2.2.1).
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, EXPIRES, EntityTag, LAST_MODIFIED};
@@ -9,7 +10,7 @@ use countersign_ca::record::{CrlScope, Label};
 use super::response::{http_date, is_cached_by_client, plain};
 use super::state::ServerState;
 
-/// A cache asks again after this many seconds, at most: a revocation must not wait for nextUpdate.
+/// The longest max-age for caches, in seconds. Without it, a revocation would be unseen until nextUpdate.
 const MAX_AGE: u64 = 300;
 
 /// Adds the routes.
@@ -39,7 +40,7 @@ async fn partial_crl(
     let (ca, file) = path.into_inner();
     let scope = match file.strip_suffix(".crl") {
         Some("delta") => Some(CrlScope::Delta),
-        // A number has one form.
+        // A partition has one URL: `01.crl` is not `1.crl`.
         Some(number) => number
             .parse()
             .ok()
@@ -55,7 +56,7 @@ async fn partial_crl(
     }
 }
 
-/// A CRL; who has it already gets 304 (RFC 9110 §13.1.2).
+/// A CRL; 304 if the client's cache has it (RFC 9110 §13.1.2).
 pub async fn crl(
     ca: Label,
     scope: CrlScope,
@@ -74,7 +75,7 @@ pub async fn crl(
                 .insert_header((ETAG, tag.to_string()))
                 .insert_header((LAST_MODIFIED, http_date(record.this_update)))
                 .insert_header((EXPIRES, http_date(record.next_update)))
-                // RFC 5861 §4: who cannot ask again may use what there is, to nextUpdate.
+                // RFC 5861 §4: a cache that cannot reach this server may answer with the CRL until nextUpdate.
                 .insert_header((
                     CACHE_CONTROL,
                     format!("public, max-age={}, stale-if-error={left}", left.min(MAX_AGE)),
