@@ -105,6 +105,7 @@ impl Audit {
     }
 }
 
+/// `audit verify`
 fn verify(context: &Context, head: Option<&std::path::Path>) -> Result<(), Failure> {
     let folder = &context.location.folder;
     let known = head.map(read_head).transpose()?;

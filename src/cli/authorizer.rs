@@ -1,4 +1,4 @@
-//! `countersign authorizer …`: the process that IKE daemons ask, and those that ask it from a shell or from PAM.
+//! `countersign authorizer …`: the authorizer as a process of its own, and commands that ask it from a shell or from PAM.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub struct Run {
     socket: Option<PathBuf>,
 }
 
-/// Where to ask.
+/// The authorizer's socket.
 #[derive(Debug, Args)]
 pub struct Socket {
     /// Where the authorizer listens, if not as the configuration says
@@ -158,7 +158,7 @@ impl Socket {
         Ok(())
     }
 
-    /// `PAM_USER` is the peer's identity as pluto writes it, `PAM_RHOST` its address. The exit code is the answer.
+    /// Asks for PAM. `PAM_USER` is the peer's identity as pluto writes it, `PAM_RHOST` its address. The exit code is the answer.
     fn pam(&self, context: &Context) -> Result<(), Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let user = variable("PAM_USER").ok_or_else(|| {
@@ -170,9 +170,9 @@ impl Socket {
             connection: variable("PAM_SERVICE").unwrap_or_default(),
             ..question("pluto", pluto_id(&user)?, address, local_for(address))
         };
-        let answer = put(&self.path(context)?, &question)?;
-        output::line(&said(&user, &answer));
-        decided(&answer)
+        let answer = send(&self.path(context)?, &question)?;
+        output::line(&verdict_line(&user, &answer));
+        exit_by(&answer)
     }
 }
 
@@ -208,7 +208,7 @@ impl Ask {
             psk,
             ..question("ask", id, address, self.local_address)
         };
-        let answer = put(&self.socket.path(context)?, &question)?;
+        let answer = send(&self.socket.path(context)?, &question)?;
         output::print(
             context.format,
             &json!({
@@ -218,7 +218,7 @@ impl Ask {
                 "trace": answer.trace,
             }),
         );
-        decided(&answer)
+        exit_by(&answer)
     }
 }
 
@@ -247,7 +247,8 @@ fn question(daemon: &str, id: IkeId, address: IpAddr, local: IpAddr) -> Question
     }
 }
 
-fn put(socket: &Path, question: &Question) -> Result<Answer, Failure> {
+/// Sends a question. If the authorizer does not answer, the peer counts as refused.
+fn send(socket: &Path, question: &Question) -> Result<Answer, Failure> {
     ask(socket, question).map_err(|e| {
         Failure::unavailable(format!(
             "refused, for the authorizer at `{}` did not answer: {e}",
@@ -256,7 +257,8 @@ fn put(socket: &Path, question: &Question) -> Result<Answer, Failure> {
     })
 }
 
-fn said(peer: &str, answer: &Answer) -> String {
+/// The answer in a line for the log of PAM.
+fn verdict_line(peer: &str, answer: &Answer) -> String {
     let verdict = match answer.decision {
         Verdict::Allow => "allowed",
         Verdict::Deny => "refused",
@@ -264,7 +266,8 @@ fn said(peer: &str, answer: &Answer) -> String {
     format!("`{}` {verdict}: {} [trace {}]", output::safe(peer), answer.reason, answer.trace)
 }
 
-fn decided(answer: &Answer) -> Result<(), Failure> {
+/// A refusal as a failure, with the exit code of a refusal.
+fn exit_by(answer: &Answer) -> Result<(), Failure> {
     match answer.decision {
         Verdict::Allow => Ok(()),
         Verdict::Deny => Err(Failure {
@@ -306,7 +309,7 @@ fn pluto_id(text: &str) -> Result<IkeId, Failure> {
     ike_id(&identity)
 }
 
-/// A name as RFC 4514 has it. pluto writes a backslash before what is no separator.
+/// A name with its most specific part first, as RFC 4514 has it. pluto escapes a comma that is no separator by a backslash.
 fn most_specific_first(text: &str) -> String {
     let mut parts = vec![String::new()];
     let mut rest = text.chars().peekable();
@@ -320,7 +323,7 @@ fn most_specific_first(text: &str) -> String {
         part.push(c);
         if c == '\\' {
             part.extend(rest.next());
-            // Not to be taken for the one of a separator.
+            // The blank after an escaped comma is escaped, too, so that it is not taken for a separator's.
             if rest.next_if_eq(&' ').is_some() {
                 part.push_str("\\20");
             }
@@ -330,6 +333,7 @@ fn most_specific_first(text: &str) -> String {
     parts.join(",")
 }
 
+/// The unspecified address of the remote address's family.
 fn local_for(remote: IpAddr) -> IpAddr {
     match remote {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),

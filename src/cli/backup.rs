@@ -16,7 +16,7 @@ use crate::folder::{Private, make_private};
 use crate::instance::LONGEST_SILENCE;
 use crate::output;
 
-/// The journal inside a backup.
+/// The file of the journal in a backup.
 const JOURNAL: &str = "journal.backup";
 
 /// `countersign backup`
@@ -43,7 +43,7 @@ impl Backup {
         }
         let _private = Private::begin();
         make_private(&new.join("keys")).map_err(|e| at(&new, e))?;
-        // Keys before the journal: a CA that the journal knows then has its key in the backup.
+        // Keys are copied before the journal, so that every CA in the journal's backup has its key in the backup, too.
         copy_files(&folder.path().join("keys"), &new.join("keys"))?;
         if folder.config().exists() {
             copy(&folder.config(), &new.join("countersign.toml"))?;
@@ -126,6 +126,7 @@ impl Restore {
     }
 }
 
+/// Copies the files of a folder, without its subfolders.
 fn copy_files(from: &Path, to: &Path) -> Result<(), Failure> {
     for entry in fs::read_dir(from).map_err(|e| at(from, e))? {
         let entry = entry.map_err(|e| at(from, e))?;
@@ -136,7 +137,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Copies a file for its owner only, durably.
+/// Copies a file, durably. Only the owner can read the copy.
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::copy(from, to).map_err(|e| at(from, e))?;
     fs::set_permissions(to, fs::Permissions::from_mode(0o600)).map_err(|e| at(to, e))?;

@@ -83,7 +83,7 @@ countersign ca activate issuing.2")]
     },
 }
 
-/// What `ca roll` was asked for.
+/// The options of `ca roll`, parsed.
 struct Roll<'a> {
     name: &'a Label,
     algorithm: Option<KeyAlgorithm>,
@@ -190,8 +190,8 @@ impl Roll<'_> {
         Ok(())
     }
 
-    /// Gateways that read CRLs from files or from a database refuse who is certified by a CA that they do not know, or whose CRL
-    /// they lack. Whoever has such gateways says how it shall be done.
+    /// Refuses a roll that could make gateways refuse peers, unless the operator said how it is to be done. A daemon that reads CRLs from files
+    /// or a database refuses a peer whose CA it does not know, or whose CA's CRL it lacks.
     fn refuse_surprise(&self, config: &Config, old: Option<&CaRecord>) -> Result<(), Failure> {
         if old.is_none_or(|old| old.is_root) {
             return match self.staged {
@@ -203,11 +203,11 @@ impl Roll<'_> {
         }
         let by_file = |daemon: &Daemon| *daemon != Daemon::Strongswan;
         let gateways = config.file.gateways.iter();
-        let waiting: Vec<String> = gateways
+        let affected: Vec<String> = gateways
             .filter_map(|(name, gateway)| gateway.daemon.filter(by_file).map(|of| (name, of)))
             .map(|(name, daemon)| format!("`{name}` ({daemon})"))
             .collect();
-        if self.staged || self.at_once || waiting.is_empty() {
+        if self.staged || self.at_once || affected.is_empty() {
             return Ok(());
         }
         Err(Failure::input(format!(
@@ -215,13 +215,13 @@ impl Roll<'_> {
              the peers that have them until its certificate and its CRL were brought there. `--staged` makes the next key and its CRL, and \
              `{}` goes on issuing until `ca activate`; `--at-once` does not wait",
             self.name,
-            waiting.join(", "),
+            affected.join(", "),
             self.name
         )))
     }
 }
 
-/// What is left to do, in the order in which nobody is refused.
+/// The next steps for the operator, in an order in which no peer is refused.
 fn next_steps(ca: &CaRecord) -> String {
     let waits = ca.succeeds.as_ref().is_some_and(|succession| succession.waits);
     let policies =
@@ -240,7 +240,7 @@ fn next_steps(ca: &CaRecord) -> String {
     }
 }
 
-/// The instance itself, which no server may be using.
+/// Opens the foundation of the instance. No server may be running; `what` says what to do once it is stopped.
 fn ground(context: &Context, what: &str) -> Result<Foundation, Failure> {
     let location = &context.location;
     if location.server()?.is_some() {
@@ -252,7 +252,7 @@ fn ground(context: &Context, what: &str) -> Result<Foundation, Failure> {
     Ok(location.foundation(Arc::new(location.open_store()?), passphrase))
 }
 
-/// The name in URLs of the root that signs, be it kept elsewhere.
+/// The name, in URLs, of the root that signs. A root elsewhere has the usual name.
 fn root_name(ground: &Foundation) -> Result<Label, Failure> {
     match ground.signing_root() {
         Ok(root) => Ok(root.name),

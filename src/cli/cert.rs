@@ -14,14 +14,14 @@ use crate::admin::socket::MAX_LINE;
 use crate::exit::Failure;
 use crate::output;
 
-/// How many certificates and CRLs one request brings back, and of how many characters; of more, if it is one alone.
+/// The most certificates and CRLs of one import request, and their most characters. One object that is larger has a request of its own.
 const AT_ONCE: usize = 256;
 const LENGTH_AT_ONCE: usize = 8 << 20;
 
-/// The most characters of one: what else is in the request is less than the rest.
+/// The most characters of one object. The rest of the line is more than a request needs besides.
 const MAX_LENGTH: usize = MAX_LINE as usize - (64 << 10);
 
-/// Around an object in PEM.
+/// The boundaries of an object in PEM.
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 
@@ -132,7 +132,7 @@ impl One {
     }
 }
 
-/// Certificates come before CRLs, so that these find them.
+/// Imports certificates and CRLs. Certificates come first, so that the entries of the CRLs find them.
 fn import(context: &Context, files: &[PathBuf], account: Option<&Label>) -> Result<(), Failure> {
     let (mut certificates, mut crls) = (Vec::new(), Vec::new());
     for file in files {
@@ -180,7 +180,7 @@ fn import(context: &Context, files: &[PathBuf], account: Option<&Label>) -> Resu
     }
 }
 
-/// Parts that one request may have each, in this order.
+/// Divides objects into parts of the size of a request. The order stays.
 fn in_parts(objects: Vec<String>) -> Vec<Vec<String>> {
     let mut parts: Vec<Vec<String>> = Vec::new();
     let mut length = 0_usize;
@@ -210,7 +210,7 @@ fn objects(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
         ))
     };
     let text = std::str::from_utf8(&octets).map_err(|e| wrong(&e))?;
-    // What stands before the first block and between two is for people.
+    // Text before and between the blocks is explanatory (RFC 7468 §2), and ignored.
     let blocks = text.match_indices(BEGIN).map(|(at, _)| text.get(at..).unwrap_or_default());
     let blocks = blocks.map(|block| {
         let end = block.find(END).and_then(|at| {
@@ -274,7 +274,7 @@ mod tests {
         let parts = lengths(vec![object(1); 2 * AT_ONCE + 1]);
         assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [AT_ONCE, AT_ONCE, 1]);
         assert_eq!(lengths(Vec::new()), Vec::<Vec<usize>>::new());
-        // The largest, with what else a request has.
+        // The largest object, with the rest of its request.
         let request = Request::CertImport {
             objects: vec![object(MAX_LENGTH)],
             account: Some("x".repeat(64).parse().unwrap()),

@@ -17,17 +17,19 @@ use crate::output::{self, Bar, Format};
 /// How long a command waits for a server that is starting.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Who carries out a request.
+/// The process that carries out a request.
 enum Reached {
+    /// The running server.
     Server(UnixStream),
+    /// This process, which has opened the store.
     Instance(Box<Instance>),
 }
 
-/// What a command works on.
+/// The instance that a command works on, and the form of its output.
 pub struct Context {
-    /// Where the instance is.
+    /// The location of the instance.
     pub location: Location,
-    /// How results are printed.
+    /// The format of results.
     pub format: Format,
     /// The log filter, if not that of the configuration.
     pub log: Option<String>,
@@ -37,7 +39,7 @@ pub struct Context {
 
 #[cfg(test)]
 impl Context {
-    /// For an instance in this folder.
+    /// A context for an instance in this folder.
     pub fn of_folder(folder: &std::path::Path) -> Self {
         let folder = crate::folder::DataFolder::new(folder);
         let location = Location { folder, config: None, passphrase_file: None };
@@ -46,11 +48,11 @@ impl Context {
 }
 
 impl Context {
-    /// Carries out an administrator's request: by the running server, or with the store opened here.
+    /// Has an administrator's request carried out by the running server, or carries it out here.
     pub fn ask(&self, request: Request) -> Result<Value, Failure> {
         let mut bar = Bar::new("working");
         let mut progress = |done, total| bar.show(done, total);
-        // What is made where no server runs is its owner's only.
+        // Without a server, this process makes the files: only their owner may read them.
         let _private = Private::begin();
         let answer = match self.reach()? {
             Reached::Server(stream) => socket::ask(stream, &request, &mut progress),
@@ -63,8 +65,8 @@ impl Context {
         answer
     }
 
-    /// The running server, or the instance itself. A server that is starting has the store open and does not listen yet: a moment is
-    /// waited for it.
+    /// Connects to the running server, or opens the instance. A server that is starting has the store locked and does not listen yet; this
+    /// waits for it for a moment.
     fn reach(&self) -> Result<Reached, Failure> {
         let deadline = std::time::Instant::now() + PATIENCE;
         let mut told = false;

@@ -1,4 +1,4 @@
-//! `countersign decision …`: what daemons asked, what they were answered, and why.
+//! `countersign decision …`: the questions of daemons, the authorizer's answers, and the reasons.
 
 use clap::{Args, Subcommand};
 use countersign_ike_plugin::decision::decisions;
@@ -91,7 +91,7 @@ impl Show {
     fn run(&self, context: &Context) -> Result<(), Failure> {
         let explainer = context.location.config()?.authorizer.explainer();
         let mut decision = explainer.decision(&self.trace).map_err(Failure::missing)?;
-        // The steps are on record, whether or not the policy can be asked again.
+        // The log has the steps of a decision, also when its policy cannot be evaluated again.
         let (traces, unknown) = match self.explain.then(|| explainer.explain(&decision)) {
             None => (Vec::new(), None),
             Some(Ok(traces)) => (traces, None),
@@ -109,7 +109,7 @@ impl Show {
             output::print(Format::Json, &decision);
             return Ok(());
         }
-        let words = words(&decision);
+        let steps = steps(&decision);
         if let Some(fields) = decision.as_object_mut() {
             for bulky in ["question", "path", "anchor_key"] {
                 fields.remove(bulky);
@@ -117,7 +117,7 @@ impl Show {
         }
         output::print(Format::Text, &decision);
         if self.explain {
-            output::line(&format!("\n{words}"));
+            output::line(&format!("\n{steps}"));
         }
         traces.iter().for_each(|trace| output::line(&format!("\nthe policy's answer: {trace}")));
         if let Some(why) = unknown {
@@ -129,8 +129,8 @@ impl Show {
     }
 }
 
-/// The steps, in words.
-fn words(decision: &Value) -> String {
+/// The steps of a decision, one line each.
+fn steps(decision: &Value) -> String {
     const STEPS: [(&str, &str); 5] = [
         ("question", "the question could be read"),
         ("path", "the certification path is valid up to an anchor"),
@@ -140,29 +140,29 @@ fn words(decision: &Value) -> String {
     ];
     let (decided, allowed) = (at(decision, "/step"), at(decision, "/decision") == "allow");
     let proof = proof(decision);
-    let mut words = String::new();
+    let mut text = String::new();
     for (step, meaning) in STEPS {
         let of_certificates = matches!(step, "path" | "status" | "identity");
         if let Some(proof) = proof.filter(|_| of_certificates) {
-            words.push_str(&format!("{step}: not asked, for the peer proved {proof}\n"));
+            text.push_str(&format!("{step}: not asked, for the peer proved {proof}\n"));
         } else if step == "policy" && allowed && decided != "policy" {
-            words.push_str("policy: not asked about phase 1 (`policy_in_phase_2_only`)\n");
+            text.push_str("policy: not asked about phase 1 (`policy_in_phase_2_only`)\n");
         } else if step == decided && !allowed {
-            words.push_str(&format!("{step}: NO. {}\n", at(decision, "/reason")));
-            return words;
+            text.push_str(&format!("{step}: NO. {}\n", at(decision, "/reason")));
+            return text;
         } else if let Some(lack) = lack(decision).filter(|_| step == "status") {
-            words.push_str(&format!("status: {lack}\n"));
+            text.push_str(&format!("status: {lack}\n"));
         } else {
-            words.push_str(&format!("{step}: yes, {meaning}\n"));
+            text.push_str(&format!("{step}: yes, {meaning}\n"));
         }
     }
     if !allowed {
-        words.push_str(&format!("authorizer: NO. {}\n", at(decision, "/reason")));
+        text.push_str(&format!("authorizer: NO. {}\n", at(decision, "/reason")));
     }
-    words
+    text
 }
 
-/// What a peer proved that has no certificate to judge.
+/// The proof of a peer without a certificate.
 fn proof(decision: &Value) -> Option<&'static str> {
     let has_certificate = decision.pointer("/certificate").is_some_and(|of| !of.is_null());
     if has_certificate || decision.pointer("/requesters").is_none_or(Value::is_null) {
@@ -176,7 +176,7 @@ fn proof(decision: &Value) -> Option<&'static str> {
     })
 }
 
-/// What of the status was not known, and was let pass all the same. Decisions of earlier versions do not say.
+/// Why the status was not known, if the peer was allowed all the same. Decisions of earlier versions do not record it.
 fn lack(decision: &Value) -> Option<&'static str> {
     match decision.get("status").cloned().and_then(|of| serde_json::from_value(of).ok())? {
         Lack::NotKnown => Some("not known, which `status = \"if-present\"` lets pass"),

@@ -17,7 +17,7 @@ use crate::enrolment::{
 use crate::exit::Failure;
 use crate::output;
 
-/// What only a first enrolment asks: a renewal has it from `enrolment.toml`.
+/// The options of a first enrolment only. A renewal reads their values from `enrolment.toml`.
 const FIRST_ONLY: [&str; 22] = [
     "recipient",
     "signer",
@@ -220,7 +220,7 @@ impl Enroll {
         }
     }
 
-    /// A first enrolment.
+    /// The parameters of a first enrolment.
     fn start(&self) -> Result<Start, Failure> {
         let settings = self.settings()?;
         if settings.first.is_empty() {
@@ -248,7 +248,7 @@ impl Enroll {
         })
     }
 
-    /// Who asks: the enrolment in a folder, or what stands on the command line.
+    /// The sender of a query: the enrolment in a folder, or the options of the command line.
     fn source(&self) -> Result<Source, Failure> {
         match &self.out {
             Some(out) => Source::enrolled(out, &self.overrides()),

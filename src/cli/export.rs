@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::gateway::{Described, For, describe};
+use super::gateway::{Described, ForDaemon, describe};
 use crate::exit::Failure;
 use crate::output;
 
@@ -64,12 +64,16 @@ pub struct Check {
 
 impl Export {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let own = describe(context, &self.gateway, self.daemon.map_or(For::ItsOwn, For::This))?;
+        let own = describe(
+            context,
+            &self.gateway,
+            self.daemon.map_or(ForDaemon::ItsOwn, ForDaemon::This),
+        )?;
         let daemon = own.gateway.daemon;
         let described: Vec<Described> = self
             .peer
             .iter()
-            .map(|name| describe(context, name, For::ItsOwnOr(daemon)))
+            .map(|name| describe(context, name, ForDaemon::ItsOwnOr(daemon)))
             .collect::<Result<_, _>>()?;
         let (mut psk, mut material) = (None, None);
         if let Some(path) = &self.psk {
@@ -77,7 +81,7 @@ impl Export {
         } else {
             let material = material.insert(own.material?);
             for peer in &described {
-                // A peer may send its certificate without those above it, and a daemon may read CRLs from files only.
+                // The peer may send its certificate without the CAs above it, and the daemon may read CRLs from files only.
                 if let Ok(theirs) = &peer.material {
                     material.add_cas_of(theirs);
                 }
@@ -168,11 +172,11 @@ impl Check {
         let now = SystemClock.now();
         let mut found = Vec::new();
         let [one, other] = [&self.one, &self.other].map(|name| {
-            let Described { gateway, material } = describe(context, name, For::ItsOwn)?;
+            let Described { gateway, material } = describe(context, name, ForDaemon::ItsOwn)?;
             Ok::<_, Failure>((gateway, material?))
         });
         let (mut one, mut other) = (one?, other?);
-        // As export writes them: each has what it needs to verify the other.
+        // As `export` does: each gateway gets the CAs that it needs to verify the other.
         let theirs = one.1.clone();
         one.1.add_cas_of(&other.1);
         other.1.add_cas_of(&theirs);
@@ -181,7 +185,7 @@ impl Check {
         }
         let program = program()?;
         found.extend(together((&one.0, &one.1), (&other.0, &other.1), now).map_err(refused)?);
-        // What export refuses, nobody can configure.
+        // A gateway that `export` refuses cannot be configured.
         for (own, peer) in [(&one, &other), (&other, &one)] {
             let export = Exported {
                 own: &own.0,
@@ -217,7 +221,7 @@ impl Check {
     }
 }
 
-/// This program, for a daemon that runs it.
+/// The path of this program, for the configuration of a daemon that runs it.
 fn program() -> Result<String, Failure> {
     let path = std::env::current_exe()
         .map_err(|e| Failure::unavailable(format!("the path of this program is not known: {e}")))?;
@@ -246,7 +250,7 @@ fn secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
     Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-/// An archive holds keys: it is its owner's alone from the first octet on.
+/// Writes an archive that only its owner can read, from the first octet on: it contains keys.
 fn write_private(path: &Path, bytes: &[u8], replace: bool) -> std::io::Result<()> {
     use std::io::Write;
     let parent = path

@@ -1,4 +1,4 @@
-//! `[gateways.…]`: the gateways as their operator describes them, and what the instance holds for each.
+//! The gateways of `export` and `check`: their sections in the configuration, joined with the records of the instance.
 
 use std::fs;
 use std::path::Path;
@@ -19,43 +19,43 @@ use crate::admin::answer::{
 use crate::config::GatewayFile;
 use crate::exit::Failure;
 
-/// The largest CRL that is written into a folder, in bytes: one of a million entries takes 49 MB.
+/// The largest CRL that is written into a folder, in bytes. A CRL of a million entries has 49 MB.
 const MAX_CRL: u64 = 256 << 20;
 
-/// The largest file with a certificate, in bytes.
+/// The largest file of certificates, in bytes.
 const MAX_CERTIFICATE: u64 = 1 << 20;
 
-/// A gateway, and its certificate if it has one.
+/// A gateway with its certificate.
 pub struct Described {
     /// The gateway.
     pub gateway: Gateway,
-    /// What it has to show, and whom it trusts; the reason if there is none.
+    /// Its certificate, the CAs above it, and the roots that it trusts; or why it has no certificate.
     pub material: Result<Material, Failure>,
 }
 
-/// Which daemon a gateway runs.
+/// The daemon for which a gateway is described.
 #[derive(Debug, Clone, Copy)]
-pub enum For {
-    /// This one, whatever its section says.
+pub enum ForDaemon {
+    /// This daemon, whatever the gateway's section says.
     This(Daemon),
-    /// That of its section.
+    /// The daemon in the gateway's section.
     ItsOwn,
-    /// That of its section, or this one if it says nothing.
+    /// The daemon in the gateway's section, or this one if the section names none.
     ItsOwnOr(Daemon),
 }
 
-/// Finds a gateway in configuration and records.
+/// Describes a gateway by its section of the configuration and by the records.
 ///
 /// # Errors
-/// There is none of this name, or something of it cannot be read.
-pub fn describe(context: &Context, name: &str, daemon: For) -> Result<Described, Failure> {
+/// There is neither a section nor an account of this name, or part of it cannot be read.
+pub fn describe(context: &Context, name: &str, daemon: ForDaemon) -> Result<Described, Failure> {
     let gateways = context.location.config()?.file.gateways;
     let known = gateways.get(name);
     let file = known.cloned().unwrap_or_default();
     let daemon = match daemon {
-        For::This(daemon) => Some(daemon),
-        For::ItsOwn => file.daemon,
-        For::ItsOwnOr(other) => file.daemon.or(Some(other)),
+        ForDaemon::This(daemon) => Some(daemon),
+        ForDaemon::ItsOwn => file.daemon,
+        ForDaemon::ItsOwnOr(other) => file.daemon.or(Some(other)),
     };
     let daemon = daemon.ok_or_else(|| {
         Failure::input(format!(
@@ -105,7 +105,7 @@ pub fn describe(context: &Context, name: &str, daemon: For) -> Result<Described,
     Ok(Described { gateway, material })
 }
 
-/// The account of a gateway, as administrators see it. A gateway of another PKI has none.
+/// The account of a gateway. A gateway of another PKI has none.
 fn account(
     context: &Context,
     name: &str,
@@ -160,7 +160,7 @@ fn from_records(context: &Context, account: &str, file: &GatewayFile) -> Result<
     complete(context, certificate, &[], file, is_revoked)
 }
 
-/// A certificate that another PKI issued, with those above it; the last of them is the root, if it is one.
+/// The certificate of another PKI, from a file with the CA certificates above it. The last of them is the root, if it is self-signed.
 fn from_file(
     context: &Context,
     name: &str,
@@ -181,7 +181,7 @@ fn from_file(
     complete(context, certificate, &above, file, false)
 }
 
-/// Finds the CAs above a certificate, the roots that are trusted besides, and the CRLs of all.
+/// Adds to a certificate the CAs above it, the roots that its gateway trusts, and the CRLs of all of them.
 fn complete(
     context: &Context,
     certificate: Vec<u8>,
@@ -240,7 +240,7 @@ fn complete(
     Ok(Material { certificate, chain, roots, crls, is_revoked })
 }
 
-/// Adds the keys that a CA had before or has next, below the same roots: peers are certified by them, too, or will be.
+/// Adds the previous and next keys of each CA, below the same roots: they have certified peers, or will.
 fn add_other_keys(
     chain: &mut Vec<NamedCa>,
     roots: &[NamedCa],
@@ -268,7 +268,7 @@ fn add_other_keys(
     Ok(())
 }
 
-/// The roots that an entry of `trust` names: by the name of a CA, or by a file.
+/// The roots of an entry of `trust`, which is the name of a CA or of a file.
 fn trusted(entry: &str, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
     let named = match entry.contains('/') {
         false => {
@@ -280,7 +280,7 @@ fn trusted(entry: &str, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
             })?]
         }
         true => {
-            // Two gateways that trust the same root call it the same, and no other so.
+            // The name contains the hash, so that it is the same in all gateways that trust this root, and no other root has it.
             let named = |der: Vec<u8>| {
                 let hash = ring::digest::digest(&ring::digest::SHA256, &der);
                 let hash = data_encoding::HEXLOWER.encode(hash.as_ref());
@@ -307,7 +307,7 @@ fn trusted(entry: &str, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
     Ok(named)
 }
 
-/// A CRL, PEM or DER.
+/// The DER of a CRL in PEM or DER.
 fn crl_der(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     if !bytes.starts_with(b"-----BEGIN") {
         return Ok(bytes);
@@ -319,9 +319,10 @@ fn crl_der(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     }
 }
 
-/// A CA of the instance, and the one whose key its own follows.
+/// A CA of the instance.
 struct OwnCa {
     ca: NamedCa,
+    /// The CA whose key its own follows.
     succeeds: Option<String>,
 }
 

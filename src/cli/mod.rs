@@ -1,4 +1,4 @@
-//! The command line: a noun, then a verb. Each noun has its file.
+//! The command line: a noun, then a verb. Each noun has a file.
 
 mod audit;
 mod authorizer;

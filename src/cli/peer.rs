@@ -21,13 +21,13 @@ use crate::wiped::Wiped;
 /// The most accounts of one import.
 const MAX_IMPORT: usize = 20_000;
 
-/// How many problems of one file are told.
+/// The most problems of one file that a message lists.
 const MAX_PROBLEMS: usize = 100;
 
-/// The columns of a file.
+/// The columns of an imported file.
 const COLUMNS: [&str; 6] = ["name", "ids", "profile", "ca", "equipment", "allow"];
 
-/// What an identity begins with.
+/// The kinds of identities, with which their text begins.
 const IDENTITY_KINDS: [&str; 6] = ["fqdn", "dns", "ip", "email", "user-fqdn", "dn"];
 
 /// The largest file to import, in bytes.
@@ -138,7 +138,7 @@ pub struct Add {
     no_secret: bool,
 }
 
-/// How long and how often a secret is good.
+/// The lifetime of a secret.
 #[derive(Debug, Clone, Args)]
 pub struct Policy {
     /// For how many certificates the secret is good
@@ -173,7 +173,7 @@ pub struct Import {
     out: Option<PathBuf>,
 }
 
-/// A line of the file.
+/// A row of an imported file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -247,7 +247,7 @@ impl Peer {
     }
 }
 
-/// `VENDOR:VALUE`.
+/// Parses `VENDOR:VALUE`.
 fn requested_device(text: &str, uses: u32) -> Result<RequestedDevice, Failure> {
     let parts =
         text.split_once(':').and_then(|(vendor, value)| Some((vendor.parse().ok()?, value)));
@@ -260,7 +260,7 @@ fn requested_device(text: &str, uses: u32) -> Result<RequestedDevice, Failure> {
     Ok(RequestedDevice { vendor, value: value.to_owned(), uses })
 }
 
-/// What is to be known of accounts that were added: for people beside the answer, which scripts read.
+/// Prints the warnings of added accounts on standard error, for people. A script finds them in the JSON answer.
 fn warn(context: &Context, added: &mut Value) {
     if context.format == Format::Json {
         return;
@@ -275,7 +275,7 @@ fn warn(context: &Context, added: &mut Value) {
     }
 }
 
-/// An account with its secret and, for people, the lines that enrol it.
+/// Prints an account with its secret and, for people, the commands that enrol its gateway.
 fn show_new(context: &Context, new: &Value) {
     output::print(context.format, new);
     let text = |key: &str| new.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -284,7 +284,7 @@ fn show_new(context: &Context, new: &Value) {
     if context.format == Format::Json || secret.is_empty() {
         return;
     }
-    let (url, authority, path) = where_to_ask(context);
+    let ServerAddress { url, authority, path } = server_address(context);
     let secret = secret.as_str();
     output::line(&Zeroizing::new(format!(
         "\nThe secret is shown this once. On the gateway, which needs the root certificate `{root}` as root.crt:\n\n\
@@ -297,9 +297,18 @@ openssl cmp -cmd ir -server {authority} -path {path} -ref {reference} -secret fi
     )));
 }
 
-/// Where gateways reach the server: its URL, and its host and CMP's path as OpenSSL wants them. What the configuration says
-/// that others see, counts before where it listens.
-fn where_to_ask(context: &Context) -> (String, String, String) {
+/// The server's address, as gateways reach it.
+struct ServerAddress {
+    /// The URL.
+    url: String,
+    /// The host and port, as OpenSSL's `-server` takes them.
+    authority: String,
+    /// The path of CMP, as OpenSSL's `-path` takes it.
+    path: String,
+}
+
+/// The server's address: that of `http.public_url`, of the running server, or of the configuration, in this order.
+fn server_address(context: &Context) -> ServerAddress {
     let config = context.location.config().ok();
     let public = config.as_ref().and_then(|config| config.file.http.public_url.clone());
     let listen = || std::fs::read_to_string(context.location.folder.listen()).ok();
@@ -313,7 +322,7 @@ fn where_to_ask(context: &Context) -> (String, String, String) {
         "" => ".well-known/cmp".to_owned(),
         below => format!("{below}/.well-known/cmp"),
     };
-    (url.clone(), authority.to_owned(), path)
+    ServerAddress { authority: authority.to_owned(), path, url }
 }
 
 impl Import {
@@ -374,9 +383,11 @@ fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Vec<RequestedPeer>,
             let line = record.position().map_or(0, |at| lines.line_at(at.byte()));
             record.deserialize::<Row>(Some(&heads)).map(|row| (line, row))
         }) {
-            Ok((line, row)) => draft_of(row, line, secret).map_err(|columns| {
-                let told = |(column, why)| format!("line {line}, column `{column}`: {why}");
-                columns.into_iter().map(told).collect()
+            Ok((line, row)) => draft_of(row, line, secret).map_err(|problems| {
+                let message = |problem: ColumnProblem| {
+                    format!("line {line}, column `{}`: {}", problem.column, problem.why)
+                };
+                problems.into_iter().map(message).collect()
             }),
             Err(error) => Err(vec![unreadable(&error, &mut lines)]),
         };
@@ -406,17 +417,23 @@ fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Vec<RequestedPeer>,
     }
 }
 
-/// A row as an account, or everything that is wrong with it, by column.
+/// The problem of a column in a row.
+struct ColumnProblem {
+    column: &'static str,
+    why: String,
+}
+
+/// A row as an account, or all its problems.
 fn draft_of(
     row: Row,
     line: u64,
     secret: RequestedSecret,
-) -> Result<RequestedPeer, Vec<(&'static str, String)>> {
+) -> Result<RequestedPeer, Vec<ColumnProblem>> {
     let mut wrong = Vec::new();
     let mut label = |column: &'static str, text: &str| match text.parse::<Label>() {
         Ok(label) => Some(label),
         Err(e) => {
-            wrong.push((column, e.to_string()));
+            wrong.push(ColumnProblem { column, why: e.to_string() });
             None
         }
     };
@@ -428,13 +445,13 @@ fn draft_of(
     for id in &ids {
         let read = || id.parse::<countersign_ca::Identity>().map_err(|e| e.to_string());
         if let Err(why) = check_end(id).and_then(|()| read().map(drop)) {
-            wrong.push(("ids", why));
+            wrong.push(ColumnProblem { column: "ids", why });
         }
     }
     let device = optional(row.equipment).and_then(|text| match requested_device(&text, 1) {
         Ok(device) => Some(device),
         Err(e) => {
-            wrong.push(("equipment", e.message));
+            wrong.push(ColumnProblem { column: "equipment", why: e.message });
             None
         }
     });
@@ -443,7 +460,7 @@ fn draft_of(
     for text in allow.split([' ', ';']).filter(|permission| !permission.is_empty()) {
         match text.parse::<Permission>() {
             Ok(permission) => drop(permissions.insert(permission)),
-            Err(e) => wrong.push(("allow", e.to_string())),
+            Err(e) => wrong.push(ColumnProblem { column: "allow", why: e.to_string() }),
         }
     }
     match (name, profile, wrong.is_empty()) {
@@ -461,15 +478,15 @@ fn draft_of(
     }
 }
 
-/// Refuses a DN in which a word looks as if another identity began there, of a kind that may be spelt wrongly: it would be a part of the
-/// DN, and nobody would see it.
+/// Refuses a DN in which a word looks like the begin of another identity, with a kind that may be misspelt. The word would silently become
+/// part of the DN.
 fn check_end(id: &str) -> Result<(), String> {
     let Some(name) = id.strip_prefix("dn:") else { return Ok(()) };
     let words = name.split(|c: char| c == ';' || c.is_whitespace()).skip(1);
     for (word, kind) in words.filter_map(|word| Some((word, word.split_once(':')?.0))) {
         let meant = IDENTITY_KINDS.iter().find(|known| {
             let spelt = kind.to_ascii_lowercase();
-            // Two letters are like many others.
+            // A misspelling of a kind with two letters would match too many words.
             spelt == **known || (spelt.len() > 2 && strsim::osa_distance(&spelt, known) == 1)
         });
         if let Some(meant) = meant {
@@ -485,8 +502,7 @@ fn check_end(id: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Identities stand behind each other with blanks or semicolons between. A DN may hold both: it goes on until something begins that
-/// says what kind of identity it is.
+/// Splits identities at blanks and semicolons. A DN may contain both; it ends where a word begins with the kind of another identity.
 fn split_ids(text: &str) -> Vec<String> {
     let begins =
         |part: &str| part.split_once(':').is_some_and(|(kind, _)| IDENTITY_KINDS.contains(&kind));
@@ -504,7 +520,7 @@ fn split_ids(text: &str) -> Vec<String> {
     ids.into_iter().map(trimmed).collect()
 }
 
-/// The head line names columns that there are, each once, and those that must be there.
+/// Checks the head line: known columns, each once, with all mandatory ones.
 fn check_heads(heads: &csv::StringRecord) -> Result<(), String> {
     let known = COLUMNS.map(|column| format!("`{column}`")).join(", ");
     for (number, head) in heads.iter().enumerate() {
@@ -524,7 +540,7 @@ fn check_heads(heads: &csv::StringRecord) -> Result<(), String> {
     }
 }
 
-/// Counts lines: the reader takes the end of the line before, after a carriage return, and empty lines for the beginning of a row.
+/// Counts lines. The CSV reader's position of a row may be before line ends and empty lines that precede the row; these are counted, too.
 struct Lines<'a> {
     octets: &'a [u8],
     at: usize,
@@ -532,7 +548,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The line of the row that begins at this octet; none before the last one that was asked for.
+    /// The line of the row that begins at this octet. The octets of successive calls must not decrease.
     fn line_at(&mut self, byte: u64) -> u64 {
         let wanted = usize::try_from(byte).unwrap_or(usize::MAX);
         while let Some(octet) = self.octets.get(self.at) {
@@ -546,7 +562,7 @@ impl Lines<'_> {
     }
 }
 
-/// Why a row cannot be read at all.
+/// Why a row cannot be read.
 fn unreadable(error: &csv::Error, lines: &mut Lines<'_>) -> String {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { pos: Some(at), expected_len, len } => {

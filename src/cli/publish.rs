@@ -26,7 +26,7 @@ pub enum Publish {
     Verify(Which),
 }
 
-/// Which directory.
+/// The directory, or all of them.
 #[derive(Debug, Clone, Args)]
 pub struct Which {
     /// Only the directory of this name

@@ -33,7 +33,7 @@ pub struct Serve {
 impl Serve {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let folder = &context.location.folder;
-        // As long as it runs: whatever a server makes is its own.
+        // Every file that the server makes, as long as it runs, is for its owner only.
         let _private = Private::begin();
         if folder.is_founded() {
             return self.start(context, &Cell::new(false));
@@ -44,20 +44,20 @@ impl Serve {
                 folder.path().display()
             )));
         }
-        // What would keep the server from starting, is told before anything is made.
-        self.try_places(context)?;
-        let untouched = Untouched::look(folder)?;
+        // Refuse before anything is made, if the server could not start.
+        self.try_addresses(context)?;
+        let before = FolderContent::read(folder)?;
         let made = Init::standard()?.found(context).inspect_err(|_| {
             if !folder.is_founded() {
-                untouched.restore(folder);
+                before.restore(folder);
             }
         })?;
         output::print(context.format, &made);
         let listens = Cell::new(false);
         self.start(context, &listens).inspect_err(|_| {
-            // It never listened: nobody has anything of it.
+            // The server never listened, so that no peer has anything of this instance.
             if !listens.get() {
-                untouched.restore(folder);
+                before.restore(folder);
             }
         })
     }
@@ -84,8 +84,8 @@ impl Serve {
         })
     }
 
-    /// Whether there is a place for each socket.
-    fn try_places(&self, context: &Context) -> Result<(), Failure> {
+    /// Checks that each address and the admin socket can be bound.
+    fn try_addresses(&self, context: &Context) -> Result<(), Failure> {
         let mut config = context.location.config()?;
         if let Some(listen) = &self.ldap_listen {
             config.set_ldap_listen(listen)?;
@@ -100,36 +100,36 @@ impl Serve {
     }
 }
 
-/// What a data folder held before an instance was founded in it.
-struct Untouched {
-    /// `None` for no folder.
-    held: Option<Vec<OsString>>,
+/// The content of a data folder before an instance is founded in it.
+struct FolderContent {
+    /// The names in it; `None` if there is no folder.
+    names: Option<Vec<OsString>>,
 }
 
-impl Untouched {
+impl FolderContent {
     /// # Errors
-    /// When the folder cannot be looked at: nothing may be made in it then, as it could not be told from what was there.
-    fn look(folder: &DataFolder) -> Result<Self, Failure> {
+    /// The folder cannot be read. Nothing may be made in it then, because new files could not be told from old ones.
+    fn read(folder: &DataFolder) -> Result<Self, Failure> {
         let names = |entries: std::fs::ReadDir| {
             entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()
         };
         match std::fs::read_dir(folder.path()).and_then(names) {
-            Ok(held) => Ok(Self { held: Some(held) }),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self { held: None }),
+            Ok(names) => Ok(Self { names: Some(names) }),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self { names: None }),
             Err(e) => Err(Failure::unavailable(format!("`{}`: {e}", folder.path().display()))),
         }
     }
 
-    /// Removes what was made since. Whoever holds the store's lock has an instance there, which is left alone.
+    /// Removes the files that were made since. If another process has the store's lock, its instance is left alone.
     fn restore(&self, folder: &DataFolder) {
         let lock = OpenOptions::new().write(true).open(folder.path().join("store.lock"));
         if lock.as_ref().is_ok_and(|lock| lock.try_lock().is_err()) {
             return;
         }
-        let removed = match &self.held {
+        let removed = match &self.names {
             None => std::fs::remove_dir_all(folder.path()),
-            Some(held) => std::fs::read_dir(folder.path()).and_then(|entries| {
-                for entry in entries.flatten().filter(|entry| !held.contains(&entry.file_name())) {
+            Some(names) => std::fs::read_dir(folder.path()).and_then(|entries| {
+                for entry in entries.flatten().filter(|entry| !names.contains(&entry.file_name())) {
                     match entry.file_type()?.is_dir() {
                         true => std::fs::remove_dir_all(entry.path())?,
                         false => std::fs::remove_file(entry.path())?,
@@ -144,8 +144,8 @@ impl Untouched {
     }
 }
 
-/// The exact lines of a first enrolment, renewal and revocation: to be pasted into another shell as they stand. The account is not
-/// that of the README's examples, so that both may be tried.
+/// The commands of a first enrolment, a renewal and a revocation, to be pasted into another shell. The account is another one than in the
+/// README's examples, so that both can be tried.
 fn how_to_try(data: &str, address: SocketAddr) -> String {
     let program = std::env::current_exe()
         .map_or_else(|_| "countersign".into(), |path| path.display().to_string());

@@ -10,7 +10,7 @@ use super::context::Context;
 use crate::exit::Failure;
 use crate::output;
 
-/// The largest file that is linted, in bytes: a CRL of a million entries takes 49 MB.
+/// The largest file that is linted, in bytes. A CRL of a million entries has 49 MB.
 const MAX_FILE: u64 = 256 << 20;
 
 /// `countersign lint`

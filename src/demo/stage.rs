@@ -1,4 +1,4 @@
-//! Runs commands before the eyes of the reader: each is shown as it could be typed, with what it said.
+//! The demo's commands. Each is printed as a person could type it, followed by its output.
 
 use std::fs;
 use std::io::{BufRead, Write};
@@ -10,10 +10,10 @@ use super::gateway::Gateway;
 use crate::exit::Failure;
 use crate::output;
 
-/// How long anything may take. Nothing waits that long unless it is broken.
+/// The longest wait for an event. Only a broken demo waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The lines of a log that are shown when something fails.
+/// How many lines of each log a failure shows.
 const TAIL: usize = 30;
 
 /// The host, a network namespace, on which a command runs.
@@ -25,15 +25,15 @@ pub enum Host {
     Gateway(Gateway),
 }
 
-/// What a command said, and how it ended.
-pub struct Said {
+/// The result of a command.
+pub struct CommandResult {
     /// Whether it succeeded.
     pub ok: bool,
-    /// Both outputs.
+    /// Its standard output, followed by its standard error.
     pub text: String,
 }
 
-/// The folder, and what runs in it.
+/// The folder of the demo, and the processes that run until its end.
 pub struct Stage {
     folder: PathBuf,
     program: PathBuf,
@@ -58,7 +58,7 @@ impl Stage {
         self.folder.join(name)
     }
 
-    /// Begins a step.
+    /// Prints the title of a step. With `--pause`, waits for Enter first.
     pub fn step(&mut self, what: &str) {
         if self.pause && self.step > 0 {
             let _ = write!(std::io::stdout(), "\n[Enter]");
@@ -69,14 +69,14 @@ impl Stage {
         output::line(&format!("\n── {}. {what}", self.step));
     }
 
-    /// Says something.
+    /// Prints an explanation.
     pub fn say(&self, text: &str) {
         for line in text.lines() {
             output::line(&format!("   {line}"));
         }
     }
 
-    /// Writes a file before the reader's eyes.
+    /// Writes a file, and prints it.
     pub fn write(&self, name: &str, content: &str) -> Result<(), Failure> {
         fs::write(self.file(name), content)?;
         output::line(&format!("$ cat {name}"));
@@ -84,18 +84,18 @@ impl Stage {
         Ok(())
     }
 
-    /// Runs a command that must succeed; `shown` picks the lines that are shown.
+    /// Runs a command that must succeed. `shown` selects the lines of its output that are printed.
     pub fn run(
         &self,
         host: Host,
         line: &[&str],
         shown: impl Fn(&str) -> bool,
     ) -> Result<String, Failure> {
-        let said = self.attempt(host, line, shown)?;
-        if said.ok {
-            return Ok(said.text);
+        let result = self.attempt(host, line, shown)?;
+        if result.ok {
+            return Ok(result.text);
         }
-        Err(self.failure(&format!("`{}` failed:\n{}", quoted(line), said.text.trim_end())))
+        Err(self.failure(&format!("`{}` failed:\n{}", quoted(line), result.text.trim_end())))
     }
 
     /// Runs a command that may fail.
@@ -104,17 +104,17 @@ impl Stage {
         host: Host,
         line: &[&str],
         shown: impl Fn(&str) -> bool,
-    ) -> Result<Said, Failure> {
+    ) -> Result<CommandResult, Failure> {
         self.announce(host, line);
         let output = self.command(host, line).stdin(Stdio::null()).output();
         let output = output.map_err(|e| self.failure(&format!("`{}`: {e}", quoted(line))))?;
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
         text.lines().filter(|line| shown(line)).for_each(|line| self.say(&output::safe(line)));
-        Ok(Said { ok: output.status.success(), text })
+        Ok(CommandResult { ok: output.status.success(), text })
     }
 
-    /// Starts something that runs to the end of the demo, its outputs in a log.
+    /// Starts a process that runs until the end of the demo. Its output goes to a log.
     pub fn start(&mut self, host: Host, line: &[&str], log: &str) -> Result<(), Failure> {
         self.announce(host, &[line, &["&"]].concat());
         let log = fs::File::create(self.file(log))?;
@@ -124,7 +124,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until something is so; fails when it does not come, or when one of those that run has ended.
+    /// Waits until `ready` holds. Fails when the time is over, or when a started process has ended.
     pub fn wait_until(
         &mut self,
         what: &str,
@@ -141,7 +141,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The latest line of a log with all these words, once it is there.
+    /// Waits for a line of a log, from octet `from` on, with all these words, and gives the last one.
     pub fn logged(&mut self, log: &str, from: usize, words: &[&str]) -> Result<String, Failure> {
         let path = self.file(log);
         let line = || {
@@ -155,7 +155,7 @@ impl Stage {
         Ok(output::safe(&line().unwrap_or_default()))
     }
 
-    /// A failure with what the logs say last.
+    /// A failure with the last lines of each log.
     pub fn failure(&self, message: &str) -> Failure {
         let mut text = message.to_owned();
         for log in ["server.log", "west.log", "east.log"] {
@@ -197,7 +197,7 @@ impl Stage {
     }
 }
 
-/// As it would be typed.
+/// A command as a person would type it.
 fn quoted(line: &[&str]) -> String {
     let plain = |word: &str| {
         !word.is_empty()

@@ -1,4 +1,4 @@
-//! The story: from nothing to a tunnel, and to a peer that is refused.
+//! The story of the demo: two gateways enrol and connect, one is revoked, and the other refuses it.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,10 +11,10 @@ use super::stage::{Host, Stage};
 use crate::exit::Failure;
 use crate::output;
 
-/// Where the server listens. Nobody else is on this network.
+/// The server's address. Only the demo is on this network.
 const LISTEN: &str = "10.9.0.1:8829";
 
-/// Plays it.
+/// Runs every step.
 pub fn tell(stage: &mut Stage) -> Result<(), Failure> {
     found(stage)?;
     for gateway in Gateway::BOTH {
@@ -180,13 +180,13 @@ fn configure(stage: &mut Stage) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `swanctl` on a gateway, by its own socket.
+/// Runs `swanctl` on a gateway, over the gateway's own socket.
 fn swanctl(
     stage: &Stage,
     gateway: Gateway,
     arguments: &[&str],
     shown: impl Fn(&str) -> bool,
-) -> Result<super::stage::Said, Failure> {
+) -> Result<super::stage::CommandResult, Failure> {
     let uri = format!("unix://{}", stage.file(&format!("{}.vici", gateway.name())).display());
     stage.attempt(
         Host::Gateway(gateway),
@@ -198,11 +198,11 @@ fn swanctl(
 fn connect(stage: &mut Stage) -> Result<(), Failure> {
     stage.step("East calls west: each asks whether the other may come in");
     let initiate = ["--initiate", "--ike", "west", "--child", "net", "--timeout", "30"];
-    let said = swanctl(stage, Gateway::East, &initiate, |line| {
+    let result = swanctl(stage, Gateway::East, &initiate, |line| {
         [" established ", "initiate "].iter().any(|word| line.contains(word))
     })?;
-    if !said.ok {
-        return Err(stage.failure(&format!("the tunnel did not come up:\n{}", said.text)));
+    if !result.ok {
+        return Err(stage.failure(&format!("the tunnel did not come up:\n{}", result.text)));
     }
     for words in [["phase 1 of", "is allowed"], ["phase 2 of", "is allowed"]] {
         let line = stage.logged("west.log", 0, &words)?;
@@ -245,10 +245,10 @@ fn revoke(stage: &mut Stage) -> Result<(), Failure> {
     let from = fs::metadata(stage.file("west.log"))
         .map_or(0, |file| usize::try_from(file.len()).unwrap_or(0));
     let initiate = ["--initiate", "--ike", "west", "--child", "net", "--timeout", "30"];
-    let said = swanctl(stage, Gateway::East, &initiate, |line| {
+    let result = swanctl(stage, Gateway::East, &initiate, |line| {
         line.contains("AUTHENTICATION_FAILED") || line.contains("initiate failed")
     })?;
-    if said.ok {
+    if result.ok {
         return Err(stage.failure("expected that the revoked peer is refused, but it came in"));
     }
     let line = stage.logged("west.log", from, &["phase 1 of", "is refused"])?;

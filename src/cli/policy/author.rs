@@ -29,7 +29,7 @@ pub struct Check {
     deny_warnings: bool,
 }
 
-/// Which action attributes there are.
+/// The action attributes that conditions may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Vocabulary {
     /// Those of isakmpd.policy(5)
@@ -38,16 +38,26 @@ enum Vocabulary {
     Any,
 }
 
+/// The findings that a command reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Errors only: `policy check`.
+    Errors,
+    /// Warnings, too: `policy lint`.
+    Warnings,
+}
+
+/// The result of a check.
 struct Checked {
     sources: Vec<Source>,
     assertions: Vec<Assertion>,
-    /// With the position of the source.
+    /// Each with the position of its source in `sources`.
     findings: Vec<(usize, Finding)>,
 }
 
 impl Check {
-    pub fn run(&self, context: &Context, warnings: bool) -> Result<(), Failure> {
-        let checked = self.check(warnings)?;
+    pub fn run(&self, context: &Context, depth: Depth) -> Result<(), Failure> {
+        let checked = self.check(depth)?;
         let errors = checked.count(Severity::Error);
         let warned = checked.count(Severity::Warning);
         let summary = format!(
@@ -60,14 +70,14 @@ impl Check {
         let bad = errors > 0 || (self.deny_warnings && warned > 0);
         match context.format {
             Format::Json => output::print(Format::Json, &checked.json()),
-            // A failure says it itself.
+            // The failure has the summary, which is printed once.
             Format::Text if bad => output::line(&checked.text()),
             Format::Text => output::line(&format!("{}{summary}", checked.text())),
         }
         if bad { Err(Failure::found(summary)) } else { Ok(()) }
     }
 
-    fn check(&self, warnings: bool) -> Result<Checked, Failure> {
+    fn check(&self, depth: Depth) -> Result<Checked, Failure> {
         let values = self.order.values()?;
         let mut checked =
             Checked { sources: Vec::new(), assertions: Vec::new(), findings: Vec::new() };
@@ -92,7 +102,9 @@ impl Check {
         let linted = lint(&checked.assertions, options).into_iter();
         checked.findings.extend(
             linted
-                .filter(|(_, finding)| warnings || finding.severity == Severity::Error)
+                .filter(|(_, finding)| {
+                    depth == Depth::Warnings || finding.severity == Severity::Error
+                })
                 .map(|(assertion, finding)| (of.get(assertion).copied().unwrap_or(0), finding)),
         );
         checked.findings.sort_by_key(|(source, finding)| (*source, finding.span));
@@ -173,7 +185,7 @@ impl Fmt {
     }
 }
 
-/// Writes beside the file and renames, so that no reader sees half of it.
+/// Replaces a file by a rename, so that no reader sees half of it.
 fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
     use std::io::Write;
     let failed = |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", path.display()));

@@ -33,7 +33,7 @@ pub struct Sign {
     out: Option<PathBuf>,
 }
 
-/// How bits are written as text.
+/// The encoding of a signature as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Spelling {
     Base64,
@@ -71,7 +71,7 @@ impl Sign {
     }
 }
 
-/// The one assertion of a file, ending with a newline, so that a signature can follow.
+/// The only assertion of a file. It ends with a newline, so that a signature can follow.
 fn unsigned(source: &Source) -> Result<Assertion, Failure> {
     let parts = split(source.text());
     let [part] = parts.as_slice() else {
@@ -198,7 +198,7 @@ impl ShowPrincipal {
     }
 }
 
-/// The two names under which the holder of a certificate asks: its key, and its distinguished name.
+/// The two principals of a certificate's holder: its key, and its distinguished name.
 fn of_certificate(path: &Path) -> Result<Vec<Principal>, Failure> {
     let source = read(path)?;
     let pem = x509_parser::pem::parse_x509_pem(source.text()).ok();

@@ -1,4 +1,4 @@
-//! `countersign policy …`: what an author of KeyNote policy works with. No instance is needed.
+//! `countersign policy …`: the tools for authors of KeyNote policy. They need no instance.
 
 mod author;
 mod credential;
@@ -39,8 +39,8 @@ pub enum Policy {
 impl Policy {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
-            Self::Check(check) => check.run(context, false),
-            Self::Lint(check) => check.run(context, true),
+            Self::Check(check) => check.run(context, author::Depth::Errors),
+            Self::Lint(check) => check.run(context, author::Depth::Warnings),
             Self::Fmt(fmt) => fmt.run(context),
             Self::Query(query) => query.run(context),
             Self::Test(suite) => suite.run(context),

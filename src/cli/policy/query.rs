@@ -1,4 +1,4 @@
-//! `policy query`: a question from flags or a JSON file, and the answer.
+//! `policy query`: evaluates one question, from flags or a JSON file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ pub struct Query {
     explain: bool,
 }
 
-/// A question, as JSON files spell it.
+/// A question as a JSON file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Input {

@@ -1,4 +1,4 @@
-//! What several `policy` commands share: options, files, and the form of their findings.
+//! The parts that several `policy` commands share: options, files, and the form of findings.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::output::{self, Format};
 /// The largest policy file, in bytes.
 const MAX_FILE: u64 = 256 << 20;
 
-/// What decides.
+/// The policy and credentials to evaluate.
 #[derive(Debug, Args)]
 pub struct Loaded {
     /// A policy file, trusted as it is; `-` is standard input
@@ -74,7 +74,7 @@ impl Order {
     }
 }
 
-/// The requesters as the authorizer has them: whoever knows a pre-shared key asks in the name of its hashes, too.
+/// The requesters, as the authorizer makes them. `passphrase:…` stands for a pre-shared key, whose hashes are requesters, too.
 pub fn requesters<'n>(named: impl IntoIterator<Item = &'n String>) -> Result<Requesters, String> {
     let mut spellings: Vec<Zeroizing<Vec<u8>>> = Vec::new();
     for name in named {
@@ -88,7 +88,7 @@ pub fn requesters<'n>(named: impl IntoIterator<Item = &'n String>) -> Result<Req
     Requesters::new(&spellings).map_err(|e| e.to_string())
 }
 
-/// What of a question about IPsec the authorizer never asks, in words.
+/// Warnings about requesters and attributes of an IPsec question that the authorizer never uses.
 pub fn never_asked<'n>(
     named: impl IntoIterator<Item = &'n String>,
     attributes: &[(&String, &String)],
@@ -100,11 +100,11 @@ pub fn never_asked<'n>(
         return Vec::new();
     }
     let names = named.into_iter().filter(|name| ipsec::asks::is_peers(name.as_bytes()));
-    let nobody = names.filter_map(|name| {
+    let unusable = names.filter_map(|name| {
         let kind = name.split_inclusive(':').next().unwrap_or_default();
         let shown = if kind == "DN:" { name.as_str() } else { kind };
-        let nobody = ipsec::asks::check(name.as_bytes()).err()?;
-        Some(format!("nobody can ask as `{shown}`: {}; {}", nobody.why, nobody.hint))
+        let problem = ipsec::asks::check(name.as_bytes()).err()?;
+        Some(format!("nobody can ask as `{shown}`: {}; {}", problem.why, problem.hint))
     });
     let attributes = attributes.iter().filter_map(|(name, value)| match ipsec::attribute(name) {
         None => Some(format!("the authorizer never sets the attribute `{name}`")),
@@ -113,7 +113,7 @@ pub fn never_asked<'n>(
             Some(format!("the authorizer never sets `{name}` to `{value}`: {why}"))
         }
     });
-    nobody.chain(attributes).collect()
+    unusable.chain(attributes).collect()
 }
 
 /// A file, or standard input for `-`.
@@ -138,7 +138,7 @@ pub fn read_limited(from: impl Read) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// A file that cannot be used, with everything that is wrong with it.
+/// The refusal of a policy file, with all its findings.
 pub fn refused(source: &Source, findings: &[Finding]) -> Failure {
     let shown: String = findings.iter().map(|finding| source.render(finding)).collect();
     Failure::input(format!("`{}` is no policy, and nothing of it is used\n{shown}", source.name()))

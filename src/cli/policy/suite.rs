@@ -1,4 +1,4 @@
-//! `policy test`: cases with expected answers, as a unit test runner runs them.
+//! `policy test`: runs cases with expected answers, like a runner of unit tests.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -87,12 +87,12 @@ struct JsonOutcome {
     value: Option<String>,
 }
 
-/// What came of a case.
+/// The result of a case.
 struct Verdict {
     id: String,
     /// The value, or why there is none.
     answer: Result<String, String>,
-    /// Nothing if the case does not say what it expects.
+    /// The expected value; `None` if the case has none.
     expected: Option<String>,
     explanation: Option<String>,
 }
@@ -227,7 +227,7 @@ impl Suite {
         let set = builder.build();
         let mut attributes = AttributeSet::new();
         for (name, value) in &case.attributes {
-            // Names that no caller can set stay unset; a case may be about just that.
+            // A name that no caller can set stays unset. A case of the corpus may test that.
             let _ = attributes.set(latin1(name)?, latin1(value)?);
         }
         let values: Vec<Vec<u8>> =
@@ -271,7 +271,7 @@ impl Suite {
     }
 }
 
-/// Latin-1 code points to bytes.
+/// The bytes of Latin-1 code points.
 fn latin1(text: &str) -> Result<Vec<u8>, String> {
     text.chars()
         .map(|c| {
