@@ -46,7 +46,7 @@ struct Listening {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the feeder reports.
+/// The state that the feeder reports.
 #[derive(Default)]
 struct State {
     /// How many certificates of peers are not published, because of `ldap.max_peers`.

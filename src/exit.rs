@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub struct Failure {
     /// The exit code.
     pub code: u8,
-    /// What was expected, found, and what to do.
+    /// The message: the value that was expected, the one that was found, and the remedy.
     pub message: String,
 }
 

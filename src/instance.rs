@@ -30,7 +30,7 @@ use crate::passphrase;
 /// signing until the real time has caught up with it.
 pub const LONGEST_SILENCE: Duration = Duration::from_secs(180 * 86_400);
 
-/// Where an instance is, as the command line says it.
+/// The location of an instance, as the command line gives it.
 #[derive(Debug, Clone)]
 pub struct Location {
     /// The data folder.

@@ -172,7 +172,7 @@ pub struct VendorCertificate {
     pub sha256: String,
 }
 
-/// What was removed.
+/// A vendor that was removed.
 #[derive(Debug, Serialize)]
 pub struct Removed {
     /// Its name.
@@ -231,7 +231,7 @@ pub struct CertificateInFull {
     /// The line that lists show.
     #[serde(flatten)]
     pub line: CertificateLine,
-    /// Which account holds it: names of removed accounts are given again.
+    /// Whether the account of this name holds it. The name of a removed account can be given to another one.
     pub holder: String,
     /// Whether directories may publish it.
     pub published: bool,
@@ -277,10 +277,10 @@ pub struct RevocationAnswer {
     pub crl: NextCrl,
 }
 
-/// What became of a certificate or CRL that was to be imported.
+/// The result for one certificate or CRL of an import.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ImportLine {
-    /// What it is, or that it was refused.
+    /// Its kind, or that it was refused.
     pub kind: ImportKind,
     /// The CA that signed it.
     pub ca: Option<Label>,
@@ -288,7 +288,7 @@ pub struct ImportLine {
     pub serial: Option<String>,
     /// The account of a certificate.
     pub account: Option<Label>,
-    /// What was done, or why it was refused.
+    /// The action taken, or the reason of the refusal.
     pub done: String,
 }
 
@@ -309,7 +309,7 @@ pub enum ImportKind {
 pub struct RequestLine {
     /// Its name.
     pub id: String,
-    /// `waiting`, or what was decided.
+    /// `waiting`, `approved` or `rejected`.
     pub status: &'static str,
     /// The account that it is for.
     pub account: Label,

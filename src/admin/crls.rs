@@ -62,7 +62,7 @@ pub fn publish(
     list(instance)
 }
 
-/// Has a CRL show a change of a certificate of this CA: at once where the keys can be opened, otherwise when the next server starts.
+/// Signs a CRL that shows a changed certificate of this CA: at once if the keys can be opened, otherwise when the next server starts.
 pub fn renew(instance: &Instance, ca: &Label) -> Result<NextCrl, Failure> {
     if !instance.has_keys() {
         return Ok(NextCrl::Later("signed when the server starts: no passphrase is at hand"));

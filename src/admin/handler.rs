@@ -13,7 +13,7 @@ use crate::instance::Instance;
 /// Carries out a request for `actor`, such as `uid 0`. `progress` is called with the work that is done, and all of it.
 ///
 /// # Errors
-/// Those of the request; nothing is changed then unless the message says so.
+/// The request is refused, or cannot be carried out. Unless the message says otherwise, nothing has changed.
 pub fn handle(
     instance: &Instance,
     actor: &str,

@@ -1,6 +1,6 @@
-//! What an administrator can do. The same handlers serve the socket of a running server and a command that opens the store itself.
+//! The actions of administrators. The same handlers serve the socket of a running server and a command that opens the store itself.
 //!
-//! [`Request`] and the types of [`answer`] are the whole interface. An action that no other journal entry shows is recorded with
+//! [`Request`] and the types of [`answer`] are the whole interface. An action that changes no other record is recorded with
 //! the administrator who did it.
 
 mod accounts;

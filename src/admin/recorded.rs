@@ -8,7 +8,7 @@ use countersign_ca::record::Deed;
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// Records that `actor` did `action`, a noun and a verb such as `peer remove`. `detail` says to what.
+/// Records that `actor` did `action`, a noun and a verb such as `peer remove`. `detail` names the objects of the action.
 ///
 /// # Errors
 /// The store cannot record it.

@@ -1,5 +1,6 @@
 //! The admin socket. A client sends one request, a JSON object in one line. The server answers with any number of lines
-//! `{"progress":[done,total]}` and then one line `{"ok":…}` or `{"error":{…}}`. The operating system tells the user of the client.
+//! `{"progress":[done,total]}` and then one line `{"ok":…}` or `{"error":{…}}`. The operating system identifies the
+//! user of the client.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;

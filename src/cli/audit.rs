@@ -21,7 +21,7 @@ use crate::output::{self, Bar};
 pub enum Audit {
     /// Verify the whole journal: checksums, order, the Merkle tree against its signed heads, serials, CRL numbers
     Verify {
-        /// A head that was kept elsewhere: the output of `audit export --head`
+        /// A head that was stored elsewhere: the output of `audit export --head`
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
     },
@@ -45,7 +45,7 @@ pub enum Audit {
         /// From this entry on
         #[arg(long, value_name = "N", default_value_t = 0)]
         from: u64,
-        /// Print the last signed head instead, to be kept elsewhere
+        /// Print the last signed head instead, to be stored elsewhere
         #[arg(long)]
         head: bool,
     },
@@ -188,8 +188,7 @@ pub enum StoreCommand {
     Status,
     /// Delete the index and build it again from the journal; the server must be stopped
     Rebuild,
-    /// Say that the clock is right now, although the last entry is of a time to come, or older than half a year; the server must be
-    /// stopped
+    /// Accept the clock, although the last entry has a later time, or is older than half a year; the server must be stopped
     AcceptClock,
 }
 

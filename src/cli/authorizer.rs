@@ -27,7 +27,7 @@ pub enum Authorizer {
     Run(Run),
     /// Load the policy again; a broken one is refused, and the old one stays
     Reload(Socket),
-    /// Show the policy in force and how many were let in and refused
+    /// Show the policy in force, and how many peers were allowed and refused
     Status(Socket),
     /// Ask as a daemon would
     Ask(Box<Ask>),
@@ -38,7 +38,7 @@ pub enum Authorizer {
 /// `authorizer run`
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Where daemons ask, if not as the configuration says
+    /// The socket on which daemons ask, if not that of the configuration
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
@@ -46,7 +46,7 @@ pub struct Run {
 /// The authorizer's socket.
 #[derive(Debug, Args)]
 pub struct Socket {
-    /// Where the authorizer listens, if not as the configuration says
+    /// The authorizer's socket, if not that of the configuration
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
@@ -56,10 +56,10 @@ pub struct Socket {
 pub struct Ask {
     #[command(flatten)]
     socket: Socket,
-    /// Who the peer says it is: `fqdn:…`, `ip:…`, `email:…`, `dn:…`, `key-id:…`
+    /// The identity that the peer claims: `fqdn:…`, `ip:…`, `email:…`, `dn:…`, `key-id:…`
     #[arg(long, value_name = "ID")]
     peer: String,
-    /// The peer's certificate and those above it, PEM or DER; without it, one on record is taken
+    /// The peer's certificate and the CA certificates above it, PEM or DER; without it, a certificate on record
     #[arg(long, value_name = "FILE", conflicts_with = "psk_file")]
     certificate: Vec<PathBuf>,
     /// The file that holds the pre-shared key that the peer proved
@@ -71,15 +71,15 @@ pub struct Ask {
     /// This end's address
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     local_address: IpAddr,
-    /// How phase 1 is established
+    /// The exchange of phase 1
     #[arg(long, value_enum, default_value_t)]
     exchange: Exchange,
-    /// Whether this end began
+    /// This end is the initiator
     #[arg(long)]
     initiator: bool,
 }
 
-/// How phase 1 is established.
+/// The exchange of phase 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Exchange {
     /// IKEv2

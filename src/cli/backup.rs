@@ -65,11 +65,11 @@ impl Backup {
 pub struct Restore {
     /// The backup
     from: PathBuf,
-    /// Secrets and vendors' certificates keep the uses that they had in the backup. Without this they end: they may have been used up
-    /// since, and would work again
+    /// Secrets and vendors' certificates keep the uses that they had in the backup. Without this option they end, because they may have
+    /// been used up since
     #[arg(long)]
     keep_uses: bool,
-    /// The clock is right, although the backup is older than half a year, or its last entry is of a time to come
+    /// Accept the clock, although the backup is older than half a year, or its last entry has a later time
     #[arg(long)]
     accept_clock: bool,
 }

@@ -71,7 +71,7 @@ countersign ca activate issuing.2")]
         #[arg(long, value_name = "FILE", conflicts_with_all = ["algorithm", "validity"])]
         root_cert: Option<PathBuf>,
     },
-    /// Have the next key of a CA issue, which was made with `ca roll --staged`
+    /// Have a CA issue by its next key, which `ca roll --staged` made
     Activate {
         /// Its name, such as `issuing.2`
         name: Label,

@@ -44,8 +44,8 @@ pub enum Cert {
     Show(One),
     /// Revoke a certificate
     ///
-    /// The CRL and the next OCSP answer say it at once. strongSwan keeps what it was told before until both its caches are flushed, and
-    /// other daemons want the new CRL in their files: docs/operation.md, "When a revocation counts".
+    /// The CRL and the next OCSP answer show it at once. strongSwan goes on with cached CRLs and answers until both caches are flushed,
+    /// and other daemons read the new CRL from files: docs/operation.md, "When a revocation counts".
     Revoke {
         #[command(flatten)]
         one: One,
@@ -61,10 +61,10 @@ pub enum Cert {
     Hold(One),
     /// Release a certificate from hold
     Release(One),
-    /// Bring back what was signed here and is not on record, after a restore: certificates, each for the account that holds its
-    /// names, and CRLs, whose certificates are revoked
+    /// Record certificates and CRLs that this instance signed, and that a restored backup lacks: a certificate for the account that
+    /// holds its names, a CRL by revoking its certificates
     Import {
-        /// PEM or DER; several certificates and CRLs may stand in one file
+        /// PEM or DER; a file may contain several certificates and CRLs
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// The account of the certificates, if not the only one that holds their names

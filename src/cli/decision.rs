@@ -37,7 +37,7 @@ pub struct List {
 pub struct Show {
     /// The trace, as the daemon's log and `decision list` have it
     trace: String,
-    /// Say why, in words: the policy that was in force is asked again
+    /// Explain it: the policy that was in force is evaluated again
     #[arg(long)]
     explain: bool,
 }

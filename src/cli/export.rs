@@ -29,22 +29,22 @@ const MAX_KEY: u64 = 64 << 10;
 pub struct Export {
     /// The gateway: a section [gateways.NAME] of the configuration, or an account
     gateway: String,
-    /// What it runs: strongswan, libreswan, iked, isakmpd or racoon; without it, what its section says
+    /// Its daemon: strongswan, libreswan, iked, isakmpd or racoon; without it, the one in its section
     #[arg(long = "for", value_name = "DAEMON")]
     daemon: Option<Daemon>,
-    /// Whom it talks to; may be repeated. Without it, whoever its CAs certify
+    /// A peer; may be repeated. Without one, every gateway that its CAs certify is a peer
     #[arg(long, value_name = "GATEWAY")]
     peer: Vec<String>,
     /// Its private key, PEM, PKCS#8
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// The file with the pre-shared key, in one line, that stands in for certificates
+    /// The file with a pre-shared key, in one line, to use instead of certificates
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     psk: Option<PathBuf>,
     /// The folder to make; one that ends in .tar is an archive. GATEWAY-DAEMON without it
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Replace what is there
+    /// Replace the folder or archive, if an export wrote it
     #[arg(long)]
     replace: bool,
     /// Write it although `countersign check` would find errors

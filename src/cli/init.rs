@@ -43,7 +43,7 @@ pub struct Issuing {
     /// How long the issuing CA is valid
     #[arg(long, value_name = "TIME", default_value = "5y")]
     pub validity: String,
-    /// How many CAs may stand below the issuing CA
+    /// How many CAs may be below the issuing CA
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub path_length: u8,
     /// A name that may be certified: dns:example.net, email:example.net, ip:192.0.2.0/24 (repeatable)

@@ -74,7 +74,7 @@ struct Global {
     /// The configuration, if not DIR/countersign.toml
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How results are printed
+    /// The format of results
     #[arg(long, global = true, value_enum, default_value_t)]
     format: Format,
     /// The same as --format json
@@ -84,10 +84,10 @@ struct Global {
     /// `countersign-passphrase`, or else DIR/passphrase
     #[arg(long, global = true, env = "COUNTERSIGN_PASSPHRASE_FILE", value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// What is logged, such as `info` or `warn,countersign_enroll=debug`
+    /// The log filter, such as `info` or `warn,countersign_enroll=debug`
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
-    /// How log lines look
+    /// The format of log lines
     #[arg(long, global = true, value_enum)]
     log_format: Option<LogFormat>,
 }
@@ -98,10 +98,10 @@ enum Command {
     Init(init::Init),
     /// Run the server
     Serve(serve::Serve),
-    /// Peers, each known by its account: who may get which identities
+    /// The accounts of peers, and the identities that each may get
     #[command(subcommand)]
     Peer(peer::Peer),
-    /// Vendors whose equipment enrols with the certificate that it left the factory with (not the roots of a gateway)
+    /// Vendors whose equipment enrols with its factory certificate (not the roots of a gateway)
     #[command(subcommand)]
     Trust(trust::Trust),
     /// Certificates
@@ -122,19 +122,19 @@ enum Command {
     /// KeyNote policy: check, lint, format, ask, test, sign
     #[command(subcommand)]
     Policy(policy::Policy),
-    /// The authorizer: it answers IKE daemons whether a peer may come in
+    /// The authorizer: it answers IKE daemons whether a peer may connect
     #[command(subcommand)]
     Authorizer(authorizer::Authorizer),
-    /// What the authorizer decided about peers, and why
+    /// The authorizer's decisions about peers, and their reasons
     #[command(subcommand)]
     Decision(decision::Decision),
-    /// Write what the daemon of a gateway needs: configuration, certificates, CRLs, key
+    /// Write the files for the daemon of a gateway: configuration, certificates, CRLs, key
     Export(export::Export),
     /// Would two gateways, as they are configured, come up?
     Check(export::Check),
     /// Enrol this gateway with a CMP server of any make, and renew its certificate
     Enroll(Box<enroll::Enroll>),
-    /// Play it through on this machine: two gateways enrol, connect, and one is revoked
+    /// Show it on this machine: two gateways enrol and connect, and one is revoked
     Demo(demo::Demo),
     /// Prove that the history is whole
     #[command(subcommand)]

@@ -45,18 +45,18 @@ pub enum Peer {
         /// Its name
         name: Label,
     },
-    /// Say which equipment an account is for, and allow it to enrol by its vendor's certificate (again)
+    /// Bind an account to equipment, and allow it to enrol by its vendor's certificate (again)
     #[command(after_help = "Example:\n  countersign peer set-equipment gw7 maker:SN12345")]
     SetEquipment {
         /// Its name
         name: Label,
-        /// The equipment: the name of a vendor in `trust list`, a colon, and what names it in the vendor's certificate
+        /// The equipment: the name of a vendor in `trust list`, a colon, and the equipment's name in the vendor's certificate
         #[arg(value_name = "VENDOR:VALUE", required_unless_present = "none")]
         equipment: Option<String>,
         /// For how many certificates the vendor's certificate is good
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         uses: u32,
-        /// The account is for no equipment any more
+        /// Unbind the account from its equipment
         #[arg(long, conflicts_with_all = ["equipment", "uses"])]
         none: bool,
     },
@@ -84,11 +84,11 @@ pub enum Peer {
         #[command(flatten)]
         policy: Policy,
     },
-    /// Grant an account permissions, or take them away
+    /// Grant an account permissions, or withdraw them
     Allow {
         /// Its name
         name: Label,
-        /// What it may do: key-generation, cross-certification (repeatable, or with commas)
+        /// The permissions: key-generation, cross-certification (repeatable, or with commas)
         #[arg(
             long = "permission",
             value_name = "PERMISSION",
@@ -96,7 +96,7 @@ pub enum Peer {
             value_delimiter = ','
         )]
         permissions: Vec<Permission>,
-        /// Take them away
+        /// Withdraw them
         #[arg(long)]
         revoke: bool,
     },
@@ -127,7 +127,7 @@ pub struct Add {
     /// For how many certificates the vendor's certificate is good
     #[arg(long, value_name = "N", default_value_t = 1, requires = "equipment", value_parser = clap::value_parser!(u32).range(1..))]
     equipment_uses: u32,
-    /// What it may do beyond asking for certificates for its own keys: key-generation (the authority makes its keys),
+    /// Permissions beyond certificates for its own keys: key-generation (the authority makes its keys),
     /// cross-certification
     #[arg(long, value_name = "PERMISSION", value_delimiter = ',')]
     allow: Vec<Permission>,

@@ -14,7 +14,7 @@ use crate::output::{self, Format};
 pub enum Publish {
     /// Show the built-in directory, and whether each directory that is published to is in step
     Status,
-    /// Compare the directories with what there shall be, and bring them in step now
+    /// Compare the directories with the entries that they should have, and bring them in step now
     Run {
         #[command(flatten)]
         which: Which,
@@ -22,7 +22,7 @@ pub enum Publish {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Compare the directories with what there shall be, and fail if they differ
+    /// Compare the directories with the entries that they should have, and fail if they differ
     Verify(Which),
 }
 

@@ -28,7 +28,7 @@ pub enum Request {
     Reject {
         /// Its identifier, or its first digits, 6 at least
         id: String,
-        /// Why, in words that the peer is told
+        /// The reason, which the peer is given
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },

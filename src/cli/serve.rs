@@ -19,13 +19,13 @@ use crate::output;
 /// `countersign serve`
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Where to listen, if not as the configuration says
+    /// The address to listen on, if not that of the configuration
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
-    /// Where the built-in directory listens, or `off`, if not as the configuration says
+    /// The address of the built-in directory, or `off`, if not that of the configuration
     #[arg(long, value_name = "ADDR:PORT")]
     ldap_listen: Option<String>,
-    /// Found the instance first, if there is none, and show how to try it
+    /// Found the instance first, if there is none, and show commands to try it
     #[arg(long)]
     init: bool,
 }

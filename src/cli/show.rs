@@ -62,7 +62,7 @@ impl Lint {
 /// `countersign config …`
 #[derive(Debug, Subcommand)]
 pub enum Config {
-    /// Read the configuration and name what is wrong
+    /// Read the configuration, and name its mistakes
     Check,
     /// Print the configuration in force, defaults included
     Show,

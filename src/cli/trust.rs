@@ -42,10 +42,10 @@ pub struct Add {
     /// The vendor's root, PEM or DER, and CAs below it that equipment does not send
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// What in a certificate names the equipment: serialNumber, commonName, subject, fqdn or email
+    /// The field of a certificate that names the equipment: serialNumber, commonName, subject, fqdn or email
     #[arg(long)]
     map: Mapping,
-    /// Its name here; that of the first file unless given
+    /// Its name here, if not that of the first file
     #[arg(long)]
     name: Option<Label>,
     /// Enrol its equipment for accounts of this profile only

@@ -155,12 +155,12 @@ pub struct TrustSettings {
     pub prefer: Prefer,
     /// OCSP responders besides those that certificates name.
     pub responders: Vec<String>,
-    /// Where and for how long CRLs are cached.
+    /// The folder of cached CRLs, and the time until they are fetched again.
     pub cache: CacheSettings,
 }
 
 impl AuthorizerConfig {
-    /// What explains the decisions of this log.
+    /// The explainer of this log's decisions.
     pub fn explainer(&self) -> Explainer {
         Explainer { log: self.decisions.clone(), credentials: self.files.credentials.clone() }
     }
@@ -169,7 +169,7 @@ impl AuthorizerConfig {
 /// Checks every value. Relative defaults lie in the data folder.
 ///
 /// # Errors
-/// A value is out of bounds, or is none of those that the setting takes.
+/// A value is out of bounds, or not one of the words that the setting knows.
 pub fn check(file: &AuthorizerFile, folder: &DataFolder) -> Result<AuthorizerConfig, Failure> {
     let digits = file.socket_mode.strip_prefix("0o").unwrap_or(&file.socket_mode);
     let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| mode & !0o666 == 0);
@@ -265,7 +265,7 @@ fn address_ids(text: &str) -> Result<AddressIds, Failure> {
     }
 }
 
-/// Reads the identities that stand for others. A key ID, subnet or range on the left stays text, because the peer sends it so.
+/// Reads `identities`. A key ID, subnet or range on the left stays text, in the form in which the peer sends it.
 fn mapping(written: &BTreeMap<String, String>) -> Result<Mapping, Failure> {
     let each = written.iter().map(|(sent, name)| {
         let identity: Identity = name

@@ -59,7 +59,7 @@ pub struct CmpFile {
     pub poll_after: DurationText,
     /// The largest content of a genp, in octets.
     pub max_information: usize,
-    /// The most messages that are worked on at once, without those that a MAC protects.
+    /// The most messages that are worked on at once, not counting those under a MAC.
     pub max_concurrent: usize,
     /// The most messages under a MAC that are worked on, or wait for that, at once.
     pub max_concurrent_macs: usize,
@@ -144,11 +144,11 @@ impl From<CmpRules> for Rules {
 /// `[cmp]`, checked.
 #[derive(Debug, Clone)]
 pub struct CmpConfig {
-    /// What the service accepts and answers.
+    /// The settings of the CMP service itself.
     pub service: ServiceConfig,
     /// When wrong secrets lock a reference.
     pub locks: LockSettings,
-    /// The most messages that are worked on at once, without those that a MAC protects.
+    /// The most messages that are worked on at once, not counting those under a MAC.
     pub max_concurrent: usize,
     /// The most messages under a MAC that are worked on, or wait for that, at once.
     pub max_concurrent_macs: usize,

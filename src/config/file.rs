@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn the_annotated_default_says_what_is_in_force() {
         assert_eq!(parse(TEMPLATE).unwrap(), ConfigFile::default());
-        // Every key stands in it, most of them as comments: uncommented, they are the defaults still.
+        // The template has every key, most of them in comments. Without the comment signs, it still gives the defaults.
         let uncommented: String = TEMPLATE
             .lines()
             .map(|line| line.strip_prefix("#= ").unwrap_or(line))

@@ -21,7 +21,7 @@ pub struct GatewayFile {
     pub id: Option<String>,
     /// The address under which its peers reach it.
     pub address: Option<IpAddr>,
-    /// Its own address, where NAT gives it another one.
+    /// Its own address, if NAT hides it behind `address`.
     pub local_address: Option<IpAddr>,
     /// The networks behind it.
     pub networks: Vec<String>,

@@ -64,7 +64,7 @@ pub struct HttpConfig {
     pub shutdown_timeout: Duration,
 }
 
-/// Checks every value but the public URL, which [`super::urls::PublicUrls`] checks.
+/// Checks every value. The public URL is checked by [`super::urls::PublicUrls`].
 ///
 /// # Errors
 /// A value is out of bounds.

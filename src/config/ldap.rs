@@ -103,7 +103,7 @@ pub fn layout(file: &LdapFile) -> Result<Layout, Failure> {
     Layout::new(&config).map_err(|e| Failure::input(format!("ldap.{e}")))
 }
 
-/// Checks every other value, but the public URL, which [`super::urls::PublicUrls`] checks.
+/// Checks every other value. The public URL is checked by [`super::urls::PublicUrls`].
 ///
 /// # Errors
 /// A value is out of bounds, or two publishers have one name.

@@ -39,7 +39,7 @@ const MAX: u64 = 1 << 20;
 /// The configuration, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The file's values, or those of the command line where it has an option for them.
+    /// The values of the file. An option of `serve` replaces `ldap.listen` here, too.
     pub file: ConfigFile,
     /// The profiles.
     pub profiles: Profiles,

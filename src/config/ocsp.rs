@@ -42,7 +42,7 @@ impl Default for OcspFile {
 /// `[ocsp]`, checked.
 #[derive(Debug, Clone)]
 pub struct OcspConfig {
-    /// What answers say, and how many are cached.
+    /// The content of answers, and the size of their cache.
     pub responder: ResponderConfig,
     /// How long the responder's certificate is valid.
     pub responder_validity: Duration,

@@ -57,8 +57,7 @@ impl PublicUrls {
         }
     }
 
-    /// The locations of CRLs, OCSP and CA certificates that certificates name unless a profile names others: those of certificates
-    /// of CAs, which name the full CRL.
+    /// The default locations of CRLs, OCSP and CA certificates for certificates of CAs. They name the full CRL.
     pub fn of_cas(&self) -> DefaultUrls {
         DefaultUrls {
             crl: self.full_crls(),
@@ -67,7 +66,7 @@ impl PublicUrls {
         }
     }
 
-    /// As [`Self::of_cas`], for certificates of peers, which name the CRL of a partition.
+    /// The default locations for certificates of peers when CRLs are partitioned. They name the CRL of a partition.
     pub fn of_partitioned_peers(&self) -> DefaultUrls {
         DefaultUrls { crl: self.partitions(), ..self.of_cas() }
     }

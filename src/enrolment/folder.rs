@@ -1,8 +1,8 @@
 //! The folder of an enrolment, and the order in which it changes.
 //!
 //! ```text
-//! DIR/enrolment.toml                      what a renewal must know
-//! DIR/enrolment/anchors.pem               whom the gateway trusts
+//! DIR/enrolment.toml                      the settings that a renewal needs
+//! DIR/enrolment/anchors.pem               the trust anchors
 //! DIR/enrolment/lock                      locked by the run that works on the folder
 //! DIR/enrolment/made                      exists if the first enrolment made DIR
 //! DIR/enrolment/pending/                  a key without its certificate yet, and its transaction
@@ -232,7 +232,7 @@ impl Folder {
     /// Removes every file that a failed first enrolment made itself, and no other.
     pub fn forget(&self) {
         let generations = fs::remove_dir(self.own("generations"));
-        // A generation exists only where a certificate came. Its key must stay, even if `current` does not lead to it.
+        // A generation exists only if a certificate came. Its key must stay, even if `current` does not lead to it.
         if self.current().is_some() || generations.is_err_and(|e| e.kind() != ErrorKind::NotFound) {
             return;
         }

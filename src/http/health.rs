@@ -36,12 +36,12 @@ pub async fn readyz(state: web::Data<ServerState>) -> HttpResponse {
     plain(status, format!("{}\n", lines.join("\n")))
 }
 
-/// The faults of a server, now and before long.
+/// The faults of a server.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Why the server is not ready.
+    /// Present faults: why the server is not ready.
     pub reasons: Vec<String>,
-    /// The faults to come, which an administrator can still prevent.
+    /// Faults to come, which an administrator can still prevent.
     pub warnings: Vec<String>,
 }
 

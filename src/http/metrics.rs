@@ -1,5 +1,4 @@
-//! `/metrics`: what Prometheus scrapes. Counters are raised where a message is answered; gauges are set from the server's state at each
-//! scrape.
+//! `/metrics`, for Prometheus. A counter is raised when a message is answered; the gauges are set from the server's state at each scrape.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -331,7 +330,7 @@ impl DecisionMetrics {
     }
 }
 
-/// The findings of `/readyz`, and what leads to them.
+/// The findings of `/readyz`, and the figures behind them.
 #[derive(Default)]
 struct HealthMetrics {
     reasons: Gauge,

@@ -21,7 +21,7 @@ pub struct Check {
     files: Vec<PathBuf>,
     #[command(flatten)]
     order: Order,
-    /// Which action attributes there are
+    /// The action attributes that conditions may use
     #[arg(long, value_enum, default_value_t = Vocabulary::Ipsec)]
     vocabulary: Vocabulary,
     /// Fail for warnings too
@@ -32,7 +32,7 @@ pub struct Check {
 /// The action attributes that conditions may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Vocabulary {
-    /// Those of isakmpd.policy(5)
+    /// The attributes of isakmpd.policy(5)
     Ipsec,
     /// Any
     Any,

@@ -25,10 +25,10 @@ pub struct Sign {
     /// The key, as `policy keygen` wrote it
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// How the signature is written
+    /// The encoding of the signature
     #[arg(long, value_enum, default_value_t = Spelling::Base64)]
     encoding: Spelling,
-    /// Where the credential goes, if not to standard output
+    /// The file for the credential, if not standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 }

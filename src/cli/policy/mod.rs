@@ -16,11 +16,11 @@ use crate::exit::Failure;
 pub enum Policy {
     /// Check policy files: syntax, keys, regular expressions, compliance values
     Check(author::Check),
-    /// Check, and say what is well formed and probably not meant
+    /// Check, and warn of well-formed parts that are probably mistakes
     Lint(author::Check),
     /// Lay files out in the canonical way; signed assertions stay as they are
     Fmt(author::Fmt),
-    /// Ask a policy, and be told why
+    /// Evaluate a question, and explain the answer
     Query(query::Query),
     /// Run cases with expected answers: a TOML file, or JSON lines as in the KeyNote corpus
     Test(suite::Suite),

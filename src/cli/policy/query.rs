@@ -18,8 +18,8 @@ use crate::output;
 pub struct Query {
     #[command(flatten)]
     loaded: Loaded,
-    /// Who asks: a key, `DN:…`, `passphrase:…` (which asks in the name of its hashes, too) or any name; may be given several times.
-    /// Secrets belong into --input, because others can see command lines
+    /// A requester: a key, `DN:…`, `passphrase:…` (its hashes are requesters, too) or any name; may be given several times.
+    /// Secrets belong into --input, because other users can see command lines
     #[arg(long, short, value_name = "PRINCIPAL")]
     requester: Vec<String>,
     /// An action attribute, as NAME=VALUE; may be given several times
@@ -30,7 +30,7 @@ pub struct Query {
     input: Option<PathBuf>,
     #[command(flatten)]
     order: Order,
-    /// Say why
+    /// Explain the answer
     #[arg(long)]
     explain: bool,
 }

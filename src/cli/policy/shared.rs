@@ -24,7 +24,7 @@ pub struct Loaded {
     /// A policy file, trusted as it is; `-` is standard input
     #[arg(long, short, required = true, value_name = "FILE")]
     policy: Vec<PathBuf>,
-    /// A file of signed credentials; those that are not right are left out
+    /// A file of signed credentials; credentials with a wrong signature are left out
     #[arg(long, short, value_name = "FILE")]
     credentials: Vec<PathBuf>,
     /// Let signatures with MD5, SHA-1 and DSA count

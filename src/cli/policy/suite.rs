@@ -26,7 +26,7 @@ pub struct Suite {
     /// Run only cases whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// Say why for each case that fails
+    /// Explain the answer of each case that fails
     #[arg(long)]
     explain: bool,
 }

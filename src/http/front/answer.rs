@@ -27,7 +27,7 @@ const POSTED: [&str; 2] = ["/.well-known/cmp", "/pkix"];
 /// Serves a request when its turn has come.
 ///
 /// # Errors
-/// Those of the application.
+/// The application failed.
 pub async fn in_turn(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -84,7 +84,7 @@ fn allowed(path: &str) -> &'static str {
     }
 }
 
-/// A body that tells the connection's turn when it has arrived whole.
+/// A body that notifies the connection's turn when it has arrived whole.
 struct Watched {
     payload: Payload,
     turn: Rc<Turn>,

@@ -50,7 +50,7 @@ const LINGER: Duration = Duration::from_millis(200);
 /// How often octets of a refused client are read.
 const READS: usize = 16;
 
-/// The response to a client for whom there is no slot.
+/// The response to a client that gets no slot.
 const NO_SLOT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 2\r\nconnection: close\r\n\r\n";
 
 /// The time-outs and bounds of HTTP.
@@ -75,7 +75,7 @@ pub struct Limits {
 /// Listens on an address.
 ///
 /// # Errors
-/// Those of the operating system.
+/// The operating system refuses the address or the socket.
 pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     // The standard library listens with a backlog of 128. A second listen(2) enlarges it.
@@ -86,7 +86,7 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// A server for the application that `factory` makes for each event loop. A client without a slot is refused by a 503.
 ///
 /// # Errors
-/// Those of the operating system.
+/// The operating system refuses the address or the socket.
 pub fn server<F, I, S, B>(
     listener: TcpListener,
     limits: &Limits,
