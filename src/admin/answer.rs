@@ -237,7 +237,7 @@ pub struct CertificateInFull {
     pub published: bool,
     /// The address that it was requested from.
     pub client: Option<IpAddr>,
-    /// The begin of its validity.
+    /// The start of its validity.
     pub not_before: String,
     /// Its subjectAltName.
     pub alt_names: Vec<String>,

@@ -478,7 +478,7 @@ fn draft_of(
     }
 }
 
-/// Refuses a DN in which a word looks like the begin of another identity, with a kind that may be misspelt. The word would silently become
+/// Refuses a DN in which a word looks like the start of another identity, with a kind that may be misspelt. The word would silently become
 /// part of the DN.
 fn check_end(id: &str) -> Result<(), String> {
     let Some(name) = id.strip_prefix("dn:") else { return Ok(()) };

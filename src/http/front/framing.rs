@@ -54,7 +54,7 @@ pub enum Chunk {
     DataCr,
     /// After the CR that follows the data.
     DataLf,
-    /// At the begin of a line of the trailer, or of the empty last line.
+    /// At the start of a line of the trailer, or of the empty last line.
     Trailer,
     /// In a line of the trailer.
     TrailerLine,
@@ -84,9 +84,9 @@ pub struct Advanced {
 }
 
 impl Framing {
-    /// The begin of a request.
+    /// The start of a request.
     pub const HEAD: Self = Self::Head(Line::Before);
-    /// The begin of a chunked body.
+    /// The start of a chunked body.
     pub const CHUNKED: Self = Self::Chunked(Chunk::Begin);
 
     /// Advances over the octets that belong to this head or body.

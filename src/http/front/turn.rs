@@ -15,7 +15,7 @@ pub struct Turn {
     slot: Place,
     /// Whether a request is worked on, or its answer is made.
     serves: Cell<bool>,
-    /// The part of a request that the client's next octets belong to. `None` between the end of a head and the begin of its request.
+    /// The part of a request that the client's next octets belong to. `None` between the end of a head and the start of its request.
     framing: Cell<Option<Framing>>,
     /// Whether part of an answer may still be in the service's buffer.
     is_unsent: Cell<bool>,
