@@ -167,13 +167,21 @@ pub enum Effect {
     DryRun,
 }
 
-/// Compares the directory of this name, or all, with the entries that they should have. Gives a report with each name.
+/// The comparison of one directory.
+pub struct NamedReport {
+    /// The name of the directory.
+    pub directory: String,
+    /// The report about it.
+    pub report: Report,
+}
+
+/// Compares the directory of this name, or all, with the entries that they should have.
 pub fn reconcile(
     authority: &Arc<Authority>,
     config: &LdapConfig,
     name: Option<&str>,
     effect: Effect,
-) -> Result<Vec<(String, Report)>, Failure> {
+) -> Result<Vec<NamedReport>, Failure> {
     let chosen: Vec<&PublisherSettings> = config
         .publishers
         .iter()
@@ -198,7 +206,7 @@ pub fn reconcile(
                 let Failure { code, message } = failure(e);
                 Failure { code, message: format!("`{}`: {message}", settings.name) }
             })?;
-            Ok((settings.name.clone(), report))
+            Ok(NamedReport { directory: settings.name.clone(), report })
         })
         .collect()
 }

@@ -164,9 +164,12 @@ impl Instance {
         }
         let passphrase =
             passphrase::existing(&self.location.folder, self.location.passphrase_file.as_deref())?;
-        let ground = self.location.foundation(Arc::clone(&self.store), passphrase);
-        let authority =
-            Authority::open(ground, self.config.profiles.clone(), self.config.authority.clone())?;
+        let foundation = self.location.foundation(Arc::clone(&self.store), passphrase);
+        let authority = Authority::open(
+            foundation,
+            self.config.profiles.clone(),
+            self.config.authority.clone(),
+        )?;
         Ok(self.authority.get_or_init(|| Arc::new(authority)))
     }
 

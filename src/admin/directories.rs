@@ -5,7 +5,7 @@ use countersign_ldap_bridge::publisher::{Status, ldif};
 
 use super::answer::{DirectoryLine, DirectoryReport, DirectoryState};
 use super::recorded::record;
-use crate::bridge::{self, Effect};
+use crate::bridge::{self, Effect, NamedReport};
 use crate::exit::Failure;
 use crate::instance::Instance;
 
@@ -66,12 +66,12 @@ pub fn reconcile(
     if effect == Effect::Apply {
         record(instance, actor, "publish run", &name.unwrap_or("every directory"))?;
     }
-    let told = reports.into_iter().map(|(name, report)| DirectoryReport {
-        directory: name,
+    let lines = reports.into_iter().map(|NamedReport { directory, report }| DirectoryReport {
+        directory,
         url: report.url,
         operations: report.operations.len(),
         problems: report.problems,
         ldif: (effect == Effect::DryRun).then(|| ldif(&report.operations)),
     });
-    Ok(told.collect())
+    Ok(lines.collect())
 }

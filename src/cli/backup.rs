@@ -48,14 +48,14 @@ impl Backup {
         if folder.config().exists() {
             copy(&folder.config(), &new.join("countersign.toml"))?;
         }
-        let mut said = context.ask(Request::Backup { to: new.join(JOURNAL) })?;
+        let mut answer = context.ask(Request::Backup { to: new.join(JOURNAL) })?;
         fs::File::open(&new).and_then(|folder| folder.sync_all()).map_err(|e| at(&new, e))?;
         fs::rename(&new, &to).map_err(|e| at(&to, e))?;
-        if let Some(fields) = said.as_object_mut() {
+        if let Some(fields) = answer.as_object_mut() {
             fields.insert("backup".into(), json!(to.display().to_string()));
             fields.insert("passphrase".into(), json!("not in the backup: keep it apart"));
         }
-        output::print(context.format, &said);
+        output::print(context.format, &answer);
         Ok(())
     }
 }

@@ -101,14 +101,14 @@ impl Ca {
         match self {
             Self::Show => context.show(Request::CaShow),
             Self::Add { name, issuing } => {
-                let ground = ground(context, "add the CA")?;
+                let foundation = open_foundation(context, "add the CA")?;
                 let options = issuing.options(
                     &context.location.config()?,
-                    &root_name(&ground)?,
+                    &root_name(&foundation)?,
                     name,
-                    &tag(&ground)?,
+                    &tag(&foundation)?,
                 )?;
-                output::print(context.format, &issuing.make(&ground, name, &options)?);
+                output::print(context.format, &issuing.make(&foundation, name, &options)?);
                 Ok(())
             }
             Self::Roll {
@@ -148,11 +148,12 @@ impl Ca {
 impl Roll<'_> {
     fn run(&self, context: &Context) -> Result<(), Failure> {
         let config = context.location.config()?;
-        let ground = ground(context, "roll the CA")?;
-        let cas = ground.store.cas()?;
+        let foundation = open_foundation(context, "roll the CA")?;
+        let cas = foundation.store.cas()?;
         let old = cas.iter().find(|ca| ca.name == *self.name);
         if let Some(file) = self.root_csr {
-            let request = ground.roll_request(self.name, self.algorithm, self.subject.as_ref())?;
+            let request =
+                foundation.roll_request(self.name, self.algorithm, self.subject.as_ref())?;
             write(file, &request)?;
             output::print(context.format, &requested(file));
             return Ok(());
@@ -167,18 +168,18 @@ impl Roll<'_> {
         };
         let record = match self.root_cert {
             Some(file) => {
-                ground.roll_installed(self.name, &read_all(&read(file)?)?, self.staged)?
+                foundation.roll_installed(self.name, &read_all(&read(file)?)?, self.staged)?
             }
-            None => ground.roll(self.name, &options)?,
+            None => foundation.roll(self.name, &options)?,
         };
-        let file = |of: String| ground.keys.file(&of).display().to_string();
-        let mut said = json!({
+        let file = |of: String| foundation.keys.file(&of).display().to_string();
+        let mut answer = json!({
             "ca": record.name,
             "succeeds": self.name,
             "subject": Facts::of(&record.certificate)?.subject.to_string(),
             "certificate": file(format!("{}.crt", record.name)),
         });
-        if let Some(fields) = said.as_object_mut() {
+        if let Some(fields) = answer.as_object_mut() {
             if record.is_root {
                 let link = |which: &str| json!(file(format!("{}.{which}.crt", record.name)));
                 fields.insert("new_with_old".into(), link("new-with-old"));
@@ -186,11 +187,11 @@ impl Roll<'_> {
             }
             fields.insert("next".into(), json!(next_steps(&record)));
         }
-        output::print(context.format, &said);
+        output::print(context.format, &answer);
         Ok(())
     }
 
-    /// Refuses a roll that could make gateways refuse peers, unless the operator said how it is to be done. A daemon that reads CRLs from files
+    /// Refuses a roll that could make gateways refuse peers, unless the operator answer how it is to be done. A daemon that reads CRLs from files
     /// or a database refuses a peer whose CA it does not know, or whose CA's CRL it lacks.
     fn refuse_surprise(&self, config: &Config, old: Option<&CaRecord>) -> Result<(), Failure> {
         if old.is_none_or(|old| old.is_root) {
@@ -241,7 +242,7 @@ fn next_steps(ca: &CaRecord) -> String {
 }
 
 /// Opens the foundation of the instance. No server may be running; `what` says what to do once it is stopped.
-fn ground(context: &Context, what: &str) -> Result<Foundation, Failure> {
+fn open_foundation(context: &Context, what: &str) -> Result<Foundation, Failure> {
     let location = &context.location;
     if location.server()?.is_some() {
         return Err(Failure::unavailable(format!(
@@ -253,8 +254,8 @@ fn ground(context: &Context, what: &str) -> Result<Foundation, Failure> {
 }
 
 /// The name, in URLs, of the root that signs. A root elsewhere has the usual name.
-fn root_name(ground: &Foundation) -> Result<Label, Failure> {
-    match ground.signing_root() {
+fn root_name(foundation: &Foundation) -> Result<Label, Failure> {
+    match foundation.signing_root() {
         Ok(root) => Ok(root.name),
         Err(_) => Ok(root_label()?),
     }

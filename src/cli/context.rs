@@ -69,7 +69,7 @@ impl Context {
     /// waits for it for a moment.
     fn reach(&self) -> Result<Reached, Failure> {
         let deadline = std::time::Instant::now() + PATIENCE;
-        let mut told = false;
+        let mut is_announced = false;
         loop {
             if let Some(stream) = self.location.server()? {
                 return Ok(Reached::Server(stream));
@@ -79,11 +79,11 @@ impl Context {
                     if std::time::Instant::now() >= deadline {
                         return Err(failure);
                     }
-                    if !told {
+                    if !is_announced {
                         eprintln!(
                             "the server is starting, or another command is at work; waiting for it"
                         );
-                        told = true;
+                        is_announced = true;
                     }
                     std::thread::sleep(Duration::from_millis(100));
                 }

@@ -133,26 +133,26 @@ impl Init {
             },
             false => passphrase::new(&location.folder, file)?,
         };
-        let ground = location.foundation(Arc::new(location.open_store()?), passphrase);
-        ground.create_own_keys()?;
+        let foundation = location.foundation(Arc::new(location.open_store()?), passphrase);
+        foundation.create_own_keys()?;
         let elsewhere = self.issuing.root_csr.is_some() || self.issuing.root_cert.is_some();
-        let tag = tag(&ground)?;
+        let tag = tag(&foundation)?;
         let options = self.issuing.options(&in_force, &root_label()?, &self.name, &tag)?;
-        let cas = ground.store.cas()?;
+        let cas = foundation.store.cas()?;
         if let Some(root) = cas.iter().find(|ca| ca.is_root) {
             self.refuse_other_root(root)?;
         } else if !elsewhere {
-            if ground.keys.contains(self.name.as_str()) {
+            if foundation.keys.contains(self.name.as_str()) {
                 return Err(Failure::missing(format!(
                     "the CA `{}` waits for a root elsewhere; give its certificate with `--root-cert FILE`",
                     self.name
                 )));
             }
             let algorithm = self.root_algorithm.unwrap_or_default();
-            ground.create_root(&self.root_options(&tag)?, algorithm)?;
+            foundation.create_root(&self.root_options(&tag)?, algorithm)?;
         }
-        let mut said = self.issuing.make(&ground, &self.name, &options)?;
-        if let Some(fields) = said.as_object_mut() {
+        let mut answer = self.issuing.make(&foundation, &self.name, &options)?;
+        if let Some(fields) = answer.as_object_mut() {
             fields.insert("data".into(), json!(location.folder.path().display().to_string()));
             fields.insert("config".into(), json!(config.display().to_string()));
             if let Some(file) = generated {
@@ -163,34 +163,34 @@ impl Init {
                 fields.insert("passphrase".into(), json!(note));
             }
         }
-        Ok(said)
+        Ok(answer)
     }
 
     /// Refuses options that ask for another root than the one that an earlier, interrupted run made.
     fn refuse_other_root(&self, root: &CaRecord) -> Result<(), Failure> {
         let facts = Facts::of(&root.certificate)?;
-        let found = |what: &str, there: &dyn std::fmt::Display, asked: &dyn std::fmt::Display| {
+        let found = |what: &str, there: &dyn std::fmt::Display, option: &dyn std::fmt::Display| {
             Err(Failure::missing(format!(
-                "the root `{}` was made before, and {what} is `{there}`, not `{asked}`; leave the option out, or found the instance in \
+                "the root `{}` was made before, and {what} is `{there}`, not `{option}`; leave the option out, or found the instance in \
                  another folder",
                 root.name
             )))
         };
-        if let Some(asked) = &self.root_subject
-            && !same_name(&distinguished_name(asked)?, &facts.subject)
+        if let Some(option) = &self.root_subject
+            && !same_name(&distinguished_name(option)?, &facts.subject)
         {
-            return found("its subject", &facts.subject, asked);
+            return found("its subject", &facts.subject, option);
         }
         let algorithm = KeyAlgorithm::of(facts.key.kind());
-        if let Some(asked) = self.root_algorithm.filter(|asked| *asked != algorithm) {
-            return found("its key", &algorithm, &asked);
+        if let Some(option) = self.root_algorithm.filter(|option| *option != algorithm) {
+            return found("its key", &algorithm, &option);
         }
-        if let Some(asked) = &self.root_validity {
-            let wanted = duration("--root-validity", asked, 86_400, LONGEST)?;
+        if let Some(option) = &self.root_validity {
+            let requested = duration("--root-validity", option, 86_400, LONGEST)?;
             let lasts = facts.not_after.since(facts.not_before);
             // notBefore is a minute before the certificate was made, so that the validity is a little longer than the option.
-            if lasts.abs_diff(wanted) > Duration::from_secs(120) {
-                return found("its end", &facts.not_after, asked);
+            if lasts.abs_diff(requested) > Duration::from_secs(120) {
+                return found("its end", &facts.not_after, option);
             }
         }
         Ok(())
@@ -241,49 +241,49 @@ impl Issuing {
     /// Makes the issuing CA below the root of this instance; or, with a root elsewhere, writes a request or installs its answer.
     pub fn make(
         &self,
-        ground: &Foundation,
+        foundation: &Foundation,
         name: &Label,
         options: &CaOptions,
     ) -> Result<Value, Failure> {
         if let Some(file) = &self.root_csr {
-            let request = ground.request_issuing(name, options, self.algorithm)?;
+            let request = foundation.request_issuing(name, options, self.algorithm)?;
             write(file, &request)?;
             return Ok(requested(file));
         }
         let record = match &self.root_cert {
-            Some(file) => ground.install_issuing(name, &read_all(&read(file)?)?)?,
-            None => ground.create_issuing(name, options, self.algorithm)?,
+            Some(file) => foundation.install_issuing(name, &read_all(&read(file)?)?)?,
+            None => foundation.create_issuing(name, options, self.algorithm)?,
         };
-        let keys = &ground.keys;
+        let keys = &foundation.keys;
         let mut warnings = Vec::new();
         for ca in std::iter::once(&record.certificate).chain(&record.chain) {
             warnings.extend(warnings_of_ca(ca).map_err(|e| Failure::input(e.to_string()))?);
         }
-        let mut said = json!({
+        let mut answer = json!({
             "issuing_ca": record.name,
             "subject": Facts::of(&record.certificate)?.subject.to_string(),
             "certificate": keys.file(&format!("{name}.crt")).display().to_string(),
             "root": keys.file("root.crt").display().to_string(),
         });
-        if let Some(fields) = said.as_object_mut().filter(|_| !warnings.is_empty()) {
+        if let Some(fields) = answer.as_object_mut().filter(|_| !warnings.is_empty()) {
             fields.insert("warnings".into(), json!(warnings));
         }
-        Ok(said)
+        Ok(answer)
     }
 }
 
 /// The subject of a CA: the option's, or one that no other instance has.
-fn subject(asked: Option<&str>, name: &str, tag: &str) -> Result<Name, Failure> {
-    match asked {
-        Some(asked) => Ok(distinguished_name(asked)?),
+fn subject(option: Option<&str>, name: &str, tag: &str) -> Result<Name, Failure> {
+    match option {
+        Some(option) => Ok(distinguished_name(option)?),
         None => Ok(distinguished_name(&format!("CN=Countersign {name} CA {tag}"))?),
     }
 }
 
 /// The tag in the default subjects of this instance: six hexadecimal digits of the hash of its audit key. Subjects must differ between
 /// instances, because NSS and other libraries keep one CRL for each issuer name.
-pub fn tag(ground: &Foundation) -> Result<String, Failure> {
-    let key = Foundation::audit_public_key(&ground.keys)?;
+pub fn tag(foundation: &Foundation) -> Result<String, Failure> {
+    let key = Foundation::audit_public_key(&foundation.keys)?;
     let hash = ring::digest::digest(&ring::digest::SHA256, &key);
     Ok(data_encoding::HEXLOWER.encode(hash.as_ref()).chars().take(ANY_TAG.len()).collect())
 }

@@ -214,21 +214,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = server_state(folder.path());
         let metrics = Metrics::new();
-        let told = async || {
+        let readiness = async || {
             let answer = readyz(state.clone()).await;
             let status = answer.status().as_u16();
             let text = to_bytes(answer.into_body()).await.unwrap();
             (status, String::from_utf8(text.to_vec()).unwrap())
         };
-        let counted = || metrics.text(&state).unwrap();
-        assert_eq!(told().await, (200, "ready\n".to_owned()));
-        assert!(counted().contains("countersign_unready_reasons 0\n"));
+        let scraped = || metrics.text(&state).unwrap();
+        assert_eq!(readiness().await, (200, "ready\n".to_owned()));
+        assert!(scraped().contains("countersign_unready_reasons 0\n"));
         let is_first = AtomicBool::new(true);
         let work = move || assert!(!is_first.swap(false, Ordering::SeqCst), "on purpose");
         state.threads.start("crl", work).unwrap().join().unwrap();
-        let (status, text) = told().await;
+        let (status, text) = readiness().await;
         assert!(status == 503 && text.contains("the thread `crl` 1 times"), "{text}");
-        let counted = counted();
+        let counted = scraped();
         for line in ["thread_panics{thread=\"crl\"} 1", "unready_reasons 1"] {
             assert!(counted.contains(&format!("countersign_{line}\n")), "{counted}");
         }

@@ -65,7 +65,7 @@ struct Written {
 impl Folder {
     /// The pending request, if there is one.
     pub fn pending(&self) -> Result<Option<Pending>, Failure> {
-        let (key, transaction) = self.pending_paths();
+        let transaction = self.pending_transaction();
         let Some(text) = read(&transaction)? else { return Ok(None) };
         let damaged = |why: String| {
             Failure::unavailable(format!(
@@ -76,7 +76,7 @@ impl Folder {
         let written: Written =
             toml::from_str(&String::from_utf8_lossy(&text)).map_err(|e| damaged(e.to_string()))?;
         let (purpose, state) = written.state().ok_or_else(|| damaged("it is damaged".into()))?;
-        Ok(Some(Pending { purpose, key: key_from_pem(&key)?, state }))
+        Ok(Some(Pending { purpose, key: key_from_pem(&self.pending_key())?, state }))
     }
 
     /// Makes the folder of the pending request. It is not a pending request yet: that takes a transaction.
@@ -92,7 +92,7 @@ impl Folder {
     /// Begins a request. Its key is durable when this returns, and must be before the request is sent.
     pub fn begin(&self, purpose: Purpose, key: FileKey) -> Result<Pending, Failure> {
         self.prepare()?;
-        let (key_path, _) = self.pending_paths();
+        let key_path = self.pending_key();
         write_over(&key_path, key_pem(&key)?.as_bytes()).map_err(at(&key_path))?;
         let pending = Pending { purpose, key, state: State::Sent };
         self.save_pending(&pending)?;
@@ -106,7 +106,7 @@ impl Folder {
 
     /// As [`Self::save_pending`], without the key.
     pub fn save_state(&self, purpose: Purpose, state: &State) -> Result<(), Failure> {
-        let (_, path) = self.pending_paths();
+        let path = self.pending_transaction();
         let text = toml::to_string(&Written::of(purpose, state))
             .map_err(|e| Failure { code: 1, message: e.to_string() })?;
         write_over(&path, text.as_bytes()).map_err(at(&path))
@@ -118,15 +118,20 @@ impl Folder {
         if !folder.is_dir() {
             return Ok(());
         }
-        let (_, transaction) = self.pending_paths();
+        let transaction = self.pending_transaction();
         remove(&transaction).and_then(|()| sync(&folder)).map_err(at(&transaction))?;
         let removed = fs::remove_dir_all(&folder);
         removed.and_then(|()| sync(&self.own(""))).map_err(at(&folder))
     }
 
-    fn pending_paths(&self) -> (PathBuf, PathBuf) {
-        let folder = self.own("pending");
-        (folder.join("key.pem"), folder.join("transaction.toml"))
+    /// The file of the pending request's key.
+    fn pending_key(&self) -> PathBuf {
+        self.own("pending").join("key.pem")
+    }
+
+    /// The file of the pending request's transaction. There is a pending request only if this file exists.
+    fn pending_transaction(&self) -> PathBuf {
+        self.own("pending").join("transaction.toml")
     }
 }
 

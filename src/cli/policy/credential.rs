@@ -158,7 +158,7 @@ pub struct Keygen {
 
 impl Keygen {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let (folder, name) = key_place(&self.file)?;
+        let KeyFile { folder, name } = key_file(&self.file)?;
         let passphrase = secret(context)?;
         let key = FileKey::generate(self.algorithm)?;
         folder.save(&name, &key, &passphrase, &SystemEntropy::default())?;
@@ -218,7 +218,7 @@ fn parse(text: &[u8]) -> Result<Principal, Failure> {
 }
 
 fn open(context: &Context, path: &Path) -> Result<SigningKey, Failure> {
-    let (folder, name) = key_place(path)?;
+    let KeyFile { folder, name } = key_file(path)?;
     open_with(&folder, &name, &secret(context)?)
 }
 
@@ -236,7 +236,13 @@ fn secret(context: &Context) -> Result<Passphrase, Failure> {
     passphrase::existing(&context.location.folder, context.location.passphrase_file.as_deref())
 }
 
-fn key_place(path: &Path) -> Result<(KeyFolder, String), Failure> {
+/// A file of an encrypted key, as its folder and the name of the key in it.
+struct KeyFile {
+    folder: KeyFolder,
+    name: String,
+}
+
+fn key_file(path: &Path) -> Result<KeyFile, Failure> {
     let name =
         path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".key"));
     let Some(name) = name.filter(|name| !name.is_empty()) else {
@@ -249,5 +255,5 @@ fn key_place(path: &Path) -> Result<(KeyFolder, String), Failure> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or_else(|| Path::new("."));
-    Ok((KeyFolder::new(folder), name.to_owned()))
+    Ok(KeyFile { folder: KeyFolder::new(folder), name: name.to_owned() })
 }

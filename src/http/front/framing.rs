@@ -64,10 +64,16 @@ pub enum Chunk {
     LastLf,
 }
 
-/// The effect of an octet.
-enum Step<T> {
+/// The octets of a step in a chunked body, and their effect.
+struct Stepped {
+    octets: usize,
+    step: Step,
+}
+
+/// The effect of octets.
+enum Step {
     /// A new position.
-    On(T),
+    On(Chunk),
     /// The end of the body.
     End,
     /// The octet is an error. The HTTP library refuses it, and ends the connection.
@@ -111,7 +117,7 @@ impl Framing {
             Self::Chunked(chunk) => {
                 let mut at = 0;
                 while let Some(rest) = octets.get(at..).filter(|rest| !rest.is_empty()) {
-                    let (taken, step) = chunk.step(rest);
+                    let Stepped { octets: taken, step } = chunk.step(rest);
                     at = at.saturating_add(taken);
                     match step {
                         Step::On(next) => *chunk = next,
@@ -142,14 +148,14 @@ impl Line {
 }
 
 impl Chunk {
-    /// The effect of the first of these octets, of which there must be one; in a chunk's data, of as many as belong to it. Gives their
-    /// number, too.
-    fn step(self, octets: &[u8]) -> (usize, Step<Self>) {
+    /// The effect of the first of these octets, of which there must be one. In a chunk's data, as many are taken as belong to it.
+    fn step(self, octets: &[u8]) -> Stepped {
         if let Self::Data(left) = self {
             let all = u64::try_from(octets.len()).unwrap_or(u64::MAX);
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(octets.len());
             let left = left.saturating_sub(all);
-            return (most, Step::On(if left == 0 { Self::DataCr } else { Self::Data(left) }));
+            let next = if left == 0 { Self::DataCr } else { Self::Data(left) };
+            return Stepped { octets: most, step: Step::On(next) };
         }
         let octet = octets.first().copied().unwrap_or_default();
         let digit = char::from(octet).to_digit(16).map(u64::from);
@@ -170,10 +176,10 @@ impl Chunk {
             (Self::TrailerLine, b'\r') => Some(Self::TrailerLf),
             (Self::Trailer | Self::TrailerLine, _) => Some(Self::TrailerLine),
             (Self::TrailerLf, b'\n') => Some(Self::Trailer),
-            (Self::LastLf, b'\n') => return (1, Step::End),
+            (Self::LastLf, b'\n') => return Stepped { octets: 1, step: Step::End },
             _ => None,
         };
-        (1, next.map_or(Step::Wrong, Step::On))
+        Stepped { octets: 1, step: next.map_or(Step::Wrong, Step::On) }
     }
 }
 
