@@ -52,6 +52,7 @@ pub enum Audit {
 }
 
 impl Audit {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let data = context.location.folder.path();
         context.location.folder.check()?;
@@ -193,6 +194,7 @@ pub enum StoreCommand {
 }
 
 impl StoreCommand {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Status => context.show(Request::StoreStatus),

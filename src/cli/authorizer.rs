@@ -92,6 +92,7 @@ enum Exchange {
 }
 
 impl Authorizer {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Run(run) => run.run(context),

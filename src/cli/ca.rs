@@ -96,6 +96,7 @@ struct Roll<'a> {
 }
 
 impl Ca {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let _private = Private::begin();
         match self {
@@ -275,6 +276,7 @@ pub enum Crl {
 }
 
 impl Crl {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Show => context.show(Request::CrlShow),

@@ -92,6 +92,7 @@ pub struct One {
 }
 
 impl Cert {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::List { account, status, limit } => {

@@ -43,6 +43,7 @@ pub struct Show {
 }
 
 impl Decision {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context),
@@ -55,9 +56,10 @@ impl List {
     fn run(&self, context: &Context) -> Result<(), Failure> {
         let config = context.location.config()?.authorizer;
         let wanted = |line: &Value| {
-            (!self.denied || at(line, "/decision") == "deny")
+            (!self.denied || text_at(line, "/decision") == "deny")
                 && self.peer.as_deref().is_none_or(|peer| {
-                    at(line, "/remote/id").contains(peer) || at(line, "/remote/address") == peer
+                    text_at(line, "/remote/id").contains(peer)
+                        || text_at(line, "/remote/address") == peer
                 })
         };
         let found = decisions(&config.decisions, self.limit.clamp(1, 100_000), wanted)
@@ -70,15 +72,15 @@ impl List {
             .iter()
             .map(|line| {
                 json!({
-                    "time": at(line, "/time"),
-                    "trace": at(line, "/trace"),
-                    "decision": at(line, "/decision"),
-                    "step": at(line, "/step"),
+                    "time": text_at(line, "/time"),
+                    "trace": text_at(line, "/trace"),
+                    "decision": text_at(line, "/decision"),
+                    "step": text_at(line, "/step"),
                     "phase": line.get("phase"),
-                    "peer": at(line, "/remote/id"),
-                    "address": at(line, "/remote/address"),
+                    "peer": text_at(line, "/remote/id"),
+                    "address": text_at(line, "/remote/address"),
                     "repeated": line.get("repeated"),
-                    "reason": at(line, "/reason"),
+                    "reason": text_at(line, "/reason"),
                 })
             })
             .collect();
@@ -138,7 +140,8 @@ fn steps(decision: &Value) -> String {
         ("identity", "the certificate holds the identity that the peer says it has"),
         ("policy", "the policy allows it"),
     ];
-    let (decided, allowed) = (at(decision, "/step"), at(decision, "/decision") == "allow");
+    let (decided, allowed) =
+        (text_at(decision, "/step"), text_at(decision, "/decision") == "allow");
     let proof = proof(decision);
     let mut text = String::new();
     for (step, meaning) in STEPS {
@@ -148,7 +151,7 @@ fn steps(decision: &Value) -> String {
         } else if step == "policy" && allowed && decided != "policy" {
             text.push_str("policy: not asked about phase 1 (`policy_in_phase_2_only`)\n");
         } else if step == decided && !allowed {
-            text.push_str(&format!("{step}: NO. {}\n", at(decision, "/reason")));
+            text.push_str(&format!("{step}: NO. {}\n", text_at(decision, "/reason")));
             return text;
         } else if let Some(lack) = lack(decision).filter(|_| step == "status") {
             text.push_str(&format!("status: {lack}\n"));
@@ -157,7 +160,7 @@ fn steps(decision: &Value) -> String {
         }
     }
     if !allowed {
-        text.push_str(&format!("authorizer: NO. {}\n", at(decision, "/reason")));
+        text.push_str(&format!("authorizer: NO. {}\n", text_at(decision, "/reason")));
     }
     text
 }
@@ -168,7 +171,7 @@ fn proof(decision: &Value) -> Option<&'static str> {
     if has_certificate || decision.pointer("/requesters").is_none_or(Value::is_null) {
         return None;
     }
-    Some(match at(decision, "/question/auth") {
+    Some(match text_at(decision, "/question/auth") {
         "raw" => "a raw public key",
         "eap" => "to be a user, by EAP",
         "xauth" => "to be a user, by XAuth",
@@ -184,6 +187,7 @@ fn lack(decision: &Value) -> Option<&'static str> {
     }
 }
 
-fn at<'v>(line: &'v Value, pointer: &str) -> &'v str {
+/// The text at a JSON pointer (RFC 6901); empty if there is none.
+fn text_at<'v>(line: &'v Value, pointer: &str) -> &'v str {
     line.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

@@ -30,6 +30,7 @@ pub struct Demo {
 }
 
 impl Demo {
+    /// Carries out the command.
     pub fn run(self) -> Result<(), Failure> {
         let settings = Settings { plugin: self.plugin, keep: self.keep, pause: self.pause };
         match self.inside {

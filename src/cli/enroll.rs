@@ -183,6 +183,7 @@ pub struct Enroll {
 }
 
 impl Enroll {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         if let Some(filter) = &context.log {
             crate::logging::LogControl::start(filter, context.log_format.unwrap_or_default())?;

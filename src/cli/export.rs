@@ -63,6 +63,7 @@ pub struct Check {
 }
 
 impl Export {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let own = describe(
             context,
@@ -168,6 +169,7 @@ impl Export {
 }
 
 impl Check {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let now = SystemClock.now();
         let mut found = Vec::new();

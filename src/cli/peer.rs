@@ -190,6 +190,7 @@ struct Row {
 }
 
 impl Peer {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Add(add) => {

@@ -35,6 +35,7 @@ pub struct Which {
 }
 
 impl Publish {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Status => context.show(Request::PublishStatus),

@@ -35,6 +35,7 @@ pub enum Request {
 }
 
 impl Request {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         context.show(match self {
             Self::List => Ask::PendingList,

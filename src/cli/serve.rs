@@ -31,6 +31,7 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let folder = &context.location.folder;
         // Every file that the server makes, as long as it runs, is for its owner only.

@@ -25,6 +25,7 @@ pub struct Lint {
 }
 
 impl Lint {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let mut rows = Vec::new();
         let mut errors = 0_usize;
@@ -69,6 +70,7 @@ pub enum Config {
 }
 
 impl Config {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let config = context.location.config()?;
         match self {
@@ -97,6 +99,7 @@ pub struct Completion {
 }
 
 impl Completion {
+    /// Carries out the command.
     pub fn run(&self, command: &mut clap::Command) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, command, "countersign", &mut script);
@@ -114,6 +117,7 @@ pub struct Man {
 }
 
 impl Man {
+    /// Carries out the command.
     pub fn run(&self, command: clap::Command) -> Result<(), Failure> {
         match &self.dir {
             Some(dir) => {

@@ -57,6 +57,7 @@ pub struct Add {
 }
 
 impl Trust {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Add(add) => context.show(Request::TrustAdd { vendor: add.draft()? }),

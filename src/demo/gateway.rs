@@ -8,8 +8,10 @@ pub enum Gateway {
 }
 
 impl Gateway {
+    /// Both gateways.
     pub const BOTH: [Self; 2] = [Self::West, Self::East];
 
+    /// Its name, which is also that of its network namespace.
     pub const fn name(self) -> &'static str {
         match self {
             Self::West => "west",
@@ -17,6 +19,7 @@ impl Gateway {
         }
     }
 
+    /// Its address on the bridge.
     pub const fn address(self) -> &'static str {
         match self {
             Self::West => "10.9.0.2",

@@ -43,6 +43,7 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// A stage in this folder. With `pause`, each step but the first waits for Enter.
     pub fn new(folder: &Path, pause: bool) -> Result<Self, Failure> {
         Ok(Self {
             folder: folder.to_owned(),

@@ -62,12 +62,12 @@ impl Folder {
     pub fn create(path: &Path) -> Result<Self, Failure> {
         let path = std::path::absolute(path)?;
         let own = path.join("enrolment");
-        let is_new = make(&path).map_err(at(&path))?;
-        make(&own).map_err(at(&own))?;
+        let is_new = make(&path).map_err(failure_at(&path))?;
+        make(&own).map_err(failure_at(&own))?;
         let folder = Self::locked(path)?;
         if is_new {
             let made = folder.own(MADE);
-            write_over(&made, b"").map_err(at(&made))?;
+            write_over(&made, b"").map_err(failure_at(&made))?;
         }
         Ok(folder)
     }
@@ -89,7 +89,7 @@ impl Folder {
 
     fn locked(path: PathBuf) -> Result<Self, Failure> {
         let own = path.join("enrolment");
-        let lock = lock(&own.join(LOCK)).map_err(at(&own))?.ok_or_else(|| {
+        let lock = lock(&own.join(LOCK)).map_err(failure_at(&own))?.ok_or_else(|| {
             Failure::unavailable(format!(
                 "another run works on `{}`; try again later",
                 path.display()
@@ -120,7 +120,7 @@ impl Folder {
     /// Writes the settings of an enrolment, durably.
     pub fn save_settings(&self, phase: Phase, settings: &Settings) -> Result<(), Failure> {
         let path = self.path_of(phase, "enrolment.toml");
-        write_over(&path, settings.text()?.as_bytes()).map_err(at(&path))
+        write_over(&path, settings.text()?.as_bytes()).map_err(failure_at(&path))
     }
 
     fn path_of(&self, phase: Phase, name: &str) -> PathBuf {
@@ -147,9 +147,9 @@ impl Folder {
     ) -> Result<(), Failure> {
         let path = self.path_of(phase, name);
         if list.is_empty() {
-            return remove(&path).map_err(at(&path));
+            return remove(&path).map_err(failure_at(&path));
         }
-        write_over(&path, pem(list)?.as_bytes()).map_err(at(&path))
+        write_over(&path, pem(list)?.as_bytes()).map_err(failure_at(&path))
     }
 
     /// The name of the generation in force.
@@ -165,7 +165,7 @@ impl Folder {
         if path.is_dir() {
             return Ok(());
         }
-        step().and_then(|()| files.write(&path, false)).map_err(at(&path))
+        step().and_then(|()| files.write(&path, false)).map_err(failure_at(&path))
     }
 
     /// Removes a generation, unless it is in force.
@@ -192,9 +192,10 @@ impl Folder {
     /// Puts a generation in force. `links` are the paths, relative to `DIR`, at which the daemon reads its files.
     pub fn switch(&self, generation: &str, links: &[&str]) -> Result<(), Failure> {
         self.check_links(links.iter().copied())?;
-        // The daemon's links come first. They lead through `current`, so that all of them change at once when it is renamed below.
+        // INVARIANT: every link of the daemon leads through `current`. So all of them change at once, when `current` is renamed below; and
+        // they must exist before that.
         for link in links {
-            self.link(link).map_err(at(&self.path.join(link)))?;
+            self.link(link).map_err(failure_at(&self.path.join(link)))?;
         }
         let current = self.own("current");
         let exchange = || {
@@ -205,7 +206,7 @@ impl Folder {
             fs::rename(&new, &current)?;
             sync(&self.own(""))
         };
-        exchange().map_err(at(&current))?;
+        exchange().map_err(failure_at(&current))?;
         self.remove_dead_links(links);
         Ok(())
     }
@@ -311,11 +312,11 @@ pub fn pem(list: &[Vec<u8>]) -> Result<String, Failure> {
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     match fs::metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(at(path)(e)),
+        Err(e) => Err(failure_at(path)(e)),
         Ok(metadata) if metadata.len() > MAX_FILE => {
             Err(Failure::input(format!("`{}` is larger than {MAX_FILE} bytes", path.display())))
         }
-        Ok(_) => fs::read(path).map(Some).map_err(at(path)),
+        Ok(_) => fs::read(path).map(Some).map_err(failure_at(path)),
     }
 }
 
@@ -377,7 +378,7 @@ pub fn sync(folder: &Path) -> io::Result<()> {
 }
 
 /// Maps an error to a failure that names the path.
-pub fn at(path: &Path) -> impl Fn(io::Error) -> Failure + '_ {
+pub fn failure_at(path: &Path) -> impl Fn(io::Error) -> Failure + '_ {
     move |e| Failure::unavailable(format!("`{}`: {e}", path.display()))
 }
 

@@ -9,7 +9,7 @@ use countersign_enroll::cmp::client::{Confirmation, Issued, Waiting};
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Folder, at, read, remove, sync, write_over};
+use super::folder::{Folder, failure_at, read, remove, sync, write_over};
 use super::material::{key_from_pem, key_pem};
 use crate::exit::Failure;
 
@@ -85,15 +85,15 @@ impl Folder {
         if folder.is_dir() {
             return Ok(());
         }
-        fs::DirBuilder::new().mode(0o700).create(&folder).map_err(at(&folder))?;
-        sync(&self.own("")).map_err(at(&folder))
+        fs::DirBuilder::new().mode(0o700).create(&folder).map_err(failure_at(&folder))?;
+        sync(&self.own("")).map_err(failure_at(&folder))
     }
 
     /// Begins a request. Its key is durable when this returns, and must be before the request is sent.
     pub fn begin(&self, purpose: Purpose, key: FileKey) -> Result<Pending, Failure> {
         self.prepare()?;
         let key_path = self.pending_key();
-        write_over(&key_path, key_pem(&key)?.as_bytes()).map_err(at(&key_path))?;
+        write_over(&key_path, key_pem(&key)?.as_bytes()).map_err(failure_at(&key_path))?;
         let pending = Pending { purpose, key, state: State::Sent };
         self.save_pending(&pending)?;
         Ok(pending)
@@ -109,7 +109,7 @@ impl Folder {
         let path = self.pending_transaction();
         let text = toml::to_string(&Written::of(purpose, state))
             .map_err(|e| Failure { code: 1, message: e.to_string() })?;
-        write_over(&path, text.as_bytes()).map_err(at(&path))
+        write_over(&path, text.as_bytes()).map_err(failure_at(&path))
     }
 
     /// Drops the pending request. The transaction is removed first: without it, the other files mean nothing if the power fails now.
@@ -119,9 +119,9 @@ impl Folder {
             return Ok(());
         }
         let transaction = self.pending_transaction();
-        remove(&transaction).and_then(|()| sync(&folder)).map_err(at(&transaction))?;
+        remove(&transaction).and_then(|()| sync(&folder)).map_err(failure_at(&transaction))?;
         let removed = fs::remove_dir_all(&folder);
-        removed.and_then(|()| sync(&self.own(""))).map_err(at(&folder))
+        removed.and_then(|()| sync(&self.own(""))).map_err(failure_at(&folder))
     }
 
     /// The file of the pending request's key.

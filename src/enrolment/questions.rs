@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::folder::{Folder, Phase, at, write_over};
+use super::folder::{Folder, Phase, failure_at, write_over};
 use super::peer::Peer;
 use super::settings::{Overrides, Settings};
 use super::story::{ANCHORS, SIGNER};
@@ -130,7 +130,7 @@ pub fn query(
         answers.insert(kind.name().into(), value);
     }
     if let Some(folder) = save {
-        save_files(folder, &files).map_err(at(folder))?;
+        save_files(folder, &files).map_err(failure_at(folder))?;
     }
     Ok(Value::Object(answers))
 }

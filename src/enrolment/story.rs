@@ -10,7 +10,7 @@ use countersign_enroll::cmp::client::{Anchors, ClientError, Issued, Refusal, Wis
 use countersign_ike_plugin::gateway::Files;
 use serde_json::{Value, json};
 
-use super::folder::{Folder, Phase, at, daemon_links, remove, write_over};
+use super::folder::{Folder, Phase, daemon_links, failure_at, remove, write_over};
 use super::generation::{Present, compose, name, renew_at};
 use super::peer::{Peer, first_template};
 use super::pending::{Pending, Purpose, State};
@@ -224,7 +224,8 @@ pub fn finish(
             (Box::new(issued.map_err(|e| drop_if_final(folder, e))?), Confirming::NotSent)
         }
     };
-    // 2. Write the certificate and the daemon's files. They must be durable before the CA is told that the gateway has them.
+    // 2. Write the certificate and the daemon's files.
+    // INVARIANT: both are durable before the CA is told that the gateway has them. After that, the CA does not answer with them again.
     folder.save_state(purpose, &State::Issued(issued.clone()))?;
     let generation = name(&issued)?;
     let files = compose(settings, &issued, &key)?;
@@ -366,7 +367,7 @@ fn install(
     folder.save_certificates(Phase::Finished, ANCHORS, &issued.anchors)?;
     if settings.then.is_some() {
         let path = folder.own(THEN);
-        write_over(&path, b"").map_err(at(&path))?;
+        write_over(&path, b"").map_err(failure_at(&path))?;
     }
     folder.switch(generation, &daemon_links(files))
 }
@@ -382,7 +383,7 @@ fn run_then(folder: &Folder, settings: &Settings) -> Result<(), Failure> {
         .stdout(std::io::stderr())
         .status();
     match run {
-        Ok(status) if status.success() => remove(&mark).map_err(at(&mark)),
+        Ok(status) if status.success() => remove(&mark).map_err(failure_at(&mark)),
         Ok(status) => Err(Failure::found(format!(
             "the certificate is in its place, but `{}` failed ({status}); the next run tries it again",
             command.escape_debug()

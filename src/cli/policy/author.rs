@@ -56,6 +56,7 @@ struct Checked {
 }
 
 impl Check {
+    /// Carries out the command.
     pub fn run(&self, context: &Context, depth: Depth) -> Result<(), Failure> {
         let checked = self.check(depth)?;
         let errors = checked.count(Severity::Error);
@@ -150,6 +151,7 @@ pub struct Fmt {
 }
 
 impl Fmt {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let mut changed = Vec::new();
         for path in &self.files {

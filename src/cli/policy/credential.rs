@@ -41,6 +41,7 @@ enum Spelling {
 }
 
 impl Sign {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let source = read(&self.file)?;
         let assertion = unsigned(&source)?;
@@ -104,6 +105,7 @@ pub struct Verify {
 }
 
 impl Verify {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let (mut right, mut wrong, mut rows) = (0, 0, Vec::new());
         for path in &self.files {
@@ -157,6 +159,7 @@ pub struct Keygen {
 }
 
 impl Keygen {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let KeyFile { folder, name } = key_file(&self.file)?;
         let passphrase = secret(context)?;
@@ -185,6 +188,7 @@ pub struct ShowPrincipal {
 }
 
 impl ShowPrincipal {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let principals = match (&self.text, &self.certificate, &self.key) {
             (Some(text), ..) => vec![parse(text.as_bytes())?],

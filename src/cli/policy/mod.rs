@@ -37,6 +37,7 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Check(check) => check.run(context, author::Depth::Errors),

@@ -47,6 +47,7 @@ struct Input {
 }
 
 impl Query {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let input = self.input()?;
         let values = match &input.values {

@@ -33,15 +33,18 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The policy set of the files.
     pub fn set(&self) -> Result<PolicySet, Failure> {
         load(&self.policy, &self.credentials, legacy(self.legacy_signatures))
     }
 }
 
+/// Whether legacy signatures are accepted, from the command line's switch.
 pub const fn legacy(accepted: bool) -> LegacySignatures {
     if accepted { LegacySignatures::Accepted } else { LegacySignatures::Refused }
 }
 
+/// Loads a policy set. A policy file with a mistake is refused; a credential that does not verify is left out.
 pub fn load(
     policy: &[PathBuf],
     credentials: &[PathBuf],
@@ -68,6 +71,7 @@ pub struct Order {
 }
 
 impl Order {
+    /// The compliance values, checked.
     pub fn values(&self) -> Result<ComplianceValues, Failure> {
         ComplianceValues::new(&self.values)
             .map_err(|error: ValuesError| Failure::input(format!("--values: {error}")))
@@ -132,7 +136,7 @@ pub fn read(path: &Path) -> Result<Source, Failure> {
     }
 }
 
-pub fn read_limited(from: impl Read) -> std::io::Result<Vec<u8>> {
+fn read_limited(from: impl Read) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
     from.take(MAX_FILE + 1).read_to_end(&mut text)?;
     Ok(text)
@@ -144,6 +148,7 @@ pub fn refused(source: &Source, findings: &[Finding]) -> Failure {
     Failure::input(format!("`{}` is no policy, and nothing of it is used\n{shown}", source.name()))
 }
 
+/// A finding as JSON.
 pub fn finding_json(source: &Source, finding: &Finding) -> Value {
     let position = source.position(finding.span.start());
     json!({
@@ -157,6 +162,7 @@ pub fn finding_json(source: &Source, finding: &Finding) -> Value {
     })
 }
 
+/// A credential that was left out, as JSON.
 pub fn dropped_json(dropped: &Dropped) -> Value {
     let line = dropped.source.position(dropped.span.start()).line;
     json!({ "file": dropped.source.name(), "line": line, "valid": false, "reason": dropped.reason.to_string() })

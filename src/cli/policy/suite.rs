@@ -124,6 +124,7 @@ fn boolean() -> Vec<String> {
 }
 
 impl Suite {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let mut counts = Counts::default();
         for path in &self.files {

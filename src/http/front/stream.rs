@@ -25,10 +25,12 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// The stream of an accepted connection, which has this slot.
     pub fn new(socket: TcpStream, slot: Place) -> Self {
         Self { socket, turn: Turn::new(slot), input: Bytes::new() }
     }
 
+    /// The turn, which the stream shares with the requests of the connection.
     pub fn turn(&self) -> Rc<Turn> {
         Rc::clone(&self.turn)
     }

@@ -26,6 +26,7 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// The turn of a new connection: the client's, to send a request.
     pub fn new(slot: Place) -> Rc<Self> {
         Rc::new(Self {
             slot,
@@ -118,6 +119,7 @@ fn wake(waiting: &RefCell<Option<Waker>>) {
 pub struct Serving(Rc<Turn>);
 
 impl Serving {
+    /// The turn of its connection.
     pub fn turn(&self) -> &Rc<Turn> {
         &self.0
     }
