@@ -117,9 +117,9 @@ pub enum RemovedAccount {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum NextCrl {
-    /// It is signed; its cRLNumber.
+    /// It is signed already. Its cRLNumber.
     Signed(u64),
-    /// It is signed later; when.
+    /// It is signed later. The text says when, for people.
     Later(&'static str),
 }
 
@@ -414,7 +414,7 @@ pub enum DirectoryLine {
     NotRunning {
         /// Its name.
         directory: String,
-        /// Says so.
+        /// The words `the server does not run`.
         state: &'static str,
     },
     /// A server runs.

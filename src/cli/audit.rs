@@ -1,4 +1,4 @@
-//! `countersign audit …` and `countersign store …`
+//! `countersign audit …` and `countersign store …`: proofs about the journal, and the state of journal and index.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `countersign backup` and `countersign restore`
+//! `countersign backup` and `countersign restore`: a folder with the keys, the configuration and the journal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

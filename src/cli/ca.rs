@@ -1,4 +1,4 @@
-//! `countersign ca …` and `countersign crl …`
+//! `countersign ca …` and `countersign crl …`: the CAs, their next keys, and their CRLs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `countersign cert …`
+//! `countersign cert …`: certificates, and their revocation.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `countersign demo`
+//! `countersign demo`: its options. The demo itself is in `demo/`.
 
 use std::path::PathBuf;
 

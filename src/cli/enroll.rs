@@ -1,4 +1,4 @@
-//! `countersign enroll`
+//! `countersign enroll`: its options. The enrolment itself is in `enrolment/`.
 
 use std::path::{Path, PathBuf};
 

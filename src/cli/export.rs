@@ -1,4 +1,4 @@
-//! `countersign export` and `countersign check`
+//! `countersign export` and `countersign check`: the files of a gateway's daemon, and the obstacles between two gateways.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `countersign peer …`
+//! `countersign peer …`: the accounts of peers, one by one or imported from a file.
 
 use std::collections::BTreeSet;
 use std::io::Read;

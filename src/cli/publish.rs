@@ -1,4 +1,4 @@
-//! `countersign publish …`
+//! `countersign publish …`: LDAP directories, and whether they are in step.
 
 use clap::{Args, Subcommand};
 use serde_json::json;

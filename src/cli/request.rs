@@ -1,4 +1,4 @@
-//! `countersign request …`
+//! `countersign request …`: requests that await approval.
 
 use clap::Subcommand;
 

@@ -1,4 +1,4 @@
-//! `countersign serve`
+//! `countersign serve`: its options, and the founding of an instance before the start. The server itself is in `serve.rs`.
 
 use std::cell::Cell;
 use std::ffi::OsString;

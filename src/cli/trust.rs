@@ -1,4 +1,4 @@
-//! `countersign trust …`
+//! `countersign trust …`: the vendors whose devices may enrol by their factory certificates.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `[authorizer]`
+//! The section `[authorizer]`: the authorizer: its socket, policy, trust anchors and sources of status.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ const PURPOSES: [(&str, &str); 5] = [
     ("any", "2.5.29.37.0"),
 ];
 
-/// `[authorizer]`
+/// The section `[authorizer]`, as the operator writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthorizerFile {
@@ -115,7 +115,7 @@ impl Default for AuthorizerFile {
     }
 }
 
-/// `[authorizer]`, checked.
+/// The section `[authorizer]`, checked.
 #[derive(Debug, Clone)]
 pub struct AuthorizerConfig {
     /// The socket.

@@ -1,4 +1,4 @@
-//! `[cmp]`
+//! The section `[cmp]`: bounds and policy for CMP messages.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::values::{DurationText, within};
 use crate::exit::Failure;
 
-/// `[cmp]`
+/// The section `[cmp]`, as the operator writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CmpFile {
@@ -141,7 +141,7 @@ impl From<CmpRules> for Rules {
     }
 }
 
-/// `[cmp]`, checked.
+/// The section `[cmp]`, checked.
 #[derive(Debug, Clone)]
 pub struct CmpConfig {
     /// The settings of the CMP service itself.

@@ -1,4 +1,4 @@
-//! `[crl]`
+//! The section `[crl]`: the validity and the schedule of CRLs, partitions and deltas.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::values::{DurationText, within};
 use crate::exit::Failure;
 use crate::folder::DataFolder;
 
-/// `[crl]`
+/// The section `[crl]`, as the operator writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CrlFile {

@@ -18,7 +18,7 @@ use super::values::LogFormat;
 /// The annotated default, as `init` writes it. A test holds its values equal to [`ConfigFile::default`].
 pub const TEMPLATE: &str = include_str!("../countersign.toml");
 
-/// `countersign.toml`
+/// The content of `countersign.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConfigFile {
@@ -44,7 +44,7 @@ pub struct ConfigFile {
     pub profiles: BTreeMap<String, ProfileConfig>,
 }
 
-/// `[authority]`
+/// The section `[authority]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthorityFile {
@@ -52,7 +52,7 @@ pub struct AuthorityFile {
     pub default_ca: Option<Label>,
 }
 
-/// `[log]`
+/// The section `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogFile {

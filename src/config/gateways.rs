@@ -1,4 +1,4 @@
-//! `[gateways.NAME]`: the gateways as their operator describes them.
+//! The sections `[gateways.NAME]`: the gateways as their operator describes them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
 
-/// `[gateways.NAME]`
+/// The section `[gateways.NAME]`, as the operator writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GatewayFile {

@@ -1,4 +1,4 @@
-//! `[http]`
+//! The section `[http]`: the address of the HTTP server, and bounds and time-outs for its clients.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::values::{DurationText, within};
 use crate::exit::Failure;
 
-/// `[http]`
+/// The section `[http]`, as the operator writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpFile {
@@ -45,7 +45,7 @@ impl Default for HttpFile {
     }
 }
 
-/// `[http]`, checked.
+/// The section `[http]`, checked.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
     /// The address and port.

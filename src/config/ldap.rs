@@ -1,4 +1,4 @@
-//! `[ldap]`
+//! The section `[ldap]`: the built-in directory, the names of entries, and other LDAP servers that are published to.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::values::{DurationText, within};
 use crate::exit::Failure;
 
-/// `[ldap]`
+/// The section `[ldap]`, as the operator writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LdapFile {
@@ -75,7 +75,7 @@ impl Default for LdapFile {
     }
 }
 
-/// `[ldap]`, checked.
+/// The section `[ldap]`, checked.
 #[derive(Debug, Clone)]
 pub struct LdapConfig {
     /// The built-in directory, unless it is off.

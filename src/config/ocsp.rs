@@ -1,4 +1,4 @@
-//! `[ocsp]`
+//! The section `[ocsp]`: the OCSP responder.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::values::{DurationText, duration, within};
 use crate::exit::Failure;
 
-/// `[ocsp]`
+/// The section `[ocsp]`, as the operator writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OcspFile {
@@ -39,7 +39,7 @@ impl Default for OcspFile {
     }
 }
 
-/// `[ocsp]`, checked.
+/// The section `[ocsp]`, checked.
 #[derive(Debug, Clone)]
 pub struct OcspConfig {
     /// The content of answers, and the size of their cache.

@@ -1,4 +1,4 @@
-//! `--revoke` and `--info`.
+//! `countersign enroll --revoke` and `--info`: the gateway requests a revocation, or queries the CA.
 
 use std::path::Path;
 use std::{fs, io};

@@ -83,7 +83,7 @@ enum Step {
 /// The octets of a request that belong to its head or body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advanced {
-    /// How many they are.
+    /// The number of octets.
     pub octets: usize,
     /// Whether the head or body ends with them.
     pub ends: bool,
