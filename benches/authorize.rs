@@ -1,9 +1,10 @@
-//! What a question to the authorizer costs: over its socket, warm and cold, from 1 and 32 askers, with 10, 10,000 and 100,000 peers that are
-//! known: in the policy, in a CRL that lists a tenth as many, and, where it is warm, each kept and asked about in turn. Beside it, in the same
-//! run: an echo of the same lines over a socket, and the signatures that a cold answer must verify; and the memory of the process.
+//! The cost of a question to the authorizer, over its socket, from 1 and 32 clients. A question is cold (a peer's first) or warm (the peer is
+//! cached). 10, 10,000 and 100,000 peers are in the policy; a CRL lists a tenth as many certificates; and when it is warm, each peer is
+//! cached and asked about in turn. The same run measures bounds beside it: an echo of the same lines over a socket, and the signatures
+//! that a cold answer must verify; and the memory of the process.
 //!
-//! `cargo bench --bench authorize`, or with the numbers of peers: `cargo bench --bench authorize -- 10 1000`. It makes a certificate for each
-//! peer first, which takes a while. Figures move with the machine; only ratios of one run compare.
+//! `cargo bench --bench authorize`, or with other numbers of peers: `cargo bench --bench authorize -- 10 1000`. It first makes a certificate
+//! for each peer, which takes a while. Figures depend on the machine; compare only ratios of one run.
 
 #![allow(
     clippy::unwrap_used,
@@ -41,7 +42,7 @@ use rcgen::{
 };
 use serde_json::json;
 
-/// Peers that are asked about for the first time, at most.
+/// The most cold questions of a run.
 const COLD: usize = 2_000;
 /// Questions of a warm run.
 const WARM: usize = 40_000;
@@ -72,7 +73,7 @@ fn main() {
             let before = resident();
             let running = site.authorizer(folder.path(), known);
             let loaded = resident();
-            // A cold answer is given once; then the rest of the peers becomes known.
+            // A peer gives one cold answer. The peers that were not asked about are asked about here, so that all of them are cached.
             let cold = known.min(COLD);
             let first = ask(&running.path, &questions[..cold], cold, askers, Hold::Connection);
             let lost = running.lost();
@@ -104,7 +105,7 @@ fn main() {
     }
 }
 
-/// The memory of this process, with the questions of the askers, in KiB.
+/// The memory of this process, which includes the clients' questions, in KiB.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -133,12 +134,12 @@ struct Run {
     p99: Duration,
 }
 
-/// What an asker holds on to between questions.
+/// The state of a client between questions.
 #[derive(Clone, Copy, PartialEq)]
 enum Hold {
     /// Its connection.
     Connection,
-    /// Nothing: each question has a connection of its own, as charon's have.
+    /// None: each question has a new connection, as charon's questions have.
     Nothing,
 }
 
@@ -179,7 +180,7 @@ fn ask(socket: &Path, questions: &[Vec<u8>], count: usize, askers: usize, hold: 
     Run { count: took.len(), rate, p50: at(50), p99: at(99) }
 }
 
-/// Gives back every line.
+/// Echoes every line.
 struct Echo(std::path::PathBuf);
 
 impl Echo {
@@ -259,7 +260,7 @@ impl Site {
         Self { root, issuing, peers }
     }
 
-    /// The CRLs of both CAs; that of the issuing one lists so many certificates, of none that is asked about.
+    /// The CRLs of both CAs. The CRL of the issuing CA lists this many certificates; no question is about one of them.
     fn crls(&self, folder: &Path, listed: usize) {
         let now = time::OffsetDateTime::now_utc();
         let entry = |number: usize| RevokedCertParams {
@@ -299,7 +300,7 @@ impl Site {
         format!("{question}\n").into_bytes()
     }
 
-    /// An assertion for each peer that is known.
+    /// The policy, with an assertion for each peer.
     fn authorizer(&self, folder: &Path, known: usize) -> Running {
         let mut text = String::new();
         for number in 0..known {
@@ -338,7 +339,7 @@ impl Site {
         let files = PolicyFiles { policies: vec![policy], ..PolicyFiles::default() };
         let log = DecisionLog::open(&folder.join("decisions")).unwrap();
         let policy = Policy::load(files).unwrap();
-        // Somewhat more than are known: a half of what is kept may be forgotten at once.
+        // Twice the known peers, because the cache may drop half of its entries at once.
         let most = known.saturating_mul(2).max(100_000);
         let authorizer =
             Authorizer::new(Arc::new(standing), policy, Mapping::default(), clock, log, most)
@@ -349,7 +350,7 @@ impl Site {
         Running { path, authorizer, server }
     }
 
-    /// What one signature takes, of many.
+    /// The mean time of a signature's verification.
     fn verification(&self) -> Duration {
         let root = Certificate::from_der(self.root.der.clone()).unwrap();
         let issuing = Certificate::from_der(self.issuing.der.clone()).unwrap();

@@ -1,12 +1,12 @@
-//! What an enrolment costs: CMP over HTTP, durable and audited, beside its cryptography, `openssl cmp`'s mock server and
-//! `cfssl serve`. Goals 1 to 7 and 12 (docs/PERFORMANCE.md).
+//! The cost of an enrolment by CMP over HTTP, durable and audited. The same run measures the cryptography alone, `openssl cmp`'s mock
+//! server and `cfssl serve`. Goals 1 to 7 and 12 (docs/PERFORMANCE.md).
 //!
-//! `cargo bench --bench enrol`; it needs `openssl`, `cfssl` and `valgrind` (`make bench-deps`). `ENROL_BENCH_CERTIFICATES`
-//! (default 1,000,000) is how many are stored for goal 12. Figures move with the machine; only ratios of one run compare.
+//! `cargo bench --bench enrol`. It needs `openssl`, `cfssl` and `valgrind` (`make bench-deps`). `ENROL_BENCH_CERTIFICATES` (default
+//! 1,000,000) is the number of stored certificates for goal 12. Figures depend on the machine; compare only ratios of one run.
 //!
-//! The load generator alone, against any CMP server: `cargo bench --bench enrol -- load --help`. Ten minutes with hostile
-//! clients among the others, against a server of its own: `cargo bench --bench enrol -- soak --minutes 10`; before that it is besieged
-//! for some minutes from many addresses, and by a directory and a server of CRLs (`--siege-only` does no more).
+//! The load generator alone, against any CMP server: `cargo bench --bench enrol -- load --help`. A soak of ten minutes against a server of
+//! its own, with hostile clients among the honest ones: `cargo bench --bench enrol -- soak --minutes 10`. Before the soak, a siege floods
+//! the server for some minutes from many addresses, and from a hostile directory and CRL server (`--siege-only` does only that).
 
 #![allow(
     clippy::unwrap_used,
@@ -54,7 +54,7 @@ use std::time::Instant;
 use clap::Parser;
 use mimalloc::MiMalloc;
 
-/// As the program has it: what is measured of the library alone is measured as the program would do it.
+/// The program's allocator, so that the library alone is measured under the same conditions as the program.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

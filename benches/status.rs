@@ -1,8 +1,9 @@
-//! What revocation costs: CRLs of up to a million entries beside the hashing and signing alone and beside `openssl ca
-//! -gencrl`; OCSP answers beside `openssl ocsp`; LDAP look-ups beside slapd. Goals 8, 9, 10 and 13 (docs/PERFORMANCE.md).
+//! The cost of revocation, and of its rivals in the same run: CRLs of up to a million entries, compared with hashing and signing alone and
+//! with `openssl ca -gencrl`; OCSP answers, compared with `openssl ocsp`; LDAP look-ups, compared with slapd. Goals 8, 9, 10 and 13
+//! (docs/PERFORMANCE.md).
 //!
-//! `cargo bench --bench status`. `STATUS_BENCH_ENTRIES` (default 1,000,000) is the longest CRL. Figures move with the
-//! machine; only ratios of one run compare. It needs `openssl` and `slapd` (`make deps`).
+//! `cargo bench --bench status`. `STATUS_BENCH_ENTRIES` (default 1,000,000) is the length of the longest CRL. Figures depend on the machine;
+//! compare only ratios of one run. It needs `openssl` and `slapd` (`make deps`).
 
 #![allow(
     clippy::unwrap_used,

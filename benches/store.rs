@@ -1,8 +1,8 @@
-//! What the embedded store does: commits per second beside the disk's own `fdatasync` rate, memory and disk per
-//! certificate, time until ready, and goals 6, 11 and 12 (docs/PERFORMANCE.md).
+//! The embedded store: commits per second compared with the disk's own `fdatasync` rate, memory and disk for each certificate, and the
+//! time of a start. Goals 6, 11 and 12 (docs/PERFORMANCE.md).
 //!
-//! `cargo bench --bench store`. `STORE_BENCH_CERTIFICATES` (default 1,000,000) and `STORE_BENCH_SECONDS` (default 1,
-//! for each of seven alternations) make it smaller. Figures move with the disk; only ratios of one run compare.
+//! `cargo bench --bench store`. `STORE_BENCH_CERTIFICATES` (default 1,000,000) and `STORE_BENCH_SECONDS` (default 1, for each of seven
+//! alternations) make it smaller. Figures depend on the disk; compare only ratios of one run.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,9 +34,9 @@ use certificates::{certificate, mix};
 
 const ALTERNATIONS: usize = 7;
 const ACCOUNTS: u64 = 10_000;
-/// Milliseconds of the store's time for each certificate: 500 a second.
+/// The step of the simulated clock for each certificate, in milliseconds: 500 certificates a second.
 const TICK: i64 = 2;
-/// How long a transaction lives in the store's time.
+/// The lifetime of a transaction, by the simulated clock.
 const TRANSACTION: i64 = 60_000;
 
 fn main() {
@@ -73,7 +73,7 @@ struct Grown {
     enrolment_rate: f64,
 }
 
-/// Fills a store, and measures what that costs.
+/// Fills a store, and measures memory, disk and time.
 fn grow(folder: &Scratch, certificates: u64, slice: Duration) -> Grown {
     let bench = Bench::open(folder.0.join("large"), true);
     // Threads, caches and live transactions reach their usual size first: they do not grow with the certificates.
@@ -139,7 +139,7 @@ fn grow(folder: &Scratch, certificates: u64, slice: Duration) -> Grown {
     }
 }
 
-/// Commits per second beside the disk's own rate.
+/// Measures commits per second, and the disk's own rate.
 fn rates(folder: &Scratch, disk: &mut Probe, slice: Duration) {
     let bench = Bench::open(folder.0.join("rates"), true);
     let writers = [1, 64, 512];
@@ -173,7 +173,7 @@ fn rates(folder: &Scratch, disk: &mut Probe, slice: Duration) {
     }
 }
 
-/// Durable against not durable, with the cryptography of an enrolment in each commit, and without.
+/// Compares durable commits with commits that are not, with and without the cryptography of an enrolment in each.
 fn goal_6(folder: &Scratch, slice: Duration) -> f64 {
     let durable = Bench::open(folder.0.join("durable"), true);
     let volatile = Bench::open(folder.0.join("volatile"), false);
@@ -209,7 +209,7 @@ fn goal(number: &str, what: &str, measured: f64, target: f64, at_least: bool) {
     println!("| {number} | {what} | {measured:.2} | {sign} {target} | {verdict} |");
 }
 
-/// A store, and the world around it: accounts, serials and a clock of its own.
+/// A store, with accounts, serial numbers and a simulated clock.
 struct Bench {
     folder: PathBuf,
     store: Option<EmbeddedStore>,
@@ -285,7 +285,7 @@ impl Bench {
         self.counters.der.load(Ordering::Relaxed)
     }
 
-    /// Issues from so many threads at once.
+    /// Issues from this many threads at once.
     fn issue(&self, writers: u64, until: Until, crypto: Option<&Crypto>) -> Run {
         let before = self.store().status().counts;
         let (done, stop) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -327,7 +327,7 @@ impl Bench {
         }
     }
 
-    /// One enrolment as the store sees it: a certificate and its transaction, with a serial of a block of 64.
+    /// The store's part of one enrolment: a certificate and its transaction, with a serial number of a reserved block of 64.
     fn issue_one(&self, serials: &mut Vec<Serial>, crypto: Option<&Crypto>) {
         let Counters { clock, serials: counter, der } = &self.counters;
         let ca: Label = "issuing".parse().unwrap();
@@ -378,7 +378,7 @@ impl Bench {
     }
 }
 
-/// What an enrolment by signature costs in cryptography: two verifications and two signatures with P-256.
+/// The cryptography of an enrolment under a signature: two verifications and two signatures with P-256.
 struct Crypto {
     key: EcdsaKeyPair,
     random: SystemRandom,
@@ -407,7 +407,7 @@ impl Crypto {
     }
 }
 
-/// The disk alone: appends of the size of an entry, each followed by `fdatasync`.
+/// The disk alone: it appends an entry's octets again and again, each time with `fdatasync`.
 struct Probe(File);
 
 impl Probe {

@@ -1,5 +1,5 @@
-//! Keeps directories in step with the authority: a thread reads what changed, the built-in directory and the publishers
-//! get the entries. None of it ever stands in the way of an enrolment.
+//! Keeps LDAP directories in step with the authority. A thread, the feeder, reads the changes in the journal, and hands the entries to
+//! the built-in directory and to the publishers. An enrolment never waits for any of them.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,11 +21,11 @@ use tokio::sync::oneshot;
 use crate::config::LdapConfig;
 use crate::exit::Failure;
 
-/// After a change, further changes are waited for this long.
+/// After a change, the feeder waits this long for further changes.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-/// How often expired certificates are looked for.
+/// The pause between two looks for expired certificates.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a failed look is left alone.
+/// The pause before the feeder reads the records again after a failure.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// The bridge of a running server.
@@ -46,17 +46,19 @@ struct Listening {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the feeder found.
+/// The state that the feeder reports.
 #[derive(Default)]
 struct State {
-    certificates: usize,
+    /// How many certificates of peers are not published, because of `ldap.max_peers`.
     left_out: u64,
+    /// Why the last look at the records failed.
     failure: Option<String>,
+    /// Whether the directories have had all entries once.
     is_fed: bool,
 }
 
 impl Bridge {
-    /// Starts the built-in directory, if one is configured, and feeds it. When this returns, it has its entries.
+    /// Starts the built-in directory, if one is configured, and the feeder. When this returns, the directory has the entries of the CAs.
     pub fn start(authority: &Arc<Authority>, config: &LdapConfig) -> Result<Self, Failure> {
         let directory = config.directory.clone().map(listen).transpose()?;
         let scope = scope(authority, &config.layout)?;
@@ -78,11 +80,11 @@ impl Bridge {
         if outlets.is_empty() {
             return Ok(bridge);
         }
-        // The CAs come first and at once; to read a million certificates takes a while.
+        // The entries of the CAs are there at once; reading a million certificates takes a while.
         let layout = config.layout.clone();
         let first = Catalogue::open(Arc::clone(authority), layout.clone(), 0);
         let entries = first.and_then(|catalogue| catalogue.entries()).map_err(failure)?;
-        // Others get what there is as a whole: what is not read yet must not look as if it were gone.
+        // Publishers wait for all entries: an entry that is not read yet must not look like one that is gone.
         if let Some(directory) = bridge.directory() {
             directory.replace(Snapshot::new(&entries));
         }
@@ -97,7 +99,7 @@ impl Bridge {
         Ok(bridge)
     }
 
-    /// Where the built-in directory listens.
+    /// The address of the built-in directory.
     pub fn address(&self) -> Option<SocketAddr> {
         self.directory.as_ref().and_then(|directory| directory.address)
     }
@@ -107,13 +109,12 @@ impl Bridge {
         self.directory.as_ref().map(|directory| &directory.handle)
     }
 
-    /// How many certificates of peers are published, and how many are left out because of the limit.
-    pub fn certificates(&self) -> (usize, u64) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.certificates, state.left_out)
+    /// How many certificates of peers are not published, because of `ldap.max_peers`.
+    pub fn left_out(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).left_out
     }
 
-    /// Why it does not do its work, if it does not.
+    /// The reasons why directories are not fed, or not in step.
     pub fn unready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         let ended =
@@ -137,12 +138,12 @@ impl Bridge {
         reasons
     }
 
-    /// How each directory of others is kept in step.
+    /// The state of each directory that is published to.
     pub fn publishers(&self) -> Vec<Status> {
         self.publishers.iter().map(|publisher| publisher.status()).collect()
     }
 
-    /// Reads TLS certificates again.
+    /// Reads the TLS certificate of the built-in directory again.
     pub fn reload(&self) {
         if let Some(directory) = self.directory()
             && let Err(e) = directory.reload_tls()
@@ -157,13 +158,30 @@ impl Bridge {
     }
 }
 
-/// Brings directories in step at once, or tells what that would take: all of them, or the one of this name.
+/// Whether directories are brought in step, or only compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The operations are carried out.
+    Apply,
+    /// Nothing is changed.
+    DryRun,
+}
+
+/// The comparison of one directory.
+pub struct NamedReport {
+    /// The name of the directory.
+    pub directory: String,
+    /// The report about it.
+    pub report: Report,
+}
+
+/// Compares the directory of this name, or all, with the entries that they should have.
 pub fn reconcile(
     authority: &Arc<Authority>,
     config: &LdapConfig,
     name: Option<&str>,
-    dry_run: bool,
-) -> Result<Vec<(String, Report)>, Failure> {
+    effect: Effect,
+) -> Result<Vec<NamedReport>, Failure> {
     let chosen: Vec<&PublisherSettings> = config
         .publishers
         .iter()
@@ -179,6 +197,7 @@ pub fn reconcile(
     let entries = catalogue.and_then(|catalogue| catalogue.entries()).map_err(failure)?;
     let scope = scope(authority, &config.layout)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let dry_run = effect == Effect::DryRun;
     chosen
         .into_iter()
         .map(|settings| {
@@ -187,7 +206,7 @@ pub fn reconcile(
                 let Failure { code, message } = failure(e);
                 Failure { code, message: format!("`{}`: {message}", settings.name) }
             })?;
-            Ok((settings.name.clone(), report))
+            Ok(NamedReport { directory: settings.name.clone(), report })
         })
         .collect()
 }
@@ -218,14 +237,14 @@ impl Drop for Bridge {
     }
 }
 
-/// Where entries go.
+/// A receiver of entries.
 enum Outlet {
     Directory(DirectoryHandle),
     Publisher(Arc<Publisher>),
 }
 
 impl Outlet {
-    fn take(&self, entries: &Arc<Vec<Entry>>) {
+    fn receive(&self, entries: &Arc<Vec<Entry>>) {
         match self {
             Self::Directory(directory) => directory.replace(Snapshot::new(entries)),
             Self::Publisher(publisher) => publisher.publish(Arc::clone(entries)),
@@ -233,6 +252,7 @@ impl Outlet {
     }
 }
 
+/// The thread that reads changes and hands entries on.
 struct Feeder {
     authority: Arc<Authority>,
     outlets: Vec<Outlet>,
@@ -255,7 +275,7 @@ impl Feeder {
         }
     }
 
-    /// Hands entries on whenever they change, until the end.
+    /// Hands entries on whenever they change, until the server stops.
     fn feed(&self, mut catalogue: Catalogue) -> countersign_ldap_bridge::Result<()> {
         let mut changed = true;
         loop {
@@ -263,14 +283,12 @@ impl Feeder {
             if changed {
                 let began = Instant::now();
                 let entries = Arc::new(catalogue.entries()?);
-                self.outlets.iter().for_each(|outlet| outlet.take(&entries));
-                let (certificates, left_out) = catalogue.counts();
-                self.note(|state| {
-                    *state = State { certificates, left_out, failure: None, is_fed: true };
-                });
+                self.outlets.iter().for_each(|outlet| outlet.receive(&entries));
+                let (_, left_out) = catalogue.counts();
+                self.note(|state| *state = State { left_out, failure: None, is_fed: true });
                 changed = false;
-                // However many certificates there are and however often they change, this takes a fiftieth of a core, or more
-                // only where an entry would be ten seconds late.
+                // The pause is 49 times the work, so that the feeder takes a fiftieth of a core, however many certificates there are and
+                // however often they change. It is at most ten seconds, so that no entry is later than that.
                 self.pause(began.elapsed().saturating_mul(49).min(Duration::from_secs(10)));
             }
             if self.stopped() {
@@ -290,7 +308,7 @@ impl Feeder {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Waits, but not beyond the end.
+    /// Sleeps for `time`, or until the server stops.
     fn pause(&self, time: Duration) {
         let until = Instant::now().checked_add(time).unwrap_or_else(Instant::now);
         while !self.stopped() {
@@ -303,7 +321,7 @@ impl Feeder {
     }
 }
 
-/// Starts the directory on a thread of its own, so that nothing else can make it wait.
+/// Starts the directory on a thread of its own, so that no other work delays it.
 fn listen(config: DirectoryConfig) -> Result<Listening, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let directory = runtime.block_on(Directory::bind(config)).map_err(|e| match failure(e) {
@@ -318,7 +336,7 @@ fn listen(config: DirectoryConfig) -> Result<Listening, Failure> {
     }
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = std::thread::Builder::new().name("ldap".into()).spawn(move || {
-        // It ends when the sender is dropped.
+        // The directory stops when the sender is dropped.
         runtime.block_on(directory.serve(async { drop(stopped.await) }));
     })?;
     Ok(Listening { handle, address, stop: Some(stop), thread: Some(thread) })

@@ -1,14 +1,14 @@
-//! File descriptors: as many as the system lets the process have, and connections never take them all. What is kept back is for
-//! administrators, files and what the server fetches itself.
+//! File descriptors. The process raises its limit to what the system allows, and keeps a reserve that connections cannot take: for
+//! administrators, files, and the server's own connections.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// How many are kept back; half of all where there are few.
+/// The reserve; half of the limit if the limit is small.
 const RESERVE: usize = 256;
 
-/// Raises the limit of the process, and lowers the bounds on connections where even that does not suffice.
+/// Raises the limit of the process. If it still does not suffice for the configured connections, their bounds are lowered.
 pub fn fit(config: &mut Config) {
     let limit = raise();
     let authorizer = match config.file.authorizer.serve {
@@ -16,7 +16,7 @@ pub fn fit(config: &mut Config) {
         false => 0,
     };
     let directory = config.ldap.directory.as_mut().map(|directory| &mut directory.limits);
-    let http = &mut config.file.http.max_connections;
+    let http = &mut config.http.max_connections;
     let ldap = directory.as_ref().map_or(0, |limits| limits.max_connections);
     let Some([http_share, ldap_share]) = shares(limit, authorizer, [*http, ldap]) else { return };
     tracing::warn!(
@@ -30,7 +30,7 @@ pub fn fit(config: &mut Config) {
     }
 }
 
-/// Has the soft limit be the hard one; what the limit is then.
+/// Raises the soft limit to the hard one, and gives the limit.
 fn raise() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum
@@ -42,7 +42,8 @@ fn raise() -> usize {
     current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// What of `wanted` there is room for, in proportion; `None` if there is room for all.
+/// The shares of HTTP and LDAP connections, in proportion to `wanted`, of the descriptors that `taken` leaves; `None` if there are enough
+/// for all.
 fn shares(limit: usize, taken: usize, wanted: [usize; 2]) -> Option<[usize; 2]> {
     let room = limit.saturating_sub(RESERVE.min(limit / 2)).saturating_sub(taken.min(limit / 4));
     let all: usize = wanted.iter().sum();

@@ -1,9 +1,9 @@
-//! Exit codes, the same for every command.
+//! Failures of commands, and their exit codes. The codes are the same for every command.
 //!
 //! | code | meaning |
 //! | --- | --- |
 //! | 0 | done |
-//! | 1 | an internal fault, or what was checked is not right (`audit verify`, `lint`) |
+//! | 1 | an internal fault, or a check found something (`audit verify`, `lint`) |
 //! | 2 | the command line or an input cannot be read |
 //! | 3 | there is no such thing, or there is one already |
 //! | 4 | refused: not allowed, or a wrong passphrase |
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub struct Failure {
     /// The exit code.
     pub code: u8,
-    /// What was expected, found, and what to do.
+    /// The message: the value that was expected, the one that was found, and the remedy.
     pub message: String,
 }
 
@@ -31,22 +31,22 @@ impl Failure {
     /// The exit code of an enrolment whose CA has not decided.
     pub const WAITS: u8 = 7;
 
-    /// A check that found something.
+    /// A check found something.
     pub fn found(message: impl Into<String>) -> Self {
         Self { code: 1, message: message.into() }
     }
 
-    /// An input that cannot be read.
+    /// An input cannot be read.
     pub fn input(message: impl Into<String>) -> Self {
         Self { code: 2, message: message.into() }
     }
 
-    /// Nothing of this name.
+    /// There is nothing of this name, or there is something already.
     pub fn missing(message: impl Into<String>) -> Self {
         Self { code: 3, message: message.into() }
     }
 
-    /// Not now.
+    /// It cannot be done now.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self { code: 5, message: message.into() }
     }

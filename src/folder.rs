@@ -1,4 +1,4 @@
-//! The data folder: where everything of an instance lies. The map is in docs/ARCHITECTURE.md.
+//! The data folder of an instance, and the paths in it. docs/ARCHITECTURE.md lists its files.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -15,57 +15,57 @@ use crate::exit::Failure;
 pub struct DataFolder(PathBuf);
 
 impl DataFolder {
-    /// The folder at this path, which need not exist.
+    /// The data folder at this path. It need not exist.
     pub fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
-    /// The folder itself.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The configuration.
+    /// The configuration file.
     pub fn config(&self) -> PathBuf {
         self.0.join("countersign.toml")
     }
 
-    /// The passphrase that `--init` made.
+    /// The file of the passphrase that `init` made.
     pub fn passphrase(&self) -> PathBuf {
         self.0.join("passphrase")
     }
 
-    /// The keys.
+    /// The folder of keys and CA certificates.
     pub fn keys(&self) -> KeyFolder {
         KeyFolder::new(self.0.join("keys"))
     }
 
-    /// The current CRLs.
+    /// The folder of current CRLs.
     pub fn crls(&self) -> PathBuf {
         self.0.join("crl")
     }
 
-    /// The socket of a running server.
+    /// The admin socket of a running server.
     pub fn socket(&self) -> PathBuf {
         self.0.join("admin.sock")
     }
 
-    /// The address of a running server.
+    /// The file with the HTTP address of a running server.
     pub fn listen(&self) -> PathBuf {
         self.0.join("listen")
     }
 
-    /// The address of a running server's LDAP directory.
+    /// The file with the LDAP address of a running server.
     pub fn ldap_listen(&self) -> PathBuf {
         self.0.join("listen.ldap")
     }
 
-    /// Whether an instance was founded here: its own keys are the first thing that is made.
+    /// Whether an instance was founded here. The founding makes its audit key first.
     pub fn is_founded(&self) -> bool {
         self.keys().contains(countersign_ca::foundation::AUDIT_KEY)
     }
 
-    /// Makes the folder, its owner's only; also one that was made for it and holds at most a configuration yet.
+    /// Makes the folder, for its owner only. A folder that an operator made, with nothing but a configuration in it, is made private.
     pub fn create(&self) -> Result<(), Failure> {
         let failed =
             |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", self.0.display()));
@@ -77,7 +77,7 @@ impl DataFolder {
         self.check()
     }
 
-    /// Whether it is ours, and nobody can have put anything else into it.
+    /// Whether the folder is ours, nobody else can write to it, and it holds at most a configuration.
     fn is_begun(&self) -> std::io::Result<bool> {
         let metadata = fs::metadata(&self.0)?;
         let ours = metadata.uid() == rustix::process::geteuid().as_raw();
@@ -92,7 +92,7 @@ impl DataFolder {
         Ok(true)
     }
 
-    /// Refuses a folder that does not exist or that others may read or write.
+    /// Refuses a folder that does not exist, or that other users may read or write.
     pub fn check(&self) -> Result<(), Failure> {
         let path = self.0.display();
         let metadata = fs::metadata(&self.0).map_err(|e| {
@@ -109,11 +109,11 @@ impl DataFolder {
     }
 }
 
-/// While this is held, what is made is its owner's only: files 0600, folders 0700, whatever the umask was.
+/// A private umask: while this value lives, the process makes files with mode 0600 and folders with 0700.
 pub struct Private(Mode);
 
 impl Private {
-    /// From now on.
+    /// Sets the private umask. Dropping the value restores the one before.
     pub fn begin() -> Self {
         Self(umask(Mode::RWXG | Mode::RWXO))
     }
@@ -125,7 +125,7 @@ impl Drop for Private {
     }
 }
 
-/// Makes a folder that only its owner may use, with those above it that are missing.
+/// Makes a folder with mode 0700, and the missing folders above it.
 pub fn make_private(folder: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }

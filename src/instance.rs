@@ -1,4 +1,5 @@
-//! An instance as the program holds it: opened by `serve` with its keys, or by a command for a moment.
+//! An instance: its location, and its open records and keys. `serve` keeps it open with its keys; a command opens it for a moment, and
+//! opens the keys only if it signs.
 
 use std::io::IsTerminal;
 use std::os::unix::net::UnixStream;
@@ -8,10 +9,15 @@ use std::time::Duration;
 
 use countersign_ca::accounts::Accounts;
 use countersign_ca::foundation::Foundation;
+use countersign_ca::journal::HeadVerifier;
 use countersign_ca::profile::Profiles;
 use countersign_ca::record::Label;
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress, clock_ahead};
-use countersign_ca::{Authority, Clock, Entropy, Store, SystemClock, SystemEntropy};
+use countersign_ca::{
+    Authority, Clock, Entropy, Error, KeyFolder, Store, SubjectPublicKey, SystemClock,
+    SystemEntropy,
+};
+use spki::AlgorithmIdentifierOwned;
 
 use crate::bridge::Bridge;
 use crate::config::{Config, ConfigFile};
@@ -20,22 +26,23 @@ use crate::folder::{DataFolder, Private};
 use crate::output;
 use crate::passphrase;
 
-/// A clock that is further than this after the journal's last entry is not believed: it would stop all signing until it is right again.
+/// A clock that is later than the journal's last entry by more than this is taken for wrong. An entry of the wrong time would stop all
+/// signing until the real time has caught up with it.
 pub const LONGEST_SILENCE: Duration = Duration::from_secs(180 * 86_400);
 
-/// What every command needs to know.
+/// The location of an instance, as the command line gives it.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct Location {
     /// The data folder.
     pub folder: DataFolder,
-    /// The configuration, if not the folder's own.
+    /// The configuration file, if not the data folder's own.
     pub config: Option<PathBuf>,
-    /// The passphrase's file, if one is named.
+    /// The file with the passphrase, if the command line names one.
     pub passphrase_file: Option<PathBuf>,
 }
 
-impl Place {
-    /// The configuration in force.
+impl Location {
+    /// Reads and checks the configuration.
     pub fn config(&self) -> Result<Config, Failure> {
         Config::load(&self.folder, self.config.as_deref())
     }
@@ -57,7 +64,7 @@ impl Place {
         }
     }
 
-    /// Opens the store, with a progress bar on a terminal when the index must be brought up to date.
+    /// Opens the store. While the index is brought up to date, a terminal shows a progress bar. A wrong clock is refused.
     pub fn open_store(&self) -> Result<EmbeddedStore, Failure> {
         self.open_store_with(EmbeddedOptions {
             longest_silence: Some(LONGEST_SILENCE),
@@ -65,7 +72,7 @@ impl Place {
         })
     }
 
-    /// As [`Self::open_store`], whatever the clock says.
+    /// As [`Self::open_store`], with any clock.
     pub fn open_store_at_any_time(&self) -> Result<EmbeddedStore, Failure> {
         self.open_store_with(EmbeddedOptions::default())
     }
@@ -80,7 +87,7 @@ impl Place {
         Ok(store)
     }
 
-    /// What an instance stands on, with its store open.
+    /// The foundation of an instance whose store is open: its store, keys, clock and entropy.
     pub fn foundation(
         &self,
         store: Arc<EmbeddedStore>,
@@ -98,13 +105,13 @@ impl Place {
 
 /// An open instance.
 pub struct Instance {
-    /// Where it is.
-    pub place: Place,
+    /// Its location.
+    pub location: Location,
     /// The records.
     pub store: Arc<EmbeddedStore>,
-    /// The configuration as it is in force since the start; [`Self::profiles`] may have been replaced.
+    /// The configuration of the start. In a server, SIGHUP may have replaced the profiles since: see [`Self::profiles`].
     pub config: Config,
-    /// The file as it was read at the start.
+    /// The configuration file as it was read at the start.
     pub read: ConfigFile,
     accounts: Accounts,
     authority: OnceLock<Arc<Authority>>,
@@ -113,21 +120,21 @@ pub struct Instance {
 
 impl Instance {
     /// Opens the records; the keys stay closed until they are needed.
-    pub fn open(place: &Place) -> Result<Self, Failure> {
-        if !place.folder.is_founded() {
+    pub fn open(location: &Location) -> Result<Self, Failure> {
+        if !location.folder.is_founded() {
             return Err(Failure::unavailable(format!(
                 "there is no instance in `{}`; `countersign init` makes one, `--data` names another folder",
-                place.folder.path().display()
+                location.folder.path().display()
             )));
         }
-        let config = place.config()?;
-        let store = Arc::new(place.open_store()?);
+        let config = location.config()?;
+        let store = Arc::new(location.open_store()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
-        let sealer = Foundation::sealer(&place.folder.keys())?;
+        let sealer = Foundation::sealer(&location.folder.keys())?;
         let accounts = Accounts::new(Arc::clone(&store) as Arc<dyn Store>, sealer, clock, entropy);
         Ok(Self {
-            place: place.clone(),
+            location: location.clone(),
             store,
             read: config.file.clone(),
             config,
@@ -137,12 +144,12 @@ impl Instance {
         })
     }
 
-    /// The accounts, for which no key is needed.
+    /// The accounts. They need no signing key.
     pub const fn accounts(&self) -> &Accounts {
         &self.accounts
     }
 
-    /// The profiles in force: in a server those that it read last.
+    /// The profiles in force. In a server, these are the ones that it read last.
     pub fn profiles(&self) -> Arc<Profiles> {
         match self.authority.get() {
             Some(authority) => authority.profiles(),
@@ -150,33 +157,36 @@ impl Instance {
         }
     }
 
-    /// The authority; opens the keys at the first use.
+    /// The authority. The first call opens the keys, and asks for the passphrase if it must.
     pub fn authority(&self) -> Result<&Arc<Authority>, Failure> {
         if let Some(authority) = self.authority.get() {
             return Ok(authority);
         }
         let passphrase =
-            passphrase::existing(&self.place.folder, self.place.passphrase_file.as_deref())?;
-        let ground = self.place.foundation(Arc::clone(&self.store), passphrase);
-        let authority =
-            Authority::open(ground, self.config.profiles.clone(), self.config.settings.clone())?;
+            passphrase::existing(&self.location.folder, self.location.passphrase_file.as_deref())?;
+        let foundation = self.location.foundation(Arc::clone(&self.store), passphrase);
+        let authority = Authority::open(
+            foundation,
+            self.config.profiles.clone(),
+            self.config.authority.clone(),
+        )?;
         Ok(self.authority.get_or_init(|| Arc::new(authority)))
     }
 
-    /// The authority, if the keys are open already.
+    /// The authority, if its keys are open already.
     pub fn opened(&self) -> Option<&Arc<Authority>> {
         self.authority.get()
     }
 
     /// The issuing CA of accounts that name none.
     pub fn default_ca(&self) -> Result<Option<Label>, Failure> {
-        match &self.config.settings.default_ca {
+        match &self.config.authority.default_ca {
             Some(configured) => Ok(Some(configured.clone())),
             None => Ok(self.store.default_ca()?),
         }
     }
 
-    /// Why nothing can be signed now, by the clock and the last entry.
+    /// Why nothing may be signed now, if the clock does not fit the journal's last entry.
     pub fn wrong_clock(&self) -> Option<String> {
         let (now, last) = (self.now(), self.store.last_entry());
         if last == countersign_ca::Timestamp::default() {
@@ -185,22 +195,22 @@ impl Instance {
         clock_ahead(now, last, LONGEST_SILENCE)
     }
 
-    /// Takes note of the bridge that keeps directories in step.
+    /// Sets the bridge of this server, for the handlers of administrators.
     pub fn set_bridge(&self, bridge: &Arc<Bridge>) {
         let _ = self.bridge.set(Arc::downgrade(bridge));
     }
 
-    /// The bridge, in a running server.
+    /// The bridge of the running server; `None` in a command.
     pub fn bridge(&self) -> Option<Arc<Bridge>> {
         self.bridge.get()?.upgrade()
     }
 
-    /// Whether the keys are open, or can be opened without asking anybody.
+    /// Whether the keys are open, or can be opened: a passphrase is configured, or there is a terminal to ask for it.
     pub fn has_keys(&self) -> bool {
-        let place = &self.place;
+        let location = &self.location;
         self.authority.get().is_some()
-            || place.passphrase_file.is_some()
-            || place.folder.passphrase().exists()
+            || location.passphrase_file.is_some()
+            || location.folder.passphrase().exists()
             || std::env::var_os("CREDENTIALS_DIRECTORY").is_some()
             || std::io::stdin().is_terminal()
     }
@@ -209,4 +219,13 @@ impl Instance {
     pub fn now(&self) -> countersign_ca::Timestamp {
         SystemClock.now()
     }
+}
+
+/// A verifier of tree heads, with the public half of the audit key.
+pub fn audit_verifier(keys: &KeyFolder) -> Result<Box<HeadVerifier<'static>>, Failure> {
+    let key = SubjectPublicKey::from_der(&Foundation::audit_public_key(keys)?)?;
+    let algorithm: AlgorithmIdentifierOwned = countersign_ca::key::signature_algorithm(key.kind());
+    Ok(Box::new(move |message: &[u8], signature: &[u8]| -> Result<(), Error> {
+        key.verify(&algorithm, message, signature)
+    }))
 }

@@ -1,5 +1,5 @@
-//! Structured logs on standard error. What strangers can cause is bounded by kind, by address and of all addresses together, and what
-//! is left out is counted.
+//! Structured logs on standard error. Lines that a stranger can cause are bounded: for each kind of line by address, and for all addresses
+//! together. Lines beyond that are left out and counted, and the log gives the counts.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -23,24 +23,24 @@ use crate::config::LogFormat;
 use crate::exit::Failure;
 use crate::output;
 
-/// How the lines of the running log look, once there is one.
+/// The format of the running log, once it is running.
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
-/// Tells whoever started the program where it is, on standard error. A log of JSON lines has it as an event already, and nothing but
-/// JSON.
+/// Prints a line about the server's address on standard error, for the person who started it. A JSON log has the address as an event
+/// already, and must contain nothing but JSON.
 pub fn announce(text: &str) {
     if FORMAT.get() != Some(&LogFormat::Json) {
         eprintln!("{text}");
     }
 }
 
-/// The last words of a program that failed, on standard error: a line of the log where that is JSON.
-pub fn last_words(text: &str) {
+/// Prints why the program fails, on standard error; as a line of the log if the log is JSON.
+pub fn failed(text: &str) {
     match FORMAT.get() {
         Some(LogFormat::Json) if tracing::enabled!(tracing::Level::ERROR) => {
             tracing::error!("{text}")
         }
-        // The filter leaves errors out, but not the reason why there is no program any more.
+        // The filter leaves out errors. The reason why the program ends is printed all the same.
         Some(LogFormat::Json) => {
             let line =
                 json!({"level": "ERROR", "fields": {"message": text}, "target": "countersign"});
@@ -50,45 +50,47 @@ pub fn last_words(text: &str) {
     }
 }
 
-/// Panics become lines of a log that is JSON; elsewhere they are printed as always.
+/// Has panics logged as JSON lines. In a text log, Rust's own message is printed.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
-        let words = panic.payload_as_str().unwrap_or("no words");
-        tracing::error!(thread, at, "a thread panicked: {words}");
+        let message = panic.payload_as_str().unwrap_or("no words");
+        tracing::error!(thread, at, "a thread panicked: {message}");
     }));
 }
 
-/// How many lines of one kind may be caused: so many at once, and after each pause one more.
+/// The bound on lines of one kind: a token bucket.
 struct Rate {
+    /// How many lines may come at once.
     burst: u32,
+    /// The time after which one more line may come.
     pause: Duration,
 }
 
-/// Those of one address.
+/// The bound for one address.
 const OWN: Rate = Rate { burst: 20, pause: Duration::from_secs(10) };
 
-/// Those of all addresses together: whoever has many writes no more than this.
+/// The bound for all addresses together, so that an attacker with many addresses cannot fill the log either.
 const SHARED: Rate = Rate { burst: 200, pause: Duration::from_secs(1) };
 
-/// How often it is told what was left out.
-const TOLD: Duration = Duration::from_secs(10);
+/// The pause between two reports of the lines that were left out.
+const REPORT: Duration = Duration::from_secs(10);
 
-/// The most kinds and addresses that are told apart; beyond that, addresses are not.
+/// The most pairs of kind and address that have a bucket of their own. Beyond that, lines of a kind share one bucket for every address.
 const MAX_APART: usize = 4096;
 
-/// Of so many addresses it is told how many lines of a kind were left out, those with the most; of the others together.
-const TOLD_APART: usize = 5;
+/// How many addresses a report names for each kind: those with the most lines. The others are summed.
+const REPORTED_ADDRESSES: usize = 5;
 
-/// The longest text by which a kind is called.
+/// The longest name of a kind in a report, in characters.
 const MAX_KIND: usize = 60;
 
 /// Changes the filter of a running log.
 pub struct LogControl(reload::Handle<EnvFilter, Registry>);
 
 impl LogControl {
-    /// Begins to log.
+    /// Starts the log of this process.
     pub fn start(filter: &str, format: LogFormat) -> Result<Self, Failure> {
         let wrong = |e: &dyn std::fmt::Display| {
             Failure::input(format!("expected a log filter such as `info`, found `{filter}`: {e}"))
@@ -96,7 +98,7 @@ impl LogControl {
         let (filter, handle) =
             reload::Layer::new(EnvFilter::try_new(filter).map_err(|e| wrong(&e))?);
         let limiter = Limiter::default();
-        let told = limiter.clone();
+        let reporter = limiter.clone();
         let lines = fmt::layer().with_writer(std::io::stderr);
         let lines = match format {
             LogFormat::Text => lines.with_ansi(false).with_filter(limiter).boxed(),
@@ -109,8 +111,8 @@ impl LogControl {
             .map_err(|e| Failure { code: 1, message: e.to_string() })?;
         std::thread::Builder::new().name("log".into()).spawn(move || {
             loop {
-                std::thread::sleep(TOLD);
-                for LeftOut { client, lines, kind } in told.left_out(Instant::now()) {
+                std::thread::sleep(REPORT);
+                for LeftOut { client, lines, kind } in reporter.left_out(Instant::now()) {
                     let client = client.map_or_else(|| "others".to_owned(), |of| of.to_string());
                     tracing::warn!(%client, lines, "left out of this log: `{kind}`");
                 }
@@ -122,7 +124,7 @@ impl LogControl {
         Ok(Self(handle))
     }
 
-    /// Puts another filter in force; a wrong one leaves the old.
+    /// Changes the filter. A filter that cannot be parsed leaves the old one in force.
     pub fn set_filter(&self, filter: &str) {
         let changed = EnvFilter::try_new(filter).map_err(|e| e.to_string());
         if let Err(e) = changed.and_then(|filter| self.0.reload(filter).map_err(|e| e.to_string()))
@@ -132,19 +134,19 @@ impl LogControl {
     }
 }
 
-/// Lets so many lines through of what strangers can cause: those under [`REFUSED`], and those of the HTTP library, which knows no
-/// address.
+/// Bounds the lines that strangers can cause: those with the target [`REFUSED`], and those of the HTTP library. The HTTP library's lines
+/// have no address.
 #[derive(Clone, Default)]
 struct Limiter(Arc<Mutex<Buckets>>);
 
 #[derive(Default)]
 struct Buckets {
     own: HashMap<Key, Bucket>,
-    /// By kind; there are as many as the program has.
+    /// By kind. Their number is bounded by the log statements in the program.
     shared: HashMap<callsite::Identifier, Bucket>,
 }
 
-/// A kind of line, and who causes it.
+/// A kind of line, and the network of the client that causes it.
 type Key = (callsite::Identifier, Option<Network>);
 
 struct Bucket {
@@ -154,7 +156,7 @@ struct Bucket {
     kind: String,
 }
 
-/// How many lines of a kind were left out of a client, or of all those that are not told apart.
+/// How many lines of a kind were left out, of one client or of all clients that the report does not name.
 #[derive(Debug, PartialEq, Eq)]
 struct LeftOut {
     client: Option<Network>,
@@ -167,7 +169,7 @@ impl Bucket {
         Self { left: rate.burst, filled: now, left_out: 0, kind: String::new() }
     }
 
-    /// Takes one line out, if there is one; counts it otherwise. `kind` says what its text begins with.
+    /// Takes a token for one line; without a token, counts the line as left out. `kind` gives the beginning of its text.
     fn take(&mut self, rate: &Rate, now: Instant, kind: impl FnOnce() -> String) -> bool {
         let passed = now.saturating_duration_since(self.filled);
         let more = u32::try_from(passed.as_secs() / rate.pause.as_secs()).unwrap_or(u32::MAX);
@@ -190,7 +192,7 @@ impl Bucket {
         self.left_out == 0 && now.saturating_duration_since(self.filled) >= rate.pause * rate.burst
     }
 
-    /// What was left out since this was asked the last time.
+    /// The lines that were left out since the last call.
     fn forget(&mut self, client: Option<Network>) -> Option<LeftOut> {
         let lines = std::mem::take(&mut self.left_out);
         let kind = std::mem::take(&mut self.kind);
@@ -199,7 +201,7 @@ impl Bucket {
 }
 
 impl Limiter {
-    /// Whether a line is let through. `kind` says what its text begins with.
+    /// Whether a line may be written. `kind` gives the beginning of its text.
     fn lets(&self, key: Key, now: Instant, kind: impl Fn() -> String) -> bool {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Buckets { own, shared } = &mut *buckets;
@@ -215,7 +217,7 @@ impl Limiter {
         of_one.take(&OWN, now, &kind) && of_all.take(&SHARED, now, &kind)
     }
 
-    /// What was left out since it was told the last time: of each kind a few lines, however many addresses there were.
+    /// The lines that were left out since the last call: a few reports for each kind, however many addresses there were.
     fn left_out(&self, now: Instant) -> Vec<LeftOut> {
         let mut by_kind: HashMap<callsite::Identifier, Vec<LeftOut>> = HashMap::new();
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -231,14 +233,14 @@ impl Limiter {
         }
         buckets.own.retain(|_, bucket| !bucket.is_full(&OWN, now));
         drop(buckets);
-        by_kind.into_values().flat_map(told_apart).collect()
+        by_kind.into_values().flat_map(summed).collect()
     }
 }
 
-/// Those of the addresses with the most lines, and the sum of the others.
-fn told_apart(mut of_a_kind: Vec<LeftOut>) -> Vec<LeftOut> {
+/// The reports of the addresses with the most lines, and one with the sum of the others.
+fn summed(mut of_a_kind: Vec<LeftOut>) -> Vec<LeftOut> {
     of_a_kind.sort_by_key(|left_out| (left_out.client.is_none(), Reverse(left_out.lines)));
-    let apart = of_a_kind.iter().take(TOLD_APART).filter(|of| of.client.is_some()).count();
+    let apart = of_a_kind.iter().take(REPORTED_ADDRESSES).filter(|of| of.client.is_some()).count();
     let others = of_a_kind.split_off(apart);
     let lines = others.iter().map(|of| of.lines).fold(0, u64::saturating_add);
     let sum = others.into_iter().next().map(|of| LeftOut { client: None, lines, ..of });
@@ -249,7 +251,7 @@ fn told_apart(mut of_a_kind: Vec<LeftOut>) -> Vec<LeftOut> {
 /// The client of a span.
 struct Client(Network);
 
-/// Reads what a line or a span says of its client, and how its text begins.
+/// The client of a line or a span, and the text of a line.
 #[derive(Default)]
 struct Reading {
     client: Option<Network>,
@@ -333,9 +335,9 @@ mod tests {
         assert!(lets(2, now), "others are heard");
         let later = now + OWN.pause;
         assert!(lets(1, later) && !lets(1, later), "one more after a pause");
-        let told = limiter.left_out(later);
+        let reports = limiter.left_out(later);
         let (client, lines) = (of(&REFUSALS, 1).1, 1000 - u64::from(OWN.burst) + 1);
-        assert_eq!(told, [LeftOut { client, lines, kind: "refused".into() }]);
+        assert_eq!(reports, [LeftOut { client, lines, kind: "refused".into() }]);
         assert_eq!(limiter.left_out(later), []);
     }
 
@@ -351,11 +353,11 @@ mod tests {
         // Each of many addresses beyond its own share: still a few lines, and nothing is lost in the sum.
         let loud = (0..100).flat_map(|n| std::iter::repeat_n(n, 30 + n as usize));
         let loud = loud.filter(|n| !lets(&REFUSALS, *n, later)).count();
-        let told = limiter.left_out(later);
-        let apart: Vec<_> = told.iter().filter_map(|of| of.client).collect();
+        let reports = limiter.left_out(later);
+        let apart: Vec<_> = reports.iter().filter_map(|of| of.client).collect();
         let most: Vec<_> = (95..100).rev().filter_map(|n| of(&REFUSALS, n).1).collect();
-        assert_eq!((apart, told.len()), (most, TOLD_APART + 1));
-        let sum: u64 = told.iter().map(|of| of.lines).sum();
+        assert_eq!((apart, reports.len()), (most, REPORTED_ADDRESSES + 1));
+        let sum: u64 = reports.iter().map(|of| of.lines).sum();
         assert_eq!(sum, 3000 - u64::from(SHARED.burst) + 1 + loud as u64);
     }
 

@@ -10,26 +10,21 @@ mod descriptors;
 mod enrolment;
 mod exit;
 mod folder;
-mod front;
-mod gateway;
-mod health;
+mod http;
 mod instance;
 mod logging;
-mod metrics;
-mod ocsp;
 mod output;
 mod passphrase;
-mod repository;
-mod search;
 mod serve;
-mod trust;
+mod tasks;
+mod threads;
 mod wiped;
 
 use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// An enrolment allocates some hundred small things, many of which another thread frees.
+/// An enrolment makes some hundred small allocations, many of which another thread frees. mimalloc is fast at that.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -38,7 +33,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.message.is_empty() {
-                logging::last_words(&failure.message);
+                logging::failed(&failure.message);
             }
             ExitCode::from(failure.code)
         }

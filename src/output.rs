@@ -1,4 +1,4 @@
-//! What people and programs get to read: text or JSON on standard output, progress on standard error.
+//! The output of commands: results as text or JSON on standard output, progress and warnings on standard error.
 
 use std::io::{IsTerminal, Write};
 
@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-/// How results are printed.
+/// The format of results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For people.
@@ -22,17 +22,17 @@ pub fn print(format: Format, value: &Value) {
         Format::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
         Format::Text => text(value),
     };
-    // It may show a secret.
+    // The result may contain a secret, and is wiped.
     line(&Zeroizing::new(text));
 }
 
-/// Prints a line. A reader that went away is no error.
+/// Prints a line. It is no error if the reader of the output has gone.
 pub fn line(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", text.trim_end());
 }
 
-/// Tells of something that is probably not meant, on standard error. What a command gives stays as it is.
+/// Prints a warning about a probable mistake on standard error. The result on standard output stays as it is.
 pub fn warning(text: &str) {
     eprintln!("countersign: warning: {}", safe(text));
 }
@@ -124,12 +124,12 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// A bar that appears with the first progress.
+    /// A bar, which appears with the first progress.
     pub const fn new(title: &'static str) -> Self {
         Self { title, bar: None }
     }
 
-    /// Shows how far it is.
+    /// Shows the work that is done, and all of it.
     pub fn show(&mut self, done: u64, total: u64) {
         if !std::io::stderr().is_terminal() {
             return;
@@ -146,7 +146,7 @@ impl Bar {
         bar.set_position(done);
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn done(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! Where the passphrase comes from: `--passphrase-file`, systemd credentials, the data folder, or a prompt.
+//! The passphrase of an instance. It comes from `--passphrase-file`, a systemd credential, the data folder, or a prompt, in this order.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const MAX: u64 = 4096;
 /// The name of the systemd credential.
 const CREDENTIAL: &str = "countersign-passphrase";
 
-/// The passphrase of an instance that was founded.
+/// The passphrase of an instance that exists.
 pub fn existing(folder: &DataFolder, file: Option<&Path>) -> Result<Passphrase, Failure> {
     match source(folder, file) {
         Some(path) => read(&path),
@@ -24,14 +24,18 @@ pub fn existing(folder: &DataFolder, file: Option<&Path>) -> Result<Passphrase, 
     }
 }
 
-/// The passphrase for a new instance. With nobody to ask and nothing given, a random one is made; the path of its file
-/// is the second value.
-pub fn new(
-    folder: &DataFolder,
-    file: Option<&Path>,
-) -> Result<(Passphrase, Option<PathBuf>), Failure> {
+/// The passphrase of a new instance.
+pub struct NewPassphrase {
+    /// The passphrase.
+    pub passphrase: Passphrase,
+    /// The file that it was written to, if it was generated.
+    pub generated: Option<PathBuf>,
+}
+
+/// The passphrase for a new instance. If none is given, a random one is generated and written to the data folder.
+pub fn new(folder: &DataFolder, file: Option<&Path>) -> Result<NewPassphrase, Failure> {
     if let Some(path) = source(folder, file) {
-        return Ok((read(&path)?, None));
+        return Ok(NewPassphrase { passphrase: read(&path)?, generated: None });
     }
     let mut random = Zeroizing::new([0; 32]);
     SystemEntropy::default().fill(random.as_mut_slice())?;
@@ -39,10 +43,10 @@ pub fn new(
         Zeroizing::new(data_encoding::BASE32_NOPAD.encode(random.as_slice()).to_ascii_lowercase());
     let path = folder.passphrase();
     write_private(&path, format!("{}\n", text.as_str()).as_bytes())?;
-    Ok((Passphrase::new(&text)?, Some(path)))
+    Ok(NewPassphrase { passphrase: Passphrase::new(&text)?, generated: Some(path) })
 }
 
-/// Writes a file that only its owner can read, and that did not exist.
+/// Writes a new file that only its owner can read. A file of this name is refused.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
@@ -52,6 +56,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
     file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
 }
 
+/// The file with the passphrase, if there is one.
 fn source(folder: &DataFolder, file: Option<&Path>) -> Option<PathBuf> {
     if let Some(path) = file {
         return Some(path.to_owned());

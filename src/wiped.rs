@@ -1,4 +1,4 @@
-//! What may hold a secret that is shown once: wiped from memory when it has been shown.
+//! Values that may hold a secret which is shown once. They are wiped from memory when they are dropped.
 
 use std::io::{self, Write};
 use std::ops::{Deref, DerefMut};
@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
-/// A value whose texts are wiped when it is dropped.
+/// A JSON value whose strings are wiped when it is dropped.
 #[derive(Debug, Default)]
 pub struct Wiped(Value);
 
@@ -45,12 +45,12 @@ fn wipe(value: &mut Value) {
     }
 }
 
-/// Octets that are wiped when they are dropped, and whenever they move to a larger place.
+/// Octets that are wiped when they are dropped, and when they move to a larger buffer.
 #[derive(Default)]
 pub struct WipedOctets(Zeroizing<Vec<u8>>);
 
 impl WipedOctets {
-    /// A value as JSON, in one line.
+    /// A value as JSON in one line.
     pub fn json(value: &Value) -> io::Result<Self> {
         let mut octets = Self::default();
         serde_json::to_writer(&mut octets, value)?;

@@ -1,4 +1,4 @@
-//! The authorizer as an operator and a daemon meet it: over its socket, with certificates, CRLs and revocations of a real instance.
+//! The authorizer over its socket, as a daemon asks it and an operator runs it, with certificates, CRLs and revocations of a real instance.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,7 +29,7 @@ struct Gateway {
     process: Option<Child>,
 }
 
-/// Everybody whom the issuing CA certifies, if this holds.
+/// A policy that allows every peer of the issuing CA for which this condition holds.
 fn policy(condition: &str) -> String {
     format!(
         "Authorizer: \"POLICY\"\nLicensees: \"DN:/CN=Countersign issuing CA\"\n\
@@ -43,7 +43,7 @@ fn revoke(ca: &Instance, account: &str) {
 }
 
 impl Gateway {
-    /// With certificates for gw1 and gw2, and a policy for gw1 and whoever knows a pre-shared key.
+    /// Starts with certificates for gw1 and gw2, and a policy that allows gw1 and peers with a pre-shared key.
     fn start() -> Self {
         Self::start_with(|ca| {
             let crl = |name: &str| format!("http://{}/crl/{name}.crl", ca.address);
@@ -51,7 +51,7 @@ impl Gateway {
         })
     }
 
-    /// As [`Self::start`], with these sources of statuses.
+    /// As [`Self::start`], with these sources of status.
     fn start_with(sources: impl FnOnce(&Instance) -> Value) -> Self {
         let ca = Instance::start();
         for name in ["gw1", "gw2"] {
@@ -120,7 +120,7 @@ impl Gateway {
         self.process = Some(child);
     }
 
-    /// Ends the authorizer as an operator does.
+    /// Stops the authorizer by SIGTERM.
     fn stop(&mut self) {
         let mut child = self.process.take().unwrap();
         let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
@@ -141,7 +141,7 @@ impl Gateway {
             .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {output:?}"))
     }
 
-    /// What is decided about a peer with a certificate.
+    /// The decision about a peer with a certificate.
     fn ask(&self, id: &str, certificate: &str) -> Value {
         self.json(&["authorizer", "ask", "--peer", id, "--certificate", certificate])
     }
@@ -279,7 +279,8 @@ fn each_step_denies_with_its_own_reason_and_the_log_says_why() {
     assert_eq!(gateway.cli(&["decision", "show", "0000000000000000"]).status.code(), Some(3));
 }
 
-/// RFC 4945 §3.1.1: who says it is an address must send from it, unless the operator knows better. Names are read in one spelling.
+/// RFC 4945 §3.1.1: a peer whose identity is an address must send from that address, unless the operator allows any. Names are
+/// compared in one spelling.
 #[test]
 fn a_peer_is_where_and_who_it_says() {
     let mut gateway = Gateway::start();
@@ -526,13 +527,13 @@ fn within_the_server_a_revocation_counts_at_the_next_question_and_pam_is_answere
     assert!(code == Some(5) && said.contains("refused"), "{said}");
 }
 
-/// Has an instance answer daemons itself, who are to let everybody in, with further lines of that section.
+/// Configures an instance to run an authorizer within its server. Its policy allows every peer; `more` are further lines of the section.
 fn within_server(ca: &Instance, more: &str) {
     fs::write(ca.file("policy"), policy("true")).unwrap();
     let config = ca.data().join("countersign.toml");
     let text = fs::read_to_string(&config).unwrap();
     let (before, behind) = text.split_once("[authorizer]\n").unwrap();
-    // What this has put there before goes.
+    // Remove the lines of an earlier call.
     let behind = behind.split_once("# here\n").map_or(behind, |(_, behind)| behind);
     let (socket, policy) = (ca.file("socket"), ca.file("policy"));
     let section = format!(
@@ -541,7 +542,7 @@ fn within_server(ca: &Instance, more: &str) {
     fs::write(&config, [before, &section, behind].concat()).unwrap();
 }
 
-/// What the root has revoked is not on record here, whatever serial numbers it gives; and what a log of JSON holds is JSON.
+/// The store has no revocations of an offline root, whatever their serial numbers; and a JSON log contains only JSON.
 #[test]
 fn within_the_server_a_root_that_is_kept_elsewhere_speaks_by_its_crl() {
     let (mut ca, root) = OfflineRoot::found();
@@ -619,7 +620,7 @@ fn within_the_server_a_root_that_is_kept_elsewhere_speaks_by_its_crl() {
     }
 }
 
-/// A directory that is asked for CRLs may answer as it likes: who is let in depends on the others, and an operator is told.
+/// A hostile directory of CRLs harms nobody: decisions depend on the other sources, and the operator is warned.
 #[test]
 fn hostile_directories_of_crls_are_named_and_harm_nobody() {
     let hostile = [
@@ -683,7 +684,7 @@ fn hostile_directories_of_crls_are_named_and_harm_nobody() {
     allowed();
 }
 
-/// The same revocation, learnt from the server's OCSP responder, and from a CRL in its directory.
+/// The authorizer learns a revocation from the server's OCSP responder, and from a CRL in its directory.
 #[test]
 fn statuses_come_by_ocsp_and_from_directories() {
     let by_ocsp: fn(&Instance) -> Value =
@@ -733,7 +734,7 @@ fn statuses_come_by_ocsp_and_from_directories() {
     );
 }
 
-/// Keys of a CA have a name and a CRL each: that of the next key says nothing of whom the former certified.
+/// Each key of a CA has a name and a CRL of its own: the CRL of the next key does not cover certificates of the previous one.
 #[test]
 fn after_a_roll_the_crls_of_both_keys_count() {
     let file = |ca: &Instance, name: &str| ca.data().join(name).to_str().unwrap().to_owned();
@@ -773,7 +774,7 @@ fn after_a_roll_the_crls_of_both_keys_count() {
     }
 }
 
-/// libreswan tells PAM no certificate: a gateway without the CA finds it in the CA's certificate store, and judges it itself.
+/// libreswan hands PAM no certificate. A gateway without the CA finds it in the CA's certificate store, and checks it itself.
 #[test]
 fn certificates_are_looked_up_over_http() {
     let gateway = Gateway::start_with(|ca| {

@@ -36,7 +36,7 @@ fn certificate(instance: &Instance, name: &str) -> String {
     instance.data().join(format!("keys/{name}.crt")).to_str().unwrap().to_owned()
 }
 
-/// Whether `openssl verify` takes a leaf under one root with these certificates between.
+/// Whether `openssl verify` accepts a leaf under one root, with these certificates between.
 fn verifies(instance: &Instance, root: &str, between: &[&str], leaf: &str) -> bool {
     // A root more than once changes nothing, and OpenSSL reads no empty file.
     let names = between.iter().chain([&root]);
@@ -413,7 +413,7 @@ fn a_root_elsewhere_certifies_the_next_key() {
     instance.ok(&["audit", "verify"]);
 }
 
-/// The file of a CA's current CRL, which is fetched.
+/// Fetches a CA's current CRL, and gives its file.
 fn fetched(instance: &Instance, ca: &str) -> String {
     let answer = instance.http("GET", &format!("/crl/{ca}.crl"), "text/plain", &[]).unwrap();
     assert_eq!(answer.status, 200, "{ca}");
@@ -524,8 +524,7 @@ fn nss_and_gnutls_keep_the_revocations_of_both_keys() {
     assert!(text.contains("crls/issuing.crl: it was not taken"), "{text}");
 }
 
-/// Whether a client with this certificate gets through to an OpenVPN server, and what the server said. Both have one `ca` file and one
-/// `crl-verify` file.
+/// Whether an OpenVPN server accepts a client with this certificate, and the server's log. Both have one `ca` file and one `crl-verify` file.
 fn through_openvpn(instance: &Instance, client: &str) -> (bool, String) {
     let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let port = free.port().to_string();

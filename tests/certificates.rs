@@ -1,5 +1,5 @@
-//! Certificates and CRLs of every profile and key kind before judges that we did not write: OpenSSL, x509-parser,
-//! strongSwan's `pki`, pkilint.
+//! Certificates and CRLs of every profile and key kind, checked by programs that we did not write: OpenSSL, x509-parser, strongSwan's `pki`,
+//! pkilint.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,14 +17,14 @@ use common::openssl::{self, enrol, key};
 use common::{Instance, tool, tool_ok};
 use x509_parser::prelude::FromDer;
 
-/// A program of pkilint, where `make deps` put it.
+/// A program of pkilint, in the folder that `make deps` made.
 fn pkilint(program: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/bin").join(program);
     assert!(path.exists(), "this test needs pkilint in `{}`: run `make deps`", path.display());
     path.to_str().expect("a path in UTF-8").to_owned()
 }
 
-/// pkilint prints nothing but its headings when it finds nothing of this severity.
+/// Asserts that pkilint has no finding of this severity: it then prints only its headings.
 fn finds_nothing(program: &str, arguments: &[&str], folder: &Path) {
     let output = tool(&pkilint(program), "pkilint", arguments, folder);
     let text = format!(
@@ -86,7 +86,7 @@ fn verify(instance: &Instance, certificate: &str) -> (bool, String) {
     (output.status.success(), text)
 }
 
-/// Judges one certificate and the CRLs that go with it.
+/// Checks one certificate and its CRLs with every program.
 fn judge(instance: &Instance, certificate: &str) {
     let folder = instance.file(".");
     let (good, text) = verify(instance, certificate);

@@ -1,6 +1,6 @@
-//! The plugin for charon is one source for all versions of strongSwan: what differs between them is compiled against declarations of each
-//! kind, and what the Makefile finds out of headers and libraries is looked at. The plugin as a whole is compiled and run for the strongSwan
-//! that is installed and for strongSwan 6 (`ike_denials.rs`, `ike_strongswan.rs`).
+//! The plugin for charon has one source for all versions of strongSwan. These tests compile the parts that differ between versions against
+//! the declarations of each kind of version, and check what the Makefile detects from headers and libraries. `ike_denials.rs` and
+//! `ike_strongswan.rs` run the whole plugin in the installed strongSwan and in strongSwan 6.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,18 +13,18 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A kind of strongSwan, as far as the plugin sees a difference.
+/// A kind of strongSwan version, by the differences that concern the plugin.
 struct Kind {
-    /// The first of them.
+    /// The first version of the kind.
     version: &'static str,
     number: u32,
-    /// What `listener_t.ike_keys` is told of.
+    /// The parameters of `listener_t.ike_keys`.
     exchanges: &'static str,
-    /// How `peer_cfg_t` says that it is aggressive.
+    /// How `peer_cfg_t` gives aggressive mode.
     aggressive: &'static str,
     /// The parameters of `child_cfg_t.get_proposals`.
     proposals: &'static str,
-    /// What `plugin.h` has for plugins.
+    /// The macro of `plugin.h` for plugins.
     define: &'static str,
 }
 
@@ -75,7 +75,7 @@ const KINDS: [Kind; 5] = [
     },
 ];
 
-/// What the plugin does with all of it.
+/// The plugin's uses of all these declarations.
 const USE: &str = "
 #include \"countersign_versions.h\"
 static bool keys(countersign_key_exchanges_t *of) { return of != 0; }
@@ -86,7 +86,7 @@ COUNTERSIGN_DEFINE(countersign) { return 0; }
 ";
 
 impl Kind {
-    /// Its headers in a folder: each is the same few declarations.
+    /// Writes its headers to a folder. Each has the same few declarations.
     fn write(&self, folder: &Path) {
         let Self { exchanges, aggressive, proposals, define, .. } = self;
         let text = format!(
@@ -125,7 +125,7 @@ fn output(command: &mut Command) -> (bool, String) {
     (done.status.success(), String::from_utf8_lossy(&both).into_owned())
 }
 
-/// Compiles what differs, against headers of a kind, under a version.
+/// Compiles the parts that differ, against headers of a kind, with a version number.
 fn compile(folder: &Path, number: u32, version: &str) -> (bool, String) {
     let mut cc = Command::new("cc");
     cc.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"]).arg(folder.join("use.so"));
@@ -156,7 +156,7 @@ fn what_differs_between_versions_compiles_for_each_of_them() {
     }
 }
 
-/// What the Makefile would run for headers and libraries as in this folder.
+/// The commands that the Makefile would run for the headers and libraries of this folder.
 fn planned(folder: &Path, more: &[&str]) -> (bool, String) {
     let mut make = Command::new("make");
     make.args(["-n", "-C"]).arg(charon()).arg("TARGET=plugin.so").args(more);

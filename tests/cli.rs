@@ -1,5 +1,5 @@
-//! The program as an operator meets it: files and their modes, refusals and exit codes, the same answers with and
-//! without a running server, a root elsewhere, import, backup and restore, reload.
+//! The program as an operator uses it: files and their modes, refusals and exit codes, equal answers with and without a running server, a
+//! root elsewhere, import, backup and restore, reload.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,7 +31,7 @@ fn text(output: &Output) -> String {
     )
 }
 
-/// Asserts this exit code and that each word is said.
+/// Asserts this exit code, and that the message contains each word.
 #[track_caller]
 fn fails(output: &Output, code: i32, words: &[&str]) {
     let said = text(output);
@@ -686,7 +686,7 @@ fn completion_manual_and_lint_work_without_an_instance() {
     assert!(closed.is_ok_and(|status| status.success()));
 }
 
-/// A daemon that polls the CRL fetches it once: curl remembers the entity tag, and the server compares it.
+/// A daemon that polls a CRL fetches it once: curl stores the entity tag, and the server compares it.
 #[test]
 fn a_crl_that_somebody_has_is_not_sent_again() {
     let instance = Instance::start();
@@ -949,7 +949,7 @@ fn a_backup_of_a_time_to_come_is_restored_when_the_clock_is_accepted() {
     enrol(&instance, &peer, "gw1.key", &[]).granted();
 }
 
-/// Every file below, with its mode.
+/// Every file below a folder, with its mode.
 fn modes(folder: &Path) -> Vec<(String, u32)> {
     let mut found = vec![(
         folder.display().to_string(),
@@ -1054,7 +1054,7 @@ fn a_clock_that_is_years_ahead_is_not_believed_and_there_is_a_way_back() {
     assert!(verified["notes"].to_string().contains("accepted the clock"), "{verified}");
 }
 
-/// Whether a text stands in the memory of a process.
+/// Whether the memory of a process contains a text.
 fn in_memory(pid: u32, text: &str) -> bool {
     use std::io::Write;
     use std::os::unix::fs::FileExt;

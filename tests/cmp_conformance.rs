@@ -1,5 +1,5 @@
-//! What RFC 9483 demands beyond the header (`cmp_header.rs`): where a refusal stands, which bit it has, and what is granted as it was
-//! asked. By the tests' own encoder.
+//! The requirements of RFC 9483 beyond the header (`cmp_header.rs`): the body of a refusal, its failInfo bit, and what must be granted as
+//! requested. The messages are made by the tests' own encoder.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,7 +23,7 @@ use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
-/// An instance with one account, which judges headers by the lightweight profile: these rules are its own.
+/// An instance with one account, and `profile = "rfc9483"`, whose rules are tested here.
 fn site() -> (Instance, Peer) {
     let instance = Instance::start_with(&[("cmp", "profile = \"rfc9483\"")]);
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
@@ -342,7 +342,7 @@ fn extension(id: &str, critical: bool, value: &impl Encode) -> Extension {
     Extension { extn_id: oid(id), critical, extn_value }
 }
 
-/// Asks for a certificate with these extensions, signed by its holder.
+/// Requests a certificate with these extensions, in a message signed by the holder of another.
 fn asking(holder: &Holder, extensions: Vec<Extension>) -> Vec<u8> {
     let body = request_with(&Key::new(), |template| template.extensions = Some(extensions));
     Draft::new(CR, body).implicit().by(holder)

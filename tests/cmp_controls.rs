@@ -1,5 +1,5 @@
-//! Controls and registration information of requests (RFC 4211 §6 and §7): what is not heeded is told in the answer, and what is said of
-//! publication counts, be it after a wait, a renewal or a rebuilt index. The directories themselves are looked at in `crl_ldap.rs`.
+//! Controls and registration information of requests (RFC 4211 §6 and §7). The answer names the controls that were ignored. Controls about
+//! publication are obeyed, also after a wait for approval, a renewal or a rebuild of the index; `crl_ldap.rs` checks the directories.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -35,7 +35,7 @@ fn asking(key: &Key, controls: Vec<AttributeTypeAndValue>) -> Vec<u8> {
     vec![proven(key, request)].to_der().unwrap()
 }
 
-/// Whether `cert show` and the journal say that each certificate of gw1 is to be published, oldest first.
+/// Whether each certificate of gw1 is published, oldest first, according to `cert show` and the journal.
 fn published(instance: &Instance) -> Vec<bool> {
     let all = instance.certificates("gw1");
     let shown = all.iter().map(|one| {

@@ -1,6 +1,6 @@
-//! Cross-certification (RFC 9810 §5.3.11, Appendix D.6): another CA's key is certified for an account that may, and what it certifies is
-//! accepted below our root within the account's names, and nothing else of any kind: by OpenSSL, by NSS and by our own path
-//! validation. `openssl cmp` sends no ccr; the tests' own encoder does.
+//! Cross-certification (RFC 9810 §5.3.11, Appendix D.6). An account with the permission gets another CA's key certified. Below our root,
+//! OpenSSL, NSS and our own path validation then accept that CA's certificates within the account's names, and no others. `openssl cmp`
+//! cannot send a ccr; the tests' own encoder does.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -35,8 +35,8 @@ const BASIC_CONSTRAINTS: &str = "2.5.29.19";
 const NAME_CONSTRAINTS: &str = "2.5.29.30";
 const SUBJECT_KEY_IDENTIFIER: &str = "2.5.29.14";
 
-/// An instance with an account `partner` that may have `SUBJECT` certified for names below partner.example and O=Partner, and its
-/// certificate.
+/// An instance with an account `partner`, which may have the CA `SUBJECT` certified for names below partner.example and O=Partner; and the
+/// account's certificate.
 fn start() -> (Instance, Holder) {
     let instance = Instance::start();
     let ids = ["fqdn:partner.example", &format!("dn:{SUBJECT}"), "dn:O=Partner"];
@@ -134,7 +134,7 @@ fn what_the_other_ca_certifies_is_accepted_below_our_root_within_its_names() {
     instance.ok(&["audit", "verify"]);
 }
 
-/// What a peer's certificate says.
+/// The extensions of a peer's certificate.
 fn end(san: &str) -> String {
     let san = if san.is_empty() { String::new() } else { format!("subjectAltName={san}\n") };
     format!("keyUsage=digitalSignature\nauthorityKeyIdentifier=keyid\n{san}")
@@ -169,7 +169,7 @@ impl<'a> Crossed<'a> {
         Self { pki, name }
     }
 
-    /// Has the CA certify a peer, and looks who accepts it: OpenSSL, NSS, and our own path validation.
+    /// Has the CA certify a peer, and checks the certificate with OpenSSL, NSS, and our own path validation.
     fn certifies(&self, subject: &str, san: &str) -> [(bool, String); 3] {
         let (instance, cross) = (self.pki.instance, format!("{}-cross.crt", self.name));
         self.pki.issue("peer", "p256", subject, self.name, &end(san));
@@ -208,7 +208,7 @@ impl<'a> Crossed<'a> {
         }
     }
 
-    /// NSS holds a common name against the domains, if there is no dNSName, and refuses for that.
+    /// NSS applies DNS constraints to a common name if there is no dNSName, and refuses the certificate for that.
     #[track_caller]
     fn may_but_for_nss(&self, subject: &str) {
         let [openssl, _, own] = self.certifies(subject, "");
@@ -225,7 +225,7 @@ impl<'a> Crossed<'a> {
     }
 }
 
-/// Names of ours, in every kind of name that an IKE identity can have.
+/// Names of our own, of every kind that an IKE identity can have.
 const OURS: [&str; 4] =
     ["DNS:gw1.example.net", "IP:192.0.2.1", "IP:2001:db8::1", "email:gw1@example.net"];
 

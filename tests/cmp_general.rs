@@ -1,5 +1,4 @@
-//! General messages (RFC 9810 §5.3.19, RFC 9483 §4.3): what `openssl cmp` can ask for, and the rest in messages that the
-//! test encodes itself.
+//! General messages (RFC 9810 §5.3.19, RFC 9483 §4.3): by `openssl cmp` as far as it can send them, and by the tests' own encoder.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

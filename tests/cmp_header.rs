@@ -1,5 +1,5 @@
-//! Every rule of RFC 9483 §3 for header, protection and extraCerts, broken one at a time by the tests' own encoder: each
-//! is refused with its bit of PKIFailureInfo and no other, and nothing is issued.
+//! Every rule of RFC 9483 §3 for header, protection and extraCerts. The tests' own encoder breaks one rule at a time. The server must refuse
+//! each message with the right bit of PKIFailureInfo and no other, and issue nothing.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -45,7 +45,7 @@ impl Site {
         certificates.iter().map(|one| one["status"].as_str().expect("a status").into()).collect()
     }
 
-    /// Asserts that no certificate came of what was sent, and that an honest request is still granted.
+    /// Asserts that the messages before led to no certificate, and that an honest request is still granted.
     #[track_caller]
     fn nothing_was_issued(&self) {
         assert_eq!(self.statuses(), ["valid"]);
@@ -59,7 +59,7 @@ impl Site {
         refused(&self.instance, message, failure)
     }
 
-    /// Asserts that this change of a good header is refused, whether a secret or a signature protects it, and under that secret.
+    /// Asserts that this change of a good header is refused, under a secret and under a signature.
     #[track_caller]
     fn bad_header(&self, failure: &str, change: impl Fn(&mut Header)) {
         let key = Key::new();
@@ -520,7 +520,7 @@ fn signers_must_be_known_valid_and_not_revoked() {
     assert_eq!(site.instance.certificates("gw1").len(), before + 1);
 }
 
-/// A certificate that is valid for so many seconds.
+/// A certificate that is valid for this many seconds.
 fn enrolled_for(site: &Site, seconds: i64) -> Holder {
     let key = Key::new();
     let body = request_with(&key, |template| {

@@ -1,5 +1,5 @@
-//! Central key generation (RFC 9483 §4.1.6): the key that the authority made is opened and used by OpenSSL, and whoever
-//! may not have one gets none.
+//! Central key generation (RFC 9483 §4.1.6). OpenSSL decrypts and uses the key that the authority generated. A peer without the permission
+//! gets none.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +27,7 @@ const EC: &str = "1.2.840.10045.2.1";
 const RSA: &str = "1.2.840.113549.1.1.1";
 const RSA_KEY_LEN: &str = "1.3.6.1.5.5.7.5.1.12";
 
-/// An instance where the profile `sealed` has the key usages that a key needs to be sent to it.
+/// An instance with the profile `sealed`, whose key usages allow a peer to receive an encrypted key.
 fn instance() -> Instance {
     Instance::start_with_profile(
         &[],
@@ -35,7 +35,7 @@ fn instance() -> Instance {
     )
 }
 
-/// As [`instance`], and the profiles `for-openssl` and `for-openssl-sealed` hand keys over as OpenSSL's client reads them.
+/// As [`instance`], with the profiles `for-openssl` and `for-openssl-sealed`, which encrypt keys in the form that OpenSSL's client reads.
 fn instance_for_openssl() -> Instance {
     Instance::start_with_profile(
         &[],
@@ -50,7 +50,7 @@ fn allowed(instance: &Instance, name: &str, flags: &[&str]) -> Peer {
     instance.peer_with(name, &[&format!("fqdn:{name}.example.net")], &all)
 }
 
-/// A request for a key to be made: an algorithm with an empty key, or no key at all.
+/// A request for a key to be generated: its template has an algorithm with an empty key, or no key at all.
 fn wish(kind: Option<AlgorithmIdentifierOwned>, rsa_bits: Option<u32>) -> CertReqMsg {
     let empty = BitString::from_bytes(&[]).unwrap();
     let public_key =
@@ -69,7 +69,7 @@ fn curve(id: &str) -> Option<AlgorithmIdentifierOwned> {
     Some(algorithm(EC, Some(any(&oid(id)))))
 }
 
-/// Verifies what came out of the envelope, and that the key is that of the certificate. The private key's file is named.
+/// Verifies the decrypted content of the envelope, and that its key is that of the certificate. Gives the file of the private key.
 #[track_caller]
 fn check_key(instance: &Instance, signed: &[u8], certificate: &[u8]) -> String {
     let package = verified(instance, signed);
@@ -242,7 +242,7 @@ fn what_cannot_be_made_is_refused_and_costs_nothing() {
     assert_eq!(instance.certificates("gw1").len(), 1);
 }
 
-/// `openssl cmp` of OpenSSL 4.0.3, which asks for keys to be made and reads none but the form `openssl`.
+/// `openssl cmp` of OpenSSL 4.0.3, which can request central key generation, and reads only the form `openssl`.
 fn openssl_4(instance: &Instance, arguments: &[&str]) -> openssl::Run {
     let newer = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-openssl/openssl");
     assert!(newer.exists(), "{} is missing: run `make deps`", newer.display());

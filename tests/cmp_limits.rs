@@ -1,5 +1,5 @@
-//! What a stranger or a busy peer can keep the server from, and what not: limits on messages, accounts, connections and
-//! time. "Busy" is an answer, and nothing is issued by halves.
+//! Limits on messages, accounts, connections and time. A stranger or a busy peer can delay only so much: the server answers "busy", and
+//! never issues by halves.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,14 +26,14 @@ use der::asn1::OctetString;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::name::Name;
 
-/// How long anything may take before the test fails; far more than it takes.
+/// The longest wait for an event, far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn post(address: &str, message: &[u8]) -> common::Answer {
     http(address, "POST", "/.well-known/cmp", "application/pkixcmp", message).expect("an answer")
 }
 
-/// An ir under somebody's reference, with a wrong MAC of so many iterations: work for the server, none for the client.
+/// An ir under another peer's reference, with a wrong MAC of this many iterations. It costs the server work, and the client none.
 fn work(reference: &str, iterations: u32) -> Vec<u8> {
     let draft = Draft::new(IR, request(&Key::new())).with(|header| {
         header.sender_kid = Some(OctetString::new(reference.as_bytes()).unwrap());
@@ -96,16 +96,16 @@ fn mac_work_is_bounded_and_starves_nobody_who_signs() {
     instance.ok(&["audit", "verify"]);
 }
 
-/// How long the server's threads computed until now, in ticks of the kernel's clock: not how long anybody waited.
+/// The processor time that the server has used, in ticks of the kernel's clock. Unlike elapsed time, it does not depend on the load.
 fn computed(instance: &Instance) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/stat", instance.pid())).unwrap();
-    // proc(5): utime is the twelfth field behind the name, which ends with the last parenthesis.
+    // proc(5): utime is the twelfth field after the name of the program, which ends with the last parenthesis.
     let mut fields = text.rsplit_once(')').unwrap().1.split_ascii_whitespace();
     fields.nth(11).unwrap().parse().unwrap()
 }
 
 #[test]
-fn a_reference_that_there_is_not_costs_few_iterations_however_many_are_asked_for() {
+fn an_unknown_reference_costs_few_iterations_however_many_are_asked_for() {
     let settings = "max_iterations = 4000000\nmax_unknown_iterations = 1000";
     let instance = Instance::start_with(&[("cmp", settings)]);
     let peer = instance.peer("gw1", &["fqdn:gw1.example.net"]);
@@ -119,7 +119,7 @@ fn a_reference_that_there_is_not_costs_few_iterations_however_many_are_asked_for
     assert!(unknown * 5 < known, "{unknown} ticks for nobody, {known} for an account");
 }
 
-/// Says that it is over when it is dropped.
+/// Sets a flag when it is dropped.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -215,7 +215,7 @@ fn one_account_does_not_take_every_place() {
     instance.ok(&["audit", "verify"]);
 }
 
-/// What the server says on a connection until it closes it.
+/// The octets that the server sends on a connection until it closes it.
 fn rest(mut stream: TcpStream) -> String {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut said = Vec::new();
@@ -318,7 +318,7 @@ fn whoever_reads_no_answer_is_not_waited_for() {
     drop(unread);
 }
 
-/// An instance with a profile whose EC keys can be sent to, and a holder of such a certificate for whom keys are made.
+/// An instance with a profile whose holders can receive encrypted keys, and a holder with the permission for key generation.
 fn with_key_generation(cmp: &str) -> (Instance, Peer, Holder) {
     let profile = "[profiles.sealed]\nkey_usage = [\"digitalSignature\", \"keyAgreement\"]\n";
     let instance = Instance::start_with_profile(&[("cmp", cmp)], profile);
@@ -328,7 +328,7 @@ fn with_key_generation(cmp: &str) -> (Instance, Peer, Holder) {
     (instance, peer, holder)
 }
 
-/// A signed request for an RSA key of so many bits, or for one of P-256, to be made.
+/// A signed request for central generation of an RSA key of this many bits, or of a P-256 key.
 fn key_wanted(holder: &Holder, rsa_bits: Option<u32>) -> Vec<u8> {
     let controls = rsa_bits.map(|bits| {
         vec![AttributeTypeAndValue { oid: oid("1.3.6.1.5.5.7.5.1.12"), value: any(&bits) }]
@@ -428,7 +428,7 @@ fn memory(instance: &Instance) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Waits for something, and says for what if it does not come.
+/// Waits for a condition. If it does not hold in time, the message names it.
 fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is_there() {
@@ -519,7 +519,7 @@ fn pipelined_requests_are_answered_in_their_order_one_after_the_other() {
     assert_eq!(answers.windows(9).filter(|window| window == b"HTTP/1.1 ").count(), 120);
 }
 
-/// All that is answered on one connection, as a client reads it that knows what it asked (RFC 9112 §6.3): status and body of each.
+/// The status and body of every answer on one connection, framed by the requests' methods (RFC 9112 §6.3).
 fn answers(said: &[u8], asked: &[&str]) -> Vec<(u16, Vec<u8>)> {
     let (mut rest, mut found) = (said, Vec::new());
     for method in asked {
@@ -732,7 +732,7 @@ fn the_journal_says_from_where_was_asked_what_it_records() {
     assert_eq!(shown(&instance), ["127.0.0.21", "127.0.0.23"]);
 }
 
-/// Whom fail2ban would ban by our filter, once for each line of a log.
+/// The addresses that fail2ban would ban with our filter, one for each matching line of a log.
 fn banned(log: &std::path::Path) -> Vec<String> {
     let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operation.md"));
     let docs = docs.unwrap();

@@ -1,5 +1,5 @@
-//! `openssl cmp`, a client that we did not write, enrols, confirms, renews and revokes; and every request that must be
-//! refused is refused with the right reason, leaves no certificate behind, and leaves the server answering.
+//! `openssl cmp`, a client that we did not write, enrols, confirms, renews and revokes. Requests that must be refused are refused with the
+//! right reason; they leave no certificate behind, and the server goes on answering.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +27,7 @@ fn statuses(instance: &Instance, account: &str) -> Vec<String> {
         .collect()
 }
 
-/// The journal verifies, and the server still enrols an honest peer.
+/// Asserts that the journal verifies, and that the server still enrols an honest peer.
 #[track_caller]
 fn still_answers(instance: &Instance) {
     let name = format!("honest{}", instance.json(&["peer", "list"]).as_array().map_or(0, Vec::len));

@@ -1,5 +1,5 @@
-//! Requests that wait for an administrator: `openssl cmp` polls by itself until it is decided; the tests' own encoder
-//! breaks the rules of polling one at a time. What waits survives a restart and a rebuilt index, is bounded, and expires.
+//! Requests that await approval. `openssl cmp` polls until an administrator decides; the tests' own encoder breaks the rules of polling one
+//! at a time. Waiting requests survive a restart and a rebuild of the index, are bounded in number, and expire.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -102,7 +102,7 @@ fn decided(instance: &Instance, arguments: &[&str], decision: &[&str]) -> openss
     ended(client)
 }
 
-/// Sends a first message, which has to wait.
+/// Sends a first message, whose request must await approval.
 #[track_caller]
 fn waits(instance: &Instance, message: &[u8]) -> Answer {
     let answer = exchange(instance, message);
@@ -294,7 +294,7 @@ fn a_transaction_of_another_kind_has_nothing_to_poll() {
     assert!(words.contains("nothing waits"), "{words}");
 }
 
-/// Starts `openssl cmp` and ends it when so many requests were asked for again, and so many wait.
+/// Starts `openssl cmp`, and stops it when this many requests were repeated and this many wait.
 fn asked_for(instance: &Instance, arguments: &[&str], joined: usize, waits: usize) {
     let mut client = client(instance, arguments);
     until_asked(instance, joined, waits);
@@ -460,7 +460,7 @@ fn what_was_approved_is_checked_anew_when_its_peer_comes() {
     instance.ok(&["audit", "verify"]);
 }
 
-/// Has the server read its configuration again, and waits until it has so often.
+/// Sends SIGHUP, and waits until the server has read its configuration this often.
 fn reload(instance: &Instance, times: usize) {
     let pid = instance.pid().to_string();
     assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());

@@ -1,5 +1,5 @@
-//! Proof of possession of keys that cannot sign (RFC 9810 §5.2.8.3): by a certificate that is returned encrypted, and by a
-//! challenge. OpenSSL's client speaks the former; what it does not speak, its other commands decrypt.
+//! Proof of possession of keys that cannot sign (RFC 9810 §5.2.8.3): by a certificate that is returned encrypted, and by a challenge.
+//! OpenSSL's CMP client supports the former; for the latter, other commands of OpenSSL decrypt.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -83,7 +83,7 @@ fn status(instance: &Instance, account: &str) -> String {
     last["status"].as_str().unwrap().to_owned()
 }
 
-/// Whether anybody can fetch a certificate (RFC 4387).
+/// Whether a certificate can be fetched from the certificate store (RFC 4387).
 fn is_shown(instance: &Instance, certificate: &[u8]) -> bool {
     let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, certificate);
     let hash = data_encoding::BASE64_NOPAD.encode(hash.as_ref());
@@ -232,7 +232,7 @@ fn challenge(answer: &Answer) -> Vec<Any> {
     all.remove(0).decode_as().unwrap()
 }
 
-/// The number in a Rand, after a look at who sends it and whether it is what was witnessed.
+/// The number in a Rand. Asserts its sender, and that it matches the witness.
 #[track_caller]
 fn number(answer: &Answer, rand: &[u8]) -> Int {
     let rand = Vec::<Any>::from_der(rand).unwrap();
@@ -248,7 +248,7 @@ fn response(number: &Int) -> Vec<u8> {
     sequence(&[number.to_der().unwrap()])
 }
 
-/// The rid of the one recipient of EnvelopedData, after a look at the versions (RFC 5652 §6.1, §6.2).
+/// The rid of the only recipient of EnvelopedData. Asserts the versions (RFC 5652 §6.1, §6.2).
 fn rid(enveloped: &Any) -> Vec<u8> {
     let parts: Vec<Any> = enveloped.decode_as().unwrap();
     // RecipientInfos ::= SET OF; ktri is a SEQUENCE, kari is [1].

@@ -1,5 +1,5 @@
-//! Protections that OpenSSL 3.0 does not speak, in messages that the test protects itself: PBMAC1 with the secret, and
-//! signatures by Ed25519 and RSASSA-PSS. The requests inside were made by `openssl cmp`.
+//! Protections that OpenSSL 3.0 does not support: PBMAC1, and signatures by Ed25519 and RSASSA-PSS. `openssl cmp` makes the requests, and the
+//! tests replace their protection.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -112,7 +112,7 @@ fn der_of(instance: &Instance, kind: &str, file: &str) -> Vec<u8> {
     std::fs::read(instance.file("out.der")).unwrap()
 }
 
-/// A cr for `new.key`, made over from an ir: signed by the holder of `certificate`.
+/// A cr for `new.key`, made from an ir, and signed by the holder of `certificate`.
 fn signed_cr(instance: &Instance, peer: &Peer, certificate: &[u8], algorithm: &[u8]) -> Message {
     let template = ir(instance, peer, "new.key");
     let tbs = elements(certificate)[0].parts()[0].clone();

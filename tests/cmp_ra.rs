@@ -1,6 +1,6 @@
-//! Registration authorities (RFC 9483 §5): they add protection, send batches, replace protection, vouch for keys and
-//! revoke for others. Real messages of `openssl cmp` go inside nested ones of the tests' own encoder. Whoever is no
-//! registration authority, or asks for more than is its own to ask for, is refused, and nothing is issued.
+//! Registration authorities (RFC 9483 §5). They add protection, send batches, replace protection, vouch for keys and revoke for others. The
+//! tests' own encoder nests real messages of `openssl cmp`. A peer that is no registration authority is refused, as is one that exceeds
+//! its rights, and nothing is issued.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

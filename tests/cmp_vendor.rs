@@ -1,5 +1,5 @@
-//! First enrolments with a certificate of an equipment vendor (3GPP TS 33.310, RFC 9483 §4.1.1): `openssl cmp` is the equipment, and
-//! what it does not send the tests' own encoder does. Every chain that must be refused is, with the right reason.
+//! First enrolments with a certificate of a device's vendor (3GPP TS 33.310, RFC 9483 §4.1.1). `openssl cmp` acts as the device; the tests'
+//! own encoder makes the messages that it cannot send. Every chain that must be refused is refused with the right reason.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -38,7 +38,7 @@ fn file(instance: &Instance, name: &str) -> String {
     instance.file(name).to_str().unwrap().to_owned()
 }
 
-/// Equipment asks for its first certificate, signed with `DEVICE.crt`.
+/// A device requests its first certificate, in a message signed with `DEVICE.crt`.
 fn first(instance: &Instance, command: &str, device: &str, extra: &[&str]) -> Run {
     key(instance, "p256", "new.key");
     let (certificate, key) = (format!("{device}.crt"), format!("{device}.key"));
@@ -52,7 +52,7 @@ fn statuses(instance: &Instance, account: &str) -> Vec<String> {
     all.iter().map(|one| one["status"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Equipment with its key, for messages of the tests' own encoder.
+/// A device with its key, for messages of the tests' own encoder.
 fn holder(instance: &Instance, device: &str) -> Holder {
     let pem = fs::read_to_string(instance.file(&format!("{device}.key"))).unwrap();
     Holder { key: Key::read(&pem), certificate: der(instance, device) }
@@ -65,7 +65,7 @@ fn der(instance: &Instance, name: &str) -> Vec<u8> {
     fs::read(instance.file(&to)).unwrap()
 }
 
-/// What is said of an ir by this equipment, with further certificates in extraCerts.
+/// The status of the answer to an ir of this device, with further certificates in extraCerts.
 fn verdict(
     instance: &Instance,
     device: &Holder,

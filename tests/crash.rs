@@ -1,4 +1,4 @@
-//! Power cuts and full disks: what was answered is there afterwards, and nothing else is.
+//! Power cuts and full disks. Afterwards the store has every certificate that was answered, and no other.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -73,7 +73,7 @@ fn serials(instance: &Instance, account: &str) -> Vec<String> {
         .collect()
 }
 
-/// Enrols from several threads until `stop`, counts what was answered, and gives the serials of every certificate that was.
+/// Enrols from several threads until `stop`, counts the answers, and gives the serial numbers of the certificates in them.
 fn load(
     instance: &Instance,
     template: &Message,

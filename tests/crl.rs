@@ -1,5 +1,5 @@
-//! CRLs as relying parties see them: partitions and deltas that `openssl verify` follows, hold and release, what expired,
-//! the schedule under another clock, and pkilint on each of them.
+//! CRLs as relying parties use them: partitions and deltas with `openssl verify`, hold and release, expired certificates, the schedule under
+//! another clock, and pkilint for each CRL.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -78,7 +78,7 @@ fn lint(instance: &Instance, crl: &str) {
     instance.ok(&["lint", instance.file(crl).to_str().unwrap()]);
 }
 
-/// Waits until something of the instance holds.
+/// Waits until a condition of the instance holds.
 #[track_caller]
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -1,5 +1,5 @@
-//! The LDAP bridge with a real slapd: published within a second, healed after everything that befalls it, and read as the same
-//! octets as from the built-in directory.
+//! The LDAP bridge with a real slapd. It publishes within a second and recovers from every fault, and slapd then gives the same octets as the
+//! built-in directory.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -74,7 +74,7 @@ fn enrolled(instance: &Instance, name: &str) -> String {
     instance.certificates(name).pop().unwrap()["serial"].as_str().unwrap().to_owned()
 }
 
-/// How the directory is kept in step.
+/// The state of the directory, from `publish status`.
 fn status(instance: &Instance) -> Value {
     status_of(instance, "main")
 }
@@ -90,7 +90,7 @@ fn get(instance: &Instance, path: &str) -> (u16, String) {
     (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
 }
 
-/// Waits until something holds; how long that took.
+/// Waits until a condition holds. Gives the time that it took.
 #[track_caller]
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
     let began = Instant::now();
@@ -101,7 +101,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
     began.elapsed()
 }
 
-/// The octets that HTTP gives, in base64.
+/// The octets of an HTTP answer, in base64.
 fn over_http(instance: &Instance, path: &str) -> Vec<String> {
     let answer = instance.http("GET", path, "text/plain", &[]).unwrap();
     assert_eq!(answer.status, 200);
@@ -333,7 +333,7 @@ fn a_hostile_directory_is_named_and_harms_neither_the_server_nor_the_others() {
     assert_eq!(instance.pid(), pid);
 }
 
-/// A self-signed CA that is not ours, its certificate and a CRL of its own, in base64.
+/// A self-signed CA of another PKI: its certificate and its CRL, in base64.
 fn stranger(folder: &Path) -> (String, String) {
     let openssl = |arguments: &[&str]| tool_ok("openssl", "openssl", arguments, folder);
     fs::write(folder.join("index.txt"), "").unwrap();

@@ -1,4 +1,4 @@
-//! `countersign demo`, as a newcomer runs it.
+//! `countersign demo`, as a new user runs it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,7 +22,7 @@ fn demo(temporary: &Path) -> Command {
     command
 }
 
-/// Nothing of it runs on, and its folder is gone.
+/// Asserts that none of its processes runs on, and that its folder is gone.
 #[track_caller]
 fn assert_nothing_left(temporary: &Path) {
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -86,7 +86,8 @@ fn two_gateways_connect_and_one_is_revoked() {
     assert_nothing_left(temporary.path());
 }
 
-/// Where root runs the tests, somebody else can play it, too: with the program and the plugin where anybody may read them.
+/// If root runs the tests, another user must be able to run the demo, too. The program and the plugin are copied to where every user can
+/// read them.
 #[test]
 fn nobody_needs_root() {
     if !rustix::process::geteuid().is_root() {
@@ -138,7 +139,7 @@ fn one_that_is_stopped_leaves_nothing() {
     }
 }
 
-/// Outside namespaces of its own, its inner half would mount and add interfaces on the machine itself.
+/// The inner half of the demo refuses to run outside namespaces of its own, where it would change the machine itself.
 #[test]
 fn the_inner_half_runs_nowhere_else() {
     let temporary = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! `countersign enroll`: a gateway enrols, renews, revokes and asks, against this server and against OpenSSL's; every lie
-//! on the way is refused and nothing of it is written; and whatever breaks off goes on later, with the same key.
+//! `countersign enroll`: a gateway enrols, renews, revokes and queries, against this server and OpenSSL's. It refuses every answer that an
+//! attacker changed, and writes no part of it. After an interruption, the next run goes on with the same key.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,7 +26,7 @@ fn statuses(instance: &Instance, account: &str) -> Vec<String> {
     list.iter().map(|row| row["status"].as_str().expect("a status").to_owned()).collect()
 }
 
-/// The files that each daemon reads: certificate, what vouches for it, the key.
+/// The files that each daemon reads: the certificate, the CA certificates, the key.
 const LAYOUTS: [(&str, &str, &str, &[&str], &str); 6] = [
     (
         "strongswan",

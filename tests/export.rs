@@ -1,4 +1,4 @@
-//! What `countersign export` writes, read by strangers' programs, and what `countersign check` finds.
+//! The files of `countersign export`, read by the daemons' own programs, and the findings of `countersign check`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +18,7 @@ use common::openssl::{enrol, key};
 use common::{COUNTERSIGN, Instance, at_another_time, tool_ok};
 use serde_json::Value;
 
-/// Two gateways that OpenBSD's isakmpd and racoon can be: all is RSA.
+/// Two gateways with RSA keys only, for OpenBSD's isakmpd and racoon.
 fn classic() -> Instance {
     let sections = "\
 [gateways.gw1]
@@ -75,7 +75,7 @@ fn export(instance: &Instance, name: &str, more: &[&str]) -> PathBuf {
     out
 }
 
-/// Runs a command that must fail with this exit code and these words.
+/// Runs a command that must fail with this exit code, and with these words in its message.
 #[track_caller]
 fn fails(output: &Output, code: i32, words: &[&str]) {
     let text = String::from_utf8_lossy(&output.stderr);
@@ -85,7 +85,7 @@ fn fails(output: &Output, code: i32, words: &[&str]) {
     }
 }
 
-/// The file as it is known to be good. `UPDATE_GOLDEN=1` writes it: read the difference before it is committed.
+/// Compares a file with its golden copy. `UPDATE_GOLDEN=1` writes the copy; review the difference before a commit.
 #[track_caller]
 fn assert_golden(file: &Path, golden: &str) {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(golden);
@@ -410,7 +410,7 @@ fn what_is_there_is_not_lost() {
     assert_eq!(fs::read_to_string(&tar).unwrap(), "precious");
 }
 
-/// What isakmpd and racoon read of a certificate and of a proposal, and what `check` says of the rest.
+/// isakmpd and racoon support only some certificates and proposals; `check` reports the others.
 #[test]
 fn check_knows_what_isakmpd_and_racoon_read() {
     let instance = classic();
@@ -461,7 +461,7 @@ fn check_knows_what_isakmpd_and_racoon_read() {
     }
 }
 
-/// Aggressive mode, in which isakmpd is silent to whoever requests a certificate, and a refused charon tries for ever.
+/// Aggressive mode. isakmpd does not answer a peer that requests a certificate, and a refused charon tries for ever.
 #[test]
 fn aggressive_mode_with_isakmpd_is_made_to_work_or_is_told() {
     let instance = classic();
@@ -512,7 +512,7 @@ fn aggressive_mode_with_isakmpd_is_made_to_work_or_is_told() {
     }
 }
 
-/// NSS keeps one CRL for each name of a CA: two keys of one name are an error for libreswan, and for nobody else.
+/// NSS stores one CRL for each name of a CA. Two keys under one name are an error for libreswan, and for no other daemon.
 #[test]
 fn two_keys_of_one_name_are_told() {
     let gateway = |name: &str, daemon: &str, last: u8| {
@@ -545,7 +545,7 @@ fn two_keys_of_one_name_are_told() {
     fails(&instance.run(&["export", "gw2", "--peer", "gw1"]), 4, &["NSS 3.87.1", "--force"]);
 }
 
-/// One name in two spellings is one, but not for charon.
+/// Two spellings of one name are equal, except for charon.
 #[test]
 fn a_name_that_charon_would_not_recognize_is_told() {
     let sections = "\
@@ -576,7 +576,7 @@ networks = [\"10.2.0.0/16\"]
     }
 }
 
-/// libreswan 4 and 5 have different words: what is written is what both take, and no more.
+/// libreswan 4 and 5 have different keywords. The files contain only those that both know.
 #[test]
 fn libreswan_is_told_in_words_that_both_of_its_generations_take() {
     let instance = classic();
@@ -703,8 +703,8 @@ impl Drop for Server {
     }
 }
 
-/// Each program here refuses or misreads what it is said to, and `check`, `export` and `init` say it beforehand. The CA has it all: an
-/// Ed25519 root, name constraints, partitions.
+/// Each program here refuses or misreads a feature as documented, and `check`, `export` and `init` warn of it. The CA has all these features:
+/// an Ed25519 root, name constraints, partitions.
 #[test]
 fn what_daemons_cannot_take_is_known_beforehand() {
     let gateway = |name: &str, daemon: &str, last: u8| {
@@ -843,7 +843,7 @@ fn check(output: &Output) -> (Vec<[String; 4]>, String, Option<i32>) {
     (list.collect(), text, output.status.code())
 }
 
-/// Two gateways, and what each of these changes to the configuration does to them.
+/// Two gateways, and the obstacles that each of these changes of the configuration causes.
 #[test]
 fn check_names_what_stands_between_two_gateways() {
     let good = "\

@@ -1,7 +1,7 @@
-//! Every reason to refuse a peer, in every mode, whichever side begins: charon on exported folders, and the real authorizer.
+//! Every reason to refuse a peer, in every mode, with either side as initiator: charon on exported folders, and the real authorizer.
 //!
-//! charon itself would take each of these peers. What is asserted is the reason in the decision log and charon's refusal, both on the side
-//! that decides: in aggressive mode the other one does not hear of it in time.
+//! charon itself would accept each of these peers. The tests assert the reason in the decision log and charon's refusal, both on the side
+//! that decides: in aggressive mode the other side does not learn of it in time.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,7 +25,8 @@ use daemons::plugin::{connection, install, plugin};
 use daemons::site::{Site, Source};
 use daemons::{run, wait_for};
 
-/// A peer on East: its section, which is also West's connection; how the decision log calls it; the step that denies, and what the reason says.
+/// A peer on East: its section, which is also West's connection; its name in the decision log; the step that denies it, and words of the
+/// reason.
 struct Case<'c> {
     section: &'c str,
     shown: &'c str,
@@ -33,7 +34,7 @@ struct Case<'c> {
     words: &'c str,
 }
 
-/// The policy lets in all but `east`, and `spare` is revoked.
+/// The policy allows every peer but `east`, and `spare` is revoked.
 const CASES: [Case<'_>; 2] = [
     Case {
         section: "east",
@@ -52,7 +53,7 @@ const FOREIGN: Case<'_> = Case {
     words: "expected a path to a trust anchor",
 };
 
-/// West, which asks, and a peer.
+/// West, whose charon asks the authorizer, and a peer.
 struct Pair<'s> {
     mode: &'s str,
     west: Charon,
@@ -60,7 +61,7 @@ struct Pair<'s> {
 }
 
 impl Pair<'_> {
-    /// Begins on either side. Whether the one that began thinks that it is up, what it says, and where West's log was.
+    /// Initiates from either side. Gives whether the initiator reports success, its output, and the length of West's log before.
     fn begin(&self, role: &str, section: &str) -> (bool, String, usize) {
         let from = self.west.log().len();
         // West is the one who answers if East begins.
@@ -171,8 +172,8 @@ fn denials(name: &str, strongswan: Option<&Path>, mode: &str, kind: &str) {
     });
 }
 
-/// Has East say that it is its key, and West take whoever it is: no export writes a name that charon takes and that is not in the certificate.
-/// Gives how the decision log calls East.
+/// Has East send its key as its identity, and West accept any identity, because no export writes an identity that is not in the
+/// certificate. Gives East's name in the decision log.
 fn identify_by_key(site: &Site, pair: &mut Pair<'_>, west: &Path, east: &Path) -> String {
     let mut openssl = Command::new("openssl");
     openssl.args(["x509", "-noout", "-ext", "subjectKeyIdentifier", "-in"]);

@@ -1,4 +1,4 @@
-//! Real daemons on the folders that `countersign export` wrote, unedited: every mode, and strongSwan with each of the others.
+//! Real daemons on the unedited folders of `countersign export`: every mode, and strongSwan with each of the other daemons.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,13 +23,13 @@ use daemons::site::{Credentials, Site, Source};
 use daemons::{outcome, run, wait_for};
 use serde_json::Value;
 
-/// ESP in user space: the kernels of test machines need not have it.
+/// ESP in user space. The kernel of a test machine need not support it.
 const ESP: &str = "kernel-libipsec { load = yes }";
 
 /// The authorizer within the server.
 const AUTHORIZER: &str = "[authorizer]\nserve = true\nsocket = \"FOLDER/authorizer.sock\"\npolicy = [\"FOLDER/policy\"]\n";
 
-/// Of our CA's peers, those of this name.
+/// A policy that allows the peers of our CA with this name.
 fn policy(name: &str) -> String {
     format!(
         "Authorizer: \"POLICY\"\nLicensees: \"DN:/CN=Countersign issuing CA\"\n\
@@ -176,7 +176,7 @@ fn strongswan_ikev1_reaches_each_of_several_networks() {
     });
 }
 
-/// An address, a mailbox and a distinguished name, as each daemon is told of them.
+/// An address, a mailbox and a distinguished name, in the configuration of each daemon.
 #[test]
 fn identities_of_each_kind_are_those_of_the_certificates() {
     isolated("identities_of_each_kind_are_those_of_the_certificates", || {
@@ -275,7 +275,7 @@ fn strongswan_asks_the_authorizer() {
     });
 }
 
-/// The kernel cannot take libreswan's ESP here: what is seen is that both sides proved who they are.
+/// The kernel does not support libreswan's ESP here. The test asserts that both sides authenticated.
 fn with_libreswan(name: &str, more: &str, kind: &str) {
     isolated(name, || {
         libreswan::install();
@@ -315,7 +315,7 @@ fn strongswan_with_libreswan_ikev1() {
     with_libreswan("strongswan_with_libreswan_ikev1", "mode = \"main\"", "rsa2048");
 }
 
-/// charon in the west, and iked in the east, which begins.
+/// charon on West, and iked on East, which initiates.
 fn charon_and_iked(more: &str) -> String {
     described(
         &format!("daemon = \"strongswan\"\n{more}"),
@@ -363,7 +363,7 @@ fn strongswan_with_openiked_p521() {
     with_openiked("strongswan_with_openiked_p521", "p521");
 }
 
-/// On Linux, iked passes over AES-GCM for its traffic, and cannot load HMAC-SHA2-256: `check` says so, and its default is another.
+/// On Linux, iked skips AES-GCM for its traffic, and cannot load HMAC-SHA2-256. `check` reports both, and the default avoids them.
 #[test]
 fn iked_has_a_child_sa_with_its_default_and_with_no_other() {
     isolated("iked_has_a_child_sa_with_its_default_and_with_no_other", || {
@@ -401,7 +401,7 @@ fn iked_has_a_child_sa_with_its_default_and_with_no_other() {
     });
 }
 
-/// charon asks OCSP before it looks at a CRL, and keeps what it was answered: what the README says has it ask again.
+/// charon asks OCSP before it reads a CRL, and caches the answer. The commands of the README make it ask again.
 #[test]
 fn strongswan_hears_of_a_revocation_when_it_does_what_the_readme_says() {
     let name = "strongswan_hears_of_a_revocation_when_it_does_what_the_readme_says";
@@ -430,7 +430,7 @@ fn strongswan_hears_of_a_revocation_when_it_does_what_the_readme_says() {
     });
 }
 
-/// Without named peers, pluto takes those of its own root, whatever other roots its database holds.
+/// Without named peers, pluto accepts peers of its own root only, whatever other roots its database has.
 #[test]
 fn libreswan_without_peers_takes_those_of_its_own_root() {
     isolated("libreswan_without_peers_takes_those_of_its_own_root", || {
@@ -471,7 +471,7 @@ fn libreswan_without_peers_takes_those_of_its_own_root() {
     });
 }
 
-/// A certificate and a key of another PKI, by OpenSSL.
+/// A certificate and a key of another PKI, made by OpenSSL.
 fn certified_elsewhere(site: &Site) -> Credentials {
     let openssl = |arguments: &[&str]| {
         let new =

@@ -1,5 +1,5 @@
-//! libreswan asks Countersign about its peers, through PAM: `pam-authorize=yes` and pam_exec(8). All daemons run on exported folders as they
-//! are, and PAM on the file in libreswan's.
+//! libreswan asks Countersign about its peers through PAM: `pam-authorize=yes` and pam_exec(8). All daemons run on unedited exported folders,
+//! and PAM uses the file in libreswan's folder.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,11 +23,11 @@ use daemons::site::{Credentials, Site, Source};
 use daemons::{run, wait_for};
 use serde_json::{Value, json};
 
-/// The authorizer within the server, where it is asked unless somebody says otherwise; its policy is there before the server starts.
+/// The authorizer within the server, on its default socket. Its policy is written before the server starts.
 const SECTION: &str = "[authorizer]\nserve = true\npolicy = [\"FOLDER/policy\"]\n";
 const SOCKET: &str = "/run/countersign/authorizer.sock";
 
-/// Of our CA's peers, east alone.
+/// A policy that allows only east of our CA's peers.
 const POLICY: &str = "Authorizer: \"POLICY\"\nLicensees: \"DN:/CN=Countersign issuing CA\"\n\
                       Conditions: remote_id == \"east.example.net\" -> \"true\";\n";
 
@@ -55,20 +55,20 @@ fn site() -> Site {
     site
 }
 
-/// West's pluto on its folder, whose PAM asks.
+/// West's pluto on its folder. Its PAM asks the authorizer.
 fn west(site: &Site, own: &Credentials) -> Pluto {
     let exported = export(site, "west", own, &["east", "spare"]);
     install_pam(site, &exported);
     Pluto::start_on(Gateway::West, site, &exported)
 }
 
-/// What the initiator heard of West.
+/// The initiator's output about West.
 struct Heard {
     up: bool,
     said: String,
 }
 
-/// East begins, by pluto or by charon, on its folder.
+/// Initiates from East, by pluto or by charon, on its folder.
 fn initiate(site: &Site, exported: &Path) -> Heard {
     if exported.join("swanctl.conf").exists() {
         let charon = Charon::start_on(Gateway::East, site, exported, ESP);
@@ -156,7 +156,7 @@ fn pluto_lets_in_nobody_while_the_authorizer_is_away() {
     });
 }
 
-/// How many answers about a peer are on record, with refusals that were given again: how often they were is told every ten seconds.
+/// How many answers about a peer the decision log has, repeated refusals included. Their number is logged every ten seconds.
 fn decisions(site: &Site, peer: &str) -> u64 {
     let list = site.instance.json(&["decision", "list", "--peer", peer, "--limit", "1000"]);
     let answers = |of: &Value| 1 + of["repeated"].as_u64().unwrap_or(0);

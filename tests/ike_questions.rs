@@ -1,7 +1,7 @@
-//! What charon's plugin asks, word for word, and that it asks about what the peer has really shown: an authorizer that answers as it is
-//! told sees the questions.
+//! The questions of charon's plugin, word for word. They must be about the credentials that the peer really presented. An authorizer with
+//! scripted answers records them.
 //!
-//! West has the plugin. Each case here is one in which another question, or none, would let a peer in that should not be.
+//! West has the plugin. In each case here, another question, or none, would let in a peer that must stay out.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -46,7 +46,7 @@ fn charon(
     Charon::start_with(gateway, site, own, plugins, &config)
 }
 
-/// Waits until a line with all these words is in the part of the log behind `from`.
+/// Waits for a line with all these words in the log, from octet `from` on.
 #[track_caller]
 fn logged(charon: &Charon, from: usize, words: &[&str]) {
     let has = |line: &str| words.iter().all(|word| line.contains(word));
@@ -57,8 +57,8 @@ fn logged(charon: &Charon, from: usize, words: &[&str]) {
     );
 }
 
-/// Takes the IKE SA down, and waits until neither side has it: nobody confirms the end of one of IKEv1, and what is still up is not brought
-/// up again.
+/// Terminates the IKE SA, and waits until neither side has it. IKEv1 does not acknowledge the end, and charon does not initiate again what is
+/// still up.
 #[track_caller]
 fn take_down(beginner: &Charon, sides: &[&Charon]) {
     beginner.take_down("conn");
@@ -71,7 +71,7 @@ fn asked(told: &Told) -> Vec<Value> {
     told.questions.lock().unwrap().clone()
 }
 
-/// The latest question, which must also be one for the authorizer.
+/// The latest question. The real authorizer must be able to decode it, too.
 fn latest(told: &Told) -> Value {
     let question = asked(told).pop().expect("a question");
     serde_json::from_value::<Question>(question.clone())
@@ -90,7 +90,7 @@ fn base64(text: impl AsRef<[u8]>) -> Value {
     json!(BASE64.encode(text.as_ref()))
 }
 
-/// A certificate as it stands in a question.
+/// A certificate as a question contains it.
 fn der(certificate: &Path) -> Value {
     let pem = fs::read_to_string(certificate).unwrap();
     let lines: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
@@ -235,7 +235,7 @@ fn raw(site: &Site, credentials: &Credentials) -> PathBuf {
     file
 }
 
-/// Both sides by keys that each knows of the other.
+/// Authentication by raw public keys that each side has of the other.
 fn by_raw_key(own: &str, own_key: &Path, peer: &str, peer_key: &Path) -> String {
     format!(
         "local {{ auth = pubkey\n id = {own}\n pubkeys = {} }}\n remote {{ auth = pubkey\n id = {peer}\n pubkeys = {} }}",
@@ -289,7 +289,7 @@ fn a_raw_key_is_asked_about_as_it_is() {
     });
 }
 
-/// Connections of East's, one for each name: charon takes those that differ in their names only for one.
+/// Connections of East, one for each name. charon takes connections that differ only in their names for one.
 fn crowd(names: &[String], auth: &str) -> String {
     (100..)
         .zip(names)
@@ -300,7 +300,7 @@ fn crowd(names: &[String], auth: &str) -> String {
         .collect()
 }
 
-/// charon itself would take five negotiations from one address only, and has too few threads for so many connections of its own.
+/// Settings for many negotiations at once. By default, charon accepts only five from one address, and has too few threads.
 fn crowded(plugins: &str, threads: u32) -> String {
     format!("{plugins}\n }}\n dos_protection = no\n threads = {threads}\n plugins {{")
 }
@@ -348,7 +348,7 @@ fn a_silent_authorizer_does_not_take_all_threads() {
     });
 }
 
-/// All come back at once, as after a restart, and more than half of charon's threads.
+/// All peers connect at once, as after a restart: more than half as many as charon has threads.
 #[test]
 fn a_crowd_of_good_peers_is_let_in() {
     isolated("a_crowd_of_good_peers_is_let_in", || {
@@ -423,7 +423,7 @@ fn an_answer_about_one_connection_is_none_about_another() {
     });
 }
 
-/// Both sides by pre-shared key, as `own`, with whoever the other is.
+/// Authentication by pre-shared key on both sides, as `own`, with any peer.
 fn by_psk(own: &str) -> String {
     format!("local {{ auth = psk\n id = {own} }}\n remote {{ auth = psk\n id = %any }}")
 }
@@ -748,7 +748,7 @@ fn questions_about_traffic_have_its_proposal_and_refuse_it() {
     });
 }
 
-/// With a certificate of the same name on record: it is not theirs.
+/// A peer without a certificate. The certificate of the same name on record is not the peer's.
 #[test]
 fn peers_without_a_certificate_ask_in_no_certificates_name() {
     isolated("peers_without_a_certificate_ask_in_no_certificates_name", || {
@@ -836,7 +836,7 @@ fn a_charon_that_forgets_what_peers_have_shown_does_not_start() {
     });
 }
 
-/// A charon that is to end before it has started, with a further setting; whether it did not, and what it said.
+/// Starts a charon with a setting with which it must not start. Gives whether it started, and its output.
 fn start_alone(site: &Site, more: &str) -> (bool, String) {
     let file = site.instance.file("strongswan.conf");
     let settings = format!(

@@ -1,8 +1,8 @@
-//! strongSwan asks Countersign about its peers, by the plugin: over IKEv2 and IKEv1, as initiator and as responder, with certificates and
-//! pre-shared keys, and for the traffic of phase 2. Each reason to refuse, in each mode, is in `ike_denials.rs`.
+//! strongSwan asks Countersign about its peers through the plugin: over IKEv2 and IKEv1, as initiator and as responder, with certificates and
+//! pre-shared keys, and for the traffic of phase 2. `ike_denials.rs` has each reason to refuse, in each mode.
 //!
-//! West has the plugin and an authorizer beside it. What is asserted is in the daemon's log, on the side that decides, and in the
-//! decision log. The daemons run on exported folders as they are.
+//! West has the plugin and an authorizer. The tests assert lines of the daemon's log, on the side that decides, and of the decision log. The
+//! daemons run on unedited exported folders.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,7 +31,7 @@ use daemons::site::{Credentials, Site, Source};
 use daemons::{outcome, run, wait_for};
 use serde_json::json;
 
-/// Both gateways in IKEv2, and a second peer on East. For that one West has another name, so that East's connections have two.
+/// Both gateways in IKEv2, and a second peer on East. That peer knows West by another name, so that East's connections have two names.
 fn described() -> String {
     let lines = "daemon = \"strongswan\"\n";
     let asks = format!("{lines}authorizer = true\n");
@@ -382,7 +382,7 @@ fn a_peer_behind_nat_is_judged_by_the_address_that_it_has_here() {
     });
 }
 
-/// Strangers on the other side: they know nothing of the plugin.
+/// Daemons of others on the other side, which do not know the plugin.
 #[test]
 fn openiked_and_libreswan_are_let_in_and_refused() {
     isolated("openiked_and_libreswan_are_let_in_and_refused", || {

@@ -1,4 +1,4 @@
-//! OCSP end to end, before judges that we did not write: `openssl ocsp`, curl, pkilint.
+//! OCSP end to end, checked by programs that we did not write: `openssl ocsp`, curl, pkilint.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -51,7 +51,7 @@ fn serial(instance: &Instance, account: &str) -> String {
     instance.certificates(account)[0]["serial"].as_str().expect("a serial").to_owned()
 }
 
-/// `openssl ocsp` by POST; the issuing CA, and no root, is what it trusts.
+/// `openssl ocsp` by POST. It trusts the issuing CA only, and no root.
 fn ask(instance: &Instance, arguments: &[&str]) -> String {
     let url = format!("http://{}/ocsp", instance.address);
     let all = [
@@ -66,7 +66,7 @@ fn ask(instance: &Instance, arguments: &[&str]) -> String {
     text
 }
 
-/// The request that `openssl ocsp` writes, and nothing is sent.
+/// The request of `openssl ocsp`, without sending it.
 fn written(instance: &Instance, arguments: &[&str]) -> Vec<u8> {
     let all =
         [&["ocsp", "-reqout", "request.der", "-issuer", "data/keys/issuing.crt"][..], arguments]
@@ -108,7 +108,7 @@ fn get(instance: &Instance, path: &str) -> Answer {
     instance.http("GET", &format!("/ocsp/{path}"), "", &[]).expect("an answer")
 }
 
-/// The OCSPResponseStatus of an answer without anything else.
+/// The OCSPResponseStatus of an answer, which must have nothing else.
 fn refusal(answer: &[u8]) -> u8 {
     assert_eq!(
         answer[..4],
@@ -152,7 +152,7 @@ impl Data {
     }
 }
 
-/// A program of pkilint prints nothing but headings.
+/// Asserts that a program of pkilint prints only headings.
 fn finds_nothing(instance: &Instance, program: &str, file: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/bin").join(program);
     assert!(path.exists(), "this test needs pkilint in `{}`: run `make deps`", path.display());

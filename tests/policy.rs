@@ -1,4 +1,4 @@
-//! `countersign policy …`, as an author of policy uses it: in an empty folder, with nothing but the program.
+//! `countersign policy …`, as an author of policy uses it: in an empty folder, with only the program.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -270,7 +270,7 @@ expect = \"false\"
     author.run(&["test", "bad.toml"]).fails(2, &["unknown field `expects`"]);
 }
 
-/// What the authorizer makes of a pre-shared key, and what it never asks.
+/// The requesters that the authorizer makes of a pre-shared key, and warnings about questions that it never asks.
 #[test]
 fn questions_are_those_of_the_authorizer() {
     let author = Author::new();

@@ -1,4 +1,4 @@
-//! What `/readyz` tells before it hurts, and the metrics that go with it, each brought about as it comes about.
+//! The faults and warnings of `/readyz`, and their metrics. Each is provoked by its real cause.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,7 +30,7 @@ fn metric(instance: &Instance, name: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no `{name}` in\n{text}")).parse().unwrap()
 }
 
-/// What is told, of which the metrics have the numbers.
+/// The lines of `/readyz`. Asserts that the metrics have their numbers.
 #[track_caller]
 fn told(instance: &Instance) -> (u16, String) {
     let (code, text) = get(instance, "/readyz");
@@ -128,7 +128,7 @@ fn an_offline_roots_crl_is_told_before_it_ends_and_when_it_has() {
     wait_for("the new CRL", || (!get(&ca, "/readyz").1.contains("the CRL at")).then_some(()));
 }
 
-/// This test in a mount namespace of its own, where it may mount.
+/// Runs this test in a mount namespace of its own, where it may mount.
 #[test]
 fn a_disk_that_fills_is_told_before_it_is_full() {
     const INSIDE: &str = "COUNTERSIGN_TEST_IN_NAMESPACE";

@@ -17,7 +17,7 @@ use std::process::Command;
 use common::Instance;
 use common::openssl::{enrol, key};
 
-/// Runs a line of shell in the instance's folder; its standard output.
+/// Runs a line of shell in the instance's folder, and gives its standard output.
 fn shell(instance: &Instance, line: &str) -> String {
     let output = Command::new("bash")
         .args(["-c", line])
@@ -28,7 +28,7 @@ fn shell(instance: &Instance, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// The SHA-1 of a part of a certificate, in base64 without padding and as it stands in a URL.
+/// The SHA-1 of a part of a certificate, in base64 without padding, escaped for a URL.
 fn hash(instance: &Instance, pipeline: &str) -> String {
     let line = format!("{pipeline} | openssl dgst -sha1 -binary | base64 | tr -d '=\\n'");
     shell(instance, &line).replace('+', "%2B").replace('/', "%2F")

@@ -1,4 +1,4 @@
-//! The first minutes of a new user: `serve --init` in an empty folder, and what it prints pasted into a shell.
+//! The first minutes of a new user: `serve --init` in an empty folder, and the printed commands, pasted into a shell.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -57,7 +57,7 @@ fn what_serve_init_prints_works_as_it_is_printed() {
     assert!(!data.join("admin.sock").exists() && !data.join("listen").exists());
 }
 
-/// What keeps the server from starting is told before anything is made, and what was made for it is removed.
+/// A cause that keeps the server from starting is reported before anything is made, or the files that were made are removed.
 #[test]
 fn a_start_that_fails_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -93,7 +93,7 @@ fn a_start_that_fails_leaves_nothing() {
     assert_eq!(fs::read_to_string(data.join("countersign.toml")).unwrap(), config);
 }
 
-/// The command lines of the README, as they stand; only the address is that of this server.
+/// The command lines of the README, with this server's address.
 #[test]
 fn the_commands_of_the_readme_work() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();

@@ -1,7 +1,6 @@
-//! IKE daemons that we did not write learn of a revocation and refuse the peer: strongSwan, libreswan and OpenIKED, by CRL over HTTP and
-//! LDAP and by OCSP.
+//! IKE daemons learn of a revocation, and refuse the peer: strongSwan, libreswan and OpenIKED, by CRLs over HTTP and LDAP, and by OCSP.
 //!
-//! Each test makes a network of its own (`daemons/namespaces.rs`) and runs there a Countersign, two daemons, and a directory if need be.
+//! Each test makes a network of its own (`daemons/namespaces.rs`), and runs a Countersign there, two daemons, and if needed a directory.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

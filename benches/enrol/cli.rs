@@ -1,4 +1,4 @@
-//! What can be asked of this bench beside its run: a load by hand, and a soak.
+//! The command line of this bench: a load by hand, and a soak.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::load::{Load, Manner, Peer};
 use crate::wire::{Ask, Key, Protector};
 use crate::{siege, soak};
 
-/// What an enrolment costs, and a load generator for CMP servers.
+/// The cost of an enrolment, and a load generator for CMP servers.
 #[derive(Parser)]
 #[command(name = "cargo bench --bench enrol --")]
 pub struct Arguments {
     #[command(subcommand)]
     pub mode: Option<Mode>,
-    /// As cargo says
+    /// Given by cargo
     #[arg(long, global = true, hide = true)]
     bench: bool,
 }
@@ -36,7 +36,7 @@ pub enum Mode {
         #[arg(long)]
         durable: bool,
     },
-    /// What callgrind counts, for this bench
+    /// The process in which callgrind counts, for this bench
     #[command(hide = true)]
     Count { folder: PathBuf },
 }
@@ -61,7 +61,7 @@ pub struct LoadArguments {
     /// Its key: P-256, PKCS #8, PEM
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// What to ask
+    /// The kind of request
     #[arg(long, value_enum, default_value_t = Kind::Ir)]
     kind: Kind,
     /// Send a certConf instead of asking for implicit confirmation
@@ -75,10 +75,10 @@ pub struct LoadArguments {
     cas: Vec<PathBuf>,
     #[command(flatten)]
     common: Common,
-    /// How long
+    /// The duration
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// How many of the requests are hostile, such as `1%`
+    /// The share of hostile requests, such as `1%`
     #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share)]
     hostile: u32,
 }
@@ -87,13 +87,13 @@ pub struct LoadArguments {
 pub struct SoakArguments {
     #[command(flatten)]
     common: Common,
-    /// How long
+    /// The duration
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
-    /// How many of the requests are hostile, such as `1%`
+    /// The share of hostile requests, such as `1%`
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
     hostile: u32,
-    /// Nothing but the siege before it: floods from many addresses, a hostile directory, a hostile server of CRLs
+    /// Only the siege before it: floods from many addresses, a hostile directory, a hostile server of CRLs
     #[arg(long)]
     siege_only: bool,
 }
@@ -134,7 +134,7 @@ impl SoakArguments {
 }
 
 impl LoadArguments {
-    /// Ends the process with 1 when an honest request failed or a hostile one was granted.
+    /// Exits with 1 if an honest request failed or a hostile one was granted.
     pub fn run(&self) {
         let load = || -> Result<bool, String> {
             let target = Target::of_url(&self.server)?;

@@ -1,22 +1,22 @@
-//! HTTP/1.1 over a kept connection, no more than a load generator needs.
+//! A client of HTTP/1.1 with keep-alive, with only what a load generator needs.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// No answer takes longer.
+/// The longest time for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest answer.
 const MAX_ANSWER: usize = 4 << 20;
 
-/// Where requests go.
+/// The target of requests.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// `HOST:PORT`.
     pub address: String,
     pub path: String,
     pub media: &'static str,
-    /// Whether each request comes on a connection of its own.
+    /// Whether each request has a new connection.
     pub fresh: bool,
 }
 
@@ -54,7 +54,7 @@ impl Target {
     }
 }
 
-/// One connection, made anew when the server closed it.
+/// A connection, which is made again after the server closed it.
 pub struct Connection<'a> {
     target: &'a Target,
     stream: Option<TcpStream>,
@@ -134,13 +134,13 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// What the head of an answer says.
+/// The head of an answer.
 #[derive(Clone, Copy)]
 struct Head {
     status: u16,
-    /// Where the body begins.
+    /// The offset of the body.
     start: usize,
-    /// Without one the body ends with the connection.
+    /// The Content-Length. Without one, the body ends with the connection.
     length: Option<usize>,
     keep: bool,
 }

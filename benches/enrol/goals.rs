@@ -1,4 +1,4 @@
-//! The server beside its bounds, `openssl cmp`'s mock server and `cfssl serve`.
+//! The server compared with its bounds, `openssl cmp`'s mock server and `cfssl serve`.
 
 use crate::load::{Check, Manner, Peer, Run, prepare, run};
 use crate::measure::{Goal, median};
@@ -13,7 +13,7 @@ const CONNECTIONS: [usize; 3] = [1, 16, 64];
 
 pub const SIGNED_IR: Manner = Manner { ask: Ask::Ir, implicit: true };
 
-/// What was measured of one kind of request at a number of connections, one value for each alternation.
+/// The measurements of one kind of request at one number of connections, with a value for each alternation.
 #[derive(Default)]
 struct Row {
     cpu: Vec<f64>,
@@ -47,7 +47,7 @@ pub fn measured(
     (run, micros)
 }
 
-/// The server's enrolments beside their bounds, and its rivals in the same rounds.
+/// Measures the server's enrolments with their bounds, and the rivals in the same rounds.
 pub fn enrolments(goals: &mut Vec<Goal>) {
     let site = Site::start("enrol", |_| {});
     let mut bench = Bench::new(site.folder());
@@ -128,7 +128,7 @@ impl Row {
     }
 }
 
-/// What the rivals took, beside us in the same round.
+/// Measures the rivals and our server in the same rounds.
 #[derive(Default)]
 struct Beside {
     mock_cpu: Vec<f64>,

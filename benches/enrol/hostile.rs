@@ -1,4 +1,4 @@
-//! What a stranger sends who means harm. None of it may be granted, and none may disturb the others.
+//! The messages of an attacker. The server must grant none of them, and they must not disturb honest clients.
 
 use crate::client::{Connection, Target};
 use crate::load::Peer;
@@ -6,10 +6,10 @@ use crate::wire::{Answer, Ask, Key, Protector, random, request, seq, tlv};
 
 const GRANTS: [u8; 3] = [0xa1, 0xa3, 0xa8];
 
-/// A stranger who goes through his tricks in turn.
+/// An attacker, who goes through his tricks in turn.
 pub struct Hostile<'a> {
     target: &'a Target,
-    /// A peer whose messages he got hold of.
+    /// A peer whose messages the attacker has.
     peer: &'a Peer,
     own: Key,
     turn: usize,
@@ -17,7 +17,7 @@ pub struct Hostile<'a> {
 
 type Trick = fn(&Hostile<'_>) -> Vec<u8>;
 
-/// Each makes the octets of an HTTP request.
+/// The tricks. Each makes the octets of an HTTP request.
 const TRICKS: [(&str, Trick); 10] = [
     ("garbage", |h| h.target.post(&random::<700>())),
     ("a wrong MAC", |h| h.by_mac(1000)),
@@ -58,7 +58,7 @@ impl<'a> Hostile<'a> {
         Self { target, peer, own: Key::generate(), turn: usize::from(random::<1>()[0]) }
     }
 
-    /// Plays the next trick on a connection of its own; gives its name if a certificate came of it.
+    /// Tries the next trick on a new connection. Gives its name if the server granted a certificate.
     pub fn strike(&mut self) -> Option<String> {
         let (name, trick) = TRICKS[self.turn % TRICKS.len()];
         self.turn += 1;
@@ -75,14 +75,14 @@ impl<'a> Hostile<'a> {
         request(Ask::Ir, &content, &self.peer.protector, true).message
     }
 
-    /// A request under a secret that nobody has, for a reference of nobody: one of a peer would lock it.
+    /// A request under a wrong secret, for a reference that does not exist. With the reference of a peer, it would lock that peer.
     fn by_mac(&self, iterations: u32) -> Vec<u8> {
         let by = Protector::mac("nobody-here", &random::<16>(), iterations);
         let content = self.own.request(Ask::Ir, None);
         self.target.post(&request(Ask::Ir, &content, &by, true).message)
     }
 
-    /// The same, announcing a number of iterations that nobody can make.
+    /// The same, with an absurd number of iterations.
     fn counting(&self, iterations: u32) -> Vec<u8> {
         let by = Protector::announcing("nobody-here", iterations);
         request(Ask::Ir, &self.own.request(Ask::Ir, None), &by, true).message

@@ -11,18 +11,18 @@ use crate::client::{Connection, Target};
 use crate::hostile::Hostile;
 use crate::wire::{Ask, Key, Protector, Request, request};
 
-/// In how many enrolments of a long load the signatures of one answer are verified.
+/// A long load verifies the signatures of one answer in this many.
 const SAMPLE: u64 = 32;
-/// How many latencies are kept for each connection.
+/// The most recorded latencies of each connection.
 const LATENCIES: usize = 1 << 20;
 
-/// A peer: what protects its messages, and the key that it asks a certificate for.
+/// A peer: its protection of messages, and the key that it requests certificates for.
 pub struct Peer {
     pub protector: Protector,
     pub key: Key,
 }
 
-/// What is asked, and how it is confirmed.
+/// The kind of request, and of its confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manner {
     pub ask: Ask,
@@ -34,7 +34,7 @@ pub struct Manner {
 pub enum Check {
     /// The certificate must be for the key that was asked for.
     Ours,
-    /// A mock server answers everybody with the same certificate.
+    /// The certificate may be any: a mock server answers every request with the same one.
     Any,
 }
 
@@ -45,7 +45,7 @@ pub struct Prepared {
     http: Vec<u8>,
 }
 
-/// Makes so many requests, by the peers in turn.
+/// Makes this many requests, from the peers in turn.
 pub fn prepare(
     target: &Target,
     peers: &[Peer],
@@ -64,7 +64,7 @@ pub fn prepare(
         .collect()
 }
 
-/// What a run took.
+/// The result of a run.
 pub struct Run {
     /// Enrolments per second.
     pub rate: f64,
@@ -74,8 +74,7 @@ pub struct Run {
     pub certificates: Vec<(usize, Vec<u8>)>,
 }
 
-/// Sends requests made before over so many connections, and checks every answer when the clock has stopped. Panics when
-/// one is not granted.
+/// Sends prepared requests over this many connections. The answers are checked after the measurement; it panics if one is not granted.
 pub fn run(
     target: &Target,
     peers: &[Peer],
@@ -149,15 +148,15 @@ fn try_confirm(
     confirmation.confirmed(&answer)
 }
 
-/// What a load over time found.
+/// The result of a load over time.
 #[derive(Default)]
 pub struct Found {
     pub granted: u64,
     pub verified: u64,
     pub hostile: u64,
-    /// Hostile requests that were answered with a certificate, and what they were.
+    /// The hostile requests that were granted, by name.
     pub taken_in: Vec<String>,
-    /// Why honest requests failed, and how often.
+    /// The reasons why honest requests failed, and how often.
     pub errors: BTreeMap<String, u64>,
     /// Microseconds.
     latencies: Vec<u32>,
@@ -202,7 +201,7 @@ impl Found {
     }
 }
 
-/// A load that lasts for a time. Messages are made as they are sent.
+/// A load over a time. Messages are made when they are sent.
 pub struct Load<'a> {
     pub target: &'a Target,
     pub peers: &'a [Peer],
@@ -210,7 +209,7 @@ pub struct Load<'a> {
     pub subject: Option<&'a str>,
     pub connections: usize,
     pub time: Duration,
-    /// Of a million requests, how many are hostile.
+    /// The hostile requests in a million.
     pub hostile: u32,
     /// Certificates of CAs that answers do not carry.
     pub cas: &'a [Vec<u8>],

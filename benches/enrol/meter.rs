@@ -1,4 +1,4 @@
-//! The CPU time of a server, and the bounds: what cryptography and disk cost by themselves, timed in the same run.
+//! The CPU time of a server, and its bounds: the time of cryptography and disk alone, measured in the same run.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -22,7 +22,7 @@ impl Cpu {
         Self { pid, before: threads(pid) }
     }
 
-    /// Microseconds since this was made. What threads did that ended since is not in it.
+    /// Microseconds since this was made. Threads that ended since are not counted.
     pub fn micros(&self) -> f64 {
         let now = threads(self.pid);
         let spent = now.iter().map(|(thread, time)| {
@@ -42,7 +42,7 @@ fn threads(pid: u32) -> HashMap<String, u64> {
     each.collect()
 }
 
-/// Waits until a process has nothing left to do.
+/// Waits until a process is idle.
 pub fn until_idle(pid: u32) {
     let deadline = Instant::now() + Duration::from_secs(180);
     loop {
@@ -61,18 +61,18 @@ pub fn until_idle(pid: u32) {
 pub struct Bounds {
     /// Verifying a signature on P-256 over 600 octets.
     pub verify: f64,
-    /// Making one.
+    /// Making such a signature.
     pub sign: f64,
     /// Deriving a key by 500 and by 10,000 iterations.
     pub derive: [f64; 2],
     /// `fdatasync` after an append of 900 octets, the median.
     pub sync: f64,
-    /// Verifying and making one signature while every CPU does so: what a loaded server has, where two virtual CPUs are
-    /// two threads of one core.
+    /// Verifying and making one signature while every CPU does the same. A loaded server is measured against this, because two virtual CPUs
+    /// can be two threads of one core.
     pub loaded: f64,
 }
 
-/// Times what bounds an enrolment.
+/// Measures the bounds of an enrolment.
 pub struct Bench {
     key: Key,
     signature: Vec<u8>,
@@ -124,7 +124,7 @@ impl Bench {
         })
     }
 
-    /// One verification, as the server does it: from the octets of the key.
+    /// One verification from the octets of the key, as the server does it.
     pub fn verify(&self) {
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.key.public[26..]);
         key.verify(&MESSAGE, &self.signature).unwrap();
@@ -135,7 +135,7 @@ impl Bench {
     }
 }
 
-/// Microseconds of CPU time for each of so many calls.
+/// The mean CPU time of a call, in microseconds, over this many calls.
 fn each(count: u32, mut call: impl FnMut()) -> f64 {
     let began = thread_time();
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! A server with a million certificates in its store, beside one with none.
+//! A server with a million certificates in its store, compared with an empty one.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ const WRITERS: u64 = 256;
 const ACCOUNTS: u64 = 10_000;
 const BLOCK: u64 = 64;
 
-/// Rate at so many stored ÷ at none, and the same of the server's CPU time.
+/// The rate with this many stored certificates ÷ the rate with none, and the same ratio of the server's CPU time.
 pub fn run(count: u64) -> (f64, f64) {
     let large = Site::start("million", |data| fill(data, count));
     let small = Site::start("none", |_| {});

@@ -1,4 +1,4 @@
-//! What others run: `openssl cmp`'s mock server, and `cfssl serve`.
+//! The rivals: `openssl cmp`'s mock server, and `cfssl serve`.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use crate::measure::Server;
 use crate::site::{command, eventually};
 use crate::wire::{Ask, Key, Protector};
 
-/// Another server, and what is sent to it.
+/// A rival, and the request for it.
 pub struct Rival {
     pub server: Server,
     pub target: Target,
@@ -106,7 +106,7 @@ pub fn cfssl(folder: &Path) -> (Rival, Vec<u8>) {
     (rival, request)
 }
 
-/// Sends the same request so often over so many connections; gives requests per second.
+/// Sends the same request this often over this many connections. Gives requests per second.
 pub fn volley(rival: &Rival, request: &[u8], connections: usize, count: usize) -> f64 {
     let next = AtomicUsize::new(0);
     let began = Instant::now();

@@ -1,6 +1,6 @@
-//! The server without its program: the library's handler and HTTP endpoint over an authority of our own, in a process of
-//! its own, so that what the program does not offer can be measured: a store that does not wait for the disk, and the
-//! instructions of the handler alone.
+//! A server without the program: the library's handler and HTTP endpoint over an authority of the bench, in a process of its own. With it,
+//! the bench measures what the program has no option for: a store that does not wait for the disk, and the instructions of the handler
+//! alone.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,7 +31,7 @@ use crate::wire::{Ask, Key, Protector, request};
 
 const DAY: u64 = 86_400;
 
-/// A running server of the bench's own.
+/// A running server of the bench.
 pub struct Plain {
     pub target: Target,
     pub peers: Vec<Peer>,
@@ -160,8 +160,8 @@ fn accounts(authority: &Authority, count: usize) -> Vec<Secret> {
 /// How many messages are counted.
 const COUNTED: usize = 50;
 
-/// Goal 2: instructions from the octets of a request to the octets of its answer ÷ those of the cryptography alone, on
-/// the thread that does it. None without valgrind.
+/// Goal 2: the instructions from the octets of a request to the octets of its answer ÷ those of the cryptography alone, on the working
+/// thread. `None` without valgrind.
 pub fn instructions() -> Option<(f64, f64)> {
     let count = |function: &str| {
         let scratch = Scratch::new("instructions");
@@ -180,7 +180,8 @@ pub fn instructions() -> Option<(f64, f64)> {
     Some((count("whole_handler")?, count("cryptography_alone")?))
 }
 
-/// What is counted, in a process of its own: signed ir, each beside two verifications and two signatures.
+/// The work whose instructions are counted, in a process of its own: signed ir, each with two verifications and two signatures for
+/// comparison.
 pub fn counted(folder: &Path) {
     let service = service(folder, false);
     let (reference, secret) = accounts(service.authority(), 1).remove(0);

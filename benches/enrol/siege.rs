@@ -1,6 +1,6 @@
-//! What strangers do who want nothing but to be in the way: idle connections and requests whose answers nobody reads from many
-//! addresses, bad requests without end, a directory and a server of CRLs that answer too much. All of it on loopback, and bounded in
-//! count and time. Honest enrolments, OCSP and revocations go on meanwhile, nearly as fast as without.
+//! A siege by attackers who only want to be in the way: idle connections and unread answers from many addresses, bad requests without end,
+//! and a hostile directory and CRL server that send too much. All of it is on loopback, and bounded in count and time. Honest
+//! enrolments, OCSP requests and revocations must go on meanwhile, nearly as fast as without.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -18,36 +18,37 @@ use crate::measure::{median, status};
 use crate::site::{COUNTERSIGN, Site, command};
 use crate::wire::{Ask, request, tlv};
 
-/// How much slower the honest may be served.
+/// By what factor honest clients may be slower.
 const SLOWER: f64 = 3.0;
-/// How much memory the server may take, MiB.
+/// The most memory of the server, in MiB.
 const MEMORY: f64 = 400.0;
-/// Addresses that hold connections, and how many each wants at once.
+/// How many addresses hold connections, and how many connections each.
 const IDLERS: (u8, usize) = (24, 100);
-/// Addresses that ask and do not read, and over how many connections each.
+/// How many addresses send requests without reading, and over how many connections each.
 const UNREADERS: (u8, usize) = (8, 8);
-/// How many send bad requests, and how often each, at most.
+/// How many clients send bad requests, and the pause of each between two of them.
 const STRIKERS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(25);
-/// How many enrolments, and as many questions by OCSP, are timed; and revocations.
+/// How many enrolments and OCSP requests are timed, and how many revocations.
 const TIMED: usize = 600;
 const REVOCATIONS: usize = 7;
-/// What one answer of the hostile servers has at most, octets.
+/// The most octets of one answer of the hostile servers.
 const FLOOD: usize = 200 << 20;
 
-/// What the hostile did, so that the table says against what the honest were served.
+/// The load that the hostile clients and servers caused, printed beside the latencies of honest clients.
 #[derive(Default)]
 struct Harm {
-    /// Connections that were opened to be idle, or to read nothing.
+    /// Connections that hostile clients opened to stay idle, or to read no answer.
     opened: AtomicUsize,
-    /// Of these, those that the server ended.
+    /// How many of these the server closed.
     ended: AtomicUsize,
-    /// Octets of questions that were sent by clients that read no answer.
+    /// Octets of requests from clients that read no answer.
     unread: AtomicU64,
-    /// Bad requests that were answered or cut off.
+    /// Bad requests that the server refused or cut off.
     strikes: AtomicUsize,
-    /// Times that the hostile directory and the hostile server of CRLs were asked, and the octets that they sent.
+    /// Connections to the hostile directory and the hostile CRL server.
     asked: AtomicUsize,
+    /// Octets that those two sent.
     flooded: AtomicU64,
 }
 
@@ -56,7 +57,7 @@ impl Harm {
         counter.fetch_add(octets as u64, Ordering::Relaxed);
     }
 
-    /// One line of what was done.
+    /// One line for the report.
     fn line(&self) -> String {
         let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
         let mib = |of: &AtomicU64| of.load(Ordering::Relaxed) >> 20;
@@ -114,7 +115,7 @@ pub fn run() {
     });
 }
 
-/// Has everybody stop, however this ends.
+/// Stops every attacker when it is dropped, also after a panic.
 struct Ending<'a>(&'a AtomicBool);
 
 impl Drop for Ending<'_> {
@@ -123,7 +124,7 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// A directory to publish to, and CRLs for the authorizer, of whom both are hostile.
+/// The hostile servers: a directory to publish to, and CRLs for the authorizer.
 fn configure(data: &Path, directory: &TcpListener, crls: &TcpListener) {
     let policy = data.join("policy");
     fs::write(&policy, "Authorizer: \"POLICY\"\n").unwrap();
@@ -144,7 +145,7 @@ fn configure(data: &Path, directory: &TcpListener, crls: &TcpListener) {
     fs::write(path, text.replacen("[authorizer]\n", &authorizer, 1) + &publisher).unwrap();
 }
 
-/// Enrols, asks and revokes, one after the other.
+/// Enrols, asks by OCSP and revokes, one after the other.
 fn honest(site: &Site) -> Latencies {
     let mut connection = Connection::new(&site.target);
     let mut enrolment = Vec::new();
@@ -152,7 +153,7 @@ fn honest(site: &Site) -> Latencies {
         let content = peer.key.request(Ask::Ir, None);
         let asked = request(Ask::Ir, &content, &peer.protector, true);
         let began = Instant::now();
-        // A new connection each time, as a gateway has it.
+        // Each has a new connection, as a gateway's requests do.
         connection = match enrolment.len() % 2 {
             0 => Connection::new(&site.target),
             _ => connection,
@@ -205,7 +206,7 @@ fn millis(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
 
-/// The latencies under siege, the most memory, what was granted to the hostile, and how many connections were held at the end.
+/// The latencies under siege, the peak memory, the hostile requests that were granted, and the connections at the end.
 fn besiege(site: &Site, stop: &AtomicBool, harm: &Harm) -> (Latencies, f64, Vec<String>, usize) {
     let held = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -240,7 +241,7 @@ fn besiege(site: &Site, stop: &AtomicBool, harm: &Harm) -> (Latencies, f64, Vec<
             }
             most
         });
-        // Until they all stand there.
+        // Wait until every connection is established.
         std::thread::sleep(Duration::from_secs(5));
         let latencies = honest(site);
         let kept = held.load(Ordering::Relaxed);
@@ -250,7 +251,7 @@ fn besiege(site: &Site, stop: &AtomicBool, harm: &Harm) -> (Latencies, f64, Vec<
     })
 }
 
-/// Holds connections, some with a request begun, and opens others for those that the server ends.
+/// Holds connections, some of them with a partial request, and opens new ones for those that the server closes.
 fn idle(site: &Site, from: [u8; 4], stop: &AtomicBool, held: &AtomicUsize, harm: &Harm) {
     let mut own: Vec<TcpStream> = Vec::new();
     while !stop.load(Ordering::Relaxed) {
@@ -272,7 +273,7 @@ fn idle(site: &Site, from: [u8; 4], stop: &AtomicBool, held: &AtomicUsize, harm:
     }
 }
 
-/// Asks over and over, and reads no answer.
+/// Sends requests again and again, and reads no answer.
 fn unread(site: &Site, from: [u8; 4], stop: &AtomicBool, harm: &Harm) {
     let questions = "GET /crl/issuing.crl HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
     let mut own: Vec<TcpStream> = Vec::new();
@@ -295,7 +296,7 @@ fn unread(site: &Site, from: [u8; 4], stop: &AtomicBool, harm: &Harm) {
     }
 }
 
-/// A connection from another address of the loopback network, which does not block.
+/// A non-blocking connection from another address of the loopback network.
 fn connected(to: &str, from: [u8; 4]) -> Option<TcpStream> {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).ok()?;
     bind(&socket, &SocketAddr::from((from, 0))).ok()?;
@@ -332,7 +333,7 @@ fn serve(
     }
 }
 
-/// Lets everybody in, and answers each search with entries without end.
+/// A hostile directory: it accepts every bind, and answers each search with entries without end.
 fn hostile_directory(mut stream: TcpStream, stop: &AtomicBool, harm: &Harm) {
     let mut buffer = [0; 4096];
     while let Ok(read @ 6..) = stream.read(&mut buffer) {
@@ -358,7 +359,7 @@ fn hostile_directory(mut stream: TcpStream, stop: &AtomicBool, harm: &Harm) {
     }
 }
 
-/// Answers with a body without end.
+/// A hostile HTTP server: it answers with a body without end.
 fn hostile_crl(mut stream: TcpStream, stop: &AtomicBool, harm: &Harm) {
     let mut buffer = [0; 4096];
     let _ = stream.read(&mut buffer);
@@ -372,7 +373,7 @@ fn hostile_crl(mut stream: TcpStream, stop: &AtomicBool, harm: &Harm) {
     }
 }
 
-/// As many descriptors for this process as it may have.
+/// Raises the limit on file descriptors of this process to the maximum.
 fn raise_descriptors() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });

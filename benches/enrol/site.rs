@@ -1,4 +1,4 @@
-//! A running server with peers that have certificates.
+//! A running server with enrolled peers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::measure::{Scratch, Server};
 use crate::wire::{Ask, Key, Protector};
 
 pub const COUNTERSIGN: &str = env!("CARGO_BIN_EXE_countersign");
-/// How many peers enrol: each has one account.
+/// The number of peers. Each has an account.
 pub const PEERS: usize = 256;
 
 /// A reference and its secret.
@@ -28,7 +28,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Founds an instance, lets `fill` put something into its data folder, starts it, and enrols the peers.
+    /// Founds an instance, calls `fill` with its data folder, starts the server, and enrols the peers.
     pub fn start(name: &str, fill: impl FnOnce(&Path)) -> Self {
         let scratch = Scratch::new(name);
         let folder = scratch.0.clone();
@@ -66,7 +66,7 @@ impl Site {
         self.server.0.id()
     }
 
-    /// Peers that protect by their secrets, with so many iterations.
+    /// The peers with protection by their secrets, with this many iterations.
     pub fn by_secret(&self, iterations: u32) -> Vec<Peer> {
         by_secret(&self.secrets, iterations)
     }
@@ -83,7 +83,7 @@ impl Site {
         peers.map(|peer| (field(peer, "reference"), field(peer, "secret"))).collect()
     }
 
-    /// Stops the server in good order, and gives its folder.
+    /// Stops the server by SIGTERM, and gives its folder.
     pub fn stop(mut self) -> Scratch {
         let pid = rustix::process::Pid::from_child(&self.server.0);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -91,7 +91,7 @@ impl Site {
         self.scratch
     }
 
-    /// What the server logged: errors only.
+    /// The server's log, which has errors only.
     pub fn log(&self) -> PathBuf {
         self.folder().join("server.log")
     }
@@ -105,7 +105,7 @@ fn by_secret(secrets: &[Secret], iterations: u32) -> Vec<Peer> {
     secrets.iter().map(peer).collect()
 }
 
-/// Enrols a peer with each secret: a first certificate by MAC, which then signs.
+/// Enrols a peer with each secret. Its first certificate, which is requested under a MAC, signs its further messages.
 pub fn enrolled(target: &Target, secrets: &[Secret]) -> Vec<Peer> {
     let manner = Manner { ask: Ask::Ir, implicit: true };
     let mut peers = by_secret(secrets, 100);
@@ -121,7 +121,7 @@ pub fn enrolled(target: &Target, secrets: &[Secret]) -> Vec<Peer> {
     peers
 }
 
-/// Runs a command to its end, which must be good.
+/// Runs a command, which must succeed.
 pub fn command(folder: &Path, program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).current_dir(folder).output();
     let output = output.unwrap_or_else(|e| panic!("`{program}`: {e}; run `make deps`"));
@@ -130,7 +130,7 @@ pub fn command(folder: &Path, program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Tries until there is something.
+/// Calls a function until it gives a value.
 pub fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {

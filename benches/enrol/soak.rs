@@ -1,5 +1,5 @@
-//! Minutes at full speed with hostile clients among the others: no honest one may get an error, memory may not grow
-//! beyond what certificates take, and the journal must verify.
+//! A soak: minutes at full speed, with hostile clients among the honest ones. No honest client may get an error, memory may grow only by
+//! what the certificates take, and the journal must verify.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,12 +11,12 @@ use crate::load::Load;
 use crate::measure::{median, status};
 use crate::site::{COUNTERSIGN, Site, command};
 
-/// What a million certificates may take in memory, MiB: goal 11.
+/// Goal 11: the most memory for a million certificates, in MiB.
 const PER_MILLION: f64 = 80.0;
-/// What caches and the allocator may add.
+/// The allowance for caches and the allocator, in MiB.
 const SLACK: f64 = 1.05;
-/// Transactions are remembered for two minutes (the confirmation's time and two windows) and not for a quarter of an hour, so
-/// that as many end as begin from the third minute on, and what grows after it is not them.
+/// The configuration. Transactions are remembered for two minutes (the confirmation's time and two windows) and not for a quarter of an
+/// hour. From the third minute on, as many end as begin, so that a growth after it is not caused by them.
 const SHORT_TRANSACTIONS: &str = "[cmp]\nconfirm_wait = \"1m\"\ntime_window = \"30s\"\n";
 
 pub fn run(time: Duration, connections: usize, hostile: u32) {
@@ -56,7 +56,7 @@ pub fn run(time: Duration, connections: usize, hostile: u32) {
     let log = fs::read_to_string(site.log()).unwrap();
     let panics = log.lines().filter(|line| line.contains("panicked")).count();
     println!("| lines in the server's log, panics | {}, {panics} |", log.lines().count());
-    // Each line without its time, and how often it stands there.
+    // Each line without its time, and how often the log has it.
     let mut lines = BTreeMap::new();
     for line in log.lines() {
         let (_, text) = line.split_once("Z ").unwrap_or(("", line));

@@ -1,5 +1,5 @@
-//! CMP messages as a client writes and reads them (RFC 9810, RFC 4211, RFC 2986): an encoder of our own that shares
-//! nothing with the server's, and a reader that trusts no answer.
+//! The messages of a CMP client (RFC 9810, RFC 4211, RFC 2986). The encoder shares nothing with the server's, and the decoder checks every
+//! answer.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use ring::signature::{
 };
 use sha2::Digest;
 
-/// What is asked, by the tag of its body.
+/// The kind of request; its value is the tag of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
     Ir = 0xa0,
@@ -33,7 +33,7 @@ impl Ask {
         }
     }
 
-    /// certReqId, DER; a p10cr has none, and -1 stands for it (RFC 9483 §4.1.4).
+    /// The certReqId, DER. A p10cr has none; its answer has -1 (RFC 9483 §4.1.4).
     const fn id(self) -> &'static [u8] {
         match self {
             Self::P10cr => &[2, 1, 0xff],
@@ -86,7 +86,7 @@ fn integer(value: u32) -> Vec<u8> {
     value.to_der().unwrap()
 }
 
-/// A name of one common name, or the empty one.
+/// A name with one common name, or the empty name.
 pub fn name(common: Option<&str>) -> Vec<u8> {
     let attribute = |text: &str| tlv(0x31, &seq(&[COMMON_NAME, &tlv(0x0c, text.as_bytes())]));
     seq(&[&common.map(attribute).unwrap_or_default()])
@@ -98,7 +98,7 @@ pub fn random<const N: usize>() -> [u8; N] {
     octets
 }
 
-/// A key pair on P-256, and the requests that prove its possession: made once, since they name no transaction.
+/// A key pair on P-256, and requests that prove its possession. They are made once, because they do not depend on a transaction.
 pub struct Key {
     pair: EcdsaKeyPair,
     random: SystemRandom,
@@ -130,7 +130,7 @@ impl Key {
         self.request_proven_by(ask, subject, self)
     }
 
-    /// The same with a proof of possession by another key, as an impostor would.
+    /// As an impostor makes it: with a proof of possession by another key.
     pub fn request_proven_by(&self, ask: Ask, subject: Option<&str>, by: &Self) -> Vec<u8> {
         if ask == Ask::P10cr {
             let info = seq(&[&[2, 1, 0], &name(subject), &self.public, &[0xa0, 0]]);
@@ -145,9 +145,9 @@ impl Key {
     }
 }
 
-/// What protects a client's messages.
+/// The protection of a client's messages.
 pub enum Protector {
-    /// PasswordBasedMac with SHA-256 and HMAC-SHA256. The key is derived once: the salt stays.
+    /// PasswordBasedMac with SHA-256 and HMAC-SHA256. The salt stays the same, so that the key is derived once.
     Mac { reference: Vec<u8>, algorithm: Vec<u8>, key: hmac::Key },
     /// A signature by a key with its certificate.
     Signature { key: Key, certificate: Vec<u8>, sender: Vec<u8>, key_identifier: Vec<u8> },
@@ -159,7 +159,7 @@ impl Protector {
         Self::with_key(reference, &salt, iterations, &derive(secret, &salt, iterations))
     }
 
-    /// Says that the key was derived by so many iterations, and does not do them.
+    /// Announces this many iterations, without computing them.
     pub fn announcing(reference: &str, iterations: u32) -> Self {
         Self::with_key(reference, &random::<16>(), iterations, &random::<32>())
     }
@@ -215,7 +215,7 @@ pub fn derive(secret: &[u8], salt: &[u8], iterations: u32) -> Vec<u8> {
     state.to_vec()
 }
 
-/// A request, and what its answer must repeat.
+/// A request, and the values that its answer must repeat.
 #[derive(Clone)]
 pub struct Request {
     pub ask: Ask,
@@ -268,7 +268,7 @@ fn message(
 }
 
 impl Request {
-    /// The certConf that takes the certificate of this answer.
+    /// The certConf that accepts the certificate of this answer.
     pub fn confirmation(&self, granted: &Granted<'_>, by: &Protector) -> Self {
         let hash = digest(&SHA256, granted.certificate);
         let status = seq(&[&tlv(4, hash.as_ref()), self.ask.id()]);
@@ -279,7 +279,7 @@ impl Request {
         Self { message, nonce, ..self.clone() }
     }
 
-    /// What every answer must be: of this transaction, and no error.
+    /// Checks that an answer belongs to this transaction, and is no error.
     fn answered<'a>(&self, octets: &'a [u8]) -> Result<Answer<'a>, String> {
         let answer = Answer::read(octets)?;
         if let Some(why) = answer.rejection() {
@@ -294,7 +294,7 @@ impl Request {
         Ok(answer)
     }
 
-    /// The certificate in an answer. `public` is the key that was asked for, if the answer must be about it.
+    /// The certificate in an answer. If `public` is given, the certificate must be for that key.
     pub fn granted<'a>(
         &self,
         octets: &'a [u8],
@@ -372,7 +372,7 @@ fn verify_certificate(certificate: &[u8], ca: &[u8]) -> Result<(), String> {
         .map_err(|()| "the signature of the certificate is wrong".into())
 }
 
-/// ECDSA with SHA-256 on P-256 and SHA-384 on P-384, which is what our CAs and mock servers have.
+/// ECDSA with SHA-256 on P-256 or SHA-384 on P-384: the algorithms of our CAs and the mock servers.
 fn verify(spki: &[u8], message: &[u8], signature: &[u8]) -> Result<(), ()> {
     let (algorithm, key) = match spki.len() {
         91 => (&ECDSA_P256_SHA256_ASN1, &spki[26..]),
@@ -382,7 +382,7 @@ fn verify(spki: &[u8], message: &[u8], signature: &[u8]) -> Result<(), ()> {
     UnparsedPublicKey::new(algorithm, key).verify(message, signature).map_err(drop)
 }
 
-/// A PKIMessage that came as an answer.
+/// An answer, decoded.
 pub struct Answer<'a> {
     /// The tag of its body.
     pub kind: u8,
@@ -434,7 +434,7 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// Verifies the protection: in kind.
+    /// Verifies the protection, which must be of the request's kind.
     pub fn verify(&self, by: &Protector) -> Result<(), String> {
         let part = seq(&[self.header, self.whole_body]);
         match by {
@@ -474,7 +474,7 @@ fn rejection(content: &[u8], depth: u8) -> Option<String> {
     constructed.into_iter().find_map(|part| rejection(part.content, depth + 1))
 }
 
-/// An element: its tag, its content, and the whole of it.
+/// An element: its tag, its content, and all its octets.
 #[derive(Clone, Copy)]
 pub struct Part<'a> {
     pub tag: u8,

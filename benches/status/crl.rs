@@ -133,7 +133,7 @@ fn hash_and_sign(file: &mut File, key: &FileKey) -> Duration {
     took + began.elapsed()
 }
 
-/// The n-th of so many entries, in the order of their serials, which are spread evenly; half of them have a reason.
+/// The n-th of a CRL's entries, ordered by their serial numbers, which are spread evenly. Half of the entries have a reason.
 fn entry(n: u32, of: u32) -> RevokedEntry {
     let noise = u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) >> 32;
     let serial =
@@ -143,7 +143,7 @@ fn entry(n: u32, of: u32) -> RevokedEntry {
         not_after: Timestamp::from_seconds(1_900_000_000),
         partition: None,
         revocation: Revocation {
-            // Who is revoked when has nothing to do with serials.
+            // The revocation date is independent of the serial number.
             at: Timestamp::from_seconds(1_700_000_000 + (noise % 90_000_000) as i64),
             reason: if n.is_multiple_of(2) { Reason::Unspecified } else { Reason::Superseded },
             invalidity: None,
@@ -161,7 +161,7 @@ fn revoked(entries: u32) -> RevokedSet {
 /// `openssl ca -gencrl` over an index of the same kind: CPU seconds and peak memory in MiB.
 fn theirs(entries: u32, folder: &Path) -> (f64, f64) {
     let mut index = String::new();
-    // In the order of issue, in which serials are random.
+    // The index has the order of issue, in which serial numbers are random.
     for n in (0..u64::from(entries)).map(|n| n * 7_919 % u64::from(entries)) {
         let entry = entry(n as u32, entries);
         let reason = if entry.revocation.reason == Reason::Superseded { ",superseded" } else { "" };

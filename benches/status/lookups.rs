@@ -1,4 +1,4 @@
-//! OCSP answers and LDAP look-ups, each beside a rival with the same client in turn.
+//! OCSP answers and LDAP look-ups, of our server and a rival in turn, with the same client.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -20,7 +20,7 @@ pub fn run(goals: &mut Vec<Goal>) {
     ldap(&site, goals);
 }
 
-/// What one slice of time came to.
+/// The result of one slice of time.
 struct Slice {
     /// Requests each second.
     rate: f64,
@@ -28,7 +28,7 @@ struct Slice {
     cpu: f64,
 }
 
-/// Has clients send the same thing again and again; `serve` makes one request on its connection, or a new one.
+/// Has clients send the same request again and again. `serve` makes one request on its connection, or on a new one.
 fn slice<C: Send>(
     pid: u32,
     connect: impl Fn() -> C + Sync,
@@ -109,7 +109,7 @@ fn ocsp(site: &Site, goals: &mut Vec<Goal>) {
     }
 }
 
-/// Reads an HTTP answer on a connection that stays; the octets of its body.
+/// Reads an HTTP answer on a keep-alive connection. Gives the length of its body.
 fn http_answer(stream: &mut TcpStream) -> usize {
     let mut buffer = vec![0; 16 << 10];
     let mut filled = 0;
@@ -187,7 +187,7 @@ fn search(dn: &str, attribute: &str) -> Vec<u8> {
     element(0x30, &[&[2, 1, 7][..], &element(0x63, &content)].concat())
 }
 
-/// Reads messages up to the SearchResultDone; the octets of the entry.
+/// Reads messages up to the SearchResultDone. Gives the length of the entry.
 fn found(stream: &mut TcpStream) -> usize {
     let mut entry = 0;
     loop {

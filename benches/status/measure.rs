@@ -1,4 +1,4 @@
-//! CPU time and memory of processes, medians, and how goals are shown.
+//! CPU time and memory of processes, medians, and the table of goals.
 
 use std::fmt;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A goal with what was measured.
+/// A goal, with the measurement.
 pub struct Goal {
     pub number: &'static str,
     pub what: String,
@@ -29,8 +29,7 @@ impl fmt::Display for Goal {
     }
 }
 
-/// The CPU time of a process so far, over all its threads and those that ended. The system's clock ticks a hundred times
-/// a second.
+/// The CPU time of a process so far, of all its threads, ended ones included. The resolution is a hundredth of a second.
 pub fn cpu(pid: u32) -> Duration {
     let ticks: u64 = fields(pid)[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
     Duration::from_millis(ticks * 10)
@@ -49,14 +48,14 @@ pub fn status(pid: u32, field: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// What a process took from its start to its end.
+/// The CPU time and peak memory of a process from its start to its end.
 #[derive(Clone, Copy)]
 pub struct Cost {
     pub cpu: Duration,
     pub peak_kib: u64,
 }
 
-/// Runs a command to its end, and looks at it until then.
+/// Runs a command to its end, and measures it.
 pub fn cost_of(command: &mut Command) -> Cost {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     let (pid, mut peak_kib) = (child.id(), 0);
@@ -70,7 +69,7 @@ pub fn cost_of(command: &mut Command) -> Cost {
     Cost { cpu, peak_kib }
 }
 
-/// The fields of `/proc/PID/stat` behind the name: the state first.
+/// The fields of `/proc/PID/stat` after the name, the state first.
 fn fields(pid: u32) -> Vec<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
     let (_, behind) = text.rsplit_once(") ").unwrap();

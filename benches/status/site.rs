@@ -14,10 +14,10 @@ use countersign_ca::{Store, Timestamp};
 use crate::measure::{Scratch, Server};
 
 const COUNTERSIGN: &str = env!("CARGO_BIN_EXE_countersign");
-/// So many entries make a CRL of about 1 MiB.
+/// The number of entries of a CRL of about 1 MiB.
 const REVOKED: u64 = 24_600;
 
-/// What is measured, and where it is.
+/// The server and its data.
 pub struct Site {
     pub server: Server,
     pub http: String,
@@ -211,7 +211,7 @@ impl Site {
     }
 }
 
-/// An OCSP request as HTTP sends it.
+/// An OCSP request in HTTP.
 pub fn post(request: &[u8]) -> Vec<u8> {
     let head = format!(
         "POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Type: application/ocsp-request\r\nContent-Length: {}\r\n\r\n",

@@ -1,10 +1,10 @@
-//! Certificates by the million, to fill a store with: each with its own names, and none signed for itself.
+//! Millions of certificates to fill a store with. Each has names of its own; their signatures are not real.
 
 use std::sync::OnceLock;
 
 use countersign_ca::record::Serial;
 
-/// Scatters numbers.
+/// Spreads consecutive numbers over all values.
 pub fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -12,8 +12,8 @@ pub fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// A certificate with its own serial number, key identifier, name and signature, of 600 to 700 octets: patched, since to sign
-/// a million takes longer than all that is measured.
+/// A certificate of 600 to 700 octets with a serial number, key identifier, name and signature of its own. It is patched and not signed,
+/// because a million signatures would take longer than the whole measurement.
 pub fn certificate(seed: u64, serial: &Serial) -> Vec<u8> {
     static TEMPLATES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     let templates = TEMPLATES.get_or_init(|| (0..101).map(template).collect());
@@ -41,7 +41,7 @@ pub fn certificate(seed: u64, serial: &Serial) -> Vec<u8> {
     der
 }
 
-/// A signed certificate with marks where [`certificate`] patches it.
+/// A signed certificate with marks at the places that [`certificate`] patches.
 fn template(longer: usize) -> Vec<u8> {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params =

@@ -1,85 +1,98 @@
-//! Brings back certificates and revocations that were signed here and are not on record, after a restore.
+//! Records certificates and revocations that this instance signed before it was restored from a backup, and that the backup lacks.
 
 use std::collections::BTreeSet;
 
+use countersign_ca::certificate::Facts;
 use countersign_ca::record::Label;
 use countersign_ca::recovery::{ImportedCertificate, ImportedCrl, Recovery};
 use countersign_ca::{Error, SystemClock};
 use data_encoding::BASE64;
-use serde_json::{Value, json};
 
-use super::{deed, renew_crl};
+use super::answer::{ImportKind, ImportLine};
+use super::crls;
+use super::recorded::record;
 use crate::exit::Failure;
 use crate::instance::Instance;
 
-/// The first octets of a certificate or a CRL tell nothing: what is no certificate is taken for a CRL.
-fn take(
+/// An object that was imported.
+struct Imported {
+    line: ImportLine,
+    /// The CA whose CRL must show what was imported.
+    changed: Option<Label>,
+}
+
+/// Imports a certificate or a CRL. Both are SEQUENCEs, so that the first octets do not tell them apart: what does not decode as a
+/// certificate is taken for a CRL.
+fn import_one(
     recovery: &Recovery<'_>,
     der: &[u8],
     account: Option<&Label>,
-) -> Result<(Value, Label, bool), Error> {
-    if countersign_ca::certificate::Facts::of(der).is_ok() {
+) -> Result<Imported, Error> {
+    if Facts::of(der).is_ok() {
         let ImportedCertificate { ca, serial, account, is_new } =
             recovery.certificate(der, account)?;
-        let said = json!({
-            "kind": "certificate",
-            "ca": ca,
-            "serial": serial.to_string(),
-            "account": account,
-            "done": if is_new { "recorded" } else { "known already" },
-        });
-        return Ok((said, ca, false));
+        let line = ImportLine {
+            kind: ImportKind::Certificate,
+            ca: Some(ca),
+            serial: Some(serial.to_string()),
+            account,
+            done: if is_new { "recorded" } else { "known already" }.into(),
+        };
+        return Ok(Imported { line, changed: None });
     }
     let ImportedCrl { ca, revoked, listed, known } = recovery.crl(der)?;
-    let changed = !revoked.is_empty() || !listed.is_empty();
+    let is_changed = !revoked.is_empty() || !listed.is_empty();
     let done = format!(
         "{} revoked, {} listed whose certificates are not known here, {known} known already",
         revoked.len(),
         listed.len()
     );
-    let said = json!({ "kind": "crl", "ca": ca, "serial": null, "account": null, "done": done });
-    Ok((said, ca, changed))
+    let changed = is_changed.then(|| ca.clone());
+    let line =
+        ImportLine { kind: ImportKind::Crl, ca: Some(ca), serial: None, account: None, done };
+    Ok(Imported { line, changed })
 }
 
-/// Takes certificates and CRLs, in base64, in this order. What cannot be taken is told, and the others are taken all the same.
+fn refused(why: Error) -> ImportLine {
+    let done = Failure::from(why).message;
+    ImportLine { kind: ImportKind::Refused, ca: None, serial: None, account: None, done }
+}
+
+/// Imports certificates and CRLs, in base64, in this order. An object that cannot be imported is reported, and the others are imported
+/// all the same.
 pub fn import(
     instance: &Instance,
     actor: &str,
     objects: &[String],
     account: Option<&Label>,
-) -> Result<Value, Failure> {
-    let settings = &instance.config.settings.crl;
+) -> Result<Vec<ImportLine>, Failure> {
+    let settings = &instance.config.authority.crl;
     let recovery = Recovery {
         store: instance.store.as_ref(),
         clock: &SystemClock,
         partition_urls: &settings.partition_urls,
         partitions: settings.partitions,
     };
-    let (mut said, mut changed) = (Vec::new(), BTreeSet::new());
-    let mut taken = 0_usize;
+    let (mut lines, mut changed) = (Vec::new(), BTreeSet::new());
+    let mut imported = 0_usize;
     for object in objects {
         let der = BASE64.decode(object.as_bytes());
         let der = der.map_err(|e| Failure::input(format!("expected objects in base64: {e}")))?;
-        match take(&recovery, &der, account) {
-            Ok((line, ca, has_changes)) => {
-                taken = taken.saturating_add(1);
-                changed.extend(Some(ca).filter(|_| has_changes));
-                said.push(line);
+        match import_one(&recovery, &der, account) {
+            Ok(one) => {
+                imported = imported.saturating_add(1);
+                changed.extend(one.changed);
+                lines.push(one.line);
             }
             Err(why @ (Error::Unavailable(_) | Error::Internal(_))) => return Err(why.into()),
-            Err(why) => {
-                let failure = Failure::from(why);
-                said.push(json!({
-                    "kind": "refused", "ca": null, "serial": null, "account": null, "done": failure.message,
-                }));
-            }
+            Err(why) => lines.push(refused(why)),
         }
     }
-    if taken > 0 {
-        deed(instance, actor, "cert import", &format!("{taken} of {}", objects.len()))?;
+    if imported > 0 {
+        record(instance, actor, "cert import", &format!("{imported} of {}", objects.len()))?;
     }
     for ca in &changed {
-        renew_crl(instance, ca)?;
+        crls::renew(instance, ca)?;
     }
-    Ok(Value::Array(said))
+    Ok(lines)
 }

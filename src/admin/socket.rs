@@ -1,6 +1,6 @@
-//! The admin socket: one JSON object a line each way. Who connects is known from the operating system.
-//!
-//! The server answers with lines `{"progress":[done,total]}` and at last `{"ok":…}` or `{"error":{…}}`.
+//! The admin socket. A client sends one request, a JSON object in one line. The server answers with any number of lines
+//! `{"progress":[done,total]}` and then one line `{"ok":…}` or `{"error":{…}}`. The operating system identifies the
+//! user of the client.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -14,12 +14,13 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{Request, handle};
+use super::handler::handle;
+use super::request::Request;
 use crate::exit::Failure;
 use crate::instance::Instance;
 use crate::wiped::{Wiped, WipedOctets};
 
-/// The longest line, in bytes: 10,000 accounts with their identities, or a CRL of a million entries.
+/// The longest line, in bytes. It takes 10,000 accounts with their identities, or a CRL of a million entries.
 pub const MAX_LINE: u64 = 64 << 20;
 
 /// How long a client may take to send its request.
@@ -31,7 +32,7 @@ const MAX_CLIENTS: usize = 16;
 /// The longest path of a Unix socket, in bytes (`sun_path` in unix(7)).
 const MAX_PATH: usize = 107;
 
-/// Whether a socket can have this path.
+/// Refuses a path that is too long for a socket.
 pub fn check_path(path: &Path) -> Result<(), Failure> {
     match path.as_os_str().len() > MAX_PATH {
         true => Err(Failure::unavailable(format!(
@@ -42,10 +43,10 @@ pub fn check_path(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Listens on the folder's socket. Anything left over from a server that died is removed: the store's lock shows that
-/// no other one runs.
+/// Listens on the socket of the data folder. The socket of a server that died is removed first: this process has the store's lock, so that
+/// no other server runs.
 pub fn listen(instance: &Instance) -> Result<UnixListener, Failure> {
-    let path = instance.place.folder.socket();
+    let path = instance.location.folder.socket();
     check_path(&path)?;
     let failed = |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", path.display()));
     match std::fs::remove_file(&path) {
@@ -116,7 +117,7 @@ async fn converse(stream: UnixStream, instance: Arc<Instance>) -> std::io::Resul
     }
     let mut answer = Wiped::default();
     *answer = match work.await {
-        // Moved, where `json!` would copy: it may hold a secret.
+        // The answer may contain a secret. It is moved into the object; `json!` would copy it.
         Ok(Ok(Ok(value))) => Value::Object([("ok".to_owned(), value)].into_iter().collect()),
         Ok(Ok(Err(failure))) => json!({"error": failure}),
         Ok(Err(_)) | Err(_) => {
@@ -129,7 +130,7 @@ async fn converse(stream: UnixStream, instance: Arc<Instance>) -> std::io::Resul
     writer.write_all(&octets).await
 }
 
-/// Asks a running server.
+/// Sends a request to a running server, and waits for its answer.
 pub fn ask(
     stream: ClientStream,
     request: &Request,
@@ -164,7 +165,7 @@ pub fn ask(
     }
 }
 
-/// A line, which may hold a secret; empty at the end.
+/// Reads a line, which may contain a secret; empty at the end of the connection.
 fn read_line(reader: &mut impl BufRead) -> std::io::Result<WipedOctets> {
     let mut line = WipedOctets::default();
     loop {

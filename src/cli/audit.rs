@@ -1,19 +1,19 @@
-//! `countersign audit …` and `countersign store …`
+//! `countersign audit …` and `countersign store …`: proofs about the journal, and the state of journal and index.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use countersign_ca::foundation::Foundation;
-use countersign_ca::journal::{self, Hash, Head, HeadVerifier, Verification};
+use countersign_ca::journal::{self, Hash, Head, Verification};
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Progress, audit};
-use countersign_ca::{Clock, Error, KeyFolder, Store, SubjectPublicKey, SystemClock, Timestamp};
+use countersign_ca::{Clock, Store, SystemClock, Timestamp};
 use serde_json::{Value, json};
-use spki::AlgorithmIdentifierOwned;
 
-use super::Context;
+use super::context::Context;
 use crate::admin::Request;
+use crate::admin::answer::StoreState;
 use crate::exit::Failure;
 use crate::folder::Private;
+use crate::instance::audit_verifier;
 use crate::output::{self, Bar};
 
 /// `countersign audit …`
@@ -21,7 +21,7 @@ use crate::output::{self, Bar};
 pub enum Audit {
     /// Verify the whole journal: checksums, order, the Merkle tree against its signed heads, serials, CRL numbers
     Verify {
-        /// A head that was kept elsewhere: the output of `audit export --head`
+        /// A head that was stored elsewhere: the output of `audit export --head`
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
     },
@@ -45,16 +45,17 @@ pub enum Audit {
         /// From this entry on
         #[arg(long, value_name = "N", default_value_t = 0)]
         from: u64,
-        /// Print the last signed head instead, to be kept elsewhere
+        /// Print the last signed head instead, to be stored elsewhere
         #[arg(long)]
         head: bool,
     },
 }
 
 impl Audit {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let data = context.place.folder.path();
-        context.place.folder.check()?;
+        let data = context.location.folder.path();
+        context.location.folder.check()?;
         match self {
             Self::Verify { head } => verify(context, head.as_deref()),
             Self::Proof { entry: Some(index), size, .. } => {
@@ -105,14 +106,15 @@ impl Audit {
     }
 }
 
+/// `audit verify`
 fn verify(context: &Context, head: Option<&std::path::Path>) -> Result<(), Failure> {
-    let folder = &context.place.folder;
+    let folder = &context.location.folder;
     let known = head.map(read_head).transpose()?;
     let verifier = audit_verifier(&folder.keys())?;
     let how = Verification {
         verifier: Some(verifier.as_ref()),
         known_head: known.as_ref(),
-        is_live: context.place.server()?.is_some(),
+        is_live: context.location.server()?.is_some(),
     };
     let mut bar = Bar::new("verifying");
     let report = audit(folder.path(), how, &mut |done, total| bar.show(done, total))?;
@@ -140,15 +142,6 @@ fn verify(context: &Context, head: Option<&std::path::Path>) -> Result<(), Failu
             Err(Failure::found(format!("the journal is not whole: {} findings", report.found)))
         }
     }
-}
-
-/// Verifies heads with the public half of the audit key.
-pub fn audit_verifier(keys: &KeyFolder) -> Result<Box<HeadVerifier<'static>>, Failure> {
-    let key = SubjectPublicKey::from_der(&Foundation::audit_public_key(keys)?)?;
-    let algorithm: AlgorithmIdentifierOwned = countersign_ca::key::signature_algorithm(key.kind());
-    Ok(Box::new(move |message: &[u8], signature: &[u8]| -> Result<(), Error> {
-        key.verify(&algorithm, message, signature)
-    }))
 }
 
 fn head_json(head: &Head) -> Value {
@@ -181,8 +174,8 @@ fn read_head(path: &std::path::Path) -> Result<Head, Failure> {
 }
 
 fn entries(context: &Context) -> Result<u64, Failure> {
-    let status = context.ask(Request::StoreStatus)?;
-    Ok(status.get("entries").and_then(Value::as_u64).unwrap_or(0))
+    let StoreState { entries, .. } = context.ask_for(Request::StoreStatus)?;
+    Ok(entries)
 }
 
 fn hex(hash: &Hash) -> String {
@@ -196,17 +189,17 @@ pub enum StoreCommand {
     Status,
     /// Delete the index and build it again from the journal; the server must be stopped
     Rebuild,
-    /// Say that the clock is right now, although the last entry is of a time to come, or older than half a year; the server must be
-    /// stopped
+    /// Accept the clock, although the last entry has a later time, or is older than half a year; the server must be stopped
     AcceptClock,
 }
 
 impl StoreCommand {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Status => context.show(Request::StoreStatus),
             Self::AcceptClock => {
-                let store = context.place.open_store_at_any_time()?;
+                let store = context.location.open_store_at_any_time()?;
                 let actor = format!("uid {}", rustix::process::getuid().as_raw());
                 let (before, now) = (store.last_entry(), SystemClock.now());
                 store.record_clock_accepted(now, &actor)?;
@@ -217,11 +210,11 @@ impl StoreCommand {
                 Ok(())
             }
             Self::Rebuild => {
-                context.place.folder.check()?;
+                context.location.folder.check()?;
                 let _private = Private::begin();
                 let mut bar = Bar::new("building the index");
                 let store = EmbeddedStore::rebuild(
-                    context.place.folder.path(),
+                    context.location.folder.path(),
                     EmbeddedOptions::default(),
                     &mut |progress: Progress| bar.show(progress.done, progress.total),
                 )?;

@@ -1,4 +1,4 @@
-//! `countersign authorizer …`: the process that IKE daemons ask, and those that ask it from a shell or from PAM.
+//! `countersign authorizer …`: the authorizer as a process of its own, and commands that ask it from a shell or from PAM.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::context::Context;
 use crate::authorizer::Running;
 use crate::exit::Failure;
 use crate::logging::{self, LogControl};
@@ -27,7 +27,7 @@ pub enum Authorizer {
     Run(Run),
     /// Load the policy again; a broken one is refused, and the old one stays
     Reload(Socket),
-    /// Show the policy in force and how many were let in and refused
+    /// Show the policy in force, and how many peers were allowed and refused
     Status(Socket),
     /// Ask as a daemon would
     Ask(Box<Ask>),
@@ -38,15 +38,15 @@ pub enum Authorizer {
 /// `authorizer run`
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Where daemons ask, if not as the configuration says
+    /// The socket on which daemons ask, if not that of the configuration
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
 
-/// Where to ask.
+/// The authorizer's socket.
 #[derive(Debug, Args)]
 pub struct Socket {
-    /// Where the authorizer listens, if not as the configuration says
+    /// The authorizer's socket, if not that of the configuration
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
@@ -56,10 +56,10 @@ pub struct Socket {
 pub struct Ask {
     #[command(flatten)]
     socket: Socket,
-    /// Who the peer says it is: `fqdn:…`, `ip:…`, `email:…`, `dn:…`, `key-id:…`
+    /// The identity that the peer claims: `fqdn:…`, `ip:…`, `email:…`, `dn:…`, `key-id:…`
     #[arg(long, value_name = "ID")]
     peer: String,
-    /// The peer's certificate and those above it, PEM or DER; without it, one on record is taken
+    /// The peer's certificate and the CA certificates above it, PEM or DER; without it, a certificate on record
     #[arg(long, value_name = "FILE", conflicts_with = "psk_file")]
     certificate: Vec<PathBuf>,
     /// The file that holds the pre-shared key that the peer proved
@@ -71,15 +71,15 @@ pub struct Ask {
     /// This end's address
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     local_address: IpAddr,
-    /// How phase 1 is established
+    /// The exchange of phase 1
     #[arg(long, value_enum, default_value_t)]
     exchange: Exchange,
-    /// Whether this end began
+    /// This end is the initiator
     #[arg(long)]
     initiator: bool,
 }
 
-/// How phase 1 is established.
+/// The exchange of phase 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Exchange {
     /// IKEv2
@@ -92,6 +92,7 @@ enum Exchange {
 }
 
 impl Authorizer {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Run(run) => run.run(context),
@@ -105,7 +106,7 @@ impl Authorizer {
 
 impl Run {
     fn run(&self, context: &Context) -> Result<(), Failure> {
-        let mut config = context.place.config()?;
+        let mut config = context.location.config()?;
         let filter = context.log.as_ref().unwrap_or(&config.file.log.filter);
         let log = LogControl::start(filter, context.log_format.unwrap_or(config.file.log.format))?;
         if let Some(socket) = &self.socket {
@@ -116,7 +117,7 @@ impl Run {
             "daemons may ask at {}",
             config.authorizer.socket.path.display()
         ));
-        let place = context.place.clone();
+        let location = context.location.clone();
         actix_web::rt::System::new().block_on(async move {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
@@ -126,7 +127,7 @@ impl Run {
                     _ = terminate.recv() => return Ok(()),
                     _ = interrupt.recv() => return Ok(()),
                     _ = hangup.recv() => {
-                        match place.config() {
+                        match location.config() {
                             Ok(config) => log.set_filter(&config.file.log.filter),
                             Err(failure) => tracing::error!(
                                 "the configuration is not taken, and the old one stays: {failure}"
@@ -144,7 +145,7 @@ impl Socket {
     fn path(&self, context: &Context) -> Result<PathBuf, Failure> {
         match &self.socket {
             Some(path) => Ok(path.clone()),
-            None => Ok(context.place.config()?.authorizer.socket.path),
+            None => Ok(context.location.config()?.authorizer.socket.path),
         }
     }
 
@@ -158,7 +159,7 @@ impl Socket {
         Ok(())
     }
 
-    /// `PAM_USER` is the peer's identity as pluto writes it, `PAM_RHOST` its address. The exit code is the answer.
+    /// Asks for PAM. `PAM_USER` is the peer's identity as pluto writes it, `PAM_RHOST` its address. The exit code is the answer.
     fn pam(&self, context: &Context) -> Result<(), Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let user = variable("PAM_USER").ok_or_else(|| {
@@ -170,9 +171,9 @@ impl Socket {
             connection: variable("PAM_SERVICE").unwrap_or_default(),
             ..question("pluto", pluto_id(&user)?, address, local_for(address))
         };
-        let answer = put(&self.path(context)?, &question)?;
-        output::line(&said(&user, &answer));
-        decided(&answer)
+        let answer = send(&self.path(context)?, &question)?;
+        output::line(&verdict_line(&user, &answer));
+        exit_by(&answer)
     }
 }
 
@@ -208,7 +209,7 @@ impl Ask {
             psk,
             ..question("ask", id, address, self.local_address)
         };
-        let answer = put(&self.socket.path(context)?, &question)?;
+        let answer = send(&self.socket.path(context)?, &question)?;
         output::print(
             context.format,
             &json!({
@@ -218,7 +219,7 @@ impl Ask {
                 "trace": answer.trace,
             }),
         );
-        decided(&answer)
+        exit_by(&answer)
     }
 }
 
@@ -247,7 +248,8 @@ fn question(daemon: &str, id: IkeId, address: IpAddr, local: IpAddr) -> Question
     }
 }
 
-fn put(socket: &Path, question: &Question) -> Result<Answer, Failure> {
+/// Sends a question. If the authorizer does not answer, the peer counts as refused.
+fn send(socket: &Path, question: &Question) -> Result<Answer, Failure> {
     ask(socket, question).map_err(|e| {
         Failure::unavailable(format!(
             "refused, for the authorizer at `{}` did not answer: {e}",
@@ -256,7 +258,8 @@ fn put(socket: &Path, question: &Question) -> Result<Answer, Failure> {
     })
 }
 
-fn said(peer: &str, answer: &Answer) -> String {
+/// The answer in a line for the log of PAM.
+fn verdict_line(peer: &str, answer: &Answer) -> String {
     let verdict = match answer.decision {
         Verdict::Allow => "allowed",
         Verdict::Deny => "refused",
@@ -264,7 +267,8 @@ fn said(peer: &str, answer: &Answer) -> String {
     format!("`{}` {verdict}: {} [trace {}]", output::safe(peer), answer.reason, answer.trace)
 }
 
-fn decided(answer: &Answer) -> Result<(), Failure> {
+/// A refusal as a failure, with the exit code of a refusal.
+fn exit_by(answer: &Answer) -> Result<(), Failure> {
     match answer.decision {
         Verdict::Allow => Ok(()),
         Verdict::Deny => Err(Failure {
@@ -306,7 +310,7 @@ fn pluto_id(text: &str) -> Result<IkeId, Failure> {
     ike_id(&identity)
 }
 
-/// A name as RFC 4514 has it. pluto writes a backslash before what is no separator.
+/// A name with its most specific part first, as RFC 4514 has it. pluto escapes a comma that is no separator by a backslash.
 fn most_specific_first(text: &str) -> String {
     let mut parts = vec![String::new()];
     let mut rest = text.chars().peekable();
@@ -320,7 +324,7 @@ fn most_specific_first(text: &str) -> String {
         part.push(c);
         if c == '\\' {
             part.extend(rest.next());
-            // Not to be taken for the one of a separator.
+            // The blank after an escaped comma is escaped, too, so that it is not taken for a separator's.
             if rest.next_if_eq(&' ').is_some() {
                 part.push_str("\\20");
             }
@@ -330,6 +334,7 @@ fn most_specific_first(text: &str) -> String {
     parts.join(",")
 }
 
+/// The unspecified address of the remote address's family.
 fn local_for(remote: IpAddr) -> IpAddr {
     match remote {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),

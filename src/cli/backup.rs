@@ -1,4 +1,4 @@
-//! `countersign backup` and `countersign restore`
+//! `countersign backup` and `countersign restore`: a folder with the keys, the configuration and the journal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,14 +9,14 @@ use countersign_ca::store::{Restore as How, Restored, restore_journal};
 use countersign_ca::{Clock, Error, SystemClock};
 use serde_json::json;
 
-use super::Context;
+use super::context::Context;
 use crate::admin::Request;
 use crate::exit::Failure;
 use crate::folder::{Private, make_private};
 use crate::instance::LONGEST_SILENCE;
 use crate::output;
 
-/// The journal inside a backup.
+/// The file of the journal in a backup.
 const JOURNAL: &str = "journal.backup";
 
 /// `countersign backup`
@@ -27,8 +27,9 @@ pub struct Backup {
 }
 
 impl Backup {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let folder = &context.place.folder;
+        let folder = &context.location.folder;
         folder.check()?;
         if self.to.exists() {
             return Err(Failure::missing(format!(
@@ -39,23 +40,25 @@ impl Backup {
         let to = std::path::absolute(&self.to)?;
         let new = to.with_added_extension("new");
         if new.exists() {
-            fs::remove_dir_all(&new).map_err(|e| at(&new, e))?;
+            fs::remove_dir_all(&new).map_err(|e| failure_at(&new, e))?;
         }
         let _private = Private::begin();
-        make_private(&new.join("keys")).map_err(|e| at(&new, e))?;
-        // Keys before the journal: a CA that the journal knows then has its key in the backup.
+        make_private(&new.join("keys")).map_err(|e| failure_at(&new, e))?;
+        // Keys are copied before the journal, so that every CA in the journal's backup has its key in the backup, too.
         copy_files(&folder.path().join("keys"), &new.join("keys"))?;
         if folder.config().exists() {
             copy(&folder.config(), &new.join("countersign.toml"))?;
         }
-        let mut said = context.ask(Request::Backup { to: new.join(JOURNAL) })?;
-        fs::File::open(&new).and_then(|folder| folder.sync_all()).map_err(|e| at(&new, e))?;
-        fs::rename(&new, &to).map_err(|e| at(&to, e))?;
-        if let Some(fields) = said.as_object_mut() {
+        let mut answer = context.ask(Request::Backup { to: new.join(JOURNAL) })?;
+        fs::File::open(&new)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|e| failure_at(&new, e))?;
+        fs::rename(&new, &to).map_err(|e| failure_at(&to, e))?;
+        if let Some(fields) = answer.as_object_mut() {
             fields.insert("backup".into(), json!(to.display().to_string()));
             fields.insert("passphrase".into(), json!("not in the backup: keep it apart"));
         }
-        output::print(context.format, &said);
+        output::print(context.format, &answer);
         Ok(())
     }
 }
@@ -65,20 +68,21 @@ impl Backup {
 pub struct Restore {
     /// The backup
     from: PathBuf,
-    /// Secrets and vendors' certificates keep the uses that they had in the backup. Without this they end: they may have been used up
-    /// since, and would work again
+    /// Secrets and vendors' certificates keep the uses that they had in the backup. Without this option they end, because they may have
+    /// been used up since
     #[arg(long)]
     keep_uses: bool,
-    /// The clock is right, although the backup is older than half a year, or its last entry is of a time to come
+    /// Accept the clock, although the backup is older than half a year, or its last entry has a later time
     #[arg(long)]
     accept_clock: bool,
 }
 
 impl Restore {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let folder = &context.place.folder;
+        let folder = &context.location.folder;
         folder.create()?;
-        if folder.is_founded() || context.place.server()?.is_some() {
+        if folder.is_founded() || context.location.server()?.is_some() {
             return Err(Failure::missing(format!(
                 "there is an instance in `{}` already; restore into an empty folder",
                 folder.path().display()
@@ -86,7 +90,7 @@ impl Restore {
         }
         let _private = Private::begin();
         let journal = self.from.join(JOURNAL);
-        let mut source = fs::File::open(&journal).map_err(|e| at(&journal, e))?;
+        let mut source = fs::File::open(&journal).map_err(|e| failure_at(&journal, e))?;
         let how = How {
             at: SystemClock.now(),
             actor: format!("uid {}", rustix::process::getuid().as_raw()),
@@ -97,7 +101,7 @@ impl Restore {
         let Restored { backup, clock_accepted } =
             restore_journal(&mut source, folder.path(), &how)?;
         let keys = folder.path().join("keys");
-        make_private(&keys).map_err(|e| at(&keys, e))?;
+        make_private(&keys).map_err(|e| failure_at(&keys, e))?;
         copy_files(&self.from.join("keys"), &keys)?;
         let config = self.from.join("countersign.toml");
         if config.exists() && !folder.config().exists() {
@@ -126,9 +130,10 @@ impl Restore {
     }
 }
 
+/// Copies the files of a folder, without its subfolders.
 fn copy_files(from: &Path, to: &Path) -> Result<(), Failure> {
-    for entry in fs::read_dir(from).map_err(|e| at(from, e))? {
-        let entry = entry.map_err(|e| at(from, e))?;
+    for entry in fs::read_dir(from).map_err(|e| failure_at(from, e))? {
+        let entry = entry.map_err(|e| failure_at(from, e))?;
         if entry.file_type().is_ok_and(|kind| kind.is_file()) {
             copy(&entry.path(), &to.join(entry.file_name()))?;
         }
@@ -136,13 +141,14 @@ fn copy_files(from: &Path, to: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Copies a file for its owner only, durably.
+/// Copies a file, durably. Only the owner can read the copy.
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
-    fs::copy(from, to).map_err(|e| at(from, e))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(0o600)).map_err(|e| at(to, e))?;
-    fs::File::open(to).and_then(|file| file.sync_all()).map_err(|e| at(to, e))
+    fs::copy(from, to).map_err(|e| failure_at(from, e))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o600)).map_err(|e| failure_at(to, e))?;
+    fs::File::open(to).and_then(|file| file.sync_all()).map_err(|e| failure_at(to, e))
 }
 
-fn at(path: &Path, error: std::io::Error) -> Failure {
+/// An error of the operating system as a failure that names the path.
+fn failure_at(path: &Path, error: std::io::Error) -> Failure {
     Error::io(format!("`{}`", path.display()), &error).into()
 }

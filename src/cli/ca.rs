@@ -1,4 +1,4 @@
-//! `countersign ca …` and `countersign crl …`
+//! `countersign ca …` and `countersign crl …`: the CAs, their next keys, and their CRLs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +14,9 @@ use countersign_ca::{KeyAlgorithm, RollOptions};
 use countersign_ike_plugin::gateway::Daemon;
 use serde_json::json;
 
-use super::Context;
-use super::init::{Issuing, LONGEST, read, requested, tag, write};
+use super::context::Context;
+use super::files::{read, write};
+use super::init::{Issuing, LONGEST, requested, tag};
 use crate::admin::Request;
 use crate::config::{Config, duration};
 use crate::exit::Failure;
@@ -70,7 +71,7 @@ countersign ca activate issuing.2")]
         #[arg(long, value_name = "FILE", conflicts_with_all = ["algorithm", "validity"])]
         root_cert: Option<PathBuf>,
     },
-    /// Have the next key of a CA issue, which was made with `ca roll --staged`
+    /// Have a CA issue by its next key, which `ca roll --staged` made
     Activate {
         /// Its name, such as `issuing.2`
         name: Label,
@@ -82,7 +83,7 @@ countersign ca activate issuing.2")]
     },
 }
 
-/// What `ca roll` was asked for.
+/// The options of `ca roll`, parsed.
 struct Roll<'a> {
     name: &'a Label,
     algorithm: Option<KeyAlgorithm>,
@@ -95,19 +96,20 @@ struct Roll<'a> {
 }
 
 impl Ca {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let _private = Private::begin();
         match self {
             Self::Show => context.show(Request::CaShow),
             Self::Add { name, issuing } => {
-                let ground = ground(context, "add the CA")?;
+                let foundation = open_foundation(context, "add the CA")?;
                 let options = issuing.options(
-                    &context.place.config()?,
-                    &root_name(&ground)?,
+                    &context.location.config()?,
+                    &root_name(&foundation)?,
                     name,
-                    &tag(&ground)?,
+                    &tag(&foundation)?,
                 )?;
-                output::print(context.format, &issuing.make(&ground, name, &options)?);
+                output::print(context.format, &issuing.make(&foundation, name, &options)?);
                 Ok(())
             }
             Self::Roll {
@@ -146,12 +148,13 @@ impl Ca {
 
 impl Roll<'_> {
     fn run(&self, context: &Context) -> Result<(), Failure> {
-        let config = context.place.config()?;
-        let ground = ground(context, "roll the CA")?;
-        let cas = ground.store.cas()?;
+        let config = context.location.config()?;
+        let foundation = open_foundation(context, "roll the CA")?;
+        let cas = foundation.store.cas()?;
         let old = cas.iter().find(|ca| ca.name == *self.name);
         if let Some(file) = self.root_csr {
-            let request = ground.roll_request(self.name, self.algorithm, self.subject.as_ref())?;
+            let request =
+                foundation.roll_request(self.name, self.algorithm, self.subject.as_ref())?;
             write(file, &request)?;
             output::print(context.format, &requested(file));
             return Ok(());
@@ -166,18 +169,18 @@ impl Roll<'_> {
         };
         let record = match self.root_cert {
             Some(file) => {
-                ground.roll_installed(self.name, &read_all(&read(file)?)?, self.staged)?
+                foundation.roll_installed(self.name, &read_all(&read(file)?)?, self.staged)?
             }
-            None => ground.roll(self.name, &options)?,
+            None => foundation.roll(self.name, &options)?,
         };
-        let file = |of: String| ground.keys.file(&of).display().to_string();
-        let mut said = json!({
+        let file = |of: String| foundation.keys.file(&of).display().to_string();
+        let mut answer = json!({
             "ca": record.name,
             "succeeds": self.name,
             "subject": Facts::of(&record.certificate)?.subject.to_string(),
             "certificate": file(format!("{}.crt", record.name)),
         });
-        if let Some(fields) = said.as_object_mut() {
+        if let Some(fields) = answer.as_object_mut() {
             if record.is_root {
                 let link = |which: &str| json!(file(format!("{}.{which}.crt", record.name)));
                 fields.insert("new_with_old".into(), link("new-with-old"));
@@ -185,12 +188,12 @@ impl Roll<'_> {
             }
             fields.insert("next".into(), json!(next_steps(&record)));
         }
-        output::print(context.format, &said);
+        output::print(context.format, &answer);
         Ok(())
     }
 
-    /// Gateways that read CRLs from files or from a database refuse who is certified by a CA that they do not know, or whose CRL
-    /// they lack. Whoever has such gateways says how it shall be done.
+    /// Refuses a roll that could make gateways refuse peers, unless the operator answer how it is to be done. A daemon that reads CRLs from files
+    /// or a database refuses a peer whose CA it does not know, or whose CA's CRL it lacks.
     fn refuse_surprise(&self, config: &Config, old: Option<&CaRecord>) -> Result<(), Failure> {
         if old.is_none_or(|old| old.is_root) {
             return match self.staged {
@@ -202,11 +205,11 @@ impl Roll<'_> {
         }
         let by_file = |daemon: &Daemon| *daemon != Daemon::Strongswan;
         let gateways = config.file.gateways.iter();
-        let waiting: Vec<String> = gateways
+        let affected: Vec<String> = gateways
             .filter_map(|(name, gateway)| gateway.daemon.filter(by_file).map(|of| (name, of)))
             .map(|(name, daemon)| format!("`{name}` ({daemon})"))
             .collect();
-        if self.staged || self.at_once || waiting.is_empty() {
+        if self.staged || self.at_once || affected.is_empty() {
             return Ok(());
         }
         Err(Failure::input(format!(
@@ -214,13 +217,13 @@ impl Roll<'_> {
              the peers that have them until its certificate and its CRL were brought there. `--staged` makes the next key and its CRL, and \
              `{}` goes on issuing until `ca activate`; `--at-once` does not wait",
             self.name,
-            waiting.join(", "),
+            affected.join(", "),
             self.name
         )))
     }
 }
 
-/// What is left to do, in the order in which nobody is refused.
+/// The next steps for the operator, in an order in which no peer is refused.
 fn next_steps(ca: &CaRecord) -> String {
     let waits = ca.succeeds.as_ref().is_some_and(|succession| succession.waits);
     let policies =
@@ -239,21 +242,21 @@ fn next_steps(ca: &CaRecord) -> String {
     }
 }
 
-/// The instance itself, which no server may be using.
-fn ground(context: &Context, what: &str) -> Result<Foundation, Failure> {
-    let place = &context.place;
-    if place.server()?.is_some() {
+/// Opens the foundation of the instance. No server may be running; `what` says what to do once it is stopped.
+fn open_foundation(context: &Context, what: &str) -> Result<Foundation, Failure> {
+    let location = &context.location;
+    if location.server()?.is_some() {
         return Err(Failure::unavailable(format!(
             "a server runs on this data folder; stop it, {what}, and start it again"
         )));
     }
-    let passphrase = passphrase::existing(&place.folder, place.passphrase_file.as_deref())?;
-    Ok(place.foundation(Arc::new(place.open_store()?), passphrase))
+    let passphrase = passphrase::existing(&location.folder, location.passphrase_file.as_deref())?;
+    Ok(location.foundation(Arc::new(location.open_store()?), passphrase))
 }
 
-/// The name in URLs of the root that signs, be it kept elsewhere.
-fn root_name(ground: &Foundation) -> Result<Label, Failure> {
-    match ground.signing_root() {
+/// The name, in URLs, of the root that signs. A root elsewhere has the usual name.
+fn root_name(foundation: &Foundation) -> Result<Label, Failure> {
+    match foundation.signing_root() {
         Ok(root) => Ok(root.name),
         Err(_) => Ok(root_label()?),
     }
@@ -273,6 +276,7 @@ pub enum Crl {
 }
 
 impl Crl {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Show => context.show(Request::CrlShow),

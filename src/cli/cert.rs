@@ -1,25 +1,27 @@
-//! `countersign cert …`
+//! `countersign cert …`: certificates, and their revocation.
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use countersign_ca::record::Label;
-use serde_json::Value;
 
-use super::Context;
+use super::context::Context;
 use crate::admin::Request;
+use crate::admin::answer::{
+    CertificateInFull, CertificatePage, CertificateStatus, ImportKind, ImportLine, to_value,
+};
 use crate::admin::socket::MAX_LINE;
 use crate::exit::Failure;
 use crate::output;
 
-/// How many certificates and CRLs one request brings back, and of how many characters; of more, if it is one alone.
+/// The most certificates and CRLs of one import request, and their most characters. One object that is larger has a request of its own.
 const AT_ONCE: usize = 256;
 const LENGTH_AT_ONCE: usize = 8 << 20;
 
-/// The most characters of one: what else is in the request is less than the rest.
+/// The most characters of one object. The rest of the line is more than a request needs besides.
 const MAX_LENGTH: usize = MAX_LINE as usize - (64 << 10);
 
-/// Around an object in PEM.
+/// The boundaries of an object in PEM.
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 
@@ -33,7 +35,7 @@ pub enum Cert {
         account: Option<Label>,
         /// Only those with this status
         #[arg(long, value_enum)]
-        status: Option<Status>,
+        status: Option<CertificateStatus>,
         /// At most this many
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
@@ -42,8 +44,8 @@ pub enum Cert {
     Show(One),
     /// Revoke a certificate
     ///
-    /// The CRL and the next OCSP answer say it at once. strongSwan keeps what it was told before until both its caches are flushed, and
-    /// other daemons want the new CRL in their files: docs/operation.md, "When a revocation counts".
+    /// The CRL and the next OCSP answer show it at once. strongSwan goes on with cached CRLs and answers until both caches are flushed,
+    /// and other daemons read the new CRL from files: docs/operation.md, "When a revocation counts".
     Revoke {
         #[command(flatten)]
         one: One,
@@ -59,10 +61,10 @@ pub enum Cert {
     Hold(One),
     /// Release a certificate from hold
     Release(One),
-    /// Bring back what was signed here and is not on record, after a restore: certificates, each for the account that holds its
-    /// names, and CRLs, whose certificates are revoked
+    /// Record certificates and CRLs that this instance signed, and that a restored backup lacks: a certificate for the account that
+    /// holds its names, a CRL by revoking its certificates
     Import {
-        /// PEM or DER; several certificates and CRLs may stand in one file
+        /// PEM or DER; a file may contain several certificates and CRLs
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// The account of the certificates, if not the only one that holds their names
@@ -89,22 +91,8 @@ pub struct One {
     ca: Option<Label>,
 }
 
-/// The status of a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Status {
-    /// In use
-    Valid,
-    /// Not confirmed yet by its holder
-    Unconfirmed,
-    /// On hold
-    Held,
-    /// Revoked
-    Revoked,
-    /// Expired
-    Expired,
-}
-
 impl Cert {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::List { account, status, limit } => {
@@ -119,11 +107,10 @@ impl Cert {
                 .show(Request::CertRelease { serial: one.serial.clone(), ca: one.ca.clone() }),
             Self::Import { files, account } => import(context, files, account.as_ref()),
             Self::Export { one, out } => {
-                let certificate = context.ask(one.request())?;
-                let pem = certificate.get("pem").and_then(Value::as_str).unwrap_or_default();
+                let CertificateInFull { pem, .. } = context.ask_for(one.request())?;
                 match out {
                     Some(out) => countersign_ca::foundation::write_atomically(out, pem.as_bytes())?,
-                    None => output::line(pem),
+                    None => output::line(&pem),
                 }
                 Ok(())
             }
@@ -146,7 +133,7 @@ impl One {
     }
 }
 
-/// Certificates come before CRLs, so that these find them.
+/// Imports certificates and CRLs. Certificates come first, so that the entries of the CRLs find them.
 fn import(context: &Context, files: &[PathBuf], account: Option<&Label>) -> Result<(), Failure> {
     let (mut certificates, mut crls) = (Vec::new(), Vec::new());
     for file in files {
@@ -165,30 +152,27 @@ fn import(context: &Context, files: &[PathBuf], account: Option<&Label>) -> Resu
         }
     }
     certificates.extend(crls);
-    let (all, mut said, mut stopped) = (certificates.len(), Vec::new(), None);
+    let (all, mut lines, mut stopped) = (certificates.len(), Vec::new(), None);
     for objects in in_parts(certificates) {
-        match context.ask(Request::CertImport { objects, account: account.cloned() }) {
-            Ok(Value::Array(answer)) => said.extend(answer),
-            Ok(_) => {}
+        match context.ask_for(Request::CertImport { objects, account: account.cloned() }) {
+            Ok::<Vec<ImportLine>, _>(answer) => lines.extend(answer),
             Err(failure) => {
                 stopped = Some(failure);
                 break;
             }
         }
     }
-    // What was done is told, whatever came after it.
-    let is =
-        |line: &Value, key: &str, value: &str| line.get(key).and_then(Value::as_str) == Some(value);
-    let (told, refused) =
-        (said.len(), said.iter().filter(|line| is(line, "kind", "refused")).count());
-    if told > 0 || stopped.is_none() {
-        output::print(context.format, &Value::Array(said));
+    // The finished parts are reported, also when a later part failed.
+    let refused = lines.iter().filter(|line| line.kind == ImportKind::Refused).count();
+    let done = lines.len();
+    if done > 0 || stopped.is_none() {
+        output::print(context.format, &to_value(lines)?);
     }
     match (stopped, refused) {
-        (Some(failure), _) if told == 0 => Err(failure),
+        (Some(failure), _) if done == 0 => Err(failure),
         (Some(failure), _) => Err(Failure {
             message: format!(
-                "{failure}. {told} of {all} were looked at, and {refused} of them refused; run the same command again for the others"
+                "{failure}. {done} of {all} were looked at, and {refused} of them refused; run the same command again for the others"
             ),
             ..failure
         }),
@@ -197,7 +181,7 @@ fn import(context: &Context, files: &[PathBuf], account: Option<&Label>) -> Resu
     }
 }
 
-/// Parts that one request may have each, in this order.
+/// Divides objects into parts of the size of a request. The order stays.
 fn in_parts(objects: Vec<String>) -> Vec<Vec<String>> {
     let mut parts: Vec<Vec<String>> = Vec::new();
     let mut length = 0_usize;
@@ -216,7 +200,7 @@ fn in_parts(objects: Vec<String>) -> Vec<Vec<String>> {
 
 /// The certificates and CRLs of a file, DER.
 fn objects(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
-    let octets = super::init::read(file)?;
+    let octets = super::files::read(file)?;
     if octets.first() == Some(&0x30) {
         return Ok(vec![octets]);
     }
@@ -227,7 +211,7 @@ fn objects(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
         ))
     };
     let text = std::str::from_utf8(&octets).map_err(|e| wrong(&e))?;
-    // What stands before the first block and between two is for people.
+    // Text before and between the blocks is explanatory (RFC 7468 §2), and ignored.
     let blocks = text.match_indices(BEGIN).map(|(at, _)| text.get(at..).unwrap_or_default());
     let blocks = blocks.map(|block| {
         let end = block.find(END).and_then(|at| {
@@ -242,34 +226,25 @@ fn objects(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     if found.is_empty() { Err(wrong(&"it holds none")) } else { Ok(found) }
 }
 
-/// Fetches page after page.
+/// Prints the certificates of an account, or of all, page after page.
 fn list(
     context: &Context,
     account: Option<&Label>,
-    status: Option<Status>,
+    status: Option<CertificateStatus>,
     limit: usize,
 ) -> Result<(), Failure> {
-    let wanted = status
-        .and_then(|status| status.to_possible_value().map(|value| value.get_name().to_owned()));
     let mut found = Vec::new();
-    let mut cursor = Some(0);
-    while let Some(at) = cursor.filter(|_| found.len() < limit) {
-        let mut page = context.ask(Request::CertList { account: account.cloned(), cursor: at })?;
-        cursor = page.get("next").and_then(Value::as_u64);
-        let items = page
-            .get_mut("items")
-            .and_then(Value::as_array_mut)
-            .map(std::mem::take)
-            .unwrap_or_default();
-        let matches = |item: &Value| {
-            wanted
-                .as_ref()
-                .is_none_or(|wanted| item.get("status").and_then(Value::as_str) == Some(wanted))
-        };
-        found.extend(items.into_iter().filter(matches));
+    let mut next = Some(0);
+    while let Some(cursor) = next.filter(|_| found.len() < limit) {
+        let page: CertificatePage =
+            context.ask_for(Request::CertList { account: account.cloned(), cursor })?;
+        next = page.next;
+        found.extend(
+            page.items.into_iter().filter(|line| status.is_none_or(|wanted| line.status == wanted)),
+        );
     }
     found.truncate(limit);
-    output::print(context.format, &Value::Array(found));
+    output::print(context.format, &to_value(found)?);
     Ok(())
 }
 
@@ -300,7 +275,7 @@ mod tests {
         let parts = lengths(vec![object(1); 2 * AT_ONCE + 1]);
         assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [AT_ONCE, AT_ONCE, 1]);
         assert_eq!(lengths(Vec::new()), Vec::<Vec<usize>>::new());
-        // The largest, with what else a request has.
+        // The largest object, with the rest of its request.
         let request = Request::CertImport {
             objects: vec![object(MAX_LENGTH)],
             account: Some("x".repeat(64).parse().unwrap()),

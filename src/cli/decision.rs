@@ -1,11 +1,11 @@
-//! `countersign decision …`: what daemons asked, what they were answered, and why.
+//! `countersign decision …`: the questions of daemons, the authorizer's answers, and the reasons.
 
 use clap::{Args, Subcommand};
 use countersign_ike_plugin::decision::decisions;
 use countersign_ike_plugin::trust::Lack;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::context::Context;
 use crate::exit::Failure;
 use crate::output::{self, Format};
 
@@ -37,12 +37,13 @@ pub struct List {
 pub struct Show {
     /// The trace, as the daemon's log and `decision list` have it
     trace: String,
-    /// Say why, in words: the policy that was in force is asked again
+    /// Explain it: the policy that was in force is evaluated again
     #[arg(long)]
     explain: bool,
 }
 
 impl Decision {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context),
@@ -53,11 +54,12 @@ impl Decision {
 
 impl List {
     fn run(&self, context: &Context) -> Result<(), Failure> {
-        let config = context.place.config()?.authorizer;
+        let config = context.location.config()?.authorizer;
         let wanted = |line: &Value| {
-            (!self.denied || at(line, "/decision") == "deny")
+            (!self.denied || text_at(line, "/decision") == "deny")
                 && self.peer.as_deref().is_none_or(|peer| {
-                    at(line, "/remote/id").contains(peer) || at(line, "/remote/address") == peer
+                    text_at(line, "/remote/id").contains(peer)
+                        || text_at(line, "/remote/address") == peer
                 })
         };
         let found = decisions(&config.decisions, self.limit.clamp(1, 100_000), wanted)
@@ -70,15 +72,15 @@ impl List {
             .iter()
             .map(|line| {
                 json!({
-                    "time": at(line, "/time"),
-                    "trace": at(line, "/trace"),
-                    "decision": at(line, "/decision"),
-                    "step": at(line, "/step"),
+                    "time": text_at(line, "/time"),
+                    "trace": text_at(line, "/trace"),
+                    "decision": text_at(line, "/decision"),
+                    "step": text_at(line, "/step"),
                     "phase": line.get("phase"),
-                    "peer": at(line, "/remote/id"),
-                    "address": at(line, "/remote/address"),
+                    "peer": text_at(line, "/remote/id"),
+                    "address": text_at(line, "/remote/address"),
                     "repeated": line.get("repeated"),
-                    "reason": at(line, "/reason"),
+                    "reason": text_at(line, "/reason"),
                 })
             })
             .collect();
@@ -89,9 +91,9 @@ impl List {
 
 impl Show {
     fn run(&self, context: &Context) -> Result<(), Failure> {
-        let explainer = context.place.config()?.authorizer.explainer();
+        let explainer = context.location.config()?.authorizer.explainer();
         let mut decision = explainer.decision(&self.trace).map_err(Failure::missing)?;
-        // The steps are on record, whether or not the policy can be asked again.
+        // The log has the steps of a decision, also when its policy cannot be evaluated again.
         let (traces, unknown) = match self.explain.then(|| explainer.explain(&decision)) {
             None => (Vec::new(), None),
             Some(Ok(traces)) => (traces, None),
@@ -109,7 +111,7 @@ impl Show {
             output::print(Format::Json, &decision);
             return Ok(());
         }
-        let words = words(&decision);
+        let steps = steps(&decision);
         if let Some(fields) = decision.as_object_mut() {
             for bulky in ["question", "path", "anchor_key"] {
                 fields.remove(bulky);
@@ -117,7 +119,7 @@ impl Show {
         }
         output::print(Format::Text, &decision);
         if self.explain {
-            output::line(&format!("\n{words}"));
+            output::line(&format!("\n{steps}"));
         }
         traces.iter().for_each(|trace| output::line(&format!("\nthe policy's answer: {trace}")));
         if let Some(why) = unknown {
@@ -129,8 +131,8 @@ impl Show {
     }
 }
 
-/// The steps, in words.
-fn words(decision: &Value) -> String {
+/// The steps of a decision, one line each.
+fn steps(decision: &Value) -> String {
     const STEPS: [(&str, &str); 5] = [
         ("question", "the question could be read"),
         ("path", "the certification path is valid up to an anchor"),
@@ -138,37 +140,38 @@ fn words(decision: &Value) -> String {
         ("identity", "the certificate holds the identity that the peer says it has"),
         ("policy", "the policy allows it"),
     ];
-    let (decided, allowed) = (at(decision, "/step"), at(decision, "/decision") == "allow");
+    let (decided, allowed) =
+        (text_at(decision, "/step"), text_at(decision, "/decision") == "allow");
     let proof = proof(decision);
-    let mut words = String::new();
+    let mut text = String::new();
     for (step, meaning) in STEPS {
         let of_certificates = matches!(step, "path" | "status" | "identity");
         if let Some(proof) = proof.filter(|_| of_certificates) {
-            words.push_str(&format!("{step}: not asked, for the peer proved {proof}\n"));
+            text.push_str(&format!("{step}: not asked, for the peer proved {proof}\n"));
         } else if step == "policy" && allowed && decided != "policy" {
-            words.push_str("policy: not asked about phase 1 (`policy_in_phase_2_only`)\n");
+            text.push_str("policy: not asked about phase 1 (`policy_in_phase_2_only`)\n");
         } else if step == decided && !allowed {
-            words.push_str(&format!("{step}: NO. {}\n", at(decision, "/reason")));
-            return words;
+            text.push_str(&format!("{step}: NO. {}\n", text_at(decision, "/reason")));
+            return text;
         } else if let Some(lack) = lack(decision).filter(|_| step == "status") {
-            words.push_str(&format!("status: {lack}\n"));
+            text.push_str(&format!("status: {lack}\n"));
         } else {
-            words.push_str(&format!("{step}: yes, {meaning}\n"));
+            text.push_str(&format!("{step}: yes, {meaning}\n"));
         }
     }
     if !allowed {
-        words.push_str(&format!("authorizer: NO. {}\n", at(decision, "/reason")));
+        text.push_str(&format!("authorizer: NO. {}\n", text_at(decision, "/reason")));
     }
-    words
+    text
 }
 
-/// What a peer proved that has no certificate to judge.
+/// The proof of a peer without a certificate.
 fn proof(decision: &Value) -> Option<&'static str> {
     let has_certificate = decision.pointer("/certificate").is_some_and(|of| !of.is_null());
     if has_certificate || decision.pointer("/requesters").is_none_or(Value::is_null) {
         return None;
     }
-    Some(match at(decision, "/question/auth") {
+    Some(match text_at(decision, "/question/auth") {
         "raw" => "a raw public key",
         "eap" => "to be a user, by EAP",
         "xauth" => "to be a user, by XAuth",
@@ -176,7 +179,7 @@ fn proof(decision: &Value) -> Option<&'static str> {
     })
 }
 
-/// What of the status was not known, and was let pass all the same. Decisions of earlier versions do not say.
+/// Why the status was not known, if the peer was allowed all the same. Decisions of earlier versions do not record it.
 fn lack(decision: &Value) -> Option<&'static str> {
     match decision.get("status").cloned().and_then(|of| serde_json::from_value(of).ok())? {
         Lack::NotKnown => Some("not known, which `status = \"if-present\"` lets pass"),
@@ -184,6 +187,7 @@ fn lack(decision: &Value) -> Option<&'static str> {
     }
 }
 
-fn at<'v>(line: &'v Value, pointer: &str) -> &'v str {
+/// The text at a JSON pointer (RFC 6901); empty if there is none.
+fn text_at<'v>(line: &'v Value, pointer: &str) -> &'v str {
     line.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! `countersign demo`
+//! `countersign demo`: its options. The demo itself is in `demo/`.
 
 use std::path::PathBuf;
 
@@ -30,6 +30,7 @@ pub struct Demo {
 }
 
 impl Demo {
+    /// Carries out the command.
     pub fn run(self) -> Result<(), Failure> {
         let settings = Settings { plugin: self.plugin, keep: self.keep, pause: self.pause };
         match self.inside {

@@ -1,4 +1,4 @@
-//! `countersign enroll`
+//! `countersign enroll`: its options. The enrolment itself is in `enrolment/`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,15 +9,15 @@ use countersign_enroll::cmp::client::{Anchors, Information};
 use countersign_ike_plugin::gateway::Layout;
 use serde_json::Value;
 
-use super::Context;
+use super::context::Context;
 use crate::enrolment::{
-    self, First, Overrides, Settings, Source, Start, certificates, default_name, inform,
-    key_from_pem, revoke,
+    self, First, Overrides, Settings, Source, Start, certificates, default_name, key_from_pem,
+    query, revoke,
 };
 use crate::exit::Failure;
 use crate::output;
 
-/// What only a first enrolment asks: a renewal has it from `enrolment.toml`.
+/// The options of a first enrolment only. A renewal reads their values from `enrolment.toml`.
 const FIRST_ONLY: [&str; 22] = [
     "recipient",
     "signer",
@@ -73,16 +73,16 @@ pub struct Enroll {
     /// The CMP server, such as http://pki.example.net:8829/.well-known/cmp; messages protect themselves, so it is plain HTTP
     #[arg(long, value_name = "URL", help_heading = "Server")]
     server: Option<String>,
-    /// The recipient of messages, for servers that want to be named
+    /// The recipient of messages, for servers that require their name
     #[arg(long, value_name = "DN", help_heading = "Server")]
     recipient: Option<String>,
-    /// The server's certificate, where it has no key purpose that says so
+    /// The server's certificate, if it lacks the key purpose of a CMP server
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     signer: Option<PathBuf>,
     /// How long one exchange may take
     #[arg(long, value_name = "TIME", help_heading = "Server")]
     timeout: Option<String>,
-    /// How long to wait for a busy server, and for a CA that has to decide
+    /// How long to wait for a busy server, or for a CA that has to decide
     #[arg(long, value_name = "TIME", help_heading = "Server")]
     patience: Option<String>,
 
@@ -102,7 +102,7 @@ pub struct Enroll {
     /// How the secret protects messages: pbm or pbmac1
     #[arg(long, value_name = "MAC", value_parser = ["pbm", "pbmac1"], help_heading = "Who this is")]
     mac: Option<String>,
-    /// How often the secret is hashed
+    /// The iterations of the MAC
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000), help_heading = "Who this is")]
     mac_iterations: Option<u32>,
     /// A certificate instead of the secret, such as the vendor's
@@ -121,7 +121,7 @@ pub struct Enroll {
     #[arg(long, value_name = "FILE", requires = "certificate", help_heading = "Who this is")]
     extra_certs: Option<PathBuf>,
 
-    /// An identity to ask for, such as fqdn:gw1.example.net, or ip:, email:, dn: (repeatable); without any, what the CA has for this gateway
+    /// An identity to ask for, such as fqdn:gw1.example.net, or ip:, email:, dn: (repeatable); without any, those of the gateway's account at the CA
     #[arg(long = "id", value_name = "IDENTITY", help_heading = "What is asked for")]
     ids: Vec<String>,
     /// The subject, if not CN= and the first identity
@@ -130,7 +130,7 @@ pub struct Enroll {
     /// The profile at the CA
     #[arg(long, value_name = "NAME", help_heading = "What is asked for")]
     profile: Option<String>,
-    /// The validity in days, if not what the CA gives
+    /// The validity in days, if not the CA's default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_600), help_heading = "What is asked for")]
     days: Option<u32>,
     /// The key to make: p256, p384, ed25519, rsa3072 or rsa4096
@@ -139,14 +139,14 @@ pub struct Enroll {
     /// A private key that is there already, PEM, PKCS#8
     #[arg(long, value_name = "FILE", help_heading = "What is asked for")]
     key: Option<PathBuf>,
-    /// Do without a confirmation, if the server wants none
+    /// Request implicit confirmation
     #[arg(long, help_heading = "What is asked for")]
     implicit_confirm: bool,
 
-    /// Whose files are written: strongswan, libreswan, iked, isakmpd, racoon or plain
+    /// The file layout: that of strongswan, libreswan, iked, isakmpd, racoon or plain
     #[arg(long = "for", value_name = "DAEMON", default_value_t, help_heading = "What is written")]
     layout: Layout,
-    /// What files are named after, if not the first identity
+    /// The base name of files, if not from the first identity
     #[arg(long, value_name = "NAME", help_heading = "What is written")]
     name: Option<String>,
     /// How many certificates are kept to roll back to, the present one included
@@ -158,7 +158,7 @@ pub struct Enroll {
     /// Enrol anew although there is a certificate
     #[arg(long, help_heading = "What is written")]
     replace: bool,
-    /// Give up a request that is on its way
+    /// Give up a pending request
     #[arg(long, help_heading = "What is written")]
     abandon: bool,
 
@@ -177,17 +177,18 @@ pub struct Enroll {
         help_heading = "Renewal and revocation"
     )]
     reason: Reason,
-    /// Write certificates and CRLs that the CA tells of to this folder
+    /// Write the certificates and CRLs in the answers to this folder
     #[arg(long, value_name = "DIR", requires = "info", help_heading = "Renewal and revocation")]
     save: Option<PathBuf>,
 }
 
 impl Enroll {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         if let Some(filter) = &context.log {
             crate::logging::LogControl::start(filter, context.log_format.unwrap_or_default())?;
         }
-        let told = match (self.renew, self.revoke, self.info.is_empty()) {
+        let answer = match (self.renew, self.revoke, self.info.is_empty()) {
             (true, ..) => {
                 let out = self.out.as_deref().unwrap_or_else(|| Path::new("."));
                 enrolment::renew(out, &self.overrides(), self.abandon)?
@@ -196,14 +197,14 @@ impl Enroll {
                 let source = self.source()?;
                 revoke(&source, self.reason)?
             }
-            (_, _, false) => inform(&self.source()?, &self.info, self.save.as_deref())?,
+            (_, _, false) => query(&self.source()?, &self.info, self.save.as_deref())?,
             _ => {
                 let out = self.out.as_deref().unwrap_or_else(|| Path::new("."));
                 enrolment::enrol(out, self.start()?)?
             }
         };
-        output::print(context.format, &told);
-        match told.get("status").and_then(Value::as_str) {
+        output::print(context.format, &answer);
+        match answer.get("status").and_then(Value::as_str) {
             Some("not due") => Err(Failure { code: Failure::NOT_DUE, message: String::new() }),
             _ => Ok(()),
         }
@@ -220,7 +221,7 @@ impl Enroll {
         }
     }
 
-    /// A first enrolment.
+    /// The parameters of a first enrolment.
     fn start(&self) -> Result<Start, Failure> {
         let settings = self.settings()?;
         if settings.first.is_empty() {
@@ -248,7 +249,7 @@ impl Enroll {
         })
     }
 
-    /// Who asks: the enrolment in a folder, or what stands on the command line.
+    /// The sender of a query: the enrolment in a folder, or the options of the command line.
     fn source(&self) -> Result<Source, Failure> {
         match &self.out {
             Some(out) => Source::enrolled(out, &self.overrides()),

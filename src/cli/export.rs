@@ -1,4 +1,4 @@
-//! `countersign export` and `countersign check`
+//! `countersign export` and `countersign check`: the files of a gateway's daemon, and the obstacles between two gateways.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,9 @@ use countersign_ike_plugin::gateway::{
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::context::Context;
+use super::gateway::{Described, ForDaemon, describe};
 use crate::exit::Failure;
-use crate::gateway::{Described, For, describe};
 use crate::output;
 
 /// The largest file of a key or secret, in bytes.
@@ -29,22 +29,22 @@ const MAX_KEY: u64 = 64 << 10;
 pub struct Export {
     /// The gateway: a section [gateways.NAME] of the configuration, or an account
     gateway: String,
-    /// What it runs: strongswan, libreswan, iked, isakmpd or racoon; without it, what its section says
+    /// Its daemon: strongswan, libreswan, iked, isakmpd or racoon; without it, the one in its section
     #[arg(long = "for", value_name = "DAEMON")]
     daemon: Option<Daemon>,
-    /// Whom it talks to; may be repeated. Without it, whoever its CAs certify
+    /// A peer; may be repeated. Without one, every gateway that its CAs certify is a peer
     #[arg(long, value_name = "GATEWAY")]
     peer: Vec<String>,
     /// Its private key, PEM, PKCS#8
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// The file with the pre-shared key, in one line, that stands in for certificates
+    /// The file with a pre-shared key, in one line, to use instead of certificates
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     psk: Option<PathBuf>,
     /// The folder to make; one that ends in .tar is an archive. GATEWAY-DAEMON without it
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Replace what is there
+    /// Replace the folder or archive, if an export wrote it
     #[arg(long)]
     replace: bool,
     /// Write it although `countersign check` would find errors
@@ -63,13 +63,18 @@ pub struct Check {
 }
 
 impl Export {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let own = describe(context, &self.gateway, self.daemon.map_or(For::ItsOwn, For::This))?;
+        let own = describe(
+            context,
+            &self.gateway,
+            self.daemon.map_or(ForDaemon::ItsOwn, ForDaemon::This),
+        )?;
         let daemon = own.gateway.daemon;
         let described: Vec<Described> = self
             .peer
             .iter()
-            .map(|name| describe(context, name, For::ItsOwnOr(daemon)))
+            .map(|name| describe(context, name, ForDaemon::ItsOwnOr(daemon)))
             .collect::<Result<_, _>>()?;
         let (mut psk, mut material) = (None, None);
         if let Some(path) = &self.psk {
@@ -77,7 +82,7 @@ impl Export {
         } else {
             let material = material.insert(own.material?);
             for peer in &described {
-                // A peer may send its certificate without those above it, and a daemon may read CRLs from files only.
+                // The peer may send its certificate without the CAs above it, and the daemon may read CRLs from files only.
                 if let Ok(theirs) = &peer.material {
                     material.add_cas_of(theirs);
                 }
@@ -164,15 +169,16 @@ impl Export {
 }
 
 impl Check {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let now = SystemClock.now();
         let mut found = Vec::new();
         let [one, other] = [&self.one, &self.other].map(|name| {
-            let Described { gateway, material } = describe(context, name, For::ItsOwn)?;
+            let Described { gateway, material } = describe(context, name, ForDaemon::ItsOwn)?;
             Ok::<_, Failure>((gateway, material?))
         });
         let (mut one, mut other) = (one?, other?);
-        // As export writes them: each has what it needs to verify the other.
+        // As `export` does: each gateway gets the CAs that it needs to verify the other.
         let theirs = one.1.clone();
         one.1.add_cas_of(&other.1);
         other.1.add_cas_of(&theirs);
@@ -181,7 +187,7 @@ impl Check {
         }
         let program = program()?;
         found.extend(together((&one.0, &one.1), (&other.0, &other.1), now).map_err(refused)?);
-        // What export refuses, nobody can configure.
+        // A gateway that `export` refuses cannot be configured.
         for (own, peer) in [(&one, &other), (&other, &one)] {
             let export = Exported {
                 own: &own.0,
@@ -217,7 +223,7 @@ impl Check {
     }
 }
 
-/// This program, for a daemon that runs it.
+/// The path of this program, for the configuration of a daemon that runs it.
 fn program() -> Result<String, Failure> {
     let path = std::env::current_exe()
         .map_err(|e| Failure::unavailable(format!("the path of this program is not known: {e}")))?;
@@ -246,7 +252,7 @@ fn secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
     Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-/// An archive holds keys: it is its owner's alone from the first octet on.
+/// Writes an archive that only its owner can read, from the first octet on: it contains keys.
 fn write_private(path: &Path, bytes: &[u8], replace: bool) -> std::io::Result<()> {
     use std::io::Write;
     let parent = path

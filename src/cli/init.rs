@@ -1,6 +1,5 @@
-//! `countersign init` and what it shares with `ca add` and `serve --init`.
+//! `countersign init`, and the parts of it that `ca add`, `ca roll` and `serve --init` share.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,20 +16,21 @@ use countersign_ca::record::{CaRecord, Label};
 use countersign_ike_plugin::gateway::warnings_of_ca;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::context::Context;
+use super::files::{read, write};
 use crate::config::{Config, TEMPLATE, duration};
 use crate::exit::Failure;
 use crate::folder::Private;
 use crate::output;
-use crate::passphrase;
+use crate::passphrase::{self, NewPassphrase};
 
 /// The longest validity of a CA, in seconds: 50 years.
 pub const LONGEST: u64 = 50 * 366 * 86_400;
 
-/// As long as the tag of an instance.
+/// A tag for checks before the instance has one. It is as long as a real tag.
 const ANY_TAG: &str = "000000";
 
-/// What an issuing CA shall be.
+/// The options of an issuing CA.
 #[derive(Debug, Clone, Args)]
 pub struct Issuing {
     /// The subject of the issuing CA, which no other CA has; without it `CN=Countersign NAME CA TAG`, with six digits of this
@@ -43,7 +43,7 @@ pub struct Issuing {
     /// How long the issuing CA is valid
     #[arg(long, value_name = "TIME", default_value = "5y")]
     pub validity: String,
-    /// How many CAs may stand below the issuing CA
+    /// How many CAs may be below the issuing CA
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub path_length: u8,
     /// A name that may be certified: dns:example.net, email:example.net, ip:192.0.2.0/24 (repeatable)
@@ -89,7 +89,7 @@ pub struct Init {
 }
 
 impl Init {
-    /// The defaults, for `serve --init`.
+    /// The command without options, for `serve --init`.
     pub fn standard() -> Result<Self, Failure> {
         use clap::{CommandFactory, FromArgMatches, Parser};
         #[derive(Parser)]
@@ -103,90 +103,94 @@ impl Init {
         Ok(Only::from_arg_matches(&matches).map_err(|e| Failure::input(e.to_string()))?.init)
     }
 
-    /// Founds the instance and says what was made.
+    /// Founds the instance, and prints its files.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         output::print(context.format, &self.found(context)?);
         Ok(())
     }
 
-    /// Founds the instance. After an interruption it goes on where it was.
+    /// Founds the instance. After an interruption, the same command goes on.
     pub fn found(&self, context: &Context) -> Result<Value, Failure> {
-        let place = &context.place;
-        if place.server()?.is_some() {
+        let location = &context.location;
+        if location.server()?.is_some() {
             return Err(Failure::missing("a server runs on this data folder already"));
         }
-        // What is wrong with the configuration and the options, is told before anything is made.
-        let in_force = place.config()?;
+        // Refuse a wrong configuration or option before anything is made. The tag is not known yet, and does not matter for that.
+        let in_force = location.config()?;
         self.issuing.options(&in_force, &root_label()?, &self.name, ANY_TAG)?;
         self.root_options(ANY_TAG)?;
-        place.folder.create()?;
+        location.folder.create()?;
         let _private = Private::begin();
-        let config = place.folder.config();
-        if place.config.is_none() && !config.exists() {
+        let config = location.folder.config();
+        if location.config.is_none() && !config.exists() {
             countersign_ca::foundation::write_atomically(&config, TEMPLATE.as_bytes())?;
         }
-        let (passphrase, made) = match place.folder.is_founded() {
-            true => (passphrase::existing(&place.folder, place.passphrase_file.as_deref())?, None),
-            false => passphrase::new(&place.folder, place.passphrase_file.as_deref())?,
+        let file = location.passphrase_file.as_deref();
+        let NewPassphrase { passphrase, generated } = match location.folder.is_founded() {
+            true => NewPassphrase {
+                passphrase: passphrase::existing(&location.folder, file)?,
+                generated: None,
+            },
+            false => passphrase::new(&location.folder, file)?,
         };
-        let ground = place.foundation(Arc::new(place.open_store()?), passphrase);
-        ground.create_own_keys()?;
+        let foundation = location.foundation(Arc::new(location.open_store()?), passphrase);
+        foundation.create_own_keys()?;
         let elsewhere = self.issuing.root_csr.is_some() || self.issuing.root_cert.is_some();
-        let tag = tag(&ground)?;
+        let tag = tag(&foundation)?;
         let options = self.issuing.options(&in_force, &root_label()?, &self.name, &tag)?;
-        let cas = ground.store.cas()?;
+        let cas = foundation.store.cas()?;
         if let Some(root) = cas.iter().find(|ca| ca.is_root) {
             self.refuse_other_root(root)?;
         } else if !elsewhere {
-            if ground.keys.contains(self.name.as_str()) {
+            if foundation.keys.contains(self.name.as_str()) {
                 return Err(Failure::missing(format!(
                     "the CA `{}` waits for a root elsewhere; give its certificate with `--root-cert FILE`",
                     self.name
                 )));
             }
             let algorithm = self.root_algorithm.unwrap_or_default();
-            ground.create_root(&self.root_options(&tag)?, algorithm)?;
+            foundation.create_root(&self.root_options(&tag)?, algorithm)?;
         }
-        let mut said = self.issuing.make(&ground, &self.name, &options)?;
-        if let Some(fields) = said.as_object_mut() {
-            fields.insert("data".into(), json!(place.folder.path().display().to_string()));
+        let mut answer = self.issuing.make(&foundation, &self.name, &options)?;
+        if let Some(fields) = answer.as_object_mut() {
+            fields.insert("data".into(), json!(location.folder.path().display().to_string()));
             fields.insert("config".into(), json!(config.display().to_string()));
-            if let Some(made) = made {
+            if let Some(file) = generated {
                 let note = format!(
                     "a random one was made in {}; keep a copy apart from this folder",
-                    made.display()
+                    file.display()
                 );
                 fields.insert("passphrase".into(), json!(note));
             }
         }
-        Ok(said)
+        Ok(answer)
     }
 
-    /// The root that an interrupted try made stays: options that ask for another one are refused, not passed over.
+    /// Refuses options that ask for another root than the one that an earlier, interrupted run made.
     fn refuse_other_root(&self, root: &CaRecord) -> Result<(), Failure> {
         let facts = Facts::of(&root.certificate)?;
-        let found = |what: &str, there: &dyn std::fmt::Display, asked: &dyn std::fmt::Display| {
+        let found = |what: &str, there: &dyn std::fmt::Display, option: &dyn std::fmt::Display| {
             Err(Failure::missing(format!(
-                "the root `{}` was made before, and {what} is `{there}`, not `{asked}`; leave the option out, or found the instance in \
+                "the root `{}` was made before, and {what} is `{there}`, not `{option}`; leave the option out, or found the instance in \
                  another folder",
                 root.name
             )))
         };
-        if let Some(asked) = &self.root_subject
-            && !same_name(&distinguished_name(asked)?, &facts.subject)
+        if let Some(option) = &self.root_subject
+            && !same_name(&distinguished_name(option)?, &facts.subject)
         {
-            return found("its subject", &facts.subject, asked);
+            return found("its subject", &facts.subject, option);
         }
         let algorithm = KeyAlgorithm::of(facts.key.kind());
-        if let Some(asked) = self.root_algorithm.filter(|asked| *asked != algorithm) {
-            return found("its key", &algorithm, &asked);
+        if let Some(option) = self.root_algorithm.filter(|option| *option != algorithm) {
+            return found("its key", &algorithm, &option);
         }
-        if let Some(asked) = &self.root_validity {
-            let wanted = duration("--root-validity", asked, 86_400, LONGEST)?;
+        if let Some(option) = &self.root_validity {
+            let requested = duration("--root-validity", option, 86_400, LONGEST)?;
             let lasts = facts.not_after.since(facts.not_before);
-            // It begins a minute before it is made.
-            if lasts.abs_diff(wanted) > Duration::from_secs(120) {
-                return found("its end", &facts.not_after, asked);
+            // notBefore is a minute before the certificate was made, so that the validity is a little longer than the option.
+            if lasts.abs_diff(requested) > Duration::from_secs(120) {
+                return found("its end", &facts.not_after, option);
             }
         }
         Ok(())
@@ -209,7 +213,7 @@ impl Init {
 }
 
 impl Issuing {
-    /// The options, checked, for a certificate that the root of this name signs.
+    /// The options, checked, of a certificate that the root of this name signs.
     pub fn options(
         &self,
         config: &Config,
@@ -217,7 +221,7 @@ impl Issuing {
         name: &Label,
         tag: &str,
     ) -> Result<CaOptions, Failure> {
-        // The certificate is the root's to sign: its locations are those of the root.
+        // The root signs the certificate, so that its CRL and AIA locations are the root's.
         let urls = |templates: &[String]| -> Vec<String> {
             templates.iter().map(|url| url.replace("{ca}", root.as_str())).collect()
         };
@@ -234,72 +238,63 @@ impl Issuing {
         })
     }
 
-    /// Makes the issuing CA below the root here, or takes a step with a root elsewhere.
+    /// Makes the issuing CA below the root of this instance; or, with a root elsewhere, writes a request or installs its answer.
     pub fn make(
         &self,
-        ground: &Foundation,
+        foundation: &Foundation,
         name: &Label,
         options: &CaOptions,
     ) -> Result<Value, Failure> {
         if let Some(file) = &self.root_csr {
-            let request = ground.request_issuing(name, options, self.algorithm)?;
+            let request = foundation.request_issuing(name, options, self.algorithm)?;
             write(file, &request)?;
             return Ok(requested(file));
         }
         let record = match &self.root_cert {
-            Some(file) => ground.install_issuing(name, &read_all(&read(file)?)?)?,
-            None => ground.create_issuing(name, options, self.algorithm)?,
+            Some(file) => foundation.install_issuing(name, &read_all(&read(file)?)?)?,
+            None => foundation.create_issuing(name, options, self.algorithm)?,
         };
-        let keys = &ground.keys;
+        let keys = &foundation.keys;
         let mut warnings = Vec::new();
         for ca in std::iter::once(&record.certificate).chain(&record.chain) {
             warnings.extend(warnings_of_ca(ca).map_err(|e| Failure::input(e.to_string()))?);
         }
-        let mut said = json!({
+        let mut answer = json!({
             "issuing_ca": record.name,
             "subject": Facts::of(&record.certificate)?.subject.to_string(),
             "certificate": keys.file(&format!("{name}.crt")).display().to_string(),
             "root": keys.file("root.crt").display().to_string(),
         });
-        if let Some(fields) = said.as_object_mut().filter(|_| !warnings.is_empty()) {
+        if let Some(fields) = answer.as_object_mut().filter(|_| !warnings.is_empty()) {
             fields.insert("warnings".into(), json!(warnings));
         }
-        Ok(said)
+        Ok(answer)
     }
 }
 
-/// The subject of a CA: the one that was asked for, or one that no other instance has.
-fn subject(asked: Option<&str>, name: &str, tag: &str) -> Result<Name, Failure> {
-    match asked {
-        Some(asked) => Ok(distinguished_name(asked)?),
+/// The subject of a CA: the option's, or one that no other instance has.
+fn subject(option: Option<&str>, name: &str, tag: &str) -> Result<Name, Failure> {
+    match option {
+        Some(option) => Ok(distinguished_name(option)?),
         None => Ok(distinguished_name(&format!("CN=Countersign {name} CA {tag}"))?),
     }
 }
 
-/// What tells the CAs of this instance from those of others by default: NSS and others keep one CRL for each name.
-pub fn tag(ground: &Foundation) -> Result<String, Failure> {
-    let key = Foundation::audit_public_key(&ground.keys)?;
+/// The tag in the default subjects of this instance: six hexadecimal digits of the hash of its audit key. Subjects must differ between
+/// instances, because NSS and other libraries keep one CRL for each issuer name.
+pub fn tag(foundation: &Foundation) -> Result<String, Failure> {
+    let key = Foundation::audit_public_key(&foundation.keys)?;
     let hash = ring::digest::digest(&ring::digest::SHA256, &key);
     Ok(data_encoding::HEXLOWER.encode(hash.as_ref()).chars().take(ANY_TAG.len()).collect())
 }
 
-/// What to do with a request for a root elsewhere.
+/// The answer of a command that wrote a certificate request for a root elsewhere.
 pub fn requested(file: &Path) -> Value {
     json!({
         "request": file.display().to_string(),
         "next": "let the root sign it as a CA, then run this command with `--root-cert FILE`: the new certificate and those \
                  above it, root last",
     })
-}
-
-/// Writes a file that a person named.
-pub fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(file, text).map_err(|e| Failure::unavailable(format!("`{}`: {e}", file.display())))
-}
-
-/// Reads a file that a person named.
-pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(file).map_err(|e| Failure::unavailable(format!("`{}`: {e}", file.display())))
 }
 
 fn policy(text: &str) -> Result<Policy, Failure> {

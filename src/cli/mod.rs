@@ -1,15 +1,18 @@
-//! The command line: a noun, then a verb. Each noun has its file.
+//! The command line: a noun, then a verb. Each noun has a file.
 
 mod audit;
 mod authorizer;
 mod backup;
 mod ca;
 mod cert;
+mod context;
 mod decision;
 mod demo;
 mod enroll;
 mod export;
-pub mod init;
+mod files;
+mod gateway;
+mod init;
 mod peer;
 mod policy;
 mod publish;
@@ -18,22 +21,17 @@ mod serve;
 mod show;
 mod trust;
 
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use countersign_ca::store::LOCKED;
-use serde_json::Value;
 
-pub use audit::audit_verifier;
+use context::Context;
 
-use crate::admin::{self, Request, socket};
 use crate::config::LogFormat;
 use crate::exit::Failure;
-use crate::folder::{DataFolder, Private};
-use crate::instance::{Instance, Place};
-use crate::output::{self, Bar, Format};
+use crate::folder::DataFolder;
+use crate::instance::Location;
+use crate::output::Format;
 
 /// Certificates, revocation and trust policy for IPsec peers.
 #[derive(Debug, Parser)]
@@ -76,7 +74,7 @@ struct Global {
     /// The configuration, if not DIR/countersign.toml
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How results are printed
+    /// The format of results
     #[arg(long, global = true, value_enum, default_value_t)]
     format: Format,
     /// The same as --format json
@@ -86,10 +84,10 @@ struct Global {
     /// `countersign-passphrase`, or else DIR/passphrase
     #[arg(long, global = true, env = "COUNTERSIGN_PASSPHRASE_FILE", value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// What is logged, such as `info` or `warn,countersign_enroll=debug`
+    /// The log filter, such as `info` or `warn,countersign_enroll=debug`
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
-    /// How log lines look
+    /// The format of log lines
     #[arg(long, global = true, value_enum)]
     log_format: Option<LogFormat>,
 }
@@ -100,10 +98,10 @@ enum Command {
     Init(init::Init),
     /// Run the server
     Serve(serve::Serve),
-    /// Peers, each known by its account: who may get which identities
+    /// The accounts of peers, and the identities that each may get
     #[command(subcommand)]
     Peer(peer::Peer),
-    /// Vendors whose equipment enrols with the certificate that it left the factory with (not the roots of a gateway)
+    /// Vendors whose equipment enrols with its factory certificate (not the roots of a gateway)
     #[command(subcommand)]
     Trust(trust::Trust),
     /// Certificates
@@ -124,19 +122,19 @@ enum Command {
     /// KeyNote policy: check, lint, format, ask, test, sign
     #[command(subcommand)]
     Policy(policy::Policy),
-    /// The authorizer: it answers IKE daemons whether a peer may come in
+    /// The authorizer: it answers IKE daemons whether a peer may connect
     #[command(subcommand)]
     Authorizer(authorizer::Authorizer),
-    /// What the authorizer decided about peers, and why
+    /// The authorizer's decisions about peers, and their reasons
     #[command(subcommand)]
     Decision(decision::Decision),
-    /// Write what the daemon of a gateway needs: configuration, certificates, CRLs, key
+    /// Write the files for the daemon of a gateway: configuration, certificates, CRLs, key
     Export(export::Export),
     /// Would two gateways, as they are configured, come up?
     Check(export::Check),
     /// Enrol this gateway with a CMP server of any make, and renew its certificate
     Enroll(Box<enroll::Enroll>),
-    /// Play it through on this machine: two gateways enrol, connect, and one is revoked
+    /// Show it on this machine: two gateways enrol and connect, and one is revoked
     Demo(demo::Demo),
     /// Prove that the history is whole
     #[command(subcommand)]
@@ -159,39 +157,11 @@ enum Command {
     Man(show::Man),
 }
 
-/// How long a command waits for a server that is starting.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Who carries out a request.
-enum Reached {
-    Server(UnixStream),
-    Instance(Box<Instance>),
-}
-
-/// What a command works on.
-pub struct Context {
-    /// Where the instance is.
-    pub place: Place,
-    /// How results are printed.
-    pub format: Format,
-    log: Option<String>,
-    log_format: Option<LogFormat>,
-}
-
-#[cfg(test)]
-impl Context {
-    /// For an instance in this folder.
-    pub fn of_folder(folder: &std::path::Path) -> Self {
-        let place = Place { folder: DataFolder::new(folder), config: None, passphrase_file: None };
-        Self { place, format: Format::Json, log: None, log_format: None }
-    }
-}
-
 /// Parses the command line and runs the command.
 pub fn run() -> Result<(), Failure> {
     let cli = Cli::parse();
     let context = Context {
-        place: Place {
+        location: Location {
             folder: DataFolder::new(&cli.global.data),
             config: cli.global.config,
             passphrase_file: cli.global.passphrase_file,
@@ -225,58 +195,5 @@ pub fn run() -> Result<(), Failure> {
         Command::Config(config) => config.run(&context),
         Command::Completion(completion) => completion.run(&mut Cli::command()),
         Command::Man(man) => man.run(Cli::command()),
-    }
-}
-
-impl Context {
-    /// Carries out an administrator's request: by the running server, or with the store opened here.
-    pub fn ask(&self, request: Request) -> Result<Value, Failure> {
-        let mut bar = Bar::new("working");
-        let mut progress = |done, total| bar.show(done, total);
-        // What is made where no server runs is its owner's only.
-        let _private = Private::begin();
-        let answer = match self.reach()? {
-            Reached::Server(stream) => socket::ask(stream, &request, &mut progress),
-            Reached::Instance(instance) => {
-                let actor = format!("uid {}", rustix::process::getuid().as_raw());
-                admin::handle(&instance, &actor, request, &mut progress)
-            }
-        };
-        bar.done();
-        answer
-    }
-
-    /// The running server, or the instance itself. A server that is starting has the store open and does not listen yet: a moment is
-    /// waited for it.
-    fn reach(&self) -> Result<Reached, Failure> {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        let mut told = false;
-        loop {
-            if let Some(stream) = self.place.server()? {
-                return Ok(Reached::Server(stream));
-            }
-            match Instance::open(&self.place) {
-                Err(failure) if failure.message.contains(LOCKED) => {
-                    if std::time::Instant::now() >= deadline {
-                        return Err(failure);
-                    }
-                    if !told {
-                        eprintln!(
-                            "the server is starting, or another command is at work; waiting for it"
-                        );
-                        told = true;
-                    }
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-                opened => return Ok(Reached::Instance(Box::new(opened?))),
-            }
-        }
-    }
-
-    /// As [`Self::ask`], and prints the answer.
-    pub fn show(&self, request: Request) -> Result<(), Failure> {
-        let answer = self.ask(request)?;
-        output::print(self.format, &answer);
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! `countersign peer …`
+//! `countersign peer …`: the accounts of peers, one by one or imported from a file.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::Context;
-use crate::admin::{EquipmentAsked, PeerDraft, Request, Secret};
+use super::context::Context;
+use crate::admin::{Request, RequestedDevice, RequestedPeer, RequestedSecret};
 use crate::config::duration;
 use crate::exit::Failure;
 use crate::output::{self, Format};
@@ -21,13 +21,13 @@ use crate::wiped::Wiped;
 /// The most accounts of one import.
 const MAX_IMPORT: usize = 20_000;
 
-/// How many problems of one file are told.
+/// The most problems of one file that a message lists.
 const MAX_PROBLEMS: usize = 100;
 
-/// The columns of a file.
+/// The columns of an imported file.
 const COLUMNS: [&str; 6] = ["name", "ids", "profile", "ca", "equipment", "allow"];
 
-/// What an identity begins with.
+/// The kinds of identities, with which their text begins.
 const IDENTITY_KINDS: [&str; 6] = ["fqdn", "dns", "ip", "email", "user-fqdn", "dn"];
 
 /// The largest file to import, in bytes.
@@ -45,18 +45,18 @@ pub enum Peer {
         /// Its name
         name: Label,
     },
-    /// Say which equipment an account is for, and allow it to enrol by its vendor's certificate (again)
+    /// Bind an account to equipment, and allow it to enrol by its vendor's certificate (again)
     #[command(after_help = "Example:\n  countersign peer set-equipment gw7 maker:SN12345")]
     SetEquipment {
         /// Its name
         name: Label,
-        /// The equipment: the name of a vendor in `trust list`, a colon, and what names it in the vendor's certificate
+        /// The equipment: the name of a vendor in `trust list`, a colon, and the equipment's name in the vendor's certificate
         #[arg(value_name = "VENDOR:VALUE", required_unless_present = "none")]
         equipment: Option<String>,
         /// For how many certificates the vendor's certificate is good
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         uses: u32,
-        /// The account is for no equipment any more
+        /// Unbind the account from its equipment
         #[arg(long, conflicts_with_all = ["equipment", "uses"])]
         none: bool,
     },
@@ -84,11 +84,11 @@ pub enum Peer {
         #[command(flatten)]
         policy: Policy,
     },
-    /// Grant an account permissions, or take them away
+    /// Grant an account permissions, or withdraw them
     Allow {
         /// Its name
         name: Label,
-        /// What it may do: key-generation, cross-certification (repeatable, or with commas)
+        /// The permissions: key-generation, cross-certification (repeatable, or with commas)
         #[arg(
             long = "permission",
             value_name = "PERMISSION",
@@ -96,7 +96,7 @@ pub enum Peer {
             value_delimiter = ','
         )]
         permissions: Vec<Permission>,
-        /// Take them away
+        /// Withdraw them
         #[arg(long)]
         revoke: bool,
     },
@@ -127,7 +127,7 @@ pub struct Add {
     /// For how many certificates the vendor's certificate is good
     #[arg(long, value_name = "N", default_value_t = 1, requires = "equipment", value_parser = clap::value_parser!(u32).range(1..))]
     equipment_uses: u32,
-    /// What it may do beyond asking for certificates for its own keys: key-generation (the authority makes its keys),
+    /// Permissions beyond certificates for its own keys: key-generation (the authority makes its keys),
     /// cross-certification
     #[arg(long, value_name = "PERMISSION", value_delimiter = ',')]
     allow: Vec<Permission>,
@@ -138,7 +138,7 @@ pub struct Add {
     no_secret: bool,
 }
 
-/// How long and how often a secret is good.
+/// The lifetime of a secret.
 #[derive(Debug, Clone, Args)]
 pub struct Policy {
     /// For how many certificates the secret is good
@@ -150,9 +150,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    fn secret(&self) -> Result<Secret, Failure> {
+    fn secret(&self) -> Result<RequestedSecret, Failure> {
         let lifetime = duration("--expires", &self.expires, 60, 366 * 86_400)?;
-        Ok(Secret { seconds: lifetime.as_secs(), uses: self.uses })
+        Ok(RequestedSecret { seconds: lifetime.as_secs(), uses: self.uses })
     }
 }
 
@@ -173,7 +173,7 @@ pub struct Import {
     out: Option<PathBuf>,
 }
 
-/// A line of the file.
+/// A row of an imported file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -190,23 +190,24 @@ struct Row {
 }
 
 impl Peer {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Add(add) => {
                 for id in &add.ids {
                     check_end(id).map_err(Failure::input)?;
                 }
-                let equipment = add.equipment.as_deref();
-                let equipment =
-                    equipment.map(|text| equipment_of(text, add.equipment_uses)).transpose()?;
-                let no_secret = add.no_secret || equipment.is_some();
+                let device = add.equipment.as_deref();
+                let device =
+                    device.map(|text| requested_device(text, add.equipment_uses)).transpose()?;
+                let no_secret = add.no_secret || device.is_some();
                 let secret = if no_secret { None } else { Some(add.policy.secret()?) };
-                let draft = PeerDraft {
+                let draft = RequestedPeer {
                     name: add.name.clone(),
                     ids: add.ids.clone(),
                     profile: add.profile.clone(),
                     ca: add.ca.clone(),
-                    equipment,
+                    device,
                     secret,
                     permissions: add.allow.iter().copied().collect(),
                     line: None,
@@ -219,10 +220,10 @@ impl Peer {
             Self::List => context.show(Request::PeerList),
             Self::Show { name } => context.show(Request::PeerShow { name: name.clone() }),
             Self::SetEquipment { name, equipment, uses, none: _ } => {
-                let equipment = equipment.as_deref();
+                let device = equipment.as_deref();
                 context.show(Request::PeerSetEquipment {
                     name: name.clone(),
-                    equipment: equipment.map(|text| equipment_of(text, *uses)).transpose()?,
+                    device: device.map(|text| requested_device(text, *uses)).transpose()?,
                 })
             }
             Self::Remove { name, revoke, reason } => context.show(Request::PeerRemove {
@@ -247,8 +248,8 @@ impl Peer {
     }
 }
 
-/// `VENDOR:VALUE`.
-fn equipment_of(text: &str, uses: u32) -> Result<EquipmentAsked, Failure> {
+/// Parses `VENDOR:VALUE`.
+fn requested_device(text: &str, uses: u32) -> Result<RequestedDevice, Failure> {
     let parts =
         text.split_once(':').and_then(|(vendor, value)| Some((vendor.parse().ok()?, value)));
     let (vendor, value) = parts.ok_or_else(|| {
@@ -257,10 +258,10 @@ fn equipment_of(text: &str, uses: u32) -> Result<EquipmentAsked, Failure> {
             text.escape_debug()
         ))
     })?;
-    Ok(EquipmentAsked { vendor, value: value.to_owned(), uses })
+    Ok(RequestedDevice { vendor, value: value.to_owned(), uses })
 }
 
-/// What is to be known of accounts that were added: for people beside the answer, which scripts read.
+/// Prints the warnings of added accounts on standard error, for people. A script finds them in the JSON answer.
 fn warn(context: &Context, added: &mut Value) {
     if context.format == Format::Json {
         return;
@@ -275,7 +276,7 @@ fn warn(context: &Context, added: &mut Value) {
     }
 }
 
-/// An account with its secret and, for people, the lines that enrol it.
+/// Prints an account with its secret and, for people, the commands that enrol its gateway.
 fn show_new(context: &Context, new: &Value) {
     output::print(context.format, new);
     let text = |key: &str| new.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -284,7 +285,7 @@ fn show_new(context: &Context, new: &Value) {
     if context.format == Format::Json || secret.is_empty() {
         return;
     }
-    let (url, authority, path) = where_to_ask(context);
+    let ServerAddress { url, authority, path } = server_address(context);
     let secret = secret.as_str();
     output::line(&Zeroizing::new(format!(
         "\nThe secret is shown this once. On the gateway, which needs the root certificate `{root}` as root.crt:\n\n\
@@ -293,16 +294,25 @@ countersign enroll --server {url} --reference {reference} --secret-file {name}.s
 or with OpenSSL:\n\n\
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {name}.key\n\
 openssl cmp -cmd ir -server {authority} -path {path} -ref {reference} -secret file:{name}.secret -newkey {name}.key -certout {name}.crt -cacertsout root.crt",
-        root = context.place.folder.keys().file("root.crt").display(),
+        root = context.location.folder.keys().file("root.crt").display(),
     )));
 }
 
-/// Where gateways reach the server: its URL, and its host and CMP's path as OpenSSL wants them. What the configuration says
-/// that others see, counts before where it listens.
-fn where_to_ask(context: &Context) -> (String, String, String) {
-    let config = context.place.config().ok();
+/// The server's address, as gateways reach it.
+struct ServerAddress {
+    /// The URL.
+    url: String,
+    /// The host and port, as OpenSSL's `-server` takes them.
+    authority: String,
+    /// The path of CMP, as OpenSSL's `-path` takes it.
+    path: String,
+}
+
+/// The server's address: that of `http.public_url`, of the running server, or of the configuration, in this order.
+fn server_address(context: &Context) -> ServerAddress {
+    let config = context.location.config().ok();
     let public = config.as_ref().and_then(|config| config.file.http.public_url.clone());
-    let listen = || std::fs::read_to_string(context.place.folder.listen()).ok();
+    let listen = || std::fs::read_to_string(context.location.folder.listen()).ok();
     let configured = || config.map(|config| format!("http://{}", config.file.http.listen));
     let url = public.or_else(listen).or_else(configured);
     let url = url.unwrap_or_else(|| "http://127.0.0.1:8829".into());
@@ -313,7 +323,7 @@ fn where_to_ask(context: &Context) -> (String, String, String) {
         "" => ".well-known/cmp".to_owned(),
         below => format!("{below}/.well-known/cmp"),
     };
-    (url.clone(), authority.to_owned(), path)
+    ServerAddress { authority: authority.to_owned(), path, url }
 }
 
 impl Import {
@@ -340,7 +350,7 @@ impl Import {
     }
 }
 
-fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
+fn read_rows(file: &Path, secret: RequestedSecret) -> Result<Vec<RequestedPeer>, Failure> {
     let name = file.display();
     let mut source: Box<dyn Read> = match file.to_str() {
         Some("-") => Box::new(std::io::stdin()),
@@ -374,9 +384,11 @@ fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
             let line = record.position().map_or(0, |at| lines.line_at(at.byte()));
             record.deserialize::<Row>(Some(&heads)).map(|row| (line, row))
         }) {
-            Ok((line, row)) => draft_of(row, line, secret).map_err(|columns| {
-                let told = |(column, why)| format!("line {line}, column `{column}`: {why}");
-                columns.into_iter().map(told).collect()
+            Ok((line, row)) => draft_of(row, line, secret).map_err(|problems| {
+                let message = |problem: ColumnProblem| {
+                    format!("line {line}, column `{}`: {}", problem.column, problem.why)
+                };
+                problems.into_iter().map(message).collect()
             }),
             Err(error) => Err(vec![unreadable(&error, &mut lines)]),
         };
@@ -406,13 +418,23 @@ fn read_rows(file: &Path, secret: Secret) -> Result<Vec<PeerDraft>, Failure> {
     }
 }
 
-/// A row as an account, or everything that is wrong with it, by column.
-fn draft_of(row: Row, line: u64, secret: Secret) -> Result<PeerDraft, Vec<(&'static str, String)>> {
+/// The problem of a column in a row.
+struct ColumnProblem {
+    column: &'static str,
+    why: String,
+}
+
+/// A row as an account, or all its problems.
+fn draft_of(
+    row: Row,
+    line: u64,
+    secret: RequestedSecret,
+) -> Result<RequestedPeer, Vec<ColumnProblem>> {
     let mut wrong = Vec::new();
     let mut label = |column: &'static str, text: &str| match text.parse::<Label>() {
         Ok(label) => Some(label),
         Err(e) => {
-            wrong.push((column, e.to_string()));
+            wrong.push(ColumnProblem { column, why: e.to_string() });
             None
         }
     };
@@ -424,13 +446,13 @@ fn draft_of(row: Row, line: u64, secret: Secret) -> Result<PeerDraft, Vec<(&'sta
     for id in &ids {
         let read = || id.parse::<countersign_ca::Identity>().map_err(|e| e.to_string());
         if let Err(why) = check_end(id).and_then(|()| read().map(drop)) {
-            wrong.push(("ids", why));
+            wrong.push(ColumnProblem { column: "ids", why });
         }
     }
-    let equipment = optional(row.equipment).and_then(|text| match equipment_of(&text, 1) {
-        Ok(equipment) => Some(equipment),
+    let device = optional(row.equipment).and_then(|text| match requested_device(&text, 1) {
+        Ok(device) => Some(device),
         Err(e) => {
-            wrong.push(("equipment", e.message));
+            wrong.push(ColumnProblem { column: "equipment", why: e.message });
             None
         }
     });
@@ -439,17 +461,17 @@ fn draft_of(row: Row, line: u64, secret: Secret) -> Result<PeerDraft, Vec<(&'sta
     for text in allow.split([' ', ';']).filter(|permission| !permission.is_empty()) {
         match text.parse::<Permission>() {
             Ok(permission) => drop(permissions.insert(permission)),
-            Err(e) => wrong.push(("allow", e.to_string())),
+            Err(e) => wrong.push(ColumnProblem { column: "allow", why: e.to_string() }),
         }
     }
     match (name, profile, wrong.is_empty()) {
-        (Some(name), Some(profile), true) => Ok(PeerDraft {
+        (Some(name), Some(profile), true) => Ok(RequestedPeer {
             name,
             ids,
             profile,
             ca: ca.flatten(),
-            secret: Some(secret).filter(|_| equipment.is_none()),
-            equipment,
+            secret: Some(secret).filter(|_| device.is_none()),
+            device,
             permissions,
             line: Some(line),
         }),
@@ -457,15 +479,15 @@ fn draft_of(row: Row, line: u64, secret: Secret) -> Result<PeerDraft, Vec<(&'sta
     }
 }
 
-/// Refuses a DN in which a word looks as if another identity began there, of a kind that may be spelt wrongly: it would be a part of the
-/// DN, and nobody would see it.
+/// Refuses a DN in which a word looks like the start of another identity, with a kind that may be misspelt. The word would silently become
+/// part of the DN.
 fn check_end(id: &str) -> Result<(), String> {
     let Some(name) = id.strip_prefix("dn:") else { return Ok(()) };
     let words = name.split(|c: char| c == ';' || c.is_whitespace()).skip(1);
     for (word, kind) in words.filter_map(|word| Some((word, word.split_once(':')?.0))) {
         let meant = IDENTITY_KINDS.iter().find(|known| {
             let spelt = kind.to_ascii_lowercase();
-            // Two letters are like many others.
+            // A misspelling of a kind with two letters would match too many words.
             spelt == **known || (spelt.len() > 2 && strsim::osa_distance(&spelt, known) == 1)
         });
         if let Some(meant) = meant {
@@ -481,8 +503,7 @@ fn check_end(id: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Identities stand behind each other with blanks or semicolons between. A DN may hold both: it goes on until something begins that
-/// says what kind of identity it is.
+/// Splits identities at blanks and semicolons. A DN may contain both; it ends where a word begins with the kind of another identity.
 fn split_ids(text: &str) -> Vec<String> {
     let begins =
         |part: &str| part.split_once(':').is_some_and(|(kind, _)| IDENTITY_KINDS.contains(&kind));
@@ -500,7 +521,7 @@ fn split_ids(text: &str) -> Vec<String> {
     ids.into_iter().map(trimmed).collect()
 }
 
-/// The head line names columns that there are, each once, and those that must be there.
+/// Checks the head line: known columns, each once, with all mandatory ones.
 fn check_heads(heads: &csv::StringRecord) -> Result<(), String> {
     let known = COLUMNS.map(|column| format!("`{column}`")).join(", ");
     for (number, head) in heads.iter().enumerate() {
@@ -520,7 +541,7 @@ fn check_heads(heads: &csv::StringRecord) -> Result<(), String> {
     }
 }
 
-/// Counts lines: the reader takes the end of the line before, after a carriage return, and empty lines for the beginning of a row.
+/// Counts lines. The CSV reader's position of a row may be before line ends and empty lines that precede the row; these are counted, too.
 struct Lines<'a> {
     octets: &'a [u8],
     at: usize,
@@ -528,7 +549,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The line of the row that begins at this octet; none before the last one that was asked for.
+    /// The line of the row that begins at this octet. The octets of successive calls must not decrease.
     fn line_at(&mut self, byte: u64) -> u64 {
         let wanted = usize::try_from(byte).unwrap_or(usize::MAX);
         while let Some(octet) = self.octets.get(self.at) {
@@ -542,7 +563,7 @@ impl Lines<'_> {
     }
 }
 
-/// Why a row cannot be read at all.
+/// Why a row cannot be read.
 fn unreadable(error: &csv::Error, lines: &mut Lines<'_>) -> String {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { pos: Some(at), expected_len, len } => {

@@ -1,10 +1,11 @@
-//! `countersign publish …`
+//! `countersign publish …`: LDAP directories, and whether they are in step.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Context;
+use super::context::Context;
 use crate::admin::Request;
+use crate::admin::answer::{DirectoryReport, to_value};
 use crate::exit::Failure;
 use crate::output::{self, Format};
 
@@ -13,7 +14,7 @@ use crate::output::{self, Format};
 pub enum Publish {
     /// Show the built-in directory, and whether each directory that is published to is in step
     Status,
-    /// Compare the directories with what there shall be, and bring them in step now
+    /// Compare the directories with the entries that they should have, and bring them in step now
     Run {
         #[command(flatten)]
         which: Which,
@@ -21,11 +22,11 @@ pub enum Publish {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Compare the directories with what there shall be, and fail if they differ
+    /// Compare the directories with the entries that they should have, and fail if they differ
     Verify(Which),
 }
 
-/// Which directory.
+/// The directory, or all of them.
 #[derive(Debug, Clone, Args)]
 pub struct Which {
     /// Only the directory of this name
@@ -34,43 +35,27 @@ pub struct Which {
 }
 
 impl Publish {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Status => context.show(Request::PublishStatus),
             Self::Run { which, dry_run } => {
-                let reports = context.ask(which.request(*dry_run))?;
+                let reports: Vec<DirectoryReport> = context.ask_for(which.request(*dry_run))?;
                 match (*dry_run, context.format) {
                     (true, Format::Text) => show_ldif(&reports),
-                    _ => output::print(context.format, &reports),
+                    _ => output::print(context.format, &to_value(&reports)?),
                 }
-                problems(&reports)
+                refuse_problems(&reports)
             }
             Self::Verify(which) => {
-                let reports = context.ask(which.request(true))?;
-                problems(&reports)?;
-                let behind: Vec<String> = each(&reports)
-                    .filter(|report| count(report) > 0)
-                    .map(|report| {
-                        format!(
-                            "`{}` lacks {} operations",
-                            text(report, "directory"),
-                            count(report)
-                        )
-                    })
-                    .collect();
-                match behind.is_empty() {
-                    true => {
-                        match context.format {
-                            Format::Json => output::print(Format::Json, &json!({"in_step": true})),
-                            Format::Text => output::line("every directory is in step"),
-                        }
-                        Ok(())
-                    }
-                    false => Err(Failure::found(format!(
-                        "{}; `countersign publish run --dry-run` shows them",
-                        behind.join("; ")
-                    ))),
+                let reports: Vec<DirectoryReport> = context.ask_for(which.request(true))?;
+                refuse_problems(&reports)?;
+                refuse_differences(&reports)?;
+                match context.format {
+                    Format::Json => output::print(Format::Json, &json!({"in_step": true})),
+                    Format::Text => output::line("every directory is in step"),
                 }
+                Ok(())
             }
         }
     }
@@ -82,38 +67,36 @@ impl Which {
     }
 }
 
-fn show_ldif(reports: &Value) {
-    for report in each(reports) {
-        output::line(&format!(
-            "# {}: {}\n{}",
-            text(report, "directory"),
-            text(report, "url"),
-            text(report, "ldif")
-        ));
+fn show_ldif(reports: &[DirectoryReport]) {
+    for DirectoryReport { directory, url, ldif, .. } in reports {
+        output::line(&format!("# {directory}: {url}\n{}", ldif.as_deref().unwrap_or_default()));
     }
 }
 
-/// Fails when a directory could not be brought in step.
-fn problems(reports: &Value) -> Result<(), Failure> {
-    let all: Vec<String> = each(reports)
+/// Fails when an operation was refused or cannot be carried out.
+fn refuse_problems(reports: &[DirectoryReport]) -> Result<(), Failure> {
+    let all: Vec<String> = reports
+        .iter()
         .flat_map(|report| {
-            let problems = report.get("problems").and_then(Value::as_array).into_iter().flatten();
-            problems.map(|problem| {
-                format!("`{}`: {}", text(report, "directory"), problem.as_str().unwrap_or_default())
-            })
+            let of = &report.directory;
+            report.problems.iter().map(move |problem| format!("`{of}`: {problem}"))
         })
         .collect();
     if all.is_empty() { Ok(()) } else { Err(Failure::found(all.join("\n"))) }
 }
 
-fn each(reports: &Value) -> impl Iterator<Item = &Value> {
-    reports.as_array().into_iter().flatten()
-}
-
-fn text<'a>(report: &'a Value, key: &str) -> &'a str {
-    report.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn count(report: &Value) -> u64 {
-    report.get("operations").and_then(Value::as_u64).unwrap_or(0)
+/// Fails when a directory lacks an operation.
+fn refuse_differences(reports: &[DirectoryReport]) -> Result<(), Failure> {
+    let behind: Vec<String> = reports
+        .iter()
+        .filter(|report| report.operations > 0)
+        .map(|report| format!("`{}` lacks {} operations", report.directory, report.operations))
+        .collect();
+    if behind.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::found(format!(
+        "{}; `countersign publish run --dry-run` shows them",
+        behind.join("; ")
+    )))
 }

@@ -1,8 +1,8 @@
-//! `countersign request …`
+//! `countersign request …`: requests that await approval.
 
 use clap::Subcommand;
 
-use super::Context;
+use super::context::Context;
 use crate::admin::Request as Ask;
 use crate::exit::Failure;
 
@@ -28,22 +28,23 @@ pub enum Request {
     Reject {
         /// Its identifier, or its first digits, 6 at least
         id: String,
-        /// Why, in words that the peer is told
+        /// The reason, which the peer is given
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
 }
 
 impl Request {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         context.show(match self {
             Self::List => Ask::PendingList,
             Self::Show { id } => Ask::PendingShow { id: id.clone() },
             Self::Approve { id, note } => {
-                Ask::PendingDecide { id: id.clone(), approve: true, words: note.clone() }
+                Ask::PendingDecide { id: id.clone(), approve: true, reason: note.clone() }
             }
             Self::Reject { id, reason } => {
-                Ask::PendingDecide { id: id.clone(), approve: false, words: reason.clone() }
+                Ask::PendingDecide { id: id.clone(), approve: false, reason: reason.clone() }
             }
         })
     }

@@ -6,11 +6,11 @@ use clap::{Args, Subcommand};
 use countersign_ca::lint::{self, Severity};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::context::Context;
 use crate::exit::Failure;
 use crate::output;
 
-/// The largest file that is linted, in bytes: a CRL of a million entries takes 49 MB.
+/// The largest file that is linted, in bytes. A CRL of a million entries has 49 MB.
 const MAX_FILE: u64 = 256 << 20;
 
 /// `countersign lint`
@@ -25,6 +25,7 @@ pub struct Lint {
 }
 
 impl Lint {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let mut rows = Vec::new();
         let mut errors = 0_usize;
@@ -62,15 +63,16 @@ impl Lint {
 /// `countersign config …`
 #[derive(Debug, Subcommand)]
 pub enum Config {
-    /// Read the configuration and name what is wrong
+    /// Read the configuration, and name its mistakes
     Check,
     /// Print the configuration in force, defaults included
     Show,
 }
 
 impl Config {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let config = context.place.config()?;
+        let config = context.location.config()?;
         match self {
             Self::Check => output::print(context.format, &json!({"good": true})),
             Self::Show if context.format == output::Format::Json => {
@@ -97,6 +99,7 @@ pub struct Completion {
 }
 
 impl Completion {
+    /// Carries out the command.
     pub fn run(&self, command: &mut clap::Command) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, command, "countersign", &mut script);
@@ -114,6 +117,7 @@ pub struct Man {
 }
 
 impl Man {
+    /// Carries out the command.
     pub fn run(&self, command: clap::Command) -> Result<(), Failure> {
         match &self.dir {
             Some(dir) => {

@@ -1,4 +1,4 @@
-//! `countersign trust …`
+//! `countersign trust …`: the vendors whose devices may enrol by their factory certificates.
 
 use std::path::{Path, PathBuf};
 
@@ -7,9 +7,9 @@ use countersign_ca::certificate::read_all;
 use countersign_ca::equipment::Mapping;
 use countersign_ca::record::Label;
 
-use super::Context;
-use super::init::read;
-use crate::admin::{Request, TrustDraft};
+use super::context::Context;
+use super::files::read;
+use crate::admin::{Request, RequestedVendor};
 use crate::exit::Failure;
 
 /// `countersign trust …`
@@ -42,10 +42,10 @@ pub struct Add {
     /// The vendor's root, PEM or DER, and CAs below it that equipment does not send
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// What in a certificate names the equipment: serialNumber, commonName, subject, fqdn or email
+    /// The field of a certificate that names the equipment: serialNumber, commonName, subject, fqdn or email
     #[arg(long)]
     map: Mapping,
-    /// Its name here; that of the first file unless given
+    /// Its name here, if not that of the first file
     #[arg(long)]
     name: Option<Label>,
     /// Enrol its equipment for accounts of this profile only
@@ -57,6 +57,7 @@ pub struct Add {
 }
 
 impl Trust {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Add(add) => context.show(Request::TrustAdd { vendor: add.draft()? }),
@@ -68,7 +69,7 @@ impl Trust {
 }
 
 impl Add {
-    fn draft(&self) -> Result<TrustDraft, Failure> {
+    fn draft(&self) -> Result<RequestedVendor, Failure> {
         let mut certificates = Vec::new();
         for file in &self.files {
             let all = read_all(&read(file)?)
@@ -80,7 +81,7 @@ impl Add {
             std::path::absolute(file)
                 .map_err(|e| Failure::input(format!("`{}`: {e}", file.display())))
         };
-        Ok(TrustDraft {
+        Ok(RequestedVendor {
             name: self.named()?,
             map: self.map,
             certificates,

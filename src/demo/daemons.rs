@@ -1,14 +1,22 @@
-//! Two charons on one machine: each has its settings, and both find the plugin.
+//! Two charons on one machine, each with settings of its own, and both with our plugin.
 
 use std::fs;
 use std::path::Path;
 
-use super::network::Gateway;
-use super::stage::{Place, Stage};
-use super::{PLUGIN, PLUGINS};
+use super::gateway::Gateway;
+use super::stage::{Host, Stage};
 use crate::exit::Failure;
 
-/// What an operator has in `/etc/strongswan.conf`, here for each gateway. ESP is done without the kernel.
+/// The plugin folder of Debian's strongSwan.
+pub const PLUGINS: &str = "/usr/lib/ipsec/plugins";
+
+/// The plugin that does ESP in user space.
+pub const USER_SPACE_ESP: &str = "libstrongswan-kernel-libipsec.so";
+
+/// Our plugin.
+pub const PLUGIN: &str = "libstrongswan-countersign.so";
+
+/// `strongswan.conf` of a gateway. ESP is done in user space, because the kernel of a container may not do it.
 const SETTINGS: &str = "\
 charon-systemd {
   load_modular = yes
@@ -31,10 +39,10 @@ charon-systemd {
 }
 ";
 
-/// Puts the plugins where charon looks for them, in these namespaces only, and writes the settings.
+/// Binds a folder with all plugins over charon's plugin folder, in the demo's mount namespace only, and writes the settings.
 pub fn install(stage: &Stage, folder: &Path, plugin: &Path) -> Result<(), Failure> {
     let folder = utf8(folder)?;
-    let run = |line: &[&str]| stage.run(Place::Server, line, |_| true).map(|_| ());
+    let run = |line: &[&str]| stage.run(Host::Server, line, |_| true).map(|_| ());
     run(&["cp", "-r", PLUGINS, "plugins"])?;
     run(&["cp", utf8(plugin)?, &format!("plugins/{PLUGIN}")])?;
     run(&["mount", "--bind", "plugins", PLUGINS])?;
@@ -44,7 +52,7 @@ pub fn install(stage: &Stage, folder: &Path, plugin: &Path) -> Result<(), Failur
         let file = format!("{name}.conf");
         match gateway {
             Gateway::West => stage.write(&file, &settings)?,
-            // Reading the same twice tells nobody more.
+            // The settings of the second gateway differ only in its name, and are not shown again.
             Gateway::East => {
                 fs::write(stage.file(&file), settings)?;
                 stage.say("and east.conf, where `west` is `east`");
@@ -54,7 +62,7 @@ pub fn install(stage: &Stage, folder: &Path, plugin: &Path) -> Result<(), Failur
     Ok(())
 }
 
-/// A path that stands in configurations and in commands.
+/// A path as text, for configuration files and commands. It must need no quoting.
 fn utf8(path: &Path) -> Result<&str, Failure> {
     path.to_str().filter(|text| !text.contains([' ', '"', '{', '}', '#', '\n'])).ok_or_else(|| {
         Failure::input(format!("expected a folder without spaces and signs in its path, found `{}`; set TMPDIR or `--keep`", path.display()))

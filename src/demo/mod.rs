@@ -1,7 +1,8 @@
-//! `countersign demo`: two gateways in network namespaces enrol, bring up a tunnel, and one of them is revoked. Everything happens in
-//! a temporary folder and in namespaces that end with it.
+//! `countersign demo`: two gateways in network namespaces enrol and bring up a tunnel, and then one of them is revoked. Everything happens
+//! in a temporary folder, and in namespaces that end with the demo.
 
 mod daemons;
+mod gateway;
 mod network;
 mod stage;
 mod story;
@@ -11,21 +12,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use daemons::{PLUGIN, PLUGINS, USER_SPACE_ESP};
+
 use crate::exit::Failure;
 use crate::output;
 
-/// How it is played.
+/// The options of the demo.
 #[derive(Debug)]
 pub struct Settings {
-    /// The plugin of charon, if it is not where it is looked for.
+    /// The plugin of charon, if it is not in one of the usual folders.
     pub plugin: Option<PathBuf>,
-    /// The folder that stays; a temporary one without it.
+    /// The folder of the demo's files, which stays; without it, a temporary one.
     pub keep: Option<PathBuf>,
     /// Whether each step waits for Enter.
     pub pause: bool,
 }
 
-/// The programs that it needs, and the Debian packages that have them.
+/// The programs that the demo needs, each with its Debian package.
 const PROGRAMS: [(&str, &str); 12] = [
     ("charon-systemd", "charon-systemd"),
     ("swanctl", "strongswan-swanctl"),
@@ -41,16 +44,7 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("kill", "procps"),
 ];
 
-/// Where Debian's strongSwan has its plugins.
-const PLUGINS: &str = "/usr/lib/ipsec/plugins";
-
-/// The plugin that gives ESP without the kernel.
-const USER_SPACE_ESP: &str = "libstrongswan-kernel-libipsec.so";
-
-/// Ours.
-const PLUGIN: &str = "libstrongswan-countersign.so";
-
-/// Plays it: this process stays outside, and cleans up.
+/// Runs the demo. This process stays outside the namespaces, and cleans up after the process inside.
 pub fn play(settings: &Settings) -> Result<(), Failure> {
     let plugin = prepare(settings)?;
     let mut temporary = None;
@@ -73,19 +67,23 @@ pub fn play(settings: &Settings) -> Result<(), Failure> {
             folder.canonicalize()?
         }
         None => {
-            // The demo has a /run of its own, which hides what is below the machine's.
-            let places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
-            let place = places.into_iter().find(|place| is_outside_run(place));
-            let place = place.unwrap_or_else(|| "/".into());
+            // The demo mounts a /run of its own, which hides every folder below the machine's.
+            let parents = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
+            let parent = parents.into_iter().find(|parent| is_outside_run(parent));
+            let parent = parent.unwrap_or_else(|| "/".into());
             temporary
-                .insert(tempfile::Builder::new().prefix("countersign-demo-").tempdir_in(place)?)
+                .insert(tempfile::Builder::new().prefix("countersign-demo-").tempdir_in(parent)?)
                 .path()
                 .to_owned()
         }
     };
-    let kind = network::kind()?;
+    let user_namespace = network::user_namespace()?;
     let mut inside = Command::new("setpriv");
-    inside.args(["--pdeathsig", "KILL", "unshare"]).args(kind).args(network::ALL).arg("--");
+    inside
+        .args(["--pdeathsig", "KILL", "unshare"])
+        .args(user_namespace)
+        .args(network::ALL)
+        .arg("--");
     inside
         .arg(std::env::current_exe()?)
         .args(["demo", "--inside"])
@@ -103,12 +101,12 @@ pub fn play(settings: &Settings) -> Result<(), Failure> {
     ended
 }
 
-fn is_outside_run(place: &Path) -> bool {
-    let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
-    !["/run", "/var/run"].iter().any(|run| place.starts_with(run))
+fn is_outside_run(folder: &Path) -> bool {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    !["/run", "/var/run"].iter().any(|run| folder.starts_with(run))
 }
 
-/// The folder holds the keys of a CA: it is not left behind in silence.
+/// Removes the temporary folder. It contains the keys of a CA, so that a failure is reported.
 fn remove(temporary: tempfile::TempDir) -> Result<(), Failure> {
     let folder = temporary.keep();
     let mut removed = fs::remove_dir_all(&folder);
@@ -127,7 +125,7 @@ fn remove(temporary: tempfile::TempDir) -> Result<(), Failure> {
     })
 }
 
-/// Plays it in the namespaces.
+/// Runs the demo inside its namespaces.
 pub fn inside(folder: &Path, settings: &Settings) -> Result<(), Failure> {
     let plugin = settings
         .plugin
@@ -143,7 +141,7 @@ pub fn inside(folder: &Path, settings: &Settings) -> Result<(), Failure> {
     story::tell(&mut stage)
 }
 
-/// Says all that is missing at once; gives the plugin's path.
+/// Checks that every program is installed, and names all missing packages at once. Gives the path of charon's plugin.
 fn prepare(settings: &Settings) -> Result<PathBuf, Failure> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there = |program: &str| {
@@ -166,7 +164,7 @@ fn prepare(settings: &Settings) -> Result<PathBuf, Failure> {
             packages.join(" ")
         )));
     }
-    let places = match &settings.plugin {
+    let candidates = match &settings.plugin {
         Some(plugin) => vec![plugin.clone()],
         None => {
             let program = std::env::current_exe()?;
@@ -179,23 +177,23 @@ fn prepare(settings: &Settings) -> Result<PathBuf, Failure> {
         }
     };
     let found =
-        places.iter().find_map(|place| place.canonicalize().ok().filter(|path| path.is_file()));
+        candidates.iter().find_map(|path| path.canonicalize().ok().filter(|path| path.is_file()));
     found.ok_or_else(|| {
-        let places: Vec<String> = places.iter().map(|place| format!("`{}`", place.display())).collect();
+        let tried: Vec<String> = candidates.iter().map(|path| format!("`{}`", path.display())).collect();
         Failure::unavailable(format!(
             "the demo needs charon's plugin, looked for it at {}; `make charon-plugin` builds it, `--plugin` names another place",
-            places.join(", ")
+            tried.join(", ")
         ))
     })
 }
 
-/// Where the kernel shows the first child of a process.
+/// The folder in /proc of the first child of a process.
 fn first_child(of: u32) -> Option<PathBuf> {
     let children = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).ok()?;
     Some(Path::new("/proc").join(children.split(' ').next().filter(|id| !id.is_empty())?))
 }
 
-/// Waits for the inner process; a signal ends it first, and with it all that it started.
+/// Waits for the process inside the namespaces. On a signal, it is killed first, and with it every process that it started.
 fn wait(mut command: Command) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -210,7 +208,7 @@ fn wait(mut command: Command) -> Result<(), Failure> {
             if let Some(status) = child.try_wait()? {
                 return match status.code() {
                     Some(0) => Ok(()),
-                    // It has said why.
+                    // The process inside has printed why.
                     code => Err(Failure {
                         code: code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
                         message: String::new(),
@@ -227,7 +225,7 @@ fn wait(mut command: Command) -> Result<(), Failure> {
                 let inner = first_child(child.id());
                 child.kill()?;
                 child.wait()?;
-                // The kernel ends the namespace's first process last, when nobody in it writes any more.
+                // The kernel ends the first process of a PID namespace last. Once it is gone, no process in the namespace writes any more.
                 let gone = || inner.as_ref().is_none_or(|process| !process.exists());
                 for _ in 0..200 {
                     if gone() {

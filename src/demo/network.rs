@@ -1,4 +1,4 @@
-//! A network of the demo's own: a bridge where the server is, and two gateways on it.
+//! The network of the demo: a bridge with the server, and two gateways on it.
 //!
 //! ```text
 //! west 10.9.0.2 ──┐                                    behind west: 10.1.0.1
@@ -9,63 +9,23 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use super::stage::{Place, Stage};
+use super::gateway::Gateway;
+use super::stage::{Host, Stage};
 use crate::exit::Failure;
 
-/// Namespaces with a process tree that ends with its first process, which ends with the demo.
+/// Options of unshare(1) for all namespaces of the demo. The process tree ends with its first process, and that with the demo.
 pub const ALL: [&str; 4] = ["--mount-proc", "--kill-child", "-nmpf", "--propagation=private"];
 
-/// Where the server is.
+/// The address of the server.
 pub const SERVER: &str = "10.9.0.1";
 
-/// A gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gateway {
-    West,
-    East,
-}
-
-impl Gateway {
-    pub const BOTH: [Self; 2] = [Self::West, Self::East];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::West => "west",
-            Self::East => "east",
-        }
-    }
-
-    pub const fn address(self) -> &'static str {
-        match self {
-            Self::West => "10.9.0.2",
-            Self::East => "10.9.0.3",
-        }
-    }
-
-    /// The address of the host behind it.
-    pub const fn inner(self) -> &'static str {
-        match self {
-            Self::West => "10.1.0.1",
-            Self::East => "10.2.0.1",
-        }
-    }
-
-    /// The network behind it.
-    pub const fn network(self) -> &'static str {
-        match self {
-            Self::West => "10.1.0.0/16",
-            Self::East => "10.2.0.0/16",
-        }
-    }
-}
-
-/// Which namespaces may be made here: as root without a user namespace, else with one.
-pub fn kind() -> Result<&'static [&'static str], Failure> {
+/// The options of unshare(1) that work on this machine: root needs no user namespace, other users do.
+pub fn user_namespace() -> Result<&'static [&'static str], Failure> {
     let user: &[&str] = &["-Ur"];
     let root: &[&str] = &[];
     let mut refusals = String::new();
     let is_root = rustix::process::geteuid().is_root();
-    // In a container, root may lack what a user namespace of its own would give.
+    // Root in a container may lack a capability that it would have in a user namespace of its own.
     for kind in if is_root { [root, user] } else { [user, root] } {
         let tried = Command::new("unshare")
             .args(kind)
@@ -86,8 +46,8 @@ pub fn kind() -> Result<&'static [&'static str], Failure> {
     )))
 }
 
-/// Whether this process is the first of a process namespace, in a network namespace where nothing is but the loopback interface: where
-/// the demo may mount and add what it likes.
+/// Whether this process is the first of a PID namespace, and its network namespace has only the loopback interface. Only there may the
+/// demo mount folders and add interfaces.
 pub fn is_own() -> bool {
     let interfaces = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
     let names: Vec<&str> = interfaces
@@ -98,11 +58,11 @@ pub fn is_own() -> bool {
     std::process::id() == 1 && names == ["lo"]
 }
 
-/// Builds it, in the namespaces.
+/// Builds the network, inside the namespaces.
 pub fn build(stage: &Stage) -> Result<(), Failure> {
     let run = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
-        stage.run(Place::Server, &words, |_| true).map(|_| ())
+        stage.run(Host::Server, &words, |_| true).map(|_| ())
     };
     run("mount -t tmpfs tmpfs /run")?;
     run("mkdir /run/netns")?;

@@ -1,4 +1,4 @@
-//! Runs commands before the eyes of the reader: each is shown as it could be typed, with what it said.
+//! The demo's commands. Each is printed as a person could type it, followed by its output.
 
 use std::fs;
 use std::io::{BufRead, Write};
@@ -6,34 +6,34 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::network::Gateway;
+use super::gateway::Gateway;
 use crate::exit::Failure;
 use crate::output;
 
-/// How long anything may take. Nothing waits that long unless it is broken.
+/// The longest wait for an event. Only a broken demo waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The lines of a log that are shown when something fails.
+/// How many lines of each log a failure shows.
 const TAIL: usize = 30;
 
-/// Where a command runs.
+/// The host, a network namespace, on which a command runs.
 #[derive(Debug, Clone, Copy)]
-pub enum Place {
-    /// Where the server is.
+pub enum Host {
+    /// The server's.
     Server,
-    /// On a gateway.
-    On(Gateway),
+    /// That of a gateway.
+    Gateway(Gateway),
 }
 
-/// What a command said, and how it ended.
-pub struct Said {
+/// The result of a command.
+pub struct CommandResult {
     /// Whether it succeeded.
     pub ok: bool,
-    /// Both outputs.
+    /// Its standard output, followed by its standard error.
     pub text: String,
 }
 
-/// The folder, and what runs in it.
+/// The folder of the demo, and the processes that run until its end.
 pub struct Stage {
     folder: PathBuf,
     program: PathBuf,
@@ -43,6 +43,7 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// A stage in this folder. With `pause`, each step but the first waits for Enter.
     pub fn new(folder: &Path, pause: bool) -> Result<Self, Failure> {
         Ok(Self {
             folder: folder.to_owned(),
@@ -58,7 +59,7 @@ impl Stage {
         self.folder.join(name)
     }
 
-    /// Begins a step.
+    /// Prints the title of a step. With `--pause`, waits for Enter first.
     pub fn step(&mut self, what: &str) {
         if self.pause && self.step > 0 {
             let _ = write!(std::io::stdout(), "\n[Enter]");
@@ -69,14 +70,14 @@ impl Stage {
         output::line(&format!("\n── {}. {what}", self.step));
     }
 
-    /// Says something.
+    /// Prints an explanation.
     pub fn say(&self, text: &str) {
         for line in text.lines() {
             output::line(&format!("   {line}"));
         }
     }
 
-    /// Writes a file before the reader's eyes.
+    /// Writes a file, and prints it.
     pub fn write(&self, name: &str, content: &str) -> Result<(), Failure> {
         fs::write(self.file(name), content)?;
         output::line(&format!("$ cat {name}"));
@@ -84,47 +85,47 @@ impl Stage {
         Ok(())
     }
 
-    /// Runs a command that must succeed; `shown` picks the lines that are shown.
+    /// Runs a command that must succeed. `shown` selects the lines of its output that are printed.
     pub fn run(
         &self,
-        place: Place,
+        host: Host,
         line: &[&str],
         shown: impl Fn(&str) -> bool,
     ) -> Result<String, Failure> {
-        let said = self.attempt(place, line, shown)?;
-        if said.ok {
-            return Ok(said.text);
+        let result = self.attempt(host, line, shown)?;
+        if result.ok {
+            return Ok(result.text);
         }
-        Err(self.failure(&format!("`{}` failed:\n{}", quoted(line), said.text.trim_end())))
+        Err(self.failure(&format!("`{}` failed:\n{}", quoted(line), result.text.trim_end())))
     }
 
     /// Runs a command that may fail.
     pub fn attempt(
         &self,
-        place: Place,
+        host: Host,
         line: &[&str],
         shown: impl Fn(&str) -> bool,
-    ) -> Result<Said, Failure> {
-        self.announce(place, line);
-        let output = self.command(place, line).stdin(Stdio::null()).output();
+    ) -> Result<CommandResult, Failure> {
+        self.announce(host, line);
+        let output = self.command(host, line).stdin(Stdio::null()).output();
         let output = output.map_err(|e| self.failure(&format!("`{}`: {e}", quoted(line))))?;
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
         text.lines().filter(|line| shown(line)).for_each(|line| self.say(&output::safe(line)));
-        Ok(Said { ok: output.status.success(), text })
+        Ok(CommandResult { ok: output.status.success(), text })
     }
 
-    /// Starts something that runs to the end of the demo, its outputs in a log.
-    pub fn start(&mut self, place: Place, line: &[&str], log: &str) -> Result<(), Failure> {
-        self.announce(place, &[line, &["&"]].concat());
+    /// Starts a process that runs until the end of the demo. Its output goes to a log.
+    pub fn start(&mut self, host: Host, line: &[&str], log: &str) -> Result<(), Failure> {
+        self.announce(host, &[line, &["&"]].concat());
         let log = fs::File::create(self.file(log))?;
-        let mut command = self.command(place, line);
+        let mut command = self.command(host, line);
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
         self.running.push(child.map_err(|e| self.failure(&format!("`{}`: {e}", quoted(line))))?);
         Ok(())
     }
 
-    /// Waits until something is so; fails when it does not come, or when one of those that run has ended.
+    /// Waits until `ready` holds. Fails when the time is over, or when a started process has ended.
     pub fn wait_until(
         &mut self,
         what: &str,
@@ -141,7 +142,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The latest line of a log with all these words, once it is there.
+    /// Waits for a line of a log, from octet `from` on, with all these words, and gives the last one.
     pub fn logged(&mut self, log: &str, from: usize, words: &[&str]) -> Result<String, Failure> {
         let path = self.file(log);
         let line = || {
@@ -155,7 +156,7 @@ impl Stage {
         Ok(output::safe(&line().unwrap_or_default()))
     }
 
-    /// A failure with what the logs say last.
+    /// A failure with the last lines of each log.
     pub fn failure(&self, message: &str) -> Failure {
         let mut text = message.to_owned();
         for log in ["server.log", "west.log", "east.log"] {
@@ -168,21 +169,21 @@ impl Stage {
         Failure::found(text)
     }
 
-    fn announce(&self, place: Place, line: &[&str]) {
-        let prompt = match place {
-            Place::Server => "$".to_owned(),
-            Place::On(gateway) => format!("{}#", gateway.name()),
+    fn announce(&self, host: Host, line: &[&str]) {
+        let prompt = match host {
+            Host::Server => "$".to_owned(),
+            Host::Gateway(gateway) => format!("{}#", gateway.name()),
         };
         output::line(&format!("{prompt} {}", quoted(line)));
     }
 
-    fn command(&self, place: Place, line: &[&str]) -> Command {
+    fn command(&self, host: Host, line: &[&str]) -> Command {
         let (name, arguments) =
             line.split_first().map_or(("true", line), |(name, rest)| (*name, rest));
         let program = if name == "countersign" { self.program.as_os_str() } else { name.as_ref() };
-        let mut command = match place {
-            Place::Server => Command::new(program),
-            Place::On(gateway) => {
+        let mut command = match host {
+            Host::Server => Command::new(program),
+            Host::Gateway(gateway) => {
                 let mut command = Command::new("nsenter");
                 command.arg(format!("--net=/run/netns/{}", gateway.name())).arg("--").arg(program);
                 let name = gateway.name();
@@ -197,7 +198,7 @@ impl Stage {
     }
 }
 
-/// As it would be typed.
+/// A command as a person would type it.
 fn quoted(line: &[&str]) -> String {
     let plain = |word: &str| {
         !word.is_empty()

@@ -1,4 +1,4 @@
-//! The story: from nothing to a tunnel, and to a peer that is refused.
+//! The story of the demo: two gateways enrol and connect, one is revoked, and the other refuses it.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -6,15 +6,15 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::Value;
 
-use super::network::Gateway;
-use super::stage::{Place, Stage};
+use super::gateway::Gateway;
+use super::stage::{Host, Stage};
 use crate::exit::Failure;
 use crate::output;
 
-/// Where the server listens. Nobody else is on this network.
+/// The server's address. Only the demo is on this network.
 const LISTEN: &str = "10.9.0.1:8829";
 
-/// Plays it.
+/// Runs every step.
 pub fn tell(stage: &mut Stage) -> Result<(), Failure> {
     found(stage)?;
     for gateway in Gateway::BOTH {
@@ -58,11 +58,11 @@ fn found(stage: &mut Stage) -> Result<(), Failure> {
          Conditions: app_domain == \"IPsec policy\" && remote_id ~= \"\\\\.demo\\\\.example$\" -> \"true\";\n",
     )?;
     let init = ["countersign", "init", "--subject", "CN=Countersign issuing CA"];
-    stage.run(Place::Server, &init, |line| {
+    stage.run(Host::Server, &init, |line| {
         !line.starts_with("passphrase") && !line.trim().is_empty()
     })?;
     stage.start(
-        Place::Server,
+        Host::Server,
         &["countersign", "serve", "--listen", LISTEN, "--ldap-listen", "off"],
         "server.log",
     )?;
@@ -77,7 +77,7 @@ fn enrol(stage: &mut Stage, gateway: Gateway) -> Result<(), Failure> {
     stage.step(&format!("The gateway `{name}` enrols over CMP, by a secret that works once"));
     let id = format!("fqdn:{name}.demo.example");
     let added = stage.run(
-        Place::Server,
+        Host::Server,
         &["countersign", "peer", "add", name, "--id", &id, "--uses", "1", "--json"],
         |line| !line.contains("\"secret\""),
     )?;
@@ -94,7 +94,7 @@ fn enrol(stage: &mut Stage, gateway: Gateway) -> Result<(), Failure> {
 
     let (key, certificate, secret) =
         (format!("{name}.key"), format!("{name}.crt"), format!("file:{name}.secret"));
-    let on = Place::On(gateway);
+    let on = Host::Gateway(gateway);
     let new = [
         "openssl",
         "genpkey",
@@ -149,7 +149,7 @@ fn enrol(stage: &mut Stage, gateway: Gateway) -> Result<(), Failure> {
 
 fn configure(stage: &mut Stage) -> Result<(), Failure> {
     stage.step("Would the two come up? And what strongSwan needs, for each");
-    stage.run(Place::Server, &["countersign", "check", "west", "east"], all)?;
+    stage.run(Host::Server, &["countersign", "check", "west", "east"], all)?;
     for (gateway, peer) in [(Gateway::West, "east"), (Gateway::East, "west")] {
         let name = gateway.name();
         let (key, out) = (format!("{name}.key"), format!("{name}-strongswan"));
@@ -166,12 +166,12 @@ fn configure(stage: &mut Stage) -> Result<(), Failure> {
             "--out",
             &out,
         ];
-        stage.run(Place::Server, &line, |line| line.starts_with("files"))?;
+        stage.run(Host::Server, &line, |line| line.starts_with("files"))?;
     }
     stage.step("Both gateways start strongSwan, with the plugin that asks Countersign");
     for gateway in Gateway::BOTH {
         let name = gateway.name();
-        let on = Place::On(gateway);
+        let on = Host::Gateway(gateway);
         stage.start(on, &["charon-systemd"], &format!("{name}.output"))?;
         let vici = stage.file(&format!("{name}.vici"));
         stage.wait_until("the start of charon", || UnixStream::connect(&vici).is_ok())?;
@@ -180,25 +180,29 @@ fn configure(stage: &mut Stage) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `swanctl` on a gateway, by its own socket.
+/// Runs `swanctl` on a gateway, over the gateway's own socket.
 fn swanctl(
     stage: &Stage,
     gateway: Gateway,
     arguments: &[&str],
     shown: impl Fn(&str) -> bool,
-) -> Result<super::stage::Said, Failure> {
+) -> Result<super::stage::CommandResult, Failure> {
     let uri = format!("unix://{}", stage.file(&format!("{}.vici", gateway.name())).display());
-    stage.attempt(Place::On(gateway), &[&["swanctl"], arguments, &["--uri", &uri]].concat(), shown)
+    stage.attempt(
+        Host::Gateway(gateway),
+        &[&["swanctl"], arguments, &["--uri", &uri]].concat(),
+        shown,
+    )
 }
 
 fn connect(stage: &mut Stage) -> Result<(), Failure> {
     stage.step("East calls west: each asks whether the other may come in");
     let initiate = ["--initiate", "--ike", "west", "--child", "net", "--timeout", "30"];
-    let said = swanctl(stage, Gateway::East, &initiate, |line| {
+    let result = swanctl(stage, Gateway::East, &initiate, |line| {
         [" established ", "initiate "].iter().any(|word| line.contains(word))
     })?;
-    if !said.ok {
-        return Err(stage.failure(&format!("the tunnel did not come up:\n{}", said.text)));
+    if !result.ok {
+        return Err(stage.failure(&format!("the tunnel did not come up:\n{}", result.text)));
     }
     for words in [["phase 1 of", "is allowed"], ["phase 2 of", "is allowed"]] {
         let line = stage.logged("west.log", 0, &words)?;
@@ -206,18 +210,18 @@ fn connect(stage: &mut Stage) -> Result<(), Failure> {
     }
     stage.step("Packets pass, in ESP");
     stage.run(
-        Place::On(Gateway::East),
+        Host::Gateway(Gateway::East),
         &["ping", "-c", "3", "-W", "5", "-I", Gateway::East.inner(), Gateway::West.inner()],
         |line| line.contains("bytes from") || line.contains("packets transmitted"),
     )?;
-    stage.run(Place::Server, &["countersign", "decision", "list"], all)?;
+    stage.run(Host::Server, &["countersign", "decision", "list"], all)?;
     Ok(())
 }
 
 fn revoke(stage: &mut Stage) -> Result<(), Failure> {
     stage.step("East's key is stolen: its certificate is revoked");
     let list = stage.run(
-        Place::Server,
+        Host::Server,
         &["countersign", "cert", "list", "--account", "east", "--json"],
         none,
     )?;
@@ -229,7 +233,7 @@ fn revoke(stage: &mut Stage) -> Result<(), Failure> {
         .and_then(Value::as_str)
         .unwrap_or_default();
     stage.run(
-        Place::Server,
+        Host::Server,
         &["countersign", "cert", "revoke", serial, "--reason", "keyCompromise"],
         all,
     )?;
@@ -241,10 +245,10 @@ fn revoke(stage: &mut Stage) -> Result<(), Failure> {
     let from = fs::metadata(stage.file("west.log"))
         .map_or(0, |file| usize::try_from(file.len()).unwrap_or(0));
     let initiate = ["--initiate", "--ike", "west", "--child", "net", "--timeout", "30"];
-    let said = swanctl(stage, Gateway::East, &initiate, |line| {
+    let result = swanctl(stage, Gateway::East, &initiate, |line| {
         line.contains("AUTHENTICATION_FAILED") || line.contains("initiate failed")
     })?;
-    if said.ok {
+    if result.ok {
         return Err(stage.failure("expected that the revoked peer is refused, but it came in"));
     }
     let line = stage.logged("west.log", from, &["phase 1 of", "is refused"])?;
@@ -252,7 +256,7 @@ fn revoke(stage: &mut Stage) -> Result<(), Failure> {
 
     stage.step("Why? The decision log says it in words");
     let denied = stage.run(
-        Place::Server,
+        Host::Server,
         &["countersign", "decision", "list", "--denied", "--limit", "1", "--json"],
         none,
     )?;
@@ -262,6 +266,6 @@ fn revoke(stage: &mut Stage) -> Result<(), Failure> {
         .get(0)
         .ok_or_else(|| stage.failure("expected a refusal in the decision log, found none"))?;
     let trace = first.get("trace").and_then(Value::as_str).unwrap_or_default();
-    stage.run(Place::Server, &["countersign", "decision", "show", trace, "--explain"], all)?;
+    stage.run(Host::Server, &["countersign", "decision", "show", trace, "--explain"], all)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Power cuts for tests: after so many steps on the disk, none succeeds any more.
+//! Power cuts for tests: after a chosen number of steps on the disk, every further step fails.
 
 use std::cell::Cell;
 use std::io;
@@ -7,12 +7,12 @@ thread_local! {
     static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
-/// Lets the power fail after so many steps of this thread; `None` for never.
+/// Lets the power fail after `steps` further steps of this thread; `None` for never.
 pub fn fail_after(steps: Option<u32>) {
     LEFT.set(steps);
 }
 
-/// A step on the disk.
+/// A step on the disk, which fails once the power is out.
 pub fn step() -> io::Result<()> {
     match LEFT.get() {
         None => Ok(()),

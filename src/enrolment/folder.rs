@@ -1,19 +1,19 @@
 //! The folder of an enrolment, and the order in which it changes.
 //!
 //! ```text
-//! DIR/enrolment.toml                      what a renewal must know
-//! DIR/enrolment/anchors.pem               whom the gateway trusts
-//! DIR/enrolment/lock                      which run works on it
-//! DIR/enrolment/made                      there if the first enrolment made DIR
-//! DIR/enrolment/pending/                  a key whose certificate has not come yet, and its transaction
+//! DIR/enrolment.toml                      the settings that a renewal needs
+//! DIR/enrolment/anchors.pem               the trust anchors
+//! DIR/enrolment/lock                      locked by the run that works on the folder
+//! DIR/enrolment/made                      exists if the first enrolment made DIR
+//! DIR/enrolment/pending/                  a key without its certificate yet, and its transaction
 //! DIR/enrolment/generations/G/            certificate.pem, key.pem, and files/ as the daemon reads them
-//! DIR/enrolment/current → generations/G   which of them counts
+//! DIR/enrolment/current → generations/G   the generation in force
 //! DIR/x509/gw1.pem → ../enrolment/current/files/x509/gw1.pem, and so on
 //! ```
 //!
-//! A generation is written whole under another name, synced and renamed; only then `current` is exchanged for a link to
-//! it, by one rename. So a reader sees the old key with the old certificate or the new ones with each other, whenever the
-//! power fails, and never one of each. A key is synced before its request is sent, so that no certificate lacks its key.
+//! A generation is written whole under another name, synced and renamed. Only then is `current` replaced, by one rename, with a link to
+//! it. Whenever the power fails, a reader therefore sees the old key with the old certificate, or the new key with the new one. A key
+//! is synced before its request is sent, so that no certificate lacks its key.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -27,72 +27,88 @@ use rustix::fs::FlockOperation;
 use super::settings::Settings;
 use crate::exit::Failure;
 
-/// The largest file of ours that is read, in bytes.
+/// The largest file of an enrolment that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Where a generation has the daemon's files.
+/// The folder of the daemon's files in a generation.
 const FILES: &str = "files";
 
-/// The file that is locked.
+/// The file that a run locks.
 const LOCK: &str = "lock";
-/// The file that says that an enrolment made `DIR`, too.
+/// The file that marks that the first enrolment made `DIR`.
 const MADE: &str = "made";
 
-/// Of which enrolment something is.
+/// Whether a file belongs to the finished enrolment or to a pending one. `DIR` can have both: `--replace` begins a new enrolment
+/// beside the finished one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Of the one whose certificate counts.
-    InPlace,
-    /// Of a first one that is on its way, beside which another may be in place.
-    OnItsWay,
+    /// The enrolment whose certificate is in force.
+    Finished,
+    /// A first enrolment whose certificate has not come yet.
+    Pending,
 }
 
-/// The folder of an enrolment. While it lives, no other run works on the same.
+/// The folder of an enrolment, locked: no other run works on it while this value lives.
 pub struct Folder {
     path: PathBuf,
     _lock: File,
 }
 
 impl Folder {
-    /// Takes the folder for this run. `create` makes it; without that it must be there.
-    pub fn open(path: &Path, create: bool) -> Result<Self, Failure> {
+    /// Locks the folder for this run, and makes it if it does not exist.
+    ///
+    /// # Errors
+    /// Another run has the lock, or the folder cannot be made.
+    pub fn create(path: &Path) -> Result<Self, Failure> {
         let path = std::path::absolute(path)?;
         let own = path.join("enrolment");
-        let mut is_new = false;
-        if create {
-            is_new = make(&path).map_err(at(&path))?;
-            make(&own).map_err(at(&own))?;
-        } else if !own.is_dir() {
+        let is_new = make(&path).map_err(failure_at(&path))?;
+        make(&own).map_err(failure_at(&own))?;
+        let folder = Self::locked(path)?;
+        if is_new {
+            let made = folder.own(MADE);
+            write_over(&made, b"").map_err(failure_at(&made))?;
+        }
+        Ok(folder)
+    }
+
+    /// Locks the folder of an earlier enrolment for this run.
+    ///
+    /// # Errors
+    /// There is no enrolment, or another run has the lock.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let path = std::path::absolute(path)?;
+        if !path.join("enrolment").is_dir() {
             return Err(Failure::missing(format!(
                 "expected an enrolment in `{0}`, found none; `countersign enroll --server URL … --out {0}` makes one",
                 path.display()
             )));
         }
-        let lock = lock(&own.join(LOCK)).map_err(at(&own))?.ok_or_else(|| {
+        Self::locked(path)
+    }
+
+    fn locked(path: PathBuf) -> Result<Self, Failure> {
+        let own = path.join("enrolment");
+        let lock = lock(&own.join(LOCK)).map_err(failure_at(&own))?.ok_or_else(|| {
             Failure::unavailable(format!(
                 "another run works on `{}`; try again later",
                 path.display()
             ))
         })?;
-        let folder = Self { path, _lock: lock };
-        if is_new {
-            let made = folder.own(MADE);
-            write_over(&made, b"").map_err(at(&made))?;
-        }
-        Ok(folder)
+        Ok(Self { path, _lock: lock })
     }
 
-    /// The folder itself.
+    /// `DIR` itself.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A path among what is ours.
+    /// A path in `DIR/enrolment`.
     pub fn own(&self, name: &str) -> PathBuf {
         self.path.join("enrolment").join(name)
     }
 
-    /// What a renewal must know, or what a first enrolment that is on its way has for it; `None` if there is none.
+    /// The settings of an enrolment; `None` if there is none.
     pub fn settings(&self, phase: Phase) -> Result<Option<Settings>, Failure> {
         let path = self.path_of(phase, "enrolment.toml");
         let Some(text) = read(&path)? else { return Ok(None) };
@@ -101,28 +117,28 @@ impl Folder {
         parsed.map(Some).map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))
     }
 
-    /// Writes it down.
+    /// Writes the settings of an enrolment, durably.
     pub fn save_settings(&self, phase: Phase, settings: &Settings) -> Result<(), Failure> {
         let path = self.path_of(phase, "enrolment.toml");
-        write_over(&path, settings.text()?.as_bytes()).map_err(at(&path))
+        write_over(&path, settings.text()?.as_bytes()).map_err(failure_at(&path))
     }
 
     fn path_of(&self, phase: Phase, name: &str) -> PathBuf {
         match phase {
-            Phase::OnItsWay => self.own("pending").join(name),
-            Phase::InPlace if name == "enrolment.toml" => self.path.join(name),
-            Phase::InPlace => self.own(name),
+            Phase::Pending => self.own("pending").join(name),
+            Phase::Finished if name == "enrolment.toml" => self.path.join(name),
+            Phase::Finished => self.own(name),
         }
     }
 
-    /// A list of certificates of ours, DER; empty if there is none.
+    /// The certificates of a file of an enrolment, DER; none if the file does not exist.
     pub fn certificates(&self, phase: Phase, name: &str) -> Result<Vec<Vec<u8>>, Failure> {
         let path = self.path_of(phase, name);
         let Some(pem) = read(&path)? else { return Ok(Vec::new()) };
         read_all(&pem).map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))
     }
 
-    /// Writes a list of certificates down; none at all removes it.
+    /// Writes a file of certificates, durably. Without certificates the file is removed.
     pub fn save_certificates(
         &self,
         phase: Phase,
@@ -131,37 +147,38 @@ impl Folder {
     ) -> Result<(), Failure> {
         let path = self.path_of(phase, name);
         if list.is_empty() {
-            return remove(&path).map_err(at(&path));
+            return remove(&path).map_err(failure_at(&path));
         }
-        write_over(&path, pem(list)?.as_bytes()).map_err(at(&path))
+        write_over(&path, pem(list)?.as_bytes()).map_err(failure_at(&path))
     }
 
-    /// The name of the generation that counts.
+    /// The name of the generation in force.
     pub fn current(&self) -> Option<String> {
         let link = fs::read_link(self.own("current")).ok()?;
         Some(link.file_name()?.to_str()?.to_owned())
     }
 
-    /// Writes a generation, whole; one that is there already is the same, as its name says which certificate it has.
+    /// Writes a generation, whole. A generation of this name that exists already is the same one: the name contains the hash of its
+    /// certificate.
     pub fn add_generation(&self, name: &str, files: &Files) -> Result<(), Failure> {
         let path = self.own("generations").join(name);
         if path.is_dir() {
             return Ok(());
         }
-        step().and_then(|()| files.write(&path, false)).map_err(at(&path))
+        step().and_then(|()| files.write(&path, false)).map_err(failure_at(&path))
     }
 
-    /// Removes a generation that does not count.
+    /// Removes a generation, unless it is in force.
     pub fn remove_generation(&self, name: &str) {
         if self.current().as_deref() != Some(name) {
             let _ = fs::remove_dir_all(self.own("generations").join(name));
         }
     }
 
-    /// Refuses what no enrolment wrote in the places of the daemon's files.
-    pub fn check_places<'p>(&self, places: impl Iterator<Item = &'p str>) -> Result<(), Failure> {
-        for place in places {
-            let path = self.path.join(place);
+    /// Refuses to replace files of others. `links` are the paths, relative to `DIR`, at which the daemon reads its files.
+    pub fn check_links<'p>(&self, links: impl Iterator<Item = &'p str>) -> Result<(), Failure> {
+        for link in links {
+            let path = self.path.join(link);
             if path.symlink_metadata().is_ok() && !self.is_own_link(&path) {
                 return Err(Failure::missing(format!(
                     "`{}` exists, and no enrolment wrote it; move it away, or name another folder with `--out`",
@@ -172,12 +189,13 @@ impl Folder {
         Ok(())
     }
 
-    /// Makes a generation the one that counts, and has the daemon's places lead to it.
-    pub fn switch(&self, generation: &str, places: &[&str]) -> Result<(), Failure> {
-        self.check_places(places.iter().copied())?;
-        // The places first: they lead through `current`, so that none changes before all do.
-        for place in places {
-            self.link(place).map_err(at(&self.path.join(place)))?;
+    /// Puts a generation in force. `links` are the paths, relative to `DIR`, at which the daemon reads its files.
+    pub fn switch(&self, generation: &str, links: &[&str]) -> Result<(), Failure> {
+        self.check_links(links.iter().copied())?;
+        // INVARIANT: every link of the daemon leads through `current`. So all of them change at once, when `current` is renamed below; and
+        // they must exist before that.
+        for link in links {
+            self.link(link).map_err(failure_at(&self.path.join(link)))?;
         }
         let current = self.own("current");
         let exchange = || {
@@ -188,12 +206,12 @@ impl Folder {
             fs::rename(&new, &current)?;
             sync(&self.own(""))
         };
-        exchange().map_err(at(&current))?;
-        self.remove_dead_links(places);
+        exchange().map_err(failure_at(&current))?;
+        self.remove_dead_links(links);
         Ok(())
     }
 
-    /// Removes the oldest generations, so that `keep` are left with the one that counts.
+    /// Removes the oldest generations, so that `keep` are left, the one in force included.
     pub fn prune(&self, keep: usize) {
         let current = self.current();
         let folder = self.own("generations");
@@ -201,7 +219,8 @@ impl Folder {
         let mut names: Vec<String> =
             list.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.retain(|name| Some(name) != current.as_ref());
-        // Their names begin with the moment from which they are valid; one that a power cut left half written with a dot.
+        // The name of a generation begins with its notBefore, so that the newest sorts last. The name of one that a power cut left half
+        // written begins with a dot.
         names.sort_unstable_by(|a, b| b.cmp(a));
         let half_written = names.iter().filter(|name| name.starts_with('.')).cloned();
         let oldest =
@@ -211,27 +230,28 @@ impl Folder {
         }
     }
 
-    /// Leaves nothing behind of a first enrolment that came to nothing: of what it made itself, and of nothing else.
+    /// Removes every file that a failed first enrolment made itself, and no other.
     pub fn forget(&self) {
         let generations = fs::remove_dir(self.own("generations"));
-        // Where a certificate came there is its key, whatever became of `current`.
+        // A generation exists only if a certificate came. Its key must stay, even if `current` does not lead to it.
         if self.current().is_some() || generations.is_err_and(|e| e.kind() != ErrorKind::NotFound) {
             return;
         }
         let made = self.own(MADE);
-        let is_ours = made.exists();
+        let made_dir = made.exists();
         let _ = fs::remove_dir_all(self.own("pending"));
         let _ = fs::remove_file(&made);
-        // From here on another run may begin, and what it makes keeps its folder: none is removed that is not empty.
+        // Without the lock file another run may begin at any moment. Its files are safe: `remove_dir` fails on a folder that is not
+        // empty.
         let _ = fs::remove_file(self.own(LOCK));
         let _ = fs::remove_dir(self.own(""));
-        if is_ours {
+        if made_dir {
             let _ = fs::remove_dir(&self.path);
         }
     }
 
-    fn link(&self, place: &str) -> io::Result<()> {
-        let path = self.path.join(place);
+    fn link(&self, link: &str) -> io::Result<()> {
+        let path = self.path.join(link);
         if self.is_own_link(&path) {
             return Ok(());
         }
@@ -239,19 +259,19 @@ impl Folder {
             fs::DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
         }
         step()?;
-        symlink(own_link(place), &path)?;
+        symlink(target(link), &path)?;
         path.parent().map_or(Ok(()), sync)
     }
 
     fn is_own_link(&self, path: &Path) -> bool {
-        let place = path.strip_prefix(&self.path).ok().and_then(Path::to_str);
-        place.is_some_and(|place| fs::read_link(path).is_ok_and(|link| link == own_link(place)))
+        let link = path.strip_prefix(&self.path).ok().and_then(Path::to_str);
+        link.is_some_and(|link| fs::read_link(path).is_ok_and(|found| found == target(link)))
     }
 
-    /// Removes what led to a file that the present generation does not have, beside those it has.
-    fn remove_dead_links(&self, places: &[&str]) {
-        let parent = |place: &&str| self.path.join(place).parent().map(Path::to_owned);
-        let mut parents: Vec<PathBuf> = places.iter().filter_map(parent).collect();
+    /// Removes the daemon's links whose file the generation in force does not have, in the folders of those that it has.
+    fn remove_dead_links(&self, links: &[&str]) {
+        let parent = |link: &&str| self.path.join(link).parent().map(Path::to_owned);
+        let mut parents: Vec<PathBuf> = links.iter().filter_map(parent).collect();
         parents.sort_unstable();
         parents.dedup();
         let lists = parents.iter().filter_map(|parent| fs::read_dir(parent).ok());
@@ -263,13 +283,13 @@ impl Folder {
     }
 }
 
-/// The places of the daemon's files in those of a generation.
-pub fn places(generation: &Files) -> Vec<&str> {
+/// The paths, relative to `DIR`, at which the daemon reads the files of a generation.
+pub fn daemon_links(generation: &Files) -> Vec<&str> {
     let paths = generation.entries().keys();
     paths.filter_map(|path| path.strip_prefix(FILES)?.strip_prefix('/')).collect()
 }
 
-/// Adds the daemon's files to those of a generation.
+/// Adds the daemon's files to the files of a generation.
 pub fn add_daemon_files(generation: &mut Files, files: &Files) {
     for (path, entry) in files.entries() {
         let path = format!("{FILES}/{path}");
@@ -288,19 +308,19 @@ pub fn pem(list: &[Vec<u8>]) -> Result<String, Failure> {
     Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
-/// Reads a file of ours; `None` if it is not there.
+/// Reads a file; `None` if it does not exist.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     match fs::metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(at(path)(e)),
+        Err(e) => Err(failure_at(path)(e)),
         Ok(metadata) if metadata.len() > MAX_FILE => {
             Err(Failure::input(format!("`{}` is larger than {MAX_FILE} bytes", path.display())))
         }
-        Ok(_) => fs::read(path).map(Some).map_err(at(path)),
+        Ok(_) => fs::read(path).map(Some).map_err(failure_at(path)),
     }
 }
 
-/// Makes a folder, durably. Whether it was not there before.
+/// Makes a folder, durably. Tells whether it is new.
 fn make(folder: &Path) -> io::Result<bool> {
     let parent = folder.parent().unwrap_or_else(|| Path::new("/"));
     let mut builder = fs::DirBuilder::new();
@@ -311,25 +331,26 @@ fn make(folder: &Path) -> io::Result<bool> {
     }
 }
 
-/// Locks a file, which need not be there; `None` when another run has it.
+/// Opens and locks a file, which need not exist; `None` when another run has the lock.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let mut options = fs::OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(0o600);
-    hold(options.open(path)?, path)
+    lock_open(options.open(path)?, path)
 }
 
-/// Who had the lock before may have removed its file, which then keeps nobody away who comes later.
-fn hold(file: File, path: &Path) -> io::Result<Option<File>> {
+/// Locks a file that was opened at `path`. The run that had the lock before may have removed the file since: a lock on a removed file
+/// keeps no later run out, and does not count.
+fn lock_open(file: File, path: &Path) -> io::Result<Option<File>> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
         other => other?,
     }
     let id = |found: fs::Metadata| (found.dev(), found.ino());
-    let is_there = fs::metadata(path).ok().map(id) == Some(id(file.metadata()?));
-    Ok(is_there.then_some(file))
+    let is_in_place = fs::metadata(path).ok().map(id) == Some(id(file.metadata()?));
+    Ok(is_in_place.then_some(file))
 }
 
-/// Writes a file, for its owner only, in place of the one that may be there: whole, and durably.
+/// Writes a file that only its owner can read, whole and durably. It replaces the file of this name, if there is one.
 pub fn write_over(path: &Path, content: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or_else(|| Path::new("."));
     step()?;
@@ -341,7 +362,7 @@ pub fn write_over(path: &Path, content: &[u8]) -> io::Result<()> {
     sync(parent)
 }
 
-/// Removes a file that may be there.
+/// Removes a file, if it exists.
 pub fn remove(path: &Path) -> io::Result<()> {
     step()?;
     match fs::remove_file(path) {
@@ -350,24 +371,24 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The names in a folder outlast a power cut from here on.
+/// Makes the names in a folder durable: they outlast a power cut from here on.
 pub fn sync(folder: &Path) -> io::Result<()> {
     step()?;
     File::open(folder)?.sync_all()
 }
 
-/// An error with the path that it is about.
-pub fn at(path: &Path) -> impl Fn(io::Error) -> Failure + '_ {
+/// Maps an error to a failure that names the path.
+pub fn failure_at(path: &Path) -> impl Fn(io::Error) -> Failure + '_ {
     move |e| Failure::unavailable(format!("`{}`: {e}", path.display()))
 }
 
-/// What a daemon's place leads to.
-fn own_link(place: &str) -> PathBuf {
-    let up = Path::new(place).components().skip(1).map(|_| "..");
-    up.collect::<PathBuf>().join("enrolment/current").join(FILES).join(place)
+/// The target of a daemon's link, relative to the folder of the link.
+fn target(link: &str) -> PathBuf {
+    let up = Path::new(link).components().skip(1).map(|_| "..");
+    up.collect::<PathBuf>().join("enrolment/current").join(FILES).join(link)
 }
 
-/// Where a test lets the power fail.
+/// A step on the disk. In tests, the power can fail before it.
 #[cfg(not(test))]
 const fn step() -> io::Result<()> {
     Ok(())
@@ -386,21 +407,21 @@ mod tests {
     fn what_came_to_nothing_is_forgotten_and_nothing_else() {
         let base = tempfile::tempdir().unwrap();
         let at = base.path().join("made/by/us");
-        Folder::open(&at, true).unwrap().forget();
+        Folder::create(&at).unwrap().forget();
         assert!(!at.exists() && base.path().join("made/by").exists());
-        // Whoever comes to nothing later removes what an earlier run made.
-        drop(Folder::open(&at, true).unwrap());
-        Folder::open(&at, true).unwrap().forget();
+        // A run that fails later removes what an earlier run made.
+        drop(Folder::create(&at).unwrap());
+        Folder::create(&at).unwrap().forget();
         assert!(!at.exists());
         fs::create_dir(&at).unwrap();
-        Folder::open(&at, true).unwrap().forget();
+        Folder::create(&at).unwrap().forget();
         assert_eq!(fs::read_dir(&at).unwrap().count(), 0, "and the folder itself is an operator's");
-        // What others have in folders of the same name.
+        // Files of others in folders of the same name stay.
         for theirs in ["enrolment.toml", "enrolment/notes", "enrolment/generations/g/key.pem"] {
             let theirs = at.join(theirs);
             fs::create_dir_all(theirs.parent().unwrap()).unwrap();
             fs::write(&theirs, "theirs").unwrap();
-            Folder::open(&at, true).unwrap().forget();
+            Folder::create(&at).unwrap().forget();
             assert_eq!(fs::read(&theirs).unwrap(), b"theirs", "{}", theirs.display());
         }
     }
@@ -409,17 +430,17 @@ mod tests {
     fn one_run_at_a_time_has_a_folder_that_comes_and_goes() {
         let base = tempfile::tempdir().unwrap();
         let at = base.path().join("late");
-        let first = Folder::open(&at, true).unwrap();
+        let first = Folder::create(&at).unwrap();
         let late = File::open(first.own(LOCK)).unwrap();
         first.forget();
         drop(first);
-        let next = Folder::open(&at, true).unwrap();
-        assert!(hold(late, &next.own(LOCK)).unwrap().is_none());
+        let next = Folder::create(&at).unwrap();
+        assert!(lock_open(late, &next.own(LOCK)).unwrap().is_none());
         let (at, inside, taken) =
             (base.path().join("out"), AtomicUsize::new(0), AtomicUsize::new(0));
         let run = || {
             for _ in 0..300 {
-                let Ok(folder) = Folder::open(&at, true) else { continue };
+                let Ok(folder) = Folder::create(&at) else { continue };
                 assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two runs have it");
                 taken.fetch_add(1, Ordering::SeqCst);
                 std::thread::yield_now();

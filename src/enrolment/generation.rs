@@ -1,4 +1,4 @@
-//! A generation: one certificate with its key and whoever stands above it, for us to renew by and for the daemon to use.
+//! A generation: one certificate with its key and the CA certificates above it, for the next renewal and for the daemon.
 
 use std::time::Duration;
 
@@ -13,33 +13,33 @@ use super::material::{certificates, key_from_pem, key_pem};
 use super::settings::Settings;
 use crate::exit::Failure;
 
-/// The certificate that counts.
+/// The certificate in force.
 pub struct Present {
     /// The certificate, DER.
     pub certificate: Vec<u8>,
-    /// Those above it, DER.
+    /// The CA certificates above it, DER.
     pub chain: Vec<Vec<u8>>,
     /// Its key.
     pub key: FileKey,
-    /// What it says.
+    /// Its decoded fields.
     pub facts: Facts,
 }
 
 impl Present {
-    /// From when on it is to be renewed: `before` its end, or when two thirds of its validity are over.
+    /// When to renew it: `before` its end, or when two thirds of its validity are over.
     pub fn renew_at(&self, before: Option<Duration>) -> Timestamp {
         renew_at(&self.facts, before)
     }
 }
 
-/// From when on a certificate is to be renewed.
+/// When to renew a certificate: `before` its end, or when two thirds of its validity are over.
 pub fn renew_at(facts: &Facts, before: Option<Duration>) -> Timestamp {
     let third = facts.not_after.since(facts.not_before) / 3;
     facts.not_after.minus(before.unwrap_or(third))
 }
 
 impl Folder {
-    /// The certificate that counts; `None` before the first.
+    /// The certificate in force; `None` before the first.
     pub fn present(&self) -> Result<Option<Present>, Failure> {
         let Some(name) = self.current() else { return Ok(None) };
         let folder = self.own("generations").join(name);
@@ -53,7 +53,7 @@ impl Folder {
     }
 }
 
-/// The name of a generation, which begins with the moment from which its certificate is valid and says which it is.
+/// The name of a generation: the notBefore and the hash of its certificate. Names sort by notBefore.
 pub fn name(issued: &Issued) -> Result<String, Failure> {
     let from = Facts::of(&issued.certificate)?.not_before.to_string();
     let from: String = from.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
@@ -70,7 +70,7 @@ pub fn compose(settings: &Settings, issued: &Issued, key: &FileKey) -> Result<Fi
         Some((anchor, between)) => (Some(anchor), between),
         None => (None, &[][..]),
     };
-    // The anchor of this very certificate first.
+    // The anchor of this certificate comes first.
     let others = issued.anchors.iter().filter(|other| Some(*other) != anchor);
     let roots = named(&settings.name, "root", anchor.into_iter().chain(others));
     let material = Material {
@@ -91,7 +91,7 @@ pub fn compose(settings: &Settings, issued: &Issued, key: &FileKey) -> Result<Fi
     Ok(files)
 }
 
-/// CAs under names that no other gateway's files have.
+/// Names for CA certificates. They contain the gateway's, so that no other gateway's files have them.
 fn named<'c>(gateway: &str, what: &str, all: impl Iterator<Item = &'c Vec<u8>>) -> Vec<NamedCa> {
     let name = |number: usize| format!("{gateway}-{what}{number}");
     (1..).zip(all).map(|(number, der)| NamedCa { name: name(number), der: der.clone() }).collect()

@@ -1,4 +1,4 @@
-//! Files that an operator hands in: certificates, keys, secrets.
+//! Files that an operator names: certificates, keys and secrets.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ pub fn key_from_pem(path: &Path) -> Result<FileKey, Failure> {
     FileKey::from_pkcs8(key.der()).map_err(|e| at(&e))
 }
 
-/// A private key as its file has it: PKCS#8, PEM.
+/// A private key as a file: PKCS#8, PEM.
 pub fn key_pem(key: &FileKey) -> Result<Zeroizing<String>, Failure> {
     let der = key.exported()?;
     let pem = der::pem::encode_string("PRIVATE KEY", der::pem::LineEnding::LF, &der);

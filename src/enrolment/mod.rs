@@ -1,5 +1,5 @@
-//! A gateway enrols itself: `countersign enroll`. The protocol stands in `countersign-enroll`; here is what a gateway keeps,
-//! in which order, so that nothing is lost and its key and its certificate always belong together.
+//! The enrolment of a gateway: `countersign enroll`. The protocol is in `countersign-enroll`. Here are the gateway's files, and the order
+//! in which they change, so that no key is lost and key and certificate always belong together.
 
 #[cfg(test)]
 mod faults;
@@ -15,7 +15,7 @@ mod settings;
 mod story;
 
 pub use material::{certificates, key_from_pem};
-pub use questions::{Source, inform, revoke};
+pub use questions::{Source, query, revoke};
 pub use settings::{First, Overrides, Settings, default_name};
 pub use story::{Start, enrol, renew};
 

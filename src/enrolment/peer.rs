@@ -1,4 +1,4 @@
-//! The gateway as a CMP server meets it: what proves it, whom it trusts, and what it wants.
+//! The gateway as a CMP client: its credential, its trust anchors, and the certificates that it requests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ use super::material::{certificates, key_from_pem, secret};
 use super::settings::{First, Settings};
 use crate::exit::Failure;
 
-/// How often a secret is hashed.
+/// The iterations of the MAC's key derivation, unless the operator says otherwise.
 const ITERATIONS: u32 = 10_000;
 
 /// The longest common name, in characters (ub-common-name, RFC 5280 §A.1).
 const MAX_COMMON_NAME: usize = 64;
 
-/// All that a client needs.
+/// The parameters of a CMP client.
 pub struct Peer {
     http: Http,
     credential: Credential,
@@ -51,17 +51,17 @@ impl Peer {
         })
     }
 
-    /// The client, whose patience begins now.
+    /// A client. Its patience begins now.
     pub fn client(&self) -> Client<'_> {
         self.client_of(&self.credential, &self.anchors)
     }
 
-    /// Whether a secret proves it.
+    /// Whether a secret protects its messages.
     pub const fn is_by_secret(&self) -> bool {
         matches!(self.credential, Credential::Secret { .. })
     }
 
-    /// Whether the CA takes a certificate that came, whose key this is, as one that is in use.
+    /// Asks the CA, under the new certificate, whether that certificate is in use.
     ///
     /// # Errors
     /// As [`Client::prove_in_use`].
@@ -91,7 +91,7 @@ impl Peer {
 }
 
 impl First {
-    /// What proves a gateway the first time.
+    /// The credential of a first enrolment, read from its files.
     pub fn credential(&self) -> Result<Credential, Failure> {
         match (&self.reference, &self.secret_file, &self.certificate, &self.certificate_key) {
             (Some(reference), Some(file), None, None) => Ok(Credential::Secret {
@@ -125,7 +125,7 @@ impl First {
 }
 
 impl Present {
-    /// The present certificate as what proves the gateway.
+    /// The present certificate as a credential.
     pub fn credential(&self) -> Result<Credential, Failure> {
         let key = FileKey::from_pkcs8(&self.key.exported()?)?;
         Ok(Credential::Certificate {
@@ -135,7 +135,7 @@ impl Present {
         })
     }
 
-    /// A certificate that follows it: the same names, another key (RFC 9483 §4.1.3).
+    /// The template of its successor: the same names, and another key (RFC 9483 §4.1.3).
     pub fn successor<'w>(
         &'w self,
         settings: &'w Settings,
@@ -155,8 +155,8 @@ impl Present {
     }
 }
 
-/// A first certificate.
-pub fn first_wish<'w>(settings: &'w Settings, key: &'w FileKey) -> Result<Wish<'w>, Failure> {
+/// The template of a first certificate.
+pub fn first_template<'w>(settings: &'w Settings, key: &'w FileKey) -> Result<Wish<'w>, Failure> {
     let ids = settings.identities()?;
     let names = ids.iter().filter_map(|id| id.general_name().transpose());
     let alt_names: Vec<GeneralName> = names.collect::<Result<_, _>>()?;
@@ -182,7 +182,7 @@ pub fn first_wish<'w>(settings: &'w Settings, key: &'w FileKey) -> Result<Wish<'
     })
 }
 
-/// The first identity as common name: RFC 9483 §4.1.1 wants a subject, and some servers have none of their own.
+/// The first identity as common name. RFC 9483 §4.1.1 requires a subject, and some servers have none of their own for the account.
 fn common_name(ids: &[Identity]) -> Result<Name, Failure> {
     let text = ids.iter().find_map(|id| match id {
         Identity::Fqdn(text) | Identity::Email(text) => Some(text.clone()),
@@ -200,7 +200,7 @@ fn not_after(settings: &Settings) -> Option<Timestamp> {
     Some(SystemClock.now().plus(days).whole_seconds())
 }
 
-/// Finds paths by RFC 5280 §6, as the authorizer does.
+/// Finds certification paths (RFC 5280 §6), as the authorizer does.
 struct Finder;
 
 impl Paths for Finder {
@@ -213,7 +213,7 @@ impl Paths for Finder {
         let anchors = path::Anchors::new(anchors.iter().cloned()).map_err(|e| e.to_string())?;
         let (own, others) = chain.split_first().ok_or("there is no certificate")?;
         let own = Certificate::from_der(own.clone()).map_err(|e| e.to_string())?;
-        // What cannot be read beside it leads nowhere, and harms nothing.
+        // Other certificates that cannot be decoded are passed over: they are only candidates for the path.
         let others = others.iter().filter_map(|der| Certificate::from_der(der.clone()).ok());
         let chain: Vec<Arc<Certificate>> =
             std::iter::once(own).chain(others).map(Arc::new).collect();

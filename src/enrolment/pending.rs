@@ -1,4 +1,4 @@
-//! A certificate that is on its way: its key, and how far its transaction has come. Both outlast the run.
+//! A pending request: its key, and the state of its transaction. Both outlast the run.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -9,44 +9,44 @@ use countersign_enroll::cmp::client::{Confirmation, Issued, Waiting};
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Folder, at, read, remove, sync, write_over};
+use super::folder::{Folder, failure_at, read, remove, sync, write_over};
 use super::material::{key_from_pem, key_pem};
 use crate::exit::Failure;
 
-/// Why a certificate was asked for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Purpose {
-    /// It is the first, by secret or by the vendor's certificate.
+    /// A first certificate, under a secret or the vendor's certificate.
     First,
-    /// It follows the present one.
+    /// The renewal of the present certificate.
     Renewal,
 }
 
-/// How far a transaction has come.
+/// The state of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// The request may have been sent, and there was no answer: it is made again, with the same key.
+    /// The request may have been sent, and no answer came. The next run sends a new request for the same key.
     Sent,
     /// The CA has not decided.
     Waiting(Waiting),
-    /// The certificate is here, and was found good.
+    /// The certificate came, and is good. The certConf may have been sent.
     Issued(Box<Issued>),
-    /// The CA knows that it is here.
+    /// The CA acknowledged the certConf.
     Confirmed(Box<Issued>),
 }
 
-/// A certificate that is on its way.
+/// A pending request.
 pub struct Pending {
-    /// Why it was asked for.
+    /// Its purpose.
     pub purpose: Purpose,
     /// Its key.
     pub key: FileKey,
-    /// How far it has come.
+    /// The state of its transaction.
     pub state: State,
 }
 
-/// The file, as it is written.
+/// `transaction.toml`. Octets are hexadecimal, certificates base64.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Written {
@@ -63,9 +63,9 @@ struct Written {
 }
 
 impl Folder {
-    /// What is on its way; `None` for nothing.
+    /// The pending request, if there is one.
     pub fn pending(&self) -> Result<Option<Pending>, Failure> {
-        let (key, transaction) = self.pending_paths();
+        let transaction = self.pending_transaction();
         let Some(text) = read(&transaction)? else { return Ok(None) };
         let damaged = |why: String| {
             Failure::unavailable(format!(
@@ -76,57 +76,62 @@ impl Folder {
         let written: Written =
             toml::from_str(&String::from_utf8_lossy(&text)).map_err(|e| damaged(e.to_string()))?;
         let (purpose, state) = written.state().ok_or_else(|| damaged("it is damaged".into()))?;
-        Ok(Some(Pending { purpose, key: key_from_pem(&key)?, state }))
+        Ok(Some(Pending { purpose, key: key_from_pem(&self.pending_key())?, state }))
     }
 
-    /// Makes the folder of what is on its way. Without a transaction, what is in it counts for nothing.
+    /// Makes the folder of the pending request. It is not a pending request yet: that takes a transaction.
     pub fn prepare(&self) -> Result<(), Failure> {
         let folder = self.own("pending");
         if folder.is_dir() {
             return Ok(());
         }
-        fs::DirBuilder::new().mode(0o700).create(&folder).map_err(at(&folder))?;
-        sync(&self.own("")).map_err(at(&folder))
+        fs::DirBuilder::new().mode(0o700).create(&folder).map_err(failure_at(&folder))?;
+        sync(&self.own("")).map_err(failure_at(&folder))
     }
 
-    /// Begins: the key is on the disk before anything is sent.
+    /// Begins a request. Its key is durable when this returns, and must be before the request is sent.
     pub fn begin(&self, purpose: Purpose, key: FileKey) -> Result<Pending, Failure> {
         self.prepare()?;
-        let (key_path, _) = self.pending_paths();
-        write_over(&key_path, key_pem(&key)?.as_bytes()).map_err(at(&key_path))?;
+        let key_path = self.pending_key();
+        write_over(&key_path, key_pem(&key)?.as_bytes()).map_err(failure_at(&key_path))?;
         let pending = Pending { purpose, key, state: State::Sent };
         self.save_pending(&pending)?;
         Ok(pending)
     }
 
-    /// Writes down how far it has come.
+    /// Writes the state of the transaction, durably.
     pub fn save_pending(&self, pending: &Pending) -> Result<(), Failure> {
         self.save_state(pending.purpose, &pending.state)
     }
 
-    /// As [`Self::save_pending`].
+    /// As [`Self::save_pending`], without the key.
     pub fn save_state(&self, purpose: Purpose, state: &State) -> Result<(), Failure> {
-        let (_, path) = self.pending_paths();
+        let path = self.pending_transaction();
         let text = toml::to_string(&Written::of(purpose, state))
             .map_err(|e| Failure { code: 1, message: e.to_string() })?;
-        write_over(&path, text.as_bytes()).map_err(at(&path))
+        write_over(&path, text.as_bytes()).map_err(failure_at(&path))
     }
 
-    /// Ends: the transaction first, without which the rest counts for nothing.
+    /// Drops the pending request. The transaction is removed first: without it, the other files mean nothing if the power fails now.
     pub fn drop_pending(&self) -> Result<(), Failure> {
         let folder = self.own("pending");
         if !folder.is_dir() {
             return Ok(());
         }
-        let (_, transaction) = self.pending_paths();
-        remove(&transaction).and_then(|()| sync(&folder)).map_err(at(&transaction))?;
+        let transaction = self.pending_transaction();
+        remove(&transaction).and_then(|()| sync(&folder)).map_err(failure_at(&transaction))?;
         let removed = fs::remove_dir_all(&folder);
-        removed.and_then(|()| sync(&self.own(""))).map_err(at(&folder))
+        removed.and_then(|()| sync(&self.own(""))).map_err(failure_at(&folder))
     }
 
-    fn pending_paths(&self) -> (PathBuf, PathBuf) {
-        let folder = self.own("pending");
-        (folder.join("key.pem"), folder.join("transaction.toml"))
+    /// The file of the pending request's key.
+    fn pending_key(&self) -> PathBuf {
+        self.own("pending").join("key.pem")
+    }
+
+    /// The file of the pending request's transaction. There is a pending request only if this file exists.
+    fn pending_transaction(&self) -> PathBuf {
+        self.own("pending").join("transaction.toml")
     }
 }
 

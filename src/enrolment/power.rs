@@ -1,5 +1,5 @@
-//! The power fails after each single step on the disk: what is there is a key with its certificate, the old ones or the
-//! new, and the next run finishes what was begun.
+//! Lets the power fail after each single step on the disk. The folder then has the old key with the old certificate, or the new key
+//! with the new one, and the next run finishes the renewal.
 
 use countersign_ca::certificate::Facts;
 use countersign_ca::{FileKey, KeyAlgorithm};
@@ -38,7 +38,7 @@ fn settings(layout: &str) -> Settings {
     }
 }
 
-/// A certificate for this key that needs no confirmation.
+/// A certificate for this key, which needs no confirmation.
 fn issued(key: &FileKey) -> Issued {
     let root_key = FileKey::generate(KeyAlgorithm::P256).unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -56,7 +56,7 @@ fn issued(key: &FileKey) -> Issued {
     }
 }
 
-/// From a new key to its certificate in place.
+/// Renews with a new key, up to the certificate in force.
 fn renew(folder: &Folder, settings: &Settings, peer: &Peer) -> Result<(), Failure> {
     let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
     let issued = issued(&key);
@@ -66,9 +66,9 @@ fn renew(folder: &Folder, settings: &Settings, peer: &Peer) -> Result<(), Failur
     finish(folder, settings, peer, pending, None).map(drop)
 }
 
-/// The certificate that counts, which must have its key beside it, for us and for the daemon.
+/// The certificate in force. It must belong to the key beside it, in the generation and in the daemon's files.
 #[track_caller]
-fn whole(folder: &Folder, certificate: &str, key: &str) -> Vec<u8> {
+fn certificate_with_its_key(folder: &Folder, certificate: &str, key: &str) -> Vec<u8> {
     let present = folder.present().unwrap().expect("a certificate");
     assert_eq!(present.facts.key.der(), present.key.public().der());
     let daemons = certificates(&folder.path().join(certificate)).unwrap().remove(0);
@@ -92,28 +92,32 @@ fn key_and_certificate_belong_together_whenever_the_power_fails() {
     let mut old_survived = 0;
     for steps in 0.. {
         let at = tempfile::tempdir().unwrap();
-        let folder = Folder::open(at.path(), true).unwrap();
+        let folder = Folder::create(at.path()).unwrap();
         renew(&folder, &settings, &peer).unwrap();
-        let old = whole(&folder, layout.1, layout.2);
+        let old = certificate_with_its_key(&folder, layout.1, layout.2);
         fail_after(Some(steps));
         let renewed = renew(&folder, &settings, &peer);
         fail_after(None);
         drop(folder);
         // The next run.
-        let folder = Folder::open(at.path(), false).unwrap();
-        let found = whole(&folder, layout.1, layout.2);
+        let folder = Folder::open(at.path()).unwrap();
+        let found = certificate_with_its_key(&folder, layout.1, layout.2);
         old_survived += usize::from(found == old);
         match folder.pending().unwrap() {
             Some(pending) if pending.state != State::Sent => {
                 finish(&folder, &settings, &peer, pending, None).unwrap();
-                assert_ne!(whole(&folder, layout.1, layout.2), old, "after {steps} steps");
+                assert_ne!(
+                    certificate_with_its_key(&folder, layout.1, layout.2),
+                    old,
+                    "after {steps} steps"
+                );
                 assert!(folder.pending().unwrap().is_none());
             }
             Some(_) => assert_eq!(found, old),
             None => {}
         }
         renew(&folder, &settings, &peer).unwrap();
-        whole(&folder, layout.1, layout.2);
+        certificate_with_its_key(&folder, layout.1, layout.2);
         if renewed.is_ok() {
             assert!(steps > 15 && old_survived > 8, "{steps} steps, {old_survived}");
             return;

@@ -1,4 +1,4 @@
-//! `--revoke` and `--info`.
+//! `countersign enroll --revoke` and `--info`: the gateway requests a revocation, or queries the CA.
 
 use std::path::Path;
 use std::{fs, io};
@@ -13,18 +13,18 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::folder::{Folder, Phase, at, write_over};
+use super::folder::{Folder, Phase, failure_at, write_over};
 use super::peer::Peer;
 use super::settings::{Overrides, Settings};
 use super::story::{ANCHORS, SIGNER};
 use crate::exit::Failure;
 
-/// Who asks.
+/// The sender of a query or of a revocation request.
 pub struct Source {
     peer: Peer,
-    /// The certificate that proves the gateway, DER.
+    /// The certificate that the gateway signs with, DER.
     certificate: Option<Vec<u8>>,
-    /// Whom it trusts, DER.
+    /// Its trust anchors, DER.
     roots: Vec<Vec<u8>>,
     _folder: Option<Folder>,
 }
@@ -32,19 +32,19 @@ pub struct Source {
 impl Source {
     /// The gateway whose enrolment is in a folder.
     pub fn enrolled(out: &Path, overrides: &Overrides) -> Result<Self, Failure> {
-        let folder = Folder::open(out, false)?;
+        let folder = Folder::open(out)?;
         let missing =
             || Failure::missing(format!("`{}` has no certificate yet", folder.path().display()));
-        let settings = folder.settings(Phase::InPlace)?.ok_or_else(missing)?.with(overrides);
+        let settings = folder.settings(Phase::Finished)?.ok_or_else(missing)?.with(overrides);
         let present = folder.present()?.ok_or_else(missing)?;
-        let roots = folder.certificates(Phase::InPlace, ANCHORS)?;
-        let signer = folder.certificates(Phase::InPlace, SIGNER)?.into_iter().next();
+        let roots = folder.certificates(Phase::Finished, ANCHORS)?;
+        let signer = folder.certificates(Phase::Finished, SIGNER)?.into_iter().next();
         let anchors = Anchors::Known(roots.clone());
         let peer = Peer::new(&settings, present.credential()?, anchors, signer)?;
         Ok(Self { peer, certificate: Some(present.certificate), roots, _folder: Some(folder) })
     }
 
-    /// One that is described on the command line.
+    /// A gateway that the command line describes.
     pub fn given(
         settings: &Settings,
         anchors: Anchors,
@@ -61,7 +61,13 @@ impl Source {
     }
 }
 
-/// Has the gateway's certificate revoked.
+/// A file to write, by name and content.
+struct SavedFile {
+    name: String,
+    content: String,
+}
+
+/// Requests the revocation of the gateway's certificate.
 pub fn revoke(source: &Source, reason: Reason) -> Result<Value, Failure> {
     let certificate = source.certificate.as_ref().ok_or_else(|| {
         Failure::input("expected the certificate to revoke: `--out`, or `--certificate` with `--certificate-key`")
@@ -76,27 +82,33 @@ pub fn revoke(source: &Source, reason: Reason) -> Result<Value, Failure> {
     }))
 }
 
-/// Asks for these things, one after the other. Certificates and CRLs are also written to the folder `save`.
-pub fn inform(
+/// Queries the CA for each kind of information in turn. Certificates and CRLs are also written to the folder `save`.
+pub fn query(
     source: &Source,
-    wanted: &[Information],
+    kinds: &[Information],
     save: Option<&Path>,
 ) -> Result<Value, Failure> {
     let client = source.peer.client();
-    let mut told = Map::new();
-    let mut files: Vec<(String, String)> = Vec::new();
-    for &one in wanted {
-        let value = match one {
+    let mut answers = Map::new();
+    let mut files: Vec<SavedFile> = Vec::new();
+    for &kind in kinds {
+        let value = match kind {
             Information::CaCerts => {
                 let list = client.ca_certificates()?;
                 let pem = list.iter().map(|der| to_pem("CERTIFICATE", der));
-                files.push(("caCerts.pem".into(), pem.collect::<Result<String, _>>()?));
+                files.push(SavedFile {
+                    name: "caCerts.pem".into(),
+                    content: pem.collect::<Result<String, _>>()?,
+                });
                 list.iter().map(|der| certificate(der)).collect::<Result<_, _>>()?
             }
             Information::CurrentCrl => match client.current_crl()? {
                 None => Value::Null,
                 Some(der) => {
-                    files.push(("currentCRL.pem".into(), to_pem("X509 CRL", &der)?));
+                    files.push(SavedFile {
+                        name: "currentCRL.pem".into(),
+                        content: to_pem("X509 CRL", &der)?,
+                    });
                     crl(&der)?
                 }
             },
@@ -105,7 +117,7 @@ pub fn inform(
                 .template()?
                 .map_or(Value::Null, |(subject, keys)| json!({"subject": subject, "keys": keys})),
             Information::SignKeyPairTypes | Information::EncKeyPairTypes => {
-                client.key_kinds(one)?.into()
+                client.key_kinds(kind)?.into()
             }
             other => match client.information(other, None)? {
                 None => Value::Null,
@@ -115,25 +127,25 @@ pub fn inform(
                 }
             },
         };
-        told.insert(one.name().into(), value);
+        answers.insert(kind.name().into(), value);
     }
     if let Some(folder) = save {
-        keep(folder, &files).map_err(at(folder))?;
+        save_files(folder, &files).map_err(failure_at(folder))?;
     }
-    Ok(Value::Object(told))
+    Ok(Value::Object(answers))
 }
 
-/// Writes files of these names, each whole or not at all.
-fn keep(folder: &Path, files: &[(String, String)]) -> io::Result<()> {
+/// Writes files, each whole or not at all, and durably.
+fn save_files(folder: &Path, files: &[SavedFile]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    files.iter().try_for_each(|(name, content)| write_over(&folder.join(name), content.as_bytes()))
+    files.iter().try_for_each(|file| write_over(&folder.join(&file.name), file.content.as_bytes()))
 }
 
-/// What follows each root that is trusted.
+/// The root CA update (RFC 9810 §5.3.19.15) of each trust anchor.
 fn root_update(
     client: &Client<'_>,
     roots: &[Vec<u8>],
-    files: &mut Vec<(String, String)>,
+    files: &mut Vec<SavedFile>,
 ) -> Result<Value, Failure> {
     let mut rows = Vec::new();
     for root in roots {
@@ -141,7 +153,10 @@ fn root_update(
         let RootUpdate { new_with_new, new_with_old, old_with_new, is_vouched_for } = update;
         let all = std::iter::once(&new_with_new).chain(&new_with_old).chain(&old_with_new);
         let pem = all.map(|der| to_pem("CERTIFICATE", der)).collect::<Result<String, _>>()?;
-        files.push((format!("rootCaUpdate{}.pem", rows.len().saturating_add(1)), pem));
+        files.push(SavedFile {
+            name: format!("rootCaUpdate{}.pem", rows.len().saturating_add(1)),
+            content: pem,
+        });
         rows.push(json!({
             "root": Facts::of(root)?.subject.to_string(),
             "new": certificate(&new_with_new)?,
@@ -181,12 +196,12 @@ mod tests {
     #[test]
     fn what_is_told_is_on_the_disk_before_it_has_its_name() {
         let base = tempfile::tempdir().unwrap();
-        let told = [("caCerts.pem".to_owned(), "new".to_owned())];
+        let told = [SavedFile { name: "caCerts.pem".into(), content: "new".into() }];
         fs::write(base.path().join("caCerts.pem"), "old").unwrap();
         // Each step: the file, its name, and the folder that has the name.
         for (steps, found) in [(0, "old"), (1, "old"), (2, "new")] {
             fail_after(Some(steps));
-            let kept = keep(base.path(), &told);
+            let kept = save_files(base.path(), &told);
             fail_after(None);
             assert!(kept.is_err(), "after {steps} steps");
             assert_eq!(fs::read_to_string(base.path().join("caCerts.pem")).unwrap(), found);

@@ -1,4 +1,4 @@
-//! `enrolment.toml`: what a renewal must know of the first enrolment. It holds no secret.
+//! `enrolment.toml`: the settings of a first enrolment, which a renewal needs. It holds no secret.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::exit::Failure;
 const HEAD: &str =
     "# Written by `countersign enroll`; `countersign enroll --renew --out` this folder reads it.\n";
 
-/// The longest patience and time-out, in seconds.
+/// The longest patience, in seconds.
 const LONGEST: u64 = 30 * 86_400;
 
-/// What is kept of an enrolment.
+/// The settings of an enrolment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -27,47 +27,47 @@ pub struct Settings {
     pub version: u32,
     /// The server's URL.
     pub server: String,
-    /// What files are named after.
+    /// The base name of the files.
     pub name: String,
-    /// Whose files are written.
+    /// The daemon whose file layout is written.
     #[serde(rename = "for")]
     pub layout: String,
     /// The kind of key to make.
     pub key_kind: String,
-    /// The identities that are asked for.
+    /// The requested identities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
-    /// The subject that is asked for, if not the first identity as common name.
+    /// The requested subject, if not the first identity as common name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// The profile that is asked for.
+    /// The requested profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// The recipient of messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
-    /// For how many days a certificate is asked for.
+    /// The requested validity, in days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<u32>,
-    /// Whether to do without a confirmation, if the server wants.
+    /// Whether to request implicit confirmation (RFC 9810 §5.1.1.1).
     pub implicit_confirm: bool,
-    /// How long before its end a certificate is renewed, if not a third of its validity.
+    /// How long before its end the certificate is renewed, if not a third of its validity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_before: Option<String>,
-    /// How long to wait for a CA that has to decide.
+    /// How long to wait for a CA that is busy or has to decide.
     pub patience: String,
     /// How long one exchange may take.
     pub timeout: String,
-    /// What is run after a new certificate is in place.
+    /// The operator's command, run after a certificate is put in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<String>,
     /// How many certificates are kept, the present one included.
     pub keep: usize,
-    /// What proves the gateway the first time.
+    /// The credential of the first enrolment.
     pub first: First,
 }
 
-/// What proves a gateway the first time: a secret, or a certificate of its vendor.
+/// The credential of a first enrolment: a secret, or a certificate such as the vendor's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct First {
@@ -77,29 +77,29 @@ pub struct First {
     /// The file with the secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<PathBuf>,
-    /// Which MAC.
+    /// The MAC: `pbm` or `pbmac1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
-    /// How often the secret is hashed.
+    /// The iterations of the MAC's key derivation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac_iterations: Option<u32>,
-    /// The certificate.
+    /// The file with the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
-    /// Its key.
+    /// The file with its private key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_key: Option<PathBuf>,
-    /// Those above it.
+    /// The file with the CA certificates above it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_certs: Option<PathBuf>,
 }
 
-/// What a command line says in place of what was written down.
+/// Options of the command line that come before the file's settings, for one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// Another server.
     pub server: Option<String>,
-    /// Another time before the end.
+    /// Another time before the certificate's end.
     pub renew_before: Option<String>,
     /// Another command.
     pub then: Option<String>,
@@ -112,7 +112,7 @@ pub struct Overrides {
 }
 
 impl First {
-    /// Whether nothing proves the gateway.
+    /// Whether there is no credential.
     pub const fn is_empty(&self) -> bool {
         self.reference.is_none() && self.certificate.is_none()
     }
@@ -146,7 +146,7 @@ impl Settings {
         Ok(format!("{HEAD}{}", text.map_err(|e| Failure { code: 1, message: e.to_string() })?))
     }
 
-    /// Checks every value once, so that nothing later on is surprised.
+    /// Checks every value once.
     pub fn check(&self) -> Result<(), Failure> {
         self.http()?;
         self.key_algorithm()?;
@@ -167,7 +167,7 @@ impl Settings {
         self.layout()?.check_key(kind).map_err(|e| Failure::input(e.to_string()))
     }
 
-    /// The same with what a command line says.
+    /// These settings with the options of the command line in place of their own.
     #[must_use]
     pub fn with(mut self, overrides: &Overrides) -> Self {
         let over = |new: &Option<String>, old: &mut String| {
@@ -183,12 +183,12 @@ impl Settings {
         self
     }
 
-    /// How messages travel.
+    /// The transport.
     pub fn http(&self) -> Result<Http, Failure> {
         Ok(Http::new(&self.server, duration("--timeout", &self.timeout, 1, 3600)?)?)
     }
 
-    /// Whose files are written.
+    /// The file layout of the daemon.
     pub fn layout(&self) -> Result<Layout, Failure> {
         self.layout.parse().map_err(|e| Failure::input(format!("--for: {e}")))
     }
@@ -198,35 +198,35 @@ impl Settings {
         Ok(self.key_kind.parse()?)
     }
 
-    /// The identities that are asked for.
+    /// The requested identities.
     pub fn identities(&self) -> Result<Vec<Identity>, Failure> {
         Ok(self.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>()?)
     }
 
-    /// The subject that is asked for.
+    /// The requested subject.
     pub fn subject(&self) -> Result<Option<Name>, Failure> {
         Ok(self.subject.as_deref().map(distinguished_name).transpose()?)
     }
 
-    /// The recipient of messages: the NULL-DN if nobody is named.
+    /// The recipient of messages; the NULL-DN if the operator named none.
     pub fn recipient(&self) -> Result<Name, Failure> {
         let named = self.recipient.as_deref().map(distinguished_name).transpose()?;
         Ok(named.unwrap_or_default())
     }
 
-    /// How long before its end a certificate is renewed.
+    /// How long before its end the certificate is renewed, if not a third of its validity.
     pub fn renew_before(&self) -> Result<Option<Duration>, Failure> {
         let read = |text: &String| duration("--renew-before", text, 1, 100 * 366 * 86_400);
         self.renew_before.as_ref().map(read).transpose()
     }
 
-    /// How long to wait for a CA that has to decide.
+    /// How long to wait for a CA that is busy or has to decide.
     pub fn patience(&self) -> Result<Duration, Failure> {
         duration("--patience", &self.patience, 0, LONGEST)
     }
 }
 
-/// What files are named after: the first label of the first identity, if that is a name for a file.
+/// The base name of the files, if the operator gives none: the first label of the first identity, if a file can have that name.
 pub fn default_name(ids: &[String]) -> String {
     let text = ids.first().and_then(|id| id.split_once(':')).map_or("", |(_, text)| text);
     let label = text.split(['.', '@']).next().unwrap_or_default();

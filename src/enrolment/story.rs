@@ -10,51 +10,53 @@ use countersign_enroll::cmp::client::{Anchors, ClientError, Issued, Refusal, Wis
 use countersign_ike_plugin::gateway::Files;
 use serde_json::{Value, json};
 
-use super::folder::{Folder, Phase, at, places, remove, write_over};
+use super::folder::{Folder, Phase, daemon_links, failure_at, remove, write_over};
 use super::generation::{Present, compose, name, renew_at};
-use super::peer::{Peer, first_wish};
+use super::peer::{Peer, first_template};
 use super::pending::{Pending, Purpose, State};
 use super::settings::{Overrides, Settings};
 use crate::exit::Failure;
 
-/// The file of the anchors among what is ours.
+/// The file of the trust anchors, in `DIR/enrolment`.
 pub const ANCHORS: &str = "anchors.pem";
-/// The file of the server's certificate, where one was named.
+/// The file of the server's certificate, in `DIR/enrolment`, if the command line named one.
 pub const SIGNER: &str = "signer.pem";
-/// The file that says that the command is still to be run.
+/// The file that exists, in `DIR/enrolment`, while the operator's command has still to be run for a new certificate.
 const THEN: &str = "then";
 
-/// How often a confirmation is sent when there is no answer.
+/// How often a confirmation is sent while the CA does not answer.
 const CONFIRMATIONS: u32 = 3;
 
-/// Whether the CA was told that its certificate is taken.
+/// How far the certConf (RFC 9810 §5.3.18) for a certificate has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
-    No,
-    /// It was, or was about to be, and did not answer.
-    Perhaps,
-    Yes,
+enum Confirming {
+    /// None was sent.
+    NotSent,
+    /// One may have been sent, and was not answered.
+    Unanswered,
+    /// The CA acknowledged it.
+    Acknowledged,
 }
 
-/// How a first enrolment begins.
+/// The parameters of a first enrolment.
 pub struct Start {
-    /// What is asked for, and how.
+    /// The requested certificate, and the server.
     pub settings: Settings,
-    /// Whom the gateway trusts.
+    /// The trust anchors.
     pub anchors: Anchors,
-    /// The server's certificate, DER, where one is named.
+    /// The server's certificate, DER, if the command line named one.
     pub signer: Option<Vec<u8>>,
-    /// A key that was made elsewhere.
+    /// A key that exists already; without it, one is made.
     pub key: Option<FileKey>,
-    /// Whether an enrolment that is there is replaced.
+    /// Whether a finished enrolment in the folder is replaced.
     pub replace: bool,
-    /// Whether what is on its way is given up.
+    /// Whether a pending request in the folder is given up.
     pub abandon: bool,
 }
 
-/// A first enrolment.
+/// Enrols for the first time. If that fails for good, the files that it made are removed.
 pub fn enrol(path: &Path, start: Start) -> Result<Value, Failure> {
-    let folder = Folder::open(path, true)?;
+    let folder = Folder::create(path)?;
     let enrolled = first(&folder, start);
     if enrolled.is_err() && folder.pending().is_ok_and(|pending| pending.is_none()) {
         folder.forget();
@@ -64,7 +66,7 @@ pub fn enrol(path: &Path, start: Start) -> Result<Value, Failure> {
 
 fn first(folder: &Folder, start: Start) -> Result<Value, Failure> {
     let settings = start.settings;
-    // 1. Nothing is overwritten that somebody may need.
+    // 1. Refuse to overwrite a certificate or a file that may be in use.
     if start.abandon {
         folder.drop_pending()?;
     }
@@ -77,16 +79,16 @@ fn first(folder: &Folder, start: Start) -> Result<Value, Failure> {
         )));
     }
     let layout = settings.layout()?;
-    folder.check_places(layout.places(&settings.name).iter().map(String::as_str))?;
+    folder.check_links(layout.places(&settings.name).iter().map(String::as_str))?;
     let credential = settings.first.credential()?;
-    // 2. What is on its way goes on, if it is the same that is asked for.
-    let pending = going_on(folder, &settings)?;
-    // 3. What a renewal must know, and the key: both before anything is sent.
+    // 2. Go on with a pending request, if it is for the same certificate.
+    let pending = resumable(folder, &settings)?;
+    // 3. Write the key, and everything that a renewal needs. Both must be durable before the request is sent.
     folder.prepare()?;
     let signer: Vec<Vec<u8>> = start.signer.iter().cloned().collect();
-    folder.save_certificates(Phase::OnItsWay, ANCHORS, start.anchors.known())?;
-    folder.save_certificates(Phase::OnItsWay, SIGNER, &signer)?;
-    folder.save_settings(Phase::OnItsWay, &settings)?;
+    folder.save_certificates(Phase::Pending, ANCHORS, start.anchors.known())?;
+    folder.save_certificates(Phase::Pending, SIGNER, &signer)?;
+    folder.save_settings(Phase::Pending, &settings)?;
     let pending = match pending {
         Some(pending) => pending,
         None => {
@@ -98,13 +100,13 @@ fn first(folder: &Folder, start: Start) -> Result<Value, Failure> {
             folder.begin(Purpose::First, key)?
         }
     };
-    // 4. The certificate.
+    // 4. Get the certificate.
     let peer = Peer::new(&settings, credential, start.anchors, start.signer)?;
     finish(folder, &settings, &peer, pending, None)
 }
 
-/// What is on its way from an earlier run of the same enrolment.
-fn going_on(folder: &Folder, settings: &Settings) -> Result<Option<Pending>, Failure> {
+/// The pending request of an earlier run, if it is for the same certificate.
+fn resumable(folder: &Folder, settings: &Settings) -> Result<Option<Pending>, Failure> {
     let Some(pending) = folder.pending()? else { return Ok(None) };
     let same = |before: &Settings| {
         let asked = |of: &Settings| {
@@ -118,12 +120,12 @@ fn going_on(folder: &Folder, settings: &Settings) -> Result<Option<Pending>, Fai
         };
         asked(before) == asked(settings)
     };
-    let before = folder.settings(Phase::OnItsWay)?;
+    let before = folder.settings(Phase::Pending)?;
     if pending.purpose == Purpose::First && before.as_ref().is_some_and(same) {
         return Ok(Some(pending));
     }
     if pending.state == State::Sent {
-        // Nobody has answered, and another certificate is wanted now.
+        // The CA has not answered, and the operator wants another certificate now.
         folder.drop_pending()?;
         return Ok(None);
     }
@@ -133,16 +135,16 @@ fn going_on(folder: &Folder, settings: &Settings) -> Result<Option<Pending>, Fai
     )))
 }
 
-/// A renewal, if it is due. What is on its way is finished first, due or not.
+/// Renews the certificate, if that is due. A pending request is finished in any case; `abandon` gives it up instead.
 pub fn renew(path: &Path, overrides: &Overrides, abandon: bool) -> Result<Value, Failure> {
-    let folder = Folder::open(path, false)?;
+    let folder = Folder::open(path)?;
     if abandon {
         folder.drop_pending()?;
     }
     let pending = folder.pending()?;
     let phase = match &pending {
-        Some(Pending { purpose: Purpose::First, .. }) => Phase::OnItsWay,
-        _ => Phase::InPlace,
+        Some(Pending { purpose: Purpose::First, .. }) => Phase::Pending,
+        _ => Phase::Finished,
     };
     let settings = folder.settings(phase)?.ok_or_else(|| {
         Failure::missing(format!(
@@ -153,7 +155,7 @@ pub fn renew(path: &Path, overrides: &Overrides, abandon: bool) -> Result<Value,
     let settings = settings.with(overrides);
     let signer = folder.certificates(phase, SIGNER)?.into_iter().next();
     let known = folder.certificates(phase, ANCHORS)?;
-    if phase == Phase::OnItsWay {
+    if phase == Phase::Pending {
         let anchors = match known.is_empty() {
             true => Anchors::FromAnswer,
             false => Anchors::Known(known),
@@ -194,12 +196,12 @@ pub fn renew(path: &Path, overrides: &Overrides, abandon: bool) -> Result<Value,
 }
 
 fn not_due(folder: &Folder, settings: &Settings, present: &Present) -> Result<Value, Failure> {
-    // What a power cut or a failing command left to do.
+    // An earlier run may have put a certificate in force and not have run the command for it.
     run_then(folder, settings)?;
     describe("not due", folder, settings, &present.certificate)
 }
 
-/// From wherever a transaction stands to its certificate in place. `present` is the one that it follows.
+/// Takes a pending request, in whatever state it is, to a certificate in force. `present` is the certificate that it renews.
 pub fn finish(
     folder: &Folder,
     settings: &Settings,
@@ -208,58 +210,60 @@ pub fn finish(
     present: Option<&Present>,
 ) -> Result<Value, Failure> {
     let Pending { purpose, key, state } = pending;
-    // 1. The certificate, found good.
-    let (issued, told) = match state {
-        State::Issued(issued) => (issued, Told::Perhaps),
-        State::Confirmed(issued) => (issued, Told::Yes),
+    // 1. Get the certificate; the client checks it.
+    let (issued, confirming) = match state {
+        // The run that wrote this state may have sent the certConf, and ended before it wrote that down.
+        State::Issued(issued) => (issued, Confirming::Unanswered),
+        State::Confirmed(issued) => (issued, Confirming::Acknowledged),
         State::Sent | State::Waiting(_) => {
-            let wish = match present {
+            let template = match present {
                 Some(present) => present.successor(settings, &key)?,
-                None => first_wish(settings, &key)?,
+                None => first_template(settings, &key)?,
             };
-            let asked = ask(folder, peer, purpose, &wish, state);
-            (Box::new(asked.map_err(|e| ended(folder, e))?), Told::No)
+            let issued = request(folder, peer, purpose, &template, state);
+            (Box::new(issued.map_err(|e| drop_if_final(folder, e))?), Confirming::NotSent)
         }
     };
-    // 2. It is kept, and its files are written, before anybody hears that it is taken.
+    // 2. Write the certificate and the daemon's files.
+    // INVARIANT: both are durable before the CA is told that the gateway has them. After that, the CA does not answer with them again.
     folder.save_state(purpose, &State::Issued(issued.clone()))?;
     let generation = name(&issued)?;
     let files = compose(settings, &issued, &key)?;
     folder.add_generation(&generation, &files)?;
-    // 3. The CA hears it. Whoever crashed before it was written down says it again.
-    if told != Told::Yes {
-        confirm(peer, &issued, &key, told).map_err(|e| {
+    // 3. Send the certConf. A run that crashed before step 3 was written down sends it again.
+    if confirming != Confirming::Acknowledged {
+        confirm(peer, &issued, &key, confirming).map_err(|e| {
             folder.remove_generation(&generation);
-            ended(folder, e)
+            drop_if_final(folder, e)
         })?;
         folder.save_state(purpose, &State::Confirmed(issued.clone()))?;
     }
-    // 4. It counts from here on.
+    // 4. Put the certificate in force.
     if purpose == Purpose::First {
-        folder.save_settings(Phase::InPlace, settings)?;
-        let signer = folder.certificates(Phase::OnItsWay, SIGNER)?;
-        folder.save_certificates(Phase::InPlace, SIGNER, &signer)?;
+        folder.save_settings(Phase::Finished, settings)?;
+        let signer = folder.certificates(Phase::Pending, SIGNER)?;
+        folder.save_certificates(Phase::Finished, SIGNER, &signer)?;
     }
     install(folder, settings, &generation, &files, &issued)?;
     folder.drop_pending()?;
     folder.prune(settings.keep);
-    // 5. The daemon hears of it.
+    // 5. Tell the daemon.
     run_then(folder, settings)?;
     let status = if purpose == Purpose::First { "enrolled" } else { "renewed" };
     let mut shown = describe(status, folder, settings, &issued.certificate)?;
     if let Some(shown) = shown.as_object_mut() {
-        shown.insert("files".into(), places(&files).into());
+        shown.insert("files".into(), daemon_links(&files).into());
         shown.insert("changes".into(), issued.changes.clone().into());
     }
     Ok(shown)
 }
 
-/// Sends the request, or goes on with one.
-fn ask(
+/// Sends the request, or goes on with one that the CA has not decided.
+fn request(
     folder: &Folder,
     peer: &Peer,
     purpose: Purpose,
-    wish: &Wish<'_>,
+    template: &Wish<'_>,
     state: State,
 ) -> Result<Issued, ClientError> {
     let client = peer.client();
@@ -268,32 +272,37 @@ fn ask(
         folder.save_state(purpose, &state).map_err(|e| ClientError::Internal(e.message))
     };
     match state {
-        State::Waiting(waiting) => client.resume(wish, &waiting, &mut checkpoint),
-        _ => client.request(wish, &mut checkpoint),
+        State::Waiting(waiting) => client.resume(template, &waiting, &mut checkpoint),
+        _ => client.request(template, &mut checkpoint),
     }
 }
 
-/// What came to its end is not on its way any more: the CA said no and proved that it was the CA, or we did. After anything
-/// else, a fault of the CA's included, the same command goes on.
-fn ended(folder: &Folder, error: ClientError) -> Failure {
-    let is_over = match &error {
+/// Drops the pending request if the error is final: the CA refused, and proved that it is the CA; or the certificate is not what was
+/// requested. After any other error, a fault of the CA included, the same command goes on with the request.
+fn drop_if_final(folder: &Folder, error: ClientError) -> Failure {
+    let is_final = match &error {
         ClientError::Refused(refusal) => refusal.unproven.is_none() && !is_fault(refusal),
         ClientError::BadCertificate(_) => true,
         _ => false,
     };
-    if is_over && let Err(e) = folder.drop_pending() {
+    if is_final && let Err(e) = folder.drop_pending() {
         return e;
     }
     Failure::from(error)
 }
 
-/// Whether the CA cannot answer, instead of saying no.
+/// Whether the CA is at fault and cannot answer now, instead of refusing the request.
 fn is_fault(refusal: &Refusal) -> bool {
     refusal.failures.iter().any(|name| matches!(*name, "systemUnavail" | "systemFailure"))
 }
 
-/// Nobody knows whether a confirmation arrived that was not answered, and the CA does not wait for long.
-fn confirm(peer: &Peer, issued: &Issued, key: &FileKey, mut told: Told) -> Result<(), ClientError> {
+/// Sends the certConf until the CA answers. It is repeated at once, because the CA revokes a certificate that is not confirmed in time.
+fn confirm(
+    peer: &Peer,
+    issued: &Issued,
+    key: &FileKey,
+    mut confirming: Confirming,
+) -> Result<(), ClientError> {
     let Some(open) = &issued.confirmation else { return Ok(()) };
     let client = peer.client();
     let mut tries = 1;
@@ -301,10 +310,12 @@ fn confirm(peer: &Peer, issued: &Issued, key: &FileKey, mut told: Told) -> Resul
         match client.confirm(&issued.certificate, open) {
             Err(ClientError::Unavailable(_)) if tries < CONFIRMATIONS => {
                 std::thread::sleep(Duration::from_secs(tries.into()));
-                told = Told::Perhaps;
+                confirming = Confirming::Unanswered;
                 tries += 1;
             }
-            Err(ClientError::Refused(refusal)) if told == Told::Perhaps && !is_fault(&refusal) => {
+            Err(ClientError::Refused(refusal))
+                if confirming == Confirming::Unanswered && !is_fault(&refusal) =>
+            {
                 return look_up(peer, issued, key, refusal);
             }
             other => return other,
@@ -312,16 +323,18 @@ fn confirm(peer: &Peer, issued: &Issued, key: &FileKey, mut told: Told) -> Resul
     }
 }
 
-/// A confirmation was said again, and is refused. The first one may have been heard all the same, by a CA that has
-/// forgotten the transaction since, or takes no message any more from who sent it: the certificate itself asks. Only a
-/// proven no ends it.
+/// Finds out whether the CA knows that the gateway has the certificate, after it refused a repeated certConf.
+///
+/// The CA may have received the first certConf all the same, and have forgotten the transaction since, or take no further message from
+/// this sender. A query signed with the new certificate shows whether the CA accepts it. Only a refusal that the CA authenticated
+/// ends the enrolment.
 fn look_up(
     peer: &Peer,
     issued: &Issued,
     key: &FileKey,
     refusal: Refusal,
 ) -> Result<(), ClientError> {
-    // With a signature, "revoked" may be meant of the certificate that signs.
+    // Under a signature, `certRevoked` may be about the certificate that signs the message.
     let is_no = |name: &&str| match *name {
         "badCertId" => true,
         "certRevoked" => peer.is_by_secret(),
@@ -343,7 +356,7 @@ fn look_up(
     }
 }
 
-/// Whom we trust from now on, that the command is to be run, and then the exchange.
+/// Writes the new trust anchors and the mark for the operator's command, and then puts the generation in force.
 fn install(
     folder: &Folder,
     settings: &Settings,
@@ -351,26 +364,26 @@ fn install(
     files: &Files,
     issued: &Issued,
 ) -> Result<(), Failure> {
-    folder.save_certificates(Phase::InPlace, ANCHORS, &issued.anchors)?;
+    folder.save_certificates(Phase::Finished, ANCHORS, &issued.anchors)?;
     if settings.then.is_some() {
         let path = folder.own(THEN);
-        write_over(&path, b"").map_err(at(&path))?;
+        write_over(&path, b"").map_err(failure_at(&path))?;
     }
-    folder.switch(generation, &places(files))
+    folder.switch(generation, &daemon_links(files))
 }
 
-/// Runs the operator's command, if a new certificate came since it last succeeded.
+/// Runs the operator's command, if a certificate was put in force since the command last succeeded.
 fn run_then(folder: &Folder, settings: &Settings) -> Result<(), Failure> {
     let mark = folder.own(THEN);
     let Some(command) = settings.then.as_ref().filter(|_| mark.exists()) else { return Ok(()) };
     let run = Command::new("/bin/sh")
         .args(["-c", command])
         .current_dir(folder.path())
-        // Results are on standard output, and programs read them.
+        // Standard output has the result of this program, which other programs read.
         .stdout(std::io::stderr())
         .status();
     match run {
-        Ok(status) if status.success() => remove(&mark).map_err(at(&mark)),
+        Ok(status) if status.success() => remove(&mark).map_err(failure_at(&mark)),
         Ok(status) => Err(Failure::found(format!(
             "the certificate is in its place, but `{}` failed ({status}); the next run tries it again",
             command.escape_debug()
@@ -379,7 +392,7 @@ fn run_then(folder: &Folder, settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-/// A certificate for people and programs.
+/// The certificate in force, as the command prints it.
 fn describe(
     status: &str,
     folder: &Folder,

@@ -1,5 +1,5 @@
-//! CMP messages by the tests' own encoder and decoder (RFC 9810 §5, RFC 4211), built on `der` and `x509-cert` and on
-//! nothing of the server's: a field can be anything here, so that what no client sends can be sent.
+//! CMP messages by the tests' own encoder and decoder (RFC 9810 §5, RFC 4211). It uses `der` and `x509-cert`, and none of the server's
+//! code. A field can have any value, so that tests can send messages that no client sends.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -101,7 +101,7 @@ pub fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
 
-/// Anything as `ANY`.
+/// A value as `ANY`.
 pub fn any(value: &impl Encode) -> Any {
     Any::from_der(&value.to_der().expect("DER")).expect("DER")
 }
@@ -138,7 +138,7 @@ pub fn from_now(seconds: i64) -> GeneralizedTime {
     GeneralizedTime::from_unix_duration(Duration::from_secs(moment.unsigned_abs())).expect("a time")
 }
 
-/// PKIHeader (RFC 9810 §5.1.1); each optional field takes anything.
+/// PKIHeader (RFC 9810 §5.1.1). Each optional field takes any value.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct Header {
     pub pvno: u8,
@@ -221,7 +221,7 @@ struct ErrorMsgContent {
     details: Option<Vec<String>>,
 }
 
-/// A CertTemplate (RFC 4211 §5); absent where nothing is asked for.
+/// A CertTemplate (RFC 4211 §5). A field that is not requested is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Sequence)]
 pub struct Template {
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
@@ -365,7 +365,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// The certificate, read.
+    /// The certificate, decoded.
     pub fn read(&self) -> Certificate {
         Certificate::from_der(&self.certificate).expect("a certificate")
     }
@@ -398,7 +398,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The first message of a new transaction, with everything that RFC 9483 §3.1 asks of its header.
+    /// The first message of a new transaction. Its header has every field that RFC 9483 §3.1 requires.
     pub fn new(kind: u8, body: Vec<u8>) -> Self {
         let header = Header {
             pvno: 2,
@@ -425,13 +425,13 @@ impl Draft {
         draft
     }
 
-    /// The same with its header changed.
+    /// The same message with a changed header.
     pub fn with(mut self, change: impl FnOnce(&mut Header)) -> Self {
         change(&mut self.header);
         self
     }
 
-    /// The same, asking for implicit confirmation.
+    /// The same message with a request for implicit confirmation.
     pub fn implicit(self) -> Self {
         self.with(|header| {
             header.general_info =
@@ -439,7 +439,7 @@ impl Draft {
         })
     }
 
-    /// The same with what a signer's certificate asks of the header: sender, senderKID, extraCerts.
+    /// The same message with the header fields of a signed one: sender, senderKID, extraCerts.
     pub fn from(mut self, holder: &Holder) -> Self {
         self.header.sender = GeneralName::DirectoryName(holder.read().tbs_certificate.subject);
         self.header.sender_kid = Some(holder.key_identifier());
@@ -448,41 +448,41 @@ impl Draft {
         self
     }
 
-    /// The same with what a secret asks of the header: senderKID, and PasswordBasedMac with 500 iterations.
+    /// The same message with the header fields of one under a secret: senderKID, and PasswordBasedMac with 500 iterations.
     pub fn of(mut self, peer: &Peer) -> Self {
         self.header.sender_kid = Some(OctetString::new(peer.reference.as_bytes()).unwrap());
         self.header.protection_alg = Some(pbm(&random::<16>(), 500, SHA256, HMAC_SHA256));
         self
     }
 
-    /// Signed with a key, whatever its header says.
+    /// The message signed with a key. Its header need not fit.
     pub fn signed(&self, key: &Key) -> Vec<u8> {
         self.protected_by(|part| key.sign(part))
     }
 
-    /// With the MAC that its protectionAlg describes, under this secret.
+    /// The message with the MAC of its protectionAlg, under this secret.
     pub fn maced(&self, secret: &str) -> Vec<u8> {
         let algorithm = self.header.protection_alg.clone().expect("a protectionAlg");
         self.protected_by(|part| mac(&algorithm, secret, part))
     }
 
-    /// As the peer sends it: with its secret.
+    /// The message as a peer with a secret sends it.
     pub fn by_secret(&self, peer: &Peer) -> Vec<u8> {
         self.clone().of(peer).maced(&peer.secret)
     }
 
-    /// As a holder of a certificate sends it.
+    /// The message as the holder of a certificate sends it.
     pub fn by(&self, holder: &Holder) -> Vec<u8> {
         self.clone().from(holder).signed(&holder.key)
     }
 
-    /// With a protection that is made of the ProtectedPart.
+    /// The message with a protection that is computed from its ProtectedPart.
     pub fn protected_by(&self, protect: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
         let protection = protect(&sequence(&[self.header.to_der().unwrap(), self.tagged()]));
         self.bytes(Some(&protection))
     }
 
-    /// With this protection, or none.
+    /// The message with this protection, or none.
     pub fn bytes(&self, protection: Option<&[u8]>) -> Vec<u8> {
         let mut parts = vec![self.header.to_der().unwrap(), self.tagged()];
         if let Some(protection) = protection {
@@ -571,7 +571,7 @@ pub fn proven(key: &Key, request: CertRequest) -> CertReqMsg {
     CertReqMsg { request, proof: Some(implicit(1, any(&proof))) }
 }
 
-/// A request for a certificate on a key, and nothing else asked for.
+/// A request for a certificate on a key, without any other field.
 pub fn plain_request(key: &Key) -> CertRequest {
     let template = Template {
         subject: Some(Name::default()),
@@ -586,14 +586,14 @@ pub fn request(key: &Key) -> Vec<u8> {
     vec![proven(key, plain_request(key))].to_der().unwrap()
 }
 
-/// The same after a change of its template.
+/// CertReqMessages with one request for a certificate on a key, whose template is changed before.
 pub fn request_with(key: &Key, change: impl FnOnce(&mut Template)) -> Vec<u8> {
     let mut request = plain_request(key);
     change(&mut request.template);
     vec![proven(key, request)].to_der().unwrap()
 }
 
-/// What RFC 9810 Appendix D.6 demands of a request to have this CA certify another CA's key.
+/// A request, as RFC 9810 Appendix D.6 profiles it, that this CA certify another CA's key.
 pub fn cross_template(instance: &Instance, ca: &str, key: &Key, subject: &str) -> Template {
     let file = instance.data().join(format!("keys/{ca}.crt"));
     let issuer = std::fs::read_to_string(file).expect("a CA's certificate");
@@ -626,7 +626,7 @@ pub fn named(holder: &Holder) -> Template {
     Template { issuer: Some(issuer), serial: Some(serial), ..Template::default() }
 }
 
-/// A CertConfirmContent that takes a certificate.
+/// A CertConfirmContent that accepts a certificate.
 pub fn confirmation(certificate: &[u8]) -> Vec<u8> {
     let hash = digest::digest(&digest::SHA256, certificate);
     vec![CertStatus {
@@ -639,7 +639,7 @@ pub fn confirmation(certificate: &[u8]) -> Vec<u8> {
     .unwrap()
 }
 
-/// An answer, read.
+/// An answer, decoded.
 pub struct Answer {
     pub header: Header,
     pub kind: u8,
@@ -649,7 +649,7 @@ pub struct Answer {
     protected: Vec<u8>,
 }
 
-/// Asserts that a request was refused with this failInfo alone, and that the text has this word.
+/// Asserts that a request was refused with this failInfo alone, and that the statusString contains this word.
 #[track_caller]
 pub fn refused(answer: &Answer, failure: &str, word: &str) {
     let status = answer.status().expect("a status");
@@ -689,7 +689,7 @@ impl Answer {
         answer
     }
 
-    /// What it says of the request, if it says anything.
+    /// The PKIStatusInfo about the request, if the answer has one.
     pub fn status(&self) -> Option<Status> {
         match self.kind {
             IP | CP | KUP | CCP => Some(self.responses().remove(0).status),
@@ -714,7 +714,7 @@ impl Answer {
         first.value().to_vec()
     }
 
-    /// The EncryptedKey in the place of the certificate.
+    /// The EncryptedKey that replaces the certificate.
     #[track_caller]
     pub fn encrypted_certificate(&self) -> Any {
         let status = self.status().map(|status| (status.failures(), status.words()));
@@ -725,7 +725,7 @@ impl Answer {
         Any::from_der(pair[0].value()).expect("an EncryptedKey")
     }
 
-    /// The EncryptedKey that stands behind the certificate.
+    /// The EncryptedKey that follows the certificate: the private key.
     pub fn private_key(&self) -> Option<Any> {
         let pair = self.responses().remove(0).key_pair.expect("a certificate");
         let key = pair.get(1)?;

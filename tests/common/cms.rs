@@ -1,4 +1,4 @@
-//! CMS as OpenSSL reads it: what the server encrypted and signed is opened by nothing of its own.
+//! CMS by OpenSSL: the tests open the server's encrypted and signed data with none of the server's code.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::{Instance, tool_ok};
 const ENVELOPED_DATA: &str = "1.2.840.113549.1.7.3";
 const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
 
-/// Runs `openssl` with words, in the instance's folder.
+/// Runs `openssl` with these arguments, in the instance's folder.
 #[track_caller]
 pub fn openssl(instance: &Instance, arguments: &str) -> String {
     let arguments: Vec<&str> = arguments.split(' ').collect();
@@ -43,8 +43,8 @@ pub fn decrypted(instance: &Instance, enveloped: &Any, key: &str) -> Vec<u8> {
     fs::read(instance.file("clear.der")).unwrap()
 }
 
-/// Decrypts EnvelopedData with a secret. OpenSSL's cms knows the key wrap of RFC 3211 alone and not that of RFC 9481, so
-/// that each step is one command.
+/// Decrypts EnvelopedData with a secret. `openssl cms` knows the key wrap of RFC 3211, but not that of RFC 9481, so that each step
+/// is a command of its own.
 #[track_caller]
 pub fn decrypted_by_secret(instance: &Instance, enveloped: &Any, secret: &str) -> Vec<u8> {
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
@@ -82,7 +82,7 @@ pub fn decrypted_by_secret(instance: &Instance, enveloped: &Any, secret: &str) -
     read("clear.der")
 }
 
-/// Verifies SignedData, whose certificates lead to the instance's root, and gives what is signed.
+/// Verifies SignedData, whose certificates lead to the instance's root, and gives the signed content.
 #[track_caller]
 pub fn verified(instance: &Instance, signed: &[u8]) -> Vec<u8> {
     fs::write(instance.file("signed.der"), content_info(SIGNED_DATA, signed)).unwrap();
@@ -97,15 +97,15 @@ pub fn verified(instance: &Instance, signed: &[u8]) -> Vec<u8> {
     fs::read(instance.file("content.der")).unwrap()
 }
 
-/// Signs with a private key in a file, by this hash.
+/// Signs with a private key in a file, with this hash.
 pub fn signature(instance: &Instance, key: &str, hash: &str, message: &[u8]) -> Vec<u8> {
     fs::write(instance.file("message"), message).unwrap();
     openssl(instance, &format!("dgst -{hash} -sign {key} -out signature message"));
     fs::read(instance.file("signature")).unwrap()
 }
 
-/// The one private key of an AsymmetricKeyPackage as a PEM file that OpenSSL reads: 3.0 knows version 1 alone, so that the
-/// public key is cut off. It is given beside the path.
+/// The only private key of an AsymmetricKeyPackage, as a PEM file for OpenSSL, and its public key. OpenSSL 3.0 reads only version 1, so
+/// that the public key is cut off in the file.
 #[track_caller]
 pub fn private_key(instance: &Instance, package: &[u8], name: &str) -> (PathBuf, Vec<u8>) {
     let keys = Vec::<Any>::from_der(package).expect("an AsymmetricKeyPackage");

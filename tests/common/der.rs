@@ -1,4 +1,4 @@
-//! A small DER writer and reader of the tests' own, so that what the server decodes was not encoded by itself.
+//! A small DER writer and reader of the tests' own. The server's decoder is tested with data that its own encoder did not make.
 
 use ring::{digest, hmac};
 
@@ -24,7 +24,7 @@ pub fn seq(parts: &[&[u8]]) -> Vec<u8> {
     tlv(0x30, &parts.concat())
 }
 
-/// An element: its tag, its content, and the whole of it.
+/// An element: its tag, its content, and all its octets.
 #[derive(Clone, Debug)]
 pub struct Element {
     pub tag: u8,
@@ -151,7 +151,7 @@ impl Message {
         Self { rest, ..self.clone() }
     }
 
-    /// Whether the message's PasswordBasedMac is right under this secret.
+    /// Whether the message's PasswordBasedMac verifies under this secret.
     pub fn is_protected_by(&self, secret: &str) -> bool {
         let bits = self
             .rest

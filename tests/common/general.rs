@@ -37,7 +37,8 @@ pub fn info(last: u8, value: &[u8]) -> Vec<u8> {
 }
 
 thread_local! {
-    /// A genm of `openssl cmp` for each reference: nothing remembers its transactionID, so that one header does for many.
+    /// A genm of `openssl cmp` for each reference. The server does not remember the transactionID of a genm, so that one header serves for
+    /// many messages.
     static TEMPLATES: RefCell<HashMap<String, Message>> = RefCell::default();
 }
 
@@ -56,7 +57,7 @@ pub fn genm(instance: &Instance, peer: &Peer, infos: &[Vec<u8>]) -> Message {
     template.with_body(&tlv(GENM, &seq(&infos))).protected(&peer.secret)
 }
 
-/// What these elements are answered with, in order, each with the last arc of its type.
+/// The elements of the answer to these elements, in order, each with the last arc of its type.
 pub fn ask(instance: &Instance, peer: &Peer, infos: &[Vec<u8>]) -> Vec<(u8, Option<Element>)> {
     let answer = Message::read(&instance.cmp(&genm(instance, peer, infos).bytes()));
     assert!(answer.is_protected_by(&peer.secret), "the answer's MAC");
@@ -77,14 +78,14 @@ pub fn told(answer: &Message) -> Vec<(u8, Option<Element>)> {
     list.parts().iter().map(element).collect()
 }
 
-/// The one element that one is answered with.
+/// The only element of the answer to one element.
 pub fn ask_one(instance: &Instance, peer: &Peer, asked: Vec<u8>) -> (u8, Option<Element>) {
     let mut answer = ask(instance, peer, &[asked]);
     assert_eq!(answer.len(), 1);
     answer.remove(0)
 }
 
-/// The failInfo and text that these elements are refused with.
+/// The failInfo and text of the refusal of these elements.
 pub fn refused(instance: &Instance, peer: &Peer, infos: &[Vec<u8>]) -> (Vec<&'static str>, String) {
     let answer = Message::read(&instance.cmp(&genm(instance, peer, infos).bytes()));
     assert_eq!(answer.body.tag, der::ERROR);

@@ -1,4 +1,4 @@
-//! A directory that answers as it likes. Its frames are harmless; they are beyond the bounds of whoever reads them, and just so.
+//! A hostile LDAP directory. Its frames are harmless in themselves, and only just exceed the bounds of the client that reads them.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,22 +7,22 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How a directory answers a search.
+/// The answer to a search.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Manner {
-    /// With a frame that says to be of 2 GiB.
+    /// A frame whose length says 2 GiB.
     TooLong,
-    /// With values nested a thousand times.
+    /// Values nested a thousand times.
     TooDeep,
-    /// With small entries, without end.
+    /// Small entries, without end.
     Endless,
-    /// Not at all.
+    /// None.
     Silent,
-    /// As the directory behind this port.
+    /// The answer of the directory on this port.
     Like(u16),
 }
 
-/// A directory that ends with the test.
+/// A hostile directory, which ends with the test.
 pub struct Hostile {
     /// Where it listens.
     pub port: u16,
@@ -55,7 +55,7 @@ impl Hostile {
         Self { port, state, thread: Some(thread) }
     }
 
-    /// Answers otherwise from the next connection on.
+    /// Changes the answer, from the next connection on.
     pub fn become_like(&self, port: u16) {
         *self.state.manner.lock().expect("a manner") = Manner::Like(port);
     }
@@ -133,7 +133,7 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     [&[tag, 0x84][..], &length, content].concat()
 }
 
-/// Carries octets both ways until one side ends.
+/// Copies octets in both directions until one side ends.
 fn relay(client: &TcpStream, port: u16) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
     let carry = |mut from: &TcpStream, mut to: &TcpStream| {

@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: an instance in an empty folder, and the strangers that talk to it.
+//! The parts that the end-to-end tests share: an instance in an empty folder, and programs of others that talk to it.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 pub mod cmp;
@@ -25,13 +25,13 @@ use tempfile::TempDir;
 /// The program under test.
 pub const COUNTERSIGN: &str = env!("CARGO_BIN_EXE_countersign");
 
-/// An instance of its own: a data folder and, while it runs, a server on a free port.
+/// An instance of the test's own: a data folder and, while it runs, a server on a free port.
 pub struct Instance {
     folder: TempDir,
     server: Option<Child>,
-    /// Where it listens for HTTP.
+    /// The address of its HTTP server.
     pub address: String,
-    /// Where its directory listens.
+    /// The address of its LDAP directory.
     pub ldap: String,
 }
 
@@ -55,7 +55,7 @@ impl Instance {
         Self::start_with_profile(lines, "")
     }
 
-    /// As [`Self::start_with`], and with a profile of its own at the end of the configuration.
+    /// As [`Self::start_with`], with a profile at the end of the configuration.
     pub fn start_with_profile(lines: &[(&str, &str)], profile: &str) -> Self {
         let mut instance = Self::init(&[]);
         let path = instance.data().join("countersign.toml");
@@ -70,13 +70,13 @@ impl Instance {
         instance
     }
 
-    /// A folder for an instance, and nothing in it.
+    /// An empty folder for an instance.
     pub fn empty() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self { folder, server: None, address: String::new(), ldap: String::new() }
     }
 
-    /// Founds an instance and does not start it.
+    /// Founds an instance, without starting it.
     pub fn init(flags: &[&str]) -> Self {
         let instance = Self::empty();
         let mut arguments = vec!["init"];
@@ -105,7 +105,7 @@ impl Instance {
         self.serve_with(Command::new(COUNTERSIGN));
     }
 
-    /// As [`Self::serve`], by a command that runs the program, such as one with another clock.
+    /// As [`Self::serve`], through a command that runs the program, such as one that sets another clock.
     pub fn serve_with(&mut self, mut command: Command) {
         let listen = self.data().join("listen");
         let _ = fs::remove_file(&listen);
@@ -152,14 +152,14 @@ impl Instance {
         }
     }
 
-    /// Whether it has read what its directory shows, so that nothing but what a test does changes its readiness.
+    /// Whether its directory has been fed, so that from here on only the test's actions change its readiness.
     fn has_fed_its_directory(&self) -> bool {
         self.http("GET", "/readyz", "text/plain", &[]).is_ok_and(|answer| {
             !String::from_utf8_lossy(&answer.body).contains("directories are being read")
         })
     }
 
-    /// What the server logged.
+    /// The server's log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.file("server.log")).unwrap_or_default()
     }
@@ -176,7 +176,7 @@ impl Instance {
         server.wait().expect("it ended");
     }
 
-    /// Asks the server to stop, and checks that it ends well.
+    /// Stops the server by SIGTERM, and asserts that it succeeds.
     pub fn stop(&mut self) {
         let mut server = self.server.take().expect("a running server");
         let sent = Command::new("kill").args(["-TERM", &server.id().to_string()]).status();
@@ -228,7 +228,7 @@ impl Instance {
             .unwrap_or_else(|e| panic!("{arguments:?} printed no JSON: {e}\n{text}"))
     }
 
-    /// Adds an account whose secret may be used many times.
+    /// Adds an account whose secret is good for many certificates.
     pub fn peer(&self, name: &str, ids: &[&str]) -> Peer {
         self.peer_with(name, ids, &["--uses", "100"])
     }
@@ -286,11 +286,11 @@ impl Drop for Instance {
     }
 }
 
-/// A process that ends with the test, however the test ends.
+/// A process that is killed at the end of the test, also if the test fails.
 pub struct Process(pub Child);
 
 impl Process {
-    /// Asks it to stop, and gives how it ended.
+    /// Sends SIGTERM, and gives the exit status.
     pub fn terminate(mut self) -> std::process::ExitStatus {
         let sent = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "SIGTERM was not sent");
@@ -305,8 +305,8 @@ impl Drop for Process {
     }
 }
 
-/// Looks again and again until there is something, and fails naming what was waited for. The bound is for a machine that is busy with
-/// something else: nothing is concluded from how long it took.
+/// Calls `look` until it gives a value. After a long time the test fails, and the message names `what`. The bound only allows for a busy
+/// machine; no test concludes anything from the time that it took.
 #[track_caller]
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
@@ -319,14 +319,14 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The most memory that a process has had in use, in KiB.
+/// The peak memory of a process, in KiB.
 pub fn peak_memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// How a process ended, if it did within a time; afterwards it is none any more.
+/// The exit status of a process, if it ends within a time; otherwise the process is killed.
 fn ends(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     let deadline = Instant::now() + patience;
     loop {
@@ -342,8 +342,8 @@ fn ends(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     }
 }
 
-/// What a command of the program said and how it ended. One that goes on, as a server does that should not have started, ends with its
-/// test.
+/// The output and exit status of a command of the program. If the command does not end, as a server that should not have started, the
+/// test fails and the command is killed.
 #[track_caller]
 pub fn output_of(command: &mut Command) -> Output {
     // Many accounts take their time on a busy machine.
@@ -367,7 +367,7 @@ pub fn output_of(command: &mut Command) -> Output {
     Output { status, stdout, stderr }
 }
 
-/// How long something that must happen may take.
+/// The longest wait for an event that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An HTTP answer.
@@ -431,8 +431,8 @@ pub fn http(
     Ok(Answer { status, headers, body })
 }
 
-/// A command whose clock is shifted, such as by `-100d`. The library is loaded without the `faketime` program in
-/// between, so that signals reach the command itself.
+/// A command with a shifted clock, such as by `-100d`. The library is preloaded directly, without the `faketime` program, so that signals
+/// reach the command itself.
 pub fn at_another_time(shift: &str, program: &str) -> Command {
     let asked = Command::new("faketime").args(["-f", shift, "printenv", "LD_PRELOAD"]).output();
     let library = asked.unwrap_or_else(|e| {
@@ -445,7 +445,7 @@ pub fn at_another_time(shift: &str, program: &str) -> Command {
     command
 }
 
-/// Runs a stranger's program; if it is missing, the test fails and says what to install.
+/// Runs a program of others. If it is missing, the test fails, and the message names the package to install.
 pub fn tool(program: &str, package: &str, arguments: &[&str], folder: &Path) -> Output {
     Command::new(program)
         .args(arguments)
@@ -457,7 +457,7 @@ pub fn tool(program: &str, package: &str, arguments: &[&str], folder: &Path) -> 
         })
 }
 
-/// As [`tool`], and it must succeed.
+/// As [`tool`]; the program must succeed.
 #[track_caller]
 pub fn tool_ok(program: &str, package: &str, arguments: &[&str], folder: &Path) -> String {
     let output = tool(program, package, arguments, folder);

@@ -1,5 +1,5 @@
-//! Registration authorities and polls, by the tests' own encoder: nested messages, pollReq, raVerified, and an authority
-//! that stands between a client and the server.
+//! Registration authorities and polling, by the tests' own encoder: nested messages, pollReq, raVerified, and a registration authority
+//! that forwards messages between a client and the server.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -48,7 +48,7 @@ pub fn around(message: &[u8]) -> Draft {
     })
 }
 
-/// A message around several (RFC 9483 §5.2.2.2).
+/// A nested message with several messages (RFC 9483 §5.2.2.2).
 pub fn batch(messages: &[Vec<u8>]) -> Draft {
     Draft::new(NESTED, sequence(messages))
 }
@@ -105,7 +105,7 @@ pub fn poll(answer: &Answer, ids: &[i8]) -> Draft {
     Draft::after(answer, POLL_REQ, polls.to_der().unwrap())
 }
 
-/// The one PollRep in an answer.
+/// The only PollRep in an answer.
 #[track_caller]
 pub fn poll_rep(answer: &Answer) -> PollRep {
     assert_eq!(answer.kind, POLL_REP, "{:?}", answer.status());
@@ -114,8 +114,8 @@ pub fn poll_rep(answer: &Answer) -> PollRep {
     replies.remove(0)
 }
 
-/// A registration authority between clients and a server: each message goes through `pass`, each answer back as it is.
-/// Gives its address.
+/// Starts a registration authority between clients and a server, and gives its address. `pass` changes each message on its way to the
+/// server; answers go back unchanged.
 pub fn between(server: &str, pass: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();

@@ -1,4 +1,4 @@
-//! An instance below a root that is kept elsewhere: OpenSSL is the root.
+//! An instance below an offline root. OpenSSL is the root.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ pub const ISSUING: &str = "77";
 pub struct OfflineRoot(PathBuf);
 
 impl OfflineRoot {
-    /// Founds an instance below a new root, and does not start it.
+    /// Founds an instance below a new root, without starting it.
     pub fn found() -> (Instance, Self) {
         let ca = Instance::empty();
         let root = Self(ca.file("."));

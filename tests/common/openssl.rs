@@ -35,7 +35,7 @@ pub fn generate(instance: &Instance, arguments: &[&str], name: &str) -> PathBuf 
     path
 }
 
-/// What `openssl cmp` printed and how it ended.
+/// The output and exit status of `openssl cmp`.
 pub struct Run {
     pub ok: bool,
     pub text: String,
@@ -60,7 +60,7 @@ impl Run {
         self
     }
 
-    /// Asserts a refusal whose text holds each of `words`.
+    /// Asserts a refusal whose text contains each of `words`.
     #[track_caller]
     pub fn refused(self, words: &[&str]) -> Self {
         assert!(!self.ok, "openssl cmp succeeded:\n{}", self.text);
@@ -76,7 +76,7 @@ pub fn cmp(instance: &Instance, arguments: &[&str]) -> Run {
     cmp_by(Command::new("openssl"), instance, arguments)
 }
 
-/// As [`cmp`], by a command that runs `openssl`, such as one with another clock.
+/// As [`cmp`], through a command that runs `openssl`, such as one that sets another clock.
 pub fn cmp_by(mut command: Command, instance: &Instance, arguments: &[&str]) -> Run {
     let root = instance.root();
     let mut all = vec!["cmp", "-server", &instance.address];
@@ -97,12 +97,12 @@ pub fn cmp_by(mut command: Command, instance: &Instance, arguments: &[&str]) -> 
         .into()
 }
 
-/// The arguments that prove a peer by its secret.
+/// The arguments that protect messages with the peer's secret.
 pub fn by_secret(peer: &Peer) -> [String; 4] {
     ["-ref".into(), peer.reference.clone(), "-secret".into(), format!("pass:{}", peer.secret)]
 }
 
-/// Enrols (ir) with the peer's secret; the certificate lands in `<name>.crt`.
+/// Enrols (ir) with the peer's secret. The certificate is written to `<name>.crt`.
 pub fn enrol(instance: &Instance, peer: &Peer, key: &str, extra: &[&str]) -> Run {
     let secret = by_secret(peer);
     let certificate = format!("{}.crt", peer.name);
@@ -112,12 +112,12 @@ pub fn enrol(instance: &Instance, peer: &Peer, key: &str, extra: &[&str]) -> Run
     cmp(instance, &arguments)
 }
 
-/// The request that `openssl cmp` would send with these arguments, without sending it.
+/// The request that `openssl cmp` would send with these arguments. It is not sent.
 pub fn request(instance: &Instance, arguments: &[&str]) -> Vec<u8> {
     request_by(Command::new("openssl"), instance, arguments)
 }
 
-/// As [`request`], by a command that runs `openssl`, such as one with another clock.
+/// As [`request`], through a command that runs `openssl`, such as one that sets another clock.
 pub fn request_by(mut command: Command, instance: &Instance, arguments: &[&str]) -> Vec<u8> {
     let file = instance.file("request.der");
     let _ = fs::remove_file(&file);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::tool;
 
-/// Who may write.
+/// The DN of the administrator, who may write.
 pub const ADMIN: &str = "cn=admin,o=Countersign";
 /// The administrator's password.
 pub const PASSWORD: &str = "correct horse";
@@ -42,7 +42,7 @@ impl Slapd {
         slapd
     }
 
-    /// Starts it, with nothing in its database.
+    /// Starts it with an empty database.
     pub fn run_empty(&mut self) {
         let _ = fs::remove_dir_all(self.folder.join("database"));
         fs::create_dir_all(self.folder.join("database")).expect("a folder");
@@ -68,7 +68,7 @@ impl Slapd {
         }
     }
 
-    /// Ends it at once.
+    /// Kills it.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
@@ -81,7 +81,7 @@ impl Slapd {
         format!("ldap://127.0.0.1:{}", self.port)
     }
 
-    /// Runs a client as the administrator; whether it succeeded, and what it printed.
+    /// Runs a client as the administrator. Gives whether it succeeded, and its output.
     pub fn client(&self, program: &str, arguments: &[&str]) -> (bool, String) {
         let url = self.url();
         let first = ["-x", "-H", &url, "-D", ADMIN, "-w", PASSWORD];
@@ -126,7 +126,7 @@ pub fn values(url: &str, dn: &str, attribute: &str) -> Vec<String> {
     values
 }
 
-/// A port that nobody listens on at this moment.
+/// A port that is free at this moment.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()

@@ -1,4 +1,4 @@
-//! A vendor's PKI, made by `openssl`: a root, a CA below it, and equipment with certificates.
+//! A vendor's PKI, made by `openssl`: a root, a CA below it, and device certificates.
 
 use std::fs;
 use std::process::Command;
@@ -6,9 +6,9 @@ use std::process::Command;
 use super::openssl::{KEYS, key};
 use super::{Instance, at_another_time, tool_ok};
 
-/// What a CA's certificate says.
+/// The extensions of a CA's certificate.
 pub const CA: &str = "basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n";
-/// What a certificate of equipment says.
+/// The extensions of a device's certificate.
 pub const DEVICE: &str = "basicConstraints=CA:false\nkeyUsage=critical,digitalSignature\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n";
 
 /// A PKI in files beside an instance: `NAME.key` and `NAME.crt`.
@@ -25,7 +25,7 @@ impl<'a> Pki<'a> {
         pki
     }
 
-    /// A root of its own.
+    /// Another root.
     pub fn root(&self, name: &str, subject: &str) {
         self.key(name, "p256");
         let (key, out) = (format!("{name}.key"), format!("{name}.crt"));
@@ -35,18 +35,18 @@ impl<'a> Pki<'a> {
         self.openssl(&[&all[..], &more].concat());
     }
 
-    /// A certificate by `issuer`.
+    /// Issues a certificate, signed by `issuer`.
     pub fn issue(&self, name: &str, kind: &str, subject: &str, issuer: &str, extensions: &str) {
         self.issue_by(Command::new("openssl"), name, kind, subject, issuer, extensions);
     }
 
-    /// As [`Self::issue`] with another clock: what lasts 30 days from then on.
+    /// As [`Self::issue`], at another time: the certificate is valid for 30 days from then on.
     pub fn issue_at(&self, shift: &str, name: &str, subject: &str, issuer: &str, extensions: &str) {
         let command = at_another_time(shift, "openssl");
         self.issue_by(command, name, "p256", subject, issuer, extensions);
     }
 
-    /// A CRL of a CA for these certificates, in `NAME.crl`; `shift` is that of another clock.
+    /// A CRL of a CA that lists these certificates, in `NAME.crl`. `shift` sets another clock.
     pub fn crl(&self, ca: &str, revoked: &[&str], shift: Option<&str>) {
         let folder = self.instance.file(&format!("{ca}.db"));
         let _ = fs::remove_dir_all(&folder);

@@ -1,4 +1,4 @@
-//! An authorizer without a CA, beside West, as on a gateway.
+//! An authorizer without a CA, on West, as a gateway has it.
 
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,7 @@ use super::site::Site;
 use super::{Daemon, run, wait_for};
 use crate::common::COUNTERSIGN;
 
-/// Whom the policy lets in: those with certificates of our CA of whom this holds.
+/// A policy that allows peers with certificates of our CA for which this condition holds.
 pub fn policy(condition: &str) -> String {
     format!(
         "Authorizer: \"POLICY\"\nLicensees: \"DN:/CN=Countersign issuing CA\"\n\
@@ -27,7 +27,7 @@ pub struct Authorizer<'s> {
 }
 
 impl<'s> Authorizer<'s> {
-    /// Starts it where West's plugin asks.
+    /// Starts it on the socket of West's plugin.
     pub fn start(site: &'s Site, policy: &str, anchor: &Path) -> Self {
         let folder = site.instance.file("authorizer");
         fs::create_dir_all(&folder).expect("a folder");
@@ -63,7 +63,7 @@ impl<'s> Authorizer<'s> {
         list[0].clone()
     }
 
-    /// Waits until the latest decision about a peer has these members, and gives it.
+    /// Waits until the latest decision about a peer has these members, and gives the decision.
     #[track_caller]
     pub fn wait_for(&self, peer: &str, members: &[(&str, &str)]) -> Value {
         wait_for(
@@ -81,7 +81,7 @@ impl<'s> Authorizer<'s> {
         )
     }
 
-    /// What a command says on its folder.
+    /// The output of a command for its folder.
     pub fn cli(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(COUNTERSIGN);
         command.args(arguments).arg("--data").arg(self.site.instance.file("authorizer"));

@@ -9,7 +9,7 @@ use super::namespaces::{Gateway, bind};
 use super::site::{Credentials, Site};
 use super::{Daemon, outcome, run};
 
-/// Names the folder of a strongSwan that is to take the place of the installed one, as `make install DESTDIR=FOLDER` leaves it after
+/// The environment variable that names the folder of another strongSwan, to be used instead of the installed one, as `make install DESTDIR=FOLDER` leaves it after
 /// `./configure --prefix=/usr --sysconfdir=/etc --libdir=/usr/lib --libexecdir=/usr/lib --enable-systemd --enable-swanctl …`, with the plugin
 /// for it (`make -C ike-plugin/charon HEADERS=… LIBRARIES=FOLDER/usr/lib/ipsec TARGET=FOLDER/libstrongswan-countersign.so`).
 pub const ANOTHER: &str = "COUNTERSIGN_TEST_STRONGSWAN";
@@ -27,7 +27,7 @@ pub fn version_6() -> PathBuf {
     folder
 }
 
-/// Puts what is in such a folder in the place of the installed strongSwan.
+/// Binds the files of such a folder over those of the installed strongSwan.
 pub fn put_in_place(folder: &Path) {
     for part in ["usr/lib/ipsec", "usr/sbin/charon-systemd", "usr/sbin/swanctl", "etc/strongswan.d"]
     {
@@ -35,7 +35,7 @@ pub fn put_in_place(folder: &Path) {
     }
 }
 
-/// strongSwan's logs are one file for each instance; its control socket likewise, so that several share a `/run`.
+/// The settings of an instance. Each has a log file and a control socket of its own, so that several can share a `/run`.
 const SETTINGS: &str = "\
 charon-systemd {
   load_modular = yes
@@ -57,7 +57,7 @@ charon-systemd {
 }
 ";
 
-/// One charon.
+/// A running charon.
 pub struct Charon {
     gateway: Gateway,
     folder: PathBuf,
@@ -66,14 +66,14 @@ pub struct Charon {
 }
 
 impl Charon {
-    /// Starts charon on a gateway. It speaks for each of `own`, and takes whoever the site's CAs certify and whose status is known
-    /// to be good.
+    /// Starts charon on a gateway, with a connection for each of `own`. It accepts every peer that the site's CAs certify, and whose status
+    /// is known to be good.
     pub fn start(gateway: Gateway, site: &Site, own: &[&Credentials]) -> Self {
         let connections: String = own.iter().map(|own| connection(gateway, own)).collect();
         Self::start_with(gateway, site, own, "", &format!("connections {{\n{connections}}}\n"))
     }
 
-    /// Starts charon with a configuration for `swanctl`, and settings of plugins besides the usual ones.
+    /// Starts charon with a configuration for `swanctl` and additional settings of plugins.
     pub fn start_with(
         gateway: Gateway,
         site: &Site,
@@ -98,7 +98,7 @@ impl Charon {
         Self::run(gateway, folder.clone(), folder, plugins)
     }
 
-    /// Starts charon on a folder as it is, for `swanctl`.
+    /// Starts charon on a folder for `swanctl`, without changing the folder.
     pub fn start_on(gateway: Gateway, site: &Site, swanctl: &Path, plugins: &str) -> Self {
         let folder = site.instance.file(gateway.name());
         fs::create_dir_all(&folder).expect("a folder");
@@ -130,7 +130,7 @@ impl Charon {
         self.ok(&["--load-all"]);
     }
 
-    /// Has it take the CRLs of its exported folder instead of what it has, by the commands that the README there names.
+    /// Replaces its CRLs by those of its exported folder, with the commands of the README there.
     #[track_caller]
     pub fn take_crls(&self) {
         let readme = fs::read_to_string(self.swanctl.join("README")).expect("a README");
@@ -142,19 +142,19 @@ impl Charon {
         }
     }
 
-    /// Initiates a connection's IKE SA, or with `child` that CHILD_SA; whether it came up, and what `swanctl` said.
+    /// Initiates the IKE SA of a connection, or with `child` that CHILD_SA. Gives whether it came up, and the output of `swanctl`.
     pub fn bring_up(&self, ike: &str, child: Option<&str>) -> (bool, String) {
         let child = child.map_or(Vec::new(), |child| vec!["--child", child]);
         let arguments = [&["--initiate", "--ike", ike], &child[..], &["--timeout", "20"]].concat();
         outcome(&mut self.swanctl(&arguments))
     }
 
-    /// Takes a connection's IKE SA down.
+    /// Terminates the IKE SA of a connection.
     pub fn take_down(&self, ike: &str) {
         self.ok(&["--terminate", "--ike", ike, "--timeout", "30"]);
     }
 
-    /// Waits until a line with all these words is in the part of the log behind `from`; gives it.
+    /// Waits for a line with all these words in the log, from octet `from` on, and gives it.
     #[track_caller]
     pub fn wait_for(&mut self, from: usize, words: &[&str]) -> String {
         let folder = self.folder.clone();
@@ -171,12 +171,12 @@ impl Charon {
         line().expect("the line")
     }
 
-    /// Initiates the connection as `own`; whether the IKE SA came up, and what `swanctl` said.
+    /// Initiates the connection as `own`. Gives whether the IKE SA came up, and the output of `swanctl`.
     pub fn initiate(&self, own: &Credentials) -> (bool, String) {
         outcome(&mut self.swanctl(&["--initiate", "--ike", own.name(), "--timeout", "30"]))
     }
 
-    /// Takes the IKE SA of `own` down.
+    /// Terminates the IKE SA of `own`.
     pub fn terminate(&self, own: &Credentials) {
         self.ok(&["--terminate", "--ike", own.name(), "--timeout", "30"]);
     }
@@ -186,13 +186,13 @@ impl Charon {
         self.ok(&["--list-sas"])
     }
 
-    /// Forgets the CRLs and OCSP answers that it fetched: it would keep them until they expire.
+    /// Flushes the CRLs and OCSP answers that it fetched. Otherwise it caches them until they expire.
     pub fn forget_statuses(&self) {
         self.ok(&["--flush-certs", "--type", "x509_crl"]);
         self.ok(&["--flush-certs", "--type", "ocsp_response"]);
     }
 
-    /// What it logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("charon.log")).unwrap_or_default()
     }
@@ -223,7 +223,7 @@ fn uri(folder: &Path) -> String {
     format!("unix://{}/vici", folder.display())
 }
 
-/// A connection without CHILD_SA: whether a peer is taken is decided before there is one, and the kernel need not know ESP.
+/// A connection without CHILD_SA. The decision about a peer is made before a CHILD_SA, and the kernel need not support ESP.
 fn connection(gateway: Gateway, own: &Credentials) -> String {
     let id = &own.id;
     let remote = match gateway {

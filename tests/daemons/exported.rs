@@ -1,4 +1,5 @@
-//! Gateways as their operator describes them, and the folders that `countersign export` writes for them: daemons start on these as they are.
+//! Gateways as their operator describes them, and the folders that `countersign export` writes for them. Daemons start on these folders
+//! without any change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use super::namespaces::Gateway;
 use super::run;
 use super::site::{Credentials, Site};
 
-/// ESP in user space: the kernels of test machines need not have it.
+/// ESP in user space. The kernel of a test machine need not support it.
 pub const ESP: &str = "kernel-libipsec { load = yes }";
 
 /// The network behind a gateway.
@@ -19,7 +20,7 @@ const fn network(gateway: Gateway) -> &'static str {
     }
 }
 
-/// The section `[gateways.NAME]` of a gateway at this place, with these lines.
+/// The section `[gateways.NAME]` of a gateway with this address and network, with further lines.
 pub fn section(name: &str, place: Gateway, lines: &str) -> String {
     let more = |key: &str, value: String| {
         let is_there = lines.lines().any(|line| line.starts_with(&format!("{key} =")));
@@ -47,7 +48,7 @@ pub fn export_with(site: &Site, name: &str, peers: &[&str], more: &[&str]) -> Pa
     folder
 }
 
-/// Puts exported folders beside each other, as the README in them says, and gives what stands for `/etc/swanctl`.
+/// Merges exported folders, as the README in them says, and gives the folder that serves as `/etc/swanctl`.
 pub fn swanctl(site: &Site, name: &str, exported: &[&Path]) -> PathBuf {
     let all = site.instance.file(name);
     let _ = fs::remove_dir_all(&all);
@@ -67,7 +68,7 @@ pub fn swanctl(site: &Site, name: &str, exported: &[&Path]) -> PathBuf {
     all
 }
 
-/// Gives a gateway an address in each network that is behind it.
+/// Gives a gateway an address in each network behind it.
 pub fn inner_addresses(addresses: &[(Gateway, &str)]) {
     for (gateway, inner) in addresses {
         let inner = format!("{inner}/32");

@@ -1,6 +1,6 @@
 //! libreswan's pluto, with keys and CAs in an NSS database, by its own programs.
 //!
-//! It does not go beside strongSwan, so `make deps` unpacks it into a folder, which stands in for `/usr/libexec` here.
+//! Its package conflicts with strongSwan's. `make deps` therefore unpacks it into a folder, which is bound over `/usr/libexec` here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use super::namespaces::{Gateway, bind};
 use super::site::{Credentials, Site, Source};
 use super::{Daemon, outcome, run, unpacked, wait_for};
 
-/// Where pluto expects its helpers.
+/// The folder in which pluto expects its helpers.
 const PROGRAMS: &str = "/usr/libexec/ipsec";
 
-/// Puts libreswan's programs where they expect each other.
+/// Binds libreswan's programs over the folder in which they expect each other.
 pub fn install() {
     bind(&unpacked("libreswan").join("usr/libexec"), "/usr/libexec");
 }
 
-/// One pluto.
+/// A running pluto.
 pub struct Pluto {
     gateway: Gateway,
     folder: PathBuf,
@@ -27,8 +27,8 @@ pub struct Pluto {
 }
 
 impl Pluto {
-    /// Starts pluto on a gateway, strict about statuses from this source. It has a connection for each pair of its `own` and its `peers`'
-    /// credentials, named after the one that is not `west`.
+    /// Starts pluto on a gateway. It checks statuses strictly, from this source. It has a connection for each pair of a credential of `own`
+    /// and one of `peers`, named after the credential that is not `west`.
     pub fn start(
         gateway: Gateway,
         site: &Site,
@@ -62,7 +62,7 @@ impl Pluto {
         Self::run(gateway, folder.clone(), folder)
     }
 
-    /// Starts pluto on a folder as it is, after its script has filled the database.
+    /// Starts pluto on an exported folder, after the folder's script has filled the database.
     pub fn start_on(gateway: Gateway, site: &Site, exported: &Path) -> Self {
         let folder = site.instance.file(gateway.name());
         fs::create_dir_all(folder.join("run")).expect("a folder");
@@ -87,18 +87,18 @@ impl Pluto {
         pluto
     }
 
-    /// Initiates a connection; whether pluto's IKE SA came up, and what `whack` said.
+    /// Initiates a connection. Gives whether the IKE SA came up, and the output of `whack`.
     pub fn initiate(&self, name: &str) -> (bool, String) {
         let said = outcome(&mut self.whack(&["--initiate", "--name", name])).1;
         (said.contains("initiator established IKE SA"), said)
     }
 
-    /// Takes a connection down, and no longer tries to bring it up.
+    /// Terminates a connection, and ends pluto's attempts to bring it up.
     pub fn terminate(&self, name: &str) {
         run(&mut self.whack(&["--terminate", "--name", name]));
     }
 
-    /// Waits until the CRL of the issuing CA with so many entries was fetched.
+    /// Waits until pluto has fetched a CRL of the issuing CA with this many entries.
     pub fn wait_for_crl(&self, entries: usize) {
         let crls = || run(&mut self.whack(&["--listcrls"]));
         wait_for(
@@ -113,12 +113,12 @@ impl Pluto {
         );
     }
 
-    /// Forgets the OCSP answers that it fetched: it would keep them for an hour.
+    /// Flushes the OCSP answers that it fetched. Otherwise it caches them for an hour.
     pub fn forget_answers(&self) {
         run(&mut self.whack(&["--purgeocsp"]));
     }
 
-    /// What it logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("pluto.log")).unwrap_or_default()
     }
@@ -173,7 +173,7 @@ fn make_database(database: &Path, site: &Site, own: &[&Credentials]) {
     }
 }
 
-/// CRLs are fetched 5 s after the start and then at each interval, never for a peer that waits for one.
+/// pluto fetches CRLs 5 s after its start, and then at each interval. It fetches none for a peer that waits.
 fn setup(source: Source) -> String {
     let strict = if source.is_crl() {
         "crl-strict=yes\n    crlcheckinterval=2"

@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long anything may take. Nothing waits that long unless it is broken.
+/// The longest wait for an event. Only a broken test waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until `ready` gives something; else the test fails, and says `what` did not happen and what `state` is.
+/// Waits until `ready` gives a value. After a long time the test fails; the message has `what` did not happen, and the `state`.
 #[track_caller]
 pub fn wait_for<T>(
     what: &str,
@@ -46,7 +46,7 @@ pub fn unpacked(package: &str) -> PathBuf {
     folder
 }
 
-/// A command that must succeed; gives what it wrote on both outputs.
+/// Runs a command that must succeed. Gives its standard output, followed by its standard error.
 #[track_caller]
 pub fn run(command: &mut Command) -> String {
     let (ok, text) = outcome(command);
@@ -54,7 +54,7 @@ pub fn run(command: &mut Command) -> String {
     text
 }
 
-/// Whether a command succeeded, and what it wrote on both outputs.
+/// Runs a command. Gives whether it succeeded, and its standard output, followed by its standard error.
 #[track_caller]
 pub fn outcome(command: &mut Command) -> (bool, String) {
     let output = command
@@ -76,7 +76,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts a daemon whose both outputs go to `log`.
+    /// Starts a daemon. Its standard output and standard error go to `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
         let file = fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
         let child = command
@@ -88,14 +88,14 @@ impl Daemon {
         Self { child, log: log.to_owned() }
     }
 
-    /// What it logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         let mut bytes = Vec::new();
         let read = fs::File::open(&self.log).and_then(|mut file| file.read_to_end(&mut bytes));
         read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// Asks it to end, and waits until it did.
+    /// Sends SIGTERM, and waits for the daemon's end.
     pub fn stop(mut self) {
         run(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
         let log = self.log.clone();
@@ -106,7 +106,7 @@ impl Daemon {
         );
     }
 
-    /// Waits until `ready` holds; fails at once when the daemon has ended.
+    /// Waits until `ready` holds. Fails at once if the daemon has ended.
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, mut ready: impl FnMut(&str) -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -135,7 +135,7 @@ impl Drop for Daemon {
     }
 }
 
-/// The last line of a log that holds all these words; printed, so that the daemon's own words can be read in the test's output.
+/// The last line of a log that contains all these words. It is printed, too, so that the test's output has the daemon's own message.
 #[track_caller]
 pub fn quoted(who: &str, log: &str, words: &[&str]) -> String {
     let line = log.lines().rfind(|line| words.iter().all(|word| line.contains(word)));

@@ -1,4 +1,4 @@
-//! A network of the test's own, in namespaces that end with it: a bridge where the servers are, and two gateways on it.
+//! A network of the test's own, in namespaces that end with the test: a bridge with the servers, and two gateways on it.
 //!
 //! ```text
 //! west 10.9.0.2 ──┐
@@ -6,7 +6,7 @@
 //! east 10.9.0.3 ──┘
 //! ```
 //!
-//! No root is needed where the kernel lets users make namespaces. With root and without those, root does it.
+//! Root is not needed if the kernel lets users make namespaces. If it does not, the test must run as root.
 
 use std::env;
 use std::fs;
@@ -15,13 +15,13 @@ use std::process::Command;
 
 use super::{charon, outcome, run};
 
-/// Set in the half of a test that runs inside.
+/// The environment variable that is set in the process inside the namespaces. Its value is the name of the test.
 const INSIDE: &str = "COUNTERSIGN_TEST_INSIDE";
 
-/// Where the servers are.
+/// The address of the servers.
 pub const SERVER: &str = "10.9.0.1";
 
-/// Namespaces with a process tree that ends with its first process, which ends with the test.
+/// Options of unshare(1) for all namespaces. The process tree ends with its first process, and that with the test.
 const ALL: [&str; 4] = ["--mount-proc", "--kill-child", "-nmpf", "--propagation=private"];
 
 /// A gateway's network namespace.
@@ -61,13 +61,13 @@ impl Gateway {
     }
 }
 
-/// Runs the body of the test `name` in namespaces of its own, by running this very program there for that one test.
+/// Runs the body of the test `name` in namespaces of its own. To do so, it runs this test program there again, for this one test.
 #[track_caller]
 pub fn isolated(name: &str, body: impl FnOnce()) {
     isolated_with(charon::another().as_deref(), name, body);
 }
 
-/// As [`isolated`], with another strongSwan in the place of the installed one.
+/// As [`isolated`], with another strongSwan instead of the installed one.
 #[track_caller]
 pub fn isolated_with(strongswan: Option<&Path>, name: &str, body: impl FnOnce()) {
     if env::var(INSIDE).is_ok_and(|inside| inside == name) {
@@ -89,7 +89,7 @@ pub fn isolated_with(strongswan: Option<&Path>, name: &str, body: impl FnOnce())
     assert!(ok && text.contains("1 passed"), "`{name}` failed inside its namespaces, see above");
 }
 
-/// Which namespaces may be made here: with a user namespace, or as root without.
+/// The options of unshare(1) that work on this machine: with a user namespace, or as root without one.
 fn kind() -> &'static [&'static str] {
     let user: &[&str] = &["-Ur"];
     let root: &[&str] = &[];
@@ -130,10 +130,10 @@ fn ip(arguments: &str) {
     run(Command::new("ip").args(arguments.split(' ')));
 }
 
-/// Where the gateway is that [`behind_nat`] hides, as the others see it.
+/// The address under which others see the gateway that [`behind_nat`] hides.
 pub const NAT: &str = "10.9.0.4";
 
-/// Puts a router between a gateway and the bridge, which gives packets its own address and ports. The gateway gets 10.8.0.3.
+/// Puts a NAT router between a gateway and the bridge. The gateway gets the address 10.8.0.3.
 pub fn behind_nat(gateway: Gateway) {
     let name = gateway.name();
     ip(&format!("link delete {name}"));
@@ -163,7 +163,7 @@ pub fn behind_nat(gateway: Gateway) {
     );
 }
 
-/// Puts a folder or a file in the place of another, in these namespaces only.
+/// Binds a folder or a file over another one, in these namespaces only.
 pub fn bind(folder: &Path, onto: &str) {
     run(Command::new("mount").arg("--bind").args([folder, Path::new(onto)]));
 }

@@ -1,7 +1,7 @@
-//! OpenIKED's iked, which takes CRLs from files.
+//! OpenIKED's iked, which reads CRLs from files.
 //!
-//! It does not go beside strongSwan, so `make deps` unpacks it into a folder. It wants PF_KEY of the kernel, and a user of its own: `pfkey.c`
-//! stands in for both.
+//! Its package conflicts with strongSwan's, so that `make deps` unpacks it into a folder. It needs PF_KEY of the kernel and a user of its
+//! own; `pfkey.c` replaces both.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use super::{Daemon, run, unpacked};
 /// The folders that iked reads below `/etc/iked`.
 const FOLDERS: [&str; 6] = ["ca", "certs", "crls", "private", "pubkeys/fqdn", "pubkeys/ipv4"];
 
-/// How the stand-in for PF_KEY begins to tell of an SA.
+/// The start of the lines in which the stand-in for PF_KEY reports an SA.
 const LOADED: &str = "pfkey: loaded an SA";
 
-/// One iked.
+/// A running iked.
 pub struct Iked {
     gateway: Gateway,
     folder: PathBuf,
@@ -25,8 +25,7 @@ pub struct Iked {
 }
 
 impl Iked {
-    /// Starts iked on a gateway, with the CRLs as the site has them now. `west` waits, `east` initiates; it goes on trying when it is
-    /// refused.
+    /// Starts iked on a gateway, with the site's present CRLs. `west` responds and `east` initiates, again and again if it is refused.
     pub fn start(gateway: Gateway, site: &Site, own: &Credentials) -> Self {
         let folder = site.instance.file(&format!("{}-{}", gateway.name(), own.name()));
         let iked = folder.join("etc/iked");
@@ -47,7 +46,7 @@ impl Iked {
         Self::run(gateway, site, folder)
     }
 
-    /// Starts iked on a folder as it is.
+    /// Starts iked on an exported folder.
     pub fn start_on(gateway: Gateway, site: &Site, exported: &Path) -> Self {
         let folder = site.instance.file(&format!("{}-iked", gateway.name()));
         let _ = fs::remove_dir_all(&folder);
@@ -79,14 +78,14 @@ impl Iked {
         iked
     }
 
-    /// Has it read the CRLs as the site has them now. What is up stays up.
+    /// Has it read the site's present CRLs. Established SAs stay.
     pub fn reload(&self, site: &Site) {
         install_crls(site, &self.folder);
         let mut ikectl = self.gateway.command(program("ikectl"));
         run(ikectl.arg("-s").arg(self.folder.join("control")).arg("reload"));
     }
 
-    /// Waits until it logged a line with all these words, behind the first `from` bytes of its log.
+    /// Waits for a line with all these words in its log, from octet `from` on.
     pub fn wait_for(&mut self, from: usize, words: &[&str]) {
         self.process.wait_until(&format!("a line with {words:?}"), |log| {
             let new = log.get(from..).unwrap_or("");
@@ -94,8 +93,8 @@ impl Iked {
         });
     }
 
-    /// Waits until it loaded an SA in each direction between its gateway and the other, and gives both, as the stand-in for PF_KEY tells
-    /// them.
+    /// Waits until it has loaded an SA in each direction between its gateway and the other one. Gives both, as the stand-in for PF_KEY
+    /// reports them.
     pub fn wait_for_sas(&mut self) -> [String; 2] {
         let other = if self.gateway == Gateway::West { Gateway::East } else { Gateway::West };
         let (here, there) = (self.gateway.address(), other.address());
@@ -107,7 +106,7 @@ impl Iked {
         })
     }
 
-    /// Whether it loaded any SA.
+    /// Whether it has loaded any SA.
     pub fn has_loaded(&self) -> bool {
         self.log().contains(LOADED)
     }
@@ -117,7 +116,7 @@ impl Iked {
         self.process.stop();
     }
 
-    /// What it logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }

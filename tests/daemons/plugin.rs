@@ -1,4 +1,4 @@
-//! The plugin `countersign` in a charon, connections to try it with, and an authorizer that answers as it is told.
+//! The plugin `countersign` in a charon, connections for tests of it, and an authorizer with scripted answers.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -16,7 +16,7 @@ use super::{charon, run};
 /// The plugin.
 const LIBRARY: &str = "libstrongswan-countersign.so";
 
-/// Puts charon's plugins, and Countersign's, where charon looks for them.
+/// Binds a folder with charon's plugins and ours over charon's plugin folder.
 pub fn install(site: &Site) {
     let folder = site.instance.file("plugins");
     run(Command::new("cp").args(["-r", "/usr/lib/ipsec/plugins"]).arg(&folder));
@@ -27,12 +27,12 @@ pub fn install(site: &Site) {
     bind(&folder, "/usr/lib/ipsec/plugins");
 }
 
-/// Where the authorizer listens.
+/// The authorizer's socket.
 pub fn socket(site: &Site) -> PathBuf {
     site.instance.file("authorizer.sock")
 }
 
-/// The settings of the plugin: those that come with it, and where the authorizer is.
+/// The settings of the plugin: the file that comes with it, and the authorizer's socket.
 pub fn plugin(site: &Site) -> String {
     let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("ike-plugin/charon/countersign.conf");
     format!(
@@ -42,14 +42,14 @@ pub fn plugin(site: &Site) -> String {
     )
 }
 
-/// A connection of `own`, with what `more` says.
+/// A connection of `own`, with the further settings `more`.
 pub fn connection(name: &str, gateway: Gateway, own: &str, more: &str) -> String {
     let remote = if gateway == Gateway::West { Gateway::East } else { Gateway::West };
     let (local, remote) = (gateway.address(), remote.address());
     format!("{name} {{\n local_addrs = {local}\n remote_addrs = {remote}\n {own}\n {more}\n}}\n")
 }
 
-/// Both sides by certificate.
+/// Settings for authentication by certificate on both sides.
 pub fn by_certificate(own: &Credentials) -> String {
     let id = &own.id;
     format!(
@@ -57,13 +57,13 @@ pub fn by_certificate(own: &Credentials) -> String {
     )
 }
 
-/// Answers as it is told, and remembers what it was asked.
+/// An authorizer with scripted answers, which records the questions.
 pub struct Told {
     pub questions: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Told {
-    /// Listens where West's plugin asks.
+    /// Listens on the socket of West's plugin.
     pub fn start(site: &Site, answer: impl Fn(&Value) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let path = socket(site);
         let _ = fs::remove_file(&path);

@@ -1,4 +1,4 @@
-//! A Countersign on the test's network, the certificates of the gateways, and where the gateways learn of revocations.
+//! A Countersign on the test's network, the certificates of the gateways, and the source from which gateways learn of revocations.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::{run, wait_for};
 use crate::common::openssl::{enrol, key};
 use crate::common::{COUNTERSIGN, Instance};
 
-/// Where a certificate says that its status is found.
+/// The source of status that a certificate names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// A CRL, from the server over HTTP.
@@ -24,7 +24,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The URL that stands in the certificates.
+    /// The URL in the certificates.
     pub fn url(self) -> String {
         match self {
             Self::CrlHttp => format!("http://{SERVER}:{PORT}/crl/issuing.crl"),
@@ -41,7 +41,7 @@ impl Source {
         self != Self::Ocsp
     }
 
-    /// The configuration whose certificates of peers name this source and no other.
+    /// A configuration with which certificates of peers name only this source.
     fn config(self) -> String {
         let named = format!("[\"{}\"]", self.url());
         let (crl, ocsp) = if self.is_crl() { (&*named, "[]") } else { ("[]", &*named) };
@@ -52,10 +52,10 @@ impl Source {
     }
 }
 
-/// Where the server listens. Nobody else is on this network.
+/// The server's address. Only the test is on this network.
 const PORT: u16 = 8829;
 
-/// Where its directory listens.
+/// The address of its directory.
 const DIRECTORY: &str = "10.9.0.1:8389";
 
 /// A peer's certificate and key, PEM.
@@ -82,7 +82,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Founds a Countersign whose certificates name this source, and starts what serves it.
+    /// Founds a Countersign whose certificates name this source, and starts the servers.
     pub fn start(source: Source) -> Self {
         Self::start_with(source, "", "")
     }
@@ -142,7 +142,7 @@ impl Site {
         Credentials { id, certificate: self.instance.file(&format!("{name}.crt")), key }
     }
 
-    /// Revokes the peer's certificate, and waits until the source says so.
+    /// Revokes the peer's certificate, and waits until the source shows it.
     pub fn revoke(&self, name: &str) {
         let shown = self.instance.certificates(name)[0]["serial"].clone();
         let shown = shown.as_str().expect("a serial");
@@ -159,7 +159,7 @@ impl Site {
         self.instance.data().join(format!("keys/{name}.crt"))
     }
 
-    /// A CA's CRL as the server gives it, in a file, DER.
+    /// A file with the CRL that the server has for a CA, DER.
     pub fn crl(&self, ca: &str) -> PathBuf {
         let answer = self.instance.http("GET", &format!("/crl/{ca}.crl"), "", &[]).expect("a CRL");
         assert_eq!(answer.status, 200, "the CRL of `{ca}`");
@@ -168,7 +168,7 @@ impl Site {
         path
     }
 
-    /// What the issuing CA's CRL says, read from the built-in directory if that is the source; `None` when it is not there yet.
+    /// The issuing CA's CRL as text, from the built-in directory if that is the source; `None` if there is none yet.
     fn crl_text(&self) -> Option<String> {
         let path = match self.source {
             Source::CrlDirectory => {

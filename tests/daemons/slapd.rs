@@ -29,7 +29,7 @@ pub struct Slapd {
 }
 
 impl Slapd {
-    /// Where the CRL of `ca` is found.
+    /// The URL of the CRL of `ca`.
     pub fn url(ca: &str) -> String {
         format!("ldap://{SERVER}/cn={ca},o=PKI?certificateRevocationList;binary?base")
     }
@@ -51,7 +51,7 @@ impl Slapd {
         slapd
     }
 
-    /// Puts a CRL, DER, in the place of the one that the directory has of this CA.
+    /// Replaces the CRL, DER, that the directory has of this CA.
     pub fn publish(&self, ca: &str, crl: &Path) {
         let dn = format!("cn={ca},o=PKI");
         let value = format!("certificateRevocationList;binary:< file://{}\n", crl.display());
@@ -65,7 +65,7 @@ impl Slapd {
         self.load("ldapmodify", if there { &change } else { &entry });
     }
 
-    /// What it logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
@@ -87,7 +87,7 @@ fn client_of(server: &str, program: &str) -> Command {
     command
 }
 
-/// Writes the CRL that a directory has in an entry to a file, DER; whether there is one.
+/// Writes the CRL in an entry of a directory to a file, DER. Tells whether there is one.
 pub fn fetch_crl(server: &str, dn: &str, file: &Path) -> bool {
     let attribute = "certificateRevocationList;binary";
     let mut search = client_of(server, "ldapsearch");

@@ -1,5 +1,5 @@
-//! What is done to a good path: each class changes one thing, and RFC 5280 says whether the path may still be accepted. What another
-//! validator accepts against the RFC is no class here; docs/path-validation.md tells of it in words.
+//! Changes to a good path. Each class changes one thing, and RFC 5280 decides whether the path may still be accepted. A path that another
+//! validator accepts against the RFC has no class here; docs/path-validation.md describes it.
 
 use super::classes_crl::crls;
 use super::classes_names::{constraints, names};
@@ -14,9 +14,9 @@ type Change = Box<dyn Fn(&mut Random, &mut Draft)>;
 /// A way to change a path.
 pub struct Class {
     pub name: &'static str,
-    /// Two classes of one group would get in each other's way.
+    /// The group. Two classes of one group would interfere with each other.
     pub group: Group,
-    /// Whether a path with it is to be accepted.
+    /// Whether a path with this change must be accepted.
     pub is_good: bool,
     pub change: Change,
 }
@@ -28,13 +28,13 @@ pub enum Group {
     Constraints,
     Policies,
     Crls,
-    /// In the way of many.
+    /// Changes that interfere with many others.
     Alone,
 }
 
 impl Group {
-    /// Whether classes of two groups can change one path. Names do not go with CRLs: where a certificate writes its issuer's name otherwise
-    /// than the CRL, another validator may not find its entry.
+    /// Whether classes of two groups can change one path. Classes of names and of CRLs cannot: if a certificate spells its issuer's name
+    /// differently from the CRL, another validator may not find its entry.
     pub fn goes_with(self, other: Self) -> bool {
         let pair = [self, other];
         self != other
@@ -171,7 +171,7 @@ fn with_policies(draft: &mut Draft, at: usize, policies: &[&str]) {
     draft.certificates[at].set(extension(POLICIES, false, sequence(&all)));
 }
 
-/// All certificates below the root have these.
+/// These policies in all certificates below the root.
 fn everywhere(draft: &mut Draft, policies: &[&str]) {
     for at in 1..draft.certificates.len() {
         with_policies(draft, at, policies);

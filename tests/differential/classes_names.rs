@@ -12,7 +12,7 @@ const TELETEX: u8 = 0x14;
 const UNIVERSAL: u8 = 0x1c;
 const BMP: u8 = 0x1e;
 
-/// A string's tag, and what it says.
+/// A string's tag and text.
 type Text = (u8, &'static str);
 type Octets = &'static [u8];
 
@@ -24,12 +24,12 @@ fn octets(tag: u8, text: &str) -> Vec<u8> {
     }
 }
 
-/// A name whose organisation is this, with a tag.
+/// A name with this organisation, in a string of this tag.
 fn organization(tag: u8, text: &str) -> Vec<u8> {
     name(&[("2.5.4.6", PRINTABLE, b"DE".to_vec()), ("2.5.4.10", tag, octets(tag, text))])
 }
 
-/// A CA's name, and how the certificate below it writes that: class, whether it is the same, tags and texts.
+/// A CA's name as its own certificate and the one below it spell it: class, whether both are equal, tags and texts.
 const CHAINS: &[(&str, bool, Text, Text)] = &[
     ("name-in-another-case", true, (UTF8, "Example Org"), (UTF8, "EXAMPLE org")),
     ("name-with-more-blanks", true, (UTF8, "Example Org"), (UTF8, " Example   Org ")),
@@ -84,7 +84,7 @@ const DNS: u8 = 0x82;
 const URI: u8 = 0x86;
 const ADDRESS: u8 = 0x87;
 
-/// Kind, constraint, name, and whether the name is within it: class by class.
+/// The classes of name constraints: kind, constraint, name, and whether the name is within the constraint.
 const WITHIN: &[(&str, u8, Octets, Octets, bool)] = &[
     ("dns-itself", DNS, b"example.net", b"example.net", true),
     ("dns-below", DNS, b"example.net", b"a.b.example.net", true),
@@ -126,7 +126,8 @@ const WITHIN_NAMES: &[(&str, Text, Text, bool)] = &[
     ("dn-that-begins-alike", (UTF8, "Example"), (UTF8, "Example Two"), false),
 ];
 
-/// Permitted or excluded: where another validator would let in what must stay out. The tests of `ca` have them.
+/// Classes for permitted or excluded subtrees only. With the other, another validator would accept a path that it must refuse; the tests of
+/// `ca` cover those.
 const NOT_ASKED: &[(bool, &str)] = &[
     (true, "mailbox-in-another-case"),
     (false, "mail-with-a-quoted-at"),
@@ -242,7 +243,7 @@ fn other_constraints() -> Vec<Class> {
     ]
 }
 
-/// A mail address as the subject, and no alternative name.
+/// A mail address in the subject, without an alternative name.
 fn in_subject(draft: &mut Draft, mail: &str) {
     draft.leaf().subject = name(&[("1.2.840.113549.1.9.1", 0x16, mail.as_bytes().to_vec())]);
     draft.leaf().remove(SUBJECT_ALT_NAME);

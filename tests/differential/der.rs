@@ -1,4 +1,4 @@
-//! A DER writer of the test's own, which also writes what no library would.
+//! A DER writer of the test's own. It can also write values that no library would.
 
 use time::OffsetDateTime;
 use time::macros::format_description;

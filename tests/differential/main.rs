@@ -1,9 +1,9 @@
-//! Generated paths and CRLs, judged by us and by four validators that others wrote: OpenSSL, the JDK, Bouncy Castle and
-//! pyhanko-certvalidator. Who differs from RFC 5280 stands in the table of docs/path-validation.md, with the section that decides. What
-//! stands there for nobody fails, and so does a row that nobody shows any more.
+//! Generated paths and CRLs, validated by us and by four validators of others: OpenSSL, the JDK, Bouncy Castle and pyhanko-certvalidator. The
+//! table of docs/path-validation.md lists the validators that differ from RFC 5280, with the section that decides. The test fails for a
+//! difference without a row, and for a row without a difference.
 //!
-//! Every class comes alone, then pairs by the seed, which is printed: `DIFFERENTIAL_SEED=N cargo test --test differential` runs them
-//! again. `DIFFERENTIAL_PAIRS=N` is how many pairs, and `DIFFERENTIAL_FOLDER=PATH` keeps the paths there.
+//! Every class comes alone, and then in pairs that depend on the seed. The seed is printed; `DIFFERENTIAL_SEED=N cargo test --test
+//! differential` repeats the pairs. `DIFFERENTIAL_PAIRS=N` is the number of pairs; `DIFFERENTIAL_FOLDER=PATH` keeps the paths in a folder.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,15 +29,15 @@ use model::{Case, Draft, Random};
 use table::Table;
 use validators::Verdict;
 
-/// What is asked beside ours.
+/// The validators of others.
 const OTHERS: [&str; 4] = ["openssl", "jdk", "bouncy-castle", "pyhanko"];
-/// How many pairs of classes a run takes.
+/// The number of pairs of classes in a run.
 const PAIRS: usize = 120;
 
-/// Classes where we are wrong, and are being mended. A class that agrees must leave.
+/// Classes in which our validator is known to be wrong. A class in which it agrees must be removed.
 const MENDING: &[&str] = &[];
 
-/// A generated or stored path, with what the RFC wants of it.
+/// A generated or stored path, with the verdict of the RFC.
 struct Trial {
     name: String,
     classes: Vec<&'static str>,
@@ -97,7 +97,7 @@ fn trials(all: &[Class], seed: u64) -> Vec<Trial> {
     trials
 }
 
-/// OpenSSL's command takes one path at a time: two beside each other.
+/// OpenSSL's command validates one path at a time, so that two of them run at once.
 fn ask_openssl(folder: &std::path::Path, trials: &[Trial]) -> Vec<Verdict> {
     let next = AtomicUsize::new(0);
     let work = || {

@@ -1,10 +1,10 @@
-//! Certificates and CRLs as they are drafted, and their DER. Keys and signatures are Ed25519's: both follow from the seed alone.
+//! Drafts of certificates and CRLs, and their DER. Keys and signatures are Ed25519, which depend on the seed alone.
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use super::der::{boolean, element, integer, oid, sequence, time};
 
-/// When all is validated: 2026-03-01 12:00:00 UTC.
+/// The time of validation: 2026-03-01 12:00:00 UTC.
 pub const NOW: i64 = 1_772_366_400;
 pub const DAY: i64 = 86_400;
 
@@ -106,7 +106,7 @@ pub struct Certificate {
     pub version: u8,
     pub serial: Vec<u8>,
     pub subject: Vec<u8>,
-    /// The subject of the one above, if it is not written otherwise.
+    /// The issuer's name, if it is spelt differently from the subject of the certificate above.
     pub issuer: Option<Vec<u8>>,
     pub not_before: i64,
     pub not_after: i64,
@@ -157,7 +157,7 @@ pub struct Entry {
 
 #[derive(Clone)]
 pub struct Crl {
-    /// Which certificate's name and key it has.
+    /// The certificate with whose name and key it is signed.
     pub of: usize,
     pub issuer: Option<Vec<u8>>,
     pub this_update: i64,
@@ -206,7 +206,7 @@ pub struct Draft {
     pub settings: Vec<String>,
 }
 
-/// What a case consists of, in DER.
+/// The parts of a case, DER.
 pub struct Case {
     pub certificates: Vec<Vec<u8>>,
     pub crls: Vec<Vec<u8>>,
@@ -214,7 +214,7 @@ pub struct Case {
 }
 
 impl Draft {
-    /// What every validator accepts.
+    /// A path that every validator accepts.
     pub fn new(random: &mut Random) -> Self {
         let cas = 2 + random.below(2);
         let organization = random.word();
@@ -279,22 +279,22 @@ impl Draft {
         self.certificates.last_mut().unwrap()
     }
 
-    /// The place of the CA that signed the end entity.
+    /// The index of the CA that signed the end entity.
     pub fn last_ca(&self) -> usize {
         self.certificates.len() - 2
     }
 
-    /// The place of some CA below the root.
+    /// The index of a CA below the root.
     pub fn some_ca(&self, random: &mut Random) -> usize {
         1 + random.below(self.last_ca())
     }
 
-    /// The place of some certificate below the root.
+    /// The index of a certificate below the root.
     pub fn some(&self, random: &mut Random) -> usize {
         1 + random.below(self.certificates.len() - 1)
     }
 
-    /// A certificate's CRL is that of the one before it.
+    /// The CRL that covers a certificate, which the certificate above it signs, and the certificate's serial number.
     pub fn crl_about(&mut self, certificate: usize) -> (&mut Crl, Vec<u8>) {
         let serial = self.certificates[certificate].serial.clone();
         (&mut self.crls[certificate - 1], serial)

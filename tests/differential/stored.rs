@@ -1,4 +1,4 @@
-//! Paths that were kept, in `data/`: `root`, the CAs below it from `ca0` on, `leaf`, and the CRLs from `crl0` on.
+//! Stored paths, in `data/`: `root`, the CAs below it from `ca0` on, `leaf`, and the CRLs from `crl0` on.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::model::Case;
 /// 2026-11-30 06:00:00 UTC, when all of them are valid.
 const MOMENT: &str = "moment 1796018400";
 
-/// Each with what the RFC wants, and what is asked of it.
+/// The stored paths, each with the verdict of the RFC and its validation settings.
 const ALL: &[(&str, bool, &[&str])] = &[
     ("control-policy-OID-1-2-3-4", true, &["explicit-policy", "policy 1.2.3.4"]),
     ("policy-OID-of-2-octets-1-2-3", true, &["explicit-policy", "policy 1.2.3"]),
@@ -24,7 +24,7 @@ const ALL: &[(&str, bool, &[&str])] = &[
     ("permitted-URI-leaf-http-example-com", false, &[]),
 ];
 
-/// A kept path, and whether it is to be accepted.
+/// A stored path, and whether it must be accepted.
 pub struct Stored {
     pub name: &'static str,
     pub is_good: bool,

@@ -32,7 +32,7 @@ impl Table {
         Self(rows)
     }
 
-    /// Whether it says that this validator refuses this class.
+    /// Whether the table lists this validator for this class.
     pub fn decides(&self, class: &str, validator: &str) -> bool {
         self.0.get(class).is_some_and(|who| who.contains(validator))
     }

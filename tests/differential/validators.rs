@@ -1,4 +1,4 @@
-//! The five validators: ours, and four that others wrote.
+//! The five validators: ours, and four of others.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use countersign_ca::path::{
 
 use super::model::{Case, NOW};
 
-/// Whether a path is accepted; otherwise why it is not.
+/// Whether a path is accepted, or else why not.
 pub type Verdict = Result<(), String>;
 
-/// Our own: the path, and every certificate's status by the CRLs at hand, which must be known.
+/// Our validator: the path, and the status of every certificate, which the case's CRLs must give.
 pub fn ours(case: &Case) -> Verdict {
     let at = moment(case);
     let read =
@@ -91,7 +91,7 @@ fn pem(label: &str, all: &[Vec<u8>]) -> String {
     all.iter().map(one).collect()
 }
 
-/// What OpenSSL says about a case. With `-x509_strict` it asks most, as we do.
+/// OpenSSL's verdict about a case, with `-x509_strict`, which is as strict as we are.
 pub fn openssl(folder: &Path, settings: &[String]) -> Verdict {
     let mut command = Command::new("openssl");
     command.current_dir(folder).args([

@@ -1,4 +1,4 @@
-//! What breaks off on the way goes on later, and a server that is busy is asked again.
+//! Interrupted enrolments, which go on in a later run, and busy servers, which the client asks again.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn serve_at(instance: &mut Instance, shift: &str) -> String {
     format!("http://{}", instance.address)
 }
 
-/// In front of a server that hears each certConf, and whom nobody hears then.
+/// A proxy to a server. The server receives each certConf, and its answers to them are lost.
 fn without_pki_conf(instance: &Instance) -> Liar {
     Liar::before(&instance.address, |passing| {
         let answer = passing.answer();

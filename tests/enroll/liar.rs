@@ -1,4 +1,4 @@
-//! Whoever stands between client and server: passes messages on, and answers as it likes.
+//! An attacker between client and server, who forwards messages or answers them himself.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::common::http;
 
-/// What the client gets.
+/// The answer to the client.
 pub enum Reply {
     /// A CMP message.
     Message(Vec<u8>),
-    /// An HTTP response, as it is.
+    /// These octets as the HTTP response.
     Raw(String),
     /// Nothing: the connection ends.
     Nothing,
@@ -19,7 +19,7 @@ pub enum Reply {
 
 /// A message on its way.
 pub struct Passing<'p> {
-    /// How many came before.
+    /// How many messages came before.
     pub number: usize,
     /// The request.
     pub request: Vec<u8>,
@@ -42,14 +42,14 @@ impl Passing<'_> {
     }
 }
 
-/// A liar in front of a server.
+/// An attacker in front of a server.
 pub struct Liar {
     pub url: String,
     count: Arc<AtomicUsize>,
 }
 
 impl Liar {
-    /// In front of the server at this address.
+    /// Starts an attacker in front of the server at this address.
     pub fn before(
         upstream: &str,
         reply: impl Fn(Passing<'_>) -> Reply + Send + Sync + 'static,

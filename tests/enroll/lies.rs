@@ -1,4 +1,4 @@
-//! What a liar makes of a good answer, protected anew where it knows the secret: nothing of it is taken.
+//! Good answers that an attacker changed, and protected anew if he knows the secret. The client must accept none of them.
 
 use std::fs;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ const IR: u8 = 0xa0;
 
 type Lie = fn(&Message, &str) -> Vec<u8>;
 
-/// Each lie with a word of what is said about it.
+/// Each change, with a word of the client's message about it.
 const LIES: [(&str, &str, Lie); 18] = [
     ("another transaction", "transactionID", |answer, secret| {
         answer.with_field(TRANSACTION_ID, Some(&tlv(4, &[9; 16]))).protected(secret).bytes()
@@ -102,7 +102,7 @@ fn element(bytes: &[u8]) -> Element {
     elements(bytes).remove(0)
 }
 
-/// The ip's body with its one response changed.
+/// The body of the ip with its only response changed.
 fn response(answer: &Message, change: impl Fn(&mut Vec<Element>)) -> Vec<u8> {
     let content = answer.body.parts().remove(0).parts();
     let (responses, before) = content.split_last().unwrap();

@@ -14,7 +14,7 @@ pub struct Mock {
 }
 
 impl Mock {
-    /// With these arguments, in this folder.
+    /// Starts it with these arguments in this folder.
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
         // It takes no port 0: one that is free is asked for, and may be taken by then.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

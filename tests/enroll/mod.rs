@@ -1,4 +1,4 @@
-//! A gateway that enrols itself, the mock server of OpenSSL, and a liar that stands between client and server.
+//! A gateway that enrols with `countersign enroll`, OpenSSL's mock server, and an attacker between client and server.
 
 mod breaks;
 mod liar;
@@ -18,7 +18,7 @@ use crate::common::{COUNTERSIGN, Instance, at_another_time, tool_ok};
 
 /// A gateway with an account.
 pub struct Gateway {
-    /// Where the test's files are.
+    /// The folder of the test's files.
     pub folder: PathBuf,
     /// The folder of the enrolment.
     pub out: PathBuf,
@@ -34,7 +34,7 @@ pub struct Gateway {
 pub struct Run(pub Output);
 
 impl Gateway {
-    /// With an account of this name at an instance.
+    /// A gateway with an account of this name at an instance.
     pub fn new(instance: &Instance, name: &str, ids: &[&str]) -> Self {
         let peer = instance.peer(name, ids);
         Self::with(
@@ -47,7 +47,7 @@ impl Gateway {
         )
     }
 
-    /// With this secret at this server.
+    /// A gateway with this secret at this server.
     pub fn with(
         folder: &Path,
         name: &str,
@@ -108,7 +108,7 @@ impl Gateway {
         Run(self.command(arguments).output().expect("the program runs"))
     }
 
-    /// A renewal by another clock, such as `+20m`.
+    /// A renewal with a shifted clock, such as by `+20m`.
     pub fn renew_at(&self, shift: &str, more: &[&str]) -> Run {
         let program = at_another_time(shift, COUNTERSIGN);
         let mut command = self.command_by(program, &[&["--renew"], more].concat());
@@ -149,14 +149,14 @@ impl Run {
         format!("{}{}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr))
     }
 
-    /// It succeeded; what it told.
+    /// Asserts that it succeeded. Gives its output.
     #[track_caller]
     pub fn done(&self) -> Value {
         assert!(self.0.status.success(), "{}: {}", self.0.status, self.text());
         serde_json::from_slice(&self.0.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
 
-    /// It ended with this code, and said each of these words.
+    /// Asserts that it ended with this exit code, and that its message contains each of these words.
     #[track_caller]
     pub fn fails(&self, code: i32, words: &[&str]) -> String {
         let text = self.text();
@@ -182,7 +182,7 @@ pub fn pair(folder: &Path, certificate: &str, key: &str) -> bool {
     certified == public
 }
 
-/// A root of somebody else, in `NAME.crt` and `NAME.key`.
+/// A root of another PKI, in `NAME.crt` and `NAME.key`.
 pub fn stranger(folder: &Path, name: &str) {
     let (certificate, key) = (format!("{name}.crt"), format!("{name}.key"));
     let subject = format!("/CN={name}");
@@ -241,7 +241,7 @@ pub fn issue(folder: &Path, root: &str, name: &str, extensions: &str) {
     ]);
 }
 
-/// Waits for something, with a generous end.
+/// Waits for a condition, with a generous bound.
 #[track_caller]
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);

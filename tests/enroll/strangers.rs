@@ -1,4 +1,4 @@
-//! A server that we did not write: `openssl cmp` with `-port`. It answers with whatever certificate it is given, so that
+//! Enrolment at a server that we did not write: `openssl cmp` with `-port`. It answers every request with one given certificate, so that
 //! each gateway here has its key beforehand.
 
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use super::mock::Mock;
 use super::{Gateway, Run, issue, pair, private, stranger};
 
-/// What a certificate of a gateway says.
+/// The extensions of a gateway's certificate.
 const NAMES: &str = "subjectAltName=DNS:gw1.example.net\nkeyUsage=digitalSignature\n";
-/// What that of a server says.
+/// The extensions of a server's certificate.
 const SERVER: &str = "keyUsage=digitalSignature\nextendedKeyUsage=1.3.6.1.5.5.7.3.27\n";
 
-/// A root, a gateway's certificate and key, and those of everybody else.
+/// A root, a gateway's certificate and key, and those of the servers and vendors.
 struct Site {
     folder: tempfile::TempDir,
 }
@@ -115,7 +115,7 @@ fn enrol(gateway: &Gateway, more: &[&str]) -> Run {
     gateway.enrol(&[&["--key", "gw1.example.net.key"], more].concat())
 }
 
-/// By the device's certificate.
+/// Enrols with the device's certificate.
 fn enrol_device(gateway: &Gateway, more: &[&str]) -> Run {
     let fixed = [
         "--server",

@@ -8,7 +8,8 @@ use countersign_policy::syntax::{Assertion, parse_file};
 use countersign_policy::{Finding, Severity, Source, ipsec, layout};
 use serde_json::{Value, json};
 
-use super::{Context, Order, finding_json, plural, read, refused, show};
+use super::shared::{Order, finding_json, plural, read, refused, show};
+use crate::cli::context::Context;
 use crate::exit::Failure;
 use crate::output::{self, Format};
 
@@ -20,7 +21,7 @@ pub struct Check {
     files: Vec<PathBuf>,
     #[command(flatten)]
     order: Order,
-    /// Which action attributes there are
+    /// The action attributes that conditions may use
     #[arg(long, value_enum, default_value_t = Vocabulary::Ipsec)]
     vocabulary: Vocabulary,
     /// Fail for warnings too
@@ -28,25 +29,36 @@ pub struct Check {
     deny_warnings: bool,
 }
 
-/// Which action attributes there are.
+/// The action attributes that conditions may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Vocabulary {
-    /// Those of isakmpd.policy(5)
+    /// The attributes of isakmpd.policy(5)
     Ipsec,
     /// Any
     Any,
 }
 
+/// The findings that a command reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Errors only: `policy check`.
+    Errors,
+    /// Warnings, too: `policy lint`.
+    Warnings,
+}
+
+/// The result of a check.
 struct Checked {
     sources: Vec<Source>,
     assertions: Vec<Assertion>,
-    /// With the position of the source.
+    /// Each with the position of its source in `sources`.
     findings: Vec<(usize, Finding)>,
 }
 
 impl Check {
-    pub fn run(&self, context: &Context, warnings: bool) -> Result<(), Failure> {
-        let checked = self.check(warnings)?;
+    /// Carries out the command.
+    pub fn run(&self, context: &Context, depth: Depth) -> Result<(), Failure> {
+        let checked = self.check(depth)?;
         let errors = checked.count(Severity::Error);
         let warned = checked.count(Severity::Warning);
         let summary = format!(
@@ -59,14 +71,14 @@ impl Check {
         let bad = errors > 0 || (self.deny_warnings && warned > 0);
         match context.format {
             Format::Json => output::print(Format::Json, &checked.json()),
-            // A failure says it itself.
+            // The failure has the summary, which is printed once.
             Format::Text if bad => output::line(&checked.text()),
             Format::Text => output::line(&format!("{}{summary}", checked.text())),
         }
         if bad { Err(Failure::found(summary)) } else { Ok(()) }
     }
 
-    fn check(&self, warnings: bool) -> Result<Checked, Failure> {
+    fn check(&self, depth: Depth) -> Result<Checked, Failure> {
         let values = self.order.values()?;
         let mut checked =
             Checked { sources: Vec::new(), assertions: Vec::new(), findings: Vec::new() };
@@ -91,7 +103,9 @@ impl Check {
         let linted = lint(&checked.assertions, options).into_iter();
         checked.findings.extend(
             linted
-                .filter(|(_, finding)| warnings || finding.severity == Severity::Error)
+                .filter(|(_, finding)| {
+                    depth == Depth::Warnings || finding.severity == Severity::Error
+                })
                 .map(|(assertion, finding)| (of.get(assertion).copied().unwrap_or(0), finding)),
         );
         checked.findings.sort_by_key(|(source, finding)| (*source, finding.span));
@@ -137,6 +151,7 @@ pub struct Fmt {
 }
 
 impl Fmt {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let mut changed = Vec::new();
         for path in &self.files {
@@ -172,7 +187,7 @@ impl Fmt {
     }
 }
 
-/// Writes beside the file and renames, so that no reader sees half of it.
+/// Replaces a file by a rename, so that no reader sees half of it.
 fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
     use std::io::Write;
     let failed = |e: std::io::Error| Failure::unavailable(format!("`{}`: {e}", path.display()));

@@ -10,7 +10,8 @@ use countersign_policy::{PolicySet, Principal, Source, ipsec};
 use ring::rand::SystemRandom;
 use serde_json::json;
 
-use super::{Context, dropped_json, legacy, plural, read, refused, show};
+use super::shared::{dropped_json, legacy, plural, read, refused, show};
+use crate::cli::context::Context;
 use crate::exit::Failure;
 use crate::output::{self, Format};
 use crate::passphrase;
@@ -24,15 +25,15 @@ pub struct Sign {
     /// The key, as `policy keygen` wrote it
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// How the signature is written
+    /// The encoding of the signature
     #[arg(long, value_enum, default_value_t = Spelling::Base64)]
     encoding: Spelling,
-    /// Where the credential goes, if not to standard output
+    /// The file for the credential, if not standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-/// How bits are written as text.
+/// The encoding of a signature as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Spelling {
     Base64,
@@ -40,6 +41,7 @@ enum Spelling {
 }
 
 impl Sign {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let source = read(&self.file)?;
         let assertion = unsigned(&source)?;
@@ -70,7 +72,7 @@ impl Sign {
     }
 }
 
-/// The one assertion of a file, ending with a newline, so that a signature can follow.
+/// The only assertion of a file. It ends with a newline, so that a signature can follow.
 fn unsigned(source: &Source) -> Result<Assertion, Failure> {
     let parts = split(source.text());
     let [part] = parts.as_slice() else {
@@ -103,6 +105,7 @@ pub struct Verify {
 }
 
 impl Verify {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let (mut right, mut wrong, mut rows) = (0, 0, Vec::new());
         for path in &self.files {
@@ -156,8 +159,9 @@ pub struct Keygen {
 }
 
 impl Keygen {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        let (folder, name) = key_place(&self.file)?;
+        let KeyFile { folder, name } = key_file(&self.file)?;
         let passphrase = secret(context)?;
         let key = FileKey::generate(self.algorithm)?;
         folder.save(&name, &key, &passphrase, &SystemEntropy::default())?;
@@ -184,6 +188,7 @@ pub struct ShowPrincipal {
 }
 
 impl ShowPrincipal {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let principals = match (&self.text, &self.certificate, &self.key) {
             (Some(text), ..) => vec![parse(text.as_bytes())?],
@@ -197,7 +202,7 @@ impl ShowPrincipal {
     }
 }
 
-/// The two names under which the holder of a certificate asks: its key, and its distinguished name.
+/// The two principals of a certificate's holder: its key, and its distinguished name.
 fn of_certificate(path: &Path) -> Result<Vec<Principal>, Failure> {
     let source = read(path)?;
     let pem = x509_parser::pem::parse_x509_pem(source.text()).ok();
@@ -217,7 +222,7 @@ fn parse(text: &[u8]) -> Result<Principal, Failure> {
 }
 
 fn open(context: &Context, path: &Path) -> Result<SigningKey, Failure> {
-    let (folder, name) = key_place(path)?;
+    let KeyFile { folder, name } = key_file(path)?;
     open_with(&folder, &name, &secret(context)?)
 }
 
@@ -232,10 +237,16 @@ fn open_with(
 }
 
 fn secret(context: &Context) -> Result<Passphrase, Failure> {
-    passphrase::existing(&context.place.folder, context.place.passphrase_file.as_deref())
+    passphrase::existing(&context.location.folder, context.location.passphrase_file.as_deref())
 }
 
-fn key_place(path: &Path) -> Result<(KeyFolder, String), Failure> {
+/// A file of an encrypted key, as its folder and the name of the key in it.
+struct KeyFile {
+    folder: KeyFolder,
+    name: String,
+}
+
+fn key_file(path: &Path) -> Result<KeyFile, Failure> {
     let name =
         path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".key"));
     let Some(name) = name.filter(|name| !name.is_empty()) else {
@@ -248,5 +259,5 @@ fn key_place(path: &Path) -> Result<(KeyFolder, String), Failure> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or_else(|| Path::new("."));
-    Ok((KeyFolder::new(folder), name.to_owned()))
+    Ok(KeyFile { folder: KeyFolder::new(folder), name: name.to_owned() })
 }

@@ -1,4 +1,4 @@
-//! `policy query`: a question from flags or a JSON file, and the answer.
+//! `policy query`: evaluates one question, from flags or a JSON file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use countersign_policy::{AttributeSet, ComplianceValues, Question};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Context, Loaded, Order, never_asked, read, requesters, show};
+use super::shared::{Loaded, Order, never_asked, read, requesters, show};
+use crate::cli::context::Context;
 use crate::exit::Failure;
 use crate::output;
 
@@ -17,8 +18,8 @@ use crate::output;
 pub struct Query {
     #[command(flatten)]
     loaded: Loaded,
-    /// Who asks: a key, `DN:…`, `passphrase:…` (which asks in the name of its hashes, too) or any name; may be given several times.
-    /// Secrets belong into --input, because others can see command lines
+    /// A requester: a key, `DN:…`, `passphrase:…` (its hashes are requesters, too) or any name; may be given several times.
+    /// Secrets belong into --input, because other users can see command lines
     #[arg(long, short, value_name = "PRINCIPAL")]
     requester: Vec<String>,
     /// An action attribute, as NAME=VALUE; may be given several times
@@ -29,12 +30,12 @@ pub struct Query {
     input: Option<PathBuf>,
     #[command(flatten)]
     order: Order,
-    /// Say why
+    /// Explain the answer
     #[arg(long)]
     explain: bool,
 }
 
-/// A question, as JSON files spell it.
+/// A question as a JSON file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Input {
@@ -46,6 +47,7 @@ struct Input {
 }
 
 impl Query {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let input = self.input()?;
         let values = match &input.values {

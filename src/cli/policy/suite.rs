@@ -1,4 +1,4 @@
-//! `policy test`: cases with expected answers, as a unit test runner runs them.
+//! `policy test`: runs cases with expected answers, like a runner of unit tests.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -9,7 +9,8 @@ use countersign_policy::{AttributeSet, ComplianceValues, PolicySet, Question, Re
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Context, legacy, load, never_asked, read, requesters};
+use super::shared::{legacy, load, never_asked, read, requesters};
+use crate::cli::context::Context;
 use crate::exit::Failure;
 use crate::output::{self, Format};
 
@@ -25,7 +26,7 @@ pub struct Suite {
     /// Run only cases whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// Say why for each case that fails
+    /// Explain the answer of each case that fails
     #[arg(long)]
     explain: bool,
 }
@@ -86,12 +87,12 @@ struct JsonOutcome {
     value: Option<String>,
 }
 
-/// What came of a case.
+/// The result of a case.
 struct Verdict {
     id: String,
     /// The value, or why there is none.
     answer: Result<String, String>,
-    /// Nothing if the case does not say what it expects.
+    /// The expected value; `None` if the case has none.
     expected: Option<String>,
     explanation: Option<String>,
 }
@@ -123,6 +124,7 @@ fn boolean() -> Vec<String> {
 }
 
 impl Suite {
+    /// Carries out the command.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let mut counts = Counts::default();
         for path in &self.files {
@@ -226,7 +228,7 @@ impl Suite {
         let set = builder.build();
         let mut attributes = AttributeSet::new();
         for (name, value) in &case.attributes {
-            // Names that no caller can set stay unset; a case may be about just that.
+            // A name that no caller can set stays unset. A case of the corpus may test that.
             let _ = attributes.set(latin1(name)?, latin1(value)?);
         }
         let values: Vec<Vec<u8>> =
@@ -270,7 +272,7 @@ impl Suite {
     }
 }
 
-/// Latin-1 code points to bytes.
+/// The bytes of Latin-1 code points.
 fn latin1(text: &str) -> Result<Vec<u8>, String> {
     text.chars()
         .map(|c| {

@@ -1,18 +1,16 @@
-//! The repository over HTTP: CRLs and certificates of the CAs where CDP and AIA say (RFC 2585, RFC 5280 §4.2.1.13, §4.2.2.1).
+//! The repository over HTTP (RFC 2585): CRLs and CA certificates, at the URLs of cRLDistributionPoints and authorityInfoAccess (RFC 5280
+//! §4.2.1.13, §4.2.2.1).
 
-use std::time::Duration;
-
-use actix_web::http::header::{
-    CACHE_CONTROL, ETAG, EXPIRES, EntityTag, Header, IfNoneMatch, LAST_MODIFIED,
-};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, ETAG, EXPIRES, EntityTag, LAST_MODIFIED};
 use actix_web::{HttpRequest, HttpResponse, web};
-use countersign_ca::Timestamp;
 use countersign_ca::authority::CurrentCrl;
 use countersign_ca::record::{CrlScope, Label};
 
-use crate::serve::{Shared, plain};
+use super::response::{http_date, is_cached_by_client, plain};
+use super::state::ServerState;
 
-/// A cache asks again after this many seconds, at most: a revocation must not wait for nextUpdate.
+/// The longest max-age for caches, in seconds. Without it, a revocation would be unseen until nextUpdate.
 const MAX_AGE: u64 = 300;
 
 /// Adds the routes.
@@ -26,23 +24,23 @@ pub fn configure(routes: &mut web::ServiceConfig) {
 async fn full_crl(
     file: web::Path<String>,
     request: HttpRequest,
-    shared: web::Data<Shared>,
+    state: web::Data<ServerState>,
 ) -> HttpResponse {
     match named(&file, ".crl") {
-        Some(ca) => crl(ca, CrlScope::Full, request, shared).await,
-        None => plain(404, "expected /crl/<ca>.crl\n"),
+        Some(ca) => crl(ca, CrlScope::Full, request, state).await,
+        None => plain(StatusCode::NOT_FOUND, "expected /crl/<ca>.crl\n"),
     }
 }
 
 async fn partial_crl(
     path: web::Path<(Label, String)>,
     request: HttpRequest,
-    shared: web::Data<Shared>,
+    state: web::Data<ServerState>,
 ) -> HttpResponse {
     let (ca, file) = path.into_inner();
     let scope = match file.strip_suffix(".crl") {
         Some("delta") => Some(CrlScope::Delta),
-        // A number has one form.
+        // A partition has one URL: `01.crl` is not `1.crl`.
         Some(number) => number
             .parse()
             .ok()
@@ -51,31 +49,33 @@ async fn partial_crl(
         None => None,
     };
     match scope {
-        Some(scope) => crl(ca, scope, request, shared).await,
-        None => plain(404, "expected /crl/<ca>/delta.crl or /crl/<ca>/<number>.crl\n"),
+        Some(scope) => crl(ca, scope, request, state).await,
+        None => {
+            plain(StatusCode::NOT_FOUND, "expected /crl/<ca>/delta.crl or /crl/<ca>/<number>.crl\n")
+        }
     }
 }
 
-/// A CRL; who has it already gets 304 (RFC 9110 §13.1.2).
+/// A CRL; 304 if the client's cache has it (RFC 9110 §13.1.2).
 pub async fn crl(
     ca: Label,
     scope: CrlScope,
     request: HttpRequest,
-    shared: web::Data<Shared>,
+    state: web::Data<ServerState>,
 ) -> HttpResponse {
-    let found = web::block(move || Ok((shared.authority.crl(&ca, scope)?, shared.authority.now())));
+    let found = web::block(move || Ok((state.authority.crl(&ca, scope)?, state.authority.now())));
     match found.await {
         Ok(Ok((Some(crl), now))) => {
             let CurrentCrl { record, der } = &*crl;
             let tag = EntityTag::new_strong(data_encoding::HEXLOWER.encode(&record.tbs_sha256));
-            let known = is_known(&request, &tag);
+            let known = is_cached_by_client(&request, &tag);
             let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
             let left = record.next_update.since(now).as_secs();
             answer
                 .insert_header((ETAG, tag.to_string()))
                 .insert_header((LAST_MODIFIED, http_date(record.this_update)))
                 .insert_header((EXPIRES, http_date(record.next_update)))
-                // RFC 5861 §4: who cannot ask again may use what there is, to nextUpdate.
+                // RFC 5861 §4: a cache that cannot reach this server may answer with the CRL until nextUpdate.
                 .insert_header((
                     CACHE_CONTROL,
                     format!("public, max-age={}, stale-if-error={left}", left.min(MAX_AGE)),
@@ -85,45 +85,31 @@ pub async fn crl(
             }
             answer.content_type("application/pkix-crl").body(der.clone())
         }
-        Ok(Ok((None, _))) => plain(404, "there is no such CRL\n"),
-        Ok(Err(countersign_ca::Error::Denied { .. })) => plain(404, "there is no such CA\n"),
+        Ok(Ok((None, _))) => plain(StatusCode::NOT_FOUND, "there is no such CRL\n"),
+        Ok(Err(countersign_ca::Error::Denied { .. })) => {
+            plain(StatusCode::NOT_FOUND, "there is no such CA\n")
+        }
         Ok(Err(e)) => {
             tracing::error!("a CRL cannot be read: {e}");
-            plain(500, "the CRL cannot be read\n")
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "the CRL cannot be read\n")
         }
-        Err(_) => plain(503, "busy\n"),
-    }
-}
-
-/// Whether the client has what has this tag.
-pub fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
-    match IfNoneMatch::parse(request) {
-        Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(tag)),
-        Err(_) => false,
+        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "busy\n"),
     }
 }
 
 /// `GET /ca/<ca>.cer` (RFC 2585 §4.1).
-async fn ca_certificate(file: web::Path<String>, shared: web::Data<Shared>) -> HttpResponse {
+async fn ca_certificate(file: web::Path<String>, state: web::Data<ServerState>) -> HttpResponse {
     let name = named(&file, ".cer");
     match name.and_then(|name| {
-        shared.authority.cas().find(|ca| ca.name == name).map(|ca| ca.certificate.clone())
+        state.authority.cas().find(|ca| ca.name == name).map(|ca| ca.certificate.clone())
     }) {
         Some(certificate) => {
             HttpResponse::Ok().content_type("application/pkix-cert").body(certificate)
         }
-        None => plain(404, "there is no such CA; expected /ca/<ca>.cer\n"),
+        None => plain(StatusCode::NOT_FOUND, "there is no such CA; expected /ca/<ca>.cer\n"),
     }
 }
 
 fn named(file: &str, suffix: &str) -> Option<Label> {
     file.strip_suffix(suffix)?.parse().ok()
-}
-
-/// A moment as HTTP writes it (RFC 9110 §5.6.7).
-pub fn http_date(at: Timestamp) -> String {
-    let seconds = u64::try_from(at.seconds()).unwrap_or(0);
-    actix_web::http::header::HttpDate::from(std::time::UNIX_EPOCH + Duration::from_secs(seconds))
-        .to_string()
 }

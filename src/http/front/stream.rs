@@ -1,5 +1,5 @@
-//! A client's connection as the HTTP service reads and writes it. What the client sends is handed on head by head and body by body, and
-//! nothing while it is not the client's turn.
+//! A client's connection, as the HTTP service reads and writes it. The service gets the client's octets head by head and body by body, and
+//! none while it is not the client's turn.
 
 use std::io;
 use std::pin::Pin;
@@ -13,27 +13,29 @@ use tokio::net::TcpStream;
 
 use super::turn::Turn;
 
-/// How much is read at once, in octets.
+/// How many octets are read at once.
 const CHUNK: usize = 8 << 10;
 
 /// A connection.
 pub struct Stream {
     socket: TcpStream,
     turn: Rc<Turn>,
-    /// What was read and is not handed on yet.
+    /// Octets that were read and that the service does not have yet.
     input: Bytes,
 }
 
 impl Stream {
-    pub fn new(socket: TcpStream, place: Place) -> Self {
-        Self { socket, turn: Turn::new(place), input: Bytes::new() }
+    /// The stream of an accepted connection, which has this slot.
+    pub fn new(socket: TcpStream, slot: Place) -> Self {
+        Self { socket, turn: Turn::new(slot), input: Bytes::new() }
     }
 
+    /// The turn, which the stream shares with the requests of the connection.
     pub fn turn(&self) -> Rc<Turn> {
         Rc::clone(&self.turn)
     }
 
-    /// Looks for the client's end only. What stands behind a request stays where it is.
+    /// Polls for the end of the connection, and reads nothing: octets after a request stay in the socket.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut octet = [0; 1];
         match self.socket.poll_peek(context, &mut ReadBuf::new(&mut octet)) {
@@ -101,7 +103,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Whoever flushes has handed everything on before, and a socket keeps nothing back.
+        // The service flushes only after it has written everything, and a socket has no buffer of its own to flush.
         self.turn.has_left();
         Poll::Ready(Ok(()))
     }

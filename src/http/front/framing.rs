@@ -1,33 +1,35 @@
-//! Where a request ends (RFC 9112 §6 and §7.1). The HTTP library reads ahead as far as it is let: of the head that stands behind a body it
-//! would take the method for that of the request which it still answers, and leave an answer to POST without its body if that is HEAD.
+//! The end of a request on the wire (RFC 9112 §6 and §7.1).
+//!
+//! The HTTP library must not read beyond it. It would decode the head of the next request, and take that request's method for the one
+//! that it still answers: an answer to POST would lose its body if the next request is HEAD.
 
-/// What comes next from a client.
+/// The part of a request that the client's next octets belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// A head, of which this was seen.
+    /// A head; the position in it.
     Head(Line),
-    /// So many octets of a body.
+    /// A body of which this many octets are still to come.
     Length(u64),
-    /// A body in chunks.
+    /// A chunked body; the position in it.
     Chunked(Chunk),
-    /// A body until the connection ends, or what the library refuses.
+    /// A body that ends with the connection, or a request that the HTTP library refuses.
     UntilEnd,
 }
 
-/// Where in a head.
+/// A position in a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
-    /// Before it: empty lines there are passed over (RFC 9112 §2.2).
+    /// Before its first line. Empty lines there are ignored (RFC 9112 §2.2).
     Before,
     /// In a line.
     Within,
-    /// Behind the end of a line.
+    /// After the end of a line.
     Ended,
-    /// There, and behind a CR.
+    /// After the end of a line, and a CR.
     Cr,
 }
 
-/// Where in a body in chunks:
+/// A position in a chunked body:
 ///
 /// ```text
 /// chunked-body   = *chunk last-chunk trailer-section CRLF
@@ -40,83 +42,100 @@ pub enum Line {
 pub enum Chunk {
     /// Before a chunk's size.
     Begin,
-    /// In its size, which is this so far.
+    /// In the size, whose value so far is this.
     Size(u64),
-    /// Behind it.
+    /// In the extension that follows the size.
     Extension(u64),
-    /// Behind the CR of that line.
+    /// After the CR of the size's line.
     SizeLf(u64),
-    /// In its data, of which so many octets are to come.
+    /// In the data, of which this many octets are still to come.
     Data(u64),
-    /// Behind that.
+    /// After the data.
     DataCr,
-    /// Behind the CR of that.
+    /// After the CR that follows the data.
     DataLf,
-    /// Where a line of the trailer begins, or the last line is.
+    /// At the start of a line of the trailer, or of the empty last line.
     Trailer,
     /// In a line of the trailer.
     TrailerLine,
-    /// Behind the CR of that.
+    /// After the CR of a line of the trailer.
     TrailerLf,
-    /// Behind the last CR.
+    /// After the CR of the last line.
     LastLf,
 }
 
-/// What an octet means.
-enum Step<T> {
-    On(T),
+/// The octets of a step in a chunked body, and their effect.
+struct Stepped {
+    octets: usize,
+    step: Step,
+}
+
+/// The effect of octets.
+enum Step {
+    /// A new position.
+    On(Chunk),
+    /// The end of the body.
     End,
-    /// It must not be there: the library refuses it, and ends the connection.
+    /// The octet is an error. The HTTP library refuses it, and ends the connection.
     Wrong,
 }
 
+/// The octets of a request that belong to its head or body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advanced {
+    /// The number of octets.
+    pub octets: usize,
+    /// Whether the head or body ends with them.
+    pub ends: bool,
+}
+
 impl Framing {
-    /// What comes first.
+    /// The start of a request.
     pub const HEAD: Self = Self::Head(Line::Before);
-    /// The beginning of a body in chunks.
+    /// The start of a chunked body.
     pub const CHUNKED: Self = Self::Chunked(Chunk::Begin);
 
-    /// How many of these octets belong to it, and whether it ends with them.
-    pub fn take(&mut self, octets: &[u8]) -> (usize, bool) {
+    /// Advances over the octets that belong to this head or body.
+    pub fn advance(&mut self, octets: &[u8]) -> Advanced {
         match self {
-            Self::UntilEnd => (octets.len(), false),
+            Self::UntilEnd => Advanced { octets: octets.len(), ends: false },
             Self::Length(left) => {
                 let all = u64::try_from(octets.len()).unwrap_or(u64::MAX);
                 let most = usize::try_from(*left).unwrap_or(usize::MAX).min(octets.len());
                 *left = left.saturating_sub(all);
-                (most, *left == 0)
+                Advanced { octets: most, ends: *left == 0 }
             }
             Self::Head(line) => {
                 for (at, octet) in (1..).zip(octets) {
                     match line.step(*octet) {
                         Some(next) => *line = next,
-                        None => return (at, true),
+                        None => return Advanced { octets: at, ends: true },
                     }
                 }
-                (octets.len(), false)
+                Advanced { octets: octets.len(), ends: false }
             }
             Self::Chunked(chunk) => {
                 let mut at = 0;
                 while let Some(rest) = octets.get(at..).filter(|rest| !rest.is_empty()) {
-                    let (taken, step) = chunk.step(rest);
+                    let Stepped { octets: taken, step } = chunk.step(rest);
                     at = at.saturating_add(taken);
                     match step {
                         Step::On(next) => *chunk = next,
-                        Step::End => return (at, true),
+                        Step::End => return Advanced { octets: at, ends: true },
                         Step::Wrong => {
                             *self = Self::UntilEnd;
-                            return (octets.len(), false);
+                            return Advanced { octets: octets.len(), ends: false };
                         }
                     }
                 }
-                (octets.len(), false)
+                Advanced { octets: octets.len(), ends: false }
             }
         }
     }
 }
 
 impl Line {
-    /// `None` at the end of the head.
+    /// The position after an octet; `None` at the end of the head.
     const fn step(self, octet: u8) -> Option<Self> {
         Some(match (self, octet) {
             (Self::Before, b'\r' | b'\n') => Self::Before,
@@ -129,13 +148,14 @@ impl Line {
 }
 
 impl Chunk {
-    /// Of at least one octet, how many are taken, and what they mean.
-    fn step(self, octets: &[u8]) -> (usize, Step<Self>) {
+    /// The effect of the first of these octets, of which there must be one. In a chunk's data, as many are taken as belong to it.
+    fn step(self, octets: &[u8]) -> Stepped {
         if let Self::Data(left) = self {
             let all = u64::try_from(octets.len()).unwrap_or(u64::MAX);
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(octets.len());
             let left = left.saturating_sub(all);
-            return (most, Step::On(if left == 0 { Self::DataCr } else { Self::Data(left) }));
+            let next = if left == 0 { Self::DataCr } else { Self::Data(left) };
+            return Stepped { octets: most, step: Step::On(next) };
         }
         let octet = octets.first().copied().unwrap_or_default();
         let digit = char::from(octet).to_digit(16).map(u64::from);
@@ -156,10 +176,10 @@ impl Chunk {
             (Self::TrailerLine, b'\r') => Some(Self::TrailerLf),
             (Self::Trailer | Self::TrailerLine, _) => Some(Self::TrailerLine),
             (Self::TrailerLf, b'\n') => Some(Self::Trailer),
-            (Self::LastLf, b'\n') => return (1, Step::End),
+            (Self::LastLf, b'\n') => return Stepped { octets: 1, step: Step::End },
             _ => None,
         };
-        (1, next.map_or(Step::Wrong, Step::On))
+        Stepped { octets: 1, step: next.map_or(Step::Wrong, Step::On) }
     }
 }
 
@@ -167,11 +187,11 @@ impl Chunk {
 mod tests {
     use super::*;
 
-    /// What belongs to it of octets that come in these pieces, if it ends.
+    /// How many octets belong to it when they arrive in these pieces; `None` if it does not end.
     fn taken(mut framing: Framing, pieces: &[&[u8]]) -> Option<usize> {
         let mut all = 0;
         for piece in pieces {
-            let (most, ends) = framing.take(piece);
+            let Advanced { octets: most, ends } = framing.advance(piece);
             all += most;
             if ends {
                 return Some(all);
@@ -181,7 +201,7 @@ mod tests {
         None
     }
 
-    /// It ends there, however the octets come in.
+    /// Asserts that it ends after `octets`, in whatever pieces they arrive.
     #[track_caller]
     fn ends(framing: Framing, octets: &[u8], behind: &[u8]) {
         let all = [octets, behind].concat();

@@ -1,5 +1,5 @@
-//! What holds for every request, whatever it asks for: its turn, HEAD and OPTIONS (RFC 9110 §9.3.2 and §9.3.7), and an answer that
-//! goes out in parts.
+//! The middleware of every request: its turn on the connection, HEAD and OPTIONS (RFC 9110 §9.3.2 and §9.3.7), and an answer that is sent
+//! in parts.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -18,16 +18,16 @@ use futures_core::Stream;
 use super::framing::Framing;
 use super::turn::{Serving, Turn};
 
-/// How much of an answer is copied for the socket at once, in octets.
+/// The largest part of an answer that is copied for the socket at once, in octets.
 const PART: usize = 32 << 10;
 
-/// Paths to which only POST is sent.
+/// Paths, with all below them, that take only POST.
 const POSTED: [&str; 2] = ["/.well-known/cmp", "/pkix"];
 
-/// Has a request served in its turn.
+/// Serves a request when its turn has come.
 ///
 /// # Errors
-/// Those of the application.
+/// The application failed.
 pub async fn in_turn(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -51,7 +51,7 @@ pub async fn in_turn(
             HttpResponse::NoContent().insert_header((ALLOW, allowed(request.path()))).finish();
         return Ok(request.into_response(answer));
     }
-    // The answer is the same, and the encoder, which knows what was asked, leaves its body out.
+    // The application answers HEAD as GET. The encoder of the HTTP library knows that the client sent HEAD, and omits the body.
     if request.method() == Method::HEAD {
         request.head_mut().method = Method::GET;
     }
@@ -60,7 +60,7 @@ pub async fn in_turn(
         .map_body(|_, body| BoxBody::new(Parts { body, rest: Bytes::new(), _serving: serving })))
 }
 
-/// How the body of a request is framed, as the library judged it: it refuses a request that says it in two ways.
+/// The framing of a request's body. The HTTP library has refused a request with contradictory framing before.
 fn framing(request: &ServiceRequest) -> Framing {
     let values = |name| request.headers().get_all(name).filter_map(|value| value.to_str().ok());
     if values(TRANSFER_ENCODING).any(|value| value.trim().eq_ignore_ascii_case("chunked")) {
@@ -73,7 +73,7 @@ fn framing(request: &ServiceRequest) -> Framing {
     length.map_or(Framing::UntilEnd, Framing::Length)
 }
 
-/// What may be asked of a path.
+/// The methods of a path, for `Allow`.
 fn allowed(path: &str) -> &'static str {
     if POSTED.iter().any(|posted| path.starts_with(posted)) {
         "OPTIONS, POST"
@@ -84,7 +84,7 @@ fn allowed(path: &str) -> &'static str {
     }
 }
 
-/// A body of which it is known when it is here.
+/// A body that notifies the connection's turn when it has arrived whole.
 struct Watched {
     payload: Payload,
     turn: Rc<Turn>,
@@ -102,7 +102,7 @@ impl Stream for Watched {
     }
 }
 
-/// An answer in parts. When it is dropped, its request is over.
+/// An answer in parts. Dropping it ends the turn of its request.
 struct Parts {
     body: BoxBody,
     rest: Bytes,

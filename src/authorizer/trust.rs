@@ -1,116 +1,29 @@
-//! Whom the authorizer trusts: its anchors, path settings and CRLs, from the configuration.
+//! The trust of an authorizer, made from the configuration: trust anchors, path settings, and the cache of CRLs and OCSP responses.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_ca::certificate::read_all;
 use countersign_ca::{Authority, SystemClock};
 use countersign_ike_plugin::lookup::CertificateStore;
-use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings, object_identifier};
-use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
+use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings};
+use countersign_ike_plugin::status::cache::CrlCache;
 use countersign_ike_plugin::status::fetch::Fetcher;
-use countersign_ike_plugin::status::location::Locations;
 use countersign_ike_plugin::status::responders::OcspCache;
-use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
+use countersign_ike_plugin::status::{CrlChecker, Mode};
 use countersign_ike_plugin::trust::{Standing, Trust};
-use der::asn1::ObjectIdentifier;
 
-use crate::authorizer::{AuthorizerFile, certificates};
-use crate::config::duration;
+use crate::config::TrustSettings;
 use crate::exit::Failure;
-use crate::folder::DataFolder;
 
 /// The largest CRL that is fetched, in octets.
 const MAX_CRL: u64 = 64 << 20;
 
-/// Extended key usages by name (RFC 5280 §4.2.1.12, RFC 4945 §5.1.3.12).
-const PURPOSES: [(&str, &str); 5] = [
-    ("ipsecIKE", "1.3.6.1.5.5.7.3.17"),
-    ("iKEIntermediate", "1.3.6.1.5.5.8.2.2"),
-    ("serverAuth", "1.3.6.1.5.5.7.3.1"),
-    ("clientAuth", "1.3.6.1.5.5.7.3.2"),
-    ("any", "2.5.29.37.0"),
-];
-
-/// `[authorizer]` as far as it says whom to trust, checked.
-#[derive(Debug, Clone)]
-pub struct TrustSettings {
-    anchors: Vec<PathBuf>,
-    intermediates: Vec<PathBuf>,
-    key_purposes: Vec<ObjectIdentifier>,
-    mode: Mode,
-    locations: Locations,
-    crls: Vec<String>,
-    certificates: Option<String>,
-    prefer: Prefer,
-    responders: Vec<String>,
-    cache: CacheSettings,
-}
-
-impl TrustSettings {
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// A value is not what it must be.
-    pub fn check(file: &AuthorizerFile, folder: &DataFolder) -> Result<Self, Failure> {
-        let mode = match file.status.as_str() {
-            "strict" => Mode::Strict,
-            "if-present" => Mode::IfPresent,
-            "off" => Mode::Off,
-            other => {
-                return Err(Failure::input(format!(
-                    "expected authorizer.status to be `strict`, `if-present` or `off`, found `{}`",
-                    other.escape_debug()
-                )));
-            }
-        };
-        let prefer = match file.prefer.as_str() {
-            "crl" => Prefer::Crl,
-            "ocsp" => Prefer::Ocsp,
-            other => {
-                return Err(Failure::input(format!(
-                    "expected authorizer.prefer to be `crl` or `ocsp`, found `{}`",
-                    other.escape_debug()
-                )));
-            }
-        };
-        let named = file.ocsp.iter().map(|url| ("ocsp", url));
-        let named = named.chain(file.certificates.iter().map(|url| ("certificates", url)));
-        if let Some((key, other)) = named.into_iter().find(|(_, url)| !url.starts_with("http://")) {
-            return Err(Failure::input(format!(
-                "expected authorizer.{key} to have `http:` URLs, found `{}`",
-                other.escape_debug()
-            )));
-        }
-        Ok(Self {
-            anchors: file.anchors.clone(),
-            intermediates: file.intermediates.clone(),
-            key_purposes: file
-                .key_purposes
-                .iter()
-                .map(|of| purpose(of))
-                .collect::<Result<_, _>>()?,
-            mode,
-            locations: Locations::new(&file.locations)
-                .map_err(|why| Failure::input(format!("authorizer.locations: {why}")))?,
-            crls: file.crls.clone(),
-            certificates: file.certificates.clone(),
-            prefer,
-            responders: file.ocsp.clone(),
-            cache: CacheSettings {
-                folder: Some(
-                    file.crl_cache.clone().unwrap_or_else(|| folder.path().join("status")),
-                ),
-                refresh: duration("authorizer.crl_refresh", &file.crl_refresh, 2, 7 * 86_400)?,
-            },
-        })
-    }
-}
-
-/// Reads the certificates, and begins to fetch CRLs.
+/// Reads the certificates of the configuration, and starts the caches, which begin to fetch. With an authority, its CAs are added.
 ///
 /// # Errors
-/// There is no anchor, or a file cannot be read.
+/// There is no trust anchor, or a file cannot be read.
 pub fn start(
     settings: &TrustSettings,
     authority: Option<&Arc<Authority>>,
@@ -145,7 +58,7 @@ pub fn start(
         Arc::new(SystemClock),
     );
     let cache = cache.map_err(failed)?;
-    // What is configured is there when somebody asks, and whose it is.
+    // Wait a moment for the configured CRLs, so that the first question finds them verified.
     let signers: Vec<_> = others.iter().chain(anchors.iter()).cloned().collect();
     let soon = std::time::Instant::now() + Duration::from_millis(500);
     let _ = cache.at(&settings.crls, &signers, soon);
@@ -175,7 +88,8 @@ pub fn start(
     Ok(Arc::new(standing.with_certificates(certificates)))
 }
 
-/// The issuing CAs whose own status nobody can know here, because their root is kept elsewhere and no source of its CRLs is named.
+/// A warning for each issuing CA whose own status cannot be known: its root is kept elsewhere, and no source of that root's CRLs is
+/// configured.
 fn unknown_statuses(
     settings: &TrustSettings,
     authority: &Authority,
@@ -209,13 +123,18 @@ fn unknown_statuses(
     Ok(found)
 }
 
-fn purpose(text: &str) -> Result<ObjectIdentifier, Failure> {
-    let known = PURPOSES.iter().find(|(name, _)| *name == text).map_or(text, |(_, oid)| *oid);
-    object_identifier(known).ok_or_else(|| {
-        Failure::input(format!(
-            "expected authorizer.key_purposes to have object identifiers such as `1.3.6.1.5.5.7.3.17` or names such as `ipsecIKE`, \
-             found `{}`",
-            text.escape_debug()
-        ))
-    })
+/// The certificates of files, PEM or DER.
+///
+/// # Errors
+/// A file holds none.
+pub fn certificates(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut all = Vec::new();
+    for path in files {
+        let octets = std::fs::read(path)
+            .map_err(|e| Failure::unavailable(format!("`{}`: {e}", path.display())))?;
+        let read =
+            read_all(&octets).map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))?;
+        all.extend(read);
+    }
+    Ok(all)
 }

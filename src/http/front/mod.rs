@@ -1,5 +1,6 @@
-//! What stands between a client and the HTTP service: a place for each connection, and one request after the other. A client that
-//! sends and does not read, or asks for nothing, costs a bounded and small amount, and only for a time.
+//! The layer between a client's connection and the HTTP service (ADR 18). It bounds the connections, and has the requests of a connection
+//! served one after the other. A client that sends and does not read, or sends no request, costs a small and bounded amount, and only
+//! for a time.
 
 mod answer;
 mod framing;
@@ -31,39 +32,39 @@ use stream::Stream;
 
 use crate::logging::REFUSED;
 
-/// Connections that were accepted and are about to be turned away, beside those that have a place.
-pub const PASSING: usize = 64;
+/// How many connections over the bound may be accepted at once, only to be refused.
+pub const REFUSED_AT_ONCE: usize = 64;
 
-/// How many connections the kernel keeps until they are accepted.
+/// The backlog of the listening socket: how many connections the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// How long the end of a connection may take.
+/// How long the shutdown of a connection may take.
 const DISCONNECT: Duration = Duration::from_secs(1);
 
-/// How often a connection without a place looks for one.
+/// The pause between two looks of a connection for a free slot.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long a client that is turned away may go on before the connection is closed.
+/// How long a refused client may go on sending before the connection is closed.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// How often octets are read of a client that is turned away.
+/// How often octets of a refused client are read.
 const READS: usize = 16;
 
-/// What is said to who has no place.
-const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 2\r\nconnection: close\r\n\r\n";
+/// The response to a client that gets no slot.
+const NO_SLOT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 2\r\nconnection: close\r\n\r\n";
 
 /// The time-outs and bounds of HTTP.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Event loops.
+    /// The number of event loops.
     pub workers: usize,
-    /// The most threads of each event loop for what waits or takes long.
+    /// The most blocking threads of each event loop.
     pub blocking_threads: usize,
     /// The most connections at once.
     pub max_connections: usize,
     /// How long a client may take to send a request's head.
     pub request_timeout: Duration,
-    /// How long a client may take nothing of an answer.
+    /// How long a client may go without reading anything of an answer.
     pub write_timeout: Duration,
     /// How long a connection may stay idle.
     pub keep_alive: Duration,
@@ -74,22 +75,22 @@ pub struct Limits {
 /// Listens on an address.
 ///
 /// # Errors
-/// Those of the operating system.
+/// The operating system refuses the address or the socket.
 pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
-    // Once more, with room for a burst.
+    // The standard library listens with a backlog of 128. A second listen(2) enlarges it.
     rustix::net::listen(&listener, BACKLOG)?;
     Ok(listener)
 }
 
-/// A server of an application that `factory` makes for each event loop. Who has no place is told so and goes.
+/// A server for the application that `factory` makes for each event loop. A client without a slot is refused by a 503.
 ///
 /// # Errors
-/// Those of the operating system.
+/// The operating system refuses the address or the socket.
 pub fn server<F, I, S, B>(
     listener: TcpListener,
     limits: &Limits,
-    places: &Arc<Places>,
+    connections: &Arc<Places>,
     factory: F,
 ) -> std::io::Result<Server>
 where
@@ -104,8 +105,8 @@ where
     B: MessageBody + 'static,
 {
     let address = listener.local_addr()?;
-    // Counted in each worker.
-    let accepted = limits.max_connections.saturating_add(PASSING).div_ceil(limits.workers);
+    // The library counts connections in each worker.
+    let accepted = limits.max_connections.saturating_add(REFUSED_AT_ONCE).div_ceil(limits.workers);
     let builder = Server::build()
         .workers(limits.workers)
         .max_concurrent_connections(accepted)
@@ -113,12 +114,13 @@ where
         .shutdown_timeout(limits.shutdown_timeout.as_secs())
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
-    let (limits, places) = (limits.clone(), Arc::clone(places));
+    let (limits, connections) = (limits.clone(), Arc::clone(connections));
     let make = move || {
         let stopping = stopping.clone();
-        let (places, limits) = (Arc::clone(&places), limits.clone());
-        // Half of the room that a worker has for those who pass: the others go at once, and nobody who comes waits for them.
-        let leaving = Semaphore::new(PASSING.div_ceil(limits.workers.saturating_mul(2)));
+        let (connections, limits) = (Arc::clone(&connections), limits.clone());
+        // Half of a worker's share of the refused connections may linger. The others are closed at once, so that new connections do not wait
+        // for them to be accepted.
+        let leaving = Semaphore::new(REFUSED_AT_ONCE.div_ceil(limits.workers.saturating_mul(2)));
         let leaving = Arc::new(leaving);
         let write_timeout = limits.write_timeout;
         let application = factory().into_factory().map_err(|e| e.into().error_response());
@@ -136,13 +138,11 @@ where
             })
             .h1(map_config(application, |()| AppConfig::default()));
         fn_service(move |socket: TcpStream| {
-            let (places, patience) = (Arc::clone(&places), limits.request_timeout);
+            let (connections, patience) = (Arc::clone(&connections), limits.request_timeout);
             let leaving = Arc::clone(&leaving);
             async move {
-                let place = place(&socket, &places, &leaving, patience).await;
-                place
-                    .and_then(|place| open(socket, place, write_timeout))
-                    .map_err(DispatchError::Io)
+                let slot = take_slot(&socket, &connections, &leaving, patience).await;
+                slot.and_then(|slot| open(socket, slot, write_timeout)).map_err(DispatchError::Io)
             }
         })
         .and_then(http)
@@ -150,18 +150,18 @@ where
     Ok(builder.listen("http", listener, make)?.run())
 }
 
-/// The place of a connection. Where others have them all, one is waited for; who has his share is told so.
-async fn place(
+/// Takes a slot for a connection. If all slots are taken, it waits for one; if the client's address has its share, the client is refused.
+async fn take_slot(
     socket: &TcpStream,
-    places: &Arc<Places>,
+    connections: &Arc<Places>,
     leaving: &Semaphore,
     patience: Duration,
 ) -> std::io::Result<Place> {
     let client = socket.peer_addr()?.ip().to_canonical();
     let until = Instant::now().checked_add(patience);
     loop {
-        let whose = match places.take(client) {
-            Ok(place) => return Ok(place),
+        let whose = match connections.take(client) {
+            Ok(slot) => return Ok(slot),
             Err(Full::All) if until.is_some_and(|until| Instant::now() < until) => {
                 tokio::time::sleep(LOOK).await;
                 continue;
@@ -170,33 +170,33 @@ async fn place(
             Err(Full::Address) => "this address",
         };
         tracing::warn!(target: REFUSED, %client, "too many connections of {whose}");
-        if let Ok(Ok(())) = tokio::time::timeout(DISCONNECT, turn_away(socket)).await {
+        if let Ok(Ok(())) = tokio::time::timeout(DISCONNECT, refuse(socket)).await {
             let leaves = leaving.try_acquire();
-            // Without a wait what is there already is taken all the same.
+            // Even without a wait, octets that have arrived already are read.
             let wait = if leaves.is_ok() { LINGER } else { Duration::ZERO };
-            let _ = tokio::time::timeout(wait, hear_out(socket)).await;
+            let _ = tokio::time::timeout(wait, drain(socket)).await;
         }
         return Err(std::io::ErrorKind::ConnectionRefused.into());
     }
 }
 
-/// Tells a client that there is no place for it, and that nothing else will come.
-async fn turn_away(socket: &TcpStream) -> std::io::Result<()> {
-    // A fresh socket is not known to be writable yet.
+/// Sends the response to a refused client, and shuts down the sending half of the connection.
+async fn refuse(socket: &TcpStream) -> std::io::Result<()> {
+    // tokio does not know yet that a fresh socket is writable.
     socket.writable().await?;
-    socket.try_write(NO_PLACE)?;
+    socket.try_write(NO_SLOT)?;
     Ok(rustix::net::shutdown(socket, Shutdown::Write)?)
 }
 
-/// Takes what a client sends that is turned away, until it ends. Octets that nobody has read, or that come when the socket is closed,
-/// would have the kernel reset the connection, and the client lose what it was told.
-async fn hear_out(socket: &TcpStream) -> std::io::Result<()> {
+/// Reads and discards what a refused client sends, until the client ends the connection. If the socket were closed with unread octets, the
+/// kernel would reset the connection, and the client could lose the response.
+async fn drain(socket: &TcpStream) -> std::io::Result<()> {
     let mut octets = [0; 4 << 10];
     for _ in 0..READS {
         socket.readable().await?;
         match socket.try_read(&mut octets) {
             Ok(0) => break,
-            // Nothing was there after all.
+            // The readiness was spurious.
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
             read => drop(read?),
         }
@@ -204,16 +204,17 @@ async fn hear_out(socket: &TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Has the kernel end a connection whose client takes nothing of an answer for so long (TCP_USER_TIMEOUT).
+/// Makes the stream of a connection. The kernel ends the connection when the client acknowledges nothing for `write_timeout`
+/// (TCP_USER_TIMEOUT, RFC 5482).
 fn open(
     socket: TcpStream,
-    place: Place,
+    slot: Place,
     write_timeout: Duration,
 ) -> std::io::Result<(Stream, Option<SocketAddr>)> {
     let client = socket.peer_addr()?;
     let timeout = u32::try_from(write_timeout.as_millis()).unwrap_or(u32::MAX);
     set_tcp_user_timeout(&socket, timeout)?;
-    Ok((Stream::new(socket, place), Some(client)))
+    Ok((Stream::new(socket, slot), Some(client)))
 }
 
 #[cfg(test)]
@@ -222,19 +223,19 @@ mod tests {
 
     use super::*;
 
-    /// The client sends its request when the answer is there already, as one does that connects first and writes then.
+    /// The client sends its request after the response came, as a client does that connects first and writes later.
     #[actix_web::test]
     async fn who_is_turned_away_ends_the_connection_and_reads_why() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
         let told = actix_web::rt::spawn(async move {
-            turn_away(&socket).await.unwrap();
-            hear_out(&socket).await
+            refuse(&socket).await.unwrap();
+            drain(&socket).await
         });
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).await.unwrap();
-        assert_eq!(answer, NO_PLACE);
+        assert_eq!(answer, NO_SLOT);
         for part in [&b"GET / HTTP/1.1\r\n"[..], b"Host: x\r\n\r\n"] {
             client.write_all(part).await.unwrap();
         }

@@ -1,119 +1,61 @@
-//! `[gateways.…]`: the gateways as their operator describes them, and what the instance holds for each.
+//! The gateways of `export` and `check`: their sections in the configuration, joined with the records of the instance.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use countersign_ca::certificate::read_all;
 use countersign_ca::record::Label;
 use countersign_ca::{Clock, Identity, SystemClock};
 use countersign_ike_plugin::gateway::{
-    Daemon, Gateway, IssuedCrl, Material, Mode, NamedCa, Network, Proposal, Revocation, Start,
-    issued_crl,
+    Daemon, Gateway, IssuedCrl, Material, Mode, NamedCa, issued_crl,
 };
 use countersign_ike_plugin::path::Certificate;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::context::Context;
 use crate::admin::Request;
-use crate::cli::Context;
+use crate::admin::answer::{
+    AccountLine, CaLine, CertificateInFull, CertificateLine, CertificatePage, CertificateStatus,
+};
+use crate::config::GatewayFile;
 use crate::exit::Failure;
 
-/// The largest CRL that is written into a folder, in bytes: one of a million entries takes 49 MB.
+/// The largest CRL that is written into a folder, in bytes. A CRL of a million entries has 49 MB.
 const MAX_CRL: u64 = 256 << 20;
 
-/// The largest file with a certificate, in bytes.
+/// The largest file of certificates, in bytes.
 const MAX_CERTIFICATE: u64 = 1 << 20;
 
-/// `[gateways.NAME]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GatewayFile {
-    /// Its account, if that has another name.
-    pub account: Option<Label>,
-    /// Who it says it is, if not the account's first identity.
-    pub id: Option<String>,
-    /// Where it is reached.
-    pub address: Option<IpAddr>,
-    /// The address that it has itself, where that is another one: behind NAT.
-    pub local_address: Option<IpAddr>,
-    /// The networks behind it.
-    pub networks: Vec<String>,
-    /// What it runs.
-    pub daemon: Option<Daemon>,
-    /// How it negotiates, if not by what its daemon prefers.
-    pub mode: Option<Mode>,
-    /// Its proposals.
-    pub proposals: Vec<Proposal>,
-    /// When it brings tunnels up.
-    pub start: Start,
-    /// What it must know of a peer's certificate.
-    pub revocation: Revocation,
-    /// Whether it asks the authorizer.
-    pub authorizer: bool,
-    /// The roots that it trusts, if not only its own: names of CAs here, and files (with a `/`), PEM.
-    pub trust: Vec<String>,
-    /// Files with CRLs of CAs that are not of this instance, such as a root that is kept elsewhere; PEM or DER.
-    pub crls: Vec<PathBuf>,
-    /// The file of its certificate and those above it, if another PKI issued it; PEM.
-    pub certificate: Option<PathBuf>,
-}
-
-/// The gateways by name, checked.
-pub type Gateways = BTreeMap<String, GatewayFile>;
-
-/// Checks every value that can be checked without the records.
-///
-/// # Errors
-/// A value is not what it must be.
-pub fn check(gateways: &Gateways) -> Result<(), Failure> {
-    for (name, file) in gateways {
-        let at = |e: &dyn std::fmt::Display| Failure::input(format!("gateways.{name}: {e}"));
-        for network in &file.networks {
-            network.parse::<Network>().map_err(|e| at(&e))?;
-        }
-        if let Some(id) = &file.id {
-            id.parse::<Identity>().map_err(|e| at(&e))?;
-        }
-        if file.certificate.is_some() && file.id.is_none() {
-            return Err(at(&"expected an `id` beside `certificate`: it has no account here"));
-        }
-    }
-    Ok(())
-}
-
-/// A gateway, and its certificate if it has one.
+/// A gateway with its certificate.
 pub struct Described {
     /// The gateway.
     pub gateway: Gateway,
-    /// What it has to show, and whom it trusts; the reason if there is none.
+    /// Its certificate, the CAs above it, and the roots that it trusts; or why it has no certificate.
     pub material: Result<Material, Failure>,
 }
 
-/// Which daemon a gateway runs.
+/// The daemon for which a gateway is described.
 #[derive(Debug, Clone, Copy)]
-pub enum For {
-    /// This one, whatever its section says.
+pub enum ForDaemon {
+    /// This daemon, whatever the gateway's section says.
     This(Daemon),
-    /// That of its section.
+    /// The daemon in the gateway's section.
     ItsOwn,
-    /// That of its section, or this one if it says nothing.
+    /// The daemon in the gateway's section, or this one if the section names none.
     ItsOwnOr(Daemon),
 }
 
-/// Finds a gateway in configuration and records.
+/// Describes a gateway by its section of the configuration and by the records.
 ///
 /// # Errors
-/// There is none of this name, or something of it cannot be read.
-pub fn describe(context: &Context, name: &str, daemon: For) -> Result<Described, Failure> {
-    let gateways = context.place.config()?.file.gateways;
+/// There is neither a section nor an account of this name, or part of it cannot be read.
+pub fn describe(context: &Context, name: &str, daemon: ForDaemon) -> Result<Described, Failure> {
+    let gateways = context.location.config()?.file.gateways;
     let known = gateways.get(name);
     let file = known.cloned().unwrap_or_default();
     let daemon = match daemon {
-        For::This(daemon) => Some(daemon),
-        For::ItsOwn => file.daemon,
-        For::ItsOwnOr(other) => file.daemon.or(Some(other)),
+        ForDaemon::This(daemon) => Some(daemon),
+        ForDaemon::ItsOwn => file.daemon,
+        ForDaemon::ItsOwnOr(other) => file.daemon.or(Some(other)),
     };
     let daemon = daemon.ok_or_else(|| {
         Failure::input(format!(
@@ -163,8 +105,12 @@ pub fn describe(context: &Context, name: &str, daemon: For) -> Result<Described,
     Ok(Described { gateway, material })
 }
 
-/// The account of a gateway, as administrators see it. A gateway of another PKI has none.
-fn account(context: &Context, name: &str, file: &GatewayFile) -> Result<Option<Value>, Failure> {
+/// The account of a gateway. A gateway of another PKI has none.
+fn account(
+    context: &Context,
+    name: &str,
+    file: &GatewayFile,
+) -> Result<Option<AccountLine>, Failure> {
     if file.certificate.is_some() {
         return Ok(None);
     }
@@ -175,7 +121,7 @@ fn account(context: &Context, name: &str, file: &GatewayFile) -> Result<Option<V
             Err(_) => return Ok(None),
         },
     };
-    match context.ask(Request::PeerShow { name: label }) {
+    match context.ask_for(Request::PeerShow { name: label }) {
         Ok(account) => Ok(Some(account)),
         Err(failure) if failure.code == 3 && file.account.is_none() && file.id.is_some() => {
             Ok(None)
@@ -184,51 +130,37 @@ fn account(context: &Context, name: &str, file: &GatewayFile) -> Result<Option<V
     }
 }
 
-fn first_identity(account: &Value) -> Result<Identity, Failure> {
-    let ids = account.get("ids").and_then(Value::as_array);
-    let first = ids.and_then(|ids| ids.first()).and_then(Value::as_str).unwrap_or_default();
-    Ok(first.parse()?)
+fn first_identity(account: &AccountLine) -> Result<Identity, Failure> {
+    Ok(account.ids.first().map(String::as_str).unwrap_or_default().parse()?)
 }
 
-/// The newest certificate of an account that is good; else the newest.
+/// The newest valid certificate of an account; if none is valid, the newest.
 fn from_records(context: &Context, account: &str, file: &GatewayFile) -> Result<Material, Failure> {
     let label: Label = account.parse()?;
-    let mut best: Option<Value> = None;
-    let mut cursor = Some(0);
-    while let Some(at) = cursor {
-        let mut page =
-            context.ask(Request::CertList { account: Some(label.clone()), cursor: at })?;
-        cursor = page.get("next").and_then(Value::as_u64);
-        let items = page
-            .get_mut("items")
-            .and_then(Value::as_array_mut)
-            .map(std::mem::take)
-            .unwrap_or_default();
-        for item in items {
-            if is_good(&item) || !best.as_ref().is_some_and(is_good) {
-                best = Some(item);
+    let is_valid = |line: &CertificateLine| line.status == CertificateStatus::Valid;
+    let mut best: Option<CertificateLine> = None;
+    let mut next = Some(0);
+    while let Some(cursor) = next {
+        let page: CertificatePage =
+            context.ask_for(Request::CertList { account: Some(label.clone()), cursor })?;
+        next = page.next;
+        for line in page.items {
+            if is_valid(&line) || !best.as_ref().is_some_and(is_valid) {
+                best = Some(line);
             }
         }
     }
     let best = best.ok_or_else(|| {
         Failure::missing(format!("`{account}` has no certificate yet; it must enrol first"))
     })?;
-    let text = |key: &str| best.get(key).and_then(Value::as_str).unwrap_or_default();
-    let shown = context.ask(Request::CertShow {
-        serial: text("serial").to_owned(),
-        ca: text("ca").parse().ok(),
-    })?;
-    let pem = shown.get("pem").and_then(Value::as_str).unwrap_or_default();
+    let CertificateInFull { pem, .. } =
+        context.ask_for(Request::CertShow { serial: best.serial, ca: Some(best.ca) })?;
     let certificate = certificates(pem.as_bytes())?.into_iter().next().unwrap_or_default();
-    let is_revoked = matches!(text("status"), "revoked" | "held");
+    let is_revoked = matches!(best.status, CertificateStatus::Revoked | CertificateStatus::Held);
     complete(context, certificate, &[], file, is_revoked)
 }
 
-fn is_good(item: &Value) -> bool {
-    item.get("status").and_then(Value::as_str) == Some("valid")
-}
-
-/// A certificate that another PKI issued, with those above it; the last of them is the root, if it is one.
+/// The certificate of another PKI, from a file with the CA certificates above it. The last of them is the root, if it is self-signed.
 fn from_file(
     context: &Context,
     name: &str,
@@ -249,7 +181,7 @@ fn from_file(
     complete(context, certificate, &above, file, false)
 }
 
-/// Finds the CAs above a certificate, the roots that are trusted besides, and the CRLs of all.
+/// Adds to a certificate the CAs above it, the roots that its gateway trusts, and the CRLs of all of them.
 fn complete(
     context: &Context,
     certificate: Vec<u8>,
@@ -289,7 +221,7 @@ fn complete(
     add_other_keys(&mut chain, &roots, &own)?;
     let mut crls = Vec::new();
     for ca in chain.iter().chain(&roots) {
-        let path = context.place.folder.crls().join(format!("{}.crl", ca.name));
+        let path = context.location.folder.crls().join(format!("{}.crl", ca.name));
         if path.exists() {
             crls.push(IssuedCrl { ca: ca.name.clone(), der: read(&path, MAX_CRL)? });
         }
@@ -308,7 +240,7 @@ fn complete(
     Ok(Material { certificate, chain, roots, crls, is_revoked })
 }
 
-/// Adds the keys that a CA had before or has next, below the same roots: peers are certified by them, too, or will be.
+/// Adds the previous and next keys of each CA, below the same roots: they have certified peers, or will.
 fn add_other_keys(
     chain: &mut Vec<NamedCa>,
     roots: &[NamedCa],
@@ -336,7 +268,7 @@ fn add_other_keys(
     Ok(())
 }
 
-/// The roots that an entry of `trust` names: by the name of a CA, or by a file.
+/// The roots of an entry of `trust`, which is the name of a CA or of a file.
 fn trusted(entry: &str, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
     let named = match entry.contains('/') {
         false => {
@@ -348,7 +280,7 @@ fn trusted(entry: &str, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
             })?]
         }
         true => {
-            // Two gateways that trust the same root call it the same, and no other so.
+            // The name contains the hash, so that it is the same in all gateways that trust this root, and no other root has it.
             let named = |der: Vec<u8>| {
                 let hash = ring::digest::digest(&ring::digest::SHA256, &der);
                 let hash = data_encoding::HEXLOWER.encode(hash.as_ref());
@@ -375,7 +307,7 @@ fn trusted(entry: &str, known: &[NamedCa]) -> Result<Vec<NamedCa>, Failure> {
     Ok(named)
 }
 
-/// A CRL, PEM or DER.
+/// The DER of a CRL in PEM or DER.
 fn crl_der(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     if !bytes.starts_with(b"-----BEGIN") {
         return Ok(bytes);
@@ -387,23 +319,23 @@ fn crl_der(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     }
 }
 
-/// A CA of the instance, and the one whose key its own follows.
+/// A CA of the instance.
 struct OwnCa {
     ca: NamedCa,
+    /// The CA whose key its own follows.
     succeeds: Option<String>,
 }
 
 /// The CAs of the instance.
 fn cas(context: &Context) -> Result<Vec<OwnCa>, Failure> {
-    let list = context.ask(Request::CaShow)?;
+    let lines: Vec<CaLine> = context.ask_for(Request::CaShow)?;
     let mut cas = Vec::new();
-    for ca in list.as_array().into_iter().flatten() {
-        let text = |key: &str| ca.get(key).and_then(Value::as_str).unwrap_or_default();
-        let file = context.place.folder.keys().file(&format!("{}.crt", text("name")));
+    for CaLine { name, succeeds, .. } in lines {
+        let file = context.location.folder.keys().file(&format!("{name}.crt"));
         let pem = read(&file, MAX_CERTIFICATE)?;
         let der = certificates(&pem)?.into_iter().next().unwrap_or_default();
-        let succeeds = ca.get("succeeds").and_then(Value::as_str).map(str::to_owned);
-        cas.push(OwnCa { ca: NamedCa { name: text("name").to_owned(), der }, succeeds });
+        let ca = NamedCa { name: name.to_string(), der };
+        cas.push(OwnCa { ca, succeeds: succeeds.map(|before| before.to_string()) });
     }
     Ok(cas)
 }

@@ -1,5 +1,5 @@
-//! Whose turn it is on a connection. A request is worked on when the answer before it has left, and what stands behind it is not
-//! read until its own has.
+//! The turn on a connection: the client's to send, or ours to answer. A request is begun when the answer before it has left, and the octets
+//! after it are not read until its own answer has.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -8,27 +8,28 @@ use std::task::{Context, Poll, Waker};
 
 use countersign_ldap_bridge::places::{Doing, Place};
 
-use super::framing::Framing;
+use super::framing::{Advanced, Framing};
 
 /// The state of a connection, which its stream and its requests share.
 pub struct Turn {
-    place: Place,
-    /// Whether a request is worked on, or its answer is being made.
+    slot: Place,
+    /// Whether a request is worked on, or its answer is made.
     serves: Cell<bool>,
-    /// What the client's next octets belong to; `None` while a head was handed on, and its request is not begun with.
+    /// The part of a request that the client's next octets belong to. `None` between the end of a head and the start of its request.
     framing: Cell<Option<Framing>>,
-    /// Whether something of an answer may not have left.
+    /// Whether part of an answer may still be in the service's buffer.
     is_unsent: Cell<bool>,
-    /// Who would read on.
+    /// The task that waits to read on.
     reader: RefCell<Option<Waker>>,
-    /// Who would begin with the next request.
+    /// The task that waits to begin with the next request.
     next: RefCell<Option<Waker>>,
 }
 
 impl Turn {
-    pub fn new(place: Place) -> Rc<Self> {
+    /// The turn of a new connection: the client's, to send a request.
+    pub fn new(slot: Place) -> Rc<Self> {
         Rc::new(Self {
-            place,
+            slot,
             serves: Cell::new(false),
             framing: Cell::new(Some(Framing::HEAD)),
             is_unsent: Cell::new(false),
@@ -37,12 +38,12 @@ impl Turn {
         })
     }
 
-    /// Whether others need the connection's place.
+    /// Whether the connection must end, because other clients need its slot.
     pub fn is_ended(&self, context: &Context<'_>) -> bool {
-        self.place.is_ended(context)
+        self.slot.is_ended(context)
     }
 
-    /// Whether nothing is read from the client now. Of what belongs to a request that is worked on, something may be to come.
+    /// Whether nothing may be read from the client now. While a request is worked on, the rest of its body may be read.
     pub fn is_closed(&self) -> bool {
         match self.framing.get() {
             None => true,
@@ -51,11 +52,11 @@ impl Turn {
         }
     }
 
-    /// How many of these octets may be handed on, to the end of a head or a body at most. They count as handed on.
+    /// How many of these octets the service may have: at most to the end of a head or body. The caller must hand them on.
     pub fn hand_on(&self, octets: &[u8]) -> usize {
         let Some(mut framing) = self.framing.get() else { return 0 };
         let is_head = matches!(framing, Framing::Head(_));
-        let (most, ends) = framing.take(octets);
+        let Advanced { octets: most, ends } = framing.advance(octets);
         self.framing.set(match (ends, is_head) {
             (false, _) => Some(framing),
             (true, true) => None,
@@ -64,12 +65,12 @@ impl Turn {
         most
     }
 
-    /// Has the task woken when there is something to read for again.
+    /// Has the task woken when the client may be read again.
     pub fn await_open(&self, context: &Context<'_>) {
         *self.reader.borrow_mut() = Some(context.waker().clone());
     }
 
-    /// Begins with a request, which may have a body, when the answers before it have left.
+    /// Waits until the answers before have left, and begins with a request. `body` is the framing of its body, if it has one.
     pub async fn begin(self: &Rc<Self>, body: Option<Framing>) -> Serving {
         poll_fn(|context| {
             if self.serves.get() || self.is_unsent.get() {
@@ -81,28 +82,28 @@ impl Turn {
         .await;
         self.serves.set(true);
         self.framing.set(Some(body.unwrap_or(Framing::HEAD)));
-        self.place.note(if body.is_some() { Doing::Waiting } else { Doing::Working });
+        self.slot.note(if body.is_some() { Doing::Waiting } else { Doing::Working });
         wake(&self.reader);
         Serving(Rc::clone(self))
     }
 
-    /// The body is here.
+    /// The request's body has arrived whole.
     pub fn has_body(&self) {
-        self.place.note(Doing::Working);
+        self.slot.note(Doing::Working);
     }
 
-    /// Part of the answer goes out.
+    /// Part of the answer is sent.
     pub fn answers(&self) {
-        self.place.note(Doing::Waiting);
+        self.slot.note(Doing::Waiting);
     }
 
-    /// Everything that was made has left.
+    /// Every part of the answer that was made has left.
     pub fn has_left(&self) {
         if self.serves.get() || !self.is_unsent.get() {
             return;
         }
         self.is_unsent.set(false);
-        self.place.note(Doing::Idle);
+        self.slot.note(Doing::Idle);
         wake(&self.next);
         wake(&self.reader);
     }
@@ -114,10 +115,11 @@ fn wake(waiting: &RefCell<Option<Waker>>) {
     }
 }
 
-/// A request that is worked on. When this is dropped, its answer is made, or nobody waits for it any more.
+/// A request that is worked on. It is dropped when its answer is made, or when the client has gone.
 pub struct Serving(Rc<Turn>);
 
 impl Serving {
+    /// The turn of its connection.
     pub fn turn(&self) -> &Rc<Turn> {
         &self.0
     }

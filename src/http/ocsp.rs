@@ -1,5 +1,5 @@
-//! OCSP over HTTP (RFC 6960 §A.1, RFC 5019 §5 and §6): `POST /ocsp` and `GET /ocsp/<base64>`. The work itself is
-//! synchronous; what must be signed is signed beside the event loop.
+//! OCSP over HTTP (RFC 6960 §A.1, RFC 5019 §5 and §6): `POST /ocsp` and `GET /ocsp/<base64>`. A cached response is looked up on the event
+//! loop; a response that must be signed is signed on a blocking thread.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use data_encoding::BASE64_NOPAD;
 use tokio::sync::Semaphore;
 use tracing::field::display;
 
-use crate::repository::{http_date, is_known};
+use super::response::{http_date, is_cached_by_client};
 
 /// The media types (RFC 6960 §A.1, §C).
 const REQUEST: &str = "application/ocsp-request";
@@ -25,28 +25,33 @@ const RESPONSE: &str = "application/ocsp-response";
 /// How long a body may take to arrive. A request has about a hundred octets.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest path of a GET. RFC 5019 §5 sends what is longer than 255 octets by POST.
+/// The longest path of a GET, in octets. RFC 5019 §5 has clients send requests of more than 255 octets by POST.
 const MAX_PATH: usize = 8 * 1024;
 
-/// The longest time that a cache in between may answer without asking, in seconds: a revocation must not stay unseen
-/// until nextUpdate.
+/// The longest max-age for caches, in seconds. Without it, a revocation would be unseen until nextUpdate.
 const MAX_AGE: u64 = 300;
 
-/// Told of every answer, for counting.
+/// Called with every answer, to count it.
 pub type Observer = Arc<dyn Fn(&Answer) + Send + Sync>;
+
+/// An answer, and the time at which it was made.
+struct TimedAnswer {
+    answer: Answer,
+    at: Timestamp,
+}
 
 /// OCSP at its paths.
 #[derive(Clone)]
 pub struct Endpoint {
     service: Arc<OcspService>,
-    slots: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     observer: Observer,
 }
 
 impl Endpoint {
-    /// Serves `service`, at most `concurrent` requests at once; one more is answered "busy".
+    /// An endpoint for `service` that works on at most `concurrent` requests at once. One more is answered "busy".
     pub fn new(service: Arc<OcspService>, concurrent: usize, observer: Observer) -> Self {
-        Self { service, slots: Arc::new(Semaphore::new(concurrent)), observer }
+        Self { service, permits: Arc::new(Semaphore::new(concurrent)), observer }
     }
 
     /// Adds the paths to an application.
@@ -68,29 +73,25 @@ impl Endpoint {
         );
     }
 
-    /// The answer, counted, and the present moment; `None` when too many are asked for at once.
-    async fn answer(
-        &self,
-        request: web::Bytes,
-        client: Option<SocketAddr>,
-    ) -> Option<(Answer, Timestamp)> {
-        // What was signed before is only looked up: no other thread need wake for that.
-        if let Some(kept) = self.service.kept(&request) {
-            (self.observer)(&kept);
-            return Some((kept, self.service.now()));
+    /// The answer to a request, and the time at which it was made. `None` if too many requests are worked on already.
+    async fn answer(&self, request: web::Bytes, client: Option<SocketAddr>) -> Option<TimedAnswer> {
+        // A cached response is only looked up, which is not worth waking a blocking thread for.
+        if let Some(answer) = self.service.kept(&request) {
+            (self.observer)(&answer);
+            return Some(TimedAnswer { answer, at: self.service.now() });
         }
-        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         let service = Arc::clone(&self.service);
         let client = client.map(|client| display(client.ip().to_canonical()));
         let answered = web::block(move || {
-            let _of = tracing::info_span!("ocsp", client).entered();
+            let _span = tracing::info_span!("ocsp", client).entered();
             let answer = service.answer(&request);
-            drop(slot);
-            (answer, service.now())
+            drop(permit);
+            TimedAnswer { answer, at: service.now() }
         })
         .await
         .ok()?;
-        (self.observer)(&answered.0);
+        (self.observer)(&answered.answer);
         Some(answered)
     }
 }
@@ -115,37 +116,41 @@ async fn post(
         Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"),
     };
     match endpoint.answer(body, request.peer_addr()).await {
-        Some((answer, _)) => not_kept(StatusCode::OK).content_type(RESPONSE).body(answer.der),
+        Some(TimedAnswer { answer, .. }) => {
+            uncacheable(StatusCode::OK).content_type(RESPONSE).body(answer.der)
+        }
         None => busy(),
     }
 }
 
 async fn get(request: HttpRequest, endpoint: web::Data<Endpoint>) -> HttpResponse {
-    // As it stands in the request line: a decoded path has lost which slashes were part of the base64.
+    // The path is read as it is in the request line. Once decoded, slashes of the base64 could not be told from those of the path.
     let path = request.uri().path();
     if path.len() > MAX_PATH {
         return text(StatusCode::URI_TOO_LONG, &format!("expected at most {MAX_PATH} octets"));
     }
-    // What is no base64 is no request either, and gets the answer of one that cannot be read.
+    // A path that is not base64 is answered like a request that cannot be decoded: `malformedRequest`.
     let body = path.strip_prefix("/ocsp/").and_then(decode).unwrap_or_default();
     match endpoint.answer(body.into(), request.peer_addr()).await {
-        Some((Answer { der, cacheable: Some(freshness), .. }, now)) => {
-            kept(&request, der, &freshness, now)
+        Some(TimedAnswer { answer: Answer { der, cacheable: Some(freshness), .. }, at }) => {
+            cacheable(&request, der, &freshness, at)
         }
-        Some((answer, _)) => not_kept(StatusCode::OK).content_type(RESPONSE).body(answer.der),
+        Some(TimedAnswer { answer, .. }) => {
+            uncacheable(StatusCode::OK).content_type(RESPONSE).body(answer.der)
+        }
         None => busy(),
     }
 }
 
-/// An answer with the headers of RFC 5019 §6.2; 304 for who has it.
-fn kept(
+/// A response with the headers of RFC 5019 §6.2; 304 if the client's cache has it.
+fn cacheable(
     request: &HttpRequest,
     der: web::Bytes,
     freshness: &Freshness,
     now: Timestamp,
 ) -> HttpResponse {
     let tag = EntityTag::new_strong(data_encoding::HEXLOWER.encode(&freshness.sha256));
-    let known = is_known(request, &tag);
+    let known = is_cached_by_client(request, &tag);
     let age = freshness.next_update.since(now).as_secs().min(MAX_AGE);
     let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     answer
@@ -175,8 +180,8 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     while plain.last() == Some(&b'=') {
         plain.pop();
     }
-    // A client puts a slash between the URL of the certificate and the request even if the URL ends with one. A request, which
-    // is a SEQUENCE, begins with none.
+    // A client puts a slash between the URL in the certificate and the request, even if that URL ends with a slash. The request itself
+    // begins with no slash in base64, because it is a SEQUENCE.
     let slashes = plain.iter().take_while(|octet| **octet == b'/').count();
     BASE64_NOPAD.decode(plain.get(slashes..)?).ok()
 }
@@ -193,28 +198,28 @@ fn is_ocsp(request: &HttpRequest) -> bool {
 }
 
 async fn only_post() -> HttpResponse {
-    not_kept(StatusCode::METHOD_NOT_ALLOWED)
+    uncacheable(StatusCode::METHOD_NOT_ALLOWED)
         .insert_header(("allow", "OPTIONS, POST"))
         .body("OCSP requests are sent by POST here, or by GET behind /ocsp/\n")
 }
 
 async fn only_get() -> HttpResponse {
-    not_kept(StatusCode::METHOD_NOT_ALLOWED)
+    uncacheable(StatusCode::METHOD_NOT_ALLOWED)
         .insert_header(("allow", "GET, HEAD, OPTIONS"))
         .body("OCSP requests are sent by GET here, or by POST to /ocsp\n")
 }
 
 fn busy() -> HttpResponse {
-    not_kept(StatusCode::SERVICE_UNAVAILABLE)
+    uncacheable(StatusCode::SERVICE_UNAVAILABLE)
         .insert_header((RETRY_AFTER, "2"))
         .body("busy; try again\n")
 }
 
 fn text(status: StatusCode, why: &str) -> HttpResponse {
-    not_kept(status).content_type("text/plain; charset=utf-8").body(format!("{why}\n"))
+    uncacheable(status).content_type("text/plain; charset=utf-8").body(format!("{why}\n"))
 }
 
-fn not_kept(status: StatusCode) -> HttpResponseBuilder {
+fn uncacheable(status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response.insert_header((CACHE_CONTROL, "no-cache, no-store"));
     response

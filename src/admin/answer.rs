@@ -1,0 +1,495 @@
+//! The answers to administrators, as they cross the admin socket and as `--json` prints them. The order of the fields is that of the
+//! output. Moments are text in RFC 3339, hashes and serial numbers hexadecimal.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use countersign_ca::equipment::Mapping;
+use countersign_ca::record::{Label, Permission};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::exit::Failure;
+
+/// An answer as JSON.
+///
+/// # Errors
+/// It cannot be represented, which is a fault of ours.
+pub fn to_value(answer: impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(answer).map_err(|e| Failure { code: 1, message: e.to_string() })
+}
+
+/// An account, without anything secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccountLine {
+    /// Its name.
+    pub name: Label,
+    /// Its profile.
+    pub profile: Label,
+    /// Its issuing CA, if not the default.
+    pub ca: Option<Label>,
+    /// Its identities.
+    pub ids: Vec<String>,
+    /// The device that may enrol for it, as `VENDOR:VALUE`.
+    #[serde(rename = "equipment")]
+    pub device: Option<String>,
+    /// How many certificates the device may still enrol for.
+    #[serde(rename = "equipment_uses_left")]
+    pub device_uses_left: Option<u32>,
+    /// The reference of its secret.
+    pub reference: Option<String>,
+    /// For how many certificates the secret is still good.
+    pub uses_left: Option<u32>,
+    /// The end of the secret.
+    pub expires: Option<String>,
+    /// When the account was created.
+    pub created: String,
+    /// Its permissions.
+    pub permissions: BTreeSet<Permission>,
+}
+
+/// An account with its secret. The secret is shown this once.
+#[derive(Debug, Serialize)]
+pub struct NewAccountLine {
+    /// Its name.
+    pub name: Label,
+    /// The reference of its secret.
+    pub reference: Option<String>,
+    /// The secret in clear.
+    #[serde(serialize_with = "in_clear")]
+    pub secret: Option<Zeroizing<String>>,
+    /// The end of the secret.
+    pub expires: Option<String>,
+    /// For how many certificates the secret is good.
+    pub uses: Option<u32>,
+    /// The device that may enrol for it, as `VENDOR:VALUE`.
+    #[serde(rename = "equipment")]
+    pub device: Option<String>,
+    /// Its identities.
+    pub ids: Vec<String>,
+    /// Its profile.
+    pub profile: Label,
+    /// Its issuing CA, if not the default.
+    pub ca: Option<Label>,
+    /// Its permissions.
+    pub permissions: BTreeSet<Permission>,
+    /// Probable mistakes in the account, for the administrator.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+fn in_clear<S: Serializer>(
+    secret: &Option<Zeroizing<String>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(|secret| secret.as_str()).serialize(serializer)
+}
+
+/// An account that was removed, and its certificates.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum RemovedAccount {
+    /// Its certificates stay valid.
+    Kept {
+        /// The account.
+        removed: Label,
+        /// The serial numbers of its valid certificates.
+        still_valid: Vec<String>,
+    },
+    /// Its certificates were revoked.
+    Revoked {
+        /// The account.
+        removed: Label,
+        /// The serial numbers of the certificates.
+        revoked: Vec<String>,
+        /// Why they were revoked.
+        reason: &'static str,
+        /// The next CRL of each CA that issued one of them.
+        crls: Vec<NextCrl>,
+        /// Says that an earlier command removed the account and left its certificates.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<&'static str>,
+    },
+}
+
+/// The CRL that shows a change first.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum NextCrl {
+    /// It is signed already. Its cRLNumber.
+    Signed(u64),
+    /// It is signed later. The text says when, for people.
+    Later(&'static str),
+}
+
+/// A vendor.
+#[derive(Debug, Serialize)]
+pub struct VendorLine {
+    /// Its name.
+    pub name: Label,
+    /// The field of a certificate that names the device.
+    pub map: Mapping,
+    /// The only profile that its devices are enrolled for.
+    pub profile: Option<Label>,
+    /// The subjects of its roots.
+    pub roots: Vec<String>,
+    /// How many CAs below the roots are on record.
+    pub intermediates: usize,
+    /// Files with its CRLs, on the server's machine.
+    pub crls: Vec<String>,
+}
+
+/// A vendor with its certificates.
+#[derive(Debug, Serialize)]
+pub struct VendorInFull {
+    /// Its name.
+    pub name: Label,
+    /// The field of a certificate that names the device.
+    pub map: Mapping,
+    /// The only profile that its devices are enrolled for.
+    pub profile: Option<Label>,
+    /// Its roots.
+    pub roots: Vec<VendorCertificate>,
+    /// The CAs below them.
+    pub intermediates: Vec<VendorCertificate>,
+    /// Files with its CRLs, on the server's machine.
+    pub crls: Vec<String>,
+    /// When it was recorded.
+    pub created: String,
+}
+
+/// A certificate of a vendor's CA.
+#[derive(Debug, Serialize)]
+pub struct VendorCertificate {
+    /// Its subject.
+    pub subject: String,
+    /// The kind of its key.
+    pub key: String,
+    /// The end of its validity.
+    pub not_after: String,
+    /// SHA-256 over the certificate.
+    pub sha256: String,
+}
+
+/// A vendor that was removed.
+#[derive(Debug, Serialize)]
+pub struct Removed {
+    /// Its name.
+    pub removed: Label,
+}
+
+/// The status of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateStatus {
+    /// In use
+    Valid,
+    /// Not confirmed yet by its holder
+    Unconfirmed,
+    /// On hold
+    Held,
+    /// Revoked
+    Revoked,
+    /// Expired
+    Expired,
+}
+
+/// A page of certificates.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CertificatePage {
+    /// Its certificates.
+    pub items: Vec<CertificateLine>,
+    /// The cursor of the next page, if there is one.
+    pub next: Option<u64>,
+}
+
+/// A certificate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CertificateLine {
+    /// Its serial number.
+    pub serial: String,
+    /// Its status.
+    pub status: CertificateStatus,
+    /// Its subject.
+    pub subject: String,
+    /// The account that it was issued to.
+    pub account: Label,
+    /// The profile that it was issued under.
+    pub profile: Label,
+    /// The CA that issued it.
+    pub ca: Label,
+    /// When it was recorded.
+    pub issued: String,
+    /// The end of its validity.
+    pub not_after: String,
+}
+
+/// A certificate with everything that is recorded of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CertificateInFull {
+    /// The line that lists show.
+    #[serde(flatten)]
+    pub line: CertificateLine,
+    /// Whether the account of this name holds it. The name of a removed account can be given to another one.
+    pub holder: String,
+    /// Whether directories may publish it.
+    pub published: bool,
+    /// The address that it was requested from.
+    pub client: Option<IpAddr>,
+    /// The start of its validity.
+    pub not_before: String,
+    /// Its subjectAltName.
+    pub alt_names: Vec<String>,
+    /// The kind of its key.
+    pub key: String,
+    /// Its subjectKeyIdentifier.
+    pub key_identifier: String,
+    /// Its revocation, if it is revoked or on hold.
+    #[serde(flatten)]
+    pub revocation: Option<RevocationFields>,
+    /// The certificate, PEM.
+    pub pem: String,
+}
+
+/// The revocation of a certificate.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RevocationFields {
+    /// When it was revoked.
+    pub revoked: String,
+    /// Why.
+    pub reason: String,
+    /// The invalidity date, if there is one.
+    pub invalidity: Option<String>,
+}
+
+/// A certificate whose revocation changed.
+#[derive(Debug, Serialize)]
+pub struct RevocationAnswer {
+    /// Its serial number.
+    pub serial: String,
+    /// Its status now.
+    pub status: CertificateStatus,
+    /// Why it is revoked; absent after a release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The CRL that shows the change.
+    pub crl: NextCrl,
+}
+
+/// The result for one certificate or CRL of an import.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ImportLine {
+    /// Its kind, or that it was refused.
+    pub kind: ImportKind,
+    /// The CA that signed it.
+    pub ca: Option<Label>,
+    /// The serial number of a certificate.
+    pub serial: Option<String>,
+    /// The account of a certificate.
+    pub account: Option<Label>,
+    /// The action taken, or the reason of the refusal.
+    pub done: String,
+}
+
+/// The kind of an object that was to be imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImportKind {
+    /// A certificate.
+    Certificate,
+    /// A CRL.
+    Crl,
+    /// Neither, or one that this instance did not sign.
+    Refused,
+}
+
+/// A request that awaits approval.
+#[derive(Debug, Serialize)]
+pub struct RequestLine {
+    /// Its name.
+    pub id: String,
+    /// `waiting`, `approved` or `rejected`.
+    pub status: &'static str,
+    /// The account that it is for.
+    pub account: Label,
+    /// The profile that it was authorized under.
+    pub profile: Label,
+    /// The CA that it was authorized for.
+    pub ca: Label,
+    /// The requested subject.
+    pub subject: Option<String>,
+    /// When it arrived.
+    pub received: String,
+    /// When it is given up.
+    pub expires: String,
+}
+
+/// A request that awaits approval, with everything that is recorded of it.
+#[derive(Debug, Serialize)]
+pub struct RequestInFull {
+    /// The line that lists show.
+    #[serde(flatten)]
+    pub line: RequestLine,
+    /// The requested subjectAltName.
+    pub alt_names: Vec<String>,
+    /// The kind of the key.
+    pub key: Option<String>,
+    /// The identifier of the key (RFC 5280 §4.2.1.2).
+    pub key_identifier: Option<String>,
+    /// How many other extensions were requested.
+    pub extensions: usize,
+    /// The requested begin of the validity.
+    pub not_before: Option<String>,
+    /// The requested end of the validity.
+    pub not_after: Option<String>,
+    /// The serial number of the certificate that the new one replaces.
+    pub replaces: Option<String>,
+    /// Whether directories may publish the certificate, if the peer says so.
+    pub published: Option<bool>,
+    /// The transactionID.
+    pub transaction: String,
+    /// The account of the registration authority that passed the request on.
+    pub registrar: Option<Label>,
+    /// The address that the request came from.
+    pub client: Option<IpAddr>,
+    /// When it was decided.
+    pub decided: Option<String>,
+    /// The administrator who decided.
+    pub decided_by: Option<String>,
+    /// The administrator's note or reason.
+    #[serde(rename = "words")]
+    pub reason: Option<String>,
+}
+
+/// A CA.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CaLine {
+    /// Its name.
+    pub name: Label,
+    /// `root` or `issuing`.
+    pub kind: String,
+    /// Its subject.
+    pub subject: String,
+    /// The kind of its key.
+    pub key: String,
+    /// Whether its private key is in this instance.
+    pub key_here: bool,
+    /// The end of its certificate.
+    pub not_after: String,
+    /// The CA whose key its own follows.
+    pub succeeds: Option<Label>,
+    /// Whether it issues for accounts that name no CA.
+    pub default: bool,
+    /// Whether it issues only once an administrator activates it.
+    pub waits: bool,
+    /// The file of its certificate. The path is absolute: a client may have another working directory than the server.
+    pub certificate: String,
+}
+
+/// The last CRL of a CA and scope. A CA without a CRL has one line, of nulls.
+#[derive(Debug, Serialize)]
+pub struct CrlLine {
+    /// The CA.
+    pub ca: Label,
+    /// `full`, `delta`, or the number of the partition.
+    pub scope: String,
+    /// Its cRLNumber.
+    pub number: Option<u64>,
+    /// How many entries it has.
+    pub entries: Option<u64>,
+    /// Its thisUpdate.
+    pub this_update: Option<String>,
+    /// Its nextUpdate.
+    pub next_update: Option<String>,
+    /// SHA-256 over its TBSCertList.
+    pub tbs_sha256: Option<String>,
+}
+
+/// An LDAP directory, and whether it is in step.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum DirectoryLine {
+    /// No server runs, so that nothing is known of it.
+    NotRunning {
+        /// Its name.
+        directory: String,
+        /// The words `the server does not run`.
+        state: &'static str,
+    },
+    /// A server runs.
+    Running(DirectoryState),
+}
+
+/// An LDAP directory as the running server sees it.
+#[derive(Debug, Serialize)]
+pub struct DirectoryState {
+    /// Its name; `built-in` for the built-in directory.
+    pub directory: String,
+    /// `serves` for the built-in directory; `in step`, `behind` or `fails` for others.
+    pub state: &'static str,
+    /// The URL in use.
+    pub url: Option<String>,
+    /// How many entries the built-in directory has.
+    pub entries: Option<usize>,
+    /// When it was last in step.
+    pub last_success: Option<String>,
+    /// How many operations were carried out since the start.
+    pub operations: Option<u64>,
+    /// How often in a row it failed.
+    pub failures: Option<u32>,
+    /// When it is tried again, after a failure.
+    pub next_try: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// The comparison of a directory with the entries that it should have.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DirectoryReport {
+    /// Its name.
+    pub directory: String,
+    /// The URL in use.
+    pub url: String,
+    /// How many operations were carried out, or in a dry run would be.
+    pub operations: usize,
+    /// The operations that were refused, or cannot be carried out.
+    pub problems: Vec<String>,
+    /// The operations of a dry run (LDIF, RFC 2849).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ldif: Option<String>,
+}
+
+/// The state of the store.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StoreState {
+    /// Entries of the journal.
+    pub entries: u64,
+    /// Octets of the journal.
+    pub journal_bytes: u64,
+    /// When the last entry was recorded.
+    pub last_entry: Option<String>,
+    /// Certificates issued.
+    pub certificates: u64,
+    /// Entries that the index on disk has.
+    pub index_applied: u64,
+    /// Octets of the index on disk.
+    pub index_bytes: u64,
+    /// The size of the last signed tree head.
+    pub head_size: Option<u64>,
+    /// Its root hash.
+    pub head_root: Option<String>,
+    /// When it was signed.
+    pub head_signed: Option<String>,
+}
+
+/// A backup of the journal.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BackupAnswer {
+    /// Entries of the journal.
+    pub entries: u64,
+    /// Octets of the journal.
+    pub journal_bytes: u64,
+    /// SHA-256 over the backup before its last 32 octets, which are this value.
+    pub sha256: String,
+}

@@ -1,0 +1,65 @@
+//! CAs, as administrators see them and give them duties.
+
+use countersign_ca::Store;
+use countersign_ca::authority::refuse_overruled;
+use countersign_ca::certificate::Facts;
+use countersign_ca::line::issuing_now;
+use countersign_ca::record::{CrlScope, Duty, Label};
+
+use super::answer::CaLine;
+use super::recorded::record;
+use crate::exit::Failure;
+use crate::instance::Instance;
+
+/// Every CA.
+pub fn list(instance: &Instance) -> Result<Vec<CaLine>, Failure> {
+    let keys = instance.location.folder.keys();
+    let all = instance.store.cas()?;
+    let default = instance.default_ca()?;
+    let default = default.and_then(|name| issuing_now(all.iter(), &name)).map(|ca| ca.name.clone());
+    let lines = all.into_iter().map(|ca| {
+        let facts = Facts::of(&ca.certificate)?;
+        let certificate = std::path::absolute(keys.file(&format!("{}.crt", ca.name)))?;
+        let succession = ca.succeeds.as_ref();
+        Ok(CaLine {
+            kind: if ca.is_root { "root" } else { "issuing" }.into(),
+            subject: facts.subject.to_string(),
+            key: facts.key.kind().to_string(),
+            key_here: keys.contains(ca.name.as_str()),
+            not_after: facts.not_after.to_string(),
+            succeeds: succession.map(|succession| succession.predecessor.clone()),
+            default: Some(&ca.name) == default.as_ref(),
+            waits: succession.is_some_and(|succession| succession.waits),
+            certificate: certificate.display().to_string(),
+            name: ca.name,
+        })
+    });
+    lines.collect()
+}
+
+/// Gives a CA a duty. A CA can issue in place of another only once it has a CRL: peers refuse a certificate whose CA has none.
+pub fn assign(
+    instance: &Instance,
+    actor: &str,
+    name: &Label,
+    duty: Duty,
+) -> Result<Vec<CaLine>, Failure> {
+    if duty == Duty::Issue && instance.store.last_crl(name, CrlScope::Full)?.is_none() {
+        return Err(Failure::missing(format!(
+            "the CA `{name}` has no CRL yet: start the server, or run `countersign crl publish --ca {name}`, and bring it to the gateways"
+        )));
+    }
+    match instance.opened() {
+        Some(authority) => authority.assign(name, duty)?,
+        None => {
+            refuse_overruled(instance.config.authority.default_ca.as_ref(), duty)?;
+            instance.store.record_assigned(instance.now(), name, duty)?;
+        }
+    }
+    let action = match duty {
+        Duty::Default => "ca set-default",
+        Duty::Issue => "ca activate",
+    };
+    record(instance, actor, action, name)?;
+    list(instance)
+}

@@ -1,0 +1,164 @@
+//! Certificates, as administrators see, revoke and release them.
+
+use countersign_ca::certificate::{Facts, to_pem};
+use countersign_ca::record::{CertificateRecord, Label, Reason, Revocation, Serial};
+use countersign_ca::store::Page;
+use countersign_ca::{Identity, Store, Timestamp};
+use data_encoding::HEXLOWER;
+
+use super::answer::{
+    CertificateInFull, CertificateLine, CertificatePage, CertificateStatus, RevocationAnswer,
+    RevocationFields,
+};
+use super::crls;
+use super::recorded::record;
+use crate::exit::Failure;
+use crate::instance::Instance;
+
+/// The most certificates of one page.
+const PAGE: usize = 1000;
+
+/// A page of the certificates of an account, or of all, from `cursor` on.
+pub fn page(
+    instance: &Instance,
+    account: Option<&Label>,
+    cursor: u64,
+) -> Result<CertificatePage, Failure> {
+    let Page { records, next } = instance.store.certificates(account, cursor, PAGE)?;
+    let now = instance.now();
+    let items = records.iter().map(|record| line(record, now)).collect();
+    Ok(CertificatePage { items, next })
+}
+
+fn line(record: &CertificateRecord, now: Timestamp) -> CertificateLine {
+    let subject = Facts::of(&record.certificate)
+        .map_or_else(|_| "?".to_owned(), |facts| facts.subject.to_string());
+    CertificateLine {
+        serial: record.serial.to_string(),
+        status: status(record, now),
+        subject,
+        account: record.account.clone(),
+        profile: record.profile.clone(),
+        ca: record.ca.clone(),
+        issued: record.issued.whole_seconds().to_string(),
+        not_after: record.not_after.whole_seconds().to_string(),
+    }
+}
+
+fn status(record: &CertificateRecord, now: Timestamp) -> CertificateStatus {
+    match &record.revocation {
+        Some(revocation) if revocation.reason == Reason::CertificateHold => CertificateStatus::Held,
+        Some(_) => CertificateStatus::Revoked,
+        None if record.not_after < now => CertificateStatus::Expired,
+        None if !record.confirmed => CertificateStatus::Unconfirmed,
+        None => CertificateStatus::Valid,
+    }
+}
+
+/// One certificate, with everything that is recorded of it.
+pub fn show(
+    instance: &Instance,
+    serial: &str,
+    ca: Option<&Label>,
+) -> Result<CertificateInFull, Failure> {
+    let record = find(instance, serial, ca)?;
+    let facts = Facts::of(&record.certificate)?;
+    let alt_names = facts.alt_names.iter().map(|name| {
+        Identity::from_general_name(name).map_or_else(|_| "?".into(), |id| id.to_string())
+    });
+    // The name of a removed account can be given again: the account of that name need not be the holder.
+    let holder = match (instance.store.holder(&record)?, instance.store.account(&record.account)?) {
+        (Some(_), _) => "the account",
+        (None, Some(_)) => "an account that had this name before",
+        (None, None) => "an account that is gone",
+    };
+    Ok(CertificateInFull {
+        line: line(&record, instance.now()),
+        holder: holder.into(),
+        published: !record.unpublished,
+        client: record.client,
+        not_before: facts.not_before.to_string(),
+        alt_names: alt_names.collect(),
+        key: facts.key.kind().to_string(),
+        key_identifier: HEXLOWER.encode(&facts.key_identifier),
+        revocation: record.revocation.as_ref().map(|revocation| RevocationFields {
+            revoked: revocation.at.whole_seconds().to_string(),
+            reason: revocation.reason.name().into(),
+            invalidity: revocation.invalidity.map(|date| date.to_string()),
+        }),
+        pem: to_pem("CERTIFICATE", &record.certificate)?,
+    })
+}
+
+/// The certificate with this serial number, of the named CA, or of the first CA that has it.
+pub fn find(
+    instance: &Instance,
+    serial: &str,
+    ca: Option<&Label>,
+) -> Result<CertificateRecord, Failure> {
+    let serial: Serial = serial.parse()?;
+    let cas = match ca {
+        Some(ca) => vec![ca.clone()],
+        None => instance.store.cas()?.into_iter().map(|ca| ca.name).collect(),
+    };
+    for ca in &cas {
+        if let Some(record) = instance.store.certificate(ca, &serial)? {
+            return Ok(record);
+        }
+    }
+    Err(Failure::missing(format!(
+        "no certificate {serial} was issued here; `countersign cert list` shows all"
+    )))
+}
+
+/// Revokes a certificate, or puts it on hold. `invalidity` is the invalidity date, in seconds since 1970.
+pub fn revoke(
+    instance: &Instance,
+    actor: &str,
+    certificate: &CertificateRecord,
+    reason: &str,
+    invalidity: Option<i64>,
+) -> Result<RevocationAnswer, Failure> {
+    let CertificateRecord { ca, serial, .. } = certificate;
+    let reason: Reason = reason.parse()?;
+    if reason == Reason::RemoveFromCrl {
+        return Err(Failure::input(
+            "`removeFromCRL` is no reason to revoke; use `countersign cert release`",
+        ));
+    }
+    let now = instance.now();
+    let invalidity = invalidity.map(Timestamp::from_seconds);
+    if invalidity.is_some_and(|date| date > now || date < Timestamp::default()) {
+        return Err(Failure::input("an invalidity date lies in the past, after 1970"));
+    }
+    let revocation = Revocation { at: now, reason, invalidity };
+    instance.store.record_revoked(instance.now(), ca, serial, &revocation, None)?;
+    let (action, status) = match reason {
+        Reason::CertificateHold => ("cert hold", CertificateStatus::Held),
+        _ => ("cert revoke", CertificateStatus::Revoked),
+    };
+    record(instance, actor, action, serial)?;
+    Ok(RevocationAnswer {
+        serial: serial.to_string(),
+        status,
+        reason: Some(reason.name()),
+        crl: crls::renew(instance, ca)?,
+    })
+}
+
+/// Releases a certificate from hold.
+pub fn release(
+    instance: &Instance,
+    actor: &str,
+    certificate: &CertificateRecord,
+) -> Result<RevocationAnswer, Failure> {
+    let CertificateRecord { ca, serial, .. } = certificate;
+    instance.store.record_released(instance.now(), ca, serial)?;
+    record(instance, actor, "cert release", serial)?;
+    Ok(RevocationAnswer {
+        serial: serial.to_string(),
+        status: CertificateStatus::Valid,
+        reason: None,
+        crl: crls::renew(instance, ca)?,
+    })
+}

@@ -1,0 +1,80 @@
+//! CRLs, as administrators see and sign them.
+
+use countersign_ca::Store;
+use countersign_ca::record::{CrlRecord, Label};
+use data_encoding::HEXLOWER;
+
+use super::answer::{CrlLine, NextCrl};
+use super::recorded::record;
+use crate::exit::Failure;
+use crate::instance::Instance;
+use crate::tasks::signing_cas;
+
+/// The last CRL of each CA and scope.
+pub fn list(instance: &Instance) -> Result<Vec<CrlLine>, Failure> {
+    let mut lines = Vec::new();
+    for ca in instance.store.cas()? {
+        let crls = instance.store.crls(&ca.name)?;
+        if crls.is_empty() {
+            lines.push(missing(ca.name));
+        }
+        lines.extend(crls.into_iter().map(line));
+    }
+    Ok(lines)
+}
+
+fn missing(ca: Label) -> CrlLine {
+    CrlLine {
+        ca,
+        scope: "full".into(),
+        number: None,
+        entries: None,
+        this_update: None,
+        next_update: None,
+        tbs_sha256: None,
+    }
+}
+
+fn line(crl: CrlRecord) -> CrlLine {
+    CrlLine {
+        ca: crl.ca,
+        scope: crl.scope.to_string(),
+        number: Some(crl.number),
+        entries: Some(crl.entries),
+        this_update: Some(crl.this_update.to_string()),
+        next_update: Some(crl.next_update.to_string()),
+        tbs_sha256: Some(HEXLOWER.encode(&crl.tbs_sha256)),
+    }
+}
+
+/// Signs a new CRL of this CA, or of every CA whose key is here.
+pub fn publish(
+    instance: &Instance,
+    actor: &str,
+    ca: Option<Label>,
+) -> Result<Vec<CrlLine>, Failure> {
+    let authority = instance.authority()?;
+    let cas = ca.map_or_else(|| signing_cas(authority), |ca| vec![ca]);
+    for ca in &cas {
+        authority.publish_crl(ca)?;
+        record(instance, actor, "crl publish", ca)?;
+    }
+    list(instance)
+}
+
+/// Signs a CRL that shows a changed certificate of this CA: at once if the keys can be opened, otherwise when the next server starts.
+pub fn renew(instance: &Instance, ca: &Label) -> Result<NextCrl, Failure> {
+    if !instance.has_keys() {
+        return Ok(NextCrl::Later("signed when the server starts: no passphrase is at hand"));
+    }
+    let authority = instance.authority()?;
+    // thisUpdate is unique by the second, so that the next CRL after many changes may be up to a second away. A running server
+    // signs it then by itself, and the administrator need not wait.
+    if instance.bridge().is_some() && authority.crl_must_wait(ca)? {
+        authority.changes().note(ca);
+        return Ok(NextCrl::Later(
+            "signed within a second or two, with what else is revoked meanwhile",
+        ));
+    }
+    Ok(NextCrl::Signed(authority.publish_crl(ca)?.number))
+}

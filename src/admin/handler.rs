@@ -1,0 +1,80 @@
+//! Carries a request out.
+
+use countersign_ca::pending::Verdict;
+use serde_json::Value;
+
+use super::answer::to_value;
+use super::request::Request;
+use super::{accounts, cas, certificates, crls, directories, recovery, requests, store, vendors};
+use crate::bridge::Effect;
+use crate::exit::Failure;
+use crate::instance::Instance;
+
+/// Carries out a request for `actor`, such as `uid 0`. `progress` is called with the work that is done, and all of it.
+///
+/// # Errors
+/// The request is refused, or cannot be carried out. Unless the message says otherwise, nothing has changed.
+pub fn handle(
+    instance: &Instance,
+    actor: &str,
+    request: Request,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Value, Failure> {
+    match request {
+        Request::PeerAdd { peers } => to_value(accounts::add(instance, actor, peers, progress)?),
+        Request::PeerList => to_value(accounts::list(instance)?),
+        Request::PeerShow { name } => to_value(accounts::show(instance, &name)?),
+        Request::PeerRemove { name, revoke } => {
+            to_value(accounts::remove(instance, actor, &name, revoke)?)
+        }
+        Request::PeerResetSecret { name, secret } => {
+            to_value(accounts::reset_secret(instance, actor, &name, secret)?)
+        }
+        Request::PeerSetEquipment { name, device } => {
+            to_value(accounts::set_device(instance, actor, &name, device)?)
+        }
+        Request::PeerPermit { name, permissions, granted } => {
+            to_value(accounts::permit(instance, actor, &name, &permissions, granted)?)
+        }
+        Request::TrustAdd { vendor } => to_value(vendors::add(instance, actor, vendor)?),
+        Request::TrustList => to_value(vendors::list(instance)?),
+        Request::TrustShow { name } => to_value(vendors::show(instance, &name)?),
+        Request::TrustRemove { name } => to_value(vendors::remove(instance, actor, name)?),
+        Request::CertList { account, cursor } => {
+            to_value(certificates::page(instance, account.as_ref(), cursor)?)
+        }
+        Request::CertShow { serial, ca } => {
+            to_value(certificates::show(instance, &serial, ca.as_ref())?)
+        }
+        Request::CertRevoke { serial, ca, reason, invalidity } => {
+            let record = certificates::find(instance, &serial, ca.as_ref())?;
+            to_value(certificates::revoke(instance, actor, &record, &reason, invalidity)?)
+        }
+        Request::CertRelease { serial, ca } => {
+            let record = certificates::find(instance, &serial, ca.as_ref())?;
+            to_value(certificates::release(instance, actor, &record)?)
+        }
+        Request::CertImport { objects, account } => {
+            to_value(recovery::import(instance, actor, &objects, account.as_ref())?)
+        }
+        Request::PendingList => to_value(requests::list(instance)?),
+        Request::PendingShow { id } => to_value(requests::show(instance, &id)?),
+        Request::PendingDecide { id, approve, reason } => {
+            let verdict = if approve { Verdict::Approved } else { Verdict::Rejected };
+            to_value(requests::decide(instance, actor, &id, verdict, reason.as_deref())?)
+        }
+        Request::CaShow => to_value(cas::list(instance)?),
+        Request::CaAssign { name, duty } => {
+            to_value(cas::assign(instance, actor, &name, duty.into())?)
+        }
+        Request::CrlShow => to_value(crls::list(instance)?),
+        Request::CrlPublish { ca } => to_value(crls::publish(instance, actor, ca)?),
+        Request::PublishStatus => to_value(directories::list(instance)),
+        Request::PublishRun { directory, dry_run } => {
+            let effect = if dry_run { Effect::DryRun } else { Effect::Apply };
+            to_value(directories::reconcile(instance, actor, directory.as_deref(), effect)?)
+        }
+        Request::StoreStatus => to_value(store::status(instance)),
+        Request::Backup { to } => to_value(store::backup(instance, actor, &to)?),
+    }
+}

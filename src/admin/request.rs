@@ -1,0 +1,201 @@
+//! The requests of administrators, as they cross the admin socket.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use countersign_ca::accounts::SecretPolicy;
+use countersign_ca::equipment::{EquipmentDraft, Mapping};
+use countersign_ca::record::{Duty, Label, Permission};
+use serde::{Deserialize, Serialize};
+
+/// A request of an administrator: one JSON object on the socket.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Adds accounts, all or none.
+    PeerAdd { peers: Vec<RequestedPeer> },
+    /// Lists the accounts, by name.
+    PeerList,
+    /// Shows one account.
+    PeerShow { name: Label },
+    /// Removes an account.
+    PeerRemove {
+        name: Label,
+        /// Revokes its certificates, too, for this reason.
+        #[serde(default)]
+        revoke: Option<String>,
+    },
+    /// Gives an account another secret.
+    PeerResetSecret { name: Label, secret: RequestedSecret },
+    /// Binds an account to a device, or to none.
+    PeerSetEquipment {
+        name: Label,
+        #[serde(rename = "equipment")]
+        device: Option<RequestedDevice>,
+    },
+    /// Grants an account permissions, or withdraws them.
+    PeerPermit { name: Label, permissions: BTreeSet<Permission>, granted: bool },
+    /// Trusts a vendor's certificates for first enrolments.
+    TrustAdd { vendor: RequestedVendor },
+    /// Lists the vendors, by name.
+    TrustList,
+    /// Shows one vendor.
+    TrustShow { name: Label },
+    /// Ends the trust in a vendor.
+    TrustRemove { name: Label },
+    /// Lists certificates, oldest first, one page at a time.
+    CertList {
+        account: Option<Label>,
+        /// 0, or the `next` of the page before.
+        cursor: u64,
+    },
+    /// Shows one certificate.
+    CertShow { serial: SerialText, ca: Option<Label> },
+    /// Revokes a certificate, or puts it on hold.
+    CertRevoke {
+        serial: SerialText,
+        ca: Option<Label>,
+        reason: String,
+        /// The invalidity date (RFC 5280 §5.3.2), in seconds since 1970.
+        invalidity: Option<i64>,
+    },
+    /// Releases a certificate from hold.
+    CertRelease { serial: SerialText, ca: Option<Label> },
+    /// Records certificates and CRLs (DER, base64) that this instance signed before it was restored from a backup.
+    CertImport { objects: Vec<String>, account: Option<Label> },
+    /// Lists the requests that await approval.
+    PendingList,
+    /// Shows one request that awaits approval.
+    PendingShow { id: String },
+    /// Approves or rejects a request.
+    PendingDecide {
+        id: String,
+        approve: bool,
+        /// The administrator's note, or the reason that the peer is given.
+        #[serde(rename = "words")]
+        reason: Option<String>,
+    },
+    /// Lists the CAs.
+    CaShow,
+    /// Gives a CA a duty.
+    CaAssign { name: Label, duty: CaDuty },
+    /// Lists the last CRLs of each CA.
+    CrlShow,
+    /// Signs a new CRL.
+    CrlPublish { ca: Option<Label> },
+    /// Lists the directories and whether they are in step.
+    PublishStatus,
+    /// Compares directories with the entries that they should have, and unless it is a dry run brings them in step.
+    PublishRun { directory: Option<String>, dry_run: bool },
+    /// Shows the state of the store.
+    StoreStatus,
+    /// Writes the journal's backup to a file on the server's machine.
+    Backup { to: PathBuf },
+}
+
+/// A serial number, hexadecimal.
+pub type SerialText = String;
+
+/// The duty of an issuing CA.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaDuty {
+    /// It issues for accounts that name no CA.
+    Default,
+    /// It issues in place of the CA that it succeeds.
+    Issue,
+}
+
+impl From<Duty> for CaDuty {
+    fn from(duty: Duty) -> Self {
+        match duty {
+            Duty::Default => Self::Default,
+            Duty::Issue => Self::Issue,
+        }
+    }
+}
+
+impl From<CaDuty> for Duty {
+    fn from(duty: CaDuty) -> Self {
+        match duty {
+            CaDuty::Default => Self::Default,
+            CaDuty::Issue => Self::Issue,
+        }
+    }
+}
+
+/// An account to add.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestedPeer {
+    /// Its name.
+    pub name: Label,
+    /// Its identities as text, such as `fqdn:gw1.example.net`.
+    pub ids: Vec<String>,
+    /// Its profile.
+    pub profile: Label,
+    /// Its issuing CA, if not the default.
+    pub ca: Option<Label>,
+    /// The device that may enrol for it by the vendor's certificate.
+    #[serde(default, rename = "equipment")]
+    pub device: Option<RequestedDevice>,
+    /// The secret to make; `None` for no secret.
+    pub secret: Option<RequestedSecret>,
+    /// Its permissions beyond certificates for keys of its own.
+    #[serde(default)]
+    pub permissions: BTreeSet<Permission>,
+    /// The line of the imported file that describes it, for messages.
+    #[serde(default)]
+    pub line: Option<u64>,
+}
+
+/// A device that may enrol for an account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestedDevice {
+    /// Its vendor.
+    pub vendor: Label,
+    /// Its name in the vendor's certificate, as the vendor's mapping finds it.
+    pub value: String,
+    /// How many certificates it may enrol for by the vendor's certificate.
+    pub uses: u32,
+}
+
+impl From<RequestedDevice> for EquipmentDraft {
+    fn from(device: RequestedDevice) -> Self {
+        Self { vendor: device.vendor, value: device.value, uses: device.uses }
+    }
+}
+
+/// The lifetime of a secret to make.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestedSecret {
+    /// How long it is good, in seconds.
+    pub seconds: u64,
+    /// For how many certificates it is good.
+    pub uses: u32,
+}
+
+impl From<RequestedSecret> for SecretPolicy {
+    fn from(secret: RequestedSecret) -> Self {
+        Self { lifetime: Duration::from_secs(secret.seconds), uses: secret.uses }
+    }
+}
+
+/// A vendor to trust.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestedVendor {
+    /// Its name.
+    pub name: Label,
+    /// The field of a certificate that names the device.
+    pub map: Mapping,
+    /// Its roots and the CAs below them, DER in base64.
+    pub certificates: Vec<String>,
+    /// The only profile that its devices are enrolled for, if not any.
+    pub profile: Option<Label>,
+    /// Files with its CRLs, as absolute paths on the server's machine.
+    pub crls: Vec<PathBuf>,
+}

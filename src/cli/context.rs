@@ -1,0 +1,108 @@
+//! The instance that a command works on, and the way to it: a running server, or the store opened by the command itself.
+
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use countersign_ca::store::LOCKED;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::admin::{self, Request, socket};
+use crate::config::LogFormat;
+use crate::exit::Failure;
+use crate::folder::Private;
+use crate::instance::{Instance, Location};
+use crate::output::{self, Bar, Format};
+
+/// How long a command waits for a server that is starting.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The process that carries out a request.
+enum Reached {
+    /// The running server.
+    Server(UnixStream),
+    /// This process, which has opened the store.
+    Instance(Box<Instance>),
+}
+
+/// The instance that a command works on, and the form of its output.
+pub struct Context {
+    /// The location of the instance.
+    pub location: Location,
+    /// The format of results.
+    pub format: Format,
+    /// The log filter, if not that of the configuration.
+    pub log: Option<String>,
+    /// The format of log lines, if not that of the configuration.
+    pub log_format: Option<LogFormat>,
+}
+
+#[cfg(test)]
+impl Context {
+    /// A context for an instance in this folder.
+    pub fn of_folder(folder: &std::path::Path) -> Self {
+        let folder = crate::folder::DataFolder::new(folder);
+        let location = Location { folder, config: None, passphrase_file: None };
+        Self { location, format: Format::Json, log: None, log_format: None }
+    }
+}
+
+impl Context {
+    /// Has an administrator's request carried out by the running server, or carries it out here.
+    pub fn ask(&self, request: Request) -> Result<Value, Failure> {
+        let mut bar = Bar::new("working");
+        let mut progress = |done, total| bar.show(done, total);
+        // Without a server, this process makes the files: only their owner may read them.
+        let _private = Private::begin();
+        let answer = match self.reach()? {
+            Reached::Server(stream) => socket::ask(stream, &request, &mut progress),
+            Reached::Instance(instance) => {
+                let actor = format!("uid {}", rustix::process::getuid().as_raw());
+                admin::handle(&instance, &actor, request, &mut progress)
+            }
+        };
+        bar.done();
+        answer
+    }
+
+    /// Connects to the running server, or opens the instance. A server that is starting has the store locked and does not listen yet; this
+    /// waits for it for a moment.
+    fn reach(&self) -> Result<Reached, Failure> {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        let mut is_announced = false;
+        loop {
+            if let Some(stream) = self.location.server()? {
+                return Ok(Reached::Server(stream));
+            }
+            match Instance::open(&self.location) {
+                Err(failure) if failure.message.contains(LOCKED) => {
+                    if std::time::Instant::now() >= deadline {
+                        return Err(failure);
+                    }
+                    if !is_announced {
+                        eprintln!(
+                            "the server is starting, or another command is at work; waiting for it"
+                        );
+                        is_announced = true;
+                    }
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                opened => return Ok(Reached::Instance(Box::new(opened?))),
+            }
+        }
+    }
+
+    /// As [`Self::ask`], with the answer as one of the types of [`crate::admin::answer`].
+    pub fn ask_for<T: DeserializeOwned>(&self, request: Request) -> Result<T, Failure> {
+        serde_json::from_value(self.ask(request)?).map_err(|e| {
+            Failure::unavailable(format!("the running server's answer cannot be read: {e}"))
+        })
+    }
+
+    /// As [`Self::ask`], and prints the answer.
+    pub fn show(&self, request: Request) -> Result<(), Failure> {
+        let answer = self.ask(request)?;
+        output::print(self.format, &answer);
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! The sections `[gateways.NAME]`: the gateways as their operator describes them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use countersign_ca::Identity;
+use countersign_ca::record::Label;
+use countersign_ike_plugin::gateway::{Daemon, Mode, Network, Proposal, Revocation, Start};
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+
+/// The section `[gateways.NAME]`, as the operator writes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayFile {
+    /// Its account, if the account has another name.
+    pub account: Option<Label>,
+    /// The identity that it sends, if not the account's first one.
+    pub id: Option<String>,
+    /// The address under which its peers reach it.
+    pub address: Option<IpAddr>,
+    /// Its own address, if NAT hides it behind `address`.
+    pub local_address: Option<IpAddr>,
+    /// The networks behind it.
+    pub networks: Vec<String>,
+    /// The IKE daemon that it runs.
+    pub daemon: Option<Daemon>,
+    /// The exchange of phase 1, if not the one that its daemon prefers.
+    pub mode: Option<Mode>,
+    /// Its proposals.
+    pub proposals: Vec<Proposal>,
+    /// When it brings tunnels up.
+    pub start: Start,
+    /// How strictly it checks the status of a peer's certificate.
+    pub revocation: Revocation,
+    /// Whether it asks the authorizer.
+    pub authorizer: bool,
+    /// The roots that it trusts, if not only its own. An entry is the name of a CA of this instance, or, with a `/`, a PEM file.
+    pub trust: Vec<String>,
+    /// Files with CRLs of CAs outside this instance, such as an offline root; PEM or DER.
+    pub crls: Vec<PathBuf>,
+    /// The file with its certificate and the CA certificates above it, if another PKI issued it; PEM.
+    pub certificate: Option<PathBuf>,
+}
+
+/// The gateways by name.
+pub type Gateways = BTreeMap<String, GatewayFile>;
+
+/// Checks every value that can be checked without the records.
+///
+/// # Errors
+/// A network or an identity cannot be read, or a certificate lacks its identity.
+pub fn check(gateways: &Gateways) -> Result<(), Failure> {
+    for (name, file) in gateways {
+        let at = |e: &dyn std::fmt::Display| Failure::input(format!("gateways.{name}: {e}"));
+        for network in &file.networks {
+            network.parse::<Network>().map_err(|e| at(&e))?;
+        }
+        if let Some(id) = &file.id {
+            id.parse::<Identity>().map_err(|e| at(&e))?;
+        }
+        if file.certificate.is_some() && file.id.is_none() {
+            return Err(at(&"expected an `id` beside `certificate`: it has no account here"));
+        }
+    }
+    Ok(())
+}

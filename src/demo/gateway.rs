@@ -1,0 +1,45 @@
+//! The two gateways of the demo: their names and addresses.
+
+/// A gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gateway {
+    West,
+    East,
+}
+
+impl Gateway {
+    /// Both gateways.
+    pub const BOTH: [Self; 2] = [Self::West, Self::East];
+
+    /// Its name, which is also that of its network namespace.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::West => "west",
+            Self::East => "east",
+        }
+    }
+
+    /// Its address on the bridge.
+    pub const fn address(self) -> &'static str {
+        match self {
+            Self::West => "10.9.0.2",
+            Self::East => "10.9.0.3",
+        }
+    }
+
+    /// The address of the host behind it.
+    pub const fn inner(self) -> &'static str {
+        match self {
+            Self::West => "10.1.0.1",
+            Self::East => "10.2.0.1",
+        }
+    }
+
+    /// The network behind it.
+    pub const fn network(self) -> &'static str {
+        match self {
+            Self::West => "10.1.0.0/16",
+            Self::East => "10.2.0.0/16",
+        }
+    }
+}

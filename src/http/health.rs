@@ -1,0 +1,141 @@
+//! The state of the server, for operators: `/healthz`, `/readyz`, and the findings that metrics count, too.
+
+use std::path::Path;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use countersign_ca::authority::CaInfo;
+use countersign_ca::{Authority, Store, Timestamp};
+
+use super::response::plain;
+use super::state::ServerState;
+
+/// With less space on the disk than this, in octets, an administrator is warned. It is enough for some tens of thousands of
+/// certificates.
+const LITTLE_ROOM: u64 = 256 << 20;
+
+/// With less space on the disk than this, in octets, the server is not ready: the journal will soon fill the disk.
+const NO_ROOM: u64 = 16 << 20;
+
+/// `/healthz`: the process answers.
+pub async fn healthz() -> HttpResponse {
+    plain(StatusCode::OK, "ok\n")
+}
+
+/// `/readyz`: 200 when the clock, the disk, the threads, the CAs and the CRLs are good, else 503 and the reasons. Warnings are listed
+/// either way.
+pub async fn readyz(state: web::Data<ServerState>) -> HttpResponse {
+    let Ok(Findings { reasons, warnings }) = web::block(move || look(&state)).await else {
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "busy\n");
+    };
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let ready = reasons.is_empty().then(|| "ready".to_owned());
+    let warnings = warnings.iter().map(|warning| format!("warning: {warning}"));
+    let lines: Vec<String> = ready.into_iter().chain(reasons).chain(warnings).collect();
+    plain(status, format!("{}\n", lines.join("\n")))
+}
+
+/// The faults of a server.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Present faults: why the server is not ready.
+    pub reasons: Vec<String>,
+    /// Faults to come, which an administrator can still prevent.
+    pub warnings: Vec<String>,
+}
+
+/// Looks at every part of the server. It may wait for the disk.
+pub fn look(state: &ServerState) -> Findings {
+    let (authority, now) = (&state.authority, state.authority.now());
+    let mut found = Findings::default();
+    found.reasons.extend(state.journal.damage());
+    found.reasons.extend(state.threads.unready());
+    found.reasons.extend(state.bridge.unready());
+    match free_space(state.instance.location.folder.path()) {
+        Some(left) if left < NO_ROOM => found.reasons.push(little_space(left)),
+        Some(left) if left < LITTLE_ROOM => found.warnings.push(little_space(left)),
+        _ => {}
+    }
+    let last = state.instance.store.last_entry();
+    found.reasons.extend(state.instance.wrong_clock());
+    if now < last.minus(Duration::from_secs(2)) {
+        found.reasons.push(format!(
+            "the clock went backwards: it is {now}, and the last entry is of {last}"
+        ));
+    }
+    for ca in authority.cas() {
+        look_at_ca(authority, ca, now, &mut found);
+    }
+    if let Some(authorizer) = &state.authorizer {
+        found.warnings.extend(authorizer.warnings(now));
+    }
+    found
+}
+
+fn little_space(left: u64) -> String {
+    format!("the disk of the data folder has {} MiB left: make space", left >> 20)
+}
+
+/// The space on the disk of a folder that users other than root may fill, in octets.
+pub fn free_space(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+fn look_at_ca(authority: &Authority, ca: &CaInfo, now: Timestamp, found: &mut Findings) {
+    if ca.not_after <= now {
+        if !authority.is_succeeded(&ca.name) {
+            found.reasons.push(format!("the CA `{}` ended on {}", ca.name, ca.not_after));
+        }
+        return;
+    }
+    if let Some(cut) = cut_profile(authority, ca, now) {
+        found.warnings.push(format!(
+            "the CA `{}` ends on {}, and certificates of the profile `{cut}` are cut to that: see to `countersign ca roll {}`",
+            ca.name, ca.not_after, ca.name
+        ));
+    }
+    if !ca.can_sign {
+        return;
+    }
+    if let Err(e) = authority.responder(&ca.name) {
+        found.reasons.push(format!("OCSP: {e}"));
+    }
+    match stale_crls(authority, ca, now) {
+        Ok(stale) => found.reasons.extend(stale),
+        Err(e) => found.reasons.push(format!("the store: {e}")),
+    }
+}
+
+/// The first profile whose certificates would outlive their CA, and are therefore cut to its end. `None` if there is none, or if the
+/// CA's next key issues already.
+pub fn cut_profile(authority: &Authority, ca: &CaInfo, now: Timestamp) -> Option<String> {
+    if ca.is_root || authority.is_succeeded(&ca.name) {
+        return None;
+    }
+    let cut =
+        |profile: &&countersign_ca::profile::Profile| now.plus(profile.validity()) > ca.not_after;
+    authority.profiles().iter().find(cut).map(|profile| profile.name().to_string())
+}
+
+/// A reason for each CRL of a CA that is missing, or older than half its validity.
+fn stale_crls(
+    authority: &Authority,
+    ca: &CaInfo,
+    now: Timestamp,
+) -> countersign_ca::Result<Vec<String>> {
+    let ca = &ca.name;
+    let mut reasons = Vec::new();
+    for scope in authority.crl_scopes(ca)? {
+        match authority.crl(ca, scope)? {
+            Some(crl) if crl.record.is_past_half(now) => reasons.push(format!(
+                "the CRL of `{ca}` ({scope}) is older than half its validity: nextUpdate is {}",
+                crl.record.next_update
+            )),
+            Some(_) => {}
+            None => reasons.push(format!("the CA `{ca}` has no CRL yet ({scope})")),
+        }
+    }
+    Ok(reasons)
+}

@@ -1,0 +1,30 @@
+//! The parts of a running server, as its HTTP handlers, health and metrics see them.
+
+use std::sync::Arc;
+
+use countersign_ca::Authority;
+use countersign_ldap_bridge::places::Places;
+
+use crate::authorizer::Running;
+use crate::bridge::Bridge;
+use crate::instance::Instance;
+use crate::tasks::JournalCheck;
+use crate::threads::Threads;
+
+/// The parts of a running server.
+pub struct ServerState {
+    /// The instance.
+    pub instance: Arc<Instance>,
+    /// Its authority.
+    pub authority: Arc<Authority>,
+    /// The LDAP directories.
+    pub bridge: Arc<Bridge>,
+    /// The authorizer, if it runs within this server.
+    pub authorizer: Option<Arc<Running>>,
+    /// The threads that sign.
+    pub threads: Threads,
+    /// The HTTP connections.
+    pub connections: Arc<Places>,
+    /// The verification of the journal.
+    pub journal: JournalCheck,
+}
