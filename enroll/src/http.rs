@@ -18,9 +18,9 @@ use countersign_ca::record::Label;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cmp::{CmpService, Outcome, Route, body_kind, kind, mac_work};
-use crate::share::{Seat, Seats};
-use crate::turn::Turn;
-use crate::workers::Workers;
+use crate::transport::share::{Seat, Seats};
+use crate::transport::turn::Turn;
+use crate::transport::workers::Workers;
 
 /// The media type of both ways (RFC 9811 §3.3).
 const CMP: &str = "application/pkixcmp";

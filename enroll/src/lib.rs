@@ -13,8 +13,7 @@
 
 pub mod cmp;
 pub mod http;
-mod share;
-mod turn;
-mod workers;
 
-pub use share::Sender;
+mod transport;
+
+pub use transport::share::Sender;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_ca::record::Label;
 
 use super::refusal::Refusal;
-use crate::share::Order;
+use crate::transport::share::Order;
 
 /// What the thread that works on a message may do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use super::nested::Wrapping;
 use super::poll::Polls;
 use super::possession::Challenges;
 use super::refusal::{Failure, Instead, Refusal};
-use crate::share::{Order, Places, Sender};
+use crate::transport::share::{Order, Places, Sender};
 
 /// How much of a transactionID reaches the log, in octets; none that is taken has more.
 const LOGGED: usize = 64;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix_web::rt::task::spawn_blocking;
 use tokio::sync::oneshot;
 
-use crate::share::Order;
+use crate::transport::share::Order;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -82,7 +82,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::share::Places;
+    use crate::transport::share::Places;
 
     /// The orders of work that costs so much each, of one sender.
     fn order(places: &Places, cost: u64) -> Order {
