@@ -4,12 +4,12 @@ use countersign_ca::{Error, Timestamp};
 use der::Encode;
 use der::asn1::{Int, Null};
 
-use super::content::{
+use crate::cmp::wire::content::{
     CertRepMessage, CertResponse, ErrorMsgContent, PkiStatusInfo, RevRepContent, kind,
 };
-use super::crmf::CertReqMsg;
-use super::message::Message;
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::crmf::CertReqMsg;
+use crate::cmp::wire::message::Message;
+use crate::cmp::wire::refusal::{Failure, Refusal};
 use super::tolerance::MAX_REQUEST_ID;
 
 /// What an answer says: the body's kind and its content.

@@ -9,16 +9,16 @@ use der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::content::kind;
+use crate::cmp::wire::content::kind;
 use super::context::{Context, Kind};
-use super::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
+use crate::cmp::wire::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
 use super::exchange::{credential_of, named_secret};
 use super::header::goes_on;
 use super::limits::{Thread, Working};
-use super::mac::{MacKey, MacParameters};
-use super::message::{Message, PkiHeader};
-use super::names;
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::mac::{MacKey, MacParameters};
+use crate::cmp::wire::message::{Message, PkiHeader};
+use crate::cmp::wire::names;
+use crate::cmp::wire::refusal::{Failure, Refusal};
 use super::service::{CmpService, Route};
 
 /// How an answer is protected.

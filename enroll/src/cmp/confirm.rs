@@ -9,11 +9,11 @@ use der::{Decode, Encode};
 use ring::digest;
 
 use super::answer::{Answer, failed};
-use super::content::{ACCEPTED, CertStatus, ErrorMsgContent, GRANTED_WITH_MODS, PkiStatusInfo};
+use crate::cmp::wire::content::{ACCEPTED, CertStatus, ErrorMsgContent, GRANTED_WITH_MODS, PkiStatusInfo};
 use super::context::{Context, Kind};
-use super::crmf::{elements, malformed};
+use crate::cmp::wire::crmf::{elements, malformed};
 use super::exchange::Exchange;
-use super::refusal::{Failure, Refusal, legible, names};
+use crate::cmp::wire::refusal::{Failure, Refusal, legible, names};
 
 impl Exchange<'_> {
     /// certConf: the holder takes the certificate, or does not.

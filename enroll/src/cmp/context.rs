@@ -3,7 +3,7 @@
 use der::asn1::{Int, OctetString};
 use der::{Decode, Encode, Sequence};
 
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::refusal::{Failure, Refusal};
 
 /// How a message was protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, der::Enumerated)]

@@ -3,13 +3,13 @@
 use x509_cert::name::Name;
 
 use super::answer::{Answer, failed};
-use super::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
+use crate::cmp::wire::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
 use super::context::Kind;
-use super::crmf::{CertReqMsg, CertTemplate};
+use crate::cmp::wire::crmf::{CertReqMsg, CertTemplate};
 use super::delivery::Delivery;
 use super::exchange::Exchange;
-use super::names;
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::names;
+use crate::cmp::wire::refusal::{Failure, Refusal};
 
 impl Exchange<'_> {
     /// ccr: the operator of another CA asks for a certificate on its key.

@@ -5,10 +5,10 @@ use der::asn1::Any;
 use der::{Choice, Decode, Sequence};
 
 use super::answer::failed;
-use super::enveloped::{
+use crate::cmp::wire::enveloped::{
     EncryptedValue, Envelope, EnvelopedData, ID_DATA, LegacyEnvelope, Recipient,
 };
-use super::refusal::Refusal;
+use crate::cmp::wire::refusal::Refusal;
 
 /// ```text
 /// CertifiedKeyPair ::= SEQUENCE {

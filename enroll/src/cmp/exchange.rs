@@ -12,15 +12,15 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::answer::{Answer, failed, minus_one};
-use super::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
+use crate::cmp::wire::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
 use super::context::{Context, Kind};
-use super::crmf::{CertReqMsg, PkMacValue, Wish, pkcs10};
+use crate::cmp::wire::crmf::{CertReqMsg, PkMacValue, Wish, pkcs10};
 use super::delivery::Delivery;
 use super::limits::Thread;
-use super::message::Message;
-use super::names;
-use super::oid;
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::message::Message;
+use crate::cmp::wire::names;
+use crate::cmp::wire::oid;
+use crate::cmp::wire::refusal::{Failure, Refusal};
 use super::registration::Original;
 use super::service::{CmpService, Route};
 

@@ -4,16 +4,17 @@
 use countersign_ca::certificate::Facts;
 use der::{Decode, Encode};
 
-use super::content::{CertStatus, ErrorMsgContent, RevDetails};
+use crate::cmp::wire::content::{CertStatus, ErrorMsgContent, RevDetails};
 use super::context::Context;
-use super::crmf::{CertReqMsg, elements, pkcs10};
+use crate::cmp::wire::crmf::{CertReqMsg, elements, pkcs10};
 use super::header::Echo;
-use super::mac::MacParameters;
-use super::message::Message;
+use crate::cmp::wire::mac::MacParameters;
+use crate::cmp::wire::message::Message;
 use super::poll::PollReq;
-use super::refusal::legible;
+use crate::cmp::wire::refusal::legible;
 use super::service::CmpConfig;
-use super::{bounds, client};
+use super::client;
+use super::wire::bounds;
 
 /// Reads a message and every kind of body in it.
 pub fn decode(octets: &[u8]) {

@@ -4,7 +4,6 @@
 //! What is public, such as CA certificates and CRLs, may also be asked for without protection, if the operator allows it;
 //! what depends on an account never is. The answer is signed either way.
 
-pub(super) mod content;
 mod crls;
 mod keys;
 mod roots;
@@ -17,12 +16,12 @@ use der::oid::ObjectIdentifier;
 use der::{Encode, EncodeValue, Tag, Tagged};
 
 use super::answer::{Answer, failed};
-use super::content::kind;
-use super::crmf::malformed;
+use crate::cmp::wire::content::kind;
+use crate::cmp::wire::crmf::malformed;
 use super::exchange::Exchange;
-use super::message::{InfoTypeAndValue, Message};
-use super::oid;
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::message::{InfoTypeAndValue, Message};
+use crate::cmp::wire::oid;
+use crate::cmp::wire::refusal::{Failure, Refusal};
 use super::service::{CmpService, Route};
 
 /// The most that one message asks for. RFC 9483 §4.3 asks for one thing at a time.

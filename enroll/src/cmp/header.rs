@@ -10,10 +10,10 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::authenticate::is_for_equipment;
-use super::message::{InfoTypeAndValue, Message, PkiHeader};
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::message::{InfoTypeAndValue, Message, PkiHeader};
+use crate::cmp::wire::refusal::{Failure, Refusal};
 use super::service::CmpService;
-use super::{names, oid};
+use crate::cmp::wire::{names, oid};
 
 /// The length of a transactionID: 128 bits (RFC 9483 §3.1), as OpenSSL and the clients on mbed TLS send it.
 pub const TRANSACTION_ID: usize = 16;
@@ -151,7 +151,7 @@ fn check_text(text: Option<&[String]>) -> Result<(), Refusal> {
     match text {
         Some([]) => Err(Refusal::new(Failure::BadDataFormat, "expected a text in freeText")),
         Some(text) => {
-            tracing::debug!("the peer writes: {}", super::refusal::legible(&text.join("; ")));
+            tracing::debug!("the peer writes: {}", crate::cmp::wire::refusal::legible(&text.join("; ")));
             Ok(())
         }
         None => Ok(()),

@@ -11,12 +11,12 @@ use spki::{AlgorithmIdentifierOwned, ObjectIdentifier};
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
 use super::answer::{Answer, failed};
-use super::crmf::{CertReqMsg, ProofOfPossession, malformed};
+use crate::cmp::wire::crmf::{CertReqMsg, ProofOfPossession, malformed};
 use super::delivery::Delivery;
-use super::enveloped::{Envelope, ID_SIGNED_DATA, KeyWrapping, Recipient};
+use crate::cmp::wire::enveloped::{Envelope, ID_SIGNED_DATA, KeyWrapping, Recipient};
 use super::exchange::{Exchange, Grant};
-use super::oid;
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::oid;
+use crate::cmp::wire::refusal::{Failure, Refusal};
 
 /// The controls that are heeded where a key is made: in a first request, and in a key update.
 const KEY_WANTED: &[ObjectIdentifier] = &[oid::ALG_ID, oid::RSA_KEY_LEN];

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_ca::record::Label;
 
-use super::refusal::Refusal;
+use crate::cmp::wire::refusal::Refusal;
 use crate::transport::share::Order;
 
 /// What the thread that works on a message may do.

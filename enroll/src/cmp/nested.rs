@@ -13,13 +13,13 @@ use der::{Encode, Tag};
 
 use super::answer::{Answer, failed, refused_answer};
 use super::authenticate::{Reply, public_key_mac};
-use super::bounds::Bounds;
-use super::content::kind;
-use super::crmf::{elements, malformed};
+use crate::cmp::wire::bounds::Bounds;
+use crate::cmp::wire::content::kind;
+use crate::cmp::wire::crmf::{elements, malformed};
 use super::limits::Thread;
-use super::mac::MacParameters;
-use super::message::{Message, PkiHeader};
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::mac::MacParameters;
+use crate::cmp::wire::message::{Message, PkiHeader};
+use crate::cmp::wire::refusal::{Failure, Refusal};
 use super::registration::original;
 use super::service::{CmpService, Outcome, Route};
 

@@ -15,12 +15,12 @@ use der::Sequence;
 use der::asn1::{Int, OctetString};
 
 use super::answer::{Answer, failed};
-use super::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
+use crate::cmp::wire::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
 use super::context::Context;
-use super::crmf::malformed;
+use crate::cmp::wire::crmf::malformed;
 use super::delivery::Delivery;
 use super::exchange::Exchange;
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::refusal::{Failure, Refusal};
 
 /// How many of our nonces a poll may answer: the last one, or one before if the answer was lost.
 const OURS: usize = 8;

@@ -10,10 +10,10 @@ use der::asn1::{AnyRef, Int};
 use der::{Decode, Encode, Tag, TagNumber, Tagged};
 
 use super::answer::{Answer, failed};
-use super::crmf::{CertReqMsg, ProofOfPossession};
+use crate::cmp::wire::crmf::{CertReqMsg, ProofOfPossession};
 use super::delivery::Delivery;
 use super::exchange::{Exchange, Grant};
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::refusal::{Failure, Refusal};
 
 pub use pending::Challenges;
 

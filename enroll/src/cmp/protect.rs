@@ -10,8 +10,8 @@ use x509_cert::ext::pkix::name::GeneralName;
 use super::answer::Answer;
 use super::authenticate::{Protector, Reply};
 use super::header::Echo;
-use super::message::{InfoTypeAndValue, PkiHeader, assemble, protected_part, tagged_body};
-use super::oid;
+use crate::cmp::wire::message::{InfoTypeAndValue, PkiHeader, assemble, protected_part, tagged_body};
+use crate::cmp::wire::oid;
 use super::service::CmpService;
 
 impl CmpService {

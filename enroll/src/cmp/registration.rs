@@ -7,14 +7,14 @@ use der::Encode;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::answer::failed;
-use super::content::kind;
-use super::crmf::{CertReqMsg, ProofOfPossession, Wish, elements, malformed};
+use crate::cmp::wire::content::kind;
+use crate::cmp::wire::crmf::{CertReqMsg, ProofOfPossession, Wish, elements, malformed};
 use super::exchange::Exchange;
 use super::limits::Thread;
-use super::message::Message;
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::message::Message;
+use crate::cmp::wire::refusal::{Failure, Refusal};
 use super::service::{CmpService, Route};
-use super::{names, oid};
+use crate::cmp::wire::{names, oid};
 
 /// The message that a registration authority changed, as the end entity sent it.
 pub struct Original {

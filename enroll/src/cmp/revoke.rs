@@ -9,11 +9,11 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::answer::{Answer, failed, minus_one};
-use super::content::{PkiStatusInfo, RevDetails, RevRepContent, kind};
-use super::crmf::{CertId, elements, malformed};
+use crate::cmp::wire::content::{PkiStatusInfo, RevDetails, RevRepContent, kind};
+use crate::cmp::wire::crmf::{CertId, elements, malformed};
 use super::exchange::Exchange;
-use super::names;
-use super::refusal::{Failure, Refusal};
+use crate::cmp::wire::names;
+use crate::cmp::wire::refusal::{Failure, Refusal};
 
 impl Exchange<'_> {
     /// rr: the holder revokes a certificate of its account.

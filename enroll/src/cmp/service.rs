@@ -10,19 +10,19 @@ use countersign_ca::{Authority, Error, Network, Recording};
 use tracing::Span;
 use tracing::field::display;
 
-use super::algorithms::Protections;
+use crate::cmp::wire::algorithms::Protections;
 use super::answer::{Answer, refused_answer};
 use super::authenticate::{Authenticated, Reply, TOO_MANY};
-use super::bounds::{self, Bounds};
-use super::content::kind;
+use crate::cmp::wire::bounds::{self, Bounds};
+use crate::cmp::wire::content::kind;
 use super::exchange::Exchange;
 use super::limits::{InFlight, Thread, Working};
-use super::mac::is_mac;
-use super::message::Message;
+use crate::cmp::wire::mac::is_mac;
+use crate::cmp::wire::message::Message;
 use super::nested::Wrapping;
 use super::poll::Polls;
 use super::possession::Challenges;
-use super::refusal::{Failure, Instead, Refusal};
+use crate::cmp::wire::refusal::{Failure, Instead, Refusal};
 use crate::transport::share::{Order, Places, Sender};
 
 /// How much of a transactionID reaches the log, in octets; none that is taken has more.

@@ -12,13 +12,13 @@ use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::content::kind;
+use crate::cmp::wire::content::kind;
 use super::context::Context;
-use super::crmf::CertTemplate;
+use crate::cmp::wire::crmf::CertTemplate;
 use super::exchange::credential_of;
 use super::header::{TRANSACTION_ID, goes_on};
-use super::message::{Message, PkiHeader};
-use super::names;
+use crate::cmp::wire::message::{Message, PkiHeader};
+use crate::cmp::wire::names;
 use super::service::{CmpService, Rules};
 
 /// The longest certReqId, in octets.

@@ -14,10 +14,10 @@ use super::request::{Wish, request_id};
 use super::response::Granted;
 use super::transaction::{Outgoing, Transaction};
 use super::{Anchors, Client, ClientError};
-use crate::cmp::content::{CertStatus, PkiStatusInfo, kind};
-use crate::cmp::crmf::elements;
-use crate::cmp::names;
-use crate::cmp::refusal;
+use crate::cmp::wire::content::{CertStatus, PkiStatusInfo, kind};
+use crate::cmp::wire::crmf::elements;
+use crate::cmp::wire::names;
+use crate::cmp::wire::refusal;
 
 /// A certificate that was checked, and may be used once it is confirmed.
 #[derive(Debug, Clone, PartialEq, Eq)]

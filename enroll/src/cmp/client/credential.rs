@@ -11,9 +11,9 @@ use x509_cert::name::Name;
 use zeroize::Zeroizing;
 
 use super::ClientError;
-use crate::cmp::mac::{MacKey, MacParameters};
+use crate::cmp::wire::mac::{MacKey, MacParameters};
 
-pub use crate::cmp::mac::MacKind;
+pub use crate::cmp::wire::mac::MacKind;
 
 /// How long the salt of a MAC is, in octets.
 const SALT: usize = 16;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::cmp::refusal::legible;
+use crate::cmp::wire::refusal::legible;
 
 /// What the client has instead of a result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

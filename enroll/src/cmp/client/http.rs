@@ -88,7 +88,7 @@ impl Http {
         }
         let body = answer.body_mut().with_config().limit(MAX_TEXT).read_to_vec();
         let text = String::from_utf8_lossy(&body.unwrap_or_default()).trim().to_owned();
-        Err(ClientError::Unavailable(crate::cmp::refusal::legible(&format!(
+        Err(ClientError::Unavailable(crate::cmp::wire::refusal::legible(&format!(
             "`{}`: expected HTTP status 200 with `{CMP}`, found {status}{}{}",
             self.url,
             if (300..400).contains(&status) { "; redirections are not followed" } else { "" },

@@ -7,11 +7,11 @@ use der::{Decode, Encode};
 
 use super::transaction::{Outgoing, Transaction};
 use super::{Client, ClientError, Refusal};
-use crate::cmp::content::kind;
-use crate::cmp::crmf::elements;
-use crate::cmp::general::content::{CertReqTemplate, RootCaKeyUpdate};
-use crate::cmp::message::{InfoTypeAndValue, Message};
-use crate::cmp::oid;
+use crate::cmp::wire::content::kind;
+use crate::cmp::wire::crmf::elements;
+use crate::cmp::wire::general::{CertReqTemplate, RootCaKeyUpdate};
+use crate::cmp::wire::message::{InfoTypeAndValue, Message};
+use crate::cmp::wire::oid;
 
 /// The most certificates of an answer.
 const MAX_CERTIFICATES: usize = 256;

@@ -20,8 +20,8 @@ use std::time::Instant;
 
 use countersign_ca::{Clock, Entropy, Timestamp};
 
-use crate::cmp::content::kind;
-use crate::cmp::message::Message;
+use crate::cmp::wire::content::kind;
+use crate::cmp::wire::message::Message;
 
 pub use certificate::{Confirmation, Issued};
 pub use credential::{Credential, MacKind, common_name};

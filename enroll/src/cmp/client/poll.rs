@@ -8,8 +8,8 @@ use der::{Encode, Sequence};
 use super::ClientError;
 use super::response;
 use super::transaction::{Outgoing, Transaction};
-use crate::cmp::message::Message;
-use crate::cmp::refusal::legible;
+use crate::cmp::wire::message::Message;
+use crate::cmp::wire::refusal::legible;
 
 /// The context tags of pollReq and pollRep in PKIBody (RFC 9810 §5.1.2).
 const POLL_REQ: u8 = 25;

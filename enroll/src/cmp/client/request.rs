@@ -17,10 +17,10 @@ use super::poll::{Checkpoint, Waiting};
 use super::response::{self, Decision};
 use super::transaction::{Outgoing, Transaction};
 use super::{Client, ClientError};
-use crate::cmp::content::kind;
-use crate::cmp::crmf::{CertId, CertRequest, CertTemplate, OptionalValidity, PopoSigningKey};
-use crate::cmp::message::{InfoTypeAndValue, Message};
-use crate::cmp::oid;
+use crate::cmp::wire::content::kind;
+use crate::cmp::wire::crmf::{CertId, CertRequest, CertTemplate, OptionalValidity, PopoSigningKey};
+use crate::cmp::wire::message::{InfoTypeAndValue, Message};
+use crate::cmp::wire::oid;
 
 /// How a certificate is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

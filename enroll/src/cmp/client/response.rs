@@ -4,10 +4,10 @@ use der::asn1::{Any, AnyRef, Int};
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
 
 use super::{ClientError, Refusal};
-use crate::cmp::content::{ACCEPTED, GRANTED_WITH_MODS, PkiStatusInfo, kind};
-use crate::cmp::crmf::elements;
-use crate::cmp::message::Message;
-use crate::cmp::refusal::{legible, names};
+use crate::cmp::wire::content::{ACCEPTED, GRANTED_WITH_MODS, PkiStatusInfo, kind};
+use crate::cmp::wire::crmf::elements;
+use crate::cmp::wire::message::Message;
+use crate::cmp::wire::refusal::{legible, names};
 
 /// The PKIStatus "waiting" (RFC 9810 §5.2.3).
 pub const WAITING: u8 = 3;

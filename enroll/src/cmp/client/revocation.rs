@@ -11,8 +11,8 @@ use x509_cert::serial_number::SerialNumber;
 use super::response;
 use super::transaction::{Outgoing, Transaction};
 use super::{Client, ClientError};
-use crate::cmp::content::{ACCEPTED, GRANTED_WITH_MODS, RevDetails, kind};
-use crate::cmp::crmf::{CertTemplate, elements};
+use crate::cmp::wire::content::{ACCEPTED, GRANTED_WITH_MODS, RevDetails, kind};
+use crate::cmp::wire::crmf::{CertTemplate, elements};
 
 /// The PKIStatus "revocationNotification" (RFC 9810 §5.2.3): it was revoked.
 const REVOKED: u8 = 5;

@@ -10,10 +10,10 @@ use x509_cert::ext::pkix::name::GeneralName;
 use super::credential::{Protector, octets};
 use super::response;
 use super::{Client, ClientError, Refusal};
-use crate::cmp::bounds::{self, Bounds};
-use crate::cmp::content::kind;
-use crate::cmp::mac::{MacKey, MacParameters};
-use crate::cmp::message::{
+use crate::cmp::wire::bounds::{self, Bounds};
+use crate::cmp::wire::content::kind;
+use crate::cmp::wire::mac::{MacKey, MacParameters};
+use crate::cmp::wire::message::{
     InfoTypeAndValue, Message, PkiHeader, assemble, protected_part, tagged_body,
 };
 
@@ -113,7 +113,7 @@ impl<'c> Transaction<'c> {
         // 2. There and back.
         let answer = self.client.transport.exchange(&message, self.client.until)?;
         // 3. Octets become a message within bounds.
-        let unreadable = |refusal: crate::cmp::refusal::Refusal| {
+        let unreadable = |refusal: crate::cmp::wire::refusal::Refusal| {
             ClientError::untrusted(format!("the answer cannot be read: {}", refusal.text))
         };
         bounds::check(&answer, BOUNDS).map_err(unreadable)?;

@@ -12,9 +12,9 @@ use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectKeyIden
 
 use super::ClientError;
 use super::transaction::Transaction;
-use crate::cmp::mac::MacParameters;
-use crate::cmp::message::{Message, PkiHeader};
-use crate::cmp::names;
+use crate::cmp::wire::mac::MacParameters;
+use crate::cmp::wire::message::{Message, PkiHeader};
+use crate::cmp::wire::names;
 use crate::cmp::service::CmpConfig;
 
 /// The lengths of a nonce (RFC 9810 §5.1.1: 128 bits).

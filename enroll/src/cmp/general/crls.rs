@@ -10,13 +10,13 @@ use der::asn1::Any;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::time::Time;
 
-use super::content::{CrlSource, CrlStatus};
+use crate::cmp::wire::general::{CrlSource, CrlStatus};
 use super::{Question, with_sequence, without_value};
 use crate::cmp::answer::failed;
-use crate::cmp::crmf::malformed;
-use crate::cmp::message::InfoTypeAndValue;
-use crate::cmp::oid;
-use crate::cmp::refusal::{Failure, Refusal};
+use crate::cmp::wire::crmf::malformed;
+use crate::cmp::wire::message::InfoTypeAndValue;
+use crate::cmp::wire::oid;
+use crate::cmp::wire::refusal::{Failure, Refusal};
 
 /// The most CRLs that one list asks about.
 const MAX_SOURCES: usize = 16;

@@ -11,9 +11,9 @@ use x509_cert::ext::pkix::KeyUsages;
 
 use super::{Question, with_value, without_value};
 use crate::cmp::answer::failed;
-use crate::cmp::message::InfoTypeAndValue;
-use crate::cmp::oid;
-use crate::cmp::refusal::Refusal;
+use crate::cmp::wire::message::InfoTypeAndValue;
+use crate::cmp::wire::oid;
+use crate::cmp::wire::refusal::Refusal;
 
 impl Question<'_> {
     /// The kinds of key that the profile takes and lets sign; no value where there are none.

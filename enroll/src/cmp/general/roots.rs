@@ -4,12 +4,12 @@
 use der::Decode;
 use der::asn1::Any;
 
-use super::content::RootCaKeyUpdate;
+use crate::cmp::wire::general::RootCaKeyUpdate;
 use super::{Question, with_sequence, with_value, without_value};
 use crate::cmp::answer::failed;
-use crate::cmp::message::InfoTypeAndValue;
-use crate::cmp::oid;
-use crate::cmp::refusal::{Failure, Refusal};
+use crate::cmp::wire::message::InfoTypeAndValue;
+use crate::cmp::wire::oid;
+use crate::cmp::wire::refusal::{Failure, Refusal};
 
 impl Question<'_> {
     /// The CAs below a root, and what leads from one root key to another. A root itself is none of them: it is trusted

@@ -7,14 +7,14 @@ use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
 
-use super::content::CertReqTemplate;
+use crate::cmp::wire::general::CertReqTemplate;
 use super::keys::algorithm;
 use super::{Question, with_value};
 use crate::cmp::answer::failed;
-use crate::cmp::crmf::CertTemplate;
-use crate::cmp::message::InfoTypeAndValue;
-use crate::cmp::oid;
-use crate::cmp::refusal::Refusal;
+use crate::cmp::wire::crmf::CertTemplate;
+use crate::cmp::wire::message::InfoTypeAndValue;
+use crate::cmp::wire::oid;
+use crate::cmp::wire::refusal::Refusal;
 
 impl Question<'_> {
     /// The account decides the names and the profile the rest, so that nothing is left for the peer to fill in but its key.

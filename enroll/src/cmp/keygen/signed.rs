@@ -14,7 +14,7 @@ use x509_cert::attr::Attribute;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use zeroize::Zeroizing;
 
-use crate::cmp::enveloped::ID_DATA;
+use crate::cmp::wire::enveloped::ID_DATA;
 
 /// id-ct-KP-aKeyPackage, RFC 5958 §2.
 const KEY_PACKAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.2.1.2.78.5");

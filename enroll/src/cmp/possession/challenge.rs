@@ -11,12 +11,12 @@ use zeroize::Zeroizing;
 
 use super::pending::Pending;
 use crate::cmp::answer::{Answer, failed};
-use crate::cmp::content::kind;
-use crate::cmp::crmf::{CertReqMsg, elements, malformed};
+use crate::cmp::wire::content::kind;
+use crate::cmp::wire::crmf::{CertReqMsg, elements, malformed};
 use crate::cmp::delivery::Delivery;
-use crate::cmp::enveloped::{Envelope, EnvelopedData, ID_DATA, Recipient, encrypt_with};
+use crate::cmp::wire::enveloped::{Envelope, EnvelopedData, ID_DATA, Recipient, encrypt_with};
 use crate::cmp::exchange::{Exchange, Grant};
-use crate::cmp::refusal::{Failure, Refusal};
+use crate::cmp::wire::refusal::{Failure, Refusal};
 
 /// The longest request that is kept for the time of a challenge, in octets.
 const MAX_REQUEST: usize = 16 * 1024;

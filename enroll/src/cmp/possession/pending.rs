@@ -9,8 +9,8 @@ use countersign_ca::{Challenge, Timestamp};
 use der::asn1::Int;
 
 use crate::cmp::context::Context;
-use crate::cmp::crmf::CertReqMsg;
-use crate::cmp::refusal::{Failure, Refusal};
+use crate::cmp::wire::crmf::CertReqMsg;
+use crate::cmp::wire::refusal::{Failure, Refusal};
 
 /// The most challenges of one account.
 const PER_ACCOUNT: usize = 4;

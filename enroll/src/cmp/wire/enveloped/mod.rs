@@ -199,7 +199,7 @@ fn encrypt(key: &ContentKey, content: &[u8]) -> Result<(AlgorithmIdentifierOwned
     let iv: &[u8; 16] = iv.as_ref();
     let parameters = Any::encode_from(&octets(iv)?).map_err(Error::internal)?;
     let algorithm = AlgorithmIdentifierOwned {
-        oid: crate::cmp::oid::AES_256_CBC,
+        oid: crate::cmp::wire::oid::AES_256_CBC,
         parameters: Some(parameters),
     };
     Ok((algorithm, std::mem::take(&mut *buffer)))

@@ -16,9 +16,9 @@ use x509_cert::time::Time;
 
 use super::controls::Controls;
 use super::oid;
-use super::possession::PopoPrivKey;
+use crate::cmp::possession::PopoPrivKey;
 use super::refusal::{Failure, Refusal};
-use super::tolerance::one_alt_name;
+use crate::cmp::tolerance::one_alt_name;
 
 /// ```text
 /// CertRequest ::= SEQUENCE {

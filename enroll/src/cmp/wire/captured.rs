@@ -11,14 +11,14 @@ use super::mac::MacParameters;
 use super::message::{Message, PkiHeader, assemble, tagged_body};
 use super::oid;
 use super::refusal::{Failure, Refusal};
-use super::service::CmpConfig;
+use crate::cmp::service::CmpConfig;
 
 const SECRET: &[u8] = b"correct-horse";
 const BOUNDS: Bounds = Bounds { bytes: 1 << 20, depth: 32, elements: 10_000 };
 
 macro_rules! captured {
     ($($name:ident = $file:literal;)*) => {
-        $(const $name: &[u8] = include_bytes!(concat!("../../tests/data/", $file));)*
+        $(const $name: &[u8] = include_bytes!(concat!("../../../tests/data/", $file));)*
         const ALL: &[(&str, &[u8])] = &[$(($file, $name)),*];
     };
 }

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::message::Message;
 use super::oid;
 use super::refusal::{Failure, Refusal};
-use super::service::CmpConfig;
+use crate::cmp::service::CmpConfig;
 
 /// How long a salt may be, in octets.
 const SALT: RangeInclusive<usize> = 8..=128;

@@ -6,7 +6,7 @@ use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::time::Time;
 
-use crate::cmp::crmf::CertTemplate;
+use crate::cmp::wire::crmf::CertTemplate;
 
 /// ```text
 /// CRLStatus ::= SEQUENCE {

@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 use super::oid::PWRI_KEK;
 use super::{AES_WRAP, ContentKey, KEY, KeyWrapping, cbc, octets, wrap};
-use crate::cmp::mac::Pbkdf2Parameters;
-use crate::cmp::oid;
+use crate::cmp::wire::mac::Pbkdf2Parameters;
+use crate::cmp::wire::oid;
 
 /// The iterations of PBKDF2: the secret has 160 random bits, so that more would only cost.
 const ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9_999);
