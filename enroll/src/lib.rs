@@ -12,8 +12,7 @@
 )]
 
 pub mod cmp;
-pub mod http;
-
 mod transport;
 
+pub use cmp::server::http;
 pub use transport::share::Sender;

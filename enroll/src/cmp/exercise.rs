@@ -5,14 +5,14 @@ use countersign_ca::certificate::Facts;
 use der::{Decode, Encode};
 
 use crate::cmp::wire::content::{CertStatus, ErrorMsgContent, RevDetails};
-use super::context::Context;
+use crate::cmp::server::service::context::Context;
 use crate::cmp::wire::crmf::{CertReqMsg, elements, pkcs10};
-use super::header::Echo;
+use crate::cmp::server::sender::header::Echo;
 use crate::cmp::wire::mac::MacParameters;
 use crate::cmp::wire::message::Message;
-use super::poll::PollReq;
+use crate::cmp::server::exchange::poll::PollReq;
 use crate::cmp::wire::refusal::legible;
-use super::service::CmpConfig;
+use crate::cmp::server::service::CmpConfig;
 use super::client;
 use super::wire::bounds;
 
@@ -34,7 +34,7 @@ pub fn decode(octets: &[u8]) {
     for certificate in &message.extra_certs {
         let _ = Facts::of(certificate);
     }
-    super::nested::read(&message, config.bounds);
+    crate::cmp::server::sender::nested::read(&message, config.bounds);
     let _ = message.body.decode_as::<Vec<PollReq>>();
     let _ = pkcs10(&message.body, true);
     if let Ok(request) = CertReqMsg::only(&message.body) {

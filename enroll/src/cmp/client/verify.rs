@@ -15,7 +15,7 @@ use super::transaction::Transaction;
 use crate::cmp::wire::mac::MacParameters;
 use crate::cmp::wire::message::{Message, PkiHeader};
 use crate::cmp::wire::names;
-use crate::cmp::service::CmpConfig;
+use crate::cmp::server::service::CmpConfig;
 
 /// The lengths of a nonce (RFC 9810 §5.1.1: 128 bits).
 const NONCE: RangeInclusive<usize> = 16..=64;

@@ -57,7 +57,7 @@ impl Protections {
     }
 
     /// Refuses an algorithm that is not among them.
-    pub(super) fn check(&self, algorithm: ObjectIdentifier) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, algorithm: ObjectIdentifier) -> Result<(), Refusal> {
         if self.0.contains(&algorithm) {
             return Ok(());
         }

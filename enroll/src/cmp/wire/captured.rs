@@ -11,7 +11,7 @@ use super::mac::MacParameters;
 use super::message::{Message, PkiHeader, assemble, tagged_body};
 use super::oid;
 use super::refusal::{Failure, Refusal};
-use crate::cmp::service::CmpConfig;
+use crate::cmp::server::service::CmpConfig;
 
 const SECRET: &[u8] = b"correct-horse";
 const BOUNDS: Bounds = Bounds { bytes: 1 << 20, depth: 32, elements: 10_000 };

@@ -6,7 +6,7 @@ use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::Extension;
 
 use super::crmf::{CertId, CertTemplate};
-use crate::cmp::delivery::CertifiedKeyPair;
+use crate::cmp::server::exchange::delivery::CertifiedKeyPair;
 use super::refusal::Refusal;
 
 /// The context tags of PKIBody (RFC 9810 §5.1.2).

@@ -16,9 +16,9 @@ use x509_cert::time::Time;
 
 use super::controls::Controls;
 use super::oid;
-use crate::cmp::possession::PopoPrivKey;
+use crate::cmp::server::exchange::possession::PopoPrivKey;
 use super::refusal::{Failure, Refusal};
-use crate::cmp::tolerance::one_alt_name;
+use crate::cmp::server::sender::tolerance::one_alt_name;
 
 /// ```text
 /// CertRequest ::= SEQUENCE {
@@ -235,7 +235,7 @@ pub struct Wish<K = ProvenKey> {
 
 impl<K> Wish<K> {
     /// As the authority is asked.
-    pub(super) fn request(
+    pub(crate) fn request(
         self,
         profile: Option<Label>,
         ca: Option<Label>,
@@ -258,7 +258,7 @@ impl<K> Wish<K> {
 
 impl Wish<()> {
     /// With the key that was made.
-    pub(super) fn with_key(self, key: ProvenKey) -> Wish {
+    pub(crate) fn with_key(self, key: ProvenKey) -> Wish {
         let Self { key: (), issuer, subject, alt_names, extensions, not_before, not_after, .. } =
             self;
         let Self { published, told, .. } = self;
@@ -375,7 +375,7 @@ impl CertReqMsg {
     ///
     /// # Errors
     /// As [`Controls::read`].
-    pub(super) fn controls(&self) -> Result<Controls, Refusal> {
+    pub(crate) fn controls(&self) -> Result<Controls, Refusal> {
         let controls = self.request.controls.as_deref().unwrap_or_default();
         let mut found = Controls::read(controls, self.heeded)?;
         if self.has_reg_info {
@@ -385,7 +385,7 @@ impl CertReqMsg {
     }
 
     /// What is asked for, with a key whose possession is proven, or without one.
-    pub(super) fn wish<K>(self, key: K) -> Result<Wish<K>, Refusal> {
+    pub(crate) fn wish<K>(self, key: K) -> Result<Wish<K>, Refusal> {
         let Controls { published, told } = self.controls()?;
         let template = self.request.cert_template;
         let refused = |why: &str| Err(Refusal::new(Failure::BadCertTemplate, why.to_owned()));

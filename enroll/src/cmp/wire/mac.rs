@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::message::Message;
 use super::oid;
 use super::refusal::{Failure, Refusal};
-use crate::cmp::service::CmpConfig;
+use crate::cmp::server::service::CmpConfig;
 
 /// How long a salt may be, in octets.
 const SALT: RangeInclusive<usize> = 8..=128;
@@ -65,17 +65,17 @@ struct Pbmac1Parameters {
 /// ```
 /// RFC 8018 §A.2.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-pub(super) struct Pbkdf2Parameters {
-    pub(super) salt: OctetString,
-    pub(super) iteration_count: Count,
-    pub(super) key_length: Option<u16>,
-    pub(super) prf: Option<AlgorithmIdentifierOwned>,
+pub(crate) struct Pbkdf2Parameters {
+    pub(crate) salt: OctetString,
+    pub(crate) iteration_count: Count,
+    pub(crate) key_length: Option<u16>,
+    pub(crate) prf: Option<AlgorithmIdentifierOwned>,
 }
 
 /// A count of iterations. INTEGER has no end: what is beyond this stands for the most, and what is negative for none, so that both are
 /// refused as too many or too few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Count(pub(super) u64);
+pub(crate) struct Count(pub(crate) u64);
 
 impl From<u32> for Count {
     fn from(count: u32) -> Self {

@@ -8,16 +8,16 @@ use der::asn1::OctetString;
 use der::{Decode, Encode};
 use ring::digest;
 
-use super::answer::{Answer, failed};
+use crate::cmp::server::reply::answer::{Answer, failed};
 use crate::cmp::wire::content::{ACCEPTED, CertStatus, ErrorMsgContent, GRANTED_WITH_MODS, PkiStatusInfo};
-use super::context::{Context, Kind};
+use crate::cmp::server::service::context::{Context, Kind};
 use crate::cmp::wire::crmf::{elements, malformed};
-use super::exchange::Exchange;
+use crate::cmp::server::exchange::Exchange;
 use crate::cmp::wire::refusal::{Failure, Refusal, legible, names};
 
 impl Exchange<'_> {
     /// certConf: the holder takes the certificate, or does not.
-    pub(super) fn confirmation(self) -> Result<Answer, Refusal> {
+    pub(crate) fn confirmation(self) -> Result<Answer, Refusal> {
         let authority = self.service.authority();
         let (transaction, context) = self.continued()?;
         let Some((ca, serial)) = transaction.awaits else {
@@ -93,7 +93,7 @@ impl Exchange<'_> {
     }
 
     /// error: the peer gives the transaction up.
-    pub(super) fn client_error(self) -> Result<Answer, Refusal> {
+    pub(crate) fn client_error(self) -> Result<Answer, Refusal> {
         let (transaction, _) = self.continued()?;
         let error = self.message.body.decode_as::<ErrorMsgContent>();
         log(&error.map_err(malformed("an ErrorMsgContent"))?.status);
@@ -107,7 +107,7 @@ impl Exchange<'_> {
     }
 
     /// The transaction that this message goes on with, if the peer may, with what it is checked against.
-    pub(super) fn owned(&self) -> Result<(Transaction, Context), Refusal> {
+    pub(crate) fn owned(&self) -> Result<(Transaction, Context), Refusal> {
         let unknown = || {
             Refusal::new(
                 Failure::BadRequest,
@@ -132,7 +132,7 @@ impl Exchange<'_> {
     }
 
     /// Whether this message goes on with what an account began, after the answer before.
-    pub(super) fn goes_on_with(&self, account: &Label, context: &Context) -> Result<(), Refusal> {
+    pub(crate) fn goes_on_with(&self, account: &Label, context: &Context) -> Result<(), Refusal> {
         if *account != self.requester.account().name {
             tracing::warn!(target: countersign_ca::REFUSED, owner = %account, "a message for another account's transaction");
             return Err(Refusal::new(

@@ -10,11 +10,11 @@ use der::asn1::{Int, Uint};
 use spki::{AlgorithmIdentifierOwned, ObjectIdentifier};
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
-use super::answer::{Answer, failed};
+use crate::cmp::server::reply::answer::{Answer, failed};
 use crate::cmp::wire::crmf::{CertReqMsg, ProofOfPossession, malformed};
-use super::delivery::Delivery;
+use crate::cmp::server::exchange::delivery::Delivery;
 use crate::cmp::wire::enveloped::{Envelope, ID_SIGNED_DATA, KeyWrapping, Recipient};
-use super::exchange::{Exchange, Grant};
+use crate::cmp::server::exchange::{Exchange, Grant};
 use crate::cmp::wire::oid;
 use crate::cmp::wire::refusal::{Failure, Refusal};
 
@@ -28,7 +28,7 @@ impl CertReqMsg {
     /// # Errors
     /// `badAlg` for an algorithm of which no keys are made here; `badCertTemplate` when there is a proof of possession of
     /// a key that is not there. raVerified is none: clients say it that always send a popo, and there is nothing to prove.
-    pub(super) fn wanted_key(&self) -> Result<Option<WantedKey>, Refusal> {
+    pub(crate) fn wanted_key(&self) -> Result<Option<WantedKey>, Refusal> {
         let key = self.request.cert_template.public_key.as_ref();
         if key.is_some_and(|key| key.subject_public_key.bit_len() > 0) {
             return Ok(None);
@@ -59,7 +59,7 @@ impl CertReqMsg {
 
 impl Exchange<'_> {
     /// Makes a key, and has its certificate and the key itself returned.
-    pub(super) fn key_generation(
+    pub(crate) fn key_generation(
         self,
         answer: u8,
         id: Int,

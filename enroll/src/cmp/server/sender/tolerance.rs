@@ -13,25 +13,25 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::cmp::wire::content::kind;
-use super::context::Context;
+use crate::cmp::server::service::context::Context;
 use crate::cmp::wire::crmf::CertTemplate;
-use super::exchange::credential_of;
-use super::header::{TRANSACTION_ID, goes_on};
+use crate::cmp::server::exchange::credential_of;
+use crate::cmp::server::sender::header::{TRANSACTION_ID, goes_on};
 use crate::cmp::wire::message::{Message, PkiHeader};
 use crate::cmp::wire::names;
-use super::service::{CmpService, Rules};
+use crate::cmp::server::service::{CmpService, Rules};
 
 /// The longest certReqId, in octets.
 pub const MAX_REQUEST_ID: usize = 16;
 
 impl CmpService {
     /// Whether what RFC 9483 forbids and RFC 9810 does not is taken.
-    pub(super) fn is_tolerant(&self) -> bool {
+    pub(crate) fn is_tolerant(&self) -> bool {
         self.config().rules == Rules::Rfc9810
     }
 
     /// The message with a transactionID, and with its signer's certificate first in extraCerts.
-    pub(super) fn tolerated(&self, mut message: Message) -> Message {
+    pub(crate) fn tolerated(&self, mut message: Message) -> Message {
         // In a nested message both tell what is in it.
         if !self.is_tolerant() || message.kind == kind::NESTED {
             return message;
@@ -46,7 +46,7 @@ impl CmpService {
     }
 
     /// The certificate of ours that signs a message without extraCerts, by its senderKID: in a transaction the one that began it.
-    pub(super) fn unsent_signer(&self, message: &Message) -> Option<Vec<u8>> {
+    pub(crate) fn unsent_signer(&self, message: &Message) -> Option<Vec<u8>> {
         let kid = message.header.sender_kid.as_ref()?.as_bytes();
         let GeneralName::DirectoryName(sender) = &message.header.sender else { return None };
         let authority = self.authority();
@@ -79,7 +79,7 @@ impl CmpService {
 
     /// The reference of a message that a secret protects: its senderKID, or the common name of its sender (RFC 9483 §3.1 has both
     /// alike).
-    pub(super) fn reference(&self, header: &PkiHeader) -> Option<Vec<u8>> {
+    pub(crate) fn reference(&self, header: &PkiHeader) -> Option<Vec<u8>> {
         if let Some(kid) = &header.sender_kid {
             return Some(kid.as_bytes().to_vec());
         }
@@ -95,7 +95,7 @@ impl CmpService {
     }
 
     /// Whether a request may have this certReqId.
-    pub(super) fn is_request_id(&self, id: &Int) -> bool {
+    pub(crate) fn is_request_id(&self, id: &Int) -> bool {
         match self.config().rules {
             Rules::Rfc9810 => id.as_bytes().len() <= MAX_REQUEST_ID,
             Rules::Rfc9483 => id.as_bytes() == [0],
@@ -137,7 +137,7 @@ impl CertTemplate {
     /// The template with one subjectAltName. OpenSSL's client sends that of a CSR and that of the old certificate, which become one;
     /// and Siemens' component wraps it into a second OCTET STRING.
     #[must_use]
-    pub(super) fn tolerated(mut self) -> Self {
+    pub(crate) fn tolerated(mut self) -> Self {
         self.extensions = self.extensions.map(one_alt_name);
         self
     }

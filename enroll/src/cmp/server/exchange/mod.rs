@@ -1,6 +1,16 @@
 //! Requests for certificates: ir, cr, kur and p10cr become a [`countersign_ca::CertificateRequest`], and its certificate an answer
 //! (RFC 9483 §4.1).
 
+mod confirm;
+mod cross;
+mod delivery;
+mod general;
+mod keygen;
+mod poll;
+mod possession;
+mod registration;
+mod revoke;
+
 use countersign_ca::authority::{IssuedCertificate, TransactionDraft};
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::{Credential, Denial, Error, Recording, Registrar, Requester, Timestamp};
@@ -11,63 +21,63 @@ use ring::digest;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
-use super::answer::{Answer, failed, minus_one};
+use crate::cmp::server::reply::answer::{Answer, failed, minus_one};
 use crate::cmp::wire::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
-use super::context::{Context, Kind};
+use crate::cmp::server::service::context::{Context, Kind};
 use crate::cmp::wire::crmf::{CertReqMsg, PkMacValue, Wish, pkcs10};
-use super::delivery::Delivery;
-use super::limits::Thread;
+use crate::cmp::server::exchange::delivery::Delivery;
+use crate::cmp::server::service::in_flight::Thread;
 use crate::cmp::wire::message::Message;
 use crate::cmp::wire::names;
 use crate::cmp::wire::oid;
 use crate::cmp::wire::refusal::{Failure, Refusal};
-use super::registration::Original;
-use super::service::{CmpService, Route};
+use crate::cmp::server::exchange::registration::Original;
+use crate::cmp::server::service::{CmpService, Route};
 
 /// One authenticated message and what is needed to act on it.
 pub struct Exchange<'a> {
-    pub(super) service: &'a CmpService,
-    pub(super) route: &'a Route,
-    pub(super) message: &'a Message,
-    pub(super) requester: &'a Requester,
-    pub(super) protection: Kind,
-    pub(super) nonce: &'a [u8; 16],
-    pub(super) public_key_mac: Option<PkMacValue>,
+    pub(crate) service: &'a CmpService,
+    pub(crate) route: &'a Route,
+    pub(crate) message: &'a Message,
+    pub(crate) requester: &'a Requester,
+    pub(crate) protection: Kind,
+    pub(crate) nonce: &'a [u8; 16],
+    pub(crate) public_key_mac: Option<PkMacValue>,
     /// The requester, if it is a registration authority.
-    pub(super) registrar: Option<&'a Registrar>,
+    pub(crate) registrar: Option<&'a Registrar>,
     /// The registration authority that added its protection to the message.
-    pub(super) forwarder: Option<&'a Registrar>,
+    pub(crate) forwarder: Option<&'a Registrar>,
     /// The message that a registration authority changed into this one, if it came with it.
-    pub(super) original: Option<Original>,
+    pub(crate) original: Option<Original>,
     /// The CA that answers; `None` means the default.
-    pub(super) ca: Option<Label>,
+    pub(crate) ca: Option<Label>,
     /// What the thread may do that works on it.
-    pub(super) thread: Thread,
+    pub(crate) thread: Thread,
 }
 
 /// A certificate that is asked for, its key proven, and how it is answered.
 pub struct Grant {
     /// The body of the answer.
-    pub(super) answer: u8,
+    pub(crate) answer: u8,
     /// certReqId.
-    pub(super) id: Int,
+    pub(crate) id: Int,
     /// What is asked for.
-    pub(super) wish: Wish,
+    pub(crate) wish: Wish,
     /// The certificate that it replaces.
-    pub(super) updates: Option<Serial>,
+    pub(crate) updates: Option<Serial>,
     /// Whom a registration authority asks for.
-    pub(super) on_behalf: Option<Requester>,
+    pub(crate) on_behalf: Option<Requester>,
     /// How the certificate reaches its holder.
-    pub(super) delivery: Delivery,
+    pub(crate) delivery: Delivery,
     /// Whether implicit confirmation is asked for.
-    pub(super) implicit: bool,
+    pub(crate) implicit: bool,
     /// The profile that is asked for.
-    pub(super) profile: Option<Label>,
+    pub(crate) profile: Option<Label>,
 }
 
 impl Exchange<'_> {
     /// ir, cr and kur.
-    pub(super) fn certificate_request(self, answer: u8) -> Result<Recording<Answer>, Refusal> {
+    pub(crate) fn certificate_request(self, answer: u8) -> Result<Recording<Answer>, Refusal> {
         let mut request = CertReqMsg::only(&self.message.body)?;
         let id = request.request.cert_req_id.clone();
         if !self.service.is_request_id(&id) {
@@ -113,7 +123,7 @@ impl Exchange<'_> {
     }
 
     /// p10cr: a PKCS #10 request, whose signature is the proof of possession.
-    pub(super) fn pkcs10_request(self) -> Result<Recording<Answer>, Refusal> {
+    pub(crate) fn pkcs10_request(self) -> Result<Recording<Answer>, Refusal> {
         let wish = pkcs10(&self.message.body, self.service.is_tolerant())?;
         let on_behalf = self.on_behalf(&wish)?;
         self.grant_plainly(kind::CP, minus_one()?, wish, None, on_behalf)
@@ -182,7 +192,7 @@ impl Exchange<'_> {
     }
 
     /// Has the certificate issued, and answers with it.
-    pub(super) fn grant(self, grant: Grant) -> Result<Recording<Answer>, Refusal> {
+    pub(crate) fn grant(self, grant: Grant) -> Result<Recording<Answer>, Refusal> {
         let Grant { answer: kind, id, wish, updates, on_behalf, delivery, implicit, profile } =
             grant;
         let config = self.service.config();
@@ -221,7 +231,7 @@ impl Exchange<'_> {
     }
 
     /// The answer with a certificate.
-    pub(super) fn issued_answer(
+    pub(crate) fn issued_answer(
         &self,
         kind: u8,
         id: Int,
@@ -255,7 +265,7 @@ impl Exchange<'_> {
     }
 
     /// The profile that the path or the header names (id-it-certProfile, RFC 9483 §3.1).
-    pub(super) fn profile(&self) -> Result<Option<Label>, Refusal> {
+    pub(crate) fn profile(&self) -> Result<Option<Label>, Refusal> {
         let bad = |why: String| Refusal::new(Failure::BadRequest, why);
         let infos = self.message.header.general_info.iter().flatten();
         let Some(info) = infos.into_iter().find(|info| info.info_type == oid::CERT_PROFILE) else {
@@ -280,7 +290,7 @@ impl Exchange<'_> {
 
     /// Opens a transaction, whose identifier must be new. It is remembered until no replay of its messages could pass
     /// the check of messageTime: a message may be dated up to one window ahead, and is taken for one window more.
-    pub(super) fn draft(
+    pub(crate) fn draft(
         &self,
         id: &Int,
         until: Timestamp,
@@ -298,7 +308,7 @@ impl Exchange<'_> {
     }
 
     /// The transactionID is new: no message used it before.
-    pub(super) fn check_new_transaction(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_new_transaction(&self) -> Result<(), Refusal> {
         let (authority, id) = (self.service.authority(), self.message.transaction_id());
         let challenged = self.service.challenges().contains(id, authority.now());
         match challenged || authority.transaction(id)?.is_some() {
@@ -311,18 +321,18 @@ impl Exchange<'_> {
     }
 
     /// The pvno of the message: 2 or 3, which its header was checked for.
-    pub(super) fn version(&self) -> u8 {
+    pub(crate) fn version(&self) -> u8 {
         self.message.header.pvno.as_bytes().last().copied().unwrap_or_default()
     }
 
     /// Whether the message asks for implicit confirmation (RFC 9810 §5.1.1.1).
-    pub(super) fn asks_for_implicit_confirm(&self) -> bool {
+    pub(crate) fn asks_for_implicit_confirm(&self) -> bool {
         let infos = self.message.header.general_info.iter().flatten();
         infos.into_iter().any(|info| info.info_type == oid::IMPLICIT_CONFIRM)
     }
 
     /// What the next message of the transaction is checked against.
-    pub(super) fn context(&self, id: &Int) -> Result<Context, Refusal> {
+    pub(crate) fn context(&self, id: &Int) -> Result<Context, Refusal> {
         let peer_nonce = self.message.header.sender_nonce.clone();
         let credential = self.credential().map_err(failed)?;
         let context = Context::new(id.clone(), self.nonce, self.protection).map_err(failed)?;
@@ -330,7 +340,7 @@ impl Exchange<'_> {
     }
 
     /// Names what proved the peer: the certificate, or the secret and the kind of MAC. Half a SHA-256 over it.
-    pub(super) fn credential(&self) -> der::Result<OctetString> {
+    pub(crate) fn credential(&self) -> der::Result<OctetString> {
         let named = match self.requester.credential() {
             Credential::Certificate(record) | Credential::Registrar(record) => {
                 format!("{}/{}", record.ca, record.serial)
@@ -351,7 +361,7 @@ impl Exchange<'_> {
     }
 
     /// A certificate of ours by its issuer's name and its serial number.
-    pub(super) fn own(
+    pub(crate) fn own(
         &self,
         issuer: &GeneralName,
         serial: &[u8],

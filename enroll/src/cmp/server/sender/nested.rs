@@ -11,17 +11,17 @@ use countersign_ca::{Error, Registrar};
 use der::asn1::AnyRef;
 use der::{Encode, Tag};
 
-use super::answer::{Answer, failed, refused_answer};
-use super::authenticate::{Reply, public_key_mac};
+use crate::cmp::server::reply::answer::{Answer, failed, refused_answer};
+use crate::cmp::server::sender::authenticate::{Reply, public_key_mac};
 use crate::cmp::wire::bounds::Bounds;
 use crate::cmp::wire::content::kind;
 use crate::cmp::wire::crmf::{elements, malformed};
-use super::limits::Thread;
+use crate::cmp::server::service::in_flight::Thread;
 use crate::cmp::wire::mac::MacParameters;
 use crate::cmp::wire::message::{Message, PkiHeader};
 use crate::cmp::wire::refusal::{Failure, Refusal};
-use super::registration::original;
-use super::service::{CmpService, Outcome, Route};
+use crate::cmp::server::exchange::registration::original;
+use crate::cmp::server::service::{CmpService, Outcome, Route};
 
 /// How deep messages stand in messages: a batch, one that has protection added, and the peer's own.
 const MAX_DEPTH: u8 = 2;
@@ -50,7 +50,7 @@ enum Inner {
 
 impl CmpService {
     /// The story of a nested message.
-    pub(super) fn nested(
+    pub(crate) fn nested(
         &self,
         route: &Route,
         message: Message,

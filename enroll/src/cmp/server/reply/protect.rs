@@ -7,16 +7,16 @@ use der::Encode;
 use der::asn1::{Any, GeneralizedTime, Int, Null, OctetString};
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::answer::Answer;
-use super::authenticate::{Protector, Reply};
-use super::header::Echo;
+use crate::cmp::server::reply::answer::Answer;
+use crate::cmp::server::sender::authenticate::{Protector, Reply};
+use crate::cmp::server::sender::header::Echo;
 use crate::cmp::wire::message::{InfoTypeAndValue, PkiHeader, assemble, protected_part, tagged_body};
 use crate::cmp::wire::oid;
-use super::service::CmpService;
+use crate::cmp::server::service::CmpService;
 
 impl CmpService {
     /// The PKIMessage, DER.
-    pub(super) fn protect(
+    pub(crate) fn protect(
         &self,
         request: Option<&PkiHeader>,
         answer: &Answer,

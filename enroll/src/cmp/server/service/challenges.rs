@@ -8,7 +8,7 @@ use countersign_ca::record::{Label, Serial};
 use countersign_ca::{Challenge, Timestamp};
 use der::asn1::Int;
 
-use crate::cmp::context::Context;
+use crate::cmp::server::service::context::Context;
 use crate::cmp::wire::crmf::CertReqMsg;
 use crate::cmp::wire::refusal::{Failure, Refusal};
 

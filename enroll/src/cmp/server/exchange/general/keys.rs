@@ -10,14 +10,14 @@ use spki::{AlgorithmIdentifierOwned, ObjectIdentifier};
 use x509_cert::ext::pkix::KeyUsages;
 
 use super::{Question, with_value, without_value};
-use crate::cmp::answer::failed;
+use crate::cmp::server::reply::answer::failed;
 use crate::cmp::wire::message::InfoTypeAndValue;
 use crate::cmp::wire::oid;
 use crate::cmp::wire::refusal::Refusal;
 
 impl Question<'_> {
     /// The kinds of key that the profile takes and lets sign; no value where there are none.
-    pub(super) fn signing_keys(&self) -> Result<InfoTypeAndValue, Refusal> {
+    pub(crate) fn signing_keys(&self) -> Result<InfoTypeAndValue, Refusal> {
         let profile = self.profile()?;
         let signing = KeyUsages::DigitalSignature | KeyUsages::NonRepudiation;
         let kinds =
@@ -26,7 +26,7 @@ impl Question<'_> {
     }
 
     /// Those that the profile lets encrypt or agree on keys; no value where there are none.
-    pub(super) fn encryption_keys(&self) -> Result<InfoTypeAndValue, Refusal> {
+    pub(crate) fn encryption_keys(&self) -> Result<InfoTypeAndValue, Refusal> {
         let profile = self.profile()?;
         let encrypting = KeyUsages::KeyEncipherment | KeyUsages::KeyAgreement;
         let kinds =
@@ -35,7 +35,7 @@ impl Question<'_> {
     }
 
     /// The profile that a request of this peer would fall under.
-    pub(super) fn profile(&self) -> Result<Arc<Profile>, Refusal> {
+    pub(crate) fn profile(&self) -> Result<Arc<Profile>, Refusal> {
         let (requester, wanted) =
             self.peer.as_ref().ok_or_else(|| Error::internal("a stranger has no profile"))?;
         Ok(self.service.authority().profile_for(requester.account(), wanted.as_ref())?)

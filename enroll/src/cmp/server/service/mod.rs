@@ -1,5 +1,9 @@
 //! The CMP server: one message in, one message out. This file is the story; each step has a file of its own.
 
+pub mod challenges;
+pub mod context;
+pub mod in_flight;
+
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -11,17 +15,17 @@ use tracing::Span;
 use tracing::field::display;
 
 use crate::cmp::wire::algorithms::Protections;
-use super::answer::{Answer, refused_answer};
-use super::authenticate::{Authenticated, Reply, TOO_MANY};
+use crate::cmp::server::reply::answer::{Answer, refused_answer};
+use crate::cmp::server::sender::authenticate::{Authenticated, Reply, TOO_MANY};
 use crate::cmp::wire::bounds::{self, Bounds};
 use crate::cmp::wire::content::kind;
-use super::exchange::Exchange;
-use super::limits::{InFlight, Thread, Working};
+use crate::cmp::server::exchange::Exchange;
+use crate::cmp::server::service::in_flight::{InFlight, Thread, Working};
 use crate::cmp::wire::mac::is_mac;
 use crate::cmp::wire::message::Message;
-use super::nested::Wrapping;
-use super::poll::Polls;
-use super::possession::Challenges;
+use crate::cmp::server::sender::nested::Wrapping;
+use crate::cmp::server::exchange::poll::Polls;
+use crate::cmp::server::exchange::possession::Challenges;
 use crate::cmp::wire::refusal::{Failure, Instead, Refusal};
 use crate::transport::share::{Order, Places, Sender};
 
@@ -233,22 +237,22 @@ impl CmpService {
     }
 
     /// Where keys are made for peers.
-    pub(super) const fn generations(&self) -> &Places {
+    pub(crate) const fn generations(&self) -> &Places {
         &self.generations
     }
 
     /// How many requests of each account are worked on.
-    pub(super) const fn in_flight(&self) -> &InFlight {
+    pub(crate) const fn in_flight(&self) -> &InFlight {
         &self.in_flight
     }
 
     /// The nonces of polls.
-    pub(super) const fn polls(&self) -> &Polls {
+    pub(crate) const fn polls(&self) -> &Polls {
         &self.polls
     }
 
     /// The challenges that await an answer.
-    pub(super) const fn challenges(&self) -> &Challenges {
+    pub(crate) const fn challenges(&self) -> &Challenges {
         &self.challenges
     }
 
@@ -332,7 +336,7 @@ impl CmpService {
     }
 
     /// As [`Self::respond`], for a message within another, which waits for the disk.
-    pub(super) fn respond_within(
+    pub(crate) fn respond_within(
         &self,
         route: &Route,
         message: Message,
@@ -498,7 +502,7 @@ impl CmpService {
         answer.map(Recording::ready)
     }
 
-    pub(super) fn nonce(&self) -> Result<[u8; 16], Error> {
+    pub(crate) fn nonce(&self) -> Result<[u8; 16], Error> {
         let mut nonce = [0; 16];
         self.authority.random(&mut nonce)?;
         Ok(nonce)

@@ -10,7 +10,7 @@ use crate::cmp::wire::content::{
 use crate::cmp::wire::crmf::CertReqMsg;
 use crate::cmp::wire::message::Message;
 use crate::cmp::wire::refusal::{Failure, Refusal};
-use super::tolerance::MAX_REQUEST_ID;
+use crate::cmp::server::sender::tolerance::MAX_REQUEST_ID;
 
 /// What an answer says: the body's kind and its content.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use der::asn1::Any;
 
 use crate::cmp::wire::general::RootCaKeyUpdate;
 use super::{Question, with_sequence, with_value, without_value};
-use crate::cmp::answer::failed;
+use crate::cmp::server::reply::answer::failed;
 use crate::cmp::wire::message::InfoTypeAndValue;
 use crate::cmp::wire::oid;
 use crate::cmp::wire::refusal::{Failure, Refusal};
@@ -14,12 +14,12 @@ use crate::cmp::wire::refusal::{Failure, Refusal};
 impl Question<'_> {
     /// The CAs below a root, and what leads from one root key to another. A root itself is none of them: it is trusted
     /// because it came another way.
-    pub(super) fn ca_certificates(&self) -> Result<InfoTypeAndValue, Refusal> {
+    pub(crate) fn ca_certificates(&self) -> Result<InfoTypeAndValue, Refusal> {
         with_sequence(oid::CA_CERTS, &self.service.authority().ca_certificates())
     }
 
     /// The key that follows the root which the peer has; no value when none does, or it is no root of ours.
-    pub(super) fn root_update(&self, known: Option<&Any>) -> Result<InfoTypeAndValue, Refusal> {
+    pub(crate) fn root_update(&self, known: Option<&Any>) -> Result<InfoTypeAndValue, Refusal> {
         let known = known.map(der::Encode::to_der).transpose().map_err(failed)?;
         if let Some(known) = &known
             && x509_cert::Certificate::from_der(known).is_err()

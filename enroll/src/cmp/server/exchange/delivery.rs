@@ -4,7 +4,7 @@ use countersign_ca::{Entropy, Error, SubjectPublicKey};
 use der::asn1::Any;
 use der::{Choice, Decode, Sequence};
 
-use super::answer::failed;
+use crate::cmp::server::reply::answer::failed;
 use crate::cmp::wire::enveloped::{
     EncryptedValue, Envelope, EnvelopedData, ID_DATA, LegacyEnvelope, Recipient,
 };

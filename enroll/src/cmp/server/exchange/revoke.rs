@@ -8,16 +8,16 @@ use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
-use super::answer::{Answer, failed, minus_one};
+use crate::cmp::server::reply::answer::{Answer, failed, minus_one};
 use crate::cmp::wire::content::{PkiStatusInfo, RevDetails, RevRepContent, kind};
 use crate::cmp::wire::crmf::{CertId, elements, malformed};
-use super::exchange::Exchange;
+use crate::cmp::server::exchange::Exchange;
 use crate::cmp::wire::names;
 use crate::cmp::wire::refusal::{Failure, Refusal};
 
 impl Exchange<'_> {
     /// rr: the holder revokes a certificate of its account.
-    pub(super) fn revocation(self) -> Result<Answer, Refusal> {
+    pub(crate) fn revocation(self) -> Result<Answer, Refusal> {
         let authority = self.service.authority();
         if matches!(self.requester.credential(), Credential::Secret)
             && !self.service.config().mac_revocation

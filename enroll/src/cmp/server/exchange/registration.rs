@@ -6,14 +6,14 @@ use countersign_ca::{Credential, ProvenKey, Registrar, Requester, SubjectPublicK
 use der::Encode;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::answer::failed;
+use crate::cmp::server::reply::answer::failed;
 use crate::cmp::wire::content::kind;
 use crate::cmp::wire::crmf::{CertReqMsg, ProofOfPossession, Wish, elements, malformed};
-use super::exchange::Exchange;
-use super::limits::Thread;
+use crate::cmp::server::exchange::Exchange;
+use crate::cmp::server::service::in_flight::Thread;
 use crate::cmp::wire::message::Message;
 use crate::cmp::wire::refusal::{Failure, Refusal};
-use super::service::{CmpService, Route};
+use crate::cmp::server::service::{CmpService, Route};
 use crate::cmp::wire::{names, oid};
 
 /// The message that a registration authority changed, as the end entity sent it.
@@ -32,7 +32,7 @@ impl CmpService {
     /// The message that a registration authority changed, which may come with it (id-it-origPKIMessage, RFC 9810 §5.1.1.3). It must
     /// prove itself as if it had come alone, and be as fresh: what an authority kept of a peer is worth nothing later. It is for us or for
     /// that authority.
-    pub(super) fn original(
+    pub(crate) fn original(
         &self,
         route: &Route,
         message: &Message,
@@ -93,7 +93,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// `badPOP` for a key update of the registration authority's own.
-    pub(super) fn voucher(
+    pub(crate) fn voucher(
         &self,
         request: &CertReqMsg,
         updates_own: bool,
@@ -115,7 +115,7 @@ impl Exchange<'_> {
     /// the certificate that is replaced. `None` if this is the sender's own.
     ///
     /// RFC 9483 §5.2.3 has no key update changed, so that its rules refuse this one.
-    pub(super) fn updates_for(&self, request: &CertReqMsg) -> Result<Option<Requester>, Refusal> {
+    pub(crate) fn updates_for(&self, request: &CertReqMsg) -> Result<Option<Requester>, Refusal> {
         let (Some(registrar), Some(original)) = (self.registrar, &self.original) else {
             return Ok(None);
         };
@@ -148,7 +148,7 @@ impl Exchange<'_> {
     }
 
     /// Whom a registration authority asks for; `None` when the request is its own, or the sender is none.
-    pub(super) fn on_behalf(&self, wish: &Wish) -> Result<Option<Requester>, Refusal> {
+    pub(crate) fn on_behalf(&self, wish: &Wish) -> Result<Option<Requester>, Refusal> {
         let Some(registrar) = self.registrar else { return Ok(None) };
         let authority = self.service.authority();
         let names_nobody = wish.subject.is_none() && wish.alt_names.is_empty();
@@ -170,7 +170,7 @@ impl Exchange<'_> {
     }
 
     /// The registration authority that is recorded with what is done.
-    pub(super) fn recorded_registrar(&self, acts_for_another: bool) -> Option<Label> {
+    pub(crate) fn recorded_registrar(&self, acts_for_another: bool) -> Option<Label> {
         let own = self.registrar.filter(|_| acts_for_another);
         self.forwarder.or(own).map(|registrar| registrar.account().clone())
     }
@@ -178,7 +178,7 @@ impl Exchange<'_> {
 
 impl CertReqMsg {
     /// The wish, whose proof of possession a registration authority verified.
-    pub(super) fn vouched(self, registrar: &Registrar) -> Result<Wish, Refusal> {
+    pub(crate) fn vouched(self, registrar: &Registrar) -> Result<Wish, Refusal> {
         let spki = self.request.cert_template.public_key.as_ref().ok_or_else(|| {
             Refusal::new(Failure::BadCertTemplate, "the template has no publicKey")
         })?;

@@ -14,12 +14,12 @@ use countersign_ca::{Error, Requester, Timestamp};
 use der::Sequence;
 use der::asn1::{Int, OctetString};
 
-use super::answer::{Answer, failed};
+use crate::cmp::server::reply::answer::{Answer, failed};
 use crate::cmp::wire::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
-use super::context::Context;
+use crate::cmp::server::service::context::Context;
 use crate::cmp::wire::crmf::malformed;
-use super::delivery::Delivery;
-use super::exchange::Exchange;
+use crate::cmp::server::exchange::delivery::Delivery;
+use crate::cmp::server::exchange::Exchange;
 use crate::cmp::wire::refusal::{Failure, Refusal};
 
 /// How many of our nonces a poll may answer: the last one, or one before if the answer was lost.
@@ -119,7 +119,7 @@ impl Polls {
 
 impl Exchange<'_> {
     /// Has a request wait for an administrator, and says so: ip, cp or kup with the status `waiting`.
-    pub(super) fn hold(
+    pub(crate) fn hold(
         &self,
         answer: u8,
         id: &Int,
@@ -171,7 +171,7 @@ impl Exchange<'_> {
     }
 
     /// pollReq: how far the request of this transaction is.
-    pub(super) fn poll(self) -> Result<Answer, Refusal> {
+    pub(crate) fn poll(self) -> Result<Answer, Refusal> {
         let authority = self.service.authority();
         // 1. A transaction of the peer in which something waits, or waited.
         let (transaction, context) = self.owned()?;
@@ -222,7 +222,7 @@ impl Exchange<'_> {
     }
 
     /// The peer gives up what waits, if something does; whether it did.
-    pub(super) fn give_up(&self, transaction: &Transaction) -> Result<bool, Refusal> {
+    pub(crate) fn give_up(&self, transaction: &Transaction) -> Result<bool, Refusal> {
         let authority = self.service.authority();
         let Some(waiting) = authority.waiting(&transaction.id)? else { return Ok(false) };
         authority.withdraw(&waiting)?;

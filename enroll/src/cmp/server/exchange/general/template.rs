@@ -10,7 +10,7 @@ use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
 use crate::cmp::wire::general::CertReqTemplate;
 use super::keys::algorithm;
 use super::{Question, with_value};
-use crate::cmp::answer::failed;
+use crate::cmp::server::reply::answer::failed;
 use crate::cmp::wire::crmf::CertTemplate;
 use crate::cmp::wire::message::InfoTypeAndValue;
 use crate::cmp::wire::oid;
@@ -18,7 +18,7 @@ use crate::cmp::wire::refusal::Refusal;
 
 impl Question<'_> {
     /// The account decides the names and the profile the rest, so that nothing is left for the peer to fill in but its key.
-    pub(super) fn template(&self) -> Result<InfoTypeAndValue, Refusal> {
+    pub(crate) fn template(&self) -> Result<InfoTypeAndValue, Refusal> {
         let profile = self.profile()?;
         let (requester, _) =
             self.peer.as_ref().ok_or_else(|| Error::internal("a stranger has no names"))?;

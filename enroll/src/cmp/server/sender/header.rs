@@ -9,10 +9,10 @@ use der::{Encode, Tag, Tagged};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
-use super::authenticate::is_for_equipment;
+use crate::cmp::server::sender::authenticate::is_for_equipment;
 use crate::cmp::wire::message::{InfoTypeAndValue, Message, PkiHeader};
 use crate::cmp::wire::refusal::{Failure, Refusal};
-use super::service::CmpService;
+use crate::cmp::server::service::CmpService;
 use crate::cmp::wire::{names, oid};
 
 /// The length of a transactionID: 128 bits (RFC 9483 §3.1), as OpenSSL and the clients on mbed TLS send it.
@@ -35,7 +35,7 @@ const MAX_NAME: usize = 4096;
 
 impl CmpService {
     /// RFC 9483 §3.1 and §3.5, as far as it needs no key; of a transactionID what the rules in force say.
-    pub(super) fn check_header(&self, message: &Message) -> Result<(), Refusal> {
+    pub(crate) fn check_header(&self, message: &Message) -> Result<(), Refusal> {
         let header = &message.header;
         // RFC 9810 §7: other versions have another syntax.
         if !matches!(header.pvno.as_bytes(), [2 | 3]) {
@@ -84,7 +84,7 @@ impl CmpService {
     }
 
     /// A message is for this authority: for one of its CAs, for what signs in their name, or for nobody in particular.
-    pub(super) fn check_recipient(&self, message: &Message) -> Result<(), Refusal> {
+    pub(crate) fn check_recipient(&self, message: &Message) -> Result<(), Refusal> {
         let GeneralName::DirectoryName(recipient) = &message.header.recipient else {
             return Ok(());
         };
@@ -108,7 +108,7 @@ impl CmpService {
     }
 
     /// messageTime is within the window around now; where it may be absent, whoever prefers that leaves it out.
-    pub(super) fn check_time(&self, message_time: Option<GeneralizedTime>) -> Result<(), Refusal> {
+    pub(crate) fn check_time(&self, message_time: Option<GeneralizedTime>) -> Result<(), Refusal> {
         let Some(time) = message_time else {
             return match self.config().require_message_time {
                 true => Err(Refusal::new(
@@ -142,7 +142,7 @@ fn is_vendors(message: &Message, recipient: &Name) -> bool {
 }
 
 /// Whether a body always stands within a transaction: error, certConf and pollReq. A nested message may open one.
-pub(super) const fn goes_on(kind: u8) -> bool {
+pub(crate) const fn goes_on(kind: u8) -> bool {
     matches!(kind, 23..=25)
 }
 

@@ -15,14 +15,14 @@ use der::asn1::Any;
 use der::oid::ObjectIdentifier;
 use der::{Encode, EncodeValue, Tag, Tagged};
 
-use super::answer::{Answer, failed};
+use crate::cmp::server::reply::answer::{Answer, failed};
 use crate::cmp::wire::content::kind;
 use crate::cmp::wire::crmf::malformed;
-use super::exchange::Exchange;
+use crate::cmp::server::exchange::Exchange;
 use crate::cmp::wire::message::{InfoTypeAndValue, Message};
 use crate::cmp::wire::oid;
 use crate::cmp::wire::refusal::{Failure, Refusal};
-use super::service::{CmpService, Route};
+use crate::cmp::server::service::{CmpService, Route};
 
 /// The most that one message asks for. RFC 9483 §4.3 asks for one thing at a time.
 const MAX_INFOS: usize = 16;
@@ -50,7 +50,7 @@ struct Question<'a> {
 
 impl Exchange<'_> {
     /// genm from a known peer.
-    pub(super) fn general_message(self) -> Result<Answer, Refusal> {
+    pub(crate) fn general_message(self) -> Result<Answer, Refusal> {
         let profile = self.profile()?;
         let own = match self.requester.credential() {
             Credential::Certificate(signer) | Credential::Registrar(signer) => signer.ca.clone(),
@@ -70,7 +70,7 @@ impl Exchange<'_> {
 impl CmpService {
     /// Answers an unprotected genm for public data, where the operator allows it; `None` for anything else, which has to
     /// prove who sends it.
-    pub(super) fn public_information(
+    pub(crate) fn public_information(
         &self,
         route: &Route,
         message: &Message,

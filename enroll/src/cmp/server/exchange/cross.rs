@@ -2,18 +2,18 @@
 
 use x509_cert::name::Name;
 
-use super::answer::{Answer, failed};
+use crate::cmp::server::reply::answer::{Answer, failed};
 use crate::cmp::wire::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
-use super::context::Kind;
+use crate::cmp::server::service::context::Kind;
 use crate::cmp::wire::crmf::{CertReqMsg, CertTemplate};
-use super::delivery::Delivery;
-use super::exchange::Exchange;
+use crate::cmp::server::exchange::delivery::Delivery;
+use crate::cmp::server::exchange::Exchange;
 use crate::cmp::wire::names;
 use crate::cmp::wire::refusal::{Failure, Refusal};
 
 impl Exchange<'_> {
     /// ccr: the operator of another CA asks for a certificate on its key.
-    pub(super) fn cross_certification(self) -> Result<Answer, Refusal> {
+    pub(crate) fn cross_certification(self) -> Result<Answer, Refusal> {
         // 1. Appendix D.6: only a signature protects it.
         if self.protection != Kind::Signature {
             return Err(Refusal::new(

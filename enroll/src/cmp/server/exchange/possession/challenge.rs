@@ -9,13 +9,13 @@ use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::pkix::name::GeneralName;
 use zeroize::Zeroizing;
 
-use super::pending::Pending;
-use crate::cmp::answer::{Answer, failed};
+use crate::cmp::server::service::challenges::Pending;
+use crate::cmp::server::reply::answer::{Answer, failed};
 use crate::cmp::wire::content::kind;
 use crate::cmp::wire::crmf::{CertReqMsg, elements, malformed};
-use crate::cmp::delivery::Delivery;
+use crate::cmp::server::exchange::delivery::Delivery;
 use crate::cmp::wire::enveloped::{Envelope, EnvelopedData, ID_DATA, Recipient, encrypt_with};
-use crate::cmp::exchange::{Exchange, Grant};
+use crate::cmp::server::exchange::{Exchange, Grant};
 use crate::cmp::wire::refusal::{Failure, Refusal};
 
 /// The longest request that is kept for the time of a challenge, in octets.
@@ -52,7 +52,7 @@ struct Rand {
 
 impl Exchange<'_> {
     /// challengeResp: keeps the request, and answers with a challenge.
-    pub(super) fn challenge(
+    pub(crate) fn challenge(
         self,
         answer: u8,
         id: Int,
@@ -96,7 +96,7 @@ impl Exchange<'_> {
     }
 
     /// popdecr: the answer, after which the request is granted. A wrong one ends the transaction.
-    pub(in crate::cmp) fn challenge_response(self) -> Result<Recording<Answer>, Refusal> {
+    pub(crate) fn challenge_response(self) -> Result<Recording<Answer>, Refusal> {
         let responses = elements(&self.message.body).map_err(malformed("POPODecKeyRespContent"))?;
         let [response] = responses.as_slice() else {
             return Err(Refusal::new(

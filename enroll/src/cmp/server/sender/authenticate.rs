@@ -10,16 +10,16 @@ use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::cmp::wire::content::kind;
-use super::context::{Context, Kind};
+use crate::cmp::server::service::context::{Context, Kind};
 use crate::cmp::wire::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
-use super::exchange::{credential_of, named_secret};
-use super::header::goes_on;
-use super::limits::{Thread, Working};
+use crate::cmp::server::exchange::{credential_of, named_secret};
+use crate::cmp::server::sender::header::goes_on;
+use crate::cmp::server::service::in_flight::{Thread, Working};
 use crate::cmp::wire::mac::{MacKey, MacParameters};
 use crate::cmp::wire::message::{Message, PkiHeader};
 use crate::cmp::wire::names;
 use crate::cmp::wire::refusal::{Failure, Refusal};
-use super::service::{CmpService, Route};
+use crate::cmp::server::service::{CmpService, Route};
 
 /// How an answer is protected.
 pub enum Protector {
@@ -79,7 +79,7 @@ impl Reply {
 
 impl CmpService {
     /// Finds out who sends, by the shared secret or by the certificate that protects the message.
-    pub(super) fn authenticate(
+    pub(crate) fn authenticate(
         &self,
         route: &Route,
         message: &Message,

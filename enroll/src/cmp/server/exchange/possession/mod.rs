@@ -2,17 +2,16 @@
 //! returned encrypted, and who confirms it has decrypted it; or a number is, and who answers with it has.
 
 mod challenge;
-mod pending;
 
 use countersign_ca::record::Serial;
 use countersign_ca::{ProvenKey, Recording, SubjectPublicKey};
 use der::asn1::{AnyRef, Int};
 use der::{Decode, Encode, Tag, TagNumber, Tagged};
 
-use super::answer::{Answer, failed};
+use crate::cmp::server::reply::answer::{Answer, failed};
 use crate::cmp::wire::crmf::{CertReqMsg, ProofOfPossession};
-use super::delivery::Delivery;
-use super::exchange::{Exchange, Grant};
+use crate::cmp::server::exchange::delivery::Delivery;
+use crate::cmp::server::exchange::{Exchange, Grant};
 use crate::cmp::wire::refusal::{Failure, Refusal};
 
 pub use pending::Challenges;
@@ -65,7 +64,7 @@ impl PopoPrivKey {
 
 impl CertReqMsg {
     /// The way to prove possession without a signature, if the request chose one.
-    pub(super) fn without_signature(&self) -> Option<PopoPrivKey> {
+    pub(crate) fn without_signature(&self) -> Option<PopoPrivKey> {
         match &self.proof {
             Some(
                 ProofOfPossession::KeyEncipherment(proof) | ProofOfPossession::KeyAgreement(proof),
@@ -75,7 +74,7 @@ impl CertReqMsg {
     }
 
     /// The key in the template.
-    pub(super) fn key(&self) -> Result<SubjectPublicKey, Refusal> {
+    pub(crate) fn key(&self) -> Result<SubjectPublicKey, Refusal> {
         let key = self.request.cert_template.public_key.as_ref().ok_or_else(|| {
             Refusal::new(
                 Failure::BadCertTemplate,
@@ -88,7 +87,7 @@ impl CertReqMsg {
 
 impl Exchange<'_> {
     /// A request whose key is to be proven by decryption.
-    pub(super) fn proof_by_decryption(
+    pub(crate) fn proof_by_decryption(
         self,
         answer: u8,
         id: Int,

@@ -12,7 +12,7 @@ use x509_cert::time::Time;
 
 use crate::cmp::wire::general::{CrlSource, CrlStatus};
 use super::{Question, with_sequence, without_value};
-use crate::cmp::answer::failed;
+use crate::cmp::server::reply::answer::failed;
 use crate::cmp::wire::crmf::malformed;
 use crate::cmp::wire::message::InfoTypeAndValue;
 use crate::cmp::wire::oid;
@@ -26,7 +26,7 @@ const MAX_NAMES: usize = 8;
 
 impl Question<'_> {
     /// The full CRL of the CA that the message is about; no value before its first one.
-    pub(super) fn current_crl(&self, left: usize) -> Result<InfoTypeAndValue, Refusal> {
+    pub(crate) fn current_crl(&self, left: usize) -> Result<InfoTypeAndValue, Refusal> {
         let authority = self.service.authority();
         let ca = authority.issuing_name(self.ca.as_ref())?;
         let Some(crl) = authority.crl(&ca, CrlScope::Full)? else {
@@ -40,7 +40,7 @@ impl Question<'_> {
     }
 
     /// The CRLs of a list that are newer than the peer's; no value where there are none.
-    pub(super) fn newer_crls(
+    pub(crate) fn newer_crls(
         &self,
         list: Option<&Any>,
         left: usize,

@@ -1,0 +1,4 @@
+//! What is answered, and how the answer is protected.
+
+pub mod answer;
+pub mod protect;
