@@ -1,12 +1,12 @@
-//! Computing on an event loop: one job after the other, and between two of them the loop looks what else has arrived, and serves
-//! it. To hand a job to another thread and its result back would cost a fifth of an enrolment.
+//! Computing on an event loop: one job after the other, and between two jobs the loop serves what else has arrived. Handing a job to
+//! another thread and its result back would cost a fifth of an enrolment (ADR 12).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
-/// Whose turn it is; each event loop has one of its own.
+/// Has the jobs of one event loop compute one after the other.
 pub struct Turn(Semaphore);
 
 impl Default for Turn {
@@ -16,13 +16,15 @@ impl Default for Turn {
 }
 
 impl Turn {
-    /// Computes when it is its turn, in the order of calls; `None` if it panicked. Nothing was begun if nobody waits for it any
-    /// more by then.
-    pub async fn compute<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+    /// Runs a job when it is its turn, in the order of calls; `None` if the job panicked.
+    ///
+    /// If the returned future is dropped before the job's turn comes, the job never runs.
+    pub async fn compute<T>(&self, job: impl FnOnce() -> T) -> Option<T> {
         let _turn = self.0.acquire().await.ok()?;
+        // The loop serves its other connections once before each job, also where jobs queue up.
         yield_now().await;
-        // The hook of the process has reported a panic, and whoever waits learns that nothing came of it.
-        catch_unwind(AssertUnwindSafe(work)).ok()
+        // The process's panic hook reports the panic; the caller learns only that there is no result.
+        catch_unwind(AssertUnwindSafe(job)).ok()
     }
 }
 
@@ -76,7 +78,7 @@ mod tests {
         let (turn, begun) = (Turn::default(), RefCell::new(0));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         {
-            // One has its turn and lets the loop look around, the other stands behind it.
+            // The first has its turn and yields to the loop, the second waits behind it.
             let count = || *begun.borrow_mut() += 1;
             let mut first = Box::pin(turn.compute(count));
             let mut second = Box::pin(turn.compute(count));
