@@ -1,5 +1,5 @@
-//! What a stranger may send, checked before anything is decoded: DER with definite lengths, not too deep, not too
-//! many elements, and no large sets.
+//! Bounds on what a stranger sends, checked before anything is decoded: the octets are DER with definite lengths, not nested too deep, of
+//! not too many elements, and without large sets. Reading them takes time that is linear in their length (ADR 12).
 
 use countersign_ca::sets;
 
@@ -8,7 +8,7 @@ use super::refusal::{Failure, Refusal};
 /// Bounds on one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// The most octets.
+    /// The largest message, in octets.
     pub bytes: usize,
     /// The deepest nesting of constructed elements.
     pub depth: usize,
@@ -16,7 +16,10 @@ pub struct Bounds {
     pub elements: usize,
 }
 
-/// Walks over the tags and lengths of `message`, which must be one element and nothing behind it.
+/// Checks the tags and lengths of a message: it must be one element, with nothing behind it.
+///
+/// # Errors
+/// `badDataFormat`, with the reason and where it was found.
 pub fn check(message: &[u8], bounds: Bounds) -> Result<(), Refusal> {
     if message.len() > bounds.bytes {
         return Err(unreadable(format!(
@@ -25,6 +28,7 @@ pub fn check(message: &[u8], bounds: Bounds) -> Result<(), Refusal> {
             message.len()
         )));
     }
+    // The ends of the constructed elements around the current position, the outermost first.
     let mut open: Vec<usize> = Vec::with_capacity(bounds.depth);
     let mut at = 0;
     let mut elements = 0_usize;
@@ -47,7 +51,7 @@ pub fn check(message: &[u8], bounds: Bounds) -> Result<(), Refusal> {
         if elements > bounds.elements {
             return Err(unreadable(format!("expected at most {} elements", bounds.elements)));
         }
-        let (constructed, content, length) = head(message, at)?;
+        let Head { constructed, content, length } = head(message, at)?;
         let after = content.checked_add(length).filter(|after| *after <= end);
         let after =
             after.ok_or_else(|| unreadable(format!("the element at octet {at} is cut off")))?;
@@ -67,8 +71,17 @@ pub fn check(message: &[u8], bounds: Bounds) -> Result<(), Refusal> {
     }
 }
 
-/// Whether the element at `at` is constructed, where its content begins, and how long it is.
-fn head(message: &[u8], at: usize) -> Result<(bool, usize, usize), Refusal> {
+/// The tag and length of an element.
+struct Head {
+    constructed: bool,
+    /// Where the content begins.
+    content: usize,
+    /// The length of the content.
+    length: usize,
+}
+
+/// Reads the tag and length of the element at `at`.
+fn head(message: &[u8], at: usize) -> Result<Head, Refusal> {
     let cut = || unreadable(format!("the element at octet {at} is cut off"));
     let octet = |offset: usize| {
         at.checked_add(offset).and_then(|at| message.get(at)).copied().ok_or_else(cut)
@@ -96,9 +109,10 @@ fn head(message: &[u8], at: usize) -> Result<(bool, usize, usize), Refusal> {
             return Err(unreadable(format!("the length at octet {at} is larger than any message")));
         }
     };
-    Ok((tag & 0x20 != 0, at.saturating_add(header), length))
+    Ok(Head { constructed: tag & 0x20 != 0, content: at.saturating_add(header), length })
 }
 
+/// The refusal of octets that are not within the bounds.
 fn unreadable(why: String) -> Refusal {
     Refusal::new(Failure::BadDataFormat, why)
 }

@@ -5,15 +5,20 @@ use der::{Decode, Encode, Sequence};
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::bounds::{self, Bounds};
-use super::content::{RevDetails, kind};
-use super::crmf::{CertReqMsg, ProofOfPossession, elements, pkcs10};
-use super::mac::MacParameters;
+use super::content::RevDetails;
+use super::crmf::CertReqMsg;
+use super::elements::elements;
+use super::extensions::AltNames;
+use super::kind;
+use super::mac::{MacLimits, MacParameters};
 use super::message::{Message, PkiHeader, assemble, tagged_body};
 use super::oid;
+use super::pkcs10::certification_request;
+use super::popo::ProofOfPossession;
 use super::refusal::{Failure, Refusal};
-use crate::cmp::server::service::CmpConfig;
 
 const SECRET: &[u8] = b"correct-horse";
+const LIMITS: MacLimits = MacLimits { iterations: 100..=2_000_000, sha1: true };
 const BOUNDS: Bounds = Bounds { bytes: 1 << 20, depth: 32, elements: 10_000 };
 
 macro_rules! captured {
@@ -44,7 +49,7 @@ fn read(bytes: &[u8]) -> Result<Message, Refusal> {
 
 fn mac(message: &Message) -> Result<MacParameters, Refusal> {
     let algorithm = message.header.protection_alg.as_ref().unwrap();
-    MacParameters::read(algorithm, &CmpConfig::default()).expect("a MAC")
+    MacParameters::read(algorithm, &LIMITS).expect("a MAC")
 }
 
 fn directory(name: &GeneralName) -> String {
@@ -87,15 +92,18 @@ fn an_ir_is_read_field_by_field() {
     assert!(template.issuer.is_none() && template.signing_alg.is_none());
     assert!(matches!(&request.proof, Some(ProofOfPossession::Signature(p)) if p.input.is_none()));
 
-    let wish = request.proven(&header.sender, None).unwrap();
-    assert_eq!(wish.key.key().kind().to_string(), "P-256");
-    let names = format!("{:?}", wish.alt_names);
+    let template = request.proven(&header.sender, None).unwrap();
+    assert_eq!(template.key.key().kind().to_string(), "P-256");
+    let names = format!("{:?}", template.alt_names);
     assert!(
-        matches!(wish.alt_names.as_slice(), [GeneralName::DnsName(_), GeneralName::IpAddress(_)]),
+        matches!(
+            template.alt_names.as_slice(),
+            [GeneralName::DnsName(_), GeneralName::IpAddress(_)]
+        ),
         "{names}"
     );
-    assert!(wish.extensions.is_empty());
-    assert_eq!(wish.not_after.unwrap().since(wish.not_before.unwrap()).as_secs(), lasts);
+    assert!(template.extensions.is_empty());
+    assert_eq!(template.not_after.unwrap().since(template.not_before.unwrap()).as_secs(), lasts);
 }
 
 #[test]
@@ -156,11 +164,8 @@ fn mac_parameters_out_of_bounds_are_refused_before_any_work() {
     let bounds = |low: u32, high: u32| {
         let message = read(PBMAC1_SHA512).unwrap();
         let algorithm = message.header.protection_alg.unwrap();
-        MacParameters::read(
-            &algorithm,
-            &CmpConfig { iterations: low..=high, ..CmpConfig::default() },
-        )
-        .expect("a MAC")
+        MacParameters::read(&algorithm, &MacLimits { iterations: low..=high, sha1: true })
+            .expect("a MAC")
     };
     assert!(bounds(100, 100_000).is_ok());
     assert_eq!(bounds(100, 99_999).unwrap_err().failure, Failure::BadRequest);
@@ -192,9 +197,11 @@ fn a_template_without_subject_is_signed_over_the_request() {
     let message = read(IR_NO_SUBJECT).unwrap();
     let infos = message.header.general_info.as_ref().unwrap();
     assert_eq!(infos[0].info_type, oid::IMPLICIT_CONFIRM);
-    let wish = CertReqMsg::only(&message.body).unwrap().proven(&message.header.sender, None);
-    let wish = wish.unwrap();
-    assert!(wish.subject.is_none() && wish.alt_names.is_empty() && wish.not_after.is_none());
+    let template = CertReqMsg::only(&message.body).unwrap().proven(&message.header.sender, None);
+    let template = template.unwrap();
+    assert!(
+        template.subject.is_none() && template.alt_names.is_empty() && template.not_after.is_none()
+    );
 }
 
 #[test]
@@ -205,16 +212,16 @@ fn requests_of_every_kind_prove_their_keys() {
         let message = read(bytes).unwrap();
         assert_eq!(message.kind, number);
         let request = CertReqMsg::only(&message.body).unwrap();
-        let wish = request.proven(&message.header.sender, None).unwrap();
-        assert_eq!(wish.key.key().kind().to_string(), expected);
+        let template = request.proven(&message.header.sender, None).unwrap();
+        assert_eq!(template.key.key().kind().to_string(), expected);
     }
     let message = read(P10CR).unwrap();
     assert_eq!(message.kind, kind::P10CR);
-    let wish = pkcs10(&message.body, true).unwrap();
-    assert_eq!(wish.key.key().kind().to_string(), "Ed25519");
-    assert_eq!(wish.subject.unwrap().to_string(), "CN=gw1.example.net");
+    let template = certification_request(&message.body, AltNames::Repaired).unwrap();
+    assert_eq!(template.key.key().kind().to_string(), "Ed25519");
+    assert_eq!(template.subject.unwrap().to_string(), "CN=gw1.example.net");
     assert!(
-        matches!(wish.alt_names.as_slice(), [GeneralName::DnsName(name)] if name.as_str() == "gw1.example.net")
+        matches!(template.alt_names.as_slice(), [GeneralName::DnsName(name)] if name.as_str() == "gw1.example.net")
     );
 }
 
@@ -267,13 +274,9 @@ fn one_request_is_taken_and_no_more() {
 /// Everything that reads a stranger's octets without a key.
 fn read_all(bytes: &[u8]) {
     let Ok(message) = read(bytes) else { return };
-    let _ = message
-        .header
-        .protection_alg
-        .as_ref()
-        .and_then(|a| MacParameters::read(a, &CmpConfig::default()));
+    let _ = message.header.protection_alg.as_ref().and_then(|a| MacParameters::read(a, &LIMITS));
     let _ = message.extra_certs.first().map(|c| countersign_ca::certificate::Facts::of(c));
-    let _ = pkcs10(&message.body, true);
+    let _ = certification_request(&message.body, AltNames::Repaired);
     if let Ok(request) = CertReqMsg::only(&message.body) {
         let _ = request.old_cert_id();
         let _ = request.proven(&message.header.sender, None);

@@ -1,125 +1,24 @@
-//! The contents of bodies other than requests for certificates (RFC 9810 §5.3).
+//! The contents of bodies that are no requests for certificates (RFC 9810 §5.3).
 
 use der::Sequence;
-use der::asn1::{Any, BitString, Int, OctetString};
+use der::asn1::{Any, Int, OctetString};
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::Extension;
 
 use super::crmf::{CertId, CertTemplate};
-use crate::cmp::server::exchange::delivery::CertifiedKeyPair;
-use super::refusal::Refusal;
+use super::key_pair::CertifiedKeyPair;
+use super::status::PkiStatusInfo;
 
-/// The context tags of PKIBody (RFC 9810 §5.1.2).
-pub mod kind {
-    /// Initialization request.
-    pub const IR: u8 = 0;
-    /// Initialization response.
-    pub const IP: u8 = 1;
-    /// Certification request.
-    pub const CR: u8 = 2;
-    /// Certification response.
-    pub const CP: u8 = 3;
-    /// PKCS #10 request.
-    pub const P10CR: u8 = 4;
-    /// Challenge for a proof of possession.
-    pub const POPDECC: u8 = 5;
-    /// Its response.
-    pub const POPDECR: u8 = 6;
-    /// Key update request.
-    pub const KUR: u8 = 7;
-    /// Key update response.
-    pub const KUP: u8 = 8;
-    /// Revocation request.
-    pub const RR: u8 = 11;
-    /// Revocation response.
-    pub const RP: u8 = 12;
-    /// Cross-certification request.
-    pub const CCR: u8 = 13;
-    /// Cross-certification response.
-    pub const CCP: u8 = 14;
-    /// Confirmation.
-    pub const PKICONF: u8 = 19;
-    /// Messages in a message.
-    pub const NESTED: u8 = 20;
-    /// General message.
-    pub const GENM: u8 = 21;
-    /// General response.
-    pub const GENP: u8 = 22;
-    /// Error.
-    pub const ERROR: u8 = 23;
-    /// Certificate confirmation.
-    pub const CERT_CONF: u8 = 24;
-    /// Polling request.
-    pub const POLL_REQ: u8 = 25;
-    /// Polling response.
-    pub const POLL_REP: u8 = 26;
+/// certReqId 0: that of the one request in a message (RFC 9483 §4.1.1).
+pub const FIRST_REQUEST: i8 = 0;
 
-    /// The name of a body in RFC 9810.
-    pub fn name(kind: u8) -> &'static str {
-        const NAMES: [&str; 27] = [
-            "ir", "ip", "cr", "cp", "p10cr", "popdecc", "popdecr", "kur", "kup", "krr", "krp",
-            "rr", "rp", "ccr", "ccp", "ckuann", "cann", "rann", "crlann", "pkiconf", "nested",
-            "genm", "genp", "error", "certConf", "pollReq", "pollRep",
-        ];
-        NAMES.get(usize::from(kind)).copied().unwrap_or("an unknown body")
-    }
-}
+/// certReqId −1: that of a request without a certReqId of its own, such as a p10cr (RFC 9483 §4.1.4), and of an error message that
+/// says "waiting" (§4.4).
+pub const NO_REQUEST_ID: i8 = -1;
 
-/// PKIStatus numbers (RFC 9810 §5.2.3).
-pub const ACCEPTED: u8 = 0;
-/// The request was changed; the peer sees how in the certificate and in the text.
-pub const GRANTED_WITH_MODS: u8 = 1;
-/// The request was refused.
-pub const REJECTION: u8 = 2;
-/// Nothing is decided yet; the peer asks again.
-pub const WAITING: u8 = 3;
-
-/// ```text
-/// PKIStatusInfo ::= SEQUENCE {
-///     status        PKIStatus,
-///     statusString  PKIFreeText     OPTIONAL,
-///     failInfo      PKIFailureInfo  OPTIONAL }
-/// ```
-/// RFC 9810 §5.2.3.
-#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-pub struct PkiStatusInfo {
-    /// The status.
-    pub status: u8,
-    /// Text for people.
-    pub status_string: Option<Vec<String>>,
-    /// Why it was refused.
-    pub fail_info: Option<BitString>,
-}
-
-impl PkiStatusInfo {
-    /// Granted, with what was changed.
-    pub fn granted(changes: &[String]) -> Self {
-        let status = if changes.is_empty() { ACCEPTED } else { GRANTED_WITH_MODS };
-        Self {
-            status,
-            status_string: (!changes.is_empty()).then(|| changes.to_vec()),
-            fail_info: None,
-        }
-    }
-
-    /// Granted as asked, with a text for people.
-    pub fn accepted(text: String) -> Self {
-        Self { status: ACCEPTED, status_string: Some(vec![text]), fail_info: None }
-    }
-
-    /// Nothing is decided yet, and why.
-    pub fn waiting(why: String) -> Self {
-        Self { status: WAITING, status_string: Some(vec![why]), fail_info: None }
-    }
-
-    /// Refused, and why.
-    pub fn refused(refusal: &Refusal) -> der::Result<Self> {
-        Ok(Self {
-            status: REJECTION,
-            status_string: Some(vec![refusal.text.clone()]),
-            fail_info: Some(refusal.failure.bits()?),
-        })
-    }
+/// A certReqId as an INTEGER.
+pub fn cert_req_id(id: i8) -> der::Result<Int> {
+    Int::new(&id.to_be_bytes())
 }
 
 /// ```text
@@ -130,10 +29,10 @@ impl PkiStatusInfo {
 /// RFC 9810 §5.3.4.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct CertRepMessage {
-    /// Trust anchors.
+    /// caPubs: trust anchors.
     #[asn1(context_specific = "1", optional = "true")]
     pub ca_pubs: Option<Vec<Any>>,
-    /// One for each request.
+    /// One response to each request.
     pub response: Vec<CertResponse>,
 }
 
@@ -147,11 +46,11 @@ pub struct CertRepMessage {
 /// RFC 9810 §5.3.4.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct CertResponse {
-    /// That of the request; -1 for p10cr (RFC 9483 §4.1.4).
+    /// The request's certReqId; −1 for a p10cr (RFC 9483 §4.1.4).
     pub cert_req_id: Int,
-    /// Granted or refused.
+    /// Whether the request was granted.
     pub status: PkiStatusInfo,
-    /// The certificate.
+    /// The certificate, if the request was granted.
     pub certified_key_pair: Option<CertifiedKeyPair>,
 }
 
@@ -165,13 +64,13 @@ pub struct CertResponse {
 /// RFC 9810 §5.3.18.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct CertStatus {
-    /// The hash of the certificate.
+    /// The hash of the certificate's DER.
     pub cert_hash: OctetString,
-    /// That of the request.
+    /// The certReqId of the request.
     pub cert_req_id: Int,
-    /// Whether the peer takes it; it does when absent.
+    /// Whether the peer accepts the certificate. Absent, it does.
     pub status_info: Option<PkiStatusInfo>,
-    /// The hash, where the signature's algorithm names none.
+    /// The hash algorithm. Absent, it is that of the certificate's signature.
     #[asn1(context_specific = "0", optional = "true")]
     pub hash_alg: Option<AlgorithmIdentifierOwned>,
 }
@@ -184,9 +83,9 @@ pub struct CertStatus {
 /// RFC 9810 §5.3.9.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct RevDetails {
-    /// Names the certificate by issuer and serialNumber.
+    /// Names the certificate, by issuer and serialNumber.
     pub cert_details: CertTemplate,
-    /// The reason and the invalidity date.
+    /// The reason and the invalidity date, as CRL entry extensions.
     pub crl_entry_details: Option<Vec<Extension>>,
 }
 
@@ -198,9 +97,9 @@ pub struct RevDetails {
 /// RFC 9810 §5.3.10.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct RevRepContent {
-    /// In the order of the requests.
+    /// One status for each RevDetails, in their order.
     pub status: Vec<PkiStatusInfo>,
-    /// What was revoked.
+    /// The certificates that were revoked.
     #[asn1(context_specific = "0", optional = "true")]
     pub rev_certs: Option<Vec<CertId>>,
 }
@@ -214,10 +113,37 @@ pub struct RevRepContent {
 /// RFC 9810 §5.3.21.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct ErrorMsgContent {
-    /// The refusal.
+    /// What went wrong.
     pub status: PkiStatusInfo,
-    /// A code of the implementation's own.
+    /// An error code that the implementation defines.
     pub error_code: Option<Int>,
     /// Further text.
     pub error_details: Option<Vec<String>>,
+}
+
+/// ```text
+/// PollReqContent ::= SEQUENCE OF SEQUENCE { certReqId INTEGER }
+/// ```
+/// RFC 9810 §5.3.22: one element.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct PollReq {
+    /// The certReqId of the request that waits.
+    pub cert_req_id: Int,
+}
+
+/// ```text
+/// PollRepContent ::= SEQUENCE OF SEQUENCE {
+///     certReqId    INTEGER,
+///     checkAfter   INTEGER,  -- time in seconds
+///     reason       PKIFreeText OPTIONAL }
+/// ```
+/// RFC 9810 §5.3.22: one element.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct PollRep {
+    /// The certReqId of the request that waits.
+    pub cert_req_id: Int,
+    /// After how many seconds the peer is to poll again.
+    pub check_after: u32,
+    /// Why the request waits.
+    pub reason: Option<Vec<String>>,
 }

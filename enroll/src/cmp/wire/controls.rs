@@ -1,23 +1,24 @@
-//! The controls of a request (RFC 4211 §6): what it says beyond its template. pkiPublicationInfo is heeded, oldCertID in a key update, and
-//! those that say which key to make where the request brings none; of each other one the answer tells that it was left out.
+//! The controls of a CRMF request, which say more than its template (RFC 4211 §6).
+//!
+//! The server acts on pkiPublicationInfo; in a key update on oldCertID; and on algId and rsaKeyLen where it generates the key. For every
+//! other control the answer says that it was left out.
 
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode, Encode, Sequence};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::crmf::malformed;
 use super::oid;
-use super::refusal::{Failure, Refusal};
+use super::refusal::{Failure, Refusal, malformed};
 
-/// How many controls an answer tells of by name.
+/// How many controls an answer names; it counts the rest.
 const NAMED: usize = 8;
 
-/// dontPublish and pleasePublish (RFC 4211 §6.3).
+/// The values of action (RFC 4211 §6.3).
 const DONT_PUBLISH: u8 = 0;
 const PLEASE_PUBLISH: u8 = 1;
 
-/// dontCare, x500, web, ldap (RFC 4211 §6.3): the highest pubMethod.
+/// The lowest and the highest pubMethod: dontCare and ldap (RFC 4211 §6.3).
 const DONT_CARE: u8 = 0;
 const HIGHEST_METHOD: u8 = 3;
 
@@ -45,23 +46,23 @@ struct SinglePubInfo {
     pub_location: Option<GeneralName>,
 }
 
-/// What the controls of a request come to.
+/// What the controls of a request say.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Controls {
-    /// Whether the certificate is to be found in directories; `None` if nothing is said.
+    /// Whether the certificate shall be published in directories; `None` if no control says so.
     pub published: Option<bool>,
-    /// What was left out, or is done otherwise, in words.
-    pub told: Vec<String>,
+    /// Texts for the answer: which controls were left out, or are obeyed in another way.
+    pub notices: Vec<String>,
 }
 
 impl Controls {
-    /// Reads them. Beside pkiPublicationInfo the request heeds those that are `heeded`.
+    /// Reads controls. `supported` are those that another part of the server acts on; they are not reported as left out.
     ///
     /// # Errors
-    /// `badDataFormat` for a pkiPublicationInfo that cannot be read, `badRequest` for one that contradicts itself or stands twice.
+    /// `badDataFormat` for a pkiPublicationInfo that cannot be read, `badRequest` for one that contradicts itself, or if there are two.
     pub fn read(
         controls: &[AttributeTypeAndValue],
-        heeded: &[ObjectIdentifier],
+        supported: &[ObjectIdentifier],
     ) -> Result<Self, Refusal> {
         let mut found = Self::default();
         let mut left_out: Vec<ObjectIdentifier> = Vec::new();
@@ -70,7 +71,7 @@ impl Controls {
             if control.oid == oid::PKI_PUBLICATION_INFO {
                 let value = control.value.to_der().map_err(malformed("a pkiPublicationInfo"))?;
                 found.publication(&value)?;
-            } else if !heeded.contains(&control.oid) && !left_out.contains(&control.oid) {
+            } else if !supported.contains(&control.oid) && !left_out.contains(&control.oid) {
                 match left_out.len() < NAMED {
                     true => left_out.push(control.oid),
                     false => unnamed = unnamed.saturating_add(1),
@@ -83,12 +84,13 @@ impl Controls {
         }
         match names.as_slice() {
             [] => {}
-            [one] => found.told.push(format!("the control {one} was left out")),
-            _ => found.told.push(format!("the controls {} were left out", names.join(", "))),
+            [one] => found.notices.push(format!("the control {one} was left out")),
+            _ => found.notices.push(format!("the controls {} were left out", names.join(", "))),
         }
         Ok(found)
     }
 
+    /// Reads a pkiPublicationInfo, DER.
     fn publication(&mut self, value: &[u8]) -> Result<(), Refusal> {
         let bad = |why: String| {
             Err(Refusal::new(
@@ -96,7 +98,6 @@ impl Controls {
                 format!("pkiPublicationInfo: {why} (RFC 4211 §6.3)"),
             ))
         };
-        // Once alone can it say something.
         if self.published.is_some() {
             return bad("it stands twice; leave one out".into());
         }
@@ -127,14 +128,14 @@ impl Controls {
             ));
         }
         if infos.iter().any(|info| info.pub_method != DONT_CARE || info.pub_location.is_some()) {
-            self.told
+            self.notices
                 .push("it is published where this CA publishes, whatever pubInfos says".into());
         }
         Ok(())
     }
 }
 
-/// The name of a control, or its identifier.
+/// The name of a control in its RFC, or its object identifier.
 fn name_of(control: &ObjectIdentifier) -> String {
     let name = match *control {
         oid::REG_TOKEN => "regToken",
@@ -168,7 +169,7 @@ mod tests {
     fn what_is_said_of_publication_is_read() {
         let said = |published, told: &[&str]| Controls {
             published: Some(published),
-            told: told.iter().map(|text| (*text).to_owned()).collect(),
+            notices: told.iter().map(|text| (*text).to_owned()).collect(),
         };
         assert_eq!(publication(&[0x30, 3, 2, 1, 0]), Ok(said(false, &[])));
         assert_eq!(publication(&[0x30, 3, 2, 1, 1]), Ok(said(true, &[])));
@@ -178,7 +179,7 @@ mod tests {
             Ok(said(true, &[]))
         );
         let elsewhere = publication(&[0x30, 10, 2, 1, 1, 0x30, 5, 0x30, 3, 2, 1, 3]).unwrap();
-        assert!(elsewhere.told[0].contains("where this CA publishes"), "{elsewhere:?}");
+        assert!(elsewhere.notices[0].contains("where this CA publishes"), "{elsewhere:?}");
         for (value, failure, word) in [
             // dontPublish with pubInfos; no SinglePubInfo; another action; another method; no PKIPublicationInfo.
             (&[0x30, 10, 2, 1, 0, 0x30, 5, 0x30, 3, 2, 1, 0][..], Failure::BadRequest, "absent"),
@@ -202,7 +203,7 @@ mod tests {
     fn what_is_left_out_is_told_once_and_not_without_end() {
         let unknown =
             |n: u32| control(ObjectIdentifier::new(&format!("1.3.6.1.4.1.{n}")).unwrap(), &[5, 0]);
-        let read = |controls: &[_]| Controls::read(controls, &[oid::OLD_CERT_ID]).unwrap().told;
+        let read = |controls: &[_]| Controls::read(controls, &[oid::OLD_CERT_ID]).unwrap().notices;
         assert_eq!(read(&[control(oid::OLD_CERT_ID, &[5, 0])]), [""; 0]);
         let token = || control(oid::REG_TOKEN, &[12, 1, b'x']);
         assert_eq!(read(&[token(), token()]), ["the control regToken was left out"]);

@@ -1,24 +1,28 @@
-//! Requests for certificates: CRMF (RFC 4211) and PKCS #10 (RFC 2986).
+//! Requests for certificates in the Certificate Request Message Format, CRMF (RFC 4211).
 
-use countersign_ca::record::{Label, Serial};
-use countersign_ca::{CertificateRequest, ProvenKey, SubjectPublicKey, Timestamp};
-use der::asn1::{Any, AnyRef, BitString, Int, Null};
+use countersign_ca::{ProvenKey, SubjectPublicKey};
+use der::asn1::{Any, AnyRef, BitString, Int};
 use der::oid::ObjectIdentifier;
-use der::{Choice, Decode, Encode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
+use der::{Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Time;
 
 use super::controls::Controls;
+use super::elements::elements;
+use super::extensions::{SeparateExtensions, separate_alt_names, with_one_alt_name};
 use super::oid;
-use crate::cmp::server::exchange::possession::PopoPrivKey;
-use super::refusal::{Failure, Refusal};
-use crate::cmp::server::sender::tolerance::one_alt_name;
+use super::popo::{AuthInfo, PkMacValue, PopoPrivKey, ProofOfPossession};
+use super::refusal::{Failure, Refusal, encoding_failed, malformed};
+use super::request_template::RequestTemplate;
+use super::time::timestamp;
+
+/// The longest certReqId that is accepted, in octets.
+pub const MAX_CERT_REQ_ID: usize = 16;
 
 /// ```text
 /// CertRequest ::= SEQUENCE {
@@ -29,11 +33,11 @@ use crate::cmp::server::sender::tolerance::one_alt_name;
 /// RFC 4211 §5.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct CertRequest {
-    /// Matches the request to its answer.
+    /// Matches a request to its response.
     pub cert_req_id: Int,
-    /// What is asked for.
+    /// The fields that the certificate shall have.
     pub cert_template: CertTemplate,
-    /// Attributes affecting issuance.
+    /// Attributes that affect the issuance (RFC 4211 §6).
     pub controls: Option<Vec<AttributeTypeAndValue>>,
 }
 
@@ -56,19 +60,19 @@ pub struct CertTemplate {
     /// Must be 2 (v3) if present.
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     pub version: Option<Int>,
-    /// Only to name a certificate that exists.
+    /// Names an existing certificate, such as the one to revoke. Absent in a request for a new one.
     #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
     pub serial_number: Option<SerialNumber>,
-    /// Must be absent.
+    /// Absent, but in a ccr, which names the algorithm that the CA shall sign with (RFC 9810 Appendix D.6).
     #[asn1(context_specific = "2", tag_mode = "IMPLICIT", optional = "true")]
     pub signing_alg: Option<AlgorithmIdentifierOwned>,
-    /// The CA.
+    /// The CA that shall issue the certificate.
     #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
     pub issuer: Option<Name>,
-    /// The validity asked for.
+    /// The requested validity.
     #[asn1(context_specific = "4", tag_mode = "IMPLICIT", optional = "true")]
     pub validity: Option<OptionalValidity>,
-    /// The subject asked for.
+    /// The requested subject.
     #[asn1(context_specific = "5", tag_mode = "EXPLICIT", optional = "true")]
     pub subject: Option<Name>,
     /// The key to certify.
@@ -80,7 +84,7 @@ pub struct CertTemplate {
     /// Must be absent.
     #[asn1(context_specific = "8", tag_mode = "IMPLICIT", optional = "true")]
     pub subject_uid: Option<BitString>,
-    /// The extensions asked for.
+    /// The requested extensions.
     #[asn1(context_specific = "9", tag_mode = "IMPLICIT", optional = "true")]
     pub extensions: Option<Vec<Extension>>,
 }
@@ -93,10 +97,10 @@ pub struct CertTemplate {
 /// RFC 4211 §5.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct OptionalValidity {
-    /// The earliest.
+    /// The requested notBefore.
     #[asn1(context_specific = "0", optional = "true")]
     pub not_before: Option<Time>,
-    /// The latest.
+    /// The requested notAfter.
     #[asn1(context_specific = "1", optional = "true")]
     pub not_after: Option<Time>,
 }
@@ -107,95 +111,19 @@ pub struct OptionalValidity {
 ///     popo      ProofOfPossession  OPTIONAL,
 ///     regInfo   SEQUENCE SIZE(1..MAX) OF AttributeTypeAndValue OPTIONAL }
 /// ```
-/// RFC 4211 §3. regInfo is not heeded.
+/// RFC 4211 §3. What regInfo says is ignored.
 #[derive(Debug, Clone)]
 pub struct CertReqMsg {
     /// The request.
     pub request: CertRequest,
-    /// The request as it came: what a proof of possession is computed over.
+    /// The octets of the request as they were sent: a proof of possession is computed over them.
     pub request_bytes: Vec<u8>,
     /// The proof of possession.
     pub proof: Option<ProofOfPossession>,
-    /// Whether it has regInfo.
+    /// Whether the message has regInfo.
     pub has_reg_info: bool,
-    /// The controls that its kind of request heeds, beside pkiPublicationInfo.
-    pub heeded: &'static [ObjectIdentifier],
-}
-
-/// ```text
-/// ProofOfPossession ::= CHOICE {
-///     raVerified      [0] NULL,
-///     signature       [1] POPOSigningKey,
-///     keyEncipherment [2] POPOPrivKey,
-///     keyAgreement    [3] POPOPrivKey }
-/// ```
-/// RFC 4211 §4.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProofOfPossession {
-    /// A registration authority checked it.
-    RaVerified,
-    /// A signature by the key.
-    Signature(Box<PopoSigningKey>),
-    /// By decryption, with a key for key encipherment.
-    KeyEncipherment(PopoPrivKey),
-    /// By decryption, with a key for key agreement.
-    KeyAgreement(PopoPrivKey),
-}
-
-/// ```text
-/// POPOSigningKey ::= SEQUENCE {
-///     poposkInput         [0] POPOSigningKeyInput OPTIONAL,
-///     algorithmIdentifier     AlgorithmIdentifier,
-///     signature               BIT STRING }
-/// ```
-/// RFC 4211 §4.1.
-#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-pub struct PopoSigningKey {
-    /// What is signed where the template lacks the subject or the key.
-    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
-    pub input: Option<PopoSigningKeyInput>,
-    /// The signature's algorithm.
-    pub algorithm: AlgorithmIdentifierOwned,
-    /// The signature.
-    pub signature: BitString,
-}
-
-/// ```text
-/// POPOSigningKeyInput ::= SEQUENCE {
-///     authInfo            CHOICE {
-///         sender              [0] GeneralName,
-///         publicKeyMAC        PKMACValue },
-///     publicKey           SubjectPublicKeyInfo }
-/// ```
-/// RFC 4211 §4.1.
-#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-pub struct PopoSigningKeyInput {
-    /// Who has the key.
-    pub auth_info: AuthInfo,
-    /// The key; the same as in the template.
-    pub public_key: SubjectPublicKeyInfoOwned,
-}
-
-/// The CHOICE in [`PopoSigningKeyInput`].
-#[derive(Debug, Clone, PartialEq, Eq, Choice)]
-pub enum AuthInfo {
-    /// A name that was authenticated otherwise.
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", constructed = "true")]
-    Sender(GeneralName),
-    /// A MAC over the public key with the shared secret.
-    PublicKeyMac(PkMacValue),
-}
-
-/// ```text
-/// PKMACValue ::= SEQUENCE { algId AlgorithmIdentifier, value BIT STRING }
-/// ```
-/// RFC 4211 §4.1.
-#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-pub struct PkMacValue {
-    /// PasswordBasedMac.
-    pub algorithm: AlgorithmIdentifierOwned,
-    /// The MAC.
-    pub value: BitString,
+    /// The controls that are acted on in this kind of request, beside pkiPublicationInfo. [`Self::controls`] reports every other one.
+    pub supported: &'static [ObjectIdentifier],
 }
 
 /// ```text
@@ -210,64 +138,20 @@ pub struct CertId {
     pub serial_number: SerialNumber,
 }
 
-/// What a request asks for, whatever form it came in.
-#[derive(Debug, Clone)]
-pub struct Wish<K = ProvenKey> {
-    /// The key, whose possession was proven; none (`()`) if it has still to be made.
-    pub key: K,
-    /// The issuer, if one is named.
-    pub issuer: Option<Name>,
-    /// The subject; `None` when absent or empty.
-    pub subject: Option<Name>,
-    /// The subjectAltName.
-    pub alt_names: Vec<GeneralName>,
-    /// Every other extension.
-    pub extensions: Vec<Extension>,
-    /// notBefore.
-    pub not_before: Option<Timestamp>,
-    /// notAfter.
-    pub not_after: Option<Timestamp>,
-    /// Whether it is to be found in directories, if that is said.
-    pub published: Option<bool>,
-    /// What the answer tells beyond that, in words.
-    pub told: Vec<String>,
-}
-
-impl<K> Wish<K> {
-    /// As the authority is asked.
-    pub(crate) fn request(
-        self,
-        profile: Option<Label>,
-        ca: Option<Label>,
-        updates: Option<Serial>,
-    ) -> CertificateRequest<K> {
-        CertificateRequest {
-            key: self.key,
-            subject: self.subject,
-            alt_names: self.alt_names,
-            not_before: self.not_before,
-            not_after: self.not_after,
-            extensions: self.extensions,
-            profile,
-            ca,
-            updates,
-            published: self.published,
-        }
-    }
-}
-
-impl Wish<()> {
-    /// With the key that was made.
-    pub(crate) fn with_key(self, key: ProvenKey) -> Wish {
-        let Self { key: (), issuer, subject, alt_names, extensions, not_before, not_after, .. } =
-            self;
-        let Self { published, told, .. } = self;
-        Wish { key, issuer, subject, alt_names, extensions, not_before, not_after, published, told }
+impl CertTemplate {
+    /// The template with its subjectAltName repaired by [`with_one_alt_name`].
+    #[must_use]
+    pub fn with_one_alt_name(mut self) -> Self {
+        self.extensions = self.extensions.map(with_one_alt_name);
+        self
     }
 }
 
 impl CertReqMsg {
-    /// The one CertReqMsg of CertReqMessages (RFC 9483 §4.1: exactly one).
+    /// Reads the one CertReqMsg in CertReqMessages (RFC 9483 §4.1 wants exactly one).
+    ///
+    /// # Errors
+    /// `badRequest` for another number of them, `badDataFormat` for one that cannot be decoded.
     pub fn only(body: &Any) -> Result<Self, Refusal> {
         let mut all = elements(body).map_err(malformed("CertReqMessages"))?.into_iter();
         match (all.next(), all.next()) {
@@ -291,21 +175,24 @@ impl CertReqMsg {
                 Tag::ContextSpecific { number, .. } if proof.is_none() => {
                     proof = Some(ProofOfPossession::decode(number, element)?);
                 }
-                // regInfo stands last.
+                // regInfo is the last element.
                 Tag::Sequence if reader.is_finished() => has_reg_info = true,
                 other => return Err(other.unexpected_error(None)),
             }
         }
-        Ok(Self { request, request_bytes, proof, has_reg_info, heeded: &[] })
+        Ok(Self { request, request_bytes, proof, has_reg_info, supported: &[] })
     }
 
-    /// Verifies the proof of possession and gives the wish. `sender` is the authenticated name, and `public_key_mac` the
+    /// Verifies the proof of possession by signature. `sender` is the name that was authenticated, and `public_key_mac` the
     /// publicKeyMAC that was verified with the shared secret, over the key in poposkInput.
+    ///
+    /// # Errors
+    /// `badPOP` without a valid signature by the key in the template, and what [`Self::into_template`] refuses.
     pub fn proven(
         self,
         sender: &GeneralName,
         public_key_mac: Option<&PkMacValue>,
-    ) -> Result<Wish, Refusal> {
+    ) -> Result<RequestTemplate, Refusal> {
         let template = &self.request.cert_template;
         let bad = |why: &str| Refusal::new(Failure::BadPop, why.to_owned());
         let key = self.key()?;
@@ -332,10 +219,10 @@ impl CertReqMsg {
         };
         let signature =
             proof.signature.as_bytes().ok_or_else(|| bad("the signature has unused bits"))?;
-        // RFC 4211 §4.1: the input is absent if and only if the template has subject and publicKey.
+        // RFC 4211 §4.1: poposkInput is absent if and only if the template has subject and publicKey.
         let signed = match &proof.input {
-            // Without a subject the input should be there, but OpenSSL's and mbed TLS's clients sign the CertRequest
-            // all the same. That proves as much: the key stands in it, and the message itself is authenticated.
+            // Without a subject, poposkInput should be present, but the clients of OpenSSL and mbed TLS sign the CertRequest all the
+            // same. That proves as much: the key is in the CertRequest, and the message itself is authenticated.
             None => self.request_bytes.clone(),
             Some(_) if template.subject.is_some() => {
                 return Err(bad(
@@ -359,10 +246,13 @@ impl CertReqMsg {
             }
         };
         let key = ProvenKey::verify(key, &proof.algorithm, &signed, signature)?;
-        self.wish(key)
+        self.into_template(key)
     }
 
-    /// The certificate that a key update names in its oldCertID control.
+    /// The certificate that a key update names in its oldCertID control, if it has one.
+    ///
+    /// # Errors
+    /// `badDataFormat` for a control that cannot be decoded.
     pub fn old_cert_id(&self) -> Result<Option<CertId>, Refusal> {
         let control =
             self.request.controls.iter().flatten().find(|control| control.oid == oid::OLD_CERT_ID);
@@ -371,22 +261,26 @@ impl CertReqMsg {
             .transpose()
     }
 
-    /// What is said beyond the template.
+    /// What the controls say beyond the template.
     ///
     /// # Errors
     /// As [`Controls::read`].
-    pub(crate) fn controls(&self) -> Result<Controls, Refusal> {
+    pub fn controls(&self) -> Result<Controls, Refusal> {
         let controls = self.request.controls.as_deref().unwrap_or_default();
-        let mut found = Controls::read(controls, self.heeded)?;
+        let mut found = Controls::read(controls, self.supported)?;
         if self.has_reg_info {
-            found.told.push("the registration information (regInfo) was left out".into());
+            found.notices.push("the registration information (regInfo) was left out".into());
         }
         Ok(found)
     }
 
-    /// What is asked for, with a key whose possession is proven, or without one.
-    pub(crate) fn wish<K>(self, key: K) -> Result<Wish<K>, Refusal> {
-        let Controls { published, told } = self.controls()?;
+    /// What the request asks for, with a key whose possession is proven, or with `()` where the key is still to be generated.
+    ///
+    /// # Errors
+    /// `badCertTemplate` for a template with fields that only the CA fills in, `badDataFormat` for extensions that cannot be decoded,
+    /// and what [`Self::controls`] refuses.
+    pub fn into_template<K>(self, key: K) -> Result<RequestTemplate<K>, Refusal> {
+        let Controls { published, notices } = self.controls()?;
         let template = self.request.cert_template;
         let refused = |why: &str| Err(Refusal::new(Failure::BadCertTemplate, why.to_owned()));
         if template.serial_number.is_some() {
@@ -404,167 +298,49 @@ impl CertReqMsg {
             return refused("expected version 2 (v3) or none");
         }
         let issuer = template.issuer.filter(|issuer| !issuer.is_empty());
-        let (alt_names, extensions) = split(template.extensions.unwrap_or_default())?;
+        let SeparateExtensions { alt_names, others } =
+            separate_alt_names(template.extensions.unwrap_or_default())?;
+        let moment = |time: Time| timestamp(time.to_unix_duration());
         let (not_before, not_after) = match template.validity {
             Some(validity) => (validity.not_before.map(moment), validity.not_after.map(moment)),
             None => (None, None),
         };
-        let subject = template.subject.filter(|subject| !subject.is_empty());
-        Ok(Wish {
+        Ok(RequestTemplate {
             key,
             issuer,
-            subject,
+            subject: template.subject.filter(|subject| !subject.is_empty()),
             alt_names,
-            extensions,
+            extensions: others,
             not_before,
             not_after,
             published,
-            told,
+            notices,
         })
     }
-}
 
-impl ProofOfPossession {
-    fn decode(number: TagNumber, element: AnyRef<'_>) -> der::Result<Self> {
-        match number.value() {
-            0 => {
-                Null::try_from(AnyRef::new(Tag::Null, element.value())?)?;
-                Ok(Self::RaVerified)
-            }
-            1 => {
-                let sequence = AnyRef::new(Tag::Sequence, element.value())?.to_der()?;
-                Ok(Self::Signature(Box::new(PopoSigningKey::from_der(&sequence)?)))
-            }
-            2 => Ok(Self::KeyEncipherment(PopoPrivKey::decode(element.value())?)),
-            3 => Ok(Self::KeyAgreement(PopoPrivKey::decode(element.value())?)),
-            _ => Err(element.tag().unexpected_error(None)),
+    /// The way in which the request proves possession of a key that does not sign; `None` if the request chose no such way.
+    pub const fn proof_by_decryption(&self) -> Option<PopoPrivKey> {
+        match &self.proof {
+            Some(
+                ProofOfPossession::KeyEncipherment(proof) | ProofOfPossession::KeyAgreement(proof),
+            ) => Some(*proof),
+            _ => None,
         }
     }
-}
 
-/// ```text
-/// CertificationRequest ::= SEQUENCE {
-///     certificationRequestInfo SEQUENCE {
-///         version INTEGER, subject Name, subjectPKInfo SubjectPublicKeyInfo, attributes [0] Attributes },
-///     signatureAlgorithm AlgorithmIdentifier,
-///     signature BIT STRING }
-/// ```
-/// RFC 2986 §4. The signature is the proof of possession.
-pub fn pkcs10(body: &Any, is_tolerant: bool) -> Result<Wish, Refusal> {
-    let read = malformed("a CertificationRequest");
-    let parts = elements(body).map_err(&read)?;
-    let [info, algorithm, signature] = parts.as_slice() else {
-        return Err(Refusal::new(
-            Failure::BadDataFormat,
-            "expected a CertificationRequest of three parts",
-        ));
-    };
-    let info_bytes = info.to_der().map_err(&read)?;
-    let info_any = Any::from_der(&info_bytes).map_err(&read)?;
-    let info_parts = elements(&info_any).map_err(&read)?;
-    let [version, subject, spki, attributes @ ..] = info_parts.as_slice() else {
-        return Err(Refusal::new(
-            Failure::BadDataFormat,
-            "the CertificationRequest lacks version, subject or key",
-        ));
-    };
-    if version.decode_as::<u8>().ok() != Some(0) {
-        return Err(Refusal::new(
-            Failure::BadCertTemplate,
-            "expected a CertificationRequest of version 0 (v1)",
-        ));
-    }
-    if attributes.len() > 1 {
-        return Err(Refusal::new(
-            Failure::BadDataFormat,
-            "expected a CertificationRequest with one set of attributes",
-        ));
-    }
-    let subject: Name = subject.decode_as().map_err(&read)?;
-    let key = SubjectPublicKey::from_der(&spki.to_der().map_err(&read)?)?;
-    let algorithm: AlgorithmIdentifierOwned = algorithm.decode_as().map_err(&read)?;
-    let signature: BitString = signature.decode_as().map_err(&read)?;
-    let signature = signature
-        .as_bytes()
-        .ok_or_else(|| Refusal::new(Failure::BadPop, "the signature has unused bits"))?;
-    let key = ProvenKey::verify(key, &algorithm, &info_bytes, signature)?;
-    let requested = match attributes.first() {
-        Some(attributes) => requested_extensions(*attributes).map_err(&read)?,
-        None => Vec::new(),
-    };
-    let requested = if is_tolerant { one_alt_name(requested) } else { requested };
-    let (alt_names, extensions) = split(requested)?;
-    let subject = Some(subject).filter(|subject| !subject.is_empty());
-    Ok(Wish {
-        key,
-        issuer: None,
-        subject,
-        alt_names,
-        extensions,
-        not_before: None,
-        not_after: None,
-        published: None,
-        told: Vec::new(),
-    })
-}
-
-fn requested_extensions(attributes: AnyRef<'_>) -> der::Result<Vec<Extension>> {
-    let expected = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
-    attributes.tag().assert_eq(expected)?;
-    let mut reader = SliceReader::new(attributes.value())?;
-    while !reader.is_finished() {
-        let attribute = x509_cert::attr::Attribute::decode(&mut reader)?;
-        if attribute.oid == oid::EXTENSION_REQUEST {
-            let value = attribute.values.get(0).ok_or_else(|| Tag::Set.value_error())?;
-            return value.decode_as();
-        }
-    }
-    Ok(Vec::new())
-}
-
-/// The elements inside a SEQUENCE.
-pub fn elements(sequence: &Any) -> der::Result<Vec<AnyRef<'_>>> {
-    if sequence.tag() != Tag::Sequence {
-        return Err(sequence.tag().unexpected_error(Some(Tag::Sequence)));
-    }
-    let mut reader = SliceReader::new(sequence.value())?;
-    let mut found = Vec::new();
-    while !reader.is_finished() {
-        found.push(AnyRef::decode(&mut reader)?);
-    }
-    Ok(found)
-}
-
-/// A refusal for something that does not decode.
-pub fn malformed(what: &str) -> impl Fn(der::Error) -> Refusal + '_ {
-    move |e| Refusal::new(Failure::BadDataFormat, format!("expected {what}: {e}"))
-}
-
-/// Takes the subjectAltName out of the extensions. No extension may stand twice.
-fn split(extensions: Vec<Extension>) -> Result<(Vec<GeneralName>, Vec<Extension>), Refusal> {
-    let mut names = Vec::new();
-    let mut others: Vec<Extension> = Vec::new();
-    let mut seen = Vec::new();
-    for extension in extensions {
-        if seen.contains(&extension.extn_id) {
-            return Err(Refusal::new(
+    /// The key in the template.
+    ///
+    /// # Errors
+    /// `badCertTemplate` without one, and what [`SubjectPublicKey::from_der`] refuses.
+    pub fn key(&self) -> Result<SubjectPublicKey, Refusal> {
+        let key = self.request.cert_template.public_key.as_ref().ok_or_else(|| {
+            Refusal::new(
                 Failure::BadCertTemplate,
-                format!("the extension `{}` stands twice; leave one out", extension.extn_id),
-            ));
-        }
-        seen.push(extension.extn_id);
-        if extension.extn_id == countersign_ca::oid::SUBJECT_ALT_NAME {
-            let decoded = SubjectAltName::from_der(extension.extn_value.as_bytes());
-            names = decoded.map_err(malformed("a subjectAltName"))?.0;
-        } else {
-            others.push(extension);
-        }
+                "the template has no publicKey; make a key and put its public half there",
+            )
+        })?;
+        Ok(SubjectPublicKey::from_der(&key.to_der().map_err(encoding_failed)?)?)
     }
-    Ok((names, others))
-}
-
-fn moment(time: Time) -> Timestamp {
-    Timestamp::from_seconds(i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX))
 }
 
 fn encoded(value: &impl Encode) -> Result<Vec<u8>, Refusal> {

@@ -1,4 +1,4 @@
-//! The values of general messages (RFC 9810 §5.3.19). The module of CMP has explicit tags (RFC 9810 §F).
+//! The values of general messages (RFC 9810 §5.3.19). Their tags are explicit, as in all of the ASN.1 module of CMP (RFC 9810 Appendix F).
 
 use der::asn1::Any;
 use der::{Choice, Sequence};
@@ -6,7 +6,7 @@ use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::time::Time;
 
-use crate::cmp::wire::crmf::CertTemplate;
+use super::crmf::CertTemplate;
 
 /// ```text
 /// CRLStatus ::= SEQUENCE {
@@ -16,7 +16,7 @@ use crate::cmp::wire::crmf::CertTemplate;
 /// RFC 9810 §5.3.19.17.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct CrlStatus {
-    /// Which CRL.
+    /// Names the CRL.
     pub source: CrlSource,
     /// thisUpdate of the CRL that the peer has.
     pub this_update: Option<Time>,
@@ -30,10 +30,10 @@ pub struct CrlStatus {
 /// RFC 9810 §5.3.19.17.
 #[derive(Debug, Clone, PartialEq, Eq, Choice)]
 pub enum CrlSource {
-    /// As a certificate's distribution point names it.
+    /// By a distribution point, as a certificate names it.
     #[asn1(context_specific = "0", tag_mode = "EXPLICIT", constructed = "true")]
     Point(DistributionPointName),
-    /// By its issuer.
+    /// By the name of its issuer.
     #[asn1(context_specific = "1", tag_mode = "EXPLICIT", constructed = "true")]
     Issuer(Vec<GeneralName>),
 }
@@ -47,7 +47,7 @@ pub enum CrlSource {
 /// RFC 9810 §5.3.19.15.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct RootCaKeyUpdate {
-    /// The new root.
+    /// The new root certificate.
     pub new_with_new: Any,
     /// The new key, signed by the old one.
     #[asn1(context_specific = "0", optional = "true")]
@@ -65,8 +65,8 @@ pub struct RootCaKeyUpdate {
 /// RFC 9810 §5.3.19.16.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct CertReqTemplate {
-    /// What a request shall say.
+    /// The fields that a request shall have.
     pub cert_template: CertTemplate,
-    /// The keys that are taken, one control for each kind.
+    /// The accepted kinds of key, one control for each.
     pub key_spec: Option<Vec<AttributeTypeAndValue>>,
 }

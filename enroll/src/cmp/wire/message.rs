@@ -1,5 +1,7 @@
-//! PKIMessage and PKIHeader (RFC 9810 §5.1). Header and body are kept as the octets that came, because the protection
-//! is computed over those and over nothing that was encoded again.
+//! PKIMessage and PKIHeader (RFC 9810 §5.1). The octets of header and body are kept as they were received, because the protection is
+//! computed over them: encoded anew, they might differ.
+
+use std::ops::RangeInclusive;
 
 use der::asn1::{Any, AnyRef, BitString, GeneralizedTime, Int, OctetString};
 use der::{Decode, Encode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
@@ -8,8 +10,11 @@ use x509_cert::ext::pkix::name::GeneralName;
 
 use super::refusal::{Failure, Refusal};
 
-/// The most certificates in extraCerts.
+/// The most certificates in extraCerts that are accepted.
 const MAX_EXTRA_CERTS: usize = 16;
+
+/// The lengths of a nonce that are accepted, in octets: at least 128 bits (RFC 9810 §5.1.1, RFC 9483 §3.5).
+pub const NONCE: RangeInclusive<usize> = 16..=64;
 
 /// ```text
 /// PKIHeader ::= SEQUENCE {
@@ -31,9 +36,9 @@ const MAX_EXTRA_CERTS: usize = 16;
 pub struct PkiHeader {
     /// The version: 2, or 3 for cmp2021 syntax.
     pub pvno: Int,
-    /// Who sends.
+    /// The sender's name.
     pub sender: GeneralName,
-    /// To whom.
+    /// The recipient's name.
     pub recipient: GeneralName,
     /// When the sender made the message.
     #[asn1(context_specific = "0", optional = "true")]
@@ -41,25 +46,25 @@ pub struct PkiHeader {
     /// How the message is protected.
     #[asn1(context_specific = "1", optional = "true")]
     pub protection_alg: Option<AlgorithmIdentifierOwned>,
-    /// Which key of the sender: the reference, or the subject key identifier.
+    /// The key of the sender that protects the message: the reference of a secret, or a subject key identifier.
     #[asn1(context_specific = "2", optional = "true")]
     pub sender_kid: Option<OctetString>,
-    /// Which key of the recipient.
+    /// The key of the recipient.
     #[asn1(context_specific = "3", optional = "true")]
     pub recip_kid: Option<OctetString>,
-    /// The transaction.
+    /// Identifies the transaction.
     #[asn1(context_specific = "4", optional = "true")]
     pub transaction_id: Option<OctetString>,
-    /// A random number of the sender.
+    /// A fresh random number of the sender.
     #[asn1(context_specific = "5", optional = "true")]
     pub sender_nonce: Option<OctetString>,
-    /// The senderNonce of the message before.
+    /// The senderNonce of the message that this one answers.
     #[asn1(context_specific = "6", optional = "true")]
     pub recip_nonce: Option<OctetString>,
     /// Text for people.
     #[asn1(context_specific = "7", optional = "true")]
     pub free_text: Option<Vec<String>>,
-    /// Further information.
+    /// Further information, such as implicitConfirm.
     #[asn1(context_specific = "8", optional = "true")]
     pub general_info: Option<Vec<InfoTypeAndValue>>,
 }
@@ -72,9 +77,9 @@ pub struct PkiHeader {
 /// RFC 9810 §5.1.1.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct InfoTypeAndValue {
-    /// What it is.
+    /// The kind of information.
     pub info_type: der::oid::ObjectIdentifier,
-    /// Its value.
+    /// The information.
     pub info_value: Option<Any>,
 }
 
@@ -85,25 +90,28 @@ pub struct InfoTypeAndValue {
 ///     protection   [0] PKIProtection OPTIONAL,
 ///     extraCerts   [1] SEQUENCE SIZE (1..MAX) OF CMPCertificate OPTIONAL }
 /// ```
-/// RFC 9810 §5.1, as it was received.
+/// A PKIMessage as it was received, RFC 9810 §5.1.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The header.
     pub header: PkiHeader,
-    /// Which body: the number of its context tag.
+    /// The kind of the body: the number of its context tag ([`super::kind`]).
     pub kind: u8,
-    /// The body inside its tag.
+    /// The element inside the body's context tag.
     pub body: Any,
     /// The protection, if there is one.
     pub protection: Option<Vec<u8>>,
-    /// Certificates, DER.
+    /// extraCerts, DER.
     pub extra_certs: Vec<Vec<u8>>,
     /// ProtectedPart, DER: what the protection is computed over.
     pub protected_part: Vec<u8>,
 }
 
 impl Message {
-    /// Decodes a message whose bounds were checked.
+    /// Decodes a message that [`super::bounds::check`] let pass.
+    ///
+    /// # Errors
+    /// `badDataFormat` for anything that is no PKIMessage.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
         let malformed = |e: der::Error| {
             Refusal::new(Failure::BadDataFormat, format!("expected a PKIMessage: {e}"))
@@ -143,6 +151,7 @@ impl Message {
         Ok(message)
     }
 
+    /// Reads protection or extraCerts, each of which may be present once and in this order.
     fn take_optional(&mut self, element: &[u8]) -> der::Result<()> {
         let tagged = AnyRef::from_der(element)?;
         match tagged.tag() {
@@ -171,37 +180,26 @@ impl Message {
         Ok(())
     }
 
-    /// The transactionID, for the log; empty when there is none.
+    /// The octets of the transactionID; none when it is absent.
     pub fn transaction_id(&self) -> &[u8] {
         self.header.transaction_id.as_ref().map_or(&[], OctetString::as_bytes)
-    }
-}
-
-/// The body's context tag: a look at the second element of a message, before it is decoded.
-pub fn body_kind(message: &[u8]) -> Option<u8> {
-    let message = AnyRef::from_der(message).ok()?;
-    let mut parts = SliceReader::new(message.value()).ok()?;
-    let _header = parts.tlv_bytes().ok()?;
-    match AnyRef::decode(&mut parts).ok()?.tag() {
-        Tag::ContextSpecific { constructed: true, number } => Some(number.value()),
-        _ => None,
     }
 }
 
 /// ```text
 /// ProtectedPart ::= SEQUENCE { header PKIHeader, body PKIBody }
 /// ```
-/// RFC 9810 §5.1.3.
+/// The octets that a protection is computed over, RFC 9810 §5.1.3.
 pub fn protected_part(header: &[u8], body: &[u8]) -> der::Result<Vec<u8>> {
     AnyRef::new(Tag::Sequence, &[header, body].concat())?.to_der()
 }
 
-/// A body in its context tag.
+/// The content of a body in its context tag, DER.
 pub fn tagged_body(kind: u8, content: &[u8]) -> der::Result<Vec<u8>> {
     context(kind, content)
 }
 
-/// A PKIMessage, DER, from parts that are encoded already.
+/// A PKIMessage, DER, of parts that are DER already.
 pub fn assemble(
     header: &[u8],
     body: &[u8],
@@ -217,6 +215,7 @@ pub fn assemble(
     AnyRef::new(Tag::Sequence, &content)?.to_der()
 }
 
+/// An element in an explicit context tag, DER.
 fn context(number: u8, content: &[u8]) -> der::Result<Vec<u8>> {
     let tag = Tag::ContextSpecific { constructed: true, number: TagNumber::try_from(number)? };
     AnyRef::new(tag, content)?.to_der()

@@ -1,12 +1,12 @@
-//! Whether two names are one (RFC 5280 §7.1).
+//! Compares names (RFC 5280 §7.1).
 
 use der::asn1::Any;
 use der::{Tag, Tagged};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::name::Name;
 
-/// Whether two names are the same: letter case, the kind of string, and white space at the ends and in a row do not
-/// count, so that a client that encodes a name anew still means it.
+/// Whether two names are the same, apart from letter case, the kinds of string, and white space at the ends and in a row: a client may
+/// encode a name anew in its own way.
 pub fn same(a: &Name, b: &Name) -> bool {
     a == b
         || a.0.len() == b.0.len()
@@ -16,13 +16,14 @@ pub fn same(a: &Name, b: &Name) -> bool {
             })
 }
 
+/// Whether two attributes are the same, apart from what [`same`] ignores.
 fn alike(a: &AttributeTypeAndValue, b: &AttributeTypeAndValue) -> bool {
     a.oid == b.oid
         && (a.value == b.value
             || matches!((folded(&a.value), folded(&b.value)), (Some(a), Some(b)) if a == b))
 }
 
-/// The text of a string; `None` for anything else.
+/// The text of a string in the form in which it is compared; `None` for anything else.
 fn folded(value: &Any) -> Option<String> {
     let is_text = matches!(value.tag(), Tag::Utf8String | Tag::PrintableString | Tag::Ia5String);
     let text = std::str::from_utf8(value.value()).ok().filter(|_| is_text)?;

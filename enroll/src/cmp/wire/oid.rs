@@ -1,4 +1,4 @@
-//! Object identifiers of CMP and CRMF.
+//! Object identifiers of CMP and CRMF, and of the algorithms that they name.
 
 use der::oid::ObjectIdentifier;
 

@@ -1,4 +1,4 @@
-//! Why a request is refused, in CMP's terms. The one mapping from domain errors to PKIFailureInfo stands here.
+//! Why a request is refused, in CMP's terms, and the one mapping from the authority's errors to PKIFailureInfo.
 
 use countersign_ca::{Denial, Error};
 use der::asn1::BitString;
@@ -6,7 +6,7 @@ use der::asn1::BitString;
 /// ```text
 /// PKIFailureInfo ::= BIT STRING { badAlg (0), badMessageCheck (1), … }
 /// ```
-/// RFC 9810 §5.2.3: the names of the bits, in their order.
+/// The names of the bits in their order, RFC 9810 §5.2.3.
 const NAMES: [&str; 27] = [
     "badAlg",
     "badMessageCheck",
@@ -37,71 +37,72 @@ const NAMES: [&str; 27] = [
     "duplicateCertReq",
 ];
 
-/// The names of the bits that a peer set, for the log.
-pub fn names(bits: &BitString) -> Vec<&'static str> {
+/// The names of the bits that a peer set.
+pub fn failure_names(bits: &BitString) -> Vec<&'static str> {
     let set = bits.bits().zip(NAMES);
     set.filter(|(set, _)| *set).map(|(_, name)| name).collect()
 }
 
-/// What this server refuses for. The discriminant is the number of the bit in PKIFailureInfo. Left out are bits of other
-/// services (timeNotAvailable), unacceptedPolicy, because nobody asks for policies, and duplicateCertReq, which would
-/// forbid to ask again after an answer was lost.
+/// The reasons for which this server refuses a request. The discriminant is the number of the bit in PKIFailureInfo (RFC 9810 §5.2.3).
+///
+/// Three bits are never set: timeNotAvailable, which is for time stamping; unacceptedPolicy, because no request asks for policies; and
+/// duplicateCertReq, because a peer that lost an answer must be able to ask again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(clippy::enum_variant_names, reason = "systemFailure is the name of the bit")]
 pub enum Failure {
-    /// Unrecognized or unsupported algorithm.
+    /// badAlg: the algorithm is unknown or not supported.
     BadAlg = 0,
-    /// The protection is missing or does not verify.
+    /// badMessageCheck: the protection is missing, or does not verify.
     BadMessageCheck = 1,
-    /// The transaction is not permitted or supported.
+    /// badRequest: the transaction is not permitted, or not supported.
     BadRequest = 2,
-    /// messageTime is too far from the system's time.
+    /// badTime: messageTime is too far from the server's time.
     BadTime = 3,
-    /// No certificate matches.
+    /// badCertId: no certificate matches.
     BadCertId = 4,
-    /// The data has the wrong format.
+    /// badDataFormat: the data has the wrong format.
     BadDataFormat = 5,
-    /// The authority named is not this one.
+    /// wrongAuthority: the message names another authority.
     WrongAuthority = 6,
-    /// The requester's data is incorrect.
+    /// incorrectData: the requester's data is incorrect.
     IncorrectData = 7,
-    /// messageTime is missing and must be there.
+    /// missingTimeStamp: messageTime is missing, and is required.
     MissingTimeStamp = 8,
-    /// The proof of possession failed.
+    /// badPOP: the proof of possession failed.
     BadPop = 9,
-    /// The certificate is revoked already.
+    /// certRevoked: the certificate is revoked already.
     CertRevoked = 10,
-    /// The certificate is confirmed already.
+    /// certConfirmed: the certificate is confirmed already.
     CertConfirmed = 11,
-    /// The protection is of the wrong kind.
+    /// wrongIntegrity: the protection is of the wrong kind, such as a MAC instead of a signature.
     WrongIntegrity = 12,
-    /// recipNonce is missing or wrong.
+    /// badRecipientNonce: recipNonce is missing or wrong.
     BadRecipientNonce = 13,
-    /// The extension is not accepted.
+    /// unacceptedExtension: a requested extension is not accepted.
     UnacceptedExtension = 16,
-    /// Information that is needed is not there.
+    /// addInfoNotAvailable: information that is needed is not available.
     AddInfoNotAvailable = 17,
-    /// senderNonce is missing, too short or was used before.
+    /// badSenderNonce: senderNonce is missing, too short, or was used before.
     BadSenderNonce = 18,
-    /// The template is invalid or lacks something.
+    /// badCertTemplate: the template is invalid, or lacks a field.
     BadCertTemplate = 19,
-    /// The signer is unknown or not trusted.
+    /// signerNotTrusted: the signer is unknown or not trusted.
     SignerNotTrusted = 20,
-    /// The transactionID is in use.
+    /// transactionIdInUse: the transactionID is in use.
     TransactionIdInUse = 21,
-    /// The version is not supported.
+    /// unsupportedVersion: pvno is not supported.
     UnsupportedVersion = 22,
-    /// The sender may not have this.
+    /// notAuthorized: the sender is not authorized for this request.
     NotAuthorized = 23,
-    /// The service is unavailable, and may be asked again later.
+    /// systemUnavail: the service is unavailable; the peer may ask again later.
     SystemUnavail = 24,
-    /// The service failed.
+    /// systemFailure: the service failed.
     SystemFailure = 25,
 }
 
 impl Failure {
-    /// The bit string with this one bit, without trailing zero bits (a named bit list in DER, X.690 §11.2.2).
+    /// PKIFailureInfo with this one bit. It ends with that bit, as a named bit list in DER does (X.690 §11.2.2).
     pub fn bits(self) -> der::Result<BitString> {
         let bit = usize::from(self as u8);
         let mut octets = vec![0; bit / 8 + 1];
@@ -113,50 +114,39 @@ impl Failure {
     }
 }
 
-/// A refusal: what the peer is told.
+/// A refusal, as the peer reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The failInfo bit.
     pub failure: Failure,
     /// The statusString, for the peer's operator.
     pub text: String,
-    /// What becomes of the message instead of an answer.
-    pub instead: Option<Instead>,
-}
-
-/// What becomes of a message that is not answered; nothing was done for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Instead {
-    /// It may come again when less is worked on.
-    Busy,
-    /// Another thread begins with it anew, one that may wait.
-    Elsewhere,
 }
 
 impl Refusal {
-    /// A refusal with its reason in words.
+    /// A refusal with its reason, of which [`legible`] takes care.
     pub fn new(failure: Failure, text: impl Into<String>) -> Self {
-        Self { failure, text: legible(&text.into()), instead: None }
+        Self { failure, text: legible(&text.into()) }
     }
+}
 
-    /// Too much is worked on.
-    pub fn busy(what: &str) -> Self {
-        let text = format!("{what}; try again");
-        Self { instead: Some(Instead::Busy), ..Self::new(Failure::SystemUnavail, text) }
-    }
+/// Makes a refusal (`badDataFormat`) of the reason why something, such as "a CertReqMsg", cannot be decoded.
+pub fn malformed(what: &str) -> impl Fn(der::Error) -> Refusal + '_ {
+    move |e| Refusal::new(Failure::BadDataFormat, format!("expected {what}: {e}"))
+}
 
-    /// It waits, which this thread does not.
-    pub fn elsewhere() -> Self {
-        let refusal = Self::new(Failure::SystemUnavail, "try again");
-        Self { instead: Some(Instead::Elsewhere), ..refusal }
-    }
+/// Makes a refusal (`systemFailure`) of the reason why an answer cannot be encoded, which is a fault of this program.
+pub fn encoding_failed(error: der::Error) -> Refusal {
+    Refusal::from(Error::internal(format!("an answer cannot be encoded: {error}")))
 }
 
 /// The longest text of a refusal, in characters.
 const MAX_TEXT: usize = 600;
 
-/// A text as it may stand in a log, on a terminal and in a message: a peer's own words can be part of it, so what is
-/// invisible or would change the look of the rest is written as an escape, and the length has an end.
+/// The text in a form that is safe in a log, on a terminal and in a message.
+///
+/// A peer's own words can be part of it. Characters that are invisible, or that change how the rest looks, become escapes; after 600
+/// characters the text is cut off.
 pub fn legible(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(MAX_TEXT));
     for (count, c) in text.chars().enumerate() {
@@ -172,7 +162,8 @@ pub fn legible(text: &str) -> String {
     out
 }
 
-/// The mapping. What is ours to mend goes to the log, and the peer learns only that it is not its fault.
+/// The mapping. The reason of a fault that only the server's operator can mend goes to the log; the peer learns only that the fault is not
+/// its own.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error {
@@ -194,12 +185,13 @@ impl From<Error> for Refusal {
     }
 }
 
+/// The bit for a denial.
 fn failure_of(kind: Denial) -> Failure {
     match kind {
         Denial::NotAuthorized => Failure::NotAuthorized,
-        // As a wrong secret: a guesser learns neither that the reference exists nor that it is locked.
+        // The same as for a wrong secret, so that a guesser learns neither that the reference exists nor that it is locked.
         Denial::Locked => Failure::BadMessageCheck,
-        // A known algorithm, but nothing that is certified: it is the template that must change.
+        // The algorithm of the key is known, but no profile certifies the key: the template must change.
         Denial::Template | Denial::KeySize => Failure::BadCertTemplate,
         Denial::Algorithm => Failure::BadAlg,
         Denial::ProofOfPossession => Failure::BadPop,
@@ -272,7 +264,7 @@ mod tests {
                 .collect();
             assert_eq!(set, [bit], "{failure:?}");
             assert_eq!(format!("{failure:?}").to_lowercase(), NAMES[bit].to_lowercase());
-            assert_eq!(names(&failure.bits().unwrap()), [NAMES[bit]]);
+            assert_eq!(failure_names(&failure.bits().unwrap()), [NAMES[bit]]);
             // X.690 §11.2.2: a named bit list ends with its last bit that is set.
             assert_eq!(octets.len() * 8 - unused, bit + 1, "{failure:?}");
         }

@@ -21,7 +21,7 @@ use super::{AES_WRAP, ContentKey, IssuerAndSerialNumber, KEY, Recipient, octets,
 ///     entityUInfo [0] EXPLICIT OCTET STRING OPTIONAL,
 ///     suppPubInfo [2] EXPLICIT OCTET STRING }
 /// ```
-/// RFC 5753 §7.2: the key wrap, the ukm, and the length of the key encryption key in bits.
+/// RFC 5753 §7.2: keyInfo is the key wrap, entityUInfo the ukm, and suppPubInfo the length of the key encryption key in bits.
 #[derive(Sequence)]
 struct SharedInfo<'a> {
     key_info: AlgorithmIdentifierOwned,
@@ -42,6 +42,7 @@ struct SharedInfo<'a> {
 /// RFC 5652 §6.2.2. The originator is an ephemeral key (RFC 5753 §3.1.1).
 #[derive(Sequence)]
 pub struct KeyAgreeRecipientInfo {
+    /// The version.
     pub version: CmsVersion,
     #[asn1(context_specific = "0")]
     originator: OriginatorIdentifierOrKey,
@@ -67,6 +68,7 @@ struct RecipientEncryptedKey {
     encrypted_key: OctetString,
 }
 
+/// KeyAgreeRecipientIdentifier.
 #[derive(Choice)]
 enum RecipientIdentifier {
     IssuerAndSerialNumber(IssuerAndSerialNumber),
@@ -74,7 +76,10 @@ enum RecipientIdentifier {
     RKeyId(RecipientKeyIdentifier),
 }
 
-/// Wraps the content's key for the holder of an EC key.
+/// Wraps the content encryption key for the holder of an EC key.
+///
+/// # Errors
+/// [`Error::Malformed`] if the key is no point on its curve, [`Error::Unavailable`] without randomness.
 pub fn recipient(
     key: &SubjectPublicKey,
     recipient: Recipient<'_>,
@@ -91,11 +96,11 @@ pub fn recipient(
     let ephemeral = EphemeralPrivateKey::generate(curve, &SystemRandom::new()).map_err(failed)?;
     let public = ephemeral.compute_public_key().map_err(failed)?;
     let originator = OriginatorPublicKey {
-        // RFC 5753 §3.1.1: no parameters; the curve is the recipient's.
+        // RFC 5753 §3.1.1: there are no parameters, because the curve is the recipient's.
         algorithm: AlgorithmIdentifierOwned { oid: ca::EC_PUBLIC_KEY, parameters: None },
         public_key: BitString::from_bytes(public.as_ref()).map_err(Error::internal)?,
     };
-    // 2. The key encryption key.
+    // 2. The key encryption key, from the shared secret.
     let mut ukm = [0; 32];
     entropy.fill(&mut ukm)?;
     let shared_info = shared_info(&ukm).map_err(Error::internal)?;
@@ -108,7 +113,7 @@ pub fn recipient(
         not_a_point,
         |shared| Ok(derive(shared, &shared_info)),
     )?;
-    // 3. The content's key, wrapped by it.
+    // 3. The content encryption key, wrapped with it.
     let rid = match recipient {
         Recipient::Key(identifier) => RecipientIdentifier::RKeyId(RecipientKeyIdentifier {
             subject_key_identifier: SubjectKeyIdentifier(octets(identifier)?),
@@ -134,6 +139,7 @@ pub fn recipient(
     })
 }
 
+/// ECC-CMS-SharedInfo, DER.
 fn shared_info(ukm: &[u8]) -> der::Result<Vec<u8>> {
     let bits = (KEY as u32 * 8).to_be_bytes();
     SharedInfo {
@@ -144,7 +150,7 @@ fn shared_info(ukm: &[u8]) -> der::Result<Vec<u8>> {
     .to_der()
 }
 
-/// ANSI X9.63 (SEC 1 §3.6.1) with SHA-256. One round gives the 32 octets that are needed.
+/// The key derivation function of ANSI X9.63 (SEC 1 §3.6.1) with SHA-256. One round gives the 32 octets of a key.
 fn derive(shared: &[u8], shared_info: &[u8]) -> Zeroizing<[u8; KEY]> {
     let mut hash = Sha256::new();
     hash.update(shared);

@@ -1,5 +1,5 @@
-//! EncryptedValue, which pvno 2 knows and RFC 9810 §5.2.2 keeps for old clients. It is made for RSA keys alone, and only
-//! for certificates: a private key never leaves in it.
+//! EncryptedValue, which pvno 2 has and RFC 9810 §5.2.2 keeps for old clients. It is used for RSA keys only, and for certificates only: no
+//! private key is sent in it.
 
 use aws_lc_rs::rsa::Pkcs1PublicEncryptingKey;
 use countersign_ca::{Denial, Entropy, Error, KeyKind, SubjectPublicKey};
@@ -8,7 +8,7 @@ use der::asn1::{BitString, OctetString};
 use spki::AlgorithmIdentifierOwned;
 use zeroize::Zeroizing;
 
-use super::{ContentKey, content_key, encrypt, transport};
+use super::{ContentKey, Encrypted, content_key, encrypt, transport};
 
 /// ```text
 /// EncryptedValue ::= SEQUENCE {
@@ -22,16 +22,16 @@ use super::{ContentKey, content_key, encrypt, transport};
 /// RFC 4211 §2.1.9.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct EncryptedValue {
-    /// What the encrypted key is for.
+    /// The algorithm for which an encrypted private key is.
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     pub intended_alg: Option<AlgorithmIdentifierOwned>,
-    /// How the value is encrypted.
+    /// The algorithm that encrypts the value.
     #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
     pub symm_alg: Option<AlgorithmIdentifierOwned>,
-    /// The symmetric key, encrypted with the recipient's.
+    /// The symmetric key, encrypted with the recipient's key.
     #[asn1(context_specific = "2", tag_mode = "IMPLICIT", optional = "true")]
     pub enc_symm_key: Option<BitString>,
-    /// How the symmetric key is encrypted.
+    /// The algorithm that encrypts the symmetric key.
     #[asn1(context_specific = "3", tag_mode = "IMPLICIT", optional = "true")]
     pub key_alg: Option<AlgorithmIdentifierOwned>,
     /// A hint for the recipient.
@@ -41,17 +41,17 @@ pub struct EncryptedValue {
     pub enc_value: BitString,
 }
 
-/// As [`super::Envelope`], for an EncryptedValue.
+/// An EncryptedValue for one recipient, before its value is known.
 pub struct LegacyEnvelope {
     key: ContentKey,
     encrypted_key: Vec<u8>,
 }
 
 impl LegacyEnvelope {
-    /// For whoever has the private half of an RSA key.
+    /// An envelope for the holder of the private key to an RSA key.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::ProofOfPossession`] for another key.
+    /// As [`encrypt_with`].
     pub fn for_key(key: &SubjectPublicKey, entropy: &dyn Entropy) -> Result<Self, Error> {
         let content_key = content_key(entropy)?;
         let encrypted_key = encrypt_with(key, content_key.as_slice())?;
@@ -63,7 +63,7 @@ impl LegacyEnvelope {
     /// # Errors
     /// [`Error::Internal`] when it cannot be encrypted.
     pub fn seal(self, value: &[u8]) -> Result<EncryptedValue, Error> {
-        let (algorithm, encrypted) = encrypt(&self.key, value)?;
+        let Encrypted { algorithm, octets: encrypted } = encrypt(&self.key, value)?;
         let bits = |bytes: &[u8]| BitString::from_bytes(bytes).map_err(Error::internal);
         Ok(EncryptedValue {
             intended_alg: None,
@@ -76,10 +76,10 @@ impl LegacyEnvelope {
     }
 }
 
-/// RSAES-PKCS1-v1_5, which old clients decrypt.
+/// Encrypts with RSAES-PKCS1-v1_5 (RFC 8017 §7.2), which old clients can decrypt.
 ///
 /// # Errors
-/// `Denied` with [`Denial::ProofOfPossession`] for a key that is not RSA, [`Error::Malformed`] for one that encrypts nothing.
+/// `Denied` with [`Denial::ProofOfPossession`] for a key that is not RSA, [`Error::Malformed`] for a key that cannot encrypt.
 pub fn encrypt_with(key: &SubjectPublicKey, secret: &[u8]) -> Result<Vec<u8>, Error> {
     if !matches!(key.kind(), KeyKind::Rsa(_)) {
         return Err(Error::denied(

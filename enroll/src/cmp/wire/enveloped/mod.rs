@@ -1,8 +1,8 @@
-//! EnvelopedData (RFC 5652 §6) as CMP uses it (RFC 9810 §5.2.2, RFC 9481 §4): content that one recipient alone can read.
-//! An RSA key gets the content's key by transport, an EC key by agreement, who shares a secret by password.
+//! EnvelopedData (RFC 5652 §6) as CMP uses it (RFC 9810 §5.2.2, RFC 9481 §4): content that only one recipient can read. The content
+//! encryption key is encrypted by key transport for an RSA key, by key agreement for an EC key, and by password for a shared secret.
 //!
-//! An [`Envelope`] is made before the certificate that goes into it is issued: what can fail because of the recipient's
-//! key fails then.
+//! An [`Envelope`] is made before the certificate that it will hold is issued, so that a key for which nothing can be encrypted is refused
+//! before anything is issued.
 
 mod agreement;
 mod legacy;
@@ -28,28 +28,28 @@ use zeroize::Zeroizing;
 pub use legacy::{EncryptedValue, LegacyEnvelope, encrypt_with};
 pub use oid::{ID_DATA, ID_SIGNED_DATA};
 
-/// The octets of an AES-256 key.
+/// The length of an AES-256 key, in octets.
 const KEY: usize = 32;
 
-/// A content encryption key, wiped when dropped.
+/// A content encryption key, or another key of its length; wiped when dropped.
 type ContentKey = Zeroizing<[u8; KEY]>;
 
-/// How a content encryption key is encrypted under a key that comes from a secret.
+/// How the content encryption key is encrypted with a key that is derived from a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyWrapping {
     /// AES key wrap (RFC 9481 §4.3.1).
     AesWrap,
-    /// id-alg-PWRI-KEK (RFC 3211 §2.3), the only one that OpenSSL reads.
+    /// id-alg-PWRI-KEK (RFC 3211 §2.3), the only way that OpenSSL can read.
     PwriKek,
 }
 
-/// What names the recipient of an envelope.
+/// How an envelope names its recipient.
 #[derive(Debug, Clone, Copy)]
 pub enum Recipient<'a> {
-    /// The key identifier of its key.
+    /// By the key identifier of its key.
     Key(&'a [u8]),
-    /// The certReqId of its request, which stands as the serial number of a certificate of the NULL-DN (RFC 9810 §5.2.8.3.3): there is
-    /// no certificate yet.
+    /// By the certReqId of its request, because there is no certificate yet: as the serial number of a certificate that the NULL-DN
+    /// issued (RFC 9810 §5.2.8.3.3).
     Request(&'a Int),
 }
 
@@ -58,7 +58,7 @@ pub enum Recipient<'a> {
 ///     issuer Name,
 ///     serialNumber CertificateSerialNumber }
 /// ```
-/// RFC 5652 §10.2.4. The serial number of `x509-cert` is no number that a request may have, such as 0.
+/// RFC 5652 §10.2.4. The serial number type of `x509-cert` refuses numbers that a certReqId may have, such as 0.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 struct IssuerAndSerialNumber {
     issuer: Name,
@@ -66,7 +66,7 @@ struct IssuerAndSerialNumber {
 }
 
 impl IssuerAndSerialNumber {
-    /// Of a request.
+    /// Names the recipient by the certReqId of its request.
     fn of_request(id: &Int) -> Self {
         Self { issuer: Name::default(), serial_number: id.clone() }
     }
@@ -87,8 +87,8 @@ impl IssuerAndSerialNumber {
 ///     pwri [3] PasswordRecipientInfo,
 ///     ori  [4] OtherRecipientInfo }
 /// ```
-/// RFC 5652 §6.1 and §6.2, without the optional fields. The crate `cms` has these types too, and tags the rKeyId in a
-/// KeyAgreeRecipientInfo as primitive, which others cannot read.
+/// RFC 5652 §6.1 and §6.2, without the optional fields. The types of the crate `cms` are not used, because it tags the rKeyId in a
+/// KeyAgreeRecipientInfo as primitive, which other programs cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct EnvelopedData {
     version: CmsVersion,
@@ -96,7 +96,7 @@ pub struct EnvelopedData {
     encrypted_content_info: EncryptedContentInfo,
 }
 
-/// What is encrypted for one recipient, before its content is known.
+/// An EnvelopedData for one recipient, before its content is known.
 pub struct Envelope {
     key: ContentKey,
     version: CmsVersion,
@@ -104,7 +104,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// For whoever has the private half of `key`.
+    /// An envelope for the holder of the private key to `key`.
     ///
     /// # Errors
     /// [`Error::Malformed`] when nothing can be encrypted for the key.
@@ -129,12 +129,12 @@ impl Envelope {
                 ));
             }
         };
-        // RFC 5652 §6.1: 0 where the RecipientInfo is of version 0, and else 2.
+        // RFC 5652 §6.1: the version is 0 if that of the RecipientInfo is, and else 2.
         let version = if version == CmsVersion::V0 { CmsVersion::V0 } else { CmsVersion::V2 };
         Ok(Self { key: content_key, version, recipient })
     }
 
-    /// For whoever knows this secret.
+    /// An envelope for the holder of a shared secret.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when there is no randomness.
@@ -146,7 +146,7 @@ impl Envelope {
         let content_key = content_key(entropy)?;
         let recipient = password::recipient(secret, &content_key, wrapping, entropy)?;
         let recipient = tagged(TagNumber::N3, &recipient).map_err(Error::internal)?;
-        // RFC 5652 §6.1: 3 with a password.
+        // RFC 5652 §6.1: the version is 3 with a PasswordRecipientInfo.
         Ok(Self { key: content_key, version: CmsVersion::V3, recipient })
     }
 
@@ -159,13 +159,13 @@ impl Envelope {
         content_type: ObjectIdentifier,
         content: &[u8],
     ) -> Result<EnvelopedData, Error> {
-        let (content_enc_alg, encrypted) = encrypt(&self.key, content)?;
+        let Encrypted { algorithm, octets: encrypted } = encrypt(&self.key, content)?;
         Ok(EnvelopedData {
             version: self.version,
             recipient_infos: SetOfVec::try_from(vec![self.recipient]).map_err(Error::internal)?,
             encrypted_content_info: EncryptedContentInfo {
                 content_type,
-                content_enc_alg,
+                content_enc_alg: algorithm,
                 encrypted_content: Some(octets(&encrypted)?),
             },
         })
@@ -178,16 +178,25 @@ impl std::fmt::Debug for Envelope {
     }
 }
 
+/// A fresh content encryption key.
 fn content_key(entropy: &dyn Entropy) -> Result<ContentKey, Error> {
     let mut key = Zeroizing::new([0; KEY]);
     entropy.fill(key.as_mut_slice())?;
     Ok(key)
 }
 
-/// AES-256-CBC with the padding of RFC 5652 §6.3, and its parameters: the IV (RFC 3565 §4.1).
-fn encrypt(key: &ContentKey, content: &[u8]) -> Result<(AlgorithmIdentifierOwned, Vec<u8>), Error> {
+/// Encrypted content.
+struct Encrypted {
+    /// The algorithm, with its parameters.
+    algorithm: AlgorithmIdentifierOwned,
+    /// The ciphertext.
+    octets: Vec<u8>,
+}
+
+/// Encrypts content with AES-256-CBC and the padding of RFC 5652 §6.3. The parameter of the algorithm is the IV (RFC 3565 §4.1).
+fn encrypt(key: &ContentKey, content: &[u8]) -> Result<Encrypted, Error> {
     let failed = |_| Error::internal("the content cannot be encrypted");
-    // Room for the padding from the start: a buffer that grows leaves a copy of the content behind.
+    // The buffer has room for the padding from the start. If it grew, a copy of the content would be left in memory.
     let mut buffer = Zeroizing::new(Vec::with_capacity(content.len().saturating_add(16)));
     buffer.extend_from_slice(content);
     let cipher = UnboundCipherKey::new(&AES_256, key.as_slice()).map_err(failed)?;
@@ -202,10 +211,10 @@ fn encrypt(key: &ContentKey, content: &[u8]) -> Result<(AlgorithmIdentifierOwned
         oid: crate::cmp::wire::oid::AES_256_CBC,
         parameters: Some(parameters),
     };
-    Ok((algorithm, std::mem::take(&mut *buffer)))
+    Ok(Encrypted { algorithm, octets: std::mem::take(&mut *buffer) })
 }
 
-/// AES-256-CBC of whole blocks, without padding.
+/// Encrypts whole blocks with AES-256-CBC, without padding.
 fn cbc(key: &ContentKey, iv: &[u8; 16], blocks: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let failed = |_| Error::internal("the content's key cannot be encrypted");
     let mut buffer = Zeroizing::new(Vec::with_capacity(blocks.len().saturating_add(16)));
@@ -214,12 +223,12 @@ fn cbc(key: &ContentKey, iv: &[u8; 16], blocks: &[u8]) -> Result<Zeroizing<Vec<u
     let cipher = PaddedBlockEncryptingKey::cbc_pkcs7(cipher).map_err(failed)?;
     let context = EncryptionContext::Iv128(FixedLength::from(iv));
     cipher.less_safe_encrypt(&mut *buffer, context).map_err(failed)?;
-    // Whole blocks are followed by one that is padding alone.
+    // The cipher appended one more block, which is padding alone.
     buffer.truncate(blocks.len());
     Ok(buffer)
 }
 
-/// The content key, wrapped by AES-256 (RFC 3394), with the algorithm's identifier, which has no parameters (RFC 3565 §4.2).
+/// Wraps the content encryption key with AES-256 (RFC 3394).
 fn wrap(kek: &[u8], key: &ContentKey) -> Result<OctetString, Error> {
     let failed = |_| Error::internal("the content's key cannot be wrapped");
     let mut wrapped = [0; KEY + 8];
@@ -227,15 +236,17 @@ fn wrap(kek: &[u8], key: &ContentKey) -> Result<OctetString, Error> {
     octets(kek.wrap(key.as_slice(), &mut wrapped).map_err(failed)?)
 }
 
+/// The identifier of AES key wrap, which has no parameters (RFC 3565 §4.2).
 const AES_WRAP: AlgorithmIdentifierOwned =
     AlgorithmIdentifierOwned { oid: oid::AES_256_WRAP, parameters: None };
 
-/// A SEQUENCE in an implicit context tag.
+/// A SEQUENCE with this implicit context tag in place of its own tag.
 fn tagged(number: TagNumber, value: &impl Encode) -> der::Result<Any> {
     let content = Any::from_der(&value.to_der()?)?;
     Any::new(Tag::ContextSpecific { constructed: true, number }, content.value())
 }
 
+/// An OCTET STRING.
 fn octets(bytes: &[u8]) -> Result<OctetString, Error> {
     OctetString::new(bytes).map_err(Error::internal)
 }

@@ -1,4 +1,4 @@
-//! Object identifiers of CMS that CMP itself does not name.
+//! Object identifiers of CMS and of its algorithms.
 
 use der::oid::ObjectIdentifier;
 

@@ -1,5 +1,5 @@
-//! By password: PBKDF2 over the shared secret (RFC 9483 §4.1.6.3, RFC 9481 §4.4.1), and AES key wrap (RFC 9481 §4.3.1), or for
-//! those who cannot read that, id-alg-PWRI-KEK (RFC 3211 §2.3).
+//! PasswordRecipientInfo: the key encryption key is derived from the shared secret with PBKDF2 (RFC 9483 §4.1.6.3, RFC 9481 §4.4.1). It
+//! encrypts by AES key wrap (RFC 9481 §4.3.1) or, for clients that cannot read that, by id-alg-PWRI-KEK (RFC 3211 §2.3).
 
 use std::num::NonZeroU32;
 
@@ -13,10 +13,10 @@ use zeroize::Zeroizing;
 
 use super::oid::PWRI_KEK;
 use super::{AES_WRAP, ContentKey, KEY, KeyWrapping, cbc, octets, wrap};
-use crate::cmp::wire::mac::Pbkdf2Parameters;
 use crate::cmp::wire::oid;
+use crate::cmp::wire::pbkdf2::Pbkdf2Parameters;
 
-/// The iterations of PBKDF2: the secret has 160 random bits, so that more would only cost.
+/// The iterations of PBKDF2. The secret has 160 random bits, so that more iterations would only cost time.
 const ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9_999);
 
 /// ```text
@@ -26,7 +26,8 @@ const ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9_999);
 ///     keyEncryptionAlgorithm     KeyEncryptionAlgorithmIdentifier,
 ///     encryptedKey               EncryptedKey }
 /// ```
-/// RFC 5652 §6.2.4. The salt is another one than that of the message's MAC, as RFC 9483 §4.1.6.3 demands.
+/// Encrypts the content encryption key with a shared secret, RFC 5652 §6.2.4. The salt is not that of the message's MAC, as RFC 9483
+/// §4.1.6.3 requires.
 pub fn recipient(
     secret: &[u8],
     content_key: &ContentKey,
@@ -48,7 +49,10 @@ pub fn recipient(
     };
     let (key_enc_alg, enc_key) = match wrapping {
         KeyWrapping::AesWrap => (AES_WRAP, wrap(kek.as_slice(), content_key)?),
-        KeyWrapping::PwriKek => pwri_kek(&kek, content_key, entropy)?,
+        KeyWrapping::PwriKek => {
+            let PwriKek { algorithm, key } = pwri_kek(&kek, content_key, entropy)?;
+            (algorithm, key)
+        }
     };
     Ok(PasswordRecipientInfo {
         version: CmsVersion::V0,
@@ -61,20 +65,27 @@ pub fn recipient(
     })
 }
 
-/// The octets of a block of AES.
+/// The length of a block of AES, in octets.
 const BLOCK: usize = 16;
 
-/// The content key and what stands before and after it, up to whole blocks.
+/// The length of the content encryption key with what is put before and after it to fill whole blocks, in octets.
 const PADDED: usize = (1 + 3 + KEY).next_multiple_of(BLOCK);
 
-/// The content key under id-alg-PWRI-KEK, whose parameter is the algorithm that encrypts it: AES-256-CBC with its IV (RFC 3211
-/// §2.3.1). The key is padded with its length, the complement of its first three octets, and random octets, and is encrypted twice,
-/// the second time with the last block of the first as the IV.
+/// A key that id-alg-PWRI-KEK encrypts.
+struct PwriKek {
+    algorithm: AlgorithmIdentifierOwned,
+    key: OctetString,
+}
+
+/// Encrypts the content encryption key with id-alg-PWRI-KEK, whose parameter is the cipher, AES-256-CBC with its IV (RFC 3211 §2.3.1).
+///
+/// Before the key come its length and the complement of its first three octets, behind it random octets. The whole is encrypted twice; the
+/// second IV is the last block of the first ciphertext.
 fn pwri_kek(
     kek: &ContentKey,
     content_key: &ContentKey,
     entropy: &dyn Entropy,
-) -> Result<(AlgorithmIdentifierOwned, OctetString), Error> {
+) -> Result<PwriKek, Error> {
     let (mut iv, mut padding) = ([0; BLOCK], [0; PADDED - 4 - KEY]);
     entropy.fill(&mut iv)?;
     entropy.fill(&mut padding)?;
@@ -91,5 +102,6 @@ fn pwri_kek(
         parameters: Some(Any::encode_from(&octets(&iv)?).map_err(Error::internal)?),
     };
     let parameters = Some(Any::encode_from(&inner).map_err(Error::internal)?);
-    Ok((AlgorithmIdentifierOwned { oid: PWRI_KEK, parameters }, octets(&twice)?))
+    let algorithm = AlgorithmIdentifierOwned { oid: PWRI_KEK, parameters };
+    Ok(PwriKek { algorithm, key: octets(&twice)? })
 }

@@ -107,7 +107,7 @@ fn openssl_decrypts_what_is_for_a_secret() {
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let derivation = recipient.key_derivation_alg.as_ref().unwrap();
     let parameters = derivation.parameters.as_ref().unwrap();
-    let parameters: crate::cmp::wire::mac::Pbkdf2Parameters = parameters.decode_as().unwrap();
+    let parameters: crate::cmp::wire::pbkdf2::Pbkdf2Parameters = parameters.decode_as().unwrap();
     assert_eq!((parameters.key_length, parameters.salt.as_bytes().len()), (Some(32), 16));
     let kek = openssl(
         folder,

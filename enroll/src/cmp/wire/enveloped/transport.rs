@@ -1,4 +1,4 @@
-//! Key transport: the content's key is encrypted with the recipient's RSA key, by RSAES-OAEP (RFC 9481 §4.2.1, RFC 3560).
+//! Key transport: the content encryption key is encrypted with the recipient's RSA key by RSAES-OAEP (RFC 9481 §4.2.1, RFC 3560).
 
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
 use cms::content_info::CmsVersion;
@@ -31,9 +31,11 @@ struct OaepParameters {
 ///     keyEncryptionAlgorithm KeyEncryptionAlgorithmIdentifier,
 ///     encryptedKey           EncryptedKey }
 /// ```
-/// RFC 5652 §6.2.1: version 2 with a subjectKeyIdentifier, and 0 with issuerAndSerialNumber. The crate `cms` has no serial number 0.
+/// RFC 5652 §6.2.1. The version is 2 with a subjectKeyIdentifier, and 0 with an issuerAndSerialNumber. The crate `cms` has this type, too,
+/// but refuses the serial number 0.
 #[derive(Sequence)]
 pub struct KeyTransRecipientInfo {
+    /// The version.
     pub version: CmsVersion,
     rid: RecipientIdentifier,
     key_enc_alg: AlgorithmIdentifierOwned,
@@ -53,7 +55,10 @@ enum RecipientIdentifier {
     SubjectKeyIdentifier(OctetString),
 }
 
-/// Encrypts the content's key for the holder of an RSA key.
+/// Encrypts the content encryption key for the holder of an RSA key.
+///
+/// # Errors
+/// [`Error::Malformed`] for a key that cannot encrypt.
 pub fn recipient(
     key: &SubjectPublicKey,
     recipient: Recipient<'_>,
@@ -83,12 +88,16 @@ pub fn recipient(
     })
 }
 
-/// An RSA key to encrypt with.
+/// An RSA key in the form in which it encrypts.
+///
+/// # Errors
+/// [`Error::Malformed`] for a key that cannot encrypt.
 pub fn public_key(key: &SubjectPublicKey) -> Result<PublicEncryptingKey, Error> {
     PublicEncryptingKey::from_der(key.der())
         .map_err(|e| Error::malformed(format!("nothing can be encrypted with this RSA key: {e}")))
 }
 
+/// The identifier of RSAES-OAEP with SHA-256 and MGF1 with SHA-256.
 fn oaep() -> der::Result<AlgorithmIdentifierOwned> {
     let sha256 = || AlgorithmIdentifierOwned { oid: ca::SHA256, parameters: Some(Any::from(Null)) };
     let parameters = OaepParameters {
