@@ -12,7 +12,7 @@
 )]
 
 pub mod cmp;
-mod transport;
+pub mod transport;
 
 pub use cmp::server::http;
 pub use transport::share::Sender;

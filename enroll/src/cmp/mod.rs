@@ -1,14 +1,17 @@
-//! CMP: RFC 9810 (the line of RFC 2510 and 4210), its transfer over HTTP (RFC 9811), and the lightweight profile
-//! (RFC 9483). Here is what is on the wire; what is granted is decided in `countersign-ca`.
+//! CMP: RFC 9810 (the successor of RFC 2510 and RFC 4210), its transfer over HTTP (RFC 9811), and the lightweight profile (RFC 9483).
+//! `countersign-ca` decides what is granted.
+//!
+//! Three rooms: `wire` has the messages as types; `server` and [`client`] name it, and neither names the other.
 
 pub mod client;
 pub mod exercise;
 pub(crate) mod server;
 mod wire;
 
-pub use wire::algorithms::Protections;
+pub use server::http::{Endpoint, Observer};
+pub use server::service::CmpService;
+pub use server::service::config::{CmpConfig, Rules, default_workers};
+pub use server::service::protections::Protections;
+pub use server::service::route::{Answered, Outcome, Route};
 pub use wire::bounds::Bounds;
-pub use wire::content::kind;
-pub use wire::mac::work as mac_work;
-pub use wire::message::body_kind;
-pub use server::service::{Begun, CmpConfig, CmpService, Outcome, Route, Rules, Unsent, default_workers};
+pub use wire::kind;

@@ -1,63 +1,35 @@
-//! What follows an issued certificate: certConf, or an error from the peer (RFC 9483 §4.1.1 and §3.6).
+//! What follows an issued certificate: certConf, or an error message of the peer (RFC 9483 §4.1.1 and §3.6).
 
 use countersign_ca::Error;
 use countersign_ca::oid as ca;
-use countersign_ca::pending::RequestId;
-use countersign_ca::record::{Label, Transaction};
-use der::asn1::OctetString;
+use countersign_ca::record::Transaction;
 use der::{Decode, Encode};
 use ring::digest;
 
-use crate::cmp::server::reply::answer::{Answer, failed};
-use crate::cmp::wire::content::{ACCEPTED, CertStatus, ErrorMsgContent, GRANTED_WITH_MODS, PkiStatusInfo};
-use crate::cmp::server::service::context::{Context, Kind};
-use crate::cmp::wire::crmf::{elements, malformed};
-use crate::cmp::server::exchange::Exchange;
-use crate::cmp::wire::refusal::{Failure, Refusal, legible, names};
+use super::Exchange;
+use super::transaction::OpenTransaction;
+use crate::cmp::server::reply::answer::Answer;
+use crate::cmp::wire::content::{CertStatus, ErrorMsgContent};
+use crate::cmp::wire::elements::elements;
+use crate::cmp::wire::refusal::{
+    Failure, Refusal, encoding_failed, failure_names, legible, malformed,
+};
+use crate::cmp::wire::status::{ACCEPTED, GRANTED_WITH_MODS, PkiStatusInfo};
 
 impl Exchange<'_> {
-    /// certConf: the holder takes the certificate, or does not.
-    pub(crate) fn confirmation(self) -> Result<Answer, Refusal> {
+    /// certConf: the peer accepts the certificate, or rejects it, whereupon it is revoked.
+    ///
+    /// # Errors
+    /// `certConfirmed` or `certRevoked` if no confirmation is awaited any more, and refusals of a certConf for something else.
+    pub fn confirmation(self) -> Result<Answer, Refusal> {
         let authority = self.service.authority();
-        let (transaction, context) = self.continued()?;
+        // 1. A certificate in the peer's own transaction awaits its confirmation.
+        let OpenTransaction { transaction, context } = self.continued_transaction()?;
         let Some((ca, serial)) = transaction.awaits else {
-            if authority.waiting(&transaction.id)?.is_some() {
-                return Err(Refusal::new(
-                    Failure::BadRequest,
-                    "no certificate is issued yet in this transaction; ask with pollReq how far it is",
-                ));
-            }
-            let revoked =
-                authority.issued_in(&transaction.id)?.and_then(|issued| issued.revocation);
-            return Err(match revoked {
-                Some(revocation) => Refusal::new(
-                    Failure::CertRevoked,
-                    format!(
-                        "the certificate of this transaction was revoked on {} ({})",
-                        revocation.at, revocation.reason
-                    ),
-                ),
-                None => Refusal::new(
-                    Failure::CertConfirmed,
-                    "the certificate of this transaction is confirmed already",
-                ),
-            });
+            return Err(self.nothing_to_confirm(&transaction)?);
         };
-        let statuses = elements(&self.message.body).map_err(malformed("CertConfirmContent"))?;
-        let status = match statuses.as_slice() {
-            // An empty certConf takes nothing (RFC 9810 §5.3.18).
-            [] => None,
-            [one] => {
-                let der = one.to_der().map_err(malformed("a CertStatus"))?;
-                Some(CertStatus::from_der(&der).map_err(malformed("a CertStatus"))?)
-            }
-            _ => {
-                return Err(Refusal::new(
-                    Failure::BadRequest,
-                    "expected one CertStatus: one certificate was issued",
-                ));
-            }
-        };
+        // 2. The one status is for the one certificate.
+        let status = self.cert_status()?;
         if status.as_ref().is_some_and(|status| status.cert_req_id != context.cert_req_id) {
             return Err(Refusal::new(
                 Failure::BadRequest,
@@ -70,18 +42,20 @@ impl Exchange<'_> {
                 "a certificate that is taken has no failInfo; say rejection, or leave failInfo out",
             ));
         }
-        let Some(status) = status.filter(is_taken) else {
+        // 3. The peer rejects the certificate; an empty certConf does, too.
+        let Some(status) = status.filter(is_accepted) else {
             tracing::info!("the peer does not take its certificate, which is revoked");
             authority.reject(&transaction.id)?;
             return Answer::confirmed();
         };
+        // 4. The peer accepts the certificate that was issued.
         let record = authority.store().certificate(&ca, &serial)?;
         let record = record.ok_or_else(|| {
             Refusal::from(Error::internal("a transaction without its certificate"))
         })?;
         let hash = hash_of(&record.certificate, &status)?;
         if hash != status.cert_hash.as_bytes() {
-            // What the peer holds is not what was issued: it must not come into use (RFC 9483 §4.1.1).
+            // The peer holds another certificate than was issued, and must not use it (RFC 9483 §4.1.1).
             authority.reject(&transaction.id)?;
             return Err(Refusal::new(
                 Failure::BadCertId,
@@ -92,121 +66,67 @@ impl Exchange<'_> {
         Answer::confirmed()
     }
 
-    /// error: the peer gives the transaction up.
-    pub(crate) fn client_error(self) -> Result<Answer, Refusal> {
-        let (transaction, _) = self.continued()?;
+    /// error: the peer gives its transaction up. A certificate that awaits confirmation is revoked, and a request that awaits approval is
+    /// withdrawn.
+    ///
+    /// # Errors
+    /// As [`Self::continued_transaction`]; `badDataFormat` for an ErrorMsgContent that cannot be decoded.
+    pub fn client_error(self) -> Result<Answer, Refusal> {
+        let OpenTransaction { transaction, .. } = self.continued_transaction()?;
         let error = self.message.body.decode_as::<ErrorMsgContent>();
         log(&error.map_err(malformed("an ErrorMsgContent"))?.status);
         if transaction.awaits.is_some() {
             self.service.authority().reject(&transaction.id)?;
             tracing::info!("the peer gives the transaction up, and its certificate is revoked");
         } else {
-            self.give_up(&transaction)?;
+            self.withdraw(&transaction)?;
         }
         Answer::confirmed()
     }
 
-    /// The transaction that this message goes on with, if the peer may, with what it is checked against.
-    pub(crate) fn owned(&self) -> Result<(Transaction, Context), Refusal> {
-        let unknown = || {
-            Refusal::new(
+    /// The refusal of a certConf in a transaction whose certificate awaits none.
+    fn nothing_to_confirm(&self, transaction: &Transaction) -> Result<Refusal, Refusal> {
+        let authority = self.service.authority();
+        if authority.waiting(&transaction.id)?.is_some() {
+            return Ok(Refusal::new(
                 Failure::BadRequest,
-                "no transaction of this transactionID awaits a message",
-            )
-        };
-        let transaction = self
-            .service
-            .authority()
-            .transaction(self.message.transaction_id())?
-            .ok_or_else(unknown)?;
-        let context = Context::decode(&transaction.context)?;
-        // A registration authority goes on with what it began for another, with the same certificate.
-        let acts_for_it = self.registrar.is_some()
-            && context.credential == Some(self.credential().map_err(failed)?);
-        if transaction.account != self.requester.account().name && !acts_for_it {
-            tracing::warn!(target: countersign_ca::REFUSED, owner = %transaction.account, "a message for another account's transaction");
-            return Err(unknown());
+                "no certificate is issued yet in this transaction; ask with pollReq how far it is",
+            ));
         }
-        self.is_protected_alike(&context)?;
-        Ok((transaction, context))
+        let revoked = authority.issued_in(&transaction.id)?.and_then(|issued| issued.revocation);
+        Ok(match revoked {
+            Some(revocation) => Refusal::new(
+                Failure::CertRevoked,
+                format!(
+                    "the certificate of this transaction was revoked on {} ({})",
+                    revocation.at, revocation.reason
+                ),
+            ),
+            None => Refusal::new(
+                Failure::CertConfirmed,
+                "the certificate of this transaction is confirmed already",
+            ),
+        })
     }
 
-    /// Whether this message goes on with what an account began, after the answer before.
-    pub(crate) fn goes_on_with(&self, account: &Label, context: &Context) -> Result<(), Refusal> {
-        if *account != self.requester.account().name {
-            tracing::warn!(target: countersign_ca::REFUSED, owner = %account, "a message for another account's transaction");
-            return Err(Refusal::new(
+    /// Reads the CertStatus in a certConf; `None` if the certConf is empty, which rejects every certificate (RFC 9810 §5.3.18).
+    fn cert_status(&self) -> Result<Option<CertStatus>, Refusal> {
+        let statuses = elements(&self.message.body).map_err(malformed("CertConfirmContent"))?;
+        match statuses.as_slice() {
+            [] => Ok(None),
+            [only] => {
+                let der = only.to_der().map_err(malformed("a CertStatus"))?;
+                CertStatus::from_der(&der).map(Some).map_err(malformed("a CertStatus"))
+            }
+            _ => Err(Refusal::new(
                 Failure::BadRequest,
-                "no transaction of this transactionID awaits a message",
-            ));
+                "expected one CertStatus: one certificate was issued",
+            )),
         }
-        self.is_protected_alike(context)?;
-        self.has_nonces_after(context, &|_| false)
-    }
-
-    /// Whether this message is protected as those before it.
-    fn is_protected_alike(&self, context: &Context) -> Result<(), Refusal> {
-        if context.protection != self.protection {
-            return Err(Refusal::new(
-                Failure::WrongIntegrity,
-                "protect every message of a transaction in the same way",
-            ));
-        }
-        if context.credential.is_some()
-            && context.credential != Some(self.credential().map_err(failed)?)
-        {
-            // With a signature each message proves somebody, only another than before; a secret or a kind of MAC that
-            // changes is a wrong protection.
-            let failure = match self.protection {
-                Kind::Signature => Failure::BadRequest,
-                Kind::Mac => Failure::BadMessageCheck,
-            };
-            return Err(Refusal::new(
-                failure,
-                "protect every message of a transaction with the same secret, in the same way, or the same certificate",
-            ));
-        }
-        Ok(())
-    }
-
-    /// The transaction that this message goes on with, after the answer before.
-    fn continued(&self) -> Result<(Transaction, Context), Refusal> {
-        let (transaction, context) = self.owned()?;
-        // After polls, the answer before is one of those to them.
-        let polls = self.service.polls();
-        let is_poll = |nonce: &OctetString| {
-            let id = RequestId::of(&transaction.id);
-            context.answer.is_some() && polls.is_ours(&id, nonce.as_bytes()) == Some(true)
-        };
-        self.has_nonces_after(&context, &is_poll)?;
-        Ok((transaction, context))
-    }
-
-    /// Whether the nonces of this message go on from those of the answer before, or of one that `is_ours` as well.
-    fn has_nonces_after(
-        &self,
-        context: &Context,
-        is_ours: &dyn Fn(&OctetString) -> bool,
-    ) -> Result<(), Refusal> {
-        let nonce = &self.message.header.sender_nonce;
-        if *nonce == context.peer_nonce || nonce.as_ref() == Some(&context.nonce) {
-            return Err(Refusal::new(
-                Failure::BadSenderNonce,
-                "this senderNonce was used before in the transaction; each message has a new one",
-            ));
-        }
-        let answered = self.message.header.recip_nonce.as_ref();
-        if answered != Some(&context.nonce) && !answered.is_some_and(is_ours) {
-            return Err(Refusal::new(
-                Failure::BadRecipientNonce,
-                "recipNonce is not the senderNonce of the answer before",
-            ));
-        }
-        Ok(())
     }
 }
 
-/// Whether it takes the certificate and says at once what is wrong with it (RFC 9810 §5.2.3).
+/// Whether a status accepts the certificate and yet says what is wrong with it (RFC 9810 §5.2.3).
 fn contradicts_itself(status: &CertStatus) -> bool {
     let info = status.status_info.as_ref();
     info.is_some_and(|info| {
@@ -214,30 +134,31 @@ fn contradicts_itself(status: &CertStatus) -> bool {
     })
 }
 
-/// Whether the peer takes the certificate (RFC 9810 §5.3.18).
-fn is_taken(status: &CertStatus) -> bool {
+/// Whether a status accepts the certificate (RFC 9810 §5.3.18). A rejection is logged.
+fn is_accepted(status: &CertStatus) -> bool {
     let Some(info) = &status.status_info else { return true };
-    let taken = matches!(info.status, ACCEPTED | GRANTED_WITH_MODS);
-    if !taken {
+    let is_accepted = matches!(info.status, ACCEPTED | GRANTED_WITH_MODS);
+    if !is_accepted {
         log(info);
     }
-    taken
+    is_accepted
 }
 
-/// What a peer reports.
+/// Logs what a peer reports.
 fn log(info: &PkiStatusInfo) {
-    let failures = info.fail_info.as_ref().map(names).unwrap_or_default();
+    let failures = info.fail_info.as_ref().map(failure_names).unwrap_or_default();
     let text =
         legible(&info.status_string.iter().flatten().cloned().collect::<Vec<_>>().join("; "));
     tracing::warn!(status = info.status, ?failures, "the peer reports: {text}");
 }
 
-/// The hash that a certConf must carry: by hashAlg if it is there, else by the hash of the certificate's signature.
+/// The hash that a certConf must contain: by hashAlg if it is present, else by the hash algorithm of the certificate's signature.
 fn hash_of(certificate: &[u8], status: &CertStatus) -> Result<Vec<u8>, Refusal> {
     let algorithm = match &status.hash_alg {
         Some(algorithm) => algorithm.oid,
         None => {
-            x509_cert::Certificate::from_der(certificate).map_err(failed)?.signature_algorithm.oid
+            let read = x509_cert::Certificate::from_der(certificate);
+            read.map_err(encoding_failed)?.signature_algorithm.oid
         }
     };
     let hash = match algorithm {

@@ -1,45 +1,50 @@
-//! ccr: another CA's key is certified (RFC 9810 §5.3.11 and Appendix D.6).
+//! ccr: cross-certification, a certificate for the key of another CA (RFC 9810 §5.3.11 and Appendix D.6).
 
 use x509_cert::name::Name;
 
-use crate::cmp::server::reply::answer::{Answer, failed};
-use crate::cmp::wire::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
-use crate::cmp::server::service::context::Kind;
+use super::Exchange;
+use super::delivery::Delivery;
+use crate::cmp::server::reply::answer::Answer;
+use crate::cmp::server::service::context::{Confirmation, Protection};
+use crate::cmp::wire::content::{CertRepMessage, CertResponse};
 use crate::cmp::wire::crmf::{CertReqMsg, CertTemplate};
-use crate::cmp::server::exchange::delivery::Delivery;
-use crate::cmp::server::exchange::Exchange;
-use crate::cmp::wire::names;
-use crate::cmp::wire::refusal::{Failure, Refusal};
+use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
+use crate::cmp::wire::status::PkiStatusInfo;
+use crate::cmp::wire::{kind, names};
 
 impl Exchange<'_> {
-    /// ccr: the operator of another CA asks for a certificate on its key.
-    pub(crate) fn cross_certification(self) -> Result<Answer, Refusal> {
-        // 1. Appendix D.6: only a signature protects it.
-        if self.protection != Kind::Signature {
+    /// ccr: the operator of another CA asks for a certificate for its CA's key.
+    ///
+    /// # Errors
+    /// `wrongIntegrity` without a signature, `badCertTemplate` for a template that leaves something out, and what the authority refuses.
+    pub fn cross_certification(self) -> Result<Answer, Refusal> {
+        // 1. A signature protects the message (Appendix D.6).
+        if self.protection != Protection::Signature {
             return Err(Refusal::new(
                 Failure::WrongIntegrity,
                 "a ccr is protected by a signature (RFC 9810 Appendix D.6)",
             ));
         }
-        // 2. One request, with the proof that its key is the CA's.
+        // 2. There is one request, whose key is proven.
         let mut request = CertReqMsg::only(&self.message.body)?;
         let id = request.request.cert_req_id.clone();
         if !self.service.is_request_id(&id) {
             return Err(Refusal::new(Failure::BadRequest, "expected certReqId 0"));
         }
-        let template = &request.request.cert_template;
-        check_complete(template)?;
-        let (issuer, signing_alg) = (template.issuer.clone(), template.signing_alg.clone());
-        // Appendix D.6 wants signingAlg in a ccr, where RFC 4211 has it absent. The proof covers the request as it came.
+        let asked = &request.request.cert_template;
+        check_complete(asked)?;
+        let (issuer, signing_alg) = (asked.issuer.clone(), asked.signing_alg.clone());
+        // RFC 4211 forbids signingAlg in a template, and Appendix D.6 requires it in a ccr. It is removed before the template is judged by
+        // RFC 4211; the proof of possession is verified over the octets as they were sent.
         request.request.cert_template.signing_alg = None;
-        let wish = request.proven(&self.message.header.sender, None)?;
-        // 3. Whether this account may have it, and what exactly.
+        let template = request.proven(&self.message.header.sender, None)?;
+        // 3. The authority decides whether the account may have the certificate, and what is in it.
         let authority = self.service.authority();
         let config = self.service.config();
-        let told = wish.told.clone();
+        let notices = template.notices.clone();
         let authorized = authority.authorize_cross(
             self.requester,
-            wish.request(self.profile()?, self.route.ca.clone(), None),
+            template.into_request(self.profile()?, self.route.ca.clone(), None),
         )?;
         check_issuer(issuer.as_ref(), authorized.issuer())?;
         if signing_alg.is_some_and(|wanted| wanted.oid != authorized.signature_algorithm()) {
@@ -51,12 +56,16 @@ impl Exchange<'_> {
                 ),
             ));
         }
-        // 4. The certificate, which is confirmed as any other.
-        let implicit = config.implicit_confirm && self.asks_for_implicit_confirm();
+        // 4. The certificate is issued, and confirmed as any other one is.
         let confirm_until = authority.now().plus(config.confirm_wait);
-        let draft = self.draft(&id, confirm_until, !implicit)?;
+        let confirmation = match config.implicit_confirm && self.asks_for_implicit_confirm() {
+            true => Confirmation::Implicit,
+            false => Confirmation::AwaitedUntil(confirm_until),
+        };
+        let mut draft = self.draft(&id, confirm_until)?;
+        draft.confirm_until = confirmation.until();
         let mut issued = authority.issue_cross(authorized, Some(draft))?;
-        issued.changes.extend(told);
+        issued.changes.extend(notices);
         let content = CertRepMessage {
             ca_pubs: None,
             response: vec![CertResponse {
@@ -65,16 +74,15 @@ impl Exchange<'_> {
                 certified_key_pair: Some(Delivery::Plain.pack(&issued.certificate)?),
             }],
         };
-        let mut answer = Answer::plain(kind::CCP, &content).map_err(failed)?;
-        answer.implicit_confirm = implicit;
-        answer.confirm_until = (!implicit).then_some(confirm_until);
+        let mut answer = Answer::plain(kind::CCP, &content).map_err(encoding_failed)?;
+        answer.confirmation = Some(confirmation);
         answer.extra_certs = issued.chain;
         Ok(answer)
     }
 }
 
-/// Appendix D.6: a CA says itself what is to be certified, and by what. Nothing of that is filled in here: who leaves it out may expect
-/// something else.
+/// Checks that the template has every field that Appendix D.6 requires. This authority fills none of them in: the operator of the other CA
+/// might expect another value.
 fn check_complete(template: &CertTemplate) -> Result<(), Refusal> {
     let validity = template.validity.as_ref();
     let is_named = |name: &Option<Name>| name.as_ref().is_some_and(|name| !name.is_empty());
@@ -101,6 +109,7 @@ fn check_complete(template: &CertTemplate) -> Result<(), Refusal> {
     }
 }
 
+/// Checks that the issuer in the template is the CA that certifies other CAs.
 fn check_issuer(wanted: Option<&Name>, issuer: &Name) -> Result<(), Refusal> {
     match wanted.filter(|wanted| !wanted.is_empty() && !names::same(wanted, issuer)) {
         Some(wanted) => Err(Refusal::new(

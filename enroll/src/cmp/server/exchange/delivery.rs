@@ -1,86 +1,36 @@
 //! How a certificate reaches its holder: as it is, encrypted, or with a private key (RFC 9810 §5.3.4).
 
 use countersign_ca::{Entropy, Error, SubjectPublicKey};
+use der::Decode;
 use der::asn1::Any;
-use der::{Choice, Decode, Sequence};
 
-use crate::cmp::server::reply::answer::failed;
-use crate::cmp::wire::enveloped::{
-    EncryptedValue, Envelope, EnvelopedData, ID_DATA, LegacyEnvelope, Recipient,
-};
-use crate::cmp::wire::refusal::Refusal;
-
-/// ```text
-/// CertifiedKeyPair ::= SEQUENCE {
-///     certOrEncCert       CertOrEncCert,
-///     privateKey      [0] EncryptedKey        OPTIONAL,
-///     publicationInfo [1] PKIPublicationInfo  OPTIONAL }
-/// ```
-/// RFC 9810 §5.3.4.
-#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-pub struct CertifiedKeyPair {
-    /// The certificate.
-    pub cert_or_enc_cert: CertOrEncCert,
-    /// A key that was made for the peer.
-    #[asn1(context_specific = "0", optional = "true")]
-    pub private_key: Option<EncryptedKey>,
-}
-
-/// ```text
-/// CertOrEncCert ::= CHOICE {
-///     certificate     [0] CMPCertificate,
-///     encryptedCert   [1] EncryptedKey }
-/// ```
-/// RFC 9810 §5.3.4. Both are CHOICEs, and so the tags are explicit.
-#[derive(Debug, Clone, PartialEq, Eq, Choice)]
-#[allow(clippy::large_enum_variant, reason = "an answer holds one of them")]
-pub enum CertOrEncCert {
-    /// For everybody.
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", constructed = "true")]
-    Certificate(Any),
-    /// For the holder of the private key.
-    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", constructed = "true")]
-    EncryptedCert(EncryptedKey),
-}
-
-/// ```text
-/// EncryptedKey ::= CHOICE {
-///     encryptedValue        EncryptedValue, -- deprecated
-///     envelopedData     [0] EnvelopedData }
-/// ```
-/// RFC 4211 §2.1.9, RFC 9810 §5.2.2. The tag is implicit.
-#[derive(Debug, Clone, PartialEq, Eq, Choice)]
-pub enum EncryptedKey {
-    /// For clients of pvno 2.
-    EncryptedValue(EncryptedValue),
-    /// For those of pvno 3.
-    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", constructed = "true")]
-    EnvelopedData(EnvelopedData),
-}
+use crate::cmp::wire::enveloped::{Envelope, EnvelopedData, ID_DATA, LegacyEnvelope, Recipient};
+use crate::cmp::wire::key_pair::{CertOrEncCert, CertifiedKeyPair, EncryptedKey};
+use crate::cmp::wire::refusal::{Refusal, encoding_failed};
 
 /// How a certificate reaches its holder.
 pub enum Delivery {
-    /// As it is.
+    /// Unencrypted.
     Plain,
-    /// Encrypted for the key that it certifies.
+    /// Encrypted for the key that it certifies, so that only the holder of the private key can read it.
     Encrypted(Sealing),
-    /// With its private key, which is encrypted already.
+    /// Unencrypted, with its private key, which was generated here and is encrypted already.
     WithKey(Box<EnvelopedData>),
 }
 
-/// What a certificate is encrypted with.
+/// How a certificate is encrypted.
 pub enum Sealing {
-    /// EnvelopedData.
+    /// As EnvelopedData, which pvno 3 has.
     Envelope(Box<Envelope>),
-    /// EncryptedValue.
+    /// As EncryptedValue, which pvno 2 has.
     Legacy(Box<LegacyEnvelope>),
 }
 
 impl Delivery {
-    /// Encrypted for this key, in the form that a peer of this pvno knows.
+    /// Prepares to encrypt a certificate for this key, in the form that pvno `version` has.
     ///
     /// # Errors
-    /// `Malformed` when nothing can be encrypted for the key.
+    /// `Malformed` or `Denied` when nothing can be encrypted for the key.
     pub fn encrypted(
         key: &SubjectPublicKey,
         version: u8,
@@ -96,7 +46,7 @@ impl Delivery {
         }))
     }
 
-    /// The lowest pvno of a message that carries it (RFC 9810 §5.1.1: EnvelopedData is of version 3).
+    /// The lowest pvno of a message that carries the certificate in this way: 3 for EnvelopedData (RFC 9810 §5.1.1).
     pub const fn pvno(&self) -> u8 {
         match self {
             Self::WithKey(_) | Self::Encrypted(Sealing::Envelope(_)) => 3,
@@ -104,17 +54,18 @@ impl Delivery {
         }
     }
 
-    /// Whether only the confirmation shows that the peer has the private key.
+    /// Whether the confirmation of the certificate is what proves possession of the private key.
     pub const fn proves_possession(&self) -> bool {
         matches!(self, Self::Encrypted(_))
     }
 
-    /// The certificate, packed.
+    /// The certificate as a CertifiedKeyPair.
     ///
     /// # Errors
-    /// A refusal that is our fault.
+    /// `systemFailure` when it cannot be encoded or encrypted.
     pub fn pack(self, certificate: &[u8]) -> Result<CertifiedKeyPair, Refusal> {
-        let plain = || Any::from_der(certificate).map(CertOrEncCert::Certificate).map_err(failed);
+        let plain =
+            || Any::from_der(certificate).map(CertOrEncCert::Certificate).map_err(encoding_failed);
         Ok(match self {
             Self::Plain => CertifiedKeyPair { cert_or_enc_cert: plain()?, private_key: None },
             Self::WithKey(key) => CertifiedKeyPair {

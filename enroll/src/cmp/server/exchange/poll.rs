@@ -1,152 +1,65 @@
-//! Requests that wait, and peers that ask how far they are (RFC 9810 §5.3.22, RFC 9483 §4.4).
+//! Requests that await an administrator's approval, and the polls of their peers (RFC 9810 §5.3.22, RFC 9483 §4.4).
 //!
-//! What waits is in the journal. What is kept here, in memory, are the nonces of the polls: a restart forgets them, and
-//! the next poll is then taken with any recipNonce. A poll that comes again after the certificate was issued gets the same
-//! certificate again, so that neither a lost answer nor a replay costs the peer anything.
-
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+//! The requests are in the journal; only the nonces of the polls are in memory. A poll that is sent again after the certificate was issued
+//! gets the same certificate again, so that neither a lost answer nor a replay harms the peer.
 
 use countersign_ca::authority::{Authorized, IssuedCertificate, TransactionDraft};
-use countersign_ca::pending::{MAX_PENDING, RequestId, Verdict, WaitingRequest};
+use countersign_ca::pending::{RequestId, Verdict, WaitingRequest};
 use countersign_ca::record::{Label, Reason, Transaction};
 use countersign_ca::{Error, Requester, Timestamp};
-use der::Sequence;
 use der::asn1::{Int, OctetString};
 
-use crate::cmp::server::reply::answer::{Answer, failed};
-use crate::cmp::wire::content::{CertRepMessage, CertResponse, PkiStatusInfo, kind};
-use crate::cmp::server::service::context::Context;
-use crate::cmp::wire::crmf::malformed;
-use crate::cmp::server::exchange::delivery::Delivery;
-use crate::cmp::server::exchange::Exchange;
-use crate::cmp::wire::refusal::{Failure, Refusal};
+use super::Exchange;
+use super::delivery::Delivery;
+use super::transaction::OpenTransaction;
+use crate::cmp::server::reply::answer::Answer;
+use crate::cmp::server::service::context::{Confirmation, Context};
+use crate::cmp::wire::content::{CertRepMessage, CertResponse, PollRep, PollReq};
+use crate::cmp::wire::kind;
+use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
+use crate::cmp::wire::status::PkiStatusInfo;
 
-/// How many of our nonces a poll may answer: the last one, or one before if the answer was lost.
-const OURS: usize = 8;
-
-/// How many of the peer's nonces are remembered. A poll before those answers none of ours any more.
-const THEIRS: usize = 64;
-
-/// ```text
-/// PollReqContent ::= SEQUENCE OF SEQUENCE { certReqId INTEGER }
-/// ```
-/// RFC 9810 §5.3.22.
-#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-pub struct PollReq {
-    /// That of the request that waits.
-    pub cert_req_id: Int,
-}
-
-/// ```text
-/// PollRepContent ::= SEQUENCE OF SEQUENCE {
-///     certReqId    INTEGER,
-///     checkAfter   INTEGER,  -- time in seconds
-///     reason       PKIFreeText OPTIONAL }
-/// ```
-/// RFC 9810 §5.3.22.
-#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-pub struct PollRep {
-    /// That of the request that waits.
-    pub cert_req_id: Int,
-    /// In how many seconds to ask again.
-    pub check_after: u64,
-    /// Why it waits.
-    pub reason: Option<Vec<String>>,
-}
-
-/// The nonces of polls, by request.
-#[derive(Debug, Default)]
-pub struct Polls(Mutex<HashMap<RequestId, Nonces>>);
-
-/// The nonces of one transaction.
-#[derive(Debug)]
-struct Nonces {
-    ours: VecDeque<[u8; 16]>,
-    theirs: VecDeque<Vec<u8>>,
-    /// When they are forgotten.
-    expires: Timestamp,
-}
-
-impl Polls {
-    /// Takes note of a message and of the nonce that answers it.
-    fn answered(&self, id: RequestId, theirs: &[u8], ours: [u8; 16], expires: Timestamp) {
-        let mut all = self.locked();
-        let nonces = all.entry(id).or_insert_with(|| Nonces {
-            ours: VecDeque::new(),
-            theirs: VecDeque::new(),
-            expires,
-        });
-        nonces.expires = expires;
-        nonces.ours.push_back(ours);
-        nonces.theirs.push_back(theirs.to_vec());
-        if nonces.ours.len() > OURS {
-            nonces.ours.pop_front();
-        }
-        if nonces.theirs.len() > THEIRS {
-            nonces.theirs.pop_front();
-        }
-    }
-
-    /// Forgets what has expired, when there is more than can wait.
-    fn tidy(&self, now: Timestamp) {
-        let mut all = self.locked();
-        if all.len() > MAX_PENDING {
-            all.retain(|_, nonces| nonces.expires > now);
-        }
-    }
-
-    /// Whether a nonce is one of ours in this transaction; `None` if nothing is known of it.
-    pub fn is_ours(&self, id: &RequestId, nonce: &[u8]) -> Option<bool> {
-        let all = self.locked();
-        all.get(id).map(|nonces| nonces.ours.iter().any(|ours| ours == nonce))
-    }
-
-    /// Whether the peer used a nonce before.
-    fn is_used(&self, id: &RequestId, nonce: &[u8]) -> bool {
-        let all = self.locked();
-        all.get(id).is_some_and(|nonces| nonces.theirs.iter().any(|theirs| theirs == nonce))
-    }
-
-    fn forget(&self, id: &RequestId) {
-        self.locked().remove(id);
-    }
-
-    fn locked(&self) -> MutexGuard<'_, HashMap<RequestId, Nonces>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A request that needs approval, and how it will be answered.
+pub struct Held {
+    /// The kind of body that answers.
+    pub answer: u8,
+    /// The certReqId of the request.
+    pub id: Int,
+    /// How the certificate will be confirmed.
+    pub confirmation: Confirmation,
+    /// The registration authority that asks for another account.
+    pub registrar: Option<Label>,
+    /// What the peer is told about its request.
+    pub notices: Vec<String>,
 }
 
 impl Exchange<'_> {
-    /// Has a request wait for an administrator, and says so: ip, cp or kup with the status `waiting`.
-    pub(crate) fn hold(
-        &self,
-        answer: u8,
-        id: &Int,
-        authorized: Authorized,
-        implicit: bool,
-        registrar: Option<Label>,
-        told: Vec<String>,
-    ) -> Result<Answer, Refusal> {
+    /// Records a request that needs approval, and answers with ip, cp or kup and the status "waiting".
+    ///
+    /// A client that gave up polling, or was started anew, asks again in another transaction. That transaction joins the request that
+    /// waits already; if it was approved meanwhile, its certificate is issued at once.
+    ///
+    /// # Errors
+    /// What the authority refuses.
+    pub fn hold(&self, authorized: Authorized, held: Held) -> Result<Answer, Refusal> {
         let (authority, config) = (self.service.authority(), self.service.config());
         let now = authority.now();
         let expires = now.plus(config.approval_wait);
-        let context = self.context(id)?.held(answer, implicit);
-        let mut draft = self.draft(id, now, false)?;
-        draft.context = context.encode().map_err(failed)?;
+        let context = self.context(&held.id)?.awaiting_approval(held.answer, held.confirmation);
+        let mut draft = self.draft(&held.id, now)?;
+        draft.context = context.encode().map_err(encoding_failed)?;
         draft.expires = expires;
-        draft.registrar = registrar;
-        self.service.polls().tidy(now);
-        // A client that waited no longer, or was started anew, asks again: there is one request, whichever transaction it is in.
+        draft.registrar = held.registrar;
+        self.service.poll_nonces().tidy(now);
         let mut text = match authority.waiting_alike(&authorized, draft.registrar.as_ref())? {
             Some(waiting) => {
                 draft.expires = waiting.pending.transaction.expires;
                 let transaction = draft.clone();
                 authority.join(&waiting, draft)?;
                 if waiting.verdict() == Some(Verdict::Approved) {
-                    return self.fetch_joined(&transaction, &waiting, told);
+                    return self.fetch_joined(&transaction, &waiting, held.notices);
                 }
-                self.note(RequestId::of(&transaction.id), transaction.expires);
+                self.remember_nonces(RequestId::of(&transaction.id), transaction.expires);
                 format!(
                     "waits for the approval of an administrator, as before, as request {}",
                     waiting.id
@@ -154,27 +67,30 @@ impl Exchange<'_> {
             }
             None => {
                 let request = authority.submit(authorized, draft)?;
-                self.note(request, expires);
+                self.remember_nonces(request, expires);
                 format!("waits for the approval of an administrator, as request {request}")
             }
         };
-        for told in told {
-            text = format!("{text}; {told}");
+        for notice in held.notices {
+            text = format!("{text}; {notice}");
         }
         let response = CertResponse {
-            cert_req_id: id.clone(),
+            cert_req_id: held.id,
             status: PkiStatusInfo::waiting(text),
             certified_key_pair: None,
         };
         let content = CertRepMessage { ca_pubs: None, response: vec![response] };
-        Answer::plain(answer, &content).map_err(failed)
+        Answer::plain(held.answer, &content).map_err(encoding_failed)
     }
 
-    /// pollReq: how far the request of this transaction is.
-    pub(crate) fn poll(self) -> Result<Answer, Refusal> {
+    /// pollReq: the peer asks whether the request of its transaction was decided.
+    ///
+    /// # Errors
+    /// A refusal of the poll itself. That the request was rejected is an answer.
+    pub fn poll(self) -> Result<Answer, Refusal> {
         let authority = self.service.authority();
-        // 1. A transaction of the peer in which something waits, or waited.
-        let (transaction, context) = self.owned()?;
+        // 1. It is the peer's own transaction, and a request in it awaits or awaited approval.
+        let OpenTransaction { transaction, context } = self.own_transaction()?;
         let nothing = || {
             Refusal::new(
                 Failure::BadRequest,
@@ -184,7 +100,7 @@ impl Exchange<'_> {
         };
         let answer = context.answer.ok_or_else(nothing)?;
         let waiting = authority.waiting(&transaction.id)?;
-        // 2. The poll is for the one request in it, and no earlier one that comes again.
+        // 2. The poll is for the one request in it, and is no replay.
         let polls: Vec<PollReq> =
             self.message.body.decode_as().map_err(malformed("a PollReqContent"))?;
         if !matches!(polls.as_slice(), [poll] if poll.cert_req_id == context.cert_req_id) {
@@ -193,90 +109,95 @@ impl Exchange<'_> {
                 "expected one certReqId in pollReq, that of the answer which says `waiting`",
             ));
         }
-        self.check_poll(&transaction, &context)?;
-        self.note(RequestId::of(&transaction.id), transaction.expires);
-        // 3. What became of it.
+        self.check_poll_nonces(&transaction, &context)?;
+        self.remember_nonces(RequestId::of(&transaction.id), transaction.expires);
+        // 3. The decision.
         let Some(waiting) = waiting else {
-            return self.again(answer, &transaction, &context, &nothing);
+            return self.issued_before(answer, &transaction, &context, &nothing);
         };
         match &waiting.decision {
             None => {
+                let after = self.service.config().poll_after.as_secs();
                 let reply = PollRep {
                     cert_req_id: context.cert_req_id,
-                    check_after: self.service.config().poll_after.as_secs(),
+                    check_after: u32::try_from(after).unwrap_or(u32::MAX),
                     reason: Some(vec!["waits for the approval of an administrator".into()]),
                 };
-                Answer::plain(kind::POLL_REP, &vec![reply]).map_err(failed)
+                Answer::plain(kind::POLL_REP, &vec![reply]).map_err(encoding_failed)
             }
             Some((_, decision)) if decision.verdict == Verdict::Approved => {
-                // What of the request was left out, the answer said that had it wait.
+                // The first answer, which said "waiting", had the notices about the request.
                 let issued = self.fetch(&transaction, &context, &waiting, Vec::new());
                 issued.or_else(|refusal| rejection(answer, &context, &refusal))
             }
             Some((_, decision)) => {
-                let words = decision.words.as_deref().unwrap_or("no reason is given");
-                let why = format!("an administrator rejected the request: {words}");
+                let reason = decision.words.as_deref().unwrap_or("no reason is given");
+                let why = format!("an administrator rejected the request: {reason}");
                 rejection(answer, &context, &Refusal::new(Failure::NotAuthorized, why))
             }
         }
     }
 
-    /// The peer gives up what waits, if something does; whether it did.
-    pub(crate) fn give_up(&self, transaction: &Transaction) -> Result<bool, Refusal> {
+    /// Withdraws the request that waits in a transaction, if there is one: its peer gave the transaction up.
+    ///
+    /// # Errors
+    /// What the authority refuses.
+    pub fn withdraw(&self, transaction: &Transaction) -> Result<(), Refusal> {
         let authority = self.service.authority();
-        let Some(waiting) = authority.waiting(&transaction.id)? else { return Ok(false) };
-        authority.withdraw(&waiting)?;
-        self.service.polls().forget(&RequestId::of(&transaction.id));
-        Ok(true)
+        if let Some(waiting) = authority.waiting(&transaction.id)? {
+            authority.withdraw(&waiting)?;
+            self.service.poll_nonces().forget(&RequestId::of(&transaction.id));
+        }
+        Ok(())
     }
 
-    /// Issues at once what was approved, to a transaction that joined it.
+    /// Issues an approved certificate at once, to a transaction that joined its request.
     fn fetch_joined(
         &self,
         draft: &TransactionDraft,
         waiting: &WaitingRequest,
-        told: Vec<String>,
+        notices: Vec<String>,
     ) -> Result<Answer, Refusal> {
         let recorded = self.service.authority().transaction(&draft.id)?;
         let transaction = recorded.ok_or_else(|| {
             Refusal::from(Error::internal("a transaction that was recorded is not there"))
         })?;
         let context = Context::decode(&transaction.context)?;
-        self.fetch(&transaction, &context, waiting, told)
+        self.fetch(&transaction, &context, waiting, notices)
     }
 
-    /// Issues what was approved. The certificate's transaction takes the place of the request's. `told` is what the peer is told beside
-    /// what the certificate's terms say.
+    /// Issues an approved certificate. Its transaction replaces the one of the request. The answer has `notices` beside what the
+    /// authority changed.
     fn fetch(
         &self,
         transaction: &Transaction,
         context: &Context,
         waiting: &WaitingRequest,
-        told: Vec<String>,
+        notices: Vec<String>,
     ) -> Result<Answer, Refusal> {
         let (authority, config) = (self.service.authority(), self.service.config());
         let answer = context.answer.unwrap_or(kind::IP);
-        let on_behalf = self.acting_for(&transaction.account)?;
+        let on_behalf = self.holder(&transaction.account)?;
         let requester = on_behalf.as_ref().unwrap_or(self.requester);
-        let implicit = context.implicit.unwrap_or(false);
         let confirm_until = authority.now().plus(config.confirm_wait);
-        let next = self.context(&context.cert_req_id)?.held(answer, implicit);
+        let confirmation = context.confirmation(confirm_until);
+        let next = self.context(&context.cert_req_id)?.awaiting_approval(answer, confirmation);
         let draft = TransactionDraft {
             id: transaction.id.clone(),
             expires: confirm_until.plus(config.time_window.saturating_mul(2)),
-            context: next.encode().map_err(failed)?,
-            confirm_until: (!implicit).then_some(confirm_until),
+            context: next.encode().map_err(encoding_failed)?,
+            confirm_until: confirmation.until(),
             registrar: transaction.registrar.clone(),
             client: self.route.client,
         };
         let mut issued = authority.issue_approved(requester, waiting, draft)?;
-        issued.changes.extend(told);
+        issued.changes.extend(notices);
         let (id, delivery) = (context.cert_req_id.clone(), Delivery::Plain);
-        self.issued_answer(answer, id, issued, delivery, implicit, confirm_until)
+        self.issued_answer(answer, id, issued, delivery, confirmation)
     }
 
-    /// The certificate of a transaction once more.
-    fn again(
+    /// Answers with the certificate of a transaction once more. `nothing` is the refusal if there is none.
+    fn issued_before(
         &self,
         answer: u8,
         transaction: &Transaction,
@@ -285,16 +206,16 @@ impl Exchange<'_> {
     ) -> Result<Answer, Refusal> {
         let authority = self.service.authority();
         let record = authority.issued_in(&transaction.id)?.ok_or_else(nothing)?;
-        if let Some(revocation) =
-            record.revocation.filter(|held| held.reason != Reason::CertificateHold)
-        {
+        let for_good = |reason: Reason| reason != Reason::CertificateHold;
+        if let Some(revocation) = record.revocation.filter(|found| for_good(found.reason)) {
             return Err(Refusal::new(
                 Failure::CertRevoked,
                 format!("the certificate was revoked on {} ({})", revocation.at, revocation.reason),
             ));
         }
-        let implicit = context.implicit.unwrap_or(false);
-        if !implicit && transaction.awaits.is_none() {
+        let until = transaction.confirm_until.unwrap_or_else(|| authority.now());
+        let confirmation = context.confirmation(until);
+        if confirmation != Confirmation::Implicit && transaction.awaits.is_none() {
             return Err(Refusal::new(
                 Failure::CertConfirmed,
                 "the certificate of this transaction is confirmed already",
@@ -307,25 +228,29 @@ impl Exchange<'_> {
             certificate: record.certificate,
             changes: Vec::new(),
         };
-        let until = transaction.confirm_until.unwrap_or_else(|| authority.now());
         let (id, delivery) = (context.cert_req_id.clone(), Delivery::Plain);
-        self.issued_answer(answer, id, issued, delivery, implicit, until)
+        self.issued_answer(answer, id, issued, delivery, confirmation)
     }
 
-    /// Whom the sender acts for, if the transaction is not its own.
-    fn acting_for(&self, account: &Label) -> Result<Option<Requester>, Refusal> {
+    /// The peer for whose account the sender acts; `None` if that is its own.
+    fn holder(&self, account: &Label) -> Result<Option<Requester>, Refusal> {
         match self.registrar.filter(|registrar| registrar.account() != account) {
             Some(registrar) => Ok(Some(self.service.authority().on_behalf_of(registrar, account)?)),
             None => Ok(None),
         }
     }
 
-    fn check_poll(&self, transaction: &Transaction, context: &Context) -> Result<(), Refusal> {
+    /// Checks that a poll has a new senderNonce, and repeats a nonce of one of our last answers.
+    fn check_poll_nonces(
+        &self,
+        transaction: &Transaction,
+        context: &Context,
+    ) -> Result<(), Refusal> {
         let id = RequestId::of(&transaction.id);
         let header = &self.message.header;
         let (theirs, ours) = (octets(&header.sender_nonce), octets(&header.recip_nonce));
-        let polls = self.service.polls();
-        if polls.is_used(&id, theirs)
+        let nonces = self.service.poll_nonces();
+        if nonces.is_used(&id, theirs)
             || header.sender_nonce == context.peer_nonce
             || theirs == context.nonce.as_bytes()
         {
@@ -334,8 +259,9 @@ impl Exchange<'_> {
                 "this senderNonce was used before in the transaction; each message has a new one",
             ));
         }
-        let is_answer = match polls.is_ours(&id, ours) {
+        let is_answer = match nonces.is_ours(&id, ours) {
             Some(is_ours) => is_ours,
+            // After a restart nothing is known of our answers: any recipNonce is accepted.
             None => !ours.is_empty(),
         };
         match is_answer {
@@ -347,14 +273,15 @@ impl Exchange<'_> {
         }
     }
 
-    /// Takes note of this message's nonce and of its answer's.
-    fn note(&self, id: RequestId, expires: Timestamp) {
+    /// Remembers the nonces of this message and of its answer.
+    fn remember_nonces(&self, id: RequestId, expires: Timestamp) {
         let theirs = octets(&self.message.header.sender_nonce);
-        self.service.polls().answered(id, theirs, *self.nonce, expires);
+        self.service.poll_nonces().remember(id, theirs, *self.nonce, expires);
     }
 }
 
-/// ip, cp or kup that refuses; what is our own fault stays an error.
+/// ip, cp or kup that rejects the request. A fault of this server is no rejection, and stays a refusal of the poll: the peer may poll
+/// again.
 fn rejection(answer: u8, context: &Context, refusal: &Refusal) -> Result<Answer, Refusal> {
     if matches!(refusal.failure, Failure::SystemFailure | Failure::SystemUnavail) {
         return Err(refusal.clone());
@@ -362,45 +289,14 @@ fn rejection(answer: u8, context: &Context, refusal: &Refusal) -> Result<Answer,
     tracing::info!(target: countersign_ca::REFUSED, failure = ?refusal.failure, "refused after a wait: {}", refusal.text);
     let response = CertResponse {
         cert_req_id: context.cert_req_id.clone(),
-        status: PkiStatusInfo::refused(refusal).map_err(failed)?,
+        status: PkiStatusInfo::refused(refusal).map_err(encoding_failed)?,
         certified_key_pair: None,
     };
     let content = CertRepMessage { ca_pubs: None, response: vec![response] };
-    Answer::plain(answer, &content).map_err(failed)
+    Answer::plain(answer, &content).map_err(encoding_failed)
 }
 
+/// The octets of a nonce; none if it is absent.
 fn octets(nonce: &Option<OctetString>) -> &[u8] {
     nonce.as_ref().map_or(&[], OctetString::as_bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_poll_answers_one_of_our_last_nonces_with_a_new_one() {
-        let (polls, id, at) = (Polls::default(), RequestId::of(b"x"), Timestamp::from_seconds);
-        assert_eq!(polls.is_ours(&id, &[0; 16]), None);
-        for n in 0..100_u8 {
-            assert!(!polls.is_used(&id, &[n; 16]));
-            polls.answered(id, &[n; 16], [n; 16], at(10));
-        }
-        assert_eq!(polls.is_ours(&id, &[99; 16]), Some(true));
-        assert_eq!(polls.is_ours(&id, &[92; 16]), Some(true));
-        assert_eq!(polls.is_ours(&id, &[91; 16]), Some(false));
-        assert!(polls.is_used(&id, &[99; 16]) && polls.is_used(&id, &[36; 16]));
-        polls.forget(&id);
-        assert_eq!(polls.is_ours(&id, &[99; 16]), None);
-    }
-
-    #[test]
-    fn what_has_expired_makes_room() {
-        let polls = Polls::default();
-        for n in 0..=MAX_PENDING {
-            let expires = Timestamp::from_seconds(if n % 2 == 0 { 5 } else { 15 });
-            polls.answered(RequestId::of(&n.to_be_bytes()), &[1; 16], [2; 16], expires);
-        }
-        polls.tidy(Timestamp::from_seconds(10));
-        assert_eq!(polls.locked().len(), MAX_PENDING / 2);
-    }
 }

@@ -1,121 +1,32 @@
-//! What a registration authority asks for in the name of others: it replaces their protection by its own, with their proof
-//! of possession left as it is or with raVerified in its place (RFC 9483 §5.2.3), or acts by itself (§5.3).
+//! What a registration authority asks for in the name of others. It replaces their protection with its own, and leaves their proof of
+//! possession as it is or puts raVerified in its place (RFC 9483 §5.2.3); or it acts by itself (§5.3).
 
 use countersign_ca::record::Label;
 use countersign_ca::{Credential, ProvenKey, Registrar, Requester, SubjectPublicKey};
 use der::Encode;
-use x509_cert::ext::pkix::name::GeneralName;
 
-use crate::cmp::server::reply::answer::failed;
-use crate::cmp::wire::content::kind;
-use crate::cmp::wire::crmf::{CertReqMsg, ProofOfPossession, Wish, elements, malformed};
-use crate::cmp::server::exchange::Exchange;
-use crate::cmp::server::service::in_flight::Thread;
-use crate::cmp::wire::message::Message;
-use crate::cmp::wire::refusal::{Failure, Refusal};
-use crate::cmp::server::service::{CmpService, Route};
-use crate::cmp::wire::{names, oid};
+use super::Exchange;
+use crate::cmp::wire::crmf::CertReqMsg;
+use crate::cmp::wire::kind;
+use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
+use crate::cmp::wire::request_template::RequestTemplate;
 
-/// The message that a registration authority changed, as the end entity sent it.
-pub struct Original {
-    message: Message,
-    sender: Requester,
-}
-
-impl Original {
-    fn account(&self) -> &Label {
-        &self.sender.account().name
-    }
-}
-
-impl CmpService {
-    /// The message that a registration authority changed, which may come with it (id-it-origPKIMessage, RFC 9810 §5.1.1.3). It must
-    /// prove itself as if it had come alone, and be as fresh: what an authority kept of a peer is worth nothing later. It is for us or for
-    /// that authority.
-    pub(crate) fn original(
-        &self,
-        route: &Route,
-        message: &Message,
-        thread: Thread,
-    ) -> Result<Option<Original>, Refusal> {
-        let bad = |why: &str| Err(Refusal::new(Failure::BadRequest, why.to_owned()));
-        let Some(original) = original(message)? else { return Ok(None) };
-        if original.kind == kind::NESTED {
-            return bad("the original message is that of an end entity, and not nested");
-        }
-        if original.header.transaction_id != message.header.transaction_id {
-            return bad("the message in origPKIMessage is of another transaction");
-        }
-        let of_original = |why: Refusal| {
-            Refusal::new(why.failure, format!("the message in origPKIMessage: {}", why.text))
-        };
-        self.check_time(original.header.message_time).map_err(of_original)?;
-        if !is_for_the_sender(&original, message) {
-            self.check_recipient(&original).map_err(of_original)?;
-        }
-        let sender = self.authenticate(route, &original, thread)?.requester;
-        Ok(Some(Original { message: original, sender }))
-    }
-}
-
-/// Whether a peer sent its message to the registration authority that now sends another one.
-fn is_for_the_sender(original: &Message, message: &Message) -> bool {
-    match (&original.header.recipient, &message.header.sender) {
-        (GeneralName::DirectoryName(recipient), GeneralName::DirectoryName(sender)) => {
-            names::same(recipient, sender)
-        }
-        _ => false,
-    }
-}
-
-/// The message in origPKIMessage, if there is one.
-pub fn original(message: &Message) -> Result<Option<Message>, Refusal> {
-    let bad = |why: &str| Err(Refusal::new(Failure::BadRequest, why.to_owned()));
-    let infos = message.header.general_info.iter().flatten();
-    let mut infos = infos.filter(|info| info.info_type == oid::ORIG_PKI_MESSAGE);
-    let Some(info) = infos.next() else { return Ok(None) };
-    if infos.next().is_some() {
-        return bad("origPKIMessage stands twice in generalInfo");
-    }
-    let Some(value) = &info.info_value else {
-        return bad("the value of origPKIMessage is the original message, in a SEQUENCE");
-    };
-    let originals = elements(value).map_err(malformed("PKIMessages in origPKIMessage"))?;
-    let [original] = originals.as_slice() else {
-        return bad("expected one message in origPKIMessage");
-    };
-    Message::decode(&original.to_der().map_err(failed)?).map(Some)
+/// The account for which a sender acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActsFor {
+    /// Its own.
+    OwnAccount,
+    /// One for which it may act as a registration authority.
+    AnotherAccount,
 }
 
 impl Exchange<'_> {
-    /// Who vouches for the key of a request that says raVerified: the registration authority that sends it. In a message that an end
-    /// entity sent, be protection added to it or not, it is the end entity's word, which counts nothing (RFC 9810 §5.2.8.4).
+    /// The end entity whose key update a registration authority changed, and sent along in origPKIMessage, which has the protection by
+    /// the certificate to be updated. `None` if the key update is the sender's own.
     ///
     /// # Errors
-    /// `badPOP` for a key update of the registration authority's own.
-    pub(crate) fn voucher(
-        &self,
-        request: &CertReqMsg,
-        updates_own: bool,
-    ) -> Result<Option<&Registrar>, Refusal> {
-        if request.proof != Some(ProofOfPossession::RaVerified) {
-            return Ok(None);
-        }
-        match self.registrar {
-            Some(_) if updates_own => Err(Refusal::new(
-                Failure::BadPop,
-                "a key update keeps the protection by the certificate that it replaces: add yours by a nested message, or send the \
-                 peer's message in origPKIMessage",
-            )),
-            registrar => Ok(registrar),
-        }
-    }
-
-    /// The end entity whose key update a registration authority changed, and sends with the original: there stands the protection by
-    /// the certificate that is replaced. `None` if this is the sender's own.
-    ///
-    /// RFC 9483 §5.2.3 has no key update changed, so that its rules refuse this one.
-    pub(crate) fn updates_for(&self, request: &CertReqMsg) -> Result<Option<Requester>, Refusal> {
+    /// `badRequest` by the rules of RFC 9483, whose §5.2.3 has no key update changed; refusals of an original that is no such key update.
+    pub fn updates_for(&self, request: &CertReqMsg) -> Result<Option<Requester>, Refusal> {
         let (Some(registrar), Some(original)) = (self.registrar, &self.original) else {
             return Ok(None);
         };
@@ -133,7 +44,7 @@ impl Exchange<'_> {
                 "the message in origPKIMessage is no key update that is signed with the certificate that it replaces",
             );
         }
-        if request.without_signature().is_some() {
+        if request.proof_by_decryption().is_some() {
             return bad(
                 Failure::BadPop,
                 "the key of a changed key update is proven by its signature, or by your word (raVerified)",
@@ -142,19 +53,23 @@ impl Exchange<'_> {
         if request.key()? != CertReqMsg::only(&original.message.body)?.key()? {
             return bad(Failure::BadPop, "the key is not that of the message in origPKIMessage");
         }
-        // For whom else it may ask, it may ask this.
+        // The registration authority may ask for a key update for an account if it may ask for anything else for it.
         self.service.authority().on_behalf_of(registrar, original.account())?;
         Ok(Some(original.sender.clone()))
     }
 
-    /// Whom a registration authority asks for; `None` when the request is its own, or the sender is none.
-    pub(crate) fn on_behalf(&self, wish: &Wish) -> Result<Option<Requester>, Refusal> {
+    /// The peer for whose account a registration authority asks. `None` if the request is for its own account, or the sender is no
+    /// registration authority.
+    ///
+    /// # Errors
+    /// `notAuthorized` if it may not act for that account, or the names in the request are not those of the original's sender.
+    pub fn on_behalf(&self, template: &RequestTemplate) -> Result<Option<Requester>, Refusal> {
         let Some(registrar) = self.registrar else { return Ok(None) };
         let authority = self.service.authority();
-        let names_nobody = wish.subject.is_none() && wish.alt_names.is_empty();
-        let asked = match (&self.original, names_nobody) {
+        let is_nameless = template.subject.is_none() && template.alt_names.is_empty();
+        let asked = match (&self.original, is_nameless) {
             (Some(original), true) => Some(authority.on_behalf_of(registrar, original.account())?),
-            _ => authority.asked_for(registrar, wish.subject.as_ref(), &wish.alt_names)?,
+            _ => authority.asked_for(registrar, template.subject.as_ref(), &template.alt_names)?,
         };
         let name = asked.as_ref().map_or(registrar.account(), |asked| &asked.account().name);
         match &self.original {
@@ -169,20 +84,25 @@ impl Exchange<'_> {
         }
     }
 
-    /// The registration authority that is recorded with what is done.
-    pub(crate) fn recorded_registrar(&self, acts_for_another: bool) -> Option<Label> {
-        let own = self.registrar.filter(|_| acts_for_another);
+    /// The registration authority that is recorded with an act: the one that added its protection to the message, or else the sender, if
+    /// it acts for another account.
+    pub fn recorded_registrar(&self, acts_for: ActsFor) -> Option<Label> {
+        let own = self.registrar.filter(|_| acts_for == ActsFor::AnotherAccount);
         self.forwarder.or(own).map(|registrar| registrar.account().clone())
     }
 }
 
 impl CertReqMsg {
-    /// The wish, whose proof of possession a registration authority verified.
-    pub(crate) fn vouched(self, registrar: &Registrar) -> Result<Wish, Refusal> {
+    /// What a request asks for whose key a registration authority vouches for: it says raVerified. Only the sender of the message itself
+    /// can vouch. In a message of an end entity, be protection added to it or not, raVerified counts for nothing (RFC 9810 §5.2.8.4).
+    ///
+    /// # Errors
+    /// `badCertTemplate` without a key, and as [`Self::into_template`].
+    pub fn vouched(self, registrar: &Registrar) -> Result<RequestTemplate, Refusal> {
         let spki = self.request.cert_template.public_key.as_ref().ok_or_else(|| {
             Refusal::new(Failure::BadCertTemplate, "the template has no publicKey")
         })?;
-        let key = SubjectPublicKey::from_der(&spki.to_der().map_err(failed)?)?;
-        self.wish(ProvenKey::vouched(key, registrar))
+        let key = SubjectPublicKey::from_der(&spki.to_der().map_err(encoding_failed)?)?;
+        self.into_template(ProvenKey::vouched(key, registrar))
     }
 }

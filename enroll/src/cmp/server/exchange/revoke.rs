@@ -1,23 +1,39 @@
 //! rr: a peer revokes a certificate of its account (RFC 9483 §4.2).
 
-use countersign_ca::record::{Label, Reason, Serial};
-use countersign_ca::{Credential, Timestamp, certificate};
+use countersign_ca::certificate::Facts;
+use countersign_ca::record::Reason;
+use countersign_ca::{Credential, Timestamp, oid as ca};
 use der::asn1::GeneralizedTime;
 use der::{Decode, Encode};
 use spki::SubjectPublicKeyInfoOwned;
+use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
-use crate::cmp::server::reply::answer::{Answer, failed, minus_one};
-use crate::cmp::wire::content::{PkiStatusInfo, RevDetails, RevRepContent, kind};
-use crate::cmp::wire::crmf::{CertId, elements, malformed};
-use crate::cmp::server::exchange::Exchange;
-use crate::cmp::wire::names;
-use crate::cmp::wire::refusal::{Failure, Refusal};
+use super::registration::ActsFor;
+use super::{CertificateId, Exchange};
+use crate::cmp::server::reply::answer::Answer;
+use crate::cmp::wire::content::{NO_REQUEST_ID, RevDetails, RevRepContent, cert_req_id};
+use crate::cmp::wire::crmf::CertId;
+use crate::cmp::wire::elements::elements;
+use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
+use crate::cmp::wire::status::PkiStatusInfo;
+use crate::cmp::wire::time::timestamp;
+use crate::cmp::wire::{kind, names};
+
+/// What an rr says about the entry in the CRL.
+struct EntryDetails {
+    reason: Reason,
+    invalidity_date: Option<Timestamp>,
+}
 
 impl Exchange<'_> {
-    /// rr: the holder revokes a certificate of its account.
-    pub(crate) fn revocation(self) -> Result<Answer, Refusal> {
+    /// rr: the peer has one certificate of its account revoked.
+    ///
+    /// # Errors
+    /// `wrongIntegrity` for an rr under a shared secret, where the operator has not allowed that; refusals of the details; what the
+    /// authority refuses.
+    pub fn revocation(self) -> Result<Answer, Refusal> {
         let authority = self.service.authority();
         if matches!(self.requester.credential(), Credential::Secret)
             && !self.service.config().mac_revocation
@@ -50,41 +66,48 @@ impl Exchange<'_> {
             ));
         }
         let issuer = GeneralName::DirectoryName(issuer);
-        let (ca, serial) = self.own(&issuer, serial_number.as_bytes())?;
-        self.check_details(&ca, &serial, template.subject.as_ref(), template.public_key.as_ref())?;
-        let (reason, invalidity) = entry_details(details.crl_entry_details.unwrap_or_default())?;
-        if invalidity.is_some_and(|date| date > authority.now()) {
+        let id = self.issued_here(&issuer, serial_number.as_bytes())?;
+        self.check_details(&id, template.subject.as_ref(), template.public_key.as_ref())?;
+        let entry = entry_details(details.crl_entry_details.unwrap_or_default())?;
+        if entry.invalidity_date.is_some_and(|date| date > authority.now()) {
             return Err(Refusal::new(
                 Failure::IncorrectData,
                 "the invalidityDate is still to come; expected one in the past",
             ));
         }
-        let mut draft = self.draft(&minus_one()?, authority.now(), false)?;
-        draft.registrar = self.recorded_registrar(true);
-        authority.revoke_for(self.requester, &ca, &serial, reason, invalidity, Some(draft))?;
+        let no_id = cert_req_id(NO_REQUEST_ID).map_err(encoding_failed)?;
+        let mut draft = self.draft(&no_id, authority.now())?;
+        // A registration authority is recorded even where the certificate is one of its own account.
+        draft.registrar = self.recorded_registrar(ActsFor::AnotherAccount);
+        let (reason, invalidity_date) = (entry.reason, entry.invalidity_date);
+        authority.revoke_for(
+            self.requester,
+            &id.ca,
+            &id.serial,
+            reason,
+            invalidity_date,
+            Some(draft),
+        )?;
         let content = RevRepContent {
             status: vec![PkiStatusInfo::accepted(format!("the certificate is revoked ({reason})"))],
             rev_certs: Some(vec![CertId { issuer, serial_number }]),
         };
-        Answer::plain(kind::RP, &content).map_err(failed)
+        Answer::plain(kind::RP, &content).map_err(encoding_failed)
     }
-}
 
-impl Exchange<'_> {
-    /// What certDetails say beside issuer and serialNumber is the certificate's (RFC 9483 §4.2).
+    /// Checks that subject and publicKey in certDetails, where present, are those of the certificate (RFC 9483 §4.2).
     fn check_details(
         &self,
-        ca: &Label,
-        serial: &Serial,
+        id: &CertificateId,
         subject: Option<&Name>,
         key: Option<&SubjectPublicKeyInfoOwned>,
     ) -> Result<(), Refusal> {
         if subject.is_none() && key.is_none() {
             return Ok(());
         }
-        let record = self.service.authority().store().certificate(ca, serial)?;
+        let record = self.service.authority().store().certificate(&id.ca, &id.serial)?;
         let Some(record) = record else { return Ok(()) };
-        let facts = certificate::Facts::of(&record.certificate)?;
+        let facts = Facts::of(&record.certificate)?;
         let other_subject = subject.is_some_and(|subject| !names::same(subject, &facts.subject));
         let other_key = key.is_some_and(|key| key.to_der().is_ok_and(|der| der != facts.key.der()));
         match other_subject || other_key {
@@ -97,11 +120,12 @@ impl Exchange<'_> {
     }
 }
 
-fn entry_details(
-    extensions: Vec<x509_cert::ext::Extension>,
-) -> Result<(Reason, Option<Timestamp>), Refusal> {
-    let mut reason = Reason::Unspecified;
-    let mut invalidity = None;
+/// Reads the CRL entry extensions of an rr.
+///
+/// # Errors
+/// `unacceptedExtension` for an unknown one that is critical, `badRequest` for one that is there twice.
+fn entry_details(extensions: Vec<Extension>) -> Result<EntryDetails, Refusal> {
+    let mut details = EntryDetails { reason: Reason::Unspecified, invalidity_date: None };
     let mut seen = Vec::new();
     for extension in extensions {
         if seen.contains(&extension.extn_id) {
@@ -113,14 +137,13 @@ fn entry_details(
         seen.push(extension.extn_id);
         let content = extension.extn_value.as_bytes();
         match extension.extn_id {
-            countersign_ca::oid::CRL_REASON => {
-                reason = Reason::from_der(content).map_err(malformed("a CRLReason"))?;
+            ca::CRL_REASON => {
+                details.reason = Reason::from_der(content).map_err(malformed("a CRLReason"))?;
             }
-            countersign_ca::oid::INVALIDITY_DATE => {
+            ca::INVALIDITY_DATE => {
                 let date =
                     GeneralizedTime::from_der(content).map_err(malformed("an invalidityDate"))?;
-                let seconds = i64::try_from(date.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
-                invalidity = Some(Timestamp::from_seconds(seconds));
+                details.invalidity_date = Some(timestamp(date.to_unix_duration()));
             }
             other if extension.critical => {
                 return Err(Refusal::new(
@@ -131,5 +154,5 @@ fn entry_details(
             _ => {}
         }
     }
-    Ok((reason, invalidity))
+    Ok(details)
 }

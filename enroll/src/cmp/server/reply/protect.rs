@@ -1,21 +1,80 @@
-//! Makes a PKIMessage around an answer and protects it (RFC 9810 §5.1.1 and §5.1.3).
-
-use std::time::Duration;
+//! Makes a PKIMessage of an answer and protects it (RFC 9810 §5.1.1 and §5.1.3): in the way in which the request was protected (RFC 9483
+//! §3.2).
 
 use countersign_ca::Error;
+use countersign_ca::record::Label;
 use der::Encode;
-use der::asn1::{Any, GeneralizedTime, Int, Null, OctetString};
+use der::asn1::{Any, Int, Null, OctetString};
 use x509_cert::ext::pkix::name::GeneralName;
 
-use crate::cmp::server::reply::answer::Answer;
-use crate::cmp::server::sender::authenticate::{Protector, Reply};
-use crate::cmp::server::sender::header::Echo;
-use crate::cmp::wire::message::{InfoTypeAndValue, PkiHeader, assemble, protected_part, tagged_body};
-use crate::cmp::wire::oid;
+use super::answer::{Answer, Peer};
+use super::echo::Echo;
 use crate::cmp::server::service::CmpService;
+use crate::cmp::server::service::account_slots::AccountSlot;
+use crate::cmp::server::service::context::{Confirmation, Protection};
+use crate::cmp::server::service::route::Route;
+use crate::cmp::wire::mac::{MacKey, MacParameters};
+use crate::cmp::wire::message::{
+    InfoTypeAndValue, PkiHeader, assemble, protected_part, tagged_body,
+};
+use crate::cmp::wire::oid;
+use crate::cmp::wire::time::generalized_time;
+
+/// What protects an answer.
+pub enum Protector {
+    /// A MAC under the key that the peer derived from its secret.
+    Mac(Box<MacProtection>),
+    /// A signature by the CMP signer of a CA.
+    Signature,
+}
+
+/// The MAC of the request, with which the answer is protected, too.
+pub struct MacProtection {
+    /// The derived key.
+    pub key: MacKey,
+    /// The parameters of the request's MAC.
+    pub parameters: MacParameters,
+}
+
+impl Protector {
+    /// How the message was protected, as the transaction records it.
+    pub const fn protection(&self) -> Protection {
+        match self {
+            Self::Mac(_) => Protection::Mac,
+            Self::Signature => Protection::Signature,
+        }
+    }
+}
+
+/// How an answer is addressed and protected.
+pub struct Reply {
+    /// What protects the answer.
+    pub protector: Protector,
+    /// The CA that answers; `None` means the default.
+    pub ca: Option<Label>,
+    /// Whether the peer is known, so that a refusal is a response of the request's kind.
+    pub peer: Peer,
+    /// The slot that the message takes of its account until the answer is sent.
+    pub account_slot: Option<AccountSlot>,
+}
+
+impl Reply {
+    /// A signed reply to a peer that proved nothing yet.
+    pub fn to_stranger(route: &Route) -> Self {
+        Self {
+            protector: Protector::Signature,
+            ca: route.ca.clone(),
+            peer: Peer::Stranger,
+            account_slot: None,
+        }
+    }
+}
 
 impl CmpService {
-    /// The PKIMessage, DER.
+    /// Makes the PKIMessage, DER. `nonce` is its senderNonce.
+    ///
+    /// # Errors
+    /// Those of the CA's signature; [`Error::Internal`] when something cannot be encoded.
     pub(crate) fn protect(
         &self,
         request: Option<&PkiHeader>,
@@ -24,22 +83,21 @@ impl CmpService {
         nonce: &[u8; 16],
     ) -> Result<Vec<u8>, Error> {
         let authority = self.authority();
-        // An account may name a CA that is gone: then the default one tells its peer so.
+        // An account may name a CA that is gone. The default CA then signs the answer that says so.
         let signer =
             authority.protection(reply.ca.as_ref()).or_else(|_| authority.protection(None))?;
         let octets = |bytes: &[u8]| OctetString::new(bytes).map_err(Error::internal);
         let echo = Echo::of(request);
         let (algorithm, sender_kid) = match &reply.protector {
-            Protector::Mac(mac) => (mac.1.algorithm().clone(), echo.reference),
+            Protector::Mac(mac) => (mac.parameters.algorithm().clone(), echo.reference),
             Protector::Signature => (signer.algorithm(), Some(octets(signer.key_identifier())?)),
         };
-        let now = u64::try_from(authority.now().seconds()).map_err(Error::internal)?;
-        let now = GeneralizedTime::from_unix_duration(Duration::from_secs(now));
+        let now = generalized_time(authority.now()).map_err(Error::internal)?;
         let header = PkiHeader {
             pvno: Int::new(&[echo.version.max(answer.pvno)]).map_err(Error::internal)?,
             sender: GeneralName::DirectoryName(signer.subject().clone()),
             recipient: echo.recipient,
-            message_time: Some(now.map_err(Error::internal)?),
+            message_time: Some(now),
             protection_alg: Some(algorithm),
             sender_kid,
             recip_kid: None,
@@ -54,9 +112,9 @@ impl CmpService {
         let protected = protected_part(&header, &body).map_err(Error::internal)?;
         let mut extra: Vec<&[u8]> = Vec::new();
         let protection = match &reply.protector {
-            Protector::Mac(mac) => mac.0.sign(&protected),
+            Protector::Mac(mac) => mac.key.sign(&protected),
             Protector::Signature => {
-                // The signer's certificate stands first (RFC 9483 §3.3).
+                // RFC 9483 §3.3: the signer's certificate comes first.
                 extra.push(signer.certificate());
                 extra.extend(without_root(signer.chain()));
                 signer.sign(&protected)?
@@ -71,20 +129,20 @@ impl CmpService {
     }
 }
 
+/// generalInfo: how the certificate in the answer is confirmed.
 fn general_info(answer: &Answer) -> der::Result<Option<Vec<InfoTypeAndValue>>> {
-    if answer.implicit_confirm {
-        let info_value = Some(Any::encode_from(&Null)?);
-        return Ok(Some(vec![InfoTypeAndValue { info_type: oid::IMPLICIT_CONFIRM, info_value }]));
-    }
-    let Some(until) = answer.confirm_until else { return Ok(None) };
-    let seconds = u64::try_from(until.seconds()).unwrap_or_default();
-    let time = GeneralizedTime::from_unix_duration(Duration::from_secs(seconds))?;
-    let info_value = Some(Any::encode_from(&time)?);
-    Ok(Some(vec![InfoTypeAndValue { info_type: oid::CONFIRM_WAIT_TIME, info_value }]))
+    let (info_type, value) = match answer.confirmation {
+        None => return Ok(None),
+        Some(Confirmation::Implicit) => (oid::IMPLICIT_CONFIRM, Any::encode_from(&Null)?),
+        Some(Confirmation::AwaitedUntil(until)) => {
+            (oid::CONFIRM_WAIT_TIME, Any::encode_from(&generalized_time(until)?)?)
+        }
+    };
+    Ok(Some(vec![InfoTypeAndValue { info_type, info_value: Some(value) }]))
 }
 
+/// A chain without its last certificate, the self-signed root: extraCerts leave it out (RFC 9483 §3.3).
 fn without_root(chain: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
-    // extraCerts leave the self-signed one out (RFC 9483 §3.3).
-    let keep = chain.len().saturating_sub(1);
-    chain.iter().take(keep).map(Vec::as_slice)
+    let below = chain.len().saturating_sub(1);
+    chain.iter().take(below).map(Vec::as_slice)
 }

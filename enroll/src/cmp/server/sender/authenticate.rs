@@ -1,90 +1,65 @@
-//! Who sends a message, and how the answer is protected: in kind (RFC 9483 §3.2).
+//! Authenticates the sender of a message by the secret or the certificate that protects it, and decides how the answer is protected: in
+//! the same way (RFC 9483 §3.2).
 
 use countersign_ca::authority::{Attempt, Candidate};
+use countersign_ca::certificate::Facts;
 use countersign_ca::record::Label;
-use countersign_ca::{
-    Credential, Denial, Error, Network, Requester, SubjectPublicKey, certificate,
-};
+use countersign_ca::{Credential, Denial, Error, Network, Requester, SubjectPublicKey};
 use der::{Decode, Encode};
+use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use crate::cmp::wire::content::kind;
-use crate::cmp::server::service::context::{Context, Kind};
-use crate::cmp::wire::crmf::{AuthInfo, CertReqMsg, PkMacValue, ProofOfPossession};
-use crate::cmp::server::exchange::{credential_of, named_secret};
-use crate::cmp::server::sender::header::goes_on;
-use crate::cmp::server::service::in_flight::{Thread, Working};
-use crate::cmp::wire::mac::{MacKey, MacParameters};
+use super::device;
+use crate::cmp::server::reply::protect::{MacProtection, Protector};
+use crate::cmp::server::service::CmpService;
+use crate::cmp::server::service::account_slots::AccountSlot;
+use crate::cmp::server::service::config::Rules;
+use crate::cmp::server::service::context::{Context, credential_hash, secret_name};
+use crate::cmp::server::service::route::Route;
+use crate::cmp::server::service::stop::Stop;
+use crate::cmp::wire::crmf::CertReqMsg;
+use crate::cmp::wire::mac::MacParameters;
 use crate::cmp::wire::message::{Message, PkiHeader};
-use crate::cmp::wire::names;
+use crate::cmp::wire::popo::{AuthInfo, PkMacValue, ProofOfPossession};
 use crate::cmp::wire::refusal::{Failure, Refusal};
-use crate::cmp::server::service::{CmpService, Route};
+use crate::cmp::wire::{kind, names};
+use crate::transport::pool::Pool;
 
-/// How an answer is protected.
-pub enum Protector {
-    /// With the key that the peer derived from its secret.
-    Mac(Box<(MacKey, MacParameters)>),
-    /// With the signature of a CA's own CMP signer.
-    Signature,
-}
-
-impl Protector {
-    /// As it is recorded with a transaction.
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::Mac(_) => Kind::Mac,
-            Self::Signature => Kind::Signature,
-        }
-    }
-}
-
-/// A message whose sender proved who it is.
+/// The sender of a message, who proved who it is.
 pub struct Authenticated {
-    /// Who it is.
+    /// The sender.
     pub requester: Requester,
-    /// How the answer is protected.
+    /// What protects the answer.
     pub protector: Protector,
     /// The CA that the path names, or else the sender's own; `None` means the default.
     pub ca: Option<Label>,
-    /// Counts as one that is worked on, if that was asked already.
-    pub working: Option<Working>,
-    /// A publicKeyMAC that was verified with the secret: its PKMACValue.
+    /// The slot of the sender's account, if it was taken already.
+    pub account_slot: Option<AccountSlot>,
+    /// The PKMACValue of a publicKeyMAC in the request, if it was verified with the secret.
     pub public_key_mac: Option<PkMacValue>,
 }
 
-/// To whom an answer goes.
-pub struct Reply {
-    /// How it is protected.
-    pub protector: Protector,
-    /// Which CA answers; `None` means the default.
-    pub ca: Option<Label>,
-    /// Whether the sender is known, so that a refusal stands in the body of its kind.
-    pub to_known_peer: bool,
-    /// Counts as one that is worked on, until the answer is sent.
-    pub working: Option<Working>,
-}
-
-impl Reply {
-    /// To somebody who did not prove who it is.
-    pub fn signed(route: &Route) -> Self {
-        Self {
-            protector: Protector::Signature,
-            ca: route.ca.clone(),
-            to_known_peer: false,
-            working: None,
-        }
-    }
+/// A publicKeyMAC in the proof of possession of a request (RFC 4211 §4.1).
+#[derive(Clone)]
+pub struct PublicKeyMac {
+    /// The MAC and its algorithm.
+    pub value: PkMacValue,
+    /// What the MAC is computed over: the key's SubjectPublicKeyInfo, DER.
+    pub public_key: Vec<u8>,
 }
 
 impl CmpService {
-    /// Finds out who sends, by the shared secret or by the certificate that protects the message.
+    /// Authenticates the sender of a message.
+    ///
+    /// # Errors
+    /// A refusal; [`Stop::Busy`] for a device; [`Stop::NeedsBlockingThread`] before anything that `pool` must not do.
     pub(crate) fn authenticate(
         &self,
         route: &Route,
         message: &Message,
-        thread: Thread,
-    ) -> Result<Authenticated, Refusal> {
+        pool: Pool,
+    ) -> Result<Authenticated, Stop> {
         let missing = || {
             Refusal::new(
                 Failure::BadMessageCheck,
@@ -94,29 +69,31 @@ impl CmpService {
         let algorithm = message.header.protection_alg.as_ref().ok_or_else(missing)?;
         let protection = message.protection.as_ref().ok_or_else(missing)?;
         self.config().protections.check(algorithm.oid)?;
-        let mut sender = match MacParameters::read(algorithm, self.config()) {
+        let mut sender = match MacParameters::read(algorithm, &self.config().mac_limits()) {
             Some(parameters) => {
-                // Among those whom strangers send.
-                thread.derives()?;
-                self.authenticate_mac(route, message, parameters?, protection, thread)
+                // Strangers can have keys derived, too: the derivations queue up with theirs.
+                // INVARIANT: nothing was recorded yet.
+                pool.require_mac_worker()?;
+                self.authenticate_mac(route, message, parameters?, protection, pool)?
             }
-            None => self.authenticate_signature(message, algorithm, protection, thread),
-        }?;
+            None => self.authenticate_signature(message, algorithm, protection, pool)?,
+        };
         if route.ca.is_some() {
             sender.ca.clone_from(&route.ca);
         }
         Ok(sender)
     }
 
+    /// Authenticates the sender by a shared secret.
     fn authenticate_mac(
         &self,
         route: &Route,
         message: &Message,
         parameters: MacParameters,
         protection: &[u8],
-        thread: Thread,
+        pool: Pool,
     ) -> Result<Authenticated, Refusal> {
-        // RFC 9483 §3.1. Which name it is does not count: the reference names the secret.
+        // RFC 9483 §3.1 has a directoryName. Which one it is does not matter: the reference names the secret.
         if !matches!(message.header.sender, GeneralName::DirectoryName(_)) && !self.is_tolerant() {
             return Err(Refusal::new(
                 Failure::BadMessageCheck,
@@ -134,57 +111,63 @@ impl CmpService {
             from: route.sender().map(Network::address),
             continues: self.is_begun_by(&reference, message),
         };
-        let order = match thread {
-            Thread::Derives(order) => order,
-            _ => self.derivations().order(route.sender(), parameters.iterations()),
+        let rank = match pool {
+            Pool::MacWorker(rank) => rank,
+            _ => self.mac_permits().rank(route.sender(), parameters.iterations()),
         };
         let pending = public_key_mac(message);
         let mut key = None;
         let mut public_key_mac = None;
         let requester = self.authority().authenticate_secret(attempt, &mut |candidate| {
-            let _place = self.derivations().take(order);
+            let _permit = self.mac_permits().acquire(rank);
             let secret = match candidate {
                 Candidate::Secret(secret) => secret,
-                // As much as an honest client asks for, and no more: there is nothing to be found out.
+                // An unknown reference costs what an honest client's count costs, and no more: the peer learns nothing by a higher one.
                 Candidate::Decoy(decoy) => {
                     parameters.pretend(decoy, self.config().decoy_iterations);
                     return false;
                 }
             };
             let derived = parameters.matching(secret, &message.protected_part, protection);
-            let right = derived.is_some();
-            if right {
-                public_key_mac = pending.clone().filter(|(value, spki)| {
-                    let inner =
-                        MacParameters::read(&value.algorithm, self.config()).and_then(Result::ok);
-                    let mac = value.value.as_bytes().unwrap_or_default();
-                    inner.is_some_and(|inner| inner.derive(secret).verify(spki, mac))
-                });
+            let is_right = derived.is_some();
+            if is_right {
+                public_key_mac = pending.clone().filter(|mac| self.is_valid(mac, secret));
                 key = derived;
             }
-            right
+            is_right
         })?;
         let key = key.ok_or_else(|| Refusal::new(Failure::SystemFailure, "the service failed"))?;
         Ok(Authenticated {
             ca: requester.account().ca.clone(),
             requester,
-            protector: Protector::Mac(Box::new((key, parameters))),
-            working: None,
-            public_key_mac: public_key_mac.map(|(value, _)| value),
+            protector: Protector::Mac(Box::new(MacProtection { key, parameters })),
+            account_slot: None,
+            public_key_mac: public_key_mac.map(|mac| mac.value),
         })
     }
 
+    /// Whether a publicKeyMAC is right under a secret, and within the bounds on MACs.
+    fn is_valid(&self, mac: &PublicKeyMac, secret: &[u8]) -> bool {
+        let parameters = MacParameters::read(&mac.value.algorithm, &self.config().mac_limits());
+        let octets = mac.value.value.as_bytes().unwrap_or_default();
+        parameters
+            .and_then(Result::ok)
+            .is_some_and(|parameters| parameters.derive(secret).verify(&mac.public_key, octets))
+    }
+
+    /// Authenticates the sender by a certificate: one that this authority issued, or a vendor's.
     fn authenticate_signature(
         &self,
         message: &Message,
-        algorithm: &spki::AlgorithmIdentifierOwned,
+        algorithm: &AlgorithmIdentifierOwned,
         protection: &[u8],
-        thread: Thread,
-    ) -> Result<Authenticated, Refusal> {
+        pool: Pool,
+    ) -> Result<Authenticated, Stop> {
         let unsent = match message.extra_certs.is_empty() && self.is_tolerant() {
             true => {
-                // For the index, all of which is looked through.
-                thread.waits()?;
+                // The search reads the index on disk.
+                // INVARIANT: nothing was recorded yet.
+                pool.require_blocking()?;
                 self.unsent_signer(message)
             }
             false => None,
@@ -195,30 +178,32 @@ impl CmpService {
                 "the signer's certificate is missing: put it first in extraCerts",
             )
         })?;
-        let facts = certificate::Facts::of(signer).map_err(|error| match error {
-            // Of a size that is never certified here: a stranger's.
+        let facts = Facts::of(signer).map_err(|error| match error {
+            // No certificate of such a key size is issued here, so the signer is a stranger.
             Error::Denied { kind: Denial::KeySize, why } => {
                 Refusal::new(Failure::SignerNotTrusted, format!("the signer's certificate: {why}"))
             }
             other => other.into(),
         })?;
-        check_sender(&message.header, &facts, signer, self.is_tolerant())?;
+        check_sender(&message.header, &facts, signer, self.config().rules)?;
         let authority = self.authority();
         let mut verify =
             |key: &SubjectPublicKey| key.verify(algorithm, &message.protected_part, protection);
-        let (requester, working) =
-            if is_for_equipment(message.kind) && authority.is_foreign(&facts.issuer) {
-                // For files.
-                thread.waits()?;
-                let (requester, working) = self.authenticate_equipment(message, &mut verify)?;
-                (requester, Some(working))
+        let (requester, account_slot) =
+            if device::may_sign(message.kind) && authority.is_foreign(&facts.issuer) {
+                // The vendor's CRLs are read from files.
+                // INVARIANT: nothing was recorded yet.
+                pool.require_blocking()?;
+                let device = self.authenticate_device(message, &mut verify)?;
+                (device.requester, Some(device.account_slot))
             } else {
                 (authority.authenticate_facts(signer, &facts, &mut verify)?, None)
             };
         let ca = match requester.credential() {
-            // RFC 9810 §5.3.18: not in use yet. What goes on with a transaction is told so by its own check.
+            // RFC 9810 §5.3.18: a certificate is not in use before it is confirmed. A message that continues its own transaction passes
+            // here, and is told so by the check of that transaction.
             Credential::Certificate(record)
-                if record.awaits_confirmation && !goes_on(message.kind) =>
+                if record.awaits_confirmation && !kind::continues_transaction(message.kind) =>
             {
                 return Err(Refusal::new(
                     Failure::SignerNotTrusted,
@@ -226,7 +211,8 @@ impl CmpService {
                         "the signer's certificate {} awaits its confirmation; send its certConf first",
                         record.serial
                     ),
-                ));
+                )
+                .into());
             }
             Credential::Certificate(record) | Credential::Registrar(record) => {
                 Some(record.ca.clone())
@@ -235,74 +221,35 @@ impl CmpService {
             Credential::Vendor(_) => requester.account().ca.clone(),
         };
         let protector = Protector::Signature;
-        Ok(Authenticated { requester, protector, ca, working, public_key_mac: None })
+        Ok(Authenticated { requester, protector, ca, account_slot, public_key_mac: None })
     }
-}
 
-impl CmpService {
-    /// Whether a message goes on with a transaction that the secret of this reference began.
+    /// Whether a message continues a transaction whose request the secret of this reference protected.
     fn is_begun_by(&self, reference: &[u8], message: &Message) -> bool {
+        if !kind::continues_transaction(message.kind) {
+            return false;
+        }
         let begun = || {
             let begun = self.authority().transaction(message.transaction_id()).ok()??;
             Context::decode(&begun.context).ok()?.credential
         };
-        let Some(begun) = Some(()).filter(|()| goes_on(message.kind)).and_then(|()| begun()) else {
-            return false;
-        };
+        let Some(begun) = begun() else { return false };
         let reference = String::from_utf8_lossy(reference);
         let algorithm = message.header.protection_alg.as_ref().map(|algorithm| algorithm.oid);
         let bare = reference.strip_prefix("CN=").unwrap_or(&reference);
         [&*reference, bare].into_iter().any(|reference| {
-            credential_of(&named_secret(algorithm, reference)).is_ok_and(|named| named == begun)
+            credential_hash(&secret_name(algorithm, reference)).is_ok_and(|named| named == begun)
         })
     }
-
-    /// Equipment by its vendor's certificate. It counts as worked on, and a certificate that is used up is refused, before the
-    /// vendor's CRLs are read.
-    fn authenticate_equipment(
-        &self,
-        message: &Message,
-        verify: &mut dyn FnMut(&SubjectPublicKey) -> Result<(), Error>,
-    ) -> Result<(Requester, Working), Refusal> {
-        let authority = self.authority();
-        let mut working = None;
-        let mut busy = false;
-        let mut admit = |requester: &Requester| {
-            if matches!(message.kind, kind::IR | kind::P10CR) {
-                authority.check_vendors_uses(requester)?;
-            }
-            working = self.in_flight().begin(&requester.account().name);
-            busy = working.is_none();
-            match busy {
-                true => Err(Error::denied(Denial::Conflict, TOO_MANY)),
-                false => Ok(()),
-            }
-        };
-        let admitted = authority.authenticate_equipment(&message.extra_certs, verify, &mut admit);
-        match (admitted, working) {
-            _ if busy => Err(Refusal::busy(TOO_MANY)),
-            (Ok(requester), Some(working)) => Ok((requester, working)),
-            (Ok(_), None) => Err(Error::internal("nobody was admitted").into()),
-            (Err(error), _) => Err(error.into()),
-        }
-    }
 }
 
-/// Why a message is not worked on now.
-pub const TOO_MANY: &str = "too many requests of the account are worked on";
-
-/// What a vendor's certificate may sign: a first enrolment (RFC 9483 §4.1.1 and §4.1.4), and what goes on with it.
-pub const fn is_for_equipment(kind: u8) -> bool {
-    matches!(kind, kind::IR | kind::P10CR | kind::CERT_CONF | kind::ERROR | kind::POLL_REQ)
-}
-
-/// Sender and senderKID are those of the certificate that signs (RFC 9483 §3.1); RFC 9810 §5.1.1 wants no senderKID where the sender
-/// names one key.
+/// Checks that sender and senderKID are those of the certificate that signs (RFC 9483 §3.1). By the rules of RFC 9810 §5.1.1, senderKID
+/// may be absent where the sender's name identifies one key.
 fn check_sender(
     header: &PkiHeader,
-    signer: &certificate::Facts,
+    signer: &Facts,
     certificate: &[u8],
-    is_tolerant: bool,
+    rules: Rules,
 ) -> Result<(), Refusal> {
     let bad = |why: String| Err(Refusal::new(Failure::BadMessageCheck, why));
     let GeneralName::DirectoryName(sender) = &header.sender else {
@@ -319,7 +266,7 @@ fn check_sender(
         Some(_) => {
             bad("senderKID is not the subject key identifier of the signer's certificate".into())
         }
-        None if !is_tolerant && has_key_identifier(certificate) => bad(
+        None if !rules.are_tolerant() && has_key_identifier(certificate) => bad(
             "senderKID is missing: it is the subject key identifier of the signer's certificate"
                 .into(),
         ),
@@ -327,7 +274,7 @@ fn check_sender(
     }
 }
 
-/// Whether a certificate carries a subject key identifier; only then a senderKID must name it.
+/// Whether a certificate has a subject key identifier. Only then must a senderKID repeat it.
 fn has_key_identifier(certificate: &[u8]) -> bool {
     let read = x509_cert::Certificate::from_der(certificate).ok();
     read.is_some_and(|read| {
@@ -335,8 +282,8 @@ fn has_key_identifier(certificate: &[u8]) -> bool {
     })
 }
 
-/// A publicKeyMAC in the request's proof of possession, with the key it is computed over.
-pub fn public_key_mac(message: &Message) -> Option<(PkMacValue, Vec<u8>)> {
+/// The publicKeyMAC in the proof of possession of an ir, cr or kur, if there is one.
+pub fn public_key_mac(message: &Message) -> Option<PublicKeyMac> {
     if !matches!(message.kind, kind::IR | kind::CR | kind::KUR) {
         return None;
     }
@@ -344,7 +291,9 @@ pub fn public_key_mac(message: &Message) -> Option<(PkMacValue, Vec<u8>)> {
     let ProofOfPossession::Signature(proof) = request.proof? else { return None };
     let input = proof.input?;
     match input.auth_info {
-        AuthInfo::PublicKeyMac(value) => Some((value, input.public_key.to_der().ok()?)),
+        AuthInfo::PublicKeyMac(value) => {
+            Some(PublicKeyMac { value, public_key: input.public_key.to_der().ok()? })
+        }
         AuthInfo::Sender(_) => None,
     }
 }

@@ -1,36 +1,37 @@
-//! Challenges that await an answer. They are kept in memory, within bounds, and are gone after a restart: the peer begins
-//! anew then, and nothing was issued.
+//! Challenges that await their response (RFC 9810 §5.3.5). They are kept in memory, within bounds, and are gone after a restart. The peer
+//! then begins anew; nothing was issued to it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::{Challenge, Timestamp};
 use der::asn1::Int;
 
-use crate::cmp::server::service::context::Context;
+use super::context::Context;
 use crate::cmp::wire::crmf::CertReqMsg;
 use crate::cmp::wire::refusal::{Failure, Refusal};
+use crate::transport::lock::locked;
 
-/// The most challenges of one account.
+/// The most challenges of one account at a time.
 const PER_ACCOUNT: usize = 4;
 
-/// The most challenges of all.
+/// The most challenges at a time.
 const ALL: usize = 1024;
 
-/// A request that awaits the answer to its challenge.
-pub struct Pending {
-    /// Whose it is.
+/// A request whose challenge awaits its response.
+pub struct ChallengedRequest {
+    /// The account that the request is for.
     pub account: Label,
-    /// What the next message must fit to.
+    /// What the response is checked against.
     pub context: Context,
-    /// What the answer is compared with.
+    /// The number that the response must contain.
     pub challenge: Challenge,
     /// The request.
     pub request: CertReqMsg,
     /// Its certReqId.
     pub id: Int,
-    /// The body that answers it.
+    /// The kind of body that answers it.
     pub answer: u8,
     /// The certificate that it updates.
     pub updates: Option<Serial>,
@@ -42,55 +43,63 @@ pub struct Pending {
     pub expires: Timestamp,
 }
 
-/// Every request that awaits an answer, by its transactionID.
+/// Every request whose challenge awaits its response, by transactionID.
 #[derive(Default)]
-pub struct Challenges(Mutex<HashMap<Vec<u8>, Pending>>);
+pub struct Challenges(Mutex<HashMap<Vec<u8>, ChallengedRequest>>);
 
 impl Challenges {
-    /// Whether a transaction awaits an answer.
+    /// Whether a challenge in this transaction awaits its response.
     pub fn contains(&self, transaction: &[u8], now: Timestamp) -> bool {
-        self.locked().get(transaction).is_some_and(|pending| now < pending.expires)
+        locked(&self.0).get(transaction).is_some_and(|request| now < request.expires)
     }
 
-    /// Keeps a request. The transactionID must be new.
-    pub fn put(&self, transaction: &[u8], pending: Pending, now: Timestamp) -> Result<(), Refusal> {
-        let mut all = self.locked();
-        all.retain(|_, kept| now < kept.expires);
+    /// Remembers a request, and forgets those that have expired.
+    ///
+    /// # Errors
+    /// `transactionIdInUse` if the transactionID is not new, `systemUnavail` beyond 4 challenges of the account or 1024 in all.
+    pub fn put(
+        &self,
+        transaction: &[u8],
+        request: ChallengedRequest,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let mut all = locked(&self.0);
+        all.retain(|_, other| now < other.expires);
         if all.contains_key(transaction) {
             return Err(Refusal::new(
                 Failure::TransactionIdInUse,
                 "this transactionID was used before; begin a new transaction",
             ));
         }
-        let own = all.values().filter(|kept| kept.account == pending.account).count();
+        let own = all.values().filter(|other| other.account == request.account).count();
         if own >= PER_ACCOUNT || all.len() >= ALL {
             return Err(Refusal::new(
                 Failure::SystemUnavail,
                 "too many challenges await an answer; answer them, or try again later",
             ));
         }
-        all.insert(transaction.to_vec(), pending);
+        all.insert(transaction.to_vec(), request);
         Ok(())
     }
 
-    /// Takes a request that `fits`: it is answered once, rightly or not. One that does not fit stays.
+    /// Removes and returns the request of a transaction if `check` accepts it. A challenge may be answered only once, rightly or not; a
+    /// message that `check` refuses does not count as an answer, and leaves the request where it is.
+    ///
+    /// # Errors
+    /// `badRequest` without such a request, and what `check` refuses.
     pub fn take(
         &self,
         transaction: &[u8],
         now: Timestamp,
-        fits: impl FnOnce(&Pending) -> Result<(), Refusal>,
-    ) -> Result<Pending, Refusal> {
-        let mut all = self.locked();
+        check: impl FnOnce(&ChallengedRequest) -> Result<(), Refusal>,
+    ) -> Result<ChallengedRequest, Refusal> {
+        let mut all = locked(&self.0);
         let unknown = || {
             Refusal::new(Failure::BadRequest, "no challenge of this transactionID awaits an answer")
         };
-        let pending = all.get(transaction).filter(|pending| now < pending.expires);
-        fits(pending.ok_or_else(unknown)?)?;
+        let request = all.get(transaction).filter(|request| now < request.expires);
+        check(request.ok_or_else(unknown)?)?;
         all.remove(transaction).ok_or_else(unknown)
-    }
-
-    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Pending>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

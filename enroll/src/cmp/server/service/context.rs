@@ -1,58 +1,81 @@
-//! What a transaction must remember between its messages, as it is recorded in the journal.
+//! What a transaction remembers between its messages, in the form in which the journal records it.
 
+use countersign_ca::Timestamp;
+use countersign_ca::record::{Label, Serial};
 use der::asn1::{Int, OctetString};
+use der::oid::ObjectIdentifier;
 use der::{Decode, Encode, Sequence};
+use ring::digest;
 
 use crate::cmp::wire::refusal::{Failure, Refusal};
 
-/// How a message was protected.
+/// How a message is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, der::Enumerated)]
 #[repr(u8)]
-pub enum Kind {
-    /// By a shared secret.
+pub enum Protection {
+    /// By a MAC under a shared secret.
     Mac = 0,
     /// By a signature.
     Signature = 1,
+}
+
+/// How the peer confirms a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmation {
+    /// Not at all: implicit confirmation is granted (RFC 9810 §5.1.1.1).
+    Implicit,
+    /// By a certConf, which is awaited until then (RFC 9810 §5.1.1.2).
+    AwaitedUntil(Timestamp),
+}
+
+impl Confirmation {
+    /// Until when a certConf is awaited, if it is.
+    pub const fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::Implicit => None,
+            Self::AwaitedUntil(until) => Some(until),
+        }
+    }
 }
 
 /// ```text
 /// Context ::= SEQUENCE {
 ///     version      INTEGER,
 ///     certReqId    INTEGER,
-///     nonce        OCTET STRING,   -- ours, which the next message must repeat
+///     nonce        OCTET STRING,   -- the senderNonce of our answer, which the next message must repeat
 ///     protection   ENUMERATED,
-///     peerNonce    [0] OCTET STRING OPTIONAL, -- that of the request, which no later message may repeat
-///     credential   [1] OCTET STRING OPTIONAL, -- a hash of what proved the peer
-///     answer       [2] INTEGER OPTIONAL,      -- the body that ends a wait: that of the answer to polls
+///     peerNonce    [0] OCTET STRING OPTIONAL, -- the senderNonce of the request, which no later message may repeat
+///     credential   [1] OCTET STRING OPTIONAL, -- a hash of the credential's name
+///     answer       [2] INTEGER OPTIONAL,      -- the body that answers a request which awaits approval
 ///     implicit     [3] BOOLEAN OPTIONAL }     -- whether its certificate needs no confirmation
 /// ```
-/// Our own.
+/// A type of this program's own.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct Context {
     version: u8,
-    /// That of the request.
+    /// The certReqId of the request.
     pub cert_req_id: Int,
     /// The senderNonce of our answer.
     pub nonce: OctetString,
-    /// How the transaction is protected.
-    pub protection: Kind,
+    /// How the transaction's messages are protected.
+    pub protection: Protection,
     /// The senderNonce of the request.
     #[asn1(context_specific = "0", optional = "true")]
     pub peer_nonce: Option<OctetString>,
-    /// With what the peer proved itself; the next messages need the same.
+    /// The credential that protected the request, as [`credential_hash`] names it. The next messages need the same one.
     #[asn1(context_specific = "1", optional = "true")]
     pub credential: Option<OctetString>,
-    /// The kind of answer that a request which waits, or waited, gets.
+    /// For a request that awaits or awaited approval: the kind of body that answers it.
     #[asn1(context_specific = "2", optional = "true")]
     pub answer: Option<u8>,
-    /// Whether implicit confirmation is granted to such a request.
+    /// For such a request: whether implicit confirmation is granted.
     #[asn1(context_specific = "3", optional = "true")]
     pub implicit: Option<bool>,
 }
 
 impl Context {
-    /// The context of an answer with this nonce.
-    pub fn new(cert_req_id: Int, nonce: &[u8; 16], protection: Kind) -> der::Result<Self> {
+    /// The context of a request that is answered with this nonce.
+    pub fn new(cert_req_id: Int, nonce: &[u8; 16], protection: Protection) -> der::Result<Self> {
         Ok(Self {
             version: 1,
             cert_req_id,
@@ -65,24 +88,36 @@ impl Context {
         })
     }
 
-    /// The same with what binds the peer's next messages to this one.
+    /// Adds what binds the peer's next messages to its request.
     #[must_use]
     pub fn bound(self, peer_nonce: Option<OctetString>, credential: OctetString) -> Self {
         Self { peer_nonce, credential: Some(credential), ..self }
     }
 
-    /// The same for a request that waits, or waited.
+    /// Adds what answers a request that awaits or awaited approval.
     #[must_use]
-    pub fn held(self, answer: u8, implicit: bool) -> Self {
+    pub fn awaiting_approval(self, answer: u8, confirmation: Confirmation) -> Self {
+        let implicit = confirmation == Confirmation::Implicit;
         Self { answer: Some(answer), implicit: Some(implicit), ..self }
     }
 
-    /// As it is recorded.
+    /// How a certificate is confirmed that is issued after approval.
+    pub fn confirmation(&self, until: Timestamp) -> Confirmation {
+        match self.implicit.unwrap_or(false) {
+            true => Confirmation::Implicit,
+            false => Confirmation::AwaitedUntil(until),
+        }
+    }
+
+    /// The DER to record.
     pub fn encode(&self) -> der::Result<Vec<u8>> {
         self.to_der()
     }
 
-    /// As it was recorded.
+    /// Reads what was recorded.
+    ///
+    /// # Errors
+    /// `systemFailure` for anything else; the log says so, too.
     pub fn decode(octets: &[u8]) -> Result<Self, Refusal> {
         Self::from_der(octets).ok().filter(|context| context.version == 1).ok_or_else(|| {
             tracing::error!("a transaction's context cannot be read");
@@ -92,4 +127,20 @@ impl Context {
             )
         })
     }
+}
+
+/// Names a certificate that this authority issued.
+pub fn certificate_name(ca: &Label, serial: &Serial) -> String {
+    format!("{ca}/{serial}")
+}
+
+/// Names the secret of a reference as it is used with this protectionAlg.
+pub fn secret_name(algorithm: Option<ObjectIdentifier>, reference: &str) -> String {
+    format!("{}/{reference}", algorithm.map(|algorithm| algorithm.to_string()).unwrap_or_default())
+}
+
+/// The hash of a credential's name that is recorded with a transaction: the first half of its SHA-256.
+pub fn credential_hash(name: &str) -> der::Result<OctetString> {
+    let hash = digest::digest(&digest::SHA256, name.as_bytes());
+    OctetString::new(hash.as_ref().get(..16).unwrap_or_default())
 }

@@ -1,32 +1,35 @@
-//! CRLs: currentCRL (RFC 9810 §5.3.19.6), and crlStatusList → crls, which gives only what is newer than what the peer has
-//! (RFC 9810 §5.3.19.17, RFC 9483 §4.3.4).
+//! CRLs: currentCRL (RFC 9810 §5.3.19.6), and crlStatusList, which is answered with those CRLs that are newer than the peer's (RFC 9810
+//! §5.3.19.17, RFC 9483 §4.3.4).
 
 use std::sync::Arc;
 
-use countersign_ca::Timestamp;
 use countersign_ca::authority::CurrentCrl;
 use countersign_ca::record::{CrlScope, Label};
 use der::asn1::Any;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
-use x509_cert::time::Time;
 
+use super::question::{Question, with_sequence, without_value};
 use crate::cmp::wire::general::{CrlSource, CrlStatus};
-use super::{Question, with_sequence, without_value};
-use crate::cmp::server::reply::answer::failed;
-use crate::cmp::wire::crmf::malformed;
 use crate::cmp::wire::message::InfoTypeAndValue;
 use crate::cmp::wire::oid;
-use crate::cmp::wire::refusal::{Failure, Refusal};
+use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
+use crate::cmp::wire::time::timestamp;
 
-/// The most CRLs that one list asks about.
+/// The most elements of a crlStatusList.
 const MAX_SOURCES: usize = 16;
 
-/// The most names in one of them.
+/// The most names in one element.
 const MAX_NAMES: usize = 8;
 
+/// A CRL of this authority.
+struct CrlId {
+    ca: Label,
+    scope: CrlScope,
+}
+
 impl Question<'_> {
-    /// The full CRL of the CA that the message is about; no value before its first one.
-    pub(crate) fn current_crl(&self, left: usize) -> Result<InfoTypeAndValue, Refusal> {
+    /// The full CRL of the CA that the message is about; without a value if the CA has not issued one yet.
+    pub(super) fn current_crl(&self, left: usize) -> Result<InfoTypeAndValue, Refusal> {
         let authority = self.service.authority();
         let ca = authority.issuing_name(self.ca.as_ref())?;
         let Some(crl) = authority.crl(&ca, CrlScope::Full)? else {
@@ -35,12 +38,12 @@ impl Question<'_> {
         if crl.der.len() > left {
             return Err(self.too_large());
         }
-        let info_value = Some(<Any as der::Decode>::from_der(&crl.der).map_err(failed)?);
+        let info_value = Some(<Any as der::Decode>::from_der(&crl.der).map_err(encoding_failed)?);
         Ok(InfoTypeAndValue { info_type: oid::CURRENT_CRL, info_value })
     }
 
-    /// The CRLs of a list that are newer than the peer's; no value where there are none.
-    pub(crate) fn newer_crls(
+    /// The CRLs of a list that are newer than the peer's; without a value if there are none.
+    pub(super) fn newer_crls(
         &self,
         list: Option<&Any>,
         left: usize,
@@ -57,10 +60,11 @@ impl Question<'_> {
         }
         let mut found: Vec<Arc<CurrentCrl>> = Vec::new();
         for status in &list {
-            for (ca, scope) in self.named(&status.source)? {
+            for CrlId { ca, scope } in self.named(&status.source)? {
                 let Some(crl) = self.service.authority().crl(&ca, scope)? else { continue };
-                let is_newer =
-                    status.this_update.is_none_or(|known| seconds(known) < crl.record.this_update);
+                let is_newer = status.this_update.is_none_or(|known| {
+                    timestamp(known.to_unix_duration()) < crl.record.this_update
+                });
                 if is_newer && !found.iter().any(|other| other.record == crl.record) {
                     found.push(crl);
                 }
@@ -74,8 +78,9 @@ impl Question<'_> {
         with_sequence(oid::CRLS, &parts)
     }
 
-    /// The CRLs that a source means. One that is not ours is none, and not a fault: the peer asks whom it can reach.
-    fn named(&self, source: &CrlSource) -> Result<Vec<(Label, CrlScope)>, Refusal> {
+    /// The CRLs that a source names. The name of another authority's CRL is passed over without a refusal: the peer may ask every server
+    /// that it reaches.
+    fn named(&self, source: &CrlSource) -> Result<Vec<CrlId>, Refusal> {
         let names = match source {
             CrlSource::Point(DistributionPointName::FullName(names)) | CrlSource::Issuer(names) => {
                 names
@@ -96,18 +101,16 @@ impl Question<'_> {
             match name {
                 GeneralName::DirectoryName(name) => {
                     let cas = authority.cas().filter(|ca| ca.subject == *name);
-                    found.extend(cas.map(|ca| (ca.name.clone(), CrlScope::Full)));
+                    found
+                        .extend(cas.map(|ca| CrlId { ca: ca.name.clone(), scope: CrlScope::Full }));
                 }
                 GeneralName::UniformResourceIdentifier(url) => {
-                    found.extend(authority.crl_at(url.as_str()));
+                    let at_url = authority.crl_at(url.as_str());
+                    found.extend(at_url.map(|(ca, scope)| CrlId { ca, scope }));
                 }
                 _ => {}
             }
         }
         Ok(found)
     }
-}
-
-fn seconds(time: Time) -> Timestamp {
-    Timestamp::from_seconds(i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX))
 }

@@ -1,56 +1,49 @@
-//! General messages: a peer asks what it should know, and is told (RFC 9810 §5.3.19, RFC 9483 §4.3). Nothing is issued,
-//! recorded or changed here, so that a replay gains nothing but the same answer.
+//! General messages: a peer asks for information (RFC 9810 §5.3.19, RFC 9483 §4.3). Nothing is issued, recorded or changed, so that a
+//! replay only gets the same answer again.
 //!
-//! What is public, such as CA certificates and CRLs, may also be asked for without protection, if the operator allows it;
-//! what depends on an account never is. The answer is signed either way.
+//! If the operator allows it, public information such as CA certificates and CRLs is given without protection of the question, too; what
+//! depends on an account never is. The answer is signed either way.
 
 mod crls;
 mod keys;
+mod question;
 mod roots;
 mod template;
 
-use countersign_ca::record::Label;
-use countersign_ca::{Credential, Requester};
+use countersign_ca::Credential;
+use der::Encode;
 use der::asn1::Any;
 use der::oid::ObjectIdentifier;
-use der::{Encode, EncodeValue, Tag, Tagged};
 
-use crate::cmp::server::reply::answer::{Answer, failed};
-use crate::cmp::wire::content::kind;
-use crate::cmp::wire::crmf::malformed;
-use crate::cmp::server::exchange::Exchange;
+use self::question::{Peer, Question, with_value, without_value};
+use super::Exchange;
+use crate::cmp::server::reply::answer::Answer;
+use crate::cmp::server::service::CmpService;
+use crate::cmp::server::service::route::Route;
 use crate::cmp::wire::message::{InfoTypeAndValue, Message};
-use crate::cmp::wire::oid;
-use crate::cmp::wire::refusal::{Failure, Refusal};
-use crate::cmp::server::service::{CmpService, Route};
+use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
+use crate::cmp::wire::{kind, oid};
 
-/// The most that one message asks for. RFC 9483 §4.3 asks for one thing at a time.
+/// The most elements in one general message. RFC 9483 §4.3 has one.
 const MAX_INFOS: usize = 16;
 
-/// The longest language tag that an answer repeats, in octets: that of RFC 5646 §4.4.1.
+/// The longest language tag that an answer repeats, in octets: the length that RFC 5646 §4.4.1 has implementations support.
 const MAX_TAG: usize = 35;
 
-/// What a general message without any content is answered with (RFC 9810 §5.3.19: whatever the CA wishes to tell).
-const OF_OWN_ACCORD: [ObjectIdentifier; 4] =
+/// The elements of the answer to a general message without any: RFC 9810 §5.3.19 leaves them to the CA.
+const UNASKED: [ObjectIdentifier; 4] =
     [oid::CA_CERTS, oid::SIGN_KEY_PAIR_TYPES, oid::PREFERRED_SYMM_ALG, oid::CERT_REQ_TEMPLATE];
 
-/// What a stranger may know too.
+/// What is told to strangers, too.
 const PUBLIC: [ObjectIdentifier; 4] =
     [oid::CA_CERTS, oid::ROOT_CA_CERT, oid::CURRENT_CRL, oid::CRL_STATUS_LIST];
 
-/// A general message that is to be answered.
-struct Question<'a> {
-    service: &'a CmpService,
-    /// The CA that it is about: the path's, that of the certificate which signs, or the one that issues to the
-    /// account; `None` means the default.
-    ca: Option<Label>,
-    /// Who asks, with the profile that the path or the header names; `None` for a stranger.
-    peer: Option<(&'a Requester, Option<Label>)>,
-}
-
 impl Exchange<'_> {
-    /// genm from a known peer.
-    pub(crate) fn general_message(self) -> Result<Answer, Refusal> {
+    /// genm from an authenticated peer.
+    ///
+    /// # Errors
+    /// `addInfoNotAvailable` for an answer that would be too large; refusals of a question that cannot be read.
+    pub fn general_message(self) -> Result<Answer, Refusal> {
         let profile = self.profile()?;
         let own = match self.requester.credential() {
             Credential::Certificate(signer) | Credential::Registrar(signer) => signer.ca.clone(),
@@ -61,15 +54,18 @@ impl Exchange<'_> {
         let question = Question {
             service: self.service,
             ca: self.route.ca.clone().or(Some(own)),
-            peer: Some((self.requester, profile)),
+            peer: Some(Peer { requester: self.requester, profile }),
         };
         question.answer(&self.message.body)
     }
 }
 
 impl CmpService {
-    /// Answers an unprotected genm for public data, where the operator allows it; `None` for anything else, which has to
-    /// prove who sends it.
+    /// Answers an unprotected genm for public information, where the operator allows it; `None` for any other message, whose sender has to
+    /// be authenticated.
+    ///
+    /// # Errors
+    /// As [`Exchange::general_message`].
     pub(crate) fn public_information(
         &self,
         route: &Route,
@@ -86,12 +82,13 @@ impl CmpService {
 }
 
 impl Question<'_> {
+    /// Answers each element of a GenMsgContent in its order; those of unknown types by one unsupportedOIDs.
     fn answer(&self, body: &Any) -> Result<Answer, Refusal> {
         let mut asked: Vec<InfoTypeAndValue> =
             body.decode_as().map_err(malformed("a GenMsgContent"))?;
-        check(&asked)?;
+        check_elements(&asked)?;
         if asked.is_empty() && self.peer.is_some() {
-            asked = OF_OWN_ACCORD.map(without_value).to_vec();
+            asked = UNASKED.map(without_value).to_vec();
         }
         let mut answer: Vec<InfoTypeAndValue> = Vec::with_capacity(asked.len());
         let mut unsupported = Vec::new();
@@ -99,7 +96,7 @@ impl Question<'_> {
         for info in &asked {
             match self.info(info, left)? {
                 Some(info) => {
-                    let length = info.encoded_len().map_err(failed)?;
+                    let length = info.encoded_len().map_err(encoding_failed)?;
                     left = usize::try_from(length)
                         .ok()
                         .and_then(|length| left.checked_sub(length))
@@ -112,10 +109,10 @@ impl Question<'_> {
         if !unsupported.is_empty() {
             answer.push(with_value(oid::UNSUPPORTED_OIDS, &unsupported)?);
         }
-        Answer::plain(kind::GENP, &answer).map_err(failed)
+        Answer::plain(kind::GENP, &answer).map_err(encoding_failed)
     }
 
-    /// The answer to one element, of at most `left` octets; `None` when its type is not known here.
+    /// The answer to one element, of at most `left` octets; `None` if its type is unknown.
     fn info(
         &self,
         asked: &InfoTypeAndValue,
@@ -144,26 +141,15 @@ impl Question<'_> {
             oid::ENC_KEY_PAIR_TYPES => self.encryption_keys()?,
             oid::PREFERRED_SYMM_ALG => keys::preferred_cipher()?,
             oid::CERT_REQ_TEMPLATE => self.template()?,
-            // No key of a CA decrypts: those sign certificates and CRLs, and nothing else.
+            // There is no key to encrypt for a CA with: its keys sign certificates and CRLs, and nothing else.
             oid::CA_PROT_ENC_CERT => without_value(oid::CA_PROT_ENC_CERT),
             _ => return Ok(None),
         };
         Ok(Some(info))
     }
-
-    fn too_large(&self) -> Refusal {
-        Refusal::new(
-            Failure::AddInfoNotAvailable,
-            format!(
-                "the answer would have more than {} octets; ask for less at once, and fetch CRLs from their \
-                 distribution points",
-                self.service.config().max_information
-            ),
-        )
-    }
 }
 
-/// What a request gives no value for (RFC 9810 §5.3.19.1 to §5.3.19.16).
+/// Whether an element of this type has no value in a question (RFC 9810 §5.3.19.1 to §5.3.19.16).
 fn is_without_value(kind: ObjectIdentifier) -> bool {
     [
         oid::CA_CERTS,
@@ -177,7 +163,8 @@ fn is_without_value(kind: ObjectIdentifier) -> bool {
     .contains(&kind)
 }
 
-fn check(asked: &[InfoTypeAndValue]) -> Result<(), Refusal> {
+/// Checks that there are not too many elements, and no two of one type.
+fn check_elements(asked: &[InfoTypeAndValue]) -> Result<(), Refusal> {
     let bad = |why: String| Err(Refusal::new(Failure::BadRequest, why));
     if asked.len() > MAX_INFOS {
         return bad(format!("expected at most {MAX_INFOS} elements, found {}", asked.len()));
@@ -193,7 +180,7 @@ fn check(asked: &[InfoTypeAndValue]) -> Result<(), Refusal> {
 /// ```text
 /// SuppLangTagsValue ::= SEQUENCE OF UTF8String
 /// ```
-/// RFC 9810 §5.3.19.13: the peer lists what it reads, and is told the one that is taken.
+/// RFC 9810 §5.3.19.13: the peer lists the languages that it reads, and is told which of them is used. Texts are in English only.
 fn language(asked: Option<&Any>) -> Result<InfoTypeAndValue, Refusal> {
     let missing = || Refusal::new(Failure::BadRequest, "expected language tags in suppLangTags");
     let tags: Vec<String> =
@@ -206,28 +193,4 @@ fn language(asked: Option<&Any>) -> Result<InfoTypeAndValue, Refusal> {
         return Err(Refusal::new(Failure::BadRequest, "texts are in `en`, and no other language"));
     };
     with_value(oid::SUPP_LANG_TAGS, &vec![tag])
-}
-
-fn without_value(info_type: ObjectIdentifier) -> InfoTypeAndValue {
-    InfoTypeAndValue { info_type, info_value: None }
-}
-
-fn with_value(
-    info_type: ObjectIdentifier,
-    value: &(impl EncodeValue + Tagged),
-) -> Result<InfoTypeAndValue, Refusal> {
-    let info_value = Some(Any::encode_from(value).map_err(failed)?);
-    Ok(InfoTypeAndValue { info_type, info_value })
-}
-
-/// With a SEQUENCE of what is encoded already; without a value if there is none.
-fn with_sequence(
-    info_type: ObjectIdentifier,
-    parts: &[&[u8]],
-) -> Result<InfoTypeAndValue, Refusal> {
-    if parts.is_empty() {
-        return Ok(without_value(info_type));
-    }
-    let info_value = Some(Any::new(Tag::Sequence, parts.concat()).map_err(failed)?);
-    Ok(InfoTypeAndValue { info_type, info_value })
 }

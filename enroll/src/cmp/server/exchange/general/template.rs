@@ -1,5 +1,6 @@
-//! certReqTemplate: what a request of this peer shall say, and which keys are taken (RFC 9810 §5.3.19.16, RFC 9483 §4.3.3).
+//! certReqTemplate: the template for a request of this peer, and the kinds of key that are accepted (RFC 9810 §5.3.19.16, RFC 9483 §4.3.3).
 
+use countersign_ca::key::algorithm_identifier;
 use countersign_ca::profile::Profile;
 use countersign_ca::{Error, KeyKind, certificate};
 use der::asn1::{Any, Uint};
@@ -7,29 +8,26 @@ use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
 
-use crate::cmp::wire::general::CertReqTemplate;
-use super::keys::algorithm;
-use super::{Question, with_value};
-use crate::cmp::server::reply::answer::failed;
+use super::question::{Question, with_value};
 use crate::cmp::wire::crmf::CertTemplate;
+use crate::cmp::wire::general::CertReqTemplate;
 use crate::cmp::wire::message::InfoTypeAndValue;
 use crate::cmp::wire::oid;
-use crate::cmp::wire::refusal::Refusal;
+use crate::cmp::wire::refusal::{Refusal, encoding_failed};
 
 impl Question<'_> {
-    /// The account decides the names and the profile the rest, so that nothing is left for the peer to fill in but its key.
-    pub(crate) fn template(&self) -> Result<InfoTypeAndValue, Refusal> {
+    /// The template. The names are those of the account and the rest comes from the profile, so that the peer adds only its key.
+    pub(super) fn template(&self) -> Result<InfoTypeAndValue, Refusal> {
         let profile = self.profile()?;
-        let (requester, _) =
-            self.peer.as_ref().ok_or_else(|| Error::internal("a stranger has no names"))?;
-        let names = self.service.authority().names_for(requester.account(), &profile)?;
+        let peer = self.peer.as_ref().ok_or_else(|| Error::internal("a stranger has no names"))?;
+        let names = self.service.authority().names_for(peer.requester.account(), &profile)?;
         let mut extensions = vec![certificate::extension(true, &profile.key_usage())?];
         if !profile.extended_key_usage().is_empty() {
             let usages = ExtendedKeyUsage(profile.extended_key_usage().to_vec());
             extensions.push(certificate::extension(false, &usages)?);
         }
         if !names.alt_names.is_empty() {
-            // RFC 5280 §4.2.1.6: critical where it is the only name.
+            // RFC 5280 §4.2.1.6: it is critical where the subject is empty.
             let alone = names.subject.is_empty();
             extensions.push(certificate::extension(alone, &SubjectAltName(names.alt_names))?);
         }
@@ -50,10 +48,13 @@ fn key_spec(profile: &Profile) -> Result<Vec<AttributeTypeAndValue>, Refusal> {
     let control = |kind: KeyKind| {
         let (oid, value) = match kind {
             KeyKind::Rsa(bits) => {
-                let bits = Uint::new(&bits.to_be_bytes()).map_err(failed)?;
-                (oid::RSA_KEY_LEN, Any::encode_from(&bits).map_err(failed)?)
+                let bits = Uint::new(&bits.to_be_bytes()).map_err(encoding_failed)?;
+                (oid::RSA_KEY_LEN, Any::encode_from(&bits).map_err(encoding_failed)?)
             }
-            other => (oid::ALG_ID, Any::encode_from(&algorithm(other)?).map_err(failed)?),
+            other => (
+                oid::ALG_ID,
+                Any::encode_from(&algorithm_identifier(other)).map_err(encoding_failed)?,
+            ),
         };
         Ok(AttributeTypeAndValue { oid, value })
     };

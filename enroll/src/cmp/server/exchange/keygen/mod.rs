@@ -1,34 +1,38 @@
-//! Central key generation (RFC 9483 §4.1.6): a peer that has no source of good keys has its key made here. The private key is
-//! signed by the key generation authority, encrypted for whoever protected the request, and forgotten.
+//! Central key generation (RFC 9483 §4.1.6), for a peer that has no good source of randomness. The private key is signed by the key
+//! generation authority, encrypted for the sender of the request, and kept nowhere.
 
 mod signed;
 
-use countersign_ca::record::Serial;
-use countersign_ca::{Credential, KeyForm, KeyKind, Recording, WantedKey, certificate, oid as ca};
+use countersign_ca::certificate::Facts;
+use countersign_ca::{Credential, KeyForm, KeyKind, Recording, WantedKey, oid as ca};
 use der::Decode;
-use der::asn1::{Int, Uint};
-use spki::{AlgorithmIdentifierOwned, ObjectIdentifier};
+use der::asn1::Uint;
+use der::oid::ObjectIdentifier;
+use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
-use crate::cmp::server::reply::answer::{Answer, failed};
-use crate::cmp::wire::crmf::{CertReqMsg, ProofOfPossession, malformed};
-use crate::cmp::server::exchange::delivery::Delivery;
+use super::delivery::Delivery;
+use super::grant::Grant;
+use super::{CrmfRequest, Exchange};
+use crate::cmp::server::reply::answer::Answer;
+use crate::cmp::server::service::stop::Stop;
+use crate::cmp::wire::crmf::CertReqMsg;
 use crate::cmp::wire::enveloped::{Envelope, ID_SIGNED_DATA, KeyWrapping, Recipient};
-use crate::cmp::server::exchange::{Exchange, Grant};
 use crate::cmp::wire::oid;
-use crate::cmp::wire::refusal::{Failure, Refusal};
+use crate::cmp::wire::popo::ProofOfPossession;
+use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed, malformed};
 
-/// The controls that are heeded where a key is made: in a first request, and in a key update.
-const KEY_WANTED: &[ObjectIdentifier] = &[oid::ALG_ID, oid::RSA_KEY_LEN];
-const NEXT_KEY_WANTED: &[ObjectIdentifier] = &[oid::ALG_ID, oid::RSA_KEY_LEN, oid::OLD_CERT_ID];
+/// The controls that are acted on where a key is generated: in a first request, and in a key update.
+const FIRST_KEY_CONTROLS: &[ObjectIdentifier] = &[oid::ALG_ID, oid::RSA_KEY_LEN];
+const NEXT_KEY_CONTROLS: &[ObjectIdentifier] = &[oid::ALG_ID, oid::RSA_KEY_LEN, oid::OLD_CERT_ID];
 
 impl CertReqMsg {
-    /// The key to make, if the request brings none (RFC 9483 §4.1.6): publicKey is absent, or an algorithm without a key.
+    /// The key to generate, if the request brings none: publicKey is absent, or is an algorithm without a key (RFC 9483 §4.1.6).
     ///
     /// # Errors
-    /// `badAlg` for an algorithm of which no keys are made here; `badCertTemplate` when there is a proof of possession of
-    /// a key that is not there. raVerified is none: clients say it that always send a popo, and there is nothing to prove.
-    pub(crate) fn wanted_key(&self) -> Result<Option<WantedKey>, Refusal> {
+    /// `badAlg` for an algorithm for which no keys are generated here; `badCertTemplate` for a proof of possession without a key.
+    /// raVerified is accepted: there is nothing to prove, and some clients always send a popo.
+    pub fn wanted_key(&self) -> Result<Option<WantedKey>, Refusal> {
         let key = self.request.cert_template.public_key.as_ref();
         if key.is_some_and(|key| key.subject_public_key.bit_len() > 0) {
             return Ok(None);
@@ -58,51 +62,61 @@ impl CertReqMsg {
 }
 
 impl Exchange<'_> {
-    /// Makes a key, and has its certificate and the key itself returned.
-    pub(crate) fn key_generation(
+    /// Generates a key, and returns it with its certificate.
+    ///
+    /// # Errors
+    /// What the authority refuses; [`Stop::Busy`] when too many keys are generated at once; [`Stop::NeedsBlockingThread`].
+    pub fn key_generation(
         self,
-        answer: u8,
-        id: Int,
-        mut request: CertReqMsg,
-        updates: Option<Serial>,
+        request: CrmfRequest,
         wanted: WantedKey,
-    ) -> Result<Recording<Answer>, Refusal> {
+    ) -> Result<Recording<Answer>, Stop> {
+        let CrmfRequest { answer, id, mut message, updates } = request;
         let authority = self.service.authority();
-        // 1. Everything that forbids it, before there is a key.
+        // 1. Whatever forbids the certificate is found before a key is generated.
         self.check_new_transaction()?;
         let profile = self.profile()?;
-        request.heeded = if updates.is_some() { NEXT_KEY_WANTED } else { KEY_WANTED };
-        let wish = request.wish(())?;
-        let asked = wish.clone().request(profile.clone(), self.route.ca.clone(), updates);
+        message.supported = match updates {
+            Some(_) => NEXT_KEY_CONTROLS,
+            None => FIRST_KEY_CONTROLS,
+        };
+        let template = message.into_template(())?;
+        let asked = template.clone().into_request(profile.clone(), self.route.ca.clone(), updates);
         let order = authority.key_to_generate(self.requester, wanted, &asked)?;
-        // 2. Who signs and who may read it. To make a signer waits for the disk, and the key takes long.
-        self.thread.waits()?;
+        // 2. The key generation authority that signs the key, and the recipient for whom it is encrypted. Founding the authority waits
+        //    for the disk, and generating the key takes long.
+        // INVARIANT: nothing was recorded yet.
+        self.pool.require_blocking()?;
         let signer = authority.key_generation_signer(self.requester, self.route.ca.as_ref())?;
-        let envelope = self.for_requester(order.form)?;
-        // 3. The key. To find primes costs as much as many a MAC, so that it has places of its own: strangers cannot fill them.
+        let envelope = self.envelope_for_sender(order.form)?;
+        // 3. The key. Generating an RSA key is expensive, so it has its own permits, which only authenticated peers can take.
         let key = {
-            let place = self.service.generations().try_take();
-            let _place = place.ok_or_else(|| Refusal::busy("too many keys are made at once"))?;
+            let permit = self.service.key_permits().try_acquire();
+            // INVARIANT: nothing was recorded for this request. A signer that step 2 recorded serves later requests as well.
+            let _permit = permit.ok_or(Stop::Busy("too many keys are made at once; try again"))?;
             authority.generate_key(order.kind)?
         };
-        // 4. The key generation authority signs it, and only the requester can read it.
+        // 4. The key generation authority signs the key, and it is encrypted for the sender.
         let signed = signed::key_package(&key, order.form, &signer)?;
         let sealed = envelope.seal(ID_SIGNED_DATA, &signed)?;
-        let wish = wish.with_key(key.proven());
+        let template = template.with_key(key.proven());
         drop((signed, key));
         let delivery = Delivery::WithKey(Box::new(sealed));
         let implicit = self.asks_for_implicit_confirm();
         let on_behalf = None;
-        self.grant(Grant { answer, id, wish, updates, on_behalf, delivery, implicit, profile })
+        self.grant(Grant { answer, id, template, updates, on_behalf, delivery, implicit, profile })
     }
 
-    /// An envelope for whoever protected the request: by its shared secret, or by the key of its certificate.
-    fn for_requester(&self, form: KeyForm) -> Result<Envelope, Refusal> {
+    /// An envelope that only the sender of the request can open: with its shared secret, or with the key of its certificate.
+    ///
+    /// # Errors
+    /// `notAuthorized` if nothing can be encrypted for the sender.
+    fn envelope_for_sender(&self, form: KeyForm) -> Result<Envelope, Refusal> {
         let authority = self.service.authority();
         let signer = match self.requester.credential() {
             Credential::Secret => {
-                let order = self.service.derivations().order(self.route.sender(), 1);
-                let _place = self.service.derivations().take(order);
+                let permits = self.service.mac_permits();
+                let _permit = permits.acquire(permits.rank(self.route.sender(), 1));
                 let wrapping = match form {
                     KeyForm::Rfc5958 => KeyWrapping::AesWrap,
                     KeyForm::Openssl => KeyWrapping::PwriKek,
@@ -121,8 +135,8 @@ impl Exchange<'_> {
                 ));
             }
         };
-        let facts = certificate::Facts::of(&signer.certificate)?;
-        let needed = match facts.key.kind() {
+        let facts = Facts::of(&signer.certificate)?;
+        let (needed, name) = match facts.key.kind() {
             KeyKind::Rsa(_) => (KeyUsages::KeyEncipherment, "keyEncipherment"),
             KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => {
                 (KeyUsages::KeyAgreement, "keyAgreement")
@@ -136,13 +150,12 @@ impl Exchange<'_> {
             }
         };
         // RFC 9483 §4.1.6.1 and §4.1.6.2.
-        if usage_of(&signer.certificate)?.is_some_and(|usage| !usage.0.contains(needed.0)) {
+        if usage_of(&signer.certificate)?.is_some_and(|usage| !usage.0.contains(needed)) {
             return Err(Refusal::new(
                 Failure::NotAuthorized,
                 format!(
-                    "the key usage of the signer's certificate lacks {}, so that no key can be sent to it; protect the \
-                     request with a secret, or with a certificate that has it",
-                    needed.1
+                    "the key usage of the signer's certificate lacks {name}, so that no key can be sent to it; protect the \
+                     request with a secret, or with a certificate that has it"
                 ),
             ));
         }
@@ -151,13 +164,14 @@ impl Exchange<'_> {
     }
 }
 
+/// The key usage of a certificate, if it has one.
 fn usage_of(certificate: &[u8]) -> Result<Option<KeyUsage>, Refusal> {
-    let certificate = x509_cert::Certificate::from_der(certificate).map_err(failed)?;
-    let usage = certificate.tbs_certificate.get::<KeyUsage>().map_err(failed)?;
+    let certificate = x509_cert::Certificate::from_der(certificate).map_err(encoding_failed)?;
+    let usage = certificate.tbs_certificate.get::<KeyUsage>().map_err(encoding_failed)?;
     Ok(usage.map(|(_, usage)| usage))
 }
 
-/// Which key an algorithm and a length ask for.
+/// The key that an algorithm and a length in bits ask for.
 fn wanted(
     algorithm: Option<&AlgorithmIdentifierOwned>,
     length: Option<u32>,
@@ -190,7 +204,7 @@ fn wanted(
     }
 }
 
-/// A length in bits; one that no key has is as large as can be.
+/// A length in bits. A length beyond 32 bits becomes the largest one, which no profile allows.
 fn bits(length: &Uint) -> u32 {
     let octets = length.as_bytes();
     match octets.len() {

@@ -1,5 +1,5 @@
-//! A private key in SignedData (RFC 9483 §4.1.6): an AsymmetricKeyPackage (RFC 5958), or a bare PrivateKeyInfo for those who read
-//! nothing else, that the key generation authority signs (RFC 5652 §5). What holds the key is written into buffers that are wiped, and is never copied.
+//! A private key in SignedData (RFC 9483 §4.1.6) by the key generation authority (RFC 5652 §5): an AsymmetricKeyPackage (RFC 5958), or a
+//! bare PrivateKeyInfo for clients that read nothing else. Every buffer that holds the key is wiped, and none is copied.
 
 use cms::content_info::CmsVersion;
 use cms::signed_data::{SignerIdentifier, SignerInfo};
@@ -32,8 +32,8 @@ const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 ///     crls [1] IMPLICIT RevocationInfoChoices OPTIONAL,
 ///     signerInfos SignerInfos }
 /// ```
-/// RFC 5652 §5.1. The certificates stand in their order, the signer's first, as RFC 9483 §4.1.6 wants it: DER would sort
-/// the set, and CMS does not demand DER.
+/// RFC 5652 §5.1. The certificates are in the order that RFC 9483 §4.1.6 requires, the signer's first. DER would sort the set, but CMS does
+/// not require DER.
 #[derive(Sequence)]
 struct SignedData<'a> {
     version: u8,
@@ -56,7 +56,7 @@ struct EncapsulatedContentInfo<'a> {
     content: OctetStringRef<'a>,
 }
 
-/// The key, signed: SignedData, DER but for the order of the certificates.
+/// The SignedData with a private key, DER but for the order of the certificates.
 ///
 /// # Errors
 /// [`Error::Internal`] when it cannot be encoded or signed.
@@ -67,15 +67,16 @@ pub fn key_package(
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
     let (content_type, package) = match form {
         KeyForm::Rfc5958 => {
-            // AsymmetricKeyPackage ::= SEQUENCE SIZE (1..MAX) OF OneAsymmetricKey (RFC 5958 §2).
+            // AsymmetricKeyPackage ::= SEQUENCE SIZE (1..MAX) OF OneAsymmetricKey (RFC 5958 §2): of one.
             let package = AnyRef::new(Tag::Sequence, key.one_asymmetric_key());
             (KEY_PACKAGE, package.and_then(|package| wiped(&package)).map_err(Error::internal)?)
         }
-        // A PrivateKeyInfo has no content type of its own.
+        // PrivateKeyInfo has no content type of its own, so that it is id-data.
         KeyForm::Openssl => (ID_DATA, key.private_key_info()?.to_bytes()),
     };
-    let (digest_alg, hash) = digest_of(&signer.algorithm().oid);
-    let attributes = signed_attributes(content_type, digest::digest(hash, &package).as_ref());
+    let digest_alg = digest_of(&signer.algorithm().oid);
+    let digest = digest::digest(digest_alg.hash, &package);
+    let attributes = signed_attributes(content_type, digest.as_ref());
     let attributes = attributes.map_err(Error::internal)?;
     let signature = signer.sign(&attributes.to_der().map_err(Error::internal)?)?;
     let octets = |bytes: &[u8]| OctetString::new(bytes).map_err(Error::internal);
@@ -84,15 +85,17 @@ pub fn key_package(
         sid: SignerIdentifier::SubjectKeyIdentifier(SubjectKeyIdentifier(octets(
             signer.key_identifier(),
         )?)),
-        digest_alg: digest_alg.clone(),
+        digest_alg: digest_alg.identifier(),
         signed_attrs: Some(attributes),
         signature_algorithm: signer.algorithm(),
         signature: octets(&signature)?,
         unsigned_attrs: None,
     };
-    signed_data(content_type, &package, digest_alg, signer, signer_info).map_err(Error::internal)
+    signed_data(content_type, &package, digest_alg.identifier(), signer, signer_info)
+        .map_err(Error::internal)
 }
 
+/// SignedData of one SignerInfo, with the signer's chain but without its root.
 fn signed_data(
     content_type: ObjectIdentifier,
     package: &[u8],
@@ -117,7 +120,7 @@ fn signed_data(
     })
 }
 
-/// contentType and messageDigest (RFC 5652 §5.3): what is signed.
+/// The signed attributes: contentType and messageDigest (RFC 5652 §5.3).
 fn signed_attributes(
     content_type: ObjectIdentifier,
     digest: &[u8],
@@ -131,19 +134,29 @@ fn signed_attributes(
     ])
 }
 
-/// The hash that goes with a signature; SHA-512 with Ed25519 (RFC 8419 §3.1).
-fn digest_of(
-    signature: &ObjectIdentifier,
-) -> (AlgorithmIdentifierOwned, &'static digest::Algorithm) {
-    let (oid, hash) = match *signature {
-        ca::ECDSA_SHA384 => (ca::SHA384, &digest::SHA384),
-        ca::ED25519 => (ca::SHA512, &digest::SHA512),
-        _ => (ca::SHA256, &digest::SHA256),
-    };
-    (AlgorithmIdentifierOwned { oid, parameters: None }, hash)
+/// A hash algorithm.
+struct DigestAlgorithm {
+    oid: ObjectIdentifier,
+    hash: &'static digest::Algorithm,
 }
 
-/// DER in a buffer that is wiped when dropped.
+impl DigestAlgorithm {
+    /// Its AlgorithmIdentifier, without parameters (RFC 5754 §2).
+    const fn identifier(&self) -> AlgorithmIdentifierOwned {
+        AlgorithmIdentifierOwned { oid: self.oid, parameters: None }
+    }
+}
+
+/// The hash algorithm that goes with a signature algorithm; SHA-512 with Ed25519 (RFC 8419 §3.1).
+const fn digest_of(signature: &ObjectIdentifier) -> DigestAlgorithm {
+    match *signature {
+        ca::ECDSA_SHA384 => DigestAlgorithm { oid: ca::SHA384, hash: &digest::SHA384 },
+        ca::ED25519 => DigestAlgorithm { oid: ca::SHA512, hash: &digest::SHA512 },
+        _ => DigestAlgorithm { oid: ca::SHA256, hash: &digest::SHA256 },
+    }
+}
+
+/// A value as DER, in a buffer of the exact length that is wiped when dropped.
 fn wiped(value: &impl Encode) -> der::Result<Zeroizing<Vec<u8>>> {
     let mut buffer = Zeroizing::new(vec![0; usize::try_from(value.encoded_len()?)?]);
     let mut writer = SliceWriter::new(&mut buffer);
