@@ -20,8 +20,7 @@ use actix_web::{App, HttpServer};
 use common::der::{ERROR, IP, Message};
 use common::*;
 use countersign_ca::{FileKey, KeyAlgorithm};
-use countersign_enroll::cmp::{CmpConfig, Outcome};
-use countersign_enroll::http::Endpoint;
+use countersign_enroll::cmp::{CmpConfig, Endpoint, Outcome};
 
 const CMP: &str = "application/pkixcmp";
 

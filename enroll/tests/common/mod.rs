@@ -167,7 +167,7 @@ impl Place {
 
     /// As [`Self::send`], to a path.
     pub fn send_to(&self, route: &Route, message: &[u8]) -> Message {
-        let (answer, _) = self.service.answer(route, message).expect("an answer");
+        let answer = self.service.answer(route, message).expect("an answer").octets;
         Message::read(&answer)
     }
 

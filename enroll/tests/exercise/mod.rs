@@ -173,7 +173,7 @@ impl Place {
 
     /// Whatever comes, something that can be read and is protected goes back.
     fn send(&self, octets: &[u8]) -> Vec<u8> {
-        let (answer, _) = self.service.answer(&Route::default(), octets).expect("an answer");
+        let answer = self.service.answer(&Route::default(), octets).expect("an answer").octets;
         Answer::read(&answer).expect("an answer that can be read");
         answer
     }
