@@ -47,12 +47,12 @@ struct Unread {
 }
 
 impl BodyBounds {
-    /// Bodies of at most so many octets, that arrive within 10 seconds, and have 32 MiB together beyond the first 16 KiB of each.
+    /// Bounds each body to this many octets and 10 seconds, and all bodies together to 32 MiB beyond the first 16 KiB of each.
     pub fn new(octets: usize) -> Self {
         Self { octets, timeout: TIMEOUT, large: Arc::new(Semaphore::new(LARGE)) }
     }
 
-    /// Has all bodies together be at most so many octets, beyond the first 16 KiB of each; a body beyond that is refused as "busy".
+    /// Bounds all bodies together to this many octets beyond the first 16 KiB of each. A body beyond that is answered "busy".
     #[must_use]
     pub fn with_large(mut self, octets: usize) -> Self {
         self.large = Arc::new(Semaphore::new(octets.min(Semaphore::MAX_PERMITS)));
@@ -88,7 +88,7 @@ impl BodyBounds {
         })
     }
 
-    /// Reads a body to its end. `content_length` is what its header says.
+    /// Reads a body to its end. `content_length` is the value of its header field.
     async fn arrive(
         &self,
         content_length: Option<usize>,

@@ -1,5 +1,5 @@
-//! What every enrolment protocol over HTTP shares, and no protocol is named in: how a request's body arrives, which thread works on
-//! the request, how much one sender may take, and how a refusal in HTTP's own terms looks.
+//! The parts that all enrolment protocols over HTTP share; no protocol is named in them: reading the body of a request, choosing the thread
+//! that works on it, fair shares for senders, and answers in HTTP's own terms.
 //!
 //! A protocol decides on a [`pool::Pool`], hands its request and its work to [`runner::Runner::run`], and calls
 //! [`pool::Pool::require_blocking`] before each step that may block.

@@ -1,4 +1,4 @@
-//! On which kind of thread a request runs, and what the request may do there (ADR 12).
+//! The kinds of thread on which a request runs, and the steps that are allowed there (ADR 12).
 
 use super::share::Rank;
 
@@ -19,7 +19,7 @@ pub enum Pool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NeedsBlockingThread;
 
-/// What a thread made of a request, unless it left the request to a blocking thread.
+/// The result of a request on one thread, unless it needs a blocking thread.
 pub type Attempt<T> = Result<T, NeedsBlockingThread>;
 
 impl Pool {

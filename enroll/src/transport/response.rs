@@ -53,7 +53,7 @@ pub(crate) fn only_post(line: &str, payload: web::Payload) -> HttpResponse {
     closing(refusal, line, payload)
 }
 
-/// Completes an answer with a line of text, after which the connection is closed. `rest` is what has not been read of the request.
+/// Completes an answer with a line of text, after which the connection is closed. `rest` is the unread rest of the request.
 pub(crate) fn closing(
     mut response: HttpResponseBuilder,
     line: &str,

@@ -19,11 +19,11 @@ pub struct Runner {
     mac_workers: Workers,
 }
 
-/// A request that was worked on. It is to be kept until its answer may leave: with it, what the request counts against is given back.
+/// A request that was worked on. The caller keeps it until the answer may leave: the request's slot is given back with it.
 pub struct Ran<R, T, E> {
-    /// What the work gave.
+    /// The result of the work.
     pub result: Result<T, E>,
-    /// What the request counts against.
+    /// The request, kept for the slot and the permits that it holds.
     _request: R,
     /// Has the journal's writer wait a moment for this request's record.
     _announced: Option<Announced>,
@@ -45,8 +45,8 @@ impl Runner {
     /// `work` is called with the pool that it runs on. Where it asks for a blocking thread, it is called once more on one, and must
     /// have recorded nothing before.
     ///
-    /// If the peer goes away, work that was begun on another thread is finished, and `request` is dropped only then: what it counts
-    /// against stays taken as long as the work lasts.
+    /// If the peer goes away, work that was begun on another thread is finished, and `request` is dropped only then: its slot stays taken as
+    /// long as the work lasts.
     pub async fn run<R, T, E, W>(&self, pool: Pool, request: R, work: W) -> Option<Ran<R, T, E>>
     where
         R: Send + 'static,

@@ -1,5 +1,5 @@
-//! What senders share: slots for requests, and permits for work that costs much. A sender of few or cheap requests is not kept out by a
-//! sender of many or expensive ones.
+//! Fair shares for senders: slots for requests, and permits for expensive work. A sender of few or cheap requests is not kept out by a sender
+//! of many or expensive ones.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -64,7 +64,7 @@ impl Drop for Slot {
     }
 }
 
-/// The place of a piece of work in the queue of a [`FairSemaphore`]: lower ranks are served first.
+/// The position of a piece of work in the queue of a [`FairSemaphore`]. Lower ranks are served first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     /// When the work would be done if all senders were served at the same rate, in units of work.
@@ -73,7 +73,7 @@ pub struct Rank {
     number: u64,
 }
 
-/// A semaphore for work that costs much. Threads that find no permit free wait for one, and get it in the order of their [`Rank`]s. The
+/// A semaphore for expensive work. Threads that find no permit free wait for one, and get it in the order of their [`Rank`]s. The
 /// caller bounds how many threads wait.
 #[derive(Debug)]
 pub struct FairSemaphore {
@@ -92,7 +92,7 @@ struct State {
     number: u64,
 }
 
-/// A permit to do work that costs much, given back when dropped.
+/// A permit for expensive work, given back when dropped.
 pub struct Permit<'a>(&'a FairSemaphore);
 
 impl FairSemaphore {
@@ -104,7 +104,7 @@ impl FairSemaphore {
     }
 
     /// Ranks a piece of work of this cost, in units of work: before everything that costs more and arrived at the same time, and behind
-    /// what the same sender asked for before (self-clocked fair queueing).
+    /// earlier work of the same sender (self-clocked fair queueing).
     pub fn rank(&self, sender: Sender, cost: u64) -> Rank {
         let mut state = locked(&self.state);
         let served = state.served;

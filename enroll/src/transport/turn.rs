@@ -1,4 +1,4 @@
-//! Computing on an event loop: one job after the other, and between two jobs the loop serves what else has arrived. Handing a job to
+//! Computing on an event loop. Jobs run one after the other, and between two jobs the loop serves its other connections. Handing a job to
 //! another thread and its result back would cost a fifth of an enrolment (ADR 12).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

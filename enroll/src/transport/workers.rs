@@ -63,7 +63,7 @@ impl Workers {
 
 impl Shared {
     /// Runs jobs until none is left. The lock under which a thread finds no job is the one under which it stops counting as running, so
-    /// that a job queued at the same time finds either the thread or a free place for one.
+    /// that a job which is queued at the same time is either run by this thread or starts another one.
     fn work(&self) {
         loop {
             let mut state = locked(&self.state);

@@ -1,4 +1,4 @@
-//! Whether a certificate is the requested one, and what the CA is told about it (RFC 9483 §4.1.1).
+//! Checks that a certificate is the requested one, and confirms or rejects it (RFC 9483 §4.1.1).
 
 use countersign_ca::Identity;
 use countersign_ca::certificate::Facts;
@@ -14,7 +14,7 @@ use super::error::ClientError;
 use super::issued::{Confirmation, Issued};
 use super::peer::{Anchors, Client};
 use super::response::Granted;
-use super::template::Wish;
+use super::template::EnrolmentRequest;
 use super::transaction::{Outgoing, Transaction, Version, request_id};
 use crate::cmp::wire::content::CertStatus;
 use crate::cmp::wire::elements::elements;
@@ -22,7 +22,7 @@ use crate::cmp::wire::refusal::{Failure, Refusal, legible};
 use crate::cmp::wire::status::PkiStatusInfo;
 use crate::cmp::wire::{kind, names};
 
-/// What protects the answer that grants a certificate.
+/// The protection of the answer that grants a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerProtection {
     /// The shared secret.
@@ -74,21 +74,21 @@ impl Transaction<'_> {
     /// [`ClientError::Untrusted`] for a certificate that must not be accepted.
     pub fn examine(
         &self,
-        wish: &Wish<'_>,
+        request: &EnrolmentRequest<'_>,
         granted: &Granted,
         protection: AnswerProtection,
     ) -> Result<Examined, ClientError> {
         // 1. It certifies the peer's key.
         let facts = Facts::of(&granted.certificate)
             .map_err(|e| ClientError::untrusted(format!("the certificate that came: {e}")))?;
-        if facts.key.der() != wish.key.public().der() {
+        if facts.key.der() != request.key.public().der() {
             return Err(ClientError::untrusted(format!(
                 "the certificate that came, of `{}`, certifies another key than ours",
                 facts.subject
             )));
         }
         // 2. It has the requested names. Everything else that the CA changed is only reported.
-        let mut changes = check_names(wish, &facts)?;
+        let mut changes = check_names(request, &facts)?;
         if let Some(text) = &granted.changed {
             changes.push(match text.is_empty() {
                 true => "the CA granted it with modifications, and does not say which".to_owned(),
@@ -167,12 +167,12 @@ impl Transaction<'_> {
 }
 
 /// Checks that the certificate has every requested name, and reports other names in it and another subject.
-fn check_names(wish: &Wish<'_>, facts: &Facts) -> Result<Vec<String>, ClientError> {
+fn check_names(request: &EnrolmentRequest<'_>, facts: &Facts) -> Result<Vec<String>, ClientError> {
     let shown = |names: &[GeneralName]| {
         let list = names.iter().map(show).collect::<Vec<_>>().join(", ");
         if list.is_empty() { "none".to_owned() } else { list }
     };
-    for wanted in &wish.alt_names {
+    for wanted in &request.alt_names {
         if !facts.alt_names.iter().any(|found| is_same(wanted, found)) {
             return Err(ClientError::untrusted(format!(
                 "the certificate that came lacks the name {} that was asked for; it has {}",
@@ -182,22 +182,22 @@ fn check_names(wish: &Wish<'_>, facts: &Facts) -> Result<Vec<String>, ClientErro
         }
     }
     let mut changes = Vec::new();
-    if !wish.subject.is_empty() && !names::same(&wish.subject, &facts.subject) {
+    if !request.subject.is_empty() && !names::same(&request.subject, &facts.subject) {
         let text = format!(
             "the subject is `{}`, and `{}` was asked for",
             legible(&facts.subject.to_string()),
-            wish.subject
+            request.subject
         );
-        if wish.needs_subject {
+        if request.needs_subject {
             return Err(ClientError::untrusted(text));
         }
         changes.push(text);
     }
-    if !wish.alt_names.is_empty() {
+    if !request.alt_names.is_empty() {
         let added: Vec<GeneralName> = facts
             .alt_names
             .iter()
-            .filter(|found| !wish.alt_names.iter().any(|wanted| is_same(wanted, found)))
+            .filter(|found| !request.alt_names.iter().any(|wanted| is_same(wanted, found)))
             .cloned()
             .collect();
         if !added.is_empty() {

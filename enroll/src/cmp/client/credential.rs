@@ -1,4 +1,4 @@
-//! What proves a peer's identity: a secret that it shares with the CA, or a certificate.
+//! The credential of a peer: a secret that it shares with the CA, or a certificate.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub use crate::cmp::wire::mac::MacKind;
 /// The length of the salt of a MAC, in octets.
 const SALT: usize = 16;
 
-/// What proves a peer's identity.
+/// The credential that proves a peer's identity.
 pub enum Credential {
     /// A shared secret.
     Secret {
@@ -51,7 +51,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// What protects the messages of one transaction.
+/// The protection of the messages of one transaction.
 pub enum Protector<'c> {
     /// A MAC. Its key is derived once for the transaction.
     Mac {

@@ -1,5 +1,5 @@
-//! Messages over HTTP (RFC 9811 §3). Plain HTTP is enough: each message is protected by itself, and what it carries is public. Redirects
-//! are not followed, and answers are bounded.
+//! Messages over HTTP (RFC 9811 §3). Plain HTTP is enough: each message is protected by itself, and its content is public. Redirects are
+//! not followed, and answers are bounded.
 
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ pub struct Issued {
     pub path: Vec<Vec<u8>>,
     /// The anchors that the peer trusts from now on, DER.
     pub anchors: Vec<Vec<u8>>,
-    /// What differs from the request, as texts for people.
+    /// Differences from the request, as texts for people.
     pub changes: Vec<String>,
     /// The confirmation to send; `None` if the CA wants none.
     pub confirmation: Option<Confirmation>,

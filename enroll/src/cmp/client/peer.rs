@@ -1,4 +1,4 @@
-//! A peer, and what is handed to it.
+//! A peer, with its credential, its trust, and the services that the program hands in.
 
 use std::time::Instant;
 
@@ -46,7 +46,7 @@ impl Anchors {
 pub struct Client<'c> {
     /// How messages travel.
     pub transport: &'c dyn Transport,
-    /// What proves the peer's identity.
+    /// The credential that proves the peer's identity.
     pub credential: &'c Credential,
     /// The peer's trust anchors.
     pub anchors: &'c Anchors,

@@ -8,7 +8,7 @@ use der::asn1::Int;
 use super::error::ClientError;
 use super::response;
 use super::transaction::{Outgoing, Transaction};
-use crate::cmp::wire::content::{PollRep, PollReq};
+use crate::cmp::wire::content::{NO_REQUEST_ID, PollRep, PollReq, cert_req_id};
 use crate::cmp::wire::kind;
 use crate::cmp::wire::message::Message;
 use crate::cmp::wire::refusal::legible;
@@ -32,6 +32,21 @@ pub struct Waiting {
 pub type Checkpoint<'p> = &'p mut dyn FnMut(&Waiting) -> Result<(), ClientError>;
 
 impl Transaction<'_> {
+    /// Sends a message and returns its answer. A CA that has not decided answers with an error message that says "waiting", and is polled
+    /// (RFC 9483 §4.4). A response for a certificate says "waiting" itself, and is returned.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] for an error message that refuses; [`ClientError::Untrusted`] for an answer that is not believed; and as
+    /// [`Self::poll`].
+    pub fn ask(&mut self, outgoing: &Outgoing) -> Result<Message, ClientError> {
+        let mut answer = self.exchange(outgoing)?;
+        while answer.kind == kind::ERROR {
+            let no_id = cert_req_id(NO_REQUEST_ID).map_err(ClientError::encoding)?;
+            answer = self.poll(&no_id, None, &mut |_| Ok(()))?;
+        }
+        Ok(answer)
+    }
+
     /// Polls until the answer is no pollRep. Between two polls it waits as long as the CA asks, but not beyond [`super::Client::until`].
     /// `id` is the certReqId to poll for; `reason` is why the CA waits, for the log.
     ///

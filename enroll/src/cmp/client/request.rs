@@ -6,7 +6,7 @@ use super::issued::Issued;
 use super::peer::Client;
 use super::poll::{Checkpoint, Waiting};
 use super::response::{self, Decision};
-use super::template::Wish;
+use super::template::EnrolmentRequest;
 use super::transaction::{Outgoing, Transaction, request_id};
 use crate::cmp::wire::content::{NO_REQUEST_ID, cert_req_id};
 use crate::cmp::wire::mac::is_mac_algorithm;
@@ -22,18 +22,18 @@ impl Client<'_> {
     /// [`ClientError`]; with [`ClientError::Waiting`], [`Self::resume`] can continue.
     pub fn request(
         &self,
-        wish: &Wish<'_>,
+        request: &EnrolmentRequest<'_>,
         checkpoint: Checkpoint<'_>,
     ) -> Result<Issued, ClientError> {
         let mut transaction = Transaction::begin(self)?;
         let outgoing = Outgoing {
-            kind: wish.body.request(),
-            content: wish.encode()?,
-            infos: wish.infos()?,
+            kind: request.body.request(),
+            content: request.encode()?,
+            infos: request.infos()?,
             ..Outgoing::default()
         };
         let answer = transaction.exchange(&outgoing)?;
-        transaction.conclude(wish, answer, checkpoint)
+        transaction.conclude(request, answer, checkpoint)
     }
 
     /// Continues a request whose CA had not decided.
@@ -42,14 +42,14 @@ impl Client<'_> {
     /// As [`Self::request`].
     pub fn resume(
         &self,
-        wish: &Wish<'_>,
+        request: &EnrolmentRequest<'_>,
         waiting: &Waiting,
         checkpoint: Checkpoint<'_>,
     ) -> Result<Issued, ClientError> {
         let (id, nonce) = (waiting.transaction.clone(), Some(waiting.nonce.clone()));
         let mut transaction = Transaction::resume(self, id, nonce)?;
         let answer = transaction.poll(&request_id()?, None, checkpoint)?;
-        transaction.conclude(wish, answer, checkpoint)
+        transaction.conclude(request, answer, checkpoint)
     }
 }
 
@@ -57,11 +57,11 @@ impl Transaction<'_> {
     /// Polls until the CA has decided, and checks the certificate.
     fn conclude(
         mut self,
-        wish: &Wish<'_>,
+        request: &EnrolmentRequest<'_>,
         mut answer: Message,
         checkpoint: Checkpoint<'_>,
     ) -> Result<Issued, ClientError> {
-        let (expected, asked) = (wish.body.response(), kind::name(wish.body.request()));
+        let (expected, asked) = (request.body.response(), kind::name(request.body.request()));
         let id = request_id()?;
         let granted = loop {
             // An error message with the status "waiting" stands for a response that comes later (RFC 9483 §4.4).
@@ -80,13 +80,13 @@ impl Transaction<'_> {
         let header = &answer.header;
         let mut infos = header.general_info.iter().flatten();
         let is_implicit =
-            wish.implicit_confirm && infos.any(|info| info.info_type == oid::IMPLICIT_CONFIRM);
+            request.implicit_confirm && infos.any(|info| info.info_type == oid::IMPLICIT_CONFIRM);
         let algorithm = header.protection_alg.as_ref();
         let protection = match algorithm.is_some_and(|found| is_mac_algorithm(found.oid)) {
             true => AnswerProtection::Mac,
             false => AnswerProtection::Signature,
         };
-        match self.examine(wish, &granted, protection) {
+        match self.examine(request, &granted, protection) {
             Ok(examined) => Ok(match is_implicit {
                 true => examined.into_confirmed(granted),
                 false => self.into_unconfirmed(examined, granted),

@@ -13,7 +13,7 @@ use crate::cmp::wire::status::{ACCEPTED, GRANTED_WITH_MODS, PkiStatusInfo, WAITI
 /// The most certificates in caPubs that are accepted.
 const MAX_CERTIFICATES: usize = 16;
 
-/// What a CA decided about a requested certificate.
+/// The decision of a CA on a requested certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// It has not decided yet; with its text.
@@ -29,7 +29,7 @@ pub struct Granted {
     pub certificate: Vec<u8>,
     /// caPubs, DER.
     pub ca_pubs: Vec<Vec<u8>>,
-    /// The CA's text about what it changed (grantedWithMods); `None` if it changed nothing.
+    /// The CA's text about its changes (grantedWithMods); `None` if it changed nothing.
     pub changed: Option<String>,
 }
 
@@ -86,7 +86,7 @@ pub fn decision(
 ///     certOrEncCert       CHOICE { certificate [0] CMPCertificate, encryptedCert [1] EncryptedKey },
 ///     … }
 /// ```
-/// RFC 9810 §5.3.4, without requirements on what follows the certificate.
+/// RFC 9810 §5.3.4. Elements behind the certificate are ignored.
 fn read_response(
     response: AnyRef<'_>,
     id: &Int,
@@ -175,7 +175,7 @@ fn is_context(part: AnyRef<'_>, expected: TagNumber) -> bool {
     part.tag() == Tag::ContextSpecific { constructed: true, number: expected }
 }
 
-/// Reads what a client reads of an answer before it knows who sent it, and right after: for the fuzzer.
+/// Reads the parts of an answer that the client reads before it has verified the sender, and right after: for the fuzzer.
 pub fn exercise(answer: &Message) {
     let id = answer.header.pvno.clone();
     let _ = error_status(answer);

@@ -1,4 +1,4 @@
-//! What a peer asks for, as a CertReqMsg (RFC 4211 §3, RFC 9483 §4.1).
+//! The request of a peer for a certificate, as a CertReqMsg (RFC 4211 §3, RFC 9483 §4.1).
 
 use countersign_ca::certificate::{Facts, extension, time};
 use countersign_ca::{FileKey, Timestamp};
@@ -52,11 +52,11 @@ impl Body {
 
 /// The certificate that a peer asks for.
 #[derive(Debug)]
-pub struct Wish<'w> {
+pub struct EnrolmentRequest<'r> {
     /// The kind of request.
     pub body: Body,
     /// The key to certify, which signs the proof of possession.
-    pub key: &'w FileKey,
+    pub key: &'r FileKey,
     /// The subject; empty to leave the choice to the CA.
     pub subject: Name,
     /// Whether a certificate with another subject is rejected.
@@ -64,16 +64,16 @@ pub struct Wish<'w> {
     /// The subjectAltName; empty to leave the choice to the CA. A certificate that lacks one of these names is rejected.
     pub alt_names: Vec<GeneralName>,
     /// The certificate to be replaced, DER, for a kur.
-    pub replaces: Option<&'w [u8]>,
+    pub replaces: Option<&'r [u8]>,
     /// The name of the profile at the CA (certProfile, RFC 9810 §5.1.1.4).
-    pub profile: Option<&'w str>,
+    pub profile: Option<&'r str>,
     /// The notAfter to ask for; `None` to leave the choice to the CA.
     pub not_after: Option<Timestamp>,
     /// Whether to ask for implicit confirmation (RFC 9810 §5.1.1.1).
     pub implicit_confirm: bool,
 }
 
-impl Wish<'_> {
+impl EnrolmentRequest<'_> {
     /// ```text
     /// CertReqMessages ::= SEQUENCE SIZE (1..MAX) OF CertReqMsg
     /// CertReqMsg ::= SEQUENCE { certReq CertRequest, popo ProofOfPossession OPTIONAL, … }

@@ -6,23 +6,14 @@ use der::asn1::Int;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::credential::{Protector, octets};
-use super::error::{ClientError, Refusal};
+use super::error::ClientError;
 use super::peer::Client;
-use super::response;
-use crate::cmp::wire::bounds::{self, Bounds};
-use crate::cmp::wire::content::{FIRST_REQUEST, NO_REQUEST_ID, cert_req_id};
-use crate::cmp::wire::kind;
+use crate::cmp::wire::content::{FIRST_REQUEST, cert_req_id};
 use crate::cmp::wire::mac::{MacKey, MacParameters};
 use crate::cmp::wire::message::{
-    InfoTypeAndValue, Message, PkiHeader, assemble, protected_part, tagged_body,
+    InfoTypeAndValue, PkiHeader, assemble, protected_part, tagged_body,
 };
-use crate::cmp::wire::refusal;
-use crate::cmp::wire::status::WAITING;
 use crate::cmp::wire::time::generalized_time;
-
-/// Bounds on one answer. There may be many elements because a CRL may have many entries.
-const BOUNDS: Bounds =
-    Bounds { bytes: super::http::MAX_ANSWER as usize, depth: 32, elements: 1_000_000 };
 
 /// The syntax of a message, whose number is its pvno (RFC 9810 §5.1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,7 +41,9 @@ pub struct Outgoing {
 
 /// A transaction with a server.
 pub struct Transaction<'c> {
+    /// The peer.
     pub(super) client: &'c Client<'c>,
+    /// The protection of the peer's messages.
     protector: Protector<'c>,
     /// transactionID.
     pub(super) id: Vec<u8>,
@@ -75,7 +68,10 @@ pub struct DerivedMac {
 }
 
 impl<'c> Transaction<'c> {
-    /// A new one.
+    /// A new transaction.
+    ///
+    /// # Errors
+    /// [`ClientError::Internal`] without randomness; and as [`Self::resume`].
     pub fn begin(client: &'c Client<'c>) -> Result<Self, ClientError> {
         let mut id = [0; 16];
         client.entropy.fill(&mut id)?;
@@ -85,7 +81,7 @@ impl<'c> Transaction<'c> {
     /// Continues an open transaction. `peer_nonce` is the senderNonce of the last answer.
     ///
     /// # Errors
-    /// As [`Credential::protector`].
+    /// As [`super::Credential::protector`].
     pub fn resume(
         client: &'c Client<'c>,
         id: Vec<u8>,
@@ -105,64 +101,20 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// What protects the peer's messages.
+    /// The protection of the peer's messages.
     pub(super) const fn protector(&self) -> &Protector<'c> {
         &self.protector
     }
 
-    /// Sends a message and returns its answer. A CA that has not decided answers with an error message that says "waiting", and is polled
-    /// (RFC 9483 §4.4). A response for a certificate says "waiting" itself, and is returned.
+    /// A protected message with this senderNonce, DER.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] for an error message that refuses; [`ClientError::Untrusted`] for an answer that is not believed; and as
-    /// [`Self::poll`].
-    pub fn ask(&mut self, outgoing: &Outgoing) -> Result<Message, ClientError> {
-        let mut answer = self.exchange(outgoing)?;
-        while answer.kind == kind::ERROR {
-            let no_id = cert_req_id(NO_REQUEST_ID).map_err(ClientError::encoding)?;
-            answer = self.poll(&no_id, None, &mut |_| Ok(()))?;
-        }
-        Ok(answer)
-    }
-
-    /// Sends one message and returns its answer. An error message is returned only if its status is "waiting".
-    pub(super) fn exchange(&mut self, outgoing: &Outgoing) -> Result<Message, ClientError> {
-        // 1. The message, with a fresh nonce.
-        let mut nonce = vec![0; 16];
-        self.client.entropy.fill(&mut nonce)?;
-        let message = self.message(outgoing, &nonce)?;
-        self.nonces.push(nonce.clone());
-        // 2. It is sent, and answered.
-        let answer = self.client.transport.exchange(&message, self.client.until)?;
-        // 3. The answer is a message within bounds.
-        let unreadable = |refusal: refusal::Refusal| {
-            ClientError::untrusted(format!("the answer cannot be read: {}", refusal.text))
-        };
-        bounds::check(&answer, BOUNDS).map_err(unreadable)?;
-        let answer = Message::decode(&answer).map_err(unreadable)?;
-        // 4. It answers this message, and the CA sent it.
-        let checked = self.verify(&answer, &nonce);
-        if answer.kind == kind::ERROR {
-            let unproven = checked.err().map(|e| e.to_string());
-            let status = response::error_status(&answer)?;
-            if unproven.is_some() || status.status != WAITING {
-                return Err(ClientError::Refused(Refusal {
-                    unproven,
-                    ..response::refusal(kind::name(outgoing.kind), &status)
-                }));
-            }
-        } else {
-            checked?;
-        }
-        // 5. The next message repeats the nonce.
-        self.peer_nonce =
-            answer.header.sender_nonce.as_ref().map(|nonce| nonce.as_bytes().to_vec());
-        self.nonces.extend(self.peer_nonce.clone());
-        Ok(answer)
-    }
-
-    /// A protected message, DER.
-    fn message(&self, outgoing: &Outgoing, nonce: &[u8]) -> Result<Vec<u8>, ClientError> {
+    /// [`ClientError::Internal`] if it cannot be encoded or signed.
+    pub(super) fn message(
+        &self,
+        outgoing: &Outgoing,
+        nonce: &[u8],
+    ) -> Result<Vec<u8>, ClientError> {
         let failed = ClientError::encoding;
         let header = PkiHeader {
             pvno: Int::new(&[outgoing.version as u8]).map_err(failed)?,

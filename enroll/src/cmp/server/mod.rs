@@ -1,8 +1,8 @@
-//! The CMP server: who sends a message, what it asks for, and what is answered.
+//! The CMP server: authenticates the sender of a message, acts on its body, and answers.
 //!
-//! Rooms from the ground up, of which each names only those below it: `service` is what a server holds, limits and remembers; `reply` makes
-//! and protects answers; `sender` authenticates; `exchange` acts on what is asked for; `story` is the way of one message through them, and
-//! `http` is how messages come in.
+//! Each part names only the parts before it in this list: `service` has the server's configuration, limits and memory; `reply` makes and
+//! protects answers; `sender` authenticates senders; `exchange` acts on bodies; `story` leads one message through all of these; `http`
+//! receives messages.
 
 pub mod exchange;
 pub mod http;

@@ -1,4 +1,4 @@
-//! The story of one message, from its octets to the octets that answer it. Each step has a file of its own.
+//! The way of one message through the server, from its octets to the octets of its answer. Each step has a file of its own.
 
 use countersign_ca::record::Label;
 use countersign_ca::{Error, Recording};
@@ -34,14 +34,14 @@ pub enum Begun {
     Recording(Box<Unrecorded>),
 }
 
-/// An answer that must not leave before its record is durable, and what it takes to refuse the message if the record fails.
+/// An answer that must not leave before its record is durable. If the record fails, the message is refused instead.
 pub struct Unrecorded {
     recording: Recording<Vec<u8>>,
     message: Refusable,
     span: Span,
 }
 
-/// A message with what it takes to refuse it.
+/// A message, with everything that is needed to refuse it.
 struct Refusable {
     message: Message,
     reply: Reply,
@@ -205,7 +205,7 @@ impl CmpService {
         self.protect(request, &answer, &Reply::to_stranger(route), &self.nonce()?)
     }
 
-    /// Decides what to answer. The reply of `refusable` becomes one to the sender as soon as that is known.
+    /// Decides on the answer. The reply of `refusable` becomes one to the sender as soon as the sender is authenticated.
     fn decide(
         &self,
         route: &Route,
@@ -243,13 +243,13 @@ impl CmpService {
             judge()?;
         }
         reply.peer = Peer::Known;
-        // 3. Whether the sender is a registration authority, and whose message it changed.
+        // 3. A registration authority may have changed an end entity's message, which is authenticated as well.
         let registrar = self.authority().registrar(&requester);
         let original = match &registrar {
             Some(_) => self.original(route, message, wrapping.pool)?,
             None => None,
         };
-        // 4. What the message asks for.
+        // 4. The body is acted on.
         let exchange = Exchange {
             service: self,
             route,
@@ -378,7 +378,7 @@ impl CmpService {
     }
 }
 
-/// What a blocking thread made of a message.
+/// The answer that a blocking thread began.
 ///
 /// # Errors
 /// [`Error::Internal`] if it asks for a blocking thread.

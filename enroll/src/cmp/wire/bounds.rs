@@ -1,4 +1,4 @@
-//! Bounds on what a stranger sends, checked before anything is decoded: the octets are DER with definite lengths, not nested too deep, of
+//! Bounds on a stranger's message, checked before anything is decoded: the octets are DER with definite lengths, not nested too deep, of
 //! not too many elements, and without large sets. Reading them takes time that is linear in their length (ADR 12).
 
 use countersign_ca::sets;

@@ -142,7 +142,7 @@ fn macs_of_strangers_verify_with_the_secret_and_with_no_other() {
         let protection = message.protection.as_ref().unwrap();
         let key = parameters.derive(SECRET);
         assert!(key.verify(&message.protected_part, protection), "{file}");
-        // What we sign is what the stranger signed.
+        // Our ProtectedPart is the one that the other program protected.
         assert_eq!(key.sign(&message.protected_part), *protection, "{file}");
         assert_eq!(Some(parameters.algorithm()), message.header.protection_alg.as_ref(), "{file}");
         for wrong in [&b""[..], b"correct-hors", b"correct-horsf", b"Correct-horse"] {
@@ -347,7 +347,7 @@ fn protections_with_unused_bits_and_second_protections_are_refused() {
     ] {
         assert_eq!(read(&wrong).unwrap_err().failure, Failure::BadDataFormat);
     }
-    // extraCerts hold at most 16 elements, and stand behind the protection.
+    // extraCerts has at most 16 elements, and comes behind the protection.
     let certificates = |count: usize| {
         let one = sequence(&[]);
         tagged_body(1, &sequence(&vec![one.as_slice(); count])).unwrap()

@@ -113,7 +113,7 @@ pub struct RevRepContent {
 /// RFC 9810 §5.3.21.
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct ErrorMsgContent {
-    /// What went wrong.
+    /// The status, with the reason of the error.
     pub status: PkiStatusInfo,
     /// An error code that the implementation defines.
     pub error_code: Option<Int>,

@@ -46,7 +46,7 @@ struct SinglePubInfo {
     pub_location: Option<GeneralName>,
 }
 
-/// What the controls of a request say.
+/// The meaning of a request's controls.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Controls {
     /// Whether the certificate shall be published in directories; `None` if no control says so.

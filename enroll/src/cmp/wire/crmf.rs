@@ -111,7 +111,7 @@ pub struct OptionalValidity {
 ///     popo      ProofOfPossession  OPTIONAL,
 ///     regInfo   SEQUENCE SIZE(1..MAX) OF AttributeTypeAndValue OPTIONAL }
 /// ```
-/// RFC 4211 §3. What regInfo says is ignored.
+/// RFC 4211 §3. The content of regInfo is ignored.
 #[derive(Debug, Clone)]
 pub struct CertReqMsg {
     /// The request.
@@ -261,7 +261,7 @@ impl CertReqMsg {
             .transpose()
     }
 
-    /// What the controls say beyond the template.
+    /// Reads the controls, which say more than the template.
     ///
     /// # Errors
     /// As [`Controls::read`].
@@ -274,7 +274,7 @@ impl CertReqMsg {
         Ok(found)
     }
 
-    /// What the request asks for, with a key whose possession is proven, or with `()` where the key is still to be generated.
+    /// The template of the requested certificate, with a key whose possession is proven, or with `()` if the key is still to be generated.
     ///
     /// # Errors
     /// `badCertTemplate` for a template with fields that only the CA fills in, `badDataFormat` for extensions that cannot be decoded,

@@ -30,7 +30,7 @@ pub struct SeparateExtensions {
 /// Takes the subjectAltName out of the extensions of a request.
 ///
 /// # Errors
-/// `badCertTemplate` if an extension stands twice, `badDataFormat` for a subjectAltName that cannot be decoded.
+/// `badCertTemplate` if an extension is there twice, `badDataFormat` for a subjectAltName that cannot be decoded.
 pub fn separate_alt_names(extensions: Vec<Extension>) -> Result<SeparateExtensions, Refusal> {
     let mut alt_names = Vec::new();
     let mut others: Vec<Extension> = Vec::new();
@@ -53,7 +53,7 @@ pub fn separate_alt_names(extensions: Vec<Extension>) -> Result<SeparateExtensio
     Ok(SeparateExtensions { alt_names, others })
 }
 
-/// The extensions with one subjectAltName that has every name of several, each once, in place of the first.
+/// The extensions with one subjectAltName. It has the names of all subjectAltNames, each once, and is at the position of the first.
 ///
 /// OpenSSL's client sends the subjectAltName of a CSR and that of the old certificate. Siemens' component wraps it into a second OCTET
 /// STRING, which is removed. If one of them cannot be read, the extensions stay as they are.

@@ -188,8 +188,8 @@ impl MacParameters {
         self.derived(secret, self.count())
     }
 
-    /// Takes the time of [`Self::derive`], but at most that of `most` iterations, and has no result: a quick answer would tell a
-    /// guesser that a reference is unknown.
+    /// Spends the time of [`Self::derive`], but at most that of `most` iterations, without a result. A guesser would recognise an unknown
+    /// reference by a quicker answer.
     pub fn pretend(&self, secret: &[u8], most: u32) {
         let most = NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN);
         let derivation = match self.derivation {

@@ -103,7 +103,7 @@ pub struct Message {
     pub protection: Option<Vec<u8>>,
     /// extraCerts, DER.
     pub extra_certs: Vec<Vec<u8>>,
-    /// ProtectedPart, DER: what the protection is computed over.
+    /// ProtectedPart, DER, over which the protection is computed.
     pub protected_part: Vec<u8>,
 }
 

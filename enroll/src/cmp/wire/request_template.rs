@@ -1,4 +1,4 @@
-//! What a request for a certificate asks for, in whatever form it came: CRMF or PKCS #10.
+//! The template of a requested certificate, whether the request is CRMF or PKCS #10.
 
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::{CertificateRequest, ProvenKey, Timestamp};
@@ -6,7 +6,7 @@ use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
-/// What a request asks for.
+/// The template of a requested certificate: the fields that the request asks for.
 #[derive(Debug, Clone)]
 pub struct RequestTemplate<K = ProvenKey> {
     /// The key, whose possession was proven; `()` if the key is still to be generated here.
@@ -30,7 +30,7 @@ pub struct RequestTemplate<K = ProvenKey> {
 }
 
 impl<K> RequestTemplate<K> {
-    /// The request to the authority, under this profile, to this CA and in place of this certificate.
+    /// The request to the authority: under this profile, by this CA, and in place of the certificate `updates`.
     pub fn into_request(
         self,
         profile: Option<Label>,

@@ -1,4 +1,4 @@
-//! What follows an issued certificate: certConf, or an error message of the peer (RFC 9483 §4.1.1 and §3.6).
+//! certConf, and error messages of peers: the messages that end the transaction of an issued certificate (RFC 9483 §4.1.1 and §3.6).
 
 use countersign_ca::Error;
 use countersign_ca::oid as ca;
@@ -126,7 +126,7 @@ impl Exchange<'_> {
     }
 }
 
-/// Whether a status accepts the certificate and yet says what is wrong with it (RFC 9810 §5.2.3).
+/// Whether a status accepts the certificate and yet has a failInfo (RFC 9810 §5.2.3).
 fn contradicts_itself(status: &CertStatus) -> bool {
     let info = status.status_info.as_ref();
     info.is_some_and(|info| {
@@ -144,7 +144,7 @@ fn is_accepted(status: &CertStatus) -> bool {
     is_accepted
 }
 
-/// Logs what a peer reports.
+/// Logs the status that a peer reports.
 fn log(info: &PkiStatusInfo) {
     let failures = info.fail_info.as_ref().map(failure_names).unwrap_or_default();
     let text =

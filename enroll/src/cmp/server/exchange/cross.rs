@@ -16,7 +16,7 @@ impl Exchange<'_> {
     /// ccr: the operator of another CA asks for a certificate for its CA's key.
     ///
     /// # Errors
-    /// `wrongIntegrity` without a signature, `badCertTemplate` for a template that leaves something out, and what the authority refuses.
+    /// `wrongIntegrity` without a signature, `badCertTemplate` for a template that leaves something out, and refusals by the authority.
     pub fn cross_certification(self) -> Result<Answer, Refusal> {
         // 1. A signature protects the message (Appendix D.6).
         if self.protection != Protection::Signature {
@@ -38,7 +38,7 @@ impl Exchange<'_> {
         // RFC 4211; the proof of possession is verified over the octets as they were sent.
         request.request.cert_template.signing_alg = None;
         let template = request.proven(&self.message.header.sender, None)?;
-        // 3. The authority decides whether the account may have the certificate, and what is in it.
+        // 3. The authority decides whether the account may have the certificate, and with which contents.
         let authority = self.service.authority();
         let config = self.service.config();
         let notices = template.notices.clone();

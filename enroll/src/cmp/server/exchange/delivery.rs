@@ -54,7 +54,7 @@ impl Delivery {
         }
     }
 
-    /// Whether the confirmation of the certificate is what proves possession of the private key.
+    /// Whether possession of the private key is proven only by the confirmation of the certificate.
     pub const fn proves_possession(&self) -> bool {
         matches!(self, Self::Encrypted(_))
     }

@@ -22,7 +22,7 @@ pub struct Grant {
     pub answer: u8,
     /// The certReqId of the request.
     pub id: Int,
-    /// What the request asks for.
+    /// The template of the certificate.
     pub template: RequestTemplate,
     /// The certificate that it updates.
     pub updates: Option<Serial>,
@@ -40,7 +40,7 @@ impl Exchange<'_> {
     /// Has the certificate issued, and answers with it; or with "waiting", if it needs approval.
     ///
     /// # Errors
-    /// What the authority refuses; [`Stop::NeedsBlockingThread`].
+    /// Refusals by the authority; [`Stop::NeedsBlockingThread`].
     pub fn grant(self, grant: Grant) -> Result<Recording<Answer>, Stop> {
         let Grant { answer: kind, id, template, updates, on_behalf, delivery, implicit, profile } =
             grant;
@@ -95,7 +95,7 @@ impl Exchange<'_> {
         })?)
     }
 
-    /// What the peer is told if it named one CA of this instance and another one issues. After an account moved to another CA, its
+    /// A notice for a peer that named one CA of this instance although another one issues. After an account moved to another CA, its
     /// gateway still names the old one, and must not be left without a certificate.
     fn notice_of_issuer(&self, asked: Option<&Name>, ca: &Label) -> Option<String> {
         let authority = self.service.authority();

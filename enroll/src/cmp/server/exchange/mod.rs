@@ -1,4 +1,4 @@
-//! What an authenticated message asks for, one file for each kind of body. This file has what they share.
+//! Acts on an authenticated message. Each kind of body has a file of its own; this one has the parts that they share.
 
 pub mod confirm;
 pub mod cross;
@@ -33,7 +33,7 @@ use crate::cmp::wire::popo::PkMacValue;
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
 use crate::transport::pool::Pool;
 
-/// One authenticated message, and what is needed to act on it.
+/// One authenticated message, with everything that is needed to act on it.
 pub struct Exchange<'a> {
     /// The server.
     pub service: &'a CmpService,
@@ -156,7 +156,7 @@ impl Exchange<'_> {
         infos.into_iter().any(|info| info.info_type == oid::IMPLICIT_CONFIRM)
     }
 
-    /// What the next message of the transaction is checked against. `id` is the certReqId of the request.
+    /// The context against which the next message of the transaction is checked. `id` is the certReqId of the request.
     pub fn context(&self, id: &Int) -> Result<Context, Refusal> {
         let peer_nonce = self.message.header.sender_nonce.clone();
         let credential = self.credential().map_err(encoding_failed)?;

@@ -29,7 +29,7 @@ pub struct Held {
     pub confirmation: Confirmation,
     /// The registration authority that asks for another account.
     pub registrar: Option<Label>,
-    /// What the peer is told about its request.
+    /// Texts for the answer about parts of the request that were left out or changed.
     pub notices: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl Exchange<'_> {
     /// waits already; if it was approved meanwhile, its certificate is issued at once.
     ///
     /// # Errors
-    /// What the authority refuses.
+    /// Refusals by the authority.
     pub fn hold(&self, authorized: Authorized, held: Held) -> Result<Answer, Refusal> {
         let (authority, config) = (self.service.authority(), self.service.config());
         let now = authority.now();
@@ -141,7 +141,7 @@ impl Exchange<'_> {
     /// Withdraws the request that waits in a transaction, if there is one: its peer gave the transaction up.
     ///
     /// # Errors
-    /// What the authority refuses.
+    /// Refusals by the authority.
     pub fn withdraw(&self, transaction: &Transaction) -> Result<(), Refusal> {
         let authority = self.service.authority();
         if let Some(waiting) = authority.waiting(&transaction.id)? {
@@ -166,8 +166,8 @@ impl Exchange<'_> {
         self.fetch(&transaction, &context, waiting, notices)
     }
 
-    /// Issues an approved certificate. Its transaction replaces the one of the request. The answer has `notices` beside what the
-    /// authority changed.
+    /// Issues an approved certificate. Its transaction replaces that of the request. The answer lists the authority's changes and
+    /// `notices`.
     fn fetch(
         &self,
         transaction: &Transaction,

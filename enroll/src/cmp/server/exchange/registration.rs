@@ -1,4 +1,4 @@
-//! What a registration authority asks for in the name of others. It replaces their protection with its own, and leaves their proof of
+//! Requests of a registration authority for other accounts. It replaces the end entity's protection with its own, and leaves the proof of
 //! possession as it is or puts raVerified in its place (RFC 9483 §5.2.3); or it acts by itself (§5.3).
 
 use countersign_ca::record::Label;
@@ -93,8 +93,8 @@ impl Exchange<'_> {
 }
 
 impl CertReqMsg {
-    /// What a request asks for whose key a registration authority vouches for: it says raVerified. Only the sender of the message itself
-    /// can vouch. In a message of an end entity, be protection added to it or not, raVerified counts for nothing (RFC 9810 §5.2.8.4).
+    /// The template of a request that says raVerified: the registration authority that sent the message vouches for the key. In a message
+    /// that an end entity sent, be protection added to it or not, raVerified is worth nothing (RFC 9810 §5.2.8.4).
     ///
     /// # Errors
     /// `badCertTemplate` without a key, and as [`Self::into_template`].

@@ -127,7 +127,7 @@ impl Exchange<'_> {
         if issuer.is_empty() || self.service.authority().ca_by_subject(issuer).is_some() {
             return Ok(());
         }
-        // A client that is told no issuer, such as OpenSSL's, repeats the issuer of the vendor's certificate.
+        // OpenSSL's client repeats the issuer of the vendor's certificate, unless it is given an issuer.
         if let Credential::Vendor(vendor) = self.requester.credential()
             && names::same(issuer, &vendor.issuer)
         {

@@ -21,7 +21,7 @@ use crate::cmp::wire::status::PkiStatusInfo;
 use crate::cmp::wire::time::timestamp;
 use crate::cmp::wire::{kind, names};
 
-/// What an rr says about the entry in the CRL.
+/// The CRL entry extensions that an rr asks for.
 struct EntryDetails {
     reason: Reason,
     invalidity_date: Option<Timestamp>,
@@ -31,8 +31,8 @@ impl Exchange<'_> {
     /// rr: the peer has one certificate of its account revoked.
     ///
     /// # Errors
-    /// `wrongIntegrity` for an rr under a shared secret, where the operator has not allowed that; refusals of the details; what the
-    /// authority refuses.
+    /// `wrongIntegrity` for an rr under a shared secret, where the operator has not allowed that; refusals of the details, and
+    /// refusals by the authority.
     pub fn revocation(self) -> Result<Answer, Refusal> {
         let authority = self.service.authority();
         if matches!(self.requester.credential(), Credential::Secret)

@@ -13,7 +13,7 @@ use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
 pub struct OpenTransaction {
     /// The record of the transaction.
     pub transaction: Transaction,
-    /// What its messages are checked against.
+    /// The context against which its messages are checked.
     pub context: Context,
 }
 
@@ -36,7 +36,7 @@ impl Exchange<'_> {
             .transaction(self.message.transaction_id())?
             .ok_or_else(unknown)?;
         let context = Context::decode(&transaction.context)?;
-        // A registration authority continues what it opened for another account, with the certificate with which it did.
+        // A registration authority may continue a transaction that it opened for another account, with the same certificate.
         let acts_for_it = self.registrar.is_some()
             && context.credential == Some(self.credential().map_err(encoding_failed)?);
         if transaction.account != self.requester.account().name && !acts_for_it {
@@ -63,7 +63,7 @@ impl Exchange<'_> {
         Ok(open)
     }
 
-    /// Checks that this message continues what an account began, after the answer of which `context` tells.
+    /// Checks that this message continues the transaction of an account, after the answer that `context` describes.
     ///
     /// # Errors
     /// As [`Self::continued_transaction`].

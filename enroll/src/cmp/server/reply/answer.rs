@@ -14,7 +14,7 @@ use crate::cmp::wire::message::Message;
 use crate::cmp::wire::refusal::{Failure, Refusal, encoding_failed};
 use crate::cmp::wire::status::PkiStatusInfo;
 
-/// The content of an answer: its body, and what the message around it says.
+/// The content of an answer: its body, and the fields of the message around it that depend on the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The kind of the body.
@@ -32,7 +32,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer with nothing beside its body.
+    /// An answer that consists of its body only.
     pub fn plain(kind: u8, content: &impl Encode) -> der::Result<Self> {
         Ok(Self {
             kind,
@@ -62,7 +62,7 @@ impl Answer {
 /// Whether the sender of a refused message is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
-    /// The sender proved who it is, and its header was accepted.
+    /// The sender is authenticated, and the header of its message was accepted.
     Known,
     /// Nothing is proven yet.
     Stranger,

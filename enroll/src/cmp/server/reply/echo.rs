@@ -1,4 +1,4 @@
-//! What the header of an answer repeats of the request's header.
+//! The fields of the request's header that the answer's header repeats.
 
 use der::Encode;
 use der::asn1::OctetString;
@@ -13,8 +13,8 @@ const MAX_KID: usize = 128;
 /// The longest sender that an answer repeats as its recipient, in octets of DER.
 const MAX_NAME: usize = 4096;
 
-/// What an answer repeats of the request's header. Fields that are longer than any accepted one are left out, so that a stranger's
-/// message is not echoed at length.
+/// The fields that an answer repeats. Fields that are longer than any accepted one are left out, so that a stranger cannot have a long
+/// message sent back.
 #[derive(Debug, Clone)]
 pub struct Echo {
     /// pvno: that of the request, or 2 for an unknown one.
@@ -30,7 +30,7 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// What to repeat of a header; nothing if there was no readable one.
+    /// Takes the fields from a request's header; all are empty if no header could be read.
     pub fn of(request: Option<&PkiHeader>) -> Self {
         let null_dn = GeneralName::DirectoryName(Name::default());
         let Some(header) = request else {

@@ -1,4 +1,4 @@
-//! What is answered, and how the answer is protected.
+//! Answers: their content, what they repeat of the request, and their protection.
 
 pub mod answer;
 pub mod echo;

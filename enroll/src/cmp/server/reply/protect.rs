@@ -20,7 +20,7 @@ use crate::cmp::wire::message::{
 use crate::cmp::wire::oid;
 use crate::cmp::wire::time::generalized_time;
 
-/// What protects an answer.
+/// The protection of an answer.
 pub enum Protector {
     /// A MAC under the key that the peer derived from its secret.
     Mac(Box<MacProtection>),
@@ -48,7 +48,7 @@ impl Protector {
 
 /// How an answer is addressed and protected.
 pub struct Reply {
-    /// What protects the answer.
+    /// The protection of the answer.
     pub protector: Protector,
     /// The CA that answers; `None` means the default.
     pub ca: Option<Label>,

@@ -26,11 +26,11 @@ use crate::cmp::wire::refusal::{Failure, Refusal};
 use crate::cmp::wire::{kind, names};
 use crate::transport::pool::Pool;
 
-/// The sender of a message, who proved who it is.
+/// A message whose sender is authenticated.
 pub struct Authenticated {
     /// The sender.
     pub requester: Requester,
-    /// What protects the answer.
+    /// The protection of the answer.
     pub protector: Protector,
     /// The CA that the path names, or else the sender's own; `None` means the default.
     pub ca: Option<Label>,
@@ -45,7 +45,7 @@ pub struct Authenticated {
 pub struct PublicKeyMac {
     /// The MAC and its algorithm.
     pub value: PkMacValue,
-    /// What the MAC is computed over: the key's SubjectPublicKeyInfo, DER.
+    /// The key's SubjectPublicKeyInfo, DER, over which the MAC is computed.
     pub public_key: Vec<u8>,
 }
 
@@ -122,7 +122,8 @@ impl CmpService {
             let _permit = self.mac_permits().acquire(rank);
             let secret = match candidate {
                 Candidate::Secret(secret) => secret,
-                // An unknown reference costs what an honest client's count costs, and no more: the peer learns nothing by a higher one.
+                // An unknown reference costs at most as much as an honest client's count does. A higher count would cost time, and the peer
+                // would learn nothing by it.
                 Candidate::Decoy(decoy) => {
                     parameters.pretend(decoy, self.config().decoy_iterations);
                     return false;
@@ -200,8 +201,8 @@ impl CmpService {
                 (authority.authenticate_facts(signer, &facts, &mut verify)?, None)
             };
         let ca = match requester.credential() {
-            // RFC 9810 §5.3.18: a certificate is not in use before it is confirmed. A message that continues its own transaction passes
-            // here, and is told so by the check of that transaction.
+            // RFC 9810 §5.3.18: a certificate is not in use before it is confirmed. A message that continues a transaction passes here;
+            // the check of that transaction refuses it, with a better reason.
             Credential::Certificate(record)
                 if record.awaits_confirmation && !kind::continues_transaction(message.kind) =>
             {

@@ -21,13 +21,13 @@ pub struct AuthenticatedDevice {
     pub account_slot: AccountSlot,
 }
 
-/// Whether a vendor's certificate may sign a body: a first enrolment (RFC 9483 §4.1.1 and §4.1.4), and what continues it.
+/// Whether a vendor's certificate may sign a body: a first enrolment (RFC 9483 §4.1.1 and §4.1.4), or a message that continues one.
 pub const fn may_sign(kind: u8) -> bool {
     matches!(kind, kind::IR | kind::P10CR) || kind::continues_transaction(kind)
 }
 
-/// Whether a device names the issuer of its vendor's certificate as the recipient: OpenSSL's client does so if it is told no recipient.
-/// Whether the certificate is a trusted vendor's is checked with its signature.
+/// Whether a device names the issuer of its vendor's certificate as the recipient. OpenSSL's client does so unless it is given a
+/// recipient. That the certificate is a trusted vendor's is checked later, together with the signature.
 pub fn is_vendor_named(message: &Message, recipient: &Name) -> bool {
     let signer = message.extra_certs.first().filter(|_| may_sign(message.kind));
     let signer = signer.and_then(|der| Facts::of(der).ok());
@@ -37,11 +37,11 @@ pub fn is_vendor_named(message: &Message, recipient: &Name) -> bool {
 impl CmpService {
     /// Authenticates a device by its vendor's certificate. `verify` verifies the message's signature with a key.
     ///
-    /// The account's slot is taken, and a certificate that is used up is refused, before the vendor's CRLs are read from files: reading
-    /// them is expensive, and must not be had for nothing.
+    /// This takes a slot of the account, and refuses a certificate that is used up, before it reads the vendor's CRLs from files. Reading
+    /// them is expensive, and a device without a slot or a use left must not cause it.
     ///
     /// # Errors
-    /// [`Stop::Busy`] when all slots of the account are taken, and what the authority refuses.
+    /// [`Stop::Busy`] when all slots of the account are taken, and refusals by the authority.
     pub(crate) fn authenticate_device(
         &self,
         message: &Message,

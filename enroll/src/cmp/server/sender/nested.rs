@@ -158,8 +158,8 @@ impl CmpService {
         }
     }
 
-    /// Checks what a registration authority can check before it sends a batch; a fault in it refuses the whole batch, and nothing of it
-    /// is done. A fault that only this server can find, such as a wrong MAC, refuses that one message.
+    /// Checks a batch for faults that the registration authority could have found itself. Such a fault has the whole batch refused, and no
+    /// message of it is worked on. A fault that only this server can find, such as a wrong MAC, has only that one message refused.
     fn check_batch(
         &self,
         route: &Route,

@@ -1,5 +1,5 @@
-//! What RFC 9810 permits and RFC 9483 forbids, where no protection is lost by it (ADR 19). A message is put into the form that the
-//! lightweight profile prescribes, so that every later step sees that form alone; the octets that are protected stay as they were sent.
+//! Tolerates deviations that RFC 9810 permits and RFC 9483 forbids, where no protection is lost by that (ADR 19). A message is put into the
+//! form that the lightweight profile prescribes, so that every later step sees only that form. The protected octets stay as they were sent.
 
 use countersign_ca::certificate::Facts;
 use countersign_ca::oid as ca;

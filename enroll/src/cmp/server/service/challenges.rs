@@ -23,7 +23,7 @@ const ALL: usize = 1024;
 pub struct ChallengedRequest {
     /// The account that the request is for.
     pub account: Label,
-    /// What the response is checked against.
+    /// The context against which the response is checked.
     pub context: Context,
     /// The number that the response must contain.
     pub challenge: Challenge,

@@ -1,5 +1,5 @@
-//! What an operator decides about CMP. Each default stands here and nowhere else: the program's configuration file takes its own from
-//! [`CmpConfig::default`].
+//! The configuration of the CMP server. [`CmpConfig::default`] is the one place of each default; the program's configuration file takes its
+//! own defaults from there.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::cmp::wire::mac::MacLimits;
 /// The rules by which a message's header and form are judged (ADR 19).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Rules {
-    /// RFC 9810: what RFC 9483 forbids beyond it is accepted where no protection is lost by that.
+    /// RFC 9810. Deviations that it permits and RFC 9483 forbids are accepted, where no protection is lost by that.
     #[default]
     Rfc9810,
     /// The lightweight profile, RFC 9483, to the letter.
@@ -19,13 +19,13 @@ pub enum Rules {
 }
 
 impl Rules {
-    /// Whether what RFC 9483 forbids and RFC 9810 does not is accepted.
+    /// Whether deviations are accepted that RFC 9483 forbids and RFC 9810 permits.
     pub(crate) fn are_tolerant(self) -> bool {
         self == Self::Rfc9810
     }
 }
 
-/// What an operator decides about CMP.
+/// The configuration of the CMP server: what its operator decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CmpConfig {
     /// The rules by which a header is judged. Default: those of RFC 9810.

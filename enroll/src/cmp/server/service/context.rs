@@ -1,4 +1,5 @@
-//! What a transaction remembers between its messages, in the form in which the journal records it.
+//! The context of a transaction: the facts about its first messages against which the next one is checked, in the form in which the
+//! journal records them.
 
 use countersign_ca::Timestamp;
 use countersign_ca::record::{Label, Serial};
@@ -88,13 +89,13 @@ impl Context {
         })
     }
 
-    /// Adds what binds the peer's next messages to its request.
+    /// Adds the fields that bind the peer's next messages to its request.
     #[must_use]
     pub fn bound(self, peer_nonce: Option<OctetString>, credential: OctetString) -> Self {
         Self { peer_nonce, credential: Some(credential), ..self }
     }
 
-    /// Adds what answers a request that awaits or awaited approval.
+    /// Adds the fields for a request that awaits approval.
     #[must_use]
     pub fn awaiting_approval(self, answer: u8, confirmation: Confirmation) -> Self {
         let implicit = confirmation == Confirmation::Implicit;
@@ -114,10 +115,10 @@ impl Context {
         self.to_der()
     }
 
-    /// Reads what was recorded.
+    /// Reads the DER that [`Self::encode`] gave.
     ///
     /// # Errors
-    /// `systemFailure` for anything else; the log says so, too.
+    /// `systemFailure` for anything else, which is logged as well.
     pub fn decode(octets: &[u8]) -> Result<Self, Refusal> {
         Self::from_der(octets).ok().filter(|context| context.version == 1).ok_or_else(|| {
             tracing::error!("a transaction's context cannot be read");

@@ -1,4 +1,4 @@
-//! What a CMP server consists of: its authority, its configuration, and what it remembers and limits.
+//! The state of a CMP server: its authority, its configuration, its limits, and what it remembers between messages.
 
 pub mod account_slots;
 pub mod challenges;
@@ -50,7 +50,7 @@ impl CmpService {
         &self.authority
     }
 
-    /// What the operator decided.
+    /// The operator's decisions.
     pub const fn config(&self) -> &CmpConfig {
         &self.config
     }
@@ -80,7 +80,7 @@ impl CmpService {
         &self.challenges
     }
 
-    /// Whether what RFC 9483 forbids and RFC 9810 does not is accepted.
+    /// Whether messages are accepted that RFC 9483 forbids and RFC 9810 does not.
     pub(crate) fn is_tolerant(&self) -> bool {
         self.config.rules.are_tolerant()
     }

@@ -1,5 +1,4 @@
-//! What is known of a message beside its octets: where it was sent to and came from, and which message it was nested in; and what became
-//! of it.
+//! The circumstances of a message: the path and address of its HTTP request, and the messages around it. And its result.
 
 use std::net::IpAddr;
 
@@ -10,14 +9,14 @@ use crate::cmp::wire::kind;
 use crate::transport::pool::Pool;
 use crate::transport::share::Sender;
 
-/// What the path of an HTTP request says (RFC 9811 §3.4), and where the request came from.
+/// The path of a message's HTTP request (RFC 9811 §3.4), and the address from which it came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Route {
     /// The profile that the path names.
     pub profile: Option<Label>,
     /// The CA that the path names.
     pub ca: Option<Label>,
-    /// The body that the path's operation label stands for (RFC 9483 §6.1), such as [`kind::IR`].
+    /// The kind of body that the path's operation label allows (RFC 9483 §6.1), such as [`kind::IR`].
     pub operation: Option<u8>,
     /// The client's address, for the log and for fair shares.
     pub client: Option<IpAddr>,
@@ -30,10 +29,10 @@ impl Route {
     }
 }
 
-/// Where a message stands in others, and on which thread it is worked on.
+/// The messages around a message, and the thread that works on it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wrapping<'a> {
-    /// How many messages are around it.
+    /// How many messages are around the message.
     pub depth: u8,
     /// The registration authority that added its protection to this very message.
     pub forwarder: Option<&'a Registrar>,
@@ -41,10 +40,10 @@ pub struct Wrapping<'a> {
     pub pool: Pool,
 }
 
-/// What became of a message, for counting.
+/// The result of a message, for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// The name of its body, such as `ir`; `unreadable` for what is no PKIMessage.
+    /// The name of the message's body, such as `ir`; `unreadable` if it was no PKIMessage.
     pub kind: &'static str,
     /// Whether it was granted.
     pub granted: bool,
@@ -57,7 +56,7 @@ pub struct Outcome {
 pub struct Answered {
     /// The PKIMessage that answers, DER; empty if the outcome is "busy".
     pub octets: Vec<u8>,
-    /// What became of the message.
+    /// The result of the message.
     pub outcome: Outcome,
 }
 

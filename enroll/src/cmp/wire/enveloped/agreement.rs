@@ -13,7 +13,8 @@ use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use zeroize::Zeroizing;
 
-use super::{AES_WRAP, ContentKey, IssuerAndSerialNumber, KEY, Recipient, octets, oid, wrap};
+use super::content::{AES_WRAP, ContentKey, IssuerAndSerialNumber, KEY, Recipient, octets, wrap};
+use super::oid;
 
 /// ```text
 /// ECC-CMS-SharedInfo ::= SEQUENCE {

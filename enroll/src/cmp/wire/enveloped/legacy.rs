@@ -8,7 +8,8 @@ use der::asn1::{BitString, OctetString};
 use spki::AlgorithmIdentifierOwned;
 use zeroize::Zeroizing;
 
-use super::{ContentKey, Encrypted, content_key, encrypt, transport};
+use super::content::{ContentKey, Encrypted, content_key, encrypt};
+use super::transport;
 
 /// ```text
 /// EncryptedValue ::= SEQUENCE {

@@ -11,10 +11,19 @@ use ring::pbkdf2;
 use spki::AlgorithmIdentifierOwned;
 use zeroize::Zeroizing;
 
+use super::content::{AES_WRAP, ContentKey, KEY, cbc, octets, wrap};
 use super::oid::PWRI_KEK;
-use super::{AES_WRAP, ContentKey, KEY, KeyWrapping, cbc, octets, wrap};
 use crate::cmp::wire::oid;
 use crate::cmp::wire::pbkdf2::Pbkdf2Parameters;
+
+/// How the content encryption key is encrypted with a key that is derived from a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyWrapping {
+    /// AES key wrap (RFC 9481 §4.3.1).
+    AesWrap,
+    /// id-alg-PWRI-KEK (RFC 3211 §2.3), the only way that OpenSSL can read.
+    PwriKek,
+}
 
 /// The iterations of PBKDF2. The secret has 160 random bits, so that more iterations would only cost time.
 const ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9_999);
@@ -68,7 +77,7 @@ pub fn recipient(
 /// The length of a block of AES, in octets.
 const BLOCK: usize = 16;
 
-/// The length of the content encryption key with what is put before and after it to fill whole blocks, in octets.
+/// The length of the content encryption key with its prefix and the padding to whole blocks, in octets.
 const PADDED: usize = (1 + 3 + KEY).next_multiple_of(BLOCK);
 
 /// A key that id-alg-PWRI-KEK encrypts.

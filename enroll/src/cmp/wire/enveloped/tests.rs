@@ -6,7 +6,7 @@ use std::process::Command;
 
 use cms::content_info::ContentInfo;
 use countersign_ca::SystemEntropy;
-use der::asn1::BitString;
+use der::asn1::{BitString, OctetString};
 
 use super::*;
 

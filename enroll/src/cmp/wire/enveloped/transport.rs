@@ -7,7 +7,8 @@ use der::asn1::{Any, Null, OctetString};
 use der::{Choice, Encode, Sequence};
 use spki::AlgorithmIdentifierOwned;
 
-use super::{ContentKey, IssuerAndSerialNumber, Recipient, octets, oid};
+use super::content::{ContentKey, IssuerAndSerialNumber, Recipient, octets};
+use super::oid;
 
 /// ```text
 /// RSAES-OAEP-params ::= SEQUENCE {

@@ -34,7 +34,7 @@ const MAX_TAG: usize = 35;
 const UNASKED: [ObjectIdentifier; 4] =
     [oid::CA_CERTS, oid::SIGN_KEY_PAIR_TYPES, oid::PREFERRED_SYMM_ALG, oid::CERT_REQ_TEMPLATE];
 
-/// What is told to strangers, too.
+/// The information that strangers get, too.
 const PUBLIC: [ObjectIdentifier; 4] =
     [oid::CA_CERTS, oid::ROOT_CA_CERT, oid::CURRENT_CRL, oid::CRL_STATUS_LIST];
 
@@ -180,7 +180,8 @@ fn check_elements(asked: &[InfoTypeAndValue]) -> Result<(), Refusal> {
 /// ```text
 /// SuppLangTagsValue ::= SEQUENCE OF UTF8String
 /// ```
-/// RFC 9810 §5.3.19.13: the peer lists the languages that it reads, and is told which of them is used. Texts are in English only.
+/// RFC 9810 §5.3.19.13: the peer lists the languages that it reads, and the answer has the one that is used. Texts are in English
+/// only.
 fn language(asked: Option<&Any>) -> Result<InfoTypeAndValue, Refusal> {
     let missing = || Refusal::new(Failure::BadRequest, "expected language tags in suppLangTags");
     let tags: Vec<String> =

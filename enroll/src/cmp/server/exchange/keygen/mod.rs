@@ -65,7 +65,7 @@ impl Exchange<'_> {
     /// Generates a key, and returns it with its certificate.
     ///
     /// # Errors
-    /// What the authority refuses; [`Stop::Busy`] when too many keys are generated at once; [`Stop::NeedsBlockingThread`].
+    /// Refusals by the authority; [`Stop::Busy`] when too many keys are generated at once; [`Stop::NeedsBlockingThread`].
     pub fn key_generation(
         self,
         request: CrmfRequest,

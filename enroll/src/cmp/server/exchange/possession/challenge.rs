@@ -77,7 +77,7 @@ impl Exchange<'_> {
         // 2. The challenge.
         let content = self.challenge_for(number.key(), number.number(), &id)?;
         let popdecc = Answer::plain(kind::POPDECC, &vec![content]).map_err(encoding_failed)?;
-        // 3. What the response is checked against, and what is issued then.
+        // 3. The request is remembered, with the number against which the response is checked.
         let now = authority.now();
         let challenged = ChallengedRequest {
             account: self.requester.account().name.clone(),

@@ -17,7 +17,7 @@ impl Exchange<'_> {
     /// Answers a request whose key is to be proven by decryption, in the way that `proof` chooses.
     ///
     /// # Errors
-    /// `badPOP` for a way that is not supported; what the authority refuses; [`Stop::NeedsBlockingThread`].
+    /// `badPOP` for a way that is not supported; refusals by the authority; [`Stop::NeedsBlockingThread`].
     pub fn proof_by_decryption(
         self,
         request: CrmfRequest,
