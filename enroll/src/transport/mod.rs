@@ -4,7 +4,7 @@
 //! A protocol decides on a [`pool::Pool`], hands its request and its work to [`runner::Runner::run`], and calls
 //! [`pool::Pool::require_blocking`] before each step that may block.
 
-pub mod body;
+pub(crate) mod body;
 pub(crate) mod lock;
 pub(crate) mod pool;
 pub mod response;
