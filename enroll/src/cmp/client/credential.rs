@@ -177,7 +177,7 @@ pub fn sign(key: &FileKey, octets: &[u8]) -> Result<Vec<u8>, ClientError> {
     key.sign(octets).map_err(|e| ClientError::Internal(format!("signing failed: {e}")))
 }
 
-/// An OCTET STRING.
+/// The octets as an OCTET STRING.
 ///
 /// # Errors
 /// [`ClientError::Internal`] if it is too long.

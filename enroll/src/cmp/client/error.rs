@@ -13,7 +13,7 @@ pub enum ClientError {
     /// The answer is not one to the request, or nothing proves that the CA sent it. It is not used.
     #[error("{0}")]
     Untrusted(String),
-    /// The CA granted another certificate than the requested one. The client rejected it towards the CA.
+    /// The CA granted another certificate than the requested one. The client rejected it, and told the CA so.
     #[error("{0}")]
     BadCertificate(String),
     /// The CA has not decided within the time that the client waits. The same transaction can be continued later.

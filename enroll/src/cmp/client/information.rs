@@ -24,7 +24,7 @@ pub enum Information {
     CaCerts,
     /// The CA's current CRL.
     CurrentCrl,
-    /// The key that follows a known root's.
+    /// The key that follows the key of a root that the peer knows.
     RootCaUpdate,
     /// The template for a request.
     CertReqTemplate,

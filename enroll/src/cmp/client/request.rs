@@ -14,7 +14,7 @@ use crate::cmp::wire::message::Message;
 use crate::cmp::wire::{kind, oid};
 
 impl Client<'_> {
-    /// Asks for a certificate, and checks the one that comes. A bad certificate is rejected towards the CA, too.
+    /// Asks for a certificate, and checks the one that is returned. A bad certificate is rejected in a certConf, too.
     ///
     /// `checkpoint` is called with each state in which the CA has not decided yet: with such a state, [`Self::resume`] can continue later.
     ///

@@ -219,8 +219,9 @@ impl CmpService {
             // INVARIANT: nothing was recorded yet.
             wrapping.pool.require_blocking()?;
         }
-        // 1. The header can be answered, and fits the path. Under a MAC, both are judged only when the peer is known: a peer that has
-        //    nothing but a secret accepts a refusal only under that secret, such as that its clock is wrong.
+        // 1. The header is accepted, and the body fits the path. Under a MAC, both are checked only after the sender is authenticated, so
+        //    that a refusal is protected by the secret, too: a peer without a trust anchor believes no other one, such as that its clock
+        //    is wrong.
         let by_mac = is_mac(message);
         let judge = || self.check_header(message).and_then(|()| check_route(route, message.kind));
         if !by_mac {

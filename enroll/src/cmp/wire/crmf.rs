@@ -57,7 +57,7 @@ pub struct CertRequest {
 /// RFC 4211 §5. All tags are implicit, but a Name is a CHOICE and so its tag is explicit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Sequence)]
 pub struct CertTemplate {
-    /// Must be 2 (v3) if present.
+    /// The version of the certificate: 2, for v3, if it is present.
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     pub version: Option<Int>,
     /// Names an existing certificate, such as the one to revoke. Absent in a request for a new one.
@@ -78,10 +78,10 @@ pub struct CertTemplate {
     /// The key to certify.
     #[asn1(context_specific = "6", tag_mode = "IMPLICIT", optional = "true")]
     pub public_key: Option<SubjectPublicKeyInfoOwned>,
-    /// Must be absent.
+    /// issuerUniqueID, which no request may have (RFC 4211 §5).
     #[asn1(context_specific = "7", tag_mode = "IMPLICIT", optional = "true")]
     pub issuer_uid: Option<BitString>,
-    /// Must be absent.
+    /// subjectUniqueID, which no request may have (RFC 4211 §5).
     #[asn1(context_specific = "8", tag_mode = "IMPLICIT", optional = "true")]
     pub subject_uid: Option<BitString>,
     /// The requested extensions.

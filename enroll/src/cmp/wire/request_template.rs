@@ -19,9 +19,9 @@ pub struct RequestTemplate<K = ProvenKey> {
     pub alt_names: Vec<GeneralName>,
     /// Every other extension.
     pub extensions: Vec<Extension>,
-    /// notBefore.
+    /// The requested notBefore; `None` leaves it to the CA.
     pub not_before: Option<Timestamp>,
-    /// notAfter.
+    /// The requested notAfter; `None` leaves it to the CA.
     pub not_after: Option<Timestamp>,
     /// Whether the certificate shall be published in directories; `None` if the request does not say.
     pub published: Option<bool>,

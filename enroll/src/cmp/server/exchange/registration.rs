@@ -25,7 +25,7 @@ impl Exchange<'_> {
     /// the certificate to be updated. `None` if the key update is the sender's own.
     ///
     /// # Errors
-    /// `badRequest` by the rules of RFC 9483, whose §5.2.3 has no key update changed; refusals of an original that is no such key update.
+    /// `badRequest` by the rules of RFC 9483, whose §5.2.3 forbids changing a key update; refusals of an original that is no such key update.
     pub fn updates_for(&self, request: &CertReqMsg) -> Result<Option<Requester>, Refusal> {
         let (Some(registrar), Some(original)) = (self.registrar, &self.original) else {
             return Ok(None);

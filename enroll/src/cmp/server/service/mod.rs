@@ -70,7 +70,7 @@ impl CmpService {
         &self.account_slots
     }
 
-    /// The nonces of polls.
+    /// The nonces of polls and of their answers.
     pub(crate) const fn poll_nonces(&self) -> &PollNonces {
         &self.poll_nonces
     }

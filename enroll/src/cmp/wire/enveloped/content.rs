@@ -50,6 +50,9 @@ impl IssuerAndSerialNumber {
 }
 
 /// A fresh content encryption key.
+///
+/// # Errors
+/// [`Error::Unavailable`] without randomness.
 pub fn content_key(entropy: &dyn Entropy) -> Result<ContentKey, Error> {
     let mut key = Zeroizing::new([0; KEY]);
     entropy.fill(key.as_mut_slice())?;
@@ -65,6 +68,9 @@ pub struct Encrypted {
 }
 
 /// Encrypts content with AES-256-CBC and the padding of RFC 5652 §6.3. The parameter of the algorithm is the IV (RFC 3565 §4.1).
+///
+/// # Errors
+/// [`Error::Internal`] if the cipher fails.
 pub fn encrypt(key: &ContentKey, content: &[u8]) -> Result<Encrypted, Error> {
     let failed = |_| Error::internal("the content cannot be encrypted");
     // The buffer has room for the padding from the start. If it grew, a copy of the content would be left in memory.
@@ -86,6 +92,9 @@ pub fn encrypt(key: &ContentKey, content: &[u8]) -> Result<Encrypted, Error> {
 }
 
 /// Encrypts whole blocks with AES-256-CBC, without padding.
+///
+/// # Errors
+/// [`Error::Internal`] if the cipher fails.
 pub fn cbc(key: &ContentKey, iv: &[u8; 16], blocks: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let failed = |_| Error::internal("the content's key cannot be encrypted");
     let mut buffer = Zeroizing::new(Vec::with_capacity(blocks.len().saturating_add(16)));
@@ -100,6 +109,9 @@ pub fn cbc(key: &ContentKey, iv: &[u8; 16], blocks: &[u8]) -> Result<Zeroizing<V
 }
 
 /// Wraps the content encryption key with AES-256 (RFC 3394).
+///
+/// # Errors
+/// [`Error::Internal`] if the cipher fails.
 pub fn wrap(kek: &[u8], key: &ContentKey) -> Result<OctetString, Error> {
     let failed = |_| Error::internal("the content's key cannot be wrapped");
     let mut wrapped = [0; KEY + 8];
@@ -111,7 +123,10 @@ pub fn wrap(kek: &[u8], key: &ContentKey) -> Result<OctetString, Error> {
 pub const AES_WRAP: AlgorithmIdentifierOwned =
     AlgorithmIdentifierOwned { oid: oid::AES_256_WRAP, parameters: None };
 
-/// An OCTET STRING.
+/// The octets as an OCTET STRING.
+///
+/// # Errors
+/// [`Error::Internal`] if there are too many of them.
 pub fn octets(bytes: &[u8]) -> Result<OctetString, Error> {
     OctetString::new(bytes).map_err(Error::internal)
 }

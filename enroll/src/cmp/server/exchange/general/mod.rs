@@ -30,7 +30,7 @@ const MAX_INFOS: usize = 16;
 /// The longest language tag that an answer repeats, in octets: the length that RFC 5646 §4.4.1 has implementations support.
 const MAX_TAG: usize = 35;
 
-/// The elements of the answer to a general message without any: RFC 9810 §5.3.19 leaves them to the CA.
+/// The elements of the answer to a general message that asks for nothing: RFC 9810 §5.3.19 leaves them to the CA.
 const UNASKED: [ObjectIdentifier; 4] =
     [oid::CA_CERTS, oid::SIGN_KEY_PAIR_TYPES, oid::PREFERRED_SYMM_ALG, oid::CERT_REQ_TEMPLATE];
 

@@ -17,7 +17,7 @@ pub struct Question<'a> {
     /// The CA that the message is about: the one that the path names, that of the certificate which signs, or the one that issues to the
     /// account; `None` means the default.
     pub ca: Option<Label>,
-    /// The sender; `None` for a stranger.
+    /// The authenticated sender; `None` if the message is not protected.
     pub peer: Option<Peer<'a>>,
 }
 
