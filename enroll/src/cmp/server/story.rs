@@ -37,7 +37,7 @@ pub enum Begun {
 /// An answer that must not leave before its record is durable. If the record fails, the message is refused instead.
 pub struct Unrecorded {
     recording: Recording<Vec<u8>>,
-    message: Refusable,
+    refusable: Refusable,
     span: Span,
 }
 
@@ -54,8 +54,8 @@ impl Begun {
         match self {
             Self::Answered(answered) => Ok(answered),
             Self::Recording(unrecorded) => {
-                let Unrecorded { recording, message, span } = *unrecorded;
-                service.settle(recording.wait(), &message, &span)
+                let Unrecorded { recording, refusable, span } = *unrecorded;
+                service.settle(recording.wait(), &refusable, &span)
             }
         }
     }
@@ -68,9 +68,9 @@ impl Begun {
         match self {
             Self::Answered(answered) => Ok(answered),
             Self::Recording(unrecorded) => {
-                let Unrecorded { recording, message, span } = *unrecorded;
+                let Unrecorded { recording, refusable, span } = *unrecorded;
                 let recorded = recording.settled().await;
-                service.settle(recorded, &message, &span)
+                service.settle(recorded, &refusable, &span)
             }
         }
     }
@@ -134,23 +134,23 @@ impl CmpService {
         wrapping: Wrapping<'_>,
     ) -> Result<Attempt<Begun>, Error> {
         let nonce = self.nonce()?;
-        let mut message = Refusable { message, reply: Reply::to_stranger(route), nonce };
-        if message.message.kind == kind::NESTED {
-            let answered = self.respond_nested(route, message, wrapping)?;
+        let mut refusable = Refusable { message, reply: Reply::to_stranger(route), nonce };
+        if refusable.message.kind == kind::NESTED {
+            let answered = self.respond_nested(route, refusable, wrapping)?;
             return Ok(answered.map(Begun::Answered));
         }
-        let decided = self.decide(route, wrapping, &mut message);
+        let decided = self.decide(route, wrapping, &mut refusable);
         let recording = match decided {
             Ok(recording) => recording,
-            Err(stop) => return Ok(self.stopped(stop, &message)?.map(Begun::Answered)),
+            Err(stop) => return Ok(self.stopped(stop, &refusable)?.map(Begun::Answered)),
         };
         let recording = recording.try_map(|answer| {
-            let header = Some(&message.message.header);
-            self.protect(header, &answer, &message.reply, &message.nonce)
+            let Refusable { message, reply, nonce } = &refusable;
+            self.protect(Some(&message.header), &answer, reply, nonce)
         })?;
         match recording.is_ready() {
-            true => self.settle(recording.wait(), &message, &span).map(Begun::Answered),
-            false => Ok(Begun::Recording(Box::new(Unrecorded { recording, message, span }))),
+            true => self.settle(recording.wait(), &refusable, &span).map(Begun::Answered),
+            false => Ok(Begun::Recording(Box::new(Unrecorded { recording, refusable, span }))),
         }
         .map(Ok)
     }
@@ -159,35 +159,35 @@ impl CmpService {
     fn settle(
         &self,
         recorded: Result<Vec<u8>, Error>,
-        message: &Refusable,
+        refusable: &Refusable,
         span: &Span,
     ) -> Result<Answered, Error> {
         let _entered = span.enter();
         match recorded {
             Ok(octets) => {
-                let account = message.reply.account_slot.as_ref().map(AccountSlot::account);
+                let account = refusable.reply.account_slot.as_ref().map(AccountSlot::account);
                 tracing::info!(account = account.map(Label::as_str), "answered");
-                Ok(Answered::granted(message.message.kind, octets))
+                Ok(Answered::granted(refusable.message.kind, octets))
             }
-            Err(error) => self.refuse(&Refusal::from(error), message),
+            Err(error) => self.refuse(&Refusal::from(error), refusable),
         }
     }
 
     /// Ends the work on a message that is not granted.
-    fn stopped(&self, stop: Stop, message: &Refusable) -> Result<Attempt<Answered>, Error> {
+    fn stopped(&self, stop: Stop, refusable: &Refusable) -> Result<Attempt<Answered>, Error> {
         match stop {
             Stop::NeedsBlockingThread => Ok(Err(NeedsBlockingThread)),
             Stop::Busy(why) => {
                 tracing::warn!(target: countersign_ca::REFUSED, "{why}");
-                Ok(Ok(Answered::busy(message.message.kind)))
+                Ok(Ok(Answered::busy(refusable.message.kind)))
             }
-            Stop::Refused(refusal) => self.refuse(&refusal, message).map(Ok),
+            Stop::Refused(refusal) => self.refuse(&refusal, refusable).map(Ok),
         }
     }
 
     /// Answers a message with a refusal.
-    fn refuse(&self, refusal: &Refusal, refused: &Refusable) -> Result<Answered, Error> {
-        let Refusable { message, reply, nonce } = refused;
+    fn refuse(&self, refusal: &Refusal, refusable: &Refusable) -> Result<Answered, Error> {
+        let Refusable { message, reply, nonce } = refusable;
         tracing::info!(target: countersign_ca::REFUSED, failure = ?refusal.failure, "refused: {}", refusal.text);
         let answer = refused_answer(message, reply.peer, refusal).map_err(Error::internal)?;
         let octets = self.protect(Some(&message.header), &answer, reply, nonce)?;

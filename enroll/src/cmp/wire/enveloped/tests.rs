@@ -8,6 +8,7 @@ use cms::content_info::ContentInfo;
 use countersign_ca::SystemEntropy;
 use der::asn1::{BitString, OctetString};
 
+use super::content::AES_WRAP;
 use super::*;
 
 const CONTENT: &[u8] = b"forty-nine octets, which are no multiple of 16...";
