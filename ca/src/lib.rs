@@ -1,7 +1,24 @@
-//! The authority: what is issued, revoked and recorded. It alone holds the signing keys.
+//! The authority: it issues, revokes and records certificates, and it alone holds the signing keys.
 //!
-//! A request reaches it decoded and authenticated, becomes [`Authorized`](authority::Authorized), is signed and
-//! recorded, and only then leaves. Nothing here knows a wire protocol, and nothing here is asynchronous.
+//! A protocol decodes and authenticates a request and passes it in. The request becomes [`Authorized`](authority::Authorized), is
+//! signed and recorded, and leaves only then. This crate knows no wire protocol, and nothing in it is asynchronous.
+//!
+//! Its modules are rooms, and each room names only those above it in this list:
+//!
+//! | room | contents |
+//! |---|---|
+//! | `error`, [`clock`], [`oid`], [`sets`], `network`, [`entropy`], `durable_file`, `receipt` | the ground: errors, time, randomness, bounds, files, and values that wait for the disk |
+//! | [`name`] | distinguished names, how they compare, and the identities of IKE peers |
+//! | [`key`] | public keys and proof of possession; private keys in files, and generated for peers |
+//! | [`x509`] | the fields of certificates, and encoders for their parts |
+//! | [`path`] | certification path validation (RFC 5280 §6), usable by itself |
+//! | [`lint`] | rules on octets before they are signed |
+//! | [`record`] | the records, as values |
+//! | [`profile`] | what certificates of each kind contain |
+//! | [`signed`] | certificates and CRLs: encoded, linted, signed |
+//! | [`journal`], [`store`] | the journal of all entries, and the store that keeps and indexes it |
+//! | [`founding`] | the keys and CAs of an instance, rollover, recovery |
+//! | [`authority`] | authenticate, authorize, issue, revoke, publish; accounts and their requests |
 
 #![cfg_attr(
     test,

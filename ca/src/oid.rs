@@ -1,8 +1,8 @@
-//! Object identifiers that this crate names, each with where it is defined.
+//! The object identifiers that this crate uses, each with its source.
 
 use der::oid::ObjectIdentifier;
 
-/// A shorthand, so that the table below reads as a table.
+/// An object identifier in dotted form. The short name keeps the table below readable.
 const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
@@ -112,3 +112,21 @@ pub const DELTA_CRL_INDICATOR: ObjectIdentifier = oid("2.5.29.27");
 pub const CRL_REASON: ObjectIdentifier = oid("2.5.29.21");
 /// id-ce-invalidityDate, RFC 5280 §5.3.2.
 pub const INVALIDITY_DATE: ObjectIdentifier = oid("2.5.29.24");
+/// id-ce-freshestCRL, RFC 5280 §4.2.1.15.
+pub const FRESHEST_CRL: ObjectIdentifier = oid("2.5.29.46");
+/// id-ce-certificateIssuer, RFC 5280 §5.3.3.
+pub const CERTIFICATE_ISSUER: ObjectIdentifier = oid("2.5.29.29");
+/// id-ce-issuerAltName, RFC 5280 §4.2.1.7.
+pub const ISSUER_ALT_NAME: ObjectIdentifier = oid("2.5.29.18");
+/// id-ce-inhibitAnyPolicy, RFC 5280 §4.2.1.14.
+pub const INHIBIT_ANY_POLICY: ObjectIdentifier = oid("2.5.29.54");
+/// anyPolicy, RFC 5280 §4.2.1.4.
+pub const ANY_POLICY: ObjectIdentifier = oid("2.5.29.32.0");
+/// anyExtendedKeyUsage, RFC 5280 §4.2.1.12.
+pub const ANY_EXTENDED_KEY_USAGE: ObjectIdentifier = oid("2.5.29.37.0");
+/// ipsecEndSystem, obsolete by RFC 4945 §5.1.3.12.
+pub const IPSEC_END_SYSTEM: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.5");
+/// ipsecTunnel, obsolete by RFC 4945 §5.1.3.12.
+pub const IPSEC_TUNNEL: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.6");
+/// ipsecUser, obsolete by RFC 4945 §5.1.3.12.
+pub const IPSEC_USER: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.7");

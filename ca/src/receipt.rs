@@ -152,6 +152,7 @@ impl Future for Receipt {
             State::Done(answer) => answer.clone(),
             State::Waiting { waker, .. } => {
                 match waker {
+                    // Only the task that polled last is woken, as the contract of `Future::poll` demands.
                     Some(known) => known.clone_from(context.waker()),
                     None => *waker = Some(context.waker().clone()),
                 }

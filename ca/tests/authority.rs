@@ -1,4 +1,5 @@
-//! The authority over the embedded store: found, authorize, issue, revoke, publish; checked by `openssl verify`.
+//! The authority over the embedded store: found, authorize, issue, revoke and publish. `openssl verify` checks the
+//! results.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -85,7 +86,7 @@ fn a_certificate_lives_from_its_request_to_the_crl() {
         let (good, text) = openssl_verify(&place, &issued.certificate);
         assert!(good, "{algorithm}: {text}");
 
-        // Its one use is gone, and so is its transaction's name.
+        // The only use of the secret is consumed, and the transaction's identifier cannot be used again.
         let again = authority.authorize(&requester(authority, &gw1), request(&key));
         assert!(
             matches!(again, Err(Error::Denied { kind: Denial::NotAuthorized, .. })),
@@ -103,7 +104,7 @@ fn a_certificate_lives_from_its_request_to_the_crl() {
             "{twice:?}"
         );
 
-        // It speaks for itself until it is revoked.
+        // The certificate authenticates its holder until it is revoked.
         let by_itself = |authority: &Authority| {
             authority
                 .authenticate_certificate(&issued.certificate, &mut |_: &SubjectPublicKey| Ok(()))
@@ -135,7 +136,7 @@ fn three_wrong_secrets_lock_a_reference_for_who_sent_them_and_for_nobody_else() 
         let wrong = authority.authenticate_secret(attempt(&reference, 1), &mut |_| false);
         assert!(matches!(wrong, Err(Error::Unauthenticated(_))), "{wrong:?}");
     }
-    // The secret itself is not tried; another one is, so that it takes as long as with an unknown reference.
+    // The secret itself is not tried. A decoy is, so that the answer takes as long as for an unknown reference.
     let mut tried = Vec::new();
     let locked = authority.authenticate_secret(attempt(&reference, 1), &mut |secret| {
         tried.push(matches!(secret, Candidate::Decoy(_)));
@@ -147,7 +148,8 @@ fn three_wrong_secrets_lock_a_reference_for_who_sent_them_and_for_nobody_else() 
         "{locked:?}"
     );
     assert_eq!(tried, [true], "a decoy, once");
-    // Its peer, elsewhere, does not notice. Nor does a transaction that was begun with the right secret.
+    // The peer itself, at another address, is not affected. Neither is a transaction that was begun with the right
+    // secret.
     authority.authenticate_secret(attempt(&reference, 2), &mut |tried| right(tried)).unwrap();
     let goes_on = Attempt { continues: true, ..attempt(&reference, 1) };
     authority.authenticate_secret(goes_on, &mut |tried| right(tried)).unwrap();
@@ -186,12 +188,12 @@ fn a_right_secret_alone_does_not_reset_the_count_of_wrong_ones() {
     let reference = gw1.account.secret.as_ref().unwrap().reference.clone();
     let wrong = || authority.authenticate_secret(attempt(&reference, 1), &mut |_| false);
     let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
-    // Two wrong ones, a certificate, two wrong ones: no lock.
+    // Two wrong secrets, a certificate, and two wrong ones again do not lock the reference.
     assert!(wrong().is_err() && wrong().is_err());
     let asker = requester(authority, &gw1);
     authority.issue(authority.authorize(&asker, request(&key)).unwrap(), None).unwrap();
     assert!(wrong().is_err() && wrong().is_err());
-    // A message that is only replayed authenticates, and resets nothing.
+    // A replayed message authenticates, but does not reset the count.
     drop(requester(authority, &gw1));
     assert!(matches!(wrong(), Err(Error::Unauthenticated(_))));
     assert!(matches!(wrong(), Err(Error::Denied { kind: Denial::Locked, .. })));
@@ -268,7 +270,7 @@ fn a_key_update_keeps_the_subject_and_adds_no_names_where_there_were_none() {
         CertificateRequest { updates: Some(of.serial), subject, ..request(&key) }
     };
 
-    // The second DN, which is not the one that the account gets without a wish, stays.
+    // The key update keeps the second DN, although a request without a subject would get the first one.
     let first = issue(&asker, CertificateRequest { subject: Some(dn(two)), ..request(&key) });
     let signer = holder(&first.certificate);
     for subject in [None, Some(two), Some("cn=GW2,o=example")] {
@@ -282,12 +284,12 @@ fn a_key_update_keeps_the_subject_and_adds_no_names_where_there_were_none() {
             matches!(&refused, Err(Error::Denied { kind: Denial::NotAuthorized, why }) if why.contains("key update")),
             "{other}: {refused:?}"
         );
-        // A new certificate may have it.
+        // A request for a new certificate may have that DN.
         let new = CertificateRequest { subject: Some(dn(other)), ..request(&key) };
         authority.authorize(&signer, new).unwrap();
     }
 
-    // The account names something else meanwhile: the update gets what it would have got at first.
+    // After the account's names have changed, the update gets the names that a first request would get.
     let renamed = countersign_ca::record::Account {
         identities: held[..2].iter().map(|id| id.parse().unwrap()).collect(),
         ..account.account.clone()
@@ -299,7 +301,7 @@ fn a_key_update_keeps_the_subject_and_adds_no_names_where_there_were_none() {
     assert_eq!(facts(&renewed.certificate).subject, dn(one));
     assert!(authority.authorize(&signer, update(&first, Some(two))).is_err());
 
-    // A certificate of a DN and nothing else gets no alternative names, though the account holds some by now.
+    // A certificate that has only a DN gets no alternative names in an update, although the account holds some by now.
     let only_dn = countersign_ca::record::Account {
         identities: vec![held[1].parse().unwrap()],
         ..account.account.clone()
@@ -386,7 +388,7 @@ fn serial_numbers_are_taken_ahead_without_waiting_and_never_twice() {
         ahead += u32::from(authority.take_serial(&mut authorized).unwrap());
         assert!(seen.insert(authority.issue(authorized, None).unwrap().serial));
     }
-    // The first ones are waited for, if none were recorded when the CA was opened.
+    // If no serial numbers were recorded when the CA was opened, the first ones are waited for.
     assert!(ahead >= 299, "{ahead} of 300");
 }
 
@@ -436,7 +438,7 @@ fn a_certificate_is_found_by_each_of_its_keys() {
         assert_eq!(kinds.len(), 6, "{keys:?}");
         for key in keys {
             let found = store.find(&key, 10, &|_| true).unwrap();
-            // The address is everybody's.
+            // Every certificate has this address.
             let all = matches!(&key, SearchKey::Uri(uri) if uri == "192.0.2.1");
             let expected: Vec<_> = match all {
                 true => issued.iter().rev().map(|issued| issued.serial).collect(),
@@ -447,7 +449,7 @@ fn a_certificate_is_found_by_each_of_its_keys() {
     }
     assert_eq!(store.find(&SearchKey::Uri("192.0.2.1".into()), 2, &|_| true).unwrap().len(), 2);
     assert_eq!(store.find(&SearchKey::Name("nobody".into()), 2, &|_| true).unwrap(), []);
-    // OpenSSL's view of the same: the hash of issuer and serial, the key identifier, the names.
+    // OpenSSL computes the same keys: the hash of issuer and serial number, the key identifier, the names.
     std::fs::write(place.folder.path().join("c.der"), &issued[0].certificate).unwrap();
     let output = Command::new("openssl")
         .current_dir(place.folder.path())
@@ -488,7 +490,7 @@ fn what_is_not_wanted_does_not_count_towards_the_limit_of_a_search_and_the_searc
     };
     let only = |serial| move |record: &CertificateRecord| record.serial == serial;
     assert_eq!(serials(1, &|_| true), [issued[33].serial]);
-    // 32 are looked at for each that may be found.
+    // For each certificate that may be found, 32 are examined.
     assert_eq!(serials(1, &only(issued[2].serial)), [issued[2].serial]);
     assert_eq!(serials(1, &only(issued[1].serial)), []);
     assert_eq!(serials(2, &only(issued[1].serial)), [issued[1].serial]);
@@ -500,7 +502,7 @@ fn each_key_of_a_ca_has_a_subject_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let ground = founded(folder.path());
     let subject = |ca: &CaRecord| Facts::of(&ca.certificate).unwrap().subject.to_string();
-    // One that a CA has already is refused, however it is spelled.
+    // The subject of an existing CA is refused in any spelling.
     let again = options("CN=ISSUING,O=example,C=DE", Some(0));
     let refused = |result: Result<CaRecord, Error>| {
         let why = result.unwrap_err().to_string();
@@ -516,7 +518,7 @@ fn each_key_of_a_ca_has_a_subject_of_its_own() {
     assert_eq!(subject(&next), "CN=Issuing G2,O=Example,C=DE");
     let root = ground.roll(&label("root"), &roll(false)).unwrap();
     assert_eq!(subject(&root), "CN=Root G2,O=Example,C=DE");
-    // What connects the roots names both.
+    // The links name both roots.
     let links = root.succeeds.clone().unwrap().links.unwrap();
     for (link, of, by) in [
         (&links.new_with_old, "CN=Root G2", "CN=Root,"),
@@ -526,14 +528,14 @@ fn each_key_of_a_ca_has_a_subject_of_its_own() {
         assert!(facts.subject.to_string().starts_with(of), "{}", facts.subject);
         assert!(facts.issuer.to_string().starts_with(by), "{}", facts.issuer);
     }
-    // Below the root's next key, and with a name that was asked for.
+    // A next issuing key below the root's next key, with a subject of its own.
     let named = countersign_ca::identity::distinguished_name("CN=Gateways").unwrap();
     let options = RollOptions { subject: Some(named), ..roll(false) };
     assert_eq!(subject(&ground.roll(&label("issuing.2"), &options).unwrap()), "CN=Gateways");
     let taken = countersign_ca::identity::distinguished_name("CN=gateways").unwrap();
     let options = RollOptions { subject: Some(taken), ..roll(false) };
     refused(ground.roll(&label("issuing.3"), &options));
-    // Another kind of key than the one that an interrupted try left is refused, too.
+    // If an interrupted attempt left a key of another kind, it is refused.
     let label = label("third");
     let third = self::options("CN=Third", Some(0));
     ground.request_issuing(&label, &third, KeyAlgorithm::P384).unwrap();
@@ -561,7 +563,7 @@ fn the_next_key_waits_until_it_is_told_to_issue_and_the_first_ca_stays_the_defau
     };
     assert_eq!(authority.default_ca(), Some(label("issuing")));
     assert_eq!(issued(&authority, "a"), "issuing");
-    // Named itself, the key that waits does not issue either.
+    // A waiting key does not issue even if a request names it.
     let draft = AccountDraft {
         ca: Some(label("issuing.2")),
         ..account_draft("named", &["fqdn:named.example.net"])
@@ -584,7 +586,7 @@ fn the_next_key_waits_until_it_is_told_to_issue_and_the_first_ca_stays_the_defau
     denied(authority.assign(&label("issuing.2"), Duty::Issue), "does not wait");
     authority.assign(&label("branches"), Duty::Default).unwrap();
     assert_eq!(issued(&authority, "c"), "branches");
-    // All of it is in the journal, and comes back without the index.
+    // All of this is in the journal, and is read back without the index.
     drop(authority);
     std::fs::remove_dir_all(folder.path().join("index")).unwrap();
     let authority = open(foundation(folder.path()), folder.path());
@@ -600,7 +602,7 @@ fn nothing_is_issued_that_no_verifier_accepts_below_the_path() {
         assert!(matches!(error, Error::Denied { kind: Denial::Template, .. }), "{error:?}");
         assert!(error.to_string().contains(words), "{error}");
     };
-    // 1. By constraints that the CA itself has.
+    // 1. Constraints of the CA itself.
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
     let authority = &place.authority;
     let ask = |authority: &Authority, ids: &[&str]| {
@@ -614,7 +616,7 @@ fn nothing_is_issued_that_no_verifier_accepts_below_the_path() {
     ask(authority, &["fqdn:gw1.example.net", "ip:192.0.2.9"]).unwrap();
     template(ask(authority, &["fqdn:gw1.other.example"]), "gw1.other.example");
     template(ask(authority, &["fqdn:gw2.example.net", "ip:198.51.100.1"]), "198.51.100.1");
-    // 2. An administrator is told when the account is made.
+    // 2. An administrator is told when the account is added.
     let cas = authority.store().cas().unwrap();
     let default = Some(label("issuing"));
     let told = |ids: &[&str]| {
@@ -624,7 +626,8 @@ fn nothing_is_issued_that_no_verifier_accepts_below_the_path() {
     told(&["fqdn:b.sub.example.net", "email:b@anywhere.example"]).unwrap();
     template(told(&["fqdn:b.example.org"]), "account `b`");
 
-    // 3. By constraints of a root elsewhere, directory names among them: ours are beside the CA's own.
+    // 3. Constraints of a root elsewhere, some of them on directory names. The subjects issued here are siblings of the
+    // CA's own.
     let (key, certificate) = root_elsewhere(&["dns:example.net"], None);
     let folder = tempfile::tempdir().unwrap();
     let ground = foundation(folder.path());
@@ -639,7 +642,7 @@ fn nothing_is_issued_that_no_verifier_accepts_below_the_path() {
         ground.install_issuing(&label(name), &[below.unwrap(), root.1.to_vec()])
     };
     install("first", Some(0), (&key, &certificate)).unwrap();
-    // 4. A root that allows no CA below it is refused before anybody asks for a certificate.
+    // 4. A root that allows no CA below it is refused when it is installed, before anybody asks for a certificate.
     let (key, certificate) = root_elsewhere(&[], Some(0));
     template(install("second", None, (&key, &certificate)).map(drop), "pathLenConstraint");
     assert_eq!(ground.store.cas().unwrap().len(), 2);
@@ -661,7 +664,7 @@ fn account_draft(name: &str, ids: &[&str]) -> AccountDraft {
     }
 }
 
-/// A root and its key, which no instance has.
+/// A root and its key that belong to no instance.
 fn root_elsewhere(permitted: &[&str], path_length: Option<u8>) -> (FileKey, Vec<u8>) {
     let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
     let mut options = options(&format!("CN=Far {}", permitted.len()), path_length);
@@ -672,7 +675,7 @@ fn root_elsewhere(permitted: &[&str], path_length: Option<u8>) -> (FileKey, Vec<
     (key, root.unwrap())
 }
 
-/// A root and an issuing CA, not opened.
+/// An instance with a root and an issuing CA, not opened.
 fn founded(folder: &Path) -> Foundation {
     let ground = foundation(folder);
     ground.create_own_keys().unwrap();
@@ -691,7 +694,7 @@ fn crls_are_told_apart_by_their_times_which_no_slow_clock_refuses() {
     let store = authority.store();
     let issuing = label("issuing");
     let (mut last, began) = (authority.publish_crl(&issuing).unwrap(), authority.now());
-    // A peer whose clock is behind takes it.
+    // A peer whose clock is behind accepts it.
     assert!(last.this_update <= began.minus(Duration::from_secs(58)), "{last:?}");
     assert!(last.next_update > began.plus(Duration::from_secs(7 * 86_400 - 60)));
     let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
@@ -700,7 +703,7 @@ fn crls_are_told_apart_by_their_times_which_no_slow_clock_refuses() {
     let issued =
         authority.issue(authority.authorize(&asker, request(&key)).unwrap(), None).unwrap();
     authority.revoke(&issuing, &issued.serial, Reason::KeyCompromise, None).unwrap();
-    // More at once than there are seconds before now: the last ones wait for theirs.
+    // More CRLs than there are seconds before now, so the last ones wait for their thisUpdate.
     for _ in 0..62 {
         let next = authority.publish_crl(&issuing).unwrap();
         let second = last.this_update.plus(Duration::from_secs(1));
@@ -708,7 +711,7 @@ fn crls_are_told_apart_by_their_times_which_no_slow_clock_refuses() {
         assert!(next.this_update <= authority.now() && next.entries == 1, "{next:?}");
         last = next;
     }
-    // It is due by when it was signed, not by thisUpdate.
+    // The next one is due by the time of signing, not by thisUpdate.
     assert!(authority.crl_due(&issuing).unwrap().unwrap() > authority.now());
     assert!(!last.is_past_half(authority.now()));
     assert_eq!(store.last_crl(&issuing, CrlScope::Full).unwrap(), Some(last));
@@ -757,7 +760,7 @@ fn an_import_that_takes_its_time_does_not_set_the_clock_back() {
         .collect();
     let deed = Deed { actor: "uid 0".into(), action: "meanwhile".into(), detail: String::new() };
     let mut told = 0;
-    // While the secrets are sealed, somebody else records something.
+    // While the secrets are sealed, another entry is recorded.
     accounts
         .add(&place.authority.profiles(), &drafts, &mut |_, _| {
             told += 1;
@@ -783,7 +786,7 @@ fn a_certificate_speaks_for_the_account_that_it_was_issued_to_and_for_no_later_o
     let first = authority.authorize(&secret, request(&key)).unwrap();
     let first = authority.issue(first, draft(b"first", true)).unwrap();
     authority.confirm(b"first").unwrap();
-    // What was begun before the account went: a requester, and what it was granted.
+    // A requester and its grants, from before the account is removed.
     let holder = by(&first.certificate).unwrap();
     let granted = authority.authorize(&secret, request(&key)).unwrap();
     let updated = CertificateRequest { updates: Some(first.serial), ..request(&key) };
@@ -804,18 +807,18 @@ fn a_certificate_speaks_for_the_account_that_it_was_issued_to_and_for_no_later_o
     };
     let after = authority.add_accounts(&[after]).unwrap().remove(0);
 
-    // The old certificate does not get the new names, nor does anything that was begun with it.
+    // The old certificate does not get the names of the new account, and neither does anything that was begun with it.
     denied(by(&first.certificate).map(drop), Denial::SignerNotTrusted);
     denied(authority.issue(granted, None).map(drop), Denial::NotAuthorized);
     denied(authority.issue(updated, None).map(drop), Denial::NotAuthorized);
-    // Nor is what was read of the old account written over the new one.
+    // A copy of the old account is not written over the new one.
     let read = holder.account();
     denied(authority.store().record_account_changed(authority.now(), read), Denial::NotAuthorized);
 
     let secret = requester(authority, &after);
     let second = authority.authorize(&secret, request(&key)).unwrap();
     let second = authority.issue(second, None).unwrap();
-    // Neither revokes the other's.
+    // Neither account can revoke the other's certificate.
     let revoke = |by: &Requester, issued: &countersign_ca::authority::IssuedCertificate| {
         authority.revoke_for(by, &issued.ca, &issued.serial, Reason::KeyCompromise, None, None)
     };
@@ -848,7 +851,7 @@ fn a_certificate_that_is_not_taken_does_not_use_up_the_secret() {
         authority.reject(&n.to_be_bytes()).unwrap();
         assert_eq!(left(), 1, "{n}");
     }
-    // Not for ever: a peer must not have any number of certificates made.
+    // There is a limit, so that a peer cannot have certificates made without end.
     issue(b"last").unwrap();
     authority.reject(b"last").unwrap();
     assert_eq!(left(), 0);

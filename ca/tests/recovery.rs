@@ -1,4 +1,4 @@
-//! What a restored instance lost and brings back, and what it must not repeat.
+//! What a restored instance recovers, and what it must not repeat.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -27,7 +27,7 @@ use countersign_ca::{
 use der::{Decode, Encode};
 use rcgen::SigningKey;
 
-/// Everything of an instance as it is now, and where a restored one may lie.
+/// A backup of everything so far, and the instance after it was opened again.
 fn back_up(place: Place) -> (Place, Vec<u8>) {
     back_up_by(Arc::new(SystemClock), place)
 }
@@ -55,7 +55,7 @@ fn restored(lost: Place, backup: &[u8], keeps_uses: bool) -> Place {
     restored_by(Arc::new(SystemClock), &how, lost, backup)
 }
 
-/// A restore at this time, which is before the last entry.
+/// A restore at this time, which lies before the last entry.
 fn set_back(at: Timestamp) -> Restore {
     Restore {
         at,
@@ -102,7 +102,7 @@ fn a_restored_instance_goes_on_where_the_lost_one_ended() {
     assert_eq!(awaited(&place.authority), (false, true));
     place.authority.publish_crl(&issuing).unwrap();
     let (lost, backup) = back_up(place);
-    // What is not in the backup.
+    // Everything from here on is missing from the backup.
     let renewed = enrolled(&lost.authority, None);
     let unknown = enrolled(&lost.authority, None);
     for (serial, reason) in
@@ -118,18 +118,18 @@ fn a_restored_instance_goes_on_where_the_lost_one_ended() {
     let place = restored(lost, &backup, false);
     let (authority, store) = (&place.authority, place.authority.store());
     assert!(store.restored().unwrap().is_some());
-    // 1. What peers remember of CRLs.
+    // 1. CRL numbers and dates that peers have seen are exceeded.
     let first = authority.publish_crl(&issuing).unwrap();
     assert!(first.number > last.record.number && first.this_update > last.record.this_update);
     assert!(first.this_update <= authority.now());
-    // 2. Secrets may have been used up.
+    // 2. Secrets may have been used since the backup, so they have no uses left.
     let asker = requester(authority, &gw1);
     let refused =
         authority.authorize(&asker, request(&key)).and_then(|it| authority.issue(it, None));
     assert!(matches!(refused, Err(Error::Denied { .. })), "{refused:?}");
     let policy = SecretPolicy { lifetime: Duration::from_secs(60), uses: 1 };
     drop(requester(authority, &authority.reset_secret(&label("gw1"), policy).unwrap()));
-    // 3. A certificate may have been confirmed.
+    // 3. A certificate may have been confirmed since the backup, so it is not revoked.
     assert_eq!(authority.revoke_unconfirmed().unwrap(), 0);
     assert_eq!(
         authority.certificate_status(&issuing, &awaiting.serial).unwrap(),
@@ -138,7 +138,7 @@ fn a_restored_instance_goes_on_where_the_lost_one_ended() {
     assert_eq!(awaited(authority), (false, false), "an administrator sees it");
     authority.confirm(b"awaits").unwrap();
     assert_eq!(awaited(authority), (true, false), "late, and not too late");
-    // 4. What was issued comes back, from certificates of our own making only.
+    // 4. Issued certificates are recovered, but only those that this instance signed.
     let recovery = recovery(store.as_ref());
     let known = recovery.certificate(&kept.certificate, None).unwrap();
     assert_eq!((known.is_new, known.account), (false, Some(label("gw1"))));
@@ -158,7 +158,7 @@ fn a_restored_instance_goes_on_where_the_lost_one_ended() {
     authority
         .authenticate_certificate(&renewed.certificate, &mut |_: &SubjectPublicKey| Ok(()))
         .unwrap();
-    // 5. What was revoked as well, out of the lost instance's last CRL; also of a certificate that nobody brings back.
+    // 5. Revocations are recovered from the lost instance's last CRL, even of a certificate that nobody brings back.
     let mut forged = last.der.to_vec();
     let end = forged.len() - 1;
     forged[end] ^= 1;
@@ -178,7 +178,7 @@ fn a_restored_instance_goes_on_where_the_lost_one_ended() {
         let CertificateStatus::Revoked(revocation) = status(serial) else { panic!("{serial}") };
         assert_eq!(revocation.reason, expected);
     }
-    // When its certificate is brought back, it is on hold as before, and can be released.
+    // A certificate that is brought back later is still on hold, and can be released.
     assert!(recovery.certificate(&unknown.certificate, None).unwrap().is_new);
     assert!(matches!(status(&unknown.serial), CertificateStatus::Revoked(_)));
     authority.release(&issuing, &unknown.serial).unwrap();
@@ -186,7 +186,7 @@ fn a_restored_instance_goes_on_where_the_lost_one_ended() {
     assert_eq!(authority.publish_crl(&issuing).unwrap().entries, 2);
 }
 
-/// With deltas, and the CRLs in a folder of their own.
+/// The same instance with delta CRLs, and its CRLs in a folder of their own.
 fn with_deltas(place: Place) -> Place {
     let Place { folder, authority } = place;
     drop(authority);
@@ -198,7 +198,7 @@ fn with_deltas(place: Place) -> Place {
 #[test]
 fn what_is_brought_back_late_is_on_the_next_crl_and_delta_whatever_its_date() {
     let issuing = label("issuing");
-    // What expired in the meantime is revoked, too, and stands on one more CRL (RFC 5280 §3.3).
+    // A certificate that expired in the meantime is revoked, too, and is listed on one more CRL (RFC 5280 §3.3).
     let long_ago = SystemClock.now().minus(Duration::from_secs(3000 * 86_400));
     let clock = Arc::new(ByHand(std::sync::Mutex::new(long_ago)));
     let place = found_by(Arc::clone(&clock) as _, KeyAlgorithm::P256, KeyAlgorithm::P256);
@@ -236,12 +236,13 @@ fn what_is_brought_back_late_is_on_the_next_crl_and_delta_whatever_its_date() {
     assert!(authority.crl_lacks_changes(&issuing).unwrap());
     assert_eq!(entries(), (2, 2));
     assert!(!authority.crl_lacks_changes(&issuing).unwrap());
-    // From then on what expired is off the list, and the base of the deltas lacks both.
+    // From then on the expired certificate is no longer listed on full CRLs. The deltas list both, because their base
+    // has neither.
     assert_eq!(entries(), (1, 2));
     assert_eq!(store.base_crl(&issuing).unwrap().unwrap(), base);
 }
 
-/// As journals have it in which that was not recorded.
+/// Journals from before this was recorded have such CRLs.
 #[test]
 fn of_a_base_of_which_nobody_knows_how_far_it_reaches_no_delta_tells_what_changed() {
     let issuing = label("issuing");
@@ -274,7 +275,7 @@ fn certificates_of_cas_of_this_instance_are_no_accounts() {
     let third = ground.create_issuing(&label("third"), &third, KeyAlgorithm::P256).unwrap();
     let next = ground.roll(&label("root"), &roll(false)).unwrap();
     let links = next.succeeds.clone().unwrap().links.unwrap();
-    // Another certificate of the root's key, as it may have had before.
+    // Another certificate for the root's key, such as an earlier one.
     let root = third.chain.last().unwrap();
     let mut again = x509_cert::Certificate::from_der(root).unwrap();
     again.tbs_certificate.serial_number = x509_cert::serial_number::SerialNumber::from(7_u64);
@@ -295,7 +296,7 @@ fn certificates_of_cas_of_this_instance_are_no_accounts() {
         assert_eq!((known.is_new, known.account), (false, None), "{}", known.serial);
     }
     assert_eq!(ground.store.certificates(None, 0, 100).unwrap(), before);
-    // A restore has lost two of them. An account has certificates of CAs only if it may have such.
+    // The restore has lost two of them. An account can have a CA's certificate only with the permission.
     drop(ground);
     let authority = open(foundation(folder.path()), folder.path());
     let place = restored(Place { folder, authority }, &backup, true);
@@ -313,7 +314,7 @@ fn certificates_of_cas_of_this_instance_are_no_accounts() {
     assert_eq!((taken.is_new, taken.account), (true, Some(gw1)));
 }
 
-/// X.509 has no fractions of a second, so that such a certificate's notBefore looks older than the account is.
+/// X.509 times have no fractions of a second, so the certificate's notBefore looks older than the account.
 #[test]
 fn what_was_issued_in_the_second_of_the_accounts_creation_is_the_accounts() {
     let long_ago = SystemClock.now().minus(Duration::from_secs(3600)).whole_seconds();
@@ -341,7 +342,7 @@ fn a_second_restore_of_one_backup_does_not_repeat_the_numbers_of_the_first() {
     let gw1 = account(&place.authority, "gw1", 1);
     let (lost, backup) = back_up(place);
     let first = restored(lost, &backup, true);
-    // An administrator knew that no secret was used.
+    // An administrator knows that no secret was used.
     drop(requester(&first.authority, &gw1));
     assert_eq!(
         first.authority.store().account(&label("gw1")).unwrap().unwrap().secret.unwrap().uses_left,
@@ -353,7 +354,8 @@ fn a_second_restore_of_one_backup_does_not_repeat_the_numbers_of_the_first() {
     assert!(next.number > last.number && next.this_update > last.this_update, "{last:?} {next:?}");
 }
 
-/// strongSwan and the authorizer keep the CRL with the larger number: no revocation would count until the clock is there again.
+/// strongSwan and the authorizer keep the CRL with the largest number. A repeated number would hide revocations until
+/// the clock has caught up.
 #[test]
 fn a_restore_with_a_clock_that_was_set_back_repeats_no_number_of_the_lost_instance() {
     let issuing = label("issuing");
@@ -363,10 +365,10 @@ fn a_restore_with_a_clock_that_was_set_back_repeats_no_number_of_the_lost_instan
     let place = found_by(Arc::clone(&clock) as _, KeyAlgorithm::P256, KeyAlgorithm::P256);
     place.authority.publish_crl(&issuing).unwrap();
     let (lost, backup) = back_up_by(Arc::clone(&clock) as _, place);
-    // It goes on for two hours, ahead as it is.
+    // The clock stays ahead for two hours.
     clock.advance(7200);
     let last = lost.authority.publish_crl(&issuing).unwrap();
-    // Twice from the same backup, and with what the first one signed in between.
+    // Restore twice from the same backup, with CRLs signed in between.
     let (mut last, mut lost, mut at) = (last, lost, right);
     for _ in 0..2 {
         *clock.0.lock().unwrap() = at;
@@ -375,7 +377,7 @@ fn a_restore_with_a_clock_that_was_set_back_repeats_no_number_of_the_lost_instan
         let first = place.authority.publish_crl(&issuing).unwrap();
         assert!(first.number > last.number, "{first:?} {last:?}");
         assert!(first.this_update > at && first.this_update <= place.authority.now(), "{first:?}");
-        // Another one leaps no more, and from then on numbers rise with the time: a snapshot that comes back repeats none.
+        // Only the first number leaps. Later ones rise with time, so a restored snapshot of the machine repeats none.
         at = clock.advance(3600);
         let next = place.authority.publish_crl(&issuing).unwrap();
         assert_eq!(next.number - first.number, 3_600_000);
@@ -384,7 +386,7 @@ fn a_restore_with_a_clock_that_was_set_back_repeats_no_number_of_the_lost_instan
     }
 }
 
-/// An older CRL of the lost instance that was brought back first says nothing of how far its numbers went.
+/// An older CRL of the lost instance, imported first, does not tell how far the numbers went.
 #[test]
 fn a_crl_that_is_brought_back_does_not_take_the_place_of_the_first_one_after_a_restore() {
     let issuing = label("issuing");

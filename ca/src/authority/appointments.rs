@@ -112,6 +112,8 @@ impl Ca {
                 let life = facts.not_after.since(facts.not_before);
                 facts.key == *key.public()
                     && verify_signature(der, &self.facts().key).is_ok()
+                    // A certificate of exactly this validity is a little longer, because notBefore is backdated and
+                    // times are rounded.
                     && life
                         <= validity
                             .saturating_add(BACKDATING)

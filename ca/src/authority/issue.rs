@@ -184,6 +184,7 @@ impl Authority {
             chain: ca.chain().to_vec(),
             changes: authorized.changes,
         };
+        // Before the entry is handed to the writer, because `issued` moves there.
         let after = self.after_issue(&issued, reference);
         let receipt = self.store().begin_issued(self.now(), issued)?;
         // 5. Return the answer, which is released when the record is durable.

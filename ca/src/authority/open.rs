@@ -39,6 +39,7 @@ impl Authority {
             Arc::clone(&foundation.clock),
             Arc::clone(&foundation.entropy),
         );
+        // Opening this box costs as much as opening a real secret (`try_decoy`).
         let decoy = opener.sealer().seal(&[0; 32], b"decoy", foundation.entropy.as_ref())?;
         Ok(Self {
             foundation,

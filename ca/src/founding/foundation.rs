@@ -154,6 +154,7 @@ impl Foundation {
         }
         // Refuses a chain below which no verifier would accept anything.
         HandedOut::of(chain)?.probe(self.clock.now())?;
+        // The root is recorded first, so that every recorded chain ends at a recorded root.
         if let Some(root) = above.last() {
             let label = root_label()?;
             if !self.store.cas()?.iter().any(|ca| ca.certificate == *root) {

@@ -33,10 +33,6 @@ use crate::x509::{
     time, to_pem,
 };
 
-/// id-ce-freshestCRL, RFC 5280 §4.2.1.15.
-const FRESHEST_CRL: der::oid::ObjectIdentifier =
-    der::oid::ObjectIdentifier::new_unwrap("2.5.29.46");
-
 /// Options for the next key.
 #[derive(Debug, Clone)]
 pub struct RollOptions {
@@ -380,7 +376,7 @@ impl Renewal<'_> {
             oid::AUTHORITY_KEY_IDENTIFIER,
             oid::CRL_DISTRIBUTION_POINTS,
             oid::AUTHORITY_INFO_ACCESS,
-            FRESHEST_CRL,
+            oid::FRESHEST_CRL,
         ];
         let kept = self.model.extensions.iter().flatten();
         let mut extensions: Vec<Extension> =

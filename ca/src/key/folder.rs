@@ -150,8 +150,10 @@ impl KeyFolder {
         folder.recursive(true).mode(0o700).create(&self.0).map_err(|e| failed(&e))?;
         let mut options = OpenOptions::new();
         let mut file =
+            // An existing key is never overwritten: a repeated attempt must find and use it.
             options.write(true).create_new(true).mode(0o600).open(&path).map_err(|e| failed(&e))?;
         file.write_all(content).and_then(|()| file.sync_all()).map_err(|e| failed(&e))?;
+        // Without this, a power cut could lose the name of the file.
         File::open(&self.0).and_then(|folder| folder.sync_all()).map_err(|e| failed(&e))
     }
 }
@@ -179,6 +181,7 @@ fn read_secret(path: &Path, limit: u64, forbidden: u32) -> Result<Zeroizing<Stri
     let failed = |e: &std::io::Error| Error::io(format!("`{}`", path.display()), e);
     let file = File::open(path).map_err(|e| failed(&e))?;
     let mode = file.metadata().map_err(|e| failed(&e))?.mode() & 0o777;
+    // The mode is that of the opened file, so it cannot change between the check and the reading.
     if mode & forbidden != 0 {
         return Err(Error::unavailable(format!(
             "expected `{0}` to be readable by its owner only, found mode {mode:04o}; run `chmod 600 {0}`",
@@ -186,6 +189,7 @@ fn read_secret(path: &Path, limit: u64, forbidden: u32) -> Result<Zeroizing<Stri
         )));
     }
     let mut text = Zeroizing::new(String::new());
+    // One byte more than allowed is read, to notice a file that is too large.
     file.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(|e| failed(&e))?;
     if u64::try_from(text.len()).is_ok_and(|length| length > limit) {
         return Err(Error::unavailable(format!(

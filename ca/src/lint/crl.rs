@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use der::oid::ObjectIdentifier;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::{RevokedCertificate, TbsCertList};
@@ -10,6 +11,7 @@ use x509_parser::x509::X509Version;
 use super::finding::Report;
 use super::{certificate, names, rules};
 use crate::clock::BACKDATING;
+use crate::oid;
 
 /// The most findings on entries that are reported.
 const MAX_ENTRY_FINDINGS: usize = 100;
@@ -72,6 +74,7 @@ fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
     let mut seen = HashSet::new();
     for extension in crl.extensions() {
         let id = extension.oid.to_id_string();
+        let is = |known: &ObjectIdentifier| extension.oid.as_bytes() == known.as_bytes();
         if !seen.insert(id.clone()) {
             report.find(&rules::EXTENSION_TWICE, format!("`{id}` stands twice"));
         }
@@ -99,11 +102,11 @@ fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
             ParsedExtension::ParseError { error } => {
                 report.find(&rules::EXTENSION_UNREADABLE, format!("`{id}`: {error}"));
             }
-            _ if id == "2.5.29.27" => {
+            _ if is(&oid::DELTA_CRL_INDICATOR) => {
                 is_delta = true;
                 base = unsigned(extension.value).filter(|_| extension.critical);
             }
-            _ if id == "2.5.29.46" => freshest = true,
+            _ if is(&oid::FRESHEST_CRL) => freshest = true,
             ParsedExtension::UnsupportedExtension { .. } if extension.critical => {
                 report.find(&rules::CRL_UNKNOWN, format!("`{id}` is"));
             }
@@ -117,10 +120,9 @@ fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
     {
         report.find(&rules::CRL_DELTA, "it is not, or its base cannot be read or is newer");
     }
-    let freshest_critical = crl
-        .extensions()
-        .iter()
-        .any(|extension| extension.critical && extension.oid.to_id_string() == "2.5.29.46");
+    let freshest_critical = crl.extensions().iter().any(|extension| {
+        extension.critical && extension.oid.as_bytes() == oid::FRESHEST_CRL.as_bytes()
+    });
     if freshest && (is_delta || freshest_critical) {
         report.find(&rules::CRL_FRESHEST, "it is");
     }

@@ -17,12 +17,8 @@ use crate::key::KeyKind;
 use crate::name::Identity;
 use crate::oid;
 
-/// The obsolete usages ipsecEndSystem, ipsecTunnel and ipsecUser.
-const OBSOLETE: [ObjectIdentifier; 3] = [
-    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.5"),
-    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.6"),
-    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.7"),
-];
+/// The obsolete usages.
+const OBSOLETE: [ObjectIdentifier; 3] = [oid::IPSEC_END_SYSTEM, oid::IPSEC_TUNNEL, oid::IPSEC_USER];
 
 /// The extensions of a certificate, as far as rules combine several of them.
 #[derive(Default)]

@@ -31,10 +31,6 @@ use crate::sets;
 const MAX_CERTIFICATE: usize = 64 << 10;
 /// The most policies, mappings and extensions of one certificate.
 const MAX_PARTS: usize = 64;
-/// id-ce-inhibitAnyPolicy, RFC 5280 §4.2.1.14.
-const INHIBIT_ANY_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.54");
-/// id-ad-ocsp, RFC 5280 §4.2.2.1.
-const AD_OCSP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1");
 
 /// ```text
 /// TBSCertificate ::= SEQUENCE {
@@ -241,7 +237,7 @@ impl Certificate {
                 }
             }
             PolicyConstraints::OID => self.policy_constraints = Some(Decode::from_der(octets)?),
-            INHIBIT_ANY_POLICY => self.inhibit_any_policy = Some(Decode::from_der(octets)?),
+            oid::INHIBIT_ANY_POLICY => self.inhibit_any_policy = Some(Decode::from_der(octets)?),
             AuthorityKeyIdentifier::OID => {
                 let identifier = AuthorityKeyIdentifier::from_der(octets)?.key_identifier;
                 self.authority_key = identifier.map(|octets| octets.as_bytes().to_vec());
@@ -260,7 +256,7 @@ impl Certificate {
                 let all = AuthorityInfoAccessSyntax::from_der(octets)?.0;
                 self.ocsp = all
                     .into_iter()
-                    .filter(|of| of.access_method == AD_OCSP)
+                    .filter(|of| of.access_method == oid::OCSP)
                     .filter_map(|of| url(&of.access_location))
                     .collect();
                 self.not_critical(extension, "authorityInfoAccess (§4.2.2.1)");
@@ -480,6 +476,3 @@ fn url(name: &GeneralName) -> Option<String> {
         _ => None,
     }
 }
-
-/// anyPolicy, RFC 5280 §4.2.1.4.
-pub(super) const ANY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.32.0");

@@ -8,14 +8,12 @@ use x509_cert::ext::pkix::KeyUsages;
 use x509_cert::ext::pkix::PolicyMapping;
 
 use super::budget::Budget;
-use super::certificate::{ANY, Certificate};
+use super::certificate::Certificate;
 use super::constraints::Constraints;
 use super::error::PathError;
 use super::policies::{PolicyGraph, Processing};
 use crate::clock::Timestamp;
-
-/// anyExtendedKeyUsage, RFC 5280 §4.2.1.12.
-const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
+use crate::oid;
 
 /// The settings of path validation.
 #[derive(Debug, Clone)]
@@ -165,7 +163,8 @@ impl<'a> State<'a> {
     /// Preparation for the next certificate, §6.1.4: `of` must be a CA's.
     fn ca(&mut self, of: &Certificate, settings: &PathSettings) -> Checked {
         let maps_any = |mapping: &PolicyMapping| {
-            mapping.issuer_domain_policy == ANY || mapping.subject_domain_policy == ANY
+            mapping.issuer_domain_policy == oid::ANY_POLICY
+                || mapping.subject_domain_policy == oid::ANY_POLICY
         };
         if of.mappings.iter().any(maps_any) {
             return Err("it maps anyPolicy (§4.2.1.5)".into());
@@ -252,7 +251,7 @@ fn purposes(of: &Certificate, settings: &PathSettings) -> Checked {
         return Ok(());
     };
     let fits = |purpose: &ObjectIdentifier| {
-        *purpose == ANY_PURPOSE || settings.key_purposes.contains(purpose)
+        *purpose == oid::ANY_EXTENDED_KEY_USAGE || settings.key_purposes.contains(purpose)
     };
     if has.iter().any(fits) {
         return Ok(());

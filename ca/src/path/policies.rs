@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::PolicyMapping;
 
-use super::certificate::{ANY, Certificate};
+use super::certificate::Certificate;
+use crate::oid::ANY_POLICY;
 
 /// Whether anyPolicy, or policy mapping, is still processed at some depth (§6.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +46,8 @@ pub struct PolicyGraph {
 impl PolicyGraph {
     /// The graph before the first certificate, with anyPolicy.
     pub fn new() -> Self {
-        let any = Node { expected: [ANY].into(), parents: Policies::new() };
-        Self { levels: vec![[(ANY, any)].into()] }
+        let any = Node { expected: [ANY_POLICY].into(), parents: Policies::new() };
+        Self { levels: vec![[(ANY_POLICY, any)].into()] }
     }
 
     /// Whether no policy is left.
@@ -60,20 +61,20 @@ impl PolicyGraph {
             return self.levels.clear();
         };
         let mut level = Level::new();
-        for policy in policies.iter().filter(|policy| **policy != ANY) {
+        for policy in policies.iter().filter(|policy| **policy != ANY_POLICY) {
             let mut parents: Policies = above
                 .iter()
                 .filter(|(_, node)| node.expected.contains(policy))
                 .map(|(parent, _)| *parent)
                 .collect();
-            if parents.is_empty() && above.contains_key(&ANY) {
-                parents.insert(ANY);
+            if parents.is_empty() && above.contains_key(&ANY_POLICY) {
+                parents.insert(ANY_POLICY);
             }
             if !parents.is_empty() {
                 level.insert(*policy, Node { expected: [*policy].into(), parents });
             }
         }
-        if any_policy == Processing::Allowed && policies.contains(&ANY) {
+        if any_policy == Processing::Allowed && policies.contains(&ANY_POLICY) {
             let named: Policies = level.keys().copied().collect();
             for (parent, node) in above {
                 for policy in node.expected.difference(&named) {
@@ -106,8 +107,8 @@ impl PolicyGraph {
             }
             if let Some(node) = level.get_mut(&policy) {
                 node.expected = subjects;
-            } else if level.contains_key(&ANY) {
-                level.insert(policy, Node { expected: subjects, parents: [ANY].into() });
+            } else if level.contains_key(&ANY_POLICY) {
+                level.insert(policy, Node { expected: subjects, parents: [ANY_POLICY].into() });
             }
         }
         if self.is_null() {
@@ -118,7 +119,7 @@ impl PolicyGraph {
     /// §6.1.5 (g): whether a wanted policy is left. An empty set accepts any policy.
     pub fn is_acceptable(&self, wanted: &[ObjectIdentifier]) -> bool {
         let Some((last, above)) = self.levels.split_last() else { return false };
-        if wanted.is_empty() || last.contains_key(&ANY) {
+        if wanted.is_empty() || last.contains_key(&ANY_POLICY) {
             return !last.is_empty();
         }
         // From the last level upwards. The user's policies are compared in the terms of the first CA that named a
@@ -128,7 +129,7 @@ impl PolicyGraph {
         for next in above.iter().rev() {
             let mut parents = Policies::new();
             for (policy, node) in level.iter().filter(|(policy, _)| alive.contains(policy)) {
-                if node.parents.contains(&ANY) && wanted.contains(policy) {
+                if node.parents.contains(&ANY_POLICY) && wanted.contains(policy) {
                     return true;
                 }
                 parents.extend(&node.parents);

@@ -89,6 +89,7 @@ impl RevokedSet {
         };
         match entry.revocation.invalidity {
             Some(date) => {
+                // `make_mut` copies the map only while a snapshot shares it.
                 Arc::make_mut(&mut self.invalidity).insert(entry.serial, seconds(date));
             }
             None if self.invalidity.contains_key(&entry.serial) => {

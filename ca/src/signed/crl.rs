@@ -98,6 +98,7 @@ impl Crl<'_> {
         let before_signature =
             tbs_header.len().saturating_add(inside).saturating_add(algorithm.len());
         let mut signer = MessageSigner::new(key)?;
+        // The header is sized for the longest signature; step 4 makes one that needs a header of that size.
         let longest = before_signature.saturating_add(bit_string_length(signer.longest())?);
         let outer = sequence_header(longest)?.len();
         // 3. Write the TBSCertList, leaving room for the outer header. Its value depends on the length of the

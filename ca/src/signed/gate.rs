@@ -5,12 +5,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use der::asn1::{AnyRef, BitStringRef};
-use der::{Decode, Encode, Sequence};
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
-use spki::AlgorithmIdentifierOwned;
 
 use super::handed_out::HandedOut;
+use super::object::signed_object;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::key::FileKey;
@@ -31,20 +29,6 @@ pub enum Object {
     Certificate(Purpose),
 }
 
-/// ```text
-/// Certificate  ::=  SEQUENCE  {
-///      tbsCertificate       TBSCertificate,
-///      signatureAlgorithm   AlgorithmIdentifier,
-///      signatureValue       BIT STRING  }
-/// ```
-/// RFC 5280 §4.1; a CertificateList (§5.1) has the same form.
-#[derive(Sequence)]
-struct Signed<'a> {
-    tbs: AnyRef<'a>,
-    algorithm: AlgorithmIdentifierOwned,
-    signature: BitStringRef<'a>,
-}
-
 impl<'a> Gate<'a> {
     /// A gate in front of `key`, for one kind of object.
     pub const fn new(key: &'a FileKey, object: Object) -> Self {
@@ -63,12 +47,7 @@ impl<'a> Gate<'a> {
     /// `Denied` with [`Denial::Template`] that names the rule which `tbs` breaks.
     pub fn sign_object(&self, tbs: &[u8]) -> Result<Vec<u8>> {
         let signature = self.sign(tbs).map_err(|e| self.explain(&e))?;
-        let signed = Signed {
-            tbs: AnyRef::from_der(tbs).map_err(Error::internal)?,
-            algorithm: self.key.signature_algorithm(),
-            signature: BitStringRef::from_bytes(&signature).map_err(Error::internal)?,
-        };
-        signed.to_der().map_err(Error::internal)
+        signed_object(tbs, self.key.signature_algorithm(), &signature)
     }
 
     /// The reason why signing failed: the refusal of this gate, or else the error of the key.
@@ -119,6 +98,7 @@ impl PublicKeyData for Gate<'_> {
 impl SigningKey for Gate<'_> {
     fn sign(&self, tbs: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         if let Err(refusal) = self.check(tbs) {
+            // rcgen passes on only an error of its own, so the reason waits here for `explain`.
             *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
             return Err(rcgen::Error::RemoteKeyError);
         }

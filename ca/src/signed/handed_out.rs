@@ -5,25 +5,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
-use der::{Decode, Encode, Sequence};
+use der::Decode;
+use der::asn1::ObjectIdentifier;
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::pkix::constraints::name::NameConstraints;
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
 use super::certificate::EndEntity;
+use super::object::signed_object;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::key::signature_algorithm;
 use crate::name::sibling;
+use crate::oid;
 use crate::path::{Certificate, PathError, PathSettings, check};
 use crate::profile::Names;
 use crate::record::Serial;
 use crate::x509::Facts;
 
-/// The extended key usages that IKE daemons look for: ipsecIKE, iKEIntermediate, serverAuth, clientAuth.
-const IKE_PURPOSES: [&str; 4] =
-    ["1.3.6.1.5.5.7.3.17", "1.3.6.1.5.5.8.2.2", "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"];
+/// The extended key usages that IKE daemons look for.
+const IKE_PURPOSES: [ObjectIdentifier; 4] =
+    [oid::IPSEC_IKE, oid::IKE_INTERMEDIATE, oid::SERVER_AUTH, oid::CLIENT_AUTH];
 
 /// The path above a CA's certificates, from the CA's own certificate to the anchor.
 #[derive(Debug, Clone)]
@@ -33,20 +35,6 @@ pub struct HandedOut {
     anchor: Arc<Certificate>,
     /// Whether one of the certificates has name constraints.
     constrains_names: bool,
-}
-
-/// ```text
-/// Certificate  ::=  SEQUENCE  {
-///      tbsCertificate       TBSCertificate,
-///      signatureAlgorithm   AlgorithmIdentifier,
-///      signatureValue       BIT STRING  }
-/// ```
-/// RFC 5280 §4.1, before its signature is made.
-#[derive(Sequence)]
-struct Unsigned<'a> {
-    tbs: AnyRef<'a>,
-    algorithm: AlgorithmIdentifierOwned,
-    signature: BitStringRef<'a>,
 }
 
 impl HandedOut {
@@ -102,12 +90,8 @@ impl HandedOut {
         now: Timestamp,
         settings: &PathSettings,
     ) -> Result<()> {
-        let unsigned = Unsigned {
-            tbs: AnyRef::from_der(tbs).map_err(Error::internal)?,
-            algorithm: algorithm.clone(),
-            signature: BitStringRef::from_bytes(&[0]).map_err(Error::internal)?,
-        };
-        let der = unsigned.to_der().map_err(Error::internal)?;
+        // The path is checked before the signature is made, so another octet stands in its place.
+        let der = signed_object(tbs, algorithm.clone(), &[0])?;
         let leaf = Arc::new(Certificate::from_der(der).map_err(unread)?);
         // The certificate may become valid later.
         let at = now.max(leaf.not_before);
@@ -132,10 +116,8 @@ impl HandedOut {
     pub fn probe(&self, now: Timestamp) -> Result<()> {
         let issuer = Facts::of(self.issuer().der())?;
         let names = Names { subject: sibling(&issuer.subject, "probe")?, alt_names: Vec::new() };
-        let purposes = IKE_PURPOSES.map(ObjectIdentifier::new);
-        let key_purposes =
-            purposes.into_iter().collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
-        let settings = PathSettings { key_purposes, ..PathSettings::default() };
+        let settings =
+            PathSettings { key_purposes: IKE_PURPOSES.to_vec(), ..PathSettings::default() };
         self.check_names(&issuer, names, now, &settings)
     }
 

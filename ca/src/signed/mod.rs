@@ -4,6 +4,7 @@ mod certificate;
 pub mod crl;
 mod gate;
 mod handed_out;
+mod object;
 
 pub use certificate::EndEntity;
 pub use gate::{Gate, Object, refuse};

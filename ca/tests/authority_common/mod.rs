@@ -1,4 +1,5 @@
-//! What the tests of the authority share: an instance with a root and an issuing CA, accounts, requests, and a clock that is set by hand.
+//! Helpers for the tests of the authority: an instance with a root and an issuing CA, accounts, requests, and a manual
+//! clock.
 
 #![allow(
     dead_code,
@@ -175,7 +176,7 @@ pub fn draft(id: &[u8], await_confirmation: bool) -> Option<TransactionDraft> {
     })
 }
 
-/// Somebody at 192.0.2.`host` who says that it has the secret of this reference.
+/// An attempt from 192.0.2.`host` with the secret of this reference.
 pub fn attempt(reference: &str, host: u8) -> Attempt<'_> {
     Attempt {
         reference: reference.as_bytes(),
@@ -194,7 +195,7 @@ pub fn roll(waits: bool) -> RollOptions {
     }
 }
 
-/// A clock that is set by hand.
+/// A clock that a test sets.
 pub struct ByHand(pub std::sync::Mutex<Timestamp>);
 
 impl ByHand {

@@ -295,10 +295,12 @@ impl Accounts {
         if policy.uses == 0 || policy.lifetime.is_zero() {
             return Err(Error::malformed("a secret is good for at least one use and some time"));
         }
+        // 160 bits in base 32, lower case, are 32 characters that can be typed.
         let mut random = Zeroizing::new([0; 20]);
         self.entropy.fill(random.as_mut_slice())?;
         let mut clear = Zeroizing::new(BASE32_NOPAD.encode(random.as_slice()));
         clear.make_ascii_lowercase();
+        // The reference is public. Its random part keeps an old reference from naming the new secret.
         let mut tag = [0; 5];
         self.entropy.fill(&mut tag)?;
         let reference = format!("{name}-{}", BASE32_NOPAD.encode(&tag).to_ascii_lowercase());

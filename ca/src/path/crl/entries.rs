@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use der::asn1::{AnyRef, ObjectIdentifier};
+use der::asn1::AnyRef;
 use der::oid::AssociatedOid;
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
 use x509_cert::ext::pkix::CrlReason;
@@ -16,15 +16,11 @@ use x509_cert::name::Name;
 
 use crate::clock::Timestamp;
 use crate::name::same_name;
+use crate::oid;
 use crate::path::certificate::{Certificate, any_moment, minimal};
 use crate::path::extension::Extension;
 use crate::path::legible::legible;
 use crate::sets;
-
-/// id-ce-certificateIssuer, RFC 5280 §5.3.3.
-const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.29");
-/// id-ce-invalidityDate, RFC 5280 §5.3.2.
-const INVALIDITY_DATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.24");
 
 /// What a CRL says about one certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,12 +198,12 @@ impl Reading {
         for extension in &extensions {
             if extension.is(&CrlReason::OID) {
                 reason = CrlReason::from_der(extension.value).unwrap_or(CrlReason::Unspecified);
-            } else if extension.is(&CERTIFICATE_ISSUER) {
+            } else if extension.is(&oid::CERTIFICATE_ISSUER) {
                 if self.note_issuer(extension.value).is_none() {
                     self.entries.unusable =
                         Some("an entry's certificateIssuer cannot be read (§5.3.3)".into());
                 }
-            } else if extension.critical && !extension.is(&INVALIDITY_DATE) {
+            } else if extension.critical && !extension.is(&oid::INVALIDITY_DATE) {
                 self.entries.unusable = Some(format!(
                     "an entry's critical extension `{}` is unknown (§5.3)",
                     extension.shown()
@@ -215,7 +211,7 @@ impl Reading {
             }
         }
         match Extension::twice(&extensions) {
-            Some(twice) if twice.is(&CERTIFICATE_ISSUER) => {
+            Some(twice) if twice.is(&oid::CERTIFICATE_ISSUER) => {
                 self.entries.unusable = Some("an entry has two certificateIssuer (§5.3.3)".into());
                 reason
             }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use der::asn1::{Any, AnyRef, BitStringRef, ObjectIdentifier, Uint};
+use der::asn1::{Any, AnyRef, BitStringRef, Uint};
 use der::oid::AssociatedOid;
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ use x509_cert::name::Name;
 use super::entries::{Entries, Entry};
 use crate::clock::Timestamp;
 use crate::name::same_name;
+use crate::oid;
 use crate::path::certificate::{Certificate, SignedParts, any_moment, signed_parts, verify};
 use crate::path::extension::Extension;
 use crate::path::legible::legible;
@@ -30,13 +31,6 @@ impl From<der::Error> for CrlError {
         Self(error.to_string())
     }
 }
-
-/// id-ce-deltaCRLIndicator, RFC 5280 §5.2.4.
-const DELTA: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.27");
-/// id-ce-issuingDistributionPoint, RFC 5280 §5.2.5.
-const SCOPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
-/// id-ce-issuerAltName, RFC 5280 §5.2.2.
-const ISSUER_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.18");
 
 /// The most keys for which the outcome of verifying a CRL's signature is cached.
 const MAX_CHECKED: usize = 32;
@@ -173,12 +167,12 @@ impl Crl {
                     self.unusable =
                         Some("its cRLNumber is critical, and must not be (§5.2.3)".into());
                 }
-            } else if extension.is(&DELTA) {
+            } else if extension.is(&oid::DELTA_CRL_INDICATOR) {
                 let base = self.integer(octets, "deltaCRLIndicator (§5.2.4)");
                 // A base that cannot be read is replaced by an impossible one. The CRL then fits no complete CRL, but
                 // still does not count as complete itself.
                 self.base = Some(base.unwrap_or_else(|| vec![0xff; 64]));
-            } else if extension.is(&SCOPE) {
+            } else if extension.is(&oid::ISSUING_DISTRIBUTION_POINT) {
                 match IssuingDistributionPoint::from_der(octets) {
                     Ok(scope) => self.scope = scope,
                     Err(_) => {
@@ -198,7 +192,7 @@ impl Crl {
                 }
             } else if extension.critical
                 && !extension.is(&FreshestCrl::OID)
-                && !extension.is(&ISSUER_ALT_NAME)
+                && !extension.is(&oid::ISSUER_ALT_NAME)
             {
                 self.unusable = Some(format!(
                     "its critical extension `{}` is unknown (§5.2)",
@@ -291,6 +285,7 @@ impl Crl {
         {
             return verified;
         }
+        // The lock is not held here: a signature over megabytes takes a while, and two threads may both verify it.
         let verified = verify(spki, &self.algorithm, &self.signed, &self.signature);
         let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if checked.len() < MAX_CHECKED {
