@@ -229,10 +229,10 @@ fn names<K>(
         }
     }
     if let Some(other) = subject.filter(|subject| !same_name(subject, &old.subject)) {
-        if !subject::differs_in_devices_own(profile, other, &old.subject) {
+        if !subject::differs_only_in_replaced(profile, other, &old.subject) {
             return Err(added_by_update(&other.to_string()));
         }
-        changes.push(subject::replaced(&old.subject));
+        changes.push(subject::replacement_notice(&old.subject));
     }
     let alt_names = Some(asked.unwrap_or(&old.alt_names));
     let kept = subject::decide(account, profile, Some(&old.subject), alt_names, changes);

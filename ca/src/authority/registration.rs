@@ -170,7 +170,7 @@ impl Authority {
         let profiles = self.profiles();
         found.retain(|account| {
             let profile = profiles.named(&account.profile);
-            profile.is_some_and(|profile| subject::names(account, profile, subject))
+            profile.is_some_and(|profile| subject::identifies(account, profile, subject))
         });
         Ok(found)
     }

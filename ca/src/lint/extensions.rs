@@ -148,7 +148,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
-    /// RFC 5280 §4.2.1.3, and the bits that a kind of key cannot serve (RFC 8813 §3, RFC 8410 §5).
+    /// Lints keyUsage (RFC 5280 §4.2.1.3), with the bits that a kind of key cannot serve (RFC 8813 §3, RFC 8410 §5).
     fn key_usage(&mut self, usage: KeyUsage, extension: &X509Extension<'_>) {
         self.seen.key_usage = Some(usage);
         let is_ca = self.purpose.is_ca();
@@ -171,7 +171,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
-    /// RFC 5280 §4.2.1.9.
+    /// Lints basicConstraints (RFC 5280 §4.2.1.9).
     fn basic_constraints(&mut self, constraints: &BasicConstraints, extension: &X509Extension<'_>) {
         self.seen.is_critical_ca = constraints.ca && extension.critical;
         if constraints.ca && !self.purpose.is_ca() {
@@ -182,7 +182,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
-    /// RFC 5280 §4.2.1.6.
+    /// Lints subjectAltName (RFC 5280 §4.2.1.6).
     fn alt_names(&mut self, names: &SubjectAlternativeName<'_>, extension: &X509Extension<'_>) {
         let subject_is_empty = self.tbs.subject().iter_rdn().next().is_none();
         if extension.critical != subject_is_empty {
@@ -203,7 +203,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
-    /// RFC 5280 §4.2.1.12, and RFC 4945 §5.1.3.12 for IKE peers.
+    /// Lints extKeyUsage (RFC 5280 §4.2.1.12; for IKE peers, RFC 4945 §5.1.3.12).
     fn extended_key_usage(&mut self, usage: &ExtendedKeyUsage<'_>, extension: &X509Extension<'_>) {
         let has = |known: &ObjectIdentifier| {
             usage.other.iter().any(|other| other.as_bytes() == known.as_bytes())
@@ -230,7 +230,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
-    /// RFC 5280 §4.2.1.10, and a form that strongSwan refuses.
+    /// Lints nameConstraints (RFC 5280 §4.2.1.10). strongSwan refuses chains that exclude directory names.
     fn name_constraints(
         &mut self,
         constraints: &NameConstraints<'_>,
@@ -252,7 +252,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
-    /// RFC 5280 §4.2.1.4: no policy occurs twice.
+    /// Lints certificatePolicies (RFC 5280 §4.2.1.4): no policy occurs twice.
     fn policies(&mut self, policies: &[PolicyInformation<'_>]) {
         let mut known = BTreeSet::new();
         for policy in policies {
@@ -262,7 +262,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
-    /// RFC 5280 §4.2.1.13.
+    /// Lints cRLDistributionPoints (RFC 5280 §4.2.1.13).
     fn distribution_points(&mut self, points: &CRLDistributionPoints<'_>) {
         for point in points.iter() {
             match &point.distribution_point {
@@ -274,7 +274,7 @@ impl ExtensionLint<'_, '_> {
         }
     }
 
-    /// RFC 5280 §4.2.2.1.
+    /// Lints authorityInfoAccess (RFC 5280 §4.2.2.1).
     fn information_access(&mut self, access: &AuthorityInfoAccess<'_>) {
         for description in &access.accessdescs {
             if !matches!(description.access_location, GeneralName::URI(uri) if is_absolute(uri)) {

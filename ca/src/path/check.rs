@@ -233,7 +233,7 @@ impl<'a> State<'a> {
         purposes(of, settings)
     }
 
-    /// §6.1.4 (i).
+    /// Applies the policyConstraints of a CA, §6.1.4 (i).
     fn policy_constraints(&mut self, of: &Certificate) {
         let Some(constraints) = &of.policy_constraints else { return };
         if let Some(most) = constraints.require_explicit_policy {

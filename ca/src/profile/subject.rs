@@ -39,7 +39,7 @@ pub fn decide(
     changes: &mut Vec<String>,
 ) -> Result<Names> {
     let identities = match wanted {
-        None => held(account, profile),
+        None => permitted_identities(account, profile),
         Some(wanted) => asked_for(account, profile, wanted)?,
     };
     let alt_names = identities
@@ -55,7 +55,7 @@ pub fn decide(
                 "no identity of the account `{}` can stand in a certificate of the profile `{}`; it holds {}",
                 account.name,
                 profile.name(),
-                list(account)
+                identity_list(account)
             ),
         ));
     }
@@ -63,7 +63,7 @@ pub fn decide(
 }
 
 /// The identities of the account that the profile permits in a subjectAltName.
-fn held(account: &Account, profile: &Profile) -> Vec<Identity> {
+fn permitted_identities(account: &Account, profile: &Profile) -> Vec<Identity> {
     account
         .identities
         .iter()
@@ -97,7 +97,7 @@ fn asked_for(
                 Denial::NotAuthorized,
                 format!(
                     "the identity `{identity}` is not one of the account's: it holds {}",
-                    list(account)
+                    identity_list(account)
                 ),
             )
         })?;
@@ -131,12 +131,12 @@ fn decide_subject(
     // A subject with only a common name is accepted only if subjectAltNames identify the peer.
     let has_names = !identities.is_empty() || !profile.is_for_ike();
     let text = lone_common_name(wanted).filter(|_| has_names);
-    if let Some(text) = text.and_then(|text| spelled(account, text)) {
+    if let Some(text) = text.and_then(|text| own_spelling(account, text)) {
         return distinguished_name(&fill("CN={id}", "", &text));
     }
-    match meant(account, profile, wanted, &default) {
+    match meant_subject(account, profile, wanted, &default) {
         Some(own) => {
-            changes.push(replaced(own));
+            changes.push(replacement_notice(own));
             Ok(own.clone())
         }
         None => Err(Error::denied(
@@ -144,53 +144,54 @@ fn decide_subject(
             format!(
                 "the subject `{wanted}` is not one of the account's: ask for `{default}`, for `CN=` and one of its names, \
                  or for no subject; it holds {}",
-                list(account)
+                identity_list(account)
             ),
         )),
     }
 }
 
 /// The sentence for the peer whose requested subject was replaced.
-pub fn replaced(by: &Name) -> String {
+pub fn replacement_notice(by: &Name) -> String {
     format!("the subject is `{by}`, as the account and its profile have it")
 }
 
 /// Whether a subject names this account. Attributes that the profile replaces are ignored.
-pub fn names(account: &Account, profile: &Profile, subject: &Name) -> bool {
+pub fn identifies(account: &Account, profile: &Profile, subject: &Name) -> bool {
     let is_dn = || account.distinguished_names().any(|own| same_name(own, subject));
     let is_named = || {
-        let left = without_devices_own(profile, subject);
-        lone_common_name(&left).is_some_and(|text| spelled(account, text).is_some())
+        let left = without_replaced(profile, subject);
+        lone_common_name(&left).is_some_and(|text| own_spelling(account, text).is_some())
     };
     is_dn()
         || is_named()
-        || account.distinguished_names().any(|own| differs_in_devices_own(profile, subject, own))
+        || account.distinguished_names().any(|own| differs_only_in_replaced(profile, subject, own))
 }
 
 /// Whether two subjects are the same apart from the attributes that the profile replaces. A `wanted` subject with only
 /// such attributes matches every subject.
-pub fn differs_in_devices_own(profile: &Profile, wanted: &Name, subject: &Name) -> bool {
-    let left = without_devices_own(profile, wanted);
-    left.is_empty() || same_name(&left, &without_devices_own(profile, subject))
+pub fn differs_only_in_replaced(profile: &Profile, wanted: &Name, subject: &Name) -> bool {
+    let left = without_replaced(profile, wanted);
+    left.is_empty() || same_name(&left, &without_replaced(profile, subject))
 }
 
 /// The account's subject that `wanted` stands for, if they differ only in attributes that the profile replaces (O, OU,
 /// C, …).
-fn meant<'a>(
+fn meant_subject<'a>(
     account: &'a Account,
     profile: &Profile,
     wanted: &Name,
     default: &'a Name,
 ) -> Option<&'a Name> {
-    let left = without_devices_own(profile, wanted);
-    let differs = |own: &&Name| differs_in_devices_own(profile, wanted, own);
-    let names_it = || lone_common_name(&left).is_some_and(|text| spelled(account, text).is_some());
+    let left = without_replaced(profile, wanted);
+    let differs = |own: &&Name| differs_only_in_replaced(profile, wanted, own);
+    let names_it =
+        || lone_common_name(&left).is_some_and(|text| own_spelling(account, text).is_some());
     let found = std::iter::once(default).chain(account.distinguished_names()).find(differs);
     found.or_else(|| names_it().then_some(default))
 }
 
 /// The name without the attributes that the profile replaces.
-fn without_devices_own(profile: &Profile, name: &Name) -> Name {
+fn without_replaced(profile: &Profile, name: &Name) -> Name {
     let part = |part: &RelativeDistinguishedName| {
         let left: Vec<_> =
             part.0.iter().filter(|one| !profile.replaces(&one.oid)).cloned().collect();
@@ -202,7 +203,7 @@ fn without_devices_own(profile: &Profile, name: &Name) -> Name {
 
 /// The account's name or one of its identities that equals the common name `text`, in the account's spelling. Such a
 /// common name adds no identity.
-fn spelled(account: &Account, text: &str) -> Option<String> {
+fn own_spelling(account: &Account, text: &str) -> Option<String> {
     let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let own = std::iter::once(account.name.to_string());
     let mut all = own.chain(account.identities.iter().filter_map(identity_text));
@@ -258,7 +259,7 @@ fn kind_of(identity: &Identity) -> Option<AltNameKind> {
 }
 
 /// The account's identities, for an error message.
-fn list(account: &Account) -> String {
+fn identity_list(account: &Account) -> String {
     let texts: Vec<String> = account.identities.iter().map(|id| format!("`{id}`")).collect();
     texts.join(", ")
 }
