@@ -1,8 +1,8 @@
 //! The parts that all enrolment protocols over HTTP share; no protocol is named in them: reading the body of a request, choosing the thread
 //! that works on it, fair shares for senders, and answers in HTTP's own terms.
 //!
-//! A protocol decides on a [`pool::Pool`], hands its request and its work to [`runner::Runner::run`], and calls
-//! [`pool::Pool::require_blocking`] before each step that may block.
+//! A protocol decides on a `Pool`, hands its request and its work to `Runner::run`, and calls
+//! `Pool::require_blocking` before each step that may block.
 
 pub(crate) mod body;
 pub(crate) mod lock;
