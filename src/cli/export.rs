@@ -6,8 +6,8 @@ use clap::Args;
 use countersign_ca::key::read_private;
 use countersign_ca::{Clock, SystemClock};
 use countersign_ike_plugin::gateway::{
-    Authentication, Certified, Daemon, Export as Exported, Facts, Files, GatewayError, Obstacle,
-    PrivateKey, Severity, alone, between, together,
+    Authentication, Certified, Daemon, Export as Exported, Facts, Files, Gateway, GatewayError,
+    Obstacle, PrivateKey, Severity, alone, between, together,
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -94,22 +94,7 @@ impl Export {
         if material.is_some() {
             found.extend(peers.iter().flat_map(|peer| between(&own.gateway, peer)));
         }
-        let error = found.iter().find(|obstacle| obstacle.severity == Severity::Error);
-        if let (false, Some(error)) = (self.force, error) {
-            return Err(Failure {
-                code: 4,
-                message: format!("{error} (`--force` writes it nevertheless)"),
-            });
-        }
-        if let Some(peer) = peers.iter().find(|peer| peer.mode != own.gateway.mode) {
-            return Err(Failure::input(format!(
-                "`{}` negotiates by `{}`, its peer `{}` by `{}`; set the same `mode` for both",
-                own.gateway.name,
-                own.gateway.mode.name(),
-                peer.name,
-                peer.mode.name()
-            )));
-        }
+        self.refuse_obstacles(&own.gateway, &peers, &found)?;
         let key = match (&self.key, &material) {
             (Some(path), Some(material)) => Some(private_key(path, &material.certificate)?),
             _ => None,
@@ -129,10 +114,51 @@ impl Export {
         let files = export.files().map_err(refused)?;
         let warnings: Vec<String> =
             found.iter().map(ToString::to_string).chain(export.warnings()).collect();
-        let out = self
-            .out
-            .clone()
-            .unwrap_or_else(|| format!("{}-{}", own.gateway.name, own.gateway.daemon).into());
+        let out = self.write(&own.gateway, &files)?;
+        let list: Vec<&String> = files.entries().keys().collect();
+        output::print(
+            context.format,
+            &json!({
+                "gateway": own.gateway.name,
+                "daemon": own.gateway.daemon,
+                "out": out.display().to_string(),
+                "files": list,
+                "key": if key.is_some() || self.psk.is_some() { "included" } else { "not included: README says where it goes" },
+                "warnings": warnings,
+            }),
+        );
+        Ok(())
+    }
+
+    /// Refuses to write files that `check` has errors about, unless `--force` is given, or whose peers negotiate by another mode.
+    fn refuse_obstacles(
+        &self,
+        own: &Gateway,
+        peers: &[Gateway],
+        found: &[Obstacle],
+    ) -> Result<(), Failure> {
+        let error = found.iter().find(|obstacle| obstacle.severity == Severity::Error);
+        if let (false, Some(error)) = (self.force, error) {
+            return Err(Failure {
+                code: 4,
+                message: format!("{error} (`--force` writes it nevertheless)"),
+            });
+        }
+        match peers.iter().find(|peer| peer.mode != own.mode) {
+            None => Ok(()),
+            Some(peer) => Err(Failure::input(format!(
+                "`{}` negotiates by `{}`, its peer `{}` by `{}`; set the same `mode` for both",
+                own.name,
+                own.mode.name(),
+                peer.name,
+                peer.mode.name()
+            ))),
+        }
+    }
+
+    /// Writes the files to a folder, or to an archive if the name ends in `.tar`. Gives its path.
+    fn write(&self, own: &Gateway, files: &Files) -> Result<PathBuf, Failure> {
+        let out = self.out.clone().unwrap_or_else(|| format!("{}-{}", own.name, own.daemon).into());
         let failed = |e: std::io::Error| match e.kind() {
             std::io::ErrorKind::AlreadyExists => {
                 Failure::missing(format!("`{}`: {e}", out.display()))
@@ -152,19 +178,7 @@ impl Export {
         } else {
             files.write(&out, self.replace).map_err(failed)?;
         }
-        let list: Vec<&String> = files.entries().keys().collect();
-        output::print(
-            context.format,
-            &json!({
-                "gateway": own.gateway.name,
-                "daemon": own.gateway.daemon,
-                "out": out.display().to_string(),
-                "files": list,
-                "key": if key.is_some() || self.psk.is_some() { "included" } else { "not included: README says where it goes" },
-                "warnings": warnings,
-            }),
-        );
-        Ok(())
+        Ok(out)
     }
 }
 
