@@ -204,7 +204,7 @@ pub fn counted(folder: &Path) {
 
 #[inline(never)]
 fn whole_handler(service: &CmpService, message: &[u8]) -> Vec<u8> {
-    black_box(service.answer(&Route::default(), black_box(message)).unwrap().0)
+    black_box(service.answer(&Route::default(), black_box(message)).unwrap().octets)
 }
 
 #[inline(never)]

@@ -14,9 +14,7 @@
 )]
 
 pub mod cmp;
-pub mod http;
-mod share;
-mod turn;
-mod workers;
+pub mod transport;
 
-pub use share::Sender;
+pub use cmp::server::http;
+pub use transport::share::Sender;

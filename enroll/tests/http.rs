@@ -1,4 +1,4 @@
-//! CMP over HTTP, on a real socket: paths, content types, bounds, and who sends slowly.
+//! CMP over HTTP, on a real socket: paths, content types, bounds, and slow senders.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,8 +20,7 @@ use actix_web::{App, HttpServer};
 use common::der::{ERROR, IP, Message};
 use common::*;
 use countersign_ca::{FileKey, KeyAlgorithm};
-use countersign_enroll::cmp::{CmpConfig, Outcome};
-use countersign_enroll::http::Endpoint;
+use countersign_enroll::cmp::{CmpConfig, Endpoint, Outcome};
 
 const CMP: &str = "application/pkixcmp";
 
@@ -90,7 +89,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The future need not be awaited: the order is sent when it is made.
+        // The future need not be awaited: the server is told to stop when it is made.
         drop(self.handle.stop(false));
     }
 }
@@ -206,7 +205,7 @@ fn methods_content_types_and_sizes_are_checked() {
     assert_eq!(answer.status, 200);
     refused(&Message::read(&answer.body), ERROR, "badDataFormat");
     assert_eq!(server.post("/pkix/", &vec![0x30; (64 << 10) + 1]).status, 413);
-    // Without a length, in chunks without end.
+    // A chunked body, without a Content-Length and without an end.
     let mut stream = server.connect();
     let head = format!(
         "POST /pkix/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {CMP}\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -252,18 +251,18 @@ fn who_sends_slowly_keeps_nobody_out_and_is_sent_away() {
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
-/// Begins a body of 64 KiB, of which one octet does not come.
+/// Sends a body of 64 KiB without its last octet.
 fn nearly_sent(server: &Server) -> TcpStream {
     let mut stream = server.connect();
     stream.write_all(head("POST", "/pkix/", CMP, 64 << 10).as_bytes()).unwrap();
-    // Whoever is sent away may not take it all.
+    // The server may refuse the body before it has read all of it.
     let _ = stream.write_all(&[0x30; (64 << 10) - 1]);
     stream
 }
 
 #[test]
 fn large_bodies_have_a_bound_together_and_small_ones_come_through() {
-    // Beyond its first 16 KiB each takes 48 KiB: four fit, less what a fifth has taken when it is sent away.
+    // Beyond its first 16 KiB each body takes 48 KiB: four fit into the bound, less the part of a fifth that was read before its refusal.
     let server = Server::start_with(4, 200 << 10, Duration::from_secs(4));
     let secret = server.place.account("gw1", 100, None);
     let streams: Vec<TcpStream> = (0..24).map(|_| nearly_sent(&server)).collect();
@@ -272,14 +271,14 @@ fn large_bodies_have_a_bound_together_and_small_ones_come_through() {
     assert_eq!(Message::read(&small.body).body.tag, IP);
     let answers: Vec<Answer> = streams.into_iter().map(Answer::read).collect();
     let told = |status| answers.iter().filter(|answer| answer.status == status).count();
-    // Those that were let in are there until their time is over, and the small one came before that.
+    // The large bodies that fit wait for their last octet until they time out; the small one was answered before that.
     let (busy, late) = (told(503), told(408));
     assert!(busy >= 20 && late > 0 && busy + late == 24, "{busy} busy, {late} late");
     for answer in answers.iter().filter(|answer| answer.status == 503) {
         assert!(answer.headers.contains("retry-after: 2"), "{}", answer.headers);
         assert!(answer.headers.contains("connection: close"), "{}", answer.headers);
     }
-    // All of it is given back.
+    // All permits for large bodies are given back.
     for _ in 0..8 {
         assert_eq!(server.post("/pkix/", &vec![0x30; 64 << 10]).status, 200);
     }

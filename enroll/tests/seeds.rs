@@ -1,4 +1,4 @@
-//! The fuzzer's seeds and the captures of real clients, through the fuzzer's own functions.
+//! Puts the fuzzer's seeds and captures of real clients through the fuzzer's own functions.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use exercise::Place;
 use exercise::wire::Answer;
 
-/// Captures, and what a target's runs found.
+/// The captures, and the inputs that runs of a fuzz target found.
 fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = [root.join("tests/data"), root.join("../fuzz/corpus").join(target)];
@@ -34,7 +34,7 @@ fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     all
 }
 
-/// The seeds that are written here stand in both folders; `WRITE_SEEDS=1` puts them there.
+/// The seeds that `exercise::seeds` defines are in the corpora of both targets. `WRITE_SEEDS=1` writes them.
 #[test]
 fn each_seed_of_our_own_reaches_the_answer_that_it_is_for() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
@@ -74,6 +74,6 @@ fn no_seed_finds_a_fault_in_the_handler() {
     for (_, octets) in &seeds {
         place.exercise(octets);
     }
-    // ir, p10cr, cr and kur of the captures are granted once they are repaired: the fuzzer gets as far as issuing.
+    // The ir, p10cr, cr and kur of the captures are granted once they are repaired, so that the fuzzer reaches the issuing code.
     assert!(place.granted() >= 6, "{} granted", place.granted());
 }

@@ -1,5 +1,5 @@
-//! The CMP server over a real authority: what is granted, what is refused and with which bit, and what the records
-//! then hold.
+//! The CMP server over a real authority: which messages are granted, which are refused and with which failInfo bit, and the records that
+//! they leave.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -55,12 +55,12 @@ fn an_enrolment_is_answered_in_kind_and_confirmed_after_a_restart() {
             (parts[0].content.as_slice(), parts[1].parts()[0].content.as_slice()),
             (&[0][..], &[0][..])
         );
-        // caPubs: the root. extraCerts: the chain without it.
+        // caPubs has the root, and extraCerts the chain without it.
         let chain = place.authority().chain(None).unwrap().to_vec();
         let content = ip.body.parts().remove(0);
         assert_eq!(content.parts()[0].parts()[0].parts()[0].whole, chain[1]);
         assert_eq!(extra_certs(&ip), [chain[0].clone()]);
-        // confirmWaitTime tells until when.
+        // confirmWaitTime says until when the confirmation is awaited.
         let info = ip.field(0xa8).unwrap().parts().remove(0).parts();
         assert_eq!(info[0].content, [0x2b, 6, 1, 5, 5, 7, 4, 14]);
         assert_eq!(info[1].content, utc(START + 300).as_bytes());
@@ -74,7 +74,7 @@ fn an_enrolment_is_answered_in_kind_and_confirmed_after_a_restart() {
         assert_eq!(place.statuses(name), ["valid"]);
         let again = place.send(&conf.protected(&secret));
         refused(&again, ERROR, "certConfirmed");
-        // One use was granted, and it is gone.
+        // The secret had one use, which is spent.
         let (_, ip) = enrol(&place, &secret, &p256());
         assert!(refused(&ip, IP, "notAuthorized").contains("used up"));
     }
@@ -95,14 +95,14 @@ fn every_kind_of_key_signs_requests_and_answers_are_signed_with_the_chain() {
         let cp = place.send(&draft.protected(&signer));
         assert_eq!(cp.body.tag, CP, "{name}: {:?}", cp.refusal());
         signed_by(&place, &cp, "first");
-        // No trust anchor for who already has one (RFC 9483 §4.1.2).
+        // A peer with a certificate has a trust anchor already and gets none (RFC 9483 §4.1.2).
         assert_eq!(cp.body.parts()[0].parts()[0].tag, 0x30, "no caPubs");
         let conf = draft.next(&cp, CERT_CONF, &confirmation(&issued(&cp), &[]));
         let done = place.send(&conf.protected(&signer));
         assert_eq!(done.body.tag, PKI_CONF, "{:?}", done.refusal());
         signed_by(&place, &done, "first");
         assert_eq!(place.statuses(name), ["valid", "valid"]);
-        // A flipped bit in the signature.
+        // One bit of the signature is flipped.
         let mut wrong =
             place.draft(CR, &cert_request(&template(&key, None), &key, &[])).protected(&signer);
         let behind: usize = Message::read(&wrong).rest.iter().map(|part| part.whole.len()).sum();
@@ -128,7 +128,7 @@ fn answers_come_from_the_ca_of_the_account() {
     assert_eq!(ip.header.parts()[1].whole, sender("second"));
     assert_ne!(sender("first"), sender("second"));
     let conf = draft.next(&ip, CERT_CONF, &confirmation(&certificate, &[]));
-    // The certificate is signed with SHA-384, so the hash of certConf is that (RFC 9810 §5.3.18).
+    // The certificate is signed with SHA-384, so that certHash is computed with it, too (RFC 9810 §5.3.18).
     assert!(
         refused(&place.send(&conf.protected(&secret)), ERROR, "badCertId").contains("certHash")
     );
@@ -141,7 +141,7 @@ fn answers_come_from_the_ca_of_the_account() {
     let key = p256();
     let draft = place.draft(CR, &cert_request(&template(&key, None), &key, &[]));
     signed_by(&place, &place.send(&draft.protected(&signer)), "second");
-    // Who is unknown is answered by the default, or by the CA that the path names.
+    // An unknown peer is answered by the default CA, or by the CA that the path names.
     signed_by(&place, &place.send(b"garbage"), "first");
     let route = Route { ca: Some(label("second")), ..Route::default() };
     signed_by(&place, &place.send_to(&route, b"garbage"), "second");
@@ -274,7 +274,7 @@ fn headers_are_judged_and_refused_under_the_secret() {
         let answer = place.send(&draft.protected(&secret));
         refused(&answer, ERROR, bit);
         assert!(secret.protects(&answer), "{bit}: whoever has only the secret can read it");
-        // Nobody else is told what is wrong with it.
+        // A sender that is not authenticated learns no details.
         let wrong = Secret { secret: "wrong".into(), ..secret.clone() };
         let answer = place.send(&draft.protected(&wrong));
         refused(&answer, ERROR, "badMessageCheck");
@@ -286,7 +286,7 @@ fn headers_are_judged_and_refused_under_the_secret() {
         assert!(secret.protects(&answer));
         assert_eq!(answer.header.parts()[0].content, [2]);
     }
-    // Unprotected, without a reference, by an unknown reference, with a wrong secret: signed.
+    // The refusal of a message without protection or reference, with an unknown reference, or with a wrong secret is signed.
     let stranger = Secret { reference: "nobody".into(), ..secret.clone() };
     let wrong = Secret { secret: "wrong".into(), ..secret.clone() };
     for (word, message) in [
@@ -300,7 +300,7 @@ fn headers_are_judged_and_refused_under_the_secret() {
         signed_by(&place, &answer, "first");
     }
     assert_eq!(place.certificates("gw1").len(), 0);
-    // The edges of the window, and version 3, are taken.
+    // Messages at the edges of the window, and of version 3, are accepted.
     for draft in [
         Draft { time: Some(START - 300), ..genuine() },
         Draft { time: Some(START + 300), ..genuine() },
@@ -314,13 +314,13 @@ fn headers_are_judged_and_refused_under_the_secret() {
     assert_eq!(place.certificates("gw1").len(), 4);
 }
 
-/// A place where three wrong secrets lock.
+/// An authority at which three wrong secrets lock a reference.
 fn locking() -> Place {
     let locks = LockSettings { after: 3, ..LockSettings::default() };
     Place::with_locks(CmpConfig::default(), locks)
 }
 
-/// From 192.0.2.`host`.
+/// The route of a message from 192.0.2.`host`.
 fn from(host: u8) -> Route {
     Route { client: Some([192, 0, 2, host].into()), ..Route::default() }
 }
@@ -346,7 +346,7 @@ fn three_wrong_secrets_lock_their_sender_out_and_nobody_is_told_so() {
         let draft = place.draft(IR, &cert_request(&template(&key, None), &key, &[]));
         (place.send_to(&from(host), &draft.protected(secret)), draft)
     };
-    // The peer has begun, before anybody guesses.
+    // The peer opened a transaction before the guessing began.
     let (ip, begun) = ask(&secret, 1);
     for _ in 0..3 {
         refused(&ask(&wrong, 1).0, ERROR, "badMessageCheck");
@@ -356,14 +356,14 @@ fn three_wrong_secrets_lock_their_sender_out_and_nobody_is_told_so() {
     let stranger = Secret { reference: "nobody".into(), ..secret.clone() };
     assert_eq!(refused(&ask(&stranger, 1).0, ERROR, "badMessageCheck"), text);
     signed_by(&place, &answer, "first");
-    // From elsewhere nobody notices, and what was begun is ended, be it from the same address.
+    // Peers at other addresses are not affected, and an open transaction can be completed even from the locked address.
     assert_eq!(ask(&secret, 2).0.body.tag, IP);
     let conf = begun.next(&ip, CERT_CONF, &confirmation(&issued(&ip), &[]));
     for _ in 0..9 {
         refused(&place.send_to(&from(1), &conf.protected(&wrong)), ERROR, "badMessageCheck");
     }
     assert_eq!(place.send_to(&from(1), &conf.protected(&secret)).body.tag, PKI_CONF);
-    // A transaction of somebody else helps nobody around the lock.
+    // A transaction of another peer does not get a message around the lock.
     refused(&ask(&wrong, 3).0, ERROR, "badMessageCheck");
     refused(&ask(&wrong, 3).0, ERROR, "badMessageCheck");
     refused(&ask(&wrong, 3).0, ERROR, "badMessageCheck");
@@ -386,11 +386,11 @@ fn an_old_message_does_not_help_who_guesses() {
     let wrong = Secret { secret: "wrong".into(), ..secret.clone() };
     for count in 0..3 {
         refused(&enrol(&place, &wrong, &key).1, ERROR, "badMessageCheck");
-        // The secret in it is right, and is no excuse for the wrong ones.
+        // One right secret does not undo the wrong ones.
         let bit = if count < 2 { "badTime" } else { "badMessageCheck" };
         refused(&place.send(&captured), ERROR, bit);
     }
-    // Locked: the right secret does not help.
+    // The reference is locked: the right secret is refused as well.
     refused(&enrol(&place, &secret, &key).1, ERROR, "badMessageCheck");
 }
 
@@ -399,7 +399,7 @@ fn a_replay_is_always_caught() {
     let place = Place::new();
     let secret = place.account("gw1", 100, None);
     let key = p256();
-    // Dated as far ahead as is taken: the replay can be tried for the longest time.
+    // The message is dated as far ahead as is accepted, so that a replay can be tried for the longest time.
     let body = cert_request(&template(&key, None), &key, &[]);
     let draft = Draft { time: Some(START + 300), ..place.draft(IR, &body) };
     let message = draft.protected(&secret);
@@ -428,7 +428,7 @@ fn confirmation_needs_the_right_hash_nonce_sender_and_protection() {
     };
     let last = || *place.statuses("gw1").last().unwrap();
 
-    // 1. Refused, and the certificate still waits.
+    // 1. A refused certConf leaves the certificate awaiting its confirmation.
     let (draft, ip, certificate) = begin();
     let right = draft.next(&ip, CERT_CONF, &confirmation(&certificate, &[]));
     for (bit, message) in [
@@ -465,7 +465,7 @@ fn confirmation_needs_the_right_hash_nonce_sender_and_protection() {
     assert_eq!(place.send(&right.protected(&secret)).body.tag, PKI_CONF);
     assert_eq!(last(), "valid");
 
-    // 2. A hash of the peer's choice, named by hashAlg (RFC 9810 §5.3.18, pvno 3).
+    // 2. The peer chooses the hash algorithm, and names it in hashAlg (RFC 9810 §5.3.18, pvno 3).
     let (draft, ip, certificate) = begin();
     let hash = ring::digest::digest(&ring::digest::SHA512, &certificate);
     let sha512 = tlv(0xa0, &seq(&[&tlv(6, &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3])]));
@@ -474,13 +474,13 @@ fn confirmation_needs_the_right_hash_nonce_sender_and_protection() {
     assert_eq!(place.send(&conf.protected(&secret)).body.tag, PKI_CONF);
     assert_eq!(last(), "valid");
 
-    // 3. Not what was issued: it must not come into use.
+    // 3. The hash of another certificate: the issued one must not come into use.
     let (draft, ip, _) = begin();
     let conf = draft.next(&ip, CERT_CONF, &confirmation(b"another", &[]));
     refused(&place.send(&conf.protected(&secret)), ERROR, "badCertId");
     assert_eq!(last(), "revoked");
 
-    // 4. The peer does not take it, by a status, by taking nothing, or by an error.
+    // 4. The peer rejects the certificate by a status, by an empty certConf, or by an error message.
     let rejection = seq(&[
         &tlv(2, &[2]),
         &seq(&[&tlv(0x0c, "not\u{202e}mine\n".as_bytes())]),
@@ -498,7 +498,7 @@ fn confirmation_needs_the_right_hash_nonce_sender_and_protection() {
         assert_eq!(reason, Reason::CessationOfOperation);
     }
 
-    // 5. Another kind of protection, by the same account.
+    // 5. The certConf is protected in another way, for the same account.
     let own = Signer { key: p256(), certificates: Vec::new() };
     let (draft, ip) = enrol(&place, &secret, &own.key);
     let own = Signer { certificates: vec![issued(&ip)], ..own };
@@ -605,7 +605,7 @@ fn only_a_certificate_in_force_signs_and_the_header_names_it() {
     );
     let bare = Signer { key: p256(), certificates: Vec::new() };
     refused(&place.send(&draft().protected(&bare)), ERROR, "badMessageCheck");
-    // Another key behind a certificate of ours; the CA's own certificate and that of its CMP signer.
+    // A signature by another key than that of the certificate; the CA's own certificate, and that of its CMP signer.
     let thief = Signer { key: p256(), certificates: signer.certificates.clone() };
     let kidless = Draft { kid: Some(Vec::new()), ..draft() };
     refused(&place.send(&kidless.protected(&thief)), ERROR, "badMessageCheck");
@@ -616,13 +616,13 @@ fn only_a_certificate_in_force_signs_and_the_header_names_it() {
         assert!(failures == ["signerNotTrusted"] || failures == ["badMessageCheck"], "{text}");
     }
     assert_eq!(place.certificates("gw1").len(), 1);
-    // Held, revoked.
+    // Certificates that are on hold, and revoked.
     let record = place.certificates("gw1").remove(0);
     place.authority().revoke(&record.ca, &record.serial, Reason::CertificateHold, None).unwrap();
     refused(&place.send(&draft().protected(&signer)), ERROR, "signerNotTrusted");
     place.authority().release(&record.ca, &record.serial).unwrap();
     assert!(place.send(&draft().protected(&signer)).refusal().is_none());
-    // Expired.
+    // An expired certificate.
     place.clock.pass(400 * 86_400);
     let text = refused(&place.send(&draft().protected(&signer)), ERROR, "signerNotTrusted");
     assert!(text.contains("valid from"), "{text}");
@@ -695,7 +695,7 @@ fn a_peer_revokes_what_is_its_own() {
     let replay = place.send(&draft.protected(&signer));
     refused(&replay, ERROR, "transactionIdInUse");
     refused(&send(&revocation(&target, &[])), RP, "certRevoked");
-    // The signer itself, last; and then it speaks no more.
+    // The signer revokes its own certificate last, and can sign nothing after that.
     assert!(send(&revocation(&signer.certificates[0], &reason(5))).refusal().is_none());
     refused(&send(&revocation(&target, &[])), RP, "certRevoked");
     assert_eq!(place.statuses("gw1"), ["revoked", "revoked"]);
@@ -744,7 +744,7 @@ fn templates_that_ask_for_the_impossible_are_refused() {
     refused(&place.send(&place.draft(IR, &id).protected(&secret)), IP, "badRequest");
     assert_eq!(place.certificates("gw1").len(), 0);
 
-    // What is our own is taken, and what differs is said.
+    // A template with this authority's own values is accepted; a difference is reported.
     let mut fields = template(&key, Some("gw1.example.net"));
     let issuer = Facts::of(&place.authority().chain(None).unwrap()[0]).unwrap().subject;
     fields.insert(0x80, vec![2]);
@@ -786,7 +786,7 @@ fn bodies_that_are_not_spoken_are_named() {
         assert!(text.contains(kind::name(number)), "{number}: {text}");
         assert!(secret.protects(&answer));
     }
-    // A continuation of nothing.
+    // Messages that continue no transaction.
     let poll = seq(&[&seq(&[&tlv(2, &[0])])]);
     let error = seq(&[&seq(&[&tlv(2, &[2])])]);
     let number = seq(&[&tlv(2, &[1])]);
@@ -883,7 +883,7 @@ fn no_flipped_or_missing_octet_gets_a_certificate_and_every_message_gets_an_answ
     }
     assert_eq!(place.certificates("gw1").len(), 0);
     assert_eq!(place.statuses("gw2"), ["valid"]);
-    // And the genuine ones are good: the lock that the forgeries brought has an end.
+    // The genuine messages are granted: the lock that the forgeries caused ends.
     place.clock.pass(86_401);
     let answer = place.send(&by_secret);
     refused(&answer, ERROR, "badTime");

@@ -1,5 +1,5 @@
-//! What RFC 9810 leaves to clients and the lightweight profile does not: taken by default, refused with `profile = "rfc9483"`; and
-//! what clients of others write otherwise than the RFCs say.
+//! Deviations that RFC 9810 permits and the lightweight profile forbids: they are accepted by default, and refused with `profile = "rfc9483"`.
+//! And deviations of other clients from both.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +21,7 @@ fn p256() -> FileKey {
     FileKey::generate(KeyAlgorithm::P256).unwrap()
 }
 
-/// A place of each kind: the tolerant one, and that of the lightweight profile.
+/// An authority by each set of rules: the tolerant ones, and those of the lightweight profile.
 fn places() -> [Place; 2] {
     [Rules::Rfc9810, Rules::Rfc9483]
         .map(|rules| Place::with(CmpConfig { rules, ..CmpConfig::default() }))
@@ -52,15 +52,15 @@ fn a_missing_transaction_id_is_made_of_the_message_so_that_a_replay_has_the_same
             let certificate = granted(&answer);
             let id = answer.field(der::TRANSACTION_ID).expect("one was made").content;
             assert_eq!(id.len(), 16);
-            // The same message once more issues nothing.
+            // A replay of the message issues nothing.
             refused(&tolerant.send(&message), ERROR, "transactionIdInUse");
-            // The client goes on with what it was told (RFC 9810 §5.1.1).
+            // The client continues with the transactionID of the answer (RFC 9810 §5.1.1).
             let next = draft.next(&answer, CERT_CONF, &confirmation(&certificate, &[]));
             let lost = tolerant.send(&next.protected(by));
             refused(&lost, ERROR, "badRequest");
             let next = Draft { transaction: Some(id.clone()), ..next };
             assert_eq!(tolerant.send(&next.protected(by)).body.tag, PKI_CONF);
-            // Another message gets another one.
+            // Another message gets another transactionID.
             let other = Draft { transaction: None, ..ask(&tolerant, tag, &key) };
             let other = tolerant.send(&other.protected(by));
             assert_ne!(other.field(der::TRANSACTION_ID).unwrap().content, id);
@@ -126,7 +126,7 @@ fn the_senders_common_name_is_the_reference_where_there_is_no_sender_kid() {
             assert!(answer.field(der::SENDER_KID).is_none(), "as it came");
             assert_eq!(protection(&answer), secret.mac(&part(&answer)), "under the secret");
         }
-        // Nobody is named, somebody else is, or two are.
+        // The sender has no common name, another peer's, or two.
         let two = [common_name(&secret.reference), common_name("gw2")].concat();
         let two = seq(&[&two[2..2 + usize::from(two[1])], &common_name("gw2")[2..]]);
         for sender in [seq(&[]), common_name("nobody"), two] {
@@ -134,7 +134,7 @@ fn the_senders_common_name_is_the_reference_where_there_is_no_sender_kid() {
         }
         assert_eq!(place.certificates("gw1").len(), usize::from(taken));
     }
-    // Which name a sender has does not count beside a senderKID.
+    // With a senderKID, the name of the sender does not matter.
     let secret = tolerant.account("gw3", 9, None);
     let mailbox = tlv(0x81, b"gw3@example.net");
     let draft = Draft { sender: mailbox, ..ask(&tolerant, IR, &key) };
@@ -165,7 +165,7 @@ fn a_signature_needs_no_sender_kid_and_its_certificate_may_stand_anywhere() {
             check(&send(&signer, None, tag));
         }
         check(&send(&signer, Some(Vec::new()), CR));
-        // A certificate of somebody else is none of the signer's, wherever it stands.
+        // Another peer's certificate is not the signer's, whatever its position.
         signer.certificates = other.certificates.clone();
         refused(&send(&signer, None, CR), ERROR, "badMessageCheck");
         refused(&send(&signer, Some(vec![7; 20]), CR), ERROR, "badMessageCheck");
@@ -188,7 +188,7 @@ fn a_certificate_that_is_known_here_need_not_be_sent() {
         }
         let kup = place.send(&draft.protected(&bare));
         let certificate = granted(&kup);
-        // Nor after the kur, for a new certificate of the same key as well: it is the old one that signs.
+        // After a kur for the same key, too, the old certificate is the one that signs.
         let conf = draft.next(&kup, CERT_CONF, &confirmation(&certificate, &[]));
         assert_eq!(place.send(&conf.protected(&bare)).body.tag, PKI_CONF);
         let same = Draft { sender: sender.clone(), ..ask(place, KUR, &bare.key) };
@@ -197,7 +197,7 @@ fn a_certificate_that_is_known_here_need_not_be_sent() {
         assert_eq!(place.send(&conf.protected(&bare)).body.tag, PKI_CONF);
         assert_eq!(place.statuses("gw1"), ["valid"; 3]);
 
-        // Neither an unknown key, nor another's name, nor another's key finds one.
+        // No certificate is found for an unknown key, with another peer's name, or with another peer's key.
         let stranger = Signer { certificates: Vec::new(), key: p256() };
         let other = place.enrolled("gw2", KeyAlgorithm::P256);
         let as_other = Draft { sender: other.sender().unwrap(), ..ask(place, CR, &key) };
@@ -232,7 +232,7 @@ fn any_cert_req_id_is_answered_with_itself() {
         refused(&tolerant.send(&wrong.protected(&secret)), ERROR, "badRequest");
         let conf = draft.next(&ip, CERT_CONF, &status(id));
         assert_eq!(tolerant.send(&conf.protected(&secret)).body.tag, PKI_CONF);
-        // A refusal, too, names the request that it is for.
+        // A refusal has the certReqId of its request as well.
         let mut fields = template(&key, None);
         fields.insert(0xa9, dns_names(&["gw2.example.net"]));
         let ip = tolerant.send(&with_id(&tolerant, id, &fields).protected(&secret));
@@ -276,11 +276,11 @@ fn subject_alt_names_that_clients_write_twice_or_wrap_twice_are_one() {
                 false => assert!(answer.refusal().is_some()),
             }
         }
-        // Every name in them is looked at.
+        // Every name in them is judged.
         if taken {
             refused(&ask(&[&names, &foreign]), IP, "notAuthorized");
         }
-        // What stands twice otherwise stays a fault, as does what is no name at all.
+        // Any other extension that is there twice stays a fault, as does a value that is no name.
         let usage = seq(&[&tlv(6, &[0x55, 0x1d, 0x0f]), &tlv(4, &tlv(3, &[7, 0x80]))]);
         refused(&ask(&[&usage, &usage]), IP, "badCertTemplate");
         let nothing = seq(&[&tlv(6, &[0x55, 0x1d, 0x11]), &tlv(4, &tlv(4, &tlv(4, &[])))]);
@@ -312,7 +312,7 @@ fn a_name_of_a_kind_that_no_certificate_has_here_is_refused_and_the_kind_is_name
         let text = refused(&answer, IP, "badCertTemplate");
         assert!(text.contains(word), "{text}");
     }
-    // A key update, too.
+    // The same for a key update.
     let signer = place.enrolled("gw2", KeyAlgorithm::P256);
     let mut fields = template(&key, None);
     fields.insert(0xa9, alt_name(&tlv(0x86, b"https://gw2.example.net/")));
@@ -354,7 +354,7 @@ fn the_macs_of_a_stranger_cost_little_and_tell_nothing() {
     let (key, secret) = (p256(), place.account("gw1", 9, None));
     let counting =
         |secret: &Secret, count: &[u8]| Counting { secret: secret.clone(), count: count.to_vec() };
-    // A reference that there is not, with all that may be asked for: 2,000,000, and the same words as ever.
+    // An unknown reference with the highest count, 2,000,000: the refusal has the same text as any other.
     let stranger = Secret { reference: "nobody".into(), ..secret.clone() };
     let most = counting(&stranger, &[0x1e, 0x84, 0x80]);
     let text =
@@ -363,12 +363,12 @@ fn the_macs_of_a_stranger_cost_little_and_tell_nothing() {
     let few =
         refused(&place.send(&ask(&place, IR, &key).protected(&wrong)), ERROR, "badMessageCheck");
     assert_eq!(text, few);
-    // One more is told what to do.
+    // The refusal of a higher count says what to do.
     let beyond = counting(&secret, &[0x1e, 0x84, 0x81]);
     let answer = place.send(&ask(&place, IR, &key).protected(&beyond));
     let text = refused(&answer, ERROR, "badRequest");
     assert!(text.contains("at most 2000000") && text.contains("fewer"), "{text}");
-    // What is recommended for PBKDF2 today is taken of who has the secret, and the answer takes no more.
+    // The count that is recommended for PBKDF2 today is accepted with the right secret, and the answer costs no more.
     let many = counting(&secret, &[0x09, 0x27, 0xc0]);
     let answer = place.send(&ask(&place, IR, &key).protected(&many));
     granted(&answer);
@@ -376,7 +376,7 @@ fn the_macs_of_a_stranger_cost_little_and_tell_nothing() {
     assert_eq!(protection(&answer), many.protect(&part(&answer)));
 }
 
-/// PBMAC1 with PBKDF2-HMAC-SHA512, HMAC-SHA256 and so many iterations.
+/// PBMAC1 with PBKDF2-HMAC-SHA512, HMAC-SHA256 and this count of iterations.
 struct Counting {
     secret: Secret,
     count: Vec<u8>,

@@ -1,4 +1,4 @@
-//! A certificate that its holder never confirms is revoked when the time for it is over (RFC 9810 §5.1.1.2).
+//! A certificate that its holder does not confirm in time is revoked (RFC 9810 §5.1.1.2).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,7 +15,7 @@ use common::*;
 use countersign_ca::record::Reason;
 use countersign_ca::{FileKey, KeyAlgorithm};
 
-/// An ir with this account's secret: the draft, the answer and the certificate.
+/// Sends an ir with this account's secret. Returns the draft, the answer and the certificate.
 fn begun(place: &Place, secret: &Secret) -> (Draft, der::Message, Vec<u8>) {
     let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
     let draft = place.draft(IR, &cert_request(&template(&key, None), &key, &[]));
@@ -42,11 +42,11 @@ fn what_nobody_confirms_is_revoked_when_the_wait_ends_and_nothing_else() {
     assert_eq!(confirm(&place, &second).body.tag, PKI_CONF);
     assert_eq!(place.statuses("gw1"), ["unconfirmed", "valid", "unconfirmed"]);
 
-    // The wait of the first ends, and before anybody looks, its holder comes: too late.
+    // The time of the first ends. Its holder confirms before the certificate is revoked, and is too late all the same.
     place.clock.pass(1);
     refused(&confirm(&place, &first), ERROR, "certRevoked");
     assert_eq!(place.statuses("gw1")[0], "unconfirmed");
-    // The wait is over after a restart, too, and it is over once.
+    // The time is over after a restart as well, and the certificate is revoked only once.
     place = place.restarted();
     assert_eq!(place.authority().revoke_unconfirmed(), Ok(1));
     assert_eq!(place.authority().revoke_unconfirmed(), Ok(0));
@@ -73,7 +73,7 @@ fn what_was_given_back_or_revoked_before_is_not_revoked_again() {
     begun(&place, &secret);
     let second = place.certificates("gw1").remove(1);
     place.authority().revoke(&second.ca, &second.serial, Reason::KeyCompromise, None).unwrap();
-    // What is on hold when its wait ends may be released: nobody is waited for then.
+    // A certificate that is on hold when its time ends is not revoked: it may be released.
     begun(&place, &secret);
     let third = place.certificates("gw1").remove(2);
     place.authority().revoke(&third.ca, &third.serial, Reason::CertificateHold, None).unwrap();

@@ -1,26 +1,29 @@
-//! One function that puts octets through everything that reads a stranger's message without a key, for the fuzzer and the
-//! test of its seeds. It panics only on a fault of this crate.
+//! Puts octets through everything that reads a message without a key, for the fuzzer and for the test of its seeds. It panics only on a
+//! fault of this crate.
 
 use countersign_ca::certificate::Facts;
 use der::{Decode, Encode};
 
-use super::content::{CertStatus, ErrorMsgContent, RevDetails};
-use super::context::Context;
-use super::crmf::{CertReqMsg, elements, pkcs10};
-use super::header::Echo;
-use super::mac::MacParameters;
-use super::message::Message;
-use super::poll::PollReq;
-use super::refusal::legible;
-use super::service::CmpConfig;
-use super::{bounds, client};
+use super::client;
+use super::server::reply::echo::Echo;
+use super::server::service::config::CmpConfig;
+use super::server::service::context::Context;
+use super::wire::bounds;
+use super::wire::content::{CertStatus, ErrorMsgContent, PollReq, RevDetails};
+use super::wire::crmf::CertReqMsg;
+use super::wire::elements::elements;
+use super::wire::extensions::AltNames;
+use super::wire::mac::MacParameters;
+use super::wire::message::Message;
+use super::wire::pkcs10::certification_request;
+use super::wire::refusal::legible;
 
-/// Reads a message and every kind of body in it.
+/// Reads a message, and its body as each kind of body.
 pub fn decode(octets: &[u8]) {
     let _ = Context::decode(octets);
     let config = CmpConfig::default();
     if let Err(refusal) = bounds::check(octets, config.bounds) {
-        // What is refused before it is decoded may be anything; what is decoded must have been within the bounds.
+        // Octets that the bounds refuse need not decode; octets that decode must have been within the bounds.
         return drop(legible(&refusal.text));
     }
     let Ok(message) = Message::decode(octets) else { return };
@@ -29,13 +32,13 @@ pub fn decode(octets: &[u8]) {
     let echo = Echo::of(Some(header));
     assert!(echo.transaction_id.is_none_or(|id| id.as_bytes().len() <= 64), "a long echo");
     let algorithm = header.protection_alg.as_ref();
-    let _ = algorithm.and_then(|algorithm| MacParameters::read(algorithm, &config));
+    let _ = algorithm.and_then(|algorithm| MacParameters::read(algorithm, &config.mac_limits()));
     for certificate in &message.extra_certs {
         let _ = Facts::of(certificate);
     }
-    super::nested::read(&message, config.bounds);
+    read_nested(&message, config.bounds.elements);
     let _ = message.body.decode_as::<Vec<PollReq>>();
-    let _ = pkcs10(&message.body, true);
+    let _ = certification_request(&message.body, AltNames::Repaired);
     if let Ok(request) = CertReqMsg::only(&message.body) {
         let _ = request.old_cert_id();
         let _ = request.proven(&header.sender, None);
@@ -46,5 +49,14 @@ pub fn decode(octets: &[u8]) {
         let Ok(der) = part.to_der() else { continue };
         let _ = RevDetails::from_der(&der);
         let _ = CertStatus::from_der(&der);
+    }
+}
+
+/// Reads the messages in a nested one, at most this many.
+fn read_nested(message: &Message, most: usize) {
+    for part in elements(&message.body).unwrap_or_default().into_iter().take(most) {
+        if let Ok(der) = part.to_der() {
+            let _ = Message::decode(&der);
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! A real authority in a temporary folder, and a CMP client of the tests' own that writes DER by hand: what the server
-//! reads was not encoded by itself.
+//! A real authority in a temporary folder, and a CMP client of the tests' own. The client writes DER by hand, so that the server does not
+//! read its own encodings.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 #[path = "../../../tests/common/der.rs"]
@@ -41,11 +41,11 @@ pub const KUP: u8 = 0xa8;
 pub const RR: u8 = 0xab;
 pub const RP: u8 = 0xac;
 
-/// A clock that stands where it is put.
+/// A clock that moves only when a test moves it.
 pub struct TestClock(AtomicI64);
 
 impl TestClock {
-    /// Moves on.
+    /// Moves the clock forward.
     pub fn pass(&self, seconds: i64) {
         self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
@@ -95,7 +95,7 @@ impl Place {
         Self::with_locks(config, LockSettings::default())
     }
 
-    /// One whose references wrong secrets lock.
+    /// An authority with these settings for locks on references.
     pub fn with_locks(config: CmpConfig, locks: LockSettings) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(TestClock(AtomicI64::new(START * 1000)));
@@ -110,7 +110,7 @@ impl Place {
         Self { folder, clock, service, locks }
     }
 
-    /// The same folder, opened again as after a restart.
+    /// The same authority, opened again as after a restart.
     pub fn restarted(self) -> Self {
         let Self { folder, clock, service, locks } = self;
         let config = service.config().clone();
@@ -160,18 +160,18 @@ impl Place {
         self.certificates(account).iter().map(status).collect()
     }
 
-    /// Sends octets and gives the answer.
+    /// Sends octets and returns the answer.
     pub fn send(&self, message: &[u8]) -> Message {
         self.send_to(&Route::default(), message)
     }
 
     /// As [`Self::send`], to a path.
     pub fn send_to(&self, route: &Route, message: &[u8]) -> Message {
-        let (answer, _) = self.service.answer(route, message).expect("an answer");
+        let answer = self.service.answer(route, message).expect("an answer").octets;
         Message::read(&answer)
     }
 
-    /// Enrols `name` with its secret, implicitly confirmed, and gives what signs for it.
+    /// Enrols `name` with its secret, implicitly confirmed, and returns its key and certificate.
     pub fn enrolled(&self, name: &str, algorithm: KeyAlgorithm) -> Signer {
         let secret = self.account(name, 3, None);
         let key = FileKey::generate(algorithm).expect("a key");
@@ -240,7 +240,7 @@ fn open(ground: Foundation, folder: &Path, locks: LockSettings) -> Arc<Authority
     Arc::new(Authority::open(ground, profiles, settings).expect("an authority"))
 }
 
-/// How a secret protects.
+/// The kind of MAC.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
     /// PasswordBasedMac with SHA-256 and HMAC-SHA256, 100 iterations.
@@ -263,13 +263,13 @@ pub struct Signer {
     pub certificates: Vec<Vec<u8>>,
 }
 
-/// Whatever protects a message.
+/// A protection of messages.
 pub trait Protector {
     /// The protectionAlg, DER.
     fn algorithm(&self) -> Vec<u8>;
     /// The senderKID.
     fn kid(&self) -> Vec<u8>;
-    /// The sender, if the protector says who that is.
+    /// The sender, if the protector names it.
     fn sender(&self) -> Option<Vec<u8>> {
         None
     }
@@ -291,7 +291,7 @@ const HMAC_SHA512: &str = "2a864886f70d020b";
 const SHA256: &str = "608648016503040201";
 
 impl Secret {
-    /// The same with another way to protect.
+    /// The same secret with another kind of MAC.
     pub fn by(&self, form: Form) -> Self {
         Self { form, ..self.clone() }
     }
@@ -313,7 +313,7 @@ impl Secret {
         hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), part).as_ref().to_vec()
     }
 
-    /// Whether an answer is protected in kind: the same parameters, the same reference, the right MAC.
+    /// Whether an answer is protected in the same way: with the same parameters, the same reference, and the right MAC.
     pub fn protects(&self, answer: &Message) -> bool {
         answer.field(der::PROTECTION_ALG).is_some_and(|field| field.whole == self.algorithm())
             && answer.field(der::SENDER_KID).is_some_and(|kid| kid.content == self.kid())
@@ -459,7 +459,7 @@ pub fn common_name(name: &str) -> Vec<u8> {
     seq(&[&tlv(0x31, &attribute)])
 }
 
-/// The fields of a CertTemplate for a key, by their context tags, to be changed by a test.
+/// The fields of a CertTemplate for a key, by their context tags. A test may change them.
 pub fn template(key: &FileKey, subject: Option<&str>) -> BTreeMap<u8, Vec<u8>> {
     let mut fields = BTreeMap::new();
     if let Some(subject) = subject {
@@ -490,7 +490,7 @@ pub fn proof(key: &FileKey, input: &[u8], signed: &[u8]) -> Vec<u8> {
     tlv(0xa1, &[input, &algorithm, &bits].concat())
 }
 
-/// CertReqMessages with one request, whose possession `key` proves over the CertRequest.
+/// CertReqMessages with one request, and a proof of possession by `key` over the CertRequest.
 pub fn cert_request(fields: &BTreeMap<u8, Vec<u8>>, key: &FileKey, controls: &[u8]) -> Vec<u8> {
     let request = request(fields, controls);
     let proof = proof(key, &[], &request);
@@ -515,7 +515,7 @@ pub fn extra_certs(message: &Message) -> Vec<Vec<u8>> {
     certificates.into_iter().map(|certificate| certificate.whole).collect()
 }
 
-/// Asserts that an answer is signed by the CMP signer of this CA, with its chain; gives the signer's facts.
+/// Asserts that an answer is signed by the CMP signer of this CA, and has its chain. Returns the facts of the signer's certificate.
 #[track_caller]
 pub fn signed_by(place: &Place, answer: &Message, ca: &str) -> Facts {
     let certificates = extra_certs(answer);
@@ -567,7 +567,7 @@ pub fn public_key(certificate: &[u8]) -> SubjectPublicKey {
     Facts::of(certificate).expect("a certificate").key
 }
 
-/// Asserts a refusal with this bit, and gives its text.
+/// Asserts a refusal with this failInfo bit, and returns its text.
 #[track_caller]
 pub fn refused(answer: &Message, body: u8, bit: &str) -> String {
     let (failures, text) = answer.refusal().unwrap_or_else(|| panic!("granted: {answer:02x?}"));

@@ -1,6 +1,6 @@
-//! The whole handler over an authority in a temporary folder, for the fuzzer and the test of its seeds: a message as it
-//! came, and the same with what a stranger cannot make put right, so that what lies behind the protection and the proof
-//! of possession is reached too. It panics only on a fault of the server.
+//! The whole server over an authority in a temporary folder, for the fuzzer and the test of its seeds. It handles a message as it is, and
+//! once more with the parts repaired that a fuzzer cannot guess, so that the code behind the protection and the proof of possession is
+//! reached, too. It panics only on a fault of the server.
 
 #[allow(dead_code, reason = "shared with a bench, which uses more of it")]
 #[path = "../../../benches/enrol/wire.rs"]
@@ -30,12 +30,12 @@ use wire::{Answer, Ask, Key, Part, Protector, bits, parts, random, request, seq,
 
 /// 2026-11-23T14:10:20Z, when the seeds were captured.
 const NOW: i64 = 1_795_443_020;
-/// After so many messages a new authority is founded: the old one's store grows.
+/// After this many messages a new authority is founded, because the store of the old one grows.
 const ENOUGH: u32 = 20_000;
 const SECRET: &[u8] = b"correct-horse";
 const TIME: &[u8] = b"20261123141020Z";
 
-/// Bodies, by their tags.
+/// The tags of bodies.
 const IR: u8 = 0xa0;
 const CR: u8 = 0xa2;
 const POPDECR: u8 = 0xa6;
@@ -47,7 +47,7 @@ const ERROR: u8 = 0xb7;
 const CERT_CONF: u8 = 0xb8;
 const POLL_REQ: u8 = 0xb9;
 
-/// Fields of the header: senderKID, transactionID, senderNonce, recipNonce.
+/// The tags of header fields: senderKID, transactionID, senderNonce and recipNonce.
 const KID: u8 = 0xa2;
 const TRANSACTION: u8 = 0xa4;
 const NONCE: u8 = 0xa5;
@@ -61,7 +61,7 @@ impl Clock for Standing {
     }
 }
 
-/// An authority, and those whom it knows, by a name that a message can bear as its senderKID.
+/// An authority and its peers. A message names its peer in its senderKID.
 pub struct Place {
     service: CmpService,
     peers: BTreeMap<&'static str, Protector>,
@@ -72,27 +72,27 @@ pub struct Place {
     _folder: tempfile::TempDir,
 }
 
-/// What a message is repaired with: its place in a transaction.
+/// The fields that put a repaired message into a transaction.
 struct Within {
     transaction: Vec<u8>,
-    /// senderNonce, if not that of the message.
+    /// The senderNonce, if it is not that of the message.
     nonce: Option<Vec<u8>>,
-    /// recipNonce.
+    /// The recipNonce.
     answered: Option<Vec<u8>>,
-    /// The content of its body, if not that of the message.
+    /// The content of the body, if it is not that of the message.
     content: Option<Vec<u8>>,
 }
 
 impl Within {
-    /// A transaction of its own.
+    /// A new transaction.
     fn new() -> Self {
         Self { transaction: random::<16>().to_vec(), nonce: None, answered: None, content: None }
     }
 }
 
 impl Place {
-    /// Founds an authority with an account for each part that is played: `gateway-1` has the secret of the captures, `gateway-2`
-    /// that of the repaired messages, since wrong ones lock the first.
+    /// Founds an authority with an account for each role. `gateway-1` has the secret of the captures, and `gateway-2` that of the repaired
+    /// messages, because wrong secrets lock the first.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let options = EmbeddedOptions { sync: false, ..EmbeddedOptions::default() };
@@ -108,7 +108,7 @@ impl Place {
         ground.create_own_keys().expect("keys");
         ground.create_root(&ca("CN=Root", None), KeyAlgorithm::P256).expect("a root");
         let issuing = "issuing".parse().expect("a label");
-        // It may have CAs below it: the root's key takes long to open for a cross certificate.
+        // This CA may have CAs below it and issues cross certificates: opening the root's key for them would take long.
         ground.create_issuing(&issuing, &ca("CN=CA", Some(1)), KeyAlgorithm::P256).expect("a CA");
         let device = vendor(&ground);
         record_accounts(&ground);
@@ -129,7 +129,7 @@ impl Place {
             responder_validity: Duration::from_secs(30 * 86_400),
         };
         let authority = Authority::open(ground, profiles(), settings).expect("an authority");
-        // A stranger's count of iterations is work, and not what is looked for.
+        // Many iterations of a MAC cost time, and find no faults.
         let config = CmpConfig { iterations: 100..=2_000, ..CmpConfig::default() };
         let service = CmpService::new(Arc::new(authority), config);
         let mut peers = BTreeMap::from([("vendor", device)]);
@@ -166,19 +166,19 @@ impl Place {
         }
     }
 
-    /// The answer to a message that is put right; `None` if that cannot be.
+    /// The answer to the repaired message; `None` if it cannot be repaired.
     pub fn answered(&self, octets: &[u8]) -> Option<Vec<u8>> {
         self.repaired(octets, 0).map(|repaired| self.send(&repaired))
     }
 
-    /// Whatever comes, something that can be read and is protected goes back.
+    /// Sends octets, and asserts that the answer can be read.
     fn send(&self, octets: &[u8]) -> Vec<u8> {
-        let (answer, _) = self.service.answer(&Route::default(), octets).expect("an answer");
+        let answer = self.service.answer(&Route::default(), octets).expect("an answer").octets;
         Answer::read(&answer).expect("an answer that can be read");
         answer
     }
 
-    /// Gets a certificate that signs for a peer.
+    /// Enrols a peer for a certificate.
     fn enrol(&mut self, name: &'static str, reference: &str) {
         let by = Protector::mac(reference, SECRET, 100);
         let request = request(Ask::Ir, &self.key.request(Ask::Ir, None), &by, true);
@@ -192,7 +192,7 @@ impl Place {
         self.peers.insert(name, Protector::signature(key, certificate).expect("a certificate"));
     }
 
-    /// The message in a transaction that it belongs to, dated now, with a right proof of possession and a right protection.
+    /// The message in a transaction to which it can belong, dated now, with a right proof of possession and a right protection.
     fn repaired(&self, octets: &[u8], depth: u8) -> Option<Vec<u8>> {
         let message = Read::of(octets)?;
         let (name, mut within) = match message.body.tag {
@@ -206,7 +206,7 @@ impl Place {
             _ => ("gateway", Within::new()),
         };
         if depth > 0 {
-            // Those of a batch have nonces of their own.
+            // The messages of a batch have nonces of their own.
             within.nonce.get_or_insert_with(|| random::<16>().to_vec());
         }
         let named = message.field(KID).and_then(|kid| std::str::from_utf8(kid).ok());
@@ -214,7 +214,7 @@ impl Place {
         self.rebuilt(octets, by, &within)
     }
 
-    /// The answer to a request of our own, by a peer.
+    /// The answer to a request of the fuzzer's own, by a peer.
     fn begun(&self, name: &str, request: &[u8]) -> Option<(Vec<u8>, Within)> {
         let within = Within::new();
         let message = self.rebuilt(request, self.peers.get(name)?, &within)?;
@@ -224,7 +224,7 @@ impl Place {
         Some((answer, Within { nonce: Some(random::<16>().to_vec()), ..within }))
     }
 
-    /// A certificate that awaits its confirmation, with its right hash, unless the message has an empty one.
+    /// The transaction of a certificate that awaits its confirmation, with the right certHash, unless the message has an empty one.
     fn to_confirm(&self, message: &Read<'_>) -> Option<Within> {
         let (answer, within) = self.begun("gateway", &seeds::ir("", 2, None, None))?;
         let certificate = certificate_in(&answer)?;
@@ -232,7 +232,7 @@ impl Place {
         Some(within.with(replaced(message.body.content, &[0x30, 0x30, 4], &hash)))
     }
 
-    /// A request that waits, decided as the first octet of the message's transactionID says.
+    /// The transaction of a request that awaits approval, decided by the first octet of the message's transactionID.
     fn to_poll(&self, message: &Read<'_>) -> Option<Within> {
         let (_, within) = self.begun("held", &seeds::ir("held", 2, None, None))?;
         let verdict = match message.field(TRANSACTION)?.first()? % 4 {
@@ -242,7 +242,7 @@ impl Place {
             _ => return Some(within),
         };
         let decision = Decision { verdict, actor: "administrator".into(), words: None };
-        // One that waits already is joined, whichever transaction began it.
+        // A request that waits already is joined, whichever transaction it came with.
         let waiting = self.service.authority().waiting(&within.transaction).ok()??;
         if waiting.decision.is_none() {
             let store = self.service.authority().store();
@@ -251,7 +251,7 @@ impl Place {
         Some(within)
     }
 
-    /// A challenge, with its right number, unless the message has 0.
+    /// The transaction of a challenge, with its right number, unless the message has 0.
     fn to_answer(&self, message: &Read<'_>) -> Option<Within> {
         let proof = tlv(0xa3, &[0x81, 1, 1]);
         let (answer, within) = self.begun("sealed", &seeds::ir("sealed", 3, None, Some(&proof)))?;
@@ -333,7 +333,7 @@ impl Place {
         Some(seq(&[&header, &body, &tlv(0xa0, &bits(&protection)), &extra]))
     }
 
-    /// CertReqMessages with our key in the template, and a proof of possession by it.
+    /// CertReqMessages with the fuzzer's key in the template, and a proof of possession by that key.
     fn proven(&self, content: &[u8]) -> Option<Vec<u8>> {
         let messages = parts(content).ok()?;
         let message = parts(messages.first()?.content).ok()?;
@@ -346,7 +346,7 @@ impl Place {
             .ok()?
             .iter()
             .flat_map(|field| match field.tag {
-                // Without a proof a key is to be made, of the kind that stands there.
+                // Without a proof of possession, the message asks for a key of the kind in its template.
                 0xa6 if !behind.is_empty() => tlv(0xa6, &key),
                 _ => field.whole.to_vec(),
             })
@@ -374,11 +374,11 @@ impl Within {
     }
 }
 
-/// A message, as far as it is looked at.
+/// The parts of a message that a repair needs.
 struct Read<'a> {
     header: Vec<Part<'a>>,
     body: Part<'a>,
-    /// Certificates beside its own.
+    /// The further certificates in extraCerts.
     extra: Option<&'a [u8]>,
 }
 
@@ -398,14 +398,14 @@ impl<'a> Read<'a> {
     }
 }
 
-/// The content of the first element of each of these tags in the one before.
+/// The content at a path of tags: of the first element with each tag inside the one before.
 fn deep<'a>(content: &'a [u8], tags: &[u8]) -> Option<&'a [u8]> {
     tags.iter().try_fold(content, |content, tag| {
         Some(parts(content).ok()?.iter().find(|part| part.tag == *tag)?.content)
     })
 }
 
-/// The same with another element in the place of the one that is found so; `None` if there is none, or it is empty.
+/// The same octets with another element at that path; `None` if there is none, or it is empty.
 fn replaced(content: &[u8], tags: &[u8], by: &[u8]) -> Option<Vec<u8>> {
     let (tag, rest) = tags.split_first()?;
     let all = parts(content).ok()?;
@@ -430,7 +430,7 @@ fn certificate_in(answer: &[u8]) -> Option<Vec<u8>> {
     Some(wire::parts(deep(pair.content, &[0xa0])?).ok()?.first()?.whole.to_vec())
 }
 
-/// The system's generator, and the last that it gave: who answers a challenge decrypts it, which the fuzzer need not.
+/// The system's random number generator, which remembers its last numbers: the fuzzer answers a challenge without decrypting it.
 #[derive(Default)]
 struct Heard {
     system: SystemEntropy,
@@ -462,7 +462,7 @@ impl Heard {
     }
 }
 
-/// A profile that wants approval, and one whose keys do not sign. RSA is left out: to make such a key takes seconds.
+/// A profile that needs approval, and one whose keys do not sign. RSA is left out, because generating an RSA key takes seconds.
 fn profiles() -> Profiles {
     let strings = |list: &[&str]| Some(list.iter().map(|one| (*one).to_owned()).collect());
     let keys = strings(&["p256", "p384", "ed25519"]);
@@ -481,7 +481,7 @@ fn profiles() -> Profiles {
     Profiles::new(&all, &urls).expect("profiles")
 }
 
-/// Trusts a vendor, and gives what signs for its equipment.
+/// Trusts a vendor, and returns the key and certificate of one of its devices.
 fn vendor(ground: &Foundation) -> Protector {
     let (root_key, key) = (Key::generate(), Key::generate());
     let named = |id: u8, text: &str| {
@@ -514,7 +514,8 @@ fn vendor(ground: &Foundation) -> Protector {
     Protector::signature(key, device).expect("a certificate")
 }
 
-/// Wrong secrets lock a reference, and here no time passes: the fuzzer's own has an account of its own.
+/// Records the accounts. Wrong secrets lock a reference for good here, because no time passes; so repaired messages use a reference of
+/// their own.
 fn record_accounts(ground: &Foundation) {
     let pem = std::fs::read(ground.keys.file("_seal.pub")).expect("the sealing key");
     let (_, spki) = ::der::pem::decode_vec(&pem).expect("PEM");
@@ -550,7 +551,7 @@ fn record_accounts(ground: &Foundation) {
         account("gw1", "gateway", Some("gateway-1"), &gateway),
         account("gw2", "gateway", Some("gateway-2"), &gateway),
         account("gw3", "gateway", None, &["fqdn:gw3.example.net"]),
-        // For whom the registration authority asks.
+        // The account for which the registration authority asks.
         account("gw4", "gateway", None, &["fqdn:gw4.example.net"]),
         account("held", "held", Some("held-1"), &["fqdn:held.example.net"]),
         account("sealed", "sealed", Some("sealed-1"), &["fqdn:sealed.example.net"]),

@@ -1,5 +1,5 @@
-//! Messages for the fuzzer to begin with that no client at hand sends: without dates, protection and proofs of possession, which
-//! [`super::Place`] puts right. The senderKID says by whom they are. Each with the body of the answer that it must reach.
+//! Messages for the fuzzer to begin with, of kinds that no captured client sends. They have no dates, protection and proofs of possession:
+//! [`super::Place`] repairs them. The senderKID names the peer. Each seed has the kind of body with which it must be answered.
 
 use super::wire::{self, Part, bits, parts, seq, tlv};
 use super::{CCR, CERT_CONF, CR, IR, NESTED, POLL_REQ, POPDECR};
@@ -13,7 +13,7 @@ const GENM: u8 = 0xb5;
 const GENP: u8 = 0xb6;
 const POLL_REP: u8 = 0xba;
 
-/// Each seed with its name and the tag of its answer's body.
+/// Each seed, with its name and the tag of its answer's body.
 pub fn all() -> Vec<(&'static str, Vec<u8>, u8)> {
     let first = |octet: u8| [octet; 16];
     let plain = || ir("", 2, None, None);
@@ -60,17 +60,17 @@ pub fn all() -> Vec<(&'static str, Vec<u8>, u8)> {
     ]
 }
 
-/// An ir for a key, with its subject and its proof of possession, by default a signature.
+/// An ir for a key, with a subject and a proof of possession, which is a signature by default.
 pub fn ir(kid: &str, pvno: u8, subject: Option<&[u8]>, proof: Option<&[u8]>) -> Vec<u8> {
     message(kid, pvno, &[1; 16], &tlv(IR, &proven(subject, proof)))
 }
 
-/// CertReqMessages with a P-256 key that is put right, and its proof.
+/// CertReqMessages with a P-256 key, which will be repaired, and a proof of possession.
 fn proven(subject: Option<&[u8]>, proof: Option<&[u8]>) -> Vec<u8> {
     with_key(&subject.map(|subject| tlv(0xa5, subject)).unwrap_or_default(), proof)
 }
 
-/// What a ccr must say (RFC 9810 Appendix D.6): version, signingAlg, issuer, validity, subject and the key.
+/// The fields that a ccr must have (RFC 9810 Appendix D.6): version, signingAlg, issuer, validity, subject and the key.
 fn cross(subject: &[u8]) -> Vec<u8> {
     let time = |tag, text: &[u8]| tlv(tag, &tlv(0x18, text));
     let validity = [time(0xa0, b"20250101000000Z"), time(0xa1, b"20990101000000Z")].concat();
@@ -91,7 +91,7 @@ fn with_key(fields: &[u8], proof: Option<&[u8]>) -> Vec<u8> {
     wish(&[fields, &tlv(0xa6, &key)].concat(), proof.unwrap_or(&signature))
 }
 
-/// The content of a SubjectPublicKeyInfo with a key that says nothing: a seed is always the same.
+/// The content of a SubjectPublicKeyInfo with a dummy key, so that a seed never changes.
 fn zeroed(key: &Part<'_>) -> Vec<u8> {
     let mut content = key.content.to_vec();
     let length = content.len();
@@ -114,7 +114,7 @@ fn many() -> Vec<u8> {
     [all, info(16, &tags)].concat()
 }
 
-/// CRLStatusList with the issuer of our own CRL.
+/// CRLStatusList with the issuer of the authority's own CRL.
 fn crl_status() -> Vec<u8> {
     let issuer = tlv(0xa4, &wire::name(Some("CA")));
     seq(&[&seq(&[&tlv(0xa1, &seq(&[&issuer]))])])

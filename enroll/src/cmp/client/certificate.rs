@@ -1,4 +1,4 @@
-//! Whether a certificate is the one that was asked for, and what the CA is told about it (RFC 9483 §4.1.1).
+//! Checks that a certificate is the requested one, and confirms or rejects it (RFC 9483 §4.1.1).
 
 use countersign_ca::Identity;
 use countersign_ca::certificate::Facts;
@@ -10,56 +10,50 @@ use ring::digest;
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use super::request::{Wish, request_id};
+use super::error::ClientError;
+use super::issued::{Confirmation, Issued};
+use super::peer::{Anchors, Client};
 use super::response::Granted;
-use super::transaction::{Outgoing, Transaction};
-use super::{Anchors, Client, ClientError};
-use crate::cmp::content::{CertStatus, PkiStatusInfo, kind};
-use crate::cmp::crmf::elements;
-use crate::cmp::names;
-use crate::cmp::refusal;
+use super::template::EnrolmentRequest;
+use super::transaction::{Outgoing, Transaction, Version, request_id};
+use crate::cmp::wire::content::CertStatus;
+use crate::cmp::wire::elements::elements;
+use crate::cmp::wire::refusal::{Failure, Refusal, legible};
+use crate::cmp::wire::status::PkiStatusInfo;
+use crate::cmp::wire::{kind, names};
 
-/// A certificate that was checked, and may be used once it is confirmed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Issued {
-    /// The certificate, DER.
-    pub certificate: Vec<u8>,
-    /// The CAs above it, its issuer first and an anchor last, DER.
-    pub path: Vec<Vec<u8>>,
-    /// The anchors that are trusted from now on, DER.
-    pub anchors: Vec<Vec<u8>>,
-    /// What differs from the wish, in words.
-    pub changes: Vec<String>,
-    /// What is to be confirmed; `None` if the CA wants no confirmation.
-    pub confirmation: Option<Confirmation>,
+/// The protection of the answer that grants a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerProtection {
+    /// The shared secret.
+    Mac,
+    /// A signature.
+    Signature,
 }
 
-/// A transaction that awaits its confirmation. [`Client::confirm`] can send it again when nobody knows whether it arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confirmation {
-    /// transactionID
-    pub transaction: Vec<u8>,
-    /// The senderNonce of the last answer.
-    pub nonce: Vec<u8>,
-    /// Certificates that came with the answers, DER.
-    pub certificates: Vec<Vec<u8>>,
-}
-
-/// What was found out about a certificate.
-pub struct Taken {
+/// The result of examining a granted certificate.
+pub struct Examined {
     path: Vec<Vec<u8>>,
     anchors: Vec<Vec<u8>>,
     changes: Vec<String>,
 }
 
+impl Examined {
+    /// A certificate that needs no confirmation.
+    pub fn into_confirmed(self, granted: Granted) -> Issued {
+        let Self { path, anchors, changes } = self;
+        Issued { certificate: granted.certificate, path, anchors, changes, confirmation: None }
+    }
+}
+
 impl Client<'_> {
-    /// Tells the CA that the certificate is taken. A CA that knows so already says so, and that is as good.
+    /// Tells the CA that the certificate is accepted. If the CA answers that the certificate is confirmed already, that is a success, too.
     ///
     /// # Errors
-    /// [`ClientError`]; with [`ClientError::Unavailable`], nobody knows whether the CA heard it, and it can be said again.
+    /// [`ClientError`]; with [`ClientError::Unavailable`] it is unknown whether the CA received the confirmation, and it may be sent again.
     pub fn confirm(&self, certificate: &[u8], open: &Confirmation) -> Result<(), ClientError> {
         let nonce = Some(open.nonce.clone());
-        let mut transaction = Transaction::go_on(self, open.transaction.clone(), nonce)?;
+        let mut transaction = Transaction::resume(self, open.transaction.clone(), nonce)?;
         transaction.certificates.clone_from(&open.certificates);
         let confirmed = transaction.answer_for(certificate, None);
         match confirmed {
@@ -74,34 +68,39 @@ impl Client<'_> {
 }
 
 impl Transaction<'_> {
-    /// Checks a certificate against the wish, and finds its path.
-    pub(super) fn examine(
+    /// Checks a certificate against the request, and finds its path.
+    ///
+    /// # Errors
+    /// [`ClientError::Untrusted`] for a certificate that must not be accepted.
+    pub fn examine(
         &self,
-        wish: &Wish<'_>,
+        request: &EnrolmentRequest<'_>,
         granted: &Granted,
-        by_secret: bool,
-    ) -> Result<Taken, ClientError> {
-        // 1. It certifies our key.
+        protection: AnswerProtection,
+    ) -> Result<Examined, ClientError> {
+        // 1. It certifies the peer's key.
         let facts = Facts::of(&granted.certificate)
             .map_err(|e| ClientError::untrusted(format!("the certificate that came: {e}")))?;
-        if facts.key.der() != wish.key.public().der() {
+        if facts.key.der() != request.key.public().der() {
             return Err(ClientError::untrusted(format!(
                 "the certificate that came, of `{}`, certifies another key than ours",
                 facts.subject
             )));
         }
-        // 2. It carries the names. What else the CA changed is only told.
-        let mut changes = check_names(wish, &facts)?;
+        // 2. It has the requested names. Everything else that the CA changed is only reported.
+        let mut changes = check_names(request, &facts)?;
         if let Some(text) = &granted.changed {
             changes.push(match text.is_empty() {
                 true => "the CA granted it with modifications, and does not say which".to_owned(),
                 false => format!("the CA granted it with modifications: {text}"),
             });
         }
-        // 3. A path leads to whom we trust.
+        // 3. A path leads to a trust anchor.
         let anchors = match self.client.anchors {
             Anchors::Known(anchors) => anchors.clone(),
-            Anchors::FromAnswer if by_secret => self_issued(&granted.ca_pubs)?,
+            Anchors::FromAnswer if protection == AnswerProtection::Mac => {
+                self_issued(&granted.ca_pubs)?
+            }
             Anchors::FromAnswer => {
                 return Err(ClientError::untrusted(
                     "trust anchors are taken only from an answer that the shared secret protects; name the root's certificate with `--trust`",
@@ -120,23 +119,25 @@ impl Transaction<'_> {
                 facts.subject
             ))
         })?;
-        Ok(Taken { path: path.into_iter().skip(1).collect(), anchors, changes })
+        Ok(Examined { path: path.into_iter().skip(1).collect(), anchors, changes })
     }
 
-    /// What is left to do with a certificate that was found good.
-    pub(super) fn take(self, taken: Taken, granted: Granted, is_implicit: bool) -> Issued {
-        let Taken { path, anchors, changes } = taken;
-        let confirmation = (!is_implicit).then(|| Confirmation {
+    /// A certificate that this transaction still has to confirm.
+    pub fn into_unconfirmed(self, examined: Examined, granted: Granted) -> Issued {
+        let confirmation = Confirmation {
             transaction: self.id,
             nonce: self.peer_nonce.unwrap_or_default(),
             certificates: self.certificates,
-        });
-        Issued { certificate: granted.certificate, path, anchors, changes, confirmation }
+        };
+        Issued { confirmation: Some(confirmation), ..examined.into_confirmed(granted) }
     }
 
-    /// Tells the CA that a certificate is not taken, and why.
-    pub(super) fn reject(&mut self, certificate: &[u8], why: &str) -> Result<(), ClientError> {
-        let rejection = refusal::Refusal::new(refusal::Failure::IncorrectData, why);
+    /// Tells the CA that a certificate is rejected, and why.
+    ///
+    /// # Errors
+    /// As [`Transaction::ask`].
+    pub fn reject(&mut self, certificate: &[u8], why: &str) -> Result<(), ClientError> {
+        let rejection = Refusal::new(Failure::IncorrectData, why);
         let status = PkiStatusInfo::refused(&rejection).map_err(ClientError::encoding)?;
         self.answer_for(certificate, Some(status))
     }
@@ -147,13 +148,13 @@ impl Transaction<'_> {
         certificate: &[u8],
         status_info: Option<PkiStatusInfo>,
     ) -> Result<(), ClientError> {
-        let (hash, hash_alg) = hash_of(certificate)?;
-        let is_cmp2021 = hash_alg.is_some();
+        let CertHash { hash, hash_alg } = cert_hash(certificate)?;
+        // hashAlg is a field of the syntax of RFC 9810.
+        let version = if hash_alg.is_some() { Version::Cmp2021 } else { Version::Cmp2000 };
         let cert_hash = OctetString::new(hash).map_err(ClientError::encoding)?;
         let status = CertStatus { cert_hash, cert_req_id: request_id()?, status_info, hash_alg };
         let content = vec![status].to_der().map_err(ClientError::encoding)?;
-        let outgoing =
-            Outgoing { kind: kind::CERT_CONF, content, is_cmp2021, ..Outgoing::default() };
+        let outgoing = Outgoing { kind: kind::CERT_CONF, content, version, ..Outgoing::default() };
         let answer = self.ask(&outgoing)?;
         match answer.kind {
             kind::PKICONF if answer.body.tag() == Tag::Null => Ok(()),
@@ -165,13 +166,13 @@ impl Transaction<'_> {
     }
 }
 
-/// Every name that was asked for must be there; what is there beside them is told.
-fn check_names(wish: &Wish<'_>, facts: &Facts) -> Result<Vec<String>, ClientError> {
+/// Checks that the certificate has every requested name, and reports other names in it and another subject.
+fn check_names(request: &EnrolmentRequest<'_>, facts: &Facts) -> Result<Vec<String>, ClientError> {
     let shown = |names: &[GeneralName]| {
         let list = names.iter().map(show).collect::<Vec<_>>().join(", ");
         if list.is_empty() { "none".to_owned() } else { list }
     };
-    for wanted in &wish.alt_names {
+    for wanted in &request.alt_names {
         if !facts.alt_names.iter().any(|found| is_same(wanted, found)) {
             return Err(ClientError::untrusted(format!(
                 "the certificate that came lacks the name {} that was asked for; it has {}",
@@ -181,22 +182,22 @@ fn check_names(wish: &Wish<'_>, facts: &Facts) -> Result<Vec<String>, ClientErro
         }
     }
     let mut changes = Vec::new();
-    if !wish.subject.is_empty() && !names::same(&wish.subject, &facts.subject) {
+    if !request.subject.is_empty() && !names::same(&request.subject, &facts.subject) {
         let text = format!(
             "the subject is `{}`, and `{}` was asked for",
-            refusal::legible(&facts.subject.to_string()),
-            wish.subject
+            legible(&facts.subject.to_string()),
+            request.subject
         );
-        if wish.needs_subject {
+        if request.needs_subject {
             return Err(ClientError::untrusted(text));
         }
         changes.push(text);
     }
-    if !wish.alt_names.is_empty() {
+    if !request.alt_names.is_empty() {
         let added: Vec<GeneralName> = facts
             .alt_names
             .iter()
-            .filter(|found| !wish.alt_names.iter().any(|wanted| is_same(wanted, found)))
+            .filter(|found| !request.alt_names.iter().any(|wanted| is_same(wanted, found)))
             .cloned()
             .collect();
         if !added.is_empty() {
@@ -206,19 +207,21 @@ fn check_names(wish: &Wish<'_>, facts: &Facts) -> Result<Vec<String>, ClientErro
     Ok(changes)
 }
 
+/// Whether two names are the same, as encoded or as identities.
 fn is_same(a: &GeneralName, b: &GeneralName) -> bool {
     let identity = |name| Identity::from_general_name(name).ok();
     a == b || matches!((identity(a), identity(b)), (Some(a), Some(b)) if a == b)
 }
 
+/// A name, for people.
 fn show(name: &GeneralName) -> String {
     match Identity::from_general_name(name) {
-        Ok(identity) => format!("`{}`", refusal::legible(&identity.to_string())),
+        Ok(identity) => format!("`{}`", legible(&identity.to_string())),
         Err(_) => "of another kind".to_owned(),
     }
 }
 
-/// The roots among caPubs.
+/// The self-issued certificates in caPubs, which become the anchors.
 fn self_issued(ca_pubs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, ClientError> {
     let is_root = |der: &&Vec<u8>| Facts::of(der).is_ok_and(|facts| facts.subject == facts.issuer);
     let roots: Vec<Vec<u8>> = ca_pubs.iter().filter(is_root).cloned().collect();
@@ -230,16 +233,22 @@ fn self_issued(ca_pubs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, ClientError> {
     }
 }
 
-/// The hash of a certConf: that of the certificate's signature. hashAlg names it where the algorithm does not, and then
-/// RFC 9481 §3.3 says SHA-512 for Ed25519.
-fn hash_of(certificate: &[u8]) -> Result<(Vec<u8>, Option<AlgorithmIdentifierOwned>), ClientError> {
+/// The certHash of a certConf.
+struct CertHash {
+    hash: Vec<u8>,
+    /// hashAlg, if the algorithm of the certificate's signature does not name the hash algorithm.
+    hash_alg: Option<AlgorithmIdentifierOwned>,
+}
+
+/// The hash of a certificate, by the hash algorithm of its signature; for Ed25519, SHA-512 (RFC 9481 §3.3).
+fn cert_hash(certificate: &[u8]) -> Result<CertHash, ClientError> {
     let read = x509_cert::Certificate::from_der(certificate);
     let algorithm = read.map_err(ClientError::unreadable("a certificate"))?.signature_algorithm;
     let plain = |oid| Some(AlgorithmIdentifierOwned { oid, parameters: None });
-    let (hash, named) = match algorithm.oid {
+    let (hash, hash_alg) = match algorithm.oid {
         ca::ECDSA_SHA256 | ca::RSA_SHA256 => (&digest::SHA256, None),
         ca::ECDSA_SHA384 | ca::RSA_SHA384 => (&digest::SHA384, None),
-        ca::RSA_SHA512 | ECDSA_SHA512 => (&digest::SHA512, None),
+        ca::RSA_SHA512 | ca::ECDSA_SHA512 => (&digest::SHA512, None),
         ca::ED25519 => (&digest::SHA512, plain(ca::SHA512)),
         ca::RSA_PSS => match pss_hash(&algorithm) {
             Some(ca::SHA384) => (&digest::SHA384, None),
@@ -248,13 +257,10 @@ fn hash_of(certificate: &[u8]) -> Result<(Vec<u8>, Option<AlgorithmIdentifierOwn
         },
         _ => (&digest::SHA256, plain(ca::SHA256)),
     };
-    Ok((digest::digest(hash, certificate).as_ref().to_vec(), named))
+    Ok(CertHash { hash: digest::digest(hash, certificate).as_ref().to_vec(), hash_alg })
 }
 
-/// ecdsa-with-SHA512, RFC 5758 §3.2.
-const ECDSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4");
-
-/// hashAlgorithm of RSASSA-PSS-params (RFC 8017 §A.2.3).
+/// The hashAlgorithm in RSASSA-PSS-params (RFC 8017 §A.2.3), if it is not the default.
 fn pss_hash(algorithm: &AlgorithmIdentifierOwned) -> Option<ObjectIdentifier> {
     let parameters: &Any = algorithm.parameters.as_ref()?;
     let expected = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };

@@ -1,4 +1,4 @@
-//! What proves a peer: a secret that it shares with the CA, or a certificate.
+//! The credential of a peer: a secret that it shares with the CA, or a certificate.
 
 use std::fmt;
 
@@ -10,32 +10,32 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 use zeroize::Zeroizing;
 
-use super::ClientError;
-use crate::cmp::mac::{MacKey, MacParameters};
+use super::error::ClientError;
+use crate::cmp::wire::mac::{MacKey, MacParameters};
 
-pub use crate::cmp::mac::MacKind;
+pub use crate::cmp::wire::mac::MacKind;
 
-/// How long the salt of a MAC is, in octets.
+/// The length of the salt of a MAC, in octets.
 const SALT: usize = 16;
 
-/// What proves a peer.
+/// The credential that proves a peer's identity.
 pub enum Credential {
-    /// A reference and a secret.
+    /// A shared secret.
     Secret {
         /// The reference that names the secret.
         reference: String,
         /// The secret; wiped when dropped.
         secret: Zeroizing<String>,
-        /// Which MAC.
+        /// The kind of MAC.
         mac: MacKind,
-        /// How often the secret is hashed.
+        /// The iterations of the key derivation.
         iterations: u32,
     },
-    /// A certificate with its key.
+    /// A certificate with its private key.
     Certificate {
         /// The certificate, DER.
         certificate: Vec<u8>,
-        /// Those above it, in order, DER.
+        /// The CA certificates above it, its issuer first, DER.
         chain: Vec<Vec<u8>>,
         /// Its private key.
         key: Box<FileKey>,
@@ -51,22 +51,38 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// A credential at work in one transaction.
+/// The protection of the messages of one transaction.
 pub enum Protector<'c> {
-    /// The key that was derived from the secret, once.
-    Mac { reference: OctetString, name: Name, parameters: MacParameters, key: MacKey },
-    /// The key of the certificate, and what a header says of it.
+    /// A MAC. Its key is derived once for the transaction.
+    Mac {
+        /// The reference of the secret.
+        reference: OctetString,
+        /// The name of the sender.
+        name: Name,
+        /// The parameters of the MAC.
+        parameters: MacParameters,
+        /// The derived key.
+        key: MacKey,
+    },
+    /// A signature.
     Signature {
+        /// The private key of the certificate.
         key: &'c FileKey,
+        /// The subject of the certificate.
         subject: Name,
+        /// The subject key identifier of the certificate.
         identifier: OctetString,
+        /// The certificate and those above it without a root, DER.
         certificates: Vec<&'c [u8]>,
     },
 }
 
 impl Credential {
-    /// Prepares it for a transaction.
-    pub(super) fn protector(&self, entropy: &dyn Entropy) -> Result<Protector<'_>, ClientError> {
+    /// Prepares to protect the messages of a transaction: derives the key from the secret, or checks that key and certificate fit.
+    ///
+    /// # Errors
+    /// [`ClientError::Input`] if the private key is not that of the certificate.
+    pub fn protector(&self, entropy: &dyn Entropy) -> Result<Protector<'_>, ClientError> {
         match self {
             Self::Secret { reference, secret, mac, iterations } => {
                 let mut salt = [0; SALT];
@@ -99,8 +115,8 @@ impl Credential {
         }
     }
 
-    /// The key that other parameters than ours give; only for a secret.
-    pub(super) fn derive(&self, parameters: &MacParameters) -> Option<MacKey> {
+    /// The key that other MAC parameters give with the secret; `None` for a certificate.
+    pub fn derive(&self, parameters: &MacParameters) -> Option<MacKey> {
         match self {
             Self::Secret { secret, .. } => Some(parameters.derive(secret.as_bytes())),
             Self::Certificate { .. } => None,
@@ -133,7 +149,10 @@ impl Protector<'_> {
         }
     }
 
-    /// The protection of these octets.
+    /// The protection of a message, over its ProtectedPart.
+    ///
+    /// # Errors
+    /// [`ClientError::Internal`] if signing fails.
     pub fn protect(&self, octets: &[u8]) -> Result<Vec<u8>, ClientError> {
         match self {
             Self::Mac { key, .. } => Ok(key.sign(octets)),
@@ -141,7 +160,7 @@ impl Protector<'_> {
         }
     }
 
-    /// The certificates for extraCerts, the signer's first and no self-signed one (RFC 9483 §3.3).
+    /// The certificates for extraCerts: the signer's first, and no self-signed one (RFC 9483 §3.3).
     pub fn certificates(&self) -> &[&[u8]] {
         match self {
             Self::Mac { .. } => &[],
@@ -150,25 +169,32 @@ impl Protector<'_> {
     }
 }
 
-/// A signature by a key of ours.
+/// A signature by the peer's key.
+///
+/// # Errors
+/// [`ClientError::Internal`] if signing fails.
 pub fn sign(key: &FileKey, octets: &[u8]) -> Result<Vec<u8>, ClientError> {
     key.sign(octets).map_err(|e| ClientError::Internal(format!("signing failed: {e}")))
 }
 
-/// An OCTET STRING.
+/// The octets as an OCTET STRING.
+///
+/// # Errors
+/// [`ClientError::Internal`] if it is too long.
 pub fn octets(bytes: &[u8]) -> Result<OctetString, ClientError> {
     OctetString::new(bytes).map_err(ClientError::encoding)
 }
 
+/// Whether a certificate names one name as its subject and its issuer.
 fn is_self_issued(certificate: &[u8]) -> bool {
     countersign_ca::certificate::Facts::of(certificate)
         .is_ok_and(|facts| facts.subject == facts.issuer)
 }
 
-/// A name with nothing but a common name.
+/// A name that consists of this common name.
 ///
 /// # Errors
-/// It cannot be encoded.
+/// [`ClientError::Internal`] if it cannot be encoded.
 pub fn common_name(text: &str) -> Result<Name, ClientError> {
     let value = der::asn1::Utf8StringRef::new(text)
         .and_then(|text| der::Any::encode_from(&text))

@@ -1,55 +1,55 @@
-//! Why a client has no result. Each variant says who must act.
+//! The errors of the client. Each variant says who must act.
 
 use std::fmt;
 
-use crate::cmp::refusal::legible;
+use crate::cmp::wire::refusal::legible;
 
-/// What the client has instead of a result.
+/// Why the client has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
-    /// The CA said no: the operator changes the request, or has the CA's operator change the account.
+    /// The CA refused: the operator must change the request, or have the CA's operator change the account.
     #[error("{0}")]
     Refused(Refusal),
-    /// What came back is not what was asked for, or nothing proves that the CA sent it. It is not taken.
+    /// The answer is not one to the request, or nothing proves that the CA sent it. It is not used.
     #[error("{0}")]
     Untrusted(String),
-    /// The CA granted a certificate that is not the one that was asked for. It is not taken, and the CA was told so.
+    /// The CA granted another certificate than the requested one. The client rejected it, and told the CA so.
     #[error("{0}")]
     BadCertificate(String),
-    /// The CA has not decided, and the patience is at its end. The same transaction can go on later.
+    /// The CA has not decided within the time that the client waits. The same transaction can be continued later.
     #[error("the CA has not decided yet, and asks to come again in {after} s{reason}")]
     Waiting {
         /// After how many seconds the CA wants to be asked again.
         after: u64,
-        /// What the CA says about it, in parentheses; or nothing.
+        /// The CA's text about it, in parentheses; empty without one.
         reason: String,
     },
-    /// There was no answer: the server is not reached, or busy.
+    /// There was no answer: the server cannot be reached, or is busy.
     #[error("{0}")]
     Unavailable(String),
-    /// What was handed in cannot be used.
+    /// A value that the caller handed in cannot be used.
     #[error("{0}")]
     Input(String),
-    /// A fault of this program or its machine.
+    /// A fault of this program or of its machine.
     #[error("{0}")]
     Internal(String),
 }
 
-/// A refusal, in the words of the server.
+/// A refusal, as the server words it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What was refused: the name of the message's body.
+    /// The name of the body that was refused.
     pub asked: &'static str,
     /// The names of the bits in failInfo (RFC 9810 §5.2.3).
     pub failures: Vec<&'static str>,
-    /// The server's text, legible.
+    /// The server's text, in a legible form.
     pub text: String,
-    /// Why it is not proven that the CA says so; `None` when it is.
+    /// Why nothing proves that the CA says so; `None` if its protection does.
     pub unproven: Option<String>,
 }
 
 impl Refusal {
-    /// Whether it is proven that the CA takes nothing that the certificate signs which signed the message.
+    /// Whether the CA refused the message because of the certificate that signed it, and that is proven.
     pub fn is_of_signer(&self) -> bool {
         let is_meant = |name: &&str| matches!(*name, "certRevoked" | "signerNotTrusted");
         self.unproven.is_none() && self.failures.iter().any(is_meant)
@@ -72,17 +72,17 @@ impl fmt::Display for Refusal {
 }
 
 impl ClientError {
-    /// Something that must not be taken. A stranger's words may stand in the text.
+    /// The error for an answer that must not be used. The text may quote a stranger's words.
     pub(super) fn untrusted(why: impl AsRef<str>) -> Self {
         Self::Untrusted(legible(why.as_ref()))
     }
 
-    /// Something that is no DER of its kind.
+    /// Makes an error of the reason why a part of an answer, such as "a certificate", cannot be decoded.
     pub(super) fn unreadable(what: &str) -> impl Fn(der::Error) -> Self + '_ {
         move |e| Self::untrusted(format!("expected {what} in the answer: {e}"))
     }
 
-    /// Something of ours that cannot be encoded.
+    /// The error for a message that cannot be encoded.
     pub(super) fn encoding(error: der::Error) -> Self {
         Self::Internal(format!("a message cannot be encoded: {error}"))
     }

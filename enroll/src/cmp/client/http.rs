@@ -1,27 +1,31 @@
-//! Messages over HTTP (RFC 9811 §3). Plain HTTP is enough: each message is protected by itself, and what it carries is
-//! public. Nothing is redirected, and answers have bounds.
+//! Messages over HTTP (RFC 9811 §3). Plain HTTP is enough: each message is protected by itself, and its content is public. Redirects are
+//! not followed, and answers are bounded.
 
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::ClientError;
+use super::error::ClientError;
+use crate::cmp::wire::refusal::legible;
 
-/// The media type of both ways (RFC 9811 §3.3).
+/// The media type of requests and answers (RFC 9811 §3.3).
 const CMP: &str = "application/pkixcmp";
 
-/// The largest answer, in octets. A certificate has about a kilobyte; a CRL has more.
+/// The largest answer that is accepted, in octets. A certificate has about a kilobyte; a CRL has more.
 pub const MAX_ANSWER: u64 = 8 << 20;
 
-/// The longest text of an answer that is no CMP and is shown, in octets.
+/// How much of an answer that is not CMP is shown, in octets.
 const MAX_TEXT: u64 = 4096;
 
-/// The first pause before a busy server is asked again, and what doubling it ends at; it may want a longer one.
-const PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// The first pause before a busy server is asked again. Each further pause is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How a message gets to the server and its answer back.
+/// The longest pause, unless the server asks for a longer one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Carries a message to the server and its answer back.
 pub trait Transport {
-    /// Sends a message and gives the answer. A busy server is asked again, as long as there is time until `until`.
+    /// Sends a message and returns the answer. A busy server is asked again, until `until`.
     ///
     /// # Errors
     /// [`ClientError::Unavailable`] when there is no answer.
@@ -35,18 +39,19 @@ pub struct Http {
     url: String,
 }
 
-/// What a server sent back.
+/// The answer of a server.
 enum Reply {
+    /// A CMP message.
     Message(Vec<u8>),
-    /// Come again after so many seconds, if it says when.
+    /// Status 503, with the seconds in its Retry-After, if there is one.
     Busy(Option<u64>),
 }
 
 impl Http {
-    /// The server at this URL; without a path, at the one that RFC 9811 §3.4 names. One exchange takes at most `timeout`.
+    /// The server at this URL; without a path in it, at the path of RFC 9811 §3.4. One HTTP exchange takes at most `timeout`.
     ///
     /// # Errors
-    /// [`ClientError::Input`] when it is no `http:` URL.
+    /// [`ClientError::Input`] if it is no `http:` URL.
     pub fn new(server: &str, timeout: Duration) -> Result<Self, ClientError> {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(timeout))
@@ -64,9 +69,10 @@ impl Http {
         &self.url
     }
 
+    /// Sends a message once.
     fn post(&self, message: &[u8]) -> Result<Reply, ClientError> {
         let failed = |e: ureq::Error| ClientError::Unavailable(format!("`{}`: {e}", self.url));
-        // Each message has its connection: servers are known that give a transaction up when one ends that they kept.
+        // Each message has a connection of its own: some servers abort a transaction when a keep-alive connection closes.
         let request =
             self.agent.post(&self.url).header("accept", CMP).header("connection", "close");
         let sent = request.content_type(CMP).send(message);
@@ -88,7 +94,7 @@ impl Http {
         }
         let body = answer.body_mut().with_config().limit(MAX_TEXT).read_to_vec();
         let text = String::from_utf8_lossy(&body.unwrap_or_default()).trim().to_owned();
-        Err(ClientError::Unavailable(crate::cmp::refusal::legible(&format!(
+        Err(ClientError::Unavailable(legible(&format!(
             "`{}`: expected HTTP status 200 with `{CMP}`, found {status}{}{}",
             self.url,
             if (300..400).contains(&status) { "; redirections are not followed" } else { "" },
@@ -99,7 +105,7 @@ impl Http {
 
 impl Transport for Http {
     fn exchange(&self, message: &[u8], until: Instant) -> Result<Vec<u8>, ClientError> {
-        let [mut pause, longest] = PAUSE;
+        let mut pause = FIRST_PAUSE;
         loop {
             let after = match self.post(message)? {
                 Reply::Message(answer) => return Ok(answer),
@@ -115,18 +121,19 @@ impl Transport for Http {
                 )));
             }
             std::thread::sleep(wait);
-            pause = pause.saturating_mul(2).min(longest);
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
     }
 }
 
-/// Up to half of a pause: many gateways that were sent away together do not come back together.
+/// A random time of up to half of a pause, so that many gateways that found the server busy together do not come back together.
 fn jitter(pause: Duration) -> Duration {
     let mut octet = [0; 1];
     let _ = SystemRandom::new().fill(&mut octet);
     pause.saturating_mul(u32::from(u8::from_be_bytes(octet))) / 512
 }
 
+/// The URL of a server, with a path.
 fn url(server: &str) -> Result<String, ClientError> {
     let wrong = |why: &str| {
         ClientError::Input(format!(

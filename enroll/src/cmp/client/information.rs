@@ -1,43 +1,44 @@
-//! genm: what a CA tells its peers (RFC 9483 §4.3). One thing is asked for at a time, as the profile has it.
+//! genm: information that a CA gives to its peers (RFC 9483 §4.3). Each message asks for one thing, as the lightweight profile has it.
 
 use countersign_ca::certificate::Facts;
 use der::asn1::Any;
 use der::oid::ObjectIdentifier;
 use der::{Decode, Encode};
 
+use super::error::{ClientError, Refusal};
+use super::peer::Client;
 use super::transaction::{Outgoing, Transaction};
-use super::{Client, ClientError, Refusal};
-use crate::cmp::content::kind;
-use crate::cmp::crmf::elements;
-use crate::cmp::general::content::{CertReqTemplate, RootCaKeyUpdate};
-use crate::cmp::message::{InfoTypeAndValue, Message};
-use crate::cmp::oid;
+use crate::cmp::wire::elements::elements;
+use crate::cmp::wire::general::{CertReqTemplate, RootCaKeyUpdate};
+use crate::cmp::wire::kind;
+use crate::cmp::wire::message::{InfoTypeAndValue, Message};
+use crate::cmp::wire::oid;
 
-/// The most certificates of an answer.
+/// The most certificates that are read of an answer.
 const MAX_CERTIFICATES: usize = 256;
 
-/// What can be asked for.
+/// The information that a peer can ask for (RFC 9810 §5.3.19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Information {
     /// The certificates of the CAs.
     CaCerts,
-    /// The CRL of the CA.
+    /// The CA's current CRL.
     CurrentCrl,
-    /// What follows the root that is known.
+    /// The key that follows the key of a root that the peer knows.
     RootCaUpdate,
-    /// What a request shall say.
+    /// The template for a request.
     CertReqTemplate,
-    /// The kinds of key for signatures.
+    /// The kinds of key that are certified for signatures.
     SignKeyPairTypes,
-    /// The kinds of key for encryption.
+    /// The kinds of key that are certified for encryption.
     EncKeyPairTypes,
     /// The cipher that the CA prefers.
     PreferredSymmAlg,
-    /// The certificate to encrypt for the CA with.
+    /// The certificate whose key encrypts for the CA.
     CaProtEncCert,
 }
 
-/// The key that follows a root, with what connects both.
+/// The key that follows a root's, with the link certificates between both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RootUpdate {
     /// The new root, DER.
@@ -51,7 +52,7 @@ pub struct RootUpdate {
 }
 
 impl Information {
-    /// Each with its name in RFC 9810 §5.3.19.
+    /// All, with their names in RFC 9810 §5.3.19.
     pub const ALL: [(Self, &'static str); 8] = [
         (Self::CaCerts, "caCerts"),
         (Self::CurrentCrl, "currentCRL"),
@@ -68,23 +69,30 @@ impl Information {
         Self::ALL.into_iter().find(|(known, _)| *known == self).map_or("", |(_, name)| name)
     }
 
-    /// infoType of the question and of the answer.
-    const fn types(self) -> (ObjectIdentifier, ObjectIdentifier) {
-        let one = match self {
+    /// The infoType of the question.
+    const fn question(self) -> ObjectIdentifier {
+        match self {
+            Self::RootCaUpdate => oid::ROOT_CA_CERT,
+            other => other.answer(),
+        }
+    }
+
+    /// The infoType of the answer.
+    const fn answer(self) -> ObjectIdentifier {
+        match self {
             Self::CaCerts => oid::CA_CERTS,
             Self::CurrentCrl => oid::CURRENT_CRL,
-            Self::RootCaUpdate => return (oid::ROOT_CA_CERT, oid::ROOT_CA_KEY_UPDATE),
+            Self::RootCaUpdate => oid::ROOT_CA_KEY_UPDATE,
             Self::CertReqTemplate => oid::CERT_REQ_TEMPLATE,
             Self::SignKeyPairTypes => oid::SIGN_KEY_PAIR_TYPES,
             Self::EncKeyPairTypes => oid::ENC_KEY_PAIR_TYPES,
             Self::PreferredSymmAlg => oid::PREFERRED_SYMM_ALG,
             Self::CaProtEncCert => oid::CA_PROT_ENC_CERT,
-        };
-        (one, one)
+        }
     }
 }
 
-/// A name of RFC 9810, in any case; `rootCaCert` and `rootCaKeyUpdate` stand for rootCaUpdate, too.
+/// Reads a name of RFC 9810, in any letter case; `rootCaCert` and `rootCaKeyUpdate` mean rootCaUpdate, too.
 impl std::str::FromStr for Information {
     type Err = ClientError;
 
@@ -105,20 +113,19 @@ impl std::str::FromStr for Information {
 }
 
 impl Client<'_> {
-    /// Asks for one thing and gives its infoValue; `None` when the CA has none.
+    /// Asks for one thing and returns its infoValue; `None` if the CA has none. `value` is the infoValue of the question.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] when the server does not know it.
+    /// [`ClientError::Refused`] if the server does not know the type; and as every exchange of messages.
     pub fn information(
         &self,
         wanted: Information,
         value: Option<Any>,
     ) -> Result<Option<Any>, ClientError> {
-        let (_, expected) = wanted.types();
         let answer = self.general(wanted, value)?;
         let infos: Vec<InfoTypeAndValue> =
             answer.body.decode_as().map_err(ClientError::unreadable("a GenRepContent"))?;
-        if let Some(info) = infos.iter().find(|info| info.info_type == expected) {
+        if let Some(info) = infos.iter().find(|info| info.info_type == wanted.answer()) {
             return Ok(info.info_value.clone());
         }
         Err(ClientError::Refused(Refusal {
@@ -129,19 +136,18 @@ impl Client<'_> {
         }))
     }
 
-    /// Whether the CA takes the certificate that signs as one that is in use: it then answers its holder, whatever it has
-    /// to tell. One that it revoked, or whose confirmation it awaits, signs nothing (RFC 9810 §5.3.18).
+    /// Finds out whether the CA accepts messages signed with the peer's certificate: it answers any general message then. A certificate
+    /// that is revoked, or whose confirmation it awaits, signs nothing (RFC 9810 §5.3.18).
     ///
     /// # Errors
-    /// [`ClientError::Refused`] of which [`Refusal::is_of_signer`] holds when it does not; anything else leaves it open.
+    /// A [`ClientError::Refused`] for which [`Refusal::is_of_signer`] is true means that it does not; any other error leaves it open.
     pub fn prove_in_use(&self) -> Result<(), ClientError> {
         self.general(Information::CaCerts, None).map(drop)
     }
 
-    /// A genm, and the genp that answers it.
+    /// Sends a genm with one element, and returns the genp that answers it.
     fn general(&self, wanted: Information, value: Option<Any>) -> Result<Message, ClientError> {
-        let (question, _) = wanted.types();
-        let asked = InfoTypeAndValue { info_type: question, info_value: value };
+        let asked = InfoTypeAndValue { info_type: wanted.question(), info_value: value };
         let content = vec![asked].to_der().map_err(ClientError::encoding)?;
         let outgoing = Outgoing { kind: kind::GENM, content, ..Outgoing::default() };
         let answer = Transaction::begin(self)?.ask(&outgoing)?;
@@ -154,10 +160,10 @@ impl Client<'_> {
         }
     }
 
-    /// The certificates of the CAs, DER.
+    /// Asks for the certificates of the CAs, DER.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// As [`Self::information`].
     pub fn ca_certificates(&self) -> Result<Vec<Vec<u8>>, ClientError> {
         let Some(value) = self.information(Information::CaCerts, None)? else {
             return Ok(Vec::new());
@@ -172,19 +178,19 @@ impl Client<'_> {
         certificates.collect()
     }
 
-    /// The CRL of the CA, DER; `None` when it has none yet.
+    /// Asks for the CA's current CRL, DER; `None` if it has none yet.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// As [`Self::information`].
     pub fn current_crl(&self) -> Result<Option<Vec<u8>>, ClientError> {
         let value = self.information(Information::CurrentCrl, None)?;
         value.map(|crl| crl.to_der().map_err(ClientError::encoding)).transpose()
     }
 
-    /// The key that follows this root, DER; `None` when none does.
+    /// Asks for the key that follows that of this root, DER; `None` if there is none.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// As [`Self::information`].
     pub fn root_update(&self, root: &[u8]) -> Result<Option<RootUpdate>, ClientError> {
         let known = Any::from_der(root).map_err(ClientError::encoding)?;
         let Some(value) = self.information(Information::RootCaUpdate, Some(known))? else {
@@ -203,7 +209,7 @@ impl Client<'_> {
         Ok(Some(update))
     }
 
-    /// Whether the old root signed the new one's key, for its name, and the new one itself, too (RFC 9810 §4.4).
+    /// Whether newWithOld leads from the old root to the key and name of the new one, and the new root signed itself (RFC 9810 §4.4).
     fn is_vouched_for(&self, root: &[u8], update: &RootUpdate) -> bool {
         let Some(link) = &update.new_with_old else { return false };
         let (Ok(new), Ok(linked)) = (Facts::of(&update.new_with_new), Facts::of(link)) else {
@@ -220,10 +226,10 @@ impl Client<'_> {
             && leads(&update.new_with_new, &update.new_with_new)
     }
 
-    /// What a request shall say: the subject, the number of its extensions and the kinds of key, in words.
+    /// Asks for the template of a request: its subject and the kinds of key, for people.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// As [`Self::information`].
     pub fn template(&self) -> Result<Option<(String, Vec<String>)>, ClientError> {
         let Some(value) = self.information(Information::CertReqTemplate, None)? else {
             return Ok(None);
@@ -242,10 +248,10 @@ impl Client<'_> {
         Ok(Some((subject.unwrap_or_default(), keys.collect())))
     }
 
-    /// The kinds of key of a list, in words.
+    /// Asks for a list of kinds of key, for people.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// As [`Self::information`].
     pub fn key_kinds(&self, wanted: Information) -> Result<Vec<String>, ClientError> {
         let Some(value) = self.information(wanted, None)? else { return Ok(Vec::new()) };
         let parts = elements(&value).map_err(ClientError::unreadable("algorithms"))?;
@@ -253,7 +259,7 @@ impl Client<'_> {
     }
 }
 
-/// An AlgorithmIdentifier of a key, in words.
+/// The algorithm of a key, for people.
 fn key_name(algorithm: &Any) -> String {
     use countersign_ca::oid as ca;
     let Ok(read) = algorithm.decode_as::<spki::AlgorithmIdentifierOwned>() else {

@@ -1,69 +1,60 @@
-//! A CA that has to decide is asked again (RFC 9810 §5.3.22, RFC 9483 §4.4).
+//! Polls a CA that has to decide (RFC 9810 §5.3.22, RFC 9483 §4.4).
 
 use std::time::{Duration, Instant};
 
+use der::Encode;
 use der::asn1::Int;
-use der::{Encode, Sequence};
 
-use super::ClientError;
+use super::error::ClientError;
 use super::response;
 use super::transaction::{Outgoing, Transaction};
-use crate::cmp::message::Message;
-use crate::cmp::refusal::legible;
+use crate::cmp::wire::content::{NO_REQUEST_ID, PollRep, PollReq, cert_req_id};
+use crate::cmp::wire::kind;
+use crate::cmp::wire::message::Message;
+use crate::cmp::wire::refusal::legible;
 
-/// The context tags of pollReq and pollRep in PKIBody (RFC 9810 §5.1.2).
-const POLL_REQ: u8 = 25;
-const POLL_REP: u8 = 26;
-
-/// The shortest pause between two questions.
+/// The shortest pause between two polls.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// The pause when the CA names none.
 const UNNAMED: Duration = Duration::from_secs(10);
 
-/// ```text
-/// PollReqContent ::= SEQUENCE OF SEQUENCE { certReqId INTEGER }
-/// ```
-/// RFC 9810 §5.3.22: one element.
-#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-struct PollReq {
-    cert_req_id: Int,
-}
-
-/// ```text
-/// PollRepContent ::= SEQUENCE OF SEQUENCE {
-///     certReqId    INTEGER,
-///     checkAfter   INTEGER,  -- time in seconds
-///     reason       PKIFreeText OPTIONAL }
-/// ```
-/// RFC 9810 §5.3.22: one element.
-#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-struct PollRep {
-    cert_req_id: Int,
-    check_after: u32,
-    reason: Option<Vec<String>>,
-}
-
-/// A transaction whose CA has not decided: with it, another run of the client goes on.
+/// A transaction whose CA has not decided. With it, another run of the client can continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// transactionID
+    /// transactionID.
     pub transaction: Vec<u8>,
     /// The senderNonce of the last answer.
     pub nonce: Vec<u8>,
 }
 
-/// Told of each state in which a transaction can be left and gone on with.
+/// Called with each state in which a transaction can be left and continued later. An error ends the polling.
 pub type Checkpoint<'p> = &'p mut dyn FnMut(&Waiting) -> Result<(), ClientError>;
 
 impl Transaction<'_> {
-    /// Asks until there is another answer than a pollRep. The pauses are those that the CA wants, within the patience.
-    ///
-    /// Some servers answer a pollReq with "waiting" once more, in a response or an error. Whoever then polls again has
-    /// waited first, so that the patience is the bound of that, too.
+    /// Sends a message and returns its answer. A CA that has not decided answers with an error message that says "waiting", and is polled
+    /// (RFC 9483 §4.4). A response for a certificate says "waiting" itself, and is returned.
     ///
     /// # Errors
-    /// [`ClientError::Waiting`] when the patience is at its end.
+    /// [`ClientError::Refused`] for an error message that refuses; [`ClientError::Untrusted`] for an answer that is not believed; and as
+    /// [`Self::poll`].
+    pub fn ask(&mut self, outgoing: &Outgoing) -> Result<Message, ClientError> {
+        let mut answer = self.exchange(outgoing)?;
+        while answer.kind == kind::ERROR {
+            let no_id = cert_req_id(NO_REQUEST_ID).map_err(ClientError::encoding)?;
+            answer = self.poll(&no_id, None, &mut |_| Ok(()))?;
+        }
+        Ok(answer)
+    }
+
+    /// Polls until the answer is no pollRep. Between two polls it waits as long as the CA asks, but not beyond [`super::Client::until`].
+    /// `id` is the certReqId to poll for; `reason` is why the CA waits, for the log.
+    ///
+    /// Some servers answer a pollReq with "waiting" in a response or an error message, and not with a pollRep. The caller then calls this
+    /// again, and only the first poll of a transaction is sent without a pause: so [`super::Client::until`] bounds such a loop, too.
+    ///
+    /// # Errors
+    /// [`ClientError::Waiting`] when the next poll would be too late.
     pub(super) fn poll(
         &mut self,
         id: &Int,
@@ -75,7 +66,7 @@ impl Transaction<'_> {
         }
         let content = vec![PollReq { cert_req_id: id.clone() }];
         let content = content.to_der().map_err(ClientError::encoding)?;
-        let question = Outgoing { kind: POLL_REQ, content, ..Outgoing::default() };
+        let question = Outgoing { kind: kind::POLL_REQ, content, ..Outgoing::default() };
         let mut pause = self.has_polled.then(|| (UNNAMED, reason.unwrap_or_default().to_owned()));
         self.has_polled = true;
         loop {
@@ -84,7 +75,7 @@ impl Transaction<'_> {
                 self.pause(wait, &text)?;
             }
             let answer = self.exchange(&question)?;
-            if answer.kind != POLL_REP {
+            if answer.kind != kind::POLL_REP {
                 return Ok(answer);
             }
             let parts: Vec<PollRep> =
@@ -100,10 +91,12 @@ impl Transaction<'_> {
         }
     }
 
+    /// The state in which the transaction can be left.
     fn waiting(&self) -> Waiting {
         Waiting { transaction: self.id.clone(), nonce: self.peer_nonce.clone().unwrap_or_default() }
     }
 
+    /// Waits, unless that ends too late.
     fn pause(&self, wait: Duration, text: &str) -> Result<(), ClientError> {
         let wait = wait.max(SHORTEST);
         if Instant::now().checked_add(wait).is_none_or(|then| then > self.client.until) {

@@ -1,26 +1,24 @@
-//! What answers say, read as any server may write it: what others add at the ends is read over.
+//! Reads responses leniently, as servers of other makes write them: elements that they append are ignored.
 
 use der::asn1::{Any, AnyRef, Int};
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
 
-use super::{ClientError, Refusal};
-use crate::cmp::content::{ACCEPTED, GRANTED_WITH_MODS, PkiStatusInfo, kind};
-use crate::cmp::crmf::elements;
-use crate::cmp::message::Message;
-use crate::cmp::refusal::{legible, names};
+use super::error::{ClientError, Refusal};
+use crate::cmp::wire::elements::elements;
+use crate::cmp::wire::kind;
+use crate::cmp::wire::message::Message;
+use crate::cmp::wire::refusal::{failure_names, legible};
+use crate::cmp::wire::status::{ACCEPTED, GRANTED_WITH_MODS, PkiStatusInfo, WAITING};
 
-/// The PKIStatus "waiting" (RFC 9810 §5.2.3).
-pub const WAITING: u8 = 3;
-
-/// The most certificates in caPubs.
+/// The most certificates in caPubs that are accepted.
 const MAX_CERTIFICATES: usize = 16;
 
-/// What a CA says about a certificate that was asked for.
+/// The decision of a CA on a requested certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It has to decide; with its text.
+    /// It has not decided yet; with its text.
     Waiting(String),
-    /// Granted.
+    /// It granted the certificate.
     Granted(Box<Granted>),
 }
 
@@ -31,14 +29,15 @@ pub struct Granted {
     pub certificate: Vec<u8>,
     /// caPubs, DER.
     pub ca_pubs: Vec<Vec<u8>>,
-    /// Whether the CA changed something; with its text.
+    /// The CA's text about its changes (grantedWithMods); `None` if it changed nothing.
     pub changed: Option<String>,
 }
 
-/// Reads a CertRepMessage with the one response to our one request (RFC 9483 §4.1.1).
+/// Reads a CertRepMessage with one response to one request (RFC 9483 §4.1.1). `expected` is the kind of its body, `asked` the name of the
+/// request's, and `id` the request's certReqId.
 ///
 /// # Errors
-/// [`ClientError::Refused`] for a rejection.
+/// [`ClientError::Refused`] for a rejection, [`ClientError::Untrusted`] for anything but such a response.
 pub fn decision(
     answer: &Message,
     expected: u8,
@@ -87,7 +86,7 @@ pub fn decision(
 ///     certOrEncCert       CHOICE { certificate [0] CMPCertificate, encryptedCert [1] EncryptedKey },
 ///     … }
 /// ```
-/// RFC 9810 §5.3.4.
+/// RFC 9810 §5.3.4. Elements behind the certificate are ignored.
 fn read_response(
     response: AnyRef<'_>,
     id: &Int,
@@ -138,28 +137,28 @@ pub fn error_status(answer: &Message) -> Result<PkiStatusInfo, ClientError> {
     status_info(*first)
 }
 
-/// A PKIStatusInfo.
+/// Reads a PKIStatusInfo.
 pub fn status_info(part: AnyRef<'_>) -> Result<PkiStatusInfo, ClientError> {
     let read = |part: AnyRef<'_>| PkiStatusInfo::from_der(&part.to_der()?);
     read(part).map_err(ClientError::unreadable("a PKIStatusInfo"))
 }
 
-/// A refusal in the server's words.
+/// The refusal that a PKIStatusInfo says. `asked` is the name of the body that was refused.
 pub fn refusal(asked: &'static str, status: &PkiStatusInfo) -> Refusal {
     Refusal {
         asked,
-        failures: status.fail_info.as_ref().map(names).unwrap_or_default(),
+        failures: status.fail_info.as_ref().map(failure_names).unwrap_or_default(),
         text: legible(&text(status.status_string.as_deref())),
         unproven: None,
     }
 }
 
-/// PKIFreeText in one line.
+/// The texts of a PKIFreeText in one line.
 pub fn text(texts: Option<&[String]>) -> String {
     texts.unwrap_or_default().join("; ")
 }
 
-/// The elements of a SEQUENCE in an explicit tag, DER.
+/// The elements of a SEQUENCE inside an explicit tag, DER.
 fn sequence_of(tagged: AnyRef<'_>) -> der::Result<Vec<Vec<u8>>> {
     let sequence = AnyRef::from_der(tagged.value())?;
     sequence.tag().assert_eq(Tag::Sequence)?;
@@ -171,6 +170,14 @@ fn sequence_of(tagged: AnyRef<'_>) -> der::Result<Vec<Vec<u8>>> {
     Ok(found)
 }
 
+/// Whether an element has this constructed context tag.
 fn is_context(part: AnyRef<'_>, expected: TagNumber) -> bool {
     part.tag() == Tag::ContextSpecific { constructed: true, number: expected }
+}
+
+/// Reads the parts of an answer that the client reads before it has verified the sender, and right after: for the fuzzer.
+pub fn exercise(answer: &Message) {
+    let id = answer.header.pvno.clone();
+    let _ = error_status(answer);
+    let _ = decision(answer, answer.kind, kind::name(answer.kind), &id);
 }

@@ -1,4 +1,4 @@
-//! rr: a peer has its certificate revoked (RFC 9483 §4.2).
+//! rr: the peer has its certificate revoked (RFC 9483 §4.2).
 
 use countersign_ca::certificate::Facts;
 use countersign_ca::oid as ca;
@@ -8,20 +8,21 @@ use der::{Encode, Tag, Tagged};
 use x509_cert::ext::Extension;
 use x509_cert::serial_number::SerialNumber;
 
+use super::error::ClientError;
+use super::peer::Client;
 use super::response;
 use super::transaction::{Outgoing, Transaction};
-use super::{Client, ClientError};
-use crate::cmp::content::{ACCEPTED, GRANTED_WITH_MODS, RevDetails, kind};
-use crate::cmp::crmf::{CertTemplate, elements};
-
-/// The PKIStatus "revocationNotification" (RFC 9810 §5.2.3): it was revoked.
-const REVOKED: u8 = 5;
+use crate::cmp::wire::content::RevDetails;
+use crate::cmp::wire::crmf::CertTemplate;
+use crate::cmp::wire::elements::elements;
+use crate::cmp::wire::kind;
+use crate::cmp::wire::status::{ACCEPTED, GRANTED_WITH_MODS, REVOCATION_NOTIFICATION};
 
 impl Client<'_> {
     /// Has a certificate, DER, revoked.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// [`ClientError::Refused`] when the CA refuses; [`ClientError::Untrusted`] for an answer that is not believed.
     pub fn revoke(&self, certificate: &[u8], reason: Reason) -> Result<(), ClientError> {
         let failed = ClientError::encoding;
         let facts = Facts::of(certificate)?;
@@ -59,7 +60,7 @@ impl Client<'_> {
         };
         let status = response::status_info(*status)?;
         match status.status {
-            ACCEPTED | GRANTED_WITH_MODS | REVOKED => Ok(()),
+            ACCEPTED | GRANTED_WITH_MODS | REVOCATION_NOTIFICATION => Ok(()),
             _ => Err(ClientError::Refused(response::refusal(kind::name(kind::RR), &status))),
         }
     }

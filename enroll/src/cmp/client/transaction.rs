@@ -1,72 +1,88 @@
-//! A transaction: messages of one transactionID, each with a fresh nonce, protected in one way, and each answer checked
-//! before anything in it counts (RFC 9483 §3.1 and §3.5).
-
-use std::time::Duration;
+//! A transaction: messages with one transactionID, each with a fresh nonce, and all protected in the same way. Each answer is checked
+//! before anything in it is used (RFC 9483 §3.1 and §3.5).
 
 use der::Encode;
-use der::asn1::{GeneralizedTime, Int};
+use der::asn1::Int;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::credential::{Protector, octets};
-use super::response;
-use super::{Client, ClientError, Refusal};
-use crate::cmp::bounds::{self, Bounds};
-use crate::cmp::content::kind;
-use crate::cmp::mac::{MacKey, MacParameters};
-use crate::cmp::message::{
-    InfoTypeAndValue, Message, PkiHeader, assemble, protected_part, tagged_body,
+use super::error::ClientError;
+use super::peer::Client;
+use crate::cmp::wire::content::{FIRST_REQUEST, cert_req_id};
+use crate::cmp::wire::mac::{MacKey, MacParameters};
+use crate::cmp::wire::message::{
+    InfoTypeAndValue, PkiHeader, assemble, protected_part, tagged_body,
 };
+use crate::cmp::wire::time::generalized_time;
 
-/// Bounds on one answer. A CRL may have many entries.
-const BOUNDS: Bounds =
-    Bounds { bytes: super::http::MAX_ANSWER as usize, depth: 32, elements: 1_000_000 };
-
-/// The syntax of RFC 4210, which every server knows.
-pub const CMP2000: u8 = 2;
-/// The syntax of RFC 9810, for what the older one cannot say.
-pub const CMP2021: u8 = 3;
+/// The syntax of a message, whose number is its pvno (RFC 9810 §5.1.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Version {
+    /// The syntax of RFC 4210, which every server knows.
+    #[default]
+    Cmp2000 = 2,
+    /// The syntax of RFC 9810, for messages with fields that the older one lacks.
+    Cmp2021 = 3,
+}
 
 /// A message to send.
 #[derive(Debug, Default)]
 pub struct Outgoing {
-    /// The body's context tag.
+    /// The kind of the body.
     pub kind: u8,
-    /// The body, DER.
+    /// The content of the body, DER.
     pub content: Vec<u8>,
     /// generalInfo.
     pub infos: Vec<InfoTypeAndValue>,
-    /// Whether it needs the syntax of RFC 9810.
-    pub is_cmp2021: bool,
+    /// The syntax.
+    pub version: Version,
 }
 
 /// A transaction with a server.
 pub struct Transaction<'c> {
+    /// The peer.
     pub(super) client: &'c Client<'c>,
+    /// The protection of the peer's messages.
     protector: Protector<'c>,
-    /// transactionID
+    /// transactionID.
     pub(super) id: Vec<u8>,
     /// The senderNonce of the last answer, which the next message repeats.
     pub(super) peer_nonce: Option<Vec<u8>>,
-    /// Every nonce so far, of both sides.
+    /// Every senderNonce so far, of both sides.
     pub(super) nonces: Vec<Vec<u8>>,
-    /// The key of the last answer, if it came with parameters of its own.
-    pub(super) derived: Option<(MacParameters, MacKey)>,
-    /// Certificates that came in extraCerts, DER.
+    /// The MAC of the last answer whose parameters were not those of our messages: a server may use the same ones again.
+    pub(super) derived: Option<DerivedMac>,
+    /// The certificates that came in extraCerts of all answers, DER.
     pub(super) certificates: Vec<Vec<u8>>,
-    /// Whether the CA was asked how far it is.
+    /// Whether the CA was polled.
     pub(super) has_polled: bool,
 }
 
+/// The parameters of a MAC, and the key that they give with the peer's secret.
+pub struct DerivedMac {
+    /// The parameters.
+    pub parameters: MacParameters,
+    /// The key.
+    pub key: MacKey,
+}
+
 impl<'c> Transaction<'c> {
-    /// A new one.
+    /// A new transaction.
+    ///
+    /// # Errors
+    /// [`ClientError::Internal`] without randomness; and as [`Self::resume`].
     pub fn begin(client: &'c Client<'c>) -> Result<Self, ClientError> {
         let mut id = [0; 16];
         client.entropy.fill(&mut id)?;
-        Self::go_on(client, id.to_vec(), None)
+        Self::resume(client, id.to_vec(), None)
     }
 
-    /// One that is under way: `peer_nonce` is the senderNonce of the last answer.
-    pub fn go_on(
+    /// Continues an open transaction. `peer_nonce` is the senderNonce of the last answer.
+    ///
+    /// # Errors
+    /// As [`super::Credential::protector`].
+    pub fn resume(
         client: &'c Client<'c>,
         id: Vec<u8>,
         peer_nonce: Option<Vec<u8>>,
@@ -85,70 +101,26 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// The key of our own messages, if a secret makes it.
-    pub(super) const fn own_mac(&self) -> Option<(&MacParameters, &MacKey)> {
-        match &self.protector {
-            Protector::Mac { parameters, key, .. } => Some((parameters, key)),
-            Protector::Signature { .. } => None,
-        }
+    /// The protection of the peer's messages.
+    pub(super) const fn protector(&self) -> &Protector<'c> {
+        &self.protector
     }
 
-    /// Sends a message and gives what it is answered with. A CA that wants time is polled (RFC 9483 §4.4): only what has
-    /// responses of its own for that, which are those for certificates, comes back with them.
-    pub fn ask(&mut self, outgoing: &Outgoing) -> Result<Message, ClientError> {
-        let mut answer = self.exchange(outgoing)?;
-        while answer.kind == kind::ERROR {
-            answer = self.poll(&minus_one()?, None, &mut |_| Ok(()))?;
-        }
-        Ok(answer)
-    }
-
-    /// One message and one answer. An error is only an answer if its status is "waiting".
-    pub(super) fn exchange(&mut self, outgoing: &Outgoing) -> Result<Message, ClientError> {
-        // 1. The message, with a nonce that was never used.
-        let mut nonce = vec![0; 16];
-        self.client.entropy.fill(&mut nonce)?;
-        let message = self.message(outgoing, &nonce)?;
-        self.nonces.push(nonce.clone());
-        // 2. There and back.
-        let answer = self.client.transport.exchange(&message, self.client.until)?;
-        // 3. Octets become a message within bounds.
-        let unreadable = |refusal: crate::cmp::refusal::Refusal| {
-            ClientError::untrusted(format!("the answer cannot be read: {}", refusal.text))
-        };
-        bounds::check(&answer, BOUNDS).map_err(unreadable)?;
-        let answer = Message::decode(&answer).map_err(unreadable)?;
-        // 4. It answers this message, and the CA sent it.
-        let checked = self.verify(&answer, &nonce);
-        if answer.kind == kind::ERROR {
-            let unproven = checked.err().map(|e| e.to_string());
-            let status = response::error_status(&answer)?;
-            if unproven.is_some() || status.status != response::WAITING {
-                return Err(ClientError::Refused(Refusal {
-                    unproven,
-                    ..response::refusal(kind::name(outgoing.kind), &status)
-                }));
-            }
-        } else {
-            checked?;
-        }
-        // 5. What the next message repeats.
-        self.peer_nonce =
-            answer.header.sender_nonce.as_ref().map(|nonce| nonce.as_bytes().to_vec());
-        self.nonces.extend(self.peer_nonce.clone());
-        Ok(answer)
-    }
-
-    fn message(&self, outgoing: &Outgoing, nonce: &[u8]) -> Result<Vec<u8>, ClientError> {
+    /// A protected message with this senderNonce, DER.
+    ///
+    /// # Errors
+    /// [`ClientError::Internal`] if it cannot be encoded or signed.
+    pub(super) fn message(
+        &self,
+        outgoing: &Outgoing,
+        nonce: &[u8],
+    ) -> Result<Vec<u8>, ClientError> {
         let failed = ClientError::encoding;
-        let seconds = u64::try_from(self.client.clock.now().seconds()).unwrap_or_default();
-        let now = GeneralizedTime::from_unix_duration(Duration::from_secs(seconds));
-        let version = if outgoing.is_cmp2021 { CMP2021 } else { CMP2000 };
         let header = PkiHeader {
-            pvno: Int::new(&[version]).map_err(failed)?,
+            pvno: Int::new(&[outgoing.version as u8]).map_err(failed)?,
             sender: self.protector.sender(),
             recipient: GeneralName::DirectoryName(self.client.recipient.clone()),
-            message_time: Some(now.map_err(failed)?),
+            message_time: Some(generalized_time(self.client.clock.now()).map_err(failed)?),
             protection_alg: Some(self.protector.algorithm()),
             sender_kid: Some(self.protector.key_identifier()),
             recip_kid: None,
@@ -166,7 +138,10 @@ impl<'c> Transaction<'c> {
     }
 }
 
-/// certReqId −1: of a message that has none (RFC 9483 §4.4).
-fn minus_one() -> Result<Int, ClientError> {
-    Int::new(&[0xff]).map_err(ClientError::encoding)
+/// certReqId 0, that of the one request in a message (RFC 9483 §4.1.1).
+///
+/// # Errors
+/// [`ClientError::Internal`] if it cannot be encoded.
+pub fn request_id() -> Result<Int, ClientError> {
+    cert_req_id(FIRST_REQUEST).map_err(ClientError::encoding)
 }

@@ -1,40 +1,40 @@
-//! Whether an answer is one to our message, and from the CA (RFC 9483 §3.5).
+//! Verifies that an answer is one to the message that was sent, and that the CA sent it (RFC 9483 §3.5).
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use countersign_ca::certificate::Facts;
-use countersign_ca::{Timestamp, oid as ca};
+use countersign_ca::oid as ca;
 use der::Decode;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectKeyIdentifier};
 
-use super::ClientError;
-use super::transaction::Transaction;
-use crate::cmp::mac::MacParameters;
-use crate::cmp::message::{Message, PkiHeader};
-use crate::cmp::names;
-use crate::cmp::service::CmpConfig;
-
-/// The lengths of a nonce (RFC 9810 §5.1.1: 128 bits).
-const NONCE: RangeInclusive<usize> = 16..=64;
+use super::credential::Protector;
+use super::error::ClientError;
+use super::transaction::{DerivedMac, Transaction};
+use crate::cmp::wire::mac::{MacLimits, MacParameters};
+use crate::cmp::wire::message::{Message, NONCE, PkiHeader};
+use crate::cmp::wire::names;
+use crate::cmp::wire::time::timestamp;
 
 /// How far messageTime may be from now, either way.
 const TIME_WINDOW: Duration = Duration::from_secs(300);
 
-/// How many iterations an answer's MAC may ask for: RFC 9483 §3.5 wants a bound, checked before the work.
-const ITERATIONS: RangeInclusive<u32> = 100..=100_000;
+/// Bounds on the MAC of an answer, which RFC 9483 §3.5 has checked before a key is derived.
+const MAC_LIMITS: MacLimits = MacLimits { iterations: 100..=100_000, sha1: true };
 
-/// The most certificates that are remembered of one transaction.
+/// The most certificates from extraCerts that are remembered in one transaction.
 const MAX_CERTIFICATES: usize = 32;
 
-/// Whether it is.
+/// The result of a check: [`ClientError::Untrusted`] if it fails.
 type Verified = Result<(), ClientError>;
 
 impl Transaction<'_> {
-    /// Checks an answer to the message with this nonce.
-    pub(super) fn verify(&mut self, answer: &Message, nonce: &[u8]) -> Verified {
+    /// Checks the answer to the message whose senderNonce is `nonce`.
+    ///
+    /// # Errors
+    /// [`ClientError::Untrusted`].
+    pub fn verify(&mut self, answer: &Message, nonce: &[u8]) -> Verified {
         self.check_header(&answer.header, nonce)?;
         for certificate in &answer.extra_certs {
             if self.certificates.len() < MAX_CERTIFICATES
@@ -48,8 +48,7 @@ impl Transaction<'_> {
         else {
             return Err(ClientError::untrusted("the answer is not protected"));
         };
-        let config = CmpConfig { iterations: ITERATIONS, ..CmpConfig::default() };
-        match MacParameters::read(algorithm, &config) {
+        match MacParameters::read(algorithm, &MAC_LIMITS) {
             Some(parameters) => {
                 let parameters = parameters.map_err(|refusal| {
                     ClientError::untrusted(format!("the answer's MAC: {}", refusal.text))
@@ -60,6 +59,7 @@ impl Transaction<'_> {
         }
     }
 
+    /// Checks version, transactionID, nonces and time of an answer.
     fn check_header(&self, header: &PkiHeader, nonce: &[u8]) -> Verified {
         let lie = |why: &str| Err(ClientError::untrusted(why));
         if !matches!(header.pvno.as_bytes(), [2 | 3]) {
@@ -83,8 +83,7 @@ impl Transaction<'_> {
             return lie("the answer's senderNonce was used before in this transaction");
         }
         let Some(time) = header.message_time else { return Ok(()) };
-        let seconds = i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
-        let (sent, now) = (Timestamp::from_seconds(seconds), self.client.clock.now());
+        let (sent, now) = (timestamp(time.to_unix_duration()), self.client.clock.now());
         if sent < now.minus(TIME_WINDOW) || sent > now.plus(TIME_WINDOW) {
             return Err(ClientError::untrusted(format!(
                 "the answer's messageTime is {sent}, and here it is {}; set the clock",
@@ -94,31 +93,33 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Verifies the MAC of an answer with the peer's secret.
     fn verify_mac(
         &mut self,
         answer: &Message,
         parameters: MacParameters,
         protection: &[u8],
     ) -> Verified {
-        let right = match self.own_mac() {
-            None => {
+        let is_right = match self.protector() {
+            Protector::Signature { .. } => {
                 return Err(ClientError::untrusted(
                     "the answer is protected by a MAC, and the request was signed",
                 ));
             }
-            Some((own, key)) if *own == parameters => {
+            // A server that answers in kind uses the parameters of the request: the key is derived already.
+            Protector::Mac { parameters: own, key, .. } if *own == parameters => {
                 key.verify(&answer.protected_part, protection)
             }
-            Some(_) => {
-                if self.derived.as_ref().is_none_or(|(known, _)| *known != parameters) {
+            Protector::Mac { .. } => {
+                if self.derived.as_ref().is_none_or(|known| known.parameters != parameters) {
                     let key = self.client.credential.derive(&parameters);
-                    self.derived = key.map(|key| (parameters, key));
+                    self.derived = key.map(|key| DerivedMac { parameters, key });
                 }
                 let derived = self.derived.as_ref();
-                derived.is_some_and(|(_, key)| key.verify(&answer.protected_part, protection))
+                derived.is_some_and(|mac| mac.key.verify(&answer.protected_part, protection))
             }
         };
-        match right {
+        match is_right {
             true => Ok(()),
             false => Err(ClientError::untrusted(
                 "the answer's MAC is wrong: its sender does not have the secret",
@@ -126,19 +127,20 @@ impl Transaction<'_> {
         }
     }
 
+    /// Verifies the signature of an answer, and that its signer may answer for the CA.
     fn verify_signature(
         &self,
         answer: &Message,
         algorithm: &spki::AlgorithmIdentifierOwned,
         protection: &[u8],
     ) -> Verified {
-        // 1. Which certificate: the first in extraCerts, or the one that was named beforehand.
+        // 1. The signer's certificate: the first in extraCerts, or the one that the operator named.
         let named = self.client.signer.iter();
         let signer =
             self.signer_of(&answer.header, answer.extra_certs.first().into_iter().chain(named))?;
-        // 2. It may sign for the CA.
+        // 2. It may sign answers of the CA.
         self.check_signer(signer)?;
-        // 3. The header names it.
+        // 3. The header names its subject as the sender.
         let facts = Facts::of(signer).map_err(|e| ClientError::untrusted(e.to_string()))?;
         let GeneralName::DirectoryName(sender) = &answer.header.sender else {
             return Err(ClientError::untrusted("the answer's sender is no directoryName"));
@@ -155,7 +157,8 @@ impl Transaction<'_> {
         })
     }
 
-    /// The certificate whose key identifier senderKID is; without one, the first.
+    /// The first of the candidates, the certificates of earlier answers, and the anchors, whose key identifier is the senderKID. Without a
+    /// senderKID, or without a key identifier in the certificate, it is the first of all.
     fn signer_of<'d>(
         &'d self,
         header: &PkiHeader,
@@ -174,9 +177,9 @@ impl Transaction<'_> {
         ))
     }
 
-    /// The signer is the one that was named, or one whose path leads to an anchor and that is a CA, or that a CA had sign
-    /// for it (RFC 9483 §1.5 and §3.5, RFC 6402 §2.10). Any other certificate below the same root, such as another
-    /// gateway's, is none.
+    /// Checks that a certificate may sign answers of the CA (RFC 9483 §1.5 and §3.5, RFC 6402 §2.10): it is the one that the operator named,
+    /// or its path leads to an anchor, and it is a CA or has the key purpose cmcCA or cmcRA. Any other certificate below the same root,
+    /// such as another gateway's, may not.
     fn check_signer(&self, signer: &[u8]) -> Verified {
         let read =
             Certificate::from_der(signer).map_err(ClientError::unreadable("a certificate"))?;
@@ -218,6 +221,7 @@ impl Transaction<'_> {
     }
 }
 
+/// The subject key identifier of a certificate, if it has one.
 fn key_identifier(certificate: &[u8]) -> Result<Option<Vec<u8>>, ClientError> {
     let read = Certificate::from_der(certificate);
     let read = read.map_err(ClientError::unreadable("certificates in extraCerts"))?;

@@ -1,0 +1,72 @@
+//! The values of general messages (RFC 9810 §5.3.19). Their tags are explicit, as in all of the ASN.1 module of CMP (RFC 9810 Appendix F).
+
+use der::asn1::Any;
+use der::{Choice, Sequence};
+use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::time::Time;
+
+use super::crmf::CertTemplate;
+
+/// ```text
+/// CRLStatus ::= SEQUENCE {
+///     source       CRLSource,
+///     thisUpdate   Time OPTIONAL }
+/// ```
+/// RFC 9810 §5.3.19.17.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct CrlStatus {
+    /// Names the CRL.
+    pub source: CrlSource,
+    /// thisUpdate of the CRL that the peer has.
+    pub this_update: Option<Time>,
+}
+
+/// ```text
+/// CRLSource ::= CHOICE {
+///     dpn          [0] DistributionPointName,
+///     issuer       [1] GeneralNames }
+/// ```
+/// RFC 9810 §5.3.19.17.
+#[derive(Debug, Clone, PartialEq, Eq, Choice)]
+pub enum CrlSource {
+    /// By a distribution point, as a certificate names it.
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", constructed = "true")]
+    Point(DistributionPointName),
+    /// By the name of its issuer.
+    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", constructed = "true")]
+    Issuer(Vec<GeneralName>),
+}
+
+/// ```text
+/// RootCaKeyUpdateContent ::= SEQUENCE {
+///     newWithNew       CMPCertificate,
+///     newWithOld   [0] CMPCertificate OPTIONAL,
+///     oldWithNew   [1] CMPCertificate OPTIONAL }
+/// ```
+/// RFC 9810 §5.3.19.15.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct RootCaKeyUpdate {
+    /// The new root certificate.
+    pub new_with_new: Any,
+    /// The new key, signed by the old one.
+    #[asn1(context_specific = "0", optional = "true")]
+    pub new_with_old: Option<Any>,
+    /// The old key, signed by the new one.
+    #[asn1(context_specific = "1", optional = "true")]
+    pub old_with_new: Option<Any>,
+}
+
+/// ```text
+/// CertReqTemplateContent ::= SEQUENCE {
+///     certTemplate     CertTemplate,
+///     keySpec          Controls OPTIONAL }
+/// ```
+/// RFC 9810 §5.3.19.16.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct CertReqTemplate {
+    /// The fields that a request shall have.
+    pub cert_template: CertTemplate,
+    /// The accepted kinds of key, one control for each.
+    pub key_spec: Option<Vec<AttributeTypeAndValue>>,
+}

@@ -1,0 +1,222 @@
+//! PKIMessage and PKIHeader (RFC 9810 §5.1). The octets of header and body are kept as they were received, because the protection is
+//! computed over them: encoded anew, they might differ.
+
+use std::ops::RangeInclusive;
+
+use der::asn1::{Any, AnyRef, BitString, GeneralizedTime, Int, OctetString};
+use der::{Decode, Encode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
+use spki::AlgorithmIdentifierOwned;
+use x509_cert::ext::pkix::name::GeneralName;
+
+use super::refusal::{Failure, Refusal};
+
+/// The most certificates in extraCerts that are accepted.
+const MAX_EXTRA_CERTS: usize = 16;
+
+/// The lengths of a nonce that are accepted, in octets: at least 128 bits (RFC 9810 §5.1.1, RFC 9483 §3.5).
+pub const NONCE: RangeInclusive<usize> = 16..=64;
+
+/// ```text
+/// PKIHeader ::= SEQUENCE {
+///     pvno                INTEGER     { cmp1999(1), cmp2000(2), cmp2021(3) },
+///     sender              GeneralName,
+///     recipient           GeneralName,
+///     messageTime     [0] GeneralizedTime         OPTIONAL,
+///     protectionAlg   [1] AlgorithmIdentifier     OPTIONAL,
+///     senderKID       [2] KeyIdentifier           OPTIONAL,
+///     recipKID        [3] KeyIdentifier           OPTIONAL,
+///     transactionID   [4] OCTET STRING            OPTIONAL,
+///     senderNonce     [5] OCTET STRING            OPTIONAL,
+///     recipNonce      [6] OCTET STRING            OPTIONAL,
+///     freeText        [7] PKIFreeText             OPTIONAL,
+///     generalInfo     [8] SEQUENCE SIZE (1..MAX) OF InfoTypeAndValue OPTIONAL }
+/// ```
+/// RFC 9810 §5.1.1.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct PkiHeader {
+    /// The version: 2, or 3 for cmp2021 syntax.
+    pub pvno: Int,
+    /// The sender's name.
+    pub sender: GeneralName,
+    /// The recipient's name.
+    pub recipient: GeneralName,
+    /// When the sender made the message.
+    #[asn1(context_specific = "0", optional = "true")]
+    pub message_time: Option<GeneralizedTime>,
+    /// How the message is protected.
+    #[asn1(context_specific = "1", optional = "true")]
+    pub protection_alg: Option<AlgorithmIdentifierOwned>,
+    /// The key of the sender that protects the message: the reference of a secret, or a subject key identifier.
+    #[asn1(context_specific = "2", optional = "true")]
+    pub sender_kid: Option<OctetString>,
+    /// The key of the recipient.
+    #[asn1(context_specific = "3", optional = "true")]
+    pub recip_kid: Option<OctetString>,
+    /// Identifies the transaction.
+    #[asn1(context_specific = "4", optional = "true")]
+    pub transaction_id: Option<OctetString>,
+    /// A fresh random number of the sender.
+    #[asn1(context_specific = "5", optional = "true")]
+    pub sender_nonce: Option<OctetString>,
+    /// The senderNonce of the message that this one answers.
+    #[asn1(context_specific = "6", optional = "true")]
+    pub recip_nonce: Option<OctetString>,
+    /// Text for people.
+    #[asn1(context_specific = "7", optional = "true")]
+    pub free_text: Option<Vec<String>>,
+    /// Further information, such as implicitConfirm.
+    #[asn1(context_specific = "8", optional = "true")]
+    pub general_info: Option<Vec<InfoTypeAndValue>>,
+}
+
+/// ```text
+/// InfoTypeAndValue ::= SEQUENCE {
+///     infoType               OBJECT IDENTIFIER,
+///     infoValue              ANY DEFINED BY infoType  OPTIONAL }
+/// ```
+/// RFC 9810 §5.1.1.
+#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
+pub struct InfoTypeAndValue {
+    /// The kind of information.
+    pub info_type: der::oid::ObjectIdentifier,
+    /// The information.
+    pub info_value: Option<Any>,
+}
+
+/// ```text
+/// PKIMessage ::= SEQUENCE {
+///     header           PKIHeader,
+///     body             PKIBody,
+///     protection   [0] PKIProtection OPTIONAL,
+///     extraCerts   [1] SEQUENCE SIZE (1..MAX) OF CMPCertificate OPTIONAL }
+/// ```
+/// A PKIMessage as it was received, RFC 9810 §5.1.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The header.
+    pub header: PkiHeader,
+    /// The kind of the body: the number of its context tag ([`super::kind`]).
+    pub kind: u8,
+    /// The element inside the body's context tag.
+    pub body: Any,
+    /// The protection, if there is one.
+    pub protection: Option<Vec<u8>>,
+    /// extraCerts, DER.
+    pub extra_certs: Vec<Vec<u8>>,
+    /// ProtectedPart, DER, over which the protection is computed.
+    pub protected_part: Vec<u8>,
+}
+
+impl Message {
+    /// Decodes a message that [`super::bounds::check`] let pass.
+    ///
+    /// # Errors
+    /// `badDataFormat` for anything that is no PKIMessage.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
+        let malformed = |e: der::Error| {
+            Refusal::new(Failure::BadDataFormat, format!("expected a PKIMessage: {e}"))
+        };
+        let outer = AnyRef::from_der(bytes).map_err(malformed)?;
+        if outer.tag() != Tag::Sequence {
+            return Err(Refusal::new(
+                Failure::BadDataFormat,
+                "expected a PKIMessage, which is a SEQUENCE",
+            ));
+        }
+        let mut reader = SliceReader::new(outer.value()).map_err(malformed)?;
+        let header_bytes = reader.tlv_bytes().map_err(malformed)?;
+        let body_bytes = reader.tlv_bytes().map_err(malformed)?;
+        let header = PkiHeader::from_der(header_bytes).map_err(|e| {
+            Refusal::new(Failure::BadDataFormat, format!("expected a PKIHeader: {e}"))
+        })?;
+        let tagged = AnyRef::from_der(body_bytes).map_err(malformed)?;
+        let Tag::ContextSpecific { constructed: true, number } = tagged.tag() else {
+            return Err(Refusal::new(
+                Failure::BadDataFormat,
+                "expected a PKIBody, which has a context tag",
+            ));
+        };
+        let body = Any::from_der(tagged.value()).map_err(malformed)?;
+        let mut message = Self {
+            header,
+            kind: number.value(),
+            body,
+            protection: None,
+            extra_certs: Vec::new(),
+            protected_part: protected_part(header_bytes, body_bytes).map_err(malformed)?,
+        };
+        while !reader.is_finished() {
+            message.take_optional(reader.tlv_bytes().map_err(malformed)?).map_err(malformed)?;
+        }
+        Ok(message)
+    }
+
+    /// Reads protection or extraCerts, each of which may be present once and in this order.
+    fn take_optional(&mut self, element: &[u8]) -> der::Result<()> {
+        let tagged = AnyRef::from_der(element)?;
+        match tagged.tag() {
+            Tag::ContextSpecific { constructed: true, number: TagNumber::N0 }
+                if self.protection.is_none() && self.extra_certs.is_empty() =>
+            {
+                let bits = BitString::from_der(tagged.value())?;
+                let octets = bits.as_bytes().ok_or_else(|| Tag::BitString.value_error())?;
+                self.protection = Some(octets.to_vec());
+            }
+            Tag::ContextSpecific { constructed: true, number: TagNumber::N1 }
+                if self.extra_certs.is_empty() =>
+            {
+                let sequence = AnyRef::from_der(tagged.value())?;
+                sequence.tag().assert_eq(Tag::Sequence)?;
+                let mut reader = SliceReader::new(sequence.value())?;
+                while !reader.is_finished() {
+                    if self.extra_certs.len() == MAX_EXTRA_CERTS {
+                        return Err(Tag::Sequence.length_error());
+                    }
+                    self.extra_certs.push(reader.tlv_bytes()?.to_vec());
+                }
+            }
+            other => return Err(other.unexpected_error(None)),
+        }
+        Ok(())
+    }
+
+    /// The octets of the transactionID; none when it is absent.
+    pub fn transaction_id(&self) -> &[u8] {
+        self.header.transaction_id.as_ref().map_or(&[], OctetString::as_bytes)
+    }
+}
+
+/// ```text
+/// ProtectedPart ::= SEQUENCE { header PKIHeader, body PKIBody }
+/// ```
+/// The octets that a protection is computed over, RFC 9810 §5.1.3.
+pub fn protected_part(header: &[u8], body: &[u8]) -> der::Result<Vec<u8>> {
+    AnyRef::new(Tag::Sequence, &[header, body].concat())?.to_der()
+}
+
+/// The content of a body in its context tag, DER.
+pub fn tagged_body(kind: u8, content: &[u8]) -> der::Result<Vec<u8>> {
+    context(kind, content)
+}
+
+/// A PKIMessage, DER, of parts that are DER already.
+pub fn assemble(
+    header: &[u8],
+    body: &[u8],
+    protection: &[u8],
+    extra_certs: &[&[u8]],
+) -> der::Result<Vec<u8>> {
+    let bits = BitString::from_bytes(protection)?.to_der()?;
+    let mut content = [header, body, &context(0, &bits)?].concat();
+    if !extra_certs.is_empty() {
+        let certificates = AnyRef::new(Tag::Sequence, &extra_certs.concat())?.to_der()?;
+        content.extend(context(1, &certificates)?);
+    }
+    AnyRef::new(Tag::Sequence, &content)?.to_der()
+}
+
+/// An element in an explicit context tag, DER.
+fn context(number: u8, content: &[u8]) -> der::Result<Vec<u8>> {
+    let tag = Tag::ContextSpecific { constructed: true, number: TagNumber::try_from(number)? };
+    AnyRef::new(tag, content)?.to_der()
+}
