@@ -31,8 +31,7 @@ fn every_row_of_the_lanes_names_a_test_that_there_is() {
                     !whole.contains(file),
                     "tests/lanes.txt names `{file}` as a whole, and `{test}` in it: remove one"
                 );
-                let name = test.rsplit("::").next().unwrap_or(test);
-                let is_there = text_below(file).contains(&format!("fn {name}("));
+                let is_there = text_below(file).contains(&format!("fn {test}("));
                 assert!(
                     is_there,
                     "tests/lanes.txt names `{test}` in `{file}`, which has no such test: rename or remove the row"

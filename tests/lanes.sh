@@ -31,6 +31,7 @@ run() {
   name=$(basename "$binary")
   file=$(file_of "${name%-*}")
   mapfile -t listed < <(rows | awk -v file="$file" '$1 == file { print $2 }')
+  # libtest takes a name as a part of a test's path, in both lanes alike.
   local is_whole=false
   for test in "${listed[@]}"; do [ -n "$test" ] || is_whole=true; done
   case $lane in
@@ -39,12 +40,12 @@ run() {
       local skipped=()
       for test in "${listed[@]}"; do skipped+=(--skip "$test"); done
       # An unset PATH would be the system's own.
-      exec env PATH=/nonexistent "$binary" --exact "${skipped[@]}" "$@"
+      exec env PATH=/nonexistent "$binary" "${skipped[@]}" "$@"
       ;;
     programs)
       if [ ${#listed[@]} -eq 0 ]; then return; fi
       if $is_whole; then listed=(); fi
-      exec "$binary" ${listed[@]:+--exact "${listed[@]}"} "$@"
+      exec "$binary" "${listed[@]}" "$@"
       ;;
   esac
 }

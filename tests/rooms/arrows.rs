@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use crate::names::Crate;
+use crate::tokens::Use;
 
 /// File `from` names something that file `to` defines.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +19,9 @@ pub struct Arrow {
 pub fn of(house: &Crate) -> Vec<Arrow> {
     let mut found: BTreeMap<(String, String), BTreeMap<String, usize>> = BTreeMap::new();
     for (place, module) in house.modules.iter().enumerate() {
-        let brought = module.said.uses.iter().filter(|brought| !brought.is_export);
+        // A `use` of a module brings in a function of the same name, too. What the code makes of the name is among the mentions.
+        let is_own = |brought: &&Use| !brought.is_export && !house.is_module(place, &brought.path);
+        let brought = module.said.uses.iter().filter(is_own);
         let brought = brought.map(|brought| (&brought.path, false, brought.line));
         let mentioned = module
             .said

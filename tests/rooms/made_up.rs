@@ -146,6 +146,24 @@ fn what_is_no_dependency_is_none() {
 }
 
 #[test]
+fn a_module_and_a_function_of_one_name_are_told_apart() {
+    let with = |text| {
+        lines(&[
+            ("lib.rs", "mod room;"),
+            ("room/mod.rs", "mod user; mod rules; mod high; pub use high::rules;"),
+            ("room/user.rs", text),
+            ("room/rules.rs", "pub const ONE: u8 = 1;"),
+            ("room/high.rs", "pub fn rules() {}"),
+        ])
+    };
+    assert_eq!(
+        with("use super::rules; const X: u8 = rules::ONE;"),
+        ["room/user.rs room/rules.rs: ONE"]
+    );
+    assert_eq!(with("use super::rules; fn f() { rules() }"), ["room/user.rs room/high.rs: rules"]);
+}
+
+#[test]
 fn a_macro_of_a_module_above_is_a_dependency() {
     let files = [
         ("lib.rs", "mod room;"),

@@ -130,6 +130,12 @@ impl Crate {
         targets.into_iter().filter_map(item).collect()
     }
 
+    /// Whether `path` names a module, besides whatever else has the name.
+    pub fn is_module(&self, from: usize, path: &[String]) -> bool {
+        let targets = self.resolve(from, path, &mut Vec::new());
+        targets.iter().any(|target| matches!(target, Target::Module(_)))
+    }
+
     fn resolve(
         &self,
         from: usize,

@@ -11,14 +11,17 @@ use crate::record::{
     Transaction,
 };
 
+/// A label of this text, which must be a valid one.
 pub fn label(text: &str) -> Label {
     text.parse().unwrap()
 }
 
+/// A serial with this value.
 pub fn serial(number: u128) -> Serial {
     Serial::new(number.to_be_bytes()).unwrap()
 }
 
+/// An account with an identity of each kind.
 pub fn account(name: &str) -> Account {
     Account {
         name: label(name),

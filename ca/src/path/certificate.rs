@@ -399,7 +399,9 @@ pub(super) fn verify(
 pub(super) struct SignedParts<'a> {
     /// The octets that are signed, in their original encoding.
     pub signed: &'a [u8],
+    /// The signature algorithm outside the signed octets.
     pub algorithm: AlgorithmIdentifierOwned,
+    /// The octets of the signature.
     pub signature: Vec<u8>,
 }
 

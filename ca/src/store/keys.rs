@@ -81,7 +81,9 @@ pub enum Space {
 
 /// The letters of CRL scopes in keys of [`Space::LastCrl`].
 mod scope {
+    /// The full CRL.
     pub const FULL: u8 = b'f';
+    /// The delta CRL.
     pub const DELTA: u8 = b'd';
     /// The number of the partition follows, 2 octets.
     pub const PARTITION: u8 = b'p';

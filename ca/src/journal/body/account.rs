@@ -33,10 +33,12 @@ pub struct AccountsBody<'a> {
 }
 
 impl<'a> AccountsBody<'a> {
+    /// The body for these new accounts.
     pub fn new(accounts: &'a [Account]) -> Result<Self> {
         Ok(Self { accounts: accounts.iter().map(AccountBody::new).collect::<Result<_>>()? })
     }
 
+    /// The accounts in the body.
     pub fn records(self) -> Result<Vec<Account>> {
         self.accounts.into_iter().map(AccountBody::record).collect()
     }
@@ -66,6 +68,7 @@ pub struct AccountBody<'a> {
 }
 
 impl<'a> AccountBody<'a> {
+    /// The body for an account; the incarnation is left out.
     pub fn new(account: &'a Account) -> Result<Self> {
         Ok(Self {
             name: account.name.as_str(),
@@ -79,6 +82,7 @@ impl<'a> AccountBody<'a> {
         })
     }
 
+    /// The account in the body.
     pub fn record(self) -> Result<Account> {
         let identities = self.identities.into_iter().map(IdentityBody::record);
         Ok(Account {
@@ -109,8 +113,11 @@ struct IdentityBody<'a> {
 mod id_type {
     /// Both IP versions; the length of the value tells them apart.
     pub const IP: u8 = 1;
+    /// A host name.
     pub const FQDN: u8 = 2;
+    /// A mail address.
     pub const RFC822_ADDR: u8 = 3;
+    /// A distinguished name.
     pub const DER_ASN1_DN: u8 = 9;
 }
 
@@ -227,6 +234,7 @@ impl<'a> EquipmentBody<'a> {
 /// The removal of an account.
 #[derive(Encode, Decode)]
 pub struct AccountRemovedBody<'a> {
+    /// The name of the removed account.
     #[b(0)]
     pub name: &'a str,
 }
@@ -242,10 +250,12 @@ pub struct LockedBody<'a> {
 }
 
 impl<'a> LockedBody<'a> {
+    /// The body for a reference that is locked until this time.
     pub fn new(reference: &'a str, until: Timestamp) -> Self {
         Self { reference, until: until.millis() }
     }
 
+    /// The entry in the body.
     pub fn entry(self) -> Entry {
         let until = Timestamp::from_millis(self.until);
         Entry::Locked { reference: self.reference.to_owned(), until }

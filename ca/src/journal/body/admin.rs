@@ -20,10 +20,12 @@ pub struct DeedBody<'a> {
 }
 
 impl<'a> DeedBody<'a> {
+    /// The body for an administrator's action.
     pub fn new(deed: &'a Deed) -> Self {
         Self { actor: &deed.actor, action: &deed.action, detail: &deed.detail }
     }
 
+    /// The entry in the body.
     pub fn entry(self) -> Entry {
         Entry::Deed(Deed {
             actor: self.actor.to_owned(),
@@ -47,6 +49,7 @@ pub struct RestoredBody<'a> {
 }
 
 impl<'a> RestoredBody<'a> {
+    /// The body for a restore.
     pub fn new(restoration: &'a Restoration) -> Self {
         Self {
             actor: &restoration.actor,
@@ -55,6 +58,7 @@ impl<'a> RestoredBody<'a> {
         }
     }
 
+    /// The entry in the body.
     pub fn entry(self) -> Result<Entry> {
         Ok(Entry::Restored(Restoration {
             actor: self.actor.to_owned(),
@@ -73,6 +77,7 @@ pub struct ClockAcceptedBody<'a> {
 }
 
 impl ClockAcceptedBody<'_> {
+    /// The entry in the body.
     pub fn entry(self) -> Entry {
         Entry::ClockAccepted { actor: self.actor.to_owned() }
     }

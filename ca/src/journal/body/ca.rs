@@ -50,6 +50,7 @@ struct SuccessionBody<'a> {
 }
 
 impl<'a> CaBody<'a> {
+    /// The body for a CA's record.
     pub fn new(ca: &'a CaRecord) -> Self {
         Self {
             name: ca.name.as_str(),
@@ -60,6 +61,7 @@ impl<'a> CaBody<'a> {
         }
     }
 
+    /// The CA's record in the body.
     pub fn record(self) -> Result<CaRecord> {
         Ok(CaRecord {
             name: self.name.parse()?,
@@ -107,10 +109,12 @@ pub struct AssignedBody<'a> {
 }
 
 impl<'a> AssignedBody<'a> {
+    /// The body for a duty that is assigned to a CA.
     pub fn new(ca: &'a Label, duty: Duty) -> Self {
         Self { ca: ca.as_str(), duty: duty as u8 }
     }
 
+    /// The entry in the body.
     pub fn entry(self) -> Result<Entry> {
         let known = [Duty::Default, Duty::Issue];
         let duty = known.into_iter().find(|duty| *duty as u8 == self.duty).ok_or_else(|| {

@@ -22,11 +22,13 @@ pub struct ReservedBody<'a> {
 }
 
 impl<'a> ReservedBody<'a> {
+    /// The body for serials that a CA reserves.
     pub fn new(ca: &'a Label, serials: &[Serial]) -> Self {
         let serials = serials.iter().flat_map(|serial| *serial.octets()).collect();
         Self { ca: ca.as_str(), serials: Cow::Owned(serials) }
     }
 
+    /// The entry in the body.
     pub fn entry(self) -> Result<Entry> {
         let (serials, rest) = self.serials.as_chunks::<16>();
         if !rest.is_empty() {
@@ -75,6 +77,7 @@ pub struct IssuedBody<'a> {
 }
 
 impl<'a> IssuedBody<'a> {
+    /// The body for an issued certificate.
     pub fn new(issued: &'a Issued) -> Result<Self> {
         let transaction = issued.transaction.as_ref();
         Ok(Self {
@@ -123,11 +126,13 @@ impl<'a> IssuedBody<'a> {
 /// The holder's confirmation of the certificate that a transaction issued.
 #[derive(Encode, Decode)]
 pub struct ConfirmedBody<'a> {
+    /// The identifier of the transaction.
     #[cbor(b(0), with = "minicbor::bytes")]
     pub transaction: &'a [u8],
 }
 
 impl ConfirmedBody<'_> {
+    /// The entry in the body.
     pub fn entry(self) -> Entry {
         Entry::Confirmed { transaction: self.transaction.to_vec() }
     }

@@ -51,6 +51,7 @@ pub struct CrlBody<'a> {
 }
 
 impl<'a> CrlBody<'a> {
+    /// The body for a CRL's record.
     pub fn new(crl: &'a CrlRecord) -> Self {
         Self {
             ca: crl.ca.as_str(),
@@ -70,6 +71,7 @@ impl<'a> CrlBody<'a> {
         }
     }
 
+    /// The CRL's record in the body.
     pub fn record(self) -> Result<CrlRecord> {
         Ok(CrlRecord {
             ca: self.ca.parse()?,

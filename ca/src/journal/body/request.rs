@@ -47,6 +47,7 @@ pub struct RequestedBody<'a> {
 }
 
 impl<'a> RequestedBody<'a> {
+    /// The body for a request that awaits approval.
     pub fn new(pending: &'a PendingRequest) -> Result<Self> {
         let request = &pending.request;
         let octets = |values: &[Vec<u8>]| values.iter().cloned().map(ByteVec::from).collect();
@@ -98,10 +99,12 @@ pub struct JoinedBody<'a> {
 }
 
 impl<'a> JoinedBody<'a> {
+    /// The body for a transaction that joins a request.
     pub fn new(request: &'a RequestId, transaction: &'a Transaction) -> Result<Self> {
         Ok(Self { request: request.octets(), transaction: TransactionBody::new(transaction)? })
     }
 
+    /// The entry in the body.
     pub fn entry(self) -> Result<Entry> {
         let request = request_id(self.request)?;
         Ok(Entry::Joined { request, transaction: self.transaction.record()? })
@@ -125,6 +128,7 @@ pub struct DecidedBody<'a> {
 }
 
 impl<'a> DecidedBody<'a> {
+    /// The body for the decision about a request.
     pub fn new(request: &'a RequestId, decision: &'a Decision) -> Self {
         Self {
             request: request.octets(),
@@ -134,6 +138,7 @@ impl<'a> DecidedBody<'a> {
         }
     }
 
+    /// The entry in the body.
     pub fn entry(self) -> Result<Entry> {
         let verdict = Verdict::from_number(self.verdict)
             .ok_or_else(|| Error::internal(format!("the verdict `{}` is unknown", self.verdict)))?;

@@ -33,6 +33,7 @@ pub struct RevokedBody<'a> {
 }
 
 impl<'a> RevokedBody<'a> {
+    /// The body for a revocation or hold.
     pub fn new(
         ca: &'a Label,
         serial: &'a Serial,
@@ -55,6 +56,7 @@ impl<'a> RevokedBody<'a> {
         Self { untaken: untaken.then_some(true), ..self }
     }
 
+    /// The entry in the body.
     pub fn entry(self) -> Result<Entry> {
         Ok(Entry::Revoked {
             ca: self.ca.parse()?,
@@ -80,10 +82,12 @@ pub struct ReleasedBody<'a> {
 }
 
 impl<'a> ReleasedBody<'a> {
+    /// The body for a release from hold.
     pub fn new(ca: &'a Label, serial: &'a Serial) -> Self {
         Self { ca: ca.as_str(), serial: serial.octets() }
     }
 
+    /// The entry in the body.
     pub fn entry(self) -> Result<Entry> {
         Ok(Entry::Released { ca: self.ca.parse()?, serial: cbor::serial(self.serial)? })
     }
@@ -113,6 +117,7 @@ pub struct ListedBody<'a> {
 }
 
 impl<'a> ListedBody<'a> {
+    /// The body for a revocation that a CRL lists.
     pub fn new(ca: &'a Label, entry: &'a RevokedEntry) -> Self {
         Self {
             ca: ca.as_str(),
@@ -125,6 +130,7 @@ impl<'a> ListedBody<'a> {
         }
     }
 
+    /// The entry in the body.
     pub fn entry(self) -> Result<Entry> {
         let revocation = Revocation {
             at: Timestamp::from_millis(self.at),

@@ -44,6 +44,7 @@ pub struct VendorBody<'a> {
 }
 
 impl<'a> VendorBody<'a> {
+    /// The body for a vendor.
     pub fn new(vendor: &'a Vendor) -> Self {
         let all = |list: &[Vec<u8>]| list.iter().cloned().map(ByteVec::from).collect();
         Self {
@@ -57,6 +58,7 @@ impl<'a> VendorBody<'a> {
         }
     }
 
+    /// The vendor in the body.
     pub fn record(self) -> Result<Vendor> {
         let all = |list: Vec<ByteVec>| list.into_iter().map(Vec::from).collect();
         Ok(Vendor {
@@ -74,6 +76,7 @@ impl<'a> VendorBody<'a> {
 /// The removal of a vendor.
 #[derive(Encode, Decode)]
 pub struct VendorRemovedBody<'a> {
+    /// The name of the removed vendor.
     #[b(0)]
     pub name: &'a str,
 }

@@ -25,7 +25,9 @@ use crate::sets;
 /// What a CRL says about one certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
+    /// The reason of the revocation.
     pub reason: CrlReason,
+    /// The date of the revocation.
     pub at: Timestamp,
 }
 

@@ -16,11 +16,17 @@ pub type Values = BTreeMap<Key, Option<Vec<u8>>>;
 /// until the group is durable.
 #[derive(Debug, Default)]
 pub struct Changes {
+    /// The changed keys of the database.
     pub values: Values,
+    /// The state of each serial, by its number.
     pub serials: HashMap<u64, SerialState>,
+    /// The state of each transaction; `None` for one that is forgotten.
     pub transactions: HashMap<TransactionId, Option<TransactionState>>,
+    /// How many certificates each bucket has.
     pub buckets: BTreeMap<Bucket, u32>,
+    /// How many certificates end on each day.
     pub days: HashMap<Day, u64>,
+    /// The revocation of each certificate; `None` for one that is released.
     pub revoked: HashMap<CertificateId, Option<RevokedEntry>>,
     /// The values of search keys, by span and part. They are not in `values`, as each certificate changes several of
     /// them in place.
@@ -30,6 +36,7 @@ pub struct Changes {
 /// A key as one layer has it: the changes of a group, the recent changes of the index, or the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layered {
+    /// The key.
     pub key: Key,
     /// `None` if the layer removes the key.
     pub value: Option<Vec<u8>>,
