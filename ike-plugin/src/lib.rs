@@ -8,7 +8,6 @@ pub mod gateway;
 pub mod identity;
 pub mod kept;
 mod lines;
-pub mod lookup;
 pub mod moment;
 pub mod policy;
 pub mod proof;
@@ -18,3 +17,4 @@ pub mod trust;
 pub mod wire;
 
 pub use countersign_ca::path;
+pub use trust::certificate_store as lookup;

@@ -14,7 +14,7 @@ use der::Encode;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::PeerId;
-use crate::lookup::CertificateStore;
+use super::certificate_store::CertificateStore;
 use crate::path::{Certificate, PathSettings, ValidPath, validate};
 use crate::status::{CrlChecker, Mode};
 
