@@ -18,14 +18,14 @@ use jiff::tz::TimeZone;
 use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
 
-use crate::asked;
+use crate::policy::attributes as asked;
 use crate::decision::{Decision, DecisionLog, PeerCertificate};
 use crate::identity::{Mapping, Names, PeerId};
 use crate::kept::Kept;
-use crate::moment::moment;
+use crate::policy::moment::moment;
 use crate::path::ValidPath;
 use crate::policy::{Asker, LoadedPolicy, Policy};
-use crate::proof::Proof;
+use crate::policy::proof::Proof;
 use crate::trust::{Lack, Status, Trust};
 use crate::wire::{Answer, IkeId, Question, Secret, Step, VERSION, Verdict};
 

@@ -11,12 +11,12 @@ use countersign_policy::{
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::asked;
+use crate::policy::attributes as asked;
 use crate::decision::{decisions, kept_policy};
 use crate::identity::{Names, PeerId};
-use crate::moment::moment;
+use crate::policy::moment::moment;
 use crate::policy::credentials;
-use crate::proof::Proof;
+use crate::policy::proof::Proof;
 use crate::wire;
 
 /// What explaining needs.

@@ -1,6 +1,5 @@
 //! How an IKE daemon asks whether a peer may come in: path, status, identity and policy decide, and the answer says why.
 
-pub mod asked;
 pub mod authorizer;
 pub mod decision;
 pub mod explain;
@@ -8,13 +7,12 @@ pub mod gateway;
 pub mod identity;
 pub mod kept;
 mod lines;
-pub mod moment;
 pub mod policy;
-pub mod proof;
 pub mod server;
 pub mod status;
 pub mod trust;
 pub mod wire;
 
 pub use countersign_ca::path;
+pub use policy::{attributes as asked, moment, proof};
 pub use trust::certificate_store as lookup;

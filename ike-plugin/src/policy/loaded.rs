@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::path::ValidPath;
-use crate::proof::Proof;
+use super::proof::Proof;
 
 /// The largest policy file, in octets.
 const MAX_POLICY: u64 = 256 << 20;
