@@ -19,7 +19,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
 
 use crate::policy::attributes as asked;
-use crate::decision::{Decision, DecisionLog, PeerCertificate};
+use crate::decision_log::{Decision, DecisionLog, PeerCertificate};
 use crate::identity::{Mapping, Names, PeerId};
 use crate::kept::Kept;
 use crate::policy::moment::moment;

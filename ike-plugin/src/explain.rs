@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::policy::attributes as asked;
-use crate::decision::{decisions, kept_policy};
+use crate::decision_log::{decisions, kept_policy};
 use crate::identity::{Names, PeerId};
 use crate::policy::moment::moment;
 use crate::policy::credentials;

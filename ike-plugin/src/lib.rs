@@ -1,7 +1,7 @@
 //! How an IKE daemon asks whether a peer may come in: path, status, identity and policy decide, and the answer says why.
 
 pub mod authorizer;
-pub mod decision;
+pub mod decision_log;
 pub mod explain;
 pub mod gateway;
 pub mod identity;
@@ -14,5 +14,6 @@ pub mod trust;
 pub mod wire;
 
 pub use countersign_ca::path;
+pub use decision_log as decision;
 pub use policy::{attributes as asked, moment, proof};
 pub use trust::certificate_store as lookup;
