@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::authorizer::Authorizer;
+use crate::decide::Authorizer;
 use crate::lines::Lines;
 use crate::wire::{Answer, MAX_QUESTION, MAX_TIMEOUT, Question, Step};
 

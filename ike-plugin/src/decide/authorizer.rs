@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::policy::attributes as asked;
 use crate::decision_log::{Decision, DecisionLog, PeerCertificate};
 use crate::identity::{Mapping, Names, PeerId};
-use crate::kept::Kept;
+use super::recent::Kept;
 use crate::policy::moment::moment;
 use crate::path::ValidPath;
 use crate::policy::{Asker, LoadedPolicy, Policy};

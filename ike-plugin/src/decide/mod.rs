@@ -1,0 +1,6 @@
+//! The decision about a peer: path, status, identity, policy.
+
+mod authorizer;
+mod recent;
+
+pub use authorizer::{AddressIds, Authorizer, Counts};
