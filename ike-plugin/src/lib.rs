@@ -5,7 +5,6 @@ pub mod decision_log;
 pub mod explain;
 pub mod gateway;
 pub mod identity;
-mod lines;
 pub mod policy;
 pub mod server;
 pub mod status;

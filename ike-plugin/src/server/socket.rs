@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::decide::Authorizer;
-use crate::lines::Lines;
+use super::lines::Lines;
 use crate::wire::{Answer, MAX_QUESTION, MAX_TIMEOUT, Question, Step};
 
 /// How long a connection may be silent.
