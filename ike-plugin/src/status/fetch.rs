@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::time::Duration;
 
-use super::cache::Fetch;
+use super::crl_cache::Fetch;
 use super::ldap;
-use super::responders::Ask;
+use super::ocsp_cache::Ask;
 
 /// The longest that a fetch may take.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -12,8 +12,8 @@ use data_encoding::{BASE64, HEXLOWER};
 use der::{Reader, SliceReader};
 use sha2::{Digest, Sha256};
 
-use super::crl::Crl;
-use super::{BROKEN, unbroken};
+use super::checker::{BROKEN, unbroken};
+use crate::path::crl::Crl;
 use crate::path::{Certificate, same_name};
 
 /// The most locations that are kept.

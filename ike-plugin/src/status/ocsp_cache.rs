@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use countersign_ca::clock::Clock;
 
 use super::ocsp::{OcspAnswer, read, request};
-use super::{BROKEN, unbroken};
+use super::checker::{BROKEN, unbroken};
 use crate::path::Certificate;
 
 /// The most certificates of which answers are kept.
