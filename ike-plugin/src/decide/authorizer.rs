@@ -26,7 +26,8 @@ use crate::policy::moment::moment;
 use crate::path::ValidPath;
 use crate::policy::{Asker, LoadedPolicy, Policy};
 use crate::policy::proof::Proof;
-use crate::trust::{Lack, Status, Trust};
+use crate::status::{Lack, Status};
+use crate::trust::Trust;
 use crate::wire::{Answer, IkeId, Question, Secret, Step, VERSION, Verdict};
 
 /// A denial is kept this long: what was wrong may be mended any time, and a peer that is refused may come again at once.

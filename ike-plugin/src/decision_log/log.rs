@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 use crate::identity::PeerId;
 use crate::path::{ValidPath, general_name};
 use crate::policy::LoadedPolicy;
-use crate::trust::Lack;
+use crate::status::Lack;
 use crate::wire::{Answer, Octets, Question, Step, Verdict};
 
 /// Decisions that may await the disk.

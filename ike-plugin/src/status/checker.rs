@@ -9,9 +9,9 @@ use countersign_ca::Timestamp;
 use super::crl_cache::{CrlCache, Found};
 use super::location::Locations;
 use super::ocsp_cache::OcspCache;
+use super::verdict::{Lack, Status};
 use crate::path::crl::{Crl, CrlStatus, status_by_crls};
 use crate::path::{Anchors, Certificate, ValidPath};
-use crate::trust::{Lack, Status};
 
 /// How long an OCSP answer counts before it is looked at again.
 const RECHECK: std::time::Duration = std::time::Duration::from_secs(600);

@@ -7,7 +7,9 @@ pub mod ldap;
 pub mod location;
 pub mod ocsp;
 pub mod ocsp_cache;
+mod verdict;
 
 pub use checker::{CrlChecker, Mode, Prefer};
 pub use countersign_ca::path::crl;
+pub use verdict::{Lack, Status};
 pub use {crl_cache as cache, ocsp_cache as responders};

@@ -4,4 +4,6 @@
 pub mod certificate_store;
 mod configured;
 
-pub use configured::{Lack, Standing, Status, Trust};
+pub use configured::{Standing, Trust};
+// The other crates know them by this path.
+pub use crate::status::{Lack, Status};
