@@ -6,8 +6,8 @@ use std::str::FromStr;
 use countersign_ca::public_key::KeyKind;
 
 use super::{
-    Certified, Daemon, Facts, Files, GatewayError, Material, PrivateKey, isakmpd, libreswan,
-    openiked, racoon, strongswan, text,
+    Certified, Daemon, Facts, Files, GatewayError, Material, PrivateKey, iked, isakmpd,
+    libreswan, racoon, strongswan, text,
 };
 
 /// Where a gateway's files go: as one of the daemons has it, or plainly.
@@ -100,7 +100,7 @@ pub fn credentials(
         Layout::Plain => plain,
         Layout::For(Daemon::Strongswan) => strongswan::credentials,
         Layout::For(Daemon::Libreswan) => libreswan::credentials,
-        Layout::For(Daemon::Iked) => openiked::credentials,
+        Layout::For(Daemon::Iked) => iked::credentials,
         Layout::For(Daemon::Isakmpd) => isakmpd::credentials,
         Layout::For(Daemon::Racoon) => racoon::credentials,
     };

@@ -6,11 +6,11 @@ mod check;
 mod credentials;
 mod files;
 mod hash;
+mod iked;
 mod isakmpd;
 mod key;
 mod libreswan;
 mod material;
-mod openiked;
 mod pkcs12;
 mod proposal;
 mod racoon;
@@ -378,7 +378,7 @@ impl Export<'_> {
         match self.own.daemon {
             Daemon::Strongswan => strongswan::files(self),
             Daemon::Libreswan => libreswan::files(self),
-            Daemon::Iked => openiked::files(self),
+            Daemon::Iked => iked::files(self),
             Daemon::Isakmpd => isakmpd::files(self),
             Daemon::Racoon => racoon::files(self),
         }

@@ -9,8 +9,8 @@ use countersign_ca::public_key::KeyKind;
 use countersign_policy::ipsec::DistinguishedName;
 use zeroize::Zeroizing;
 
-use super::text::{heading, mailbox};
-use super::{
+use crate::gateway::text::{heading, mailbox};
+use crate::gateway::{
     Authentication, Certified, Export, Facts, Files, Gateway, GatewayError, Group, Mode, NamedCa,
     Network, Start,
 };
@@ -232,7 +232,7 @@ fn sections_of_transforms(text: &mut String, export: &Export<'_>, transforms: &[
         named("suite")
     );
     for (name, (key, hash, group)) in
-        transforms.iter().zip(own.proposals.iter().filter_map(super::Proposal::classic))
+        transforms.iter().zip(own.proposals.iter().filter_map(crate::gateway::Proposal::classic))
     {
         let _ = writeln!(
             text,

@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use countersign_ca::Identity;
 
-use super::text::heading;
-use super::{Certified, Export, Files, Gateway, GatewayError, Mode, Network, Revocation, Start};
+use crate::gateway::text::heading;
+use crate::gateway::{Certified, Export, Files, Gateway, GatewayError, Mode, Network, Revocation, Start};
 
 /// The settings of charon's plugin, as they come with it.
-const PLUGIN: &str = include_str!("../../charon/countersign.conf");
+const PLUGIN: &str = include_str!("../../../charon/countersign.conf");
 
 /// How charon takes a new CRL. It asks OCSP first and keeps an answer until its nextUpdate, so that the CRL alone would change nothing.
 const NEW_CRL: [&str; 3] = [
@@ -228,7 +228,7 @@ fn traffic(text: &mut String, export: &Export<'_>, peer: Option<&Gateway>, child
             let _ = writeln!(text, "                {key} = {}", networks.join(","));
         }
     }
-    let esp: Vec<String> = own.proposals.iter().map(super::Proposal::strongswan_esp).collect();
+    let esp: Vec<String> = own.proposals.iter().map(crate::gateway::Proposal::strongswan_esp).collect();
     let start = match own.start {
         Start::OnTraffic if peer.is_some_and(|peer| peer.address.is_some()) => "trap",
         Start::AtOnce if peer.is_some_and(|peer| peer.address.is_some()) => "start",

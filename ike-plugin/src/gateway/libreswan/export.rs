@@ -6,9 +6,9 @@ use countersign_ca::Identity;
 use countersign_ca::public_key::KeyKind;
 use zeroize::Zeroizing;
 
-use super::pkcs12::pkcs12;
-use super::text::{heading, mailbox, plain_dn};
-use super::{
+use crate::gateway::pkcs12::pkcs12;
+use crate::gateway::text::{heading, mailbox, plain_dn};
+use crate::gateway::{
     Certified, Export, Facts, Files, Gateway, GatewayError, IssuedCrl, Material, Mode, NamedCa,
     Network, Revocation, Start,
 };
@@ -320,7 +320,7 @@ fn connection(
     let ike = export.proposals(|proposal| {
         (own.mode == Mode::Ikev2 || proposal.is_for_v1()).then(|| proposal.libreswan())
     })?;
-    let mut esp: Vec<String> = own.proposals.iter().map(super::Proposal::libreswan_esp).collect();
+    let mut esp: Vec<String> = own.proposals.iter().map(crate::gateway::Proposal::libreswan_esp).collect();
     esp.dedup();
     let _ = writeln!(text, "    ike={}\n    esp={}", ike.join(","), esp.join(","));
     let left =

@@ -10,13 +10,13 @@ use countersign_ca::public_key::KeyKind;
 use countersign_ca::{Identity, Timestamp};
 use serde::Serialize;
 
-use super::abilities::{
+use crate::gateway::abilities::{
     CaFacts, Effect, Family, IKE_INTERMEDIATE, Library, Limit, Part, limit_of, limits,
     looks_like_host,
 };
-use super::libreswan;
-use super::material::next_update;
-use super::{
+use crate::gateway::libreswan;
+use crate::gateway::material::next_update;
+use crate::gateway::{
     Abilities, AltNames, Daemon, Facts, Feature, Gateway, GatewayError, Material, Mode, NamedCa,
     Proposal, Revocation, Start,
 };

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use countersign_ca::Identity;
 use countersign_ca::certificate::to_pem;
 
-use super::text::{heading, mailbox, plain_dn};
-use super::{
+use crate::gateway::text::{heading, mailbox, plain_dn};
+use crate::gateway::{
     Certified, Export, Facts, Files, Gateway, GatewayError, Mode, Proposal, Revocation, Start,
 };
 
@@ -54,7 +54,7 @@ pub fn credentials(
     Certified { material, key }: &Certified<'_>,
 ) -> Result<(), GatewayError> {
     // iked reads one certificate of each file in ca/ but the first, so all are in one.
-    let cas = material.cas().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
+    let cas = material.cas().map(crate::gateway::NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
     files.add("ca/ca.crt", cas.concat());
     files.add(format!("certs/{name}.crt"), material.pem()?);
     for crl in &material.crls {

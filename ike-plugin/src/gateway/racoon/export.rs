@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use countersign_ca::Identity;
 
-use super::isakmpd::classic_only;
-use super::text::{heading, mailbox, plain_dn};
-use super::{
+use crate::gateway::isakmpd::classic_only;
+use crate::gateway::text::{heading, mailbox, plain_dn};
+use crate::gateway::{
     Authentication, Certified, Export, Facts, Files, Gateway, GatewayError, Material, Mode,
     Network, Start, subject_hash, subject_hash_old,
 };
@@ -182,7 +182,7 @@ fn sainfo(
 
 fn classic(export: &Export<'_>) -> Result<Vec<(u16, u16, u16)>, GatewayError> {
     export.proposals(|proposal| proposal.classic().map(|_| String::new()))?;
-    Ok(export.own.proposals.iter().filter_map(super::Proposal::classic).collect())
+    Ok(export.own.proposals.iter().filter_map(crate::gateway::Proposal::classic).collect())
 }
 
 /// What the kernel has racoon negotiate for.

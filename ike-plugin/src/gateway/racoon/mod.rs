@@ -1,0 +1,5 @@
+//! racoon of the IPsec tools: what is written for it.
+
+mod export;
+
+pub use export::{credentials, files};

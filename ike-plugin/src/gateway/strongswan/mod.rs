@@ -1,0 +1,5 @@
+//! strongSwan's charon: what is written for it.
+
+mod export;
+
+pub use export::{credentials, files};
