@@ -1,6 +1,5 @@
 //! Whether a certificate is revoked: by CRLs and OCSP, which are asked ahead of their end and kept.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,14 +14,6 @@ use crate::path::{Anchors, Certificate, ValidPath};
 
 /// How long an OCSP answer counts before it is looked at again.
 const RECHECK: std::time::Duration = std::time::Duration::from_secs(600);
-
-/// What is told of a location or a responder whose answer made us panic. It is tried again, later and later.
-pub(super) const BROKEN: &str = "a fault of ours, which the log tells";
-
-/// Works, and gives nothing if that panics: whoever works goes on with what is next. The process's hook has reported it.
-pub(super) fn unbroken<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
-}
 
 /// What must be known of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

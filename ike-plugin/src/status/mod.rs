@@ -7,6 +7,7 @@ pub mod ldap;
 pub mod location;
 pub mod ocsp;
 pub mod ocsp_cache;
+mod refreshed;
 mod verdict;
 
 pub use checker::{CrlChecker, Mode, Prefer};
