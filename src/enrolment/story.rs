@@ -77,7 +77,8 @@ fn first(folder: &Folder, start: Start) -> Result<Value, Failure> {
         )));
     }
     let layout = settings.layout()?;
-    folder.check_places(layout.places(&settings.name).iter().map(String::as_str))?;
+    let paths = layout.paths(&settings.name);
+    folder.check_places([paths.certificate.as_str(), paths.key.as_str()].into_iter())?;
     let credential = settings.first.credential()?;
     // 2. What is on its way goes on, if it is the same that is asked for.
     let pending = going_on(folder, &settings)?;

@@ -5,10 +5,16 @@ use std::str::FromStr;
 
 use countersign_ca::public_key::KeyKind;
 
-use super::{
-    Certified, Daemon, Facts, Files, GatewayError, Material, PrivateKey, iked, isakmpd,
-    libreswan, racoon, strongswan, text,
-};
+use super::abilities::KeyFamily;
+use super::authentication::Certified;
+use super::daemon::Daemon;
+use super::error::GatewayError;
+use super::export::CredentialPaths;
+use super::facts::Facts;
+use super::files::Files;
+use super::key::PrivateKey;
+use super::material::{Material, NamedCa};
+use super::text;
 
 /// Where a gateway's files go: as one of the daemons has it, or plainly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,30 +27,25 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Where certificate and key of a gateway go.
-    pub fn places(self, name: &str) -> [String; 2] {
-        let (certificate, key) = match self {
-            Self::Plain => (format!("{name}.crt"), format!("{name}.key")),
-            Self::For(Daemon::Strongswan) => {
-                (format!("x509/{name}.pem"), format!("private/{name}.pem"))
-            }
-            Self::For(Daemon::Libreswan) => (format!("{name}.pem"), format!("{name}.p12")),
-            Self::For(Daemon::Iked | Daemon::Isakmpd) => {
-                (format!("certs/{name}.crt"), "private/local.key".to_owned())
-            }
-            Self::For(Daemon::Racoon) => (format!("certs/{name}.crt"), format!("certs/{name}.key")),
-        };
-        [certificate, key]
+    /// Where certificate and key of a gateway of this name go.
+    pub fn paths(self, name: &str) -> CredentialPaths {
+        match self {
+            Self::Plain => CredentialPaths {
+                certificate: format!("{name}.crt"),
+                key: format!("{name}.key"),
+            },
+            Self::For(daemon) => (daemon.writer().paths)(name),
+        }
     }
 
-    /// Whether whoever reads these files can use a key of this kind.
+    /// Whether the program that reads these files can use a key of this kind.
     ///
     /// # Errors
     /// It cannot; in words what it can use.
     pub fn check_key(self, kind: KeyKind) -> Result<(), GatewayError> {
         match self {
-            Self::For(daemon @ (Daemon::Isakmpd | Daemon::Racoon))
-                if !matches!(kind, KeyKind::Rsa(_)) =>
+            Self::For(daemon)
+                if daemon.abilities().has_rsa_only() && KeyFamily::of(kind) != KeyFamily::Rsa =>
             {
                 Err(GatewayError::new(format!(
                     "expected an RSA key for {daemon}, which signs with nothing else, found {kind}; use `--key-kind rsa3072`"
@@ -98,11 +99,7 @@ pub fn credentials(
     let mut files = Files::default();
     let write = match layout {
         Layout::Plain => plain,
-        Layout::For(Daemon::Strongswan) => strongswan::credentials,
-        Layout::For(Daemon::Libreswan) => libreswan::credentials,
-        Layout::For(Daemon::Iked) => iked::credentials,
-        Layout::For(Daemon::Isakmpd) => isakmpd::credentials,
-        Layout::For(Daemon::Racoon) => racoon::credentials,
+        Layout::For(daemon) => daemon.writer().credentials,
     };
     write(&mut files, name, &Certified { material, key: Some(key) })?;
     Ok(files)
@@ -114,8 +111,8 @@ fn plain(
     Certified { material, key }: &Certified<'_>,
 ) -> Result<(), GatewayError> {
     files.add(format!("{name}.crt"), material.pem()?);
-    let pem = |cas: &[super::NamedCa]| {
-        cas.iter().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+    let pem = |cas: &[NamedCa]| {
+        cas.iter().map(NamedCa::pem).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
     };
     files.add(format!("{name}.chain.crt"), pem(&material.chain)?);
     files.add("root.crt", pem(&material.roots)?);

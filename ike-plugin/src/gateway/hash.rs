@@ -7,7 +7,7 @@ use sha1::{Digest, Sha1};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::name::Name;
 
-use super::GatewayError;
+use super::error::GatewayError;
 
 /// The hash of OpenSSL 1.0 and later: SHA-1 of the name in a canonical form, in which case and spaces do not count.
 ///

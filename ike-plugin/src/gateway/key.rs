@@ -9,8 +9,8 @@ use ring::signature::{
 use spki::SubjectPublicKeyInfoRef;
 use zeroize::Zeroizing;
 
-use super::GatewayError;
-use crate::gateway::Facts;
+use super::error::GatewayError;
+use super::facts::Facts;
 
 /// A private key, PKCS#8 (RFC 5958), not encrypted.
 pub struct PrivateKey {

@@ -5,7 +5,9 @@ use p12_keystore::{
 };
 use zeroize::Zeroizing;
 
-use super::{GatewayError, Material, PrivateKey};
+use super::error::GatewayError;
+use super::key::PrivateKey;
+use super::material::Material;
 
 /// How often a password is hashed. OpenSSL and NSS do so, too, when they write such files.
 const ITERATIONS: u64 = 10_000;

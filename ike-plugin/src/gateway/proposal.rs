@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::GatewayError;
+use super::error::GatewayError;
 
 /// Encryption; the counter modes authenticate, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,24 @@ impl Group {
     }
 }
 
+/// A proposal of AES-CBC, HMAC-SHA-2 and a group of RFC 3526, in bits: all that isakmpd and racoon know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Classic {
+    /// The length of the AES key.
+    pub key: u16,
+    /// The length of the hash.
+    pub hash: u16,
+    /// The length of the group's prime.
+    pub group: u16,
+}
+
+/// As isakmpd's configuration names its transforms: `aes256-sha256-modp2048`.
+impl fmt::Display for Classic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "aes{}-sha{}-modp{}", self.key, self.hash, self.group)
+    }
+}
+
 /// One choice of algorithms, such as `aes256-sha256-modp2048` or `aes256gcm16-prfsha256-ecp256`, as strongSwan writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proposal {
@@ -112,73 +130,12 @@ impl Proposal {
     pub const DEFAULT_IKED: Self =
         Self { encryption: Encryption::Cbc(256), hash: Hash::Sha512, group: Group::Modp2048 };
 
-    /// strongSwan's, phase 1.
-    pub fn strongswan(&self) -> String {
-        self.to_string()
-    }
-
-    /// strongSwan's, for traffic.
-    pub fn strongswan_esp(&self) -> String {
-        let group = self.group.name();
-        match self.encryption {
-            Encryption::Cbc(key) => format!("aes{key}-sha{}-{group}", self.hash.bits()),
-            Encryption::Gcm(key) => format!("aes{key}gcm16-{group}"),
-        }
-    }
-
-    /// libreswan's `ike=`.
-    pub fn libreswan(&self) -> String {
-        let (hash, group) = (self.hash.bits(), self.libreswan_group());
-        match self.encryption {
-            Encryption::Cbc(key) => format!("aes{key}-sha2_{hash};{group}"),
-            Encryption::Gcm(key) => format!("aes_gcm{key}-sha2_{hash};{group}"),
-        }
-    }
-
-    /// libreswan's `esp=`; the group is that of phase 1.
-    pub fn libreswan_esp(&self) -> String {
-        match self.encryption {
-            Encryption::Cbc(key) => format!("aes{key}-sha2_{}", self.hash.bits()),
-            Encryption::Gcm(key) => format!("aes_gcm{key}-null"),
-        }
-    }
-
-    fn libreswan_group(&self) -> String {
-        match self.group.modp() {
-            Some(bits) => format!("modp{bits}"),
-            None => format!("dh{}", self.group.number()),
-        }
-    }
-
-    /// iked's `ikesa`; it has no AES-GCM with 192 bits in phase 1.
-    pub fn iked(&self) -> Option<String> {
-        let (hash, group) = (self.hash.bits(), self.group.name());
-        match self.encryption {
-            Encryption::Cbc(key) => Some(format!(
-                "ikesa enc aes-{key} prf hmac-sha2-{hash} auth hmac-sha2-{hash} group {group}"
-            )),
-            Encryption::Gcm(192) => None,
-            Encryption::Gcm(key) => {
-                Some(format!("ikesa enc aes-{key}-gcm prf hmac-sha2-{hash} group {group}"))
-            }
-        }
-    }
-
-    /// iked's `childsa`.
-    pub fn iked_esp(&self) -> String {
-        let group = self.group.name();
-        match self.encryption {
-            Encryption::Cbc(key) => {
-                format!("childsa enc aes-{key} auth hmac-sha2-{} group {group}", self.hash.bits())
-            }
-            Encryption::Gcm(key) => format!("childsa enc aes-{key}-gcm group {group}"),
-        }
-    }
-
-    /// What isakmpd and racoon know: the bits of the key, of the hash and of the group. No counter mode, no curve.
-    pub const fn classic(&self) -> Option<(u16, u16, u16)> {
+    /// The proposal as isakmpd and racoon know it; `None` for a counter mode or a curve, which neither has.
+    pub const fn classic(&self) -> Option<Classic> {
         match (self.encryption, self.group.modp()) {
-            (Encryption::Cbc(key), Some(group)) => Some((key, self.hash.bits(), group)),
+            (Encryption::Cbc(key), Some(group)) => {
+                Some(Classic { key, hash: self.hash.bits(), group })
+            }
             _ => None,
         }
     }

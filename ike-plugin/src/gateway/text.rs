@@ -2,7 +2,7 @@
 
 use countersign_ca::Identity;
 
-use super::GatewayError;
+use super::error::GatewayError;
 
 /// The longest name of a gateway. libreswan's connections have at most 63 characters, and two names stand in one.
 const MAX_NAME: usize = 31;

@@ -5,28 +5,20 @@ use std::fmt::Write;
 use countersign_ca::Identity;
 use countersign_ca::certificate::to_pem;
 
+use super::abilities::ABILITIES;
+use super::proposal;
+use crate::gateway::authentication::Certified;
+use crate::gateway::description::{Gateway, Revocation, Start};
+use crate::gateway::error::GatewayError;
+use crate::gateway::export::{CredentialPaths, Export, NetworkPair, Writer};
+use crate::gateway::facts::Facts;
+use crate::gateway::files::Files;
+use crate::gateway::material::NamedCa;
 use crate::gateway::text::{heading, mailbox, plain_dn};
-use crate::gateway::{
-    Certified, Export, Facts, Files, Gateway, GatewayError, Mode, Proposal, Revocation, Start,
-};
 
-pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
-    let own = export.own;
-    if own.mode != Mode::Ikev2 {
-        return Err(GatewayError::new(format!(
-            "`{}` runs iked, which speaks IKEv2 only, found mode `{}`",
-            own.name,
-            own.mode.name()
-        )));
-    }
-    if own.authorizer {
-        return Err(GatewayError::new(format!(
-            "`{}` runs iked, which has no hook to ask the authorizer; set `authorizer = false`",
-            own.name
-        )));
-    }
-    let mut files = Files::default();
-    for folder in [
+pub const WRITER: Writer = Writer {
+    title: TITLE,
+    folders: &[
         "ca",
         "certs",
         "crls",
@@ -36,25 +28,30 @@ pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
         "pubkeys/ipv4",
         "pubkeys/ipv6",
         "pubkeys/ufqdn",
-    ] {
-        files.add_folder(folder);
-    }
-    files.add_secret("iked.conf", configuration(export)?.as_bytes());
-    if let Some(certified) = export.certified() {
-        credentials(&mut files, &own.name, &certified)?;
-    }
-    files.add("README", readme(export));
-    Ok(files)
-}
+    ],
+    configuration: |export, files| {
+        files.add_secret("iked.conf", configuration(export)?.as_bytes());
+        Ok(())
+    },
+    credentials,
+    readme,
+    paths: |name| CredentialPaths {
+        certificate: format!("certs/{name}.crt"),
+        key: "private/local.key".to_owned(),
+    },
+    warnings: |_| Vec::new(),
+};
+
+const TITLE: &str = "OpenIKED";
 
 /// What proves who a gateway is, and whom it trusts.
-pub fn credentials(
+fn credentials(
     files: &mut Files,
     name: &str,
     Certified { material, key }: &Certified<'_>,
 ) -> Result<(), GatewayError> {
     // iked reads one certificate of each file in ca/ but the first, so all are in one.
-    let cas = material.cas().map(crate::gateway::NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
+    let cas = material.cas().map(NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
     files.add("ca/ca.crt", cas.concat());
     files.add(format!("certs/{name}.crt"), material.pem()?);
     for crl in &material.crls {
@@ -71,8 +68,7 @@ pub fn credentials(
     Ok(())
 }
 
-fn readme(export: &Export<'_>) -> String {
-    let mut text = heading("#", &export.own.name, "OpenIKED");
+fn readme(export: &Export<'_>, text: &mut String) {
     text.push_str("\niked.conf belongs to /etc, all else to /etc/iked. Then `rcctl restart iked`, or `ikectl reload`.\n");
     if export.lacks_key() {
         text.push_str("The private key is not here: put it into /etc/iked/private/local.key, readable by root only.\n");
@@ -83,11 +79,10 @@ fn readme(export: &Export<'_>) -> String {
     if export.own.revocation == Revocation::Strict {
         text.push_str("A certificate whose CA has no CRL is let in as long as there is no CRL at all: iked cannot be strict.\n");
     }
-    text
 }
 
 fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
-    let mut text = heading("#", &export.own.name, "OpenIKED");
+    let mut text = heading("#", &export.own.name, TITLE);
     if export.peers.is_empty() {
         policy(&mut text, export, None)?;
     }
@@ -112,7 +107,7 @@ fn policy(
     );
     match peer {
         Some(peer) => {
-            for (here, there) in export.pairs(peer)? {
+            for NetworkPair { here, there } in export.pairs(peer)? {
                 let _ = writeln!(text, "\tfrom {here} to {there} \\");
             }
         }
@@ -127,11 +122,11 @@ fn policy(
         .and_then(|peer| peer.address)
         .map_or_else(|| "any".to_owned(), |address| address.to_string());
     let _ = writeln!(text, "\tlocal {local} peer {remote} \\");
-    for proposal in export.proposals(Proposal::iked)? {
+    for proposal in export.phase_1(&ABILITIES)? {
         let _ = writeln!(text, "\t{proposal} \\");
     }
     for proposal in &own.proposals {
-        let _ = writeln!(text, "\t{} \\", proposal.iked_esp());
+        let _ = writeln!(text, "\t{} \\", proposal::childsa(proposal));
     }
     let _ = write!(text, "\tsrcid {}", id(&own.id)?);
     if let Some(peer) = peer {

@@ -1,5 +1,8 @@
-//! OpenIKED's iked: what is written for it.
+//! OpenIKED's iked: what it can do, and what is written for it.
 
+mod abilities;
 mod export;
+mod proposal;
 
-pub use export::{credentials, files};
+pub use abilities::ABILITIES;
+pub(super) use export::WRITER;

@@ -1,5 +1,8 @@
-//! OpenBSD's isakmpd: what is written for it.
+//! OpenBSD's isakmpd: what it can do, and what is written for it.
 
+mod abilities;
 mod export;
+mod policy;
 
-pub use export::{classic_only, credentials, files};
+pub use abilities::ABILITIES;
+pub(super) use export::WRITER;

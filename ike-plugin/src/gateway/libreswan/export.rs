@@ -6,31 +6,47 @@ use countersign_ca::Identity;
 use countersign_ca::public_key::KeyKind;
 use zeroize::Zeroizing;
 
+use super::abilities::ABILITIES;
+use super::nss::script;
+use super::peers::{peers_ca, warnings};
+use super::proposal;
+use crate::gateway::authentication::Certified;
+use crate::gateway::daemon::Mode;
+use crate::gateway::description::{Gateway, Revocation, Start};
+use crate::gateway::error::GatewayError;
+use crate::gateway::export::{CredentialPaths, Export, NetworkPair, Writer};
+use crate::gateway::facts::Facts;
+use crate::gateway::files::Files;
+use crate::gateway::network::Network;
 use crate::gateway::pkcs12::pkcs12;
 use crate::gateway::text::{heading, mailbox, plain_dn};
-use crate::gateway::{
-    Certified, Export, Facts, Files, Gateway, GatewayError, IssuedCrl, Material, Mode, NamedCa,
-    Network, Revocation, Start,
-};
-use crate::status::crl::Crl;
 
-pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
-    let name = &export.own.name;
-    let mut files = Files::default();
+pub const WRITER: Writer = Writer {
+    title: TITLE,
+    folders: &[],
+    configuration: files,
+    credentials,
+    readme,
+    paths: |name| CredentialPaths {
+        certificate: format!("{name}.pem"),
+        key: format!("{name}.p12"),
+    },
+    warnings,
+};
+
+const TITLE: &str = "libreswan";
+
+fn files(export: &Export<'_>, files: &mut Files) -> Result<(), GatewayError> {
     files.add("ipsec.conf", configuration(export)?);
     files.add_secret("ipsec.secrets", secrets(export)?.as_bytes());
-    if let Some(certified) = export.certified() {
-        credentials(&mut files, name, &certified)?;
-    }
     if export.own.authorizer {
         files.add("pam.d/pluto", pam(export.program)?);
     }
-    files.add("README", readme(export));
-    Ok(files)
+    Ok(())
 }
 
 /// What proves who a gateway is, and whom it trusts.
-pub fn credentials(
+fn credentials(
     files: &mut Files,
     name: &str,
     Certified { material, key }: &Certified<'_>,
@@ -73,9 +89,8 @@ fn password() -> Result<Zeroizing<String>, GatewayError> {
     Ok(Zeroizing::new(data_encoding::HEXLOWER.encode(octets.as_slice())))
 }
 
-fn readme(export: &Export<'_>) -> String {
+fn readme(export: &Export<'_>, text: &mut String) {
     let name = &export.own.name;
-    let mut text = heading("#", name, "libreswan");
     text.push_str(
         "\nCopy ipsec.conf to /etc/ipsec.conf and ipsec.secrets to /etc/ipsec.secrets (or each below /etc/ipsec.d).\n",
     );
@@ -108,153 +123,11 @@ fn readme(export: &Export<'_>) -> String {
     if export.own.authorizer {
         text.push_str("pam.d/pluto belongs into /etc/pam.d. IKEv1 connections are not asked about: libreswan has no hook there.\n");
     }
-    text
-}
-
-/// pluto may have fetched a newer CRL than the one that was exported, or the same: NSS refuses an older one, and that is well.
-const IMPORT_CRL: &str = "\
-missing=0
-crl() {
-    said=$(crlutil -I -d \"sql:$database\" -t 1 -i \"$1\" 2>&1) || case $said in
-        *SEC_ERROR_OLD_CRL*|*SEC_ERROR_CRL_ALREADY_EXISTS*) echo \"$1: the database has a newer one\" ;;
-        *) printf '%s: it was not taken: %s\\n' \"$1\" \"$said\" >&2; missing=1 ;;
-    esac
-}
-";
-
-/// NSS keeps one CRL for each name, and says nothing when that of one key takes the place of another's: only a look at the
-/// database tells, whose they are.
-const HELD_CRL: &str = "\
-held() {
-    if ! crlutil -L -d \"sql:$database\" | sed -n 's/ *CRL *$//p' | while IFS= read -r name; do
-        crlutil -L -d \"sql:$database\" -n \"$name\" 2>/dev/null
-    done | tr -d ' \\n' | grep -q \"KeyID:$2\"; then
-        echo \"$1: it was not taken: NSS keeps one CRL for each name of a CA, and has that of another key under this name. Whom it \\
-revokes would come in. Give each CA a name of its own (countersign ca roll), or each its own database\" >&2
-        missing=1
-    fi
-}
-";
-
-/// The root alone is trusted: a CA below it is one by its chain.
-fn script(name: &str, material: &Material) -> String {
-    let mut text = String::from("#!/bin/sh\n");
-    let _ = writeln!(
-        text,
-        "# `{name}` for libreswan: imports what lies beside it into NSS's database."
-    );
-    text.push_str(
-        "set -eu\ncd \"$(dirname \"$0\")\"\ndatabase=\"${1:-/var/lib/ipsec/nss}\"\nmkdir -p \"$database\"\n\
-         [ -e \"$database/cert9.db\" ] || certutil -N -d \"sql:$database\" --empty-password\n",
-    );
-    for (cas, trust) in [(&material.roots, "CT,,"), (&material.chain, ",,")] {
-        for ca in cas {
-            let _ = writeln!(
-                text,
-                "certutil -A -d \"sql:$database\" -n 'ca-{0}-{1}' -t '{trust}' -i 'ca/{0}.pem'",
-                ca.name,
-                own_digits(&ca.der)
-            );
-        }
-    }
-    // Of two certificates of one name, pluto might take the old one. NSS keeps the nickname under which it met a certificate first, and PKCS#12 files name theirs in many ways.
-    let _ = writeln!(
-        text,
-        "while certutil -D -d \"sql:$database\" -n '{name}' 2>/dev/null; do :; done\n\
-         certutil -A -d \"sql:$database\" -n '{name}' -t ',,' -i '{name}.pem'\n\
-         [ ! -e '{name}.p12' ] || pk12util -d \"sql:$database\" -w '{name}.p12.password' -i '{name}.p12'"
-    );
-    if !material.crls.is_empty() {
-        text.push_str(IMPORT_CRL);
-    }
-    for crl in &material.crls {
-        let _ = writeln!(text, "crl 'crls/{}.crl'", crl.ca);
-    }
-    let keys: Vec<(&str, String)> = material
-        .crls
-        .iter()
-        .filter_map(|crl| Some((crl.ca.as_str(), key_identifier(crl)?)))
-        .collect();
-    if !keys.is_empty() {
-        text.push_str(HELD_CRL);
-    }
-    for (ca, key) in keys {
-        let _ = writeln!(text, "held 'crls/{ca}.crl' '{key}'");
-    }
-    if !material.crls.is_empty() {
-        text.push_str("exit $missing\n");
-    }
-    text
-}
-
-/// What tells a CA from one of the same name here in another instance: NSS takes no two names of CAs under one nickname.
-fn own_digits(certificate: &[u8]) -> String {
-    let hash = ring::digest::digest(&ring::digest::SHA256, certificate);
-    data_encoding::HEXLOWER.encode(hash.as_ref()).chars().take(8).collect()
-}
-
-/// Whose CRL it is, as `crlutil` writes it; `None` if it does not say so.
-fn key_identifier(crl: &IssuedCrl) -> Option<String> {
-    let crl = Crl::from_der(&crl.der).ok()?;
-    let octets = crl.authority_key()?.iter().map(|octet| format!("{octet:02x}"));
-    Some(octets.collect::<Vec<_>>().join(":"))
-}
-
-/// Whose peers pluto takes. Whoever is not named must be below its own root: the database may hold other roots besides those of today.
-fn peers_ca(export: &Export<'_>, peer: Option<&Gateway>) -> Result<String, GatewayError> {
-    let Some(Certified { material, .. }) = export.certified() else { return Ok(SAME.to_owned()) };
-    match (peer, material.own_root()) {
-        (None, Some(root)) => by_name(root),
-        _ => common_ca(material),
-    }
-}
-
-/// What somebody should know of the folder that was written.
-pub fn warnings(export: &Export<'_>) -> Vec<String> {
-    let Some(Certified { material, .. }) = export.certified() else { return Vec::new() };
-    if !export.peers.is_empty() || material.roots.len() < 2 {
-        return Vec::new();
-    }
-    let takes = match material.own_root() {
-        Some(root) => format!("of its own root `{}` only", root.name),
-        None => "of each of them, and of whatever other root its database holds".to_owned(),
-    };
-    let roots: Vec<String> = material.roots.iter().map(|root| format!("`{}`", root.name)).collect();
-    vec![format!(
-        "libreswan on `{}` trusts several roots ({}), and without `--peer` takes peers {takes}: name each other one by `--peer`",
-        export.own.name,
-        roots.join(", ")
-    )]
-}
-
-/// Peers of the very CA that issued its own certificate, by its name.
-const SAME: &str = "%same";
-
-/// Whether pluto takes peers of the CA alone that certified its gateway.
-pub fn is_bound_to_issuer(material: &Material) -> Result<bool, GatewayError> {
-    Ok(common_ca(material)? == SAME)
-}
-
-/// What stands above all peers that pluto takes: the root, whichever CA or key of a CA certified them, as it goes up from a peer's
-/// issuer by names. Several roots have no common name: which count, says the database.
-fn common_ca(material: &Material) -> Result<String, GatewayError> {
-    let [root] = material.roots.as_slice() else { return Ok("%any".to_owned()) };
-    by_name(root)
-}
-
-/// A root, as `rightca` names it.
-fn by_name(root: &NamedCa) -> Result<String, GatewayError> {
-    let subject = countersign_ca::certificate::Facts::of(&root.der)
-        .map_err(|e| GatewayError::new(format!("a root cannot be read: {e}")))?
-        .subject;
-    // What its configuration cannot hold, it finds by the own certificate.
-    Ok(plain_dn("libreswan", &Identity::Dn(subject))
-        .map_or_else(|_| SAME.to_owned(), |parts| format!("\"{}\"", parts.join(", "))))
 }
 
 fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
     let own = export.own;
-    let mut text = heading("#", &own.name, "libreswan");
+    let mut text = heading("#", &own.name, TITLE);
     text.push_str("\nconfig setup\n");
     if own.mode != Mode::Ikev2 {
         text.push_str("    ikev1-policy=accept\n");
@@ -275,7 +148,7 @@ fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
         }
         // A connection has networks of one family.
         let (v4, v6): (Vec<_>, Vec<_>) =
-            export.pairs(peer)?.into_iter().partition(|(here, _)| here.address().is_ipv4());
+            export.pairs(peer)?.into_iter().partition(|pair| pair.here.address().is_ipv4());
         let both = !v4.is_empty() && !v6.is_empty();
         for (suffix, pairs) in [("", v4), (if both { "-v6" } else { "" }, v6)] {
             if !pairs.is_empty() {
@@ -297,7 +170,7 @@ fn connection(
     export: &Export<'_>,
     name: &str,
     peer: Option<&Gateway>,
-    networks: &[(Network, Network)],
+    networks: &[NetworkPair],
 ) -> Result<(), GatewayError> {
     let own = export.own;
     let by_secret = export.authentication.secret().is_some();
@@ -317,10 +190,8 @@ fn connection(
         },
     };
     let _ = writeln!(text, "    authby={authby}");
-    let ike = export.proposals(|proposal| {
-        (own.mode == Mode::Ikev2 || proposal.is_for_v1()).then(|| proposal.libreswan())
-    })?;
-    let mut esp: Vec<String> = own.proposals.iter().map(crate::gateway::Proposal::libreswan_esp).collect();
+    let ike = export.phase_1(&ABILITIES)?;
+    let mut esp: Vec<String> = own.proposals.iter().map(proposal::esp).collect();
     esp.dedup();
     let _ = writeln!(text, "    ike={}\n    esp={}", ike.join(","), esp.join(","));
     let left =
@@ -334,7 +205,7 @@ fn connection(
         let _ = writeln!(text, "    leftid={}\n    leftsendcert=always", id(&own.id)?);
     }
     let behind = if peer.is_some() {
-        networks.iter().map(|(here, _)| *here).collect()
+        networks.iter().map(|pair| pair.here).collect()
     } else {
         own.networks.clone()
     };
@@ -356,17 +227,10 @@ fn connection(
             if !by_secret {
                 let _ = writeln!(text, "    rightca={}", peers_ca(export, Some(peer))?);
             }
-            subnets(text, "right", networks.iter().map(|(_, there)| *there).collect());
+            subnets(text, "right", networks.iter().map(|pair| pair.there).collect());
         }
     }
     if own.authorizer {
-        if own.mode != Mode::Ikev2 {
-            return Err(GatewayError::new(format!(
-                "libreswan on `{}` asks the authorizer about IKEv2 peers only, found mode `{}`; set `authorizer = false` or `mode = \"ikev2\"`",
-                own.name,
-                own.mode.name()
-            )));
-        }
         text.push_str("    pam-authorize=yes\n");
     }
     // libreswan 4 looks after a peer only if both are there, and then holds what was lost unless it is told otherwise. 5 goes by `auto`.
@@ -401,7 +265,7 @@ fn subnets(text: &mut String, side: &str, networks: Vec<Network>) {
 }
 
 fn secrets(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
-    let mut text = Zeroizing::new(heading("#", &export.own.name, "libreswan"));
+    let mut text = Zeroizing::new(heading("#", &export.own.name, TITLE));
     if let Some(secret) = export.authentication.secret() {
         for peer in export.peers {
             text.push_str(&format!(

@@ -1,5 +1,10 @@
-//! libreswan's pluto: what is written for it.
+//! libreswan's pluto: what it can do, and what is written for it.
 
+mod abilities;
 mod export;
+mod nss;
+mod peers;
+mod proposal;
 
-pub use export::{credentials, files, is_bound_to_issuer, warnings};
+pub use abilities::ABILITIES;
+pub(super) use export::WRITER;

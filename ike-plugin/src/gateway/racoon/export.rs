@@ -5,37 +5,50 @@ use std::net::IpAddr;
 
 use countersign_ca::Identity;
 
-use crate::gateway::isakmpd::classic_only;
+use super::abilities::ABILITIES;
+use crate::gateway::authentication::Certified;
+use crate::gateway::daemon::Mode;
+use crate::gateway::description::{Gateway, Start};
+use crate::gateway::error::GatewayError;
+use crate::gateway::export::{CredentialPaths, Export, NetworkPair, Writer};
+use crate::gateway::facts::Facts;
+use crate::gateway::files::Files;
+use crate::gateway::hash::{subject_hash, subject_hash_old};
+use crate::gateway::material::Material;
+use crate::gateway::network::Network;
+use crate::gateway::proposal::{Classic, Proposal};
 use crate::gateway::text::{heading, mailbox, plain_dn};
-use crate::gateway::{
-    Authentication, Certified, Export, Facts, Files, Gateway, GatewayError, Material, Mode,
-    Network, Start, subject_hash, subject_hash_old,
+
+pub const WRITER: Writer = Writer {
+    title: TITLE,
+    folders: &[],
+    configuration: files,
+    credentials,
+    readme,
+    paths: |name| CredentialPaths {
+        certificate: format!("certs/{name}.crt"),
+        key: format!("certs/{name}.key"),
+    },
+    warnings: |_| Vec::new(),
 };
 
-pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
-    let own = export.own;
-    classic_only(export, "racoon")?;
-    let mut files = Files::default();
+const TITLE: &str = "racoon";
+
+fn files(export: &Export<'_>, files: &mut Files) -> Result<(), GatewayError> {
     files.add("racoon.conf", configuration(export)?);
     files.add("setkey.conf", policies(export)?);
-    match export.authentication {
-        Authentication::PreSharedKey(secret) => {
-            let mut lines = zeroize::Zeroizing::new(String::new());
-            for peer in export.peers {
-                let _ = writeln!(lines, "{}\t{}", psk_id(own, peer)?, secret.as_str());
-            }
-            files.add_secret("psk.txt", lines.as_bytes());
+    if let Some(secret) = export.authentication.secret() {
+        let mut lines = zeroize::Zeroizing::new(String::new());
+        for peer in export.peers {
+            let _ = writeln!(lines, "{}\t{secret}", psk_id(export.own, peer)?);
         }
-        Authentication::Certificate(certified) => {
-            credentials(&mut files, &own.name, certified)?;
-        }
+        files.add_secret("psk.txt", lines.as_bytes());
     }
-    files.add("README", readme(export));
-    Ok(files)
+    Ok(())
 }
 
 /// What proves who a gateway is, and whom it trusts.
-pub fn credentials(
+fn credentials(
     files: &mut Files,
     name: &str,
     Certified { material, key }: &Certified<'_>,
@@ -71,9 +84,8 @@ fn certificates(files: &mut Files, material: &Material) -> Result<(), GatewayErr
     Ok(())
 }
 
-fn readme(export: &Export<'_>) -> String {
+fn readme(export: &Export<'_>, text: &mut String) {
     let own = &export.own.name;
-    let mut text = heading("#", own, "racoon");
     text.push_str("\nCopy the folder's content to /etc/racoon; `setkey -f /etc/racoon/setkey.conf`, then start racoon.\n");
     if export.lacks_key() {
         let _ = writeln!(
@@ -82,12 +94,11 @@ fn readme(export: &Export<'_>) -> String {
         );
     }
     text.push_str("racoon lets in a certificate whose CA has no CRL here: it cannot be strict. It fetches no CRLs: export again before these end and after each revocation, and run `racoonctl reload-config`.\n");
-    text
 }
 
 fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
     let own = export.own;
-    let mut text = heading("#", &own.name, "racoon");
+    let mut text = heading("#", &own.name, TITLE);
     if export.authentication.secret().is_some() {
         text.push_str("\npath pre_shared_key \"/etc/racoon/psk.txt\";\n");
     } else {
@@ -103,8 +114,8 @@ fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
         remote(&mut text, export, peer)?;
     }
     for &peer in export.peers {
-        for (here, there) in export.pairs(peer)? {
-            sainfo(&mut text, export, here, there)?;
+        for pair in export.pairs(peer)? {
+            sainfo(&mut text, export, pair)?;
         }
     }
     Ok(text)
@@ -126,8 +137,8 @@ fn remote(text: &mut String, export: &Export<'_>, peer: &Gateway) -> Result<(), 
         );
         "rsasig"
     };
-    let _ = writeln!(text, "\tmy_identifier {};", id(&own.id, true)?);
-    let _ = writeln!(text, "\tpeers_identifier {};\n\tverify_identifier on;", id(&peer.id, false)?);
+    let _ = writeln!(text, "\tmy_identifier {};", id(&own.id, Whose::Own)?);
+    let _ = writeln!(text, "\tpeers_identifier {};\n\tverify_identifier on;", id(&peer.id, Whose::Peer)?);
     if own.start == Start::Wait || peer.address.is_none() {
         text.push_str("\tpassive on;\n");
         if peer.address.is_none() {
@@ -139,7 +150,7 @@ fn remote(text: &mut String, export: &Export<'_>, peer: &Gateway) -> Result<(), 
     }
     // `obey` takes whatever a peer proposes, without perfect forward secrecy and with shorter keys.
     text.push_str("\tproposal_check claim;\n\tnat_traversal on;\n\tdpd_delay 30;\n");
-    for (key, hash, group) in classic(export)? {
+    for Classic { key, hash, group } in classic(export)? {
         let _ = writeln!(
             text,
             "\tproposal {{\n\t\tencryption_algorithm aes {key};\n\t\thash_algorithm sha{hash};\n\t\tauthentication_method {method};\n\
@@ -153,22 +164,22 @@ fn remote(text: &mut String, export: &Export<'_>, peer: &Gateway) -> Result<(), 
 fn sainfo(
     text: &mut String,
     export: &Export<'_>,
-    here: Network,
-    there: Network,
+    NetworkPair { here, there }: NetworkPair,
 ) -> Result<(), GatewayError> {
-    let Some((_, _, group)) = classic(export)?.first().copied() else { return Ok(()) };
+    let proposals = classic(export)?;
+    let Some(Classic { group, .. }) = proposals.first().copied() else { return Ok(()) };
     // racoon has one group for the traffic, and both sides must name the same.
-    if classic(export)?.iter().any(|(.., other)| *other != group) {
+    if proposals.iter().any(|other| other.group != group) {
         return Err(GatewayError::new(format!(
             "racoon on `{}` has one group for perfect forward secrecy: expected one group in all `proposals`, found several",
             export.own.name
         )));
     }
     let mut encryption: Vec<String> =
-        classic(export)?.iter().map(|(key, ..)| format!("aes {key}")).collect();
+        proposals.iter().map(|proposal| format!("aes {}", proposal.key)).collect();
     encryption.dedup();
     let mut hashes: Vec<String> =
-        classic(export)?.iter().map(|(_, hash, _)| format!("hmac_sha{hash}")).collect();
+        proposals.iter().map(|proposal| format!("hmac_sha{}", proposal.hash)).collect();
     hashes.dedup();
     let _ = writeln!(
         text,
@@ -180,43 +191,58 @@ fn sainfo(
     Ok(())
 }
 
-fn classic(export: &Export<'_>) -> Result<Vec<(u16, u16, u16)>, GatewayError> {
-    export.proposals(|proposal| proposal.classic().map(|_| String::new()))?;
-    Ok(export.own.proposals.iter().filter_map(crate::gateway::Proposal::classic).collect())
+/// The proposals, all of which racoon must know.
+fn classic(export: &Export<'_>) -> Result<Vec<Classic>, GatewayError> {
+    export.phase_1(&ABILITIES)?;
+    Ok(export.own.proposals.iter().filter_map(Proposal::classic).collect())
 }
 
 /// What the kernel has racoon negotiate for.
 fn policies(export: &Export<'_>) -> Result<String, GatewayError> {
     let own = export.own;
     let mut text = String::from("#!/usr/sbin/setkey -f\n");
-    text.push_str(&heading("#", &own.name, "racoon"));
+    text.push_str(&heading("#", &own.name, TITLE));
     text.push('\n');
     let address = own.bound_to().map_or_else(|| export.address_of(own), Ok)?;
     for &peer in export.peers {
         let Some(remote) = peer.address else { continue };
-        for (here, there) in export.pairs(peer)? {
-            policy(&mut text, (here, there), "out", (address, remote));
-            policy(&mut text, (there, here), "in", (remote, address));
+        for NetworkPair { here, there } in export.pairs(peer)? {
+            let out = Direction { word: "out", from: here, to: there, source: address, target: remote };
+            let back = Direction { word: "in", from: there, to: here, source: remote, target: address };
+            policy(&mut text, out);
+            policy(&mut text, back);
         }
     }
     Ok(text)
 }
 
-fn policy(
-    text: &mut String,
-    (from, to): (Network, Network),
-    way: &str,
-    (source, target): (IpAddr, IpAddr),
-) {
-    let _ = writeln!(text, "spddelete {from} {to} any -P {way};");
+/// One direction of a tunnel: whose packets go in, and between which ends.
+struct Direction {
+    /// As `setkey` names it.
+    word: &'static str,
+    from: Network,
+    to: Network,
+    source: IpAddr,
+    target: IpAddr,
+}
+
+fn policy(text: &mut String, Direction { word, from, to, source, target }: Direction) {
+    let _ = writeln!(text, "spddelete {from} {to} any -P {word};");
     let _ = writeln!(
         text,
-        "spdadd {from} {to} any -P {way} ipsec esp/tunnel/{source}-{target}/require;"
+        "spdadd {from} {to} any -P {word} ipsec esp/tunnel/{source}-{target}/require;"
     );
 }
 
-/// The own DN is taken from the certificate.
-fn id(id: &Identity, is_own: bool) -> Result<String, GatewayError> {
+/// Which end an identity is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Own,
+    Peer,
+}
+
+/// racoon takes its own DN from its certificate, so that it is not written.
+fn id(id: &Identity, whose: Whose) -> Result<String, GatewayError> {
     Ok(match id {
         Identity::Fqdn(name) => format!("fqdn \"{name}\""),
         Identity::Email(held) => {
@@ -224,7 +250,7 @@ fn id(id: &Identity, is_own: bool) -> Result<String, GatewayError> {
             format!("user_fqdn \"{held}\"")
         }
         Identity::Ip(address) => format!("address \"{address}\""),
-        Identity::Dn(_) if is_own => "asn1dn".to_owned(),
+        Identity::Dn(_) if whose == Whose::Own => "asn1dn".to_owned(),
         Identity::Dn(_) => format!("asn1dn \"{}\"", plain_dn("racoon", id)?.join(", ")),
     })
 }

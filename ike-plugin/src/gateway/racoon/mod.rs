@@ -1,5 +1,7 @@
-//! racoon of the IPsec tools: what is written for it.
+//! racoon of the IPsec tools: what it can do, and what is written for it.
 
+mod abilities;
 mod export;
 
-pub use export::{credentials, files};
+pub use abilities::ABILITIES;
+pub(super) use export::WRITER;

@@ -4,8 +4,16 @@ use std::fmt::Write;
 
 use countersign_ca::Identity;
 
+use super::abilities::ABILITIES;
+use super::proposal;
+use crate::gateway::authentication::Certified;
+use crate::gateway::daemon::Mode;
+use crate::gateway::description::{Gateway, Revocation, Start};
+use crate::gateway::error::GatewayError;
+use crate::gateway::export::{CredentialPaths, Export, Writer};
+use crate::gateway::files::Files;
+use crate::gateway::network::Network;
 use crate::gateway::text::heading;
-use crate::gateway::{Certified, Export, Files, Gateway, GatewayError, Mode, Network, Revocation, Start};
 
 /// The settings of charon's plugin, as they come with it.
 const PLUGIN: &str = include_str!("../../../charon/countersign.conf");
@@ -18,30 +26,40 @@ const NEW_CRL: [&str; 3] = [
 ];
 
 /// All that `swanctl` looks into; it complains about each that is not there.
-const FOLDERS: [&str; 13] = [
+const FOLDERS: &[&str] = &[
     "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa",
     "ecdsa", "bliss", "pkcs8", "pkcs12",
 ];
 
-pub fn files(export: &Export<'_>) -> Result<Files, GatewayError> {
-    let name = &export.own.name;
-    let mut files = Files::default();
-    for folder in FOLDERS {
-        files.add_folder(folder);
-    }
+pub const WRITER: Writer = Writer {
+    title: TITLE,
+    folders: FOLDERS,
+    configuration,
+    credentials,
+    readme,
+    paths,
+    warnings: |_| Vec::new(),
+};
+
+const TITLE: &str = "strongSwan";
+
+fn configuration(export: &Export<'_>, files: &mut Files) -> Result<(), GatewayError> {
     files.add_secret("swanctl.conf", swanctl(export)?.as_bytes());
-    if let Some(certified) = export.certified() {
-        credentials(&mut files, name, &certified)?;
-    }
     if export.own.authorizer {
         files.add("countersign.conf", PLUGIN);
     }
-    files.add("README", readme(export));
-    Ok(files)
+    Ok(())
+}
+
+fn paths(name: &str) -> CredentialPaths {
+    CredentialPaths {
+        certificate: format!("x509/{name}.pem"),
+        key: format!("private/{name}.pem"),
+    }
 }
 
 /// What proves who a gateway is, and whom it trusts.
-pub fn credentials(
+fn credentials(
     files: &mut Files,
     name: &str,
     Certified { material, key }: &Certified<'_>,
@@ -59,9 +77,8 @@ pub fn credentials(
     Ok(())
 }
 
-fn readme(export: &Export<'_>) -> String {
+fn readme(export: &Export<'_>, text: &mut String) {
     let name = &export.own.name;
-    let mut text = heading("#", name, "strongSwan");
     text.push_str("\nCopy the folders to /etc/swanctl, and swanctl.conf to /etc/swanctl/conf.d, under a name of its own; run `swanctl --load-all`.\n");
     if export.lacks_key() {
         let _ = writeln!(
@@ -86,7 +103,6 @@ fn readme(export: &Export<'_>) -> String {
         "\nThe types are as they stand here: with another `--type`, swanctl says nothing and flushes nothing. SAs that are up stay up: \
          `swanctl --terminate --ike NAME` ends one.\n",
     );
-    text
 }
 
 fn swanctl(export: &Export<'_>) -> Result<String, GatewayError> {
@@ -98,7 +114,7 @@ fn swanctl(export: &Export<'_>) -> Result<String, GatewayError> {
             own.name
         )));
     }
-    let mut text = heading("#", &own.name, "strongSwan");
+    let mut text = heading("#", &own.name, TITLE);
     text.push_str("\nconnections {\n");
     if export.peers.is_empty() {
         connection(&mut text, export, "peers", None)?;
@@ -141,9 +157,7 @@ fn connection(
     }
     let remote = peer.and_then(|peer| peer.address).map_or_else(any, |address| address.to_string());
     let _ = writeln!(text, "        remote_addrs = {remote}");
-    let proposals = export.proposals(|proposal| {
-        (own.mode == Mode::Ikev2 || proposal.is_for_v1()).then(|| proposal.strongswan())
-    })?;
+    let proposals = export.phase_1(&ABILITIES)?;
     let _ = writeln!(text, "        proposals = {}", proposals.join(","));
     text.push_str("        dpd_delay = 30s\n        send_cert = always\n");
     if peer.is_some_and(|peer| export.keeps_silent_when_asked(peer)) {
@@ -206,7 +220,7 @@ fn children(export: &Export<'_>, peer: Option<&Gateway>) -> Result<Vec<Child>, G
     }
     let pairs: Vec<(Vec<Network>, Vec<Network>)> = match peer {
         Some(peer) if !own.networks.is_empty() && !there.is_empty() => {
-            export.pairs(peer)?.into_iter().map(|(here, there)| (vec![here], vec![there])).collect()
+            export.pairs(peer)?.iter().map(|pair| (vec![pair.here], vec![pair.there])).collect()
         }
         _ if there.len() > 1 => {
             there.iter().map(|one| (own.networks.clone(), vec![*one])).collect()
@@ -228,7 +242,7 @@ fn traffic(text: &mut String, export: &Export<'_>, peer: Option<&Gateway>, child
             let _ = writeln!(text, "                {key} = {}", networks.join(","));
         }
     }
-    let esp: Vec<String> = own.proposals.iter().map(crate::gateway::Proposal::strongswan_esp).collect();
+    let esp: Vec<String> = own.proposals.iter().map(proposal::esp).collect();
     let start = match own.start {
         Start::OnTraffic if peer.is_some_and(|peer| peer.address.is_some()) => "trap",
         Start::AtOnce if peer.is_some_and(|peer| peer.address.is_some()) => "start",

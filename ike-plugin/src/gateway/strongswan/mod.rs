@@ -1,5 +1,8 @@
-//! strongSwan's charon: what is written for it.
+//! strongSwan's charon, configured by `swanctl`: what it can do, and what is written for it.
 
+mod abilities;
 mod export;
+mod proposal;
 
-pub use export::{credentials, files};
+pub use abilities::ABILITIES;
+pub(super) use export::WRITER;

@@ -1,0 +1,88 @@
+//! The rules, in the order in which they are told: for a gateway alone, and for two that are to talk to each other.
+
+use countersign_ca::Timestamp;
+
+use super::findings::{Findings, Obstacle};
+use super::reachability::Resolve;
+use super::side::Side;
+use crate::gateway::description::Gateway;
+use crate::gateway::error::GatewayError;
+use crate::gateway::facts::Facts;
+use crate::gateway::material::Material;
+
+/// What a gateway has in its own way, whoever its peer is. Its `material`, which is none for a pre-shared key, has the CAs and CRLs of
+/// its peers as well ([`Material::add_cas_of`]): it is the one who verifies by them.
+///
+/// # Errors
+/// The certificate or a CRL cannot be read.
+pub fn alone(
+    gateway: &Gateway,
+    material: Option<&Material>,
+    now: Timestamp,
+) -> Result<Vec<Obstacle>, GatewayError> {
+    let mut found = Findings::new(gateway, gateway.daemon);
+    found.mode();
+    found.proposals(&gateway.proposals);
+    found.retries();
+    found.authorizer();
+    if let Some(material) = material {
+        found.own_certificate(&Facts::of(&material.certificate)?, material, now);
+        found.first_name_for(gateway, material)?;
+        found.own_partitions(material)?;
+        found.own_common_name(material)?;
+        found.cas(material)?;
+        found.crls(material, now)?;
+    }
+    Ok(found.into_list())
+}
+
+/// What stands between two gateways, both ways; what each has alone is not repeated. `resolve` gives the addresses of the hosts that have
+/// CRLs and OCSP responders.
+///
+/// # Errors
+/// A certificate cannot be read.
+pub fn together(
+    one: Side<'_>,
+    other: Side<'_>,
+    now: Timestamp,
+    resolve: Resolve<'_>,
+) -> Result<Vec<Obstacle>, GatewayError> {
+    let mut list = Vec::new();
+    for (own, peer) in [(one, other), (other, one)] {
+        let shown = peer.material;
+        let facts = Facts::of(&shown.certificate)?;
+        let mut found = Findings::new(peer.gateway, own.gateway.daemon);
+        found.trusted_by(own, shown, now)?;
+        found.key_for(own.gateway, &facts, Facts::of(&own.material.certificate)?.key);
+        found.purposes_for(own.gateway, &facts);
+        found.first_name_for(own.gateway, shown)?;
+        found.spelling_for(own.gateway, &facts);
+        found.partitions_for(own.gateway, shown)?;
+        found.common_name_for(own.gateway, shown)?;
+        found.status_location_for(own, shown)?;
+        found.reachable(own, peer, resolve)?;
+        list.append(&mut found.into_list());
+    }
+    let (one, other) = (one.gateway, other.gateway);
+    list.extend(between(one, other));
+    let mut found = Findings::new(one, other.daemon);
+    found.same_mode(other);
+    found.common_proposal(other);
+    found.identities(other);
+    found.addresses(other);
+    found.networks(other);
+    list.append(&mut found.into_list());
+    Ok(list)
+}
+
+/// What stands between two gateways that prove who they are by certificates, whatever these say; both ways. A part of what [`together`]
+/// finds.
+pub fn between(one: &Gateway, other: &Gateway) -> Vec<Obstacle> {
+    let mut list = Vec::new();
+    for (own, peer) in [(one, other), (other, one)] {
+        let mut found = Findings::new(peer, own.daemon);
+        found.begins_with(own);
+        list.append(&mut found.into_list());
+    }
+    list
+}
