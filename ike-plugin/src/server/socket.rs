@@ -1,42 +1,24 @@
 //! The socket: each connection has a thread, asks line by line, and is answered line by line.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-
-use crate::decide::Authorizer;
+use super::control;
 use super::lines::Lines;
+use crate::decide::Authorizer;
 use crate::wire::{Answer, MAX_QUESTION, MAX_TIMEOUT, Question, Step};
 
 /// How long a connection may be silent.
 const IDLE: Duration = Duration::from_secs(300);
 /// How long an answer may take to be read.
 const WRITE: Duration = Duration::from_secs(10);
-
-/// The names of the steps, in the order of [`Step`].
-pub const STEPS: [&str; 6] = ["question", "path", "status", "identity", "policy", "authorizer"];
-
-/// How a line of an operator begins, rather than a daemon's.
-const CONTROL: &[u8] = b"{\"do\":";
-
-/// What an operator may have done: `{"do":"reload"}`. It is answered by `{"ok":…}` or `{"error":"…"}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case")]
-pub enum Control {
-    /// Load the policy again, and credentials anew.
-    Reload,
-    /// Tell what was counted.
-    Status,
-}
 
 /// Who may ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,8 +166,8 @@ fn converse(stream: &UnixStream, shared: &Shared) -> io::Result<()> {
             writer.write_all(&line(&shared.authorizer.refuse(Step::Question, why)))?;
             return Ok(());
         }
-        let answered = if octets.starts_with(CONTROL) {
-            controlled(shared, octets)
+        let answered = if control::is_control(octets) {
+            control::answer(&shared.authorizer, octets)
         } else {
             line(&answer(shared, octets))
         };
@@ -210,88 +192,8 @@ fn answer(shared: &Shared, octets: &[u8]) -> Answer {
     })
 }
 
-fn controlled(shared: &Shared, octets: &[u8]) -> Vec<u8> {
-    let authorizer = &shared.authorizer;
-    let result = match serde_json::from_slice(octets) {
-        Err(e) => Err(format!("expected `reload` or `status`: {e}")),
-        Ok(Control::Reload) => authorizer.reload().map(|_| state(authorizer)),
-        Ok(Control::Status) => Ok(state(authorizer)),
-    };
-    let value = match result {
-        Ok(state) => json!({ "ok": state }),
-        Err(why) => json!({ "error": why }),
-    };
-    format!("{value}\n").into_bytes()
-}
-
-/// What an operator wants to know.
-pub fn state(authorizer: &Authorizer) -> Value {
-    let (policy, counts) = (authorizer.policy(), authorizer.counts());
-    let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let denied: serde_json::Map<String, Value> = STEPS
-        .iter()
-        .zip(&counts.denied)
-        .map(|(step, count)| ((*step).to_owned(), read(count).into()))
-        .collect();
-    json!({
-        "policy": policy.digest().as_ref(),
-        "assertions": policy.len(),
-        "loaded": policy.number(),
-        "allowed": read(&counts.allowed),
-        "denied": denied,
-        "kept": read(&counts.kept),
-        "repeated": read(&counts.again),
-        "asked": read(&counts.asked),
-        "unrecorded": authorizer.lost(),
-    })
-}
-
 fn line(answer: &Answer) -> Vec<u8> {
     let mut line = serde_json::to_vec(answer).unwrap_or_default();
     line.push(b'\n');
     line
-}
-
-/// Asks an authorizer, for those who are written in Rust.
-///
-/// # Errors
-/// Nobody answers within the question's time, or what is answered is no answer.
-pub fn ask(socket: &Path, question: &Question) -> io::Result<Answer> {
-    let patience = Duration::from_millis(question.timeout_ms.clamp(1, MAX_TIMEOUT).into());
-    let line = zeroize::Zeroizing::new(serde_json::to_vec(question)?);
-    let answer: Answer = serde_json::from_str(&exchange(socket, &line, patience)?)?;
-    if answer.v != question.v || answer.id != question.id {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the answer is to another question",
-        ));
-    }
-    Ok(answer)
-}
-
-/// Has a running authorizer do something.
-///
-/// # Errors
-/// Nobody answers; or in words why it was not done.
-pub fn control(socket: &Path, control: Control) -> io::Result<Value> {
-    let line = serde_json::to_vec(&control)?;
-    let answer: Value = serde_json::from_str(&exchange(socket, &line, IDLE)?)?;
-    match answer.get("ok") {
-        Some(state) => Ok(state.clone()),
-        None => {
-            let why = answer.get("error").and_then(Value::as_str).unwrap_or("no answer");
-            Err(io::Error::other(why.to_owned()))
-        }
-    }
-}
-
-fn exchange(socket: &Path, line: &[u8], patience: Duration) -> io::Result<String> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(patience))?;
-    stream.write_all(line)?;
-    stream.write_all(b"\n")?;
-    let mut answer = String::new();
-    BufReader::new(stream.take(1 << 20)).read_line(&mut answer)?;
-    Ok(answer)
 }
