@@ -1,6 +1,11 @@
 //! The decision about a peer: path, status, identity, policy.
 
+mod answer;
 mod authorizer;
+mod counts;
+mod keys;
+mod peer;
 mod recent;
 
-pub use authorizer::{AddressIds, Authorizer, Counts};
+pub use authorizer::{AddressIds, Authorizer};
+pub use counts::Counts;

@@ -1,67 +1,71 @@
-//! What was found out about peers, for as long as nothing changes.
+//! A bounded cache of what was used recently.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-type Half<K, V> = HashMap<K, Arc<V>>;
+/// SHA-256 over what a value depends on.
+pub(super) type Key = [u8; 32];
 
-/// A bounded map: when it is full, what was not asked for lately is forgotten.
-pub struct Kept<K, V> {
-    halves: Mutex<(Half<K, V>, Half<K, V>)>,
+type Half<V> = HashMap<Key, Arc<V>>;
+
+/// A bounded map. It has two halves: a value that is used moves to the newer half, and when that is full, the older half is forgotten and
+/// the newer one takes its place.
+pub(super) struct Recent<V> {
+    halves: Mutex<Halves<V>>,
+    /// The most values of a half.
     half: usize,
 }
 
-impl<K: Eq + Hash + Copy, V> Kept<K, V> {
+struct Halves<V> {
+    newer: Half<V>,
+    older: Half<V>,
+}
+
+impl<V> Recent<V> {
     /// A map of at most `most` values.
     pub fn new(most: usize) -> Self {
-        Self { halves: Mutex::default(), half: most.div_ceil(2).max(1) }
+        Self { halves: Mutex::new(Halves { newer: HashMap::new(), older: HashMap::new() }), half: most.div_ceil(2).max(1) }
     }
 
     /// A value.
-    pub fn value(&self, key: &K) -> Option<Arc<V>> {
+    pub fn value(&self, key: &Key) -> Option<Arc<V>> {
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = halves.0.get(key) {
+        if let Some(value) = halves.newer.get(key) {
             return Some(Arc::clone(value));
         }
-        let value = halves.1.remove(key)?;
+        let value = halves.older.remove(key)?;
         self.insert_into(&mut halves, *key, Arc::clone(&value), &|_| true);
         Some(value)
     }
 
     /// Keeps a value. If room is needed, values that are not `live` any more go first.
-    pub fn insert(&self, key: K, value: Arc<V>, live: impl Fn(&V) -> bool) {
+    pub fn insert(&self, key: Key, value: Arc<V>, live: impl Fn(&V) -> bool) {
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        halves.1.remove(&key);
+        halves.older.remove(&key);
         self.insert_into(&mut halves, key, value, &live);
     }
 
     /// How many values there are.
     pub fn len(&self) -> usize {
         let halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        halves.0.len().saturating_add(halves.1.len())
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        halves.newer.len().saturating_add(halves.older.len())
     }
 
     fn insert_into(
         &self,
-        halves: &mut (Half<K, V>, Half<K, V>),
-        key: K,
+        halves: &mut Halves<V>,
+        key: Key,
         value: Arc<V>,
         live: &dyn Fn(&V) -> bool,
     ) {
-        if halves.0.len() >= self.half {
-            halves.0.retain(|_, value| live(value));
+        if halves.newer.len() >= self.half {
+            halves.newer.retain(|_, value| live(value));
             // Only if much was freed, so that few look at them all.
-            if halves.0.len() > self.half / 2 || halves.0.len() == self.half {
-                halves.1 = std::mem::take(&mut halves.0);
+            if halves.newer.len() > self.half / 2 || halves.newer.len() == self.half {
+                halves.older = std::mem::take(&mut halves.newer);
             }
         }
-        halves.0.insert(key, value);
+        halves.newer.insert(key, value);
     }
 }
 
@@ -69,26 +73,31 @@ impl<K: Eq + Hash + Copy, V> Kept<K, V> {
 mod tests {
     use super::*;
 
+    fn key(number: u32) -> Key {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&number.to_be_bytes());
+        key
+    }
+
     #[test]
     fn what_is_asked_for_stays_and_the_rest_is_bounded() {
-        let kept = Kept::new(100);
+        let recent = Recent::new(100);
         for number in 0..10_000 {
-            kept.insert(number, Arc::new(number), |_| true);
-            assert_eq!(kept.value(&0).as_deref(), Some(&0), "{number}");
-            assert!(kept.len() <= 101, "{}", kept.len());
+            recent.insert(key(number), Arc::new(number), |_| true);
+            assert_eq!(recent.value(&key(0)).as_deref(), Some(&0), "{number}");
+            assert!(recent.len() <= 101, "{}", recent.len());
         }
-        assert_eq!(kept.value(&9_999).as_deref(), Some(&9_999));
-        assert_eq!(kept.value(&5_000), None);
-        assert!(!kept.is_empty());
+        assert_eq!(recent.value(&key(9_999)).as_deref(), Some(&9_999));
+        assert_eq!(recent.value(&key(5_000)), None);
     }
 
     #[test]
     fn what_is_over_goes_before_what_is_good() {
-        let kept = Kept::new(100);
+        let recent = Recent::new(100);
         let live = |number: &u32| *number < 10;
-        (0..10).for_each(|number| kept.insert(number, Arc::new(number), live));
-        (10..10_000).for_each(|number| kept.insert(number, Arc::new(number), live));
-        (0..10).for_each(|number| assert!(kept.value(&number).is_some(), "{number}"));
-        assert!(kept.len() <= 100, "{}", kept.len());
+        (0..10).for_each(|number| recent.insert(key(number), Arc::new(number), live));
+        (10..10_000).for_each(|number| recent.insert(key(number), Arc::new(number), live));
+        (0..10).for_each(|number| assert!(recent.value(&key(number)).is_some(), "{number}"));
+        assert!(recent.len() <= 100, "{}", recent.len());
     }
 }

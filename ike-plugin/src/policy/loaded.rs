@@ -88,7 +88,7 @@ impl Policy {
 }
 
 /// A peer as it asks the policy: in whose name, and with what it brought.
-pub struct Asker {
+pub struct RequestingPeer {
     extension: PolicySet,
     requesters: Requesters,
     /// The requesters as they may be shown: never a pre-shared key.
@@ -166,12 +166,12 @@ impl LoadedPolicy {
     ///
     /// # Errors
     /// In words, why nobody can ask in its name.
-    pub fn asker(
+    pub fn requesting_peer(
         &self,
         path: Option<&ValidPath>,
         proof: &Proof<'_>,
         id: &str,
-    ) -> Result<Asker, String> {
+    ) -> Result<RequestingPeer, String> {
         let mut builder = PolicySet::builder();
         builder.extensible();
         if self.files.legacy_signatures {
@@ -211,16 +211,16 @@ impl LoadedPolicy {
                 dropped.reason
             );
         }
-        Ok(Asker { extension, requesters, shown: shown.into() })
+        Ok(RequestingPeer { extension, requesters, shown: shown.into() })
     }
 
     /// Whether the policy allows all of it.
-    pub fn allows(&self, asker: &Asker, questions: &[AttributeSet]) -> bool {
+    pub fn allows(&self, requesting: &RequestingPeer, questions: &[AttributeSet]) -> bool {
         !questions.is_empty()
             && questions.iter().all(|attributes| {
                 let question =
-                    Question { attributes, requesters: &asker.requesters, values: &self.values };
-                self.set.ask_with(&asker.extension, question).position == self.values.max()
+                    Question { attributes, requesters: &requesting.requesters, values: &self.values };
+                self.set.ask_with(&requesting.extension, question).position == self.values.max()
             })
     }
 }
