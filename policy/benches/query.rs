@@ -15,7 +15,7 @@ use countersign_policy::ipsec::{
     Cipher, CivilTime, Encapsulation, Esp, EspAlgorithms, Exchange, Identity, Integrity, Moment,
     Phase1, Phase2, Proposal, Selector, Subnet, Terms,
 };
-use countersign_policy::key::{Encoding, SigningKey};
+use countersign_policy::signature::{Encoding, SigningKey};
 use countersign_policy::{AttributeSet, ComplianceValues, PolicySet, Question, Requesters, Source};
 use ring::rand::SystemRandom;
 use ring::signature::{

@@ -19,15 +19,13 @@
 struct Readme;
 
 pub mod attributes;
-mod bind;
-mod evaluate;
+mod evaluation;
 pub mod exercise;
 pub mod explain;
 pub mod ipsec;
 pub mod key;
 pub mod layout;
 pub mod lint;
-mod number;
 pub mod principal;
 pub mod regex;
 pub mod requesters;
@@ -38,7 +36,7 @@ pub mod syntax;
 pub mod values;
 
 pub use attributes::AttributeSet;
-pub use evaluate::Fault;
+pub use evaluation::Fault;
 pub use explain::Trace;
 pub use principal::Principal;
 pub use requesters::Requesters;

@@ -7,7 +7,7 @@
     reason = "a test that panics is a test that fails"
 )]
 
-use countersign_policy::key::{Encoding, SigningKey};
+use countersign_policy::signature::{Encoding, SigningKey};
 use countersign_policy::{
     AttributeSet, ComplianceValues, DropReason, LegacySignatures, PolicySet, Question, Requesters,
     Source,

@@ -23,7 +23,7 @@ use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
 use countersign_ike_plugin::trust::Standing;
 use countersign_ike_plugin::wire::{Answer, Question, Step, Verdict};
 use countersign_policy::Trace;
-use countersign_policy::key::{Encoding, SigningKey};
+use countersign_policy::signature::{Encoding, SigningKey};
 use data_encoding::BASE64;
 use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;

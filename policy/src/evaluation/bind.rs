@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::attributes::is_name;
+use crate::principal::Principal;
 use crate::syntax::tree::{
     Clause, Licensees, Name, Number, Owner, Principals, Test, TestKind, Text, TextKind, Then, Tree,
 };
@@ -14,15 +15,24 @@ pub(crate) type Constants = HashMap<Box<[u8]>, Box<[u8]>>;
 /// A tree in which the local constants (RFC 2704 §4.6.2) stand in their places, and those constants that a computed name
 /// (`$name`) may still ask for.
 pub(crate) fn bind(tree: Tree) -> (Tree, Constants) {
-    bind_with(tree, false)
+    bind_with(tree, Compile::OnDemand)
 }
 
 /// As [`bind`], with all regular expressions compiled.
 pub(crate) fn bind_and_compile(tree: Tree) -> (Tree, Constants) {
-    bind_with(tree, true)
+    bind_with(tree, Compile::Now)
 }
 
-fn bind_with(mut tree: Tree, compile: bool) -> (Tree, Constants) {
+/// When the regular expressions that are literals are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compile {
+    /// While the assertion is loaded.
+    Now,
+    /// When a question first needs them.
+    OnDemand,
+}
+
+fn bind_with(mut tree: Tree, compile: Compile) -> (Tree, Constants) {
     let constants: Constants =
         tree.constants.drain(..).map(|constant| (constant.name, constant.value)).collect();
     let binder = Binder { constants, compile };
@@ -40,17 +50,17 @@ fn bind_with(mut tree: Tree, compile: bool) -> (Tree, Constants) {
     (tree, if computed { binder.constants } else { Constants::new() })
 }
 
-/// Whether a string is computed by looking attributes up, so that it is known only once somebody asks.
-pub(crate) fn literal(text: &Text) -> Option<&[u8]> {
-    match &text.kind {
-        TextKind::Literal(literal) => Some(literal),
-        _ => None,
+impl Tree {
+    /// The authorizer, if it is known without a question; `None` if it is computed from attributes, or a malformed key.
+    pub fn known_authorizer(&self) -> Option<Principal> {
+        let (bound, _) = bind(self.clone());
+        Principal::parse(bound.authorizer.literal()?).ok()
     }
 }
 
 struct Binder {
     constants: Constants,
-    compile: bool,
+    compile: Compile,
 }
 
 impl Binder {
@@ -65,14 +75,14 @@ impl Binder {
             TextKind::Dereference(of) => {
                 self.text(of);
                 // `$"name"` is `name`.
-                if let Some(name) = literal(of).filter(|name| is_name(name)).map(Name::new) {
+                if let Some(name) = of.literal().filter(|name| is_name(name)).map(Name::new) {
                     text.kind = TextKind::Attribute(name);
                     self.text(text);
                 }
             }
             TextKind::Concatenation(parts) => {
                 parts.iter_mut().for_each(|part| self.text(part));
-                let known: Option<Vec<&[u8]>> = parts.iter().map(literal).collect();
+                let known: Option<Vec<&[u8]>> = parts.iter().map(Text::literal).collect();
                 if let Some(known) = known {
                     text.kind = TextKind::Literal(known.concat().into());
                 }
@@ -124,7 +134,7 @@ impl Binder {
             TestKind::Matches(text, pattern) => {
                 self.text(text);
                 self.text(&mut pattern.text);
-                if self.compile {
+                if self.compile == Compile::Now {
                     pattern.regex();
                 }
                 asks_groups(text) || asks_groups(&pattern.text)

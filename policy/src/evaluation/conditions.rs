@@ -3,40 +3,18 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use super::bind::Constants;
+use super::fault::{Fault, MAX_TEXT};
+use super::number::Arithmetic;
 use crate::attributes::{AttributeSet, hash, is_name};
-use crate::bind::{Constants, literal};
-use crate::number::Arithmetic;
 use crate::regex::Regex;
 use crate::syntax::tree::{
     Clause, Name, Number, Owner, Pattern, SLOTS, Test, TestKind, Text, TextKind, Then,
 };
 use crate::values::ComplianceValues;
 
-/// The longest string that a condition may compute, in bytes.
-const MAX_TEXT: usize = 1 << 20;
-
 /// What compiling a pattern costs at most.
 const COMPILE: usize = 2_500_000;
-
-/// A run-time error: the test in which it happens is false (RFC 2704 §5.3.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// `x / 0`, `x % 0`
-    #[error("division by zero")]
-    DivisionByZero,
-    /// A result outside 32 bits, or a float that is not finite.
-    #[error("a number that does not fit")]
-    Overflow,
-    /// The right side of `~=` is no regular expression.
-    #[error("an invalid regular expression")]
-    Pattern,
-    /// A computed string is too long.
-    #[error("a string of more than {MAX_TEXT} bytes")]
-    TooLong,
-    /// The question has used up the work that one question may cost.
-    #[error("too much work for one question")]
-    Work,
-}
 
 /// Who looks on while conditions are evaluated. The one that does nothing costs nothing.
 pub(crate) trait Observer {
@@ -253,7 +231,7 @@ impl<'q, O: Observer> Evaluation<'q, O> {
 
     fn matches(&mut self, text: &Text, pattern: &Pattern) -> Result<bool, Fault> {
         let text = self.text(text)?;
-        if literal(&pattern.text).is_some() && !pattern.is_compiled() {
+        if pattern.text.literal().is_some() && !pattern.is_compiled() {
             self.spend(COMPILE)?;
         }
         match pattern.regex() {

@@ -1,7 +1,7 @@
 //! Numbers in conditions (RFC 2704 §4.4, §4.6.5): 32-bit integers that never wrap, floats that are always finite, and
 //! what `@` and `&` read out of a string.
 
-use crate::evaluate::Fault;
+use super::fault::Fault;
 use crate::syntax::tree::Operator;
 
 /// A kind of number that conditions compute with.

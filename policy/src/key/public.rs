@@ -1,76 +1,15 @@
 //! Keys as KeyNote spells them: RFC 2792 for RSA and DSA, the reference's `x509-`, and names of our own for ECDSA and
 //! Ed25519 (policy/README.md).
 
-mod legacy;
-mod signing;
-
 use std::borrow::Cow;
 
-use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use der::asn1::UintRef;
 use der::{Decode, Encode, Sequence};
 use p256::elliptic_curve::sec1::ToEncodedPoint;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-pub(crate) use legacy::{Digest, verify_dsa, verify_rsa};
-pub use signing::{SigningError, SigningKey};
-
 /// The largest RSA modulus or DSA prime, in bits.
 const MAX_BITS: usize = 16384;
-
-/// How bits are written as text (RFC 2792 §3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// Hexadecimal digits.
-    Hex,
-    /// Base 64 with padding (RFC 4648 §4).
-    Base64,
-}
-
-impl Encoding {
-    /// The suffix of an algorithm's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Hex => "hex",
-            Self::Base64 => "base64",
-        }
-    }
-
-    /// Bits as text.
-    pub fn encode(self, bits: &[u8]) -> String {
-        match self {
-            Self::Hex => HEXLOWER.encode(bits),
-            Self::Base64 => BASE64.encode(bits),
-        }
-    }
-
-    /// Text as bits.
-    ///
-    /// # Errors
-    /// Anything else than digits, an odd number of them, wrong padding.
-    pub fn decode(self, text: &[u8]) -> Result<Vec<u8>, String> {
-        match self {
-            Self::Hex => HEXLOWER_PERMISSIVE.decode(text).map_err(|e| {
-                format!("expected an even number of hexadecimal digits, found something else: {e}")
-            }),
-            Self::Base64 => BASE64
-                .decode(text)
-                .map_err(|e| format!("expected base64 with padding, found something else: {e}")),
-        }
-    }
-
-    /// `<name>-hex:<bits>` or `<name>-base64:<bits>`; the suffix ignores case.
-    pub(crate) fn split(text: &[u8]) -> Option<(Self, &[u8], &[u8])> {
-        let colon = text.iter().take(40).position(|byte| *byte == b':')?;
-        let (algorithm, bits) = (text.get(..colon)?, text.get(colon + 1..)?);
-        let dash = algorithm.iter().rposition(|byte| *byte == b'-')?;
-        let suffix = algorithm.get(dash + 1..)?;
-        let encoding = [Self::Hex, Self::Base64]
-            .into_iter()
-            .find(|known| suffix.eq_ignore_ascii_case(known.name().as_bytes()))?;
-        Some((encoding, algorithm.get(..dash)?, bits))
-    }
-}
 
 /// A public key in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,17 +67,17 @@ impl DsaKey {
 }
 
 #[derive(Sequence)]
-struct RsaDer<'a> {
-    modulus: UintRef<'a>,
-    exponent: UintRef<'a>,
+pub(crate) struct RsaDer<'a> {
+    pub modulus: UintRef<'a>,
+    pub exponent: UintRef<'a>,
 }
 
 #[derive(Sequence)]
-struct DsaDer<'a> {
-    y: UintRef<'a>,
-    p: UintRef<'a>,
-    q: UintRef<'a>,
-    g: UintRef<'a>,
+pub(crate) struct DsaDer<'a> {
+    pub y: UintRef<'a>,
+    pub p: UintRef<'a>,
+    pub q: UintRef<'a>,
+    pub g: UintRef<'a>,
 }
 
 /// RFC 3279 §2.3.2.
@@ -271,8 +210,8 @@ impl PublicKey {
     }
 }
 
-const P256: spki::ObjectIdentifier = spki::ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: spki::ObjectIdentifier = spki::ObjectIdentifier::new_unwrap("1.3.132.0.34");
+pub(crate) const P256: spki::ObjectIdentifier = spki::ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(crate) const P384: spki::ObjectIdentifier = spki::ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 fn dsa_der(parameters: &[u8], key: &[u8]) -> der::Result<Vec<u8>> {
     let DsaParameters { p, q, g } = DsaParameters::from_der(parameters)?;

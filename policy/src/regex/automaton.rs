@@ -8,7 +8,7 @@ use regex_automata::nfa::thompson::{self, NFA, WhichCaptures, pikevm::PikeVM};
 use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, Look, Repetition};
 
-use super::OutOfSteps;
+use super::error::OutOfSteps;
 use super::syntax::{ByteSet, Expression, Node};
 
 /// The largest NFA, in bytes.
@@ -16,6 +16,15 @@ const NFA_BYTES: usize = 512 << 10;
 /// The largest DFA, and the largest workspace to make one, in bytes.
 const DFA_BYTES: usize = 64 << 10;
 const DETERMINIZE_BYTES: usize = 128 << 10;
+
+/// What an expression is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Many texts: compiling may take longer, so that matching is fast.
+    Often,
+    /// One text: compiling is quick, and matching slower.
+    Once,
+}
 
 #[derive(Debug)]
 pub(super) enum Automaton {
@@ -25,7 +34,7 @@ pub(super) enum Automaton {
 
 impl Automaton {
     /// Nothing if it takes too much memory.
-    pub fn new(expression: &Expression, dense: bool) -> Option<Self> {
+    pub fn new(expression: &Expression, how_often: Use) -> Option<Self> {
         let config = thompson::Config::new()
             .utf8(false)
             .which_captures(WhichCaptures::Implicit)
@@ -34,7 +43,7 @@ impl Automaton {
             .configure(config)
             .build_from_hir(&hir(&expression.root))
             .ok()?;
-        match dense.then(|| dense_dfa(&nfa)).flatten() {
+        match (how_often == Use::Often).then(|| dense_dfa(&nfa)).flatten() {
             Some(dfa) => Some(Self::Dense(Box::new(dfa))),
             None => {
                 let config = PikeVM::config().match_kind(MatchKind::All);

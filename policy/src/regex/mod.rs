@@ -6,54 +6,24 @@
 //! bounded pass of our own, because no library of the field follows the POSIX rule for them.
 
 mod automaton;
+mod error;
 mod parse;
 mod submatch;
 mod syntax;
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use automaton::Automaton;
+use automaton::{Automaton, Use};
 use syntax::Expression;
 
-/// The longest pattern, in bytes.
-pub const MAX_PATTERN: usize = 8192;
+pub use error::{MAX_PATTERN, OutOfSteps, RegexError};
+pub use submatch::Groups;
+
 /// The longest text in which groups are looked for, in bytes. RFC 2704 §3 asks for 2048.
 pub const MAX_CAPTURED: usize = 4096;
 
 /// What finding submatches may cost, in about nanoseconds.
 const MAX_WORK: usize = 1 << 27;
-
-/// Why a pattern is no regular expression.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message} at byte {offset} of the pattern")]
-pub struct RegexError {
-    /// Where, in bytes from the beginning of the pattern.
-    pub offset: usize,
-    /// What was expected and what was found.
-    pub message: String,
-    /// What the author can do.
-    pub hint: Option<String>,
-}
-
-impl RegexError {
-    fn new(offset: usize, message: impl Into<String>) -> Self {
-        Self { offset, message: message.into(), hint: None }
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-/// Finding what the groups matched would take more work than one question may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too much work to find what the groups of a regular expression matched")]
-pub struct OutOfSteps;
-
-/// Where each group matched; the whole match is number 0. Nothing for a group that took no part.
-pub type Groups = Vec<Option<Range<usize>>>;
 
 /// A compiled regular expression. Clones share it.
 #[derive(Debug, Clone)]
@@ -71,17 +41,17 @@ impl Regex {
     /// # Errors
     /// It is no POSIX extended regular expression, or takes too much memory.
     pub fn new(pattern: &[u8]) -> Result<Self, RegexError> {
-        Self::compile(pattern, true)
+        Self::compile(pattern, Use::Often)
     }
 
     /// Compiles a pattern that came with a question: quick to make, slower to use.
     pub(crate) fn once(pattern: &[u8]) -> Result<Self, RegexError> {
-        Self::compile(pattern, false)
+        Self::compile(pattern, Use::Once)
     }
 
-    fn compile(pattern: &[u8], dense: bool) -> Result<Self, RegexError> {
+    fn compile(pattern: &[u8], how_often: Use) -> Result<Self, RegexError> {
         let expression = parse::parse(pattern)?;
-        let automaton = Automaton::new(&expression, dense).ok_or_else(|| {
+        let automaton = Automaton::new(&expression, how_often).ok_or_else(|| {
             RegexError::new(
                 0,
                 "expected a smaller expression, found one that takes too much memory",

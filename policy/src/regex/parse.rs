@@ -1,7 +1,8 @@
 //! A pattern to a tree, by the grammar of POSIX extended regular expressions (IEEE Std 1003.1, 9.4 and 9.5).
 
+use super::error::{MAX_PATTERN, RegexError};
 use super::syntax::{ByteSet, Expression, Node};
-use super::{MAX_PATTERN, RegexError};
+
 
 /// `RE_DUP_MAX`, the least that POSIX asks for.
 const MAX_REPEAT: u32 = 255;

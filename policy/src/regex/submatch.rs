@@ -9,8 +9,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::error::OutOfSteps;
 use super::syntax::{Expression, Node};
-use super::{Groups, OutOfSteps};
+
+/// Where each group matched; the whole match is number 0. Nothing for a group that took no part.
+pub type Groups = Vec<Option<Range<usize>>>;
 
 /// What a step costs, which is about a word of a set of places, in nanoseconds.
 const STEP: usize = 32;
@@ -37,24 +40,24 @@ struct Matcher<'t> {
     /// Where the whole match ends: nothing ends behind it.
     end: usize,
     /// By the address of a node, which lives as long as the expression, and where it begins.
-    known: HashMap<(*const Node, usize), Rc<Places>>,
+    known: HashMap<(*const Node, usize), Rc<Offsets>>,
     groups: Groups,
     steps: usize,
 }
 
 /// A set of offsets into the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Places(Vec<u64>);
+struct Offsets(Vec<u64>);
 
-impl Places {
+impl Offsets {
     fn none(end: usize) -> Self {
         Self(vec![0; end / 64 + 1])
     }
 
-    fn one(place: usize, end: usize) -> Self {
-        let mut places = Self::none(end);
-        places.insert(place);
-        places
+    fn only(offset: usize, end: usize) -> Self {
+        let mut offsets = Self::none(end);
+        offsets.insert(offset);
+        offsets
     }
 
     fn insert(&mut self, place: usize) {
@@ -111,21 +114,21 @@ impl Matcher<'_> {
     }
 
     /// Where a node that begins at `start` may end.
-    fn ends(&mut self, node: &Node, start: usize) -> Result<Rc<Places>, OutOfSteps> {
+    fn ends(&mut self, node: &Node, start: usize) -> Result<Rc<Offsets>, OutOfSteps> {
         let key = (std::ptr::from_ref(node), start);
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
         self.spend(self.words())?;
         let here =
-            |yes: bool, end: usize| if yes { Places::one(start, end) } else { Places::none(end) };
+            |yes: bool, end: usize| if yes { Offsets::only(start, end) } else { Offsets::none(end) };
         let places = match node {
             Node::Empty => here(true, self.end),
             Node::Start => here(start == 0, self.end),
             Node::End => here(start == self.text.len(), self.end),
             Node::Set(set) => {
                 let byte = self.text.get(start).filter(|_| start < self.end);
-                let mut places = Places::none(self.end);
+                let mut places = Offsets::none(self.end);
                 if byte.is_some_and(|byte| set.contains(*byte)) {
                     places.insert(start + 1);
                 }
@@ -133,14 +136,14 @@ impl Matcher<'_> {
             }
             Node::Group(_, of) => (*self.ends(of, start)?).clone(),
             Node::Concatenation(parts) => {
-                let mut places = Places::one(start, self.end);
+                let mut places = Offsets::only(start, self.end);
                 for part in parts {
                     places = self.step(part, &places)?;
                 }
                 places
             }
             Node::Alternation(parts) => {
-                let mut places = Places::none(self.end);
+                let mut places = Offsets::none(self.end);
                 for part in parts {
                     places.join(&*self.ends(part, start)?);
                 }
@@ -154,8 +157,8 @@ impl Matcher<'_> {
     }
 
     /// Where a node may end that begins at any of the places.
-    fn step(&mut self, node: &Node, from: &Places) -> Result<Places, OutOfSteps> {
-        let mut to = Places::none(self.end);
+    fn step(&mut self, node: &Node, from: &Offsets) -> Result<Offsets, OutOfSteps> {
+        let mut to = Offsets::none(self.end);
         for start in from.iter() {
             self.spend(self.words())?;
             to.join(&*self.ends(node, start)?);
@@ -169,8 +172,8 @@ impl Matcher<'_> {
         min: u32,
         max: Option<u32>,
         start: usize,
-    ) -> Result<Places, OutOfSteps> {
-        let mut fresh = Places::one(start, self.end);
+    ) -> Result<Offsets, OutOfSteps> {
+        let mut fresh = Offsets::only(start, self.end);
         for _ in 0..min {
             fresh = self.step(of, &fresh)?;
         }
@@ -214,7 +217,7 @@ impl Matcher<'_> {
 
     fn place_parts(&mut self, parts: &[Node], start: usize, end: usize) -> Result<(), OutOfSteps> {
         // Where each part may begin, from the left; the last is where the whole may end.
-        let mut begins = vec![Places::one(start, self.end)];
+        let mut begins = vec![Offsets::only(start, self.end)];
         for part in parts {
             let next = match begins.last() {
                 Some(from) => self.step(part, &from.clone())?,
@@ -223,7 +226,7 @@ impl Matcher<'_> {
             begins.push(next);
         }
         // Of those, the ones from which the rest can end at `end`.
-        let mut good = vec![Places::one(end, self.end)];
+        let mut good = vec![Offsets::only(end, self.end)];
         for (part, from) in parts.iter().zip(&begins).rev() {
             let next = match good.last() {
                 Some(to) => self.leading(part, from, &to.clone())?,
@@ -242,8 +245,8 @@ impl Matcher<'_> {
     }
 
     /// The places of `from` at which a node may begin that ends in `to`.
-    fn leading(&mut self, node: &Node, from: &Places, to: &Places) -> Result<Places, OutOfSteps> {
-        let mut leading = Places::none(self.end);
+    fn leading(&mut self, node: &Node, from: &Offsets, to: &Offsets) -> Result<Offsets, OutOfSteps> {
+        let mut leading = Offsets::none(self.end);
         for start in from.iter() {
             self.spend(self.words())?;
             if self.ends(node, start)?.last_in(to).is_some() {
@@ -262,7 +265,7 @@ impl Matcher<'_> {
         end: usize,
     ) -> Result<(), OutOfSteps> {
         // Where each time may begin. Times that match nothing are of use only to reach the least number.
-        let mut begins = vec![Places::one(start, self.end)];
+        let mut begins = vec![Offsets::only(start, self.end)];
         let useful = end - start + min.max(1) as usize;
         let most = max.map_or(useful, |max| useful.min(max as usize));
         for _ in 0..most {
@@ -273,8 +276,8 @@ impl Matcher<'_> {
             begins.push(next);
         }
         // Of those, the ones from which the rest can end at `end`, by the number of times that are over.
-        let mut good: Vec<Places> = Vec::with_capacity(begins.len());
-        let mut after = Places::none(self.end);
+        let mut good: Vec<Offsets> = Vec::with_capacity(begins.len());
+        let mut after = Offsets::none(self.end);
         for (times, from) in begins.iter().enumerate().rev() {
             let mut here = self.leading(of, from, &after)?;
             if times >= min as usize && from.contains(end) {

@@ -8,12 +8,13 @@ use std::collections::{BinaryHeap, HashMap};
 
 use foldhash::fast::FixedState;
 
+use super::graph::{POLICY, Target};
+use super::loaded::{AssertionId, PrincipalId};
+use super::policy_set::PolicySet;
 use crate::attributes::AttributeSet;
-use crate::evaluate::{Evaluation, Observer};
+use crate::evaluation::{Evaluation, Observer};
 use crate::principal::Principal;
 use crate::requesters::Requesters;
-use crate::set::graph::{POLICY, Target};
-use crate::set::{AssertionId, PolicySet, PrincipalId};
 use crate::values::ComplianceValues;
 
 /// What the conditions of one question may cost together, in about nanoseconds. Then they are false.

@@ -4,17 +4,16 @@
 use std::collections::HashMap;
 use std::num::NonZero;
 
-use crate::bind::{bind, bind_and_compile, literal, number_names};
+use super::dropped::{DropReason, Dropped, MAX_CREDENTIAL};
+use super::graph::{Graph, Unreached};
+use super::loaded::{Conditions, Loaded};
+use super::policy_set::PolicySet;
+use crate::evaluation::{bind, bind_and_compile, number_names};
 use crate::principal::Principal;
-use crate::set::graph::Graph;
-use crate::set::{Conditions, DropReason, Dropped, Loaded, PolicySet};
 use crate::signature::{LegacySignatures, Signature};
 use crate::source::{Finding, Source, Span, discreet};
 use crate::syntax::tree::{Licensees, NO_SLOT, SLOTS, Text, Tree};
 use crate::syntax::{Assertion, parse_file, split};
-
-/// The longest credential, in bytes.
-pub const MAX_CREDENTIAL: usize = 1 << 20;
 
 /// Below this many credentials, one thread verifies them all.
 const FEW: usize = 16;
@@ -27,6 +26,13 @@ pub struct PolicySetBuilder {
     legacy: LegacySignatures,
     dropped: Vec<Dropped>,
     extensible: bool,
+}
+
+impl PolicySet {
+    /// Where a set begins.
+    pub fn builder() -> PolicySetBuilder {
+        PolicySetBuilder::default()
+    }
 }
 
 impl PolicySetBuilder {
@@ -95,7 +101,7 @@ impl PolicySetBuilder {
         let mut programs = Programs::default();
         let trusted = trusted.into_iter().map(|assertion| {
             let (source, span) = (assertion.source().clone(), assertion.span());
-            load(assertion, true).map_err(|reason| Dropped { source, span, reason })
+            load(assertion, Origin::Policy).map_err(|reason| Dropped { source, span, reason })
         });
         for result in trusted.chain(verify_all(&credentials, legacy)) {
             match result {
@@ -103,7 +109,8 @@ impl PolicySetBuilder {
                 Err(drop) => dropped.push(drop),
             }
         }
-        let (graph, principals, ids) = Graph::connect(&assertions, !extensible);
+        let unreached = if extensible { Unreached::Kept } else { Unreached::LeftOut };
+        let (graph, principals, ids) = Graph::connect(&assertions, unreached);
         PolicySet { assertions, principals, ids, programs: programs.all, graph, dropped }
     }
 }
@@ -154,9 +161,18 @@ fn slot(slots: &mut HashMap<Box<[u8]>, u8>, name: &[u8]) -> u8 {
     next
 }
 
-type Verdict = Result<Candidate, Dropped>;
+/// Where an assertion comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The operator trusts it.
+    Policy,
+    /// A stranger brought it, and its signature is right.
+    Credential,
+}
 
-fn verify_all(credentials: &[(Source, Span)], legacy: LegacySignatures) -> Vec<Verdict> {
+type Verified = Result<Candidate, Dropped>;
+
+fn verify_all(credentials: &[(Source, Span)], legacy: LegacySignatures) -> Vec<Verified> {
     let each = |(source, span): &(Source, Span)| {
         verify(source, *span, legacy).map_err(|reason| Dropped {
             source: source.clone(),
@@ -172,7 +188,7 @@ fn verify_all(credentials: &[(Source, Span)], legacy: LegacySignatures) -> Vec<V
     let share = credentials.len().div_ceil(threads * 8);
     let shares: Vec<&[(Source, Span)]> = credentials.chunks(share).collect();
     let next = std::sync::atomic::AtomicUsize::new(0);
-    let mut done: Vec<(usize, Vec<Verdict>)> = std::thread::scope(|scope| {
+    let mut done: Vec<(usize, Vec<Verified>)> = std::thread::scope(|scope| {
         let work = || {
             let mut mine = Vec::new();
             loop {
@@ -198,7 +214,7 @@ fn verify(source: &Source, span: Span, legacy: LegacySignatures) -> Result<Candi
     let body = assertion.body().to_vec();
     let (mut tree, _) = bind(assertion.tree().clone());
     let signature = tree.signature.take();
-    let authorizer = match literal(&tree.authorizer) {
+    let authorizer = match tree.authorizer.literal() {
         Some(text) => known(text)?,
         None => return Err(not_a_key(source.slice(tree.authorizer.span))),
     };
@@ -206,9 +222,9 @@ fn verify(source: &Source, span: Span, legacy: LegacySignatures) -> Result<Candi
         return Err(not_a_key(&authorizer.text()));
     };
     let signature = signature.ok_or(DropReason::NotSigned)?;
-    let signature = Signature::parse(literal(&signature).ok_or(DropReason::NotSigned)?)?;
+    let signature = Signature::parse(signature.literal().ok_or(DropReason::NotSigned)?)?;
     signature.verify(key, &body, legacy)?;
-    load(assertion, false)
+    load(assertion, Origin::Credential)
 }
 
 fn not_a_key(text: &[u8]) -> DropReason {
@@ -221,12 +237,13 @@ fn known(text: &[u8]) -> Result<Principal, DropReason> {
 
 /// A malformed key of a known algorithm takes the whole assertion with it: a licensee that nobody can be might be what
 /// keeps the others in check.
-fn load(assertion: Assertion, trusted: bool) -> Result<Candidate, DropReason> {
+fn load(assertion: Assertion, origin: Origin) -> Result<Candidate, DropReason> {
     let (source, span) = (assertion.source().clone(), assertion.span());
     // A stranger's regular expressions are compiled only if a question comes to them.
+    let trusted = origin == Origin::Policy;
     let bind = if trusted { bind_and_compile } else { bind };
     let (tree, constants) = bind(assertion.into_tree());
-    for text in named(&tree).into_iter().filter_map(literal) {
+    for text in named(&tree).into_iter().filter_map(Text::literal) {
         known(text)?;
     }
     let conditions = tree.conditions.map(|program| {
@@ -254,7 +271,7 @@ fn named(tree: &Tree) -> Vec<&Text> {
 
 fn malformed_keys(assertion: &Assertion) -> Vec<Finding> {
     let (tree, _) = bind(assertion.tree().clone());
-    let faulty = |text: &Text| Some((text.span, Principal::parse(literal(text)?).err()?));
+    let faulty = |text: &Text| Some((text.span, Principal::parse(text.literal()?).err()?));
     named(&tree)
         .into_iter()
         .filter_map(faulty)

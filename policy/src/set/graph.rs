@@ -5,15 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::bind::literal;
+use super::loaded::{AssertionId, Loaded, PrincipalId};
 use crate::principal::Principal;
-use crate::set::Loaded;
 use crate::syntax::tree::{Licensees, Principals, Text};
-
-/// An index into the assertions of a set.
-pub(crate) type AssertionId = u32;
-/// An index into the principals of a set. 0 is `POLICY`.
-pub(crate) type PrincipalId = u32;
 
 /// `POLICY`.
 pub(super) const POLICY: PrincipalId = 0;
@@ -42,6 +36,15 @@ pub(super) struct Unknown {
     pub target: Target,
 }
 
+/// What becomes of assertions that no chain of delegation from `POLICY` reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreached {
+    /// They are left out.
+    LeftOut,
+    /// They stay: another set that is asked together with this one may reach them.
+    Kept,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     /// By assertion; nothing if it is known only once somebody asks.
@@ -61,14 +64,14 @@ pub(super) struct Graph {
 impl Graph {
     pub fn connect(
         assertions: &[Loaded],
-        prune: bool,
+        unreached: Unreached,
     ) -> (Self, Vec<Principal>, HashMap<Principal, PrincipalId>) {
         let mut connector = Connector::default();
         connector.principal(&Principal::policy());
         for (id, assertion) in (0..).zip(assertions) {
             connector.assertion(id, assertion);
         }
-        if prune {
+        if unreached == Unreached::LeftOut {
             connector.prune();
         }
         connector.finish()
@@ -113,7 +116,7 @@ impl Connector {
 
     fn assertion(&mut self, id: AssertionId, assertion: &Loaded) {
         // INVARIANT: the builder has dropped every assertion that names a malformed key.
-        let known = literal(&assertion.authorizer).and_then(|text| Principal::parse(text).ok());
+        let known = assertion.authorizer.literal().and_then(|text| Principal::parse(text).ok());
         let authorizer = known.map(|principal| self.principal(&principal));
         if authorizer.is_none() {
             self.graph.unknown_authorizers.push(id);
@@ -153,7 +156,7 @@ impl Connector {
     }
 
     fn licensee(&mut self, assertion: AssertionId, text: &Text, target: Target) {
-        match literal(text).and_then(|text| Principal::parse(text).ok()) {
+        match text.literal().and_then(|text| Principal::parse(text).ok()) {
             Some(principal) => {
                 let principal = self.principal(&principal);
                 self.named.push((principal, target, assertion));

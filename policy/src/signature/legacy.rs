@@ -5,7 +5,7 @@ use der::asn1::UintRef;
 use der::{Decode, Sequence};
 use num_bigint::BigUint;
 
-use super::{DsaDer, DsaKey, RsaDer, RsaKey};
+use crate::key::{DsaDer, DsaKey, RsaDer, RsaKey};
 
 /// What is signed: the hash, behind the octets that say which.
 pub(crate) struct Digest<'d> {
@@ -20,9 +20,9 @@ const MIN_BITS: usize = 1024;
 
 /// PKCS #1 v1.5 (RFC 8017 §8.2.2): the padded block is made and compared, never parsed.
 pub(crate) fn verify_rsa(key: &RsaKey, digest: &Digest<'_>, signature: &[u8]) -> bool {
-    let Ok(RsaDer { modulus, exponent }) = RsaDer::from_der(&key.der) else { return false };
+    let Ok(RsaDer { modulus, exponent }) = RsaDer::from_der(key.der()) else { return false };
     let length = modulus.as_bytes().len();
-    if key.bits < MIN_BITS || signature.len() != length {
+    if key.bits() < MIN_BITS || signature.len() != length {
         return false;
     }
     let (modulus, signature) = (number(modulus), BigUint::from_bytes_be(signature));
@@ -50,7 +50,7 @@ struct DsaSignature<'a> {
 /// FIPS 186-4 §4.7, with the leftmost bits of the hash.
 pub(crate) fn verify_dsa(key: &DsaKey, hash: &[u8], signature: &[u8]) -> bool {
     let (Ok(DsaDer { y, p, q, g }), Ok(DsaSignature { r, s })) =
-        (DsaDer::from_der(&key.der), DsaSignature::from_der(signature))
+        (DsaDer::from_der(key.der()), DsaSignature::from_der(signature))
     else {
         return false;
     };

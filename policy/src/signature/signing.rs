@@ -6,9 +6,9 @@ use ring::signature::{
     KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 
-use super::{Encoding, PublicKey};
+use super::algorithm::SignatureAlgorithm;
+use crate::key::{Encoding, P256, P384, PublicKey};
 use crate::principal::Principal;
-use crate::signature::SignatureAlgorithm;
 
 /// Why a key does not sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,14 +45,14 @@ impl SigningKey {
         let info = Info::from_der(der).map_err(|e| key(&e))?;
         let curve = info.algorithm.parameters_oid().ok();
         let (pair, public) = match info.algorithm.oid.to_string().as_str() {
-            "1.2.840.10045.2.1" if curve == Some(super::P256) => {
+            "1.2.840.10045.2.1" if curve == Some(P256) => {
                 let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der, random)
                     .map_err(|e| key(&e))?;
                 let public =
                     PublicKey::ecdsa_p256(pair.public_key().as_ref()).map_err(|e| key(&e))?;
                 (Pair::Ecdsa(Box::new(pair), SignatureAlgorithm::EcdsaP256Sha256), public)
             }
-            "1.2.840.10045.2.1" if curve == Some(super::P384) => {
+            "1.2.840.10045.2.1" if curve == Some(P384) => {
                 let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_ASN1_SIGNING, der, random)
                     .map_err(|e| key(&e))?;
                 let public =

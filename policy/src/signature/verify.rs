@@ -7,8 +7,9 @@ use ring::signature::{
 };
 use sha1::{Digest as _, Sha1};
 
-use crate::key::{Digest, PublicKey, verify_dsa, verify_rsa};
-pub use crate::key::{Encoding, SigningError, SigningKey};
+use super::algorithm::SignatureAlgorithm;
+use super::legacy::{Digest, verify_dsa, verify_rsa};
+use crate::key::{Encoding, PublicKey};
 
 /// The longest signature, in bytes of text.
 const MAX_SIGNATURE: usize = 1 << 14;
@@ -46,59 +47,6 @@ pub enum LegacySignatures {
     Refused,
     /// The operator turned them on.
     Accepted,
-}
-
-/// How a credential is signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SignatureAlgorithm {
-    /// RFC 2792 §4.2, as the reference does it: PKCS #1 v1.5 around an OCTET STRING.
-    RsaSha1,
-    /// Likewise.
-    RsaMd5,
-    /// RFC 2792 §4.1.
-    DsaSha1,
-    /// The reference's: PKCS #1 v1.5 around a DigestInfo, with the key of a certificate.
-    X509Sha1,
-    /// Ours: PKCS #1 v1.5 (RFC 8017 §8.2), 2048 bits at least.
-    RsaSha256,
-    /// Ours: a SEQUENCE of r and s (RFC 3279 §2.2.3).
-    EcdsaP256Sha256,
-    /// Ours: likewise.
-    EcdsaP384Sha384,
-    /// Ours: RFC 8032.
-    Ed25519,
-}
-
-impl SignatureAlgorithm {
-    const ALL: [Self; 8] = [
-        Self::RsaSha1,
-        Self::RsaMd5,
-        Self::DsaSha1,
-        Self::X509Sha1,
-        Self::RsaSha256,
-        Self::EcdsaP256Sha256,
-        Self::EcdsaP384Sha384,
-        Self::Ed25519,
-    ];
-
-    /// The name, without `-hex` or `-base64`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RsaSha1 => "sig-rsa-sha1",
-            Self::RsaMd5 => "sig-rsa-md5",
-            Self::DsaSha1 => "sig-dsa-sha1",
-            Self::X509Sha1 => "sig-x509-sha1",
-            Self::RsaSha256 => "sig-rsa-sha256",
-            Self::EcdsaP256Sha256 => "sig-ecdsa-p256-sha256",
-            Self::EcdsaP384Sha384 => "sig-ecdsa-p384-sha384",
-            Self::Ed25519 => "sig-ed25519",
-        }
-    }
-
-    /// Whether it counts only where legacy signatures are accepted.
-    pub const fn is_legacy(self) -> bool {
-        matches!(self, Self::RsaSha1 | Self::RsaMd5 | Self::DsaSha1 | Self::X509Sha1)
-    }
 }
 
 /// The content of a `Signature` field.

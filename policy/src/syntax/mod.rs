@@ -7,6 +7,7 @@ pub mod lexer;
 pub mod parser;
 pub mod print;
 pub mod tree;
+mod typing;
 
 pub use assertion::{Assertion, MAX_ASSERTION, parse_file};
 pub use fields::split;

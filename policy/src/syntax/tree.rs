@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use crate::attributes;
-use crate::bind::{bind, literal};
-use crate::principal::Principal;
 use crate::regex::{Regex, RegexError};
 use crate::source::Span;
 
@@ -75,14 +73,6 @@ pub struct Tree {
     pub signature: Option<Text>,
 }
 
-impl Tree {
-    /// The authorizer, if it is known without a question: nothing if it is computed from attributes, or a malformed key.
-    pub fn known_authorizer(&self) -> Option<Principal> {
-        let (bound, _) = bind(self.clone());
-        Principal::parse(literal(&bound.authorizer)?).ok()
-    }
-}
-
 /// `<Assignments>`: a name and a literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constant {
@@ -141,6 +131,16 @@ pub struct Text {
     pub kind: TextKind,
     /// Where.
     pub span: Span,
+}
+
+impl Text {
+    /// The value of a literal; `None` for a string that is computed by looking attributes up, which is known only for a question.
+    pub(crate) fn literal(&self) -> Option<&[u8]> {
+        match &self.kind {
+            TextKind::Literal(literal) => Some(literal),
+            _ => None,
+        }
+    }
 }
 
 /// The forms of `<StrEx>`.
@@ -298,7 +298,7 @@ impl Pattern {
 
     /// The regular expression of a literal, or why it is none; nothing for a pattern that is computed.
     pub fn regex(&self) -> Option<&Result<Regex, RegexError>> {
-        let pattern = literal(&self.text)?;
+        let pattern = self.text.literal()?;
         Some(self.compiled.get_or_init(|| Regex::new(pattern)))
     }
 
