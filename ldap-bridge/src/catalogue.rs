@@ -13,7 +13,9 @@ use countersign_ca::{Authority, Identity, Timestamp};
 
 use crate::entry::Entry;
 use crate::error::Result;
-use crate::tree::{self, CaView, Layout, PeerView};
+use crate::layout::Layout;
+use crate::tree;
+use crate::views::{CaView, PeerView};
 
 /// Certificates that are read at once while the catalogue is begun.
 const PAGE: usize = 1000;
@@ -32,10 +34,20 @@ pub struct Catalogue {
     left_out: u64,
 }
 
-/// The issuing CA and the serial number.
-type CertificateId = (Label, Serial);
-/// The account and the profile.
-type Owner = (Label, Label);
+/// What names a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct CertificateId {
+    /// The issuing CA.
+    ca: Label,
+    serial: Serial,
+}
+
+/// Whose entry a certificate belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Owner {
+    account: Label,
+    profile: Label,
+}
 
 struct Peer {
     /// Which account of its name it is; `None` when it was gone already.
@@ -112,9 +124,9 @@ impl Catalogue {
         let peers: Vec<PeerView> = self
             .peers
             .iter()
-            .map(|((account, profile), peer)| PeerView {
-                account: account.clone(),
-                profile: profile.clone(),
+            .map(|(owner, peer)| PeerView {
+                account: owner.account.clone(),
+                profile: owner.profile.clone(),
                 id: peer.id.clone(),
                 certificates: peer.certificates.values().cloned().collect(),
             })
@@ -173,9 +185,10 @@ impl Catalogue {
         let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
         let revoked = self.authority.store().revocation(&ca, &serial)?.is_some();
         if revoked || is_hidden || !self.is_published(&ca, &account, not_after) {
-            return Ok(self.remove(&(ca, serial)));
+            return Ok(self.remove(&CertificateId { ca, serial }));
         }
-        self.add((ca, serial), (account, profile), not_after, certificate)
+        let id = CertificateId { ca, serial };
+        self.add(id, Owner { account, profile }, not_after, certificate)
     }
 
     fn look_again(&mut self, ca: &Label, serial: &Serial) -> Result<bool> {
@@ -183,7 +196,7 @@ impl Catalogue {
             Some(record) if self.is_in_use(&record) && !self.is_anothers(&record)? => {
                 self.add_record(record)
             }
-            _ => Ok(self.remove(&(ca.clone(), *serial))),
+            _ => Ok(self.remove(&CertificateId { ca: ca.clone(), serial: *serial })),
         }
     }
 
@@ -209,7 +222,8 @@ impl Catalogue {
 
     fn add_record(&mut self, record: CertificateRecord) -> Result<bool> {
         let CertificateRecord { ca, serial, account, profile, not_after, certificate, .. } = record;
-        self.add((ca, serial), (account, profile), not_after, certificate)
+        let id = CertificateId { ca, serial };
+        self.add(id, Owner { account, profile }, not_after, certificate)
     }
 
     fn add(
@@ -243,7 +257,7 @@ impl Catalogue {
 
     /// Has an entry for an account. That of one that had its name before goes.
     fn own(&mut self, owner: &Owner) -> Result<()> {
-        let incarnation = self.authority.store().incarnation(&owner.0)?;
+        let incarnation = self.authority.store().incarnation(&owner.account)?;
         let known = self.peers.get(owner);
         let is_known =
             known.is_some_and(|peer| incarnation.is_none() || peer.incarnation == incarnation);
@@ -255,7 +269,7 @@ impl Catalogue {
         for id in &before {
             self.remove(id);
         }
-        let id = self.first_identity(&owner.0)?;
+        let id = self.first_identity(&owner.account)?;
         let peer = Peer { incarnation, id, certificates: BTreeMap::new() };
         self.peers.insert(owner.clone(), peer);
         Ok(())

@@ -20,11 +20,22 @@ pub mod directory;
 pub mod dn;
 pub mod entry;
 mod error;
+pub mod layout;
 pub mod ocsp;
-pub mod places;
+mod protocol;
 pub mod publisher;
+pub mod slots;
 pub mod tree;
+mod unbroken;
+pub mod views;
 
 pub use dn::Dn;
 pub use entry::{Attribute, Entry};
 pub use error::{Error, Result};
+
+/// The names that [`slots`] had before.
+pub mod places {
+    pub use crate::slots::{
+        Activity as Doing, ConnectionSlot as Place, ConnectionSlots as Places, Full,
+    };
+}

@@ -1,4 +1,4 @@
-//! Places for clients: bounds on connections, in all and of one address. When places run out, the connections that wait for their
+//! ConnectionSlots for clients: bounds on connections, in all and of one address. When slots run out, the connections that wait for their
 //! own client end first, so that whoever holds many and asks for nothing keeps nobody out.
 
 use std::cmp::Reverse;
@@ -15,7 +15,7 @@ use countersign_ca::Network;
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Doing {
+pub enum Activity {
     /// Its client has asked for nothing, or not all of it is here.
     Idle,
     /// Its client has yet to send the rest of a request, or to take an answer.
@@ -24,7 +24,7 @@ pub enum Doing {
     Working,
 }
 
-/// Why there is no place.
+/// Why there is no slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
     /// This address has as many as one may have, and all of them are busy.
@@ -33,8 +33,8 @@ pub enum Full {
     All,
 }
 
-/// The places of a listener.
-pub struct Places {
+/// The slots of a listener.
+pub struct ConnectionSlots {
     most: usize,
     most_of_one: usize,
     began: Instant,
@@ -43,25 +43,25 @@ pub struct Places {
 
 #[derive(Default)]
 struct State {
-    slots: HashMap<u64, Arc<Slot>>,
+    connections: HashMap<u64, Arc<Connection>>,
     of_one: HashMap<Network, usize>,
     next: u64,
     ended: u64,
 }
 
 /// What is known of a connection, by both sides.
-struct Slot {
+struct Connection {
     network: Network,
-    doing: AtomicU8,
+    activity: AtomicU8,
     /// Since when, in milliseconds from the beginning.
     since: AtomicU64,
     is_ended: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
-impl Slot {
-    fn is(&self, doing: Doing) -> bool {
-        self.doing.load(Ordering::Relaxed) == doing as u8
+impl Connection {
+    fn is(&self, activity: Activity) -> bool {
+        self.activity.load(Ordering::Relaxed) == activity as u8
     }
 
     fn end(&self) {
@@ -74,76 +74,76 @@ impl Slot {
 }
 
 impl State {
-    fn forget(&mut self, number: u64) -> Option<Arc<Slot>> {
-        let slot = self.slots.remove(&number)?;
-        if let Some(own) = self.of_one.get_mut(&slot.network) {
+    fn forget(&mut self, number: u64) -> Option<Arc<Connection>> {
+        let connection = self.connections.remove(&number)?;
+        if let Some(own) = self.of_one.get_mut(&connection.network) {
             *own = own.saturating_sub(1);
             if *own == 0 {
-                self.of_one.remove(&slot.network);
+                self.of_one.remove(&connection.network);
             }
         }
-        Some(slot)
+        Some(connection)
     }
 
     /// Ends the connection that has waited for its client the longest, of the address that has the most of them; whether there was one.
-    fn end_one(&mut self, may_end: impl Fn(&Slot, usize) -> bool) -> bool {
-        let rank = |(number, slot): (&u64, &Arc<Slot>)| {
-            let count = self.of_one.get(&slot.network).copied().unwrap_or_default();
-            let oldest = Reverse((slot.since.load(Ordering::Relaxed), *number));
-            may_end(slot, count).then_some((slot.is(Doing::Idle), count, oldest))
+    fn end_one(&mut self, may_end: impl Fn(&Connection, usize) -> bool) -> bool {
+        let rank = |(number, connection): (&u64, &Arc<Connection>)| {
+            let count = self.of_one.get(&connection.network).copied().unwrap_or_default();
+            let oldest = Reverse((connection.since.load(Ordering::Relaxed), *number));
+            may_end(connection, count).then_some((connection.is(Activity::Idle), count, oldest))
         };
-        let found = self.slots.iter().filter_map(rank).max();
+        let found = self.connections.iter().filter_map(rank).max();
         let Some((_, _, Reverse((_, number)))) = found else { return false };
-        if let Some(slot) = self.forget(number) {
-            slot.end();
+        if let Some(connection) = self.forget(number) {
+            connection.end();
             self.ended = self.ended.saturating_add(1);
         }
         true
     }
 }
 
-impl Places {
+impl ConnectionSlots {
     /// At most so many connections, and so many of one address.
     pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         let began = Instant::now();
         Arc::new(Self { most, most_of_one, began, state: Mutex::default() })
     }
 
-    /// A place; where there is none, an idle connection gives up its own: one of the same address, if that has its share.
+    /// A slot; where there is none, an idle connection gives up its own: one of the same address, if that has its share.
     ///
     /// # Errors
-    /// [`Full`], when nobody's place can be had.
-    pub fn take(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
+    /// [`Full`], when nobody's slot can be had.
+    pub fn take(self: &Arc<Self>, address: IpAddr) -> Result<ConnectionSlot, Full> {
         let network = Network::from(address);
         let mut state = self.lock();
         let own = state.of_one.get(&network).copied().unwrap_or_default();
         if own >= self.most_of_one {
-            let is_own = |slot: &Slot, _| slot.network == network && slot.is(Doing::Idle);
+            let is_own = |connection: &Connection, _| connection.network == network && connection.is(Activity::Idle);
             if !state.end_one(is_own) {
                 return Err(Full::Address);
             }
-        } else if state.slots.len() >= self.most {
-            let waits = |slot: &Slot, count| {
-                slot.is(Doing::Idle) || (slot.is(Doing::Waiting) && count > own.saturating_add(1))
+        } else if state.connections.len() >= self.most {
+            let waits = |connection: &Connection, count| {
+                connection.is(Activity::Idle) || (connection.is(Activity::Waiting) && count > own.saturating_add(1))
             };
             if !state.end_one(waits) {
                 return Err(Full::All);
             }
         }
-        let slot = Arc::new(Slot {
+        let connection = Arc::new(Connection {
             network,
-            doing: AtomicU8::new(Doing::Idle as u8),
+            activity: AtomicU8::new(Activity::Idle as u8),
             since: AtomicU64::new(self.now()),
             is_ended: AtomicBool::new(false),
             waker: Mutex::default(),
         });
         let number = state.next;
         state.next = number.wrapping_add(1);
-        state.slots.insert(number, Arc::clone(&slot));
+        state.connections.insert(number, Arc::clone(&connection));
         let own = state.of_one.entry(network).or_default();
         *own = own.saturating_add(1);
         drop(state);
-        Ok(Place { places: Arc::clone(self), number, slot })
+        Ok(ConnectionSlot { slots: Arc::clone(self), number, connection })
     }
 
     /// Ends connections whose client has asked for nothing for so long.
@@ -152,20 +152,20 @@ impl Places {
         let Some(before) = self.now().checked_sub(patience) else { return };
         let mut state = self.lock();
         let is_over =
-            |slot: &Slot| slot.is(Doing::Idle) && slot.since.load(Ordering::Relaxed) < before;
+            |connection: &Connection| connection.is(Activity::Idle) && connection.since.load(Ordering::Relaxed) < before;
         let over: Vec<u64> =
-            state.slots.iter().filter(|(_, slot)| is_over(slot)).map(|(n, _)| *n).collect();
+            state.connections.iter().filter(|(_, connection)| is_over(connection)).map(|(n, _)| *n).collect();
         let over: Vec<_> = over.into_iter().filter_map(|number| state.forget(number)).collect();
         drop(state);
-        over.iter().for_each(|slot| slot.end());
+        over.iter().for_each(|connection| connection.end());
     }
 
-    /// How many places are taken.
+    /// How many slots are taken.
     pub fn taken(&self) -> usize {
-        self.lock().slots.len()
+        self.lock().connections.len()
     }
 
-    /// How many connections had to give up their place to others.
+    /// How many connections had to give up their slot to others.
     pub fn given_up(&self) -> u64 {
         self.lock().ended
     }
@@ -179,34 +179,34 @@ impl Places {
     }
 }
 
-/// A connection's place; given back when dropped.
-pub struct Place {
-    places: Arc<Places>,
+/// A connection's slot; given back when dropped.
+pub struct ConnectionSlot {
+    slots: Arc<ConnectionSlots>,
     number: u64,
-    slot: Arc<Slot>,
+    connection: Arc<Connection>,
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Notes what the connection waits for.
-    pub fn note(&self, doing: Doing) {
-        self.slot.since.store(self.places.now(), Ordering::Relaxed);
-        self.slot.doing.store(doing as u8, Ordering::Relaxed);
+    pub fn note(&self, activity: Activity) {
+        self.connection.since.store(self.slots.now(), Ordering::Relaxed);
+        self.connection.activity.store(activity as u8, Ordering::Relaxed);
     }
 
-    /// Whether the connection must end, for others need its place. If not, the task is woken when it must.
+    /// Whether the connection must end, for others need its slot. If not, the task is woken when it must.
     pub fn is_ended(&self, context: &Context<'_>) -> bool {
-        if !self.slot.is_ended.load(Ordering::Acquire) {
-            let mut waker = self.slot.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.connection.is_ended.load(Ordering::Acquire) {
+            let mut waker = self.connection.waker.lock().unwrap_or_else(PoisonError::into_inner);
             match &mut *waker {
                 Some(known) => known.clone_from(context.waker()),
                 none => *none = Some(context.waker().clone()),
             }
         }
         // Once more: it may have ended in between.
-        self.slot.is_ended.load(Ordering::Acquire)
+        self.connection.is_ended.load(Ordering::Acquire)
     }
 
-    /// Waits until others need the place.
+    /// Waits until others need the slot.
     pub async fn ended(&self) {
         poll_fn(|context| match self.is_ended(context) {
             true => Poll::Ready(()),
@@ -216,9 +216,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.places.lock().forget(self.number);
+        self.slots.lock().forget(self.number);
     }
 }
 
@@ -230,57 +230,57 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
-    fn is_ended(place: &Place) -> bool {
-        place.is_ended(&Context::from_waker(Waker::noop()))
+    fn is_ended(slot: &ConnectionSlot) -> bool {
+        slot.is_ended(&Context::from_waker(Waker::noop()))
     }
 
     #[test]
     fn an_address_has_its_share_and_its_idle_connections_end_first() {
-        let places = Places::new(100, 2);
-        let (first, second) = (places.take(v4(1)).unwrap(), places.take(v4(1)).unwrap());
-        second.note(Doing::Working);
+        let slots = ConnectionSlots::new(100, 2);
+        let (first, second) = (slots.take(v4(1)).unwrap(), slots.take(v4(1)).unwrap());
+        second.note(Activity::Working);
         // The idle one goes, and nobody else's.
-        let other = places.take(v4(2)).unwrap();
-        let third = places.take(v4(1)).unwrap();
+        let other = slots.take(v4(2)).unwrap();
+        let third = slots.take(v4(1)).unwrap();
         assert!(is_ended(&first) && !is_ended(&second) && !is_ended(&other));
-        third.note(Doing::Waiting);
-        assert_eq!(places.take(v4(1)).err(), Some(Full::Address));
-        assert_eq!((places.taken(), places.given_up()), (3, 1));
+        third.note(Activity::Waiting);
+        assert_eq!(slots.take(v4(1)).err(), Some(Full::Address));
+        assert_eq!((slots.taken(), slots.given_up()), (3, 1));
         // What was ended and is dropped only now does not count twice.
         drop(first);
-        assert_eq!(places.taken(), 3);
+        assert_eq!(slots.taken(), 3);
         drop((second, third));
-        assert!(places.take(v4(1)).is_ok());
+        assert!(slots.take(v4(1)).is_ok());
     }
 
     #[test]
     fn when_places_run_out_the_address_with_the_most_idle_ones_gives_one_up() {
-        let places = Places::new(5, 4);
-        let many: Vec<_> = (0..4).map(|_| places.take(v4(1)).unwrap()).collect();
-        let one = places.take(v4(2)).unwrap();
-        let newcomer = places.take(v4(3)).unwrap();
+        let slots = ConnectionSlots::new(5, 4);
+        let many: Vec<_> = (0..4).map(|_| slots.take(v4(1)).unwrap()).collect();
+        let one = slots.take(v4(2)).unwrap();
+        let newcomer = slots.take(v4(3)).unwrap();
         assert!(is_ended(&many[0]) && !is_ended(&one));
-        newcomer.note(Doing::Working);
-        one.note(Doing::Working);
+        newcomer.note(Activity::Working);
+        one.note(Activity::Working);
         // Those that keep us waiting go only for somebody who has fewer.
-        many[1..].iter().for_each(|place| place.note(Doing::Waiting));
-        let second = places.take(v4(4)).unwrap();
-        second.note(Doing::Working);
-        assert_eq!(many.iter().filter(|place| is_ended(place)).count(), 2);
-        let third = places.take(v4(4)).err();
+        many[1..].iter().for_each(|slot| slot.note(Activity::Waiting));
+        let second = slots.take(v4(4)).unwrap();
+        second.note(Activity::Working);
+        assert_eq!(many.iter().filter(|slot| is_ended(slot)).count(), 2);
+        let third = slots.take(v4(4)).err();
         assert_eq!(third, Some(Full::All), "one of two waits, and the newcomer has one already");
     }
 
     #[test]
     fn idle_connections_end_after_a_while() {
-        let places = Places::new(5, 5);
-        let (idle, busy) = (places.take(v4(1)).unwrap(), places.take(v4(1)).unwrap());
-        busy.note(Doing::Working);
+        let slots = ConnectionSlots::new(5, 5);
+        let (idle, busy) = (slots.take(v4(1)).unwrap(), slots.take(v4(1)).unwrap());
+        busy.note(Activity::Working);
         std::thread::sleep(Duration::from_millis(5));
-        places.end_idle(Duration::from_secs(3600));
+        slots.end_idle(Duration::from_secs(3600));
         assert!(!is_ended(&idle));
-        places.end_idle(Duration::ZERO);
+        slots.end_idle(Duration::ZERO);
         assert!(is_ended(&idle) && !is_ended(&busy));
-        assert_eq!(places.taken(), 1);
+        assert_eq!(slots.taken(), 1);
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use countersign_ca::record::Label;
 use der::{Encode, Header, Length, Tag, TagNumber};
 
 use crate::dn::{Dn, Rdn};
@@ -12,155 +11,8 @@ use crate::entry::{
     CROSS_CERTIFICATE_PAIR, DELTA_REVOCATION_LIST, Entry, USER_CERTIFICATE,
 };
 use crate::error::{Error, Result};
-
-/// How entries are named. Templates stand below `base`; `{…}` in their values are places.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
-    base: Dn,
-    ca: Dn,
-    partition: Dn,
-    peer: Dn,
-    peers: BTreeMap<Label, Option<Dn>>,
-}
-
-/// The names of entries as an operator writes them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayoutConfig {
-    /// The DN above all entries; empty for none.
-    pub base: String,
-    /// A CA's entry, with `{ca}`.
-    pub ca: String,
-    /// The entry of a CRL's partition, with `{ca}` and `{partition}`.
-    pub partition: String,
-    /// A peer's entry, with `{account}`, `{id}` (its first identity) and `{profile}`.
-    pub peer: String,
-    /// The same for the peers of some profiles; empty for profiles that have no entries.
-    pub peers: BTreeMap<Label, String>,
-}
-
-/// A CA, with what it published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CaView {
-    /// Its name.
-    pub name: Label,
-    /// Whether it signs only other CAs.
-    pub is_root: bool,
-    /// Its certificate, DER.
-    pub certificate: Bytes,
-    /// Its full CRL.
-    pub crl: Option<Bytes>,
-    /// Its delta CRL.
-    pub delta: Option<Bytes>,
-    /// Its partitions' CRLs.
-    pub partitions: Vec<(u16, Bytes)>,
-}
-
-/// A peer with its certificates that are in use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerView {
-    /// Its account.
-    pub account: Label,
-    /// The profile of its certificates.
-    pub profile: Label,
-    /// Its first identity, without the kind.
-    pub id: String,
-    /// Its certificates, DER.
-    pub certificates: Vec<Bytes>,
-}
-
-impl Layout {
-    /// Checks every name.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] that names the key, what was expected and what was found.
-    pub fn new(config: &LayoutConfig) -> Result<Self> {
-        let base: Dn = read("base", &config.base)?;
-        let layout = Self {
-            ca: template("ca_dn", &config.ca, &["ca"])?,
-            partition: template("partition_dn", &config.partition, &["ca", "partition"])?,
-            peer: template("peer_dn", &config.peer, &PEER_PLACES)?,
-            peers: config
-                .peers
-                .iter()
-                .map(|(profile, text)| {
-                    let key = format!("peer_dns.{profile}");
-                    let named = (!text.is_empty()).then(|| template(&key, text, &PEER_PLACES));
-                    Ok((profile.clone(), named.transpose()?))
-                })
-                .collect::<Result<_>>()?,
-            base,
-        };
-        for (key, dn, kinds) in [
-            ("ca_dn", Some(&layout.ca), &["cn"][..]),
-            ("partition_dn", Some(&layout.partition), &["cn"]),
-            ("peer_dn", Some(&layout.peer), &["cn", "uid"]),
-        ]
-        .into_iter()
-        .chain(layout.peers.values().map(|dn| ("peer_dns", dn.as_ref(), &["cn", "uid"][..])))
-        {
-            check_kind(key, dn, kinds)?;
-        }
-        Ok(layout)
-    }
-
-    /// The DN above all entries.
-    pub const fn base(&self) -> &Dn {
-        &self.base
-    }
-
-    /// The name of a CA's entry.
-    pub fn ca(&self, ca: &Label) -> Dn {
-        self.placed(&self.ca, &[("ca", ca.as_str())])
-    }
-
-    /// The name of the entry of a CRL's partition.
-    pub fn partition(&self, ca: &Label, number: &str) -> Dn {
-        self.placed(&self.partition, &[("ca", ca.as_str()), ("partition", number)])
-    }
-
-    /// The name of a peer's entry; `None` when its profile has none.
-    pub fn peer(&self, peer: &PeerView) -> Option<Dn> {
-        let template = match self.peers.get(&peer.profile) {
-            Some(own) => own.as_ref()?,
-            None => &self.peer,
-        };
-        let values = [
-            ("account", peer.account.as_str()),
-            ("id", peer.id.as_str()),
-            ("profile", peer.profile.as_str()),
-        ];
-        Some(self.placed(template, &values))
-    }
-
-    /// The URL of a CA's CRL for certificates (RFC 4516), with `{ca}`. It names the attribute: IKE daemons fetch nothing
-    /// otherwise.
-    pub fn crl_url(&self, server: &str) -> String {
-        url(server, &self.ca.below(&self.base), CERTIFICATE_REVOCATION_LIST)
-    }
-
-    /// The URL of a partition's CRL, with `{ca}` and `{partition}`.
-    pub fn partition_url(&self, server: &str) -> String {
-        url(server, &self.partition.below(&self.base), CERTIFICATE_REVOCATION_LIST)
-    }
-
-    /// The URL of a CA's delta CRL, with `{ca}`.
-    pub fn delta_url(&self, server: &str) -> String {
-        url(server, &self.ca.below(&self.base), DELTA_REVOCATION_LIST)
-    }
-
-    /// The URL of a CA's certificate, with `{ca}`.
-    pub fn ca_url(&self, server: &str) -> String {
-        url(server, &self.ca.below(&self.base), CA_CERTIFICATE)
-    }
-
-    fn placed(&self, template: &Dn, values: &[(&str, &str)]) -> Dn {
-        let value_of = |name: &str| {
-            let found = values.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        template.filled(&value_of).below(&self.base)
-    }
-}
+pub use crate::layout::{Layout, LayoutConfig};
+use crate::views::{CaView, PeerView};
 
 /// Every entry that there shall be, those above before those below.
 ///
@@ -196,7 +48,7 @@ pub fn entries<'a>(
     for entry in named.values() {
         let mut next = entry.dn.parent();
         // What is above the base is somebody else's.
-        while let Some(dn) = next.filter(|dn| !dn.is_empty() && dn.is_within(&layout.base)) {
+        while let Some(dn) = next.filter(|dn| !dn.is_empty() && dn.is_within(layout.base())) {
             let key = dn.key();
             if !seen.insert(key.clone()) {
                 break;
@@ -316,8 +168,6 @@ fn naming(dn: &Dn) -> Result<Vec<Attribute>> {
 /// The attributes that may name an entry, as the schema spells them.
 const NAMES: [&str; 9] = ["cn", "o", "ou", "dc", "c", "l", "st", "uid", "serialNumber"];
 
-const PEER_PLACES: [&str; 3] = ["account", "id", "profile"];
-
 /// ```text
 /// CertificatePair ::= SEQUENCE {
 ///     issuedToThisCA [0] Certificate OPTIONAL,
@@ -334,62 +184,6 @@ fn issued_to_this_ca(certificate: &[u8]) -> Result<Vec<u8>> {
     wrap(tag, certificate)
         .and_then(|forward| wrap(Tag::Sequence, &forward))
         .map_err(|e| Error::Internal(e.to_string()))
-}
-
-/// A base search for one attribute (RFC 4516 §2); places stay as they are.
-fn url(server: &str, dn: &Dn, attribute: &str) -> String {
-    let mut url = format!("{}/", server.trim_end_matches('/'));
-    for octet in dn.to_string().bytes() {
-        let is_plain = octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@{}".contains(&octet);
-        if is_plain { url.push(char::from(octet)) } else { url.push_str(&format!("%{octet:02X}")) }
-    }
-    format!("{url}?{attribute};binary?base")
-}
-
-fn read(key: &str, text: &str) -> Result<Dn> {
-    text.parse().map_err(|e| Error::Malformed(format!("{key}: {e}")))
-}
-
-/// A template whose places are known.
-fn template(key: &str, text: &str, places: &[&str]) -> Result<Dn> {
-    let dn = read(key, text)?;
-    let values = dn.rdns().iter().flat_map(|rdn| rdn.attributes());
-    for value in values.map(|ava| ava.value.as_str()) {
-        let mut rest = value;
-        while let Some((_, behind)) = rest.split_once('{') {
-            let (place, after) = behind.split_once('}').unwrap_or((behind, ""));
-            if !places.contains(&place) {
-                return Err(Error::Malformed(format!(
-                    "{key}: expected the places {{{}}}, found `{{{}}}`",
-                    places.join("}, {"),
-                    place.escape_debug()
-                )));
-            }
-            rest = after;
-        }
-    }
-    match places.first() {
-        Some(_) if !places.iter().any(|place| text.contains(&format!("{{{place}}}"))) => {
-            Err(Error::Malformed(format!(
-                "{key}: expected a place, one of {{{}}}, or all entries would have one name; found `{}`",
-                places.join("}, {"),
-                text.escape_debug()
-            )))
-        }
-        _ => Ok(dn),
-    }
-}
-
-fn check_kind(key: &str, dn: Option<&Dn>, kinds: &[&str]) -> Result<()> {
-    let Some(first) = dn.and_then(|dn| dn.rdns().first()) else { return Ok(()) };
-    if first.attributes().iter().any(|ava| kinds.contains(&ava.kind.as_str())) {
-        Ok(())
-    } else {
-        Err(Error::Malformed(format!(
-            "{key}: expected a name by {}, found `{first}`",
-            kinds.join(" or ")
-        )))
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,9 @@
 //! Connections to directories of others. The ldap3 library speaks with them through a pair of sockets of our own, so that what they
-//! answer is looked through before the library parses it, under TLS as well: [`frames`].
+//! answer is looked through before the library parses it, under TLS as well: [`Frames`].
 
-mod frames;
-
-use std::future::Future;
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 
 use bytes::BytesMut;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, StdStream};
@@ -19,18 +14,15 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
+use super::frames::{self, Bounds, Frames};
 use crate::error::{Error, Result};
-
-pub use frames::{Bounds, Frames, REFERENCES};
+use crate::protocol::result;
 
 /// The StartTLS request (RFC 4511 §4.14.1) as message 1.
 const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
 
 /// How much is read at once, in octets.
 const CHUNK: usize = 16 << 10;
-
-/// What is told of a panic.
-pub const BROKEN: &str = "a fault of ours, which the log tells; it is tried again";
 
 /// What the answer to StartTLS may have.
 const SHORT: Bounds = Bounds { frame: 4096, elements: 16, octets: 4096, entries: 0 };
@@ -133,7 +125,7 @@ async fn start_tls(stream: &mut TcpStream) -> Result<()> {
         return Err(wrong("something stands behind the directory's answer".into()));
     }
     match frames::result_code(&answer) {
-        Some(0) => Ok(()),
+        Some(result::SUCCESS) => Ok(()),
         code => Err(wrong(format!("the directory refuses it with result {}", code.unwrap_or(80)))),
     }
 }
@@ -221,22 +213,6 @@ pub fn address(url: &str) -> Option<(&str, u16, bool)> {
     (!host.is_empty()).then_some((host, port, is_tls))
 }
 
-/// What may be in the way when something is computed for others: a panic is told as an error, and the thread goes on.
-///
-/// # Errors
-/// [`Error::Internal`] when it panicked. What it was about to change is to be thrown away.
-pub async fn unbroken<T>(work: impl Future<Output = T>) -> Result<T> {
-    let mut work = std::pin::pin!(work);
-    let polled = std::future::poll_fn(|context| {
-        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-            Ok(polled) => polled.map(Ok),
-            // The hook of the process has reported it.
-            Err(_) => Poll::Ready(Err(Error::Internal(BROKEN.into()))),
-        }
-    });
-    polled.await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,12 +231,5 @@ mod tests {
         ] {
             assert_eq!(address(url), expected, "{url}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_an_error() {
-        assert_eq!(unbroken(async { 7 }).await, Ok(7));
-        let broken = unbroken(async { panic!("on purpose") }).await;
-        assert!(matches!(broken, Err::<(), _>(Error::Internal(_))));
     }
 }

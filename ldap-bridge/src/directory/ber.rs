@@ -8,6 +8,8 @@ use ldap3_proto::LdapCodec;
 use ldap3_proto::proto::{LdapMsg, LdapOp};
 use tokio_util::codec::Decoder;
 
+use crate::protocol::{Length, tag};
+
 /// The deepest nesting of a request apart from its filter.
 const ENVELOPE_DEPTH: usize = 8;
 
@@ -31,6 +33,15 @@ impl Broken {
             Self::TooDeep => "the message is nested deeper than this directory takes",
         }
     }
+}
+
+/// What a request may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameBounds {
+    /// The largest message, in octets.
+    pub octets: usize,
+    /// The deepest filter.
+    pub filter_depth: usize,
 }
 
 /// A control of a request.
@@ -63,16 +74,15 @@ impl Frame {
     /// [`Broken`]: nothing behind can be read.
     pub fn take(
         buffer: &mut BytesMut,
-        max_bytes: usize,
-        max_depth: usize,
+        bounds: FrameBounds,
     ) -> Result<Option<Self>, Broken> {
-        let Some(length) = frame_length(buffer, max_bytes)? else { return Ok(None) };
+        let Some(length) = frame_length(buffer, bounds.octets)? else { return Ok(None) };
         if buffer.len() < length {
             return Ok(None);
         }
         let message = buffer.split_to(length).freeze();
         let content = Element::read(&message).ok_or(Broken::Malformed)?;
-        let deepest = max_depth.saturating_add(ENVELOPE_DEPTH);
+        let deepest = bounds.filter_depth.saturating_add(ENVELOPE_DEPTH);
         if nesting(&content.value, deepest) > deepest {
             return Err(Broken::TooDeep);
         }
@@ -87,12 +97,12 @@ impl Frame {
         })?;
         let whole = id.rest.len().checked_sub(operation.rest.len())?;
         let controls = match Element::read(&operation.rest) {
-            Some(list) if list.tag == 0xa0 && list.rest.is_empty() => controls(&list.value)?,
+            Some(list) if list.tag == tag::CONTROLS && list.rest.is_empty() => controls(&list.value)?,
             None if operation.rest.is_empty() => Vec::new(),
             _ => return None,
         };
         // RFC 4511 §4.1.1.1: from 0 to 2147483647.
-        (id.tag == 0x02 && id.value.first()? & 0x80 == 0).then_some(Self {
+        (id.tag == tag::INTEGER && id.value.first()? & 0x80 == 0).then_some(Self {
             id: i32::try_from(number).ok()?,
             tag: operation.tag,
             controls,
@@ -109,8 +119,8 @@ impl Frame {
 
     fn decoded(&self, operation: &[u8]) -> Option<LdapOp> {
         let mut message = BytesMut::new();
-        let body = [&unsigned(0x02, self.id.unsigned_abs())[..], operation].concat();
-        put_header(&mut message, 0x30, body.len());
+        let body = [&unsigned(tag::INTEGER, self.id.unsigned_abs())[..], operation].concat();
+        put_header(&mut message, tag::SEQUENCE, body.len());
         message.extend_from_slice(&body);
         let (bytes, depth) =
             (message.len(), nesting(&message, usize::MAX).saturating_add(ENVELOPE_DEPTH));
@@ -122,7 +132,7 @@ impl Frame {
     /// The message that an abandon request names, if this is one.
     pub fn abandons(&self) -> Option<i32> {
         match (self.tag, self.operation()) {
-            (0x50, Some(LdapOp::AbandonRequest(id))) => Some(id),
+            (tag::ABANDON_REQUEST, Some(LdapOp::AbandonRequest(id))) => Some(id),
             _ => None,
         }
     }
@@ -132,7 +142,7 @@ impl Frame {
 /// `userCertificate`, or to one whose values are text, which it is not: the part is Undefined either way (RFC 4511 §4.5.1.7). In its
 /// place stands another part that is Undefined, the presence of an attribute that there is not.
 fn legible_search(operation: &Bytes) -> Option<Vec<u8>> {
-    let search = Element::read(operation).filter(|search| search.tag == 0x63)?;
+    let search = Element::read(operation).filter(|search| search.tag == tag::SEARCH_REQUEST)?;
     let (mut content, mut rest) = (Vec::new(), search.value);
     // baseObject, scope, derefAliases, sizeLimit, timeLimit, typesOnly; filter; attributes.
     for place in 0..8 {
@@ -143,30 +153,30 @@ fn legible_search(operation: &Bytes) -> Option<Vec<u8>> {
         }
         rest = part.rest;
     }
-    rest.is_empty().then(|| element(0x63, &content))
+    rest.is_empty().then(|| element(tag::SEARCH_REQUEST, &content))
 }
 
 /// A part of a filter. How deep they are was looked at before.
-fn legible(tag: u8, content: &Bytes) -> Option<Vec<u8>> {
-    match tag {
+fn legible(kind: u8, content: &Bytes) -> Option<Vec<u8>> {
+    match kind {
         // and, or, not
-        0xa0..=0xa2 => {
+        tag::FILTER_AND..=tag::FILTER_NOT => {
             let (mut parts, mut rest) = (Vec::new(), content.clone());
             while !rest.is_empty() {
                 let part = Element::read(&rest)?;
                 parts.extend(legible(part.tag, &part.value)?);
                 rest = part.rest;
             }
-            Some(element(tag, &parts))
+            Some(element(kind, &parts))
         }
-        _ if is_legible(tag, content)? => Some(element(tag, content)),
-        _ => Some(element(0x87, b"1.1")),
+        _ if is_legible(kind, content)? => Some(element(kind, content)),
+        _ => Some(element(tag::FILTER_PRESENT, b"1.1")),
     }
 }
 
 /// Whether all values of an item are text.
-fn is_legible(tag: u8, content: &Bytes) -> Option<bool> {
-    if tag & 0x20 == 0 {
+fn is_legible(kind: u8, content: &Bytes) -> Option<bool> {
+    if kind & tag::CONSTRUCTED == 0 {
         return Some(std::str::from_utf8(content).is_ok());
     }
     let mut rest = content.clone();
@@ -181,36 +191,27 @@ fn is_legible(tag: u8, content: &Bytes) -> Option<bool> {
 }
 
 /// How long the message at the beginning of `buffer` is, if that can be told already.
-fn frame_length(buffer: &[u8], max_bytes: usize) -> Result<Option<usize>, Broken> {
-    let [tag, rest @ ..] = buffer else { return Ok(None) };
-    if *tag != 0x30 {
+fn frame_length(buffer: &[u8], most: usize) -> Result<Option<usize>, Broken> {
+    let [first, rest @ ..] = buffer else { return Ok(None) };
+    if *first != tag::SEQUENCE {
         return Err(Broken::Malformed);
     }
-    let (header, length) = match rest {
-        [] => return Ok(None),
-        [short @ ..=0x7f, ..] => (2, usize::from(*short)),
-        [long @ 0x81..=0x84, rest @ ..] => {
-            let count = usize::from(long & 0x7f);
-            let Some(octets) = rest.get(..count) else { return Ok(None) };
-            let length = octets.iter().fold(0usize, |n, octet| (n << 8) | usize::from(*octet));
-            (2usize.saturating_add(count), length)
-        }
-        _ => return Err(Broken::Malformed),
-    };
-    let whole = header.saturating_add(length);
-    if whole > max_bytes { Err(Broken::TooLarge) } else { Ok(Some(whole)) }
+    let length = Length::read(rest).map_err(|_| Broken::Malformed)?;
+    let Some(Length { octets, content }) = length else { return Ok(None) };
+    let whole = octets.saturating_add(content).saturating_add(1);
+    if whole > most { Err(Broken::TooLarge) } else { Ok(Some(whole)) }
 }
 
 /// How deep constructed elements are nested, counted up to one more than `enough`. Iterative: strangers choose it.
 fn nesting(content: &[u8], enough: usize) -> usize {
     let mut ends: Vec<usize> = Vec::new();
     let (mut at, mut deepest) = (0usize, 0);
-    while let Some((tag, header, length)) = header_at(content, at) {
+    while let Some(Header { kind, octets, content: length }) = header_at(content, at) {
         while ends.last().is_some_and(|end| at >= *end) {
             ends.pop();
         }
-        let start = at.saturating_add(header);
-        if tag & 0x20 == 0 {
+        let start = at.saturating_add(octets);
+        if kind & tag::CONSTRUCTED == 0 {
             at = start.saturating_add(length);
             continue;
         }
@@ -224,16 +225,20 @@ fn nesting(content: &[u8], enough: usize) -> usize {
     deepest
 }
 
-fn header_at(content: &[u8], at: usize) -> Option<(u8, usize, usize)> {
-    let (tag, rest) = content.get(at..)?.split_first()?;
-    let (first, rest) = rest.split_first()?;
-    if *first < 0x80 {
-        return Some((*tag, 2, usize::from(*first)));
-    }
-    let count = usize::from(first & 0x7f);
-    let octets = rest.get(..count).filter(|_| (1..=4).contains(&count))?;
-    let length = octets.iter().fold(0usize, |n, octet| (n << 8) | usize::from(*octet));
-    Some((*tag, 2usize.saturating_add(count), length))
+/// Tag and length of an element.
+struct Header {
+    kind: u8,
+    /// How many octets tag and length have.
+    octets: usize,
+    /// How many octets the content has.
+    content: usize,
+}
+
+fn header_at(content: &[u8], at: usize) -> Option<Header> {
+    let (kind, rest) = content.get(at..)?.split_first()?;
+    let length = Length::read(rest).ok()??;
+    let octets = length.octets.saturating_add(1);
+    Some(Header { kind: *kind, octets, content: length.content })
 }
 
 /// One element, and what stands behind it.
@@ -245,9 +250,9 @@ struct Element {
 
 impl Element {
     fn read(octets: &Bytes) -> Option<Self> {
-        let (tag, header, length) = header_at(octets, 0)?;
-        let end = header.checked_add(length).filter(|end| *end <= octets.len())?;
-        Some(Self { tag, value: octets.slice(header..end), rest: octets.slice(end..) })
+        let Header { kind, octets: header, content } = header_at(octets, 0)?;
+        let end = header.checked_add(content).filter(|end| *end <= octets.len())?;
+        Some(Self { tag: kind, value: octets.slice(header..end), rest: octets.slice(end..) })
     }
 }
 
@@ -262,7 +267,7 @@ fn controls(list: &Bytes) -> Option<Vec<Control>> {
     let (mut controls, mut rest) = (Vec::new(), list.clone());
     while !rest.is_empty() {
         let control = Element::read(&rest)?;
-        let oid = Element::read(&control.value).filter(|oid| oid.tag == 0x04)?;
+        let oid = Element::read(&control.value).filter(|oid| oid.tag == tag::OCTET_STRING)?;
         let mut found = Control {
             oid: String::from_utf8(oid.value.to_vec()).ok()?,
             is_critical: false,
@@ -272,8 +277,8 @@ fn controls(list: &Bytes) -> Option<Vec<Control>> {
         while !parts.is_empty() {
             let part = Element::read(&parts)?;
             match part.tag {
-                0x01 => found.is_critical = part.value.iter().any(|octet| *octet != 0),
-                0x04 => found.value = Some(part.value),
+                tag::BOOLEAN => found.is_critical = part.value.iter().any(|octet| *octet != 0),
+                tag::OCTET_STRING => found.value = Some(part.value),
                 _ => return None,
             }
             parts = part.rest;
@@ -286,9 +291,9 @@ fn controls(list: &Bytes) -> Option<Vec<Control>> {
 
 /// The size and the cookie of a paged results control (RFC 2696 §2).
 pub fn paged_value(value: &Bytes) -> Option<(i64, Bytes)> {
-    let sequence = Element::read(value).filter(|sequence| sequence.tag == 0x30)?;
-    let size = Element::read(&sequence.value).filter(|size| size.tag == 0x02)?;
-    let cookie = Element::read(&size.rest).filter(|cookie| cookie.tag == 0x04)?;
+    let sequence = Element::read(value).filter(|sequence| sequence.tag == tag::SEQUENCE)?;
+    let size = Element::read(&sequence.value).filter(|size| size.tag == tag::INTEGER)?;
+    let cookie = Element::read(&size.rest).filter(|cookie| cookie.tag == tag::OCTET_STRING)?;
     let octets = <[u8; 8]>::try_from(
         [vec![0; 8usize.checked_sub(size.value.len())?], size.value.to_vec()].concat(),
     );

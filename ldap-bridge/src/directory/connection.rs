@@ -9,13 +9,14 @@ use ldap3_proto::proto::{LdapBindCred, LdapCompareRequest, LdapOp, LdapResultCod
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Shared;
 use super::ber::{Broken, Frame, element, unsigned};
 use super::filter;
-use super::schema::{MANAGE_DSA_IT, PAGED_RESULTS, START_TLS, WHO_AM_I, attribute_type};
-use super::search::{Outcome, Search, Step, paged_control};
+use super::schema::attribute_type;
+use super::search::{Begun, Outcome, Search, Step, paged_control};
+use super::shared::Shared;
 use crate::dn::Dn;
-use crate::places::{Doing, Place};
+use crate::protocol::{oid, tag};
+use crate::slots::{Activity, ConnectionSlot};
 
 /// Chunks that are smaller are put together before they are written.
 const GATHER: usize = 16 << 10;
@@ -23,6 +24,19 @@ const GATHER: usize = 16 << 10;
 const ABANDON: u32 = 16;
 /// The slowest that a client may read, in octets a second.
 const SLOWEST: u64 = 4096;
+
+/// Requests that would change the directory.
+const WRITES: [u8; 4] =
+    [tag::MODIFY_REQUEST, tag::ADD_REQUEST, tag::DEL_REQUEST, tag::MODIFY_DN_REQUEST];
+
+/// What a connection runs over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP alone.
+    Plain,
+    /// TLS, from the start or after StartTLS.
+    Tls,
+}
 
 /// How a connection goes on.
 pub enum Ending<S> {
@@ -36,8 +50,8 @@ pub enum Ending<S> {
 pub struct Connection<S> {
     stream: S,
     shared: Arc<Shared>,
-    place: Option<Arc<Place>>,
-    has_tls: bool,
+    slot: Option<Arc<ConnectionSlot>>,
+    transport: Transport,
     input: BytesMut,
     output: BytesMut,
 }
@@ -52,8 +66,14 @@ enum Next {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// A connection on which nothing was said.
-    pub fn new(stream: S, shared: Arc<Shared>, place: Option<Arc<Place>>, has_tls: bool) -> Self {
-        Self { stream, shared, place, has_tls, input: BytesMut::new(), output: BytesMut::new() }
+    pub fn new(
+        stream: S,
+        shared: Arc<Shared>,
+        slot: Option<Arc<ConnectionSlot>>,
+        transport: Transport,
+    ) -> Self {
+        let (input, output) = (BytesMut::new(), BytesMut::new());
+        Self { stream, shared, slot, transport, input, output }
     }
 
     /// Serves the client until it goes, fails or asks for TLS.
@@ -62,9 +82,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// That of the stream.
     pub async fn serve(mut self) -> io::Result<Ending<S>> {
         loop {
-            self.note(Doing::Idle);
+            self.note(Activity::Idle);
             let next = self.next().await?;
-            self.note(Doing::Working);
+            self.note(Activity::Working);
             let frame = match next {
                 Next::Frame(frame) => frame,
                 Next::Closed => return Ok(Ending::Closed),
@@ -80,11 +100,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 }
             };
             match frame.tag {
-                // Unbind.
-                0x42 => return Ok(Ending::Closed),
-                // Abandon: what it names is over, or it would not be read yet.
-                0x50 => {}
-                0x77 if self.wants_tls(&frame) => {
+                tag::UNBIND_REQUEST => return Ok(Ending::Closed),
+                // The operation that it names is over, or it would not be read yet.
+                tag::ABANDON_REQUEST => {}
+                tag::EXTENDED_REQUEST if self.wants_tls(&frame) => {
                     if self.start_tls(&frame).await? {
                         return Ok(Ending::StartTls(self.stream));
                     }
@@ -99,9 +118,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// # Errors
     /// That of the stream.
     pub async fn notice(&mut self, code: Code, message: &str) -> io::Result<()> {
-        let name = element(0x8a, b"1.3.6.1.4.1.1466.20036");
+        let name = element(tag::RESPONSE_NAME, oid::NOTICE_OF_DISCONNECTION.as_bytes());
         let outcome = Outcome::new(code, message);
-        self.respond(&unsigned(0x02, 0), 0x78, &outcome, &name).await?;
+        self.respond(&unsigned(tag::INTEGER, 0), tag::EXTENDED_RESPONSE, &outcome, &name).await?;
         self.flush().await
     }
 
@@ -112,18 +131,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         // What is waiting comes first; a client that is silent may be, for a while.
         let mut deadline = Instant::now() + if self.input.is_empty() { idle } else { whole };
         loop {
-            let (bytes, depth) = (limits_of(&self.shared).0, limits_of(&self.shared).1);
-            match Frame::take(&mut self.input, bytes, depth) {
+            match Frame::take(&mut self.input, self.shared.limits.frames()) {
                 Ok(Some(frame)) => return Ok(Next::Frame(frame)),
                 Ok(None) => {}
                 Err(broken) => return Ok(Next::Broken(broken)),
             }
             self.flush().await?;
             let was_empty = self.input.is_empty();
-            let place = self.place.clone();
+            let slot = self.slot.clone();
             let read = tokio::select! {
                 read = timeout_at(deadline, self.stream.read_buf(&mut self.input)) => read,
-                () = ended(place.as_deref()) => return Ok(Next::Displaced),
+                () = ended(slot.as_deref()) => return Ok(Next::Displaced),
             };
             match read {
                 Ok(Ok(0)) => return Ok(Next::Closed),
@@ -139,20 +157,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     async fn answer(&mut self, frame: &Frame) -> io::Result<()> {
-        let Some(tag) = response_tag(frame.tag) else {
-            return self
-                .respond_plain(
-                    frame,
-                    0x78,
-                    Outcome::new(Code::ProtocolError, "an unknown operation"),
-                )
-                .await;
+        let Some(response) = tag::response_to(frame.tag) else {
+            let outcome = Outcome::new(Code::ProtocolError, "an unknown operation");
+            return self.respond_plain(frame, tag::EXTENDED_RESPONSE, outcome).await;
         };
-        let known = |oid: &str| oid == MANAGE_DSA_IT || (oid == PAGED_RESULTS && frame.tag == 0x63);
+        let is_search = frame.tag == tag::SEARCH_REQUEST;
+        let known = |control: &str| {
+            control == oid::MANAGE_DSA_IT || (control == oid::PAGED_RESULTS && is_search)
+        };
         if let Some(unknown) = frame.controls.iter().find(|c| c.is_critical && !known(&c.oid)) {
             let why = format!("the control `{}` is not known here", unknown.oid.escape_debug());
             let outcome = Outcome::new(Code::UnavailableCriticalExtension, why);
-            return self.respond_plain(frame, tag, outcome).await;
+            return self.respond_plain(frame, response, outcome).await;
         }
         let outcome = match frame.operation() {
             Some(LdapOp::SearchRequest(request)) => return self.search(frame, request).await,
@@ -162,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 return self.extended(frame, &extended.name).await;
             }
             Some(_) => Outcome::new(Code::UnwillingToPerform, "this directory is read-only"),
-            None if matches!(tag, 0x67 | 0x69 | 0x6b | 0x6d) => {
+            None if WRITES.contains(&frame.tag) => {
                 Outcome::new(Code::UnwillingToPerform, "this directory is read-only")
             }
             None => Outcome::new(
@@ -170,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 "the request cannot be read: its text must be UTF-8",
             ),
         };
-        self.respond_plain(frame, tag, outcome).await
+        self.respond_plain(frame, response, outcome).await
     }
 
     async fn search(
@@ -185,8 +201,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Search::begin(frame, request, &snapshot, &self.shared.apart, &self.shared.limits);
         let outcome = match begun {
             Err(outcome) => outcome,
-            Ok((mut search, first)) => {
-                if let Some(entry) = first {
+            Ok(Begun { mut search, entry }) => {
+                if let Some(entry) = entry {
                     self.put(entry).await?;
                 }
                 let mut round = 0u32;
@@ -204,15 +220,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
         };
         let controls = outcome.cookie.as_deref().map(paged_control).unwrap_or_default();
-        let id = unsigned(0x02, frame.id.unsigned_abs());
-        self.respond_with(&id, 0x65, &outcome, &[], &controls).await
+        let id = unsigned(tag::INTEGER, frame.id.unsigned_abs());
+        self.respond_with(&id, tag::SEARCH_RESULT_DONE, &outcome, &[], &controls).await
     }
 
     /// Whether the client abandoned this operation, as far as that came in already. Bounded: no more is read than one
     /// message.
     async fn is_abandoned(&mut self, id: i32) -> io::Result<bool> {
-        let (bytes, depth) = limits_of(&self.shared);
-        if self.input.len() < bytes {
+        let bounds = self.shared.limits.frames();
+        if self.input.len() < bounds.octets {
             // A client that sends no more may read still: its end is noticed when the answer is out.
             if let Ok(Err(e)) = timeout(Duration::ZERO, self.stream.read_buf(&mut self.input)).await
             {
@@ -220,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
         }
         let mut waiting = self.input.clone();
-        while let Ok(Some(frame)) = Frame::take(&mut waiting, bytes, depth) {
+        while let Ok(Some(frame)) = Frame::take(&mut waiting, bounds) {
             if frame.abandons() == Some(id) {
                 return Ok(true);
             }
@@ -257,25 +273,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     async fn extended(&mut self, frame: &Frame, name: &str) -> io::Result<()> {
-        let id = unsigned(0x02, frame.id.unsigned_abs());
-        if name == WHO_AM_I {
+        let id = unsigned(tag::INTEGER, frame.id.unsigned_abs());
+        if name == oid::WHO_AM_I {
             // Nobody: an empty authzId (RFC 4532 §2.2).
             let outcome = Outcome::new(Code::Success, "");
-            return self.respond(&id, 0x78, &outcome, &element(0x8b, b"")).await;
+            let nobody = element(tag::RESPONSE_VALUE, b"");
+            return self.respond(&id, tag::EXTENDED_RESPONSE, &outcome, &nobody).await;
         }
         let why = format!("the extended operation `{}` is not known here", name.escape_debug());
-        self.respond(&id, 0x78, &Outcome::new(Code::ProtocolError, why), &[]).await
+        let outcome = Outcome::new(Code::ProtocolError, why);
+        self.respond(&id, tag::EXTENDED_RESPONSE, &outcome, &[]).await
     }
 
     fn wants_tls(&self, frame: &Frame) -> bool {
-        matches!(frame.operation(), Some(LdapOp::ExtendedRequest(request)) if request.name == START_TLS)
+        matches!(frame.operation(), Some(LdapOp::ExtendedRequest(request)) if request.name == oid::START_TLS)
     }
 
     /// Whether TLS begins now.
     async fn start_tls(&mut self, frame: &Frame) -> io::Result<bool> {
         let outcome = if self.shared.tls.is_none() {
             Outcome::new(Code::Unavailable, "this directory has no TLS certificate")
-        } else if self.has_tls {
+        } else if self.transport == Transport::Tls {
             Outcome::new(Code::OperationsError, "TLS is on already")
         } else if !self.input.is_empty() {
             // RFC 4511 §4.14.1: nothing is sent behind the request before its answer. It would be read as if encrypted.
@@ -284,25 +302,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Outcome::new(Code::Success, "")
         };
         let begins = outcome.code == Code::Success;
-        let id = unsigned(0x02, frame.id.unsigned_abs());
-        self.respond(&id, 0x78, &outcome, &element(0x8a, START_TLS.as_bytes())).await?;
+        let id = unsigned(tag::INTEGER, frame.id.unsigned_abs());
+        let name = element(tag::RESPONSE_NAME, oid::START_TLS.as_bytes());
+        self.respond(&id, tag::EXTENDED_RESPONSE, &outcome, &name).await?;
         self.flush().await?;
         Ok(begins)
     }
 
-    async fn respond_plain(&mut self, frame: &Frame, tag: u8, outcome: Outcome) -> io::Result<()> {
-        let id = unsigned(0x02, frame.id.unsigned_abs());
-        self.respond(&id, tag, &outcome, &[]).await
+    async fn respond_plain(&mut self, frame: &Frame, response: u8, outcome: Outcome) -> io::Result<()> {
+        let id = unsigned(tag::INTEGER, frame.id.unsigned_abs());
+        self.respond(&id, response, &outcome, &[]).await
     }
 
     async fn respond(
         &mut self,
         id: &[u8],
-        tag: u8,
+        response: u8,
         outcome: &Outcome,
         more: &[u8],
     ) -> io::Result<()> {
-        self.respond_with(id, tag, outcome, more, &[]).await
+        self.respond_with(id, response, outcome, more, &[]).await
     }
 
     /// ```text
@@ -316,33 +335,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn respond_with(
         &mut self,
         id: &[u8],
-        tag: u8,
+        response: u8,
         outcome: &Outcome,
         more: &[u8],
         controls: &[u8],
     ) -> io::Result<()> {
         let result = [
-            unsigned(0x0a, outcome.code.clone() as u32),
-            element(0x04, outcome.matched.as_bytes()),
-            element(0x04, outcome.message.as_bytes()),
+            unsigned(tag::ENUMERATED, outcome.code.clone() as u32),
+            element(tag::OCTET_STRING, outcome.matched.as_bytes()),
+            element(tag::OCTET_STRING, outcome.message.as_bytes()),
             more.to_vec(),
         ]
         .concat();
-        let message = element(0x30, &[id, &element(tag, &result), controls].concat());
+        let operation = element(response, &result);
+        let message = element(tag::SEQUENCE, &[id, &operation, controls].concat());
         self.put(vec![message.into()]).await
     }
 
-    fn note(&self, doing: Doing) {
-        if let Some(place) = &self.place {
-            place.note(doing);
+    fn note(&self, activity: Activity) {
+        if let Some(slot) = &self.slot {
+            slot.note(activity);
         }
     }
 
     /// Writes to the client, for whom is waited then.
     async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.note(Doing::Waiting);
+        self.note(Activity::Waiting);
         write(&mut self.stream, octets, self.shared.limits.write).await?;
-        self.note(Doing::Working);
+        self.note(Activity::Working);
         Ok(())
     }
 
@@ -372,16 +392,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 }
 
 /// Waits until others need a place; without one, for ever.
-async fn ended(place: Option<&Place>) {
-    match place {
-        Some(place) => place.ended().await,
+async fn ended(slot: Option<&ConnectionSlot>) {
+    match slot {
+        Some(slot) => slot.ended().await,
         None => std::future::pending().await,
     }
-}
-
-/// The largest message, and the deepest.
-fn limits_of(shared: &Shared) -> (usize, usize) {
-    (shared.limits.max_request, shared.limits.max_filter_depth)
 }
 
 /// Writes to a client that reads at all: each part within a time, and the whole at a least speed.
@@ -422,20 +437,5 @@ fn bound(version: i64, dn: &str, credentials: &LdapBindCred) -> Outcome {
             Code::AuthMethodNotSupported,
             "this directory has no users; bind anonymously",
         ),
-    }
-}
-
-/// The tag of the answer to a request.
-const fn response_tag(request: u8) -> Option<u8> {
-    match request {
-        0x60 => Some(0x61),
-        0x63 => Some(0x65),
-        0x66 => Some(0x67),
-        0x68 => Some(0x69),
-        0x4a => Some(0x6b),
-        0x6c => Some(0x6d),
-        0x6e => Some(0x6f),
-        0x77 => Some(0x78),
-        _ => None,
     }
 }

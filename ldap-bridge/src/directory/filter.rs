@@ -28,8 +28,17 @@ pub fn matches(filter: &LdapFilter, node: &Node) -> Option<bool> {
     }
 }
 
-/// How many parts a filter has, and how deep it is.
-pub fn size(filter: &LdapFilter) -> (usize, usize) {
+/// How large a filter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// How many parts it has.
+    pub parts: usize,
+    /// How deep they are nested.
+    pub depth: usize,
+}
+
+/// Measures a filter, without recursion.
+pub fn size(filter: &LdapFilter) -> Size {
     let (mut count, mut deepest) = (0usize, 0usize);
     let mut waiting = vec![(filter, 1usize)];
     while let Some((filter, depth)) = waiting.pop() {
@@ -44,7 +53,7 @@ pub fn size(filter: &LdapFilter) -> (usize, usize) {
             _ => {}
         }
     }
-    (count, deepest)
+    Size { parts: count, depth: deepest }
 }
 
 /// Whether one value of an attribute equals an assertion; `None` when the attribute has no equality rule.

@@ -3,18 +3,10 @@
 use bytes::Bytes;
 
 use crate::entry::{Attribute, BINARY};
+use crate::protocol::oid;
 
 /// Where the schema is read.
 pub const SUBSCHEMA: &str = "cn=Subschema";
-
-/// Paged results, RFC 2696.
-pub const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
-/// ManageDsaIT, RFC 3296 §3: there are no referrals here, so that it changes nothing.
-pub const MANAGE_DSA_IT: &str = "2.16.840.1.113730.3.4.2";
-/// StartTLS, RFC 4511 §4.14.
-pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
-/// Who am I?, RFC 4532.
-pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
 
 /// An attribute type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,8 +120,8 @@ pub fn object_class(name: &str) -> Option<&'static str> {
 
 /// The attributes of the root DSE.
 pub fn root_dse(naming_contexts: &[String], has_tls: bool) -> Vec<Attribute> {
-    let mut extensions = vec![WHO_AM_I];
-    extensions.extend(has_tls.then_some(START_TLS));
+    let mut extensions = vec![oid::WHO_AM_I];
+    extensions.extend(has_tls.then_some(oid::START_TLS));
     let text = |name, values: &[&str]| {
         Attribute::new(name, values.iter().map(|value| Bytes::from((*value).to_owned())))
     };
@@ -141,7 +133,8 @@ pub fn root_dse(naming_contexts: &[String], has_tls: bool) -> Vec<Attribute> {
     attributes.extend([
         text("subschemaSubentry", &[SUBSCHEMA]),
         text("supportedLDAPVersion", &["3"]),
-        text("supportedControl", &[PAGED_RESULTS, MANAGE_DSA_IT]),
+        // There are no referrals here, so that ManageDsaIT changes nothing (RFC 3296 §3).
+        text("supportedControl", &[oid::PAGED_RESULTS, oid::MANAGE_DSA_IT]),
         text("supportedExtension", &extensions),
         // All operational attributes (RFC 3673), absolute true and false filters (RFC 4526).
         text("supportedFeatures", &["1.3.6.1.4.1.4203.1.5.1", "1.3.6.1.4.1.4203.1.5.3"]),

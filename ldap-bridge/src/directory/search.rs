@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ldap3_proto::proto::{LdapFilter, LdapResultCode as Code, LdapSearchRequest, LdapSearchScope};
 
-use super::Limits;
 use super::ber::{Frame, element, paged_value, unsigned};
 use super::filter;
-use super::schema::{AttributeType, PAGED_RESULTS, SUBSCHEMA, attribute_type};
+use super::limits::Limits;
+use super::schema::{AttributeType, SUBSCHEMA, attribute_type};
 use super::snapshot::{Node, Snapshot};
 use crate::dn::Dn;
+use crate::protocol::{oid, tag};
 
 /// How many entries are looked at before others get their turn.
 const STEP: usize = 256;
@@ -32,6 +33,14 @@ pub struct Search {
     max_looked_at: usize,
     deadline: Instant,
     last_path: String,
+}
+
+/// A search that was begun.
+pub struct Begun {
+    /// The search.
+    pub search: Search,
+    /// The root DSE or the subschema, if it was asked for and matches: the first entry, in chunks.
+    pub entry: Option<Vec<Bytes>>,
 }
 
 /// What a search gives next.
@@ -90,9 +99,9 @@ impl Search {
         snapshot: &Snapshot,
         apart: &Apart,
         limits: &Limits,
-    ) -> Result<(Self, Option<Vec<Bytes>>), Outcome> {
-        let (nodes, depth) = filter::size(&request.filter);
-        if nodes > limits.max_filter_nodes || depth > limits.max_filter_depth {
+    ) -> Result<Begun, Outcome> {
+        let size = filter::size(&request.filter);
+        if size.parts > limits.max_filter_nodes || size.depth > limits.max_filter_depth {
             return Err(Outcome::new(Code::UnwillingToPerform, "the filter has too many parts"));
         }
         if request.attrs.len() > limits.max_attributes {
@@ -105,14 +114,14 @@ impl Search {
             .base
             .parse()
             .map_err(|e: crate::Error| Outcome::new(Code::InvalidDNSyntax, e.to_string()))?;
-        let (page, start) = page_of(frame, limits)?;
+        let Page { size: page, start } = page_of(frame, limits)?;
         let client = usize::try_from(request.sizelimit).ok().filter(|limit| *limit > 0);
         let left = [client, page, Some(limits.max_entries)].into_iter().flatten().min();
         let seconds = u64::try_from(request.timelimit).ok().filter(|limit| *limit > 0);
         let time =
             seconds.map_or(limits.search_time, |s| limits.search_time.min(Duration::from_secs(s)));
         let mut search = Self {
-            id: unsigned(0x02, frame.id.unsigned_abs()),
+            id: unsigned(tag::INTEGER, frame.id.unsigned_abs()),
             range: 0..0,
             depth: None,
             filter: request.filter,
@@ -133,14 +142,15 @@ impl Search {
         };
         if let Some(node) = special {
             let found = filter::matches(&search.filter, node) == Some(true);
-            return Ok((search, found.then_some(node)).into_answer());
+            let entry = found.then(|| search.result(node));
+            return Ok(Begun { search, entry });
         }
         search.locate(&base, &request.scope, snapshot)?;
         if let Some(path) = start {
             search.range.start =
                 snapshot.behind(&path).max(search.range.start).min(search.range.end);
         }
-        Ok((search, None))
+        Ok(Begun { search, entry: None })
     }
 
     /// Goes on for a bounded number of entries.
@@ -226,18 +236,6 @@ impl Search {
     }
 }
 
-/// A search with the entry that it begins with.
-trait IntoAnswer {
-    fn into_answer(self) -> (Search, Option<Vec<Bytes>>);
-}
-
-impl IntoAnswer for (Search, Option<&Node>) {
-    fn into_answer(self) -> (Search, Option<Vec<Bytes>>) {
-        let entry = self.1.map(|node| self.0.result(node));
-        (self.0, entry)
-    }
-}
-
 impl Wanted {
     fn new(names: &[String]) -> Self {
         let has = |wanted: &str| names.iter().any(|name| name == wanted);
@@ -258,21 +256,32 @@ fn is_subschema(base: &Dn) -> bool {
     SUBSCHEMA.parse::<Dn>().is_ok_and(|subschema| subschema.key() == base.key())
 }
 
-/// The size of a page, and where to go on.
-fn page_of(frame: &Frame, limits: &Limits) -> Result<(Option<usize>, Option<String>), Outcome> {
-    let Some(control) = frame.controls.iter().find(|control| control.oid == PAGED_RESULTS) else {
-        return Ok((None, None));
+/// A page of results, as a client asks for it.
+struct Page {
+    /// The most entries of a page; `None` if results are not paged.
+    size: Option<usize>,
+    /// The path of the last entry of the page before; `None` for the first page.
+    start: Option<String>,
+}
+
+/// The page that a request asks for.
+fn page_of(frame: &Frame, limits: &Limits) -> Result<Page, Outcome> {
+    let Some(control) = frame.controls.iter().find(|control| control.oid == oid::PAGED_RESULTS) else {
+        return Ok(Page { size: None, start: None });
     };
     let wrong = || Outcome::new(Code::ProtocolError, "the paged results control cannot be read");
     let (size, cookie) = control.value.as_ref().and_then(paged_value).ok_or_else(wrong)?;
     let size = usize::try_from(size).map_err(|_| wrong())?.clamp(1, limits.max_entries);
     let start = String::from_utf8(cookie.to_vec()).map_err(|_| wrong())?;
-    Ok((Some(size), (!start.is_empty()).then_some(start)))
+    Ok(Page { size: Some(size), start: (!start.is_empty()).then_some(start) })
 }
 
 /// The controls of a SearchResultDone with this cookie: a paged results control without an estimate (RFC 2696 §2).
 pub fn paged_control(cookie: &[u8]) -> Vec<u8> {
-    let value = element(0x30, &[unsigned(0x02, 0), element(0x04, cookie)].concat());
-    let control = [element(0x04, PAGED_RESULTS.as_bytes()), element(0x04, &value)].concat();
-    element(0xa0, &element(0x30, &control))
+    let no_estimate = unsigned(tag::INTEGER, 0);
+    let value =
+        element(tag::SEQUENCE, &[no_estimate, element(tag::OCTET_STRING, cookie)].concat());
+    let kind = element(tag::OCTET_STRING, oid::PAGED_RESULTS.as_bytes());
+    let control = [kind, element(tag::OCTET_STRING, &value)].concat();
+    element(tag::CONTROLS, &element(tag::SEQUENCE, &control))
 }

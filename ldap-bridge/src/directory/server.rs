@@ -1,19 +1,9 @@
-//! A read-only LDAPv3 directory of our own (RFC 4511), so that a small site needs no other: anonymous, bounded, and prompt. An
-//! IKE daemon may wait whole for a directory that falls silent, so whoever cannot be served is told so at once.
-
-mod ber;
-mod connection;
-mod filter;
-mod schema;
-mod search;
-mod snapshot;
-mod tls;
+//! The directory's listeners, and the tasks that serve its clients.
 
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -24,67 +14,19 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::connection::{Connection, Ending, Transport};
+use super::limits::Limits;
+use super::schema;
+use super::search::Apart;
+use super::shared::{Counts, Shared};
+use super::snapshot::{Node, Snapshot};
+use super::tls::{Tls, TlsFiles};
 use crate::dn::Dn;
 use crate::error::{Error, Result};
-use crate::places::{Place, Places};
-use connection::{Connection, Ending};
-use search::Apart;
-use snapshot::Node;
-use tls::Tls;
-
-pub use snapshot::Snapshot;
-pub use tls::TlsFiles;
+use crate::slots::{ConnectionSlot, ConnectionSlots};
 
 /// How long it may take to tell a client that others need its place.
 const FAREWELL: Duration = Duration::from_millis(200);
-
-/// What a client may cost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// The most connections at once.
-    pub max_connections: usize,
-    /// The most connections at once from one address, or one /64 of IPv6.
-    pub max_connections_per_address: usize,
-    /// The largest request, in octets.
-    pub max_request: usize,
-    /// The deepest filter.
-    pub max_filter_depth: usize,
-    /// The most parts of a filter.
-    pub max_filter_nodes: usize,
-    /// The most attributes that a search names.
-    pub max_attributes: usize,
-    /// The most entries of one answer or one page.
-    pub max_entries: usize,
-    /// The most entries that one search looks at.
-    pub max_looked_at: usize,
-    /// How long one search may look.
-    pub search_time: Duration,
-    /// How long a client may be silent.
-    pub idle: Duration,
-    /// How long a client may take for one request, and for a TLS handshake.
-    pub request_time: Duration,
-    /// How long a client may take to read a part of an answer.
-    pub write: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_connections: 1024,
-            max_connections_per_address: 256,
-            max_request: 32 << 10,
-            max_filter_depth: 16,
-            max_filter_nodes: 128,
-            max_attributes: 64,
-            max_entries: 1000,
-            max_looked_at: 1_000_000,
-            search_time: Duration::from_secs(10),
-            idle: Duration::from_secs(120),
-            request_time: Duration::from_secs(10),
-            write: Duration::from_secs(20),
-        }
-    }
-}
 
 /// Where and how the directory serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,55 +41,6 @@ pub struct DirectoryConfig {
     pub naming_contexts: Vec<Dn>,
     /// What a client may cost.
     pub limits: Limits,
-}
-
-/// What was counted since the start.
-#[derive(Debug, Default)]
-pub struct Counts {
-    connections: AtomicU64,
-    searches: AtomicU64,
-    refused: AtomicU64,
-}
-
-impl Counts {
-    /// Connections that were taken.
-    pub fn connections(&self) -> u64 {
-        self.connections.load(Ordering::Relaxed)
-    }
-
-    /// Searches.
-    pub fn searches(&self) -> u64 {
-        self.searches.load(Ordering::Relaxed)
-    }
-
-    /// Clients that were turned away: too many, or what they sent could not be read.
-    pub fn turned_away(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    fn searched(&self) {
-        self.searches.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// What all connections share.
-struct Shared {
-    limits: Limits,
-    apart: Apart,
-    tls: Option<Tls>,
-    snapshot: RwLock<Arc<Snapshot>>,
-    counts: Counts,
-    places: Arc<Places>,
-}
-
-impl Shared {
-    fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 /// A directory that listens.
@@ -209,9 +102,10 @@ impl Directory {
             subschema: Node::apart(schema::SUBSCHEMA, &schema::subschema()),
         };
         let limits = &config.limits;
-        let places = Places::new(limits.max_connections, limits.max_connections_per_address);
+        let slots =
+            ConnectionSlots::new(limits.max_connections, limits.max_connections_per_address);
         let shared = Shared {
-            places,
+            slots,
             limits: config.limits,
             apart,
             tls,
@@ -246,16 +140,16 @@ impl Directory {
         let mut clients = JoinSet::new();
         tokio::pin!(stop);
         loop {
-            let (stream, peer, is_tls) = tokio::select! {
+            let (stream, peer, transport) = tokio::select! {
                 () = &mut stop => break,
                 // Tasks that ended are forgotten.
                 Some(_) = clients.join_next() => continue,
                 accepted = accept(self.listener.as_ref()) => match accepted {
-                    Some((stream, peer)) => (stream, peer, false),
+                    Some((stream, peer)) => (stream, peer, Transport::Plain),
                     None => continue,
                 },
                 accepted = accept(self.tls_listener.as_ref()) => match accepted {
-                    Some((stream, peer)) => (stream, peer, true),
+                    Some((stream, peer)) => (stream, peer, Transport::Tls),
                     None => continue,
                 },
             };
@@ -263,7 +157,7 @@ impl Directory {
                 Arc::clone(&self.shared),
                 stream,
                 peer.ip(),
-                is_tls,
+                transport,
                 stopped.clone(),
             ));
         }
@@ -300,27 +194,27 @@ async fn client(
     shared: Arc<Shared>,
     stream: TcpStream,
     address: IpAddr,
-    is_tls: bool,
+    transport: Transport,
     mut stopped: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
     let address = address.to_canonical();
-    let Ok(place) = shared.places.take(address) else {
+    let Ok(slot) = shared.slots.take(address) else {
         shared.counts.refused();
         tracing::warn!(target: REFUSED, client = %address, "too many LDAP connections");
-        if !is_tls {
-            let mut connection = Connection::new(stream, shared, None, false);
+        if transport == Transport::Plain {
+            let mut connection = Connection::new(stream, shared, None, transport);
             let _ = connection.notice(Code::Busy, "too many connections").await;
         }
         return;
     };
-    shared.counts.connections.fetch_add(1, Ordering::Relaxed);
-    let place = Arc::new(place);
-    let mut serving = pin!(converse(Arc::clone(&shared), stream, Arc::clone(&place), is_tls));
+    shared.counts.connected();
+    let slot = Arc::new(slot);
+    let mut serving = pin!(converse(Arc::clone(&shared), stream, Arc::clone(&slot), transport));
     let served = tokio::select! {
         served = &mut serving => served,
         // An idle client is told so, one that takes nothing is not.
-        () = place.ended() => timeout(FAREWELL, serving).await.unwrap_or(Ok(())),
+        () = slot.ended() => timeout(FAREWELL, serving).await.unwrap_or(Ok(())),
         _ = stopped.changed() => return,
     };
     if let Err(e) = served {
@@ -331,22 +225,24 @@ async fn client(
 async fn converse(
     shared: Arc<Shared>,
     stream: TcpStream,
-    place: Arc<Place>,
-    is_tls: bool,
+    slot: Arc<ConnectionSlot>,
+    transport: Transport,
 ) -> io::Result<()> {
-    let stream = if is_tls {
-        stream
-    } else {
-        let plain = Connection::new(stream, Arc::clone(&shared), Some(Arc::clone(&place)), false);
-        match plain.serve().await? {
-            Ending::Closed => return Ok(()),
-            Ending::StartTls(stream) => stream,
+    let stream = match transport {
+        Transport::Tls => stream,
+        Transport::Plain => {
+            let slot = Some(Arc::clone(&slot));
+            let plain = Connection::new(stream, Arc::clone(&shared), slot, Transport::Plain);
+            match plain.serve().await? {
+                Ending::Closed => return Ok(()),
+                Ending::StartTls(stream) => stream,
+            }
         }
     };
     let Some(tls) = &shared.tls else { return Ok(()) };
     let handshake = tls.acceptor().accept(stream);
     let stream =
         timeout(shared.limits.request_time, handshake).await.map_err(io::Error::from)??;
-    Connection::new(stream, Arc::clone(&shared), Some(place), true).serve().await?;
+    Connection::new(stream, Arc::clone(&shared), Some(slot), Transport::Tls).serve().await?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::ber::{header_length, put_header};
 use super::schema::{self, AttributeType, attribute_type};
 use crate::dn::Dn;
 use crate::entry::{Attribute, Entry};
+use crate::protocol::tag;
 
 /// A value of fewer octets is put together with what stands before it.
 const LARGE: usize = 512;
@@ -160,12 +161,12 @@ impl Node {
         let inside = name.saturating_add(header_length(list)).saturating_add(list);
         let whole = id.len().saturating_add(header_length(inside)).saturating_add(inside);
         let mut head = BytesMut::new();
-        put_header(&mut head, 0x30, whole);
+        put_header(&mut head, tag::SEQUENCE, whole);
         head.extend_from_slice(id);
-        put_header(&mut head, 0x64, inside);
-        put_header(&mut head, 0x04, self.dn.len());
+        put_header(&mut head, tag::SEARCH_RESULT_ENTRY, inside);
+        put_header(&mut head, tag::OCTET_STRING, self.dn.len());
         head.extend_from_slice(self.dn.as_bytes());
-        put_header(&mut head, 0x30, list);
+        put_header(&mut head, tag::SEQUENCE, list);
         std::iter::once(head.freeze())
             .chain(chunks.into_iter().flat_map(|chunks| chunks.iter().cloned()))
             .collect()
@@ -188,15 +189,15 @@ impl Encoded {
             let name = header_length(description.len()).saturating_add(description.len());
             let inside = name.saturating_add(header_length(set)).saturating_add(set);
             let mut head = BytesMut::new();
-            put_header(&mut head, 0x30, inside);
-            put_header(&mut head, 0x04, description.len());
+            put_header(&mut head, tag::SEQUENCE, inside);
+            put_header(&mut head, tag::OCTET_STRING, description.len());
             head.extend_from_slice(description.as_bytes());
-            put_header(&mut head, 0x31, set);
+            put_header(&mut head, tag::SET, set);
             head
         };
         let (mut chunks, mut small) = (Vec::new(), frame(set));
         for value in &attribute.values {
-            put_header(&mut small, 0x04, value.len());
+            put_header(&mut small, tag::OCTET_STRING, value.len());
             if value.len() < LARGE {
                 small.extend_from_slice(value);
             } else {

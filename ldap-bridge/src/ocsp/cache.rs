@@ -9,10 +9,10 @@ use countersign_ca::Timestamp;
 use countersign_ca::authority::CertificateStatus;
 use countersign_ca::record::{Label, Serial};
 
-use super::Freshness;
+use super::answer::Freshness;
 
 /// An answer about one certificate, without a nonce.
-pub struct Kept {
+pub struct CachedAnswer {
     pub ca: Label,
     pub serial: Serial,
     pub der: Bytes,
@@ -23,7 +23,7 @@ pub struct Kept {
     used: AtomicBool,
 }
 
-impl Kept {
+impl CachedAnswer {
     pub const fn new(
         ca: Label,
         serial: Serial,
@@ -45,7 +45,7 @@ impl Kept {
 /// The kept answers by the DER of their CertID.
 pub struct Cache {
     most: usize,
-    answers: RwLock<HashMap<Box<[u8]>, Arc<Kept>>>,
+    answers: RwLock<HashMap<Box<[u8]>, Arc<CachedAnswer>>>,
 }
 
 impl Cache {
@@ -56,7 +56,7 @@ impl Cache {
 
     /// The answer to this CertID, if half its validity is still to come. Whether it is still true is for the caller to
     /// find out.
-    pub fn find(&self, cert_id: &[u8], now: Timestamp) -> Option<Arc<Kept>> {
+    pub fn find(&self, cert_id: &[u8], now: Timestamp) -> Option<Arc<CachedAnswer>> {
         let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
         let kept = answers.get(cert_id).filter(|kept| !kept.is_past(2, now))?;
         kept.used.store(true, Ordering::Relaxed);
@@ -64,7 +64,7 @@ impl Cache {
     }
 
     /// Keeps an answer in the place of the one before.
-    pub fn keep(&self, cert_id: &[u8], kept: Kept) {
+    pub fn keep(&self, cert_id: &[u8], kept: CachedAnswer) {
         if self.most == 0 {
             return;
         }
@@ -83,7 +83,7 @@ impl Cache {
 
     /// The answers that somebody asked for and of whose validity a quarter is over. Stale ones that nobody asked for are
     /// dropped.
-    pub fn due(&self, now: Timestamp) -> Vec<(Box<[u8]>, Arc<Kept>)> {
+    pub fn due(&self, now: Timestamp) -> Vec<(Box<[u8]>, Arc<CachedAnswer>)> {
         let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|_, kept| kept.used.load(Ordering::Relaxed) || !kept.is_past(2, now));
         answers
@@ -95,7 +95,7 @@ impl Cache {
 }
 
 /// Leaves at least an eighth of the room free, so that the cost of a sweep is spread over as many new answers.
-fn make_room(answers: &mut HashMap<Box<[u8]>, Arc<Kept>>, most: usize) {
+fn make_room(answers: &mut HashMap<Box<[u8]>, Arc<CachedAnswer>>, most: usize) {
     let target = most.saturating_sub((most / 8).max(1));
     // Who was asked for since the last sweep gets a second chance.
     answers.retain(|_, kept| kept.used.swap(false, Ordering::Relaxed));
@@ -116,14 +116,14 @@ mod tests {
     }
 
     /// Valid from 1000 to 2000.
-    fn kept(number: u8) -> Kept {
+    fn kept(number: u8) -> CachedAnswer {
         let freshness = Freshness {
             this_update: at(940),
             signed: at(1000),
             next_update: at(2000),
             sha256: [number; 32],
         };
-        Kept::new(
+        CachedAnswer::new(
             "issuing".parse().unwrap(),
             Serial::new([number; 16]).unwrap(),
             CertificateStatus::Good,

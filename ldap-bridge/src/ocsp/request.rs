@@ -7,7 +7,12 @@ use std::collections::BTreeSet;
 use der::asn1::{AnyRef, ContextSpecific, ObjectIdentifier, OctetStringRef};
 use der::{Decode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
 
-use super::{MAX_CERTIFICATES, MAX_REQUEST};
+/// The largest request that is looked at, in octets. One with [`MAX_CERTIFICATES`] certificates takes 8 KiB, and a
+/// signature with its certificates may follow.
+pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// The most certificates that one request may ask about.
+pub const MAX_CERTIFICATES: usize = 64;
 
 /// id-pkix-ocsp-basic, RFC 6960 §4.2.1.
 pub const BASIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.1");

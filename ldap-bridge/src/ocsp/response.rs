@@ -15,7 +15,7 @@ use x509_cert::ext::pkix::CrlReason;
 use x509_cert::ext::{Extension, Extensions};
 use x509_ocsp::{CertStatus, OcspGeneralizedTime, OcspResponseStatus, ResponderId, RevokedInfo};
 
-use super::Kind;
+use super::answer::Kind;
 use super::request::{BASIC, NONCE};
 
 /// id-pkix-ocsp-archive-cutoff, RFC 6960 §4.4.4.

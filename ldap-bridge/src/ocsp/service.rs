@@ -1,19 +1,4 @@
-//! The Online Certificate Status Protocol (RFC 6960), with the lightweight profile (RFC 5019) and nonces (RFC 9654).
-//!
-//! One request, one answer, synchronous and without HTTP. A delegated responder of the CA signs
-//! ([`countersign_ca::authority::Responder`]). Answers about one issued certificate are kept until its status changes or
-//! half their validity is over, and [`OcspService::refresh`] signs them ahead; every look-up compares the kept status
-//! with the present one, so a change shows in the very next answer.
-//!
-//! What is answered with an error, unsigned: a request that breaks a bound or holds a critical extension that is not
-//! known (`malformedRequest`), one for a CA whose key is not here (`unauthorized`, RFC 5019 §2.2.3), and one for several
-//! CAs, because one answer has one signer and RFC 6960 §4.2.2.2 binds it to one CA (`unauthorized` too). Signatures on
-//! requests are not looked at: the status is public.
-
-mod cache;
-mod issuers;
-mod request;
-mod response;
+//! From a request to an answer, cached or signed now.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,17 +9,11 @@ use countersign_ca::founding::BACKDATING;
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::{Authority, Error, Timestamp};
 
-use cache::{Cache, Kept};
-use issuers::Issuers;
-use request::{CertId, Request};
-use response::{Content, Single};
-
-/// The largest request that is looked at, in octets. One with [`MAX_CERTIFICATES`] certificates takes 8 KiB, and a
-/// signature with its certificates may follow.
-pub const MAX_REQUEST: usize = 64 * 1024;
-
-/// The most certificates that one request may ask about.
-pub const MAX_CERTIFICATES: usize = 64;
+use super::answer::{Answer, Freshness, Kind};
+use super::cache::{Cache, CachedAnswer};
+use super::issuers::Issuers;
+use super::request::{CertId, Malformed, Request};
+use super::response::{self, Content, Single};
 
 /// How far the clock may be behind the last journal entry: other threads record meanwhile.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
@@ -51,69 +30,6 @@ pub struct OcspConfig {
     pub archive_cutoff: Option<Duration>,
     /// The most answers that are kept; each takes about a kilobyte, with RSA two or three.
     pub max_cached: usize,
-}
-
-/// An answer, whole.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The OCSPResponse, DER.
-    pub der: Bytes,
-    /// Until when HTTP may keep it; `None` for never.
-    pub cacheable: Option<Freshness>,
-    /// What it says.
-    pub kind: Kind,
-    /// Whether it was signed before it was asked for.
-    pub cached: bool,
-}
-
-/// How long an answer counts, and its fingerprint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Freshness {
-    /// thisUpdate, which is before the moment of the signature, as notBefore is: clocks differ.
-    pub this_update: Timestamp,
-    /// When it was signed.
-    pub signed: Timestamp,
-    /// nextUpdate.
-    pub next_update: Timestamp,
-    /// SHA-256 over the DER.
-    pub sha256: [u8; 32],
-}
-
-/// What an answer says, for counting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// One certificate is good.
-    Good,
-    /// One certificate is revoked or on hold.
-    Revoked,
-    /// One serial number was never issued.
-    Unknown,
-    /// Several certificates.
-    Several,
-    /// malformedRequest.
-    Malformed,
-    /// unauthorized.
-    Unauthorized,
-    /// tryLater.
-    TryLater,
-    /// internalError.
-    Internal,
-}
-
-impl Kind {
-    /// Its name in metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Revoked => "revoked",
-            Self::Unknown => "unknown",
-            Self::Several => "several",
-            Self::Malformed => "malformed_request",
-            Self::Unauthorized => "unauthorized",
-            Self::TryLater => "try_later",
-            Self::Internal => "internal_error",
-        }
-    }
 }
 
 /// Answers requests about the certificates of one instance.
@@ -141,8 +57,8 @@ enum Refusal {
     Failed(Error),
 }
 
-impl From<request::Malformed> for Refusal {
-    fn from(malformed: request::Malformed) -> Self {
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
         Self::Malformed(malformed.to_string())
     }
 }
@@ -326,7 +242,7 @@ impl OcspService {
             && *is != CertificateStatus::NeverIssued
         {
             cacheable = Some(freshness);
-            let kept = Kept::new(ca.clone(), *serial, is.clone(), der.clone(), freshness);
+            let kept = CachedAnswer::new(ca.clone(), *serial, is.clone(), der.clone(), freshness);
             self.cache.keep(cert_id, kept);
         }
         Ok(Answer { der, cacheable, kind, cached: false })

@@ -15,6 +15,7 @@ use crate::client::{self, Bounds, Security, address};
 use crate::dn::Dn;
 use crate::entry::{BINARY, Entry};
 use crate::error::{Error, Result};
+use crate::protocol::result;
 
 /// Entries that one answer of a directory holds while everything is read.
 const PAGE: i32 = 500;
@@ -98,7 +99,7 @@ impl Connection {
         };
         let result = bound.map_err(|e| Error::Unavailable(client.reason(e)))?;
         match result.rc {
-            0 => Ok(Self {
+            result::SUCCESS => Ok(Self {
                 client,
                 most: bounds.octets,
                 settings: settings.clone(),
@@ -155,8 +156,8 @@ impl Connection {
             found.insert(key_of(&entry.dn), entry);
         }
         let result = timeout(patience, stream.finish()).await.map_err(slow)?;
-        // 32: there is no base yet.
-        if !matches!(result.rc, 0 | 32) {
+        // No such object: there is no base yet.
+        if !matches!(result.rc, result::SUCCESS | result::NO_SUCH_OBJECT) {
             return Err(Error::Denied(format!(
                 "`{base}` cannot be read: {}",
                 explain(result.rc, &result.text)
@@ -189,13 +190,13 @@ impl Connection {
                 .map_err(|_| Error::Unavailable("the directory does not answer in time".into()))?
                 .map_err(failed)?;
             match result.1.rc {
-                0 => {
+                result::SUCCESS => {
                     for entry in result.0 {
                         found.insert(dn.key(), found_entry(SearchEntry::construct(entry)));
                     }
                 }
-                // No such object, or nothing that we may see.
-                32 => {}
+                // It may exist, where we may not see it.
+                result::NO_SUCH_OBJECT => {}
                 rc => {
                     return Err(Error::Denied(format!(
                         "`{text}` cannot be read: {}",
@@ -260,7 +261,7 @@ impl Connection {
         match answered {
             Err(_) => Err(lost("no answer in time".into())),
             Ok(Err(e)) => Err(lost(self.client.reason(e))),
-            Ok(Ok(result)) if result.rc == 0 => Ok(Ok(())),
+            Ok(Ok(result)) if result.rc == result::SUCCESS => Ok(Ok(())),
             Ok(Ok(result)) => {
                 Ok(Err(format!("`{}`: {}", operation.dn(), explain(result.rc, &result.text))))
             }

@@ -1,13 +1,6 @@
-//! Keeps directories of others in step. It reconciles: reads what is there, computes the least operations, applies them, so that
-//! a restart, a lost directory or somebody's edit heals by itself. Each directory has a thread of its own, and a dead one
-//! delays nobody.
+//! The thread of a directory: it reconciles after each change and at an interval, and backs off while the directory fails.
 
-mod connection;
-mod ldif;
-mod plan;
-mod settings;
-
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,43 +10,20 @@ use ring::digest::{SHA256, digest};
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
-use crate::client::unbroken;
+use super::connection::Connection;
+use super::plan::plan;
+use super::reconcile::{Report, Scope, apply, rules};
+use super::settings::PublisherSettings;
 use crate::dn::Dn;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-use connection::Connection;
-use plan::{Plan, Rules, plan};
-
-pub use ldif::ldif;
-pub use plan::{Change, Operation};
-pub use settings::{Bind, PublisherConfig, PublisherSettings};
-
+use crate::unbroken::unbroken;
 /// After a change, further changes are waited for this long.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 /// The first wait after a failure; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait after a failure.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
-
-/// What a publisher works on, besides the entries.
-#[derive(Debug, Clone)]
-pub struct Scope {
-    /// The DN above all entries.
-    pub base: Dn,
-    /// The subjects of our CAs, DER.
-    pub owners: BTreeSet<Vec<u8>>,
-}
-
-/// What one look at a directory came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    /// The server.
-    pub url: String,
-    /// What was done, or in a dry run would be.
-    pub operations: Vec<Operation>,
-    /// What was refused, or cannot be done.
-    pub problems: Vec<String>,
-}
 
 /// How a directory is kept in step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,54 +44,6 @@ pub struct Status {
     pub next_try: Option<Timestamp>,
     /// How many operations were carried out since the start.
     pub operations: u64,
-}
-
-/// Compares a directory with what there shall be, and unless it is a dry run brings it in step.
-///
-/// # Errors
-/// [`Error::Unavailable`] when no server can be reached or the connection is lost; [`Error::Denied`] when it refuses to
-/// be read.
-pub async fn reconcile(
-    settings: &PublisherSettings,
-    scope: &Scope,
-    desired: &[Entry],
-    dry_run: bool,
-) -> Result<Report> {
-    let mut connection = Connection::open(settings, desired).await?;
-    let names: Vec<Dn> = desired.iter().map(|entry| entry.dn.clone()).collect();
-    let found = connection.read_all(&scope.base, &names).await?;
-    let plan = plan(desired, &found, &rules(settings, scope));
-    let report = match dry_run {
-        true => Report {
-            url: connection.url().to_owned(),
-            operations: plan.operations,
-            problems: plan.problems,
-        },
-        false => apply(&mut connection, plan).await?,
-    };
-    connection.close().await;
-    Ok(report)
-}
-
-fn rules(settings: &PublisherSettings, scope: &Scope) -> Rules {
-    Rules {
-        create_missing: settings.create_missing,
-        remove_certificates: settings.remove_certificates,
-        owners: scope.owners.clone(),
-    }
-}
-
-/// An operation that is refused does not hinder the others; a lost connection does.
-async fn apply(connection: &mut Connection, plan: Plan) -> Result<Report> {
-    let mut report =
-        Report { url: connection.url().to_owned(), problems: plan.problems, ..Report::default() };
-    for operation in plan.operations {
-        match connection.apply(&operation).await? {
-            Ok(()) => report.operations.push(operation),
-            Err(refusal) => report.problems.push(refusal),
-        }
-    }
-    Ok(report)
 }
 
 /// A directory that is kept in step until it is dropped.

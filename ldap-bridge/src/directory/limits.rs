@@ -1,0 +1,60 @@
+//! What a client of the directory may cost.
+
+use std::time::Duration;
+
+use super::ber::FrameBounds;
+
+/// What a client may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The most connections at once.
+    pub max_connections: usize,
+    /// The most connections at once from one address, or one /64 of IPv6.
+    pub max_connections_per_address: usize,
+    /// The largest request, in octets.
+    pub max_request: usize,
+    /// The deepest filter.
+    pub max_filter_depth: usize,
+    /// The most parts of a filter.
+    pub max_filter_nodes: usize,
+    /// The most attributes that a search names.
+    pub max_attributes: usize,
+    /// The most entries of one answer or one page.
+    pub max_entries: usize,
+    /// The most entries that one search looks at.
+    pub max_looked_at: usize,
+    /// How long one search may look.
+    pub search_time: Duration,
+    /// How long a client may be silent.
+    pub idle: Duration,
+    /// How long a client may take for one request, and for a TLS handshake.
+    pub request_time: Duration,
+    /// How long a client may take to read a part of an answer.
+    pub write: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            max_connections_per_address: 256,
+            max_request: 32 << 10,
+            max_filter_depth: 16,
+            max_filter_nodes: 128,
+            max_attributes: 64,
+            max_entries: 1000,
+            max_looked_at: 1_000_000,
+            search_time: Duration::from_secs(10),
+            idle: Duration::from_secs(120),
+            request_time: Duration::from_secs(10),
+            write: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Limits {
+    /// The bounds of requests, as they are cut out of the stream.
+    pub(super) const fn frames(&self) -> FrameBounds {
+        FrameBounds { octets: self.max_request, filter_depth: self.max_filter_depth }
+    }
+}
