@@ -1,42 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * What is kept of IKE_SAs: the answers about peers that are not authenticated yet, and the pre-shared keys of IKEv1. Whoever reaches
- * charon can have something kept, so there are bounds; what is not kept is asked or looked up again.
+ * A cache with an entry for each IKE_SA: the answers about a peer that is not authenticated yet, and the pre-shared key of IKEv1.
+ *
+ * Unauthenticated peers can cause entries, so the cache is bounded. A missing entry does no harm: the plugin asks the authorizer again,
+ * or looks the pre-shared keys up.
  */
 
-#ifndef COUNTERSIGN_KEPT_H_
-#define COUNTERSIGN_KEPT_H_
+#ifndef COUNTERSIGN_CACHE_H_
+#define COUNTERSIGN_CACHE_H_
 
 #include "countersign_ask.h"
 
 #include <daemon.h>
 
-/* IKE_SAs */
+/* the most IKE_SAs with an entry */
 #define MAX_SAS 4096
-/* answers about one of them */
+/* the most answers of one entry; a new one replaces the oldest */
 #define MAX_ANSWERS 8
 
-typedef struct countersign_kept_t countersign_kept_t;
+typedef struct countersign_cache_t countersign_cache_t;
 
-countersign_kept_t *countersign_kept_create(void);
+countersign_cache_t *countersign_cache_create(void);
 
-/* Keeps an answer about the peer with this ID and certificate, under the connection that the IKE_SA has now. */
-void countersign_keep(countersign_kept_t *this, ike_sa_t *ike_sa, identification_t *id,
+/* Adds an answer about the peer with this ID and certificate, for the connection that charon has selected for the IKE_SA so far. */
+void countersign_cache_answer(countersign_cache_t *this, ike_sa_t *ike_sa, identification_t *id,
 					  certificate_t *cert, countersign_answer_t *answer);
 
-/* Finds the latest answer about just this peer and connection. */
-bool countersign_find(countersign_kept_t *this, ike_sa_t *ike_sa, identification_t *id,
+/* Finds the latest answer about exactly this ID, certificate and connection. FALSE if there is none. */
+bool countersign_cached_answer(countersign_cache_t *this, ike_sa_t *ike_sa, identification_t *id,
 					  certificate_t *cert, countersign_answer_t *answer);
 
-void countersign_keep_psk(countersign_kept_t *this, ike_sa_t *ike_sa, shared_key_t *psk);
+/* Sets the pre-shared key that IKEv1 derived the IKE_SA's keys from. */
+void countersign_cache_psk(countersign_cache_t *this, ike_sa_t *ike_sa, shared_key_t *psk);
 
-/* The pre-shared key that was kept, to be destroyed, or NULL. */
-shared_key_t *countersign_find_psk(countersign_kept_t *this, ike_sa_t *ike_sa);
+/* The pre-shared key that was set, or NULL. The caller destroys it. */
+shared_key_t *countersign_cached_psk(countersign_cache_t *this, ike_sa_t *ike_sa);
 
-/* Forgets the answers, and with gone the key, too. */
-void countersign_forget(countersign_kept_t *this, ike_sa_t *ike_sa, bool gone);
+/* Removes the answers of the IKE_SA. If the IKE_SA is gone, removes its pre-shared key, too. */
+void countersign_cache_forget(countersign_cache_t *this, ike_sa_t *ike_sa, bool gone);
 
-void countersign_kept_destroy(countersign_kept_t *this);
+void countersign_cache_destroy(countersign_cache_t *this);
 
 #endif
