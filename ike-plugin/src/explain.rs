@@ -1,4 +1,4 @@
-//! Why a recorded decision came out as it did: the policy that was in force is asked again, with what the log knows.
+//! Explains a recorded decision: asks the policy that was in force once more, with the facts from the log.
 
 use std::path::{Path, PathBuf};
 
@@ -19,20 +19,20 @@ use crate::policy::credentials;
 use crate::policy::proof::Proof;
 use crate::wire;
 
-/// What explaining needs.
+/// Explains decisions.
 #[derive(Debug, Clone)]
 pub struct Explainer {
     /// The folder of the decision log.
     pub log: PathBuf,
-    /// The folder of credentials, which are taken as they are now.
+    /// The folder of credentials. They are not recorded, so that the present ones are used.
     pub credentials: Option<PathBuf>,
 }
 
 impl Explainer {
-    /// The decision of this trace.
+    /// Finds the decision with this trace.
     ///
     /// # Errors
-    /// The log cannot be read, or there is none such.
+    /// The log cannot be read, or has no such decision.
     pub fn decision(&self, trace: &str) -> Result<Value, String> {
         let found = decisions(&self.log, 1, |line| {
             line.get("trace").and_then(Value::as_str) == Some(trace)
@@ -41,10 +41,10 @@ impl Explainer {
         found.into_iter().next().ok_or_else(|| format!("no decision `{trace}` is on record"))
     }
 
-    /// What the policy saw, one trace for each question to it; none if the policy was not asked.
+    /// Explains the policy's answer, by one trace for each attribute set; by none if another step has decided.
     ///
     /// # Errors
-    /// In words, what is not on record any more.
+    /// Something that is needed is not on record any more; as text, what.
     pub fn explain(&self, decision: &Value) -> Result<Vec<Trace>, String> {
         let text = |name: &str| decision.get(name).and_then(Value::as_str).unwrap_or_default();
         if text("step") != "policy" {
@@ -87,7 +87,7 @@ impl Explainer {
         let source = Source::new("policy", policy);
         builder.policy(&source).map_err(|_| "the kept policy is damaged".to_owned())?;
         if facts.get("path").is_none() {
-            // A raw key, a user: the question has it.
+            // A peer without a certificate: the question has its raw key or its user name.
             if let Some(requester) = Proof::of(question, None)
                 .ok()
                 .map(|proof| proof.requester(&peer.to_string()))

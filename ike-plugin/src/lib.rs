@@ -1,4 +1,8 @@
-//! How an IKE daemon asks whether a peer may come in: path, status, identity and policy decide, and the answer says why.
+//! The authorizer: an IKE daemon asks it whether a peer may connect. The certification path, the revocation status, the identity and the
+//! KeyNote policy decide, in this order, and the answer gives the reason.
+//!
+//! `server` takes questions from a Unix socket, in the format of `wire`; `decide` finds the answer with the help of `trust`, `status`,
+//! `identity` and `policy`, and `decision_log` records it. `gateway` stands apart: it writes the configuration files of IKE daemons.
 
 pub mod decide;
 pub mod decision_log;

@@ -180,7 +180,7 @@ fn local_time_is_that_of_the_gateway() {
     for question in [peer.phase1(), peer.esp(AES)] {
         let question: Question = serde_json::from_value(question).unwrap();
         let proof = Proof::of(&question, question.psk.as_ref()).unwrap();
-        let asker = policy.asker(None, &proof, "gw2.example").unwrap();
+        let asker = policy.requesting_peer(None, &proof, "gw2.example").unwrap();
         let open = |hour, zone| {
             let id = PeerId::read(&question.remote.id).unwrap();
             let moment = moment(at(hour), zone).unwrap();

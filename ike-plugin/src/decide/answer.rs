@@ -1,30 +1,30 @@
-//! The answer to a daemon, and the reason in words that it gives.
+//! The answer to a daemon, and the sentence in it that gives the reason.
 
 use crate::status::Lack;
 use crate::wire::{Answer, Question, Step, VERSION, Verdict};
 
-/// Why a peer is refused.
+/// Why a peer is denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Denial {
-    /// The step that refuses.
+    /// The step that denies.
     pub step: Step,
-    /// The reason, in words.
+    /// The reason, as a sentence.
     pub reason: String,
 }
 
 impl Denial {
-    /// A refusal by this step.
+    /// Makes a denial by this step out of a reason, for `map_err`.
     pub fn by(step: Step) -> impl FnOnce(String) -> Self {
         move |reason| Self { step, reason }
     }
 }
 
-/// What the steps before the policy had to judge.
+/// Whether the steps before the policy had a certificate to judge.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Judged {
-    /// The peer's certificate, with what of its status was not known and was let pass.
+    /// They had one. Its status was not known for this reason, if there is one.
     Certificate(Option<Lack>),
-    /// No certificate.
+    /// They had none: the peer was authenticated by something else.
     Nothing,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum LastStep {
     Identity,
 }
 
-/// The answer to a question, by what came out.
+/// Makes the answer to a question from the result of its steps.
 pub(super) fn answer(
     question: &Question,
     result: Result<LastStep, Denial>,
@@ -56,12 +56,12 @@ pub(super) fn answer(
     Answer { v: VERSION, id: repeated_id(question), decision, step, reason, trace }
 }
 
-/// What of a question's `id` its answer repeats.
+/// The `id` of an answer: the beginning of the question's `id`.
 pub(super) fn repeated_id(question: &Question) -> String {
     question.id.chars().take(64).collect()
 }
 
-/// Which steps agreed, in words.
+/// Which steps agreed, as a sentence.
 fn agreement(judged: Judged, last: LastStep) -> String {
     const NOTHING: &str = "there is no certificate to judge";
     let lack = match (judged, last) {

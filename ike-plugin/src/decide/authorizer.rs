@@ -1,11 +1,11 @@
-//! The decision: path, status, identity, policy, in this order; each denies with its own reason.
+//! The decision: path, status, identity and policy, in this order. Each step can deny, with its own reason.
 //!
-//! What costs much is found out once for a peer, and cached until a status, the policy or a certificate's validity changes. The policy
-//! is asked each time: that takes microseconds, and its answer may depend on the time of day and on what is negotiated.
+//! Path, status and identity are expensive. Their result is cached for a peer until a status or the policy changes or a certificate expires.
+//! The policy is asked each time, because that takes microseconds, and its answer may depend on the time of day and on the negotiation.
 //!
-//! A refusal is cached for a moment, and only a refusal: a peer that is refused may ask again at once, many times a second. The very same
-//! question gets it again, unless a status or the policy has changed meanwhile, and the log counts it. This is done here and not in the
-//! daemons, which do not learn of such changes. A refusal for want of time is not cached: the next daemon may wait longer.
+//! A whole answer is cached only if it denies, and only for a moment, because a denied peer may retry many times a second. The same question
+//! then gets the same answer, unless a status or the policy has changed, and the log only counts it. Daemons could not cache it, because they
+//! do not learn of such changes. A denial for want of time is not cached, because the next question may come with more time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ use crate::wire::{Answer, Question, Secret, Step, VERSION, Verdict};
 /// The most denials that are cached: peers that are refused must not displace those that are not.
 const MAX_DENIED: usize = 1024;
 
-/// What decides.
+/// Decides about peers.
 pub struct Authorizer {
     trust: Arc<dyn Trust>,
     policy: Policy,
@@ -54,7 +54,7 @@ pub struct Authorizer {
     counts: Counts,
 }
 
-/// From where a peer may send whose identity is an address, and is in its certificate (RFC 4945 §3.1.1).
+/// Where a peer may send from if its identity is an IP address that is in its certificate (RFC 4945 §3.1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AddressIds {
     /// From that address.
@@ -64,19 +64,19 @@ pub enum AddressIds {
     Any,
 }
 
-/// A refusal that may be given again.
+/// A denial that the same question gets again.
 struct Refusal {
     lifetime: Lifetime,
     answer: Answer,
 }
 
-/// What is known of a peer for a question.
+/// What is known of the peer of a question.
 struct Knowledge {
     known: Arc<Known>,
     origin: Origin,
-    /// Whether it holds for a question with more time, too.
+    /// Whether a question with more time would have the same result.
     is_thorough: bool,
-    /// The path, if it was found out for this question.
+    /// The path, if it was validated for this question.
     path: Option<Arc<ValidPath>>,
 }
 
@@ -84,7 +84,7 @@ impl Authorizer {
     /// An authorizer that caches what it knows of at most `max_cached` peers.
     ///
     /// # Errors
-    /// In words, why there is no randomness.
+    /// The system gives no random numbers; as text.
     pub fn new(
         trust: Arc<dyn Trust>,
         policy: Policy,
@@ -113,7 +113,7 @@ impl Authorizer {
         })
     }
 
-    /// Says from where peers may send whose identity is an address.
+    /// Sets where peers whose identity is an IP address may send from.
     #[must_use]
     pub fn with_address_ids(self, address_ids: AddressIds) -> Self {
         Self { address_ids, ..self }
@@ -122,29 +122,29 @@ impl Authorizer {
     /// Decides, and records the decision. It denies after `deadline`.
     pub fn decide(&self, mut question: Question, deadline: Instant) -> Answer {
         let (started, at) = (Instant::now(), self.clock.now());
-        // 1. What is asked. The secret leaves the question, so that no log can have it.
+        // 1. Read the question. The secret is taken out, so that it cannot get into the log.
         let secret = question.psk.take();
         let asking = self.asking(&question, secret.as_ref());
         let whole = asking.as_ref().ok().map(|asking| Whole {
             key: self.keys.of_question(&question, &asking.key),
             generation: asking.generation,
         });
-        // 2. The same was refused a moment ago.
+        // 2. If the same question was denied a moment ago, deny it again.
         if let Some(refusal) = whole.as_ref().and_then(|whole| self.refusal(whole, at)) {
             return self.refuse_again(&refusal, &question, at);
         }
-        // 3. Path, status and identity, cached or found out. What is waited for must leave time to decide.
+        // 3. Judge path, status and identity, unless they are cached. A fifth of the time is left for the policy.
         let trace = self.trace();
         let patience = deadline.saturating_duration_since(started);
         let wait = deadline.checked_sub(patience / 5).unwrap_or(deadline);
         let knowledge = asking.map(|asking| self.knowledge(asking, &trace, at, wait));
-        // 4. The policy.
+        // 4. Ask the policy.
         let judged = knowledge.as_ref().map_err(Denial::clone).and_then(|of| {
             let requesting = of.known.found.as_ref().map_err(Denial::clone)?;
             self.judge(&question, &of.known, requesting, at)
         });
         let judged = judged.and_then(|last| in_time(deadline).map(|()| last));
-        // 5. The answer, which is cached if it is a refusal, counted and recorded.
+        // 5. Answer. A denial is cached; every answer is counted and recorded.
         let knowledge = knowledge.ok();
         let known = knowledge.as_ref().map(|of| &*of.known);
         let by = match known {
@@ -177,7 +177,7 @@ impl Authorizer {
         answer
     }
 
-    /// Denies what was no question, and records it.
+    /// Denies something that is not a question, such as a malformed line, and records that.
     pub fn refuse(&self, step: Step, reason: String) -> Answer {
         let trace = self.trace();
         let answer =
@@ -187,10 +187,10 @@ impl Authorizer {
         answer
     }
 
-    /// Loads the policy again; what was cached is found out anew.
+    /// Loads the policy again. Nothing that was cached under the old one is used any more.
     ///
     /// # Errors
-    /// In words, what is wrong with the new one; the old one stays in force.
+    /// The new policy cannot be used; as text, why. The old one stays in force.
     pub fn reload(&self) -> Result<Arc<LoadedPolicy>, String> {
         let loaded = self.policy.reload()?;
         self.log.keep_policy(&loaded);
@@ -207,12 +207,12 @@ impl Authorizer {
         self.refusals.len()
     }
 
-    /// What was counted.
+    /// The counters.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// In words, what an operator must see to before peers are refused for it.
+    /// What an operator must mend before peers are denied for it, as sentences.
     pub fn troubles(&self, at: Timestamp) -> Vec<String> {
         let mut troubles = self.trust.troubles(at);
         if self.lost() > 0 {
@@ -226,7 +226,7 @@ impl Authorizer {
         self.log.lost()
     }
 
-    /// A refusal of the very same question that still counts.
+    /// The cached denial of the same question, if it still counts.
     fn refusal(&self, whole: &Whole, at: Timestamp) -> Option<Arc<Refusal>> {
         let refusal = self.refusals.value(&whole.key)?;
         refusal.lifetime.is_live(whole.generation, at).then_some(refusal)
@@ -241,12 +241,12 @@ impl Authorizer {
         answer
     }
 
-    /// Caches an answer if it is a refusal that the same question would get again.
+    /// Caches an answer if it is a denial that the same question would get again.
     fn remember_refusal(&self, answer: &Answer, whole: Whole, known: &Known, at: Timestamp) {
         if answer.decision != Verdict::Deny || answer.step == Step::Authorizer {
             return;
         }
-        // Not for longer than what it rests on. A policy may ask for the time, which it sees in whole seconds.
+        // Not for longer than the facts behind it count. A policy may depend on the time, which it sees in whole seconds.
         let most = match answer.step {
             Step::Policy => at.whole_seconds().plus(Duration::from_secs(1)),
             _ => at.plus(DENIAL),
@@ -258,7 +258,7 @@ impl Authorizer {
         self.refusals.insert(key, Arc::new(refusal), is_live);
     }
 
-    /// Reads the question. It costs next to nothing.
+    /// Reads the question. It is cheap, and comes before any cache.
     fn asking<'q>(
         &self,
         question: &'q Question,
@@ -269,7 +269,8 @@ impl Authorizer {
         let proof = Proof::of(question, secret).map_err(by_question())?;
         let peer =
             PeerId::read(&question.remote.id).map_err(|e| by_question()(e.to_string()))?;
-        // INVARIANT: the generation is read before anything is looked at, so that a change meanwhile makes what is found out old at once.
+        // INVARIANT: the generation is read before anything is judged. If a status or the policy changes meanwhile, the result belongs to an old
+        // generation and is not used again.
         let policy = self.policy.current();
         let generation =
             Generation { trust: self.trust.generation(), policy: policy.number() };
@@ -277,7 +278,7 @@ impl Authorizer {
         Ok(Asking { proof, peer, policy, generation, key })
     }
 
-    /// What is cached of the peer, or else what is found out now.
+    /// What is known of the peer: from the cache, or else judged now.
     fn knowledge(
         &self,
         asking: Asking<'_>,
@@ -295,7 +296,7 @@ impl Authorizer {
         let inquirer = Inquirer { trust: &*self.trust, mapping: &self.mapping, at, deadline };
         let Discovery { known, path } = inquirer.find_out(asking, trace);
         let known = Arc::new(known);
-        // A peer that is refused when the time is up might not be with more of it, whatever the step says.
+        // A peer that was denied when the time was up might be allowed with more time, whichever step denied it.
         let is_thorough = known.found.is_ok() || Instant::now() < deadline;
         if is_thorough {
             let cache = if known.found.is_ok() { &self.peers } else { &self.denied };
@@ -304,7 +305,7 @@ impl Authorizer {
         Knowledge { known, origin: Origin::Verified, is_thorough, path }
     }
 
-    /// What depends on this question, and is not cached: where the peer sends from, and the policy.
+    /// Judges what depends on this question and is not cached: where the peer sends from, and the policy.
     fn judge(
         &self,
         question: &Question,
@@ -349,7 +350,7 @@ impl Authorizer {
         Err(Denial { step: Step::Policy, reason })
     }
 
-    /// The name of a decision: 64 random bits, in hex.
+    /// A name for a decision: 64 random bits, in hexadecimal.
     fn trace(&self) -> String {
         let mut octets = [0; 8];
         // Two decisions of one name are a nuisance, not a danger.
@@ -358,7 +359,7 @@ impl Authorizer {
     }
 }
 
-/// A whole question, as refusals are cached by.
+/// The key of a whole question, by which denials are cached, and the generation in which it was asked.
 struct Whole {
     key: Key,
     generation: Generation,

@@ -1,30 +1,30 @@
-//! What an authorizer counts.
+//! The counters of an authorizer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::wire::{Answer, Verdict};
 
-/// How many questions were answered since the start.
+/// Counters since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Peers that were let in.
+    /// Questions that were answered with `allow`.
     pub allowed: AtomicU64,
-    /// Peers that were refused, by step, in the order of [`Step`](crate::wire::Step).
+    /// Questions that were answered with `deny`, by step, in the order of [`Step`](crate::wire::Step).
     pub denied: [AtomicU64; 6],
-    /// Answers that needed nothing but what was cached.
+    /// Answers for which path, status and identity were cached.
     pub kept: AtomicU64,
-    /// Refusals that were given again, for which the policy was not asked either.
+    /// Denials that were given again, without asking the policy.
     pub again: AtomicU64,
-    /// How often the policy was asked.
+    /// Questions to the policy.
     pub asked: AtomicU64,
 }
 
-/// Where an answer comes from.
+/// Whether an answer needed work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// Something was verified for it.
+    /// Path, status or identity were judged for it.
     Verified,
-    /// What was cached sufficed.
+    /// All of these were cached.
     Cached,
 }
 
@@ -46,7 +46,7 @@ impl Counts {
         }
     }
 
-    /// Counts a refusal that was given again.
+    /// Counts a denial that was given again.
     pub(super) fn count_again(&self) {
         self.again.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The keys of the caches: hashes of what an answer may depend on.
+//! The keys of the caches: hashes of everything that an answer may depend on.
 
 use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
@@ -7,17 +7,17 @@ use super::recent::Key;
 use crate::policy::proof::Proof;
 use crate::wire::{IkeId, Question};
 
-/// Makes the keys of one authorizer. They are salted, so that a peer cannot search for two questions of one key ahead, and so that a key
-/// tells nothing of a pre-shared key.
+/// Computes cache keys with a random salt, so that nobody can compute them from outside, and none can be compared with a hash of a pre-shared
+/// key.
 pub(super) struct Keys {
     salt: [u8; 32],
 }
 
 impl Keys {
-    /// With a salt of its own.
+    /// Draws the salt.
     ///
     /// # Errors
-    /// In words, why there is no randomness.
+    /// The system gives no random numbers; as text.
     pub fn new(random: &SystemRandom) -> Result<Self, String> {
         let mut salt = [0; 32];
         random.fill(&mut salt).map_err(|_| "the system gives no random numbers")?;

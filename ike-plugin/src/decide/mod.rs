@@ -1,4 +1,4 @@
-//! The decision about a peer: path, status, identity, policy.
+//! The decision whether a peer may connect: path, status, identity, policy.
 
 mod answer;
 mod authorizer;

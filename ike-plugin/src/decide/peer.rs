@@ -1,5 +1,5 @@
-//! What is found out about a peer, whatever it asks for: path, status and identity, and in whose name it asks the policy. It costs
-//! milliseconds, so that [`Authorizer`](super::Authorizer) caches it.
+//! The part of a decision that does not depend on the negotiation: path, status and identity of a peer, and the principals in whose name it asks
+//! the policy. It takes milliseconds, so that [`Authorizer`](super::Authorizer) caches the result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ use crate::status::{Lack, Status};
 use crate::trust::Trust;
 use crate::wire::Step;
 
-/// How long a denial is cached: what was wrong may be mended any time, and a peer that is refused may come again at once.
+/// How long a denial is cached. It is short, because the cause may be mended at any time.
 pub(super) const DENIAL: Duration = Duration::from_secs(2);
-/// The longest time for which a certificate that was looked up is cached: another certificate may be there.
+/// The longest time for which the result for a looked-up certificate is cached. The store may have a newer certificate by then.
 const LOOKED_UP: Duration = Duration::from_secs(60);
 /// The most certificates of an identity that are tried.
 const MAX_FOUND: usize = 8;
 
-/// How often the statuses and the policy have changed. What was found out before holds as long as this is the same.
+/// Two numbers that change with the statuses and with the policy. A cached result counts only while both are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Generation {
     /// The number of [`Trust::generation`].
@@ -33,7 +33,7 @@ pub(super) struct Generation {
     pub policy: u64,
 }
 
-/// For how long something that was found out counts.
+/// When a cached result counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime {
     pub generation: Generation,
@@ -42,68 +42,68 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    /// Whether it still counts.
+    /// Whether the result counts in this generation, at this time.
     pub fn is_live(&self, generation: Generation, at: Timestamp) -> bool {
         self.generation == generation && (self.from..self.until).contains(&at)
     }
 }
 
-/// A question of a daemon that was read: who asks, and what it has proved.
+/// A daemon's question, read: the peer, and what it has proved.
 pub(super) struct Asking<'q> {
     pub proof: Proof<'q>,
     pub peer: PeerId,
     pub policy: Arc<LoadedPolicy>,
     pub generation: Generation,
-    /// The peer: its identity and what it has proved.
+    /// The key under which the peer is cached: a hash of its identity and its proof.
     pub key: Key,
 }
 
-/// What was found out about a peer. The path is not among it: certificates need more memory than all the rest.
+/// The cached result for a peer. The path is left out, because certificates need more memory than all the rest.
 pub(super) struct Known {
     pub lifetime: Lifetime,
-    /// The trace of the decision for which it was found out.
+    /// The trace of the decision for which this was judged.
     pub trace: String,
     pub policy: Arc<LoadedPolicy>,
     pub certificate: Option<Arc<PeerCertificate>>,
     /// The identity used in the policy query. If a certificate contains it, the certificate's spelling is used.
     pub peer: PeerId,
-    /// Whether a certificate was judged.
+    /// Whether a certificate authenticated the peer.
     pub by_certificate: bool,
-    /// What of the status is not known, and was let pass.
+    /// Why the status is not known, if it is not and the settings accept that.
     pub lack: Option<Lack>,
-    /// In whose name the policy is asked, or why nobody is to be let in.
+    /// The peer as it asks the policy, or why it is denied.
     pub found: Result<RequestingPeer, Denial>,
 }
 
-/// What was found out, and the path by which it was, which only the decision log needs.
+/// The result for a peer, and its valid path, which only the decision log needs.
 pub(super) struct Discovery {
     pub known: Known,
     pub path: Option<Arc<ValidPath>>,
 }
 
-/// A peer's valid path, until when its status counts, and what of the status is not known.
+/// A valid path with an acceptable status.
 struct Trusted {
     path: ValidPath,
     until: Timestamp,
     lack: Option<Lack>,
 }
 
-/// What finds out about peers, at one moment.
+/// Judges peers at one moment.
 pub(super) struct Inquirer<'a> {
     pub trust: &'a dyn Trust,
     pub mapping: &'a Mapping,
     pub at: Timestamp,
-    /// What is waited for must be there by then.
+    /// The end of the time for waiting.
     pub deadline: Instant,
 }
 
 impl Inquirer<'_> {
-    /// Finds out about a peer. `trace` is that of the decision for which it is done.
+    /// Judges path, status and identity of a peer. `trace` is that of the present decision.
     pub fn find_out(&self, asking: Asking<'_>, trace: &str) -> Discovery {
         let Asking { proof, mut peer, policy, generation, .. } = asking;
         let mut certificate = None;
         let mut until = Timestamp::from_millis(i64::MAX);
-        // 1. Path, status and identity, if a certificate proves who the peer is.
+        // 1. Path, status and identity, if a certificate authenticated the peer.
         let judged = match proof {
             Proof::Chain(chain) => {
                 let chain: Vec<Vec<u8>> = chain.iter().map(|of| of.0.clone()).collect();
@@ -113,10 +113,10 @@ impl Inquirer<'_> {
                 until = self.at.plus(LOOKED_UP);
                 self.looked_up(&peer, &mut certificate).map(Some)
             }
-            // The daemon knows whose secret or key it is; the policy names it.
+            // The daemon has checked that the secret, key or user belongs to the identity. The policy names it.
             Proof::Secret(_) | Proof::Key(_) | Proof::User(_) => Ok(None),
         };
-        // 2. In whose name the policy is asked: the peer as its certificate writes it.
+        // 2. The principals in whose name the peer asks, with the identity in the certificate's spelling.
         let (mut trusted, mut lack) = (None, None);
         let found = judged.and_then(|judged| {
             if let Some(Trusted { path, until: good_until, lack: missing }) = judged {
@@ -147,7 +147,7 @@ impl Inquirer<'_> {
         Discovery { known, path: trusted }
     }
 
-    /// Path, status, identity. `certificate` becomes what the log says of the certificate, also where it is refused.
+    /// Judges one chain: path, status, identity. `certificate` receives the log's description of the certificate, whether or not it is accepted.
     fn trusted(
         &self,
         chain: &[Vec<u8>],
@@ -173,7 +173,7 @@ impl Inquirer<'_> {
         Ok(Trusted { path, until, lack })
     }
 
-    /// Of the certificates that the peer may have, the first that is good.
+    /// Looks the peer's certificates up, and takes the first that is accepted. If none is, the first one's denial counts.
     fn looked_up(
         &self,
         peer: &PeerId,

@@ -22,12 +22,12 @@ struct Halves<V> {
 }
 
 impl<V> Recent<V> {
-    /// A map of at most `most` values.
+    /// A map of about `most` values at most.
     pub fn new(most: usize) -> Self {
         Self { halves: Mutex::new(Halves { newer: HashMap::new(), older: HashMap::new() }), half: most.div_ceil(2).max(1) }
     }
 
-    /// A value.
+    /// The value of a key. It counts as used.
     pub fn value(&self, key: &Key) -> Option<Arc<V>> {
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = halves.newer.get(key) {
@@ -38,14 +38,14 @@ impl<V> Recent<V> {
         Some(value)
     }
 
-    /// Keeps a value. If room is needed, values that are not `live` any more go first.
+    /// Adds a value. If the map is full, values that are not `live` go first.
     pub fn insert(&self, key: Key, value: Arc<V>, live: impl Fn(&V) -> bool) {
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         halves.older.remove(&key);
         self.insert_into(&mut halves, key, value, &live);
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub fn len(&self) -> usize {
         let halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         halves.newer.len().saturating_add(halves.older.len())
@@ -60,7 +60,7 @@ impl<V> Recent<V> {
     ) {
         if halves.newer.len() >= self.half {
             halves.newer.retain(|_, value| live(value));
-            // Only if much was freed, so that few look at them all.
+            // Unless that freed much, the halves change places; otherwise every insertion would look at all values.
             if halves.newer.len() > self.half / 2 || halves.newer.len() == self.half {
                 halves.older = std::mem::take(&mut halves.newer);
             }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-/// How many full files are kept beside the one that grows.
+/// How many full files are kept besides the current one.
 pub const ASIDE: usize = 3;
 /// The folder of the policies, within that of the log.
 pub const POLICIES: &str = "policies";
 
-/// A file of decisions: 0 is the one that grows, 1 the newest that was put aside.
+/// A file of decisions: 0 is the current one, 1 the newest of the full ones.
 pub fn log_file(folder: &Path, number: usize) -> PathBuf {
     match number {
         0 => folder.join("decisions.jsonl"),

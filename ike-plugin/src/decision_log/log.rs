@@ -1,7 +1,9 @@
-//! The decision log: one JSON object a line, in files of bounded size and number, and the policies they were made by.
+//! The handle of the decision log. The log has one JSON object on a line, in files of bounded size and number, and keeps the policies by which
+//! decisions were made.
 //!
-//! A thread of its own writes, so that a decision does not wait for the disk. If the disk fails or hangs, decisions go on, and those
-//! that are not on record are counted: a disk must not take all tunnels down. Policies may hold pre-shared keys: nobody else reads them.
+//! A thread of its own writes, so that a decision does not wait for the disk. If the disk fails or hangs, decisions go on, and those that are not
+//! recorded are counted: a broken disk must not take all tunnels down. Policies may contain pre-shared keys, so that only the owner can read
+//! them.
 
 use std::fs;
 use std::io;
@@ -24,28 +26,28 @@ use crate::wire::Answer;
 
 /// The most decisions that wait for the disk.
 const QUEUE: usize = 4096;
-/// How long a decision waits for room in the queue, unless one before it waited in vain.
+/// How long a decision waits for room in the queue. After one has waited in vain, the next ones do not wait until the disk works again.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The log.
+/// The decision log.
 pub struct DecisionLog {
     lines: Option<SyncSender<Line>>,
     lost: Arc<AtomicU64>,
     repeats: Arc<Repeats>,
-    /// Whether the last one found no place.
+    /// Whether the last decision found no room in the queue.
     hangs: AtomicBool,
     thread: Option<JoinHandle<()>>,
 }
 
 impl DecisionLog {
-    /// Opens the log in `folder`, which is made.
+    /// Opens the log in `folder`, and makes the folder if there is none.
     ///
     /// # Errors
     /// The folder or the file cannot be written.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let policies = folder.join(POLICIES);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&policies)?;
-        // One of an earlier version may be open to others.
+        // A folder that an earlier version made may be readable to others.
         fs::set_permissions(&policies, fs::Permissions::from_mode(0o700))?;
         let repeats = Arc::<Repeats>::default();
         let writer = LogWriter::open(folder.to_owned(), Arc::clone(&repeats))?;
@@ -59,23 +61,23 @@ impl DecisionLog {
         Ok(Self { lines, lost, repeats, hangs, thread: Some(thread) })
     }
 
-    /// A log that keeps nothing.
+    /// A log that records nothing.
     pub fn none() -> Self {
         let (lost, repeats, hangs) = (Arc::default(), Arc::default(), AtomicBool::new(false));
         Self { lines: None, lost, repeats, hangs, thread: None }
     }
 
-    /// Records a decision. If the disk hangs it is lost, and counted.
+    /// Records a decision. If the disk hangs, the decision is lost and counted.
     pub fn record(&self, decision: Decision) {
         self.send(Line::Decision(Box::new(decision)));
     }
 
-    /// Records that something was refused that was no question.
+    /// Records that something was denied that is not a question.
     pub fn record_refusal(&self, at: Timestamp, answer: Answer) {
         self.send(Line::Refusal(at, answer));
     }
 
-    /// Counts a refusal that is on record, and was given again.
+    /// Counts that a recorded denial was given again.
     pub fn record_again(&self, at: Timestamp, answer: &Answer) {
         if self.lines.is_none() {
             return;
@@ -84,7 +86,7 @@ impl DecisionLog {
         told.into_iter().for_each(|(trace, repeat)| self.send(Line::Repeat(trace, repeat)));
     }
 
-    /// Keeps a policy, so that a decision by it can be explained later.
+    /// Keeps a policy, so that decisions by it can be explained later.
     pub fn keep_policy(&self, policy: &LoadedPolicy) {
         self.send(Line::Policy(policy.digest().to_string(), Arc::clone(policy.text())));
     }
@@ -99,18 +101,19 @@ impl DecisionLog {
         }
     }
 
-    /// Decisions that could not be recorded.
+    /// The number of decisions that could not be recorded.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// The repeats that are not told yet.
+    /// The repeats that are not in the log yet.
     #[cfg(test)]
     pub(super) fn repeats(&self) -> &Repeats {
         &self.repeats
     }
 
-    /// A daemon waits for who calls this: a disk that is busy is waited for a moment, and one that hangs not at all.
+    /// Queues a line for the writer. A daemon waits meanwhile, so that the caller waits only briefly for a busy disk, and not at all for one
+    /// that hangs.
     fn send(&self, mut line: Line) {
         let Some(lines) = &self.lines else { return };
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! The decision log: what daemons were answered, and the policies that decided.
+//! The decision log: every answer to a daemon, and the policies that were in force.
 
 mod files;
 mod log;

@@ -1,4 +1,4 @@
-//! Reading what the log has recorded.
+//! Reads the log.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::files::{ASIDE, log_file, policy_file};
 
-/// The newest decisions that `wanted` takes, at most `limit`, newest first. Those that were given again say how often, and when the last
-/// time.
+/// The newest decisions for which `wanted` is true, at most `limit`, newest first. A denial that was given again has the members `repeated` and
+/// `last_repeated`.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -59,7 +59,7 @@ pub fn decisions(
     Ok(found)
 }
 
-/// A policy that decisions were made by.
+/// The text of a policy by which decisions were made.
 ///
 /// # Errors
 /// It is not kept any more, or cannot be read.

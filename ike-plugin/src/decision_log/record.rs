@@ -1,4 +1,4 @@
-//! One decision, and the JSON object that it becomes.
+//! One decision, and its JSON object.
 
 use std::sync::Arc;
 
@@ -17,29 +17,29 @@ use crate::wire::{Answer, End, Octets, Question, Verdict};
 
 /// A decision, as it is recorded.
 pub struct Decision {
-    /// When it was made.
+    /// The time of the decision.
     pub at: Timestamp,
-    /// How long it took.
+    /// How long it took, in microseconds.
     pub micros: u64,
     /// The answer.
     pub answer: Answer,
     /// The question, without a pre-shared key.
     pub question: Question,
-    /// The earlier decision that found out all but the policy's answer.
+    /// The trace of the earlier decision for which path, status and identity were judged, if they were cached.
     pub same_as: Option<String>,
     /// The peer's certificate.
     pub certificate: Option<Arc<PeerCertificate>>,
-    /// In whose name the policy was asked.
+    /// The principals in whose name the policy was asked.
     pub requesters: Option<Arc<[String]>>,
-    /// The policy.
+    /// The policy in force.
     pub policy: Option<Arc<LoadedPolicy>>,
-    /// What of the status was not known, and let pass.
+    /// Why the status was not known, if it was not and the settings accept that.
     pub lack: Option<Lack>,
-    /// The path that was found out for this decision.
+    /// The path, if it was validated for this decision.
     pub path: Option<Arc<ValidPath>>,
 }
 
-/// A peer's certificate, as people know it.
+/// A description of a peer's certificate for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerCertificate {
     /// The subject (RFC 4514).
@@ -57,7 +57,7 @@ pub struct PeerCertificate {
 }
 
 impl PeerCertificate {
-    /// Of a certificate, DER; `None` if it is none.
+    /// The description of a certificate in DER; `None` if it cannot be read.
     pub fn of(der: &[u8]) -> Option<Self> {
         let facts = Facts::of(der).ok()?;
         Some(Self {
@@ -71,7 +71,7 @@ impl PeerCertificate {
     }
 }
 
-/// The object of a decision, in the words of docs/authorizer.md.
+/// The JSON object of a decision. docs/authorizer.md describes its members.
 pub(super) fn decision_json(decision: Decision) -> Value {
     let Decision { at, micros, answer, mut question, same_as, certificate, .. } = decision;
     let end = |end: &End| {
@@ -126,7 +126,7 @@ pub(super) fn decision_json(decision: Decision) -> Value {
     value
 }
 
-/// The object of a refusal of what was no question.
+/// The JSON object for the denial of something that is not a question.
 pub(super) fn refusal_json(at: Timestamp, answer: &Answer) -> Value {
     json!({
         "time": at.to_string(),

@@ -1,4 +1,4 @@
-//! Refusals that were given again: counted here, and told in a line of their own from time to time, with the trace of the first.
+//! Denials that were given again. They are counted here, and logged from time to time in a line with the trace of the first one and the count.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::wire::{Answer, Step, Verdict};
 
-/// The most refusals that are counted at once; one more, and all are told at once.
+/// The most denials that are counted at a time. At one more, the counts so far are logged at once.
 const MAX_REPEATS: usize = 1024;
 
-/// How often a refusal was given again since that was told.
+/// How often a denial was given again since that was last logged.
 pub(super) struct Repeat {
     count: u64,
     last: Timestamp,
@@ -19,15 +19,15 @@ pub(super) struct Repeat {
     reason: String,
 }
 
-/// Repeats by the trace of the refusal.
+/// Repeats by the trace of the denial.
 pub(super) type ByTrace = HashMap<String, Repeat>;
 
-/// The repeats that the log has not told yet.
+/// The repeats that are not in the log yet.
 #[derive(Default)]
 pub(super) struct Repeats(Mutex<ByTrace>);
 
 impl Repeats {
-    /// Counts a refusal. If there are too many different ones, gives those before it, which are to be told.
+    /// Counts a denial. If there are too many different ones, gives all those before it; the caller logs them.
     pub fn count(&self, at: Timestamp, answer: &Answer) -> ByTrace {
         let mut repeats = self.lock();
         let is_full = repeats.len() >= MAX_REPEATS && !repeats.contains_key(&answer.trace);
@@ -46,7 +46,7 @@ impl Repeats {
         told
     }
 
-    /// Takes all of them out, to be told.
+    /// Takes all of them out; the caller logs them.
     pub fn take(&self) -> ByTrace {
         std::mem::take(&mut *self.lock())
     }
@@ -56,7 +56,7 @@ impl Repeats {
     }
 }
 
-/// The object of a repeat. It is no decision, but says how often one was given again.
+/// The JSON object of a repeat. Its member `again` tells it from a decision.
 pub(super) fn repeat_json(trace: &str, repeat: &Repeat) -> Value {
     json!({
         "time": repeat.last.to_string(),

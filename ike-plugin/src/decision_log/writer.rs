@@ -21,10 +21,10 @@ use crate::wire::Answer;
 const MAX_FILE: u64 = 64 << 20;
 /// The most policies that are kept, the newest ones.
 const MAX_POLICIES: usize = 32;
-/// How often repeats are told.
+/// How often repeats are logged.
 const REPEATS_TOLD: Duration = Duration::from_secs(10);
 
-/// What the thread is given.
+/// A job for the writer thread.
 pub(super) enum Line {
     Decision(Box<Decision>),
     Refusal(Timestamp, Answer),
@@ -33,7 +33,7 @@ pub(super) enum Line {
     Flushed(SyncSender<()>),
 }
 
-/// Writes lines to the file that grows, and puts full files aside.
+/// Appends lines to the current file, and rotates full files.
 pub(super) struct LogWriter {
     repeats: Arc<Repeats>,
     told: Instant,
@@ -119,7 +119,7 @@ impl LogWriter {
         }
         let written = self.file.write_all(&self.buffer);
         if written.is_err() {
-            // Half a line would spoil the next one.
+            // Half a line would make the next one unreadable.
             let _ = self.file.set_len(self.size);
         }
         written?;

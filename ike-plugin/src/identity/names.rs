@@ -18,12 +18,12 @@ use crate::path::{general_name, same_name};
 /// The most names of a certificate that a reason lists.
 const MAX_NAMES: usize = 16;
 
-/// Which name a certificate must hold for a peer that says something no certificate holds: a key ID, a subnet or a range, as
-/// [`PeerId`] shows them, and the identity that stands for it.
+/// The operator's map from identities that no certificate can contain to identities that one can: a key ID, a subnet or a range, as [`PeerId`]
+/// displays it, and the name that the certificate of such a peer must contain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mapping(pub BTreeMap<String, Identity>);
 
-/// What a certificate says of whom it belongs to.
+/// The names of a certificate: its subject and its subject alternative names.
 #[derive(Debug, Clone)]
 pub struct Names {
     subject: Name,
@@ -40,10 +40,10 @@ impl Names {
         Ok(Self { subject: facts.subject, alternatives: facts.alt_names })
     }
 
-    /// Whether the peer is whom it says it is.
+    /// Checks that the certificate contains the identity that the peer claims.
     ///
     /// # Errors
-    /// In words what was expected, and which names the certificate does hold.
+    /// It does not. The text says what was expected, and which names the certificate contains.
     pub fn check(&self, id: &PeerId, mapping: &Mapping) -> Result<(), String> {
         let identity = match id {
             PeerId::KeyId(_) | PeerId::Subnet(_) | PeerId::Range(_) => {
@@ -63,7 +63,8 @@ impl Names {
         if self.hold(&identity) { Ok(()) } else { Err(self.mismatch(id)) }
     }
 
-    /// The peer as its certificate writes it: names that are the same to X.500 may differ in case, white space and encoding.
+    /// The peer's identity in the spelling of its certificate. Two distinguished names that are equal by RFC 5280 §7.1 may differ in case, white
+    /// space and encoding, and the policy compares octets.
     pub fn as_held(&self, id: PeerId) -> PeerId {
         let Some(Identity::Dn(said)) = id.identity() else { return id };
         let among = self.alternatives.iter().filter_map(|name| match name {
@@ -82,7 +83,7 @@ impl Names {
         }
     }
 
-    /// Whether one of its names is this identity.
+    /// Whether the certificate contains this identity.
     pub fn hold(&self, identity: &Identity) -> bool {
         match identity {
             Identity::Dn(name) => {
@@ -105,7 +106,7 @@ impl Names {
         )
     }
 
-    /// All of them in words.
+    /// All names in a sentence, for messages.
     pub fn shown(&self) -> String {
         let mut held: Vec<String> = self
             .alternatives
@@ -142,7 +143,7 @@ fn holds(name: &GeneralName, identity: &Identity) -> bool {
     }
 }
 
-/// RFC 5280 §7.5: the part before `@` as it is written, the host in any case.
+/// Compares two mail addresses by RFC 5280 §7.5: the local part exactly, the host without regard to case.
 fn same_mailbox(left: &str, right: &str) -> bool {
     match (left.rsplit_once('@'), right.rsplit_once('@')) {
         (Some((a, host_a)), Some((b, host_b))) => a == b && host_a.eq_ignore_ascii_case(host_b),

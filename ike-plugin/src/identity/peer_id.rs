@@ -1,6 +1,4 @@
-//! Who a peer says it is, against what its certificate says (RFC 4945 §3.1 and §5.1, RFC 7296 §3.5).
-//!
-//! The common name is never looked at, and a wildcard in a certificate matches nobody: RFC 4945 §3.1.2 wants the very names.
+//! The identity that a peer claims: an ID payload, read (RFC 2407 §4.6.2, RFC 7296 §3.5).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,11 +15,11 @@ use super::id_type;
 use crate::path::{general_name, legible};
 use crate::wire::IkeId;
 
-/// The longest ID payload taken, in octets.
+/// The longest ID payload that is accepted, in octets.
 const MAX_ID: usize = 8 << 10;
 
-/// An ID payload, read. Names of hosts are in lower case, whatever the peer wrote: else it could choose between spellings that its
-/// certificate has as one, and that a policy tells apart.
+/// An ID payload, read. Host names are converted to lower case. Otherwise a peer could choose between spellings that are the same to its
+/// certificate and that a policy, which compares octets, would tell apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerId {
     /// ID_IPV4_ADDR, ID_IPV6_ADDR.
@@ -48,9 +46,9 @@ pub enum PeerId {
 pub struct IdError {
     /// The ID type.
     pub kind: u8,
-    /// What the type holds.
+    /// What an ID payload of this type contains.
     pub expected: &'static str,
-    /// What was there.
+    /// What was found.
     pub found: String,
 }
 
@@ -58,7 +56,7 @@ impl PeerId {
     /// Reads an ID payload.
     ///
     /// # Errors
-    /// The data is not what its type holds, or the type is unknown.
+    /// The data does not fit the type, or the type is unknown.
     pub fn read(id: &IkeId) -> Result<Self, IdError> {
         let data = id.data.0.as_slice();
         let wrong =
@@ -91,7 +89,7 @@ impl PeerId {
                         .map_err(|_| wrong("two ascending addresses"))?,
                 )
             }
-            // The DER library would put a large set in order in quadratic time.
+            // The DER library sorts a SET in quadratic time, so that a large one would be an attack.
             id_type::DER_ASN1_DN | id_type::DER_ASN1_GN if !sets::are_small(data) => {
                 return Err(IdError {
                     found: "a set of too many elements".into(),
@@ -115,12 +113,12 @@ impl PeerId {
         })
     }
 
-    /// Whether it names one peer, and not a network of them.
+    /// Whether it names one peer; a subnet or a range of addresses names several.
     pub fn is_host(&self) -> bool {
         !matches!(self, Self::Subnet(_) | Self::Range(_))
     }
 
-    /// The identity of which accounts and certificates speak, if it is of such a kind.
+    /// The same identity in the form of accounts and certificates; `None` for a kind that no certificate contains.
     pub fn identity(&self) -> Option<Identity> {
         let string = |octets: &[u8]| String::from_utf8(octets.to_vec()).ok();
         Some(match self {
@@ -133,10 +131,10 @@ impl PeerId {
         })
     }
 
-    /// Whether a peer that says it is an address sends from it (RFC 4945 §3.1.1).
+    /// Checks that a peer whose identity is an IP address sends its packets from that address (RFC 4945 §3.1.1).
     ///
     /// # Errors
-    /// In words what was expected, and what to do.
+    /// It does not. The text says what was expected, and what to do.
     pub fn comes_from(&self, source: IpAddr) -> Result<(), String> {
         match self.identity() {
             Some(Identity::Ip(said)) if said.to_canonical() != source.to_canonical() => {
@@ -149,7 +147,7 @@ impl PeerId {
         }
     }
 
-    /// As the policy's vocabulary has it.
+    /// The identity in the policy's vocabulary.
     pub fn for_policy(&self) -> ipsec::Identity {
         match self {
             Self::Address(address) => ipsec::Identity::Address(*address),
@@ -163,7 +161,7 @@ impl PeerId {
         }
     }
 
-    /// What kind it is, in words.
+    /// The name of its kind, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Address(IpAddr::V4(_)) => "IPv4 address",
@@ -179,7 +177,8 @@ impl PeerId {
     }
 }
 
-/// The value alone, as in logs and as a folder of credentials is named; a key ID has `key-id:` and its text or hex before.
+/// The value without its kind, as logs show it and as the folder of its credentials is named. A key ID is written as `key-id:` and its text, or
+/// `key-id:0x` and hexadecimal digits.
 impl fmt::Display for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -201,7 +200,7 @@ impl fmt::Display for PeerId {
     }
 }
 
-/// The length of the prefix that two ends of a range share, if the range is a subnet.
+/// The prefix length of the range from `lower` to `upper`; `None` if the range is not a subnet.
 pub(crate) fn prefix_length(lower: IpAddr, upper: IpAddr) -> Option<u8> {
     let (bits, width) = match (lower, upper) {
         (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(a.to_bits() ^ b.to_bits()), 32),
@@ -235,7 +234,7 @@ fn two_v6(octets: &[u8]) -> Option<(IpAddr, IpAddr)> {
     Some((v6(first)?, v6(second)?))
 }
 
-/// No control characters: no name has them, and C reads such a name shorter than it is.
+/// A name without control characters; `None` if there are any. No real name has them, and programs in C stop reading at a NUL.
 fn text(octets: &[u8]) -> Option<Vec<u8>> {
     let proper = !octets.is_empty() && octets.iter().all(|byte| *byte >= b' ' && *byte != 0x7f);
     proper.then(|| octets.to_vec())

@@ -1,4 +1,5 @@
-//! A question of a daemon as questions to the policy: every pair of traffic selectors is one.
+//! Translates a daemon's question into action attribute sets for the policy (`isakmpd.policy(5)`). Phase 1 gives one set; phase 2 gives one
+//! for each pair of a local and a remote traffic selector.
 
 use std::net::IpAddr;
 
@@ -13,10 +14,10 @@ use crate::wire::{
     Child, ChildMode, ChildProposal, MAX_SELECTORS, Mode, Protocol, Question, Role, TrafficSelector,
 };
 
-/// The questions to the policy; all must be allowed.
+/// The attribute sets to ask the policy about. The policy must allow every one of them.
 ///
 /// # Errors
-/// In words, what has no place in the policy's vocabulary.
+/// The question has something that the policy's vocabulary cannot express; as text, what.
 pub fn attributes(
     question: &Question,
     peer: &PeerId,
@@ -80,7 +81,7 @@ fn selectors(side: &str, of: &[TrafficSelector]) -> Result<Vec<Selector>, String
 fn selector(of: &TrafficSelector) -> Result<Selector, String> {
     let port = match (of.from_port, of.to_port) {
         (0, u16::MAX) => 0,
-        // RFC 7296 §3.13.1: OPAQUE, which no policy can name.
+        // RFC 7296 §3.13.1: 65535 to 0 means OPAQUE, which the vocabulary cannot express.
         (u16::MAX, 0) => return Err("expected ports, found `opaque`".into()),
         (from, to) if from == to => from,
         (from, to) => {
@@ -147,7 +148,8 @@ fn proposal(child: &Child) -> Result<Proposal, String> {
     Ok(Proposal { esp, ah, ipcomp })
 }
 
-/// Transform type 1 of the IANA registry "Internet Key Exchange Version 2 (IKEv2) Parameters".
+/// The algorithms of ESP, from transforms of type 1 (encryption) and type 3 (integrity), by their numbers in the IANA registry "Internet Key
+/// Exchange Version 2 (IKEv2) Parameters".
 fn algorithms(of: &ChildProposal) -> Result<EspAlgorithms, String> {
     let cipher = match of.encryption {
         Some(1) => Cipher::DesIv64,
@@ -186,7 +188,7 @@ fn algorithms(of: &ChildProposal) -> Result<EspAlgorithms, String> {
     Ok(EspAlgorithms::Separate(cipher, integrity(of.integrity)?))
 }
 
-/// Transform type 3.
+/// The integrity algorithm by its number as a transform of type 3; `None` for NONE and for a missing one.
 fn integrity(number: Option<u16>) -> Result<Option<Integrity>, String> {
     Ok(Some(match number {
         None | Some(0) => return Ok(None),

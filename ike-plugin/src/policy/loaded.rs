@@ -1,7 +1,7 @@
-//! The policy in force, and in whose name a peer asks it.
+//! The policy in force, and a peer as it asks it.
 //!
-//! As in isakmpd: the requesters are the peer's key and its name; the certificates of its path become assertions by which each
-//! issuer trusts whom it certified; credentials that bear the peer's identity take part if their signatures are right.
+//! It works as in isakmpd. The requesters are the peer's key and its name. Each certificate of the peer's path becomes an assertion by which
+//! the issuer trusts the subject. Credentials that the operator keeps for the peer's identity take part if their signatures are valid.
 
 use std::fs::File;
 use std::io::Read;
@@ -26,25 +26,25 @@ use super::proof::Proof;
 
 /// The largest policy file, in octets.
 const MAX_POLICY: u64 = 256 << 20;
-/// The most credentials of a peer of which the log says why they do not count.
+/// The most credentials of a peer for which the log says why they were dropped.
 const MAX_SAID: usize = 16;
-/// The name of a peer's credentials in its folder, as in isakmpd.
+/// The name of the file with a peer's credentials, as in isakmpd.
 const CREDENTIALS: &str = "credentials";
 
-/// Where the policy is.
+/// The operator's settings of the policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyFiles {
-    /// Files of assertions that are trusted.
+    /// The files of trusted assertions.
     pub policies: Vec<PathBuf>,
-    /// A folder with a folder for each identity, whose `credentials` takes part when that identity asks.
+    /// A folder with a folder for each identity. Its file `credentials` takes part when a peer of that identity asks.
     pub credentials: Option<PathBuf>,
-    /// Whether SHA-1, MD5 and DSA signatures of credentials count.
+    /// Whether credentials may be signed with SHA-1, MD5 or DSA.
     pub legacy_signatures: bool,
     /// Whether the policy is asked in phase 2 only, as isakmpd does.
     pub phase_2_only: bool,
 }
 
-/// The policy in force; another one takes its place at once, for all who ask later.
+/// The policy in force. [`Policy::reload`] replaces it atomically: a question that has begun goes on with the old one.
 pub struct Policy {
     files: PolicyFiles,
     current: RwLock<Arc<LoadedPolicy>>,
@@ -64,13 +64,13 @@ impl Policy {
     /// Loads the files.
     ///
     /// # Errors
-    /// In words, every finding with its file and line.
+    /// Every finding with its file and line, as text.
     pub fn load(files: PolicyFiles) -> Result<Self, String> {
         let loaded = LoadedPolicy::load(&files, 1)?;
         Ok(Self { files, current: RwLock::new(Arc::new(loaded)) })
     }
 
-    /// Loads the files again, and credentials anew.
+    /// Loads the files again. Credentials are read for each peer anyway, once nothing about it is cached.
     ///
     /// # Errors
     /// Those of [`Self::load`]; the old policy stays in force.
@@ -87,11 +87,11 @@ impl Policy {
     }
 }
 
-/// A peer as it asks the policy: in whose name, and with what it brought.
+/// A peer as it asks the policy: the principals in whose name it asks, and the assertions that come with it.
 pub struct RequestingPeer {
     extension: PolicySet,
     requesters: Requesters,
-    /// The requesters as they may be shown: never a pre-shared key.
+    /// The requesters as logs may show them: never a pre-shared key.
     pub shown: Arc<[String]>,
 }
 
@@ -106,7 +106,8 @@ impl LoadedPolicy {
             let refused = |findings: Vec<Finding>| {
                 findings.iter().map(|finding| source.render(finding)).collect::<Vec<_>>().join("\n")
             };
-            // What `policy check` refuses is not what its author meant, and counts for less than it seems to.
+            // Lint errors, such as an invalid regular expression, make an assertion allow less than its author meant. A policy with one is
+            // not used.
             let wrong = parse_file(&source).map(|assertions| errors(&assertions, &values));
             match wrong {
                 Ok(findings) if findings.is_empty() => {}
@@ -127,45 +128,45 @@ impl LoadedPolicy {
         })
     }
 
-    /// The SHA-256 over its files, in hex.
+    /// The SHA-256 over the text of its files, in hex.
     pub fn digest(&self) -> &Arc<str> {
         &self.digest
     }
 
-    /// Its files, one after the other.
+    /// The text of its files, one after the other.
     pub fn text(&self) -> &Arc<[u8]> {
         &self.text
     }
 
-    /// Whether it decides about traffic only, and not about phase 1.
+    /// Whether the policy is asked about traffic (phase 2) only, and not about phase 1.
     pub fn is_for_phase_2_only(&self) -> bool {
         self.files.phase_2_only
     }
 
-    /// Whether SHA-1, MD5 and DSA signatures of credentials count.
+    /// Whether credentials may be signed with SHA-1, MD5 or DSA.
     pub fn takes_legacy_signatures(&self) -> bool {
         self.files.legacy_signatures
     }
 
-    /// How many were loaded, with this one.
+    /// How many times a policy was loaded, this time included.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// How many assertions it has.
+    /// The number of its assertions.
     pub fn len(&self) -> usize {
         self.set.len()
     }
 
-    /// Whether it has no assertion, and allows nothing.
+    /// Whether it has no assertion. It then allows nothing.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty()
     }
 
-    /// Makes a peer ready to ask. `id` is its identity as text.
+    /// Prepares a peer to ask the policy. `path` is its valid path if a certificate authenticated it, `id` its identity as text.
     ///
     /// # Errors
-    /// In words, why nobody can ask in its name.
+    /// The credentials cannot be read, or the peer has no principal in whose name it could ask; as text.
     pub fn requesting_peer(
         &self,
         path: Option<&ValidPath>,
@@ -214,7 +215,7 @@ impl LoadedPolicy {
         Ok(RequestingPeer { extension, requesters, shown: shown.into() })
     }
 
-    /// Whether the policy allows all of it.
+    /// Whether the policy allows each of these attribute sets.
     pub fn allows(&self, requesting: &RequestingPeer, questions: &[AttributeSet]) -> bool {
         !questions.is_empty()
             && questions.iter().all(|attributes| {
@@ -225,7 +226,7 @@ impl LoadedPolicy {
     }
 }
 
-/// The peer's key, if KeyNote knows its kind, and its name, if it has one.
+/// The principals of a certified peer: its key, if KeyNote has a name for its kind, and its distinguished name, if it has one.
 fn names(path: &ValidPath) -> Vec<Vec<u8>> {
     let Some(leaf) = path.certificates.first() else { return Vec::new() };
     let key = PublicKey::from_spki(leaf.spki()).ok();
@@ -233,9 +234,9 @@ fn names(path: &ValidPath) -> Vec<Vec<u8>> {
     key.into_iter().chain(ipsec::distinguished_name(leaf.subject()).ok()).collect()
 }
 
-/// The credentials of an identity; `None` if there are none.
+/// The credentials that the operator keeps for an identity; `None` if there are none.
 pub(crate) fn credentials(folder: &Path, id: &str) -> Option<Result<Source, String>> {
-    // An identity is what the peer says: it names one folder, and none elsewhere.
+    // The peer chooses its identity, so the identity must not reach another folder than its own.
     if id.is_empty() || id.starts_with('.') || id.contains(['/', '\0']) {
         return None;
     }

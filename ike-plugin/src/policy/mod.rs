@@ -1,4 +1,4 @@
-//! What the KeyNote policy is asked: the policy in force, in whose name a peer asks it, and the action attributes of a question.
+//! Asking the KeyNote policy: the policy in force, the principals in whose name a peer asks, and the action attributes of a question.
 
 pub mod attributes;
 mod loaded;

@@ -1,4 +1,4 @@
-//! When a question is asked, as the policy's vocabulary has it.
+//! The time of a question, in the form that the policy's vocabulary needs.
 
 use countersign_ca::Timestamp;
 use countersign_policy::ipsec::{CivilTime, Moment};

@@ -1,7 +1,7 @@
-//! What a peer has proved, and in whose name it asks the policy if that is no certificate.
+//! What a peer has proved during authentication, and the principal in whose name it asks the policy if it has no certificate.
 //!
-//! Nobody asks in the name of a certificate that another proof stands in for: whoever knows a pre-shared key, or a user's password, need
-//! not have the private key of the certificate that bears the same name.
+//! A proof gives only its own principal. A peer that knows a pre-shared key, or a user's password, does not ask in the name of a certificate
+//! with the same identity, because it need not have that certificate's private key.
 
 use countersign_policy::Principal;
 use countersign_policy::ipsec::passphrase;
@@ -13,34 +13,34 @@ use crate::wire::{Auth, MAX_CHAIN, Octets, Question, Secret};
 /// The longest public key, in octets.
 const MAX_KEY: usize = 8 << 10;
 
-/// What a peer has proved.
+/// What a peer has proved during authentication.
 #[derive(Clone, Copy)]
 pub enum Proof<'q> {
-    /// To have the private key of the first of these certificates.
+    /// That it holds the private key of the first of these certificates.
     Chain(&'q [Octets]),
-    /// The same of a certificate that the daemon does not tell.
+    /// That it holds the private key of a certificate which the daemon did not send.
     UntoldCertificate,
-    /// To know a secret.
+    /// That it knows a pre-shared key.
     Secret(&'q Secret),
-    /// To have the private key of this SubjectPublicKeyInfo.
+    /// That it holds the private key of this SubjectPublicKeyInfo.
     Key(&'q [u8]),
-    /// To be the user of this name, as EAP or XAuth says.
+    /// That it is the user whose name is its identity, by EAP or XAuth.
     User(Auth),
 }
 
-/// In whose name a peer asks, and how that may be shown.
+/// The principal in whose name a peer without a certificate asks.
 pub struct Requester {
-    /// As the policy may spell it.
+    /// The spellings by which the policy may name it.
     pub spellings: Vec<Zeroizing<Vec<u8>>>,
-    /// What logs may say.
+    /// The spelling that logs may show.
     pub shown: String,
 }
 
 impl<'q> Proof<'q> {
-    /// What the question says that was proved. `secret` is what was in its `psk`.
+    /// Reads the proof from a question. `secret` is the value of its member `psk`, which the caller has taken out.
     ///
     /// # Errors
-    /// In words: it says nothing, or two things that exclude each other.
+    /// The question says nothing about a proof, or two things that exclude each other; as text.
     pub fn of(question: &'q Question, secret: Option<&'q Secret>) -> Result<Self, String> {
         let (chain, key) = (question.chain.as_slice(), question.key.as_ref());
         if chain.len() > MAX_CHAIN {
@@ -86,7 +86,7 @@ impl<'q> Proof<'q> {
         }
     }
 
-    /// Octets that differ for every two proofs.
+    /// Octets that identify the proof: two different proofs never give the same sequence.
     pub fn parts(&self) -> impl Iterator<Item = &'q [u8]> {
         let (kind, octets, chain): (&'static [u8], &'q [u8], &'q [Octets]) = match *self {
             Self::Chain(chain) => (b"chain", &[], chain),
@@ -123,7 +123,7 @@ impl<'q> Proof<'q> {
     }
 }
 
-/// As it is written in a question.
+/// The name of the method in a question.
 fn name(auth: Auth) -> &'static str {
     match auth {
         Auth::Cert => "cert",

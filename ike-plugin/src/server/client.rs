@@ -1,4 +1,4 @@
-//! The other end of the socket: for daemons' hooks, tests and commands that are written in Rust.
+//! The client's side of the socket, for hooks of daemons, tests and commands that are written in Rust.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -13,10 +13,10 @@ use crate::wire::{Answer, MAX_TIMEOUT, Question};
 /// How long a command waits for a running authorizer.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Asks an authorizer, for those who are written in Rust.
+/// Sends a question to an authorizer, and waits for the answer.
 ///
 /// # Errors
-/// Nobody answers within the question's time, or what is answered is no answer.
+/// No answer comes within the question's time, or it cannot be read.
 pub fn ask(socket: &Path, question: &Question) -> io::Result<Answer> {
     let patience = Duration::from_millis(question.timeout_ms.clamp(1, MAX_TIMEOUT).into());
     let line = zeroize::Zeroizing::new(serde_json::to_vec(question)?);
@@ -30,10 +30,10 @@ pub fn ask(socket: &Path, question: &Question) -> io::Result<Answer> {
     Ok(answer)
 }
 
-/// Has a running authorizer do something.
+/// Sends a command to an authorizer, and gives its state afterwards.
 ///
 /// # Errors
-/// Nobody answers; or in words why it was not done.
+/// No answer comes, or the command failed.
 pub fn control(socket: &Path, control: Control) -> io::Result<Value> {
     let line = serde_json::to_vec(&control)?;
     let answer: Value = serde_json::from_str(&exchange(socket, &line, CONTROL_TIMEOUT)?)?;

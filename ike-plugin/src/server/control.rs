@@ -1,4 +1,4 @@
-//! What an operator can have a running authorizer do, over the same socket.
+//! Commands of an operator to a running authorizer, over the same socket.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,25 +10,25 @@ use crate::decide::Authorizer;
 /// The names of the steps, in the order of [`Step`](crate::wire::Step).
 pub const STEPS: [&str; 6] = ["question", "path", "status", "identity", "policy", "authorizer"];
 
-/// How a line of an operator begins, rather than a daemon's.
+/// The beginning of a line with a command. No question begins so.
 const CONTROL: &[u8] = b"{\"do\":";
 
-/// What an operator may have done: `{"do":"reload"}`. It is answered by `{"ok":…}` or `{"error":"…"}`.
+/// A command, such as `{"do":"reload"}`. The answer is `{"ok":…}` or `{"error":"…"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Control {
-    /// Load the policy again, and credentials anew.
+    /// Loads the policy again.
     Reload,
-    /// Tell what was counted.
+    /// Gives the counters.
     Status,
 }
 
-/// Whether a line is an operator's, and not a daemon's.
+/// Whether a line is a command, and not a question.
 pub(super) fn is_control(line: &[u8]) -> bool {
     line.starts_with(CONTROL)
 }
 
-/// Carries out a line of an operator, and gives the line that answers it.
+/// Carries out a command, and gives the line of the answer.
 pub(super) fn answer(authorizer: &Authorizer, octets: &[u8]) -> Vec<u8> {
     let result = match serde_json::from_slice(octets) {
         Err(e) => Err(format!("expected `reload` or `status`: {e}")),
@@ -42,7 +42,7 @@ pub(super) fn answer(authorizer: &Authorizer, octets: &[u8]) -> Vec<u8> {
     format!("{value}\n").into_bytes()
 }
 
-/// What an operator wants to know.
+/// The state of an authorizer: policy and counters.
 pub fn state(authorizer: &Authorizer) -> Value {
     let (policy, counts) = (authorizer.policy(), authorizer.counts());
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);

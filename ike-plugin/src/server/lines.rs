@@ -1,31 +1,32 @@
-//! Lines of a socket, in memory that is wiped: a question may hold a pre-shared key.
+//! Reads lines from a socket into memory that is wiped, because a question may contain a pre-shared key.
 
 use std::io::{self, Read};
 
 use zeroize::{Zeroize, Zeroizing};
 
-/// How much is read at once, in octets.
+/// The size of the first buffer, in octets.
 const CHUNK: usize = 8 << 10;
 
-/// Reads line by line. What was given is wiped before more is waited for, and so is what the buffer leaves behind when it grows.
+/// Reads line by line. A line is wiped before the next one is waited for, and an old buffer is wiped when it is replaced by a larger one.
 pub(crate) struct Lines<R> {
     from: R,
     buffer: Zeroizing<Vec<u8>>,
-    /// How much of the buffer was given already.
+    /// How many octets of the buffer the caller has been given.
     given: usize,
-    /// How much of it was read.
+    /// How many octets of the buffer are filled.
     filled: usize,
     most: usize,
 }
 
 impl<R: Read> Lines<R> {
-    /// The lines of a stream, of at most `most` octets.
+    /// Reads lines of at most `most` octets.
     pub fn new(from: R, most: usize) -> Self {
         let buffer = Zeroizing::new(vec![0; CHUNK.min(most.saturating_add(1))]);
         Self { from, buffer, given: 0, filled: 0, most }
     }
 
-    /// The next line with its line feed. Without one, the stream has ended in it, or it is too long; `None` at the end.
+    /// The next line with its line feed; `None` at the end of the stream. If the line feed is missing, the stream has ended within the line, or the
+    /// line is too long.
     ///
     /// # Errors
     /// Those of the stream.

@@ -1,4 +1,4 @@
-//! The socket: each connection has a thread, asks line by line, and is answered line by line.
+//! The listening socket. Each connection has a thread, which reads questions line by line and answers each with a line.
 
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -15,23 +15,23 @@ use super::lines::Lines;
 use crate::decide::Authorizer;
 use crate::wire::{Answer, MAX_QUESTION, MAX_TIMEOUT, Question, Step};
 
-/// How long a connection may be silent.
+/// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(300);
-/// How long an answer may take to be read.
+/// How long a daemon may take to read an answer.
 const WRITE: Duration = Duration::from_secs(10);
 
-/// Who may ask.
+/// The settings of the socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketSettings {
-    /// Where the socket is.
+    /// The path of the socket.
     pub path: PathBuf,
-    /// Its mode, such as 0o600.
+    /// Its file mode, such as 0o600, which says who may ask.
     pub mode: u32,
     /// The most connections at once.
     pub max_connections: usize,
 }
 
-/// The socket, served until it is dropped.
+/// A socket that is served until this is dropped.
 pub struct AuthorizerServer {
     path: PathBuf,
     shared: Arc<Shared>,
@@ -42,15 +42,15 @@ struct Shared {
     authorizer: Arc<Authorizer>,
     stop: AtomicBool,
     connections: AtomicUsize,
-    /// To end conversations at stop.
+    /// The open connections, to be closed when the server stops.
     streams: Mutex<Vec<std::sync::Weak<UnixStream>>>,
 }
 
 impl AuthorizerServer {
-    /// Listens. A socket that nobody serves any more is replaced.
+    /// Listens. A socket that a dead process has left behind is replaced.
     ///
     /// # Errors
-    /// The socket cannot be made, or somebody serves it.
+    /// The socket cannot be made, or another process serves it.
     pub fn start(authorizer: Arc<Authorizer>, settings: &SocketSettings) -> io::Result<Self> {
         let listener = listen(settings)?;
         let shared = Arc::new(Shared {
@@ -70,7 +70,7 @@ impl AuthorizerServer {
 impl Drop for AuthorizerServer {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        // A connection of our own ends the wait for the next one.
+        // The listener blocks in accept(); this connection wakes it up.
         let _ = UnixStream::connect(&self.path);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -98,7 +98,7 @@ fn listen(settings: &SocketSettings) -> io::Result<UnixListener> {
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
         Err(_) => {}
     }
-    // Under its own name only when its mode is set.
+    // The socket gets its name only after its mode is set, so that nobody can connect before.
     let beside = path.with_extension(format!("{}", std::process::id()));
     let _ = std::fs::remove_file(&beside);
     let listener = UnixListener::bind(&beside)?;
@@ -113,7 +113,7 @@ fn serve(listener: &UnixListener, shared: &Arc<Shared>, most: usize) {
             return;
         }
         let Ok(stream) = stream else {
-            // Out of descriptors: others must end first.
+            // Such as no file descriptor left: wait until another connection has ended.
             std::thread::sleep(Duration::from_millis(50));
             continue;
         };
@@ -185,7 +185,7 @@ fn answer(shared: &Shared, octets: &[u8]) -> Answer {
     let patience = Duration::from_millis(question.timeout_ms.min(MAX_TIMEOUT).into());
     let id = question.id.clone();
     let deadline = Instant::now() + patience;
-    // Whatever goes wrong is no.
+    // A panic is a denial, too.
     catch_unwind(AssertUnwindSafe(|| authorizer.decide(question, deadline))).unwrap_or_else(|_| {
         let why = "the authorizer failed; its log says why".to_owned();
         Answer { id, ..authorizer.refuse(Step::Authorizer, why) }

@@ -1,4 +1,4 @@
-//! Whether a certificate is revoked: by CRLs and OCSP, which are asked ahead of their end and kept.
+//! Finds the status of one certificate: CRLs and OCSP in the order that the operator prefers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,21 +12,22 @@ use super::verdict::{Lack, Status};
 use crate::path::crl::{Crl, CrlStatus, status_by_crls};
 use crate::path::{Anchors, Certificate, ValidPath};
 
-/// How long an OCSP answer counts before it is looked at again.
+/// The longest time for which a decision relies on an OCSP answer before it asks the cache again.
 const RECHECK: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// What must be known of a certificate.
+/// What must be known of a certificate's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// That it is good.
+    /// That the certificate is not revoked.
     Strict,
-    /// Nothing; but one that is known to be revoked is refused, and one of which more CRLs would tell than are looked at.
+    /// Nothing. A certificate that is known to be revoked is refused all the same, and so is one whose status stands in CRLs of which there
+    /// are more than are looked at.
     IfPresent,
-    /// Nothing, and nothing is asked.
+    /// Nothing. No CRL and no responder is asked.
     Off,
 }
 
-/// What is asked first; the other one is asked if it says nothing.
+/// Which source is asked first. The other one is asked if the first gives no status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Prefer {
     /// CRLs.
@@ -36,38 +37,38 @@ pub enum Prefer {
     Ocsp,
 }
 
-/// Nothing is known by CRLs, or by OCSP.
+/// One source, CRLs or OCSP, gives no status.
 struct Silence {
-    /// In words why; empty if nothing was asked.
+    /// The reason, as text; empty if there was nothing to ask.
     why: String,
-    /// Whether [`Mode::IfPresent`] is content with that: not where what is at hand may say "revoked", and is too much to be looked at.
+    /// Whether [`Mode::IfPresent`] accepts that. It does not if there are CRLs that may say "revoked" and were too many to be looked at.
     passes: bool,
 }
 
-/// Asks CRLs and OCSP responders about each certificate of a path.
+/// Finds the status of a certificate by CRLs and OCSP responders.
 pub struct CrlChecker {
-    /// What must be known.
+    /// What must be known of a status.
     pub mode: Mode,
-    /// What may be fetched of what certificates name.
+    /// Which URLs in certificates may be fetched from.
     pub locations: Locations,
-    /// Locations and files besides.
+    /// URLs and files of CRLs that the operator configured, besides those in certificates.
     pub configured: Vec<String>,
-    /// What was fetched.
+    /// The CRLs.
     pub cache: CrlCache,
-    /// What is asked first.
+    /// Which source is asked first.
     pub prefer: Prefer,
-    /// OCSP responders besides those that certificates name.
+    /// OCSP responders that the operator configured, besides those in certificates.
     pub responders: Vec<String>,
     /// What responders said.
     pub ocsp: OcspCache,
-    /// Certificates of which one may sign a CRL.
+    /// Certificates of CAs that may have signed a CRL, besides those of the path.
     pub others: Vec<Arc<Certificate>>,
-    /// Who is trusted.
+    /// The trust anchors.
     pub anchors: Anchors,
 }
 
 impl CrlChecker {
-    /// Whether this certificate of a path is revoked. It answers before `deadline`.
+    /// Finds out whether this certificate of a path is revoked. It returns before `deadline`.
     pub fn check(
         &self,
         path: &ValidPath,
@@ -82,7 +83,7 @@ impl CrlChecker {
         let (urls, refused) = self.responders_of(certificate);
         let by_crl = |deadline| self.by_crl(path, certificate, issuer, at, deadline);
         let by_ocsp = |deadline| self.by_ocsp(certificate, issuer, &urls, &refused, at, deadline);
-        // Where both may know, the first must leave time for the second.
+        // If both sources can be asked, the first gets half of the time.
         let now = Instant::now();
         let half = now + deadline.saturating_duration_since(now) / 2;
         let has_both = !urls.is_empty() && self.has_crls(certificate);
@@ -104,7 +105,7 @@ impl CrlChecker {
             Err(silence) => silence,
         };
         if self.mode == Mode::IfPresent && first.passes && second.passes {
-            // Not for long: a CRL may come.
+            // Only for a minute, because a CRL may arrive.
             return Status::Passed(at.plus(std::time::Duration::from_secs(60)), Lack::NotKnown);
         }
         let why: Vec<String> =
@@ -116,7 +117,7 @@ impl CrlChecker {
         ))
     }
 
-    /// The responders that may be asked, and what to say of the others.
+    /// The responders that may be asked, and for each of the others the reason why not.
     fn responders_of(&self, certificate: &Certificate) -> (Vec<String>, Vec<String>) {
         let named = certificate.ocsp_urls().iter().cloned();
         let (mut allowed, other): (Vec<String>, Vec<String>) =
@@ -130,7 +131,7 @@ impl CrlChecker {
             || certificate.crl_urls().iter().any(|url| self.locations.allow(url))
     }
 
-    /// What CRLs say.
+    /// The status by CRLs.
     fn by_crl(
         &self,
         path: &ValidPath,
@@ -163,7 +164,7 @@ impl CrlChecker {
         Err(Silence { why: errors.join("; "), passes })
     }
 
-    /// What responders say.
+    /// The status by OCSP.
     fn by_ocsp(
         &self,
         certificate: &Arc<Certificate>,
@@ -182,7 +183,7 @@ impl CrlChecker {
             Silence { why: all.collect::<Vec<_>>().join("; "), passes: true }
         })?;
         Ok(match &answer.revoked {
-            // Asked again before long: only so does the cache know that the answer is still wanted.
+            // The limit has the decision ask again, so that the cache notices that the answer is still in use and keeps it fresh.
             None => Status::Good(answer.until.min(at.plus(RECHECK))),
             Some((at, reason)) => Status::Revoked(format!(
                 "the certificate `{}` was revoked at {at}: {reason:?} (OCSP)",
@@ -200,12 +201,12 @@ impl CrlChecker {
         at: Timestamp,
     ) -> CrlStatus {
         let others: Vec<_> = self.others(path).cloned().collect();
-        // RFC 5280 §6.3.3 (f): who signs a CRL leads to the same anchor.
+        // RFC 5280 §6.3.3 (f): the path of the CRL's signer must lead to the same anchor.
         let anchor = Anchors::only(&path.anchor);
         status_by_crls(&anchor, &others, certificate, issuer, crls, at)
     }
 
-    /// The CAs that are known beside a certificate.
+    /// The certificates of CAs that may have signed a CRL about this path.
     fn others<'a>(&'a self, path: &'a ValidPath) -> impl Iterator<Item = &'a Arc<Certificate>> {
         path.certificates.iter().skip(1).chain([&path.anchor]).chain(&self.others)
     }

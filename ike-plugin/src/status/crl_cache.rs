@@ -1,4 +1,7 @@
-//! CRLs by location, fetched ahead of their end, so that a decision does not wait for the network.
+//! A cache of CRLs by location. Worker threads fetch them again before they expire, so that a decision does not wait for the network.
+//!
+//! A new CRL replaces an old one only if it is signed by a known CA and not older. Until then the old one stays, so that an attacker on the
+//! network cannot hide a revocation.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,26 +19,26 @@ use crate::path::{Certificate, same_name};
 
 /// The most locations that are cached.
 const MAX_LOCATIONS: usize = 256;
-/// The most issuers that are known for one location.
+/// The most signers that are known for one location.
 const MAX_SIGNERS: usize = 8;
 /// The most verified CRLs that are cached of one location.
 const MAX_CRLS: usize = 3;
 /// A location that was not asked for during this time makes room for another one.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Gets what is at a location, within bounds of size and time.
+/// Fetches from a location, within bounds of size and time.
 pub trait Fetch: Send + Sync {
     /// The octets at a location.
     ///
     /// # Errors
-    /// In words, why there are none.
+    /// There are none; as text, why.
     fn fetch(&self, location: &str) -> Result<Vec<u8>, String>;
 }
 
-/// How CRLs are kept.
+/// The settings of a cache.
 #[derive(Debug, Clone)]
 pub struct CacheSettings {
-    /// The folder in which they outlast a restart.
+    /// The folder where verified CRLs are kept for a restart.
     pub folder: Option<PathBuf>,
     /// The longest time between two fetches.
     pub refresh: Duration,
@@ -46,7 +49,7 @@ pub struct CrlCache {
     locations: Refreshed<CrlSource>,
 }
 
-/// Where CRLs come from, and where they are kept for a restart.
+/// Fetches CRLs, and keeps verified ones on the disk.
 struct CrlSource {
     fetch: Box<dyn Fetch>,
     clock: Arc<dyn Clock>,
@@ -56,20 +59,20 @@ struct CrlSource {
 /// What is known of a location.
 #[derive(Default)]
 struct Known {
-    /// CRLs that somebody known signed, the newest first: what one of them lists is revoked also when it has ended, until its key signs
-    /// another one. What is in the folder was verified before.
+    /// CRLs that a known signer has signed, the newest first. A certificate that an expired CRL lists stays revoked until the same key has signed
+    /// another CRL. CRLs from the folder count as verified, because only verified ones are written there.
     verified: Vec<Arc<Crl>>,
-    /// What came last, if nobody known signed it.
+    /// The CRL that was fetched last, if no known signer has signed it.
     other: Option<Arc<Crl>>,
     signers: Vec<Arc<Certificate>>,
 }
 
-/// What a location holds.
+/// The CRLs at some locations.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// The CRLs.
     pub crls: Vec<Arc<Crl>>,
-    /// In words, what was wrong with the other locations.
+    /// What was wrong with the other locations, as text.
     pub errors: Vec<String>,
 }
 
@@ -89,8 +92,8 @@ impl CrlCache {
         Ok(Self { locations: Refreshed::start(CrlSource { fetch, clock, settings })? })
     }
 
-    /// The CRLs at these locations. It waits for a location of which nothing is known yet, until `deadline`. `signers` are those that may
-    /// have signed them; the first issued the certificate in question, if one is.
+    /// The CRLs at these locations. For a location of which nothing is known yet, it waits until `deadline`. `signers` are the certificates of CAs
+    /// that may have signed them; the first is the issuer of the certificate in question, if there is one.
     pub fn at(
         &self,
         locations: &[String],
@@ -116,19 +119,19 @@ impl CrlCache {
             }
             slots = self.locations.wait(slots, left);
         }
-        // Who signed what came only now is seen only now.
+        // A CRL that arrived during the wait has not been compared with the signers yet.
         for location in locations {
             source.verify(&mut slots, location, signers);
         }
         found(&slots, locations)
     }
 
-    /// A number that rises when a CRL came that was not there.
+    /// A number that rises whenever a CRL is fetched that was not there before.
     pub fn generation(&self) -> u64 {
         self.locations.generation()
     }
 
-    /// The locations that could not be read, and CRLs that ended or are about to, as nobody renews them.
+    /// The locations that cannot be fetched from, and the CRLs that have expired or are about to, as sentences for the operator.
     pub fn troubles(&self, at: Timestamp) -> Vec<String> {
         let slots = self.locations.lock();
         let each = slots.by_key.iter();
@@ -138,7 +141,7 @@ impl CrlCache {
         troubles
     }
 
-    /// Has all locations fetched anew.
+    /// Fetches from all locations now.
     pub fn fetch_now(&self) {
         self.locations.refresh_now();
     }
@@ -275,8 +278,8 @@ impl CrlSource {
         self.verify(slots, location, signers);
     }
 
-    /// Takes note of who may sign what is at a location: before a CRL is there the first of them, then all that have its issuer's name. The
-    /// signer of an indirect CRL is among the latter.
+    /// Notes which of the signers may sign the CRLs of a location: the first one before a CRL is there, and afterwards all that have the name of
+    /// the CRL's issuer. The signer of an indirect CRL is among these.
     fn verify(&self, slots: &mut Slots<Self>, location: &str, signers: &[Arc<Certificate>]) {
         let Some(slot) = slots.by_key.get_mut(location) else { return };
         let known = &mut slot.value;
@@ -300,8 +303,8 @@ impl CrlSource {
         }
     }
 
-    /// What is known of a new location: the CRLs of before the restart. Only verified ones are kept there, so that an older CRL cannot take
-    /// their place, even before their signer is known again.
+    /// What is known of a new location: the CRLs that were written before a restart. They were verified then, so that an older CRL cannot replace
+    /// them, even before their signer is known again.
     fn known(&self, location: &str) -> Known {
         let kept = self.settings.folder.as_ref().and_then(|folder| {
             std::fs::read(kept_file(folder, location)).ok().map(|octets| read_kept(&octets))
@@ -309,7 +312,8 @@ impl CrlSource {
         Known { verified: kept.unwrap_or_default(), ..Known::default() }
     }
 
-    /// Halfway to its end, or sooner; not all locations at one time.
+    /// The pause until the next fetch: half of the time until nextUpdate, or the operator's limit. Up to a tenth is taken off, depending on the
+    /// location, so that not all locations are fetched from at once.
     fn pause(&self, crl: &Crl, location: &str) -> Duration {
         let now = self.clock.now();
         let left = crl.next_update.map_or(Duration::ZERO, |next| next.since(now)) / 2;
@@ -318,7 +322,7 @@ impl CrlSource {
         wait - wait.mul_f64(f64::from(spread) / 2560.0)
     }
 
-    /// Writes what was verified, one CRL after the other.
+    /// Writes the verified CRLs to the folder, one after the other in one file.
     fn keep(&self, location: &str, known: &Known) {
         let Some(folder) = &self.settings.folder else { return };
         let path = kept_file(folder, location);
@@ -333,17 +337,17 @@ impl CrlSource {
 }
 
 impl Known {
-    /// What is known, verified or not.
+    /// All CRLs, verified or not.
     fn crls(&self) -> impl Iterator<Item = &Arc<Crl>> {
         self.verified.iter().chain(&self.other)
     }
 
-    /// Whether one key signed both.
+    /// Whether a known signer has signed both CRLs.
     fn one_signed(&self, crl: &Crl, other: &Crl) -> bool {
         self.signers.iter().any(|signer| crl.is_signed_by(signer) && other.is_signed_by(signer))
     }
 
-    /// Takes a CRL, and forgets those that it takes the place of.
+    /// Adds a verified CRL, and drops those that it replaces.
     fn take_verified(&mut self, crl: Arc<Crl>) {
         let mut old = std::mem::take(&mut self.verified);
         old.retain(|old| !(crl.replaces(old) && self.one_signed(&crl, old)));
@@ -354,7 +358,7 @@ impl Known {
     }
 }
 
-/// Forgets the location that nobody asked for the longest; whether there was one.
+/// Drops the location that has not been asked for the longest. False if every location is in use.
 fn forget(slots: &mut Slots<CrlSource>) -> bool {
     let is_idle = |slot: &Slot<Known>| !slot.is_busy() && slot.asked.elapsed() > IDLE;
     let idle = slots.by_key.iter().filter(|(_, slot)| is_idle(slot));
@@ -367,7 +371,7 @@ fn kept_file(folder: &Path, location: &str) -> PathBuf {
     folder.join(format!("{}.crl", HEXLOWER.encode(&Sha256::digest(location))))
 }
 
-/// CRLs in DER, one after the other; what cannot be read ends them.
+/// Reads CRLs in DER, one after the other, up to the first that cannot be read.
 fn read_kept(octets: &[u8]) -> Vec<Arc<Crl>> {
     let mut crls = Vec::new();
     let Ok(mut reader) = SliceReader::new(octets) else { return crls };

@@ -1,4 +1,4 @@
-//! Whether a certificate is revoked: by CRLs and OCSP, which are fetched ahead of their end and cached.
+//! The revocation status of certificates, by CRLs and OCSP. Both are cached, and fetched again before they expire.
 
 mod checker;
 pub mod crl_cache;

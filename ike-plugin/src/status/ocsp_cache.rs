@@ -1,4 +1,4 @@
-//! Answers of OCSP responders by certificate, asked for ahead of their end, so that a decision does not wait for the network.
+//! A cache of OCSP answers by certificate. Worker threads renew them before they expire, so that a decision does not wait for the network.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,16 +23,16 @@ pub trait Ask: Send + Sync {
     /// The response to a request, DER.
     ///
     /// # Errors
-    /// In words, why there is none.
+    /// There is none; as text, why.
     fn ask(&self, url: &str, request: &[u8]) -> Result<Vec<u8>, String>;
 }
 
-/// Answers by certificate.
+/// The answers by certificate.
 pub struct OcspCache {
     answers: Refreshed<Responders>,
 }
 
-/// A certificate and its issuer, by SHA-256.
+/// The SHA-256 over a certificate and over its issuer's certificate.
 type Key = ([u8; 32], [u8; 32]);
 
 /// The responders, and how often they are asked.
@@ -71,10 +71,10 @@ impl OcspCache {
         Ok(Self { answers: Refreshed::start(Responders { ask, clock, refresh })? })
     }
 
-    /// What these responders say of a certificate. It waits for the first answer until `deadline`.
+    /// The answer of these responders about a certificate. For a certificate that was not asked about before, it waits until `deadline`.
     ///
     /// # Errors
-    /// In words, why there is no answer.
+    /// There is no answer; as text, why.
     pub fn status(
         &self,
         certificate: &Arc<Certificate>,
@@ -114,7 +114,7 @@ impl OcspCache {
         self.answers.generation()
     }
 
-    /// Has all asked anew.
+    /// Renews all answers now.
     pub fn ask_now(&self) {
         self.answers.refresh_now();
     }
@@ -149,7 +149,7 @@ impl Source for Responders {
         known.inquiry.clone()
     }
 
-    /// The first responder that says something that can be believed.
+    /// Asks one responder after the other, until one gives an answer that can be accepted.
     fn fetch(&self, _: &Key, inquiry: &Inquiry) -> Result<OcspAnswer, String> {
         let request = request(&inquiry.certificate, &inquiry.issuer)?;
         let mut errors = Vec::new();

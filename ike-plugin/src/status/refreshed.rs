@@ -1,8 +1,8 @@
-//! Values that worker threads fetch ahead of their end, so that a decision does not wait for the network: what the caches of CRLs and of
-//! OCSP answers have in common.
+//! Values that worker threads fetch again before they expire, so that a decision does not wait for the network. The caches of CRLs and of OCSP
+//! answers are built on it.
 //!
-//! A worker takes the slot that is due first, fetches without the lock, and puts the result into the slot. A fetch that fails is tried
-//! again later and later; one that panics counts as failed, and the worker goes on.
+//! A worker takes the slot that is due first, fetches without holding the lock, and puts the result into the slot. After a failure it retries
+//! with increasing pauses. A fetch that panics counts as a failure, and the worker goes on.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -25,15 +25,15 @@ const NOTHING_DUE: Duration = Duration::from_secs(3600);
 /// What an operator is told of a fetch that panicked. The process's panic hook has written the rest to the log.
 const BROKEN: &str = "a fault of ours, which the log tells";
 
-/// What is fetched, and what becomes of it.
+/// How values are fetched, and what is done with them.
 pub trait Source: Send + Sync + 'static {
-    /// What values are found by.
-    type Key: Eq + Hash + Clone;
-    /// What a slot has besides its schedule.
+    /// The key of a value.
+    type Key: Eq + Hash + Clone + Send;
+    /// What is known of a key.
     type Value: Send;
-    /// What a worker needs to know of the slot while it fetches without the lock.
+    /// What a worker needs of the value to fetch it again. It is copied out, because the worker fetches without the lock.
     type Job;
-    /// What comes.
+    /// The result of a fetch.
     type Fetched;
 
     /// The name of the worker threads.
@@ -45,10 +45,10 @@ pub trait Source: Send + Sync + 'static {
     /// Fetches, however long it takes. It has no lock.
     ///
     /// # Errors
-    /// In words, why nothing came.
+    /// The fetch failed; as text, why.
     fn fetch(&self, key: &Self::Key, job: &Self::Job) -> Result<Self::Fetched, String>;
 
-    /// Puts what came into the slot, and says when it is due again, by [`Slot::succeeded`] or [`Slot::failed`].
+    /// Puts the result into the slot, and schedules the next fetch by [`Slot::succeeded`] or [`Slot::failed`].
     fn take(
         &self,
         key: &Self::Key,
@@ -62,7 +62,7 @@ pub trait Source: Send + Sync + 'static {
     }
 }
 
-/// Whether a decision may come out differently by what was fetched.
+/// Whether the result of a fetch may change a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// It may.
@@ -71,7 +71,7 @@ pub enum Change {
     Same,
 }
 
-/// A value with the schedule of its fetches.
+/// A value, and when it is fetched again.
 pub struct Slot<V> {
     /// The value.
     pub value: V,
@@ -267,7 +267,7 @@ impl<S: Source> Shared<S> {
     fn take(&self, slots: &mut Slots<S>, key: &S::Key, fetched: Result<S::Fetched, String>) {
         let Some(slot) = slots.by_key.get_mut(key) else { return };
         (slot.is_busy, slot.is_tried) = (false, true);
-        // INVARIANT: the generation rises before the lock is free, so that whoever sees the new value sees the new generation, too.
+        // INVARIANT: the generation rises before the lock is released, so that a thread that sees the new value sees the new generation, too.
         if self.source.take(key, slot, fetched) == Change::New {
             self.generation.fetch_add(1, Ordering::AcqRel);
         }

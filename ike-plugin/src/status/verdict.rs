@@ -1,27 +1,27 @@
-//! What is known of the revocation of a path's certificates.
+//! The revocation status of a certification path.
 
 use countersign_ca::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Whether the certificates of a path are revoked.
+/// The revocation status of the certificates of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// None is; true until then.
+    /// No certificate is revoked. This counts until the given time.
     Good(Timestamp),
-    /// Not all of it is known, and the settings let that pass, until then.
+    /// Not every status is known, and the settings accept that. This counts until the given time.
     Passed(Timestamp, Lack),
-    /// One is; in words which, why and since when.
+    /// A certificate is revoked; as text, which one, why and since when.
     Revoked(String),
-    /// It is not known, and must be; in words why.
+    /// A status is not known, and the settings demand it; as text, why.
     Unknown(String),
 }
 
-/// What is not known of a status that is let pass.
+/// Why a status is not known that the settings accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lack {
-    /// No CRL and no responder says it of every certificate, and `if-present` is content with that.
+    /// Neither a CRL nor a responder gives the status of every certificate, and the setting `if-present` accepts that.
     NotKnown,
-    /// It is not asked: `off`.
+    /// The setting `off` asks for no status.
     NotAsked,
 }

@@ -1,4 +1,4 @@
-//! Certificates by identity from a certificate store over HTTP (RFC 4387), for daemons that tell the authorizer none.
+//! Looks certificates up by identity in a certificate store over HTTP (RFC 4387), for daemons that send the authorizer none.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use countersign_ca::search::SearchKey;
 use data_encoding::BASE64;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The largest answer, in octets.
+/// The largest answer of the store, in octets.
 const MAX_ANSWER: u64 = 256 << 10;
-/// The most certificates of an answer that are looked at.
+/// The most certificates that are taken from an answer.
 const MAX_PARTS: usize = 32;
 
-/// A certificate store.
+/// A client of a certificate store.
 #[derive(Debug)]
 pub struct CertificateStore {
     agent: ureq::Agent,
@@ -29,10 +29,10 @@ impl CertificateStore {
         Self { agent: config.into(), url: url.to_owned() }
     }
 
-    /// The certificates of a key, DER, unless it takes longer than until `deadline`. Whether they are any good is for others to say.
+    /// Finds the certificates for a search key, in DER. They are not verified here. It gives up at `deadline`.
     ///
     /// # Errors
-    /// In words, why the store did not answer.
+    /// The store did not answer in time, or with something else than certificates; as text.
     pub fn find(&self, key: &SearchKey, deadline: Instant) -> Result<Vec<Vec<u8>>, String> {
         let Some((attribute, value)) = query(key) else { return Ok(Vec::new()) };
         let value = utf8_percent_encode(&value, NON_ALPHANUMERIC);
@@ -62,7 +62,7 @@ impl CertificateStore {
     }
 }
 
-/// Attribute and value of RFC 4387 §2.2; binary values in Base64.
+/// The query's attribute and value (RFC 4387 §2.2), binary values in Base64; `None` for a key that has no attribute there.
 fn query(key: &SearchKey) -> Option<(&'static str, String)> {
     Some(match key {
         SearchKey::Uri(name) => ("uri", name.clone()),
@@ -80,7 +80,7 @@ fn boundary(kind: &str) -> Option<&str> {
     boundary.trim().trim_matches('"').split(';').next()
 }
 
-/// The bodies of the parts (RFC 2046 §5.1).
+/// The bodies of the parts of a multipart message (RFC 2046 §5.1).
 fn parts(body: &[u8], boundary: &str) -> Vec<Vec<u8>> {
     let delimiter = format!("--{boundary}");
     let starts: Vec<usize> = body

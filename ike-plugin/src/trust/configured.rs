@@ -1,4 +1,4 @@
-//! Whom to trust: the certification path of a peer, and the status of each certificate on it.
+//! Trust as the operator configured it: anchors, CRLs and OCSP, and the records of our own authority.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,57 +17,58 @@ use super::certificate_store::CertificateStore;
 use crate::path::{Certificate, PathSettings, ValidPath, validate};
 use crate::status::{CrlChecker, Lack, Mode, Status};
 
-/// Decides whom to trust.
+/// Validates certification paths and finds the status of their certificates.
 pub trait Trust: Send + Sync {
-    /// The path from a peer's certificate to an anchor.
+    /// Validates the path from a peer's certificate to an anchor. `chain` is what the peer sent, in DER, its own certificate first.
     ///
     /// # Errors
-    /// In words, what is wrong with it.
+    /// There is no valid path; as text, what is wrong.
     fn path(&self, chain: &[Vec<u8>], at: Timestamp) -> Result<ValidPath, String>;
 
-    /// Whether a certificate of the path is revoked. It answers before `deadline`.
+    /// Finds out whether a certificate of the path is revoked. It returns before `deadline`.
     fn status(&self, path: &ValidPath, at: Timestamp, deadline: Instant) -> Status;
 
-    /// The certificates that a peer of this identity may have, each with those above it as far as known; for daemons that tell
-    /// no certificate. It answers before `deadline`.
+    /// Looks up the certificates that a peer of this identity may have, for daemons that send none. Each comes as a chain in DER, its own
+    /// certificate first. It returns before `deadline`.
     ///
     /// # Errors
-    /// In words, why nothing can be looked up.
+    /// Nothing can be looked up; as text, why.
     fn look_up(&self, id: &PeerId, deadline: Instant) -> Result<Vec<Vec<Vec<u8>>>, String>;
 
-    /// A number that changes whenever another answer may be due: a new CRL, a revocation, other anchors.
+    /// A number that changes whenever the result of [`Trust::path`] or [`Trust::status`] may change: by a new CRL, a revocation, other anchors.
     fn generation(&self) -> u64;
 
-    /// In words, what an operator must see to before peers are refused for it.
+    /// What an operator must mend before peers are refused for it, as sentences.
     fn troubles(&self, _at: Timestamp) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// The most certificates of an identity that are looked up.
+/// The most certificates of one identity that are looked up.
 const MAX_FOUND: usize = 16;
 
-/// Trust by anchors and CRLs, and by the store of an authority where that is at hand.
+/// Trust by anchors, CRLs and OCSP; and where the authorizer runs within the server, by the authority's own records.
 pub struct Standing {
     settings: PathSettings,
     checker: CrlChecker,
     authority: Option<Arc<Authority>>,
-    /// The CAs whose keys it has: what they issued and revoked is all on record. A root that is kept elsewhere revokes elsewhere.
+    /// The public keys and names of the CAs whose private keys the authority holds. Everything that these issued and revoked is on record. A root
+    /// whose key is kept elsewhere may have revoked certificates that the authority does not know of.
     own: Vec<(Vec<u8>, Label)>,
-    /// What its store recorded so far.
+    /// How far the authority's history was read.
     recorded: Mutex<Recorded>,
-    /// Where certificates are looked up without an authority.
+    /// Where certificates are looked up if there is no authority.
     certificates: Option<CertificateStore>,
 }
 
-/// Up to where the history of a store was read, and how many statuses changed since it was first looked at.
+/// How far the history of a store was read, and how many statuses had changed by then.
 struct Recorded {
     mark: Option<Mark>,
     changes: u64,
 }
 
 impl Standing {
-    /// Trust as these say. With an authority, what its own CAs issued is looked up in its store.
+    /// Trust by these settings. With an authority, the status of certificates that its own CAs issued comes from its records.
     ///
     /// # Errors
     /// A certificate of the authority cannot be read.
@@ -85,13 +86,13 @@ impl Standing {
         Ok(Self { settings, checker, authority, own, recorded, certificates: None })
     }
 
-    /// Has certificates looked up there, where no authority is at hand.
+    /// Looks certificates up in this store if there is no authority.
     #[must_use]
     pub fn with_certificates(self, certificates: Option<CertificateStore>) -> Self {
         Self { certificates, ..self }
     }
 
-    /// The certificates of an authority's roots, and those of the CAs below them.
+    /// The certificates of an authority's roots, and those of the CAs below them, in DER.
     ///
     /// # Errors
     /// A certificate cannot be read.
@@ -108,7 +109,7 @@ impl Standing {
         Ok([roots, below])
     }
 
-    /// How many statuses changed. What else is recorded, such as new certificates, leaves those alone that are known.
+    /// How many statuses have changed so far. Other entries, such as new certificates, do not change the status of a known one.
     fn status_changes(&self, authority: &Authority) -> u64 {
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         let end = authority.store().mark();
@@ -124,7 +125,7 @@ impl Standing {
                     }
                 }
                 Err(error) => {
-                    // Who knows what changed: everything may have.
+                    // Any status may have changed, so that everything cached must be looked at again.
                     tracing::error!(%error, "the store's history cannot be read");
                     recorded.changes = recorded.changes.wrapping_add(1);
                     break;
@@ -134,7 +135,7 @@ impl Standing {
         recorded.changes
     }
 
-    /// The authority and its CA, if the issuer is one of its own.
+    /// The authority and the name of its CA, if the issuer of a certificate is one whose key it holds.
     fn own_ca(&self, issuer: &Certificate) -> Option<(&Arc<Authority>, &Label)> {
         let (_, ca) = self.own.iter().find(|(key, _)| key == issuer.spki())?;
         Some((self.authority.as_ref()?, ca))
@@ -151,12 +152,12 @@ impl Standing {
             return Status::Unknown(format!("the CA `{ca}` issues no such serial numbers"));
         };
         let status = match authority.issued_status(ca, &serial) {
-            // Certificates of CAs are revoked like others, and recorded elsewhere.
+            // The certificate of a CA is not among the issued ones. It can be revoked all the same.
             Ok(CertificateStatus::Good) => authority.certificate_status(ca, &serial),
             other => other,
         };
         match status {
-            // The store's generation says when this is no longer so.
+            // A later revocation changes the generation, so that a long time is safe.
             Ok(CertificateStatus::Good) => Status::Good(at.plus(Duration::from_secs(86_400))),
             Ok(CertificateStatus::Revoked(revocation)) => Status::Revoked(format!(
                 "the certificate `{}` was revoked at {}: {}",
@@ -234,7 +235,6 @@ impl Trust for Standing {
         Ok(found.into_iter().map(|certificate| vec![certificate]).collect())
     }
 
-    /// All of them only rise.
     fn troubles(&self, at: Timestamp) -> Vec<String> {
         self.checker.cache.troubles(at)
     }
