@@ -1,5 +1,5 @@
-//! What is to be published, kept in step with the authority's records by its history: nothing is asked twice, and nothing
-//! is missed while nobody looks.
+//! The entries to be published, which follow the authority's records. After a first reading, only changes in the history of the store are read, so
+//! that nothing is read twice and no change is missed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use crate::layout::Layout;
 use crate::tree;
 use crate::views::{CaView, PeerView};
 
-/// Certificates that are read at once while the catalogue is begun.
+/// How many certificates are read at a time while the catalogue is built.
 const PAGE: usize = 1000;
 
-/// The entries that there shall be, and how far in the history they are.
+/// The entries to be published, and how far in the store's history they are.
 pub struct Catalogue {
     authority: Arc<Authority>,
     layout: Layout,
     limit: usize,
     mark: Mark,
     peers: BTreeMap<Owner, Peer>,
-    /// Certificates by their end, the soonest first.
+    /// Certificates by their notAfter, the soonest first.
     ends: BTreeSet<(Timestamp, CertificateId)>,
-    /// Where each certificate is, and when it ends.
+    /// The owner and the notAfter of each certificate.
     owners: BTreeMap<CertificateId, (Owner, Timestamp)>,
     left_out: u64,
 }
@@ -50,19 +50,19 @@ struct Owner {
 }
 
 struct Peer {
-    /// Which account of its name it is; `None` when it was gone already.
+    /// Which account of this name it is: a name may be given again. `None` if the account no longer existed.
     incarnation: Option<Incarnation>,
     id: String,
     certificates: BTreeMap<CertificateId, Bytes>,
 }
 
 impl Catalogue {
-    /// Reads every certificate that is in use. `limit` is how many certificates of peers are held; 0 for none.
+    /// Reads all certificates that are in use. `limit` is the most certificates of peers that are published; 0 publishes none.
     ///
     /// # Errors
     /// Those of the store.
     pub fn open(authority: Arc<Authority>, layout: Layout, limit: usize) -> Result<Self> {
-        // The mark first: what is recorded while the pages are read is looked at again.
+        // The mark is read first, so that entries that are recorded while the pages are read are seen again later.
         let mark = authority.store().mark();
         let mut catalogue = Self {
             authority,
@@ -87,17 +87,17 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// Where in the history it is.
+    /// How far in the history it is.
     pub const fn mark(&self) -> Mark {
         self.mark
     }
 
-    /// How many certificates of peers it holds, and how many it left out because of its limit.
+    /// The number of peers' certificates that are published, and of those that the limit leaves out.
     pub fn counts(&self) -> (usize, u64) {
         (self.owners.len(), self.left_out)
     }
 
-    /// Takes over what changed, and whether anything that is published did.
+    /// Reads the changes since the last call. True if an entry to be published has changed.
     ///
     /// # Errors
     /// Those of the store.
@@ -115,7 +115,7 @@ impl Catalogue {
         }
     }
 
-    /// Every entry that there shall be, those above before those below.
+    /// All entries to be published, each behind the entry above it.
     ///
     /// # Errors
     /// Those of the store, and of names that no entry can have.
@@ -164,10 +164,10 @@ impl Catalogue {
         match change {
             Change::Crl { .. } | Change::Ca(_) => Ok(true),
             _ if self.limit == 0 => Ok(false),
-            // What it replaces is good until it ends or is revoked.
+            // A renewed certificate stays valid until it expires or is revoked, so that both are published.
             Change::Issued(issued) => self.take_issued(*issued),
             Change::Status { ca, serial } => self.look_again(&ca, &serial),
-            // It may have been withheld until then.
+            // The certificate may have been withheld until it was confirmed.
             Change::Confirmed { transaction } => {
                 let now = self.authority.now();
                 match self.authority.store().issued_in(now, &transaction)? {
@@ -178,9 +178,9 @@ impl Catalogue {
         }
     }
 
-    /// The journal said everything of it but whether it was revoked since.
+    /// Adds a certificate that was issued. The journal's entry has everything but a later revocation.
     fn take_issued(&mut self, issued: Issued) -> Result<bool> {
-        // What is withheld is looked at again when it is confirmed.
+        // A withheld certificate is added when it is confirmed.
         let is_hidden = issued.withheld || issued.unpublished;
         let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
         let revoked = self.authority.store().revocation(&ca, &serial)?.is_some();
@@ -206,8 +206,7 @@ impl Catalogue {
             && self.is_published(&record.ca, &record.account, record.not_after)
     }
 
-    /// Whether another account has the name now of the one that a certificate was issued to: what is found under that name is no
-    /// longer this certificate.
+    /// Whether the name of the certificate's account now belongs to another account. The entry of that name must then not have the certificate.
     fn is_anothers(&self, record: &CertificateRecord) -> Result<bool> {
         let now = self.authority.store().incarnation(&record.account)?;
         Ok(now.is_some_and(|account| !account.precedes(record.offset)))
@@ -216,7 +215,7 @@ impl Catalogue {
     fn is_published(&self, ca: &Label, account: &Label, not_after: Timestamp) -> bool {
         not_after >= self.authority.now()
             && !account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
-            // What a root signed for an account is the certificate of another CA, and nobody's userCertificate.
+            // A certificate that a root signed for an account is that of another CA, and not a userCertificate.
             && self.authority.is_ca(ca)
     }
 
@@ -255,7 +254,7 @@ impl Catalogue {
         Ok(true)
     }
 
-    /// Has an entry for an account. That of one that had its name before goes.
+    /// Ensures that there is an entry for an account. If an earlier account of the same name had one, its certificates are removed.
     fn own(&mut self, owner: &Owner) -> Result<()> {
         let incarnation = self.authority.store().incarnation(&owner.account)?;
         let known = self.peers.get(owner);
@@ -296,7 +295,7 @@ impl Catalogue {
         dropped
     }
 
-    /// The first identity of an account, or its name when it is gone.
+    /// The first identity of an account, or its name if the account no longer exists.
     fn first_identity(&self, account: &Label) -> Result<String> {
         let known = self.authority.store().account(account)?;
         Ok(match known.and_then(|account| account.identities.into_iter().next()) {

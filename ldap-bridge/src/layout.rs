@@ -1,4 +1,4 @@
-//! How the entries of a directory are named, and the URLs by which certificates point at them.
+//! The names of entries, and the LDAP URLs of entries that certificates contain.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::entry::{CA_CERTIFICATE, CERTIFICATE_REVOCATION_LIST, DELTA_REVOCATION
 use crate::error::{Error, Result};
 use crate::views::PeerView;
 
-/// How entries are named. Templates stand below `base`; `{…}` in their values are variables.
+/// The templates for the names of entries, relative to `base`. `{…}` in a value is a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     base: Dn,
@@ -19,23 +19,23 @@ pub struct Layout {
     peers: BTreeMap<Label, Option<Dn>>,
 }
 
-/// The names of entries as an operator writes them.
+/// The templates as an operator writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayoutConfig {
     /// The DN above all entries; empty for none.
     pub base: String,
-    /// A CA's entry, with `{ca}`.
+    /// The name of a CA's entry, with `{ca}`.
     pub ca: String,
-    /// The entry of a CRL's partition, with `{ca}` and `{partition}`.
+    /// The name of the entry of a partition of a CRL, with `{ca}` and `{partition}`.
     pub partition: String,
-    /// A peer's entry, with `{account}`, `{id}` (its first identity) and `{profile}`.
+    /// The name of a peer's entry, with `{account}`, `{id}` (its first identity) and `{profile}`.
     pub peer: String,
-    /// The same for the peers of some profiles; empty for profiles that have no entries.
+    /// Templates for the peers of single profiles. An empty one publishes no entries for the profile.
     pub peers: BTreeMap<Label, String>,
 }
 
 impl Layout {
-    /// Checks every name.
+    /// Checks the templates.
     ///
     /// # Errors
     /// [`Error::Malformed`] that names the key, what was expected and what was found.
@@ -130,7 +130,7 @@ impl Layout {
 
 const PEER_VARIABLES: [&str; 3] = ["account", "id", "profile"];
 
-/// A base search for one attribute (RFC 4516 §2); variables stay as they are.
+/// The URL of a base search for one attribute (RFC 4516 §2). Variables are left in it.
 fn url(server: &str, dn: &Dn, attribute: &str) -> String {
     let mut url = format!("{}/", server.trim_end_matches('/'));
     for octet in dn.to_string().bytes() {
@@ -144,7 +144,7 @@ fn read(key: &str, text: &str) -> Result<Dn> {
     text.parse().map_err(|e| Error::Malformed(format!("{key}: {e}")))
 }
 
-/// A template whose variables are known.
+/// Reads a template. A variable that is not among `variables` is an error, and so is a template without any.
 fn template(key: &str, text: &str, variables: &[&str]) -> Result<Dn> {
     let dn = read(key, text)?;
     let values = dn.rdns().iter().flat_map(|rdn| rdn.attributes());

@@ -1,7 +1,7 @@
-//! How the world looks up what the authority says: entries for directories, a publisher to directories of others, a
-//! read-only directory of our own, OCSP, and places for clients.
+//! Publishes what the authority has issued and revoked: in directories of others by LDAP, in a built-in read-only directory, and by OCSP. It also
+//! has the LDAP client of the authorizer, and the slots that bound the connections of clients.
 //!
-//! It reads the authority's records and decides nothing. Wire formats stop here.
+//! It only reads the authority's records, and decides nothing.
 
 #![cfg_attr(
     test,

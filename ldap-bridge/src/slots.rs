@@ -1,5 +1,7 @@
-//! ConnectionSlots for clients: bounds on connections, in all and of one address. When slots run out, the connections that wait for their
-//! own client end first, so that whoever holds many and asks for nothing keeps nobody out.
+//! Slots for connections: a bound on all connections of a listener, and on those of one address (an IPv6 /64 counts as one).
+//!
+//! If there is no free slot, a connection that is idle is ended to make room, so that a client that opens many connections and sends nothing cannot
+//! keep others out.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -12,24 +14,24 @@ use std::time::{Duration, Instant};
 
 use countersign_ca::Network;
 
-/// What a connection waits for.
+/// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Activity {
-    /// Its client has asked for nothing, or not all of it is here.
+    /// It waits for a request, or for the rest of one.
     Idle,
-    /// Its client has yet to send the rest of a request, or to take an answer.
+    /// It waits for the client to send the rest of a request, or to read an answer.
     Waiting,
-    /// It is our turn.
+    /// The server works on a request.
     Working,
 }
 
-/// Why there is no slot.
+/// Why a connection gets no slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// This address has as many as one may have, and all of them are busy.
+    /// The address has used up its share, and none of its connections is idle.
     Address,
-    /// There are none at all.
+    /// All slots are taken, and no connection may be ended.
     All,
 }
 
@@ -49,11 +51,11 @@ struct State {
     ended: u64,
 }
 
-/// What is known of a connection, by both sides.
+/// A connection, as it is shared by the list and by the connection's own task.
 struct Connection {
     network: Network,
     activity: AtomicU8,
-    /// Since when, in milliseconds from the beginning.
+    /// The time of the last change of activity, in milliseconds since the list was made.
     since: AtomicU64,
     is_ended: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -85,7 +87,8 @@ impl State {
         Some(connection)
     }
 
-    /// Ends the connection that has waited for its client the longest, of the address that has the most of them; whether there was one.
+    /// Ends one of the connections that may be ended: an idle one before others, of the address with the most connections, and of these the one that
+    /// has waited longest. False if there is none.
     fn end_one(&mut self, may_end: impl Fn(&Connection, usize) -> bool) -> bool {
         let rank = |(number, connection): (&u64, &Arc<Connection>)| {
             let count = self.of_one.get(&connection.network).copied().unwrap_or_default();
@@ -103,16 +106,17 @@ impl State {
 }
 
 impl ConnectionSlots {
-    /// At most so many connections, and so many of one address.
+    /// Slots for at most `most` connections, and `most_of_one` of one address.
     pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         let began = Instant::now();
         Arc::new(Self { most, most_of_one, began, state: Mutex::default() })
     }
 
-    /// A slot; where there is none, an idle connection gives up its own: one of the same address, if that has its share.
+    /// Takes a slot for a connection from this address. If the address has used up its share, one of its own idle connections is ended; if all slots
+    /// are taken, one of any address is.
     ///
     /// # Errors
-    /// [`Full`], when nobody's slot can be had.
+    /// [`Full`] if no connection may be ended.
     pub fn take(self: &Arc<Self>, address: IpAddr) -> Result<ConnectionSlot, Full> {
         let network = Network::from(address);
         let mut state = self.lock();
@@ -146,7 +150,7 @@ impl ConnectionSlots {
         Ok(ConnectionSlot { slots: Arc::clone(self), number, connection })
     }
 
-    /// Ends connections whose client has asked for nothing for so long.
+    /// Ends the connections that have been idle for longer than `patience`.
     pub fn end_idle(&self, patience: Duration) {
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         let Some(before) = self.now().checked_sub(patience) else { return };
@@ -160,12 +164,12 @@ impl ConnectionSlots {
         over.iter().for_each(|connection| connection.end());
     }
 
-    /// How many slots are taken.
+    /// The number of slots that are taken.
     pub fn taken(&self) -> usize {
         self.lock().connections.len()
     }
 
-    /// How many connections had to give up their slot to others.
+    /// The number of connections that were ended to make room.
     pub fn given_up(&self) -> u64 {
         self.lock().ended
     }
@@ -179,7 +183,7 @@ impl ConnectionSlots {
     }
 }
 
-/// A connection's slot; given back when dropped.
+/// A connection's slot. Dropping it frees the slot.
 pub struct ConnectionSlot {
     slots: Arc<ConnectionSlots>,
     number: u64,
@@ -187,13 +191,13 @@ pub struct ConnectionSlot {
 }
 
 impl ConnectionSlot {
-    /// Notes what the connection waits for.
+    /// Notes what the connection is doing now.
     pub fn note(&self, activity: Activity) {
         self.connection.since.store(self.slots.now(), Ordering::Relaxed);
         self.connection.activity.store(activity as u8, Ordering::Relaxed);
     }
 
-    /// Whether the connection must end, for others need its slot. If not, the task is woken when it must.
+    /// Whether the connection must end to make room. If not, the task is woken when it must.
     pub fn is_ended(&self, context: &Context<'_>) -> bool {
         if !self.connection.is_ended.load(Ordering::Acquire) {
             let mut waker = self.connection.waker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -202,11 +206,11 @@ impl ConnectionSlot {
                 none => *none = Some(context.waker().clone()),
             }
         }
-        // Once more: it may have ended in between.
+        // Checked again, because the flag may have been set before the waker was stored.
         self.connection.is_ended.load(Ordering::Acquire)
     }
 
-    /// Waits until others need the slot.
+    /// Waits until the connection must end to make room.
     pub async fn ended(&self) {
         poll_fn(|context| match self.is_ended(context) {
             true => Poll::Ready(()),

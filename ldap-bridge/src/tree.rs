@@ -1,4 +1,4 @@
-//! Which entries there shall be: the CAs, the partitions of their CRLs, the peers, and what stands above them. Pure.
+//! Builds the entries to be published: for CAs, for partitions of their CRLs, for peers, and for the containers above them. It does no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 pub use crate::layout::{Layout, LayoutConfig};
 use crate::views::{CaView, PeerView};
 
-/// Every entry that there shall be, those above before those below.
+/// All entries to be published, each behind the entry above it.
 ///
 /// # Errors
 /// [`Error::Malformed`] when a name cannot be given to an entry.
@@ -34,7 +34,7 @@ pub fn entries<'a>(
     }
     for peer in peers {
         let Some(dn) = layout.peer(peer) else { continue };
-        // Two accounts may have one name by a template: the entry has the certificates of both.
+        // A template may give two accounts the same name. The entry then has the certificates of both.
         match named.get_mut(&dn.key()) {
             Some(known) => add_certificates(known, &peer.certificates),
             None => {
@@ -47,7 +47,7 @@ pub fn entries<'a>(
     let mut seen = BTreeSet::new();
     for entry in named.values() {
         let mut next = entry.dn.parent();
-        // What is above the base is somebody else's.
+        // Entries above the base belong to the directory's administrator.
         while let Some(dn) = next.filter(|dn| !dn.is_empty() && dn.is_within(layout.base())) {
             let key = dn.key();
             if !seen.insert(key.clone()) {
@@ -64,7 +64,7 @@ pub fn entries<'a>(
     Ok(all)
 }
 
-/// RFC 4523 §3.1 and §3.4: `pkiCA` and `deltaCRL` beside a structural class that needs nothing but a name.
+/// The entry of a CA: `pkiCA` and `deltaCRL` (RFC 4523 §3.1, §3.4), with a structural class that demands no attribute but the name.
 fn ca_entry(layout: &Layout, ca: &CaView) -> Result<Entry> {
     let dn = layout.ca(&ca.name);
     let mut classes = vec!["applicationProcess", "pkiCA"];
@@ -72,7 +72,7 @@ fn ca_entry(layout: &Layout, ca: &CaView) -> Result<Entry> {
     attributes.push(Attribute::new(CA_CERTIFICATE, [ca.certificate.clone()]));
     if let Some(crl) = &ca.crl {
         attributes.push(Attribute::new(CERTIFICATE_REVOCATION_LIST, [crl.clone()]));
-        // A root's list is about CAs, those of issuing CAs are not.
+        // The CRL of a root lists certificates of CAs, and is therefore also an authority revocation list.
         if ca.is_root {
             attributes.push(Attribute::new(AUTHORITY_REVOCATION_LIST, [crl.clone()]));
         }
@@ -88,7 +88,7 @@ fn ca_entry(layout: &Layout, ca: &CaView) -> Result<Entry> {
     Ok(Entry { dn, classes, attributes })
 }
 
-/// RFC 4523 §3.3.
+/// The entry of a partition of a CRL: a `cRLDistributionPoint` (RFC 4523 §3.3).
 fn partition_entry(layout: &Layout, ca: &CaView, number: u16, crl: &Bytes) -> Result<Entry> {
     let dn = layout.partition(&ca.name, &number.to_string());
     let mut attributes = naming(&dn)?;
@@ -96,7 +96,7 @@ fn partition_entry(layout: &Layout, ca: &CaView, number: u16, crl: &Bytes) -> Re
     Ok(Entry { dn, classes: vec!["cRLDistributionPoint"], attributes })
 }
 
-/// RFC 4523 §3.2: `pkiUser` beside a class that fits the name.
+/// The entry of a peer: `pkiUser` (RFC 4523 §3.2), with a structural class that fits the type of the name.
 fn peer_entry(dn: Dn, certificates: &[Bytes]) -> Result<Entry> {
     let named_by = |kind| {
         let first = dn.rdns().first().map_or(&[][..], Rdn::attributes);
@@ -121,7 +121,7 @@ fn add_certificates(entry: &mut Entry, certificates: &[Bytes]) {
     }
 }
 
-/// An entry that only holds others.
+/// A container: an entry that exists only because others are below it.
 fn container(dn: &Dn) -> Result<Entry> {
     let kind = dn.rdns().first().and_then(|rdn| rdn.attributes().first());
     let classes = match kind.map(|ava| ava.kind.as_str()) {
@@ -146,7 +146,7 @@ fn container(dn: &Dn) -> Result<Entry> {
     Ok(Entry { dn: dn.clone(), classes, attributes })
 }
 
-/// The attributes that name an entry.
+/// The attributes of an entry that its RDN names.
 fn naming(dn: &Dn) -> Result<Vec<Attribute>> {
     let first = dn.rdns().first().map_or(&[][..], Rdn::attributes);
     first
@@ -165,7 +165,7 @@ fn naming(dn: &Dn) -> Result<Vec<Attribute>> {
         .collect()
 }
 
-/// The attributes that may name an entry, as the schema spells them.
+/// The attribute types that may name an entry, in the spelling of the schema.
 const NAMES: [&str; 9] = ["cn", "o", "ou", "dc", "c", "l", "st", "uid", "serialNumber"];
 
 /// ```text

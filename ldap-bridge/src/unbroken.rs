@@ -1,4 +1,4 @@
-//! Work that may panic by a fault of ours, without the thread that does it.
+//! Turns a panic into an error, so that a thread survives it.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,13 +6,13 @@ use std::task::Poll;
 
 use crate::error::{Error, Result};
 
-/// What is told of a panic.
+/// The message of the error after a panic.
 pub const BROKEN: &str = "a fault of ours, which the log tells; it is tried again";
 
-/// What may be in the way when something is computed for others: a panic is told as an error, and the thread goes on.
+/// Runs a future. If it panics, that becomes an error, and the thread goes on.
 ///
 /// # Errors
-/// [`Error::Internal`] when it panicked. What it was about to change is to be thrown away.
+/// [`Error::Internal`] if it panics. The caller must discard everything that it was changing.
 pub async fn unbroken<T>(work: impl Future<Output = T>) -> Result<T> {
     let mut work = std::pin::pin!(work);
     let polled = std::future::poll_fn(|context| {

@@ -1,9 +1,9 @@
-//! What is published of CAs and peers, before it has names in a directory.
+//! What is published about CAs and peers, independent of a directory.
 
 use bytes::Bytes;
 use countersign_ca::record::Label;
 
-/// A CA, with what it published.
+/// A CA, with its certificate and its current CRLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaView {
     /// Its name.
@@ -16,11 +16,11 @@ pub struct CaView {
     pub crl: Option<Bytes>,
     /// Its delta CRL.
     pub delta: Option<Bytes>,
-    /// Its partitions' CRLs.
+    /// The CRLs of its partitions, by number.
     pub partitions: Vec<(u16, Bytes)>,
 }
 
-/// A peer with its certificates that are in use.
+/// A peer, with its certificates that are in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerView {
     /// Its account.

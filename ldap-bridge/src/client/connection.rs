@@ -1,5 +1,5 @@
-//! Connections to directories of others. The ldap3 library speaks with them through a pair of sockets of our own, so that what they
-//! answer is looked through before the library parses it, under TLS as well: [`Frames`].
+//! Connections to directories of others. The ldap3 library is connected through a pair of sockets of our own, so that the answers of a directory are
+//! checked ([`Frames`]) before the library parses them, with TLS as well.
 
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -21,10 +21,10 @@ use crate::protocol::result;
 /// The StartTLS request (RFC 4511 §4.14.1) as message 1.
 const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
 
-/// How much is read at once, in octets.
+/// How many octets are read at a time.
 const CHUNK: usize = 16 << 10;
 
-/// What the answer to StartTLS may have.
+/// The bounds of the answer to StartTLS.
 const SHORT: Bounds = Bounds { frame: 4096, elements: 16, octets: 4096, entries: 0 };
 
 /// How a server is reached.
@@ -34,13 +34,13 @@ pub enum Security {
     None,
     /// TLS from the start.
     Tls(Arc<ClientConfig>),
-    /// TLS after a request for it.
+    /// TLS after a StartTLS request.
     StartTls(Arc<ClientConfig>),
 }
 
-/// A connection. What belongs to it ends when it is dropped.
+/// A connection. Dropping it ends its tasks.
 pub struct Connection {
-    /// What asks.
+    /// The handle for operations.
     pub ldap: Ldap,
     fault: Arc<Mutex<Option<String>>>,
     tasks: [JoinHandle<()>; 2],
@@ -85,12 +85,12 @@ impl Connection {
         Ok(Self { ldap, fault, tasks: [pump, driver] })
     }
 
-    /// What was wrong with what the directory said, once the connection ended by that.
+    /// The reason why an answer of the directory was rejected, if the connection has ended by that.
     pub fn fault(&self) -> Option<String> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The reason why something failed, with what was wrong with the directory's answer, if that is why.
+    /// The text for an error of an operation: the reason why an answer was rejected, if there is one, or else the error itself.
     pub fn reason(&self, error: impl std::fmt::Display) -> String {
         match self.fault() {
             Some(fault) => format!("the directory's answer is not taken: {fault}"),
@@ -105,7 +105,7 @@ impl Drop for Connection {
     }
 }
 
-/// Asks for TLS. Nothing may stand behind the answer: it would be taken for what came under TLS.
+/// Requests TLS. Octets behind the answer are an error, because they would be read as if they had arrived under TLS.
 async fn start_tls(stream: &mut TcpStream) -> Result<()> {
     let failed = |e: io::Error| Error::Unavailable(e.to_string());
     let wrong = |why: String| Error::Unavailable(format!("StartTLS: {why}"));
@@ -130,7 +130,7 @@ async fn start_tls(stream: &mut TcpStream) -> Result<()> {
     }
 }
 
-/// Notes why a connection ended, unless one of both sides ended it.
+/// Runs [`carry`], and notes the reason if it fails.
 async fn pump<S: AsyncRead + AsyncWrite>(
     directory: S,
     library: UnixStream,
@@ -143,7 +143,7 @@ async fn pump<S: AsyncRead + AsyncWrite>(
     }
 }
 
-/// Carries what is asked to the directory, and what it answers back, as long as the library may see that.
+/// Carries requests to the directory and answers to the library, until a side closes the connection or an answer is rejected.
 async fn carry<S: AsyncRead + AsyncWrite>(
     directory: S,
     library: UnixStream,
@@ -182,7 +182,7 @@ async fn carry<S: AsyncRead + AsyncWrite>(
     }
 }
 
-/// TLS by the CAs of the platform.
+/// The TLS configuration that trusts the platform's CAs.
 ///
 /// # Errors
 /// [`Error::Internal`].
@@ -196,7 +196,7 @@ pub fn platform_tls() -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
-/// Host and port of `ldap://host:port` or `ldaps://host:port`, and whether it is TLS from the start.
+/// Reads `ldap://host:port` or `ldaps://host:port`: the host, the port, and whether TLS begins at once. `None` if it is neither.
 #[must_use]
 pub fn address(url: &str) -> Option<(&str, u16, bool)> {
     let (authority, usual, is_tls) =

@@ -1,6 +1,5 @@
-//! The frames that a directory answers with (RFC 4511 §4.1.1), looked through before the LDAP library parses them: size, shape,
-//! and whether they answer what was asked. What passes here has exactly the shape of the answer that was asked for, so that
-//! nothing is nested deeper than that, and nothing is larger than we take.
+//! Checks the messages of a directory (RFC 4511 §4.1.1) before the LDAP library parses them: their size, their structure, and whether they answer an
+//! open request. A message that passes has exactly the structure of the expected answer, so that none is nested deeper or larger than that.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -9,54 +8,55 @@ use bytes::{Bytes, BytesMut};
 
 use crate::protocol::{Length, oid, tag};
 
-/// What a directory may answer with.
+/// The bounds of a directory's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// The largest frame, in octets.
+    /// The largest message, in octets.
     pub frame: usize,
-    /// The most elements of a frame.
+    /// The most elements of a message.
     pub elements: usize,
-    /// The most octets that answer one search.
+    /// The most octets of all messages that answer one search.
     pub octets: usize,
-    /// The most entries and references that answer one search; a search of one entry has [`REFERENCES`].
+    /// The most entries and references that answer one search. For a search of one entry it is [`REFERENCES`].
     pub entries: usize,
 }
 
-/// How many frames may answer a search for one entry: the entry, and references that a server adds.
+/// The most entries and references that may answer a search for one entry: the entry, and references that a server adds.
 pub const REFERENCES: usize = 8;
 
-/// The most requests that are under way; the least is taken for an error of ours.
+/// The most open requests. This program never has so many, so that more are an error of its own.
 const MAX_OPEN: usize = 1024;
 
 /// The scope of a search for one entry (RFC 4511 §4.5.1.2).
 const BASE_OBJECT: u32 = 0;
 
-/// What was asked under a messageID.
+/// An open request, by its messageID.
 struct Asked {
-    /// The tag of the answer that ends it.
+    /// The tag of the response that ends it.
     ends: u8,
-    /// What may still come before that.
+    /// How many octets may still arrive.
     octets: usize,
+    /// How many entries and references may still arrive.
     entries: usize,
 }
 
-/// Looks through what a directory says, against what was asked.
+/// Checks the messages of a directory against the open requests.
 pub struct Frames {
     bounds: Bounds,
     asked: HashMap<u32, Asked>,
 }
 
 impl Frames {
-    /// Nothing was asked yet.
+    /// No request is open yet.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self { bounds, asked: HashMap::new() }
     }
 
-    /// Takes a whole frame that we send out of `buffer`, and notes what it asks; `None` when it is not there as a whole.
+    /// Takes the next message to the directory out of `buffer`, and notes its request. `None` if the message is not complete yet.
     ///
     /// # Errors
-    /// In words, what is wrong with it.
+    /// The message is malformed; as text.
     pub fn ask(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, String> {
         let Some(length) = whole(buffer, usize::MAX)? else { return Ok(None) };
         let frame = buffer.split_to(length).freeze();
@@ -84,11 +84,10 @@ impl Frames {
         Ok(Some(frame))
     }
 
-    /// Takes a whole frame of the directory out of `buffer`, if it is one that the LDAP library may see; `None` when it is not there
-    /// as a whole.
+    /// Takes the next message of the directory out of `buffer`, and checks it. `None` if the message is not complete yet.
     ///
     /// # Errors
-    /// In words, what is wrong with it. Nothing behind it is to be believed.
+    /// The message must not reach the library; as text, why. The connection must end.
     pub fn answer(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, String> {
         let Some(length) = whole(buffer, self.bounds.frame)? else { return Ok(None) };
         let frame = buffer.split_to(length).freeze();
@@ -108,7 +107,7 @@ impl Frames {
         let id = message.number(tag::INTEGER)?;
         let (found, mut content) = message.any()?;
         if id == 0 {
-            // RFC 4511 §4.4.1: a notice of disconnection, the one thing that comes unasked.
+            // RFC 4511 §4.4.1: a notice of disconnection, the only message without a request.
             return Err("the directory ends the connection".into());
         }
         let asked = self.asked.get_mut(&id).ok_or_else(|| {
@@ -144,7 +143,7 @@ impl Frames {
     }
 }
 
-/// The result code of an answer that was taken.
+/// The result code of a message that [`Frames::answer`] has accepted.
 pub fn result_code(frame: &[u8]) -> Option<u32> {
     let left = Cell::new(8);
     let mut message = Reader::of(frame, &left).ok()?;
@@ -235,7 +234,7 @@ fn control(list: &mut Reader<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// How long the frame at the beginning of `buffer` is, once it is there as a whole.
+/// The length of the message at the beginning of `buffer`; `None` if the message is not complete yet.
 fn whole(buffer: &[u8], most: usize) -> Result<Option<usize>, String> {
     let [found, rest @ ..] = buffer else { return Ok(None) };
     if *found != tag::SEQUENCE {
@@ -254,14 +253,14 @@ fn length(behind_tag: &[u8]) -> Result<Option<Length>, String> {
         .map_err(|_| "expected a definite length of at most four octets".to_owned())
 }
 
-/// Reads elements one after the other, and counts them.
+/// Reads BER elements one after the other, and counts them against a bound.
 struct Reader<'a> {
     rest: &'a [u8],
     left: &'a Cell<usize>,
 }
 
 impl<'a> Reader<'a> {
-    /// The content of the one element of these octets.
+    /// A reader of the content of a SEQUENCE, which must be all of these octets.
     fn of(octets: &'a [u8], left: &'a Cell<usize>) -> Result<Self, String> {
         let mut whole = Self { rest: octets, left };
         let content = whole.constructed(tag::SEQUENCE)?;
@@ -284,7 +283,7 @@ impl<'a> Reader<'a> {
         self.rest.first().copied()
     }
 
-    /// The next element: its tag, and its content.
+    /// Reads the next element: its tag, and a reader of its content.
     fn any(&mut self) -> Result<(u8, Self), String> {
         let left =
             self.left.get().checked_sub(1).ok_or("a frame has more elements than are taken")?;
@@ -314,7 +313,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(octets).map(drop).map_err(|_| "expected text in UTF-8".into())
     }
 
-    /// A number that is not negative, of at most four octets.
+    /// Reads a number of at most four octets that is not negative.
     fn number(&mut self, tag: u8) -> Result<u32, String> {
         match self.octets(tag)? {
             [first, ..] if *first >= 0x80 => Err("expected a number that is not negative".into()),

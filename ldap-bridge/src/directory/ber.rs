@@ -1,7 +1,7 @@
-//! The frame around LDAP messages (RFC 4511 §4.1.1, §5.1): cut out of a stream within bounds, its controls read with their
-//! criticality, and answers written without copying large values.
+//! LDAP messages in BER (RFC 4511 §4.1.1, §5.1): requests are taken out of the stream within bounds, and answers are written without copying large
+//! values.
 //!
-//! What is inside a request is decoded by `ldap3_proto`, which loses the criticality of controls.
+//! The library `ldap3_proto` decodes the operation of a request. Controls are read here, because the library loses their criticality.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ldap3_proto::LdapCodec;
@@ -13,19 +13,19 @@ use crate::protocol::{Length, tag};
 /// The deepest nesting of a request apart from its filter.
 const ENVELOPE_DEPTH: usize = 8;
 
-/// Why a stream cannot be read on.
+/// Why the rest of a stream cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
-    /// It is no LDAP message.
+    /// The next octets are not an LDAP message.
     Malformed,
-    /// The message is larger than allowed.
+    /// The message is too large.
     TooLarge,
-    /// It is nested deeper than allowed.
+    /// The message is nested too deeply.
     TooDeep,
 }
 
 impl Broken {
-    /// What the client is told.
+    /// The text for the client.
     pub const fn message(self) -> &'static str {
         match self {
             Self::Malformed => "expected an LDAP message",
@@ -35,7 +35,7 @@ impl Broken {
     }
 }
 
-/// What a request may be.
+/// The bounds of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameBounds {
     /// The largest message, in octets.
@@ -47,15 +47,15 @@ pub struct FrameBounds {
 /// A control of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Control {
-    /// Its type, a dotted OID.
+    /// Its type, a dotted object identifier.
     pub oid: String,
-    /// Whether the operation must fail if it is not known.
+    /// Whether the operation must fail if the control is unknown.
     pub is_critical: bool,
     /// Its value.
     pub value: Option<Bytes>,
 }
 
-/// A request, cut out of the stream.
+/// A request, taken out of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The message's identifier.
@@ -68,10 +68,10 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Takes the next message out of `buffer`; `None` when it is not there as a whole yet.
+    /// Takes the next message out of `buffer`. `None` if the message is not complete yet.
     ///
     /// # Errors
-    /// [`Broken`]: nothing behind can be read.
+    /// [`Broken`]: the connection must end.
     pub fn take(
         buffer: &mut BytesMut,
         bounds: FrameBounds,
@@ -110,10 +110,10 @@ impl Frame {
         })
     }
 
-    /// The operation; `None` when it cannot be read.
+    /// Decodes the operation; `None` if it is malformed.
     pub fn operation(&self) -> Option<LdapOp> {
         let read = self.decoded(&self.operation);
-        // The decoder takes text only; a filter may have values that are none.
+        // The library accepts only UTF-8 in filters. A value in another form is replaced, and the operation decoded again.
         read.or_else(|| self.decoded(&legible_search(&self.operation)?))
     }
 
@@ -129,7 +129,7 @@ impl Frame {
         Some(op)
     }
 
-    /// The message that an abandon request names, if this is one.
+    /// The message that an abandon request names; `None` for any other request.
     pub fn abandons(&self) -> Option<i32> {
         match (self.tag, self.operation()) {
             (tag::ABANDON_REQUEST, Some(LdapOp::AbandonRequest(id))) => Some(id),
@@ -138,9 +138,9 @@ impl Frame {
     }
 }
 
-/// A search whose filter has no value that is not text. Such a value belongs to an attribute that has no matching rule here, such as
-/// `userCertificate`, or to one whose values are text, which it is not: the part is Undefined either way (RFC 4511 §4.5.1.7). In its
-/// place stands another part that is Undefined, the presence of an attribute that there is not.
+/// Replaces the parts of a search's filter whose values are not UTF-8. Such a part is Undefined here (RFC 4511 §4.5.1.7): the attribute either has no
+/// matching rule in this directory, such as `userCertificate`, or its values are text, and this is not. It is replaced by another part that is
+/// Undefined: the presence of an unknown attribute.
 fn legible_search(operation: &Bytes) -> Option<Vec<u8>> {
     let search = Element::read(operation).filter(|search| search.tag == tag::SEARCH_REQUEST)?;
     let (mut content, mut rest) = (Vec::new(), search.value);
@@ -156,7 +156,7 @@ fn legible_search(operation: &Bytes) -> Option<Vec<u8>> {
     rest.is_empty().then(|| element(tag::SEARCH_REQUEST, &content))
 }
 
-/// A part of a filter. How deep they are was looked at before.
+/// Replaces such parts within a part of a filter. It recurses; the depth of the request was bounded before.
 fn legible(kind: u8, content: &Bytes) -> Option<Vec<u8>> {
     match kind {
         // and, or, not
@@ -174,7 +174,7 @@ fn legible(kind: u8, content: &Bytes) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether all values of an item are text.
+/// Whether all values in a part of a filter are UTF-8.
 fn is_legible(kind: u8, content: &Bytes) -> Option<bool> {
     if kind & tag::CONSTRUCTED == 0 {
         return Some(std::str::from_utf8(content).is_ok());
@@ -190,7 +190,7 @@ fn is_legible(kind: u8, content: &Bytes) -> Option<bool> {
     Some(true)
 }
 
-/// How long the message at the beginning of `buffer` is, if that can be told already.
+/// The length of the message at the beginning of `buffer`; `None` if its header is not complete yet.
 fn frame_length(buffer: &[u8], most: usize) -> Result<Option<usize>, Broken> {
     let [first, rest @ ..] = buffer else { return Ok(None) };
     if *first != tag::SEQUENCE {
@@ -202,7 +202,7 @@ fn frame_length(buffer: &[u8], most: usize) -> Result<Option<usize>, Broken> {
     if whole > most { Err(Broken::TooLarge) } else { Ok(Some(whole)) }
 }
 
-/// How deep constructed elements are nested, counted up to one more than `enough`. Iterative: strangers choose it.
+/// The nesting of constructed elements, counted up to one more than `enough`. It does not recurse, because an attacker chooses the depth.
 fn nesting(content: &[u8], enough: usize) -> usize {
     let mut ends: Vec<usize> = Vec::new();
     let (mut at, mut deepest) = (0usize, 0);
@@ -241,7 +241,7 @@ fn header_at(content: &[u8], at: usize) -> Option<Header> {
     Some(Header { kind: *kind, octets, content: length.content })
 }
 
-/// One element, and what stands behind it.
+/// An element, and the octets behind it.
 struct Element {
     tag: u8,
     value: Bytes,
@@ -289,7 +289,7 @@ fn controls(list: &Bytes) -> Option<Vec<Control>> {
     Some(controls)
 }
 
-/// The size and the cookie of a paged results control (RFC 2696 §2).
+/// The size and the cookie in the value of a paged results control (RFC 2696 §2).
 pub fn paged_value(value: &Bytes) -> Option<(i64, Bytes)> {
     let sequence = Element::read(value).filter(|sequence| sequence.tag == tag::SEQUENCE)?;
     let size = Element::read(&sequence.value).filter(|size| size.tag == tag::INTEGER)?;
@@ -300,7 +300,7 @@ pub fn paged_value(value: &Bytes) -> Option<(i64, Bytes)> {
     Some((i64::from_be_bytes(octets.ok()?), cookie.value))
 }
 
-/// Tag and length of an element.
+/// Writes tag and length of an element.
 pub fn put_header(out: &mut BytesMut, tag: u8, length: usize) {
     out.put_u8(tag);
     let octets = (length as u64).to_be_bytes();
@@ -316,7 +316,7 @@ pub fn put_header(out: &mut BytesMut, tag: u8, length: usize) {
     }
 }
 
-/// How many octets a header for this length has.
+/// How many octets tag and length take for a content of this length.
 pub const fn header_length(length: usize) -> usize {
     if length < 0x80 {
         2
@@ -325,7 +325,7 @@ pub const fn header_length(length: usize) -> usize {
     }
 }
 
-/// An element with its content.
+/// Encodes an element.
 pub fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut out = BytesMut::with_capacity(content.len().saturating_add(6));
     put_header(&mut out, tag, content.len());
@@ -333,7 +333,7 @@ pub fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     out.to_vec()
 }
 
-/// An INTEGER or ENUMERATED with this tag that is not negative.
+/// Encodes an INTEGER or ENUMERATED that is not negative.
 pub fn unsigned(tag: u8, value: u32) -> Vec<u8> {
     let octets = [&[0], &value.to_be_bytes()[..]].concat();
     let zeros = octets.iter().take_while(|octet| **octet == 0).count();

@@ -1,4 +1,4 @@
-//! One client: requests in their order, each answered before the next is looked at, within limits of size and time.
+//! One client's connection. Requests are answered one after the other, within limits of size and time.
 
 use std::io;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::dn::Dn;
 use crate::protocol::{oid, tag};
 use crate::slots::{Activity, ConnectionSlot};
 
-/// Chunks that are smaller are put together before they are written.
+/// Chunks smaller than this, in octets, are collected before they are written.
 const GATHER: usize = 16 << 10;
-/// After so many entries it is looked whether the client abandoned the search.
+/// After this many steps of a search, the server checks whether the client has abandoned it.
 const ABANDON: u32 = 16;
-/// The slowest that a client may read, in octets a second.
+/// The lowest speed at which a client may read, in octets a second.
 const SLOWEST: u64 = 4096;
 
 /// Requests that would change the directory.
@@ -38,15 +38,15 @@ pub enum Transport {
     Tls,
 }
 
-/// How a connection goes on.
+/// How serving a connection ends.
 pub enum Ending<S> {
-    /// It is over.
+    /// The connection is closed.
     Closed,
-    /// The client asked for TLS, and was told to begin.
+    /// The client has asked for TLS, and the server has agreed. The TLS handshake follows on this stream.
     StartTls(S),
 }
 
-/// A connection with its client.
+/// A connection.
 pub struct Connection<S> {
     stream: S,
     shared: Arc<Shared>,
@@ -60,12 +60,12 @@ enum Next {
     Frame(Frame),
     Broken(Broken),
     Closed,
-    /// Others need the place of this connection.
+    /// The connection must end to make room for others.
     Displaced,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
-    /// A connection on which nothing was said.
+    /// A new connection.
     pub fn new(
         stream: S,
         shared: Arc<Shared>,
@@ -76,10 +76,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Self { stream, shared, slot, transport, input, output }
     }
 
-    /// Serves the client until it goes, fails or asks for TLS.
+    /// Serves the client until the connection ends or TLS begins.
     ///
     /// # Errors
-    /// That of the stream.
+    /// The stream fails.
     pub async fn serve(mut self) -> io::Result<Ending<S>> {
         loop {
             self.note(Activity::Idle);
@@ -113,10 +113,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
-    /// Tells the client that the connection ends (RFC 4511 §4.4.1).
+    /// Sends a notice of disconnection (RFC 4511 §4.4.1).
     ///
     /// # Errors
-    /// That of the stream.
+    /// The stream fails.
     pub async fn notice(&mut self, code: Code, message: &str) -> io::Result<()> {
         let name = element(tag::RESPONSE_NAME, oid::NOTICE_OF_DISCONNECTION.as_bytes());
         let outcome = Outcome::new(code, message);
@@ -124,11 +124,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.flush().await
     }
 
-    /// The next message, within the time that a client has for it.
+    /// Reads the next request, within the time limits.
     async fn next(&mut self) -> io::Result<Next> {
         let limits = &self.shared.limits;
         let (idle, whole) = (limits.idle, limits.request_time);
-        // What is waiting comes first; a client that is silent may be, for a while.
+        // A request that has begun to arrive must be complete soon; before that, the client may be idle.
         let mut deadline = Instant::now() + if self.input.is_empty() { idle } else { whole };
         loop {
             match Frame::take(&mut self.input, self.shared.limits.frames()) {
@@ -224,12 +224,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.respond_with(&id, tag::SEARCH_RESULT_DONE, &outcome, &[], &controls).await
     }
 
-    /// Whether the client abandoned this operation, as far as that came in already. Bounded: no more is read than one
-    /// message.
+    /// Whether an abandon request for this operation has already arrived. At most about one message is read ahead.
     async fn is_abandoned(&mut self, id: i32) -> io::Result<bool> {
         let bounds = self.shared.limits.frames();
         if self.input.len() < bounds.octets {
-            // A client that sends no more may read still: its end is noticed when the answer is out.
+            // A client that has closed its sending side may still read the answer, so that the end of the stream is ignored here.
             if let Ok(Err(e)) = timeout(Duration::ZERO, self.stream.read_buf(&mut self.input)).await
             {
                 return Err(e);
@@ -275,7 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn extended(&mut self, frame: &Frame, name: &str) -> io::Result<()> {
         let id = unsigned(tag::INTEGER, frame.id.unsigned_abs());
         if name == oid::WHO_AM_I {
-            // Nobody: an empty authzId (RFC 4532 §2.2).
+            // The client is anonymous, which is an empty authzId (RFC 4532 §2.2).
             let outcome = Outcome::new(Code::Success, "");
             let nobody = element(tag::RESPONSE_VALUE, b"");
             return self.respond(&id, tag::EXTENDED_RESPONSE, &outcome, &nobody).await;
@@ -289,14 +288,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         matches!(frame.operation(), Some(LdapOp::ExtendedRequest(request)) if request.name == oid::START_TLS)
     }
 
-    /// Whether TLS begins now.
+    /// Answers a StartTLS request. True if TLS begins now.
     async fn start_tls(&mut self, frame: &Frame) -> io::Result<bool> {
         let outcome = if self.shared.tls.is_none() {
             Outcome::new(Code::Unavailable, "this directory has no TLS certificate")
         } else if self.transport == Transport::Tls {
             Outcome::new(Code::OperationsError, "TLS is on already")
         } else if !self.input.is_empty() {
-            // RFC 4511 §4.14.1: nothing is sent behind the request before its answer. It would be read as if encrypted.
+            // RFC 4511 §4.14.1: a client sends nothing between the request and its answer. Such octets would be read as if they had been encrypted.
             Outcome::new(Code::OperationsError, "other requests stand behind this one")
         } else {
             Outcome::new(Code::Success, "")
@@ -358,7 +357,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
-    /// Writes to the client, for whom is waited then.
+    /// Writes to the client. Meanwhile the connection counts as waiting for the client.
     async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
         self.note(Activity::Waiting);
         write(&mut self.stream, octets, self.shared.limits.write).await?;
@@ -366,7 +365,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Ok(())
     }
 
-    /// Queues what is small, and writes what is large as it is.
+    /// Collects small chunks, and writes large ones without copying them.
     async fn put(&mut self, chunks: Vec<Bytes>) -> io::Result<()> {
         for chunk in chunks {
             if chunk.len() < GATHER {
@@ -391,7 +390,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 }
 
-/// Waits until others need a place; without one, for ever.
+/// Waits until the connection must end to make room. A connection without a slot waits for ever.
 async fn ended(slot: Option<&ConnectionSlot>) {
     match slot {
         Some(slot) => slot.ended().await,
@@ -399,7 +398,8 @@ async fn ended(slot: Option<&ConnectionSlot>) {
     }
 }
 
-/// Writes to a client that reads at all: each part within a time, and the whole at a least speed.
+/// Writes to a client. Each part must be accepted within `patience`, and the whole at a lowest speed, so that a client that reads nothing, or one
+/// octet at a time, does not block the connection for ever.
 async fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     octets: &[u8],
@@ -419,14 +419,14 @@ async fn write<S: AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// Who asks: nobody but the anonymous (RFC 4513 §5.1).
+/// The outcome of a bind. Only an anonymous one succeeds (RFC 4513 §5.1).
 fn bound(version: i64, dn: &str, credentials: &LdapBindCred) -> Outcome {
     match credentials {
         _ if version != 3 => Outcome::new(Code::ProtocolError, "expected LDAP version 3"),
         LdapBindCred::Simple(password) if password.is_empty() && dn.is_empty() => {
             Outcome::new(Code::Success, "")
         }
-        // RFC 4513 §5.1.2: a name without a password would look like an authentication.
+        // RFC 4513 §5.1.2: a client that sends a name without a password might believe that it was authenticated.
         LdapBindCred::Simple(password) if password.is_empty() => {
             Outcome::new(Code::UnwillingToPerform, "a name needs a password; bind without both")
         }

@@ -1,33 +1,33 @@
-//! What a client of the directory may cost.
+//! The limits of what a client of the directory may cost.
 
 use std::time::Duration;
 
 use super::ber::FrameBounds;
 
-/// What a client may cost.
+/// The limits of what a client may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// The most connections at once.
     pub max_connections: usize,
-    /// The most connections at once from one address, or one /64 of IPv6.
+    /// The most connections at once from one IPv4 address or one IPv6 /64.
     pub max_connections_per_address: usize,
     /// The largest request, in octets.
     pub max_request: usize,
-    /// The deepest filter.
+    /// The deepest nesting of a filter.
     pub max_filter_depth: usize,
     /// The most parts of a filter.
     pub max_filter_nodes: usize,
-    /// The most attributes that a search names.
+    /// The most attributes that a search may name.
     pub max_attributes: usize,
-    /// The most entries of one answer or one page.
+    /// The most entries in one answer or one page.
     pub max_entries: usize,
-    /// The most entries that one search looks at.
+    /// The most entries that one search may look at.
     pub max_looked_at: usize,
-    /// How long one search may look.
+    /// How long one search may take.
     pub search_time: Duration,
-    /// How long a client may be silent.
+    /// How long a connection may be idle.
     pub idle: Duration,
-    /// How long a client may take for one request, and for a TLS handshake.
+    /// How long a client may take to send one request, and for a TLS handshake.
     pub request_time: Duration,
     /// How long a client may take to read a part of an answer.
     pub write: Duration,
@@ -53,7 +53,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The bounds of requests, as they are cut out of the stream.
+    /// The bounds of a request in the stream.
     pub(super) const fn frames(&self) -> FrameBounds {
         FrameBounds { octets: self.max_request, filter_depth: self.max_filter_depth }
     }

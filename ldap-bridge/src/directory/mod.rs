@@ -1,5 +1,5 @@
-//! A read-only LDAPv3 directory of our own (RFC 4511), so that a small site needs no other: anonymous, bounded, and prompt. An
-//! IKE daemon may wait whole for a directory that falls silent, so whoever cannot be served is told so at once.
+//! A built-in, read-only LDAPv3 directory (RFC 4511), so that a small site needs no other one. It knows anonymous clients only, and bounds what each
+//! may cost. A client that cannot be served is told so at once, because some IKE daemons block entirely while a directory does not answer.
 
 mod ber;
 mod connection;

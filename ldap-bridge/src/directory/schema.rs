@@ -1,36 +1,36 @@
-//! The schema of what the directory holds (RFC 4512 §4.2, RFC 4519, RFC 4523), its root DSE (RFC 4512 §5.1) and its subschema.
+//! The directory's schema (RFC 4512 §4.2, RFC 4519, RFC 4523), its subschema entry, and its root DSE (RFC 4512 §5.1).
 
 use bytes::Bytes;
 
 use crate::entry::{Attribute, BINARY};
 use crate::protocol::oid;
 
-/// Where the schema is read.
+/// The DN of the subschema entry, where clients read the schema.
 pub const SUBSCHEMA: &str = "cn=Subschema";
 
 /// An attribute type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttributeType {
-    /// Its name, as the schema spells it.
+    /// Its name in the spelling of the schema.
     pub name: &'static str,
     /// Its object identifier.
     pub oid: &'static str,
-    /// How its values are compared.
+    /// Its matching rule.
     pub matching: Matching,
-    /// Whether it is given only to who asks for it.
+    /// Whether it is operational: returned only if the client asks for it.
     pub is_operational: bool,
 }
 
-/// How values are compared.
+/// A matching rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Matching {
-    /// caseIgnoreMatch, or another rule that comes to the same here.
+    /// caseIgnoreMatch, or a rule that is equivalent for the values here.
     CaseIgnore,
     /// objectIdentifierMatch.
     ObjectIdentifier,
     /// distinguishedNameMatch.
     DistinguishedName,
-    /// None that is offered: a filter on it is Undefined.
+    /// None. A filter on the attribute is Undefined.
     None,
 }
 
@@ -71,7 +71,7 @@ const TYPES: &[AttributeType] = &[
     operational("objectClasses", "2.5.21.6", Matching::None),
 ];
 
-/// Object classes: name, OID, and what RFC 4512 §4.1.1 puts between.
+/// Object classes: name, object identifier, and the rest of the description (RFC 4512 §4.1.1).
 const CLASSES: &[(&str, &str, &str)] = &[
     ("top", "2.5.6.0", "ABSTRACT MUST objectClass"),
     ("country", "2.5.6.2", "SUP top STRUCTURAL MUST c"),
@@ -98,8 +98,7 @@ const CLASSES: &[(&str, &str, &str)] = &[
     ("subschema", "2.5.20.1", "AUXILIARY MAY ( attributeTypes $ objectClasses )"),
 ];
 
-/// An attribute description of a client, read: the type, and nothing when it is unknown or has an option other than
-/// `;binary`.
+/// Reads a client's attribute description; `None` if the type is unknown, or there is an option other than `;binary`.
 pub fn attribute_type(description: &str) -> Option<&'static AttributeType> {
     let (name, is_binary) = match description.split_once(';') {
         None => (description, false),
@@ -111,7 +110,7 @@ pub fn attribute_type(description: &str) -> Option<&'static AttributeType> {
     (!is_binary || BINARY.contains(&found.name)).then_some(found)
 }
 
-/// The OID of an object class by its name or OID, in one form.
+/// The object identifier of an object class, which may be given by name or by object identifier.
 pub fn object_class(name: &str) -> Option<&'static str> {
     let found =
         CLASSES.iter().find(|(known, oid, _)| *oid == name || known.eq_ignore_ascii_case(name));

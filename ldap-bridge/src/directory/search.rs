@@ -1,4 +1,4 @@
-//! One search, in steps (RFC 4511 §4.5): the next entries, or the result at the end.
+//! One search (RFC 4511 §4.5), in steps, so that a long one does not keep others waiting.
 
 use std::time::{Duration, Instant};
 
@@ -13,20 +13,20 @@ use super::snapshot::{Node, Snapshot};
 use crate::dn::Dn;
 use crate::protocol::{oid, tag};
 
-/// How many entries are looked at before others get their turn.
+/// How many entries a step looks at.
 const STEP: usize = 256;
 
-/// A search under way.
+/// A search that has begun.
 pub struct Search {
     id: Vec<u8>,
     range: std::ops::Range<usize>,
-    /// Only entries with so many RDNs.
+    /// The number of RDNs of the entries that may match; `None` for any number.
     depth: Option<usize>,
     filter: LdapFilter,
     types_only: bool,
     wanted: Wanted,
     left: usize,
-    /// What is answered when more entries match than are left.
+    /// The result code if more entries match than may be returned.
     over: Code,
     page: Option<usize>,
     looked_at: usize,
@@ -35,7 +35,7 @@ pub struct Search {
     last_path: String,
 }
 
-/// A search that was begun.
+/// A search that has begun, and its first entry, if it is a special one.
 pub struct Begun {
     /// The search.
     pub search: Search,
@@ -43,37 +43,37 @@ pub struct Begun {
     pub entry: Option<Vec<Bytes>>,
 }
 
-/// What a search gives next.
+/// The result of a step.
 pub enum Step {
     /// A SearchResultEntry, in chunks.
     Entry(Vec<Bytes>),
-    /// Nothing yet; others may have their turn.
+    /// No entry yet. The task yields to others.
     Pause,
-    /// The end.
+    /// The search has ended.
     Done(Outcome),
 }
 
-/// How an operation ended.
+/// The result of an operation (LDAPResult, RFC 4511 §4.1.9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The result code.
     pub code: Code,
-    /// The nearest entry above, when there is no such object.
+    /// matchedDN: the nearest entry above, if the object does not exist.
     pub matched: String,
-    /// For people.
+    /// diagnosticMessage: a text for people.
     pub message: String,
     /// The cookie of the next page, if results are paged; empty at the end.
     pub cookie: Option<Vec<u8>>,
 }
 
 impl Outcome {
-    /// Without a matched name.
+    /// A result without matchedDN.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, matched: String::new(), message: message.into(), cookie: None }
     }
 }
 
-/// The root DSE and the subschema, which stand beside the entries.
+/// The root DSE and the subschema entry, which are not among the published entries.
 pub struct Apart {
     /// The root DSE.
     pub root: Node,
@@ -81,7 +81,7 @@ pub struct Apart {
     pub subschema: Node,
 }
 
-/// Which attributes a client asks for (RFC 4511 §4.5.1.8).
+/// The attributes that a client asks for (RFC 4511 §4.5.1.8).
 struct Wanted {
     user: bool,
     operational: bool,
@@ -89,10 +89,10 @@ struct Wanted {
 }
 
 impl Search {
-    /// Begins a search, or says why not. A search of the root DSE or the subschema gives the entry itself.
+    /// Begins a search. A base search of the root DSE or the subschema entry finds the entry at once.
     ///
     /// # Errors
-    /// The outcome, when nothing is to be looked at.
+    /// The outcome, if the search is refused or its base does not exist.
     pub fn begin(
         frame: &Frame,
         request: LdapSearchRequest,
@@ -153,7 +153,7 @@ impl Search {
         Ok(Begun { search, entry: None })
     }
 
-    /// Goes on for a bounded number of entries.
+    /// Looks at a bounded number of entries.
     pub fn step(&mut self, snapshot: &Snapshot) -> Step {
         for _ in 0..STEP {
             let Some(node) = self.range.next().and_then(|at| snapshot.node(at)) else {
@@ -187,7 +187,7 @@ impl Search {
         node.result(&self.id, self.types_only, &|kind| self.wanted.has(kind))
     }
 
-    /// The end of a page, or of what the client or the directory allows.
+    /// The outcome if no more entries may be returned: the end of a page, or a limit of the client or of the directory.
     fn full(&self) -> Outcome {
         match self.page {
             Some(_) => Outcome {
@@ -223,7 +223,7 @@ impl Search {
             LdapSearchScope::Base => (start..start.saturating_add(1), None),
             LdapSearchScope::Subtree => (own, None),
             LdapSearchScope::Children => (start.saturating_add(1)..own.end, None),
-            // Below the root of the directory stand the naming contexts.
+            // One level below the root of the directory are the naming contexts.
             LdapSearchScope::OneLevel if base.is_empty() => {
                 let depth = snapshot.node(0).map_or(0, Node::depth);
                 (own, Some(depth))
@@ -276,7 +276,7 @@ fn page_of(frame: &Frame, limits: &Limits) -> Result<Page, Outcome> {
     Ok(Page { size: Some(size), start: (!start.is_empty()).then_some(start) })
 }
 
-/// The controls of a SearchResultDone with this cookie: a paged results control without an estimate (RFC 2696 §2).
+/// The controls of a SearchResultDone: a paged results control with this cookie, without an estimate of the size (RFC 2696 §2).
 pub fn paged_control(cookie: &[u8]) -> Vec<u8> {
     let no_estimate = unsigned(tag::INTEGER, 0);
     let value =

@@ -25,47 +25,47 @@ use crate::dn::Dn;
 use crate::error::{Error, Result};
 use crate::slots::{ConnectionSlot, ConnectionSlots};
 
-/// How long it may take to tell a client that others need its place.
+/// How long the server tries to tell a client that its connection ends to make room for others.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// Where and how the directory serves.
+/// The settings of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryConfig {
-    /// Where it listens for LDAP.
+    /// The address on which it listens for LDAP.
     pub listen: Option<SocketAddr>,
-    /// Where it listens for LDAPS; needs `tls`.
+    /// The address on which it listens for LDAPS. This needs `tls`.
     pub tls_listen: Option<SocketAddr>,
     /// The certificate for LDAPS and StartTLS.
     pub tls: Option<TlsFiles>,
-    /// The DNs above all entries.
+    /// The DNs above all entries, which the root DSE names.
     pub naming_contexts: Vec<Dn>,
     /// What a client may cost.
     pub limits: Limits,
 }
 
-/// A directory that listens.
+/// A directory that is listening.
 pub struct Directory {
     shared: Arc<Shared>,
     listener: Option<TcpListener>,
     tls_listener: Option<TcpListener>,
 }
 
-/// Changes the entries of a directory while it serves.
+/// A handle to change the entries of a directory while it serves clients.
 #[derive(Clone)]
 pub struct DirectoryHandle(Arc<Shared>);
 
 impl DirectoryHandle {
-    /// Replaces every entry at once. Searches under way go on with those before.
+    /// Replaces all entries atomically. Searches that have begun go on with the old entries.
     pub fn replace(&self, snapshot: Snapshot) {
         *self.0.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn entries(&self) -> usize {
         self.0.snapshot().len()
     }
 
-    /// What was counted.
+    /// The counters.
     pub fn counts(&self) -> &Counts {
         &self.0.counts
     }
@@ -73,14 +73,14 @@ impl DirectoryHandle {
     /// Reads the TLS certificate again.
     ///
     /// # Errors
-    /// [`Error::Malformed`]; the former certificate stays in use.
+    /// [`Error::Malformed`] if the files cannot be used. The old certificate stays in use.
     pub fn reload_tls(&self) -> Result<()> {
         self.0.tls.as_ref().map_or(Ok(()), Tls::reload)
     }
 }
 
 impl Directory {
-    /// Listens, with no entries yet.
+    /// Listens. There are no entries yet.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when an address is taken, [`Error::Malformed`] when the certificate cannot be used.
@@ -119,22 +119,22 @@ impl Directory {
         })
     }
 
-    /// Where it listens for LDAP.
+    /// The address on which it listens for LDAP.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Where it listens for LDAPS.
+    /// The address on which it listens for LDAPS.
     pub fn tls_address(&self) -> Option<SocketAddr> {
         self.tls_listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// What changes its entries.
+    /// A handle to change its entries.
     pub fn handle(&self) -> DirectoryHandle {
         DirectoryHandle(Arc::clone(&self.shared))
     }
 
-    /// Serves until `stop` is ready; then closes every connection.
+    /// Serves clients until `stop` completes. Then it closes all connections.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(false);
         let mut clients = JoinSet::new();
@@ -142,7 +142,7 @@ impl Directory {
         loop {
             let (stream, peer, transport) = tokio::select! {
                 () = &mut stop => break,
-                // Tasks that ended are forgotten.
+                // Tasks that have ended are removed from the set.
                 Some(_) = clients.join_next() => continue,
                 accepted = accept(self.listener.as_ref()) => match accepted {
                     Some((stream, peer)) => (stream, peer, Transport::Plain),
@@ -176,13 +176,13 @@ async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
     })
 }
 
-/// The next client of a listener; never, without one.
+/// The next connection of a listener. Without a listener, it never completes.
 async fn accept(listener: Option<&TcpListener>) -> Option<(TcpStream, SocketAddr)> {
     let Some(listener) = listener else { return std::future::pending().await };
     match listener.accept().await {
         Ok(accepted) => Some(accepted),
         Err(e) => {
-            // Such as no file descriptor left: it passes.
+            // Such as no file descriptor left, which passes.
             tracing::error!("the LDAP directory: {e}");
             tokio::time::sleep(Duration::from_millis(50)).await;
             None
@@ -213,7 +213,7 @@ async fn client(
     let mut serving = pin!(converse(Arc::clone(&shared), stream, Arc::clone(&slot), transport));
     let served = tokio::select! {
         served = &mut serving => served,
-        // An idle client is told so, one that takes nothing is not.
+        // The connection sends a notice of disconnection if it is idle. A client that does not read gets none.
         () = slot.ended() => timeout(FAREWELL, serving).await.unwrap_or(Ok(())),
         _ = stopped.changed() => return,
     };

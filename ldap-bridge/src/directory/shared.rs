@@ -1,4 +1,4 @@
-//! What all connections of the directory share.
+//! The state that all connections of the directory share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,7 +9,7 @@ use super::snapshot::Snapshot;
 use super::tls::Tls;
 use crate::slots::ConnectionSlots;
 
-/// What was counted since the start.
+/// Counters since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
     connections: AtomicU64,
@@ -18,7 +18,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Connections that were taken.
+    /// Accepted connections.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
@@ -28,7 +28,7 @@ impl Counts {
         self.searches.load(Ordering::Relaxed)
     }
 
-    /// Clients that were turned away: too many, or what they sent could not be read.
+    /// Connections that were refused or ended by the server: there were too many, or the client sent something malformed.
     pub fn turned_away(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
@@ -46,7 +46,7 @@ impl Counts {
     }
 }
 
-/// What all connections share.
+/// The shared state.
 pub(super) struct Shared {
     pub limits: Limits,
     pub apart: Apart,

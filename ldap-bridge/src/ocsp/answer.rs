@@ -1,25 +1,25 @@
-//! What an OCSP request is answered with.
+//! The answer to an OCSP request.
 
 use bytes::Bytes;
 use countersign_ca::Timestamp;
 
-/// An answer, whole.
+/// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The OCSPResponse, DER.
     pub der: Bytes,
-    /// Until when HTTP may keep it; `None` for never.
+    /// The times for HTTP caches; `None` if no cache may store it.
     pub cacheable: Option<Freshness>,
-    /// What it says.
+    /// What it says, for counting.
     pub kind: Kind,
-    /// Whether it was signed before it was asked for.
+    /// Whether it comes from the cache.
     pub cached: bool,
 }
 
-/// How long an answer counts, and its fingerprint.
+/// The times of an answer, and its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
-    /// thisUpdate, which is before the moment of the signature, as notBefore is: clocks differ.
+    /// thisUpdate. Like notBefore of a certificate, it is before the time of the signature, because clocks differ.
     pub this_update: Timestamp,
     /// When it was signed.
     pub signed: Timestamp,
@@ -29,16 +29,16 @@ pub struct Freshness {
     pub sha256: [u8; 32],
 }
 
-/// What an answer says, for counting.
+/// The kinds of answers, for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// One certificate is good.
     Good,
     /// One certificate is revoked or on hold.
     Revoked,
-    /// One serial number was never issued.
+    /// The serial number of one certificate was never issued.
     Unknown,
-    /// Several certificates.
+    /// The answer is about several certificates.
     Several,
     /// malformedRequest.
     Malformed,

@@ -1,14 +1,13 @@
 //! The Online Certificate Status Protocol (RFC 6960), with the lightweight profile (RFC 5019) and nonces (RFC 9654).
 //!
-//! One request, one answer, synchronous and without HTTP. A delegated responder of the CA signs
-//! ([`countersign_ca::authority::Responder`]). Answers about one issued certificate are kept until its status changes or
-//! half their validity is over, and [`OcspService::refresh`] signs them ahead; every look-up compares the kept status
-//! with the present one, so a change shows in the very next answer.
+//! The service answers one request at a time, synchronously; HTTP is elsewhere. A delegated responder of the CA signs
+//! ([`countersign_ca::authority::Responder`]). An answer about one issued certificate is cached until half of its validity is over, and
+//! [`OcspService::refresh`] renews it before that. Each look-up compares the cached status with the present one, so that a change appears in the very
+//! next answer.
 //!
-//! What is answered with an error, unsigned: a request that breaks a bound or holds a critical extension that is not
-//! known (`malformedRequest`), one for a CA whose key is not here (`unauthorized`, RFC 5019 §2.2.3), and one for several
-//! CAs, because one answer has one signer and RFC 6960 §4.2.2.2 binds it to one CA (`unauthorized` too). Signatures on
-//! requests are not looked at: the status is public.
+//! Unsigned errors answer a request that exceeds a bound or has an unknown critical extension (`malformedRequest`); a request about a CA whose key is not
+//! here (`unauthorized`, RFC 5019 §2.2.3); and a request about several CAs, because an answer has one signer, which belongs to one CA (RFC 6960
+//! §4.2.2.2; also `unauthorized`). Signatures on requests are ignored, because the status is public.
 
 mod answer;
 mod cache;

@@ -1,4 +1,4 @@
-//! From a request to an answer, cached or signed now.
+//! Answers requests, from the cache or by signing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use super::issuers::Issuers;
 use super::request::{CertId, Malformed, Request};
 use super::response::{self, Content, Single};
 
-/// How far the clock may be behind the last journal entry: other threads record meanwhile.
+/// How far the clock may be behind the last journal entry, because other threads record entries meanwhile.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// How answers look and how many are kept.
+/// The settings of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcspConfig {
-    /// From thisUpdate to nextUpdate. The end of the responder's certificate comes first.
+    /// The time from thisUpdate to nextUpdate. It is shorter if the responder's certificate expires before.
     pub validity: Duration,
     /// Whether serial numbers that were never issued are answered `revoked` and not `unknown` (RFC 6960 §2.2, §4.4.8).
     pub extended_revoked: bool,
-    /// How long after the expiry of a certificate its revocation is still told, if answers shall say so
-    /// (RFC 6960 §4.4.4). It is told without end in any case.
+    /// How long after a certificate's expiry its revocation is reported, if answers are to contain an archive cutoff (RFC 6960 §4.4.4). In fact it is
+    /// reported without end.
     pub archive_cutoff: Option<Duration>,
-    /// The most answers that are kept; each takes about a kilobyte, with RSA two or three.
+    /// The most answers in the cache. Each takes about a kilobyte, with RSA two or three.
     pub max_cached: usize,
 }
 
-/// Answers requests about the certificates of one instance.
+/// Answers requests about the certificates of the instance's CAs.
 pub struct OcspService {
     authority: Arc<Authority>,
     config: OcspConfig,
@@ -46,12 +46,12 @@ impl std::fmt::Debug for OcspService {
     }
 }
 
-/// Why a request is not answered with a status.
+/// Why a request gets no status.
 #[derive(Debug)]
 enum Refusal {
-    /// The sender must send something else.
+    /// The sender must send another request.
     Malformed(String),
-    /// Nothing here may answer it.
+    /// This service may not answer it.
     Unauthorized(String),
     /// The authority failed.
     Failed(Error),
@@ -73,20 +73,20 @@ impl OcspService {
     /// A service for every CA whose key is here.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the certificate of a CA cannot be read.
+    /// [`Error::Internal`] if the certificate of a CA cannot be read.
     pub fn new(authority: Arc<Authority>, config: OcspConfig) -> Result<Self, Error> {
         let issuers = Issuers::of(authority.cas())?;
         let cache = Cache::new(config.max_cached);
         Ok(Self { authority, config, issuers, cache })
     }
 
-    /// Answers a DER OCSPRequest. Every request has an answer; an error is one without a signature.
+    /// Answers an OCSPRequest in DER. Every request gets an answer; errors are answers without a signature.
     pub fn answer(&self, request: &[u8]) -> Answer {
         self.try_answer(request).unwrap_or_else(|refusal| refused(&refusal))
     }
 
-    /// The answer that was signed before, if there is one and it is still true; `None` means [`Self::answer`]. It signs
-    /// nothing and waits for nothing but a look-up.
+    /// The cached answer to a request, if there is one and it is still true. Otherwise the caller must use [`Self::answer`]. It does not sign, and only
+    /// looks the status up.
     pub fn kept(&self, request: &[u8]) -> Option<Answer> {
         let request = Request::decode(request).ok()?;
         self.find(&request).ok().flatten()
@@ -97,8 +97,8 @@ impl OcspService {
         self.authority.now()
     }
 
-    /// Signs anew what was asked for lately and goes stale, and renews the responders' certificates or replaces revoked
-    /// ones. To be called every few seconds.
+    /// Renews cached answers that are in use and will expire soon, and replaces responders' certificates that will expire or are revoked. The caller
+    /// calls it every few seconds.
     pub fn refresh(&self) {
         self.open_responders(|_| true);
         for (cert_id, kept) in self.cache.due(self.authority.now()) {
@@ -107,7 +107,7 @@ impl OcspService {
                 .and_then(|status| self.signed(&kept.ca, &[(&cert_id, status)], None).map(|_| ()));
             match renewed {
                 Ok(()) => {}
-                // What hinders one hinders all: the next call tries again.
+                // The cause, such as a wrong clock, affects all answers. The next call tries again.
                 Err(Error::Unavailable(why)) => {
                     return tracing::warn!("OCSP answers are not signed ahead now: {why}");
                 }
@@ -118,8 +118,7 @@ impl OcspService {
         }
     }
 
-    /// Lets every CA that has no responder yet issue its certificate. To be called before the first request, so that
-    /// nobody waits for it.
+    /// Makes a responder for every CA that has none yet. The caller calls it before the first request, so that no request waits for it.
     pub fn prepare(&self) {
         self.open_responders(|ca| !self.authority.has_responder(&ca.name));
     }
@@ -137,14 +136,14 @@ impl OcspService {
     }
 
     fn try_answer(&self, request: &[u8]) -> Result<Answer, Refusal> {
-        // 1. What is asked, and whether that was answered before.
+        // 1. Decode the request, and look for a cached answer.
         let request = Request::decode(request)?;
         if let Some(answer) = self.find(&request)? {
             return Ok(answer);
         }
-        // 2. The one CA that the answer is signed for.
+        // 2. Find the one CA that all certificates belong to.
         let ca = self.issuer(&request.certificates)?;
-        // 3. What the authority says now.
+        // 3. Look the present status of each certificate up.
         let mut statuses = Vec::with_capacity(request.certificates.len());
         for cert_id in &request.certificates {
             let status = match Serial::from_integer(cert_id.serial) {
@@ -153,7 +152,7 @@ impl OcspService {
             };
             statuses.push((cert_id.der, status));
         }
-        // 4. An answer that says so.
+        // 4. Sign an answer.
         Ok(self.signed(ca, &statuses, request.nonce)?)
     }
 
@@ -164,7 +163,7 @@ impl OcspService {
         let Some(kept) = self.cache.find(cert_id.der, self.authority.now()) else {
             return Ok(None);
         };
-        // Only answers about issued certificates are kept.
+        // Only answers about issued certificates are cached.
         let status = self.authority.issued_status(&kept.ca, &kept.serial)?;
         Ok((status == kept.status).then(|| Answer {
             der: kept.der.clone(),
@@ -174,7 +173,7 @@ impl OcspService {
         }))
     }
 
-    /// The CA that all of these certificates are said to be of.
+    /// The CA that all these CertIDs name.
     fn issuer(&self, certificates: &[CertId<'_>]) -> Result<&Label, Refusal> {
         let mut found: Option<&Label> = None;
         for cert_id in certificates {
@@ -199,14 +198,14 @@ impl OcspService {
         Ok(Status { serial: Some(*serial), is })
     }
 
-    /// Signs an answer, and keeps it if it is one that others may get too.
+    /// Signs an answer, and caches it if it may answer other requests, too.
     fn signed(
         &self,
         ca: &Label,
         statuses: &[(&[u8], Status)],
         nonce: Option<&[u8]>,
     ) -> Result<Answer, Error> {
-        // The moment is taken after the status: producedAt is never before a revocation that the answer tells.
+        // The time is taken after the status was looked up, so that producedAt is never before a revocation in the answer.
         let now = self.authority.now();
         let last_entry = self.authority.store().last_entry();
         if now.plus(CLOCK_TOLERANCE) < last_entry {
@@ -237,7 +236,7 @@ impl OcspService {
             _ => Kind::Several,
         };
         let mut cacheable = None;
-        // Strangers can make up any number of serial numbers: only answers about issued certificates are kept.
+        // Only answers about issued certificates are cached, because anybody can invent serial numbers and fill the cache.
         if let ([(cert_id, Status { serial: Some(serial), is })], None) = (statuses, nonce)
             && *is != CertificateStatus::NeverIssued
         {
@@ -249,9 +248,9 @@ impl OcspService {
     }
 }
 
-/// A serial number of ours and what the authority says of it.
+/// A serial number, and its status.
 struct Status {
-    /// `None` for an integer that no serial number of ours is.
+    /// `None` for an integer that our CAs never use as a serial number.
     serial: Option<Serial>,
     is: CertificateStatus,
 }
@@ -264,7 +263,7 @@ const fn kind(status: &CertificateStatus) -> Kind {
     }
 }
 
-/// The one mapping of what went wrong to OCSPResponseStatus. Why stands in the log only.
+/// Maps a refusal to OCSPResponseStatus. The reason goes only to the log.
 fn refused(refusal: &Refusal) -> Answer {
     let kind = match refusal {
         Refusal::Malformed(why) => {

@@ -1,5 +1,4 @@
-//! A connection to a directory of somebody else, by the ldap3 crate: reads what concerns us, applies operations. Every step has
-//! a time, and every answer a bound.
+//! A connection to a directory: reads the entries that matter here, and applies operations. Each step has a time limit, and each answer a bound.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -17,41 +16,41 @@ use crate::entry::{BINARY, Entry};
 use crate::error::{Error, Result};
 use crate::protocol::result;
 
-/// Entries that one answer of a directory holds while everything is read.
+/// The page size while everything is read.
 const PAGE: i32 = 500;
-/// Beside what shall be there, a value may have so many octets.
+/// How much larger than the published values a value in the directory may be, in octets.
 const MAX_VALUE: usize = 16 << 20;
-/// The most elements of a frame; an entry with a thousand certificates has some thousand.
+/// The most elements of a message. An entry with a thousand certificates has some thousand elements.
 const MAX_ELEMENTS: usize = 100_000;
 /// The most entries of one answer.
 const MAX_ENTRIES: usize = 1_000_000;
-/// What an entry costs beside its values.
+/// How many octets an entry counts in addition to its values.
 const ENTRY: usize = 256;
-/// How long it may take to read everything.
+/// The longest time for reading everything.
 const WHOLE: Duration = Duration::from_secs(600);
-/// slapd drops a connection on which something longer is sent, where `sockbuf_max_incoming_auth` is 4 MiB.
+/// The default of slapd's `sockbuf_max_incoming_auth`, in octets. slapd closes a connection on which a larger message arrives.
 const SLAPD_LIMIT: usize = 4 << 20;
 
-/// The entries that concern us.
+/// The filter for entries that matter here.
 const FILTER: &str = "(|(objectClass=pkiCA)(objectClass=pkiUser)(objectClass=certificationAuthority)(objectClass=cRLDistributionPoint))";
 
 /// An open connection.
 pub struct Connection {
     client: client::Connection,
-    /// How many octets are read at most.
+    /// The most octets that are read at a time.
     most: usize,
     settings: PublisherSettings,
     url: String,
 }
 
-/// How an operation ended that the directory answered.
+/// The directory's answer to an operation: it was applied, or refused for a reason.
 pub type Applied = std::result::Result<(), String>;
 
 impl Connection {
-    /// Connects to the first server that lets us in.
+    /// Connects to the first server that accepts the bind.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] that tells of each server; [`Error::Denied`] when the last one refused the authentication.
+    /// [`Error::Unavailable`], with the reason for each server; [`Error::Denied`] if the last one refused the bind.
     pub async fn open(settings: &PublisherSettings, desired: &[Entry]) -> Result<Self> {
         let bounds = bounds(settings, desired);
         let mut failures = Vec::new();
@@ -111,15 +110,15 @@ impl Connection {
         }
     }
 
-    /// The server that it talks to.
+    /// The URL of the server.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Everything below `base` that concerns us, and the entries of these names.
+    /// Reads all entries below `base` that matter here, and the entries of these names.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the connection fails or the answer is too large; [`Error::Denied`] when reading is refused.
+    /// [`Error::Unavailable`] if the connection fails or the answer is too large; [`Error::Denied`] if reading is refused.
     pub async fn read_all(&mut self, base: &Dn, names: &[Dn]) -> Result<HashMap<String, Found>> {
         let url = self.url.clone();
         let read = timeout(WHOLE, self.read_subtree(base, names)).await;
@@ -169,10 +168,10 @@ impl Connection {
         Ok(found)
     }
 
-    /// The entries of these names, as far as they exist.
+    /// Reads the entries of these names, as far as they exist.
     ///
     /// # Errors
-    /// As [`Self::read_all`].
+    /// Those of [`Self::read_all`].
     pub async fn read(&mut self, names: &[Dn]) -> Result<HashMap<String, Found>> {
         let url = self.url.clone();
         let read = self.read_entries(names).await;
@@ -208,10 +207,10 @@ impl Connection {
         Ok(found)
     }
 
-    /// Carries out an operation. The inner result is what the directory said.
+    /// Applies an operation. The inner result is the directory's answer.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the connection fails, with the reason that it may have.
+    /// [`Error::Unavailable`] if the connection fails, with the likely cause.
     pub async fn apply(&mut self, operation: &Operation) -> Result<Applied> {
         let set =
             |values: &[Bytes]| values.iter().map(|value| value.to_vec()).collect::<HashSet<_>>();
@@ -268,7 +267,7 @@ impl Connection {
         }
     }
 
-    /// What was wrong with an answer, if the connection ended by that.
+    /// The error with the reason why an answer was rejected, if the connection has ended by that.
     fn explained(&self, error: Error) -> Error {
         match error {
             Error::Unavailable(why) => Error::Unavailable(self.client.reason(why)),
@@ -276,7 +275,7 @@ impl Connection {
         }
     }
 
-    /// Says good-bye.
+    /// Unbinds.
     pub async fn close(mut self) {
         let _ = timeout(self.settings.timeout, self.client.ldap.unbind()).await;
     }
@@ -315,7 +314,7 @@ fn size(found: &Found) -> usize {
         .fold(ENTRY, usize::saturating_add)
 }
 
-/// What a directory may answer with: as much as shall be there several times, and a fixed amount beside.
+/// The bounds of the directory's answers: a multiple of the published volume, and a fixed amount in addition.
 fn bounds(settings: &PublisherSettings, desired: &[Entry]) -> Bounds {
     let values = || desired.iter().flat_map(|entry| &entry.attributes).flat_map(|a| &a.values);
     let all = values().map(Bytes::len).fold(0, usize::saturating_add);
@@ -328,7 +327,7 @@ fn bounds(settings: &PublisherSettings, desired: &[Entry]) -> Bounds {
     }
 }
 
-/// The error with the server that it is about.
+/// Adds the server's URL to an error.
 fn at(url: &str, error: Error) -> Error {
     match error {
         Error::Unavailable(why) => Error::Unavailable(format!("`{url}`: {why}")),
@@ -344,7 +343,7 @@ fn failed(error: LdapError) -> Error {
     }
 }
 
-/// A result code of RFC 4511 appendix A, with what an administrator can do.
+/// The text for a result code (RFC 4511 appendix A), with what the administrator can do.
 fn explain(rc: u32, text: &str) -> String {
     let (name, hint) = match rc {
         1 => ("operationsError", ""),

@@ -1,6 +1,6 @@
-//! Keeps directories of others in step. It reconciles: reads what is there, computes the least operations, applies them, so that
-//! a restart, a lost directory or somebody's edit heals by itself. Each directory has a thread of its own, and a dead one
-//! delays nobody.
+//! Publishes entries in directories of others. A publisher reconciles: it reads the directory, computes the operations that are needed, and applies
+//! them. After a restart, a loss of the directory or a manual change, the next reconciliation repairs the difference. Each directory has a thread of
+//! its own, so that a dead one does not delay the others.
 
 mod connection;
 mod ldif;

@@ -1,4 +1,4 @@
-//! One look at a directory: read, compare, apply.
+//! One reconciliation of a directory: read, compare, apply.
 
 use std::collections::BTreeSet;
 
@@ -9,31 +9,31 @@ use crate::dn::Dn;
 use crate::entry::Entry;
 use crate::error::Result;
 
-/// What a publisher works on, besides the entries.
+/// The part of a directory that belongs to this program.
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// The DN above all entries.
     pub base: Dn,
-    /// The subjects of our CAs, DER.
+    /// The subjects of our CAs, DER. Values with other issuers belong to somebody else.
     pub owners: BTreeSet<Vec<u8>>,
 }
 
-/// What one look at a directory came to.
+/// The result of a reconciliation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// The server.
     pub url: String,
-    /// What was done, or in a dry run would be.
+    /// The operations that were applied; in a dry run, those that would be.
     pub operations: Vec<Operation>,
-    /// What was refused, or cannot be done.
+    /// The operations that were refused or are impossible, as sentences.
     pub problems: Vec<String>,
 }
 
-/// Compares a directory with what there shall be, and unless it is a dry run brings it in step.
+/// Compares a directory with the desired entries, and changes it unless this is a dry run.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when no server can be reached or the connection is lost; [`Error::Denied`] when it refuses to
-/// be read.
+/// [`Error::Unavailable`](crate::Error::Unavailable) if no server can be reached or the connection is lost;
+/// [`Error::Denied`](crate::Error::Denied) if reading is refused.
 pub async fn reconcile(
     settings: &PublisherSettings,
     scope: &Scope,
@@ -65,7 +65,7 @@ pub(super) fn rules(settings: &PublisherSettings, scope: &Scope) -> Rules {
     }
 }
 
-/// An operation that is refused does not hinder the others; a lost connection does.
+/// Applies the operations. If one is refused, the others are applied all the same; a lost connection ends it.
 pub(super) async fn apply(connection: &mut Connection, plan: Plan) -> Result<Report> {
     let mut report =
         Report { url: connection.url().to_owned(), problems: plan.problems, ..Report::default() };

@@ -1,4 +1,4 @@
-//! The thread of a directory: it reconciles after each change and at an interval, and backs off while the directory fails.
+//! The thread of a directory. It publishes after each change, reconciles everything at an interval, and backs off while the directory fails.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,35 +18,35 @@ use crate::dn::Dn;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::unbroken::unbroken;
-/// After a change, further changes are waited for this long.
+/// How long the thread waits for further changes after one.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-/// The first wait after a failure; it doubles with each.
+/// The wait after the first failure. It doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait after a failure.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// How a directory is kept in step.
+/// The state of a directory's publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Its name.
+    /// The name of the directory.
     pub name: String,
     /// The server in use, or the last one.
     pub url: Option<String>,
-    /// Whether something that changed is not there yet.
+    /// Whether there is a change that the directory does not have yet.
     pub is_behind: bool,
-    /// When it was last in step.
+    /// When the directory last had all changes.
     pub last_success: Option<Timestamp>,
-    /// Why it is not, if it is not.
+    /// Why it has not, if the last attempt failed.
     pub error: Option<String>,
-    /// How often in a row it failed.
+    /// The number of failures in a row.
     pub failures: u32,
-    /// When it is tried again, after a failure.
+    /// The time of the next attempt after a failure.
     pub next_try: Option<Timestamp>,
-    /// How many operations were carried out since the start.
+    /// The number of operations that were applied since the start.
     pub operations: u64,
 }
 
-/// A directory that is kept in step until it is dropped.
+/// Publishes in one directory until it is dropped.
 pub struct Publisher {
     desired: watch::Sender<Arc<Vec<Entry>>>,
     status: Arc<Mutex<Status>>,
@@ -55,10 +55,10 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Starts a thread for a directory. It does nothing before the first entries come.
+    /// Starts the thread. It does nothing before [`Publisher::publish`] is called.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when there can be no further thread.
+    /// [`Error::Unavailable`] if the thread cannot be made.
     pub fn start(settings: PublisherSettings, scope: Scope) -> Result<Self> {
         let (desired, entries) = watch::channel(Arc::default());
         let (stop, stopped) = watch::channel(false);
@@ -91,19 +91,19 @@ impl Publisher {
         Ok(Self { desired, status, thread: Some(thread), stop })
     }
 
-    /// Hands on what there shall be.
+    /// Replaces the entries to be published.
     pub fn publish(&self, entries: Arc<Vec<Entry>>) {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).is_behind = true;
         let _ = self.desired.send(entries);
     }
 
-    /// How the directory is kept in step.
+    /// The present state.
     pub fn status(&self) -> Status {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Ends the thread; what is under way is given up.
+/// Ends the thread. An operation that has begun is given up.
 impl Drop for Publisher {
     fn drop(&mut self) {
         let _ = self.stop.send(true);
@@ -120,11 +120,11 @@ struct Worker {
     scope: Scope,
     status: Arc<Mutex<Status>>,
     connection: Option<Connection>,
-    /// The entries that the directory is known to have, by key.
+    /// The hashes of the entries that the directory is known to have, by key.
     confirmed: HashMap<String, [u8; 32]>,
-    /// When everything is read again.
+    /// When everything is reconciled again.
     full_check: Instant,
-    /// Whether the last look was over a connection from before.
+    /// Whether the last step used an existing connection.
     was_reused: bool,
 }
 
@@ -150,7 +150,7 @@ impl Worker {
             let desired = Arc::clone(&entries.borrow_and_update());
             let mut stepped = self.unbroken_step(&desired).await;
             if self.was_reused && matches!(stepped, Err(Error::Unavailable(_))) {
-                // A connection that was idle may have ended without notice: a fresh one tells.
+                // An idle connection may have been closed without notice. A new one shows whether the directory is there.
                 self.connection = None;
                 stepped = self.unbroken_step(&desired).await;
             }
@@ -174,7 +174,7 @@ impl Worker {
         }
     }
 
-    /// A step. If it panics, that is an error like another: the connection is thrown away, and the work goes on.
+    /// Runs a step, and turns a panic into an error. The connection is then discarded, and the thread goes on.
     async fn unbroken_step(&mut self, desired: &[Entry]) -> Result<()> {
         unbroken(self.step(desired)).await.unwrap_or_else(Err)
     }
@@ -183,7 +183,7 @@ impl Worker {
         let is_full = self.connection.is_none() || Instant::now() >= self.full_check;
         self.was_reused = !is_full;
         if is_full {
-            // A fresh connection goes to the first server that answers, so that this also ends a failover.
+            // A new connection goes to the first server that answers, so that this also returns from a failover.
             if let Some(old) = self.connection.take() {
                 old.close().await;
             }
@@ -249,7 +249,7 @@ impl Worker {
     }
 }
 
-/// Half of the time or more, at random, so that many publishers do not come back at once.
+/// Between half of the time and all of it, at random, so that many publishers do not return at the same moment.
 fn with_jitter(wait: Duration) -> Duration {
     let mut octets = [0; 4];
     let random = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut octets);
@@ -261,7 +261,7 @@ fn later(time: Duration) -> Instant {
     Instant::now().checked_add(time).unwrap_or_else(Instant::now)
 }
 
-/// What tells an entry from another one of its name.
+/// A hash over the classes and values of an entry, by which a change is noticed.
 fn mark(entry: &Entry) -> [u8; 32] {
     let mut text = entry.classes.join(" ").into_bytes();
     for attribute in &entry.attributes {
