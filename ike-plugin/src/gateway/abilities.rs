@@ -1,7 +1,7 @@
-//! What a daemon can do, as far as two gateways or a peer of one depend on it. Each daemon's folder has an `ABILITIES`, which
-//! [`Daemon::abilities`] gives; `check` judges by it and `export` writes by it.
+//! What a daemon can do, as far as it matters to a gateway and its peers. Each daemon's folder has a constant `ABILITIES`, which
+//! [`Daemon::abilities`] returns. `check` judges by it, and `export` writes by it.
 //!
-//! Each fact was found by running that daemon in the versions that it names; another version may do better.
+//! Each fact was found by running that daemon in the versions that are named beside it. Other versions may differ.
 
 use std::fmt;
 
@@ -19,14 +19,14 @@ pub enum KeyFamily {
     Rsa,
     /// ECDSA on P-256 and P-384.
     Ecdsa,
-    /// ECDSA on P-521 (RFC 7427), which was tried in IKEv2 below CAs with other keys.
+    /// ECDSA on P-521 (RFC 7427). It was tried in IKEv2, for certificates whose CAs have keys of other families.
     EcdsaP521,
     /// Ed25519.
     Ed25519,
 }
 
 impl KeyFamily {
-    /// That of a kind of key.
+    /// The family of a kind of key.
     pub const fn of(kind: KeyKind) -> Self {
         match kind {
             KeyKind::Rsa(_) => Self::Rsa,
@@ -37,10 +37,10 @@ impl KeyFamily {
     }
 }
 
-/// What a daemon verifies certificates and CRLs with.
+/// The library by which a daemon verifies certificates and CRLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Library {
-    /// strongSwan's own.
+    /// strongSwan's own code.
     Strongswan,
     /// NSS.
     Nss,
@@ -48,14 +48,14 @@ pub enum Library {
     OpenSsl,
 }
 
-/// Where a daemon has the status of a peer's certificates from.
+/// Where a daemon gets the status of a peer's certificates from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusSource {
     /// It fetches CRLs and OCSP responses from the URLs in each certificate of the peer's path.
     PeerPath,
-    /// It fetches the CRLs that the certificates of its own database name: its own and those of CAs.
+    /// It fetches CRLs from the URLs in the certificates of its own database: its own certificate and those of CAs.
     OwnDatabase,
-    /// It fetches nothing, and reads the CRLs that are in its folder.
+    /// It fetches nothing. It reads the CRLs in its folder.
     Files,
 }
 
@@ -64,46 +64,46 @@ pub enum StatusSource {
 pub struct Abilities {
     /// The daemon.
     pub daemon: Daemon,
-    /// The versions with which this was found.
+    /// The versions in which these facts were found.
     pub versions: &'static str,
-    /// The modes that it speaks.
+    /// The modes of phase 1 that it supports.
     pub modes: &'static [Mode],
     /// The modes in which it asks the authorizer.
     pub asks_in: &'static [Mode],
-    /// The keys that it signs with in IKEv2. What it can sign with, it can verify, and nothing else.
+    /// The keys that it supports in IKEv2. In every daemon, the same keys can sign and be verified.
     pub keys_v2: &'static [KeyFamily],
-    /// The keys that it signs with in IKEv1.
+    /// The keys that it supports in IKEv1.
     pub keys_v1: &'static [KeyFamily],
-    /// The keys of CAs that it can verify by.
+    /// The keys that the CAs above a peer's certificate may have.
     pub ca_keys: &'static [KeyFamily],
-    /// Whether both ends must have keys of one family: it authenticates both in one way.
+    /// Whether both ends must have keys of the same family, because it authenticates both ends in the same way.
     pub one_key_family: bool,
-    /// What verifies certificates and CRLs for it.
+    /// The library by which it verifies certificates and CRLs.
     pub library: Library,
-    /// Where it has the status of a peer's certificates from.
+    /// Where it gets the status of a peer's certificates from.
     pub status: StatusSource,
-    /// Whether it refuses everybody below a CA without a CRL as soon as it has the CRL of another CA.
+    /// Whether it refuses all peers below a CA without a CRL as soon as it has the CRL of another CA.
     pub needs_every_crl: bool,
-    /// The extended key usages of which it wants one, if a certificate has any; empty if it does not look at them.
+    /// The extended key usages of which a peer's certificate must have one, if it has any; empty if the daemon ignores them.
     pub purposes: &'static [&'static str],
-    /// The most octets of the alternative names of a certificate, for a daemon that knows a certificate by the first of them only.
+    /// For a daemon that finds a certificate by its first subject alternative name only: the longest list of names that it reads, in octets.
     pub first_name_within: Option<usize>,
-    /// Whether it requests a certificate of each peer in IKEv1, and cannot be told not to.
+    /// Whether it always sends a certificate request in IKEv1, and no setting changes that.
     pub always_requests: bool,
-    /// Whether it must be told each of its peers, of which at most one may be without an address.
+    /// Whether its configuration must name each peer. At most one of these may be without an address.
     pub needs_peers: bool,
-    /// Whether it has one group for the perfect forward secrecy of all its proposals.
+    /// Whether all its proposals must have the same group, because it has one setting for perfect forward secrecy.
     pub one_group: bool,
-    /// What it proposes in IKEv2 unless the operator says something.
+    /// Its default proposals in IKEv2.
     pub default_v2: &'static [Proposal],
-    /// A proposal for phase 1 as its configuration has it; `None` if it cannot use the proposal in this mode.
+    /// Writes a proposal for phase 1 in its notation; `None` if it does not support the proposal in this mode.
     pub phase_1: fn(&Proposal, Mode) -> Option<String>,
-    /// Whether its configuration, as it is exported, refuses the peers of this CA although their paths are valid. The CA is another one
-    /// than the issuer of the gateway's own certificate.
+    /// Whether its exported configuration refuses the peers of this CA although their paths are valid. The CA has another name than the issuer of
+    /// the gateway's own certificate.
     pub refuses_peers_of: fn(&Material, &NamedCa) -> Result<bool, GatewayError>,
 }
 
-/// Both versions of IKE.
+/// IKEv2, and both modes of IKEv1.
 pub(super) const ALL_MODES: &[Mode] = &[Mode::Ikev2, Mode::Main, Mode::Aggressive];
 pub(super) const IKEV1: &[Mode] = &[Mode::Main, Mode::Aggressive];
 pub(super) const IKEV2: &[Mode] = &[Mode::Ikev2];
@@ -128,30 +128,30 @@ pub(super) const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 /// id-kp-clientAuth.
 pub(super) const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 
-/// For daemons whose configuration lets in the peers of every CA that they trust.
+/// For daemons whose configuration accepts the peers of every CA below a trusted root.
 pub(super) fn refuses_nobody(_: &Material, _: &NamedCa) -> Result<bool, GatewayError> {
     Ok(false)
 }
 
 impl Abilities {
-    /// Whether it signs with RSA keys and no others, in whatever mode.
+    /// Whether it supports RSA keys only, in every mode.
     pub fn has_rsa_only(&self) -> bool {
         self.keys_v1.iter().chain(self.keys_v2).all(|family| *family == KeyFamily::Rsa)
     }
 
-    /// Whether it fetches CRLs; else it reads files only.
+    /// Whether it fetches CRLs. Otherwise it only reads files.
     pub fn fetches(&self) -> bool {
         self.status != StatusSource::Files
     }
 
-    /// Whether it can sign with a kind of key.
+    /// Checks that it supports a kind of key in a mode.
     ///
     /// # Errors
-    /// It cannot; in words.
+    /// It does not; as a sentence.
     pub fn check_key(&self, mode: Mode, key: KeyKind) -> Result<(), String> {
         let (daemon, family) = (self.daemon, KeyFamily::of(key));
         let all = [self.keys_v1, self.keys_v2].concat();
-        // A mode that it does not speak at all is told as that.
+        // If it does not support the mode at all, another rule says so.
         let here = match mode {
             _ if !self.modes.contains(&mode) => &all,
             Mode::Ikev2 => self.keys_v2,

@@ -1,4 +1,4 @@
-//! How two gateways prove who they are to each other.
+//! How two gateways authenticate each other.
 
 use zeroize::Zeroizing;
 
@@ -6,32 +6,32 @@ use super::error::GatewayError;
 use super::key::PrivateKey;
 use super::material::Material;
 
-/// How the two sides prove who they are.
+/// How the two gateways authenticate each other.
 #[derive(Debug)]
 pub enum Authentication<'e> {
-    /// Each by its certificate.
+    /// Each by its own certificate.
     Certificate(Certified<'e>),
-    /// Both by this secret.
+    /// Both by the same pre-shared key.
     PreSharedKey(Zeroizing<String>),
 }
 
-/// What a gateway proves itself with that has a certificate.
+/// The credentials of a gateway with a certificate.
 #[derive(Debug, Clone, Copy)]
 pub struct Certified<'e> {
-    /// Its certificate, its chain, whom it trusts.
+    /// Its certificate, and the CAs and CRLs that belong to it.
     pub material: &'e Material,
-    /// Its private key; without it, the folder says where the key goes.
+    /// Its private key. If it is missing, the README says where the operator must put it.
     pub key: Option<&'e PrivateKey>,
 }
 
-/// The longest pre-shared key, in characters. racoon reads lines of a fixed length.
+/// The longest pre-shared key, in characters. racoon reads lines of a limited length.
 const MAX_PSK: usize = 128;
 
 impl Authentication<'_> {
-    /// A pre-shared key.
+    /// Checks a pre-shared key.
     ///
     /// # Errors
-    /// It has characters with which some daemon would read another key than the other.
+    /// It has a form that daemons read differently, so that the two ends would have different keys.
     pub fn pre_shared_key(secret: Zeroizing<String>) -> Result<Self, GatewayError> {
         let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\#'`".contains(&byte);
         if secret.is_empty() || secret.len() > MAX_PSK || !secret.bytes().all(plain) {
@@ -48,7 +48,7 @@ impl Authentication<'_> {
         Ok(Self::PreSharedKey(secret))
     }
 
-    /// The secret, if it is one.
+    /// The pre-shared key, if this is one.
     pub fn secret(&self) -> Option<&str> {
         match self {
             Self::Certificate(_) => None,
@@ -56,7 +56,7 @@ impl Authentication<'_> {
         }
     }
 
-    /// The certificate with its key, if it is one.
+    /// The certificate with its key, if this is one.
     pub const fn certified(&self) -> Option<Certified<'_>> {
         match self {
             Self::Certificate(certified) => Some(*certified),

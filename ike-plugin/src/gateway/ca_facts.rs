@@ -1,4 +1,4 @@
-//! What of a CA's certificate some program may not take: its key, and its name constraints.
+//! The facts of a CA's certificate that some program does not support: its key, and its name constraints.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ use x509_cert::ext::pkix::name::GeneralName;
 use super::error::GatewayError;
 use super::limits::{Feature, limits};
 
-/// Which of these a certificate of a CA has, and who cannot take it, for whoever makes the CA.
+/// Warnings for an operator who makes a CA: the features of its certificate that some program does not support.
 ///
 /// # Errors
-/// It is no certificate.
+/// The certificate cannot be read.
 pub fn warnings_of_ca(der: &[u8]) -> Result<Vec<String>, GatewayError> {
     let ca = CaFacts::of(der)?;
     let mut warnings = Vec::new();
@@ -42,7 +42,7 @@ pub fn warnings_of_ca(der: &[u8]) -> Result<Vec<String>, GatewayError> {
     Ok(warnings)
 }
 
-/// What of a CA's certificate some daemon may not take.
+/// The facts of a CA's certificate that a daemon may not support.
 #[derive(Debug, Clone)]
 pub struct CaFacts {
     /// The subject (RFC 4514).
@@ -55,10 +55,10 @@ pub struct CaFacts {
 }
 
 impl CaFacts {
-    /// Those of a certificate.
+    /// Reads a certificate in DER.
     ///
     /// # Errors
-    /// It is none.
+    /// It cannot be read.
     pub fn of(der: &[u8]) -> Result<Self, GatewayError> {
         let unreadable = |e: &dyn fmt::Display| {
             GatewayError::new(format!("a CA's certificate cannot be read: {e}"))
@@ -84,18 +84,18 @@ impl CaFacts {
         })
     }
 
-    /// Whether its name constraints are critical, and have addresses.
+    /// Whether it has critical name constraints on IP addresses.
     pub fn has_addresses(&self) -> bool {
         let is_address = |name: &GeneralName| matches!(name, GeneralName::IpAddress(_));
         self.has_critical_constraints && self.names().any(is_address)
     }
 
-    /// Whether its name constraints have DNS names.
+    /// Whether it has name constraints on DNS names.
     pub fn has_dns(&self) -> bool {
         self.names().any(|name| matches!(name, GeneralName::DnsName(_)))
     }
 
-    /// Whether it lets a DNS name pass.
+    /// Whether its name constraints permit a DNS name.
     pub fn allows_dns(&self, host: &str) -> bool {
         fn dns(names: &[GeneralName]) -> impl Iterator<Item = &str> {
             names.iter().filter_map(|name| match name {
@@ -113,7 +113,7 @@ impl CaFacts {
     }
 }
 
-/// RFC 5280 §4.2.1.10: any name that is made by adding labels to the left side.
+/// Whether a host is within a domain: it is the domain, or has further labels on its left (RFC 5280 §4.2.1.10).
 fn is_within(host: &str, domain: &str) -> bool {
     let (host, domain) = (host.to_ascii_lowercase(), domain.to_ascii_lowercase());
     let domain = domain.trim_start_matches('.');
@@ -122,8 +122,8 @@ fn is_within(host: &str, domain: &str) -> bool {
         || host.strip_suffix(domain).is_some_and(|labels| labels.ends_with('.'))
 }
 
-/// Whether OpenSSL takes a common name for a host name (`cn2dnsid` there): letters, digits, `-` and `_`, with a point that is neither at
-/// an end nor beside another or beside a `-`.
+/// Whether OpenSSL treats a common name as a host name, by the rule of its function `cn2dnsid`: letters, digits, `-` and `_`, and at least one
+/// point, which is neither at an end nor beside another point or a `-`.
 pub fn looks_like_host(common_name: &str) -> bool {
     let name = common_name.trim_end_matches('\0').as_bytes();
     let at = |position: Option<usize>| position.and_then(|at| name.get(at)).copied();

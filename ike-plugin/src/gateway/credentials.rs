@@ -1,4 +1,4 @@
-//! What of a gateway's files proves who it is and whom it trusts, without any configuration: for a gateway that enrols itself.
+//! The credentials of a gateway without a configuration, for a gateway that enrols itself.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,18 +16,18 @@ use super::key::PrivateKey;
 use super::material::{Material, NamedCa};
 use super::text;
 
-/// Where a gateway's files go: as one of the daemons has it, or plainly.
+/// How the files of credentials are named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Layout {
     /// `NAME.crt`, `NAME.chain.crt`, `root.crt` and `NAME.key`, PEM.
     #[default]
     Plain,
-    /// As this daemon reads them.
+    /// As this daemon expects them.
     For(Daemon),
 }
 
 impl Layout {
-    /// Where certificate and key of a gateway of this name go.
+    /// The paths of the certificate and the key of a gateway of this name.
     pub fn paths(self, name: &str) -> CredentialPaths {
         match self {
             Self::Plain => CredentialPaths {
@@ -38,10 +38,10 @@ impl Layout {
         }
     }
 
-    /// Whether the program that reads these files can use a key of this kind.
+    /// Checks that the daemon that reads these files supports a kind of key.
     ///
     /// # Errors
-    /// It cannot; in words what it can use.
+    /// It does not. The text says what it supports.
     pub fn check_key(self, kind: KeyKind) -> Result<(), GatewayError> {
         match self {
             Self::For(daemon)
@@ -82,10 +82,10 @@ impl FromStr for Layout {
     }
 }
 
-/// The files of a gateway of this name.
+/// The credential files of a gateway of this name.
 ///
 /// # Errors
-/// The key is not that of the certificate, the daemon cannot use it, or the name is none for a file.
+/// The key does not belong to the certificate, the daemon does not support it, or the name cannot be a file name.
 pub fn credentials(
     layout: Layout,
     name: &str,

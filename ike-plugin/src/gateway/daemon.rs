@@ -1,4 +1,4 @@
-//! The daemons that files are written for, and the modes of phase 1, by the names that a configuration gives them.
+//! The IKE daemons that files are written for, and the modes of phase 1, with their names in the configuration.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::GatewayError;
 
-/// A daemon that speaks IKE.
+/// An IKE daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Daemon {
@@ -24,11 +24,11 @@ pub enum Daemon {
 }
 
 impl Daemon {
-    /// Every daemon that files are written for.
+    /// All of them.
     pub const ALL: [Self; 5] =
         [Self::Strongswan, Self::Libreswan, Self::Iked, Self::Isakmpd, Self::Racoon];
 
-    /// Its name, as it is written in a configuration.
+    /// Its name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Strongswan => "strongswan",
@@ -73,7 +73,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// As it is written in a configuration.
+    /// Its name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ikev2 => "ikev2",

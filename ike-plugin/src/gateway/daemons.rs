@@ -37,7 +37,7 @@ impl Daemon {
         self.abilities().modes.contains(&mode)
     }
 
-    /// What it proposes unless the operator says something. Any two daemons have one of these in common.
+    /// Its default proposals. Any two daemons have one of them in common.
     pub const fn proposals(self, mode: Mode) -> &'static [Proposal] {
         match mode {
             Mode::Main | Mode::Aggressive => &[Proposal::DEFAULT_V1],
@@ -47,10 +47,10 @@ impl Daemon {
 }
 
 impl Export<'_> {
-    /// The folder's content.
+    /// The files of the gateway's folder.
     ///
     /// # Errors
-    /// The daemon cannot do what the gateway's description says, or cannot be told so.
+    /// The daemon cannot do what the gateway's description says, or its configuration cannot express it.
     pub fn files(&self) -> Result<Files, GatewayError> {
         for (role, gateway) in
             std::iter::once(("", self.own)).chain(self.peers.iter().map(|peer| ("peer ", *peer)))

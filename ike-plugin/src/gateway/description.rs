@@ -12,32 +12,32 @@ use super::proposal::Proposal;
 /// A gateway as its operator describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
-    /// Its name: connections and files are named after it.
+    /// Its name, after which connections and files are named.
     pub name: String,
-    /// What it runs.
+    /// The daemon that it runs.
     pub daemon: Daemon,
-    /// Who it says it is.
+    /// The identity that it claims in IKE.
     pub id: Identity,
-    /// Where it is reached; `None` for one that only initiates.
+    /// The address at which its peers reach it; `None` for a gateway that only initiates.
     pub address: Option<IpAddr>,
-    /// The address that it has itself, where that is another one: behind NAT.
+    /// Its own address, if it is behind NAT and this differs from `address`.
     pub local_address: Option<IpAddr>,
-    /// The networks behind it; empty for none but its own address.
+    /// The networks behind it; if there are none, its own address alone is protected.
     pub networks: Vec<Network>,
-    /// How it negotiates.
+    /// The mode of phase 1.
     pub mode: Mode,
-    /// What it proposes in phase 1, and the same again for the traffic, with perfect forward secrecy.
+    /// Its proposals for phase 1. It proposes the same algorithms for the traffic, with perfect forward secrecy.
     pub proposals: Vec<Proposal>,
-    /// When it brings tunnels up.
+    /// When it brings its tunnels up.
     pub start: Start,
-    /// What it must know of a peer's certificate.
+    /// What it must know of the status of a peer's certificate.
     pub revocation: Revocation,
-    /// Whether it asks the authorizer.
+    /// Whether its daemon asks the authorizer about peers.
     pub authorizer: bool,
 }
 
 impl Gateway {
-    /// The address that its daemon binds to.
+    /// The address that its daemon listens on.
     pub fn bound_to(&self) -> Option<IpAddr> {
         self.local_address.or(self.address)
     }
@@ -47,22 +47,22 @@ impl Gateway {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
-    /// When the first packet wants to pass.
+    /// When the first packet for the tunnel arrives.
     #[default]
     OnTraffic,
     /// When the daemon starts.
     AtOnce,
-    /// Never: the peer does, or the operator.
+    /// Never by itself: the peer or the operator does.
     Wait,
 }
 
-/// What must be known of a peer's certificate.
+/// What a gateway must know of the status of a peer's certificate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Revocation {
-    /// That it is not revoked.
+    /// That the certificate is not revoked.
     #[default]
     Strict,
-    /// Nothing, unless a CRL or an OCSP response is at hand.
+    /// Nothing; but if the daemon has a CRL or an OCSP response, it counts.
     IfPresent,
 }

@@ -1,5 +1,5 @@
-//! What the files of one gateway are written from, and how the files of one daemon are written. [`Export::files`] stands above the
-//! daemons, in `daemons.rs`.
+//! The input of an export, and the interface of the code that writes the files of one daemon. [`Export::files`], which calls that code, is in
+//! `daemons.rs`.
 
 use std::net::IpAddr;
 
@@ -12,47 +12,47 @@ use super::files::Files;
 use super::limits::{Feature, has_own_limit};
 use super::network::Network;
 
-/// All that is written for one gateway.
+/// The input of an export: a gateway, its peers and its credentials.
 #[derive(Debug)]
 pub struct Export<'e> {
     /// The gateway.
     pub own: &'e Gateway,
-    /// Whom it talks to; empty for whoever its CAs certify.
+    /// Its peers. If this is empty, every gateway that its CAs certified is a peer.
     pub peers: &'e [&'e Gateway],
-    /// How both sides prove who they are.
+    /// How both ends authenticate.
     pub authentication: &'e Authentication<'e>,
-    /// The program that a daemon runs to ask the authorizer.
+    /// The path of the program that a daemon runs to ask the authorizer.
     pub program: &'e str,
 }
 
-/// How the files of one kind of daemon are written. Each daemon has one, beside its [`Abilities`].
+/// The code that writes the files of one daemon. Each daemon's folder has a constant `WRITER`, beside its [`Abilities`].
 pub(super) struct Writer {
     /// The daemon's name in READMEs and in the first line of its files.
     pub title: &'static str,
     /// The folders that the daemon expects, even if they stay empty.
     pub folders: &'static [&'static str],
-    /// Writes the configuration, and all else that is neither a credential nor the README.
+    /// Writes the configuration and all other files, except for credentials and the README.
     pub configuration: fn(&Export<'_>, &mut Files) -> Result<(), GatewayError>,
-    /// Writes what proves who a gateway of this name is, and whom it trusts: certificate, CAs, CRLs and key.
+    /// Writes the credentials of a gateway of this name: certificate, CAs, CRLs and key.
     pub credentials: fn(&mut Files, &str, &Certified<'_>) -> Result<(), GatewayError>,
-    /// Appends to the README how the operator puts the files to use.
+    /// Appends the instructions for the operator to the README.
     pub readme: fn(&Export<'_>, &mut String),
-    /// Where `credentials` puts them.
+    /// The paths of the certificate and the key of a gateway of this name, as `credentials` writes them.
     pub paths: fn(&str) -> CredentialPaths,
-    /// What the operator should know of the files, besides what `check` finds.
+    /// What the operator should know about the files, besides what `check` finds.
     pub warnings: fn(&Export<'_>) -> Vec<String>,
 }
 
-/// Where a gateway's own credentials are, as paths in its folder.
+/// The paths of a gateway's own credentials, relative to its folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialPaths {
     /// The certificate.
     pub certificate: String,
-    /// The private key, or what holds it.
+    /// The private key, or the file that contains it.
     pub key: String,
 }
 
-/// A network behind this gateway and one behind its peer, between which a tunnel carries traffic.
+/// A network behind this gateway and one behind its peer; a tunnel carries the traffic between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NetworkPair {
     pub here: Network,
@@ -70,14 +70,15 @@ impl Export<'_> {
         self.certified().is_some_and(|certified| certified.key.is_none())
     }
 
-    /// Whether this peer, as responder, would be silent if it were requested a certificate: it sends one unasked.
+    /// Whether this peer, as responder, would not answer a certificate request. The gateway must not send one; the peer sends its certificate
+    /// without it.
     pub(super) fn keeps_silent_when_asked(&self, peer: &Gateway) -> bool {
         has_own_limit(peer.daemon, Feature::AggressiveResponder)
             && self.own.mode == Mode::Aggressive
             && self.certified().is_some()
     }
 
-    /// The proposals of the gateway for phase 1, each as its daemon writes it.
+    /// The gateway's proposals for phase 1, in its daemon's notation.
     pub(super) fn phase_1(&self, abilities: &Abilities) -> Result<Vec<String>, GatewayError> {
         let each = self.own.proposals.iter().map(|proposal| {
             (abilities.phase_1)(proposal, self.own.mode).ok_or_else(|| {
@@ -90,7 +91,7 @@ impl Export<'_> {
         each.collect()
     }
 
-    /// Where the other end is, for a daemon that must be told.
+    /// The address of a gateway, for a daemon whose configuration must have it.
     pub(super) fn address_of(&self, peer: &Gateway) -> Result<IpAddr, GatewayError> {
         peer.address.ok_or_else(|| {
             GatewayError::new(format!(
@@ -100,7 +101,7 @@ impl Export<'_> {
         })
     }
 
-    /// The networks of a gateway; its own address if there are none.
+    /// The networks behind a gateway, or its own address if there are none.
     pub(super) fn networks_of(&self, gateway: &Gateway) -> Result<Vec<Network>, GatewayError> {
         match gateway.networks.as_slice() {
             [] => Ok(vec![Network::host(self.address_of(gateway)?)]),
@@ -108,7 +109,7 @@ impl Export<'_> {
         }
     }
 
-    /// The pairs of networks between which a tunnel is possible: those of one family.
+    /// The pairs of networks between which a tunnel is possible: both IPv4 or both IPv6.
     pub(super) fn pairs(&self, peer: &Gateway) -> Result<Vec<NetworkPair>, GatewayError> {
         let mut pairs = Vec::new();
         for here in self.networks_of(self.own)? {

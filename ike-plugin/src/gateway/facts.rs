@@ -1,4 +1,4 @@
-//! What of a gateway's certificate decides whether a daemon can use it.
+//! The facts of a certificate that decide whether a daemon can use it.
 
 use countersign_ca::public_key::KeyKind;
 use countersign_ca::{Identity, Timestamp};
@@ -16,7 +16,7 @@ use crate::path::Certificate;
 /// commonName (X.520)
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
-/// What the certificate says.
+/// The facts of a certificate.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// The subject, RFC 4514.
@@ -31,23 +31,23 @@ pub struct Facts {
     pub not_before: Timestamp,
     /// notAfter.
     pub not_after: Timestamp,
-    /// The key usage, if it is there.
+    /// The key usage; `None` if the extension is missing.
     pub key_usage: Option<KeyUsage>,
-    /// The extended key usages, dotted; empty for none.
+    /// The extended key usages as dotted object identifiers; empty if the extension is missing.
     pub key_purposes: Vec<String>,
-    /// Where its CRL is.
+    /// The URLs of its CRL distribution points.
     pub crl_urls: Vec<String>,
-    /// Where its OCSP responders are.
+    /// The URLs of its OCSP responders.
     pub ocsp_urls: Vec<String>,
     has_dns_name: bool,
     names: Names,
 }
 
 impl Facts {
-    /// Reads a certificate.
+    /// Reads a certificate in DER.
     ///
     /// # Errors
-    /// It is none.
+    /// It cannot be read.
     pub fn of(der: &[u8]) -> Result<Self, GatewayError> {
         let unreadable = |e: &dyn std::fmt::Display| {
             GatewayError::new(format!("the certificate cannot be read: {e}"))
@@ -76,12 +76,12 @@ impl Facts {
         })
     }
 
-    /// Whether the certificate holds an identity, as an IKE daemon looks for it: never the CN.
+    /// Whether the certificate contains an identity. As in an IKE daemon, the common name does not count.
     pub fn holds(&self, id: &Identity) -> bool {
         self.names.hold(id)
     }
 
-    /// The common names of a certificate that has no dNSName; none if it has one.
+    /// The common names, if the certificate has no dNSName; otherwise none.
     ///
     /// # Errors
     /// The subject cannot be read.
@@ -97,12 +97,12 @@ impl Facts {
         Ok(common.map(|part| String::from_utf8_lossy(part.value.value()).into_owned()).collect())
     }
 
-    /// Its names, in words.
+    /// Its names as a sentence, for messages.
     pub fn names(&self) -> String {
         self.names.shown()
     }
 
-    /// Whether it may sign IKE's messages (RFC 4945 §5.1.3.2): no key usage, digitalSignature or nonRepudiation.
+    /// Whether its key may sign messages of IKE (RFC 4945 §5.1.3.2): the key usage is missing, or has digitalSignature or nonRepudiation.
     pub fn may_sign(&self) -> bool {
         self.key_usage.as_ref().is_none_or(|usage| {
             usage.0.contains(KeyUsages::DigitalSignature)
@@ -114,17 +114,17 @@ impl Facts {
 /// The subjectAltName of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AltNames {
-    /// The first name, if it is an identity.
+    /// The first name, if it is of a kind that can be an identity.
     pub first: Option<Identity>,
-    /// How many octets all of them have.
+    /// The length of all names together, in octets of DER.
     pub octets: usize,
 }
 
 impl AltNames {
-    /// Those of a certificate.
+    /// Reads them from a certificate in DER.
     ///
     /// # Errors
-    /// It is none.
+    /// The certificate cannot be read.
     pub fn of(der: &[u8]) -> Result<Self, GatewayError> {
         let unreadable =
             |e: der::Error| GatewayError::new(format!("the certificate cannot be read: {e}"));

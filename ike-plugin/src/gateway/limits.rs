@@ -1,26 +1,26 @@
-//! What programs cannot take, of what our CAs, certificates, CRLs and gateways may have: the one table of it. `check` and `export` read
-//! it, `init` and `ca add` warn by it, and a test holds docs/interoperability.md against it.
+//! The table of features of our CAs, certificates, CRLs and gateways that some program does not support. `check` and `export` read it, `init` and
+//! `ca add` warn by it, and a test compares docs/interoperability.md with it.
 //!
-//! Each row was found by running that program, and says in which version; another version may do better. It is one table, and not one for
-//! each daemon, because most rows are about a library that several daemons verify with, or about a program that is no daemon.
+//! Each row was found by running that program, in the version that the row names. It is one table, and not one for each daemon, because most rows
+//! are about a library that several daemons use, or about a program that is not a daemon.
 
 use super::abilities::{Abilities, Library};
 use super::daemon::Daemon;
 use super::proposal::{Encryption, Hash, Proposal};
 
-/// What of a gateway has a limit.
+/// The part of a gateway that has a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The daemon itself.
     Daemon(Daemon),
-    /// What some daemons verify with.
+    /// The library by which some daemons verify.
     Library(Library),
 }
 
-/// What a CA, a certificate, a CRL or a gateway's description may have that some program cannot take.
+/// A feature of a CA, a certificate, a CRL or a gateway's description that some program does not support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
-    /// A common name that looks like a host name, without a DNS name beside it, below a CA with constraints on DNS names.
+    /// A certificate without a DNS name whose common name looks like a host name, below a CA with name constraints on DNS names.
     CommonName,
     /// A CA whose name constraints have addresses.
     AddressConstraints,
@@ -30,20 +30,20 @@ pub enum Feature {
     Partition,
     /// Two CAs of one name with different keys.
     SameName,
-    /// AES-GCM for the traffic.
+    /// AES-GCM for the traffic (ESP).
     EspAead,
-    /// HMAC-SHA2-256 for the traffic.
+    /// HMAC-SHA2-256 for the traffic (ESP).
     EspSha256,
-    /// Being the responder in aggressive mode, with certificates.
+    /// The role of the responder in aggressive mode, with certificates.
     AggressiveResponder,
-    /// Being refused as the initiator in aggressive mode.
+    /// A refusal of the initiator in aggressive mode.
     AggressiveRefusal,
-    /// A distinguished name as identity that the certificate spells in another way, the same by RFC 5280 §7.1.
+    /// An identity that is a distinguished name, which the certificate has in another spelling, equal by RFC 5280 §7.1.
     Spelling,
 }
 
 impl Feature {
-    /// As `check` calls it.
+    /// The code of the obstacle that `check` reports.
     pub const fn code(self) -> &'static str {
         match self {
             Self::CommonName => "common-name",
@@ -58,7 +58,7 @@ impl Feature {
         }
     }
 
-    /// Which one of a proposal's algorithms for the traffic some daemon may not have.
+    /// The feature among a proposal's algorithms for the traffic that some daemon does not support, if there is one.
     pub const fn of_esp(proposal: &Proposal) -> Option<Self> {
         match (proposal.encryption, proposal.hash) {
             (Encryption::Gcm(_), _) => Some(Self::EspAead),
@@ -68,12 +68,12 @@ impl Feature {
     }
 }
 
-/// What a program does with a feature, if it is not what RFC 5280 says.
+/// What a program does with a feature that it does not support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It refuses it.
+    /// It refuses the object.
     Refuses,
-    /// It takes it for something else.
+    /// It accepts the object with another meaning.
     Misreads,
 }
 
@@ -84,20 +84,20 @@ pub struct Program {
     pub name: &'static str,
     /// The version.
     pub version: &'static str,
-    /// The daemon or the library that it is, for gateways.
+    /// The daemon or the library of gateways that it is, if it is one.
     pub part: Option<Part>,
 }
 
-/// A program that cannot take something.
+/// A feature that a program does not support.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
-    /// What it cannot take.
+    /// The feature.
     pub feature: Feature,
     /// The program.
     pub program: &'static Program,
-    /// What it does.
+    /// What the program does with it.
     pub effect: Effect,
-    /// What it does, in words that go on from the program's name.
+    /// The same as the rest of a sentence that begins with the program's name.
     pub does: &'static str,
     /// How it was found: a test of this repository, or a tool.
     pub seen: &'static str,
@@ -235,7 +235,7 @@ pub const LIMITS: &[Limit] = &[
     },
 ];
 
-/// The limit of a daemon or of its library, if it has this one.
+/// The limit of a daemon or of its library for a feature, if there is one.
 pub fn limit_of(abilities: &Abilities, feature: Feature) -> Option<&'static Limit> {
     let parts = [Part::Daemon(abilities.daemon), Part::Library(abilities.library)];
     let is_of_it = |limit: &&Limit| limit.program.part.is_some_and(|part| parts.contains(&part));
@@ -248,7 +248,7 @@ pub fn has_own_limit(daemon: Daemon, feature: Feature) -> bool {
     LIMITS.iter().any(|limit| limit.feature == feature && limit.program.part == part)
 }
 
-/// Who cannot take a feature, in words: program, version, what it does.
+/// The programs that do not support a feature, as text: program, version, and what it does.
 pub fn limits(feature: Feature) -> String {
     let mut sentences: Vec<(&str, Vec<String>)> = Vec::new();
     for limit in LIMITS.iter().filter(|limit| limit.feature == feature) {

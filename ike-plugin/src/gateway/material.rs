@@ -1,4 +1,4 @@
-//! The certificate of a gateway, with the CAs and CRLs that belong to it.
+//! A gateway's certificate, with the CAs and CRLs that belong to it.
 
 use countersign_ca::Timestamp;
 use countersign_ca::certificate::to_pem;
@@ -7,7 +7,7 @@ use super::error::GatewayError;
 use crate::path::Certificate;
 use crate::path::crl::Crl;
 
-/// A CA's certificate under a name that is good for a file.
+/// A CA's certificate, with a name that can be used as a file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedCa {
     /// Its name.
@@ -23,7 +23,7 @@ impl NamedCa {
     }
 }
 
-/// A CRL of the CA of this name.
+/// A CRL, with the name of the CA that signed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedCrl {
     /// The name of the CA.
@@ -39,23 +39,23 @@ impl IssuedCrl {
     }
 }
 
-/// What a gateway has to show, and whom it trusts.
+/// A gateway's certificate, and everything by which it verifies its peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Material {
     /// Its certificate, DER.
     pub certificate: Vec<u8>,
     /// The CAs between its certificate and a root, the issuer first.
     pub chain: Vec<NamedCa>,
-    /// The roots that it trusts.
+    /// The roots that the gateway trusts.
     pub roots: Vec<NamedCa>,
-    /// The CRLs of these CAs, as far as there are any.
+    /// The CRLs of these CAs. A CA may have none.
     pub crls: Vec<IssuedCrl>,
-    /// Whether the CA has revoked it.
+    /// Whether the CA has revoked the gateway's certificate.
     pub is_revoked: bool,
 }
 
 impl Material {
-    /// The certificate, PEM.
+    /// The gateway's certificate, PEM.
     pub fn pem(&self) -> Result<String, GatewayError> {
         pem("CERTIFICATE", &self.certificate)
     }
@@ -65,7 +65,7 @@ impl Material {
         self.chain.iter().chain(&self.roots)
     }
 
-    /// Adds the CAs between another certificate and its root, and their CRLs; no root is trusted for it.
+    /// Adds the intermediate CAs and the CRLs of another gateway. It does not add trust: the roots stay as they are.
     pub fn add_cas_of(&mut self, other: &Self) {
         for ca in &other.chain {
             if self.cas().all(|known| known.der != ca.der) {
@@ -81,8 +81,8 @@ impl Material {
         }
     }
 
-    /// The CA that issued the certificate, and those beside it that the same one certified: other keys of it, and other CAs whose
-    /// peers it was written for.
+    /// The CA that issued the certificate, and the other CAs that the same CA above has certified: further keys of the issuer, and the issuers of
+    /// peers.
     pub fn issuers(&self) -> Vec<&NamedCa> {
         let read = |ca: &NamedCa| Certificate::from_der(ca.der.clone()).ok();
         let Some(own) = self.issuer() else { return Vec::new() };
@@ -97,7 +97,7 @@ impl Material {
         std::iter::once(own).chain(self.chain.iter().filter(is_beside)).collect()
     }
 
-    /// The root above the certificate, if it is trusted.
+    /// The trusted root above the certificate, if there is one.
     pub fn own_root(&self) -> Option<&NamedCa> {
         let mut at = self.issuer()?;
         for _ in self.cas() {
@@ -110,7 +110,7 @@ impl Material {
         None
     }
 
-    /// The CA that issued the certificate, if it is among those here.
+    /// The CA that issued the certificate, if it is among `chain` and `roots`.
     pub fn issuer(&self) -> Option<&NamedCa> {
         self.signer_of(&Certificate::from_der(self.certificate.clone()).ok()?)
     }
@@ -122,7 +122,7 @@ impl Material {
     }
 }
 
-/// A CRL by the CA that signed it, if it is one of these.
+/// Names a CRL after the CA that signed it; `None` if none of these CAs did.
 ///
 /// # Errors
 /// It cannot be read.
@@ -135,7 +135,7 @@ pub fn issued_crl(der: Vec<u8>, cas: &[&NamedCa]) -> Result<Option<IssuedCrl>, G
     Ok(signer.map(|ca| IssuedCrl { ca: ca.name.clone(), der }))
 }
 
-/// Until when a CRL is good.
+/// The nextUpdate of a CRL; `None` if it has none.
 ///
 /// # Errors
 /// It cannot be read.

@@ -1,5 +1,7 @@
-//! What the daemon of a gateway needs in its files: configuration, certificate, chain, CRLs, key. One folder for each kind of daemon,
-//! ready to be used; and whether two gateways, as they are configured, would come up.
+//! The files of IKE daemons: `export` writes a folder with configuration, certificate, chain, CRLs and key of a gateway, ready to be used, and
+//! `check` tells whether two gateways would come up with each other as they are configured.
+//!
+//! Each daemon has a folder here, with its `ABILITIES` and its `WRITER`. `daemons` is the only module that knows all of them.
 
 mod abilities;
 mod authentication;

@@ -1,4 +1,4 @@
-//! IP networks, as an operator writes them and as daemons do.
+//! IP networks in the notations of the configuration and of daemons.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::error::GatewayError;
 
-/// A network, by its first address and the length of its prefix.
+/// A network: its first address and its prefix length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -52,18 +52,18 @@ impl Network {
         }
     }
 
-    /// Whether an address is in it.
+    /// Whether it contains an address.
     pub fn holds(self, address: IpAddr) -> bool {
         self.address.is_ipv4() == address.is_ipv4()
             && Self::bits(self.address) == Self::bits(address) & Self::mask_bits(self.length)
     }
 
-    /// Whether an address is in both.
+    /// Whether the two networks have an address in common.
     pub fn overlaps(self, other: Self) -> bool {
         self.holds(other.address) || other.holds(self.address)
     }
 
-    /// The address at the top of 128 bits.
+    /// The address, left-aligned in 128 bits.
     fn bits(address: IpAddr) -> u128 {
         match address {
             IpAddr::V4(v4) => u128::from(u32::from(v4)) << 96,
@@ -82,7 +82,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// `10.1.0.0/16`, `2001:db8::/48`; an address alone is a network of one.
+/// Reads `10.1.0.0/16` or `2001:db8::/48`. An address without a prefix length is a network of one address.
 impl FromStr for Network {
     type Err = GatewayError;
 

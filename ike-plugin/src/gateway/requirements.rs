@@ -1,4 +1,4 @@
-//! What a gateway's description must be for its daemon, before anything is written for it.
+//! Checks, before anything is written, that a daemon can do what its gateway's description asks of it.
 
 use super::abilities::{Abilities, KeyFamily};
 use super::daemon::Mode;
@@ -6,10 +6,10 @@ use super::error::GatewayError;
 use super::export::Export;
 use super::facts::Facts;
 
-/// Whether the daemon can do what the description of the gateway asks of it.
+/// Checks a gateway and its peers by the abilities of its daemon.
 ///
 /// # Errors
-/// It cannot; in words what it can do, and what to change.
+/// The daemon cannot do what is asked of it. The text says what it can do, and what to change.
 pub fn check(export: &Export<'_>, abilities: &Abilities) -> Result<(), GatewayError> {
     speaks_the_mode(export, abilities)?;
     can_ask_the_authorizer(export, abilities)?;

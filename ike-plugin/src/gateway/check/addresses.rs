@@ -1,9 +1,10 @@
-//! Where two gateways are: identities, addresses, and the networks behind them.
+//! Rules about identities, addresses, and the networks behind gateways.
 
 use super::findings::Findings;
 use crate::gateway::description::{Gateway, Start};
 
 impl Findings<'_> {
+    /// The gateways must have different identities.
     pub(super) fn identities(&mut self, other: &Gateway) {
         let own = self.gateway;
         if own.id == other.id {
@@ -14,6 +15,7 @@ impl Findings<'_> {
         }
     }
 
+    /// At least one gateway must be able to initiate, and both must be reached by the same version of IP, at different addresses.
     pub(super) fn addresses(&mut self, other: &Gateway) {
         let own = self.gateway;
         match (own.address, other.address) {
@@ -42,6 +44,7 @@ impl Findings<'_> {
         }
     }
 
+    /// The networks behind the two gateways must differ.
     pub(super) fn networks(&mut self, other: &Gateway) {
         let own = self.gateway;
         for here in &own.networks {
@@ -62,7 +65,7 @@ impl Findings<'_> {
         }
     }
 
-    /// Only the one without an address can begin, and it waits.
+    /// Warns that the only gateway that can initiate, the one without an address, is configured to wait.
     fn nobody_begins(&mut self, one: &Gateway, other: &Gateway) {
         self.warning(
             "nobody-begins",

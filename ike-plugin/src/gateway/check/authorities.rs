@@ -1,4 +1,4 @@
-//! The CAs of a gateway: whether its daemon can read them, and whether its peer trusts them.
+//! Rules about CAs: whether a gateway's daemon supports them, and whether its peer trusts them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::gateway::material::{Material, NamedCa};
 use crate::path::{Anchors, Certificate, PathSettings, same_name, validate};
 
 impl Findings<'_> {
-    /// The certificates of CAs that its daemon has to read.
+    /// The daemon must support the certificates of all CAs that it has to read.
     pub(super) fn cas(&mut self, material: &Material) -> Result<(), GatewayError> {
         let daemon = self.gateway.daemon;
         let abilities = daemon.abilities();
@@ -24,7 +24,7 @@ impl Findings<'_> {
         let (mut other_keys, mut addresses) = (Vec::new(), Vec::new());
         for ca in material.cas() {
             let facts = CaFacts::of(&ca.der)?;
-            // NSS has to take each into its database; isakmpd's policy names the one that issues.
+            // NSS must import every CA. For other daemons only the issuer matters, which isakmpd's policy names.
             let counts = abilities.library == Library::Nss || issuer == Some(&ca.der);
             if counts && !abilities.ca_keys.contains(&KeyFamily::of(facts.key)) {
                 other_keys.push(format!("{} in `{}`", facts.key, facts.subject));
@@ -75,7 +75,7 @@ impl Findings<'_> {
         Ok(())
     }
 
-    /// The other side must find a valid path to one of its own roots in what this gateway shows.
+    /// The peer must find a valid path from this gateway's certificate to one of its own roots, and its configuration must accept the issuer.
     pub(super) fn trusted_by(
         &mut self,
         Side { gateway: own, material: trusting }: Side<'_>,
@@ -84,7 +84,7 @@ impl Findings<'_> {
     ) -> Result<(), GatewayError> {
         let read = |der: &Vec<u8>| read(der).map(Arc::new);
         let leaf = read(&shown.certificate)?;
-        // What has ended, it says of itself.
+        // Another rule reports an expired certificate.
         if !(leaf.not_before..=leaf.not_after).contains(&now) {
             return Ok(());
         }
@@ -126,7 +126,7 @@ fn subject(ca: &NamedCa) -> Result<Name, GatewayError> {
         .map_err(|e| GatewayError::new(format!("the CA `{}` cannot be read: {e}", ca.name)))
 }
 
-/// The name of two CAs that have different keys.
+/// A name that two CAs with different keys share; `None` if there is none.
 fn shared_name(material: &Material) -> Result<Option<String>, GatewayError> {
     let mut known: Vec<(Name, Vec<u8>)> = Vec::new();
     for ca in material.cas() {

@@ -1,4 +1,4 @@
-//! The certificate of a gateway: whether it holds the gateway's identity, is valid, and can be used by its own daemon and its peer's.
+//! Rules about a gateway's certificate: its identity, its validity, and whether the gateway's own daemon and the peer's support it.
 
 use countersign_ca::public_key::KeyKind;
 use countersign_ca::{Identity, Timestamp};
@@ -12,10 +12,11 @@ use crate::gateway::facts::{AltNames, Facts};
 use crate::gateway::limits::{Feature, limit_of, limits};
 use crate::gateway::material::Material;
 
-/// How long before the end of a certificate a warning begins, in seconds.
+/// How long before its expiry a certificate is reported, in seconds.
 const SOON: i64 = 7 * 86_400;
 
 impl Findings<'_> {
+    /// The certificate must contain the gateway's identity, be valid, and have a key that the daemon supports.
     pub(super) fn own_certificate(&mut self, facts: &Facts, material: &Material, now: Timestamp) {
         let id = self.gateway.id.clone();
         if !facts.holds(&id) {
@@ -59,6 +60,7 @@ impl Findings<'_> {
         }
     }
 
+    /// The peer's daemon must be able to verify signatures with the key.
     pub(super) fn key_for(&mut self, own: &Gateway, facts: &Facts, own_key: KeyKind) {
         let is_rsa = |key| KeyFamily::of(key) == KeyFamily::Rsa;
         if own.daemon.abilities().one_key_family && is_rsa(own_key) != is_rsa(facts.key) {
@@ -75,6 +77,7 @@ impl Findings<'_> {
         }
     }
 
+    /// The peer's daemon must accept the extended key usages.
     pub(super) fn purposes_for(&mut self, own: &Gateway, facts: &Facts) {
         let purposes = &facts.key_purposes;
         let good = own.daemon.abilities().purposes;
@@ -101,7 +104,7 @@ impl Findings<'_> {
         }
     }
 
-    /// isakmpd knows a certificate by the first of its alternative names, and reads no list of 128 octets or more.
+    /// isakmpd finds a certificate by the first of its alternative names, and reads no list of 128 octets or more.
     pub(super) fn first_name_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
         let Some(most) = own.daemon.abilities().first_name_within else { return Ok(()) };
         let names = AltNames::of(&shown.certificate)?;
@@ -119,7 +122,7 @@ impl Findings<'_> {
         Ok(())
     }
 
-    /// Two spellings of a distinguished name are one name (RFC 5280 §7.1), but not for everybody.
+    /// Two spellings of a distinguished name are the same name by RFC 5280 §7.1, but some daemons compare octets.
     pub(super) fn spelling_for(&mut self, own: &Gateway, facts: &Facts) {
         let Identity::Dn(name) = &self.gateway.id else { return };
         let Some(limit) = limit_of(own.daemon.abilities(), Feature::Spelling) else { return };
@@ -138,7 +141,7 @@ impl Findings<'_> {
         }
     }
 
-    /// Below constraints on DNS names, some take a common name for one.
+    /// Below a CA with name constraints on DNS names, some libraries treat the common name as a DNS name.
     pub(super) fn common_name_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
         let Some(limit) = limit_of(own.daemon.abilities(), Feature::CommonName) else { return Ok(()) };
         if let Some(CommonName { name, ca }) = common_name_outside(shown)? {
@@ -156,7 +159,7 @@ impl Findings<'_> {
         Ok(())
     }
 
-    /// Whoever its peers are: it is told before one of them refuses.
+    /// Warns of such a common name even without a peer, before a peer refuses it.
     pub(super) fn own_common_name(&mut self, material: &Material) -> Result<(), GatewayError> {
         if let Some(CommonName { name, ca }) = common_name_outside(material)? {
             self.warning(
@@ -172,15 +175,15 @@ impl Findings<'_> {
     }
 }
 
-/// A common name that a verifier may take for a DNS name although no DNS name is beside it.
+/// A common name that a verifier may treat as a DNS name, in a certificate without a DNS name.
 struct CommonName {
     /// The common name.
     name: String,
-    /// The CA whose constraints on DNS names it is outside of.
+    /// The CA whose name constraints do not permit it.
     ca: String,
 }
 
-/// The first common name of a certificate that is outside of the constraints of a CA above it; `None` if there is none.
+/// The first common name that the name constraints of a CA above do not permit; `None` if there is none.
 fn common_name_outside(shown: &Material) -> Result<Option<CommonName>, GatewayError> {
     let names = Facts::of(&shown.certificate)?.common_names_without_dns()?;
     for ca in shown.cas() {

@@ -1,4 +1,4 @@
-//! What stands in the way of gateways, and the list in which each rule puts what it finds.
+//! The obstacles that the rules find, and the list that collects them.
 
 use std::fmt;
 
@@ -9,28 +9,28 @@ use crate::gateway::daemon::Daemon;
 use crate::gateway::description::Gateway;
 use crate::gateway::limits::{Limit, Part};
 
-/// How bad it is.
+/// How severe an obstacle is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// They come up, but not for ever, or not in each direction.
+    /// The gateways come up, but not for ever, or not in both directions.
     Warning,
-    /// They do not come up.
+    /// The gateways do not come up.
     Error,
 }
 
-/// What stands in the way.
+/// An obstacle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Obstacle {
-    /// How bad it is.
+    /// How severe it is.
     pub severity: Severity,
-    /// A word to look for.
+    /// A code for programs, such as `expired`.
     pub code: &'static str,
-    /// The gateway that has it.
+    /// The gateway that has the obstacle.
     pub gateway: String,
     /// The daemon that would refuse.
     pub daemon: Daemon,
-    /// What was expected, what was found, what to do.
+    /// A sentence: what was expected, what was found, and what to do.
     pub message: String,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// The obstacles of one gateway, in the view of one daemon. The rules are methods of it, in the files beside this one.
+/// Collects the obstacles of one gateway for one daemon. Each rule is a method of it, in one of the files beside this one.
 pub(super) struct Findings<'g> {
     /// The gateway that has the obstacles.
     pub gateway: &'g Gateway,
@@ -50,12 +50,12 @@ pub(super) struct Findings<'g> {
 }
 
 impl<'g> Findings<'g> {
-    /// Nothing was found yet.
+    /// An empty list.
     pub const fn new(gateway: &'g Gateway, daemon: Daemon) -> Self {
         Self { gateway, daemon, list: Vec::new() }
     }
 
-    /// What was found, in the order of the rules, each obstacle once.
+    /// The obstacles in the order of the rules, without repetitions.
     pub fn into_list(self) -> Vec<Obstacle> {
         self.list
     }
@@ -82,7 +82,7 @@ impl<'g> Findings<'g> {
     }
 }
 
-/// A daemon with the library that has a limit, and the version in which it was found.
+/// The program that has a limit, with its version, for messages: the daemon itself, or the daemon with its library in parentheses.
 pub(super) fn program_of(daemon: Daemon, limit: &Limit) -> String {
     match limit.program.part {
         Some(Part::Daemon(_) | Part::Library(Library::Strongswan)) => {
@@ -92,7 +92,7 @@ pub(super) fn program_of(daemon: Daemon, limit: &Limit) -> String {
     }
 }
 
-/// A list in words, each value in backticks.
+/// Values as text: each in backticks, separated by commas.
 pub(super) fn names(list: impl Iterator<Item = impl fmt::Display>) -> String {
     let list: Vec<String> = list.map(|item| format!("`{item}`")).collect();
     if list.is_empty() { "none".to_owned() } else { list.join(", ") }

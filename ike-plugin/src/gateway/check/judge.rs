@@ -1,4 +1,4 @@
-//! The rules, in the order in which they are told: for a gateway alone, and for two that are to talk to each other.
+//! Applies the rules in the order in which they are reported: to one gateway, or to two that are to connect to each other.
 
 use countersign_ca::Timestamp;
 
@@ -10,8 +10,8 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::facts::Facts;
 use crate::gateway::material::Material;
 
-/// What a gateway has in its own way, whoever its peer is. Its `material`, which is none for a pre-shared key, has the CAs and CRLs of
-/// its peers as well ([`Material::add_cas_of`]): it is the one who verifies by them.
+/// The obstacles of a gateway that do not depend on its peer. `material` is `None` with a pre-shared key. Otherwise it must also have the CAs and
+/// CRLs of the peers ([`Material::add_cas_of`]), because the gateway verifies its peers by them.
 ///
 /// # Errors
 /// The certificate or a CRL cannot be read.
@@ -36,8 +36,8 @@ pub fn alone(
     Ok(found.into_list())
 }
 
-/// What stands between two gateways, both ways; what each has alone is not repeated. `resolve` gives the addresses of the hosts that have
-/// CRLs and OCSP responders.
+/// The obstacles between two gateways, in both directions, without those that [`alone`] finds. `resolve` gives the addresses of hosts by name, to
+/// tell whether a CRL or an OCSP responder is behind the tunnel.
 ///
 /// # Errors
 /// A certificate cannot be read.
@@ -75,8 +75,8 @@ pub fn together(
     Ok(list)
 }
 
-/// What stands between two gateways that prove who they are by certificates, whatever these say; both ways. A part of what [`together`]
-/// finds.
+/// The obstacles between two gateways with certificates that do not depend on the certificates themselves, in both directions. [`together`] finds
+/// these, too.
 pub fn between(one: &Gateway, other: &Gateway) -> Vec<Obstacle> {
     let mut list = Vec::new();
     for (own, peer) in [(one, other), (other, one)] {

@@ -1,5 +1,5 @@
-//! Whether gateways would come up as they are configured, and what stands in the way. Each daemon's own rules were found by
-//! experiment with that daemon.
+//! Predicts whether gateways would come up with each other as they are configured, and reports the obstacles. The rules about a daemon were found by
+//! experiments with it.
 
 mod addresses;
 mod authorities;

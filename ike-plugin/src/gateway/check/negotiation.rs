@@ -1,4 +1,4 @@
-//! What gateways agree on in phase 1: mode, proposals, who begins, and whether the authorizer can be asked.
+//! Rules about the negotiation: mode, proposals, the initiator, and whether the daemon can ask the authorizer.
 
 use super::findings::{Findings, names, program_of};
 use crate::gateway::daemon::Mode;
@@ -7,6 +7,7 @@ use crate::gateway::limits::{Feature, limit_of};
 use crate::gateway::proposal::Proposal;
 
 impl Findings<'_> {
+    /// The daemon must support the gateway's mode.
     pub(super) fn mode(&mut self) {
         let Gateway { daemon, mode, .. } = *self.gateway;
         if !daemon.speaks(mode) {
@@ -21,6 +22,7 @@ impl Findings<'_> {
         }
     }
 
+    /// The daemon must support each proposal.
     pub(super) fn proposals(&mut self, proposals: &[Proposal]) {
         let Gateway { daemon, mode, .. } = *self.gateway;
         for proposal in proposals {
@@ -61,7 +63,8 @@ impl Findings<'_> {
         }
     }
 
-    /// In aggressive mode the initiator's part ends with the third message, before anybody has refused it.
+    /// Warns of an initiator that retries without pause after a refusal. In aggressive mode the initiator has sent its last message before the
+    /// responder can refuse it, so that it believes it is connected.
     pub(super) fn retries(&mut self) {
         let Gateway { daemon, mode, start, .. } = *self.gateway;
         let limit = limit_of(daemon.abilities(), Feature::AggressiveRefusal);
@@ -77,8 +80,8 @@ impl Findings<'_> {
         }
     }
 
-    /// isakmpd does not find its own certificate when a peer begins in aggressive mode and requests it. Those that need not request it are
-    /// exported so.
+    /// isakmpd as responder in aggressive mode does not find its own certificate if the initiator sends a certificate request. This is an obstacle
+    /// only with daemons that always send one; `export` configures the others not to.
     pub(super) fn begins_with(&mut self, own: &Gateway) {
         let peer = self.gateway;
         let is_aggressive = [own.mode, peer.mode] == [Mode::Aggressive; 2];
@@ -108,6 +111,7 @@ impl Findings<'_> {
         }
     }
 
+    /// The daemon must be able to ask the authorizer if the gateway is to ask it.
     pub(super) fn authorizer(&mut self) {
         let Gateway { daemon, mode, authorizer, .. } = *self.gateway;
         let asks = daemon.abilities().asks_in.contains(&mode);
@@ -122,6 +126,7 @@ impl Findings<'_> {
         }
     }
 
+    /// Both gateways must have the same mode.
     pub(super) fn same_mode(&mut self, other: &Gateway) {
         let (here, there) = (self.gateway.mode, other.mode);
         if here != there {
@@ -137,6 +142,7 @@ impl Findings<'_> {
         }
     }
 
+    /// The gateways must have a proposal in common.
     pub(super) fn common_proposal(&mut self, other: &Gateway) {
         if !self.gateway.proposals.iter().any(|proposal| other.proposals.contains(proposal)) {
             self.error(

@@ -1,4 +1,4 @@
-//! Whether a daemon can fetch the status of its peer before the tunnel is up, through which it would have to fetch it.
+//! The rule that a daemon must reach CRLs and OCSP responders before the tunnel is up.
 
 use std::net::{IpAddr, ToSocketAddrs};
 
@@ -9,16 +9,16 @@ use crate::gateway::description::Revocation;
 use crate::gateway::error::GatewayError;
 use crate::gateway::facts::Facts;
 
-/// The addresses of a host by its name; none if the name is not known. It is handed in, so that no judgement asks the network by itself.
+/// Gives the addresses of a host by its name, and none for an unknown name. The caller hands it in, so that the rules do no I/O.
 pub type Resolve<'r> = &'r dyn Fn(&str) -> Vec<IpAddr>;
 
-/// The addresses of a host as the resolver of this system knows them: the [`Resolve`] of a command that an operator runs.
+/// The addresses of a host by the system's resolver, as a [`Resolve`] for commands.
 pub fn system_addresses(host: &str) -> Vec<IpAddr> {
     (host, 0).to_socket_addrs().map(|all| all.map(|at| at.ip()).collect()).unwrap_or_default()
 }
 
 impl Findings<'_> {
-    /// A CRL or OCSP responder behind the tunnel can only be asked when the tunnel is up.
+    /// A CRL or OCSP responder in a network behind the tunnel can be reached only once the tunnel is up, which needs the status first.
     pub(super) fn reachable(
         &mut self,
         Side { gateway: own, material }: Side<'_>,

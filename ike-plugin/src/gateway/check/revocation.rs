@@ -1,4 +1,4 @@
-//! The status of certificates: the CRLs that a gateway has, the partitions of a CRL, and whether a strict daemon finds what it needs.
+//! Rules about revocation: the CRLs of a gateway, partitions of a CRL, and whether a strict daemon can find the status.
 
 use countersign_ca::Timestamp;
 
@@ -13,11 +13,12 @@ use crate::gateway::limits::{Effect, Feature, limit_of};
 use crate::gateway::material::{Material, NamedCa, next_update};
 
 impl Findings<'_> {
+    /// The gateway must trust a root, and its CRLs must be there and not expired.
     pub(super) fn crls(&mut self, material: &Material, now: Timestamp) -> Result<(), GatewayError> {
         if material.roots.is_empty() {
             self.error("no-root", "it trusts no root, so that it would let nobody in; its chain must end with one, or `trust` name one".to_owned());
         }
-        // What is read from files is checked by OpenSSL, which refuses when a CRL has ended.
+        // Daemons that read files verify by OpenSSL, which refuses an expired CRL even if the setting is not strict.
         let is_strict = self.gateway.revocation == Revocation::Strict
             || !self.gateway.daemon.abilities().fetches();
         for ca in material.cas() {
@@ -48,7 +49,7 @@ impl Findings<'_> {
         Ok(())
     }
 
-    /// There is no CRL of this CA: whether the daemon goes on without depends on the daemon.
+    /// Reports a CA without a CRL. Whether that is an error depends on the daemon.
     fn no_crl(&mut self, material: &Material, ca: &NamedCa) {
         let name = &ca.name;
         let advice = format!(
@@ -56,7 +57,7 @@ impl Findings<'_> {
             self.gateway.name
         );
         let daemon = self.gateway.daemon;
-        // OpenSSL wants the CRL of each CA of the path as soon as the daemon gave it one.
+        // OpenSSL demands a CRL of each CA of the path once the daemon has given it any CRL.
         if daemon.abilities().needs_every_crl && !material.crls.is_empty() {
             return self.error(
                 "no-crl",
@@ -69,7 +70,8 @@ impl Findings<'_> {
         self.warning("no-crl", format!("there is no CRL of the CA `{name}` to begin with; {advice}"));
     }
 
-    /// strongSwan is strict by a CRL that it has, or by what each certificate of the peer's path says about where its status is.
+    /// A strict daemon that fetches the status must find it: each certificate of the peer's path must name a CRL or a responder, or the daemon must
+    /// have a CRL of its issuer.
     pub(super) fn status_location_for(
         &mut self,
         Side { gateway: own, material }: Side<'_>,
@@ -107,7 +109,8 @@ impl Findings<'_> {
         Ok(())
     }
 
-    /// Some read the CRL of a partition as the whole list, some not at all. Those that read files were given the complete one.
+    /// The peer's daemon must support the partition of a CRL that this gateway's certificate names. Some libraries read it as the complete list, some
+    /// refuse it. Daemons that read files are given the complete list.
     pub(super) fn partitions_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
         let Some(limit) = limit_of(own.daemon.abilities(), Feature::Partition) else { return Ok(()) };
         let urls = partitions_of(shown)?;
@@ -132,7 +135,7 @@ impl Findings<'_> {
         Ok(())
     }
 
-    /// Its peers are mostly of its own CA, and so are their partitions.
+    /// Warns of partitions in the gateway's own certificate, because most of its peers are certified by the same CA.
     pub(super) fn own_partitions(&mut self, material: &Material) -> Result<(), GatewayError> {
         let Some(limit) = limit_of(self.gateway.daemon.abilities(), Feature::Partition) else { return Ok(()) };
         let urls = partitions_of(material)?;
@@ -151,14 +154,14 @@ impl Findings<'_> {
     }
 }
 
-/// Whether a URL is one of those under which `serve` has the CRL of a partition.
+/// Whether a URL is that of a partition's CRL, as `serve` names them: `…/crl/…/NUMBER.crl`.
 fn is_partition(url: &str) -> bool {
     let file = url.rsplit('/').next().unwrap_or_default();
     let is_number = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
     url.contains("/crl/") && file.strip_suffix(".crl").is_some_and(is_number)
 }
 
-/// The CRLs of partitions that a certificate names.
+/// The URLs of partitions' CRLs in a certificate.
 fn partitions_of(shown: &Material) -> Result<Vec<String>, GatewayError> {
     let urls = Facts::of(&shown.certificate)?.crl_urls;
     Ok(urls.into_iter().filter(|url| is_partition(url)).collect())

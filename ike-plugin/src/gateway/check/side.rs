@@ -1,13 +1,13 @@
-//! One of two gateways, with what it shows its peer.
+//! One of the two gateways that are checked with each other.
 
 use crate::gateway::description::Gateway;
 use crate::gateway::material::Material;
 
-/// A gateway with its certificate, and the CAs and CRLs by which it verifies.
+/// A gateway, with its certificate and the CAs and CRLs by which it verifies its peer.
 #[derive(Debug, Clone, Copy)]
 pub struct Side<'a> {
-    /// The gateway as its operator describes it.
+    /// The operator's description.
     pub gateway: &'a Gateway,
-    /// Its certificate and what belongs to it.
+    /// The certificate, CAs and CRLs.
     pub material: &'a Material,
 }

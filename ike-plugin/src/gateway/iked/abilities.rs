@@ -7,6 +7,7 @@ use crate::gateway::abilities::{
 use crate::gateway::daemon::Daemon;
 use crate::gateway::proposal::Proposal;
 
+/// What OpenIKED's iked can do.
 pub const ABILITIES: Abilities = Abilities {
     daemon: Daemon::Iked,
     versions: "7.2, 7.4",

@@ -1,4 +1,4 @@
-//! OpenIKED: `iked.conf` and the folders below `/etc/iked`.
+//! Writes the files of OpenIKED: `iked.conf` and the folders below `/etc/iked`.
 
 use std::fmt::Write;
 
@@ -44,13 +44,13 @@ pub const WRITER: Writer = Writer {
 
 const TITLE: &str = "OpenIKED";
 
-/// What proves who a gateway is, and whom it trusts.
+/// Writes certificate, CAs, CRLs and key.
 fn credentials(
     files: &mut Files,
     name: &str,
     Certified { material, key }: &Certified<'_>,
 ) -> Result<(), GatewayError> {
-    // iked reads one certificate of each file in ca/ but the first, so all are in one.
+    // All CAs go into one file: iked reads all certificates of the first file in ca/, and one of each further file.
     let cas = material.cas().map(NamedCa::pem).collect::<Result<Vec<_>, _>>()?;
     files.add("ca/ca.crt", cas.concat());
     files.add(format!("certs/{name}.crt"), material.pem()?);

@@ -7,6 +7,7 @@ use crate::gateway::proposal::Proposal;
 /// The longest list of alternative names that isakmpd reads, in octets.
 const MAX_NAMES: usize = 127;
 
+/// What OpenBSD's isakmpd can do.
 pub const ABILITIES: Abilities = Abilities {
     daemon: Daemon::Isakmpd,
     versions: "OpenBSD 2020-03",
@@ -14,7 +15,7 @@ pub const ABILITIES: Abilities = Abilities {
     asks_in: &[],
     keys_v2: &[],
     keys_v1: RSA,
-    // The licensee `DN:` of its policy works with an RSA CA only.
+    // The licensee `DN:` in its policy works only if the CA has an RSA key.
     ca_keys: RSA,
     one_key_family: false,
     library: Library::OpenSsl,
@@ -27,6 +28,6 @@ pub const ABILITIES: Abilities = Abilities {
     one_group: false,
     default_v2: &Proposal::DEFAULT_V2,
     phase_1: |proposal, _| proposal.classic().map(|classic| classic.to_string()),
-    // Its policy names the CAs whose peers it takes.
+    // Its policy names the CAs whose peers it accepts.
     refuses_peers_of: |material, ca| Ok(!material.issuers().contains(&ca)),
 };

@@ -1,6 +1,6 @@
-//! OpenBSD's isakmpd: `isakmpd.conf`, the KeyNote policy `isakmpd.policy`, and the folders below `/etc/isakmpd`.
+//! Writes the files of OpenBSD's isakmpd: `isakmpd.conf`, the KeyNote policy `isakmpd.policy`, and the folders below `/etc/isakmpd`.
 //!
-//! All transforms are written out. isakmpd has sections of its own for many of them, but which ones depends on its version.
+//! The configuration defines every transform that it uses. isakmpd has built-in definitions, but which ones depends on its version.
 
 use std::fmt::Write;
 
@@ -38,7 +38,7 @@ pub const WRITER: Writer = Writer {
 
 const TITLE: &str = "isakmpd";
 
-/// What proves who a gateway is, and whom it trusts.
+/// Writes certificate, CAs, CRLs and key.
 fn credentials(
     files: &mut Files,
     name: &str,
@@ -71,7 +71,7 @@ fn configuration(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError>
     let mut text = Zeroizing::new(heading("#", &own.name, TITLE));
     let _ = writeln!(text, "\n[General]\nPolicy-file=\t/etc/isakmpd/isakmpd.policy");
     text.push_str("DPD-check-interval=\t30\n");
-    // So long after its last phase 1 with a peer, it ignores that peer's next one: 120 seconds without this line.
+    // isakmpd ignores a new phase 1 with a peer for this long after the last one. The default is 120 seconds.
     text.push_str("Exchange-max-time=\t30\n");
     if let Some(address) = own.bound_to() {
         let _ = writeln!(text, "Listen-on=\t{address}");
@@ -122,7 +122,7 @@ fn configuration(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError>
     Ok(text)
 }
 
-/// A pair of networks behind a gateway and one of its peers.
+/// A connection of phase 2: a pair of networks behind a gateway and one of its peers.
 struct Connection<'c> {
     name: String,
     peer: &'c Gateway,

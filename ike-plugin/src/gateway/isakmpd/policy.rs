@@ -1,4 +1,4 @@
-//! isakmpd's policy in KeyNote, `isakmpd.policy`: which peers may have which tunnels.
+//! Writes `isakmpd.policy`, isakmpd's policy in KeyNote: which peers may have which tunnels.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ use crate::gateway::material::NamedCa;
 use crate::gateway::network::Network;
 use crate::gateway::proposal::{Classic, Proposal};
 
-/// A CA as KeyNote names it; `None` without an RSA key, as isakmpd believes no other.
+/// A CA as a licensee in KeyNote; `None` if its key is not RSA, because isakmpd accepts no other.
 fn licensee(ca: &NamedCa) -> Result<Option<String>, GatewayError> {
     let facts = Facts::of(&ca.der)?;
     if !matches!(facts.key, KeyKind::Rsa(_)) {
@@ -27,7 +27,7 @@ fn licensee(ca: &NamedCa) -> Result<Option<String>, GatewayError> {
     Ok(Some(format!("DN:{}", name.one_line())))
 }
 
-/// The value of the licensees is a string of KeyNote: quotes and backslashes in it are escaped.
+/// The policy. Its licensees are the CAs of the gateway and its peers, or the hash of the pre-shared key.
 pub fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
     let mut text = Zeroizing::new(String::from(
         "KeyNote-Version: 2\nComment: written by `countersign export`; changes belong into countersign.toml\nAuthorizer: \"POLICY\"\n",
@@ -56,7 +56,7 @@ pub fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
     let licensees: Vec<String> =
         licensees.iter().map(|licensee| format!("\"{}\"", quoted(licensee))).collect();
     let _ = writeln!(text, "Licensees: {}", licensees.join(" || "));
-    // isakmpd lets the policy decide which networks a peer may have, whatever its own configuration says.
+    // The policy must name the networks: as responder, isakmpd does not compare a proposal with the networks in its own configuration.
     let peers = export.peers.iter().map(|peer| {
         let networks: Vec<String> = export.pairs(peer)?.into_iter().map(filters).collect();
         Ok(format!(
@@ -83,8 +83,8 @@ pub fn policy(export: &Export<'_>) -> Result<Zeroizing<String>, GatewayError> {
     Ok(text)
 }
 
-/// What must hold of one of the proposals. As responder, isakmpd takes any transform for the traffic that its policy allows, whatever its
-/// own configuration says.
+/// A condition that holds for each of the proposals, joined by "or". As responder, isakmpd accepts every transform for the traffic that its policy
+/// allows, even if its configuration does not have it.
 fn any_of(export: &Export<'_>, condition: impl Fn(&Proposal, Classic) -> String) -> String {
     let each = export.own.proposals.iter();
     let each = each.filter_map(|proposal| Some(condition(proposal, proposal.classic()?)));
@@ -97,7 +97,8 @@ fn any_of(export: &Export<'_>, condition: impl Fn(&Proposal, Classic) -> String)
     all.join(" ||\n             ")
 }
 
-/// The networks of a tunnel, as isakmpd tells the policy: a range, or where the peer's ID is an address and no subnet, that address alone.
+/// The condition for the networks of a tunnel. isakmpd gives a network to the policy as a range, or as a single address if the ID payload is an
+/// address.
 fn filters(NetworkPair { here, there }: NetworkPair) -> String {
     let is = |name: &str, network: Network| {
         let [first, last] =
@@ -108,7 +109,7 @@ fn filters(NetworkPair { here, there }: NetworkPair) -> String {
     format!("({} && {})", is("local_filter", here), is("remote_filter", there))
 }
 
-/// The peer's phase-1 identity, as isakmpd tells the policy.
+/// The condition for the peer's identity in phase 1.
 fn remote(id: &Identity) -> Result<String, GatewayError> {
     let (kind, value) = match id {
         Identity::Fqdn(name) => ("FQDN", name.clone()),
@@ -122,11 +123,12 @@ fn remote(id: &Identity) -> Result<String, GatewayError> {
     Ok(format!("remote_id_type == \"{kind}\" && remote_id == \"{}\"", quoted(&value)))
 }
 
+/// Escapes a value for a string of KeyNote.
 fn quoted(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-/// Neither the configuration nor the policy of isakmpd can hold a distinguished name.
+/// The error for an identity that neither the configuration nor the policy of isakmpd can express.
 pub fn no_dn(id: &Identity) -> GatewayError {
     GatewayError::new(format!(
         "the configuration of isakmpd cannot hold the identity `{id}`: a name in the DNS, a mailbox or an address is expected"

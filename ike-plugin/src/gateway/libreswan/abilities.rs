@@ -8,6 +8,7 @@ use crate::gateway::abilities::{
 use crate::gateway::daemon::Daemon;
 use crate::gateway::proposal::Proposal;
 
+/// What libreswan's pluto can do.
 pub const ABILITIES: Abilities = Abilities {
     daemon: Daemon::Libreswan,
     versions: "4.10, 5.4",

@@ -1,4 +1,4 @@
-//! libreswan: `ipsec.conf`, `ipsec.secrets`, and a script that fills the NSS database with the PKCS#12 file, the CAs and the CRLs.
+//! Writes the files of libreswan: `ipsec.conf`, `ipsec.secrets`, and the credentials with the script that imports them.
 
 use std::fmt::Write;
 
@@ -45,7 +45,7 @@ fn files(export: &Export<'_>, files: &mut Files) -> Result<(), GatewayError> {
     Ok(())
 }
 
-/// What proves who a gateway is, and whom it trusts.
+/// Writes certificate, CAs, CRLs and key, and the script that imports them.
 fn credentials(
     files: &mut Files,
     name: &str,
@@ -68,7 +68,8 @@ fn credentials(
     Ok(())
 }
 
-/// `/etc/pam.d/pluto`, where the authorizer is asked. A module's arguments end at white space, and brackets join them.
+/// The file `/etc/pam.d/pluto`, by which pluto asks the authorizer. White space separates the arguments of a module, and brackets join them, so
+/// that the path of the program must have neither.
 fn pam(program: &str) -> Result<String, GatewayError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
     if !program.starts_with('/') || !program.chars().all(plain) {
@@ -81,7 +82,7 @@ fn pam(program: &str) -> Result<String, GatewayError> {
     Ok(lines.map(|kind| format!("{kind} required pam_exec.so {program} authorizer pam\n")).concat())
 }
 
-/// What opens the PKCS#12 file: it lies beside it, so it only has to exist.
+/// A password for the PKCS#12 file. The import needs one. It protects nothing, because it is in a file beside it.
 fn password() -> Result<Zeroizing<String>, GatewayError> {
     let mut octets = Zeroizing::new([0_u8; 16]);
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), octets.as_mut_slice())
@@ -146,7 +147,7 @@ fn configuration(export: &Export<'_>) -> Result<String, GatewayError> {
             connection(&mut text, export, &peer.name, Some(peer), &[])?;
             continue;
         }
-        // A connection has networks of one family.
+        // All networks of a connection are IPv4, or all are IPv6.
         let (v4, v6): (Vec<_>, Vec<_>) =
             export.pairs(peer)?.into_iter().partition(|pair| pair.here.address().is_ipv4());
         let both = !v4.is_empty() && !v6.is_empty();
@@ -175,13 +176,13 @@ fn connection(
     let own = export.own;
     let by_secret = export.authentication.secret().is_some();
     let _ = writeln!(text, "\nconn {name}");
-    // IKEv2 is what libreswan 4 and 5 do without a word. For IKEv1, 4 knows no other word, and 5 still takes it.
+    // IKEv2 is the default of libreswan 4 and 5. `ikev2=no` is the only setting for IKEv1 in libreswan 4, and libreswan 5 still accepts it.
     text.push_str(match own.mode {
         Mode::Ikev2 => "",
         Mode::Main => "    ikev2=no\n",
         Mode::Aggressive => "    ikev2=no\n    aggressive=yes\n",
     });
-    // With both, pluto 4.10 announces RSA for whatever key it has.
+    // If both methods are set, pluto 4.10 announces RSA even if its key is ECDSA.
     let authby = match export.certified() {
         None => "secret",
         Some(certified) => match Facts::of(&certified.material.certificate)?.key {
@@ -201,7 +202,7 @@ fn connection(
         let _ = writeln!(text, "    leftid={}", id(&own.id)?);
     } else {
         let _ = writeln!(text, "    leftcert={}", own.name);
-        // The name in the database is the certificate's; pluto must not take another ID from it.
+        // `leftcert` is a nickname in the database. Without `leftid`, pluto would take its ID from that certificate.
         let _ = writeln!(text, "    leftid={}\n    leftsendcert=always", id(&own.id)?);
     }
     let behind = if peer.is_some() {
@@ -233,7 +234,8 @@ fn connection(
     if own.authorizer {
         text.push_str("    pam-authorize=yes\n");
     }
-    // libreswan 4 looks after a peer only if both are there, and then holds what was lost unless it is told otherwise. 5 goes by `auto`.
+    // libreswan 4 detects a dead peer only if both times are set, and holds the lost traffic unless `dpdaction` says otherwise. libreswan 5 derives
+    // the action from `auto`.
     text.push_str("    dpddelay=30\n    dpdtimeout=120\n");
     text.push_str(match own.start {
         Start::AtOnce => "    dpdaction=restart\n",
@@ -249,7 +251,7 @@ fn connection(
     Ok(())
 }
 
-/// `leftsubnets` makes one tunnel for each pair.
+/// Writes the networks of one side. `subnets` makes pluto negotiate a tunnel for each pair.
 fn subnets(text: &mut String, side: &str, networks: Vec<Network>) {
     let mut list: Vec<String> = Vec::new();
     for network in networks.iter().map(ToString::to_string) {
@@ -283,7 +285,7 @@ fn id(id: &Identity) -> Result<String, GatewayError> {
         Identity::Fqdn(name) => format!("@{name}"),
         Identity::Email(held) => {
             mailbox("libreswan", held)?;
-            // pluto takes what has an `@` that is not the first character for a mailbox.
+            // pluto reads an identity with an `@` behind its first character as a mail address.
             held.clone()
         }
         Identity::Ip(address) => address.to_string(),

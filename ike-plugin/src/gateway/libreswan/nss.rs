@@ -1,11 +1,12 @@
-//! The script that fills NSS's database with the certificates, the key and the CRLs that lie beside it.
+//! Writes the script that imports the certificates, the key and the CRLs beside it into NSS's database.
 
 use std::fmt::Write;
 
 use crate::gateway::material::{IssuedCrl, Material};
 use crate::path::crl::Crl;
 
-/// pluto may have fetched a newer CRL than the one that was exported, or the same: NSS refuses an older one, and that is well.
+/// The shell function that imports a CRL. NSS refuses one that is not newer than its own; that is no failure, because pluto may have fetched a
+/// newer CRL since the export.
 const IMPORT_CRL: &str = "\
 missing=0
 crl() {
@@ -16,8 +17,8 @@ crl() {
 }
 ";
 
-/// NSS keeps one CRL for each name, and says nothing when that of one key takes the place of another's: only a look at the
-/// database tells, whose they are.
+/// The shell function that checks whether a CRL was imported. NSS keeps one CRL for each name of a CA, and prints no error when the CRL of one key
+/// replaces that of another key. The key identifiers of the CRLs in the database are the only sign of it.
 const HELD_CRL: &str = "\
 held() {
     if ! crlutil -L -d \"sql:$database\" | sed -n 's/ *CRL *$//p' | while IFS= read -r name; do
@@ -30,7 +31,7 @@ revokes would come in. Give each CA a name of its own (countersign ca roll), or 
 }
 ";
 
-/// The root alone is trusted: a CA below it is one by its chain.
+/// The script. It marks only roots as trusted; NSS accepts a CA below a root by its chain.
 pub fn script(name: &str, material: &Material) -> String {
     let mut text = String::from("#!/bin/sh\n");
     let _ = writeln!(
@@ -51,7 +52,8 @@ pub fn script(name: &str, material: &Material) -> String {
             );
         }
     }
-    // Of two certificates of one name, pluto might take the old one. NSS keeps the nickname under which it met a certificate first, and PKCS#12 files name theirs in many ways.
+    // Older certificates of the same nickname are deleted, because pluto might choose one. The certificate is imported before the PKCS#12 file,
+    // because NSS keeps the nickname by which it first saw a certificate, and the file may have another one.
     let _ = writeln!(
         text,
         "while certutil -D -d \"sql:$database\" -n '{name}' 2>/dev/null; do :; done\n\
@@ -81,13 +83,14 @@ pub fn script(name: &str, material: &Material) -> String {
     text
 }
 
-/// What tells a CA from one of the same name here in another instance: NSS takes no two names of CAs under one nickname.
+/// Eight hexadecimal digits of a certificate's hash. They make nicknames unique: two instances may name their CAs alike, and NSS refuses two CAs
+/// of different subjects under one nickname.
 fn own_digits(certificate: &[u8]) -> String {
     let hash = ring::digest::digest(&ring::digest::SHA256, certificate);
     data_encoding::HEXLOWER.encode(hash.as_ref()).chars().take(8).collect()
 }
 
-/// Whose CRL it is, as `crlutil` writes it; `None` if it does not say so.
+/// The key identifier of a CRL's issuer, in the notation of `crlutil`; `None` if the CRL has none.
 fn key_identifier(crl: &IssuedCrl) -> Option<String> {
     let crl = Crl::from_der(&crl.der).ok()?;
     let octets = crl.authority_key()?.iter().map(|octet| format!("{octet:02x}"));

@@ -1,4 +1,4 @@
-//! Whose peers pluto takes, as `rightca` says it.
+//! Which CAs' peers pluto accepts: the value of `rightca`.
 
 use countersign_ca::Identity;
 
@@ -9,7 +9,8 @@ use crate::gateway::export::Export;
 use crate::gateway::material::{Material, NamedCa};
 use crate::gateway::text::plain_dn;
 
-/// Whose peers pluto takes. Whoever is not named must be below its own root: the database may hold other roots besides those of today.
+/// The value of `rightca` for a peer, or for all peers if none is named. Unnamed peers must be below the gateway's own root, because the database
+/// may still contain roots of earlier exports.
 pub fn peers_ca(export: &Export<'_>, peer: Option<&Gateway>) -> Result<String, GatewayError> {
     let Some(Certified { material, .. }) = export.certified() else { return Ok(SAME.to_owned()) };
     match (peer, material.own_root()) {
@@ -18,7 +19,7 @@ pub fn peers_ca(export: &Export<'_>, peer: Option<&Gateway>) -> Result<String, G
     }
 }
 
-/// What somebody should know of the folder that was written.
+/// A warning for the operator if the gateway trusts several roots and names no peers.
 pub fn warnings(export: &Export<'_>) -> Vec<String> {
     let Some(Certified { material, .. }) = export.certified() else { return Vec::new() };
     if !export.peers.is_empty() || material.roots.len() < 2 {
@@ -36,27 +37,27 @@ pub fn warnings(export: &Export<'_>) -> Vec<String> {
     )]
 }
 
-/// Peers of the very CA that issued its own certificate, by its name.
+/// The value of `rightca` for peers whose certificates have the same issuer name as the gateway's own.
 const SAME: &str = "%same";
 
-/// Whether pluto takes peers of the CA alone that certified its gateway.
+/// Whether pluto accepts only peers whose certificates have the same issuer name as the gateway's own.
 pub fn is_bound_to_issuer(material: &Material) -> Result<bool, GatewayError> {
     Ok(common_ca(material)? == SAME)
 }
 
-/// What stands above all peers that pluto takes: the root, whichever CA or key of a CA certified them, as it goes up from a peer's
-/// issuer by names. Several roots have no common name: which count, says the database.
+/// The value of `rightca` that is above all peers: the root, because pluto follows a peer's chain upwards by names. If there are several roots, no
+/// name fits all peers, and the trust marks in the database decide.
 fn common_ca(material: &Material) -> Result<String, GatewayError> {
     let [root] = material.roots.as_slice() else { return Ok("%any".to_owned()) };
     by_name(root)
 }
 
-/// A root, as `rightca` names it.
+/// A root in the notation of `rightca`.
 fn by_name(root: &NamedCa) -> Result<String, GatewayError> {
     let subject = countersign_ca::certificate::Facts::of(&root.der)
         .map_err(|e| GatewayError::new(format!("a root cannot be read: {e}")))?
         .subject;
-    // What its configuration cannot hold, it finds by the own certificate.
+    // A name that the configuration cannot express is replaced by a reference to the gateway's own certificate.
     Ok(plain_dn("libreswan", &Identity::Dn(subject))
         .map_or_else(|_| SAME.to_owned(), |parts| format!("\"{}\"", parts.join(", "))))
 }

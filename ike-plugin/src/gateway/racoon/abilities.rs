@@ -6,6 +6,7 @@ use crate::gateway::abilities::{
 use crate::gateway::daemon::Daemon;
 use crate::gateway::proposal::Proposal;
 
+/// What racoon can do.
 pub const ABILITIES: Abilities = Abilities {
     daemon: Daemon::Racoon,
     versions: "0.8.2, 0.9.1",

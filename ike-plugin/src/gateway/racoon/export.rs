@@ -1,4 +1,4 @@
-//! racoon of the IPsec tools: `racoon.conf`, the kernel's policies for `setkey`, and certificates under the names that OpenSSL looks for.
+//! Writes the files of racoon: `racoon.conf`, the kernel's policies for `setkey`, and certificates under the file names that OpenSSL expects.
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -47,7 +47,7 @@ fn files(export: &Export<'_>, files: &mut Files) -> Result<(), GatewayError> {
     Ok(())
 }
 
-/// What proves who a gateway is, and whom it trusts.
+/// Writes certificate, CAs, CRLs and key.
 fn credentials(
     files: &mut Files,
     name: &str,
@@ -60,7 +60,7 @@ fn credentials(
     certificates(files, material)
 }
 
-/// CAs and CRLs, with the links by which OpenSSL finds them: by the hash of today and by that of before 1.0.
+/// Writes the CAs and CRLs, and the links by which OpenSSL finds them: by the present hash of a name, and by that of OpenSSL before 1.0.
 fn certificates(files: &mut Files, material: &Material) -> Result<(), GatewayError> {
     let mut numbers = std::collections::BTreeMap::<String, u32>::new();
     for ca in material.cas() {
@@ -72,7 +72,7 @@ fn certificates(files: &mut Files, material: &Material) -> Result<(), GatewayErr
             files.add(format!("certs/ca-{}.crl", ca.name), crl.pem()?);
         }
         for hash in [subject_hash(&name)?, subject_hash_old(&name)] {
-            // Two CAs of one name follow each other.
+            // CAs of the same name get consecutive numbers.
             let number = numbers.entry(hash.clone()).or_insert(0);
             files.add_link(format!("certs/{hash}.{number}"), &file);
             if crl.is_some() {
@@ -148,7 +148,7 @@ fn remote(text: &mut String, export: &Export<'_>, peer: &Gateway) -> Result<(), 
     if export.keeps_silent_when_asked(peer) {
         text.push_str("\tsend_cr off;\n");
     }
-    // `obey` takes whatever a peer proposes, without perfect forward secrecy and with shorter keys.
+    // Not `obey`: it accepts any proposal of a peer, even without perfect forward secrecy and with shorter keys.
     text.push_str("\tproposal_check claim;\n\tnat_traversal on;\n\tdpd_delay 30;\n");
     for Classic { key, hash, group } in classic(export)? {
         let _ = writeln!(
@@ -168,7 +168,7 @@ fn sainfo(
 ) -> Result<(), GatewayError> {
     let proposals = classic(export)?;
     let Some(Classic { group, .. }) = proposals.first().copied() else { return Ok(()) };
-    // racoon has one group for the traffic, and both sides must name the same.
+    // racoon has one setting for the group of perfect forward secrecy, and both ends must have the same group.
     if proposals.iter().any(|other| other.group != group) {
         return Err(GatewayError::new(format!(
             "racoon on `{}` has one group for perfect forward secrecy: expected one group in all `proposals`, found several",
@@ -191,13 +191,13 @@ fn sainfo(
     Ok(())
 }
 
-/// The proposals, all of which racoon must know.
+/// The proposals. It is an error if racoon does not support one of them.
 fn classic(export: &Export<'_>) -> Result<Vec<Classic>, GatewayError> {
     export.phase_1(&ABILITIES)?;
     Ok(export.own.proposals.iter().filter_map(Proposal::classic).collect())
 }
 
-/// What the kernel has racoon negotiate for.
+/// The policies of the kernel: for traffic that matches one, the kernel makes racoon negotiate.
 fn policies(export: &Export<'_>) -> Result<String, GatewayError> {
     let own = export.own;
     let mut text = String::from("#!/usr/sbin/setkey -f\n");
@@ -216,9 +216,9 @@ fn policies(export: &Export<'_>) -> Result<String, GatewayError> {
     Ok(text)
 }
 
-/// One direction of a tunnel: whose packets go in, and between which ends.
+/// One direction of a tunnel: its networks, and the addresses of its ends.
 struct Direction {
-    /// As `setkey` names it.
+    /// The direction in the notation of `setkey`.
     word: &'static str,
     from: Network,
     to: Network,
@@ -234,14 +234,14 @@ fn policy(text: &mut String, Direction { word, from, to, source, target }: Direc
     );
 }
 
-/// Which end an identity is of.
+/// Whose identity it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Own,
     Peer,
 }
 
-/// racoon takes its own DN from its certificate, so that it is not written.
+/// Writes an identity. racoon takes its own distinguished name from its certificate, so that the configuration does not repeat it.
 fn id(id: &Identity, whose: Whose) -> Result<String, GatewayError> {
     Ok(match id {
         Identity::Fqdn(name) => format!("fqdn \"{name}\""),
@@ -255,7 +255,8 @@ fn id(id: &Identity, whose: Whose) -> Result<String, GatewayError> {
     })
 }
 
-/// By what racoon finds the key: in main mode the peer's ID is encrypted by that very key, so by the address.
+/// The value by which racoon finds a pre-shared key. In main mode it is the peer's address, because the peer's ID arrives encrypted under a key that
+/// derives from the pre-shared key.
 fn psk_id(own: &Gateway, peer: &Gateway) -> Result<String, GatewayError> {
     if own.mode == Mode::Main {
         let address = peer.address.ok_or_else(|| {

@@ -8,6 +8,7 @@ use crate::gateway::abilities::{
 use crate::gateway::daemon::Daemon;
 use crate::gateway::proposal::Proposal;
 
+/// What strongSwan's charon can do.
 pub const ABILITIES: Abilities = Abilities {
     daemon: Daemon::Strongswan,
     versions: "5.9.8, 6.0.6",

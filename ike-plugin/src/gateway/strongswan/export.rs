@@ -1,4 +1,4 @@
-//! strongSwan: what belongs below `/etc/swanctl`, and the settings of the plugin.
+//! Writes the files of strongSwan: those below `/etc/swanctl`, and the settings of the plugin.
 
 use std::fmt::Write;
 
@@ -15,17 +15,18 @@ use crate::gateway::files::Files;
 use crate::gateway::network::Network;
 use crate::gateway::text::heading;
 
-/// The settings of charon's plugin, as they come with it.
+/// The settings of charon's plugin: the file that comes with it.
 const PLUGIN: &str = include_str!("../../../charon/countersign.conf");
 
-/// How charon takes a new CRL. It asks OCSP first and keeps an answer until its nextUpdate, so that the CRL alone would change nothing.
+/// The commands by which charon uses a new CRL. It prefers OCSP and caches an answer until its nextUpdate, so that the answers must be flushed,
+/// too.
 const NEW_CRL: [&str; 3] = [
     "swanctl --flush-certs --type x509_crl",
     "swanctl --flush-certs --type ocsp_response",
     "swanctl --load-creds",
 ];
 
-/// All that `swanctl` looks into; it complains about each that is not there.
+/// The folders that `swanctl` reads. It prints a warning for each that is missing.
 const FOLDERS: &[&str] = &[
     "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa",
     "ecdsa", "bliss", "pkcs8", "pkcs12",
@@ -58,7 +59,7 @@ fn paths(name: &str) -> CredentialPaths {
     }
 }
 
-/// What proves who a gateway is, and whom it trusts.
+/// Writes certificate, CAs, CRLs and key.
 fn credentials(
     files: &mut Files,
     name: &str,
@@ -164,7 +165,7 @@ fn connection(
         text.push_str("        send_certreq = no\n");
     }
     if own.start == Start::AtOnce {
-        // What is to be up always is tried for ever.
+        // A tunnel that must always be up is retried without end.
         text.push_str("        keyingtries = 0\n");
     }
     let (auth, remote_id) = match peer {
@@ -202,15 +203,14 @@ fn connection(
     Ok(())
 }
 
-/// A CHILD_SA with its traffic. Without networks, strongSwan takes the address of that end.
+/// A CHILD_SA and the networks of its traffic. If a side has no networks, strongSwan uses the address of that end.
 struct Child {
     name: String,
     here: Vec<Network>,
     there: Vec<Network>,
 }
 
-/// The CHILD_SAs of a connection. Quick mode of IKEv1 agrees on one pair of networks, so that each
-/// pair is one of its own.
+/// The CHILD_SAs of a connection. In IKEv1, quick mode negotiates one pair of networks, so that each pair becomes a CHILD_SA.
 fn children(export: &Export<'_>, peer: Option<&Gateway>) -> Result<Vec<Child>, GatewayError> {
     let own = export.own;
     let there = peer.map(|peer| peer.networks.as_slice()).unwrap_or_default();
@@ -262,11 +262,11 @@ fn traffic(text: &mut String, export: &Export<'_>, peer: Option<&Gateway>, child
     );
 }
 
-/// An identity whose kind charon need not guess.
+/// An identity with a prefix for its kind, so that charon does not guess the kind.
 fn id(id: &Identity) -> Result<String, GatewayError> {
     Ok(match id {
         Identity::Fqdn(name) => format!("\"fqdn:{name}\""),
-        // In charon's eyes it would be everybody whose mailbox is like it.
+        // charon reads `*` as a wildcard, so that it would match other peers.
         Identity::Email(mailbox) if mailbox.contains('*') => {
             return Err(GatewayError::new(format!(
                 "the configuration of strongSwan cannot hold the identity `{}`: it takes `*` for any characters; use another identity \
