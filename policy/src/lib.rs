@@ -1,7 +1,7 @@
-//! KeyNote (RFC 2704, RFC 2792): who may do what, and why.
+//! KeyNote (RFC 2704, RFC 2792): answers which actions a policy allows to which requesters, and explains each answer.
 //!
-//! Assertions are parsed and their signatures verified once, into a set that many questions are put to. Nothing here
-//! reads a file, a clock or the network, and no input makes it panic.
+//! Assertions are parsed and their signatures verified once; the resulting set answers any number of questions. The crate reads no file,
+//! no clock and no network, and does not panic on any input.
 
 #![cfg_attr(
     test,

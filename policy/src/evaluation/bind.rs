@@ -1,5 +1,5 @@
-//! What can be known of an assertion before anybody asks: local constants put in their places, constant strings joined, and which
-//! regular expressions must say what their groups matched.
+//! Prepares an assertion when it is loaded: puts in local constants, joins constant strings, and finds out which regular expressions
+//! must record what their groups matched.
 
 use std::collections::HashMap;
 
@@ -12,18 +12,18 @@ use crate::syntax::tree::{
 /// Local constants, by name.
 pub(crate) type Constants = HashMap<Box<[u8]>, Box<[u8]>>;
 
-/// A tree in which the local constants (RFC 2704 §4.6.2) stand in their places, and those constants that a computed name
-/// (`$name`) may still ask for.
+/// Puts the local constants (RFC 2704 §4.6.2) into a tree; also returns the constants that a computed name (`$name`) may still
+/// refer to.
 pub(crate) fn bind(tree: Tree) -> (Tree, Constants) {
     bind_with(tree, Compile::OnDemand)
 }
 
-/// As [`bind`], with all regular expressions compiled.
+/// Like [`bind`], and compiles all regular expressions.
 pub(crate) fn bind_and_compile(tree: Tree) -> (Tree, Constants) {
     bind_with(tree, Compile::Now)
 }
 
-/// When the regular expressions that are literals are compiled.
+/// When regular expressions that are literals are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Compile {
     /// While the assertion is loaded.
@@ -51,7 +51,7 @@ fn bind_with(mut tree: Tree, compile: Compile) -> (Tree, Constants) {
 }
 
 impl Tree {
-    /// The authorizer, if it is known without a question; `None` if it is computed from attributes, or a malformed key.
+    /// The authorizer, if it does not depend on the question; `None` if it is computed from attributes, or is a malformed key.
     pub fn known_authorizer(&self) -> Option<Principal> {
         let (bound, _) = bind(self.clone());
         Principal::parse(bound.authorizer.literal()?).ok()
@@ -100,7 +100,7 @@ impl Binder {
         }
     }
 
-    /// Gives whether the clause may ask what a group matched.
+    /// Binds a clause; returns whether it may use the text that a group matched.
     fn clause(&self, clause: &mut Clause) -> bool {
         let later = match &mut clause.then {
             Then::MaxTrust => false,
@@ -157,12 +157,12 @@ impl Binder {
     }
 }
 
-/// Whether any is true, with all of them looked at: each is bound on the way.
+/// Whether any item is true. Unlike `Iterator::any` it does not stop at the first, because evaluating an item binds it.
 fn every(asks: impl Iterator<Item = bool>) -> bool {
     asks.fold(false, |any, asks| any | asks)
 }
 
-/// Whether a string may be what a group matched: a computed name may be any.
+/// Whether a string may be the text that a group matched; a computed name may refer to any attribute.
 fn asks_groups(text: &Text) -> bool {
     match &text.kind {
         TextKind::Literal(_) => false,
@@ -184,7 +184,7 @@ fn capture(test: &mut Test) {
     }
 }
 
-/// Gives the names in conditions their slots.
+/// Assigns slots to the names in conditions.
 pub(crate) fn number_names(program: &mut [Clause], slot: &mut impl FnMut(&[u8]) -> u8) {
     for clause in program {
         number_in_test(&mut clause.test, slot);

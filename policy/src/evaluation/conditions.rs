@@ -1,4 +1,4 @@
-//! Conditions against a question (RFC 2704 §5.3.4): the highest value among the clauses whose test is true.
+//! Evaluates conditions for a question (RFC 2704 §5.3.4): the result is the highest value of the clauses whose test is true.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -13,16 +13,16 @@ use crate::syntax::tree::{
 };
 use crate::values::ComplianceValues;
 
-/// What compiling a pattern costs at most.
+/// The most that compiling a pattern costs, in about nanoseconds.
 const COMPILE: usize = 2_500_000;
 
-/// Who looks on while conditions are evaluated. The one that does nothing costs nothing.
+/// Is told about each step of an evaluation. `()` ignores all steps, at no cost.
 pub(crate) trait Observer {
     /// A clause begins; clauses nest.
     fn begin(&mut self, _clause: &Clause) {}
-    /// An attribute was asked for.
+    /// An attribute was looked up.
     fn attribute(&mut self, _name: &[u8], _value: Option<&[u8]>) {}
-    /// A comparison came out.
+    /// A comparison was evaluated.
     fn comparison(&mut self, _test: &Test, _outcome: Result<bool, Fault>) {}
     /// A clause ends: whether its test was true, and the position of its value.
     fn end(&mut self, _clause: &Clause, _outcome: Result<bool, Fault>, _value: usize) {}
@@ -30,28 +30,28 @@ pub(crate) trait Observer {
 
 impl Observer for () {}
 
-/// A question, as the conditions of one assertion see it.
+/// The state of evaluating one question.
 pub(crate) struct Evaluation<'q, O> {
-    /// What is asked.
+    /// The attributes of the question.
     pub attributes: &'q AttributeSet,
-    /// What may be answered.
+    /// The compliance values of the question.
     pub values: &'q ComplianceValues,
     /// `_ACTION_AUTHORIZERS`
     pub authorizers: &'q [u8],
-    /// The assertion's local constants, for computed names; written ones are replaced when the assertion is loaded.
+    /// The assertion's local constants that computed names may refer to; the other constants were put in when it was loaded.
     pub constants: Option<&'q Constants>,
-    /// What is left of the work that the question may cost, in about nanoseconds.
+    /// The work that the question may still cost, in about nanoseconds.
     pub work: usize,
-    /// Who looks on.
+    /// Is told about each step.
     pub observer: O,
     groups: Option<Rc<[Vec<u8>]>>,
-    /// Values that were looked up, by slot, and which slots those are.
+    /// Cached attribute values by slot, and a bit for each slot that is filled.
     slots: [Option<&'q [u8]>; SLOTS as usize],
     known: u64,
 }
 
 impl<'q, O: Observer> Evaluation<'q, O> {
-    /// A question, before any assertion.
+    /// The state before any assertion was evaluated.
     pub const fn new(
         attributes: &'q AttributeSet,
         values: &'q ComplianceValues,
@@ -72,7 +72,7 @@ impl<'q, O: Observer> Evaluation<'q, O> {
         }
     }
 
-    /// The position of the highest value among the clauses; 0 if there is none.
+    /// The position of the highest value of the clauses whose test is true; 0 if there is none.
     pub fn program(&mut self, clauses: &[Clause]) -> usize {
         let outer = self.groups.take();
         let max = self.values.max();
@@ -117,7 +117,7 @@ impl<'q, O: Observer> Evaluation<'q, O> {
         }
     }
 
-    /// The value of a literal or an action attribute, which most are: without a copy, and without the work of the others.
+    /// The value of a literal or an action attribute, without a copy: the fast path for most string expressions.
     fn plain<'a>(&mut self, text: &'a Text) -> Option<&'a [u8]>
     where
         'q: 'a,
@@ -197,7 +197,7 @@ impl<'q, O: Observer> Evaluation<'q, O> {
                 Ok(relation.holds(&self.number(left)?, &self.number(right)?))
             }
             TestKind::Matches(text, pattern) => self.matches(text, pattern),
-            // INVARIANT: `test` keeps the other forms to itself.
+            // INVARIANT: `test` handles the other forms.
             TestKind::Constant(_) | TestKind::All(_) | TestKind::Any(_) | TestKind::Not(_) => {
                 Ok(false)
             }
@@ -271,7 +271,7 @@ impl<'q, O: Observer> Evaluation<'q, O> {
             Owner::MaxTrust => Some(self.values.name(self.values.max())),
             Owner::Values => Some(self.values.joined()),
             Owner::ActionAuthorizers => Some(self.authorizers),
-            Owner::Nobody => None,
+            Owner::Undefined => None,
             Owner::Group(number) => {
                 let group =
                     self.groups.as_ref().and_then(|groups| groups.get(number as usize)).cloned();
@@ -283,7 +283,7 @@ impl<'q, O: Observer> Evaluation<'q, O> {
         Cow::Borrowed(value.unwrap_or_default())
     }
 
-    /// An action attribute: looked up once for each question.
+    /// An action attribute; it is looked up once for each question.
     fn action(&mut self, name: &Name) -> Option<&'q [u8]> {
         let bit = 1_u64 << (name.slot & 63);
         match self.slots.get(usize::from(name.slot)) {
@@ -299,7 +299,7 @@ impl<'q, O: Observer> Evaluation<'q, O> {
         }
     }
 
-    /// `$name`: what is not a name has no value.
+    /// `$name`; a string that is not an attribute name has no value.
     fn computed(&mut self, name: &[u8]) -> Cow<'q, [u8]> {
         if !is_name(name) {
             return Cow::Borrowed(&[]);

@@ -1,4 +1,4 @@
-//! What goes wrong while conditions are evaluated.
+//! Run-time errors of conditions.
 
 /// The longest string that a condition may compute, in bytes.
 pub(super) const MAX_TEXT: usize = 1 << 20;
@@ -12,13 +12,13 @@ pub enum Fault {
     /// A result outside 32 bits, or a float that is not finite.
     #[error("a number that does not fit")]
     Overflow,
-    /// The right side of `~=` is no regular expression.
+    /// The right side of `~=` is not a regular expression.
     #[error("an invalid regular expression")]
     Pattern,
-    /// A computed string is too long.
+    /// A computed string is longer than `MAX_TEXT`.
     #[error("a string of more than {MAX_TEXT} bytes")]
     TooLong,
-    /// The question has used up the work that one question may cost.
+    /// The conditions of the question cost more work than one question may.
     #[error("too much work for one question")]
     Work,
 }

@@ -1,4 +1,4 @@
-//! Conditions: bound to their local constants when an assertion is loaded, and evaluated for each question.
+//! Conditions: local constants are bound when an assertion is loaded, and the conditions are evaluated for each question.
 
 mod bind;
 mod conditions;

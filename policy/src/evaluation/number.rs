@@ -1,24 +1,24 @@
-//! Numbers in conditions (RFC 2704 §4.4, §4.6.5): 32-bit integers that never wrap, floats that are always finite, and
-//! what `@` and `&` read out of a string.
+//! Numbers in conditions (RFC 2704 §4.4, §4.6.5): 32-bit integers that do not wrap, floats that are always finite, and the
+//! conversion of strings by `@` and `&`.
 
 use super::fault::Fault;
 use crate::syntax::tree::Operator;
 
-/// A kind of number that conditions compute with.
+/// A type of number in conditions.
 pub trait Arithmetic: Copy {
     /// `left operator right`.
     ///
     /// # Errors
-    /// Division by zero, or a result that the kind cannot hold.
+    /// Division by zero, or a result outside the type.
     fn compute(self, operator: Operator, right: Self) -> Result<Self, Fault>;
 
     /// `-self`.
     ///
     /// # Errors
-    /// A result that the kind cannot hold.
+    /// A result outside the type.
     fn negate(self) -> Result<Self, Fault>;
 
-    /// What a string is worth; zero for one that is no number.
+    /// The number that a string spells; zero if it spells none.
     fn read(text: &[u8]) -> Self;
 }
 
@@ -33,7 +33,7 @@ impl Arithmetic for i32 {
             }
             Operator::Divide => self.checked_div(right),
             Operator::Remainder => self.checked_rem(right),
-            // A power with a negative exponent is 0, as in the reference.
+            // A power with a negative exponent is 0, as in the reference implementation.
             Operator::Power => {
                 u32::try_from(right).map_or(Some(0), |exponent| self.checked_pow(exponent))
             }
@@ -45,7 +45,7 @@ impl Arithmetic for i32 {
         self.checked_neg().ok_or(Fault::Overflow)
     }
 
-    /// Rounds down; what does not fit is no number.
+    /// Rounds down; a value that does not fit counts as no number.
     fn read(text: &[u8]) -> Self {
         let Some(Decimal { negative, whole, fraction }) = Decimal::parse(text) else { return 0 };
         let magnitude = whole.iter().try_fold(0_i64, |value, digit| {
@@ -88,7 +88,7 @@ impl Arithmetic for f64 {
     }
 }
 
-/// `-12.5`: a sign, digits, a point, digits. No space, no `+`, no exponent, no hexadecimal digits.
+/// A decimal number such as `-12.5`: an optional minus sign, digits, and optionally a point and digits. Spaces, `+`, exponents and hexadecimal digits are invalid.
 struct Decimal<'t> {
     negative: bool,
     whole: &'t [u8],

@@ -1,4 +1,4 @@
-//! The trace, made from `POLICY` downward after the question was answered.
+//! Makes the trace, from `POLICY` downward, after the question is answered.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -14,13 +14,13 @@ use crate::values::ComplianceValues;
 
 /// The most assertions that a trace shows.
 pub const MAX_SHOWN: usize = 64;
-/// The most assertions of one authorizer that a trace shows if they support nothing.
+/// The most assertions of one authorizer that a trace shows if they do not support its value.
 const MAX_IDLE: usize = 8;
-/// What explaining one assertion may cost.
+/// The work that explaining one assertion may cost, in about nanoseconds.
 const WORK: usize = 1 << 30;
 
 impl PolicySet {
-    /// Asks, and says why.
+    /// Answers a question and explains the answer.
     pub fn explain(&self, question: Question<'_>) -> Trace {
         let (outcome, ()) = self.settle(question, ());
         let explainer = Explainer::new(self, question, &outcome);
@@ -51,7 +51,7 @@ struct Explainer<'q> {
     set: &'q PolicySet,
     question: Question<'q>,
     outcome: &'q Outcome,
-    /// By authorizer.
+    /// Assertions by authorizer.
     made: HashMap<PrincipalId, Vec<AssertionId>>,
 }
 
@@ -59,7 +59,7 @@ impl<'q> Explainer<'q> {
     fn new(set: &'q PolicySet, question: Question<'q>, outcome: &'q Outcome) -> Self {
         let mut explainer = Self { set, question, outcome, made: HashMap::new() };
         for (id, assertion) in (0..).zip(&set.assertions) {
-            let computed = outcome.asked.authorizers.get(&id).copied();
+            let computed = outcome.added.authorizers.get(&id).copied();
             let authorizer = match (assertion.authorizer.literal(), computed) {
                 (_, Some(computed)) => computed,
                 (Some(text), None) => explainer.id(text),
@@ -74,10 +74,14 @@ impl<'q> Explainer<'q> {
 
     fn id(&self, text: &[u8]) -> Option<PrincipalId> {
         let principal = Principal::parse(text).ok()?;
-        self.set.ids.get(&principal).or_else(|| self.outcome.asked.extra.get(&principal)).copied()
+        self.set
+            .ids
+            .get(&principal)
+            .or_else(|| self.outcome.added.principals.get(&principal))
+            .copied()
     }
 
-    /// Breadth first from `POLICY`, so that what decides stands first.
+    /// Breadth first from `POLICY`, so that the deciding assertions come first.
     fn assertions(&self) -> (Vec<AssertionTrace>, usize) {
         let mut shown = Vec::new();
         let mut omitted = 0;
@@ -100,7 +104,7 @@ impl<'q> Explainer<'q> {
         (shown, omitted)
     }
 
-    /// The assertions of a principal that explain its value, best first, and the number of those left out.
+    /// The assertions of a principal that explain its value, the highest value first, and the number of those left out.
     fn worth_showing(&self, principal: PrincipalId) -> (Vec<AssertionId>, usize) {
         let mut made: Vec<(usize, AssertionId)> = self
             .made
@@ -137,7 +141,7 @@ impl<'q> Explainer<'q> {
                 self.values().max(),
                 self.leaf("everybody", self.values().max(), "the field is missing"),
             ),
-            Some(Licensees::Nobody) => (0, self.leaf("nobody", 0, "the field is empty")),
+            Some(Licensees::Empty) => (0, self.leaf("nobody", 0, "the field is empty")),
             Some(Licensees::Principals(principals)) => self.licensees(loaded, principals),
         };
         let authorizer = self.text(loaded, &loaded.authorizer).unwrap_or_default();
@@ -156,7 +160,7 @@ impl<'q> Explainer<'q> {
         if loaded.conditions.is_none() {
             return (self.values().max(), None);
         }
-        // The set keeps conditions that are alike once; the places to show are in this assertion's own text.
+        // The set shares equal conditions, but the spans to show are those of this assertion's own text.
         let bind_again = if loaded.trusted { bind_and_compile } else { bind };
         let assertion = Assertion::parse(&loaded.source, loaded.span).ok();
         let Some((tree, constants)) = assertion.map(|assertion| bind_again(assertion.into_tree()))
@@ -180,7 +184,7 @@ impl<'q> Explainer<'q> {
         evaluation
     }
 
-    /// A licensees expression, with its value.
+    /// The trace of a licensees expression.
     fn licensees(&self, loaded: &Loaded, principals: &Principals) -> (usize, LicenseesTrace) {
         match principals {
             Principals::One(text) => self.licensee(loaded, text),
@@ -270,4 +274,3 @@ impl<'q> Explainer<'q> {
         shown(self.values().name(position))
     }
 }
-

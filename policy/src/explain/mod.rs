@@ -1,6 +1,6 @@
-//! Why a question was answered as it was: which assertions took part, what each clause saw, which principal was missing.
+//! Explains answers: which assertions took part, how each clause was evaluated, and which principal was missing.
 //!
-//! The answer is computed as always; the trace is made afterwards, from `POLICY` downward, and only for those who ask.
+//! The answer is computed in the usual way; the trace is made afterwards, from `POLICY` downward, and only on request.
 
 mod explainer;
 mod recorder;

@@ -1,4 +1,4 @@
-//! What the clauses of one assertion saw, written down while they are evaluated.
+//! Records how the clauses of one assertion are evaluated.
 
 use super::show::{outcome, shown, squeeze};
 use super::trace::{ClauseTrace, ComparisonTrace};
@@ -7,19 +7,19 @@ use crate::set::{Loaded, Question};
 use crate::source::Span;
 use crate::syntax::tree::{Clause, Test};
 
-/// Writes down what the clauses of one assertion saw.
+/// Records the clauses of one assertion with the attributes and comparisons of each.
 pub(super) struct Recorder<'q> {
     loaded: &'q Loaded,
     question: Question<'q>,
-    /// Clauses that have ended, by depth.
+    /// Finished clauses, by depth.
     open: Vec<Vec<ClauseTrace>>,
-    /// Comparisons of the clauses that have not ended.
+    /// The comparisons of the unfinished clauses.
     comparisons: Vec<Vec<ComparisonTrace>>,
     attributes: Vec<(String, Option<String>)>,
 }
 
 impl<'q> Recorder<'q> {
-    /// Nothing was seen yet.
+    /// An empty recorder.
     pub fn new(loaded: &'q Loaded, question: Question<'q>) -> Self {
         Self {
             loaded,
@@ -30,7 +30,7 @@ impl<'q> Recorder<'q> {
         }
     }
 
-    /// The clauses of the program that has ended.
+    /// The clauses of the finished program.
     pub fn into_clauses(mut self) -> Vec<ClauseTrace> {
         self.open.pop().unwrap_or_default()
     }
@@ -54,7 +54,7 @@ impl Observer for Recorder<'_> {
     }
 
     fn attribute(&mut self, name: &[u8], value: Option<&[u8]>) {
-        // The requesters' names may hold a passphrase.
+        // The names of requesters may contain a passphrase.
         let value = match (name, value) {
             (b"_ACTION_AUTHORIZERS", Some(_)) => Some(self.requesters()),
             (_, value) => value.map(shown),

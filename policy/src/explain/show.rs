@@ -1,10 +1,10 @@
-//! How values, names and places are shown.
+//! How a trace shows values, names and positions.
 
 use crate::evaluation::Fault;
 use crate::principal::Principal;
 use crate::source::{Source, printable};
 
-/// The most that is shown of a text, in bytes.
+/// How much of a text is shown, in bytes.
 const MAX_TEXT: usize = 160;
 
 pub(super) fn outcome(result: Result<bool, Fault>) -> String {
@@ -14,7 +14,7 @@ pub(super) fn outcome(result: Result<bool, Fault>) -> String {
     }
 }
 
-/// A passphrase is not shown.
+/// A principal's name, without a passphrase.
 pub(super) fn principal_name(text: &[u8]) -> String {
     Principal::parse(text)
         .map_or_else(|_| shown(text), |principal| shown(principal.to_string().as_bytes()))
@@ -31,7 +31,7 @@ pub(super) fn shown(bytes: &[u8]) -> String {
     }
 }
 
-/// Source text on one line.
+/// A part of the source on one line.
 pub(super) fn squeeze(text: &[u8]) -> Vec<u8> {
     let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(&b' ')

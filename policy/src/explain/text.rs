@@ -1,4 +1,4 @@
-//! An explanation as a person reads it.
+//! Formats an explanation as text for a person.
 
 use std::fmt;
 

@@ -1,19 +1,19 @@
-//! What an explanation says, for JSON.
+//! The data of an explanation, which is also its JSON form.
 
 use serde::Serialize;
 
-/// Why a question was answered as it was.
+/// The explanation of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trace {
     /// The answer.
     pub value: String,
-    /// Who asked.
+    /// The requesters.
     pub requesters: Vec<String>,
     /// The assertions that matter, from `POLICY` downward; those that support the answer come first.
     pub assertions: Vec<AssertionTrace>,
-    /// How many more were made by principals that matter, and are not shown.
+    /// The number of further assertions, by principals that matter, that are not shown.
     pub omitted: usize,
-    /// Assertions that were offered and do not count, with the reasons.
+    /// Assertions that were not accepted, with the reasons.
     pub dropped: Vec<DroppedTrace>,
 }
 
@@ -22,17 +22,17 @@ pub struct Trace {
 pub struct AssertionTrace {
     /// File and line.
     pub place: String,
-    /// Whether it is policy; else it is a credential with a right signature.
+    /// Whether it is policy; otherwise it is a credential with a valid signature.
     pub trusted: bool,
-    /// Who made it.
+    /// Its authorizer.
     pub authorizer: String,
-    /// The lower of the two that follow.
+    /// Its value: the lower of the values of its licensees and its conditions.
     pub value: String,
-    /// Whom it means.
+    /// Its licensees, with their values.
     pub licensees: LicenseesTrace,
     /// The value of its conditions.
     pub conditions_value: String,
-    /// Its clauses; nothing if it has no conditions, which is `_MAX_TRUST`.
+    /// Its clauses; `None` if it has no conditions field, which means `_MAX_TRUST`.
     pub clauses: Option<Vec<ClauseTrace>>,
 }
 
@@ -46,7 +46,7 @@ pub struct LicenseesTrace {
     /// The principal's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
-    /// Why it has that value, in words.
+    /// The reason of its value, in words.
     pub reason: String,
     /// Its parts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -62,11 +62,11 @@ pub struct ClauseTrace {
     pub text: String,
     /// `true`, `false`, or the run-time error that made it false.
     pub outcome: String,
-    /// What it gives.
+    /// Its value.
     pub value: String,
-    /// The comparisons of its test, as far as they were needed.
+    /// The comparisons of its test that were evaluated.
     pub comparisons: Vec<ComparisonTrace>,
-    /// The clauses in it.
+    /// The nested clauses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clauses: Vec<ClauseTrace>,
 }

@@ -1,4 +1,4 @@
-//! Bits as text, as keys and signatures are spelled.
+//! Encodes the bits of keys and signatures as text.
 
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 
@@ -20,7 +20,7 @@ impl Encoding {
         }
     }
 
-    /// Bits as text.
+    /// Encodes bits as text.
     pub fn encode(self, bits: &[u8]) -> String {
         match self {
             Self::Hex => HEXLOWER.encode(bits),
@@ -28,10 +28,10 @@ impl Encoding {
         }
     }
 
-    /// Text as bits.
+    /// Decodes text to bits.
     ///
     /// # Errors
-    /// Anything else than digits, an odd number of them, wrong padding.
+    /// There are other characters, an odd number of digits, or wrong padding.
     pub fn decode(self, text: &[u8]) -> Result<Vec<u8>, String> {
         match self {
             Self::Hex => HEXLOWER_PERMISSIVE.decode(text).map_err(|e| {
@@ -43,7 +43,7 @@ impl Encoding {
         }
     }
 
-    /// `<name>-hex:<bits>` or `<name>-base64:<bits>`; the suffix ignores case.
+    /// Divides `<name>-hex:<bits>` or `<name>-base64:<bits>`; the suffix may be in any case.
     pub(crate) fn split(text: &[u8]) -> Option<(Self, &[u8], &[u8])> {
         let colon = text.iter().take(40).position(|byte| *byte == b':')?;
         let (algorithm, bits) = (text.get(..colon)?, text.get(colon + 1..)?);

@@ -1,8 +1,8 @@
-//! Public keys, and how they are spelled.
+//! Public keys and their spellings.
 
 mod encoding;
 mod public;
 
 pub use encoding::Encoding;
-pub use public::{DsaKey, PublicKey, RsaKey};
 pub(crate) use public::{DsaDer, P256, P384, RsaDer};
+pub use public::{DsaKey, PublicKey, RsaKey};

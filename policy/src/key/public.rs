@@ -1,5 +1,5 @@
-//! Keys as KeyNote spells them: RFC 2792 for RSA and DSA, the reference's `x509-`, and names of our own for ECDSA and
-//! Ed25519 (policy/README.md).
+//! Public keys in the spellings of KeyNote: RFC 2792 for RSA and DSA, `x509-` of the reference implementation, and names of our
+//! own for ECDSA and Ed25519 (policy/README.md).
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ pub enum PublicKey {
     Ed25519([u8; 32]),
 }
 
-/// RFC 8017 A.1.1, of which DER knows one encoding.
+/// An RSA key (RFC 8017 A.1.1), in DER.
 ///
 /// ```text
 /// RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }
@@ -38,7 +38,7 @@ pub struct RsaKey {
 }
 
 impl RsaKey {
-    /// The length of the modulus.
+    /// The length of the modulus, in bits.
     pub const fn bits(&self) -> usize {
         self.bits
     }
@@ -49,7 +49,7 @@ impl RsaKey {
     }
 }
 
-/// RFC 2792 §3.1, of which DER knows one encoding.
+/// A DSA key (RFC 2792 §3.1), in DER.
 ///
 /// ```text
 /// SEQUENCE { y INTEGER, p INTEGER, q INTEGER, g INTEGER }
@@ -80,7 +80,7 @@ pub(crate) struct DsaDer<'a> {
     pub g: UintRef<'a>,
 }
 
-/// RFC 3279 §2.3.2.
+/// The parameters of a DSA key in a SubjectPublicKeyInfo (RFC 3279 §2.3.2).
 #[derive(Sequence)]
 struct DsaParameters<'a> {
     p: UintRef<'a>,
@@ -89,7 +89,7 @@ struct DsaParameters<'a> {
 }
 
 impl PublicKey {
-    /// The name that principals of this kind begin with, before `-hex:` or `-base64:`.
+    /// The algorithm's name, with which principals of this kind begin, before `-hex:` or `-base64:`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Rsa(_) => "rsa",
@@ -100,7 +100,7 @@ impl PublicKey {
         }
     }
 
-    /// What is spelled behind the name.
+    /// The bits that are spelled behind the name.
     pub fn bits(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Rsa(key) => Cow::Borrowed(&key.der),
@@ -147,7 +147,7 @@ impl PublicKey {
         Ok(Self::EcdsaP256(key.to_encoded_point(false).as_bytes().into()))
     }
 
-    /// The point is checked by what verifies with it.
+    /// A point, which is checked only when a signature is verified with it.
     pub(crate) fn ecdsa_p384(point: &[u8]) -> Result<Self, String> {
         match point {
             [4, rest @ ..] if rest.len() == 96 => Ok(Self::EcdsaP384(point.into())),
@@ -163,10 +163,10 @@ impl PublicKey {
         Ok(Self::Ed25519(key))
     }
 
-    /// The key that an X.509 certificate is about (RFC 5280 §4.1.2.7).
+    /// The subject's key of an X.509 certificate (RFC 5280 §4.1.2.7).
     ///
     /// # Errors
-    /// It is no certificate, or its key is of a kind that KeyNote does not know here.
+    /// It is not a certificate, or its key is of a kind that is not supported.
     pub fn in_certificate(der: &[u8]) -> Result<Self, String> {
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|e| {
             format!("expected an X.509 certificate in DER, found something else: {e}")
@@ -183,7 +183,7 @@ impl PublicKey {
     /// The key in a SubjectPublicKeyInfo.
     ///
     /// # Errors
-    /// It is none, or of a kind that KeyNote does not know here.
+    /// It is not a SubjectPublicKeyInfo, or the key is of a kind that is not supported.
     pub fn from_spki(der: &[u8]) -> Result<Self, String> {
         let info = spki::SubjectPublicKeyInfoRef::from_der(der)
             .map_err(|e| format!("expected a SubjectPublicKeyInfo, found something else: {e}"))?;
@@ -210,7 +210,8 @@ impl PublicKey {
     }
 }
 
-pub(crate) const P256: spki::ObjectIdentifier = spki::ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(crate) const P256: spki::ObjectIdentifier =
+    spki::ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 pub(crate) const P384: spki::ObjectIdentifier = spki::ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 fn dsa_der(parameters: &[u8], key: &[u8]) -> der::Result<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! Rules about conditions: clauses that cannot fire or always do, values, and comparisons.
+//! Rules about conditions: clauses whose test is never or always true, compliance values, and comparisons.
 
 use super::linter::Linter;
 use super::truth::known;
@@ -51,7 +51,7 @@ impl Linter<'_> {
             }
             Then::Program(program) => self.program(program),
         }
-        // `false` and `true` as whole tests are meant.
+        // A test that is just `false` or `true` is intended.
         if matches!(clause.test.kind, TestKind::Constant(_)) {
             return;
         }
@@ -151,7 +151,7 @@ impl Linter<'_> {
                     self.warn("unpadded-address", value.span, message, reason);
                 }
             }
-            // 14 digits are a time, which orders as a string.
+            // 14 digits are a time, which is ordered correctly as a string.
             None if !equality && number(value_text) && value_text.len() != 14 => {
                 self.numeric(relation, &printable(&name.text), value);
             }

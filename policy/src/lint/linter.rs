@@ -1,4 +1,4 @@
-//! One assertion under the rules, and the list of what they find.
+//! The linter of one assertion, which collects the findings of all rules.
 
 use std::collections::HashSet;
 
@@ -8,20 +8,20 @@ use crate::syntax::Assertion;
 use crate::syntax::tree::Tree;
 use crate::values::ComplianceValues;
 
-/// What is taken for granted.
+/// Assumptions of the linter.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'o> {
-    /// The order that questions will use.
+    /// The compliance values that questions will use.
     pub values: &'o ComplianceValues,
-    /// Whether attributes are those of IPsec (`isakmpd.policy(5)`), or unknown.
+    /// Whether attributes are those of IPsec (`isakmpd.policy(5)`); otherwise attributes are unknown.
     pub ipsec: bool,
 }
 
-/// What looks at one assertion. The rules are methods of it, in the files beside this one.
+/// Applies the rules to one assertion. The rules are methods of it, in the other files of this folder.
 pub(super) struct Linter<'l> {
     pub options: Options<'l>,
     pub assertion: &'l Assertion,
-    /// The tree with local constants in their places.
+    /// The tree, with local constants put in.
     pub bound: Tree,
     pub authorizers: &'l HashSet<Principal>,
     pub findings: Vec<Finding>,

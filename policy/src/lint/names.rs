@@ -8,7 +8,7 @@ use crate::source::{Span, printable};
 use crate::syntax::tree::{Name, Owner, TextKind, Tree};
 
 impl Linter<'_> {
-    /// Attribute names as the author wrote them, and what local constants are for.
+    /// Checks attribute names as the author wrote them, and the use of local constants.
     pub(super) fn names(&mut self, tree: &Tree) {
         let constants: HashSet<&[u8]> =
             tree.constants.iter().map(|constant| &*constant.name).collect();
@@ -39,7 +39,7 @@ impl Linter<'_> {
 
     fn name(&mut self, name: &Name, span: Span) {
         let shown = printable(&name.text);
-        if name.owner == Owner::Nobody {
+        if name.owner == Owner::Undefined {
             let message = format!("attribute `{shown}` is always empty");
             return self.warn(
                 "reserved-name",

@@ -1,22 +1,22 @@
 //! Rules about authorizers, licensees and signatures.
 
 use super::linter::Linter;
-use crate::ipsec::asks::{self, Nobody};
+use crate::ipsec::peer_name::{self, UnusableName};
 use crate::key::PublicKey;
 use crate::principal::Principal;
 use crate::signature::Signature;
 use crate::source::{Finding, Severity, Span, discreet, printable};
 use crate::syntax::tree::{Licensees, Tree};
 
-/// How much of a name is shown, in bytes.
+/// How much of a name a finding shows, in bytes.
 const SHOWN: usize = 120;
 
-/// Where an assertion names a principal.
+/// The role in which an assertion names a principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// It makes the assertion.
+    /// The authorizer of the assertion.
     Authorizer,
-    /// It is trusted by it.
+    /// A licensee of the assertion.
     Licensee,
 }
 
@@ -41,7 +41,7 @@ impl Linter<'_> {
                 Ok(principal) => {
                     let role = if position == 0 { Role::Authorizer } else { Role::Licensee };
                     self.principal(&principal, name, text.span, role);
-                },
+                }
             }
         }
     }
@@ -67,8 +67,10 @@ impl Linter<'_> {
             }
             Some(_) => {}
             None if role == Role::Authorizer || self.authorizers.contains(principal) => {}
-            None if asks::is_peers(name) => {
-                if let (true, Err(Nobody { why, hint })) = (self.options.ipsec, asks::check(name)) {
+            None if peer_name::is_peers(name) => {
+                if let (true, Err(UnusableName { why, hint })) =
+                    (self.options.ipsec, peer_name::check(name))
+                {
                     let message = format!("nobody can ask as `{}`: {why}", discreet(name, SHOWN));
                     self.warn("nobody", span, message, hint);
                 }
@@ -77,9 +79,9 @@ impl Linter<'_> {
         }
     }
 
-    /// A licensee that is neither a key, nor a peer's name, nor one that an assertion here makes.
+    /// Reports a licensee that is neither a key, nor a peer's name, nor the authorizer of another assertion.
     fn stranger(&mut self, name: &[u8], span: Span) {
-        let meant = asks::beginning(name);
+        let meant = peer_name::canonical_prefix(name);
         if looks_like_a_key(name) && meant.is_none() {
             let message = format!(
                 "`{}` is no key algorithm of KeyNote: it is compared as plain text",
@@ -114,7 +116,7 @@ impl Linter<'_> {
     }
 }
 
-/// `<ALGORITHM>":"<hexadecimal or base64>` of some length.
+/// Whether a name looks like `<ALGORITHM>":"<hexadecimal or base64>`, with bits of some length.
 fn looks_like_a_key(name: &[u8]) -> bool {
     let Some(colon) = name.iter().position(|byte| *byte == b':') else { return false };
     let bits = name.get(colon + 1..).unwrap_or_default();
@@ -123,7 +125,7 @@ fn looks_like_a_key(name: &[u8]) -> bool {
     !known && colon > 0 && bits.len() >= 6 && bits.iter().all(alphabet)
 }
 
-/// What a name has before its colon.
+/// The part of a name before its colon.
 fn algorithm(name: &[u8]) -> String {
     let colon = name.iter().position(|byte| *byte == b':').unwrap_or(name.len());
     printable(name.get(..colon).unwrap_or(name))

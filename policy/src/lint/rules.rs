@@ -1,4 +1,4 @@
-//! All rules, over assertions that are used together.
+//! Applies all rules to assertions that are used together.
 
 use std::collections::HashSet;
 
@@ -9,13 +9,13 @@ use crate::source::{Finding, Severity};
 use crate::syntax::Assertion;
 use crate::values::ComplianceValues;
 
-/// The findings that are errors: what counts for less than it seems to, so that the assertions should not be used as they stand.
+/// The findings that are errors: the assertion has less effect than it seems to, and should not be used unchanged.
 pub fn errors(assertions: &[Assertion], values: &ComplianceValues) -> Vec<Finding> {
     let findings = lint(assertions, Options { values, ipsec: false }).into_iter();
     findings.map(|(_, finding)| finding).filter(|of| of.severity == Severity::Error).collect()
 }
 
-/// Everything worth saying about assertions that will be used together, each with the position of its assertion.
+/// All findings about assertions that will be used together, each with the position of its assertion.
 pub fn lint(assertions: &[Assertion], options: Options<'_>) -> Vec<(usize, Finding)> {
     let authorizers: HashSet<Principal> =
         assertions.iter().filter_map(|assertion| assertion.tree().known_authorizer()).collect();

@@ -1,11 +1,11 @@
-//! Whether a test is true or false whatever is asked.
+//! Whether a test is true for every question, or false for every question.
 
 use crate::attributes::AttributeSet;
 use crate::evaluation::Evaluation;
 use crate::syntax::tree::{Relation, Test, TestKind, TextKind};
 use crate::values::ComplianceValues;
 
-/// The truth of a test that does not depend on the question, where it can be seen.
+/// The truth of a test that does not depend on the question; `None` if it may depend on it.
 pub(super) fn known(test: &Test) -> Option<bool> {
     if !mentions_attributes(test) {
         let (attributes, values) = (AttributeSet::new(), ComplianceValues::boolean());
@@ -26,7 +26,7 @@ pub(super) fn known(test: &Test) -> Option<bool> {
     }
 }
 
-/// `&&` is false as soon as a part is; `||` is true as soon as a part is.
+/// The truth of a chain: `&&` is false if any part is false, `||` is true if any part is true.
 fn join(parts: &[Test], decisive: bool) -> Option<bool> {
     let known: Vec<Option<bool>> = parts.iter().map(known).collect();
     if known.contains(&Some(decisive)) {

@@ -1,17 +1,17 @@
-//! Why a pattern is no regular expression, and when a search is given up.
+//! The errors of patterns and of searches.
 
 /// The longest pattern, in bytes.
 pub const MAX_PATTERN: usize = 8192;
 
-/// Why a pattern is no regular expression.
+/// Why a pattern is not a regular expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at byte {offset} of the pattern")]
 pub struct RegexError {
-    /// Where, in bytes from the beginning of the pattern.
+    /// The offset in the pattern, in bytes.
     pub offset: usize,
     /// What was expected and what was found.
     pub message: String,
-    /// What the author can do.
+    /// A hint for the author.
     pub hint: Option<String>,
 }
 
@@ -26,7 +26,7 @@ impl RegexError {
     }
 }
 
-/// Finding what the groups matched would take more work than one question may cost.
+/// Matching the groups would take more work than one question may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too much work to find what the groups of a regular expression matched")]
 pub struct OutOfSteps;

@@ -1,9 +1,9 @@
-//! What the groups matched, by the POSIX rule (IEEE Std 1003.1, 9.1): from left to right, each part of the expression matches
-//! the longest text it can without making the whole match impossible; a null string is longer than no match; of a
-//! repeated group, the last time counts.
+//! Finds the texts of groups by the POSIX rule (IEEE Std 1003.1, 9.1): from left to right, each part of the expression matches the
+//! longest text that still allows the whole match; an empty string counts as longer than no match; for a repeated group, the
+//! last repetition counts.
 //!
-//! The whole match is known. For each part, and each place where it may begin, the set of places where it may end is
-//! computed once; the parts are then placed from left to right.
+//! The whole match is already known. For each part and each offset at which it may begin, the set of offsets at which it may end is
+//! computed once; then the parts are placed from left to right.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,10 +12,10 @@ use std::rc::Rc;
 use super::error::OutOfSteps;
 use super::syntax::{Expression, Node};
 
-/// Where each group matched; the whole match is number 0. Nothing for a group that took no part.
+/// The range of each group; the whole match is number 0. `None` for a group that took no part in the match.
 pub type Groups = Vec<Option<Range<usize>>>;
 
-/// What a step costs, which is about a word of a set of places, in nanoseconds.
+/// The cost of a step, which handles about one word of a set of offsets, in nanoseconds.
 const STEP: usize = 32;
 
 pub(super) fn groups(
@@ -37,9 +37,9 @@ pub(super) fn groups(
 
 struct Matcher<'t> {
     text: &'t [u8],
-    /// Where the whole match ends: nothing ends behind it.
+    /// The end of the whole match; no part may end behind it.
     end: usize,
-    /// By the address of a node, which lives as long as the expression, and where it begins.
+    /// The possible ends, by the address of a node, which is valid as long as the expression, and the offset where it begins.
     known: HashMap<(*const Node, usize), Rc<Offsets>>,
     groups: Groups,
     steps: usize,
@@ -70,7 +70,7 @@ impl Offsets {
         self.0.get(place / 64).is_some_and(|word| word & (1 << (place % 64)) != 0)
     }
 
-    /// Whether anything was new.
+    /// Adds all offsets of another set; returns whether any was new.
     fn join(&mut self, other: &Self) -> bool {
         let mut grew = false;
         for (word, more) in self.0.iter_mut().zip(&other.0) {
@@ -113,15 +113,16 @@ impl Matcher<'_> {
         self.end / 64 + 2
     }
 
-    /// Where a node that begins at `start` may end.
+    /// The offsets at which a node that begins at `start` may end.
     fn ends(&mut self, node: &Node, start: usize) -> Result<Rc<Offsets>, OutOfSteps> {
         let key = (std::ptr::from_ref(node), start);
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
         self.spend(self.words())?;
-        let here =
-            |yes: bool, end: usize| if yes { Offsets::only(start, end) } else { Offsets::none(end) };
+        let here = |yes: bool, end: usize| {
+            if yes { Offsets::only(start, end) } else { Offsets::none(end) }
+        };
         let places = match node {
             Node::Empty => here(true, self.end),
             Node::Start => here(start == 0, self.end),
@@ -156,7 +157,7 @@ impl Matcher<'_> {
         Ok(places)
     }
 
-    /// Where a node may end that begins at any of the places.
+    /// The offsets at which a node may end that begins at any of the given offsets.
     fn step(&mut self, node: &Node, from: &Offsets) -> Result<Offsets, OutOfSteps> {
         let mut to = Offsets::none(self.end);
         for start in from.iter() {
@@ -187,7 +188,7 @@ impl Matcher<'_> {
         Ok(all)
     }
 
-    /// Says what the groups of a node matched that begins and ends there, which it can.
+    /// Records the groups of a node that begins at `start` and ends at `end`. The caller knows that it can match there.
     fn place(&mut self, node: &Node, start: usize, end: usize) -> Result<(), OutOfSteps> {
         if !node.has_groups() {
             return Ok(());
@@ -216,7 +217,7 @@ impl Matcher<'_> {
     }
 
     fn place_parts(&mut self, parts: &[Node], start: usize, end: usize) -> Result<(), OutOfSteps> {
-        // Where each part may begin, from the left; the last is where the whole may end.
+        // The possible beginnings of each part, from the left; the last set holds the possible ends of the whole.
         let mut begins = vec![Offsets::only(start, self.end)];
         for part in parts {
             let next = match begins.last() {
@@ -225,7 +226,7 @@ impl Matcher<'_> {
             };
             begins.push(next);
         }
-        // Of those, the ones from which the rest can end at `end`.
+        // Of these, only those from which the rest can end at `end`.
         let mut good = vec![Offsets::only(end, self.end)];
         for (part, from) in parts.iter().zip(&begins).rev() {
             let next = match good.last() {
@@ -244,8 +245,13 @@ impl Matcher<'_> {
         Ok(())
     }
 
-    /// The places of `from` at which a node may begin that ends in `to`.
-    fn leading(&mut self, node: &Node, from: &Offsets, to: &Offsets) -> Result<Offsets, OutOfSteps> {
+    /// The offsets of `from` at which the node may begin and then end at an offset of `to`.
+    fn leading(
+        &mut self,
+        node: &Node,
+        from: &Offsets,
+        to: &Offsets,
+    ) -> Result<Offsets, OutOfSteps> {
         let mut leading = Offsets::none(self.end);
         for start in from.iter() {
             self.spend(self.words())?;
@@ -264,7 +270,7 @@ impl Matcher<'_> {
         start: usize,
         end: usize,
     ) -> Result<(), OutOfSteps> {
-        // Where each time may begin. Times that match nothing are of use only to reach the least number.
+        // The possible beginnings of each repetition. Empty repetitions are used only to reach the least number.
         let mut begins = vec![Offsets::only(start, self.end)];
         let useful = end - start + min.max(1) as usize;
         let most = max.map_or(useful, |max| useful.min(max as usize));
@@ -275,7 +281,7 @@ impl Matcher<'_> {
             };
             begins.push(next);
         }
-        // Of those, the ones from which the rest can end at `end`, by the number of times that are over.
+        // Of these, only those from which the rest can end at `end`, by the number of finished repetitions.
         let mut good: Vec<Offsets> = Vec::with_capacity(begins.len());
         let mut after = Offsets::none(self.end);
         for (times, from) in begins.iter().enumerate().rev() {

@@ -1,4 +1,4 @@
-//! Assertions that take part.
+//! The assertions of a set.
 
 use crate::evaluation::Constants;
 use crate::source::{Source, Span};
@@ -9,7 +9,7 @@ pub(crate) type AssertionId = u32;
 /// An index into the principals of a set. 0 is `POLICY`.
 pub(crate) type PrincipalId = u32;
 
-/// An assertion that takes part, with its local constants in their places.
+/// An assertion of a set, with its local constants put in.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub source: Source,
@@ -17,18 +17,18 @@ pub(crate) struct Loaded {
     pub trusted: bool,
     pub authorizer: Text,
     pub licensees: Option<Licensees>,
-    /// An index into the programs of the set; nothing if the field is missing.
+    /// The index of its conditions in the set; `None` if it has no conditions field.
     pub conditions: Option<u32>,
-    /// For computed names in the authorizer and the licensees.
+    /// The local constants that computed names in the authorizer and the licensees may refer to.
     pub constants: Constants,
 }
 
-/// Conditions, as one or many assertions have them: what an authority issues often differs in the licensee alone. A question
-/// evaluates them once. Their places are those of the first assertion that had them.
+/// Conditions that one or more assertions share: the credentials of one issuer often differ only in their licensee. Each question
+/// evaluates them once. Their spans refer to the first assertion with these conditions.
 #[derive(Debug)]
 pub(crate) struct Conditions {
     pub program: Program,
     pub constants: Constants,
-    /// Whether several assertions have them.
+    /// Whether several assertions share them.
     pub shared: bool,
 }

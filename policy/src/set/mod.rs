@@ -1,4 +1,4 @@
-//! Assertions that are parsed, believed and connected once, and asked many times.
+//! Policy sets: assertions that are parsed, verified and connected once, and then answer many questions.
 
 mod ask;
 mod builder;

@@ -1,4 +1,4 @@
-//! What decides, once it is built.
+//! The policy set, once it is built.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,9 +8,9 @@ use super::graph::Graph;
 use super::loaded::{Conditions, Loaded, PrincipalId};
 use crate::principal::Principal;
 
-/// What decides: the policy, and the credentials whose signatures were found right.
+/// The policy, and the credentials whose signatures are valid.
 ///
-/// Nothing in it changes once it is built, so that any number of threads may ask at once.
+/// It does not change after it is built, so that any number of threads can use it at the same time.
 pub struct PolicySet {
     pub(crate) assertions: Vec<Loaded>,
     pub(crate) principals: Vec<Principal>,
@@ -21,17 +21,17 @@ pub struct PolicySet {
 }
 
 impl PolicySet {
-    /// How many assertions take part.
+    /// The number of assertions.
     pub fn len(&self) -> usize {
         self.assertions.len()
     }
 
-    /// Whether no assertion takes part: every answer is then `_MIN_TRUST`.
+    /// Whether there are no assertions; every answer is then `_MIN_TRUST`.
     pub fn is_empty(&self) -> bool {
         self.assertions.is_empty()
     }
 
-    /// The assertions that were offered and do not take part, with the reasons.
+    /// The assertions that were given to the builder but are not part of the set, with the reasons.
     pub fn dropped(&self) -> &[Dropped] {
         &self.dropped
     }

@@ -1,23 +1,23 @@
-//! The algorithms of signatures, by the names that they have in a `Signature` field (RFC 2704 §4.6.7, RFC 2792 §4).
+//! The algorithms of signatures and their names in a `Signature` field (RFC 2704 §4.6.7, RFC 2792 §4).
 
 /// How a credential is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SignatureAlgorithm {
-    /// RFC 2792 §4.2, as the reference does it: PKCS #1 v1.5 around an OCTET STRING.
+    /// RSA (RFC 2792 §4.2), as in the reference implementation: PKCS #1 v1.5 around an OCTET STRING.
     RsaSha1,
     /// Likewise.
     RsaMd5,
-    /// RFC 2792 §4.1.
+    /// DSA (RFC 2792 §4.1).
     DsaSha1,
-    /// The reference's: PKCS #1 v1.5 around a DigestInfo, with the key of a certificate.
+    /// RSA as in the reference implementation, with the key of a certificate: PKCS #1 v1.5 around a DigestInfo.
     X509Sha1,
-    /// Ours: PKCS #1 v1.5 (RFC 8017 §8.2), 2048 bits at least.
+    /// Our own: RSA with PKCS #1 v1.5 (RFC 8017 §8.2), 2048 bits at least.
     RsaSha256,
-    /// Ours: a SEQUENCE of r and s (RFC 3279 §2.2.3).
+    /// Our own: ECDSA, a SEQUENCE of r and s (RFC 3279 §2.2.3).
     EcdsaP256Sha256,
-    /// Ours: likewise.
+    /// Our own: likewise.
     EcdsaP384Sha384,
-    /// Ours: RFC 8032.
+    /// Our own: Ed25519 (RFC 8032).
     Ed25519,
 }
 
@@ -47,7 +47,7 @@ impl SignatureAlgorithm {
         }
     }
 
-    /// Whether it counts only where legacy signatures are accepted.
+    /// Whether signatures of this algorithm count only where legacy signatures are accepted.
     pub const fn is_legacy(self) -> bool {
         matches!(self, Self::RsaSha1 | Self::RsaMd5 | Self::DsaSha1 | Self::X509Sha1)
     }

@@ -1,5 +1,5 @@
-//! RSA and DSA signatures with MD5 and SHA-1 (RFC 2792 §4), as the reference makes them: to read old credentials, never to
-//! make new ones. Public data only, so that nothing here need hide what it computes.
+//! Verifies RSA and DSA signatures with MD5 and SHA-1 (RFC 2792 §4), as the reference implementation makes them, for old credentials.
+//! New ones are never made. All inputs are public, so that the computations need not take constant time.
 
 use der::asn1::UintRef;
 use der::{Decode, Sequence};
@@ -7,18 +7,18 @@ use num_bigint::BigUint;
 
 use crate::key::{DsaDer, DsaKey, RsaDer, RsaKey};
 
-/// What is signed: the hash, behind the octets that say which.
+/// The signed content: the hash, behind octets that name the hash algorithm.
 pub(crate) struct Digest<'d> {
-    /// DER in front of the hash; any of these.
+    /// The accepted DER prefixes of the hash.
     pub prefixes: &'d [&'d [u8]],
     /// The hash.
     pub hash: Vec<u8>,
 }
 
-/// The least modulus that is believed, in bits.
+/// The shortest modulus that is accepted, in bits.
 const MIN_BITS: usize = 1024;
 
-/// PKCS #1 v1.5 (RFC 8017 §8.2.2): the padded block is made and compared, never parsed.
+/// PKCS #1 v1.5 (RFC 8017 §8.2.2): the expected block is built and compared, never parsed.
 pub(crate) fn verify_rsa(key: &RsaKey, digest: &Digest<'_>, signature: &[u8]) -> bool {
     let Ok(RsaDer { modulus, exponent }) = RsaDer::from_der(key.der()) else { return false };
     let length = modulus.as_bytes().len();
@@ -32,7 +32,7 @@ pub(crate) fn verify_rsa(key: &RsaKey, digest: &Digest<'_>, signature: &[u8]) ->
     let opened = signature.modpow(&number(exponent), &modulus).to_bytes_be();
     digest.prefixes.iter().any(|prefix| {
         let tail = [&[0], *prefix, &digest.hash].concat();
-        // Block type 1, and at least eight octets of padding; the leading zero is no part of a number.
+        // Block type 1, and at least eight octets of padding; the leading zero is not part of the number.
         let Some(padding) = length.checked_sub(tail.len() + 2).filter(|padding| *padding >= 8)
         else {
             return false;
@@ -64,7 +64,7 @@ pub(crate) fn verify_dsa(key: &DsaKey, hash: &[u8], signature: &[u8]) -> bool {
         && g < p
         && one < y
         && y < p;
-    // The subgroup: without it, a key such as y = 1 would verify anything.
+    // y must be in the subgroup of order q: otherwise a key such as y = 1 would verify anything.
     let subgroup = || g.modpow(&q, &p) == one && y.modpow(&q, &p) == one;
     if !sane || r == zero || r >= q || s == zero || s >= q || !subgroup() {
         return false;
@@ -90,8 +90,8 @@ mod tests {
         BigUint::parse_bytes(text.as_bytes(), 16).unwrap()
     }
 
-    /// Signs any block, as a forger who needs no key would have it: verification must not be lenient about padding, which is what
-    /// let signatures with small exponents be forged (Bleichenbacher 2006).
+    /// Signs any block, for the tests of padding: a verifier that is lenient about padding accepts forged signatures with small
+    /// exponents (Bleichenbacher 2006).
     #[test]
     fn only_the_one_right_block_verifies() {
         let mut lines = include_str!("../../tests/data/rsa1024.txt").lines().skip(1);

@@ -1,4 +1,4 @@
-//! Signatures of credentials: verified, and made (RFC 2704 §4.6.7, RFC 2792 §4).
+//! Makes and verifies signatures of credentials (RFC 2704 §4.6.7, RFC 2792 §4).
 
 mod algorithm;
 mod legacy;

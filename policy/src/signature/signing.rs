@@ -1,4 +1,4 @@
-//! Keys that sign credentials: ECDSA, Ed25519, and RSA with SHA-256. No new signature uses SHA-1.
+//! Private keys that sign credentials: ECDSA, Ed25519, and RSA with SHA-256. New signatures never use SHA-1.
 
 use ring::rand::SecureRandom;
 use ring::signature::{
@@ -10,20 +10,20 @@ use super::algorithm::SignatureAlgorithm;
 use crate::key::{Encoding, P256, P384, PublicKey};
 use crate::principal::Principal;
 
-/// Why a key does not sign.
+/// Why a key cannot be used for signing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
-    /// It is no key that signs here.
+    /// It is not a private key of a supported kind.
     #[error(
         "expected a PKCS#8 private key for P-256, P-384, Ed25519 or RSA of 2048 to 4096 bits, found something else: {0}"
     )]
     Key(String),
-    /// No randomness, or a fault in the library.
+    /// There is no randomness, or the library failed.
     #[error("signing failed")]
     Failed,
 }
 
-/// A private key that signs credentials. The library that holds it wipes what it can.
+/// A private key that signs credentials. It is wiped from memory as far as the cryptographic library does so.
 pub struct SigningKey {
     pair: Pair,
     public: PublicKey,
@@ -36,13 +36,13 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// Reads a PKCS#8 PrivateKeyInfo (RFC 5958). `random` blinds what is computed with it.
+    /// Reads a PKCS#8 PrivateKeyInfo (RFC 5958). `random` is used for blinding.
     ///
     /// # Errors
-    /// It holds no key that signs here.
+    /// It is not a private key of a supported kind.
     pub fn from_pkcs8(der: &[u8], random: &dyn SecureRandom) -> Result<Self, SigningError> {
         let key = |reason: &dyn std::fmt::Display| SigningError::Key(reason.to_string());
-        let info = Info::from_der(der).map_err(|e| key(&e))?;
+        let info = PrivateKeyInfo::from_der(der).map_err(|e| key(&e))?;
         let curve = info.algorithm.parameters_oid().ok();
         let (pair, public) = match info.algorithm.oid.to_string().as_str() {
             "1.2.840.10045.2.1" if curve == Some(P256) => {
@@ -74,12 +74,12 @@ impl SigningKey {
         Ok(Self { pair, public })
     }
 
-    /// Who signs.
+    /// The principal that signs.
     pub fn principal(&self) -> Principal {
         Principal::of_key(self.public.clone())
     }
 
-    /// With what.
+    /// The algorithm of its signatures.
     pub const fn algorithm(&self) -> SignatureAlgorithm {
         match &self.pair {
             Pair::Ecdsa(_, algorithm) => *algorithm,
@@ -92,7 +92,7 @@ impl SigningKey {
     /// `sig-ed25519-base64:…`.
     ///
     /// # Errors
-    /// There is no randomness.
+    /// There is no randomness, or the library failed.
     pub fn sign(
         &self,
         body: &[u8],
@@ -124,11 +124,11 @@ impl std::fmt::Debug for SigningKey {
 }
 
 /// The algorithm of a PKCS#8 PrivateKeyInfo; the library reads the rest.
-struct Info<'a> {
+struct PrivateKeyInfo<'a> {
     algorithm: spki::AlgorithmIdentifierRef<'a>,
 }
 
-impl<'a> Info<'a> {
+impl<'a> PrivateKeyInfo<'a> {
     fn from_der(der: &'a [u8]) -> der::Result<Self> {
         use der::{Reader, SliceReader};
         let mut outer = SliceReader::new(der)?;

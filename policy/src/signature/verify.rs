@@ -1,4 +1,4 @@
-//! Signatures of credentials (RFC 2704 §4.6.7, RFC 2792 §4).
+//! Verifies signatures of credentials (RFC 2704 §4.6.7, RFC 2792 §4).
 
 use md5::Md5;
 use ring::signature::{
@@ -17,24 +17,24 @@ const MAX_SIGNATURE: usize = 1 << 14;
 /// Why a signature does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// Not `sig-…-hex:` or `sig-…-base64:` of an algorithm that is known.
+    /// It does not begin with `sig-…-hex:` or `sig-…-base64:` of a known algorithm.
     #[error("`{0}` is no signature algorithm of KeyNote")]
     Unknown(String),
-    /// The bits cannot be read.
+    /// The bits cannot be decoded.
     #[error("malformed: {0}")]
     Malformed(String),
-    /// MD5, SHA-1 or DSA, and nobody turned them on.
+    /// It uses MD5, SHA-1 or DSA, and legacy signatures are not accepted.
     #[error("`{0}` is a legacy algorithm, which counts only where legacy signatures are accepted")]
     Legacy(&'static str),
     /// The authorizer's key is of another kind.
     #[error("`{algorithm}` is not made with a key of kind `{key}`, which the authorizer is")]
     OtherKey {
-        /// What the signature says.
+        /// The algorithm of the signature.
         algorithm: &'static str,
-        /// What the authorizer is.
+        /// The kind of the authorizer's key.
         key: &'static str,
     },
-    /// It was made over another text, or with another key.
+    /// It was made for another text, or with another key.
     #[error("it does not fit the text and the authorizer's key")]
     Wrong,
 }
@@ -42,10 +42,10 @@ pub enum SignatureError {
 /// Whether signatures with MD5, SHA-1 and DSA count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LegacySignatures {
-    /// They do not.
+    /// They do not count.
     #[default]
     Refused,
-    /// The operator turned them on.
+    /// They count, because the operator turned them on.
     Accepted,
 }
 
@@ -53,7 +53,7 @@ pub enum LegacySignatures {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
     algorithm: SignatureAlgorithm,
-    /// The algorithm's name with the colon, as written: it is signed too.
+    /// The algorithm's name with the colon, as written; the signature covers it too.
     prefix: Vec<u8>,
     bits: Vec<u8>,
 }
@@ -84,12 +84,12 @@ impl Signature {
         Ok(Self { algorithm, prefix, bits })
     }
 
-    /// How it was made.
+    /// The algorithm of the signature.
     pub const fn algorithm(&self) -> SignatureAlgorithm {
         self.algorithm
     }
 
-    /// Whether `signer` made it over an assertion's body, which ends where the label of the `Signature` field begins.
+    /// Verifies that `signer` signed an assertion's body, which ends where the label of the `Signature` field begins.
     ///
     /// # Errors
     /// Why it does not count.
@@ -158,8 +158,8 @@ impl Signature {
     }
 }
 
-/// DER in front of a SHA-1 hash in a DigestInfo: with the object identifier that the reference writes, 1.3.14.3.2.15
-/// (shaWithRSASignature), and with the right one, 1.3.14.3.2.26.
+/// The DER in front of a SHA-1 hash in a DigestInfo: with the object identifier that the reference implementation writes,
+/// 1.3.14.3.2.15 (shaWithRSASignature), and with the correct one, 1.3.14.3.2.26.
 const SHA1_DIGEST_INFO: [&[u8]; 2] = [
     b"\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x0f\x05\x00\x04\x14",
     b"\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14",

@@ -1,4 +1,4 @@
-//! The language of RFC 2704: bytes to assertions.
+//! The syntax of RFC 2704: parses bytes into assertions.
 
 pub mod assertion;
 mod binding;

@@ -1,12 +1,10 @@
-//! Tokens to a tree (RFC 2704 §4.6): one precedence climber for licensees and conditions, which gives every
-//! expression its type at once.
+//! Parses tokens into a tree (RFC 2704 §4.6), by precedence climbing for licensees and conditions alike. Every expression gets
+//! its type while it is parsed.
 
 use crate::source::{Finding, Span};
 use crate::syntax::binding::{AND, NOT, OR, POWER, PRODUCT, RELATION, SUM};
 use crate::syntax::lexer::{Lexeme, Lexer, Token};
-use crate::syntax::tree::{
-    Clause, Name, Number, Principals, Program, Text, TextKind, Then,
-};
+use crate::syntax::tree::{Clause, Name, Number, Principals, Program, Text, TextKind, Then};
 use crate::syntax::typing::{
     Chain, Mode, Node, Parsed, Value, as_test, as_text, combine, principals, unary,
 };
@@ -14,7 +12,7 @@ use crate::syntax::typing::{
 /// How deep parentheses, braces and prefix operators may nest.
 pub const MAX_DEPTH: usize = 64;
 
-/// `<AuthID>`, RFC 2704 §4.6.3: a string expression and nothing else.
+/// Parses `<AuthID>`, RFC 2704 §4.6.3: one string expression.
 pub fn text(bytes: &[u8], content: Span) -> Parsed<Text> {
     let mut parser = Parser::new(bytes, content, Mode::Text);
     let text = parser.text()?;
@@ -22,7 +20,7 @@ pub fn text(bytes: &[u8], content: Span) -> Parsed<Text> {
     Ok(text)
 }
 
-/// `<Signature>`, RFC 2704 §4.6.7, and where the text behind it begins, if there is any.
+/// Parses `<Signature>`, RFC 2704 §4.6.7; also returns where text behind it begins, if there is any.
 pub fn signature(bytes: &[u8], content: Span) -> Parsed<(Text, Option<Span>)> {
     let mut parser = Parser::new(bytes, content, Mode::Signature);
     let text = parser.text()?;
@@ -34,7 +32,7 @@ pub fn signature(bytes: &[u8], content: Span) -> Parsed<(Text, Option<Span>)> {
     Ok((text, rest))
 }
 
-/// `<LicenseesExpr>`, RFC 2704 §4.6.4; nothing if the field is empty.
+/// Parses `<LicenseesExpr>`, RFC 2704 §4.6.4; `None` if the field is empty.
 pub fn licensees(bytes: &[u8], content: Span) -> Parsed<Option<Principals>> {
     let mut parser = Parser::new(bytes, content, Mode::Licensees);
     if parser.peek()?.token == Token::End {
@@ -45,7 +43,7 @@ pub fn licensees(bytes: &[u8], content: Span) -> Parsed<Option<Principals>> {
     Ok(Some(principals(node)?))
 }
 
-/// `<ConditionsProgram>`, RFC 2704 §4.6.5.
+/// Parses `<ConditionsProgram>`, RFC 2704 §4.6.5.
 pub fn conditions(bytes: &[u8], content: Span) -> Parsed<Program> {
     let mut parser = Parser::new(bytes, content, Mode::Conditions);
     let program = parser.program()?;
@@ -155,10 +153,10 @@ impl<'t> Parser<'t> {
         Ok(Clause { test, then, span: start.to(end) })
     }
 
-    /// Operators that bind at least as `weakest`, from left to right.
+    /// Parses operators that bind at least as tightly as `weakest`, from left to right.
     fn expression(&mut self, weakest: u8) -> Parsed<Node> {
         let mut left = self.prefix()?;
-        // The precedence of the operator that made `left` here: a chain goes on, what was in parentheses does not.
+        // The precedence of the operator that made `left` in this loop: a chain may continue it; an operand in parentheses has none.
         let mut open = 0;
         while let Some((symbol, precedence)) = self.operator(weakest)? {
             let operator = self.take()?;
@@ -177,7 +175,7 @@ impl<'t> Parser<'t> {
         Ok(left)
     }
 
-    /// The operator that stands next, if it binds strongly enough and belongs in this field.
+    /// The next operator, if it binds tightly enough and is valid in this field.
     fn operator(&mut self, weakest: u8) -> Parsed<Option<(&'static str, u8)>> {
         let mode = self.mode;
         let symbol = match self.peek() {
@@ -327,4 +325,3 @@ fn near_miss(lexeme: &Lexeme) -> Option<&'static str> {
         _ => None,
     }
 }
-

@@ -1,20 +1,20 @@
-//! Expressions get their types while they are parsed: what may stand on both sides of an operator, and what comes out.
+//! The types of expressions, checked while they are parsed: the operands that each operator takes, and the type of its result.
 
 use crate::source::{Finding, Span};
 use crate::syntax::tree::{
     Float, Integer, Number, Operator, Pattern, Principals, Relation, Test, TestKind, Text, TextKind,
 };
 
-/// What is parsed, or why it is wrong.
+/// The result of parsing, or the error.
 pub(super) type Parsed<T> = Result<T, Finding>;
 
-/// What the content of a field may hold.
+/// The kind of expression that a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     Text,
     Licensees,
     Conditions,
-    /// What follows is not part of the assertion, and may be no tokens at all.
+    /// A signature: the text behind it is not part of the assertion, and need not consist of tokens.
     Signature,
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Value {
     Principals(Principals),
 }
 
-/// An expression with its type and its place.
+/// An expression with its type and its span.
 pub(super) struct Node {
     pub value: Value,
     pub span: Span,
@@ -60,17 +60,17 @@ impl Junction {
     }
 }
 
-/// Whether an operator goes on with the chain on its left, as in `a && b && c`, or begins one. What is in parentheses is no chain that
-/// could go on.
+/// Whether an operator continues the chain on its left, as in `a && b && c`, or begins a new one. A chain in parentheses cannot be
+/// continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chain {
-    /// It goes on.
+    /// It continues the chain on its left.
     GoesOn,
-    /// It begins.
+    /// It begins a new chain.
     Begins,
 }
 
-/// The expression `left symbol right`; `at` is the span of the symbol.
+/// Makes the expression `left symbol right`; `at` is the span of the symbol.
 pub(super) fn combine(
     mode: Mode,
     left: Node,
@@ -257,7 +257,7 @@ pub(super) fn as_text(node: Node) -> Parsed<Text> {
     }
 }
 
-/// A test; the bare words `true` and `false` are constants here, and attribute names everywhere else.
+/// Makes a test. The bare words `true` and `false` are constants as tests, and attribute names everywhere else.
 pub(super) fn as_test(node: Node) -> Parsed<Test> {
     let span = node.span;
     match node.value {

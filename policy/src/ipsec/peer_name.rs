@@ -1,20 +1,21 @@
-//! In whose names IKE daemons ask, as text: whether anybody ever asks under a name as it is spelled, and how it is spelled right.
+//! Checks the names of peers that a policy author writes as licensees: whether they are spelled as IKE daemons spell requesters, and
+//! if not, which spelling is correct.
 //!
-//! Names are compared octet by octet (RFC 2704 §5.2), so a licensee that is not spelled as [`distinguished_name`](super::distinguished_name)
-//! and [`passphrase`](super::passphrase) spell theirs is nobody. What is said here never holds a pre-shared key or its hash.
+//! Names are compared octet by octet (RFC 2704 §5.2), so a licensee that is not spelled as by [`distinguished_name`](super::distinguished_name)
+//! or [`passphrase`](super::passphrase) never equals a requester. Messages never contain a pre-shared key or its hash.
 
 use super::name::{MAX_TYPE, short_name, type_of};
 use super::requesters::MAX_PASSPHRASE;
 
-/// How a name begins, in whose name what follows asks.
+/// The prefixes of X.509 names and of pre-shared keys.
 const DN: &str = "DN:";
 const PASSPHRASE: &str = "passphrase:";
-/// Hashes of pre-shared keys, with their digits.
+/// The prefixes of hashes of pre-shared keys, with the number of their digits.
 const HASHES: [(&str, usize); 2] = [("passphrase-md5-hex:", 32), ("passphrase-sha1-hex:", 40)];
-/// Users whom EAP and XAuth authenticate.
+/// The prefixes of users that EAP and XAuth authenticate.
 const USERS: [&str; 2] = ["EAP:", "XAUTH:"];
 
-/// Attribute types as people and other programs write them, and as OpenSSL does.
+/// Attribute types as people and other programs write them, and OpenSSL's names of them.
 const OTHER_NAMES: [(&str, &str); 9] = [
     ("Email", "emailAddress"),
     ("E", "emailAddress"),
@@ -27,22 +28,22 @@ const OTHER_NAMES: [(&str, &str); 9] = [
     ("domainComponent", "DC"),
 ];
 
-/// Why nobody asks under a name.
+/// Why a name never equals a requester.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nobody {
+pub struct UnusableName {
     /// What is wrong with it, in words.
     pub why: String,
     /// What to write, in words.
     pub hint: String,
 }
 
-impl Nobody {
+impl UnusableName {
     fn new(why: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { why: why.into(), hint: hint.into() }
     }
 }
 
-/// Whether the name begins as that of a peer does: it is no key, and no label of the policy's own.
+/// Whether the name begins like that of a peer, and so is neither a key nor another label of the policy.
 pub fn is_peers(name: &[u8]) -> bool {
     let begins = |prefix: &str| name.starts_with(prefix.as_bytes());
     begins(DN)
@@ -54,16 +55,19 @@ pub fn is_peers(name: &[u8]) -> bool {
 /// Checks the spelling of a name that [`is_peers`].
 ///
 /// # Errors
-/// Nobody asks under it.
-pub fn check(name: &[u8]) -> Result<(), Nobody> {
+/// The name never equals a requester.
+pub fn check(name: &[u8]) -> Result<(), UnusableName> {
     if let Some(line) = name.strip_prefix(DN.as_bytes()) {
         return one_line(line);
     }
     if let Some(secret) = name.strip_prefix(PASSPHRASE.as_bytes()) {
         return match secret.len() {
-            0 => Err(Nobody::new("a pre-shared key is never empty", "write it behind the colon")),
+            0 => Err(UnusableName::new(
+                "a pre-shared key is never empty",
+                "write it behind the colon",
+            )),
             1..=MAX_PASSPHRASE => Ok(()),
-            length => Err(Nobody::new(
+            length => Err(UnusableName::new(
                 format!("a pre-shared key has at most {MAX_PASSPHRASE} octets, found {length}"),
                 "give both sides a shorter one",
             )),
@@ -76,13 +80,13 @@ pub fn check(name: &[u8]) -> Result<(), Nobody> {
         return hashed(hash, digits, prefix);
     }
     match USERS.iter().find_map(|prefix| name.strip_prefix(prefix.as_bytes())) {
-        Some([]) => Err(Nobody::new("a user has a name", "write it behind the colon")),
+        Some([]) => Err(UnusableName::new("a user has a name", "write it behind the colon")),
         _ => Ok(()),
     }
 }
 
-/// The right beginning of a name that has one in another case.
-pub fn beginning(name: &[u8]) -> Option<&'static str> {
+/// The correct prefix of a name, if the name begins with it in any case.
+pub fn canonical_prefix(name: &[u8]) -> Option<&'static str> {
     let all = [DN, PASSPHRASE].into_iter().chain(HASHES.map(|(prefix, _)| prefix)).chain(USERS);
     let mut all = all.filter(|prefix| {
         name.get(..prefix.len()).is_some_and(|text| text.eq_ignore_ascii_case(prefix.as_bytes()))
@@ -90,16 +94,16 @@ pub fn beginning(name: &[u8]) -> Option<&'static str> {
     all.next()
 }
 
-fn hashed(hash: &[u8], digits: usize, prefix: &str) -> Result<(), Nobody> {
+fn hashed(hash: &[u8], digits: usize, prefix: &str) -> Result<(), UnusableName> {
     if hash.len() != digits || !hash.iter().all(u8::is_ascii_hexdigit) {
         let why = format!(
             "expected {digits} hexadecimal digits behind `{prefix}`, found {}",
             if hash.len() == digits { "other characters".into() } else { hash.len().to_string() }
         );
-        return Err(Nobody::new(why, "hash the pre-shared key alone, without a newline"));
+        return Err(UnusableName::new(why, "hash the pre-shared key alone, without a newline"));
     }
     if hash.iter().any(u8::is_ascii_uppercase) {
-        return Err(Nobody::new(
+        return Err(UnusableName::new(
             format!(
                 "the digits behind `{prefix}` are in upper case, and a peer's are in lower case"
             ),
@@ -109,11 +113,11 @@ fn hashed(hash: &[u8], digits: usize, prefix: &str) -> Result<(), Nobody> {
     Ok(())
 }
 
-/// OpenSSL's one-line form of a distinguished name, as [`super::DistinguishedName`] writes it.
-fn one_line(line: &[u8]) -> Result<(), Nobody> {
+/// Checks OpenSSL's one-line form of a distinguished name, as [`super::DistinguishedName`] writes it.
+fn one_line(line: &[u8]) -> Result<(), UnusableName> {
     let Some(text) = std::str::from_utf8(line).ok().filter(|text| text.bytes().all(is_plain))
     else {
-        return Err(Nobody::new(
+        return Err(UnusableName::new(
             "a name holds printable ASCII only",
             format!("write `{DN}{}`", escaped(line)),
         ));
@@ -125,11 +129,11 @@ fn one_line(line: &[u8]) -> Result<(), Nobody> {
     wrong.map_or(Ok(()), Err)
 }
 
-/// What does not begin with `/`: RFC 4514, mostly.
-fn not_in_one_line(text: &str) -> Nobody {
+/// The error for a name that does not begin with `/`, which is mostly in the form of RFC 4514.
+fn not_in_one_line(text: &str) -> UnusableName {
     let why = "a distinguished name is written in OpenSSL's one-line form, which begins with `/`";
     if text.trim_start().starts_with('/') {
-        return Nobody::new(why, format!("write `{DN}{}`", text.trim_start()));
+        return UnusableName::new(why, format!("write `{DN}{}`", text.trim_start()));
     }
     let hint = turned(text).map_or_else(
         || {
@@ -138,10 +142,10 @@ fn not_in_one_line(text: &str) -> Nobody {
         },
         |line| format!("write `{DN}{line}`: the order is that of the certificate, the most general part first"),
     );
-    Nobody::new(why, hint)
+    UnusableName::new(why, hint)
 }
 
-/// A name as RFC 4514 has it, in one line; `None` if it cannot be turned for certain.
+/// Converts a name in the form of RFC 4514 to the one-line form; `None` if the result would be uncertain.
 fn turned(text: &str) -> Option<String> {
     if text.contains(['\\', '+', '"', '/']) {
         return None;
@@ -154,7 +158,7 @@ fn turned(text: &str) -> Option<String> {
             Some(format!("/{kind}={}", value.trim()))
         })
         .collect();
-    // People who separate with `, ` write either order: what is most general is a country, an organization or a domain.
+    // Names that are separated by `, ` are written in either order: the most general part is a country, an organization or a domain.
     let mut parts = parts?;
     let is_general =
         |part: &String| ["/C=", "/O=", "/DC="].iter().any(|kind| part.starts_with(kind));
@@ -164,10 +168,10 @@ fn turned(text: &str) -> Option<String> {
     Some(parts.concat())
 }
 
-/// One `TYPE=value`.
-fn wrong_with(part: &str) -> Result<(), Nobody> {
+/// Checks one `TYPE=value`.
+fn wrong_with(part: &str) -> Result<(), UnusableName> {
     let Some((kind, value)) = part.split_once('=') else {
-        return Err(Nobody::new(
+        return Err(UnusableName::new(
             format!("expected `TYPE=value` between the `/` of a name, found `{part}`"),
             "a `/` or `+` in a value is written `\\/` or `\\+`",
         ));
@@ -175,7 +179,7 @@ fn wrong_with(part: &str) -> Result<(), Nobody> {
     let right = right_type(kind.trim());
     if kind != kind.trim() || value != value.trim() {
         let kind = right.unwrap_or_else(|_| kind.trim().to_owned());
-        return Err(Nobody::new(
+        return Err(UnusableName::new(
             format!("the blanks at the ends of `{part}` count, and no certificate's name has them"),
             format!("write `{kind}={}`", value.trim()),
         ));
@@ -183,17 +187,17 @@ fn wrong_with(part: &str) -> Result<(), Nobody> {
     match right {
         Ok(right) if right == kind => {}
         Ok(right) => {
-            return Err(Nobody::new(
+            return Err(UnusableName::new(
                 format!("the attribute type `{kind}` is never written so"),
                 format!("write `{right}={value}`"),
             ));
         }
         Err(hint) => {
-            return Err(Nobody::new(format!("there is no attribute type `{kind}`"), hint));
+            return Err(UnusableName::new(format!("there is no attribute type `{kind}`"), hint));
         }
     }
     if has_lower_case_escape(value) {
-        return Err(Nobody::new(
+        return Err(UnusableName::new(
             format!(
                 "the hexadecimal digits of `\\x` in `{part}` are in lower case, and those of a peer are in upper case"
             ),
@@ -203,10 +207,10 @@ fn wrong_with(part: &str) -> Result<(), Nobody> {
     Ok(())
 }
 
-/// An attribute type as OpenSSL writes it.
+/// Finds OpenSSL's spelling of an attribute type.
 ///
 /// # Errors
-/// There is none of this name; in words what to do.
+/// There is no attribute type of this name; the text says what to write.
 fn right_type(kind: &str) -> Result<String, String> {
     if kind.starts_with(|c: char| c.is_ascii_digit()) {
         let dotted = kind.len() <= MAX_TYPE
@@ -230,7 +234,7 @@ fn right_type(kind: &str) -> Result<String, String> {
     })
 }
 
-/// The parts between `/` and `+` that no backslash escapes.
+/// The parts between `/` and `+`, except where these are escaped by a backslash.
 fn parts(text: &str) -> Vec<&str> {
     let (mut parts, mut start, mut escaped) = (Vec::new(), 0, false);
     for (at, c) in text.char_indices() {
@@ -255,7 +259,7 @@ fn is_plain(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte)
 }
 
-/// With `\xHH` for each octet that is not printable ASCII.
+/// The text, with `\xHH` for each octet that is not printable ASCII.
 fn escaped(line: &[u8]) -> String {
     line.iter()
         .map(|byte| match byte {
@@ -330,10 +334,10 @@ mod tests {
 
     #[test]
     fn another_case_of_the_beginning_is_found() {
-        assert_eq!(beginning(b"dn:/CN=x"), Some("DN:"));
-        assert_eq!(beginning(b"Passphrase-SHA1-hex:00"), Some("passphrase-sha1-hex:"));
-        assert_eq!(beginning(b"eap:x"), Some("EAP:"));
-        assert_eq!(beginning(b"alice"), None);
+        assert_eq!(canonical_prefix(b"dn:/CN=x"), Some("DN:"));
+        assert_eq!(canonical_prefix(b"Passphrase-SHA1-hex:00"), Some("passphrase-sha1-hex:"));
+        assert_eq!(canonical_prefix(b"eap:x"), Some("EAP:"));
+        assert_eq!(canonical_prefix(b"alice"), None);
         assert!(!is_peers(b"dn:/CN=x") && !is_peers(b"binary-hex:00"));
     }
 }
