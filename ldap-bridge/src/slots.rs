@@ -40,11 +40,11 @@ pub struct ConnectionSlots {
     most: usize,
     most_of_one: usize,
     began: Instant,
-    state: Mutex<State>,
+    state: Mutex<SlotTable>,
 }
 
 #[derive(Default)]
-struct State {
+struct SlotTable {
     connections: HashMap<u64, Arc<Connection>>,
     of_one: HashMap<Network, usize>,
     next: u64,
@@ -75,7 +75,7 @@ impl Connection {
     }
 }
 
-impl State {
+impl SlotTable {
     fn forget(&mut self, number: u64) -> Option<Arc<Connection>> {
         let connection = self.connections.remove(&number)?;
         if let Some(own) = self.of_one.get_mut(&connection.network) {
@@ -122,13 +122,16 @@ impl ConnectionSlots {
         let mut state = self.lock();
         let own = state.of_one.get(&network).copied().unwrap_or_default();
         if own >= self.most_of_one {
-            let is_own = |connection: &Connection, _| connection.network == network && connection.is(Activity::Idle);
+            let is_own = |connection: &Connection, _| {
+                connection.network == network && connection.is(Activity::Idle)
+            };
             if !state.end_one(is_own) {
                 return Err(Full::Address);
             }
         } else if state.connections.len() >= self.most {
             let waits = |connection: &Connection, count| {
-                connection.is(Activity::Idle) || (connection.is(Activity::Waiting) && count > own.saturating_add(1))
+                connection.is(Activity::Idle)
+                    || (connection.is(Activity::Waiting) && count > own.saturating_add(1))
             };
             if !state.end_one(waits) {
                 return Err(Full::All);
@@ -155,10 +158,15 @@ impl ConnectionSlots {
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         let Some(before) = self.now().checked_sub(patience) else { return };
         let mut state = self.lock();
-        let is_over =
-            |connection: &Connection| connection.is(Activity::Idle) && connection.since.load(Ordering::Relaxed) < before;
-        let over: Vec<u64> =
-            state.connections.iter().filter(|(_, connection)| is_over(connection)).map(|(n, _)| *n).collect();
+        let is_over = |connection: &Connection| {
+            connection.is(Activity::Idle) && connection.since.load(Ordering::Relaxed) < before
+        };
+        let over: Vec<u64> = state
+            .connections
+            .iter()
+            .filter(|(_, connection)| is_over(connection))
+            .map(|(n, _)| *n)
+            .collect();
         let over: Vec<_> = over.into_iter().filter_map(|number| state.forget(number)).collect();
         drop(state);
         over.iter().for_each(|connection| connection.end());
@@ -178,7 +186,7 @@ impl ConnectionSlots {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SlotTable> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -243,7 +251,7 @@ mod tests {
         let slots = ConnectionSlots::new(100, 2);
         let (first, second) = (slots.take(v4(1)).unwrap(), slots.take(v4(1)).unwrap());
         second.note(Activity::Working);
-        // The idle one goes, and nobody else's.
+        // Only the idle one is ended.
         let other = slots.take(v4(2)).unwrap();
         let third = slots.take(v4(1)).unwrap();
         assert!(is_ended(&first) && !is_ended(&second) && !is_ended(&other));
@@ -266,7 +274,7 @@ mod tests {
         assert!(is_ended(&many[0]) && !is_ended(&one));
         newcomer.note(Activity::Working);
         one.note(Activity::Working);
-        // Those that keep us waiting go only for somebody who has fewer.
+        // Connections that make the server wait are ended only for a client with fewer.
         many[1..].iter().for_each(|slot| slot.note(Activity::Waiting));
         let second = slots.take(v4(4)).unwrap();
         second.note(Activity::Working);

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// The message of the error after a panic.
 pub const BROKEN: &str = "a fault of ours, which the log tells; it is tried again";
 
-/// Runs a future. If it panics, that becomes an error, and the thread goes on.
+/// Runs a future. A panic becomes an error, and the thread continues.
 ///
 /// # Errors
 /// [`Error::Internal`] if it panics. The caller must discard everything that it was changing.

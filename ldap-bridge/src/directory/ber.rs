@@ -72,10 +72,7 @@ impl Frame {
     ///
     /// # Errors
     /// [`Broken`]: the connection must end.
-    pub fn take(
-        buffer: &mut BytesMut,
-        bounds: FrameBounds,
-    ) -> Result<Option<Self>, Broken> {
+    pub fn take(buffer: &mut BytesMut, bounds: FrameBounds) -> Result<Option<Self>, Broken> {
         let Some(length) = frame_length(buffer, bounds.octets)? else { return Ok(None) };
         if buffer.len() < length {
             return Ok(None);
@@ -97,7 +94,9 @@ impl Frame {
         })?;
         let whole = id.rest.len().checked_sub(operation.rest.len())?;
         let controls = match Element::read(&operation.rest) {
-            Some(list) if list.tag == tag::CONTROLS && list.rest.is_empty() => controls(&list.value)?,
+            Some(list) if list.tag == tag::CONTROLS && list.rest.is_empty() => {
+                controls(&list.value)?
+            }
             None if operation.rest.is_empty() => Vec::new(),
             _ => return None,
         };

@@ -29,7 +29,7 @@ const SLOWEST: u64 = 4096;
 const WRITES: [u8; 4] =
     [tag::MODIFY_REQUEST, tag::ADD_REQUEST, tag::DEL_REQUEST, tag::MODIFY_DN_REQUEST];
 
-/// What a connection runs over.
+/// The transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// TCP alone.
@@ -308,7 +308,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Ok(begins)
     }
 
-    async fn respond_plain(&mut self, frame: &Frame, response: u8, outcome: Outcome) -> io::Result<()> {
+    async fn respond_plain(
+        &mut self,
+        frame: &Frame,
+        response: u8,
+        outcome: Outcome,
+    ) -> io::Result<()> {
         let id = unsigned(tag::INTEGER, frame.id.unsigned_abs());
         self.respond(&id, response, &outcome, &[]).await
     }

@@ -1,10 +1,10 @@
-//! The limits of what a client of the directory may cost.
+//! The limits for each client of the directory.
 
 use std::time::Duration;
 
 use super::ber::FrameBounds;
 
-/// The limits of what a client may cost.
+/// The limits for each client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// The most connections at once.

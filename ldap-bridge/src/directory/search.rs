@@ -266,7 +266,8 @@ struct Page {
 
 /// The page that a request asks for.
 fn page_of(frame: &Frame, limits: &Limits) -> Result<Page, Outcome> {
-    let Some(control) = frame.controls.iter().find(|control| control.oid == oid::PAGED_RESULTS) else {
+    let Some(control) = frame.controls.iter().find(|control| control.oid == oid::PAGED_RESULTS)
+    else {
         return Ok(Page { size: None, start: None });
     };
     let wrong = || Outcome::new(Code::ProtocolError, "the paged results control cannot be read");
@@ -279,8 +280,7 @@ fn page_of(frame: &Frame, limits: &Limits) -> Result<Page, Outcome> {
 /// The controls of a SearchResultDone: a paged results control with this cookie, without an estimate of the size (RFC 2696 §2).
 pub fn paged_control(cookie: &[u8]) -> Vec<u8> {
     let no_estimate = unsigned(tag::INTEGER, 0);
-    let value =
-        element(tag::SEQUENCE, &[no_estimate, element(tag::OCTET_STRING, cookie)].concat());
+    let value = element(tag::SEQUENCE, &[no_estimate, element(tag::OCTET_STRING, cookie)].concat());
     let kind = element(tag::OCTET_STRING, oid::PAGED_RESULTS.as_bytes());
     let control = [kind, element(tag::OCTET_STRING, &value)].concat();
     element(tag::CONTROLS, &element(tag::SEQUENCE, &control))

@@ -39,7 +39,7 @@ pub struct DirectoryConfig {
     pub tls: Option<TlsFiles>,
     /// The DNs above all entries, which the root DSE names.
     pub naming_contexts: Vec<Dn>,
-    /// What a client may cost.
+    /// The limits for each client.
     pub limits: Limits,
 }
 

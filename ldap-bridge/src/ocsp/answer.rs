@@ -10,7 +10,7 @@ pub struct Answer {
     pub der: Bytes,
     /// The times for HTTP caches; `None` if no cache may store it.
     pub cacheable: Option<Freshness>,
-    /// What it says, for counting.
+    /// Its status, for counting.
     pub kind: Kind,
     /// Whether it comes from the cache.
     pub cached: bool,

@@ -236,7 +236,7 @@ impl OcspService {
             _ => Kind::Several,
         };
         let mut cacheable = None;
-        // Only answers about issued certificates are cached, because anybody can invent serial numbers and fill the cache.
+        // Only answers about issued certificates are cached, because clients could fill the cache with invented serial numbers.
         if let ([(cert_id, Status { serial: Some(serial), is })], None) = (statuses, nonce)
             && *is != CertificateStatus::NeverIssued
         {

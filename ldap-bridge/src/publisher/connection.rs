@@ -8,7 +8,7 @@ use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::{LdapError, Mod, Scope, SearchEntry};
 use tokio::time::timeout;
 
-use super::plan::{Change, Found, Operation, key_of};
+use super::plan::{Change, ExistingEntry, Operation, key_of};
 use super::settings::{Bind, PublisherSettings};
 use crate::client::{self, Bounds, Security, address};
 use crate::dn::Dn;
@@ -119,14 +119,22 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the connection fails or the answer is too large; [`Error::Denied`] if reading is refused.
-    pub async fn read_all(&mut self, base: &Dn, names: &[Dn]) -> Result<HashMap<String, Found>> {
+    pub async fn read_all(
+        &mut self,
+        base: &Dn,
+        names: &[Dn],
+    ) -> Result<HashMap<String, ExistingEntry>> {
         let url = self.url.clone();
         let read = timeout(WHOLE, self.read_subtree(base, names)).await;
         let late = |_| Err(Error::Unavailable("to read everything takes too long".into()));
         read.unwrap_or_else(late).map_err(|e| at(&url, self.explained(e)))
     }
 
-    async fn read_subtree(&mut self, base: &Dn, names: &[Dn]) -> Result<HashMap<String, Found>> {
+    async fn read_subtree(
+        &mut self,
+        base: &Dn,
+        names: &[Dn],
+    ) -> Result<HashMap<String, ExistingEntry>> {
         let adapters: Vec<Box<dyn Adapter<_, _>>> =
             vec![Box::new(EntriesOnly::new()), Box::new(PagedResults::new(PAGE))];
         let (mut found, within) = (HashMap::new(), base.to_string());
@@ -172,13 +180,13 @@ impl Connection {
     ///
     /// # Errors
     /// Those of [`Self::read_all`].
-    pub async fn read(&mut self, names: &[Dn]) -> Result<HashMap<String, Found>> {
+    pub async fn read(&mut self, names: &[Dn]) -> Result<HashMap<String, ExistingEntry>> {
         let url = self.url.clone();
         let read = self.read_entries(names).await;
         read.map_err(|e| at(&url, self.explained(e)))
     }
 
-    async fn read_entries(&mut self, names: &[Dn]) -> Result<HashMap<String, Found>> {
+    async fn read_entries(&mut self, names: &[Dn]) -> Result<HashMap<String, ExistingEntry>> {
         let mut found = HashMap::new();
         for dn in names {
             let text = dn.to_string();
@@ -286,8 +294,8 @@ fn wanted_attributes() -> Vec<String> {
     std::iter::once("objectClass".to_owned()).chain(binary).collect()
 }
 
-fn found_entry(entry: SearchEntry) -> Found {
-    let mut found = Found { dn: entry.dn, classes: Vec::new(), values: BTreeMap::new() };
+fn found_entry(entry: SearchEntry) -> ExistingEntry {
+    let mut found = ExistingEntry { dn: entry.dn, classes: Vec::new(), values: BTreeMap::new() };
     let text = entry.attrs.into_iter().map(|(name, values)| {
         (name, values.into_iter().map(String::into_bytes).collect::<Vec<_>>())
     });
@@ -298,14 +306,14 @@ fn found_entry(entry: SearchEntry) -> Found {
         } else if let Some(known) =
             BINARY.into_iter().find(|known| known.eq_ignore_ascii_case(kind))
         {
-            let kept = found.values.entry(known).or_default();
-            kept.extend(values.into_iter().map(Bytes::from));
+            let collected = found.values.entry(known).or_default();
+            collected.extend(values.into_iter().map(Bytes::from));
         }
     }
     found
 }
 
-fn size(found: &Found) -> usize {
+fn size(found: &ExistingEntry) -> usize {
     let classes = found.classes.iter().map(String::len);
     let values = found.values.values().flatten().map(Bytes::len);
     classes

@@ -1,8 +1,8 @@
 //! Computes the operations that give a directory the desired entries. It does no I/O.
 //!
 //! Only our own values are changed: certificates and CRLs whose issuer is one of our CAs, certificates of our CAs, and unreadable values in entries that
-//! only this program writes. Everything else belongs to somebody else. Entries are never deleted, because an entry without certificates does no harm,
-//! and somebody may have added attributes to it.
+//! only this program writes. Everything else is left unchanged. Entries are never deleted, because an entry without certificates does no harm,
+//! and others may have added attributes to it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,7 +20,7 @@ use crate::entry::{
 
 /// An entry as it was found in a directory, with the attributes that matter here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct ExistingEntry {
     /// Its name in the directory's spelling.
     pub dn: String,
     /// Its object classes.
@@ -107,7 +107,7 @@ impl Change {
 }
 
 /// Compares the desired entries with those that were found, by [`Dn::key`]. An entry that was found and is not desired loses our values.
-pub fn plan(desired: &[Entry], found: &HashMap<String, Found>, rules: &Rules) -> Plan {
+pub fn plan(desired: &[Entry], found: &HashMap<String, ExistingEntry>, rules: &Rules) -> Plan {
     let mut plan = Plan::default();
     let mut wanted = BTreeSet::new();
     for entry in desired {
@@ -123,7 +123,7 @@ pub fn plan(desired: &[Entry], found: &HashMap<String, Found>, rules: &Rules) ->
         }
         wanted.insert(key);
     }
-    let mut stale: Vec<(&String, &Found)> =
+    let mut stale: Vec<(&String, &ExistingEntry)> =
         found.iter().filter(|(key, _)| !wanted.contains(*key)).collect();
     stale.sort_unstable_by_key(|(key, _)| *key);
     for (_, found) in stale {
@@ -133,7 +133,7 @@ pub fn plan(desired: &[Entry], found: &HashMap<String, Found>, rules: &Rules) ->
 }
 
 impl Plan {
-    fn change(&mut self, entry: &Entry, found: &Found, rules: &Rules) {
+    fn change(&mut self, entry: &Entry, found: &ExistingEntry, rules: &Rules) {
         if !is_sound(entry, &mut self.problems) {
             return;
         }
@@ -158,7 +158,7 @@ impl Plan {
         let is_ours_alone = is_distribution_point || entry.classes.contains(&"pkiCA");
         for name in BINARY {
             let wanted = entry.values(name);
-            let kept = found.values.get(name).map_or(&[][..], Vec::as_slice);
+            let existing = found.values.get(name).map_or(&[][..], Vec::as_slice);
             // RFC 4523 §3.5: an entry of this class must have all three attributes.
             let needed = has("certificationAuthority")
                 && [CA_CERTIFICATE, CERTIFICATE_REVOCATION_LIST, AUTHORITY_REVOCATION_LIST]
@@ -169,7 +169,7 @@ impl Plan {
                     && (name != USER_CERTIFICATE || rules.remove_certificates)
                     && is_ours(name, value, rules, is_ours_alone)
             };
-            changes.extend(attribute_change(name, wanted, kept, &removable));
+            changes.extend(attribute_change(name, wanted, existing, &removable));
         }
         if !changes.is_empty() {
             self.operations.push(Operation::Modify { dn: found.dn.clone(), changes });
@@ -177,15 +177,15 @@ impl Plan {
     }
 
     /// Removes our values from an entry that is no longer desired.
-    fn strip(&mut self, found: &Found, rules: &Rules) {
+    fn strip(&mut self, found: &ExistingEntry, rules: &Rules) {
         let mut changes = Vec::new();
         let needed =
             found.classes.iter().any(|class| class.eq_ignore_ascii_case("certificationAuthority"));
-        for (name, kept) in &found.values {
+        for (name, existing) in &found.values {
             if needed || (*name == USER_CERTIFICATE && !rules.remove_certificates) {
                 continue;
             }
-            changes.extend(attribute_change(name, &[], kept, &|value| {
+            changes.extend(attribute_change(name, &[], existing, &|value| {
                 is_ours(name, value, rules, false)
             }));
         }
@@ -209,15 +209,18 @@ fn add(entry: &Entry) -> Operation {
 fn attribute_change(
     name: &str,
     wanted: &[Bytes],
-    kept: &[Bytes],
+    existing: &[Bytes],
     removable: &dyn Fn(&Bytes) -> bool,
 ) -> Vec<Change> {
     let description = if is_binary(name) { format!("{name};binary") } else { name.to_owned() };
-    let surplus: Vec<Bytes> =
-        kept.iter().filter(|value| !wanted.contains(value) && removable(value)).cloned().collect();
+    let surplus: Vec<Bytes> = existing
+        .iter()
+        .filter(|value| !wanted.contains(value) && removable(value))
+        .cloned()
+        .collect();
     let lacking: Vec<Bytes> =
-        wanted.iter().filter(|value| !kept.contains(value)).cloned().collect();
-    if !surplus.is_empty() && surplus.len() == kept.len() {
+        wanted.iter().filter(|value| !existing.contains(value)).cloned().collect();
+    if !surplus.is_empty() && surplus.len() == existing.len() {
         // If no value stays, Replace spares sending the old values, which may be large CRLs.
         return vec![Change::Replace(description, lacking)];
     }
@@ -287,10 +290,10 @@ mod tests {
     use crate::entry::Attribute;
 
     /// A directory that does what it is told.
-    fn apply(found: &mut HashMap<String, Found>, operation: &Operation) {
+    fn apply(found: &mut HashMap<String, ExistingEntry>, operation: &Operation) {
         match operation {
             Operation::Add { dn, attributes } => {
-                let mut entry = Found { dn: dn.clone(), ..Found::default() };
+                let mut entry = ExistingEntry { dn: dn.clone(), ..ExistingEntry::default() };
                 for (name, values) in attributes {
                     put(&mut entry, name, values);
                 }
@@ -303,10 +306,11 @@ mod tests {
                         Change::Add(name, values) => put(entry, name, values),
                         Change::Delete(name, values) => {
                             let name = BINARY.into_iter().find(|n| name.starts_with(n)).unwrap();
-                            let kept = entry.values.get_mut(name).unwrap();
+                            let existing = entry.values.get_mut(name).unwrap();
                             for value in values {
-                                let at = kept.iter().position(|v| v == value).expect("it is there");
-                                kept.remove(at);
+                                let at =
+                                    existing.iter().position(|v| v == value).expect("it is there");
+                                existing.remove(at);
                             }
                         }
                         Change::Replace(name, values) => {
@@ -319,14 +323,14 @@ mod tests {
         }
     }
 
-    fn put(entry: &mut Found, name: &str, values: &[Bytes]) {
+    fn put(entry: &mut ExistingEntry, name: &str, values: &[Bytes]) {
         if name == "objectClass" {
             entry.classes.extend(values.iter().map(|v| String::from_utf8(v.to_vec()).unwrap()));
         } else if let Some(name) = BINARY.into_iter().find(|known| name.starts_with(known)) {
-            let kept = entry.values.entry(name).or_default();
+            let existing = entry.values.entry(name).or_default();
             for value in values {
-                assert!(!kept.contains(value), "a value twice");
-                kept.push(value.clone());
+                assert!(!existing.contains(value), "a value twice");
+                existing.push(value.clone());
             }
         }
     }
@@ -377,11 +381,11 @@ mod tests {
                         unique(list.iter().map(|at| made[0][*at].clone()).collect()),
                     )],
                 }).collect();
-                let mut found: HashMap<String, Found> = there.iter().enumerate().filter_map(|(n, list)| {
+                let mut found: HashMap<String, ExistingEntry> = there.iter().enumerate().filter_map(|(n, list)| {
                     let dn = format!("CN=GW{n}, O=X");
                     let values = unique(list.as_ref()?.iter().map(|(ca, at)| made[*ca][*at].clone()).collect());
                     let classes = vec!["device".into()];
-                    Some((key_of(&dn), Found { dn, classes, values: BTreeMap::from([(USER_CERTIFICATE, values)]) }))
+                    Some((key_of(&dn), ExistingEntry { dn, classes, values: BTreeMap::from([(USER_CERTIFICATE, values)]) }))
                 }).collect();
                 let before = found.clone();
                 let first = plan(&desired, &found, &rules);
@@ -389,7 +393,7 @@ mod tests {
                 assert_eq!(plan(&desired, &found, &rules), Plan::default());
                 for n in 0..6 {
                     let key = key_of(&format!("cn=gw{n},o=x"));
-                    let has = |found: &HashMap<String, Found>, ca: usize| -> BTreeSet<Bytes> {
+                    let has = |found: &HashMap<String, ExistingEntry>, ca: usize| -> BTreeSet<Bytes> {
                         let entry = found.get(&key).and_then(|e| e.values.get(USER_CERTIFICATE));
                         entry.into_iter().flatten().filter(|v| made[ca].contains(v)).cloned().collect()
                     };

@@ -14,7 +14,7 @@ use crate::error::Result;
 pub struct Scope {
     /// The DN above all entries.
     pub base: Dn,
-    /// The subjects of our CAs, DER. Values with other issuers belong to somebody else.
+    /// The subjects of our CAs, DER. Values of other issuers are left unchanged.
     pub owners: BTreeSet<Vec<u8>>,
 }
 

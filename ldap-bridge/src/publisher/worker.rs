@@ -174,7 +174,7 @@ impl Worker {
         }
     }
 
-    /// Runs a step, and turns a panic into an error. The connection is then discarded, and the thread goes on.
+    /// Runs a step, and turns a panic into an error. The connection is then discarded, and the thread continues.
     async fn unbroken_step(&mut self, desired: &[Entry]) -> Result<()> {
         unbroken(self.step(desired)).await.unwrap_or_else(Err)
     }
