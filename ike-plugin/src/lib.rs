@@ -2,7 +2,7 @@
 //! KeyNote policy decide, in this order, and the answer gives the reason.
 //!
 //! `server` takes questions from a Unix socket, in the format of `wire`; `decide` finds the answer with the help of `trust`, `status`,
-//! `identity` and `policy`, and `decision_log` records it. `gateway` stands apart: it writes the configuration files of IKE daemons.
+//! `identity` and `policy`, and `decision_log` records it. `gateway` is independent of these: it writes the configuration files of IKE daemons.
 
 pub mod decide;
 pub mod decision_log;

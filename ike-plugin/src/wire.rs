@@ -46,7 +46,7 @@ pub struct Question {
     pub local: End,
     /// The peer.
     pub remote: End,
-    /// What the peer was authenticated with. If it is missing, it follows from `chain` or `psk`.
+    /// The method by which the peer was authenticated. If it is missing, it follows from `chain` or `psk`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
     /// The peer's certificates in DER, its own first, as far as the daemon has them. If it is empty with [`Auth::Cert`], the authorizer looks

@@ -19,17 +19,17 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::answer::{Denial, Judged, LastStep, answer, repeated_id};
 use super::counts::{Counts, Origin};
 use super::keys::Keys;
-use super::peer::{Asking, DENIAL, Discovery, Generation, Inquirer, Known, Lifetime};
+use super::peer::{Asking, DENIAL, Discovery, Generation, Inquirer, Lifetime, PeerFacts};
 use super::recent::{Key, Recent};
 use crate::decision_log::{Decision, DecisionLog};
 use crate::identity::{Mapping, PeerId};
-use crate::path::ValidPath;
 use crate::policy::attributes::attributes;
 use crate::policy::moment::moment;
 use crate::policy::proof::Proof;
-use crate::policy::{RequestingPeer, LoadedPolicy, Policy};
+use crate::policy::{LoadedPolicy, Policy, RequestingPeer};
 use crate::trust::Trust;
 use crate::wire::{Answer, Question, Secret, Step, VERSION, Verdict};
+use countersign_ca::path::ValidPath;
 
 /// The most denials that are cached: peers that are refused must not displace those that are not.
 const MAX_DENIED: usize = 1024;
@@ -43,9 +43,9 @@ pub struct Authorizer {
     clock: Arc<dyn Clock>,
     log: DecisionLog,
     /// Peers about whom the policy can be asked.
-    peers: Recent<Known>,
+    peers: Recent<PeerFacts>,
     /// Peers that are refused before the policy is asked.
-    denied: Recent<Known>,
+    denied: Recent<PeerFacts>,
     /// Answers to whole questions.
     refusals: Recent<Refusal>,
     keys: Keys,
@@ -70,9 +70,9 @@ struct Refusal {
     answer: Answer,
 }
 
-/// What is known of the peer of a question.
+/// The facts about the peer of a question.
 struct Knowledge {
-    known: Arc<Known>,
+    known: Arc<PeerFacts>,
     origin: Origin,
     /// Whether a question with more time would have the same result.
     is_thorough: bool,
@@ -81,7 +81,7 @@ struct Knowledge {
 }
 
 impl Authorizer {
-    /// An authorizer that caches what it knows of at most `max_cached` peers.
+    /// An authorizer that caches the facts about at most `max_cached` peers.
     ///
     /// # Errors
     /// The system gives no random numbers; as text.
@@ -165,9 +165,7 @@ impl Authorizer {
             micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             answer: answer.clone(),
             question,
-            same_as: known
-                .filter(|_| origin == Origin::Cached)
-                .map(|known| known.trace.clone()),
+            same_as: known.filter(|_| origin == Origin::Cached).map(|known| known.trace.clone()),
             certificate: known.and_then(|known| known.certificate.clone()),
             requesters: requesting.map(|peer| Arc::clone(&peer.shown)),
             policy: known.map(|known| Arc::clone(&known.policy)),
@@ -212,7 +210,7 @@ impl Authorizer {
         &self.counts
     }
 
-    /// What an operator must mend before peers are denied for it, as sentences.
+    /// Problems that the operator should solve before peers are denied because of them, as sentences.
     pub fn troubles(&self, at: Timestamp) -> Vec<String> {
         let mut troubles = self.trust.troubles(at);
         if self.lost() > 0 {
@@ -242,7 +240,7 @@ impl Authorizer {
     }
 
     /// Caches an answer if it is a denial that the same question would get again.
-    fn remember_refusal(&self, answer: &Answer, whole: Whole, known: &Known, at: Timestamp) {
+    fn remember_refusal(&self, answer: &Answer, whole: Whole, known: &PeerFacts, at: Timestamp) {
         if answer.decision != Verdict::Deny || answer.step == Step::Authorizer {
             return;
         }
@@ -267,18 +265,16 @@ impl Authorizer {
         let by_question = || Denial::by(Step::Question);
         check_version(question).map_err(by_question())?;
         let proof = Proof::of(question, secret).map_err(by_question())?;
-        let peer =
-            PeerId::read(&question.remote.id).map_err(|e| by_question()(e.to_string()))?;
+        let peer = PeerId::read(&question.remote.id).map_err(|e| by_question()(e.to_string()))?;
         // INVARIANT: the generation is read before anything is judged. If a status or the policy changes meanwhile, the result belongs to an old
         // generation and is not used again.
         let policy = self.policy.current();
-        let generation =
-            Generation { trust: self.trust.generation(), policy: policy.number() };
+        let generation = Generation { trust: self.trust.generation(), policy: policy.number() };
         let key = self.keys.of_peer(&proof, &question.remote.id);
         Ok(Asking { proof, peer, policy, generation, key })
     }
 
-    /// What is known of the peer: from the cache, or else judged now.
+    /// The facts about the peer, from the cache or else judged now.
     fn knowledge(
         &self,
         asking: Asking<'_>,
@@ -287,7 +283,7 @@ impl Authorizer {
         deadline: Instant,
     ) -> Knowledge {
         let (key, generation) = (asking.key, asking.generation);
-        let is_live = |known: &Known| known.lifetime.is_live(generation, at);
+        let is_live = |known: &PeerFacts| known.lifetime.is_live(generation, at);
         let cached = [&self.peers, &self.denied].into_iter();
         let cached = cached.filter_map(|cache| cache.value(&key)).find(|known| is_live(known));
         if let Some(known) = cached {
@@ -309,7 +305,7 @@ impl Authorizer {
     fn judge(
         &self,
         question: &Question,
-        known: &Known,
+        known: &PeerFacts,
         requesting: &RequestingPeer,
         at: Timestamp,
     ) -> Result<LastStep, Denial> {
@@ -326,7 +322,7 @@ impl Authorizer {
     fn ask_policy(
         &self,
         question: &Question,
-        known: &Known,
+        known: &PeerFacts,
         requesting: &RequestingPeer,
         at: Timestamp,
     ) -> Result<(), Denial> {

@@ -7,7 +7,7 @@ use super::recent::Key;
 use crate::policy::proof::Proof;
 use crate::wire::{IkeId, Question};
 
-/// Computes cache keys with a random salt, so that nobody can compute them from outside, and none can be compared with a hash of a pre-shared
+/// Computes cache keys with a random salt, so that they cannot be computed from outside, nor compared with a hash of a pre-shared
 /// key.
 pub(super) struct Keys {
     salt: [u8; 32],
@@ -24,7 +24,7 @@ impl Keys {
         Ok(Self { salt })
     }
 
-    /// The key of a peer: its identity and what it has proved.
+    /// The key of a peer: its identity and its proof.
     pub fn of_peer(&self, proof: &Proof<'_>, id: &IkeId) -> Key {
         let mut digest = self.begin();
         let mut part = |octets: &[u8]| {

@@ -10,12 +10,12 @@ use super::answer::Denial;
 use super::recent::Key;
 use crate::decision_log::PeerCertificate;
 use crate::identity::{Mapping, Names, PeerId};
-use crate::path::ValidPath;
 use crate::policy::proof::Proof;
-use crate::policy::{RequestingPeer, LoadedPolicy};
+use crate::policy::{LoadedPolicy, RequestingPeer};
 use crate::status::{Lack, Status};
 use crate::trust::Trust;
 use crate::wire::Step;
+use countersign_ca::path::ValidPath;
 
 /// How long a denial is cached. It is short, because the cause may be mended at any time.
 pub(super) const DENIAL: Duration = Duration::from_secs(2);
@@ -48,7 +48,7 @@ impl Lifetime {
     }
 }
 
-/// A daemon's question, read: the peer, and what it has proved.
+/// A daemon's question after parsing: the peer and its proof.
 pub(super) struct Asking<'q> {
     pub proof: Proof<'q>,
     pub peer: PeerId,
@@ -59,7 +59,7 @@ pub(super) struct Asking<'q> {
 }
 
 /// The cached result for a peer. The path is left out, because certificates need more memory than all the rest.
-pub(super) struct Known {
+pub(super) struct PeerFacts {
     pub lifetime: Lifetime,
     /// The trace of the decision for which this was judged.
     pub trace: String,
@@ -77,7 +77,7 @@ pub(super) struct Known {
 
 /// The result for a peer, and its valid path, which only the decision log needs.
 pub(super) struct Discovery {
-    pub known: Known,
+    pub known: PeerFacts,
     pub path: Option<Arc<ValidPath>>,
 }
 
@@ -129,12 +129,14 @@ impl Inquirer<'_> {
                 trusted = Some(Arc::new(path));
             }
             let id = peer.to_string();
-            policy.requesting_peer(trusted.as_deref(), &proof, &id).map_err(Denial::by(Step::Policy))
+            policy
+                .requesting_peer(trusted.as_deref(), &proof, &id)
+                .map_err(Denial::by(Step::Policy))
         });
         if found.is_err() {
             until = self.at.plus(DENIAL);
         }
-        let known = Known {
+        let known = PeerFacts {
             lifetime: Lifetime { generation, from: self.at, until },
             trace: trace.to_owned(),
             policy,
@@ -164,8 +166,8 @@ impl Inquirer<'_> {
             }
         };
         let leaf = path.certificates.first().map(|leaf| leaf.der()).unwrap_or_default();
-        let names = Names::of(leaf)
-            .map_err(|e| Denial { step: Step::Identity, reason: e.to_string() })?;
+        let names =
+            Names::of(leaf).map_err(|e| Denial { step: Step::Identity, reason: e.to_string() })?;
         names.check(peer, self.mapping).map_err(Denial::by(Step::Identity))?;
         let until = path
             .pairs()
@@ -179,8 +181,7 @@ impl Inquirer<'_> {
         peer: &PeerId,
         certificate: &mut Option<PeerCertificate>,
     ) -> Result<Trusted, Denial> {
-        let found =
-            self.trust.look_up(peer, self.deadline).map_err(Denial::by(Step::Question))?;
+        let found = self.trust.look_up(peer, self.deadline).map_err(Denial::by(Step::Question))?;
         let mut first = None;
         for chain in found.into_iter().take(MAX_FOUND) {
             match self.trusted(&chain, peer, certificate) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// SHA-256 over what a value depends on.
+/// SHA-256 over the inputs that a value depends on.
 pub(super) type Key = [u8; 32];
 
 type Half<V> = HashMap<Key, Arc<V>>;
@@ -24,7 +24,10 @@ struct Halves<V> {
 impl<V> Recent<V> {
     /// A map of about `most` values at most.
     pub fn new(most: usize) -> Self {
-        Self { halves: Mutex::new(Halves { newer: HashMap::new(), older: HashMap::new() }), half: most.div_ceil(2).max(1) }
+        Self {
+            halves: Mutex::new(Halves { newer: HashMap::new(), older: HashMap::new() }),
+            half: most.div_ceil(2).max(1),
+        }
     }
 
     /// The value of a key. It counts as used.

@@ -8,5 +8,5 @@ mod repeats;
 mod writer;
 
 pub use log::DecisionLog;
-pub use read::{decisions, kept_policy};
+pub use read::{decisions, recorded_policy};
 pub use record::{Decision, PeerCertificate};

@@ -63,7 +63,7 @@ pub fn decisions(
 ///
 /// # Errors
 /// It is not kept any more, or cannot be read.
-pub fn kept_policy(folder: &Path, digest: &str) -> io::Result<Vec<u8>> {
+pub fn recorded_policy(folder: &Path, digest: &str) -> io::Result<Vec<u8>> {
     if digest.is_empty() || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no digest of a policy"));
     }

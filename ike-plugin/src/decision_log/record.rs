@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::identity::PeerId;
-use crate::path::{ValidPath, general_name};
 use crate::policy::LoadedPolicy;
 use crate::status::Lack;
 use crate::wire::{Answer, End, Octets, Question, Verdict};
+use countersign_ca::path::{ValidPath, general_name};
 
 /// A decision, as it is recorded.
 pub struct Decision {

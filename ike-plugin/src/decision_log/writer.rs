@@ -152,13 +152,13 @@ impl LogWriter {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(text)?;
         fs::rename(&beside, &path)?;
-        let mut kept: Vec<_> = fs::read_dir(&folder)?
+        let mut policies: Vec<_> = fs::read_dir(&folder)?
             .filter_map(Result::ok)
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .collect();
-        kept.sort();
-        let surplus = kept.len().saturating_sub(MAX_POLICIES);
-        kept.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
+        policies.sort();
+        let surplus = policies.len().saturating_sub(MAX_POLICIES);
+        policies.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
     }
 }
 

@@ -30,10 +30,9 @@ impl Layout {
     /// The paths of the certificate and the key of a gateway of this name.
     pub fn paths(self, name: &str) -> CredentialPaths {
         match self {
-            Self::Plain => CredentialPaths {
-                certificate: format!("{name}.crt"),
-                key: format!("{name}.key"),
-            },
+            Self::Plain => {
+                CredentialPaths { certificate: format!("{name}.crt"), key: format!("{name}.key") }
+            }
             Self::For(daemon) => (daemon.writer().paths)(name),
         }
     }
@@ -41,7 +40,7 @@ impl Layout {
     /// Checks that the daemon that reads these files supports a kind of key.
     ///
     /// # Errors
-    /// It does not. The text says what it supports.
+    /// It does not; the text says which features it supports.
     pub fn check_key(self, kind: KeyKind) -> Result<(), GatewayError> {
         match self {
             Self::For(daemon)

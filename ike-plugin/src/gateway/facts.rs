@@ -11,7 +11,7 @@ use x509_cert::name::Name;
 
 use super::error::GatewayError;
 use crate::identity::Names;
-use crate::path::Certificate;
+use countersign_ca::path::Certificate;
 
 /// commonName (X.520)
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");

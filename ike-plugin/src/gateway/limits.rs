@@ -103,16 +103,31 @@ pub struct Limit {
     pub seen: &'static str,
 }
 
-const OPENSSL: Program = Program { name: "OpenSSL", version: "3.0.19", part: Some(Part::Library(Library::OpenSsl)) };
+const OPENSSL: Program =
+    Program { name: "OpenSSL", version: "3.0.19", part: Some(Part::Library(Library::OpenSsl)) };
 const GNUTLS: Program = Program { name: "GnuTLS", version: "3.7.9", part: None };
-const STRONGSWAN: Program = Program { name: "strongSwan", version: "5.9.8", part: Some(Part::Library(Library::Strongswan)) };
-const STRONGSWAN_6: Program = Program { name: "strongSwan", version: "5.9.8, 6.0.6", part: Some(Part::Library(Library::Strongswan)) };
-const NSS: Program = Program { name: "NSS", version: "3.87.1", part: Some(Part::Library(Library::Nss)) };
+const STRONGSWAN: Program = Program {
+    name: "strongSwan",
+    version: "5.9.8",
+    part: Some(Part::Library(Library::Strongswan)),
+};
+const STRONGSWAN_6: Program = Program {
+    name: "strongSwan",
+    version: "5.9.8, 6.0.6",
+    part: Some(Part::Library(Library::Strongswan)),
+};
+const NSS: Program =
+    Program { name: "NSS", version: "3.87.1", part: Some(Part::Library(Library::Nss)) };
 const WOLFSSL: Program = Program { name: "wolfSSL", version: "5.5.4", part: None };
 const MBED_TLS: Program = Program { name: "mbed TLS", version: "2.28.3", part: None };
 const DIRMNGR: Program = Program { name: "dirmngr", version: "2.2.40", part: None };
-const IKED: Program = Program { name: "OpenIKED", version: "7.2, 7.4", part: Some(Part::Daemon(Daemon::Iked)) };
-const ISAKMPD: Program = Program { name: "isakmpd", version: "OpenBSD 2020-03", part: Some(Part::Daemon(Daemon::Isakmpd)) };
+const IKED: Program =
+    Program { name: "OpenIKED", version: "7.2, 7.4", part: Some(Part::Daemon(Daemon::Iked)) };
+const ISAKMPD: Program = Program {
+    name: "isakmpd",
+    version: "OpenBSD 2020-03",
+    part: Some(Part::Daemon(Daemon::Isakmpd)),
+};
 
 const COMMON_NAME: &str = "takes the common name for a DNS name, and refuses the certificate";
 const SKIPPED: &str =
@@ -285,7 +300,10 @@ mod tests {
         let has =
             |cells: &[&str]| rows.iter().any(|row| cells.iter().all(|cell| row.contains(cell)));
         for limit in LIMITS {
-            assert!(has(&[limit.program.name, limit.program.version, limit.seen]), "no row for {limit:?}");
+            assert!(
+                has(&[limit.program.name, limit.program.version, limit.seen]),
+                "no row for {limit:?}"
+            );
         }
         for daemon in Daemon::ALL {
             for version in daemon.abilities().versions.split(", ") {

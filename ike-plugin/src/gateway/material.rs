@@ -4,8 +4,8 @@ use countersign_ca::Timestamp;
 use countersign_ca::certificate::to_pem;
 
 use super::error::GatewayError;
-use crate::path::Certificate;
-use crate::path::crl::Crl;
+use countersign_ca::path::Certificate;
+use countersign_ca::path::crl::Crl;
 
 /// A CA's certificate, with a name that can be used as a file name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The names of a certificate, and whether one of them is the peer's identity (RFC 4945 §3.1 and §5.1).
 //!
-//! The common name is never looked at, and a wildcard in a certificate matches nobody: RFC 4945 §3.1.2 wants the very names.
+//! The common name is never looked at, and wildcards in certificates do not match: RFC 4945 §3.1.2 requires exact names.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::peer_id::PeerId;
-use crate::path::{general_name, same_name};
+use countersign_ca::path::{general_name, same_name};
 
 /// The most names of a certificate that a reason lists.
 const MAX_NAMES: usize = 16;
@@ -34,7 +34,7 @@ impl Names {
     /// The names of a certificate, DER.
     ///
     /// # Errors
-    /// It is no certificate.
+    /// It is not a certificate.
     pub fn of(certificate: &[u8]) -> Result<Self, countersign_ca::Error> {
         let facts = Facts::of(certificate)?;
         Ok(Self { subject: facts.subject, alternatives: facts.alt_names })
@@ -279,5 +279,4 @@ mod tests {
             check(7, &[10, 0, 0, 1, 10, 0, 0, 9]).unwrap_err().contains("expected a certificate")
         );
     }
-
 }

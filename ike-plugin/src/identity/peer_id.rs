@@ -12,8 +12,8 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::id_type;
-use crate::path::{general_name, legible};
 use crate::wire::IkeId;
+use countersign_ca::path::{general_name, legible};
 
 /// The longest ID payload that is accepted, in octets.
 const MAX_ID: usize = 8 << 10;
@@ -67,7 +67,9 @@ impl PeerId {
         Ok(match id.kind {
             id_type::IPV4_ADDR => Self::Address(v4(data).ok_or_else(|| wrong("4 octets"))?),
             id_type::IPV6_ADDR => Self::Address(v6(data).ok_or_else(|| wrong("16 octets"))?),
-            id_type::FQDN => Self::Fqdn(text(data).ok_or_else(|| wrong("a name"))?.to_ascii_lowercase()),
+            id_type::FQDN => {
+                Self::Fqdn(text(data).ok_or_else(|| wrong("a name"))?.to_ascii_lowercase())
+            }
             id_type::USER_FQDN => {
                 let mut mailbox = text(data).ok_or_else(|| wrong("a mail address"))?;
                 let host = mailbox.iter().rposition(|byte| *byte == b'@').unwrap_or(mailbox.len());
@@ -75,14 +77,16 @@ impl PeerId {
                 Self::Email(mailbox)
             }
             id_type::IPV4_ADDR_SUBNET | id_type::IPV6_ADDR_SUBNET => {
-                let two = if id.kind == id_type::IPV4_ADDR_SUBNET { two_v4(data) } else { two_v6(data) };
+                let two =
+                    if id.kind == id_type::IPV4_ADDR_SUBNET { two_v4(data) } else { two_v6(data) };
                 let (address, mask) = two.ok_or_else(|| wrong("a subnet"))?;
                 Self::Subnet(
                     Subnet::with_mask(address, mask).map_err(|_| wrong("an address and a mask"))?,
                 )
             }
             id_type::IPV4_ADDR_RANGE | id_type::IPV6_ADDR_RANGE => {
-                let two = if id.kind == id_type::IPV4_ADDR_RANGE { two_v4(data) } else { two_v6(data) };
+                let two =
+                    if id.kind == id_type::IPV4_ADDR_RANGE { two_v4(data) } else { two_v6(data) };
                 let (lower, upper) = two.ok_or_else(|| wrong("a range"))?;
                 Self::Range(
                     AddressRange::new(lower, upper)

@@ -21,8 +21,8 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::path::ValidPath;
 use super::proof::Proof;
+use countersign_ca::path::ValidPath;
 
 /// The largest policy file, in octets.
 const MAX_POLICY: u64 = 256 << 20;
@@ -44,7 +44,7 @@ pub struct PolicyFiles {
     pub phase_2_only: bool,
 }
 
-/// The policy in force. [`Policy::reload`] replaces it atomically: a question that has begun goes on with the old one.
+/// The policy in force. [`Policy::reload`] replaces it atomically: a question that has begun continues with the old one.
 pub struct Policy {
     files: PolicyFiles,
     current: RwLock<Arc<LoadedPolicy>>,
@@ -219,8 +219,11 @@ impl LoadedPolicy {
     pub fn allows(&self, requesting: &RequestingPeer, questions: &[AttributeSet]) -> bool {
         !questions.is_empty()
             && questions.iter().all(|attributes| {
-                let question =
-                    Question { attributes, requesters: &requesting.requesters, values: &self.values };
+                let question = Question {
+                    attributes,
+                    requesters: &requesting.requesters,
+                    values: &self.values,
+                };
                 self.set.ask_with(&requesting.extension, question).position == self.values.max()
             })
     }

@@ -6,4 +6,4 @@ pub mod moment;
 pub mod proof;
 
 pub(crate) use loaded::credentials;
-pub use loaded::{RequestingPeer, LoadedPolicy, Policy, PolicyFiles};
+pub use loaded::{LoadedPolicy, Policy, PolicyFiles, RequestingPeer};

@@ -1,4 +1,4 @@
-//! What a peer has proved during authentication, and the principal in whose name it asks the policy if it has no certificate.
+//! The proof that a peer gave during authentication, and the principal that is its requester if it has no certificate.
 //!
 //! A proof gives only its own principal. A peer that knows a pre-shared key, or a user's password, does not ask in the name of a certificate
 //! with the same identity, because it need not have that certificate's private key.
@@ -13,7 +13,7 @@ use crate::wire::{Auth, MAX_CHAIN, Octets, Question, Secret};
 /// The longest public key, in octets.
 const MAX_KEY: usize = 8 << 10;
 
-/// What a peer has proved during authentication.
+/// The proof that a peer gave during authentication.
 #[derive(Clone, Copy)]
 pub enum Proof<'q> {
     /// That it holds the private key of the first of these certificates.
@@ -98,7 +98,7 @@ impl<'q> Proof<'q> {
         [kind, octets].into_iter().chain(chain.iter().map(|of| of.0.as_slice()))
     }
 
-    /// In whose name the peer of this identity asks; nobody's for a certificate, of which the path says it.
+    /// The requester for a peer with this identity; `None` for a certificate, whose path gives the requester.
     ///
     /// # Errors
     /// In words, why the policy has no name for it.

@@ -98,7 +98,7 @@ fn listen(settings: &SocketSettings) -> io::Result<UnixListener> {
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
         Err(_) => {}
     }
-    // The socket gets its name only after its mode is set, so that nobody can connect before.
+    // The socket gets its name only after its mode is set, so that no client can connect before.
     let beside = path.with_extension(format!("{}", std::process::id()));
     let _ = std::fs::remove_file(&beside);
     let listener = UnixListener::bind(&beside)?;

@@ -5,25 +5,25 @@ use std::time::Instant;
 
 use countersign_ca::Timestamp;
 
-use super::crl_cache::{CrlCache, Found};
+use super::crl_cache::{CrlCache, FoundCrls};
 use super::location::Locations;
 use super::ocsp_cache::OcspCache;
 use super::verdict::{Lack, Status};
-use crate::path::crl::{Crl, CrlStatus, status_by_crls};
-use crate::path::{Anchors, Certificate, ValidPath};
+use countersign_ca::path::crl::{Crl, CrlStatus, status_by_crls};
+use countersign_ca::path::{Anchors, Certificate, ValidPath};
 
 /// The longest time for which a decision relies on an OCSP answer before it asks the cache again.
 const RECHECK: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// What must be known of a certificate's status.
+/// How much must be known about the status of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// That the certificate is not revoked.
+    /// It must be known that the certificate is not revoked.
     Strict,
-    /// Nothing. A certificate that is known to be revoked is refused all the same, and so is one whose status stands in CRLs of which there
+    /// No status is required. A certificate that is known to be revoked is refused all the same, and so is one whose status is in CRLs of which there
     /// are more than are looked at.
     IfPresent,
-    /// Nothing. No CRL and no responder is asked.
+    /// No status is required, and neither CRLs nor responders are used.
     Off,
 }
 
@@ -46,8 +46,8 @@ struct Silence {
 }
 
 /// Finds the status of a certificate by CRLs and OCSP responders.
-pub struct CrlChecker {
-    /// What must be known of a status.
+pub struct StatusChecker {
+    /// How much must be known about the status.
     pub mode: Mode,
     /// Which URLs in certificates may be fetched from.
     pub locations: Locations,
@@ -67,7 +67,7 @@ pub struct CrlChecker {
     pub anchors: Anchors,
 }
 
-impl CrlChecker {
+impl StatusChecker {
     /// Finds out whether this certificate of a path is revoked. It returns before `deadline`.
     pub fn check(
         &self,
@@ -144,7 +144,7 @@ impl CrlChecker {
         let (allowed, other): (Vec<_>, Vec<_>) =
             named.into_iter().partition(|url| self.locations.allow(url));
         let signers: Vec<_> = std::iter::once(issuer).chain(self.others(path)).cloned().collect();
-        let Found { mut crls, mut errors } = self.cache.at(&allowed, &signers, deadline);
+        let FoundCrls { mut crls, mut errors } = self.cache.at(&allowed, &signers, deadline);
         let configured = self.cache.at(&self.configured, &signers, deadline);
         crls.extend(configured.crls);
         errors.extend(configured.errors);

@@ -14,8 +14,8 @@ use der::{Reader, SliceReader};
 use sha2::{Digest, Sha256};
 
 use super::refreshed::{Change, MIN_REFRESH, Refreshed, Slot, Slots, Source};
-use crate::path::crl::Crl;
-use crate::path::{Certificate, same_name};
+use countersign_ca::path::crl::Crl;
+use countersign_ca::path::{Certificate, same_name};
 
 /// The most locations that are cached.
 const MAX_LOCATIONS: usize = 256;
@@ -56,9 +56,9 @@ struct CrlSource {
     settings: CacheSettings,
 }
 
-/// What is known of a location.
+/// The cached CRLs of a location.
 #[derive(Default)]
-struct Known {
+struct CachedCrls {
     /// CRLs that a known signer has signed, the newest first. A certificate that an expired CRL lists stays revoked until the same key has signed
     /// another CRL. CRLs from the folder count as verified, because only verified ones are written there.
     verified: Vec<Arc<Crl>>,
@@ -69,7 +69,7 @@ struct Known {
 
 /// The CRLs at some locations.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundCrls {
     /// The CRLs.
     pub crls: Vec<Arc<Crl>>,
     /// What was wrong with the other locations, as text.
@@ -99,7 +99,7 @@ impl CrlCache {
         locations: &[String],
         signers: &[Arc<Certificate>],
         deadline: Instant,
-    ) -> Found {
+    ) -> FoundCrls {
         let source = self.locations.source();
         let mut slots = self.locations.lock();
         for location in locations {
@@ -147,7 +147,7 @@ impl CrlCache {
     }
 }
 
-fn trouble(location: &str, slot: &Slot<Known>, at: Timestamp) -> Option<String> {
+fn trouble(location: &str, slot: &Slot<CachedCrls>, at: Timestamp) -> Option<String> {
     let location = location.escape_debug();
     if let Some(error) = slot.error() {
         return Some(format!("the CRL at `{location}` was not fetched: {error}"));
@@ -164,8 +164,8 @@ fn trouble(location: &str, slot: &Slot<Known>, at: Timestamp) -> Option<String> 
     }
 }
 
-fn found(slots: &Slots<CrlSource>, locations: &[String]) -> Found {
-    let mut found = Found { crls: Vec::new(), errors: Vec::new() };
+fn found(slots: &Slots<CrlSource>, locations: &[String]) -> FoundCrls {
+    let mut found = FoundCrls { crls: Vec::new(), errors: Vec::new() };
     for location in locations {
         match slots.by_key.get(location) {
             None => found.errors.push(format!(
@@ -188,14 +188,14 @@ fn found(slots: &Slots<CrlSource>, locations: &[String]) -> Found {
 
 impl Source for CrlSource {
     type Key = String;
-    type Value = Known;
+    type Value = CachedCrls;
     type Job = Vec<Arc<Certificate>>;
     type Fetched = Crl;
 
     const THREAD: &'static str = "crl";
 
-    /// The signers whose signatures are to be verified while nobody waits.
-    fn job(&self, known: &Known) -> Vec<Arc<Certificate>> {
+    /// The signers whose signatures are to be verified in the background.
+    fn job(&self, known: &CachedCrls) -> Vec<Arc<Certificate>> {
         known.signers.clone()
     }
 
@@ -211,7 +211,7 @@ impl Source for CrlSource {
     fn take(
         &self,
         location: &String,
-        slot: &mut Slot<Known>,
+        slot: &mut Slot<CachedCrls>,
         fetched: Result<Crl, String>,
     ) -> Change {
         let known = &slot.value;
@@ -221,7 +221,7 @@ impl Source for CrlSource {
             if crl.is_same(newest) {
                 return Ok((crl, true));
             }
-            // Whoever takes the CA's place is known only when the old one has had its say.
+            // A CRL by an unknown signer, such as a new key of the CA, is accepted only when the verified one has expired.
             if !verified && newest.next_update.is_some_and(|next| self.clock.now() <= next) {
                 return Err("what came is signed by nobody known; the CRL of before stays".into());
             }
@@ -305,11 +305,11 @@ impl CrlSource {
 
     /// What is known of a new location: the CRLs that were written before a restart. They were verified then, so that an older CRL cannot replace
     /// them, even before their signer is known again.
-    fn known(&self, location: &str) -> Known {
-        let kept = self.settings.folder.as_ref().and_then(|folder| {
-            std::fs::read(kept_file(folder, location)).ok().map(|octets| read_kept(&octets))
+    fn known(&self, location: &str) -> CachedCrls {
+        let saved = self.settings.folder.as_ref().and_then(|folder| {
+            std::fs::read(saved_file(folder, location)).ok().map(|octets| read_saved(&octets))
         });
-        Known { verified: kept.unwrap_or_default(), ..Known::default() }
+        CachedCrls { verified: saved.unwrap_or_default(), ..CachedCrls::default() }
     }
 
     /// The pause until the next fetch: half of the time until nextUpdate, or the operator's limit. Up to a tenth is taken off, depending on the
@@ -323,10 +323,11 @@ impl CrlSource {
     }
 
     /// Writes the verified CRLs to the folder, one after the other in one file.
-    fn keep(&self, location: &str, known: &Known) {
+    fn keep(&self, location: &str, known: &CachedCrls) {
         let Some(folder) = &self.settings.folder else { return };
-        let path = kept_file(folder, location);
-        let all: der::Result<Vec<Vec<u8>>> = known.verified.iter().map(|crl| crl.to_der()).collect();
+        let path = saved_file(folder, location);
+        let all: der::Result<Vec<Vec<u8>>> =
+            known.verified.iter().map(|crl| crl.to_der()).collect();
         let written = all
             .map_err(countersign_ca::Error::internal)
             .and_then(|all| countersign_ca::foundation::write_atomically(&path, &all.concat()));
@@ -336,7 +337,7 @@ impl CrlSource {
     }
 }
 
-impl Known {
+impl CachedCrls {
     /// All CRLs, verified or not.
     fn crls(&self) -> impl Iterator<Item = &Arc<Crl>> {
         self.verified.iter().chain(&self.other)
@@ -360,19 +361,19 @@ impl Known {
 
 /// Drops the location that has not been asked for the longest. False if every location is in use.
 fn forget(slots: &mut Slots<CrlSource>) -> bool {
-    let is_idle = |slot: &Slot<Known>| !slot.is_busy() && slot.asked.elapsed() > IDLE;
+    let is_idle = |slot: &Slot<CachedCrls>| !slot.is_busy() && slot.asked.elapsed() > IDLE;
     let idle = slots.by_key.iter().filter(|(_, slot)| is_idle(slot));
     let oldest = idle.min_by_key(|(_, slot)| slot.asked);
     let Some(location) = oldest.map(|(location, _)| location.clone()) else { return false };
     slots.by_key.remove(&location).is_some()
 }
 
-fn kept_file(folder: &Path, location: &str) -> PathBuf {
+fn saved_file(folder: &Path, location: &str) -> PathBuf {
     folder.join(format!("{}.crl", HEXLOWER.encode(&Sha256::digest(location))))
 }
 
 /// Reads CRLs in DER, one after the other, up to the first that cannot be read.
-fn read_kept(octets: &[u8]) -> Vec<Arc<Crl>> {
+fn read_saved(octets: &[u8]) -> Vec<Arc<Crl>> {
     let mut crls = Vec::new();
     let Ok(mut reader) = SliceReader::new(octets) else { return crls };
     while crls.len() < MAX_CRLS && !reader.is_finished() {

@@ -66,7 +66,7 @@ impl Ask for Fetcher {
 
 impl Fetcher {
     fn file(&self, path: &str) -> Result<Vec<u8>, String> {
-        // Opening a pipe would block until somebody writes to it.
+        // Opening a pipe would block until another process writes to it.
         if !std::fs::metadata(path).map_err(|e| e.to_string())?.is_file() {
             return Err("expected a file, found something else".into());
         }

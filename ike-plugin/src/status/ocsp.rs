@@ -16,7 +16,7 @@ use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 use x509_cert::ext::pkix::{CrlReason, KeyUsages};
 use x509_ocsp::{OcspResponse, OcspResponseStatus, ResponderId};
 
-use crate::path::{Certificate, legible, same_name};
+use countersign_ca::path::{Certificate, legible, same_name};
 
 /// id-sha1.
 const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
@@ -69,7 +69,7 @@ impl OcspAnswer {
 ///     reqCert                 CertID,
 ///     singleRequestExtensions [0] EXPLICIT Extensions OPTIONAL }
 /// ```
-/// RFC 6960 §4.1.1, without what is optional.
+/// RFC 6960 §4.1.1, without the optional parts.
 #[derive(Sequence)]
 struct OcspRequest {
     tbs_request: TbsRequest,

@@ -7,7 +7,7 @@ use countersign_ca::clock::Clock;
 
 use super::ocsp::{OcspAnswer, read, request};
 use super::refreshed::{Change, MIN_REFRESH, Refreshed, Slot, Slots, Source};
-use crate::path::Certificate;
+use countersign_ca::path::Certificate;
 
 /// The most certificates of which answers are cached.
 const MAX_CERTIFICATES: usize = 10_000;
@@ -23,7 +23,7 @@ pub trait Ask: Send + Sync {
     /// The response to a request, DER.
     ///
     /// # Errors
-    /// There is none; as text, why.
+    /// There is none; the text gives the reason.
     fn ask(&self, url: &str, request: &[u8]) -> Result<Vec<u8>, String>;
 }
 
@@ -42,7 +42,7 @@ struct Responders {
     refresh: Duration,
 }
 
-/// What is asked about a certificate, and of which responders.
+/// The OCSP question about a certificate, and its responders.
 #[derive(Clone)]
 struct Inquiry {
     certificate: Arc<Certificate>,
@@ -50,8 +50,8 @@ struct Inquiry {
     urls: Vec<String>,
 }
 
-/// What is known of a certificate.
-struct Known {
+/// The cached status of a certificate.
+struct CachedStatus {
     inquiry: Inquiry,
     answer: Option<Arc<OcspAnswer>>,
     /// Whether a decision was made without an answer since the last one came.
@@ -74,7 +74,7 @@ impl OcspCache {
     /// The answer of these responders about a certificate. For a certificate that was not asked about before, it waits until `deadline`.
     ///
     /// # Errors
-    /// There is no answer; as text, why.
+    /// There is no answer; the text gives the reason.
     pub fn status(
         &self,
         certificate: &Arc<Certificate>,
@@ -128,24 +128,22 @@ fn want(slots: &mut Slots<Responders>, key: Key, inquiry: Inquiry) {
         return;
     }
     if slots.len() >= MAX_CERTIFICATES {
-        slots.retain(|_, slot| {
-            slot.is_busy() || now.saturating_duration_since(slot.asked) < IDLE
-        });
+        slots.retain(|_, slot| slot.is_busy() || now.saturating_duration_since(slot.asked) < IDLE);
     }
     if slots.len() < MAX_CERTIFICATES {
-        slots.insert(key, Slot::new(Known { inquiry, answer: None, is_missed: false }));
+        slots.insert(key, Slot::new(CachedStatus { inquiry, answer: None, is_missed: false }));
     }
 }
 
 impl Source for Responders {
     type Key = Key;
-    type Value = Known;
+    type Value = CachedStatus;
     type Job = Inquiry;
     type Fetched = OcspAnswer;
 
     const THREAD: &'static str = "ocsp";
 
-    fn job(&self, known: &Known) -> Inquiry {
+    fn job(&self, known: &CachedStatus) -> Inquiry {
         known.inquiry.clone()
     }
 
@@ -165,8 +163,13 @@ impl Source for Responders {
         Err(errors.join("; "))
     }
 
-    fn take(&self, _: &Key, slot: &mut Slot<Known>, answer: Result<OcspAnswer, String>) -> Change {
-        // A responder that falls behind, or an attacker who replays what it said, must not undo what is known.
+    fn take(
+        &self,
+        _: &Key,
+        slot: &mut Slot<CachedStatus>,
+        answer: Result<OcspAnswer, String>,
+    ) -> Change {
+        // A responder that falls behind, or an attacker who replays its old answers, must not undo newer knowledge.
         let answer = answer.and_then(|answer| match &slot.value.answer {
             Some(old) if answer.this_update < old.this_update => Err(format!(
                 "what came is of {}, older than the answer of before, which stays",
@@ -194,7 +197,7 @@ impl Source for Responders {
         }
     }
 
-    fn is_forgotten(&self, slot: &Slot<Known>) -> bool {
+    fn is_forgotten(&self, slot: &Slot<CachedStatus>) -> bool {
         slot.asked.elapsed() >= FORGOTTEN
     }
 }

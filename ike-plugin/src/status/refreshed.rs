@@ -2,7 +2,7 @@
 //! answers are built on it.
 //!
 //! A worker takes the slot that is due first, fetches without holding the lock, and puts the result into the slot. After a failure it retries
-//! with increasing pauses. A fetch that panics counts as a failure, and the worker goes on.
+//! with increasing pauses. A fetch that panics counts as a failure, and the worker continues.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -22,16 +22,16 @@ pub const MIN_REFRESH: Duration = Duration::from_secs(2);
 /// How long a worker sleeps that has nothing to fetch; it is woken for a new slot.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
 
-/// What an operator is told of a fetch that panicked. The process's panic hook has written the rest to the log.
+/// The error that the operator sees of a fetch that panicked. The panic hook of the process has logged the details.
 const BROKEN: &str = "a fault of ours, which the log tells";
 
-/// How values are fetched, and what is done with them.
+/// Fetches and stores values of one kind.
 pub trait Source: Send + Sync + 'static {
     /// The key of a value.
     type Key: Eq + Hash + Clone + Send;
-    /// What is known of a key.
+    /// The cached value of a key.
     type Value: Send;
-    /// What a worker needs of the value to fetch it again. It is copied out, because the worker fetches without the lock.
+    /// The part of the value that a worker needs to fetch it again. It is copied, because the worker fetches without holding the lock.
     type Job;
     /// The result of a fetch.
     type Fetched;
@@ -255,9 +255,8 @@ impl<S: Source> Shared<S> {
                     self.changed.notify_all();
                 }
                 next => {
-                    let wait = next.map_or(NOTHING_DUE, |(_, slot)| {
-                        slot.due.saturating_duration_since(now)
-                    });
+                    let wait = next
+                        .map_or(NOTHING_DUE, |(_, slot)| slot.due.saturating_duration_since(now));
                     slots = self.wait(slots, wait);
                 }
             }
@@ -274,7 +273,7 @@ impl<S: Source> Shared<S> {
     }
 }
 
-/// Runs `work`; `None` if it panics, so that the caller can go on with what is next.
+/// Runs `work`; `None` if it panics, so that the caller can continue.
 fn unbroken<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }

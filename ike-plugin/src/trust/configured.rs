@@ -12,17 +12,17 @@ use countersign_ca::store::{Change, Mark};
 use countersign_ca::{Authority, Timestamp};
 use der::Encode;
 
-use crate::identity::PeerId;
 use super::certificate_store::CertificateStore;
-use crate::path::{Certificate, PathSettings, ValidPath, validate};
-use crate::status::{CrlChecker, Lack, Mode, Status};
+use crate::identity::PeerId;
+use crate::status::{Lack, Mode, Status, StatusChecker};
+use countersign_ca::path::{Certificate, PathSettings, ValidPath, validate};
 
 /// Validates certification paths and finds the status of their certificates.
 pub trait Trust: Send + Sync {
-    /// Validates the path from a peer's certificate to an anchor. `chain` is what the peer sent, in DER, its own certificate first.
+    /// Validates the path from a peer's certificate to an anchor. `chain` has the certificates that the peer sent, in DER, its own first.
     ///
     /// # Errors
-    /// There is no valid path; as text, what is wrong.
+    /// There is no valid path; the text gives the reason.
     fn path(&self, chain: &[Vec<u8>], at: Timestamp) -> Result<ValidPath, String>;
 
     /// Finds out whether a certificate of the path is revoked. It returns before `deadline`.
@@ -32,13 +32,13 @@ pub trait Trust: Send + Sync {
     /// certificate first. It returns before `deadline`.
     ///
     /// # Errors
-    /// Nothing can be looked up; as text, why.
+    /// Nothing can be looked up; the text gives the reason.
     fn look_up(&self, id: &PeerId, deadline: Instant) -> Result<Vec<Vec<Vec<u8>>>, String>;
 
     /// A number that changes whenever the result of [`Trust::path`] or [`Trust::status`] may change: by a new CRL, a revocation, other anchors.
     fn generation(&self) -> u64;
 
-    /// What an operator must mend before peers are refused for it, as sentences.
+    /// Problems that the operator should solve before peers are refused because of them, as sentences.
     fn troubles(&self, _at: Timestamp) -> Vec<String> {
         Vec::new()
     }
@@ -48,16 +48,16 @@ pub trait Trust: Send + Sync {
 const MAX_FOUND: usize = 16;
 
 /// Trust by anchors, CRLs and OCSP; and where the authorizer runs within the server, by the authority's own records.
-pub struct Standing {
+pub struct ConfiguredTrust {
     settings: PathSettings,
-    checker: CrlChecker,
+    checker: StatusChecker,
     authority: Option<Arc<Authority>>,
     /// The public keys and names of the CAs whose private keys the authority holds. Everything that these issued and revoked is on record. A root
     /// whose key is kept elsewhere may have revoked certificates that the authority does not know of.
     own: Vec<(Vec<u8>, Label)>,
     /// How far the authority's history was read.
     recorded: Mutex<Recorded>,
-    /// Where certificates are looked up if there is no authority.
+    /// The store in which certificates are looked up if there is no authority.
     certificates: Option<CertificateStore>,
 }
 
@@ -67,14 +67,14 @@ struct Recorded {
     changes: u64,
 }
 
-impl Standing {
+impl ConfiguredTrust {
     /// Trust by these settings. With an authority, the status of certificates that its own CAs issued comes from its records.
     ///
     /// # Errors
     /// A certificate of the authority cannot be read.
     pub fn new(
         settings: PathSettings,
-        checker: CrlChecker,
+        checker: StatusChecker,
         authority: Option<Arc<Authority>>,
     ) -> Result<Self, countersign_ca::Error> {
         let mut own = Vec::new();
@@ -174,7 +174,7 @@ impl Standing {
     }
 }
 
-impl Trust for Standing {
+impl Trust for ConfiguredTrust {
     fn path(&self, chain: &[Vec<u8>], at: Timestamp) -> Result<ValidPath, String> {
         let read = |der: &Vec<u8>| Certificate::from_der(der.clone()).map(Arc::new);
         let chain: Vec<_> =

@@ -13,7 +13,7 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::facts::Facts;
 use crate::gateway::limits::{Feature, limit_of};
 use crate::gateway::material::{Material, NamedCa};
-use crate::path::{Anchors, Certificate, PathSettings, same_name, validate};
+use countersign_ca::path::{Anchors, Certificate, PathSettings, same_name, validate};
 
 impl Findings<'_> {
     /// The daemon must support the certificates of all CAs that it has to read.

@@ -105,7 +105,11 @@ impl Findings<'_> {
     }
 
     /// isakmpd finds a certificate by the first of its alternative names, and reads no list of 128 octets or more.
-    pub(super) fn first_name_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
+    pub(super) fn first_name_for(
+        &mut self,
+        own: &Gateway,
+        shown: &Material,
+    ) -> Result<(), GatewayError> {
         let Some(most) = own.daemon.abilities().first_name_within else { return Ok(()) };
         let names = AltNames::of(&shown.certificate)?;
         if names.octets > most || names.first.as_ref() != Some(&self.gateway.id) {
@@ -142,8 +146,14 @@ impl Findings<'_> {
     }
 
     /// Below a CA with name constraints on DNS names, some libraries treat the common name as a DNS name.
-    pub(super) fn common_name_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
-        let Some(limit) = limit_of(own.daemon.abilities(), Feature::CommonName) else { return Ok(()) };
+    pub(super) fn common_name_for(
+        &mut self,
+        own: &Gateway,
+        shown: &Material,
+    ) -> Result<(), GatewayError> {
+        let Some(limit) = limit_of(own.daemon.abilities(), Feature::CommonName) else {
+            return Ok(());
+        };
         if let Some(CommonName { name, ca }) = common_name_outside(shown)? {
             self.error(
                 Feature::CommonName.code(),

@@ -33,7 +33,8 @@ impl Findings<'_> {
                 );
                 continue;
             }
-            let limit = Feature::of_esp(proposal).and_then(|feature| limit_of(daemon.abilities(), feature));
+            let limit =
+                Feature::of_esp(proposal).and_then(|feature| limit_of(daemon.abilities(), feature));
             if let Some(limit) = limit.filter(|_| daemon.speaks(mode)) {
                 self.warning(
                     limit.feature.code(),

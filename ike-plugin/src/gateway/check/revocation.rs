@@ -67,7 +67,10 @@ impl Findings<'_> {
                 ),
             );
         }
-        self.warning("no-crl", format!("there is no CRL of the CA `{name}` to begin with; {advice}"));
+        self.warning(
+            "no-crl",
+            format!("there is no CRL of the CA `{name}` to begin with; {advice}"),
+        );
     }
 
     /// A strict daemon that fetches the status must find it: each certificate of the peer's path must name a CRL or a responder, or the daemon must
@@ -111,8 +114,14 @@ impl Findings<'_> {
 
     /// The peer's daemon must support the partition of a CRL that this gateway's certificate names. Some libraries read it as the complete list, some
     /// refuse it. Daemons that read files are given the complete list.
-    pub(super) fn partitions_for(&mut self, own: &Gateway, shown: &Material) -> Result<(), GatewayError> {
-        let Some(limit) = limit_of(own.daemon.abilities(), Feature::Partition) else { return Ok(()) };
+    pub(super) fn partitions_for(
+        &mut self,
+        own: &Gateway,
+        shown: &Material,
+    ) -> Result<(), GatewayError> {
+        let Some(limit) = limit_of(own.daemon.abilities(), Feature::Partition) else {
+            return Ok(());
+        };
         let urls = partitions_of(shown)?;
         if urls.is_empty() {
             return Ok(());
@@ -137,7 +146,9 @@ impl Findings<'_> {
 
     /// Warns of partitions in the gateway's own certificate, because most of its peers are certified by the same CA.
     pub(super) fn own_partitions(&mut self, material: &Material) -> Result<(), GatewayError> {
-        let Some(limit) = limit_of(self.gateway.daemon.abilities(), Feature::Partition) else { return Ok(()) };
+        let Some(limit) = limit_of(self.gateway.daemon.abilities(), Feature::Partition) else {
+            return Ok(());
+        };
         let urls = partitions_of(material)?;
         if !urls.is_empty() {
             self.warning(

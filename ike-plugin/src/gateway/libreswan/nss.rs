@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::gateway::material::{IssuedCrl, Material};
-use crate::path::crl::Crl;
+use countersign_ca::path::crl::Crl;
 
 /// The shell function that imports a CRL. NSS refuses one that is not newer than its own; that is no failure, because pluto may have fetched a
 /// newer CRL since the export.

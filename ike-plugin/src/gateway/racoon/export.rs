@@ -138,7 +138,11 @@ fn remote(text: &mut String, export: &Export<'_>, peer: &Gateway) -> Result<(), 
         "rsasig"
     };
     let _ = writeln!(text, "\tmy_identifier {};", id(&own.id, Whose::Own)?);
-    let _ = writeln!(text, "\tpeers_identifier {};\n\tverify_identifier on;", id(&peer.id, Whose::Peer)?);
+    let _ = writeln!(
+        text,
+        "\tpeers_identifier {};\n\tverify_identifier on;",
+        id(&peer.id, Whose::Peer)?
+    );
     if own.start == Start::Wait || peer.address.is_none() {
         text.push_str("\tpassive on;\n");
         if peer.address.is_none() {
@@ -207,8 +211,10 @@ fn policies(export: &Export<'_>) -> Result<String, GatewayError> {
     for &peer in export.peers {
         let Some(remote) = peer.address else { continue };
         for NetworkPair { here, there } in export.pairs(peer)? {
-            let out = Direction { word: "out", from: here, to: there, source: address, target: remote };
-            let back = Direction { word: "in", from: there, to: here, source: remote, target: address };
+            let out =
+                Direction { word: "out", from: here, to: there, source: address, target: remote };
+            let back =
+                Direction { word: "in", from: there, to: here, source: remote, target: address };
             policy(&mut text, out);
             policy(&mut text, back);
         }

@@ -53,10 +53,7 @@ fn configuration(export: &Export<'_>, files: &mut Files) -> Result<(), GatewayEr
 }
 
 fn paths(name: &str) -> CredentialPaths {
-    CredentialPaths {
-        certificate: format!("x509/{name}.pem"),
-        key: format!("private/{name}.pem"),
-    }
+    CredentialPaths { certificate: format!("x509/{name}.pem"), key: format!("private/{name}.pem") }
 }
 
 /// Writes certificate, CAs, CRLs and key.
