@@ -84,7 +84,7 @@ impl Authorizer {
     /// An authorizer that caches the facts about at most `max_cached` peers.
     ///
     /// # Errors
-    /// The system gives no random numbers; as text.
+    /// The system gives no random numbers.
     pub fn new(
         trust: Arc<dyn Trust>,
         policy: Policy,
@@ -188,7 +188,7 @@ impl Authorizer {
     /// Loads the policy again. Nothing that was cached under the old one is used any more.
     ///
     /// # Errors
-    /// The new policy cannot be used; as text, why. The old one stays in force.
+    /// The new policy cannot be used; the text gives the reason. The old one stays in force.
     pub fn reload(&self) -> Result<Arc<LoadedPolicy>, String> {
         let loaded = self.policy.reload()?;
         self.log.keep_policy(&loaded);

@@ -17,7 +17,7 @@ impl Keys {
     /// Draws the salt.
     ///
     /// # Errors
-    /// The system gives no random numbers; as text.
+    /// The system gives no random numbers.
     pub fn new(random: &SystemRandom) -> Result<Self, String> {
         let mut salt = [0; 32];
         random.fill(&mut salt).map_err(|_| "the system gives no random numbers")?;

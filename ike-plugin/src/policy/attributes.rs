@@ -17,7 +17,7 @@ use crate::wire::{
 /// The attribute sets to ask the policy about. The policy must allow every one of them.
 ///
 /// # Errors
-/// The question has something that the policy's vocabulary cannot express; as text, what.
+/// The question has something that the policy's vocabulary cannot express; the text says what.
 pub fn attributes(
     question: &Question,
     peer: &PeerId,

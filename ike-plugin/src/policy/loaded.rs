@@ -166,7 +166,7 @@ impl LoadedPolicy {
     /// Prepares a peer to ask the policy. `path` is its valid path if a certificate authenticated it, `id` its identity as text.
     ///
     /// # Errors
-    /// The credentials cannot be read, or the peer has no principal in whose name it could ask; as text.
+    /// The credentials cannot be read, or the peer has no principal that could be its requester.
     pub fn requesting_peer(
         &self,
         path: Option<&ValidPath>,

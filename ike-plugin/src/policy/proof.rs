@@ -40,7 +40,7 @@ impl<'q> Proof<'q> {
     /// Reads the proof from a question. `secret` is the value of its member `psk`, which the caller has taken out.
     ///
     /// # Errors
-    /// The question says nothing about a proof, or two things that exclude each other; as text.
+    /// The question says nothing about a proof, or two things that exclude each other.
     pub fn of(question: &'q Question, secret: Option<&'q Secret>) -> Result<Self, String> {
         let (chain, key) = (question.chain.as_slice(), question.key.as_ref());
         if chain.len() > MAX_CHAIN {

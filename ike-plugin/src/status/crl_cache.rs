@@ -31,7 +31,7 @@ pub trait Fetch: Send + Sync {
     /// The octets at a location.
     ///
     /// # Errors
-    /// There are none; as text, why.
+    /// There are none; the text gives the reason.
     fn fetch(&self, location: &str) -> Result<Vec<u8>, String>;
 }
 

@@ -30,7 +30,7 @@ struct Asked {
 /// Reads the one value that a URL names. It binds anonymously, and gives up after `patience`.
 ///
 /// # Errors
-/// There is not exactly one value, or it is larger than `most` octets, or the server did not answer; as text.
+/// There is not exactly one value, or it is larger than `most` octets, or the server did not answer.
 pub fn fetch(url: &str, patience: Duration, most: u64) -> Result<Vec<u8>, String> {
     let asked = asked(url)?;
     // A runtime for each fetch: fetches are rare, and dropping the runtime ends all that the fetch began.

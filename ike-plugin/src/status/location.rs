@@ -16,7 +16,7 @@ impl Locations {
     /// Reads beginnings such as `http://pki.example.net/crl/`.
     ///
     /// # Errors
-    /// One is not such a beginning; as text, which one.
+    /// One is not such a beginning; the text says which one.
     pub fn new(beginnings: &[String]) -> Result<Self, String> {
         let read = |text: &String| {
             place(text).ok_or_else(|| {

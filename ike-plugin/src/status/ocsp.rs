@@ -104,7 +104,7 @@ struct CertId {
 /// Encodes the request about a certificate, DER.
 ///
 /// # Errors
-/// A part of the certificates cannot be encoded; as text.
+/// A part of the certificates cannot be encoded.
 pub fn request(certificate: &Certificate, issuer: &Certificate) -> Result<Vec<u8>, String> {
     let request = cert_id(certificate, issuer).map(|req_cert| OcspRequest {
         tbs_request: TbsRequest { request_list: vec![Request { req_cert }] },
@@ -127,7 +127,7 @@ fn cert_id(certificate: &Certificate, issuer: &Certificate) -> der::Result<CertI
 /// Reads a response, and accepts it if it is signed by the issuer, or by a responder that the issuer certified for OCSP.
 ///
 /// # Errors
-/// The response gives no status of this certificate that can be accepted; as text, why.
+/// The response gives no status of this certificate that can be accepted; the text gives the reason.
 pub fn read(
     octets: &[u8],
     certificate: &Certificate,

@@ -45,7 +45,7 @@ pub trait Source: Send + Sync + 'static {
     /// Fetches, however long it takes. It has no lock.
     ///
     /// # Errors
-    /// The fetch failed; as text, why.
+    /// The fetch failed; the text gives the reason.
     fn fetch(&self, key: &Self::Key, job: &Self::Job) -> Result<Self::Fetched, String>;
 
     /// Puts the result into the slot, and schedules the next fetch by [`Slot::succeeded`] or [`Slot::failed`].

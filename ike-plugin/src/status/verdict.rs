@@ -10,9 +10,9 @@ pub enum Status {
     Good(Timestamp),
     /// Not every status is known, and the settings accept that. This counts until the given time.
     Passed(Timestamp, Lack),
-    /// A certificate is revoked; as text, which one, why and since when.
+    /// A certificate is revoked; the text says which one, why and since when.
     Revoked(String),
-    /// A status is not known, and the settings demand it; as text, why.
+    /// A status is not known, and the settings demand it; the text gives the reason.
     Unknown(String),
 }
 

@@ -32,7 +32,7 @@ impl CertificateStore {
     /// Finds the certificates for a search key, in DER. They are not verified here. It gives up at `deadline`.
     ///
     /// # Errors
-    /// The store did not answer in time, or with something else than certificates; as text.
+    /// The store did not answer in time, or with something else than certificates.
     pub fn find(&self, key: &SearchKey, deadline: Instant) -> Result<Vec<Vec<u8>>, String> {
         let Some((attribute, value)) = query(key) else { return Ok(Vec::new()) };
         let value = utf8_percent_encode(&value, NON_ALPHANUMERIC);

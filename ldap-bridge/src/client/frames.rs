@@ -56,7 +56,7 @@ impl Frames {
     /// Takes the next message to the directory out of `buffer`, and notes its request. `None` if the message is not complete yet.
     ///
     /// # Errors
-    /// The message is malformed; as text.
+    /// The message is malformed.
     pub fn ask(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, String> {
         let Some(length) = whole(buffer, usize::MAX)? else { return Ok(None) };
         let frame = buffer.split_to(length).freeze();
@@ -87,7 +87,7 @@ impl Frames {
     /// Takes the next message of the directory out of `buffer`, and checks it. `None` if the message is not complete yet.
     ///
     /// # Errors
-    /// The message must not reach the library; as text, why. The connection must end.
+    /// The message must not reach the library; the text gives the reason. The connection must end.
     pub fn answer(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, String> {
         let Some(length) = whole(buffer, self.bounds.frame)? else { return Ok(None) };
         let frame = buffer.split_to(length).freeze();

@@ -20,20 +20,20 @@ pub fn alone(
     material: Option<&Material>,
     now: Timestamp,
 ) -> Result<Vec<Obstacle>, GatewayError> {
-    let mut found = Findings::new(gateway, gateway.daemon);
-    found.mode();
-    found.proposals(&gateway.proposals);
-    found.retries();
-    found.authorizer();
+    let mut findings = Findings::new(gateway, gateway.daemon);
+    findings.mode();
+    findings.proposals(&gateway.proposals);
+    findings.retries();
+    findings.authorizer();
     if let Some(material) = material {
-        found.own_certificate(&Facts::of(&material.certificate)?, material, now);
-        found.first_name_for(gateway, material)?;
-        found.own_partitions(material)?;
-        found.own_common_name(material)?;
-        found.cas(material)?;
-        found.crls(material, now)?;
+        findings.own_certificate(&Facts::of(&material.certificate)?, material, now);
+        findings.first_name_for(gateway, material)?;
+        findings.own_partitions(material)?;
+        findings.own_common_name(material)?;
+        findings.cas(material)?;
+        findings.crls(material, now)?;
     }
-    Ok(found.into_list())
+    Ok(findings.into_list())
 }
 
 /// The obstacles between two gateways, in both directions, without those that [`alone`] finds. `resolve` gives the addresses of hosts by name, to
@@ -51,27 +51,27 @@ pub fn together(
     for (own, peer) in [(one, other), (other, one)] {
         let shown = peer.material;
         let facts = Facts::of(&shown.certificate)?;
-        let mut found = Findings::new(peer.gateway, own.gateway.daemon);
-        found.trusted_by(own, shown, now)?;
-        found.key_for(own.gateway, &facts, Facts::of(&own.material.certificate)?.key);
-        found.purposes_for(own.gateway, &facts);
-        found.first_name_for(own.gateway, shown)?;
-        found.spelling_for(own.gateway, &facts);
-        found.partitions_for(own.gateway, shown)?;
-        found.common_name_for(own.gateway, shown)?;
-        found.status_location_for(own, shown)?;
-        found.reachable(own, peer, resolve)?;
-        list.append(&mut found.into_list());
+        let mut findings = Findings::new(peer.gateway, own.gateway.daemon);
+        findings.trusted_by(own, shown, now)?;
+        findings.key_for(own.gateway, &facts, Facts::of(&own.material.certificate)?.key);
+        findings.purposes_for(own.gateway, &facts);
+        findings.first_name_for(own.gateway, shown)?;
+        findings.spelling_for(own.gateway, &facts);
+        findings.partitions_for(own.gateway, shown)?;
+        findings.common_name_for(own.gateway, shown)?;
+        findings.status_location_for(own, shown)?;
+        findings.reachable(own, peer, resolve)?;
+        list.append(&mut findings.into_list());
     }
     let (one, other) = (one.gateway, other.gateway);
     list.extend(between(one, other));
-    let mut found = Findings::new(one, other.daemon);
-    found.same_mode(other);
-    found.common_proposal(other);
-    found.identities(other);
-    found.addresses(other);
-    found.networks(other);
-    list.append(&mut found.into_list());
+    let mut findings = Findings::new(one, other.daemon);
+    findings.same_mode(other);
+    findings.common_proposal(other);
+    findings.identities(other);
+    findings.addresses(other);
+    findings.networks(other);
+    list.append(&mut findings.into_list());
     Ok(list)
 }
 
@@ -80,9 +80,9 @@ pub fn together(
 pub fn between(one: &Gateway, other: &Gateway) -> Vec<Obstacle> {
     let mut list = Vec::new();
     for (own, peer) in [(one, other), (other, one)] {
-        let mut found = Findings::new(peer, own.daemon);
-        found.begins_with(own);
-        list.append(&mut found.into_list());
+        let mut findings = Findings::new(peer, own.daemon);
+        findings.begins_with(own);
+        list.append(&mut findings.into_list());
     }
     list
 }
