@@ -21,7 +21,6 @@
 //! | [`authority`] | authenticate, authorize, issue, revoke, publish; accounts and their requests |
 
 #![doc = include_str!("../README.md")]
-
 #![cfg_attr(
     test,
     allow(

@@ -1,7 +1,6 @@
 //! How a peer asks for a certificate: CMP over HTTP. Wire formats never decide.
 
 #![doc = include_str!("../README.md")]
-
 #![cfg_attr(
     test,
     allow(

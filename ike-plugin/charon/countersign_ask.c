@@ -24,6 +24,7 @@ int64_t countersign_now(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* makes the refusal for a failure; error is an errno, or 0 */
 static void refuse(countersign_answer_t *answer, const char *socket, const char *what, int error)
 {
 	answer->allowed = FALSE;
@@ -33,7 +34,7 @@ static void refuse(countersign_answer_t *answer, const char *socket, const char 
 	answer->trace[0] = '\0';
 }
 
-/* waits until the socket is ready; 0, or an error number */
+/* waits until the socket is ready; returns 0 or an errno */
 static int ready(int fd, short events, int64_t deadline)
 {
 	struct pollfd pfd = { .fd = fd, .events = events };
@@ -54,6 +55,7 @@ static int ready(int fd, short events, int64_t deadline)
 	return res > 0 ? 0 : res == 0 ? ETIMEDOUT : errno;
 }
 
+/* connects to the socket; returns 0 or an errno. The caller closes fd in either case if it is set. */
 static int dial(char *path, int64_t deadline, int *fd)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -73,7 +75,7 @@ static int dial(char *path, int64_t deadline, int *fd)
 	while (connect(*fd, (struct sockaddr*)&addr, sizeof(addr)) != 0)
 	{
 		if (errno == EAGAIN)
-		{	/* its backlog is full */
+		{	/* the listener's backlog is full, for which poll() does not wait on Unix sockets */
 			if (countersign_now() >= deadline)
 			{
 				return ETIMEDOUT;
@@ -95,6 +97,7 @@ static int dial(char *path, int64_t deadline, int *fd)
 	return 0;
 }
 
+/* sends all of the line; returns 0 or an errno */
 static int put(int fd, const char *line, size_t len, int64_t deadline)
 {
 	ssize_t sent;
@@ -120,7 +123,7 @@ static int put(int fd, const char *line, size_t len, int64_t deadline)
 	return 0;
 }
 
-/* reads up to the end of the line */
+/* reads up to the line feed, which it leaves out of len; returns 0 or an errno */
 static int get(int fd, char *line, size_t *len, int64_t deadline)
 {
 	size_t have = 0;
@@ -157,13 +160,14 @@ static int get(int fd, char *line, size_t *len, int64_t deadline)
 	return EMSGSIZE;
 }
 
+/* copies a member of the answer as text */
 static void copy(json_t *from, const char *name, char *to, size_t len)
 {
 	const char *text = json_string_value(json_object_get(from, name));
 
 	snprintf(to, len, "%s", text ? text : "");
 	for (; *to; to++)
-	{	/* it goes into logs */
+	{	/* the text goes into charon's log, which must not get control characters */
 		if ((unsigned char)*to < ' ' || *to == 0x7f)
 		{
 			*to = '?';
@@ -171,6 +175,7 @@ static void copy(json_t *from, const char *name, char *to, size_t len)
 	}
 }
 
+/* reads the line that the authorizer answered */
 static void understand(const char *line, size_t len, char *socket, countersign_answer_t *answer)
 {
 	json_error_t error;
@@ -192,7 +197,7 @@ static void understand(const char *line, size_t len, char *socket, countersign_a
 	json_decref(object);
 }
 
-/* the question as a line; the secret never goes through the JSON library, which does not wipe what it frees */
+/* The question as a line. The pre-shared key is put in by hand, because the JSON library does not wipe the memory that it frees. */
 static char *encode(json_t *question, chunk_t psk, size_t *len)
 {
 	char *text = json_dumps(question, JSON_COMPACT), *line = NULL;
@@ -226,7 +231,7 @@ void countersign_ask(char *socket, int64_t deadline, json_t *question, chunk_t p
 		refuse(answer, socket, "cannot be asked", ETIMEDOUT);
 		return;
 	}
-	/* the authorizer shall have given up before we do */
+	/* the authorizer is given less time, so that its own refusal arrives before this side times out */
 	json_object_set_new(question, "timeout_ms", json_integer(left - left / 10));
 	line = encode(question, psk, &len);
 	reply = malloc(MAX_ANSWER);

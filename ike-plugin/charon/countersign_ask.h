@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* One question to the authorizer, over its Unix socket: docs/authorizer.md has the protocol. */
+/* Sends one question to the authorizer over its Unix socket. docs/authorizer.md describes the protocol. */
 
 #ifndef COUNTERSIGN_ASK_H_
 #define COUNTERSIGN_ASK_H_
@@ -10,24 +10,26 @@
 
 typedef struct countersign_answer_t countersign_answer_t;
 
-/* What was answered; without an answer, a refusal that says why. */
+/* The authorizer's answer. If no answer came, this is a refusal whose reason says why. */
 struct countersign_answer_t {
-	/* whether the peer may come in */
+	/* whether the peer is authorized */
 	bool allowed;
-	/* the step that decided, the reason in words, and the name in the decision log */
+	/* the step that decided, the reason in words, and the name of the decision in the log */
 	char step[32];
 	char reason[512];
 	char trace[64];
 };
 
-/* Milliseconds of a clock that only goes forward. */
+/* The time in milliseconds, of a monotonic clock. */
 int64_t countersign_now(void);
 
 /*
- * Asks, and waits until countersign_now() is deadline. Whatever goes wrong is a refusal.
+ * Asks the authorizer, and waits for the answer until countersign_now() reaches deadline. Any failure gives a refusal.
  *
- * question		the question, not consumed
- * psk			pre-shared key that the peer proved, or chunk_empty
+ * socket		path of the authorizer's socket
+ * question		the question; the caller keeps its reference
+ * psk			the pre-shared key that the peer has proved to know, or chunk_empty
+ * answer		receives the answer
  */
 void countersign_ask(char *socket, int64_t deadline, json_t *question, chunk_t psk,
 					 countersign_answer_t *answer);

@@ -17,6 +17,7 @@ void countersign_claims_destroy(linked_list_t *claims)
 	claims->destroy_function(claims, (void*)claim_destroy);
 }
 
+/* adds a claim; takes references to what it is given */
 static void add(linked_list_t *claims, identification_t *id, auth_class_t class, auth_cfg_t *auth,
 				shared_key_t *psk)
 {
@@ -31,6 +32,7 @@ static void add(linked_list_t *claims, identification_t *id, auth_class_t class,
 	claims->insert_last(claims, this);
 }
 
+/* whether a claim with this pre-shared key is in the list */
 static bool is_claimed(linked_list_t *claims, shared_key_t *psk)
 {
 	countersign_claim_t *claim;
@@ -47,7 +49,7 @@ static bool is_claimed(linked_list_t *claims, shared_key_t *psk)
 	return found;
 }
 
-/* adds a claim for each key of both IDs; gives their number, of which more than MAX_PSKS is too many */
+/* adds a claim for each pre-shared key that is configured for both IDs; returns their number, and stops at MAX_PSKS + 1, which is too many */
 static u_int add_configured_psks(linked_list_t *claims, ike_sa_t *ike_sa, identification_t *id)
 {
 	enumerator_t *enumerator;
@@ -68,7 +70,7 @@ static u_int add_configured_psks(linked_list_t *claims, ike_sa_t *ike_sa, identi
 	return count;
 }
 
-/* who the peer is after a round; NULL if that is not known */
+/* the identity that a round has authenticated; NULL if that is not known */
 static identification_t *identity(ike_sa_t *ike_sa, auth_cfg_t *round, auth_class_t class)
 {
 	identification_t *id = NULL;
@@ -82,7 +84,7 @@ static identification_t *identity(ike_sa_t *ike_sa, auth_cfg_t *round, auth_clas
 		id = round->get(round, AUTH_RULE_XAUTH_IDENTITY);
 	}
 	if (id)
-	{	/* a user whose name charon takes for any: the ID of phase 1 is not the one that was authenticated */
+	{	/* charon reads this user name as "any". The ID of phase 1 would be wrong here: this round has not authenticated it. */
 		return id->get_type(id) == ID_ANY ? NULL : id;
 	}
 	id = round->get(round, AUTH_RULE_IDENTITY);

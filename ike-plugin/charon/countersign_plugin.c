@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Asks Countersign's authorizer whether a peer may come in.
+ * Asks Countersign's authorizer whether a peer may connect.
  *
- * It asks where only this IKE_SA waits, when the peer's certificate was verified and before its signature was; the answer is kept for
- * this SA, this identity and this certificate. When the peer is authenticated, the answer counts; if there is none, as for a
- * pre-shared key, or when many wait for theirs, it asks then, for a short time, because every other negotiation waits meanwhile. No
- * answer is a refusal.
+ * There are two hooks. charon calls validate_online() after it has verified the peer's certificate and before it verifies the peer's
+ * signature; only this IKE_SA waits there, so the plugin may wait long. It caches the answer for this IKE_SA, this identity and this
+ * certificate. charon calls authorize() once the peer is authenticated; the cached answer takes effect there. If there is none, as for a
+ * pre-shared key, or because too many threads were waiting, the plugin asks then. It waits only briefly, because charon holds the bus
+ * lock and every other negotiation waits, too. If no answer comes, the peer is refused.
  */
 
 #include "countersign_plugin.h"
 #include "countersign_ask.h"
 #include "countersign_claims.h"
-#include "countersign_kept.h"
+#include "countersign_cache.h"
 #include "countersign_question.h"
 #include "countersign_versions.h"
 
@@ -21,10 +22,10 @@
 #include <credentials/cert_validator.h>
 #include <threading/mutex.h>
 
-/* times to wait, in milliseconds: what is usual, and what is allowed at most */
+/* how long to wait for an answer, in milliseconds: the default, and the longest time that can be configured */
 #define TIMEOUT 5000
 #define MAX_TIMEOUT 60000
-/* while the bus is locked: what is usual, and the most */
+/* the default, and also the longest, while charon holds the bus lock */
 #define TIMEOUT_AUTHORIZE 500
 
 typedef struct private_countersign_plugin_t private_countersign_plugin_t;
@@ -35,20 +36,22 @@ struct private_countersign_plugin_t {
 	cert_validator_t validator;
 };
 
-/* of the one plugin that charon loads */
+/* charon loads the plugin once; hooks get no pointer to it */
 static struct {
-	countersign_kept_t *kept;
-	/* threads that wait for an answer while the bus is free, and what guards their number */
+	countersign_cache_t *cache;
+	/* the number of threads that wait for an answer without the bus lock; the mutex guards it */
 	u_int waiting;
 	mutex_t *mutex;
 } state;
 
+/* the path of the authorizer's socket */
 static char *get_socket(void)
 {
 	return lib->settings->get_str(lib->settings, "%s.plugins.countersign.socket",
 								  "/run/countersign/authorizer.sock", lib->ns);
 }
 
+/* the end of the time that is configured under this name, between 1 and most milliseconds from now */
 static int64_t get_deadline(const char *name, int standard, int most)
 {
 	char key[64];
@@ -59,6 +62,7 @@ static int64_t get_deadline(const char *name, int standard, int most)
 	return countersign_now() + (timeout > 0 ? min(timeout, most) : standard);
 }
 
+/* writes the line for a decision into charon's log */
 static void report(identification_t *id, const char *what, countersign_answer_t *answer)
 {
 	if (answer->allowed)
@@ -72,6 +76,7 @@ static void report(identification_t *id, const char *what, countersign_answer_t 
 	}
 }
 
+/* makes the answer to a question that cannot be asked */
 static void refuse(countersign_answer_t *answer, const char *reason)
 {
 	memset(answer, 0, sizeof(*answer));
@@ -79,8 +84,12 @@ static void refuse(countersign_answer_t *answer, const char *reason)
 	snprintf(answer->reason, sizeof(answer->reason), "%s", reason);
 }
 
-/* FALSE when half of the threads wait already. The others are for peers who need no answer or have it, and for those who have proved
- * their key: whoever has seen a certificate can hold up a thread with it while the authorizer is silent. */
+/*
+ * Counts a thread that is about to wait. FALSE, without counting it, if half of charon's threads wait already.
+ *
+ * A certificate is public, so an attacker who presents somebody else's can block a thread here while the authorizer is silent. The other
+ * half of the threads stays free for peers that need no answer, have one already, or have proved their key.
+ */
 static bool enter(void)
 {
 	u_int most = max(1, lib->processor->get_total_threads(lib->processor) / 2);
@@ -93,6 +102,7 @@ static bool enter(void)
 	return entered;
 }
 
+/* ends what enter() began */
 static void leave(void)
 {
 	state.mutex->lock(state.mutex);
@@ -100,6 +110,7 @@ static void leave(void)
 	state.mutex->unlock(state.mutex);
 }
 
+/* charon has verified a certificate of a path, and asks whether it is valid by other means: cert_validator_t.validate_online */
 static bool validate_online(cert_validator_t *validator, certificate_t *subject,
 							certificate_t *issuer, u_int pathlen, bool anchor, auth_cfg_t *auth)
 {
@@ -108,7 +119,7 @@ static bool validate_online(cert_validator_t *validator, certificate_t *subject,
 	identification_t *id;
 	json_t *question;
 
-	/* certificates of CAs, and those that no peer showed */
+	/* only for the certificate of a peer: not for those of CAs, nor for those that charon verifies outside of an IKE_SA */
 	if (pathlen || !ike_sa)
 	{
 		return TRUE;
@@ -135,7 +146,7 @@ static bool validate_online(cert_validator_t *validator, certificate_t *subject,
 	}
 	leave();
 	json_decref(question);
-	countersign_keep(state.kept, ike_sa, id, subject, &answer);
+	countersign_cache_answer(state.cache, ike_sa, id, subject, &answer);
 	if (!answer.allowed)
 	{
 		report(id, "phase 1", &answer);
@@ -144,7 +155,7 @@ static bool validate_online(cert_validator_t *validator, certificate_t *subject,
 	return answer.allowed;
 }
 
-/* asks while the bus is locked; child is NULL for phase 1 */
+/* asks about one claim while charon holds the bus lock; child is NULL for phase 1 */
 static void ask(ike_sa_t *ike_sa, countersign_claim_t *claim, countersign_child_t *child,
 				int64_t deadline, countersign_answer_t *answer)
 {
@@ -171,11 +182,11 @@ static void ask(ike_sa_t *ike_sa, countersign_claim_t *claim, countersign_child_
 	json_decref(question);
 }
 
-/* whether all that the peer has shown is allowed */
+/* whether the authorizer allows every claim of the peer; child is NULL for phase 1 */
 static bool is_allowed(ike_sa_t *ike_sa, countersign_child_t *child)
 {
 	const char *problem, *what = child ? "phase 2" : "phase 1";
-	shared_key_t *psk = countersign_find_psk(state.kept, ike_sa);
+	shared_key_t *psk = countersign_cached_psk(state.cache, ike_sa);
 	linked_list_t *claims = countersign_claims(ike_sa, psk, &problem);
 	int64_t deadline = get_deadline("timeout_authorize", TIMEOUT_AUTHORIZE, TIMEOUT_AUTHORIZE);
 	countersign_answer_t answer = {};
@@ -198,7 +209,7 @@ static bool is_allowed(ike_sa_t *ike_sa, countersign_child_t *child)
 			break;
 		}
 		cert = claim->auth ? claim->auth->get(claim->auth, AUTH_RULE_SUBJECT_CERT) : NULL;
-		if (child || !cert || !countersign_find(state.kept, ike_sa, claim->id, cert, &answer))
+		if (child || !cert || !countersign_cached_answer(state.cache, ike_sa, claim->id, cert, &answer))
 		{
 			ask(ike_sa, claim, child, deadline, &answer);
 		}
@@ -210,6 +221,7 @@ static bool is_allowed(ike_sa_t *ike_sa, countersign_child_t *child)
 	return answer.allowed;
 }
 
+/* charon has authenticated the peer, in the last of its rounds if final: listener_t.authorize */
 static bool authorize(listener_t *listener, ike_sa_t *ike_sa, bool final, bool *success)
 {
 	if (final)
@@ -218,11 +230,12 @@ static bool authorize(listener_t *listener, ike_sa_t *ike_sa, bool final, bool *
 		{
 			*success = FALSE;
 		}
-		countersign_forget(state.kept, ike_sa, FALSE);
+		countersign_cache_forget(state.cache, ike_sa, FALSE);
 	}
 	return TRUE;
 }
 
+/* removes all traffic selectors: charon then sets up no CHILD_SA */
 static void clear(linked_list_t *list)
 {
 	traffic_selector_t *ts;
@@ -233,6 +246,7 @@ static void clear(linked_list_t *list)
 	}
 }
 
+/* whether a proposal has several algorithms of a type */
 static bool has_choice(proposal_t *proposal, transform_type_t type)
 {
 	enumerator_t *enumerator = proposal->create_enumerator(proposal, type);
@@ -247,7 +261,7 @@ static bool has_choice(proposal_t *proposal, transform_type_t type)
 	return count > 1;
 }
 
-/* the proposal of phase 2, if the configuration leaves no choice; NULL otherwise */
+/* the proposal of phase 2 if the configuration has exactly one, without alternatives in it; otherwise NULL */
 static proposal_t *only_proposal(child_cfg_t *cfg)
 {
 	linked_list_t *proposals = countersign_proposals(cfg);
@@ -268,8 +282,11 @@ static proposal_t *only_proposal(child_cfg_t *cfg)
 }
 
 /*
- * Whether to ask in this call, and the proposal to ask about. In IKEv2 a responder knows it at the first call. In IKEv1 it knows it
- * then only if it has one: else the second call counts, when the peer thinks that its CHILD_SA is up, which is then deleted.
+ * Whether to ask in this call of narrow(), and the proposal to ask about.
+ *
+ * charon calls a responder twice for a CHILD_SA. An IKEv2 responder has selected the proposal before the first call. An IKEv1 responder has
+ * not, unless only one is configured. If there is a choice, the plugin asks in the second call; the peer has set up its side by then,
+ * and charon deletes its CHILD_SA if it is refused.
  */
 static bool is_to_ask(ike_sa_t *ike_sa, child_sa_t *child_sa, narrow_hook_t type,
 					  proposal_t **proposal)
@@ -299,6 +316,7 @@ static bool is_to_ask(ike_sa_t *ike_sa, child_sa_t *child_sa, narrow_hook_t type
 	return ask;
 }
 
+/* charon narrows the traffic selectors of a CHILD_SA: listener_t.narrow. A refusal empties them. */
 static bool narrow(listener_t *listener, ike_sa_t *ike_sa, child_sa_t *child_sa,
 				   narrow_hook_t type, linked_list_t *local, linked_list_t *remote)
 {
@@ -323,23 +341,27 @@ static bool narrow(listener_t *listener, ike_sa_t *ike_sa, child_sa_t *child_sa,
 	return TRUE;
 }
 
-/* IKEv1's keys come from the pre-shared key, which may be another one than that of the IDs, which are not known before */
+/*
+ * charon has derived the keys of an IKE_SA: listener_t.ike_keys. In IKEv1 it derives them from the pre-shared key before the IDs arrive, so
+ * the key may differ from the one that is configured for these IDs. The plugin must ask about the key that was used.
+ */
 static bool ike_keys(listener_t *listener, ike_sa_t *ike_sa, countersign_key_exchanges_t *exchanges,
 					 chunk_t dh_other, chunk_t nonce_i, chunk_t nonce_r, ike_sa_t *rekey,
 					 shared_key_t *shared, auth_method_t method)
 {
 	if (shared)
 	{
-		countersign_keep_psk(state.kept, ike_sa, shared);
+		countersign_cache_psk(state.cache, ike_sa, shared);
 	}
 	return TRUE;
 }
 
+/* the IKE_SA is about to be destroyed: listener_t.ike_state_change */
 static bool ike_state_change(listener_t *listener, ike_sa_t *ike_sa, ike_sa_state_t to)
 {
 	if (to == IKE_DESTROYING)
 	{
-		countersign_forget(state.kept, ike_sa, TRUE);
+		countersign_cache_forget(state.cache, ike_sa, TRUE);
 	}
 	return TRUE;
 }
@@ -350,6 +372,7 @@ METHOD(plugin_t, get_name, char*,
 	return "countersign";
 }
 
+/* registers the hooks, or removes them */
 static bool plugin_cb(private_countersign_plugin_t *this, plugin_feature_t *feature, bool reg,
 					  void *data)
 {
@@ -380,7 +403,7 @@ METHOD(plugin_t, get_features, int,
 METHOD(plugin_t, destroy, void,
 	private_countersign_plugin_t *this)
 {
-	countersign_kept_destroy(state.kept);
+	countersign_cache_destroy(state.cache);
 	state.mutex->destroy(state.mutex);
 	free(this);
 }
@@ -390,7 +413,7 @@ COUNTERSIGN_DEFINE(countersign)
 	private_countersign_plugin_t *this;
 
 	if (lib->settings->get_bool(lib->settings, "%s.flush_auth_cfg", FALSE, lib->ns))
-	{	/* each rekeying of phase 2 would be refused, as it would not be known what the peer had shown */
+	{	/* charon would forget how the peer was authenticated, and every rekeying of a CHILD_SA would be refused */
 		DBG1(DBG_CFG, "countersign: `flush_auth_cfg` must be off, for the authorizer is told in phase 2, too, "
 			 "what the peer was authenticated with");
 		return NULL;
@@ -411,7 +434,7 @@ COUNTERSIGN_DEFINE(countersign)
 			.validate_online = validate_online,
 		},
 	);
-	state.kept = countersign_kept_create();
+	state.cache = countersign_cache_create();
 	state.mutex = mutex_create(MUTEX_TYPE_DEFAULT);
 	return &this->public;
 }

@@ -5,7 +5,7 @@
 
 #include <plugins/plugin.h>
 
-/* What charon calls when it loads the plugin. */
+/* The constructor, which charon calls when it loads the plugin. */
 plugin_t *countersign_plugin_create(void);
 
 #endif

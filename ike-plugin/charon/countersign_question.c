@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* the most certificates of a chain that the authorizer takes */
+/* the most certificates of a chain that the authorizer accepts */
 #define MAX_CHAIN 16
 
 static json_t *base64(chunk_t octets)
@@ -33,6 +33,7 @@ static json_t *address(chunk_t octets, int family)
 	return string;
 }
 
+/* one end of the IKE_SA */
 static json_t *end(host_t *host, identification_t *id)
 {
 	return json_pack("{s:o,s:i,s:{s:i,s:o}}",
@@ -42,6 +43,7 @@ static json_t *end(host_t *host, identification_t *id)
 					 "data", base64(id->get_encoding(id)));
 }
 
+/* the exchange of phase 1, as the protocol names it */
 static const char *mode(ike_sa_t *ike_sa)
 {
 	peer_cfg_t *cfg = ike_sa->get_peer_cfg(ike_sa);
@@ -75,7 +77,7 @@ static json_t *ike_proposal(ike_sa_t *ike_sa)
 	return object;
 }
 
-/* Who this end is. A responder settles on it only when it answers: before, its configuration says it. */
+/* The identity of this end. A responder selects it only when it answers; before that, it is taken from the configuration. */
 static identification_t *local_id(ike_sa_t *ike_sa)
 {
 	identification_t *id = ike_sa->get_my_id(ike_sa), *configured;
@@ -211,7 +213,7 @@ bool countersign_add_class(json_t *question, auth_class_t class)
 	return json_object_set_new(question, "auth", json_string(name)) == 0;
 }
 
-/* all of them, or NULL: what is left out would not be judged */
+/* All traffic selectors, or NULL on failure: the authorizer would not judge one that is left out. */
 static json_t *selectors(linked_list_t *list)
 {
 	json_t *array = json_array();
@@ -240,6 +242,7 @@ static json_t *selectors(linked_list_t *list)
 	return array;
 }
 
+/* adds the algorithm of this type, and its key length, if the proposal has one; FALSE on failure */
 static bool add_algorithm(json_t *to, const char *name, proposal_t *proposal,
 						  transform_type_t type, bool with_key_length)
 {
@@ -254,6 +257,7 @@ static bool add_algorithm(json_t *to, const char *name, proposal_t *proposal,
 			json_object_set_new(to, "key_length", json_integer(key_length)) == 0);
 }
 
+/* adds a lifetime, unless it is unlimited (0); FALSE on failure */
 static bool add_life(json_t *to, const char *name, uint64_t life)
 {
 	return !life || json_object_set_new(to, name, json_integer(min(life, UINT32_MAX))) == 0;
@@ -263,7 +267,7 @@ static json_t *child_proposal(proposal_t *proposal, child_cfg_t *cfg)
 {
 	lifetime_cfg_t *lifetime = cfg->get_lifetime(cfg, FALSE);
 	bool ah = proposal->get_protocol(proposal) == PROTO_AH;
-	/* whether the peer compresses, too, is not known yet */
+	/* whether the peer agrees to IPComp is not known yet, so this is what the configuration says */
 	json_t *object = json_pack("{s:s,s:b}", "protocol", ah ? "ah" : "esp",
 							   "ipcomp", (int)cfg->has_option(cfg, OPT_IPCOMP));
 

@@ -1,4 +1,4 @@
-//! Why a recorded decision came out as it did: the policy that was in force is asked again, with what the log knows.
+//! Explains a recorded decision: asks the policy that was in force once more, with the facts from the log.
 
 use std::path::{Path, PathBuf};
 
@@ -6,33 +6,42 @@ use countersign_ca::Timestamp;
 use countersign_policy::ipsec::{self, delegations};
 use countersign_policy::key::PublicKey;
 use countersign_policy::{
-    ComplianceValues, LegacySignatures, PolicySet, Principal, Question, Requesters, Source, Trace,
+    ComplianceValues, LegacySignatures, PolicySet, PolicySetBuilder, Principal, Question,
+    Requesters, Source, Trace,
 };
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::asked;
-use crate::decision::{decisions, kept_policy};
+use crate::decision_log::{decisions, recorded_policy};
 use crate::identity::{Names, PeerId};
-use crate::moment::moment;
+use crate::policy::attributes::attributes;
 use crate::policy::credentials;
-use crate::proof::Proof;
+use crate::policy::moment::moment;
+use crate::policy::proof::Proof;
 use crate::wire;
 
-/// What explaining needs.
+/// Explains decisions.
 #[derive(Debug, Clone)]
 pub struct Explainer {
     /// The folder of the decision log.
     pub log: PathBuf,
-    /// The folder of credentials, which are taken as they are now.
+    /// The folder of credentials. They are not recorded, so that the present ones are used.
     pub credentials: Option<PathBuf>,
 }
 
+/// The inputs of the decision, besides the attributes, as far as they are on record.
+struct Evidence {
+    set: PolicySet,
+    requesters: Requesters,
+    /// The peer, with its identity spelled as in its certificate.
+    peer: PeerId,
+}
+
 impl Explainer {
-    /// The decision of this trace.
+    /// Finds the decision with this trace.
     ///
     /// # Errors
-    /// The log cannot be read, or there is none such.
+    /// The log cannot be read, or has no such decision.
     pub fn decision(&self, trace: &str) -> Result<Value, String> {
         let found = decisions(&self.log, 1, |line| {
             line.get("trace").and_then(Value::as_str) == Some(trace)
@@ -41,10 +50,10 @@ impl Explainer {
         found.into_iter().next().ok_or_else(|| format!("no decision `{trace}` is on record"))
     }
 
-    /// What the policy saw, one trace for each question to it; none if the policy was not asked.
+    /// Explains the policy's answer, by one trace for each attribute set; there are none if another step decided.
     ///
     /// # Errors
-    /// In words, what is not on record any more.
+    /// A needed record no longer exists; the text says which.
     pub fn explain(&self, decision: &Value) -> Result<Vec<Trace>, String> {
         let text = |name: &str| decision.get(name).and_then(Value::as_str).unwrap_or_default();
         if text("step") != "policy" {
@@ -61,10 +70,22 @@ impl Explainer {
                 format!("the peer's certificates stand in the decision `{earlier}`, which is not on record any more")
             })?,
         };
-        let legacy = decision.get("legacy_signatures").is_some_and(|of| *of == true);
-        let (set, requesters, peer) = self.set(text("policy"), &facts, &question, peer, legacy)?;
+        let policy = recorded_policy(&self.log, text("policy"))
+            .map_err(|e| format!("the policy {} is not kept any more: {e}", text("policy")))?;
+        let mut builder = PolicySet::builder();
+        builder
+            .policy(&Source::new("policy", policy))
+            .map_err(|_| "the kept policy is damaged".to_owned())?;
+        if decision.get("legacy_signatures").is_some_and(|of| *of == true) {
+            builder.legacy_signatures(LegacySignatures::Accepted);
+        }
+        let Evidence { set, requesters, peer } = if facts.get("path").is_none() {
+            without_certificate(builder, &question, peer)?
+        } else {
+            self.with_certificate(builder, &facts, peer)?
+        };
         let values = ComplianceValues::boolean();
-        let all = asked::attributes(&question, &peer, moment)?;
+        let all = attributes(&question, &peer, moment)?;
         Ok(all
             .iter()
             .map(|attributes| {
@@ -73,42 +94,17 @@ impl Explainer {
             .collect())
     }
 
-    fn set(
+    /// A peer with a certificate: its path is on record, and gives delegations and requesters.
+    fn with_certificate(
         &self,
-        digest: &str,
+        mut builder: PolicySetBuilder,
         facts: &Value,
-        question: &wire::Question,
         peer: PeerId,
-        legacy: bool,
-    ) -> Result<(PolicySet, Requesters, PeerId), String> {
-        let policy = kept_policy(&self.log, digest)
-            .map_err(|e| format!("the policy {digest} is not kept any more: {e}"))?;
-        let mut builder = PolicySet::builder();
-        let source = Source::new("policy", policy);
-        builder.policy(&source).map_err(|_| "the kept policy is damaged".to_owned())?;
-        if facts.get("path").is_none() {
-            // A raw key, a user: the question has it.
-            if let Some(requester) = Proof::of(question, None)
-                .ok()
-                .map(|proof| proof.requester(&peer.to_string()))
-                .transpose()?
-                .flatten()
-            {
-                let requesters =
-                    Requesters::new(&requester.spellings).map_err(|e| e.to_string())?;
-                return Ok((builder.build(), requesters, peer));
-            }
-            return Err(
-                "the peer proved a pre-shared key, which is not on record; ask again with `countersign policy query`".into(),
-            );
-        }
+    ) -> Result<Evidence, String> {
         let path: Vec<wire::Octets> = member(facts, "path")?;
         let anchor: wire::Octets = member(facts, "anchor_key")?;
         let names = path.first().and_then(|leaf| Names::of(&leaf.0).ok());
         let peer = names.map_or(peer.clone(), |names| names.as_held(peer));
-        if legacy {
-            builder.legacy_signatures(LegacySignatures::Accepted);
-        }
         let folder = self.credentials.as_deref();
         if let Some(source) = folder.and_then(|at: &Path| credentials(at, &peer.to_string())) {
             builder.credentials(&source?);
@@ -128,8 +124,23 @@ impl Explainer {
                 .extend(subject(&leaf.0).and_then(|der| ipsec::distinguished_name(&der).ok()));
         }
         let requesters = Requesters::new(&requesters).map_err(|e| e.to_string())?;
-        Ok((builder.build(), requesters, peer))
+        Ok(Evidence { set: builder.build(), requesters, peer })
     }
+}
+
+/// A peer without a certificate: the question has its raw key or its user name, but never its pre-shared key.
+fn without_certificate(
+    builder: PolicySetBuilder,
+    question: &wire::Question,
+    peer: PeerId,
+) -> Result<Evidence, String> {
+    let proof = Proof::of(question, None).ok();
+    let requester = proof.map(|proof| proof.requester(&peer.to_string())).transpose()?.flatten();
+    let requester = requester.ok_or(
+        "the peer proved a pre-shared key, which is not on record; ask again with `countersign policy query`",
+    )?;
+    let requesters = Requesters::new(&requester.spellings).map_err(|e| e.to_string())?;
+    Ok(Evidence { set: builder.build(), requesters, peer })
 }
 
 fn member<T: serde::de::DeserializeOwned>(of: &Value, name: &str) -> Result<T, String> {

@@ -1,22 +1,24 @@
-//! How an IKE daemon asks whether a peer may come in: path, status, identity and policy decide, and the answer says why.
+//! The authorizer: an IKE daemon asks it whether a peer may connect. The certification path, the revocation status, the identity and the
+//! KeyNote policy decide, in this order, and the answer gives the reason.
+//!
+//! `server` takes questions from a Unix socket, in the format of `wire`; `decide` finds the answer with the help of `trust`, `status`,
+//! `identity` and `policy`, and `decision_log` records it. `gateway` is independent of these: it writes the configuration files of IKE daemons.
 
 #![doc = include_str!("../README.md")]
 
-pub mod asked;
-pub mod authorizer;
-pub mod decision;
+pub mod decide;
+pub mod decision_log;
 pub mod explain;
 pub mod gateway;
 pub mod identity;
-pub mod kept;
-mod lines;
-pub mod lookup;
-pub mod moment;
 pub mod policy;
-pub mod proof;
 pub mod server;
 pub mod status;
 pub mod trust;
 pub mod wire;
 
 pub use countersign_ca::path;
+pub use decide as authorizer;
+pub use decision_log as decision;
+pub use policy::{attributes as asked, moment, proof};
+pub use trust::certificate_store as lookup;

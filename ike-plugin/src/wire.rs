@@ -1,7 +1,7 @@
-//! What an IKE daemon asks and what it is answered: one JSON object a line each way, over a Unix socket.
+//! The protocol between an IKE daemon and the authorizer: a question and an answer, each one JSON object on a line, over a Unix socket.
 //!
-//! Binary values are Base64 (RFC 4648 §4). Unknown members are ignored, so that an asker may say more than this version reads;
-//! `v` changes when a member changes its meaning. `docs/authorizer.md` shows it to those who write askers.
+//! Binary values are Base64 (RFC 4648 §4). Unknown members are ignored, so that a daemon may send more than this version reads; `v` changes
+//! when a member changes its meaning. `docs/authorizer.md` describes the protocol for those who write hooks for daemons.
 
 use std::net::IpAddr;
 
@@ -11,24 +11,24 @@ use zeroize::Zeroizing;
 
 /// The version of the protocol.
 pub const VERSION: u32 = 1;
-/// The longest question, in octets, with its line feed.
+/// The longest question in octets, line feed included.
 pub const MAX_QUESTION: usize = 256 << 10;
-/// The most certificates of a chain.
+/// The most certificates in a chain.
 pub const MAX_CHAIN: usize = 16;
-/// The most traffic selectors of a side.
+/// The most traffic selectors of one side.
 pub const MAX_SELECTORS: usize = 16;
-/// The longest that an answer may take, in milliseconds.
+/// The longest time that a daemon may wait for an answer, in milliseconds.
 pub const MAX_TIMEOUT: u32 = 60_000;
 
-/// May this peer come in?
+/// A daemon's question: may this peer connect?
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// [`VERSION`].
     pub v: u32,
-    /// What the answer repeats, at most 64 characters.
+    /// A name for the question, which the answer repeats; at most 64 characters.
     #[serde(default)]
     pub id: String,
-    /// How long the asker waits, in milliseconds, at most [`MAX_TIMEOUT`]. What takes longer is answered as a denial.
+    /// How long the daemon waits, in milliseconds, at most [`MAX_TIMEOUT`]. If the decision takes longer, the peer is denied.
     #[serde(default = "default_timeout")]
     pub timeout_ms: u32,
     /// The daemon, such as `charon` or `pluto`.
@@ -40,29 +40,29 @@ pub struct Question {
     pub ike: u8,
     /// The exchange of phase 1.
     pub mode: Mode,
-    /// Whether the daemon began phase 1, or was asked.
+    /// Whether the daemon initiated phase 1 or responded.
     pub role: Role,
     /// This end.
     pub local: End,
     /// The peer.
     pub remote: End,
-    /// What the peer was authenticated with. Without it, `chain` or `psk` says it.
+    /// The method by which the peer was authenticated. If it is missing, it follows from `chain` or `psk`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
-    /// The peer's certificates in DER, its own first, as far as the daemon has them. Empty with [`Auth::Cert`]: one is looked up by the
-    /// identity.
+    /// The peer's certificates in DER, its own first, as far as the daemon has them. If it is empty with [`Auth::Cert`], the authorizer looks
+    /// a certificate up by the identity.
     #[serde(default)]
     pub chain: Vec<Octets>,
-    /// The pre-shared key that the peer has proved to know.
+    /// The pre-shared key that the peer has proved to know. It is wiped, and never logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub psk: Option<Secret>,
-    /// The public key that the peer has proved to have the private one of, where it has no certificate: a SubjectPublicKeyInfo in DER.
+    /// For a peer without a certificate, the public key whose private key it has proved to hold: a SubjectPublicKeyInfo in DER.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Octets>,
-    /// What was agreed for the IKE SA.
+    /// The proposal that was selected for the IKE SA.
     #[serde(default)]
     pub proposal: IkeProposal,
-    /// What is asked for in phase 2; without it the question is about phase 1.
+    /// What was negotiated in phase 2. If it is missing, the question is about phase 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child: Option<Child>,
 }
@@ -71,7 +71,7 @@ fn default_timeout() -> u32 {
     5_000
 }
 
-/// What a peer was authenticated with.
+/// The method that authenticated a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Auth {
@@ -81,9 +81,9 @@ pub enum Auth {
     Psk,
     /// A public key that the daemon knows without a certificate (RFC 7670, `rightrsasigkey`).
     Raw,
-    /// EAP, without a certificate that the daemon has seen.
+    /// EAP, if the peer has shown no certificate besides.
     Eap,
-    /// XAuth alone.
+    /// XAuth, if the peer has proved nothing else.
     Xauth,
 }
 
@@ -99,7 +99,7 @@ pub enum Mode {
     IkeSa,
 }
 
-/// Which side began.
+/// Which side initiated an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -112,16 +112,16 @@ pub enum Role {
 /// One end of an IKE SA.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct End {
-    /// Its address as this end sees it.
+    /// Its IP address, as the daemon sees it.
     pub address: IpAddr,
-    /// Its port as this end sees it.
+    /// Its UDP port, as the daemon sees it.
     #[serde(default)]
     pub port: u16,
-    /// Who it says it is.
+    /// The identity that it claims.
     pub id: IkeId,
 }
 
-/// The body of an ID payload.
+/// An ID payload: its type and its data.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct IkeId {
     /// The ID type by its IANA number (RFC 7296 §3.5, RFC 2407 §4.6.2.1): 1 IPv4 address, 2 FQDN, 3 e-mail, 4 IPv4 subnet, 5 IPv6
@@ -132,35 +132,35 @@ pub struct IkeId {
     pub data: Octets,
 }
 
-/// What was agreed for the IKE SA.
+/// The proposal that was selected for the IKE SA.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct IkeProposal {
     /// The Diffie-Hellman group by its IANA number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u16>,
-    /// The whole proposal in the daemon's words, for the log.
+    /// The whole proposal in the daemon's notation. Only the log uses it.
     #[serde(default)]
     pub text: String,
 }
 
-/// What is asked for in phase 2.
+/// A child SA (IKEv2) or the SAs of a quick mode (IKEv1), as they were negotiated.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Child {
-    /// The daemon's name for it.
+    /// The daemon's name for the connection.
     #[serde(default)]
     pub name: String,
-    /// Which side began phase 2.
+    /// Which side initiated phase 2.
     pub role: Role,
-    /// The traffic of this end.
+    /// The traffic selectors of the daemon's side.
     pub local: Vec<TrafficSelector>,
-    /// The traffic of the peer's end.
+    /// The traffic selectors of the peer's side.
     pub remote: Vec<TrafficSelector>,
     /// Tunnel or transport mode.
     pub mode: ChildMode,
-    /// The group of a key exchange of its own, by its IANA number.
+    /// The Diffie-Hellman group by its IANA number, if phase 2 has a key exchange of its own (perfect forward secrecy).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u16>,
-    /// What protects the traffic.
+    /// The algorithms that protect the traffic.
     pub proposal: ChildProposal,
 }
 
@@ -168,13 +168,13 @@ pub struct Child {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChildMode {
-    /// Whole packets.
+    /// Tunnel mode: whole packets are encapsulated.
     Tunnel,
-    /// Payloads only.
+    /// Transport mode: only the payloads are.
     Transport,
 }
 
-/// A range of addresses and ports (RFC 7296 §3.13.1).
+/// A traffic selector: a range of addresses and of ports (RFC 7296 §3.13.1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TrafficSelector {
     /// The first address.
@@ -196,7 +196,7 @@ fn last_port() -> u16 {
     u16::MAX
 }
 
-/// One proposal of phase 2, with IKEv2's transform numbers; an IKEv1 daemon translates its own.
+/// The proposal that was selected in phase 2, with the transform numbers of IKEv2. A daemon translates those of IKEv1.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChildProposal {
     /// `esp` or `ah`.
@@ -204,19 +204,19 @@ pub struct ChildProposal {
     /// The encryption algorithm (transform type 1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<u16>,
-    /// The length of its key in bits.
+    /// The key length of the encryption algorithm in bits, if it was negotiated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_length: Option<u16>,
     /// The integrity algorithm (transform type 3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity: Option<u16>,
-    /// The lifetime in seconds, as configured here.
+    /// The lifetime in seconds, as it is configured on the daemon's side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_seconds: Option<u32>,
-    /// The lifetime in kilobytes, as configured here.
+    /// The lifetime in kilobytes, as it is configured on the daemon's side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_kbytes: Option<u32>,
-    /// Whether the packets are compressed, too.
+    /// Whether packets are compressed (IPComp).
     #[serde(default)]
     pub ipcomp: bool,
 }
@@ -231,52 +231,52 @@ pub enum Protocol {
     Ah,
 }
 
-/// Yes or no, and why.
+/// The authorizer's answer: whether the peer may connect, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// [`VERSION`].
     pub v: u32,
-    /// What the question said.
+    /// The `id` of the question.
     pub id: String,
-    /// Whether the peer may come in.
+    /// Whether the peer may connect.
     pub decision: Verdict,
-    /// What decided: the step that denied, or `policy`, the last one, where all agreed.
+    /// The step that denied; if all steps agreed, the last one that was taken.
     pub step: Step,
-    /// Why, in words.
+    /// The reason, as a sentence for people.
     pub reason: String,
-    /// Under which name the decision log has it.
+    /// The name of this decision in the decision log.
     pub trace: String,
 }
 
-/// Yes or no.
+/// Whether a peer may connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The peer may come in.
+    /// It may.
     Allow,
     /// It may not.
     Deny,
 }
 
-/// The steps of a decision, in their order.
+/// The steps of a decision, in the order in which they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// The question itself: it could not be read, or nothing is known that it is about.
+    /// Reading the question. It denies if the question is malformed, or if no certificate is known of the peer that it is about.
     Question,
-    /// The certification path.
+    /// Validating the certification path.
     Path,
-    /// Revocation.
+    /// Checking that no certificate of the path is revoked.
     Status,
-    /// The ID payload against the certificate.
+    /// Comparing the ID payload with the certificate.
     Identity,
-    /// KeyNote.
+    /// Asking the KeyNote policy.
     Policy,
-    /// The authorizer could not decide.
+    /// None of the others: the authorizer was unable to decide, for instance for want of time.
     Authorizer,
 }
 
-/// Octets, in Base64.
+/// Octets, which are written in Base64.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Octets(pub Vec<u8>);
 
@@ -294,7 +294,7 @@ impl<'de> Deserialize<'de> for Octets {
     }
 }
 
-/// A secret, in Base64; wiped when dropped, and never shown.
+/// A secret, which is written in Base64. It is wiped when it is dropped, and `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub Zeroizing<Vec<u8>>);
 

@@ -1,4 +1,4 @@
-//! What the authorizer keeps of a peer and what it does not, against a trust that counts how often it is asked; and its log.
+//! Tests what the authorizer caches of a peer, with a trust that counts how often it is asked; and the decision log.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,12 +34,12 @@ struct Everybody {
     paths: AtomicUsize,
     statuses: AtomicUsize,
     revoked: AtomicBool,
-    /// It finds out nothing for who has no time.
+    /// It gives no status if the deadline is near.
     slow: AtomicBool,
     generation: AtomicU64,
 }
 
-/// A clock that stands still.
+/// A clock that is set by the test.
 struct Still(AtomicI64);
 
 impl Clock for Still {
@@ -127,7 +127,7 @@ impl Site {
         Authorizer::new(trust, policy, Mapping::default(), clock, log, 10).unwrap()
     }
 
-    /// An authorizer whose time is the test's.
+    /// An authorizer with the clock of the test.
     fn authorizer_at(&self, clock: &Arc<Still>, condition: &str, log: DecisionLog) -> Authorizer {
         let (trust, clock) = (Arc::clone(&self.trust), Arc::clone(clock));
         let policy = self.policy(condition);
@@ -197,7 +197,7 @@ fn whoever_says_it_is_an_address_sends_from_it() {
     assert_eq!(site.ask(&lenient, ADDRESS.0, ADDRESS.1, ELSEWHERE).decision, Verdict::Allow);
 }
 
-/// Spellings that are one to the certificate are one to the policy.
+/// Spellings that are equal for the certificate are equal for the policy.
 #[test]
 fn a_peer_cannot_spell_itself_past_the_policy() {
     use der::Encode;
@@ -224,7 +224,7 @@ fn still() -> Arc<Still> {
     Arc::new(Still(AtomicI64::new(1_800_000_000_000)))
 }
 
-/// Whatever the reason is: of a thousand attempts within a moment, all but the first cost nothing, and the log has them in two lines.
+/// For every reason of refusal: of a thousand attempts within a short time, all but the first cost nothing, and the log has them in two lines.
 #[test]
 fn a_thousand_refusals_cost_one_and_are_told_once() {
     let wrong: (u8, &[u8]) = (2, b"gw2.example.net");
@@ -269,7 +269,7 @@ fn whoever_was_refused_is_let_in_as_soon_as_anything_changes() {
     assert_eq!(ask().decision, Verdict::Deny, "it is not in force yet");
     authorizer.reload().unwrap();
     assert_eq!(ask().decision, Verdict::Allow);
-    // Another status: a new CRL, or a deed in the store.
+    // Another status: a new CRL, or a change in the store.
     let change = |revoked| {
         site.trust.revoked.store(revoked, Ordering::SeqCst);
         site.trust.generation.fetch_add(1, Ordering::SeqCst);
@@ -279,7 +279,7 @@ fn whoever_was_refused_is_let_in_as_soon_as_anything_changes() {
     assert_eq!((refused.step, ask()), (Step::Status, refused));
     change(false);
     assert_eq!(ask().decision, Verdict::Allow);
-    // And what nobody told of, when the moment is over.
+    // A change without notice counts when the cached refusal has expired.
     change(true);
     assert_eq!(ask().decision, Verdict::Deny);
     site.trust.revoked.store(false, Ordering::SeqCst);
@@ -289,7 +289,7 @@ fn whoever_was_refused_is_let_in_as_soon_as_anything_changes() {
     assert_eq!(ask().decision, Verdict::Allow);
 }
 
-/// Also where what is refused again was found out for another question.
+/// Also if the repeated refusal was found for another question.
 #[test]
 fn no_refusal_lasts_longer_than_what_it_rests_on() {
     let (site, clock) = (Site::new(), still());
@@ -304,7 +304,7 @@ fn no_refusal_lasts_longer_than_what_it_rests_on() {
     assert_eq!(ask(ELSEWHERE), Verdict::Allow);
 }
 
-/// A decision's time is the daemon's, and not in the question.
+/// The time allowed for a decision comes from the daemon, and is not part of the question.
 #[test]
 fn whoever_has_time_is_not_given_the_refusal_of_who_had_none() {
     let (site, clock) = (Site::new(), still());
@@ -326,7 +326,7 @@ fn whoever_has_time_is_not_given_the_refusal_of_who_had_none() {
     }
 }
 
-/// Only refusals are kept, only of the very same question, and not those of an authorizer that had no time.
+/// Only refusals are cached, only for exactly the same question, and not those of an authorizer that had no time.
 #[test]
 fn what_is_kept_refuses_nobody_else_and_lets_nobody_in() {
     let (site, clock) = (Site::new(), still());
@@ -369,7 +369,7 @@ fn nobody_else_reads_the_policies_that_are_kept() {
     let site = Site::new();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let policies = site.decisions().join("policies");
-    // As an earlier version left it.
+    // As written by an earlier version.
     fs::create_dir_all(&policies).unwrap();
     fs::set_permissions(&policies, fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(policies.join("new"), "").unwrap();
@@ -386,7 +386,7 @@ fn nobody_else_reads_the_policies_that_are_kept() {
     assert_eq!(mode(&fresh), 0o700);
 }
 
-/// The log is a pipe that nobody reads: as a disk that hangs.
+/// The log is a pipe without a reader, which blocks like a disk that hangs.
 #[test]
 fn a_disk_that_hangs_stalls_nobody() {
     let site = Site::new();
@@ -394,7 +394,7 @@ fn a_disk_that_hangs_stalls_nobody() {
     let pipe = site.decisions().join("decisions.jsonl");
     let made = Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap_or_else(|e| panic!("`mkfifo`: {e}; it is in coreutils")).success());
-    // Opened for both, so that nobody waits for a reader, who reads nothing yet.
+    // Opened for reading and writing, so that opening does not wait for a reader.
     let mut reader = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
     let authorizer = site.authorizer("true", DecisionLog::open(&site.decisions()).unwrap());
     for _ in 0..10_000 {
@@ -403,7 +403,7 @@ fn a_disk_that_hangs_stalls_nobody() {
     assert_eq!(authorizer.refuse(Step::Question, "no question".into()).decision, Verdict::Deny);
     authorizer.reload().unwrap();
     assert!(authorizer.lost() > 0, "what is not on record is counted");
-    // The disk comes back, or the log would wait for it for ever.
+    // The disk works again, otherwise the log would wait for ever.
     std::thread::spawn(move || {
         let mut buffer = vec![0; 1 << 16];
         while reader.read(&mut buffer).is_ok() {}

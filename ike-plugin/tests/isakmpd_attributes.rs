@@ -1,4 +1,4 @@
-//! The action attributes of isakmpd.policy(5) as a policy meets them: filters, identities, lifetimes, times, in both phases.
+//! The action attributes of isakmpd.policy(5) as a policy gets them: filters, identities, lifetimes, times, in both phases.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,7 +26,7 @@ use x509_cert::name::Name;
 
 use gateway::{AES, Ca, Gateway, Peer, but, loaded, phase_1};
 
-/// For one who knows the phrase, if this holds; and phase 1.
+/// A policy that allows a peer with the passphrase if the condition holds, and allows phase 1.
 fn on_condition(condition: &str) -> Gateway {
     let licensees = "\"passphrase:spare key 3\"";
     let policy = format!(
@@ -111,7 +111,7 @@ fn filters_are_ranges_ports_and_protocols() {
         service.denies(&https(protocol, first, last));
     }
     service.denies(&traffic);
-    // The vocabulary has one port or all: a range is no question, and is refused before the policy is asked.
+    // The vocabulary has one port or all: a range cannot be expressed, and is refused before the policy is asked.
     assert_eq!(service.ask(&https(6, 443, 444)).step, Step::Question);
     let numbered = on_condition("remote_filter_proto == \"udp\"");
     numbered.allows(&https(17, 500, 500));
@@ -175,12 +175,12 @@ fn local_time_is_that_of_the_gateway() {
         let utc = TimeZone::UTC.to_timestamp(date(2026, 7, 1).at(hour, 30, 0, 0)).unwrap();
         Timestamp::from_seconds(utc.as_second())
     };
-    // Half past seven here is half past three there: each place has its own hours.
+    // Half past seven here is half past three there: each gateway uses its own time zone.
     let [utc, new_york] = [TimeZone::UTC, TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap()];
     for question in [peer.phase1(), peer.esp(AES)] {
         let question: Question = serde_json::from_value(question).unwrap();
         let proof = Proof::of(&question, question.psk.as_ref()).unwrap();
-        let asker = policy.asker(None, &proof, "gw2.example").unwrap();
+        let asker = policy.requesting_peer(None, &proof, "gw2.example").unwrap();
         let open = |hour, zone| {
             let id = PeerId::read(&question.remote.id).unwrap();
             let moment = moment(at(hour), zone).unwrap();
@@ -293,7 +293,7 @@ fn an_attribute_that_does_not_exist_grants_nothing() {
         let gateway = Gateway::new(&policy, &[]);
         gateway.denies(&peer.phase1());
         gateway.denies(&peer.esp(AES));
-        // What stands beside it still counts.
+        // The condition beside it still counts.
         gateway
             .replace(&policy.replace("Conditions:", "Conditions: doi == \"ipsec\";\n "))
             .unwrap();
@@ -316,7 +316,7 @@ fn a_new_policy_holds_for_phase_2_of_whoever_is_already_in() {
     gateway.replace(&licence("pfs == \"yes\"")).unwrap();
     gateway.denies(&peer.esp(AES));
     gateway.allows(&but(&peer.esp(AES), "/child/group", json!(14)));
-    // A policy that cannot be read changes nothing; a blank line within an assertion is such a fault.
+    // A policy with errors changes nothing; a blank line within an assertion is such an error.
     let blank = "Authorizer: \"POLICY\"\nLicensees: \"passphrase:spare key 3\" ||\n\n  \"passphrase:spare key 4\"\n";
     let why = gateway.replace(blank).unwrap_err();
     assert!(why.contains("isakmpd.policy:"), "{why}");

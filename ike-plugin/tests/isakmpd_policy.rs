@@ -1,7 +1,7 @@
-//! Policies after the examples of isakmpd.policy(5): what that manual promises of each is what a daemon is answered.
+//! Policies after the examples of isakmpd.policy(5): the authorizer answers as the manual promises for each.
 //!
-//! isakmpd asks its policy in phase 2 only, and a daemon here asks in phase 1, too. There is no ESP and no filter yet then: an assertion
-//! that demands ESP refuses phase 1, and [`gateway::phase_1`] is what an operator adds to such a policy.
+//! isakmpd asks its policy only in phase 2; here, a daemon asks in phase 1 too. There is no ESP and no filter yet in phase 1: an assertion
+//! that requires ESP denies phase 1, unless the operator adds [`gateway::phase_1`] to the policy.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -39,7 +39,7 @@ fn an_assertion_with_nothing_but_an_authorizer_accepts_everything() {
             gateway.allows(&question);
         }
     }
-    // It does not stand in for the proof itself.
+    // It does not replace the proof itself.
     for question in [peer.phase1(), peer.esp(AES)] {
         let other =
             but(&question, "/chain/0", stranger.peer("gw2.example").phase1()["chain"][0].clone());
@@ -47,7 +47,7 @@ fn an_assertion_with_nothing_but_an_authorizer_accepts_everything() {
         let other = but(&question, "/remote/id/data", json!(BASE64.encode(b"gw3.example")));
         assert_eq!(gateway.ask(&other).step, Step::Identity);
     }
-    // Nobody is POLICY but POLICY.
+    // No peer can be POLICY.
     for nobody in ["", "Comment: nothing\nAuthorizer: \"policy\"\n"] {
         let gateway = Gateway::new(nobody, &[&ca]);
         gateway.denies(&peer.phase1());
@@ -55,7 +55,7 @@ fn an_assertion_with_nothing_but_an_authorizer_accepts_everything() {
     }
 }
 
-/// isakmpd has its policy decide about traffic; who somebody is, path, status and identity say.
+/// isakmpd's policy decides about traffic only; path, status and identity are checked before.
 #[test]
 fn a_policy_may_be_asked_when_isakmpd_asks_it() {
     let (ca, stranger) = (Ca::root("Yard CA", None), Ca::root("Another CA", None));
@@ -73,17 +73,17 @@ fn a_policy_may_be_asked_when_isakmpd_asks_it() {
     assert!(answer.reason.contains("phase 2 only"), "{}", answer.reason);
     gateway.allows(&peer.esp(AES));
     gateway.denies(&peer.esp(NULL));
-    // Phase 1 is not open to everybody.
+    // Phase 1 is not allowed to all peers.
     let other = stranger.peer("gw2.example");
     assert_eq!(gateway.ask(&other.phase1()).step, Step::Path);
     let other = but(&peer.phase1(), "/remote/id/data", json!(BASE64.encode(b"gw3.example")));
     assert_eq!(gateway.ask(&other).step, Step::Identity);
     assert_eq!(gateway.ask(&other).decision, Verdict::Deny);
-    // As it is by default, the same policy refuses phase 1.
+    // By default, the same policy denies phase 1.
     Gateway::new(&policy, &[&ca]).denies(&peer.phase1());
 }
 
-/// What the manual demands in its examples: the packets are encrypted.
+/// The condition of the manual's examples: the packets are encrypted.
 const ENCRYPTED: &str = "app_domain == \"IPsec policy\" &&\n   esp_present == \"yes\" &&\n   esp_enc_alg != \"null\" -> \"true\";";
 
 #[test]
@@ -114,7 +114,7 @@ fn a_passphrase_is_licensed_by_its_hash_for_encrypted_packets() {
             gateway.denies(&Peer::knows(&wrong).phase1());
             gateway.denies(&Peer::knows(&wrong).esp(AES));
         }
-        // The manual wants lower case, and a hash is compared as it is written.
+        // The manual requires lower case, and a hash is compared as it is written.
         if let Some((kind, hash)) = licensee.split_once("-hex:") {
             let upper = format!("{kind}-hex:{}", hash.to_uppercase());
             let gateway =
@@ -150,7 +150,7 @@ fn any_licensee_of_several_may_ask() {
     }
 }
 
-/// Two sub-policies, whose fields stand in another order each; the second has clauses within a clause.
+/// Two sub-policies with their fields in different orders; the second has nested clauses.
 const SUB_POLICIES: &str = r#"Authorizer: "POLICY"
 Licensees: "north yard" || "south yard"
 Comment: the yards have their own rules, here, because no
@@ -199,13 +199,13 @@ fn sub_policies_decide_in_the_name_of_policy() {
         bare.denies(&Peer::knows(phrase).phase1());
     }
     gateway.denies(&Peer::knows("elsewhere").phase1());
-    // The manual's own example has `ah_auth_alg` equal `md5`, which is none of the values that it lists.
+    // The manual's own example has `ah_auth_alg` equal `md5`, which is not one of the values that it lists.
     let printed = SUB_POLICIES.replace("\"hmac-", "\"");
     let south = Peer::knows("spare key 3");
     Gateway::new(&printed, &[]).denies(&south.ah(MD5));
     let auth = attribute("ah_auth_alg").unwrap();
     assert!(auth.check("md5").is_err() && auth.check("hmac-md5").is_ok());
-    // That of the transform is called so.
+    // The attribute of the transform has this name.
     let transform = printed.replace("ah_auth_alg", "ah_hash_alg");
     Gateway::new(&transform, &[]).allows(&south.ah(MD5));
     Gateway::new(&transform, &[]).denies(&south.ah(SHA256));
@@ -213,7 +213,7 @@ fn sub_policies_decide_in_the_name_of_policy() {
 
 #[test]
 fn nobody_names_itself_into_a_sub_policy() {
-    // What no key signs counts in the policy only: a credential without a signature is left out.
+    // Unsigned assertions count only in the policy: a credential without a signature is dropped.
     let forged = "Authorizer: \"south yard\"\nLicensees: \"passphrase:elsewhere\"\n";
     let gateway = Gateway::with(SUB_POLICIES, &[], &[("gw2.example", forged)], true);
     gateway.denies(&Peer::knows("elsewhere").phase1());
@@ -267,7 +267,7 @@ fn the_name_of_a_ca_licenses_whom_it_certified() {
                   licensees: \"DN:/CN=Rollout CA/emailAddress=pki@depot.example\"\n";
     let anchors = [&ca, &other, &nameless];
     let gateway = Gateway::new(policy, &anchors);
-    // Those of a CA below it, too: authority is handed down.
+    // Certificates of a CA below it too: authority is delegated.
     for peer in [ca.peer("gw2.example"), below.peer_with_chain("gw2.example")] {
         gateway.allows(&peer.phase1());
         gateway.allows(&peer.esp(AES));
@@ -278,13 +278,13 @@ fn the_name_of_a_ca_licenses_whom_it_certified() {
         gateway.denies(&peer.esp(AES));
     }
     gateway.denies(&Peer::knows("DN:/CN=Rollout CA/emailAddress=pki@depot.example").phase1());
-    // With conditions, they bind everybody below it.
+    // If there are conditions, they hold for everything below the CA.
     let gateway = Gateway::new(&format!("{policy}conditions: {ENCRYPTED}\n"), &anchors);
     let peer = below.peer_with_chain("gw2.example");
     gateway.allows(&peer.esp(AES));
     gateway.denies(&peer.esp(NULL));
     gateway.denies(&peer.phase1());
-    // A peer's own name is one as well.
+    // A peer's own name is a principal as well.
     let gateway =
         Gateway::new("Authorizer: \"POLICY\"\nLicensees: \"DN:/CN=gw2.example\"\n", &anchors);
     gateway.allows(&peer.phase1());
@@ -294,7 +294,7 @@ fn the_name_of_a_ca_licenses_whom_it_certified() {
     gateway.denies(&other.esp(AES));
 }
 
-/// What the manual's example of a key demands.
+/// The condition of the manual's example of a key.
 const WITH_PFS: &str = "app_domain == \"IPsec policy\" && doi == \"ipsec\" &&\n   pfs == \"yes\" && esp_present == \"yes\" && ah_present == \"no\" &&\n   \
                         (esp_enc_alg == \"3des\" || esp_enc_alg == \"aes\") -> \"true\";";
 
@@ -321,7 +321,7 @@ fn the_key_in_a_certificate_licenses_whom_it_certified() {
     gateway.denies(&but(&peer.esp(AES), "/child/group", json!(2)));
 }
 
-/// A policy that licenses one CA's key, which may hand that on.
+/// A policy that licenses the key of one CA, which may delegate that.
 fn licensing(ca: &str) -> String {
     format!(
         "Authorizer: \"POLICY\"\nLicensees: \"{ca}\"\nConditions: app_domain == \"IPsec policy\";\n"
@@ -344,18 +344,18 @@ fn a_credential_hands_on_what_its_signer_may() {
     let gateway = Gateway::with(&policy, &anchors, &[("gw2.example", &to_yard)], false);
     gateway.allows(&peer.phase1());
     gateway.allows(&traffic);
-    // It hands on no more than it says.
+    // The CA delegates no more than its credential says.
     gateway.denies(&but(&traffic, "/child/group", Value::Null));
     gateway.denies(&but(&traffic, "/child/proposal/encryption", json!(BLOWFISH)));
-    // It is that peer's: others have not sent it, and those of another CA are not meant.
+    // The credential belongs to that peer: other peers do not have it, and it does not apply to peers of another CA.
     for other in [yard.peer("gw3.example"), depot.peer("gw2.example")] {
         gateway.denies(&other.phase1());
         gateway.denies(&but(&other.esp(AES), "/child/group", json!(2)));
     }
-    // The signer itself may do what the policy lets it do.
+    // The signer itself may do as much as the policy allows.
     gateway.allows(&head.peer("gw2.example").esp(BLOWFISH));
 
-    // Two steps; and neither alone.
+    // Two delegations together allow it; one alone does not.
     let to_depot = yard.credential(&to(&depot, "esp_enc_alg != \"3des\";"));
     let both = format!("{to_yard}\n{to_depot}");
     let peer = depot.peer("gw2.example");
@@ -391,7 +391,7 @@ fn a_credential_whose_signature_does_not_verify_is_none() {
     let answers = |credential: &str| {
         let of = [("gw2.example", credential)];
         let gateway = Gateway::with(&policy, &[&head, &yard, &depot], &of, true);
-        // Those of the policy itself go on.
+        // Those of the policy itself still count.
         gateway.allows(&head.peer("gw2.example").phase1());
         [peer.phase1(), peer.esp(AES)].map(|question| gateway.ask(&question))
     };
@@ -404,13 +404,13 @@ fn a_credential_whose_signature_does_not_verify_is_none() {
             assert_eq!((answer.decision, answer.step), (Verdict::Deny, Step::Policy), "{bad}");
         }
     }
-    // A bad one does not take a good one along.
+    // An invalid credential does not invalidate another.
     for answer in answers(&format!("{widened}\n{good}")) {
         assert_eq!(answer.decision, Verdict::Allow, "{}", answer.reason);
     }
 }
 
-/// OpenSSL, with what it reads; gives what it wrote.
+/// Runs OpenSSL with this input; returns its output.
 fn openssl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("openssl").args(arguments).current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -440,7 +440,7 @@ fn a_credential_as_openbsd_signs_it_counts_where_old_signatures_do() {
         for question in [peer.phase1(), peer.esp(AES)] {
             if legacy { gateway.allows(&question) } else { gateway.denies(&question) }
         }
-        // The log tells whether they counted, so that an explanation comes to the same answer.
+        // The log records whether they counted, so that an explanation gives the same answer.
         let traces = [peer.phase1(), peer.esp(AES)].map(|question| gateway.ask(&question).trace);
         for explanations in gateway.explained(&traces) {
             for trace in explanations {

@@ -1,4 +1,4 @@
-//! OCSP responses as OpenSSL's responder makes them of our requests, and such as nobody may believe.
+//! OCSP responses of OpenSSL's responder to our requests, and responses that must be refused.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,14 +26,14 @@ use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings, ValidPath
 use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache, Fetch};
 use countersign_ike_plugin::status::location::Locations;
 use countersign_ike_plugin::status::responders::{Ask, OcspCache};
-use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
+use countersign_ike_plugin::status::{Mode, Prefer, StatusChecker};
 use countersign_ike_plugin::trust::{Lack, Status};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SerialNumber,
 };
 
-/// What is asked.
+/// The certificate that is asked about.
 const URL: &str = "http://ocsp.example/";
 
 /// id-pkix-ocsp-nocheck.
@@ -96,7 +96,7 @@ struct Responder {
     signer: Mutex<[String; 2]>,
     /// The line of the index after the kind: of the certificate 7.
     entry: Mutex<&'static str>,
-    /// What becomes of a response on the way.
+    /// Changes a response on its way to the client.
     on_the_way: Mutex<OnTheWay>,
     asked: AtomicUsize,
 }
@@ -178,10 +178,10 @@ impl Site {
         Self { ca, responder: Arc::new(responder), clock, path, anchors }
     }
 
-    fn checker(&self, mode: Mode) -> CrlChecker {
+    fn checker(&self, mode: Mode) -> StatusChecker {
         let settings = CacheSettings { folder: None, refresh: Duration::from_secs(3600) };
         let ask = Box::new(Shared(Arc::clone(&self.responder)));
-        CrlChecker {
+        StatusChecker {
             mode,
             locations: Locations::default(),
             configured: Vec::new(),
@@ -194,13 +194,13 @@ impl Site {
         }
     }
 
-    fn ask(&self, checker: &CrlChecker) -> Status {
+    fn ask(&self, checker: &StatusChecker) -> Status {
         let (certificate, issuer) = self.path.pairs().next().unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
         checker.check(&self.path, certificate, issuer, self.clock.now(), deadline)
     }
 
-    /// Why a new checker does not know.
+    /// The reason for which a new checker gives no status.
     #[track_caller]
     fn unknown(&self, words: &str) {
         match self.ask(&self.checker(Mode::Strict)) {
@@ -251,7 +251,7 @@ fn an_answer_is_kept_and_a_change_is_noticed() {
     }
     assert!(checker.ocsp.generation() > before, "kept decisions would go on");
 
-    // One that ended, and the responder is gone: it counts no longer.
+    // The answer has expired, and the responder is gone: the answer no longer counts.
     *site.responder.entry.lock().unwrap() = GOOD;
     let checker = site.checker(Mode::Strict);
     assert!(matches!(site.ask(&checker), Status::Good(_)));
@@ -264,7 +264,7 @@ fn an_answer_is_kept_and_a_change_is_noticed() {
     }
 }
 
-/// Who was revoked for good is revoked also when the answer has ended, and nobody says it again; a hold lapses.
+/// A permanent revocation still counts when the answer has expired and is not renewed; a hold does not.
 #[test]
 fn a_revocation_outlives_its_answer() {
     let site = Site::new();
@@ -281,7 +281,7 @@ fn a_revocation_outlives_its_answer() {
     }
 }
 
-/// Whoever did not wait for the first answer decided without it: "revoked" that comes late ends what was decided.
+/// A decision that did not wait for the first answer ends when "revoked" comes later.
 #[test]
 fn a_first_answer_that_comes_late_is_noticed() {
     let site = Site::new();
@@ -300,7 +300,7 @@ fn a_first_answer_that_comes_late_is_noticed() {
     assert!(matches!(site.ask(&checker), Status::Revoked(_)));
 }
 
-/// A peer that is asked about for the first time must not have all others found out anew.
+/// The first question about a peer must not invalidate the status of all others.
 #[test]
 fn a_first_answer_that_was_waited_for_leaves_others_alone() {
     let site = Site::new();
@@ -333,7 +333,7 @@ fn nobody_else_is_believed() {
         params.custom_extensions.push(critical);
     }));
     site.unknown("its critical extension `1.2.3.4` is unknown (§4.2)");
-    // A gateway with a certificate of the CA is no responder of it.
+    // A gateway with a certificate of the CA is not a responder of the CA.
     set(site.ca.responder(|params| {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     }));
@@ -357,7 +357,7 @@ fn what_comes_damaged_late_or_for_another_is_not_taken() {
     });
     site.unknown("no OCSP response");
     on_the_way(|response| {
-        // Any octet of what is signed: the producer's time is near the front.
+        // An octet of the signed part: the producer's time is near the front.
         let text = response.windows(3).position(|octets| octets == b"202").unwrap();
         let mut response = response;
         response[text + 3] ^= 1;
@@ -366,13 +366,13 @@ fn what_comes_damaged_late_or_for_another_is_not_taken() {
     site.unknown("not believed");
     on_the_way(Ok);
     site.clock.0.store(3 * 86_400, Ordering::SeqCst);
-    // The responder's clock is three days behind ours.
+    // The clock of the responder is three days behind ours.
     site.unknown("the response ended at");
     site.clock.0.store(-3 * 86_400, Ordering::SeqCst);
     site.unknown("which is in the future");
     site.clock.0.store(0, Ordering::SeqCst);
 
-    // What was said of another certificate of the same CA.
+    // An answer about another certificate of the same CA.
     let mut params = params("other");
     params.serial_number = Some(SerialNumber::from(8));
     let other = Certificate::from_der(site.ca.issue(&params).0.der().to_vec()).unwrap();
@@ -401,7 +401,7 @@ fn each_octet_of_a_response_counts_or_is_signed_by_nobody() {
         for bit in [1, 0x80] {
             let mut changed = response.clone();
             changed[at] ^= bit;
-            // Never another answer.
+            // There is never another answer.
             if let Ok(answer) = read(&changed) {
                 assert!(answer.revoked.is_some(), "octet {at}");
             }

@@ -1,4 +1,4 @@
-//! CRLs as they come from servers that are good, late, silent, wrong or hostile. The CRLs are rcgen's, the server is the test's.
+//! CRLs from servers that are good, late, silent, wrong or hostile. The CRLs are made with rcgen; the server is part of the test.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
 use countersign_ike_plugin::status::fetch::Fetcher;
 use countersign_ike_plugin::status::location::Locations;
 use countersign_ike_plugin::status::responders::OcspCache;
-use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
+use countersign_ike_plugin::status::{Mode, Prefer, StatusChecker};
 use countersign_ike_plugin::trust::{Lack, Status};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
@@ -28,7 +28,7 @@ use rcgen::{
     RevokedCertParams, SerialNumber,
 };
 
-/// What the server answers, whatever is asked: a status line and a body; nothing for a silent one.
+/// The server's answer to every request: a status line and a body; `None` for a server that does not answer.
 type Page = Arc<Mutex<Option<(&'static str, Vec<u8>)>>>;
 
 struct Ca {
@@ -137,13 +137,13 @@ impl Site {
         Self { ca, page, url, path, anchors }
     }
 
-    fn checker(&self, mode: Mode, allowed: bool, folder: Option<&Path>) -> CrlChecker {
+    fn checker(&self, mode: Mode, allowed: bool, folder: Option<&Path>) -> StatusChecker {
         let settings = CacheSettings {
             folder: folder.map(Path::to_owned),
             refresh: Duration::from_secs(3600),
         };
         let beginnings: Vec<String> = allowed.then(|| self.url.clone()).into_iter().collect();
-        CrlChecker {
+        StatusChecker {
             mode,
             locations: Locations::new(&beginnings).unwrap(),
             configured: Vec::new(),
@@ -170,7 +170,7 @@ impl Site {
         *self.page.lock().unwrap() = Some(("200 OK", body));
     }
 
-    fn status(&self, checker: &CrlChecker, wait: Duration) -> Status {
+    fn status(&self, checker: &StatusChecker, wait: Duration) -> Status {
         let (certificate, issuer) = self.path.pairs().next().unwrap();
         checker.check(&self.path, certificate, issuer, SystemClock.now(), Instant::now() + wait)
     }
@@ -196,7 +196,7 @@ fn good_and_revoked() {
     assert!(
         until > SystemClock.now() && until < SystemClock.now().plus(Duration::from_secs(86_401))
     );
-    // PEM is as good, and the next look has what came.
+    // PEM is accepted too, and the next question has the fetched CRL.
     let base64 = data_encoding::BASE64.encode(&site.ca.crl(2, 24, true));
     site.put(format!("-----BEGIN X509 CRL-----\n{base64}\n-----END X509 CRL-----\n").into_bytes());
     let before = checker.cache.generation();
@@ -260,7 +260,7 @@ fn no_crl_goes_back_and_none_of_strangers_replaces_a_good_one() {
     let site = Site::new("200 OK", |ca| ca.crl(5, 24, true));
     let checker = site.checker(Mode::Strict, true, None);
     assert!(matches!(site.status(&checker, LONG), Status::Revoked(_)));
-    // An older one of the same CA, and a newer one of another: what each would hide stays known.
+    // An older CRL of the same CA, and a newer one of another: revocations that these would hide stay known.
     for body in [site.ca.crl(4, 24, false), Ca::new().crl(9, 24, false), b"nonsense".to_vec()] {
         site.put(body);
         checker.cache.fetch_now();
@@ -294,7 +294,7 @@ fn a_restart_without_network_still_knows() {
     *site.page.lock().unwrap() = None;
     let checker = site.checker(Mode::Strict, true, Some(folder.path()));
     assert!(matches!(site.status(&checker, Duration::from_millis(1)), Status::Revoked(_)));
-    // Damage in the folder is no CRL.
+    // A damaged file in the folder is not a CRL.
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         std::fs::write(entry.unwrap().path(), b"damage").unwrap();
     }
@@ -302,7 +302,7 @@ fn a_restart_without_network_still_knows() {
     unknown(site.status(&checker, Duration::from_millis(100)), &["did not answer in time"]);
 }
 
-/// What was verified before a restart is not replaced by what is older, or of nobody known, before the signer is known again.
+/// A CRL that was verified before a restart is not replaced by an older one, or by one of an unknown signer, before its signer is known again.
 #[test]
 fn no_crl_goes_back_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
@@ -314,7 +314,7 @@ fn no_crl_goes_back_over_a_restart() {
     for body in [site.ca.crl(4, 24, false), stranger.crl(9, 24, false)] {
         site.put(body);
         let checker = site.checker(Mode::Strict, true, Some(folder.path()));
-        // As at start: nobody is asked about, so that no issuer is known.
+        // As after a start: there was no question yet, so that no issuer is known.
         let deadline = Instant::now() + LONG;
         let refused = || {
             let found = checker.cache.at(std::slice::from_ref(&site.url), &[], deadline);
@@ -334,7 +334,7 @@ fn no_crl_goes_back_over_a_restart() {
             "what lies in the folder was replaced: {still:?}"
         );
     }
-    // A newer one of the same CA is taken.
+    // A newer CRL of the same CA is accepted.
     site.put(site.ca.crl(6, 24, false));
     let checker = site.checker(Mode::Strict, true, Some(folder.path()));
     let deadline = Instant::now() + LONG;
@@ -345,18 +345,18 @@ fn no_crl_goes_back_over_a_restart() {
     }
 }
 
-/// Who was revoked stays so when the CRL has ended, whatever lies at its place then, and over a restart.
+/// A revocation still counts when the CRL has expired, whatever CRL is at its location then, and after a restart.
 #[test]
 fn a_revocation_outlives_its_crl() {
     let folder = tempfile::tempdir().unwrap();
     let site = Site::new("200 OK", |ca| ca.crl(5, -1, true));
-    let revoked = |checker: &CrlChecker, wait| {
+    let revoked = |checker: &StatusChecker, wait| {
         let status = site.status(checker, wait);
         assert!(matches!(status, Status::Revoked(_)), "{status:?}");
     };
     let checker = site.checker(Mode::IfPresent, true, Some(folder.path()));
     revoked(&checker, LONG);
-    // Of a stranger of the CA's name, and the next key's of the CA.
+    // A CRL of a stranger with the CA's name, and one of the CA's next key.
     for body in [Ca::new().crl(9, 24, false), Ca::new().crl(10, 24, false)] {
         site.put(body);
         let before = checker.cache.generation();
@@ -372,7 +372,7 @@ fn a_revocation_outlives_its_crl() {
     *site.page.lock().unwrap() = None;
     let checker = site.checker(Mode::IfPresent, true, Some(folder.path()));
     revoked(&checker, Duration::from_millis(1));
-    // The same key's next one says otherwise.
+    // The next CRL of the same key no longer lists it.
     site.put(site.ca.crl(6, 24, false));
     let checker = site.checker(Mode::Strict, true, Some(folder.path()));
     let deadline = Instant::now() + LONG;
@@ -383,7 +383,7 @@ fn a_revocation_outlives_its_crl() {
     }
 }
 
-/// Two keys of a CA publish at one place, one after the other: what the first listed is not forgotten.
+/// Two keys of a CA publish at one location, one after the other: revocations in the first CRL still count.
 #[test]
 fn the_crl_of_a_later_key_hides_no_revocation() {
     let folder = tempfile::tempdir().unwrap();
@@ -392,7 +392,7 @@ fn the_crl_of_a_later_key_hides_no_revocation() {
     let signers: Vec<Arc<Certificate>> =
         [&site.ca, &next].map(|ca| Arc::new(Certificate::from_der(ca.der.clone()).unwrap())).into();
     let checker = site.checker(Mode::IfPresent, true, Some(folder.path()));
-    let at = |checker: &CrlChecker| {
+    let at = |checker: &StatusChecker| {
         checker.cache.at(std::slice::from_ref(&site.url), &signers, Instant::now() + LONG).crls
     };
     assert_eq!(at(&checker).len(), 1);
@@ -404,7 +404,7 @@ fn the_crl_of_a_later_key_hides_no_revocation() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert!(matches!(site.status(&checker, LONG), Status::Revoked(_)));
-    // A restart has both; each key's next one takes the place of its last.
+    // Both are there after a restart; the next CRL of each key replaces its last.
     drop(checker);
     *site.page.lock().unwrap() = None;
     let checker = site.checker(Mode::IfPresent, true, Some(folder.path()));
@@ -418,7 +418,7 @@ fn the_crl_of_a_later_key_hides_no_revocation() {
     assert_eq!(at(&checker).len(), 2);
 }
 
-/// The signer of an indirect CRL is not the certificate's issuer; it is known nevertheless.
+/// The signer of an indirect CRL is known, although it is not the certificate's issuer.
 #[test]
 fn whoever_signed_a_crl_is_known_even_if_another_issued_the_certificate() {
     let folder = tempfile::tempdir().unwrap();
@@ -433,7 +433,7 @@ fn whoever_signed_a_crl_is_known_even_if_another_issued_the_certificate() {
     let signers: Vec<Arc<Certificate>> = [&site.ca, &indirect]
         .map(|ca| Arc::new(Certificate::from_der(ca.der.clone()).unwrap()))
         .into();
-    let at = |checker: &CrlChecker| {
+    let at = |checker: &StatusChecker| {
         checker.cache.at(std::slice::from_ref(&site.url), &signers, Instant::now() + LONG)
     };
     site.put(indirect.crl(5, 24, true));
@@ -450,7 +450,7 @@ fn whoever_signed_a_crl_is_known_even_if_another_issued_the_certificate() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "it outlasts a restart");
 }
 
-/// One that is not looked at may list the certificate: who is content with nothing is not content with that.
+/// A CRL that is not looked at may list the certificate, so that even the mode that requires no status refuses it.
 #[test]
 fn crls_of_more_signers_than_are_looked_at_let_nobody_pass() {
     let site = Site::new("200 OK", |ca| ca.crl(1, 24, false));
@@ -468,7 +468,7 @@ fn crls_of_more_signers_than_are_looked_at_let_nobody_pass() {
             file.to_str().unwrap().to_owned()
         });
         let others = vec![Arc::new(Certificate::from_der(next.der.clone()).unwrap())];
-        CrlChecker { configured: files.collect(), others, ..site.checker(mode, true, None) }
+        StatusChecker { configured: files.collect(), others, ..site.checker(mode, true, None) }
     };
     let few = site.status(&with(5, Mode::IfPresent), LONG);
     assert!(matches!(few, Status::Good(_)), "{few:?}");

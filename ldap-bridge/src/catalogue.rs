@@ -1,5 +1,5 @@
-//! What is to be published, kept in step with the authority's records by its history: nothing is asked twice, and nothing
-//! is missed while nobody looks.
+//! The entries to be published, which follow the authority's records. After a first reading, only changes in the history of the store are read, so
+//! that nothing is read twice and no change is missed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,44 +13,56 @@ use countersign_ca::{Authority, Identity, Timestamp};
 
 use crate::entry::Entry;
 use crate::error::Result;
-use crate::tree::{self, CaView, Layout, PeerView};
+use crate::layout::Layout;
+use crate::tree;
+use crate::views::{CaView, PeerView};
 
-/// Certificates that are read at once while the catalogue is begun.
+/// How many certificates are read at a time while the catalogue is built.
 const PAGE: usize = 1000;
 
-/// The entries that there shall be, and how far in the history they are.
+/// The entries to be published, and how far in the store's history they are.
 pub struct Catalogue {
     authority: Arc<Authority>,
     layout: Layout,
     limit: usize,
     mark: Mark,
     peers: BTreeMap<Owner, Peer>,
-    /// Certificates by their end, the soonest first.
+    /// Certificates by their notAfter, the soonest first.
     ends: BTreeSet<(Timestamp, CertificateId)>,
-    /// Where each certificate is, and when it ends.
+    /// The owner and the notAfter of each certificate.
     owners: BTreeMap<CertificateId, (Owner, Timestamp)>,
     left_out: u64,
 }
 
-/// The issuing CA and the serial number.
-type CertificateId = (Label, Serial);
-/// The account and the profile.
-type Owner = (Label, Label);
+/// What names a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct CertificateId {
+    /// The issuing CA.
+    ca: Label,
+    serial: Serial,
+}
+
+/// Whose entry a certificate belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Owner {
+    account: Label,
+    profile: Label,
+}
 
 struct Peer {
-    /// Which account of its name it is; `None` when it was gone already.
+    /// Which account of this name it is: a name may be given again. `None` if the account no longer existed.
     incarnation: Option<Incarnation>,
     id: String,
     certificates: BTreeMap<CertificateId, Bytes>,
 }
 
 impl Catalogue {
-    /// Reads every certificate that is in use. `limit` is how many certificates of peers are held; 0 for none.
+    /// Reads all certificates that are in use. `limit` is the most certificates of peers that are published; 0 publishes none.
     ///
     /// # Errors
     /// Those of the store.
     pub fn open(authority: Arc<Authority>, layout: Layout, limit: usize) -> Result<Self> {
-        // The mark first: what is recorded while the pages are read is looked at again.
+        // The mark is read first, so that entries that are recorded while the pages are read are seen again later.
         let mark = authority.store().mark();
         let mut catalogue = Self {
             authority,
@@ -76,17 +88,17 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// Where in the history it is.
+    /// How far in the history it is.
     pub const fn mark(&self) -> Mark {
         self.mark
     }
 
-    /// How many certificates of peers it holds, and how many it left out because of its limit.
+    /// The number of peers' certificates that are published, and of those that the limit leaves out.
     pub fn counts(&self) -> (usize, u64) {
         (self.owners.len(), self.left_out)
     }
 
-    /// Takes over what changed, and whether anything that is published did.
+    /// Reads the changes since the last call. True if an entry to be published has changed.
     ///
     /// # Errors
     /// Those of the store.
@@ -104,7 +116,7 @@ impl Catalogue {
         }
     }
 
-    /// Every entry that there shall be, those above before those below.
+    /// All entries to be published, each behind the entry above it.
     ///
     /// # Errors
     /// Those of the store, and of names that no entry can have.
@@ -113,9 +125,9 @@ impl Catalogue {
         let peers: Vec<PeerView> = self
             .peers
             .iter()
-            .map(|((account, profile), peer)| PeerView {
-                account: account.clone(),
-                profile: profile.clone(),
+            .map(|(owner, peer)| PeerView {
+                account: owner.account.clone(),
+                profile: owner.profile.clone(),
                 id: peer.id.clone(),
                 certificates: peer.certificates.values().cloned().collect(),
             })
@@ -153,10 +165,10 @@ impl Catalogue {
         match change {
             Change::Crl { .. } | Change::Ca(_) => Ok(true),
             _ if self.limit == 0 => Ok(false),
-            // What it replaces is good until it ends or is revoked.
+            // A renewed certificate stays valid until it expires or is revoked, so that both are published.
             Change::Issued(issued) => self.take_issued(*issued),
             Change::Status { ca, serial } => self.look_again(&ca, &serial),
-            // It may have been withheld until then.
+            // The certificate may have been withheld until it was confirmed.
             Change::Confirmed { transaction } => {
                 let now = self.authority.now();
                 match self.authority.store().issued_in(now, &transaction)? {
@@ -167,16 +179,17 @@ impl Catalogue {
         }
     }
 
-    /// The journal said everything of it but whether it was revoked since.
+    /// Adds a certificate that was issued. The journal's entry has everything but a later revocation.
     fn take_issued(&mut self, issued: Issued) -> Result<bool> {
-        // What is withheld is looked at again when it is confirmed.
+        // A withheld certificate is added when it is confirmed.
         let is_hidden = issued.withheld || issued.unpublished;
         let Issued { ca, serial, account, profile, not_after, certificate, .. } = issued;
         let revoked = self.authority.store().revocation(&ca, &serial)?.is_some();
         if revoked || is_hidden || !self.is_published(&ca, &account, not_after) {
-            return Ok(self.remove(&(ca, serial)));
+            return Ok(self.remove(&CertificateId { ca, serial }));
         }
-        self.add((ca, serial), (account, profile), not_after, certificate)
+        let id = CertificateId { ca, serial };
+        self.add(id, Owner { account, profile }, not_after, certificate)
     }
 
     fn look_again(&mut self, ca: &Label, serial: &Serial) -> Result<bool> {
@@ -184,7 +197,7 @@ impl Catalogue {
             Some(record) if self.is_in_use(&record) && !self.is_anothers(&record)? => {
                 self.add_record(record)
             }
-            _ => Ok(self.remove(&(ca.clone(), *serial))),
+            _ => Ok(self.remove(&CertificateId { ca: ca.clone(), serial: *serial })),
         }
     }
 
@@ -194,8 +207,7 @@ impl Catalogue {
             && self.is_published(&record.ca, &record.account, record.not_after)
     }
 
-    /// Whether another account has the name now of the one that a certificate was issued to: what is found under that name is no
-    /// longer this certificate.
+    /// Whether the name of the certificate's account now belongs to another account. The entry of that name must then not have the certificate.
     fn is_anothers(&self, record: &CertificateRecord) -> Result<bool> {
         let now = self.authority.store().incarnation(&record.account)?;
         Ok(now.is_some_and(|account| !account.precedes(record.offset)))
@@ -204,13 +216,14 @@ impl Catalogue {
     fn is_published(&self, ca: &Label, account: &Label, not_after: Timestamp) -> bool {
         not_after >= self.authority.now()
             && !account.as_str().starts_with(OWN_ACCOUNT_PREFIX)
-            // What a root signed for an account is the certificate of another CA, and nobody's userCertificate.
+            // A certificate that a root signed for an account is that of another CA, and not a userCertificate.
             && self.authority.is_ca(ca)
     }
 
     fn add_record(&mut self, record: CertificateRecord) -> Result<bool> {
         let CertificateRecord { ca, serial, account, profile, not_after, certificate, .. } = record;
-        self.add((ca, serial), (account, profile), not_after, certificate)
+        let id = CertificateId { ca, serial };
+        self.add(id, Owner { account, profile }, not_after, certificate)
     }
 
     fn add(
@@ -242,9 +255,9 @@ impl Catalogue {
         Ok(true)
     }
 
-    /// Has an entry for an account. That of one that had its name before goes.
+    /// Ensures that there is an entry for an account. If an earlier account of the same name had one, its certificates are removed.
     fn own(&mut self, owner: &Owner) -> Result<()> {
-        let incarnation = self.authority.store().incarnation(&owner.0)?;
+        let incarnation = self.authority.store().incarnation(&owner.account)?;
         let known = self.peers.get(owner);
         let is_known =
             known.is_some_and(|peer| incarnation.is_none() || peer.incarnation == incarnation);
@@ -256,7 +269,7 @@ impl Catalogue {
         for id in &before {
             self.remove(id);
         }
-        let id = self.first_identity(&owner.0)?;
+        let id = self.first_identity(&owner.account)?;
         let peer = Peer { incarnation, id, certificates: BTreeMap::new() };
         self.peers.insert(owner.clone(), peer);
         Ok(())
@@ -283,7 +296,7 @@ impl Catalogue {
         dropped
     }
 
-    /// The first identity of an account, or its name when it is gone.
+    /// The first identity of an account, or its name if the account no longer exists.
     fn first_identity(&self, account: &Label) -> Result<String> {
         let known = self.authority.store().account(account)?;
         Ok(match known.and_then(|account| account.identities.into_iter().next()) {

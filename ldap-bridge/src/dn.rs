@@ -1,5 +1,5 @@
-//! Distinguished names as text (RFC 4514): read, compared, built and written. Values are put in as values, so that no
-//! name of a stranger can change the structure of a DN.
+//! Distinguished names as text (RFC 4514): parsed, compared, built and written. Values are inserted as values and never as text, so that no value
+//! can change the structure of a DN.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,12 +9,12 @@ use der::{AnyRef, Decode, Tag, Tagged};
 
 use crate::error::{Error, Result};
 
-/// The longest DN that is read, in bytes.
+/// The longest DN that is parsed, in bytes.
 const MAX_BYTES: usize = 8192;
-/// The most RDNs of a DN that is read, and the most attributes of an RDN.
+/// The most RDNs of a DN that is parsed, and the most attributes of an RDN.
 const MAX_PARTS: usize = 64;
 
-/// Attribute types that occur in DNs: short name, other name, object identifier (RFC 4519, RFC 4524, RFC 2985).
+/// Attribute types in DNs: short name, other name, object identifier (RFC 4519, RFC 4524, RFC 2985).
 const TYPES: [(&str, &str, &str); 17] = [
     ("cn", "commonname", "2.5.4.3"),
     ("sn", "surname", "2.5.4.4"),
@@ -35,7 +35,7 @@ const TYPES: [(&str, &str, &str); 17] = [
     ("emailaddress", "e", "1.2.840.113549.1.9.1"),
 ];
 
-/// A distinguished name, most specific RDN first, as it is written.
+/// A distinguished name. The most specific RDN comes first, as in its text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dn(Vec<Rdn>);
 
@@ -43,10 +43,10 @@ pub struct Dn(Vec<Rdn>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rdn(Vec<Ava>);
 
-/// An attribute type, as its lower-case short name or else dotted OID, and its value.
+/// An attribute of an RDN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ava {
-    /// The type.
+    /// The type: its short name in lower case, or its dotted object identifier if it has none.
     pub kind: String,
     /// The value.
     pub value: String,
@@ -58,7 +58,7 @@ impl Dn {
         &self.0
     }
 
-    /// Whether it names the root of the directory.
+    /// Whether it is empty, which names the root of the directory.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -68,31 +68,31 @@ impl Dn {
         self.0.split_first().map(|(_, above)| Self(above.to_vec()))
     }
 
-    /// The DN `kind=value` below this one.
+    /// This DN with `kind=value` added below it.
     pub fn child(&self, kind: &str, value: &str) -> Self {
         let own = Rdn(vec![Ava { kind: canonical_type(kind), value: value.to_owned() }]);
         Self(std::iter::once(own).chain(self.0.iter().cloned()).collect())
     }
 
-    /// The DN with `base` put above it.
+    /// This DN relative to `base`: with the RDNs of `base` added above it.
     pub fn below(&self, base: &Self) -> Self {
         Self(self.0.iter().chain(&base.0).cloned().collect())
     }
 
-    /// The DN with each `{name}` in its values replaced, where `value_of` knows the name.
+    /// This DN with each `{name}` in its values replaced by the value that `value_of` gives. Other names stay.
     pub fn filled(&self, value_of: &dyn Fn(&str) -> Option<String>) -> Self {
         let ava = |ava: &Ava| Ava { kind: ava.kind.clone(), value: fill(&ava.value, value_of) };
         Self(self.0.iter().map(|rdn| Rdn(rdn.0.iter().map(ava).collect())).collect())
     }
 
-    /// A text that is equal for names that a directory takes for the same: case and runs of spaces do not count
-    /// (caseIgnoreMatch, RFC 4517 §4.2.11), nor does the order within an RDN.
+    /// A text that is the same for all DNs that a directory treats as equal. Case and repeated spaces make no difference (caseIgnoreMatch, RFC 4517
+    /// §4.2.11), nor does the order within an RDN.
     pub fn key(&self) -> String {
         let keys: Vec<String> = self.0.iter().map(Rdn::key).collect();
         keys.join(",")
     }
 
-    /// Whether this name is `base` or below it.
+    /// Whether this DN is `base` or below it.
     pub fn is_within(&self, base: &Self) -> bool {
         let Some(more) = self.0.len().checked_sub(base.0.len()) else { return false };
         let own = self.0.get(more..).unwrap_or_default();
@@ -106,7 +106,7 @@ impl Rdn {
         &self.0
     }
 
-    /// As [`Dn::key`], of this RDN alone.
+    /// The same as [`Dn::key`] for this RDN.
     pub fn key(&self) -> String {
         let mut keys: Vec<String> = self
             .0
@@ -118,7 +118,7 @@ impl Rdn {
     }
 }
 
-/// RFC 4514 §2, with the characters escaped that it asks for.
+/// Writes the DN by RFC 4514 §2.
 impl fmt::Display for Dn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, rdn) in self.0.iter().enumerate() {
@@ -143,8 +143,8 @@ impl fmt::Display for Rdn {
     }
 }
 
-/// RFC 4514 §3: attribute types as names or OIDs, values with `\` escapes or as `#` and hexadecimal BER of a string.
-/// Spaces around `,`, `+` and `=` are taken (RFC 4514 §2.4 leaves that open; people write them).
+/// Parses a DN by RFC 4514 §3: attribute types as names or object identifiers, values with `\` escapes or as `#` and a string's BER in hexadecimal.
+/// Spaces around `,`, `+` and `=` are accepted, because people write them; RFC 4514 §2.4 leaves that open.
 impl FromStr for Dn {
     type Err = Error;
 
@@ -194,7 +194,7 @@ impl Reader<'_> {
         next
     }
 
-    /// One `type=value`, up to the separator behind it.
+    /// Reads one `type=value`, and stops before the separator behind it.
     fn ava(&mut self) -> std::result::Result<Ava, String> {
         let (kind, value) =
             self.rest.split_once('=').ok_or("expected `type=value`, found no `=`")?;
@@ -292,7 +292,7 @@ fn canonical_type(kind: &str) -> String {
     known.map_or(lower, |(short, _, _)| (*short).to_owned())
 }
 
-/// A value with everything escaped that RFC 4514 §2.4 names, and control characters besides.
+/// Escapes a value by RFC 4514 §2.4. Control characters are escaped, too.
 fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let last = value.chars().count().saturating_sub(1);
@@ -313,7 +313,7 @@ fn escaped(value: &str) -> String {
     text
 }
 
-/// Lower case, without outer spaces, and inner runs of spaces as one.
+/// Prepares a value for caseIgnoreMatch: lower case, no outer spaces, and single inner spaces.
 pub(crate) fn prepared(value: &str) -> String {
     let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
     words.join(" ").to_lowercase()

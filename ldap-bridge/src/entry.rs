@@ -1,4 +1,4 @@
-//! Entries of a directory, as values (RFC 4512 §2, schema of RFC 4523). Nothing here talks to anybody.
+//! Entries of a directory as values (RFC 4512 §2, schema of RFC 4523). There is no I/O here.
 
 use bytes::Bytes;
 
@@ -9,23 +9,23 @@ use crate::dn::Dn;
 pub struct Entry {
     /// Its name.
     pub dn: Dn,
-    /// Its object classes; the structural one first.
+    /// Its object classes, the structural one first.
     pub classes: Vec<&'static str>,
-    /// Its attributes apart from `objectClass`, each at most once, each with at least one value.
+    /// Its attributes besides `objectClass`. Each occurs once, with at least one value.
     pub attributes: Vec<Attribute>,
 }
 
 /// An attribute with its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its type, as the schema spells it, without options.
+    /// Its type in the spelling of the schema, without options.
     pub name: &'static str,
-    /// Its values: DER for the types of RFC 4523, else UTF-8. Large ones are shared, never copied.
+    /// Its values: DER for the types of RFC 4523, otherwise UTF-8. Cloning one does not copy its octets.
     pub values: Vec<Bytes>,
 }
 
 impl Attribute {
-    /// An attribute with these values.
+    /// Makes an attribute with these values.
     pub fn new(name: &'static str, values: impl IntoIterator<Item = Bytes>) -> Self {
         Self { name, values: values.into_iter().collect() }
     }
@@ -35,14 +35,14 @@ impl Attribute {
         is_binary(self.name)
     }
 
-    /// Its description for a transfer: with `;binary` if its type asks for that.
+    /// Its attribute description on the wire: with `;binary` if its type demands that.
     pub fn description(&self) -> String {
         if self.is_binary() { format!("{};binary", self.name) } else { self.name.to_owned() }
     }
 }
 
 impl Entry {
-    /// The values of an attribute, whose type is compared without regard to case.
+    /// The values of an attribute. The case of the type makes no difference.
     pub fn values(&self, name: &str) -> &[Bytes] {
         self.attributes
             .iter()

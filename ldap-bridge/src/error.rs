@@ -1,23 +1,23 @@
-//! What can go wrong in the bridge, by who must act.
+//! The error of this crate. Each variant says who must act.
 
 /// An error of the bridge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The operator or a client must write something else.
+    /// The operator, or the client that sent it, must change the input.
     #[error("{0}")]
     Malformed(String),
-    /// A directory refused what its administrator may allow.
+    /// A directory has refused an operation. Its administrator can allow it.
     #[error("{0}")]
     Denied(String),
-    /// It may work later.
+    /// The operation may succeed later.
     #[error("{0}")]
     Unavailable(String),
-    /// A fault here; the operator must look.
+    /// A fault of this program. The operator must look at the log.
     #[error("{0}")]
     Internal(String),
 }
 
-/// The result of a step of the bridge.
+/// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl From<countersign_ca::Error> for Error {

@@ -1,10 +1,9 @@
-//! How the world looks up what the authority says: entries for directories, a publisher to directories of others, a
-//! read-only directory of our own, OCSP, and places for clients.
+//! Publishes the certificates and CRLs of the authority: in directories of others by LDAP, in a built-in read-only directory, and by OCSP. It also
+//! has the LDAP client of the authorizer, and the slots that bound the connections of clients.
 //!
-//! It reads the authority's records and decides nothing. Wire formats stop here.
+//! It only reads the authority's records, and decides nothing.
 
 #![doc = include_str!("../README.md")]
-
 #![cfg_attr(
     test,
     allow(
@@ -22,11 +21,22 @@ pub mod directory;
 pub mod dn;
 pub mod entry;
 mod error;
+pub mod layout;
 pub mod ocsp;
-pub mod places;
+mod protocol;
 pub mod publisher;
+pub mod slots;
 pub mod tree;
+mod unbroken;
+pub mod views;
 
 pub use dn::Dn;
 pub use entry::{Attribute, Entry};
 pub use error::{Error, Result};
+
+/// The names that [`slots`] had before.
+pub mod places {
+    pub use crate::slots::{
+        Activity as Doing, ConnectionSlot as Place, ConnectionSlots as Places, Full,
+    };
+}

@@ -1,9 +1,8 @@
-//! Which entries there shall be: the CAs, the partitions of their CRLs, the peers, and what stands above them. Pure.
+//! Builds the entries to be published: for CAs, for partitions of their CRLs, for peers, and for the containers above them. It does no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use countersign_ca::record::Label;
 use der::{Encode, Header, Length, Tag, TagNumber};
 
 use crate::dn::{Dn, Rdn};
@@ -12,157 +11,10 @@ use crate::entry::{
     CROSS_CERTIFICATE_PAIR, DELTA_REVOCATION_LIST, Entry, USER_CERTIFICATE,
 };
 use crate::error::{Error, Result};
+pub use crate::layout::{Layout, LayoutConfig};
+use crate::views::{CaView, PeerView};
 
-/// How entries are named. Templates stand below `base`; `{…}` in their values are places.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
-    base: Dn,
-    ca: Dn,
-    partition: Dn,
-    peer: Dn,
-    peers: BTreeMap<Label, Option<Dn>>,
-}
-
-/// The names of entries as an operator writes them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayoutConfig {
-    /// The DN above all entries; empty for none.
-    pub base: String,
-    /// A CA's entry, with `{ca}`.
-    pub ca: String,
-    /// The entry of a CRL's partition, with `{ca}` and `{partition}`.
-    pub partition: String,
-    /// A peer's entry, with `{account}`, `{id}` (its first identity) and `{profile}`.
-    pub peer: String,
-    /// The same for the peers of some profiles; empty for profiles that have no entries.
-    pub peers: BTreeMap<Label, String>,
-}
-
-/// A CA, with what it published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CaView {
-    /// Its name.
-    pub name: Label,
-    /// Whether it signs only other CAs.
-    pub is_root: bool,
-    /// Its certificate, DER.
-    pub certificate: Bytes,
-    /// Its full CRL.
-    pub crl: Option<Bytes>,
-    /// Its delta CRL.
-    pub delta: Option<Bytes>,
-    /// Its partitions' CRLs.
-    pub partitions: Vec<(u16, Bytes)>,
-}
-
-/// A peer with its certificates that are in use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerView {
-    /// Its account.
-    pub account: Label,
-    /// The profile of its certificates.
-    pub profile: Label,
-    /// Its first identity, without the kind.
-    pub id: String,
-    /// Its certificates, DER.
-    pub certificates: Vec<Bytes>,
-}
-
-impl Layout {
-    /// Checks every name.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] that names the key, what was expected and what was found.
-    pub fn new(config: &LayoutConfig) -> Result<Self> {
-        let base: Dn = read("base", &config.base)?;
-        let layout = Self {
-            ca: template("ca_dn", &config.ca, &["ca"])?,
-            partition: template("partition_dn", &config.partition, &["ca", "partition"])?,
-            peer: template("peer_dn", &config.peer, &PEER_PLACES)?,
-            peers: config
-                .peers
-                .iter()
-                .map(|(profile, text)| {
-                    let key = format!("peer_dns.{profile}");
-                    let named = (!text.is_empty()).then(|| template(&key, text, &PEER_PLACES));
-                    Ok((profile.clone(), named.transpose()?))
-                })
-                .collect::<Result<_>>()?,
-            base,
-        };
-        for (key, dn, kinds) in [
-            ("ca_dn", Some(&layout.ca), &["cn"][..]),
-            ("partition_dn", Some(&layout.partition), &["cn"]),
-            ("peer_dn", Some(&layout.peer), &["cn", "uid"]),
-        ]
-        .into_iter()
-        .chain(layout.peers.values().map(|dn| ("peer_dns", dn.as_ref(), &["cn", "uid"][..])))
-        {
-            check_kind(key, dn, kinds)?;
-        }
-        Ok(layout)
-    }
-
-    /// The DN above all entries.
-    pub const fn base(&self) -> &Dn {
-        &self.base
-    }
-
-    /// The name of a CA's entry.
-    pub fn ca(&self, ca: &Label) -> Dn {
-        self.placed(&self.ca, &[("ca", ca.as_str())])
-    }
-
-    /// The name of the entry of a CRL's partition.
-    pub fn partition(&self, ca: &Label, number: &str) -> Dn {
-        self.placed(&self.partition, &[("ca", ca.as_str()), ("partition", number)])
-    }
-
-    /// The name of a peer's entry; `None` when its profile has none.
-    pub fn peer(&self, peer: &PeerView) -> Option<Dn> {
-        let template = match self.peers.get(&peer.profile) {
-            Some(own) => own.as_ref()?,
-            None => &self.peer,
-        };
-        let values = [
-            ("account", peer.account.as_str()),
-            ("id", peer.id.as_str()),
-            ("profile", peer.profile.as_str()),
-        ];
-        Some(self.placed(template, &values))
-    }
-
-    /// The URL of a CA's CRL for certificates (RFC 4516), with `{ca}`. It names the attribute: IKE daemons fetch nothing
-    /// otherwise.
-    pub fn crl_url(&self, server: &str) -> String {
-        url(server, &self.ca.below(&self.base), CERTIFICATE_REVOCATION_LIST)
-    }
-
-    /// The URL of a partition's CRL, with `{ca}` and `{partition}`.
-    pub fn partition_url(&self, server: &str) -> String {
-        url(server, &self.partition.below(&self.base), CERTIFICATE_REVOCATION_LIST)
-    }
-
-    /// The URL of a CA's delta CRL, with `{ca}`.
-    pub fn delta_url(&self, server: &str) -> String {
-        url(server, &self.ca.below(&self.base), DELTA_REVOCATION_LIST)
-    }
-
-    /// The URL of a CA's certificate, with `{ca}`.
-    pub fn ca_url(&self, server: &str) -> String {
-        url(server, &self.ca.below(&self.base), CA_CERTIFICATE)
-    }
-
-    fn placed(&self, template: &Dn, values: &[(&str, &str)]) -> Dn {
-        let value_of = |name: &str| {
-            let found = values.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        template.filled(&value_of).below(&self.base)
-    }
-}
-
-/// Every entry that there shall be, those above before those below.
+/// All entries to be published, each behind the entry above it.
 ///
 /// # Errors
 /// [`Error::Malformed`] when a name cannot be given to an entry.
@@ -182,7 +34,7 @@ pub fn entries<'a>(
     }
     for peer in peers {
         let Some(dn) = layout.peer(peer) else { continue };
-        // Two accounts may have one name by a template: the entry has the certificates of both.
+        // A template may give two accounts the same name. The entry then has the certificates of both.
         match named.get_mut(&dn.key()) {
             Some(known) => add_certificates(known, &peer.certificates),
             None => {
@@ -195,8 +47,8 @@ pub fn entries<'a>(
     let mut seen = BTreeSet::new();
     for entry in named.values() {
         let mut next = entry.dn.parent();
-        // What is above the base is somebody else's.
-        while let Some(dn) = next.filter(|dn| !dn.is_empty() && dn.is_within(&layout.base)) {
+        // Entries above the base belong to the directory's administrator.
+        while let Some(dn) = next.filter(|dn| !dn.is_empty() && dn.is_within(layout.base())) {
             let key = dn.key();
             if !seen.insert(key.clone()) {
                 break;
@@ -212,7 +64,7 @@ pub fn entries<'a>(
     Ok(all)
 }
 
-/// RFC 4523 §3.1 and §3.4: `pkiCA` and `deltaCRL` beside a structural class that needs nothing but a name.
+/// The entry of a CA: `pkiCA` and `deltaCRL` (RFC 4523 §3.1, §3.4), with a structural class that demands no attribute but the name.
 fn ca_entry(layout: &Layout, ca: &CaView) -> Result<Entry> {
     let dn = layout.ca(&ca.name);
     let mut classes = vec!["applicationProcess", "pkiCA"];
@@ -220,7 +72,7 @@ fn ca_entry(layout: &Layout, ca: &CaView) -> Result<Entry> {
     attributes.push(Attribute::new(CA_CERTIFICATE, [ca.certificate.clone()]));
     if let Some(crl) = &ca.crl {
         attributes.push(Attribute::new(CERTIFICATE_REVOCATION_LIST, [crl.clone()]));
-        // A root's list is about CAs, those of issuing CAs are not.
+        // The CRL of a root lists certificates of CAs, and is therefore also an authority revocation list.
         if ca.is_root {
             attributes.push(Attribute::new(AUTHORITY_REVOCATION_LIST, [crl.clone()]));
         }
@@ -236,7 +88,7 @@ fn ca_entry(layout: &Layout, ca: &CaView) -> Result<Entry> {
     Ok(Entry { dn, classes, attributes })
 }
 
-/// RFC 4523 §3.3.
+/// The entry of a partition of a CRL: a `cRLDistributionPoint` (RFC 4523 §3.3).
 fn partition_entry(layout: &Layout, ca: &CaView, number: u16, crl: &Bytes) -> Result<Entry> {
     let dn = layout.partition(&ca.name, &number.to_string());
     let mut attributes = naming(&dn)?;
@@ -244,7 +96,7 @@ fn partition_entry(layout: &Layout, ca: &CaView, number: u16, crl: &Bytes) -> Re
     Ok(Entry { dn, classes: vec!["cRLDistributionPoint"], attributes })
 }
 
-/// RFC 4523 §3.2: `pkiUser` beside a class that fits the name.
+/// The entry of a peer: `pkiUser` (RFC 4523 §3.2), with a structural class that fits the type of the name.
 fn peer_entry(dn: Dn, certificates: &[Bytes]) -> Result<Entry> {
     let named_by = |kind| {
         let first = dn.rdns().first().map_or(&[][..], Rdn::attributes);
@@ -269,7 +121,7 @@ fn add_certificates(entry: &mut Entry, certificates: &[Bytes]) {
     }
 }
 
-/// An entry that only holds others.
+/// A container: an entry that exists only because others are below it.
 fn container(dn: &Dn) -> Result<Entry> {
     let kind = dn.rdns().first().and_then(|rdn| rdn.attributes().first());
     let classes = match kind.map(|ava| ava.kind.as_str()) {
@@ -294,7 +146,7 @@ fn container(dn: &Dn) -> Result<Entry> {
     Ok(Entry { dn: dn.clone(), classes, attributes })
 }
 
-/// The attributes that name an entry.
+/// The attributes of an entry that its RDN names.
 fn naming(dn: &Dn) -> Result<Vec<Attribute>> {
     let first = dn.rdns().first().map_or(&[][..], Rdn::attributes);
     first
@@ -313,10 +165,8 @@ fn naming(dn: &Dn) -> Result<Vec<Attribute>> {
         .collect()
 }
 
-/// The attributes that may name an entry, as the schema spells them.
+/// The attribute types that may name an entry, in the spelling of the schema.
 const NAMES: [&str; 9] = ["cn", "o", "ou", "dc", "c", "l", "st", "uid", "serialNumber"];
-
-const PEER_PLACES: [&str; 3] = ["account", "id", "profile"];
 
 /// ```text
 /// CertificatePair ::= SEQUENCE {
@@ -334,62 +184,6 @@ fn issued_to_this_ca(certificate: &[u8]) -> Result<Vec<u8>> {
     wrap(tag, certificate)
         .and_then(|forward| wrap(Tag::Sequence, &forward))
         .map_err(|e| Error::Internal(e.to_string()))
-}
-
-/// A base search for one attribute (RFC 4516 §2); places stay as they are.
-fn url(server: &str, dn: &Dn, attribute: &str) -> String {
-    let mut url = format!("{}/", server.trim_end_matches('/'));
-    for octet in dn.to_string().bytes() {
-        let is_plain = octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@{}".contains(&octet);
-        if is_plain { url.push(char::from(octet)) } else { url.push_str(&format!("%{octet:02X}")) }
-    }
-    format!("{url}?{attribute};binary?base")
-}
-
-fn read(key: &str, text: &str) -> Result<Dn> {
-    text.parse().map_err(|e| Error::Malformed(format!("{key}: {e}")))
-}
-
-/// A template whose places are known.
-fn template(key: &str, text: &str, places: &[&str]) -> Result<Dn> {
-    let dn = read(key, text)?;
-    let values = dn.rdns().iter().flat_map(|rdn| rdn.attributes());
-    for value in values.map(|ava| ava.value.as_str()) {
-        let mut rest = value;
-        while let Some((_, behind)) = rest.split_once('{') {
-            let (place, after) = behind.split_once('}').unwrap_or((behind, ""));
-            if !places.contains(&place) {
-                return Err(Error::Malformed(format!(
-                    "{key}: expected the places {{{}}}, found `{{{}}}`",
-                    places.join("}, {"),
-                    place.escape_debug()
-                )));
-            }
-            rest = after;
-        }
-    }
-    match places.first() {
-        Some(_) if !places.iter().any(|place| text.contains(&format!("{{{place}}}"))) => {
-            Err(Error::Malformed(format!(
-                "{key}: expected a place, one of {{{}}}, or all entries would have one name; found `{}`",
-                places.join("}, {"),
-                text.escape_debug()
-            )))
-        }
-        _ => Ok(dn),
-    }
-}
-
-fn check_kind(key: &str, dn: Option<&Dn>, kinds: &[&str]) -> Result<()> {
-    let Some(first) = dn.and_then(|dn| dn.rdns().first()) else { return Ok(()) };
-    if first.attributes().iter().any(|ava| kinds.contains(&ava.kind.as_str())) {
-        Ok(())
-    } else {
-        Err(Error::Malformed(format!(
-            "{key}: expected a name by {}, found `{first}`",
-            kinds.join(" or ")
-        )))
-    }
 }
 
 #[cfg(test)]

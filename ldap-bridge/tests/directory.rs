@@ -1,4 +1,4 @@
-//! The built-in directory before strangers: `ldapsearch`, `curl`, the ldap3 crate; and before clients that mean it ill.
+//! The built-in directory with independent clients: `ldapsearch`, `curl`, the ldap3 crate; and with hostile clients.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -344,7 +344,7 @@ fn nobody_writes_and_nobody_has_a_name() {
         let output = tool("ldapcompare", &["-x", "-H", &url, &entry, assertion]);
         assert_eq!(output.status.code(), Some(code), "{assertion}: {output:?}");
     }
-    // What ldapwhoami does not send: a name without a password, and version 2.
+    // Requests that ldapwhoami cannot send: a name without a password, and version 2.
     let mut stream = server.connect();
     let bind = |version: u8, name: &[u8]| {
         let content = [&[2, 1, version], &element(4, name)[..], &[0x80, 0]].concat();
@@ -386,7 +386,7 @@ fn tls_by_starttls_and_by_port() {
         let output = whoami(arguments, &files.certificate);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
     }
-    // Another certificate, read while the server runs: the former one is no longer in use.
+    // Another certificate is read while the server runs, and replaces the former one.
     let old = folder.path().join("old.crt");
     std::fs::copy(&files.certificate, &old).unwrap();
     tls_files(folder.path());
@@ -396,7 +396,7 @@ fn tls_by_starttls_and_by_port() {
     std::fs::write(&files.certificate, "junk").unwrap();
     assert!(server.handle.reload_tls().is_err());
 
-    // What was sent in the clear behind the request is not taken for encrypted.
+    // Octets sent in the clear behind the request do not count as encrypted.
     let mut stream = server.connect();
     let starttls = request(1, &element(0x77, &element(0x80, b"1.3.6.1.4.1.1466.20037")), &[]);
     stream.write_all(&[starttls, base_search(2, "")].concat()).unwrap();
@@ -430,7 +430,7 @@ fn what_cannot_be_read_ends_with_a_notice() {
         assert!(message(&mut stream).is_none(), "{what}: it is closed");
     }
     assert!(server.serves());
-    // These are answered, and the connection goes on.
+    // These are answered, and the connection stays open.
     let unknown = |critical: bool| {
         let mut control = element(4, b"1.2.3.4");
         if critical {
@@ -470,7 +470,7 @@ fn slow_silent_and_many_clients_cost_little_and_hinder_nobody() {
         ..Limits::default()
     };
     let server = Server::start(limits, None);
-    // Silent, and silent or slow in the middle of a request: all are told, and closed.
+    // Clients that are silent, or silent or slow in the middle of a request: all get a notice, and are closed.
     let mut silent = server.connect();
     let mut begun = server.connect();
     begun.write_all(&base_search(1, "")[..5]).unwrap();
@@ -484,7 +484,7 @@ fn slow_silent_and_many_clients_cost_little_and_hinder_nobody() {
         }
         message(&mut dripping).map(|(tag, content)| (tag, code(&content)))
     });
-    // Readers that stall with mebibytes on their way.
+    // Clients that stop reading while mebibytes are being sent.
     let stalled: Vec<TcpStream> = (0..20)
         .map(|_| {
             let mut stream = server.connect();
@@ -501,7 +501,7 @@ fn slow_silent_and_many_clients_cost_little_and_hinder_nobody() {
         assert!(message(stream).is_none());
     }
     assert_eq!(drip.join().unwrap(), Some((0x78, 52)));
-    // The stalled ones are cut off: their places are free again.
+    // The stalled clients are closed, and their slots are free again.
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let mut held: Vec<TcpStream> = (0..25).map(|_| server.connect()).collect();
@@ -516,7 +516,7 @@ fn slow_silent_and_many_clients_cost_little_and_hinder_nobody() {
         std::thread::sleep(Duration::from_millis(100));
     }
     drop(stalled);
-    // Too many from one address are told at once.
+    // Too many connections from one address get a notice at once.
     let before = server.handle.counts().turned_away();
     let mut many: Vec<TcpStream> = (0..60).map(|_| server.connect()).collect();
     let busy = many.iter_mut().filter_map(|stream| {
@@ -545,7 +545,7 @@ fn requests_are_answered_in_their_order_and_abandoned_ones_end() {
         }
     }
     sender.join().unwrap();
-    // Abandon what is not there, and what stands before it; then go on.
+    // Abandon a request that does not exist, and an earlier one; then continue.
     let abandon = |id: u8, which: u8| request(id, &element(0x50, &[which]), &[]);
     let sent =
         [abandon(1, 77), search(2, BASE, 2, &present(), &[]), abandon(3, 2), base_search(4, BASE)];
@@ -556,7 +556,7 @@ fn requests_are_answered_in_their_order_and_abandoned_ones_end() {
         tags.push((tag, content[2]));
     }
     assert!(!tags.contains(&(0x65, 2)), "an abandoned search has no result: {tags:?}");
-    // A client that sends no more is answered still.
+    // A client that has closed its sending side is still answered.
     let mut half = server.connect();
     half.write_all(&base_search(1, BASE)).unwrap();
     half.shutdown(std::net::Shutdown::Write).unwrap();
@@ -597,7 +597,7 @@ fn an_idle_client_gives_its_place_to_others() {
     let limits = Limits { max_connections: 8, max_connections_per_address: 4, ..Limits::default() };
     let server = Server::start(limits, None);
     let mut idle: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
-    // Each newcomer is served, though as many are idle as may be of one address.
+    // Each new client is served, although one address has as many idle connections as it may.
     let mut newcomer = server.connect();
     newcomer.write_all(&base_search(1, "")).unwrap();
     assert_eq!(message(&mut newcomer).unwrap().0, 0x64);
@@ -634,7 +634,7 @@ fn pages_go_on_while_the_entries_change() {
             if cookie.is_empty() {
                 return found;
             }
-            // One entry before and one behind are gone by the next page.
+            // One entry before and one behind the position are removed before the next page.
             left.remove(3);
             left.pop();
             server.handle.replace(Snapshot::new(&left));

@@ -1,4 +1,4 @@
-//! The fuzzer's seeds of directories' answers, through the same functions.
+//! Runs the fuzzer's functions on its seeds, which are answers of directories.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,7 +17,7 @@ fn each_seed_passes_as_far_as_it_says() {
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        // NAME-N: so many of its frames pass.
+        // NAME-N: N of its frames are accepted.
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let expected: usize = name.rsplit('-').next().unwrap().parse().unwrap();
         assert_eq!(exercise::exercise(&std::fs::read(&path).unwrap()), expected, "{name}");

@@ -1,8 +1,8 @@
-//! What a question costs, and what loading costs: `cargo bench -p countersign-policy` (docs/PERFORMANCE.md).
+//! The cost of a question and of loading: `cargo bench -p countersign-policy` (docs/PERFORMANCE.md).
 //!
-//! Questions carry the 59 attributes of isakmpd and meet conditions of five terms. Beside them, in the same run, stands the same
-//! decision written by hand in Rust over a hash map, and beside loading, bare signature verification on all cores.
-//! `POLICY_BENCH_CREDENTIALS` (default 100,000) makes it smaller. Figures move with the machine; only ratios compare.
+//! Questions have the 59 attributes of isakmpd, and are evaluated against conditions of five terms. The same run measures the same
+//! decision written by hand in Rust over a hash map, and besides loading also mere signature verification on all cores.
+//! `POLICY_BENCH_CREDENTIALS` (default 100,000) makes it smaller. Figures depend on the machine; only ratios are comparable.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark that panics says so")]
 
@@ -15,7 +15,7 @@ use countersign_policy::ipsec::{
     Cipher, CivilTime, Encapsulation, Esp, EspAlgorithms, Exchange, Identity, Integrity, Moment,
     Phase1, Phase2, Proposal, Selector, Subnet, Terms,
 };
-use countersign_policy::key::{Encoding, SigningKey};
+use countersign_policy::signature::{Encoding, SigningKey};
 use countersign_policy::{AttributeSet, ComplianceValues, PolicySet, Question, Requesters, Source};
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -230,7 +230,7 @@ fn median(mut run: impl FnMut()) -> Duration {
     times.get(BATCHES / 2).copied().unwrap()
 }
 
-/// Loading signed credentials, beside nothing but verifying as many signatures on all cores.
+/// Loading signed credentials, compared with only verifying as many signatures on all cores.
 fn load(count: usize) {
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();

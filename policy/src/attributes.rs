@@ -1,4 +1,4 @@
-//! Action attributes (RFC 2704 §3): what a question says about the action, as names and values.
+//! Action attributes (RFC 2704 §3): the names and values by which a question describes the action.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -11,10 +11,10 @@ pub const MAX_VALUE: usize = 1 << 16;
 /// The most attributes in a set.
 pub const MAX_ATTRIBUTES: usize = 1 << 12;
 
-/// What all names and values may take, in bytes; values that were replaced count.
+/// The most bytes that all names and values may take together; replaced values count too.
 const MAX_BYTES: usize = 1 << 28;
 
-/// Why an attribute is not taken.
+/// Why an attribute is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AttributeError {
     /// RFC 2704 §3: letters, digits and underscores, not beginning with a digit.
@@ -33,9 +33,9 @@ pub enum AttributeError {
     TooLong {
         /// The beginning of the name.
         name: String,
-        /// What was found, in bytes.
+        /// Its length, in bytes.
         length: usize,
-        /// What is allowed, in bytes.
+        /// The longest that is allowed, in bytes.
         limit: usize,
     },
     /// The set is full.
@@ -43,7 +43,7 @@ pub enum AttributeError {
     TooMany,
 }
 
-/// The action attribute set of one question. A name that is set again takes the new value.
+/// The action attribute set of one question. Setting a name again replaces its value.
 #[derive(Debug, Clone, Default)]
 pub struct AttributeSet {
     bytes: Vec<u8>,
@@ -77,7 +77,7 @@ impl AttributeSet {
     /// Sets an attribute.
     ///
     /// # Errors
-    /// The name is none or reserved, the value holds a NUL, or a bound is passed. The set is then as before.
+    /// The name is invalid or reserved, the value holds a NUL byte, or a bound is exceeded. The set is then unchanged.
     pub fn set(
         &mut self,
         name: impl AsRef<[u8]>,
@@ -128,7 +128,7 @@ impl AttributeSet {
         self.entries.is_empty()
     }
 
-    /// As [`value`](Self::value), with the [`hash`] computed ahead.
+    /// Like [`value`](Self::value), for a caller that has already computed the [`hash`] of the name.
     pub(crate) fn value_hashed(&self, hash: u64, name: &[u8]) -> Option<&[u8]> {
         let entry = self.entries.get(self.position(hash, name)?)?;
         Some(self.slice(entry.value))
@@ -161,7 +161,7 @@ pub(crate) fn hash(name: &[u8]) -> u64 {
     FixedState::with_seed(0).hash_one(name)
 }
 
-/// Whether this is an `<AttributeID>` (RFC 2704 §3).
+/// Whether a text is an `<AttributeID>` (RFC 2704 §3).
 pub fn is_name(name: &[u8]) -> bool {
     name.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')

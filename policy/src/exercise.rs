@@ -1,5 +1,5 @@
-//! One function that puts a text through all that the crate does with text, for the fuzzer and the test of its seeds. It
-//! panics only on a fault of this crate.
+//! Runs everything that the crate does with text on one input, for the fuzzer and for the test of its seeds. It panics only if
+//! the crate has a fault.
 
 use crate::lint::{Options, lint};
 use crate::syntax::{Assertion, parse_file, split};
@@ -8,7 +8,7 @@ use crate::{
     layout,
 };
 
-/// Parses, prints, lays out, lints, loads and asks.
+/// Parses, prints, formats, lints and loads the text, and answers a question with it.
 pub fn everything(text: &[u8]) {
     let source = Source::new("fuzz", text);
     let values = ComplianceValues::boolean();
@@ -61,7 +61,7 @@ fn ask(source: &Source, values: &ComplianceValues) {
     }
 }
 
-/// Parses, and shows what is wrong; nothing more, so that a fuzzer comes far.
+/// Only parses, and shows the errors, so that a fuzzer can run it often.
 pub fn parse(text: &[u8]) {
     let source = Source::new("fuzz", text);
     match parse_file(&source) {

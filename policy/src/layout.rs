@@ -1,8 +1,8 @@
-//! Canonical layout, as an author's formatter gives it. Only white space changes: every token and comment stays, so that
-//! the assertion says what it said. A signed assertion is left alone, because the signature covers its white space.
+//! Formats assertions in the canonical layout. Only white space changes; all tokens and comments stay, so that the meaning
+//! stays the same. Signed assertions are not changed, because the signature covers their white space.
 //!
-//! One field a line; clauses, local constants and long licensees lists each on lines of their own; one blank line between
-//! assertions.
+//! Each field begins a line; clauses, local constants and long licensees lists get lines of their own; one blank line
+//! separates assertions.
 
 use crate::source::{Finding, Source, Span};
 use crate::syntax::assertion::Assertion;
@@ -10,14 +10,14 @@ use crate::syntax::fields::RawField;
 use crate::syntax::lexer::{Lexeme, Lexer, Token};
 use crate::syntax::{Field, split};
 
-/// Lines are broken if they would be longer, where they can be.
+/// The width above which lines are broken, where that is possible.
 const WIDTH: usize = 80;
 const INDENT: usize = 4;
 
-/// A whole file in canonical layout.
+/// Formats a whole file.
 ///
 /// # Errors
-/// What is wrong with the file: what cannot be parsed is not touched.
+/// The syntax errors of the file; a file with errors is not formatted.
 pub fn format(source: &Source) -> Result<Vec<u8>, Vec<Finding>> {
     let text = source.text();
     let mut findings = Vec::new();
@@ -42,7 +42,7 @@ pub fn format(source: &Source) -> Result<Vec<u8>, Vec<Finding>> {
     Ok(out)
 }
 
-/// Comments between assertions, a block for each paragraph.
+/// The comments between assertions, one block for each paragraph.
 fn comments(text: &[u8]) -> Vec<Vec<u8>> {
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
     lines
@@ -81,7 +81,7 @@ fn lay_out(text: &[u8], field: &RawField) -> Vec<u8> {
     }
 }
 
-/// A comment field's text, with white space at the ends of lines taken off; lines that go on stay indented.
+/// The text of a comment field without white space at the ends of lines; continuation lines stay indented.
 fn verbatim(content: &[u8]) -> Vec<u8> {
     let mut lines = content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
     let first = lines.next().unwrap_or_default().trim_ascii_start();
@@ -97,11 +97,11 @@ fn verbatim(content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A token as it was written, or a comment.
+/// A token or comment, as it was written.
 struct Item<'t> {
     lexeme: Lexeme,
     text: &'t [u8],
-    /// Whether it stood behind something on its line.
+    /// Whether it was not the first on its line.
     trails: bool,
 }
 
@@ -114,7 +114,7 @@ impl Item<'_> {
         self.lexeme.token == Token::Comment
     }
 
-    /// Whether a line may end behind it.
+    /// Whether a line may be broken behind it.
     fn may_break(&self) -> bool {
         self.is("&&") || self.is("||") || self.is(",")
     }
@@ -132,7 +132,7 @@ fn items(text: &[u8], content: Span) -> Vec<Item<'_>> {
     let mut lexer = Lexer::with_comments(text, content);
     let mut items = Vec::new();
     let mut end = content.start();
-    // INVARIANT: the assertion was parsed, so the lexer finds no fault.
+    // INVARIANT: the assertion was parsed, so that the lexer finds no error.
     while let Ok(lexeme) = lexer.read() {
         if lexeme.token == Token::End {
             break;
@@ -162,13 +162,13 @@ impl Layout {
         Self { out, fresh: false, indent: INDENT }
     }
 
-    /// All on one line, but for comments.
+    /// Everything on one line, except for comments.
     fn line(mut self, items: &[Item<'_>]) -> Vec<u8> {
         self.tokens(items, None);
         self.out
     }
 
-    /// `K-of` lists and chains of `&&` and `||` are broken where they do not fit.
+    /// `K-of` lists and chains of `&&` and `||` are broken if they do not fit on one line.
     fn licensees(mut self, items: &[Item<'_>]) -> Vec<u8> {
         let label = self.out.len() + 1;
         self.indent = INDENT * 2;
@@ -224,8 +224,8 @@ impl Layout {
         self.out
     }
 
-    /// Tokens with the space that belongs between them. With `breaks`, a new line behind `&&`, `||` and `,` that stand in no more
-    /// parentheses than that.
+    /// The tokens with the spaces between them. With `breaks`, there is a line break behind each `&&`, `||` and `,` that is at most
+    /// that deep in parentheses.
     fn tokens(&mut self, items: &[Item<'_>], breaks: Option<usize>) {
         let base = self.indent;
         let mut depth = 0_usize;
@@ -273,13 +273,13 @@ impl Layout {
     }
 }
 
-/// How deep in parentheses lines must be broken so that all of them fit, if they can.
+/// The least depth in parentheses down to which lines must be broken so that all fit; `None` if no depth suffices.
 fn depth_to_break(items: &[Item<'_>], indent: usize) -> usize {
     let deepest = 4;
     (0..deepest).find(|breaks| widest(items, indent, *breaks) <= WIDTH).unwrap_or(deepest)
 }
 
-/// The width of the widest line, broken where parentheses are at most `breaks` deep.
+/// The width of the widest line if lines are broken where parentheses are at most `breaks` deep.
 fn widest(items: &[Item<'_>], indent: usize, breaks: usize) -> usize {
     let (mut depth, mut line, mut widest) = (0_usize, indent, 0);
     for item in items.iter().filter(|item| !item.is_comment()) {
@@ -294,7 +294,7 @@ fn widest(items: &[Item<'_>], indent: usize, breaks: usize) -> usize {
     widest
 }
 
-/// The number of tokens up to the end of a statement: a clause, `test -> {`, `};`, or a comment of its own.
+/// The number of tokens up to the end of a statement: a clause, `test -> {`, `};`, or a comment on its own line.
 fn statement(items: &[Item<'_>]) -> usize {
     if items.first().is_some_and(Item::is_comment) {
         return 1;
@@ -303,18 +303,18 @@ fn statement(items: &[Item<'_>]) -> usize {
         .iter()
         .position(|item| item.is(";") || item.is("{"))
         .map_or(items.len(), |position| position + 1);
-    // A comment that follows on the same line goes with it.
+    // A comment that follows on the same line belongs to the statement.
     let trailing = items.get(end).is_some_and(|item| item.is_comment() && item.trails);
     end + usize::from(trailing)
 }
 
-/// The width of tokens on one line.
+/// The width of the tokens on one line.
 fn width(items: &[Item<'_>]) -> usize {
     let comment = |item: &&Item<'_>| !item.is_comment();
     items.iter().filter(comment).map(|item| item.text.len()).sum::<usize>() + items.len()
 }
 
-/// Whether a space stands between two tokens.
+/// Whether a space separates two tokens.
 fn spaced(before: Option<&Item<'_>>, left: &Item<'_>, right: &Item<'_>) -> bool {
     if right.is(")") || right.is(",") || right.is(";") || left.is("(") {
         return false;

@@ -1,10 +1,9 @@
-//! KeyNote (RFC 2704, RFC 2792): who may do what, and why.
+//! KeyNote (RFC 2704, RFC 2792): answers which actions a policy allows to which requesters, and explains each answer.
 //!
-//! Assertions are parsed and their signatures verified once, into a set that many questions are put to. Nothing here
-//! reads a file, a clock or the network, and no input makes it panic.
+//! Assertions are parsed and their signatures verified once; the resulting set answers any number of questions. The crate reads no file,
+//! no clock and no network, and does not panic on any input.
 
 #![doc = include_str!("../README.md")]
-
 #![cfg_attr(
     test,
     allow(
@@ -17,15 +16,13 @@
 )]
 
 pub mod attributes;
-mod bind;
-mod evaluate;
+mod evaluation;
 pub mod exercise;
 pub mod explain;
 pub mod ipsec;
 pub mod key;
 pub mod layout;
 pub mod lint;
-mod number;
 pub mod principal;
 pub mod regex;
 pub mod requesters;
@@ -36,7 +33,7 @@ pub mod syntax;
 pub mod values;
 
 pub use attributes::AttributeSet;
-pub use evaluate::Fault;
+pub use evaluation::Fault;
 pub use explain::Trace;
 pub use principal::Principal;
 pub use requesters::Requesters;

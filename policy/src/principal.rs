@@ -1,5 +1,5 @@
-//! Principals (RFC 2704 §4.5, §5.2): labels that mean nothing here, and keys that sign. Two are the same if the label is
-//! the same byte for byte, or if the key is, however it was spelled.
+//! Principals (RFC 2704 §4.5, §5.2): opaque labels, and keys that can sign. Two labels are equal if their bytes are; two keys
+//! are equal if they are the same key, however each is spelled.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::key::{Encoding, PublicKey};
 /// The longest spelling of a key, in bytes.
 pub const MAX_KEY: usize = 1 << 16;
 
-/// How a label begins that holds a pre-shared key or its hash, up to a colon.
+/// The prefixes, up to the colon, of labels that hold a pre-shared key or its hash.
 const SECRET: &[u8] = b"passphrase";
 
 /// A malformed key of a known algorithm.
@@ -23,7 +23,7 @@ pub struct PrincipalError {
     reason: String,
 }
 
-/// A principal. Clones share it.
+/// A principal. Clones share one allocation.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Principal(Arc<Identity>);
 
@@ -36,10 +36,10 @@ enum Identity {
 }
 
 impl Principal {
-    /// Reads a spelling. What names no known algorithm is an opaque label.
+    /// Reads a spelling. A spelling that does not name a known algorithm is an opaque label.
     ///
     /// # Errors
-    /// The algorithm is known, and what follows is no key of it.
+    /// The algorithm is known, and the rest is not a key of that algorithm.
     pub fn parse(text: &[u8]) -> Result<Self, PrincipalError> {
         let Some((kind, encoding, bits)) = known_algorithm(text) else {
             return Ok(Self::opaque(text));
@@ -67,7 +67,7 @@ impl Principal {
         Ok(Self(Arc::new(identity)))
     }
 
-    /// The root of trust, `POLICY`.
+    /// `POLICY`, the root of trust.
     pub fn policy() -> Self {
         Self::opaque(b"POLICY")
     }
@@ -77,17 +77,17 @@ impl Principal {
         Self(Arc::new(Identity::Key(key)))
     }
 
-    /// A label, whatever it looks like.
+    /// A label, even if the text looks like a key.
     pub fn opaque(label: &[u8]) -> Self {
         Self(Arc::new(Identity::Opaque(label.into())))
     }
 
-    /// Whether it is the root of trust.
+    /// Whether this is `POLICY`, the root of trust.
     pub fn is_policy(&self) -> bool {
         matches!(&*self.0, Identity::Opaque(text) if **text == *b"POLICY")
     }
 
-    /// The key, if it is one.
+    /// The key, if this principal is one.
     pub fn key(&self) -> Option<&PublicKey> {
         match &*self.0 {
             Identity::Key(key) => Some(key),
@@ -95,7 +95,7 @@ impl Principal {
         }
     }
 
-    /// The canonical spelling: a label as it is, bits in lower-case hexadecimal digits.
+    /// The canonical spelling: a label unchanged, a key in lower-case hexadecimal digits.
     pub fn text(&self) -> Cow<'_, [u8]> {
         match &*self.0 {
             Identity::Opaque(text) => Cow::Borrowed(text),
@@ -118,7 +118,7 @@ impl Drop for Identity {
     }
 }
 
-/// The canonical spelling; neither a passphrase is shown nor its hash, from which it may be guessed.
+/// The canonical spelling, without passphrases and without their hashes, from which a passphrase could be guessed.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
@@ -148,7 +148,7 @@ enum Kind {
     Ed25519,
 }
 
-/// The names of key algorithms, without `-hex` or `-base64`. They ignore case.
+/// The names of key algorithms, without `-hex` or `-base64`. They are compared without regard to case.
 const KINDS: [(&[u8], Kind); 7] = [
     (b"rsa", Kind::Rsa),
     (b"dsa", Kind::Dsa),
@@ -169,7 +169,7 @@ fn known_algorithm(text: &[u8]) -> Option<(Kind, Encoding, &[u8])> {
 mod tests {
     use super::*;
 
-    /// An Ed25519 certificate, a P-256 and a P-384 one, made with `openssl req -x509 -newkey … -nodes -subj /CN=x`.
+    /// Certificates with an Ed25519, a P-256 and a P-384 key, made with `openssl req -x509 -newkey … -nodes -subj /CN=x`.
     const P256_POINT: &str = "91f8fd0d0a87bad07faadc44c3fbd0aa6a86a343f576e4208871 5fdca852f5adf42115393618 a812f479606efd6c4d556361\
                               77575baf3e3551d4b5e2ec908c04";
 

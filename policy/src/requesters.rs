@@ -1,4 +1,4 @@
-//! Who asks (RFC 2704 §5.1.1).
+//! The requesters of a question (RFC 2704 §5.1.1).
 
 use zeroize::Zeroizing;
 
@@ -7,24 +7,24 @@ use crate::principal::{Principal, PrincipalError};
 /// The most requesters of one question.
 pub const MAX_REQUESTERS: usize = 1024;
 
-/// Why nobody can ask as this.
+/// Why a list of principals cannot be the requesters of a question.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequesterError {
-    /// RFC 2704 §5.1.1 asks for at least one.
+    /// The list is empty; RFC 2704 §5.1.1 requires at least one requester.
     #[error("expected at least one requester, found none")]
     None,
-    /// `POLICY` is the root of trust; whoever may ask as it may do all.
+    /// `POLICY` is the root of trust: a requester of that name would be allowed everything.
     #[error("`POLICY` cannot ask: it is the root of trust, not a peer")]
     Policy,
-    /// A key that cannot be read.
+    /// A key of a known algorithm is malformed.
     #[error("requester {0}")]
     Principal(#[from] PrincipalError),
-    /// Too many.
+    /// There are too many requesters.
     #[error("expected at most {MAX_REQUESTERS} requesters, found more")]
     TooMany,
 }
 
-/// The principals that ask, each as if it asked alone.
+/// The principals that request the action. Each has the value `_MAX_TRUST`.
 #[derive(Clone)]
 pub struct Requesters {
     principals: Vec<Principal>,
@@ -32,10 +32,10 @@ pub struct Requesters {
 }
 
 impl Requesters {
-    /// Requesters as they spell themselves.
+    /// Requesters from their spellings.
     ///
     /// # Errors
-    /// There is none, or too many, or `POLICY`, or a malformed key of a known algorithm.
+    /// There is no requester, there are too many, one is `POLICY`, or one is a malformed key of a known algorithm.
     pub fn new<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Result<Self, RequesterError> {
         let mut requesters = Self { principals: Vec::new(), joined: Zeroizing::new(Vec::new()) };
         for text in texts {
@@ -55,12 +55,12 @@ impl Requesters {
         if requesters.principals.is_empty() { Err(RequesterError::None) } else { Ok(requesters) }
     }
 
-    /// In the order in which they were given.
+    /// The requesters, in the order in which they were given.
     pub fn principals(&self) -> &[Principal] {
         &self.principals
     }
 
-    /// `_ACTION_AUTHORIZERS`: as they were spelled, with commas between.
+    /// `_ACTION_AUTHORIZERS`: the requesters as they were spelled, separated by commas.
     pub fn joined(&self) -> &[u8] {
         &self.joined
     }

@@ -1,11 +1,11 @@
-//! Where text came from, and how a finding in it is shown: file, line, column, the line with a caret, a hint.
+//! A text with its name, and findings in it: each is shown with file, line, column, the line with a caret, and a hint.
 
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A file, or a text that came in a question, with the name to show for it. The bytes are as they were received: a
-/// signature covers them.
+/// A file, or a text that came with a question, and the name to show for it. The bytes are kept exactly as received, because
+/// signatures cover them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     name: Arc<str>,
@@ -14,13 +14,13 @@ pub struct Source {
 
 /// The longest part of a source line that a finding shows, in bytes.
 const SHOWN: usize = 120;
-/// How far before it a secret may begin, in bytes.
+/// How far before the shown part a secret may begin, in bytes.
 const BEFORE: usize = 64 << 10;
-/// How the names of principals begin that are pre-shared keys, or their hashes.
+/// The prefixes of principals that are pre-shared keys or their hashes.
 const SECRET: &[u8] = b"passphrase";
 
 impl Source {
-    /// A named text.
+    /// A text with a name.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<[u8]>>) -> Self {
         Self { name: name.into(), text: text.into() }
     }
@@ -35,7 +35,7 @@ impl Source {
         &self.text
     }
 
-    /// The bytes of a span; nothing for a span of another source.
+    /// The bytes of a span; empty if the span is of another source.
     pub fn slice(&self, span: Span) -> &[u8] {
         self.text.get(span.range()).unwrap_or_default()
     }
@@ -48,7 +48,7 @@ impl Source {
         Position { line, column: columns(before.get(start..).unwrap_or_default()) + 1 }
     }
 
-    /// A finding as a person reads it, ending with a newline. A pre-shared key in the line is not shown:
+    /// A finding as text for a person, ending with a newline. Pre-shared keys in the line are replaced:
     ///
     /// ```text
     /// error: expected `;`, found `}`
@@ -120,7 +120,8 @@ impl Source {
     }
 }
 
-/// Where pre-shared keys and their hashes stand in a text: behind `passphrase:` and its like, up to the end of the string or line.
+/// The ranges of pre-shared keys and their hashes in a text: from behind `passphrase:` and the other prefixes to the end of the
+/// string or line.
 fn secrets(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -151,7 +152,7 @@ fn secrets(text: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// What a message may say of a text that may be the name of a principal: without a pre-shared key, and shortened.
+/// A text that may be the name of a principal, as a message may show it: shortened, and without a pre-shared key.
 pub(crate) fn discreet(text: &[u8], most: usize) -> String {
     let secret = secrets(text).first().map(|secret| secret.start);
     let shown = text.get(..secret.unwrap_or(text.len()).min(most)).unwrap_or(text);
@@ -167,35 +168,35 @@ pub struct Span {
 }
 
 impl Span {
-    /// From `start` up to, and without, `end`.
+    /// The bytes from `start` up to but not including `end`.
     pub fn new(start: usize, end: usize) -> Self {
         let narrow = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
         Self { start: narrow(start), end: narrow(end.max(start)) }
     }
 
-    /// Where it begins.
+    /// The offset of the first byte.
     pub const fn start(self) -> usize {
         self.start as usize
     }
 
-    /// Where it ends.
+    /// The offset behind the last byte.
     pub const fn end(self) -> usize {
         self.end as usize
     }
 
-    /// As a range of bytes.
+    /// The span as a range of bytes.
     pub const fn range(self) -> Range<usize> {
         self.start()..self.end()
     }
 
-    /// From the beginning of this to the end of `other`.
+    /// The span from the beginning of this one to the end of `other`.
     #[must_use]
     pub fn to(self, other: Self) -> Self {
         Self { start: self.start, end: other.end.max(self.start) }
     }
 }
 
-/// A place in a text, as editors count: both from 1, columns in characters.
+/// A position in a text, as editors count: line and column from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The line.
@@ -204,17 +205,17 @@ pub struct Position {
     pub column: usize,
 }
 
-/// How bad a finding is.
+/// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth knowing.
+    /// The text can be used, but may not mean what its author wanted.
     Warning,
-    /// The text cannot be used as it stands.
+    /// The text cannot be used.
     Error,
 }
 
 impl Severity {
-    /// The word for it.
+    /// `error` or `warning`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Warning => "warning",
@@ -226,20 +227,20 @@ impl Severity {
 /// Something found in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Whether the text can be used.
+    /// How serious it is.
     pub severity: Severity,
     /// The rule, such as `undefined-attribute`; empty for syntax.
     pub code: &'static str,
-    /// Where.
+    /// The part of the text it is about.
     pub span: Span,
     /// What was expected and what was found.
     pub message: String,
-    /// What the author can do.
+    /// A hint for the author.
     pub hint: Option<String>,
 }
 
 impl Finding {
-    /// An error of syntax.
+    /// A syntax error.
     pub fn error(span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, code: "", span, message: message.into(), hint: None }
     }
@@ -249,7 +250,7 @@ impl Finding {
         Self { severity: Severity::Warning, code, span, message: message.into(), hint: None }
     }
 
-    /// With what the author can do.
+    /// The same finding with a hint for the author.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -257,7 +258,7 @@ impl Finding {
     }
 }
 
-/// Bytes as a terminal may show them, one character a byte outside ASCII.
+/// Bytes as they may be shown on a terminal: one character for each byte outside ASCII.
 pub fn printable(bytes: &[u8]) -> String {
     let shown = String::from_utf8_lossy(bytes);
     shown
@@ -314,7 +315,7 @@ mod tests {
         let hash = shown("Licensees: \"passphrase-md5-hex:3858f6\" &&&\n", 0);
         assert!(!hash.contains("3858f6"), "{hash}");
         for text in [
-            // Longer than what is shown, with quotes of its own, over several lines, without an end, in the middle of the finding.
+            // Secrets that are longer than the shown part, hold quotes, span several lines, have no end, or surround the finding.
             format!("Licensees: \"passphrase:{}sesame\" &&&\n", "x".repeat(500)),
             "Licensees: \"passphrase:open\\\"sesame\" &&&\n".into(),
             "Licensees: \"passphrase:open\\\nsesame\" &&&\n".into(),

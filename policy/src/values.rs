@@ -1,23 +1,23 @@
-//! Compliance values (RFC 2704 §5.1.2): what the answers may be, from the least trust to the most.
+//! Compliance values (RFC 2704 §5.1.2): the possible answers, from the least trust to the most.
 
 use std::collections::HashMap;
 
 /// The most values in a set.
 pub const MAX_VALUES: usize = 1 << 16;
 
-/// Up to this many values, comparing beats hashing.
+/// Up to this many values, comparing each is faster than hashing.
 const FEW: usize = 8;
 
-/// Why values are not a set of compliance values.
+/// Why a list is not a set of compliance values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValuesError {
-    /// An order needs something to order.
+    /// The list is empty.
     #[error("expected at least one compliance value, found none")]
     Empty,
-    /// The same value twice has no place in an order.
+    /// A value appears twice.
     #[error("compliance value `{0}` stands in the order twice")]
     Twice(String),
-    /// Too many.
+    /// There are too many values.
     #[error("expected at most {MAX_VALUES} compliance values, found {0}")]
     TooMany(usize),
 }
@@ -34,7 +34,7 @@ impl ComplianceValues {
     /// Values in ascending order: the first is `_MIN_TRUST`, the last is `_MAX_TRUST`.
     ///
     /// # Errors
-    /// No value, too many, or one twice.
+    /// There is no value, there are too many, or one appears twice.
     pub fn new<V: AsRef<[u8]>>(values: impl IntoIterator<Item = V>) -> Result<Self, ValuesError> {
         let names: Vec<Box<[u8]>> =
             values.into_iter().take(MAX_VALUES + 1).map(|value| value.as_ref().into()).collect();
@@ -55,7 +55,7 @@ impl ComplianceValues {
         Ok(Self { names, joined, index })
     }
 
-    /// `false`, `true`: what isakmpd asks with.
+    /// `false`, `true`: the values that isakmpd uses.
     pub fn boolean() -> Self {
         let names: Vec<Box<[u8]>> = vec![(*b"false").into(), (*b"true").into()];
         Self { names, joined: b"false,true".to_vec(), index: None }
@@ -79,12 +79,12 @@ impl ComplianceValues {
         self.names.len().saturating_sub(1)
     }
 
-    /// `_VALUES`: all of them with commas between.
+    /// `_VALUES`: all values, separated by commas.
     pub fn joined(&self) -> &[u8] {
         &self.joined
     }
 
-    /// All of them, ascending.
+    /// All values, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.names.iter().map(|name| &**name)
     }

@@ -1,4 +1,4 @@
-//! Certificates as assertions: what a path from a CA to a peer allows, and what hostile names do not.
+//! Certificates as assertions: a path from a CA to a peer allows the peer, and hostile names allow nothing more.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics is a test that fails")]
 

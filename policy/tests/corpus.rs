@@ -1,5 +1,5 @@
-//! The 1,102 cases of a KeyNote corpus that others made: the reference implementation's answers, those of an evaluator
-//! written from RFC 2704 alone, and decisions where both are silent or wrong (tests/data/README.md).
+//! The 1,102 cases of an independent KeyNote corpus: the answers of the reference implementation, those of an evaluator written
+//! from RFC 2704 alone, and decisions where both are silent or wrong (tests/data/README.md).
 
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
@@ -108,7 +108,7 @@ fn every_answer_is_the_one_wanted() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
-/// The independent evaluator says which assertions are no assertions; a right answer for a wrong reason is no proof.
+/// The independent evaluator says which assertions are malformed; a right answer for a wrong reason proves nothing.
 #[test]
 fn the_same_assertions_are_malformed() {
     let mut wrong = Vec::new();

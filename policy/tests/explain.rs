@@ -1,4 +1,4 @@
-//! A trace names what decided: the clause, the attribute, the principal, the threshold, the credential.
+//! A trace names the reason of the answer: the clause, the attribute, the principal, the threshold, the credential.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics is a test that fails")]
 
@@ -33,7 +33,7 @@ fn explain(
     trace
 }
 
-/// Every line of `wanted` stands in the text, in this order.
+/// Checks that the text contains every line of `wanted`, in this order.
 #[track_caller]
 fn says(trace: &Trace, wanted: &[&str]) {
     let text = trace.to_string();

@@ -1,5 +1,5 @@
-//! What a stranger, or a tired author, may write: each gives a clear error with its place, or a false clause, and none a
-//! panic or a stack overflow. Every test runs on a thread with the stack that threads have by default.
+//! Texts by hostile or careless authors: each gives a clear error with its position, or a false clause, but never a panic or a
+//! stack overflow. Every test runs on a thread with the stack that threads have by default.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// The first finding, which must say `message` and stand at line and column, and must be short to read.
+/// Checks the first finding, which must have this message, line and column, and must be short.
 #[track_caller]
 fn refused(text: impl Into<Vec<u8>>, message: &str, line: usize, column: usize) {
     let source = Source::new("hostile", text.into());
@@ -47,7 +47,7 @@ fn conditions(conditions: &str) -> String {
     format!("{HEAD}Conditions: {conditions}\n")
 }
 
-/// What alice is answered, in the order deny, log, allow.
+/// The answer to alice, in the order deny, log, allow.
 #[track_caller]
 fn answer_with(text: impl Into<Vec<u8>>, attributes: &[(&str, Vec<u8>)]) -> String {
     let source = Source::new("hostile", text.into());
@@ -74,7 +74,7 @@ fn ask(set: &PolicySet, attributes: &AttributeSet) -> String {
     String::from_utf8(answer.value.to_vec()).unwrap()
 }
 
-/// `test` is false, and what stands behind it is still asked.
+/// `test` is false, and the clause behind it is still evaluated.
 #[track_caller]
 fn is_false(test: &str) {
     assert_eq!(
@@ -210,7 +210,7 @@ fn a_hundred_thousand_levels_of_nesting() {
     });
 }
 
-/// What is just allowed must not run out of stack either, when it is parsed, bound, asked or dropped.
+/// A text at the limits must not overflow the stack either, when it is parsed, bound, asked or dropped.
 #[test]
 fn as_many_levels_as_are_allowed() {
     on_a_small_stack(|| {
@@ -321,7 +321,7 @@ fn bytes_that_are_not_utf_8() {
                 3,
                 1,
             );
-            // The window that is shown cuts through characters.
+            // The shown part begins and ends within characters.
             let long = bytes.repeat(500);
             refused(
                 text(b"Conditions: a == \"", &long, b"\n"),
@@ -333,7 +333,7 @@ fn bytes_that_are_not_utf_8() {
     });
 }
 
-/// A matcher that tries one way after the other would need 2^65536 steps; one that writes repetitions out, terabytes.
+/// A backtracking matcher would need 2^65536 steps, and one that writes repetitions out would need terabytes.
 #[test]
 fn regular_expressions_that_would_blow_up() {
     on_a_small_stack(|| {
@@ -464,7 +464,7 @@ fn nul_bytes() {
         refused(format!("{HEAD}Comment: \0\n"), "found a NUL byte", 3, 10);
         refused(format!("{HEAD}Comment: {}", "\0".repeat(10 << 20)), "found a NUL byte", 3, 10);
         refused("\0", "expected a field label", 1, 1);
-        // No escape makes one.
+        // No escape produces one.
         is_true("\"\\0\" == \"0\" && \"\\000\" == \"000\" && \"\\00\" == \"00\"");
         let mut attributes = AttributeSet::new();
         assert_eq!(attributes.set("a", b"x\0y"), Err(AttributeError::Nul("a".into())));
@@ -490,7 +490,7 @@ fn fields_and_constants_without_end() {
     });
 }
 
-/// A text of 1 MiB, as a stranger may send one, gives no more findings than anybody reads.
+/// A text of 1 MiB, as a stranger may send, gives a limited number of findings.
 #[test]
 fn findings_are_bounded() {
     on_a_small_stack(|| {
@@ -574,7 +574,7 @@ fn everybody_delegates_to_everybody() {
     });
 }
 
-/// A string has at most 1 MiB, and a question costs what it may cost: what comes then is false, though it be true.
+/// A string has at most 1 MiB, and the work of a question is limited: later tests are false even if they would be true.
 #[test]
 fn strings_that_grow() {
     on_a_small_stack(|| {

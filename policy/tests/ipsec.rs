@@ -1,4 +1,4 @@
-//! The IPsec vocabulary against strangers: the lists of attributes of the shared cases, lines printed by OpenSSL, hashes
+//! The IPsec vocabulary against independent sources: the lists of attributes of the shared cases, lines printed by OpenSSL, hashes
 //! printed in isakmpd.policy(5).
 
 #![allow(
@@ -504,7 +504,7 @@ proptest! {
         let _ = DistinguishedName::from_der(&name);
     }
 
-    /// So no two names have one line, and nobody gets the principal of another by what a value holds.
+    /// So no two names have the same line, and no value can give a peer the principal of another.
     #[test]
     fn a_line_reads_back_as_the_one_name_it_came_from(values in values()) {
         let tagged: Vec<_> = values.iter().map(|value| (0x14, value.clone())).collect();
@@ -660,7 +660,7 @@ fn any_question() -> impl Strategy<Value = Phase2> {
         )
 }
 
-/// Names begin with a letter that no address has: a name in the shape of an address passes for one in the vocabulary.
+/// Names begin with a letter that no address has, because in the vocabulary a name in the form of an address counts as one.
 fn any_identity() -> impl Strategy<Value = Identity> {
     prop_oneof![
         any::<IpAddr>().prop_map(Identity::Address),
@@ -698,7 +698,7 @@ fn records() -> Vec<(String, Record)> {
         .collect()
 }
 
-/// The typed question that a list of attributes stands for.
+/// The typed question for a list of attributes.
 fn question(record: &Record) -> Phase2 {
     let value = |name: &str| record[name].as_str();
     let yes = |name: &str| value(name) == "yes";

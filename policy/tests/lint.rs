@@ -1,4 +1,4 @@
-//! Each rule of the linter: what it finds, where, and a text beside it that is right.
+//! Each rule of the linter: a text with the finding and its position, and a similar text without a finding.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics is a test that fails")]
 
@@ -142,7 +142,7 @@ fn licensees_are_spelled_as_peers_ask() {
     ] {
         assert_eq!(lint(right), [""; 0], "{right}");
     }
-    // Whoever makes assertions here may be called anything.
+    // An authorizer of an assertion may have any name.
     let text = "Authorizer: \"POLICY\"\nLicensees: \"DN:of the house\"\nConditions: true;\n\n\
                 Authorizer: \"DN:of the house\"\nLicensees: \"DN:/CN=a\"\nConditions: true;\n";
     assert_eq!(found(text), []);

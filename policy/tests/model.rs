@@ -1,5 +1,5 @@
 //! The engine against an evaluator that is written from RFC 2704 §5 alone, over its own types and with its own printer,
-//! on random assertion sets; and the properties that the RFC promises of every answer.
+//! on random assertion sets; and the properties that the RFC promises for every answer.
 
 #![allow(
     clippy::unwrap_used,
@@ -71,7 +71,7 @@ fn assert_is_a_fair_sample(answers: &BTreeMap<(usize, usize), u32>) {
     );
 }
 
-/// However the assertions are divided between a set and its extension.
+/// The answer does not depend on how assertions are divided between a set and its extension.
 #[test]
 fn a_divided_set_answers_as_the_whole() {
     check(
@@ -153,7 +153,7 @@ fn the_order_of_licensees_does_not_matter() {
     });
 }
 
-/// All spellings of a set are one set.
+/// All spellings of a set give the same answer.
 #[test]
 fn spelling_does_not_matter() {
     check(
@@ -223,7 +223,7 @@ fn shown(texts: &[Vec<u8>]) -> String {
         .join("\n")
 }
 
-/// What the engine answers, as a position in the order.
+/// The answer of the engine, as a position in the order.
 fn ask(texts: &[Vec<u8>], query: &Query) -> Result<usize, TestCaseError> {
     let mut builder = PolicySet::builder();
     for text in texts {
@@ -231,7 +231,7 @@ fn ask(texts: &[Vec<u8>], query: &Query) -> Result<usize, TestCaseError> {
     }
     let set = builder.build();
     for dropped in set.dropped() {
-        // Only thresholds and constants are ever wrong in what the model prints.
+        // In the printed assertions, only thresholds and constants can be invalid.
         let DropReason::Malformed(findings) = &dropped.reason else {
             return Err(TestCaseError::fail(dropped.reason.to_string()));
         };

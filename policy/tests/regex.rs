@@ -1,4 +1,4 @@
-//! Regular expressions against a matcher that tries everything: all ways to match, and of those the one that the POSIX rule
+//! Regular expressions against an exhaustive matcher, which finds all ways to match, and chooses the one that the POSIX rule
 //! prefers.
 
 #![allow(
@@ -25,7 +25,7 @@ enum Node {
     Repeat(Box<Node>, usize, Option<usize>),
 }
 
-/// A way to match: where it ends, and what the groups matched, in the order of their numbers.
+/// A way to match: its end, and the ranges of the groups, in the order of their numbers.
 type Way = (usize, Vec<Option<Range<usize>>>);
 
 impl Node {
@@ -103,7 +103,7 @@ impl Node {
                 for part in parts {
                     let mut next = Vec::new();
                     for (at, groups) in ways {
-                        // The longest first: an earlier part is served before a later one.
+                        // The longest first: an earlier part has priority over a later one.
                         let mut more = part.ways(text, at);
                         more.sort_by_key(|(end, _)| std::cmp::Reverse(*end));
                         next.extend(
@@ -124,7 +124,7 @@ impl Node {
     }
 }
 
-/// Of the ways with the same end, the first.
+/// The first of the ways with the same end.
 fn unique(ways: Vec<Way>) -> Vec<Way> {
     let mut kept: Vec<Way> = Vec::new();
     for way in ways {
@@ -150,7 +150,7 @@ fn repeat(
         let mut more = of.ways(text, at);
         more.sort_by_key(|(end, _)| std::cmp::Reverse(*end));
         for (end, inner) in more {
-            // A time that matches nothing counts if it is needed, or if it is the only one.
+            // An empty repetition counts if it is needed, or if it is the only one.
             if end > at || times < min {
                 repeat(of, text, end, min, max, times + 1, inner, ways);
             } else if times == 0 {

@@ -1,5 +1,5 @@
-//! The examples of RFC 2704, as they stand there. Their keys and signatures are fictitious, so they are given as policy; their key
-//! names (`RSA:…`, `DSA:…`) are no algorithms, and opaque labels distinguish case (§5.2), which the RFC's own queries do not.
+//! The examples of RFC 2704, unchanged. Their keys and signatures are fictitious, so that they are given as policy; their key
+//! names (`RSA:…`, `DSA:…`) are not algorithms, and opaque labels distinguish case (§5.2), which the RFC's own queries do not.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics is a test that fails")]
 
@@ -39,7 +39,7 @@ impl Asked {
     }
 }
 
-/// `conditions` of a policy that means alice.
+/// The answer to alice by a policy with these conditions.
 fn conditions(conditions: &str, attributes: &[(&str, &str)], values: &[&str]) -> String {
     let text = format!("Authorizer: \"POLICY\"\nLicensees: \"alice\"\nConditions: {conditions}\n");
     Asked::of(&[&text], values).answer(&["alice"], attributes)
@@ -230,7 +230,7 @@ Conditions: (app_domain=\"SPEND\")  # nested clauses
 Signature: \"RSA-SHA1:186123\"
 ";
 
-/// §6, 2: workflow, electronic commerce. Example H has a `=` where the grammar wants `==`.
+/// §6, 2: workflow, electronic commerce. Example H has a `=` where the grammar requires `==`.
 #[test]
 fn examples_e_to_h() {
     let source = Source::new("H", H.as_bytes());
@@ -254,7 +254,7 @@ fn examples_e_to_h() {
     assert_eq!(of(&["DSA:cde333", "DSA:978add"], "5500"), "Reject");
 }
 
-/// Appendix B, production by production: what it takes, and a text just beside it that it does not.
+/// Appendix B, production by production: a text that it accepts, and a similar one that it does not.
 #[test]
 fn every_production() {
     let whole = |text: &str| {

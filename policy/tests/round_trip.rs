@@ -11,7 +11,7 @@ use countersign_policy::Source;
 use countersign_policy::layout::format;
 use countersign_policy::syntax::{Assertion, Tree};
 
-/// The assertions of the corpus that are assertions.
+/// The well-formed assertions of the corpus.
 fn assertions() -> Vec<Assertion> {
     let lines = [include_str!("data/edge.jsonl"), include_str!("data/corpus.jsonl")];
     let texts = lines.iter().flat_map(|file| file.lines()).flat_map(|line| {
@@ -24,7 +24,7 @@ fn assertions() -> Vec<Assertion> {
         .collect()
 }
 
-/// A tree without its places.
+/// A tree without spans.
 fn shape(tree: &Tree) -> String {
     let debug = format!("{tree:?}");
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! The fuzzer's seeds, through the fuzzer's own function.
+//! Runs the fuzzer's function on its seeds.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 

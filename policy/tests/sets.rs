@@ -1,4 +1,4 @@
-//! What assertions in one set may not do to each other, and what strangers' credentials may not do to the policy.
+//! Assertions in one set must not affect each other, and credentials of strangers must not affect the policy.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics is a test that fails")]
 
@@ -29,7 +29,7 @@ fn ask(
     answer
 }
 
-/// Conditions that read alike are kept once; with local constants that a computed name asks for, they are not alike.
+/// Equal conditions are shared; they are not equal if a computed name refers to different local constants.
 #[test]
 fn alike_conditions_with_other_constants_are_others() {
     let assertion = |licensee: &str, value: &str| {
@@ -47,7 +47,7 @@ fn alike_conditions_with_other_constants_are_others() {
     assert_eq!(ask(&swapped, "", &["bob"], &[("x", "b")]), "no");
 }
 
-/// What a constant stands for is written into the conditions before they are compared.
+/// Constants are replaced by their values before conditions are compared.
 #[test]
 fn constants_shadow_attributes_in_their_own_assertion_only() {
     let policy = "Authorizer: \"POLICY\"\nLicensees: \"alice\"\nLocal-Constants: x = \"1\"\nConditions: x == \"1\" -> \"some\";\n\n\
@@ -70,14 +70,14 @@ fn principals_can_be_computed_from_the_question() {
         ask(policy, "", &["dave", "carol"], &[("root", "alice"), ("peer", "alice")]),
         "some"
     );
-    // A malformed key takes its assertion with it, and no other.
+    // A malformed key invalidates its assertion, and no other.
     assert_eq!(
         ask(policy, "", &["dave", "carol"], &[("root", "POLICY"), ("peer", "rsa-hex:zz")]),
         "some"
     );
 }
 
-/// What no delegation reaches is left out when the set is built; what a computed name may reach is not.
+/// Assertions that no delegation reaches are removed when the set is built; those that a computed name may reach are not.
 #[test]
 fn chains_may_go_on_behind_a_computed_name() {
     let through_authorizer = "Authorizer: \"POLICY\"\nLicensees: \"mid\"\nConditions: true;\n\n\
@@ -93,7 +93,7 @@ fn chains_may_go_on_behind_a_computed_name() {
     assert_eq!(ask(through_licensee, "", &["alice"], &[]), "no");
 }
 
-/// A stranger cannot speak for POLICY, for a name, or for a key that it does not have.
+/// A stranger cannot make assertions as POLICY, as a name, or as a key that it does not have.
 #[test]
 fn unsigned_credentials_say_nothing() {
     let policy = "Authorizer: \"POLICY\"\nLicensees: \"bob\"\nConditions: true;\n";

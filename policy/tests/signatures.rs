@@ -1,4 +1,4 @@
-//! Signed credentials: those of strangers are believed, those that anybody touched are not.
+//! Signed credentials: those made by other programs are accepted, and those that were changed are not.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +7,7 @@
     reason = "a test that panics is a test that fails"
 )]
 
-use countersign_policy::key::{Encoding, SigningKey};
+use countersign_policy::signature::{Encoding, SigningKey};
 use countersign_policy::{
     AttributeSet, ComplianceValues, DropReason, LegacySignatures, PolicySet, Question, Requesters,
     Source,
@@ -77,7 +77,7 @@ fn no_byte_of_a_signed_credential_can_change() {
             if changed.matches("Authorizer:").count() == 1 && changed.contains('"') {
                 let original = quoted(credential, "Authorizer:");
                 let policy_key = changed.split_once("Authorizer:").unwrap().1.split('"').nth(1);
-                // A policy that trusts another key proves nothing.
+                // A policy that trusts another key does not allow it.
                 if policy_key == Some(original) {
                     tried += 1;
                     assert!(

@@ -7,7 +7,7 @@ use countersign_ca::key::read_private;
 use countersign_ca::{Clock, SystemClock};
 use countersign_ike_plugin::gateway::{
     Authentication, Certified, Daemon, Export as Exported, Facts, Files, Gateway, GatewayError,
-    Obstacle, PrivateKey, Severity, alone, between, together,
+    Obstacle, PrivateKey, Severity, Side, alone, between, system_addresses, together,
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -200,7 +200,8 @@ impl Check {
             found.append(&mut alone(gateway, Some(material), now).map_err(refused)?);
         }
         let program = program()?;
-        found.extend(together((&one.0, &one.1), (&other.0, &other.1), now).map_err(refused)?);
+        let [here, there] = [&one, &other].map(|(gateway, material)| Side { gateway, material });
+        found.extend(together(here, there, now, &system_addresses).map_err(refused)?);
         // A gateway that `export` refuses cannot be configured.
         for (own, peer) in [(&one, &other), (&other, &one)] {
             let export = Exported {

@@ -79,7 +79,8 @@ fn first(folder: &Folder, start: Start) -> Result<Value, Failure> {
         )));
     }
     let layout = settings.layout()?;
-    folder.check_links(layout.places(&settings.name).iter().map(String::as_str))?;
+    let paths = layout.paths(&settings.name);
+    folder.check_links([paths.certificate.as_str(), paths.key.as_str()].into_iter())?;
     let credential = settings.first.credential()?;
     // 2. Go on with a pending request, if it is for the same certificate.
     let pending = resumable(folder, &settings)?;

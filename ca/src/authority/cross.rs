@@ -35,8 +35,8 @@ use crate::oid;
 use crate::profile::Profile;
 use crate::record::{Account, CertificateRecord, Issued, Label, Permission, Serial};
 use crate::signed::{Gate, Object};
-use crate::x509::Criticality::{Critical, NonCritical};
 use crate::store::Page;
+use crate::x509::Criticality::{Critical, NonCritical};
 use crate::x509::{
     Facts, authority_info_access, authority_key_identifier, distribution_points, extension, octets,
     policy_information, time,

@@ -11,7 +11,9 @@ use crate::error::{Denial, Error, Result};
 use crate::key::Proof;
 use crate::lint::Purpose;
 use crate::receipt::Recording;
-use crate::record::{CertificateId, CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
+use crate::record::{
+    CertificateId, CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction,
+};
 use crate::signed::{EndEntity, Gate, Object};
 
 /// The most unconfirmed certificates that are revoked in one call, so that other work is not delayed for long.

@@ -1,50 +1,50 @@
-//! What of a gateway's files proves who it is and whom it trusts, without any configuration: for a gateway that enrols itself.
+//! The credentials of a gateway without a configuration, for a gateway that enrols itself.
 
 use std::fmt;
 use std::str::FromStr;
 
 use countersign_ca::public_key::KeyKind;
 
-use super::{
-    Certified, Daemon, Facts, Files, GatewayError, Material, PrivateKey, isakmpd, libreswan,
-    openiked, racoon, strongswan, text,
-};
+use super::abilities::KeyFamily;
+use super::authentication::Certified;
+use super::daemon::Daemon;
+use super::error::GatewayError;
+use super::export::CredentialPaths;
+use super::facts::Facts;
+use super::files::Files;
+use super::key::PrivateKey;
+use super::material::{Material, NamedCa};
+use super::text;
 
-/// Where a gateway's files go: as one of the daemons has it, or plainly.
+/// How the files of credentials are named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Layout {
     /// `NAME.crt`, `NAME.chain.crt`, `root.crt` and `NAME.key`, PEM.
     #[default]
     Plain,
-    /// As this daemon reads them.
+    /// As this daemon expects them.
     For(Daemon),
 }
 
 impl Layout {
-    /// Where certificate and key of a gateway go.
-    pub fn places(self, name: &str) -> [String; 2] {
-        let (certificate, key) = match self {
-            Self::Plain => (format!("{name}.crt"), format!("{name}.key")),
-            Self::For(Daemon::Strongswan) => {
-                (format!("x509/{name}.pem"), format!("private/{name}.pem"))
+    /// The paths of the certificate and the key of a gateway of this name.
+    pub fn paths(self, name: &str) -> CredentialPaths {
+        match self {
+            Self::Plain => {
+                CredentialPaths { certificate: format!("{name}.crt"), key: format!("{name}.key") }
             }
-            Self::For(Daemon::Libreswan) => (format!("{name}.pem"), format!("{name}.p12")),
-            Self::For(Daemon::Iked | Daemon::Isakmpd) => {
-                (format!("certs/{name}.crt"), "private/local.key".to_owned())
-            }
-            Self::For(Daemon::Racoon) => (format!("certs/{name}.crt"), format!("certs/{name}.key")),
-        };
-        [certificate, key]
+            Self::For(daemon) => (daemon.writer().paths)(name),
+        }
     }
 
-    /// Whether whoever reads these files can use a key of this kind.
+    /// Checks that the daemon that reads these files supports a kind of key.
     ///
     /// # Errors
-    /// It cannot; in words what it can use.
+    /// It does not; the text says which features it supports.
     pub fn check_key(self, kind: KeyKind) -> Result<(), GatewayError> {
         match self {
-            Self::For(daemon @ (Daemon::Isakmpd | Daemon::Racoon))
-                if !matches!(kind, KeyKind::Rsa(_)) =>
+            Self::For(daemon)
+                if daemon.abilities().has_rsa_only() && KeyFamily::of(kind) != KeyFamily::Rsa =>
             {
                 Err(GatewayError::new(format!(
                     "expected an RSA key for {daemon}, which signs with nothing else, found {kind}; use `--key-kind rsa3072`"
@@ -81,10 +81,10 @@ impl FromStr for Layout {
     }
 }
 
-/// The files of a gateway of this name.
+/// The credential files of a gateway of this name.
 ///
 /// # Errors
-/// The key is not that of the certificate, the daemon cannot use it, or the name is none for a file.
+/// The key does not belong to the certificate, the daemon does not support it, or the name cannot be a file name.
 pub fn credentials(
     layout: Layout,
     name: &str,
@@ -98,11 +98,7 @@ pub fn credentials(
     let mut files = Files::default();
     let write = match layout {
         Layout::Plain => plain,
-        Layout::For(Daemon::Strongswan) => strongswan::credentials,
-        Layout::For(Daemon::Libreswan) => libreswan::credentials,
-        Layout::For(Daemon::Iked) => openiked::credentials,
-        Layout::For(Daemon::Isakmpd) => isakmpd::credentials,
-        Layout::For(Daemon::Racoon) => racoon::credentials,
+        Layout::For(daemon) => daemon.writer().credentials,
     };
     write(&mut files, name, &Certified { material, key: Some(key) })?;
     Ok(files)
@@ -114,8 +110,8 @@ fn plain(
     Certified { material, key }: &Certified<'_>,
 ) -> Result<(), GatewayError> {
     files.add(format!("{name}.crt"), material.pem()?);
-    let pem = |cas: &[super::NamedCa]| {
-        cas.iter().map(super::NamedCa::pem).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+    let pem = |cas: &[NamedCa]| {
+        cas.iter().map(NamedCa::pem).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
     };
     files.add(format!("{name}.chain.crt"), pem(&material.chain)?);
     files.add("root.crt", pem(&material.roots)?);

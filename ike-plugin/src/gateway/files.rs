@@ -1,4 +1,4 @@
-//! A folder that is written whole or not at all.
+//! A folder of files, which is written as a whole or not at all.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,16 +9,16 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, RenameFlags};
 use zeroize::Zeroizing;
 
-/// How far into an archive the README of an export may stand, in entries.
+/// How many entries of an archive are searched for the README of an export.
 const MAX_ENTRIES: usize = 10_000;
 
-/// As much of that README is read, in bytes.
+/// How much of that README is read, in bytes.
 const MAX_README: u64 = 64 << 10;
 
 /// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// A file that anybody may read.
+    /// A file that every user may read.
     Public(Vec<u8>),
     /// A file for its owner only.
     Secret(Zeroizing<Vec<u8>>),
@@ -38,7 +38,7 @@ impl Entry {
         }
     }
 
-    /// Its content; a link has none.
+    /// Its content; empty for a link.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Public(bytes) | Self::Script(bytes) => bytes,
@@ -48,7 +48,7 @@ impl Entry {
     }
 }
 
-/// The files of a folder by path, and folders that may be empty.
+/// The files of a folder by path, and subfolders that may stay empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files {
     entries: BTreeMap<String, Entry>,
@@ -56,7 +56,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Adds a file that anybody may read.
+    /// Adds a file that every user may read.
     pub fn add(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
         self.entries.insert(path.into(), Entry::Public(content.into()));
     }
@@ -76,7 +76,7 @@ impl Files {
         self.entries.insert(path.into(), Entry::Link(to.into()));
     }
 
-    /// Adds a folder that a daemon wants even if it is empty.
+    /// Adds a subfolder that the daemon expects even if it is empty.
     pub fn add_folder(&mut self, path: &str) {
         self.folders.push(path.to_owned());
     }
@@ -86,7 +86,8 @@ impl Files {
         &self.entries
     }
 
-    /// Writes them to a new folder, which appears whole. An existing one is only replaced if `replace` says so, and then at once.
+    /// Writes them to a new folder, which appears atomically. An existing folder that is not empty is replaced, atomically, only if `replace` is
+    /// set and an export wrote it.
     ///
     /// # Errors
     /// The folder exists, or cannot be written.
@@ -118,7 +119,7 @@ impl Files {
         self.fill(new.path())?;
         if exists {
             rustix::fs::renameat_with(CWD, new.path(), CWD, folder, RenameFlags::EXCHANGE)?;
-            // What was there before goes with the temporary folder.
+            // The old folder has the temporary name now, and is deleted under it.
             new.close()?;
         } else {
             fs::rename(new.path(), folder)?;
@@ -127,10 +128,10 @@ impl Files {
         fs::File::open(parent)?.sync_all()
     }
 
-    /// The same as an archive, for POSIX's tar.
+    /// Writes them as a tar archive (POSIX ustar).
     ///
     /// # Errors
-    /// The writer's.
+    /// The writer fails.
     pub fn tar(&self, to: impl Write) -> io::Result<()> {
         let mut archive = tar::Builder::new(to);
         let header = |kind, size: usize, mode| {
@@ -200,7 +201,7 @@ impl Files {
                 }
             }
         }
-        // The daemon may be another user, whatever this one's mask is.
+        // The daemon may run as another user, so that the modes must not depend on this process's umask.
         for path in self.entries.keys().chain(&self.folders) {
             let mut at = folder.to_owned();
             for component in Path::new(path).components() {
@@ -220,7 +221,7 @@ impl Files {
     }
 }
 
-/// The names in a folder outlast a power cut only once the folder itself is synced.
+/// Syncs all folders: a file name survives a power cut only once its folder is synced.
 fn sync_folders(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -231,7 +232,7 @@ fn sync_folders(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-/// A path below the folder, whatever names it is made of.
+/// Joins a relative path to the folder. A path that would leave the folder is an error, because it is made of names that an operator wrote.
 fn within(folder: &Path, path: &str) -> io::Result<PathBuf> {
     let relative = Path::new(path);
     if relative.components().all(|component| matches!(component, Component::Normal(_))) {

@@ -1,4 +1,4 @@
-//! The names under which OpenSSL looks for a CA or a CRL in a folder: `<hash>.0` and `<hash>.r0`, by the hash of the CA's name.
+//! The file names by which OpenSSL finds CAs and CRLs in a folder: `<hash>.0` and `<hash>.r0`, where the hash is that of the CA's name.
 
 use der::asn1::{Any, SetOfVec, Utf8StringRef};
 use der::{Decode, Encode, Tag, Tagged};
@@ -7,9 +7,9 @@ use sha1::{Digest, Sha1};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::name::Name;
 
-use super::GatewayError;
+use super::error::GatewayError;
 
-/// The hash of OpenSSL 1.0 and later: SHA-1 of the name in a canonical form, in which case and spaces do not count.
+/// The hash of OpenSSL 1.0 and later: SHA-1 over a canonical form of the name, in which case and repeated spaces make no difference.
 ///
 /// # Errors
 /// The name cannot be read.
@@ -19,17 +19,17 @@ pub fn subject_hash(name: &[u8]) -> Result<String, GatewayError> {
         .map_err(|e| GatewayError::new(format!("the name of a CA cannot be read: {e}")))
 }
 
-/// The hash of OpenSSL before 1.0: MD5 of the name as it is encoded.
+/// The hash of OpenSSL before 1.0: MD5 over the encoded name.
 pub fn subject_hash_old(name: &[u8]) -> String {
     hexadecimal(&Md5::digest(name))
 }
 
-/// The first four octets, the last of them first.
+/// The first four octets as a little-endian number, in hexadecimal.
 fn hexadecimal(digest: &[u8]) -> String {
     digest.iter().take(4).rev().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// The encodings of the RDNs, without the SEQUENCE around them.
+/// The canonical form: the encoded RDNs, without the SEQUENCE around them.
 fn canonical(name: &[u8]) -> der::Result<Vec<u8>> {
     let mut encoded = Vec::new();
     for rdn in Name::from_der(name)?.0 {

@@ -1,4 +1,4 @@
-//! The private key of a gateway, which was made elsewhere and is only passed on.
+//! A gateway's private key. It was generated elsewhere, and is only passed on.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use ring::signature::{
 use spki::SubjectPublicKeyInfoRef;
 use zeroize::Zeroizing;
 
-use super::GatewayError;
-use crate::gateway::Facts;
+use super::error::GatewayError;
+use super::facts::Facts;
 
-/// A private key, PKCS#8 (RFC 5958), not encrypted.
+/// A private key in PKCS#8 (RFC 5958), not encrypted. It is wiped when it is dropped.
 pub struct PrivateKey {
     der: Zeroizing<Vec<u8>>,
     pem: Zeroizing<String>,
@@ -22,7 +22,7 @@ impl PrivateKey {
     /// Reads PEM.
     ///
     /// # Errors
-    /// It is no such key, or of a kind that is not known.
+    /// It is not an unencrypted PKCS#8 key.
     pub fn from_pem(text: &str) -> Result<Self, GatewayError> {
         let expected = |found: &str| {
             GatewayError::new(format!(
@@ -35,7 +35,7 @@ impl PrivateKey {
         let (label, document) =
             der::Document::from_pem(text).map_err(|e| expected(&e.to_string()))?;
         let der = Zeroizing::new(document.as_bytes().to_vec());
-        // The document is not ours to wipe otherwise.
+        // `Document` does not wipe its memory, so that the octets are taken out and wiped here.
         drop(Zeroizing::new(document.into_vec()));
         if label != "PRIVATE KEY" {
             return Err(expected(&format!("`{label}`")));
@@ -55,10 +55,10 @@ impl PrivateKey {
         &self.pem
     }
 
-    /// Whether it is the key that a certificate certifies.
+    /// Checks that it belongs to the public key of a certificate.
     ///
     /// # Errors
-    /// It is another key; the names of both kinds are said.
+    /// It does not.
     pub fn check(&self, facts: &Facts) -> Result<(), GatewayError> {
         let certified = SubjectPublicKeyInfoRef::try_from(facts.spki.as_slice())
             .map_err(|e| GatewayError::new(format!("the certificate's key cannot be read: {e}")))?;
@@ -73,7 +73,7 @@ impl PrivateKey {
         )))
     }
 
-    /// The public key, as the bits of a SubjectPublicKeyInfo.
+    /// The public key as in the bit string of a SubjectPublicKeyInfo; `None` for a kind of key that is not known.
     fn public(&self) -> Option<Vec<u8>> {
         let random = ring::rand::SystemRandom::new();
         let p521 = || {

@@ -1,24 +1,13 @@
-//! The certificate of a gateway with what belongs to it, and what of it decides whether a daemon can use it.
+//! A gateway's certificate, with the CAs and CRLs that belong to it.
 
+use countersign_ca::Timestamp;
 use countersign_ca::certificate::to_pem;
-use countersign_ca::public_key::KeyKind;
-use countersign_ca::{Identity, Timestamp};
-use der::asn1::ObjectIdentifier;
-use der::{Decode, Encode};
-use x509_cert::Certificate as X509;
-use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName};
-use x509_cert::name::Name;
 
-use super::GatewayError;
-use crate::identity::Names;
-use crate::path::Certificate;
-use crate::status::crl::Crl;
+use super::error::GatewayError;
+use countersign_ca::path::Certificate;
+use countersign_ca::path::crl::Crl;
 
-/// commonName (X.520)
-const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
-
-/// A CA's certificate under a name that is good for a file.
+/// A CA's certificate, with a name that can be used as a file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedCa {
     /// Its name.
@@ -34,7 +23,7 @@ impl NamedCa {
     }
 }
 
-/// A CRL of the CA of this name.
+/// A CRL, with the name of the CA that signed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedCrl {
     /// The name of the CA.
@@ -50,23 +39,23 @@ impl IssuedCrl {
     }
 }
 
-/// What a gateway has to show, and whom it trusts.
+/// A gateway's certificate, and everything by which it verifies its peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Material {
     /// Its certificate, DER.
     pub certificate: Vec<u8>,
     /// The CAs between its certificate and a root, the issuer first.
     pub chain: Vec<NamedCa>,
-    /// The roots that it trusts.
+    /// The roots that the gateway trusts.
     pub roots: Vec<NamedCa>,
-    /// The CRLs of these CAs, as far as there are any.
+    /// The CRLs of these CAs. A CA may have none.
     pub crls: Vec<IssuedCrl>,
-    /// Whether the CA has revoked it.
+    /// Whether the CA has revoked the gateway's certificate.
     pub is_revoked: bool,
 }
 
 impl Material {
-    /// The certificate, PEM.
+    /// The gateway's certificate, PEM.
     pub fn pem(&self) -> Result<String, GatewayError> {
         pem("CERTIFICATE", &self.certificate)
     }
@@ -76,7 +65,7 @@ impl Material {
         self.chain.iter().chain(&self.roots)
     }
 
-    /// Adds the CAs between another certificate and its root, and their CRLs; no root is trusted for it.
+    /// Adds the intermediate CAs and the CRLs of another gateway. It does not add trust: the roots stay as they are.
     pub fn add_cas_of(&mut self, other: &Self) {
         for ca in &other.chain {
             if self.cas().all(|known| known.der != ca.der) {
@@ -92,8 +81,8 @@ impl Material {
         }
     }
 
-    /// The CA that issued the certificate, and those beside it that the same one certified: other keys of it, and other CAs whose
-    /// peers it was written for.
+    /// The CA that issued the certificate, and the other CAs that the same CA above has certified: further keys of the issuer, and the issuers of
+    /// peers.
     pub fn issuers(&self) -> Vec<&NamedCa> {
         let read = |ca: &NamedCa| Certificate::from_der(ca.der.clone()).ok();
         let Some(own) = self.issuer() else { return Vec::new() };
@@ -108,7 +97,7 @@ impl Material {
         std::iter::once(own).chain(self.chain.iter().filter(is_beside)).collect()
     }
 
-    /// The root above the certificate, if it is trusted.
+    /// The trusted root above the certificate, if there is one.
     pub fn own_root(&self) -> Option<&NamedCa> {
         let mut at = self.issuer()?;
         for _ in self.cas() {
@@ -121,7 +110,7 @@ impl Material {
         None
     }
 
-    /// The CA that issued the certificate, if it is among those here.
+    /// The CA that issued the certificate, if it is among `chain` and `roots`.
     pub fn issuer(&self) -> Option<&NamedCa> {
         self.signer_of(&Certificate::from_der(self.certificate.clone()).ok()?)
     }
@@ -133,102 +122,7 @@ impl Material {
     }
 }
 
-/// What the certificate says.
-#[derive(Debug, Clone)]
-pub struct Facts {
-    /// The subject, RFC 4514.
-    pub subject: String,
-    /// The subject, DER.
-    pub subject_der: Vec<u8>,
-    /// The key.
-    pub key: KeyKind,
-    /// The key, SubjectPublicKeyInfo, DER.
-    pub spki: Vec<u8>,
-    /// notBefore.
-    pub not_before: Timestamp,
-    /// notAfter.
-    pub not_after: Timestamp,
-    /// The key usage, if it is there.
-    pub key_usage: Option<KeyUsage>,
-    /// The extended key usages, dotted; empty for none.
-    pub key_purposes: Vec<String>,
-    /// Where its CRL is.
-    pub crl_urls: Vec<String>,
-    /// Where its OCSP responders are.
-    pub ocsp_urls: Vec<String>,
-    has_dns_name: bool,
-    names: Names,
-}
-
-impl Facts {
-    /// Reads a certificate.
-    ///
-    /// # Errors
-    /// It is none.
-    pub fn of(der: &[u8]) -> Result<Self, GatewayError> {
-        let unreadable = |e: &dyn std::fmt::Display| {
-            GatewayError::new(format!("the certificate cannot be read: {e}"))
-        };
-        let own = countersign_ca::certificate::Facts::of(der).map_err(|e| unreadable(&e))?;
-        let certificate = Certificate::from_der(der.to_vec()).map_err(|e| unreadable(&e))?;
-        let parsed = X509::from_der(der).map_err(|e| unreadable(&e))?;
-        let usage = parsed.tbs_certificate.get::<KeyUsage>().map_err(|e| unreadable(&e))?;
-        let purposes =
-            parsed.tbs_certificate.get::<ExtendedKeyUsage>().map_err(|e| unreadable(&e))?;
-        Ok(Self {
-            subject: own.subject.to_string(),
-            subject_der: own.subject.to_der().map_err(|e| unreadable(&e))?,
-            key: own.key.kind(),
-            spki: certificate.spki().to_vec(),
-            not_before: own.not_before,
-            not_after: own.not_after,
-            key_usage: usage.map(|(_, usage)| usage),
-            key_purposes: purposes
-                .map(|(_, ExtendedKeyUsage(list))| list.iter().map(ToString::to_string).collect())
-                .unwrap_or_default(),
-            crl_urls: certificate.crl_urls(),
-            ocsp_urls: certificate.ocsp_urls().to_vec(),
-            has_dns_name: own.alt_names.iter().any(|name| matches!(name, GeneralName::DnsName(_))),
-            names: Names::of(der).map_err(|e| unreadable(&e))?,
-        })
-    }
-
-    /// Whether the certificate holds an identity, as an IKE daemon looks for it: never the CN.
-    pub fn holds(&self, id: &Identity) -> bool {
-        self.names.hold(id)
-    }
-
-    /// The common names of a certificate that has no dNSName; none if it has one.
-    ///
-    /// # Errors
-    /// The subject cannot be read.
-    pub fn common_names_without_dns(&self) -> Result<Vec<String>, GatewayError> {
-        if self.has_dns_name {
-            return Ok(Vec::new());
-        }
-        let unreadable =
-            |e: der::Error| GatewayError::new(format!("the subject cannot be read: {e}"));
-        let subject = Name::from_der(&self.subject_der).map_err(unreadable)?;
-        let each = subject.0.iter().flat_map(|relative| relative.0.iter());
-        let common = each.filter(|part| part.oid == COMMON_NAME);
-        Ok(common.map(|part| String::from_utf8_lossy(part.value.value()).into_owned()).collect())
-    }
-
-    /// Its names, in words.
-    pub fn names(&self) -> String {
-        self.names.shown()
-    }
-
-    /// Whether it may sign IKE's messages (RFC 4945 §5.1.3.2): no key usage, digitalSignature or nonRepudiation.
-    pub fn may_sign(&self) -> bool {
-        self.key_usage.as_ref().is_none_or(|usage| {
-            usage.0.contains(KeyUsages::DigitalSignature)
-                || usage.0.contains(KeyUsages::NonRepudiation)
-        })
-    }
-}
-
-/// A CRL by the CA that signed it, if it is one of these.
+/// Names a CRL after the CA that signed it; `None` if none of these CAs did.
 ///
 /// # Errors
 /// It cannot be read.
@@ -241,40 +135,7 @@ pub fn issued_crl(der: Vec<u8>, cas: &[&NamedCa]) -> Result<Option<IssuedCrl>, G
     Ok(signer.map(|ca| IssuedCrl { ca: ca.name.clone(), der }))
 }
 
-/// The subjectAltName of a certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AltNames {
-    /// The first name, if it is an identity.
-    pub first: Option<Identity>,
-    /// How many octets all of them have.
-    pub octets: usize,
-}
-
-impl AltNames {
-    /// Those of a certificate.
-    ///
-    /// # Errors
-    /// It is none.
-    pub fn of(der: &[u8]) -> Result<Self, GatewayError> {
-        let unreadable =
-            |e: der::Error| GatewayError::new(format!("the certificate cannot be read: {e}"));
-        let parsed = X509::from_der(der).map_err(unreadable)?;
-        let names = parsed.tbs_certificate.get::<SubjectAltName>().map_err(unreadable)?;
-        let Some((_, SubjectAltName(list))) = names else {
-            return Ok(Self { first: None, octets: 0 });
-        };
-        let mut octets = 0_usize;
-        for name in &list {
-            octets = octets.saturating_add(name.to_der().map_err(unreadable)?.len());
-        }
-        Ok(Self {
-            first: list.first().and_then(|name| Identity::from_general_name(name).ok()),
-            octets,
-        })
-    }
-}
-
-/// Until when a CRL is good.
+/// The nextUpdate of a CRL; `None` if it has none.
 ///
 /// # Errors
 /// It cannot be read.

@@ -1,19 +1,21 @@
-//! PKCS#12 (RFC 7292), for databases of NSS.
+//! PKCS#12 files (RFC 7292), from which a database of NSS imports a key and its certificates.
 
 use p12_keystore::{
     Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKeyChain,
 };
 use zeroize::Zeroizing;
 
-use super::{GatewayError, Material, PrivateKey};
+use super::error::GatewayError;
+use super::key::PrivateKey;
+use super::material::Material;
 
-/// How often a password is hashed. OpenSSL and NSS do so, too, when they write such files.
+/// The iterations of the key derivation. OpenSSL and NSS use as many when they write such files.
 const ITERATIONS: u64 = 10_000;
 
-/// The key and its chain under this name, encrypted by AES-256 under PBKDF2 with SHA-256 (RFC 8018).
+/// Encodes a key and its chain under a name, encrypted with AES-256 by a key that PBKDF2 with SHA-256 derives from the password (RFC 8018).
 ///
 /// # Errors
-/// Something cannot be encoded.
+/// A part cannot be encoded.
 pub fn pkcs12(
     name: &str,
     key: &PrivateKey,
@@ -28,7 +30,7 @@ pub fn pkcs12(
         .map(Certificate::from_der);
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|e| failed(&e))?;
     let mut store = KeyStore::new();
-    // It only ties key and certificate together.
+    // localKeyId only connects the key with its certificate.
     let local_id: Vec<u8> = sha1::Digest::finalize(<sha1::Sha1 as sha1::Digest>::new_with_prefix(
         &material.certificate,
     ))

@@ -1,13 +1,13 @@
-//! Algorithms of phase 1 as an operator writes them, and as each daemon does.
+//! Proposals: algorithms of phase 1 in the notation of the configuration. Each daemon's notation is in its own folder.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::GatewayError;
+use super::error::GatewayError;
 
-/// Encryption; the counter modes authenticate, too.
+/// The encryption algorithm. AES-GCM authenticates, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {
     /// AES-CBC with a key of this many bits (RFC 3602).
@@ -16,7 +16,7 @@ pub enum Encryption {
     Gcm(u16),
 }
 
-/// What HMAC and the pseudo-random function are built on (RFC 4868).
+/// The hash of HMAC and of the pseudo-random function (RFC 4868).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hash {
     /// SHA-256.
@@ -38,7 +38,7 @@ impl Hash {
     }
 }
 
-/// The group of the Diffie-Hellman exchange, by its number in IANA's registry.
+/// The Diffie-Hellman group, by its number in IANA's registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// Group 14 (RFC 3526).
@@ -65,17 +65,17 @@ impl Group {
         (Self::Curve25519, "curve25519", 31),
     ];
 
-    /// Its name, the same for strongSwan and iked.
+    /// Its name, which is the same in strongSwan and iked.
     pub fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(group, ..)| *group == self).map_or("", |(_, name, _)| name)
     }
 
-    /// Its number.
+    /// Its number in IANA's registry.
     pub fn number(self) -> u8 {
         Self::ALL.into_iter().find(|(group, ..)| *group == self).map_or(0, |(.., number)| number)
     }
 
-    /// Its bits, if it is one of RFC 3526.
+    /// The length of its prime in bits, if it is one of RFC 3526.
     pub const fn modp(self) -> Option<u16> {
         match self {
             Self::Modp2048 => Some(2048),
@@ -86,104 +86,61 @@ impl Group {
     }
 }
 
+/// A proposal of AES-CBC, HMAC-SHA-2 and a group of RFC 3526, as numbers of bits. isakmpd and racoon support nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Classic {
+    /// The length of the AES key.
+    pub key: u16,
+    /// The length of the hash.
+    pub hash: u16,
+    /// The length of the group's prime.
+    pub group: u16,
+}
+
+/// As isakmpd's configuration names its transforms: `aes256-sha256-modp2048`.
+impl fmt::Display for Classic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "aes{}-sha{}-modp{}", self.key, self.hash, self.group)
+    }
+}
+
 /// One choice of algorithms, such as `aes256-sha256-modp2048` or `aes256gcm16-prfsha256-ecp256`, as strongSwan writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proposal {
-    /// What encrypts.
+    /// The encryption algorithm.
     pub encryption: Encryption,
-    /// What authenticates, and from what keys are derived.
+    /// The hash by which messages are authenticated and keys derived.
     pub hash: Hash,
-    /// How keys are agreed on.
+    /// The group of the key exchange.
     pub group: Group,
 }
 
 impl Proposal {
-    /// What is proposed unless the operator says something: for IKEv2 the fast one first, and last the one that iked has.
+    /// The default proposals for IKEv2: the fastest first, and the one that iked supports last.
     pub const DEFAULT_V2: [Self; 3] = [
         Self { encryption: Encryption::Gcm(256), hash: Hash::Sha256, group: Group::Ecp256 },
         Self::DEFAULT_V1,
         Self::DEFAULT_IKED,
     ];
-    /// For IKEv1, the one that all have.
+    /// The default proposal for IKEv1, which every daemon supports.
     pub const DEFAULT_V1: Self =
         Self { encryption: Encryption::Cbc(256), hash: Hash::Sha256, group: Group::Modp2048 };
-    /// What iked has for its traffic on OpenBSD and on Linux both: there it neither proposes AES-GCM nor can load HMAC-SHA2-256. Its
-    /// peers take what suits themselves first, so it must not even propose these beside.
+    /// The default proposal of iked, which works on OpenBSD and on Linux. On Linux iked neither proposes AES-GCM for the traffic nor can load
+    /// HMAC-SHA2-256. It must not propose these as alternatives either, because its peers choose by their own preference.
     pub const DEFAULT_IKED: Self =
         Self { encryption: Encryption::Cbc(256), hash: Hash::Sha512, group: Group::Modp2048 };
 
-    /// strongSwan's, phase 1.
-    pub fn strongswan(&self) -> String {
-        self.to_string()
-    }
-
-    /// strongSwan's, for traffic.
-    pub fn strongswan_esp(&self) -> String {
-        let group = self.group.name();
-        match self.encryption {
-            Encryption::Cbc(key) => format!("aes{key}-sha{}-{group}", self.hash.bits()),
-            Encryption::Gcm(key) => format!("aes{key}gcm16-{group}"),
-        }
-    }
-
-    /// libreswan's `ike=`.
-    pub fn libreswan(&self) -> String {
-        let (hash, group) = (self.hash.bits(), self.libreswan_group());
-        match self.encryption {
-            Encryption::Cbc(key) => format!("aes{key}-sha2_{hash};{group}"),
-            Encryption::Gcm(key) => format!("aes_gcm{key}-sha2_{hash};{group}"),
-        }
-    }
-
-    /// libreswan's `esp=`; the group is that of phase 1.
-    pub fn libreswan_esp(&self) -> String {
-        match self.encryption {
-            Encryption::Cbc(key) => format!("aes{key}-sha2_{}", self.hash.bits()),
-            Encryption::Gcm(key) => format!("aes_gcm{key}-null"),
-        }
-    }
-
-    fn libreswan_group(&self) -> String {
-        match self.group.modp() {
-            Some(bits) => format!("modp{bits}"),
-            None => format!("dh{}", self.group.number()),
-        }
-    }
-
-    /// iked's `ikesa`; it has no AES-GCM with 192 bits in phase 1.
-    pub fn iked(&self) -> Option<String> {
-        let (hash, group) = (self.hash.bits(), self.group.name());
-        match self.encryption {
-            Encryption::Cbc(key) => Some(format!(
-                "ikesa enc aes-{key} prf hmac-sha2-{hash} auth hmac-sha2-{hash} group {group}"
-            )),
-            Encryption::Gcm(192) => None,
-            Encryption::Gcm(key) => {
-                Some(format!("ikesa enc aes-{key}-gcm prf hmac-sha2-{hash} group {group}"))
-            }
-        }
-    }
-
-    /// iked's `childsa`.
-    pub fn iked_esp(&self) -> String {
-        let group = self.group.name();
-        match self.encryption {
-            Encryption::Cbc(key) => {
-                format!("childsa enc aes-{key} auth hmac-sha2-{} group {group}", self.hash.bits())
-            }
-            Encryption::Gcm(key) => format!("childsa enc aes-{key}-gcm group {group}"),
-        }
-    }
-
-    /// What isakmpd and racoon know: the bits of the key, of the hash and of the group. No counter mode, no curve.
-    pub const fn classic(&self) -> Option<(u16, u16, u16)> {
+    /// The proposal for isakmpd and racoon; `None` for AES-GCM and for curves, which neither supports.
+    pub const fn classic(&self) -> Option<Classic> {
         match (self.encryption, self.group.modp()) {
-            (Encryption::Cbc(key), Some(group)) => Some((key, self.hash.bits(), group)),
+            (Encryption::Cbc(key), Some(group)) => {
+                Some(Classic { key, hash: self.hash.bits(), group })
+            }
             _ => None,
         }
     }
 
-    /// Whether phase 1 of IKEv1 has it: counter modes came with IKEv2.
+    /// Whether phase 1 of IKEv1 can use it: AES-GCM came with IKEv2.
     pub const fn is_for_v1(&self) -> bool {
         matches!(self.encryption, Encryption::Cbc(_))
     }

@@ -1,13 +1,13 @@
-//! Values in the configurations of daemons. What cannot be written so that the daemon reads it back is refused, never bent.
+//! Values in the configuration files of daemons. A value that a daemon would read differently is refused, never altered.
 
 use countersign_ca::Identity;
 
-use super::GatewayError;
+use super::error::GatewayError;
 
-/// The longest name of a gateway. libreswan's connections have at most 63 characters, and two names stand in one.
+/// The longest name of a gateway. The name of a connection in libreswan has at most 63 characters, and may be made of two gateways' names.
 const MAX_NAME: usize = 31;
 
-/// Takes a name that is a word for each daemon and a file name everywhere.
+/// Checks the name of a gateway: it must be one word in every daemon's configuration, and a valid file name.
 pub fn plain_name(name: &str) -> Result<(), GatewayError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
@@ -20,7 +20,7 @@ pub fn plain_name(name: &str) -> Result<(), GatewayError> {
     )))
 }
 
-/// A mailbox that no daemon's configuration takes for something else.
+/// Checks that a mail address has no characters that are special in a daemon's configuration.
 pub fn mailbox(daemon: &str, mailbox: &str) -> Result<(), GatewayError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@.+-_".contains(&byte);
     if mailbox.bytes().all(plain) {
@@ -32,7 +32,8 @@ pub fn mailbox(daemon: &str, mailbox: &str) -> Result<(), GatewayError> {
     )))
 }
 
-/// The parts of a DN in the order of the certificate, each `TYPE=value`, where no value has a character that could end it.
+/// The parts of a distinguished name, each `TYPE=value`, in the order of the certificate. A name with a value that has special characters is an
+/// error.
 pub fn plain_dn(daemon: &str, id: &Identity) -> Result<Vec<String>, GatewayError> {
     let text = id.to_string();
     let text = text.strip_prefix("dn:").unwrap_or(&text);
@@ -50,10 +51,10 @@ pub fn plain_dn(daemon: &str, id: &Identity) -> Result<Vec<String>, GatewayError
     Ok(parts)
 }
 
-/// What the first line of every README says.
+/// The words by which the README of an export is recognized.
 pub const WRITTEN_BY: &str = "Written by `countersign export`";
 
-/// A comment line.
+/// The first line of a file: a comment that says what wrote it.
 pub fn heading(mark: &str, own: &str, daemon: &str) -> String {
     format!(
         "{mark} `{own}` for {daemon}. {WRITTEN_BY}, which writes it again: changes belong into countersign.toml.\n"

@@ -1,20 +1,21 @@
-//! Fetching over HTTP, from directories and from files.
+//! Fetches CRLs over HTTP, by LDAP and from files, and sends OCSP requests over HTTP.
 
 use std::fs::File;
 use std::io::Read;
 use std::time::Duration;
 
-use super::cache::Fetch;
+use super::crl_cache::Fetch;
 use super::ldap;
-use super::responders::Ask;
+use super::ocsp_cache::Ask;
 
-/// The longest that a fetch may take.
+/// The longest time that a fetch may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The largest response of an OCSP responder, in octets.
 const MAX_RESPONSE: u64 = 64 << 10;
 
-/// Fetches `http:` and `ldap:` URLs and reads paths of files. Redirections are not followed: they would lead past the allowed locations.
+/// Fetches `http:`, `ldap:` and `ldaps:` URLs and reads files by their paths. It does not follow redirections, because these would lead past the
+/// allowed locations.
 #[derive(Debug)]
 pub struct Fetcher {
     agent: ureq::Agent,
@@ -22,7 +23,7 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher of at most `most` octets.
+    /// A fetcher that accepts at most `most` octets at a time.
     pub fn new(most: u64) -> Self {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(PATIENCE))
@@ -65,7 +66,7 @@ impl Ask for Fetcher {
 
 impl Fetcher {
     fn file(&self, path: &str) -> Result<Vec<u8>, String> {
-        // Whoever opens a pipe waits for its writer.
+        // Opening a pipe would block until another process writes to it.
         if !std::fs::metadata(path).map_err(|e| e.to_string())?.is_file() {
             return Err("expected a file, found something else".into());
         }

@@ -1,4 +1,4 @@
-//! CRLs from directories: the URL names the entry and the attribute (RFC 4516, RFC 4523), as CRL distribution points do.
+//! Fetches CRLs by LDAP. The URL names the entry and the attribute (RFC 4516, RFC 4523), as in CRL distribution points.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use countersign_ldap_bridge::client::{self, Bounds, Connection, Security};
 use ldap3::{Scope, SearchEntry};
 use url::Url;
 
-/// The attributes that hold CRLs, as they may be written in lower case, without their option.
+/// The attributes that contain CRLs, in lower case and without `;binary`.
 const ATTRIBUTES: [&str; 3] =
     ["certificaterevocationlist", "authorityrevocationlist", "deltarevocationlist"];
 
-/// What an answer may have beside the one value: names, and what a server adds.
+/// How much larger than the value an answer may be, in octets: names, and whatever a server adds.
 const BESIDE: usize = 64 << 10;
 
-/// The most elements of a frame, and the most entries: one value is asked for.
+/// The most elements of a frame, and the most entries of an answer. Both are generous, because one value is asked for.
 const MAX_ELEMENTS: usize = 1000;
 const MAX_ENTRIES: usize = 16;
 
-/// What a URL asks for.
+/// An LDAP URL, read (RFC 4516).
 #[derive(Debug, PartialEq)]
 struct Asked {
     server: String,
@@ -27,13 +27,13 @@ struct Asked {
     filter: String,
 }
 
-/// Reads the one value that a URL names, anonymously, in at most `patience`.
+/// Reads the one value that a URL names. It binds anonymously, and gives up after `patience`.
 ///
 /// # Errors
-/// In words, why there is none.
+/// There is not exactly one value, or it is larger than `most` octets, or the server did not answer.
 pub fn fetch(url: &str, patience: Duration, most: u64) -> Result<Vec<u8>, String> {
     let asked = asked(url)?;
-    // A runtime for a fetch: there are few, and each ends with all that it began.
+    // A runtime for each fetch: fetches are rare, and dropping the runtime ends all that the fetch began.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| e.to_string())?;
     let found =
@@ -73,7 +73,7 @@ async fn search(asked: &Asked, most: u64) -> Result<Vec<Vec<u8>>, String> {
     Ok(entries.into_iter().map(SearchEntry::construct).flat_map(values).collect())
 }
 
-/// Binary values, and those that happen to be text.
+/// The values of an entry. The library returns a value that happens to be UTF-8 as text.
 fn values(entry: SearchEntry) -> Vec<Vec<u8>> {
     let text = entry.attrs.into_values().flatten().map(String::into_bytes);
     entry.bin_attrs.into_values().flatten().chain(text).collect()

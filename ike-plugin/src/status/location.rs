@@ -1,6 +1,7 @@
-//! Which locations may be fetched. A URL in a certificate is what a stranger wrote.
+//! Which URLs may be fetched from. A URL in a certificate is chosen by its issuer, and must not make the authorizer send requests to any host
+//! of that issuer's choice.
 
-/// Beginnings of URLs that may be fetched.
+/// The beginnings of URLs that may be fetched from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Locations(Vec<Place>);
 
@@ -15,7 +16,7 @@ impl Locations {
     /// Reads beginnings such as `http://pki.example.net/crl/`.
     ///
     /// # Errors
-    /// In words, which one is no such beginning.
+    /// One is not such a beginning; the text says which one.
     pub fn new(beginnings: &[String]) -> Result<Self, String> {
         let read = |text: &String| {
             place(text).ok_or_else(|| {
@@ -28,7 +29,7 @@ impl Locations {
         beginnings.iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether a URL may be fetched: the host and port are one of those named, and the path begins as there.
+    /// Whether a URL may be fetched from: its scheme, host and port are those of an allowed beginning, and its path begins as there.
     pub fn allow(&self, url: &str) -> bool {
         place(url).is_some_and(|url| {
             self.0.iter().any(|of| {
@@ -39,7 +40,7 @@ impl Locations {
     }
 }
 
-/// What may be fetched, with the port that needs not be written.
+/// The schemes: name, beginning of a URL, and default port.
 const SCHEMES: [(&str, &str, &str); 3] =
     [("http", "http://", ":80"), ("ldap", "ldap://", ":389"), ("ldaps", "ldaps://", ":636")];
 

@@ -1,7 +1,7 @@
-//! OCSP as a client (RFC 6960): one certificate a request, SHA-1 to name its issuer as all responders know it, no nonce: how long an
-//! answer counts is bounded by its nextUpdate (RFC 5019).
+//! OCSP as a client (RFC 6960). A request asks about one certificate, names its issuer by SHA-1, which every responder knows, and has no nonce:
+//! the nextUpdate of an answer bounds how long it can be replayed (RFC 5019).
 //!
-//! The signature comes first: before it was verified, nothing is read but who made it.
+//! The signature is verified first. Before that, only the signer is read from a response.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 use x509_cert::ext::pkix::{CrlReason, KeyUsages};
 use x509_ocsp::{OcspResponse, OcspResponseStatus, ResponderId};
 
-use crate::path::{Certificate, legible, same_name};
+use countersign_ca::path::{Certificate, legible, same_name};
 
 /// id-sha1.
 const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
@@ -29,7 +29,8 @@ const OCSP_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5
 const MAX_CERTIFICATES: usize = 8;
 /// How far two clocks may differ, in seconds.
 const SKEW: i64 = 300;
-/// How long an answer without nextUpdate counts, in seconds: newer information is always there (RFC 6960 §4.2.2.1).
+/// How long an answer without nextUpdate counts, in seconds. Its absence means that newer information is available all the time (RFC 6960
+/// §4.2.2.1).
 const NO_NEXT: i64 = 300;
 
 /// [0], constructed.
@@ -37,19 +38,19 @@ const ZERO: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N
 /// [1], constructed.
 const ONE: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N1 };
 
-/// What a responder said of a certificate.
+/// A responder's answer about one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcspAnswer {
-    /// When it was revoked, and why; `None` for one that is good.
+    /// When the certificate was revoked, and why; `None` if it is good.
     pub revoked: Option<(Timestamp, CrlReason)>,
-    /// When this was so.
+    /// The time at which the responder knew this to be correct (thisUpdate).
     pub this_update: Timestamp,
-    /// Until when it counts.
+    /// The time until which the answer counts.
     pub until: Timestamp,
 }
 
 impl OcspAnswer {
-    /// Whether it stays true when it ends: only a hold is lifted.
+    /// Whether the answer stays true for ever: a revocation does, unless it is a hold (certificateHold).
     pub fn is_for_good(&self) -> bool {
         self.revoked.is_some_and(|(_, reason)| reason != CrlReason::CertificateHold)
     }
@@ -68,7 +69,7 @@ impl OcspAnswer {
 ///     reqCert                 CertID,
 ///     singleRequestExtensions [0] EXPLICIT Extensions OPTIONAL }
 /// ```
-/// RFC 6960 §4.1.1, without what is optional.
+/// RFC 6960 §4.1.1, without the optional parts.
 #[derive(Sequence)]
 struct OcspRequest {
     tbs_request: TbsRequest,
@@ -100,10 +101,10 @@ struct CertId {
     serial_number: Any,
 }
 
-/// The request for a certificate, DER.
+/// Encodes the request about a certificate, DER.
 ///
 /// # Errors
-/// In words, what of the certificates cannot be encoded.
+/// A part of the certificates cannot be encoded.
 pub fn request(certificate: &Certificate, issuer: &Certificate) -> Result<Vec<u8>, String> {
     let request = cert_id(certificate, issuer).map(|req_cert| OcspRequest {
         tbs_request: TbsRequest { request_list: vec![Request { req_cert }] },
@@ -123,10 +124,10 @@ fn cert_id(certificate: &Certificate, issuer: &Certificate) -> der::Result<CertI
     })
 }
 
-/// Reads a response, and believes it if the issuer, or a responder that the issuer certified for this, has signed it.
+/// Reads a response, and accepts it if it is signed by the issuer, or by a responder that the issuer certified for OCSP.
 ///
 /// # Errors
-/// In words, why it says nothing.
+/// The response gives no status of this certificate that can be accepted; the text gives the reason.
 pub fn read(
     octets: &[u8],
     certificate: &Certificate,
@@ -152,7 +153,7 @@ pub fn read(
     let mut answer: Option<Result<OcspAnswer, String>> = None;
     for single in basic.singles(&asked).map_err(unreadable)? {
         let next = judge(single, at);
-        // Of several answers about one certificate the worst counts: which of them the responder meant, nobody knows.
+        // If a response has several answers about one certificate, the worst counts, because it is not known which one the responder meant.
         answer = Some(match answer {
             Some(before) => worse(before, next),
             None => next,
@@ -195,10 +196,10 @@ fn worse(
 /// ```
 /// RFC 6960 §4.2.1.
 struct Basic<'a> {
-    /// ResponseData as it came.
+    /// The octets of ResponseData, which the signature covers.
     signed: &'a [u8],
     responder: ResponderId,
-    /// The content of responses.
+    /// The content octets of `responses`.
     responses: &'a [u8],
     extensions: Option<&'a [u8]>,
     algorithm: AlgorithmIdentifierOwned,
@@ -237,7 +238,7 @@ impl<'a> Basic<'a> {
         Ok(Self { signed, responder, responses, extensions, algorithm, signature, certificates })
     }
 
-    /// RFC 6960 §4.2.2.2: the issuer itself, or whom it certified for this, whatever name that one bears.
+    /// Verifies the signature. The signer must be the issuer itself, or a responder that the issuer certified for OCSP (RFC 6960 §4.2.2.2).
     fn verify(&self, issuer: &Arc<Certificate>, at: Timestamp) -> Result<(), String> {
         let by = |signer: &Certificate| signer.verify(&self.algorithm, self.signed, self.signature);
         let mut why = "expected a response signed by the issuer or with its responder's certificate, found neither".to_owned();
@@ -264,7 +265,7 @@ impl<'a> Basic<'a> {
         self.extensions.map_or(Ok(()), |of| check_extensions(of, "the response"))
     }
 
-    /// The answers about this certificate. Those about others may be odd.
+    /// The answers about this certificate. Answers about others are skipped without being checked.
     fn singles(&self, asked: &CertId) -> der::Result<Vec<SliceReader<'a>>> {
         let mut reader = SliceReader::new(self.responses)?;
         let mut found = Vec::new();
@@ -280,7 +281,7 @@ impl<'a> Basic<'a> {
     }
 }
 
-/// Whichever hash the responder chose, it must be ours: we asked with it.
+/// Whether a CertID is the one that was asked about. The responder must use the hash algorithm of the request.
 fn is_about(id: AnyRef<'_>, asked: &CertId) -> bool {
     let read = || -> der::Result<bool> {
         let mut reader = content(id)?;
@@ -296,7 +297,7 @@ fn is_about(id: AnyRef<'_>, asked: &CertId) -> bool {
     read().unwrap_or(false)
 }
 
-/// The rest of an answer behind its CertID.
+/// An answer without its CertID.
 ///
 /// ```text
 /// SingleResponse ::= SEQUENCE {
@@ -346,7 +347,7 @@ fn judge(reader: SliceReader<'_>, at: Timestamp) -> Result<OcspAnswer, String> {
         this_update: Timestamp::from_seconds(this),
         until: Timestamp::from_seconds(next.saturating_add(SKEW)),
     };
-    // Who said once that it is revoked for good says so for ever.
+    // A permanent revocation stays true after nextUpdate, so that the times are not checked.
     if answer.is_for_good() {
         return Ok(answer);
     }
@@ -363,7 +364,8 @@ fn judge(reader: SliceReader<'_>, at: Timestamp) -> Result<OcspAnswer, String> {
     Ok(answer)
 }
 
-/// Since when and why; `None` for good. What is odd in it makes nobody good.
+/// The time and reason of a revocation; `None` if the certificate is good. A revocation whose details cannot be read is a revocation all the
+/// same.
 fn revoked(single: &Single<'_>) -> Result<Option<(Timestamp, CrlReason)>, String> {
     let Tag::ContextSpecific { number, .. } = single.status.tag() else {
         return Err("the response has no status".into());
@@ -385,7 +387,7 @@ fn revoked(single: &Single<'_>) -> Result<Option<(Timestamp, CrlReason)>, String
     Ok(Some(read().unwrap_or(odd)))
 }
 
-/// RFC 6960 §4.4: none is known here, and none that is critical may be passed over.
+/// Rejects critical extensions: none is known here, and a critical one must not be ignored (RFC 6960 §4.4).
 fn check_extensions(der: &[u8], of: &str) -> Result<(), String> {
     let all = Extension::all(der).map_err(|e| format!("the extensions of {of}: {e}"))?;
     if let Some(critical) = all.iter().find(|extension| extension.critical) {
@@ -436,7 +438,7 @@ fn is_named(id: &ResponderId, of: &Certificate) -> bool {
     }
 }
 
-/// The content of a SEQUENCE.
+/// A reader of the content of a SEQUENCE.
 fn content(outer: AnyRef<'_>) -> der::Result<SliceReader<'_>> {
     outer.tag().assert_eq(Tag::Sequence)?;
     SliceReader::new(outer.value())

@@ -1,4 +1,4 @@
-//! What the fuzzers of the OCSP client and of ID payloads do; the tests of their seeds do the same.
+//! The functions of the fuzzers of the OCSP client and of ID payloads, which the tests of their seeds use too.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ impl Place {
 
     /// A response of any octets as it is; then a ResponseData of any octets, signed by the root and by its responder.
     pub fn ocsp(&self, octets: &[u8]) -> Option<OcspAnswer> {
-        // Nobody who fuzzes can sign.
+        // A fuzzer cannot make valid signatures, so it is signed here.
         assert!(self.read(octets).is_err(), "somebody else's signature was taken");
         let by_root = self.respond(&self.root, octets, &[]);
         let by_responder = self.respond(&self.responder, octets, &[&self.responder.certificate]);
@@ -95,7 +95,7 @@ impl Place {
         })
     }
 
-    /// An ID payload: its type, then its data. Whether it is one, and whether the certificate holds it.
+    /// An ID payload: its type, then its data. Returns whether it is valid, and whether the certificate contains it.
     pub fn id(&self, octets: &[u8]) -> Option<bool> {
         let (kind, data) = octets.split_first()?;
         let payload = IkeId { kind: *kind, data: Octets(data.to_vec()) };
@@ -118,7 +118,7 @@ impl Place {
 
 const NOWHERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
-/// Whether the certificate holds it, said again in as few words as possible. Of names in DER only what must be in them.
+/// Whether the certificate contains it: a second, minimal implementation, which checks only the necessary parts of names in DER.
 fn may_be_held(kind: u8, data: &[u8]) -> bool {
     let lower = data.to_ascii_lowercase();
     match kind {
@@ -132,12 +132,12 @@ fn may_be_held(kind: u8, data: &[u8]) -> bool {
     }
 }
 
-/// Some time in which what is made here is true, as GeneralizedTime.
+/// A time at which these objects are valid, as GeneralizedTime.
 pub fn time(text: &str) -> Vec<u8> {
     tlv(0x18, text.as_bytes())
 }
 
-/// A SingleResponse: its status, and what follows nextUpdate.
+/// A SingleResponse: its status, and the parts behind nextUpdate.
 pub fn single(id: &[u8], status: &[u8], next: &str, rest: &[u8]) -> Vec<u8> {
     seq(&[id, status, &time("20260701000000Z"), &tlv(0xa0, &time(next)), rest])
 }
@@ -156,6 +156,6 @@ pub fn revoked(reason: u8) -> Vec<u8> {
     tlv(0xa1, &[time("20260701000000Z"), tlv(0xa0, &[0x0a, 1, reason])].concat())
 }
 
-/// When answers with nextUpdate end that have not ended, and such that have.
+/// The nextUpdate of an answer that has not expired, and of one that has.
 pub const LATER: &str = "20260901000000Z";
 pub const ENDED: &str = "20260720000000Z";

@@ -1,4 +1,4 @@
-//! A gateway with an isakmpd policy, and the peers that ask it to come in.
+//! A gateway with an isakmpd policy, and peers that connect to it.
 #![allow(dead_code, reason = "each test uses its own part of it")]
 
 use std::fs;
@@ -19,11 +19,11 @@ use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
 use countersign_ike_plugin::status::fetch::Fetcher;
 use countersign_ike_plugin::status::location::Locations;
 use countersign_ike_plugin::status::responders::OcspCache;
-use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
-use countersign_ike_plugin::trust::Standing;
+use countersign_ike_plugin::status::{Mode, Prefer, StatusChecker};
+use countersign_ike_plugin::trust::ConfiguredTrust;
 use countersign_ike_plugin::wire::{Answer, Question, Step, Verdict};
 use countersign_policy::Trace;
-use countersign_policy::key::{Encoding, SigningKey};
+use countersign_policy::signature::{Encoding, SigningKey};
 use data_encoding::BASE64;
 use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;
@@ -34,7 +34,7 @@ use rcgen::{
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 
-/// A clock that stands where it is set.
+/// A clock that is set by the test.
 pub struct Hands(pub AtomicI64);
 
 impl Clock for Hands {
@@ -43,14 +43,14 @@ impl Clock for Hands {
     }
 }
 
-/// A CA: its certificate, in DER, and what signs.
+/// A CA: its certificate, in DER, and its issuer for signing.
 pub struct Ca {
     params: CertificateParams,
     key: KeyPair,
     der: Vec<u8>,
 }
 
-/// A name with an e-mail address behind the common name, as CAs had it then.
+/// A name with an e-mail address behind the common name, as was usual at the time of the manual.
 fn named(common_name: &str, mailbox: Option<&str>) -> CertificateParams {
     const EMAIL_ADDRESS: &[u64] = &[1, 2, 840, 113549, 1, 9, 1];
     let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -100,7 +100,7 @@ impl Ca {
         peer
     }
 
-    /// Its key as a principal, by its certificate, broken into lines as the manual breaks them.
+    /// Its key as a principal, by its certificate, with line breaks like those of the manual.
     pub fn principal(&self) -> String {
         principal(&self.der)
     }
@@ -126,7 +126,7 @@ pub fn broken(text: &str) -> String {
     lines.join("\\\n             ")
 }
 
-/// Who asks to come in.
+/// A peer that connects.
 #[derive(Clone)]
 pub struct Peer {
     id: String,
@@ -198,7 +198,7 @@ pub fn but(question: &Value, pointer: &str, value: Value) -> Value {
     question
 }
 
-/// A gateway with a policy, and CAs that it trusts to say who a peer is.
+/// A gateway with a policy, and the CAs whose certificates it accepts.
 pub struct Gateway {
     folder: tempfile::TempDir,
     pub clock: Arc<Hands>,
@@ -215,12 +215,12 @@ impl Gateway {
         Self::with(policy, anchors, &[], false)
     }
 
-    /// With credentials by identity, and old signatures if they shall count.
+    /// With credentials by identity; `legacy` says whether legacy signatures count.
     pub fn with(policy: &str, anchors: &[&Ca], credentials: &[(&str, &str)], legacy: bool) -> Self {
         Self::by(policy, anchors, credentials, &|files| files.legacy_signatures = legacy)
     }
 
-    /// One that asks its policy when isakmpd does.
+    /// A gateway that asks its policy when isakmpd does.
     pub fn as_isakmpd(policy: &str, anchors: &[&Ca]) -> Self {
         Self::by(policy, anchors, &[], &|files| files.phase_2_only = true)
     }
@@ -252,10 +252,10 @@ impl Gateway {
         Self { folder, clock, authorizer }
     }
 
-    /// Another policy takes the place of this one.
+    /// Replaces the policy.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The policy is invalid; the text gives the reason.
     pub fn replace(&self, policy: &str) -> Result<(), String> {
         fs::write(self.folder.path().join("isakmpd.policy"), policy).unwrap();
         self.authorizer.reload().map(drop)
@@ -266,10 +266,10 @@ impl Gateway {
         self.authorizer.decide(question, Instant::now() + Duration::from_secs(60))
     }
 
-    /// What the log says of these decisions, in their order, with the traces of the policy when it is asked again.
+    /// The log lines of these decisions, in order, with the traces of the policy when it is asked again.
     pub fn explained(self, traces: &[String]) -> Vec<Vec<Trace>> {
         let Self { folder, authorizer, .. } = self;
-        // The log is written when nobody writes to it any more.
+        // The log is complete when its writer has ended.
         drop(authorizer);
         let explainer = Explainer {
             log: folder.path().join("decisions"),
@@ -288,7 +288,7 @@ impl Gateway {
         assert_eq!(answer.decision, Verdict::Allow, "{}: {question}", answer.reason);
     }
 
-    /// By its policy, and by nothing before it.
+    /// The policy decided, not an earlier step.
     #[track_caller]
     pub fn denies(&self, question: &Value) {
         let answer = self.ask(question);
@@ -310,9 +310,9 @@ pub fn loaded(folder: &Path, text: &str, settings: &dyn Fn(&mut PolicyFiles)) ->
     Policy::load(files).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
-fn standing(anchors: &[&Ca], clock: Arc<dyn Clock>) -> Standing {
+fn standing(anchors: &[&Ca], clock: Arc<dyn Clock>) -> ConfiguredTrust {
     let settings = CacheSettings { folder: None, refresh: Duration::from_secs(3600) };
-    let checker = CrlChecker {
+    let checker = StatusChecker {
         mode: Mode::Off,
         locations: Locations::default(),
         configured: Vec::new(),
@@ -324,10 +324,10 @@ fn standing(anchors: &[&Ca], clock: Arc<dyn Clock>) -> Standing {
         others: Vec::new(),
         anchors: Anchors::new(anchors.iter().map(|ca| ca.der.clone())).unwrap(),
     };
-    Standing::new(PathSettings::default(), checker, None).unwrap()
+    ConfiguredTrust::new(PathSettings::default(), checker, None).unwrap()
 }
 
-/// What lets these licensees through phase 1, and through nothing else: in phase 2 there is always a filter.
+/// An assertion that allows these licensees phase 1 and nothing else: in phase 2 there is always a filter.
 pub fn phase_1(licensees: &str) -> String {
     format!(
         "\nAuthorizer: \"POLICY\"\nLicensees: {licensees}\nConditions: remote_filter_type == \"\" -> \"true\";\n"

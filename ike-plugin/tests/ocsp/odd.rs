@@ -1,4 +1,4 @@
-//! Responses that OpenSSL's responder does not write: odd ones, hostile ones, and the fuzzer's seeds.
+//! Responses that OpenSSL's responder does not make: unusual ones, hostile ones, and the fuzzer's seeds.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::draft::{Ca, NOW, changed, fixed_key, seq, tlv};
 use super::exercise::{ENDED, GOOD, LATER, Place, UNKNOWN, data, revoked, single};
 
 impl Place {
-    /// What the root says with these answers about the certificate.
+    /// The status of the certificate by a response of the root with these answers.
     fn said(&self, singles: &[(&[u8], &str, &[u8])]) -> Result<Option<CrlReason>, String> {
         let id = self.cert_id(&[7]);
         let all: Vec<Vec<u8>> =
@@ -26,7 +26,7 @@ impl Place {
     }
 }
 
-/// An extension of no meaning.
+/// An unknown extension.
 fn extension(tag: u8, critical: bool, times: usize) -> Vec<u8> {
     let critical: &[u8] = if critical { &[1, 1, 0xff] } else { &[] };
     let one = seq(&[&[6, 3, 0x2a, 3, 4], critical, &[4, 2, 5, 0]]);
@@ -46,14 +46,14 @@ fn of_two_answers_about_one_certificate_the_worst_counts() {
         let why = place.said(&both.map(|status| (status, LATER, &[][..]))).unwrap_err();
         assert!(why.contains("does not know the certificate"), "{why}");
     }
-    // Behind many about others.
+    // The answer comes behind many answers about other certificates.
     let other = single(&place.cert_id(&[8]), GOOD, LATER, &[]);
     let own = |status| single(&place.cert_id(&[7]), status, LATER, &[]);
     let mut all = vec![other; 200];
     all.insert(0, own(good));
     all.push(own(&gone));
     assert!(place.told(&data(&place.root, &all, &[])).unwrap().is_some());
-    // The first that ends.
+    // The answer that expires first.
     let sooner = place.cert_id(&[7]);
     let two = [single(&sooner, good, LATER, &[]), single(&sooner, good, "20260727000000Z", &[])];
     let response = place.respond(&place.root, &data(&place.root, &two, &[]), &[]);
@@ -69,7 +69,7 @@ fn who_is_revoked_for_good_stays_so() {
         assert!(said(lapses).unwrap_err().contains("the response ended at"));
     }
     assert_eq!(place.said(&[(&revoked(6), LATER, &[])]), Ok(Some(CrlReason::CertificateHold)));
-    // What is odd about it makes nobody good.
+    // An unusual response does not make the certificate good.
     for odd in [&b"\xa1\x00"[..], b"\xa1\x02\x05\x00", &revoked(7), &revoked(99)] {
         assert_eq!(place.said(&[(odd, LATER, &[])]), Ok(Some(CrlReason::Unspecified)));
     }
@@ -135,12 +135,12 @@ fn serial_numbers_of_all_kinds_are_asked_about() {
 #[test]
 fn who_answers_is_read_before_what() {
     let place = Place::new();
-    // A stranger's response with a content that is none is refused for its signature.
+    // A response of a stranger with invalid content is refused because of its signature.
     let stranger = Ca::root();
     let nonsense = data(&place.root, &[vec![5, 0], vec![0xff; 3]], &[]);
     let why = place.read(&place.respond(&stranger, &nonsense, &[])).unwrap_err();
     assert!(why.contains("signature of the response is wrong"), "{why}");
-    // A set that would be put in order one by one.
+    // A set with many members, which would be slow to sort one by one.
     let attribute = |number: u8| seq(&[&[6, 3, 0x55, 4, 3], &tlv(0x0c, &[b'a' + number])]);
     let set: Vec<u8> = (0..17).flat_map(attribute).collect();
     let named = tlv(0xa1, &seq(&[&tlv(0x31, &set)]));
@@ -170,7 +170,7 @@ fn a_responder_may_bear_the_name_of_the_ca() {
     }
 }
 
-/// By name, the ResponseData, and whether it says that the certificate is revoked.
+/// For each name: the ResponseData, and whether it says that the certificate is revoked.
 fn responses(place: &Place) -> Vec<(&'static str, Vec<u8>, Option<bool>)> {
     let id = place.cert_id(&[7]);
     let of = |by: &Ca, singles: &[Vec<u8>]| data(by, singles, &[]);
@@ -213,7 +213,7 @@ fn ids() -> Vec<(&'static str, Vec<u8>, Option<bool>)> {
     ]
 }
 
-/// `WRITE_SEEDS=1` writes those that are made here.
+/// `WRITE_SEEDS=1` writes the seeds that are made here.
 #[test]
 fn each_seed_comes_to_what_it_is_for_and_none_finds_a_fault() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
@@ -233,7 +233,7 @@ fn each_seed_comes_to_what_it_is_for_and_none_finds_a_fault() {
             }
             assert!(fs::read(&file).unwrap() == octets, "{target}/{name} is another");
             assert_eq!(exercise(&octets), expected, "{target}/{name}");
-            // Some steps of what the fuzzer does.
+            // Some mutations, like those of the fuzzer.
             changed(&octets, 300).iter().for_each(|octets| _ = exercise(octets));
         }
         let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());

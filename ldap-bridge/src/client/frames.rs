@@ -1,93 +1,80 @@
-//! The frames that a directory answers with (RFC 4511 §4.1.1), looked through before the LDAP library parses them: size, shape,
-//! and whether they answer what was asked. What passes here has exactly the shape of the answer that was asked for, so that
-//! nothing is nested deeper than that, and nothing is larger than we take.
+//! Checks the messages of a directory (RFC 4511 §4.1.1) before the LDAP library parses them: their size, their structure, and whether they answer an
+//! open request. A message that passes has exactly the structure of the expected answer, so that none is nested deeper or larger than that.
 
 use std::cell::Cell;
 use std::collections::HashMap;
 
 use bytes::{Bytes, BytesMut};
 
-/// Paged results, RFC 2696.
-const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
+use crate::protocol::{Length, oid, tag};
 
-/// What a directory may answer with.
+/// The bounds of a directory's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// The largest frame, in octets.
+    /// The largest message, in octets.
     pub frame: usize,
-    /// The most elements of a frame.
+    /// The most elements of a message.
     pub elements: usize,
-    /// The most octets that answer one search.
+    /// The most octets of all messages that answer one search.
     pub octets: usize,
-    /// The most entries and references that answer one search; a search of one entry has [`REFERENCES`].
+    /// The most entries and references that answer one search. For a search of one entry it is [`REFERENCES`].
     pub entries: usize,
 }
 
-/// How many frames may answer a search for one entry: the entry, and references that a server adds.
+/// The most entries and references that may answer a search for one entry: the entry, and references that a server adds.
 pub const REFERENCES: usize = 8;
 
-/// The most requests that are under way; the least is taken for an error of ours.
+/// The most open requests. This program never has so many, so that more are an error of its own.
 const MAX_OPEN: usize = 1024;
 
-/// The types of operations of RFC 4511 §4.2 to §4.12, as they are tagged.
-mod tag {
-    pub const BIND: u8 = 0x60;
-    pub const BOUND: u8 = 0x61;
-    pub const UNBIND: u8 = 0x42;
-    pub const SEARCH: u8 = 0x63;
-    pub const ENTRY: u8 = 0x64;
-    pub const DONE: u8 = 0x65;
-    pub const REFERENCE: u8 = 0x73;
-    pub const ABANDON: u8 = 0x50;
-    pub const EXTENDED: u8 = 0x78;
-}
+/// The scope of a search for one entry (RFC 4511 §4.5.1.2).
+const BASE_OBJECT: u32 = 0;
 
-/// What was asked under a messageID.
+/// An open request, by its messageID.
 struct Asked {
-    /// The tag of the answer that ends it.
+    /// The tag of the response that ends it.
     ends: u8,
-    /// What may still come before that.
+    /// How many octets may still arrive.
     octets: usize,
+    /// How many entries and references may still arrive.
     entries: usize,
 }
 
-/// Looks through what a directory says, against what was asked.
+/// Checks the messages of a directory against the open requests.
 pub struct Frames {
     bounds: Bounds,
     asked: HashMap<u32, Asked>,
 }
 
 impl Frames {
-    /// Nothing was asked yet.
+    /// No request is open yet.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self { bounds, asked: HashMap::new() }
     }
 
-    /// Takes a whole frame that we send out of `buffer`, and notes what it asks; `None` when it is not there as a whole.
+    /// Takes the next message to the directory out of `buffer`, and notes its request. `None` if the message is not complete yet.
     ///
     /// # Errors
-    /// In words, what is wrong with it.
+    /// The message is malformed.
     pub fn ask(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, String> {
         let Some(length) = whole(buffer, usize::MAX)? else { return Ok(None) };
         let frame = buffer.split_to(length).freeze();
         let left = Cell::new(usize::MAX);
         let mut message = Reader::of(&frame, &left)?;
-        let id = message.number(0x02)?;
+        let id = message.number(tag::INTEGER)?;
         let (request, mut content) = message.any()?;
-        let single = Asked { ends: request.wrapping_add(1), octets: self.bounds.frame, entries: 0 };
+        // An operation that is not known here has the tag of its answer behind its own.
+        let ends = tag::response_to(request).unwrap_or(request.wrapping_add(1));
+        let single = Asked { ends, octets: self.bounds.frame, entries: 0 };
         let asked = match request {
-            tag::UNBIND | tag::ABANDON => return Ok(Some(frame)),
-            tag::SEARCH => {
-                content.octets(0x04)?;
-                let of_one = content.number(0x0a)? == 0;
+            tag::UNBIND_REQUEST | tag::ABANDON_REQUEST => return Ok(Some(frame)),
+            tag::SEARCH_REQUEST => {
+                content.octets(tag::OCTET_STRING)?;
+                let of_one = content.number(tag::ENUMERATED)? == BASE_OBJECT;
                 let entries = if of_one { REFERENCES } else { self.bounds.entries };
-                Asked { ends: tag::DONE, octets: self.bounds.octets, entries }
+                Asked { ends, octets: self.bounds.octets, entries }
             }
-            // DelRequest, and what extends the protocol.
-            0x4a => Asked { ends: 0x6b, ..single },
-            0x77 => Asked { ends: tag::EXTENDED, ..single },
-            tag::BIND => Asked { ends: tag::BOUND, ..single },
             _ => single,
         };
         if self.asked.len() >= MAX_OPEN {
@@ -97,11 +84,10 @@ impl Frames {
         Ok(Some(frame))
     }
 
-    /// Takes a whole frame of the directory out of `buffer`, if it is one that the LDAP library may see; `None` when it is not there
-    /// as a whole.
+    /// Takes the next message of the directory out of `buffer`, and checks it. `None` if the message is not complete yet.
     ///
     /// # Errors
-    /// In words, what is wrong with it. Nothing behind it is to be believed.
+    /// The message must not reach the library; the text gives the reason. The connection must end.
     pub fn answer(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, String> {
         let Some(length) = whole(buffer, self.bounds.frame)? else { return Ok(None) };
         let frame = buffer.split_to(length).freeze();
@@ -118,10 +104,10 @@ impl Frames {
     fn check(&mut self, frame: &[u8]) -> Result<(), String> {
         let left = Cell::new(self.bounds.elements);
         let mut message = Reader::of(frame, &left)?;
-        let id = message.number(0x02)?;
+        let id = message.number(tag::INTEGER)?;
         let (found, mut content) = message.any()?;
         if id == 0 {
-            // RFC 4511 §4.4.1: a notice of disconnection, the one thing that comes unasked.
+            // RFC 4511 §4.4.1: a notice of disconnection, the only message without a request.
             return Err("the directory ends the connection".into());
         }
         let asked = self.asked.get_mut(&id).ok_or_else(|| {
@@ -129,15 +115,15 @@ impl Frames {
         })?;
         asked.octets =
             asked.octets.checked_sub(frame.len()).ok_or("the answer is larger than is taken")?;
-        let is_search = asked.ends == tag::DONE;
+        let is_search = asked.ends == tag::SEARCH_RESULT_DONE;
         match found {
-            tag::ENTRY | tag::REFERENCE if is_search => {
+            tag::SEARCH_RESULT_ENTRY | tag::SEARCH_RESULT_REFERENCE if is_search => {
                 asked.entries = asked
                     .entries
                     .checked_sub(1)
                     .ok_or("the answer has more entries than are taken")?;
                 match found {
-                    tag::ENTRY => entry(&mut content)?,
+                    tag::SEARCH_RESULT_ENTRY => entry(&mut content)?,
                     _ => texts(&mut content)?,
                 }
             }
@@ -148,7 +134,7 @@ impl Frames {
             other => return Err(format!("expected an answer of another kind than {other:#04x}")),
         }
         if !message.is_at_end() {
-            let mut list = message.constructed(0xa0)?;
+            let mut list = message.constructed(tag::CONTROLS)?;
             while !list.is_at_end() {
                 control(&mut list)?;
             }
@@ -157,12 +143,12 @@ impl Frames {
     }
 }
 
-/// The result code of an answer that was taken.
+/// The result code of a message that [`Frames::answer`] has accepted.
 pub fn result_code(frame: &[u8]) -> Option<u32> {
     let left = Cell::new(8);
     let mut message = Reader::of(frame, &left).ok()?;
-    message.number(0x02).ok()?;
-    message.any().ok()?.1.number(0x0a).ok()
+    message.number(tag::INTEGER).ok()?;
+    message.any().ok()?.1.number(tag::ENUMERATED).ok()
 }
 
 /// ```text
@@ -176,14 +162,14 @@ pub fn result_code(frame: &[u8]) -> Option<u32> {
 /// ```
 /// RFC 4511 §4.5.2, §4.1.7.
 fn entry(content: &mut Reader<'_>) -> Result<(), String> {
-    content.text(0x04)?;
-    let mut attributes = content.constructed(0x30)?;
+    content.text(tag::OCTET_STRING)?;
+    let mut attributes = content.constructed(tag::SEQUENCE)?;
     while !attributes.is_at_end() {
-        let mut attribute = attributes.constructed(0x30)?;
-        attribute.text(0x04)?;
-        let mut values = attribute.constructed(0x31)?;
+        let mut attribute = attributes.constructed(tag::SEQUENCE)?;
+        attribute.text(tag::OCTET_STRING)?;
+        let mut values = attribute.constructed(tag::SET)?;
         while !values.is_at_end() {
-            values.octets(0x04)?;
+            values.octets(tag::OCTET_STRING)?;
         }
         attribute.end()?;
     }
@@ -193,7 +179,7 @@ fn entry(content: &mut Reader<'_>) -> Result<(), String> {
 /// A reference: URIs (RFC 4511 §4.5.3).
 fn texts(content: &mut Reader<'_>) -> Result<(), String> {
     while !content.is_at_end() {
-        content.text(0x04)?;
+        content.text(tag::OCTET_STRING)?;
     }
     Ok(())
 }
@@ -207,14 +193,16 @@ fn texts(content: &mut Reader<'_>) -> Result<(), String> {
 /// ```
 /// RFC 4511 §4.1.9; serverSaslCreds (§4.2.2), responseName and responseValue (§4.12) behind it.
 fn result(content: &mut Reader<'_>) -> Result<(), String> {
-    content.number(0x0a)?;
-    content.text(0x04)?;
-    content.text(0x04)?;
+    content.number(tag::ENUMERATED)?;
+    content.text(tag::OCTET_STRING)?;
+    content.text(tag::OCTET_STRING)?;
     while !content.is_at_end() {
         match content.next_tag() {
-            Some(0xa3) => texts(&mut content.constructed(0xa3)?)?,
-            Some(tag @ (0x87 | 0x8b)) => drop(content.octets(tag)?),
-            _ => content.text(0x8a)?,
+            Some(tag::REFERRAL) => texts(&mut content.constructed(tag::REFERRAL)?)?,
+            Some(value @ (tag::SERVER_SASL_CREDS | tag::RESPONSE_VALUE)) => {
+                content.octets(value)?;
+            }
+            _ => content.text(tag::RESPONSE_NAME)?,
         }
     }
     Ok(())
@@ -228,64 +216,54 @@ fn result(content: &mut Reader<'_>) -> Result<(), String> {
 /// ```
 /// RFC 4511 §4.1.11. That of paged results is looked into (RFC 2696 §2), as the library reads it.
 fn control(list: &mut Reader<'_>) -> Result<(), String> {
-    let mut control = list.constructed(0x30)?;
-    let kind = control.octets(0x04)?;
+    let mut control = list.constructed(tag::SEQUENCE)?;
+    let kind = control.octets(tag::OCTET_STRING)?;
     std::str::from_utf8(kind).map_err(|_| "expected a control's type as text")?;
-    if control.next_tag() == Some(0x01) && control.octets(0x01)?.len() != 1 {
+    if control.next_tag() == Some(tag::BOOLEAN) && control.octets(tag::BOOLEAN)?.len() != 1 {
         return Err("expected a BOOLEAN of one octet".into());
     }
-    let value = if control.is_at_end() { None } else { Some(control.octets(0x04)?) };
+    let value = if control.is_at_end() { None } else { Some(control.octets(tag::OCTET_STRING)?) };
     control.end()?;
-    if kind == PAGED_RESULTS.as_bytes() {
+    if kind == oid::PAGED_RESULTS.as_bytes() {
         let value = value.ok_or("expected a value of the paged results control")?;
         let mut parts = Reader::of(value, control.left)?;
-        parts.number(0x02)?;
-        parts.octets(0x04)?;
+        parts.number(tag::INTEGER)?;
+        parts.octets(tag::OCTET_STRING)?;
         parts.end()?;
     }
     Ok(())
 }
 
-/// How long the frame at the beginning of `buffer` is, once it is there as a whole.
+/// The length of the message at the beginning of `buffer`; `None` if the message is not complete yet.
 fn whole(buffer: &[u8], most: usize) -> Result<Option<usize>, String> {
-    let [tag, rest @ ..] = buffer else { return Ok(None) };
-    if *tag != 0x30 {
-        return Err(format!("expected an LDAP message, found the tag {tag:#04x}"));
+    let [found, rest @ ..] = buffer else { return Ok(None) };
+    if *found != tag::SEQUENCE {
+        return Err(format!("expected an LDAP message, found the tag {found:#04x}"));
     }
-    let Some((header, length)) = header(rest)? else { return Ok(None) };
-    let length = header.saturating_add(length).saturating_add(1);
+    let Some(Length { octets, content }) = length(rest)? else { return Ok(None) };
+    let length = octets.saturating_add(content).saturating_add(1);
     if length > most {
         return Err(format!("expected frames of at most {most} octets, found one of {length}"));
     }
     Ok((buffer.len() >= length).then_some(length))
 }
 
-/// The octets of a length, and the length; `None` when they are not all there.
-fn header(octets: &[u8]) -> Result<Option<(usize, usize)>, String> {
-    match octets {
-        [] => Ok(None),
-        [short @ ..=0x7f, ..] => Ok(Some((1, usize::from(*short)))),
-        [long @ 0x81..=0x84, rest @ ..] => {
-            let count = usize::from(long & 0x7f);
-            let Some(octets) = rest.get(..count) else { return Ok(None) };
-            let length = octets.iter().fold(0usize, |n, octet| (n << 8) | usize::from(*octet));
-            Ok(Some((count.saturating_add(1), length)))
-        }
-        _ => Err("expected a definite length of at most four octets".into()),
-    }
+fn length(behind_tag: &[u8]) -> Result<Option<Length>, String> {
+    Length::read(behind_tag)
+        .map_err(|_| "expected a definite length of at most four octets".to_owned())
 }
 
-/// Reads elements one after the other, and counts them.
+/// Reads BER elements one after the other, and counts them against a bound.
 struct Reader<'a> {
     rest: &'a [u8],
     left: &'a Cell<usize>,
 }
 
 impl<'a> Reader<'a> {
-    /// The content of the one element of these octets.
+    /// A reader of the content of a SEQUENCE, which must be all of these octets.
     fn of(octets: &'a [u8], left: &'a Cell<usize>) -> Result<Self, String> {
         let mut whole = Self { rest: octets, left };
-        let content = whole.constructed(0x30)?;
+        let content = whole.constructed(tag::SEQUENCE)?;
         whole.end()?;
         Ok(content)
     }
@@ -305,16 +283,16 @@ impl<'a> Reader<'a> {
         self.rest.first().copied()
     }
 
-    /// The next element: its tag, and its content.
+    /// Reads the next element: its tag, and a reader of its content.
     fn any(&mut self) -> Result<(u8, Self), String> {
         let left =
             self.left.get().checked_sub(1).ok_or("a frame has more elements than are taken")?;
         self.left.set(left);
         let cut = || "expected another element, found the end".to_owned();
         let (tag, rest) = self.rest.split_first().ok_or_else(cut)?;
-        let (header, length) = header(rest)?.ok_or_else(cut)?;
-        let end = header.saturating_add(length);
-        let content = rest.get(header..end).ok_or_else(cut)?;
+        let Length { octets, content } = length(rest)?.ok_or_else(cut)?;
+        let end = octets.saturating_add(content);
+        let content = rest.get(octets..end).ok_or_else(cut)?;
         self.rest = rest.get(end..).unwrap_or_default();
         Ok((*tag, Self { rest: content, left: self.left }))
     }
@@ -335,7 +313,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(octets).map(drop).map_err(|_| "expected text in UTF-8".into())
     }
 
-    /// A number that is not negative, of at most four octets.
+    /// Reads a number of at most four octets that is not negative.
     fn number(&mut self, tag: u8) -> Result<u32, String> {
         match self.octets(tag)? {
             [first, ..] if *first >= 0x80 => Err("expected a number that is not negative".into()),
@@ -408,7 +386,7 @@ mod tests {
         let paged = element(
             0x30,
             &[
-                element(0x04, PAGED_RESULTS.as_bytes()),
+                element(0x04, oid::PAGED_RESULTS.as_bytes()),
                 element(0x04, b"\x30\x05\x02\x01\x00\x04\x00"),
             ]
             .concat(),

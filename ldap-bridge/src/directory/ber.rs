@@ -1,29 +1,31 @@
-//! The frame around LDAP messages (RFC 4511 §4.1.1, §5.1): cut out of a stream within bounds, its controls read with their
-//! criticality, and answers written without copying large values.
+//! LDAP messages in BER (RFC 4511 §4.1.1, §5.1): requests are taken out of the stream within bounds, and answers are written without copying large
+//! values.
 //!
-//! What is inside a request is decoded by `ldap3_proto`, which loses the criticality of controls.
+//! The library `ldap3_proto` decodes the operation of a request. Controls are read here, because the library loses their criticality.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ldap3_proto::LdapCodec;
 use ldap3_proto::proto::{LdapMsg, LdapOp};
 use tokio_util::codec::Decoder;
 
+use crate::protocol::{Length, tag};
+
 /// The deepest nesting of a request apart from its filter.
 const ENVELOPE_DEPTH: usize = 8;
 
-/// Why a stream cannot be read on.
+/// Why the rest of a stream cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
-    /// It is no LDAP message.
+    /// The next octets are not an LDAP message.
     Malformed,
-    /// The message is larger than allowed.
+    /// The message is too large.
     TooLarge,
-    /// It is nested deeper than allowed.
+    /// The message is nested too deeply.
     TooDeep,
 }
 
 impl Broken {
-    /// What the client is told.
+    /// The text for the client.
     pub const fn message(self) -> &'static str {
         match self {
             Self::Malformed => "expected an LDAP message",
@@ -33,18 +35,27 @@ impl Broken {
     }
 }
 
+/// The bounds of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameBounds {
+    /// The largest message, in octets.
+    pub octets: usize,
+    /// The deepest filter.
+    pub filter_depth: usize,
+}
+
 /// A control of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Control {
-    /// Its type, a dotted OID.
+    /// Its type, a dotted object identifier.
     pub oid: String,
-    /// Whether the operation must fail if it is not known.
+    /// Whether the operation must fail if the control is unknown.
     pub is_critical: bool,
     /// Its value.
     pub value: Option<Bytes>,
 }
 
-/// A request, cut out of the stream.
+/// A request, taken out of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The message's identifier.
@@ -57,22 +68,18 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Takes the next message out of `buffer`; `None` when it is not there as a whole yet.
+    /// Takes the next message out of `buffer`. `None` if the message is not complete yet.
     ///
     /// # Errors
-    /// [`Broken`]: nothing behind can be read.
-    pub fn take(
-        buffer: &mut BytesMut,
-        max_bytes: usize,
-        max_depth: usize,
-    ) -> Result<Option<Self>, Broken> {
-        let Some(length) = frame_length(buffer, max_bytes)? else { return Ok(None) };
+    /// [`Broken`]: the connection must end.
+    pub fn take(buffer: &mut BytesMut, bounds: FrameBounds) -> Result<Option<Self>, Broken> {
+        let Some(length) = frame_length(buffer, bounds.octets)? else { return Ok(None) };
         if buffer.len() < length {
             return Ok(None);
         }
         let message = buffer.split_to(length).freeze();
         let content = Element::read(&message).ok_or(Broken::Malformed)?;
-        let deepest = max_depth.saturating_add(ENVELOPE_DEPTH);
+        let deepest = bounds.filter_depth.saturating_add(ENVELOPE_DEPTH);
         if nesting(&content.value, deepest) > deepest {
             return Err(Broken::TooDeep);
         }
@@ -87,12 +94,14 @@ impl Frame {
         })?;
         let whole = id.rest.len().checked_sub(operation.rest.len())?;
         let controls = match Element::read(&operation.rest) {
-            Some(list) if list.tag == 0xa0 && list.rest.is_empty() => controls(&list.value)?,
+            Some(list) if list.tag == tag::CONTROLS && list.rest.is_empty() => {
+                controls(&list.value)?
+            }
             None if operation.rest.is_empty() => Vec::new(),
             _ => return None,
         };
         // RFC 4511 §4.1.1.1: from 0 to 2147483647.
-        (id.tag == 0x02 && id.value.first()? & 0x80 == 0).then_some(Self {
+        (id.tag == tag::INTEGER && id.value.first()? & 0x80 == 0).then_some(Self {
             id: i32::try_from(number).ok()?,
             tag: operation.tag,
             controls,
@@ -100,17 +109,17 @@ impl Frame {
         })
     }
 
-    /// The operation; `None` when it cannot be read.
+    /// Decodes the operation; `None` if it is malformed.
     pub fn operation(&self) -> Option<LdapOp> {
         let read = self.decoded(&self.operation);
-        // The decoder takes text only; a filter may have values that are none.
+        // The library accepts only UTF-8 in filters. A value in another form is replaced, and the operation decoded again.
         read.or_else(|| self.decoded(&legible_search(&self.operation)?))
     }
 
     fn decoded(&self, operation: &[u8]) -> Option<LdapOp> {
         let mut message = BytesMut::new();
-        let body = [&unsigned(0x02, self.id.unsigned_abs())[..], operation].concat();
-        put_header(&mut message, 0x30, body.len());
+        let body = [&unsigned(tag::INTEGER, self.id.unsigned_abs())[..], operation].concat();
+        put_header(&mut message, tag::SEQUENCE, body.len());
         message.extend_from_slice(&body);
         let (bytes, depth) =
             (message.len(), nesting(&message, usize::MAX).saturating_add(ENVELOPE_DEPTH));
@@ -119,20 +128,20 @@ impl Frame {
         Some(op)
     }
 
-    /// The message that an abandon request names, if this is one.
+    /// The message that an abandon request names; `None` for any other request.
     pub fn abandons(&self) -> Option<i32> {
         match (self.tag, self.operation()) {
-            (0x50, Some(LdapOp::AbandonRequest(id))) => Some(id),
+            (tag::ABANDON_REQUEST, Some(LdapOp::AbandonRequest(id))) => Some(id),
             _ => None,
         }
     }
 }
 
-/// A search whose filter has no value that is not text. Such a value belongs to an attribute that has no matching rule here, such as
-/// `userCertificate`, or to one whose values are text, which it is not: the part is Undefined either way (RFC 4511 §4.5.1.7). In its
-/// place stands another part that is Undefined, the presence of an attribute that there is not.
+/// Replaces the parts of a search's filter whose values are not UTF-8. Such a part is Undefined here (RFC 4511 §4.5.1.7): the attribute either has no
+/// matching rule in this directory, such as `userCertificate`, or its values are text, and this is not. It is replaced by another part that is
+/// Undefined: the presence of an unknown attribute.
 fn legible_search(operation: &Bytes) -> Option<Vec<u8>> {
-    let search = Element::read(operation).filter(|search| search.tag == 0x63)?;
+    let search = Element::read(operation).filter(|search| search.tag == tag::SEARCH_REQUEST)?;
     let (mut content, mut rest) = (Vec::new(), search.value);
     // baseObject, scope, derefAliases, sizeLimit, timeLimit, typesOnly; filter; attributes.
     for place in 0..8 {
@@ -143,30 +152,30 @@ fn legible_search(operation: &Bytes) -> Option<Vec<u8>> {
         }
         rest = part.rest;
     }
-    rest.is_empty().then(|| element(0x63, &content))
+    rest.is_empty().then(|| element(tag::SEARCH_REQUEST, &content))
 }
 
-/// A part of a filter. How deep they are was looked at before.
-fn legible(tag: u8, content: &Bytes) -> Option<Vec<u8>> {
-    match tag {
+/// Replaces such parts within a part of a filter. It recurses; the depth of the request was bounded before.
+fn legible(kind: u8, content: &Bytes) -> Option<Vec<u8>> {
+    match kind {
         // and, or, not
-        0xa0..=0xa2 => {
+        tag::FILTER_AND..=tag::FILTER_NOT => {
             let (mut parts, mut rest) = (Vec::new(), content.clone());
             while !rest.is_empty() {
                 let part = Element::read(&rest)?;
                 parts.extend(legible(part.tag, &part.value)?);
                 rest = part.rest;
             }
-            Some(element(tag, &parts))
+            Some(element(kind, &parts))
         }
-        _ if is_legible(tag, content)? => Some(element(tag, content)),
-        _ => Some(element(0x87, b"1.1")),
+        _ if is_legible(kind, content)? => Some(element(kind, content)),
+        _ => Some(element(tag::FILTER_PRESENT, b"1.1")),
     }
 }
 
-/// Whether all values of an item are text.
-fn is_legible(tag: u8, content: &Bytes) -> Option<bool> {
-    if tag & 0x20 == 0 {
+/// Whether all values in a part of a filter are UTF-8.
+fn is_legible(kind: u8, content: &Bytes) -> Option<bool> {
+    if kind & tag::CONSTRUCTED == 0 {
         return Some(std::str::from_utf8(content).is_ok());
     }
     let mut rest = content.clone();
@@ -180,37 +189,28 @@ fn is_legible(tag: u8, content: &Bytes) -> Option<bool> {
     Some(true)
 }
 
-/// How long the message at the beginning of `buffer` is, if that can be told already.
-fn frame_length(buffer: &[u8], max_bytes: usize) -> Result<Option<usize>, Broken> {
-    let [tag, rest @ ..] = buffer else { return Ok(None) };
-    if *tag != 0x30 {
+/// The length of the message at the beginning of `buffer`; `None` if its header is not complete yet.
+fn frame_length(buffer: &[u8], most: usize) -> Result<Option<usize>, Broken> {
+    let [first, rest @ ..] = buffer else { return Ok(None) };
+    if *first != tag::SEQUENCE {
         return Err(Broken::Malformed);
     }
-    let (header, length) = match rest {
-        [] => return Ok(None),
-        [short @ ..=0x7f, ..] => (2, usize::from(*short)),
-        [long @ 0x81..=0x84, rest @ ..] => {
-            let count = usize::from(long & 0x7f);
-            let Some(octets) = rest.get(..count) else { return Ok(None) };
-            let length = octets.iter().fold(0usize, |n, octet| (n << 8) | usize::from(*octet));
-            (2usize.saturating_add(count), length)
-        }
-        _ => return Err(Broken::Malformed),
-    };
-    let whole = header.saturating_add(length);
-    if whole > max_bytes { Err(Broken::TooLarge) } else { Ok(Some(whole)) }
+    let length = Length::read(rest).map_err(|_| Broken::Malformed)?;
+    let Some(Length { octets, content }) = length else { return Ok(None) };
+    let whole = octets.saturating_add(content).saturating_add(1);
+    if whole > most { Err(Broken::TooLarge) } else { Ok(Some(whole)) }
 }
 
-/// How deep constructed elements are nested, counted up to one more than `enough`. Iterative: strangers choose it.
+/// The nesting of constructed elements, counted up to one more than `enough`. It does not recurse, because an attacker chooses the depth.
 fn nesting(content: &[u8], enough: usize) -> usize {
     let mut ends: Vec<usize> = Vec::new();
     let (mut at, mut deepest) = (0usize, 0);
-    while let Some((tag, header, length)) = header_at(content, at) {
+    while let Some(Header { kind, octets, content: length }) = header_at(content, at) {
         while ends.last().is_some_and(|end| at >= *end) {
             ends.pop();
         }
-        let start = at.saturating_add(header);
-        if tag & 0x20 == 0 {
+        let start = at.saturating_add(octets);
+        if kind & tag::CONSTRUCTED == 0 {
             at = start.saturating_add(length);
             continue;
         }
@@ -224,19 +224,23 @@ fn nesting(content: &[u8], enough: usize) -> usize {
     deepest
 }
 
-fn header_at(content: &[u8], at: usize) -> Option<(u8, usize, usize)> {
-    let (tag, rest) = content.get(at..)?.split_first()?;
-    let (first, rest) = rest.split_first()?;
-    if *first < 0x80 {
-        return Some((*tag, 2, usize::from(*first)));
-    }
-    let count = usize::from(first & 0x7f);
-    let octets = rest.get(..count).filter(|_| (1..=4).contains(&count))?;
-    let length = octets.iter().fold(0usize, |n, octet| (n << 8) | usize::from(*octet));
-    Some((*tag, 2usize.saturating_add(count), length))
+/// Tag and length of an element.
+struct Header {
+    kind: u8,
+    /// How many octets tag and length have.
+    octets: usize,
+    /// How many octets the content has.
+    content: usize,
 }
 
-/// One element, and what stands behind it.
+fn header_at(content: &[u8], at: usize) -> Option<Header> {
+    let (kind, rest) = content.get(at..)?.split_first()?;
+    let length = Length::read(rest).ok()??;
+    let octets = length.octets.saturating_add(1);
+    Some(Header { kind: *kind, octets, content: length.content })
+}
+
+/// An element, and the octets behind it.
 struct Element {
     tag: u8,
     value: Bytes,
@@ -245,9 +249,9 @@ struct Element {
 
 impl Element {
     fn read(octets: &Bytes) -> Option<Self> {
-        let (tag, header, length) = header_at(octets, 0)?;
-        let end = header.checked_add(length).filter(|end| *end <= octets.len())?;
-        Some(Self { tag, value: octets.slice(header..end), rest: octets.slice(end..) })
+        let Header { kind, octets: header, content } = header_at(octets, 0)?;
+        let end = header.checked_add(content).filter(|end| *end <= octets.len())?;
+        Some(Self { tag: kind, value: octets.slice(header..end), rest: octets.slice(end..) })
     }
 }
 
@@ -262,7 +266,7 @@ fn controls(list: &Bytes) -> Option<Vec<Control>> {
     let (mut controls, mut rest) = (Vec::new(), list.clone());
     while !rest.is_empty() {
         let control = Element::read(&rest)?;
-        let oid = Element::read(&control.value).filter(|oid| oid.tag == 0x04)?;
+        let oid = Element::read(&control.value).filter(|oid| oid.tag == tag::OCTET_STRING)?;
         let mut found = Control {
             oid: String::from_utf8(oid.value.to_vec()).ok()?,
             is_critical: false,
@@ -272,8 +276,8 @@ fn controls(list: &Bytes) -> Option<Vec<Control>> {
         while !parts.is_empty() {
             let part = Element::read(&parts)?;
             match part.tag {
-                0x01 => found.is_critical = part.value.iter().any(|octet| *octet != 0),
-                0x04 => found.value = Some(part.value),
+                tag::BOOLEAN => found.is_critical = part.value.iter().any(|octet| *octet != 0),
+                tag::OCTET_STRING => found.value = Some(part.value),
                 _ => return None,
             }
             parts = part.rest;
@@ -284,18 +288,18 @@ fn controls(list: &Bytes) -> Option<Vec<Control>> {
     Some(controls)
 }
 
-/// The size and the cookie of a paged results control (RFC 2696 §2).
+/// The size and the cookie in the value of a paged results control (RFC 2696 §2).
 pub fn paged_value(value: &Bytes) -> Option<(i64, Bytes)> {
-    let sequence = Element::read(value).filter(|sequence| sequence.tag == 0x30)?;
-    let size = Element::read(&sequence.value).filter(|size| size.tag == 0x02)?;
-    let cookie = Element::read(&size.rest).filter(|cookie| cookie.tag == 0x04)?;
+    let sequence = Element::read(value).filter(|sequence| sequence.tag == tag::SEQUENCE)?;
+    let size = Element::read(&sequence.value).filter(|size| size.tag == tag::INTEGER)?;
+    let cookie = Element::read(&size.rest).filter(|cookie| cookie.tag == tag::OCTET_STRING)?;
     let octets = <[u8; 8]>::try_from(
         [vec![0; 8usize.checked_sub(size.value.len())?], size.value.to_vec()].concat(),
     );
     Some((i64::from_be_bytes(octets.ok()?), cookie.value))
 }
 
-/// Tag and length of an element.
+/// Writes tag and length of an element.
 pub fn put_header(out: &mut BytesMut, tag: u8, length: usize) {
     out.put_u8(tag);
     let octets = (length as u64).to_be_bytes();
@@ -311,7 +315,7 @@ pub fn put_header(out: &mut BytesMut, tag: u8, length: usize) {
     }
 }
 
-/// How many octets a header for this length has.
+/// How many octets tag and length take for a content of this length.
 pub const fn header_length(length: usize) -> usize {
     if length < 0x80 {
         2
@@ -320,7 +324,7 @@ pub const fn header_length(length: usize) -> usize {
     }
 }
 
-/// An element with its content.
+/// Encodes an element.
 pub fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut out = BytesMut::with_capacity(content.len().saturating_add(6));
     put_header(&mut out, tag, content.len());
@@ -328,7 +332,7 @@ pub fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     out.to_vec()
 }
 
-/// An INTEGER or ENUMERATED with this tag that is not negative.
+/// Encodes an INTEGER or ENUMERATED that is not negative.
 pub fn unsigned(tag: u8, value: u32) -> Vec<u8> {
     let octets = [&[0], &value.to_be_bytes()[..]].concat();
     let zeros = octets.iter().take_while(|octet| **octet == 0).count();

@@ -1,4 +1,4 @@
-//! One client: requests in their order, each answered before the next is looked at, within limits of size and time.
+//! One client's connection. Requests are answered one after the other, within limits of size and time.
 
 use std::io;
 use std::sync::Arc;
@@ -9,35 +9,49 @@ use ldap3_proto::proto::{LdapBindCred, LdapCompareRequest, LdapOp, LdapResultCod
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Shared;
 use super::ber::{Broken, Frame, element, unsigned};
 use super::filter;
-use super::schema::{MANAGE_DSA_IT, PAGED_RESULTS, START_TLS, WHO_AM_I, attribute_type};
-use super::search::{Outcome, Search, Step, paged_control};
+use super::schema::attribute_type;
+use super::search::{Begun, Outcome, Search, Step, paged_control};
+use super::shared::Shared;
 use crate::dn::Dn;
-use crate::places::{Doing, Place};
+use crate::protocol::{oid, tag};
+use crate::slots::{Activity, ConnectionSlot};
 
-/// Chunks that are smaller are put together before they are written.
+/// Chunks smaller than this, in octets, are collected before they are written.
 const GATHER: usize = 16 << 10;
-/// After so many entries it is looked whether the client abandoned the search.
+/// After this many steps of a search, the server checks whether the client has abandoned it.
 const ABANDON: u32 = 16;
-/// The slowest that a client may read, in octets a second.
+/// The lowest speed at which a client may read, in octets a second.
 const SLOWEST: u64 = 4096;
 
-/// How a connection goes on.
+/// Requests that would change the directory.
+const WRITES: [u8; 4] =
+    [tag::MODIFY_REQUEST, tag::ADD_REQUEST, tag::DEL_REQUEST, tag::MODIFY_DN_REQUEST];
+
+/// The transport of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP alone.
+    Plain,
+    /// TLS, from the start or after StartTLS.
+    Tls,
+}
+
+/// How serving a connection ends.
 pub enum Ending<S> {
-    /// It is over.
+    /// The connection is closed.
     Closed,
-    /// The client asked for TLS, and was told to begin.
+    /// The client has asked for TLS, and the server has agreed. The TLS handshake follows on this stream.
     StartTls(S),
 }
 
-/// A connection with its client.
+/// A connection.
 pub struct Connection<S> {
     stream: S,
     shared: Arc<Shared>,
-    place: Option<Arc<Place>>,
-    has_tls: bool,
+    slot: Option<Arc<ConnectionSlot>>,
+    transport: Transport,
     input: BytesMut,
     output: BytesMut,
 }
@@ -46,25 +60,31 @@ enum Next {
     Frame(Frame),
     Broken(Broken),
     Closed,
-    /// Others need the place of this connection.
+    /// The connection must end to make room for others.
     Displaced,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
-    /// A connection on which nothing was said.
-    pub fn new(stream: S, shared: Arc<Shared>, place: Option<Arc<Place>>, has_tls: bool) -> Self {
-        Self { stream, shared, place, has_tls, input: BytesMut::new(), output: BytesMut::new() }
+    /// A new connection.
+    pub fn new(
+        stream: S,
+        shared: Arc<Shared>,
+        slot: Option<Arc<ConnectionSlot>>,
+        transport: Transport,
+    ) -> Self {
+        let (input, output) = (BytesMut::new(), BytesMut::new());
+        Self { stream, shared, slot, transport, input, output }
     }
 
-    /// Serves the client until it goes, fails or asks for TLS.
+    /// Serves the client until the connection ends or TLS begins.
     ///
     /// # Errors
-    /// That of the stream.
+    /// The stream fails.
     pub async fn serve(mut self) -> io::Result<Ending<S>> {
         loop {
-            self.note(Doing::Idle);
+            self.note(Activity::Idle);
             let next = self.next().await?;
-            self.note(Doing::Working);
+            self.note(Activity::Working);
             let frame = match next {
                 Next::Frame(frame) => frame,
                 Next::Closed => return Ok(Ending::Closed),
@@ -80,11 +100,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 }
             };
             match frame.tag {
-                // Unbind.
-                0x42 => return Ok(Ending::Closed),
-                // Abandon: what it names is over, or it would not be read yet.
-                0x50 => {}
-                0x77 if self.wants_tls(&frame) => {
+                tag::UNBIND_REQUEST => return Ok(Ending::Closed),
+                // The operation that it names is over, or it would not be read yet.
+                tag::ABANDON_REQUEST => {}
+                tag::EXTENDED_REQUEST if self.wants_tls(&frame) => {
                     if self.start_tls(&frame).await? {
                         return Ok(Ending::StartTls(self.stream));
                     }
@@ -94,36 +113,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
-    /// Tells the client that the connection ends (RFC 4511 §4.4.1).
+    /// Sends a notice of disconnection (RFC 4511 §4.4.1).
     ///
     /// # Errors
-    /// That of the stream.
+    /// The stream fails.
     pub async fn notice(&mut self, code: Code, message: &str) -> io::Result<()> {
-        let name = element(0x8a, b"1.3.6.1.4.1.1466.20036");
+        let name = element(tag::RESPONSE_NAME, oid::NOTICE_OF_DISCONNECTION.as_bytes());
         let outcome = Outcome::new(code, message);
-        self.respond(&unsigned(0x02, 0), 0x78, &outcome, &name).await?;
+        self.respond(&unsigned(tag::INTEGER, 0), tag::EXTENDED_RESPONSE, &outcome, &name).await?;
         self.flush().await
     }
 
-    /// The next message, within the time that a client has for it.
+    /// Reads the next request, within the time limits.
     async fn next(&mut self) -> io::Result<Next> {
         let limits = &self.shared.limits;
         let (idle, whole) = (limits.idle, limits.request_time);
-        // What is waiting comes first; a client that is silent may be, for a while.
+        // A request that has begun to arrive must be complete soon; before that, the client may be idle.
         let mut deadline = Instant::now() + if self.input.is_empty() { idle } else { whole };
         loop {
-            let (bytes, depth) = (limits_of(&self.shared).0, limits_of(&self.shared).1);
-            match Frame::take(&mut self.input, bytes, depth) {
+            match Frame::take(&mut self.input, self.shared.limits.frames()) {
                 Ok(Some(frame)) => return Ok(Next::Frame(frame)),
                 Ok(None) => {}
                 Err(broken) => return Ok(Next::Broken(broken)),
             }
             self.flush().await?;
             let was_empty = self.input.is_empty();
-            let place = self.place.clone();
+            let slot = self.slot.clone();
             let read = tokio::select! {
                 read = timeout_at(deadline, self.stream.read_buf(&mut self.input)) => read,
-                () = ended(place.as_deref()) => return Ok(Next::Displaced),
+                () = ended(slot.as_deref()) => return Ok(Next::Displaced),
             };
             match read {
                 Ok(Ok(0)) => return Ok(Next::Closed),
@@ -139,20 +157,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     async fn answer(&mut self, frame: &Frame) -> io::Result<()> {
-        let Some(tag) = response_tag(frame.tag) else {
-            return self
-                .respond_plain(
-                    frame,
-                    0x78,
-                    Outcome::new(Code::ProtocolError, "an unknown operation"),
-                )
-                .await;
+        let Some(response) = tag::response_to(frame.tag) else {
+            let outcome = Outcome::new(Code::ProtocolError, "an unknown operation");
+            return self.respond_plain(frame, tag::EXTENDED_RESPONSE, outcome).await;
         };
-        let known = |oid: &str| oid == MANAGE_DSA_IT || (oid == PAGED_RESULTS && frame.tag == 0x63);
+        let is_search = frame.tag == tag::SEARCH_REQUEST;
+        let known = |control: &str| {
+            control == oid::MANAGE_DSA_IT || (control == oid::PAGED_RESULTS && is_search)
+        };
         if let Some(unknown) = frame.controls.iter().find(|c| c.is_critical && !known(&c.oid)) {
             let why = format!("the control `{}` is not known here", unknown.oid.escape_debug());
             let outcome = Outcome::new(Code::UnavailableCriticalExtension, why);
-            return self.respond_plain(frame, tag, outcome).await;
+            return self.respond_plain(frame, response, outcome).await;
         }
         let outcome = match frame.operation() {
             Some(LdapOp::SearchRequest(request)) => return self.search(frame, request).await,
@@ -162,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 return self.extended(frame, &extended.name).await;
             }
             Some(_) => Outcome::new(Code::UnwillingToPerform, "this directory is read-only"),
-            None if matches!(tag, 0x67 | 0x69 | 0x6b | 0x6d) => {
+            None if WRITES.contains(&frame.tag) => {
                 Outcome::new(Code::UnwillingToPerform, "this directory is read-only")
             }
             None => Outcome::new(
@@ -170,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 "the request cannot be read: its text must be UTF-8",
             ),
         };
-        self.respond_plain(frame, tag, outcome).await
+        self.respond_plain(frame, response, outcome).await
     }
 
     async fn search(
@@ -185,8 +201,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Search::begin(frame, request, &snapshot, &self.shared.apart, &self.shared.limits);
         let outcome = match begun {
             Err(outcome) => outcome,
-            Ok((mut search, first)) => {
-                if let Some(entry) = first {
+            Ok(Begun { mut search, entry }) => {
+                if let Some(entry) = entry {
                     self.put(entry).await?;
                 }
                 let mut round = 0u32;
@@ -204,23 +220,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
         };
         let controls = outcome.cookie.as_deref().map(paged_control).unwrap_or_default();
-        let id = unsigned(0x02, frame.id.unsigned_abs());
-        self.respond_with(&id, 0x65, &outcome, &[], &controls).await
+        let id = unsigned(tag::INTEGER, frame.id.unsigned_abs());
+        self.respond_with(&id, tag::SEARCH_RESULT_DONE, &outcome, &[], &controls).await
     }
 
-    /// Whether the client abandoned this operation, as far as that came in already. Bounded: no more is read than one
-    /// message.
+    /// Whether an abandon request for this operation has already arrived. At most about one message is read ahead.
     async fn is_abandoned(&mut self, id: i32) -> io::Result<bool> {
-        let (bytes, depth) = limits_of(&self.shared);
-        if self.input.len() < bytes {
-            // A client that sends no more may read still: its end is noticed when the answer is out.
+        let bounds = self.shared.limits.frames();
+        if self.input.len() < bounds.octets {
+            // A client that has closed its sending side may still read the answer, so that the end of the stream is ignored here.
             if let Ok(Err(e)) = timeout(Duration::ZERO, self.stream.read_buf(&mut self.input)).await
             {
                 return Err(e);
             }
         }
         let mut waiting = self.input.clone();
-        while let Ok(Some(frame)) = Frame::take(&mut waiting, bytes, depth) {
+        while let Ok(Some(frame)) = Frame::take(&mut waiting, bounds) {
             if frame.abandons() == Some(id) {
                 return Ok(true);
             }
@@ -257,52 +272,60 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     async fn extended(&mut self, frame: &Frame, name: &str) -> io::Result<()> {
-        let id = unsigned(0x02, frame.id.unsigned_abs());
-        if name == WHO_AM_I {
-            // Nobody: an empty authzId (RFC 4532 §2.2).
+        let id = unsigned(tag::INTEGER, frame.id.unsigned_abs());
+        if name == oid::WHO_AM_I {
+            // The client is anonymous, which is an empty authzId (RFC 4532 §2.2).
             let outcome = Outcome::new(Code::Success, "");
-            return self.respond(&id, 0x78, &outcome, &element(0x8b, b"")).await;
+            let nobody = element(tag::RESPONSE_VALUE, b"");
+            return self.respond(&id, tag::EXTENDED_RESPONSE, &outcome, &nobody).await;
         }
         let why = format!("the extended operation `{}` is not known here", name.escape_debug());
-        self.respond(&id, 0x78, &Outcome::new(Code::ProtocolError, why), &[]).await
+        let outcome = Outcome::new(Code::ProtocolError, why);
+        self.respond(&id, tag::EXTENDED_RESPONSE, &outcome, &[]).await
     }
 
     fn wants_tls(&self, frame: &Frame) -> bool {
-        matches!(frame.operation(), Some(LdapOp::ExtendedRequest(request)) if request.name == START_TLS)
+        matches!(frame.operation(), Some(LdapOp::ExtendedRequest(request)) if request.name == oid::START_TLS)
     }
 
-    /// Whether TLS begins now.
+    /// Answers a StartTLS request. True if TLS begins now.
     async fn start_tls(&mut self, frame: &Frame) -> io::Result<bool> {
         let outcome = if self.shared.tls.is_none() {
             Outcome::new(Code::Unavailable, "this directory has no TLS certificate")
-        } else if self.has_tls {
+        } else if self.transport == Transport::Tls {
             Outcome::new(Code::OperationsError, "TLS is on already")
         } else if !self.input.is_empty() {
-            // RFC 4511 §4.14.1: nothing is sent behind the request before its answer. It would be read as if encrypted.
+            // RFC 4511 §4.14.1: a client sends nothing between the request and its answer. Such octets would be read as if they had been encrypted.
             Outcome::new(Code::OperationsError, "other requests stand behind this one")
         } else {
             Outcome::new(Code::Success, "")
         };
         let begins = outcome.code == Code::Success;
-        let id = unsigned(0x02, frame.id.unsigned_abs());
-        self.respond(&id, 0x78, &outcome, &element(0x8a, START_TLS.as_bytes())).await?;
+        let id = unsigned(tag::INTEGER, frame.id.unsigned_abs());
+        let name = element(tag::RESPONSE_NAME, oid::START_TLS.as_bytes());
+        self.respond(&id, tag::EXTENDED_RESPONSE, &outcome, &name).await?;
         self.flush().await?;
         Ok(begins)
     }
 
-    async fn respond_plain(&mut self, frame: &Frame, tag: u8, outcome: Outcome) -> io::Result<()> {
-        let id = unsigned(0x02, frame.id.unsigned_abs());
-        self.respond(&id, tag, &outcome, &[]).await
+    async fn respond_plain(
+        &mut self,
+        frame: &Frame,
+        response: u8,
+        outcome: Outcome,
+    ) -> io::Result<()> {
+        let id = unsigned(tag::INTEGER, frame.id.unsigned_abs());
+        self.respond(&id, response, &outcome, &[]).await
     }
 
     async fn respond(
         &mut self,
         id: &[u8],
-        tag: u8,
+        response: u8,
         outcome: &Outcome,
         more: &[u8],
     ) -> io::Result<()> {
-        self.respond_with(id, tag, outcome, more, &[]).await
+        self.respond_with(id, response, outcome, more, &[]).await
     }
 
     /// ```text
@@ -316,37 +339,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn respond_with(
         &mut self,
         id: &[u8],
-        tag: u8,
+        response: u8,
         outcome: &Outcome,
         more: &[u8],
         controls: &[u8],
     ) -> io::Result<()> {
         let result = [
-            unsigned(0x0a, outcome.code.clone() as u32),
-            element(0x04, outcome.matched.as_bytes()),
-            element(0x04, outcome.message.as_bytes()),
+            unsigned(tag::ENUMERATED, outcome.code.clone() as u32),
+            element(tag::OCTET_STRING, outcome.matched.as_bytes()),
+            element(tag::OCTET_STRING, outcome.message.as_bytes()),
             more.to_vec(),
         ]
         .concat();
-        let message = element(0x30, &[id, &element(tag, &result), controls].concat());
+        let operation = element(response, &result);
+        let message = element(tag::SEQUENCE, &[id, &operation, controls].concat());
         self.put(vec![message.into()]).await
     }
 
-    fn note(&self, doing: Doing) {
-        if let Some(place) = &self.place {
-            place.note(doing);
+    fn note(&self, activity: Activity) {
+        if let Some(slot) = &self.slot {
+            slot.note(activity);
         }
     }
 
-    /// Writes to the client, for whom is waited then.
+    /// Writes to the client. Meanwhile the connection counts as waiting for the client.
     async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.note(Doing::Waiting);
+        self.note(Activity::Waiting);
         write(&mut self.stream, octets, self.shared.limits.write).await?;
-        self.note(Doing::Working);
+        self.note(Activity::Working);
         Ok(())
     }
 
-    /// Queues what is small, and writes what is large as it is.
+    /// Collects small chunks, and writes large ones without copying them.
     async fn put(&mut self, chunks: Vec<Bytes>) -> io::Result<()> {
         for chunk in chunks {
             if chunk.len() < GATHER {
@@ -371,20 +395,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 }
 
-/// Waits until others need a place; without one, for ever.
-async fn ended(place: Option<&Place>) {
-    match place {
-        Some(place) => place.ended().await,
+/// Waits until the connection must end to make room. A connection without a slot waits for ever.
+async fn ended(slot: Option<&ConnectionSlot>) {
+    match slot {
+        Some(slot) => slot.ended().await,
         None => std::future::pending().await,
     }
 }
 
-/// The largest message, and the deepest.
-fn limits_of(shared: &Shared) -> (usize, usize) {
-    (shared.limits.max_request, shared.limits.max_filter_depth)
-}
-
-/// Writes to a client that reads at all: each part within a time, and the whole at a least speed.
+/// Writes to a client. Each part must be accepted within `patience`, and the whole at a lowest speed, so that a client that reads nothing, or one
+/// octet at a time, does not block the connection for ever.
 async fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     octets: &[u8],
@@ -404,14 +424,14 @@ async fn write<S: AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// Who asks: nobody but the anonymous (RFC 4513 §5.1).
+/// The outcome of a bind. Only an anonymous one succeeds (RFC 4513 §5.1).
 fn bound(version: i64, dn: &str, credentials: &LdapBindCred) -> Outcome {
     match credentials {
         _ if version != 3 => Outcome::new(Code::ProtocolError, "expected LDAP version 3"),
         LdapBindCred::Simple(password) if password.is_empty() && dn.is_empty() => {
             Outcome::new(Code::Success, "")
         }
-        // RFC 4513 §5.1.2: a name without a password would look like an authentication.
+        // RFC 4513 §5.1.2: a client that sends a name without a password might believe that it was authenticated.
         LdapBindCred::Simple(password) if password.is_empty() => {
             Outcome::new(Code::UnwillingToPerform, "a name needs a password; bind without both")
         }
@@ -422,20 +442,5 @@ fn bound(version: i64, dn: &str, credentials: &LdapBindCred) -> Outcome {
             Code::AuthMethodNotSupported,
             "this directory has no users; bind anonymously",
         ),
-    }
-}
-
-/// The tag of the answer to a request.
-const fn response_tag(request: u8) -> Option<u8> {
-    match request {
-        0x60 => Some(0x61),
-        0x63 => Some(0x65),
-        0x66 => Some(0x67),
-        0x68 => Some(0x69),
-        0x4a => Some(0x6b),
-        0x6c => Some(0x6d),
-        0x6e => Some(0x6f),
-        0x77 => Some(0x78),
-        _ => None,
     }
 }

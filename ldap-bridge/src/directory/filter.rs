@@ -1,4 +1,4 @@
-//! Filters, with the three truth values of RFC 4511 §4.5.1.7.
+//! Evaluates filters, with the three truth values of RFC 4511 §4.5.1.7.
 
 use bytes::Bytes;
 use ldap3_proto::proto::{LdapFilter, LdapSubstringFilter};
@@ -7,7 +7,7 @@ use super::schema::{Matching, attribute_type, object_class};
 use super::snapshot::{Encoded, Node};
 use crate::dn::{Dn, prepared};
 
-/// Whether an entry matches; `None` is Undefined. The caller bounds depth and nodes by [`size`].
+/// Whether an entry matches a filter; `None` is Undefined. It recurses; the caller bounds the depth by [`size`].
 pub fn matches(filter: &LdapFilter, node: &Node) -> Option<bool> {
     match filter {
         LdapFilter::And(all) => fold(all.iter().map(|one| matches(one, node)), false),
@@ -28,8 +28,17 @@ pub fn matches(filter: &LdapFilter, node: &Node) -> Option<bool> {
     }
 }
 
-/// How many parts a filter has, and how deep it is.
-pub fn size(filter: &LdapFilter) -> (usize, usize) {
+/// How large a filter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// How many parts it has.
+    pub parts: usize,
+    /// How deep they are nested.
+    pub depth: usize,
+}
+
+/// Measures a filter, without recursion.
+pub fn size(filter: &LdapFilter) -> Size {
     let (mut count, mut deepest) = (0usize, 0usize);
     let mut waiting = vec![(filter, 1usize)];
     while let Some((filter, depth)) = waiting.pop() {
@@ -44,10 +53,10 @@ pub fn size(filter: &LdapFilter) -> (usize, usize) {
             _ => {}
         }
     }
-    (count, deepest)
+    Size { parts: count, depth: deepest }
 }
 
-/// Whether one value of an attribute equals an assertion; `None` when the attribute has no equality rule.
+/// Whether a value of the attribute equals the assertion; `None` if the attribute has no equality rule here.
 pub fn equals(attribute: &Encoded, assertion: &str) -> Option<bool> {
     let texts = attribute.values.iter().filter_map(text);
     match attribute.kind.matching {
@@ -69,7 +78,7 @@ pub fn equals(attribute: &Encoded, assertion: &str) -> Option<bool> {
     }
 }
 
-/// Of truth values the and, or, if `decisive` is true, the or.
+/// Combines truth values: by "or" if `decisive` is true, by "and" if it is false.
 fn fold(values: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
     let mut result = Some(!decisive);
     for value in values {
@@ -82,7 +91,7 @@ fn fold(values: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bo
     result
 }
 
-/// An unknown attribute is Undefined; one that the entry lacks is false.
+/// Evaluates a test on an attribute. It is Undefined for an unknown attribute, and false for one that the entry does not have.
 fn any_value(
     node: &Node,
     description: &str,
@@ -101,7 +110,7 @@ fn contains(attribute: &Encoded, parts: &LdapSubstringFilter) -> Option<bool> {
         .then(|| attribute.values.iter().filter_map(text).any(|value| has_parts(value, parts)))
 }
 
-/// RFC 4517 §4.2.13: the parts in order, without regard to case.
+/// Whether a value has the parts of a substring filter, in order and without regard to case (RFC 4517 §4.2.13).
 fn has_parts(value: &str, parts: &LdapSubstringFilter) -> bool {
     let value = prepared(value);
     let mut rest = value.as_str();
@@ -121,7 +130,7 @@ fn has_parts(value: &str, parts: &LdapSubstringFilter) -> bool {
     parts.final_.as_ref().is_none_or(|last| rest.ends_with(folded(last).trim_end()))
 }
 
-/// Lower case, with runs of spaces as one; outer spaces stay, as parts may begin and end with them.
+/// Prepares a part of a substring filter: lower case, and single inner spaces. Outer spaces stay, because a part may begin or end with one.
 fn folded(part: &str) -> String {
     let mut text = String::new();
     for c in part.to_lowercase().chars() {

@@ -1,44 +1,36 @@
-//! The schema of what the directory holds (RFC 4512 §4.2, RFC 4519, RFC 4523), its root DSE (RFC 4512 §5.1) and its subschema.
+//! The directory's schema (RFC 4512 §4.2, RFC 4519, RFC 4523), its subschema entry, and its root DSE (RFC 4512 §5.1).
 
 use bytes::Bytes;
 
 use crate::entry::{Attribute, BINARY};
+use crate::protocol::oid;
 
-/// Where the schema is read.
+/// The DN of the subschema entry, where clients read the schema.
 pub const SUBSCHEMA: &str = "cn=Subschema";
-
-/// Paged results, RFC 2696.
-pub const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
-/// ManageDsaIT, RFC 3296 §3: there are no referrals here, so that it changes nothing.
-pub const MANAGE_DSA_IT: &str = "2.16.840.1.113730.3.4.2";
-/// StartTLS, RFC 4511 §4.14.
-pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
-/// Who am I?, RFC 4532.
-pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
 
 /// An attribute type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttributeType {
-    /// Its name, as the schema spells it.
+    /// Its name in the spelling of the schema.
     pub name: &'static str,
     /// Its object identifier.
     pub oid: &'static str,
-    /// How its values are compared.
+    /// Its matching rule.
     pub matching: Matching,
-    /// Whether it is given only to who asks for it.
+    /// Whether it is operational: returned only if the client asks for it.
     pub is_operational: bool,
 }
 
-/// How values are compared.
+/// A matching rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Matching {
-    /// caseIgnoreMatch, or another rule that comes to the same here.
+    /// caseIgnoreMatch, or a rule that is equivalent for the values here.
     CaseIgnore,
     /// objectIdentifierMatch.
     ObjectIdentifier,
     /// distinguishedNameMatch.
     DistinguishedName,
-    /// None that is offered: a filter on it is Undefined.
+    /// None. A filter on the attribute is Undefined.
     None,
 }
 
@@ -79,7 +71,7 @@ const TYPES: &[AttributeType] = &[
     operational("objectClasses", "2.5.21.6", Matching::None),
 ];
 
-/// Object classes: name, OID, and what RFC 4512 §4.1.1 puts between.
+/// Object classes: name, object identifier, and the rest of the description (RFC 4512 §4.1.1).
 const CLASSES: &[(&str, &str, &str)] = &[
     ("top", "2.5.6.0", "ABSTRACT MUST objectClass"),
     ("country", "2.5.6.2", "SUP top STRUCTURAL MUST c"),
@@ -106,8 +98,7 @@ const CLASSES: &[(&str, &str, &str)] = &[
     ("subschema", "2.5.20.1", "AUXILIARY MAY ( attributeTypes $ objectClasses )"),
 ];
 
-/// An attribute description of a client, read: the type, and nothing when it is unknown or has an option other than
-/// `;binary`.
+/// Reads a client's attribute description; `None` if the type is unknown, or there is an option other than `;binary`.
 pub fn attribute_type(description: &str) -> Option<&'static AttributeType> {
     let (name, is_binary) = match description.split_once(';') {
         None => (description, false),
@@ -119,7 +110,7 @@ pub fn attribute_type(description: &str) -> Option<&'static AttributeType> {
     (!is_binary || BINARY.contains(&found.name)).then_some(found)
 }
 
-/// The OID of an object class by its name or OID, in one form.
+/// The object identifier of an object class, which may be given by name or by object identifier.
 pub fn object_class(name: &str) -> Option<&'static str> {
     let found =
         CLASSES.iter().find(|(known, oid, _)| *oid == name || known.eq_ignore_ascii_case(name));
@@ -128,8 +119,8 @@ pub fn object_class(name: &str) -> Option<&'static str> {
 
 /// The attributes of the root DSE.
 pub fn root_dse(naming_contexts: &[String], has_tls: bool) -> Vec<Attribute> {
-    let mut extensions = vec![WHO_AM_I];
-    extensions.extend(has_tls.then_some(START_TLS));
+    let mut extensions = vec![oid::WHO_AM_I];
+    extensions.extend(has_tls.then_some(oid::START_TLS));
     let text = |name, values: &[&str]| {
         Attribute::new(name, values.iter().map(|value| Bytes::from((*value).to_owned())))
     };
@@ -141,7 +132,8 @@ pub fn root_dse(naming_contexts: &[String], has_tls: bool) -> Vec<Attribute> {
     attributes.extend([
         text("subschemaSubentry", &[SUBSCHEMA]),
         text("supportedLDAPVersion", &["3"]),
-        text("supportedControl", &[PAGED_RESULTS, MANAGE_DSA_IT]),
+        // There are no referrals here, so that ManageDsaIT changes nothing (RFC 3296 §3).
+        text("supportedControl", &[oid::PAGED_RESULTS, oid::MANAGE_DSA_IT]),
         text("supportedExtension", &extensions),
         // All operational attributes (RFC 3673), absolute true and false filters (RFC 4526).
         text("supportedFeatures", &["1.3.6.1.4.1.4203.1.5.1", "1.3.6.1.4.1.4203.1.5.3"]),

@@ -1,31 +1,32 @@
-//! One search, in steps (RFC 4511 §4.5): the next entries, or the result at the end.
+//! One search (RFC 4511 §4.5), in steps, so that a long one does not keep others waiting.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ldap3_proto::proto::{LdapFilter, LdapResultCode as Code, LdapSearchRequest, LdapSearchScope};
 
-use super::Limits;
 use super::ber::{Frame, element, paged_value, unsigned};
 use super::filter;
-use super::schema::{AttributeType, PAGED_RESULTS, SUBSCHEMA, attribute_type};
+use super::limits::Limits;
+use super::schema::{AttributeType, SUBSCHEMA, attribute_type};
 use super::snapshot::{Node, Snapshot};
 use crate::dn::Dn;
+use crate::protocol::{oid, tag};
 
-/// How many entries are looked at before others get their turn.
+/// How many entries a step looks at.
 const STEP: usize = 256;
 
-/// A search under way.
+/// A search that has begun.
 pub struct Search {
     id: Vec<u8>,
     range: std::ops::Range<usize>,
-    /// Only entries with so many RDNs.
+    /// The number of RDNs of the entries that may match; `None` for any number.
     depth: Option<usize>,
     filter: LdapFilter,
     types_only: bool,
     wanted: Wanted,
     left: usize,
-    /// What is answered when more entries match than are left.
+    /// The result code if more entries match than may be returned.
     over: Code,
     page: Option<usize>,
     looked_at: usize,
@@ -34,37 +35,45 @@ pub struct Search {
     last_path: String,
 }
 
-/// What a search gives next.
+/// A search that has begun, and its first entry, if it is a special one.
+pub struct Begun {
+    /// The search.
+    pub search: Search,
+    /// The root DSE or the subschema, if it was asked for and matches: the first entry, in chunks.
+    pub entry: Option<Vec<Bytes>>,
+}
+
+/// The result of a step.
 pub enum Step {
     /// A SearchResultEntry, in chunks.
     Entry(Vec<Bytes>),
-    /// Nothing yet; others may have their turn.
+    /// No entry yet. The task yields to others.
     Pause,
-    /// The end.
+    /// The search has ended.
     Done(Outcome),
 }
 
-/// How an operation ended.
+/// The result of an operation (LDAPResult, RFC 4511 §4.1.9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The result code.
     pub code: Code,
-    /// The nearest entry above, when there is no such object.
+    /// matchedDN: the nearest entry above, if the object does not exist.
     pub matched: String,
-    /// For people.
+    /// diagnosticMessage: a text for people.
     pub message: String,
     /// The cookie of the next page, if results are paged; empty at the end.
     pub cookie: Option<Vec<u8>>,
 }
 
 impl Outcome {
-    /// Without a matched name.
+    /// A result without matchedDN.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, matched: String::new(), message: message.into(), cookie: None }
     }
 }
 
-/// The root DSE and the subschema, which stand beside the entries.
+/// The root DSE and the subschema entry, which are not among the published entries.
 pub struct Apart {
     /// The root DSE.
     pub root: Node,
@@ -72,7 +81,7 @@ pub struct Apart {
     pub subschema: Node,
 }
 
-/// Which attributes a client asks for (RFC 4511 §4.5.1.8).
+/// The attributes that a client asks for (RFC 4511 §4.5.1.8).
 struct Wanted {
     user: bool,
     operational: bool,
@@ -80,19 +89,19 @@ struct Wanted {
 }
 
 impl Search {
-    /// Begins a search, or says why not. A search of the root DSE or the subschema gives the entry itself.
+    /// Begins a search. A base search of the root DSE or the subschema entry finds the entry at once.
     ///
     /// # Errors
-    /// The outcome, when nothing is to be looked at.
+    /// The outcome, if the search is refused or its base does not exist.
     pub fn begin(
         frame: &Frame,
         request: LdapSearchRequest,
         snapshot: &Snapshot,
         apart: &Apart,
         limits: &Limits,
-    ) -> Result<(Self, Option<Vec<Bytes>>), Outcome> {
-        let (nodes, depth) = filter::size(&request.filter);
-        if nodes > limits.max_filter_nodes || depth > limits.max_filter_depth {
+    ) -> Result<Begun, Outcome> {
+        let size = filter::size(&request.filter);
+        if size.parts > limits.max_filter_nodes || size.depth > limits.max_filter_depth {
             return Err(Outcome::new(Code::UnwillingToPerform, "the filter has too many parts"));
         }
         if request.attrs.len() > limits.max_attributes {
@@ -105,14 +114,14 @@ impl Search {
             .base
             .parse()
             .map_err(|e: crate::Error| Outcome::new(Code::InvalidDNSyntax, e.to_string()))?;
-        let (page, start) = page_of(frame, limits)?;
+        let Page { size: page, start } = page_of(frame, limits)?;
         let client = usize::try_from(request.sizelimit).ok().filter(|limit| *limit > 0);
         let left = [client, page, Some(limits.max_entries)].into_iter().flatten().min();
         let seconds = u64::try_from(request.timelimit).ok().filter(|limit| *limit > 0);
         let time =
             seconds.map_or(limits.search_time, |s| limits.search_time.min(Duration::from_secs(s)));
         let mut search = Self {
-            id: unsigned(0x02, frame.id.unsigned_abs()),
+            id: unsigned(tag::INTEGER, frame.id.unsigned_abs()),
             range: 0..0,
             depth: None,
             filter: request.filter,
@@ -133,17 +142,18 @@ impl Search {
         };
         if let Some(node) = special {
             let found = filter::matches(&search.filter, node) == Some(true);
-            return Ok((search, found.then_some(node)).into_answer());
+            let entry = found.then(|| search.result(node));
+            return Ok(Begun { search, entry });
         }
         search.locate(&base, &request.scope, snapshot)?;
         if let Some(path) = start {
             search.range.start =
                 snapshot.behind(&path).max(search.range.start).min(search.range.end);
         }
-        Ok((search, None))
+        Ok(Begun { search, entry: None })
     }
 
-    /// Goes on for a bounded number of entries.
+    /// Looks at a bounded number of entries.
     pub fn step(&mut self, snapshot: &Snapshot) -> Step {
         for _ in 0..STEP {
             let Some(node) = self.range.next().and_then(|at| snapshot.node(at)) else {
@@ -177,7 +187,7 @@ impl Search {
         node.result(&self.id, self.types_only, &|kind| self.wanted.has(kind))
     }
 
-    /// The end of a page, or of what the client or the directory allows.
+    /// The outcome if no more entries may be returned: the end of a page, or a limit of the client or of the directory.
     fn full(&self) -> Outcome {
         match self.page {
             Some(_) => Outcome {
@@ -213,7 +223,7 @@ impl Search {
             LdapSearchScope::Base => (start..start.saturating_add(1), None),
             LdapSearchScope::Subtree => (own, None),
             LdapSearchScope::Children => (start.saturating_add(1)..own.end, None),
-            // Below the root of the directory stand the naming contexts.
+            // One level below the root of the directory are the naming contexts.
             LdapSearchScope::OneLevel if base.is_empty() => {
                 let depth = snapshot.node(0).map_or(0, Node::depth);
                 (own, Some(depth))
@@ -223,18 +233,6 @@ impl Search {
             }
         };
         Ok(())
-    }
-}
-
-/// A search with the entry that it begins with.
-trait IntoAnswer {
-    fn into_answer(self) -> (Search, Option<Vec<Bytes>>);
-}
-
-impl IntoAnswer for (Search, Option<&Node>) {
-    fn into_answer(self) -> (Search, Option<Vec<Bytes>>) {
-        let entry = self.1.map(|node| self.0.result(node));
-        (self.0, entry)
     }
 }
 
@@ -258,21 +256,32 @@ fn is_subschema(base: &Dn) -> bool {
     SUBSCHEMA.parse::<Dn>().is_ok_and(|subschema| subschema.key() == base.key())
 }
 
-/// The size of a page, and where to go on.
-fn page_of(frame: &Frame, limits: &Limits) -> Result<(Option<usize>, Option<String>), Outcome> {
-    let Some(control) = frame.controls.iter().find(|control| control.oid == PAGED_RESULTS) else {
-        return Ok((None, None));
+/// A page of results, as a client asks for it.
+struct Page {
+    /// The most entries of a page; `None` if results are not paged.
+    size: Option<usize>,
+    /// The path of the last entry of the page before; `None` for the first page.
+    start: Option<String>,
+}
+
+/// The page that a request asks for.
+fn page_of(frame: &Frame, limits: &Limits) -> Result<Page, Outcome> {
+    let Some(control) = frame.controls.iter().find(|control| control.oid == oid::PAGED_RESULTS)
+    else {
+        return Ok(Page { size: None, start: None });
     };
     let wrong = || Outcome::new(Code::ProtocolError, "the paged results control cannot be read");
     let (size, cookie) = control.value.as_ref().and_then(paged_value).ok_or_else(wrong)?;
     let size = usize::try_from(size).map_err(|_| wrong())?.clamp(1, limits.max_entries);
     let start = String::from_utf8(cookie.to_vec()).map_err(|_| wrong())?;
-    Ok((Some(size), (!start.is_empty()).then_some(start)))
+    Ok(Page { size: Some(size), start: (!start.is_empty()).then_some(start) })
 }
 
-/// The controls of a SearchResultDone with this cookie: a paged results control without an estimate (RFC 2696 §2).
+/// The controls of a SearchResultDone: a paged results control with this cookie, without an estimate of the size (RFC 2696 §2).
 pub fn paged_control(cookie: &[u8]) -> Vec<u8> {
-    let value = element(0x30, &[unsigned(0x02, 0), element(0x04, cookie)].concat());
-    let control = [element(0x04, PAGED_RESULTS.as_bytes()), element(0x04, &value)].concat();
-    element(0xa0, &element(0x30, &control))
+    let no_estimate = unsigned(tag::INTEGER, 0);
+    let value = element(tag::SEQUENCE, &[no_estimate, element(tag::OCTET_STRING, cookie)].concat());
+    let kind = element(tag::OCTET_STRING, oid::PAGED_RESULTS.as_bytes());
+    let control = [kind, element(tag::OCTET_STRING, &value)].concat();
+    element(tag::CONTROLS, &element(tag::SEQUENCE, &control))
 }

@@ -1,5 +1,5 @@
-//! The entries of the directory at one moment: in order, so that a subtree is a range, and encoded once, so that a large
-//! CRL is sent to many clients without a copy.
+//! The entries of the directory at one moment. They are sorted so that a subtree is a range, and encoded once, so that a large CRL is sent to many
+//! clients without being copied.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,12 @@ use super::ber::{header_length, put_header};
 use super::schema::{self, AttributeType, attribute_type};
 use crate::dn::Dn;
 use crate::entry::{Attribute, Entry};
+use crate::protocol::tag;
 
-/// A value of fewer octets is put together with what stands before it.
+/// Values of fewer octets are copied into one chunk with what precedes them.
 const LARGE: usize = 512;
 
-/// The entries at one moment. Never changed; replaced as a whole.
+/// The entries at one moment. It is never changed, but replaced as a whole.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     nodes: Vec<Node>,
@@ -23,14 +24,14 @@ pub struct Snapshot {
 /// An entry, encoded.
 #[derive(Debug)]
 pub struct Node {
-    /// The RDNs from the root down, so that an entry's subtree follows it in order.
+    /// The keys of its RDNs from the root down. In this order, the subtree of an entry follows it.
     path: String,
     depth: usize,
     dn: String,
     attributes: Vec<Encoded>,
 }
 
-/// An attribute of an entry, encoded as a PartialAttribute, with and without its values (RFC 4511 §4.1.7).
+/// An attribute, encoded as a PartialAttribute (RFC 4511 §4.1.7) with and without its values.
 #[derive(Debug)]
 pub struct Encoded {
     /// Its type.
@@ -42,7 +43,7 @@ pub struct Encoded {
 }
 
 impl Snapshot {
-    /// Encodes entries. What has an attribute that the schema does not know is left out, with a warning.
+    /// Encodes entries. Attributes that the schema does not have are left out, with a warning.
     pub fn new(entries: &[Entry]) -> Self {
         let mut nodes: Vec<Node> = entries.iter().map(Node::new).collect();
         nodes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -51,7 +52,7 @@ impl Snapshot {
         Self { nodes, places }
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub const fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -61,24 +62,24 @@ impl Snapshot {
         self.nodes.is_empty()
     }
 
-    /// The place of an entry.
+    /// The position of an entry.
     pub fn place(&self, dn: &Dn) -> Option<usize> {
         self.places.get(&path_of(dn)).copied()
     }
 
-    /// The entry at a place.
+    /// The entry at a position.
     pub fn node(&self, place: usize) -> Option<&Node> {
         self.nodes.get(place)
     }
 
-    /// The first place behind an entry and everything below it.
+    /// The first position behind an entry's subtree.
     pub fn end_of(&self, place: usize) -> usize {
         let Some(node) = self.nodes.get(place) else { return place };
         let below = |other: &Node| other.path.starts_with(&node.path);
         place.saturating_add(self.nodes.get(place..).unwrap_or_default().partition_point(below))
     }
 
-    /// The first place whose path is behind this one.
+    /// The first position whose path sorts behind `path`.
     pub fn behind(&self, path: &str) -> usize {
         self.nodes.partition_point(|node| node.path.as_str() <= path)
     }
@@ -92,7 +93,7 @@ impl Snapshot {
 }
 
 impl Node {
-    /// An entry apart from any snapshot, such as the root DSE.
+    /// Encodes an entry that belongs to no snapshot, such as the root DSE.
     pub fn apart(dn: &str, attributes: &[Attribute]) -> Self {
         let encoded = attributes.iter().filter_map(Encoded::new).collect();
         Self { path: String::new(), depth: 0, dn: dn.to_owned(), attributes: encoded }
@@ -117,12 +118,12 @@ impl Node {
         &self.dn
     }
 
-    /// Where it stands in the order.
+    /// The path by which entries are sorted.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// How many RDNs its name has.
+    /// The number of RDNs of its name.
     pub const fn depth(&self) -> usize {
         self.depth
     }
@@ -132,7 +133,7 @@ impl Node {
         self.attributes.iter().find(|attribute| attribute.kind == kind)
     }
 
-    /// A SearchResultEntry in chunks: small ones, and the large values as they are shared.
+    /// A SearchResultEntry in chunks. Large values are chunks of their own, which are shared and not copied.
     ///
     /// ```text
     /// SearchResultEntry ::= [APPLICATION 4] SEQUENCE {
@@ -160,12 +161,12 @@ impl Node {
         let inside = name.saturating_add(header_length(list)).saturating_add(list);
         let whole = id.len().saturating_add(header_length(inside)).saturating_add(inside);
         let mut head = BytesMut::new();
-        put_header(&mut head, 0x30, whole);
+        put_header(&mut head, tag::SEQUENCE, whole);
         head.extend_from_slice(id);
-        put_header(&mut head, 0x64, inside);
-        put_header(&mut head, 0x04, self.dn.len());
+        put_header(&mut head, tag::SEARCH_RESULT_ENTRY, inside);
+        put_header(&mut head, tag::OCTET_STRING, self.dn.len());
         head.extend_from_slice(self.dn.as_bytes());
-        put_header(&mut head, 0x30, list);
+        put_header(&mut head, tag::SEQUENCE, list);
         std::iter::once(head.freeze())
             .chain(chunks.into_iter().flat_map(|chunks| chunks.iter().cloned()))
             .collect()
@@ -188,15 +189,15 @@ impl Encoded {
             let name = header_length(description.len()).saturating_add(description.len());
             let inside = name.saturating_add(header_length(set)).saturating_add(set);
             let mut head = BytesMut::new();
-            put_header(&mut head, 0x30, inside);
-            put_header(&mut head, 0x04, description.len());
+            put_header(&mut head, tag::SEQUENCE, inside);
+            put_header(&mut head, tag::OCTET_STRING, description.len());
             head.extend_from_slice(description.as_bytes());
-            put_header(&mut head, 0x31, set);
+            put_header(&mut head, tag::SET, set);
             head
         };
         let (mut chunks, mut small) = (Vec::new(), frame(set));
         for value in &attribute.values {
-            put_header(&mut small, 0x04, value.len());
+            put_header(&mut small, tag::OCTET_STRING, value.len());
             if value.len() < LARGE {
                 small.extend_from_slice(value);
             } else {
@@ -212,7 +213,7 @@ impl Encoded {
     }
 }
 
-/// The RDNs from the root down, each behind an octet that no key of an RDN has: control characters are escaped there.
+/// The keys of the RDNs from the root down, each followed by the octet 1. No key contains this octet, because control characters are escaped in it.
 fn path_of(dn: &Dn) -> String {
     dn.rdns().iter().rev().fold(String::new(), |path, rdn| path + &rdn.key() + "\u{1}")
 }

@@ -14,16 +14,16 @@ use crate::error::{Error, Result};
 /// The largest key file, in bytes.
 const MAX_KEY: u64 = 64 << 10;
 
-/// Where certificate chain and key lie, PEM.
+/// The files with the certificate chain and the key, PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate and those above it.
+    /// The certificate, followed by those of the CAs above it.
     pub certificate: PathBuf,
-    /// Its private key, readable by its owner only.
+    /// The private key. Only its owner may be able to read the file.
     pub key: PathBuf,
 }
 
-/// The certificate in use; it can be read again while clients are served.
+/// The certificate in use. It can be replaced while clients are served.
 pub struct Tls {
     files: TlsFiles,
     current: RwLock<Arc<ServerConfig>>,
@@ -39,17 +39,17 @@ impl Tls {
         Ok(Self { files, current })
     }
 
-    /// Reads the files again. Connections that are up keep what they have.
+    /// Reads the files again. Existing connections keep the old certificate.
     ///
     /// # Errors
-    /// As [`Self::open`]; the former certificate stays in use.
+    /// Those of [`Self::open`]. The old certificate stays in use.
     pub fn reload(&self) -> Result<()> {
         let fresh = Arc::new(load(&self.files)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
-    /// What accepts a connection with the present certificate.
+    /// An acceptor of connections with the present certificate.
     pub fn acceptor(&self) -> TlsAcceptor {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         TlsAcceptor::from(Arc::clone(&current))

@@ -1,4 +1,4 @@
-//! Answers that were signed before they were asked for, by CertID. Bounded: the ones that nobody asks for leave first.
+//! A bounded cache of signed answers by CertID. Answers that are not in use are dropped first.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,21 +9,21 @@ use countersign_ca::Timestamp;
 use countersign_ca::authority::CertificateStatus;
 use countersign_ca::record::{Label, Serial};
 
-use super::Freshness;
+use super::answer::Freshness;
 
 /// An answer about one certificate, without a nonce.
-pub struct Kept {
+pub struct CachedAnswer {
     pub ca: Label,
     pub serial: Serial,
     pub der: Bytes,
     pub freshness: Freshness,
-    /// What it says.
+    /// The status that it gives.
     pub status: CertificateStatus,
-    /// Whether somebody asked for it since it was signed or since room was made the last time.
+    /// Whether it was used since it was signed, and since the cache was last cleared of unused answers.
     used: AtomicBool,
 }
 
-impl Kept {
+impl CachedAnswer {
     pub const fn new(
         ca: Label,
         serial: Serial,
@@ -34,7 +34,7 @@ impl Kept {
         Self { ca, serial, der, freshness, status, used: AtomicBool::new(false) }
     }
 
-    /// Whether a part of its validity is over, in fractions of `1 / divisor`, or the clock is before it.
+    /// Whether the fraction `1 / divisor` of its validity is over. It is also true if the clock is before the signature.
     fn is_past(&self, divisor: u32, now: Timestamp) -> bool {
         let Freshness { signed, next_update, .. } = self.freshness;
         let life = next_update.since(signed);
@@ -42,10 +42,10 @@ impl Kept {
     }
 }
 
-/// The kept answers by the DER of their CertID.
+/// Cached answers by the DER of their CertID.
 pub struct Cache {
     most: usize,
-    answers: RwLock<HashMap<Box<[u8]>, Arc<Kept>>>,
+    answers: RwLock<HashMap<Box<[u8]>, Arc<CachedAnswer>>>,
 }
 
 impl Cache {
@@ -54,17 +54,16 @@ impl Cache {
         Self { most, answers: RwLock::default() }
     }
 
-    /// The answer to this CertID, if half its validity is still to come. Whether it is still true is for the caller to
-    /// find out.
-    pub fn find(&self, cert_id: &[u8], now: Timestamp) -> Option<Arc<Kept>> {
+    /// The answer to this CertID, unless half of its validity is over. The caller must check that the status is still the same.
+    pub fn find(&self, cert_id: &[u8], now: Timestamp) -> Option<Arc<CachedAnswer>> {
         let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
         let kept = answers.get(cert_id).filter(|kept| !kept.is_past(2, now))?;
         kept.used.store(true, Ordering::Relaxed);
         Some(Arc::clone(kept))
     }
 
-    /// Keeps an answer in the place of the one before.
-    pub fn keep(&self, cert_id: &[u8], kept: Kept) {
+    /// Adds an answer, or replaces the old one.
+    pub fn keep(&self, cert_id: &[u8], kept: CachedAnswer) {
         if self.most == 0 {
             return;
         }
@@ -75,15 +74,14 @@ impl Cache {
         answers.insert(cert_id.into(), Arc::new(kept));
     }
 
-    /// Drops the answers about the certificates of one CA.
+    /// Drops all answers about the certificates of one CA.
     pub fn forget(&self, ca: &Label) {
         let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|_, kept| kept.ca != *ca);
     }
 
-    /// The answers that somebody asked for and of whose validity a quarter is over. Stale ones that nobody asked for are
-    /// dropped.
-    pub fn due(&self, now: Timestamp) -> Vec<(Box<[u8]>, Arc<Kept>)> {
+    /// The answers that are in use and must be renewed, because a quarter of their validity is over. Unused answers are dropped when half of it is over.
+    pub fn due(&self, now: Timestamp) -> Vec<(Box<[u8]>, Arc<CachedAnswer>)> {
         let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|_, kept| kept.used.load(Ordering::Relaxed) || !kept.is_past(2, now));
         answers
@@ -94,10 +92,10 @@ impl Cache {
     }
 }
 
-/// Leaves at least an eighth of the room free, so that the cost of a sweep is spread over as many new answers.
-fn make_room(answers: &mut HashMap<Box<[u8]>, Arc<Kept>>, most: usize) {
+/// Frees at least an eighth of the cache, so that the cost is spread over as many new answers.
+fn make_room(answers: &mut HashMap<Box<[u8]>, Arc<CachedAnswer>>, most: usize) {
     let target = most.saturating_sub((most / 8).max(1));
-    // Who was asked for since the last sweep gets a second chance.
+    // Answers that were used since the last time stay until the next time.
     answers.retain(|_, kept| kept.used.swap(false, Ordering::Relaxed));
     let mut surplus = answers.len().saturating_sub(target);
     answers.retain(|_, _| {
@@ -116,14 +114,14 @@ mod tests {
     }
 
     /// Valid from 1000 to 2000.
-    fn kept(number: u8) -> Kept {
+    fn kept(number: u8) -> CachedAnswer {
         let freshness = Freshness {
             this_update: at(940),
             signed: at(1000),
             next_update: at(2000),
             sha256: [number; 32],
         };
-        Kept::new(
+        CachedAnswer::new(
             "issuing".parse().unwrap(),
             Serial::new([number; 16]).unwrap(),
             CertificateStatus::Good,

@@ -1,4 +1,4 @@
-//! Which CA of the instance a CertID names: its hashes of the issuer's name and key, computed once.
+//! Finds the CA that a CertID names. The hashes of each CA's name and key are computed once.
 
 use std::collections::HashMap;
 
@@ -12,15 +12,15 @@ use x509_cert::Certificate;
 
 use super::request::{CertId, Malformed};
 
-/// id-sha1, RFC 3279 §2.2.1: no signature, and what most clients identify issuers by.
+/// id-sha1 (RFC 3279 §2.2.1). Most clients name issuers by it, and it signs nothing here.
 const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
 
-/// The hashes that a CertID may use.
+/// The hash algorithms that a CertID may use.
 fn hashes() -> [(ObjectIdentifier, &'static Algorithm); 2] {
     [(SHA1, &digest::SHA1_FOR_LEGACY_USE_ONLY), (oid::SHA256, &digest::SHA256)]
 }
 
-/// The CAs whose keys are here.
+/// The CAs whose keys are here, by their hashes.
 pub struct Issuers(HashMap<Vec<u8>, Label>);
 
 impl Issuers {
@@ -40,7 +40,7 @@ impl Issuers {
         Ok(Self(found))
     }
 
-    /// The CA that both hashes name, `None` if it is none of ours.
+    /// The CA that a CertID names; `None` if its key is not here.
     pub fn find(&self, cert_id: &CertId<'_>) -> Result<Option<&Label>, Malformed> {
         let Some((_, hash)) = hashes().into_iter().find(|(oid, _)| *oid == cert_id.hash_algorithm)
         else {

@@ -1,13 +1,18 @@
-//! Reads requests (RFC 6960 §4.1.1): bounded in octets and in the number of certificates, and never recursive.
+//! Decodes requests (RFC 6960 §4.1.1), within bounds of octets and certificates, and without recursion.
 //!
-//! A CertID is kept as the octets that came: the answer repeats them, and clients compare.
+//! The octets of a CertID are kept as they arrived, because the answer repeats them and clients compare them.
 
 use std::collections::BTreeSet;
 
 use der::asn1::{AnyRef, ContextSpecific, ObjectIdentifier, OctetStringRef};
 use der::{Decode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
 
-use super::{MAX_CERTIFICATES, MAX_REQUEST};
+/// The largest request that is decoded, in octets. A request about [`MAX_CERTIFICATES`] certificates takes 8 KiB; a signature with certificates may
+/// follow.
+pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// The most certificates that one request may ask about.
+pub const MAX_CERTIFICATES: usize = 64;
 
 /// id-pkix-ocsp-basic, RFC 6960 §4.2.1.
 pub const BASIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.1");
@@ -25,7 +30,7 @@ const MAX_SERIAL: usize = 21;
 /// The most extensions of one list.
 const MAX_EXTENSIONS: usize = 16;
 
-/// The request cannot be answered as it is.
+/// The request is malformed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub String);
@@ -40,12 +45,12 @@ fn malformed<T>(why: impl Into<String>) -> Result<T, Malformed> {
     Err(Malformed(why.into()))
 }
 
-/// What is asked.
+/// A request.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The certificates, at least one.
     pub certificates: Vec<CertId<'a>>,
-    /// The nonce: the content of extnValue, which is repeated in the answer.
+    /// The content of the nonce's extnValue, which the answer repeats.
     pub nonce: Option<&'a [u8]>,
 }
 
@@ -59,13 +64,12 @@ pub struct Request<'a> {
 /// RFC 6960 §4.1.1.
 #[derive(Debug)]
 pub struct CertId<'a> {
-    /// The whole, DER.
+    /// The whole CertID, DER.
     pub der: &'a [u8],
     pub hash_algorithm: ObjectIdentifier,
     pub issuer_name_hash: &'a [u8],
     pub issuer_key_hash: &'a [u8],
-    /// The content octets of the INTEGER as they came: strongSwan before 5.9.12 may send them without the zero that
-    /// makes them positive.
+    /// The content octets of the INTEGER as they arrived. strongSwan before 5.9.12 may omit the leading zero that makes the number positive.
     pub serial: &'a [u8],
 }
 
@@ -129,7 +133,7 @@ struct Extension<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads an OCSPRequest, DER. Its signature, if it has one, is not looked at.
+    /// Decodes an OCSPRequest in DER. A signature is ignored.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
         if bytes.len() > MAX_REQUEST {
             return malformed(format!("expected at most {MAX_REQUEST} octets"));
@@ -152,7 +156,7 @@ impl<'a> Request<'a> {
 ///     reqCert                     CertID,
 ///     singleRequestExtensions     [0] EXPLICIT Extensions OPTIONAL }
 /// ```
-/// RFC 6960 §4.1.1, as a list.
+/// Reads the list of requests (RFC 6960 §4.1.1).
 fn certificates(list: AnyRef<'_>) -> Result<Vec<CertId<'_>>, Malformed> {
     let mut found = Vec::new();
     for request in elements(list, MAX_CERTIFICATES)? {
@@ -197,7 +201,7 @@ impl<'a> CertId<'a> {
     }
 }
 
-/// The nonce, if there is one.
+/// Reads the extensions of the request; gives the nonce, if there is one.
 fn request_extensions(extensions: AnyRef<'_>) -> Result<Option<&[u8]>, Malformed> {
     let mut nonce = None;
     for extension in extension_list(extensions)? {
@@ -222,7 +226,7 @@ fn request_extensions(extensions: AnyRef<'_>) -> Result<Option<&[u8]>, Malformed
 /// ```text
 /// AcceptableResponses ::= SEQUENCE OF OBJECT IDENTIFIER
 /// ```
-/// RFC 6960 §4.4.3. Every client takes the basic type (§4.2.1), and we have no other.
+/// RFC 6960 §4.4.3. The list must contain the basic type, because the service has no other; §4.2.1 obliges every client to support it.
 fn acceptable_responses(value: &[u8]) -> Result<(), Malformed> {
     for oid in elements(AnyRef::from_der(value)?, MAX_EXTENSIONS)? {
         if ObjectIdentifier::from_der(oid)? == BASIC {
@@ -252,7 +256,7 @@ fn extension_list(list: AnyRef<'_>) -> Result<Vec<Extension<'_>>, Malformed> {
     Ok(found)
 }
 
-/// The elements of a SEQUENCE OF, DER each.
+/// The elements of a SEQUENCE OF, each in DER.
 fn elements(list: AnyRef<'_>, most: usize) -> Result<Vec<&[u8]>, Malformed> {
     let mut reader = reader(list)?;
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Writes and signs answers (RFC 6960 §4.2.1).
+//! Encodes and signs answers (RFC 6960 §4.2.1).
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use x509_cert::ext::pkix::CrlReason;
 use x509_cert::ext::{Extension, Extensions};
 use x509_ocsp::{CertStatus, OcspGeneralizedTime, OcspResponseStatus, ResponderId, RevokedInfo};
 
-use super::Kind;
+use super::answer::Kind;
 use super::request::{BASIC, NONCE};
 
 /// id-pkix-ocsp-archive-cutoff, RFC 6960 §4.4.4.
@@ -23,23 +23,23 @@ const ARCHIVE_CUTOFF: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5
 /// id-pkix-ocsp-extended-revoke, RFC 6960 §4.4.8.
 const EXTENDED_REVOKE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.9");
 
-/// What an answer says.
+/// The content of an answer.
 pub struct Content<'a> {
     pub produced_at: Timestamp,
     pub this_update: Timestamp,
     pub next_update: Timestamp,
-    /// The archive cut-off, if it is told.
+    /// The archive cutoff, if answers contain one.
     pub archive_cutoff: Option<Timestamp>,
-    /// Whether serial numbers that were never issued are revoked.
+    /// Whether serial numbers that were never issued are reported as revoked.
     pub extended_revoked: bool,
-    /// The content of the nonce's extnValue, as it came.
+    /// The content of the nonce's extnValue, as it arrived.
     pub nonce: Option<&'a [u8]>,
     pub singles: Vec<Single<'a>>,
 }
 
 /// One certificate and its status.
 pub struct Single<'a> {
-    /// The CertID as it came, DER.
+    /// The CertID as it arrived, DER.
     pub cert_id: &'a [u8],
     pub status: &'a CertificateStatus,
 }
@@ -125,7 +125,7 @@ struct SingleResponse<'a> {
 }
 
 impl Content<'_> {
-    /// The whole OCSPResponse, DER.
+    /// Signs the answer, and encodes the OCSPResponse in DER.
     pub fn signed(&self, responder: &Responder) -> Result<Vec<u8>, Error> {
         let tbs = self.tbs(responder)?;
         let signature = responder.sign(&tbs)?;
@@ -178,7 +178,7 @@ impl Content<'_> {
         match status {
             CertificateStatus::Good => Ok(CertStatus::good()),
             CertificateStatus::Revoked(revocation) => Ok(CertStatus::revoked(info(revocation)?)),
-            // RFC 6960 §2.2: on hold since 1970-01-01.
+            // RFC 6960 §2.2 prescribes this form: on hold since 1970-01-01.
             CertificateStatus::NeverIssued if self.extended_revoked => {
                 Ok(CertStatus::revoked(RevokedInfo {
                     revocation_time: time(Timestamp::default())?,
@@ -189,7 +189,7 @@ impl Content<'_> {
         }
     }
 
-    /// The nonce as it came, and that `revoked` has the extended meaning where it has.
+    /// The response extensions: the nonce as it arrived, and id-pkix-ocsp-extended-revoke if `revoked` may mean "never issued".
     fn extensions(&self) -> Result<Option<Extensions>, Error> {
         let mut extensions = Vec::new();
         if let Some(nonce) = self.nonce {
@@ -204,9 +204,9 @@ impl Content<'_> {
     }
 }
 
-/// An answer that says only why there is none.
+/// An unsigned answer with an error.
 pub fn error(kind: Kind) -> Bytes {
-    // OCSPResponse { responseStatus }: the five octets differ in the last one.
+    // OCSPResponse { responseStatus } is five octets, of which only the last differs.
     let status: &'static [u8] = match kind {
         Kind::Malformed => &[0x30, 3, 0x0a, 1, 1],
         Kind::TryLater => &[0x30, 3, 0x0a, 1, 3],

@@ -1,5 +1,4 @@
-//! A connection to a directory of somebody else, by the ldap3 crate: reads what concerns us, applies operations. Every step has
-//! a time, and every answer a bound.
+//! A connection to a directory: reads the entries that matter here, and applies operations. Each step has a time limit, and each answer a bound.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -9,48 +8,49 @@ use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::{LdapError, Mod, Scope, SearchEntry};
 use tokio::time::timeout;
 
-use super::plan::{Change, Found, Operation, key_of};
+use super::plan::{Change, ExistingEntry, Operation, key_of};
 use super::settings::{Bind, PublisherSettings};
 use crate::client::{self, Bounds, Security, address};
 use crate::dn::Dn;
 use crate::entry::{BINARY, Entry};
 use crate::error::{Error, Result};
+use crate::protocol::result;
 
-/// Entries that one answer of a directory holds while everything is read.
+/// The page size while everything is read.
 const PAGE: i32 = 500;
-/// Beside what shall be there, a value may have so many octets.
+/// How much larger than the published values a value in the directory may be, in octets.
 const MAX_VALUE: usize = 16 << 20;
-/// The most elements of a frame; an entry with a thousand certificates has some thousand.
+/// The most elements of a message. An entry with a thousand certificates has some thousand elements.
 const MAX_ELEMENTS: usize = 100_000;
 /// The most entries of one answer.
 const MAX_ENTRIES: usize = 1_000_000;
-/// What an entry costs beside its values.
+/// How many octets an entry counts in addition to its values.
 const ENTRY: usize = 256;
-/// How long it may take to read everything.
+/// The longest time for reading everything.
 const WHOLE: Duration = Duration::from_secs(600);
-/// slapd drops a connection on which something longer is sent, where `sockbuf_max_incoming_auth` is 4 MiB.
+/// The default of slapd's `sockbuf_max_incoming_auth`, in octets. slapd closes a connection on which a larger message arrives.
 const SLAPD_LIMIT: usize = 4 << 20;
 
-/// The entries that concern us.
+/// The filter for entries that matter here.
 const FILTER: &str = "(|(objectClass=pkiCA)(objectClass=pkiUser)(objectClass=certificationAuthority)(objectClass=cRLDistributionPoint))";
 
 /// An open connection.
 pub struct Connection {
     client: client::Connection,
-    /// How many octets are read at most.
+    /// The most octets that are read at a time.
     most: usize,
     settings: PublisherSettings,
     url: String,
 }
 
-/// How an operation ended that the directory answered.
+/// The directory's answer to an operation: it was applied, or refused for a reason.
 pub type Applied = std::result::Result<(), String>;
 
 impl Connection {
-    /// Connects to the first server that lets us in.
+    /// Connects to the first server that accepts the bind.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] that tells of each server; [`Error::Denied`] when the last one refused the authentication.
+    /// [`Error::Unavailable`], with the reason for each server; [`Error::Denied`] if the last one refused the bind.
     pub async fn open(settings: &PublisherSettings, desired: &[Entry]) -> Result<Self> {
         let bounds = bounds(settings, desired);
         let mut failures = Vec::new();
@@ -98,7 +98,7 @@ impl Connection {
         };
         let result = bound.map_err(|e| Error::Unavailable(client.reason(e)))?;
         match result.rc {
-            0 => Ok(Self {
+            result::SUCCESS => Ok(Self {
                 client,
                 most: bounds.octets,
                 settings: settings.clone(),
@@ -110,23 +110,31 @@ impl Connection {
         }
     }
 
-    /// The server that it talks to.
+    /// The URL of the server.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Everything below `base` that concerns us, and the entries of these names.
+    /// Reads all entries below `base` that matter here, and the entries of these names.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the connection fails or the answer is too large; [`Error::Denied`] when reading is refused.
-    pub async fn read_all(&mut self, base: &Dn, names: &[Dn]) -> Result<HashMap<String, Found>> {
+    /// [`Error::Unavailable`] if the connection fails or the answer is too large; [`Error::Denied`] if reading is refused.
+    pub async fn read_all(
+        &mut self,
+        base: &Dn,
+        names: &[Dn],
+    ) -> Result<HashMap<String, ExistingEntry>> {
         let url = self.url.clone();
         let read = timeout(WHOLE, self.read_subtree(base, names)).await;
         let late = |_| Err(Error::Unavailable("to read everything takes too long".into()));
         read.unwrap_or_else(late).map_err(|e| at(&url, self.explained(e)))
     }
 
-    async fn read_subtree(&mut self, base: &Dn, names: &[Dn]) -> Result<HashMap<String, Found>> {
+    async fn read_subtree(
+        &mut self,
+        base: &Dn,
+        names: &[Dn],
+    ) -> Result<HashMap<String, ExistingEntry>> {
         let adapters: Vec<Box<dyn Adapter<_, _>>> =
             vec![Box::new(EntriesOnly::new()), Box::new(PagedResults::new(PAGE))];
         let (mut found, within) = (HashMap::new(), base.to_string());
@@ -155,8 +163,8 @@ impl Connection {
             found.insert(key_of(&entry.dn), entry);
         }
         let result = timeout(patience, stream.finish()).await.map_err(slow)?;
-        // 32: there is no base yet.
-        if !matches!(result.rc, 0 | 32) {
+        // No such object: there is no base yet.
+        if !matches!(result.rc, result::SUCCESS | result::NO_SUCH_OBJECT) {
             return Err(Error::Denied(format!(
                 "`{base}` cannot be read: {}",
                 explain(result.rc, &result.text)
@@ -168,17 +176,17 @@ impl Connection {
         Ok(found)
     }
 
-    /// The entries of these names, as far as they exist.
+    /// Reads the entries of these names, as far as they exist.
     ///
     /// # Errors
-    /// As [`Self::read_all`].
-    pub async fn read(&mut self, names: &[Dn]) -> Result<HashMap<String, Found>> {
+    /// Those of [`Self::read_all`].
+    pub async fn read(&mut self, names: &[Dn]) -> Result<HashMap<String, ExistingEntry>> {
         let url = self.url.clone();
         let read = self.read_entries(names).await;
         read.map_err(|e| at(&url, self.explained(e)))
     }
 
-    async fn read_entries(&mut self, names: &[Dn]) -> Result<HashMap<String, Found>> {
+    async fn read_entries(&mut self, names: &[Dn]) -> Result<HashMap<String, ExistingEntry>> {
         let mut found = HashMap::new();
         for dn in names {
             let text = dn.to_string();
@@ -189,13 +197,13 @@ impl Connection {
                 .map_err(|_| Error::Unavailable("the directory does not answer in time".into()))?
                 .map_err(failed)?;
             match result.1.rc {
-                0 => {
+                result::SUCCESS => {
                     for entry in result.0 {
                         found.insert(dn.key(), found_entry(SearchEntry::construct(entry)));
                     }
                 }
-                // No such object, or nothing that we may see.
-                32 => {}
+                // It may exist, where we may not see it.
+                result::NO_SUCH_OBJECT => {}
                 rc => {
                     return Err(Error::Denied(format!(
                         "`{text}` cannot be read: {}",
@@ -207,10 +215,10 @@ impl Connection {
         Ok(found)
     }
 
-    /// Carries out an operation. The inner result is what the directory said.
+    /// Applies an operation. The inner result is the directory's answer.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the connection fails, with the reason that it may have.
+    /// [`Error::Unavailable`] if the connection fails, with the likely cause.
     pub async fn apply(&mut self, operation: &Operation) -> Result<Applied> {
         let set =
             |values: &[Bytes]| values.iter().map(|value| value.to_vec()).collect::<HashSet<_>>();
@@ -260,14 +268,14 @@ impl Connection {
         match answered {
             Err(_) => Err(lost("no answer in time".into())),
             Ok(Err(e)) => Err(lost(self.client.reason(e))),
-            Ok(Ok(result)) if result.rc == 0 => Ok(Ok(())),
+            Ok(Ok(result)) if result.rc == result::SUCCESS => Ok(Ok(())),
             Ok(Ok(result)) => {
                 Ok(Err(format!("`{}`: {}", operation.dn(), explain(result.rc, &result.text))))
             }
         }
     }
 
-    /// What was wrong with an answer, if the connection ended by that.
+    /// The error with the reason why an answer was rejected, if the connection has ended by that.
     fn explained(&self, error: Error) -> Error {
         match error {
             Error::Unavailable(why) => Error::Unavailable(self.client.reason(why)),
@@ -275,7 +283,7 @@ impl Connection {
         }
     }
 
-    /// Says good-bye.
+    /// Unbinds.
     pub async fn close(mut self) {
         let _ = timeout(self.settings.timeout, self.client.ldap.unbind()).await;
     }
@@ -286,8 +294,8 @@ fn wanted_attributes() -> Vec<String> {
     std::iter::once("objectClass".to_owned()).chain(binary).collect()
 }
 
-fn found_entry(entry: SearchEntry) -> Found {
-    let mut found = Found { dn: entry.dn, classes: Vec::new(), values: BTreeMap::new() };
+fn found_entry(entry: SearchEntry) -> ExistingEntry {
+    let mut found = ExistingEntry { dn: entry.dn, classes: Vec::new(), values: BTreeMap::new() };
     let text = entry.attrs.into_iter().map(|(name, values)| {
         (name, values.into_iter().map(String::into_bytes).collect::<Vec<_>>())
     });
@@ -298,14 +306,14 @@ fn found_entry(entry: SearchEntry) -> Found {
         } else if let Some(known) =
             BINARY.into_iter().find(|known| known.eq_ignore_ascii_case(kind))
         {
-            let kept = found.values.entry(known).or_default();
-            kept.extend(values.into_iter().map(Bytes::from));
+            let collected = found.values.entry(known).or_default();
+            collected.extend(values.into_iter().map(Bytes::from));
         }
     }
     found
 }
 
-fn size(found: &Found) -> usize {
+fn size(found: &ExistingEntry) -> usize {
     let classes = found.classes.iter().map(String::len);
     let values = found.values.values().flatten().map(Bytes::len);
     classes
@@ -314,7 +322,7 @@ fn size(found: &Found) -> usize {
         .fold(ENTRY, usize::saturating_add)
 }
 
-/// What a directory may answer with: as much as shall be there several times, and a fixed amount beside.
+/// The bounds of the directory's answers: a multiple of the published volume, and a fixed amount in addition.
 fn bounds(settings: &PublisherSettings, desired: &[Entry]) -> Bounds {
     let values = || desired.iter().flat_map(|entry| &entry.attributes).flat_map(|a| &a.values);
     let all = values().map(Bytes::len).fold(0, usize::saturating_add);
@@ -327,7 +335,7 @@ fn bounds(settings: &PublisherSettings, desired: &[Entry]) -> Bounds {
     }
 }
 
-/// The error with the server that it is about.
+/// Adds the server's URL to an error.
 fn at(url: &str, error: Error) -> Error {
     match error {
         Error::Unavailable(why) => Error::Unavailable(format!("`{url}`: {why}")),
@@ -343,7 +351,7 @@ fn failed(error: LdapError) -> Error {
     }
 }
 
-/// A result code of RFC 4511 appendix A, with what an administrator can do.
+/// The text for a result code (RFC 4511 appendix A), with what the administrator can do.
 fn explain(rc: u32, text: &str) -> String {
     let (name, hint) = match rc {
         1 => ("operationsError", ""),

@@ -1,4 +1,4 @@
-//! Operations as LDIF change records (RFC 2849), which `ldapmodify` applies. Pure.
+//! Writes operations as LDIF change records (RFC 2849), for `ldapmodify`. It does no I/O.
 
 use bytes::Bytes;
 
@@ -42,7 +42,7 @@ fn lines(text: &mut String, name: &str, values: &[Bytes]) {
     values.iter().for_each(|value| line(text, name, value));
 }
 
-/// One line, in base64 unless it is a SAFE-STRING, and folded.
+/// Writes a line. A value that is not a SAFE-STRING is written in Base64; a long line is folded.
 fn line(text: &mut String, name: &str, value: &[u8]) {
     let is_safe = value.iter().all(|octet| matches!(octet, 0x20..=0x7e))
         && !matches!(value.first(), Some(b' ' | b':' | b'<'))
@@ -51,7 +51,7 @@ fn line(text: &mut String, name: &str, value: &[u8]) {
         Ok(value) if is_safe => format!("{name}: {value}"),
         _ => format!("{name}:: {}", data_encoding::BASE64.encode(value)),
     };
-    // Names are ASCII, and so are safe and encoded values: any octet ends a character.
+    // Names, safe values and Base64 are ASCII, so that a line can be folded at any octet.
     let (first, rest) = whole.split_at_checked(WIDTH).unwrap_or((&whole, ""));
     text.push_str(first);
     for part in rest.as_bytes().chunks(WIDTH - 1) {

@@ -1,8 +1,8 @@
-//! The least operations that bring a directory in step with the entries that there shall be. Pure.
+//! Computes the operations that give a directory the desired entries. It does no I/O.
 //!
-//! Only our own values are touched: certificates and CRLs whose issuer is one of our CAs, certificates of our CAs, and what
-//! cannot be read in entries that only we write. Everything else in a directory is somebody else's. Entries are never deleted:
-//! an entry without certificates harms nobody, and somebody may have added to it.
+//! Only our own values are changed: certificates and CRLs whose issuer is one of our CAs, certificates of our CAs, and unreadable values in entries that
+//! only this program writes. Everything else is left unchanged. Entries are never deleted, because an entry without certificates does no harm,
+//! and others may have added attributes to it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,76 +18,76 @@ use crate::entry::{
     CROSS_CERTIFICATE_PAIR, DELTA_REVOCATION_LIST, Entry, USER_CERTIFICATE, is_binary,
 };
 
-/// What a directory has of one entry, as far as it concerns us.
+/// An entry as it was found in a directory, with the attributes that matter here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
-    /// Its name, as the directory writes it.
+pub struct ExistingEntry {
+    /// Its name in the directory's spelling.
     pub dn: String,
     /// Its object classes.
     pub classes: Vec<String>,
-    /// The values of the attributes of RFC 4523, by type.
+    /// The values of the attributes of RFC 4523, by attribute type.
     pub values: BTreeMap<&'static str, Vec<Bytes>>,
 }
 
-/// What may be done.
+/// The rules of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// Whether entries that do not exist are made.
+    /// Whether missing entries are created.
     pub create_missing: bool,
-    /// Whether peers' certificates that are revoked or expired are removed.
+    /// Whether revoked and expired certificates of peers are removed.
     pub remove_certificates: bool,
     /// The subjects of our CAs, DER.
     pub owners: BTreeSet<Vec<u8>>,
 }
 
-/// One operation.
+/// An operation on an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// Make an entry.
+    /// Creates an entry.
     Add {
         /// Its name.
         dn: String,
-        /// Its attributes, described for a transfer, `objectClass` first.
+        /// Its attributes by attribute description, `objectClass` first.
         attributes: Vec<(String, Vec<Bytes>)>,
     },
-    /// Change an entry.
+    /// Changes an entry.
     Modify {
         /// Its name.
         dn: String,
-        /// The changes, made all or none.
+        /// The changes, which the directory makes atomically.
         changes: Vec<Change>,
     },
 }
 
-/// A change of one attribute, described for a transfer.
+/// A change of one attribute, by its attribute description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Adds values.
     Add(String, Vec<Bytes>),
     /// Deletes these values.
     Delete(String, Vec<Bytes>),
-    /// Puts these values in the place of all.
+    /// Replaces all values by these.
     Replace(String, Vec<Bytes>),
 }
 
-/// What is to be done, in this order, and what cannot be.
+/// The operations in order, and the obstacles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The operations.
     pub operations: Vec<Operation>,
-    /// What an administrator must look at.
+    /// Obstacles that an administrator must remove, as sentences.
     pub problems: Vec<String>,
 }
 
 impl Operation {
-    /// The entry that it is about.
+    /// The name of its entry.
     pub fn dn(&self) -> &str {
         match self {
             Self::Add { dn, .. } | Self::Modify { dn, .. } => dn,
         }
     }
 
-    /// The largest value that it sends.
+    /// The length of the largest value in it, in octets.
     pub fn largest(&self) -> usize {
         let values: Vec<&Vec<Bytes>> = match self {
             Self::Add { attributes, .. } => attributes.iter().map(|(_, values)| values).collect(),
@@ -106,8 +106,8 @@ impl Change {
     }
 }
 
-/// Compares what there shall be with what was found, both by [`Dn::key`]. What was found and shall not be loses our values.
-pub fn plan(desired: &[Entry], found: &HashMap<String, Found>, rules: &Rules) -> Plan {
+/// Compares the desired entries with those that were found, by [`Dn::key`]. An entry that was found and is not desired loses our values.
+pub fn plan(desired: &[Entry], found: &HashMap<String, ExistingEntry>, rules: &Rules) -> Plan {
     let mut plan = Plan::default();
     let mut wanted = BTreeSet::new();
     for entry in desired {
@@ -123,7 +123,7 @@ pub fn plan(desired: &[Entry], found: &HashMap<String, Found>, rules: &Rules) ->
         }
         wanted.insert(key);
     }
-    let mut stale: Vec<(&String, &Found)> =
+    let mut stale: Vec<(&String, &ExistingEntry)> =
         found.iter().filter(|(key, _)| !wanted.contains(*key)).collect();
     stale.sort_unstable_by_key(|(key, _)| *key);
     for (_, found) in stale {
@@ -133,7 +133,7 @@ pub fn plan(desired: &[Entry], found: &HashMap<String, Found>, rules: &Rules) ->
 }
 
 impl Plan {
-    fn change(&mut self, entry: &Entry, found: &Found, rules: &Rules) {
+    fn change(&mut self, entry: &Entry, found: &ExistingEntry, rules: &Rules) {
         if !is_sound(entry, &mut self.problems) {
             return;
         }
@@ -158,8 +158,8 @@ impl Plan {
         let is_ours_alone = is_distribution_point || entry.classes.contains(&"pkiCA");
         for name in BINARY {
             let wanted = entry.values(name);
-            let kept = found.values.get(name).map_or(&[][..], Vec::as_slice);
-            // RFC 4523 §3.5: an entry of this class has all three.
+            let existing = found.values.get(name).map_or(&[][..], Vec::as_slice);
+            // RFC 4523 §3.5: an entry of this class must have all three attributes.
             let needed = has("certificationAuthority")
                 && [CA_CERTIFICATE, CERTIFICATE_REVOCATION_LIST, AUTHORITY_REVOCATION_LIST]
                     .contains(&name);
@@ -169,23 +169,23 @@ impl Plan {
                     && (name != USER_CERTIFICATE || rules.remove_certificates)
                     && is_ours(name, value, rules, is_ours_alone)
             };
-            changes.extend(attribute_change(name, wanted, kept, &removable));
+            changes.extend(attribute_change(name, wanted, existing, &removable));
         }
         if !changes.is_empty() {
             self.operations.push(Operation::Modify { dn: found.dn.clone(), changes });
         }
     }
 
-    /// Removes our values from an entry that has none of ours any more.
-    fn strip(&mut self, found: &Found, rules: &Rules) {
+    /// Removes our values from an entry that is no longer desired.
+    fn strip(&mut self, found: &ExistingEntry, rules: &Rules) {
         let mut changes = Vec::new();
         let needed =
             found.classes.iter().any(|class| class.eq_ignore_ascii_case("certificationAuthority"));
-        for (name, kept) in &found.values {
+        for (name, existing) in &found.values {
             if needed || (*name == USER_CERTIFICATE && !rules.remove_certificates) {
                 continue;
             }
-            changes.extend(attribute_change(name, &[], kept, &|value| {
+            changes.extend(attribute_change(name, &[], existing, &|value| {
                 is_ours(name, value, rules, false)
             }));
         }
@@ -195,7 +195,7 @@ impl Plan {
     }
 }
 
-/// Classes that can be added to any entry.
+/// Auxiliary classes, which can be added to any entry.
 const AUXILIARY: [&str; 3] = ["pkiCA", "pkiUser", "deltaCRL"];
 
 fn add(entry: &Entry) -> Operation {
@@ -205,20 +205,23 @@ fn add(entry: &Entry) -> Operation {
     Operation::Add { dn: entry.dn.to_string(), attributes }
 }
 
-/// Deletes before it adds, in one operation: a reader finds the one value or the other.
+/// The changes of one attribute. Values are deleted and added in one operation, so that a reader finds the old ones or the new ones.
 fn attribute_change(
     name: &str,
     wanted: &[Bytes],
-    kept: &[Bytes],
+    existing: &[Bytes],
     removable: &dyn Fn(&Bytes) -> bool,
 ) -> Vec<Change> {
     let description = if is_binary(name) { format!("{name};binary") } else { name.to_owned() };
-    let surplus: Vec<Bytes> =
-        kept.iter().filter(|value| !wanted.contains(value) && removable(value)).cloned().collect();
+    let surplus: Vec<Bytes> = existing
+        .iter()
+        .filter(|value| !wanted.contains(value) && removable(value))
+        .cloned()
+        .collect();
     let lacking: Vec<Bytes> =
-        wanted.iter().filter(|value| !kept.contains(value)).cloned().collect();
-    if !surplus.is_empty() && surplus.len() == kept.len() {
-        // Nothing stays: what is there need not be sent to be deleted.
+        wanted.iter().filter(|value| !existing.contains(value)).cloned().collect();
+    if !surplus.is_empty() && surplus.len() == existing.len() {
+        // If no value stays, Replace spares sending the old values, which may be large CRLs.
         return vec![Change::Replace(description, lacking)];
     }
     let mut changes = Vec::new();
@@ -231,7 +234,7 @@ fn attribute_change(
     changes
 }
 
-/// Whether every value of an entry is one DER element and no more: slapd takes a CRL with octets behind it.
+/// Whether each value of an entry is exactly one DER element. This is checked here because slapd accepts a CRL with trailing octets.
 fn is_sound(entry: &Entry, problems: &mut Vec<String>) -> bool {
     for attribute in entry.attributes.iter().filter(|attribute| attribute.is_binary()) {
         if !attribute.values.iter().all(|value| der::asn1::AnyRef::from_der(value).is_ok()) {
@@ -243,7 +246,7 @@ fn is_sound(entry: &Entry, problems: &mut Vec<String>) -> bool {
     true
 }
 
-/// Whether a value is ours to change. What cannot be read is, where only we write.
+/// Whether a value belongs to this program. An unreadable value does, if only this program writes the entry.
 fn is_ours(name: &str, value: &[u8], rules: &Rules, is_ours_alone: bool) -> bool {
     match owner(name, value) {
         Some(owner) => rules.owners.contains(&owner),
@@ -251,9 +254,9 @@ fn is_ours(name: &str, value: &[u8], rules: &Rules, is_ours_alone: bool) -> bool
     }
 }
 
-/// Whose a value is: the issuer's name, or for the certificate of a CA its subject, DER.
+/// The owner of a value: its issuer's name in DER, or for the certificate of a CA its subject; `None` if it cannot be read.
 fn owner(name: &str, value: &[u8]) -> Option<Vec<u8>> {
-    // Others may have put it there: the DER library would put a large set in order in quadratic time.
+    // Anybody may have written the value, and the DER library sorts a SET in quadratic time.
     if !sets::are_small(value) {
         return None;
     }
@@ -287,10 +290,10 @@ mod tests {
     use crate::entry::Attribute;
 
     /// A directory that does what it is told.
-    fn apply(found: &mut HashMap<String, Found>, operation: &Operation) {
+    fn apply(found: &mut HashMap<String, ExistingEntry>, operation: &Operation) {
         match operation {
             Operation::Add { dn, attributes } => {
-                let mut entry = Found { dn: dn.clone(), ..Found::default() };
+                let mut entry = ExistingEntry { dn: dn.clone(), ..ExistingEntry::default() };
                 for (name, values) in attributes {
                     put(&mut entry, name, values);
                 }
@@ -303,10 +306,11 @@ mod tests {
                         Change::Add(name, values) => put(entry, name, values),
                         Change::Delete(name, values) => {
                             let name = BINARY.into_iter().find(|n| name.starts_with(n)).unwrap();
-                            let kept = entry.values.get_mut(name).unwrap();
+                            let existing = entry.values.get_mut(name).unwrap();
                             for value in values {
-                                let at = kept.iter().position(|v| v == value).expect("it is there");
-                                kept.remove(at);
+                                let at =
+                                    existing.iter().position(|v| v == value).expect("it is there");
+                                existing.remove(at);
                             }
                         }
                         Change::Replace(name, values) => {
@@ -319,14 +323,14 @@ mod tests {
         }
     }
 
-    fn put(entry: &mut Found, name: &str, values: &[Bytes]) {
+    fn put(entry: &mut ExistingEntry, name: &str, values: &[Bytes]) {
         if name == "objectClass" {
             entry.classes.extend(values.iter().map(|v| String::from_utf8(v.to_vec()).unwrap()));
         } else if let Some(name) = BINARY.into_iter().find(|known| name.starts_with(known)) {
-            let kept = entry.values.entry(name).or_default();
+            let existing = entry.values.entry(name).or_default();
             for value in values {
-                assert!(!kept.contains(value), "a value twice");
-                kept.push(value.clone());
+                assert!(!existing.contains(value), "a value twice");
+                existing.push(value.clone());
             }
         }
     }
@@ -377,11 +381,11 @@ mod tests {
                         unique(list.iter().map(|at| made[0][*at].clone()).collect()),
                     )],
                 }).collect();
-                let mut found: HashMap<String, Found> = there.iter().enumerate().filter_map(|(n, list)| {
+                let mut found: HashMap<String, ExistingEntry> = there.iter().enumerate().filter_map(|(n, list)| {
                     let dn = format!("CN=GW{n}, O=X");
                     let values = unique(list.as_ref()?.iter().map(|(ca, at)| made[*ca][*at].clone()).collect());
                     let classes = vec!["device".into()];
-                    Some((key_of(&dn), Found { dn, classes, values: BTreeMap::from([(USER_CERTIFICATE, values)]) }))
+                    Some((key_of(&dn), ExistingEntry { dn, classes, values: BTreeMap::from([(USER_CERTIFICATE, values)]) }))
                 }).collect();
                 let before = found.clone();
                 let first = plan(&desired, &found, &rules);
@@ -389,7 +393,7 @@ mod tests {
                 assert_eq!(plan(&desired, &found, &rules), Plan::default());
                 for n in 0..6 {
                     let key = key_of(&format!("cn=gw{n},o=x"));
-                    let has = |found: &HashMap<String, Found>, ca: usize| -> BTreeSet<Bytes> {
+                    let has = |found: &HashMap<String, ExistingEntry>, ca: usize| -> BTreeSet<Bytes> {
                         let entry = found.get(&key).and_then(|e| e.values.get(USER_CERTIFICATE));
                         entry.into_iter().flatten().filter(|v| made[ca].contains(v)).cloned().collect()
                     };

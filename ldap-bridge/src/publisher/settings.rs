@@ -1,4 +1,4 @@
-//! A directory to publish to, as an operator writes it, and checked.
+//! The settings of a directory to publish in: as the operator writes them, and checked.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// The largest password or key file, in bytes.
 const MAX_SECRET: u64 = 64 << 10;
 
-/// A directory as an operator writes it.
+/// The settings as the operator writes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublisherConfig {
@@ -25,13 +25,13 @@ pub struct PublisherConfig {
     pub name: String,
     /// Its servers, `ldap:` or `ldaps:`; the first that answers is used.
     pub urls: Vec<String>,
-    /// Whether `ldap:` connections go over to TLS before anything else.
+    /// Whether `ldap:` connections switch to TLS (StartTLS) before anything else.
     #[serde(default)]
     pub starttls: bool,
-    /// The CAs that TLS certificates of servers are trusted by, PEM.
+    /// A file with the CAs by which TLS certificates of servers are verified, PEM.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// Who binds with a password.
+    /// The DN for a bind with a password.
     #[serde(default)]
     pub bind_dn: Option<String>,
     /// The file with the password, readable by its owner only.
@@ -43,10 +43,10 @@ pub struct PublisherConfig {
     /// Its private key, PEM, readable by its owner only.
     #[serde(default)]
     pub key: Option<PathBuf>,
-    /// Whether entries that do not exist are made.
+    /// Whether missing entries are created.
     #[serde(default = "yes")]
     pub create_missing: bool,
-    /// Whether peers' certificates that are revoked or expired are removed.
+    /// Whether revoked and expired certificates of peers are removed.
     #[serde(default = "yes")]
     pub remove_certificates: bool,
     /// How often everything is read and compared; in between only changes are published.
@@ -55,7 +55,7 @@ pub struct PublisherConfig {
     /// How long a connection and each operation may take.
     #[serde(default = "patience")]
     pub timeout: String,
-    /// How much of it is read at a look, in MiB, beside eight times what is published.
+    /// The most that is read at a time, in MiB, in addition to eight times the published volume.
     #[serde(default = "max_read")]
     pub max_read_mib: usize,
 }
@@ -76,7 +76,7 @@ fn patience() -> String {
     "20s".into()
 }
 
-/// A directory to publish to, checked.
+/// The settings, checked.
 #[derive(Debug, Clone)]
 pub struct PublisherSettings {
     /// Its name.
@@ -85,38 +85,38 @@ pub struct PublisherSettings {
     pub urls: Vec<String>,
     /// Whether `ldap:` connections go over to TLS.
     pub starttls: bool,
-    /// Who publishes.
+    /// How the publisher authenticates.
     pub bind: Bind,
-    /// The CAs that are trusted; the platform's without it.
+    /// A file with the CAs that are trusted. Without it, the platform's CAs are.
     pub ca_file: Option<PathBuf>,
-    /// Whether entries that do not exist are made.
+    /// Whether missing entries are created.
     pub create_missing: bool,
-    /// Whether peers' certificates are removed.
+    /// Whether revoked and expired certificates of peers are removed.
     pub remove_certificates: bool,
     /// How often everything is compared.
     pub interval: Duration,
     /// How long a connection and each operation may take.
     pub timeout: Duration,
-    /// How many octets are read, beside eight times what is published.
+    /// The most octets that are read at a time, in addition to eight times the published volume.
     pub max_read: usize,
 }
 
 /// How the publisher authenticates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bind {
-    /// Not at all.
+    /// It does not.
     Anonymous,
-    /// By a name and the password in a file.
+    /// By a DN and the password in a file.
     Simple(String, PathBuf),
     /// By the certificate and the key of the TLS connection (SASL EXTERNAL).
     External(PathBuf, PathBuf),
 }
 
 impl PublisherSettings {
-    /// Checks what an operator wrote.
+    /// Checks the operator's settings.
     ///
     /// # Errors
-    /// [`Error::Malformed`] that names the key.
+    /// [`Error::Malformed`], which names the key of the configuration.
     pub fn new(config: &PublisherConfig) -> Result<Self> {
         let error = |key: &str, why: String| {
             Error::Malformed(format!(
@@ -214,7 +214,7 @@ impl PublisherSettings {
         })
     }
 
-    /// The password, read anew each time: it may have been changed.
+    /// Reads the password. It is read for each connection, because it may have been changed.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the file is missing or others can read it.
@@ -223,7 +223,7 @@ impl PublisherSettings {
         Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
 
-    /// How TLS is spoken.
+    /// Makes the TLS configuration.
     ///
     /// # Errors
     /// [`Error::Malformed`] that names the file and what is wrong with it.

@@ -1,5 +1,5 @@
-//! What the fuzzer puts octets through, as answers of a directory: whatever passes our reader of frames, the LDAP library parses as
-//! a whole and without a fault.
+//! The functions of the fuzzer, for octets as a directory's answers: every frame that our reader accepts must be parsed by the LDAP
+//! library as a whole and without an error.
 
 use bytes::BytesMut;
 use countersign_ldap_bridge::client::{Bounds, Frames};
@@ -10,7 +10,7 @@ use ldap3::{ResultEntry, SearchEntry};
 
 const BOUNDS: Bounds = Bounds { frame: 32 << 10, elements: 500, octets: 64 << 10, entries: 50 };
 
-/// What was asked: a bind as message 1, a search below an entry as 2, one for an entry as 3, a modify as 4, an extended operation as 5.
+/// The requests that were sent: a bind as message 1, a search below an entry as 2, one for an entry as 3, a modify as 4, an extended operation as 5.
 const ASKED: [&[u8]; 5] = [
     b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00",
     b"\x30\x28\x02\x01\x02\x63\x23\x04\x03o=x\x0a\x01\x02\x0a\x01\x00\x02\x01\x00\x02\x01\x00\x01\x01\x00\x87\x0bobjectClass\x30\x00",
@@ -34,7 +34,7 @@ pub fn exercise(octets: &[u8]) -> usize {
     passed
 }
 
-/// As the library parses it.
+/// Parses a frame with the library.
 fn parsed(frame: &[u8]) {
     let (rest, message) = parse_tag(frame).expect("an element");
     assert!(rest.is_empty());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Why an address range, a subnet or a time is none.
+/// Why an address range, a subnet or a time is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// One end is IPv4 and the other IPv6.
@@ -15,14 +15,14 @@ pub enum AddressError {
     /// The prefix is longer than an address.
     #[error("a prefix of {length} bits, but `{address}` has only {bits}")]
     Prefix {
-        /// The address it was given with.
+        /// The address.
         address: IpAddr,
-        /// What was found.
+        /// The prefix length found.
         length: u8,
-        /// What an address of this family has.
+        /// The number of bits of an address of this family.
         bits: u8,
     },
-    /// The mask has a one after a zero. isakmpd takes such a mask and names a range larger than the subnet.
+    /// The mask has a one after a zero. isakmpd accepts such a mask, and gives a range larger than the subnet.
     #[error("the mask `{0}` is not contiguous; a subnet is a prefix")]
     Mask(IpAddr),
     /// Not a day of the Gregorian calendar, or not a time of day.
@@ -65,7 +65,7 @@ impl AddressRange {
     /// The range between two addresses.
     ///
     /// # Errors
-    /// The ends are of two families, or the first is above the second.
+    /// The ends are of different families, or the first is above the second.
     pub fn new(lower: IpAddr, upper: IpAddr) -> Result<Self, AddressError> {
         if lower.is_ipv4() != upper.is_ipv4() {
             return Err(AddressError::Families(lower, upper));
@@ -93,7 +93,7 @@ impl fmt::Display for AddressRange {
     }
 }
 
-/// A subnet, kept as the range it covers.
+/// A subnet, as the range of its addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Subnet(AddressRange);
 
@@ -126,7 +126,7 @@ impl Subnet {
     /// The subnet of an address and a mask, as ID payloads of IKEv1 carry it (RFC 2407 §4.6.2).
     ///
     /// # Errors
-    /// The two are of two families, or the mask is not contiguous.
+    /// Address and mask are of different families, or the mask is not contiguous.
     pub fn with_mask(address: IpAddr, mask: IpAddr) -> Result<Self, AddressError> {
         let (ones, contiguous) = match (address, mask) {
             (IpAddr::V4(_), IpAddr::V4(mask)) => {
@@ -151,7 +151,7 @@ impl Subnet {
     }
 }
 
-/// A date and a time of day in some time zone. The Display is `YYYYMMDDHHMMSS`, with the seconds that isakmpd cuts off.
+/// A date and a time of day in some time zone. It is written as `YYYYMMDDHHMMSS`; isakmpd omits the seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CivilTime {
     year: u16,
@@ -188,7 +188,7 @@ impl fmt::Display for CivilTime {
     }
 }
 
-/// An address in any usual notation, padded or not.
+/// Parses an address in any usual notation, padded or not.
 pub(super) fn parse(text: &str) -> Option<IpAddr> {
     if text.contains(':') {
         return text.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
@@ -202,7 +202,7 @@ pub(super) fn parse(text: &str) -> Option<IpAddr> {
     parts.next().is_none().then(|| Ipv4Addr::from(octets).into())
 }
 
-/// A time exactly as [`CivilTime`] writes it.
+/// Parses a time exactly as [`CivilTime`] writes it.
 pub(super) fn parse_time(text: &str) -> Option<CivilTime> {
     if text.len() != 14 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

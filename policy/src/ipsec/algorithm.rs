@@ -1,7 +1,7 @@
-//! Algorithms and modes, and the names that stand for them in a policy.
+//! Algorithms and modes, and their names in a policy.
 //!
-//! isakmpd's names come first in each enum. Names of our own are for algorithms it does not have; they are those of the
-//! IANA IKEv2 registry in isakmpd's manner. No algorithm of ours takes a name that an older policy trusts for another.
+//! Each enum begins with the names of isakmpd. Algorithms that isakmpd does not have get names of our own, marked "ours": those of the IANA
+//! IKEv2 registry in the style of isakmpd. No such name is one that an existing policy uses for another algorithm.
 
 /// An enum whose variants have a name in the vocabulary.
 macro_rules! named {
@@ -16,7 +16,7 @@ macro_rules! named {
             /// The value of every variant, in the same order; two variants may share one.
             pub const NAMES: &'static [&'static str] = &[$($name),+];
 
-            /// The value it has in a policy.
+            /// Its name in a policy.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
             }
@@ -25,7 +25,7 @@ macro_rules! named {
 }
 
 named! {
-    /// How phase 1 was, or is to be, established: `phase_1`.
+    /// The exchange of phase 1: `phase_1`.
     Exchange {
         /// Identity protection of IKEv1 (RFC 2409 §5).
         Main = "main",
@@ -37,7 +37,7 @@ named! {
 }
 
 named! {
-    /// `ah_hash_alg`: the AH transform. isakmpd leaves it empty for SHA-2, against its own manual; we do not.
+    /// `ah_hash_alg`: the AH transform. For SHA-2, isakmpd leaves it empty, contrary to its manual; Countersign does not.
     AhHash {
         /// AH_MD5.
         Md5 = "md5",
@@ -91,7 +91,7 @@ named! {
 }
 
 impl Integrity {
-    /// The AH transform that belongs to it, for IKEv2, which negotiates only this. Key length apart, it follows from it.
+    /// The corresponding AH transform, for IKEv2, which negotiates only the integrity algorithm.
     pub const fn ah_hash(self) -> Option<AhHash> {
         Some(match self {
             Self::HmacMd5 => AhHash::Md5,
@@ -143,7 +143,7 @@ named! {
     }
 }
 
-/// A cipher that authenticates too, or authentication alone in the shape of one.
+/// A cipher that also authenticates, or authentication alone in the form of such a cipher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Aead {
     /// AES-GCM with a 16-octet tag (RFC 4106): `aes`, as in isakmpd.
@@ -160,8 +160,8 @@ pub enum Aead {
     AesCcm8,
     /// ChaCha20-Poly1305 (RFC 7634); ours.
     ChaCha20Poly1305,
-    /// ENCR_NULL_AUTH_AES_GMAC (RFC 4543 §4): `null`, for it encrypts nothing. isakmpd calls it `aes`, and so lets it
-    /// pass every policy that asks for encryption.
+    /// ENCR_NULL_AUTH_AES_GMAC (RFC 4543 §4): `null`, because it does not encrypt. isakmpd calls it `aes`, so that it passes every
+    /// policy that requires encryption.
     AesGmac,
 }
 
@@ -202,7 +202,7 @@ impl Aead {
     }
 }
 
-/// What protects an ESP packet.
+/// The algorithms that protect ESP packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EspAlgorithms {
     /// A cipher and a method of authentication, or none.

@@ -1,8 +1,8 @@
-//! X.509 certificates as assertions, as isakmpd makes them: the issuer trusts the subject with IPsec, by key and by name, while
-//! the certificate is valid.
+//! Converts X.509 certificates to assertions, as isakmpd does: the issuer trusts the subject for IPsec, by key and by name, while the
+//! certificate is valid.
 //!
-//! Who calls this has validated the path; nothing here looks at a signature. The assertions are made of values, so that no name in
-//! a certificate can write policy: in the reference a subject such as `gw" || "DN:/CN=admin` adds a licensee.
+//! The caller must have validated the path; no signature is checked here. The assertions are built as trees, not as text, so that no name
+//! in a certificate can inject policy: in isakmpd, a subject such as `gw" || "DN:/CN=admin` adds a licensee.
 
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
@@ -20,16 +20,16 @@ use crate::syntax::tree::{
 /// Why a certificate gives no assertion.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// It cannot be read.
+    /// It cannot be parsed.
     #[error("expected an X.509 certificate in DER, found something else: {0}")]
     Malformed(String),
-    /// Its key, or the issuer's, is of a kind that KeyNote does not know here.
+    /// Its key, or the issuer's, is of a kind that is not supported.
     #[error("the certificate's key cannot be a principal: {0}")]
     Key(String),
-    /// Its subject's or its issuer's name is no principal.
+    /// The name of its subject or its issuer cannot be a principal.
     #[error("the certificate's name cannot be a principal: {0}")]
     Name(#[from] NameError),
-    /// Its validity is outside the years that the vocabulary can write.
+    /// Its validity is outside the years that an attribute can express.
     #[error("the certificate's validity cannot be written as `YYYYMMDDHHMMSS`")]
     Validity,
 }
@@ -41,7 +41,7 @@ pub enum CertificateError {
 /// `issuer` is the SubjectPublicKeyInfo of the key that signed the certificate.
 ///
 /// # Errors
-/// The certificate, a key or a name cannot be read or expressed.
+/// The certificate, a key or a name cannot be parsed or expressed.
 pub fn delegations(certificate: &[u8], issuer: &[u8]) -> Result<[Assertion; 2], CertificateError> {
     let malformed = |e: &dyn std::fmt::Display| CertificateError::Malformed(e.to_string());
     let (rest, parsed) = X509Certificate::from_der(certificate).map_err(|e| malformed(&e))?;

@@ -1,14 +1,14 @@
-//! What the values of an attribute look like, and whether a literal can ever equal one.
+//! The formats of attribute values, and whether a literal can equal a value of a format.
 
 use super::address::{self, AddressRange, Padded, Subnet};
 use crate::attributes::MAX_VALUE;
 use std::fmt;
 use std::net::IpAddr;
 
-/// The largest number an assertion can compare with (RFC 2704 §4.6.5); larger values of a proposal are shown as this.
+/// The largest number an assertion can compare with (RFC 2704 §4.6.5); larger numbers of a proposal are replaced by this.
 pub const MAX_NUMBER: u32 = i32::MAX as u32;
 
-/// What the values of an attribute look like.
+/// The format of an attribute's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One of these words, in this case.
@@ -28,8 +28,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether a value of this format can ever equal a literal (under `==`: a shorter time is still good for ordering).
-    /// The empty string passes, since the attribute decides whether it can be empty: see [`Attribute::check`](super::Attribute::check).
+    /// Checks whether a value of this format can equal (`==`) a literal. The empty string passes; whether an attribute can be empty is
+    /// checked by [`Attribute::check`](super::Attribute::check).
     ///
     /// # Errors
     /// It cannot; the text says what was expected, what was found, and what to write.
@@ -69,15 +69,16 @@ impl Format {
         }
     }
 
-    /// Whether a literal can stand in an ordering, `<` or `>=`: values are ordered as strings, so that it must be the beginning of one.
+    /// Checks whether a literal can be used in an ordering such as `<` or `>=`. Values are ordered as strings, so that it must be the
+    /// beginning of a value.
     ///
     /// # Errors
-    /// It orders otherwise than it reads; the text says what to write.
+    /// Its order as a string differs from its meaning; the text says what to write.
     pub fn check_order(&self, literal: &[u8]) -> Result<(), String> {
         let Ok(text) = std::str::from_utf8(literal) else { return Ok(()) };
         match self {
             Self::Address => ordered_address(text),
-            // What has no digits and points alone is a name.
+            // A text with other characters than digits and points is a name.
             Self::Identity if is_address_like(text) => ordered_address(text),
             Self::Time if !text.bytes().all(|byte| byte.is_ascii_digit()) || text.len() > 14 => {
                 Err(format!(
@@ -113,8 +114,8 @@ fn one_of(words: &[&str], text: &str, found: &str) -> Result<(), String> {
     Err(format!("expected one of {list}, found `{found}`{}", hint.unwrap_or_default()))
 }
 
-/// The word that was probably meant: one that goes on so after a dash (`md5` for `hmac-md5`), or one that differs in case
-/// or by a slip of the pen.
+/// The word that was probably meant: one that ends so after a dash (`md5` for `hmac-md5`), or one that differs only in case or by
+/// a typing error.
 fn nearest<'a>(words: &[&'a str], text: &str) -> Option<&'a str> {
     let text = text.get(..text.len().min(64))?.to_ascii_lowercase();
     let distance = |word: &str| strsim::damerau_levenshtein(&word.to_ascii_lowercase(), &text);
@@ -166,7 +167,7 @@ fn padded(text: &str, address: IpAddr) -> Result<(), String> {
     Err(format!("addresses are padded with zeros and in lower case: write `{right}`, not `{text}`"))
 }
 
-/// Whether it is an address, a range of addresses or the beginning of one.
+/// Whether a text is an address, a range of addresses, or the beginning of one.
 fn is_address_like(text: &str) -> bool {
     let v4 = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'/');
     let v6 = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'-' | b'/');
@@ -176,7 +177,7 @@ fn is_address_like(text: &str) -> bool {
             || text.bytes().all(v6) && text.contains(':'))
 }
 
-/// An address or the beginning of one: each part has all its digits.
+/// Whether a text is an address or the beginning of one, in which each part has all its digits.
 fn ordered_address(text: &str) -> Result<(), String> {
     if let Some((lower, upper)) = text.split_once('-') {
         return ordered_address(lower).and_then(|()| ordered_address(upper));
@@ -191,7 +192,7 @@ fn ordered_address(text: &str) -> Result<(), String> {
     };
     let whole = |part: &str| part.len() == width && part.bytes().all(digit);
     let mut parts = text.split(separator).rev();
-    // A beginning may end behind a separator.
+    // The beginning of an address may end behind a separator.
     let last = parts.next().is_some_and(|last| last.is_empty() || whole(last));
     if last && parts.all(whole) {
         return Ok(());

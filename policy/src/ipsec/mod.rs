@@ -1,14 +1,14 @@
 //! The IPsec vocabulary of isakmpd.policy(5): attribute names and formats, questions built from typed facts, requesters.
 //!
-//! Nobody outside spells an attribute name: [`Phase1`] and [`Phase2`] write them all, and [`vocabulary`] tells a linter
-//! which exist and what they can hold. Where isakmpd's values are wrong or missing, the type concerned says what we do.
+//! No other code writes attribute names: [`Phase1`] and [`Phase2`] write all of them, and [`vocabulary`] lists them with their formats
+//! for the linter. Where isakmpd's values are wrong or missing, the comment of the type says what Countersign does.
 
 pub mod address;
 pub mod algorithm;
-pub mod asks;
 pub mod certificate;
 pub mod format;
 pub mod name;
+pub mod peer_name;
 pub mod question;
 pub mod requesters;
 pub mod vocabulary;
@@ -20,9 +20,10 @@ pub use algorithm::{
 pub use certificate::{CertificateError, delegations};
 pub use format::Format;
 pub use name::{DistinguishedName, NameError};
+pub use peer_name as asks;
 pub use question::{Ah, Comp, Esp, Identity, Moment, Phase1, Phase2, Proposal, Selector, Terms};
 pub use requesters::{PassphraseError, distinguished_name, passphrase};
 pub use vocabulary::{Attribute, Scope, attribute, names};
 
-/// The compliance values isakmpd asks with, ascending.
+/// The compliance values that isakmpd uses, in ascending order.
 pub const COMPLIANCE_VALUES: [&str; 2] = ["false", "true"];

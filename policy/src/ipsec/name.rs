@@ -1,17 +1,17 @@
 //! X.500 names in OpenSSL's one-line form, `/C=SE/O=Example/CN=gw7`: the form of isakmpd's `DN:` principals.
 //!
-//! The line is that of X509_NAME_oneline in OpenSSL 3. It escapes `/`, `+` and non-printable bytes but no backslash, so
-//! that two names can have one line; such names are refused here. LibreSSL escapes neither sign, and writes `/` where
-//! `+` joins the attributes of one relative name: a policy from there matches nobody of such a name until it is adapted.
-//! x509-parser is not used for names, since it silently ends a name at the first part that it cannot read.
+//! The form is that of X509_NAME_oneline in OpenSSL 3. It escapes `/`, `+` and non-printable bytes but not the backslash, so that two
+//! different names can have the same line; such names are refused here. LibreSSL escapes neither `/` nor `+`, and writes `/` between the
+//! attributes of one relative name: a policy written for it must be adapted for such names. x509-parser is not used for names, because
+//! it silently ends a name at the first part that it cannot read.
 
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
 use std::fmt;
 
-/// The longest name taken, in bytes of DER.
+/// The longest name that is accepted, in bytes of DER.
 pub const MAX_DER: usize = 8 << 10;
-/// The longest one-line form taken, in bytes.
+/// The longest one-line form that is accepted, in bytes.
 pub const MAX_LINE: usize = 16 << 10;
 /// The longest attribute type written as numbers, in characters.
 pub const MAX_TYPE: usize = 79;
@@ -22,15 +22,15 @@ pub enum NameError {
     /// Not the DER of a Name (RFC 5280 §4.1.2.4) with string values.
     #[error("not a DER-encoded X.500 name: {0}")]
     Malformed(String),
-    /// No attribute at all. An empty line would name everybody whose name is empty.
+    /// The name has no attributes. Its empty line would be that of every peer with an empty name.
     #[error("the name is empty; a principal needs at least one attribute")]
     Empty,
     /// The name, its line, or one of its attribute types is too long.
     #[error("the name or a part of it has {length} bytes or more; at most {limit} are taken")]
     TooLong {
-        /// What was found until reading ended.
+        /// The length found until reading ended.
         length: usize,
-        /// What is allowed.
+        /// The longest length that is allowed.
         limit: usize,
     },
     /// The line would also be that of another name.
@@ -63,7 +63,7 @@ impl DistinguishedName {
     ///
     /// # Errors
     /// The DER is malformed, a value is not a string, the name is empty, too long, or its line would be ambiguous.
-    /// So is one with an attribute type of more than 79 characters, which OpenSSL cuts short.
+    /// A name is ambiguous too if an attribute type has more than 79 characters, which OpenSSL truncates.
     pub fn from_der(name: &[u8]) -> Result<Self, NameError> {
         within(name.len(), MAX_DER)?;
         let mut line = String::with_capacity(2 * name.len());
@@ -113,7 +113,7 @@ fn push_attribute(line: &mut String, attribute: AnyRef<'_>) -> Result<(), NameEr
     Ok(())
 }
 
-/// An object identifier as numbers (X.690 §8.19). Not that of `der`, which does not take `2.999`.
+/// An object identifier as numbers (X.690 §8.19). The type of `der` is not used, because it does not accept `2.999`.
 fn dotted(oid: &[u8]) -> Result<String, NameError> {
     let malformed = || NameError::Malformed("an attribute type is no object identifier".into());
     let mut text = String::new();
@@ -152,7 +152,7 @@ fn push_escaped(line: &mut String, byte: u8) {
     }
 }
 
-/// Whether bytes that stand for themselves could be read as an escape, or could make one of the separator after them.
+/// Whether unescaped bytes could be read as an escape, or could escape the separator behind them.
 fn is_ambiguous(value: &[u8]) -> bool {
     let hex = |byte: &u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte);
     value.ends_with(b"\\")
@@ -161,7 +161,7 @@ fn is_ambiguous(value: &[u8]) -> bool {
             .any(|four| matches!(four, [b'\\', b'x', high, low] if hex(high) && hex(low)))
 }
 
-/// The string types of a Name that OpenSSL reads, without those of several bytes a character that `der` does not know.
+/// The string types of a Name that OpenSSL reads, except for multi-byte ones that `der` does not support.
 fn text(value: AnyRef<'_>) -> Result<&[u8], NameError> {
     match value.tag() {
         Tag::Utf8String => match std::str::from_utf8(value.value()) {
@@ -200,7 +200,7 @@ pub(super) fn short_name(numbers: &str) -> Option<&'static str> {
     SHORT_NAMES.iter().find(|(oid, _)| *oid == numbers).map(|(_, short)| *short)
 }
 
-/// The short name that this is in this case, or else in another.
+/// The short name that equals the text, or else one that equals it in another case.
 pub(super) fn type_of(name: &str) -> Option<&'static str> {
     let mut all = SHORT_NAMES.iter().map(|(_, short)| *short);
     all.clone()

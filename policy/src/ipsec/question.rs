@@ -1,7 +1,7 @@
-//! Typed questions about phase 1 and phase 2 of IKE, and the attribute sets they become.
+//! Typed questions about phase 1 and phase 2 of IKE, and their conversion to attribute sets.
 //!
-//! Every attribute of the vocabulary is written in every question: empty, or `no`, where isakmpd has it so, because
-//! nothing was proposed. The clock is never read; a [`Moment`] is handed in.
+//! Every question has every attribute of the vocabulary; attributes of protocols that are not proposed are empty or `no`, as in
+//! isakmpd. The clock is not read; the caller passes a [`Moment`].
 
 use super::address::{AddressRange, CivilTime, Padded, Subnet};
 use super::algorithm::{AhHash, Compression, Encapsulation, EspAlgorithms, Exchange, Integrity};
@@ -15,49 +15,49 @@ use data_encoding::HEXLOWER;
 use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 
-/// When a question is asked.
+/// The time of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// Date and time in UTC.
     pub utc: CivilTime,
-    /// Date and time where this host stands.
+    /// Date and time in the time zone of this host.
     pub local: CivilTime,
 }
 
-/// What phase 1 says; as a question, whether this peer may set up an IKE SA at all. Nothing is proposed then for phase
-/// 2, so a policy that allows it without looking at `esp_present` or `ah_present` allows this too.
+/// The facts of phase 1. As a question of its own: whether this peer may set up an IKE SA. Such a question has no proposal for phase 2, so
+/// that a policy that does not check `esp_present` or `ah_present` allows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phase1 {
     /// The kind of exchange.
     pub exchange: Exchange,
     /// The Diffie-Hellman group, by its IANA number.
     pub group: Option<u16>,
-    /// Whether we began phase 1.
+    /// Whether this host began phase 1.
     pub initiator: bool,
-    /// Who the peer says it is, and has proved to be. In IKEv2, which sends neither, port and protocol are 0.
+    /// The authenticated identity of the peer. In IKEv2, which sends neither port nor protocol, both are 0.
     pub identity: Selector,
-    /// Where the peer's IKE messages come from.
+    /// The address from which the peer's IKE messages come.
     pub remote_address: IpAddr,
-    /// Where they arrive.
+    /// The address at which they arrive.
     pub local_address: IpAddr,
-    /// When the question is asked.
+    /// The time of the question.
     pub moment: Moment,
 }
 
 /// A question of phase 2 (Quick Mode; in IKEv2 a Child SA): may these SAs carry this traffic?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phase2 {
-    /// The phase 1 it rests upon.
+    /// The phase 1 under which it is negotiated.
     pub phase1: Phase1,
-    /// Whether we began phase 2.
+    /// Whether this host began phase 2.
     pub initiator: bool,
-    /// Whether there is a key exchange of its own.
+    /// Whether phase 2 has its own key exchange (perfect forward secrecy).
     pub pfs: bool,
-    /// What is proposed to protect the traffic.
+    /// The proposed protection of the traffic.
     pub proposal: Proposal,
-    /// The traffic of the far end. `None` if no ID payload says: then it is the peer's IKE address.
+    /// The traffic of the remote end. `None` if there is no ID payload for it; then it is the peer's IKE address.
     pub remote: Option<Selector>,
-    /// The traffic of the near end. `None` if no ID payload says: then it is our IKE address.
+    /// The traffic of the local end. `None` if there is no ID payload for it; then it is this host's IKE address.
     pub local: Option<Selector>,
 }
 
@@ -75,13 +75,13 @@ pub struct Proposal {
 /// ESP as proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Esp {
-    /// What it encrypts and authenticates with.
+    /// Encryption and authentication.
     pub algorithms: EspAlgorithms,
-    /// Key length in bits, where it is negotiated.
+    /// Key length in bits, if it is negotiated.
     pub key_length: Option<u16>,
-    /// Rounds, where they are negotiated.
+    /// Rounds, if they are negotiated.
     pub key_rounds: Option<u16>,
-    /// What all protocols have.
+    /// The terms that all protocols have.
     pub terms: Terms,
 }
 
@@ -92,31 +92,31 @@ pub struct Ah {
     pub hash: Option<AhHash>,
     /// The method of authentication.
     pub integrity: Option<Integrity>,
-    /// Key length in bits, where it is negotiated.
+    /// Key length in bits, if it is negotiated.
     pub key_length: Option<u16>,
-    /// Rounds, where they are negotiated.
+    /// Rounds, if they are negotiated.
     pub key_rounds: Option<u16>,
-    /// What all protocols have.
+    /// The terms that all protocols have.
     pub terms: Terms,
 }
 
 /// IPComp as proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Comp {
-    /// The transform; `None` for one that has no name here.
+    /// The transform; `None` for one without a name in the vocabulary.
     pub algorithm: Option<Compression>,
     /// log2 of the size of the dictionary.
     pub dictionary: Option<u16>,
     /// The number of a private algorithm.
     pub private_algorithm: Option<u32>,
-    /// What all protocols have.
+    /// The terms that all protocols have.
     pub terms: Terms,
 }
 
-/// What every IPsec protocol has in a proposal.
+/// The terms that every IPsec protocol has in a proposal.
 ///
-/// Numbers above 2³¹−1 become 2³¹−1: no assertion can write more, and `@` reads more as 0, so that an endless lifetime
-/// would pass as a short one.
+/// Numbers above 2³¹−1 become 2³¹−1: assertions cannot express more, and `@` reads more as 0, so that an endless lifetime would
+/// pass as a short one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terms {
     /// Lifetime in seconds.
@@ -125,7 +125,7 @@ pub struct Terms {
     pub life_kbytes: Option<u32>,
     /// The mode.
     pub encapsulation: Option<Encapsulation>,
-    /// Whether explicit congestion notification is asked for.
+    /// Whether explicit congestion notification is requested.
     pub ecn: bool,
     /// The Diffie-Hellman group for perfect forward secrecy.
     pub group: Option<u16>,
@@ -134,9 +134,9 @@ pub struct Terms {
 /// A traffic selector, or a phase 1 identity, with port and protocol as in an ID payload (RFC 2407 §4.6.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
-    /// Whom or what.
+    /// The identity or the addresses.
     pub identity: Identity,
-    /// The port; 0 for any. There is no form for some ports of many: narrow such a selector of IKEv2, or refuse it.
+    /// The port; 0 for any. A range of ports cannot be expressed: narrow such a selector of IKEv2, or refuse it.
     pub port: u16,
     /// The IP protocol number; 0 for any.
     pub protocol: u8,
@@ -157,18 +157,18 @@ pub enum Identity {
     UserFqdn(Vec<u8>),
     /// An X.500 name.
     DistinguishedName(DistinguishedName),
-    /// A GeneralName, whose value is empty, as in isakmpd: there is no agreed text for it.
+    /// A GeneralName, whose value is empty, as in isakmpd, because it has no standard text form.
     GeneralName,
-    /// Opaque bytes. All printable: as they are; otherwise all in lower-case hex (isakmpd repeats the first). So the
-    /// policy cannot tell the bytes `00 01` from the text `0001`, by isakmpd.policy(5).
+    /// Opaque bytes. If all are printable, they are used unchanged, otherwise all in lower-case hexadecimal digits (isakmpd repeats the
+    /// first). So a policy cannot distinguish the bytes `00 01` from the text `0001`; isakmpd.policy(5) defines it so.
     KeyId(Vec<u8>),
 }
 
 impl Phase1 {
-    /// The question whether this peer may set up an IKE SA.
+    /// The attributes of the question whether this peer may set up an IKE SA.
     ///
     /// # Errors
-    /// A value of the peer cannot be carried: the error names the attribute.
+    /// A value of the peer cannot be expressed; the error names the attribute.
     pub fn attributes(&self) -> Result<AttributeSet, AttributeError> {
         let mut writer = Writer::new();
         writer.phase1(self)?;
@@ -182,10 +182,10 @@ impl Phase1 {
 }
 
 impl Phase2 {
-    /// The question whether these SAs may be set up.
+    /// The attributes of the question whether these SAs may be set up.
     ///
     /// # Errors
-    /// A value of the peer cannot be carried: the error names the attribute.
+    /// A value of the peer cannot be expressed; the error names the attribute.
     pub fn attributes(&self) -> Result<AttributeSet, AttributeError> {
         let mut writer = Writer::new();
         writer.phase1(&self.phase1)?;
@@ -224,7 +224,7 @@ impl Identity {
     }
 }
 
-/// An attribute set in the making, with room for the text of one value.
+/// An attribute set that is being written, with a buffer for the text of one value.
 struct Writer {
     set: AttributeSet,
     scratch: String,
@@ -293,7 +293,7 @@ impl Writer {
         self.number(names.group, terms.group)
     }
 
-    /// isakmpd takes the IKE address for a missing selector, and then names neither port nor protocol.
+    /// Like isakmpd, uses the IKE address for a missing selector, without port and protocol.
     fn filter(&mut self, names: &SelectorNames, said: Option<&Selector>, ike: IpAddr) -> Written {
         match said {
             Some(selector) => self.selector(names, selector),
@@ -366,7 +366,7 @@ impl Writer {
 
     fn text(&mut self, name: &str, value: impl Display) -> Written {
         self.scratch.clear();
-        // Writing to a String does not fail; nor do the numbers, addresses and times that come here.
+        // INVARIANT: writing to a String does not fail, nor does the formatting of these numbers, addresses and times.
         let _ = write!(self.scratch, "{value}");
         self.set.set(name, &self.scratch)
     }

@@ -1,4 +1,4 @@
-//! The principals in whose name isakmpd asks: a pre-shared key, an X.509 name.
+//! The principals that isakmpd uses as requesters: pre-shared keys and X.509 names.
 
 use super::name::{DistinguishedName, NameError};
 use data_encoding::HEXLOWER;
@@ -9,21 +9,21 @@ use zeroize::Zeroizing;
 /// The longest passphrase, in bytes.
 pub const MAX_PASSPHRASE: usize = 4096;
 
-/// Why a passphrase stands for nobody.
+/// Why a passphrase gives no requesters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PassphraseError {
-    /// It has no bytes.
+    /// It is empty.
     #[error("the passphrase is empty; a pre-shared key has at least one byte")]
     Empty,
-    /// It has too many bytes.
+    /// It is too long.
     #[error("the passphrase has {0} bytes; at most {MAX_PASSPHRASE} are taken")]
     TooLong(usize),
 }
 
-/// The three requesters of a peer that has proved to know a pre-shared key: the key itself, its MD5 and its SHA-1.
+/// The three requesters of a peer that has proved knowledge of a pre-shared key: the key itself, its MD5 and its SHA-1.
 ///
-/// Each lets whoever reads it guess or know the key, so all are wiped when dropped; keep them out of logs, and do not
-/// copy them into anything that is not wiped. The hashes are names that policies use, not protection.
+/// Each of them reveals the key or allows to guess it. So all are wiped when dropped; do not log them, and do not copy them into memory
+/// that is not wiped. The hashes are names that policies use, not protection.
 ///
 /// # Errors
 /// The passphrase is empty or too long.
@@ -42,8 +42,8 @@ pub fn passphrase(secret: &[u8]) -> Result<Vec<Zeroizing<Vec<u8>>>, PassphraseEr
     ])
 }
 
-/// The requester for the name of an X.509 peer, from the DER of the name: `DN:/C=SE/O=Example/CN=gw7`. It is a value to
-/// compare with, never text to paste into an assertion.
+/// The requester for the name of an X.509 peer, from the DER of the name: `DN:/C=SE/O=Example/CN=gw7`. It is a value for comparisons,
+/// and must not be inserted into the text of an assertion.
 ///
 /// # Errors
 /// The name is malformed, empty, too long, or ambiguous.
@@ -52,7 +52,7 @@ pub fn distinguished_name(name: &[u8]) -> Result<Vec<u8>, NameError> {
 }
 
 fn principal(prefix: &str, rest: &[u8]) -> Zeroizing<Vec<u8>> {
-    // Of the final size from the start: a vector that grows leaves copies of the secret behind.
+    // Allocated with its final size: a vector that grows leaves copies of the secret in memory.
     let mut text = Zeroizing::new(Vec::with_capacity(prefix.len() + rest.len()));
     text.extend_from_slice(prefix.as_bytes());
     text.extend_from_slice(rest);

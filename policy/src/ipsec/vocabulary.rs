@@ -1,4 +1,4 @@
-//! Every action attribute of isakmpd.policy(5): what it means, when it is there, what it can hold.
+//! All action attributes of isakmpd.policy(5): the meaning, scope and format of each.
 
 use super::algorithm::{AhHash, Compression, Exchange, Integrity};
 use super::format::{Format, MAX_NUMBER};
@@ -6,20 +6,20 @@ use super::format::{Format, MAX_NUMBER};
 /// An action attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its name, in the case in which it must be written.
+    /// Its name, in the required case.
     pub name: &'static str,
-    /// What it means, in a line.
+    /// Its meaning, in one line.
     pub meaning: &'static str,
-    /// What its values look like, when it is not empty.
+    /// The format of its values, other than the empty string.
     pub format: Format,
-    /// When it has a value.
+    /// The questions in which it has a value.
     pub scope: Scope,
-    /// Whether it can be the empty string.
+    /// Whether its value can be the empty string.
     pub optional: bool,
 }
 
 impl Attribute {
-    /// Whether this attribute can ever equal a literal.
+    /// Checks whether this attribute can equal a literal.
     ///
     /// # Errors
     /// It cannot; the text says what was expected and what to write.
@@ -31,7 +31,7 @@ impl Attribute {
     }
 }
 
-/// When an attribute has a value other than the empty string.
+/// The questions in which an attribute has a value other than the empty string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// In every question, of phase 1 and of phase 2.
@@ -42,15 +42,15 @@ pub enum Scope {
     Ah,
     /// In phase 2, if IPComp is proposed.
     Comp,
-    /// In phase 2: the traffic selector of the far end.
+    /// In phase 2: the traffic selector of the remote end.
     RemoteFilter,
-    /// In phase 2: the traffic selector of the near end.
+    /// In phase 2: the traffic selector of the local end.
     LocalFilter,
-    /// In every question: who the peer is.
+    /// In every question: the identity of the peer.
     RemoteId,
 }
 
-/// The attribute of this name.
+/// The attribute with this name.
 pub fn attribute(name: &str) -> Option<&'static Attribute> {
     ATTRIBUTES.iter().find(|attribute| attribute.name == name)
 }

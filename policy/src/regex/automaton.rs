@@ -1,5 +1,5 @@
-//! Whether and where an expression matches: a dense DFA where one is small enough, else a simulated NFA. Both take time
-//! linear in the text to say whether it matches.
+//! Finds whether and where an expression matches, with a dense DFA if it is small enough, otherwise by simulating an NFA. Both
+//! find out in time linear in the text whether it matches.
 
 use std::ops::Range;
 
@@ -8,14 +8,23 @@ use regex_automata::nfa::thompson::{self, NFA, WhichCaptures, pikevm::PikeVM};
 use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, Look, Repetition};
 
-use super::OutOfSteps;
+use super::error::OutOfSteps;
 use super::syntax::{ByteSet, Expression, Node};
 
 /// The largest NFA, in bytes.
 const NFA_BYTES: usize = 512 << 10;
-/// The largest DFA, and the largest workspace to make one, in bytes.
+/// The largest DFA, and the largest workspace for building one, in bytes.
 const DFA_BYTES: usize = 64 << 10;
 const DETERMINIZE_BYTES: usize = 128 << 10;
+
+/// The intended use of an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It is matched against many texts: compiling may be slow, matching is fast.
+    Often,
+    /// It is matched against one text: compiling is fast, matching is slower.
+    Once,
+}
 
 #[derive(Debug)]
 pub(super) enum Automaton {
@@ -24,8 +33,8 @@ pub(super) enum Automaton {
 }
 
 impl Automaton {
-    /// Nothing if it takes too much memory.
-    pub fn new(expression: &Expression, dense: bool) -> Option<Self> {
+    /// Compiles an expression; `None` if it takes too much memory.
+    pub fn new(expression: &Expression, how_often: Use) -> Option<Self> {
         let config = thompson::Config::new()
             .utf8(false)
             .which_captures(WhichCaptures::Implicit)
@@ -34,7 +43,7 @@ impl Automaton {
             .configure(config)
             .build_from_hir(&hir(&expression.root))
             .ok()?;
-        match dense.then(|| dense_dfa(&nfa)).flatten() {
+        match (how_often == Use::Often).then(|| dense_dfa(&nfa)).flatten() {
             Some(dfa) => Some(Self::Dense(Box::new(dfa))),
             None => {
                 let config = PikeVM::config().match_kind(MatchKind::All);
@@ -55,13 +64,13 @@ impl Automaton {
     pub fn is_match(&self, text: &[u8]) -> bool {
         let input = Input::new(text).earliest(true);
         match self {
-            // INVARIANT: without quit bytes and with an unanchored start, no search fails.
+            // INVARIANT: a search without quit bytes and with an unanchored start does not fail.
             Self::Dense(dfa) => matches!(dfa.try_search_fwd(&input), Ok(Some(_))),
             Self::Simulated(vm) => vm.is_match(&mut vm.create_cache(), input),
         }
     }
 
-    /// The leftmost match, and of those the longest. What it costs is taken off `work`.
+    /// The longest of the leftmost matches. Subtracts its cost from `work`.
     pub fn find(&self, text: &[u8], work: &mut usize) -> Result<Option<Range<usize>>, OutOfSteps> {
         for start in 0..=text.len() {
             let rest = text.len() - start;
@@ -72,7 +81,7 @@ impl Automaton {
                     dfa.try_search_fwd(&input).ok().flatten().map(|found| found.offset())
                 }
                 Self::Simulated(vm) => {
-                    // With all matches wanted, the last that is found is the longest.
+                    // The search reports all matches, of which the last is the longest.
                     let mut slots = [None; 2];
                     let mut cache = vm.create_cache();
                     vm.search_slots(&mut cache, &input, &mut slots);

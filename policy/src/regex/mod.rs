@@ -1,61 +1,31 @@
 //! POSIX extended regular expressions (IEEE Std 1003.1, chapter 9) over bytes, for KeyNote's `~=`.
 //!
-//! Leftmost-longest, unanchored, case-sensitive, in the C locale; `.` and negated brackets match a newline, and `^` and `$`
-//! are the ends of the text. What POSIX does not have, back-references and the escapes of others, is refused with a reason.
-//! Whether a text matches is found in linear time by an automaton of `regex-automata`; what the groups matched, by a
-//! bounded pass of our own, because no library of the field follows the POSIX rule for them.
+//! Matching is leftmost-longest, unanchored, case-sensitive, and in the C locale; `.` and negated brackets match a newline, and `^`
+//! and `$` match only at the ends of the text. Syntax that POSIX does not have, such as back-references and escapes of other dialects, is
+//! refused with a reason. An automaton of `regex-automata` finds in linear time whether a text matches. The texts of groups are found
+//! by our own code, with bounded work, because no library follows the POSIX rule for them.
 
 mod automaton;
+mod error;
 mod parse;
 mod submatch;
 mod syntax;
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use automaton::Automaton;
+use automaton::{Automaton, Use};
 use syntax::Expression;
 
-/// The longest pattern, in bytes.
-pub const MAX_PATTERN: usize = 8192;
-/// The longest text in which groups are looked for, in bytes. RFC 2704 §3 asks for 2048.
+pub use error::{MAX_PATTERN, OutOfSteps, RegexError};
+pub use submatch::Groups;
+
+/// The longest text in which groups are matched, in bytes. RFC 2704 §3 requires 2048.
 pub const MAX_CAPTURED: usize = 4096;
 
-/// What finding submatches may cost, in about nanoseconds.
+/// The work that matching groups may cost, in about nanoseconds.
 const MAX_WORK: usize = 1 << 27;
 
-/// Why a pattern is no regular expression.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message} at byte {offset} of the pattern")]
-pub struct RegexError {
-    /// Where, in bytes from the beginning of the pattern.
-    pub offset: usize,
-    /// What was expected and what was found.
-    pub message: String,
-    /// What the author can do.
-    pub hint: Option<String>,
-}
-
-impl RegexError {
-    fn new(offset: usize, message: impl Into<String>) -> Self {
-        Self { offset, message: message.into(), hint: None }
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-/// Finding what the groups matched would take more work than one question may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too much work to find what the groups of a regular expression matched")]
-pub struct OutOfSteps;
-
-/// Where each group matched; the whole match is number 0. Nothing for a group that took no part.
-pub type Groups = Vec<Option<Range<usize>>>;
-
-/// A compiled regular expression. Clones share it.
+/// A compiled regular expression. Clones share one allocation.
 #[derive(Debug, Clone)]
 pub struct Regex(Arc<Inner>);
 
@@ -69,19 +39,19 @@ impl Regex {
     /// Compiles a pattern that will be used many times.
     ///
     /// # Errors
-    /// It is no POSIX extended regular expression, or takes too much memory.
+    /// It is not a POSIX extended regular expression, or takes too much memory.
     pub fn new(pattern: &[u8]) -> Result<Self, RegexError> {
-        Self::compile(pattern, true)
+        Self::compile(pattern, Use::Often)
     }
 
-    /// Compiles a pattern that came with a question: quick to make, slower to use.
+    /// Compiles a pattern that will be used once: compiling is fast, matching is slower.
     pub(crate) fn once(pattern: &[u8]) -> Result<Self, RegexError> {
-        Self::compile(pattern, false)
+        Self::compile(pattern, Use::Once)
     }
 
-    fn compile(pattern: &[u8], dense: bool) -> Result<Self, RegexError> {
+    fn compile(pattern: &[u8], how_often: Use) -> Result<Self, RegexError> {
         let expression = parse::parse(pattern)?;
-        let automaton = Automaton::new(&expression, dense).ok_or_else(|| {
+        let automaton = Automaton::new(&expression, how_often).ok_or_else(|| {
             RegexError::new(
                 0,
                 "expected a smaller expression, found one that takes too much memory",
@@ -95,18 +65,18 @@ impl Regex {
         self.0.expression.groups
     }
 
-    /// About how many nanoseconds it takes to look into a text.
+    /// About how many nanoseconds a search in a text takes.
     pub fn cost(&self, length: usize) -> usize {
         self.0.automaton.cost(length)
     }
 
-    /// Whether it matches somewhere in a text.
+    /// Whether it matches anywhere in a text.
     pub fn is_match(&self, text: &[u8]) -> bool {
         self.0.automaton.is_match(text)
     }
 
-    /// The leftmost, and of those the longest match, and what the groups matched in it: each the longest it can from left
-    /// to right, the last time if it is repeated.
+    /// The longest of the leftmost matches, and the text of each group in it. From left to right, each group matches as much as it
+    /// can; for a repeated group, the last repetition counts.
     ///
     /// # Errors
     /// It would take too much work, or the text is longer than [`MAX_CAPTURED`].
@@ -114,7 +84,7 @@ impl Regex {
         self.captures_within(text, &mut MAX_WORK.clone())
     }
 
-    /// As [`captures`](Self::captures), with what it may cost, in about nanoseconds; what it did cost is taken off.
+    /// Like [`captures`](Self::captures), with a bound on the work in about nanoseconds, from which the actual cost is subtracted.
     pub(crate) fn captures_within(
         &self,
         text: &[u8],

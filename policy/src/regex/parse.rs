@@ -1,13 +1,13 @@
-//! A pattern to a tree, by the grammar of POSIX extended regular expressions (IEEE Std 1003.1, 9.4 and 9.5).
+//! Parses a pattern into a tree, by the grammar of POSIX extended regular expressions (IEEE Std 1003.1, 9.4 and 9.5).
 
+use super::error::{MAX_PATTERN, RegexError};
 use super::syntax::{ByteSet, Expression, Node};
-use super::{MAX_PATTERN, RegexError};
 
-/// `RE_DUP_MAX`, the least that POSIX asks for.
+/// `RE_DUP_MAX`: the least value that POSIX allows.
 const MAX_REPEAT: u32 = 255;
 /// How deep groups may nest.
 const MAX_DEPTH: usize = 100;
-/// The most nodes, bounded repetitions written out.
+/// The most nodes, with bounded repetitions written out.
 const MAX_SIZE: usize = 20_000;
 
 pub(super) fn parse(pattern: &[u8]) -> Result<Expression, RegexError> {
@@ -89,7 +89,7 @@ impl Parser<'_> {
             Some(b'\\') => self.escape(at),
             Some(symbol @ (b'*' | b'+' | b'?' | b'{')) => Err(nothing_to_repeat(at, symbol)),
             Some(byte) => Ok(Node::Set(ByteSet::of(byte))),
-            // INVARIANT: `branch` looked before.
+            // INVARIANT: `branch` has checked that there is another byte.
             None => Ok(Node::Empty),
         }
     }
@@ -170,7 +170,7 @@ impl Parser<'_> {
         Ok(Node::Repetition { of: Box::new(atom), min, max, groups })
     }
 
-    /// `{m}`, `{m,}`, `{m,n}`.
+    /// Parses `{m}`, `{m,}` or `{m,n}`.
     fn bounds(&mut self, at: usize) -> Result<(u32, Option<u32>), RegexError> {
         let malformed = || {
             RegexError::new(
@@ -206,7 +206,7 @@ impl Parser<'_> {
         (digits > 0).then_some(value)
     }
 
-    /// A bracket expression (9.3.5): a backslash in it is a backslash.
+    /// Parses a bracket expression (9.3.5), in which a backslash has no special meaning.
     fn bracket(&mut self, at: usize) -> Result<Node, RegexError> {
         let mut set = ByteSet::default();
         let negated = self.eat(b'^');
@@ -238,7 +238,7 @@ impl Parser<'_> {
         Ok(Node::Set(set))
     }
 
-    /// A byte, a range or a class.
+    /// Parses a byte, a range or a class.
     fn item(&mut self, set: &mut ByteSet) -> Result<(), RegexError> {
         let at = self.at;
         if self.rest().starts_with(b"[:") {
@@ -263,7 +263,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// A byte, or `[.x.]` or `[=x=]`, which in the C locale are `x`.
+    /// Parses a byte, or `[.x.]` or `[=x=]`, which in the C locale mean `x`.
     fn element(&mut self) -> Result<u8, RegexError> {
         let at = self.at;
         match self.rest() {
@@ -291,7 +291,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `[:alpha:]`
+    /// Parses a class such as `[:alpha:]`.
     fn class(&mut self, set: &mut ByteSet) -> Result<(), RegexError> {
         let at = self.at;
         let name: Vec<u8> = self

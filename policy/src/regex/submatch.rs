@@ -1,18 +1,21 @@
-//! What the groups matched, by the POSIX rule (IEEE Std 1003.1, 9.1): from left to right, each part of the expression matches
-//! the longest text it can without making the whole match impossible; a null string is longer than no match; of a
-//! repeated group, the last time counts.
+//! Finds the texts of groups by the POSIX rule (IEEE Std 1003.1, 9.1): from left to right, each part of the expression matches the
+//! longest text that still allows the whole match; an empty string counts as longer than no match; for a repeated group, the
+//! last repetition counts.
 //!
-//! The whole match is known. For each part, and each place where it may begin, the set of places where it may end is
-//! computed once; the parts are then placed from left to right.
+//! The whole match is already known. For each part and each offset at which it may begin, the set of offsets at which it may end is
+//! computed once; then the parts are placed from left to right.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::error::OutOfSteps;
 use super::syntax::{Expression, Node};
-use super::{Groups, OutOfSteps};
 
-/// What a step costs, which is about a word of a set of places, in nanoseconds.
+/// The range of each group; the whole match is number 0. `None` for a group that took no part in the match.
+pub type Groups = Vec<Option<Range<usize>>>;
+
+/// The cost of a step, which handles about one word of a set of offsets, in nanoseconds.
 const STEP: usize = 32;
 
 pub(super) fn groups(
@@ -34,27 +37,27 @@ pub(super) fn groups(
 
 struct Matcher<'t> {
     text: &'t [u8],
-    /// Where the whole match ends: nothing ends behind it.
+    /// The end of the whole match; no part may end behind it.
     end: usize,
-    /// By the address of a node, which lives as long as the expression, and where it begins.
-    known: HashMap<(*const Node, usize), Rc<Places>>,
+    /// The possible ends, by the address of a node, which is valid as long as the expression, and the offset where it begins.
+    known: HashMap<(*const Node, usize), Rc<Offsets>>,
     groups: Groups,
     steps: usize,
 }
 
 /// A set of offsets into the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Places(Vec<u64>);
+struct Offsets(Vec<u64>);
 
-impl Places {
+impl Offsets {
     fn none(end: usize) -> Self {
         Self(vec![0; end / 64 + 1])
     }
 
-    fn one(place: usize, end: usize) -> Self {
-        let mut places = Self::none(end);
-        places.insert(place);
-        places
+    fn only(offset: usize, end: usize) -> Self {
+        let mut offsets = Self::none(end);
+        offsets.insert(offset);
+        offsets
     }
 
     fn insert(&mut self, place: usize) {
@@ -67,7 +70,7 @@ impl Places {
         self.0.get(place / 64).is_some_and(|word| word & (1 << (place % 64)) != 0)
     }
 
-    /// Whether anything was new.
+    /// Adds all offsets of another set; returns whether any was new.
     fn join(&mut self, other: &Self) -> bool {
         let mut grew = false;
         for (word, more) in self.0.iter_mut().zip(&other.0) {
@@ -110,22 +113,23 @@ impl Matcher<'_> {
         self.end / 64 + 2
     }
 
-    /// Where a node that begins at `start` may end.
-    fn ends(&mut self, node: &Node, start: usize) -> Result<Rc<Places>, OutOfSteps> {
+    /// The offsets at which a node that begins at `start` may end.
+    fn ends(&mut self, node: &Node, start: usize) -> Result<Rc<Offsets>, OutOfSteps> {
         let key = (std::ptr::from_ref(node), start);
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
         self.spend(self.words())?;
-        let here =
-            |yes: bool, end: usize| if yes { Places::one(start, end) } else { Places::none(end) };
+        let here = |yes: bool, end: usize| {
+            if yes { Offsets::only(start, end) } else { Offsets::none(end) }
+        };
         let places = match node {
             Node::Empty => here(true, self.end),
             Node::Start => here(start == 0, self.end),
             Node::End => here(start == self.text.len(), self.end),
             Node::Set(set) => {
                 let byte = self.text.get(start).filter(|_| start < self.end);
-                let mut places = Places::none(self.end);
+                let mut places = Offsets::none(self.end);
                 if byte.is_some_and(|byte| set.contains(*byte)) {
                     places.insert(start + 1);
                 }
@@ -133,14 +137,14 @@ impl Matcher<'_> {
             }
             Node::Group(_, of) => (*self.ends(of, start)?).clone(),
             Node::Concatenation(parts) => {
-                let mut places = Places::one(start, self.end);
+                let mut places = Offsets::only(start, self.end);
                 for part in parts {
                     places = self.step(part, &places)?;
                 }
                 places
             }
             Node::Alternation(parts) => {
-                let mut places = Places::none(self.end);
+                let mut places = Offsets::none(self.end);
                 for part in parts {
                     places.join(&*self.ends(part, start)?);
                 }
@@ -153,9 +157,9 @@ impl Matcher<'_> {
         Ok(places)
     }
 
-    /// Where a node may end that begins at any of the places.
-    fn step(&mut self, node: &Node, from: &Places) -> Result<Places, OutOfSteps> {
-        let mut to = Places::none(self.end);
+    /// The offsets at which a node may end that begins at any of the given offsets.
+    fn step(&mut self, node: &Node, from: &Offsets) -> Result<Offsets, OutOfSteps> {
+        let mut to = Offsets::none(self.end);
         for start in from.iter() {
             self.spend(self.words())?;
             to.join(&*self.ends(node, start)?);
@@ -169,8 +173,8 @@ impl Matcher<'_> {
         min: u32,
         max: Option<u32>,
         start: usize,
-    ) -> Result<Places, OutOfSteps> {
-        let mut fresh = Places::one(start, self.end);
+    ) -> Result<Offsets, OutOfSteps> {
+        let mut fresh = Offsets::only(start, self.end);
         for _ in 0..min {
             fresh = self.step(of, &fresh)?;
         }
@@ -184,7 +188,7 @@ impl Matcher<'_> {
         Ok(all)
     }
 
-    /// Says what the groups of a node matched that begins and ends there, which it can.
+    /// Records the groups of a node that begins at `start` and ends at `end`. The caller knows that it can match there.
     fn place(&mut self, node: &Node, start: usize, end: usize) -> Result<(), OutOfSteps> {
         if !node.has_groups() {
             return Ok(());
@@ -213,8 +217,8 @@ impl Matcher<'_> {
     }
 
     fn place_parts(&mut self, parts: &[Node], start: usize, end: usize) -> Result<(), OutOfSteps> {
-        // Where each part may begin, from the left; the last is where the whole may end.
-        let mut begins = vec![Places::one(start, self.end)];
+        // The possible beginnings of each part, from the left; the last set holds the possible ends of the whole.
+        let mut begins = vec![Offsets::only(start, self.end)];
         for part in parts {
             let next = match begins.last() {
                 Some(from) => self.step(part, &from.clone())?,
@@ -222,8 +226,8 @@ impl Matcher<'_> {
             };
             begins.push(next);
         }
-        // Of those, the ones from which the rest can end at `end`.
-        let mut good = vec![Places::one(end, self.end)];
+        // Of these, only those from which the rest can end at `end`.
+        let mut good = vec![Offsets::only(end, self.end)];
         for (part, from) in parts.iter().zip(&begins).rev() {
             let next = match good.last() {
                 Some(to) => self.leading(part, from, &to.clone())?,
@@ -241,9 +245,14 @@ impl Matcher<'_> {
         Ok(())
     }
 
-    /// The places of `from` at which a node may begin that ends in `to`.
-    fn leading(&mut self, node: &Node, from: &Places, to: &Places) -> Result<Places, OutOfSteps> {
-        let mut leading = Places::none(self.end);
+    /// The offsets of `from` at which the node may begin and then end at an offset of `to`.
+    fn leading(
+        &mut self,
+        node: &Node,
+        from: &Offsets,
+        to: &Offsets,
+    ) -> Result<Offsets, OutOfSteps> {
+        let mut leading = Offsets::none(self.end);
         for start in from.iter() {
             self.spend(self.words())?;
             if self.ends(node, start)?.last_in(to).is_some() {
@@ -261,8 +270,8 @@ impl Matcher<'_> {
         start: usize,
         end: usize,
     ) -> Result<(), OutOfSteps> {
-        // Where each time may begin. Times that match nothing are of use only to reach the least number.
-        let mut begins = vec![Places::one(start, self.end)];
+        // The possible beginnings of each repetition. Empty repetitions are used only to reach the least number.
+        let mut begins = vec![Offsets::only(start, self.end)];
         let useful = end - start + min.max(1) as usize;
         let most = max.map_or(useful, |max| useful.min(max as usize));
         for _ in 0..most {
@@ -272,9 +281,9 @@ impl Matcher<'_> {
             };
             begins.push(next);
         }
-        // Of those, the ones from which the rest can end at `end`, by the number of times that are over.
-        let mut good: Vec<Places> = Vec::with_capacity(begins.len());
-        let mut after = Places::none(self.end);
+        // Of these, only those from which the rest can end at `end`, by the number of finished repetitions.
+        let mut good: Vec<Offsets> = Vec::with_capacity(begins.len());
+        let mut after = Offsets::none(self.end);
         for (times, from) in begins.iter().enumerate().rev() {
             let mut here = self.leading(of, from, &after)?;
             if times >= min as usize && from.contains(end) {

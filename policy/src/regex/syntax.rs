@@ -56,7 +56,7 @@ impl ByteSet {
 }
 
 impl Node {
-    /// How many nodes there are once bounded repetitions are written out.
+    /// The number of nodes with bounded repetitions written out.
     pub fn size(&self) -> usize {
         match self {
             Self::Empty | Self::Set(_) | Self::Start | Self::End => 1,
@@ -71,7 +71,7 @@ impl Node {
         }
     }
 
-    /// Whether a group is in it.
+    /// Whether it contains a group.
     pub fn has_groups(&self) -> bool {
         match self {
             Self::Empty | Self::Set(_) | Self::Start | Self::End => false,

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::*;
 
 fn groups(pattern: &str, text: &str) -> String {
@@ -11,7 +13,7 @@ fn groups(pattern: &str, text: &str) -> String {
     found.into_iter().map(show).collect()
 }
 
-/// From the AT&T test suite for POSIX regular expressions (`basic`, `nullsubexpr`, `repetition`, `rightassoc`), where it
+/// From the AT&T test suite for POSIX regular expressions (`basic`, `nullsubexpr`, `repetition`, `rightassoc`), as far as the suite
 /// follows the standard.
 #[test]
 fn submatches_follow_the_posix_rule() {
@@ -136,13 +138,13 @@ fn hostile_patterns_and_texts_are_bounded() {
     ] {
         assert!(Regex::new(pattern.as_bytes()).is_err(), "{}", pattern.get(..20).unwrap());
     }
-    // Exponential for a backtracker, or as a DFA.
+    // Takes exponential time with backtracking, or exponential space as a DFA.
     let text = vec![b'a'; 4096];
     assert!(!Regex::new(b"^(a|aa)*b$").unwrap().is_match(&text));
     assert!(!Regex::new(b"(.*a){20}b").unwrap().is_match(&text));
     assert!(!Regex::new(b"[ab]*a[ab]{200}c").unwrap().is_match(&text));
     assert!(Regex::new(b"[ab]*a[ab]{200}").unwrap().is_match(&text));
-    // Groups in it: an answer or a refusal, never a long wait.
+    // With groups, there is an answer or a refusal in short time.
     let regex = Regex::new(b"((a|aa)*|(a*)*)*((a*)(a*)(a*))*").unwrap();
     let _ = regex.captures(&text);
     assert_eq!(regex.captures(&vec![b'a'; MAX_CAPTURED + 1]), Err(OutOfSteps));

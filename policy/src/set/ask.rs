@@ -1,22 +1,23 @@
-//! The answer to a question (RFC 2704 §5.3): the compliance value of `POLICY`, as the least fixpoint of all delegations.
+//! Computes the answer to a question (RFC 2704 §5.3): the compliance value of `POLICY`, which is the least fixpoint of all delegations.
 //!
-//! It is found from the requesters upward, highest value first, so that every principal is settled once, with its final
-//! value, and cycles need no care: by the time a principal is settled, nothing that follows can raise it. What no requester
-//! reaches is never looked at.
+//! Values propagate from the requesters upward, highest value first. So each principal is settled once, with its final value, and
+//! cycles need no special care: no later step can raise the value of a settled principal. Assertions that no requester reaches are
+//! not evaluated.
 
 use std::collections::{BinaryHeap, HashMap};
 
 use foldhash::fast::FixedState;
 
+use super::graph::{POLICY, Target};
+use super::loaded::{AssertionId, PrincipalId};
+use super::policy_set::PolicySet;
 use crate::attributes::AttributeSet;
-use crate::evaluate::{Evaluation, Observer};
+use crate::evaluation::{Evaluation, Observer};
 use crate::principal::Principal;
 use crate::requesters::Requesters;
-use crate::set::graph::{POLICY, Target};
-use crate::set::{AssertionId, PolicySet, PrincipalId};
 use crate::values::ComplianceValues;
 
-/// What the conditions of one question may cost together, in about nanoseconds. Then they are false.
+/// The work that the conditions of one question may cost together, in about nanoseconds. Tests beyond that are false.
 const WORK: usize = 1 << 30;
 
 type Map<V> = hashbrown::HashMap<u32, V, FixedState>;
@@ -24,11 +25,11 @@ type Map<V> = hashbrown::HashMap<u32, V, FixedState>;
 /// A question.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'q> {
-    /// What is to be done.
+    /// The action.
     pub attributes: &'q AttributeSet,
-    /// By whom.
+    /// The requesters.
     pub requesters: &'q Requesters,
-    /// What may be answered.
+    /// The possible answers.
     pub values: &'q ComplianceValues,
 }
 
@@ -42,58 +43,62 @@ pub struct Answer<'q> {
 }
 
 impl PolicySet {
-    /// Asks. What a condition cannot compute is false, and everything that goes wrong is `_MIN_TRUST`.
+    /// Answers a question. A test that cannot be evaluated is false, and any other failure gives `_MIN_TRUST`.
     pub fn ask<'q>(&self, question: Question<'q>) -> Answer<'q> {
-        let position = Run::new(self, question, ()).policy();
+        let position = Propagation::new(self, question, ()).policy();
         Answer { position, value: question.values.name(position) }
     }
 
-    /// Asks this set and an extension as if they were one, such as what every peer is asked by and what one peer brought with it. Build
-    /// both with [`PolicySetBuilder::extensible`](crate::PolicySetBuilder::extensible).
+    /// Answers a question with this set and an extension as if they were one set: for instance the policy for all peers, and the
+    /// credentials of one peer. Build both with [`PolicySetBuilder::extensible`](crate::PolicySetBuilder::extensible).
     pub fn ask_with<'q>(&self, extension: &Self, question: Question<'q>) -> Answer<'q> {
-        let position = together(Run::new(self, question, ()), Run::new(extension, question, ()));
+        let position = ask_both(
+            Propagation::new(self, question, ()),
+            Propagation::new(extension, question, ()),
+        );
         Answer { position, value: question.values.name(position) }
     }
 
-    /// Asks, and settles every principal that a requester reaches, with somebody looking on.
+    /// Settles every principal that a requester reaches, and tells the observer about each step.
     pub(crate) fn settle<O: Observer>(&self, question: Question<'_>, observer: O) -> (Outcome, O) {
-        let mut run = Run::new(self, question, observer);
-        run.to_the_end = true;
+        let mut run = Propagation::new(self, question, observer);
+        run.settle_all = true;
         let position = run.policy();
         let outcome = Outcome {
             position,
             settled: run.settled.into_iter().collect(),
             conditions: run.conditions,
-            asked: run.asked,
+            added: run.added,
         };
         (outcome, run.evaluation.observer)
     }
 }
 
-/// What a question did to a set.
+/// The values of all principals and assertions for one question.
 pub(crate) struct Outcome {
-    /// Of `POLICY`.
+    /// The position of the value of `POLICY`.
     pub position: usize,
     /// Principals with more than `_MIN_TRUST`.
     pub settled: HashMap<PrincipalId, usize>,
     /// The value of the conditions of each assertion that was reached.
     pub conditions: HashMap<AssertionId, usize>,
-    /// Principals of this question alone.
-    pub asked: Asked,
+    /// Principals that only this question has.
+    pub added: AddedPrincipals,
 }
 
-/// Principals that became known with the question.
+/// Principals that are not in the set, or are computed from the attributes of the question.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
-    /// Those that the set does not know, with ids above its own.
-    pub extra: HashMap<Principal, PrincipalId>,
-    /// Authorizers that were computed; nothing if the assertion names a malformed key.
+pub(crate) struct AddedPrincipals {
+    /// Principals that are not in the set; their ids are above those of the set.
+    pub principals: HashMap<Principal, PrincipalId>,
+    /// Computed authorizers; `None` if the assertion names a malformed key.
     pub authorizers: HashMap<AssertionId, Option<PrincipalId>>,
     targets: HashMap<PrincipalId, Vec<Target>>,
 }
 
-/// Two sets as one: the highest value of both is settled next, and a principal that is settled in one is so in the other.
-fn together<'q>(mut left: Run<'q, ()>, mut right: Run<'q, ()>) -> usize {
+/// Asks two sets as one: the highest waiting value of both is settled next, and a principal that is settled in one set is then
+/// settled in the other too.
+fn ask_both<'q>(mut left: Propagation<'q, ()>, mut right: Propagation<'q, ()>) -> usize {
     left.begin();
     right.begin();
     loop {
@@ -117,55 +122,55 @@ fn together<'q>(mut left: Run<'q, ()>, mut right: Run<'q, ()>) -> usize {
     }
 }
 
-struct Run<'q, O> {
+struct Propagation<'q, O> {
     set: &'q PolicySet,
     question: Question<'q>,
     evaluation: Evaluation<'q, O>,
-    asked: Asked,
+    added: AddedPrincipals,
     waiting: BinaryHeap<(usize, PrincipalId)>,
     settled: Map<usize>,
     counts: Map<u32>,
-    /// Values of conditions that several assertions have.
+    /// The values of conditions that several assertions share.
     programs: Map<usize>,
     conditions: HashMap<AssertionId, usize>,
-    to_the_end: bool,
+    settle_all: bool,
 }
 
-impl<'q, O: Observer> Run<'q, O> {
+impl<'q, O: Observer> Propagation<'q, O> {
     fn new(set: &'q PolicySet, question: Question<'q>, observer: O) -> Self {
         let Question { attributes, requesters, values } = question;
         Self {
             set,
             question,
             evaluation: Evaluation::new(attributes, values, requesters.joined(), WORK, observer),
-            asked: Asked::default(),
+            added: AddedPrincipals::default(),
             waiting: BinaryHeap::new(),
             settled: Map::with_hasher(FixedState::with_seed(0)),
             counts: Map::with_hasher(FixedState::with_seed(0)),
             programs: Map::with_hasher(FixedState::with_seed(0)),
             conditions: HashMap::new(),
-            to_the_end: false,
+            settle_all: false,
         }
     }
 
     fn policy(&mut self) -> usize {
         self.begin();
         while let Some((value, principal)) = self.waiting.pop() {
-            if self.settle(principal, value) && principal == POLICY && !self.to_the_end {
+            if self.settle(principal, value) && principal == POLICY && !self.settle_all {
                 return value;
             }
         }
         self.settled.get(&POLICY).copied().unwrap_or(0)
     }
 
-    /// The requesters, and what means everybody.
+    /// Starts with the requesters, and with assertions that have no licensees field.
     fn begin(&mut self) {
         let max = self.question.values.max();
         if max == 0 {
             return;
         }
         if !self.set.graph.is_static() {
-            self.ask_for_principals();
+            self.compute_principals();
         }
         for requester in self.question.requesters.principals() {
             if let Some(id) = self.id(requester) {
@@ -177,7 +182,7 @@ impl<'q, O: Observer> Run<'q, O> {
         }
     }
 
-    /// A principal has this value, unless it has one already; whether it had none.
+    /// Gives a principal its value, unless it has one; returns whether it had none.
     fn settle(&mut self, principal: PrincipalId, value: usize) -> bool {
         if self.settled.contains_key(&principal) {
             return false;
@@ -186,26 +191,28 @@ impl<'q, O: Observer> Run<'q, O> {
         for target in self.set.graph.targets(principal) {
             self.arrive(*target, value);
         }
-        if !self.asked.targets.is_empty()
-            && let Some(targets) = self.asked.targets.remove(&principal)
+        if !self.added.targets.is_empty()
+            && let Some(targets) = self.added.targets.remove(&principal)
         {
             targets.into_iter().for_each(|target| self.arrive(target, value));
         }
         true
     }
 
-    /// The principal of an id.
+    /// The principal with this id.
     fn principal(&self, id: PrincipalId) -> Option<&Principal> {
         let known = self.set.principals.get(id as usize);
-        known.or_else(|| self.asked.extra.iter().find(|(_, extra)| **extra == id).map(|(p, _)| p))
+        known.or_else(|| {
+            self.added.principals.iter().find(|(_, added)| **added == id).map(|(p, _)| p)
+        })
     }
 
     fn id(&self, principal: &Principal) -> Option<PrincipalId> {
-        self.set.ids.get(principal).or_else(|| self.asked.extra.get(principal)).copied()
+        self.set.ids.get(principal).or_else(|| self.added.principals.get(principal)).copied()
     }
 
-    /// A part of a licensees field has `value`. Values arrive in descending order, so that the k-th to arrive at a
-    /// threshold of k is the k-th highest.
+    /// Takes `value` for a part of a licensees field. Values arrive in descending order, so that the k-th to arrive at a threshold
+    /// of k is the k-th highest.
     fn arrive(&mut self, mut target: Target, value: usize) {
         loop {
             match target {
@@ -225,18 +232,18 @@ impl<'q, O: Observer> Run<'q, O> {
         }
     }
 
-    /// The licensees of an assertion have `value`.
+    /// Takes `value` for the whole licensees field of an assertion.
     fn supported(&mut self, assertion: AssertionId, value: usize) {
         let known = self.set.graph.authorizers.get(assertion as usize).copied().flatten();
         let authorizer =
-            known.or_else(|| self.asked.authorizers.get(&assertion).copied().flatten());
+            known.or_else(|| self.added.authorizers.get(&assertion).copied().flatten());
         let Some(authorizer) = authorizer else { return };
-        if !self.asked.authorizers.is_empty()
-            && self.asked.authorizers.get(&assertion) == Some(&None)
+        if !self.added.authorizers.is_empty()
+            && self.added.authorizers.get(&assertion) == Some(&None)
         {
             return;
         }
-        if !self.to_the_end && self.settled.contains_key(&authorizer) {
+        if !self.settle_all && self.settled.contains_key(&authorizer) {
             return;
         }
         let value = value.min(self.conditions(assertion));
@@ -251,7 +258,7 @@ impl<'q, O: Observer> Run<'q, O> {
             None => self.question.values.max(),
             Some(program) => self.program(program),
         };
-        if self.to_the_end {
+        if self.settle_all {
             self.conditions.insert(assertion, value);
         }
         value
@@ -272,32 +279,32 @@ impl<'q, O: Observer> Run<'q, O> {
         value
     }
 
-    /// Looks up the authorizers and licensees that are computed from attributes.
-    fn ask_for_principals(&mut self) {
+    /// Computes the authorizers and licensees that depend on attributes.
+    fn compute_principals(&mut self) {
         for requester in self.question.requesters.principals() {
             self.ensure(requester);
         }
-        for assertion in &self.set.graph.unknown_authorizers {
+        for assertion in &self.set.graph.computed_authorizers {
             let Some(loaded) = self.set.assertions.get(*assertion as usize) else { continue };
             self.evaluation.constants = Some(&loaded.constants);
             let authorizer = self.evaluation.text(&loaded.authorizer).ok();
             let authorizer = authorizer.and_then(|text| Principal::parse(&text).ok());
             let authorizer = authorizer.map(|principal| self.ensure(&principal));
-            self.asked.authorizers.insert(*assertion, authorizer);
+            self.added.authorizers.insert(*assertion, authorizer);
         }
-        for unknown in &self.set.graph.unknown_licensees {
-            let Some(loaded) = self.set.assertions.get(unknown.assertion as usize) else {
+        for computed in &self.set.graph.computed_licensees {
+            let Some(loaded) = self.set.assertions.get(computed.assertion as usize) else {
                 continue;
             };
             self.evaluation.constants = Some(&loaded.constants);
-            let licensee = self.evaluation.text(&unknown.text).ok();
+            let licensee = self.evaluation.text(&computed.text).ok();
             match licensee.and_then(|text| Principal::parse(&text).ok()) {
                 Some(principal) => {
                     let id = self.ensure(&principal);
-                    self.asked.targets.entry(id).or_default().push(unknown.target);
+                    self.added.targets.entry(id).or_default().push(computed.target);
                 }
                 None => {
-                    self.asked.authorizers.insert(unknown.assertion, None);
+                    self.added.authorizers.insert(computed.assertion, None);
                 }
             }
         }
@@ -307,9 +314,9 @@ impl<'q, O: Observer> Run<'q, O> {
         if let Some(id) = self.id(principal) {
             return id;
         }
-        let id =
-            u32::try_from(self.set.principals.len() + self.asked.extra.len()).unwrap_or(u32::MAX);
-        self.asked.extra.insert(principal.clone(), id);
+        let id = u32::try_from(self.set.principals.len() + self.added.principals.len())
+            .unwrap_or(u32::MAX);
+        self.added.principals.insert(principal.clone(), id);
         id
     }
 }

@@ -1,22 +1,21 @@
-//! Loading: policy is trusted and taken whole or not at all; credentials come from strangers, stand alone, and count only
-//! if their signatures are right (RFC 2704 §5.4).
+//! Builds a policy set. Policy files are trusted, and accepted as a whole or not at all. Credentials come from untrusted
+//! sources: each is accepted alone, and only if its signature is valid (RFC 2704 §5.4).
 
 use std::collections::HashMap;
 use std::num::NonZero;
 
-use crate::bind::{bind, bind_and_compile, literal, number_names};
+use super::dropped::{DropReason, Dropped, MAX_CREDENTIAL};
+use super::graph::{Graph, Unreached};
+use super::loaded::{Conditions, Loaded};
+use super::policy_set::PolicySet;
+use crate::evaluation::{bind, bind_and_compile, number_names};
 use crate::principal::Principal;
-use crate::set::graph::Graph;
-use crate::set::{Conditions, DropReason, Dropped, Loaded, PolicySet};
 use crate::signature::{LegacySignatures, Signature};
 use crate::source::{Finding, Source, Span, discreet};
 use crate::syntax::tree::{Licensees, NO_SLOT, SLOTS, Text, Tree};
 use crate::syntax::{Assertion, parse_file, split};
 
-/// The longest credential, in bytes.
-pub const MAX_CREDENTIAL: usize = 1 << 20;
-
-/// Below this many credentials, one thread verifies them all.
+/// With fewer credentials, one thread verifies all of them.
 const FEW: usize = 16;
 
 /// Collects assertions for a [`PolicySet`].
@@ -29,14 +28,22 @@ pub struct PolicySetBuilder {
     extensible: bool,
 }
 
+impl PolicySet {
+    /// A builder without assertions.
+    pub fn builder() -> PolicySetBuilder {
+        PolicySetBuilder::default()
+    }
+}
+
 impl PolicySetBuilder {
-    /// Builds a set for [`PolicySet::ask_with`]: it keeps what no chain of delegation from `POLICY` reaches, which another set may.
+    /// Builds a set for [`PolicySet::ask_with`]: it keeps assertions that no chain of delegation from `POLICY` reaches, because
+    /// they may be reached through the other set.
     pub fn extensible(&mut self) -> &mut Self {
         self.extensible = true;
         self
     }
 
-    /// Whether SHA-1, MD5 and DSA signatures count. They do not unless this says so.
+    /// Whether signatures with SHA-1, MD5 and DSA count. By default they do not.
     pub fn legacy_signatures(&mut self, legacy: LegacySignatures) -> &mut Self {
         self.legacy = legacy;
         self
@@ -45,7 +52,7 @@ impl PolicySetBuilder {
     /// Adds a policy file: trusted, unsigned or not.
     ///
     /// # Errors
-    /// What is wrong with it. Nothing of it is added then: half a policy may allow what the whole does not.
+    /// Its syntax errors. None of its assertions is added then, because half a policy may allow more than the whole.
     pub fn policy(&mut self, source: &Source) -> Result<&mut Self, Vec<Finding>> {
         let assertions = parse_file(source)?;
         let findings: Vec<Finding> = assertions.iter().flat_map(malformed_keys).collect();
@@ -56,7 +63,7 @@ impl PolicySetBuilder {
         Ok(self)
     }
 
-    /// Adds one trusted assertion, which is dropped alone if it is malformed.
+    /// Adds one trusted assertion. If it is malformed, only this one is dropped.
     pub fn assertion(&mut self, source: &Source) -> &mut Self {
         match Assertion::from_source(source) {
             Ok(assertion) => self.trusted.push(assertion),
@@ -69,33 +76,33 @@ impl PolicySetBuilder {
         self
     }
 
-    /// Adds an assertion that is known to be well formed, and trusted.
+    /// Adds a trusted assertion that is already parsed.
     pub fn trusted(&mut self, assertion: Assertion) -> &mut Self {
         self.trusted.push(assertion);
         self
     }
 
-    /// Adds signed credentials, with blank lines between them.
+    /// Adds signed credentials that are separated by blank lines.
     pub fn credentials(&mut self, source: &Source) -> &mut Self {
         self.credentials
             .extend(split(source.text()).into_iter().map(|part| (source.clone(), part)));
         self
     }
 
-    /// Adds one signed credential; whatever follows its signature, blank lines too, is not part of it.
+    /// Adds one signed credential; any text behind its signature, including blank lines, is not part of it.
     pub fn credential(&mut self, source: &Source) -> &mut Self {
         self.credentials.push((source.clone(), Span::new(0, source.text().len())));
         self
     }
 
-    /// Verifies the credentials, on all cores if there are many, and connects what counts.
+    /// Verifies the credentials, on all cores if there are many, and builds the set from the assertions that count.
     pub fn build(self) -> PolicySet {
         let Self { trusted, credentials, legacy, mut dropped, extensible } = self;
         let mut assertions = Vec::with_capacity(trusted.len() + credentials.len());
         let mut programs = Programs::default();
         let trusted = trusted.into_iter().map(|assertion| {
             let (source, span) = (assertion.source().clone(), assertion.span());
-            load(assertion, true).map_err(|reason| Dropped { source, span, reason })
+            load(assertion, Origin::Policy).map_err(|reason| Dropped { source, span, reason })
         });
         for result in trusted.chain(verify_all(&credentials, legacy)) {
             match result {
@@ -103,19 +110,20 @@ impl PolicySetBuilder {
                 Err(drop) => dropped.push(drop),
             }
         }
-        let (graph, principals, ids) = Graph::connect(&assertions, !extensible);
+        let unreached = if extensible { Unreached::Keep } else { Unreached::Omit };
+        let (graph, principals, ids) = Graph::connect(&assertions, unreached);
         PolicySet { assertions, principals, ids, programs: programs.all, graph, dropped }
     }
 }
 
-/// An assertion that counts, before its conditions have found their like.
+/// An accepted assertion, before equal conditions are shared.
 struct Candidate {
     loaded: Loaded,
-    /// The conditions, and their text, which is the same for the same conditions.
+    /// The conditions, and their text, by which equal conditions are found.
     conditions: Option<(String, Conditions)>,
 }
 
-/// Conditions that differ, and the slots of their attributes.
+/// The distinct conditions, and the slots of their attributes.
 #[derive(Default)]
 struct Programs {
     all: Vec<Conditions>,
@@ -142,7 +150,7 @@ impl Programs {
     }
 }
 
-/// The first names get slots; strangers may bring any number of others.
+/// The first names get slots. Their number is limited, because credentials may bring any number of names.
 fn slot(slots: &mut HashMap<Box<[u8]>, u8>, name: &[u8]) -> u8 {
     if let Some(slot) = slots.get(name) {
         return *slot;
@@ -154,9 +162,18 @@ fn slot(slots: &mut HashMap<Box<[u8]>, u8>, name: &[u8]) -> u8 {
     next
 }
 
-type Verdict = Result<Candidate, Dropped>;
+/// The source of an assertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Policy, which the operator trusts.
+    Policy,
+    /// A credential with a valid signature.
+    Credential,
+}
 
-fn verify_all(credentials: &[(Source, Span)], legacy: LegacySignatures) -> Vec<Verdict> {
+type Verified = Result<Candidate, Dropped>;
+
+fn verify_all(credentials: &[(Source, Span)], legacy: LegacySignatures) -> Vec<Verified> {
     let each = |(source, span): &(Source, Span)| {
         verify(source, *span, legacy).map_err(|reason| Dropped {
             source: source.clone(),
@@ -168,11 +185,11 @@ fn verify_all(credentials: &[(Source, Span)], legacy: LegacySignatures) -> Vec<V
     if credentials.len() < FEW || threads == 1 {
         return credentials.iter().map(each).collect();
     }
-    // Small shares, dealt in turn: credentials differ in what they cost.
+    // Each thread takes small batches in turn, because some credentials cost more than others.
     let share = credentials.len().div_ceil(threads * 8);
     let shares: Vec<&[(Source, Span)]> = credentials.chunks(share).collect();
     let next = std::sync::atomic::AtomicUsize::new(0);
-    let mut done: Vec<(usize, Vec<Verdict>)> = std::thread::scope(|scope| {
+    let mut done: Vec<(usize, Vec<Verified>)> = std::thread::scope(|scope| {
         let work = || {
             let mut mine = Vec::new();
             loop {
@@ -188,7 +205,7 @@ fn verify_all(credentials: &[(Source, Span)], legacy: LegacySignatures) -> Vec<V
     done.into_iter().flat_map(|(_, verdicts)| verdicts).collect()
 }
 
-/// RFC 2704 §4.6.7: the authorizer is a key, and the signature over the text is its.
+/// Verifies that the authorizer is a key and that it signed the text (RFC 2704 §4.6.7).
 fn verify(source: &Source, span: Span, legacy: LegacySignatures) -> Result<Candidate, DropReason> {
     let length = span.end() - span.start();
     if length > MAX_CREDENTIAL {
@@ -198,7 +215,7 @@ fn verify(source: &Source, span: Span, legacy: LegacySignatures) -> Result<Candi
     let body = assertion.body().to_vec();
     let (mut tree, _) = bind(assertion.tree().clone());
     let signature = tree.signature.take();
-    let authorizer = match literal(&tree.authorizer) {
+    let authorizer = match tree.authorizer.literal() {
         Some(text) => known(text)?,
         None => return Err(not_a_key(source.slice(tree.authorizer.span))),
     };
@@ -206,9 +223,9 @@ fn verify(source: &Source, span: Span, legacy: LegacySignatures) -> Result<Candi
         return Err(not_a_key(&authorizer.text()));
     };
     let signature = signature.ok_or(DropReason::NotSigned)?;
-    let signature = Signature::parse(literal(&signature).ok_or(DropReason::NotSigned)?)?;
+    let signature = Signature::parse(signature.literal().ok_or(DropReason::NotSigned)?)?;
     signature.verify(key, &body, legacy)?;
-    load(assertion, false)
+    load(assertion, Origin::Credential)
 }
 
 fn not_a_key(text: &[u8]) -> DropReason {
@@ -219,14 +236,15 @@ fn known(text: &[u8]) -> Result<Principal, DropReason> {
     Principal::parse(text).map_err(|error| DropReason::Principal(error.to_string()))
 }
 
-/// A malformed key of a known algorithm takes the whole assertion with it: a licensee that nobody can be might be what
-/// keeps the others in check.
-fn load(assertion: Assertion, trusted: bool) -> Result<Candidate, DropReason> {
+/// Checks the keys. A malformed key of a known algorithm makes the whole assertion invalid: to ignore only that licensee could
+/// allow more than the author wanted.
+fn load(assertion: Assertion, origin: Origin) -> Result<Candidate, DropReason> {
     let (source, span) = (assertion.source().clone(), assertion.span());
-    // A stranger's regular expressions are compiled only if a question comes to them.
+    // The regular expressions of credentials are compiled only when a question needs them.
+    let trusted = origin == Origin::Policy;
     let bind = if trusted { bind_and_compile } else { bind };
     let (tree, constants) = bind(assertion.into_tree());
-    for text in named(&tree).into_iter().filter_map(literal) {
+    for text in named(&tree).into_iter().filter_map(Text::literal) {
         known(text)?;
     }
     let conditions = tree.conditions.map(|program| {
@@ -254,7 +272,7 @@ fn named(tree: &Tree) -> Vec<&Text> {
 
 fn malformed_keys(assertion: &Assertion) -> Vec<Finding> {
     let (tree, _) = bind(assertion.tree().clone());
-    let faulty = |text: &Text| Some((text.span, Principal::parse(literal(text)?).err()?));
+    let faulty = |text: &Text| Some((text.span, Principal::parse(text.literal()?).err()?));
     named(&tree)
         .into_iter()
         .filter_map(faulty)

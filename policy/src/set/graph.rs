@@ -1,24 +1,18 @@
-//! Who delegates to whom, as arrays: from a principal to the licensees fields that name it, and up through them to the
-//! principal that made the assertion.
+//! The graph of delegations, as arrays: from each principal to the licensees fields that name it, and from these to the
+//! authorizer of the assertion.
 //!
-//! Every licensees expression is a tree of thresholds: `&&` is n of n, `||` is 1 of n.
+//! Every licensees expression becomes a tree of thresholds: `&&` is n of n, `||` is 1 of n.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::bind::literal;
+use super::loaded::{AssertionId, Loaded, PrincipalId};
 use crate::principal::Principal;
-use crate::set::Loaded;
 use crate::syntax::tree::{Licensees, Principals, Text};
 
-/// An index into the assertions of a set.
-pub(crate) type AssertionId = u32;
-/// An index into the principals of a set. 0 is `POLICY`.
-pub(crate) type PrincipalId = u32;
-
-/// `POLICY`.
+/// The id of `POLICY`.
 pub(super) const POLICY: PrincipalId = 0;
 
-/// Where support for a licensees field arrives: at a threshold in it, or at the whole of it.
+/// Where the value of a licensee counts: at a threshold in the licensees field, or at the whole field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Threshold(u32),
@@ -28,53 +22,62 @@ pub(super) enum Target {
 /// A threshold in a licensees field.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Threshold {
-    /// How many of its parts it takes.
+    /// The number of parts that are required.
     pub need: u32,
-    /// Where it counts.
+    /// Where the value of the threshold counts.
     pub above: Target,
 }
 
-/// A principal that is known only once somebody asks.
+/// A licensee that is computed from the attributes of a question.
 #[derive(Debug, Clone)]
-pub(super) struct Unknown {
+pub(super) struct ComputedLicensee {
     pub assertion: AssertionId,
     pub text: Text,
     pub target: Target,
 }
 
+/// Whether a set has assertions that no chain of delegation from `POLICY` reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreached {
+    /// They are left out.
+    Omit,
+    /// They stay, because they may be reached through another set that is asked together with this one.
+    Keep,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    /// By assertion; nothing if it is known only once somebody asks.
+    /// Authorizers by assertion; `None` if the authorizer is computed from attributes.
     pub authorizers: Vec<Option<PrincipalId>>,
     pub thresholds: Vec<Threshold>,
-    /// Where a principal is named: `targets[starts[id]..starts[id + 1]]`.
+    /// The targets of principal `id` are `targets[starts[id]..starts[id + 1]]`.
     starts: Vec<u32>,
     targets: Vec<Target>,
-    /// Assertions without a licensees field: everybody is meant (RFC 2704 §5.3.5).
+    /// Assertions without a licensees field, which apply to all principals (RFC 2704 §5.3.5).
     pub open: Vec<AssertionId>,
     /// Licensees that are computed from attributes.
-    pub unknown_licensees: Vec<Unknown>,
+    pub computed_licensees: Vec<ComputedLicensee>,
     /// Assertions whose authorizer is computed from attributes.
-    pub unknown_authorizers: Vec<AssertionId>,
+    pub computed_authorizers: Vec<AssertionId>,
 }
 
 impl Graph {
     pub fn connect(
         assertions: &[Loaded],
-        prune: bool,
+        unreached: Unreached,
     ) -> (Self, Vec<Principal>, HashMap<Principal, PrincipalId>) {
         let mut connector = Connector::default();
         connector.principal(&Principal::policy());
         for (id, assertion) in (0..).zip(assertions) {
             connector.assertion(id, assertion);
         }
-        if prune {
+        if unreached == Unreached::Omit {
             connector.prune();
         }
         connector.finish()
     }
 
-    /// Where a principal is named.
+    /// The targets of a principal.
     pub fn targets(&self, principal: PrincipalId) -> &[Target] {
         let principal = principal as usize;
         match (self.starts.get(principal), self.starts.get(principal + 1)) {
@@ -85,9 +88,9 @@ impl Graph {
         }
     }
 
-    /// Whether something is known only once somebody asks.
+    /// Whether no principal is computed from attributes.
     pub fn is_static(&self) -> bool {
-        self.unknown_licensees.is_empty() && self.unknown_authorizers.is_empty()
+        self.computed_licensees.is_empty() && self.computed_authorizers.is_empty()
     }
 }
 
@@ -96,7 +99,7 @@ struct Connector {
     principals: Vec<Principal>,
     ids: HashMap<Principal, PrincipalId>,
     graph: Graph,
-    /// Principal, where it is named, and by which assertion.
+    /// Each occurrence of a principal: its id, the target, and the assertion.
     named: Vec<(PrincipalId, Target, AssertionId)>,
 }
 
@@ -113,15 +116,15 @@ impl Connector {
 
     fn assertion(&mut self, id: AssertionId, assertion: &Loaded) {
         // INVARIANT: the builder has dropped every assertion that names a malformed key.
-        let known = literal(&assertion.authorizer).and_then(|text| Principal::parse(text).ok());
+        let known = assertion.authorizer.literal().and_then(|text| Principal::parse(text).ok());
         let authorizer = known.map(|principal| self.principal(&principal));
         if authorizer.is_none() {
-            self.graph.unknown_authorizers.push(id);
+            self.graph.computed_authorizers.push(id);
         }
         self.graph.authorizers.push(authorizer);
         match &assertion.licensees {
             None => self.graph.open.push(id),
-            Some(Licensees::Nobody) => {}
+            Some(Licensees::Empty) => {}
             Some(Licensees::Principals(principals)) => {
                 self.licensees(id, principals, Target::Assertion(id))
             }
@@ -153,14 +156,16 @@ impl Connector {
     }
 
     fn licensee(&mut self, assertion: AssertionId, text: &Text, target: Target) {
-        match literal(text).and_then(|text| Principal::parse(text).ok()) {
+        match text.literal().and_then(|text| Principal::parse(text).ok()) {
             Some(principal) => {
                 let principal = self.principal(&principal);
                 self.named.push((principal, target, assertion));
             }
-            None => {
-                self.graph.unknown_licensees.push(Unknown { assertion, text: text.clone(), target })
-            }
+            None => self.graph.computed_licensees.push(ComputedLicensee {
+                assertion,
+                text: text.clone(),
+                target,
+            }),
         }
     }
 
@@ -183,19 +188,19 @@ impl Connector {
         (self.graph, self.principals, self.ids)
     }
 
-    /// Leaves out what no chain of delegation from `POLICY` reaches: strangers may add such assertions at will, and no
-    /// answer can depend on them.
+    /// Removes assertions that no chain of delegation from `POLICY` reaches: anyone can add such assertions, and no answer depends
+    /// on them.
     fn prune(&mut self) {
         let Some(alive) = self.alive() else { return };
         let lives =
             |assertion: AssertionId| alive.get(assertion as usize).copied().unwrap_or(false);
         self.named.retain(|(_, _, assertion)| lives(*assertion));
         self.graph.open.retain(|assertion| lives(*assertion));
-        self.graph.unknown_licensees.retain(|unknown| lives(unknown.assertion));
+        self.graph.computed_licensees.retain(|unknown| lives(unknown.assertion));
     }
 
-    /// Which assertions a chain of delegation from `POLICY` reaches; nothing if a licensee on such a chain is computed, and may
-    /// be anybody.
+    /// Which assertions a chain of delegation from `POLICY` reaches; `None` if a licensee on such a chain is computed, so that it
+    /// may be any principal.
     fn alive(&self) -> Option<Vec<bool>> {
         let mut made: Vec<Vec<AssertionId>> = vec![Vec::new(); self.principals.len()];
         for (assertion, authorizer) in (0..).zip(&self.graph.authorizers) {
@@ -210,11 +215,11 @@ impl Connector {
             }
         }
         let anybody: HashSet<AssertionId> =
-            self.graph.unknown_licensees.iter().map(|unknown| unknown.assertion).collect();
+            self.graph.computed_licensees.iter().map(|unknown| unknown.assertion).collect();
         let mut alive = vec![false; licensees.len()];
         let mut seen = vec![false; self.principals.len()];
-        // Whoever makes an assertion under a computed name is trusted: such an assertion is policy.
-        let mut assertions = self.graph.unknown_authorizers.clone();
+        // Only policy, which is trusted, may have a computed authorizer.
+        let mut assertions = self.graph.computed_authorizers.clone();
         let mut next = vec![POLICY];
         loop {
             while let Some(assertion) = assertions.pop() {

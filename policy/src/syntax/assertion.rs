@@ -10,7 +10,7 @@ use crate::syntax::tree::{Constant, Field, Licensees, Tree};
 /// The longest assertion, in bytes.
 pub const MAX_ASSERTION: usize = 64 << 20;
 
-/// A well-formed assertion. Whether anybody should believe it is not decided here.
+/// A well-formed assertion. Signatures are verified elsewhere, when a set is built.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assertion {
     source: Source,
@@ -23,7 +23,7 @@ impl Assertion {
     /// Parses the part of a source that holds one assertion.
     ///
     /// # Errors
-    /// What is wrong with it: everything wrong with its layout, else the first fault of each field.
+    /// All errors of its layout, or else the first error of each field.
     pub fn parse(source: &Source, part: Span) -> Result<Self, Vec<Finding>> {
         let length = part.end() - part.start();
         if length > MAX_ASSERTION {
@@ -45,58 +45,58 @@ impl Assertion {
     /// Parses a text that is one assertion.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse).
+    /// The same as for [`parse`](Self::parse).
     pub fn from_source(source: &Source) -> Result<Self, Vec<Finding>> {
         Self::parse(source, Span::new(0, source.text().len()))
     }
 
-    /// An assertion made of values. What it prints is its text, so that a trace can show it.
+    /// An assertion made from a tree. Its printed form becomes its text, so that a trace can show it.
     pub fn of_tree(name: &str, tree: Tree) -> Self {
         let source = Source::new(name, format!("{tree}\n").into_bytes());
         let whole = Span::new(0, source.text().len());
-        // INVARIANT: what is printed has a right layout.
+        // INVARIANT: the printer writes a valid layout.
         let fields = fields::fields(source.text(), whole).unwrap_or_default();
         Self { source, fields, tree, warnings: Vec::new() }
     }
 
-    /// Where it stands.
+    /// The text it was parsed from.
     pub const fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Its fields, in the order in which they stand.
+    /// Its fields, in the order of the text.
     pub fn fields(&self) -> &[RawField] {
         &self.fields
     }
 
-    /// A field, if it is there.
+    /// A field, if the assertion has it.
     pub fn field(&self, field: Field) -> Option<&RawField> {
         self.fields.iter().find(|raw| raw.field == field)
     }
 
-    /// What it says.
+    /// The assertion as a tree.
     pub const fn tree(&self) -> &Tree {
         &self.tree
     }
 
-    /// What it says, taken out.
+    /// The assertion as a tree, by value.
     pub fn into_tree(self) -> Tree {
         self.tree
     }
 
-    /// What is legal and likely a mistake.
+    /// Findings about syntax that is valid but probably a mistake.
     pub fn warnings(&self) -> &[Finding] {
         &self.warnings
     }
 
-    /// From the first label to the end of the last field.
+    /// The span from the first label to the end of the last field.
     pub fn span(&self) -> Span {
         let first = self.fields.first().map_or_else(Span::default, |field| field.label);
         self.fields.last().map_or(first, |last| first.to(last.content))
     }
 
-    /// What a signature covers, but for the name of its algorithm: from the first label up to the label of the signature
-    /// (RFC 2704 §4.6.7). All of it if there is no signature.
+    /// The bytes that a signature covers, apart from the name of its algorithm: from the first label up to the label of the
+    /// signature (RFC 2704 §4.6.7); the whole assertion if it has no signature.
     pub fn body(&self) -> &[u8] {
         let start = self.span().start();
         let end = self
@@ -106,11 +106,11 @@ impl Assertion {
     }
 }
 
-/// All assertions of a file.
+/// Parses all assertions of a file.
 ///
 /// # Errors
-/// What is wrong with any of them, the first hundred or so faults: a file is taken whole or not at all, because half a policy
-/// says something else.
+/// The errors of all of them, about a hundred at most. A file is accepted as a whole or not at all, because half a policy means
+/// something else.
 pub fn parse_file(source: &Source) -> Result<Vec<Assertion>, Vec<Finding>> {
     let mut assertions = Vec::new();
     let mut findings = Vec::new();
@@ -133,7 +133,7 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    /// Reads every field, so that the author learns of every faulty one at once.
+    /// Reads every field even after an error, so that the author sees the errors of all fields at once.
     fn tree(&mut self, fields: &[RawField]) -> Option<Tree> {
         let content = |field| fields.iter().find(|raw| raw.field == field).map(|raw| raw.content);
         if let Some(span) = content(Field::Version) {
@@ -146,7 +146,7 @@ impl Reader<'_> {
         });
         let licensees = content(Field::Licensees).map(|span| {
             let licensees = parser::licensees(self.text, span);
-            self.keep(licensees).flatten().map_or(Licensees::Nobody, Licensees::Principals)
+            self.keep(licensees).flatten().map_or(Licensees::Empty, Licensees::Principals)
         });
         let constants = content(Field::LocalConstants).map(|span| {
             let constants = constants(self.text, span);

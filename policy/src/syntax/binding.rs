@@ -1,4 +1,4 @@
-//! What binds how closely (RFC 2704 §4.6.5, and the table in README.md): higher binds closer.
+//! The precedence of operators (RFC 2704 §4.6.5, and the table in README.md): a higher number binds more tightly.
 
 /// `||`
 pub(super) const OR: u8 = 1;

@@ -1,23 +1,23 @@
-//! A text into assertions, and an assertion into its fields (RFC 2704 §4.1).
+//! Divides a text into assertions, and an assertion into its fields (RFC 2704 §4.1).
 
 use crate::source::{Finding, Span};
 use crate::syntax::tree::Field;
 
-/// After this many faults, nobody reads on.
+/// The most errors that are reported for one text.
 pub(super) const MAX_FINDINGS: usize = 100;
 
-/// A field as it stands in the text.
+/// A field of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawField {
-    /// Which.
+    /// Which field it is.
     pub field: Field,
     /// Its label, with the colon.
     pub label: Span,
-    /// What follows the colon, up to the next field.
+    /// Its content: from behind the colon to the next field.
     pub content: Span,
 }
 
-/// The parts of a text between blank lines, without those that hold nothing but comments.
+/// The parts of a text between blank lines, without the parts that hold only comments.
 pub fn split(text: &[u8]) -> Vec<Span> {
     let mut parts = Vec::new();
     let mut start = None;
@@ -38,10 +38,10 @@ pub fn split(text: &[u8]) -> Vec<Span> {
     parts
 }
 
-/// The fields of one assertion, in the order in which they stand; blank lines may precede and follow them.
+/// The fields of one assertion, in the order of the text; blank lines may precede and follow them.
 ///
 /// # Errors
-/// Everything that is wrong with the layout: labels, order, repetition, blank lines, CR, NUL.
+/// All errors of the layout: labels, order, repetition, blank lines, CR, NUL.
 pub fn fields(text: &[u8], part: Span) -> Result<Vec<RawField>, Vec<Finding>> {
     let mut found: Vec<RawField> = Vec::new();
     let mut findings = Vec::new();
@@ -97,7 +97,7 @@ pub fn fields(text: &[u8], part: Span) -> Result<Vec<RawField>, Vec<Finding>> {
     if findings.is_empty() { Ok(found) } else { Err(findings) }
 }
 
-/// Lines with their spans, the newline left out of both.
+/// The lines with their spans, both without the newline.
 fn lines(text: &[u8], part: Span) -> impl Iterator<Item = (Span, &[u8])> {
     let mut at = part.start();
     let within = text.get(part.range()).unwrap_or_default();
@@ -105,7 +105,7 @@ fn lines(text: &[u8], part: Span) -> impl Iterator<Item = (Span, &[u8])> {
     within
         .split(|byte| *byte == b'\n')
         .enumerate()
-        // What follows the last newline is no line.
+        // The empty rest behind the last newline is not a line.
         .filter(move |(index, content)| index + 1 < count || !content.is_empty())
         .map(move |(_, content)| {
             let line = Span::new(at, at + content.len());
@@ -114,7 +114,7 @@ fn lines(text: &[u8], part: Span) -> impl Iterator<Item = (Span, &[u8])> {
         })
 }
 
-/// Whether a line holds nothing but white space and a comment.
+/// Whether a line holds only white space and a comment.
 fn is_comment(line: &[u8]) -> bool {
     let mut rest = line.iter().skip_while(|byte| matches!(byte, b' ' | b'\t'));
     matches!(rest.next(), None | Some(b'#'))
@@ -124,7 +124,7 @@ fn signed(found: &[RawField]) -> bool {
     found.last().is_some_and(|field| field.field == Field::Signature)
 }
 
-/// The last field ends where the next begins.
+/// Ends the last field where the next begins.
 fn close(found: &mut [RawField], end: usize) {
     if let Some(last) = found.last_mut() {
         last.content = Span::new(last.content.start(), end);
@@ -184,7 +184,7 @@ fn is_prefix(word: &str, field: Field) -> bool {
     !word.is_empty() && field.label().to_lowercase().starts_with(&word.to_lowercase())
 }
 
-/// NUL and CR stand nowhere, but may follow the signature.
+/// Reports NUL and CR, which may appear only behind the signature.
 fn forbidden_bytes(text: &[u8], part: Span, found: &[RawField]) -> Option<Finding> {
     let end = found
         .iter()
@@ -202,7 +202,7 @@ fn forbidden_bytes(text: &[u8], part: Span, found: &[RawField]) -> Option<Findin
     })
 }
 
-/// Which fields there are, how often, and in what order.
+/// Checks which fields there are, how often each appears, and their order.
 fn order(found: &[RawField], part: Span) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (position, field) in found.iter().enumerate() {

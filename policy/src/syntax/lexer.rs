@@ -1,5 +1,5 @@
-//! Bytes to tokens (RFC 2704 §4.2, §4.3.1). White space is SPACE, TAB and newline; `#` comments run to the end of the
-//! line.
+//! Divides bytes into tokens (RFC 2704 §4.2, §4.3.1). White space is SPACE, TAB and newline; `#` begins a comment that ends with
+//! the line.
 
 use crate::source::{Finding, Span};
 
@@ -10,34 +10,34 @@ pub enum Token {
     Name(Box<[u8]>),
     /// `<StringLiteral>`, unescaped.
     String(Box<[u8]>),
-    /// `<IntegerLiteral>`; nothing if it is above 2^31 - 1.
+    /// `<IntegerLiteral>`; `None` if it is above 2^31 - 1.
     Integer(Option<i32>),
     /// `<FloatLiteral>`.
     Float(f64),
-    /// An operator or a bracket, as it is written.
+    /// An operator or a bracket, as written.
     Symbol(&'static str),
-    /// A comment, with its `#`; only for those who ask for comments.
+    /// A comment with its `#`; only from a reader made with `with_comments`.
     Comment,
-    /// The content has ended.
+    /// The end of the content.
     End,
 }
 
-/// A token and its place.
+/// A token and its span.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lexeme {
-    /// What.
+    /// The token.
     pub token: Token,
-    /// Where.
+    /// Its span.
     pub span: Span,
 }
 
 impl Lexeme {
-    /// Whether this is the symbol.
+    /// Whether the token is this symbol.
     pub fn is(&self, symbol: &str) -> bool {
         matches!(self.token, Token::Symbol(found) if found == symbol)
     }
 
-    /// The token as an error message names it.
+    /// The token as error messages name it.
     pub fn describe(&self) -> String {
         match &self.token {
             Token::Name(name) => format!("`{}`", crate::source::printable(shorten(name))),
@@ -52,20 +52,21 @@ impl Lexeme {
     }
 }
 
-/// The most of a token that a message shows, in bytes.
+/// How much of a token a message shows, in bytes.
 const SHOWN: usize = 40;
 
 fn shorten(bytes: &[u8]) -> &[u8] {
     bytes.get(..SHOWN).unwrap_or(bytes)
 }
 
-/// Longest first.
+/// The operators and brackets, longest first.
 const SYMBOLS: [&str; 27] = [
     "->", "==", "!=", "<=", ">=", "~=", "&&", "||", "<", ">", "!", "+", "-", "*", "/", "%", "^",
     "@", "&", "$", ".", "(", ")", "{", "}", ";", ",",
 ];
 
-/// Reads tokens from a part of a text, one at a time: what follows a signature need not be tokens at all.
+/// Reads tokens from a part of a text, one at a time and only when asked, because the text behind a signature need not consist of
+/// tokens.
 #[derive(Debug, Clone)]
 pub struct Lexer<'t> {
     text: &'t [u8],
@@ -81,12 +82,12 @@ impl<'t> Lexer<'t> {
         Self { text, at: span.start().min(end), end, comments: false }
     }
 
-    /// As [`new`](Self::new); comments are tokens too.
+    /// Like [`new`](Self::new), with comments as tokens.
     pub fn with_comments(text: &'t [u8], span: Span) -> Self {
         Self { comments: true, ..Self::new(text, span) }
     }
 
-    /// Where the next token is looked for.
+    /// The offset at which the next token is read.
     pub const fn offset(&self) -> usize {
         self.at
     }
@@ -96,7 +97,7 @@ impl<'t> Lexer<'t> {
         self.text.get(span.range()).unwrap_or_default()
     }
 
-    /// Takes `word` if it stands exactly here.
+    /// Consumes `word` if it is next; returns whether it was.
     pub fn eat(&mut self, word: &[u8]) -> bool {
         let found = self.rest().starts_with(word);
         if found {
@@ -108,7 +109,7 @@ impl<'t> Lexer<'t> {
     /// The next token.
     ///
     /// # Errors
-    /// Something that begins no token, or a string that does not end.
+    /// A byte that cannot begin a token, or a string that does not end.
     pub fn read(&mut self) -> Result<Lexeme, Finding> {
         self.skip_space();
         let start = self.at;
@@ -172,7 +173,8 @@ impl<'t> Lexer<'t> {
         self.at += 1;
         self.take_while(|byte| byte.is_ascii_digit());
         let literal = self.text.get(start..self.at).unwrap_or_default();
-        // INVARIANT: digits, a point and digits are a float to Rust too; too large is infinite, which no test likes.
+        // INVARIANT: Rust parses digits, a point and digits as a float too; a too large one becomes infinite, which makes its test
+        // false.
         Token::Float(
             std::str::from_utf8(literal)
                 .ok()
@@ -183,7 +185,7 @@ impl<'t> Lexer<'t> {
 
     fn symbol(&mut self) -> Result<Token, Finding> {
         let rest = self.rest();
-        // `=` stands alone only in Local-Constants.
+        // A single `=` is valid only in Local-Constants.
         let known = SYMBOLS.iter().find(|symbol| rest.starts_with(symbol.as_bytes())).copied();
         let known = known.or_else(|| rest.starts_with(b"=").then_some("="));
         match known {
@@ -237,7 +239,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// What follows a backslash; false if nothing does.
+    /// Reads an escape behind its backslash; false if the content ends there.
     fn escape(&mut self, value: &mut Vec<u8>) -> bool {
         let Some(first) = self.peek().filter(|first| !matches!(first, b'\r' | 0)) else {
             return false;
@@ -266,7 +268,7 @@ impl<'t> Lexer<'t> {
         true
     }
 
-    /// `\0o`, `\0oo` and `\ooo`, but never NUL: `\0` is the digit 0.
+    /// `\0o`, `\0oo` and `\ooo`, but never NUL: `\0` alone is the digit 0.
     fn octal(&self) -> Option<(usize, u8)> {
         let digits: Vec<u32> =
             self.rest().iter().take(3).map_while(|byte| (*byte as char).to_digit(8)).collect();

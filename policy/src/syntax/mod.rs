@@ -1,4 +1,4 @@
-//! The language of RFC 2704: bytes to assertions.
+//! The syntax of RFC 2704: parses bytes into assertions.
 
 pub mod assertion;
 mod binding;
@@ -7,6 +7,7 @@ pub mod lexer;
 pub mod parser;
 pub mod print;
 pub mod tree;
+mod typing;
 
 pub use assertion::{Assertion, MAX_ASSERTION, parse_file};
 pub use fields::split;

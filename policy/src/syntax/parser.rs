@@ -1,56 +1,18 @@
-//! Tokens to a tree (RFC 2704 §4.6): one precedence climber for licensees and conditions, which gives every
-//! expression its type at once.
+//! Parses tokens into a tree (RFC 2704 §4.6), by precedence climbing for licensees and conditions alike. Every expression gets
+//! its type while it is parsed.
 
 use crate::source::{Finding, Span};
 use crate::syntax::binding::{AND, NOT, OR, POWER, PRODUCT, RELATION, SUM};
 use crate::syntax::lexer::{Lexeme, Lexer, Token};
-use crate::syntax::tree::{
-    Clause, Float, Integer, Name, Number, Operator, Pattern, Principals, Program, Relation, Test,
-    TestKind, Text, TextKind, Then,
+use crate::syntax::tree::{Clause, Name, Number, Principals, Program, Text, TextKind, Then};
+use crate::syntax::typing::{
+    Chain, Mode, Node, Parsed, Value, as_test, as_text, combine, principals, unary,
 };
 
 /// How deep parentheses, braces and prefix operators may nest.
 pub const MAX_DEPTH: usize = 64;
 
-type Parsed<T> = Result<T, Finding>;
-
-/// What the content of a field may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Text,
-    Licensees,
-    Conditions,
-    /// What follows is not part of the assertion, and may be no tokens at all.
-    Signature,
-}
-
-/// An expression with its type.
-enum Value {
-    Test(Test),
-    Text(Text),
-    Integer(Integer),
-    Float(Float),
-    Principals(Principals),
-}
-
-struct Node {
-    value: Value,
-    span: Span,
-}
-
-impl Value {
-    const fn describe(&self) -> &'static str {
-        match self {
-            Self::Test(_) => "a test",
-            Self::Text(_) => "a string",
-            Self::Integer(_) => "an integer",
-            Self::Float(_) => "a float",
-            Self::Principals(_) => "principals",
-        }
-    }
-}
-
-/// `<AuthID>`, RFC 2704 §4.6.3: a string expression and nothing else.
+/// Parses `<AuthID>`, RFC 2704 §4.6.3: one string expression.
 pub fn text(bytes: &[u8], content: Span) -> Parsed<Text> {
     let mut parser = Parser::new(bytes, content, Mode::Text);
     let text = parser.text()?;
@@ -58,7 +20,7 @@ pub fn text(bytes: &[u8], content: Span) -> Parsed<Text> {
     Ok(text)
 }
 
-/// `<Signature>`, RFC 2704 §4.6.7, and where the text behind it begins, if there is any.
+/// Parses `<Signature>`, RFC 2704 §4.6.7; also returns where text behind it begins, if there is any.
 pub fn signature(bytes: &[u8], content: Span) -> Parsed<(Text, Option<Span>)> {
     let mut parser = Parser::new(bytes, content, Mode::Signature);
     let text = parser.text()?;
@@ -70,7 +32,7 @@ pub fn signature(bytes: &[u8], content: Span) -> Parsed<(Text, Option<Span>)> {
     Ok((text, rest))
 }
 
-/// `<LicenseesExpr>`, RFC 2704 §4.6.4; nothing if the field is empty.
+/// Parses `<LicenseesExpr>`, RFC 2704 §4.6.4; `None` if the field is empty.
 pub fn licensees(bytes: &[u8], content: Span) -> Parsed<Option<Principals>> {
     let mut parser = Parser::new(bytes, content, Mode::Licensees);
     if parser.peek()?.token == Token::End {
@@ -81,7 +43,7 @@ pub fn licensees(bytes: &[u8], content: Span) -> Parsed<Option<Principals>> {
     Ok(Some(principals(node)?))
 }
 
-/// `<ConditionsProgram>`, RFC 2704 §4.6.5.
+/// Parses `<ConditionsProgram>`, RFC 2704 §4.6.5.
 pub fn conditions(bytes: &[u8], content: Span) -> Parsed<Program> {
     let mut parser = Parser::new(bytes, content, Mode::Conditions);
     let program = parser.program()?;
@@ -118,7 +80,7 @@ impl<'t> Parser<'t> {
         if self.peek()?.is(symbol) { self.take().map(Some) } else { Ok(None) }
     }
 
-    fn expect(&mut self, symbol: &str, hint: &str) -> Parsed<Lexeme> {
+    fn require(&mut self, symbol: &str, hint: &str) -> Parsed<Lexeme> {
         let lexeme = self.take()?;
         if lexeme.is(symbol) {
             return Ok(lexeme);
@@ -180,21 +142,21 @@ impl<'t> Parser<'t> {
             Then::MaxTrust
         } else if self.take_if("{")?.is_some() {
             let program = self.nested(Self::program)?;
-            end = self.expect("}", "a group of clauses begun with `{` ends with `}`")?.span;
+            end = self.require("}", "a group of clauses begun with `{` ends with `}`")?.span;
             Then::Program(program)
         } else {
             let value = self.expression(SUM)?;
             end = value.span;
             Then::Value(as_text(value)?)
         };
-        self.expect(";", "every clause ends with `;`, the last one and `}` too")?;
+        self.require(";", "every clause ends with `;`, the last one and `}` too")?;
         Ok(Clause { test, then, span: start.to(end) })
     }
 
-    /// Operators that bind at least as `weakest`, from left to right.
+    /// Parses operators that bind at least as tightly as `weakest`, from left to right.
     fn expression(&mut self, weakest: u8) -> Parsed<Node> {
         let mut left = self.prefix()?;
-        // The precedence of the operator that made `left` here: a chain goes on, what was in parentheses does not.
+        // The precedence of the operator that made `left` in this loop: a chain may continue it; an operand in parentheses has none.
         let mut open = 0;
         while let Some((symbol, precedence)) = self.operator(weakest)? {
             let operator = self.take()?;
@@ -206,13 +168,14 @@ impl<'t> Parser<'t> {
                 .hint("compare two things at a time: `a < b && b < c`"));
             }
             let right = self.expression(precedence + 1)?;
-            left = combine(self.mode, left, symbol, operator.span, right, open == precedence)?;
+            let chain = if open == precedence { Chain::GoesOn } else { Chain::Begins };
+            left = combine(self.mode, left, symbol, operator.span, right, chain)?;
             open = precedence;
         }
         Ok(left)
     }
 
-    /// The operator that stands next, if it binds strongly enough and belongs in this field.
+    /// The next operator, if it binds tightly enough and is valid in this field.
     fn operator(&mut self, weakest: u8) -> Parsed<Option<(&'static str, u8)>> {
         let mode = self.mode;
         let symbol = match self.peek() {
@@ -244,7 +207,7 @@ impl<'t> Parser<'t> {
             Token::Symbol("(") => self.nested(|parser| {
                 let inner = parser.expression(OR)?;
                 let close =
-                    parser.expect(")", "a parenthesis that was opened is closed with `)`")?;
+                    parser.require(")", "a parenthesis that was opened is closed with `)`")?;
                 Ok(Node { value: inner.value, span: lexeme.span.to(close.span) })
             }),
             Token::Symbol("$") => {
@@ -319,7 +282,7 @@ impl<'t> Parser<'t> {
             )
             .hint("a threshold is written `2-of(\"a\", \"b\", \"c\")`"));
         }
-        self.expect("(", "a threshold is written `2-of(\"a\", \"b\", \"c\")`")?;
+        self.require("(", "a threshold is written `2-of(\"a\", \"b\", \"c\")`")?;
         let mut of = Vec::new();
         let close = loop {
             of.push(self.text()?);
@@ -360,216 +323,5 @@ fn near_miss(lexeme: &Lexeme) -> Option<&'static str> {
     match lexeme.token {
         Token::Symbol("=") => Some("`==` compares; `=` stands only in Local-Constants"),
         _ => None,
-    }
-}
-
-fn combine(
-    mode: Mode,
-    left: Node,
-    symbol: &'static str,
-    at: Span,
-    right: Node,
-    chain: bool,
-) -> Parsed<Node> {
-    let span = left.span.to(right.span);
-    let value = match symbol {
-        "||" | "&&" if mode == Mode::Licensees => Value::Principals(join_principals(
-            symbol == "&&",
-            principals(left)?,
-            principals(right)?,
-            chain,
-        )),
-        "||" | "&&" => {
-            Value::Test(join_tests(symbol == "&&", as_test(left)?, as_test(right)?, chain, span))
-        }
-        "." => Value::Text(concatenation(as_text(left)?, as_text(right)?, chain, span)),
-        "+" | "-" | "*" | "/" | "%" | "^" => arithmetic(left, symbol, at, right, chain)?,
-        _ => Value::Test(Test { kind: relation(left, symbol, at, right)?, span }),
-    };
-    Ok(Node { value, span })
-}
-
-fn join_principals(all: bool, left: Principals, right: Principals, chain: bool) -> Principals {
-    match (all, chain, left) {
-        (true, true, Principals::All(mut parts)) => {
-            parts.push(right);
-            Principals::All(parts)
-        }
-        (false, true, Principals::Any(mut parts)) => {
-            parts.push(right);
-            Principals::Any(parts)
-        }
-        (true, _, left) => Principals::All(vec![left, right]),
-        (false, _, left) => Principals::Any(vec![left, right]),
-    }
-}
-
-fn join_tests(all: bool, left: Test, right: Test, chain: bool, span: Span) -> Test {
-    let kind = match (all, chain, left.kind) {
-        (true, true, TestKind::All(mut parts)) => {
-            parts.push(right);
-            TestKind::All(parts)
-        }
-        (false, true, TestKind::Any(mut parts)) => {
-            parts.push(right);
-            TestKind::Any(parts)
-        }
-        (true, _, kind) => TestKind::All(vec![Test { kind, span: left.span }, right]),
-        (false, _, kind) => TestKind::Any(vec![Test { kind, span: left.span }, right]),
-    };
-    Test { kind, span }
-}
-
-fn concatenation(left: Text, right: Text, chain: bool, span: Span) -> Text {
-    let kind = match (chain, left.kind) {
-        (true, TextKind::Concatenation(mut parts)) => {
-            parts.push(right);
-            TextKind::Concatenation(parts)
-        }
-        (_, kind) => TextKind::Concatenation(vec![Text { kind, span: left.span }, right]),
-    };
-    Text { kind, span }
-}
-
-fn arithmetic(
-    left: Node,
-    symbol: &'static str,
-    at: Span,
-    right: Node,
-    chain: bool,
-) -> Parsed<Value> {
-    let operator = match symbol {
-        "+" => Operator::Add,
-        "-" => Operator::Subtract,
-        "*" => Operator::Multiply,
-        "/" => Operator::Divide,
-        "%" => Operator::Remainder,
-        _ => Operator::Power,
-    };
-    match (left.value, right.value) {
-        (Value::Integer(left), Value::Integer(right)) => {
-            Ok(Value::Integer(extend(left, operator, right, chain)))
-        }
-        (Value::Float(_), Value::Float(_)) if operator == Operator::Remainder => {
-            Err(Finding::error(at, "expected integers on both sides of `%`, found floats"))
-        }
-        (Value::Float(left), Value::Float(right)) => {
-            Ok(Value::Float(extend(left, operator, right, chain)))
-        }
-        (left, right) => Err(mismatch(at, symbol, &left, &right)),
-    }
-}
-
-fn extend<T>(left: Number<T>, operator: Operator, right: Number<T>, chain: bool) -> Number<T> {
-    match left {
-        Number::Chain(first, mut rest) if chain => {
-            rest.push((operator, right));
-            Number::Chain(first, rest)
-        }
-        left => Number::Chain(Box::new(left), vec![(operator, right)]),
-    }
-}
-
-fn relation(left: Node, symbol: &'static str, at: Span, right: Node) -> Parsed<TestKind> {
-    let Some(relation) = Relation::from_symbol(symbol) else {
-        let text = as_text(right)?;
-        return Ok(TestKind::Matches(as_text(left)?, Box::new(Pattern::new(text))));
-    };
-    match (left.value, right.value) {
-        (Value::Integer(left), Value::Integer(right)) => Ok(TestKind::Integers(relation, left, right)),
-        (Value::Float(_), Value::Float(_)) if matches!(relation, Relation::Equal | Relation::NotEqual) => {
-            Err(Finding::error(at, format!("expected `<`, `>`, `<=` or `>=` between floats, found `{symbol}`"))
-                .hint("floats have no exact equality (RFC 2704 section 4.6.5); test a range, or compare strings"))
-        }
-        (Value::Float(left), Value::Float(right)) => Ok(TestKind::Floats(relation, left, right)),
-        (Value::Text(left), Value::Text(right)) => Ok(TestKind::Texts(relation, left, right)),
-        (left, right) => Err(mismatch(at, symbol, &left, &right)),
-    }
-}
-
-fn mismatch(at: Span, symbol: &str, left: &Value, right: &Value) -> Finding {
-    let finding = Finding::error(
-        at,
-        format!(
-            "expected two values of one type around `{symbol}`, found {} and {}",
-            left.describe(),
-            right.describe()
-        ),
-    );
-    match (left, right) {
-        (Value::Text(_), _) | (_, Value::Text(_)) => finding.hint(
-            "`@name` reads a string as an integer, `&name` as a float, and `.` joins strings",
-        ),
-        (Value::Float(_), Value::Integer(_)) | (Value::Integer(_), Value::Float(_)) => finding
-            .hint("write the integer as a float, `2.0`, or read attributes as floats with `&`"),
-        _ => finding,
-    }
-}
-
-fn unary(symbol: &str, at: Span, of: Node) -> Parsed<Node> {
-    let span = at.to(of.span);
-    let value = match (symbol, of.value) {
-        ("!", value) => {
-            let test = as_test(Node { value, span: of.span })?;
-            Value::Test(Test { kind: TestKind::Not(Box::new(test)), span })
-        }
-        ("@", Value::Text(text)) => Value::Integer(Number::Convert(text)),
-        ("&", Value::Text(text)) => Value::Float(Number::Convert(text)),
-        ("-", Value::Integer(number)) => Value::Integer(Number::Negative(Box::new(number))),
-        ("-", Value::Float(number)) => Value::Float(Number::Negative(Box::new(number))),
-        ("-", value) => {
-            return Err(Finding::error(
-                at,
-                format!("expected a number behind `-`, found {}", value.describe()),
-            )
-            .hint("`@name` reads a string as an integer, `&name` as a float"));
-        }
-        (symbol, value) => {
-            return Err(Finding::error(
-                at,
-                format!("expected a string behind `{symbol}`, found {}", value.describe()),
-            ));
-        }
-    };
-    Ok(Node { value, span })
-}
-
-fn as_text(node: Node) -> Parsed<Text> {
-    match node.value {
-        Value::Text(text) => Ok(text),
-        other => {
-            Err(Finding::error(node.span, format!("expected a string, found {}", other.describe())))
-        }
-    }
-}
-
-/// A test; the bare words `true` and `false` are constants here, and attribute names everywhere else.
-fn as_test(node: Node) -> Parsed<Test> {
-    let span = node.span;
-    match node.value {
-        Value::Test(test) => Ok(test),
-        Value::Text(Text { kind: TextKind::Attribute(name), .. }) if constant(&name.text).is_some() => {
-            Ok(Test { kind: TestKind::Constant(constant(&name.text).unwrap_or(false)), span })
-        }
-        other => Err(Finding::error(span, format!("expected a test, found {}", other.describe()))
-            .hint("compare it with something: `==`, `!=`, `<`, `>`, `<=`, `>=`, or `~=` for a regular expression")),
-    }
-}
-
-fn constant(name: &[u8]) -> Option<bool> {
-    [(b"true".as_slice(), true), (b"false", false)]
-        .into_iter()
-        .find(|(word, _)| name.eq_ignore_ascii_case(word))
-        .map(|(_, value)| value)
-}
-
-fn principals(node: Node) -> Parsed<Principals> {
-    match node.value {
-        Value::Principals(principals) => Ok(principals),
-        Value::Text(text) => Ok(Principals::One(text)),
-        other => Err(Finding::error(
-            node.span,
-            format!("expected a principal, found {}", other.describe()),
-        )),
     }
 }

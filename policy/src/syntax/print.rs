@@ -1,4 +1,4 @@
-//! A tree as text that parses to the same tree. Comments and layout are not kept: `layout` does that.
+//! Prints a tree as text that parses to the same tree. Comments and layout are lost; the module `layout` formats with them.
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
@@ -8,13 +8,13 @@ use crate::syntax::tree::{
     Then, Tree,
 };
 
-/// An assertion, without its last newline.
+/// Prints an assertion, without a newline at the end.
 impl Display for Tree {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "KeyNote-Version: 2\nAuthorizer: {}", self.authorizer)?;
         match &self.licensees {
             None => {}
-            Some(Licensees::Nobody) => f.write_str("\nLicensees:")?,
+            Some(Licensees::Empty) => f.write_str("\nLicensees:")?,
             Some(Licensees::Principals(principals)) => write!(f, "\nLicensees: {principals}")?,
         }
         if !self.constants.is_empty() {
@@ -71,7 +71,7 @@ impl Display for Text {
     }
 }
 
-/// A string literal (RFC 2704 §4.3.1), quotes included.
+/// Prints a string literal (RFC 2704 §4.3.1) with its quotes.
 #[derive(Debug, Clone, Copy)]
 pub struct Quoted<'b>(pub &'b [u8]);
 
@@ -94,7 +94,7 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// Bytes that are known to be ASCII.
+/// Converts bytes that are known to be ASCII.
 struct Ascii<'b>(&'b [u8]);
 
 impl Display for Ascii<'_> {
@@ -103,7 +103,7 @@ impl Display for Ascii<'_> {
     }
 }
 
-/// Writes `inner`, in parentheses if it binds less than its place asks.
+/// Writes `inner`, in parentheses if it binds less tightly than its position requires.
 fn bracketed(
     f: &mut Formatter<'_>,
     binds: u8,
@@ -192,7 +192,7 @@ fn text(f: &mut Formatter<'_>, of: &Text, place: u8) -> fmt::Result {
     }
 }
 
-/// A literal, as the lexer reads it.
+/// Prints a number as the lexer reads it.
 trait Literal {
     fn literal(&self, f: &mut Formatter<'_>) -> fmt::Result;
 }

@@ -1,11 +1,9 @@
-//! An assertion as a tree: one type per production of RFC 2704 §4, typed as the grammar types it.
+//! An assertion as a tree: one Rust type for each production of RFC 2704 §4.
 
 use std::fmt;
 use std::sync::OnceLock;
 
 use crate::attributes;
-use crate::bind::{bind, literal};
-use crate::principal::Principal;
 use crate::regex::{Regex, RegexError};
 use crate::source::Span;
 
@@ -29,7 +27,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// All of them, in the order of the grammar.
+    /// All fields, in the order of the grammar.
     pub const ALL: [Self; 7] = [
         Self::Version,
         Self::Authorizer,
@@ -65,22 +63,14 @@ impl fmt::Display for Field {
 pub struct Tree {
     /// `<AuthField>`: the principal that makes the assertion.
     pub authorizer: Text,
-    /// `<LicenseesField>`: nothing if it is missing.
+    /// `<LicenseesField>`: `None` if it is missing.
     pub licensees: Option<Licensees>,
     /// `<LocalConstantsField>`.
     pub constants: Vec<Constant>,
-    /// `<ConditionsField>`: nothing if it is missing.
+    /// `<ConditionsField>`: `None` if it is missing.
     pub conditions: Option<Program>,
     /// `<SignatureField>`.
     pub signature: Option<Text>,
-}
-
-impl Tree {
-    /// The authorizer, if it is known without a question: nothing if it is computed from attributes, or a malformed key.
-    pub fn known_authorizer(&self) -> Option<Principal> {
-        let (bound, _) = bind(self.clone());
-        Principal::parse(literal(&bound.authorizer)?).ok()
-    }
 }
 
 /// `<Assignments>`: a name and a literal.
@@ -97,8 +87,8 @@ pub struct Constant {
 /// `<LicenseesExpr>`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Licensees {
-    /// The field is there and empty.
-    Nobody,
+    /// The field is present and empty.
+    Empty,
     /// `<PrincExpr>`
     Principals(Principals),
 }
@@ -114,17 +104,17 @@ pub enum Principals {
     Any(Vec<Principals>),
     /// `<K>-of(<PrincList>)`
     Threshold {
-        /// How many.
+        /// The number of principals required.
         k: u32,
-        /// Of which.
+        /// The list of principals.
         of: Vec<Text>,
-        /// From K to the closing parenthesis.
+        /// The span from K to the closing parenthesis.
         span: Span,
     },
 }
 
 impl Principals {
-    /// Every principal in it, from left to right.
+    /// Every principal in the expression, from left to right.
     pub fn texts(&self) -> Vec<&Text> {
         match self {
             Self::One(text) => vec![text],
@@ -143,6 +133,16 @@ pub struct Text {
     pub span: Span,
 }
 
+impl Text {
+    /// The value of a literal; `None` for a string that depends on attributes and so on the question.
+    pub(crate) fn literal(&self) -> Option<&[u8]> {
+        match &self.kind {
+            TextKind::Literal(literal) => Some(literal),
+            _ => None,
+        }
+    }
+}
+
 /// The forms of `<StrEx>`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TextKind {
@@ -156,25 +156,25 @@ pub enum TextKind {
     Concatenation(Vec<Text>),
 }
 
-/// An attribute's name, and whose it is.
+/// An attribute's name, and where its value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
-    /// As written.
+    /// The name as written.
     pub text: Box<[u8]>,
-    /// Who gives the value.
+    /// Where the value comes from.
     pub owner: Owner,
-    /// For the look-up in an action attribute set.
+    /// The hash of the name, for the lookup in an action attribute set.
     pub(crate) hash: u64,
-    /// Where a question keeps the value once it is looked up; [`NO_SLOT`] for names that came too late for one.
+    /// The slot in which a question caches the value; [`NO_SLOT`] if all slots are taken by other names.
     pub(crate) slot: u8,
 }
 
-/// How many attributes a question keeps at hand.
+/// How many attribute values a question caches.
 pub(crate) const SLOTS: u8 = 48;
-/// An attribute that is looked up each time.
+/// The slot of an attribute that is not cached but looked up each time.
 pub(crate) const NO_SLOT: u8 = u8::MAX;
 
-/// Who gives an attribute its value (RFC 2704 §3).
+/// Where an attribute's value comes from (RFC 2704 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// The action attribute set.
@@ -187,14 +187,14 @@ pub enum Owner {
     Values,
     /// `_ACTION_AUTHORIZERS`
     ActionAuthorizers,
-    /// `_0`, `_1`, …: what the last regular expression matched.
+    /// `_0`, `_1`, …: the text that a group of the last regular expression matched.
     Group(u32),
-    /// Another name with `_` first: always empty.
-    Nobody,
+    /// Any other name that begins with `_`: always empty.
+    Undefined,
 }
 
 impl Name {
-    /// A name, with its owner found out.
+    /// A name and the source of its value.
     pub fn new(text: &[u8]) -> Self {
         Self {
             text: text.into(),
@@ -206,14 +206,14 @@ impl Name {
 }
 
 impl Owner {
-    /// The owner of a name.
+    /// The source of a name's value.
     pub fn of(name: &[u8]) -> Self {
         match name {
             b"_MIN_TRUST" => Self::MinTrust,
             b"_MAX_TRUST" => Self::MaxTrust,
             b"_VALUES" => Self::Values,
             b"_ACTION_AUTHORIZERS" => Self::ActionAuthorizers,
-            [b'_', digits @ ..] => group(digits).map_or(Self::Nobody, Self::Group),
+            [b'_', digits @ ..] => group(digits).map_or(Self::Undefined, Self::Group),
             _ => Self::Action,
         }
     }
@@ -233,16 +233,16 @@ pub type Program = Vec<Clause>;
 pub struct Clause {
     /// `<Test>`
     pub test: Test,
-    /// What follows `->`.
+    /// The part behind `->`.
     pub then: Then,
-    /// Without the semicolon.
+    /// The span of the clause, without the semicolon.
     pub span: Span,
 }
 
-/// What a clause gives when its test is true.
+/// The value of a clause whose test is true.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Then {
-    /// Nothing is written: `_MAX_TRUST`.
+    /// No value is written: `_MAX_TRUST`.
     MaxTrust,
     /// `-> <Value>`
     Value(Text),
@@ -250,7 +250,7 @@ pub enum Then {
     Program(Program),
 }
 
-/// `<RelExpr>`. Its parts are in the order of evaluation.
+/// `<RelExpr>`. Its parts are in the order in which they are evaluated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Test {
     /// What.
@@ -274,35 +274,35 @@ pub enum TestKind {
     Integers(Relation, Integer, Integer),
     /// `<FloatRelExpr>`
     Floats(Relation, Float, Float),
-    /// `<StringRelExpr>` but for `~=`
+    /// `<StringRelExpr>`, except for `~=`
     Texts(Relation, Text, Text),
     /// `<StrEx> "~=" <RegExpr>`
     Matches(Text, Box<Pattern>),
 }
 
-/// `<RegExpr>`. A literal is compiled once: in policy when it is loaded, in credentials when somebody first needs it.
+/// `<RegExpr>`. A literal is compiled once: in policy when it is loaded, in credentials when a question first needs it.
 #[derive(Debug, Clone)]
 pub struct Pattern {
-    /// The expression that gives the pattern.
+    /// The string expression of the pattern.
     pub text: Text,
     compiled: OnceLock<Result<Regex, RegexError>>,
-    /// Whether a later part of the clause may ask what the groups matched.
+    /// Whether a later part of the clause may use the text that a group matched.
     pub(crate) captures: bool,
 }
 
 impl Pattern {
-    /// A pattern that nobody has compiled.
+    /// A pattern that is not compiled yet.
     pub const fn new(text: Text) -> Self {
         Self { text, compiled: OnceLock::new(), captures: false }
     }
 
-    /// The regular expression of a literal, or why it is none; nothing for a pattern that is computed.
+    /// The regular expression of a literal, or its error; `None` for a pattern that is computed.
     pub fn regex(&self) -> Option<&Result<Regex, RegexError>> {
-        let pattern = literal(&self.text)?;
+        let pattern = self.text.literal()?;
         Some(self.compiled.get_or_init(|| Regex::new(pattern)))
     }
 
-    /// Whether [`regex`](Self::regex) has been asked before.
+    /// Whether [`regex`](Self::regex) was called before.
     pub(crate) fn is_compiled(&self) -> bool {
         self.compiled.get().is_some()
     }
@@ -332,7 +332,7 @@ pub enum Relation {
 }
 
 impl Relation {
-    /// As it is written.
+    /// The operator as written.
     pub const fn symbol(self) -> &'static str {
         match self {
             Self::Equal => "==",
@@ -344,7 +344,7 @@ impl Relation {
         }
     }
 
-    /// The relation that a symbol stands for.
+    /// The relation of a symbol.
     pub fn from_symbol(symbol: &str) -> Option<Self> {
         [
             Self::Equal,
@@ -358,7 +358,7 @@ impl Relation {
         .find(|relation| relation.symbol() == symbol)
     }
 
-    /// Whether it holds between two values.
+    /// Whether the relation holds between two values.
     pub fn holds<T: PartialOrd + ?Sized>(self, left: &T, right: &T) -> bool {
         match self {
             Self::Equal => left == right,
@@ -389,7 +389,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    /// As it is written.
+    /// The operator as written.
     pub const fn symbol(self) -> &'static str {
         match self {
             Self::Add => "+",
@@ -414,14 +414,14 @@ pub enum Number<T> {
     Literal(T),
     /// `"-" a`
     Negative(Box<Number<T>>),
-    /// `a + b - c`: operators of one precedence, from left to right.
+    /// `a + b - c`: operators of the same precedence, from left to right.
     Chain(Box<Number<T>>, Vec<(Operator, Number<T>)>),
     /// `"@" <StrEx>` or `"&" <StrEx>`
     Convert(Text),
 }
 
 impl Tree {
-    /// Every string expression, the inner ones too, but not the signature.
+    /// Every string expression of the assertion, including inner ones, except for the signature.
     pub fn texts(&self) -> Vec<&Text> {
         let mut texts = Vec::new();
         inner_texts(&self.authorizer, &mut texts);
@@ -434,7 +434,7 @@ impl Tree {
 }
 
 impl Test {
-    /// Every string expression in it, the inner ones too.
+    /// Every string expression in it, including inner ones.
     pub fn texts(&self) -> Vec<&Text> {
         let mut texts = Vec::new();
         test_texts(self, &mut texts);

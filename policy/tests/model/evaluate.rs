@@ -1,15 +1,15 @@
-//! RFC 2704 §5.3, sentence by sentence and without a thought for speed.
+//! RFC 2704 §5.3, sentence by sentence and without regard to speed.
 
 use std::collections::BTreeMap;
 
 use crate::terms::{Assertion, Clause, Field, Num, Pattern, Princ, Query, Str, Test, Then};
 
-/// A run-time error, of whatever kind.
+/// A run-time error of any kind.
 struct Fault;
 
 type Groups = Vec<Vec<u8>>;
 
-/// The Policy Compliance Value (§5.3): the Principal Compliance Value of `POLICY`, by trying until nothing changes.
+/// The Policy Compliance Value (§5.3): the Principal Compliance Value of `POLICY`, by iterating until nothing changes.
 pub fn answer(assertions: &[Assertion], query: &Query) -> usize {
     let max = query.values.len() - 1;
     // Direct Authorization Value, §5.3.2.
@@ -105,7 +105,7 @@ impl Scope<'_> {
         program.iter().map(|clause| self.clause(clause, outer.clone())).max().unwrap_or(0)
     }
 
-    /// What groups matched is known until the clause ends, clauses nested in it included.
+    /// The texts of groups are known until the clause ends, also in nested clauses.
     fn clause(&self, clause: &Clause, mut groups: Groups) -> usize {
         if !self.test(&clause.test, &mut groups).unwrap_or(false) {
             return 0;
@@ -215,7 +215,7 @@ impl Scope<'_> {
         })
     }
 
-    /// §3, §4.6.2: constants override attributes; what nobody sets is empty.
+    /// §3, §4.6.2: constants override attributes; a name without a value is empty.
     fn attribute(&self, name: &[u8], groups: &Groups) -> Vec<u8> {
         let own = |list: &[(&str, Vec<u8>)]| {
             let found = list.iter().rev().find(|(known, _)| known.as_bytes() == name);
@@ -271,7 +271,7 @@ fn power(base: i64, exponent: i64) -> Result<i64, Fault> {
     Ok(product)
 }
 
-/// Digits with perhaps a sign before and a point among them, and nothing else.
+/// Whether a text is digits with an optional sign before and an optional point among them.
 fn is_number(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let points = digits.iter().filter(|byte| **byte == b'.').count();
@@ -280,7 +280,7 @@ fn is_number(text: &[u8]) -> bool {
         && digits.iter().all(|byte| *byte == b'.' || byte.is_ascii_digit())
 }
 
-/// `@`: the fraction is rounded down; what is no number, or does not fit, is 0.
+/// `@`: the fraction is rounded down; a text that is not a number, or does not fit, gives 0.
 fn rounded_down(text: &[u8]) -> i64 {
     if !is_number(text) || text.len() > 15 {
         return 0;
@@ -290,7 +290,7 @@ fn rounded_down(text: &[u8]) -> i64 {
     if i32::try_from(value).is_ok() { value } else { 0 }
 }
 
-/// The number of groups, then what each matched; nothing if the text does not match.
+/// The number of groups, then the text of each; `None` if the text does not match.
 fn matched(text: &[u8], pattern: Pattern) -> Result<Option<Groups>, Fault> {
     match pattern {
         Pattern::Whole => Ok((text == b"abc").then(|| vec![b"0".to_vec()])),

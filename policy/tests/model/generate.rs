@@ -48,7 +48,7 @@ const WORDS: [&str; 32] = [
     "a b",
 ];
 
-/// Whether conditions may look at who asks: if so, another requester may lower an answer.
+/// Whether conditions may use the requesters: if so, another requester may lower an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authorizers {
     Seen,
@@ -130,7 +130,7 @@ fn licensee(seen: Authorizers) -> BoxedStrategy<Str> {
 fn princ(seen: Authorizers) -> BoxedStrategy<Princ> {
     let list = vec(licensee(seen), 1..=5);
     let threshold = (list, any::<u8>()).prop_map(|(list, k)| {
-        // One threshold in sixteen asks for too many.
+        // One threshold in sixteen requires too many.
         let k = if k < 16 { list.len() + 1 } else { usize::from(k) % list.len() + 1 };
         Princ::Of(u32::try_from(k).unwrap(), list)
     });
@@ -152,7 +152,7 @@ fn program(seen: Authorizers) -> BoxedStrategy<Vec<Clause>> {
         2 => string(seen),
     ];
     let then = prop_oneof![1 => Just(Then::Nothing), 9 => value.prop_map(Then::Value)];
-    // Half of the clauses say yes, so that answers get through and are worth comparing.
+    // Half of the clauses are true, so that there are positive answers to compare.
     let test = prop_oneof![1 => Just(Test::Constant(true)), 1 => test(seen)].boxed();
     let clause = (test.clone(), then).prop_map(|(test, then)| Clause { test, then });
     let nested = clause.prop_recursive(2, 6, 3, move |inner| {

@@ -13,14 +13,14 @@ pub enum Str {
 /// `<IntEx>` and `<FloatEx>`
 #[derive(Debug, Clone)]
 pub enum Num {
-    /// As it is written.
+    /// A literal, as written.
     Literal(&'static str),
     Negative(Box<Num>),
     Compute(Box<Num>, char, Box<Num>),
     Convert(Str),
 }
 
-/// The regular expressions whose meaning the model knows by itself.
+/// The regular expressions that the model itself can match.
 #[derive(Debug, Clone, Copy)]
 pub enum Pattern {
     /// `^abc$`
@@ -29,7 +29,7 @@ pub enum Pattern {
     Contains,
     /// `(a)(b)?`
     Groups,
-    /// `(`, which is none
+    /// `(`, which is invalid
     Invalid,
 }
 
@@ -46,7 +46,7 @@ pub enum Test {
     Matches(Str, Pattern),
 }
 
-/// What stands behind `->`
+/// The part behind `->`
 #[derive(Debug, Clone)]
 pub enum Then {
     Nothing,
@@ -70,7 +70,7 @@ pub enum Princ {
     Of(u32, Vec<Str>),
 }
 
-/// A field that may be missing, or there and empty.
+/// A field that may be missing, or present and empty.
 #[derive(Debug, Clone)]
 pub enum Field<T> {
     Missing,

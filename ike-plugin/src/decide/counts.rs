@@ -1,0 +1,58 @@
+//! The counters of an authorizer.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::wire::{Answer, Verdict};
+
+/// Counters since the start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Questions that were answered with `allow`.
+    pub allowed: AtomicU64,
+    /// Questions that were answered with `deny`, by step, in the order of [`Step`](crate::wire::Step).
+    pub denied: [AtomicU64; 6],
+    /// Answers for which path, status and identity were cached.
+    pub kept: AtomicU64,
+    /// Denials that were given again, without asking the policy.
+    pub again: AtomicU64,
+    /// Questions to the policy.
+    pub asked: AtomicU64,
+}
+
+/// Whether an answer needed work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Path, status or identity were judged for it.
+    Verified,
+    /// All of these were cached.
+    Cached,
+}
+
+impl Counts {
+    /// Counts an answer.
+    pub(super) fn count(&self, answer: &Answer, origin: Origin) {
+        if origin == Origin::Cached {
+            self.kept.fetch_add(1, Ordering::Relaxed);
+        }
+        match answer.decision {
+            Verdict::Allow => {
+                self.allowed.fetch_add(1, Ordering::Relaxed);
+            }
+            Verdict::Deny => {
+                if let Some(count) = self.denied.get(answer.step as usize) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Counts a denial that was given again.
+    pub(super) fn count_again(&self) {
+        self.again.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a question to the policy.
+    pub(super) fn count_asked(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+}

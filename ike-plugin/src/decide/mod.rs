@@ -1,0 +1,11 @@
+//! The decision whether a peer may connect: path, status, identity, policy.
+
+mod answer;
+mod authorizer;
+mod counts;
+mod keys;
+mod peer;
+mod recent;
+
+pub use authorizer::{AddressIds, Authorizer};
+pub use counts::Counts;

@@ -1,0 +1,201 @@
+//! The part of a decision that does not depend on the negotiation: path, status and identity of a peer, and the principals in whose name it asks
+//! the policy. It takes milliseconds, so that [`Authorizer`](super::Authorizer) caches the result.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use countersign_ca::Timestamp;
+
+use super::answer::Denial;
+use super::recent::Key;
+use crate::decision_log::PeerCertificate;
+use crate::identity::{Mapping, Names, PeerId};
+use crate::policy::proof::Proof;
+use crate::policy::{LoadedPolicy, RequestingPeer};
+use crate::status::{Lack, Status};
+use crate::trust::Trust;
+use crate::wire::Step;
+use countersign_ca::path::ValidPath;
+
+/// How long a denial is cached. It is short, because the cause may be mended at any time.
+pub(super) const DENIAL: Duration = Duration::from_secs(2);
+/// The longest time for which the result for a looked-up certificate is cached. The store may have a newer certificate by then.
+const LOOKED_UP: Duration = Duration::from_secs(60);
+/// The most certificates of an identity that are tried.
+const MAX_FOUND: usize = 8;
+
+/// Two numbers that change with the statuses and with the policy. A cached result counts only while both are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Generation {
+    /// The number of [`Trust::generation`].
+    pub trust: u64,
+    /// The number of [`LoadedPolicy::number`].
+    pub policy: u64,
+}
+
+/// When a cached result counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lifetime {
+    pub generation: Generation,
+    pub from: Timestamp,
+    pub until: Timestamp,
+}
+
+impl Lifetime {
+    /// Whether the result counts in this generation, at this time.
+    pub fn is_live(&self, generation: Generation, at: Timestamp) -> bool {
+        self.generation == generation && (self.from..self.until).contains(&at)
+    }
+}
+
+/// A daemon's question after parsing: the peer and its proof.
+pub(super) struct Asking<'q> {
+    pub proof: Proof<'q>,
+    pub peer: PeerId,
+    pub policy: Arc<LoadedPolicy>,
+    pub generation: Generation,
+    /// The key under which the peer is cached: a hash of its identity and its proof.
+    pub key: Key,
+}
+
+/// The cached result for a peer. The path is left out, because certificates need more memory than all the rest.
+pub(super) struct PeerFacts {
+    pub lifetime: Lifetime,
+    /// The trace of the decision for which this was judged.
+    pub trace: String,
+    pub policy: Arc<LoadedPolicy>,
+    pub certificate: Option<Arc<PeerCertificate>>,
+    /// The identity used in the policy query. If a certificate contains it, the certificate's spelling is used.
+    pub peer: PeerId,
+    /// Whether a certificate authenticated the peer.
+    pub by_certificate: bool,
+    /// Why the status is not known, if it is not and the settings accept that.
+    pub lack: Option<Lack>,
+    /// The peer as it asks the policy, or why it is denied.
+    pub found: Result<RequestingPeer, Denial>,
+}
+
+/// The result for a peer, and its valid path, which only the decision log needs.
+pub(super) struct Discovery {
+    pub known: PeerFacts,
+    pub path: Option<Arc<ValidPath>>,
+}
+
+/// A valid path with an acceptable status.
+struct Trusted {
+    path: ValidPath,
+    until: Timestamp,
+    lack: Option<Lack>,
+}
+
+/// Judges peers at one moment.
+pub(super) struct Inquirer<'a> {
+    pub trust: &'a dyn Trust,
+    pub mapping: &'a Mapping,
+    pub at: Timestamp,
+    /// The end of the time for waiting.
+    pub deadline: Instant,
+}
+
+impl Inquirer<'_> {
+    /// Judges path, status and identity of a peer. `trace` is that of the present decision.
+    pub fn find_out(&self, asking: Asking<'_>, trace: &str) -> Discovery {
+        let Asking { proof, mut peer, policy, generation, .. } = asking;
+        let mut certificate = None;
+        let mut until = Timestamp::from_millis(i64::MAX);
+        // 1. Path, status and identity, if a certificate authenticated the peer.
+        let judged = match proof {
+            Proof::Chain(chain) => {
+                let chain: Vec<Vec<u8>> = chain.iter().map(|of| of.0.clone()).collect();
+                self.trusted(&chain, &peer, &mut certificate).map(Some)
+            }
+            Proof::UntoldCertificate => {
+                until = self.at.plus(LOOKED_UP);
+                self.looked_up(&peer, &mut certificate).map(Some)
+            }
+            // The daemon has checked that the secret, key or user belongs to the identity. The policy names it.
+            Proof::Secret(_) | Proof::Key(_) | Proof::User(_) => Ok(None),
+        };
+        // 2. The principals in whose name the peer asks, with the identity in the certificate's spelling.
+        let (mut trusted, mut lack) = (None, None);
+        let found = judged.and_then(|judged| {
+            if let Some(Trusted { path, until: good_until, lack: missing }) = judged {
+                until = until.min(good_until);
+                lack = missing;
+                let leaf = path.certificates.first();
+                if let Some(names) = leaf.and_then(|of| Names::of(of.der()).ok()) {
+                    peer = names.as_held(peer.clone());
+                }
+                trusted = Some(Arc::new(path));
+            }
+            let id = peer.to_string();
+            policy
+                .requesting_peer(trusted.as_deref(), &proof, &id)
+                .map_err(Denial::by(Step::Policy))
+        });
+        if found.is_err() {
+            until = self.at.plus(DENIAL);
+        }
+        let known = PeerFacts {
+            lifetime: Lifetime { generation, from: self.at, until },
+            trace: trace.to_owned(),
+            policy,
+            certificate: certificate.map(Arc::new),
+            peer,
+            by_certificate: trusted.is_some(),
+            lack,
+            found,
+        };
+        Discovery { known, path: trusted }
+    }
+
+    /// Judges one chain: path, status, identity. `certificate` receives the log's description of the certificate, whether or not it is accepted.
+    fn trusted(
+        &self,
+        chain: &[Vec<u8>],
+        peer: &PeerId,
+        certificate: &mut Option<PeerCertificate>,
+    ) -> Result<Trusted, Denial> {
+        *certificate = chain.first().and_then(|leaf| PeerCertificate::of(leaf));
+        let path = self.trust.path(chain, self.at).map_err(Denial::by(Step::Path))?;
+        let (good_until, lack) = match self.trust.status(&path, self.at, self.deadline) {
+            Status::Good(until) => (until, None),
+            Status::Passed(until, lack) => (until, Some(lack)),
+            Status::Revoked(why) | Status::Unknown(why) => {
+                return Err(Denial { step: Step::Status, reason: why });
+            }
+        };
+        let leaf = path.certificates.first().map(|leaf| leaf.der()).unwrap_or_default();
+        let names =
+            Names::of(leaf).map_err(|e| Denial { step: Step::Identity, reason: e.to_string() })?;
+        names.check(peer, self.mapping).map_err(Denial::by(Step::Identity))?;
+        let until = path
+            .pairs()
+            .fold(good_until, |until, (of, issuer)| until.min(of.not_after).min(issuer.not_after));
+        Ok(Trusted { path, until, lack })
+    }
+
+    /// Looks the peer's certificates up, and takes the first that is accepted. If none is, the first one's denial counts.
+    fn looked_up(
+        &self,
+        peer: &PeerId,
+        certificate: &mut Option<PeerCertificate>,
+    ) -> Result<Trusted, Denial> {
+        let found = self.trust.look_up(peer, self.deadline).map_err(Denial::by(Step::Question))?;
+        let mut first = None;
+        for chain in found.into_iter().take(MAX_FOUND) {
+            match self.trusted(&chain, peer, certificate) {
+                Ok(path) => return Ok(path),
+                Err(denial) => first = first.or(Some(denial)),
+            }
+        }
+        Err(first.unwrap_or_else(|| Denial {
+            step: Step::Question,
+            reason: format!(
+                "expected a certificate of the {} `{}`, found none: the daemon told none, and none is on record",
+                peer.kind(),
+                peer.to_string().escape_debug()
+            ),
+        }))
+    }
+}

@@ -1,0 +1,138 @@
+//! One decision, and its JSON object.
+
+use std::sync::Arc;
+
+use countersign_ca::Timestamp;
+use countersign_ca::certificate::Facts;
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::identity::PeerId;
+use crate::policy::LoadedPolicy;
+use crate::status::Lack;
+use crate::wire::{Answer, End, Octets, Question, Verdict};
+use countersign_ca::path::{ValidPath, general_name};
+
+/// A decision, as it is recorded.
+pub struct Decision {
+    /// The time of the decision.
+    pub at: Timestamp,
+    /// How long it took, in microseconds.
+    pub micros: u64,
+    /// The answer.
+    pub answer: Answer,
+    /// The question, without a pre-shared key.
+    pub question: Question,
+    /// The trace of the earlier decision for which path, status and identity were judged, if they were cached.
+    pub same_as: Option<String>,
+    /// The peer's certificate.
+    pub certificate: Option<Arc<PeerCertificate>>,
+    /// The principals in whose name the policy was asked.
+    pub requesters: Option<Arc<[String]>>,
+    /// The policy in force.
+    pub policy: Option<Arc<LoadedPolicy>>,
+    /// Why the status was not known, if it was not and the settings accept that.
+    pub lack: Option<Lack>,
+    /// The path, if it was validated for this decision.
+    pub path: Option<Arc<ValidPath>>,
+}
+
+/// A description of a peer's certificate for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerCertificate {
+    /// The subject (RFC 4514).
+    pub subject: String,
+    /// The subject alternative names.
+    pub names: Vec<String>,
+    /// The issuer (RFC 4514).
+    pub issuer: String,
+    /// The serial number, hex.
+    pub serial: String,
+    /// The end of its validity (RFC 3339).
+    pub not_after: String,
+    /// SHA-256 over the certificate, hex.
+    pub sha256: String,
+}
+
+impl PeerCertificate {
+    /// The description of a certificate in DER; `None` if it cannot be read.
+    pub fn of(der: &[u8]) -> Option<Self> {
+        let facts = Facts::of(der).ok()?;
+        Some(Self {
+            subject: facts.subject.to_string(),
+            names: facts.alt_names.iter().map(general_name).collect(),
+            issuer: facts.issuer.to_string(),
+            serial: HEXLOWER.encode(&facts.serial),
+            not_after: facts.not_after.to_string(),
+            sha256: HEXLOWER.encode(&Sha256::digest(der)),
+        })
+    }
+}
+
+/// The JSON object of a decision. docs/authorizer.md describes its members.
+pub(super) fn decision_json(decision: Decision) -> Value {
+    let Decision { at, micros, answer, mut question, same_as, certificate, .. } = decision;
+    let end = |end: &End| {
+        let id = PeerId::read(&end.id);
+        json!({
+            "address": end.address,
+            "port": end.port,
+            "id": id.as_ref().map_or_else(ToString::to_string, ToString::to_string),
+            "id_type": id.as_ref().map_or("unreadable", |id| id.kind()),
+        })
+    };
+    let mut value = json!({
+        "time": at.to_string(),
+        "trace": answer.trace,
+        "decision": answer.decision,
+        "step": answer.step,
+        "reason": answer.reason,
+        "phase": if question.child.is_some() { 2 } else { 1 },
+        "daemon": question.daemon,
+        "connection": question.connection,
+        "ike": question.ike,
+        "mode": question.mode,
+        "role": question.role,
+        "local": end(&question.local),
+        "remote": end(&question.remote),
+        "proposal": question.proposal.text,
+        "certificate": certificate.as_deref(),
+        "requesters": decision.requesters.as_deref(),
+        "policy": decision.policy.as_deref().map(|policy| policy.digest().as_ref()),
+        "same_as": same_as,
+        "micros": micros,
+    });
+    if let Some(fields) = value.as_object_mut() {
+        if let Some(path) = decision.path.filter(|_| same_as.is_none()) {
+            let octets = |of: &[u8]| json!(Octets(of.to_vec()));
+            let certificates = path.certificates.iter().map(|of| octets(of.der()));
+            fields.insert("path".into(), certificates.collect());
+            fields.insert("anchor_key".into(), octets(path.anchor.spki()));
+            question.chain.clear();
+        }
+        if same_as.is_some() {
+            question.chain.clear();
+        }
+        if let Some(lack) = decision.lack {
+            fields.insert("status".into(), json!(lack));
+        }
+        if decision.policy.is_some_and(|policy| policy.takes_legacy_signatures()) {
+            fields.insert("legacy_signatures".into(), json!(true));
+        }
+        fields.insert("question".into(), json!(question));
+    }
+    value
+}
+
+/// The JSON object for the denial of something that is not a question.
+pub(super) fn refusal_json(at: Timestamp, answer: &Answer) -> Value {
+    json!({
+        "time": at.to_string(),
+        "trace": answer.trace,
+        "decision": Verdict::Deny,
+        "step": answer.step,
+        "reason": answer.reason,
+    })
+}

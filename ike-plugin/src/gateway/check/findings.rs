@@ -1,0 +1,99 @@
+//! The obstacles that the rules find, and the list that collects them.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::gateway::abilities::Library;
+use crate::gateway::daemon::Daemon;
+use crate::gateway::description::Gateway;
+use crate::gateway::limits::{Limit, Part};
+
+/// How severe an obstacle is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The gateways come up, but not for ever, or not in both directions.
+    Warning,
+    /// The gateways do not come up.
+    Error,
+}
+
+/// An obstacle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Obstacle {
+    /// How severe it is.
+    pub severity: Severity,
+    /// A code for programs, such as `expired`.
+    pub code: &'static str,
+    /// The gateway that has the obstacle.
+    pub gateway: String,
+    /// The daemon that would refuse.
+    pub daemon: Daemon,
+    /// A sentence: what was expected, what was found, and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.gateway, self.daemon, self.message)
+    }
+}
+
+/// Collects the obstacles of one gateway for one daemon. Each rule is a method of it, in one of the files beside this one.
+pub(super) struct Findings<'g> {
+    /// The gateway that has the obstacles.
+    pub gateway: &'g Gateway,
+    /// The daemon that would refuse: its own, or its peer's.
+    pub daemon: Daemon,
+    list: Vec<Obstacle>,
+}
+
+impl<'g> Findings<'g> {
+    /// An empty list.
+    pub const fn new(gateway: &'g Gateway, daemon: Daemon) -> Self {
+        Self { gateway, daemon, list: Vec::new() }
+    }
+
+    /// The obstacles in the order of the rules, without repetitions.
+    pub fn into_list(self) -> Vec<Obstacle> {
+        self.list
+    }
+
+    fn add(&mut self, severity: Severity, code: &'static str, message: String) {
+        let obstacle = Obstacle {
+            severity,
+            code,
+            gateway: self.gateway.name.clone(),
+            daemon: self.daemon,
+            message,
+        };
+        if !self.list.contains(&obstacle) {
+            self.list.push(obstacle);
+        }
+    }
+
+    pub fn error(&mut self, code: &'static str, message: String) {
+        self.add(Severity::Error, code, message);
+    }
+
+    pub fn warning(&mut self, code: &'static str, message: String) {
+        self.add(Severity::Warning, code, message);
+    }
+}
+
+/// The program that has a limit, with its version, for messages: the daemon itself, or the daemon with its library in parentheses.
+pub(super) fn program_of(daemon: Daemon, limit: &Limit) -> String {
+    match limit.program.part {
+        Some(Part::Daemon(_) | Part::Library(Library::Strongswan)) => {
+            format!("{} {}", limit.program.name, limit.program.version)
+        }
+        _ => format!("{daemon} ({} {})", limit.program.name, limit.program.version),
+    }
+}
+
+/// Values as text: each in backticks, separated by commas.
+pub(super) fn names(list: impl Iterator<Item = impl fmt::Display>) -> String {
+    let list: Vec<String> = list.map(|item| format!("`{item}`")).collect();
+    if list.is_empty() { "none".to_owned() } else { list.join(", ") }
+}

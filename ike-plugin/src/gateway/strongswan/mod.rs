@@ -1,0 +1,8 @@
+//! strongSwan's charon, configured by `swanctl`: what it can do, and what is written for it.
+
+mod abilities;
+mod export;
+mod proposal;
+
+pub use abilities::ABILITIES;
+pub(super) use export::WRITER;

@@ -1,0 +1,263 @@
+//! The policy in force, and a peer as it asks it.
+//!
+//! It works as in isakmpd. The requesters are the peer's key and its name. Each certificate of the peer's path becomes an assertion by which
+//! the issuer trusts the subject. Credentials that the operator keeps for the peer's identity take part if their signatures are valid.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use countersign_policy::ipsec::{self, delegations};
+use countersign_policy::key::PublicKey;
+use countersign_policy::lint::errors;
+use countersign_policy::set::MAX_CREDENTIAL;
+use countersign_policy::syntax::parse_file;
+use countersign_policy::{
+    AttributeSet, ComplianceValues, Finding, LegacySignatures, PolicySet, Principal, Question,
+    Requesters, Source,
+};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::proof::Proof;
+use countersign_ca::path::ValidPath;
+
+/// The largest policy file, in octets.
+const MAX_POLICY: u64 = 256 << 20;
+/// The most credentials of a peer for which the log says why they were dropped.
+const MAX_SAID: usize = 16;
+/// The name of the file with a peer's credentials, as in isakmpd.
+const CREDENTIALS: &str = "credentials";
+
+/// The operator's settings of the policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PolicyFiles {
+    /// The files of trusted assertions.
+    pub policies: Vec<PathBuf>,
+    /// A folder with a folder for each identity. Its file `credentials` takes part when a peer of that identity asks.
+    pub credentials: Option<PathBuf>,
+    /// Whether credentials may be signed with SHA-1, MD5 or DSA.
+    pub legacy_signatures: bool,
+    /// Whether the policy is asked in phase 2 only, as isakmpd does.
+    pub phase_2_only: bool,
+}
+
+/// The policy in force. [`Policy::reload`] replaces it atomically: a question that has begun continues with the old one.
+pub struct Policy {
+    files: PolicyFiles,
+    current: RwLock<Arc<LoadedPolicy>>,
+}
+
+/// A policy as it was loaded.
+pub struct LoadedPolicy {
+    set: PolicySet,
+    values: ComplianceValues,
+    files: PolicyFiles,
+    text: Arc<[u8]>,
+    digest: Arc<str>,
+    number: u64,
+}
+
+impl Policy {
+    /// Loads the files.
+    ///
+    /// # Errors
+    /// Every finding with its file and line, as text.
+    pub fn load(files: PolicyFiles) -> Result<Self, String> {
+        let loaded = LoadedPolicy::load(&files, 1)?;
+        Ok(Self { files, current: RwLock::new(Arc::new(loaded)) })
+    }
+
+    /// Loads the files again. Credentials are read for each peer anyway, once nothing about it is cached.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`]; the old policy stays in force.
+    pub fn reload(&self) -> Result<Arc<LoadedPolicy>, String> {
+        let loaded =
+            Arc::new(LoadedPolicy::load(&self.files, self.current().number.wrapping_add(1))?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&loaded);
+        Ok(loaded)
+    }
+
+    /// The policy in force.
+    pub fn current(&self) -> Arc<LoadedPolicy> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A peer as it asks the policy: the principals in whose name it asks, and the assertions that come with it.
+pub struct RequestingPeer {
+    extension: PolicySet,
+    requesters: Requesters,
+    /// The requesters as logs may show them: never a pre-shared key.
+    pub shown: Arc<[String]>,
+}
+
+impl LoadedPolicy {
+    fn load(files: &PolicyFiles, number: u64) -> Result<Self, String> {
+        let mut builder = PolicySet::builder();
+        builder.extensible();
+        let (mut text, values) = (Vec::new(), ComplianceValues::boolean());
+        for path in &files.policies {
+            let octets = read(path, MAX_POLICY)?;
+            let source = Source::new(path.display().to_string(), octets.as_slice());
+            let refused = |findings: Vec<Finding>| {
+                findings.iter().map(|finding| source.render(finding)).collect::<Vec<_>>().join("\n")
+            };
+            // Lint errors, such as an invalid regular expression, make an assertion allow less than its author meant. A policy with one is
+            // not used.
+            let wrong = parse_file(&source).map(|assertions| errors(&assertions, &values));
+            match wrong {
+                Ok(findings) if findings.is_empty() => {}
+                Ok(findings) | Err(findings) => return Err(refused(findings)),
+            }
+            builder.policy(&source).map_err(refused)?;
+            text.extend_from_slice(&octets);
+            text.extend_from_slice(b"\n\n");
+        }
+        let digest = HEXLOWER.encode(&Sha256::digest(&text)).into();
+        Ok(Self {
+            set: builder.build(),
+            values,
+            files: files.clone(),
+            text: text.into(),
+            digest,
+            number,
+        })
+    }
+
+    /// The SHA-256 over the text of its files, in hex.
+    pub fn digest(&self) -> &Arc<str> {
+        &self.digest
+    }
+
+    /// The text of its files, one after the other.
+    pub fn text(&self) -> &Arc<[u8]> {
+        &self.text
+    }
+
+    /// Whether the policy is asked about traffic (phase 2) only, and not about phase 1.
+    pub fn is_for_phase_2_only(&self) -> bool {
+        self.files.phase_2_only
+    }
+
+    /// Whether credentials may be signed with SHA-1, MD5 or DSA.
+    pub fn takes_legacy_signatures(&self) -> bool {
+        self.files.legacy_signatures
+    }
+
+    /// How many times a policy was loaded, this time included.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The number of its assertions.
+    pub fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    /// Whether it has no assertion. It then allows nothing.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    /// Prepares a peer to ask the policy. `path` is its valid path if a certificate authenticated it, `id` its identity as text.
+    ///
+    /// # Errors
+    /// The credentials cannot be read, or the peer has no principal that could be its requester.
+    pub fn requesting_peer(
+        &self,
+        path: Option<&ValidPath>,
+        proof: &Proof<'_>,
+        id: &str,
+    ) -> Result<RequestingPeer, String> {
+        let mut builder = PolicySet::builder();
+        builder.extensible();
+        if self.files.legacy_signatures {
+            builder.legacy_signatures(LegacySignatures::Accepted);
+        }
+        if let Some(source) = self.files.credentials.as_deref().and_then(|at| credentials(at, id)) {
+            builder.credentials(&source?);
+        }
+        let mut requesters: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+        let mut shown = Vec::new();
+        if let Some(path) = path {
+            for (certificate, issuer) in path.pairs() {
+                match delegations(certificate.der(), issuer.spki()) {
+                    Ok(assertions) => assertions.into_iter().for_each(|assertion| {
+                        builder.trusted(assertion);
+                    }),
+                    Err(e) => tracing::debug!("a certificate gives no assertion: {e}"),
+                }
+            }
+            for text in names(path) {
+                shown.push(String::from_utf8_lossy(&text).into_owned());
+                requesters.push(Zeroizing::new(text));
+            }
+        }
+        if let Some(requester) = proof.requester(id)? {
+            requesters.extend(requester.spellings);
+            shown.push(requester.shown);
+        }
+        let requesters = Requesters::new(&requesters)
+            .map_err(|e| format!("the policy cannot be asked in the name of this peer: {e}"))?;
+        let extension = builder.build();
+        for dropped in extension.dropped().iter().take(MAX_SAID) {
+            let line = dropped.source.position(dropped.span.start()).line;
+            let name = dropped.source.name();
+            tracing::warn!(
+                "`{name}`, line {line}: a credential does not count: {}",
+                dropped.reason
+            );
+        }
+        Ok(RequestingPeer { extension, requesters, shown: shown.into() })
+    }
+
+    /// Whether the policy allows each of these attribute sets.
+    pub fn allows(&self, requesting: &RequestingPeer, questions: &[AttributeSet]) -> bool {
+        !questions.is_empty()
+            && questions.iter().all(|attributes| {
+                let question = Question {
+                    attributes,
+                    requesters: &requesting.requesters,
+                    values: &self.values,
+                };
+                self.set.ask_with(&requesting.extension, question).position == self.values.max()
+            })
+    }
+}
+
+/// The principals of a certified peer: its key, if KeyNote has a name for its kind, and its distinguished name, if it has one.
+fn names(path: &ValidPath) -> Vec<Vec<u8>> {
+    let Some(leaf) = path.certificates.first() else { return Vec::new() };
+    let key = PublicKey::from_spki(leaf.spki()).ok();
+    let key = key.map(|key| Principal::of_key(key).text().into_owned());
+    key.into_iter().chain(ipsec::distinguished_name(leaf.subject()).ok()).collect()
+}
+
+/// The credentials that the operator keeps for an identity; `None` if there are none.
+pub(crate) fn credentials(folder: &Path, id: &str) -> Option<Result<Source, String>> {
+    // The peer chooses its identity, so the identity must not reach another folder than its own.
+    if id.is_empty() || id.starts_with('.') || id.contains(['/', '\0']) {
+        return None;
+    }
+    let path = folder.join(id).join(CREDENTIALS);
+    if !path.is_file() {
+        return None;
+    }
+    let octets = read(&path, MAX_CREDENTIAL as u64);
+    Some(octets.map(|octets| Source::new(path.display().to_string(), octets.as_slice())))
+}
+
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    let failed = |e: std::io::Error| format!("`{}`: {e}", path.display());
+    let mut octets = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(most + 1).read_to_end(&mut octets).map_err(failed)?;
+    if octets.len() as u64 > most {
+        return Err(format!("`{}` has more than {most} octets", path.display()));
+    }
+    Ok(octets)
+}

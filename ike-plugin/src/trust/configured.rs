@@ -1,0 +1,248 @@
+//! Trust as the operator configured it: anchors, CRLs and OCSP, and the records of our own authority.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use countersign_ca::authority::CertificateStatus;
+use countersign_ca::certificate::Facts;
+use countersign_ca::identity::Identity;
+use countersign_ca::record::{Label, Serial};
+use countersign_ca::search::{SearchKey, sha1};
+use countersign_ca::store::{Change, History, Mark};
+use countersign_ca::{Authority, Timestamp};
+use der::Encode;
+
+use super::certificate_store::CertificateStore;
+use crate::identity::PeerId;
+use crate::status::{Lack, Mode, Status, StatusChecker};
+use countersign_ca::path::{Certificate, PathSettings, ValidPath, validate};
+
+/// Validates certification paths and finds the status of their certificates.
+pub trait Trust: Send + Sync {
+    /// Validates the path from a peer's certificate to an anchor. `chain` has the certificates that the peer sent, in DER, its own first.
+    ///
+    /// # Errors
+    /// There is no valid path; the text gives the reason.
+    fn path(&self, chain: &[Vec<u8>], at: Timestamp) -> Result<ValidPath, String>;
+
+    /// Finds out whether a certificate of the path is revoked. It returns before `deadline`.
+    fn status(&self, path: &ValidPath, at: Timestamp, deadline: Instant) -> Status;
+
+    /// Looks up the certificates that a peer of this identity may have, for daemons that send none. Each comes as a chain in DER, its own
+    /// certificate first. It returns before `deadline`.
+    ///
+    /// # Errors
+    /// Nothing can be looked up; the text gives the reason.
+    fn look_up(&self, id: &PeerId, deadline: Instant) -> Result<Vec<Vec<Vec<u8>>>, String>;
+
+    /// A number that changes whenever the result of [`Trust::path`] or [`Trust::status`] may change: by a new CRL, a revocation, other anchors.
+    fn generation(&self) -> u64;
+
+    /// Problems that the operator should solve before peers are refused because of them, as sentences.
+    fn troubles(&self, _at: Timestamp) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// The most certificates of one identity that are looked up.
+const MAX_FOUND: usize = 16;
+
+/// Trust by anchors, CRLs and OCSP; and where the authorizer runs within the server, by the authority's own records.
+pub struct ConfiguredTrust {
+    settings: PathSettings,
+    checker: StatusChecker,
+    authority: Option<Arc<Authority>>,
+    /// The public keys and names of the CAs whose private keys the authority holds. Everything that these issued and revoked is on record. A root
+    /// whose key is kept elsewhere may have revoked certificates that the authority does not know of.
+    own: Vec<(Vec<u8>, Label)>,
+    /// How far the authority's history was read.
+    recorded: Mutex<Recorded>,
+    /// The store in which certificates are looked up if there is no authority.
+    certificates: Option<CertificateStore>,
+}
+
+/// How far the history of a store was read, and how many statuses had changed by then.
+struct Recorded {
+    mark: Option<Mark>,
+    changes: u64,
+}
+
+impl ConfiguredTrust {
+    /// Trust by these settings. With an authority, the status of certificates that its own CAs issued comes from its records.
+    ///
+    /// # Errors
+    /// A certificate of the authority cannot be read.
+    pub fn new(
+        settings: PathSettings,
+        checker: StatusChecker,
+        authority: Option<Arc<Authority>>,
+    ) -> Result<Self, countersign_ca::Error> {
+        let mut own = Vec::new();
+        for ca in authority.iter().flat_map(|of| of.cas()).filter(|ca| ca.can_sign) {
+            own.push((Facts::of(&ca.certificate)?.key.der().to_vec(), ca.name.clone()));
+        }
+        let mark = authority.as_ref().map(|authority| authority.store().mark());
+        let recorded = Mutex::new(Recorded { mark, changes: 0 });
+        Ok(Self { settings, checker, authority, own, recorded, certificates: None })
+    }
+
+    /// Looks certificates up in this store if there is no authority.
+    #[must_use]
+    pub fn with_certificates(self, certificates: Option<CertificateStore>) -> Self {
+        Self { certificates, ..self }
+    }
+
+    /// The certificates of an authority's roots, and those of the CAs below them, in DER.
+    ///
+    /// # Errors
+    /// A certificate cannot be read.
+    pub fn of_authority(authority: &Authority) -> Result<[Vec<Vec<u8>>; 2], countersign_ca::Error> {
+        let (mut roots, mut below) = (Vec::new(), Vec::new());
+        for ca in authority.cas().filter(|ca| !ca.is_root) {
+            if let Some((root, others)) = authority.chain(Some(&ca.name))?.split_last() {
+                roots.push(root.clone());
+                below.extend(others.iter().cloned());
+            }
+        }
+        roots.sort();
+        roots.dedup();
+        Ok([roots, below])
+    }
+
+    /// How many statuses have changed so far. Other entries, such as new certificates, do not change the status of a known one.
+    fn status_changes(&self, authority: &Authority) -> u64 {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = authority.store().mark();
+        while let Some(mark) = recorded.mark.filter(|mark| *mark < end) {
+            match authority.store().changes_since(mark) {
+                Ok(History { changes, next }) => {
+                    let counts = |of: &&Change| matches!(of, Change::Status { .. } | Change::Ca(_));
+                    let count = changes.iter().filter(counts).count() as u64;
+                    recorded.changes = recorded.changes.wrapping_add(count);
+                    recorded.mark = Some(next);
+                    if next <= mark {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    // Any status may have changed, so that everything cached must be looked at again.
+                    tracing::error!(%error, "the store's history cannot be read");
+                    recorded.changes = recorded.changes.wrapping_add(1);
+                    break;
+                }
+            }
+        }
+        recorded.changes
+    }
+
+    /// The authority and the name of its CA, if the issuer of a certificate is one whose key it holds.
+    fn own_ca(&self, issuer: &Certificate) -> Option<(&Arc<Authority>, &Label)> {
+        let (_, ca) = self.own.iter().find(|(key, _)| key == issuer.spki())?;
+        Some((self.authority.as_ref()?, ca))
+    }
+
+    fn recorded(
+        &self,
+        authority: &Authority,
+        ca: &Label,
+        certificate: &Certificate,
+        at: Timestamp,
+    ) -> Status {
+        let Some(serial) = Serial::from_integer(&certificate.serial) else {
+            return Status::Unknown(format!("the CA `{ca}` issues no such serial numbers"));
+        };
+        let status = match authority.issued_status(ca, &serial) {
+            // The certificate of a CA is not among the issued ones. It can be revoked all the same.
+            Ok(CertificateStatus::Good) => authority.certificate_status(ca, &serial),
+            other => other,
+        };
+        match status {
+            // A later revocation changes the generation, so that a long time is safe.
+            Ok(CertificateStatus::Good) => Status::Good(at.plus(Duration::from_secs(86_400))),
+            Ok(CertificateStatus::Revoked(revocation)) => Status::Revoked(format!(
+                "the certificate `{}` was revoked at {}: {}",
+                certificate.shown(),
+                revocation.at,
+                revocation.reason.name()
+            )),
+            Ok(CertificateStatus::NeverIssued) => Status::Unknown(format!(
+                "the CA `{ca}` has no record of the serial number `{serial}` of `{}`",
+                certificate.shown()
+            )),
+            Err(e) => Status::Unknown(format!("the store failed: {e}")),
+        }
+    }
+}
+
+impl Trust for ConfiguredTrust {
+    fn path(&self, chain: &[Vec<u8>], at: Timestamp) -> Result<ValidPath, String> {
+        let read = |der: &Vec<u8>| Certificate::from_der(der.clone()).map(Arc::new);
+        let chain: Vec<_> =
+            chain.iter().map(read).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        let checker = &self.checker;
+        validate(&checker.anchors, &self.settings, &chain, &checker.others, at)
+            .map_err(|e| e.to_string())
+    }
+
+    fn status(&self, path: &ValidPath, at: Timestamp, deadline: Instant) -> Status {
+        let mut until = Timestamp::from_millis(i64::MAX);
+        if self.checker.mode == Mode::Off {
+            return Status::Passed(until, Lack::NotAsked);
+        }
+        let mut lack = None;
+        for (certificate, issuer) in path.pairs() {
+            let status = match self.own_ca(issuer) {
+                Some((authority, ca)) => self.recorded(authority, ca, certificate, at),
+                None => self.checker.check(path, certificate, issuer, at, deadline),
+            };
+            match status {
+                Status::Good(good_until) => until = until.min(good_until),
+                Status::Passed(good_until, what) => {
+                    until = until.min(good_until);
+                    lack = lack.max(Some(what));
+                }
+                other => return other,
+            }
+        }
+        lack.map_or(Status::Good(until), |lack| Status::Passed(until, lack))
+    }
+
+    fn look_up(&self, id: &PeerId, deadline: Instant) -> Result<Vec<Vec<Vec<u8>>>, String> {
+        let key = match id.identity() {
+            Some(Identity::Fqdn(name)) => SearchKey::Uri(name),
+            Some(Identity::Email(mailbox)) => SearchKey::Uri(mailbox),
+            Some(Identity::Ip(address)) => SearchKey::Uri(address.to_string()),
+            Some(Identity::Dn(name)) => {
+                SearchKey::Subject(sha1(&name.to_der().map_err(|e| e.to_string())?))
+            }
+            None => return Ok(Vec::new()),
+        };
+        let found = match (&self.authority, &self.certificates) {
+            (Some(authority), _) => {
+                let found = authority
+                    .store()
+                    .find(&key, MAX_FOUND, &|_| true)
+                    .map_err(|e| e.to_string())?;
+                found.into_iter().map(|record| record.certificate).collect()
+            }
+            (None, Some(store)) => store.find(&key, deadline)?,
+            (None, None) => {
+                return Err("expected a certificate from the daemon, found none; an authorizer within `countersign serve` looks them up, and \
+                            another one does if `authorizer.certificates` names a certificate store"
+                    .into());
+            }
+        };
+        Ok(found.into_iter().map(|certificate| vec![certificate]).collect())
+    }
+
+    fn troubles(&self, at: Timestamp) -> Vec<String> {
+        self.checker.cache.troubles(at)
+    }
+
+    fn generation(&self) -> u64 {
+        let recorded =
+            self.authority.as_ref().map_or(0, |authority| self.status_changes(authority));
+        let fetched = self.checker.cache.generation().wrapping_add(self.checker.ocsp.generation());
+        fetched.wrapping_add(recorded)
+    }
+}

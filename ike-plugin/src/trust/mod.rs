@@ -1,0 +1,10 @@
+//! Trust in a peer's certificate: its certification path, the revocation status of that path, and looking up a certificate that the daemon did
+//! not send.
+
+pub mod certificate_store;
+mod configured;
+
+pub use configured::ConfiguredTrust as Standing;
+pub use configured::{ConfiguredTrust, Trust};
+// The program and the tests import them by this path.
+pub use crate::status::{Lack, Status};

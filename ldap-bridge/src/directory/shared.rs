@@ -1,0 +1,63 @@
+//! The state that all connections of the directory share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::limits::Limits;
+use super::search::Apart;
+use super::snapshot::Snapshot;
+use super::tls::Tls;
+use crate::slots::ConnectionSlots;
+
+/// Counters since the start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    connections: AtomicU64,
+    searches: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Counts {
+    /// Accepted connections.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Searches.
+    pub fn searches(&self) -> u64 {
+        self.searches.load(Ordering::Relaxed)
+    }
+
+    /// Connections that were refused or ended by the server: there were too many, or the client sent something malformed.
+    pub fn turned_away(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn connected(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn searched(&self) {
+        self.searches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The shared state.
+pub(super) struct Shared {
+    pub limits: Limits,
+    pub apart: Apart,
+    pub tls: Option<Tls>,
+    pub snapshot: RwLock<Arc<Snapshot>>,
+    pub counts: Counts,
+    pub slots: Arc<ConnectionSlots>,
+}
+
+impl Shared {
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}

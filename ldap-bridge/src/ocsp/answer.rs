@@ -1,0 +1,67 @@
+//! The answer to an OCSP request.
+
+use bytes::Bytes;
+use countersign_ca::Timestamp;
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The OCSPResponse, DER.
+    pub der: Bytes,
+    /// The times for HTTP caches; `None` if no cache may store it.
+    pub cacheable: Option<Freshness>,
+    /// Its status, for counting.
+    pub kind: Kind,
+    /// Whether it comes from the cache.
+    pub cached: bool,
+}
+
+/// The times of an answer, and its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// thisUpdate. Like notBefore of a certificate, it is before the time of the signature, because clocks differ.
+    pub this_update: Timestamp,
+    /// When it was signed.
+    pub signed: Timestamp,
+    /// nextUpdate.
+    pub next_update: Timestamp,
+    /// SHA-256 over the DER.
+    pub sha256: [u8; 32],
+}
+
+/// The kinds of answers, for counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// One certificate is good.
+    Good,
+    /// One certificate is revoked or on hold.
+    Revoked,
+    /// The serial number of one certificate was never issued.
+    Unknown,
+    /// The answer is about several certificates.
+    Several,
+    /// malformedRequest.
+    Malformed,
+    /// unauthorized.
+    Unauthorized,
+    /// tryLater.
+    TryLater,
+    /// internalError.
+    Internal,
+}
+
+impl Kind {
+    /// Its name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Revoked => "revoked",
+            Self::Unknown => "unknown",
+            Self::Several => "several",
+            Self::Malformed => "malformed_request",
+            Self::Unauthorized => "unauthorized",
+            Self::TryLater => "try_later",
+            Self::Internal => "internal_error",
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Answers requests, from the cache or by signing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use countersign_ca::authority::{CaInfo, CertificateStatus};
+use countersign_ca::founding::BACKDATING;
+use countersign_ca::record::{Label, Serial};
+use countersign_ca::{Authority, Error, Timestamp};
+
+use super::answer::{Answer, Freshness, Kind};
+use super::cache::{Cache, CachedAnswer};
+use super::issuers::Issuers;
+use super::request::{CertId, Malformed, Request};
+use super::response::{self, Content, Single};
+
+/// How far the clock may be behind the last journal entry, because other threads record entries meanwhile.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// The settings of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OcspConfig {
+    /// The time from thisUpdate to nextUpdate. It is shorter if the responder's certificate expires before.
+    pub validity: Duration,
+    /// Whether serial numbers that were never issued are answered `revoked` and not `unknown` (RFC 6960 §2.2, §4.4.8).
+    pub extended_revoked: bool,
+    /// How long after a certificate's expiry its revocation is reported, if answers are to contain an archive cutoff (RFC 6960 §4.4.4). In fact it is
+    /// reported without end.
+    pub archive_cutoff: Option<Duration>,
+    /// The most answers in the cache. Each takes about a kilobyte, with RSA two or three.
+    pub max_cached: usize,
+}
+
+/// Answers requests about the certificates of the instance's CAs.
+pub struct OcspService {
+    authority: Arc<Authority>,
+    config: OcspConfig,
+    issuers: Issuers,
+    cache: Cache,
+}
+
+impl std::fmt::Debug for OcspService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OcspService").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Why a request gets no status.
+#[derive(Debug)]
+enum Refusal {
+    /// The sender must send another request.
+    Malformed(String),
+    /// This service may not answer it.
+    Unauthorized(String),
+    /// The authority failed.
+    Failed(Error),
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed.to_string())
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl OcspService {
+    /// A service for every CA whose key is here.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the certificate of a CA cannot be read.
+    pub fn new(authority: Arc<Authority>, config: OcspConfig) -> Result<Self, Error> {
+        let issuers = Issuers::of(authority.cas())?;
+        let cache = Cache::new(config.max_cached);
+        Ok(Self { authority, config, issuers, cache })
+    }
+
+    /// Answers an OCSPRequest in DER. Every request gets an answer; errors are answers without a signature.
+    pub fn answer(&self, request: &[u8]) -> Answer {
+        self.try_answer(request).unwrap_or_else(|refusal| refused(&refusal))
+    }
+
+    /// The cached answer to a request, if there is one and it is still true. Otherwise the caller must use [`Self::answer`]. It does not sign, and only
+    /// looks the status up.
+    pub fn kept(&self, request: &[u8]) -> Option<Answer> {
+        let request = Request::decode(request).ok()?;
+        self.find(&request).ok().flatten()
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.authority.now()
+    }
+
+    /// Renews cached answers that are in use and will expire soon, and replaces responders' certificates that will expire or are revoked. The caller
+    /// calls it every few seconds.
+    pub fn refresh(&self) {
+        self.open_responders(|_| true);
+        for (cert_id, kept) in self.cache.due(self.authority.now()) {
+            let renewed = self
+                .status(&kept.ca, &kept.serial)
+                .and_then(|status| self.signed(&kept.ca, &[(&cert_id, status)], None).map(|_| ()));
+            match renewed {
+                Ok(()) => {}
+                // The cause, such as a wrong clock, affects all answers. The next call tries again.
+                Err(Error::Unavailable(why)) => {
+                    return tracing::warn!("OCSP answers are not signed ahead now: {why}");
+                }
+                Err(e) => {
+                    tracing::error!(ca = %kept.ca, serial = %kept.serial, "an OCSP answer was not signed ahead: {e}");
+                }
+            }
+        }
+    }
+
+    /// Makes a responder for every CA that has none yet. The caller calls it before the first request, so that no request waits for it.
+    pub fn prepare(&self) {
+        self.open_responders(|ca| !self.authority.has_responder(&ca.name));
+    }
+
+    fn open_responders(&self, which: impl Fn(&CaInfo) -> bool) {
+        let now = self.authority.now();
+        let signing = |ca: &&CaInfo| ca.can_sign && ca.not_after > now;
+        for ca in self.authority.cas().filter(signing).filter(|ca| which(ca)) {
+            match self.authority.replace_revoked_responder(&ca.name) {
+                Ok(true) => self.cache.forget(&ca.name),
+                Ok(false) => {}
+                Err(e) => tracing::error!(ca = %ca.name, "no OCSP answers: {e}"),
+            }
+        }
+    }
+
+    fn try_answer(&self, request: &[u8]) -> Result<Answer, Refusal> {
+        // 1. Decode the request, and look for a cached answer.
+        let request = Request::decode(request)?;
+        if let Some(answer) = self.find(&request)? {
+            return Ok(answer);
+        }
+        // 2. Find the one CA that all certificates belong to.
+        let ca = self.issuer(&request.certificates)?;
+        // 3. Look the present status of each certificate up.
+        let mut statuses = Vec::with_capacity(request.certificates.len());
+        for cert_id in &request.certificates {
+            let status = match Serial::from_integer(cert_id.serial) {
+                Some(serial) => self.status(ca, &serial)?,
+                None => Status { serial: None, is: CertificateStatus::NeverIssued },
+            };
+            statuses.push((cert_id.der, status));
+        }
+        // 4. Sign an answer.
+        Ok(self.signed(ca, &statuses, request.nonce)?)
+    }
+
+    fn find(&self, request: &Request<'_>) -> Result<Option<Answer>, Error> {
+        let ([cert_id], None) = (request.certificates.as_slice(), request.nonce) else {
+            return Ok(None);
+        };
+        let Some(kept) = self.cache.find(cert_id.der, self.authority.now()) else {
+            return Ok(None);
+        };
+        // Only answers about issued certificates are cached.
+        let status = self.authority.issued_status(&kept.ca, &kept.serial)?;
+        Ok((status == kept.status).then(|| Answer {
+            der: kept.der.clone(),
+            cacheable: Some(kept.freshness),
+            kind: kind(&status),
+            cached: true,
+        }))
+    }
+
+    /// The CA that all these CertIDs name.
+    fn issuer(&self, certificates: &[CertId<'_>]) -> Result<&Label, Refusal> {
+        let mut found: Option<&Label> = None;
+        for cert_id in certificates {
+            let issuer = self.issuers.find(cert_id)?.ok_or_else(|| {
+                Refusal::Unauthorized("the issuer is no CA whose key is here".into())
+            })?;
+            if found.is_some_and(|found| found != issuer) {
+                return Err(Refusal::Unauthorized(
+                    "certificates of several CAs are in one request; one answer has one signer: ask about each CA's \
+                     certificates alone"
+                        .into(),
+                ));
+            }
+            found = Some(issuer);
+        }
+        found.ok_or_else(|| Refusal::Malformed("no certificate is asked about".into()))
+    }
+
+    /// The status of any serial number.
+    fn status(&self, ca: &Label, serial: &Serial) -> Result<Status, Error> {
+        let is = self.authority.certificate_status(ca, serial)?;
+        Ok(Status { serial: Some(*serial), is })
+    }
+
+    /// Signs an answer, and caches it if it may answer other requests, too.
+    fn signed(
+        &self,
+        ca: &Label,
+        statuses: &[(&[u8], Status)],
+        nonce: Option<&[u8]>,
+    ) -> Result<Answer, Error> {
+        // The time is taken after the status was looked up, so that producedAt is never before a revocation in the answer.
+        let now = self.authority.now();
+        let last_entry = self.authority.store().last_entry();
+        if now.plus(CLOCK_TOLERANCE) < last_entry {
+            return Err(Error::unavailable(format!(
+                "the clock went backwards: it is {now}, and the last entry is of {last_entry}"
+            )));
+        }
+        let responder = self.authority.responder(ca)?;
+        let signed = now.whole_seconds();
+        let this_update = signed.minus(BACKDATING);
+        let next_update = now.plus(self.config.validity).min(responder.not_after()).whole_seconds();
+        let content = Content {
+            produced_at: signed,
+            this_update,
+            next_update,
+            archive_cutoff: self.config.archive_cutoff.map(|kept| signed.minus(kept)),
+            extended_revoked: self.config.extended_revoked,
+            nonce,
+            singles: statuses
+                .iter()
+                .map(|(cert_id, status)| Single { cert_id, status: &status.is })
+                .collect(),
+        };
+        let der = Bytes::from(content.signed(&responder)?);
+        let freshness = Freshness { this_update, signed, next_update, sha256: sha256(&der) };
+        let kind = match statuses {
+            [(_, status)] => kind(&status.is),
+            _ => Kind::Several,
+        };
+        let mut cacheable = None;
+        // Only answers about issued certificates are cached, because clients could fill the cache with invented serial numbers.
+        if let ([(cert_id, Status { serial: Some(serial), is })], None) = (statuses, nonce)
+            && *is != CertificateStatus::NeverIssued
+        {
+            cacheable = Some(freshness);
+            let kept = CachedAnswer::new(ca.clone(), *serial, is.clone(), der.clone(), freshness);
+            self.cache.keep(cert_id, kept);
+        }
+        Ok(Answer { der, cacheable, kind, cached: false })
+    }
+}
+
+/// A serial number, and its status.
+struct Status {
+    /// `None` for an integer that our CAs never use as a serial number.
+    serial: Option<Serial>,
+    is: CertificateStatus,
+}
+
+const fn kind(status: &CertificateStatus) -> Kind {
+    match status {
+        CertificateStatus::Good => Kind::Good,
+        CertificateStatus::Revoked(_) => Kind::Revoked,
+        CertificateStatus::NeverIssued => Kind::Unknown,
+    }
+}
+
+/// Maps a refusal to OCSPResponseStatus. The reason goes only to the log.
+fn refused(refusal: &Refusal) -> Answer {
+    let kind = match refusal {
+        Refusal::Malformed(why) => {
+            tracing::debug!("malformed OCSP request: {why}");
+            Kind::Malformed
+        }
+        Refusal::Unauthorized(why) => {
+            tracing::info!(target: countersign_ca::REFUSED, "an OCSP request is not answered: {why}");
+            Kind::Unauthorized
+        }
+        Refusal::Failed(Error::Unavailable(why)) => {
+            tracing::warn!(target: countersign_ca::REFUSED, "an OCSP request is not answered now: {why}");
+            Kind::TryLater
+        }
+        Refusal::Failed(why) => {
+            tracing::error!("an OCSP request is not answered: {why}");
+            Kind::Internal
+        }
+    };
+    Answer { der: response::error(kind), cacheable: None, kind, cached: false }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    hash
+}

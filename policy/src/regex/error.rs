@@ -1,0 +1,32 @@
+//! The errors of patterns and of searches.
+
+/// The longest pattern, in bytes.
+pub const MAX_PATTERN: usize = 8192;
+
+/// Why a pattern is not a regular expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at byte {offset} of the pattern")]
+pub struct RegexError {
+    /// The offset in the pattern, in bytes.
+    pub offset: usize,
+    /// What was expected and what was found.
+    pub message: String,
+    /// A hint for the author.
+    pub hint: Option<String>,
+}
+
+impl RegexError {
+    pub(super) fn new(offset: usize, message: impl Into<String>) -> Self {
+        Self { offset, message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Matching the groups would take more work than one question may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too much work to find what the groups of a regular expression matched")]
+pub struct OutOfSteps;

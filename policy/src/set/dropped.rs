@@ -1,0 +1,47 @@
+//! Assertions that were given to the builder but are not part of the set, with the reasons.
+
+use crate::signature::SignatureError;
+use crate::source::{Finding, Source, Span};
+
+/// The longest credential, in bytes.
+pub const MAX_CREDENTIAL: usize = 1 << 20;
+
+/// An assertion that is not part of the set.
+#[derive(Debug, Clone)]
+pub struct Dropped {
+    /// The text that holds it.
+    pub source: Source,
+    /// Its span in the text.
+    pub span: Span,
+    /// The reason.
+    pub reason: DropReason,
+}
+
+/// Why an assertion is not part of the set.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DropReason {
+    /// It is not a well-formed assertion.
+    #[error("it is malformed: {}", first_message(.0))]
+    Malformed(Vec<Finding>),
+    /// The credential is longer than [`MAX_CREDENTIAL`].
+    #[error("it has {0} bytes; a credential has at most {MAX_CREDENTIAL}")]
+    TooLong(usize),
+    /// The authorizer of the credential is `POLICY`, or is not a key, so that anyone could have written it.
+    #[error(
+        "its authorizer `{0}` is no key, so that nobody can have signed it; give it as policy if you trust it"
+    )]
+    NotAKey(String),
+    /// The credential has no signature.
+    #[error("it is not signed; give it as policy if you trust it")]
+    NotSigned,
+    /// The signature does not count.
+    #[error("its signature does not count: {0}")]
+    Signature(#[from] SignatureError),
+    /// It names a malformed key of a known algorithm.
+    #[error("it names a malformed key: {0}")]
+    Principal(String),
+}
+
+fn first_message(findings: &[Finding]) -> &str {
+    findings.first().map_or("", |finding| &finding.message)
+}

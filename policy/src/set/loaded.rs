@@ -1,0 +1,34 @@
+//! The assertions of a set.
+
+use crate::evaluation::Constants;
+use crate::source::{Source, Span};
+use crate::syntax::tree::{Licensees, Program, Text};
+
+/// An index into the assertions of a set.
+pub(crate) type AssertionId = u32;
+/// An index into the principals of a set. 0 is `POLICY`.
+pub(crate) type PrincipalId = u32;
+
+/// An assertion of a set, with its local constants put in.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub source: Source,
+    pub span: Span,
+    pub trusted: bool,
+    pub authorizer: Text,
+    pub licensees: Option<Licensees>,
+    /// The index of its conditions in the set; `None` if it has no conditions field.
+    pub conditions: Option<u32>,
+    /// The local constants that computed names in the authorizer and the licensees may refer to.
+    pub constants: Constants,
+}
+
+/// Conditions that one or more assertions share: the credentials of one issuer often differ only in their licensee. Each question
+/// evaluates them once. Their spans refer to the first assertion with these conditions.
+#[derive(Debug)]
+pub(crate) struct Conditions {
+    pub program: Program,
+    pub constants: Constants,
+    /// Whether several assertions share them.
+    pub shared: bool,
+}
