@@ -24,18 +24,18 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use countersign_ca::SystemClock;
-use countersign_ike_plugin::authorizer::Authorizer;
-use countersign_ike_plugin::decision::DecisionLog;
+use countersign_ca::path::{Anchors, Certificate, PathSettings};
+use countersign_ike_plugin::decide::Authorizer;
+use countersign_ike_plugin::decision_log::DecisionLog;
 use countersign_ike_plugin::identity::Mapping;
-use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings};
 use countersign_ike_plugin::policy::{Policy, PolicyFiles};
 use countersign_ike_plugin::server::{AuthorizerServer, SocketSettings};
-use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
+use countersign_ike_plugin::status::crl_cache::{CacheSettings, CrlCache};
 use countersign_ike_plugin::status::fetch::Fetcher;
 use countersign_ike_plugin::status::location::Locations;
-use countersign_ike_plugin::status::responders::OcspCache;
-use countersign_ike_plugin::status::{CrlChecker, Mode, Prefer};
-use countersign_ike_plugin::trust::Standing;
+use countersign_ike_plugin::status::ocsp_cache::OcspCache;
+use countersign_ike_plugin::status::{Mode, Prefer, StatusChecker};
+use countersign_ike_plugin::trust::ConfiguredTrust;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
     DnType, IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber,
@@ -318,7 +318,7 @@ impl Site {
         let crls = ["root.crl", "issuing.crl"].map(|name| folder.join(name).display().to_string());
         let cache =
             CrlCache::start(settings, Box::new(Fetcher::new(64 << 20)), clock.clone()).unwrap();
-        let checker = CrlChecker {
+        let checker = StatusChecker {
             mode: Mode::Strict,
             locations: Locations::default(),
             configured: crls.to_vec(),
@@ -335,7 +335,7 @@ impl Site {
             anchors: Anchors::new([self.root.der.clone()]).unwrap(),
         };
         checker.cache.at(&crls, &[], Instant::now() + Duration::from_secs(10));
-        let standing = Standing::new(PathSettings::default(), checker, None).unwrap();
+        let standing = ConfiguredTrust::new(PathSettings::default(), checker, None).unwrap();
         let files = PolicyFiles { policies: vec![policy], ..PolicyFiles::default() };
         let log = DecisionLog::open(&folder.join("decisions")).unwrap();
         let policy = Policy::load(files).unwrap();

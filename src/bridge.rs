@@ -11,10 +11,10 @@ use countersign_ca::Authority;
 use countersign_ldap_bridge::Entry;
 use countersign_ldap_bridge::catalogue::Catalogue;
 use countersign_ldap_bridge::directory::{Directory, DirectoryConfig, DirectoryHandle, Snapshot};
+use countersign_ldap_bridge::layout::Layout;
 use countersign_ldap_bridge::publisher::{
     self, Publisher, PublisherSettings, Report, Scope, Status,
 };
-use countersign_ldap_bridge::tree::Layout;
 use der::Encode;
 use tokio::sync::oneshot;
 

@@ -62,7 +62,7 @@ impl DataFolder {
 
     /// Whether an instance was founded here. The founding makes its audit key first.
     pub fn is_founded(&self) -> bool {
-        self.keys().contains(countersign_ca::foundation::AUDIT_KEY)
+        self.keys().contains(countersign_ca::founding::AUDIT_KEY)
     }
 
     /// Makes the folder, for its owner only. A folder that an operator made, with nothing but a configuration in it, is made private.

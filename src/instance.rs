@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use countersign_ca::accounts::Accounts;
-use countersign_ca::foundation::Foundation;
+use countersign_ca::authority::accounts::Accounts;
+use countersign_ca::founding::Foundation;
 use countersign_ca::journal::HeadVerifier;
 use countersign_ca::profile::Profiles;
 use countersign_ca::record::Label;

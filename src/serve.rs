@@ -8,12 +8,12 @@ use actix_web::App;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::Data;
 use countersign_ca::Authority;
-use countersign_ca::foundation::write_atomically;
+use countersign_ca::write_atomically;
 use countersign_enroll::cmp::CmpService;
-use countersign_enroll::http::Endpoint as CmpEndpoint;
+use countersign_enroll::cmp::Endpoint as CmpEndpoint;
 use countersign_ike_plugin::gateway::{Feature, limits};
 use countersign_ldap_bridge::ocsp::OcspService;
-use countersign_ldap_bridge::places::Places;
+use countersign_ldap_bridge::slots::ConnectionSlots;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::socket;
@@ -108,7 +108,7 @@ async fn serve(
 ) -> Result<(), Failure> {
     let config = &instance.config;
     let connections =
-        Places::new(config.http.max_connections, config.http.max_connections_per_address);
+        ConnectionSlots::new(config.http.max_connections, config.http.max_connections_per_address);
     let state = Data::new(ServerState {
         instance: Arc::clone(instance),
         authority: Arc::clone(&parts.authority),

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer};
-use countersign_ca::accounts::{AccountDraft, SecretPolicy};
+use countersign_ca::authority::accounts::{AccountDraft, SecretPolicy};
 use countersign_ca::authority::{Authority, CrlSettings, LockSettings, Settings};
-use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::CaOptions;
+use countersign_ca::founding::Foundation;
 use countersign_ca::profile::{DefaultUrls, Profiles};
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore};
 use countersign_ca::{KeyAlgorithm, KeyFolder, Passphrase, SystemClock, SystemEntropy};
+use countersign_enroll::cmp::Endpoint;
 use countersign_enroll::cmp::{CmpConfig, CmpService, Route};
-use countersign_enroll::http::Endpoint;
 
 use crate::client::Target;
 use crate::goals::SIGNED_IR;
@@ -121,7 +121,7 @@ fn service(folder: &Path, sync: bool) -> CmpService {
 
 fn ca(subject: &str, path_length: Option<u8>) -> CaOptions {
     CaOptions {
-        subject: countersign_ca::identity::distinguished_name(subject).unwrap(),
+        subject: countersign_ca::name::distinguished_name(subject).unwrap(),
         validity: Duration::from_secs(3650 * DAY),
         path_length,
         permitted: Vec::new(),
@@ -148,7 +148,7 @@ fn accounts(authority: &Authority, count: usize) -> Vec<Secret> {
         permissions: Default::default(),
     };
     let added = authority.add_accounts(&(0..count).map(draft).collect::<Vec<_>>()).unwrap();
-    let secret = |new: &countersign_ca::accounts::NewAccount| {
+    let secret = |new: &countersign_ca::authority::accounts::NewAccount| {
         (
             new.account.secret.as_ref().unwrap().reference.clone(),
             new.secret.as_ref().unwrap().to_string(),

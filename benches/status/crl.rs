@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use countersign_ca::crl::Crl;
+use countersign_ca::record::revoked::RevokedSet;
 use countersign_ca::record::{Reason, Revocation, RevokedEntry, Serial};
-use countersign_ca::revoked::RevokedSet;
+use countersign_ca::signed::crl::Crl;
 use countersign_ca::{FileKey, KeyAlgorithm, Timestamp};
 use rcgen::SigningKey;
 use ring::digest::{Context, SHA256};

@@ -20,15 +20,15 @@ use authority_common::{
     ByHand, Place, account, attempt, draft, found, foundation, label, open, options, request,
     requester, roll,
 };
-use countersign_ca::accounts::{AccountDraft, Accounts, SecretPolicy};
+use countersign_ca::authority::accounts::refuse_outside;
+use countersign_ca::authority::accounts::{AccountDraft, Accounts, SecretPolicy};
 use countersign_ca::authority::{Attempt, Authority, Candidate};
-use countersign_ca::certificate::{Facts, to_pem};
-use countersign_ca::foundation::Foundation;
 use countersign_ca::founding;
-use countersign_ca::handed_out::refuse_outside;
+use countersign_ca::founding::Foundation;
 use countersign_ca::profile::{DefaultUrls, Profiles};
+use countersign_ca::record::search::SearchKey;
 use countersign_ca::record::{CaRecord, CertificateRecord, CrlScope, Deed, Duty, Reason, Serial};
-use countersign_ca::search::SearchKey;
+use countersign_ca::x509::{Facts, to_pem};
 use countersign_ca::{
     CertificateRequest, Clock, Denial, Error, FileKey, KeyAlgorithm, KeyFolder, KeyKind,
     Passphrase, Requester, RollOptions, SubjectPublicKey, SystemClock, SystemEntropy, WantedKey,
@@ -234,7 +234,7 @@ fn a_key_update_keeps_the_identities_and_replaces_its_own_certificate_only() {
     let renewed = authority
         .issue(authority.authorize(&holder, update(Some(first.serial), Vec::new())).unwrap(), None)
         .unwrap();
-    let facts = countersign_ca::certificate::Facts::of(&renewed.certificate).unwrap();
+    let facts = countersign_ca::x509::Facts::of(&renewed.certificate).unwrap();
     assert_eq!(facts.alt_names.len(), 1);
 }
 
@@ -242,7 +242,7 @@ fn a_key_update_keeps_the_identities_and_replaces_its_own_certificate_only() {
 fn a_key_update_keeps_the_subject_and_adds_no_names_where_there_were_none() {
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
     let authority = &place.authority;
-    let dn = |text: &str| countersign_ca::identity::distinguished_name(text).unwrap();
+    let dn = |text: &str| countersign_ca::name::distinguished_name(text).unwrap();
     let (one, two) = ("CN=gw1,O=Example", "CN=gw2,O=Example");
     let held = ["fqdn:gw1.example.net".to_owned(), format!("dn:{one}"), format!("dn:{two}")];
     let draft = AccountDraft {
@@ -264,7 +264,7 @@ fn a_key_update_keeps_the_subject_and_adds_no_names_where_there_were_none() {
     let holder = |certificate: &[u8]| {
         authority.authenticate_certificate(certificate, &mut |_| Ok(())).unwrap()
     };
-    let facts = |certificate: &[u8]| countersign_ca::certificate::Facts::of(certificate).unwrap();
+    let facts = |certificate: &[u8]| countersign_ca::x509::Facts::of(certificate).unwrap();
     let update = |of: &countersign_ca::authority::IssuedCertificate, subject: Option<&str>| {
         let subject = subject.map(dn);
         CertificateRequest { updates: Some(of.serial), subject, ..request(&key) }
@@ -367,7 +367,7 @@ fn what_cannot_be_granted_has_no_key_made() {
         assert!(why.contains(word), "expected `{word}` in: {why}");
     };
     refused(&gw2, plain(), "cannot wait");
-    let subject = countersign_ca::identity::distinguished_name("CN=gw2.example.net").unwrap();
+    let subject = countersign_ca::name::distinguished_name("CN=gw2.example.net").unwrap();
     refused(&gw1, CertificateRequest { subject: Some(subject), ..plain() }, "CN=gw2.example.net");
     let past = countersign_ca::Timestamp::from_seconds(1_000_000_000);
     refused(&gw1, CertificateRequest { not_after: Some(past), ..plain() }, "5 minutes");
@@ -415,7 +415,7 @@ fn an_instance_opens_again_with_its_keys_and_its_crl() {
 
 #[test]
 fn a_certificate_is_found_by_each_of_its_keys() {
-    use countersign_ca::search::sha1;
+    use countersign_ca::record::search::sha1;
     let place = found(KeyAlgorithm::P256, KeyAlgorithm::P256);
     let authority = &place.authority;
     let store = authority.store();
@@ -529,10 +529,10 @@ fn each_key_of_a_ca_has_a_subject_of_its_own() {
         assert!(facts.issuer.to_string().starts_with(by), "{}", facts.issuer);
     }
     // A next issuing key below the root's next key, with a subject of its own.
-    let named = countersign_ca::identity::distinguished_name("CN=Gateways").unwrap();
+    let named = countersign_ca::name::distinguished_name("CN=Gateways").unwrap();
     let options = RollOptions { subject: Some(named), ..roll(false) };
     assert_eq!(subject(&ground.roll(&label("issuing.2"), &options).unwrap()), "CN=Gateways");
-    let taken = countersign_ca::identity::distinguished_name("CN=gateways").unwrap();
+    let taken = countersign_ca::name::distinguished_name("CN=gateways").unwrap();
     let options = RollOptions { subject: Some(taken), ..roll(false) };
     refused(ground.roll(&label("issuing.3"), &options));
     // If an interrupted attempt left a key of another kind, it is refused.

@@ -11,10 +11,10 @@ use std::io::Cursor;
 use std::path::Path;
 use std::process::Command;
 
-use countersign_ca::certificate::to_pem;
-use countersign_ca::crl::Crl;
+use countersign_ca::record::revoked::{Listed, RevokedSet};
 use countersign_ca::record::{Reason, Revocation, RevokedEntry, Serial};
-use countersign_ca::revoked::{Listed, RevokedSet};
+use countersign_ca::signed::crl::Crl;
+use countersign_ca::x509::to_pem;
 use countersign_ca::{FileKey, KeyAlgorithm, Timestamp, lint};
 use der::{Decode, Encode};
 use x509_cert::crl::CertificateList;

@@ -5,8 +5,8 @@
 
 mod journal_common;
 
-use countersign_ca::equipment::{Equipment, Mapping, Vendor};
 use countersign_ca::record::{Account, Issued};
+use countersign_ca::record::{Equipment, Mapping, Vendor};
 use countersign_ca::{Denial, Error, Result, Store};
 use journal_common::{account, at, ca, issued, label, open, serial};
 

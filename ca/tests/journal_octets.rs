@@ -8,13 +8,15 @@ mod journal_common;
 
 use std::fs;
 
-use countersign_ca::equipment::{Equipment, Mapping, Vendor};
 use countersign_ca::journal::FILE_HEADER;
-use countersign_ca::pending::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
+use countersign_ca::record::approval::{
+    Decision, PendingRequest, RecordedRequest, RequestId, Verdict,
+};
 use countersign_ca::record::{
     Account, CaRecord, CrlRecord, CrlScope, Deed, Duty, Issued, Links, Permission, Reason,
     Revocation, RevokedEntry, Succession, Transaction,
 };
+use countersign_ca::record::{Equipment, Mapping, Vendor};
 use countersign_ca::{Identity, Store};
 use data_encoding::HEXLOWER;
 use journal_common::*;

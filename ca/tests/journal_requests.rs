@@ -10,7 +10,7 @@
 
 mod journal_common;
 
-use countersign_ca::pending::{
+use countersign_ca::record::approval::{
     Decision, MAX_PENDING_OF_ACCOUNT, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
 use countersign_ca::record::{Account, CertificateId, Deed, Issued};

@@ -12,9 +12,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use countersign_ca::Timestamp;
-use countersign_ca::certificate::read_all;
 use countersign_ca::path::crl::{Crl, CrlStatus, status_by_crls};
 use countersign_ca::path::{Anchors, Certificate, PathSettings, validate};
+use countersign_ca::x509::read_all;
 use der::asn1::ObjectIdentifier;
 use serde::Deserialize;
 use x509_cert::ext::pkix::name::GeneralName;

@@ -11,9 +11,9 @@
 use std::sync::Arc;
 
 use countersign_ca::Timestamp;
+use countersign_ca::name::same_name;
 use countersign_ca::path::{
-    Anchors, Certificate, Initial, PathError, PathSettings, ValidPath, object_identifier,
-    same_name, validate,
+    Anchors, Certificate, Initial, PathError, PathSettings, ValidPath, object_identifier, validate,
 };
 use der::asn1::{Any, BitString, ObjectIdentifier};
 use der::{Decode, Encode, Tag};

@@ -15,11 +15,11 @@ use authority_common::{
     ByHand, Place, account, crl_settings, draft, found, found_by, foundation, label, open,
     open_with, options, request, requester, roll,
 };
-use countersign_ca::accounts::SecretPolicy;
+use countersign_ca::authority::accounts::SecretPolicy;
 use countersign_ca::authority::{Authority, CertificateStatus, CrlSettings, TransactionDraft};
-use countersign_ca::foundation::Foundation;
+use countersign_ca::founding::Foundation;
+use countersign_ca::founding::Recovery;
 use countersign_ca::record::{Account, CrlRecord, CrlScope, Permission, Reason};
-use countersign_ca::recovery::Recovery;
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore, Restore, restore_journal};
 use countersign_ca::{
     Clock, Denial, Error, FileKey, KeyAlgorithm, Store, SubjectPublicKey, SystemClock, Timestamp,

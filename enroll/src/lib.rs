@@ -15,5 +15,4 @@
 pub mod cmp;
 pub mod transport;
 
-pub use cmp::server::http;
 pub use transport::share::Sender;

@@ -13,7 +13,7 @@ mod common;
 
 use common::der::{self, CERT_CONF, ERROR, IP, Message, PKI_CONF, seq, tlv};
 use common::*;
-use countersign_ca::certificate::Facts;
+use countersign_ca::x509::Facts;
 use countersign_ca::{FileKey, KeyAlgorithm};
 use countersign_enroll::cmp::{CmpConfig, Rules};
 

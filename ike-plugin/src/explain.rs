@@ -149,10 +149,10 @@ fn member<T: serde::de::DeserializeOwned>(of: &Value, name: &str) -> Result<T, S
 }
 
 fn spki(certificate: &[u8]) -> Option<Vec<u8>> {
-    Some(countersign_ca::certificate::Facts::of(certificate).ok()?.key.der().to_vec())
+    Some(countersign_ca::x509::Facts::of(certificate).ok()?.key.der().to_vec())
 }
 
 fn subject(certificate: &[u8]) -> Option<Vec<u8>> {
     use der::Encode;
-    countersign_ca::certificate::Facts::of(certificate).ok()?.subject.to_der().ok()
+    countersign_ca::x509::Facts::of(certificate).ok()?.subject.to_der().ok()
 }

@@ -16,9 +16,3 @@ pub mod server;
 pub mod status;
 pub mod trust;
 pub mod wire;
-
-pub use countersign_ca::path;
-pub use decide as authorizer;
-pub use decision_log as decision;
-pub use policy::{attributes as asked, moment, proof};
-pub use trust::certificate_store as lookup;

@@ -17,13 +17,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::time::{Duration, Instant};
 
 use countersign_ca::clock::Clock;
+use countersign_ca::path::{Certificate, ValidPath};
 use countersign_ca::{SystemClock, Timestamp};
-use countersign_ike_plugin::authorizer::{AddressIds, Authorizer};
-use countersign_ike_plugin::decision::{DecisionLog, decisions};
+use countersign_ike_plugin::decide::{AddressIds, Authorizer};
+use countersign_ike_plugin::decision_log::{DecisionLog, decisions};
 use countersign_ike_plugin::identity::{Mapping, PeerId};
-use countersign_ike_plugin::path::{Certificate, ValidPath};
 use countersign_ike_plugin::policy::{Policy, PolicyFiles};
-use countersign_ike_plugin::trust::{Status, Trust};
+use countersign_ike_plugin::status::Status;
+use countersign_ike_plugin::trust::Trust;
 use countersign_ike_plugin::wire::{Answer, Auth, Octets, Question, Step, Verdict};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 use serde_json::json;

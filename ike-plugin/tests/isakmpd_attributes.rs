@@ -12,10 +12,10 @@ mod gateway;
 use std::sync::atomic::Ordering;
 
 use countersign_ca::Timestamp;
-use countersign_ike_plugin::asked;
 use countersign_ike_plugin::identity::PeerId;
-use countersign_ike_plugin::moment::moment;
-use countersign_ike_plugin::proof::Proof;
+use countersign_ike_plugin::policy::attributes;
+use countersign_ike_plugin::policy::moment::moment;
+use countersign_ike_plugin::policy::proof::Proof;
 use countersign_ike_plugin::wire::{Question, Step};
 use data_encoding::BASE64;
 use der::Encode;
@@ -184,7 +184,7 @@ fn local_time_is_that_of_the_gateway() {
         let open = |hour, zone| {
             let id = PeerId::read(&question.remote.id).unwrap();
             let moment = moment(at(hour), zone).unwrap();
-            policy.allows(&asker, &asked::attributes(&question, &id, moment).unwrap())
+            policy.allows(&asker, &attributes::attributes(&question, &id, moment).unwrap())
         };
         assert!(open(9, &utc) && !open(9, &new_york));
         assert!(open(14, &utc) && open(14, &new_york));

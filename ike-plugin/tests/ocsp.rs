@@ -21,13 +21,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use countersign_ca::clock::Clock;
+use countersign_ca::path::{Anchors, Certificate, PathSettings, ValidPath, validate};
 use countersign_ca::{SystemClock, Timestamp};
-use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings, ValidPath, validate};
-use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache, Fetch};
+use countersign_ike_plugin::status::crl_cache::{CacheSettings, CrlCache, Fetch};
 use countersign_ike_plugin::status::location::Locations;
-use countersign_ike_plugin::status::responders::{Ask, OcspCache};
+use countersign_ike_plugin::status::ocsp_cache::{Ask, OcspCache};
+use countersign_ike_plugin::status::{Lack, Status};
 use countersign_ike_plugin::status::{Mode, Prefer, StatusChecker};
-use countersign_ike_plugin::trust::{Lack, Status};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SerialNumber,

@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 
 use countersign_ca::SystemClock;
 use countersign_ca::clock::Clock;
-use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings, ValidPath, validate};
-use countersign_ike_plugin::status::cache::{CacheSettings, CrlCache};
+use countersign_ca::path::{Anchors, Certificate, PathSettings, ValidPath, validate};
+use countersign_ike_plugin::status::crl_cache::{CacheSettings, CrlCache};
 use countersign_ike_plugin::status::fetch::Fetcher;
 use countersign_ike_plugin::status::location::Locations;
-use countersign_ike_plugin::status::responders::OcspCache;
+use countersign_ike_plugin::status::ocsp_cache::OcspCache;
+use countersign_ike_plugin::status::{Lack, Status};
 use countersign_ike_plugin::status::{Mode, Prefer, StatusChecker};
-use countersign_ike_plugin::trust::{Lack, Status};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
     DistinguishedName, DnType, IsCa, Issuer, KeyIdMethod, KeyPair, RevocationReason,

@@ -33,10 +33,3 @@ pub mod views;
 pub use dn::Dn;
 pub use entry::{Attribute, Entry};
 pub use error::{Error, Result};
-
-/// The names that [`slots`] had before.
-pub mod places {
-    pub use crate::slots::{
-        Activity as Doing, ConnectionSlot as Place, ConnectionSlots as Places, Full,
-    };
-}

@@ -11,7 +11,7 @@ use crate::entry::{
     CROSS_CERTIFICATE_PAIR, DELTA_REVOCATION_LIST, Entry, USER_CERTIFICATE,
 };
 use crate::error::{Error, Result};
-pub use crate::layout::{Layout, LayoutConfig};
+use crate::layout::Layout;
 use crate::views::{CaView, PeerView};
 
 /// All entries to be published, each behind the entry above it.
@@ -189,6 +189,7 @@ fn issued_to_this_ca(certificate: &[u8]) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::LayoutConfig;
 
     fn config() -> LayoutConfig {
         LayoutConfig {

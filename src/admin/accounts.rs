@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use countersign_ca::accounts::{AccountDraft, NewAccount, no_account};
-use countersign_ca::equipment::EquipmentDraft;
-use countersign_ca::handed_out::refuse_outside;
-use countersign_ca::identity::Identity;
+use countersign_ca::Identity;
+use countersign_ca::authority::accounts::refuse_outside;
+use countersign_ca::authority::accounts::{AccountDraft, NewAccount};
+use countersign_ca::record::EquipmentDraft;
+use countersign_ca::record::no_account;
 use countersign_ca::record::{
     Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission, Reason, Revocation,
 };

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use countersign_ca::equipment::Mapping;
+use countersign_ca::record::Mapping;
 use countersign_ca::record::{Label, Permission};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;

@@ -2,9 +2,9 @@
 
 use countersign_ca::Store;
 use countersign_ca::authority::refuse_overruled;
-use countersign_ca::certificate::Facts;
-use countersign_ca::line::issuing_now;
+use countersign_ca::record::line::issuing_now;
 use countersign_ca::record::{CrlScope, Duty, Label};
+use countersign_ca::x509::Facts;
 
 use super::answer::CaLine;
 use super::recorded::record;

@@ -1,8 +1,8 @@
 //! Certificates, as administrators see, revoke and release them.
 
-use countersign_ca::certificate::{Facts, to_pem};
 use countersign_ca::record::{CertificateRecord, Label, Reason, Revocation, Serial};
 use countersign_ca::store::Page;
+use countersign_ca::x509::{Facts, to_pem};
 use countersign_ca::{Identity, Store, Timestamp};
 use data_encoding::HEXLOWER;
 

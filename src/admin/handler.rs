@@ -1,6 +1,6 @@
 //! Carries a request out.
 
-use countersign_ca::pending::Verdict;
+use countersign_ca::record::approval::Verdict;
 use serde_json::Value;
 
 use super::answer::to_value;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use countersign_ca::certificate::Facts;
+use countersign_ca::founding::{ImportedCertificate, ImportedCrl, Recovery};
 use countersign_ca::record::Label;
-use countersign_ca::recovery::{ImportedCertificate, ImportedCrl, Recovery};
+use countersign_ca::x509::Facts;
 use countersign_ca::{Error, SystemClock};
 use data_encoding::BASE64;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use countersign_ca::accounts::SecretPolicy;
-use countersign_ca::equipment::{EquipmentDraft, Mapping};
+use countersign_ca::authority::accounts::SecretPolicy;
 use countersign_ca::record::{Duty, Label, Permission};
+use countersign_ca::record::{EquipmentDraft, Mapping};
 use serde::{Deserialize, Serialize};
 
 /// A request of an administrator: one JSON object on the socket.

@@ -1,7 +1,7 @@
 //! Requests that await approval, as administrators see and decide them. A decision is recorded with the administrator who made it.
 
 use countersign_ca::authority::checked_words;
-use countersign_ca::pending::{Decision, RequestPrefix, Verdict, WaitingRequest};
+use countersign_ca::record::approval::{Decision, RequestPrefix, Verdict, WaitingRequest};
 use countersign_ca::{Identity, Store, SubjectPublicKey};
 use data_encoding::HEXLOWER;
 

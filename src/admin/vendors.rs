@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use countersign_ca::authority::read_crl_file;
-use countersign_ca::certificate::Facts;
-use countersign_ca::equipment::{self, Vendor, VendorDraft};
+use countersign_ca::authority::vendors::{self, VendorDraft};
 use countersign_ca::record::Label;
+use countersign_ca::record::{Vendor, no_vendor};
+use countersign_ca::x509::Facts;
 use countersign_ca::{Store, Timestamp};
 use data_encoding::{BASE64, HEXLOWER};
 use ring::digest::{SHA256, digest};
@@ -41,7 +42,7 @@ pub fn add(
         profile: vendor.profile,
         crls,
     };
-    let trusted = equipment::trust(instance.store.as_ref(), instance.now(), draft)?;
+    let trusted = vendors::trust(instance.store.as_ref(), instance.now(), draft)?;
     record(instance, actor, "trust add", &trusted.name)?;
     Ok(line(&trusted))
 }
@@ -86,7 +87,7 @@ fn line(vendor: &Vendor) -> VendorLine {
 pub fn show(instance: &Instance, name: &Label) -> Result<VendorInFull, Failure> {
     let vendors = instance.store.vendors()?;
     let vendor = vendors.into_iter().find(|vendor| vendor.name == *name);
-    let vendor = vendor.ok_or_else(|| equipment::no_vendor(name))?;
+    let vendor = vendor.ok_or_else(|| no_vendor(name))?;
     Ok(VendorInFull {
         map: vendor.mapping,
         roots: all(&vendor.roots)?,

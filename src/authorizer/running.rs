@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use countersign_ca::{Authority, SystemClock, Timestamp};
-use countersign_ike_plugin::authorizer::Authorizer;
-use countersign_ike_plugin::decision::DecisionLog;
+use countersign_ike_plugin::decide::Authorizer;
+use countersign_ike_plugin::decision_log::DecisionLog;
 use countersign_ike_plugin::policy::Policy;
 use countersign_ike_plugin::server::AuthorizerServer;
 

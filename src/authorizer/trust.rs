@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_ca::certificate::read_all;
+use countersign_ca::path::{Anchors, Certificate, PathSettings};
+use countersign_ca::x509::read_all;
 use countersign_ca::{Authority, SystemClock};
-use countersign_ike_plugin::lookup::CertificateStore;
-use countersign_ike_plugin::path::{Anchors, Certificate, PathSettings};
-use countersign_ike_plugin::status::cache::CrlCache;
+use countersign_ike_plugin::status::crl_cache::CrlCache;
 use countersign_ike_plugin::status::fetch::Fetcher;
-use countersign_ike_plugin::status::responders::OcspCache;
-use countersign_ike_plugin::status::{CrlChecker, Mode};
-use countersign_ike_plugin::trust::{Standing, Trust};
+use countersign_ike_plugin::status::ocsp_cache::OcspCache;
+use countersign_ike_plugin::status::{Mode, StatusChecker};
+use countersign_ike_plugin::trust::certificate_store::CertificateStore;
+use countersign_ike_plugin::trust::{ConfiguredTrust, Trust};
 
 use crate::config::TrustSettings;
 use crate::exit::Failure;
@@ -34,7 +34,7 @@ pub fn start(
         for why in unknown_statuses(settings, authority)? {
             tracing::warn!("{why}");
         }
-        let [roots, below] = Standing::of_authority(authority)?;
+        let [roots, below] = ConfiguredTrust::of_authority(authority)?;
         anchors.extend(roots);
         others.extend(below);
     }
@@ -44,9 +44,8 @@ pub fn start(
              `keys/root.crt` of its data folder",
         ));
     }
-    let unusable = |e: countersign_ike_plugin::path::PathError| {
-        Failure::input(format!("authorizer.anchors: {e}"))
-    };
+    let unusable =
+        |e: countersign_ca::path::PathError| Failure::input(format!("authorizer.anchors: {e}"));
     let others: Result<Vec<_>, _> =
         others.into_iter().map(|der| Certificate::from_der(der).map(Arc::new)).collect();
     let others = others.map_err(unusable)?;
@@ -72,7 +71,7 @@ pub fn start(
         signs: true,
         ..PathSettings::default()
     };
-    let checker = CrlChecker {
+    let checker = StatusChecker {
         mode: settings.mode,
         locations: settings.locations.clone(),
         configured: settings.crls.clone(),
@@ -84,7 +83,7 @@ pub fn start(
         anchors,
     };
     let certificates = settings.certificates.as_deref().map(CertificateStore::new);
-    let standing = Standing::new(path, checker, authority.cloned())?;
+    let standing = ConfiguredTrust::new(path, checker, authority.cloned())?;
     Ok(Arc::new(standing.with_certificates(certificates)))
 }
 
@@ -98,8 +97,7 @@ fn unknown_statuses(
     if settings.mode != Mode::Strict || has_sources {
         return Ok(Vec::new());
     }
-    let unusable =
-        |e: countersign_ike_plugin::path::PathError| Failure::input(format!("a CA: {e}"));
+    let unusable = |e: countersign_ca::path::PathError| Failure::input(format!("a CA: {e}"));
     let mut found = Vec::new();
     for root in authority.cas().filter(|ca| ca.is_root && !ca.can_sign) {
         let above = Certificate::from_der(root.certificate.clone()).map_err(unusable)?;

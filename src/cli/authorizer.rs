@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use countersign_ca::identity::{Identity, distinguished_name};
+use countersign_ca::Identity;
+use countersign_ca::name::distinguished_name;
 use countersign_ike_plugin::server::{Control, ask, control};
 use countersign_ike_plugin::wire::{
     Answer, Auth, End, IkeId, IkeProposal, Mode, Octets, Question, Role, Secret, VERSION, Verdict,

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use countersign_ca::certificate::{Facts, read_all};
-use countersign_ca::foundation::Foundation;
+use countersign_ca::founding::Foundation;
 use countersign_ca::founding::root_label;
-use countersign_ca::identity::{Name, distinguished_name};
+use countersign_ca::name::{Name, distinguished_name};
 use countersign_ca::record::{CaRecord, Duty, Label};
+use countersign_ca::x509::{Facts, read_all};
 use countersign_ca::{KeyAlgorithm, RollOptions};
 use countersign_ike_plugin::gateway::Daemon;
 use serde_json::json;

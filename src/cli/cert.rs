@@ -109,7 +109,7 @@ impl Cert {
             Self::Export { one, out } => {
                 let CertificateInFull { pem, .. } = context.ask_for(one.request())?;
                 match out {
-                    Some(out) => countersign_ca::foundation::write_atomically(out, pem.as_bytes())?,
+                    Some(out) => countersign_ca::write_atomically(out, pem.as_bytes())?,
                     None => output::line(&pem),
                 }
                 Ok(())
@@ -138,7 +138,7 @@ fn import(context: &Context, files: &[PathBuf], account: Option<&Label>) -> Resu
     let (mut certificates, mut crls) = (Vec::new(), Vec::new());
     for file in files {
         for der in objects(file)? {
-            let is_certificate = countersign_ca::certificate::Facts::of(&der).is_ok();
+            let is_certificate = countersign_ca::x509::Facts::of(&der).is_ok();
             let text = data_encoding::BASE64.encode(&der);
             if text.len() > MAX_LENGTH {
                 return Err(Failure::input(format!(

@@ -1,8 +1,8 @@
 //! `countersign decision …`: the questions of daemons, the authorizer's answers, and the reasons.
 
 use clap::{Args, Subcommand};
-use countersign_ike_plugin::decision::decisions;
-use countersign_ike_plugin::trust::Lack;
+use countersign_ike_plugin::decision_log::decisions;
+use countersign_ike_plugin::status::Lack;
 use serde_json::{Value, json};
 
 use super::context::Context;

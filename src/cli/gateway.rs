@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use countersign_ca::certificate::read_all;
+use countersign_ca::path::Certificate;
 use countersign_ca::record::Label;
+use countersign_ca::x509::read_all;
 use countersign_ca::{Clock, Identity, SystemClock};
 use countersign_ike_plugin::gateway::{
     Daemon, Gateway, IssuedCrl, Material, Mode, NamedCa, issued_crl,
 };
-use countersign_ike_plugin::path::Certificate;
 
 use super::context::Context;
 use crate::admin::Request;

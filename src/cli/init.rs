@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 use countersign_ca::KeyAlgorithm;
-use countersign_ca::certificate::{Facts, read_all};
-use countersign_ca::foundation::Foundation;
+use countersign_ca::founding::Foundation;
 use countersign_ca::founding::{CaOptions, Constraint, root_label};
-use countersign_ca::identity::{Name, distinguished_name};
-use countersign_ca::path::same_name;
+use countersign_ca::name::same_name;
+use countersign_ca::name::{Name, distinguished_name};
 use countersign_ca::profile::{Policy, PolicyConfig};
 use countersign_ca::record::{CaRecord, Label};
+use countersign_ca::x509::{Facts, read_all};
 use countersign_ike_plugin::gateway::warnings_of_ca;
 use serde_json::{Value, json};
 
@@ -123,7 +123,7 @@ impl Init {
         let _private = Private::begin();
         let config = location.folder.config();
         if location.config.is_none() && !config.exists() {
-            countersign_ca::foundation::write_atomically(&config, TEMPLATE.as_bytes())?;
+            countersign_ca::write_atomically(&config, TEMPLATE.as_bytes())?;
         }
         let file = location.passphrase_file.as_deref();
         let NewPassphrase { passphrase, generated } = match location.folder.is_founded() {

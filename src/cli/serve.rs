@@ -180,7 +180,7 @@ mod tests {
 
     use actix_web::body::to_bytes;
     use actix_web::web::Data;
-    use countersign_ldap_bridge::places::Places;
+    use countersign_ldap_bridge::slots::ConnectionSlots;
 
     use super::*;
     use crate::bridge::Bridge;
@@ -205,7 +205,7 @@ mod tests {
             bridge,
             authorizer: None,
             threads: Threads::default(),
-            connections: Places::new(1, 1),
+            connections: ConnectionSlots::new(1, 1),
             journal: JournalCheck::default(),
         })
     }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use countersign_ca::certificate::read_all;
-use countersign_ca::equipment::Mapping;
 use countersign_ca::record::Label;
+use countersign_ca::record::Mapping;
+use countersign_ca::x509::read_all;
 
 use super::context::Context;
 use super::files::read;

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use countersign_ca::identity::Identity;
-use countersign_ike_plugin::authorizer::AddressIds;
+use countersign_ca::Identity;
+use countersign_ca::path::object_identifier;
+use countersign_ike_plugin::decide::AddressIds;
 use countersign_ike_plugin::explain::Explainer;
 use countersign_ike_plugin::identity::Mapping;
-use countersign_ike_plugin::path::object_identifier;
 use countersign_ike_plugin::policy::PolicyFiles;
 use countersign_ike_plugin::server::SocketSettings;
-use countersign_ike_plugin::status::cache::CacheSettings;
+use countersign_ike_plugin::status::crl_cache::CacheSettings;
 use countersign_ike_plugin::status::location::Locations;
 use countersign_ike_plugin::status::{Mode, Prefer};
 use der::asn1::ObjectIdentifier;

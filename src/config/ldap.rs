@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use countersign_ca::record::Label;
 use countersign_ldap_bridge::directory::{DirectoryConfig, Limits, TlsFiles};
+use countersign_ldap_bridge::layout::{Layout, LayoutConfig};
 use countersign_ldap_bridge::publisher::{PublisherConfig, PublisherSettings};
-use countersign_ldap_bridge::tree::{Layout, LayoutConfig};
 use serde::{Deserialize, Serialize};
 
 use super::values::{DurationText, within};

@@ -1,7 +1,7 @@
 //! The URLs under which peers reach this server: the beginnings of the locations in certificates and CRLs.
 
 use countersign_ca::profile::DefaultUrls;
-use countersign_ldap_bridge::tree::Layout;
+use countersign_ldap_bridge::layout::Layout;
 
 use crate::exit::Failure;
 

@@ -20,7 +20,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use countersign_ca::certificate::{read_all, to_pem};
+use countersign_ca::x509::{read_all, to_pem};
 use countersign_ike_plugin::gateway::{Entry, Files};
 use rustix::fs::FlockOperation;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_ca::certificate::Facts;
+use countersign_ca::x509::Facts;
 use countersign_ca::{FileKey, Timestamp};
 use countersign_enroll::cmp::client::Issued;
 use countersign_ike_plugin::gateway::{Files, Material, NamedCa, PrivateKey, credentials};

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use countersign_ca::FileKey;
-use countersign_ca::certificate::read_all;
 use countersign_ca::key::read_private;
+use countersign_ca::x509::read_all;
 use countersign_ike_plugin::gateway::PrivateKey;
 use zeroize::Zeroizing;
 

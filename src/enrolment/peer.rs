@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign_ca::certificate::Facts;
+use countersign_ca::path::{self, Certificate, PathSettings, validate};
+use countersign_ca::x509::Facts;
 use countersign_ca::{Clock, FileKey, Identity, SystemClock, SystemEntropy, Timestamp};
 use countersign_enroll::cmp::client::{
-    Anchors, Body, Client, ClientError, Credential, GeneralName, Http, Issued, Name, Paths, Wish,
+    Anchors, Body, Client, ClientError, Credential, EnrolmentRequest, GeneralName, Http, Issued,
+    Name, Paths,
 };
-use countersign_ike_plugin::path::{self, Certificate, PathSettings, validate};
 
 use super::generation::Present;
 use super::material::{certificates, key_from_pem, secret};
@@ -140,8 +141,8 @@ impl Present {
         &'w self,
         settings: &'w Settings,
         key: &'w FileKey,
-    ) -> Result<Wish<'w>, Failure> {
-        Ok(Wish {
+    ) -> Result<EnrolmentRequest<'w>, Failure> {
+        Ok(EnrolmentRequest {
             body: Body::KeyUpdate,
             key,
             subject: self.facts.subject.clone(),
@@ -156,7 +157,10 @@ impl Present {
 }
 
 /// The template of a first certificate.
-pub fn first_template<'w>(settings: &'w Settings, key: &'w FileKey) -> Result<Wish<'w>, Failure> {
+pub fn first_template<'w>(
+    settings: &'w Settings,
+    key: &'w FileKey,
+) -> Result<EnrolmentRequest<'w>, Failure> {
     let ids = settings.identities()?;
     let names = ids.iter().filter_map(|id| id.general_name().transpose());
     let alt_names: Vec<GeneralName> = names.collect::<Result<_, _>>()?;
@@ -169,7 +173,7 @@ pub fn first_template<'w>(settings: &'w Settings, key: &'w FileKey) -> Result<Wi
         Some(subject) => subject,
         None => common_name(&ids)?,
     };
-    Ok(Wish {
+    Ok(EnrolmentRequest {
         body: Body::Initialization,
         key,
         subject,

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::{fs, io};
 
-use countersign_ca::certificate::{Facts, to_pem};
 use countersign_ca::record::Reason;
+use countersign_ca::x509::{Facts, to_pem};
 use countersign_enroll::cmp::client::{Anchors, Client, Credential, Information, RootUpdate};
 use data_encoding::{BASE64, HEXLOWER};
 use der::Encode;

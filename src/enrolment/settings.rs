@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use countersign_ca::identity::distinguished_name;
+use countersign_ca::name::distinguished_name;
 use countersign_ca::{Identity, KeyAlgorithm};
 use countersign_enroll::cmp::client::{Http, MacKind, Name};
 use countersign_ike_plugin::gateway::Layout;

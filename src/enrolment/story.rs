@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use countersign_ca::certificate::Facts;
+use countersign_ca::x509::Facts;
 use countersign_ca::{Clock, FileKey, Identity, SystemClock};
-use countersign_enroll::cmp::client::{Anchors, ClientError, Issued, Refusal, Wish};
+use countersign_enroll::cmp::client::{Anchors, ClientError, EnrolmentRequest, Issued, Refusal};
 use countersign_ike_plugin::gateway::Files;
 use serde_json::{Value, json};
 
@@ -264,7 +264,7 @@ fn request(
     folder: &Folder,
     peer: &Peer,
     purpose: Purpose,
-    template: &Wish<'_>,
+    template: &EnrolmentRequest<'_>,
     state: State,
 ) -> Result<Issued, ClientError> {
     let client = peer.client();

@@ -7,7 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use countersign_ca::{Store, Timestamp};
 use countersign_enroll::cmp::Outcome;
-use countersign_ike_plugin::authorizer::Counts;
+use countersign_ike_plugin::decide::Counts;
 use countersign_ike_plugin::server::STEPS;
 use countersign_ldap_bridge::ocsp::Answer;
 use prometheus_client::encoding::EncodeLabelSet;

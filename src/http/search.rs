@@ -5,9 +5,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag};
 use actix_web::{HttpRequest, HttpResponse, web};
 use countersign_ca::Authority;
-use countersign_ca::certificate::Facts;
+use countersign_ca::record::search::{SearchKey, Sha1, sha1};
 use countersign_ca::record::{CertificateRecord, CrlScope, Label};
-use countersign_ca::search::{SearchKey, Sha1, sha1};
+use countersign_ca::x509::Facts;
 use der::Encode;
 
 use super::repository;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_ca::Authority;
-use countersign_ldap_bridge::places::Places;
+use countersign_ldap_bridge::slots::ConnectionSlots;
 
 use crate::authorizer::Running;
 use crate::bridge::Bridge;
@@ -24,7 +24,7 @@ pub struct ServerState {
     /// The threads that sign.
     pub threads: Threads,
     /// The HTTP connections.
-    pub connections: Arc<Places>,
+    pub connections: Arc<ConnectionSlots>,
     /// The verification of the journal.
     pub journal: JournalCheck,
 }

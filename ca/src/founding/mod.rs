@@ -11,6 +11,3 @@ pub use ca_certificate::{CaOptions, Constraint, check_chain, issuing, request, r
 pub use foundation::{AUDIT_KEY, Foundation, SEAL_KEY, root_label};
 pub use recovery::{ImportedCertificate, ImportedCrl, Recovery};
 pub use rollover::RollOptions;
-
-// The path by which this workspace named it before it moved.
-pub use crate::clock::BACKDATING;

@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 use super::damage::DamageKind;
 use super::entry::{Entry, Recorded};
 use super::file::{JournalFile, JournalPaths, Step};
+use crate::Identity;
 use crate::clock::Timestamp;
-use crate::equipment::Vendor;
 use crate::error::{Error, Result};
-use crate::identity::Identity;
-use crate::pending::{PendingRequest, RequestId};
+use crate::record::Vendor;
+use crate::record::approval::{PendingRequest, RequestId};
 use crate::record::{Account, CaRecord, CrlRecord, Issued, Transaction};
 
 /// Calls `line` with each entry of the journal in the data folder `data` as a JSON object without line breaks, from

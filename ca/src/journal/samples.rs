@@ -1,15 +1,15 @@
 //! Entries for tests: one of each kind, and the records in them.
 
 use super::entry::Entry;
+use crate::Identity;
 use crate::clock::Timestamp;
-use crate::equipment::{Equipment, Mapping, Vendor};
-use crate::identity::Identity;
-use crate::pending::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
+use crate::record::approval::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::{
     Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Duty, Incarnation, Issued, Label,
     Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
     Transaction,
 };
+use crate::record::{Equipment, Mapping, Vendor};
 
 /// A label of this text, which must be a valid one.
 pub fn label(text: &str) -> Label {

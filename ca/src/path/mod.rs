@@ -19,7 +19,6 @@ mod extension;
 mod legible;
 mod policies;
 
-pub use crate::name::{general_name, is_within, normal_name, same_name};
 pub use build::{Anchors, ValidPath, validate};
 pub use certificate::Certificate;
 pub use check::{Initial, PathSettings, check};

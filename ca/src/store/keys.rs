@@ -8,9 +8,9 @@ use ring::digest;
 
 use super::numbers::{Day, from_ordered, ordered};
 use super::values::{TransactionBlock, TransactionId};
+use crate::Identity;
 use crate::clock::Timestamp;
-use crate::identity::Identity;
-use crate::pending::RequestId;
+use crate::record::approval::RequestId;
 use crate::record::{CertificateId, CrlScope, Label, Serial};
 
 /// A whole key.

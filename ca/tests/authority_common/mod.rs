@@ -13,12 +13,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_ca::accounts::{AccountDraft, NewAccount, SecretPolicy};
+use countersign_ca::authority::accounts::{AccountDraft, NewAccount, SecretPolicy};
 use countersign_ca::authority::{
     Attempt, Authority, Candidate, CrlSettings, LockSettings, Settings, TransactionDraft,
 };
-use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::CaOptions;
+use countersign_ca::founding::Foundation;
 use countersign_ca::profile::{DefaultUrls, Profiles};
 use countersign_ca::record::Label;
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore};
@@ -39,7 +39,7 @@ pub fn label(text: &str) -> Label {
 
 pub fn options(name: &str, path_length: Option<u8>) -> CaOptions {
     CaOptions {
-        subject: countersign_ca::identity::distinguished_name(name).unwrap(),
+        subject: countersign_ca::name::distinguished_name(name).unwrap(),
         validity: Duration::from_secs(3650 * 86_400),
         path_length,
         permitted: vec!["dns:example.net".parse().unwrap(), "ip:192.0.2.0/24".parse().unwrap()],

@@ -1,7 +1,7 @@
 //! Puts octets through everything that reads a message without a key, for the fuzzer and for the test of its seeds. It panics only on a
 //! fault of this crate.
 
-use countersign_ca::certificate::Facts;
+use countersign_ca::x509::Facts;
 use der::{Decode, Encode};
 
 use super::client;

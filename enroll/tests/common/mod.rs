@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::der::Encode;
-use countersign_ca::accounts::{AccountDraft, SecretPolicy};
+use countersign_ca::authority::accounts::{AccountDraft, SecretPolicy};
 use countersign_ca::authority::{Authority, CrlSettings, LockSettings, Settings};
-use countersign_ca::certificate::Facts;
-use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::CaOptions;
+use countersign_ca::founding::Foundation;
 use countersign_ca::profile::{DefaultUrls, Profiles};
 use countersign_ca::record::{CertificateRecord, Label};
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore};
+use countersign_ca::x509::Facts;
 use countersign_ca::{
     Clock, FileKey, KeyAlgorithm, KeyFolder, Passphrase, SubjectPublicKey, SystemEntropy, Timestamp,
 };
@@ -71,7 +71,7 @@ pub fn label(text: &str) -> Label {
 
 fn ca(name: &str, path_length: Option<u8>) -> CaOptions {
     CaOptions {
-        subject: countersign_ca::identity::distinguished_name(name).expect("a name"),
+        subject: countersign_ca::name::distinguished_name(name).expect("a name"),
         validity: Duration::from_secs(3650 * 86_400),
         path_length,
         permitted: Vec::new(),

@@ -12,14 +12,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use countersign_ca::authority::vendors::{self, VendorDraft};
 use countersign_ca::authority::{Authority, CrlSettings, LockSettings, Settings};
-use countersign_ca::equipment::{self, Equipment, Mapping, VendorDraft};
-use countersign_ca::foundation::Foundation;
 use countersign_ca::founding::CaOptions;
-use countersign_ca::pending::{Decision, Verdict};
+use countersign_ca::founding::Foundation;
+use countersign_ca::key::Sealer;
 use countersign_ca::profile::{DefaultUrls, ProfileConfig, Profiles};
+use countersign_ca::record::approval::{Decision, Verdict};
 use countersign_ca::record::{Account, AccountSecret, Permission};
-use countersign_ca::seal::Sealer;
+use countersign_ca::record::{Equipment, Mapping};
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore};
 use countersign_ca::{
     Clock, Entropy, KeyAlgorithm, KeyFolder, Passphrase, SystemEntropy, Timestamp,
@@ -509,7 +510,7 @@ fn vendor(ground: &Foundation) -> Protector {
         profile: None,
         crls: Vec::new(),
     };
-    equipment::trust(ground.store.as_ref(), ground.clock.now(), draft).expect("a vendor");
+    vendors::trust(ground.store.as_ref(), ground.clock.now(), draft).expect("a vendor");
     let device = certificate(2, &serial, &key, &[&signs]);
     Protector::signature(key, device).expect("a certificate")
 }
@@ -583,7 +584,7 @@ fn record_accounts(ground: &Foundation) {
 
 fn ca(subject: &str, path_length: Option<u8>) -> CaOptions {
     CaOptions {
-        subject: countersign_ca::identity::distinguished_name(subject).expect("a name"),
+        subject: countersign_ca::name::distinguished_name(subject).expect("a name"),
         validity: Duration::from_secs(3650 * 86_400),
         path_length,
         permitted: Vec::new(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_ca::Timestamp;
-use countersign_ca::certificate::Facts;
+use countersign_ca::x509::Facts;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,7 +13,8 @@ use crate::identity::PeerId;
 use crate::policy::LoadedPolicy;
 use crate::status::Lack;
 use crate::wire::{Answer, End, Octets, Question, Verdict};
-use countersign_ca::path::{ValidPath, general_name};
+use countersign_ca::name::general_name;
+use countersign_ca::path::ValidPath;
 
 /// A decision, as it is recorded.
 pub struct Decision {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use countersign_ca::public_key::KeyKind;
+use countersign_ca::key::KeyKind;
 
 use super::daemon::{Daemon, Mode};
 use super::error::GatewayError;

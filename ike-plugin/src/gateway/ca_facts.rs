@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use countersign_ca::certificate::Facts as Subject;
-use countersign_ca::public_key::KeyKind;
+use countersign_ca::key::KeyKind;
+use countersign_ca::x509::Facts as Subject;
 use der::Decode;
 use x509_cert::Certificate as X509;
 use x509_cert::ext::pkix::NameConstraints;

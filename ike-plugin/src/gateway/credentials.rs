@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use countersign_ca::public_key::KeyKind;
+use countersign_ca::key::KeyKind;
 
 use super::abilities::KeyFamily;
 use super::authentication::Certified;

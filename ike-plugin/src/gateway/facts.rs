@@ -1,6 +1,6 @@
 //! The facts of a certificate that decide whether a daemon can use it.
 
-use countersign_ca::public_key::KeyKind;
+use countersign_ca::key::KeyKind;
 use countersign_ca::{Identity, Timestamp};
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
@@ -52,7 +52,7 @@ impl Facts {
         let unreadable = |e: &dyn std::fmt::Display| {
             GatewayError::new(format!("the certificate cannot be read: {e}"))
         };
-        let own = countersign_ca::certificate::Facts::of(der).map_err(|e| unreadable(&e))?;
+        let own = countersign_ca::x509::Facts::of(der).map_err(|e| unreadable(&e))?;
         let certificate = Certificate::from_der(der.to_vec()).map_err(|e| unreadable(&e))?;
         let parsed = X509::from_der(der).map_err(|e| unreadable(&e))?;
         let usage = parsed.tbs_certificate.get::<KeyUsage>().map_err(|e| unreadable(&e))?;

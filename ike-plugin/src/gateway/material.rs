@@ -1,7 +1,7 @@
 //! A gateway's certificate, with the CAs and CRLs that belong to it.
 
 use countersign_ca::Timestamp;
-use countersign_ca::certificate::to_pem;
+use countersign_ca::x509::to_pem;
 
 use super::error::GatewayError;
 use countersign_ca::path::Certificate;

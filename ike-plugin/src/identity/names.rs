@@ -5,15 +5,15 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use countersign_ca::certificate::Facts;
-use countersign_ca::identity::Identity;
+use countersign_ca::Identity;
+use countersign_ca::x509::Facts;
 use countersign_policy::ipsec::DistinguishedName;
 use der::Encode;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::peer_id::PeerId;
-use countersign_ca::path::{general_name, same_name};
+use countersign_ca::name::{general_name, same_name};
 
 /// The most names of a certificate that a reason lists.
 const MAX_NAMES: usize = 16;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use countersign_ca::identity::Identity;
+use countersign_ca::Identity;
 use countersign_ca::sets;
 use countersign_policy::ipsec::{self, AddressRange, DistinguishedName, Subnet};
 use data_encoding::HEXLOWER;
@@ -13,7 +13,8 @@ use x509_cert::name::Name;
 
 use super::id_type;
 use crate::wire::IkeId;
-use countersign_ca::path::{general_name, legible};
+use countersign_ca::name::general_name;
+use countersign_ca::path::legible;
 
 /// The longest ID payload that is accepted, in octets.
 const MAX_ID: usize = 8 << 10;

@@ -14,8 +14,9 @@ use der::{Reader, SliceReader};
 use sha2::{Digest, Sha256};
 
 use super::refreshed::{Change, MIN_REFRESH, Refreshed, Slot, Slots, Source};
+use countersign_ca::name::same_name;
+use countersign_ca::path::Certificate;
 use countersign_ca::path::crl::Crl;
-use countersign_ca::path::{Certificate, same_name};
 
 /// The most locations that are cached.
 const MAX_LOCATIONS: usize = 256;
@@ -330,7 +331,7 @@ impl CrlSource {
             known.verified.iter().map(|crl| crl.to_der()).collect();
         let written = all
             .map_err(countersign_ca::Error::internal)
-            .and_then(|all| countersign_ca::foundation::write_atomically(&path, &all.concat()));
+            .and_then(|all| countersign_ca::write_atomically(&path, &all.concat()));
         if let Err(error) = written {
             tracing::warn!(location, "the CRL is not kept for a restart: {error}");
         }

@@ -10,8 +10,6 @@ pub mod ocsp_cache;
 mod refreshed;
 mod verdict;
 
-pub use checker::StatusChecker as CrlChecker;
 pub use checker::{Mode, Prefer, StatusChecker};
 pub use countersign_ca::path::crl;
 pub use verdict::{Lack, Status};
-pub use {crl_cache as cache, ocsp_cache as responders};

@@ -16,7 +16,8 @@ use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 use x509_cert::ext::pkix::{CrlReason, KeyUsages};
 use x509_ocsp::{OcspResponse, OcspResponseStatus, ResponderId};
 
-use countersign_ca::path::{Certificate, legible, same_name};
+use countersign_ca::name::same_name;
+use countersign_ca::path::{Certificate, legible};
 
 /// id-sha1.
 const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");

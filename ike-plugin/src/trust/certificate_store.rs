@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use countersign_ca::search::SearchKey;
+use countersign_ca::record::search::SearchKey;
 use data_encoding::BASE64;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use countersign_ca::Identity;
 use countersign_ca::authority::CertificateStatus;
-use countersign_ca::certificate::Facts;
-use countersign_ca::identity::Identity;
+use countersign_ca::record::search::{SearchKey, sha1};
 use countersign_ca::record::{Label, Serial};
-use countersign_ca::search::{SearchKey, sha1};
 use countersign_ca::store::{Change, History, Mark};
+use countersign_ca::x509::Facts;
 use countersign_ca::{Authority, Timestamp};
 use der::Encode;
 

@@ -4,7 +4,4 @@
 pub mod certificate_store;
 mod configured;
 
-pub use configured::ConfiguredTrust as Standing;
 pub use configured::{ConfiguredTrust, Trust};
-// The program and the tests import them by this path.
-pub use crate::status::{Lack, Status};

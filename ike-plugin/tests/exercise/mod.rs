@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use countersign_ca::path::Certificate;
 use countersign_ike_plugin::identity::{Mapping, Names, PeerId};
-use countersign_ike_plugin::path::Certificate;
 use countersign_ike_plugin::status::ocsp::{OcspAnswer, read, request};
 use countersign_ike_plugin::wire::{IkeId, Octets};
 use der::{Decode, Encode};

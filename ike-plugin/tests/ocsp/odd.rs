@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use countersign_ike_plugin::path::Certificate;
+use countersign_ca::path::Certificate;
 use countersign_ike_plugin::status::ocsp::{read, request};
 use der::Encode;
 use x509_cert::ext::pkix::CrlReason;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use countersign_ca::authority::{CaInfo, CertificateStatus};
-use countersign_ca::founding::BACKDATING;
+use countersign_ca::clock::BACKDATING;
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::{Authority, Error, Timestamp};
 

@@ -20,7 +20,6 @@ pub use algorithm::{
 pub use certificate::{CertificateError, delegations};
 pub use format::Format;
 pub use name::{DistinguishedName, NameError};
-pub use peer_name as asks;
 pub use question::{Ah, Comp, Esp, Identity, Moment, Phase1, Phase2, Proposal, Selector, Terms};
 pub use requesters::{PassphraseError, distinguished_name, passphrase};
 pub use vocabulary::{Attribute, Scope, attribute, names};

@@ -63,9 +63,7 @@ impl Sign {
         let text = String::from_utf8_lossy(assertion.source().text()).into_owned();
         let credential = format!("{text}Signature: \"{signature}\"\n");
         match &self.out {
-            Some(path) => {
-                countersign_ca::foundation::write_atomically(path, credential.as_bytes())?
-            }
+            Some(path) => countersign_ca::write_atomically(path, credential.as_bytes())?,
             None => show(context, || credential.clone(), || json!({ "credential": credential })),
         }
         Ok(())

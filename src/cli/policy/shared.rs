@@ -103,11 +103,11 @@ pub fn never_asked<'n>(
     if !attributes.iter().any(is_ipsec) {
         return Vec::new();
     }
-    let names = named.into_iter().filter(|name| ipsec::asks::is_peers(name.as_bytes()));
+    let names = named.into_iter().filter(|name| ipsec::peer_name::is_peers(name.as_bytes()));
     let unusable = names.filter_map(|name| {
         let kind = name.split_inclusive(':').next().unwrap_or_default();
         let shown = if kind == "DN:" { name.as_str() } else { kind };
-        let problem = ipsec::asks::check(name.as_bytes()).err()?;
+        let problem = ipsec::peer_name::check(name.as_bytes()).err()?;
         Some(format!("nobody can ask as `{shown}`: {}; {}", problem.why, problem.hint))
     });
     let attributes = attributes.iter().filter_map(|(name, value)| match ipsec::attribute(name) {

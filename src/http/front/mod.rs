@@ -21,7 +21,7 @@ use actix_service::{
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Response};
-use countersign_ldap_bridge::places::{Full, Place, Places};
+use countersign_ldap_bridge::slots::{ConnectionSlot, ConnectionSlots, Full};
 use rustix::net::Shutdown;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::TcpStream;
@@ -90,7 +90,7 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 pub fn server<F, I, S, B>(
     listener: TcpListener,
     limits: &Limits,
-    connections: &Arc<Places>,
+    connections: &Arc<ConnectionSlots>,
     factory: F,
 ) -> std::io::Result<Server>
 where
@@ -153,10 +153,10 @@ where
 /// Takes a slot for a connection. If all slots are taken, it waits for one; if the client's address has its share, the client is refused.
 async fn take_slot(
     socket: &TcpStream,
-    connections: &Arc<Places>,
+    connections: &Arc<ConnectionSlots>,
     leaving: &Semaphore,
     patience: Duration,
-) -> std::io::Result<Place> {
+) -> std::io::Result<ConnectionSlot> {
     let client = socket.peer_addr()?.ip().to_canonical();
     let until = Instant::now().checked_add(patience);
     loop {
@@ -208,7 +208,7 @@ async fn drain(socket: &TcpStream) -> std::io::Result<()> {
 /// (TCP_USER_TIMEOUT, RFC 5482).
 fn open(
     socket: TcpStream,
-    slot: Place,
+    slot: ConnectionSlot,
     write_timeout: Duration,
 ) -> std::io::Result<(Stream, Option<SocketAddr>)> {
     let client = socket.peer_addr()?;

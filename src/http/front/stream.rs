@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::web::{Bytes, BytesMut};
-use countersign_ldap_bridge::places::Place;
+use countersign_ldap_bridge::slots::ConnectionSlot;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -26,7 +26,7 @@ pub struct Stream {
 
 impl Stream {
     /// The stream of an accepted connection, which has this slot.
-    pub fn new(socket: TcpStream, slot: Place) -> Self {
+    pub fn new(socket: TcpStream, slot: ConnectionSlot) -> Self {
         Self { socket, turn: Turn::new(slot), input: Bytes::new() }
     }
 

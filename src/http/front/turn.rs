@@ -6,13 +6,13 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use countersign_ldap_bridge::places::{Doing, Place};
+use countersign_ldap_bridge::slots::{Activity, ConnectionSlot};
 
 use super::framing::{Advanced, Framing};
 
 /// The state of a connection, which its stream and its requests share.
 pub struct Turn {
-    slot: Place,
+    slot: ConnectionSlot,
     /// Whether a request is worked on, or its answer is made.
     serves: Cell<bool>,
     /// The part of a request that the client's next octets belong to. `None` between the end of a head and the start of its request.
@@ -27,7 +27,7 @@ pub struct Turn {
 
 impl Turn {
     /// The turn of a new connection: the client's, to send a request.
-    pub fn new(slot: Place) -> Rc<Self> {
+    pub fn new(slot: ConnectionSlot) -> Rc<Self> {
         Rc::new(Self {
             slot,
             serves: Cell::new(false),
@@ -82,19 +82,19 @@ impl Turn {
         .await;
         self.serves.set(true);
         self.framing.set(Some(body.unwrap_or(Framing::HEAD)));
-        self.slot.note(if body.is_some() { Doing::Waiting } else { Doing::Working });
+        self.slot.note(if body.is_some() { Activity::Waiting } else { Activity::Working });
         wake(&self.reader);
         Serving(Rc::clone(self))
     }
 
     /// The request's body has arrived whole.
     pub fn has_body(&self) {
-        self.slot.note(Doing::Working);
+        self.slot.note(Activity::Working);
     }
 
     /// Part of the answer is sent.
     pub fn answers(&self) {
-        self.slot.note(Doing::Waiting);
+        self.slot.note(Activity::Waiting);
     }
 
     /// Every part of the answer that was made has left.
@@ -103,7 +103,7 @@ impl Turn {
             return;
         }
         self.is_unsent.set(false);
-        self.slot.note(Doing::Idle);
+        self.slot.note(Activity::Idle);
         wake(&self.next);
         wake(&self.reader);
     }

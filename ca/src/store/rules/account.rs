@@ -9,8 +9,8 @@ use super::super::view::View;
 use super::Rules;
 use super::refusal::{conflict, not_authorized};
 use crate::clock::Timestamp;
-use crate::equipment::Equipment;
 use crate::error::{Error, Result};
+use crate::record::Equipment;
 use crate::record::{Account, Incarnation, Issued, Label, MAX_GIVEN_BACK};
 
 impl<V: View> Rules<V> {

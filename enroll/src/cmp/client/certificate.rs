@@ -1,8 +1,8 @@
 //! Checks that a certificate is the requested one, and confirms or rejects it (RFC 9483 §4.1.1).
 
 use countersign_ca::Identity;
-use countersign_ca::certificate::Facts;
 use countersign_ca::oid as ca;
+use countersign_ca::x509::Facts;
 use der::asn1::{Any, OctetString};
 use der::oid::ObjectIdentifier;
 use der::{Decode, Encode, Tag, TagNumber, Tagged};

@@ -98,7 +98,7 @@ impl Credential {
                 })
             }
             Self::Certificate { certificate, chain, key } => {
-                let facts = countersign_ca::certificate::Facts::of(certificate)?;
+                let facts = countersign_ca::x509::Facts::of(certificate)?;
                 if facts.key.der() != key.public().der() {
                     return Err(ClientError::Input(format!(
                         "expected the private key of the certificate `{}` ({}), found another key",
@@ -187,8 +187,7 @@ pub fn octets(bytes: &[u8]) -> Result<OctetString, ClientError> {
 
 /// Whether a certificate names one name as its subject and its issuer.
 fn is_self_issued(certificate: &[u8]) -> bool {
-    countersign_ca::certificate::Facts::of(certificate)
-        .is_ok_and(|facts| facts.subject == facts.issuer)
+    countersign_ca::x509::Facts::of(certificate).is_ok_and(|facts| facts.subject == facts.issuer)
 }
 
 /// A name that consists of this common name.

@@ -1,6 +1,6 @@
 //! genm: information that a CA gives to its peers (RFC 9483 §4.3). Each message asks for one thing, as the lightweight profile has it.
 
-use countersign_ca::certificate::Facts;
+use countersign_ca::x509::Facts;
 use der::asn1::Any;
 use der::oid::ObjectIdentifier;
 use der::{Decode, Encode};

@@ -29,6 +29,6 @@ pub use information::{Information, RootUpdate};
 pub use issued::{Confirmation, Issued};
 pub use peer::{Anchors, Client, Paths};
 pub use poll::Waiting;
-pub use template::{Body, EnrolmentRequest, EnrolmentRequest as Wish};
+pub use template::{Body, EnrolmentRequest};
 pub use x509_cert::ext::pkix::name::GeneralName;
 pub use x509_cert::name::Name;

@@ -1,8 +1,8 @@
 //! rr: the peer has its certificate revoked (RFC 9483 §4.2).
 
-use countersign_ca::certificate::Facts;
 use countersign_ca::oid as ca;
 use countersign_ca::record::Reason;
+use countersign_ca::x509::Facts;
 use der::asn1::OctetString;
 use der::{Encode, Tag, Tagged};
 use x509_cert::ext::Extension;

@@ -1,7 +1,7 @@
 //! The request of a peer for a certificate, as a CertReqMsg (RFC 4211 §3, RFC 9483 §4.1).
 
-use countersign_ca::certificate::{Facts, time};
 use countersign_ca::x509::subject_alt_name;
+use countersign_ca::x509::{Facts, time};
 use countersign_ca::{FileKey, Timestamp};
 use der::asn1::{Any, AnyRef, BitString, Null};
 use der::{Decode, Encode, Tag, TagNumber};

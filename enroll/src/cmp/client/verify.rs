@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use countersign_ca::certificate::Facts;
 use countersign_ca::oid as ca;
+use countersign_ca::x509::Facts;
 use der::Decode;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::name::GeneralName;

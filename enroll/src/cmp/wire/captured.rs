@@ -229,7 +229,7 @@ fn requests_of_every_kind_prove_their_keys() {
 fn signatures_of_openssl_verify_with_the_certificate_in_extra_certs() {
     for (file, bytes) in ALL.iter().filter(|(file, _)| file.contains("signed")) {
         let message = read(bytes).unwrap();
-        let facts = countersign_ca::certificate::Facts::of(&message.extra_certs[0]).unwrap();
+        let facts = countersign_ca::x509::Facts::of(&message.extra_certs[0]).unwrap();
         let algorithm = message.header.protection_alg.as_ref().unwrap();
         let signature = message.protection.as_ref().unwrap();
         facts.key.verify(algorithm, &message.protected_part, signature).unwrap();
@@ -243,7 +243,7 @@ fn signatures_of_openssl_verify_with_the_certificate_in_extra_certs() {
 fn a_key_update_and_a_revocation_name_their_certificate() {
     let message = read(KUR).unwrap();
     let old = CertReqMsg::only(&message.body).unwrap().old_cert_id().unwrap().unwrap();
-    let signer = countersign_ca::certificate::Facts::of(&message.extra_certs[0]).unwrap();
+    let signer = countersign_ca::x509::Facts::of(&message.extra_certs[0]).unwrap();
     assert_eq!(directory(&old.issuer), signer.issuer.to_string());
     assert_eq!(old.serial_number.as_bytes(), signer.serial);
     assert!(CertReqMsg::only(&read(CR).unwrap().body).unwrap().old_cert_id().unwrap().is_none());
@@ -252,7 +252,7 @@ fn a_key_update_and_a_revocation_name_their_certificate() {
     assert_eq!(message.kind, kind::RR);
     let details = elements(&message.body).unwrap()[0].to_der().unwrap();
     let details = RevDetails::from_der(&details).unwrap();
-    let signer = countersign_ca::certificate::Facts::of(&message.extra_certs[0]).unwrap();
+    let signer = countersign_ca::x509::Facts::of(&message.extra_certs[0]).unwrap();
     assert_eq!(details.cert_details.issuer, Some(signer.issuer));
     assert_eq!(details.cert_details.serial_number.unwrap().as_bytes(), signer.serial);
     let entry = &details.crl_entry_details.unwrap()[0];
@@ -275,7 +275,7 @@ fn one_request_is_taken_and_no_more() {
 fn read_all(bytes: &[u8]) {
     let Ok(message) = read(bytes) else { return };
     let _ = message.header.protection_alg.as_ref().and_then(|a| MacParameters::read(a, &LIMITS));
-    let _ = message.extra_certs.first().map(|c| countersign_ca::certificate::Facts::of(c));
+    let _ = message.extra_certs.first().map(|c| countersign_ca::x509::Facts::of(c));
     let _ = certification_request(&message.body, AltNames::Repaired);
     if let Ok(request) = CertReqMsg::only(&message.body) {
         let _ = request.old_cert_id();

@@ -154,7 +154,7 @@ pub fn legible(text: &str) -> String {
             out.push('…');
             break;
         }
-        match countersign_ca::identity::refuse_misleading(c.encode_utf8(&mut [0; 4])) {
+        match countersign_ca::name::refuse_misleading(c.encode_utf8(&mut [0; 4])) {
             Ok(()) => out.push(c),
             Err(_) => out.extend(c.escape_unicode()),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_ca::Timestamp;
-use countersign_ca::identity::Name;
+use countersign_ca::name::Name;
 
 use super::findings::{Findings, names, program_of};
 use super::side::Side;
@@ -13,7 +13,8 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::facts::Facts;
 use crate::gateway::limits::{Feature, limit_of};
 use crate::gateway::material::{Material, NamedCa};
-use countersign_ca::path::{Anchors, Certificate, PathSettings, same_name, validate};
+use countersign_ca::name::same_name;
+use countersign_ca::path::{Anchors, Certificate, PathSettings, validate};
 
 impl Findings<'_> {
     /// The daemon must support the certificates of all CAs that it has to read.
@@ -121,7 +122,7 @@ impl Findings<'_> {
 }
 
 fn subject(ca: &NamedCa) -> Result<Name, GatewayError> {
-    countersign_ca::certificate::Facts::of(&ca.der)
+    countersign_ca::x509::Facts::of(&ca.der)
         .map(|facts| facts.subject)
         .map_err(|e| GatewayError::new(format!("the CA `{}` cannot be read: {e}", ca.name)))
 }

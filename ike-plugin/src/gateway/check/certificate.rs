@@ -1,6 +1,6 @@
 //! Rules about a gateway's certificate: its identity, its validity, and whether the gateway's own daemon and the peer's support it.
 
-use countersign_ca::public_key::KeyKind;
+use countersign_ca::key::KeyKind;
 use countersign_ca::{Identity, Timestamp};
 
 use super::findings::{Findings, program_of};

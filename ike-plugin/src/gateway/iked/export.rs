@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use countersign_ca::Identity;
-use countersign_ca::certificate::to_pem;
+use countersign_ca::x509::to_pem;
 
 use super::abilities::ABILITIES;
 use super::proposal;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use countersign_ca::Identity;
-use countersign_ca::public_key::KeyKind;
+use countersign_ca::key::KeyKind;
 use zeroize::Zeroizing;
 
 use super::abilities::ABILITIES;

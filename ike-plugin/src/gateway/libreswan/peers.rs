@@ -54,7 +54,7 @@ fn common_ca(material: &Material) -> Result<String, GatewayError> {
 
 /// A root in the notation of `rightca`.
 fn by_name(root: &NamedCa) -> Result<String, GatewayError> {
-    let subject = countersign_ca::certificate::Facts::of(&root.der)
+    let subject = countersign_ca::x509::Facts::of(&root.der)
         .map_err(|e| GatewayError::new(format!("a root cannot be read: {e}")))?
         .subject;
     // A name that the configuration cannot express is replaced by a reference to the gateway's own certificate.

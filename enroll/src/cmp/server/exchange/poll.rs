@@ -4,7 +4,7 @@
 //! gets the same certificate again, so that neither a lost answer nor a replay harms the peer.
 
 use countersign_ca::authority::{Authorized, IssuedCertificate, TransactionDraft};
-use countersign_ca::pending::{RequestId, Verdict, WaitingRequest};
+use countersign_ca::record::approval::{RequestId, Verdict, WaitingRequest};
 use countersign_ca::record::{Label, Reason, Transaction};
 use countersign_ca::{Error, Requester, Timestamp};
 use der::asn1::{Int, OctetString};

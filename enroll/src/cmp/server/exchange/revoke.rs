@@ -1,7 +1,7 @@
 //! rr: a peer revokes a certificate of its account (RFC 9483 §4.2).
 
-use countersign_ca::certificate::Facts;
 use countersign_ca::record::Reason;
+use countersign_ca::x509::Facts;
 use countersign_ca::{Credential, Timestamp, oid as ca};
 use der::asn1::GeneralizedTime;
 use der::{Decode, Encode};

@@ -1,7 +1,7 @@
 //! Whether a message may continue a transaction: it comes from the same sender, is protected in the same way, and its nonces follow those
 //! of the answer before (RFC 9483 §3.1 and §3.5).
 
-use countersign_ca::pending::RequestId;
+use countersign_ca::record::approval::RequestId;
 use countersign_ca::record::{Label, Transaction};
 use der::asn1::OctetString;
 

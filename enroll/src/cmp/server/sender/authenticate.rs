@@ -2,8 +2,8 @@
 //! the same way (RFC 9483 §3.2).
 
 use countersign_ca::authority::{Attempt, Candidate};
-use countersign_ca::certificate::Facts;
 use countersign_ca::record::Label;
+use countersign_ca::x509::Facts;
 use countersign_ca::{Credential, Denial, Error, Network, Requester, SubjectPublicKey};
 use der::{Decode, Encode};
 use spki::AlgorithmIdentifierOwned;

@@ -1,6 +1,6 @@
 //! Devices that prove themselves by the certificate of their vendor (IDevID, 3GPP TS 33.310 §9), for a first enrolment.
 
-use countersign_ca::certificate::Facts;
+use countersign_ca::x509::Facts;
 use countersign_ca::{Denial, Error, Requester, SubjectPublicKey};
 use x509_cert::name::Name;
 

@@ -1,10 +1,10 @@
 //! Tolerates deviations that RFC 9810 permits and RFC 9483 forbids, where no protection is lost by that (ADR 19). A message is put into the
 //! form that the lightweight profile prescribes, so that every later step sees only that form. The protected octets stay as they were sent.
 
-use countersign_ca::certificate::Facts;
 use countersign_ca::oid as ca;
 use countersign_ca::record::CertificateRecord;
-use countersign_ca::search::{SearchKey, sha1};
+use countersign_ca::record::search::{SearchKey, sha1};
+use countersign_ca::x509::Facts;
 use der::asn1::{Any, Int, OctetString};
 use der::{Tag, Tagged};
 use ring::digest;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
 use countersign_ca::Timestamp;
-use countersign_ca::pending::{MAX_PENDING, RequestId};
+use countersign_ca::record::approval::{MAX_PENDING, RequestId};
 
 use crate::transport::lock::locked;
 

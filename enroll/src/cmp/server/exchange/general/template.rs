@@ -4,7 +4,7 @@ use countersign_ca::key::algorithm_identifier;
 use countersign_ca::profile::Profile;
 use countersign_ca::x509::Criticality::{Critical, NonCritical};
 use countersign_ca::x509::subject_alt_name;
-use countersign_ca::{Error, KeyKind, certificate};
+use countersign_ca::{Error, KeyKind, x509};
 use der::asn1::{Any, Uint};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::Extension;
@@ -23,10 +23,10 @@ impl Question<'_> {
         let profile = self.profile()?;
         let peer = self.peer.as_ref().ok_or_else(|| Error::internal("a stranger has no names"))?;
         let names = self.service.authority().names_for(peer.requester.account(), &profile)?;
-        let mut extensions = vec![certificate::extension(Critical, &profile.key_usage())?];
+        let mut extensions = vec![x509::extension(Critical, &profile.key_usage())?];
         if !profile.extended_key_usage().is_empty() {
             let usages = ExtendedKeyUsage(profile.extended_key_usage().to_vec());
-            extensions.push(certificate::extension(NonCritical, &usages)?);
+            extensions.push(x509::extension(NonCritical, &usages)?);
         }
         if !names.alt_names.is_empty() {
             extensions.push(subject_alt_name(&names.subject, &names.alt_names)?);

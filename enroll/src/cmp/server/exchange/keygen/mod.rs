@@ -3,7 +3,7 @@
 
 mod signed;
 
-use countersign_ca::certificate::Facts;
+use countersign_ca::x509::Facts;
 use countersign_ca::{Credential, KeyForm, KeyKind, Recording, WantedKey, oid as ca};
 use der::Decode;
 use der::asn1::Uint;
