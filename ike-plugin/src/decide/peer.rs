@@ -36,8 +36,11 @@ pub(super) struct Generation {
 /// When a cached result counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime {
+    /// The generation in which it was judged.
     pub generation: Generation,
+    /// The first moment at which it counts.
     pub from: Timestamp,
+    /// The first moment at which it does not count any more.
     pub until: Timestamp,
 }
 
@@ -50,9 +53,13 @@ impl Lifetime {
 
 /// A daemon's question after parsing: the peer and its proof.
 pub(super) struct Asking<'q> {
+    /// What the peer has proved.
     pub proof: Proof<'q>,
+    /// The identity that the peer claims.
     pub peer: PeerId,
+    /// The policy in force.
     pub policy: Arc<LoadedPolicy>,
+    /// The generation of trust and policy when the question came.
     pub generation: Generation,
     /// The key under which the peer is cached: a hash of its identity and its proof.
     pub key: Key,
@@ -60,10 +67,13 @@ pub(super) struct Asking<'q> {
 
 /// The cached result for a peer. The path is left out, because certificates need more memory than all the rest.
 pub(super) struct PeerFacts {
+    /// When the result counts.
     pub lifetime: Lifetime,
     /// The trace of the decision for which this was judged.
     pub trace: String,
+    /// The policy in force.
     pub policy: Arc<LoadedPolicy>,
+    /// The peer's certificate, for the decision log.
     pub certificate: Option<Arc<PeerCertificate>>,
     /// The identity used in the policy query. If a certificate contains it, the certificate's spelling is used.
     pub peer: PeerId,
@@ -77,7 +87,9 @@ pub(super) struct PeerFacts {
 
 /// The result for a peer, and its valid path, which only the decision log needs.
 pub(super) struct Discovery {
+    /// The result, which is cached.
     pub known: PeerFacts,
+    /// The valid path; `None` without a certificate, or if there is none.
     pub path: Option<Arc<ValidPath>>,
 }
 
@@ -90,8 +102,11 @@ struct Trusted {
 
 /// Judges peers at one moment.
 pub(super) struct Inquirer<'a> {
+    /// Finds paths and statuses.
     pub trust: &'a dyn Trust,
+    /// The identities that the operator assigned to key IDs, subnets and ranges.
     pub mapping: &'a Mapping,
+    /// The moment of the decision.
     pub at: Timestamp,
     /// The end of the time for waiting.
     pub deadline: Instant,

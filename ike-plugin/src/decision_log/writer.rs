@@ -45,6 +45,7 @@ pub(super) struct LogWriter {
 }
 
 impl LogWriter {
+    /// Opens the current file of the log in this folder.
     pub fn open(folder: PathBuf, repeats: Arc<Repeats>) -> io::Result<Self> {
         let file = append(&log_file(&folder, 0))?;
         let size = file.metadata()?.len();
@@ -52,6 +53,7 @@ impl LogWriter {
         Ok(Self { repeats, told, folder, file, size, buffer: Vec::new(), waiting: 0 })
     }
 
+    /// Writes lines until the log is closed. `lost` counts lines that could not be written.
     pub fn run(mut self, lines: &Receiver<Line>, lost: &AtomicU64) {
         let mut is_open = true;
         while is_open {

@@ -55,7 +55,9 @@ pub struct CredentialPaths {
 /// A network behind this gateway and one behind its peer; a tunnel carries the traffic between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NetworkPair {
+    /// The network behind this gateway.
     pub here: Network,
+    /// The network behind the peer.
     pub there: Network,
 }
 

@@ -48,15 +48,22 @@ impl Counts {
 
 /// The shared state.
 pub(super) struct Shared {
+    /// The bounds on clients and their requests.
     pub limits: Limits,
+    /// The entries outside the tree: the root DSE and the subschema.
     pub apart: Apart,
+    /// The TLS of LDAPS and StartTLS, if there is a certificate.
     pub tls: Option<Tls>,
+    /// The entries. An update replaces the snapshot as a whole.
     pub snapshot: RwLock<Arc<Snapshot>>,
+    /// The counters for status and metrics.
     pub counts: Counts,
+    /// The slots of the connections.
     pub slots: Arc<ConnectionSlots>,
 }
 
 impl Shared {
+    /// The present entries.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -13,9 +13,13 @@ use super::answer::Freshness;
 
 /// An answer about one certificate, without a nonce.
 pub struct CachedAnswer {
+    /// The CA of the certificate.
     pub ca: Label,
+    /// The serial number of the certificate.
     pub serial: Serial,
+    /// The OCSPResponse, DER.
     pub der: Bytes,
+    /// When the answer counts.
     pub freshness: Freshness,
     /// The status that it gives.
     pub status: CertificateStatus,
@@ -24,6 +28,7 @@ pub struct CachedAnswer {
 }
 
 impl CachedAnswer {
+    /// An answer that was not used yet.
     pub const fn new(
         ca: Label,
         serial: Serial,

@@ -66,8 +66,11 @@ pub struct Request<'a> {
 pub struct CertId<'a> {
     /// The whole CertID, DER.
     pub der: &'a [u8],
+    /// The algorithm of both hashes.
     pub hash_algorithm: ObjectIdentifier,
+    /// The hash of the issuer's distinguished name.
     pub issuer_name_hash: &'a [u8],
+    /// The hash of the issuer's public key.
     pub issuer_key_hash: &'a [u8],
     /// The content octets of the INTEGER as they arrived. strongSwan before 5.9.12 may omit the leading zero that makes the number positive.
     pub serial: &'a [u8],

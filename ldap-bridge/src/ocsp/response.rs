@@ -25,8 +25,11 @@ const EXTENDED_REVOKE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.
 
 /// The content of an answer.
 pub struct Content<'a> {
+    /// When the answer was signed.
     pub produced_at: Timestamp,
+    /// From when on the statuses are known to be right.
     pub this_update: Timestamp,
+    /// When newer information is available at the latest.
     pub next_update: Timestamp,
     /// The archive cutoff, if answers contain one.
     pub archive_cutoff: Option<Timestamp>,
@@ -34,6 +37,7 @@ pub struct Content<'a> {
     pub extended_revoked: bool,
     /// The content of the nonce's extnValue, as it arrived.
     pub nonce: Option<&'a [u8]>,
+    /// The certificates, each with its status.
     pub singles: Vec<Single<'a>>,
 }
 
@@ -41,6 +45,7 @@ pub struct Content<'a> {
 pub struct Single<'a> {
     /// The CertID as it arrived, DER.
     pub cert_id: &'a [u8],
+    /// The status.
     pub status: &'a CertificateStatus,
 }
 

@@ -62,21 +62,33 @@ pub fn names() -> impl ExactSizeIterator<Item = &'static str> {
 
 /// The names of the attributes that describe an IPsec protocol.
 pub(super) struct ProtocolNames {
+    /// Whether the protocol is proposed.
     pub present: &'static str,
+    /// The lifetime in seconds.
     pub life_seconds: &'static str,
+    /// The lifetime in kilobytes.
     pub life_kbytes: &'static str,
+    /// Tunnel or transport mode.
     pub encapsulation: &'static str,
+    /// Explicit congestion notification in the tunnel.
     pub ecn: &'static str,
+    /// The Diffie-Hellman group.
     pub group: &'static str,
 }
 
 /// The names of the attributes that describe a traffic selector or a phase 1 identity.
 pub(super) struct SelectorNames {
+    /// The address or name as text.
     pub value: &'static str,
+    /// The type of the selector or identity.
     pub kind: &'static str,
+    /// The lowest address.
     pub lower: &'static str,
+    /// The highest address.
     pub upper: &'static str,
+    /// The port.
     pub port: &'static str,
+    /// The IP protocol.
     pub protocol: &'static str,
 }
 

@@ -68,15 +68,21 @@ impl DsaKey {
 
 #[derive(Sequence)]
 pub(crate) struct RsaDer<'a> {
+    /// The modulus n.
     pub modulus: UintRef<'a>,
+    /// The public exponent e.
     pub exponent: UintRef<'a>,
 }
 
 #[derive(Sequence)]
 pub(crate) struct DsaDer<'a> {
+    /// The public value.
     pub y: UintRef<'a>,
+    /// The prime modulus.
     pub p: UintRef<'a>,
+    /// The order of the subgroup.
     pub q: UintRef<'a>,
+    /// The generator.
     pub g: UintRef<'a>,
 }
 

@@ -19,11 +19,15 @@ pub struct Options<'o> {
 
 /// Applies the rules to one assertion. The rules are methods of it, in the other files of this folder.
 pub(super) struct Linter<'l> {
+    /// What the questions will look like.
     pub options: Options<'l>,
+    /// The assertion as it was parsed.
     pub assertion: &'l Assertion,
     /// The tree, with local constants put in.
     pub bound: Tree,
+    /// The authorizers of all assertions that are linted together.
     pub authorizers: &'l HashSet<Principal>,
+    /// The findings so far.
     pub findings: Vec<Finding>,
 }
 

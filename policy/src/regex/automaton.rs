@@ -54,6 +54,7 @@ impl Automaton {
         }
     }
 
+    /// The work of a match on a text of this length, in steps.
     pub fn cost(&self, length: usize) -> usize {
         match self {
             Self::Dense(_) => length,
@@ -61,6 +62,7 @@ impl Automaton {
         }
     }
 
+    /// Whether the expression matches anywhere in the text.
     pub fn is_match(&self, text: &[u8]) -> bool {
         let input = Input::new(text).earliest(true);
         match self {

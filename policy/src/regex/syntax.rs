@@ -3,7 +3,9 @@
 /// A tree with its groups numbered from 1, in the order of their opening parentheses.
 #[derive(Debug)]
 pub(super) struct Expression {
+    /// The tree.
     pub root: Node,
+    /// The number of groups.
     pub groups: usize,
 }
 
@@ -32,24 +34,29 @@ pub(super) enum Node {
 pub(super) struct ByteSet([u64; 4]);
 
 impl ByteSet {
+    /// Every byte.
     pub const ALL: Self = Self([u64::MAX; 4]);
 
+    /// The set of one byte.
     pub fn of(byte: u8) -> Self {
         let mut set = Self::default();
         set.insert(byte);
         set
     }
 
+    /// Adds a byte.
     pub fn insert(&mut self, byte: u8) {
         if let Some(word) = self.0.get_mut(usize::from(byte >> 6)) {
             *word |= 1 << (byte & 63);
         }
     }
 
+    /// Whether the byte is in the set.
     pub fn contains(&self, byte: u8) -> bool {
         self.0.get(usize::from(byte >> 6)).is_some_and(|word| word & (1 << (byte & 63)) != 0)
     }
 
+    /// Replaces the set by all other bytes.
     pub fn negate(&mut self) {
         self.0.iter_mut().for_each(|word| *word = !*word);
     }

@@ -31,8 +31,11 @@ pub(super) struct Threshold {
 /// A licensee that is computed from the attributes of a question.
 #[derive(Debug, Clone)]
 pub(super) struct ComputedLicensee {
+    /// The assertion that has the licensee.
     pub assertion: AssertionId,
+    /// The expression that computes the principal.
     pub text: Text,
+    /// Where the principal's value counts.
     pub target: Target,
 }
 
@@ -49,6 +52,7 @@ pub(super) enum Unreached {
 pub(super) struct Graph {
     /// Authorizers by assertion; `None` if the authorizer is computed from attributes.
     pub authorizers: Vec<Option<PrincipalId>>,
+    /// The thresholds of all licensees fields.
     pub thresholds: Vec<Threshold>,
     /// The targets of principal `id` are `targets[starts[id]..starts[id + 1]]`.
     starts: Vec<u32>,
@@ -62,6 +66,7 @@ pub(super) struct Graph {
 }
 
 impl Graph {
+    /// Connects assertions, and returns the graph with its principals, by number and by name.
     pub fn connect(
         assertions: &[Loaded],
         unreached: Unreached,

@@ -12,10 +12,15 @@ pub(crate) type PrincipalId = u32;
 /// An assertion of a set, with its local constants put in.
 #[derive(Debug)]
 pub(crate) struct Loaded {
+    /// The file with the assertion.
     pub source: Source,
+    /// Where the assertion is in the file.
     pub span: Span,
+    /// Whether it is policy; otherwise it is a credential, and its signature was verified.
     pub trusted: bool,
+    /// The authorizer, which may be computed from attributes.
     pub authorizer: Text,
+    /// The licensees; `None` if it has no such field.
     pub licensees: Option<Licensees>,
     /// The index of its conditions in the set; `None` if it has no conditions field.
     pub conditions: Option<u32>,
@@ -27,7 +32,9 @@ pub(crate) struct Loaded {
 /// evaluates them once. Their spans refer to the first assertion with these conditions.
 #[derive(Debug)]
 pub(crate) struct Conditions {
+    /// The clauses.
     pub program: Program,
+    /// The local constants of the assertion.
     pub constants: Constants,
     /// Whether several assertions share them.
     pub shared: bool,

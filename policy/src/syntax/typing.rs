@@ -29,7 +29,9 @@ pub(super) enum Value {
 
 /// An expression with its type and its span.
 pub(super) struct Node {
+    /// The expression.
     pub value: Value,
+    /// Where the expression is in the source.
     pub span: Span,
 }
 

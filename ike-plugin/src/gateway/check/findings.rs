@@ -73,10 +73,12 @@ impl<'g> Findings<'g> {
         }
     }
 
+    /// Adds an obstacle with which the gateways do not come up.
     pub fn error(&mut self, code: &'static str, message: String) {
         self.add(Severity::Error, code, message);
     }
 
+    /// Adds an obstacle with which the gateways come up, but not for ever or not in both directions.
     pub fn warning(&mut self, code: &'static str, message: String) {
         self.add(Severity::Warning, code, message);
     }

@@ -16,6 +16,7 @@ use crate::gateway::files::Files;
 use crate::gateway::material::NamedCa;
 use crate::gateway::text::{heading, mailbox, plain_dn};
 
+/// How iked's files are written.
 pub const WRITER: Writer = Writer {
     title: TITLE,
     folders: &[

@@ -21,6 +21,7 @@ use crate::gateway::network::Network;
 use crate::gateway::pkcs12::pkcs12;
 use crate::gateway::text::{heading, mailbox, plain_dn};
 
+/// How libreswan's files are written.
 pub const WRITER: Writer = Writer {
     title: TITLE,
     folders: &[],

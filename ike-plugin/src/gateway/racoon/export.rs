@@ -19,6 +19,7 @@ use crate::gateway::network::Network;
 use crate::gateway::proposal::{Classic, Proposal};
 use crate::gateway::text::{heading, mailbox, plain_dn};
 
+/// How racoon's files are written.
 pub const WRITER: Writer = Writer {
     title: TITLE,
     folders: &[],

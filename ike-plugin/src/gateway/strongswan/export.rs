@@ -32,6 +32,7 @@ const FOLDERS: &[&str] = &[
     "ecdsa", "bliss", "pkcs8", "pkcs12",
 ];
 
+/// How strongSwan's files are written.
 pub const WRITER: Writer = Writer {
     title: TITLE,
     folders: FOLDERS,
