@@ -566,6 +566,11 @@ fn every_rule_fires_and_only_on_what_breaks_it() {
         change(&mut list);
         fired.insert(breaks(code, &lint::tbs_crl(&list.to_der().unwrap())));
     }
+    // A name relative to the CRL issuer (RFC 5280 §4.2.1.13) is a distribution point: here CN=a.
+    let relative = &[0x30, 14, 0xa0, 12, 0xa1, 10, 0x30, 8, 6, 3, 0x55, 4, 3, 0x13, 1, b'a'];
+    let mut list = crl();
+    add("2.5.29.28", true, relative)(&mut list);
+    assert_eq!(lint::tbs_crl(&list.to_der().unwrap()), []);
     for (code, octets) in entry_cases() {
         let mut linter = EntryLint::new(Timestamp::from_seconds(1_800_000_000), false);
         linter.check(&GOOD_ENTRY).unwrap();

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use der::Decode;
 use der::oid::ObjectIdentifier;
-use x509_parser::extensions::ParsedExtension;
+use x509_cert::ext::pkix::crl::dp::IssuingDistributionPoint;
+use x509_parser::extensions::{ParsedExtension, X509Extension};
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::{RevokedCertificate, TbsCertList};
 use x509_parser::x509::X509Version;
@@ -18,7 +20,7 @@ const MAX_ENTRY_FINDINGS: usize = 100;
 
 /// Lints a TBSCertList.
 pub fn lint(tbs: &[u8], report: &mut Report) {
-    let strict = <x509_cert::crl::TbsCertList as der::Decode>::from_der(tbs);
+    let strict = x509_cert::crl::TbsCertList::from_der(tbs);
     let strict = match strict {
         Ok(strict) => strict,
         Err(e) => return report.find(&rules::DER, e.to_string()),
@@ -79,25 +81,14 @@ fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
             report.find(&rules::EXTENSION_TWICE, format!("`{id}` stands twice"));
         }
         match extension.parsed_extension() {
+            _ if is(&oid::ISSUING_DISTRIBUTION_POINT) => {
+                distribution_point(extension, report);
+            }
             ParsedExtension::CRLNumber(value) => {
                 number = (!extension.critical && value.bits() <= 159).then(|| value.to_bytes_be());
             }
             ParsedExtension::AuthorityKeyIdentifier(identifier) => {
                 aki = identifier.key_identifier.is_some()
-            }
-            ParsedExtension::IssuingDistributionPoint(point) => {
-                let is_empty = point.distribution_point.is_none()
-                    && point.only_some_reasons.is_none()
-                    && ![
-                        point.only_contains_user_certs,
-                        point.only_contains_ca_certs,
-                        point.indirect_crl,
-                        point.only_contains_attribute_certs,
-                    ]
-                    .contains(&true);
-                if is_empty || !extension.critical {
-                    report.find(&rules::CRL_POINT, "it is empty or not critical");
-                }
             }
             ParsedExtension::ParseError { error } => {
                 report.find(&rules::EXTENSION_UNREADABLE, format!("`{id}`: {error}"));
@@ -135,9 +126,33 @@ fn extensions(crl: &TbsCertList<'_>, report: &mut Report) -> bool {
     is_delta
 }
 
+/// Lints the issuingDistributionPoint (RFC 5280 §5.2.5). x509-parser 0.18 reads a name relative to the CRL issuer as no name at all,
+/// so x509-cert decodes the value, as in path validation.
+fn distribution_point(extension: &X509Extension<'_>, report: &mut Report) {
+    match IssuingDistributionPoint::from_der(extension.value) {
+        Ok(point) => {
+            let is_limited = [
+                point.only_contains_user_certs,
+                point.only_contains_ca_certs,
+                point.indirect_crl,
+                point.only_contains_attribute_certs,
+            ];
+            let is_empty = point.distribution_point.is_none()
+                && point.only_some_reasons.is_none()
+                && !is_limited.contains(&true);
+            if is_empty || !extension.critical {
+                report.find(&rules::CRL_POINT, "it is empty or not critical");
+            }
+        }
+        Err(error) => {
+            report.find(&rules::EXTENSION_UNREADABLE, format!("`{}`: {error}", extension.oid));
+        }
+    }
+}
+
 /// The octets of a non-negative INTEGER, DER, without leading zeros except for zero itself.
 fn unsigned(der: &[u8]) -> Option<Vec<u8>> {
-    let content = <der::asn1::UintRef<'_> as der::Decode>::from_der(der).ok()?;
+    let content = der::asn1::UintRef::from_der(der).ok()?;
     Some(content.as_bytes().to_vec())
 }
 

@@ -6,6 +6,8 @@ use data_encoding::HEXLOWER;
 use der::Encode;
 use x509_cert::ext::pkix::name::GeneralName;
 
+use super::misleading::escape_misleading;
+
 /// A subjectAltName entry as a person reads it, such as `dns:gw1.example.net`. Control characters are escaped.
 pub fn general_name(name: &GeneralName) -> String {
     match name {
@@ -14,7 +16,7 @@ pub fn general_name(name: &GeneralName) -> String {
         GeneralName::UniformResourceIdentifier(uri) => {
             format!("uri:{}", uri.as_str().escape_debug())
         }
-        GeneralName::DirectoryName(name) => format!("dn:{name}"),
+        GeneralName::DirectoryName(name) => format!("dn:{}", escape_misleading(&name.to_string())),
         GeneralName::IpAddress(octets) => match address(octets.as_bytes()) {
             Some(address) => format!("ip:{address}"),
             None => format!("ip:0x{}", HEXLOWER.encode(octets.as_bytes())),

@@ -13,5 +13,5 @@ pub use display::general_name;
 pub use dn::{attribute_type, distinguished_name, sibling};
 pub use identity::Identity;
 pub use likeness::Likeness;
-pub use misleading::refuse_misleading;
+pub use misleading::{escape_misleading, refuse_misleading};
 pub use x509_cert::name::Name;

@@ -13,7 +13,7 @@ use x509_cert::name::Name;
 
 use super::id_type;
 use crate::wire::IkeId;
-use countersign_ca::name::general_name;
+use countersign_ca::name::{escape_misleading, general_name};
 use countersign_ca::path::legible;
 
 /// The longest ID payload that is accepted, in octets.
@@ -183,13 +183,15 @@ impl PeerId {
 }
 
 /// The value without its kind, as logs show it and as the folder of its credentials is named. A key ID is written as `key-id:` and its text, or
-/// `key-id:0x` and hexadecimal digits.
+/// `key-id:0x` and hexadecimal digits. Control characters and invisible ones are written as `\u{…}`.
 impl fmt::Display for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => write!(f, "{address}"),
-            Self::Fqdn(text) | Self::Email(text) => f.write_str(&String::from_utf8_lossy(text)),
-            Self::DistinguishedName(_, line) => write!(f, "{line}"),
+            Self::Fqdn(text) | Self::Email(text) => {
+                f.write_str(&escape_misleading(&String::from_utf8_lossy(text)))
+            }
+            Self::DistinguishedName(_, line) => f.write_str(&escape_misleading(&line.to_string())),
             Self::GeneralName(name) => f.write_str(&general_name(name)),
             Self::Subnet(subnet) => {
                 let range = subnet.range();
@@ -270,6 +272,28 @@ mod tests {
             from(10, &general, "192.0.2.2").is_err() && from(10, &general, "192.0.2.1").is_ok()
         );
         from(2, b"gw1.example", "198.51.100.7").unwrap();
+    }
+
+    /// U+009B begins a command to a terminal, and U+202E turns the direction of what follows.
+    #[test]
+    fn characters_that_mislead_are_shown_as_escapes() {
+        let cn = |text: &str| {
+            let value = [&[0x0c, text.len() as u8], text.as_bytes()].concat();
+            let attribute = [&[0x30, value.len() as u8 + 5, 6, 3, 0x55, 4, 3][..], &value].concat();
+            let set = [&[0x31, attribute.len() as u8][..], &attribute].concat();
+            [&[0x30, set.len() as u8][..], &set].concat()
+        };
+        let text = "gw\u{9b}2J\u{202e}1";
+        let dn = cn(text);
+        let general = [&[0xa4, dn.len() as u8][..], &dn].concat();
+        for (kind, data, shown) in [
+            (2, text.as_bytes(), r"gw\u{9b}2j\u{202e}1"),
+            (3, text.as_bytes(), r"gw\u{9b}2J\u{202e}1"),
+            (9, &dn, r"/CN=gw\u{9b}2J\u{202e}1"),
+            (10, &general, r"dn:CN=gw\u{9b}2J\u{202e}1"),
+        ] {
+            assert_eq!(id(kind, data).unwrap().to_string(), shown);
+        }
     }
 
     /// A name with a set of 17 attributes, which would be put in order one by one.
