@@ -99,7 +99,8 @@ fn asked(text: &str) -> Result<Asked, String> {
     if !ATTRIBUTES.contains(&name.as_str()) {
         return Err(wrong(&format!("found the attribute `{}`", attribute.escape_debug())));
     }
-    let scope = match parts.next().unwrap_or_default() {
+    // The words of a grammar in ABNF are independent of case (RFC 5234 §2.3).
+    let scope = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
         "" | "base" => Scope::Base,
         "one" => Scope::OneLevel,
         "sub" => Scope::Subtree,
@@ -130,7 +131,7 @@ mod tests {
                 filter: "(objectClass=*)".into(),
             }
         );
-        let sub = asked("ldaps://[2001:db8::1]/o=x?deltaRevocationList?sub?(cn=issuing)").unwrap();
+        let sub = asked("ldaps://[2001:db8::1]/o=x?deltaRevocationList?SUB?(cn=issuing)").unwrap();
         assert_eq!(
             (&*sub.server, sub.scope, &*sub.filter),
             ("ldaps://[2001:db8::1]", Scope::Subtree, "(cn=issuing)")
