@@ -217,7 +217,8 @@ fn write_addresses(
     Ok(write_atomically(&folder.listen(), format!("http://{http}\n").as_bytes())?)
 }
 
-/// Waits for SIGTERM or SIGINT. At SIGHUP, the configuration and the files that it names are read again.
+/// Waits for SIGTERM or SIGINT. At each SIGHUP it reads again the configuration ([`reload`] has what takes effect at once), the LDAP
+/// directory's TLS certificate, and the authorizer's policy.
 async fn until_stopped(
     instance: &Arc<Instance>,
     parts: &Parts,

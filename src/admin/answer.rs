@@ -321,7 +321,7 @@ pub struct RequestLine {
     pub subject: Option<String>,
     /// When it arrived.
     pub received: String,
-    /// When it is given up.
+    /// When the request expires. After that it can be neither decided nor issued.
     pub expires: String,
 }
 

@@ -33,10 +33,10 @@ pub enum Audit {
         /// The size of the tree; all entries without it
         #[arg(long, value_name = "N")]
         size: Option<u64>,
-        /// The smaller tree
+        /// The number of entries in the smaller tree
         #[arg(long, value_name = "N", requires = "new")]
         old: Option<u64>,
-        /// The larger tree
+        /// The number of entries in the larger tree
         #[arg(long, value_name = "N", requires = "old")]
         new: Option<u64>,
     },

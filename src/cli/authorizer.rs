@@ -28,7 +28,7 @@ pub enum Authorizer {
     Run(Run),
     /// Load the policy again; a broken one is refused, and the old one stays
     Reload(Socket),
-    /// Show the policy in force, and how many peers were allowed and refused
+    /// Show the digest of the policy in force, and how many questions were allowed and denied since the start
     Status(Socket),
     /// Ask as a daemon would
     Ask(Box<Ask>),

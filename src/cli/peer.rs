@@ -302,7 +302,7 @@ openssl cmp -cmd ir -server {authority} -path {path} -ref {reference} -secret fi
 struct ServerAddress {
     /// The URL.
     url: String,
-    /// The host and port, as OpenSSL's `-server` takes them.
+    /// The host, and the port if the URL has one, as OpenSSL's `-server` takes them.
     authority: String,
     /// The path of CMP, as OpenSSL's `-path` takes it.
     path: String,

@@ -59,7 +59,7 @@ pub struct AuthorizerFile {
     pub intermediates: Vec<PathBuf>,
     /// Extended key usages, dotted or by name. A certificate that names any must have one of these.
     pub key_purposes: Vec<String>,
-    /// The most peers in the cache.
+    /// The most peers whose checked path, status and identity the authorizer caches.
     pub max_kept: usize,
     /// The folder of the decision log.
     pub decisions: Option<PathBuf>,

@@ -43,7 +43,7 @@ pub struct CmpFile {
     pub time_window: DurationText,
     /// Whether messageTime must be present.
     pub require_message_time: bool,
-    /// How long a certificate may await its confirmation.
+    /// How long the server waits for the confirmation of a certificate, and for the response to a challenge (proof of possession).
     pub confirm_wait: DurationText,
     /// Whether implicit confirmation is granted.
     pub implicit_confirm: bool,

@@ -73,7 +73,8 @@ pub struct Ca {
     key: Option<FileKey>,
     pub(super) protection: Option<Delegate>,
     serials: Mutex<Serials>,
-    /// How many editions of CRLs have begun.
+    /// How many times the signing of this CA's CRLs (one edition: a CRL of each scope) has begun since the CA was opened, including attempts
+    /// that failed.
     pub(super) editions: AtomicU64,
     /// Held while an edition is signed. The number is that of the last finished edition.
     pub(super) publishing: Mutex<u64>,

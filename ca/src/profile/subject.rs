@@ -225,8 +225,8 @@ pub fn common_name(subject: &Name) -> Option<&str> {
     std::str::from_utf8(attribute.value.value()).ok().filter(|_| is_text)
 }
 
-/// The subject by the profile's template. An identity that is too long for a common name is replaced by the account's
-/// name.
+/// The subject by the profile's template; empty if the template is empty. `{id}` becomes the first identity that is not a DN, or the
+/// account's name if there is none or it has more than 64 characters.
 fn from_template(account: &Account, profile: &Profile, identities: &[Identity]) -> Result<Name> {
     if profile.subject().is_empty() {
         return Ok(Name::default());

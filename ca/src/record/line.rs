@@ -27,8 +27,8 @@ impl Member for CaRecord {
     }
 }
 
-/// The CA that issues when `name` is asked for: the last member of the named CA's line that does not wait. `None` if
-/// there is no CA of that name.
+/// The CA that issues for requests that name the CA `name`: a CA and its successors with newer keys form a line, of which the newest
+/// active one issues. `None` if there is no CA of that name.
 pub fn issuing_now<'a, C: Member>(
     cas: impl Iterator<Item = &'a C> + Clone,
     name: &Label,

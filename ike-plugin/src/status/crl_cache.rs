@@ -29,10 +29,10 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// Fetches from a location, within bounds of size and time.
 pub trait Fetch: Send + Sync {
-    /// The octets at a location.
+    /// Returns the octets at a location: an http:, ldap: or ldaps: URL, or the path of a file.
     ///
     /// # Errors
-    /// There are none; the text gives the reason.
+    /// The octets cannot be fetched or read; the text gives the reason.
     fn fetch(&self, location: &str) -> Result<Vec<u8>, String>;
 }
 

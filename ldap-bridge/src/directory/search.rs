@@ -39,7 +39,8 @@ pub struct Search {
 pub struct Begun {
     /// The search.
     pub search: Search,
-    /// The root DSE or the subschema, if it was asked for and matches: the first entry, in chunks.
+    /// The encoded SearchResultEntry of the root DSE or of the subschema, in chunks, if the search is for one of them and its filter matches.
+    /// No other entry follows.
     pub entry: Option<Vec<Bytes>>,
 }
 

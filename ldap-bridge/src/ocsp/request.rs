@@ -154,12 +154,13 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Reads the requestList and returns the CertID of each Request (RFC 6960 §4.1.1). An empty list and a critical extension are refused.
+///
 /// ```text
 /// Request ::= SEQUENCE {
 ///     reqCert                     CertID,
 ///     singleRequestExtensions     [0] EXPLICIT Extensions OPTIONAL }
 /// ```
-/// Reads the list of requests (RFC 6960 §4.1.1).
 fn certificates(list: AnyRef<'_>) -> Result<Vec<CertId<'_>>, Malformed> {
     let mut found = Vec::new();
     for request in elements(list, MAX_CERTIFICATES)? {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::plan::{Change, Operation};
 
-/// The longest line, in octets; longer ones are folded (RFC 2849 §2).
+/// The longest line, in octets; longer ones are folded (RFC 2849, note 2 on the syntax).
 const WIDTH: usize = 76;
 
 /// The operations as change records.

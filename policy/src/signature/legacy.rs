@@ -9,7 +9,7 @@ use crate::key::{DsaDer, DsaKey, RsaDer, RsaKey};
 
 /// The signed content: the hash, behind octets that name the hash algorithm.
 pub(crate) struct Digest<'d> {
-    /// The accepted DER prefixes of the hash.
+    /// The DER octets that may stand directly before the hash; one of them must.
     pub prefixes: &'d [&'d [u8]],
     /// The hash.
     pub hash: Vec<u8>,

@@ -200,7 +200,8 @@ impl ShowPrincipal {
     }
 }
 
-/// The two principals of a certificate's holder: its key, and its distinguished name.
+/// The principals of the holder of a certificate in a file (PEM or DER): its key, and its distinguished name unless the name cannot be a
+/// principal.
 fn of_certificate(path: &Path) -> Result<Vec<Principal>, Failure> {
     let source = read(path)?;
     let pem = x509_parser::pem::parse_x509_pem(source.text()).ok();

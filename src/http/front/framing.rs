@@ -85,7 +85,7 @@ enum Step {
 pub struct Advanced {
     /// The number of octets.
     pub octets: usize,
-    /// Whether the head or body ends with them.
+    /// Whether the last of these octets ends the head or the body of the message.
     pub ends: bool,
 }
 

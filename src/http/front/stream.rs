@@ -30,7 +30,7 @@ impl Stream {
         Self { socket, turn: Turn::new(slot), input: Bytes::new() }
     }
 
-    /// The turn, which the stream shares with the requests of the connection.
+    /// The state of the connection: whether the client may send or the server is answering. The connection's requests share it.
     pub fn turn(&self) -> Rc<Turn> {
         Rc::clone(&self.turn)
     }

@@ -42,7 +42,7 @@ pub struct AccountDraft {
 pub struct SecretPolicy {
     /// The time until the secret expires.
     pub lifetime: Duration,
-    /// The number of certificates that the secret may be used for; at least 1.
+    /// The number of certificates that the secret may be used for, not counting those that the peer did not accept; at least 1.
     pub uses: u32,
 }
 

@@ -168,7 +168,7 @@ struct SecretBody<'a> {
     /// How often the reference had been locked, in the same entries. Not read any more.
     #[n(5)]
     locks: u32,
-    /// How many uses came back; absent for none.
+    /// The number of uses of the secret that were returned because the peer did not accept the certificate; absent if 0.
     #[n(6)]
     given_back: Option<u32>,
 }

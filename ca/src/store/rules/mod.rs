@@ -87,10 +87,10 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// Says whether the entry may be recorded at `at`.
+    /// Refuses the entry if it may not be recorded at `at`. `subject` is the certificate that [`Self::find`] found for it.
     ///
     /// # Errors
-    /// Those that [`crate::Store`] documents for the entry's verb.
+    /// Those of the [`crate::Store`] method that records such an entry; `Conflict` for an entry that no method records.
     pub fn check(&self, at: Timestamp, entry: &Entry, subject: Option<&Subject>) -> Result<()> {
         match entry {
             Entry::Reserved { ca, serials } => self.check_reserved(ca, serials),

@@ -20,7 +20,7 @@ const MAX_CERTIFICATES: usize = 256;
 /// The information that a peer can ask for (RFC 9810 §5.3.19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Information {
-    /// The certificates of the CAs.
+    /// caCerts: the certificates of the CAs between a peer's certificate and a root (RFC 9483 §4.3.1).
     CaCerts,
     /// The CA's current CRL.
     CurrentCrl,

@@ -10,11 +10,12 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::facts::Facts;
 use crate::gateway::material::Material;
 
-/// The obstacles of a gateway that do not depend on its peer. `material` is `None` with a pre-shared key. Otherwise it must also have the CAs and
-/// CRLs of the peers ([`Material::add_cas_of`]), because the gateway verifies its peers by them.
+/// The obstacles of one gateway that do not depend on the peer that it connects to. With a pre-shared key, `material` is `None`. With a
+/// certificate, the caller first adds the CAs and CRLs of the gateway's peers to it ([`Material::add_cas_of`]), because the gateway needs
+/// them to verify the peers.
 ///
 /// # Errors
-/// The certificate or a CRL cannot be read.
+/// The gateway's certificate, the certificate of a CA or a CRL cannot be read.
 pub fn alone(
     gateway: &Gateway,
     material: Option<&Material>,
