@@ -321,8 +321,8 @@ impl Metrics {
         self.entries.set(status.entries);
         self.journal_bytes.set(status.journal_bytes);
         self.certificates.set(status.certificates);
-        let (undecided, approved) = instance.store.count_waiting(instance.now())?;
-        for (state, count) in [("waiting", undecided), ("approved", approved)] {
+        let counts = instance.store.count_waiting(instance.now())?;
+        for (state, count) in [("waiting", counts.undecided), ("approved", counts.approved)] {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.requests.get_or_create(&RequestLabels { state }).set(count);
         }

@@ -244,7 +244,7 @@ impl Model {
             .map(|a| (a.name.to_string(), a.secret.as_ref().unwrap().uses_left))
             .collect();
         assert_eq!(self.accounts, uses);
-        let (all, _) = store.certificates(None, 0, 1000).unwrap();
+        let all = store.certificates(None, 0, 1000).unwrap().records;
         let listed: Vec<_> = all
             .iter()
             .map(|c| (u128::from_be_bytes(*c.serial.octets()), c.account.to_string()))
@@ -259,7 +259,7 @@ impl Model {
             assert_eq!(record.revocation.as_ref(), self.revoked.get(&number));
         }
         for name in (0..6).map(|n| format!("gw{n}")) {
-            let (own, _) = store.certificates(Some(&label(&name)), 0, 1000).unwrap();
+            let own = store.certificates(Some(&label(&name)), 0, 1000).unwrap().records;
             let own: Vec<_> = own.iter().map(|c| u128::from_be_bytes(*c.serial.octets())).collect();
             let expected: Vec<_> =
                 self.issued.iter().filter(|(_, n)| *n == name).map(|(n, _)| *n).collect();
@@ -373,7 +373,7 @@ fn copies_taken_under_load_open_and_hold_what_was_acknowledged() {
         }
         for _ in 0..12 {
             std::thread::sleep(std::time::Duration::from_millis(8));
-            let (known, _) = store.certificates(None, 0, 10_000).unwrap();
+            let known = store.certificates(None, 0, 10_000).unwrap().records;
             let copy = tempfile::tempdir().unwrap();
             // The index is copied while sled writes to it, and before the journal: it may be torn, never ahead.
             copy_folder(&folder.path().join("index"), &copy.path().join("index"));

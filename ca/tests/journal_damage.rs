@@ -18,7 +18,7 @@ use countersign_ca::journal::{
     inclusion_proof,
 };
 use countersign_ca::record::Deed;
-use countersign_ca::store::{EmbeddedStore, Restore, audit, restore_journal};
+use countersign_ca::store::{EmbeddedStore, LastRestore, Restore, audit, restore_journal};
 use countersign_ca::{Denial, Error, Result, Store};
 use journal_common::*;
 use ring::rand::SystemRandom;
@@ -434,7 +434,7 @@ fn a_backup_under_load_restores_to_a_whole_store() {
         let store = open(folder.path());
         assert_eq!(store.status().entries, summary.entries + 2);
         // The entry that the clock was accepted stands before it.
-        let (restored_at, place) = store.restored().unwrap().unwrap();
+        let LastRestore { at: restored_at, offset: place } = store.restored().unwrap().unwrap();
         assert_eq!((restored_at, store.last_entry()), (at(wrong), at(wrong)));
         assert!(place > summary.journal_bytes && place < store.mark().offset(), "{place}");
         let deed = Deed { actor: "uid 0".into(), action: "x".into(), detail: String::new() };
@@ -446,7 +446,7 @@ fn a_backup_under_load_restores_to_a_whole_store() {
     let store = open(&restored);
     // The restore is the first entry of the history that goes on.
     assert_eq!(store.status().entries, summary.entries + 1);
-    let restored_at = Some((at(2600), summary.journal_bytes));
+    let restored_at = Some(LastRestore { at: at(2600), offset: summary.journal_bytes });
     assert_eq!((store.restored().unwrap(), store.last_entry()), (restored_at, at(2600)));
     assert!(store.certificate(&ca(), &serial(200)).unwrap().is_some());
     let (kept, fresh) = store.compare_index().unwrap();

@@ -69,7 +69,7 @@ fn on_a_small_disk(folder: &Path) {
     // sled writes in the background, and fails.
     std::thread::sleep(Duration::from_secs(4));
     assert!(store.certificate(&ca(), &serial(1000)).unwrap().is_some());
-    assert_eq!(store.certificates(Some(&label("gw1")), 0, 10).unwrap().0.len(), 10);
+    assert_eq!(store.certificates(Some(&label("gw1")), 0, 10).unwrap().records.len(), 10);
 
     drop(filler);
     fs::remove_file(folder.join("filler")).unwrap();

@@ -13,8 +13,8 @@ mod journal_common;
 use countersign_ca::pending::{
     Decision, MAX_PENDING_OF_ACCOUNT, PendingRequest, RecordedRequest, RequestId, Verdict,
 };
-use countersign_ca::record::{Account, Deed, Issued};
-use countersign_ca::store::EmbeddedStore;
+use countersign_ca::record::{Account, CertificateId, Deed, Issued};
+use countersign_ca::store::{EmbeddedStore, RequestCounts};
 use countersign_ca::{Denial, Error, Identity, Result, Store};
 use journal_common::*;
 
@@ -59,6 +59,10 @@ fn rebuilt_index_is_the_same(store: &EmbeddedStore) {
     assert_eq!(own, fresh);
 }
 
+fn waiting(undecided: usize, approved: usize) -> RequestCounts {
+    RequestCounts { undecided, approved }
+}
+
 fn in_transaction(number: u128, account: &str, id: &[u8], expires: i64) -> Issued {
     Issued {
         transaction: Some(transaction(id, account, Some(number), expires)),
@@ -91,7 +95,7 @@ fn only_an_approved_request_becomes_a_certificate_and_once() {
     decide(&store, 5, b"two", Verdict::Rejected).unwrap();
     let rejected = in_transaction(2, "gw1", b"two", 500_000);
     denied(store.record_issued(at(5), &rejected), Denial::TransactionInUse);
-    assert_eq!(store.count_waiting(at(5)).unwrap(), (0, 1));
+    assert_eq!(store.count_waiting(at(5)).unwrap(), waiting(0, 1));
     assert_eq!(store.all_waiting(at(5)).unwrap().len(), 2);
     rebuilt_index_is_the_same(&store);
 
@@ -103,9 +107,12 @@ fn only_an_approved_request_becomes_a_certificate_and_once() {
         Denial::TransactionInUse,
     );
     assert_eq!(store.waiting(at(7), b"one").unwrap(), None);
-    assert_eq!(store.issued_in(at(7), b"one").unwrap(), Some((ca(), serial(1))));
+    assert_eq!(
+        store.issued_in(at(7), b"one").unwrap(),
+        Some(CertificateId { ca: ca(), serial: serial(1) })
+    );
     store.record_confirmed(at(8), b"one").unwrap();
-    assert_eq!(store.count_waiting(at(8)).unwrap(), (0, 0));
+    assert_eq!(store.count_waiting(at(8)).unwrap(), waiting(0, 0));
     rebuilt_index_is_the_same(&store);
     // The certificate's transaction has ended; the request's own moment is still to come, and counts no more.
     assert_eq!(store.transaction(at(500_000), b"one").unwrap(), None);
@@ -194,7 +201,7 @@ fn what_an_account_asked_for_is_not_had_by_a_later_one_of_its_name() {
     decide(&store, 3, b"one", Verdict::Approved).unwrap();
     let before = store.account(&label("gw1")).unwrap().unwrap();
     store.record_account_removed(at(4), &label("gw1")).unwrap();
-    assert_eq!(store.count_waiting(at(4)).unwrap(), (1, 0));
+    assert_eq!(store.count_waiting(at(4)).unwrap(), waiting(1, 0));
     let again = Account { secret: None, ..account("gw1", 1) };
     store.record_accounts(at(5), &[again]).unwrap();
     let now = store.account(&label("gw1")).unwrap().unwrap();
@@ -229,7 +236,7 @@ fn what_an_account_asked_for_is_not_had_by_a_later_one_of_its_name() {
     for n in 0..MAX_PENDING_OF_ACCOUNT {
         store.record_requested(at(7), &pending(&n.to_be_bytes(), "gw1", 900_000)).unwrap();
     }
-    assert_eq!(store.count_waiting(at(7)).unwrap(), (1 + MAX_PENDING_OF_ACCOUNT, 0));
+    assert_eq!(store.count_waiting(at(7)).unwrap(), waiting(1 + MAX_PENDING_OF_ACCOUNT, 0));
     rebuilt_index_is_the_same(&store);
 }
 
@@ -253,7 +260,7 @@ fn a_transaction_that_joins_a_request_goes_on_with_it() {
     let unknown = transaction(b"four", "gw1", None, 900_000);
     let unknown = store.record_joined(at(3), &RequestId::of(b"nothing"), &unknown);
     denied(unknown, Denial::Conflict);
-    assert_eq!(store.count_waiting(at(3)).unwrap(), (1, 0));
+    assert_eq!(store.count_waiting(at(3)).unwrap(), waiting(1, 0));
     denied(
         store.record_issued(at(3), &in_transaction(1, "gw1", b"two", 500_000)),
         Denial::TransactionInUse,
@@ -272,8 +279,11 @@ fn a_transaction_that_joins_a_request_goes_on_with_it() {
     }
     // One certificate, in whichever transaction comes first.
     store.record_issued(at(6), &in_transaction(1, "gw1", b"two", 500_000)).unwrap();
-    assert_eq!(store.issued_in(at(7), b"two").unwrap(), Some((ca(), serial(1))));
-    assert_eq!(store.count_waiting(at(7)).unwrap(), (0, 0));
+    assert_eq!(
+        store.issued_in(at(7), b"two").unwrap(),
+        Some(CertificateId { ca: ca(), serial: serial(1) })
+    );
+    assert_eq!(store.count_waiting(at(7)).unwrap(), waiting(0, 0));
     for id in [&b"one"[..], b"three"] {
         assert_eq!(store.waiting(at(7), id).unwrap(), None);
         let again = store.record_issued(at(7), &in_transaction(2, "gw1", id, 500_000));

@@ -15,7 +15,7 @@ use countersign_ca::record::{
     Account, CaRecord, CrlRecord, CrlScope, Deed, Incarnation, Issued, Label, Permission, Reason,
     Serial, Succession,
 };
-use countersign_ca::store::{Change, EmbeddedStore, Mark};
+use countersign_ca::store::{Change, EmbeddedStore, History, Mark, Page};
 use countersign_ca::{Denial, Error, Result, Store};
 use journal_common::*;
 
@@ -276,7 +276,7 @@ fn certificates_come_in_pages_and_by_expiry() {
     for name in [None, Some(label("gw1")), Some(label("gw2")), Some(label("gw3"))] {
         let (mut all, mut cursor) = (Vec::new(), Some(0));
         while let Some(at) = cursor {
-            let (page, next) = store.certificates(name.as_ref(), at, 7).unwrap();
+            let Page { records: page, next } = store.certificates(name.as_ref(), at, 7).unwrap();
             assert!(page.len() <= 7);
             all.extend(page.into_iter().map(|c| u128::from_be_bytes(*c.serial.octets())));
             cursor = next;
@@ -415,7 +415,7 @@ fn what_changed_is_told_in_order_and_once_also_after_a_restart() {
     store.record_crl(at(22), &crl).unwrap();
     drop(store);
     let store = open(folder.path());
-    let (changes, end) = store.changes_since(begin).unwrap();
+    let History { changes, next: end } = store.changes_since(begin).unwrap();
     let told: Vec<String> = changes
         .iter()
         .map(|change| match change {
@@ -433,7 +433,7 @@ fn what_changed_is_told_in_order_and_once_also_after_a_restart() {
         .collect();
     assert_eq!(told, expected);
     assert_eq!(end, store.mark());
-    assert_eq!(store.changes_since(end).unwrap(), (Vec::new(), end));
+    assert_eq!(store.changes_since(end).unwrap(), History { changes: Vec::new(), next: end });
     // Somebody waits in another thread, and is woken by the next entry.
     std::thread::scope(|scope| {
         let waiting =

@@ -8,7 +8,7 @@ use countersign_ca::certificate::Facts;
 use countersign_ca::identity::Identity;
 use countersign_ca::record::{Label, Serial};
 use countersign_ca::search::{SearchKey, sha1};
-use countersign_ca::store::{Change, Mark};
+use countersign_ca::store::{Change, History, Mark};
 use countersign_ca::{Authority, Timestamp};
 use der::Encode;
 use serde::{Deserialize, Serialize};
@@ -138,7 +138,7 @@ impl Standing {
         let end = authority.store().mark();
         while let Some(mark) = recorded.mark.filter(|mark| *mark < end) {
             match authority.store().changes_since(mark) {
-                Ok((changes, next)) => {
+                Ok(History { changes, next }) => {
                     let counts = |of: &&Change| matches!(of, Change::Status { .. } | Change::Ca(_));
                     let count = changes.iter().filter(counts).count() as u64;
                     recorded.changes = recorded.changes.wrapping_add(count);

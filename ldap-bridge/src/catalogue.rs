@@ -8,7 +8,7 @@ use bytes::Bytes;
 use countersign_ca::record::{
     CertificateRecord, CrlScope, Incarnation, Issued, Label, OWN_ACCOUNT_PREFIX, Serial,
 };
-use countersign_ca::store::{Change, Mark};
+use countersign_ca::store::{Change, History, Mark, Page};
 use countersign_ca::{Authority, Identity, Timestamp};
 
 use crate::entry::Entry;
@@ -64,7 +64,8 @@ impl Catalogue {
         };
         let mut cursor = (limit > 0).then_some(0);
         while let Some(at) = cursor {
-            let (page, next) = catalogue.authority.store().certificates(None, at, PAGE)?;
+            let Page { records: page, next } =
+                catalogue.authority.store().certificates(None, at, PAGE)?;
             for record in page {
                 if catalogue.is_in_use(&record) && !catalogue.is_anothers(&record)? {
                     catalogue.add_record(record)?;
@@ -92,14 +93,14 @@ impl Catalogue {
     pub fn update(&mut self) -> Result<bool> {
         let mut changed = self.drop_expired();
         loop {
-            let (changes, mark) = self.authority.store().changes_since(self.mark)?;
-            if mark == self.mark {
+            let History { changes, next } = self.authority.store().changes_since(self.mark)?;
+            if next == self.mark {
                 return Ok(changed);
             }
             for change in changes {
                 changed |= self.take(change)?;
             }
-            self.mark = mark;
+            self.mark = next;
         }
     }
 
@@ -159,7 +160,7 @@ impl Catalogue {
             Change::Confirmed { transaction } => {
                 let now = self.authority.now();
                 match self.authority.store().issued_in(now, &transaction)? {
-                    Some((ca, serial)) => self.look_again(&ca, &serial),
+                    Some(id) => self.look_again(&id.ca, &id.serial),
                     None => Ok(false),
                 }
             }

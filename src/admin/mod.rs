@@ -16,6 +16,7 @@ use countersign_ca::equipment::EquipmentDraft;
 use countersign_ca::record::{
     CertificateRecord, CrlScope, Deed, Duty, Label, Permission, Reason, Serial,
 };
+use countersign_ca::store::Page;
 use countersign_ca::{Store, Timestamp};
 use countersign_ldap_bridge::publisher::ldif;
 use serde::{Deserialize, Serialize};
@@ -237,7 +238,8 @@ pub fn handle(
             Ok(view::account(&account))
         }
         Request::CertList { account, cursor } => {
-            let (records, next) = instance.store.certificates(account.as_ref(), cursor, PAGE)?;
+            let Page { records, next } =
+                instance.store.certificates(account.as_ref(), cursor, PAGE)?;
             let now = instance.now();
             let items: Vec<Value> =
                 records.iter().map(|record| view::certificate(record, now)).collect();

@@ -86,7 +86,7 @@ impl Audit {
                 Ok(())
             }
             Self::Export { head: true, .. } => {
-                let (heads, _) = journal::read_heads(&journal::JournalPaths::new(data).heads)?;
+                let heads = journal::read_heads(&journal::JournalPaths::new(data).heads)?.heads;
                 match heads.last() {
                     Some(head) => output::print(output::Format::Json, &head_json(head)),
                     None => {

@@ -35,6 +35,7 @@ use crate::oid;
 use crate::profile::Profile;
 use crate::record::{Account, CertificateRecord, Issued, Label, Permission, Serial};
 use crate::signed::{Gate, Object};
+use crate::store::Page;
 use crate::x509::Criticality::{Critical, NonCritical};
 use crate::x509::{
     Facts, authority_info_access, authority_key_identifier, distribution_points, extension, octets,
@@ -210,7 +211,8 @@ impl Authority {
     fn refuse_registrars(&self, account: &Account, signer: &CertificateRecord) -> Result<()> {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
-            let (page, next) = self.store().certificates(Some(&account.name), from, PAGE)?;
+            let Page { records: page, next } =
+                self.store().certificates(Some(&account.name), from, PAGE)?;
             // Certificates of an earlier account with the same name do not matter.
             let own = page.iter().filter(|record| account.incarnation.precedes(record.offset));
             for record in own.filter(|record| record.issued <= signer.issued) {

@@ -11,7 +11,9 @@ use crate::error::{Denial, Error, Result};
 use crate::key::Proof;
 use crate::lint::Purpose;
 use crate::receipt::Recording;
-use crate::record::{CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction};
+use crate::record::{
+    CertificateId, CertificateRecord, Issued, Label, Reason, Revocation, Serial, Transaction,
+};
 use crate::signed::{EndEntity, Gate, Object};
 
 /// The most unconfirmed certificates that are revoked in one call, so that other work is not delayed for long.
@@ -247,7 +249,7 @@ impl Authority {
     /// [`Error::Unavailable`] and [`Error::Internal`] if the store fails.
     pub fn revoke_unconfirmed(&self) -> Result<usize> {
         let due = self.store().unconfirmed(self.now(), UNCONFIRMED_AT_ONCE)?;
-        for (ca, serial) in &due {
+        for CertificateId { ca, serial } in &due {
             let _revoking = self.confirming.write().unwrap_or_else(PoisonError::into_inner);
             let record = self.store().certificate(ca, serial)?;
             if record.is_some_and(|record| record.confirmed || record.revocation.is_some()) {
@@ -269,7 +271,7 @@ impl Authority {
     /// [`Error::Internal`] if the store fails.
     pub fn issued_in(&self, transaction: &[u8]) -> Result<Option<CertificateRecord>> {
         match self.store().issued_in(self.now(), transaction)? {
-            Some((ca, serial)) => self.store().certificate(&ca, &serial),
+            Some(id) => self.store().certificate(&id.ca, &id.serial),
             None => Ok(None),
         }
     }

@@ -243,7 +243,7 @@ impl Authority {
         let restored = self.store().restored()?;
         let is_before =
             |place| crls.iter().all(|crl| crl.reached.is_none_or(|reached| reached <= place));
-        Ok(restored.filter(|(_, place)| is_before(*place)).map(|(at, _)| at))
+        Ok(restored.filter(|restore| is_before(restore.offset)).map(|restore| restore.at))
     }
 
     /// The number of the CRLs that are signed now.

@@ -1,42 +1,42 @@
-//! What can be wrong with a journal, and what to do about it.
+//! The kinds of damage that a journal can have.
 
 use std::fmt;
 
 use crate::error::Error;
 
-/// What is wrong, by name.
+/// A kind of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DamageKind {
-    /// The file ends within an entry, as after a power cut. What is cut off was never acknowledged.
+    /// The file ends within an entry, as after a power cut. That entry was never acknowledged.
     TruncatedTail,
-    /// An entry's octets changed.
+    /// The octets of an entry changed: its checksum is wrong.
     Corrupt,
-    /// Entries are there but not in their order, or twice.
+    /// Entries are not in the order of their sequence numbers, or are there twice.
     Reordered,
-    /// Entries between others are gone.
+    /// Entries are missing between others.
     Missing,
-    /// The end is gone, though the index or a tree head says that it was there.
+    /// The journal is shorter than the index or a tree head says that it was.
     Shortened,
-    /// Every checksum is right, but the entries are not those that a tree head was signed over.
+    /// Every checksum is right, but a tree head was signed over other entries.
     Altered,
-    /// A tree head's signature is not the instance's.
+    /// The signature of a tree head was not made with the instance's audit key.
     HeadSignature,
     /// The file of tree heads cannot be read.
     Heads,
-    /// An entry cannot be read, or is of a newer program.
+    /// The body of an entry cannot be decoded, or a newer program wrote it.
     Unreadable,
-    /// An entry is older than the one before.
+    /// An entry has an earlier time than the one before it.
     TimeBackwards,
-    /// A certificate was issued whose serial was not reserved before, or issued twice.
+    /// A certificate was issued with a serial that had not been reserved, or that had been issued before.
     Serial,
-    /// A CRL's number is not larger than the last one's.
+    /// The number of a CRL is not larger than that of the last CRL.
     CrlNumber,
-    /// The index does not say what the journal says.
+    /// The index differs from one that is built from the journal.
     Index,
 }
 
 impl DamageKind {
-    /// Its name in reports.
+    /// The kind's name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::TruncatedTail => "truncated tail",
@@ -62,14 +62,14 @@ impl fmt::Display for DamageKind {
     }
 }
 
-/// Something that is wrong with the journal, and where.
+/// One piece of damage and its place in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// What it is.
+    /// The kind of damage.
     pub kind: DamageKind,
-    /// The entry's sequence number.
+    /// The sequence number of the damaged or expected entry.
     pub sequence: u64,
-    /// Where in the file, in octets.
+    /// The offset in the file, in octets.
     pub offset: u64,
     /// What was expected and found.
     pub detail: String,
@@ -82,7 +82,7 @@ impl fmt::Display for Damage {
     }
 }
 
-/// The error with which a store refuses to open.
+/// The error with which a store refuses to open a damaged journal.
 impl From<Damage> for Error {
     fn from(damage: Damage) -> Self {
         Self::internal(format!(

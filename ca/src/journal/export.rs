@@ -1,28 +1,31 @@
-//! Entries for a reader: one JSON object for each, certificates in base64. Sealed secrets are left out.
+//! Export of the journal for people and scripts: one JSON object for each entry, certificates in base64. Sealed secrets
+//! and the protocols' contexts are left out.
+//!
+//! Scripts match the field names: they never change, and new ones may be added.
 
 use std::path::Path;
 
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Map, Value, json};
 
+use super::damage::DamageKind;
 use super::entry::{Entry, Recorded};
-use super::frame::FILE_HEADER;
-use super::reader::{Scanner, Step};
-use super::{JournalFile, JournalPaths};
+use super::file::{JournalFile, JournalPaths, Step};
 use crate::clock::Timestamp;
+use crate::equipment::Vendor;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
-use crate::pending::RequestId;
-use crate::record::{Account, Transaction};
+use crate::pending::{PendingRequest, RequestId};
+use crate::record::{Account, CaRecord, CrlRecord, Issued, Transaction};
 
-/// Calls `line` with each entry of the journal in `data` as a JSON object on one line, from entry `from` on, until
-/// it returns `false`. An incomplete end is passed over.
+/// Calls `line` with each entry of the journal in the data folder `data` as a JSON object without line breaks, from
+/// entry `from` on, until `line` returns `false`. An incomplete entry at the end is left out.
 ///
 /// # Errors
 /// [`Error::Internal`] when the journal is damaged, or what `line` returns.
 pub fn export(data: &Path, from: u64, line: &mut dyn FnMut(&str) -> Result<bool>) -> Result<()> {
-    let journal = JournalFile::open(&JournalPaths::new(data).journal, false)?;
-    let mut scanner = Scanner::new(&journal.file, FILE_HEADER as u64, 0, journal.length);
+    let journal = JournalFile::open(&JournalPaths::new(data).journal)?;
+    let mut scanner = journal.scanner();
     loop {
         match scanner.step()? {
             Step::Entry { envelope, .. } if envelope.sequence < from => {}
@@ -32,7 +35,7 @@ pub fn export(data: &Path, from: u64, line: &mut dyn FnMut(&str) -> Result<bool>
                     return Ok(());
                 }
             }
-            Step::Damaged(damage) if damage.kind != super::DamageKind::TruncatedTail => {
+            Step::Damaged(damage) if damage.kind != DamageKind::TruncatedTail => {
                 return Err(Error::from(damage));
             }
             Step::Damaged(_) | Step::End => return Ok(()),
@@ -40,7 +43,7 @@ pub fn export(data: &Path, from: u64, line: &mut dyn FnMut(&str) -> Result<bool>
     }
 }
 
-/// An entry as a JSON object: `sequence`, `time` (RFC 3339), `kind`, and the kind's own fields.
+/// An entry as a JSON object: `sequence`, `time` (RFC 3339), `kind`, and the fields of the kind.
 pub fn json_of(recorded: &Recorded) -> Value {
     let mut object = Map::new();
     object.insert("sequence".into(), recorded.sequence.into());
@@ -52,37 +55,15 @@ pub fn json_of(recorded: &Recorded) -> Value {
     Value::Object(object)
 }
 
+/// The kind's own fields as a JSON object.
 fn fields(entry: &Entry) -> Value {
     match entry {
-        Entry::Ca(ca) => json!({
-            "ca": ca.name,
-            "root": ca.is_root,
-            "certificate": BASE64.encode(&ca.certificate),
-            "chain": ca.chain.iter().map(|above| BASE64.encode(above)).collect::<Vec<_>>(),
-            "succeeds": ca.succeeds.as_ref().map(|succession| json!({
-                "ca": succession.predecessor,
-                "new_with_old": succession.links.as_ref().map(|l| BASE64.encode(&l.new_with_old)),
-                "old_with_new": succession.links.as_ref().map(|l| BASE64.encode(&l.old_with_new)),
-                "waits": succession.waits,
-            })),
-        }),
+        Entry::Ca(record) => ca(record),
         Entry::Assigned { ca, duty } => json!({ "ca": ca, "duty": duty.name() }),
         Entry::Reserved { ca, serials } => json!({
             "ca": ca, "serials": serials.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }),
-        Entry::Issued(issued) => json!({
-            "ca": issued.ca,
-            "serial": issued.serial.to_string(),
-            "account": issued.account,
-            "profile": issued.profile,
-            "not_after": time(issued.not_after),
-            "certificate": BASE64.encode(&issued.certificate),
-            "consumes_secret": issued.consumes_secret,
-            "consumes_equipment": issued.consumes_equipment,
-            "transaction": issued.transaction.as_ref().map(transaction),
-            "replaces": issued.replaces.map(|serial| serial.to_string()),
-            "published": !issued.unpublished,
-        }),
+        Entry::Issued(record) => issued(record),
         Entry::Confirmed { transaction } => json!({ "transaction": HEXLOWER.encode(transaction) }),
         Entry::Revoked { ca, serial, revocation, transaction: by, untaken } => json!({
             "ca": ca,
@@ -94,18 +75,7 @@ fn fields(entry: &Entry) -> Value {
             "transaction": by.as_ref().map(transaction),
         }),
         Entry::Released { ca, serial } => json!({ "ca": ca, "serial": serial.to_string() }),
-        Entry::Crl(crl) => json!({
-            "ca": crl.ca,
-            "scope": crl.scope.to_string(),
-            "number": crl.number,
-            "this_update": time(crl.this_update),
-            "signed": time(crl.signed),
-            "next_update": time(crl.next_update),
-            "entries": crl.entries,
-            "tbs_sha256": HEXLOWER.encode(&crl.tbs_sha256),
-            "is_base": crl.is_base,
-            "reached": crl.reached,
-        }),
+        Entry::Crl(record) => crl(record),
         Entry::Accounts(accounts) => json!({
             "accounts": accounts.iter().map(account).collect::<Vec<_>>(),
         }),
@@ -117,28 +87,9 @@ fn fields(entry: &Entry) -> Value {
         Entry::Deed(deed) => json!({
             "actor": deed.actor, "action": deed.action, "detail": deed.detail,
         }),
-        Entry::VendorTrusted(vendor) => json!({
-            "vendor": vendor.name,
-            "mapping": vendor.mapping,
-            "roots": vendor.roots.iter().map(|der| BASE64.encode(der)).collect::<Vec<_>>(),
-            "intermediates": vendor.intermediates.iter().map(|der| BASE64.encode(der)).collect::<Vec<_>>(),
-            "profile": vendor.profile,
-            "crls": vendor.crls,
-        }),
+        Entry::VendorTrusted(record) => vendor(record),
         Entry::VendorRemoved(name) => json!({ "vendor": name }),
-        Entry::Requested(pending) => json!({
-            "request": RequestId::of(&pending.transaction.id).to_string(),
-            "profile": pending.request.profile,
-            "ca": pending.request.ca,
-            "key": BASE64.encode(&pending.request.key),
-            "subject": pending.request.subject().map(|subject| subject.to_string()),
-            "alt_names": pending.request.alt_names().iter().map(|name| {
-                Identity::from_general_name(name).map_or_else(|_| "?".into(), |id| id.to_string())
-            }).collect::<Vec<String>>(),
-            "replaces": pending.request.updates.map(|serial| serial.to_string()),
-            "published": pending.request.published,
-            "transaction": transaction(&pending.transaction),
-        }),
+        Entry::Requested(pending) => requested(pending),
         Entry::Joined { request, transaction: by } => json!({
             "request": request.to_string(),
             "transaction": transaction(by),
@@ -167,6 +118,82 @@ fn fields(entry: &Entry) -> Value {
     }
 }
 
+fn ca(ca: &CaRecord) -> Value {
+    json!({
+        "ca": ca.name,
+        "root": ca.is_root,
+        "certificate": BASE64.encode(&ca.certificate),
+        "chain": base64(&ca.chain),
+        "succeeds": ca.succeeds.as_ref().map(|succession| json!({
+            "ca": succession.predecessor,
+            "new_with_old": succession.links.as_ref().map(|l| BASE64.encode(&l.new_with_old)),
+            "old_with_new": succession.links.as_ref().map(|l| BASE64.encode(&l.old_with_new)),
+            "waits": succession.waits,
+        })),
+    })
+}
+
+fn issued(issued: &Issued) -> Value {
+    json!({
+        "ca": issued.ca,
+        "serial": issued.serial.to_string(),
+        "account": issued.account,
+        "profile": issued.profile,
+        "not_after": time(issued.not_after),
+        "certificate": BASE64.encode(&issued.certificate),
+        "consumes_secret": issued.consumes_secret,
+        "consumes_equipment": issued.consumes_equipment,
+        "transaction": issued.transaction.as_ref().map(transaction),
+        "replaces": issued.replaces.map(|serial| serial.to_string()),
+        "published": !issued.unpublished,
+    })
+}
+
+fn crl(crl: &CrlRecord) -> Value {
+    json!({
+        "ca": crl.ca,
+        "scope": crl.scope.to_string(),
+        "number": crl.number,
+        "this_update": time(crl.this_update),
+        "signed": time(crl.signed),
+        "next_update": time(crl.next_update),
+        "entries": crl.entries,
+        "tbs_sha256": HEXLOWER.encode(&crl.tbs_sha256),
+        "is_base": crl.is_base,
+        "reached": crl.reached,
+    })
+}
+
+fn vendor(vendor: &Vendor) -> Value {
+    json!({
+        "vendor": vendor.name,
+        "mapping": vendor.mapping,
+        "roots": base64(&vendor.roots),
+        "intermediates": base64(&vendor.intermediates),
+        "profile": vendor.profile,
+        "crls": vendor.crls,
+    })
+}
+
+fn requested(pending: &PendingRequest) -> Value {
+    let request = &pending.request;
+    let alt_names = request.alt_names();
+    let alt_names = alt_names.iter().map(|name| {
+        Identity::from_general_name(name).map_or_else(|_| "?".into(), |id| id.to_string())
+    });
+    json!({
+        "request": RequestId::of(&pending.transaction.id).to_string(),
+        "profile": request.profile,
+        "ca": request.ca,
+        "key": BASE64.encode(&request.key),
+        "subject": request.subject().map(|subject| subject.to_string()),
+        "alt_names": alt_names.collect::<Vec<String>>(),
+        "replaces": request.updates.map(|serial| serial.to_string()),
+        "published": request.published,
+        "transaction": transaction(&pending.transaction),
+    })
+}
+
 fn account(account: &Account) -> Value {
     let secret = account.secret.as_ref().map(|secret| {
         json!({
@@ -191,7 +218,7 @@ fn account(account: &Account) -> Value {
     })
 }
 
-/// Without the protocol's context: it may hold what only the two parties know.
+/// The context is left out, as it may hold what only the authority and the peer know.
 fn transaction(transaction: &Transaction) -> Value {
     json!({
         "id": HEXLOWER.encode(&transaction.id),
@@ -204,6 +231,11 @@ fn transaction(transaction: &Transaction) -> Value {
     })
 }
 
+fn base64(certificates: &[Vec<u8>]) -> Vec<String> {
+    certificates.iter().map(|der| BASE64.encode(der)).collect()
+}
+
+/// RFC 3339.
 fn time(at: Timestamp) -> Value {
     at.to_string().into()
 }
@@ -211,7 +243,7 @@ fn time(at: Timestamp) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::entry::tests::samples;
+    use crate::journal::samples::samples;
 
     #[test]
     fn every_kind_is_readable_and_no_sealed_secret_is() {

@@ -1,7 +1,7 @@
 //! The Merkle tree over the journal's entries: hashes, roots and proofs of RFC 9162 §2.1, with SHA-256.
 //!
-//! Only the right edge of the tree is ever held in memory. A proof names ranges of leaves whose roots it consists
-//! of ([`inclusion_ranges`], [`consistency_ranges`]); whoever reads the leaves once can compute them all.
+//! Only the right edge of the tree is held in memory. A proof consists of the roots over ranges of leaves, which
+//! [`inclusion_ranges`] and [`consistency_ranges`] name; one pass over the leaves computes all of them.
 
 use std::ops::Range;
 
@@ -22,26 +22,27 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     sha256(&[&[1], left, right])
 }
 
-/// The right edge of a tree: enough to add leaves and to know the root, 32 bytes for each bit set in its size.
+/// The right edge of a tree. It suffices to add leaves and to compute the root, and has 32 octets for each bit set in
+/// the tree's size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frontier {
     size: u64,
-    /// Roots of the complete subtrees, largest first. INVARIANT: as many as `size` has bits set.
+    /// The roots of the complete subtrees, largest first. INVARIANT: there are as many as `size` has bits set.
     peaks: Vec<Hash>,
 }
 
 impl Frontier {
-    /// From its parts, as once taken from [`Self::size`] and [`Self::peaks`]; `None` if they do not fit together.
+    /// The edge with this [`Self::size`] and these [`Self::peaks`]; `None` if their numbers do not fit together.
     pub fn from_parts(size: u64, peaks: Vec<Hash>) -> Option<Self> {
         (usize::try_from(size.count_ones()) == Ok(peaks.len())).then_some(Self { size, peaks })
     }
 
-    /// How many leaves the tree has.
+    /// The number of leaves of the tree.
     pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// The roots of its complete subtrees, largest first.
+    /// The roots of the complete subtrees, largest first.
     pub fn peaks(&self) -> &[Hash] {
         &self.peaks
     }
@@ -58,7 +59,7 @@ impl Frontier {
         self.size = self.size.saturating_add(1);
     }
 
-    /// The root of the tree; of the empty tree, the hash of nothing.
+    /// The root of the tree. That of the empty tree is the hash of no octets (RFC 9162 §2.1.1).
     pub fn root(&self) -> Hash {
         let mut peaks = self.peaks.iter().rev();
         match peaks.next() {
@@ -191,7 +192,7 @@ pub fn verify_consistency(
     last == 0 && old_hash == *old_root && new_hash == *new_root
 }
 
-/// The largest power of two smaller than `size`, which is at least 2.
+/// The largest power of two below `size`, which must be at least 2.
 fn split(size: u64) -> u64 {
     1 << (63 - (size - 1).leading_zeros())
 }

@@ -1,18 +1,17 @@
-//! Proofs over the journal: that an entry is in it, and that it only grew (RFC 9162 §2.1.3 and §2.1.4).
+//! Proofs over the journal (RFC 9162 §2.1.3 and §2.1.4): that an entry is in it, and that nothing before its end
+//! changed.
 
 use std::ops::Range;
 use std::path::Path;
 
-use super::frame::FILE_HEADER;
+use super::file::{JournalFile, JournalPaths, Step};
 use super::merkle::{
     Frontier, Hash, consistency_ranges, inclusion_ranges, leaf_hash, verify_consistency,
     verify_inclusion,
 };
-use super::reader::{Scanner, Step};
-use super::{JournalFile, JournalPaths};
 use crate::error::{Error, Result};
 
-/// That an entry is in the journal.
+/// The proof that an entry is in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InclusionProof {
     /// The entry's sequence number.
@@ -21,42 +20,43 @@ pub struct InclusionProof {
     pub size: u64,
     /// The hash of the entry's payload as a leaf.
     pub leaf: Hash,
-    /// The audit path, from the leaf up.
+    /// The audit path, from the leaf upwards.
     pub path: Vec<Hash>,
-    /// The root that it leads to; a tree head of this size says the same.
+    /// The root that the path leads to. A tree head of this size has the same.
     pub root: Hash,
 }
 
 impl InclusionProof {
-    /// Whether it leads from the leaf to the root.
+    /// Whether the path leads from the leaf to the root.
     pub fn is_valid(&self) -> bool {
         verify_inclusion(&self.leaf, self.index, self.size, &self.path, &self.root)
     }
 }
 
-/// That the journal of the new size begins with the journal of the old size.
+/// The proof that the journal of the new size begins with the journal of the old size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsistencyProof {
     /// The number of entries in the old tree.
     pub old: u64,
-    /// Its root.
+    /// The root of the old tree.
     pub old_root: Hash,
     /// The number of entries in the new tree.
     pub new: u64,
-    /// Its root.
+    /// The root of the new tree.
     pub new_root: Hash,
-    /// The nodes that connect them.
+    /// The nodes that connect the two roots.
     pub path: Vec<Hash>,
 }
 
 impl ConsistencyProof {
-    /// Whether it connects the two roots.
+    /// Whether the nodes connect the two roots.
     pub fn is_valid(&self) -> bool {
         verify_consistency(self.old, &self.old_root, self.new, &self.new_root, &self.path)
     }
 }
 
-/// Proves that entry `index` is among the first `size` entries of the journal in `data`. Reads them once.
+/// Proves that entry `index` is among the first `size` entries of the journal in the data folder `data`. Reads these
+/// entries once.
 ///
 /// # Errors
 /// [`Error::Malformed`] when there is no such entry, [`Error::Internal`] when the journal is damaged.
@@ -70,7 +70,8 @@ pub fn inclusion_proof(data: &Path, index: u64, size: u64) -> Result<InclusionPr
     }
 }
 
-/// Proves that the first `old` entries of the journal in `data` are a prefix of the first `new`. Reads them once.
+/// Proves that the first `old` entries of the journal in the data folder `data` are a prefix of the first `new`. Reads
+/// these entries once.
 ///
 /// # Errors
 /// [`Error::Malformed`] unless 0 < `old` ≤ `new` ≤ its entries, [`Error::Internal`] when the journal is damaged.
@@ -86,11 +87,11 @@ pub fn consistency_proof(data: &Path, old: u64, new: u64) -> Result<ConsistencyP
     }
 }
 
-/// The roots over ranges of leaves, all below `size`.
+/// The roots over ranges of leaves, which must end at `size` or before.
 fn roots(data: &Path, ranges: &[Range<u64>], size: u64) -> Result<Vec<Hash>> {
-    let journal = JournalFile::open(&JournalPaths::new(data).journal, false)?;
+    let journal = JournalFile::open(&JournalPaths::new(data).journal)?;
     let mut trees = vec![Frontier::default(); ranges.len()];
-    let mut scanner = Scanner::new(&journal.file, FILE_HEADER as u64, 0, journal.length);
+    let mut scanner = journal.scanner();
     while scanner.sequence() < size {
         let sequence = scanner.sequence();
         match scanner.step()? {

@@ -1,20 +1,21 @@
-//! Reads a whole journal and says what is wrong with it, offline and without the index.
+//! Verification of a whole journal: reads every entry and reports what is wrong. It needs neither the index nor a
+//! running service.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use super::damage::{Damage, DamageKind};
 use super::entry::{Entry, Recorded};
-use super::frame::{FILE_HEADER, FRAME_HEADER};
-use super::head::{Head, HeadVerifier, read_heads};
+use super::file::{
+    FILE_HEADER, HeadsRead, JournalFile, JournalPaths, Step, frame_length, read_heads,
+};
+use super::head::{Head, HeadVerifier};
 use super::merkle::{Frontier, Hash, leaf_hash};
-use super::reader::{Scanner, Step};
-use super::{JournalFile, JournalPaths};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Issued, Label, Serial};
 
-/// The most findings that are listed; more are only counted.
+/// The most findings that a report lists; more are only counted.
 const MAX_FINDINGS: usize = 1000;
 
 /// What a verification found.
@@ -22,33 +23,33 @@ const MAX_FINDINGS: usize = 1000;
 pub struct Report {
     /// The instance's identifier.
     pub instance: [u8; 16],
-    /// Valid entries.
+    /// The number of valid entries.
     pub entries: u64,
-    /// Octets up to the end of the last valid entry.
+    /// The offset of the end of the last valid entry.
     pub bytes: u64,
-    /// Certificates issued.
+    /// The number of issued certificates.
     pub certificates: u64,
     /// When the last entry was recorded.
     pub last: Option<Timestamp>,
-    /// The root of the Merkle tree over all entries. Without meaning if an entry is damaged.
+    /// The root of the Merkle tree over all entries. It means nothing if an entry is damaged.
     pub root: Hash,
-    /// Tree heads that were compared with the journal.
+    /// The number of tree heads that were compared with the journal.
     pub heads: u64,
-    /// What is wrong, in the order of the journal; at most 1000.
+    /// The damage, in the order of the journal; at most 1000.
     pub findings: Vec<Damage>,
-    /// How many findings there are in all.
+    /// The number of findings, listed or not.
     pub found: u64,
-    /// What could not be checked, and why.
+    /// What an operator should know beside the damage, such as what could not be checked and why.
     pub notes: Vec<String>,
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Whether nothing was found.
     pub const fn is_good(&self) -> bool {
         self.found == 0
     }
 
-    pub(crate) fn find(&mut self, damage: Damage) {
+    pub(crate) fn add(&mut self, damage: Damage) {
         self.found = self.found.saturating_add(1);
         if self.findings.len() < MAX_FINDINGS {
             self.findings.push(damage);
@@ -59,62 +60,75 @@ impl Report {
 /// How to verify.
 #[derive(Clone, Copy, Default)]
 pub struct Verification<'a> {
-    /// Verifies the signatures of tree heads; without it they are not checked.
+    /// The verifier of the tree heads' signatures; without one they are not checked.
     pub verifier: Option<&'a HeadVerifier<'a>>,
-    /// A tree head that was kept somewhere else.
+    /// A tree head that an auditor kept outside the data folder.
     pub known_head: Option<&'a Head>,
-    /// Whether a running service may be writing: then an incomplete end is no finding.
+    /// Whether a running service may be writing. An incomplete end is then no finding.
     pub is_live: bool,
 }
 
-/// Verifies the journal of a data folder: frames, checksums, sequence, times, the Merkle tree against every tree
-/// head, that each issued serial was reserved before and issued once, and that CRL numbers rise. Takes some 50
-/// octets of memory for each serial.
+/// Verifies the journal of a data folder: frames, checksums, sequence numbers and times; the Merkle tree against every
+/// tree head; that each issued serial was reserved before and issued once; that CRL numbers rise. Takes some 50 octets
+/// of memory for each serial.
+///
+/// `progress` is called now and then with the octets read so far and those in all.
 ///
 /// # Errors
-/// [`crate::Error::Unavailable`] when a file cannot be read, [`crate::Error::Internal`] when the file's header is
-/// damaged. What is wrong with entries is in the report.
+/// [`crate::Error::Unavailable`] when a file cannot be read, [`crate::Error::Internal`] when the header of the journal
+/// is damaged. Damaged entries are no error; they are in the report.
 pub fn verify(
     data: &Path,
     how: Verification<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report> {
     let paths = JournalPaths::new(data);
-    // 1. The heads first: a running service may add entries meanwhile, but no head without its entries.
-    let (mut heads, whole) = read_heads(&paths.heads)?;
+    // 1. Read the heads before the entries: a running service adds both, and never a head before its entries. In the
+    //    other order a new head would look as if entries were missing.
+    let HeadsRead { mut heads, whole } = read_heads(&paths.heads)?;
     let heads_length = std::fs::metadata(&paths.heads).map_or(0, |meta| meta.len());
     heads.extend(how.known_head.cloned());
     heads.sort_by_key(|head| head.size);
-    let journal = JournalFile::open(&paths.journal, false)?;
-    let mut audit = Audit::new(journal.instance);
+    let journal = JournalFile::open(&paths.journal)?;
+    let mut audit = Audit::new(journal.instance, how.is_live);
     if heads_length > whole && !how.is_live {
-        audit.find(DamageKind::Heads, whole, "the tree heads cannot be read from this offset on");
+        audit.add(DamageKind::Heads, whole, "the tree heads cannot be read from this offset on");
     }
-    // 2. Their signatures.
+    // 2. Verify the signatures of the heads.
     audit.check_signatures(&heads, how.verifier);
-    // 3. The entries, and the tree at each head.
-    audit.read(&journal, &heads, how.is_live, progress)?;
+    // 3. Read the entries, and compare the tree with each head when it has the head's size.
+    audit.read(&journal, &heads, progress)?;
     Ok(audit.report)
 }
 
 struct Audit {
     report: Report,
+    is_live: bool,
     tree: Frontier,
-    /// An entry is missing from the tree: its roots mean nothing any more.
+    /// An entry is missing from the tree, so that its roots mean nothing any more.
     is_broken: bool,
     /// One more than the largest sequence number seen.
     highest: u64,
+    /// A small number for each CA, so that a serial's key takes less memory.
     cas: HashMap<Label, u16>,
-    /// Whether each reserved serial was issued.
-    serials: HashMap<(u16, Serial), bool>,
+    serials: HashMap<(u16, Serial), Use>,
+    /// The number of each CA's last CRL.
     crls: HashMap<Label, u64>,
-    /// Where the entry at hand stands.
+    /// The offset of the current entry.
     offset: u64,
+    /// The sequence number of the current entry.
     sequence: u64,
 }
 
+/// What the journal says of a serial so far.
+#[derive(Clone, Copy)]
+enum Use {
+    Reserved,
+    Issued,
+}
+
 impl Audit {
-    fn new(instance: [u8; 16]) -> Self {
+    fn new(instance: [u8; 16], is_live: bool) -> Self {
         let report = Report {
             instance,
             entries: 0,
@@ -129,6 +143,7 @@ impl Audit {
         };
         Self {
             report,
+            is_live,
             tree: Frontier::default(),
             is_broken: false,
             highest: 0,
@@ -140,9 +155,9 @@ impl Audit {
         }
     }
 
-    fn find(&mut self, kind: DamageKind, offset: u64, detail: impl Into<String>) {
+    fn add(&mut self, kind: DamageKind, offset: u64, detail: impl Into<String>) {
         let detail = detail.into();
-        self.report.find(Damage { kind, sequence: self.sequence, offset, detail });
+        self.report.add(Damage { kind, sequence: self.sequence, offset, detail });
     }
 
     fn check_signatures(&mut self, heads: &[Head], verifier: Option<&HeadVerifier<'_>>) {
@@ -155,7 +170,7 @@ impl Audit {
         for head in heads {
             if let Err(error) = head.verify(&self.report.instance, verifier) {
                 self.sequence = head.size;
-                self.find(
+                self.add(
                     DamageKind::HeadSignature,
                     0,
                     format!("the tree head of {} over `{}` entries: {error}", head.at, head.size),
@@ -168,10 +183,9 @@ impl Audit {
         &mut self,
         journal: &JournalFile,
         heads: &[Head],
-        is_live: bool,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<()> {
-        let mut scanner = Scanner::new(&journal.file, FILE_HEADER as u64, 0, journal.length);
+        let mut scanner = journal.scanner();
         let mut heads = heads.iter().peekable();
         loop {
             while let Some(head) = heads.next_if(|head| head.size <= self.tree.size()) {
@@ -181,13 +195,13 @@ impl Audit {
                 Step::End => break,
                 Step::Entry { offset, payload, envelope } => {
                     self.tree.push(leaf_hash(payload));
-                    self.report.bytes = offset + (FRAME_HEADER + payload.len()) as u64;
+                    self.report.bytes = offset + frame_length(payload);
                     self.offset = offset;
                     self.sequence = envelope.sequence;
                     match envelope.open() {
-                        Ok(recorded) => self.take(recorded),
+                        Ok(recorded) => self.examine(recorded),
                         Err(error) => {
-                            self.find(DamageKind::Unreadable, offset, error.to_string());
+                            self.add(DamageKind::Unreadable, offset, error.to_string());
                         }
                     }
                     None
@@ -195,7 +209,7 @@ impl Audit {
                 Step::Damaged(damage) => Some(damage),
             };
             if let Some(damage) = damage {
-                self.damaged(damage, is_live);
+                self.damaged(damage);
                 if !scanner.resume() {
                     break;
                 }
@@ -213,17 +227,17 @@ impl Audit {
         Ok(())
     }
 
-    fn damaged(&mut self, damage: Damage, is_live: bool) {
+    fn damaged(&mut self, damage: Damage) {
         match damage.kind {
-            DamageKind::TruncatedTail if is_live => {
+            DamageKind::TruncatedTail if self.is_live => {
                 self.report.notes.push("the last group of entries was being written".into());
             }
-            // It was met before, out of its place, and that was reported.
+            // The expected entry came before, out of order, and was reported then.
             DamageKind::Missing if damage.sequence < self.highest => {}
-            DamageKind::TruncatedTail => self.report.find(damage),
+            DamageKind::TruncatedTail => self.report.add(damage),
             _ => {
                 self.is_broken = true;
-                self.report.find(damage);
+                self.report.add(damage);
             }
         }
     }
@@ -235,7 +249,7 @@ impl Audit {
         self.report.heads += 1;
         let at = format!("the tree head of {}", head.at);
         if head.size > self.tree.size() {
-            self.find(
+            self.add(
                 DamageKind::Shortened,
                 self.report.bytes,
                 format!(
@@ -245,7 +259,7 @@ impl Audit {
                 ),
             );
         } else if head.size == self.tree.size() && head.root != self.tree.root() {
-            self.find(
+            self.add(
                 DamageKind::Altered,
                 self.report.bytes,
                 format!(
@@ -256,14 +270,15 @@ impl Audit {
         }
     }
 
-    fn take(&mut self, recorded: Recorded) {
+    /// Checks a readable entry against those before it.
+    fn examine(&mut self, recorded: Recorded) {
         let Recorded { sequence, at, entry } = recorded;
         self.report.entries += 1;
         let is_in_order = sequence >= self.highest;
         self.highest = self.highest.max(sequence + 1);
         let accepted = matches!(entry, Entry::ClockAccepted { .. });
         if let Some(last) = self.report.last.filter(|last| is_in_order && !accepted && *last > at) {
-            self.find(
+            self.add(
                 DamageKind::TimeBackwards,
                 self.offset,
                 format!("it was recorded at {at}, the one before at {last}"),
@@ -274,30 +289,30 @@ impl Audit {
             Entry::Reserved { ca, serials } => {
                 let ca = self.number_of(ca);
                 for serial in serials {
-                    if self.serials.insert((ca, serial), false).is_some() {
+                    if self.serials.insert((ca, serial), Use::Reserved).is_some() {
                         let why = format!("serial `{serial}` was reserved before");
-                        self.find(DamageKind::Serial, self.offset, why);
+                        self.add(DamageKind::Serial, self.offset, why);
                     }
                 }
             }
             Entry::Issued(Issued { ca, serial, .. }) => {
                 self.report.certificates += 1;
                 let ca = self.number_of(ca);
-                let why = match self.serials.insert((ca, serial), true) {
-                    Some(false) => return,
-                    Some(true) => format!("serial `{serial}` was issued before"),
+                let why = match self.serials.insert((ca, serial), Use::Issued) {
+                    Some(Use::Reserved) => return,
+                    Some(Use::Issued) => format!("serial `{serial}` was issued before"),
                     None => format!("serial `{serial}` was not reserved before"),
                 };
-                // Behind a damaged entry the reservation may be what is lost.
+                // Behind a damaged entry, the reservation may be what was damaged.
                 if !self.is_broken {
-                    self.find(DamageKind::Serial, self.offset, why);
+                    self.add(DamageKind::Serial, self.offset, why);
                 }
             }
             Entry::Crl(crl) => {
                 let number = crl.number;
                 let why = format!("CRL `{number}` of `{}` does not follow the last one", crl.ca);
                 if self.crls.insert(crl.ca, number).is_some_and(|last| last >= number) {
-                    self.find(DamageKind::CrlNumber, self.offset, why);
+                    self.add(DamageKind::CrlNumber, self.offset, why);
                 }
             }
             Entry::Restored(_) => self.report.notes.push(format!(

@@ -1,13 +1,8 @@
-//! What changed since somebody last looked, read from the journal: nothing is missed, whatever happens in between.
+//! The history of the records, for readers that follow it: places in it, and what changed.
 
-use crate::error::{Error, Result};
-use crate::journal::{Entry, Scanner, Step};
 use crate::record::{CrlScope, Issued, Label, Serial};
 
-/// The most entries that are looked at in one call.
-const MAX_LOOK: usize = 10_000;
-
-/// A place in the history. Later places are larger.
+/// A place in the history, between two entries. Later places are larger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
     pub(super) sequence: u64,
@@ -15,74 +10,50 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// How many entries stand before it.
+    /// The number of entries before this place.
     pub const fn sequence(self) -> u64 {
         self.sequence
     }
 
-    /// Where in the journal it is, in octets.
+    /// The offset of this place in the journal, in octets.
     pub const fn offset(self) -> u64 {
         self.offset
     }
 }
 
-/// Something that whoever publishes must know of.
+/// The history behind a mark, or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+    /// The mark from which to go on. If it is the one that was asked for, there is nothing behind it.
+    pub next: Mark,
+}
+
+/// A change that matters to what is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A certificate was issued.
+    /// A CA issued a certificate.
     Issued(Box<Issued>),
-    /// The holder of the certificate that this transaction issued took it.
+    /// The holder confirmed the certificate that this transaction issued.
     Confirmed {
         /// The transactionID.
         transaction: Vec<u8>,
     },
-    /// A certificate was revoked, held or released.
+    /// A certificate was revoked, put on hold or released.
     Status {
-        /// Its issuing CA.
+        /// The certificate's CA.
         ca: Label,
-        /// Its serial number.
+        /// The certificate's serial.
         serial: Serial,
     },
-    /// A CRL was signed.
+    /// A CA signed a CRL.
     Crl {
-        /// The CA that signed it.
+        /// The CA.
         ca: Label,
-        /// What it covers.
+        /// What the CRL covers.
         scope: CrlScope,
     },
-    /// A CA was made, or has another certificate.
+    /// A CA was made, has another certificate, or has another duty.
     Ca(Label),
-}
-
-/// Reads what changed from `mark` to `end`, and where to go on.
-pub(super) fn changes(
-    journal: &std::fs::File,
-    mark: Mark,
-    end: Mark,
-) -> Result<(Vec<Change>, Mark)> {
-    let mut scanner = Scanner::new(journal, mark.offset, mark.sequence, end.offset);
-    let mut changes = Vec::new();
-    for _ in 0..MAX_LOOK {
-        match scanner.step()? {
-            Step::End => break,
-            Step::Damaged(damage) => return Err(Error::internal(damage.to_string())),
-            Step::Entry { envelope, .. } => changes.extend(change(envelope.open()?.entry)),
-        }
-    }
-    Ok((changes, Mark { sequence: scanner.sequence(), offset: scanner.offset() }))
-}
-
-fn change(entry: Entry) -> Option<Change> {
-    match entry {
-        Entry::Issued(issued) => Some(Change::Issued(Box::new(issued))),
-        Entry::Confirmed { transaction } => Some(Change::Confirmed { transaction }),
-        Entry::Revoked { ca, serial, .. } | Entry::Released { ca, serial } => {
-            Some(Change::Status { ca, serial })
-        }
-        Entry::Listed { ca, entry } => Some(Change::Status { ca, serial: entry.serial }),
-        Entry::Crl(crl) => Some(Change::Crl { ca: crl.ca, scope: crl.scope }),
-        Entry::Ca(ca) => Some(Change::Ca(ca.name)),
-        Entry::Assigned { ca, .. } => Some(Change::Ca(ca)),
-        _ => None,
-    }
 }

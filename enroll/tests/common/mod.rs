@@ -147,7 +147,7 @@ impl Place {
     /// The certificates of an account, oldest first.
     pub fn certificates(&self, account: &str) -> Vec<CertificateRecord> {
         let found = self.authority().store().certificates(Some(&label(account)), 0, 1000);
-        found.expect("the store").0
+        found.expect("the store").records
     }
 
     /// The statuses of an account's certificates: `unconfirmed`, `valid` or `revoked`.

@@ -19,7 +19,7 @@ use crate::record::{
     Account, AccountSecret, CertificateRecord, EquipmentDraft, Label, Permission, Reason, Vendor,
     no_account,
 };
-use crate::store::Store;
+use crate::store::{Page, Store};
 
 /// The most problems of one import that are reported.
 const MAX_TOLD: usize = 100;
@@ -171,7 +171,7 @@ impl Accounts {
         let now = self.clock.now();
         let (mut found, mut cursor) = (Vec::new(), Some(0));
         while let Some(from) = cursor {
-            let (page, next) = self.store.certificates(Some(name), from, PAGE)?;
+            let Page { records: page, next } = self.store.certificates(Some(name), from, PAGE)?;
             found.extend(page.into_iter().filter(|record| {
                 let revocation = record.revocation.as_ref();
                 let is_good =

@@ -1,0 +1,79 @@
+//! Bodies about what administrators do to the instance as a whole.
+
+use minicbor::{Decode, Encode};
+
+use super::super::entry::Entry;
+use crate::error::{Error, Result};
+use crate::record::{Deed, Restoration};
+
+/// An action that changes no other record.
+#[derive(Encode, Decode)]
+pub struct DeedBody<'a> {
+    /// A user name or number of the operating system.
+    #[b(0)]
+    actor: &'a str,
+    /// A noun and a verb.
+    #[b(1)]
+    action: &'a str,
+    #[b(2)]
+    detail: &'a str,
+}
+
+impl<'a> DeedBody<'a> {
+    pub fn new(deed: &'a Deed) -> Self {
+        Self { actor: &deed.actor, action: &deed.action, detail: &deed.detail }
+    }
+
+    pub fn entry(self) -> Entry {
+        Entry::Deed(Deed {
+            actor: self.actor.to_owned(),
+            action: self.action.to_owned(),
+            detail: self.detail.to_owned(),
+        })
+    }
+}
+
+/// A restore from a backup.
+#[derive(Encode, Decode)]
+pub struct RestoredBody<'a> {
+    /// A user name or number of the operating system.
+    #[b(0)]
+    actor: &'a str,
+    /// SHA-256 over the backup.
+    #[cbor(b(1), with = "minicbor::bytes")]
+    backup: &'a [u8],
+    #[n(2)]
+    keeps_uses: bool,
+}
+
+impl<'a> RestoredBody<'a> {
+    pub fn new(restoration: &'a Restoration) -> Self {
+        Self {
+            actor: &restoration.actor,
+            backup: &restoration.backup,
+            keeps_uses: restoration.keeps_uses,
+        }
+    }
+
+    pub fn entry(self) -> Result<Entry> {
+        Ok(Entry::Restored(Restoration {
+            actor: self.actor.to_owned(),
+            backup: self.backup.try_into().map_err(Error::internal)?,
+            keeps_uses: self.keeps_uses,
+        }))
+    }
+}
+
+/// An administrator's word that the clock is right.
+#[derive(Encode, Decode)]
+pub struct ClockAcceptedBody<'a> {
+    /// A user name or number of the operating system.
+    #[b(0)]
+    pub actor: &'a str,
+}
+
+impl ClockAcceptedBody<'_> {
+    pub fn entry(self) -> Entry {
+        Entry::ClockAccepted { actor: self.actor.to_owned() }
+    }
+}

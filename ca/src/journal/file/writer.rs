@@ -1,0 +1,152 @@
+//! Appends groups of entries to the journal and makes them durable.
+//!
+//! A group counts only once `fdatasync` has returned. When a write or a sync fails, the writer cuts the file back to
+//! its last durable length. After a *full disk* that suffices: the durable part is untouched, and the next group is
+//! written anew, so that no page is relied on that the kernel may have dropped and marked clean. After any *other*
+//! failed sync the kernel may have dropped dirty pages, and it reports the error only once ("fsyncgate"). The content
+//! of the device is then unknown, and the writer writes nothing more until the store is opened again, which reads back
+//! what the device really holds.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+
+/// The device that a journal is written to: a file, or in tests one that fails.
+pub trait Tape: Send {
+    /// Writes all of `octets` at `offset`, the end of the device.
+    ///
+    /// # Errors
+    /// Those of the device. A part may have been written.
+    fn write_at(&mut self, offset: u64, octets: &[u8]) -> io::Result<()>;
+    /// Returns when everything that was written is durable.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Cuts off everything from `length` on.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl Tape for File {
+    fn write_at(&mut self, offset: u64, octets: &[u8]) -> io::Result<()> {
+        self.write_all_at(octets, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+}
+
+/// Whether [`Writer::commit`] waits for the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Each group is made durable by one `fdatasync`.
+    Synced,
+    /// Nothing is made durable. A power cut loses acknowledged entries: for measurements only.
+    Unsynced,
+}
+
+/// The writer of a journal. There is one for each journal, in the thread that commits groups.
+pub struct Writer {
+    tape: Box<dyn Tape>,
+    durability: Durability,
+    // INVARIANT: everything before this offset is durable; every entry there is acknowledged or about to be.
+    length: u64,
+    state: State,
+}
+
+enum State {
+    Ready,
+    /// Octets of a failed group may be behind `length`, and must be cut off before the next group is written.
+    Unclean,
+    /// The content of the device is unknown, for this reason.
+    Lost(String),
+}
+
+impl Writer {
+    /// A writer that appends at `length`, the durable length of the journal.
+    pub fn new(tape: Box<dyn Tape>, length: u64, durability: Durability) -> Self {
+        Self { tape, durability, length, state: State::Ready }
+    }
+
+    /// The durable length of the journal in octets, where the next group begins.
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Appends a group; when this returns `Ok`, the group is durable.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the device fails or has failed: nothing of the group is recorded.
+    pub fn commit(&mut self, group: &[u8]) -> Result<()> {
+        if let State::Lost(why) = &self.state {
+            return Err(lost(why));
+        }
+        if matches!(self.state, State::Unclean) {
+            self.cut_back()?;
+        }
+        if let Err(error) = self.tape.write_at(self.length, group) {
+            return Err(self.roll_back("written", &error));
+        }
+        if self.durability == Durability::Synced
+            && let Err(error) = self.tape.sync()
+        {
+            if is_full(&error) {
+                return Err(self.roll_back("made durable", &error));
+            }
+            let why = error.to_string();
+            tracing::error!(error = %why, "the journal cannot be made durable; nothing more is recorded");
+            self.state = State::Lost(why.clone());
+            // Best effort: opening the store examines what is behind the durable length anyway.
+            let _ = self.tape.truncate(self.length);
+            return Err(lost(&why));
+        }
+        self.length = self.length.saturating_add(u64::try_from(group.len()).unwrap_or(0));
+        Ok(())
+    }
+
+    fn roll_back(&mut self, verb: &str, error: &io::Error) -> Error {
+        tracing::error!(%error, "the journal cannot be {verb}");
+        self.state = State::Unclean;
+        let _ = self.cut_back();
+        if is_full(error) {
+            Error::unavailable(format!(
+                "the journal cannot be {verb}, the disk is full ({error}): make space, then try again"
+            ))
+        } else {
+            Error::unavailable(format!("the journal cannot be {verb}: {error}"))
+        }
+    }
+
+    fn cut_back(&mut self) -> Result<()> {
+        let cut = self.tape.truncate(self.length).and_then(|()| self.tape.sync());
+        cut.map_err(|e| Error::io("the journal cannot be cut back after a failed write", &e))?;
+        self.state = State::Ready;
+        Ok(())
+    }
+}
+
+fn lost(why: &str) -> Error {
+    Error::unavailable(format!(
+        "the journal could not be made durable ({why}), and what the disk holds is unknown: check the disk, then \
+         start again"
+    ))
+}
+
+/// Whether the disk has no space, the user no quota left, or the file is as large as it may be.
+fn is_full(error: &io::Error) -> bool {
+    [Errno::NOSPC, Errno::DQUOT, Errno::FBIG]
+        .map(|full| Some(full.raw_os_error()))
+        .contains(&error.raw_os_error())
+}

@@ -1,0 +1,96 @@
+//! The kinds of journal entries: the number that a payload carries, and the name that an export shows.
+//!
+//! Both sides of the codec use [`Kind`]: [`super::Entry::kind`] on the way in, `body::decode` on the way out.
+
+/// The kind of an entry. Its discriminant is the number in the payload.
+///
+/// INVARIANT: a number, once in a released program, belongs to its kind for ever, because journals are never rewritten.
+/// Numbers go by subject in steps of ten: certificates and accounts, requests, vendors, restore, CAs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A CA's certificate.
+    Ca = 1,
+    /// Serials, before a CA signs with them.
+    Reserved = 2,
+    /// A certificate.
+    Issued = 3,
+    /// The holder's confirmation of a certificate.
+    Confirmed = 4,
+    /// A revocation or hold.
+    Revoked = 5,
+    /// A release from hold.
+    Released = 6,
+    /// A signed CRL.
+    Crl = 7,
+    /// New accounts.
+    Accounts = 8,
+    /// A changed account.
+    AccountChanged = 9,
+    /// The removal of an account.
+    AccountRemoved = 10,
+    /// A locked reference, in old journals only.
+    Locked = 11,
+    /// An administrator's action that changes no other record.
+    Deed = 12,
+    /// A request that an administrator must decide.
+    Requested = 20,
+    /// The decision about a request.
+    Decided = 21,
+    /// Another transaction that asks for the same as a request.
+    Joined = 22,
+    /// A trusted vendor.
+    VendorTrusted = 30,
+    /// The removal of a vendor.
+    VendorRemoved = 31,
+    /// A restore from a backup.
+    Restored = 40,
+    /// An administrator's word that the clock is right.
+    ClockAccepted = 41,
+    /// A revocation that is known only from a CRL of before a restore.
+    Listed = 42,
+    /// A CA's duty.
+    Assigned = 50,
+}
+
+impl Kind {
+    /// Every kind with its name in an export. Users' scripts match the names.
+    pub const ALL: [(Self, &'static str); 21] = [
+        (Self::Ca, "ca"),
+        (Self::Reserved, "reserved"),
+        (Self::Issued, "issued"),
+        (Self::Confirmed, "confirmed"),
+        (Self::Revoked, "revoked"),
+        (Self::Released, "released"),
+        (Self::Crl, "crl"),
+        (Self::Accounts, "accounts-created"),
+        (Self::AccountChanged, "account-changed"),
+        (Self::AccountRemoved, "account-removed"),
+        (Self::Locked, "locked"),
+        (Self::Deed, "deed"),
+        (Self::Requested, "requested"),
+        (Self::Decided, "request-decided"),
+        (Self::Joined, "request-joined"),
+        (Self::VendorTrusted, "vendor-trusted"),
+        (Self::VendorRemoved, "vendor-removed"),
+        (Self::Restored, "restored"),
+        (Self::ClockAccepted, "clock-accepted"),
+        (Self::Listed, "listed"),
+        (Self::Assigned, "ca-assigned"),
+    ];
+
+    /// The number in the payload.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with this number; `None` for one of a newer program.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().map(|(kind, _)| kind).find(|kind| kind.number() == number)
+    }
+
+    /// The name in an export.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+}

@@ -1,0 +1,153 @@
+//! The index as it will be when a group of entries is durable.
+
+use std::collections::btree_map::Entry as Slot;
+use std::fs::File;
+
+use super::index::changes::{Changes, Layered, last_of, later};
+use super::index::{Index, Scan};
+use crate::error::Result;
+use crate::journal::{self, Entry};
+use crate::record::{CertificateId, Label, RevokedEntry, Serial};
+use crate::store::keys::{self, Key, Space};
+use crate::store::numbers::{Bucket, Day};
+use crate::store::values::{TransactionId, TransactionState, revocation};
+use crate::store::view::{KeyValue, SerialState, View, Visit};
+
+/// The changes of a group over the index, and the journal that both come from.
+pub struct GroupView<'a> {
+    /// What the group changes.
+    pub changes: &'a mut Changes,
+    /// The durable index.
+    pub index: &'a Index,
+    /// The journal, for reading.
+    pub journal: &'a File,
+    /// The offset up to which the journal can be read.
+    pub durable: u64,
+    /// The number of issued certificates.
+    pub certificates: &'a mut u64,
+}
+
+impl View for GroupView<'_> {
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.changes.values.get(key) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.index.value(key),
+        }
+    }
+
+    fn length(&self, key: &[u8]) -> Result<usize> {
+        let length = |value: Option<&Vec<u8>>| value.map_or(0, Vec::len);
+        match self.changes.values.get(key) {
+            Some(changed) => Ok(length(changed.as_ref())),
+            None => Ok(length(self.index.value(key)?.as_ref())),
+        }
+    }
+
+    fn put(&mut self, key: Key, value: Vec<u8>) {
+        self.changes.values.insert(key, Some(value));
+    }
+
+    fn remove(&mut self, key: Key) {
+        self.changes.values.insert(key, None);
+    }
+
+    fn edit<T>(&mut self, key: Key, change: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T> {
+        let value = match self.changes.values.entry(key) {
+            Slot::Occupied(changed) => changed.into_mut(),
+            Slot::Vacant(vacant) => {
+                let value = self.index.value(vacant.key())?;
+                vacant.insert(value)
+            }
+        };
+        Ok(change(value.get_or_insert_default()))
+    }
+
+    fn last(&self, from: &[u8], until: &[u8]) -> Result<Option<KeyValue>> {
+        let below = self.index.last(from, until)?;
+        let found = later(last_of(&self.changes.values, from, until), below);
+        Ok(found.and_then(|Layered { key, value }| Some(KeyValue { key, value: value? })))
+    }
+
+    fn scan_durable(&self, space: Space, visit: &mut Visit<'_>) -> Result<()> {
+        let prefix = space.prefix();
+        self.index.scan(&prefix, &prefix, |key, value| visit(key, value).map(|()| Scan::Continue))
+    }
+
+    fn entry(&self, offset: u64) -> Result<Option<Entry>> {
+        if offset >= self.durable {
+            return Ok(None);
+        }
+        Ok(Some(journal::entry_at(self.journal, offset)?.entry))
+    }
+
+    fn certificates(&self) -> u64 {
+        *self.certificates
+    }
+
+    fn count_certificate(&mut self) {
+        *self.certificates += 1;
+    }
+
+    fn serial(&self, number: u64) -> Option<SerialState> {
+        self.changes.serials.get(&number).copied().or_else(|| self.index.serial(number))
+    }
+
+    fn set_serial(&mut self, number: u64, state: SerialState) {
+        self.changes.serials.insert(number, state);
+    }
+
+    fn transaction(&self, id: &TransactionId) -> Option<TransactionState> {
+        match self.changes.transactions.get(id) {
+            Some(changed) => changed.clone(),
+            None => self.index.transaction(id),
+        }
+    }
+
+    fn set_transaction(&mut self, id: TransactionId, state: Option<TransactionState>) {
+        self.changes.transactions.insert(id, state);
+    }
+
+    fn blocks_in(&self, bucket: Bucket) -> u32 {
+        let changed = self.changes.buckets.get(&bucket).copied();
+        let below = || self.index.read_tables(|tables| tables.buckets.get(&bucket).copied());
+        changed.or_else(below).unwrap_or(0)
+    }
+
+    fn set_blocks_in(&mut self, bucket: Bucket, blocks: u32) {
+        self.changes.buckets.insert(bucket, blocks);
+    }
+
+    fn first_bucket(&self) -> Option<Bucket> {
+        let changed = &self.changes.buckets;
+        let below = self.index.read_tables(|tables| {
+            tables.buckets.keys().copied().find(|bucket| changed.get(bucket) != Some(&0))
+        });
+        let added = changed.iter().find(|(_, blocks)| **blocks > 0).map(|(bucket, _)| *bucket);
+        below.into_iter().chain(added).min()
+    }
+
+    fn last_expiring(&self, day: Day) -> Option<u64> {
+        let below = || self.index.read_tables(|tables| tables.days.get(&day).copied());
+        self.changes.days.get(&day).copied().or_else(below)
+    }
+
+    fn set_last_expiring(&mut self, day: Day, offset: u64) {
+        self.changes.days.insert(day, offset);
+    }
+
+    fn set_revocation(&mut self, ca: &Label, serial: &Serial, entry: Option<RevokedEntry>) {
+        let key = keys::revoked(ca, serial);
+        match &entry {
+            Some(entry) => self.put(key, revocation::encode(entry)),
+            None => self.remove(key),
+        }
+        self.changes.revoked.insert(CertificateId { ca: ca.clone(), serial: *serial }, entry);
+    }
+
+    fn edit_search(&mut self, span: u64, part: u8, change: impl FnOnce(&mut Vec<u8>)) {
+        let index = self.index;
+        change(self.changes.search.entry((span, part)).or_insert_with(|| {
+            index.read_tables(|tables| tables.search(span, part).cloned().unwrap_or_default())
+        }));
+    }
+}

@@ -1,0 +1,82 @@
+//! Look-ups in the embedded store of requests that an administrator must decide.
+
+use super::EmbeddedStore;
+use super::index::Scan;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::journal::{Entry, Recorded};
+use crate::pending::{RequestId, WaitingRequest};
+use crate::store::keys::{self, Space};
+use crate::store::values::{RequestRow, damaged, transaction_id};
+use crate::store::verbs::Store;
+
+impl EmbeddedStore {
+    /// The request of a transaction, its own or the one that it joined, if it has not expired at `at`.
+    pub(super) fn request_of(
+        &self,
+        at: Timestamp,
+        transaction: &[u8],
+    ) -> Result<Option<WaitingRequest>> {
+        let joined = self.shared.index.value(&keys::joined(&transaction_id(transaction)))?;
+        let joined = joined.and_then(|octets| octets.try_into().ok()).map(RequestId::new);
+        let id = joined.unwrap_or_else(|| RequestId::of(transaction));
+        let row = self.shared.index.value(&keys::request(&id))?;
+        let row = row.map(|value| RequestRow::decode(&value)).transpose()?;
+        match row.filter(|row| row.expires > at) {
+            Some(row) if self.is_of_its_account(&row)? => self.waiting_request(id, &row).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The requests that have not expired at `at` and are `wanted`, oldest first.
+    pub(super) fn requests(
+        &self,
+        at: Timestamp,
+        wanted: impl Fn(&RequestRow) -> bool,
+    ) -> Result<Vec<WaitingRequest>> {
+        let mut all = Vec::new();
+        for (id, row) in self.request_rows(at)? {
+            if wanted(&row) {
+                all.push(self.waiting_request(id, &row)?);
+            }
+        }
+        all.sort_by_key(|waiting| (waiting.received, waiting.id));
+        Ok(all)
+    }
+
+    /// The rows of the requests that have not expired at `at`.
+    pub(super) fn request_rows(&self, at: Timestamp) -> Result<Vec<(RequestId, RequestRow)>> {
+        let mut rows = Vec::new();
+        let prefix = Space::Request.prefix();
+        self.shared.index.scan(&prefix, &prefix, |key, value| {
+            let row = RequestRow::decode(value)?;
+            rows.extend(keys::read_request(key).filter(|_| row.expires > at).map(|id| (id, row)));
+            Ok(Scan::Continue)
+        })?;
+        let mut lasting = Vec::with_capacity(rows.len());
+        for (id, row) in rows {
+            if self.is_of_its_account(&row)? {
+                lasting.push((id, row));
+            }
+        }
+        Ok(lasting)
+    }
+
+    /// Whether the account that asked still exists. A later account of the same name is another one.
+    fn is_of_its_account(&self, row: &RequestRow) -> Result<bool> {
+        Ok(self.incarnation(&row.account)?.is_some_and(|own| own.precedes(row.offset)))
+    }
+
+    fn waiting_request(&self, id: RequestId, row: &RequestRow) -> Result<WaitingRequest> {
+        let Recorded { at: received, entry, .. } = self.entry_at(row.offset)?;
+        let Entry::Requested(pending) = entry else { return Err(damaged()) };
+        let decision = match row.decided {
+            None => None,
+            Some((offset, _)) => match self.entry_at(offset)? {
+                Recorded { at, entry: Entry::Decided { decision, .. }, .. } => Some((at, decision)),
+                _ => return Err(damaged()),
+            },
+        };
+        Ok(WaitingRequest { id, received, pending: *pending, decision })
+    }
+}

@@ -1,0 +1,344 @@
+//! The keys of the index. This is the only file that knows their letters.
+//!
+//! A key is the letter of its [`Space`] and what follows. Keys are ordered as octets, so that numbers have their most
+//! significant octet first, and moments are [`ordered`]. Values grow at few places at a time, in the order of the
+//! journal: an embedded database that is changed at a random place for each certificate takes ten times as long.
+
+use ring::digest;
+
+use super::numbers::{Day, from_ordered, ordered};
+use super::values::{TransactionBlock, TransactionId};
+use crate::clock::Timestamp;
+use crate::identity::Identity;
+use crate::pending::RequestId;
+use crate::record::{CertificateId, CrlScope, Label, Serial};
+
+/// A whole key.
+pub type Key = Vec<u8>;
+
+/// The spaces of keys, by their letters.
+///
+/// In keys, a name is followed by an octet 0 unless it ends the key, and numbers have 8 octets unless the table says
+/// otherwise. Constants are those of [`super::numbers`]; values lie as the modules of [`super::values`] say, or as in
+/// the body of an entry.
+///
+/// | space | key | value |
+/// |---|---|---|
+/// | `Account` | `A` name | the account: `account` |
+/// | `Reference` | `R` reference | the name of the account whose secret has this reference |
+/// | `Equipment` | `E` vendor value | the name of the account that is for this equipment |
+/// | `Holders` | `i` hash (16) | the accounts that hold the identity with this hash: `holders` |
+/// | `Vendor` | `V` name | the vendor, as in its entry |
+/// | `Ca` | `C` name | the CA, as in its entry |
+/// | `DefaultCa` | `D` | the name of the default CA |
+/// | `LastCrl` | `l` CA scope | the last CRL of this scope, as in its entry; for the scopes see [`scope`] |
+/// | `LastPartition` | `p` CA | the largest CRL partition that a certificate names (2) |
+/// | `Reserved` | `b` offset | the serials that the entry there reserved and that are unused: `lists` |
+/// | `Order` | `s` chunk | a chunk of `ORDER_CHUNK` certificates in the order of issue: `lists` |
+/// | `Members` | `a` span part (1) | the accounts of certificates in a span of `ACCOUNT_SPAN`: `lists` |
+/// | `Search` | `h` span part (1) | the search keys of certificates in a span of `SEARCH_SPAN`: `lists` |
+/// | `Expiring` | `e` day (4) offset | certificates, from the offset on, that end on the day: `lists` |
+/// | `Revoked` | `r` CA serial (16) | the revocation or hold: `revocation` |
+/// | `Released` | `f` CA serial (16) | the release from hold: `revocation` |
+/// | `Change` | `c` CA offset | the serial (16) whose revocation, hold or release the entry there recorded |
+/// | `Unconfirmed` | `u` CA serial (16) | the certificate is not confirmed: `confirmation` |
+/// | `Awaited` | `w` until CA serial (16) | nothing: the confirmation of the certificate is awaited until then |
+/// | `Request` | `q` request (16) | a request that an administrator must decide: `request` |
+/// | `Joined` | `j` transaction (16) | the request (16) that the transaction joined |
+/// | `RequestCounts` | `n` account | when each open request of the account expires, or of all without one: `request` |
+/// | `Transactions` | `t` bucket number (4) | transactions that expire in this bucket: `transaction` |
+/// | `Restored` | `z` | the last restore from a backup: `restored` |
+/// | `Position` | `m` | how far in the journal the index on disk is; this pair is not in the index's sum |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Space {
+    Account = b'A',
+    Reference = b'R',
+    Equipment = b'E',
+    Holders = b'i',
+    Vendor = b'V',
+    Ca = b'C',
+    DefaultCa = b'D',
+    LastCrl = b'l',
+    LastPartition = b'p',
+    Reserved = b'b',
+    Order = b's',
+    Members = b'a',
+    Search = b'h',
+    Expiring = b'e',
+    Revoked = b'r',
+    Released = b'f',
+    Change = b'c',
+    Unconfirmed = b'u',
+    Awaited = b'w',
+    Request = b'q',
+    Joined = b'j',
+    RequestCounts = b'n',
+    Transactions = b't',
+    Restored = b'z',
+    Position = b'm',
+}
+
+/// The letters of CRL scopes in keys of [`Space::LastCrl`].
+mod scope {
+    pub const FULL: u8 = b'f';
+    pub const DELTA: u8 = b'd';
+    /// The number of the partition follows, 2 octets.
+    pub const PARTITION: u8 = b'p';
+    /// The full CRL to which delta CRLs refer.
+    pub const BASE: u8 = b'b';
+}
+
+impl Space {
+    /// The beginning of every key in the space, and of no other key.
+    pub const fn prefix(self) -> [u8; 1] {
+        [self as u8]
+    }
+
+    /// What follows the letter; `None` if the key is in another space.
+    fn rest(self, key: &[u8]) -> Option<&[u8]> {
+        key.strip_prefix(&self.prefix())
+    }
+
+    /// A key of this space.
+    fn key(self, rest: &[u8]) -> Key {
+        [&self.prefix(), rest].concat()
+    }
+
+    /// A key of this space that begins with a name.
+    fn named(self, name: &Label, rest: &[u8]) -> Key {
+        [&self.prefix(), name.as_str().as_bytes(), &[0], rest].concat()
+    }
+
+    /// A key of this space that ends with a span and one of its parts.
+    fn part(self, span: u64, part: u8) -> Key {
+        [&self.prefix()[..], &span.to_be_bytes(), &[part]].concat()
+    }
+}
+
+/// An account.
+pub fn account(name: &Label) -> Key {
+    Space::Account.key(name.as_str().as_bytes())
+}
+
+/// The account of a secret's reference.
+pub fn reference(reference: &str) -> Key {
+    Space::Reference.key(reference.as_bytes())
+}
+
+/// The account of the equipment that its vendor names by this value.
+pub fn equipment(vendor: &Label, value: &str) -> Key {
+    Space::Equipment.named(vendor, value.as_bytes())
+}
+
+/// The accounts that hold an identity. Two identities may have the same key, though hardly ever do.
+pub fn holders(identity: &Identity) -> Key {
+    let hash = digest::digest(&digest::SHA256, identity.normal().as_bytes());
+    Space::Holders.key(hash.as_ref().get(..16).unwrap_or_default())
+}
+
+/// A vendor.
+pub fn vendor(name: &Label) -> Key {
+    Space::Vendor.key(name.as_str().as_bytes())
+}
+
+/// A CA.
+pub fn ca(name: &Label) -> Key {
+    Space::Ca.key(name.as_str().as_bytes())
+}
+
+/// The default CA.
+pub fn default_ca() -> Key {
+    Space::DefaultCa.key(&[])
+}
+
+/// The last CRL of a CA and a scope.
+pub fn last_crl(ca: &Label, of: CrlScope) -> Key {
+    match of {
+        CrlScope::Full => Space::LastCrl.named(ca, &[scope::FULL]),
+        CrlScope::Delta => Space::LastCrl.named(ca, &[scope::DELTA]),
+        CrlScope::Partition(number) => {
+            let [high, low] = number.to_be_bytes();
+            Space::LastCrl.named(ca, &[scope::PARTITION, high, low])
+        }
+    }
+}
+
+/// The full CRL to which a CA's delta CRLs refer.
+pub fn base_crl(ca: &Label) -> Key {
+    Space::LastCrl.named(ca, &[scope::BASE])
+}
+
+/// The beginning of the keys of [`last_crl`] and [`base_crl`] of a CA.
+pub fn crls(ca: &Label) -> Key {
+    Space::LastCrl.named(ca, &[])
+}
+
+/// The largest partition number of a CA.
+pub fn last_partition(ca: &Label) -> Key {
+    Space::LastPartition.named(ca, &[])
+}
+
+/// The unused serials that the entry at an offset reserved.
+pub fn reserved(offset: u64) -> Key {
+    Space::Reserved.key(&offset.to_be_bytes())
+}
+
+/// The offset in a key of [`reserved`].
+pub fn read_reserved(key: &[u8]) -> Option<u64> {
+    Space::Reserved.rest(key)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// A chunk of certificates in the order of issue.
+pub fn order(chunk: u64) -> Key {
+    Space::Order.key(&chunk.to_be_bytes())
+}
+
+/// The certificates in a span whose accounts are in a part.
+pub fn members(span: u64, part: u8) -> Key {
+    Space::Members.part(span, part)
+}
+
+/// The certificates in a span with search keys in a part.
+pub fn search(span: u64, part: u8) -> Key {
+    Space::Search.part(span, part)
+}
+
+/// The span and the part in a key of [`search`].
+pub fn read_search(key: &[u8]) -> Option<(u64, u8)> {
+    match Space::Search.rest(key)?.split_first_chunk()? {
+        (span, [part]) => Some((u64::from_be_bytes(*span), *part)),
+        _ => None,
+    }
+}
+
+/// The certificates that end on a day, from an offset on.
+pub fn expiring(day: Day, offset: u64) -> Key {
+    [&expiring_on(day)[..], &offset.to_be_bytes()].concat()
+}
+
+/// The beginning of the keys of [`expiring`] of a day.
+pub fn expiring_on(day: Day) -> Key {
+    Space::Expiring.key(&day.to_be_bytes())
+}
+
+/// The day and the offset in a key of [`expiring`].
+pub fn read_expiring(key: &[u8]) -> Option<(Day, u64)> {
+    let (day, offset) = Space::Expiring.rest(key)?.split_first_chunk()?;
+    Some((Day::from_be_bytes(*day), u64::from_be_bytes(offset.try_into().ok()?)))
+}
+
+/// The revocation or hold of a certificate.
+pub fn revoked(ca: &Label, serial: &Serial) -> Key {
+    Space::Revoked.named(ca, serial.octets())
+}
+
+/// The certificate in a key of [`revoked`].
+pub fn read_revoked(key: &[u8]) -> Option<CertificateId> {
+    certificate_id(Space::Revoked.rest(key)?)
+}
+
+/// The release of a certificate from hold.
+pub fn released(ca: &Label, serial: &Serial) -> Key {
+    Space::Released.named(ca, serial.octets())
+}
+
+/// The change of a revocation of a CA that the entry at an offset made.
+pub fn change(ca: &Label, offset: u64) -> Key {
+    Space::Change.named(ca, &offset.to_be_bytes())
+}
+
+/// The beginning of the keys of [`change`] of a CA.
+pub fn changes(ca: &Label) -> Key {
+    Space::Change.named(ca, &[])
+}
+
+/// How the confirmation of a certificate is awaited.
+pub fn unconfirmed(ca: &Label, serial: &Serial) -> Key {
+    Space::Unconfirmed.named(ca, serial.octets())
+}
+
+/// A certificate whose confirmation is awaited until a moment. A later moment has a larger key.
+pub fn awaited(until: Timestamp, ca: &Label, serial: &Serial) -> Key {
+    let parts: [&[u8]; 5] =
+        [&Space::Awaited.prefix(), &ordered(until), ca.as_str().as_bytes(), &[0], serial.octets()];
+    parts.concat()
+}
+
+/// The moment and the certificate in a key of [`awaited`].
+pub fn read_awaited(key: &[u8]) -> Option<(Timestamp, CertificateId)> {
+    let (until, rest) = Space::Awaited.rest(key)?.split_first_chunk()?;
+    Some((from_ordered(*until), certificate_id(rest)?))
+}
+
+/// A request that an administrator must decide.
+pub fn request(id: &RequestId) -> Key {
+    Space::Request.key(id.octets())
+}
+
+/// The request in a key of [`request`].
+pub fn read_request(key: &[u8]) -> Option<RequestId> {
+    Space::Request.rest(key)?.try_into().ok().map(RequestId::new)
+}
+
+/// The request that a transaction joined.
+pub fn joined(transaction: &TransactionId) -> Key {
+    Space::Joined.key(transaction)
+}
+
+/// When the open requests expire, of an account or of all accounts.
+pub fn request_counts(account: Option<&Label>) -> Key {
+    Space::RequestCounts.key(account.map_or(&[][..], |name| name.as_str().as_bytes()))
+}
+
+/// A block of transactions.
+pub fn transactions(block: TransactionBlock) -> Key {
+    let TransactionBlock { bucket, number } = block;
+    [&Space::Transactions.prefix()[..], &bucket.to_be_bytes(), &number.to_be_bytes()].concat()
+}
+
+/// The block in a key of [`transactions`].
+pub fn read_transactions(key: &[u8]) -> Option<TransactionBlock> {
+    let (bucket, number) = Space::Transactions.rest(key)?.split_first_chunk()?;
+    let (bucket, number) = (u64::from_be_bytes(*bucket), number.try_into().ok()?);
+    Some(TransactionBlock { bucket, number: u32::from_be_bytes(number) })
+}
+
+/// The last restore from a backup.
+pub fn restored() -> Key {
+    Space::Restored.key(&[])
+}
+
+/// The position of the index on disk.
+pub fn position() -> Key {
+    Space::Position.key(&[])
+}
+
+/// A name, an octet 0 and a serial.
+fn certificate_id(octets: &[u8]) -> Option<CertificateId> {
+    let (name, serial) = octets.split_last_chunk()?;
+    let name = std::str::from_utf8(name.strip_suffix(&[0])?).ok()?;
+    Some(CertificateId { ca: name.parse().ok()?, serial: Serial::new(*serial)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_says_what_it_was_made_of() {
+        let (ca, serial): (Label, _) = ("a".parse().unwrap(), Serial::new([7; 16]).unwrap());
+        let id = CertificateId { ca: ca.clone(), serial };
+        let block = TransactionBlock { bucket: 3, number: 9 };
+        let until = Timestamp::from_millis(-4);
+        assert_eq!(read_expiring(&expiring(3, 9)), Some((3, 9)));
+        assert_eq!(read_transactions(&transactions(block)), Some(block));
+        assert_eq!(read_reserved(&reserved(513)), Some(513));
+        assert_eq!(read_search(&search(513, 2)), Some((513, 2)));
+        assert_eq!(read_revoked(&revoked(&ca, &serial)), Some(id.clone()));
+        assert_eq!(read_awaited(&awaited(until, &ca, &serial)), Some((until, id)));
+        let request_id = RequestId::of(b"x");
+        assert_eq!(read_request(&request(&request_id)), Some(request_id));
+        assert_eq!(read_revoked(&released(&ca, &serial)), None, "it is of another space");
+    }
+}

@@ -1,0 +1,32 @@
+//! The rules for signed CRLs.
+
+use super::super::keys;
+use super::super::view::View;
+use super::Rules;
+use super::refusal::conflict;
+use crate::error::Result;
+use crate::journal::{decode_crl, encode_crl};
+use crate::record::CrlRecord;
+
+impl<V: View> Rules<V> {
+    /// CRL numbers rise in each scope of a CA (RFC 5280 §5.2.3).
+    pub(super) fn check_crl(&self, crl: &CrlRecord) -> Result<()> {
+        let last = self.view.value(&keys::last_crl(&crl.ca, crl.scope))?;
+        match last.map(|octets| decode_crl(&octets)).transpose()? {
+            Some(last) if last.number >= crl.number => Err(conflict(format!(
+                "expected a CRL number above `{}`, the last one of `{}` ({}), found `{}`",
+                last.number, crl.ca, crl.scope, crl.number
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn apply_crl(&mut self, crl: &CrlRecord) -> Result<()> {
+        let record = encode_crl(crl)?;
+        if crl.is_base {
+            self.view.put(keys::base_crl(&crl.ca), record.clone());
+        }
+        self.view.put(keys::last_crl(&crl.ca, crl.scope), record);
+        Ok(())
+    }
+}

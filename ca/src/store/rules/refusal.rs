@@ -1,0 +1,22 @@
+//! The refusals that several rules share.
+
+use crate::error::{Denial, Error};
+use crate::record::{Label, Serial};
+
+/// An operator's request contradicts the records.
+pub fn conflict(why: String) -> Error {
+    Error::denied(Denial::Conflict, why)
+}
+
+/// The account may not have what was asked for.
+pub fn not_authorized(why: String) -> Error {
+    Error::denied(Denial::NotAuthorized, why)
+}
+
+/// The CA has issued no certificate with this serial.
+pub fn no_certificate(ca: &Label, serial: &Serial) -> Error {
+    Error::denied(
+        Denial::NoSuchCertificate,
+        format!("`{ca}` has issued no certificate with the serial `{serial}`"),
+    )
+}

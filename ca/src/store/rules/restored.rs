@@ -1,0 +1,64 @@
+//! The rule for a restore from a backup.
+
+use super::super::answers::LastRestore;
+use super::super::keys::{self, Space};
+use super::super::values;
+use super::super::view::View;
+use super::Rules;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::record::{Account, AccountSecret, MAX_GIVEN_BACK, Restoration};
+
+impl<V: View> Rules<V> {
+    /// Makes up for what was recorded after the backup and is lost. Secrets and vendors' certificates may have been
+    /// used since, so that they have no uses left, unless an administrator said that they keep them. Certificates may
+    /// have been confirmed since, so that none is awaited, and then revoked for want of a confirmation.
+    ///
+    /// INVARIANT: the entry of a restore is in no group with others, so that the durable index has everything before
+    /// it.
+    pub(super) fn apply_restored(
+        &mut self,
+        at: Timestamp,
+        restoration: &Restoration,
+        offset: u64,
+    ) -> Result<()> {
+        self.view.put(keys::restored(), values::restored::encode(LastRestore { at, offset }));
+        let mut awaited = Vec::new();
+        self.view.scan_durable(Space::Awaited, &mut |key, _| {
+            awaited.push(key.to_vec());
+            Ok(())
+        })?;
+        for key in awaited {
+            self.view.remove(key);
+        }
+        if restoration.keeps_uses {
+            return Ok(());
+        }
+        let mut accounts = Vec::new();
+        self.view.scan_durable(Space::Account, &mut |_, value| {
+            let account = values::account::decode(value)?;
+            accounts.extend(Some(account).filter(has_uses));
+            Ok(())
+        })?;
+        for mut account in accounts {
+            if let Some(secret) = &mut account.secret {
+                secret.uses_left = 0;
+                // No use may come back for a certificate that the lost instance may have seen confirmed.
+                secret.given_back = MAX_GIVEN_BACK;
+            }
+            if let Some(equipment) = &mut account.equipment {
+                equipment.uses_left = 0;
+            }
+            self.put_account(&account)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the account's secret or its vendor's certificate has a use left, or may get one back.
+fn has_uses(account: &Account) -> bool {
+    let may_have =
+        |secret: &AccountSecret| secret.uses_left > 0 || secret.given_back < MAX_GIVEN_BACK;
+    account.secret.as_ref().is_some_and(may_have)
+        || account.equipment.as_ref().is_some_and(|equipment| equipment.uses_left > 0)
+}

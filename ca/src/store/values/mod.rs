@@ -1,0 +1,20 @@
+//! The values of the index: how each kind lies in octets. `keys::Space` says which space has which.
+//!
+//! CAs, CRLs and vendors lie in the index as in the bodies of their entries, and have no file here.
+
+pub mod account;
+pub mod confirmation;
+pub mod holders;
+pub mod lists;
+mod read;
+pub mod request;
+pub mod restored;
+pub mod revocation;
+mod transaction;
+
+pub use read::{damaged, label};
+pub use request::RequestRow;
+pub use transaction::{
+    TransactionBlock, TransactionId, TransactionState, count_transactions, push_transaction,
+    read_transactions, transaction_id,
+};

@@ -1,0 +1,327 @@
+//! The verbs of a store. Each verb that records something is one atomic transaction together with its journal entry,
+//! and returns when the entry is durable.
+//!
+//! `at` is the present moment by the caller's clock, read when the verb is called. Two moments are refused with
+//! [`crate::Error::Unavailable`]: one before the last entry, as a clock that went backwards must not sign; and one long
+//! after it ([`super::EmbeddedOptions::longest_silence`]), as entries of a clock that is years ahead would stop all
+//! signing for years.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::announced::Announced;
+use super::answers::{LastRestore, Page, RequestCounts};
+use super::history::{History, Mark};
+use crate::clock::Timestamp;
+use crate::equipment::Vendor;
+use crate::error::Result;
+use crate::identity::Identity;
+use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
+use crate::receipt::Receipt;
+use crate::record::{
+    Account, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Deed, Duty,
+    Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
+};
+use crate::revoked::RevokedSet;
+use crate::search::SearchKey;
+
+/// A store of the authority's records. Every verb is atomic, durable when it returns, and may be called from any
+/// thread.
+pub trait Store: Send + Sync {
+    /// Records a CA's certificate. It replaces an earlier record of the same name.
+    fn record_ca(&self, at: Timestamp, ca: &CaRecord) -> Result<()>;
+
+    /// Every CA, ordered by name.
+    fn cas(&self) -> Result<Vec<CaRecord>>;
+
+    /// The default CA, which issues for accounts that name none: the one that an administrator chose last, or else the
+    /// first issuing CA.
+    fn default_ca(&self) -> Result<Option<Label>>;
+
+    /// Records the duty that a CA has from now on.
+    ///
+    /// # Errors
+    /// `Conflict` if there is no such issuing CA; [`Duty::Issue`] also if it does not wait to issue, [`Duty::Default`]
+    /// if it does.
+    fn record_assigned(&self, at: Timestamp, ca: &Label, duty: Duty) -> Result<()>;
+
+    /// Reserves serials before a CA signs with them. A power cut between signature and record so leaves a trace of the
+    /// certificate.
+    ///
+    /// # Errors
+    /// [`crate::Denial::Conflict`] when one of the serials was reserved or issued before.
+    fn reserve_serials(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<()> {
+        self.begin_reserve(at, ca, serials)?.wait()
+    }
+
+    /// As [`Self::reserve_serials`], without waiting: the receipt says when the entry is durable.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when too many requests wait. Other errors come with the receipt.
+    fn begin_reserve(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<Receipt>;
+
+    /// Records a certificate before it leaves. Uses up one use of the account's secret or equipment if the record says
+    /// so, and opens the certificate's transaction.
+    ///
+    /// # Errors
+    /// `Conflict` if the serial was not reserved or was issued before; `NotAuthorized` if the account was removed, or
+    /// its secret is used up or has expired; `TransactionInUse` if the transaction's identifier was used before and is
+    /// not forgotten.
+    fn record_issued(&self, at: Timestamp, issued: &Issued) -> Result<()> {
+        self.begin_issued(at, issued.clone())?.wait()
+    }
+
+    /// As [`Self::record_issued`], without waiting. The certificate may not leave before the receipt says that its
+    /// entry is durable.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when too many requests wait. Other errors come with the receipt.
+    fn begin_issued(&self, at: Timestamp, issued: Issued) -> Result<Receipt>;
+
+    /// Announces that the caller will probably record something soon. The writer thread waits up to 2 ms for the
+    /// records of all announced callers, so that one `fdatasync` serves them. A caller holds the announcement until it
+    /// has recorded; one that is alone does not wait.
+    fn announce(&self) -> Announced;
+
+    /// Records that the holder confirmed the certificate of a transaction. The transaction's identifier cannot be used
+    /// again before it expires.
+    ///
+    /// # Errors
+    /// `AlreadyConfirmed` if the transaction awaits no confirmation, `NoSuchCertificate` if it is unknown or has
+    /// expired.
+    fn record_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<()>;
+
+    /// Records a revocation or a hold, and the transaction that asked for it, if one did. A confirmation of the
+    /// certificate is no longer awaited.
+    ///
+    /// # Errors
+    /// `NoSuchCertificate`; `AlreadyRevoked`, unless a certificate on hold is now revoked for good; `TransactionInUse`.
+    fn record_revoked(
+        &self,
+        at: Timestamp,
+        ca: &Label,
+        serial: &Serial,
+        revocation: &Revocation,
+        transaction: Option<&Transaction>,
+    ) -> Result<()>;
+
+    /// As [`Self::record_revoked`], for a certificate that its holder did not accept. The account's secret gets the use
+    /// back, at most [`crate::record::MAX_GIVEN_BACK`] times. The vendor's certificate does not: somebody who stole its
+    /// key could otherwise enrol any number of times without a trace.
+    ///
+    /// # Errors
+    /// As [`Self::record_revoked`].
+    fn record_untaken(
+        &self,
+        at: Timestamp,
+        ca: &Label,
+        serial: &Serial,
+        revocation: &Revocation,
+    ) -> Result<()>;
+
+    /// Records that a certificate on hold is good again.
+    ///
+    /// # Errors
+    /// `NoSuchCertificate`; `Conflict` if the certificate is not on hold.
+    fn record_released(&self, at: Timestamp, ca: &Label, serial: &Serial) -> Result<()>;
+
+    /// Records a CRL before it leaves.
+    ///
+    /// # Errors
+    /// `Conflict` if the CRL's number is not larger than the last one of this CA and scope.
+    fn record_crl(&self, at: Timestamp, crl: &CrlRecord) -> Result<()>;
+
+    /// Creates accounts: all of them, or none.
+    ///
+    /// # Errors
+    /// `Conflict` that names the first account, reference or equipment that exists already.
+    fn record_accounts(&self, at: Timestamp, accounts: &[Account]) -> Result<()>;
+
+    /// Replaces the account of the same name. Uses that were spent since the caller read the account stay spent.
+    ///
+    /// # Errors
+    /// `Conflict` if there is no account of this name, or its new reference or equipment belongs to another one;
+    /// `NotAuthorized` if it was removed and made anew since the caller read it.
+    fn record_account_changed(&self, at: Timestamp, account: &Account) -> Result<()>;
+
+    /// Removes an account. Its certificates stay as they are. Its requests are closed.
+    ///
+    /// # Errors
+    /// `Conflict` if there is no account of this name.
+    fn record_account_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
+
+    /// Records a vendor whose certificates may sign first enrolments.
+    ///
+    /// # Errors
+    /// `Conflict` if there is a vendor of this name.
+    fn record_vendor(&self, at: Timestamp, vendor: &Vendor) -> Result<()>;
+
+    /// Removes a vendor. Accounts keep their equipment of this vendor.
+    ///
+    /// # Errors
+    /// `Conflict` if there is no vendor of this name.
+    fn record_vendor_removed(&self, at: Timestamp, name: &Label) -> Result<()>;
+
+    /// Records a request for a certificate that an administrator must decide, and opens its transaction.
+    ///
+    /// # Errors
+    /// `NotAuthorized` if the account was removed; `TransactionInUse`; `TooMany` if too many requests are open, of the
+    /// account or in all.
+    fn record_requested(&self, at: Timestamp, pending: &PendingRequest) -> Result<()>;
+
+    /// Records that a transaction asks for the same as an open request. From now on that request is found and ended by
+    /// either transaction.
+    ///
+    /// # Errors
+    /// `Conflict` if the account has no such open request; `TransactionInUse`; `TooMany` if too many transactions
+    /// joined the request.
+    fn record_joined(
+        &self,
+        at: Timestamp,
+        request: &RequestId,
+        transaction: &Transaction,
+    ) -> Result<()>;
+
+    /// Records a decision about a request. In the transaction of an approved request a certificate can be issued; a
+    /// withdrawn request is removed.
+    ///
+    /// # Errors
+    /// `Conflict` if there is no such request, or it was decided before and is not being withdrawn.
+    fn record_decided(&self, at: Timestamp, request: &RequestId, decision: &Decision)
+    -> Result<()>;
+
+    /// Records an administrator's action that changes no other record.
+    fn record_deed(&self, at: Timestamp, deed: &Deed) -> Result<()>;
+
+    /// The certificate with this serial.
+    fn certificate(&self, ca: &Label, serial: &Serial) -> Result<Option<CertificateRecord>>;
+
+    /// A page of certificates in the order of issue: at most `limit`, from `cursor` on (0 for the first page), of one
+    /// account if one is named. The second value is the cursor of the next page; `None` at the end.
+    fn certificates(&self, account: Option<&Label>, cursor: u64, limit: usize) -> Result<Page>;
+
+    /// The certificates that have this search key and are `wanted`, newest first, at most `limit`. At most 32 times
+    /// `limit` certificates are looked at.
+    fn find(
+        &self,
+        key: &SearchKey,
+        limit: usize,
+        wanted: &dyn Fn(&CertificateRecord) -> bool,
+    ) -> Result<Vec<CertificateRecord>>;
+
+    /// The end of the history now.
+    fn mark(&self) -> Mark;
+
+    /// The changes behind `mark`, in order, and the mark from which to go on. These may be a part of the changes: the
+    /// caller goes on until the mark does not move.
+    fn changes_since(&self, mark: Mark) -> Result<History>;
+
+    /// Waits at most `patience` for an entry behind `mark`, and returns whether there is one. The wait also ends when
+    /// `stop` is true and [`Self::wake`] is called.
+    fn wait_beyond(&self, mark: Mark, patience: Duration, stop: &AtomicBool) -> bool;
+
+    /// Wakes every caller of [`Self::wait_beyond`], to look at its `stop`.
+    fn wake(&self);
+
+    /// The certificates that are neither revoked, held nor replaced and whose validity ends in `from..until`, soonest
+    /// first, at most `limit`.
+    fn expiring(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CertificateRecord>>;
+
+    /// A snapshot of the revoked and held certificates of a CA.
+    fn revoked(&self, ca: &Label) -> Result<RevokedSet>;
+
+    /// The revocation or hold of a certificate, with times in whole seconds; `None` also when there is no such
+    /// certificate. This is cheaper than [`Self::certificate`].
+    fn revocation(&self, ca: &Label, serial: &Serial) -> Result<Option<Revocation>>;
+
+    /// The certificates of a CA whose status an entry at the offset `since` of the journal or behind it changed,
+    /// ordered by serial, as they are now. A certificate that is good again has the reason `RemoveFromCrl` and the
+    /// moment of the release. The date of a revocation does not matter: one that was brought back after a restore has
+    /// an old date.
+    fn changed(&self, ca: &Label, since: u64) -> Result<Vec<RevokedEntry>>;
+
+    /// The largest CRL partition that a certificate of this CA names, if one names any.
+    fn last_partition(&self, ca: &Label) -> Result<Option<u16>>;
+
+    /// The last CRL of a CA in a scope.
+    fn last_crl(&self, ca: &Label, scope: CrlScope) -> Result<Option<CrlRecord>>;
+
+    /// The full CRL to which the delta CRLs of a CA refer.
+    fn base_crl(&self, ca: &Label) -> Result<Option<CrlRecord>>;
+
+    /// The last CRL of a CA in each scope: the full one, the delta CRL, then the partitions by number.
+    fn crls(&self, ca: &Label) -> Result<Vec<CrlRecord>>;
+
+    /// The account of this name.
+    fn account(&self, name: &Label) -> Result<Option<Account>>;
+
+    /// The incarnation of the account of this name. This is cheaper than [`Self::account`].
+    fn incarnation(&self, name: &Label) -> Result<Option<Incarnation>>;
+
+    /// The account whose secret has this reference.
+    fn account_by_reference(&self, reference: &str) -> Result<Option<Account>>;
+
+    /// The account for the equipment that this vendor names by `value`.
+    fn account_by_equipment(&self, vendor: &Label, value: &str) -> Result<Option<Account>>;
+
+    /// Every vendor, ordered by name.
+    fn vendors(&self) -> Result<Vec<Vendor>>;
+
+    /// The accounts that hold an identity.
+    fn holders(&self, identity: &Identity) -> Result<Vec<Account>>;
+
+    /// The account that a certificate was issued to; `None` when it was removed. A later account of the same name is
+    /// another one, and is not returned.
+    fn holder(&self, record: &CertificateRecord) -> Result<Option<Account>> {
+        let account = self.account(&record.account)?;
+        Ok(account.filter(|account| account.incarnation.precedes(record.offset)))
+    }
+
+    /// The request of a transaction, its own or the one that it joined, if it has not expired at `at`: approved,
+    /// rejected or undecided.
+    fn waiting(&self, at: Timestamp, transaction: &[u8]) -> Result<Option<WaitingRequest>>;
+
+    /// The requests of an account that have not expired at `at`: approved, rejected or undecided, oldest first.
+    fn waiting_of(&self, at: Timestamp, account: &Label) -> Result<Vec<WaitingRequest>>;
+
+    /// Every request that has not expired at `at`, oldest first.
+    fn all_waiting(&self, at: Timestamp) -> Result<Vec<WaitingRequest>>;
+
+    /// The number of requests that have not expired at `at`: those that are undecided, and those that are approved.
+    fn count_waiting(&self, at: Timestamp) -> Result<RequestCounts>;
+
+    /// Every account, ordered by name.
+    fn accounts(&self) -> Result<Vec<Account>>;
+
+    /// The transaction with this identifier, if it has not expired at `at`. It awaits a confirmation only if none has
+    /// come yet.
+    fn transaction(&self, at: Timestamp, id: &[u8]) -> Result<Option<Transaction>>;
+
+    /// The certificate that was issued in a transaction, if one was and the transaction has not expired at `at`.
+    fn issued_in(&self, at: Timestamp, transaction: &[u8]) -> Result<Option<CertificateId>>;
+
+    /// The certificates that were to be confirmed by `at` and are neither confirmed nor revoked, longest overdue first,
+    /// at most `limit`.
+    fn unconfirmed(&self, at: Timestamp, limit: usize) -> Result<Vec<CertificateId>>;
+
+    /// Records that an administrator says that the clock is right. `at` may be before the last entry, or long after it.
+    fn record_clock_accepted(&self, at: Timestamp, actor: &str) -> Result<()>;
+
+    /// Records that a CRL of before a restore lists a serial of which nothing else is known. The serial stays on the
+    /// CRLs until the entry's `not_after` at least.
+    ///
+    /// # Errors
+    /// `Conflict` if the certificate is known, `AlreadyRevoked` if the serial is listed already.
+    fn record_listed(&self, at: Timestamp, ca: &Label, entry: &RevokedEntry) -> Result<()>;
+
+    /// When the journal was last restored from a backup, if it ever was, and the offset of the entry that says so.
+    fn restored(&self) -> Result<Option<LastRestore>>;
+
+    /// When the last entry was recorded. Nothing may be signed before that moment.
+    fn last_entry(&self) -> Timestamp;
+}

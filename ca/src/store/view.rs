@@ -1,0 +1,100 @@
+//! The index as the rules see it: what is durable, and above that the changes of the entries before in the same group.
+//!
+//! The rules are written against this trait, so that they hold for every log and every index.
+
+use super::keys::{Key, Space};
+use super::numbers::{Bucket, Day};
+use super::values::{TransactionId, TransactionState};
+use crate::error::Result;
+use crate::journal::Entry;
+use crate::record::{Label, RevokedEntry, Serial};
+
+/// The state of a serial in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SerialState {
+    /// The entry at this offset reserved the serial, and no certificate has it yet.
+    Reserved(u64),
+    /// The entry at this offset holds the serial's certificate.
+    Issued(u64),
+}
+
+/// A key with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyValue {
+    /// The key.
+    pub key: Key,
+    /// The value.
+    pub value: Vec<u8>,
+}
+
+/// What a scan calls with each key and its value.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+
+/// An index that can be read and changed. Changes are seen at once, but take effect only when the group of entries is
+/// durable.
+///
+/// All `Result`s fail with [`crate::Error::Internal`] when the index or the journal fails.
+pub trait View {
+    /// The value of a key.
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// The length of the value of a key in octets; 0 without a value.
+    fn length(&self, key: &[u8]) -> Result<usize>;
+
+    /// Sets a value.
+    fn put(&mut self, key: Key, value: Vec<u8>);
+
+    /// Removes a key and its value.
+    fn remove(&mut self, key: Key);
+
+    /// Changes a value in place. Without a value, `change` gets an empty one.
+    fn edit<T>(&mut self, key: Key, change: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T>;
+
+    /// The last key in `from..until`, with its value. None of the keys in this range may ever be removed.
+    fn last(&self, from: &[u8], until: &[u8]) -> Result<Option<KeyValue>>;
+
+    /// Visits the durable keys of a space in order. The changes of the group are not visited.
+    fn scan_durable(&self, space: Space, visit: &mut Visit<'_>) -> Result<()>;
+
+    /// The entry at an offset of the journal; `None` while the entry is not durable.
+    fn entry(&self, offset: u64) -> Result<Option<Entry>>;
+
+    /// The number of issued certificates.
+    fn certificates(&self) -> u64;
+
+    /// Counts one more issued certificate.
+    fn count_certificate(&mut self);
+
+    /// The state of the serial with this number; `None` if it was never reserved.
+    fn serial(&self, number: u64) -> Option<SerialState>;
+
+    /// Sets the state of the serial with this number.
+    fn set_serial(&mut self, number: u64, state: SerialState);
+
+    /// The state of a transaction; `None` if it is unknown or forgotten.
+    fn transaction(&self, id: &TransactionId) -> Option<TransactionState>;
+
+    /// Sets the state of a transaction; `None` forgets the transaction.
+    fn set_transaction(&mut self, id: TransactionId, state: Option<TransactionState>);
+
+    /// The number of blocks of transactions in a bucket.
+    fn blocks_in(&self, bucket: Bucket) -> u32;
+
+    /// Sets the number of blocks of transactions in a bucket.
+    fn set_blocks_in(&mut self, bucket: Bucket, blocks: u32);
+
+    /// The earliest bucket with a block of transactions.
+    fn first_bucket(&self) -> Option<Bucket>;
+
+    /// The offset in the last key of the certificates that end on a day.
+    fn last_expiring(&self, day: Day) -> Option<u64>;
+
+    /// Sets the offset in the last key of the certificates that end on a day.
+    fn set_last_expiring(&mut self, day: Day, offset: u64);
+
+    /// Sets the revocation or hold of a certificate, value and table; `None` removes it.
+    fn set_revocation(&mut self, ca: &Label, serial: &Serial, entry: Option<RevokedEntry>);
+
+    /// Changes a value of search keys in place. The span must be the last one or a later one.
+    fn edit_search(&mut self, span: u64, part: u8, change: impl FnOnce(&mut Vec<u8>));
+}
