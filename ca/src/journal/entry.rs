@@ -5,8 +5,8 @@
 
 use super::kind::Kind;
 use crate::clock::Timestamp;
-use crate::equipment::Vendor;
-use crate::pending::{Decision, PendingRequest, RequestId};
+use crate::record::Vendor;
+use crate::record::approval::{Decision, PendingRequest, RequestId};
 use crate::record::{
     Account, CaRecord, CrlRecord, Deed, Duty, Issued, Label, Restoration, Revocation, RevokedEntry,
     Serial, Transaction,

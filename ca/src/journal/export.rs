@@ -12,10 +12,10 @@ use super::damage::DamageKind;
 use super::entry::{Entry, Recorded};
 use super::file::{JournalFile, JournalPaths, Step};
 use crate::clock::Timestamp;
-use crate::equipment::Vendor;
 use crate::error::{Error, Result};
-use crate::identity::Identity;
-use crate::pending::{PendingRequest, RequestId};
+use crate::name::Identity;
+use crate::record::Vendor;
+use crate::record::approval::{PendingRequest, RequestId};
 use crate::record::{Account, CaRecord, CrlRecord, Issued, Transaction};
 
 /// Calls `line` with each entry of the journal in the data folder `data` as a JSON object without line breaks, from

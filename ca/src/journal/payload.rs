@@ -93,7 +93,7 @@ mod tests {
     use super::super::entry::Entry;
     use super::super::samples::{account, label, samples, serial};
     use super::*;
-    use crate::pending::RequestId;
+    use crate::record::approval::RequestId;
     use crate::record::{Account, CrlRecord};
 
     #[test]

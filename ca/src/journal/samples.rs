@@ -2,14 +2,14 @@
 
 use super::entry::Entry;
 use crate::clock::Timestamp;
-use crate::equipment::{Equipment, Mapping, Vendor};
-use crate::identity::Identity;
-use crate::pending::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
+use crate::name::Identity;
+use crate::record::approval::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::{
     Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Duty, Incarnation, Issued, Label,
     Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
     Transaction,
 };
+use crate::record::{CertificateId, Equipment, Mapping, Vendor};
 
 pub fn label(text: &str) -> Label {
     text.parse().unwrap()
@@ -106,7 +106,7 @@ pub fn samples() -> Vec<Entry> {
             certificate: vec![48, 1, 2],
             consumes_secret: true,
             consumes_equipment: true,
-            transaction: Some(transaction(Some((label("issuing"), serial(1))))),
+            transaction: Some(transaction(Some(CertificateId::new(label("issuing"), serial(1))))),
             replaces: Some(serial(3)),
             partition: Some(5),
             withheld: true,

@@ -9,8 +9,8 @@ use ring::digest;
 use super::numbers::{Day, from_ordered, ordered};
 use super::values::{TransactionBlock, TransactionId};
 use crate::clock::Timestamp;
-use crate::identity::Identity;
-use crate::pending::RequestId;
+use crate::name::Identity;
+use crate::record::approval::RequestId;
 use crate::record::{CertificateId, CrlScope, Label, Serial};
 
 /// A whole key.

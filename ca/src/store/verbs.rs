@@ -13,17 +13,17 @@ use super::announced::Announced;
 use super::answers::{LastRestore, Page, RequestCounts};
 use super::history::{History, Mark};
 use crate::clock::Timestamp;
-use crate::equipment::Vendor;
 use crate::error::Result;
-use crate::identity::Identity;
-use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
+use crate::name::Identity;
 use crate::receipt::Receipt;
+use crate::record::Vendor;
+use crate::record::approval::{Decision, PendingRequest, RequestId, WaitingRequest};
+use crate::record::revoked::RevokedSet;
+use crate::record::search::SearchKey;
 use crate::record::{
     Account, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Deed, Duty,
     Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
-use crate::revoked::RevokedSet;
-use crate::search::SearchKey;
 
 /// A store of the authority's records. Every verb is atomic, durable when it returns, and may be called from any
 /// thread.

@@ -3,7 +3,7 @@
 use countersign_ca::Error;
 use countersign_ca::oid as ca;
 use countersign_ca::pending::RequestId;
-use countersign_ca::record::{Label, Transaction};
+use countersign_ca::record::{CertificateId, Label, Transaction};
 use der::asn1::OctetString;
 use der::{Decode, Encode};
 use ring::digest;
@@ -20,7 +20,7 @@ impl Exchange<'_> {
     pub(super) fn confirmation(self) -> Result<Answer, Refusal> {
         let authority = self.service.authority();
         let (transaction, context) = self.continued()?;
-        let Some((ca, serial)) = transaction.awaits else {
+        let Some(CertificateId { ca, serial }) = transaction.awaits else {
             if authority.waiting(&transaction.id)?.is_some() {
                 return Err(Refusal::new(
                     Failure::BadRequest,

@@ -10,9 +10,9 @@ use x509_cert::name::Name;
 use super::super::entry::Entry;
 use super::cbor::{address, address_octets, from_slice, to_vec};
 use crate::clock::Timestamp;
-use crate::equipment::Equipment;
 use crate::error::{Error, Result};
-use crate::identity::Identity;
+use crate::name::Identity;
+use crate::record::Equipment;
 use crate::record::{Account, AccountSecret, Incarnation, Label, Permission};
 
 /// Encodes an account as the body of [`Entry::AccountChanged`]. The incarnation is not in it.

@@ -8,8 +8,8 @@ use super::cbor;
 use super::transaction::TransactionBody;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::pending::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::Transaction;
+use crate::record::approval::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 
 /// A request for a certificate.
 #[derive(Encode, Decode)]

@@ -5,9 +5,9 @@ use minicbor::{Decode, Encode};
 
 use super::cbor::{from_slice, to_vec};
 use crate::clock::Timestamp;
-use crate::equipment::Vendor;
 use crate::error::Result;
 use crate::record::Label;
+use crate::record::Vendor;
 
 /// Encodes a vendor as the body of its entry.
 pub fn encode_vendor(vendor: &Vendor) -> Result<Vec<u8>> {

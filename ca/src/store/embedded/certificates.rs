@@ -5,8 +5,8 @@ use super::index::Scan;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::{Entry, Recorded};
+use crate::record::search::SearchKey;
 use crate::record::{CertificateRecord, Issued, Label, Revocation, Serial, Transaction};
-use crate::search::SearchKey;
 use crate::store::answers::Page;
 use crate::store::keys::{self, Space};
 use crate::store::numbers::{

@@ -5,7 +5,7 @@ use super::index::Scan;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::journal::{Entry, Recorded};
-use crate::pending::{RequestId, WaitingRequest};
+use crate::record::approval::{RequestId, WaitingRequest};
 use crate::store::keys::{self, Space};
 use crate::store::values::{RequestRow, damaged, transaction_id};
 use crate::store::verbs::Store;

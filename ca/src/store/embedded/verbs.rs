@@ -7,18 +7,18 @@ use std::time::Duration;
 use super::index::Scan;
 use super::{EmbeddedStore, history};
 use crate::clock::Timestamp;
-use crate::equipment::Vendor;
 use crate::error::{Error, Result};
-use crate::identity::Identity;
 use crate::journal::{Entry, decode_ca, decode_crl, decode_vendor};
-use crate::pending::{Decision, PendingRequest, RequestId, WaitingRequest};
+use crate::name::Identity;
 use crate::receipt::Receipt;
+use crate::record::Vendor;
+use crate::record::approval::{Decision, PendingRequest, RequestId, WaitingRequest};
+use crate::record::revoked::RevokedSet;
+use crate::record::search::SearchKey;
 use crate::record::{
     Account, CaRecord, CertificateId, CertificateRecord, CrlRecord, CrlScope, Deed, Duty,
     Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
-use crate::revoked::RevokedSet;
-use crate::search::SearchKey;
 use crate::store::announced::Announced;
 use crate::store::answers::{LastRestore, Page, RequestCounts};
 use crate::store::history::{History, Mark};

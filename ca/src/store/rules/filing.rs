@@ -12,8 +12,8 @@ use super::super::view::{KeyValue, View};
 use super::{Rules, Subject};
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::record::search::SearchKey;
 use crate::record::{Issued, Label};
-use crate::search::SearchKey;
 
 impl<V: View> Rules<V> {
     /// Files a certificate whose serial has this number, and counts it.

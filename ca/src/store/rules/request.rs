@@ -8,7 +8,7 @@ use super::Rules;
 use super::refusal::conflict;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::pending::{
+use crate::record::approval::{
     Decision, MAX_JOINED, MAX_PENDING, MAX_PENDING_OF_ACCOUNT, MAX_WORDS, PendingRequest,
     RequestId, Verdict,
 };

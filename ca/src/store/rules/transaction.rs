@@ -10,8 +10,8 @@ use super::super::view::View;
 use super::Rules;
 use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
-use crate::pending::RequestId;
 use crate::record::Transaction;
+use crate::record::approval::RequestId;
 
 /// The most octets of a transaction's identifier.
 const MAX_TRANSACTION_ID: usize = 64;

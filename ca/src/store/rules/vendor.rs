@@ -4,10 +4,10 @@ use super::super::keys;
 use super::super::view::View;
 use super::Rules;
 use super::refusal::conflict;
-use crate::equipment::{Vendor, no_vendor};
 use crate::error::Result;
 use crate::journal::encode_vendor;
 use crate::record::Label;
+use crate::record::{Vendor, no_vendor};
 
 impl<V: View> Rules<V> {
     pub(super) fn check_vendor(&self, vendor: &Vendor) -> Result<()> {

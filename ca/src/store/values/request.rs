@@ -8,8 +8,8 @@
 use super::read::{damaged, label};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::pending::Verdict;
 use crate::record::Label;
+use crate::record::approval::Verdict;
 
 /// A request in the index.
 #[derive(Debug, Clone, PartialEq, Eq)]

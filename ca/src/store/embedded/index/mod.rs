@@ -35,8 +35,8 @@ use reached::Flushed;
 use tables::Tables;
 
 use crate::error::{Error, Result};
+use crate::record::revoked::RevokedSet;
 use crate::record::{Label, Revocation, Serial};
-use crate::revoked::RevokedSet;
 use crate::store::history::Mark;
 use crate::store::keys;
 use crate::store::values::{TransactionId, TransactionState};

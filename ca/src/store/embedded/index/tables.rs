@@ -8,7 +8,7 @@ use super::changes::{Changes, Values};
 use super::serials::SerialTable;
 use super::transactions::TransactionTable;
 use crate::record::Label;
-use crate::revoked::RevokedSet;
+use crate::record::revoked::RevokedSet;
 use crate::store::keys::{self, Space};
 use crate::store::numbers::{Bucket, Day};
 use crate::store::values::lists::{numbered, serial_numbers};
