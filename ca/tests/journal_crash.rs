@@ -285,8 +285,8 @@ impl Model {
         assert_eq!(expiring, expected);
         for id in 0..8u8 {
             let found = store.transaction(at(now), &[id; 16]).unwrap();
-            let found =
-                found.map(|t| (t.expires, t.awaits.map(|(_, s)| u128::from_be_bytes(*s.octets()))));
+            let found = found
+                .map(|t| (t.expires, t.awaits.map(|id| u128::from_be_bytes(*id.serial.octets()))));
             let known = self.transactions.get(&vec![id; 16]).filter(|(end, _)| *end > now);
             assert_eq!(found, known.map(|(end, awaits)| (at(*end), *awaits)));
         }

@@ -33,7 +33,7 @@ use crate::lint::Purpose;
 use crate::name::{Identity, Name, same_name};
 use crate::oid;
 use crate::profile::Profile;
-use crate::record::{Account, CertificateRecord, Issued, Label, Permission, Serial};
+use crate::record::{Account, CertificateId, CertificateRecord, Issued, Label, Permission, Serial};
 use crate::signed::{Gate, Object};
 use crate::store::Page;
 use crate::x509::Criticality::{Critical, NonCritical};
@@ -176,7 +176,8 @@ impl Authority {
         let certificate = gate.below(ca.handed_out(), self.now()).sign_object(&tbs)?;
         // 3. Record the certificate durably before it leaves.
         let transaction = transaction.map(|draft| {
-            draft.opened(authorized.account.name.clone(), Some((authorized.ca.clone(), serial)))
+            let certificate = CertificateId::new(authorized.ca.clone(), serial);
+            draft.opened(authorized.account.name.clone(), Some(certificate))
         });
         let issued = Issued {
             ca: authorized.ca,
@@ -213,7 +214,7 @@ impl Authority {
         while let Some(from) = cursor {
             let Page { records: page, next } =
                 self.store().certificates(Some(&account.name), from, PAGE)?;
-            // Those of an account that had the name before say nothing of this one.
+            // Certificates of an earlier account with the same name do not matter.
             let own = page.iter().filter(|record| account.incarnation.precedes(record.offset));
             for record in own.filter(|record| record.issued <= signer.issued) {
                 // The key of a CA's certificate signs no requests.

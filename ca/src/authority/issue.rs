@@ -53,11 +53,7 @@ pub struct IssuedCertificate {
 
 impl TransactionDraft {
     /// The transaction as it is recorded.
-    pub(super) fn opened(
-        self,
-        account: Label,
-        certificate: Option<(Label, Serial)>,
-    ) -> Transaction {
+    pub(super) fn opened(self, account: Label, certificate: Option<CertificateId>) -> Transaction {
         Transaction {
             id: self.id,
             account,
@@ -161,7 +157,8 @@ impl Authority {
             .filter(|_| authorized.consumes_secret)
             .map(|secret| secret.reference.clone());
         let transaction = transaction.map(|draft| {
-            draft.opened(authorized.account.name.clone(), Some((authorized.ca.clone(), serial)))
+            let certificate = CertificateId::new(authorized.ca.clone(), serial);
+            draft.opened(authorized.account.name.clone(), Some(certificate))
         });
         let issued = Issued {
             ca: authorized.ca,
@@ -223,9 +220,7 @@ impl Authority {
         let until = known.as_ref().and_then(|known| known.confirm_until);
         let awaited = known.and_then(|known| known.awaits);
         match (awaited, until) {
-            (Some((ca, serial)), Some(until))
-                if until <= now && self.awaits_confirmation(&ca, &serial)? =>
-            {
+            (Some(id), Some(until)) if until <= now && self.awaits_confirmation(&id)? => {
                 Err(Error::denied(
                     Denial::AlreadyRevoked,
                     format!("the certificate was to be confirmed before {until}, and is revoked"),
@@ -237,8 +232,8 @@ impl Authority {
 
     /// Whether the deadline for the confirmation still applies. It does not for certificates from before a restore:
     /// they are not revoked, and may be confirmed at any time.
-    fn awaits_confirmation(&self, ca: &Label, serial: &Serial) -> Result<bool> {
-        let record = self.store().certificate(ca, serial)?;
+    fn awaits_confirmation(&self, id: &CertificateId) -> Result<bool> {
+        let record = self.store().certificate(&id.ca, &id.serial)?;
         Ok(record.is_some_and(|record| record.awaits_confirmation))
     }
 
@@ -285,7 +280,7 @@ impl Authority {
         let now = self.now();
         let awaited =
             self.store().transaction(now, transaction)?.and_then(|transaction| transaction.awaits);
-        let (ca, serial) = awaited.ok_or_else(|| {
+        let CertificateId { ca, serial } = awaited.ok_or_else(|| {
             Error::denied(
                 Denial::NoSuchCertificate,
                 "no certificate of this transaction awaits confirmation",

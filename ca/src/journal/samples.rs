@@ -1,15 +1,15 @@
 //! Entries for tests: one of each kind, and the records in them.
 
 use super::entry::Entry;
-use crate::Identity;
 use crate::clock::Timestamp;
+use crate::name::Identity;
 use crate::record::approval::{Decision, PendingRequest, RecordedRequest, RequestId, Verdict};
 use crate::record::{
     Account, AccountSecret, CaRecord, CrlRecord, CrlScope, Deed, Duty, Incarnation, Issued, Label,
     Links, Permission, Reason, Restoration, Revocation, RevokedEntry, Serial, Succession,
     Transaction,
 };
-use crate::record::{Equipment, Mapping, Vendor};
+use crate::record::{CertificateId, Equipment, Mapping, Vendor};
 
 /// A label of this text, which must be a valid one.
 pub fn label(text: &str) -> Label {
@@ -109,7 +109,7 @@ pub fn samples() -> Vec<Entry> {
             certificate: vec![48, 1, 2],
             consumes_secret: true,
             consumes_equipment: true,
-            transaction: Some(transaction(Some((label("issuing"), serial(1))))),
+            transaction: Some(transaction(Some(CertificateId::new(label("issuing"), serial(1))))),
             replaces: Some(serial(3)),
             partition: Some(5),
             withheld: true,

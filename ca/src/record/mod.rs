@@ -9,6 +9,7 @@ mod administration;
 pub mod approval;
 mod ca;
 mod certificate;
+mod certificate_id;
 mod crl;
 pub mod equipment;
 mod label;
@@ -24,7 +25,8 @@ pub use account::{
 };
 pub use administration::{Deed, Restoration};
 pub use ca::{CaRecord, Duty, Links, Succession};
-pub use certificate::{CertificateId, CertificateRecord, Issued};
+pub use certificate::{CertificateRecord, Issued};
+pub use certificate_id::CertificateId;
 pub use crl::{CrlRecord, CrlScope};
 pub use equipment::{Equipment, EquipmentDraft, Mapping, Vendor, no_vendor};
 pub use label::Label;

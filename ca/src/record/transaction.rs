@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::certificate_id::CertificateId;
 use super::label::Label;
-use super::serial::Serial;
 use crate::clock::Timestamp;
 
 /// A protocol transaction that survives a restart: a request that was answered, and what the peer still has to do.
@@ -14,7 +14,7 @@ pub struct Transaction {
     /// The account that the transaction belongs to.
     pub account: Label,
     /// The certificate that the peer has to confirm; `None` once the transaction is over.
-    pub awaits: Option<(Label, Serial)>,
+    pub awaits: Option<CertificateId>,
     /// The deadline for the confirmation; `None` means until the transaction expires.
     pub confirm_until: Option<Timestamp>,
     /// When the transaction expires. Until then its identifier cannot be used again.

@@ -8,8 +8,8 @@ use ring::digest;
 
 use super::numbers::{Day, from_ordered, ordered};
 use super::values::{TransactionBlock, TransactionId};
-use crate::Identity;
 use crate::clock::Timestamp;
+use crate::name::Identity;
 use crate::record::approval::RequestId;
 use crate::record::{CertificateId, CrlScope, Label, Serial};
 

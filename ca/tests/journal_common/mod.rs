@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use countersign_ca::record::{
-    Account, AccountSecret, Issued, Label, Reason, Revocation, Serial, Transaction,
+    Account, AccountSecret, CertificateId, Issued, Label, Reason, Revocation, Serial, Transaction,
 };
 use countersign_ca::store::{EmbeddedOptions, EmbeddedStore};
 use countersign_ca::{Result, Store, Timestamp};
@@ -94,7 +94,7 @@ pub fn transaction(id: &[u8], account: &str, awaits: Option<u128>, expires: i64)
         client: None,
         id: id.to_vec(),
         account: label(account),
-        awaits: awaits.map(|number| (ca(), serial(number))),
+        awaits: awaits.map(|number| CertificateId::new(ca(), serial(number))),
         confirm_until: awaits.map(|_| at(expires)),
         expires: at(expires),
         context: b"nonces".to_vec(),

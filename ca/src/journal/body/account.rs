@@ -9,9 +9,9 @@ use x509_cert::name::Name;
 
 use super::super::entry::Entry;
 use super::cbor::{address, address_octets, from_slice, to_vec};
-use crate::Identity;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::name::Identity;
 use crate::record::Equipment;
 use crate::record::{Account, AccountSecret, Incarnation, Label, Permission};
 

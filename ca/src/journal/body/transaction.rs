@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 use super::cbor;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::record::{Issued, Label, Transaction};
+use crate::record::{CertificateId, Issued, Label, Transaction};
 
 /// A transaction. In the entry of a certificate it does not repeat the account and the certificate.
 #[derive(Encode, Decode)]
@@ -47,9 +47,11 @@ impl<'a> TransactionBody<'a> {
     }
 
     fn with(transaction: &'a Transaction, issued: Option<&Issued>) -> Result<Self> {
-        let own = issued.map(|issued| (&issued.ca, &issued.serial));
-        let awaited = transaction.awaits.as_ref().map(|(ca, serial)| (ca, serial));
-        if awaited.is_some() && awaited != own {
+        let awaited = transaction.awaits.as_ref();
+        let is_of_issued = |id: &CertificateId| {
+            issued.is_some_and(|issued| issued.ca == id.ca && issued.serial == id.serial)
+        };
+        if awaited.is_some_and(|id| !is_of_issued(id)) {
             return Err(Error::internal(
                 "a transaction can await only the confirmation of the certificate that it issues",
             ));
@@ -87,7 +89,7 @@ impl<'a> TransactionBody<'a> {
         Ok(Transaction {
             id: self.id.to_vec(),
             account,
-            awaits: awaited.map(|issued| (issued.ca.clone(), issued.serial)),
+            awaits: awaited.map(|issued| CertificateId::new(issued.ca.clone(), issued.serial)),
             confirm_until: self.confirm_until.map(Timestamp::from_millis),
             expires: Timestamp::from_millis(self.expires),
             context: self.context.to_vec(),

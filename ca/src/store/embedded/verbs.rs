@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::index::Scan;
 use super::{EmbeddedStore, history};
-use crate::Identity;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::{Entry, decode_ca, decode_crl, decode_vendor};
+use crate::name::Identity;
 use crate::receipt::Receipt;
 use crate::record::Vendor;
 use crate::record::approval::{Decision, PendingRequest, RequestId, WaitingRequest};

@@ -7,7 +7,7 @@ use super::super::values;
 use super::super::values::confirmation::{SecretId, secret_id};
 use super::super::view::View;
 use super::Rules;
-use super::refusal::{conflict, not_authorized};
+use super::refusal::conflict;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::Equipment;
@@ -49,8 +49,10 @@ impl<V: View> Rules<V> {
     /// The account exists, and is the one that was authorized (`asked`), not a later one of its name.
     pub(super) fn check_account(&self, name: &Label, asked: Option<Incarnation>) -> Result<()> {
         match (self.incarnation(name)?, asked) {
-            (None, _) => Err(not_authorized(format!("account `{name}` does not exist any more"))),
-            (Some(own), Some(asked)) if own != asked => Err(not_authorized(format!(
+            (None, _) => {
+                Err(Error::not_authorized(format!("account `{name}` does not exist any more")))
+            }
+            (Some(own), Some(asked)) if own != asked => Err(Error::not_authorized(format!(
                 "account `{name}` was removed, and another one of this name was added meanwhile"
             ))),
             _ => Ok(()),
@@ -65,15 +67,15 @@ impl<V: View> Rules<V> {
         let Some(account) = self.account(&issued.account)? else { return Ok(()) };
         let name = &account.name;
         let secret = account.secret;
-        let secret =
-            secret.ok_or_else(|| not_authorized(format!("account `{name}` has no secret")))?;
+        let secret = secret
+            .ok_or_else(|| Error::not_authorized(format!("account `{name}` has no secret")))?;
         if secret.uses_left == 0 {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the secret of account `{name}` is used up: reset it"
             )));
         }
         if secret.expires <= at {
-            return Err(not_authorized(format!(
+            return Err(Error::not_authorized(format!(
                 "the secret of account `{name}` expired at {}: reset it",
                 secret.expires
             )));
@@ -89,7 +91,7 @@ impl<V: View> Rules<V> {
         let equipment = self.account(&issued.account)?.and_then(|account| account.equipment);
         match equipment.filter(|equipment| equipment.uses_left > 0) {
             Some(_) => Ok(()),
-            None => Err(not_authorized(format!(
+            None => Err(Error::not_authorized(format!(
                 "the vendor's certificate for the account `{}` is used up",
                 issued.account
             ))),

@@ -8,11 +8,6 @@ pub fn conflict(why: String) -> Error {
     Error::denied(Denial::Conflict, why)
 }
 
-/// The account may not have what was asked for.
-pub fn not_authorized(why: String) -> Error {
-    Error::denied(Denial::NotAuthorized, why)
-}
-
 /// The CA has issued no certificate with this serial.
 pub fn no_certificate(ca: &Label, serial: &Serial) -> Error {
     Error::denied(

@@ -25,7 +25,7 @@ impl Exchange<'_> {
         let authority = self.service.authority();
         // 1. A certificate in the peer's own transaction awaits its confirmation.
         let OpenTransaction { transaction, context } = self.continued_transaction()?;
-        let Some((ca, serial)) = transaction.awaits else {
+        let Some(CertificateId { ca, serial }) = transaction.awaits else {
             return Err(self.nothing_to_confirm(&transaction)?);
         };
         // 2. The one status is for the one certificate.
