@@ -2,7 +2,7 @@
 
 use countersign_ca::Error;
 use countersign_ca::oid as ca;
-use countersign_ca::record::Transaction;
+use countersign_ca::record::{CertificateId, Transaction};
 use der::{Decode, Encode};
 use ring::digest;
 
