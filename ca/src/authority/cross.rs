@@ -72,7 +72,9 @@ impl Authority {
     /// Decides about the cross certificate that a requester asks for.
     ///
     /// # Errors
-    /// `Denied` that says which rule of the account or the profile the request breaks.
+    /// `Denied` that says which rule of the account or the profile the request breaks; [`Error::Malformed`] if a requested extension
+    /// cannot be read; [`Error::Unavailable`] if there is no issuing CA, its end is near, or the key of the CA that would sign is not
+    /// here.
     pub fn authorize_cross(
         &self,
         requester: &Requester,
@@ -145,7 +147,7 @@ impl Authority {
     /// Signs and records a cross certificate.
     ///
     /// # Errors
-    /// As [`Self::issue`]; [`Error::Unavailable`] if the key of the CA is not here.
+    /// As [`Self::issue`]; [`Error::Unavailable`] if the private key of the signing CA is not here.
     pub fn issue_cross(
         &self,
         authorized: CrossAuthorized,
@@ -233,8 +235,9 @@ impl Authority {
         Ok(())
     }
 
-    /// The CA that certifies other CAs for an account: its issuing CA, or else the root above, whichever may have
-    /// `below` CAs below the new one.
+    /// The CA that certifies other CAs for an account: the account's issuing CA, or else the root above it. It is the first of the two
+    /// whose own pathLenConstraint permits a CA below it with the pathLenConstraint `below`. `wanted` is the CA that the request names:
+    /// the certifying CA, or the account's issuing CA; any other is refused.
     fn certifier(&self, account: &Account, wanted: Option<&Label>, below: u8) -> Result<&Ca> {
         let issuing = self.ca_for(account, None)?;
         let root = issuing.chain().last();
@@ -504,7 +507,7 @@ fn subnet(address: IpAddr, mask: u8) -> Result<GeneralName> {
     Ok(GeneralName::IpAddress(both))
 }
 
-/// The pathLenConstraint of a CA's certificate.
+/// The pathLenConstraint of a CA's certificate (DER); `None` if it has none, so that any number of CAs may be below it.
 fn path_length(certificate: &[u8]) -> Result<Option<u8>> {
     let read = x509_cert::Certificate::from_der(certificate).map_err(Error::internal)?;
     let basic = read.tbs_certificate.get::<BasicConstraints>().map_err(Error::internal)?;
