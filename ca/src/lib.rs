@@ -7,7 +7,8 @@
 //!
 //! | room | contents |
 //! |---|---|
-//! | `error`, [`clock`], [`oid`], [`sets`], `network`, [`entropy`], `durable_file`, `receipt` | the ground: errors, time, randomness, bounds, files, and values that wait for the disk |
+//! | `error`, [`clock`], [`oid`], [`sets`], `network`, [`entropy`], `durable_file`, `receipt` | the ground: errors, time, randomness,
+//! bounds, files, and values that wait for the disk |
 //! | [`name`] | distinguished names, how they compare, and the identities of IKE peers |
 //! | [`key`] | public keys and proof of possession; private keys in files, and generated for peers |
 //! | [`x509`] | the fields of certificates, and encoders for their parts |
@@ -53,8 +54,8 @@ pub mod signed;
 pub mod store;
 pub mod x509;
 
-/// The log target of events that an unauthenticated peer can cause. Such lines are limited per network, and fail2ban
-/// reads them.
+/// The target (of the crate `tracing`) of log events that an unauthenticated peer can cause. The number of such lines is limited for each
+/// client's [`Network`], and fail2ban reads them.
 pub const REFUSED: &str = "countersign::refused";
 
 pub use authority::{Authority, CertificateRequest, Credential, Registrar, Requester};

@@ -1,7 +1,7 @@
 //! The lint: rules of RFC 5280 and RFC 4945, applied to octets before they are signed and to finished objects. It does
 //! no input or output, and its running time is bounded.
 //!
-//! It reads with x509-parser, while other libraries encode, so that a mistake of one library is not repeated by the
+//! It reads mainly with x509-parser, while other libraries encode, so that a mistake of one library is not repeated by the
 //! other.
 
 mod certificate;
