@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// How long before the moment of signing a certificate's notBefore lies, and a CRL's thisUpdate. A verifier whose clock
-/// is a little slow accepts it at once.
+/// How long before the moment of signing a certificate's notBefore and a CRL's thisUpdate lie, if no request and no earlier CRL demands
+/// another time. A verifier whose clock is a little slow accepts the certificate or CRL at once.
 pub const BACKDATING: Duration = Duration::from_secs(60);
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
+/// A moment: the number of milliseconds since 1970-01-01T00:00:00Z, without leap seconds; negative before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 

@@ -54,8 +54,8 @@ pub enum Denial {
     SignerNotTrusted,
     /// A limit on waiting or running requests is reached. The sender may ask again later.
     TooMany,
-    /// An administrator's request contradicts what is recorded: an object of this name already exists, or does not
-    /// exist.
+    /// A request, usually an administrator's, contradicts the records or the configuration: for example, an object of this name
+    /// already exists, or does not exist.
     Conflict,
 }
 

@@ -47,7 +47,7 @@ impl Authority {
         Ok(id)
     }
 
-    /// Finds an undecided or approved request, not yet issued, that asks for the same as `authorized`: a client that gave up polling, or
+    /// Finds an undecided or approved request, not expired, that asks for the same as `authorized`: a client that gave up polling, or
     /// was restarted, asks again in another transaction. An approved one is preferred.
     ///
     /// Both must be of the same account and registration authority (`registrar`; `None` for none), and alike by

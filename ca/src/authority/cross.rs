@@ -1,7 +1,7 @@
 //! Cross-certification: a certificate for the key of another CA, for accounts with that permission (RFC 9810 §5.3.11
 //! and Appendix D.6).
 //!
-//! Whatever such a CA certifies is accepted wherever this instance's certificates are. The account therefore limits it:
+//! Verifiers that trust this instance's root accept the certificates that such a CA issues. The account therefore limits it:
 //! the account's names become the certificate's name constraints, and one of its DNs the subject
 //! (docs/adr/0011-cross-certification.md).
 
@@ -95,8 +95,8 @@ impl Authority {
             )));
         }
         self.refuse_registrars(account, signer)?;
-        // 2. The profile is the account's. The signer is the account's CA or the root above it, whichever may have a CA
-        // below it.
+        // 2. The profile is the account's. The signer is the account's CA, or else the root above it if only that may have
+        // such a CA below it.
         let profile = self.profile_for(account, request.profile.as_ref())?;
         if profile.needs_approval() {
             return Err(Error::not_authorized(format!(

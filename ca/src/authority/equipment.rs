@@ -1,6 +1,6 @@
 //! Authenticates devices by a certificate of their vendor, for a first enrolment (3GPP TS 33.310 §9, RFC 9483 §4.1.1).
 //!
-//! The order of the steps bounds the cost of a stranger's message: one signature, then a path search within the bounds
+//! The order of the steps bounds the cost of a message from an unauthenticated client: one signature, then a path search within the bounds
 //! of `path/budget.rs`, and CRLs only for a device that has an account and may enrol. Parsed CRL files are cached
 //! (`vendor_crls.rs`).
 
@@ -51,7 +51,7 @@ impl Authority {
         if vendors.records.is_empty() {
             return Err(untrusted(format!("`{}` was not issued here", signer.shown())));
         }
-        // 2. Verify the signature, whoever the signer is.
+        // 2. Verify the signature, also that of a signer that will turn out to be unknown.
         verify(&SubjectPublicKey::from_der(signer.spki())?)?;
         // 3. Find a path to a vendor's root. Other certificates that cannot be read are ignored.
         check_signer(&signer)?;

@@ -109,7 +109,8 @@ impl Authority {
         authorized: Authorized,
         transaction: Option<TransactionDraft>,
     ) -> Result<Recording<IssuedCertificate>> {
-        // INVARIANT: a certificate whose possession is proven by confirming it is later confirmed or revoked.
+        // INVARIANT: if possession of a key is proven by confirming its certificate, the certificate is later confirmed or
+        // revoked.
         let withheld = authorized.key.proof() == Proof::Confirmation;
         let awaits = transaction.as_ref().is_some_and(|draft| draft.confirm_until.is_some());
         if withheld && !awaits {

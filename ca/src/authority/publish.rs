@@ -21,7 +21,7 @@ use crate::record::revoked::{Listed, RevokedSet};
 use crate::record::{CrlRecord, CrlScope, Label, Reason, RevokedEntry, Serial};
 use crate::signed::crl::Crl;
 
-/// The smallest step between two values of thisUpdate.
+/// The smallest step between the thisUpdate of a CRL and that of the CA's next one.
 const SECOND: Duration = Duration::from_secs(1);
 /// How far in the future the next thisUpdate may lie for the signer to wait for it. A time that is further ahead is taken for that of a
 /// clock that was wrong.

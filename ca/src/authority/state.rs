@@ -20,7 +20,7 @@ use crate::profile::Profiles;
 use crate::record::{Label, Transaction};
 use crate::store::Store;
 
-/// The authority of one instance. Every call is synchronous and may block on the disk.
+/// The authority of one instance. Its calls are synchronous, and may block on the disk unless their documentation says otherwise.
 pub struct Authority {
     pub(super) foundation: Foundation,
     pub(super) accounts: Accounts,
@@ -63,7 +63,7 @@ impl Authority {
         self.foundation.entropy.fill(buffer)
     }
 
-    /// The source of randomness.
+    /// The source of random bytes.
     pub fn entropy(&self) -> &dyn Entropy {
         self.foundation.entropy.as_ref()
     }

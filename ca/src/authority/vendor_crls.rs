@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, Result};
 use crate::path::crl::Crl;
 
-/// The most octets of a file that are read. A larger file is cut there, and cannot be parsed then.
+/// The most octets of a file that are read. A larger file is cut there; the CRL that is cut cannot be parsed.
 const MAX_CRL_FILE: u64 = 32 << 20;
 
 /// The most octets that the cached files may have together. The file that was not used for the longest time is dropped first.

@@ -80,9 +80,9 @@ pub fn trust(store: &dyn Store, now: Timestamp, draft: VendorDraft) -> Result<Ve
     Ok(vendor)
 }
 
-/// Whether a certificate is a root, which means a name and a key. Its signature does not matter (RFC 5280 §6.1.1 (d));
-/// many old roots have one with SHA-1. A self-issued certificate that another key of the same name signed is a link
-/// between two keys and not a root.
+/// Whether a certificate is a root's. A self-issued certificate is one, unless another key of the same name signed it: then it links two
+/// keys of a CA. The signature of a root need not be verifiable, because a trust anchor is only a name and a key (RFC 5280 §6.1.1 (d)), and
+/// many old roots have a signature with SHA-1. `all` are the vendor's certificates.
 fn is_root(ca: &Certificate, all: &[Arc<Certificate>]) -> bool {
     let is_other = |of: &Certificate| of.spki() != ca.spki() && ca.is_signed_by(of);
     ca.is_self_issued()

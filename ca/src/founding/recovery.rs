@@ -60,11 +60,12 @@ pub struct ImportedCertificate {
 pub struct ImportedCrl {
     /// The CA that signed the CRL.
     pub ca: Label,
-    /// The serial numbers of known certificates that are now recorded as revoked or on hold, and were not before.
+    /// The serial numbers of known certificates for which a revocation or hold was recorded now. One may have been on hold before, and be
+    /// revoked for good now.
     pub revoked: Vec<Serial>,
     /// The serial numbers of unknown certificates that will be on this CA's CRLs, and were not before.
     pub listed: Vec<Serial>,
-    /// The number of entries whose revocation was already recorded.
+    /// The number of entries whose certificate was already recorded as revoked or listed.
     pub known: usize,
 }
 

@@ -5,7 +5,7 @@
 pub enum Purpose {
     /// A root CA.
     Root,
-    /// An issuing CA.
+    /// A CA that is not a root.
     IssuingCa,
     /// An IPsec peer. The rules of RFC 4945 apply.
     EndEntity,

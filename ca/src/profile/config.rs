@@ -19,9 +19,9 @@ pub struct ProfileConfig {
     pub key_usage: Option<Vec<String>>,
     /// The extended key usage: `ipsecIKE`, `serverAuth`, `clientAuth`, `cmcRA`, `iKEIntermediate` or an OID.
     pub extended_key_usage: Option<Vec<String>>,
-    /// How certificates serve IKE: `default`; `strict-4945`, without any extended key usage; `legacy`, with
-    /// 1.3.6.1.5.5.8.2.2 in addition; or `none`, for certificates that no IKE daemon presents. With `none` the key need
-    /// not sign, and the extended key usage is empty unless it is given.
+    /// The variant of certificates for IKE: `default`, with the extended key usage of the profile; `strict-4945`, without any
+    /// extended key usage; `legacy`, with iKEIntermediate (1.3.6.1.5.5.8.2.2) in addition; or `none`, for certificates that no IKE
+    /// daemon presents. With `none` the key need not sign, and the extended key usage is empty unless it is given.
     pub ike: Option<String>,
     /// The subject for accounts without a DN identity. `{id}` stands for the first identity in the certificate, `{name}` for
     /// the account's name. The account's name also takes the place of an identity that is missing or has more than 64 characters. An
@@ -36,7 +36,7 @@ pub struct ProfileConfig {
     /// The kinds of identity that the subjectAltName may contain: `fqdn`, `ip`, `email`.
     pub alt_names: Option<Vec<String>>,
     /// CRL distribution points (`http:` or `ldap:` URLs). `{ca}` stands for the name of the issuing CA; `{partition}`
-    /// stands for the number of the certificate's partition, if CRLs are partitioned.
+    /// stands for the number of the certificate's partition. Without partitions, a URL with `{partition}` is left out.
     pub crl_urls: Option<Vec<String>>,
     /// URLs of OCSP responders (`http:`). `{ca}` stands for the name of the issuing CA.
     pub ocsp_urls: Option<Vec<String>>,

@@ -195,7 +195,7 @@ fn meant_subject<'a>(
     found.or_else(|| names_it().then_some(default))
 }
 
-/// The name without the attributes that the profile replaces.
+/// A distinguished name without the attributes that the profile replaces. RDNs of which nothing is left are dropped.
 fn without_replaced(profile: &Profile, name: &Name) -> Name {
     let part = |part: &RelativeDistinguishedName| {
         let left: Vec<_> =

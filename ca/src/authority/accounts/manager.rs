@@ -48,9 +48,9 @@ impl fmt::Debug for NewAccount {
 /// A warning about an account that is nevertheless added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// The account.
+    /// The account's name.
     pub account: Label,
-    /// The warning.
+    /// The warning, as a sentence.
     pub text: String,
 }
 
@@ -70,7 +70,7 @@ impl fmt::Debug for Accounts {
 }
 
 impl Accounts {
-    /// The administration over this store. `sealer` is the public sealing key.
+    /// The administration of the accounts in this store. `sealer` is the public sealing key, which encrypts their secrets.
     pub fn new(
         store: Arc<dyn Store>,
         sealer: Sealer,
