@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// How long before the moment of signing a certificate's notBefore and a CRL's thisUpdate lie, if no request and no earlier CRL demands
-/// another time. A verifier whose clock is a little slow accepts the certificate or CRL at once.
+/// How long before the moment of signing a certificate's notBefore and a CRL's thisUpdate lie, unless the request, the issuer's notBefore
+/// or an earlier CRL demands another time. A verifier whose clock is a little slow accepts the certificate or CRL at once.
 pub const BACKDATING: Duration = Duration::from_secs(60);
 
 /// A moment: the number of milliseconds since 1970-01-01T00:00:00Z, without leap seconds; negative before.

@@ -7,8 +7,7 @@
 //!
 //! | room | contents |
 //! |---|---|
-//! | `error`, [`clock`], [`oid`], [`sets`], `network`, [`entropy`], `durable_file`, `receipt` | the ground: errors, time, randomness,
-//! bounds, files, and values that wait for the disk |
+//! | `error`, [`clock`], [`oid`], [`sets`], `network`, [`entropy`], `durable_file`, `receipt` | the ground: errors, time, randomness, bounds, files, and values that wait for the disk |
 //! | [`name`] | distinguished names, how they compare, and the identities of IKE peers |
 //! | [`key`] | public keys and proof of possession; private keys in files, and generated for peers |
 //! | [`x509`] | the fields of certificates, and encoders for their parts |

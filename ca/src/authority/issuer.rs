@@ -75,8 +75,7 @@ pub struct Ca {
     pub(super) protection: Option<Delegate>,
     serials: Mutex<Serials>,
     /// How many times the signing of this CA's CRLs (one edition: a CRL of each scope) has begun since the CA was opened, including
-    /// attempts
-    /// that failed.
+    /// attempts that failed.
     pub(super) editions: AtomicU64,
     /// Held while an edition is signed. It contains the value of `editions` after the last edition that succeeded had begun.
     pub(super) publishing: Mutex<u64>,

@@ -50,10 +50,9 @@ impl Authority {
         self.cas.get(ca).is_some_and(|ca| ca.has_delegate(&self.foundation, &Role::OCSP))
     }
 
-    /// Gives a CA's OCSP delegate another key and certificate if an administrator revoked its certificate or put it on hold. Clients
-    /// do not check the status of a certificate with id-pkix-ocsp-nocheck, so it must not stay in use. Returns whether the key was
-    /// replaced.
-    /// If the new certificate cannot be issued, the next call of [`Self::responder`] returns the error.
+    /// Gives a CA's OCSP delegate another key and certificate if an administrator revoked its certificate or put it on hold. Clients do not
+    /// check the status of a certificate with id-pkix-ocsp-nocheck, so it must not stay in use. Returns whether the key was replaced. If
+    /// the new certificate cannot be issued, the next call of [`Self::responder`] returns the error.
     ///
     /// # Errors
     /// As [`Self::responder`]; [`Error::Unavailable`] if the old key cannot be renamed.

@@ -27,8 +27,7 @@ pub struct CrlSettings {
     /// The time from the signing of a root's CRL to its nextUpdate, at most to the root's end.
     pub root_validity: Duration,
     /// The time after which an issuing CA's CRL is signed again, at most half of its validity; `None` means a quarter of it. A root's CRL
-    /// is
-    /// always signed again after a quarter of its validity.
+    /// is always signed again after a quarter of its validity.
     pub interval: Option<Duration>,
     /// The number of CRL partitions for new certificates; 0 for none. Existing certificates keep their partition.
     pub partitions: u16,

@@ -168,8 +168,7 @@ impl Recovery<'_> {
     }
 
     /// Records the revocation that one entry of a CRL of `ca` states, and counts it in `done`. A certificate that is unknown is listed
-    /// until
-    /// `until`, the CA's end.
+    /// until `until`, the CA's end.
     fn import_entry(
         &self,
         ca: &Label,

@@ -90,8 +90,7 @@ struct NextKey<'a> {
 impl Foundation {
     /// Makes the next key of a CA and its certificate, and for a root the two link certificates. The next key is recorded as a CA of its
     /// own. From the next start on, new certificates are signed with it, unless [`RollOptions::waits`] is set; the old CA continues to sign
-    /// CRLs
-    /// until it ends. If an earlier call was interrupted after the record, this one writes the missing files.
+    /// CRLs until it ends. If an earlier call was interrupted after the record, this one writes the missing files.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`] if there is no such CA, it already has a next key, the subject is taken, or a key is kept

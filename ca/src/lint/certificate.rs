@@ -16,8 +16,7 @@ use crate::oid;
 const LAST_UTC_TIME: i64 = 2_524_607_999;
 
 /// Lints a TBSCertificate (DER), and adds the findings to `report`. Without a `purpose`, it is guessed from the extensions, and from
-/// whether
-/// the subject is the issuer.
+/// whether the subject is the issuer.
 pub fn lint(tbs: &[u8], purpose: Option<Purpose>, report: &mut Report) {
     // The strict decoder runs first, because x509-parser accepts some BER.
     let strict = match <x509_cert::TbsCertificate as der::Decode>::from_der(tbs) {

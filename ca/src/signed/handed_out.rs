@@ -70,8 +70,7 @@ impl HandedOut {
     }
 
     /// Checks that a verifier that trusts the anchor would accept this TBSCertificate (DER), once it is signed with `algorithm`, at the
-    /// time
-    /// `now` or, if that is later, at its notBefore.
+    /// time `now` or, if that is later, at its notBefore.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Template`] that says what in the path forbids it.
