@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// How long before the moment of signing a certificate's notBefore lies, and a CRL's thisUpdate. A verifier whose clock
-/// is a little slow accepts it at once.
+/// How long before the moment of signing a certificate's notBefore and a CRL's thisUpdate lie, unless the request, the issuer's notBefore
+/// or an earlier CRL demands another time. A verifier whose clock is a little slow accepts the certificate or CRL at once.
 pub const BACKDATING: Duration = Duration::from_secs(60);
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
+/// A moment: the number of milliseconds since 1970-01-01T00:00:00Z, without leap seconds; negative before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
@@ -40,12 +40,12 @@ impl Timestamp {
         Self(self.0.saturating_sub(self.0.rem_euclid(1000)))
     }
 
-    /// `self + duration`, saturating.
+    /// `self + duration`, in whole milliseconds, saturating.
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// `self - duration`, saturating.
+    /// `self - duration`, in whole milliseconds, saturating.
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
@@ -68,7 +68,7 @@ impl From<OffsetDateTime> for Timestamp {
     }
 }
 
-/// RFC 3339, in UTC.
+/// Shows the moment by RFC 3339 in UTC; outside the years that RFC 3339 can express, as a number of milliseconds since 1970.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.date_time().and_then(|t| t.format(&Rfc3339).ok()) {

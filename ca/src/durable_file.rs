@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 
 /// Replaces a file as a whole and durably: it writes a temporary file beside it, calls fsync, renames it over the old
-/// file, and calls fsync on the folder. After a power cut the file has either its old or its new content.
+/// file, and calls fsync on the folder. After a power cut the file has either its old or its new content. A missing folder is made.
 ///
 /// # Errors
 /// [`Error::Unavailable`] that names the file.

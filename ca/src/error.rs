@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What went wrong. Each variant is named after the party that has to act.
+/// An error. Its variant says who must act, and its text what was expected, what was found, and what can be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The input cannot be read. The sender must send something else.
@@ -27,18 +27,18 @@ pub enum Error {
     Internal(String),
 }
 
-/// Why a known sender is refused.
+/// The kind of a refusal ([`Error::Denied`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denial {
     /// The account is not allowed to have what was asked for.
     NotAuthorized,
-    /// The request, taken as a certificate template, breaks a rule of the profile.
+    /// The certificate that the request asks for breaks a rule of the profile or of the lint, or no verifier would accept it below its CA.
     Template,
     /// The kind of key or the algorithm is not allowed.
     Algorithm,
-    /// The kind of key is allowed, but the key is too short or too long.
+    /// The kind of key is allowed, but not its size.
     KeySize,
-    /// Too many wrong secrets were tried, so the secret's reference is locked for a while.
+    /// Too many wrong secrets were tried, so the secret's reference is locked for the sender's address for a while.
     Locked,
     /// The proof of possession is missing or wrong.
     ProofOfPossession,
@@ -54,12 +54,12 @@ pub enum Denial {
     SignerNotTrusted,
     /// A limit on waiting or running requests is reached. The sender may ask again later.
     TooMany,
-    /// An administrator's request contradicts what is recorded: an object of this name already exists, or does not
-    /// exist.
+    /// A request, usually an administrator's, contradicts the records or the configuration: for example, an object of this name
+    /// already exists, or does not exist.
     Conflict,
 }
 
-/// The result of every fallible function of this crate.
+/// The result of the fallible functions of this crate, with [`Error`] unless another type is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {

@@ -53,8 +53,8 @@ pub mod signed;
 pub mod store;
 pub mod x509;
 
-/// The log target of events that an unauthenticated peer can cause. Such lines are limited per network, and fail2ban
-/// reads them.
+/// The target (of the crate `tracing`) of log events that an unauthenticated peer can cause. The number of such lines is limited for each
+/// client's [`Network`], and fail2ban reads them.
 pub const REFUSED: &str = "countersign::refused";
 
 pub use authority::{Authority, CertificateRequest, Credential, Registrar, Requester};

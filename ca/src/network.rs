@@ -1,10 +1,11 @@
-//! The network of a client. Limits and log lines that strangers share are counted per network, not per address.
+//! The network of a client. Limits on unauthenticated clients and on the log lines that they cause are counted per network, not per
+//! address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network of a client: its IPv4 address, or the /64 of its IPv6 address. One IPv6 host can use every address of
-/// its /64 (RFC 6177 §2), so a limit per address would not bind it.
+/// The network of a client: its IPv4 address, or the /64 of its IPv6 address. One IPv6 host can form any address in
+/// its /64 (RFC 4862 §5.5.3), so a limit per address would not bind it. An IPv4-mapped IPv6 address counts as the IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network(IpAddr);
 

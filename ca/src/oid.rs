@@ -49,13 +49,13 @@ pub const SERVER_AUTH: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.1");
 pub const CLIENT_AUTH: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.2");
 /// id-kp-ipsecIKE, RFC 4945 §5.1.3.12.
 pub const IPSEC_IKE: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.17");
-/// iKEIntermediate, which old clients ask for.
+/// iKEIntermediate, an extended key usage that old IKE clients demand. No RFC defines it.
 pub const IKE_INTERMEDIATE: ObjectIdentifier = oid("1.3.6.1.5.5.8.2.2");
-/// id-kp-cmcCA, RFC 6402 §2.10: signs protocol answers for a CA.
+/// id-kp-cmcCA, RFC 6402 §2.10: a CA, or its delegate that signs CMP responses.
 pub const CMC_CA: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.27");
 /// id-kp-cmcRA, RFC 6402 §2.10: a registration authority.
 pub const CMC_RA: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.28");
-/// id-kp-cmKGA, RFC 9480 §2.2: signs keys that it made for others.
+/// id-kp-cmKGA, RFC 9480 §2.2: a key generation authority, which signs private keys that it generated for others.
 pub const CM_KGA: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.32");
 /// id-kp-OCSPSigning, RFC 6960 §4.2.2.2.
 pub const OCSP_SIGNING: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.9");
@@ -124,9 +124,9 @@ pub const INHIBIT_ANY_POLICY: ObjectIdentifier = oid("2.5.29.54");
 pub const ANY_POLICY: ObjectIdentifier = oid("2.5.29.32.0");
 /// anyExtendedKeyUsage, RFC 5280 §4.2.1.12.
 pub const ANY_EXTENDED_KEY_USAGE: ObjectIdentifier = oid("2.5.29.37.0");
-/// ipsecEndSystem, obsolete by RFC 4945 §5.1.3.12.
+/// id-kp-ipsecEndSystem, obsolete by RFC 4945 §5.1.3.12.
 pub const IPSEC_END_SYSTEM: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.5");
-/// ipsecTunnel, obsolete by RFC 4945 §5.1.3.12.
+/// id-kp-ipsecTunnel, obsolete by RFC 4945 §5.1.3.12.
 pub const IPSEC_TUNNEL: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.6");
-/// ipsecUser, obsolete by RFC 4945 §5.1.3.12.
+/// id-kp-ipsecUser, obsolete by RFC 4945 §5.1.3.12.
 pub const IPSEC_USER: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.7");

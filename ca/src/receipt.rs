@@ -11,7 +11,7 @@ use std::thread::Thread;
 
 use crate::error::{Error, Result};
 
-/// An action to run once the entry is durable.
+/// An action to run once the entry of a receipt is durable.
 type After = Box<dyn FnOnce() + Send>;
 
 /// A value that is released when its journal entry is durable. Dropping the `Recording` does not cancel the entry: what
@@ -38,7 +38,7 @@ impl<T> Recording<T> {
         self.receipt.is_none()
     }
 
-    /// Whether [`Self::wait`] would return at once.
+    /// Whether [`Self::wait`] would return at once, with the value or an error.
     pub fn is_settled(&self) -> bool {
         self.receipt.as_ref().is_none_or(Receipt::is_settled)
     }
@@ -83,7 +83,8 @@ impl<T> std::fmt::Debug for Recording<T> {
     }
 }
 
-/// A promise of the writer thread: it resolves when an entry is durable, or with the reason why the entry was refused.
+/// A future for the answer of the writer thread about one entry: it resolves when the entry is durable, or with the reason why the entry
+/// was not recorded.
 #[must_use = "nothing is sure before it was waited for"]
 pub struct Receipt {
     slot: Arc<Slot>,
@@ -94,6 +95,7 @@ pub struct Receipt {
 /// store is closed.
 pub(crate) struct Reply(Arc<Slot>);
 
+/// The state that a receipt and its [`Reply`] share.
 struct Slot(Mutex<State>);
 
 enum State {
@@ -105,21 +107,21 @@ enum State {
     Done(Result<()>),
 }
 
-/// A receipt, and the writer's end of it.
+/// Makes a receipt, and the writer's end of it.
 pub(crate) fn receipt() -> (Receipt, Reply) {
     let slot = Arc::new(Slot(Mutex::new(State::Waiting { waker: None, after: None })));
     (Receipt { slot: Arc::clone(&slot), after: None }, Reply(slot))
 }
 
 impl Receipt {
-    /// Runs `after` once, as soon as the entry is known to be durable, even if this receipt is dropped before. `after`
-    /// must be quick: it may run on the writer thread.
+    /// Runs `after` once, if the entry becomes durable: when this receipt resolves or, if it is dropped before, when the writer answers.
+    /// `after` must be quick: it may run on the writer thread. It replaces the action of an earlier call.
     pub fn then(mut self, after: impl FnOnce() + Send + 'static) -> Self {
         self.after = Some(Box::new(after));
         self
     }
 
-    /// Whether the writer has answered.
+    /// Whether the writer thread has answered, with success or an error.
     fn is_settled(&self) -> bool {
         matches!(*self.slot.lock(), State::Done(_))
     }

@@ -1,5 +1,5 @@
-//! A bound on the size of the sets in DER from strangers. The DER library sorts a SET by insertion, in quadratic time:
-//! an RDN of a few thousand attributes would keep it busy for seconds.
+//! A bound on the size of the sets in DER from unauthenticated clients. The DER library sorts a SET by insertion, in quadratic
+//! time: an RDN of a few thousand attributes would keep it busy for seconds.
 
 /// The most elements of a SET. No legitimate RDN or attribute has as many.
 const MAX_SET: usize = 16;
@@ -16,8 +16,11 @@ const OBJECT_IDENTIFIER: u8 = 0x06;
 
 /// A constructed element whose content is being walked over.
 struct Open {
+    /// The offset behind the element's content.
     end: usize,
+    /// The most children that may count.
     most: usize,
+    /// The number of children so far that count.
     elements: usize,
     counted: Counted,
     /// Whether the element is inside the value of an extension.
@@ -84,14 +87,14 @@ pub fn are_small(der: &[u8]) -> bool {
 pub struct Header {
     /// The identifier octet.
     pub tag: u8,
-    /// The offset of the content.
+    /// The offset of the content in the whole input.
     pub content: usize,
     /// The length of the content in octets, as the header claims it.
     pub length: usize,
 }
 
 /// Reads the header of the element at offset `at`: its tag, the offset of its content, and the length that it claims.
-/// The content may be shorter than the claimed length.
+/// The content may be shorter than the claimed length. `None` if there is no header in definite form with at most 4 octets of length.
 pub fn header(der: &[u8], at: usize) -> Option<Header> {
     let (tag, rest) = der.get(at..)?.split_first()?;
     let (first, rest) = rest.split_first()?;

@@ -19,24 +19,26 @@ use crate::record::{Issued, Label};
 use crate::signed::{EndEntity, Gate, Object};
 use crate::x509::{Facts, read_all, verify_signature};
 
-/// The validity of the certificates that sign protocol answers and generated keys: two years.
+/// The validity of the certificates that sign CMP responses and generated keys: two years of 365 days.
 pub(super) const DELEGATE_VALIDITY: Duration = Duration::from_secs(2 * 365 * 86_400);
 
-/// How long a failed renewal is not repeated. Otherwise each request of a stranger could cost the derivation of a key from
-/// the passphrase.
+/// The time after a failed renewal in which it is not tried again. Otherwise each request of an unauthenticated client could cost the
+/// derivation of a key from the passphrase.
 const RETRY: Duration = Duration::from_secs(10);
 
 impl Authority {
-    /// The delegate that signs protocol answers for an issuing CA; `None` means the default CA.
+    /// The delegate that signs CMP responses for an issuing CA; `None` means the default CA. A CA that had expired when this instance was
+    /// opened has none; the delegate of its newest active key answers in its place.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if there is none.
+    /// [`Error::Unavailable`] if there is no such issuing CA, or no delegate.
     pub fn protection(&self, ca: Option<&Label>) -> Result<&Delegate> {
         let ca = self.issuing_ca(ca)?;
         ca.protection().or_else(|_| self.latest(ca).protection())
     }
 
-    /// Makes the delegate, or replaces it, if that is due. A failure is recorded in `state`.
+    /// Opens or makes the delegate of this role if `state` has none, and renews it if that is due. A failure is stored in `state`, and
+    /// the next attempt is made [`RETRY`] later at the earliest.
     pub(super) fn renew(
         &self,
         ca: &Ca,
@@ -67,7 +69,7 @@ impl Authority {
 }
 
 impl Ca {
-    /// Appoints the delegate that signs protocol answers for this CA.
+    /// Appoints the delegate that signs CMP responses for this CA. A root and a CA that has expired get none.
     pub(super) fn appoint_protection(&mut self, foundation: &Foundation) -> Result<()> {
         // A CA that ended cannot issue the delegate's certificate. Its successor answers in its place.
         if !self.info().is_root && foundation.clock.now() < self.facts().not_after {
@@ -77,13 +79,13 @@ impl Ca {
         Ok(())
     }
 
-    /// Whether this delegate ever had a certificate.
+    /// Whether the CA's delegate for this role ever had a certificate: whether the certificate's file exists.
     pub(super) fn has_delegate(&self, foundation: &Foundation, role: &Role) -> bool {
         foundation.keys.file(&format!("{}.{}.crt", self.info().name, role.suffix)).exists()
     }
 
-    /// Retires a delegate's key: the next delegate gets a new key and a new certificate. The old key is renamed and
-    /// kept for an investigation.
+    /// Retires a delegate's key: the next delegate gets a new key and a new certificate. The old key's file is renamed and
+    /// kept for an investigation; it replaces a file that an earlier retirement left.
     pub(super) fn retire_delegate_key(&self, foundation: &Foundation, role: &Role) -> Result<()> {
         let name = format!("{}.{}", self.info().name, role.suffix);
         let (path, kept) =
@@ -91,8 +93,9 @@ impl Ca {
         fs::rename(&path, kept).map_err(|e| Error::io(format!("`{}`", path.display()), &e))
     }
 
-    /// Opens the delegate. It gets a new certificate if the file has none, if half of its life has passed, or if it is
-    /// valid for longer than `validity`. `key` is the delegate's key, if it is already open.
+    /// Opens the delegate of this role. It gets a new certificate if the file has none for its key that this CA's key signed, if half of
+    /// the certificate's life has passed, or if the certificate is valid for longer than `validity`. `key` is the delegate's key, if it is
+    /// already open; otherwise the key is read from its file, or generated if there is no file.
     pub(super) fn open_delegate(
         &self,
         foundation: &Foundation,
@@ -134,8 +137,8 @@ impl Ca {
         Ok(Delegate { key, facts, certificate, chain: self.chain().to_vec() })
     }
 
-    /// The kind of a delegate's key: that of the CA's key, so that a peer which verifies the CA's signatures can verify
-    /// the delegate's.
+    /// The kind of a new delegate's key. It is of the same family as the CA's key, so that a peer that verifies the CA's signatures can
+    /// verify the delegate's: P-384 for a CA with P-521, RSA with 3072 bits for every RSA key, and otherwise the CA's own kind.
     const fn delegate_algorithm(&self) -> KeyAlgorithm {
         match self.facts().key.kind() {
             KeyKind::P384 | KeyKind::P521 => KeyAlgorithm::P384,

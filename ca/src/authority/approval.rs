@@ -17,10 +17,11 @@ use crate::record::approval::{
 };
 
 impl Authority {
-    /// Records a request that waits for approval. The entry is durable when this returns.
+    /// Records a request that an administrator must approve, and returns its identifier. The entry is durable when this returns.
     ///
     /// # Errors
-    /// As [`crate::Store::record_requested`].
+    /// As [`crate::Store::record_requested`]; `Denied` with [`Denial::NotAuthorized`] if possession of the key was proven neither by a
+    /// signature nor by a registration authority; [`Error::Internal`] if the request needs no approval.
     pub fn submit(&self, authorized: Authorized, draft: TransactionDraft) -> Result<RequestId> {
         let request = authorized.to_approve.as_deref().ok_or_else(|| {
             Error::internal("a request that nobody has to approve was to wait for approval")
@@ -46,16 +47,15 @@ impl Authority {
         Ok(id)
     }
 
-    /// Finds a request that waits or was approved and asks for the same as this one. A client that gave up polling, or
-    /// was restarted, asks again in another transaction.
+    /// Finds an undecided or approved request, not expired, that asks for the same as `authorized`: a client that gave up polling, or
+    /// was restarted, asks again in another transaction. An approved one is preferred.
     ///
-    /// Both must be of the same account and registration authority, and alike by
+    /// Both must be of the same account and registration authority (`registrar`; `None` for none), and alike by
     /// [`RecordedRequest::is_alike`](crate::record::approval::RecordedRequest::is_alike). Another key of the same CA
     /// may have been activated in between (`ca activate`); the request is still the same.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store fails.
-    /// [`Error::Internal`] when the store fails.
     pub fn waiting_alike(
         &self,
         authorized: &Authorized,
@@ -78,7 +78,8 @@ impl Authority {
         Ok(waiting.into_iter().next())
     }
 
-    /// Joins a new transaction to a request that waits or was approved. The entry is durable when this returns.
+    /// Joins a new transaction to a request that awaits a decision or was approved, so that the peer can poll for it in either
+    /// transaction. The entry is durable when this returns.
     ///
     /// # Errors
     /// As [`crate::Store::record_joined`].
@@ -90,7 +91,8 @@ impl Authority {
         Ok(())
     }
 
-    /// The request that waits in a transaction, with the decision about it.
+    /// The request that was recorded or joined in this transaction, with the decision about it if there is one. `None` if there is no
+    /// such request, or it has expired.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store fails.
@@ -98,10 +100,11 @@ impl Authority {
         self.store().waiting(self.now(), transaction)
     }
 
-    /// Issues an approved request to the account that made it.
+    /// Issues the certificate of an approved request to the account that made it.
     ///
     /// # Errors
-    /// As [`Self::authorize`] and [`Self::issue`]; `Denied` with [`Denial::NotAuthorized`] if it was not approved.
+    /// As [`Self::authorize`] and [`Self::issue`]; `Denied` with [`Denial::NotAuthorized`] if the request was not approved, is another
+    /// account's, or is not the one of the transaction `draft`.
     pub fn issue_approved(
         &self,
         requester: &Requester,
@@ -121,7 +124,7 @@ impl Authority {
         self.issue(authorized, Some(draft))
     }
 
-    /// Records that the peer withdrew a waiting request.
+    /// Records that the peer withdrew this request.
     ///
     /// # Errors
     /// As [`crate::Store::record_decided`].
@@ -137,10 +140,10 @@ impl Authority {
     }
 }
 
-/// Checks an administrator's comment, which a peer will read.
+/// Checks an administrator's comment on a decision, which the peer will read.
 ///
 /// # Errors
-/// [`Error::Malformed`] if it is too long, or has characters that mislead a reader.
+/// [`Error::Malformed`] if it is empty or longer than [`MAX_WORDS`] characters, or has characters that mislead a reader.
 pub fn checked_words(words: &str) -> Result<String> {
     refuse_misleading(words)?;
     match words.chars().count() {

@@ -44,7 +44,8 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] for a wrong secret or an unknown reference; `Denied` with [`Denial::Locked`] while
-    /// the reference is locked for the peer's address.
+    /// the reference is locked for the peer's address; [`Error::Internal`] if the store fails or the sealed secret is
+    /// damaged.
     pub fn authenticate_secret(
         &self,
         attempt: Attempt<'_>,
@@ -77,7 +78,7 @@ impl Authority {
         Err(Error::unauthenticated(WRONG_SECRET))
     }
 
-    /// Does the work of opening and trying a secret, with a random one.
+    /// Does the same work as for a real secret: opens the decoy box, and lets `verify` try a random secret.
     fn try_decoy(&self, verify: &mut dyn FnMut(Candidate<'_>) -> bool) -> Result<()> {
         let mut random = Zeroizing::new([0; 32]);
         self.random(random.as_mut_slice())?;
@@ -90,9 +91,9 @@ impl Authority {
     /// certificate's key.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::SignerNotTrusted`] if the certificate is foreign, altered, a CA's, expired, not yet
-    /// valid or on hold, or if its account is removed; with [`Denial::AlreadyRevoked`] if it is revoked for good.
-    /// Otherwise the errors of `verify`.
+    /// [`Error::Malformed`] if the certificate cannot be read; `Denied` with [`Denial::SignerNotTrusted`] if it was not issued here
+    /// in exactly these octets, is a CA's, expired, not yet valid or on hold, or if its account was removed; with
+    /// [`Denial::AlreadyRevoked`] if it is revoked for good. Otherwise the errors of `verify`.
     pub fn authenticate_certificate(
         &self,
         certificate: &[u8],

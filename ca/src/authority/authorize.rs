@@ -22,7 +22,8 @@ use crate::x509::Facts;
 /// How far a requested notBefore may lie in the past and still be issued unchanged.
 const NOW_ENOUGH: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// The shortest validity that a request may ask for.
+/// The shortest validity, counted from now or from a later notBefore. A request for less is refused, and so is every request to a CA that
+/// ends sooner.
 const SHORTEST: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// A certificate that may be signed, decided in every detail. Only [`Authority::authorize`] makes such a value, and
@@ -44,11 +45,11 @@ pub struct Authorized {
     pub(super) changes: Vec<String>,
     /// The request itself, if an administrator must approve it before it is issued.
     pub(super) to_approve: Option<Box<CertificateRequest>>,
-    /// A serial number that was taken ahead, if one was.
+    /// The serial number, if [`Authority::take_serial`] has taken one. Otherwise [`Authority::issue`] takes one.
     pub(super) serial: Option<Serial>,
 }
 
-/// The content of a certificate, except its key.
+/// The decided names, key usage and validity of a certificate.
 pub(super) struct Terms {
     names: Names,
     key_usage: KeyUsage,
@@ -67,7 +68,7 @@ impl Authorized {
         self.to_approve.is_some()
     }
 
-    /// Refuses a request that an administrator must still approve.
+    /// Refuses a request that an administrator must still approve, with [`Denial::NotAuthorized`].
     pub(super) fn check_approved(&self) -> Result<()> {
         match self.needs_approval() {
             false => Ok(()),
@@ -83,10 +84,12 @@ impl Authorized {
 }
 
 impl Authority {
-    /// Decides what the requester gets.
+    /// Decides about a request, and about every field of the certificate that the requester gets.
     ///
     /// # Errors
-    /// `Denied` that says which rule of the account or the profile the request breaks.
+    /// `Denied` that says which rule of the account or the profile the request breaks; [`Error::Malformed`] if a requested extension or
+    /// name cannot be read; [`Error::Unavailable`] if there is no issuing CA or it ends within 5 minutes; [`Error::Internal`] if the
+    /// account's profile is not configured.
     pub fn authorize(
         &self,
         requester: &Requester,
@@ -136,7 +139,8 @@ impl Authority {
         })
     }
 
-    /// Decides everything that does not depend on the key itself, for a key of this kind.
+    /// Decides the names, the key usage and the validity of the certificate, for a key of this kind. They do not depend on the key
+    /// itself.
     pub(super) fn terms<K>(
         &self,
         requester: &Requester,
@@ -158,8 +162,8 @@ impl Authority {
     /// The profile of an account. A request may name no other.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NotAuthorized`] if `wanted` is another one; [`Error::Internal`] if the profile is not
-    /// configured.
+    /// `Denied` with [`Denial::NotAuthorized`] if `wanted` is another one; [`Error::Internal`] if the account's profile is
+    /// not configured.
     pub fn profile_for(&self, account: &Account, wanted: Option<&Label>) -> Result<Arc<Profile>> {
         if let Some(wanted) = wanted.filter(|wanted| **wanted != account.profile) {
             return Err(Error::not_authorized(format!(
@@ -175,10 +179,11 @@ impl Authority {
         })
     }
 
-    /// The CA that issues to an account. A request may name it, or another key of its line.
+    /// The CA that issues to an account: the newest active key of the account's CA. `wanted` is the CA that a request names: this one, or
+    /// one that is an earlier or later key of the same CA. Any other is refused with [`Denial::NotAuthorized`].
     pub(super) fn ca_for(&self, account: &Account, wanted: Option<&Label>) -> Result<&Ca> {
         let named = self.issuing_ca(account.ca.as_ref())?;
-        // The CA's latest key issues. A request may name any key of its line.
+        // The CA's newest active key issues. A request may name any of the CA's keys.
         let ca = self.latest(named);
         let is_meant = |wanted: &Label| {
             self.cas
@@ -195,7 +200,7 @@ impl Authority {
         }
     }
 
-    /// Refuses the key of a CA of this instance.
+    /// Refuses the key of a CA of this instance, with [`Denial::Template`].
     pub(super) fn refuse_own_keys(&self, key: &ProvenKey) -> Result<()> {
         match self.cas.values().find(|ca| ca.facts().key == *key.key()) {
             Some(ca) => Err(Error::denied(
@@ -207,8 +212,8 @@ impl Authority {
     }
 }
 
-/// Decides the names. A key update keeps the names of the certificate that it replaces (RFC 9483 §4.1.3), or some of
-/// them.
+/// Decides the subject and the subjectAltName. A key update keeps the names of the certificate that it replaces (RFC 9483 §4.1.3), or
+/// some of its alternative names.
 fn names<K>(
     requester: &Requester,
     request: &CertificateRequest<K>,
@@ -253,7 +258,8 @@ fn added_by_update(name: &str) -> Error {
     ))
 }
 
-/// Checks that the credential may request a certificate, and for a key update that it is the certificate to replace.
+/// Checks that the credential may request a certificate. `updates` is the serial number that a key update replaces, which must be that of
+/// the credential.
 pub(super) fn check_credential(
     requester: &Requester,
     updates: Option<&Serial>,
@@ -302,7 +308,8 @@ pub(super) fn check_credential(
     }
 }
 
-/// Encrypting for a key proves possession only if the key may decrypt (RFC 4211 §4).
+/// Refuses a proof of possession by decryption, direct or through the confirmation of an encrypted certificate, if the profile does not
+/// let the key decrypt (RFC 4211 §4).
 fn check_proof(profile: &Profile, key: &ProvenKey) -> Result<()> {
     let kind = key.key().kind();
     let usage = profile.key_usage_of(kind);
@@ -320,7 +327,7 @@ fn check_proof(profile: &Profile, key: &ProvenKey) -> Result<()> {
     }
 }
 
-/// Checks that the profile permits any use of a key of this kind.
+/// Refuses a kind of key for which the profile has no key usage at all.
 pub(super) fn check_use(profile: &Profile, kind: KeyKind) -> Result<()> {
     match profile.key_usage_of(kind).0.is_empty() {
         false => Ok(()),
@@ -408,7 +415,8 @@ fn check_extensions(
     Ok(key_usage)
 }
 
-/// Decides the validity: the profile's, or a shorter one if the request asks for it; never beyond the issuer's.
+/// Decides notBefore and notAfter, in whole seconds: the profile's validity, or a shorter one if the request asks for it; never beyond the
+/// issuer's.
 pub(super) fn validity<K>(
     profile: &Profile,
     ca: &Ca,

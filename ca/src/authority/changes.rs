@@ -26,13 +26,14 @@ impl Changes {
         self.signal.notify_all();
     }
 
-    /// Ends all present and future waiting.
+    /// Ends every present and future call of [`Self::wait`] at once.
     pub fn close(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.signal.notify_all();
     }
 
-    /// Waits at most `patience` for a change. Returns the CAs with changes, and clears them; `None` once closed.
+    /// Waits at most `patience` for a change. Returns the CAs with changes since the last call, and clears them; an empty set if there was
+    /// no change. `None` after [`Self::close`].
     pub fn wait(&self, patience: Duration) -> Option<BTreeSet<Label>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut state, _) = self

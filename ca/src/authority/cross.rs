@@ -1,7 +1,7 @@
 //! Cross-certification: a certificate for the key of another CA, for accounts with that permission (RFC 9810 §5.3.11
 //! and Appendix D.6).
 //!
-//! Whatever such a CA certifies is accepted wherever this instance's certificates are. The account therefore limits it:
+//! Verifiers that trust this instance's root accept the certificates that such a CA issues. The account therefore limits it:
 //! the account's names become the certificate's name constraints, and one of its DNs the subject
 //! (docs/adr/0011-cross-certification.md).
 
@@ -72,7 +72,9 @@ impl Authority {
     /// Decides about the cross certificate that a requester asks for.
     ///
     /// # Errors
-    /// `Denied` that says which rule of the account or the profile the request breaks.
+    /// `Denied` that says which rule of the account or the profile the request breaks; [`Error::Malformed`] if a requested extension
+    /// cannot be read; [`Error::Unavailable`] if there is no issuing CA, its end is near, or the key of the CA that would sign is not
+    /// here.
     pub fn authorize_cross(
         &self,
         requester: &Requester,
@@ -93,8 +95,8 @@ impl Authority {
             )));
         }
         self.refuse_registrars(account, signer)?;
-        // 2. The profile is the account's. The signer is the account's CA or the root above it, whichever may have a CA
-        // below it.
+        // 2. The profile is the account's. The signer is the account's CA, or else the root above it if only that may have
+        // such a CA below it.
         let profile = self.profile_for(account, request.profile.as_ref())?;
         if profile.needs_approval() {
             return Err(Error::not_authorized(format!(
@@ -145,7 +147,7 @@ impl Authority {
     /// Signs and records a cross certificate.
     ///
     /// # Errors
-    /// As [`Self::issue`]; [`Error::Unavailable`] if the key of the CA is not here.
+    /// As [`Self::issue`]; [`Error::Unavailable`] if the private key of the signing CA is not here.
     pub fn issue_cross(
         &self,
         authorized: CrossAuthorized,
@@ -234,8 +236,9 @@ impl Authority {
         Ok(())
     }
 
-    /// The CA that certifies other CAs for an account: its issuing CA, or else the root above, whichever may have
-    /// `below` CAs below the new one.
+    /// The CA that certifies other CAs for an account: the account's issuing CA, or else the root above it. It is the first of the two
+    /// whose own pathLenConstraint permits a CA below it with the pathLenConstraint `below`. `wanted` is the CA that the request names:
+    /// the certifying CA, or the account's issuing CA; any other is refused.
     fn certifier(&self, account: &Account, wanted: Option<&Label>, below: u8) -> Result<&Ca> {
         let issuing = self.ca_for(account, None)?;
         let root = issuing.chain().last();
@@ -505,7 +508,7 @@ fn subnet(address: IpAddr, mask: u8) -> Result<GeneralName> {
     Ok(GeneralName::IpAddress(both))
 }
 
-/// The pathLenConstraint of a CA's certificate.
+/// The pathLenConstraint of a CA's certificate (DER); `None` if it has none, so that any number of CAs may be below it.
 fn path_length(certificate: &[u8]) -> Result<Option<u8>> {
     let read = x509_cert::Certificate::from_der(certificate).map_err(Error::internal)?;
     let basic = read.tbs_certificate.get::<BasicConstraints>().map_err(Error::internal)?;

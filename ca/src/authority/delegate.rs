@@ -1,6 +1,6 @@
 //! Delegates of a CA: signers with keys and certificates of their own, so that the CA's key signs only certificates and
-//! CRLs. There is one for protocol answers (RFC 9483 §1.5), one for OCSP answers (RFC 6960 §4.2.2.2) and one for
-//! generated keys (RFC 9480 §2.2).
+//! CRLs. There is one for CMP responses and one for generated keys (RFC 9810 §4.5), and one for OCSP responses (RFC 6960
+//! §4.2.2.2).
 
 use std::sync::Arc;
 
@@ -34,12 +34,12 @@ impl Delegate {
         &self.chain
     }
 
-    /// The algorithm with which the delegate signs.
+    /// The signature algorithm of the delegate's key.
     pub fn algorithm(&self) -> AlgorithmIdentifierOwned {
         self.key.signature_algorithm()
     }
 
-    /// Signs a message.
+    /// Signs a message with the delegate's key, and returns the signature's octets.
     ///
     /// # Errors
     /// [`Error::Internal`] if the key fails.
@@ -59,27 +59,27 @@ impl Delegate {
         &self.facts.key_identifier
     }
 
-    /// The end of the certificate's validity.
+    /// The notAfter of the delegate's certificate.
     pub const fn not_after(&self) -> Timestamp {
         self.facts.not_after
     }
 
-    /// Whether the certificate is valid at this moment.
+    /// Whether the delegate's certificate is valid at the time `at`. At its notAfter it no longer counts as valid.
     pub fn is_valid(&self, at: Timestamp) -> bool {
         self.facts.not_before <= at && at < self.facts.not_after
     }
 
-    /// The content octets of the certificate's serial number.
+    /// The serial number of the delegate's certificate: the content octets of the INTEGER.
     pub(super) fn serial(&self) -> &[u8] {
         &self.facts.serial
     }
 
-    /// The private key.
+    /// The delegate's private key.
     pub(super) fn key(&self) -> Arc<FileKey> {
         Arc::clone(&self.key)
     }
 
-    /// Whether the certificate should be renewed: half of its life has passed, and a new one would live longer.
+    /// Whether the delegate's certificate should be renewed: half of its life has passed, and it ends before the CA (`ca`) does.
     pub(super) fn is_due(&self, ca: &Facts, now: Timestamp) -> bool {
         is_due(&self.facts, ca, now)
     }
@@ -93,19 +93,20 @@ impl std::fmt::Debug for Delegate {
 
 /// A role for which a CA certifies a delegate.
 pub(super) struct Role {
-    /// The suffix of the delegate's file names.
+    /// The part of the delegate's file names behind the CA's name and a dot.
     pub(super) suffix: &'static str,
     /// The account under which the delegate's certificates are recorded.
     pub(super) account: &'static str,
     /// The last part of the subject's common name, after the name of the CA.
     pub(super) title: &'static str,
+    /// The extended key usage of the delegate's certificates.
     pub(super) usage: &'static [ObjectIdentifier],
-    /// Whether the certificate has id-pkix-ocsp-nocheck.
+    /// Whether the delegate's certificates have id-pkix-ocsp-nocheck.
     pub(super) nocheck: bool,
 }
 
 impl Role {
-    /// Signs protocol answers. The extended key usage is cmcCA (RFC 6402 §2.10).
+    /// The delegate that signs CMP responses. Its extended key usage is id-kp-cmcCA (RFC 6402 §2.10).
     pub const CMP: Self = Self {
         suffix: "cmp",
         account: "_cmp",
@@ -114,7 +115,7 @@ impl Role {
         nocheck: false,
     };
 
-    /// Signs generated keys. The extended key usage is cmKGA (RFC 9480 §2.2).
+    /// The delegate that signs the private keys that the CA generates for peers. Its extended key usage is id-kp-cmKGA (RFC 9480 §2.2).
     pub const KGA: Self = Self {
         suffix: "kga",
         account: "_kga",
@@ -123,8 +124,8 @@ impl Role {
         nocheck: false,
     };
 
-    /// Signs OCSP answers. The extended key usage is OCSPSigning, and clients do not ask for the certificate's own
-    /// status (RFC 6960 §4.2.2.2.1).
+    /// The delegate that signs OCSP responses. Its extended key usage is id-kp-OCSPSigning. Its certificate tells clients not to ask for
+    /// the certificate's own status (RFC 6960 §4.2.2.2.1).
     pub const OCSP: Self = Self {
         suffix: "ocsp",
         account: "_ocsp",
@@ -134,7 +135,7 @@ impl Role {
     };
 }
 
-/// A delegate that is appointed when it is first needed, and the last failure to appoint it.
+/// A delegate that is appointed when it is first needed (`current`), and the time and error of the last attempt, if it failed (`failed`).
 #[derive(Default)]
 pub(super) struct Appointment {
     pub(super) current: Option<Arc<Delegate>>,
@@ -142,7 +143,8 @@ pub(super) struct Appointment {
 }
 
 impl Appointment {
-    /// The delegate, if its certificate is valid at this moment.
+    /// The delegate, if its certificate is valid at `now`. Otherwise the error of the last attempt to appoint it, or
+    /// [`Error::Unavailable`] if that did not fail. `ca` is named in the message.
     pub(super) fn at(&self, now: Timestamp, ca: &Label) -> Result<Arc<Delegate>> {
         match (&self.current, &self.failed) {
             (Some(current), _) if current.is_valid(now) => Ok(Arc::clone(current)),
@@ -155,8 +157,8 @@ impl Appointment {
     }
 }
 
-/// Whether a delegate's certificate should be renewed: half of its life has passed, and a new one would live longer,
-/// because the CA does.
+/// Whether a delegate's certificate should be renewed at `now`: half of its life has passed, and a new one would live longer, because the
+/// certificate does not end together with the CA (`ca`).
 pub(super) fn is_due(facts: &Facts, ca: &Facts, now: Timestamp) -> bool {
     let half = facts.not_before.plus(facts.not_after.since(facts.not_before) / 2);
     now >= half && facts.not_after != ca.not_after

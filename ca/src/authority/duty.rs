@@ -1,4 +1,4 @@
-//! Duties that an administrator assigns to an issuing CA.
+//! Duties that an administrator assigns to an issuing CA: to be the default CA, or to issue in its predecessor's place.
 
 use std::sync::PoisonError;
 
@@ -30,11 +30,11 @@ impl Authority {
     }
 }
 
-/// Refuses to record a default CA if the configuration names one, because the configuration takes precedence over the
-/// records.
+/// Refuses the duty [`Duty::Default`] if the configuration names the default CA (`configured`), because the configuration takes
+/// precedence over the records. Any other duty passes.
 ///
 /// # Errors
-/// `Denied` with [`Denial::Conflict`].
+/// `Denied` with [`Denial::Conflict`] if it refuses.
 pub fn refuse_overruled(configured: Option<&Label>, duty: Duty) -> Result<()> {
     match configured {
         Some(configured) if duty == Duty::Default => Err(Error::denied(

@@ -1,6 +1,6 @@
 //! Authenticates devices by a certificate of their vendor, for a first enrolment (3GPP TS 33.310 §9, RFC 9483 §4.1.1).
 //!
-//! The order of the steps bounds the cost of a stranger's message: one signature, then a path search within the bounds
+//! The order of the steps bounds the cost of a message from an unauthenticated client: one signature, then a path search within the bounds
 //! of `path/budget.rs`, and CRLs only for a device that has an account and may enrol. Parsed CRL files are cached
 //! (`vendor_crls.rs`).
 
@@ -22,15 +22,15 @@ use crate::path::{Anchors, Certificate, PathSettings, ValidPath, validate};
 use crate::record::{Account, Vendor};
 
 impl Authority {
-    /// Whether no CA of this instance has this subject, so that the certificate may be a vendor's.
+    /// Whether no CA of this instance has the subject `issuer`, so that a certificate of this issuer may be a vendor's.
     pub fn is_foreign(&self, issuer: &Name) -> bool {
         !self.cas.values().any(|ca| same_name(&ca.facts().subject, issuer))
     }
 
     /// Authenticates a device by a certificate of a trusted vendor, the first of `certificates`. The others, in any
-    /// order, may complete the path to the vendor's root. The vendor's mapping finds the account. `verify` checks a
-    /// signature with the certificate's key. `admit` may refuse the requester before the vendor's CRLs are read, which
-    /// can be large.
+    /// order, may complete the path to the vendor's root. The vendor's mapping names the field of the certificate that contains the
+    /// device's name, and that name finds the account. `verify` checks a signature with the certificate's key. `admit` may refuse the
+    /// requester before the vendor's CRLs are read, which can be large.
     ///
     /// # Errors
     /// `Denied` with [`Denial::SignerNotTrusted`] if no valid path leads to a vendor, with [`Denial::AlreadyRevoked`]
@@ -51,7 +51,7 @@ impl Authority {
         if vendors.records.is_empty() {
             return Err(untrusted(format!("`{}` was not issued here", signer.shown())));
         }
-        // 2. Verify the signature, whoever the signer is.
+        // 2. Verify the signature, also that of a signer that will turn out to be unknown.
         verify(&SubjectPublicKey::from_der(signer.spki())?)?;
         // 3. Find a path to a vendor's root. Other certificates that cannot be read are ignored.
         check_signer(&signer)?;
@@ -87,11 +87,10 @@ impl Authority {
         Ok(requester)
     }
 
-    /// Checks that the requester may still enrol with its vendor's certificate. Requesters with another credential
-    /// always may.
+    /// Checks that the requester may still enrol with its vendor's certificate. For another credential there is nothing to check.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NotAuthorized`] if the uses are used up.
+    /// `Denied` with [`Denial::NotAuthorized`] if no use of the vendor's certificate is left.
     pub fn check_vendors_uses(&self, requester: &Requester) -> Result<()> {
         match requester.credential() {
             Credential::Vendor(vendor) => check_equipment(requester.account(), vendor),
@@ -99,7 +98,8 @@ impl Authority {
         }
     }
 
-    /// Checks that every certificate of the path is good by the vendor's CRLs, if the vendor has any.
+    /// Checks that the vendor's CRLs list no certificate of the path as revoked, and that they cover each of them. A vendor without CRL
+    /// files passes.
     fn check_status(&self, vendor: &Vendor, path: &ValidPath, now: Timestamp) -> Result<()> {
         if vendor.crls.is_empty() {
             return Ok(());
@@ -130,7 +130,8 @@ impl Authority {
         Ok(())
     }
 
-    /// The account of a device. The vendor may be trusted for one profile only.
+    /// The account of the device that the vendor names by `value`. An account with another profile than the vendor's, if the vendor is
+    /// trusted for one profile only, is refused.
     fn account_for(&self, vendor: &Vendor, value: &str) -> Result<Account> {
         let refused = |why: String| {
             tracing::warn!(target: REFUSED, vendor = %vendor.name, equipment = value, "{why}");
@@ -151,7 +152,7 @@ impl Authority {
         }
     }
 
-    /// The current vendors. Their certificates are parsed again only after a change.
+    /// The trusted vendors by the records. Their certificates are parsed again only after a record changed.
     fn vendors(&self) -> Result<Arc<Vendors>> {
         let records = self.store().vendors()?;
         let mut cached = self.vendors.lock().unwrap_or_else(PoisonError::into_inner);
@@ -162,8 +163,8 @@ impl Authority {
     }
 }
 
-/// Checks that uses of the vendor's certificate are left. The administrator limits them, so that a thief of the
-/// device's key cannot enrol again unnoticed.
+/// Checks that the account may enrol with its vendor's certificate once more. The administrator limits the number of uses, so that a
+/// thief of the device's key cannot enrol again unnoticed.
 pub(super) fn check_equipment(account: &Account, vendor: &VendorSigned) -> Result<()> {
     let equipment = account.equipment.as_ref().filter(|equipment| vendor.is_of(equipment));
     let equipment =
@@ -178,9 +179,9 @@ pub(super) fn check_equipment(account: &Account, vendor: &VendorSigned) -> Resul
     )))
 }
 
-/// Removes from a request the names that only repeat the vendor's certificate, unless the account holds them. Clients
-/// such as OpenSSL's copy these names if they are told none, so they do not express a wish. A sentence in `changes`
-/// says that they were left out.
+/// Removes from a request the subject and the alternative names that only repeat those of the vendor's certificate, unless they are
+/// identities of the account. Clients such as OpenSSL's copy these names if the user gives none, so they do not express a wish. A sentence
+/// in `changes` says that they were left out.
 pub fn without_vendors_names(
     requester: &Requester,
     mut request: CertificateRequest,

@@ -8,23 +8,27 @@ use std::time::Duration;
 use super::settings::LockSettings;
 use crate::clock::Timestamp;
 
-/// The longest lock.
+/// The longest time for which a reference is locked at once.
 const LONGEST_LOCK: Duration = Duration::from_secs(24 * 3600);
 
 /// The most pairs of reference and address whose wrong secrets are counted. Beyond that, the pair whose last failure is
 /// oldest is forgotten.
 const MAX_FAILURES: usize = 4096;
 
-/// The wrong secrets for each reference, by the address that sent them. They are kept in memory only, so that strangers
-/// cannot make the journal grow.
+/// The number of wrong secrets for each pair of a reference and the address that sent them (`None` if it is not known). They are kept in
+/// memory only, so that unauthenticated clients cannot make the journal grow.
 #[derive(Debug, Default)]
 pub struct Failures(HashMap<(String, Option<IpAddr>), Failed>);
 
 #[derive(Debug, Clone, Copy)]
 struct Failed {
+    /// The number of wrong secrets since the last lock.
     in_a_row: u32,
+    /// The number of locks so far.
     locks: u32,
+    /// The end of the last lock; `None` if there was none.
     until: Option<Timestamp>,
+    /// The time of the last wrong secret.
     last: Timestamp,
 }
 
@@ -40,8 +44,8 @@ impl Failures {
         failed.until.filter(|until| now < *until)
     }
 
-    /// Counts a wrong secret. Returns how many there were in a row, and the end of the lock if this one locks the
-    /// reference.
+    /// Counts a wrong secret from an address. Returns the number of wrong secrets since the last lock, this one included, and the end of
+    /// the lock if this one locks the reference.
     pub(super) fn count(
         &mut self,
         reference: &str,
@@ -70,27 +74,27 @@ impl Failures {
         (in_a_row, failed.until)
     }
 
-    /// Forgets all wrong secrets for a reference.
+    /// Forgets the wrong secrets and the locks of a reference, for every address.
     fn forget(&mut self, reference: &str) {
         self.0.retain(|(of, _), _| of != reference);
     }
 }
 
 impl LockSettings {
-    /// The duration of the next lock.
+    /// The duration of a lock after `locks_before` earlier ones: that of the first one, doubled each time, at most [`LONGEST_LOCK`].
     fn time(&self, locks_before: u32) -> Duration {
         let times = 1_u32.checked_shl(locks_before).unwrap_or(u32::MAX);
         self.first.saturating_mul(times).min(LONGEST_LOCK)
     }
 }
 
-/// Forgets the wrong secrets for a reference, after a certificate was issued. A message with the right secret alone
-/// must not reset the count: it may be a replay, by which a guesser could evade the lock.
+/// Forgets the wrong secrets and the locks of a reference, after a certificate was issued with its secret. A message with the right secret
+/// alone must not reset the count: it may be a replay, by which a guesser could evade the lock.
 pub(super) fn forget_failures(failures: &Mutex<Failures>, reference: &str) {
     locked(failures).forget(reference);
 }
 
-/// Locks the counts.
+/// Acquires the mutex of the counts.
 pub(super) fn locked(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
     failures.lock().unwrap_or_else(PoisonError::into_inner)
 }

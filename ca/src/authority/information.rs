@@ -12,8 +12,9 @@ use crate::record::{Account, CrlScope, Label};
 const PARTITION: &str = "{partition}";
 
 impl Authority {
-    /// The certificates between those of peers and the roots, DER: those of issuing CAs, of CAs above them, and the
-    /// links between keys of a root. Those of CAs that have ended are left out.
+    /// The certificates between those of peers and the roots, DER, each once: those of issuing CAs, of CAs above them, and those that
+    /// link two keys of a root (RFC 9810 §4.4). The certificates of and above an issuing CA that has expired are left out, and the links
+    /// to a root key that has expired.
     pub fn ca_certificates(&self) -> Vec<&[u8]> {
         let now = self.now();
         let mut found: Vec<&[u8]> = Vec::new();
@@ -30,7 +31,8 @@ impl Authority {
         found
     }
 
-    /// The CA and the scope of the CRL that a distribution point or freshestCRL names by this URL.
+    /// The name of the CA, and the scope, of the CRL that a distribution point or freshestCRL names by this URL; `None` if it is no such
+    /// URL.
     pub fn crl_at(&self, url: &str) -> Option<(Label, CrlScope)> {
         let profiles = self.profiles();
         let settings = &self.settings.crl;
@@ -54,10 +56,10 @@ impl Authority {
         })
     }
 
-    /// The name of an issuing CA; `None` means the default CA.
+    /// The name of an issuing CA: `ca` itself, or without it the newest active key of the default CA.
     ///
     /// # Errors
-    /// [`crate::Error::Unavailable`] if there is none.
+    /// [`crate::Error::Unavailable`] if there is no such issuing CA.
     pub fn issuing_name(&self, ca: Option<&Label>) -> Result<Label> {
         Ok(self.issuing_ca(ca)?.info().name.clone())
     }
@@ -70,7 +72,7 @@ impl Authority {
         Ok(self.ca_for(account, None)?.info().name.clone())
     }
 
-    /// The names of a certificate for this account if the request names none.
+    /// The subject and subjectAltName of a certificate for this account if the request contains no names.
     ///
     /// # Errors
     /// `Denied` if the profile permits no identity of the account.
@@ -79,7 +81,7 @@ impl Authority {
     }
 }
 
-/// The partition number in a URL that was made from this template.
+/// The partition number in a URL that was made from this template for this CA; `None` if it was not.
 fn partition_in(template: &str, ca: &Label, url: &str) -> Option<u16> {
     let (before, _) = template.split_once(PARTITION)?;
     let before = filled_url(before, ca, None)?;

@@ -19,14 +19,14 @@ use crate::signed::{EndEntity, Gate, Object};
 /// The most unconfirmed certificates that are revoked in one call, so that other work is not delayed for long.
 pub const UNCONFIRMED_AT_ONCE: usize = 256;
 
-/// A transaction as a protocol opens it.
+/// A transaction that a protocol opens, without the parts that the authority adds.
 #[derive(Debug, Clone)]
 pub struct TransactionDraft {
-    /// The transactionID.
+    /// The transaction's identifier (CMP: transactionID).
     pub id: Vec<u8>,
-    /// When the transaction expires.
+    /// The time at which the transaction expires.
     pub expires: Timestamp,
-    /// What the protocol needs to continue, in an encoding of its own.
+    /// The data that the protocol needs to continue the transaction, in an encoding of its own.
     pub context: Vec<u8>,
     /// The deadline for the peer's confirmation; `None` if no confirmation is needed.
     pub confirm_until: Option<Timestamp>,
@@ -52,7 +52,7 @@ pub struct IssuedCertificate {
 }
 
 impl TransactionDraft {
-    /// The transaction as it is recorded.
+    /// The transaction as it is recorded, with its account and the CA and serial number of the certificate that was issued in it.
     pub(super) fn opened(self, account: Label, certificate: Option<CertificateId>) -> Transaction {
         Transaction {
             id: self.id,
@@ -71,9 +71,10 @@ impl Authority {
     /// Signs and records a certificate. It is durable when this returns.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Template`] if the lint finds an error, or with what the store refuses
-    /// ([`crate::Store::record_issued`]); [`Error::Unavailable`] if it cannot be recorded. After an error, no
-    /// certificate was issued.
+    /// `Denied` with [`Denial::Template`] if the lint finds an error or no verifier would accept the certificate below the CA's path, with
+    /// [`Denial::NotAuthorized`] if an administrator must still approve it, or with what the store refuses
+    /// ([`crate::Store::record_issued`]); [`Error::Unavailable`] if the CA is gone, its key is not open, or the certificate cannot be
+    /// recorded. After an error, no certificate has left.
     pub fn issue(
         &self,
         authorized: Authorized,
@@ -82,11 +83,11 @@ impl Authority {
         self.begin_issue(authorized, transaction)?.wait()
     }
 
-    /// Takes a serial number ahead, without blocking. Returns whether there is one, so that [`Self::begin_issue`] will
-    /// not block for it. This is for callers on the event loop.
+    /// Takes a recorded serial number for the certificate, without blocking. Returns whether the certificate now has one, so that
+    /// [`Self::begin_issue`] will not block for it. This is for callers on the event loop.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the CA is gone.
+    /// [`Error::Unavailable`] if the CA is gone.
     pub fn take_serial(&self, authorized: &mut Authorized) -> Result<bool> {
         if authorized.serial.is_none() {
             authorized.serial = self.issuing_ca(Some(&authorized.ca))?.try_serial(&self.foundation);
@@ -104,7 +105,8 @@ impl Authority {
         authorized: Authorized,
         transaction: Option<TransactionDraft>,
     ) -> Result<Recording<IssuedCertificate>> {
-        // INVARIANT: a certificate whose possession is proven by confirming it is later confirmed or revoked.
+        // INVARIANT: if possession of a key is proven by confirming its certificate, the certificate is later confirmed or
+        // revoked.
         let withheld = authorized.key.proof() == Proof::Confirmation;
         let awaits = transaction.as_ref().is_some_and(|draft| draft.confirm_until.is_some());
         if withheld && !awaits {
@@ -190,7 +192,8 @@ impl Authority {
         Ok(Recording::new(result, receipt.then(after)))
     }
 
-    /// The actions once the entry is durable. They also happen if the caller has given up by then.
+    /// The actions once the certificate's entry is durable: the wrong secrets for `reference` are forgotten, and the issue is logged. They
+    /// also happen if the caller has given up by then. `reference` is `None` if no secret was used.
     fn after_issue(
         &self,
         issued: &Issued,
@@ -208,10 +211,10 @@ impl Authority {
         }
     }
 
-    /// Records that the peer accepted the certificate.
+    /// Records that the peer accepted the certificate that was issued in this transaction.
     ///
     /// # Errors
-    /// As [`crate::Store::record_confirmed`]; `Denied` with [`Denial::AlreadyRevoked`] if the deadline has passed.
+    /// As [`crate::Store::record_confirmed`]; `Denied` with [`Denial::AlreadyRevoked`] if the deadline for the confirmation has passed.
     pub fn confirm(&self, transaction: &[u8]) -> Result<()> {
         // Held until the confirmation is recorded, so that the same certificate is not revoked at the same moment.
         let _confirming = self.confirming.read().unwrap_or_else(PoisonError::into_inner);
@@ -230,15 +233,16 @@ impl Authority {
         }
     }
 
-    /// Whether the deadline for the confirmation still applies. It does not for certificates from before a restore:
-    /// they are not revoked, and may be confirmed at any time.
+    /// Whether the certificate is revoked if its confirmation is late. A certificate from before a restore is not: it may be
+    /// confirmed after the deadline.
     fn awaits_confirmation(&self, id: &CertificateId) -> Result<bool> {
         let record = self.store().certificate(&id.ca, &id.serial)?;
         Ok(record.is_some_and(|record| record.awaits_confirmation))
     }
 
-    /// Revokes certificates whose confirmation is overdue (RFC 9810 §5.1.1.2), at most [`UNCONFIRMED_AT_ONCE`], and
-    /// returns the uses of shared secrets that they consumed. Returns how many there were.
+    /// Revokes certificates whose confirmation is overdue (RFC 9810 §5.1.1.2), at most [`UNCONFIRMED_AT_ONCE`], and gives the uses of
+    /// shared secrets that they consumed back to their accounts. Returns the number of overdue certificates that it found, including
+    /// those that were confirmed or revoked while it ran.
     ///
     /// # Errors
     /// [`Error::Unavailable`] and [`Error::Internal`] if the store fails.
@@ -260,7 +264,7 @@ impl Authority {
         Ok(due.len())
     }
 
-    /// The certificate that was issued in a transaction which has not expired.
+    /// The certificate that was issued in this transaction; `None` if there was none, or the transaction has expired.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store fails.
@@ -271,11 +275,11 @@ impl Authority {
         }
     }
 
-    /// Records that the peer rejected the certificate: it is revoked, the use of the shared secret is returned, and the
-    /// transaction ends.
+    /// Records that the peer rejected the certificate of this transaction: it is revoked, the account gets the use of its shared secret
+    /// back, and the transaction awaits no confirmation any more.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NoSuchCertificate`] if no certificate awaits confirmation.
+    /// `Denied` with [`Denial::NoSuchCertificate`] if no certificate of the transaction awaits confirmation.
     pub fn reject(&self, transaction: &[u8]) -> Result<()> {
         let now = self.now();
         let awaited =

@@ -18,8 +18,8 @@ use crate::record::{CaRecord, CrlRecord, CrlScope, Label, Serial, Succession};
 use crate::signed::HandedOut;
 use crate::x509::Facts;
 
-/// How many serial numbers are reserved in one entry. With numbers in reserve, issuing waits for one commit instead of
-/// two.
+/// The number of serial numbers that are reserved in one journal entry. With numbers in reserve, issuing a certificate waits for one
+/// commit instead of two.
 const SERIAL_BLOCK: usize = 128;
 
 /// The number of remaining serial numbers at which the next ones are reserved in the background, so that issuing rarely
@@ -31,19 +31,19 @@ const FEW_SERIALS: usize = 96;
 pub struct CaInfo {
     /// The CA's name.
     pub name: Label,
-    /// Whether the CA is a root, which signs only other CAs.
+    /// Whether the CA is a root. A root certifies other CAs and its own OCSP delegate, and no peers.
     pub is_root: bool,
     /// The CA's certificate, DER.
     pub certificate: Vec<u8>,
     /// The CA's subject.
     pub subject: Name,
-    /// The end of the CA's validity.
+    /// The notAfter of the CA's certificate.
     pub not_after: Timestamp,
-    /// Whether the CA's private key is here.
+    /// Whether the file with the CA's private key was in this instance's key folder when the instance was opened.
     pub can_sign: bool,
 }
 
-/// A CRL in force.
+/// The newest CRL of a CA and scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CurrentCrl {
     /// The CRL's record.
@@ -52,33 +52,34 @@ pub struct CurrentCrl {
     pub der: Bytes,
 }
 
-/// The reserved serial numbers, and the next ones, whose entry is being written.
+/// The unused serial numbers whose entry is durable (`ready`), and the next ones, whose entry is being written (`coming`).
 #[derive(Default)]
 struct Serials {
     ready: Vec<Serial>,
     coming: Option<Recording<Vec<Serial>>>,
 }
 
-/// A CA that is open.
+/// A CA of the running instance. An issuing CA has its private key open; a root's key is opened for each signature.
 pub struct Ca {
     info: CaInfo,
     facts: Facts,
     succeeds: Option<Succession>,
-    /// Whether the predecessor continues to issue. It is cleared when an administrator activates this CA.
+    /// Whether the CA with the previous key continues to issue in this CA's place. It is cleared when an administrator
+    /// activates this CA.
     waits: AtomicBool,
     /// The CA's certificate and those above it, DER, root last.
     chain: Vec<Vec<u8>>,
-    /// The same path, parsed for the checks before a signature.
+    /// The path in `chain`, parsed for the checks before a signature.
     handed_out: HandedOut,
     key: Option<FileKey>,
     pub(super) protection: Option<Delegate>,
     serials: Mutex<Serials>,
-    /// How many times the signing of this CA's CRLs (one edition: a CRL of each scope) has begun since the CA was opened, including attempts
-    /// that failed.
+    /// How many times the signing of this CA's CRLs (one edition: a CRL of each scope) has begun since the CA was opened, including
+    /// attempts that failed.
     pub(super) editions: AtomicU64,
-    /// Held while an edition is signed. The number is that of the last finished edition.
+    /// Held while an edition is signed. It contains the value of `editions` after the last edition that succeeded had begun.
     pub(super) publishing: Mutex<u64>,
-    /// The CRLs in force that were asked for, cached.
+    /// The newest CRLs that [`Authority::crl`](crate::Authority::crl) has read from their files, cached.
     pub(super) crls: Mutex<BTreeMap<CrlScope, Arc<CurrentCrl>>>,
     pub(super) responder: Mutex<Appointment>,
     pub(super) key_generator: Mutex<Appointment>,
@@ -93,14 +94,15 @@ impl Member for Ca {
         self.succeeds.as_ref().map(|succession| &succession.predecessor)
     }
 
-    /// Unlike the record, false once this CA took over.
+    /// Unlike in the record from the start of the program, it is false as soon as this CA was activated.
     fn waits(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
     }
 }
 
 impl Ca {
-    /// Opens a CA and its key. A root's key stays closed until it is needed.
+    /// Opens a CA and its key. A root's key stays closed until it is needed. It is [`Error::Unavailable`] if the key belongs to another
+    /// certificate.
     pub fn open(foundation: &Foundation, record: CaRecord) -> Result<Self> {
         let facts = Facts::of(&record.certificate)?;
         let can_sign = foundation.keys.contains(record.name.as_str());
@@ -154,12 +156,12 @@ impl Ca {
         &self.facts
     }
 
-    /// The succession, if the CA's key follows another key.
+    /// The CA with the previous key, and the links to it; `None` if this is the CA's first key.
     pub const fn succeeds(&self) -> Option<&Succession> {
         self.succeeds.as_ref()
     }
 
-    /// Makes the CA issue in its predecessor's place.
+    /// Makes the CA issue in the place of the CA with the previous key.
     pub(super) fn take_over(&self) {
         self.waits.store(false, Ordering::Relaxed);
     }
@@ -169,26 +171,26 @@ impl Ca {
         &self.chain
     }
 
-    /// The path that peers get with their certificates.
+    /// The CA's certificate and those above it, which peers get with their certificates, parsed for the checks before a signature.
     pub const fn handed_out(&self) -> &HandedOut {
         &self.handed_out
     }
 
-    /// The CA's private key, if it is open.
+    /// The CA's private key; [`Error::Unavailable`] if it is not open, as for a root.
     pub fn key(&self) -> Result<&FileKey> {
         self.key.as_ref().ok_or_else(|| {
             Error::unavailable(format!("the key of the CA `{}` is not open", self.info.name))
         })
     }
 
-    /// The delegate that signs protocol answers.
+    /// The delegate that signs CMP responses; [`Error::Unavailable`] if the CA has none.
     pub fn protection(&self) -> Result<&Delegate> {
         self.protection.as_ref().ok_or_else(|| {
             Error::unavailable(format!("the CA `{}` signs no protocol answers", self.info.name))
         })
     }
 
-    /// Takes a serial number that was recorded before. It blocks on the disk if none is in reserve.
+    /// Takes a serial number whose entry is durable, for one certificate. It blocks on the disk if none is in reserve.
     pub fn next_serial(&self, foundation: &Foundation) -> Result<Serial> {
         let mut serials = self.serials.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = self.prepare_serials(&mut serials, foundation);
@@ -203,7 +205,7 @@ impl Ca {
         serials.ready.pop().ok_or_else(|| Error::internal("no serial number was reserved"))
     }
 
-    /// Like [`Self::next_serial`], but never blocks; `None` if that is impossible at the moment.
+    /// Like [`Self::next_serial`], but never blocks; `None` if none is in reserve, or another thread is taking one.
     pub fn try_serial(&self, foundation: &Foundation) -> Option<Serial> {
         let mut serials = self.serials.try_lock().ok()?;
         // An error is not lost: a later `next_serial` meets it again and returns it.
@@ -211,7 +213,7 @@ impl Ca {
         serials.ready.pop()
     }
 
-    /// Takes over serial numbers whose entry became durable, and begins to reserve the next ones when few are left.
+    /// Makes serial numbers ready whose entry became durable, and begins to reserve the next ones when at most [`FEW_SERIALS`] are ready.
     fn prepare_serials(&self, serials: &mut Serials, foundation: &Foundation) -> Result<()> {
         if let Some(settled) = serials.coming.take_if(|coming| coming.is_settled())
             && let Ok(fresh) = settled.wait()
@@ -224,7 +226,7 @@ impl Ca {
         Ok(())
     }
 
-    /// Begins to reserve a block of new serial numbers.
+    /// Draws [`SERIAL_BLOCK`] random serial numbers and begins to write their entry.
     fn begin_serials(&self, foundation: &Foundation) -> Result<Recording<Vec<Serial>>> {
         let fresh: Vec<Serial> = (0..SERIAL_BLOCK)
             .map(|_| Serial::random(foundation.entropy.as_ref()))

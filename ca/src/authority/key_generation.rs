@@ -1,5 +1,5 @@
-//! Key pairs that the authority generates for peers, and the key generation authority that signs them (RFC 9480 §2.2,
-//! RFC 9483 §4.1.6).
+//! Key pairs that the authority generates for peers, and the delegate that signs their private keys, the key generation
+//! authority (RFC 9810 §4.5, RFC 9483 §4.1.6).
 
 use std::sync::{Arc, PoisonError};
 
@@ -16,12 +16,12 @@ use crate::profile::{KeyOrder, WantedKey};
 use crate::record::{Label, Permission};
 
 impl Authority {
-    /// Decides whether a key pair may be generated for this request, of which kind, and in which form it is handed
-    /// over. No key is generated yet. Everything that [`Self::authorize`] would refuse independently of the key is
+    /// Decides whether a key pair may be generated for this request, of which kind, and in which form the private key is
+    /// handed over. No key is generated yet. Everything that [`Self::authorize`] would refuse independently of the key is
     /// refused here.
     ///
     /// # Errors
-    /// `Denied` that says which rule of the account or the profile forbids it.
+    /// `Denied` that says which rule of the account or the profile forbids it; otherwise as [`Self::authorize`].
     pub fn key_to_generate(
         &self,
         requester: &Requester,
@@ -56,17 +56,18 @@ impl Authority {
     /// Generates a key pair of a kind that [`Self::key_to_generate`] allowed.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if there is no randomness.
+    /// [`Error::Unavailable`] if the key pair cannot be generated.
     pub fn generate_key(&self, kind: KeyKind) -> Result<GeneratedKey> {
         GeneratedKey::generate(kind)
     }
 
-    /// The delegate that signs keys generated for this requester. It is certified (with extended key usage cmKGA) by
-    /// the CA that will issue the requester's certificate. It is made at the first call, and renewed when half of its
-    /// life has passed.
+    /// The delegate that signs private keys generated for this requester. It is certified (with extended key usage id-kp-cmKGA)
+    /// by the CA that will issue the requester's certificate; `ca` is the CA that the request names, if it names one. The delegate is made
+    /// at the first call, and its certificate is renewed when half of its life has passed.
     ///
     /// # Errors
-    /// As [`Self::authorize`] for the CA; [`Error::Unavailable`] if the delegate cannot be made.
+    /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) if the requester's account is for another CA than `ca`;
+    /// [`Error::Unavailable`] if there is no issuing CA, or the delegate cannot be made.
     pub fn key_generation_signer(
         &self,
         requester: &Requester,
@@ -78,10 +79,10 @@ impl Authority {
         state.at(self.now(), &ca.info().name)
     }
 
-    /// Calls `with` with the shared secret by which this requester proved itself.
+    /// Calls `with` with the shared secret by which this requester proved its identity, and returns its result.
     ///
     /// # Errors
-    /// [`Error::Internal`] if it used no secret; [`Error::Unauthenticated`] if the secret cannot be opened.
+    /// [`Error::Internal`] if the requester used no secret, or the sealed secret is damaged.
     pub fn with_secret<T>(
         &self,
         requester: &Requester,

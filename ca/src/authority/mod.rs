@@ -1,8 +1,8 @@
 //! The authority: it authenticates, authorizes, issues, revokes and publishes.
 //!
-//! A certificate comes into being in this order, and each step's result is the next step's only input:
-//! [`Requester`](crate::Requester) (authenticate) → [`Authorized`] (authorize) → [`IssuedCertificate`] (issue: serial recorded before,
-//! lint, sign, record). No signed object leaves before its entry is durable.
+//! A certificate is made in this order: [`Requester`](crate::Requester) (authenticate) → [`Authorized`] (authorize) →
+//! [`IssuedCertificate`] (issue: take a serial number that is already recorded, lint, sign, record). A later step accepts only the
+//! value that the step before made. No certificate and no CRL leaves before its journal entry is durable.
 
 pub mod accounts;
 mod appointments;

@@ -17,11 +17,12 @@ use crate::profile::Profiles;
 use crate::record::Label;
 
 impl Authority {
-    /// Opens the keys of a founded instance.
+    /// Opens a founded instance: its sealing key, its audit key and the keys of its issuing CAs. An issuing CA whose delegate for CMP
+    /// has no valid certificate issues one.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] for a wrong passphrase; [`Error::Unavailable`] if keys are missing;
-    /// [`Error::Malformed`] if the settings name a CA that does not exist.
+    /// [`Error::Unauthenticated`] for a wrong passphrase; [`Error::Unavailable`] if a key is missing or belongs to another certificate;
+    /// [`Error::Malformed`] if the default CA in the settings is no issuing CA of this instance; the errors of the store.
     pub fn open(foundation: Foundation, profiles: Profiles, settings: Settings) -> Result<Self> {
         let opener = Opener::load(&foundation.keys, SEAL_KEY, &foundation.passphrase)?;
         let audit = foundation.keys.load(AUDIT_KEY, &foundation.passphrase)?;
@@ -61,7 +62,7 @@ impl Authority {
     }
 }
 
-/// The default CA: the configured one, which must exist, or else the recorded one.
+/// The default CA: the configured one (`wanted`), which must be an issuing CA, or else the recorded one.
 fn default_ca(
     cas: &BTreeMap<Label, Ca>,
     wanted: Option<&Label>,

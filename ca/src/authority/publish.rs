@@ -1,4 +1,5 @@
-//! Signs CRLs on schedule and after changes: the full CRL, and the delta CRL and the partitions if they are in force.
+//! Signs the CRLs of a CA, and says when the next ones are due: the full CRL, and the delta CRL and the CRLs of partitions if the settings
+//! ask for them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -20,15 +21,16 @@ use crate::record::revoked::{Listed, RevokedSet};
 use crate::record::{CrlRecord, CrlScope, Label, Reason, RevokedEntry, Serial};
 use crate::signed::crl::Crl;
 
-/// The smallest step between two values of thisUpdate.
+/// The smallest step between the thisUpdate of a CRL and that of the CA's next one.
 const SECOND: Duration = Duration::from_secs(1);
-/// How far in the future the next thisUpdate may lie for the signer to wait for it.
+/// How far in the future the next thisUpdate may lie for the signer to wait for it. A time that is further ahead is taken for that of a
+/// clock that was wrong.
 const NEAR: Duration = Duration::from_secs(5);
 /// The longest pause between two looks at the clock while waiting. [`TRIES`] is the number of looks.
 const PAUSE: Duration = Duration::from_millis(200);
 const TRIES: usize = 30;
 
-/// What the CRLs of one edition share. An edition is the set of CRLs that are signed together.
+/// The values that the CRLs of one edition share. An edition is the set of a CA's CRLs that are signed together, one for each scope.
 struct Edition<'a> {
     ca: &'a Ca,
     key: &'a FileKey,
@@ -36,15 +38,15 @@ struct Edition<'a> {
     signed: Timestamp,
     this_update: Timestamp,
     next_update: Timestamp,
-    /// The journal offset up to which all revocations are on these CRLs.
+    /// The journal offset up to which all revocations of the CA's certificates are on these CRLs.
     reached: u64,
 }
 
-/// The last CRL of a scope, as far as the next one depends on it.
+/// The parts of the last CRL of a scope on which the next one depends.
 struct Published {
-    /// The CRL's thisUpdate.
+    /// The CRL's thisUpdate, but not later than now; 1970 if there is no CRL.
     update: Timestamp,
-    /// The certificates whose revocation was recorded after the CRL was made.
+    /// The certificates that were revoked or released by entries that the CRL does not cover.
     changed: BTreeSet<Serial>,
 }
 
@@ -54,8 +56,9 @@ impl Authority {
     /// edition that starts after its call.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the CA's private key is elsewhere, or a CRL cannot be recorded or written. The
-    /// previous CRL then stays in place.
+    /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA; [`Error::Unavailable`] if the CA's
+    /// private key is elsewhere, the CA has ended, or a CRL cannot be recorded or written. CRLs are replaced in the order full, delta,
+    /// partitions: after an error, that one and those behind it stay as they were.
     pub fn publish_crl(&self, ca: &Label) -> Result<CrlRecord> {
         let ca = self.ca(ca)?;
         let name = &ca.info().name;
@@ -127,8 +130,8 @@ impl Authority {
         Ok(record)
     }
 
-    /// The CRL in force of a CA and scope. `None` if there is none yet, if the scope is not in force, or if the CRL's
-    /// file is damaged and must be made again.
+    /// The newest CRL of a CA and scope. `None` if there is none yet, if the scope is not in force ([`Self::crl_scopes`]), or if the CRL's
+    /// file is missing or damaged and must be made again.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA.
@@ -153,8 +156,8 @@ impl Authority {
         Ok(Some(read))
     }
 
-    /// The scopes in force: the full CRL, then the delta, then the partitions. Partitions that only older certificates
-    /// name are included.
+    /// The scopes for which CRLs of this CA are signed: the full CRL, then the delta, then the partitions by number. Partitions that only
+    /// older certificates name are included. A root has no partitions.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA.
@@ -171,8 +174,8 @@ impl Authority {
         Ok(scopes)
     }
 
-    /// When the next scheduled edition is due; now, if a CRL is missing or damaged. `None` if the CA's private key is
-    /// elsewhere or the CA has ended.
+    /// The time at which the CA's next CRLs are due. It is now if a CRL is missing, damaged or dated in the future, or if an edition was
+    /// interrupted. `None` if the CA's private key is elsewhere or the CA has ended.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA.
@@ -204,8 +207,8 @@ impl Authority {
         Ok(due)
     }
 
-    /// Whether a revocation or release was recorded that is missing from the CA's last full CRL. A command without
-    /// access to the CA's private key causes that.
+    /// Whether a revocation or release was recorded that is missing from the CA's last full CRL, or there is no CRL that this instance
+    /// signed. A command that revokes without access to the CA's private key causes that.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store fails.
@@ -215,7 +218,8 @@ impl Authority {
         Ok(!self.store().changed(ca, reached)?.is_empty())
     }
 
-    /// Whether the next CRL must wait for its thisUpdate. After many CRLs in a short time it must, for up to a second.
+    /// Whether [`Self::publish_crl`] would now wait until the clock reaches the next CRL's thisUpdate. After many CRLs in a short time it
+    /// waits for up to a second, and after a clock was set back for up to 5 seconds.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store fails.
@@ -223,7 +227,7 @@ impl Authority {
         Ok(self.earliest_update(ca)? > self.now())
     }
 
-    /// The earliest thisUpdate of a CA's next CRL.
+    /// The earliest thisUpdate of a CA's next CRL; 1970 if there is no bound.
     ///
     /// NSS and GnuTLS distinguish CRLs by thisUpdate, so each is a second later than the one before. After a restore it
     /// is also later than any CRL that the lost instance can have signed. A thisUpdate in the future, from a clock that
@@ -236,7 +240,7 @@ impl Authority {
         Ok(earliest.max().unwrap_or_default())
     }
 
-    /// When the journal was restored from a backup, if none of these CRLs was signed since then. The comparison uses
+    /// The time at which the journal was last restored from a backup, if none of these CRLs was signed since then. The comparison uses
     /// journal offsets and not times: the clock may have been ahead when the last CRL was signed, and an imported CRL
     /// was signed before the restore.
     fn restored_since(&self, crls: &[CrlRecord]) -> Result<Option<Timestamp>> {
@@ -246,12 +250,12 @@ impl Authority {
         Ok(restored.filter(|restore| is_before(restore.offset)).map(|restore| restore.at))
     }
 
-    /// The number of the CRLs that are signed now.
+    /// The cRLNumber of the CRLs that are signed now.
     ///
-    /// It exceeds each earlier number by at least the milliseconds since then, and is at least the current time. So it
-    /// also rises with time when it is ahead of time, and exceeds the numbers that a lost instance used after its
-    /// backup. The first CRL after a restore additionally adds the whole current time, in case the clock was ahead when
-    /// those were signed.
+    /// It is at least the current time in milliseconds since 1970, and exceeds the largest number of `crls` by at least the milliseconds
+    /// since that CRL was signed. So it also rises with time when it is ahead of time, and exceeds the numbers that a lost instance used
+    /// after its backup. The first edition after a restore additionally adds the whole current time, in case the clock was ahead when
+    /// the lost instance signed.
     fn next_number(&self, crls: &[CrlRecord], now: Timestamp) -> Result<u64> {
         let present = u64::try_from(now.millis()).unwrap_or(0).max(1);
         let next = crls.iter().max_by_key(|crl| crl.number).map_or(1, |last| {
@@ -262,7 +266,8 @@ impl Authority {
         Ok(next.max(present).saturating_add(leap))
     }
 
-    /// Waits for a moment in the near future. It gives up if the clock does not advance.
+    /// Waits for a moment that is at most [`NEAR`] away, and returns at once for any other. It gives up if the clock does not
+    /// advance.
     fn wait_until(&self, moment: Timestamp) {
         for _ in 0..TRIES {
             let left = moment.since(self.now());
@@ -273,7 +278,7 @@ impl Authority {
         }
     }
 
-    /// The common fields of an edition that is signed now.
+    /// The values that the CRLs signed now share. `earliest` is the earliest thisUpdate, and `reached` is as in [`Edition`].
     fn edition<'a>(
         &self,
         ca: &'a Ca,
@@ -342,7 +347,8 @@ impl Authority {
         Ok(record)
     }
 
-    /// The changes since a full CRL (RFC 5280 §5.2.4), ordered by serial number.
+    /// The entries of a delta CRL (RFC 5280 §5.2.4), ordered by serial number: the certificates whose status changed at or behind the
+    /// journal offset `reached`, up to which its base covers. `revoked` is the snapshot for this edition.
     fn changed_since(
         &self,
         ca: &Label,
@@ -357,7 +363,7 @@ impl Authority {
         Ok(now.collect())
     }
 
-    /// The last CRL of a scope, as far as the next one depends on it.
+    /// The parts of the last CRL of a scope on which the next one depends.
     fn last_published(&self, ca: &Label, scope: CrlScope) -> Result<Published> {
         let last = self.store().last_crl(ca, scope)?;
         let reached = last.as_ref().and_then(|last| last.reached);
@@ -391,7 +397,7 @@ impl Authority {
 }
 
 impl Edition<'_> {
-    /// A complete CRL with the fields of this edition.
+    /// The content of a full CRL, apart from its entries and its freshestCRL.
     fn crl(&self) -> Crl<'_> {
         Crl {
             issuer: &self.ca.facts().subject,
@@ -410,7 +416,7 @@ fn urls(templates: &[String], ca: &Label, partition: Option<u16>) -> Vec<String>
     templates.iter().filter_map(|url| filled_url(url, ca, partition)).collect()
 }
 
-/// SHA-256 over the first element inside the outer SEQUENCE, the TBSCertList.
+/// SHA-256 over the TBSCertList of a CRL, the first element inside the outer SEQUENCE; `None` if it cannot be read.
 fn tbs_sha256(der: &[u8]) -> Option<[u8; 32]> {
     let outer = der::asn1::AnyRef::from_der(der).ok()?;
     let tbs = SliceReader::new(outer.value()).ok()?.tlv_bytes().ok()?;

@@ -3,7 +3,7 @@
 use crate::key::{Proof, ProvenKey, SubjectPublicKey};
 use crate::record::{Account, CertificateRecord, Label};
 
-/// A registration authority of this instance that proved itself by its certificate. Only
+/// An account of this instance that is a registration authority, and that proved its identity with its certificate. Only
 /// [`crate::Authority::registrar`] makes such a value.
 #[derive(Debug, Clone)]
 pub struct Registrar {

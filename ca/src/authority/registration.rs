@@ -20,12 +20,12 @@ use crate::profile::subject;
 use crate::record::{Account, CertificateRecord, Label, OWN_ACCOUNT_PREFIX, Permission};
 use crate::x509::Facts;
 
-/// The most names of one request that are looked up.
+/// The most alternative names that a request of a registration authority may contain.
 const MAX_NAMES: usize = 64;
 
 impl Authority {
-    /// The requester as a registration authority, if it is one. Only a certificate can prove that, never a shared
-    /// secret.
+    /// The requester as a registration authority; `None` if it is none. Its profile and the certificate with which it proved its identity
+    /// must both be for registration authorities, so a requester with a shared secret never is one.
     pub fn registrar(&self, requester: &Requester) -> Option<Registrar> {
         let Credential::Certificate(certificate) = requester.credential() else { return None };
         let account = requester.account();
@@ -38,7 +38,8 @@ impl Authority {
     ///
     /// # Errors
     /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) if no account or several accounts hold all
-    /// of the names, or if the registration authority may not act for the account.
+    /// of the names, if there are too many names, or if the registration authority may not act for the account; the error of a name that
+    /// cannot be an identity.
     pub fn asked_for(
         &self,
         registrar: &Registrar,
@@ -71,7 +72,7 @@ impl Authority {
         }
     }
 
-    /// The requester for an account, with a registration authority as its credential.
+    /// The account as a requester for which the registration authority vouches.
     ///
     /// # Errors
     /// `Denied` with [`Denial::NotAuthorized`](crate::Denial::NotAuthorized) if there is no such account, if another CA
@@ -107,8 +108,8 @@ impl Authority {
     }
 
     /// Whether the requester is a registration authority that may revoke this certificate. The certificate must be
-    /// issued by the registration authority's own CA, to a peer, and must not be a CA's. The peer's account may be
-    /// removed by then.
+    /// issued by the registration authority's own CA, with any of its keys. It must not be that of a CA, of a delegate of this instance or
+    /// of a registration authority. The peer's account may be removed by then.
     pub(super) fn may_revoke(
         &self,
         requester: &Requester,
@@ -133,7 +134,7 @@ impl Authority {
         self.profiles().named(profile).is_some_and(|profile| profile.is_for_registrars())
     }
 
-    /// The accounts that hold every one of these names.
+    /// The accounts that have every one of these names among their identities; none if there are no names.
     fn holders_of(&self, names: &[GeneralName]) -> Result<Vec<Account>> {
         if names.len() > MAX_NAMES {
             return Err(Error::not_authorized(format!(

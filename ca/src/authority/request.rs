@@ -20,18 +20,18 @@ pub enum Credential {
     Certificate(Box<CertificateRecord>),
     /// Through a registration authority, which proved itself with this certificate.
     Registrar(Box<CertificateRecord>),
-    /// With the private key of a trusted vendor's certificate. This is for the first enrolment only.
+    /// With the private key of a certificate that a trusted vendor issued to the device. This is for the first enrolment only.
     Vendor(Box<VendorSigned>),
 }
 
-/// A vendor's certificate that was verified.
+/// A verified certificate that a trusted vendor issued to a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VendorSigned {
-    /// The vendor.
+    /// The vendor's name in this instance.
     pub vendor: Label,
-    /// The device's name in the certificate.
+    /// The device's name, from the field of the certificate that the vendor's mapping selects.
     pub value: String,
-    /// SHA-256 over the certificate.
+    /// SHA-256 over the certificate's DER.
     pub certificate: [u8; 32],
     /// The certificate's issuer.
     pub issuer: Name,
@@ -86,13 +86,13 @@ pub struct CertificateRequest<K = ProvenKey> {
     pub not_before: Option<Timestamp>,
     /// The requested notAfter.
     pub not_after: Option<Timestamp>,
-    /// Every other requested extension, as sent.
+    /// The requested extensions other than subjectAltName, as sent.
     pub extensions: Vec<Extension>,
     /// The requested profile; `None` means the account's.
     pub profile: Option<Label>,
     /// The requested CA; `None` means the account's, or else the default CA.
     pub ca: Option<Label>,
-    /// The certificate that the new one replaces, in a key update.
+    /// The serial number of the certificate that the new one replaces; `None` if this is no key update.
     pub updates: Option<Serial>,
     /// Whether directories may contain the certificate (RFC 4211 §6.3). `None` means yes, or in a key update the same
     /// as for the old certificate.
@@ -100,7 +100,7 @@ pub struct CertificateRequest<K = ProvenKey> {
 }
 
 impl CertificateRequest {
-    /// The form of the request in the store, with the profile and the CA that were decided.
+    /// The form of the request in the store, with the profile and the CA that the authority decided.
     ///
     /// # Errors
     /// [`Error::Internal`] if it cannot be encoded.

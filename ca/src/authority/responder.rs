@@ -1,4 +1,4 @@
-//! The support for OCSP: the status of a certificate, and the delegate that signs answers (RFC 6960 §4.2.2.2).
+//! The support for OCSP: the status of a certificate, and the delegate that signs responses (RFC 6960 §4.2.2.2).
 
 use std::sync::{Arc, PoisonError};
 
@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::record::{Label, Revocation, Serial};
 use crate::x509::{Facts, verify_signature};
 
-/// The delegate that signs OCSP answers for a CA. Its certificate has the extended key usage OCSPSigning, and
+/// The delegate that signs OCSP responses for a CA. Its certificate has the extended key usage id-kp-OCSPSigning, and the extension
 /// id-pkix-ocsp-nocheck.
 pub type Responder = Delegate;
 
-/// The status of a serial number.
+/// The status of the certificate of a CA with a serial number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificateStatus {
     /// The CA never issued a certificate with this number.
@@ -24,8 +24,8 @@ pub enum CertificateStatus {
 }
 
 impl Authority {
-    /// The delegate that signs OCSP answers for a CA. It is made at the first call and renewed when half of its life
-    /// has passed. It is valid at this moment.
+    /// The delegate that signs OCSP responses for a CA. It is made at the first call, and its certificate is renewed when half of its life
+    /// has passed. The returned delegate's certificate is valid now.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`](crate::Denial::Conflict) if there is no such CA; [`Error::Unavailable`] if
@@ -45,14 +45,14 @@ impl Authority {
         state.at(now, &ca.info().name)
     }
 
-    /// Whether the CA's responder ever had a certificate. If not, [`Self::responder`] issues one.
+    /// Whether the CA's OCSP delegate ever had a certificate. If not, [`Self::responder`] issues one.
     pub fn has_responder(&self, ca: &Label) -> bool {
         self.cas.get(ca).is_some_and(|ca| ca.has_delegate(&self.foundation, &Role::OCSP))
     }
 
-    /// Gives a CA's responder another key and certificate if an administrator revoked or held its certificate. Clients
-    /// do not check a certificate with id-pkix-ocsp-nocheck, so it must not stay in use. Returns whether it was
-    /// replaced.
+    /// Gives a CA's OCSP delegate another key and certificate if an administrator revoked its certificate or put it on hold. Clients do not
+    /// check the status of a certificate with id-pkix-ocsp-nocheck, so it must not stay in use. Returns whether the key was replaced. If
+    /// the new certificate cannot be issued, the next call of [`Self::responder`] returns the error.
     ///
     /// # Errors
     /// As [`Self::responder`]; [`Error::Unavailable`] if the old key cannot be renamed.
@@ -75,7 +75,7 @@ impl Authority {
         Ok(false)
     }
 
-    /// The current status of a serial number.
+    /// The current status of the certificate of this CA with this serial number, also if it is a CA's or a delegate's.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store fails.
@@ -91,7 +91,7 @@ impl Authority {
         }
     }
 
-    /// The current status of a certificate that is known to be issued. This look-up needs no disk access. Times have
+    /// The current status of a certificate that is known to be issued. This look-up needs no disk access. The times of a revocation are in
     /// whole seconds.
     ///
     /// # Errors
@@ -101,8 +101,8 @@ impl Authority {
         Ok(revocation.map_or(CertificateStatus::Good, CertificateStatus::Revoked))
     }
 
-    /// Whether this is the serial number of a CA's certificate. Such certificates are recorded with their CA, and not
-    /// among those of peers.
+    /// Whether `issuer` issued a certificate with this serial number to a CA of this instance. Such certificates are recorded with their
+    /// CA, and not among those of peers.
     fn is_ca_certificate(&self, issuer: &Label, serial: &Serial) -> bool {
         let Some(issuer) = self.cas.get(issuer) else { return false };
         let is_it = |facts: &Facts| Serial::from_integer(&facts.serial) == Some(*serial);

@@ -1,4 +1,4 @@
-//! Revokes certificates, for their holders and for administrators.
+//! Revokes certificates: for the accounts that hold them, for registration authorities, and for administrators.
 
 use super::issue::TransactionDraft;
 use super::request::{Credential, Requester};
@@ -8,13 +8,15 @@ use crate::error::{Denial, Error, Result};
 use crate::record::{CertificateRecord, Label, Reason, Revocation, Serial, Transaction};
 
 impl Authority {
-    /// Revokes a certificate for a requester: one of its own account, or if it is a registration authority, one of its
-    /// CA.
+    /// Revokes the certificate of `ca` with this serial number for a requester. It must be one of the requester's own account or, if the
+    /// requester is a registration authority, one of a peer of its CA. `invalidity` is the invalidityDate (RFC 5280 §5.3.2), and
+    /// `transaction` the one in which the requester asks.
     ///
     /// # Errors
     /// `Denied` with [`Denial::NoSuchCertificate`] if the account has no such certificate, or none on hold to release;
     /// with [`Denial::AlreadyRevoked`]; with [`Denial::NotAuthorized`] for a release, which only an administrator may
-    /// do, and for a reason that a peer may not give.
+    /// do, for a reason that a peer may not give, for an expired secret, and for a vendor's certificate. [`Error::Malformed`] if
+    /// `invalidity` is in the future or before 1970.
     pub fn revoke_for(
         &self,
         requester: &Requester,
@@ -61,7 +63,7 @@ impl Authority {
         }))
     }
 
-    /// The refusal of a peer's request to release a certificate.
+    /// The error for a peer's request to release a certificate from hold, which is always refused.
     fn refused_release(&self, requester: &Requester, ca: &Label, serial: &Serial) -> Error {
         let is_held = |record: CertificateRecord| {
             let reason = record.revocation.as_ref().map(|revocation| revocation.reason);
@@ -84,10 +86,12 @@ impl Authority {
         }
     }
 
-    /// Revokes or holds (`CertificateHold`) a certificate for an administrator.
+    /// Revokes a certificate for an administrator, or puts it on hold (`CertificateHold`). `invalidity` is the invalidityDate (RFC 5280
+    /// §5.3.2).
     ///
     /// # Errors
-    /// `Denied` with [`Denial::NoSuchCertificate`] or [`Denial::AlreadyRevoked`].
+    /// `Denied` with [`Denial::NoSuchCertificate`] or [`Denial::AlreadyRevoked`]; [`Error::Malformed`] for the reason `RemoveFromCrl`, and
+    /// if `invalidity` is in the future or before 1970.
     pub fn revoke(
         &self,
         ca: &Label,
@@ -114,7 +118,7 @@ impl Authority {
         Ok(())
     }
 
-    /// Records a revocation, with the transaction in which a peer asked for it.
+    /// Records a revocation, with the transaction in which a peer asked for it; `None` for an administrator's.
     fn record_revocation(
         &self,
         ca: &Label,
@@ -135,8 +139,8 @@ impl Authority {
     }
 }
 
-/// Checks that the credential may revoke. A used-up secret may, so that a peer that lost its key can revoke its
-/// certificate; an expired secret may not.
+/// Checks that the credential may revoke. A secret without uses left may, so that a peer that lost its key can revoke its
+/// certificate. An expired secret may not, and neither may a vendor's certificate.
 fn check_secret(requester: &Requester, now: Timestamp) -> Result<()> {
     let secret = match requester.credential() {
         Credential::Secret => requester.account().secret.as_ref(),

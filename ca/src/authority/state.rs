@@ -20,7 +20,7 @@ use crate::profile::Profiles;
 use crate::record::{Label, Transaction};
 use crate::store::Store;
 
-/// The authority of one instance. Every call is synchronous and may block on the disk.
+/// The authority of one instance. Its calls are synchronous, and may block on the disk unless their documentation says otherwise.
 pub struct Authority {
     pub(super) foundation: Foundation,
     pub(super) accounts: Accounts,
@@ -33,12 +33,13 @@ pub struct Authority {
     pub(super) failures: Arc<Mutex<Failures>>,
     pub(super) vendors: Mutex<Arc<Vendors>>,
     pub(super) vendor_crls: CrlFiles,
-    /// Held while a cross certificate is signed.
+    /// Held while a cross certificate is signed, so that only one thread at a time opens a root's key.
     pub(super) crossing: Mutex<()>,
     /// Held for reading while a certificate is confirmed, and for writing while overdue unconfirmed certificates are
     /// revoked.
     pub(super) confirming: RwLock<()>,
     pub(super) changes: Changes,
+    /// A sealed box that is opened in place of a secret when the reference is unknown or locked.
     pub(super) decoy: Vec<u8>,
 }
 
@@ -57,12 +58,12 @@ impl Authority {
     /// Fills a buffer with random bytes.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the source fails.
+    /// [`Error::Unavailable`] if the source of randomness fails.
     pub fn random(&self, buffer: &mut [u8]) -> Result<()> {
         self.foundation.entropy.fill(buffer)
     }
 
-    /// The source of randomness.
+    /// The source of random bytes.
     pub fn entropy(&self) -> &dyn Entropy {
         self.foundation.entropy.as_ref()
     }
@@ -77,7 +78,7 @@ impl Authority {
         &self.audit
     }
 
-    /// The signal that certificates changed their status.
+    /// The CAs whose certificates were revoked or released, for the thread that publishes CRLs.
     pub const fn changes(&self) -> &Changes {
         &self.changes
     }
@@ -97,22 +98,23 @@ impl Authority {
         self.profiles().named(name).is_some()
     }
 
-    /// The first key of the issuing CA for accounts that name none.
+    /// The name of the CA that was chosen to issue for accounts that name no CA; `None` if there is no issuing CA. If the CA got newer
+    /// keys, these are CAs of their own, and the newest active one issues in its place.
     pub fn default_ca(&self) -> Option<Label> {
         self.default_ca.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The CA with this subject.
+    /// The name of the CA with this subject, which must be encoded as in the CA's certificate.
     pub fn ca_by_subject(&self, subject: &Name) -> Option<Label> {
         self.cas.values().find(|ca| ca.facts().subject == *subject).map(|ca| ca.info().name.clone())
     }
 
-    /// The CA with this key, a DER SubjectPublicKeyInfo.
+    /// The name of the CA with this public key, a DER SubjectPublicKeyInfo.
     pub fn ca_by_key(&self, spki: &[u8]) -> Option<Label> {
         self.cas.values().find(|ca| ca.facts().key.der() == spki).map(|ca| ca.info().name.clone())
     }
 
-    /// A transaction that has not expired.
+    /// The transaction with this identifier (CMP: transactionID), unless it has expired.
     ///
     /// # Errors
     /// [`Error::Internal`] if the store fails.
@@ -125,7 +127,8 @@ impl Authority {
         Arc::clone(&self.profiles.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the profiles in force. Requests that are already authorized keep the old ones.
+    /// Replaces the profiles in force. Requests that are already authorized keep the old ones; a request that awaits approval is
+    /// authorized again when it is issued, and gets the new ones.
     pub fn reload_profiles(&self, profiles: Profiles) {
         *self.profiles.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(profiles);
     }

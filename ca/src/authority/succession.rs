@@ -11,10 +11,10 @@ use crate::record::line::{issuing_now, successor};
 use crate::record::{CaRecord, Label, Serial};
 use crate::x509::Facts;
 
-/// The certificates that lead from a root to the next one (RFC 9810 §4.4), DER.
+/// The certificates that lead from a root's key to its next key (RFC 9810 §4.4), DER.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RootUpdate<'a> {
-    /// newWithNew: the new root.
+    /// newWithNew: the self-signed certificate of the new key.
     pub new_with_new: &'a [u8],
     /// newWithOld: the new key, signed by the old one.
     pub new_with_old: &'a [u8],
@@ -23,11 +23,12 @@ pub struct RootUpdate<'a> {
 }
 
 impl Authority {
-    /// The update from the root `known` to its successor. Without `known`, the update to the latest root above `ca`;
-    /// `None` as `ca` means the default CA. Returns `None` if there is no such root, or it has no successor.
+    /// The update from the root with the certificate `known` (DER) to its next key. Without `known`, the update to the newest key of the
+    /// root above `ca` from the key before it; `None` as `ca` means the default CA. Returns `None` if there is no such root, or it has no
+    /// such next key.
     ///
     /// # Errors
-    /// [`crate::Error::Unavailable`] if there is no such CA.
+    /// [`crate::Error::Unavailable`] if `known` is `None` and there is no such issuing CA.
     pub fn root_update(
         &self,
         known: Option<&[u8]>,
@@ -50,13 +51,13 @@ impl Authority {
         }))
     }
 
-    /// Whether another key has succeeded this CA's.
+    /// Whether a CA with the next key issues in place of this CA.
     pub fn is_succeeded(&self, ca: &Label) -> bool {
         self.cas.get(ca).is_some_and(|ca| self.successor(ca).is_some())
     }
 
-    /// The CA with this subject that issued a certificate with this serial number. If none did, the first CA with this
-    /// subject.
+    /// The name of the CA with this subject that issued a certificate with this serial number. If none did, the first CA, by name, with
+    /// this subject; `None` if no CA has it.
     ///
     /// # Errors
     /// [`crate::Error::Internal`] if the store fails.
@@ -78,12 +79,13 @@ impl Authority {
     /// An issuing CA's certificate and those above it, DER, root last. `None` means the default CA.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if there is no such CA.
+    /// [`Error::Unavailable`] if there is no such issuing CA.
     pub fn chain(&self, ca: Option<&Label>) -> Result<&[Vec<u8>]> {
         Ok(self.issuing_ca(ca)?.chain())
     }
 
-    /// The CA of exactly this name. Without a name, the CA that now issues for the default CA.
+    /// The issuing CA of exactly this name. Without a name, the newest active key of the default CA. [`Error::Unavailable`] if there is
+    /// none.
     pub(super) fn issuing_ca(&self, name: Option<&Label>) -> Result<&Ca> {
         let default = self.default_ca().and_then(|name| self.cas.get(&name));
         let ca = match name {
@@ -98,17 +100,17 @@ impl Authority {
         })
     }
 
-    /// The CA that issues in this CA's line: the last one that does not wait.
+    /// The CA that issues in place of this one: of this CA and the CAs with its earlier and later keys, the newest that is active.
     pub(super) fn latest<'a>(&'a self, ca: &'a Ca) -> &'a Ca {
         issuing_now(self.cas.values(), &ca.info().name).unwrap_or(ca)
     }
 
-    /// The CA that issues in place of this one.
+    /// The CA with the next key, if it is active.
     fn successor(&self, ca: &Ca) -> Option<&Ca> {
         successor(self.cas.values(), ca)
     }
 
-    /// The latest key of the root above an issuing CA.
+    /// The CA with the newest key of the root above an issuing CA; `None` if that root is not recorded.
     fn last_root(&self, ca: Option<&Label>) -> Result<Option<&Ca>> {
         let root = self.issuing_ca(ca)?.chain().last();
         let root =
@@ -118,7 +120,7 @@ impl Authority {
 }
 
 /// Adds the newWithOld link certificates to each CA's chain, before the root, so that a peer that trusts an older root
-/// key can verify certificates below the newer one.
+/// key can verify certificates below the newer one. Links that have expired at `now` are left out.
 pub(super) fn connected(cas: Vec<CaRecord>, now: Timestamp) -> Vec<CaRecord> {
     let by_certificate: BTreeMap<&[u8], &CaRecord> =
         cas.iter().map(|ca| (ca.certificate.as_slice(), ca)).collect();

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, Result};
 use crate::path::crl::Crl;
 
-/// The largest file that is read, in octets.
+/// The most octets of a file that are read. A larger file is cut there; the CRL that is cut cannot be parsed.
 const MAX_CRL_FILE: u64 = 32 << 20;
 
-/// The most octets of files that are cached. The file that was not used for the longest time is dropped first.
+/// The most octets that the cached files may have together. The file that was not used for the longest time is dropped first.
 const MAX_CACHED: u64 = 64 << 20;
 
-/// The cache of parsed CRL files.
+/// The parsed CRL files of vendors, cached. `most` is the bound on their octets together; `None` means [`MAX_CACHED`].
 #[derive(Debug, Default)]
 pub struct CrlFiles {
     most: Option<u64>,
@@ -30,7 +30,8 @@ struct Cache {
     turn: u64,
 }
 
-/// A parsed file, with its identity at that time. An error is cached, too, so that a useless file is not parsed again.
+/// A parsed file, with its identity when it was read, and the value of the counter at its last use. An error is cached, too, so that a
+/// useless file is not parsed again.
 #[derive(Debug)]
 struct CachedFile {
     stamp: Stamp,
@@ -48,10 +49,10 @@ struct Stamp {
 }
 
 impl CrlFiles {
-    /// The CRLs in these files.
+    /// The CRLs in the files with these paths.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if a file cannot be read or contains no CRL.
+    /// [`Error::Unavailable`] if a file cannot be read, contains no CRL, or contains one that cannot be parsed.
     pub fn in_files(&self, files: &[String]) -> Result<Vec<Arc<Crl>>> {
         let mut all = Vec::new();
         for file in files {
@@ -60,7 +61,8 @@ impl CrlFiles {
         Ok(all)
     }
 
-    /// The lock is held while a file is read, so that only one thread reads it and the others find it in the cache.
+    /// The CRLs in the file with this path. The lock is held while a file is read, so that only one thread reads it and the others find
+    /// it in the cache.
     fn in_file(&self, file: &str) -> Result<Vec<Arc<Crl>>> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = open(file)?;
@@ -102,10 +104,10 @@ impl Stamp {
     }
 }
 
-/// Reads the CRLs in a file: one in DER, or several in PEM.
+/// Reads the CRLs in the file with this path: one in DER, or one or more in PEM.
 ///
 /// # Errors
-/// [`Error::Unavailable`] if the file cannot be read or contains no CRL.
+/// [`Error::Unavailable`] if the file cannot be read, contains no CRL, or contains one that cannot be parsed.
 pub fn read_crl_file(file: &str) -> Result<Vec<Crl>> {
     parsed(file, open(file)?)
 }

@@ -1,4 +1,4 @@
-//! Trusted vendors: administrators add them, and the authority reads their certificates.
+//! Trusted vendors of devices: administrators add them, and the authority reads their certificates.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const MAX_CERTIFICATES: usize = 16;
 /// The most CRL files of one vendor.
 const MAX_CRLS: usize = 16;
 
-/// A vendor as an administrator asks for it to be trusted.
+/// A vendor that an administrator wants to be trusted.
 #[derive(Debug, Clone)]
 pub struct VendorDraft {
     /// The vendor's name in this instance.
@@ -31,15 +31,16 @@ pub struct VendorDraft {
     pub certificates: Vec<Vec<u8>>,
     /// The only profile for which the vendor's devices may enrol; `None` permits every profile.
     pub profile: Option<Label>,
-    /// Files with the vendor's CRLs.
+    /// The paths of files with the vendor's CRLs. If empty, its certificates are not checked for revocation.
     pub crls: Vec<String>,
 }
 
-/// Records that a vendor is trusted.
+/// Records that a vendor is trusted, and returns its record.
 ///
 /// # Errors
-/// [`Error::Malformed`] for certificates that cannot be those of a vendor's CAs; `Denied` with [`Denial::Conflict`] for
-/// a name or a root that is already trusted, or a CA of this instance.
+/// [`Error::Malformed`] for certificates that cannot be those of a vendor's CAs, too many of them or of CRL files, and a name that is
+/// the instance's own; `Denied` with [`Denial::Conflict`] for a name or a root that is already trusted, for a CA of this instance, and if
+/// too many vendors are trusted.
 pub fn trust(store: &dyn Store, now: Timestamp, draft: VendorDraft) -> Result<Vendor> {
     if draft.name.as_str().starts_with(OWN_ACCOUNT_PREFIX) {
         return Err(Error::malformed(format!(
@@ -79,16 +80,16 @@ pub fn trust(store: &dyn Store, now: Timestamp, draft: VendorDraft) -> Result<Ve
     Ok(vendor)
 }
 
-/// Whether a certificate is a root, which means a name and a key. Its signature does not matter (RFC 5280 §6.1.1 (d));
-/// many old roots have one with SHA-1. A self-issued certificate that another key of the same name signed is a link
-/// between two keys and not a root.
+/// Whether a certificate is a root's. A self-issued certificate is one, unless another key of the same name signed it: then it links two
+/// keys of a CA. The signature of a root need not be verifiable, because a trust anchor is only a name and a key (RFC 5280 §6.1.1 (d)), and
+/// many old roots have a signature with SHA-1. `all` are the vendor's certificates.
 fn is_root(ca: &Certificate, all: &[Arc<Certificate>]) -> bool {
     let is_other = |of: &Certificate| of.spki() != ca.spki() && ca.is_signed_by(of);
     ca.is_self_issued()
         && (ca.is_signed_by(ca) || (!ca.names_another_key() && !all.iter().any(|of| is_other(of))))
 }
 
-/// Reads and checks a CA certificate from an administrator.
+/// Reads a CA's certificate (DER) from an administrator, and checks that it can be used and has not expired at `now`.
 fn read_ca(der: Vec<u8>, now: Timestamp) -> Result<Arc<Certificate>> {
     let wrong = |e: PathError| Error::malformed(e.to_string());
     let ca = Certificate::from_der(der).map_err(wrong)?;
@@ -109,7 +110,7 @@ fn read_ca(der: Vec<u8>, now: Timestamp) -> Result<Arc<Certificate>> {
 }
 
 /// Refuses a CA of this instance, which cannot be a vendor's, and a root of another vendor, because a device under it
-/// could belong to either.
+/// could belong to either. Refuses also every CA if [`MAX_VENDORS`] vendors are trusted already.
 fn refuse_known(store: &dyn Store, ca: &Certificate) -> Result<()> {
     let conflict = |why: String| Err(Error::denied(Denial::Conflict, why));
     for own in store.cas()? {
@@ -169,7 +170,7 @@ impl Vendors {
         Ok(Self { records, anchors, intermediates, by_root })
     }
 
-    /// The vendor that has this root.
+    /// The vendor that has this root; [`Error::Internal`] if none has.
     pub(super) fn of_root(&self, root: &Certificate) -> Result<&Vendor> {
         let index = self.by_root.get(root.fingerprint());
         index

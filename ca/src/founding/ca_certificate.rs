@@ -36,13 +36,13 @@ pub struct CaOptions {
     pub validity: Duration,
     /// How many CAs may be below this one in a path; `None` for any number.
     pub path_length: Option<u8>,
-    /// The names that the CA may certify; empty for no limit.
+    /// The names that the CA may certify. A kind of name without any constraint here is not limited.
     pub permitted: Vec<Constraint>,
     /// The names that the CA may not certify.
     pub excluded: Vec<Constraint>,
     /// The certificate policies.
     pub policies: Vec<Policy>,
-    /// The URLs of the issuer's CRL.
+    /// The URLs of the issuer's CRL, for the CRL distribution point.
     pub crl_urls: Vec<String>,
     /// The URLs of the issuer's OCSP responders.
     pub ocsp_urls: Vec<String>,
@@ -50,19 +50,20 @@ pub struct CaOptions {
     pub ca_issuers_urls: Vec<String>,
 }
 
-/// A name constraint (RFC 5280 §4.2.1.10). Directory names cannot be constrained, because some IKE daemons refuse every
-/// chain that does so.
+/// A name constraint (RFC 5280 §4.2.1.10). There is none for directory names, because strongSwan refuses every chain that
+/// excludes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Constraint {
     /// A DNS domain and everything below it.
     Dns(String),
-    /// A mailbox, a host or a domain.
+    /// One mailbox (`a@example.net`), the mailboxes of a host (`example.net`), or those of all hosts below a domain (`.example.net`).
     Email(String),
-    /// The addresses with this prefix.
+    /// The addresses that begin with the prefix: an address, and the length of the prefix in bits.
     Ip(IpAddr, u8),
 }
 
-/// Reads `dns:example.net`, `email:example.net` or `ip:192.0.2.0/24`.
+/// Reads `dns:example.net`, `email:example.net` or `ip:192.0.2.0/24`. Dots before a DNS domain are dropped, because RFC 5280 gives them no
+/// meaning.
 impl FromStr for Constraint {
     type Err = Error;
 
@@ -93,10 +94,11 @@ impl FromStr for Constraint {
     }
 }
 
-/// Makes a self-signed root certificate, DER.
+/// Makes a self-signed root certificate, DER, valid from a minute before `now`.
 ///
 /// # Errors
-/// `Denied` with [`Denial::Template`] that names the lint rule which the options break.
+/// `Denied` with [`Denial::Template`] that names the lint rule which the options break; [`Error::Malformed`] if rcgen cannot encode the
+/// subject.
 pub fn root(options: &CaOptions, key: &FileKey, serial: Serial, now: Timestamp) -> Result<Vec<u8>> {
     let mut params = params(options, key.public().key_identifier().to_vec(), serial)?;
     set_validity(&mut params, now.minus(BACKDATING), now.plus(options.validity))?;
@@ -105,11 +107,12 @@ pub fn root(options: &CaOptions, key: &FileKey, serial: Serial, now: Timestamp) 
     Ok(certificate.der().to_vec())
 }
 
-/// Makes the certificate of an issuing CA, signed by `issuer_key`, DER.
+/// Makes the certificate of an issuing CA with the public half of `key`, DER. `issuer` is the certificate of the CA above it, DER, and
+/// `issuer_key` the key that signs. The certificate does not outlive the issuer's.
 ///
 /// # Errors
 /// `Denied` with [`Denial::Template`] that names the lint rule which the options break, or says that the issuer has
-/// expired.
+/// expired; [`Error::Malformed`] if rcgen cannot encode the subject.
 pub fn issuing(
     options: &CaOptions,
     key: &FileKey,
@@ -138,7 +141,8 @@ pub fn issuing(
     Ok(certificate.der().to_vec())
 }
 
-/// Makes a PKCS #10 request to a root that is kept elsewhere, DER.
+/// Makes a PKCS #10 request to a root that is kept elsewhere, DER. It contains the subject, the path length and the usages of a CA; the
+/// root decides the rest.
 ///
 /// # Errors
 /// [`Error::Malformed`] if a request cannot contain the options.
@@ -155,7 +159,7 @@ pub fn request(options: &CaOptions, key: &FileKey) -> Result<Vec<u8>> {
     Ok(request.der().to_vec())
 }
 
-/// Checks a chain from a root that is kept elsewhere: it certifies `key`, each certificate is signed by the next one,
+/// Checks the certificates (DER, root last) that a root kept elsewhere issued: the first one is for `key`, each is signed by the next one,
 /// each is a CA's and valid at `now`, and the last one is self-signed.
 ///
 /// # Errors

@@ -16,10 +16,11 @@ use crate::x509::Facts;
 /// The longest common name, in characters (ub-common-name, RFC 5280 §A.1).
 const MAX_COMMON_NAME: usize = 64;
 
-/// The subject for the key that follows the key with the subject `old`. No certificate of `cas` has this subject.
+/// The subject for the key that follows the key with the subject `old`. It has the first higher number with which no certificate of
+/// `cas`, and none above them, has this subject.
 ///
 /// # Errors
-/// `Denied` with [`Denial::Template`] if `old` has no common name to which a number can be added.
+/// `Denied` with [`Denial::Template`] if `old` has no common name to which a number can be added within 64 characters.
 pub fn next_subject(old: &Name, cas: &[CaRecord]) -> Result<Name> {
     let unnumbered = || {
         Error::denied(
@@ -77,17 +78,18 @@ fn holder<'a>(subject: &Name, cas: &'a [CaRecord]) -> Result<Option<&'a CaRecord
     Ok(None)
 }
 
-/// A subject whose last common name ends in a number.
+/// The last common name of a subject, split at the number at its end.
 struct Numbered {
     /// The index of the common name's RDN.
     place: usize,
-    /// The common name before its number.
+    /// The common name without its number (without ` G2`).
     stem: String,
     /// The number; 1 if the common name has none.
     number: u64,
 }
 
-/// Splits the last common name of a subject at its number.
+/// Splits the last common name of a subject at its number; `None` if the subject has no common name in an RDN of its own, or it is
+/// neither a UTF8String nor a PrintableString.
 fn numbered(subject: &Name) -> Option<Numbered> {
     let is_named = |rdn: &RelativeDistinguishedName| matches!(rdn.0.as_slice(), [one] if one.oid == oid::COMMON_NAME);
     let place = subject.0.iter().rposition(is_named)?;

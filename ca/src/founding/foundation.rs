@@ -16,17 +16,17 @@ use crate::signed::{HandedOut, refuse};
 use crate::store::Store;
 use crate::x509::{Facts, to_pem};
 
-/// The name of the key that opens sealed secrets.
+/// The name of the key file with the key that opens the sealed shared secrets of accounts.
 pub const SEAL_KEY: &str = "_seal";
-/// The name of the key that signs the tree heads of the journal.
+/// The name of the key file with the key that signs the tree heads of the journal.
 pub const AUDIT_KEY: &str = "_audit";
 
-/// The parts of an instance from which everything else is opened.
+/// The parts from which an instance is founded and opened.
 #[derive(Clone)]
 pub struct Foundation {
-    /// The records.
+    /// The store of the instance's records.
     pub store: Arc<dyn Store>,
-    /// The private keys.
+    /// The folder with the instance's private keys.
     pub keys: KeyFolder,
     /// The passphrase of the private keys.
     pub passphrase: Passphrase,
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Foundation {
 }
 
 impl Foundation {
-    /// Makes the sealing key and the audit key, unless they exist.
+    /// Makes the sealing key and the audit key, unless they exist, and writes their public halves beside them.
     ///
     /// # Errors
     /// As [`KeyFolder::save`]; [`Error::Unauthenticated`] if they exist under another passphrase.
@@ -58,10 +58,11 @@ impl Foundation {
         self.publish(&format!("{AUDIT_KEY}.pub"), "PUBLIC KEY", audit.public().der())
     }
 
-    /// Makes the root.
+    /// Makes the root's key and certificate, and records the root under the name `root`.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] if there already is one, or the subject is taken.
+    /// `Denied` with [`Denial::Conflict`] if there already is one, or the subject is taken; with [`Denial::Template`] if the lint
+    /// finds an error.
     pub fn create_root(&self, options: &CaOptions, algorithm: KeyAlgorithm) -> Result<CaRecord> {
         let name = root_label()?;
         self.refuse_existing(&name)?;
@@ -78,10 +79,11 @@ impl Foundation {
         })
     }
 
-    /// Makes an issuing CA below the root.
+    /// Makes the key and certificate of an issuing CA below the root, and records the CA.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] if the name or the subject is taken, or the root is kept elsewhere.
+    /// `Denied` with [`Denial::Conflict`] if the name or the subject is taken, or the root is kept elsewhere; with [`Denial::Template`]
+    /// if the lint finds an error; [`Error::Malformed`] if the name is reserved for the instance's own keys.
     pub fn create_issuing(
         &self,
         name: &Label,
@@ -111,10 +113,11 @@ impl Foundation {
         })
     }
 
-    /// Makes an issuing CA's key and a PKCS #10 request (PEM) for a root that is kept elsewhere.
+    /// Makes an issuing CA's key, and returns a PKCS #10 request (PEM) to a root that is kept elsewhere. Nothing is recorded yet.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] if the name or the subject is taken.
+    /// `Denied` with [`Denial::Conflict`] if the name or the subject is taken; [`Error::Malformed`] if the name is reserved for the
+    /// instance's own keys.
     pub fn request_issuing(
         &self,
         name: &Label,
@@ -127,16 +130,19 @@ impl Foundation {
         to_pem("CERTIFICATE REQUEST", &ca_certificate::request(options, &key)?)
     }
 
-    /// Installs the certificate that a root elsewhere issued, with all certificates above it, root last.
+    /// Installs the certificate that a root elsewhere issued for the CA `name`, with all certificates above it (DER, root last), and
+    /// records the CA and, if it is new, the root.
     ///
     /// # Errors
-    /// `Denied` that says what is wrong with the chain; [`Error::Unavailable`] if the CA's key is missing.
+    /// `Denied` that says what is wrong with the chain, or with [`Denial::Conflict`] if the name or the subject is taken;
+    /// [`Error::Malformed`] if a certificate cannot be read; [`Error::Unavailable`] if the CA's key is missing.
     pub fn install_issuing(&self, name: &Label, chain: &[Vec<u8>]) -> Result<CaRecord> {
         self.refuse_existing(name)?;
         self.install(name, chain, None)
     }
 
-    /// Like [`Self::install_issuing`], also for a CA that succeeds another one.
+    /// Like [`Self::install_issuing`], also for a CA with the next key of another one (`succeeds`). It does not check whether the name is
+    /// taken.
     pub(crate) fn install(
         &self,
         name: &Label,
@@ -178,31 +184,32 @@ impl Foundation {
         })
     }
 
-    /// The public sealing key. No passphrase is needed.
+    /// The public sealing key, from its file beside the private keys. No passphrase is needed.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if it is missing.
+    /// [`Error::Unavailable`] if the file is missing or cannot be read.
     pub fn sealer(keys: &KeyFolder) -> Result<Sealer> {
         Sealer::from_der(&read_public(keys, SEAL_KEY)?)
     }
 
-    /// The public audit key, as a DER SubjectPublicKeyInfo. No passphrase is needed.
+    /// The public audit key, as a DER SubjectPublicKeyInfo, from its file beside the private keys. No passphrase is needed.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if it is missing.
+    /// [`Error::Unavailable`] if the file is missing or cannot be read.
     pub fn audit_public_key(keys: &KeyFolder) -> Result<Vec<u8>> {
         read_public(keys, AUDIT_KEY)
     }
 
-    /// Draws a serial number and records it. It is recorded before anything is signed with it, so that a power cut
-    /// leaves a trace of a certificate that may exist.
+    /// Draws a serial number for a certificate that `ca` will sign, and records it durably. It is recorded before anything is signed with
+    /// it, so that a power cut leaves a trace of a certificate that may exist.
     pub(crate) fn reserve(&self, ca: &Label) -> Result<Serial> {
         let serial = Serial::random(self.entropy.as_ref())?;
         self.store.reserve_serials(self.clock.now(), ca, &[serial])?;
         Ok(serial)
     }
 
-    /// The private key with this name. It is generated if it does not exist.
+    /// The private key in the file with this name. A key of the kind `algorithm` is generated if there is no file; an existing key may be
+    /// of another kind.
     pub(crate) fn key(&self, name: &str, algorithm: KeyAlgorithm) -> Result<FileKey> {
         if self.keys.contains(name) {
             return self.keys.load(name, &self.passphrase);
@@ -231,12 +238,13 @@ impl Foundation {
         }
     }
 
-    /// Writes a public object in PEM beside the keys, for people and tools.
+    /// Writes a public object (`der`) in PEM to a file beside the keys, for people and tools. `label` is that of the PEM block.
     pub(crate) fn publish(&self, file: &str, label: &'static str, der: &[u8]) -> Result<()> {
         write_atomically(&self.keys.file(file), to_pem(label, der)?.as_bytes())
     }
 
-    /// Refuses the name of an existing CA, and the names of the instance's own keys.
+    /// Refuses the name of an existing CA, and names that begin with `_` or end in `.cmp` or `.ocsp`, because the key files of the instance
+    /// and of delegates have such names.
     pub(crate) fn refuse_existing(&self, name: &Label) -> Result<()> {
         let of_a_delegate = [".cmp", ".ocsp"].iter().any(|ending| name.as_str().ends_with(ending));
         if name.as_str().starts_with('_') || of_a_delegate {
@@ -259,7 +267,7 @@ impl Foundation {
     }
 }
 
-/// Reads a public key beside the private ones.
+/// Reads a public key from its file beside the private ones, and returns it in DER.
 fn read_public(keys: &KeyFolder, name: &str) -> Result<Vec<u8>> {
     let path = keys.file(&format!("{name}.pub"));
     let pem = fs::read(&path).map_err(|e| Error::io(format!("`{}`", path.display()), &e))?;
@@ -268,7 +276,7 @@ fn read_public(keys: &KeyFolder, name: &str) -> Result<Vec<u8>> {
     Ok(der)
 }
 
-/// The name under which a root is recorded.
+/// The name under which the first root is recorded: `root`.
 ///
 /// # Errors
 /// Never in practice, because the name is a valid label.

@@ -32,7 +32,7 @@ pub struct Recovery<'a> {
     pub clock: &'a dyn Clock,
     /// The URL templates of CRL partitions, with `{ca}` and `{partition}`.
     pub partition_urls: &'a [String],
-    /// The number of CRL partitions; 0 for none.
+    /// The number of CRL partitions by the settings; 0 for none.
     pub partitions: u16,
 }
 
@@ -60,22 +60,23 @@ pub struct ImportedCertificate {
 pub struct ImportedCrl {
     /// The CA that signed the CRL.
     pub ca: Label,
-    /// The certificates that are newly revoked or held.
+    /// The serial numbers of known certificates for which a revocation or hold was recorded now. One may have been on hold before, and be
+    /// revoked for good now.
     pub revoked: Vec<Serial>,
-    /// The serial numbers of unknown certificates that are newly listed as revoked.
+    /// The serial numbers of unknown certificates that will be on this CA's CRLs, and were not before.
     pub listed: Vec<Serial>,
-    /// The number of entries that were already known.
+    /// The number of entries whose certificate was already recorded as revoked or listed.
     pub known: usize,
 }
 
 impl Recovery<'_> {
-    /// Records a certificate that a CA of this instance signed. It is assigned to the account `account`, or without
-    /// that to the only account that holds its names.
+    /// Records a certificate (DER) that a CA of this instance signed. It is assigned to the account `account`, or without
+    /// that to the only account that holds its alternative names, or its subject if it has none.
     ///
     /// # Errors
     /// [`Error::Malformed`] if this program cannot have issued it, by its form. `Denied` if no CA of this instance
-    /// signed it, if no account or several accounts hold its names, or if another certificate with its serial number is
-    /// known.
+    /// signed it, if no account or several accounts hold its names, if the account was made after the certificate or may not have a CA's
+    /// certificate, or if another certificate with its serial number is known.
     pub fn certificate(&self, der: &[u8], account: Option<&Label>) -> Result<ImportedCertificate> {
         // 1. Check that a CA of this instance signed exactly these octets.
         let facts = Facts::of(der)?;
@@ -141,11 +142,12 @@ impl Recovery<'_> {
         Ok(ImportedCertificate { ca: ca.name, serial, account: Some(account), is_new: true })
     }
 
-    /// Records the revocations on a CRL that a CA of this instance signed. An entry whose certificate is unknown is
+    /// Records the revocations on a CRL (DER) that a CA of this instance signed, and its number. An entry whose certificate is unknown is
     /// listed on this CA's CRLs from now on.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is not a CRL; `Denied` if no CA of this instance signed it.
+    /// [`Error::Malformed`] if it is not a CRL, or lists a serial number that this program cannot have issued; `Denied` if no CA of this
+    /// instance signed it.
     pub fn crl(&self, der: &[u8]) -> Result<ImportedCrl> {
         let parsed = CertificateList::from_der(der).map_err(|e| {
             Error::malformed(format!("expected a certificate or a CRL in PEM or DER: {e}"))
@@ -165,7 +167,8 @@ impl Recovery<'_> {
         Ok(done)
     }
 
-    /// Records the revocation that one entry of a CRL states.
+    /// Records the revocation that one entry of a CRL of `ca` states, and counts it in `done`. A certificate that is unknown is listed
+    /// until `until`, the CA's end.
     fn import_entry(
         &self,
         ca: &Label,
@@ -227,7 +230,8 @@ impl Recovery<'_> {
         Ok(Some(revocation).filter(|_| reason != Reason::RemoveFromCrl))
     }
 
-    /// Records the number and thisUpdate of the imported CRL, so that those of the next CRL exceed them.
+    /// Records the number and thisUpdate of the imported CRL, so that those of the next CRL exceed them. A CRL without a number, with one
+    /// of more than 64 bits, or with one that is not larger than those on record is left out.
     fn note_number(&self, ca: &Label, crl: &CertificateList) -> Result<()> {
         let list = &crl.tbs_cert_list;
         let extensions = list.crl_extensions.iter().flatten();
@@ -261,7 +265,7 @@ impl Recovery<'_> {
         self.store.record_crl(self.clock.now(), &record)
     }
 
-    /// The CA with this subject whose key `verify` accepts.
+    /// The CA of this instance with the subject `issuer` whose key `verify` accepts.
     fn signer(
         &self,
         issuer: &Name,
@@ -281,7 +285,8 @@ impl Recovery<'_> {
         ))
     }
 
-    /// The account of a certificate: the named one, or the only one that holds all of its names.
+    /// The account of a certificate: the named one, or the only one that holds all of its names. The named one must hold them, too, unless
+    /// the certificate is a CA's.
     fn account(&self, facts: &Facts, named: Option<&Label>) -> Result<Account> {
         let mut names = facts
             .alt_names
@@ -352,7 +357,7 @@ impl Recovery<'_> {
         }
     }
 
-    /// The number of partitions that certificates of this CA can name. Partitions from an earlier setting count, too.
+    /// The number of CRL partitions that certificates of this CA can name. Partitions from an earlier setting count, too.
     fn largest_partition(&self, ca: &Label) -> Result<u16> {
         let named = self.store.last_partition(ca)?;
         Ok(self.partitions.max(named.map_or(0, |last| last.saturating_add(1))))
@@ -382,7 +387,7 @@ fn is_of_a_ca(cas: &[CaRecord], facts: &Facts, der: &[u8]) -> Result<bool> {
     Ok(false)
 }
 
-/// The URLs of the CRLs that a certificate names.
+/// The URLs in the CRL distribution points of a certificate.
 fn urls_of(certificate: &x509_cert::Certificate) -> Result<Vec<String>> {
     let points = certificate.tbs_certificate.get::<CrlDistributionPoints>().map_err(not_read)?;
     let points = points.map_or_else(Vec::new, |(_, points)| points.0);

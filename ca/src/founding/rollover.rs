@@ -33,15 +33,15 @@ use crate::x509::{
     time, to_pem,
 };
 
-/// Options for the next key.
+/// Options for the next key of a CA.
 #[derive(Debug, Clone)]
 pub struct RollOptions {
     /// The kind of the key; `None` for that of the previous key.
     pub algorithm: Option<KeyAlgorithm>,
     /// The subject; `None` for the previous subject with a number.
     pub subject: Option<Name>,
-    /// Whether the predecessor continues to issue until an administrator activates this key. That leaves time to
-    /// distribute the new certificate and CRL.
+    /// Whether the CA with the previous key continues to issue until an administrator activates this key. That leaves time
+    /// to distribute the new certificate and CRL. A root's next key never waits.
     pub waits: bool,
     /// How long the certificate is valid; `None` for as long as the previous one.
     pub validity: Option<Duration>,
@@ -62,18 +62,18 @@ struct Renewal<'a> {
     not_after: Timestamp,
 }
 
-/// The issuer of a certificate.
+/// The CA that issues a certificate.
 #[derive(Clone, Copy)]
 struct Issuer<'a> {
     subject: &'a Name,
-    /// The issuer's name in URLs.
+    /// The CA's name in this instance, which is put into the URLs.
     name: &'a Label,
 }
 
-/// A CA that gets a next key.
+/// A CA (`old`) that gets a next key.
 struct Roll<'a> {
     old: &'a CaRecord,
-    /// The name of the next key.
+    /// The name of the CA with the next key.
     next: Label,
 }
 
@@ -88,12 +88,13 @@ struct NextKey<'a> {
 }
 
 impl Foundation {
-    /// Makes the next key of a CA and its certificate, and for a root the two link certificates. From the next start
-    /// on, new certificates are signed with the next key; the old CA continues to sign CRLs until it ends.
+    /// Makes the next key of a CA and its certificate, and for a root the two link certificates. The next key is recorded as a CA of its
+    /// own. From the next start on, new certificates are signed with it, unless [`RollOptions::waits`] is set; the old CA continues to sign
+    /// CRLs until it ends. If an earlier call was interrupted after the record, this one writes the missing files.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] if there is no such CA, it was already rolled, or a key is kept elsewhere;
-    /// with [`Denial::Template`] if the lint finds an error or the subject cannot be numbered.
+    /// `Denied` with [`Denial::Conflict`] if there is no such CA, it already has a next key, the subject is taken, or a key is kept
+    /// elsewhere; with [`Denial::Template`] if the lint finds an error, the subject cannot be numbered, or the root has expired.
     pub fn roll(&self, name: &Label, options: &RollOptions) -> Result<CaRecord> {
         // 1. Find the CA, and the name of the next one.
         let cas = self.store.cas()?;
@@ -131,11 +132,12 @@ impl Foundation {
         Ok(record)
     }
 
-    /// Makes the next key of an issuing CA whose root is kept elsewhere, and a PKCS #10 request (PEM) to that root. A
-    /// repeated call makes the request again, for the same key.
+    /// Makes the next key of an issuing CA whose root is kept elsewhere, and returns a PKCS #10 request (PEM) to that root. A
+    /// repeated call makes the request again, for the same key. `algorithm` and `subject` are as in [`RollOptions`].
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] if there is no such issuing CA, or it was already rolled.
+    /// `Denied` with [`Denial::Conflict`] if there is no such issuing CA, it already has a next key, or the subject is taken; with
+    /// [`Denial::Template`] if the subject cannot be numbered.
     pub fn roll_request(
         &self,
         name: &Label,
@@ -163,8 +165,8 @@ impl Foundation {
         to_pem("CERTIFICATE REQUEST", &ca_certificate::request(&options, &key)?)
     }
 
-    /// Installs the certificate of the next key that a root elsewhere issued, with all certificates above it, root
-    /// last. The root may have changed the subject, but not to that of another CA. `waits` is as in [`RollOptions`].
+    /// Installs the certificate that a root elsewhere issued for the next key of the CA `name`, with all certificates above it (DER, root
+    /// last). The root may have changed the subject, but not to that of another CA. `waits` is as in [`RollOptions`].
     ///
     /// # Errors
     /// As [`Self::roll_request`] and [`Self::install_issuing`].
@@ -175,10 +177,10 @@ impl Foundation {
         self.install(&next, chain, Some(succeeds))
     }
 
-    /// The root that signs new issuing CAs: the last key of its line, if its private key is here.
+    /// The root that signs the certificates of new issuing CAs: the one whose private key is here and that has no next key.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] if the private key is kept elsewhere.
+    /// `Denied` with [`Denial::Conflict`] if there is none.
     pub fn signing_root(&self) -> Result<CaRecord> {
         let cas = self.store.cas()?;
         let is_last = |ca: &&CaRecord| {
@@ -202,7 +204,8 @@ impl Foundation {
         }
     }
 
-    /// The next key. It is generated unless an interrupted attempt left it.
+    /// The next key, in the file `name`. It is generated unless an interrupted attempt left it. `old` is the certificate of the previous
+    /// key.
     fn next_key(
         &self,
         name: &Label,
@@ -212,7 +215,7 @@ impl Foundation {
         self.ca_key(name, algorithm.unwrap_or_else(|| KeyAlgorithm::of(old.key.kind())))
     }
 
-    /// A CA that was not rolled yet, and the name of its next key.
+    /// The CA `name`, which must not have a next key yet, and the name of its next key.
     fn next<'a>(&self, cas: &'a [CaRecord], name: &Label) -> Result<Roll<'a>> {
         let old = cas.iter().find(|ca| ca.name == *name).ok_or_else(|| {
             conflict(format!("there is no CA `{name}`; `countersign ca show` lists them"))
@@ -236,7 +239,7 @@ impl Foundation {
         }
     }
 
-    /// Makes the certificates of a root's next key: its own, and the two links between the keys.
+    /// Makes the certificates of a root's next key, without recording them: its own, and the two links between the keys.
     fn next_root(&self, old: &CaRecord, facts: &Facts, next: NextKey<'_>) -> Result<CaRecord> {
         let NextKey { name, subject, key, until, urls } = next;
         let old_key = self.keys.load(old.name.as_str(), &self.passphrase)?;
@@ -279,7 +282,8 @@ impl Foundation {
         Ok(CaRecord { name, is_root: true, certificate, chain: Vec::new(), succeeds })
     }
 
-    /// The root of this instance, if it is the root above this issuing CA.
+    /// The root that signs new issuing CAs, if it or a CA with an earlier key of it certified this issuing CA; [`Denial::Conflict`]
+    /// otherwise.
     fn root_above(&self, old: &CaRecord) -> Result<CaRecord> {
         let root = self.signing_root()?;
         let cas = self.store.cas()?;
@@ -293,7 +297,7 @@ impl Foundation {
         Ok(root)
     }
 
-    /// Makes the certificate of an issuing CA's next key, signed by the root.
+    /// Makes the certificate of an issuing CA's next key, signed by the root, without recording it.
     fn next_issuing(&self, root: CaRecord, old: &CaRecord, next: NextKey<'_>) -> Result<CaRecord> {
         let NextKey { name, subject, key, until, urls } = next;
         let root_key = self.keys.load(root.name.as_str(), &self.passphrase)?;
@@ -321,7 +325,8 @@ impl Foundation {
         Ok(CaRecord { name, is_root: false, certificate, chain: vec![root.certificate], succeeds })
     }
 
-    /// Completes a roll that was interrupted after its record: writes the missing files.
+    /// Writes the files of a next key that was recorded before the interruption of an earlier call. If none is missing, the error says that
+    /// the CA already has a next key.
     fn finish(&self, next: &CaRecord) -> Result<CaRecord> {
         let last = match next.succeeds.as_ref().and_then(|succession| succession.links.as_ref()) {
             Some(_) => format!("{}.old-with-new.crt", next.name),
@@ -335,7 +340,7 @@ impl Foundation {
         Ok(next.clone())
     }
 
-    /// Writes the link certificates of a root beside the keys.
+    /// Writes the link certificates of a root's key, if it has them, to files beside the keys.
     fn publish_links(&self, ca: &CaRecord) -> Result<()> {
         let Some(links) = ca.succeeds.as_ref().and_then(|s| s.links.as_ref()) else {
             return Ok(());
@@ -347,7 +352,7 @@ impl Foundation {
 }
 
 impl Renewal<'_> {
-    /// Encodes, lints and signs the certificate.
+    /// Encodes, lints and signs the certificate, and returns it in DER.
     fn sign(&self, purpose: Purpose, urls: &DefaultUrls) -> Result<Vec<u8>> {
         let tbs = TbsCertificate {
             version: Version::V3,
@@ -400,12 +405,12 @@ impl Renewal<'_> {
     }
 }
 
-/// The CA that succeeds the CA of this name.
+/// The CA with the next key of the CA of this name, also if it is not active yet.
 fn successor<'a>(cas: &'a [CaRecord], name: &Label) -> Option<&'a CaRecord> {
     cas.iter().find(|ca| ca.succeeds.as_ref().is_some_and(|of| of.predecessor == *name))
 }
 
-/// Whether `name` is the CA `from` or one of its successors.
+/// Whether `name` is the CA `from` or a CA with a later key of it.
 fn is_followed(cas: &[CaRecord], from: &CaRecord, name: &Label) -> bool {
     let mut at = Some(from);
     // A CA has at most one successor and is recorded after its predecessor, so there are no more steps than CAs.
@@ -430,7 +435,7 @@ fn conflict(why: String) -> Error {
     Error::denied(Denial::Conflict, why)
 }
 
-/// The name of the next key: `root`, `root.2`, `root.3`.
+/// The name of the CA with the next key: `root.2` for `root`, `root.3` for `root.2`.
 fn next_name(name: &Label) -> Result<Label> {
     let numbered = name.as_str().rsplit_once('.').and_then(|(stem, digits)| {
         digits.parse::<u32>().ok().filter(|number| *number >= 2).map(|number| (stem, number))

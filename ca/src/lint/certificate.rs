@@ -15,7 +15,8 @@ use crate::oid;
 /// The last second that a UTCTime can represent: 2049-12-31T23:59:59Z.
 const LAST_UTC_TIME: i64 = 2_524_607_999;
 
-/// Lints a TBSCertificate. Without a `purpose`, it is guessed from the extensions.
+/// Lints a TBSCertificate (DER), and adds the findings to `report`. Without a `purpose`, it is guessed from the extensions, and from
+/// whether the subject is the issuer.
 pub fn lint(tbs: &[u8], purpose: Option<Purpose>, report: &mut Report) {
     // The strict decoder runs first, because x509-parser accepts some BER.
     let strict = match <x509_cert::TbsCertificate as der::Decode>::from_der(tbs) {
@@ -34,8 +35,8 @@ pub fn lint(tbs: &[u8], purpose: Option<Purpose>, report: &mut Report) {
     extensions::lint(&parsed, purpose, key, report);
 }
 
-/// The likely purpose of a certificate. A certificate without extended key usage, or with anyExtendedKeyUsage, may be
-/// an IKE peer's.
+/// The likely purpose of a certificate. An end entity's without extended key usage, or with anyExtendedKeyUsage, counts as
+/// an IKE peer's. A CA's counts as a root's if its subject is its issuer.
 fn guess(tbs: &TbsCertificate<'_>) -> Purpose {
     let is_ca = tbs.is_ca();
     let usages = tbs.extended_key_usage().ok().flatten();
@@ -107,7 +108,7 @@ pub fn algorithm(algorithm: &AlgorithmIdentifier<'_>, report: &mut Report) {
     }
 }
 
-/// Lints the validity: the order of its ends, and the types of their encodings.
+/// Lints the validity: the order of notBefore and notAfter, and the types of their encodings.
 fn dates(strict: &x509_cert::TbsCertificate, parsed: &TbsCertificate<'_>, report: &mut Report) {
     let validity = parsed.validity();
     let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());

@@ -15,10 +15,10 @@ use super::{certificate, names, rules};
 use crate::clock::BACKDATING;
 use crate::oid;
 
-/// The most findings on entries that are reported.
+/// The number of findings on entries after which the lint of a CRL stops.
 const MAX_ENTRY_FINDINGS: usize = 100;
 
-/// Lints a TBSCertList.
+/// Lints a TBSCertList (DER), and adds the findings to `report`.
 pub fn lint(tbs: &[u8], report: &mut Report) {
     let strict = x509_cert::crl::TbsCertList::from_der(tbs);
     let strict = match strict {
@@ -150,13 +150,13 @@ fn distribution_point(extension: &X509Extension<'_>, report: &mut Report) {
     }
 }
 
-/// The octets of a non-negative INTEGER, DER, without leading zeros except for zero itself.
+/// The octets of a non-negative INTEGER, DER, without leading zeros except for zero itself; `None` if it is none.
 fn unsigned(der: &[u8]) -> Option<Vec<u8>> {
     let content = der::asn1::UintRef::from_der(der).ok()?;
     Some(content.as_bytes().to_vec())
 }
 
-/// Lints the extensions of one entry.
+/// Lints the extensions of one entry. `is_delta` says whether it is an entry of a delta CRL.
 fn entry_extensions(entry: &RevokedCertificate<'_>, is_delta: bool, report: &mut Report) {
     for extension in entry.extensions() {
         match extension.parsed_extension() {

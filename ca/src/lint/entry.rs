@@ -11,13 +11,16 @@ use crate::clock::{BACKDATING, Timestamp};
 /// Lints the entries of one CRL in the order in which they are written.
 #[derive(Debug)]
 pub struct EntryLint {
+    /// The latest permitted revocationDate: the 14 ASCII digits of a GeneralizedTime as a number.
     signed: u128,
     is_delta: bool,
+    /// The previous serial number; 0 before the first entry.
     previous: u128,
 }
 
 impl EntryLint {
-    /// Starts the lint of a CRL with this thisUpdate, which lies [`BACKDATING`] before the moment of signing.
+    /// Starts the lint of a CRL with this thisUpdate. Because it lies up to [`BACKDATING`] before the moment of signing, a revocationDate
+    /// may be that much later. `is_delta` says whether it is a delta CRL.
     pub fn new(this_update: Timestamp, is_delta: bool) -> Self {
         let mut digits = [b'9'; 14];
         if let Some(date) = this_update.plus(BACKDATING).date_time() {
@@ -110,7 +113,7 @@ impl EntryLint {
         Ok(rest)
     }
 
-    /// Checks that there are only a reasonCode and an invalidityDate, each at most once.
+    /// Checks that there are only a reasonCode and an invalidityDate, each at most once and as this program encodes it.
     fn check_extensions(&self, mut rest: &[u8]) -> Result<(), Finding> {
         let (mut reason, mut invalidity) = (false, false);
         while !rest.is_empty() {
@@ -142,7 +145,7 @@ fn element(octets: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     (*found == tag).then(|| rest.split_at_checked(usize::from(*length)))?
 }
 
-/// The digits of a GeneralizedTime without fractions of a second.
+/// The ASCII digits `YYYYMMDDhhmmss` of a GeneralizedTime in UTC without fractions of a second; `None` for any other content.
 fn generalized(content: &[u8]) -> Option<[u8; 14]> {
     let digits: [u8; 14] = content.strip_suffix(b"Z")?.try_into().ok()?;
     digits.iter().all(u8::is_ascii_digit).then_some(digits)

@@ -17,16 +17,16 @@ use crate::key::KeyKind;
 use crate::name::Identity;
 use crate::oid;
 
-/// The obsolete usages.
+/// The extended key usages for IPsec that RFC 4945 §5.1.3.12 calls obsolete.
 const OBSOLETE: [ObjectIdentifier; 3] = [oid::IPSEC_END_SYSTEM, oid::IPSEC_TUNNEL, oid::IPSEC_USER];
 
-/// The extensions of a certificate, as far as rules combine several of them.
+/// The facts about a certificate's extensions that rules on several extensions need.
 #[derive(Default)]
 struct Seen {
     has_subject_key_identifier: bool,
     has_authority_key_identifier: bool,
     key_usage: Option<KeyUsage>,
-    /// Whether basicConstraints say `cA TRUE` and are critical.
+    /// Whether there are critical basicConstraints with cA TRUE.
     is_critical_ca: bool,
     /// Whether the subjectAltName has a name that an IKE peer can present.
     has_ike_identity: bool,
@@ -36,7 +36,7 @@ struct Seen {
 struct ExtensionLint<'a, 'r> {
     tbs: &'a TbsCertificate<'a>,
     purpose: Purpose,
-    /// The kind of the certified key; `None` if it cannot be read.
+    /// The kind of the certified key; `None` if it cannot be used.
     key: Option<KeyKind>,
     seen: Seen,
     report: &'r mut Report,
@@ -284,7 +284,8 @@ impl ExtensionLint<'_, '_> {
     }
 }
 
-/// Lints a delegated OCSP responder, and the extension that only such a certificate may have (RFC 6960 §4.2.2.2).
+/// Lints the certificate of a delegated OCSP responder, and id-pkix-ocsp-nocheck, which only such a certificate may have (RFC 6960
+/// §4.2.2.2).
 fn ocsp_responder(tbs: &TbsCertificate<'_>, key_usage: Option<&KeyUsage>, report: &mut Report) {
     let usages = tbs.extended_key_usage().ok().flatten().map(|usages| usages.value);
     let signs = usages.is_some_and(|usages| usages.ocsp_signing);
@@ -356,7 +357,7 @@ fn distribution_point(name: &GeneralName<'_>, report: &mut Report) {
     }
 }
 
-/// Whether the text is an absolute URI: a scheme, a colon, and something in printable ASCII.
+/// Whether the text is an absolute URI: a scheme, a colon, and at least one more character, all in printable ASCII.
 fn is_absolute(uri: &str) -> bool {
     uri.split_once(':').is_some_and(|(scheme, rest)| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())

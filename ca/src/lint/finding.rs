@@ -10,24 +10,24 @@ pub struct Finding {
     pub code: &'static str,
     /// How severe the finding is.
     pub severity: Severity,
-    /// The document and section that contain the rule.
+    /// The document and section that contain the rule; `house rule` if it is our own.
     pub section: &'static str,
-    /// What was expected and what was found.
+    /// The demand of the rule, a colon, and what was found instead.
     pub message: String,
 }
 
-/// The findings so far.
+/// The findings of a lint in progress.
 #[derive(Debug, Default)]
 pub struct Report(pub Vec<Finding>);
 
 impl Report {
-    /// Adds a finding.
+    /// Adds a finding of this rule. `message` says what was found.
     pub fn find(&mut self, rule: &Rule, message: impl Into<String>) {
         self.0.push(finding(rule, message));
     }
 }
 
-/// A finding of this rule. The message begins with what the rule demands.
+/// A finding of this rule. `message` says what was found; the demand of the rule is put before it.
 pub fn finding(rule: &Rule, message: impl Into<String>) -> Finding {
     Finding {
         code: rule.code,

@@ -1,7 +1,8 @@
-//! The lint: rules of RFC 5280 and RFC 4945, applied to octets before they are signed and to finished objects. It does
-//! no input or output, and its running time is bounded.
+//! The lint: rules of RFC 5280, RFC 4945 and others, applied to octets before they are signed and to finished objects. It does
+//! no input or output. Certificates of more than 64 KiB are not parsed, and the running time for a CRL is linear in the number of
+//! its entries.
 //!
-//! It reads with x509-parser, while other libraries encode, so that a mistake of one library is not repeated by the
+//! It reads mainly with x509-parser, while other libraries encode, so that a mistake of one library is not repeated by the
 //! other.
 
 mod certificate;

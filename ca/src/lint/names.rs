@@ -7,7 +7,7 @@ use super::finding::Report;
 use super::rules;
 use crate::name::refuse_misleading;
 
-/// The upper bounds of RFC 5280 §A.1, in characters, by attribute type.
+/// The upper bounds of RFC 5280 §A.1, in characters, by the arcs of the attribute type's object identifier.
 const BOUNDS: [(&[u64], usize); 9] = [
     (&[2, 5, 4, 3], 64),
     (&[2, 5, 4, 7], 128),
@@ -20,7 +20,7 @@ const BOUNDS: [(&[u64], usize); 9] = [
     (&[1, 2, 840, 113_549, 1, 9, 1], 255),
 ];
 
-/// Lints a name. `what` is `issuer` or `subject`.
+/// Lints a distinguished name, and adds the findings to `report`. `what` is `issuer` or `subject`, for the messages.
 pub fn lint(what: &str, name: &X509Name<'_>, report: &mut Report) {
     for rdn in name.iter_rdn() {
         let mut seen = Vec::new();
@@ -37,7 +37,7 @@ pub fn lint(what: &str, name: &X509Name<'_>, report: &mut Report) {
     }
 }
 
-/// Lints one attribute: its string type, its characters and its length.
+/// Lints one attribute of a name: its string type, its characters and its length.
 fn lint_attribute(what: &str, attribute: &AttributeTypeAndValue<'_>, report: &mut Report) {
     let kind = attribute.attr_type();
     let value = attribute.attr_value();

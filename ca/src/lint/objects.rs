@@ -22,18 +22,19 @@ pub enum ObjectKind {
     Crl,
 }
 
-/// The largest certificate that is parsed, in bytes.
+/// The largest TBSCertificate that is parsed, in octets.
 const MAX_CERTIFICATE: usize = 64 * 1024;
 
-/// The most objects in one file.
+/// The most certificates and CRLs that one PEM file may contain.
 const MAX_OBJECTS: usize = 1000;
 
-/// Every rule.
+/// Every rule of the lint.
 pub fn rules() -> &'static [Rule] {
     rules::ALL
 }
 
-/// Lints a TBSCertificate. Without a purpose, it is guessed from basicConstraints and extendedKeyUsage.
+/// Lints a TBSCertificate (DER). Without a purpose, it is guessed from basicConstraints, extendedKeyUsage, and whether the subject is the
+/// issuer.
 pub fn tbs_certificate(tbs: &[u8], purpose: Option<Purpose>) -> Vec<Finding> {
     let mut report = Report::default();
     if tbs.len() > MAX_CERTIFICATE {
@@ -44,7 +45,7 @@ pub fn tbs_certificate(tbs: &[u8], purpose: Option<Purpose>) -> Vec<Finding> {
     report.0
 }
 
-/// Lints a distinguished name before it is put into a certificate. `what` is `issuer` or `subject`.
+/// Lints a distinguished name before it is put into a certificate. `what` is `issuer` or `subject`, for the messages.
 ///
 /// # Errors
 /// [`Error::Internal`] if the name cannot be encoded.
@@ -58,7 +59,7 @@ pub fn name(what: &str, name: &Name) -> Result<Vec<Finding>> {
     Ok(report.0)
 }
 
-/// Lints a certificate.
+/// Lints a certificate (DER). The signature is not verified. `purpose` is as in [`tbs_certificate`].
 pub fn certificate(der: &[u8], purpose: Option<Purpose>) -> Vec<Finding> {
     match parts(der) {
         Ok(parts) => {
@@ -70,14 +71,14 @@ pub fn certificate(der: &[u8], purpose: Option<Purpose>) -> Vec<Finding> {
     }
 }
 
-/// Lints a TBSCertList in time linear in its entries.
+/// Lints a TBSCertList (DER) in time linear in the number of its entries.
 pub fn tbs_crl(tbs: &[u8]) -> Vec<Finding> {
     let mut report = Report::default();
     crls::lint(tbs, &mut report);
     report.0
 }
 
-/// Lints a CRL.
+/// Lints a CRL (DER). The signature is not verified.
 pub fn crl(der: &[u8]) -> Vec<Finding> {
     match parts(der) {
         Ok(parts) => {
@@ -89,10 +90,10 @@ pub fn crl(der: &[u8]) -> Vec<Finding> {
     }
 }
 
-/// Lints every certificate and CRL in a file, PEM or DER.
+/// Lints every certificate and CRL in the content of a file: one in DER, or any number up to 1000 in PEM. Other PEM blocks are skipped.
 ///
 /// # Errors
-/// [`Error::Malformed`] if it contains none, or too many.
+/// [`Error::Malformed`] if it contains none, or too many, or its PEM cannot be read.
 pub fn file(bytes: &[u8]) -> Result<Vec<(ObjectKind, Vec<Finding>)>> {
     let none = || Error::malformed("expected certificates or CRLs, PEM or DER, found neither");
     if bytes.first() == Some(&0x30) {
@@ -115,8 +116,8 @@ pub fn file(bytes: &[u8]) -> Result<Vec<(ObjectKind, Vec<Finding>)>> {
     if objects.is_empty() { Err(none()) } else { Ok(objects) }
 }
 
-/// Distinguishes the two kinds of object by the first field: a certificate's version has a context-specific tag, a CRL
-/// begins with an INTEGER or the algorithm.
+/// Lints a DER object, after deciding by its first field whether it is a certificate or a CRL: a certificate's version has a
+/// context-specific tag, while a CRL begins with an INTEGER or the algorithm. A certificate of version 1 is thus taken for a CRL.
 fn object(der: &[u8]) -> (ObjectKind, Vec<Finding>) {
     let is_certificate = parts(der).is_ok_and(|parts| {
         AnyRef::from_der(parts.tbs).is_ok_and(|tbs| tbs.value().first() == Some(&0xa0))
@@ -160,7 +161,7 @@ fn parts(der: &[u8]) -> Result<Parts<'_>, Finding> {
     Ok(Parts { tbs, inner_algorithm, outer_algorithm })
 }
 
-/// Checks that the algorithm inside the signed octets equals the one beside the signature.
+/// The finding if the signature algorithm inside the signed octets differs from the one beside the signature.
 fn same_algorithm(parts: &Parts<'_>) -> Option<Finding> {
     (parts.inner_algorithm != Some(parts.outer_algorithm))
         .then(|| finding(&rules::OUTER_ALGORITHM, "they differ"))

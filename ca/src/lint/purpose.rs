@@ -5,11 +5,11 @@
 pub enum Purpose {
     /// A root CA.
     Root,
-    /// An issuing CA.
+    /// A CA that is not a root.
     IssuingCa,
     /// An IPsec peer. The rules of RFC 4945 apply.
     EndEntity,
-    /// An end entity that no IKE daemon presents, such as a signer of protocol messages.
+    /// An end entity whose certificate no IKE daemon presents, such as a signer of CMP messages.
     Infrastructure,
 }
 

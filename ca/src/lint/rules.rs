@@ -2,16 +2,16 @@
 
 use super::severity::Severity::{self, Error, Notice, Warning};
 
-/// A rule.
+/// A rule of the lint.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rule {
     /// The stable code, which programs may match.
     pub code: &'static str,
     /// The severity of a broken rule.
     pub severity: Severity,
-    /// The document and section that contain the rule.
+    /// The document and section that contain the rule; `house rule` if it is our own.
     pub section: &'static str,
-    /// The demand, as a sentence.
+    /// The demand of the rule: the sentence that is true of an object that keeps it.
     pub title: &'static str,
 }
 

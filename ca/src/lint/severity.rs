@@ -1,9 +1,9 @@
 //! The severity of findings.
 
-/// How severe a finding is.
+/// How severe a finding is, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Worth knowing.
+    /// Information: no rule is broken, and no recommendation.
     Notice,
     /// A recommendation is not followed.
     Warning,

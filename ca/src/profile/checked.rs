@@ -12,7 +12,7 @@ use crate::oid;
 use crate::record::Label;
 use crate::x509::Policy;
 
-/// A checked profile. No later code validates it again.
+/// A checked profile: the content of certificates of one kind, and the rules for requests. No later code validates it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     pub(super) name: Label,
@@ -34,7 +34,7 @@ pub struct Profile {
     pub(super) key_form: KeyForm,
 }
 
-/// A kind of key, of any size.
+/// A kind of key without its size: the RSA keys of all sizes are one family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyFamily {
     P256,
@@ -74,12 +74,12 @@ impl Profile {
         &self.name
     }
 
-    /// How long certificates are valid.
+    /// The longest time from now for which certificates are valid.
     pub const fn validity(&self) -> Duration {
         self.validity
     }
 
-    /// The accepted kinds of key. An RSA kind has the smallest accepted modulus.
+    /// The accepted kinds of key, in the order of the profile. An RSA kind has the smallest accepted modulus, in bits.
     pub fn keys(&self) -> Vec<KeyKind> {
         let kind = |family: &KeyFamily| match family {
             KeyFamily::P256 => KeyKind::P256,
@@ -91,14 +91,14 @@ impl Profile {
         self.keys.iter().map(kind).collect()
     }
 
-    /// The key usage bits.
+    /// The key usage bits for all kinds of key together; [`Self::key_usage_of`] has those for one kind.
     pub const fn key_usage(&self) -> KeyUsage {
         self.key_usage
     }
 
-    /// Whether a request may have this key usage for a key of this kind. The usage must be a subset of the profile's.
-    /// If the profile has a signing bit, the subset must have one too: digitalSignature, which CMP messages need (RFC
-    /// 9483 §3.2), or for IKE also nonRepudiation (RFC 4945 §5.1.3.2).
+    /// Whether a request may have this key usage for a key of this kind. The usage must be a subset of the profile's, and not
+    /// empty. If the profile has a signing bit (digitalSignature or nonRepudiation), the subset must have one too: digitalSignature,
+    /// which CMP messages need (RFC 9483 §3.2), or in a profile for IKE nonRepudiation (RFC 4945 §5.1.3.2).
     pub fn grants(&self, kind: KeyKind, usage: KeyUsage) -> bool {
         let own = self.key_usage_of(kind).0;
         let signs = |which: KeyUsages| usage.0.contains(which);
@@ -110,8 +110,8 @@ impl Profile {
                 || (self.is_for_ike() && signs(KeyUsages::NonRepudiation)))
     }
 
-    /// The key usage bits for a key of this kind. An RSA key cannot do key agreement (RFC 8017), an EC key cannot
-    /// encipher keys (RFC 5480 §3), and an Ed25519 key can only sign (RFC 8410 §5).
+    /// The key usage bits for a key of this kind; empty if the profile is for no use of such a key. An RSA key cannot do key
+    /// agreement (RFC 3279 §2.3.1), an EC key cannot encipher keys (RFC 5480 §3), and an Ed25519 key can only sign (RFC 8410 §5).
     pub fn key_usage_of(&self, kind: KeyKind) -> KeyUsage {
         let never = match kind {
             KeyKind::Rsa(_) => KeyUsages::KeyAgreement.into(),
@@ -126,17 +126,17 @@ impl Profile {
         &self.extended_key_usage
     }
 
-    /// The template of the subject.
+    /// The template of the subject, with `{id}` and `{name}`; empty for an empty subject.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// Whether an unexpected value of this attribute in a requested subject is replaced instead of refused.
+    /// Whether a value of this attribute type that differs from the account's, in a requested subject, is replaced instead of refused.
     pub fn replaces(&self, attribute: &ObjectIdentifier) -> bool {
         self.replace_in_subject.contains(attribute)
     }
 
-    /// The pathLenConstraint of cross certificates.
+    /// The pathLenConstraint of the cross certificates that are issued under this profile.
     pub const fn path_length(&self) -> u8 {
         self.path_length
     }
@@ -146,7 +146,8 @@ impl Profile {
         self.alt_names.contains(&kind)
     }
 
-    /// The CRL distribution points of a certificate that this CA issues in this partition.
+    /// The URLs of the CRL distribution points of a certificate that this CA issues in this partition. Without a partition, those whose
+    /// templates name one are left out.
     pub fn crl_urls(&self, ca: &Label, partition: Option<u16>) -> Vec<String> {
         self.crl_urls.iter().filter_map(|url| filled_url(url, ca, partition)).collect()
     }
@@ -156,12 +157,12 @@ impl Profile {
         self.crl_urls.iter().filter(|url| url.contains(PARTITION))
     }
 
-    /// Whether certificates name a CRL partition.
+    /// Whether a template of a CRL distribution point names a partition.
     pub fn names_partition(&self) -> bool {
         self.partition_urls().next().is_some()
     }
 
-    /// The OCSP responders for certificates of this CA.
+    /// The URLs of the OCSP responders for certificates that this CA issues.
     pub fn ocsp_urls(&self, ca: &Label) -> Vec<String> {
         self.ocsp_urls.iter().map(|url| url.replace("{ca}", ca.as_str())).collect()
     }
@@ -181,7 +182,7 @@ impl Profile {
         self.approval
     }
 
-    /// The form in which generated keys are handed over.
+    /// The form in which private keys that the authority generates are handed over.
     pub const fn key_form(&self) -> KeyForm {
         self.key_form
     }
@@ -199,8 +200,8 @@ impl Profile {
     /// Checks the kind and the size of a key.
     ///
     /// # Errors
-    /// `Denied` that lists the accepted kinds: with [`Denial::Algorithm`] for the kind, with [`Denial::KeySize`] for
-    /// the size.
+    /// `Denied` that lists the accepted kinds: with [`Denial::Algorithm`] if the kind is not accepted, with
+    /// [`Denial::KeySize`] if an RSA key is too short.
     pub fn check_key(&self, key: KeyKind) -> Result<()> {
         let family = match key {
             KeyKind::P256 => KeyFamily::P256,

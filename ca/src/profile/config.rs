@@ -9,22 +9,23 @@ use serde::{Deserialize, Serialize};
 pub struct ProfileConfig {
     /// The built-in profile to start from: `gateway`, `host`, `user` or `ra`.
     pub base: Option<String>,
-    /// How long a certificate is valid, such as `90d`. It never outlives its issuer.
+    /// How long a certificate is valid, such as `90d`; from 5 minutes to 20 years. It never outlives its issuer.
     pub validity: Option<String>,
     /// The accepted kinds of key: `p256`, `p384`, `p521`, `ed25519`, `rsa`.
     pub keys: Option<Vec<String>>,
-    /// The smallest accepted RSA modulus, in bits; at least 2048.
+    /// The smallest accepted RSA modulus, in bits; from 2048 to 8192.
     pub min_rsa_bits: Option<u32>,
     /// The key usage: `digitalSignature`, and where needed `nonRepudiation`, `keyEncipherment`, `keyAgreement`.
     pub key_usage: Option<Vec<String>>,
     /// The extended key usage: `ipsecIKE`, `serverAuth`, `clientAuth`, `cmcRA`, `iKEIntermediate` or an OID.
     pub extended_key_usage: Option<Vec<String>>,
-    /// How certificates serve IKE: `default`; `strict-4945`, without any extended key usage; `legacy`, with
-    /// 1.3.6.1.5.5.8.2.2 in addition; or `none`, for certificates that no IKE daemon presents. With `none` the key need
-    /// not sign, and the extended key usage is empty unless it is given.
+    /// The variant of certificates for IKE: `default`, with the extended key usage of the profile; `strict-4945`, without any
+    /// extended key usage; `legacy`, with iKEIntermediate (1.3.6.1.5.5.8.2.2) in addition; or `none`, for certificates that no IKE
+    /// daemon presents. With `none` the key need not sign, and the extended key usage is empty unless it is given.
     pub ike: Option<String>,
-    /// The subject for accounts without a DN identity. `{id}` stands for the account's first identity, `{name}` for its
-    /// name. An empty text gives an empty subject.
+    /// The subject for accounts without a DN identity. `{id}` stands for the first identity in the certificate, `{name}` for
+    /// the account's name. The account's name also takes the place of an identity that is missing or has more than 64 characters. An
+    /// empty text gives an empty subject.
     pub subject: Option<String>,
     /// The attributes of a requested subject that devices set to fixed values and that identify nobody, such as `O`,
     /// `OU` and `C`. If they differ from the account's subject, the account's subject is issued and the answer says so.
@@ -35,18 +36,18 @@ pub struct ProfileConfig {
     /// The kinds of identity that the subjectAltName may contain: `fqdn`, `ip`, `email`.
     pub alt_names: Option<Vec<String>>,
     /// CRL distribution points (`http:` or `ldap:` URLs). `{ca}` stands for the name of the issuing CA; `{partition}`
-    /// stands for the number of the certificate's partition, if CRLs are partitioned.
+    /// stands for the number of the certificate's partition. Without partitions, a URL with `{partition}` is left out.
     pub crl_urls: Option<Vec<String>>,
-    /// OCSP responders (`http:` URLs). `{ca}` stands for the name of the issuing CA.
+    /// URLs of OCSP responders (`http:`). `{ca}` stands for the name of the issuing CA.
     pub ocsp_urls: Option<Vec<String>>,
-    /// URLs of the issuer's certificate. `{ca}` stands for the name of the issuing CA.
+    /// URLs of the issuer's certificate (`http:` or `ldap:`). `{ca}` stands for the name of the issuing CA.
     pub ca_issuers_urls: Option<Vec<String>>,
     /// Certificate policies.
     pub policies: Option<Vec<PolicyConfig>>,
     /// Whether an administrator must approve each request; `false` if absent.
     pub approval: Option<bool>,
-    /// The form in which generated keys are handed over: `rfc5958` (RFC 9483 §4.1.6) or `openssl`, for OpenSSL's
-    /// client; `rfc5958` if absent.
+    /// The form in which private keys that the authority generates are handed over: `rfc5958` (RFC 9483 §4.1.6) or
+    /// `openssl`, for OpenSSL's client; `rfc5958` if absent.
     pub envelope: Option<String>,
 }
 
@@ -61,12 +62,12 @@ pub struct PolicyConfig {
     pub cps: Option<String>,
 }
 
-/// The URLs in certificates whose profile sets none.
+/// The templates of the URLs in certificates whose profile sets none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DefaultUrls {
-    /// CRL distribution points, with `{ca}`.
+    /// URLs of CRL distribution points, with `{ca}`.
     pub crl: Vec<String>,
-    /// OCSP responders, with `{ca}`.
+    /// URLs of OCSP responders, with `{ca}`.
     pub ocsp: Vec<String>,
     /// URLs of the issuer's certificate, with `{ca}`.
     pub ca_issuers: Vec<String>,
@@ -75,7 +76,7 @@ pub struct DefaultUrls {
 /// The names of the built-in profiles.
 pub const BUILT_IN: [&str; 4] = ["gateway", "host", "user", "ra"];
 
-/// The built-in profile of this name, in the form in which an operator would write it.
+/// The built-in profile of this name, in the form in which an operator would write it; `None` if there is none.
 pub fn built_in(name: &str) -> Option<ProfileConfig> {
     let strings =
         |list: &[&str]| Some(list.iter().map(|s| (*s).to_owned()).collect::<Vec<String>>());

@@ -1,6 +1,6 @@
 //! Profiles: what certificates of each kind contain. A request only proposes; the account and the profile decide.
 //!
-//! A [`ProfileConfig`] is what an operator writes. It is checked once, at start, and becomes a [`Profile`] (RFC 5280
+//! An operator writes a [`ProfileConfig`]. It is checked once, when the configuration is read, and becomes a [`Profile`] (RFC 5280
 //! §4, RFC 4945 §5.1).
 
 mod checked;

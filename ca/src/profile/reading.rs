@@ -1,4 +1,4 @@
-//! Checks what operators wrote and makes profiles of it, once, at start.
+//! Checks the profiles that operators wrote and makes [`Profile`] values of them, once, when the configuration is read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::x509::Policy;
 /// The value of `ike` for certificates that no IKE daemon presents.
 const NOT_FOR_IKE: &str = "none";
 
-/// The longest validity that a profile may have: 20 years.
+/// The longest validity that a profile may have: 20 years of 365 days.
 const MAX_VALIDITY: Duration = Duration::from_secs(20 * 365 * 86_400);
 
 const KEY_USAGES: [(&str, KeyUsages); 4] = [
@@ -45,10 +45,11 @@ const EXTENDED_KEY_USAGES: [(&str, ObjectIdentifier); 5] = [
 pub struct Profiles(BTreeMap<Label, Arc<Profile>>);
 
 impl Profiles {
-    /// The built-in profiles, with the operator's changes and additions.
+    /// The built-in profiles, with the operator's changes and additions: `configs`, by the profile's name. `urls` are for profiles that
+    /// set none.
     ///
     /// # Errors
-    /// [`Error::Malformed`] that names the profile and the setting.
+    /// [`Error::Malformed`] that says what is wrong, and names the profile if it is one of `configs`.
     pub fn new(configs: &BTreeMap<String, ProfileConfig>, urls: &DefaultUrls) -> Result<Self> {
         let mut profiles = BTreeMap::new();
         for name in BUILT_IN {
@@ -172,7 +173,7 @@ impl TryFrom<&PolicyConfig> for Policy {
     }
 }
 
-/// The built-in profile from which absent settings come.
+/// The built-in profile from which absent settings of the profile `name` come.
 fn base_of(name: &Label, config: &ProfileConfig) -> Result<ProfileConfig> {
     match &config.base {
         Some(base) => built_in(base).ok_or_else(|| {
@@ -186,7 +187,8 @@ fn base_of(name: &Label, config: &ProfileConfig) -> Result<ProfileConfig> {
     }
 }
 
-/// The extended key usages by name or object identifier, changed by the variant of `ike`.
+/// The extended key usages with these names or object identifiers, without duplicates, changed by `variant`, the value of the setting
+/// `ike`.
 fn extended_key_usage(names: &[String], variant: &str) -> Result<Vec<ObjectIdentifier>> {
     let mut usages = Vec::new();
     for name in names {
@@ -231,7 +233,7 @@ fn extended_key_usage(names: &[String], variant: &str) -> Result<Vec<ObjectIdent
     Ok(usages)
 }
 
-/// A validity such as `90d`, from 5 minutes to 20 years.
+/// Reads a validity such as `90d`, from 5 minutes to [`MAX_VALIDITY`]; 90 days if `text` is `None`.
 fn parse_validity(text: Option<&String>) -> Result<Duration> {
     let text = text.map_or("90d", String::as_str);
     let validity = humantime::parse_duration(text).map_err(|e| {
@@ -258,7 +260,7 @@ pub fn parse_oid(text: &str) -> Result<ObjectIdentifier> {
     })
 }
 
-/// The values of these names, without duplicates. `what` describes them in an error.
+/// The values that the table `known` has for these names, without duplicates. `what` describes them in an error.
 fn lookup_all<T: Copy + PartialEq>(
     what: &str,
     known: &[(&str, T)],
@@ -274,7 +276,7 @@ fn lookup_all<T: Copy + PartialEq>(
     Ok(found)
 }
 
-/// The value of a name.
+/// The value that the table `known` has for this name.
 fn lookup<T: Copy>(what: &str, known: &[(&str, T)], name: &str) -> Result<T> {
     let value = known.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
     value.ok_or_else(|| not_one_of(what, known.iter().map(|(n, _)| *n), name))

@@ -21,16 +21,18 @@ const MAX_COMMON_NAME: usize = 64;
 pub struct Names {
     /// The subject. It may be empty if the profile's template is.
     pub subject: Name,
-    /// The subjectAltName. It may be empty only if the account has a DN identity or the profile is not for IKE.
+    /// The subjectAltName. It may be empty only if the subject is a DN identity of the account, or the profile is not for IKE.
     pub alt_names: Vec<GeneralName>,
 }
 
-/// Decides the names. Every requested name must be one of the account's; a request without names (`None`) gets all
-/// names of the account that the profile permits. A sentence is added to `changes` for whatever is issued otherwise
-/// than requested.
+/// Decides the names of a certificate. `subject` and `wanted` are the requested subject and subjectAltName. Every requested name must be
+/// one of the account's; without a subjectAltName (`None`), the certificate gets all identities of the account that the profile permits
+/// there. A sentence is added to `changes` if the subject is issued otherwise than requested.
 ///
 /// # Errors
-/// `Denied` with [`Denial::NotAuthorized`] that says which name is not the account's, and which names are.
+/// `Denied` with [`Denial::NotAuthorized`] that says which name is not the account's, and which names are, or that the certificate would
+/// contain no identity; with [`Denial::Template`] if the profile permits no such kind of name; the error of a name that cannot be an
+/// identity.
 pub fn decide(
     account: &Account,
     profile: &Profile,
@@ -108,7 +110,8 @@ fn asked_for(
     Ok(identities)
 }
 
-/// Decides the subject: the account's own one, or a requested one that identifies the account.
+/// Decides the subject: the account's own one, or a requested one that identifies the account. Any other is refused with
+/// [`Denial::NotAuthorized`]. `identities` are those in the subjectAltName.
 fn decide_subject(
     account: &Account,
     profile: &Profile,
@@ -150,12 +153,13 @@ fn decide_subject(
     }
 }
 
-/// The sentence for the peer whose requested subject was replaced.
+/// The sentence for a peer whose requested subject was replaced by the subject `by`.
 pub fn replacement_notice(by: &Name) -> String {
     format!("the subject is `{by}`, as the account and its profile have it")
 }
 
-/// Whether a subject names this account. Attributes that the profile replaces are ignored.
+/// Whether a subject names this account: with one of its DN identities, or with a common name that is the account's name or one of its
+/// identities. Attributes that the profile replaces are ignored.
 pub fn identifies(account: &Account, profile: &Profile, subject: &Name) -> bool {
     let is_dn = || account.distinguished_names().any(|own| same_name(own, subject));
     let is_named = || {
@@ -174,8 +178,9 @@ pub fn differs_only_in_replaced(profile: &Profile, wanted: &Name, subject: &Name
     left.is_empty() || same_name(&left, &without_replaced(profile, subject))
 }
 
-/// The account's subject that `wanted` stands for, if they differ only in attributes that the profile replaces (O, OU,
-/// C, …).
+/// The subject of the account that is issued in place of `wanted`: the first of `default` and the account's DN identities that differs from
+/// it only in attributes that the profile replaces (O, OU, C, …). It is `default` if `wanted` has, beside such attributes, only a common
+/// name that is the account's name or one of its identities. `None` if `wanted` does not name the account.
 fn meant_subject<'a>(
     account: &'a Account,
     profile: &Profile,
@@ -190,7 +195,7 @@ fn meant_subject<'a>(
     found.or_else(|| names_it().then_some(default))
 }
 
-/// The name without the attributes that the profile replaces.
+/// A distinguished name without the attributes that the profile replaces. RDNs of which nothing is left are dropped.
 fn without_replaced(profile: &Profile, name: &Name) -> Name {
     let part = |part: &RelativeDistinguishedName| {
         let left: Vec<_> =
@@ -201,8 +206,8 @@ fn without_replaced(profile: &Profile, name: &Name) -> Name {
     RdnSequence(name.0.iter().filter_map(part).collect())
 }
 
-/// The account's name or one of its identities that equals the common name `text`, in the account's spelling. Such a
-/// common name adds no identity.
+/// The account's name or one of its identities (no DN) that equals the common name `text` apart from case and blanks, in the account's
+/// spelling. Such a common name adds no identity to the certificate.
 fn own_spelling(account: &Account, text: &str) -> Option<String> {
     let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let own = std::iter::once(account.name.to_string());
@@ -210,13 +215,13 @@ fn own_spelling(account: &Account, text: &str) -> Option<String> {
     all.find(|own| folded(own) == folded(text))
 }
 
-/// The common name of a subject that consists of nothing else.
+/// The common name of a subject that consists of nothing else; `None` for any other subject.
 fn lone_common_name(subject: &Name) -> Option<&str> {
     let [rdn] = subject.0.as_slice() else { return None };
     (rdn.0.len() == 1).then(|| common_name(subject)).flatten()
 }
 
-/// The common name of a subject that has exactly one.
+/// The common name of a subject that has exactly one, in a UTF8String or PrintableString; `None` for any other subject.
 pub fn common_name(subject: &Name) -> Option<&str> {
     let all = subject.0.iter().flat_map(|rdn| rdn.0.iter());
     let mut all = all.filter(|attribute| attribute.oid == oid::COMMON_NAME);
@@ -239,7 +244,7 @@ fn from_template(account: &Account, profile: &Profile, identities: &[Identity]) 
     distinguished_name(&fill(profile.subject(), account.name.as_str(), &id))
 }
 
-/// The text of an identity other than a DN.
+/// The text of an identity without its kind; `None` for a DN.
 fn identity_text(identity: &Identity) -> Option<String> {
     match identity {
         Identity::Fqdn(text) | Identity::Email(text) => Some(text.clone()),

@@ -3,10 +3,10 @@
 use crate::error::{Error, Result};
 use crate::name::distinguished_name;
 
-/// Checks the template of a subject.
+/// Checks the template of a subject. An empty one is permitted.
 ///
 /// # Errors
-/// [`Error::Malformed`] if the filled template would not be a distinguished name.
+/// [`Error::Malformed`] if the filled template would not be a distinguished name, or has another placeholder than `{id}` and `{name}`.
 pub(super) fn check(template: &str) -> Result<()> {
     if template.is_empty() {
         return Ok(());
@@ -21,7 +21,7 @@ pub(super) fn check(template: &str) -> Result<()> {
     distinguished_name(&filled).map(drop)
 }
 
-/// Fills a template. `id` is escaped by RFC 4514; `name` has no character that would need it.
+/// Fills a template of a subject. `id` is escaped by RFC 4514; `name`, an account's name, has no character that would need it.
 pub(super) fn fill(template: &str, name: &str, id: &str) -> String {
     let escaped: String = id
         .chars()

@@ -5,10 +5,10 @@ use der::asn1::Ia5String;
 use crate::error::{Error, Result};
 use crate::record::Label;
 
-/// The placeholder for the number of a partition.
+/// The placeholder for the number of a CRL partition.
 pub(super) const PARTITION: &str = "{partition}";
 
-/// The URL for this CA and partition; `None` if the template names a partition and there is none.
+/// The URL that a template gives for this CA and CRL partition; `None` if the template has `{partition}` and `partition` is `None`.
 pub fn filled_url(template: &str, ca: &Label, partition: Option<u16>) -> Option<String> {
     let url = template.replace("{ca}", ca.as_str());
     match partition {
@@ -17,7 +17,8 @@ pub fn filled_url(template: &str, ca: &Label, partition: Option<u16>) -> Option<
     }
 }
 
-/// Checks a URL, or a template of one: printable ASCII, an accepted scheme, and for LDAP an attribute.
+/// Checks a URL, or a template of one: at most 1024 characters of printable ASCII, one of `schemes` (with the colon), and for LDAP a `?`,
+/// behind which the attribute is named.
 pub(super) fn check_url(url: &str, schemes: &[&str]) -> Result<()> {
     let no_attribute = url.starts_with("ldap:") && !url.contains('?');
     if Ia5String::new(url).is_err()

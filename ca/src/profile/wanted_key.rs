@@ -7,20 +7,20 @@ use crate::key::{KeyForm, KeyKind, RSA_SIZES};
 /// The kind of key that a peer asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WantedKey {
-    /// Any kind: the profile's first one is generated.
+    /// Any kind: the first one in the profile is generated.
     Any,
-    /// RSA of any size: the smallest size that the profile accepts is generated.
+    /// RSA of any size: the smallest of 2048, 3072 and 4096 bits that the profile accepts is generated.
     Rsa,
     /// Exactly this kind.
     Kind(KeyKind),
 }
 
 impl WantedKey {
-    /// The kind to generate under this profile.
+    /// The kind of key to generate under this profile.
     ///
     /// # Errors
-    /// `Denied` if the profile does not accept the kind or it is not generated here: with [`Denial::Algorithm`] for the
-    /// kind, with [`Denial::KeySize`] for the size.
+    /// `Denied` with [`Denial::Algorithm`] if the profile does not accept the kind; with [`Denial::KeySize`] if it does not accept
+    /// the size, or keys of that size are not generated here.
     pub fn under(self, profile: &Profile) -> Result<KeyKind> {
         let kinds = profile.keys();
         let kind = match self {
@@ -58,7 +58,7 @@ pub struct KeyOrder {
     pub form: KeyForm,
 }
 
-/// The forms, by their names in a profile.
+/// The forms in which generated private keys are handed over, by their names in a profile.
 pub(super) const KEY_FORMS: [(&str, KeyForm); 2] =
     [("rfc5958", KeyForm::Rfc5958), ("openssl", KeyForm::Openssl)];
 

@@ -88,7 +88,7 @@ impl EndEntity<'_> {
         tbs.to_der().map_err(Error::internal)
     }
 
-    /// The extensions, in a fixed order. Empty ones are left out.
+    /// The extensions of the certificate, in a fixed order. Empty ones are left out.
     fn extensions(&self) -> Result<Vec<Extension>> {
         let mut extensions = vec![
             extension(NonCritical, &authority_key_identifier(self.issuer_key_identifier)?)?,

@@ -28,11 +28,11 @@ use crate::record::{Reason, Serial};
 use crate::x509::Criticality::{self, Critical, NonCritical};
 use crate::x509::{authority_key_identifier, extension, time};
 
-/// The octets that are buffered before they are hashed and written.
+/// The number of octets that are buffered before they are hashed and written.
 const CHUNK: usize = 64 << 10;
 
-/// How often a signature is made again because its length would change the length of the outer header, which was
-/// reserved before.
+/// The most signatures that are made for one CRL. One is made again if its length would change the length of the outer header, for
+/// which room was left before.
 const TRIES: usize = 256;
 
 /// The content of a CRL, apart from its entries.
@@ -48,9 +48,9 @@ pub struct Crl<'a> {
     pub this_update: Timestamp,
     /// nextUpdate, in whole seconds.
     pub next_update: Timestamp,
-    /// For a delta CRL, the number of its base; `None` for a complete CRL.
+    /// For a delta CRL, the cRLNumber of the full CRL to which it refers; `None` for a full CRL and for a partition.
     pub base: Option<u64>,
-    /// For a partition, the URLs by which certificates name it; empty for a CRL of all certificates.
+    /// For a partition, the URLs by which certificates name it; empty for a CRL of all certificates of the CA.
     pub distribution_point: &'a [String],
     /// The URLs of the delta CRL; no freshestCRL extension if empty.
     pub freshest: &'a [String],
@@ -69,7 +69,7 @@ pub struct SignedCrl {
 
 impl Crl<'_> {
     /// Lints, signs and writes the CRL, DER, to the beginning of `out`. `entries` must ascend by serial number; the
-    /// iterator is run twice.
+    /// iterator is run twice. After an error, `out` contains a part of the CRL.
     ///
     /// # Errors
     /// `Denied` with [`crate::Denial::Template`] that names the rule which the CRL would break; [`Error::Unavailable`]
@@ -130,7 +130,7 @@ impl Crl<'_> {
         Ok(SignedCrl { entries: count, length, tbs_sha256 })
     }
 
-    /// Encodes the fields around the entries, and lints them.
+    /// Encodes the fields around the entries, and lints them as a CRL without entries.
     fn frame(&self, algorithm: &AlgorithmIdentifierOwned) -> Result<Frame> {
         let extensions = self.extensions()?;
         let tail = explicit(0, &extensions.to_der().map_err(Error::internal)?)?;
@@ -200,7 +200,7 @@ struct Frame {
     tail: Vec<u8>,
 }
 
-/// Buffers octets, and hashes and writes them in chunks.
+/// Buffers the octets of the TBSCertList, and hashes and writes them in chunks.
 struct Sink<'a, 'k, W> {
     out: &'a mut W,
     signer: &'a mut MessageSigner<'k>,
@@ -208,13 +208,13 @@ struct Sink<'a, 'k, W> {
 }
 
 impl<W: Write> Sink<'_, '_, W> {
-    /// Adds octets to the buffer, and writes it when it is full enough.
+    /// Adds octets to the buffer, and hashes and writes it if it then holds at least [`CHUNK`] octets.
     fn put(&mut self, octets: &[u8]) -> Result<()> {
         self.buffer.extend_from_slice(octets);
         self.spill()
     }
 
-    /// Writes the buffer if it holds at least [`CHUNK`] octets.
+    /// Hashes and writes the buffer if it holds at least [`CHUNK`] octets.
     fn spill(&mut self) -> Result<()> {
         if self.buffer.len() < CHUNK { Ok(()) } else { self.write() }
     }
@@ -228,8 +228,8 @@ impl<W: Write> Sink<'_, '_, W> {
     }
 }
 
-/// The length of the longest entry: a serial number of 17 octets, a GeneralizedTime, a reason and an invalidity date.
-/// Every length is below 128, so it takes one octet.
+/// The length of the longest entry in octets: a serial number of 17 octets, a GeneralizedTime, a reason and an invalidity date.
+/// Every length in an entry is below 128, so its encoding takes one octet.
 const MAX_ENTRY: usize = 2 + 19 + 17 + 2 + REASON.len() + 1 + INVALIDITY.len() + 17;
 
 /// A reasonCode extension without its last octet, the code.
@@ -327,7 +327,7 @@ const fn serial_length(serial: &Serial) -> usize {
     bits as usize / 8 + 1
 }
 
-/// The time as `YYYYMMDDhhmmss`.
+/// A time in seconds since 1970, as the ASCII digits `YYYYMMDDhhmmss` in UTC.
 const fn digits(at: u32) -> [u8; 14] {
     let (year, month, day) = civil(at / 86_400);
     let rest = at % 86_400;
@@ -365,7 +365,7 @@ fn number(id: ObjectIdentifier, criticality: Criticality, value: u64) -> Result<
     })
 }
 
-/// A distribution point name with these URLs.
+/// A fullName of a distribution point with these URLs.
 fn full_name(urls: &[String]) -> Result<DistributionPointName> {
     let names = urls.iter().map(|url| {
         Ia5String::new(url)
@@ -375,13 +375,13 @@ fn full_name(urls: &[String]) -> Result<DistributionPointName> {
     Ok(DistributionPointName::FullName(names.collect::<Result<_>>()?))
 }
 
-/// The header of a SEQUENCE with this length.
+/// The header of a SEQUENCE whose content has this length.
 fn sequence_header(length: usize) -> Result<Vec<u8>> {
     let length = Length::try_from(length).map_err(Error::internal)?;
     Header::new(Tag::Sequence, length).and_then(|header| header.to_der()).map_err(Error::internal)
 }
 
-/// An element with an explicit context-specific tag.
+/// The element `der` inside an explicit context-specific tag with this number, which must be below 31.
 fn explicit(number: u8, der: &[u8]) -> Result<Vec<u8>> {
     let length = Length::try_from(der.len()).map_err(Error::internal)?;
     let mut octets = vec![0xa0 | number];
@@ -398,8 +398,8 @@ fn bit_string_length(octets: usize) -> Result<usize> {
     usize::try_from(length.map_err(Error::internal)?).map_err(Error::internal)
 }
 
-/// A signature as a BIT STRING with which the outer header has `outer` octets. The length of an ECDSA signature varies,
-/// so several are tried.
+/// A signature as a BIT STRING with which the outer header has `outer` octets. `before` is the length of all octets between that header and
+/// the signature. The length of an ECDSA signature varies, so up to [`TRIES`] are made.
 fn fitting_signature(signer: &MessageSigner<'_>, before: usize, outer: usize) -> Result<Vec<u8>> {
     for _ in 0..TRIES {
         let signature = signer.sign()?;

@@ -14,7 +14,7 @@ use crate::error::{Denial, Error, Result};
 use crate::key::FileKey;
 use crate::lint::{self, Finding, Purpose, Severity};
 
-/// A signing key that signs only what passes the lint and what verifiers accept below the CA's path.
+/// A signing key that signs only objects that pass the lint and, after [`Self::below`], that verifiers accept below the CA's path.
 pub struct Gate<'a> {
     key: &'a FileKey,
     object: Object,
@@ -35,7 +35,7 @@ impl<'a> Gate<'a> {
         Self { key, object, path: None, refusal: Mutex::new(None) }
     }
 
-    /// Also refuses what no verifier would accept below this path.
+    /// A gate that also refuses a certificate that no verifier would accept below this path at the time `now`.
     #[must_use]
     pub fn below(self, path: &'a HandedOut, now: Timestamp) -> Self {
         Self { path: Some((path, now)), ..self }
@@ -44,13 +44,13 @@ impl<'a> Gate<'a> {
     /// Checks `tbs`, signs it, and returns the whole object, DER.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Template`] that names the rule which `tbs` breaks.
+    /// `Denied` with [`Denial::Template`] that names the rule which `tbs` breaks; [`Error::Internal`] if the key fails.
     pub fn sign_object(&self, tbs: &[u8]) -> Result<Vec<u8>> {
         let signature = self.sign(tbs).map_err(|e| self.explain(&e))?;
         signed_object(tbs, self.key.signature_algorithm(), &signature)
     }
 
-    /// The reason why signing failed: the refusal of this gate, or else the error of the key.
+    /// The reason why signing failed: the refusal of this gate, or else an [`Error::Internal`] with the error of the key.
     pub fn explain(&self, error: &rcgen::Error) -> Error {
         let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
         refusal.unwrap_or_else(|| Error::internal(format!("signing failed: {error}")))
@@ -77,7 +77,7 @@ impl<'a> Gate<'a> {
     }
 }
 
-/// The error for an object that breaks a rule.
+/// The error for an object that breaks a rule of the lint: `Denied` with [`Denial::Template`].
 pub fn refuse(finding: &Finding) -> Error {
     Error::denied(
         Denial::Template,

@@ -27,22 +27,22 @@ use crate::x509::Facts;
 const IKE_PURPOSES: [ObjectIdentifier; 4] =
     [oid::IPSEC_IKE, oid::IKE_INTERMEDIATE, oid::SERVER_AUTH, oid::CLIENT_AUTH];
 
-/// The path above a CA's certificates, from the CA's own certificate to the anchor.
+/// The path above the certificates that a CA issues, from the CA's own certificate to the trust anchor.
 #[derive(Debug, Clone)]
 pub struct HandedOut {
     /// The certificates from the CA upwards, without the anchor.
     between: Vec<Arc<Certificate>>,
     anchor: Arc<Certificate>,
-    /// Whether one of the certificates has name constraints.
+    /// Whether one of the CA's certificate and those above it has name constraints, or cannot be read.
     constrains_names: bool,
 }
 
 impl HandedOut {
-    /// Reads a CA's certificate and those above it, root last. Certificates that link to another key of the root may be
-    /// between them.
+    /// Reads a CA's certificate and those above it, DER, root last. Certificates that link to another key of the root may be
+    /// between them; they are not on the path.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if one cannot be read.
+    /// [`Error::Malformed`] if one cannot be read, or there is none.
     pub fn of(chain: &[Vec<u8>]) -> Result<Self> {
         let read = |der: &Vec<u8>| Certificate::from_der(der.clone()).map(Arc::new);
         let mut left =
@@ -69,7 +69,8 @@ impl HandedOut {
         Ok(Self { between, anchor, constrains_names })
     }
 
-    /// Checks that a verifier which trusts the anchor will accept this TBSCertificate once it is signed.
+    /// Checks that a verifier that trusts the anchor would accept this TBSCertificate (DER), once it is signed with `algorithm`, at the
+    /// time `now` or, if that is later, at its notBefore.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Template`] that says what in the path forbids it.
@@ -108,8 +109,8 @@ impl HandedOut {
         })
     }
 
-    /// Checks that the CA can issue anything that a verifier accepts. The test certificate has no name but a sibling of
-    /// the CA's own name.
+    /// Checks that the CA can issue at least one certificate that a verifier accepts, for the purposes of IKE. The test certificate has no
+    /// name but a subject beside that of the CA.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Template`] that says what in the path forbids it.
@@ -121,7 +122,8 @@ impl HandedOut {
         self.check_names(&issuer, names, now, &settings)
     }
 
-    /// Checks that the path permits these names, before a certificate is made.
+    /// Checks that the name constraints of the path permit these names, before a certificate is made. A path without name constraints
+    /// permits all. `issuer` is the CA's certificate.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Template`] that says what in the path forbids them.
@@ -132,7 +134,7 @@ impl HandedOut {
         }
     }
 
-    /// Makes a throwaway certificate with these names and checks it. It is never signed.
+    /// Makes a test certificate with these names and checks it. It is never signed.
     fn check_names(
         &self,
         issuer: &Facts,

@@ -6,13 +6,14 @@ use spki::AlgorithmIdentifierOwned;
 
 use crate::error::{Error, Result};
 
+/// The outer SEQUENCE of a certificate (RFC 5280 §4.1) or of a CertificateList (§5.1), which has the same form.
+///
 /// ```text
 /// Certificate  ::=  SEQUENCE  {
 ///      tbsCertificate       TBSCertificate,
 ///      signatureAlgorithm   AlgorithmIdentifier,
 ///      signatureValue       BIT STRING  }
 /// ```
-/// RFC 5280 §4.1. A CertificateList (§5.1) has the same form.
 #[derive(Sequence)]
 struct SignedObject<'a> {
     tbs: AnyRef<'a>,
@@ -20,7 +21,7 @@ struct SignedObject<'a> {
     signature: BitStringRef<'a>,
 }
 
-/// Encodes a certificate or CRL, DER, from its parts.
+/// Encodes a certificate or CRL, DER, from its parts. `tbs` is the DER of the TBSCertificate or TBSCertList.
 pub(super) fn signed_object(
     tbs: &[u8],
     algorithm: AlgorithmIdentifierOwned,

@@ -1,4 +1,4 @@
-//! Accounts as administrators ask for them, and the checks of such drafts.
+//! Drafts: accounts that an administrator wants to add. They are checked here.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::record::{
 /// The most identities of one account.
 const MAX_IDENTITIES: usize = 64;
 
-/// An account as an administrator asks for it.
+/// An account that an administrator wants to add.
 #[derive(Debug, Clone)]
 pub struct AccountDraft {
     /// The account's name.
@@ -29,25 +29,25 @@ pub struct AccountDraft {
     pub ca: Option<Label>,
     /// The device that may enrol with its vendor's certificate, if there is one.
     pub equipment: Option<EquipmentDraft>,
-    /// The policy of the shared secret to generate, if there is to be one.
+    /// The lifetime and uses of the shared secret to generate; `None` for an account without a secret.
     pub secret: Option<SecretPolicy>,
     /// What the account may do besides asking for certificates for its own keys.
     pub permissions: BTreeSet<Permission>,
-    /// The line of the imported file, for messages.
+    /// The line of the imported file, counted from 1, for messages; `None` if the draft is not from a file.
     pub line: Option<u64>,
 }
 
 /// The lifetime and the uses of a shared secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretPolicy {
-    /// The time until the secret expires.
+    /// The time from the secret's generation until it expires; more than zero.
     pub lifetime: Duration,
     /// The number of certificates that the secret may be used for, not counting those that the peer did not accept; at least 1.
     pub uses: u32,
 }
 
 impl AccountDraft {
-    /// The account, without its secret and device.
+    /// The account, without its secret and device, and with a creation time of 1970.
     pub(super) fn account(&self) -> Account {
         Account {
             name: self.name.clone(),
@@ -71,7 +71,8 @@ impl AccountDraft {
     }
 }
 
-/// The device of a draft, with its name in the form that its vendor's certificates have.
+/// The device of a draft, with its name in the normal form of the vendor's mapping. Refused are an unknown vendor, a name that the mapping
+/// does not permit, and zero uses.
 pub(super) fn equipment_of(
     vendors: &[Vendor],
     draft: &EquipmentDraft,
@@ -90,7 +91,8 @@ pub(super) fn equipment_of(
     })
 }
 
-/// The problems of a draft, each with its column in an imported file.
+/// The problems of a draft, each with the name of its column in an imported file; none if the account can be added. `cas` are the names of
+/// the issuing CAs.
 pub(super) fn check(
     draft: &AccountDraft,
     profiles: &Profiles,
@@ -136,7 +138,7 @@ pub(super) fn check(
 /// Checks that a certificate can be issued to this account. Otherwise each of its requests would be refused later.
 ///
 /// # Errors
-/// [`Error::Malformed`] that names the identity and the rule; the errors of [`subject::decide`].
+/// [`Error::Malformed`] that names the subject, or the DN identity, and the lint rule that it breaks; the errors of [`subject::decide`].
 fn check_account(account: &Account, profile: &Profile) -> Result<()> {
     let refused = |name: &Name, why: &str| {
         Error::malformed(format!("no certificate can hold the subject `{name}`: {why}"))

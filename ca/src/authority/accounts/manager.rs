@@ -21,7 +21,7 @@ use crate::record::{
 };
 use crate::store::{Page, Store};
 
-/// The most problems of one import that are reported.
+/// The most problems of one call that are listed in its error.
 const MAX_TOLD: usize = 100;
 
 /// The most names that are listed in one sentence.
@@ -30,10 +30,10 @@ const MAX_SHOWN: usize = 5;
 /// The number of certificates that are read from the store at a time.
 const PAGE: usize = 256;
 
-/// A new account with its shared secret. The secret is shown once and never again.
+/// An account with its newly generated shared secret. The secret is shown once and never again.
 #[derive(Clone)]
 pub struct NewAccount {
-    /// The account.
+    /// The account as it is recorded.
     pub account: Account,
     /// The secret in clear: 32 characters with 160 bits; `None` if the account has no secret.
     pub secret: Option<Zeroizing<String>>,
@@ -48,13 +48,13 @@ impl fmt::Debug for NewAccount {
 /// A warning about an account that is nevertheless added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// The account.
+    /// The account's name.
     pub account: Label,
-    /// The warning.
+    /// The warning, as a sentence.
     pub text: String,
 }
 
-/// The administration of accounts.
+/// Adds, changes and removes the accounts in a store.
 #[derive(Clone)]
 pub struct Accounts {
     store: Arc<dyn Store>,
@@ -70,7 +70,7 @@ impl fmt::Debug for Accounts {
 }
 
 impl Accounts {
-    /// The administration over this store. `sealer` is the public sealing key.
+    /// The administration of the accounts in this store. `sealer` is the public sealing key, which encrypts their secrets.
     pub fn new(
         store: Arc<dyn Store>,
         sealer: Sealer,
@@ -80,12 +80,12 @@ impl Accounts {
         Self { store, sealer, clock, entropy }
     }
 
-    /// Adds accounts, all or none. `progress` is called from time to time with the number of sealed secrets and the
-    /// total.
+    /// Adds accounts, all or none, and returns them in the order of `drafts`. `progress` is called after every 64 accounts that are
+    /// prepared, with their number and the total.
     ///
     /// # Errors
-    /// [`Error::Malformed`] that names every problem with its account and column; `Denied` with [`Denial::Conflict`] if
-    /// a name is taken.
+    /// [`Error::Malformed`] that lists the problems, each with its account and, for an imported file, its column; `Denied` with
+    /// [`Denial::Conflict`] if a name or a device is taken.
     pub fn add(
         &self,
         profiles: &Profiles,
@@ -116,7 +116,7 @@ impl Accounts {
         Ok(added)
     }
 
-    /// Warnings about accounts that will be or were added: valid certificates of an earlier account with the same name,
+    /// Warnings about accounts that will be added or were added: valid certificates of an earlier account with the same name,
     /// and identities that other accounts also hold.
     ///
     /// # Errors
@@ -162,8 +162,8 @@ impl Accounts {
         Ok(warnings)
     }
 
-    /// The valid certificates of every account that has or had this name. Expired and revoked ones are left out; held
-    /// ones are included, because they can be released.
+    /// The valid certificates of every account that has or had this name. Expired and revoked ones are left out; those on hold are
+    /// included, because they can be released.
     ///
     /// # Errors
     /// The errors of the store.
@@ -227,7 +227,7 @@ impl Accounts {
     /// reference.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::Conflict`] if there is no such account.
+    /// `Denied` with [`Denial::Conflict`] if there is no such account; [`Error::Malformed`] if the policy has no use or no time.
     pub fn reset_secret(&self, name: &Label, policy: SecretPolicy) -> Result<NewAccount> {
         let now = self.clock.now();
         let mut account = self.store.account(name)?.ok_or_else(|| no_account(name))?;
@@ -242,7 +242,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`] if there is no such account or vendor, or if the device belongs to another
-    /// account.
+    /// account; [`Error::Malformed`] for zero uses.
     pub fn set_equipment(
         &self,
         name: &Label,
@@ -256,7 +256,7 @@ impl Accounts {
         Ok(account)
     }
 
-    /// Grants permissions to an account, or withdraws them.
+    /// Grants permissions to an account, or withdraws them if `granted` is false. Returns the changed account.
     ///
     /// # Errors
     /// `Denied` with [`Denial::Conflict`] if there is no such account.
@@ -285,7 +285,7 @@ impl Accounts {
         self.store.record_account_removed(self.clock.now(), name)
     }
 
-    /// Generates a shared secret and its reference. Returns it sealed, and in clear to be shown once.
+    /// Generates a shared secret and its reference for the account `name`. Returns it sealed for the record, and in clear to be shown once.
     fn new_secret(
         &self,
         name: &Label,
@@ -317,7 +317,7 @@ impl Accounts {
     }
 }
 
-/// Joins messages, one per line. Beyond a limit, only their number is given.
+/// Joins messages, one per line. Of those beyond the first [`MAX_TOLD`], only the number is given.
 fn listed(all: impl IntoIterator<Item = String>) -> String {
     let mut all: Vec<String> = all.into_iter().collect();
     let more = all.len().saturating_sub(MAX_TOLD);
@@ -328,7 +328,7 @@ fn listed(all: impl IntoIterator<Item = String>) -> String {
     all.join("\n")
 }
 
-/// Joins names in one sentence. Beyond a limit, only their number is given.
+/// Joins names with commas, each in backticks. Of those beyond the first [`MAX_SHOWN`], only the number is given.
 fn shown(all: impl Iterator<Item = String>) -> String {
     let all: Vec<String> = all.map(|one| format!("`{one}`")).collect();
     let more = all.len().saturating_sub(MAX_SHOWN);

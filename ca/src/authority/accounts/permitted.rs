@@ -11,7 +11,8 @@ use crate::record::{Account, CaRecord, Incarnation, Label};
 use crate::signed::HandedOut;
 use crate::x509::Facts;
 
-/// Refuses accounts whose names the issuing CA may not certify, because of name constraints in its path.
+/// Refuses accounts whose names their issuing CA may not certify, because of name constraints in its certificate or those above it.
+/// `default` is the CA of accounts that name none.
 ///
 /// # Errors
 /// `Denied` with [`Denial::Template`] that names the first such account, and what in the path forbids it.
