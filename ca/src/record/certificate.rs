@@ -31,9 +31,10 @@ pub struct Issued {
     pub consumes_secret: bool,
     /// Whether the certificate consumes one use of the vendor's certificate of the account's device.
     pub consumes_equipment: bool,
-    /// The transaction to which the certificate belongs.
+    /// The protocol transaction in which the certificate was issued; `None` if it was issued in none.
     pub transaction: Option<Transaction>,
-    /// The certificate that this one replaces, in a key update.
+    /// The serial number of the certificate that this one replaces in a key update; `None` if it replaces none. The
+    /// same CA issued it, or a predecessor.
     pub replaces: Option<Serial>,
     /// The CRL partition that the certificate's distribution point names; `None` if it names none.
     pub partition: Option<u16>,
@@ -64,11 +65,11 @@ pub struct CertificateRecord {
     pub not_after: Timestamp,
     /// The certificate, DER.
     pub certificate: Vec<u8>,
-    /// Whether the peer confirmed the certificate. With implicit confirmation this is true from the start.
+    /// Whether the peer confirmed the certificate. If the peer need not confirm it, this is true from the start.
     pub confirmed: bool,
-    /// Whether the peer still has to confirm the certificate. After a restore, a certificate that was unconfirmed in
-    /// the backup is neither `confirmed` nor `awaits_confirmation`, because the confirmation may have come after the
-    /// backup.
+    /// Whether the peer still has to confirm the certificate. An unconfirmed certificate that is revoked is neither
+    /// `confirmed` nor `awaits_confirmation`; nor is one that was unconfirmed in a backup that was restored, because
+    /// the confirmation may have come after the backup.
     pub awaits_confirmation: bool,
     /// Whether the certificate is hidden: its confirmation, which proves that the peer decrypted it, is outstanding.
     pub withheld: bool,
