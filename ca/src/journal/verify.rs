@@ -18,18 +18,18 @@ use crate::record::{Issued, Label, Serial};
 /// The most findings that a report lists; more are only counted.
 const MAX_FINDINGS: usize = 1000;
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The instance's identifier.
     pub instance: [u8; 16],
-    /// The number of valid entries.
+    /// The number of entries that could be decoded.
     pub entries: u64,
-    /// The offset of the end of the last valid entry.
+    /// The offset of the end of the last entry whose checksum is right, in octets.
     pub bytes: u64,
-    /// The number of issued certificates.
+    /// The number of entries of issued certificates.
     pub certificates: u64,
-    /// When the last entry was recorded.
+    /// When the last of these entries was recorded; `None` if there is none.
     pub last: Option<Timestamp>,
     /// The root of the Merkle tree over all entries. It means nothing if an entry is damaged.
     pub root: Hash,
@@ -57,7 +57,7 @@ impl Report {
     }
 }
 
-/// How to verify.
+/// The settings of a verification.
 #[derive(Clone, Copy, Default)]
 pub struct Verification<'a> {
     /// The verifier of the tree heads' signatures; without one they are not checked.
@@ -105,14 +105,14 @@ struct Audit {
     report: Report,
     is_live: bool,
     tree: Frontier,
-    /// An entry is missing from the tree, so that its roots mean nothing any more.
+    /// Whether an entry is missing from the tree, so that its roots mean nothing any more.
     is_broken: bool,
     /// One more than the largest sequence number seen.
     highest: u64,
     /// A small number for each CA, so that a serial's key takes less memory.
     cas: HashMap<Label, u16>,
     serials: HashMap<(u16, Serial), Use>,
-    /// The number of each CA's last CRL.
+    /// The cRLNumber of each CA's last CRL.
     crls: HashMap<Label, u64>,
     /// The offset of the current entry.
     offset: u64,
@@ -120,7 +120,7 @@ struct Audit {
     sequence: u64,
 }
 
-/// What the journal says of a serial so far.
+/// The use of a serial number in the journal so far.
 #[derive(Clone, Copy)]
 enum Use {
     Reserved,
