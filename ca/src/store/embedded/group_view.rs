@@ -21,9 +21,9 @@ pub struct GroupView<'a> {
     pub index: &'a Index,
     /// The journal, for reading.
     pub journal: &'a File,
-    /// The offset up to which the journal can be read.
+    /// The journal offset, in octets, up to which the journal is durable and can be read.
     pub durable: u64,
-    /// The number of issued certificates.
+    /// The number of issued certificates, with those of the group.
     pub certificates: &'a mut u64,
 }
 

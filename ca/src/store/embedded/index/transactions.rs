@@ -31,7 +31,7 @@ pub struct TransactionTable {
 struct Slot {
     /// Offset, marks and number of the block.
     packed: u64,
-    /// When the transaction is forgotten, as [`ordered`].
+    /// When the transaction expires, as [`ordered`].
     expires: [u8; 8],
 }
 
