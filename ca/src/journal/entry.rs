@@ -1,7 +1,7 @@
 //! The content of one entry of the journal, as domain values.
 //!
-//! Each method of [`crate::Store`] that records something makes one entry. `body/` and `payload.rs` say how an entry
-//! lies on disk.
+//! Each method of [`crate::Store`] that records something makes one entry. [`Entry::Restored`] is made by a restore,
+//! and [`Entry::Locked`] not any more. `body/` and `payload.rs` say how an entry lies on disk.
 
 use super::kind::Kind;
 use crate::clock::Timestamp;
@@ -40,9 +40,9 @@ pub enum Entry {
         ca: Label,
         /// The certificate's serial.
         serial: Serial,
-        /// When and why.
+        /// The date and the reason of the revocation, and the invalidity date.
         revocation: Revocation,
-        /// The transaction that asked for the revocation, if a peer did.
+        /// The transaction in which a peer asked for the revocation; `None` if no peer did.
         transaction: Option<Transaction>,
         /// Whether the certificate is revoked because its holder did not accept it. If the certificate used the
         /// account's secret, the secret then gets the use back, at most [`crate::record::MAX_GIVEN_BACK`] times.

@@ -22,8 +22,8 @@ pub trait HeadSigner: Send + Sync {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>>;
 }
 
-/// A function that verifies a signature over a message with the instance's public audit key: `verify(message,
-/// signature)`.
+/// A function that verifies a signature with the instance's public audit key. Its arguments are the message and the
+/// signature.
 pub type HeadVerifier<'a> = dyn Fn(&[u8], &[u8]) -> Result<()> + 'a;
 
 /// A signed statement: at the time `at`, the first `size` entries of the journal had this Merkle root.

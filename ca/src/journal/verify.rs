@@ -35,11 +35,12 @@ pub struct Report {
     pub root: Hash,
     /// The number of tree heads that were compared with the journal.
     pub heads: u64,
-    /// The damage, in the order of the journal; at most 1000.
+    /// The damage, at most 1000 findings: first that of the tree heads' file and signatures, then that of the journal
+    /// in its order.
     pub findings: Vec<Damage>,
     /// The number of findings, listed or not.
     pub found: u64,
-    /// What an operator should know beside the damage, such as what could not be checked and why.
+    /// Facts beside the damage that an operator should know, such as what could not be checked and why.
     pub notes: Vec<String>,
 }
 
@@ -69,8 +70,8 @@ pub struct Verification<'a> {
 }
 
 /// Verifies the journal of a data folder: frames, checksums, sequence numbers and times; the Merkle tree against every
-/// tree head; that each issued serial was reserved before and issued once; that CRL numbers rise. Takes some 50 octets
-/// of memory for each serial.
+/// tree head; that each issued serial was reserved before and issued once; that the CRL numbers of each CA rise. Takes
+/// some 50 octets of memory for each serial.
 ///
 /// `progress` is called now and then with the octets read so far and those in all.
 ///

@@ -1,7 +1,8 @@
 //! Private keys that sign.
 //!
 //! Code that signs takes rcgen's [`SigningKey`]. [`FileKey`] implements it for a key that lies in a file (`folder.rs`).
-//! The key is decrypted once, when the instance opens, and wiped when the instance closes.
+//! The key of an issuing CA is decrypted once, when the instance opens, and wiped when the instance closes. The key of
+//! a root is decrypted each time that it is used.
 
 use std::fmt;
 use std::str::FromStr;

@@ -16,7 +16,7 @@ pub enum PathError {
         /// The last certificate's issuer.
         issuer: String,
     },
-    /// A certificate of the path, or one above it, does not allow the path.
+    /// A certificate of the path, or the anchor, is not valid, or does not permit the path.
     #[error("the certificate `{certificate}` is refused: {why}")]
     Refused {
         /// The certificate's subject.

@@ -163,7 +163,7 @@ pub struct PendingRequest {
     /// The incarnation of the account that was authorized. The store refuses the record if another account has the name
     /// by then. `None` skips this check.
     pub incarnation: Option<Incarnation>,
-    /// What the request asks for.
+    /// The content of the request.
     pub request: RecordedRequest,
 }
 
@@ -208,7 +208,8 @@ impl fmt::Display for Verdict {
 pub struct Decision {
     /// The verdict.
     pub verdict: Verdict,
-    /// Who decided: a user of the operating system, or the account that withdraws its request.
+    /// A user of the operating system, such as `uid 0`, who decided; for a withdrawal, the account that made the
+    /// request.
     pub actor: String,
     /// The administrator's comment, which the peer can read; at most [`MAX_WORDS`] characters.
     pub words: Option<String>,

@@ -45,7 +45,7 @@ pub struct Issued {
     pub unpublished: bool,
 }
 
-/// What the store knows about a certificate.
+/// The store's record of a certificate, with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateRecord {
     /// The issuing CA.
@@ -55,7 +55,7 @@ pub struct CertificateRecord {
     /// The name of the account to which the certificate was issued. That account may be removed, and another account
     /// may have its name: [`crate::Store::holder`] tells them apart.
     pub account: Label,
-    /// The journal offset of the certificate's entry.
+    /// The journal offset, in octets, of the certificate's entry.
     pub offset: u64,
     /// The profile under which the certificate was issued.
     pub profile: Label,
@@ -75,12 +75,12 @@ pub struct CertificateRecord {
     pub withheld: bool,
     /// Whether the peer wants the certificate in no directory (dontPublish, RFC 4211 §6.3).
     pub unpublished: bool,
-    /// The account of the registration authority that requested the certificate or forwarded the request, if there was
-    /// one.
+    /// The account of the registration authority that requested the certificate or forwarded the request; `None` if
+    /// there was none.
     pub registrar: Option<Label>,
-    /// The address that requested the certificate, if it is known.
+    /// The IP address that requested the certificate; `None` if it is not known.
     pub client: Option<IpAddr>,
-    /// The certificate's revocation or hold, if there is one.
+    /// The certificate's revocation or hold; `None` if it is good.
     pub revocation: Option<Revocation>,
 }
 

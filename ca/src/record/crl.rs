@@ -47,7 +47,7 @@ pub struct CrlRecord {
     pub next_update: Timestamp,
     /// The number of revoked and held certificates that the CRL lists.
     pub entries: u64,
-    /// SHA-256 over the TBSCertList; over the whole CRL in the oldest journal entries ([`crate::journal`]).
+    /// SHA-256 over the TBSCertList; over the whole CRL in the oldest journal entries.
     pub tbs_sha256: [u8; 32],
     /// Whether this full CRL is the base of the delta CRLs that follow.
     pub is_base: bool,

@@ -29,7 +29,7 @@ pub struct RevokedSet {
 pub struct Listed {
     /// The certificate's serial number.
     pub serial: Serial,
-    /// When the certificate was revoked.
+    /// The revocation date; for a release from hold, the moment of the release.
     pub at: u32,
     /// The reason.
     pub reason: Reason,

@@ -1,4 +1,4 @@
-//! The answers of a store to look-ups that have more than one part.
+//! Those answers of a store that have more than one part.
 
 use crate::clock::Timestamp;
 use crate::record::CertificateRecord;

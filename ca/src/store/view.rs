@@ -36,7 +36,7 @@ pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
 ///
 /// All `Result`s fail with [`crate::Error::Internal`] when the index or the journal fails.
 pub trait View {
-    /// The value of a key.
+    /// The value of a key; `None` if there is none.
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// The length of the value of a key in octets; 0 without a value.

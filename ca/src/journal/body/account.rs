@@ -207,7 +207,7 @@ struct EquipmentBody<'a> {
     value: &'a str,
     #[n(2)]
     uses_left: u32,
-    /// When an administrator allowed these uses, in milliseconds since 1970.
+    /// When an administrator last set the number of uses, in milliseconds since 1970.
     #[n(3)]
     allowed: i64,
 }

@@ -48,7 +48,8 @@ pub enum CrlStatus {
 const MAX_SIGNERS: usize = 64;
 /// The budget of all these paths together, in multiples of one path's budget.
 const MAX_PATHS: usize = 4;
-/// How many levels deep the status of a CRL's signer is examined.
+/// The most certificates in a chain of questions: the certificate in question, the signer of its CRL, the signer of
+/// that signer's CRL, and so on.
 const MAX_DEPTH: usize = 4;
 
 /// Decides whether a certificate is revoked, by these CRLs.

@@ -11,7 +11,7 @@ use super::replay::build_index;
 use crate::error::{Error, Result};
 use crate::journal::{self, Damage, DamageKind, JournalFile, JournalPaths, Report, Verification};
 
-/// The size of the caches of the two indexes that are compared, in octets.
+/// The size of the cache of each of the two indexes that are compared, in octets.
 const CACHE: u64 = 8 << 20;
 
 /// Verifies a data folder: the journal as [`journal::verify()`] does, and whether the index, if there is one, equals

@@ -29,7 +29,7 @@ struct Candidates {
 }
 
 impl EmbeddedStore {
-    /// The certificate in the entry at `offset`, with what became of it since.
+    /// The certificate in the entry at `offset`, with its revocation and its confirmation since.
     pub(super) fn certificate_at(&self, offset: u64) -> Result<CertificateRecord> {
         let Recorded { at, entry: Entry::Issued(issued), .. } = self.entry_at(offset)? else {
             return Err(Error::internal(format!(

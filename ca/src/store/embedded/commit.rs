@@ -68,7 +68,7 @@ pub struct Committer {
     last_group: LastGroup,
     /// The memory of the last group's octets, to be used again.
     buffer: Vec<u8>,
-    /// After a failure of the index, the earliest moment to try it again.
+    /// After a failure of the database under the index, the earliest moment to try it again.
     retry: Instant,
     /// Whether the database may lack changes that the index in memory has.
     unsettled: bool,

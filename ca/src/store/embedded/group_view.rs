@@ -15,7 +15,7 @@ use crate::store::view::{KeyValue, SerialState, View, Visit};
 
 /// The changes of a group over the index, and the journal that both come from.
 pub struct GroupView<'a> {
-    /// What the group changes.
+    /// The changes of the group.
     pub changes: &'a mut Changes,
     /// The durable index.
     pub index: &'a Index,

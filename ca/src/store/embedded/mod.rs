@@ -96,7 +96,7 @@ pub struct Status {
     pub last: Option<Timestamp>,
     /// The number of entries of the journal that the index on disk has. The rest is replayed when the store is opened.
     pub applied: u64,
-    /// Octets of the index on disk.
+    /// The size of the index on disk in octets; 0 if it is unknown.
     pub index_bytes: u64,
     /// The number of issued certificates.
     pub certificates: u64,

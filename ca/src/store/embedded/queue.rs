@@ -1,5 +1,5 @@
-//! The queue of commands for the writer thread. It wakes the writer once for a group, and not for each command that
-//! joins it.
+//! The queue of commands for the writer thread. A group is the commands that the writer takes together; it is woken
+//! once for a group, and not for each command that joins it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -40,7 +40,7 @@ pub fn build_index(folder: &Path, journal: &JournalFile, until: u64, cache: u64)
 /// Builds an index in memory from the first entries of a journal, up to the offset `until`.
 ///
 /// # Errors
-/// [`Error::Internal`] when the journal is damaged.
+/// [`Error::Internal`] when the journal is damaged; [`Error::Unavailable`] when it cannot be read.
 pub fn index_in_memory(journal: &JournalFile, until: u64) -> Result<Index> {
     fill(Index::in_memory(), journal, until)
 }
@@ -88,6 +88,7 @@ impl<'a> Replay<'a> {
     ///
     /// # Errors
     /// [`Error::Internal`] that names the damage when the journal is not whole; also when the index fails.
+    /// [`Error::Unavailable`] when the journal cannot be read.
     pub fn run(&mut self, progress: &mut ProgressFn<'_>) -> Result<Option<Damage>> {
         let first = self.position.offset;
         let total = self.end.saturating_sub(first);

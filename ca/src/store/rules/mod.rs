@@ -4,8 +4,8 @@
 //! The writer calls [`Rules::find`], which looks up what an entry is about, [`Rules::check`], which refuses the entry
 //! or not, and [`Rules::apply`], which changes the index. A replay of the journal calls the same without `check`.
 //!
-//! INVARIANT: all three depend on nothing but the index, the journal and the entry: neither on a clock nor on chance.
-//! So a rebuild ends with the same index, octet by octet.
+//! INVARIANT: all three depend on nothing but the index, the journal, the entry and the time that is recorded with it:
+//! neither on a clock nor on chance. So a rebuild ends with the same index, octet by octet.
 
 mod account;
 mod ca;

@@ -75,7 +75,7 @@ impl RequestRow {
     }
 }
 
-/// How many of the moments in a value of counts are later than `at`.
+/// The number of moments in a value of counts that are later than `at`.
 pub fn count(value: &[u8], at: Timestamp) -> usize {
     moments(value).filter(|expires| *expires > at).count()
 }

@@ -1,4 +1,5 @@
-//! The table of the transactions that are not forgotten. There are as many as enrolments in a quarter of an hour.
+//! The table of the transactions that are not forgotten. With the default settings, most are forgotten after a quarter
+//! of an hour, so there are about as many as enrolments in that time.
 //!
 //! The table is in memory, takes 24 octets a slot, and is filled from the index on start.
 
