@@ -21,7 +21,7 @@ pub enum DamageKind {
     Altered,
     /// The signature of a tree head was not made with the instance's audit key.
     HeadSignature,
-    /// The file of tree heads cannot be read.
+    /// The file of tree heads cannot be read to its end.
     Heads,
     /// The body of an entry cannot be decoded, or a newer program wrote it.
     Unreadable,
@@ -29,7 +29,7 @@ pub enum DamageKind {
     TimeBackwards,
     /// A certificate was issued with a serial that had not been reserved, or that had been issued before.
     Serial,
-    /// The number of a CRL is not larger than that of the last CRL.
+    /// The number of a CRL is not larger than that of the last CRL of the same CA.
     CrlNumber,
     /// The index differs from one that is built from the journal.
     Index,
@@ -67,9 +67,10 @@ impl fmt::Display for DamageKind {
 pub struct Damage {
     /// The kind of damage.
     pub kind: DamageKind,
-    /// The sequence number of the damaged or expected entry.
+    /// The sequence number of the damaged or expected entry; for damage of tree heads, the number of entries that a
+    /// head covers.
     pub sequence: u64,
-    /// The offset in the file, in octets.
+    /// The offset in the journal, in octets; for [`DamageKind::Heads`], in the file of tree heads.
     pub offset: u64,
     /// What was expected and found.
     pub detail: String,

@@ -1,7 +1,7 @@
-//! What one entry of the journal says, as the domain sees it.
+//! The content of one entry of the journal, as domain values.
 //!
-//! Each verb of [`crate::Store`] that records something makes one entry. How an entry lies on disk is said in `body/`
-//! and `payload.rs`.
+//! Each method of [`crate::Store`] that records something makes one entry. [`Entry::Restored`] is made by a restore,
+//! and [`Entry::Locked`] not any more. `body/` and `payload.rs` say how an entry lies on disk.
 
 use super::kind::Kind;
 use crate::clock::Timestamp;
@@ -15,7 +15,7 @@ use crate::record::{
 /// The most serials that one entry reserves.
 pub const MAX_RESERVED: usize = 1024;
 
-/// What one entry says.
+/// The content of one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A CA's certificate was recorded.
@@ -40,12 +40,12 @@ pub enum Entry {
         ca: Label,
         /// The certificate's serial.
         serial: Serial,
-        /// When and why.
+        /// The date and the reason of the revocation, and the invalidity date.
         revocation: Revocation,
-        /// The transaction that asked for the revocation, if a peer did.
+        /// The transaction in which a peer asked for the revocation; `None` if no peer did.
         transaction: Option<Transaction>,
-        /// Whether the certificate is revoked because its holder did not accept it. The account's secret then gets the
-        /// use back.
+        /// Whether the certificate is revoked because its holder did not accept it. If the certificate used the
+        /// account's secret, the secret then gets the use back, at most [`crate::record::MAX_GIVEN_BACK`] times.
         untaken: bool,
     },
     /// A certificate on hold is good again.
@@ -63,7 +63,8 @@ pub enum Entry {
     AccountChanged(Account),
     /// An account was removed.
     AccountRemoved(Label),
-    /// Wrong secrets locked a reference. Only old journals have such entries: locks are kept in memory now.
+    /// Too many wrong secrets were tried, so the reference of an account's secret was locked. Only old journals have
+    /// such entries: locks are kept in memory now.
     Locked {
         /// The reference of the secret.
         reference: String,
@@ -76,7 +77,7 @@ pub enum Entry {
     Assigned {
         /// The CA.
         ca: Label,
-        /// What the CA does from now on.
+        /// The duty that the CA has from now on.
         duty: Duty,
     },
     /// An administrator trusts a vendor: its certificates may sign first enrolments.
@@ -105,15 +106,15 @@ pub enum Entry {
     /// An administrator says that the clock is right, whatever time the entry before has. Only this entry may be
     /// earlier than the one before it.
     ClockAccepted {
-        /// The administrator: a user name or number of the operating system.
+        /// The administrator: a user of the operating system, such as `uid 0`.
         actor: String,
     },
-    /// A CRL that this instance signed before it was lost and restored lists a serial of which the journal says nothing
-    /// else.
+    /// A CRL that this instance signed before it was lost and restored lists a serial number for which the journal has
+    /// no certificate.
     Listed {
         /// The CA that signed the CRL.
         ca: Label,
-        /// What the CRL says of the serial.
+        /// The serial number, and what the CRL says about it.
         entry: RevokedEntry,
     },
 }
@@ -159,6 +160,6 @@ pub struct Recorded {
     pub sequence: u64,
     /// When the entry was recorded.
     pub at: Timestamp,
-    /// What the entry says.
+    /// The content of the entry.
     pub entry: Entry,
 }

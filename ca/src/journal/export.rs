@@ -18,11 +18,12 @@ use crate::record::Vendor;
 use crate::record::approval::{PendingRequest, RequestId};
 use crate::record::{Account, CaRecord, CrlRecord, Issued, Transaction};
 
-/// Calls `line` with each entry of the journal in the data folder `data` as a JSON object without line breaks, from
-/// entry `from` on, until `line` returns `false`. An incomplete entry at the end is left out.
+/// Calls `line` with each entry of the journal in the data folder `data` as a JSON object without line breaks,
+/// beginning with the sequence number `from`, until `line` returns `false`. An incomplete entry at the end is left out.
 ///
 /// # Errors
-/// [`Error::Internal`] when the journal is damaged, or what `line` returns.
+/// [`Error::Internal`] when the journal is damaged; [`Error::Unavailable`] when it cannot be read; the error that
+/// `line` returns.
 pub fn export(data: &Path, from: u64, line: &mut dyn FnMut(&str) -> Result<bool>) -> Result<()> {
     let journal = JournalFile::open(&JournalPaths::new(data).journal)?;
     let mut scanner = journal.scanner();
@@ -218,7 +219,7 @@ fn account(account: &Account) -> Value {
     })
 }
 
-/// The context is left out, as it may hold what only the authority and the peer know.
+/// A transaction as a JSON object. The context is left out, as it may hold what only the authority and the peer know.
 fn transaction(transaction: &Transaction) -> Value {
     json!({
         "id": HEXLOWER.encode(&transaction.id),
@@ -235,7 +236,7 @@ fn base64(certificates: &[Vec<u8>]) -> Vec<String> {
     certificates.iter().map(|der| BASE64.encode(der)).collect()
 }
 
-/// RFC 3339.
+/// A time by RFC 3339, in UTC.
 fn time(at: Timestamp) -> Value {
     at.to_string().into()
 }

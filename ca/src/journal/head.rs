@@ -22,10 +22,11 @@ pub trait HeadSigner: Send + Sync {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>>;
 }
 
-/// Verifies a signature over a message with the instance's public audit key: `verify(message, signature)`.
+/// A function that verifies a signature with the instance's public audit key. Its arguments are the message and the
+/// signature.
 pub type HeadVerifier<'a> = dyn Fn(&[u8], &[u8]) -> Result<()> + 'a;
 
-/// A signed statement: at the time `at`, the first `size` entries had this Merkle root.
+/// A signed statement: at the time `at`, the first `size` entries of the journal had this Merkle root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The number of entries.
@@ -38,8 +39,8 @@ pub struct Head {
     pub signature: Vec<u8>,
 }
 
-/// The octets that are signed: domain, instance, time, size and root, after the TreeHeadDataV2 of RFC 9162 §4.10.
-/// Numbers have 8 octets, most significant first; the time is in milliseconds since 1970.
+/// The octets that are signed: domain, instance, time, size and root, after TreeHeadDataV2 (RFC 9162 §4.9). Time and
+/// size are numbers of 8 octets, most significant first; the time is in milliseconds since 1970.
 pub fn head_message(instance: &[u8; 16], size: u64, root: &Hash, at: Timestamp) -> Vec<u8> {
     [DOMAIN, instance, &at.millis().to_be_bytes(), &size.to_be_bytes(), root].concat()
 }

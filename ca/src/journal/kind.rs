@@ -5,7 +5,8 @@
 /// The kind of an entry. Its discriminant is the number in the payload.
 ///
 /// INVARIANT: a number, once in a released program, belongs to its kind for ever, because journals are never rewritten.
-/// Numbers go by subject in steps of ten: certificates and accounts, requests, vendors, restore, CAs.
+/// New numbers go by subject: certificates, CRLs, accounts and deeds have 1 to 12, requests begin at 20, vendors at 30,
+/// restores and the clock at 40, the duties of CAs at 50.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {

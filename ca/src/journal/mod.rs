@@ -1,9 +1,10 @@
 //! The journal: every change of the authority's records, appended, checksummed and hashed into a Merkle tree.
 //!
-//! The journal is the truth; the index beside it can be deleted (docs/adr/0001-journal.md). From the ground up:
-//! [`Kind`] and [`Entry`] say what an entry is, `body/` and `payload.rs` how it is encoded, `merkle.rs` and `head.rs`
-//! how it is proven, `file/` how it lies in `journal/journal` of the data folder, with the signed tree heads in
-//! `journal/heads`. On top, `verify.rs`, `proof.rs` and `export.rs` read a whole journal.
+//! If the journal and the index beside it differ, the journal counts; the index can be deleted
+//! (docs/adr/0001-journal.md). From the lowest layer up: [`Kind`] and [`Entry`] say what an entry is, `body/` and
+//! `payload.rs` how it is encoded, `merkle.rs` and `head.rs` how it is proven, `file/` how it lies in `journal/journal`
+//! of the data folder, with the signed tree heads in `journal/heads`. On top, `verify.rs`, `proof.rs` and `export.rs`
+//! read a whole journal.
 
 mod body;
 mod damage;

@@ -26,7 +26,7 @@ pub struct Envelope<'a> {
     pub sequence: u64,
     /// When the entry was recorded.
     pub at: Timestamp,
-    /// The number of the entry's kind, which a newer program may have written.
+    /// The number of the entry's kind, which is unknown here if a newer program wrote the entry.
     kind: u8,
     body: &'a [u8],
 }

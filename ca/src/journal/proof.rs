@@ -1,5 +1,5 @@
-//! Proofs over the journal (RFC 9162 §2.1.3 and §2.1.4): that an entry is in it, and that nothing before its end
-//! changed.
+//! Proofs over the journal (RFC 9162 §2.1.3 and §2.1.4): that an entry is in it, and that the journal of one size
+//! begins with the journal of a smaller size.
 
 use std::ops::Range;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// The proof that an entry is in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InclusionProof {
-    /// The entry's sequence number.
+    /// The entry's sequence number, from 0.
     pub index: u64,
     /// The number of entries in the tree.
     pub size: u64,
@@ -22,7 +22,7 @@ pub struct InclusionProof {
     pub leaf: Hash,
     /// The audit path, from the leaf upwards.
     pub path: Vec<Hash>,
-    /// The root that the path leads to. A tree head of this size has the same.
+    /// The root that the path leads to. A tree head of this size has the same root.
     pub root: Hash,
 }
 
@@ -59,7 +59,8 @@ impl ConsistencyProof {
 /// entries once.
 ///
 /// # Errors
-/// [`Error::Malformed`] when there is no such entry, [`Error::Internal`] when the journal is damaged.
+/// [`Error::Malformed`] when there is no such entry, or `size` exceeds the journal; [`Error::Internal`] when the
+/// journal is damaged; [`Error::Unavailable`] when it cannot be read.
 pub fn inclusion_proof(data: &Path, index: u64, size: u64) -> Result<InclusionProof> {
     let mut ranges = inclusion_ranges(index, size)?;
     ranges.extend([index..index + 1, 0..size]);
@@ -74,7 +75,8 @@ pub fn inclusion_proof(data: &Path, index: u64, size: u64) -> Result<InclusionPr
 /// these entries once.
 ///
 /// # Errors
-/// [`Error::Malformed`] unless 0 < `old` ≤ `new` ≤ its entries, [`Error::Internal`] when the journal is damaged.
+/// [`Error::Malformed`] unless 0 < `old` ≤ `new` ≤ the number of the journal's entries; [`Error::Internal`] when the
+/// journal is damaged; [`Error::Unavailable`] when it cannot be read.
 pub fn consistency_proof(data: &Path, old: u64, new: u64) -> Result<ConsistencyProof> {
     let mut ranges = consistency_ranges(old, new)?;
     ranges.extend([0..old, 0..new]);
@@ -87,7 +89,7 @@ pub fn consistency_proof(data: &Path, old: u64, new: u64) -> Result<ConsistencyP
     }
 }
 
-/// The roots over ranges of leaves, which must end at `size` or before.
+/// The roots over ranges of leaves, in the order of the ranges, which must end at `size` or before.
 fn roots(data: &Path, ranges: &[Range<u64>], size: u64) -> Result<Vec<Hash>> {
     let journal = JournalFile::open(&JournalPaths::new(data).journal)?;
     let mut trees = vec![Frontier::default(); ranges.len()];

@@ -1,4 +1,4 @@
-//! Entries for tests: one of each kind, and the records in them.
+//! Entries for tests: at least one of each kind, and the records in them.
 
 use super::entry::Entry;
 use crate::clock::Timestamp;
@@ -55,7 +55,7 @@ pub fn account(name: &str) -> Account {
     }
 }
 
-/// One entry of each kind.
+/// At least one entry of each kind.
 pub fn samples() -> Vec<Entry> {
     let transaction = |awaits| Transaction {
         id: vec![9; 16],

@@ -18,28 +18,29 @@ use crate::record::{Issued, Label, Serial};
 /// The most findings that a report lists; more are only counted.
 const MAX_FINDINGS: usize = 1000;
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The instance's identifier.
     pub instance: [u8; 16],
-    /// The number of valid entries.
+    /// The number of entries that could be decoded.
     pub entries: u64,
-    /// The offset of the end of the last valid entry.
+    /// The offset of the end of the last entry whose checksum is right, in octets.
     pub bytes: u64,
-    /// The number of issued certificates.
+    /// The number of entries of issued certificates.
     pub certificates: u64,
-    /// When the last entry was recorded.
+    /// When the last of these entries was recorded; `None` if there is none.
     pub last: Option<Timestamp>,
     /// The root of the Merkle tree over all entries. It means nothing if an entry is damaged.
     pub root: Hash,
     /// The number of tree heads that were compared with the journal.
     pub heads: u64,
-    /// The damage, in the order of the journal; at most 1000.
+    /// The damage, at most 1000 findings: first that of the tree heads' file and signatures, then that of the journal
+    /// in its order.
     pub findings: Vec<Damage>,
     /// The number of findings, listed or not.
     pub found: u64,
-    /// What an operator should know beside the damage, such as what could not be checked and why.
+    /// Facts beside the damage that an operator should know, such as what could not be checked and why.
     pub notes: Vec<String>,
 }
 
@@ -57,7 +58,7 @@ impl Report {
     }
 }
 
-/// How to verify.
+/// The settings of a verification.
 #[derive(Clone, Copy, Default)]
 pub struct Verification<'a> {
     /// The verifier of the tree heads' signatures; without one they are not checked.
@@ -69,8 +70,8 @@ pub struct Verification<'a> {
 }
 
 /// Verifies the journal of a data folder: frames, checksums, sequence numbers and times; the Merkle tree against every
-/// tree head; that each issued serial was reserved before and issued once; that CRL numbers rise. Takes some 50 octets
-/// of memory for each serial.
+/// tree head; that each issued serial was reserved before and issued once; that the CRL numbers of each CA rise. Takes
+/// some 50 octets of memory for each serial.
 ///
 /// `progress` is called now and then with the octets read so far and those in all.
 ///
@@ -105,14 +106,14 @@ struct Audit {
     report: Report,
     is_live: bool,
     tree: Frontier,
-    /// An entry is missing from the tree, so that its roots mean nothing any more.
+    /// Whether an entry is missing from the tree, so that its roots mean nothing any more.
     is_broken: bool,
     /// One more than the largest sequence number seen.
     highest: u64,
     /// A small number for each CA, so that a serial's key takes less memory.
     cas: HashMap<Label, u16>,
     serials: HashMap<(u16, Serial), Use>,
-    /// The number of each CA's last CRL.
+    /// The cRLNumber of each CA's last CRL.
     crls: HashMap<Label, u64>,
     /// The offset of the current entry.
     offset: u64,
@@ -120,7 +121,7 @@ struct Audit {
     sequence: u64,
 }
 
-/// What the journal says of a serial so far.
+/// The use of a serial number in the journal so far.
 #[derive(Clone, Copy)]
 enum Use {
     Reserved,

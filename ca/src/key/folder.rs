@@ -16,8 +16,8 @@ use super::private::FileKey;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 
-/// scrypt with N = 2^14, r = 8, p = 5. It takes 16 MiB; OpenSSL refuses parameters that take more than 32 MiB, and
-/// operators open these files with it.
+/// The parameters of scrypt: log2 N, r and p (N = 2^14, r = 8, p = 5). They take 16 MiB; OpenSSL refuses parameters
+/// that take more than 32 MiB, and operators open these files with it.
 const SCRYPT: (u8, u32, u32) = (14, 8, 5);
 
 /// The largest key file that is read, in bytes. An encrypted RSA-4096 key takes 3.4 KiB.
@@ -28,7 +28,7 @@ const MAX_KEY_FILE: u64 = 16 * 1024;
 pub struct Passphrase(Zeroizing<String>);
 
 impl Passphrase {
-    /// Takes a passphrase from text, without the line end.
+    /// Takes a passphrase from text, without the line ends behind it.
     ///
     /// # Errors
     /// [`Error::Malformed`] if it is empty.
@@ -57,12 +57,13 @@ impl KeyFolder {
         Self(path.into())
     }
 
-    /// The path of the private key with this name, whether or not it exists.
+    /// The path of the private key with this name, `NAME.key`, whether or not it exists.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(format!("{name}.key"))
     }
 
-    /// The path of the public file with this name, whether or not it exists.
+    /// The path of the file with exactly this name, such as that of a certificate or a public key, whether or not it
+    /// exists.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -75,7 +76,7 @@ impl KeyFolder {
     /// Encrypts a key under the passphrase (PBES2 with scrypt and AES-256-CBC) and writes it durably to a new file.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the file already exists or cannot be written.
+    /// [`Error::Unavailable`] if the file already exists or cannot be written, or there is no randomness.
     pub fn save(
         &self,
         name: &str,
@@ -89,8 +90,9 @@ impl KeyFolder {
     /// Decrypts the key with this name.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the file is missing or others can read it; [`Error::Unauthenticated`] if the
-    /// passphrase is wrong.
+    /// [`Error::Unavailable`] if the file is missing, too large, no encrypted PKCS#8 in PEM, or readable by others;
+    /// [`Error::Unauthenticated`] if the passphrase is wrong; [`Error::Malformed`] if the key is none that
+    /// [`FileKey::from_pkcs8`] reads.
     pub fn load(&self, name: &str, passphrase: &Passphrase) -> Result<FileKey> {
         FileKey::from_pkcs8(self.load_pkcs8(name, passphrase)?.as_bytes())
     }
@@ -120,7 +122,7 @@ impl KeyFolder {
     /// Like [`Self::load`], for a PKCS#8 key of any kind, which is returned undecoded.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// As [`Self::load`], without [`Error::Malformed`].
     pub fn load_pkcs8(&self, name: &str, passphrase: &Passphrase) -> Result<SecretDocument> {
         let path = self.path(name);
         let pem = read_private(&path, MAX_KEY_FILE)?;
@@ -142,7 +144,8 @@ impl KeyFolder {
             })
     }
 
-    /// Writes a new file that only its owner can read, and makes it durable. An existing file is never overwritten.
+    /// Writes the new file `NAME.key`, which only its owner can read, and makes it durable. An existing file is never
+    /// overwritten.
     fn write_new(&self, name: &str, content: &[u8]) -> Result<()> {
         let path = self.path(name);
         let failed = |e: &std::io::Error| Error::io(format!("`{}`", path.display()), e);

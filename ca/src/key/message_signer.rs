@@ -1,5 +1,5 @@
-//! Signs a message that arrives in parts. A CRL of a million entries is hashed while it is written, and never held in
-//! memory.
+//! Signs a message that arrives in parts. A CRL of a million entries is hashed while it is written, and is not held in
+//! memory, except with Ed25519.
 //!
 //! ring signs only whole messages, so the digest is signed by aws-lc-rs. Ed25519 reads its message twice (RFC 8032
 //! §5.1.6), so with that algorithm the message is held in memory.

@@ -21,7 +21,8 @@ impl Challenge {
     /// Draws a new number for the holder of `key`.
     ///
     /// # Errors
-    /// `Denied` with [`Denial::ProofOfPossession`] if nothing can be encrypted for the key.
+    /// `Denied` with [`Denial::ProofOfPossession`] if nothing can be encrypted for the key; [`Error::Unavailable`] if
+    /// there is no randomness.
     pub fn new(key: SubjectPublicKey, entropy: &dyn Entropy) -> Result<Self> {
         check_encryption(key.kind())?;
         let mut number = Zeroizing::new([0; LENGTH]);

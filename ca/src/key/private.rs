@@ -1,7 +1,8 @@
 //! Private keys that sign.
 //!
 //! Code that signs takes rcgen's [`SigningKey`]. [`FileKey`] implements it for a key that lies in a file (`folder.rs`).
-//! The key is decrypted once, when the instance opens, and wiped when the instance closes.
+//! The key of an issuing CA is decrypted once, when the instance opens, and wiped when the instance closes. The key of
+//! a root is decrypted each time that it is used.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +19,7 @@ use super::public::{KeyKind, SubjectPublicKey};
 use crate::error::{Error, Result};
 use crate::oid;
 
-/// The kinds of key that can be generated for a CA.
+/// The kinds of key that can be generated for a CA, or for a gateway that enrols itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KeyAlgorithm {
     /// ECDSA on P-256, signing with SHA-256.
@@ -44,8 +45,8 @@ impl KeyAlgorithm {
         (Self::Rsa4096, "rsa4096"),
     ];
 
-    /// The kind to generate in place of a key of this kind: the same one, or the next stronger one that can be
-    /// generated. P-384 replaces P-521.
+    /// The kind to generate in place of a key of this kind: the same one, or else the nearest that can be generated.
+    /// That is P-384 for P-521, RSA-3072 for RSA keys of up to 3072 bits, and RSA-4096 for longer ones.
     pub const fn of(kind: KeyKind) -> Self {
         match kind {
             KeyKind::P256 => Self::P256,
@@ -109,7 +110,7 @@ impl FileKey {
     /// Reads a PKCS#8 PrivateKeyInfo (RFC 5958).
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it holds no key of a kind that [`KeyAlgorithm`] lists.
+    /// [`Error::Malformed`] if it is no P-256, P-384, Ed25519 or RSA key, or one of a size that cannot sign.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self> {
         let algorithm = signature_algorithm_of(der)?;
         let pair = KeyPair::from_pkcs8_der_and_sign_algo(&der.into(), algorithm)
@@ -139,7 +140,7 @@ impl FileKey {
         Ok(Zeroizing::new(der.as_bytes().to_vec()))
     }
 
-    /// The key as unencrypted PKCS#8, for [`KeyFolder::save`](super::KeyFolder::save) and
+    /// The key as unencrypted PKCS#8, for [`Self::exported`], [`KeyFolder::save`](super::KeyFolder::save) and
     /// [`MessageSigner`](super::MessageSigner) only.
     pub(crate) fn pkcs8(&self) -> &[u8] {
         self.pair.serialized_der()

@@ -1,5 +1,5 @@
-//! Public keys of peers: which kinds are accepted, and how their signatures are verified. ring verifies; AWS-LC
-//! verifies what ring lacks (ECDSA with SHA-512, and ECDSA on P-521).
+//! Public keys: the accepted kinds, and the verification of signatures with them. ring verifies; AWS-LC verifies what
+//! ring lacks (ECDSA with SHA-512, and ECDSA on P-521).
 //!
 //! Signatures with SHA-1 or MD5, and with RSA keys below 2048 bits, are never verified.
 
@@ -20,11 +20,11 @@ const MAX_SPKI: usize = 8192;
 /// The kind of a public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
-    /// ECDSA on secp256r1.
+    /// An elliptic-curve key on secp256r1.
     P256,
-    /// ECDSA on secp384r1.
+    /// An elliptic-curve key on secp384r1.
     P384,
-    /// ECDSA on secp521r1.
+    /// An elliptic-curve key on secp521r1.
     P521,
     /// Ed25519.
     Ed25519,
@@ -52,6 +52,8 @@ pub struct SubjectPublicKey {
     bits: Vec<u8>,
 }
 
+/// An RSA public key.
+///
 /// ```text
 /// RSAPublicKey ::= SEQUENCE {
 ///     modulus           INTEGER,  -- n
@@ -217,7 +219,8 @@ pub(super) fn check_encryption(kind: KeyKind) -> Result<()> {
     }
 }
 
-/// The kind of a key, from its algorithm and parameters. Points and lengths are checked.
+/// The kind of a key, from its algorithm and parameters. Lengths are checked; whether a point is on its curve is
+/// checked for P-256 only.
 fn kind_of(info: &SubjectPublicKeyInfoRef<'_>, bits: &[u8]) -> Result<KeyKind> {
     let unsupported = |what: String| {
         Error::denied(
@@ -260,7 +263,8 @@ fn kind_of(info: &SubjectPublicKeyInfoRef<'_>, bits: &[u8]) -> Result<KeyKind> {
     }
 }
 
-/// The size of an RSA key. Even moduli and exponents, and sizes outside 2048 to 8192 bits, are refused.
+/// The kind of an RSA key, with its size. Even moduli and exponents, the exponent 1, and sizes outside 2048 to 8192
+/// bits are refused.
 fn rsa_kind(bits: &[u8]) -> Result<KeyKind> {
     let key = RsaPublicKey::from_der(bits)
         .map_err(|e| Error::malformed(format!("expected an RSAPublicKey: {e}")))?;
@@ -354,6 +358,8 @@ fn is_for_another(kind: KeyKind, algorithm: &AlgorithmIdentifierOwned) -> bool {
     }
 }
 
+/// The parameters of an RSASSA-PSS signature.
+///
 /// ```text
 /// RSASSA-PSS-params ::= SEQUENCE {
 ///     hashAlgorithm    [0] HashAlgorithm     DEFAULT sha1Identifier,

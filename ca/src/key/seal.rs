@@ -1,9 +1,9 @@
 //! Seals the shared secrets of accounts. Anybody with the public key can seal; only the running service can open.
 //!
-//! The scheme is ECIES on P-256: an ephemeral key agreement, HKDF-SHA-256 (RFC 5869) over both public keys, and
-//! AES-256-GCM. Each box has a key of its own, so the nonce is constant. A box is laid out as version 1, ephemeral
-//! public key (65 octets), ciphertext and tag. The associated data binds a box to its reference, so that nobody can
-//! move it to another account.
+//! A sealed secret is called a box. The scheme is ECIES on P-256: an ephemeral key agreement, HKDF-SHA-256 (RFC 5869)
+//! over both public keys, and AES-256-GCM. Each box has a key of its own, so the nonce is constant. A box is laid out
+//! as version 1 (one octet), ephemeral public key (65 octets), ciphertext and tag. The associated data binds a box to
+//! the secret's reference, so that nobody can move it to another account.
 
 use aws_lc_rs::agreement;
 use p256::ecdh::diffie_hellman;
@@ -22,7 +22,7 @@ const VERSION: u8 = 1;
 const POINT: usize = 65;
 const INFO: &[&[u8]] = &[b"countersign account secret 1"];
 
-/// The public sealing key.
+/// The public sealing key of an instance.
 #[derive(Debug, Clone)]
 pub struct Sealer(PublicKey);
 
@@ -53,7 +53,7 @@ impl Sealer {
         Ok(self.0.to_public_key_der().map_err(Error::internal)?.as_bytes().to_vec())
     }
 
-    /// Seals `secret` and binds it to `context`.
+    /// Seals `secret` and binds it to `context`, which [`Opener::open`] must be given, too.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if there is no randomness.
@@ -89,7 +89,7 @@ impl Opener {
     /// Loads the sealing key that was saved under `name`.
     ///
     /// # Errors
-    /// As [`KeyFolder::load`].
+    /// As [`KeyFolder::load_pkcs8`], and [`Error::Unavailable`] if the file holds no P-256 key.
     pub fn load(keys: &KeyFolder, name: &str, passphrase: &Passphrase) -> Result<Self> {
         let pkcs8 = keys.load_pkcs8(name, passphrase)?;
         let key = SecretKey::from_pkcs8_der(pkcs8.as_bytes())
@@ -147,7 +147,7 @@ fn nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
-/// Draws an ephemeral or sealing key.
+/// Draws a P-256 key, as an ephemeral key or a sealing key.
 fn random_key(entropy: &dyn Entropy) -> Result<SecretKey> {
     // A random string of 32 octets is not a scalar of P-256 once in 2^32 draws.
     for _ in 0..8 {

@@ -95,6 +95,8 @@ fn value_likeness(left: &Any, right: &Any) -> Likeness {
     }
 }
 
+/// The text of an attribute value; `None` if the value is not of a string type.
+///
 /// ```text
 /// DirectoryString ::= CHOICE {
 ///     teletexString    TeletexString (SIZE (1..MAX)),
@@ -103,7 +105,7 @@ fn value_likeness(left: &Any, right: &Any) -> Likeness {
 ///     utf8String       UTF8String (SIZE (1..MAX)),
 ///     bmpString        BMPString (SIZE (1..MAX)) }
 /// ```
-/// RFC 5280 §4.1.2.4, and the string types of other attributes. `None` for a value of any other type.
+/// RFC 5280 §4.1.2.4, and the string types of other attributes.
 ///
 /// Where a value cannot be decoded, the text ends, with U+FFFD as its last character. RFC 4518 prohibits that
 /// character, so the comparison becomes uncertain. The non-ASCII part of a TeletexString is treated the same way:

@@ -8,7 +8,8 @@ use x509_cert::ext::pkix::name::GeneralName;
 
 use super::misleading::escape_misleading;
 
-/// A subjectAltName entry as a person reads it, such as `dns:gw1.example.net`. Control characters are escaped.
+/// A subjectAltName entry as a person reads it, such as `dns:gw1.example.net`. Control characters are escaped. An
+/// otherName or ediPartyName is shown as its DER in hexadecimal digits.
 pub fn general_name(name: &GeneralName) -> String {
     match name {
         GeneralName::DnsName(name) => format!("dns:{}", name.as_str().escape_debug()),

@@ -42,11 +42,12 @@ pub fn distinguished_name(text: &str) -> Result<Name> {
     }
 }
 
-/// The name of a CA with its common name replaced by `common_name`. If the CA's directory names are constrained, this
-/// name is permitted wherever the CA's own name is.
+/// The name of a CA with another common name: every RDN with a common name is left out, and `common_name`, in the
+/// string form of RFC 4514, becomes the most specific RDN. A constraint on directory names that permits the CA's name
+/// and has no common name permits this name, too.
 ///
 /// # Errors
-/// [`Error::Internal`] if the name cannot be encoded.
+/// [`Error::Malformed`] if `common_name` cannot be read.
 pub fn sibling(ca: &Name, common_name: &str) -> Result<Name> {
     let is_other = |rdn: &&RelativeDistinguishedName| {
         rdn.0.iter().all(|attribute| attribute.oid != oid::COMMON_NAME)
@@ -56,10 +57,10 @@ pub fn sibling(ca: &Name, common_name: &str) -> Result<Name> {
     Ok(RdnSequence(rdns))
 }
 
-/// The attribute type with this short name or dotted object identifier.
+/// The attribute type with this short name, in upper or lower case, or this dotted object identifier.
 ///
 /// # Errors
-/// [`Error::Malformed`] if there is none.
+/// [`Error::Malformed`] if the short name is not known and is no object identifier.
 pub fn attribute_type(name: &str) -> Result<ObjectIdentifier> {
     let short = SHORT_NAMES.iter().find(|(short, _)| short.eq_ignore_ascii_case(name));
     if let Some(kind) = short.map(|(_, kind)| *kind).or_else(|| DB.by_name(name).copied()) {
@@ -74,10 +75,10 @@ pub fn attribute_type(name: &str) -> Result<ObjectIdentifier> {
     })
 }
 
-/// The hint at the end of each error message.
+/// The hint at the end of the error message for a part that cannot be read.
 const EXPECTED: &str = "expected a distinguished name such as `CN=gw1,O=Example,C=DE` (RFC 4514)";
 
-/// What ended a value.
+/// The separator that ended a value, or the end of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// A `+`: another attribute of the same RDN follows.

@@ -12,7 +12,7 @@ use super::comparison::{normal_name, same_name};
 use super::dn::distinguished_name;
 use crate::error::{Denial, Error, Result};
 
-/// The longest accepted identity in text form, in bytes. A DNS name has at most 253.
+/// The longest accepted identity in text form, in bytes. A DNS name has at most 253 of them.
 const MAX_TEXT: usize = 1024;
 
 /// An identity that a peer may present in IKE phase 1.
@@ -69,7 +69,8 @@ impl Identity {
         }
     }
 
-    /// A text that is equal for all identities that are the same, for use as a look-up key.
+    /// A text that is equal for all identities that are the same, for use as a look-up key only. Different identities
+    /// may share it.
     pub(crate) fn normal(&self) -> String {
         match self {
             Self::Dn(name) => format!("dn:{}", normal_name(name)),
@@ -80,8 +81,8 @@ impl Identity {
     /// Reads a subjectAltName entry as an identity.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for a value that does not fit its kind; `Denied` with [`Denial::Template`] for a kind of
-    /// name that is not an IKE identity.
+    /// [`Error::Malformed`] for a dNSName or rfc822Name that is not well formed; `Denied` with [`Denial::Template`] for
+    /// an iPAddress of the wrong length, and for a kind of name that is not an IKE identity.
     pub fn from_general_name(name: &GeneralName) -> Result<Self> {
         match name {
             GeneralName::DnsName(dns) => fqdn(dns.as_str()),
@@ -122,7 +123,8 @@ fn another_kind(found: &str) -> Error {
     ))
 }
 
-/// Reads `fqdn:gw1.example.net`, `ip:192.0.2.1`, `email:a@example.net` or `dn:CN=gw1,O=Example` (RFC 4514).
+/// Reads `fqdn:gw1.example.net`, `ip:192.0.2.1`, `email:a@example.net` or `dn:CN=gw1,O=Example` (RFC 4514). `dns:`
+/// means the same as `fqdn:`, and `user-fqdn:` the same as `email:`.
 impl FromStr for Identity {
     type Err = Error;
 
@@ -159,7 +161,8 @@ impl fmt::Display for Identity {
     }
 }
 
-/// A DNS name in the preferred syntax of RFC 1034 §3.5, as RFC 5280 §4.2.1.6 demands. A leading `*.` is refused.
+/// A DNS name in the preferred syntax of RFC 1034 §3.5, as RFC 5280 §4.2.1.6 demands; underscores, and digits at the
+/// beginning of a label, are accepted, too. A leading `*.` is refused.
 fn fqdn(name: &str) -> Result<Identity> {
     let label_ok = |label: &str| {
         (1..=63).contains(&label.len())
@@ -178,7 +181,7 @@ fn fqdn(name: &str) -> Result<Identity> {
     }
 }
 
-/// An ASCII mailbox `local@domain` (RFC 5321).
+/// An ASCII mailbox `local@domain` (RFC 5321) without a quoted local part. The domain is converted to lower case.
 fn email(mailbox: &str) -> Result<Identity> {
     let wrong = || {
         Error::malformed(format!(

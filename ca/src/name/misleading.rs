@@ -19,8 +19,9 @@ pub fn refuse_misleading(text: &str) -> Result<()> {
     }
 }
 
-/// Writes the characters that [`refuse_misleading`] refuses as `\u{…}`, in names of others that are shown as they came. The control
-/// characters U+0080 to U+009F are among them: a terminal may take them for commands.
+/// Writes the characters that [`refuse_misleading`] refuses as `\u{…}`, and all others as they are; for names that
+/// other parties chose. The control characters U+0080 to U+009F are among the escaped ones: a terminal may take them
+/// for commands.
 pub fn escape_misleading(text: &str) -> Cow<'_, str> {
     if !text.contains(is_misleading) {
         return Cow::Borrowed(text);

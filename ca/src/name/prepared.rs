@@ -1,6 +1,6 @@
-//! Prepares strings for caseIgnoreMatch by RFC 4518 (RFC 5280 §7.1). The tables come from `stringprep`, the composed
-//! forms from `unicode-normalization`. stringprep's own X.520 profile is not used: it folds case without composing, and
-//! keeps format characters.
+//! Prepares strings for caseIgnoreMatch by RFC 4518 (RFC 5280 §7.1), whose sections the comments name. The tables come
+//! from `stringprep`, the composed forms from `unicode-normalization`. stringprep's own X.520 profile is not used: it
+//! folds case without composing, and keeps format characters.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ struct Prepared<'t> {
     is_whole: bool,
 }
 
-/// How certainly two strings are the same.
+/// How certainly two strings are the same after the preparation of RFC 4518.
 pub fn likeness(left: &str, right: &str) -> Likeness {
     let (left, right) = (prepare(left), prepare(right));
     let is_same_so_far = match (left.is_whole, right.is_whole) {
@@ -62,8 +62,8 @@ fn prepare(text: &str) -> Prepared<'_> {
     Prepared { text: Cow::Owned(prepared), is_whole }
 }
 
-/// §2.2: control characters, format characters, soft hyphens and variation selectors are removed; separators become a
-/// space.
+/// §2.2: tabs, line breaks and separators become a space; other control characters, format characters, soft hyphens and
+/// variation selectors are removed.
 fn mapped(character: char) -> Option<char> {
     match character {
         '\t'..='\r' | '\u{85}' => Some(' '),

@@ -5,11 +5,12 @@ use std::cell::Cell;
 
 use super::error::PathError;
 
-/// The most signatures that are verified for one path.
+/// The most signatures that are verified in the search for one path.
 const MAX_SIGNATURES: usize = 64;
-/// The most certificates that are tried.
+/// The most certificates that are tried as issuers in the search for one path.
 const MAX_STEPS: usize = 4096;
-/// The most octets of names that are compared. Preparing a name by RFC 4518 takes some tens of nanoseconds an octet.
+/// The most octets of names that are compared in the search for one path. Preparing a name by RFC 4518 takes some tens
+/// of nanoseconds an octet.
 const MAX_OCTETS: usize = 4 << 20;
 
 /// The remaining budget.
@@ -23,7 +24,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// A budget for this many paths together.
+    /// A budget for the search for this many paths together.
     pub const fn for_paths(count: usize) -> Self {
         Self {
             signatures: Cell::new(MAX_SIGNATURES.saturating_mul(count)),

@@ -72,7 +72,8 @@ impl ValidPath {
 /// any order, may be on the path.
 ///
 /// # Errors
-/// The reason why there is none: that of the attempt that came closest to an anchor.
+/// The reason why there is none: that of the attempt that came closest to an anchor. [`PathError::Malformed`] if
+/// `chain` is empty; [`PathError::TooMuch`] or [`PathError::TooLong`] if the search was ended by its bounds.
 pub fn validate(
     anchors: &Anchors,
     settings: &PathSettings,
@@ -116,8 +117,10 @@ struct Search<'a> {
     at: Timestamp,
     others: Vec<&'a Arc<Certificate>>,
     budget: &'a Budget,
-    /// Whether a signature verifies, by the fingerprints of certificate and issuer.
+    /// Whether the signature on a certificate verifies with the issuer's key, by the SHA-256 fingerprints of the
+    /// certificate and of the issuer's.
     verified: HashMap<([u8; 32], [u8; 32]), bool>,
+    /// The error of the attempt that came closest to an anchor, with the number of certificates in its path.
     furthest: Option<(usize, PathError)>,
 }
 
@@ -172,7 +175,8 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// Validates the path below an anchor. The outer error ends the whole search, the inner one only this attempt.
+    /// Validates the path below an anchor. The outer error ends the whole search because its bounds are reached; the
+    /// inner one ends only this attempt.
     fn by_anchor(
         &mut self,
         path: &[Arc<Certificate>],

@@ -29,9 +29,12 @@ use crate::sets;
 
 /// The largest certificate that is parsed, in octets.
 const MAX_CERTIFICATE: usize = 64 << 10;
-/// The most policies, mappings and extensions of one certificate.
+/// The most policies, the most policy mappings, the most extensions and the most distribution points of one
+/// certificate.
 const MAX_PARTS: usize = 64;
 
+/// The signed part of a certificate.
+///
 /// ```text
 /// TBSCertificate ::= SEQUENCE {
 ///     version         [0] EXPLICIT Version DEFAULT v1,
@@ -96,9 +99,9 @@ pub struct Certificate {
     pub issuer_name: Name,
     /// notBefore.
     pub not_before: Timestamp,
-    /// notAfter.
+    /// notAfter: the last second of the validity.
     pub not_after: Timestamp,
-    /// The subjectAltName.
+    /// The names of the subjectAltName; empty if there is none.
     pub alt_names: Vec<GeneralName>,
     pub(super) version: u8,
     pub(super) basic: Option<BasicConstraints>,
@@ -114,11 +117,11 @@ pub struct Certificate {
     pub(super) authority_key: Option<Vec<u8>>,
     /// The subjectKeyIdentifier; `None` if there is none.
     pub subject_key: Option<Vec<u8>>,
-    /// The distribution points of the certificate's CRLs.
+    /// The cRLDistributionPoints; empty if there are none. Those behind the 64th are left out.
     pub distribution_points: Vec<DistributionPoint>,
     ocsp: Vec<String>,
-    /// Whether the certificate is an OCSP responder's with id-pkix-ocsp-nocheck, for which clients do not ask for the
-    /// status (RFC 6960 §4.2.2.2.1).
+    /// Whether the certificate has id-pkix-ocsp-nocheck, which an OCSP responder's certificate has if clients need not
+    /// ask for its status (RFC 6960 §4.2.2.2.1).
     pub has_ocsp_nocheck: bool,
     /// Violations of RFC 5280, and unknown critical extensions. A certificate with any makes every path with it
     /// invalid.
@@ -129,7 +132,7 @@ impl Certificate {
     /// Reads a certificate, DER.
     ///
     /// # Errors
-    /// [`PathError::Malformed`] if it is not one, or is too large.
+    /// [`PathError::Malformed`] if it is not one, has more than 64 KiB, or has a set with too many elements.
     pub fn from_der(der: Vec<u8>) -> Result<Self, PathError> {
         if der.len() > MAX_CERTIFICATE {
             return Err(PathError::Malformed(format!(
@@ -296,22 +299,22 @@ impl Certificate {
         &self.der
     }
 
-    /// SHA-256 over the certificate.
+    /// SHA-256 over the certificate, DER.
     pub fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
     }
 
-    /// The SubjectPublicKeyInfo, DER.
+    /// The SubjectPublicKeyInfo, DER, in its original encoding.
     pub fn spki(&self) -> &[u8] {
         &self.spki
     }
 
-    /// The subject, DER.
+    /// The subject, DER, in its original encoding.
     pub fn subject(&self) -> &[u8] {
         &self.subject
     }
 
-    /// The subject as people read it; for an empty subject, the alternative names.
+    /// The subject as people read it; for an empty subject, the first four alternative names.
     pub fn shown(&self) -> String {
         if !self.subject_name.0.is_empty() {
             return self.subject_name.to_string();
@@ -325,7 +328,8 @@ impl Certificate {
         self.is_self_issued
     }
 
-    /// Whether the authorityKeyIdentifier names another key than the certificate's own (§4.2.1.1).
+    /// Whether the authorityKeyIdentifier names another key than the certificate's own (§4.2.1.1); `false` if the
+    /// certificate lacks an identifier of either key.
     pub fn names_another_key(&self) -> bool {
         self.authority_key.is_some()
             && self.subject_key.is_some()
@@ -347,7 +351,7 @@ impl Certificate {
         self.basic.as_ref().is_some_and(|basic| basic.ca)
     }
 
-    /// The URLs of the certificate's CRLs.
+    /// The URLs of the certificate's CRLs, from the full names of its distribution points.
     pub fn crl_urls(&self) -> Vec<String> {
         let names = self.distribution_points.iter().filter_map(|of| of.distribution_point.as_ref());
         names
@@ -360,7 +364,7 @@ impl Certificate {
             .collect()
     }
 
-    /// The URLs of the certificate's OCSP responders.
+    /// The URLs of the certificate's OCSP responders, from its authorityInfoAccess.
     pub fn ocsp_urls(&self) -> &[String] {
         &self.ocsp
     }

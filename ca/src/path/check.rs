@@ -1,5 +1,5 @@
-//! Validates a whole path by RFC 5280 §6.1, from the anchor down. Signatures and the chaining of names were checked
-//! when the path was built.
+//! Validates a whole path by RFC 5280 §6.1, from the anchor down. `build.rs` checks the signatures and the chaining of
+//! names when it builds the path; a path from elsewhere is not checked for them.
 
 use std::sync::Arc;
 
@@ -18,12 +18,14 @@ use crate::oid;
 /// The settings of path validation.
 #[derive(Debug, Clone)]
 pub struct PathSettings {
-    /// The most certificates between the peer's and the anchor. Self-issued ones do not count.
+    /// The most certificates between the peer's and the anchor. Self-issued ones do not count. The search for a path
+    /// applies this bound; [`check`] does not.
     pub max_intermediates: usize,
-    /// The accepted key purposes. A certificate with an extKeyUsage must have one of them; if empty, the extension is
-    /// ignored.
+    /// The accepted key purposes. Every certificate of the path that has an extKeyUsage must have one of them or
+    /// anyExtendedKeyUsage; if the list is empty, the extension is ignored.
     pub key_purposes: Vec<ObjectIdentifier>,
-    /// Whether the peer's key must be for signatures, if its certificate has a keyUsage.
+    /// Whether the peer's key must be for signatures (digitalSignature or nonRepudiation), if its certificate has a
+    /// keyUsage.
     pub signs: bool,
     /// The inputs about policies.
     pub initial: Initial,
@@ -53,7 +55,11 @@ pub struct Initial {
     pub inhibit_any: bool,
 }
 
-/// Validates a path. The peer's certificate comes first, the one below the anchor last.
+/// Validates a path at the time `at`. The peer's certificate comes first, the one below the anchor last. The caller has
+/// verified the signatures and compared the names of subjects and issuers.
+///
+/// # Errors
+/// The reason why the path is not valid, or could not be checked within the budget for one path.
 pub fn check(
     path: &[Arc<Certificate>],
     anchor: &Certificate,
@@ -150,7 +156,7 @@ impl<'a> State<'a> {
         self.policies_left()
     }
 
-    /// §6.1.3 (f): an explicit policy is required, so at least one must be left.
+    /// §6.1.3 (f): refuses the path if a policy is required and none is left.
     fn policies_left(&self) -> Checked {
         if self.explicit_policy == 0 && self.policies.is_null() {
             return Err(
@@ -160,7 +166,7 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    /// Preparation for the next certificate, §6.1.4: `of` must be a CA's.
+    /// Preparation for the next certificate, §6.1.4: refuses `of` unless it is a CA's.
     fn ca(&mut self, of: &Certificate, settings: &PathSettings) -> Checked {
         let maps_any = |mapping: &PolicyMapping| {
             mapping.issuer_domain_policy == oid::ANY_POLICY

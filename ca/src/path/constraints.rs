@@ -27,7 +27,7 @@ pub(super) struct Constraints<'a> {
 }
 
 impl<'a> Constraints<'a> {
-    /// No constraints.
+    /// No constraints. Comparisons draw on `budget`.
     pub const fn new(budget: &'a Budget) -> Self {
         Self { permitted: Vec::new(), excluded: Vec::new(), count: 0, octets: 0, budget }
     }
@@ -64,7 +64,7 @@ impl<'a> Constraints<'a> {
     /// Checks that all names of a certificate are allowed.
     ///
     /// # Errors
-    /// A sentence that names one that is not.
+    /// A sentence that names one that is not, or says that there is too much to compare.
     pub fn check(&self, certificate: &Certificate) -> Result<(), String> {
         if self.permitted.is_empty() && self.excluded.is_empty() {
             return Ok(());
@@ -119,7 +119,10 @@ fn octets_of(name: &GeneralName) -> usize {
     name.encoded_len().ok().and_then(|length| length.try_into().ok()).unwrap_or(usize::MAX)
 }
 
-/// The bases of subtrees, if every one can be applied.
+/// The bases of subtrees.
+///
+/// # Errors
+/// A sentence that names one that cannot be applied.
 fn bases(subtrees: &[GeneralSubtree]) -> Result<Vec<GeneralName>, String> {
     let mut bases = Vec::with_capacity(subtrees.len());
     for subtree in subtrees {
@@ -187,7 +190,10 @@ fn mailboxes(subject: &Name) -> Result<Vec<GeneralName>, String> {
         .collect()
 }
 
-/// How certainly a name is within a subtree; `None` if they are of different kinds.
+/// How certainly a name is within the subtree of `base`; `None` if they are of different kinds.
+///
+/// # Errors
+/// A sentence that says that the name cannot be compared with a constraint of its kind.
 fn within(name: &GeneralName, base: &GeneralName) -> Result<Option<Likeness>, String> {
     let malformed =
         || format!("its name `{}` cannot be held against a name constraint", general_name(name));
@@ -251,6 +257,8 @@ fn host_likeness(host: &str, base: &str) -> Likeness {
     }
 }
 
+/// A mailbox.
+///
 /// ```text
 /// Mailbox        = Local-part "@" ( Domain / address-literal )
 /// Local-part     = Dot-string / Quoted-string

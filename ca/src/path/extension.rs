@@ -8,6 +8,8 @@ use der::{Decode, Reader, SliceReader, Tag, Tagged};
 /// The most extensions of one object.
 const MAX_EXTENSIONS: usize = 64;
 
+/// An extension, borrowed from its encoded form.
+///
 /// ```text
 /// Extension  ::=  SEQUENCE  {
 ///      extnID      OBJECT IDENTIFIER,
@@ -59,7 +61,8 @@ impl<'a> Extension<'a> {
         self.id == id.as_bytes()
     }
 
-    /// The identifier as people read it.
+    /// The identifier as people read it: dotted, or the first 64 of its octets in hexadecimal digits if the DER library
+    /// cannot represent it.
     pub fn shown(&self) -> String {
         let short = ObjectIdentifier::from_bytes(self.id).map(|id| id.to_string());
         short.unwrap_or_else(|_| {
@@ -67,7 +70,7 @@ impl<'a> Extension<'a> {
         })
     }
 
-    /// An extension that occurs twice, which §4.2 forbids.
+    /// An extension that occurs twice, which RFC 5280 §4.2 forbids; `None` if there is none.
     pub fn twice(all: &[Self]) -> Option<&Self> {
         let mut rest = all;
         while let Some((first, others)) = rest.split_first() {

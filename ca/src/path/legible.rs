@@ -11,8 +11,8 @@ use crate::sets::{Header, header};
 
 /// The deepest nesting that is examined.
 const MAX_DEPTH: usize = 64;
-/// The first octet of 2.39, the arc for stand-ins. Nobody is registered there. If somebody were, the identifiers below
-/// it would get stand-ins, too.
+/// The first octet of 2.39, the arc for stand-ins: the identifiers that replace those that the library cannot
+/// represent. Nobody is registered there. If somebody were, the identifiers below it would get stand-ins, too.
 const STAND_IN: u8 = 119;
 
 const OID: u8 = 0x06;
@@ -32,7 +32,8 @@ pub fn legible(der: &[u8]) -> Cow<'_, [u8]> {
     rewritten(der, MAX_DEPTH).map_or(Cow::Borrowed(der), Cow::Owned)
 }
 
-/// Reads an object identifier in dotted form, and converts it as [`legible`] does.
+/// Reads an object identifier in dotted form, and converts it as [`legible`] does. `None` if the text is none, or a
+/// number in it has more than 128 bits.
 pub fn object_identifier(text: &str) -> Option<ObjectIdentifier> {
     let mut arcs = text.split('.').map(|arc| {
         let is_number =
@@ -51,7 +52,7 @@ pub fn object_identifier(text: &str) -> Option<ObjectIdentifier> {
     ObjectIdentifier::from_bytes(&held).ok()
 }
 
-/// The elements of a SEQUENCE or another constructed element, each with its header.
+/// The elements of a SEQUENCE or another constructed element, each with its header; `None` if it is not DER.
 pub fn elements(der: &[u8]) -> Option<Vec<&[u8]>> {
     let Header { content, length, .. } = header(der, 0)?;
     let end = content.checked_add(length).filter(|end| *end == der.len())?;
@@ -125,7 +126,7 @@ fn element(der: &[u8], at: usize) -> Option<Element<'_>> {
 }
 
 /// The stand-in for an object identifier that the library cannot represent: an arc made of its hash. Two stand-ins are
-/// equal only if the identifiers are.
+/// equal only if the identifiers are. `None` if the library can represent it, or the octets are no object identifier.
 fn stand_in(octets: &[u8]) -> Option<[u8; 37]> {
     let is_held = octets.first() != Some(&STAND_IN) && ObjectIdentifier::from_bytes(octets).is_ok();
     if is_held || !is_object_identifier(octets) {
@@ -154,7 +155,7 @@ fn is_object_identifier(octets: &[u8]) -> bool {
         && starts.zip(octets).all(|(before, octet)| before & 0x80 != 0 || *octet != 0x80)
 }
 
-/// The digits of one arc of an object identifier.
+/// One arc of an object identifier, encoded as octets with seven bits each (X.690 §8.19.2).
 fn base128(mut arc: u128) -> Vec<u8> {
     let mut octets = Vec::new();
     loop {

@@ -5,8 +5,8 @@
 //! `constraints.rs` for names and `policies.rs` for certificate policies. `crl/` implements §6.3. `extension.rs` reads
 //! extensions in their encoded form, and `legible.rs` rewrites DER that the DER library cannot read.
 //!
-//! It is written here because the available libraries do not pass NIST's test suite: webpki, for example, has no
-//! policies and does not try several issuers of one name. x509-cert and der decode the structures; ring verifies.
+//! It is written here because the available libraries do not pass NIST's test suite: webpki, for example, processes no
+//! certificate policies. x509-cert and der decode the structures; ring and AWS-LC verify signatures.
 
 mod budget;
 mod build;

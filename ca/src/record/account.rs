@@ -12,8 +12,9 @@ use crate::clock::Timestamp;
 use crate::error::{Denial, Error, Result};
 use crate::name::{Identity, Name};
 
-/// One life of an account, from its creation to its removal. It is named by the journal offset of the entry that
-/// created the account. A later account with the same name is another incarnation.
+/// One of the accounts that had the same name in succession, from its creation to its removal. It is identified by the
+/// journal offset, in octets, of the entry that created the account. A later account with the same name is another
+/// incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Incarnation(u64);
 
@@ -55,14 +56,15 @@ pub struct Account {
     pub equipment: Option<Equipment>,
     /// When the account was created.
     pub created: Timestamp,
-    /// What the account may do besides asking for certificates for its own keys.
+    /// The rights of the account besides asking for certificates for its own keys.
     pub permissions: BTreeSet<Permission>,
-    /// Which account of this name it is. The store sets it when it records the account.
+    /// The incarnation, which tells the account from others that had its name. The store sets it when it records the
+    /// account; until then it is [`Incarnation::NONE`].
     pub incarnation: Incarnation,
 }
 
 impl Account {
-    /// The account's identity that equals `identity`, in the spelling of the account.
+    /// The account's identity that equals `identity`, in the spelling of the account; `None` if it has none.
     pub fn held(&self, identity: &Identity) -> Option<&Identity> {
         self.identities.iter().find(|own| own.is_same(identity))
     }
@@ -148,7 +150,8 @@ pub struct AccountSecret {
 pub const MAX_GIVEN_BACK: u32 = 16;
 
 /// The first character of the account names that belong to the instance itself, such as the signer of CMP answers. No
-/// peer's account has such a name, and the store does not look one up.
+/// account of a peer has such a name. When a certificate for such a name is recorded, the store does not demand that an
+/// account of that name exists.
 pub const OWN_ACCOUNT_PREFIX: char = '_';
 
 /// The error that no account has this name.

@@ -20,13 +20,14 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::name::same_name;
 
-/// The most requests of all accounts that may wait at once. Rejected and withdrawn ones do not count.
+/// The most open requests of all accounts together. A request is open while it is undecided or approved and has not
+/// expired.
 pub const MAX_PENDING: usize = 4096;
 
-/// The most requests of one account that may wait at once.
+/// The most open requests of one account.
 pub const MAX_PENDING_OF_ACCOUNT: usize = 8;
 
-/// The most transactions that may ask for the same request again.
+/// The most transactions that may join one request, that is, ask for the same again.
 pub const MAX_JOINED: u16 = 4096;
 
 /// The longest comment of an administrator, in characters.
@@ -101,34 +102,34 @@ impl FromStr for RequestPrefix {
     }
 }
 
-/// What a request asked for. Names and extensions are DER.
+/// The content of a request for a certificate. Names and extensions are DER.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedRequest {
-    /// The SubjectPublicKeyInfo. Possession of its private key was proven.
+    /// The SubjectPublicKeyInfo, DER. Possession of its private key was proven.
     pub key: Vec<u8>,
-    /// The requested subject.
+    /// The requested subject; `None` if none was requested.
     pub subject: Option<Vec<u8>>,
-    /// The requested subjectAltName.
+    /// The names of the requested subjectAltName, one GeneralName each.
     pub alt_names: Vec<Vec<u8>>,
-    /// The other requested extensions.
+    /// The other requested extensions, one Extension each.
     pub extensions: Vec<Vec<u8>>,
-    /// The requested notBefore.
+    /// The requested notBefore; `None` if none was requested.
     pub not_before: Option<Timestamp>,
-    /// The requested notAfter.
+    /// The requested notAfter; `None` if none was requested.
     pub not_after: Option<Timestamp>,
     /// The profile under which the request was authorized. A request under another profile is another request.
     pub profile: Label,
     /// The CA for which the request was authorized.
     pub ca: Label,
-    /// The certificate that the new one replaces.
+    /// The serial number of the certificate that the new one replaces; `None` if it replaces none.
     pub updates: Option<Serial>,
     /// Whether directories may contain the certificate; `None` if the request does not say.
     pub published: Option<bool>,
 }
 
 impl RecordedRequest {
-    /// Whether both ask for the same. Two fields are ignored: the validity, which a client counts from the moment of
-    /// asking, and the CA, because the authority decides with which of the CA's keys it issues.
+    /// Whether both ask for the same certificate. The validity is ignored, because a client counts it from the moment
+    /// of asking. The CA is ignored, because the authority decides with which of the CA's keys it issues.
     pub fn is_alike(&self, other: &Self) -> bool {
         let same_subject = match (self.subject(), other.subject()) {
             (Some(own), Some(other)) => same_name(&own, &other),
@@ -143,12 +144,12 @@ impl RecordedRequest {
             && all(&self.extensions) == all(&other.extensions)
     }
 
-    /// The requested subject, decoded.
+    /// The requested subject, decoded; `None` if none was requested, or it cannot be decoded.
     pub fn subject(&self) -> Option<Name> {
         self.subject.as_deref().and_then(|der| Name::from_der(der).ok())
     }
 
-    /// The requested subjectAltName, decoded.
+    /// The names of the requested subjectAltName, decoded. Names that cannot be decoded are left out.
     pub fn alt_names(&self) -> Vec<GeneralName> {
         self.alt_names.iter().filter_map(|der| GeneralName::from_der(der).ok()).collect()
     }
@@ -162,11 +163,11 @@ pub struct PendingRequest {
     /// The incarnation of the account that was authorized. The store refuses the record if another account has the name
     /// by then. `None` skips this check.
     pub incarnation: Option<Incarnation>,
-    /// What the request asks for.
+    /// The content of the request.
     pub request: RecordedRequest,
 }
 
-/// How a waiting request was decided.
+/// The decision about a waiting request. The number is the one in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Verdict {
@@ -207,9 +208,10 @@ impl fmt::Display for Verdict {
 pub struct Decision {
     /// The verdict.
     pub verdict: Verdict,
-    /// Who decided: a user of the operating system, or the account that withdraws its request.
+    /// A user of the operating system, such as `uid 0`, who decided; for a withdrawal, the account that made the
+    /// request.
     pub actor: String,
-    /// The administrator's comment, which the peer can read.
+    /// The administrator's comment, which the peer can read; at most [`MAX_WORDS`] characters.
     pub words: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use super::label::Label;
 pub struct CaRecord {
     /// The CA's name in commands, URLs and the configuration.
     pub name: Label,
-    /// Whether the CA is a root, which signs only other CAs.
+    /// Whether the CA is a root, which issues certificates to CAs and not to peers.
     pub is_root: bool,
     /// The CA's certificate, DER.
     pub certificate: Vec<u8>,
@@ -17,19 +17,20 @@ pub struct CaRecord {
     pub succeeds: Option<Succession>,
 }
 
-/// One key of a CA follows another. Each key is a CA with a record of its own, so that the certificates and CRLs of
-/// both stay apart.
+/// The succession of one key of a CA by the next. Each key is a CA with a record of its own, so that the certificates
+/// and CRLs of both stay apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Succession {
     /// The CA with the previous key.
     pub predecessor: Label,
-    /// The certificates that link two keys of a root. Keys of an issuing CA need none, because the root certifies both.
+    /// The certificates that link two keys of a root; `None` for an issuing CA, which needs none because the root
+    /// certifies both keys.
     pub links: Option<Links>,
     /// Whether the predecessor continues to issue until an administrator activates this CA.
     pub waits: bool,
 }
 
-/// A duty that an administrator assigns to an issuing CA.
+/// A duty that an administrator assigns to an issuing CA. The number is the one in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
     /// The CA issues for accounts that name no CA.

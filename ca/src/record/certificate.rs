@@ -31,9 +31,10 @@ pub struct Issued {
     pub consumes_secret: bool,
     /// Whether the certificate consumes one use of the vendor's certificate of the account's device.
     pub consumes_equipment: bool,
-    /// The transaction to which the certificate belongs.
+    /// The protocol transaction in which the certificate was issued; `None` if it was issued in none.
     pub transaction: Option<Transaction>,
-    /// The certificate that this one replaces, in a key update.
+    /// The serial number of the certificate that this one replaces in a key update; `None` if it replaces none. The
+    /// same CA issued it, or a predecessor.
     pub replaces: Option<Serial>,
     /// The CRL partition that the certificate's distribution point names; `None` if it names none.
     pub partition: Option<u16>,
@@ -44,7 +45,7 @@ pub struct Issued {
     pub unpublished: bool,
 }
 
-/// What the store knows about a certificate.
+/// The store's record of a certificate, with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateRecord {
     /// The issuing CA.
@@ -54,7 +55,7 @@ pub struct CertificateRecord {
     /// The name of the account to which the certificate was issued. That account may be removed, and another account
     /// may have its name: [`crate::Store::holder`] tells them apart.
     pub account: Label,
-    /// The journal offset of the certificate's entry.
+    /// The journal offset, in octets, of the certificate's entry.
     pub offset: u64,
     /// The profile under which the certificate was issued.
     pub profile: Label,
@@ -64,22 +65,22 @@ pub struct CertificateRecord {
     pub not_after: Timestamp,
     /// The certificate, DER.
     pub certificate: Vec<u8>,
-    /// Whether the peer confirmed the certificate. With implicit confirmation this is true from the start.
+    /// Whether the peer confirmed the certificate. If the peer need not confirm it, this is true from the start.
     pub confirmed: bool,
-    /// Whether the peer still has to confirm the certificate. After a restore, a certificate that was unconfirmed in
-    /// the backup is neither `confirmed` nor `awaits_confirmation`, because the confirmation may have come after the
-    /// backup.
+    /// Whether the peer still has to confirm the certificate. An unconfirmed certificate that is revoked is neither
+    /// `confirmed` nor `awaits_confirmation`; nor is one that was unconfirmed in a backup that was restored, because
+    /// the confirmation may have come after the backup.
     pub awaits_confirmation: bool,
     /// Whether the certificate is hidden: its confirmation, which proves that the peer decrypted it, is outstanding.
     pub withheld: bool,
     /// Whether the peer wants the certificate in no directory (dontPublish, RFC 4211 §6.3).
     pub unpublished: bool,
-    /// The account of the registration authority that requested the certificate or forwarded the request, if there was
-    /// one.
+    /// The account of the registration authority that requested the certificate or forwarded the request; `None` if
+    /// there was none.
     pub registrar: Option<Label>,
-    /// The address that requested the certificate, if it is known.
+    /// The IP address that requested the certificate; `None` if it is not known.
     pub client: Option<IpAddr>,
-    /// The certificate's revocation or hold, if there is one.
+    /// The certificate's revocation or hold; `None` if it is good.
     pub revocation: Option<Revocation>,
 }
 

@@ -5,14 +5,14 @@ use std::fmt;
 use super::label::Label;
 use crate::clock::Timestamp;
 
-/// Which certificates a CRL covers.
+/// The certificates that a CRL covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CrlScope {
     /// Every certificate of the CA.
     Full,
-    /// The changes since a full CRL, the base (RFC 5280 §5.2.4).
+    /// Every certificate of the CA, but the CRL lists only the changes since a full CRL, its base (RFC 5280 §5.2.4).
     Delta,
-    /// The certificates whose distribution point names this partition (RFC 5280 §5.2.5).
+    /// The certificates whose distribution point names this partition, a number from 0 (RFC 5280 §5.2.5).
     Partition(u16),
 }
 
@@ -32,29 +32,32 @@ impl fmt::Display for CrlScope {
 pub struct CrlRecord {
     /// The issuing CA.
     pub ca: Label,
-    /// Which certificates the CRL covers.
+    /// The certificates that the CRL covers.
     pub scope: CrlScope,
-    /// The cRLNumber. It is larger than that of every earlier CRL of this CA and scope.
+    /// The cRLNumber. It is larger than that of every earlier CRL of this CA and scope. CRLs that were signed together
+    /// have the same number.
     pub number: u64,
-    /// thisUpdate. It is at least a second later than that of every earlier CRL of this CA.
+    /// thisUpdate. CRLs that were signed together have the same. It is at least a second later than that of the CA's
+    /// earlier CRLs, unless the clock was ahead when those were signed.
     pub this_update: Timestamp,
-    /// When the CRL was signed. thisUpdate lies before, as notBefore of a certificate does.
+    /// When the CRL was signed: up to [`crate::clock::BACKDATING`] later than thisUpdate. For a CRL that was imported
+    /// after a restore, thisUpdate.
     pub signed: Timestamp,
     /// nextUpdate.
     pub next_update: Timestamp,
-    /// The number of entries.
+    /// The number of revoked and held certificates that the CRL lists.
     pub entries: u64,
-    /// SHA-256 over the TBSCertList.
+    /// SHA-256 over the TBSCertList; over the whole CRL in the oldest journal entries.
     pub tbs_sha256: [u8; 32],
     /// Whether this full CRL is the base of the delta CRLs that follow.
     pub is_base: bool,
-    /// The journal offset up to which all revocations are on the CRL. Later ones may be missing. `None` if it is
-    /// unknown, as for a CRL of an instance that was lost.
+    /// The journal offset, in octets, up to which all revocations are on the CRL. Later ones may be missing. `None` if
+    /// it is unknown, as for a CRL of an instance that was lost.
     pub reached: Option<u64>,
 }
 
 impl CrlRecord {
-    /// Whether more than half of the CRL's validity has passed.
+    /// Whether at `now` more than half of the time from the CRL's signature to nextUpdate has passed.
     pub fn is_past_half(&self, now: Timestamp) -> bool {
         self.signed.plus(self.next_update.since(self.signed) / 2) < now
     }

@@ -35,8 +35,8 @@ pub struct Vendor {
     pub intermediates: Vec<Vec<u8>>,
     /// The only profile for which the vendor's devices may enrol; `None` permits every profile.
     pub profile: Option<Label>,
-    /// Files with the vendor's CRLs, which are checked at each enrolment. If there are any, every certificate of a path
-    /// needs a current CRL.
+    /// Paths of files with the vendor's CRLs, which are checked at each enrolment. If there are any, every certificate
+    /// of a path must be covered by a current CRL.
     pub crls: Vec<String>,
     /// When the vendor was recorded.
     pub created: Timestamp,
@@ -51,7 +51,7 @@ pub struct Equipment {
     pub value: String,
     /// The number of certificates that the device may still get with the vendor's certificate.
     pub uses_left: u32,
-    /// When an administrator allowed these uses.
+    /// When an administrator last set the number of uses.
     pub allowed: Timestamp,
 }
 
@@ -129,7 +129,8 @@ impl Mapping {
     /// A device's name as an administrator writes it, converted to the form that [`Self::value_in`] returns.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if no certificate can contain that name.
+    /// [`Error::Malformed`] if the name does not have the form of the mapping's field, contains a misleading character,
+    /// or is not 1 to 256 bytes long.
     pub fn normal(self, value: &str) -> Result<String> {
         let text = match self {
             Self::SerialNumber | Self::CommonName => value.to_owned(),
@@ -140,7 +141,7 @@ impl Mapping {
         checked(text)
     }
 
-    /// The device's name, if it is the only alternative name of this kind.
+    /// The device's name, if the certificate has exactly one alternative name of the mapping's kind.
     fn alt_name(self, names: &[GeneralName]) -> Result<String> {
         let is_meant = |name: &&GeneralName| match name {
             GeneralName::DnsName(_) => self == Self::Fqdn,

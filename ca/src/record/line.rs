@@ -1,4 +1,4 @@
-//! The line of a CA: its keys in order, each a CA with a record of its own, and which of them issues now.
+//! The line of a CA: the succession of its keys, each a CA with a record of its own, and which of them issues now.
 
 use super::ca::CaRecord;
 use super::label::Label;
@@ -7,7 +7,7 @@ use super::label::Label;
 pub trait Member {
     /// The CA's name.
     fn name(&self) -> &Label;
-    /// The CA with the previous key.
+    /// The CA with the previous key; `None` for the first key.
     fn predecessor(&self) -> Option<&Label>;
     /// Whether the predecessor continues to issue in this CA's place.
     fn waits(&self) -> bool;
@@ -54,7 +54,7 @@ pub fn issuing_now<'a, C: Member>(
     Some(issuing)
 }
 
-/// The CA that issues in place of `ca`: a successor that does not wait.
+/// The CA that issues in place of `ca`: a successor that does not wait; `None` if there is none.
 pub fn successor<'a, C: Member>(mut cas: impl Iterator<Item = &'a C>, ca: &C) -> Option<&'a C> {
     cas.find(|next| !next.waits() && next.predecessor() == Some(ca.name()))
 }

@@ -1,8 +1,6 @@
-//! What the authority remembers: the records that a [`crate::Store`] keeps, as domain values. Nothing here knows the
-//! store.
+//! The records that a [`crate::Store`] keeps for the authority, as domain values. No code here uses the store.
 //!
-//! Their form on disk is defined in `journal/entry.rs`, separately on purpose: a change here must not change the
-//! journal.
+//! Their form on disk is defined in `journal/body/`, separately on purpose: a change here must not change the journal.
 
 mod account;
 mod administration;

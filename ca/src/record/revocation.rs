@@ -7,6 +7,8 @@ use super::serial::Serial;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
+/// The reason of a revocation or hold, with its CRLReason number.
+///
 /// ```text
 /// CRLReason ::= ENUMERATED { unspecified (0), keyCompromise (1), cACompromise (2), affiliationChanged (3),
 ///     superseded (4), cessationOfOperation (5), certificateHold (6), removeFromCRL (8), privilegeWithdrawn (9),
@@ -18,7 +20,7 @@ use crate::error::{Error, Result};
 pub enum Reason {
     /// No reason is given. The CRL entry then has no reasonCode.
     Unspecified = 0,
-    /// The private key of the peer is compromised.
+    /// The private key of the certificate's subject is compromised.
     KeyCompromise = 1,
     /// The private key of the CA is compromised.
     CaCompromise = 2,
@@ -93,15 +95,16 @@ impl FromStr for Reason {
 /// The revocation or hold of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
-    /// When the authority recorded it.
+    /// The revocation date: when the authority revoked or held the certificate.
     pub at: Timestamp,
-    /// The reason. `CertificateHold` can be released.
+    /// The reason. A certificate with the reason `CertificateHold` can be released.
     pub reason: Reason,
-    /// When the key is thought to have been compromised, if that was earlier.
+    /// When the key is thought to have been compromised (invalidityDate, RFC 5280 §5.3.2); `None` if no earlier date is
+    /// known.
     pub invalidity: Option<Timestamp>,
 }
 
-/// A certificate that belongs on a CRL.
+/// A certificate that belongs on a CRL: revoked, held, or, for a delta CRL, released from hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevokedEntry {
     /// The certificate's serial number.

@@ -10,7 +10,7 @@ use super::revocation::{Reason, Revocation, RevokedEntry};
 use super::serial::Serial;
 use crate::clock::Timestamp;
 
-/// The most rows of a block. A larger block is divided.
+/// The most rows (CRL entries) in a block, the unit that copies share. A larger block is divided.
 const BLOCK: usize = 1024;
 /// The value of `Row::partition` for a certificate that names no partition.
 const NONE: u16 = u16::MAX;
@@ -29,11 +29,11 @@ pub struct RevokedSet {
 pub struct Listed {
     /// The certificate's serial number.
     pub serial: Serial,
-    /// When the certificate was revoked.
+    /// The revocation date; for a release from hold, the moment of the release.
     pub at: u32,
     /// The reason.
     pub reason: Reason,
-    /// When the key is thought to have been compromised.
+    /// When the key is thought to have been compromised (invalidityDate, RFC 5280 §5.3.2); `None` if that is not known.
     pub invalidity: Option<u32>,
 }
 
@@ -141,7 +141,7 @@ impl RevokedSet {
         }
     }
 
-    /// The entry with this serial number.
+    /// The entry with this serial number; `None` if there is none. Times are rounded down to whole seconds.
     pub fn entry(&self, serial: &Serial) -> Option<RevokedEntry> {
         let block = self.blocks.get(self.block_of(serial))?;
         let place = block.binary_search_by(|row| row.serial.cmp(serial)).ok()?;

@@ -25,11 +25,10 @@ pub enum SearchKey {
     IssuerAndSerial(Sha1),
     /// A subject key identifier of 20 octets, or the SHA-1 over a subject key identifier of any length. Clients use
     /// both forms.
-    /// forms.
     KeyIdentifier(Sha1),
     /// The common name of the subject.
     Name(String),
-    /// A DNS name, an address or a mailbox of the subjectAltName, without a scheme.
+    /// A DNS name, an IP address or a mailbox of the subjectAltName, without a scheme.
     Uri(String),
 }
 
@@ -48,7 +47,8 @@ impl SearchKey {
         keys
     }
 
-    /// The first 64 bits of SHA-256 over the key, for the index. Different keys may share a fingerprint.
+    /// The first 64 bits of SHA-256 over the kind and the value of the key, for the index. Different keys may share a
+    /// fingerprint.
     pub(crate) fn fingerprint(&self) -> u64 {
         let (kind, value): (u8, &[u8]) = match self {
             Self::Certificate(hash) => (0, hash),
@@ -70,7 +70,7 @@ pub fn sha1(octets: &[u8]) -> Sha1 {
     digest(&SHA1_FOR_LEGACY_USE_ONLY, octets).as_ref().try_into().unwrap_or_default()
 }
 
-/// SHA-1 over the SEQUENCE of these encoded parts.
+/// SHA-1 over the DER SEQUENCE of these encoded parts; `None` if it would be too long for the DER library.
 fn sequence_hash(parts: &[&[u8]]) -> Option<Sha1> {
     let content = parts.concat();
     let length = der::Length::try_from(content.len()).ok()?;

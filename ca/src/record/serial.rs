@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 
-/// The serial number of a certificate: 128 random bits, never zero (RFC 5280 §4.1.2.2).
+/// The serial number of a certificate: 16 octets, drawn at random, never all zero (RFC 5280 §4.1.2.2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serial([u8; 16]);
 
@@ -21,8 +21,8 @@ impl Serial {
         &self.0
     }
 
-    /// Reads the content octets of a DER INTEGER, with or without a leading zero. `None` if it cannot be a serial
-    /// number of this program.
+    /// Reads the content octets of a DER INTEGER as an unsigned number, with or without a leading zero octet. `None` if
+    /// the number is 0 or takes more than 16 octets.
     pub fn from_integer(content: &[u8]) -> Option<Self> {
         let magnitude = content.strip_prefix(&[0]).unwrap_or(content);
         let mut octets = [0; 16];
@@ -42,8 +42,9 @@ impl Serial {
             .ok_or_else(|| Error::unavailable("the source of randomness gives only zeros"))
     }
 
-    /// The CRL partition of the certificate with this serial number, out of `count`; `None` if `count` is 0. Serial numbers are
-    /// random, so all partitions have about the same size.
+    /// The number of the CRL partition, from 0, that lists the certificate with this serial number; `count` is the
+    /// number of partitions. `None` if `count` is 0. Serial numbers are random, so all partitions have about the same
+    /// size.
     pub fn partition(&self, count: u16) -> Option<u16> {
         let (first, _) = self.0.split_first_chunk()?;
         u16::try_from(u64::from_be_bytes(*first).checked_rem(u64::from(count))?).ok()

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Counts announcements. While there are any, the store delays what is recorded a moment, so that the records of all of
-/// them become durable together.
+/// A counter of announcements. While there are any, the store delays what is recorded a moment, so that the records of
+/// all announcing callers become durable together.
 pub trait Announcements: Send + Sync {
-    /// One caller less is at work.
+    /// Counts one announcement less.
     fn withdraw(&self);
 }
 
-/// An announcement, which holds until this is dropped. A caller holds it until its record is with the store, or it
-/// knows that there will be none.
+/// The announcement that the caller will probably record something soon. It ends when this value is dropped. The caller
+/// drops it when its record is with the store, or when it knows that there will be none.
 pub struct Announced(Arc<dyn Announcements>);
 
 impl Announced {

@@ -1,4 +1,4 @@
-//! The answers of a store to look-ups that have more than one part.
+//! Those answers of a store that have more than one part.
 
 use crate::clock::Timestamp;
 use crate::record::CertificateRecord;
@@ -8,7 +8,8 @@ use crate::record::CertificateRecord;
 pub struct Page {
     /// The certificates, in the order of issue.
     pub records: Vec<CertificateRecord>,
-    /// The cursor of the next page; `None` at the end.
+    /// The cursor of the next page, the place of its first certificate in the order of issue; `None` if no certificates
+    /// follow.
     pub next: Option<u64>,
 }
 
@@ -26,6 +27,6 @@ pub struct RequestCounts {
 pub struct LastRestore {
     /// When the backup was restored.
     pub at: Timestamp,
-    /// The offset in the journal of the entry that says so.
+    /// The offset in the journal, in octets, of the entry that says so.
     pub offset: u64,
 }

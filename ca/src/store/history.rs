@@ -30,7 +30,7 @@ pub struct History {
     pub next: Mark,
 }
 
-/// A change that matters to what is published.
+/// A change of the records that concerns certificates, CRLs or CAs, which publishers follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A CA issued a certificate.
@@ -51,7 +51,7 @@ pub enum Change {
     Crl {
         /// The CA.
         ca: Label,
-        /// What the CRL covers.
+        /// The certificates that the CRL covers.
         scope: CrlScope,
     },
     /// A CA was made, has another certificate, or has another duty.

@@ -13,7 +13,7 @@ use crate::name::Identity;
 use crate::record::approval::RequestId;
 use crate::record::{CertificateId, CrlScope, Label, Serial};
 
-/// A whole key.
+/// A whole key of the index.
 pub type Key = Vec<u8>;
 
 /// The spaces of keys, by their letters.
@@ -118,43 +118,43 @@ impl Space {
     }
 }
 
-/// An account.
+/// The key of an account.
 pub fn account(name: &Label) -> Key {
     Space::Account.key(name.as_str().as_bytes())
 }
 
-/// The account of a secret's reference.
+/// The key of the account whose secret has this reference.
 pub fn reference(reference: &str) -> Key {
     Space::Reference.key(reference.as_bytes())
 }
 
-/// The account of the equipment that its vendor names by this value.
+/// The key of the account for the equipment that its vendor names by this value.
 pub fn equipment(vendor: &Label, value: &str) -> Key {
     Space::Equipment.named(vendor, value.as_bytes())
 }
 
-/// The accounts that hold an identity. Two identities may have the same key, though hardly ever do.
+/// The key of the accounts that hold an identity. Two identities may have the same key, though hardly ever do.
 pub fn holders(identity: &Identity) -> Key {
     let hash = digest::digest(&digest::SHA256, identity.normal().as_bytes());
     Space::Holders.key(hash.as_ref().get(..16).unwrap_or_default())
 }
 
-/// A vendor.
+/// The key of a vendor.
 pub fn vendor(name: &Label) -> Key {
     Space::Vendor.key(name.as_str().as_bytes())
 }
 
-/// A CA.
+/// The key of a CA.
 pub fn ca(name: &Label) -> Key {
     Space::Ca.key(name.as_str().as_bytes())
 }
 
-/// The default CA.
+/// The key of the default CA's name.
 pub fn default_ca() -> Key {
     Space::DefaultCa.key(&[])
 }
 
-/// The last CRL of a CA and a scope.
+/// The key of the last CRL of a CA and a scope.
 pub fn last_crl(ca: &Label, of: CrlScope) -> Key {
     match of {
         CrlScope::Full => Space::LastCrl.named(ca, &[scope::FULL]),
@@ -166,7 +166,7 @@ pub fn last_crl(ca: &Label, of: CrlScope) -> Key {
     }
 }
 
-/// The full CRL to which a CA's delta CRLs refer.
+/// The key of the full CRL to which a CA's delta CRLs refer.
 pub fn base_crl(ca: &Label) -> Key {
     Space::LastCrl.named(ca, &[scope::BASE])
 }
@@ -176,12 +176,12 @@ pub fn crls(ca: &Label) -> Key {
     Space::LastCrl.named(ca, &[])
 }
 
-/// The largest partition number of a CA.
+/// The key of the largest partition number that a certificate of a CA names.
 pub fn last_partition(ca: &Label) -> Key {
     Space::LastPartition.named(ca, &[])
 }
 
-/// The unused serials that the entry at an offset reserved.
+/// The key of the unused serials that the entry at an offset reserved.
 pub fn reserved(offset: u64) -> Key {
     Space::Reserved.key(&offset.to_be_bytes())
 }
@@ -191,17 +191,17 @@ pub fn read_reserved(key: &[u8]) -> Option<u64> {
     Space::Reserved.rest(key)?.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// A chunk of certificates in the order of issue.
+/// The key of a chunk of certificates in the order of issue.
 pub fn order(chunk: u64) -> Key {
     Space::Order.key(&chunk.to_be_bytes())
 }
 
-/// The certificates in a span whose accounts are in a part.
+/// The key of the certificates in a span whose accounts are in a part.
 pub fn members(span: u64, part: u8) -> Key {
     Space::Members.part(span, part)
 }
 
-/// The certificates in a span with search keys in a part.
+/// The key of the certificates in a span with search keys in a part.
 pub fn search(span: u64, part: u8) -> Key {
     Space::Search.part(span, part)
 }
@@ -214,7 +214,7 @@ pub fn read_search(key: &[u8]) -> Option<(u64, u8)> {
     }
 }
 
-/// The certificates that end on a day, from an offset on.
+/// The key of the certificates that end on a day, from an offset of the journal on.
 pub fn expiring(day: Day, offset: u64) -> Key {
     [&expiring_on(day)[..], &offset.to_be_bytes()].concat()
 }
@@ -230,7 +230,7 @@ pub fn read_expiring(key: &[u8]) -> Option<(Day, u64)> {
     Some((Day::from_be_bytes(*day), u64::from_be_bytes(offset.try_into().ok()?)))
 }
 
-/// The revocation or hold of a certificate.
+/// The key of the revocation or hold of a certificate.
 pub fn revoked(ca: &Label, serial: &Serial) -> Key {
     Space::Revoked.named(ca, serial.octets())
 }
@@ -240,12 +240,12 @@ pub fn read_revoked(key: &[u8]) -> Option<CertificateId> {
     certificate_id(Space::Revoked.rest(key)?)
 }
 
-/// The release of a certificate from hold.
+/// The key of the release of a certificate from hold.
 pub fn released(ca: &Label, serial: &Serial) -> Key {
     Space::Released.named(ca, serial.octets())
 }
 
-/// The change of a revocation of a CA that the entry at an offset made.
+/// The key of the serial whose revocation, hold or release the entry at an offset recorded.
 pub fn change(ca: &Label, offset: u64) -> Key {
     Space::Change.named(ca, &offset.to_be_bytes())
 }
@@ -255,12 +255,12 @@ pub fn changes(ca: &Label) -> Key {
     Space::Change.named(ca, &[])
 }
 
-/// How the confirmation of a certificate is awaited.
+/// The key of the awaited confirmation of a certificate.
 pub fn unconfirmed(ca: &Label, serial: &Serial) -> Key {
     Space::Unconfirmed.named(ca, serial.octets())
 }
 
-/// A certificate whose confirmation is awaited until a moment. A later moment has a larger key.
+/// The key of a certificate whose confirmation is awaited until a moment. A later moment has a larger key.
 pub fn awaited(until: Timestamp, ca: &Label, serial: &Serial) -> Key {
     let parts: [&[u8]; 5] =
         [&Space::Awaited.prefix(), &ordered(until), ca.as_str().as_bytes(), &[0], serial.octets()];
@@ -273,7 +273,7 @@ pub fn read_awaited(key: &[u8]) -> Option<(Timestamp, CertificateId)> {
     Some((from_ordered(*until), certificate_id(rest)?))
 }
 
-/// A request that an administrator must decide.
+/// The key of a request that an administrator must decide.
 pub fn request(id: &RequestId) -> Key {
     Space::Request.key(id.octets())
 }
@@ -283,17 +283,17 @@ pub fn read_request(key: &[u8]) -> Option<RequestId> {
     Space::Request.rest(key)?.try_into().ok().map(RequestId::new)
 }
 
-/// The request that a transaction joined.
+/// The key of the request that a transaction joined.
 pub fn joined(transaction: &TransactionId) -> Key {
     Space::Joined.key(transaction)
 }
 
-/// When the open requests expire, of an account or of all accounts.
+/// The key of the times at which the open requests of an account expire, or those of all accounts for `None`.
 pub fn request_counts(account: Option<&Label>) -> Key {
     Space::RequestCounts.key(account.map_or(&[][..], |name| name.as_str().as_bytes()))
 }
 
-/// A block of transactions.
+/// The key of a block of transactions.
 pub fn transactions(block: TransactionBlock) -> Key {
     let TransactionBlock { bucket, number } = block;
     [&Space::Transactions.prefix()[..], &bucket.to_be_bytes(), &number.to_be_bytes()].concat()
@@ -306,12 +306,12 @@ pub fn read_transactions(key: &[u8]) -> Option<TransactionBlock> {
     Some(TransactionBlock { bucket, number: u32::from_be_bytes(number) })
 }
 
-/// The last restore from a backup.
+/// The key of the last restore from a backup.
 pub fn restored() -> Key {
     Space::Restored.key(&[])
 }
 
-/// The position of the index on disk.
+/// The key of the position in the journal that the index on disk has reached.
 pub fn position() -> Key {
     Space::Position.key(&[])
 }

@@ -1,10 +1,10 @@
-//! What the authority remembers. [`Store`] is a trait of domain verbs; `embedded/` implements it with files of this
-//! machine.
+//! The store of the authority's records. [`Store`] is a trait whose methods, the verbs, are actions of the domain;
+//! `embedded/` implements it with files of this machine.
 //!
-//! From the ground up: `numbers` and `values` say how small things are numbered and lie in an index, `keys` under which
-//! keys; `view` is what the rules read and change of an index, and `rules` says what each entry demands and changes.
-//! `verbs` has the trait itself. None of these knows a file or a database, so that another log can stand beside
-//! `embedded/`.
+//! From the lowest layer up: `numbers` and `values` say how small things are numbered and lie in an index, `keys` under
+//! which keys. `view` is the part of an index that the rules read and change. `rules` has the conditions under which an
+//! entry may be recorded, and its changes of the index. `verbs` has the trait itself. None of these uses a file or a
+//! database, so that another log can stand beside `embedded/`.
 
 mod announced;
 mod answers;

@@ -1,7 +1,7 @@
 //! The numbers under which the index files serials, accounts, search keys, days and transactions, and how many go into
 //! one value.
 //!
-//! An embedded database spends far more on a key than on an octet, so that many small things share one value.
+//! An embedded database spends far more on a key than on an octet. So many small things share one value.
 //!
 //! INVARIANT: these functions and constants are the same on every machine and in every version, as the index on disk
 //! depends on them. A change of one needs a new `FORMAT` of the index (`embedded/index/reached.rs`).
@@ -9,11 +9,11 @@
 use crate::clock::Timestamp;
 use crate::record::{Label, Serial};
 
-/// Certificates in one value of the order of issue.
+/// Certificates in one value of the order of issue. They were issued one after the other.
 pub const ORDER_CHUNK: u64 = 64;
-/// Certificates in one span, within which those of an account are looked up together.
+/// Certificates in one span of the order of issue, within which those of an account are looked up together.
 pub const ACCOUNT_SPAN: u64 = 4096;
-/// Certificates in one span, within which those with a search key are looked up together.
+/// Certificates in one span of the order of issue, within which those with a search key are looked up together.
 pub const SEARCH_SPAN: u64 = 4096;
 /// The most certificates in one value of those that end on a day.
 pub const EXPIRY_CHUNK: usize = 64;
@@ -98,7 +98,7 @@ impl From<Timestamp> for DayTime {
     }
 }
 
-/// The bucket that a moment is in.
+/// The bucket that a moment is in, as its number.
 pub const fn bucket_of(at: Timestamp) -> Bucket {
     u64::from_be_bytes(ordered(at)) >> 16
 }
@@ -108,7 +108,7 @@ pub const fn ordered(at: Timestamp) -> [u8; 8] {
     (at.millis().cast_unsigned() ^ SIGN).to_be_bytes()
 }
 
-/// The moment of [`ordered`].
+/// The moment that [`ordered`] wrote.
 pub const fn from_ordered(octets: [u8; 8]) -> Timestamp {
     Timestamp::from_millis((u64::from_be_bytes(octets) ^ SIGN).cast_signed())
 }

@@ -1,10 +1,16 @@
-//! The verbs of a store. Each verb that records something is one atomic transaction together with its journal entry,
-//! and returns when the entry is durable.
+//! The verbs of a store: the methods of [`Store`]. Each verb that records something is one atomic transaction together
+//! with its journal entry. A `record_…` or `reserve_…` verb returns when the entry is durable, a `begin_…` verb at
+//! once.
 //!
 //! `at` is the present moment by the caller's clock, read when the verb is called. Two moments are refused with
-//! [`crate::Error::Unavailable`]: one before the last entry, as a clock that went backwards must not sign; and one long
-//! after it ([`super::EmbeddedOptions::longest_silence`]), as entries of a clock that is years ahead would stop all
-//! signing for years.
+//! [`crate::Error::Unavailable`]: one more than two seconds before the last entry, as a clock that went backwards must
+//! not sign; and one long after it ([`super::EmbeddedOptions::longest_silence`]), as entries of a clock that is years
+//! ahead would stop all signing for years. A moment that is less than two seconds before the last entry is recorded as
+//! that of the last entry.
+//!
+//! Every verb that records something also fails with [`crate::Error::Unavailable`] if the store is closed, too many
+//! requests wait, or the disk fails. Every look-up fails with [`crate::Error::Internal`] if the index or the journal
+//! fails.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -25,8 +31,7 @@ use crate::record::{
     Incarnation, Issued, Label, Revocation, RevokedEntry, Serial, Transaction,
 };
 
-/// A store of the authority's records. Every verb is atomic, durable when it returns, and may be called from any
-/// thread.
+/// A store of the authority's records. Every verb is atomic and may be called from any thread.
 pub trait Store: Send + Sync {
     /// Records a CA's certificate. It replaces an earlier record of the same name.
     fn record_ca(&self, at: Timestamp, ca: &CaRecord) -> Result<()>;
@@ -35,26 +40,27 @@ pub trait Store: Send + Sync {
     fn cas(&self) -> Result<Vec<CaRecord>>;
 
     /// The default CA, which issues for accounts that name none: the one that an administrator chose last, or else the
-    /// first issuing CA.
+    /// first issuing CA; `None` if there is no issuing CA.
     fn default_ca(&self) -> Result<Option<Label>>;
 
     /// Records the duty that a CA has from now on.
     ///
     /// # Errors
-    /// `Conflict` if there is no such issuing CA; [`Duty::Issue`] also if it does not wait to issue, [`Duty::Default`]
-    /// if it does.
+    /// `Conflict` if there is no such issuing CA; for [`Duty::Issue`] also if the CA does not wait to issue in place of
+    /// its predecessor, for [`Duty::Default`] also if it does.
     fn record_assigned(&self, at: Timestamp, ca: &Label, duty: Duty) -> Result<()>;
 
     /// Reserves serials before a CA signs with them. A power cut between signature and record so leaves a trace of the
     /// certificate.
     ///
     /// # Errors
-    /// [`crate::Denial::Conflict`] when one of the serials was reserved or issued before.
+    /// [`crate::Denial::Conflict`] when one of the serials was reserved or issued before, [`crate::Error::Malformed`]
+    /// unless there are 1 to [`crate::journal::MAX_RESERVED`] of them.
     fn reserve_serials(&self, at: Timestamp, ca: &Label, serials: &[Serial]) -> Result<()> {
         self.begin_reserve(at, ca, serials)?.wait()
     }
 
-    /// As [`Self::reserve_serials`], without waiting: the receipt says when the entry is durable.
+    /// As [`Self::reserve_serials`], without waiting: the receipt resolves when the entry is durable or refused.
     ///
     /// # Errors
     /// [`crate::Error::Unavailable`] when too many requests wait. Other errors come with the receipt.
@@ -65,8 +71,10 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// `Conflict` if the serial was not reserved or was issued before; `NotAuthorized` if the account was removed, or
-    /// its secret is used up or has expired; `TransactionInUse` if the transaction's identifier was used before and is
-    /// not forgotten.
+    /// made anew since the request was authorized, or its secret is used up or has expired, or the vendor's certificate
+    /// of its equipment is used up; `AlreadyRevoked` or, on hold, `SignerNotTrusted` if the certificate to be replaced
+    /// is revoked; `TransactionInUse` if the transaction's identifier was used before and that transaction has not
+    /// expired.
     fn record_issued(&self, at: Timestamp, issued: &Issued) -> Result<()> {
         self.begin_issued(at, issued.clone())?.wait()
     }
@@ -87,15 +95,16 @@ pub trait Store: Send + Sync {
     /// again before it expires.
     ///
     /// # Errors
-    /// `AlreadyConfirmed` if the transaction awaits no confirmation, `NoSuchCertificate` if it is unknown or has
-    /// expired.
+    /// `AlreadyConfirmed` if the transaction does not await a confirmation, or not any more; `NoSuchCertificate` if the
+    /// transaction is unknown or has expired.
     fn record_confirmed(&self, at: Timestamp, transaction: &[u8]) -> Result<()>;
 
     /// Records a revocation or a hold, and the transaction that asked for it, if one did. A confirmation of the
     /// certificate is no longer awaited.
     ///
     /// # Errors
-    /// `NoSuchCertificate`; `AlreadyRevoked`, unless a certificate on hold is now revoked for good; `TransactionInUse`.
+    /// `NoSuchCertificate` if the CA issued no certificate with this serial; `AlreadyRevoked` if it is revoked or on
+    /// hold, unless one on hold is now revoked for good; `TransactionInUse` as in [`Self::record_issued`].
     fn record_revoked(
         &self,
         at: Timestamp,
@@ -105,9 +114,10 @@ pub trait Store: Send + Sync {
         transaction: Option<&Transaction>,
     ) -> Result<()>;
 
-    /// As [`Self::record_revoked`], for a certificate that its holder did not accept. The account's secret gets the use
-    /// back, at most [`crate::record::MAX_GIVEN_BACK`] times. The vendor's certificate does not: somebody who stole its
-    /// key could otherwise enrol any number of times without a trace.
+    /// As [`Self::record_revoked`], for a certificate that its holder did not accept. If the certificate used the
+    /// account's secret, the secret gets the use back, at most [`crate::record::MAX_GIVEN_BACK`] times. A use of the
+    /// vendor's certificate does not come back: somebody who stole its key could otherwise enrol any number of times
+    /// without a trace.
     ///
     /// # Errors
     /// As [`Self::record_revoked`].
@@ -122,7 +132,8 @@ pub trait Store: Send + Sync {
     /// Records that a certificate on hold is good again.
     ///
     /// # Errors
-    /// `NoSuchCertificate`; `Conflict` if the certificate is not on hold.
+    /// `NoSuchCertificate` if the CA issued no certificate with this serial; `Conflict` if the certificate is not on
+    /// hold.
     fn record_released(&self, at: Timestamp, ca: &Label, serial: &Serial) -> Result<()>;
 
     /// Records a CRL before it leaves.
@@ -137,7 +148,8 @@ pub trait Store: Send + Sync {
     /// `Conflict` that names the first account, reference or equipment that exists already.
     fn record_accounts(&self, at: Timestamp, accounts: &[Account]) -> Result<()>;
 
-    /// Replaces the account of the same name. Uses that were spent since the caller read the account stay spent.
+    /// Replaces the account of the same name. Uses that were spent since the caller read the account stay spent, unless
+    /// the change sets a new secret or allows new uses of the equipment.
     ///
     /// # Errors
     /// `Conflict` if there is no account of this name, or its new reference or equipment belongs to another one;
@@ -165,16 +177,17 @@ pub trait Store: Send + Sync {
     /// Records a request for a certificate that an administrator must decide, and opens its transaction.
     ///
     /// # Errors
-    /// `NotAuthorized` if the account was removed; `TransactionInUse`; `TooMany` if too many requests are open, of the
-    /// account or in all.
+    /// `NotAuthorized` if the account was removed, or made anew since the request was authorized; `TransactionInUse`;
+    /// `TooMany` if too many requests are open, of the account or in all; [`crate::Error::Malformed`] if the request
+    /// has more than 64 KiB.
     fn record_requested(&self, at: Timestamp, pending: &PendingRequest) -> Result<()>;
 
-    /// Records that a transaction asks for the same as an open request. From now on that request is found and ended by
-    /// either transaction.
+    /// Records that a transaction asks for the same as an open request, that is, one that is undecided or approved.
+    /// From now on that request is found and ended by either transaction.
     ///
     /// # Errors
     /// `Conflict` if the account has no such open request; `TransactionInUse`; `TooMany` if too many transactions
-    /// joined the request.
+    /// joined the request; [`crate::Error::Internal`] if the transaction would expire later than the request.
     fn record_joined(
         &self,
         at: Timestamp,
@@ -186,18 +199,19 @@ pub trait Store: Send + Sync {
     /// withdrawn request is removed.
     ///
     /// # Errors
-    /// `Conflict` if there is no such request, or it was decided before and is not being withdrawn.
+    /// `Conflict` if there is no such request, or it was decided before and is not being withdrawn;
+    /// [`crate::Error::Malformed`] if the comment is too long.
     fn record_decided(&self, at: Timestamp, request: &RequestId, decision: &Decision)
     -> Result<()>;
 
     /// Records an administrator's action that changes no other record.
     fn record_deed(&self, at: Timestamp, deed: &Deed) -> Result<()>;
 
-    /// The certificate with this serial.
+    /// The certificate of this CA with this serial; `None` if there is none.
     fn certificate(&self, ca: &Label, serial: &Serial) -> Result<Option<CertificateRecord>>;
 
     /// A page of certificates in the order of issue: at most `limit`, from `cursor` on (0 for the first page), of one
-    /// account if one is named. The second value is the cursor of the next page; `None` at the end.
+    /// account if one is named. A page may have fewer although more follow: [`Page::next`] tells.
     fn certificates(&self, account: Option<&Label>, cursor: u64, limit: usize) -> Result<Page>;
 
     /// The certificates that have this search key and are `wanted`, newest first, at most `limit`. At most 32 times
@@ -209,11 +223,11 @@ pub trait Store: Send + Sync {
         wanted: &dyn Fn(&CertificateRecord) -> bool,
     ) -> Result<Vec<CertificateRecord>>;
 
-    /// The end of the history now.
+    /// The mark behind the last durable entry.
     fn mark(&self) -> Mark;
 
-    /// The changes behind `mark`, in order, and the mark from which to go on. These may be a part of the changes: the
-    /// caller goes on until the mark does not move.
+    /// The changes behind `mark`, in order, and the mark from which to go on. One call may return only a part of the
+    /// changes: the caller goes on until the mark does not move.
     fn changes_since(&self, mark: Mark) -> Result<History>;
 
     /// Waits at most `patience` for an entry behind `mark`, and returns whether there is one. The wait also ends when
@@ -248,31 +262,31 @@ pub trait Store: Send + Sync {
     /// The largest CRL partition that a certificate of this CA names, if one names any.
     fn last_partition(&self, ca: &Label) -> Result<Option<u16>>;
 
-    /// The last CRL of a CA in a scope.
+    /// The last CRL of a CA in a scope; `None` if there is none.
     fn last_crl(&self, ca: &Label, scope: CrlScope) -> Result<Option<CrlRecord>>;
 
-    /// The full CRL to which the delta CRLs of a CA refer.
+    /// The full CRL to which the delta CRLs of a CA refer; `None` if there is none.
     fn base_crl(&self, ca: &Label) -> Result<Option<CrlRecord>>;
 
     /// The last CRL of a CA in each scope: the full one, the delta CRL, then the partitions by number.
     fn crls(&self, ca: &Label) -> Result<Vec<CrlRecord>>;
 
-    /// The account of this name.
+    /// The account of this name; `None` if there is none.
     fn account(&self, name: &Label) -> Result<Option<Account>>;
 
-    /// The incarnation of the account of this name. This is cheaper than [`Self::account`].
+    /// The incarnation of the account of this name; `None` if there is none. This is cheaper than [`Self::account`].
     fn incarnation(&self, name: &Label) -> Result<Option<Incarnation>>;
 
-    /// The account whose secret has this reference.
+    /// The account whose secret has this reference; `None` if there is none.
     fn account_by_reference(&self, reference: &str) -> Result<Option<Account>>;
 
-    /// The account for the equipment that this vendor names by `value`.
+    /// The account for the equipment that this vendor names by `value`; `None` if there is none.
     fn account_by_equipment(&self, vendor: &Label, value: &str) -> Result<Option<Account>>;
 
     /// Every vendor, ordered by name.
     fn vendors(&self) -> Result<Vec<Vendor>>;
 
-    /// The accounts that hold an identity.
+    /// The accounts that hold an identity, compared as [`Identity::is_same`] does.
     fn holders(&self, identity: &Identity) -> Result<Vec<Account>>;
 
     /// The account that a certificate was issued to; `None` when it was removed. A later account of the same name is
@@ -298,8 +312,8 @@ pub trait Store: Send + Sync {
     /// Every account, ordered by name.
     fn accounts(&self) -> Result<Vec<Account>>;
 
-    /// The transaction with this identifier, if it has not expired at `at`. It awaits a confirmation only if none has
-    /// come yet.
+    /// The transaction with this identifier, if it has not expired at `at`. Its [`Transaction::awaits`] is `None` if no
+    /// confirmation is awaited, or not any more.
     fn transaction(&self, at: Timestamp, id: &[u8]) -> Result<Option<Transaction>>;
 
     /// The certificate that was issued in a transaction, if one was and the transaction has not expired at `at`.
@@ -309,19 +323,21 @@ pub trait Store: Send + Sync {
     /// at most `limit`.
     fn unconfirmed(&self, at: Timestamp, limit: usize) -> Result<Vec<CertificateId>>;
 
-    /// Records that an administrator says that the clock is right. `at` may be before the last entry, or long after it.
+    /// Records that an administrator says that the clock is right. `at` may be before the last entry, or long after it:
+    /// it is not refused.
     fn record_clock_accepted(&self, at: Timestamp, actor: &str) -> Result<()>;
 
-    /// Records that a CRL of before a restore lists a serial of which nothing else is known. The serial stays on the
-    /// CRLs until the entry's `not_after` at least.
+    /// Records that a CRL that was signed before a restore lists a serial number for which the journal has no
+    /// certificate. The serial stays on the CRLs until the entry's `not_after` at least.
     ///
     /// # Errors
     /// `Conflict` if the certificate is known, `AlreadyRevoked` if the serial is listed already.
     fn record_listed(&self, at: Timestamp, ca: &Label, entry: &RevokedEntry) -> Result<()>;
 
-    /// When the journal was last restored from a backup, if it ever was, and the offset of the entry that says so.
+    /// When the journal was last restored from a backup, and the offset of the entry that says so; `None` if it never
+    /// was.
     fn restored(&self) -> Result<Option<LastRestore>>;
 
-    /// When the last entry was recorded. Nothing may be signed before that moment.
+    /// When the last entry was recorded; 1970-01-01 if there is none. Nothing may be signed before that moment.
     fn last_entry(&self) -> Timestamp;
 }

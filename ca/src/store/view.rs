@@ -1,4 +1,5 @@
-//! The index as the rules see it: what is durable, and above that the changes of the entries before in the same group.
+//! The index as the rules see it: its durable state, with the changes of the earlier entries of the same group on top.
+//! A group is the entries that become durable together.
 //!
 //! The rules are written against this trait, so that they hold for every log and every index.
 
@@ -9,7 +10,7 @@ use crate::error::Result;
 use crate::journal::Entry;
 use crate::record::{Label, RevokedEntry, Serial};
 
-/// The state of a serial in the index.
+/// The state of a serial number in the index. Offsets are places in the journal, in octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SerialState {
     /// The entry at this offset reserved the serial, and no certificate has it yet.
@@ -27,7 +28,7 @@ pub struct KeyValue {
     pub value: Vec<u8>,
 }
 
-/// What a scan calls with each key and its value.
+/// The function that a scan calls with each key and its value.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
 
 /// An index that can be read and changed. Changes are seen at once, but take effect only when the group of entries is
@@ -35,7 +36,7 @@ pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
 ///
 /// All `Result`s fail with [`crate::Error::Internal`] when the index or the journal fails.
 pub trait View {
-    /// The value of a key.
+    /// The value of a key; `None` if there is none.
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// The length of the value of a key in octets; 0 without a value.
@@ -50,7 +51,8 @@ pub trait View {
     /// Changes a value in place. Without a value, `change` gets an empty one.
     fn edit<T>(&mut self, key: Key, change: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T>;
 
-    /// The last key in `from..until`, with its value. None of the keys in this range may ever be removed.
+    /// The last key in `from..until`, with its value; `None` if there is none. None of the keys in this range may ever
+    /// be removed.
     fn last(&self, from: &[u8], until: &[u8]) -> Result<Option<KeyValue>>;
 
     /// Visits the durable keys of a space in order. The changes of the group are not visited.
@@ -65,7 +67,7 @@ pub trait View {
     /// Counts one more issued certificate.
     fn count_certificate(&mut self);
 
-    /// The state of the serial with this number; `None` if it was never reserved.
+    /// The state of the serial with this number ([`super::numbers::serial_number`]); `None` if it was never reserved.
     fn serial(&self, number: u64) -> Option<SerialState>;
 
     /// Sets the state of the serial with this number.
@@ -77,24 +79,26 @@ pub trait View {
     /// Sets the state of a transaction; `None` forgets the transaction.
     fn set_transaction(&mut self, id: TransactionId, state: Option<TransactionState>);
 
-    /// The number of blocks of transactions in a bucket.
+    /// The number of blocks of transactions ([`super::values::TransactionBlock`]) in a bucket; 0 for an empty bucket.
     fn blocks_in(&self, bucket: Bucket) -> u32;
 
     /// Sets the number of blocks of transactions in a bucket.
     fn set_blocks_in(&mut self, bucket: Bucket, blocks: u32);
 
-    /// The earliest bucket with a block of transactions.
+    /// The earliest bucket with a block of transactions; `None` if there is none.
     fn first_bucket(&self) -> Option<Bucket>;
 
-    /// The offset in the last key of the certificates that end on a day.
+    /// The offset in the last key of the certificates that end on a day; `None` if there is no such key.
     fn last_expiring(&self, day: Day) -> Option<u64>;
 
     /// Sets the offset in the last key of the certificates that end on a day.
     fn set_last_expiring(&mut self, day: Day, offset: u64);
 
-    /// Sets the revocation or hold of a certificate, value and table; `None` removes it.
+    /// Sets the revocation or hold of a certificate, both its value and its row in the table in memory; `None` removes
+    /// it.
     fn set_revocation(&mut self, ca: &Label, serial: &Serial, entry: Option<RevokedEntry>);
 
-    /// Changes a value of search keys in place. The span must be the last one or a later one.
+    /// Changes the value of the search keys of a span and a part in place. The span must be the last one that has
+    /// values, or a later one.
     fn edit_search(&mut self, span: u64, part: u8, change: impl FnOnce(&mut Vec<u8>));
 }

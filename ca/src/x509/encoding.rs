@@ -18,12 +18,13 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::oid;
 
-/// A certificate policy that was checked.
+/// A certificate policy of a profile, whose identifier and URL were checked when the profile was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The policy's object identifier.
     pub oid: ObjectIdentifier,
-    /// Where the Certification Practice Statement can be read, in printable ASCII.
+    /// The `http:` or `https:` URL of the Certification Practice Statement, in printable ASCII; `None` if there is
+    /// none.
     pub cps: Option<String>,
 }
 
@@ -102,7 +103,7 @@ pub fn authority_info_access(
     Ok(AuthorityInfoAccessSyntax(descriptions.collect::<Result<_>>()?))
 }
 
-/// A PolicyInformation with the CPS pointer as its qualifier (RFC 5280 §4.2.1.4).
+/// A PolicyInformation (RFC 5280 §4.2.1.4) with the CPS pointer as its qualifier, if the policy has one.
 ///
 /// # Errors
 /// [`Error::Malformed`] for a URL that is not ASCII.
@@ -121,7 +122,8 @@ pub fn policy_information(policy: &Policy) -> Result<PolicyInformation> {
     })
 }
 
-/// A cRLDistributionPoints extension with one distribution point. All URLs lead to the same CRL (RFC 5280 §4.2.1.13).
+/// The content of a cRLDistributionPoints extension with one distribution point. All URLs lead to the same CRL (RFC
+/// 5280 §4.2.1.13).
 ///
 /// # Errors
 /// [`Error::Malformed`] for a URL that is not ASCII.

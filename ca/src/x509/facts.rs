@@ -29,7 +29,7 @@ pub struct Facts {
     pub alt_names: Vec<GeneralName>,
     /// The issuer.
     pub issuer: Name,
-    /// The content octets of the serial number.
+    /// The content octets of the serial number, an INTEGER.
     pub serial: Vec<u8>,
     /// Whether basicConstraints say that the certificate is a CA's.
     pub is_ca: bool,
@@ -39,7 +39,7 @@ impl Facts {
     /// Reads a certificate, DER. Nothing is verified.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it cannot be read.
+    /// [`Error::Malformed`] if it cannot be read; `Denied` as [`SubjectPublicKey::from_der`] says for its public key.
     pub fn of(certificate: &[u8]) -> Result<Self> {
         let wrong = |e: der::Error| Error::malformed(format!("expected a certificate: {e}"));
         if !sets::are_small(certificate) {
@@ -83,7 +83,8 @@ impl Facts {
 /// Verifies the signature on a certificate, DER, with the issuer's key.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] if the signature is wrong; [`Error::Malformed`] if the certificate cannot be read.
+/// [`Error::Unauthenticated`] if the signature is wrong; [`Error::Malformed`] if the certificate cannot be read;
+/// `Denied` if the algorithm is not supported or does not fit the key.
 pub fn verify_signature(certificate: &[u8], issuer: &SubjectPublicKey) -> Result<()> {
     let wrong = |e: der::Error| Error::malformed(format!("expected a certificate: {e}"));
     let parsed = x509_cert::Certificate::from_der(certificate).map_err(wrong)?;

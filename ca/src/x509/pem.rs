@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Reads one or more certificates in PEM, or a single one in DER. Returns them in DER.
 ///
 /// # Errors
-/// [`Error::Malformed`] if there is none.
+/// [`Error::Malformed`] if there is none, or one cannot be read; for DER, also those of [`Facts::of`].
 pub fn read_all(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
     let none = || Error::malformed("expected a certificate in PEM or DER");
     if bytes.first() == Some(&0x30) {

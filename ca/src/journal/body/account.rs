@@ -162,7 +162,8 @@ struct SecretBody<'a> {
     expires: i64,
     #[n(3)]
     uses_left: u32,
-    /// When the lock ended, in entries of before locks were kept in memory. Not read any more.
+    /// When the lock of the reference ended, in entries that were written before locks were kept in memory. Not read
+    /// any more.
     #[n(4)]
     locked_until: Option<i64>,
     /// How often the reference had been locked, in the same entries. Not read any more.
@@ -206,7 +207,7 @@ struct EquipmentBody<'a> {
     value: &'a str,
     #[n(2)]
     uses_left: u32,
-    /// When an administrator allowed these uses, in milliseconds since 1970.
+    /// When an administrator last set the number of uses, in milliseconds since 1970.
     #[n(3)]
     allowed: i64,
 }
@@ -270,7 +271,8 @@ const fn permission_bit(permission: Permission) -> u32 {
     }
 }
 
-/// `None` for no permission, so that the entry of such an account stays what it was before there were permissions.
+/// The sum of the [`permission_bit`]s; `None` for no permission, so that the entry of such an account stays what it was
+/// before there were permissions.
 fn permission_bits(permissions: &BTreeSet<Permission>) -> Option<u32> {
     let bits = permissions.iter().fold(0, |bits, permission| bits | permission_bit(*permission));
     (bits != 0).then_some(bits)

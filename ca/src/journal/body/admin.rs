@@ -9,7 +9,7 @@ use crate::record::{Deed, Restoration};
 /// An action that changes no other record.
 #[derive(Encode, Decode)]
 pub struct DeedBody<'a> {
-    /// A user name or number of the operating system.
+    /// A user of the operating system, such as `uid 0`.
     #[b(0)]
     actor: &'a str,
     /// A noun and a verb.
@@ -38,10 +38,10 @@ impl<'a> DeedBody<'a> {
 /// A restore from a backup.
 #[derive(Encode, Decode)]
 pub struct RestoredBody<'a> {
-    /// A user name or number of the operating system.
+    /// A user of the operating system, such as `uid 0`.
     #[b(0)]
     actor: &'a str,
-    /// SHA-256 over the backup.
+    /// SHA-256 over the backup without its last 32 octets, which are this value.
     #[cbor(b(1), with = "minicbor::bytes")]
     backup: &'a [u8],
     #[n(2)]
@@ -71,7 +71,7 @@ impl<'a> RestoredBody<'a> {
 /// An administrator's word that the clock is right.
 #[derive(Encode, Decode)]
 pub struct ClockAcceptedBody<'a> {
-    /// A user name or number of the operating system.
+    /// A user of the operating system, such as `uid 0`.
     #[b(0)]
     pub actor: &'a str,
 }

@@ -29,10 +29,10 @@ pub struct CrlBody<'a> {
     this_update: i64,
     #[n(3)]
     next_update: i64,
-    /// How many entries the CRL has.
+    /// The number of revoked and held certificates on the CRL.
     #[n(4)]
     entries: u64,
-    /// SHA-256 over the TBSCertList; in entries without the next field, over the whole CRL.
+    /// SHA-256 over the TBSCertList; in old entries without `scope`, over the whole CRL.
     #[cbor(b(5), with = "minicbor::bytes")]
     sha256: &'a [u8],
     /// 0 for a full CRL, 1 for a delta CRL, otherwise a partition's number plus 2.
@@ -41,11 +41,12 @@ pub struct CrlBody<'a> {
     /// Whether delta CRLs refer to this one from now on.
     #[n(7)]
     is_base: Option<bool>,
-    /// When the CRL was signed. Absent if that is thisUpdate, as in all entries of before thisUpdate was backdated.
+    /// When the CRL was signed. Absent if that is thisUpdate, as in all entries that were written before thisUpdate was
+    /// backdated.
     #[n(8)]
     signed: Option<i64>,
-    /// The offset in the journal up to which revocations are on the CRL. Absent if it is not known, as in entries of
-    /// before revocations were ordered by the journal.
+    /// The offset in the journal, in octets, up to which revocations are on the CRL. Absent if it is not known, as in
+    /// entries that were written before revocations were ordered by the journal.
     #[n(9)]
     reached: Option<u64>,
 }

@@ -1,8 +1,8 @@
 //! The bodies of entries as they lie on disk: CBOR arrays in which a field's number is its index.
 //!
 //! The structs in this folder change only by new optional fields at the end, so that every journal stays readable. The
-//! domain's records change as they need to; each struct here has a `new` that reads the record and a `record` or
-//! `entry` that makes it again.
+//! domain's records change as they need to: a struct's `new` copies a record into a body, and its `record` or `entry`
+//! makes the record or the entry again.
 
 mod account;
 mod admin;

@@ -51,7 +51,7 @@ impl<'a> RevokedBody<'a> {
         })
     }
 
-    /// The same, and whether the holder did not accept the certificate.
+    /// The same body, with `untaken`: whether the holder did not accept the certificate.
     pub fn untaken(self, untaken: bool) -> Self {
         Self { untaken: untaken.then_some(true), ..self }
     }
@@ -109,7 +109,7 @@ pub struct ListedBody<'a> {
     /// The invalidity date of RFC 5280 §5.3.2, in milliseconds since 1970.
     #[n(4)]
     invalidity: Option<i64>,
-    /// Until when CRLs list the serial at least, in milliseconds since 1970.
+    /// The moment until which CRLs list the serial number at least, in milliseconds since 1970.
     #[n(5)]
     not_after: i64,
     #[n(6)]

@@ -29,8 +29,8 @@ pub struct TransactionBody<'a> {
     /// The account of the registration authority that vouches for the request.
     #[b(6)]
     registrar: Option<&'a str>,
-    /// The address that the peer's message came from, 4 or 16 octets. Absent in entries of before addresses were
-    /// recorded.
+    /// The IP address that the peer's message came from, 4 or 16 octets. Absent if it is not known, as in entries that
+    /// were written before addresses were recorded.
     #[n(7)]
     client: Option<ByteVec>,
 }
@@ -41,7 +41,8 @@ impl<'a> TransactionBody<'a> {
         Self::with(transaction, None)
     }
 
-    /// The transaction of the entry of a certificate, the only one whose confirmation it may await.
+    /// The transaction in the entry of a certificate. It may await the confirmation of that certificate, and of no
+    /// other.
     pub fn of_issued(transaction: &'a Transaction, issued: &Issued) -> Result<Self> {
         Self::with(transaction, Some(issued))
     }
@@ -69,12 +70,12 @@ impl<'a> TransactionBody<'a> {
         })
     }
 
-    /// The record of [`Self::new`].
+    /// Reads what [`Self::new`] wrote.
     pub fn record(self) -> Result<Transaction> {
         self.record_with(None)
     }
 
-    /// The record of [`Self::of_issued`].
+    /// Reads what [`Self::of_issued`] wrote.
     pub fn record_of(self, issued: &Issued) -> Result<Transaction> {
         self.record_with(Some(issued))
     }

@@ -21,7 +21,8 @@ pub fn private_file(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// Replaces a file: after a crash there is the old one or the new one, and nothing in between.
+/// Replaces a file: after a crash there is the old one or the new one, and nothing in between. The new one is written
+/// under the same name with the ending `.new` first.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the disk fails.

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! file   = header frame*
-//! header = "CSJOURNL" version:u32 instance:16 crc:u32          (little endian; crc over what is before it)
-//! frame  = length:u32 crc:u32 back:u32 payload                 (crc over length, back and payload)
+//! header = "CSJOURNL" version:u32 instance:16 crc:u32          (CRC-32 over what is before it)
+//! frame  = length:u32 crc:u32 back:u32 payload                 (CRC-32 over length, back and payload)
 //! ```
 //!
-//! `back` is the distance in octets from the beginning of the frame's group to the frame. The file was durable up to
-//! that beginning when the group was written. After a power cut, pages of the last group may be missing in any pattern.
-//! So a bad frame whose group reaches to the end of the file was never acknowledged and may be cut off; any other bad
-//! frame was acknowledged and is damage.
+//! Numbers are little endian. `back` is the distance in octets from the beginning of the frame's group, the frames that
+//! were appended in one write, to the frame. The file was durable up to that beginning when the group was written.
+//! After a power cut, pages of the last group may be missing in any pattern. So a bad frame whose group reaches to the
+//! end of the file was never acknowledged and may be cut off; any other bad frame was acknowledged and is damage.
 
 use crate::error::{Error, Result};
 
@@ -60,7 +60,7 @@ impl FrameHeader {
 /// Appends `payload` as a frame to `group`, which holds the frames of a group that is not written yet.
 ///
 /// # Errors
-/// [`Error::Malformed`] when the payload is longer than [`MAX_PAYLOAD`].
+/// [`Error::Malformed`] when the payload is empty or longer than [`MAX_PAYLOAD`].
 pub fn append(group: &mut Vec<u8>, payload: &[u8]) -> Result<()> {
     if payload.is_empty() || payload.len() > MAX_PAYLOAD {
         return Err(Error::malformed(format!(

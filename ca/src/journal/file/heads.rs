@@ -57,7 +57,7 @@ pub fn read_heads(path: &Path) -> Result<HeadsRead> {
 #[derive(Debug)]
 pub struct HeadsFile {
     path: PathBuf,
-    /// The octets of whole records. INVARIANT: everything before them is durable.
+    /// The length of the whole records in octets. INVARIANT: everything before that offset is durable.
     length: u64,
     last: Option<Head>,
 }
@@ -73,7 +73,7 @@ impl HeadsFile {
         Ok(Self { path, length: whole, last: heads.pop() })
     }
 
-    /// The newest head.
+    /// The newest head; `None` if there is none.
     pub const fn last(&self) -> Option<&Head> {
         self.last.as_ref()
     }

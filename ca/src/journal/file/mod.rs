@@ -1,6 +1,6 @@
 //! The journal as a file of this machine: its folder, its header, and the frames around the payloads.
 //!
-//! Nothing in this folder decodes the body of an entry.
+//! The body of an entry is decoded by `payload.rs`, and only for [`entry_at`].
 
 mod disk;
 mod frame;
@@ -52,7 +52,7 @@ pub struct JournalFile {
     pub file: File,
     /// The instance's identifier, from the file's header.
     pub instance: [u8; 16],
-    /// The length in octets when the file was opened.
+    /// The length in octets when the file was opened, with the file's header.
     pub length: u64,
 }
 

@@ -20,7 +20,7 @@ const PAYLOAD_START: u8 = 0x85;
 /// Reads the payload of the entry at `offset` and verifies its checksum.
 ///
 /// # Errors
-/// [`Error::Internal`] when no valid entry is there.
+/// [`Error::Internal`] when no valid entry is there; [`Error::Unavailable`] when the file cannot be read.
 pub fn payload_at(file: &File, offset: u64) -> Result<Vec<u8>> {
     let mut octets = vec![0; FIRST_READ];
     let read = read_up_to(file, offset, &mut octets)?;
@@ -50,7 +50,8 @@ pub fn payload_at(file: &File, offset: u64) -> Result<Vec<u8>> {
 /// Reads the entry at `offset`.
 ///
 /// # Errors
-/// [`Error::Internal`] when no valid entry is there.
+/// [`Error::Internal`] when no valid entry is there, or its body cannot be decoded; [`Error::Unavailable`] when the
+/// file cannot be read.
 pub fn entry_at(file: &File, offset: u64) -> Result<Recorded> {
     let payload = payload_at(file, offset)?;
     Envelope::parse(&payload)
@@ -104,7 +105,7 @@ impl ValidFrame {
         self.place.offset + self.header.frame_length()
     }
 
-    /// The offset at which the frame's group begins.
+    /// The offset at which the frame's group begins: the entries that were appended together.
     fn group(&self) -> u64 {
         self.place.offset.saturating_sub(u64::from(self.header.back))
     }
@@ -167,8 +168,8 @@ impl<'f> Scanner<'f> {
         }
     }
 
-    /// Says whether the bad frame here is the torn end of a group that was never acknowledged, or a damaged entry. It
-    /// is damaged if a valid frame of a later group follows: groups are durable one after the other.
+    /// Classifies the bad frame here: it is the torn end of a group of entries that was never acknowledged, or a
+    /// damaged entry. It is damaged if a valid frame of a later group follows: groups are durable one after the other.
     fn classify_bad_frame(&mut self) -> Result<Damage> {
         let bad = self.next.offset;
         let (mut from, mut kind) = (bad.saturating_add(1), DamageKind::TruncatedTail);
@@ -197,8 +198,8 @@ impl<'f> Scanner<'f> {
         Damage { kind: DamageKind::Corrupt, sequence, offset, detail }
     }
 
-    /// Says what it means that the valid entry here has another sequence number than expected. Entries are re-ordered
-    /// if its number is too small or the expected entry follows; otherwise entries are missing.
+    /// Classifies a valid entry that has another sequence number than expected. Entries are re-ordered if its number is
+    /// too small or the expected entry follows; otherwise entries are missing.
     fn classify_sequence(&mut self, found: u64) -> Result<Damage> {
         let Place { offset, sequence: expected } = self.next;
         self.resume = Some(Place { offset, sequence: found });

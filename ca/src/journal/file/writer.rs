@@ -1,4 +1,4 @@
-//! Appends groups of entries to the journal and makes them durable.
+//! Appends groups of entries, each in one write, to the journal and makes them durable.
 //!
 //! A group counts only once `fdatasync` has returned. When a write or a sync fails, the writer cuts the file back to
 //! its last durable length. After a *full disk* that suffices: the durable part is untouched, and the next group is
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 
 /// The device that a journal is written to: a file, or in tests one that fails.
 pub trait Tape: Send {
-    /// Writes all of `octets` at `offset`, the end of the device.
+    /// Writes all of `octets` at `offset`, the end of what was written so far.
     ///
     /// # Errors
     /// Those of the device. A part may have been written.
@@ -88,7 +88,8 @@ impl Writer {
     /// Appends a group; when this returns `Ok`, the group is durable.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the device fails or has failed: nothing of the group is recorded.
+    /// [`Error::Unavailable`] when the device fails or has failed: the group must not be acknowledged. After a failed
+    /// sync, other than for a full disk, it may nevertheless be in the journal when the store is opened again.
     pub fn commit(&mut self, group: &[u8]) -> Result<()> {
         if let State::Lost(why) = &self.state {
             return Err(lost(why));

@@ -1,7 +1,7 @@
 //! The entries of a CRL. They are read in one pass and sorted by serial number, so that a look-up is a binary search.
 //!
 //! An odd entry, such as one with a serial number of 22 octets or an undefined reason, invalidates neither itself nor
-//! other entries: a listed certificate is revoked, whatever else the CRL contains.
+//! other entries: a listed certificate is revoked. The exceptions are in [`Entries::unusable`].
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -22,7 +22,7 @@ use crate::path::extension::Extension;
 use crate::path::legible::legible;
 use crate::sets;
 
-/// What a CRL says about one certificate.
+/// The statement of a CRL about one certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     /// The reason of the revocation.
@@ -32,7 +32,8 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Whether the entry stays in effect when its CRL ends. A hold can be released; everything else is permanent.
+    /// Whether the entry stays in effect after the nextUpdate of its CRL. A hold can be released; everything else is
+    /// permanent.
     pub fn is_permanent(&self) -> bool {
         !matches!(self.reason, CrlReason::CertificateHold | CrlReason::RemoveFromCRL)
     }
@@ -60,7 +61,7 @@ pub(super) struct Entries {
     pub flaw: Option<String>,
 }
 
-/// One entry, with the position of its serial number in the CRL.
+/// One entry, with the range of its serial number in the signed octets of the CRL, and the number of its issuer.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     start: u32,
@@ -115,7 +116,8 @@ impl Entries {
         self.rows.len()
     }
 
-    /// The entry of a certificate. `own` is the CRL's issuer. If there are several, the gravest one counts.
+    /// The entry of a certificate; `None` if the CRL has none. `own` is the CRL's issuer. If there are several entries,
+    /// the gravest one counts.
     pub fn of(&self, signed: &[u8], own: &Name, certificate: &Certificate) -> Option<Entry> {
         let serial = certificate.serial.as_slice();
         let first = self.rows.partition_point(|row| row.serial(signed) < serial);
@@ -140,7 +142,8 @@ struct Reading {
     entries: Entries,
     /// The numbers of the issuers, by their names in DER.
     numbers: HashMap<Vec<u8>, u32>,
-    /// The issuer that the last certificateIssuer named. It applies to the following entries, too (§5.3.3).
+    /// The number of the issuer that the last certificateIssuer named. It applies to the following entries, too
+    /// (§5.3.3).
     issuer: u32,
     /// The date of entries whose own date cannot be read.
     at: Timestamp,

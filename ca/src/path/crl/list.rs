@@ -1,4 +1,4 @@
-//! A CRL without its entries, parsed once.
+//! A CRL, parsed once. Its entries are parsed when they are used first.
 
 use std::ops::Range;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -81,7 +81,7 @@ impl Crl {
     /// RFC 5280 §5.1.
     ///
     /// # Errors
-    /// The octets are not a CRL.
+    /// The octets are not a CRL, or a set in it has too many elements.
     pub fn from_der(der: &[u8]) -> Result<Self, CrlError> {
         let SignedParts { signed, algorithm, signature } = signed_parts(der)?;
         let outer = AnyRef::from_der(signed)?;
@@ -206,7 +206,8 @@ impl Crl {
         Ok(())
     }
 
-    /// Reads a non-negative number, without leading zeros.
+    /// Reads a non-negative INTEGER, and returns it without leading zeros. If it cannot be read, records that as a
+    /// flaw.
     fn integer(&mut self, der: &[u8], of: &str) -> Option<Vec<u8>> {
         let read = Uint::from_der(der).map(|number| number.as_bytes().to_vec());
         if read.is_err() {
@@ -230,7 +231,7 @@ impl Crl {
         &self.issuer
     }
 
-    /// The key identifier of the signer, from the authorityKeyIdentifier.
+    /// The key identifier of the signer, from the authorityKeyIdentifier; `None` if there is none.
     pub fn authority_key(&self) -> Option<&[u8]> {
         self.authority_key.as_deref()
     }
@@ -245,8 +246,8 @@ impl Crl {
         self.len() == 0
     }
 
-    /// Whether this CRL is older than another one of the same issuer. CRLs of one key are compared by number, others by
-    /// date.
+    /// Whether this CRL is older than another one of the same issuer. They are compared by cRLNumber if both have one
+    /// and name the same key in authorityKeyIdentifier, and otherwise by thisUpdate.
     pub fn is_older_than(&self, other: &Self) -> bool {
         match (&self.number, &other.number) {
             (Some(own), Some(number)) if self.authority_key == other.authority_key => {
@@ -269,7 +270,7 @@ impl Crl {
         self.signature == other.signature && self.signed == other.signed
     }
 
-    /// Whether this CA signed the CRL.
+    /// Whether this CA is the CRL's issuer by name, and its key verifies the signature.
     pub fn is_signed_by(&self, signer: &Certificate) -> bool {
         same_name(&self.issuer, &signer.subject_name) && self.verify(signer.spki()).is_ok()
     }
@@ -307,8 +308,8 @@ impl Crl {
         })
     }
 
-    /// The entry of a certificate. Only call this after the signature was verified: parsing the entries costs time in
-    /// proportion to their number.
+    /// The entry of a certificate; `None` if the CRL has none. Only call this after the signature was verified: parsing
+    /// the entries costs time in proportion to their number.
     pub(super) fn entry(&self, certificate: &Certificate) -> Option<Entry> {
         self.entries().of(&self.signed, &self.issuer, certificate)
     }
@@ -339,7 +340,7 @@ impl Crl {
         }
     }
 
-    /// Whether nextUpdate has passed.
+    /// Whether nextUpdate has passed at `at`; `false` if there is none.
     pub(super) fn has_ended(&self, at: Timestamp) -> bool {
         self.next_update.is_some_and(|next| at.whole_seconds() > next)
     }

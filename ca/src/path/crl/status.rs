@@ -27,13 +27,14 @@ use crate::path::check::PathSettings;
 /// The revocation status of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CrlStatus {
-    /// No CRL lists the certificate, and CRLs cover all reasons. This holds until the first of these CRLs ends.
+    /// No CRL lists the certificate, and CRLs cover all reasons. The time is the nextUpdate of the first of these CRLs
+    /// to end.
     Good(Timestamp),
-    /// A CRL lists the certificate.
+    /// A CRL lists the certificate as revoked or held.
     Revoked {
         /// The reason.
         reason: CrlReason,
-        /// When it was revoked.
+        /// The revocation date on the CRL.
         at: Timestamp,
     },
     /// The available CRLs do not tell. The text says why.
@@ -47,7 +48,8 @@ pub enum CrlStatus {
 const MAX_SIGNERS: usize = 64;
 /// The budget of all these paths together, in multiples of one path's budget.
 const MAX_PATHS: usize = 4;
-/// How many levels deep the status of a CRL's signer is examined.
+/// The most certificates in a chain of questions: the certificate in question, the signer of its CRL, the signer of
+/// that signer's CRL, and so on.
 const MAX_DEPTH: usize = 4;
 
 /// Decides whether a certificate is revoked, by these CRLs.
@@ -86,18 +88,19 @@ struct Inquiry<'a> {
     exhausted: Cell<Option<String>>,
 }
 
-/// What the CRLs of a signer are good for.
+/// The conclusions that the CRLs of a signer permit.
 enum Standing {
-    /// Nothing. The text says why.
+    /// None. The text says why.
     None(String),
-    /// Showing that certificates are revoked.
+    /// They show that certificates are revoked.
     Lists,
-    /// Showing that certificates are good, too.
+    /// They show that certificates are revoked or good.
     Good,
 }
 
 impl Inquiry<'_> {
-    /// `above` are the keys whose status depends on this answer.
+    /// The status of a certificate. `above` are the SubjectPublicKeyInfos of the keys whose status depends on this
+    /// answer.
     fn status(
         &self,
         certificate: &Certificate,
@@ -130,8 +133,8 @@ impl Inquiry<'_> {
     }
 
     /// Judges the signer of a CRL that is not the issuer of the certificate in question. Two keys of one CA may each
-    /// sign the other's CRL, so a loop is possible. A CRL counts only if its signer is unrevoked according to a CRL of
-    /// yet another key.
+    /// sign the other's CRL, so a loop is possible. A CRL shows that certificates are good only if its signer is
+    /// unrevoked according to a CRL of yet another key.
     fn standing(&self, signer: &Arc<Certificate>, in_question: &[&[u8]]) -> Standing {
         let is_anchor = |anchor: &Arc<Certificate>| {
             anchor.spki() == signer.spki() && anchor.subject() == signer.subject()
@@ -191,7 +194,7 @@ struct Query<'a> {
     inquiry: &'a Inquiry<'a>,
     certificate: &'a Certificate,
     issuer: &'a Arc<Certificate>,
-    /// The certificate's own key, and the keys whose status depends on this answer.
+    /// The SubjectPublicKeyInfos of the certificate's own key and of the keys whose status depends on this answer.
     in_question: Vec<&'a [u8]>,
     covered: ReasonFlags,
     /// The complete CRLs that were consulted and are current.
@@ -239,7 +242,8 @@ struct LaterDelta<'a> {
 struct Signer {
     /// The SubjectPublicKeyInfo with which the signature verifies.
     key: Vec<u8>,
-    /// Whether certificates that the CRL does not list are unrevoked. The text says why not.
+    /// Whether the CRL shows that certificates which it does not list are unrevoked, as far as its signer matters. The
+    /// text says why not.
     covers: Result<(), String>,
 }
 
@@ -488,8 +492,8 @@ impl Query<'_> {
         ))
     }
 
-    /// Whether the signer is the certificate in question, and its issuer put its own name into cRLIssuer, so that it
-    /// attests its own status.
+    /// Whether the signer is the certificate in question, and the certificate's issuer named it in cRLIssuer, so that
+    /// it attests its own status.
     fn names_itself(&self, signer: &Certificate, point: &DistributionPoint) -> bool {
         point.crl_issuer.is_some() && signer.fingerprint() == self.certificate.fingerprint()
     }

@@ -1,4 +1,4 @@
-//! The audit of a data folder: the journal, and whether the index says the same.
+//! The audit of a data folder: verifies the journal, and compares the index with it.
 
 use std::fs;
 use std::io;
@@ -11,11 +11,12 @@ use super::replay::build_index;
 use crate::error::{Error, Result};
 use crate::journal::{self, Damage, DamageKind, JournalFile, JournalPaths, Report, Verification};
 
-/// The size of the caches of the two indexes that are compared, in octets.
+/// The size of the cache of each of the two indexes that are compared, in octets.
 const CACHE: u64 = 8 << 20;
 
 /// Verifies a data folder: the journal as [`journal::verify()`] does, and whether the index, if there is one, equals
-/// one that is built anew. The index is not compared while another process has the store open.
+/// one that is built anew. The index is not compared while another process has the store open, nor if the journal is
+/// damaged; a note in the report says so.
 ///
 /// # Errors
 /// Those of [`journal::verify()`].

@@ -27,12 +27,12 @@ pub const VERSION: u32 = 1;
 /// Octets that are copied at once.
 pub const PIECE: usize = 1 << 20;
 
-/// What a backup holds.
+/// The content of a backup, summed up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupSummary {
     /// The number of entries of the journal.
     pub entries: u64,
-    /// Octets of the journal.
+    /// Octets of the journal, with its header.
     pub journal_bytes: u64,
     /// The number of tree heads.
     pub heads: u64,
@@ -44,7 +44,7 @@ impl EmbeddedStore {
     /// Writes a backup to a file while the store goes on. After a crash the whole file is there, or none of it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the file cannot be written.
+    /// [`Error::Unavailable`] when the file cannot be written or the journal cannot be read.
     pub fn backup(&self, to: &Path) -> Result<BackupSummary> {
         let temporary = to.with_added_extension("new");
         let wrong = |e: io::Error| Error::io(format!("`{}` cannot be written", to.display()), &e);

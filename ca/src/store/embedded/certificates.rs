@@ -17,19 +17,19 @@ use crate::store::values::{confirmation, revocation};
 
 /// The most certificates that one call returns.
 const MAX_PAGE: usize = 10_000;
-/// The certificates that a search looks at for each one that it may return. It bounds the work for a peer who searches
-/// for many hidden certificates.
+/// The certificates that a search looks at for each one that it may return. This bounds the work for a peer that
+/// searches for many hidden certificates.
 const LOOKED_AT: usize = 32;
 
 /// Some certificates to look at, by their places in the order of issue.
 struct Candidates {
     ordinals: Vec<u64>,
-    /// The place to go on from if these do not fill the page; `None` at the end.
+    /// The place in the order of issue to go on from if these do not fill the page; `None` if there are no more.
     rest: Option<u64>,
 }
 
 impl EmbeddedStore {
-    /// The certificate in the entry at `offset`, with what became of it since.
+    /// The certificate in the entry at `offset`, with its revocation and its confirmation since.
     pub(super) fn certificate_at(&self, offset: u64) -> Result<CertificateRecord> {
         let Recorded { at, entry: Entry::Issued(issued), .. } = self.entry_at(offset)? else {
             return Err(Error::internal(format!(
@@ -89,7 +89,7 @@ impl EmbeddedStore {
         Ok(entry.map(|entry| entry.revocation))
     }
 
-    /// A page of certificates in the order of issue.
+    /// A page of certificates in the order of issue: see [`crate::Store::certificates`].
     pub(super) fn page(&self, account: Option<&Label>, cursor: u64, limit: usize) -> Result<Page> {
         let limit = limit.clamp(1, MAX_PAGE);
         let Candidates { ordinals, rest } = self.candidates(account, cursor, limit)?;
@@ -141,7 +141,7 @@ impl EmbeddedStore {
         Ok(Candidates { ordinals, rest: None })
     }
 
-    /// The certificates with a search key that are `wanted`, newest first.
+    /// The certificates with a search key that are `wanted`, newest first: see [`crate::Store::find`].
     pub(super) fn found(
         &self,
         key: &SearchKey,
@@ -173,7 +173,7 @@ impl EmbeddedStore {
         Ok(found)
     }
 
-    /// The certificate at a place in the order of issue, from 0.
+    /// The certificate at a place in the order of issue, from 0; `None` if there is none.
     fn certificate_by_ordinal(&self, ordinal: u64) -> Result<Option<CertificateRecord>> {
         let value = self.shared.index.value(&keys::order(ordinal / ORDER_CHUNK))?;
         let value = value.unwrap_or_default();
@@ -182,7 +182,8 @@ impl EmbeddedStore {
         certificate.map(|certificate| self.certificate_at(certificate.offset)).transpose()
     }
 
-    /// The certificates that are neither revoked nor replaced and end in `from..until`, soonest first.
+    /// The certificates that are neither revoked, held nor replaced and end in `from..until`, soonest first, at most
+    /// `limit`.
     pub(super) fn ending(
         &self,
         from: Timestamp,
@@ -212,7 +213,7 @@ impl EmbeddedStore {
         Ok(records)
     }
 
-    /// The first day, from `day` on, with certificates that end.
+    /// The first day, from `day` on, on which certificates end; `None` if there is none.
     fn first_day(&self, day: Day) -> Result<Option<Day>> {
         let mut found = None;
         let prefix = Space::Expiring.prefix();
@@ -241,10 +242,10 @@ impl EmbeddedStore {
     }
 }
 
-/// What the index says of a certificate's confirmation.
+/// The state of a certificate's confirmation in the index.
 struct Confirmation {
-    /// The certificate was confirmed, or needed no confirmation.
+    /// Whether the certificate was confirmed, or needed no confirmation.
     is_confirmed: bool,
-    /// The confirmation is still awaited.
+    /// Whether the confirmation is still awaited.
     is_awaited: bool,
 }

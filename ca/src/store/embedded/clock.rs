@@ -1,4 +1,5 @@
-//! Whether the clock can be believed, by the time of the last entry.
+//! Compares the clock with the time of the last entry: nothing is recorded with a clock that went back, or that is far
+//! ahead.
 
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use crate::error::{Error, Result};
 /// How far a clock may go back and still be believed: it is being slewed.
 const SLEW: Duration = Duration::from_secs(2);
 
-/// The time of the next entry: `now`, but never before the last entry. The caller's clock said `now` a duration of
-/// `waited` ago: the time that its request waited for its turn is no clock that went backwards.
+/// The time of the next entry: `now`, but never before `last`, the time of the last entry. The caller read `now` from
+/// its clock a duration of `waited` ago, while entries of other callers were recorded; so `now` may be that much before
+/// `last` without a clock that went backwards.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when the clock went backwards, or is ahead by more than `longest_silence`.
+/// [`Error::Unavailable`] when the clock went backwards by more than two seconds, or is more than `longest_silence`
+/// after the last entry.
 pub fn moment(
     now: Timestamp,
     waited: Duration,
@@ -35,7 +38,8 @@ pub fn moment(
     }
 }
 
-/// Why nothing is recorded at `now`, if `now` is longer than `longest` after the last entry.
+/// The reason why nothing is recorded at `now`, if `now` is more than `longest` after `last`, the time of the last
+/// entry; otherwise `None`.
 pub fn clock_ahead(now: Timestamp, last: Timestamp, longest: Duration) -> Option<String> {
     const DAY: u64 = 86_400;
     let silence = now.since(last);

@@ -25,23 +25,24 @@ use crate::store::rules::{Rules, Stop};
 const MAX_GROUP: usize = 1024;
 /// No entry is added to a group that has this many octets.
 const MAX_GROUP_OCTETS: usize = 4 << 20;
-/// Changed keys that gather before they go to the database.
+/// The number of changed keys that gather in memory before they go to the database.
 pub const GATHERED: usize = 4096;
-/// With nothing to do for this long, the writer hands to the database what has gathered.
+/// With nothing to do for this long, the writer hands to the database the changes that have gathered.
 const IDLE: Duration = Duration::from_millis(500);
 /// How long the writer waits, at most, for as many requests as were in the last group.
 const MAX_LINGER: Duration = Duration::from_micros(1_000);
 /// How long the writer waits, at most, for announced requests. An `fdatasync` takes as much CPU time as two signature
 /// verifications.
 const MAX_WAIT: Duration = Duration::from_micros(2_000);
-/// How long a failed index is left alone.
+/// How long the writer waits after a failure of the database before it tries it again.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// What the writer is asked to do.
+/// A command for the writer thread.
 pub enum Command {
     /// Record an entry.
     Record(Box<Request>),
-    /// Bring the database up to date, and answer with the position that it has then.
+    /// Bring the database under the index up to date, and answer with the position in the journal that it then has
+    /// reached.
     Settle(SyncSender<Result<Position>>),
 }
 
@@ -67,9 +68,9 @@ pub struct Committer {
     last_group: LastGroup,
     /// The memory of the last group's octets, to be used again.
     buffer: Vec<u8>,
-    /// After a failure of the index, the earliest moment to try it again.
+    /// After a failure of the database under the index, the earliest moment to try it again.
     retry: Instant,
-    /// The database may lack changes.
+    /// Whether the database may lack changes that the index in memory has.
     unsettled: bool,
     /// How long after the last entry another one may be recorded: [`super::EmbeddedOptions::longest_silence`].
     longest_silence: Option<Duration>,
@@ -91,7 +92,8 @@ struct Group {
     octets: Vec<u8>,
     answers: Vec<Answer>,
     entries: u64,
-    /// The index failed in the middle of an entry, so that `changes` are incomplete and the group cannot be used.
+    /// The error of the index, if it failed in the middle of an entry: `changes` are then incomplete, and the group
+    /// cannot be used.
     failed: Option<Error>,
 }
 
@@ -287,8 +289,8 @@ impl Committer {
         }
     }
 
-    /// Hands to the database what has gathered. If the database fails, as on a full disk, the index goes on in memory,
-    /// and nothing else is affected: the journal is the truth.
+    /// Hands to the database the changes that have gathered in memory. If the database fails, as on a full disk, the
+    /// index goes on in memory, and nothing else is affected, because the index can be rebuilt from the journal.
     fn settle(&mut self) -> Result<Position> {
         let position = self.shared.position();
         if self.unsettled {

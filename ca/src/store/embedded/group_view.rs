@@ -15,15 +15,15 @@ use crate::store::view::{KeyValue, SerialState, View, Visit};
 
 /// The changes of a group over the index, and the journal that both come from.
 pub struct GroupView<'a> {
-    /// What the group changes.
+    /// The changes of the group.
     pub changes: &'a mut Changes,
     /// The durable index.
     pub index: &'a Index,
     /// The journal, for reading.
     pub journal: &'a File,
-    /// The offset up to which the journal can be read.
+    /// The journal offset, in octets, up to which the journal is durable and can be read.
     pub durable: u64,
-    /// The number of issued certificates.
+    /// The number of issued certificates, with those of the group.
     pub certificates: &'a mut u64,
 }
 

@@ -1,4 +1,4 @@
-//! Reads the history from the journal. A reader misses nothing, however long it does not ask.
+//! Reads the history of the records from the journal. So a reader misses no change, however rarely it asks.
 
 use std::fs::File;
 
@@ -12,7 +12,7 @@ const MAX_LOOK: usize = 10_000;
 /// Reads the history from `mark` to `end`, or a part of it.
 ///
 /// # Errors
-/// [`Error::Internal`] when the journal is damaged.
+/// [`Error::Internal`] when the journal is damaged; [`Error::Unavailable`] when it cannot be read.
 pub fn changes(journal: &File, mark: Mark, end: Mark) -> Result<History> {
     let mut scanner = Scanner::new(journal, mark.offset, mark.sequence, end.offset);
     let mut changes = Vec::new();

@@ -1,4 +1,4 @@
-//! The lock of a data folder: one process has a store open.
+//! The lock of a data folder: only one process at a time can have a store open.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -7,13 +7,13 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The part by which the refusal of a store that another process has open is recognised.
+/// The part of the error message by which callers recognise that another process has the store open.
 pub const LOCKED: &str = "(a server that is starting or stopping, or another command)";
 
 /// Takes the lock of a data folder. It is held until the returned file is dropped.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when another process has it.
+/// [`Error::Unavailable`] when another process has it, or its file cannot be opened.
 pub fn lock(data: &Path) -> Result<File> {
     let path = data.join("store.lock");
     let wrong = |e: &io::Error| Error::io(format!("`{}`", path.display()), e);

@@ -51,7 +51,7 @@ use crate::journal::{
 };
 use crate::receipt::{Receipt, receipt};
 
-/// How an embedded store works.
+/// The settings of an embedded store.
 #[derive(Debug, Clone, Copy)]
 pub struct EmbeddedOptions {
     /// Whether records are made durable. Without it a power cut loses acknowledged records: for measurements only.
@@ -61,8 +61,8 @@ pub struct EmbeddedOptions {
     /// The size of the index's cache in octets, as the embedded database counts them. It takes several times as much
     /// memory.
     pub cache_bytes: u64,
-    /// How long after the last entry one may be recorded. After a longer silence the clock is thought to be wrong.
-    /// `None` for any time.
+    /// How long after the last entry another one may be recorded. After a longer silence the clock is thought to be
+    /// wrong. `None` allows any time.
     pub longest_silence: Option<Duration>,
 }
 
@@ -85,24 +85,24 @@ pub struct EmbeddedStore {
     _lock: File,
 }
 
-/// What an operator wants to know of a store.
+/// The state of a store, for its operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// The number of entries in the journal.
     pub entries: u64,
-    /// Octets of the journal.
+    /// The durable length of the journal in octets.
     pub journal_bytes: u64,
-    /// When the last entry was recorded, if there is one.
+    /// When the last entry was recorded; `None` if there is none.
     pub last: Option<Timestamp>,
-    /// The number of entries that the index on disk has. The rest is replayed on start.
+    /// The number of entries of the journal that the index on disk has. The rest is replayed when the store is opened.
     pub applied: u64,
-    /// Octets of the index on disk.
+    /// The size of the index on disk in octets; 0 if it is unknown.
     pub index_bytes: u64,
     /// The number of issued certificates.
     pub certificates: u64,
-    /// The last signed tree head.
+    /// The last signed tree head; `None` if none was signed yet.
     pub head: Option<Head>,
-    /// What the writer thread has committed since the start.
+    /// The groups and entries that the writer thread has committed since the store was opened.
     pub counts: Counts,
 }
 
@@ -201,7 +201,7 @@ impl EmbeddedStore {
         &self.data
     }
 
-    /// What an operator wants to know of the store.
+    /// The state of the store, for its operator.
     pub fn status(&self) -> Status {
         let position = self.shared.position();
         Status {
@@ -244,7 +244,7 @@ impl EmbeddedStore {
         self.begin(at, entry)?.wait()
     }
 
-    /// Hands an entry to the writer thread.
+    /// Hands an entry to the writer thread, without waiting. The receipt resolves when the entry is durable or refused.
     fn begin(&self, at: Timestamp, entry: Entry) -> Result<Receipt> {
         let asked = Instant::now();
         let body = entry.encode_body()?;

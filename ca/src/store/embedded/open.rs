@@ -13,7 +13,8 @@ use crate::journal::{
     Damage, DamageKind, Head, HeadsRead, JournalFile, JournalPaths, read_heads, sync_folder_of,
 };
 
-/// The most octets behind the last whole tree head that a crash may leave: less than one record. More is damage.
+/// The most octets that a crash may leave behind the last whole record in the file of tree heads: one incomplete
+/// record. More is damage.
 const TORN_HEAD: u64 = 1024;
 
 /// The folder of the index in a data folder.
@@ -23,7 +24,7 @@ pub fn index_folder(data: &Path) -> PathBuf {
 
 /// An opened journal with its index.
 pub struct OpenedJournal {
-    /// What the writer thread shares with readers.
+    /// The parts that the writer thread shares with readers.
     pub shared: Shared,
     /// The journal, for writing.
     pub file: File,
@@ -31,11 +32,12 @@ pub struct OpenedJournal {
     pub instance: [u8; 16],
 }
 
-/// Opens journal and index, and brings the index up to the end of the journal. A torn tail is cut off. The caller holds
-/// the lock of the data folder.
+/// Opens journal and index, and brings the index up to the end of the journal. A torn tail is cut off. `cache` is the
+/// size of the index's cache in octets. The caller holds the lock of the data folder.
 ///
 /// # Errors
-/// [`Error::Internal`] that names the damage when the journal is not whole. Nothing was changed then.
+/// [`Error::Internal`] that names the damage when the journal is not whole; the journal is then unchanged.
+/// [`Error::Unavailable`] when a file cannot be read or written.
 pub fn open(data: &Path, cache: u64, progress: &mut ProgressFn<'_>) -> Result<OpenedJournal> {
     let paths = JournalPaths::new(data);
     let mut journal = JournalFile::open_or_create(&paths)?;
@@ -113,7 +115,7 @@ fn open_index(data: &Path, cache: u64, journal: &JournalFile) -> Result<OpenedIn
     }
 }
 
-/// Refuses a journal that is shorter than the index had seen (`applied`), or than the last tree head was signed over.
+/// Refuses a journal with fewer entries than the index had seen (`applied`), or than the last tree head covers.
 fn check_length(position: &Position, applied: u64, heads: &[Head]) -> Result<()> {
     let signed = heads.last().map_or(0, |head| head.size);
     let known = signed.max(applied);

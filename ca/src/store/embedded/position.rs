@@ -9,9 +9,9 @@ use crate::store::history::Mark;
 pub struct Position {
     /// The sequence number of the next entry.
     pub sequence: u64,
-    /// The offset of its frame.
+    /// The offset of that entry's frame in the journal, in octets.
     pub offset: u64,
-    /// When the entry before was recorded.
+    /// When the entry before was recorded; the earliest possible time if there is none.
     pub last: Timestamp,
     /// The right edge of the Merkle tree over the entries before.
     pub frontier: Frontier,
@@ -36,7 +36,7 @@ impl Position {
         Mark { sequence: self.sequence, offset: self.offset }
     }
 
-    /// When the entry before was recorded, if there is one.
+    /// When the entry before was recorded; `None` if there is none.
     pub fn last_entry(&self) -> Option<Timestamp> {
         (self.sequence > 0).then_some(self.last)
     }

@@ -1,5 +1,5 @@
-//! The queue of commands for the writer thread. It wakes the writer once for a group, and not for each command that
-//! joins it.
+//! The queue of commands for the writer thread. A group is the commands that the writer takes together; it is woken
+//! once for a group, and not for each command that joins it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ struct State<T> {
     closed: bool,
 }
 
-/// How many commands must wait before the writer is woken.
+/// The number of commands that must wait before the writer is woken.
 #[derive(Clone, Copy)]
 enum Wanted {
     /// This many.
@@ -33,7 +33,7 @@ enum Wanted {
     All { otherwise: usize },
 }
 
-/// How long [`Queue::wait`] waits for a group to grow.
+/// The bounds on how long [`Queue::wait`] waits for a group to grow.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// How long to wait for announced commands.
@@ -44,7 +44,7 @@ pub struct Patience {
     pub linger: Duration,
 }
 
-/// Why a command was not taken.
+/// The reason why a command was not added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// The queue is full.
@@ -53,7 +53,7 @@ pub enum Refused {
     Closed,
 }
 
-/// How a wait ended.
+/// The outcome of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
     /// Commands wait.
@@ -104,7 +104,7 @@ impl<T> Queue<T> {
         Woken::Some
     }
 
-    /// Takes the first commands off the queue, as long as `take` returns true.
+    /// Removes the first commands from the queue, as long as `take` returns true for them, and returns them.
     pub fn take(&self, mut take: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut state = self.lock();
         let count = state.waiting.iter().take_while(|command| take(command)).count();
@@ -158,7 +158,8 @@ impl<T> Queue<T> {
 }
 
 impl<T: Send + 'static> Queue<T> {
-    /// Announces a command: until the announcement is dropped, commands that wait are not taken for a moment.
+    /// Announces a command: until the announcement is dropped, the writer thread delays the commands that wait a
+    /// moment, to take this one with them.
     pub fn announce(self: &Arc<Self>) -> Announced {
         let mut state = self.lock();
         state.announced = state.announced.saturating_add(1);
@@ -169,7 +170,7 @@ impl<T: Send + 'static> Queue<T> {
 }
 
 impl<T: Send> Announcements for Queue<T> {
-    /// With one caller less at work, the writer may have what it waits for.
+    /// With one announcement less, the writer may have what it waits for.
     fn withdraw(&self) {
         let mut state = self.lock();
         state.announced = state.announced.saturating_sub(1);

@@ -15,7 +15,7 @@ use crate::journal::{
 };
 use crate::store::rules::{Rules, Stop};
 
-/// How far a replay of the journal is, in octets.
+/// How far a replay of the journal is, in octets from the place where it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The octets read so far.
@@ -24,13 +24,15 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Called now and then during a replay.
+/// A function that is called now and then during a replay.
 pub type ProgressFn<'a> = dyn FnMut(Progress) + 'a;
 
-/// Builds an index in `folder` from the first entries of a journal, up to the offset `until`.
+/// Builds an index in `folder` from the first entries of a journal, up to the offset `until`. `cache` is the size of
+/// its cache in octets.
 ///
 /// # Errors
-/// [`Error::Internal`] when the journal is damaged or the index fails.
+/// [`Error::Internal`] when the journal is damaged or the index fails; [`Error::Unavailable`] when the journal cannot
+/// be read or another process has the index open.
 pub fn build_index(folder: &Path, journal: &JournalFile, until: u64, cache: u64) -> Result<Index> {
     fill(Index::open(folder, cache, journal.instance)?.index, journal, until)
 }
@@ -38,7 +40,7 @@ pub fn build_index(folder: &Path, journal: &JournalFile, until: u64, cache: u64)
 /// Builds an index in memory from the first entries of a journal, up to the offset `until`.
 ///
 /// # Errors
-/// [`Error::Internal`] when the journal is damaged.
+/// [`Error::Internal`] when the journal is damaged; [`Error::Unavailable`] when it cannot be read.
 pub fn index_in_memory(journal: &JournalFile, until: u64) -> Result<Index> {
     fill(Index::in_memory(), journal, until)
 }
@@ -86,6 +88,7 @@ impl<'a> Replay<'a> {
     ///
     /// # Errors
     /// [`Error::Internal`] that names the damage when the journal is not whole; also when the index fails.
+    /// [`Error::Unavailable`] when the journal cannot be read.
     pub fn run(&mut self, progress: &mut ProgressFn<'_>) -> Result<Option<Damage>> {
         let first = self.position.offset;
         let total = self.end.saturating_sub(first);

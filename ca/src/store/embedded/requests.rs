@@ -11,7 +11,8 @@ use crate::store::values::{RequestRow, damaged, transaction_id};
 use crate::store::verbs::Store;
 
 impl EmbeddedStore {
-    /// The request of a transaction, its own or the one that it joined, if it has not expired at `at`.
+    /// The request of a transaction, its own or the one that it joined, if it has not expired at `at` and its account
+    /// still exists.
     pub(super) fn request_of(
         &self,
         at: Timestamp,
@@ -28,7 +29,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// The requests that have not expired at `at` and are `wanted`, oldest first.
+    /// The requests that have not expired at `at`, whose account still exists and that are `wanted`, oldest first.
     pub(super) fn requests(
         &self,
         at: Timestamp,
@@ -44,7 +45,7 @@ impl EmbeddedStore {
         Ok(all)
     }
 
-    /// The rows of the requests that have not expired at `at`.
+    /// The rows of the requests that have not expired at `at` and whose account still exists.
     pub(super) fn request_rows(&self, at: Timestamp) -> Result<Vec<(RequestId, RequestRow)>> {
         let mut rows = Vec::new();
         let prefix = Space::Request.prefix();

@@ -22,28 +22,29 @@ use crate::record::Restoration;
 /// The most octets of the tree heads in a backup.
 const MAX_HEADS: u64 = 4 << 20;
 
-/// Who restores a backup, when and how.
+/// The settings of a restore.
 #[derive(Debug, Clone)]
 pub struct Restore {
     /// The present moment.
     pub at: Timestamp,
-    /// The administrator: a user name or number of the operating system.
+    /// The administrator: a user of the operating system, such as `uid 0`.
     pub actor: String,
     /// Whether secrets and vendors' certificates keep the uses that they had when the backup was made.
     pub keeps_uses: bool,
-    /// How long after the last entry of the backup `at` may be. After more, the clock is thought to be wrong.
+    /// How long after the last entry of the backup `at` may be. After a longer time the clock is thought to be wrong.
+    /// `None` allows any time.
     pub longest_silence: Option<Duration>,
     /// Whether the administrator says that the clock is right, although it is before the last entry of the backup, or
     /// long after it.
     pub accepts_clock: bool,
 }
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
     /// The backup.
     pub backup: BackupSummary,
-    /// When the last entry of the backup was recorded, if the clock was in doubt and accepted.
+    /// When the last entry of the backup was recorded, if the clock was in doubt and accepted; otherwise `None`.
     pub clock_accepted: Option<Timestamp>,
 }
 
@@ -53,7 +54,8 @@ pub struct Restored {
 ///
 /// # Errors
 /// `Conflict` when the folder has a journal, [`Error::Malformed`] when the stream is no whole backup,
-/// [`Error::Unavailable`] when the disk fails or the clock is not believed.
+/// [`Error::Internal`] when the journal in it is damaged, [`Error::Unavailable`] when the disk fails, the clock is not
+/// believed or another process has the store open.
 pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Result<Restored> {
     let _lock = lock(data)?;
     let paths = JournalPaths::new(data);
@@ -124,7 +126,7 @@ pub fn restore_journal(reader: &mut dyn Read, data: &Path, how: &Restore) -> Res
     Ok(Restored { backup, clock_accepted })
 }
 
-/// Says whether the entry of the restore can be recorded now. If the clock was in doubt and is accepted, returns the
+/// Refuses the restore if the clock is in doubt and not accepted. If it is in doubt and accepted, returns `last`, the
 /// time of the last entry of the backup.
 fn check_clock(how: &Restore, last: Option<Timestamp>) -> Result<Option<Timestamp>> {
     let Some(last) = last else { return Ok(None) };
@@ -148,7 +150,7 @@ fn check_clock(how: &Restore, last: Option<Timestamp>) -> Result<Option<Timestam
     if how.accepts_clock { Ok(Some(last)) } else { Err(Error::unavailable(why)) }
 }
 
-/// The entries of a journal.
+/// The number of the entries of a journal, and the time of the last one.
 struct Counted {
     entries: u64,
     /// When the last entry was recorded.

@@ -1,4 +1,4 @@
-//! What the writer thread shares with the readers of the store.
+//! The parts of an open store that the writer thread shares with the readers.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,10 +21,10 @@ pub struct Shared {
     signal: Condvar,
 }
 
-/// What the writer thread has committed since the start.
+/// The groups and entries that the writer thread has committed since the store was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// The number of groups. Each took one `fdatasync`.
+    /// The number of groups. Each took one `fdatasync`, unless [`super::EmbeddedOptions::sync`] is off.
     pub groups: u64,
     /// The number of entries in them.
     pub entries: u64,
@@ -48,12 +48,12 @@ impl Shared {
         self.durable.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What was committed so far.
+    /// The groups and entries that were committed since the store was opened.
     pub fn counts(&self) -> Counts {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves on to a new position after a group of `entries`, and wakes the readers that wait for entries.
+    /// Moves on to a new position after a group of `entries` entries, and wakes the readers that wait for entries.
     pub fn advance(&self, position: Position, entries: u64) {
         let recorded = position.sequence;
         *self.durable.write().unwrap_or_else(PoisonError::into_inner) = position;

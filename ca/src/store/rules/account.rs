@@ -46,7 +46,8 @@ impl<V: View> Rules<V> {
         self.check_reference(account, Some(&account.name))
     }
 
-    /// The account exists, and is the one that was authorized (`asked`), not a later one of its name.
+    /// Refuses unless the account exists and is the one that was authorized (`asked`), not a later one of its name.
+    /// `None` accepts either.
     pub(super) fn check_account(&self, name: &Label, asked: Option<Incarnation>) -> Result<()> {
         match (self.incarnation(name)?, asked) {
             (None, _) => {
@@ -59,7 +60,7 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// The account's secret may be used for a certificate at `at`.
+    /// Refuses a certificate that consumes a use of the account's secret if that has none left or has expired at `at`.
     pub(super) fn check_secret(&self, at: Timestamp, issued: &Issued) -> Result<()> {
         if !issued.consumes_secret {
             return Ok(());
@@ -83,7 +84,8 @@ impl<V: View> Rules<V> {
         Ok(())
     }
 
-    /// The vendor's certificate of the account's equipment has a use left.
+    /// Refuses a certificate that consumes a use of the vendor's certificate of the account's equipment if that has
+    /// none left.
     pub(super) fn check_uses_of_equipment(&self, issued: &Issued) -> Result<()> {
         if !issued.consumes_equipment {
             return Ok(());
@@ -98,7 +100,7 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// The reference of the account's secret belongs to no other account than `owner`.
+    /// Refuses if the reference of the account's secret belongs to another account than `owner`.
     fn check_reference(&self, account: &Account, owner: Option<&Label>) -> Result<()> {
         let Some(secret) = &account.secret else { return Ok(()) };
         match self.account_by_reference(&secret.reference)? {
@@ -107,7 +109,7 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// The account's equipment is that of no other account.
+    /// Refuses if the account's equipment is that of another account.
     fn check_equipment(&self, account: &Account) -> Result<()> {
         let Some(equipment) = &account.equipment else { return Ok(()) };
         let name = self.view.value(&equipment_key(equipment))?;
@@ -140,7 +142,7 @@ impl<V: View> Rules<V> {
         self.add_to_holders(&account)
     }
 
-    /// Uses up one use of the secret, of the equipment, or of both.
+    /// Takes one use from the account's secret, from its equipment, or from both, as the certificate says.
     pub(super) fn consume(&mut self, issued: &Issued) -> Result<()> {
         if !issued.consumes_secret && !issued.consumes_equipment {
             return Ok(());
@@ -159,7 +161,7 @@ impl<V: View> Rules<V> {
         self.put_account(&account)
     }
 
-    /// The secret that a certificate used, if it used one.
+    /// The account's secret, if the certificate consumes one use of it.
     pub(super) fn spent_by(&self, issued: &Issued) -> Result<Option<SecretId>> {
         if !issued.consumes_secret {
             return Ok(None);
@@ -168,7 +170,8 @@ impl<V: View> Rules<V> {
         Ok(secret.as_ref().map(secret_id))
     }
 
-    /// Gives one use of a secret back, unless the account has another secret by now or got back as many as it may.
+    /// Gives one use of the secret `spent` back to the account, unless the account has another secret by now or got
+    /// [`MAX_GIVEN_BACK`] uses back.
     pub(super) fn give_back(&mut self, name: &Label, spent: Option<SecretId>) -> Result<()> {
         let Some(spent) = spent else { return Ok(()) };
         let Some(mut account) = self.account(name)? else { return Ok(()) };

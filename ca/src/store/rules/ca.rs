@@ -30,7 +30,8 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// Records a CA. The first issuing CA is the default until an administrator makes another one so.
+    /// Records a CA. The first issuing CA becomes the default CA, and stays it until an administrator chooses another
+    /// one.
     pub(super) fn apply_ca(&mut self, ca: &CaRecord) -> Result<()> {
         self.view.put(keys::ca(&ca.name), encode_ca(ca)?);
         if !ca.is_root && self.view.value(&keys::default_ca())?.is_none() {

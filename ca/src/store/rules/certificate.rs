@@ -68,8 +68,8 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// The certificate that is to be replaced is not revoked. It signed the request and was good then, but may have
-    /// been revoked since.
+    /// Refuses to replace a certificate that is revoked or on hold. It signed the request and was good then, but may
+    /// have been revoked since.
     fn check_replaced(&self, replaced: &Subject) -> Result<()> {
         let Subject { ca, serial, .. } = replaced;
         match self.revocation(ca, serial)? {

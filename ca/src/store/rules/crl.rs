@@ -9,7 +9,7 @@ use crate::journal::{decode_crl, encode_crl};
 use crate::record::CrlRecord;
 
 impl<V: View> Rules<V> {
-    /// CRL numbers rise in each scope of a CA (RFC 5280 §5.2.3).
+    /// Refuses a CRL whose number is not larger than that of the last one of the same CA and scope (RFC 5280 §5.2.3).
     pub(super) fn check_crl(&self, crl: &CrlRecord) -> Result<()> {
         let last = self.view.value(&keys::last_crl(&crl.ca, crl.scope))?;
         match last.map(|octets| decode_crl(&octets)).transpose()? {

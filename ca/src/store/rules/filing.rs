@@ -16,7 +16,8 @@ use crate::record::search::SearchKey;
 use crate::record::{Issued, Label};
 
 impl<V: View> Rules<V> {
-    /// Files a certificate whose serial has this number, and counts it.
+    /// Files a certificate and counts it. `number` is the number of its serial, `offset` the journal offset of its
+    /// entry.
     pub(super) fn file_certificate(
         &mut self,
         issued: &Issued,
@@ -85,7 +86,7 @@ impl<V: View> Rules<V> {
         Ok(())
     }
 
-    /// Keeps the largest partition number that a certificate of the CA names.
+    /// Records the certificate's partition number if it is the largest of its CA so far.
     pub(super) fn note_partition(&mut self, issued: &Issued) -> Result<()> {
         let Some(number) = issued.partition else { return Ok(()) };
         let key = keys::last_partition(&issued.ca);

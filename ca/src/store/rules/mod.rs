@@ -1,10 +1,11 @@
-//! The rules: what each entry demands of the records before it, and what it changes in the index.
+//! The rules: the conditions under which an entry may be recorded after those before it, and the changes that it makes
+//! in the index.
 //!
 //! The writer calls [`Rules::find`], which looks up what an entry is about, [`Rules::check`], which refuses the entry
 //! or not, and [`Rules::apply`], which changes the index. A replay of the journal calls the same without `check`.
 //!
-//! INVARIANT: all three depend on nothing but the index, the journal and the entry: neither on a clock nor on chance.
-//! So a rebuild ends with the same index, octet by octet.
+//! INVARIANT: all three depend on nothing but the index, the journal, the entry and the time that is recorded with it:
+//! neither on a clock nor on chance. So a rebuild ends with the same index, octet by octet.
 
 mod account;
 mod ca;
@@ -28,7 +29,8 @@ use crate::record::{Issued, Label, Serial};
 
 use refusal::conflict;
 
-/// The most keys of one CA, going back from the newest, among which a replaced certificate is looked for.
+/// The most keys of one CA, going back from the key that signs the new certificate, among which a replaced certificate
+/// is looked for.
 const MAX_KEYS: usize = 64;
 
 /// Why an entry is not recorded.
@@ -68,7 +70,8 @@ impl<V: View> Rules<V> {
     /// Looks up the certificate that an entry is about; `None` if it is about none, or about one that does not exist.
     ///
     /// # Errors
-    /// [`Stop::NotDurable`] when the certificate is in the same group.
+    /// [`Stop::NotDurable`] when the certificate is in the same group; [`Stop::Refused`] with [`Error::Internal`] when
+    /// the index or the journal fails.
     pub fn find(&self, entry: &Entry) -> Result<Option<Subject>, Stop> {
         match entry {
             Entry::Issued(Issued { ca, replaces: Some(serial), .. }) => {
@@ -120,7 +123,7 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// Changes the index as the entry at `offset` demands.
+    /// Changes the index as the entry demands, which is recorded at the time `at` and the journal offset `offset`.
     ///
     /// # Errors
     /// [`Error::Internal`] when the index fails.
@@ -184,8 +187,8 @@ impl<V: View> Rules<V> {
         Ok(found.filter(|found| found.ca == *ca && found.serial == *serial))
     }
 
-    /// The certificate that one of this CA replaces. The CA may have signed it with an earlier key, and so as a
-    /// predecessor.
+    /// The certificate with this serial that a new certificate of this CA replaces; `None` if there is none. The CA may
+    /// have signed it with an earlier key, and so as a predecessor.
     fn find_replaced(&self, ca: &Label, serial: &Serial) -> Result<Option<Subject>, Stop> {
         let mut ca = ca.clone();
         for _ in 0..MAX_KEYS {
@@ -200,7 +203,7 @@ impl<V: View> Rules<V> {
         Ok(None)
     }
 
-    /// The certificate in the entry at `offset`.
+    /// The certificate in the entry at `offset`; `None` if the entry has none.
     fn certificate(&self, offset: u64) -> Result<Option<Subject>, Stop> {
         Ok(match self.view.entry(offset)?.ok_or(Stop::NotDurable)? {
             Entry::Issued(Issued { ca, serial, not_after, partition, account, .. }) => {

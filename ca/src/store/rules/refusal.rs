@@ -3,12 +3,12 @@
 use crate::error::{Denial, Error};
 use crate::record::{Label, Serial};
 
-/// An operator's request contradicts the records.
+/// The error for a request that contradicts the records.
 pub fn conflict(why: String) -> Error {
     Error::denied(Denial::Conflict, why)
 }
 
-/// The CA has issued no certificate with this serial.
+/// The error that the CA has issued no certificate with this serial.
 pub fn no_certificate(ca: &Label, serial: &Serial) -> Error {
     Error::denied(
         Denial::NoSuchCertificate,

@@ -14,7 +14,7 @@ use crate::record::approval::{
 };
 use crate::record::{Label, Transaction};
 
-/// The most octets of a request: its key, names and extensions.
+/// The most octets of a request's key, alternative names and extensions together.
 const MAX_REQUEST: usize = 64 << 10;
 
 impl<V: View> Rules<V> {
@@ -199,7 +199,7 @@ impl<V: View> Rules<V> {
         Ok(joined.unwrap_or_else(|| RequestId::of(transaction)))
     }
 
-    /// A request that has not expired, of an account that still exists.
+    /// The request of this name if it has not expired at `at` and the account that made it still exists.
     fn unexpired_request(&self, at: Timestamp, id: &RequestId) -> Result<Option<RequestRow>> {
         let Some(row) = self.request(id)?.filter(|row| row.expires > at) else {
             return Ok(None);
@@ -213,7 +213,7 @@ impl<V: View> Rules<V> {
         value.map(|octets| RequestRow::decode(&octets)).transpose()
     }
 
-    /// Counts one open request less, of an account and of all.
+    /// Counts one open request less, of its account and of all accounts. `expires` is when it would have expired.
     fn count_closed(&mut self, account: &Label, expires: Timestamp) -> Result<()> {
         for of in [Some(account), None] {
             let key = keys::request_counts(of);

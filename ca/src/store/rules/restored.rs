@@ -12,10 +12,11 @@ use crate::record::{Account, AccountSecret, MAX_GIVEN_BACK, Restoration};
 impl<V: View> Rules<V> {
     /// Makes up for what was recorded after the backup and is lost. Secrets and vendors' certificates may have been
     /// used since, so that they have no uses left, unless an administrator said that they keep them. Certificates may
-    /// have been confirmed since, so that none is awaited, and then revoked for want of a confirmation.
+    /// have been confirmed since, so that no confirmation is awaited any more; none is then revoked because its
+    /// confirmation did not come.
     ///
-    /// INVARIANT: the entry of a restore is in no group with others, so that the durable index has everything before
-    /// it.
+    /// INVARIANT: only a replay of the journal applies the entry of a restore. It applies one entry at a time, so that
+    /// the index, which is scanned without changes of a group, has everything before it.
     pub(super) fn apply_restored(
         &mut self,
         at: Timestamp,
@@ -55,7 +56,8 @@ impl<V: View> Rules<V> {
     }
 }
 
-/// Whether the account's secret or its vendor's certificate has a use left, or may get one back.
+/// Whether the account's secret or the vendor's certificate of its equipment has a use left, or the secret may get one
+/// back.
 fn has_uses(account: &Account) -> bool {
     let may_have =
         |secret: &AccountSecret| secret.uses_left > 0 || secret.given_back < MAX_GIVEN_BACK;

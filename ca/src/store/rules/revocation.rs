@@ -12,7 +12,8 @@ use crate::error::{Denial, Error, Result};
 use crate::record::{Label, Reason, Revocation, RevokedEntry, Serial};
 
 impl<V: View> Rules<V> {
-    /// A certificate is revoked once. One that is on hold may be revoked for good.
+    /// Refuses to revoke or hold a certificate that is revoked or on hold, except to revoke for good one that is on
+    /// hold.
     pub(super) fn check_revoked(
         &self,
         ca: &Label,
@@ -53,7 +54,7 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// Only a serial of which nothing else is known is listed: a known certificate is revoked instead.
+    /// Refuses to list a serial that is listed already, or whose certificate is known: that is revoked instead.
     pub(super) fn check_listed(&self, ca: &Label, serial: &Serial) -> Result<()> {
         if let Some(SerialState::Issued(_)) = self.view.serial(serial_number(ca, serial)) {
             return Err(conflict(format!("certificate `{serial}` of `{ca}` is known: revoke it")));
@@ -67,7 +68,7 @@ impl<V: View> Rules<V> {
         }
     }
 
-    /// Revokes a certificate. If its confirmation was awaited until now, returns how.
+    /// Revokes or holds a certificate. If its confirmation was awaited until now, returns the awaited confirmation.
     pub(super) fn apply_revoked(
         &mut self,
         ca: &Label,
@@ -107,7 +108,7 @@ impl<V: View> Rules<V> {
         self.view.put(keys::released(ca, serial), revocation::encode(&entry));
     }
 
-    /// Notes that the entry at `offset` changed the status of a certificate. Delta CRLs go by this offset and not by
+    /// Records that the entry at `offset` changed the status of a certificate. Delta CRLs go by this offset and not by
     /// the date of the revocation, which may be older than their base: it may have been brought back after a restore.
     pub(super) fn note_change(&mut self, ca: &Label, serial: &Serial, offset: u64) {
         self.view.put(keys::change(ca, offset), serial.octets().to_vec());

@@ -1,4 +1,4 @@
-//! The rules for transactions: their identifiers are used once until they are forgotten.
+//! The rules for transactions: an identifier is not used again before its transaction has expired.
 
 use super::super::keys;
 use super::super::numbers::{TRANSACTION_CHUNK, bucket_of};
@@ -82,8 +82,8 @@ impl<V: View> Rules<V> {
         Ok(())
     }
 
-    /// Notes that a transaction awaits no confirmation any more. If an offset is given, only the transaction of the
-    /// entry there is meant: the identifier may have been forgotten and used again.
+    /// Records that a transaction awaits no confirmation any more. If an offset is given, only a transaction in the
+    /// entry at that offset is meant: the identifier may have been forgotten and used again.
     pub(super) fn end_awaiting(&mut self, id: &TransactionId, offset: Option<u64>) -> Result<()> {
         let Some(state) = self.view.transaction(id) else { return Ok(()) };
         if !state.is_awaiting || offset.is_some_and(|offset| offset != state.offset) {
@@ -122,7 +122,8 @@ impl<V: View> Rules<V> {
         Ok(())
     }
 
-    /// Forgets one block of transactions that have expired. Each entry forgets one, so that no entry has much to do.
+    /// Forgets one block of transactions that have expired at `at`. Each entry forgets one, so that no entry has much
+    /// to do.
     pub(super) fn forget_block(&mut self, at: Timestamp) -> Result<()> {
         let now = bucket_of(at);
         let Some(bucket) = self.view.first_bucket().filter(|bucket| *bucket < now) else {
@@ -148,11 +149,11 @@ impl<V: View> Rules<V> {
     }
 }
 
-/// What the peer of a transaction got when it was opened.
+/// The answer that the peer of a transaction got when the transaction was opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Opened {
-    /// An answer to its request.
+    /// The result of its request.
     Answered,
-    /// Word that its request waits for an administrator.
+    /// The answer that its request waits for an administrator.
     Request,
 }

@@ -1,4 +1,5 @@
-//! Certificates that their holder has not confirmed.
+//! Certificates that their holder has not confirmed. Numbers have their most significant octet first; `until` is in
+//! milliseconds since 1970.
 //!
 //! ```text
 //! value = offset:8 transaction:16 until:8 [secret:8]     while the confirmation is awaited
@@ -11,17 +12,17 @@ use super::transaction::TransactionId;
 use crate::clock::Timestamp;
 use crate::record::AccountSecret;
 
-/// How the confirmation of a certificate is awaited.
+/// The awaited confirmation of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unconfirmed {
-    /// The offset of the entry that holds certificate and transaction.
+    /// The journal offset of the entry that holds the certificate and its transaction.
     pub offset: u64,
-    /// The transaction.
+    /// The name of the transaction in the index.
     pub id: TransactionId,
-    /// Until when the confirmation is awaited.
+    /// The moment until which the confirmation is awaited.
     pub until: Timestamp,
-    /// The secret that the certificate used, if it used one. One use comes back if the holder does not accept the
-    /// certificate.
+    /// The secret of which the certificate used one use; `None` if it used none. The use comes back if the holder does
+    /// not accept the certificate.
     pub spent: Option<SecretId>,
 }
 
@@ -34,7 +35,7 @@ pub fn secret_id(secret: &AccountSecret) -> SecretId {
     hash.as_ref().first_chunk().copied().unwrap_or_default()
 }
 
-/// Writes how a confirmation is awaited.
+/// Writes an awaited confirmation.
 pub fn encode(unconfirmed: &Unconfirmed) -> Vec<u8> {
     let Unconfirmed { offset, id, until, spent } = unconfirmed;
     let spent = spent.as_ref().map_or(&[][..], |secret| secret);

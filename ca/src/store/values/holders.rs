@@ -7,13 +7,13 @@ pub fn names(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|octet| *octet == 0).filter(|name| !name.is_empty())
 }
 
-/// The value with an account, which comes last.
+/// The value with this account added or moved to the end.
 pub fn with(value: &[u8], account: &Label) -> Vec<u8> {
     let name = account.as_str().as_bytes();
     others(value, name).chain([name]).collect::<Vec<_>>().join(&0)
 }
 
-/// The value without an account.
+/// The value without this account.
 pub fn without(value: &[u8], account: &Label) -> Vec<u8> {
     others(value, account.as_str().as_bytes()).collect::<Vec<_>>().join(&0)
 }

@@ -1,11 +1,12 @@
-//! Lists of certificates that share one value, in the order of issue. Numbers that rise are stored as differences.
+//! Lists of certificates that share one value, in the order of issue. Numbers that rise are stored as differences. A
+//! varint has seven bits in each octet; other numbers have their most significant octet first.
 
 /// A certificate in a list of members or of search keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
     /// The number of its account or search key: 32 bits, which others may share.
     pub number: u32,
-    /// Which certificate of the span it is.
+    /// The certificate's place in the span, from 0.
     pub which: u64,
 }
 
@@ -19,7 +20,7 @@ pub fn members(value: &[u8]) -> impl Iterator<Item = Member> {
     })
 }
 
-/// Appends to [`members`].
+/// Appends a member to a value.
 pub fn push_member(value: &mut Vec<u8>, member: Member) {
     value.extend_from_slice(&member.number.to_be_bytes());
     push_varint(value, member.which);
@@ -34,7 +35,7 @@ pub struct Numbered {
     pub offset: u64,
 }
 
-/// The certificates in a value, each as `number:8` and a varint by which its offset is larger than the one before.
+/// The certificates in a value, each as `number:8` and a varint, the difference of its offset to the one before.
 pub fn numbered(value: &[u8]) -> impl Iterator<Item = Numbered> {
     let (mut rest, mut offset) = (value, 0u64);
     std::iter::from_fn(move || {
@@ -45,7 +46,7 @@ pub fn numbered(value: &[u8]) -> impl Iterator<Item = Numbered> {
     })
 }
 
-/// Appends to [`numbered`].
+/// Appends a certificate to a value. Its offset must be larger than those before.
 pub fn push_numbered(value: &mut Vec<u8>, certificate: Numbered) {
     let last = numbered(value).last().map_or(0, |last| last.offset);
     value.extend_from_slice(&certificate.number.to_be_bytes());
@@ -61,8 +62,8 @@ pub struct Ending {
     pub millis: u64,
 }
 
-/// The certificates in a value, each as two varints: by how much its offset is larger than the one before, and the
-/// milliseconds.
+/// The certificates in a value, each as two varints: the difference of its offset to the one before, and the
+/// milliseconds since midnight.
 pub fn endings(value: &[u8]) -> impl Iterator<Item = Ending> {
     let (mut rest, mut offset) = (value, 0u64);
     std::iter::from_fn(move || {
@@ -71,7 +72,7 @@ pub fn endings(value: &[u8]) -> impl Iterator<Item = Ending> {
     })
 }
 
-/// Appends to [`endings`].
+/// Appends a certificate to a value. Its offset must be larger than those before.
 pub fn push_ending(value: &mut Vec<u8>, ending: Ending) {
     let last = endings(value).last().map_or(0, |last| last.offset);
     push_varint(value, ending.offset.saturating_sub(last));
@@ -83,7 +84,7 @@ pub fn serial_numbers(value: &[u8]) -> impl Iterator<Item = u64> {
     value.as_chunks::<8>().0.iter().map(|number| u64::from_be_bytes(*number))
 }
 
-/// Removes a number from [`serial_numbers`]. The others keep their order.
+/// Removes a number from a value of [`serial_numbers`]. The others keep their order.
 pub fn remove_serial_number(value: &mut Vec<u8>, number: u64) {
     let position = serial_numbers(value).position(|other| other == number);
     if let Some(position) = position {
@@ -102,7 +103,7 @@ fn push_varint(octets: &mut Vec<u8>, mut number: u64) {
     octets.push(number as u8);
 }
 
-/// Takes what [`push_varint`] appended off the front.
+/// Removes a number that [`push_varint`] wrote from the front, and returns it; `None` if the octets are cut short.
 fn take_varint(octets: &mut &[u8]) -> Option<u64> {
     let mut number = 0u64;
     for shift in (0..64).step_by(7) {

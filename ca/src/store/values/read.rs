@@ -1,4 +1,4 @@
-//! What the readers of several values share.
+//! Functions that the readers of several values share.
 
 use crate::error::{Error, Result};
 use crate::record::Label;

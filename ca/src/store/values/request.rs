@@ -1,4 +1,5 @@
-//! Requests that an administrator must decide, and the counts of open ones.
+//! Requests that an administrator must decide, and the counts of open ones. Numbers have their most significant octet
+//! first.
 //!
 //! ```text
 //! request = offset:8 expires:8 decided:8 verdict:1 joined:2 account     verdict 0 while the request is undecided
@@ -14,11 +15,11 @@ use crate::record::approval::Verdict;
 /// A request in the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRow {
-    /// The offset of the entry that holds the request.
+    /// The journal offset of the entry that holds the request.
     pub offset: u64,
     /// When the request expires.
     pub expires: Timestamp,
-    /// The offset of the entry that decided the request, and the verdict.
+    /// The journal offset of the entry that decided the request, and the verdict; `None` while it is undecided.
     pub decided: Option<(u64, Verdict)>,
     /// The number of other transactions that joined the request.
     pub joined: u16,
@@ -67,14 +68,14 @@ impl RequestRow {
         })
     }
 
-    /// Whether the request counts as open. One that was rejected does not: it is kept only until its peer has been
-    /// told.
+    /// Whether the request counts as open: undecided or approved. One that was rejected does not: it is kept only until
+    /// its peer has been told.
     pub const fn is_open(&self) -> bool {
         !matches!(self.decided, Some((_, Verdict::Rejected | Verdict::Withdrawn)))
     }
 }
 
-/// How many of the moments in a value of counts are later than `at`.
+/// The number of moments in a value of counts that are later than `at`.
 pub fn count(value: &[u8], at: Timestamp) -> usize {
     moments(value).filter(|expires| *expires > at).count()
 }

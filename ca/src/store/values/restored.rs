@@ -9,7 +9,7 @@ pub fn encode(restore: LastRestore) -> Vec<u8> {
     [at.millis().to_be_bytes(), offset.to_be_bytes()].concat()
 }
 
-/// Reads what [`encode`] wrote.
+/// Reads what [`encode`] wrote; `None` if the value is cut short.
 pub fn decode(octets: &[u8]) -> Option<LastRestore> {
     let (at, offset) = octets.split_first_chunk()?;
     let at = Timestamp::from_millis(i64::from_be_bytes(*at));

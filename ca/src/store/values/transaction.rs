@@ -1,4 +1,5 @@
-//! Transactions that are not forgotten: blocks of records of 33 octets.
+//! Transactions that the index has not forgotten: blocks of records of 33 octets. Numbers have their most significant
+//! octet first; `expires` is in milliseconds since 1970.
 //!
 //! ```text
 //! record = id:16 offset:8 expires:8 flags:1     flags: 1 a confirmation is awaited, 2 a request
@@ -24,10 +25,10 @@ pub fn transaction_id(id: &[u8]) -> TransactionId {
     hash.as_ref().first_chunk().copied().unwrap_or_default()
 }
 
-/// One value of transactions.
+/// The name of a block, the value that holds up to [`super::super::numbers::TRANSACTION_CHUNK`] transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionBlock {
-    /// The bucket of time in which all of them expire.
+    /// The bucket of time in which all transactions of the block expire.
     pub bucket: Bucket,
     /// The number of the block in the bucket, from 0.
     pub number: u32,
@@ -36,9 +37,9 @@ pub struct TransactionBlock {
 /// The state of a transaction in the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransactionState {
-    /// The offset of the entry that holds the transaction.
+    /// The journal offset of the entry that holds the transaction.
     pub offset: u64,
-    /// When the transaction is forgotten.
+    /// When the transaction expires. It is forgotten some time afterwards.
     pub expires: Timestamp,
     /// Whether the certificate in that entry awaits its confirmation.
     pub is_awaiting: bool,

@@ -12,8 +12,8 @@ use crate::store::view::SerialState;
 /// Changed keys with their new values; `None` for a key that is removed.
 pub type Values = BTreeMap<Key, Option<Vec<u8>>>;
 
-/// What a group of entries changes, in the order of what [`super::tables::Tables`] holds. It is layered over the index
-/// until the group is durable.
+/// The changes that a group of entries makes. Except for `values`, each field has changes of the field of the same kind
+/// in [`super::tables::Tables`]. They are layered over the index until the group is durable.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// The changed keys of the database.
@@ -22,11 +22,11 @@ pub struct Changes {
     pub serials: HashMap<u64, SerialState>,
     /// The state of each transaction; `None` for one that is forgotten.
     pub transactions: HashMap<TransactionId, Option<TransactionState>>,
-    /// How many certificates each bucket has.
+    /// The number of blocks of transactions in each bucket.
     pub buckets: BTreeMap<Bucket, u32>,
-    /// How many certificates end on each day.
+    /// For each day on which certificates end, the offset in its last key.
     pub days: HashMap<Day, u64>,
-    /// The revocation of each certificate; `None` for one that is released.
+    /// The revocation or hold of each certificate; `None` for one that is released.
     pub revoked: HashMap<CertificateId, Option<RevokedEntry>>,
     /// The values of search keys, by span and part. They are not in `values`, as each certificate changes several of
     /// them in place.
@@ -38,17 +38,17 @@ pub struct Changes {
 pub struct Layered {
     /// The key.
     pub key: Key,
-    /// `None` if the layer removes the key.
+    /// The value; `None` if the layer removes the key.
     pub value: Option<Vec<u8>>,
 }
 
-/// The last key in `from..until`.
+/// The last key in `from..until`; `None` if there is none.
 pub fn last_of(values: &Values, from: &[u8], until: &[u8]) -> Option<Layered> {
     let mut range = values.range::<[u8], _>((Bound::Included(from), Bound::Excluded(until)));
     range.next_back().map(|(key, value)| Layered { key: key.clone(), value: value.clone() })
 }
 
-/// The later one of two keys in two layers; if they are the same, that of the upper layer.
+/// The larger one of two keys in two layers; if they are the same, that of the upper layer.
 pub fn later(upper: Option<Layered>, lower: Option<Layered>) -> Option<Layered> {
     match (upper, lower) {
         (Some(upper), Some(lower)) => Some(if lower.key > upper.key { lower } else { upper }),

@@ -15,7 +15,7 @@ use crate::store::view::KeyValue;
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait between two tries to get the lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
-/// How often the database makes its changes durable by itself.
+/// How often the database makes its changes durable by itself, in milliseconds.
 const FLUSH_MILLIS: u64 = 2_000;
 
 /// An open database in a folder.
@@ -40,10 +40,10 @@ impl Database {
         Ok(Self(database))
     }
 
-    /// The value of a key.
+    /// The value of a key; `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the database fails, as all that follow.
+    /// [`Error::Internal`] when the database fails. The other methods fail in the same way.
     pub fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         Ok(guarded(|| self.0.get(key))?.map(|value| value.to_vec()))
     }
@@ -56,7 +56,7 @@ impl Database {
         Ok(())
     }
 
-    /// The last key in `from..until`, with its value.
+    /// The last key in `from..until`, with its value; `None` if there is none.
     pub fn last(&self, from: &[u8], until: &[u8]) -> Result<Option<KeyValue>> {
         let last = guarded(|| self.0.range(from..until).next_back().transpose())?;
         Ok(last.map(|(key, value)| KeyValue { key: key.to_vec(), value: value.to_vec() }))

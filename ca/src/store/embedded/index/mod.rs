@@ -42,7 +42,7 @@ use crate::store::keys;
 use crate::store::values::{TransactionId, TransactionState};
 use crate::store::view::{KeyValue, SerialState};
 
-/// Builds the whole index in memory, from the journal up to an offset.
+/// A function that builds the whole index in memory, from the journal up to an offset.
 type Rebuild = dyn Fn(u64) -> Result<Index> + Send + Sync;
 
 /// The open index.
@@ -55,12 +55,12 @@ pub struct Index {
 }
 
 struct State {
-    /// The changes that the database does not have yet; everything, if it is not used.
+    /// The changes that the database does not have yet; every key and value, if the database is not used.
     recent: Values,
     tables: Tables,
     /// The position that `recent` leads to.
     reached: Mark,
-    /// Whether `recent` has everything, and the database is not used.
+    /// Whether `recent` has every key and value, and the database is not used.
     in_memory: bool,
 }
 
@@ -123,7 +123,7 @@ impl Index {
         }
     }
 
-    /// Sets what builds the whole index in memory when the database fails.
+    /// Sets the function that builds the whole index in memory when the database fails.
     pub fn rebuild_with(&self, rebuild: impl Fn(u64) -> Result<Self> + Send + Sync + 'static) {
         let _ = self.rebuild.set(Box::new(rebuild));
     }
@@ -149,7 +149,7 @@ impl Index {
         Ok(())
     }
 
-    /// The value of a key.
+    /// The value of a key; `None` if there is none.
     ///
     /// # Errors
     /// [`Error::Internal`] when the index fails.
@@ -179,7 +179,7 @@ impl Index {
         self.read_tables(|tables| tables.revoked.get(ca).cloned()).unwrap_or_default()
     }
 
-    /// The revocation of a certificate, in whole seconds.
+    /// The revocation or hold of a certificate, with times in whole seconds; `None` if there is none.
     pub fn revocation(&self, ca: &Label, serial: &Serial) -> Option<Revocation> {
         self.read_tables(|tables| Some(tables.revoked.get(ca)?.entry(serial)?.revocation))
     }
@@ -320,7 +320,7 @@ impl Index {
         }
     }
 
-    /// The sum over what the database has; if it is not used, over everything.
+    /// The sum over every key and value of the database; if the database is not used, over those in memory.
     pub fn sum(&self) -> Summed {
         // The two locks in the same order as in `apply`.
         let flushed = self.lock_flushed();
@@ -341,12 +341,12 @@ impl Index {
         self.lock_flushed().sequence
     }
 
-    /// Octets of the index on disk.
+    /// The size of the index on disk in octets; 0 if it is unknown.
     pub fn size_on_disk(&self) -> u64 {
         self.database.as_ref().and_then(|database| database.size_on_disk().ok()).unwrap_or(0)
     }
 
-    /// The last key in `from..until` of `recent` and the database.
+    /// The last key in `from..until` of `recent` and the database; `None` if there is none.
     ///
     /// # Errors
     /// [`Error::Internal`] when the index fails.
@@ -408,7 +408,7 @@ impl Index {
         self.flushed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads; if the database fails, leaves the disk and reads once more.
+    /// Reads with `read`; if the database fails, builds the index in memory ([`Self::leave_disk`]) and reads once more.
     fn persistently<T>(&self, mut read: impl FnMut() -> Result<T>) -> Result<T> {
         read().or_else(|error| {
             self.leave_disk(error)?;

@@ -8,10 +8,10 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::journal::Frontier;
 
-/// The version of the keys and values. An index of another version is rebuilt.
+/// The version of the form of keys and values. An index of another version is rebuilt.
 const FORMAT: u32 = 6;
 
-/// What the database has.
+/// The state of the database under the index.
 #[derive(Clone, Copy)]
 pub struct Flushed {
     /// The instance that the index belongs to.
@@ -37,7 +37,7 @@ struct Meta<'a> {
     last: i64,
     #[n(5)]
     certificates: u64,
-    /// 32 octets each.
+    /// The roots of the complete subtrees, largest first, 32 octets each.
     #[cbor(n(6), with = "minicbor::bytes")]
     peaks: Vec<u8>,
     /// Most significant octet first.

@@ -9,7 +9,7 @@ use crate::store::view::SerialState;
 const SHARDS: usize = 256;
 /// Marks an offset as that of a reservation. An offset has 39 bits below this mark.
 const RESERVED: u64 = 1 << 39;
-/// The largest offset that a slot holds: a journal has at most 512 GiB.
+/// The largest journal offset that a slot holds: a journal has at most 512 GiB.
 pub const MAX_OFFSET: u64 = RESERVED - 1;
 
 /// The table of serials.

@@ -1,4 +1,4 @@
-//! What the index holds in memory beside the database, to spare look-ups in it.
+//! The tables that the index holds in memory beside the database, to spare look-ups in it.
 //!
 //! The tables are filled from the database's keys on start. Afterwards each group of entries changes both.
 
@@ -40,7 +40,7 @@ struct SearchSpan {
 }
 
 impl Tables {
-    /// The value of search keys of a part, if the span is the last one.
+    /// The value of search keys of a part of a span; `None` if there is none, or the span is not the last one.
     pub fn search(&self, span: u64, part: u8) -> Option<&Vec<u8>> {
         self.search.values.get(&part).filter(|_| self.search.span == span)
     }
@@ -54,7 +54,8 @@ impl Tables {
         }
     }
 
-    /// Fills the tables from a key of the database and its value. Returns the number of certificates in the value.
+    /// Fills the tables from a key of the database and its value. Returns the number of issued certificates in the
+    /// value, which is 0 for a key of another kind.
     pub fn load(&mut self, key: &[u8], value: &[u8]) -> u64 {
         let starts = |space: Space| key.starts_with(&space.prefix());
         if starts(Space::Order) {
@@ -91,7 +92,8 @@ impl Tables {
         0
     }
 
-    /// Makes the changes of a group. Values of search keys go to `recent`, too.
+    /// Makes the changes of a group. Values of search keys also go to `recent`, the changes that the database does not
+    /// have yet.
     pub fn absorb(&mut self, changes: Changes, recent: &mut Values) {
         for (number, state) in changes.serials {
             self.serials.set(number, state);

@@ -1,4 +1,5 @@
-//! The table of the transactions that are not forgotten. There are as many as enrolments in a quarter of an hour.
+//! The table of the transactions that are not forgotten. With the default settings, most are forgotten after a quarter
+//! of an hour, so there are about as many as enrolments in that time.
 //!
 //! The table is in memory, takes 24 octets a slot, and is filled from the index on start.
 
@@ -31,7 +32,7 @@ pub struct TransactionTable {
 struct Slot {
     /// Offset, marks and number of the block.
     packed: u64,
-    /// When the transaction is forgotten, as [`ordered`].
+    /// When the transaction expires, as [`ordered`].
     expires: [u8; 8],
 }
 
