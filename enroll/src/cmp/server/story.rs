@@ -88,8 +88,8 @@ impl CmpService {
 
     /// Makes the answer to a message on a thread of this kind. The caller waits for the disk, by [`Begun::settled`].
     ///
-    /// If the message needs a blocking thread and `pool` is another one, the result is [`NeedsBlockingThread`]. Nothing was recorded then, and the
-    /// caller calls this once more on a blocking thread.
+    /// If the message needs a blocking thread and `pool` is another, the result is [`NeedsBlockingThread`]. Nothing was recorded then, and
+    /// the caller calls this once more on a blocking thread.
     ///
     /// # Errors
     /// As [`Self::answer`].
