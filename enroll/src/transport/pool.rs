@@ -19,7 +19,7 @@ pub enum Pool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NeedsBlockingThread;
 
-/// The result of a request on one thread, unless it needs a blocking thread.
+/// The result of the work on a request on one thread, or that the request needs a blocking thread.
 pub type Attempt<T> = Result<T, NeedsBlockingThread>;
 
 impl Pool {

@@ -31,7 +31,7 @@ pub enum AnswerProtection {
     Signature,
 }
 
-/// The result of examining a granted certificate.
+/// The result of examining a granted certificate: the CAs above it, the anchors to trust, and the differences from the request.
 pub struct Examined {
     path: Vec<Vec<u8>>,
     anchors: Vec<Vec<u8>>,
@@ -39,7 +39,7 @@ pub struct Examined {
 }
 
 impl Examined {
-    /// A certificate that needs no confirmation.
+    /// The issued certificate, which needs no confirmation.
     pub fn into_confirmed(self, granted: Granted) -> Issued {
         let Self { path, anchors, changes } = self;
         Issued { certificate: granted.certificate, path, anchors, changes, confirmation: None }
@@ -68,10 +68,10 @@ impl Client<'_> {
 }
 
 impl Transaction<'_> {
-    /// Checks a certificate against the request, and finds its path.
+    /// Checks a certificate against the request, and finds its path to a trust anchor. `protection` is that of the answer that granted it.
     ///
     /// # Errors
-    /// [`ClientError::Untrusted`] for a certificate that must not be accepted.
+    /// [`ClientError::Untrusted`] for a certificate that must not be accepted, or if no trust anchor is known.
     pub fn examine(
         &self,
         request: &EnrolmentRequest<'_>,
@@ -122,7 +122,7 @@ impl Transaction<'_> {
         Ok(Examined { path: path.into_iter().skip(1).collect(), anchors, changes })
     }
 
-    /// A certificate that this transaction still has to confirm.
+    /// The issued certificate, which this transaction still has to confirm.
     pub fn into_unconfirmed(self, examined: Examined, granted: Granted) -> Issued {
         let confirmation = Confirmation {
             transaction: self.id,
@@ -142,7 +142,8 @@ impl Transaction<'_> {
         self.answer_for(certificate, Some(status))
     }
 
-    /// certConf, and the pkiConf that answers it (RFC 9810 §5.3.18 and §5.3.17).
+    /// Sends a certConf and checks that a pkiConf answers it (RFC 9810 §5.3.18 and §5.3.17). `status_info` is why the certificate is
+    /// rejected; `None` accepts it.
     fn answer_for(
         &mut self,
         certificate: &[u8],
@@ -166,7 +167,11 @@ impl Transaction<'_> {
     }
 }
 
-/// Checks that the certificate has every requested name, and reports other names in it and another subject.
+/// Checks that the certificate has every requested subjectAltName. Returns texts for people about further names in it and about another
+/// subject.
+///
+/// # Errors
+/// [`ClientError::Untrusted`] if a requested name is missing, or the subject is another one and the request needs it.
 fn check_names(request: &EnrolmentRequest<'_>, facts: &Facts) -> Result<Vec<String>, ClientError> {
     let shown = |names: &[GeneralName]| {
         let list = names.iter().map(show).collect::<Vec<_>>().join(", ");
@@ -207,7 +212,7 @@ fn check_names(request: &EnrolmentRequest<'_>, facts: &Facts) -> Result<Vec<Stri
     Ok(changes)
 }
 
-/// Whether two names are the same, as encoded or as identities.
+/// Whether two names are the same: have the same encoding, or are the same [`Identity`].
 fn is_same(a: &GeneralName, b: &GeneralName) -> bool {
     let identity = |name| Identity::from_general_name(name).ok();
     a == b || matches!((identity(a), identity(b)), (Some(a), Some(b)) if a == b)
@@ -222,6 +227,9 @@ fn show(name: &GeneralName) -> String {
 }
 
 /// The self-issued certificates in caPubs, which become the anchors.
+///
+/// # Errors
+/// [`ClientError::Untrusted`] if there is none.
 fn self_issued(ca_pubs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, ClientError> {
     let is_root = |der: &&Vec<u8>| Facts::of(der).is_ok_and(|facts| facts.subject == facts.issuer);
     let roots: Vec<Vec<u8>> = ca_pubs.iter().filter(is_root).cloned().collect();

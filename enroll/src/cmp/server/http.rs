@@ -143,7 +143,7 @@ impl Endpoint {
         }
     }
 
-    /// Answers a message; `None` if the work on it panicked. The message keeps its slot until its answer may leave or, if the peer has
+    /// Answers a message; `None` if the work on it panicked. The message keeps its slot until its answer may be sent or, if the peer has
     /// gone, until the work on it is done.
     async fn answer(&self, message: Received) -> Option<Result<Answered, Error>> {
         let pool = self.pool(&message);

@@ -36,7 +36,7 @@ pub enum ProofOfPossession {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Sequence)]
 pub struct PopoSigningKey {
-    /// What is signed if the template lacks the subject or the key. If it is absent, the CertRequest is signed.
+    /// The content that is signed if the template lacks the subject or the key. If it is absent, the CertRequest is signed.
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     pub input: Option<PopoSigningKeyInput>,
     /// The algorithm of the signature.
