@@ -103,8 +103,8 @@ impl FairSemaphore {
         Self { state: Mutex::new(state), freed: Condvar::new() }
     }
 
-    /// Ranks a piece of work of this cost, in units of work: before everything that costs more and arrived at the same time, and behind
-    /// earlier work of the same sender (self-clocked fair queueing).
+    /// Ranks a piece of work that costs this many units of work (for a MAC: iterations), behind earlier work of the same sender. Of two
+    /// pieces that arrive at the same time from senders without earlier work, the cheaper one comes first (self-clocked fair queueing).
     pub fn rank(&self, sender: Sender, cost: u64) -> Rank {
         let mut state = locked(&self.state);
         let served = state.served;

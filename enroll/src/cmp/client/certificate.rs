@@ -50,7 +50,8 @@ impl Client<'_> {
     /// Tells the CA that the certificate is accepted. If the CA answers that the certificate is confirmed already, that is a success, too.
     ///
     /// # Errors
-    /// [`ClientError`]; with [`ClientError::Unavailable`] it is unknown whether the CA received the confirmation, and it may be sent again.
+    /// Those of an exchange of messages. With [`ClientError::Unavailable`] it is unknown whether the CA received the confirmation, and it
+    /// may be sent again.
     pub fn confirm(&self, certificate: &[u8], open: &Confirmation) -> Result<(), ClientError> {
         let nonce = Some(open.nonce.clone());
         let mut transaction = Transaction::resume(self, open.transaction.clone(), nonce)?;
@@ -150,7 +151,7 @@ impl Transaction<'_> {
         status_info: Option<PkiStatusInfo>,
     ) -> Result<(), ClientError> {
         let CertHash { hash, hash_alg } = cert_hash(certificate)?;
-        // hashAlg is a field of the syntax of RFC 9810.
+        // hashAlg exists only in the syntax of RFC 9810.
         let version = if hash_alg.is_some() { Version::Cmp2021 } else { Version::Cmp2000 };
         let cert_hash = OctetString::new(hash).map_err(ClientError::encoding)?;
         let status = CertStatus { cert_hash, cert_req_id: request_id()?, status_info, hash_alg };
@@ -244,11 +245,13 @@ fn self_issued(ca_pubs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, ClientError> {
 /// The certHash of a certConf.
 struct CertHash {
     hash: Vec<u8>,
-    /// hashAlg, if the algorithm of the certificate's signature does not name the hash algorithm.
+    /// hashAlg; `None` if the algorithm of the certificate's signature names the hash algorithm.
     hash_alg: Option<AlgorithmIdentifierOwned>,
 }
 
-/// The hash of a certificate, by the hash algorithm of its signature; for Ed25519, SHA-512 (RFC 9481 §3.3).
+/// The hash of a certificate, by the hash algorithm of its signature; by SHA-512 for Ed25519 (RFC 9481 §3.3). For a signature algorithm
+/// that is not known here, by SHA-256, which hashAlg then names; for RSASSA-PSS with neither SHA-384 nor SHA-512, by SHA-256 without
+/// hashAlg.
 fn cert_hash(certificate: &[u8]) -> Result<CertHash, ClientError> {
     let read = x509_cert::Certificate::from_der(certificate);
     let algorithm = read.map_err(ClientError::unreadable("a certificate"))?.signature_algorithm;
@@ -268,7 +271,7 @@ fn cert_hash(certificate: &[u8]) -> Result<CertHash, ClientError> {
     Ok(CertHash { hash: digest::digest(hash, certificate).as_ref().to_vec(), hash_alg })
 }
 
-/// The hashAlgorithm in RSASSA-PSS-params (RFC 8017 §A.2.3), if it is not the default.
+/// The hashAlgorithm in RSASSA-PSS-params (RFC 8017 §A.2.3); `None` if it is absent or cannot be read. Absent means SHA-1.
 fn pss_hash(algorithm: &AlgorithmIdentifierOwned) -> Option<ObjectIdentifier> {
     let parameters: &Any = algorithm.parameters.as_ref()?;
     let expected = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };

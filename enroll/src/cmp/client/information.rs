@@ -34,7 +34,7 @@ pub enum Information {
     EncKeyPairTypes,
     /// The cipher that the CA prefers.
     PreferredSymmAlg,
-    /// The certificate whose key encrypts for the CA.
+    /// The certificate with whose key peers encrypt for the CA.
     CaProtEncCert,
 }
 
@@ -53,7 +53,7 @@ pub struct RootUpdate {
 }
 
 impl Information {
-    /// All, with their names in RFC 9810 §5.3.19.
+    /// Every kind of information, with its name in RFC 9810 §5.3.19.
     pub const ALL: [(Self, &'static str); 8] = [
         (Self::CaCerts, "caCerts"),
         (Self::CurrentCrl, "currentCRL"),
@@ -137,8 +137,8 @@ impl Client<'_> {
         }))
     }
 
-    /// Finds out whether the CA accepts messages signed with the peer's certificate: it answers any general message then. A certificate
-    /// that is revoked, or whose confirmation it awaits, signs nothing (RFC 9810 §5.3.18).
+    /// Finds out whether the CA accepts messages signed with the peer's certificate: it answers any general message then. It refuses
+    /// messages that are signed with a certificate which is revoked or not yet confirmed (RFC 9810 §5.3.18).
     ///
     /// # Errors
     /// A [`ClientError::Refused`] for which [`Refusal::is_of_signer`] is true means that it does not; any other error leaves it open.

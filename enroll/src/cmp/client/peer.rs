@@ -61,7 +61,7 @@ pub struct Client<'c> {
     /// A certificate, DER, whose key may sign answers although nothing in it says so; `None` if only a CA, or a certificate with the key
     /// purpose cmcCA or cmcRA, may.
     pub signer: Option<Vec<u8>>,
-    /// Until when the peer waits for a busy server, and for a CA that has to decide.
+    /// The time until which the peer waits for a busy server, and for a CA that has to decide.
     pub until: Instant,
 }
 

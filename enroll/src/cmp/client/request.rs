@@ -20,7 +20,8 @@ impl Client<'_> {
     /// `checkpoint` is called with each state in which the CA has not decided yet: with such a state, [`Self::resume`] can continue later.
     ///
     /// # Errors
-    /// [`ClientError`]; with [`ClientError::Waiting`], [`Self::resume`] can continue.
+    /// [`ClientError::BadCertificate`] for a certificate that must not be accepted, and those of an exchange of messages. After
+    /// [`ClientError::Waiting`], [`Self::resume`] can continue.
     pub fn request(
         &self,
         request: &EnrolmentRequest<'_>,

@@ -229,7 +229,7 @@ impl CmpService {
         if !by_mac {
             judge()?;
         }
-        // 2. The sender is authenticated. Public information is given to any sender, where the operator allows that.
+        // 2. The sender is authenticated, except that of an unprotected genm for public information, where the operator allows that.
         if let Some(answer) = self.public_information(route, message)? {
             return Ok(Recording::ready(answer));
         }

@@ -5,7 +5,7 @@ use der::{Choice, Decode, Encode, Sequence, Tag, TagNumber, Tagged};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::ext::pkix::name::GeneralName;
 
-/// The proof that the sender has the private key to the key in its request (RFC 4211 §4).
+/// The proof that the sender has the private key that belongs to the key in its request (RFC 4211 §4).
 ///
 /// ```text
 /// ProofOfPossession ::= CHOICE {
@@ -62,7 +62,7 @@ pub struct PopoSigningKeyInput {
     pub public_key: SubjectPublicKeyInfoOwned,
 }
 
-/// The CHOICE in [`PopoSigningKeyInput`].
+/// The authInfo of a [`PopoSigningKeyInput`].
 #[derive(Debug, Clone, PartialEq, Eq, Choice)]
 pub enum AuthInfo {
     /// The sender, which was authenticated in another way.

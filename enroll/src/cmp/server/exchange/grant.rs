@@ -88,7 +88,7 @@ impl Exchange<'_> {
             // INVARIANT: nothing was recorded yet.
             self.pool.require_blocking()?;
         }
-        // 4. The certificate. The answer is made while its record is written, and leaves when the record is durable.
+        // 4. The certificate. The answer is made while its record is written, and is sent when the record is durable.
         let issued = authority.begin_issue(authorized, Some(draft))?;
         Ok(issued.try_map(|mut issued| {
             issued.changes.extend(notices);

@@ -15,7 +15,7 @@ pub const TOO_MANY: &str = "too many requests of the account are worked on; try 
 
 /// A device that was authenticated.
 pub struct AuthenticatedDevice {
-    /// The device's account.
+    /// The device, with its account.
     pub requester: Requester,
     /// The slot of that account which the message takes.
     pub account_slot: AccountSlot,

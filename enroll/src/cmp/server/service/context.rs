@@ -30,7 +30,7 @@ pub enum Confirmation {
 }
 
 impl Confirmation {
-    /// Until when a certConf is awaited, if it is.
+    /// The time until which a certConf is awaited; `None` if none is.
     pub const fn until(self) -> Option<Timestamp> {
         match self {
             Self::Implicit => None,
@@ -64,7 +64,8 @@ pub struct Context {
     /// The senderNonce of the request, which no later message of the transaction may repeat.
     #[asn1(context_specific = "0", optional = "true")]
     pub peer_nonce: Option<OctetString>,
-    /// The credential that protected the request, as [`credential_hash`] names it. The next messages need the same one.
+    /// The hash of the name of the credential that protected the request ([`credential_hash`]). The next messages of the transaction need
+    /// the same credential.
     #[asn1(context_specific = "1", optional = "true")]
     pub credential: Option<OctetString>,
     /// For a request that awaits or awaited approval: the kind of body that answers it.

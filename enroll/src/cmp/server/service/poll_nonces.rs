@@ -71,7 +71,7 @@ impl PollNonces {
         all.get(id).is_some_and(|nonces| nonces.theirs.iter().any(|theirs| theirs == nonce))
     }
 
-    /// Forgets a transaction.
+    /// Forgets the nonces of a transaction.
     pub fn forget(&self, id: &RequestId) {
         locked(&self.0).remove(id);
     }

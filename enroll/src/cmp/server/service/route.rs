@@ -45,7 +45,8 @@ pub struct Wrapping<'a> {
 pub struct Outcome {
     /// The name of the message's body, such as `ir`; `unreadable` if it was no PKIMessage.
     pub kind: &'static str,
-    /// Whether it was granted.
+    /// Whether the message was not refused. A poll is not, even if its answer is that the request was rejected; nor is a batch, even if
+    /// messages in it are.
     pub granted: bool,
     /// Whether too many requests were worked on: there is no answer then, and the peer may send the message again.
     pub busy: bool,

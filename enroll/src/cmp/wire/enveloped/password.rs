@@ -21,7 +21,7 @@ use crate::cmp::wire::pbkdf2::Pbkdf2Parameters;
 pub enum KeyWrapping {
     /// AES key wrap (RFC 9481 §4.3.1).
     AesWrap,
-    /// id-alg-PWRI-KEK (RFC 3211 §2.3), the only way that OpenSSL can read.
+    /// id-alg-PWRI-KEK (RFC 3211 §2.3), the only one of the two that OpenSSL can read.
     PwriKek,
 }
 

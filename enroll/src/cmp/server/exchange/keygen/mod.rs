@@ -84,8 +84,8 @@ impl Exchange<'_> {
         let template = message.into_template(())?;
         let asked = template.clone().into_request(profile.clone(), self.route.ca.clone(), updates);
         let order = authority.key_to_generate(self.requester, wanted, &asked)?;
-        // 2. The key generation authority that signs the key, and the recipient for whom it is encrypted. Founding the authority waits
-        //    for the disk, and generating the key takes long.
+        // 2. The key generation authority that signs the key, and the recipient for whom it is encrypted. The authority's own key and
+        //    certificate may have to be made first, which waits for the disk; and generating the key takes long.
         // INVARIANT: nothing was recorded yet.
         self.pool.require_blocking()?;
         let signer = authority.key_generation_signer(self.requester, self.route.ca.as_ref())?;
